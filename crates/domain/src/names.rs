@@ -1,0 +1,199 @@
+//! The names of things, parsed once: after this, a name that exists is a name that is valid.
+
+use std::fmt;
+use std::hash::{Hash, Hasher};
+
+/// Why a text is not the name it should be. Says the rule, not the field: whoever parses knows the field.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct BadName(pub String);
+
+impl fmt::Display for BadName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for BadName {}
+
+macro_rules! guid_name {
+    ($(#[$doc:meta])* $name:ident) => {
+        $(#[$doc])*
+        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(String);
+
+        impl $name {
+            /// Parses a GUID of the form 8-4-4-4-12, of either case; it is kept in lower case.
+            ///
+            /// # Errors
+            /// When the text has another form.
+            pub fn parse(text: &str) -> Result<Self, BadName> {
+                guid(text).map(Self)
+            }
+
+            /// The GUID, in lower case.
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+guid_name! {
+    /// A customer's Microsoft 365 tenant: the natural key of a lead and of a service (one tenant has at most one service, platform.md 3.1).
+    TenantId
+}
+guid_name! {
+    /// The platform's key of one service, `umpCustomerGuid` (platform.md, names table).
+    CustomerGuid
+}
+guid_name! {
+    /// The platform's key of one lead, `id` (platform.md 2.1). Not the tenant: one tenant can own two leads.
+    LeadId
+}
+
+fn guid(text: &str) -> Result<String, BadName> {
+    let shape = [8, 4, 4, 4, 12];
+    let parts: Vec<&str> = text.split('-').collect();
+    let fits = parts.len() == shape.len()
+        && parts.iter().zip(shape).all(|(part, length)| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit()));
+    if fits { Ok(text.to_ascii_lowercase()) } else { Err(BadName("must be a GUID such as 22222222-2222-4222-8222-222222222222".into())) }
+}
+
+/// The integer id of an LC customer, the Operation Center's entity that owns services (platform.md 6.2).
+pub type LcCustomerId = i64;
+
+/// The integer id of a channel in the Operation Center (platform.md 6.3, C-27).
+pub type ChannelId = i64;
+
+/// Which characters a short name may have (C-2: the vendor's pages give two rules).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum ShortNameRule {
+    /// The portal's rule A (platform.md 3.4, mission S3).
+    #[default]
+    Portal,
+    /// Rule B of the newest pages: letters, digits, underscore.
+    Alphanumeric,
+}
+
+/// A service's short name, valid by a [`ShortNameRule`]. Compares without regard to case, as the platform most likely does (N-3).
+#[derive(Clone)]
+pub struct ShortName(String);
+
+/// Device names of Windows, refused since the short name very likely becomes a folder (N-4).
+const DEVICES: [&str; 22] = [
+    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5",
+    "lpt6", "lpt7", "lpt8", "lpt9",
+];
+
+impl ShortName {
+    /// Parses a short name.
+    ///
+    /// # Errors
+    /// With the one rule that is broken first (platform.md 3.4; mission S3).
+    pub fn parse(text: &str, rule: ShortNameRule) -> Result<Self, BadName> {
+        let bad = |why: &str| Err(BadName(why.to_owned()));
+        let length = text.chars().count();
+        if !(3..=15).contains(&length) {
+            return bad("must have 3 to 15 characters");
+        }
+        if text.chars().any(|c| r#"\/:*?"<>|"#.contains(c)) {
+            return bad(r#"must have none of \ / : * ? " < > |"#);
+        }
+        if text.contains('.') {
+            return bad("must not have a dot");
+        }
+        if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
+            return bad("must not have a blank");
+        }
+        let folded = fold(text);
+        if folded.contains("audit") {
+            return bad("must not be or contain the word audit");
+        }
+        if DEVICES.contains(&folded.as_str()) {
+            return bad("must not be a device name of Windows (CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9)");
+        }
+        if rule == ShortNameRule::Alphanumeric && !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
+            return bad("must have only letters, digits and underscore (the platform object's shortNameRule is Alphanumeric)");
+        }
+        Ok(Self(text.to_owned()))
+    }
+
+    /// The name as it was written.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// The name as it is compared.
+    pub fn folded(&self) -> String {
+        fold(&self.0)
+    }
+}
+
+/// How short names are compared: without regard to case (N-3).
+pub fn fold(text: &str) -> String {
+    text.to_lowercase()
+}
+
+impl PartialEq for ShortName {
+    fn eq(&self, other: &Self) -> bool {
+        self.folded() == other.folded()
+    }
+}
+
+impl Eq for ShortName {}
+
+impl Hash for ShortName {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.folded().hash(state);
+    }
+}
+
+impl fmt::Display for ShortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for ShortName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.0)
+    }
+}
+
+/// The platform's id of an asynchronous task (`wst_…`, `tsk_…`; platform.md 5). Opaque, but of a form that fits a path.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct TaskId(String);
+
+impl TaskId {
+    /// Takes an id that the platform gave.
+    ///
+    /// # Errors
+    /// When it is empty, over 100 characters, or holds anything but letters, digits, `_` and `-`: such a text can't be asked for safely.
+    pub fn parse(text: &str) -> Result<Self, BadName> {
+        let fits = !text.is_empty() && text.len() <= 100 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if fits { Ok(Self(text.to_owned())) } else { Err(BadName("is not a task id (1 to 100 letters, digits, _ or -)".into())) }
+    }
+
+    /// The id as the platform gave it.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for TaskId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
