@@ -7,3 +7,12 @@
 pub mod facts;
 pub mod names;
 pub mod time;
+pub mod conditions;
+pub mod policy;
+pub mod record;
+pub mod service;
+pub mod step;
+pub mod timing;
+pub mod lead;
+pub mod pass;
+pub mod platform;

@@ -17,6 +17,11 @@ impl Time {
     pub fn whole_second(self) -> Time {
         Time(self.0 - self.0.rem_euclid(1000))
     }
+
+    /// The next time without milliseconds that is not before this one.
+    pub fn next_whole_second(self) -> Time {
+        Time(self.0 + (-self.0).rem_euclid(1000))
+    }
 }
 
 impl Add<Duration> for Time {

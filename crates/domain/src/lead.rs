@@ -1,0 +1,297 @@
+//! What comes next for one `Lead`: mostly it is looked at; a consentless one can be made and removed, and a channel assigned.
+
+use crate::conditions::{Reason, Trouble, Truth, Verdict};
+use crate::facts::{Lead, MicrosoftStatus};
+use crate::names::{ChannelId, TenantId};
+use crate::pass::{DeletionPolicy, Facts};
+use crate::policy::{Connection, Policy};
+use crate::record::{Operation, OperationKind, Outcome, Record, Sent};
+use crate::service::lead_that_counts;
+use crate::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
+use crate::time::Time;
+use crate::timing;
+
+/// What the object's spec asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// `spec.msTenantId`.
+    pub tenant: TenantId,
+    /// Whether `spec.consentless` is present: the lead is made when the platform has none.
+    pub consentless: bool,
+    /// `spec.channelId`.
+    pub channel: Option<ChannelId>,
+    /// `spec.deletionPolicy`.
+    pub deletion_policy: DeletionPolicy,
+    /// An older object of ours for the same tenant on the same platform.
+    pub rival: Option<String>,
+}
+
+/// What the object is to become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// As its spec says.
+    Be(Desired),
+    /// As it is: `spec.suspend`.
+    Suspended,
+    /// It can't be told.
+    Unclear(Trouble),
+    /// To go: with this policy, for this tenant.
+    Gone(DeletionPolicy, Option<TenantId>),
+}
+
+/// Decides what comes next.
+pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let mut record = record.clone();
+    absorb(now, &mut record, facts);
+    let case = Case { now, facts, record };
+    match wish {
+        Wish::Be(desired) => case.be(desired),
+        Wish::Suspended => {
+            let verdict = Verdict::not_ready(Reason::Suspended, "spec.suspend is true: nothing is read or changed for this object.");
+            let step = Step::Rest(now + timing::SLOW_RETRY);
+            case.decide(step, "suspended", verdict)
+        }
+        Wish::Unclear(trouble) => case.stop(trouble.clone(), "the spec can't be followed"),
+        Wish::Gone(policy, tenant) => case.gone(*policy, tenant.as_ref()),
+    }
+}
+
+fn absorb(now: Time, record: &mut Record, facts: &Facts) {
+    match &facts.answer {
+        Some(Answer::Refused(trouble)) => record.end_operation(Outcome::Refused, now, vec![trouble.message.clone()]),
+        Some(Answer::Lost(_) | Answer::Done | Answer::NotFound | Answer::Task(_)) => {
+            if let Some(intent) = record.intent.as_mut() {
+                intent.sent = Sent::Maybe;
+            }
+            if let Some(intent) = record.open_intent().cloned() {
+                record.operation = Some(Operation::of(&intent));
+            }
+        }
+        Some(Answer::NotSent(_)) | None => {}
+    }
+}
+
+struct Case<'a> {
+    now: Time,
+    facts: &'a Facts,
+    record: Record,
+}
+
+impl Case<'_> {
+    fn decide(self, step: Step, why: &'static str, verdict: Verdict) -> Decision {
+        Decision { step, why, verdict, record: self.record, plan: Vec::new(), hold: false }
+    }
+
+    fn look(self, query: Query, not_before: Time, why: &'static str) -> Decision {
+        self.decide(Step::Look(query, not_before), why, Verdict::not_ready(Reason::Progressing, "Reading from the platform."))
+    }
+
+    fn stop(self, trouble: Trouble, why: &'static str) -> Decision {
+        let step = Step::Stop(self.now + timing::SLOW_RETRY);
+        self.decide(step, why, Verdict::trouble(&trouble))
+    }
+
+    /// What is applied together arrives in any order, so a young object is not called stalled for what it lacks.
+    fn missing(self, trouble: Trouble, why: &'static str) -> Decision {
+        let settled_at = self.facts.object_created + timing::SETTLING;
+        if self.now >= settled_at {
+            return self.stop(trouble, why);
+        }
+        let verdict = Verdict { stalled: false, ..Verdict::trouble(&trouble) };
+        self.decide(Step::Wait(settled_at, Wake::Cluster), why, verdict)
+    }
+
+    fn unreadable(self, trouble: &Trouble) -> Decision {
+        let hold = self.facts.settled && trouble.reason != Reason::AuthenticationFailed;
+        let until = if hold { self.now + timing::HELD } else { timing::next_try(self.now, self.facts.failures, trouble.retry_after) };
+        Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", Verdict::trouble(trouble)) }
+    }
+
+    fn be(self, desired: &Desired) -> Decision {
+        let policy = match &self.facts.connection {
+            Connection::Usable(policy) => policy,
+            Connection::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
+        };
+        if let Some(rival) = &desired.rival {
+            let message = format!("{rival} is older and stands for the same tenant. Delete one of the two.");
+            return self.stop(Trouble::new(Reason::Conflict, message), "an older object has the tenant");
+        }
+        let in_doubt = self.record.open_intent().is_some() || self.facts.answer.is_some();
+        let not_before = if in_doubt { self.facts.pass_started } else { Time(i64::MIN) };
+        if let Some(decision) = self.after_asking() {
+            return decision;
+        }
+        let facts = self.facts;
+        let leads = match &facts.leads {
+            Fact::Unreadable(trouble) => return self.unreadable(trouble),
+            fact => match fact.since(not_before) {
+                Some(leads) => leads,
+                None => return self.look(Query::Leads, not_before, "what does the platform say of the tenant"),
+            },
+        };
+        match lead_that_counts(leads) {
+            Some(lead) => self.found(policy, desired, lead),
+            None => self.nothing(policy, desired),
+        }
+    }
+
+    /// After a change was asked for in this pass, the pass ends.
+    fn after_asking(&self) -> Option<Decision> {
+        let again = || Case { now: self.now, facts: self.facts, record: self.record.clone() };
+        let verifying = |message: &str| {
+            let until = timing::next_look(self.now, self.now);
+            let verdict = Verdict::not_ready(Reason::Verifying, message);
+            Some(again().decide(Step::Wait(until, Wake::Inventory), "asked for; looked at again", verdict))
+        };
+        match self.facts.answer.as_ref()? {
+            Answer::NotSent(trouble) => {
+                let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
+                Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", Verdict::trouble(trouble)))
+            }
+            Answer::Refused(trouble) => Some(again().stop(trouble.clone(), "the platform refused it")),
+            Answer::Lost(_) => verifying("The answer was lost: looking whether it was done."),
+            Answer::Done | Answer::NotFound | Answer::Task(_) => verifying("Asked for; looking whether the platform shows it."),
+        }
+    }
+
+    fn nothing(mut self, policy: &Policy, desired: &Desired) -> Decision {
+        if !desired.consentless {
+            let message = format!(
+                "The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center; or set spec.consentless to have the lead made.",
+                desired.tenant
+            );
+            return self.missing(Trouble::new(Reason::LeadNotFound, message), "no lead for the tenant");
+        }
+        if let Some(operation) = self.record.operation.as_ref().filter(|op| op.outcome == Some(Outcome::Refused) && self.record.open_intent().is_none()) {
+            let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
+            if self.now < retry && !self.facts.asked_anew {
+                let verdict = Verdict::not_ready(Reason::PlatformRefused, operation.messages.join(" "));
+                return self.decide(Step::Stop(retry), "the last try was refused", verdict);
+            }
+        }
+        let verdict = Verdict::not_ready(Reason::Progressing, "Asking the platform to make the consentless lead.");
+        if let Some(intent) = self.record.open_intent().cloned() {
+            if intent.sent == Sent::No {
+                return self.decide(Step::Ask(Change::CreateLead(desired.tenant.clone())), "no lead, and the intent is recorded", verdict);
+            }
+            if self.now < intent.start + policy.create_grace {
+                let until = timing::next_look(self.now, intent.start);
+                let verdict = Verdict::not_ready(Reason::Verifying, "The lead was asked for: looking whether it appears.");
+                return self.decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", verdict);
+            }
+            self.record.end_operation(Outcome::Unknown, self.now, Vec::new());
+        }
+        let start = self.now.whole_second();
+        self.decide(Step::Keep(Mark::Begin { kind: OperationKind::Create, start }), "the intent comes before the effect", verdict)
+    }
+
+    fn found(mut self, policy: &Policy, desired: &Desired, lead: &Lead) -> Decision {
+        self.record.end_operation(Outcome::Succeeded, self.now, Vec::new());
+        if desired.deletion_policy == DeletionPolicy::Delete && !self.record.finalizer {
+            let verdict = Verdict::not_ready(Reason::Progressing, "Taking hold of the lead of this object.");
+            return self.decide(Step::Keep(Mark::Hold), "the finalizer is missing", verdict);
+        }
+        let facts = self.facts;
+        let services = match &facts.services {
+            Fact::Unread => return self.look(Query::Services, Time(i64::MIN), "is there a service"),
+            Fact::Unreadable(trouble) => return self.unreadable(trouble),
+            Fact::Known { value, .. } => value,
+        };
+        let service = services.by_tenant.first();
+        let synced = match (service, &lead.service) {
+            (Some(service), shown) if shown.as_ref() != Some(&service.guid) => {
+                let message = "The platform has a service for this tenant, and the lead does not show it yet: peering.sync-leads-job is due.";
+                (Truth::False, Reason::AwaitingLeadsJob, message.to_owned())
+            }
+            _ => (Truth::True, Reason::Succeeded, "The lead shows what the list of services shows.".to_owned()),
+        };
+        let mut decision = self.channel(policy, desired, lead);
+        decision.verdict.synced = Some(synced);
+        decision
+    }
+
+    /// `spec.channelId`: assigned while it stands there, unassigned when it is taken out again and this object had assigned it.
+    fn channel(mut self, policy: &Policy, desired: &Desired, lead: &Lead) -> Decision {
+        let active = lead.status == MicrosoftStatus::Active;
+        match (desired.channel, self.record.assigned_channel) {
+            (Some(wanted), assigned) if lead.channel != Some(wanted) && active => {
+                if assigned != Some(wanted) || self.facts.asked_anew {
+                    let verdict = Verdict::not_ready(Reason::Progressing, format!("Assigning the lead to channel {wanted}."));
+                    self.record.assigned_channel = Some(wanted);
+                    return self.decide(Step::Ask(Change::AssignChannel(lead.tenant.clone(), wanted)), "the channel differs", verdict);
+                }
+                let until = self.now + policy.observe_interval;
+                let message = format!("The lead was assigned to channel {wanted}, and the platform does not show it yet.");
+                self.decide(Step::Wait(until, Wake::Inventory), "the assignment does not show", Verdict::not_ready(Reason::Verifying, message))
+            }
+            (None, Some(assigned)) if lead.channel == Some(assigned) => {
+                let verdict = Verdict::not_ready(Reason::Progressing, format!("Taking the lead out of channel {assigned}."));
+                self.decide(Step::Ask(Change::UnassignChannel(lead.tenant.clone())), "spec.channelId was taken out", verdict)
+            }
+            (wanted, _) => {
+                self.record.assigned_channel = wanted;
+                self.standing(policy, lead)
+            }
+        }
+    }
+
+    fn standing(self, policy: &Policy, lead: &Lead) -> Decision {
+        if lead.status != MicrosoftStatus::Active {
+            let label = lead.status.label();
+            let message = format!("Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center.");
+            return self.stop(Trouble::new(Reason::LeadNotActive, message), "the lead is not Active");
+        }
+        let message = match &lead.service {
+            Some(_) => "The lead is Active and licensed.",
+            None => "The lead is Active and has no license yet.",
+        };
+        let step = Step::Rest(self.now + policy.observe_interval.max(timing::SETTLING));
+        self.decide(step, "all is as it should be", Verdict::ready(message))
+    }
+
+    fn gone(self, policy: DeletionPolicy, tenant: Option<&TenantId>) -> Decision {
+        let release = |case: Self, why| case.decide(Step::Keep(Mark::Release), why, Verdict::not_ready(Reason::Deleting, "Letting go."));
+        if !self.record.finalizer {
+            let step = Step::Rest(self.now + timing::SLOW_RETRY);
+            return self.decide(step, "the finalizer is off", Verdict::not_ready(Reason::Deleting, "Nothing is left to do."));
+        }
+        let Some(tenant) = tenant.filter(|_| policy == DeletionPolicy::Delete) else { return release(self, "retained") };
+        match &self.facts.connection {
+            Connection::Usable(_) => {}
+            Connection::Unusable(trouble) => {
+                let message = format!("spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain.", trouble.message);
+                let reason = trouble.reason;
+                return self.stop(Trouble::new(reason, message), "it can't be deleted there");
+            }
+        }
+        if let Some(decision) = self.after_asking() {
+            return decision;
+        }
+        let facts = self.facts;
+        let leads = match &facts.leads {
+            Fact::Unreadable(trouble) => return self.unreadable(trouble),
+            fact => match fact.since(facts.pass_started) {
+                Some(leads) => leads,
+                None => return self.look(Query::Leads, facts.pass_started, "is the lead still there"),
+            },
+        };
+        let Some(lead) = leads.iter().find(|lead| lead.consentless) else { return release(self, "looked for and not found") };
+        if lead.service.is_some() {
+            let message = "The lead has a service; delete that first, or set spec.deletionPolicy to Retain.";
+            return self.stop(Trouble::new(Reason::DeletionBlocked, message), "the lead has a service");
+        }
+        let verdict = Verdict::not_ready(Reason::Deleting, "The platform is removing the consentless lead.");
+        let open = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete).cloned();
+        match open {
+            Some(intent) if intent.sent == Sent::No => self.decide(Step::Ask(Change::DeleteLead(tenant.clone())), "the intent is recorded", verdict),
+            Some(intent) if self.now < intent.start + timing::DELETE_AGAIN => {
+                let until = timing::next_look(self.now, intent.start);
+                self.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict)
+            }
+            _ => {
+                let start = self.now.whole_second();
+                self.decide(Step::Keep(Mark::Begin { kind: OperationKind::Delete, start }), "the intent comes before the effect", verdict)
+            }
+        }
+    }
+}

@@ -1,0 +1,58 @@
+//! What one pass over one object knows. The driver fills it as the decision asks.
+
+use crate::facts::{LcCustomer, Lead, Service, Task};
+use crate::policy::Connection;
+use crate::step::{Answer, Fact};
+use crate::time::Time;
+
+/// `spec.deletionPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum DeletionPolicy {
+    /// The platform keeps what it has.
+    #[default]
+    Retain,
+    /// What this object made or took over is deleted.
+    Delete,
+}
+
+/// What the list of services holds for one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServicesView {
+    /// Those of the tenant: none, one, or (never seen, but not excluded) more.
+    pub by_tenant: Vec<Service>,
+    /// The one with the recorded guid.
+    pub by_guid: Option<Service>,
+    /// Those with the short name, compared without regard to case.
+    pub by_name: Vec<Service>,
+    /// Whether each entry of the list could be read: only then does "not in it" mean "not there".
+    pub complete: bool,
+}
+
+/// What a pass knows. The driver fills it as the decision asks.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// When the pass began: a read begun since then is a read of this pass.
+    pub pass_started: Time,
+    /// When the object was created.
+    pub object_created: Time,
+    /// The object's generation.
+    pub generation: i64,
+    /// Whether somebody asked for a look now, or changed the spec, since the last one: what waits for the slow retry is tried at once.
+    pub asked_anew: bool,
+    /// Whether status says `Ready=True` for this generation.
+    pub settled: bool,
+    /// The platform object.
+    pub connection: Connection,
+    /// The list of services, as far as it concerns this object.
+    pub services: Fact<ServicesView>,
+    /// The leads of the tenant.
+    pub leads: Fact<Vec<Lead>>,
+    /// The LC customer of the spec; `None` when the platform has no way to read it.
+    pub lc_customer: Fact<Option<Result<LcCustomer, ()>>>,
+    /// The task in flight; `None` when the platform does not know it.
+    pub task: Fact<Option<Task>>,
+    /// What became of the change that this pass asked for.
+    pub answer: Option<Answer>,
+    /// How often in a row a request was not executed.
+    pub failures: u32,
+}

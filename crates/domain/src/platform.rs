@@ -1,0 +1,202 @@
+//! What comes next for one `LivePlatform`: its lists are kept fresh, and the synchronization jobs that services wait for are asked for.
+
+use crate::conditions::{Reason, Trouble, Truth, Verdict};
+use crate::policy::{JobRuns, JobTrigger};
+use crate::record::{Job, JobRecord, JobState};
+use crate::step::{Answer, Change, Fact, Query, Step, Wake};
+use crate::time::{Duration, Time};
+use crate::timing;
+
+/// How long services that become due are gathered, so that one run serves them all.
+const GATHER: Duration = Duration::from_secs(2);
+
+/// A run whose answer was lost is asked for again after this; a run is repeatable.
+const RUN_AGAIN: Duration = Duration::from_secs(60);
+
+/// What the object's spec and annotations ask for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// `spec.observeInterval`.
+    pub observe_interval: Duration,
+    /// `spec.syncJobs.trigger`.
+    pub trigger: JobTrigger,
+    /// The annotations `…/leads-job-ran-at` and `…/trunks-job-ran-at`: when a person ran the job.
+    pub ran_at: [Option<Time>; 2],
+    /// What keeps the platform from being used at all: a Secret that is missing, a URL that can't be.
+    pub unusable: Option<Trouble>,
+}
+
+/// What the services that wait for a job say.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Waiting {
+    /// The earliest and the latest time at which it became due for a service that still waits.
+    pub due: Option<(Time, Time)>,
+}
+
+/// What a pass knows.
+#[derive(Clone, Debug)]
+pub struct Facts {
+    /// The list of leads: how many entries could not be read.
+    pub leads: Fact<usize>,
+    /// The list of services: likewise.
+    pub services: Fact<usize>,
+    /// Services that wait for the leads job and for the trunks job.
+    pub waiting: [Waiting; 2],
+    /// What became of the run that this pass asked for: which job it was, and when the request was begun.
+    pub answer: Option<(Job, Time, Answer)>,
+    /// How often in a row a request was not executed.
+    pub failures: u32,
+}
+
+/// What the object remembers: its two jobs, in the order of [`Job::ALL`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// The jobs.
+    pub jobs: [JobRecord; 2],
+}
+
+impl Record {
+    /// What is known of the runs of a job: the newest completed run covers whatever was due when it was begun.
+    pub fn runs(&self, job: Job) -> JobRuns {
+        let record = self.jobs[index(job)];
+        JobRuns { requested: record.requested, covers: record.completed.and(record.requested) }
+    }
+}
+
+/// What a decision comes to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What comes next.
+    pub step: Step,
+    /// Why, for the log.
+    pub why: &'static str,
+    /// What the object's conditions say.
+    pub verdict: Verdict,
+    /// What the object remembers from now on.
+    pub record: Record,
+}
+
+/// Decides what comes next.
+pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> Decision {
+    let mut record = record.clone();
+    absorb(now, desired, &mut record, facts);
+    let decision = |step, why, verdict| Decision { step, why, verdict, record: record.clone() };
+    if let Some(trouble) = &desired.unusable {
+        let until = timing::next_try(now, facts.failures, None);
+        return decision(Step::Wait(until, Wake::Clock), "the connection can't be made", Verdict::trouble(trouble));
+    }
+    let not_before = now - desired.observe_interval;
+    for (query, fact) in [(Query::Services, &facts.services), (Query::Leads, &facts.leads)] {
+        match fact {
+            Fact::Unread => return decision(Step::Look(query, not_before), "the list is due", progressing()),
+            Fact::Unreadable(trouble) => {
+                let until = timing::next_try(now, facts.failures, trouble.retry_after);
+                return decision(Step::Wait(until, Wake::Clock), "the platform can't be read", Verdict::trouble(trouble));
+            }
+            Fact::Known { .. } => {}
+        }
+    }
+    let (next_run, asked) = next_run(now, desired, &record, facts);
+    if let Some(job) = asked {
+        return decision(Step::Ask(Change::RunJob(job)), "services wait for the job", verdict(&record, facts));
+    }
+    let oldest = [read_at(&facts.services), read_at(&facts.leads)].into_iter().flatten().min().unwrap_or(now);
+    let until = (oldest + desired.observe_interval).max(now + Duration::from_millis(100));
+    let until = next_run.map_or(until, |run| until.min(run));
+    decision(Step::Rest(until), "observed", verdict(&record, facts))
+}
+
+fn progressing() -> Verdict {
+    Verdict::not_ready(Reason::Progressing, "Reading the lists of leads and services.")
+}
+
+fn read_at<T>(fact: &Fact<T>) -> Option<Time> {
+    match fact {
+        Fact::Known { at, .. } => Some(*at),
+        _ => None,
+    }
+}
+
+fn verdict(record: &Record, facts: &Facts) -> Verdict {
+    let unreadable = facts.services.value().copied().unwrap_or(0) + facts.leads.value().copied().unwrap_or(0);
+    let message = match unreadable {
+        0 => "The platform answers.".to_owned(),
+        some => format!("The platform answers; {some} entries of its lists can't be read and are left out."),
+    };
+    let mut verdict = Verdict::ready(message);
+    let waiting = Job::ALL.into_iter().find(|job| matches!(record.jobs[index(*job)].state, JobState::Due | JobState::Requested));
+    verdict.synced = Some(match waiting {
+        None => (Truth::True, Reason::Succeeded, "No service waits for a synchronization job.".to_owned()),
+        Some(Job::Leads) => (Truth::False, Reason::AwaitingLeadsJob, "Services wait for peering.sync-leads-job.".to_owned()),
+        Some(Job::Trunks) => (Truth::False, Reason::AwaitingTrunksJob, "Services wait for peering.sync-trunks-job.".to_owned()),
+    });
+    verdict
+}
+
+/// Where a job stands in the arrays.
+pub fn index(job: Job) -> usize {
+    match job {
+        Job::Leads => 0,
+        Job::Trunks => 1,
+    }
+}
+
+fn absorb(now: Time, desired: &Desired, record: &mut Record, facts: &Facts) {
+    if let Some((job, begun, answer)) = &facts.answer {
+        let own = &mut record.jobs[index(*job)];
+        if matches!(answer, Answer::Done | Answer::Task(_) | Answer::Lost(_)) {
+            own.requested = Some(begun.whole_second());
+            own.completed = None;
+        }
+        // The call answers when the job has run: our assumption for an installation that has one (U-9).
+        if matches!(answer, Answer::Done | Answer::Task(_)) {
+            own.completed = Some(now.whole_second());
+        }
+    }
+    for job in Job::ALL {
+        let own = &mut record.jobs[index(job)];
+        if let Some(ran) = desired.ran_at[index(job)].filter(|ran| own.requested.is_none_or(|before| *ran > before)) {
+            own.requested = Some(ran);
+            own.completed = Some(ran);
+        }
+        let covered = own.completed.and(own.requested);
+        let open = facts.waiting[index(job)].due.filter(|(_, latest)| covered.is_none_or(|covers| covers < *latest));
+        // Of what waits only the first time is kept, so that status does not change with each service that joins.
+        own.due = open.map(|(earliest, _)| own.due.map_or(earliest, |before| before.min(earliest)));
+        own.state = match (open, own.requested, own.completed) {
+            (None, None, _) => JobState::NotDue,
+            (None, Some(_), _) => JobState::Synced,
+            (Some(_), Some(_), None) => JobState::Requested,
+            (Some(_), _, _) => JobState::Due,
+        };
+    }
+}
+
+/// Which job is to be run now, else when the next can be.
+fn next_run(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> (Option<Time>, Option<Job>) {
+    if desired.trigger != JobTrigger::Http {
+        return (None, None);
+    }
+    let mut soonest: Option<Time> = None;
+    for job in Job::ALL {
+        let own = record.jobs[index(job)];
+        let Some((earliest, _)) = facts.waiting[index(job)].due else { continue };
+        if !matches!(own.state, JobState::Due | JobState::Requested) {
+            continue;
+        }
+        let gathered = earliest + GATHER;
+        let at = match (&facts.answer, own.state) {
+            (Some((asked, _, Answer::NotSent(trouble) | Answer::Refused(trouble))), _) if *asked == job => {
+                timing::next_try(now, facts.failures.max(2), trouble.retry_after)
+            }
+            (_, JobState::Requested) => own.requested.map_or(gathered, |before| before + RUN_AGAIN),
+            _ => gathered,
+        };
+        if now >= at && facts.answer.is_none() {
+            return (None, Some(job));
+        }
+        let at = at.max(now + Duration::from_secs(1));
+        soonest = Some(soonest.map_or(at, |before| before.min(at)));
+    }
+    (soonest, None)
+}

@@ -1,0 +1,87 @@
+//! What a `LivePlatform` object says that the decisions of the other kinds need.
+
+use crate::conditions::Trouble;
+use crate::names::ShortNameRule;
+use crate::record::Job;
+use crate::time::{Duration, Time};
+
+/// How synchronization jobs are started (platform.md 7: the platform documents no call that does, U-9).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum JobTrigger {
+    /// By a person, in the portal.
+    #[default]
+    Manual,
+    /// By a call that this installation has.
+    Http,
+}
+
+/// What is known of the runs of one job on one platform.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobRuns {
+    /// When the newest run was asked for.
+    pub requested: Option<Time>,
+    /// The newest run that is known to have ended was begun at this time: whatever was due by then is covered.
+    pub covers: Option<Time>,
+}
+
+impl JobRuns {
+    /// Whether a run that has ended was begun when `due` had come, or later.
+    pub fn cover(&self, due: Time) -> bool {
+        self.covers.is_some_and(|covers| covers >= due)
+    }
+}
+
+/// The settings of a platform, parsed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Policy {
+    /// `spec.shortNameRule`.
+    pub short_name_rule: ShortNameRule,
+    /// `spec.observeInterval`.
+    pub observe_interval: Duration,
+    /// `spec.createGrace`: how long a lost answer is looked up before the change is asked for again.
+    pub create_grace: Duration,
+    /// `spec.taskDeadline`.
+    pub task_deadline: Duration,
+    /// `spec.syncJobs.trigger`.
+    pub trigger: JobTrigger,
+    /// Runs of `peering.sync-leads-job`.
+    pub leads_job: JobRuns,
+    /// Runs of `peering.sync-trunks-job`.
+    pub trunks_job: JobRuns,
+    /// Why a deletion must wait, when the breaker says so (`spec.deletions.perHour`).
+    pub deletions_blocked: Option<Trouble>,
+}
+
+impl Default for Policy {
+    fn default() -> Self {
+        Self {
+            short_name_rule: ShortNameRule::Portal,
+            observe_interval: Duration::from_secs(600),
+            create_grace: Duration::from_secs(900),
+            task_deadline: Duration::from_secs(7200),
+            trigger: JobTrigger::Manual,
+            leads_job: JobRuns::default(),
+            trunks_job: JobRuns::default(),
+            deletions_blocked: None,
+        }
+    }
+}
+
+impl Policy {
+    /// The runs of one job.
+    pub fn runs(&self, job: Job) -> &JobRuns {
+        match job {
+            Job::Leads => &self.leads_job,
+            Job::Trunks => &self.trunks_job,
+        }
+    }
+}
+
+/// The platform object that an object refers to, as the cluster has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Connection {
+    /// It is there, and this namespace may use it.
+    Usable(Policy),
+    /// It is not there, or not for this namespace.
+    Unusable(Trouble),
+}

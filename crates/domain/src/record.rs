@@ -1,0 +1,244 @@
+//! What an object remembers: its finalizer, the intent of the change that may be under way, and how the last one ended.
+//!
+//! The intent stands in an annotation, the rest in status. A restore can drop status; the annotation and the tenant id bring it back.
+
+use crate::names::{ChannelId, CustomerGuid, TaskId};
+use crate::time::Time;
+
+/// What kind of change at the platform an operation is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum OperationKind {
+    /// A service, or a consentless lead, is made.
+    Create,
+    /// It is removed.
+    Delete,
+}
+
+impl OperationKind {
+    /// As it is written in status and annotation.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Create => "Create",
+            Self::Delete => "Delete",
+        }
+    }
+}
+
+/// A random text that tells one operation from the next. Made by the driver; a decision only compares it.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct OperationId(pub String);
+
+/// The record, made before it, that a change is going to be asked for. Whoever finds it must look before it asks.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Intent {
+    /// What was intended.
+    pub kind: OperationKind,
+    /// Which one it was.
+    pub id: OperationId,
+    /// When it was recorded, to the second.
+    pub start: Time,
+    /// Whether the request can have left.
+    pub sent: Sent,
+}
+
+/// Whether a request can have left. Not stored: an intent that is read from an object is always [`Sent::Maybe`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Surely not: it was recorded in this pass, or the connection was never made.
+    No,
+    /// It may have been.
+    Maybe,
+}
+
+/// How an operation ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// The effect was read back.
+    Succeeded,
+    /// The platform's task failed.
+    Failed,
+    /// The platform refused the request.
+    Refused,
+    /// The answer was lost, the grace is over, and no effect was found.
+    Unknown,
+}
+
+impl Outcome {
+    /// As it is written in status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Succeeded => "Succeeded",
+            Self::Failed => "Failed",
+            Self::Refused => "Refused",
+            Self::Unknown => "Unknown",
+        }
+    }
+}
+
+/// What status says of the operation in flight, or of the last one.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Operation {
+    /// What is or was done.
+    pub kind: OperationKind,
+    /// The id that its intent has.
+    pub id: OperationId,
+    /// When its intent was recorded.
+    pub started: Time,
+    /// The platform's task, once it gave one.
+    pub task: Option<TaskId>,
+    /// The platform's word for the task's state.
+    pub task_status: Option<String>,
+    /// How it ended; absent while it has not.
+    pub outcome: Option<Outcome>,
+    /// When it ended.
+    pub completed: Option<Time>,
+    /// Which reason a refusal or failure got.
+    pub messages: Vec<String>,
+}
+
+/// The state of a synchronization job, as one object sees it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum JobState {
+    /// Nothing waits for it.
+    #[default]
+    NotDue,
+    /// It should be run; nobody has been seen to do so.
+    Due,
+    /// It was asked for.
+    Requested,
+    /// Its effect was seen, or it is known to have run.
+    Synced,
+}
+
+impl JobState {
+    /// As it is written in status.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::NotDue => "NotDue",
+            Self::Due => "Due",
+            Self::Requested => "Requested",
+            Self::Synced => "Synced",
+        }
+    }
+}
+
+/// The two jobs that the vendor names (platform.md 7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Job {
+    /// `peering.sync-leads-job`, due after every conversion.
+    Leads,
+    /// `peering.sync-trunks-job`, due as well when Advanced Settings were used.
+    Trunks,
+}
+
+impl Job {
+    /// Both.
+    pub const ALL: [Job; 2] = [Job::Leads, Job::Trunks];
+
+    /// The vendor's name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Leads => "peering.sync-leads-job",
+            Self::Trunks => "peering.sync-trunks-job",
+        }
+    }
+}
+
+/// One job, as an object's status has it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct JobRecord {
+    /// How far it is.
+    pub state: JobState,
+    /// Since when it is due.
+    pub due: Option<Time>,
+    /// When it was asked for.
+    pub requested: Option<Time>,
+    /// When it was seen to be done.
+    pub completed: Option<Time>,
+}
+
+/// Everything that an object remembers, of either kind that has operations.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Record {
+    /// Whether our finalizer is on it.
+    pub finalizer: bool,
+    /// The intent in the annotation.
+    pub intent: Option<Intent>,
+    /// The operation in status.
+    pub operation: Option<Operation>,
+    /// The service that this object made or took over: from status, else from the annotation.
+    pub guid: Option<CustomerGuid>,
+    /// Whether the guid stands in the annotation already, where a restore keeps it.
+    pub guid_annotated: bool,
+    /// `status.licenseType`: not empty means that the service was read back once.
+    pub license: Option<String>,
+    /// `status.observedGeneration`.
+    pub observed_generation: Option<i64>,
+    /// `peering.sync-leads-job`.
+    pub leads_job: JobRecord,
+    /// `peering.sync-trunks-job`.
+    pub trunks_job: JobRecord,
+    /// Leads only: the channel that this object assigned.
+    pub assigned_channel: Option<ChannelId>,
+}
+
+impl Record {
+    /// The intent whose outcome is not known: there is one, and status does not say how it ended.
+    pub fn open_intent(&self) -> Option<&Intent> {
+        self.intent.as_ref().filter(|intent| !self.operation.as_ref().is_some_and(|op| op.id == intent.id && op.outcome.is_some()))
+    }
+
+    /// The operation in status that belongs to the open intent, or that has no outcome yet.
+    pub fn running(&self) -> Option<&Operation> {
+        self.operation.as_ref().filter(|op| op.outcome.is_none())
+    }
+
+    /// Whether the service was read back once: it is recorded, and no create is under way or failed.
+    pub fn verified(&self) -> bool {
+        let done = |op: &Operation| op.kind == OperationKind::Delete || op.outcome == Some(Outcome::Succeeded);
+        let create_open = self.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
+        self.guid.is_some() && !create_open && self.operation.as_ref().is_none_or(done)
+    }
+
+    /// What is recorded of one job.
+    pub fn job(&self, job: Job) -> &JobRecord {
+        match job {
+            Job::Leads => &self.leads_job,
+            Job::Trunks => &self.trunks_job,
+        }
+    }
+
+    /// Ends the operation in flight: of the open intent, with or without a trace in status.
+    pub fn end_operation(&mut self, outcome: Outcome, now: Time, messages: Vec<String>) {
+        let open = self.open_intent().cloned();
+        if let Some(intent) = open {
+            let same = self.operation.as_ref().is_some_and(|op| op.id == intent.id);
+            if !same {
+                self.operation = Some(Operation::of(&intent));
+            }
+        }
+        if let Some(operation) = self.operation.as_mut().filter(|op| op.outcome.is_none()) {
+            operation.outcome = Some(outcome);
+            operation.completed = Some(now.whole_second());
+            if !messages.is_empty() {
+                operation.messages = messages;
+            }
+        }
+    }
+}
+
+impl Operation {
+    /// The operation that an intent begins.
+    pub fn of(intent: &Intent) -> Self {
+        Self {
+            kind: intent.kind,
+            id: intent.id.clone(),
+            started: intent.start,
+            task: None,
+            task_status: None,
+            outcome: None,
+            completed: None,
+            messages: Vec::new(),
+        }
+    }
+}

@@ -1,0 +1,130 @@
+//! May a service be made for this lead? An ordered list of named checks; the first that says no is what people read.
+
+use crate::conditions::{Reason, Trouble, Truth};
+use crate::facts::{Lead, MicrosoftStatus};
+use crate::step::{Decision, Fact, PlanItem, Query};
+use crate::timing;
+
+use super::{Case, Desired, ServicesView};
+
+/// Goes through the checks, asking for what they need, and makes the service when none says no.
+pub(super) fn eligible(case: Case<'_>, desired: &Desired, view: &ServicesView) -> Decision {
+    if let Some(trouble) = &desired.missing {
+        return case.missing(trouble.clone(), "a reference is missing");
+    }
+    if let Some(trouble) = short_name_taken(desired, view) {
+        return case.stop(trouble, "the short name is taken");
+    }
+    let not_before = case.facts.pass_started - timing::CREATE_LOOK;
+    if let Fact::Unreadable(trouble) = &case.facts.leads {
+        let trouble = trouble.clone();
+        return case.unreadable(trouble);
+    }
+    let Some(leads) = case.facts.leads.since(not_before) else {
+        return case.look(Query::Leads, not_before, "is the lead eligible");
+    };
+    let lead = match lead_eligible(leads, desired) {
+        Ok(lead) => lead.clone(),
+        Err(trouble) if trouble.reason == Reason::LeadNotFound => {
+            let mut decision = case.missing(trouble.clone(), "no lead for the tenant");
+            decision.verdict.lead_eligible = Some((Truth::False, trouble.reason, trouble.message));
+            return decision;
+        }
+        Err(trouble) => {
+            let mut decision = case.stop(trouble.clone(), "the lead is not eligible");
+            decision.verdict.lead_eligible = Some((Truth::False, trouble.reason, trouble.message));
+            return decision;
+        }
+    };
+    if let Some(id) = desired.lc_customer {
+        match &case.facts.lc_customer {
+            Fact::Unread => {
+                let since = case.facts.pass_started;
+                return case.look(Query::LcCustomer(id), since, "which channel has the LC customer");
+            }
+            Fact::Unreadable(trouble) => {
+                let trouble = trouble.clone();
+                return case.unreadable(trouble);
+            }
+            Fact::Known { value, .. } => {
+                if let Some(trouble) = value.as_ref().and_then(|answer| lc_customer_fits(answer.as_ref().ok(), id, &lead, desired)) {
+                    return case.stop(trouble, "the LC customer can't be used");
+                }
+            }
+        }
+    }
+    let mut decision = case.create(desired);
+    decision.verdict.lead_eligible = Some((Truth::True, Reason::Succeeded, "The lead is Active and has no license.".into()));
+    decision
+}
+
+/// S3: unique, on the whole platform (N-3), without regard to case.
+fn short_name_taken(desired: &Desired, view: &ServicesView) -> Option<Trouble> {
+    let other = view.by_name.iter().find(|service| service.tenant.as_ref() != Some(&desired.tenant))?;
+    let whose = other.tenant.as_ref().map_or_else(|| "without a tenant".to_owned(), |tenant| format!("of tenant {tenant}"));
+    let message = format!("spec.shortName {} is taken by the service {} {whose}. Short names are unique on a platform; make this object anew with another one.", desired.short_name, other.guid);
+    Some(Trouble::new(Reason::ShortNameTaken, message))
+}
+
+/// The lead that counts: of two for one tenant the consented one (platform.md 12.1, step 2).
+pub fn lead_that_counts(leads: &[Lead]) -> Option<&Lead> {
+    let rank = |lead: &&Lead| (lead.consentless, lead.status != MicrosoftStatus::Active, lead.id.clone());
+    leads.iter().min_by_key(rank)
+}
+
+/// S2: only an Active lead without a license; S4: in the channel that the spec names.
+fn lead_eligible<'a>(leads: &'a [Lead], desired: &Desired) -> Result<&'a Lead, Trouble> {
+    let refuse = |reason, message: String| Err(Trouble::new(reason, message));
+    let Some(lead) = lead_that_counts(leads) else {
+        return refuse(
+            Reason::LeadNotFound,
+            format!("The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center, or a consentless lead must be made.", desired.tenant),
+        );
+    };
+    if lead.status != MicrosoftStatus::Active {
+        let label = lead.status.label();
+        return refuse(Reason::LeadNotActive, format!("Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center."));
+    }
+    if let Some(guid) = &lead.service {
+        return refuse(Reason::AlreadyLicensed, format!("The lead has the service {guid} already, which the list of services does not show. Ask the platform's operator."));
+    }
+    match (desired.channel, lead.channel) {
+        (Some(wanted), Some(has)) if wanted != has => {
+            refuse(Reason::ChannelMismatch, format!("The lead belongs to channel {has}, and spec.channelId is {wanted}. Correct spec.channelId, or have the lead assigned to the other channel."))
+        }
+        _ => Ok(lead),
+    }
+}
+
+/// S4: when the lead belongs to a channel, only that channel's customers may be chosen.
+fn lc_customer_fits(customer: Option<&crate::facts::LcCustomer>, id: i64, lead: &Lead, desired: &Desired) -> Option<Trouble> {
+    let Some(customer) = customer else {
+        return Some(Trouble::new(Reason::InvalidSpec, format!("spec.lcCustomerId: the platform has no LC customer {id}. Correct it, or leave it out to have one made.")));
+    };
+    let channel = desired.channel.or(lead.channel)?;
+    if customer.channel == Some(channel) {
+        return None;
+    }
+    let where_it_is = customer.channel.map_or_else(|| "in no channel".to_owned(), |own| format!("in channel {own}"));
+    Some(Trouble::new(
+        Reason::ChannelMismatch,
+        format!("spec.lcCustomerId: LC customer {id} is {where_it_is}, and the lead belongs to channel {channel}. Choose one of that channel's customers."),
+    ))
+}
+
+/// What a create would change, field by field.
+pub(super) fn plan_create(desired: &Desired) -> Vec<PlanItem> {
+    let item = |field, to: Option<String>| to.map(|to| PlanItem { action: "Create", field, from: None, to: Some(to) });
+    let connection = if desired.ip_group { "IP group" } else { "tenant id" };
+    [
+        item("msTenantId", Some(desired.tenant.to_string())),
+        item("shortName", Some(desired.short_name.to_string())),
+        item("fullName", Some(desired.full_name.clone())),
+        item("lcCustomerId", desired.lc_customer.map(|id| id.to_string())),
+        item("channelId", desired.channel.map(|id| id.to_string())),
+        item("advancedSettings", Some(format!("SIP connection by {connection}"))),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
+}

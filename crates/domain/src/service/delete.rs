@@ -1,0 +1,149 @@
+//! Letting go of a service. Needs no valid spec, no lead, no reference.
+
+use crate::conditions::{Reason, Trouble, Verdict};
+use crate::facts::Service;
+use crate::names::fold;
+use crate::policy::{Connection, Policy};
+use crate::record::{Intent, OperationKind, Outcome, Sent};
+use crate::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
+use crate::timing;
+
+use super::{Case, Deletion, DeletionPolicy};
+
+/// Decides what comes next for an object with a deletion time stamp.
+pub(super) fn decide(case: Case<'_>, deletion: &Deletion) -> Decision {
+    if !case.record.finalizer {
+        let verdict = Verdict::not_ready(Reason::Deleting, "Nothing is left to do.");
+        let step = Step::Rest(case.now + timing::SLOW_RETRY);
+        return case.decide(step, "the finalizer is off", verdict);
+    }
+    let policy = match (&case.facts.connection, deletion.policy) {
+        (Connection::Usable(policy), _) => policy.clone(),
+        (Connection::Unusable(_), DeletionPolicy::Retain) => return release(case, "retained; its platform object is gone"),
+        (Connection::Unusable(trouble), DeletionPolicy::Delete) => {
+            let message = format!("spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain to let this object go and keep the service.", trouble.message);
+            let reason = trouble.reason;
+            return case.stop(Trouble::new(reason, message), "it can't be deleted there");
+        }
+    };
+    if deletion.suspended && deletion.policy == DeletionPolicy::Delete {
+        let message = "spec.suspend is true: the service is not deleted. Set it to false, or spec.deletionPolicy to Retain.";
+        let step = Step::Rest(case.now + timing::SLOW_RETRY);
+        return case.decide(step, "suspended", Verdict::not_ready(Reason::Suspended, message));
+    }
+    let creating = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe).cloned();
+    if let Some(intent) = creating {
+        return outcome_first(case, deletion, &policy, &intent);
+    }
+    match (deletion.policy, case.record.guid.is_some()) {
+        (DeletionPolicy::Retain, _) => release(case, "retained"),
+        (DeletionPolicy::Delete, false) => release(case, "nothing of its own exists"),
+        (DeletionPolicy::Delete, true) => delete(case, &policy),
+    }
+}
+
+fn release(case: Case<'_>, why: &'static str) -> Decision {
+    case.decide(Step::Keep(Mark::Release), why, Verdict::not_ready(Reason::Deleting, "Letting go."))
+}
+
+/// A create may be under way: the object goes only when its outcome is known, or the grace is over.
+fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, intent: &Intent) -> Decision {
+    if let Some(decision) = case.follow_task(policy) {
+        return decision;
+    }
+    if let Fact::Unreadable(trouble) = &case.facts.services {
+        let trouble = trouble.clone();
+        return case.unreadable(trouble);
+    }
+    let since = case.facts.pass_started;
+    let Some(view) = case.facts.services.since(since).cloned() else {
+        return case.look(Query::Services, since, "did the create leave a service");
+    };
+    let named = |service: &&Service| deletion.short_name.as_ref().is_some_and(|name| fold(name) == fold(&service.short_name));
+    if let Some(service) = view.by_tenant.iter().find(named) {
+        case.record.guid = Some(service.guid.clone());
+        case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
+        return match deletion.policy {
+            DeletionPolicy::Retain => release(case, "retained; the create is known to have been done"),
+            DeletionPolicy::Delete => delete(case, policy),
+        };
+    }
+    if case.now < intent.start + policy.create_grace {
+        return case.look_for_effect(intent.start, "Being deleted while the answer to a create is not known: looking whether the service appears.");
+    }
+    case.record.end_operation(Outcome::Unknown, case.now, Vec::new());
+    release(case, "the grace is over, and no service appeared")
+}
+
+/// Deletes the service, and looks until it is gone from both lists (N-11).
+fn delete(mut case: Case<'_>, policy: &Policy) -> Decision {
+    let Some(guid) = case.record.guid.clone() else { return release(case, "nothing of its own exists") };
+    if let Some(decision) = after_asking(&case) {
+        return decision;
+    }
+    let since = case.facts.pass_started;
+    if let Some(trouble) = unreadable(&case.facts.services).or_else(|| unreadable(&case.facts.leads)) {
+        return case.unreadable(trouble);
+    }
+    let Some(view) = case.facts.services.since(since).cloned() else {
+        return case.look(Query::Services, since, "is the service still there");
+    };
+    if let Some(service) = view.by_guid.as_ref().filter(|service| super::same_guid(&case.record, &service.guid)) {
+        return ask_for_it(case, policy, service);
+    }
+    if !view.complete {
+        let message = "The list of services has entries that can't be read; the service may be among them.";
+        return case.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole");
+    }
+    let Some(leads) = case.facts.leads.since(since) else {
+        return case.look(Query::Leads, since, "does the lead still show it");
+    };
+    if leads.iter().any(|lead| lead.service.as_ref() == Some(&guid)) {
+        let started = case.record.intent.as_ref().map_or(since, |intent| intent.start);
+        let until = timing::next_look(case.now, started);
+        let verdict = Verdict::not_ready(Reason::Deleting, "The service is gone from the list of services; the lead still shows it.");
+        return case.decide(Step::Wait(until, Wake::Inventory), "gone from one list of two", verdict);
+    }
+    case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
+    release(case, "looked for and not found")
+}
+
+fn unreadable<T>(fact: &Fact<T>) -> Option<Trouble> {
+    match fact {
+        Fact::Unreadable(trouble) => Some(trouble.clone()),
+        _ => None,
+    }
+}
+
+fn ask_for_it(case: Case<'_>, policy: &Policy, service: &Service) -> Decision {
+    let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
+    let open = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete).cloned();
+    if let Some(intent) = open.as_ref().filter(|intent| intent.sent == Sent::Maybe && case.now < intent.start + timing::DELETE_AGAIN) {
+        let until = timing::next_look(case.now, intent.start);
+        return case.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict);
+    }
+    if let Some(trouble) = &policy.deletions_blocked {
+        return case.stop(trouble.clone(), "the breaker holds it");
+    }
+    if open.is_some_and(|intent| intent.sent == Sent::No) {
+        return case.decide(Step::Ask(Change::DeleteService(service.guid.clone())), "recorded, and nothing stands against it", verdict);
+    }
+    let start = case.now.whole_second();
+    case.decide(Step::Keep(Mark::Begin { kind: OperationKind::Delete, start }), "the intent comes before the effect", verdict)
+}
+
+fn after_asking(case: &Case<'_>) -> Option<Decision> {
+    let again = || case.again();
+    let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
+    match case.facts.answer.as_ref()? {
+        Answer::NotSent(trouble) => {
+            let until = timing::next_try(case.now, case.facts.failures, trouble.retry_after);
+            Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", Verdict::trouble(trouble)))
+        }
+        Answer::Refused(trouble) => Some(again().stop(trouble.clone(), "the platform refused to delete it")),
+        Answer::Task(_) | Answer::Done | Answer::NotFound | Answer::Lost(_) => {
+            let until = timing::next_look(case.now, case.now);
+            Some(again().decide(Step::Wait(until, Wake::Inventory), "asked for; looked at again", verdict))
+        }
+    }
+}

@@ -1,0 +1,76 @@
+//! Whose is the service that the list shows for a tenant?
+
+use crate::conditions::{Reason, Trouble};
+use crate::facts::{LicenseType, Service};
+use crate::names::fold;
+use crate::record::{OperationKind, Record};
+
+use crate::pass::ServicesView;
+
+use super::{Adoption, Desired};
+
+/// Whose it is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Found {
+    /// This object's: recorded by guid, or under the intent of this object with the same short name.
+    Ours(Service),
+    /// There is one, and nothing says that this object made it.
+    Foreign(Service),
+    /// More than one for the tenant, none of them recorded as ours: the guids.
+    Two(String),
+    /// It was read back before, and is not in the list any more.
+    NoLonger,
+    /// There is none.
+    Nothing,
+}
+
+/// Finds out.
+pub fn find(record: &Record, desired: &Desired, view: &ServicesView) -> Found {
+    if let (Some(guid), Some(service)) = (&record.guid, &view.by_guid) {
+        let same_tenant = service.tenant.as_ref() == Some(&desired.tenant);
+        return if &service.guid == guid && same_tenant { Found::Ours(service.clone()) } else { Found::Foreign(service.clone()) };
+    }
+    match view.by_tenant.as_slice() {
+        [] if record.verified() => Found::NoLonger,
+        [] => Found::Nothing,
+        [service] if made_here(record, desired, service) => Found::Ours(service.clone()),
+        [service] => Found::Foreign(service.clone()),
+        several => Found::Two(several.iter().map(|service| service.guid.to_string()).collect::<Vec<_>>().join(", ")),
+    }
+}
+
+/// Whether this object's own create explains the service: its intent is on the object, the tenant is the same and so is the short name.
+fn made_here(record: &Record, desired: &Desired, service: &Service) -> bool {
+    let intended = record.intent.as_ref().is_some_and(|intent| intent.kind == OperationKind::Create);
+    record.guid.is_none() && intended && fold(&service.short_name) == desired.short_name.folded()
+}
+
+/// Whether `spec.adoption` lets this object take the service over; if not, what a person can do.
+pub fn adoptable(record: &Record, desired: &Desired, service: &Service) -> Result<(), Trouble> {
+    let refuse = |reason, message: String| Err(Trouble::new(reason, message));
+    let there = format!("The tenant has the service {} ({:?}, {}) already", service.guid, service.short_name, label(service));
+    if service.tenant.as_ref() != Some(&desired.tenant) {
+        return refuse(Reason::Conflict, format!("The service {} belongs to another tenant. Correct the annotation operatorconnect.dev/ump-customer-guid.", service.guid));
+    }
+    if let Some(guid) = record.guid.as_ref().filter(|guid| **guid != service.guid) {
+        return refuse(Reason::Conflict, format!("{there}, and this object's own was {guid}. Remove the annotation operatorconnect.dev/ump-customer-guid to let spec.adoption decide."));
+    }
+    if !matches!(service.license, Some(LicenseType::OcEssential | LicenseType::OcEssentialPlus | LicenseType::OcPro)) {
+        return refuse(Reason::AlreadyLicensed, format!("{there}, which is no Operator Connect license. Remove it on the platform first."));
+    }
+    let same_short = fold(&service.short_name) == desired.short_name.folded();
+    let same_full = service.full_name.as_deref().is_none_or(|name| name.trim() == desired.full_name.trim());
+    match desired.adoption {
+        Adoption::Always => Ok(()),
+        Adoption::IfMatching if same_short && same_full => Ok(()),
+        Adoption::IfMatching => refuse(
+            Reason::Conflict,
+            format!("{there}, and its names are not those of the spec. Use its names, or set spec.adoption to Always to take it over as it is."),
+        ),
+        Adoption::Never => refuse(Reason::Conflict, format!("{there}, and spec.adoption is Never. Set it to IfMatching or Always to take it over.")),
+    }
+}
+
+fn label(service: &Service) -> String {
+    service.license.map_or_else(|| "no license".to_owned(), LicenseType::label)
+}

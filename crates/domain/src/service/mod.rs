@@ -1,0 +1,476 @@
+//! What comes next for one `OcEssentialService`.
+//!
+//! [`decide`] is total and deterministic. It first takes in what is known (`absorb`: a task that ended, a service that was read back), then
+//! goes from the outside in: may this object be worked on at all, is there a service already, whose is it, may one be made. The order of the
+//! questions is the order of the functions below.
+
+mod checks;
+mod delete;
+mod found;
+mod jobs;
+
+use crate::conditions::{Reason, Trouble, Truth, Verdict};
+use crate::facts::{Service, TaskState};
+use crate::pass::ServicesView;
+use crate::names::{ChannelId, CustomerGuid, LcCustomerId, ShortName, TenantId};
+use crate::policy::{Connection, Policy};
+use crate::record::{OperationKind, Outcome, Record, Sent};
+use crate::step::{Answer, Change, Decision, Fact, Mark, PlanItem, Query, Step, Wake};
+use crate::time::{Duration, Time};
+use crate::timing;
+
+pub use checks::lead_that_counts;
+pub use found::Found;
+pub use crate::pass::{DeletionPolicy, Facts};
+
+/// `spec.mode`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Mode {
+    /// Do what is needed.
+    #[default]
+    Apply,
+    /// Say what would be done.
+    Plan,
+    /// Only look.
+    Observe,
+}
+
+/// `spec.adoption`: what to do with a service that exists for the tenant and was not made by this object.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Adoption {
+    /// Take it over when short name and full name agree.
+    #[default]
+    IfMatching,
+    /// Leave it alone.
+    Never,
+    /// Take it over.
+    Always,
+}
+
+/// What the object's spec asks for, parsed, its references followed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Desired {
+    /// The customer's tenant.
+    pub tenant: TenantId,
+    /// `spec.shortName`.
+    pub short_name: ShortName,
+    /// `spec.fullName`.
+    pub full_name: String,
+    /// `spec.lcCustomerId`.
+    pub lc_customer: Option<LcCustomerId>,
+    /// `spec.channelId`.
+    pub channel: Option<ChannelId>,
+    /// Whether `spec.advancedSettings` is present: a SIP connection by IP group.
+    pub ip_group: bool,
+    /// `spec.mode`.
+    pub mode: Mode,
+    /// `spec.adoption`.
+    pub adoption: Adoption,
+    /// `spec.recreate`.
+    pub recreate: bool,
+    /// What keeps a create from being asked for, though not what exists from being watched: a reference that is not there.
+    pub missing: Option<Trouble>,
+    /// An older object of ours that has the same tenant or short name: its kind, namespace and name, and which of the two.
+    pub rival: Option<String>,
+}
+
+/// What an object that is being deleted needs: no valid spec, no lead, no reference.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Deletion {
+    /// `spec.deletionPolicy`.
+    pub policy: DeletionPolicy,
+    /// The tenant, from status or the spec, if either has one.
+    pub tenant: Option<TenantId>,
+    /// `spec.shortName`, as written: what appears for the tenant under another name was not made by this object.
+    pub short_name: Option<String>,
+    /// `spec.suspend`.
+    pub suspended: bool,
+}
+
+/// What the object is to become.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Wish {
+    /// As its spec says.
+    Be(Box<Desired>),
+    /// As it is: `spec.suspend`.
+    Suspended,
+    /// It can't be told: the spec breaks a rule, or its lead can't be found.
+    Unclear(Trouble),
+    /// To go.
+    Gone(Deletion),
+}
+
+/// Decides what comes next.
+pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let restored = record.operation.is_none() && record.intent.is_some();
+    let mut record = record.clone();
+    absorb(now, &mut record, facts);
+    let case = Case { now, facts, restored, record };
+    match wish {
+        Wish::Gone(deletion) => delete::decide(case, deletion),
+        Wish::Suspended => case.suspended(),
+        Wish::Unclear(trouble) => case.missing(trouble.clone(), "the spec can't be followed"),
+        Wish::Be(desired) => case.be(desired),
+    }
+}
+
+/// Takes what is now known into the record: how the task stands, and what became of the change asked for in this pass.
+fn absorb(now: Time, record: &mut Record, facts: &Facts) {
+    match &facts.answer {
+        Some(Answer::Task(task)) => {
+            if let Some(intent) = record.open_intent().cloned() {
+                let mut operation = crate::record::Operation::of(&intent);
+                operation.task = Some(task.clone());
+                record.operation = Some(operation);
+            }
+        }
+        Some(Answer::Refused(trouble)) => record.end_operation(Outcome::Refused, now, vec![trouble.message.clone()]),
+        Some(Answer::Lost(_) | Answer::Done | Answer::NotFound) => {
+            if let Some(intent) = record.intent.as_mut() {
+                intent.sent = Sent::Maybe;
+            }
+            if let Some(intent) = record.open_intent().cloned() {
+                record.operation = Some(crate::record::Operation::of(&intent));
+            }
+        }
+        Some(Answer::NotSent(_)) | None => {}
+    }
+    let Some(Some(task)) = facts.task.value() else { return };
+    let Some(operation) = record.operation.as_mut().filter(|op| op.outcome.is_none() && op.task.as_ref() == Some(&task.id)) else { return };
+    operation.task_status = Some(task.status.clone());
+    operation.messages = task.messages.clone();
+    if record.guid.is_none() {
+        record.guid.clone_from(&task.service);
+    }
+    if task.state == TaskState::Failed {
+        record.end_operation(Outcome::Failed, now, Vec::new());
+    }
+}
+
+/// One decision in the making.
+pub(crate) struct Case<'a> {
+    now: Time,
+    facts: &'a Facts,
+    /// Status was lost: the annotation tells of an operation of which status does not.
+    restored: bool,
+    record: Record,
+}
+
+impl Case<'_> {
+    fn again(&self) -> Self {
+        Self { now: self.now, facts: self.facts, restored: self.restored, record: self.record.clone() }
+    }
+
+    fn decide(self, step: Step, why: &'static str, verdict: Verdict) -> Decision {
+        Decision { step, why, verdict, record: self.record, plan: Vec::new(), hold: false }
+    }
+
+    fn look(self, query: Query, not_before: Time, why: &'static str) -> Decision {
+        let reason = if self.record.open_intent().is_some() { Reason::Verifying } else { Reason::Progressing };
+        self.decide(Step::Look(query, not_before), why, Verdict::not_ready(reason, "Reading from the platform."))
+    }
+
+    fn stop(self, trouble: Trouble, why: &'static str) -> Decision {
+        let step = Step::Stop(self.now + timing::SLOW_RETRY);
+        self.decide(step, why, Verdict::trouble(&trouble))
+    }
+
+    /// A reference that is not there: what is applied together arrives in any order, so a young object is not called stalled.
+    fn missing(self, trouble: Trouble, why: &'static str) -> Decision {
+        let settled_at = self.facts.object_created + timing::SETTLING;
+        if self.now >= settled_at || trouble.reason == Reason::InvalidSpec {
+            return self.stop(trouble, why);
+        }
+        let verdict = Verdict { stalled: false, ..Verdict::trouble(&trouble) };
+        self.decide(Step::Wait(settled_at, Wake::Cluster), why, verdict)
+    }
+
+    /// The platform can't be read or does not take requests. What is ready stays so: that it can't be looked at does not make it otherwise.
+    fn unreadable(self, trouble: Trouble) -> Decision {
+        let hold = self.facts.settled && trouble.reason != Reason::AuthenticationFailed;
+        let until = if hold { self.now + timing::HELD } else { timing::next_try(self.now, self.facts.failures, trouble.retry_after) };
+        let verdict = Verdict::trouble(&trouble);
+        Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", verdict) }
+    }
+
+    fn suspended(self) -> Decision {
+        let mut verdict = Verdict::not_ready(Reason::Suspended, "spec.suspend is true: nothing is read or changed for this object.");
+        if self.record.license.is_some() && self.facts.settled {
+            verdict.ready = Truth::True;
+        }
+        let step = Step::Rest(self.now + timing::SLOW_RETRY);
+        self.decide(step, "suspended", verdict)
+    }
+
+    fn be(self, desired: &Desired) -> Decision {
+        let policy = match &self.facts.connection {
+            Connection::Usable(policy) => policy.clone(),
+            Connection::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
+        };
+        if let Some(rival) = &desired.rival {
+            let message = format!("{rival} is older and keeps it. Delete one of the two, or give this one another tenant and short name.");
+            return self.stop(Trouble::new(Reason::Conflict, message), "an older object has the tenant or the short name");
+        }
+        let not_before = self.services_needed_since();
+        if let Fact::Unreadable(trouble) = &self.facts.services {
+            return self.unreadable(trouble.clone());
+        }
+        let Some(view) = self.facts.services.since(not_before) else {
+            return self.look(Query::Services, not_before, "is there a service");
+        };
+        let view = view.clone();
+        match found::find(&self.record, desired, &view) {
+            Found::Two(guids) => {
+                let message = format!("The platform lists two services for this tenant ({guids}). Remove one of them on the platform; nothing is changed until then.");
+                self.stop(Trouble::new(Reason::Conflict, message), "two services for the tenant")
+            }
+            Found::Ours(service) => self.ours(&policy, desired, &service),
+            Found::Foreign(service) => self.foreign(&policy, desired, &service),
+            Found::NoLonger => self.gone(&policy, desired, &view),
+            Found::Nothing => self.nothing(&policy, desired, &view),
+        }
+    }
+
+    /// How new the list of services must be. After a change of ours only a list that was begun in this pass tells anything.
+    fn services_needed_since(&self) -> Time {
+        let unsettled = self.record.open_intent().is_some() || self.record.running().is_some() || self.facts.answer.is_some();
+        if unsettled && self.task_still_runs() {
+            return Time(i64::MIN);
+        }
+        if unsettled {
+            self.facts.pass_started
+        } else if self.record.verified() {
+            Time(i64::MIN)
+        } else {
+            self.facts.pass_started - timing::CREATE_LOOK
+        }
+    }
+
+    /// Whether a task was given whose end has not been seen: then the task is the thing to look at, not the list.
+    fn task_still_runs(&self) -> bool {
+        let Some(task) = self.record.running().and_then(|op| op.task.as_ref()) else { return false };
+        match self.facts.task.value() {
+            Some(Some(seen)) => &seen.id == task && seen.state == TaskState::Running,
+            Some(None) => false,
+            None => true,
+        }
+    }
+
+    /// There is no service. One is made when nothing is under way and nothing stands against it.
+    fn nothing(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
+        if let Some(decision) = self.follow_task(policy) {
+            return decision;
+        }
+        if let Some(decision) = self.after_asking() {
+            return decision;
+        }
+        if let Some(intent) = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe).cloned() {
+            if self.now < intent.start + policy.create_grace {
+                return self.look_for_effect(intent.start, "A create was asked for and its answer is not known: looking whether the service appears.");
+            }
+            self.record.end_operation(Outcome::Unknown, self.now, vec!["The answer was lost, and no service appeared in time.".into()]);
+        }
+        self.record.guid = None;
+        if let Some(decision) = self.rest_after_failure() {
+            return decision;
+        }
+        if !view.complete {
+            let message = "The list of services has entries that can't be read, so that a service of this tenant could be among them. Ask the platform's operator to mend it.";
+            return self.stop(Trouble::new(Reason::PlatformRefused, message), "the list of services is not whole");
+        }
+        checks::eligible(self, desired, view)
+    }
+
+    /// Polls the task that was given for the create, and ends with it. `None` when there is none, or it succeeded or failed.
+    fn follow_task(&self, policy: &Policy) -> Option<Decision> {
+        let operation = self.record.running().filter(|op| op.kind == OperationKind::Create)?;
+        let task = operation.task.clone()?;
+        let started = operation.started;
+        let case = || self.again();
+        let converting = || Verdict::not_ready(Reason::Converting, "The platform is converting the lead to an OC Essential service.");
+        match &self.facts.task {
+            // The task that this pass was given is looked at when it can have ended, not at once.
+            Fact::Unread if self.facts.answer.is_some() => {
+                Some(case().decide(Step::Wait(timing::next_poll(self.now, started), Wake::Clock), "the task was given just now", converting()))
+            }
+            Fact::Unread => Some(case().decide(Step::Look(Query::Task(task), self.facts.pass_started), "how far is the task", converting())),
+            Fact::Unreadable(trouble) => Some(case().unreadable(trouble.clone())),
+            Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Running => {
+                if self.now > started + policy.task_deadline {
+                    let message = format!(
+                        "The platform's task {task} has not ended within spec.taskDeadline of the LivePlatform. It is still watched and never asked for twice; ask the platform's operator why it does not end."
+                    );
+                    return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "the task is over its deadline"));
+                }
+                Some(case().decide(Step::Wait(timing::next_poll(self.now, started), Wake::Clock), "the task is running", converting()))
+            }
+            // It ended well, and the service does not show yet (U-8): the lists follow the task.
+            Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Succeeded => {
+                let message = "The platform's task has succeeded; the service does not show in the list of services yet.";
+                if self.now > started + policy.task_deadline {
+                    return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that succeeded"));
+                }
+                Some(case().look_for_effect(started, message))
+            }
+            // Not known to the platform: just after the create it may not show yet, later it is lost (U-5). Either way the list decides.
+            Fact::Known { .. } if self.record.running().is_some() => {
+                if self.now < started + policy.create_grace {
+                    return Some(case().look_for_effect(started, "The platform does not know the task it gave: looking whether the service appears."));
+                }
+                None
+            }
+            Fact::Known { .. } => None,
+        }
+    }
+
+    fn look_for_effect(self, since: Time, message: &str) -> Decision {
+        let until = timing::next_look(self.now, since);
+        self.decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", Verdict::not_ready(Reason::Verifying, message))
+    }
+
+    /// After a change was asked for in this pass, whatever came of it, the pass ends.
+    fn after_asking(&self) -> Option<Decision> {
+        let case = || self.again();
+        match self.facts.answer.as_ref()? {
+            Answer::NotSent(trouble) => {
+                let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
+                Some(case().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", Verdict::trouble(trouble)))
+            }
+            Answer::Lost(trouble) => {
+                let message = format!("The answer was lost, so it is looked whether it was done. {}", trouble.message);
+                Some(case().look_for_effect(self.now, &message))
+            }
+            _ => None,
+        }
+    }
+
+    /// What failed or was refused is tried again when the spec changes, when somebody asks, or after a long while.
+    fn rest_after_failure(&self) -> Option<Decision> {
+        if self.record.open_intent().is_some() {
+            return None;
+        }
+        let operation = self.record.operation.as_ref()?;
+        let outcome = operation.outcome.filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
+        let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
+        let anew = self.facts.asked_anew && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
+        if anew || self.now >= retry {
+            return None;
+        }
+        let told = operation.messages.join(" ");
+        let (reason, message) = match (&self.facts.answer, outcome) {
+            (Some(Answer::Refused(trouble)), _) => (trouble.reason, trouble.message.clone()),
+            (_, Outcome::Refused) => (Reason::PlatformRefused, told),
+            _ => (Reason::TaskFailed, format!("The platform's task failed: {told} Tried again hourly, at once when the spec changes.")),
+        };
+        let case = self.again();
+        Some(case.decide(Step::Stop(retry), "the last try failed", Verdict::not_ready(reason, message)))
+    }
+
+    /// The service that this object made or took over is not in the list any more.
+    fn gone(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
+        if self.facts.services.since(self.facts.pass_started).is_none() {
+            let since = self.facts.pass_started;
+            return self.look(Query::Services, since, "is the service really gone");
+        }
+        if !view.complete {
+            let message = "The list of services has entries that can't be read; the service of this object may be among them.";
+            return self.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole");
+        }
+        if desired.recreate && desired.mode == Mode::Apply {
+            self.record.guid = None;
+            self.record.license = None;
+            self.record.guid_annotated = false;
+            return self.nothing(policy, desired, view);
+        }
+        self.record.license = None;
+        let message = "The service was deleted on the platform, not by this object. Set spec.recreate to true to have it made again, or delete this object.";
+        self.stop(Trouble::new(Reason::DeletedExternally, message), "the service was deleted behind our back")
+    }
+
+    /// A service exists for the tenant, and nothing says that this object made it.
+    fn foreign(mut self, policy: &Policy, desired: &Desired, service: &Service) -> Decision {
+        if let Some(decision) = self.follow_task(policy) {
+            return decision;
+        }
+        match found::adoptable(&self.record, desired, service) {
+            Ok(()) if desired.mode == Mode::Apply => {
+                self.record.end_operation(Outcome::Unknown, self.now, Vec::new());
+                let verdict = Verdict::not_ready(Reason::Progressing, "Taking over the service that exists for this tenant.");
+                self.decide(Step::Keep(Mark::Adopt(service.guid.clone())), "the service that exists is taken over", verdict)
+            }
+            Ok(()) if desired.mode == Mode::Plan => {
+                let item = PlanItem { action: "Adopt", field: "umpCustomerGuid", from: None, to: Some(service.guid.to_string()) };
+                self.planned(vec![item])
+            }
+            Ok(()) => self.observed("A service exists for this tenant; mode Observe takes nothing over."),
+            Err(trouble) => self.stop(trouble, "the service is not this object's"),
+        }
+    }
+
+    fn planned(self, plan: Vec<PlanItem>) -> Decision {
+        let message = "spec.mode is Plan: status.plan lists what would be done. Set spec.mode to Apply to have it done.";
+        let step = Step::Rest(self.now + timing::SLOW_RETRY);
+        let verdict = Verdict { stalled: false, ..Verdict::not_ready(Reason::PlanReady, message) };
+        Decision { plan, ..self.decide(step, "planned, not done", verdict) }
+    }
+
+    fn observed(self, message: &str) -> Decision {
+        let step = Step::Rest(self.now + timing::SLOW_RETRY);
+        self.decide(step, "observed only", Verdict::not_ready(Reason::Observing, message))
+    }
+
+    /// Asks for the create: intent first, in a write of its own, then the request.
+    fn create(self, desired: &Desired) -> Decision {
+        match desired.mode {
+            Mode::Plan => return self.planned(checks::plan_create(desired)),
+            Mode::Observe => return self.observed("No service exists for this tenant; mode Observe makes none."),
+            Mode::Apply => {}
+        }
+        let verdict = Verdict::not_ready(Reason::Converting, "Asking the platform to convert the lead.");
+        let unsent = self.record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::No);
+        if unsent && self.record.finalizer {
+            return self.decide(Step::Ask(Change::CreateService(desired.tenant.clone())), "nothing stands against it", verdict);
+        }
+        let start = self.now.whole_second();
+        self.decide(Step::Keep(Mark::Begin { kind: OperationKind::Create, start }), "the intent comes before the effect", verdict)
+    }
+
+    /// The service is ours: verify it, see to the jobs, and rest.
+    fn ours(mut self, policy: &Policy, desired: &Desired, service: &Service) -> Decision {
+        self.record.guid = Some(service.guid.clone());
+        if let Some(decision) = self.follow_running_task(policy) {
+            return decision;
+        }
+        let Some(license) = service.license else {
+            let since = self.facts.pass_started;
+            return self.look_for_effect(since, "The service shows no license type yet.");
+        };
+        self.record.license = Some(license.label());
+        self.record.end_operation(Outcome::Succeeded, self.now, Vec::new());
+        if !self.record.finalizer && desired.mode == Mode::Apply {
+            let verdict = Verdict::not_ready(Reason::Progressing, "Taking hold of the service of this object.");
+            return self.decide(Step::Keep(Mark::Adopt(service.guid.clone())), "the finalizer is missing", verdict);
+        }
+        jobs::see_to(self, policy, desired, service)
+    }
+
+    /// While the task of a create still runs, the service that shows early is not finished.
+    fn follow_running_task(&self, policy: &Policy) -> Option<Decision> {
+        let ended = match self.facts.task.value() {
+            Some(Some(task)) => task.state != TaskState::Running,
+            Some(None) => true,
+            None => false,
+        };
+        if ended { None } else { self.follow_task(policy) }
+    }
+
+    fn rest(self, verdict: Verdict, until: Duration) -> Decision {
+        let step = Step::Rest(self.now + until);
+        self.decide(step, "all is as it should be", verdict)
+    }
+}
+
+/// The guid a decision would delete: recorded, or found by the tenant while an intent is open.
+pub(crate) fn same_guid(record: &Record, guid: &CustomerGuid) -> bool {
+    record.guid.as_ref() == Some(guid)
+}

@@ -1,0 +1,166 @@
+//! What a decision can ask of the driver: read one thing, write to our own object, change one thing at the platform, or wait.
+
+use crate::conditions::{Trouble, Verdict};
+use crate::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
+use crate::record::{Job, OperationKind, Record};
+use crate::time::Time;
+
+/// A fact of the platform, as far as this pass knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Fact<T> {
+    /// Not asked for in this pass.
+    #[default]
+    Unread,
+    /// Known, by a read that was begun at `at`.
+    Known {
+        /// What was read.
+        value: T,
+        /// When the read was begun: what happened after that may not be in it.
+        at: Time,
+    },
+    /// It could not be read.
+    Unreadable(Trouble),
+}
+
+impl<T> Fact<T> {
+    /// The value, when the read was begun at or after `not_before`.
+    pub fn since(&self, not_before: Time) -> Option<&T> {
+        match self {
+            Self::Known { value, at } if *at >= not_before => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value, however old.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Known { value, .. } => Some(value),
+            _ => None,
+        }
+    }
+}
+
+/// One question to the platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Query {
+    /// The list of services: what it holds for this object's tenant, guid and short name.
+    Services,
+    /// The list of leads: what it holds for this object's tenant.
+    Leads,
+    /// One task.
+    Task(TaskId),
+    /// One LC customer.
+    LcCustomer(LcCustomerId),
+}
+
+/// A write to our own object, in metadata.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// Finalizer and intent, in one write; the driver draws the operation's id.
+    Begin {
+        /// What is going to be asked.
+        kind: OperationKind,
+        /// When.
+        start: Time,
+    },
+    /// Finalizer and external id, in one write: the object takes over a service that exists.
+    Adopt(CustomerGuid),
+    /// The finalizer alone: from now on the object is not let go unasked.
+    Hold,
+    /// The finalizer and the annotations are taken off: the object may go.
+    Release,
+}
+
+/// One change at the platform.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Change {
+    /// Turn the tenant's lead into an OC Essential service; all parameters are in the object.
+    CreateService(TenantId),
+    /// Delete this service.
+    DeleteService(CustomerGuid),
+    /// Make a consentless lead.
+    CreateLead(TenantId),
+    /// Delete a consentless lead.
+    DeleteLead(TenantId),
+    /// Attach the tenant's lead to a channel.
+    AssignChannel(TenantId, ChannelId),
+    /// Detach it from its channel.
+    UnassignChannel(TenantId),
+    /// Start a synchronization job by the installation's own call.
+    RunJob(Job),
+}
+
+/// What becomes of a change that was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// Accepted; a task follows.
+    Task(TaskId),
+    /// Done, as far as the answer says.
+    Done,
+    /// What should be removed is not there.
+    NotFound,
+    /// The platform said no; nothing was changed.
+    Refused(Trouble),
+    /// The request was surely never executed: not sent, throttled, no lease.
+    NotSent(Trouble),
+    /// It may or may not have been executed.
+    Lost(Trouble),
+}
+
+/// What beside its time can wake an object that waits. Its own changes always do.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Wake {
+    /// Only the time.
+    Clock,
+    /// A change of what the inventory holds for it, as well.
+    Inventory,
+    /// A change of an object that it refers to, as well.
+    Cluster,
+}
+
+/// What comes next.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Read this; an answer of a read begun before `not_before` is too old.
+    Look(Query, Time),
+    /// Write this to the object.
+    Keep(Mark),
+    /// Ask this of the platform. It ends the pass: nothing that can fail follows it.
+    Ask(Change),
+    /// Sleep; something is under way.
+    Wait(Time, Wake),
+    /// Nothing to do until the next observation.
+    Rest(Time),
+    /// A person is needed; still looked at again, slowly.
+    Stop(Time),
+}
+
+/// One line of what a plan would change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PlanItem {
+    /// `Create`, `Delete`, `Adopt`, …
+    pub action: &'static str,
+    /// The field, in the words of the spec; empty for the whole.
+    pub field: &'static str,
+    /// What is.
+    pub from: Option<String>,
+    /// What would be.
+    pub to: Option<String>,
+}
+
+/// What a decision comes to: the next step, why, and all that people read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Decision {
+    /// What comes next.
+    pub step: Step,
+    /// Why, for the log.
+    pub why: &'static str,
+    /// What the object's conditions say.
+    pub verdict: Verdict,
+    /// What the object remembers from now on.
+    pub record: Record,
+    /// What would be changed (mode Plan).
+    pub plan: Vec<PlanItem>,
+    /// Nothing new is known: status stays as it is.
+    pub hold: bool,
+}

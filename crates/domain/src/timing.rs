@@ -1,0 +1,40 @@
+//! How long to wait, in one place.
+
+use crate::time::{Duration, Time};
+
+/// A list of services or leads that was begun so long ago still answers "is there one already?" before a first create: nothing of ours can have
+/// been asked for in between, since an intent would be on the object.
+pub const CREATE_LOOK: Duration = Duration::from_secs(10);
+
+/// How long an object that refers to something that is not there is `Reconciling` before it is `Stalled`: what is applied together arrives in any order.
+pub const SETTLING: Duration = Duration::from_secs(60);
+
+/// How often an object that needs a person is looked at again.
+pub const SLOW_RETRY: Duration = Duration::from_secs(3600);
+
+/// How long an object that is ready waits for a platform that can't be read: the end of the outage wakes it before that.
+pub const HELD: Duration = Duration::from_secs(1800);
+
+/// How long after an accepted deletion the same deletion is asked for again, if the service is still there.
+pub const DELETE_AGAIN: Duration = Duration::from_secs(300);
+
+/// When a task that was started at `started` is looked at next: after a second or half of its age, whichever is more, at most 30 s.
+/// Tasks take seconds on an idle platform and many minutes on a loaded one (platform-2.md 2); a share of the age serves both.
+pub fn next_poll(now: Time, started: Time) -> Time {
+    now + half_age(now, started, Duration::from_secs(1), Duration::from_secs(30))
+}
+
+/// When an effect that must show in a list is looked for next.
+pub fn next_look(now: Time, since: Time) -> Time {
+    now + half_age(now, since, Duration::from_secs(2), Duration::from_secs(60))
+}
+
+/// When a request that was not executed is tried again: 1 s, doubled at each failure, at most 5 min, or what the platform asked for.
+pub fn next_try(now: Time, failures: u32, retry_after: Option<Duration>) -> Time {
+    let doubled = Duration::from_secs(1u64 << failures.min(9)).min(Duration::from_secs(300));
+    now + retry_after.unwrap_or(doubled).max(doubled.min(Duration::from_secs(1)))
+}
+
+fn half_age(now: Time, since: Time, least: Duration, most: Duration) -> Duration {
+    (now.since(since) / 2).clamp(least, most)
+}
