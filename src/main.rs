@@ -1,2 +1,28 @@
-//! (under construction)
-fn main() {}
+//! `oc-essentials-operator`: see `--help`.
+
+use std::process::ExitCode;
+
+use clap::Parser;
+use oc_essentials_operator::cli::{Cli, Command};
+use oc_essentials_operator::{ops, run};
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Run(settings) => {
+            ops::telemetry::start(&settings.log);
+            run::run(settings)
+        }
+        Command::Crds => run::print_crds(),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // One line, with the whole chain of causes.
+            #[allow(clippy::print_stderr, reason = "this is what a person sees when nothing else works")]
+            {
+                eprintln!("oc-essentials-operator: {error:#}");
+            }
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -116,7 +116,7 @@ impl Case<'_> {
             let message = format!("{rival} is older and stands for the same tenant. Delete one of the two.");
             return self.stop(Trouble::new(Reason::Conflict, message), "an older object has the tenant");
         }
-        let in_doubt = self.record.open_intent().is_some() || self.facts.answer.is_some();
+        let in_doubt = self.record.open_intent().is_some() || self.facts.answer.is_some() || self.facts.look_now;
         let not_before = if in_doubt { self.facts.pass_started } else { Time(i64::MIN) };
         if let Some(decision) = self.after_asking() {
             return decision;

@@ -39,6 +39,8 @@ pub struct Facts {
     pub generation: i64,
     /// Whether somebody asked for a look now, or changed the spec, since the last one: what waits for the slow retry is tried at once.
     pub asked_anew: bool,
+    /// Whether somebody asked for a look now: what is answered from an old list does not do.
+    pub look_now: bool,
     /// Whether status says `Ready=True` for this generation.
     pub settled: bool,
     /// The platform object.

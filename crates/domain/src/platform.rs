@@ -22,6 +22,8 @@ pub struct Desired {
     pub trigger: JobTrigger,
     /// The annotations `…/leads-job-ran-at` and `…/trunks-job-ran-at`: when a person ran the job.
     pub ran_at: [Option<Time>; 2],
+    /// Whether somebody asked for a look now.
+    pub look_now: bool,
     /// What keeps the platform from being used at all: a Secret that is missing, a URL that can't be.
     pub unusable: Option<Trouble>,
 }
@@ -85,7 +87,7 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
         let until = timing::next_try(now, facts.failures, None);
         return decision(Step::Wait(until, Wake::Clock), "the connection can't be made", Verdict::trouble(trouble));
     }
-    let not_before = now - desired.observe_interval;
+    let not_before = if desired.look_now { now } else { now - desired.observe_interval };
     for (query, fact) in [(Query::Services, &facts.services), (Query::Leads, &facts.leads)] {
         match fact {
             Fact::Unread => return decision(Step::Look(query, not_before), "the list is due", progressing()),

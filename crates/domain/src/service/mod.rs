@@ -237,7 +237,7 @@ impl Case<'_> {
         if unsettled && self.task_still_runs() {
             return Time(i64::MIN);
         }
-        if unsettled {
+        if unsettled || self.facts.look_now {
             self.facts.pass_started
         } else if self.record.verified() {
             Time(i64::MIN)

@@ -1,0 +1,54 @@
+//! The definitions of the custom resources, as they are installed: what the derive makes, and the few things that it can't say.
+
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray};
+use kube::CustomResourceExt;
+use serde_json::json;
+
+use super::{Lead, LivePlatform, OcEssentialService};
+
+/// The definitions of all kinds, by name.
+pub fn generate() -> Vec<CustomResourceDefinition> {
+    [LivePlatform::crd(), Lead::crd(), OcEssentialService::crd()].into_iter().map(finish).collect()
+}
+
+fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
+    for version in &mut crd.spec.versions {
+        let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) else { continue };
+        schema.title = None;
+        tidy(schema);
+        if let Some(status) = schema.properties.as_mut().and_then(|fields| fields.get_mut("status")) {
+            status.default = Some(JSON(initial_status()));
+        }
+    }
+    crd
+}
+
+/// The status of an object that no operator has seen, so that nobody takes it for one in order.
+fn initial_status() -> serde_json::Value {
+    json!({ "conditions": [{
+        "type": "Ready",
+        "status": "Unknown",
+        "reason": "Progressing",
+        "message": "Waiting for the operator.",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }] })
+}
+
+/// An absent field has one form, absence (`null` would pass `has()` in a rule); and formats are those that the API server knows.
+fn tidy(schema: &mut JSONSchemaProps) {
+    schema.nullable = None;
+    if let Some(words) = &mut schema.enum_ {
+        words.retain(|word| !word.0.is_null());
+    }
+    if schema.format.as_deref().is_some_and(|format| format.starts_with("uint")) {
+        schema.format = Some("int64".into());
+    }
+    for field in schema.properties.iter_mut().flat_map(|fields| fields.values_mut()) {
+        tidy(field);
+    }
+    match &mut schema.items {
+        Some(JSONSchemaPropsOrArray::Schema(item)) => tidy(item),
+        Some(JSONSchemaPropsOrArray::Schemas(items)) => items.iter_mut().for_each(tidy),
+        None => {}
+    }
+}

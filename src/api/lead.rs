@@ -1,0 +1,203 @@
+//! `Lead`: one customer's Microsoft 365 tenant that may become, or has become, a customer.
+
+use std::fmt;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use kube::{CustomResource, KubeSchema};
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+
+use super::common::{DeletionPolicy, ObjectRef, Operation, default_platform};
+use super::schema::{self, immutable, rule_at};
+
+/// What is known and wished of a lead.
+#[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[kube(
+    group = "operatorconnect.dev",
+    version = "v1alpha1",
+    kind = "Lead",
+    plural = "leads",
+    namespaced,
+    status = "LeadStatus",
+    derive = "PartialEq",
+    category = "operatorconnect",
+    doc = "One customer's Microsoft 365 tenant that may become, or has become, a customer by Operator Connect.",
+    printcolumn(name = "Company", type_ = "string", json_path = ".status.companyName", description = "The company's name, as the platform has it"),
+    printcolumn(name = "Tenant", type_ = "string", json_path = ".spec.msTenantId", description = "The customer's Microsoft 365 tenant id"),
+    printcolumn(name = "MS Status", type_ = "string", json_path = ".status.microsoftStatus", description = "Microsoft's status of the lead"),
+    printcolumn(name = "License", type_ = "string", json_path = ".status.licenseType", description = "The lead's License Type on the platform"),
+    printcolumn(
+        name = "Synced",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Synced")].status"#,
+        description = "Whether the platform shows what it should"
+    ),
+    printcolumn(
+        name = "Ready",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
+        description = "Whether all that was asked for is so"
+    ),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+        description = "Why, and whose move it is"
+    ),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Since when the object exists"),
+    printcolumn(name = "Channel", type_ = "integer", json_path = ".status.channelId", priority = 1, description = "The channel that the lead is attached to"),
+    printcolumn(
+        name = "Countries",
+        type_ = "string",
+        json_path = ".status.countries[*]",
+        priority = 1,
+        description = "The countries that the customer consented to"
+    ),
+    printcolumn(
+        name = "Service",
+        type_ = "string",
+        json_path = ".status.serviceRef.name",
+        priority = 1,
+        description = "The OcEssentialService object for the tenant"
+    )
+)]
+#[serde(rename_all = "camelCase")]
+#[x_kube(validation = rule_at(
+    ".deletionPolicy",
+    "self.deletionPolicy != 'Delete' || has(self.consentless)",
+    "Delete works for consentless leads only: set consentless, or deletionPolicy: Retain"
+))]
+pub struct LeadSpec {
+    /// Name of the LivePlatform that has the lead. Default: default. Immutable.
+    #[serde(default = "default_platform")]
+    #[schemars(schema_with = "schema::object_name")]
+    #[x_kube(validation = immutable("platform"))]
+    pub platform: String,
+    /// The customer's Microsoft 365 tenant id, a GUID in lower case. Immutable.
+    #[schemars(schema_with = "schema::tenant_id")]
+    #[x_kube(validation = immutable("msTenantId"))]
+    pub ms_tenant_id: String,
+    /// When present, the lead is made on the platform if the platform has none for the tenant. When absent, the operator only
+    /// watches for a lead that the customer or the portal makes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consentless: Option<Consentless>,
+    /// The channel to assign the lead to. A channel that was assigned by this object is unassigned when this is removed. Absent:
+    /// the lead's channel is left as it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 1))]
+    pub channel_id: Option<i64>,
+    /// What becomes of the lead on the platform when this object is deleted: Retain (the default) leaves it there; Delete deletes
+    /// it, which the platform allows for consentless leads only.
+    #[serde(default)]
+    pub deletion_policy: DeletionPolicy,
+    /// When true, nothing is asked of the platform for this object. Default: false.
+    #[serde(default)]
+    pub suspend: bool,
+}
+
+/// A lead without the customer's consent: the operator enters the customer.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Consentless {
+    /// The company's name. The platform refuses a name that another lead has.
+    #[schemars(schema_with = "schema::full_name")]
+    pub company_name: String,
+}
+
+/// What was read back from the platform.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct LeadStatus {
+    /// The metadata.generation that this status speaks of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub observed_generation: Option<i64>,
+    /// The platform's id of the lead.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub lead_id: Option<String>,
+    /// Where the lead comes from: Consented (the customer chose the operator) or Consentless (the operator entered it).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub origin: Option<String>,
+    /// Microsoft's status of the lead: Active, Suspended, Removed, or another word of the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub microsoft_status: Option<String>,
+    /// The company's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 1024))]
+    pub company_name: Option<String>,
+    /// The company's size, in the platform's own notation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub company_size: Option<String>,
+    /// The countries that the customer consented to.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 300), inner(length(max = 64)))]
+    #[x_kube(merge_strategy = ListMerge::Atomic)]
+    pub countries: Vec<String>,
+    /// When the customer consented.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub consented_time: Option<Time>,
+    /// When the lead last changed on the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_modified_time: Option<Time>,
+    /// The channel that the lead is attached to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub channel_id: Option<i64>,
+    /// The channel that this object assigned, and unassigns when spec.channelId is removed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub assigned_channel_id: Option<i64>,
+    /// The lead's License Type in the portal's words: OC Essential, None, and so on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 200))]
+    pub license_type: Option<String>,
+    /// The platform's key of the service that the lead became.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub ump_customer_guid: Option<String>,
+    /// The OcEssentialService object for the tenant.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub service_ref: Option<ObjectRef>,
+    /// The customer's contact. Only when the platform object says contactDetails: Include.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub contact: Option<Contact>,
+    /// What is being done at the platform, and how the last of it ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub operation: Option<Operation>,
+    /// When the lead was last read from the platform.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_observed_time: Option<Time>,
+    /// The last value of the annotation operatorconnect.dev/reconcile-requested-at that was acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_reconcile_at: Option<String>,
+    /// Ready always; Reconciling and Stalled only while true; Synced: does the platform show what it should.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(schema_with = "schema::conditions")]
+    pub conditions: Vec<Condition>,
+}
+
+/// How a person at the customer can be reached.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct Contact {
+    /// The person's name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 500))]
+    pub full_name: Option<String>,
+    /// The person's mail address.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 500))]
+    pub email: Option<String>,
+    /// The person's telephone number.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub phone_number: Option<String>,
+}
+
+impl fmt::Debug for Contact {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Contact(withheld)")
+    }
+}

@@ -1,0 +1,29 @@
+//! The custom resources: what a user can say, what is refused, and what the operator answers in `status`.
+//!
+//! Doc comments on the types become the texts of `kubectl explain`, so they speak to users. The rules live in [`schema`] and
+//! beside the fields; what the derive can't say is added in [`crds`].
+
+pub mod common;
+pub mod condition;
+pub mod crds;
+pub mod lead;
+pub mod live_platform;
+mod schema;
+pub mod service;
+mod words;
+
+pub use common::{ConfigMapKeyRef, DeletionPolicy, Interval, JobStatus, LeadOrigin, LocalRef, ObjectRef, Operation, SecretKeyRef};
+pub use condition::{ConditionType, Polarity};
+pub use lead::{Consentless, Contact, Lead, LeadSpec, LeadStatus};
+pub use live_platform::{LivePlatform, LivePlatformSpec, LivePlatformStatus};
+pub use service::{OcEssentialService, OcEssentialServiceSpec, OcEssentialServiceStatus};
+pub use words::{CapabilityState, CircuitState, OperationKind, Outcome, SyncState};
+
+/// The API group.
+pub const GROUP: &str = "operatorconnect.dev";
+
+/// The API version.
+pub const VERSION: &str = "v1alpha1";
+
+/// The platform that is meant when none is named.
+pub const DEFAULT_PLATFORM: &str = "default";

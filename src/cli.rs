@@ -1,0 +1,71 @@
+//! What can be said to the program. Every flag is an environment variable too.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Turns Microsoft Operator Connect leads into OC Essential services on an AudioCodes Live Platform.
+#[derive(Debug, Parser)]
+#[command(version, max_term_width = 120)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the controller, in a cluster or with a kubeconfig, until SIGTERM or SIGINT
+    Run(Settings),
+    /// Print the custom resource definitions, for: oc-essentials-operator crds | kubectl apply --server-side -f -
+    Crds,
+}
+
+/// How the controller runs.
+#[derive(Debug, Args)]
+pub struct Settings {
+    /// Kubeconfig of the cluster; default: $KUBECONFIG, ~/.kube/config, or the pod's service account
+    #[arg(long, env = "OPERATORCONNECT_KUBECONFIG", value_name = "FILE")]
+    pub kubeconfig: Option<PathBuf>,
+
+    /// The pod's projected service account token, for a LivePlatform with workloadIdentity
+    #[arg(long, env = "AZURE_FEDERATED_TOKEN_FILE", value_name = "FILE")]
+    pub federated_token_file: Option<PathBuf>,
+
+    /// Seconds that passes under way get to finish after SIGTERM, before the program ends
+    #[arg(long, env = "OPERATORCONNECT_SHUTDOWN_SECONDS", value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=600))]
+    pub shutdown_seconds: u64,
+
+    /// How logs are written.
+    #[command(flatten)]
+    pub log: LogSettings,
+}
+
+/// How logs are written.
+#[derive(Debug, Args)]
+pub struct LogSettings {
+    /// Form of a log line
+    #[arg(long, env = "OPERATORCONNECT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
+    pub log_format: LogFormat,
+
+    /// What is logged: error, warn, info (each change asked of a platform), debug (each pass), or a filter such as info,kube=debug
+    #[arg(long, env = "OPERATORCONNECT_LOG_LEVEL", value_name = "FILTER", default_value = "info", value_parser = filter)]
+    pub log_level: String,
+}
+
+/// The forms of a log line.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum LogFormat {
+    /// One JSON object a line
+    Json,
+    /// For people
+    Text,
+}
+
+fn filter(text: &str) -> Result<String, String> {
+    match text.parse::<tracing_subscriber::EnvFilter>() {
+        Ok(_) => Ok(text.to_owned()),
+        Err(error) => Err(format!("{error}; give error, warn, info, debug or trace")),
+    }
+}

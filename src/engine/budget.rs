@@ -1,0 +1,181 @@
+//! What a platform may be asked at once: a rate, a number in flight, and a circuit, shared by all kinds of objects.
+//!
+//! A platform that refuses the credential, throttles or is down is left alone as a whole: one probe at a time finds out when it is back.
+
+use std::num::NonZeroU32;
+use std::sync::Mutex;
+use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use live_platform::{Error, ErrorKind};
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::time::Time;
+use tokio::sync::Semaphore;
+
+use super::clock;
+
+/// How many calls in a row may fail for want of a platform before it is left alone.
+const FAILURES_TO_OPEN: u32 = 3;
+
+/// `spec.requests`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls per second.
+    pub per_second: u32,
+    /// Calls that may be made at once after a pause.
+    pub burst: u32,
+    /// Calls under way at the same time.
+    pub in_flight: u32,
+}
+
+/// Whether the platform is being left alone, and until when. A value; it is told the time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Circuit {
+    failures: u32,
+    open: Option<Open>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Open {
+    until: Time,
+    trouble: Trouble,
+    probing: bool,
+}
+
+impl Circuit {
+    /// Asks to make a call.
+    ///
+    /// # Errors
+    /// The trouble for which the platform is left alone. When its time is over one caller is let through as a probe.
+    pub fn enter(&mut self, now: Time) -> Result<(), Trouble> {
+        match self.open.as_mut() {
+            None => Ok(()),
+            Some(open) if now >= open.until && !open.probing => {
+                open.probing = true;
+                Ok(())
+            }
+            Some(open) => {
+                let wait = open.until.since(now).max(Duration::from_millis(500));
+                Err(Trouble { retry_after: Some(wait), ..open.trouble.clone() })
+            }
+        }
+    }
+
+    /// Reports how a call went. Returns whether the platform is back after having been left alone.
+    pub fn report(&mut self, now: Time, trouble: Option<&Trouble>) -> bool {
+        let Some(trouble) = trouble else {
+            self.failures = 0;
+            return self.open.take().is_some();
+        };
+        self.failures = self.failures.saturating_add(1);
+        let at_once = matches!(trouble.reason, Reason::AuthenticationFailed | Reason::Throttled);
+        if at_once || self.failures >= FAILURES_TO_OPEN || self.open.is_some() {
+            let doubled = Duration::from_secs(1 << self.failures.min(5));
+            let pause = trouble.retry_after.unwrap_or(doubled);
+            self.open = Some(Open { until: now + pause, trouble: trouble.clone(), probing: false });
+        }
+        false
+    }
+
+    /// Why the platform is being left alone.
+    pub fn why_open(&self) -> Option<&Trouble> {
+        self.open.as_ref().map(|open| &open.trouble)
+    }
+}
+
+/// What a platform's error means for objects.
+pub fn trouble_of(error: &Error) -> Trouble {
+    let reason = match error.kind {
+        ErrorKind::Authentication | ErrorKind::Forbidden => Reason::AuthenticationFailed,
+        ErrorKind::Throttled => Reason::Throttled,
+        ErrorKind::Refused { .. } | ErrorKind::NotFound { .. } => Reason::PlatformRefused,
+        ErrorKind::Settings | ErrorKind::Unavailable | ErrorKind::BadAnswer | ErrorKind::Bug => Reason::PlatformUnavailable,
+    };
+    Trouble { reason, message: error.message().to_owned(), retry_after: error.retry_after }
+}
+
+/// Whether the error says something about the platform as a whole.
+fn platform_wide(error: &Error) -> bool {
+    matches!(error.kind, ErrorKind::Authentication | ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::BadAnswer)
+}
+
+/// Why a call has no result.
+#[derive(Debug)]
+pub enum Failed {
+    /// It was not made: the platform is being left alone.
+    LeftAlone(Trouble),
+    /// It was made.
+    Call(Error),
+}
+
+impl Failed {
+    /// What it means for objects.
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::LeftAlone(trouble) => trouble.clone(),
+            Self::Call(error) => trouble_of(error),
+        }
+    }
+}
+
+/// The budget of one platform.
+pub struct Budget {
+    rate: DefaultDirectRateLimiter,
+    in_flight: Semaphore,
+    circuit: Mutex<Circuit>,
+    back: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Budget {
+    /// A full budget. `back` is called when the platform is back after having been left alone.
+    pub fn new(limits: Limits, back: impl Fn() + Send + Sync + 'static) -> Self {
+        let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(at_least_one(limits.per_second)).allow_burst(at_least_one(limits.burst));
+        Self {
+            rate: RateLimiter::direct(quota),
+            in_flight: Semaphore::new(limits.in_flight.max(1) as usize),
+            circuit: Mutex::new(Circuit::default()),
+            back: Box::new(back),
+        }
+    }
+
+    fn circuit(&self) -> std::sync::MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Makes a call when there is room for it.
+    ///
+    /// # Errors
+    /// When the platform is being left alone, or the call fails.
+    pub async fn spend<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
+        let answer = {
+            let _place = self.in_flight.acquire().await;
+            self.wait_for_rate().await;
+            call.await
+        };
+        let trouble = answer.as_ref().err().filter(|error| platform_wide(error)).map(trouble_of);
+        let back = self.circuit().report(clock::now(), trouble.as_ref());
+        if back {
+            (self.back)();
+        }
+        answer.map_err(Failed::Call)
+    }
+
+    async fn wait_for_rate(&self) {
+        while let Err(not_yet) = self.rate.check() {
+            let now = governor::clock::Clock::now(&governor::clock::DefaultClock::default());
+            tokio::time::sleep(not_yet.wait_time_from(now)).await;
+        }
+    }
+
+    /// Why the platform is being left alone, if it is.
+    pub fn left_alone(&self) -> Option<Trouble> {
+        self.circuit().why_open().cloned()
+    }
+
+    /// Closes the circuit: the credential has changed, so what was known of the old one means nothing.
+    pub fn try_again(&self) {
+        *self.circuit() = Circuit::default();
+    }
+}

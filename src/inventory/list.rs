@@ -1,0 +1,93 @@
+//! One list: read when somebody needs a newer one, once for all who wait.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use oc_domain::conditions::Trouble;
+use oc_domain::time::Time;
+use tokio::sync::Mutex;
+
+use crate::engine::clock;
+
+/// A list is not begun again sooner than this after it was begun, so that those who ask in a stream share lists instead of each having its own.
+const LEAST_PAUSE: Duration = Duration::from_millis(250);
+
+/// A list that takes long is begun again only after a multiple of the time it took: a platform is not kept busy with lists.
+const PAUSE_PER_DURATION: u32 = 3;
+
+struct State<T> {
+    list: Option<(Time, Arc<T>)>,
+    failure: Option<(Time, Trouble)>,
+}
+
+/// When the last read was begun, and how long it took.
+#[derive(Default)]
+struct Pace {
+    begun: Time,
+    took: Duration,
+}
+
+/// The newest list, and how to come by a newer one.
+pub struct Kept<T> {
+    state: RwLock<State<T>>,
+    reading: Mutex<Pace>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { state: RwLock::new(State { list: None, failure: None }), reading: Mutex::new(Pace::default()) }
+    }
+}
+
+impl<T> Kept<T> {
+    fn answer(&self, not_before: Time) -> Option<Result<(Time, Arc<T>), Trouble>> {
+        let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((at, list)) = state.list.as_ref().filter(|(at, _)| *at >= not_before) {
+            return Some(Ok((*at, Arc::clone(list))));
+        }
+        // Who waited while a read failed shares its failure; otherwise each of a thousand waiting passes would try for itself.
+        state.failure.as_ref().filter(|(at, _)| *at >= not_before && not_before > Time(0)).map(|(_, trouble)| Err(trouble.clone()))
+    }
+
+    /// The newest list, whatever its age.
+    pub fn known(&self) -> Option<Arc<T>> {
+        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner).list.as_ref().map(|(_, list)| Arc::clone(list))
+    }
+
+    /// A list that was begun at or after `not_before`.
+    pub async fn since(
+        &self,
+        not_before: Time,
+        read: impl Future<Output = Result<T, Trouble>>,
+        tell: impl FnOnce(Option<&T>, &T),
+    ) -> Result<(Time, Arc<T>), Trouble> {
+        if let Some(answer) = self.answer(not_before) {
+            return answer;
+        }
+        let mut pace = self.reading.lock().await;
+        if let Some(answer) = self.answer(not_before) {
+            return answer;
+        }
+        clock::sleep_until(pace.begun + LEAST_PAUSE.max(pace.took * PAUSE_PER_DURATION)).await;
+        let begun = clock::now();
+        let result = read.await;
+        *pace = Pace { begun, took: clock::now().since(begun) };
+        match result {
+            Ok(list) => {
+                let list = Arc::new(list);
+                let before = {
+                    let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    state.failure = None;
+                    state.list.replace((begun, Arc::clone(&list)))
+                };
+                tell(before.as_ref().map(|(_, list)| list.as_ref()), &list);
+                Ok((begun, list))
+            }
+            Err(trouble) => {
+                let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+                state.failure = Some((begun, trouble.clone()));
+                Err(trouble)
+            }
+        }
+    }
+}

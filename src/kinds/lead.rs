@@ -1,0 +1,196 @@
+//! `Lead`: from spec to what is wished for, and from queries and changes to calls.
+
+use std::sync::{Arc, Mutex};
+
+use kube::{Resource, ResourceExt};
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::lead::{Desired, Wish, decide};
+use oc_domain::names::TenantId;
+use oc_domain::pass::Facts;
+use oc_domain::policy::Connection;
+use oc_domain::record::{Intent, OperationId, Record, Sent};
+use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query};
+use oc_domain::time::Time;
+
+use super::index::Entry;
+use super::service::{answer, deleted, fact, inventory, policy};
+use super::shared::{Key, Kind, Shared};
+use super::{Next, after};
+use crate::api::live_platform::ContactDetails;
+use crate::api::{Lead, ObjectRef};
+use crate::engine::clock;
+use crate::engine::pass::{self, WriteFailed, World};
+use crate::inventory::Inventory;
+use crate::object::{record, status, write};
+
+/// What a lead object has to do with.
+pub fn entry(object: &Lead) -> Entry {
+    Entry { platform: object.spec.platform.clone(), tenant: TenantId::parse(&object.spec.ms_tenant_id).ok(), short_name: None, lead: None }
+}
+
+pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
+    let Some(object) = shared.leads.get(&key.namespace, &key.name) else {
+        shared.forget(key);
+        return Next::Woken;
+    };
+    let entry = entry(&object);
+    let connection = shared.connection(&entry.platform, &key.namespace).await;
+    let inventory = match (&connection, shared.connected(&entry.platform)) {
+        (_, Some(connected)) => Some(connected.inventory),
+        (Connection::Usable(_), None) => return Next::Woken,
+        (Connection::Unusable(_), None) => None,
+    };
+    let wish = wish(shared, &object, &entry);
+    let memo = shared.with_memo(key, |memo| memo.clone());
+    let mut record = record::of_lead(&object);
+    if let Some(intent) = record.intent.as_mut().filter(|intent| Some(&intent.id) == memo.unsent.as_ref()) {
+        intent.sent = Sent::No;
+    }
+    let facts = facts(&object, connection, memo.failures);
+    let world = LeadWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
+    let pass = pass::run(&world, record, facts, |now, record, facts| decide(now, &wish, record, facts)).await;
+    after(shared, key, &pass)
+}
+
+fn wish(shared: &Shared, object: &Lead, entry: &Entry) -> Wish {
+    let spec = &object.spec;
+    if object.meta().deletion_timestamp.is_some() {
+        return Wish::Gone(policy(spec.deletion_policy), entry.tenant.clone());
+    }
+    if spec.suspend {
+        return Wish::Suspended;
+    }
+    let Some(tenant) = entry.tenant.clone() else {
+        return Wish::Unclear(Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID."));
+    };
+    Wish::Be(Desired {
+        tenant,
+        consentless: spec.consentless.is_some(),
+        channel: spec.channel_id,
+        deletion_policy: policy(spec.deletion_policy),
+        rival: rival(shared, object, entry),
+    })
+}
+
+fn rival(shared: &Shared, object: &Lead, entry: &Entry) -> Option<String> {
+    let age = |object: &Lead| (object.creation_timestamp().map(|time| time.0), object.namespace(), object.name_any());
+    let same_tenant = shared.index().of_tenant(&entry.platform, entry.tenant.as_ref()?);
+    let older = same_tenant
+        .into_iter()
+        .filter(|key| key.kind == Kind::Lead)
+        .filter_map(|key| shared.leads.get(&key.namespace, &key.name))
+        .filter(|other| age(other) < age(object))
+        .min_by_key(|other| age(other))?;
+    Some(format!("Lead {}/{}", older.namespace().unwrap_or_default(), older.name_any()))
+}
+
+fn facts(object: &Lead, connection: Connection, failures: u32) -> Facts {
+    let generation = object.meta().generation.unwrap_or_default();
+    let status = object.status.as_ref();
+    let observed = status.and_then(|status| status.observed_generation);
+    let look_now = record::requested(object) != status.and_then(|status| status.last_handled_reconcile_at.clone());
+    let ready = status.is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"));
+    Facts {
+        pass_started: clock::now(),
+        object_created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
+        generation,
+        asked_anew: observed != Some(generation) || look_now,
+        look_now,
+        settled: ready && observed == Some(generation),
+        connection,
+        services: Fact::Unread,
+        leads: Fact::Unread,
+        lc_customer: Fact::Unread,
+        task: Fact::Unread,
+        answer: None,
+        failures,
+    }
+}
+
+/// What of the world a pass over one lead can touch.
+struct LeadWorld<'a> {
+    shared: &'a Arc<Shared>,
+    object: Mutex<Arc<Lead>>,
+    entry: Entry,
+    inventory: Option<Result<Arc<Inventory>, Trouble>>,
+}
+
+impl LeadWorld<'_> {
+    fn object(&self) -> Arc<Lead> {
+        Arc::clone(&self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    fn written(&self, object: Lead) {
+        let object = crate::object::store::pruned(object);
+        self.shared.leads.put(object.clone());
+        *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
+    }
+
+    /// The service object for the tenant: the oldest, should there be several.
+    fn service_ref(&self) -> Option<ObjectRef> {
+        let keys = self.shared.index().of_tenant(&self.entry.platform, self.entry.tenant.as_ref()?);
+        keys.into_iter()
+            .filter(|key| key.kind == Kind::OcEssentialService)
+            .filter_map(|key| self.shared.services.get(&key.namespace, &key.name))
+            .min_by_key(|object| (object.creation_timestamp().map(|time| time.0), object.namespace(), object.name_any()))
+            .map(|object| ObjectRef { namespace: object.namespace().unwrap_or_default(), name: object.name_any() })
+    }
+
+    fn contacts(&self) -> bool {
+        self.shared.platforms.get("", &self.entry.platform).is_some_and(|platform| platform.spec.contact_details == ContactDetails::Include)
+    }
+}
+
+impl World for LeadWorld<'_> {
+    fn now(&self) -> Time {
+        clock::now()
+    }
+
+    async fn look(&self, query: &Query, not_before: Time, _: &Record, facts: &mut Facts) {
+        let inventory = inventory(self.inventory.as_ref());
+        let tenant = self.entry.tenant.as_ref();
+        match query {
+            Query::Services => facts.services = fact(async { inventory?.view(not_before, tenant, None, None).await }.await),
+            Query::Leads => {
+                let leads = async { inventory?.leads(not_before).await }.await;
+                facts.leads = fact(leads.map(|(at, leads)| (at, tenant.map(|tenant| leads.of(tenant)).unwrap_or_default())));
+            }
+            // A lead has neither a task nor an LC customer.
+            Query::Task(_) | Query::LcCustomer(_) => {}
+        }
+    }
+
+    async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {
+        let id = OperationId(uuid::Uuid::new_v4().to_string());
+        let (object, intent) = write::mark(&self.shared.client, &*self.object(), mark, record, id).await?;
+        self.written(object);
+        Ok(intent)
+    }
+
+    async fn ask(&self, change: &Change, _: &Record) -> Answer {
+        let inventory = match inventory(self.inventory.as_ref()) {
+            Ok(inventory) => inventory,
+            Err(trouble) => return Answer::NotSent(trouble),
+        };
+        let (client, budget) = (inventory.client(), inventory.budget());
+        match change {
+            Change::CreateLead(tenant) => {
+                let object = self.object();
+                let company = object.spec.consentless.as_ref().map(|lead| lead.company_name.clone()).unwrap_or_default();
+                answer(budget.spend(client.create_lead(tenant, &company)).await, |()| Answer::Done)
+            }
+            Change::DeleteLead(tenant) => answer(budget.spend(client.delete_lead(tenant)).await, deleted),
+            Change::AssignChannel(tenant, channel) => answer(budget.spend(client.assign_channel(tenant, *channel)).await, |()| Answer::Done),
+            Change::UnassignChannel(tenant) => answer(budget.spend(client.unassign_channel(tenant)).await, |()| Answer::Done),
+            other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A lead does not ask for {other:?}; this is a bug."))),
+        }
+    }
+
+    async fn say(&self, decision: &Decision, facts: &Facts) -> Result<(), WriteFailed> {
+        let object = self.object();
+        let extras = status::LeadExtras { service_ref: self.service_ref(), contacts: self.contacts() };
+        let Some(status) = status::of_lead(&object, extras, decision, facts, clock::now()) else { return Ok(()) };
+        self.written(write::status(&self.shared.client, &*object, &status).await?);
+        Ok(())
+    }
+}

@@ -1,0 +1,197 @@
+//! `LivePlatform`: the connection, the lists, the synchronization jobs, and what the object says of them.
+
+use std::sync::Arc;
+
+use kube::{Resource, ResourceExt};
+use live_platform::JobMethod;
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::platform::{Decision, Desired, Facts, Record, Waiting, decide, index};
+use oc_domain::record::Job;
+use oc_domain::step::{Answer, Change, Fact, Query, Step};
+use oc_domain::time::Time;
+use oc_domain::timing;
+
+use super::shared::{Key, Kind, Shared, trigger};
+use super::{Next, connect, service, wakes};
+use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
+use crate::api::{self, LivePlatform, LivePlatformStatus};
+use crate::engine::clock;
+use crate::engine::pass::WriteFailed;
+use crate::engine::queue::Lane;
+use crate::inventory::Inventory;
+use crate::object::record::{LEADS_JOB_RAN, TRUNKS_JOB_RAN, job, requested};
+use crate::object::{status, write};
+
+/// What a platform object remembers.
+pub fn record(object: &LivePlatform) -> Record {
+    let jobs = object.status.as_ref().map(|status| status.sync_jobs.as_slice()).unwrap_or_default();
+    Record { jobs: Job::ALL.map(|which| job(jobs, which.name())) }
+}
+
+fn desired(object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
+    let ran = |name: &str| object.annotations().get(name)?.parse::<jiff::Timestamp>().ok().map(clock::time);
+    Desired {
+        observe_interval: object.spec.observe_interval.span(),
+        trigger: trigger(object),
+        ran_at: [ran(LEADS_JOB_RAN), ran(TRUNKS_JOB_RAN)],
+        look_now: requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()),
+        unusable,
+    }
+}
+
+/// Since when services of this platform wait for each job.
+fn waiting(shared: &Shared, platform: &str) -> [Waiting; 2] {
+    let mut waiting = [Waiting::default(); 2];
+    let keys = shared.index().on(platform);
+    for key in keys.iter().filter(|key| key.kind == Kind::OcEssentialService) {
+        let Some(object) = shared.services.get(&key.namespace, &key.name) else { continue };
+        let Some(sync) = object.status.as_ref().and_then(|status| status.sync.as_ref()) else { continue };
+        for which in Job::ALL {
+            let record = job(&sync.jobs, which.name());
+            let open = matches!(record.state, oc_domain::record::JobState::Due | oc_domain::record::JobState::Requested);
+            if let Some(due) = record.due.filter(|_| open) {
+                let slot = &mut waiting[index(which)].due;
+                *slot = Some(slot.map_or((due, due), |(earliest, latest)| (due.min(earliest), due.max(latest))));
+            }
+        }
+    }
+    waiting
+}
+
+pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
+    let Some(object) = shared.platforms.get("", &key.name) else {
+        shared.forget(key);
+        return Next::Woken;
+    };
+    let connected = connect::connection(shared, &object).await;
+    let before = shared.connected(&key.name);
+    let other = before.as_ref().is_none_or(|before| before.fingerprint != connected.fingerprint || before.inventory.is_ok() != connected.inventory.is_ok());
+    shared.connect(&key.name, Some(connected.clone()));
+    if other {
+        wakes::platform_is_back(shared, &key.name);
+    }
+    let failures = shared.with_memo(key, |memo| memo.failures);
+    let decision = drive(shared, &object, &connected.inventory, failures).await;
+    let failed = matches!(decision.verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed);
+    let written = say(shared, &object, &decision, connected.inventory.as_ref().ok()).await;
+    let failed = failed || matches!(written, Err(WriteFailed::Refused(_)));
+    let failures = shared.with_memo(key, |memo| {
+        memo.failures = if failed { memo.failures.saturating_add(1) } else { 0 };
+        memo.failures
+    });
+    tracing::debug!(kind = "LivePlatform", name = key.name, step = ?decision.step, why = decision.why, reason = %decision.verdict.reason, "looked");
+    next(&decision, written, failures)
+}
+
+fn next(decision: &Decision, written: Result<(), WriteFailed>, failures: u32) -> Next {
+    match (written, &decision.step) {
+        (Err(WriteFailed::Gone), _) => Next::Woken,
+        (Err(failed), _) => {
+            tracing::warn!(?failed, "the platform object could not be written and is tried again");
+            Next::At(timing::next_try(clock::now(), failures, None), Lane::Effect)
+        }
+        (Ok(()), Step::Rest(until) | Step::Stop(until) | Step::Wait(until, _)) => Next::At(*until, Lane::Effect),
+        (Ok(()), _) => Next::At(clock::now() + timing::SETTLING, Lane::Effect),
+    }
+}
+
+/// Performs what is decided until nothing is left for now.
+async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, failures: u32) -> Decision {
+    let name = object.name_any();
+    let desired = desired(object, inventory.as_ref().err().cloned());
+    let mut record = record(object);
+    let mut facts = Facts { leads: Fact::Unread, services: Fact::Unread, waiting: waiting(shared, &name), answer: None, failures };
+    for _ in 0..8 {
+        let decision = decide(clock::now(), &desired, &record, &facts);
+        let Ok(inventory) = inventory else { return decision };
+        match &decision.step {
+            Step::Look(Query::Services, not_before) => {
+                facts.services = service::fact(inventory.services(*not_before).await.map(|(at, list)| (at, list.unreadable())));
+            }
+            Step::Look(Query::Leads, not_before) => {
+                facts.leads = service::fact(inventory.leads(*not_before).await.map(|(at, list)| (at, list.unreadable())));
+            }
+            Step::Ask(Change::RunJob(job)) => {
+                let begun = clock::now();
+                let answer = run_job(object, inventory, *job).await;
+                tracing::info!(kind = "LivePlatform", name, job = job.name(), ?answer, why = decision.why, "asked the platform for a change");
+                facts.answer = Some((*job, begun, answer));
+            }
+            _ => return decision,
+        }
+        record = decision.record;
+    }
+    tracing::error!(name, "a pass over a platform went in circles; this is a bug");
+    decide(clock::now(), &desired, &record, &facts)
+}
+
+async fn run_job(object: &LivePlatform, inventory: &Inventory, job: Job) -> Answer {
+    let Some(http) = &object.spec.sync_jobs.http else {
+        return Answer::Refused(Trouble::new(Reason::InvalidSpec, "spec.syncJobs.http is missing."));
+    };
+    let text = match job {
+        Job::Leads => &http.leads_url,
+        Job::Trunks => &http.trunks_url,
+    };
+    let Ok(url) = reqwest::Url::parse(text) else {
+        return Answer::Refused(Trouble::new(Reason::InvalidSpec, "spec.syncJobs.http holds a text that is no URL."));
+    };
+    let method = match http.method {
+        HttpMethod::Post => JobMethod::Post,
+        HttpMethod::Put => JobMethod::Put,
+    };
+    service::answer(inventory.budget().spend(inventory.client().run_job(&url, method)).await, |()| Answer::Done)
+}
+
+async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, inventory: Option<&Arc<Inventory>>) -> Result<(), WriteFailed> {
+    let before = object.status.clone().unwrap_or_default();
+    let now = clock::now();
+    let status = compose(object, &before, decision, inventory, now);
+    if status == before {
+        return Ok(());
+    }
+    let status = LivePlatformStatus { last_observed_time: Some(status::written(now)), ..status };
+    let ran = status.sync_jobs != before.sync_jobs;
+    let object = write::status(&shared.client, object, &status).await?;
+    let name = object.name_any();
+    shared.platforms.put(object);
+    if ran {
+        wakes::job_ran(shared, &name);
+    }
+    Ok(())
+}
+
+fn compose(object: &LivePlatform, before: &LivePlatformStatus, decision: &Decision, inventory: Option<&Arc<Inventory>>, now: Time) -> LivePlatformStatus {
+    let generation = object.meta().generation.unwrap_or_default();
+    let counts = inventory.map(|inventory| inventory.counts()).unwrap_or_default();
+    let trouble = inventory.and_then(|inventory| inventory.budget().left_alone());
+    let [total, active, suspended, removed] = counts.leads;
+    let [services, essential] = counts.services;
+    let known = inventory.is_some() && decision.verdict.ready == oc_domain::conditions::Truth::True;
+    LivePlatformStatus {
+        observed_generation: Some(generation),
+        last_observed_time: before.last_observed_time.clone(),
+        leads: if known { Some(LeadCounts { total, active, suspended, removed }) } else { before.leads.clone() },
+        services: if known { Some(ServiceCounts { total: services, oc_essential: essential, other: services - essential }) } else { before.services.clone() },
+        circuit: Some(Circuit {
+            state: if trouble.is_some() { api::CircuitState::Open } else { api::CircuitState::Closed },
+            reason: trouble.map(|trouble| trouble.reason.to_string()),
+            // The time of the next probe changes with each probe, and status must not (L9).
+            until: None,
+        }),
+        sync_jobs: Job::ALL.iter().map(|which| status::job(*which, &decision.record.jobs[index(*which)])).collect(),
+        capabilities: capabilities(before, inventory),
+        last_handled_reconcile_at: requested(object),
+        conditions: status::conditions(&before.conditions, &decision.verdict, generation, now),
+    }
+}
+
+fn capabilities(before: &LivePlatformStatus, inventory: Option<&Arc<Inventory>>) -> Vec<Capability> {
+    match inventory.and_then(|inventory| inventory.reads_lc_customers()) {
+        None => before.capabilities.clone(),
+        Some(reads) => {
+            let state = if reads { api::CapabilityState::Available } else { api::CapabilityState::Unavailable };
+            vec![Capability { name: "LcCustomers".into(), state }]
+        }
+    }
+}

@@ -1,0 +1,358 @@
+//! `OcEssentialService`: from spec and references to what is wished for, and from queries and changes to calls.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+
+use k8s_openapi::api::core::v1::Secret;
+use kube::{Api, Resource, ResourceExt};
+use live_platform::{CreateService, Deleted, ErrorKind};
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::names::{ShortName, TenantId};
+use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::policy::Connection;
+use oc_domain::record::{Intent, OperationId, Record, Sent};
+use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
+use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query};
+use oc_domain::time::Time;
+
+use super::index::Entry;
+use super::shared::{Key, Kind, Shared};
+use super::{Next, after};
+use crate::api::{self, OcEssentialService};
+use crate::engine::budget::Failed;
+use crate::engine::clock;
+use crate::engine::pass::{self, WriteFailed, World};
+use crate::engine::queue::Lane;
+use crate::inventory::Inventory;
+use crate::object::{record, status, write};
+
+/// What a service object has to do with. The tenant of one that refers to a lead is the lead's, and stays known when the lead object goes.
+pub fn entry(shared: &Shared, object: &OcEssentialService) -> Entry {
+    let namespace = object.namespace().unwrap_or_default();
+    let lead = object.spec.lead_ref.as_ref().map(|lead| (namespace.clone(), lead.name.clone()));
+    let lead_object = lead.as_ref().and_then(|(namespace, name)| shared.leads.get(namespace, name));
+    let recorded = object.status.as_ref();
+    let platform = match (&lead_object, &lead) {
+        (Some(lead), _) => lead.spec.platform.clone(),
+        (None, Some(_)) => recorded.and_then(|status| status.platform.clone()).unwrap_or_else(|| api::DEFAULT_PLATFORM.into()),
+        (None, None) => object.spec.platform.clone().unwrap_or_else(|| api::DEFAULT_PLATFORM.into()),
+    };
+    let tenant = object
+        .spec
+        .ms_tenant_id
+        .clone()
+        .or_else(|| lead_object.map(|lead| lead.spec.ms_tenant_id.clone()))
+        .or_else(|| recorded.and_then(|status| status.ms_tenant_id.clone()));
+    Entry { platform, tenant: tenant.and_then(|tenant| TenantId::parse(&tenant).ok()), short_name: Some(object.spec.short_name.clone()), lead }
+}
+
+pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
+    let Some(object) = shared.services.get(&key.namespace, &key.name) else {
+        shared.forget(key);
+        return Next::Woken;
+    };
+    let entry = entry(shared, &object);
+    let connection = shared.connection(&entry.platform, &key.namespace).await;
+    let inventory = match (&connection, shared.connected(&entry.platform)) {
+        (_, Some(connected)) => Some(connected.inventory),
+        // The platform object's own pass makes the connection, and then wakes its objects.
+        (Connection::Usable(_), None) => return Next::Woken,
+        (Connection::Unusable(_), None) => None,
+    };
+    let wish = wish(shared, &object, &entry, &connection);
+    let memo = shared.with_memo(key, |memo| memo.clone());
+    let mut record = record::of_service(&object);
+    if let Some(intent) = record.intent.as_mut().filter(|intent| Some(&intent.id) == memo.unsent.as_ref()) {
+        intent.sent = Sent::No;
+    }
+    let facts = facts(&object, connection, memo.failures);
+    let world = ServiceWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
+    let pass = pass::run(&world, record, facts, |now, record, facts| decide(now, &wish, record, facts)).await;
+    after(shared, key, &pass)
+}
+
+fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection: &Connection) -> Wish {
+    let spec = &object.spec;
+    if object.meta().deletion_timestamp.is_some() {
+        return Wish::Gone(Deletion {
+            policy: policy(spec.deletion_policy),
+            tenant: entry.tenant.clone(),
+            short_name: Some(spec.short_name.clone()),
+            suspended: spec.suspend,
+        });
+    }
+    if spec.suspend {
+        return Wish::Suspended;
+    }
+    let rule = match connection {
+        Connection::Usable(policy) => policy.short_name_rule,
+        Connection::Unusable(_) => oc_domain::names::ShortNameRule::Portal,
+    };
+    let short_name = match ShortName::parse(&spec.short_name, rule) {
+        Ok(name) => name,
+        Err(bad) => {
+            let message = format!("spec.shortName {bad}. It can't be changed; make this object anew with another one.");
+            return Wish::Unclear(Trouble::new(Reason::InvalidSpec, message));
+        }
+    };
+    let missing = entry.lead.as_ref().filter(|(namespace, name)| shared.leads.get(namespace, name).is_none()).map(|(_, name)| {
+        Trouble::new(Reason::LeadNotFound, format!("spec.leadRef: there is no Lead {name} in this namespace. Make it, or correct the name."))
+    });
+    let Some(tenant) = entry.tenant.clone() else {
+        let unclear = missing.unwrap_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID."));
+        return Wish::Unclear(unclear);
+    };
+    Wish::Be(Box::new(Desired {
+        tenant,
+        short_name,
+        full_name: spec.full_name.clone(),
+        lc_customer: spec.lc_customer_id,
+        channel: spec.channel_id,
+        ip_group: spec.advanced_settings.is_some(),
+        mode: match spec.mode {
+            api::service::Mode::Apply => Mode::Apply,
+            api::service::Mode::Plan => Mode::Plan,
+            api::service::Mode::Observe => Mode::Observe,
+        },
+        adoption: match spec.adoption {
+            api::service::Adoption::IfMatching => Adoption::IfMatching,
+            api::service::Adoption::Never => Adoption::Never,
+            api::service::Adoption::Always => Adoption::Always,
+        },
+        recreate: spec.recreate,
+        missing,
+        rival: rival(shared, object, entry),
+    }))
+}
+
+/// `spec.deletionPolicy`, as the domain has it.
+pub fn policy(policy: api::DeletionPolicy) -> DeletionPolicy {
+    match policy {
+        api::DeletionPolicy::Retain => DeletionPolicy::Retain,
+        api::DeletionPolicy::Delete => DeletionPolicy::Delete,
+    }
+}
+
+/// The oldest other service object that has the same tenant or short name on the same platform, if it is older than this one.
+fn rival(shared: &Shared, object: &OcEssentialService, entry: &Entry) -> Option<String> {
+    let age = |object: &OcEssentialService| (object.creation_timestamp().map(|time| time.0), object.namespace(), object.name_any());
+    let neighbours = shared.index().neighbours(entry);
+    let older = neighbours
+        .into_iter()
+        .filter(|key| key.kind == Kind::OcEssentialService)
+        .filter_map(|key| shared.services.get(&key.namespace, &key.name))
+        .filter(|other| age(other) < age(object))
+        .min_by_key(|other| age(other))?;
+    let what = if older.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name) { "short name" } else { "tenant" };
+    Some(format!("OcEssentialService {}/{} (same {what})", older.namespace().unwrap_or_default(), older.name_any()))
+}
+
+fn facts(object: &OcEssentialService, connection: Connection, failures: u32) -> Facts {
+    let generation = object.meta().generation.unwrap_or_default();
+    let status = object.status.as_ref();
+    let observed = status.and_then(|status| status.observed_generation);
+    let look_now = record::requested(object) != status.and_then(|status| status.last_handled_reconcile_at.clone());
+    let ready = status.is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"));
+    Facts {
+        pass_started: clock::now(),
+        object_created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
+        generation,
+        asked_anew: observed != Some(generation) || look_now,
+        look_now,
+        settled: ready && observed == Some(generation),
+        connection,
+        services: Fact::Unread,
+        leads: Fact::Unread,
+        lc_customer: Fact::Unread,
+        task: Fact::Unread,
+        answer: None,
+        failures,
+    }
+}
+
+/// What of the world a pass over one service can touch.
+struct ServiceWorld<'a> {
+    shared: &'a Arc<Shared>,
+    object: Mutex<Arc<OcEssentialService>>,
+    entry: Entry,
+    inventory: Option<Result<Arc<Inventory>, Trouble>>,
+}
+
+/// Puts an answer into a fact.
+pub fn fact<T>(answer: Result<(Time, T), Trouble>) -> Fact<T> {
+    match answer {
+        Ok((at, value)) => Fact::Known { value, at },
+        Err(trouble) => Fact::Unreadable(trouble),
+    }
+}
+
+/// The inventory of a platform, or the reason why there is none.
+pub fn inventory(given: Option<&Result<Arc<Inventory>, Trouble>>) -> Result<Arc<Inventory>, Trouble> {
+    match given {
+        Some(Ok(inventory)) => Ok(Arc::clone(inventory)),
+        Some(Err(trouble)) => Err(trouble.clone()),
+        None => Err(Trouble::new(Reason::PlatformNotFound, "The platform object is not there.")),
+    }
+}
+
+impl ServiceWorld<'_> {
+    fn object(&self) -> Arc<OcEssentialService> {
+        Arc::clone(&self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Takes in what the API server answered to a write of ours.
+    fn written(&self, object: OcEssentialService) {
+        let object = crate::object::store::pruned(object);
+        self.shared.services.put(object.clone());
+        *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
+    }
+
+    async fn request(&self, tenant: &TenantId) -> Result<CreateService, Trouble> {
+        let object = self.object();
+        let spec = &object.spec;
+        let connection = match &spec.advanced_settings {
+            None => live_platform::Connection::Tenant,
+            Some(settings) => live_platform::Connection::IpGroup {
+                proxy_set: settings.proxy_set.clone(),
+                online_pstn_gateway: settings.online_pstn_gateway.clone(),
+                site_location: settings.site_location.as_ref().map(|site| live_platform::SiteLocation {
+                    name: Some(site.name.clone()),
+                    sbc_id: Some(site.sbc_id),
+                    onboarding_script: site.onboarding_script,
+                    cleanup_script: site.cleanup_script,
+                    upload_number_script: site.upload_number_script,
+                    release_number_script: site.release_number_script,
+                }),
+                variables: self.variables(settings, &object.namespace().unwrap_or_default()).await?,
+            },
+        };
+        Ok(CreateService {
+            tenant: tenant.clone(),
+            short_name: spec.short_name.clone(),
+            full_name: spec.full_name.clone(),
+            lc_customer: spec.lc_customer_id,
+            channel: spec.channel_id,
+            connection,
+        })
+    }
+
+    /// The variables of the spec, and over them those of the Secret. Read only for the request, and never kept.
+    async fn variables(&self, settings: &api::service::AdvancedSettings, namespace: &str) -> Result<BTreeMap<String, secrecy::SecretString>, Trouble> {
+        let mut variables: BTreeMap<String, secrecy::SecretString> = settings.variables.0.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        let Some(from) = &settings.variables_from else { return Ok(variables) };
+        let name = &from.secret_ref.name;
+        let bad = |what: &str| Trouble::new(Reason::InvalidSpec, format!("spec.advancedSettings.variablesFrom: Secret {name} {what}."));
+        let secret = Api::<Secret>::namespaced(self.shared.client.clone(), namespace).get_opt(name).await;
+        let secret = secret.map_err(|_| bad("can't be read; grant the operator get on it"))?.ok_or_else(|| bad("is not there; make it"))?;
+        for (key, value) in secret.data.unwrap_or_default() {
+            let text = String::from_utf8(value.0).map_err(|_| bad(&format!("holds the key {key}, which is no text")))?;
+            variables.insert(key, text.into());
+        }
+        Ok(variables)
+    }
+}
+
+impl World for ServiceWorld<'_> {
+    fn now(&self) -> Time {
+        clock::now()
+    }
+
+    async fn look(&self, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) {
+        let inventory = inventory(self.inventory.as_ref());
+        let tenant = self.entry.tenant.as_ref();
+        match query {
+            Query::Services => {
+                let name = self.entry.short_name.as_deref();
+                facts.services = fact(async { inventory?.view(not_before, tenant, record.guid.as_ref(), name).await }.await);
+            }
+            Query::Leads => {
+                let leads = async { inventory?.leads(not_before).await }.await;
+                facts.leads = fact(leads.map(|(at, leads)| (at, tenant.map(|tenant| leads.of(tenant)).unwrap_or_default())));
+            }
+            Query::Task(id) => {
+                let at = clock::now();
+                facts.task = fact(async { inventory?.task(id).await.map(|task| (at, task)) }.await);
+            }
+            Query::LcCustomer(id) => {
+                let at = clock::now();
+                facts.lc_customer = fact(async { inventory?.lc_customer(*id).await.map(|customer| (at, customer)) }.await);
+            }
+        }
+    }
+
+    async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {
+        let id = OperationId(uuid::Uuid::new_v4().to_string());
+        let (object, intent) = write::mark(&self.shared.client, &*self.object(), mark, record, id).await?;
+        self.written(object);
+        Ok(intent)
+    }
+
+    async fn ask(&self, change: &Change, _: &Record) -> Answer {
+        let inventory = match inventory(self.inventory.as_ref()) {
+            Ok(inventory) => inventory,
+            Err(trouble) => return Answer::NotSent(trouble),
+        };
+        match change {
+            Change::CreateService(tenant) => {
+                let request = match self.request(tenant).await {
+                    Ok(request) => request,
+                    Err(trouble) => return Answer::NotSent(trouble),
+                };
+                answer(inventory.budget().spend(inventory.client().create_service(&request)).await, Answer::Task)
+            }
+            Change::DeleteService(guid) => answer(inventory.budget().spend(inventory.client().delete_service(guid)).await, deleted),
+            other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A service does not ask for {other:?}; this is a bug."))),
+        }
+    }
+
+    async fn say(&self, decision: &Decision, facts: &Facts) -> Result<(), WriteFailed> {
+        let object = self.object();
+        let tenant = self.entry.tenant.as_ref().map(ToString::to_string);
+        let Some(status) = status::of_service(&object, &self.entry.platform, tenant, decision, facts, clock::now()) else { return Ok(()) };
+        let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
+        let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
+        self.written(write::status(&self.shared.client, &*object, &status).await?);
+        if began_to_wait {
+            self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
+        }
+        Ok(())
+    }
+}
+
+/// What a deletion's answer means.
+pub fn deleted(deleted: Deleted) -> Answer {
+    match deleted {
+        Deleted::Accepted => Answer::Done,
+        Deleted::NotFound => Answer::NotFound,
+    }
+}
+
+/// What became of a change.
+pub fn answer<T>(result: Result<T, Failed>, done: impl FnOnce(T) -> Answer) -> Answer {
+    match result {
+        Ok(value) => done(value),
+        Err(Failed::LeftAlone(trouble)) => Answer::NotSent(trouble),
+        Err(failed @ Failed::Call(_)) => {
+            let trouble = failed.trouble();
+            let Failed::Call(error) = failed else { return Answer::NotSent(trouble) };
+            if error.may_have_happened() {
+                return Answer::Lost(trouble);
+            }
+            match &error.kind {
+                ErrorKind::Refused { fields, .. } => Answer::Refused(Trouble { reason: refusal(fields), ..trouble }),
+                ErrorKind::NotFound { .. } => Answer::Refused(trouble),
+                _ => Answer::NotSent(trouble),
+            }
+        }
+    }
+}
+
+/// Which reason a refusal gets. That a short name is taken may show only here: a provider sees only its own services (platform-2.md 5).
+fn refusal(fields: &[(String, Vec<String>)]) -> Reason {
+    let about_name = fields.iter().find(|(field, _)| field.to_lowercase().contains("shortname"));
+    match about_name {
+        Some((_, texts)) if texts.iter().any(|text| ["taken", "already", "exist", "in use", "unique"].iter().any(|word| text.to_lowercase().contains(word))) => Reason::ShortNameTaken,
+        Some(_) => Reason::InvalidSpec,
+        None => Reason::PlatformRefused,
+    }
+}

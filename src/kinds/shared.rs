@@ -1,0 +1,235 @@
+//! What the passes over all kinds share: the stores, the index, the queue, and one connection per platform.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+
+use k8s_openapi::api::core::v1::Namespace;
+use kube::core::SelectorExt;
+use kube::{Api, Client, ResourceExt};
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::policy::{Connection, JobTrigger, Policy};
+use oc_domain::record::Job;
+
+use super::Memo;
+use super::index::Index;
+use crate::api::live_platform::{NamespacesFrom, SyncTrigger};
+use crate::api::{Lead, LivePlatform, OcEssentialService};
+use crate::engine::queue::{Lane, Queue};
+use crate::inventory::Inventory;
+use crate::object::store::Store;
+
+/// How many passes over the objects of one platform run at once. Most of a pass is waiting for an API server.
+const PASSES_PER_PLATFORM: usize = 32;
+
+/// Our kinds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Kind {
+    /// `LivePlatform`
+    LivePlatform,
+    /// `Lead`
+    Lead,
+    /// `OcEssentialService`
+    OcEssentialService,
+}
+
+impl Kind {
+    /// As Kubernetes has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::LivePlatform => "LivePlatform",
+            Self::Lead => "Lead",
+            Self::OcEssentialService => "OcEssentialService",
+        }
+    }
+}
+
+/// One object.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Key {
+    /// Its kind.
+    pub kind: Kind,
+    /// Its namespace; empty for a `LivePlatform`.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+}
+
+impl Key {
+    /// The key of a platform.
+    pub fn platform(name: &str) -> Self {
+        Self { kind: Kind::LivePlatform, namespace: String::new(), name: name.to_owned() }
+    }
+
+    /// The key of a lead.
+    pub fn lead(namespace: &str, name: &str) -> Self {
+        Self { kind: Kind::Lead, namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+
+    /// The key of a service.
+    pub fn service(namespace: &str, name: &str) -> Self {
+        Self { kind: Kind::OcEssentialService, namespace: namespace.to_owned(), name: name.to_owned() }
+    }
+}
+
+impl std::fmt::Display for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} ", self.kind.as_str())?;
+        if !self.namespace.is_empty() {
+            write!(f, "{}/", self.namespace)?;
+        }
+        f.write_str(&self.name)
+    }
+}
+
+/// How a platform is connected to.
+#[derive(Clone)]
+pub struct Connected {
+    /// What the connection was made from: another one is made when this differs.
+    pub fingerprint: String,
+    /// The inventory, or why there is none.
+    pub inventory: Result<Arc<Inventory>, Trouble>,
+}
+
+/// Entries that share a limit: a platform's objects, and apart from them the platform object itself, which must never wait behind them.
+pub type Group = (Kind, String);
+
+/// See the module.
+pub struct Shared {
+    /// The API server.
+    pub client: Client,
+    /// Where a pod's projected token lies, for workload identity.
+    pub federated_token_file: Option<std::path::PathBuf>,
+    /// All `LivePlatform` objects.
+    pub platforms: Arc<Store<LivePlatform>>,
+    /// All `Lead` objects.
+    pub leads: Arc<Store<Lead>>,
+    /// All `OcEssentialService` objects.
+    pub services: Arc<Store<OcEssentialService>>,
+    /// Who is next.
+    pub queue: Queue<Key, Group>,
+    index: Mutex<Index>,
+    connections: RwLock<HashMap<String, Connected>>,
+    memos: Mutex<HashMap<Key, Memo>>,
+}
+
+impl Shared {
+    /// Nothing known yet.
+    pub fn new(client: Client, federated_token_file: Option<std::path::PathBuf>) -> Arc<Self> {
+        Arc::new(Self {
+            client,
+            federated_token_file,
+            platforms: Arc::default(),
+            leads: Arc::default(),
+            services: Arc::default(),
+            queue: Queue::new(PASSES_PER_PLATFORM),
+            index: Mutex::default(),
+            connections: RwLock::default(),
+            memos: Mutex::default(),
+        })
+    }
+
+    /// The index.
+    pub fn index(&self) -> MutexGuard<'_, Index> {
+        self.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Which limit an object's passes count against.
+    pub fn group(&self, key: &Key) -> Group {
+        match key.kind {
+            Kind::LivePlatform => (Kind::LivePlatform, key.name.clone()),
+            _ => (Kind::OcEssentialService, self.index().entry(key).map(|entry| entry.platform.clone()).unwrap_or_default()),
+        }
+    }
+
+    /// Wants an object to be looked at as soon as it is its turn.
+    pub fn wake(&self, key: &Key, lane: Lane) {
+        self.queue.add(key.clone(), self.group(key), lane);
+    }
+
+    /// Wakes several.
+    pub fn wake_all(&self, keys: impl IntoIterator<Item = Key>, lane: Lane) {
+        for key in keys {
+            self.wake(&key, lane);
+        }
+    }
+
+    /// Works on what is remembered of an object between passes.
+    pub fn with_memo<T>(&self, key: &Key, work: impl FnOnce(&mut Memo) -> T) -> T {
+        let mut memos = self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        work(memos.entry(key.clone()).or_default())
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, key: &Key) {
+        self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
+        self.queue.remove(key);
+    }
+
+    /// How a platform is connected to; `None` before its own first pass.
+    pub fn connected(&self, platform: &str) -> Option<Connected> {
+        self.connections.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(platform).cloned()
+    }
+
+    /// Sets or removes a platform's connection.
+    pub fn connect(&self, platform: &str, connected: Option<Connected>) {
+        let mut connections = self.connections.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match connected {
+            Some(connected) => connections.insert(platform.to_owned(), connected),
+            None => connections.remove(platform),
+        };
+    }
+
+    /// What an object in this namespace may use a platform for.
+    pub async fn connection(&self, platform: &str, namespace: &str) -> Connection {
+        let Some(object) = self.platforms.get("", platform) else {
+            let message = format!("There is no LivePlatform {platform}. Make it, or name another one.");
+            return Connection::Unusable(Trouble::new(Reason::PlatformNotFound, message));
+        };
+        match self.namespace_allowed(&object, namespace).await {
+            Ok(true) => Connection::Usable(policy(&object)),
+            Ok(false) => {
+                let message = format!("LivePlatform {platform} does not allow the namespace {namespace} (spec.allowedNamespaces). Ask whoever administers it.");
+                Connection::Unusable(Trouble::new(Reason::NamespaceNotAllowed, message))
+            }
+            Err(message) => Connection::Unusable(Trouble::new(Reason::NamespaceNotAllowed, message)),
+        }
+    }
+
+    async fn namespace_allowed(&self, platform: &LivePlatform, namespace: &str) -> Result<bool, String> {
+        match platform.spec.allowed_namespaces.from {
+            NamespacesFrom::All => Ok(true),
+            NamespacesFrom::None => Ok(false),
+            NamespacesFrom::Selector => {
+                let selector = platform.spec.allowed_namespaces.selector.clone().unwrap_or_default();
+                let selector: kube::core::Selector = selector.try_into().map_err(|error| format!("spec.allowedNamespaces.selector of the LivePlatform can't be read: {error}"))?;
+                let read = Api::<Namespace>::all(self.client.clone()).get_opt(namespace).await;
+                let found = read.map_err(|_| format!("The labels of namespace {namespace} can't be read."))?;
+                Ok(found.is_some_and(|found| selector.matches(found.labels())))
+            }
+        }
+    }
+}
+
+/// The settings of a platform object.
+pub fn policy(platform: &LivePlatform) -> Policy {
+    let spec = &platform.spec;
+    let record = super::platform::record(platform);
+    Policy {
+        short_name_rule: spec.short_name_rule.into(),
+        observe_interval: spec.observe_interval.span(),
+        create_grace: spec.create_grace.span(),
+        task_deadline: spec.task_deadline.span(),
+        trigger: trigger(platform),
+        leads_job: record.runs(Job::Leads),
+        trunks_job: record.runs(Job::Trunks),
+        deletions_blocked: None,
+    }
+}
+
+/// How jobs are started.
+pub fn trigger(platform: &LivePlatform) -> JobTrigger {
+    match platform.spec.sync_jobs.trigger {
+        SyncTrigger::Manual => JobTrigger::Manual,
+        SyncTrigger::Http => JobTrigger::Http,
+    }
+}

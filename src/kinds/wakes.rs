@@ -1,0 +1,148 @@
+//! Who is woken by what. A change wakes the objects that it concerns, in the lane of its urgency, and no others.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use super::shared::{Key, Kind, Shared};
+use super::{lead, service};
+use crate::api::{Lead, LivePlatform, OcEssentialService};
+use crate::engine::queue::Lane;
+use crate::inventory::Changed;
+use crate::object::store::{Learnt, concerns_us, place};
+
+/// The watch of services has learnt something.
+pub fn service(shared: &Shared, learnt: Learnt<OcEssentialService>) {
+    match learnt {
+        Learnt::New(object) => enter_service(shared, &object, true),
+        Learnt::Changed(before, object) => enter_service(shared, &object, concerns_us(&*before, &*object)),
+        Learnt::Gone(object) => {
+            let (namespace, name) = place(&*object);
+            gone(shared, &Key::service(&namespace, &name));
+        }
+        Learnt::Complete => {}
+    }
+}
+
+/// The watch of leads has learnt something.
+pub fn lead(shared: &Shared, learnt: Learnt<Lead>) {
+    match learnt {
+        Learnt::New(object) => enter_lead(shared, &object, true),
+        Learnt::Changed(before, object) => enter_lead(shared, &object, concerns_us(&*before, &*object)),
+        Learnt::Gone(object) => {
+            let at = place(&*object);
+            gone(shared, &Key::lead(&at.0, &at.1));
+            wake_services_of(shared, &at);
+        }
+        Learnt::Complete => {}
+    }
+}
+
+/// The watch of platforms has learnt something.
+pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
+    match learnt {
+        Learnt::New(object) => shared.wake(&Key::platform(&place(&*object).1), Lane::Changed),
+        Learnt::Changed(before, object) => {
+            if concerns_us(&*before, &*object) {
+                let name = place(&*object).1;
+                shared.wake(&Key::platform(&name), Lane::Changed);
+                // Its policy has changed for all that is on it.
+                if before.spec != object.spec {
+                    platform_is_back(shared, &name);
+                }
+            }
+        }
+        Learnt::Gone(object) => {
+            let name = place(&*object).1;
+            shared.connect(&name, None);
+            shared.forget(&Key::platform(&name));
+            platform_is_back(shared, &name);
+        }
+        Learnt::Complete => {}
+    }
+}
+
+fn enter_service(shared: &Shared, object: &Arc<OcEssentialService>, concerns_us: bool) {
+    let at = place(&**object);
+    let key = Key::service(&at.0, &at.1);
+    let entry = service::entry(shared, object);
+    let tenant = entry.tenant.clone().map(|tenant| (entry.platform.clone(), tenant));
+    let moved = shared.index().enter(&key, entry);
+    if concerns_us {
+        shared.wake(&key, Lane::Changed);
+        wake_leads_of(shared, tenant);
+    }
+    if let Some(before) = moved {
+        wake_neighbours(shared, &before);
+    }
+}
+
+fn enter_lead(shared: &Shared, object: &Arc<Lead>, concerns_us: bool) {
+    let at = place(&**object);
+    let key = Key::lead(&at.0, &at.1);
+    shared.index().enter(&key, lead::entry(object));
+    if concerns_us {
+        shared.wake(&key, Lane::Changed);
+        wake_services_of(shared, &at);
+    }
+}
+
+/// A service's tenant and platform come from its lead: both are entered anew when the lead changes.
+fn wake_services_of(shared: &Shared, lead: &(String, String)) {
+    let keys = shared.index().of_lead(lead);
+    for key in keys {
+        if let Some(object) = shared.services.get(&key.namespace, &key.name) {
+            let entry = service::entry(shared, &object);
+            shared.index().enter(&key, entry);
+        }
+        shared.wake(&key, Lane::Effect);
+    }
+}
+
+/// A lead's status names the service object for its tenant.
+fn wake_leads_of(shared: &Shared, tenant: Option<(String, oc_domain::names::TenantId)>) {
+    let Some((platform, tenant)) = tenant else { return };
+    let keys = shared.index().of_tenant(&platform, &tenant);
+    shared.wake_all(keys.into_iter().filter(|key| key.kind == Kind::Lead), Lane::Effect);
+}
+
+fn wake_neighbours(shared: &Shared, entry: &super::index::Entry) {
+    let keys = shared.index().neighbours(entry);
+    shared.wake_all(keys, Lane::Effect);
+}
+
+fn gone(shared: &Shared, key: &Key) {
+    shared.forget(key);
+    let entry = shared.index().leave(key);
+    if let Some(entry) = entry {
+        wake_neighbours(shared, &entry);
+    }
+}
+
+/// A list has brought something new: the objects of those tenants and short names are looked at.
+pub fn inventory_changed(shared: &Shared, platform: &str, changed: &Changed) {
+    if changed.is_empty() {
+        return;
+    }
+    let keys: BTreeSet<Key> = {
+        let index = shared.index();
+        let by_tenant = changed.tenants.iter().flat_map(|tenant| index.of_tenant(platform, tenant));
+        by_tenant.chain(changed.names.iter().flat_map(|name| index.named(platform, name))).collect()
+    };
+    shared.wake_all(keys, Lane::Effect);
+}
+
+/// A platform can be used again, or in another way: everything on it is looked at.
+pub fn platform_is_back(shared: &Shared, platform: &str) {
+    let keys = shared.index().on(platform);
+    shared.wake_all(keys, Lane::Effect);
+}
+
+/// A job has run: the services that wait for it are looked at.
+pub fn job_ran(shared: &Shared, platform: &str) {
+    let waiting = |key: &Key| {
+        let object = shared.services.get(&key.namespace, &key.name);
+        object.and_then(|object| object.status.clone()).and_then(|status| status.sync).is_some_and(|sync| sync.state != crate::api::SyncState::Synced)
+    };
+    let keys: Vec<Key> = shared.index().on(platform).into_iter().filter(|key| key.kind == Kind::OcEssentialService).collect();
+    shared.wake_all(keys.into_iter().filter(waiting), Lane::Effect);
+}

@@ -1,0 +1,140 @@
+//! From annotations and status to what a decision reads, and the names of our annotations.
+
+use std::collections::BTreeMap;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use kube::{Resource, ResourceExt};
+use oc_domain::names::{CustomerGuid, TaskId};
+use oc_domain::record::{Intent, JobRecord, JobState, Operation, OperationId, OperationKind, Outcome, Record, Sent};
+use oc_domain::time::Time;
+use serde::{Deserialize, Serialize};
+
+use crate::api;
+use crate::engine::clock;
+
+/// Keeps an object until its external side is settled.
+pub const FINALIZER: &str = "operatorconnect.dev/external";
+/// The intent of a change at the platform.
+pub const OPERATION: &str = "operatorconnect.dev/operation";
+/// The external id.
+pub const GUID: &str = "operatorconnect.dev/ump-customer-guid";
+/// Any new value: look now.
+pub const RECONCILE: &str = "operatorconnect.dev/reconcile-requested-at";
+/// The same, as Flux writes it.
+pub const FLUX_RECONCILE: &str = "reconcile.fluxcd.io/requestedAt";
+/// On a `LivePlatform`: when a person ran the leads job.
+pub const LEADS_JOB_RAN: &str = "operatorconnect.dev/leads-job-ran-at";
+/// On a `LivePlatform`: when a person ran the trunks job.
+pub const TRUNKS_JOB_RAN: &str = "operatorconnect.dev/trunks-job-ran-at";
+/// The annotations that only we write: their change wakes nobody.
+pub const OWN_ANNOTATIONS: [&str; 1] = [OPERATION];
+
+/// The intent, as it stands in the annotation.
+#[derive(Serialize, Deserialize)]
+struct Written {
+    kind: String,
+    id: String,
+    start: jiff::Timestamp,
+}
+
+/// The annotation's text for an intent.
+pub fn intent_text(intent: &Intent) -> String {
+    let written = Written { kind: intent.kind.as_str().to_owned(), id: intent.id.0.clone(), start: clock::timestamp(intent.start) };
+    serde_json::to_string(&written).unwrap_or_default()
+}
+
+fn intent(annotations: &BTreeMap<String, String>) -> Option<Intent> {
+    let written: Written = serde_json::from_str(annotations.get(OPERATION)?).ok()?;
+    // Whatever can't be read as a deletion is taken for a create: that is the one that must never be repeated blindly.
+    let kind = if written.kind == OperationKind::Delete.as_str() { OperationKind::Delete } else { OperationKind::Create };
+    Some(Intent { kind, id: OperationId(written.id), start: clock::time(written.start), sent: Sent::Maybe })
+}
+
+fn time(time: Option<&meta::Time>) -> Option<Time> {
+    time.map(|time| clock::time(time.0))
+}
+
+fn operation(written: Option<&api::Operation>) -> Option<Operation> {
+    let written = written?;
+    let kind = match written.kind {
+        api::OperationKind::Create => OperationKind::Create,
+        api::OperationKind::Delete => OperationKind::Delete,
+        _ => return None,
+    };
+    let outcome = written.outcome.map(|outcome| match outcome {
+        api::Outcome::Succeeded => Outcome::Succeeded,
+        api::Outcome::Failed => Outcome::Failed,
+        api::Outcome::Refused => Outcome::Refused,
+        api::Outcome::Unknown => Outcome::Unknown,
+    });
+    Some(Operation {
+        kind,
+        id: OperationId(written.id.clone().unwrap_or_default()),
+        started: time(written.started_time.as_ref()).unwrap_or_default(),
+        task: written.task_id.as_deref().and_then(|id| TaskId::parse(id).ok()),
+        task_status: written.task_status.clone(),
+        outcome,
+        completed: time(written.completed_time.as_ref()),
+        messages: written.messages.clone(),
+    })
+}
+
+/// One job, from a status.
+pub fn job(jobs: &[api::JobStatus], name: &str) -> JobRecord {
+    let Some(written) = jobs.iter().find(|job| job.name == name) else { return JobRecord::default() };
+    let state = match written.state {
+        api::SyncState::Due => JobState::Due,
+        api::SyncState::Requested => JobState::Requested,
+        api::SyncState::Synced => JobState::Synced,
+        api::SyncState::NotDue | api::SyncState::Unknown => JobState::NotDue,
+    };
+    JobRecord { state, due: time(written.due_time.as_ref()), requested: time(written.requested_time.as_ref()), completed: time(written.completed_time.as_ref()) }
+}
+
+/// Whether our finalizer is on it.
+pub fn has_finalizer<K: Resource>(object: &K) -> bool {
+    object.finalizers().iter().any(|name| name == FINALIZER)
+}
+
+/// The value of the annotations that ask for a look now, both together.
+pub fn requested<K: Resource>(object: &K) -> Option<String> {
+    let annotations = object.annotations();
+    let values: Vec<&str> = [RECONCILE, FLUX_RECONCILE].iter().filter_map(|name| annotations.get(*name)).map(String::as_str).collect();
+    // The API server takes long annotations; a token that must be echoed need not be.
+    if values.is_empty() { None } else { Some(values.join(" ").chars().take(256).collect()) }
+}
+
+/// What a service object remembers.
+pub fn of_service(object: &api::OcEssentialService) -> Record {
+    let annotations = object.annotations();
+    let annotated = annotations.get(GUID).and_then(|guid| CustomerGuid::parse(guid).ok());
+    let empty = api::OcEssentialServiceStatus::default();
+    let status = object.status.as_ref().unwrap_or(&empty);
+    let jobs = status.sync.as_ref().map(|sync| sync.jobs.as_slice()).unwrap_or_default();
+    Record {
+        finalizer: has_finalizer(object),
+        intent: intent(annotations),
+        operation: operation(status.operation.as_ref()),
+        guid: status.ump_customer_guid.as_deref().and_then(|guid| CustomerGuid::parse(guid).ok()).or_else(|| annotated.clone()),
+        guid_annotated: annotated.is_some(),
+        license: status.license_type.clone(),
+        observed_generation: status.observed_generation,
+        leads_job: job(jobs, oc_domain::record::Job::Leads.name()),
+        trunks_job: job(jobs, oc_domain::record::Job::Trunks.name()),
+        assigned_channel: None,
+    }
+}
+
+/// What a lead object remembers.
+pub fn of_lead(object: &api::Lead) -> Record {
+    let empty = api::LeadStatus::default();
+    let status = object.status.as_ref().unwrap_or(&empty);
+    Record {
+        finalizer: has_finalizer(object),
+        intent: intent(object.annotations()),
+        operation: operation(status.operation.as_ref()),
+        observed_generation: status.observed_generation,
+        assigned_channel: status.assigned_channel_id,
+        ..Record::default()
+    }
+}

@@ -1,0 +1,198 @@
+//! What an object says: from a decision and the facts behind it to its status. A status is written only when it differs.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use kube::Resource;
+use oc_domain::conditions::Verdict;
+use oc_domain::facts::Lead as LeadFact;
+use oc_domain::pass::Facts;
+use oc_domain::record::{Job, JobRecord, JobState, Operation, OperationKind, Outcome};
+use oc_domain::service::lead_that_counts;
+use oc_domain::step::Decision;
+use oc_domain::time::Time;
+
+use super::record::requested;
+use crate::api;
+use crate::engine::clock;
+
+/// A time as the cluster writes it: without milliseconds, so that what is read back is equal.
+pub fn written(time: Time) -> meta::Time {
+    meta::Time(clock::timestamp(time.whole_second()))
+}
+
+/// The conditions of a verdict. Where the value has not changed, the time of the last change stays.
+pub fn conditions(before: &[meta::Condition], verdict: &Verdict, generation: i64, now: Time) -> Vec<meta::Condition> {
+    let made = |condition: oc_domain::conditions::Condition| {
+        let same = before.iter().find(|old| old.type_ == condition.kind && old.status == condition.truth.as_str());
+        meta::Condition {
+            type_: condition.kind.to_owned(),
+            status: condition.truth.as_str().to_owned(),
+            reason: condition.reason.to_string(),
+            message: condition.message,
+            observed_generation: Some(generation),
+            last_transition_time: same.map_or_else(|| written(now), |old| old.last_transition_time.clone()),
+        }
+    };
+    verdict.conditions().into_iter().map(made).collect()
+}
+
+/// One job, as a status has it.
+pub fn job(job: Job, record: &JobRecord) -> api::JobStatus {
+    api::JobStatus {
+        name: job.name().to_owned(),
+        state: sync_state(record.state),
+        due_time: record.due.map(written),
+        requested_time: record.requested.map(written),
+        completed_time: record.completed.map(written),
+    }
+}
+
+fn sync_state(state: JobState) -> api::SyncState {
+    match state {
+        JobState::NotDue => api::SyncState::NotDue,
+        JobState::Due => api::SyncState::Due,
+        JobState::Requested => api::SyncState::Requested,
+        JobState::Synced => api::SyncState::Synced,
+    }
+}
+
+fn operation(operation: &Operation) -> api::Operation {
+    api::Operation {
+        kind: match operation.kind {
+            OperationKind::Create => api::OperationKind::Create,
+            OperationKind::Delete => api::OperationKind::Delete,
+        },
+        id: Some(operation.id.0.clone()),
+        started_time: Some(written(operation.started)),
+        task_id: operation.task.as_ref().map(ToString::to_string),
+        task_status: operation.task_status.clone().map(|text| cut(text, 200)),
+        outcome: operation.outcome.map(|outcome| match outcome {
+            Outcome::Succeeded => api::Outcome::Succeeded,
+            Outcome::Failed => api::Outcome::Failed,
+            Outcome::Refused => api::Outcome::Refused,
+            Outcome::Unknown => api::Outcome::Unknown,
+        }),
+        completed_time: operation.completed.map(written),
+        messages: operation.messages.iter().take(20).map(|text| cut(text.clone(), 1000)).collect(),
+    }
+}
+
+fn cut(text: String, most: usize) -> String {
+    if text.chars().count() <= most { text } else { text.chars().take(most).collect() }
+}
+
+/// The state of all jobs together: the one that is least far.
+fn sync(decision: &Decision) -> Option<api::service::Sync> {
+    let jobs = [(Job::Leads, decision.record.leads_job), (Job::Trunks, decision.record.trunks_job)];
+    let known: Vec<_> = jobs.into_iter().filter(|(_, record)| record.due.is_some()).collect();
+    if known.is_empty() {
+        return None;
+    }
+    let rank = |state: JobState| match state {
+        JobState::Due => 0,
+        JobState::Requested => 1,
+        JobState::Synced => 2,
+        JobState::NotDue => 3,
+    };
+    let state = known.iter().map(|(_, record)| record.state).min_by_key(|state| rank(*state)).unwrap_or_default();
+    Some(api::service::Sync { state: sync_state(state), jobs: known.iter().map(|(name, record)| job(*name, record)).collect() })
+}
+
+/// The status of a service; `None` when it is as it was.
+pub fn of_service(object: &api::OcEssentialService, platform: &str, tenant: Option<String>, decision: &Decision, facts: &Facts, now: Time) -> Option<api::OcEssentialServiceStatus> {
+    let before = object.status.clone().unwrap_or_default();
+    let record = &decision.record;
+    let generation = object.meta().generation.unwrap_or_default();
+    let seen = facts.services.value();
+    let own = seen.and_then(|view| view.by_guid.as_ref().or(view.by_tenant.first())).filter(|service| record.guid.as_ref() == Some(&service.guid));
+    let mut status = api::OcEssentialServiceStatus {
+        observed_generation: Some(generation),
+        license_type: record.license.clone(),
+        ump_customer_guid: record.guid.as_ref().map(ToString::to_string),
+        lc_customer_id: before.lc_customer_id,
+        ms_tenant_id: tenant.or(before.ms_tenant_id.clone()),
+        platform: Some(platform.to_owned()),
+        short_name: own.map(|service| cut(service.short_name.clone(), 1000)).or(before.short_name.clone()),
+        full_name: own.and_then(|service| service.full_name.clone()).map(|name| cut(name, 1000)).or(before.full_name.clone()),
+        operation: record.operation.as_ref().map(operation),
+        sync: sync(decision),
+        plan: decision.plan.iter().map(plan_item).collect(),
+        last_observed_time: before.last_observed_time.clone(),
+        last_handled_reconcile_at: requested(object),
+        conditions: conditions(&before.conditions, &decision.verdict, generation, now),
+    };
+    if record.guid.is_none() {
+        (status.short_name, status.full_name) = (None, None);
+    }
+    if status == before {
+        return None;
+    }
+    status.last_observed_time = Some(written(now));
+    Some(status)
+}
+
+fn plan_item(item: &oc_domain::step::PlanItem) -> api::service::PlanItem {
+    api::service::PlanItem {
+        action: item.action.to_owned(),
+        field: Some(item.field.to_owned()).filter(|field| !field.is_empty()),
+        from: item.from.clone(),
+        to: item.to.clone(),
+    }
+}
+
+/// What of a lead object's status does not come from the platform's answer to this pass.
+pub struct LeadExtras {
+    /// The service object for the tenant.
+    pub service_ref: Option<api::ObjectRef>,
+    /// Whether names, mail and telephone of people may be shown.
+    pub contacts: bool,
+}
+
+/// The status of a lead; `None` when it is as it was.
+pub fn of_lead(object: &api::Lead, extras: LeadExtras, decision: &Decision, facts: &Facts, now: Time) -> Option<api::LeadStatus> {
+    let before = object.status.clone().unwrap_or_default();
+    let generation = object.meta().generation.unwrap_or_default();
+    let mut status = match facts.leads.value() {
+        Some(leads) => lead_that_counts(leads).map(|lead| shown(lead, facts, extras.contacts, &before)).unwrap_or_default(),
+        None => before.clone(),
+    };
+    status.observed_generation = Some(generation);
+    status.assigned_channel_id = decision.record.assigned_channel;
+    status.service_ref = extras.service_ref;
+    status.operation = decision.record.operation.as_ref().map(operation);
+    status.last_observed_time.clone_from(&before.last_observed_time);
+    status.last_handled_reconcile_at = requested(object);
+    status.conditions = conditions(&before.conditions, &decision.verdict, generation, now);
+    if status == before {
+        return None;
+    }
+    status.last_observed_time = Some(written(now));
+    Some(status)
+}
+
+fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &api::LeadStatus) -> api::LeadStatus {
+    let license = match (&lead.service, facts.services.value()) {
+        (None, _) => Some("None".to_owned()),
+        (Some(guid), Some(view)) => view.by_tenant.iter().find(|service| &service.guid == guid).and_then(|service| service.license).map(|license| license.label()),
+        (Some(_), None) => before.license_type.clone(),
+    };
+    let contact = contacts.then(|| api::Contact {
+        full_name: lead.contact.full_name.clone().map(|text| cut(text, 500)),
+        email: lead.contact.email.clone().map(|text| cut(text, 500)),
+        phone_number: lead.contact.phone_number.clone().map(|text| cut(text, 100)),
+    });
+    api::LeadStatus {
+        lead_id: Some(lead.id.to_string()),
+        origin: Some(if lead.consentless { api::LeadOrigin::Consentless } else { api::LeadOrigin::Consented }.as_str().to_owned()),
+        microsoft_status: Some(cut(lead.status.label().to_owned(), 200)),
+        company_name: lead.company_name.clone().map(|name| cut(name, 1000)),
+        company_size: lead.company_size.clone().map(|size| cut(size, 200)),
+        countries: lead.countries.iter().take(300).map(|country| cut(country.clone(), 64)).collect(),
+        consented_time: lead.consented.map(written),
+        last_modified_time: lead.last_modified.map(written),
+        channel_id: lead.channel,
+        license_type: license,
+        ump_customer_guid: lead.service.as_ref().map(ToString::to_string),
+        contact,
+        ..api::LeadStatus::default()
+    }
+}
