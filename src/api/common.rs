@@ -205,6 +205,10 @@ pub struct Operation {
     /// When its end was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_time: Option<Time>,
+    /// The reason of a refusal, as in the conditions.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 64))]
+    pub reason: Option<String>,
     /// What the platform said about it, in its own words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(max = 1024)))]

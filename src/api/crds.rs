@@ -34,8 +34,12 @@ fn initial_status() -> serde_json::Value {
     }] })
 }
 
-/// An absent field has one form, absence (`null` would pass `has()` in a rule); and formats are those that the API server knows.
+/// An absent field has one form, absence (`null` would pass `has()` in a rule); formats are those that the API server knows; and
+/// where a comment's line ends is no matter of the reader's.
 fn tidy(schema: &mut JSONSchemaProps) {
+    if let Some(text) = &mut schema.description {
+        *text = text.split('\n').collect::<Vec<_>>().join(" ");
+    }
     schema.nullable = None;
     if let Some(words) = &mut schema.enum_ {
         words.retain(|word| !word.0.is_null());

@@ -38,18 +38,13 @@ use super::schema::{self, immutable, rule_at};
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
         description = "Whether all that was asked for is so"
     ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
-        description = "Why, and whose move it is"
-    ),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why, and whose move it is"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Since when the object exists"),
     printcolumn(name = "Channel", type_ = "integer", json_path = ".status.channelId", priority = 1, description = "The channel that the lead is attached to"),
     printcolumn(
         name = "Countries",
         type_ = "string",
-        json_path = ".status.countries[*]",
+        json_path = ".status.countries",
         priority = 1,
         description = "The countries that the customer consented to"
     ),

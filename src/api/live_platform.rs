@@ -30,12 +30,7 @@ use super::words::{CapabilityState, CircuitState};
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
         description = "Whether the platform answers and is observed"
     ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
-        description = "Why, and whose move it is"
-    ),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why, and whose move it is"),
     printcolumn(name = "Leads", type_ = "integer", json_path = ".status.leads.total", description = "How many leads the platform has"),
     printcolumn(name = "Services", type_ = "integer", json_path = ".status.services.total", description = "How many services the platform has"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Since when the object exists")

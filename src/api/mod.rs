@@ -3,6 +3,8 @@
 //! Doc comments on the types become the texts of `kubectl explain`, so they speak to users. The rules live in [`schema`] and
 //! beside the fields; what the derive can't say is added in [`crds`].
 
+#![allow(clippy::duplicated_attributes, reason = "columns are attributes, and many are texts")]
+
 pub mod common;
 pub mod condition;
 pub mod crds;

@@ -130,8 +130,8 @@ const URL_RULES: [(&str, &str); 4] = [
         "must be an https URL with a host, such as https://live.example.com/tenantui",
     ),
     (
-        "!isURL(self) || url(self).getScheme() != 'http' || url(self).getHostname() in ['localhost', '127.0.0.1', '::1'] || \
-         url(self).getHostname().matches('[.]svc([.]cluster[.]local)?$')",
+        // By a pattern on the whole text: what url() gives has no bound, and a pattern on it would cost too much.
+        r"!isURL(self) || url(self).getScheme() != 'http' || self.matches('^(?i)http://([^/?#]*@)?(localhost|127[.]0[.]0[.]1|\\[::1\\]|[a-z0-9.-]+[.]svc([.]cluster[.]local)?)(:[0-9]+)?([/?#]|$)')",
         "must be https: http is taken only for a loopback host (localhost, 127.0.0.1, [::1]) or a cluster-local one (*.svc, *.svc.cluster.local)",
     ),
     ("!self.matches('^[^/]*//[^/?#]*@')", "must not have a user name or password"),
@@ -149,9 +149,7 @@ pub(super) fn base_url(_: &mut SchemaGenerator) -> Schema {
 }
 
 fn interval(shortest: &str, longest: &str) -> Schema {
-    let cel = format!(
-        "self.matches('^([0-9]{{1,9}}(ms|s|m|h))+$') && duration(self) >= duration('{shortest}') && duration(self) <= duration('{longest}')"
-    );
+    let cel = format!("self.matches('^([0-9]{{1,9}}(ms|s|m|h))+$') && duration(self) >= duration('{shortest}') && duration(self) <= duration('{longest}')");
     text(32, &[(&cel, &format!("must be a duration from {shortest} to {longest}, written with the units h, m, s and ms, such as 1h30m"))])
 }
 
@@ -216,10 +214,7 @@ pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
                 },
             },
         }),
-        &[(
-            "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
-            "In and NotIn need values; Exists and DoesNotExist take none",
-        )],
+        &[("(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)", "In and NotIn need values; Exists and DoesNotExist take none")],
     );
     json_schema!({
         "type": "object",

@@ -35,12 +35,7 @@ use super::words::SyncState;
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
         description = "Whether all that was asked for is so"
     ),
-    printcolumn(
-        name = "Reason",
-        type_ = "string",
-        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
-        description = "Why, and whose move it is"
-    ),
+    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why, and whose move it is"),
     printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Since when the object exists"),
     printcolumn(
         name = "Customer GUID",

@@ -11,6 +11,6 @@ pub fn start(settings: &LogSettings) {
     // A failure means that a subscriber is set already, as in a test.
     let _already_set = match settings.log_format {
         LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
-        LogFormat::Text => lines.with_target(false).try_init(),
+        LogFormat::Text => lines.with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
     };
 }

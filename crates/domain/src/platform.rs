@@ -87,7 +87,8 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
         let until = timing::next_try(now, facts.failures, None);
         return decision(Step::Wait(until, Wake::Clock), "the connection can't be made", Verdict::trouble(trouble));
     }
-    let not_before = if desired.look_now { now } else { now - desired.observe_interval };
+    // Both lists are read together: one that will soon be due is read along with the one that is.
+    let not_before = if desired.look_now { now } else { now - desired.observe_interval * 3 / 4 };
     for (query, fact) in [(Query::Services, &facts.services), (Query::Leads, &facts.leads)] {
         match fact {
             Fact::Unread => return decision(Step::Look(query, not_before), "the list is due", progressing()),

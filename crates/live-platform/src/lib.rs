@@ -1,1 +1,46 @@
-//! (under construction)
+//! A careful client for the Operator Connect REST API of the AudioCodes Live Platform. Knows nothing of Kubernetes.
+//!
+//! "platform.md", "C-n", "U-n" and "N-n" in the comments are the fact sheets of the design: what the vendor's pages say, where they
+//! contradict each other, and what is assumed where they are silent. Nothing here was ever tried against a live system, so this
+//! client trusts as little as it can.
+//!
+//! # The layers
+//!
+//! | Module | Does | Knows |
+//! |---|---|---|
+//! | [`Client`] | one method for each call, answers as [`oc_domain::facts`] | paths, which status means what |
+//! | `requests` | the bodies that are sent | the spelling of fields (C-4) |
+//! | `paging` | which page is next, and when to stop (C-12) | pure |
+//! | `transport` | one call: token, deadline, size limit, retry, classes of failure | reqwest |
+//! | `token` | one token for many callers, renewed before it expires | pure but for the clock |
+//! | [`wire`] | bytes to facts, bytes to fault texts | pure, never panics, bounded memory |
+//! | [`Error`] | what happened, by consequence; its text is stable and free of secrets | – |
+//!
+//! # Promises
+//!
+//! - A change (POST, PATCH, PUT, DELETE) is sent at most once, with one exception: after a 401 it is sent once more with a new token, since
+//!   a call that was answered 401 was not executed. [`Error::may_have_happened`] says whether a change that failed may have been made.
+//! - A GET is tried at most twice more, and only when the connection failed; never after a status, never after the deadline.
+//! - Each call ends by its deadline; each answer is read up to its limit, and no further. Memory is bounded by the limit, not by what is in the answer.
+//! - Redirects are never followed: the token would go along, and a login page would look like success.
+//! - No error, log line or `Debug` text holds a secret, a token, a mail address, a telephone number or a raw web page, nor anything that changes from
+//!   try to try: the texts go into status conditions.
+//! - The client never sleeps on a 429: it says [`ErrorKind::Throttled`] with [`Error::retry_after`], and the caller's budget decides.
+
+mod client;
+mod error;
+mod observer;
+mod paging;
+mod requests;
+mod settings;
+mod text;
+mod token;
+mod transport;
+pub mod wire;
+
+pub use client::{Capability, Client, Deleted, JobMethod};
+pub use error::{Error, ErrorKind, Sent};
+pub use observer::{Endpoint, Observer, Outcome};
+pub use paging::Listed;
+pub use requests::{Connection, CreateService, SiteLocation};
+pub use settings::{Credential, Settings};

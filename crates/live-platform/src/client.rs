@@ -1,0 +1,364 @@
+//! One method for each call of the platform.
+
+use std::fmt;
+use std::sync::Arc;
+
+use oc_domain::facts::{Lead, LcCustomer, Service, Task};
+use oc_domain::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
+use reqwest::Method;
+use serde_json::Value;
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Sent};
+use crate::observer::{Endpoint, Observer};
+use crate::paging::{Endless, Listed, Pager};
+use crate::requests::{self, CreateService};
+use crate::settings::{Credential, Settings, check_url};
+use crate::transport::{Answer, Call, Transport, declined, unreadable};
+use crate::wire;
+use crate::wire::errors::Form;
+use crate::wire::json::Malformed;
+
+/// A client of one Live Platform, for one identity. Cheap to clone: clones share connections, token and credential.
+///
+/// Every method fails with [`Error`]; the classes that a method can give beyond the general ones are said at the method.
+#[derive(Clone)]
+pub struct Client {
+    transport: Arc<Transport>,
+}
+
+/// What became of a delete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Deleted {
+    /// The platform took it on. It may not be over yet: look until it is gone (N-11).
+    Accepted,
+    /// The platform says that there is none (404).
+    NotFound,
+}
+
+/// The answer of a call that is only inferred: a release may lack it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Capability<T> {
+    /// The call exists, and said this.
+    Available(T),
+    /// This release has no such call, or under that path another one.
+    Unavailable,
+}
+
+/// How an installation's own job call is made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum JobMethod {
+    /// GET.
+    Get,
+    /// POST with an empty body.
+    #[default]
+    Post,
+    /// PUT with an empty body.
+    Put,
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("base_url", &self.transport.settings.base_url.as_str()).finish_non_exhaustive()
+    }
+}
+
+impl Client {
+    /// Makes a client; asks nothing yet.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Settings`], saying what to change: a URL that is neither https nor local, an empty id or scope, a CA bundle that is none, a limit out of range.
+    pub fn new(settings: Settings, credential: Credential, observer: Option<Arc<dyn Observer>>) -> Result<Self, Error> {
+        Ok(Self { transport: Arc::new(Transport::new(settings, credential, observer)?) })
+    }
+
+    /// Uses another credential from now on, in all clones. A held token is used on only when the version is the same.
+    pub fn set_credential(&self, credential: Credential) {
+        self.transport.set_credential(credential);
+    }
+
+    /// Drops the held token: the next call asks for a new one.
+    pub fn forget_token(&self) {
+        self.transport.tokens.forget();
+    }
+
+    /// Lists all leads: GET `/api/v2/oc/lead`, page by page (platform.md 1.3, 2.1; C-12). Each page has its own deadline and limit. The first list of a client asks
+    /// for page 0 too, to find out whether the platform counts from 0; later ones only when it does, or when the list is empty.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadAnswer`] when a page is no list, or the list does not end after 1000 pages.
+    pub async fn leads(&self) -> Result<Listed<Lead>, Error> {
+        let size = self.transport.settings.page_size;
+        let mut pager = Pager::new(size, self.transport.first_page(), |lead: &Lead| lead.id.clone());
+        while let Some(number) = pager.next() {
+            let query = [("PageNumber", number.to_string()), ("PageSize", size.to_string())];
+            let call = self.list(Endpoint::Leads, "api/v2/oc/lead", &query);
+            let answer = match self.transport.ask(&call).await {
+                Ok(answer) => answer,
+                Err(error) if pager.refused(error.status.filter(|_| error.sent == Sent::Answered)) => continue,
+                Err(error) => return Err(error),
+            };
+            let page = wire::leads::leads(&answer.body).map_err(|why| unreadable(call.endpoint, answer.status, why))?;
+            pager.take(page).map_err(|Endless| endless(answer.status.as_u16()))?;
+        }
+        let (listed, first) = pager.done();
+        self.transport.set_first_page(first);
+        Ok(listed)
+    }
+
+    /// Lists the leads of one tenant: none, one or two (platform.md 2.1). GET `/api/v2/oc/lead?msTenantID=`, as printed without paging. What the
+    /// answer holds of other tenants is left out.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadAnswer`] when it is no list.
+    pub async fn leads_of(&self, tenant: &TenantId) -> Result<Listed<Lead>, Error> {
+        let call = self.list(Endpoint::LeadsOfTenant, "api/v2/oc/lead", &[("msTenantID", tenant.to_string())]);
+        let answer = match self.transport.ask_raw(&call).await? {
+            Ok(answer) => answer,
+            // Not documented: a 404 in the API's own form (E3) says what an empty array says.
+            Err((error, Form::Bare)) if error.status == Some(404) => return Ok(Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 }),
+            Err((error, _)) => return Err(error),
+        };
+        let page = wire::leads::leads(&answer.body).map_err(|why| unreadable(call.endpoint, answer.status, why))?;
+        let mut listed = Listed::of(page);
+        let mut seen = std::collections::HashSet::new();
+        listed.items.retain(|lead| lead.tenant == *tenant && seen.insert(lead.id.clone()));
+        Ok(listed)
+    }
+
+    /// Lists all services: GET `/api/v3/customer` (platform.md 6.1), which knows no paging.
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadAnswer`] when it is no list.
+    pub async fn services(&self) -> Result<Listed<Service>, Error> {
+        let call = self.list(Endpoint::Services, "api/v3/customer", &[]);
+        let answer = self.transport.ask(&call).await?;
+        wire::services::services(&answer.body).map(Listed::of).map_err(|why| unreadable(call.endpoint, answer.status, why))
+    }
+
+    /// Asks for a service: POST `/api/v3/customer` (platform.md 3.3). Sent once, and never repeated but after a 401.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] with the platform's words (U-3, U-4), [`ErrorKind::NotFound`] for an unknown lead; [`Error::may_have_happened`] says whether the service may be on its way
+    /// all the same: then look before asking again. [`ErrorKind::BadAnswer`] when it was accepted but no task id came.
+    pub async fn create_service(&self, request: &CreateService) -> Result<TaskId, Error> {
+        let mut call = self.change(Endpoint::CreateService, Method::POST, "api/v3/customer", Some(requests::create_service(request)));
+        call.secrets = requests::secrets(request);
+        self.start(&call).await
+    }
+
+    /// Asks for a service by the older call: PATCH `/api/v2/oc/lead` (platform.md 3.2), an alternative where V3 is missing. Its task does not tell the service's guid (C-8).
+    ///
+    /// # Errors
+    /// As [`Client::create_service`]; [`ErrorKind::Bug`] when the request needs an IP group, an LC customer or a channel, which V2 does not have.
+    pub async fn convert_lead(&self, request: &CreateService) -> Result<TaskId, Error> {
+        let Some(body) = requests::convert_lead(request) else {
+            return Err(Error::new(ErrorKind::Bug, Sent::No, "converting the lead by the V2 call knows no IP group, no LC customer and no channel; use the V3 call"));
+        };
+        let mut call = self.change(Endpoint::ConvertLead, Method::PATCH, "api/v2/oc/lead", Some(body));
+        call.url.query_pairs_mut().append_pair("msTenantID", request.tenant.as_str());
+        self.start(&call).await
+    }
+
+    /// Reads a task: GET `/api/v2/task/{id}` (platform.md 5). `None` when the platform does not know it: right after the create it may not be visible yet, later it is lost (U-5).
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadAnswer`] when it has no status.
+    pub async fn task(&self, id: &TaskId) -> Result<Option<Task>, Error> {
+        let call = self.read(Endpoint::Task, &format!("api/v2/task/{id}"));
+        let Some(answer) = found(self.transport.ask(&call).await)? else { return Ok(None) };
+        wire::tasks::task(&answer.body, id).map(Some).map_err(|why| unreadable(call.endpoint, answer.status, why))
+    }
+
+    /// Deletes a service: DELETE `/api/v2/customer/{guid}` (platform.md 4). Its SIP connections and dial plans go too.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] with the platform's words.
+    pub async fn delete_service(&self, guid: &CustomerGuid) -> Result<Deleted, Error> {
+        self.delete(&self.change(Endpoint::DeleteService, Method::DELETE, &format!("api/v2/customer/{guid}"), None)).await
+    }
+
+    /// Makes a consentless lead: POST `/api/v2/oc/lead` (platform.md 2.3). The answer tells nothing (U-15): read the tenant's leads.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`], with `TenantId` or `CompanyName` among the fields when one is taken.
+    pub async fn create_lead(&self, tenant: &TenantId, company_name: &str) -> Result<(), Error> {
+        self.effect(&self.change(Endpoint::CreateLead, Method::POST, "api/v2/oc/lead", Some(requests::create_lead(tenant, company_name)))).await
+    }
+
+    /// Deletes a consentless lead: DELETE `/api/v2/oc/lead?msTenantID=` (platform.md 2.4). A consented lead cannot be deleted here.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`] for a consented lead, or one that has a service (U-7).
+    pub async fn delete_lead(&self, tenant: &TenantId) -> Result<Deleted, Error> {
+        let mut call = self.change(Endpoint::DeleteLead, Method::DELETE, "api/v2/oc/lead", None);
+        call.url.query_pairs_mut().append_pair("msTenantID", tenant.as_str());
+        self.delete(&call).await
+    }
+
+    /// Attaches the tenant's lead to a channel: PUT `/api/v3/ovoc/channel/action/assign` (platform.md 2.5; C-10). The platform allows 300 of these a minute, over all users (1.4).
+    ///
+    /// # Errors
+    /// [`ErrorKind::Refused`], also when a 200 says that it failed (E7, C-11).
+    pub async fn assign_channel(&self, tenant: &TenantId, channel: ChannelId) -> Result<(), Error> {
+        self.effect(&self.change(Endpoint::AssignChannel, Method::PUT, "api/v3/ovoc/channel/action/assign", Some(requests::assign_channel(tenant, channel)))).await
+    }
+
+    /// Detaches the tenant's lead from its channel: PUT `/api/v3/ovoc/channel/action/remove/?msTenantId=` (platform.md 2.5).
+    ///
+    /// # Errors
+    /// As [`Client::assign_channel`].
+    pub async fn unassign_channel(&self, tenant: &TenantId) -> Result<(), Error> {
+        let mut call = self.change(Endpoint::UnassignChannel, Method::PUT, "api/v3/ovoc/channel/action/remove/", None);
+        call.url.query_pairs_mut().append_pair("msTenantId", tenant.as_str());
+        self.effect(&call).await
+    }
+
+    /// Reads one LC customer by GET, never by the documented PUT, which changes it (N-6, C-9). `Available(None)`: there is none of this id (E4).
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadAnswer`] when it is not JSON.
+    pub async fn lc_customer(&self, id: LcCustomerId) -> Result<Capability<Option<LcCustomer>>, Error> {
+        let path = format!("{}/{id}", self.transport.settings.lc_customers_path.trim_matches('/'));
+        let Some(answer) = self.inferred(Endpoint::LcCustomer, &path).await? else { return Ok(Capability::Unavailable) };
+        let Some(answer) = answer else { return Ok(Capability::Available(None)) };
+        match wire::topology::lc_customer(&answer.body).map_err(|why| unreadable(Endpoint::LcCustomer, answer.status, why))? {
+            Some(customer) if customer.id == id => Ok(Capability::Available(Some(customer))),
+            _ => Ok(Capability::Unavailable),
+        }
+    }
+
+    /// Whether a channel exists: GET `/api/ovoc/v1/topology/channels/{id}` (platform.md 6.3).
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadAnswer`] when it is not JSON.
+    pub async fn channel(&self, id: ChannelId) -> Result<Capability<bool>, Error> {
+        let path = format!("{}/{id}", self.transport.settings.channels_path.trim_matches('/'));
+        let Some(answer) = self.inferred(Endpoint::Channel, &path).await? else { return Ok(Capability::Unavailable) };
+        let Some(answer) = answer else { return Ok(Capability::Available(false)) };
+        let found = wire::topology::channel_id(&answer.body).map_err(|why| unreadable(Endpoint::Channel, answer.status, why))?;
+        Ok(if found == id { Capability::Available(true) } else { Capability::Unavailable })
+    }
+
+    /// How many numbers a tenant has: GET `/api/v2/oc/numbers?msTenantId=` (platform.md 6.6). The call documents no paging: a release that pages all the
+    /// same gives too few, so take it as "at least".
+    ///
+    /// # Errors
+    /// [`ErrorKind::BadAnswer`] when it is no list.
+    pub async fn numbers_of(&self, tenant: &TenantId) -> Result<u64, Error> {
+        let call = self.list(Endpoint::Numbers, "api/v2/oc/numbers", &[("msTenantId", tenant.to_string())]);
+        let answer = self.transport.ask(&call).await?;
+        wire::services::count_numbers(&answer.body).map_err(|why| unreadable(call.endpoint, answer.status, why))
+    }
+
+    /// Makes an installation's own call that starts a synchronization job (platform.md 7: the platform documents none). The token goes along only to the platform's own origin.
+    /// Sent once, whatever the method.
+    ///
+    /// # Errors
+    /// [`ErrorKind::Settings`] when the URL is neither https nor local; [`ErrorKind::Forbidden`] when another origin asks for a login.
+    pub async fn run_job(&self, url: &Url, method: JobMethod) -> Result<(), Error> {
+        check_url(url, "the url of the synchronization job")?;
+        let method = match method {
+            JobMethod::Get => Method::GET,
+            JobMethod::Post => Method::POST,
+            JobMethod::Put => Method::PUT,
+        };
+        let bearer = url.origin() == self.transport.settings.base_url.origin();
+        let call = Call { endpoint: Endpoint::Job, method, url: url.clone(), body: None, list: false, bearer, repeat: false, secrets: Vec::new() };
+        self.effect(&call).await
+    }
+}
+
+impl Client {
+    /// A path below the base, with exactly one slash between (C-25).
+    fn url(&self, path: &str) -> Url {
+        let mut url = self.transport.settings.base_url.clone();
+        url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));
+        url.set_query(None);
+        url.set_fragment(None);
+        url
+    }
+
+    fn read(&self, endpoint: Endpoint, path: &str) -> Call {
+        Call { endpoint, method: Method::GET, url: self.url(path), body: None, list: false, bearer: true, repeat: true, secrets: Vec::new() }
+    }
+
+    fn list(&self, endpoint: Endpoint, path: &str, query: &[(&str, String)]) -> Call {
+        let mut call = self.read(endpoint, path);
+        if !query.is_empty() {
+            call.url.query_pairs_mut().extend_pairs(query);
+        }
+        Call { list: true, ..call }
+    }
+
+    fn change(&self, endpoint: Endpoint, method: Method, path: &str, body: Option<Value>) -> Call {
+        let body = body.map(|body| body.to_string().into_bytes());
+        Call { endpoint, method, url: self.url(path), body, list: false, bearer: true, repeat: false, secrets: Vec::new() }
+    }
+
+    /// A change that starts a task.
+    async fn start(&self, call: &Call) -> Result<TaskId, Error> {
+        let answer = self.transport.ask(call).await?;
+        match wire::tasks::task_id(&answer.body) {
+            Ok(id) => Ok(id),
+            Err(why) => match wire::tasks::envelope(&answer.body) {
+                Err(said) => Err(declined(call, &answer, said)),
+                Ok(()) => Err(unreadable(call.endpoint, answer.status, why)),
+            },
+        }
+    }
+
+    /// A change that is over with its answer, unless that says otherwise (E7).
+    async fn effect(&self, call: &Call) -> Result<(), Error> {
+        let answer = self.transport.ask(call).await?;
+        wire::tasks::envelope(&answer.body).map_err(|said| declined(call, &answer, said))
+    }
+
+    async fn delete(&self, call: &Call) -> Result<Deleted, Error> {
+        match self.effect(call).await {
+            Ok(()) => Ok(Deleted::Accepted),
+            Err(Error { kind: ErrorKind::NotFound { .. }, .. }) => Ok(Deleted::NotFound),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// A read that a release may lack: `None` when it does, `Some(None)` when there is none of this id, in the topology server's own words (E4).
+    async fn inferred(&self, endpoint: Endpoint, path: &str) -> Result<Option<Option<Answer>>, Error> {
+        match self.transport.ask_raw(&self.read(endpoint, path)).await? {
+            Ok(answer) => Ok(Some(Some(answer))),
+            Err((error, form)) => match (error.status, form) {
+                (Some(404), Form::Described) => Ok(Some(None)),
+                (Some(404 | 405 | 410 | 501), _) => Ok(None),
+                _ => Err(error),
+            },
+        }
+    }
+}
+
+/// `None` for what the platform does not find.
+fn found(result: Result<Answer, Error>) -> Result<Option<Answer>, Error> {
+    match result {
+        Ok(answer) => Ok(Some(answer)),
+        Err(Error { kind: ErrorKind::NotFound { .. }, .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+fn endless(status: u16) -> Error {
+    let message = "listing the leads failed: the platform's list does not end after 1000 pages; it does not page as documented";
+    Error::new(ErrorKind::BadAnswer, Sent::Answered, message).with_status(status).with_source(Malformed::NotAList)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The futures of all methods can be spawned: this compiles.
+    #[allow(dead_code, reason = "it is compiled, not run")]
+    fn futures_are_send(client: &Client, request: &CreateService, tenant: &TenantId, guid: &CustomerGuid, id: &TaskId, url: &Url) {
+        fn is_send(_: impl Send) {}
+        is_send((client.leads(), client.leads_of(tenant), client.services(), client.create_service(request), client.convert_lead(request), client.task(id)));
+        is_send((client.delete_service(guid), client.create_lead(tenant, ""), client.delete_lead(tenant), client.assign_channel(tenant, 1), client.unassign_channel(tenant)));
+        is_send((client.lc_customer(1), client.channel(1), client.numbers_of(tenant), client.run_job(url, JobMethod::Get)));
+    }
+}

@@ -1,0 +1,145 @@
+//! The hook for metrics and budgets.
+
+use std::time::Duration;
+
+/// Is told of each HTTP exchange, the retries and the token requests among them. Must return at once.
+pub trait Observer: Send + Sync {
+    /// One exchange is over. `elapsed` runs from the first byte sent (or the try to connect) to the last byte read.
+    fn called(&self, endpoint: Endpoint, outcome: Outcome, elapsed: Duration);
+}
+
+/// Every call this client can make: a closed list, so that it can be a metric's label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Endpoint {
+    /// POST to the token URL.
+    Token,
+    /// GET `/api/v2/oc/lead`, a page of all.
+    Leads,
+    /// GET `/api/v2/oc/lead?msTenantID=`.
+    LeadsOfTenant,
+    /// POST `/api/v2/oc/lead`.
+    CreateLead,
+    /// DELETE `/api/v2/oc/lead`.
+    DeleteLead,
+    /// PATCH `/api/v2/oc/lead`.
+    ConvertLead,
+    /// GET `/api/v3/customer`.
+    Services,
+    /// POST `/api/v3/customer`.
+    CreateService,
+    /// DELETE `/api/v2/customer/{guid}`.
+    DeleteService,
+    /// GET `/api/v2/task/{id}`.
+    Task,
+    /// PUT `/api/v3/ovoc/channel/action/assign`.
+    AssignChannel,
+    /// PUT `/api/v3/ovoc/channel/action/remove/`.
+    UnassignChannel,
+    /// GET of one LC customer (inferred).
+    LcCustomer,
+    /// GET of one channel.
+    Channel,
+    /// GET `/api/v2/oc/numbers`.
+    Numbers,
+    /// The installation's own call that starts a synchronization job.
+    Job,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Endpoint; 16] = [
+        Self::Token,
+        Self::Leads,
+        Self::LeadsOfTenant,
+        Self::CreateLead,
+        Self::DeleteLead,
+        Self::ConvertLead,
+        Self::Services,
+        Self::CreateService,
+        Self::DeleteService,
+        Self::Task,
+        Self::AssignChannel,
+        Self::UnassignChannel,
+        Self::LcCustomer,
+        Self::Channel,
+        Self::Numbers,
+        Self::Job,
+    ];
+
+    /// The name for a label: lower case and underscores.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Leads => "leads",
+            Self::LeadsOfTenant => "leads_of_tenant",
+            Self::CreateLead => "create_lead",
+            Self::DeleteLead => "delete_lead",
+            Self::ConvertLead => "convert_lead",
+            Self::Services => "services",
+            Self::CreateService => "create_service",
+            Self::DeleteService => "delete_service",
+            Self::Task => "task",
+            Self::AssignChannel => "assign_channel",
+            Self::UnassignChannel => "unassign_channel",
+            Self::LcCustomer => "lc_customer",
+            Self::Channel => "channel",
+            Self::Numbers => "numbers",
+            Self::Job => "job",
+        }
+    }
+
+    /// What the call does, as the subject of a sentence.
+    pub(crate) fn doing(self) -> &'static str {
+        match self {
+            Self::Token => "getting a token",
+            Self::Leads => "listing the leads",
+            Self::LeadsOfTenant => "reading the tenant's leads",
+            Self::CreateLead => "creating the lead",
+            Self::DeleteLead => "deleting the lead",
+            Self::ConvertLead => "converting the lead",
+            Self::Services => "listing the services",
+            Self::CreateService => "creating the service",
+            Self::DeleteService => "deleting the service",
+            Self::Task => "reading the task",
+            Self::AssignChannel => "assigning the channel",
+            Self::UnassignChannel => "unassigning the channel",
+            Self::LcCustomer => "reading the LC customer",
+            Self::Channel => "reading the channel",
+            Self::Numbers => "reading the tenant's numbers",
+            Self::Job => "starting the synchronization job",
+        }
+    }
+}
+
+/// How one exchange ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Outcome {
+    /// An answer with this status was read whole (or as far as an error's text is read).
+    Answered(u16),
+    /// No connection: name, address, TLS, proxy.
+    NotConnected,
+    /// The deadline passed.
+    TimedOut,
+    /// The connection broke before the answer was whole.
+    Lost,
+    /// The answer was over its limit; the rest was not read.
+    TooLarge,
+}
+
+impl Outcome {
+    /// The name for a label, one of ten.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Answered(429) => "429",
+            Self::Answered(401) => "401",
+            Self::Answered(200..=299) => "2xx",
+            Self::Answered(300..=399) => "3xx",
+            Self::Answered(400..=499) => "4xx",
+            Self::Answered(_) => "5xx",
+            Self::NotConnected => "not_connected",
+            Self::TimedOut => "timed_out",
+            Self::Lost => "lost",
+            Self::TooLarge => "too_large",
+        }
+    }
+}

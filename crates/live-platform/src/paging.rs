@@ -1,0 +1,221 @@
+//! Which page is next, and when to stop. Pure.
+
+use std::collections::HashSet;
+use std::hash::Hash;
+
+use crate::wire::json::Page;
+
+/// A list, all its pages put together.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listed<T> {
+    /// The elements, each once.
+    pub items: Vec<T>,
+    /// How many elements could not be read. While this is not 0, what is missing from `items` may nevertheless exist.
+    pub unreadable: usize,
+    /// Why, for the first of those: stable, such as `has no tenantId that is a GUID`.
+    pub why: Option<&'static str>,
+    /// How many pages were asked for.
+    pub pages: u32,
+}
+
+impl<T> Listed<T> {
+    pub(crate) fn of(page: Page<T>) -> Self {
+        Self { items: page.items, unreadable: page.unreadable, why: page.why, pages: 1 }
+    }
+}
+
+/// A list longer than this does not end, as far as we are concerned.
+const MOST_PAGES: u32 = 1_000;
+const MOST_ITEMS: usize = 1_000_000;
+
+/// The page sizes that the vendor's pages give as defaults (platform.md 1.3): a first page of exactly this length is what a server gives
+/// that overlooks `PageSize`, and does not prove that the list is over.
+const DEFAULTS: [usize; 3] = [10, 100, 200];
+
+/// From which number a server counts its pages (C-12: the vendor's pages say 0 and say 1).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum First {
+    /// Not found out yet, or not to be found out: the list is empty.
+    #[default]
+    Unknown,
+    /// From 1, as the newer page says.
+    One,
+    /// From 0: page 0 holds what page 1 does not.
+    Zero,
+}
+
+/// Asks for pages from 1 on, until one is short or brings nothing new (C-12). Then, unless the server is known to count from 1, for page 0: if that brings
+/// something new, the server counts from 0, and the list would have lacked its first page.
+pub(crate) struct Pager<T, K> {
+    size: usize,
+    key: fn(&T) -> K,
+    seen: HashSet<K>,
+    listed: Listed<T>,
+    next: Option<u32>,
+    first: First,
+}
+
+/// The list does not end.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Endless;
+
+impl<T, K: Eq + Hash> Pager<T, K> {
+    pub(crate) fn new(size: u32, first: First, key: fn(&T) -> K) -> Self {
+        let listed = Listed { items: Vec::new(), unreadable: 0, why: None, pages: 0 };
+        Self { size: usize::try_from(size).unwrap_or(usize::MAX), key, seen: HashSet::new(), listed, next: Some(1), first }
+    }
+
+    /// The number of the page to ask for; `None` when the list is whole.
+    pub(crate) fn next(&self) -> Option<u32> {
+        self.next
+    }
+
+    /// Takes the page that was asked for.
+    pub(crate) fn take(&mut self, page: Page<T>) -> Result<(), Endless> {
+        let Some(number) = self.next else { return Ok(()) };
+        self.listed.pages += 1;
+        let known = self.listed.items.len();
+        for item in page.items {
+            if self.seen.insert((self.key)(&item)) {
+                self.listed.items.push(item);
+            }
+        }
+        let new = self.listed.items.len() > known;
+        if new || known == 0 {
+            self.listed.unreadable += page.unreadable;
+            self.listed.why = self.listed.why.or(page.why);
+        }
+        if number == 0 {
+            self.first = match (new, known) {
+                (true, _) => First::Zero,
+                (false, 0) => First::Unknown,
+                (false, _) => First::One,
+            };
+            self.next = None;
+            return Ok(());
+        }
+        if number == 1 && DEFAULTS.contains(&page.elements) {
+            self.size = self.size.min(page.elements);
+        }
+        let more = new && page.elements >= self.size;
+        self.next = match (more, self.first) {
+            (true, _) => Some(number + 1),
+            (false, First::One) => None,
+            (false, _) => Some(0),
+        };
+        if more && (self.listed.pages >= MOST_PAGES || self.listed.items.len() > MOST_ITEMS) { Err(Endless) } else { Ok(()) }
+    }
+
+    /// The server did not give page 0, with this status: one that counts from 1 need not know it, or stumbles over it (a 500, for a negative offset; taken
+    /// for now, and asked again with the next list). `false` when that is no explanation, and the list has failed.
+    pub(crate) fn refused(&mut self, status: Option<u16>) -> bool {
+        if self.next != Some(0) || self.first == First::Zero {
+            return false;
+        }
+        self.first = match status {
+            Some(400 | 404 | 416 | 422) => First::One,
+            Some(500) => First::Unknown,
+            _ => return false,
+        };
+        self.listed.pages += 1;
+        self.next = None;
+        true
+    }
+
+    /// The whole list, and what was found out about the server.
+    pub(crate) fn done(self) -> (Listed<T>, First) {
+        (self.listed, self.first)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn page(items: impl IntoIterator<Item = u32>) -> Page<u32> {
+        let items: Vec<u32> = items.into_iter().collect();
+        Page { elements: items.len(), items, unreadable: 0, why: None }
+    }
+
+    /// Asks a server for all it has; gives how much was listed, the pages that were asked for, and what was found out.
+    fn ask(size: u32, first: First, server: impl Fn(u32, u32) -> Page<u32>) -> (Result<usize, Endless>, Vec<u32>, First) {
+        let mut pager = Pager::new(size, first, |n: &u32| *n);
+        let mut asked = Vec::new();
+        while let Some(number) = pager.next() {
+            asked.push(number);
+            if pager.take(server(number, size)).is_err() {
+                return (Err(Endless), asked, first);
+            }
+        }
+        let (listed, first) = pager.done();
+        (Ok(listed.items.len()), asked, first)
+    }
+
+    fn zero_based(total: u32) -> impl Fn(u32, u32) -> Page<u32> {
+        move |number, size| page((number * size).min(total)..((number + 1) * size).min(total))
+    }
+
+    fn one_based(total: u32) -> impl Fn(u32, u32) -> Page<u32> {
+        move |number, size| zero_based(total)(number.max(1) - 1, size)
+    }
+
+    #[test]
+    fn stops_on_a_short_page() {
+        assert_eq!(ask(3, First::One, one_based(7)), (Ok(7), vec![1, 2, 3], First::One));
+        assert_eq!(ask(3, First::One, one_based(2)), (Ok(2), vec![1], First::One));
+        assert_eq!(ask(3, First::One, one_based(0)), (Ok(0), vec![1], First::One));
+    }
+
+    #[test]
+    fn stops_when_nothing_new_comes() {
+        assert_eq!(ask(3, First::One, one_based(6)), (Ok(6), vec![1, 2, 3], First::One));
+        // It always gives the same page.
+        assert_eq!(ask(3, First::Unknown, |_, _| page(0..3)), (Ok(3), vec![1, 2, 0], First::One));
+        // It ignores paging and gives all.
+        assert_eq!(ask(3, First::One, |_, _| page(0..50)), (Ok(50), vec![1, 2], First::One));
+    }
+
+    #[test]
+    fn a_server_that_overlooks_the_size_is_asked_on() {
+        assert_eq!(ask(1000, First::One, |number, _| one_based(25)(number, 10)), (Ok(25), vec![1, 2, 3], First::One));
+        assert_eq!(ask(1000, First::One, |number, _| one_based(10)(number, 10)), (Ok(10), vec![1, 2], First::One));
+    }
+
+    #[test]
+    fn from_which_number_a_server_counts_is_found_out_once() {
+        assert_eq!(ask(3, First::Unknown, one_based(5)), (Ok(5), vec![1, 2, 0], First::One));
+        assert_eq!(ask(3, First::Unknown, one_based(0)), (Ok(0), vec![1, 0], First::Unknown));
+        for total in [1, 3, 5, 7, 9] {
+            let (listed, asked, first) = ask(3, First::Unknown, zero_based(total));
+            assert_eq!((listed, asked.last(), first), (Ok(total as usize), Some(&0), First::Zero));
+            assert_eq!(ask(3, First::Zero, zero_based(total)).0, Ok(total as usize));
+        }
+        // Taken for what it is not, after a change in the middle of a list: found out with the next.
+        assert_eq!(ask(3, First::Zero, one_based(5)), (Ok(5), vec![1, 2, 0], First::One));
+        let mut pager = Pager::new(3, First::Zero, |n: &u32| *n);
+        pager.take(page(0..2)).unwrap();
+        assert!(!pager.refused(Some(500)), "it is known to be there");
+        let mut pager = Pager::new(3, First::Unknown, |n: &u32| *n);
+        assert!(!pager.refused(Some(400)), "page 1 must be there");
+        pager.take(page(0..2)).unwrap();
+        assert!(!pager.refused(Some(503)) && !pager.refused(None), "no reason to lack a page");
+        assert!(pager.refused(Some(400)));
+        assert_eq!((pager.next(), pager.done().1), (None, First::One));
+    }
+
+    #[test]
+    fn an_endless_list_is_left() {
+        let (result, asked, _) = ask(1, First::One, |number, _| page([number]));
+        assert_eq!(result, Err(Endless));
+        assert_eq!(asked.len(), 1000);
+    }
+
+    #[test]
+    fn a_repeated_page_counts_its_unreadable_once() {
+        let mut pager = Pager::new(2, First::Unknown, |n: &u32| *n);
+        while pager.next().is_some() {
+            pager.take(Page { items: vec![1], elements: 2, unreadable: 1, why: Some("w") }).unwrap();
+        }
+        assert_eq!(pager.done().0, Listed { items: vec![1], unreadable: 1, why: Some("w"), pages: 3 });
+    }
+}

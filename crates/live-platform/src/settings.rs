@@ -1,0 +1,159 @@
+//! Where the platform is, and who we are to it.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use secrecy::SecretString;
+use url::{Host, Url};
+
+use crate::error::{Error, ErrorKind, Sent};
+
+/// One Live Platform: where it is, and how much it may take.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// `https://<service provider>/tenantui` (platform.md 1.2), with or without a slash at its end. http only to a loopback or cluster-local host.
+    pub base_url: Url,
+    /// The token endpoint (platform.md 1.1), of the same schemes.
+    pub token_url: Url,
+    /// The application's id (platform.md 1.1).
+    pub client_id: String,
+    /// `api://<application id of the platform>/.default` (platform.md 1.1).
+    pub scope: String,
+    /// PEM certificates to trust beside the system's.
+    pub ca_bundle_pem: Option<Vec<u8>>,
+    /// How long one call may take: token, connection, retries of a GET and the whole answer. A paged list has it once for each page. Default 30 s.
+    pub deadline: Duration,
+    /// How many bytes of one page of a list are read. Default 32 MiB. Other answers are read up to 1 MiB, or to this when it is less.
+    pub answer_limit: usize,
+    /// How many leads are asked for at once: 1 to 20,000 (platform.md 1.3). Default 1000.
+    pub page_size: u32,
+    /// Where LC customers are read, below `base_url`. Default `api/ovoc/v1/topology/customers`; `api/ovoc/v1/topology/lcCustomers` is the other guess (C-9, platform-2.md 6).
+    pub lc_customers_path: String,
+    /// Where channels are read, below `base_url`. Default `api/ovoc/v1/topology/channels` (platform.md 6.3).
+    pub channels_path: String,
+}
+
+impl Settings {
+    /// Settings with the defaults.
+    pub fn new(base_url: Url, token_url: Url, client_id: impl Into<String>, scope: impl Into<String>) -> Self {
+        Self {
+            base_url,
+            token_url,
+            client_id: client_id.into(),
+            scope: scope.into(),
+            ca_bundle_pem: None,
+            deadline: Duration::from_secs(30),
+            answer_limit: 32 << 20,
+            page_size: 1000,
+            lc_customers_path: "api/ovoc/v1/topology/customers".into(),
+            channels_path: "api/ovoc/v1/topology/channels".into(),
+        }
+    }
+
+    pub(crate) fn check(&self) -> Result<(), Error> {
+        check_url(&self.base_url, "the platform's url")?;
+        check_url(&self.token_url, "the token url")?;
+        if self.client_id.trim().is_empty() {
+            return Err(bad("the client id is empty; give the id of the app registration"));
+        }
+        if self.scope.trim().is_empty() {
+            return Err(bad("the scope is empty; give api://<application id of the platform>/.default"));
+        }
+        if self.deadline.is_zero() || self.deadline > Duration::from_secs(3600) {
+            return Err(bad("the deadline of a call must be over 0 s and at most 1 h"));
+        }
+        if self.answer_limit < 1024 {
+            return Err(bad("the limit of an answer must be at least 1024 bytes"));
+        }
+        if !(1..=20_000).contains(&self.page_size) {
+            return Err(bad("the page size must be 1 to 20000"));
+        }
+        Ok(())
+    }
+}
+
+/// Who we are to the token endpoint.
+#[derive(Clone, Debug)]
+pub enum Credential {
+    /// A client secret (platform.md 1.1).
+    ClientSecret {
+        /// The secret.
+        secret: SecretString,
+        /// What changes whenever the secret does, such as the Kubernetes Secret's uid and resourceVersion: a token is kept for one version only.
+        version: String,
+    },
+    /// Workload identity: the token of a file, projected into the pod, is the client assertion.
+    FederatedToken {
+        /// The file; it is read for each token request, since it rotates.
+        file: PathBuf,
+    },
+}
+
+impl Credential {
+    pub(crate) fn version(&self) -> String {
+        match self {
+            Self::ClientSecret { version, .. } => format!("secret {version}"),
+            Self::FederatedToken { file } => format!("file {}", file.display()),
+        }
+    }
+}
+
+fn bad(message: impl Into<String>) -> Error {
+    Error::new(ErrorKind::Settings, Sent::No, message)
+}
+
+/// Whether a token, or the call it is for, may go to this URL.
+pub(crate) fn check_url(url: &Url, what: &str) -> Result<(), Error> {
+    if url.host().is_none() {
+        return Err(bad(format!("{what} names no host; give one such as https://live.example.com/tenantui")));
+    }
+    if !url.username().is_empty() || url.password().is_some() {
+        return Err(bad(format!("{what} must not hold a user name or password; give them in the credential")));
+    }
+    match url.scheme() {
+        "https" => Ok(()),
+        "http" if is_local(url) => Ok(()),
+        "http" => Err(bad(format!("{what} must begin with https://; http is for a loopback or cluster-local host (.svc, .svc.cluster.local) only"))),
+        _ => Err(bad(format!("{what} must begin with https://"))),
+    }
+}
+
+/// Loopback, or a service of the cluster.
+pub(crate) fn is_local(url: &Url) -> bool {
+    match url.host() {
+        Some(Host::Ipv4(ip)) => ip.is_loopback(),
+        Some(Host::Ipv6(ip)) => ip.is_loopback(),
+        Some(Host::Domain(name)) => {
+            let name = name.trim_end_matches('.').to_ascii_lowercase();
+            name == "localhost" || [".localhost", ".svc", ".svc.cluster.local"].iter().any(|end| name.ends_with(end))
+        }
+        None => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn url(text: &str) -> Url {
+        Url::parse(text).unwrap()
+    }
+
+    #[test]
+    fn https_or_local_http_only() {
+        for good in ["https://live.example.com/tenantui", "http://127.0.0.1:8080", "http://[::1]/x", "http://localhost/tenantui", "http://sim.demo.svc/tenantui", "http://sim.demo.svc.cluster.local:80"] {
+            assert!(check_url(&url(good), "u").is_ok(), "{good}");
+        }
+        for bad in ["http://live.example.com", "http://10.0.0.1", "http://svc", "http://xsvc.example", "ftp://localhost", "https://user:pw@live.example.com", "http://evil.com/.svc", "data:text/plain,x"] {
+            let error = check_url(&url(bad), "u").unwrap_err();
+            assert_eq!(error.kind, ErrorKind::Settings, "{bad}");
+            assert!(!error.to_string().contains("pw@"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_credential_does_not_print() {
+        let credential = Credential::ClientSecret { secret: "hunter2".into(), version: "u/1".into() };
+        assert!(!format!("{credential:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,453 @@
+//! One call: token, deadline, size limit, retry by method, and what a failure means.
+
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::time::Duration;
+
+use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
+use reqwest::{Method, StatusCode};
+use secrecy::{ExposeSecret, SecretString};
+use tokio::time::{Instant, timeout_at};
+use url::Url;
+
+use crate::error::{Error, ErrorKind, Sent};
+use crate::observer::{Endpoint, Observer, Outcome};
+use crate::paging::First;
+use crate::settings::{Credential, Settings, is_local};
+use crate::text::without;
+use crate::token::{Fresh, Token, Tokens};
+use crate::wire;
+use crate::wire::errors::Form;
+use crate::wire::json::Malformed;
+
+/// The limit of an answer that is not a list.
+const SMALL: usize = 1 << 20;
+/// The limit of an answer that is not a success; what is more is not read.
+const FAULT: usize = 64 << 10;
+/// How often a GET is tried when the connection fails.
+const TRIES: u32 = 3;
+/// The longest `Retry-After` that is believed.
+const DAY: u64 = 86_400;
+
+/// One request.
+pub(crate) struct Call {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) method: Method,
+    pub(crate) url: Url,
+    /// JSON; absent sends an empty body.
+    pub(crate) body: Option<Vec<u8>>,
+    /// Whether the answer is a list, with the larger limit.
+    pub(crate) list: bool,
+    /// Whether the token goes along.
+    pub(crate) bearer: bool,
+    /// Whether it may be sent again when the connection failed: only a GET of the API.
+    pub(crate) repeat: bool,
+    /// Texts that must not come back in an error.
+    pub(crate) secrets: Vec<SecretString>,
+}
+
+/// A whole answer, whatever its status.
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) body: Vec<u8>,
+    page: bool,
+    retry_after: Option<Duration>,
+}
+
+/// What all clones of a client share.
+pub(crate) struct Transport {
+    pub(crate) settings: Settings,
+    credential: RwLock<Arc<Credential>>,
+    http: reqwest::Client,
+    observer: Option<Arc<dyn Observer>>,
+    pub(crate) tokens: Tokens,
+    first_page: Mutex<First>,
+}
+
+impl Transport {
+    pub(crate) fn new(settings: Settings, credential: Credential, observer: Option<Arc<dyn Observer>>) -> Result<Self, Error> {
+        settings.check()?;
+        let http = http(&settings)?;
+        Ok(Self { settings, credential: RwLock::new(Arc::new(credential)), http, observer, tokens: Tokens::default(), first_page: Mutex::default() })
+    }
+
+    pub(crate) fn set_credential(&self, credential: Credential) {
+        *self.credential.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(credential);
+    }
+
+    fn credential(&self) -> Arc<Credential> {
+        self.credential.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// From which number the platform counts its pages, as far as that is known.
+    pub(crate) fn first_page(&self) -> First {
+        *self.first_page.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn set_first_page(&self, first: First) {
+        *self.first_page.lock().unwrap_or_else(PoisonError::into_inner) = first;
+    }
+
+    /// Makes the call; an answer of status 2xx that is no web page is a success, all else an error.
+    pub(crate) async fn ask(&self, call: &Call) -> Result<Answer, Error> {
+        let answer = self.perform(call).await?;
+        if answer.status.is_success() && !answer.page { Ok(answer) } else { Err(refusal(call, &answer)) }
+    }
+
+    /// Makes a call that the platform may lack. The inner error comes with the form of its body.
+    pub(crate) async fn ask_raw(&self, call: &Call) -> Result<Result<Answer, (Error, Form)>, Error> {
+        let answer = self.perform(call).await?;
+        if answer.status.is_success() && !answer.page {
+            return Ok(Ok(answer));
+        }
+        let form = if answer.page { Form::Other } else { wire::errors::fault(&answer.body).form };
+        Ok(Err((refusal(call, &answer), form)))
+    }
+
+    /// Makes the call, with a token, and again where that is allowed.
+    async fn perform(&self, call: &Call) -> Result<Answer, Error> {
+        let until = Instant::now() + self.settings.deadline;
+        let mut tries = 1;
+        let mut renewed = false;
+        loop {
+            let token = if call.bearer { Some(self.token(until).await?) } else { None };
+            match self.exchange(call, token.as_ref(), until).await {
+                Ok(answer) if answer.status == StatusCode::UNAUTHORIZED && !renewed => match token {
+                    Some(token) => {
+                        self.tokens.refused(&token);
+                        renewed = true;
+                    }
+                    None => return Ok(answer),
+                },
+                Err(Broken { again: true, error }) if call.repeat && tries < TRIES => {
+                    let pause = Duration::from_millis(100 * u64::from(tries * tries));
+                    if Instant::now() + pause >= until {
+                        return Err(error);
+                    }
+                    tokio::time::sleep(pause).await;
+                    tries += 1;
+                }
+                other => return other.map_err(|broken| broken.error),
+            }
+        }
+    }
+
+    async fn token(&self, until: Instant) -> Result<Token, Error> {
+        let credential = self.credential();
+        let version = credential.version();
+        let token = self.tokens.get(&version, || self.grant(&credential));
+        match timeout_at(until, token).await {
+            Ok(result) => result,
+            Err(_) => Err(late(Endpoint::Token, self.settings.deadline).never_sent()),
+        }
+    }
+
+    /// Asks the token endpoint (platform.md 1.1). Whatever goes wrong, the call itself was not sent.
+    async fn grant(&self, credential: &Credential) -> Result<Fresh, Error> {
+        let (name, secret) = match credential {
+            Credential::ClientSecret { secret, .. } => ("client_secret", secret.clone()),
+            Credential::FederatedToken { file } => ("client_assertion", assertion(file).await?),
+        };
+        let call = Call {
+            endpoint: Endpoint::Token,
+            method: Method::POST,
+            url: self.settings.token_url.clone(),
+            body: Some(token_form(&self.settings, name, &secret)),
+            list: false,
+            bearer: false,
+            repeat: false,
+            secrets: vec![secret],
+        };
+        let answer = self.exchange(&call, None, Instant::now() + self.settings.deadline).await.map_err(|broken| broken.error.never_sent())?;
+        if !answer.status.is_success() || answer.page {
+            return Err(token_refusal(&call, &answer).never_sent());
+        }
+        let grant = wire::token::grant(&answer.body).map_err(|why| unreadable(Endpoint::Token, answer.status, why).never_sent())?;
+        let header = HeaderValue::from_str(&format!("Bearer {}", grant.token.expose_secret()));
+        let mut header = header.map_err(|_| unreadable(Endpoint::Token, answer.status, Malformed::Lacks("a token that fits a header")).never_sent())?;
+        header.set_sensitive(true);
+        Ok(Fresh { header, lifetime: grant.lifetime })
+    }
+
+    /// One HTTP exchange, observed.
+    async fn exchange(&self, call: &Call, token: Option<&Token>, until: Instant) -> Result<Answer, Broken> {
+        let start = Instant::now();
+        let result = match timeout_at(until, self.send_and_read(call, token)).await {
+            Ok(result) => result,
+            Err(_) => Err((Outcome::TimedOut, Broken { error: late(call.endpoint, self.settings.deadline), again: false })),
+        };
+        let (outcome, result) = match result {
+            Ok(answer) => (Outcome::Answered(answer.status.as_u16()), Ok(answer)),
+            Err((outcome, broken)) => (outcome, Err(broken)),
+        };
+        let elapsed = start.elapsed();
+        tracing::debug!(endpoint = call.endpoint.label(), outcome = ?outcome, millis = elapsed.as_millis(), "called the platform");
+        if let Some(observer) = &self.observer {
+            observer.called(call.endpoint, outcome, elapsed);
+        }
+        result
+    }
+
+    async fn send_and_read(&self, call: &Call, token: Option<&Token>) -> Result<Answer, (Outcome, Broken)> {
+        let mut request = self.http.request(call.method.clone(), call.url.clone());
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, token.header.clone());
+        }
+        let kind = if call.endpoint == Endpoint::Token { "application/x-www-form-urlencoded" } else { "application/json" };
+        request = match &call.body {
+            Some(body) => request.header(CONTENT_TYPE, kind).body(body.clone()),
+            // Some servers answer 411 to a PUT or POST that gives no length.
+            None if call.method != Method::GET => request.header(CONTENT_LENGTH, "0"),
+            None => request,
+        };
+        let mut response = request.send().await.map_err(|error| broken(call.endpoint, error))?;
+        let status = response.status();
+        let retry_after = retry_after(response.headers());
+        let html = is_html(response.headers());
+        let limit = if status.is_success() { self.limit(call) } else { FAULT };
+        if status.is_success() && response.content_length().is_some_and(|length| length > limit as u64) {
+            return Err(too_large(call.endpoint, status, limit));
+        }
+        let mut body = Vec::new();
+        loop {
+            let chunk = match response.chunk().await {
+                Ok(Some(chunk)) => chunk,
+                Ok(None) => break,
+                Err(error) if status.is_success() => return Err(lost(call.endpoint, status, error)),
+                // The status says enough.
+                Err(_) => break,
+            };
+            if body.len() + chunk.len() > limit {
+                if status.is_success() {
+                    return Err(too_large(call.endpoint, status, limit));
+                }
+                break;
+            }
+            body.extend_from_slice(&chunk);
+        }
+        let page = html || wire::is_page(&body);
+        Ok(Answer { status, body, page, retry_after })
+    }
+
+    fn limit(&self, call: &Call) -> usize {
+        if call.list { self.settings.answer_limit } else { self.settings.answer_limit.min(SMALL) }
+    }
+}
+
+/// An exchange that gave no answer, and whether it may be tried again if the method allows.
+struct Broken {
+    error: Error,
+    again: bool,
+}
+
+fn http(settings: &Settings) -> Result<reqwest::Client, Error> {
+    let bad = |message: String| Error::new(ErrorKind::Settings, Sent::No, message);
+    let connect = Duration::from_secs(10).min(settings.deadline / 2);
+    let mut builder = reqwest::Client::builder()
+        .user_agent(concat!("oc-essentials-operator/", env!("CARGO_PKG_VERSION")))
+        .redirect(reqwest::redirect::Policy::none())
+        .retry(reqwest::retry::never())
+        .referer(false)
+        .connect_timeout(connect);
+    if is_local(&settings.base_url) && is_local(&settings.token_url) {
+        builder = builder.no_proxy();
+    }
+    if let Some(pem) = &settings.ca_bundle_pem {
+        let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| bad("the CA bundle is not PEM: give certificates between BEGIN CERTIFICATE and END CERTIFICATE".into()).with_source(error))?;
+        if roots.is_empty() {
+            return Err(bad("the CA bundle holds no certificate: give certificates between BEGIN CERTIFICATE and END CERTIFICATE".into()));
+        }
+        builder = builder.tls_certs_merge(roots);
+    }
+    builder.build().map_err(|error| bad("TLS could not be set up: check the CA bundle, and that the image holds the system's root certificates".into()).with_source(error))
+}
+
+/// The form of the token request (platform.md 1.1).
+fn token_form(settings: &Settings, name: &str, secret: &SecretString) -> Vec<u8> {
+    let mut form = url::form_urlencoded::Serializer::new(String::new());
+    form.append_pair("grant_type", "client_credentials").append_pair("client_id", &settings.client_id).append_pair("scope", &settings.scope);
+    if name == "client_assertion" {
+        form.append_pair("client_assertion_type", "urn:ietf:params:oauth:client-assertion-type:jwt-bearer");
+    }
+    form.append_pair(name, secret.expose_secret());
+    form.finish().into_bytes()
+}
+
+/// The projected token of workload identity.
+async fn assertion(file: &std::path::Path) -> Result<SecretString, Error> {
+    use tokio::io::AsyncReadExt as _;
+    let bad = |what: &str| Error::new(ErrorKind::Authentication, Sent::No, format!("the file of the federated token {what}: check that the pod is set up for workload identity"));
+    let file = tokio::fs::File::open(file).await.map_err(|error| bad("cannot be read").with_source(error))?;
+    let mut text = String::new();
+    file.take(SMALL as u64).read_to_string(&mut text).await.map_err(|error| bad("cannot be read").with_source(error))?;
+    let text = text.trim();
+    if text.is_empty() { Err(bad("is empty")) } else { Ok(SecretString::from(text)) }
+}
+
+fn is_html(headers: &HeaderMap) -> bool {
+    headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
+}
+
+/// Seconds, or a date, which is read against the answer's own `Date`: the clock of this machine plays no part.
+fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
+    let seconds = match text.parse::<u64>() {
+        Ok(seconds) => seconds,
+        Err(_) => {
+            let now = headers.get(DATE)?.to_str().ok()?;
+            let read = |text: &str| jiff::fmt::rfc2822::parse(text).ok().map(|at| at.timestamp().as_second());
+            u64::try_from(read(text)?.saturating_sub(read(now)?)).unwrap_or(0)
+        }
+    };
+    Some(Duration::from_secs(seconds.min(DAY)))
+}
+
+/// Who is at the other end, as the subject of a sentence.
+fn who(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Token => "the token endpoint",
+        Endpoint::Job => "the host of the synchronization job",
+        _ => "the platform",
+    }
+}
+
+fn late(endpoint: Endpoint, deadline: Duration) -> Error {
+    let message = format!("{} failed: {} did not answer within {} s; it is asked again later", endpoint.doing(), who(endpoint), deadline.as_secs_f32());
+    Error::new(ErrorKind::Unavailable, Sent::Maybe, message)
+}
+
+fn too_large(endpoint: Endpoint, status: StatusCode, limit: usize) -> (Outcome, Broken) {
+    let message = format!("{} failed: the answer of {} is over the limit of {limit} bytes; check the url", endpoint.doing(), who(endpoint));
+    let error = Error::new(ErrorKind::BadAnswer, Sent::Answered, message).with_status(status.as_u16());
+    (Outcome::TooLarge, Broken { error, again: false })
+}
+
+fn lost(endpoint: Endpoint, status: StatusCode, error: reqwest::Error) -> (Outcome, Broken) {
+    let message = format!("{} failed: the connection to {} broke in the middle of its answer; it is asked again later", endpoint.doing(), who(endpoint));
+    let error = Error::new(ErrorKind::Unavailable, Sent::Maybe, message).with_status(status.as_u16()).with_source(error.without_url());
+    (Outcome::Lost, Broken { error, again: true })
+}
+
+/// No answer at all.
+fn broken(endpoint: Endpoint, error: reqwest::Error) -> (Outcome, Broken) {
+    let error = error.without_url();
+    let (kind, sent, outcome, again) = if error.is_builder() {
+        (ErrorKind::Bug, Sent::No, Outcome::NotConnected, false)
+    } else if error.is_connect() {
+        (ErrorKind::Unavailable, Sent::No, Outcome::NotConnected, true)
+    } else if error.is_timeout() {
+        (ErrorKind::Unavailable, Sent::Maybe, Outcome::TimedOut, false)
+    } else {
+        (ErrorKind::Unavailable, Sent::Maybe, Outcome::Lost, true)
+    };
+    let why = match (&kind, sent) {
+        (ErrorKind::Bug, _) => "the request could not be built",
+        (_, Sent::No) => no_connection(&error),
+        _ => "the connection broke before the answer; it is asked again later",
+    };
+    let message = format!("{} failed: no answer from {}: {why}", endpoint.doing(), who(endpoint));
+    (outcome, Broken { error: Error::new(kind, sent, message).with_source(error), again })
+}
+
+/// Why there is no connection, in few stable words. The texts of TLS errors are not shown: they hold times.
+fn no_connection(error: &reqwest::Error) -> &'static str {
+    let mut text = error.to_string();
+    let mut cause = std::error::Error::source(error);
+    while let Some(inner) = cause {
+        text.push_str(&format!(" {inner} {inner:?}"));
+        cause = inner.source();
+    }
+    let text = text.to_ascii_lowercase();
+    let has = |part: &str| text.contains(part);
+    if has("unknownissuer") || has("unknown issuer") {
+        "its certificate is signed by an authority that is not known; give the CA bundle"
+    } else if has("notvalidforname") || has("not valid for name") {
+        "its certificate is for another host name; check the url"
+    } else if has("certificate") && (has("expired") || has("notvalidyet")) {
+        "its certificate has expired or is not yet valid"
+    } else if has("certificate") || has("handshake") || has("tls") {
+        "TLS could not be agreed on; check the url and the CA bundle"
+    } else if has("dns") || has("lookup address") || has("resolve") {
+        "its host name is not found; check the url"
+    } else if has("refused") {
+        "the connection was refused; check the url, and whether it is up"
+    } else if has("proxy") || has("tunnel") {
+        "the proxy did not let the connection through; check the proxy settings"
+    } else {
+        "no connection could be made; check the url, the network policy, and whether it is up"
+    }
+}
+
+/// An answer of status 2xx that is not what it should be.
+pub(crate) fn unreadable(endpoint: Endpoint, status: StatusCode, why: Malformed) -> Error {
+    let advice = match why {
+        Malformed::Lacks(_) => "this release answers in a form that is not known",
+        _ => "check the url (a platform's ends in /tenantui)",
+    };
+    let message = format!("{} failed: the answer of {} cannot be used: {why}; {advice}", endpoint.doing(), who(endpoint));
+    Error::new(ErrorKind::BadAnswer, Sent::Answered, message).with_status(status.as_u16()).with_source(why)
+}
+
+/// What an answer means that is not a success, by status and kind.
+fn refusal(call: &Call, answer: &Answer) -> Error {
+    let (doing, who, status) = (call.endpoint.doing(), who(call.endpoint), answer.status.as_u16());
+    let fault = clean(wire::errors::fault(if answer.page { &[] } else { &answer.body }), &call.secrets);
+    let words = if fault.text.is_empty() { String::new() } else { format!(": {}", fault.text) };
+    let (kind, message) = match status {
+        200..=299 => (ErrorKind::BadAnswer, format!("{doing} failed: {who} answered {status} with a web page instead of JSON; check the url (a platform's ends in /tenantui)")),
+        300..=399 => (ErrorKind::BadAnswer, format!("{doing} failed: {who} answered with a redirect ({status}), which is not followed since the token would go along; check the url")),
+        401 if call.bearer => (ErrorKind::Authentication, format!("{doing} failed: the platform refused the token (401), and a new one too; check that the scope names the platform's own application and that ours is known to the platform")),
+        401 => (ErrorKind::Forbidden, format!("{doing} failed: {who} asks for a login (401), and the token goes to the platform's own address only; use a url there, or one that needs none")),
+        403 if answer.page => (ErrorKind::Unavailable, format!("{doing} failed: a firewall in front of {who} refused the call (403 with a web page); check that this cluster's address is allowed")),
+        403 => (ErrorKind::Forbidden, format!("{doing} is forbidden (403): the application needs a role that may do this{words}")),
+        404 | 410 if answer.page => (ErrorKind::BadAnswer, format!("{doing} failed: {who} answered {status} with a web page; check the url (a platform's ends in /tenantui)")),
+        404 | 410 => (ErrorKind::NotFound { text: fault.text.clone() }, format!("{doing} failed: {who} does not find it ({status}){words}")),
+        429 => (ErrorKind::Throttled, format!("{doing} is put off: {who} asks for fewer requests (429); lower the request rate when this stays")),
+        407 | 408 | 425 | 500.. => (ErrorKind::Unavailable, format!("{doing} failed: {who} is in trouble ({status}); it is asked again later{words}")),
+        _ => {
+            let message = refused(doing, who, &fault, status);
+            (ErrorKind::Refused { fields: fault.fields, text: fault.text }, message)
+        }
+    };
+    Error::new(kind, Sent::Answered, crate::text::bounded(&message, 1000)).with_status(status).with_retry_after(answer.retry_after)
+}
+
+/// The sentence for a refusal, the fields first.
+fn refused(doing: &str, who: &str, fault: &wire::errors::Fault, status: u16) -> String {
+    let fields = fault.fields.iter().map(|(name, texts)| if name.is_empty() { texts.join(", ") } else { format!("{name}: {}", texts.join(", ")) });
+    let words: Vec<String> = fields.chain((!fault.text.is_empty()).then(|| fault.text.clone())).collect();
+    if words.is_empty() { format!("{who} refused {doing} ({status}) without a reason; look at its own logs, and check the values") } else { format!("{who} refused {doing} ({status}): {}", words.join("; ")) }
+}
+
+/// A 200 that says that nothing was done (E7).
+pub(crate) fn declined(call: &Call, answer: &Answer, said: String) -> Error {
+    let fault = clean(wire::errors::Fault { text: said, ..Default::default() }, &call.secrets);
+    let message = refused(call.endpoint.doing(), who(call.endpoint), &fault, answer.status.as_u16());
+    Error::new(ErrorKind::Refused { fields: Vec::new(), text: fault.text }, Sent::Answered, message).with_status(answer.status.as_u16())
+}
+
+fn clean(fault: wire::errors::Fault, secrets: &[SecretString]) -> wire::errors::Fault {
+    let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
+    let clean = |text: String| without(text, &secrets);
+    let fields = fault.fields.into_iter().map(|(name, texts)| (clean(name), texts.into_iter().map(clean).collect())).collect();
+    wire::errors::Fault { fields, text: clean(fault.text), form: fault.form }
+}
+
+/// What an answer of the token endpoint means (E5).
+fn token_refusal(call: &Call, answer: &Answer) -> Error {
+    let status = answer.status.as_u16();
+    let refusal = if answer.page { wire::token::Refusal::default() } else { wire::token::refusal(&answer.body) };
+    let passing = matches!(refusal.error.as_str(), "temporarily_unavailable" | "server_error");
+    if passing {
+        let message = format!("the token endpoint is in trouble ({status}, {}); it is asked again later", refusal.error);
+        return Error::new(ErrorKind::Unavailable, Sent::No, message).with_status(status).with_retry_after(answer.retry_after);
+    }
+    let ours = matches!(status, 400..=406 | 409..=424) && !(status == 403 && answer.page);
+    if !ours {
+        return self::refusal(call, answer);
+    }
+    let secrets: Vec<&str> = call.secrets.iter().map(ExposeSecret::expose_secret).collect();
+    let said = [refusal.error.as_str(), refusal.description.as_str()].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join(", ");
+    let said = if said.is_empty() { String::new() } else { format!(": {}", without(said, &secrets)) };
+    let message = format!("the token endpoint refused our credential ({status}){said}; {}", refusal.advice());
+    Error::new(ErrorKind::Authentication, Sent::No, crate::text::bounded(&message, 1000)).with_status(status).with_retry_after(answer.retry_after)
+}

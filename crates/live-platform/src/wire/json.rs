@@ -1,0 +1,425 @@
+//! JSON of a stranger: read without regard to case, one list element at a time, with a bound on what is kept.
+
+use std::cell::Cell;
+use std::fmt;
+
+use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Number, Value};
+
+/// How many values of one list element are kept; the rest is read and forgotten.
+const ELEMENT: usize = 2_000;
+/// How many values of one small answer are kept.
+const ANSWER: usize = 20_000;
+/// How many bytes of one text are kept.
+const TEXT: usize = 4_096;
+
+/// Why bytes are not the JSON they should be. The texts are stable.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Malformed {
+    /// No byte but blanks.
+    #[error("it is empty")]
+    Empty,
+    /// A web page.
+    #[error("it is a web page instead of JSON")]
+    Page,
+    /// It ends too early.
+    #[error("it is cut off")]
+    CutOff,
+    /// Over 128 levels.
+    #[error("it is nested too deeply")]
+    TooDeep,
+    /// Anything else.
+    #[error("it is not JSON")]
+    NotJson,
+    /// JSON, but no array.
+    #[error("it is not a list")]
+    NotAList,
+    /// JSON, but it lacks what makes it what it should be.
+    #[error("it lacks {0}")]
+    Lacks(&'static str),
+}
+
+/// What one page of a list holds.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Page<T> {
+    /// The elements that could be read.
+    pub items: Vec<T>,
+    /// How many elements there were.
+    pub elements: usize,
+    /// How many of them could not be read.
+    pub unreadable: usize,
+    /// Why, for the first of those.
+    pub why: Option<&'static str>,
+}
+
+/// Reads a list, element by element; of each only the `wanted` fields are kept (in any case). One nested level is flattened (C-13).
+///
+/// # Errors
+/// When the whole is not a JSON array. An element that cannot be read is counted, and is no error.
+pub fn list<T>(body: &[u8], wanted: &[&str], read: &mut dyn FnMut(&Value) -> Result<T, &'static str>) -> Result<Page<T>, Malformed> {
+    let body = checked(body)?;
+    let mut page = Page { items: Vec::new(), elements: 0, unreadable: 0, why: None };
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let elements = Elements { wanted, read, page: &mut page, nested: false };
+    elements.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|error| malformed(&error, Malformed::NotAList))?;
+    Ok(page)
+}
+
+/// Reads a small answer.
+///
+/// # Errors
+/// When it is not JSON.
+pub fn value(body: &[u8]) -> Result<Value, Malformed> {
+    let body = checked(body)?;
+    let mut reader = serde_json::Deserializer::from_slice(body);
+    let value = Bounded(&Cell::new(ANSWER)).deserialize(&mut reader).map_err(|error| malformed(&error, Malformed::NotJson))?;
+    reader.end().map_err(|error| malformed(&error, Malformed::NotJson))?;
+    Ok(value)
+}
+
+/// The body without a byte order mark.
+pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
+    body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
+}
+
+fn checked(body: &[u8]) -> Result<&[u8], Malformed> {
+    let body = without_mark(body);
+    if body.iter().all(u8::is_ascii_whitespace) {
+        return Err(Malformed::Empty);
+    }
+    if super::is_page(body) {
+        return Err(Malformed::Page);
+    }
+    Ok(body)
+}
+
+fn malformed(error: &serde_json::Error, shape: Malformed) -> Malformed {
+    match error.classify() {
+        serde_json::error::Category::Eof => Malformed::CutOff,
+        serde_json::error::Category::Data => shape,
+        _ if error.to_string().contains("recursion limit") => Malformed::TooDeep,
+        _ => Malformed::NotJson,
+    }
+}
+
+/// The value of a field, its name in any case; the exact name first, null as if it were not there.
+pub fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
+    let map = value.as_object()?;
+    let exact = map.get(name).filter(|value| !value.is_null());
+    exact.or_else(|| map.iter().find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null()).map(|(_, value)| value))
+}
+
+/// A text, trimmed and bounded to `most` characters; a number gives its digits. Empty gives `None`.
+pub fn text(value: &Value, name: &str, most: usize) -> Option<String> {
+    let text = match field(value, name)? {
+        Value::String(text) => text.trim().to_owned(),
+        Value::Number(number) => number.to_string(),
+        _ => return None,
+    };
+    (!text.is_empty()).then(|| crate::text::bounded(&text, most))
+}
+
+/// A whole number; digits in a text are one, and so is `3.0`.
+pub fn integer(value: &Value, name: &str) -> Option<i64> {
+    match field(value, name)? {
+        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < 9e15).map(|n| n as i64)),
+        Value::String(text) => text.trim().parse().ok(),
+        _ => None,
+    }
+}
+
+/// A yes or no; also as a text, or as 0 and 1.
+pub fn boolean(value: &Value, name: &str) -> Option<bool> {
+    match field(value, name)? {
+        Value::Bool(yes) => Some(*yes),
+        Value::String(text) if text.trim().eq_ignore_ascii_case("true") => Some(true),
+        Value::String(text) if text.trim().eq_ignore_ascii_case("false") => Some(false),
+        Value::Number(number) => match number.as_i64() {
+            Some(0) => Some(false),
+            Some(1) => Some(true),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// A GUID, see [`super::guid`].
+pub fn guid(value: &Value, name: &str) -> Option<String> {
+    super::guid(field(value, name)?.as_str()?)
+}
+
+/// An id of the Operation Center: a positive whole number; 0 means none.
+pub fn id(value: &Value, name: &str) -> Option<i64> {
+    integer(value, name).filter(|id| *id > 0)
+}
+
+struct Elements<'a, T> {
+    wanted: &'a [&'a str],
+    read: &'a mut dyn FnMut(&Value) -> Result<T, &'static str>,
+    page: &'a mut Page<T>,
+    nested: bool,
+}
+
+impl<'de, T> DeserializeSeed<'de> for Elements<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de, T> Visitor<'de> for Elements<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
+        loop {
+            let element = Element { wanted: self.wanted, read: &mut *self.read, page: &mut *self.page, nested: self.nested };
+            if access.next_element_seed(element)?.is_none() {
+                return Ok(());
+            }
+        }
+    }
+}
+
+struct Element<'a, T> {
+    wanted: &'a [&'a str],
+    read: &'a mut dyn FnMut(&Value) -> Result<T, &'static str>,
+    page: &'a mut Page<T>,
+    nested: bool,
+}
+
+impl<T> Element<'_, T> {
+    fn unreadable(self, why: &'static str) {
+        self.page.elements += 1;
+        self.page.unreadable += 1;
+        self.page.why.get_or_insert(why);
+    }
+
+    fn other<E>(self) -> Result<(), E> {
+        self.unreadable("is not an object");
+        Ok(())
+    }
+}
+
+impl<'de, T> DeserializeSeed<'de> for Element<'_, T> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de, T> Visitor<'de> for Element<'_, T> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an element")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
+        let mut kept = Map::new();
+        let budget = Cell::new(ELEMENT);
+        while let Some(key) = access.next_key::<String>()? {
+            if self.wanted.iter().any(|name| name.eq_ignore_ascii_case(&key)) {
+                kept.insert(key, access.next_value_seed(Bounded(&budget))?);
+            } else {
+                access.next_value::<IgnoredAny>()?;
+            }
+        }
+        match (self.read)(&Value::Object(kept)) {
+            Ok(item) => {
+                self.page.elements += 1;
+                self.page.items.push(item);
+            }
+            Err(why) => self.unreadable(why),
+        }
+        Ok(())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
+        if !self.nested {
+            return Elements { wanted: self.wanted, read: self.read, page: self.page, nested: true }.visit_seq(access);
+        }
+        while access.next_element::<IgnoredAny>()?.is_some() {}
+        self.other()
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        self.other()
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        self.other()
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        self.other()
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        self.other()
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        self.other()
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        self.other()
+    }
+}
+
+/// Builds a value out of at most so many values, with texts of bounded length; what is more is read and forgotten.
+struct Bounded<'a>(&'a Cell<usize>);
+
+impl Bounded<'_> {
+    fn spend(&self) -> bool {
+        let left = self.0.get();
+        self.0.set(left.saturating_sub(1));
+        left > 0
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Bounded<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
+        reader.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Bounded<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, yes: bool) -> Result<Value, E> {
+        Ok(Value::Bool(yes))
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
+        Ok(Value::Number(number.into()))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
+        Ok(Value::Number(number.into()))
+    }
+
+    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Value, E> {
+        Number::from_f64(number).map(Value::Number).ok_or_else(|| E::custom("not a number"))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        let end = (0..=TEXT.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        Ok(Value::String(text.get(..end).unwrap_or_default().to_owned()))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut kept = Vec::new();
+        while self.spend() {
+            match access.next_element_seed(Bounded(self.0))? {
+                Some(value) => kept.push(value),
+                None => return Ok(Value::Array(kept)),
+            }
+        }
+        while access.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::Array(kept))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut kept = Map::new();
+        while self.spend() {
+            match access.next_key::<String>()? {
+                Some(key) if key.len() > TEXT => {
+                    access.next_value::<IgnoredAny>()?;
+                }
+                Some(key) => {
+                    let value = access.next_value_seed(Bounded(self.0))?;
+                    kept.insert(key, value);
+                }
+                None => return Ok(Value::Object(kept)),
+            }
+        }
+        while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Value::Object(kept))
+    }
+
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<Value, D::Error> {
+        Err(D::Error::custom("not JSON"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn numbers(body: &str) -> Result<Page<i64>, Malformed> {
+        list(body.as_bytes(), &["n"], &mut |value| integer(value, "n").ok_or("has no n"))
+    }
+
+    #[test]
+    fn lists_are_read_element_by_element() {
+        let page = numbers(r#"[{"N":1,"x":[[[{}]]]},[{"n":"2"}],null,7,"t",{"m":1},[[{"n":3}]]]"#).unwrap();
+        assert_eq!(page, Page { items: vec![1, 2], elements: 7, unreadable: 5, why: Some("is not an object") });
+        assert_eq!(numbers("[]").unwrap().elements, 0);
+        assert_eq!(numbers("\u{feff} [[]]").unwrap().elements, 0);
+    }
+
+    #[test]
+    fn malformed_answers_have_names() {
+        let deep = "[".repeat(100_000);
+        let deep_field = format!("[{{\"n\":{}", "[".repeat(100_000));
+        for (body, want) in [
+            ("", Malformed::Empty),
+            (" \r\n", Malformed::Empty),
+            ("<!doctype html>", Malformed::Page),
+            ("[{\"n\":1}", Malformed::CutOff),
+            ("[{\"n\":1", Malformed::CutOff),
+            ("{\"n\":1}", Malformed::NotAList),
+            ("\"text\"", Malformed::NotAList),
+            ("null", Malformed::NotAList),
+            ("1", Malformed::NotAList),
+            ("hello", Malformed::NotJson),
+            ("[] []", Malformed::NotJson),
+            (deep_field.as_str(), Malformed::TooDeep),
+        ] {
+            assert_eq!(numbers(body), Err(want), "{:.20}", body);
+        }
+        assert!(numbers(&deep).is_err());
+        assert_eq!(value("{\"a\":".repeat(1000).as_bytes()), Err(Malformed::TooDeep));
+        assert_eq!(list(b"[{\"n\":\"\xff\"}]", &["n"], &mut |_| Ok(())), Err(Malformed::NotJson));
+    }
+
+    #[test]
+    fn what_is_kept_is_bounded() {
+        let body = format!("[{{\"n\":[{}0]}}]", "0,".repeat(1_000_000));
+        let page = list(body.as_bytes(), &["n"], &mut |value| Ok(value["n"].as_array().map(Vec::len))).unwrap();
+        assert!(page.items[0].unwrap() <= ELEMENT);
+        let long = value(format!("\"{}\"", "ä".repeat(100_000)).as_bytes()).unwrap();
+        assert_eq!(long.as_str().unwrap().len(), TEXT);
+    }
+
+    #[test]
+    fn values_are_read_tolerantly() {
+        let value: Value = serde_json::json!({"A": null, "a": "5", "b": 7.0, "c": "true", "d": 1, "e": 0, "f": -3, "g": 1e300, "h": " x ", "i": 12});
+        assert_eq!(integer(&value, "A"), Some(5));
+        assert_eq!(integer(&value, "b"), Some(7));
+        assert_eq!(boolean(&value, "c"), Some(true));
+        assert_eq!(boolean(&value, "D"), Some(true));
+        assert_eq!(id(&value, "e"), None);
+        assert_eq!(id(&value, "f"), None);
+        assert_eq!(integer(&value, "g"), None);
+        assert_eq!(text(&value, "h", 9).as_deref(), Some("x"));
+        assert_eq!(text(&value, "i", 9).as_deref(), Some("12"));
+    }
+}

@@ -1,0 +1,52 @@
+//! Leads (platform.md 2.1).
+
+use oc_domain::facts::{Contact, Lead, MicrosoftStatus};
+use oc_domain::names::{CustomerGuid, LeadId, TenantId};
+use serde_json::Value;
+
+use super::json::{self, Malformed, Page, field, text};
+
+const WANTED: [&str; 11] =
+    ["id", "tenantId", "status", "isDirectLead", "umpCustomerGuid", "ovocChannelId", "channelId", "contactDetails", "consentedCountries", "consentedOn", "lastModifiedOn"];
+
+/// Reads one page of leads.
+///
+/// # Errors
+/// When it is not a JSON array.
+pub fn leads(body: &[u8]) -> Result<Page<Lead>, Malformed> {
+    json::list(body, &WANTED, &mut lead)
+}
+
+/// Reads one lead. `isNotActive` is not read: its meaning is unknown (C-5).
+///
+/// # Errors
+/// With a stable reason, when it lacks what makes it a lead.
+pub fn lead(value: &Value) -> Result<Lead, &'static str> {
+    let id = json::guid(value, "id").and_then(|id| LeadId::parse(&id).ok()).ok_or("has no id that is a GUID")?;
+    let tenant = json::guid(value, "tenantId").and_then(|id| TenantId::parse(&id).ok()).ok_or("has no tenantId that is a GUID")?;
+    let contact = field(value, "contactDetails").unwrap_or(&Value::Null);
+    Ok(Lead {
+        id,
+        tenant,
+        status: MicrosoftStatus::parse(&text(value, "status", 60).unwrap_or_else(|| "Unknown".into())),
+        consentless: json::boolean(value, "isDirectLead").unwrap_or(false),
+        service: json::guid(value, "umpCustomerGuid").and_then(|guid| CustomerGuid::parse(&guid).ok()),
+        channel: json::id(value, "ovocChannelId").or_else(|| json::id(value, "channelId")),
+        company_name: text(contact, "companyName", 300),
+        company_size: text(contact, "companySize", 60),
+        countries: countries(value),
+        consented: date(value, "consentedOn"),
+        last_modified: date(value, "lastModifiedOn"),
+        contact: Contact { full_name: text(contact, "fullName", 300), email: text(contact, "email", 300), phone_number: text(contact, "phoneNumber", 60) },
+    })
+}
+
+fn countries(value: &Value) -> Vec<String> {
+    let all = field(value, "consentedCountries").and_then(Value::as_array);
+    let texts = all.into_iter().flatten().filter_map(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
+    texts.take(300).map(|text| crate::text::bounded(text, 60)).collect()
+}
+
+fn date(value: &Value, name: &str) -> Option<oc_domain::time::Time> {
+    super::time(field(value, name)?.as_str()?)
+}

@@ -1,0 +1,73 @@
+//! Bytes to facts: pure functions that never panic, whatever they are given, and whose memory is bounded by their input.
+//!
+//! Reading is tolerant: field names in any case (C-4), numbers as digits and digits as numbers (C-10), missing and unknown fields, one nested
+//! level in lists (C-13). It is strict about one thing: what the answer as a whole is.
+
+pub mod errors;
+pub mod json;
+pub mod leads;
+pub mod services;
+pub mod tasks;
+pub mod token;
+pub mod topology;
+
+use jiff::Timestamp;
+use oc_domain::time::Time;
+
+/// Reads the date forms of the platform (U-20): any number of fraction digits, `Z`, `+00:00`, `+0000`, or no zone, which is taken as UTC.
+/// Year 1 is the server's "no date" and gives `None`, as does anything unreadable.
+pub fn time(text: &str) -> Option<Time> {
+    let text = text.trim();
+    if text.len() > 64 {
+        return None;
+    }
+    let at = text.parse::<Timestamp>().or_else(|_| format!("{text}Z").parse::<Timestamp>()).ok()?;
+    let time = Time(at.as_millisecond());
+    (time.0 > 0).then_some(time)
+}
+
+/// Brings a GUID to the form 8-4-4-4-12 in lower case: braces and missing dashes are forgiven. Not a GUID, or the empty one: `None`.
+pub fn guid(text: &str) -> Option<String> {
+    let text = text.trim().trim_start_matches('{').trim_end_matches('}');
+    let text = match text.len() {
+        32 if text.is_ascii() => format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]),
+        36 => text.to_owned(),
+        _ => return None,
+    };
+    let shape = text.char_indices().all(|(at, c)| if matches!(at, 8 | 13 | 18 | 23) { c == '-' } else { c.is_ascii_hexdigit() });
+    let empty = text.bytes().all(|b| b == b'0' || b == b'-');
+    (shape && !empty).then(|| text.to_ascii_lowercase())
+}
+
+/// Whether a body is a web page (or XML): it begins with `<`.
+pub fn is_page(body: &[u8]) -> bool {
+    let body = json::without_mark(body);
+    body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'<')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_dates_of_u20() {
+        let want = Some(Time(1_735_787_045_123));
+        for text in ["2025-01-02T03:04:05.1234567Z", "2025-01-02T03:04:05.1234567+00:00", "2025-01-02T03:04:05.1234567+0000", "2025-01-02T04:04:05.123+01:00", "2025-01-02T03:04:05.1234567", " 2025-01-02 03:04:05.123Z "] {
+            assert_eq!(time(text), want, "{text}");
+        }
+        for text in ["0001-01-01T00:00:00", "0001-01-01T00:00:00Z", "", "yesterday", "2025-13-02T03:04:05Z", "1/2/2025 3:04:05 AM"] {
+            assert_eq!(time(text), None, "{text}");
+        }
+    }
+
+    #[test]
+    fn guids_in_all_their_forms() {
+        let want = Some("22222222-2222-4222-8222-2222222222aa".to_owned());
+        for text in ["22222222-2222-4222-8222-2222222222aa", "22222222-2222-4222-8222-2222222222AA", "{22222222-2222-4222-8222-2222222222aa}", "222222222222422282222222222222aa"] {
+            assert_eq!(guid(text), want, "{text}");
+        }
+        for text in ["", "00000000-0000-0000-0000-000000000000", "22222222-2222-4222-8222-2222222222a", "22222222222224222-8222-2222222222aax", "ä2222222-2222-4222-8222-2222222222a"] {
+            assert_eq!(guid(text), None, "{text}");
+        }
+    }
+}

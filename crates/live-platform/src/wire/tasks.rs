@@ -1,0 +1,94 @@
+//! Task ids (C-7), tasks (platform.md 5) and result envelopes (C-11).
+
+use oc_domain::facts::{Task, TaskState};
+use oc_domain::names::{CustomerGuid, TaskId};
+use serde_json::Value;
+
+use super::json::{self, Malformed, field, text};
+use crate::text::{bounded, shown};
+
+/// How many messages of a task are kept.
+const MESSAGES: usize = 20;
+
+/// Reads the answer of a create: a bare string, with or without quotes, or an object with `jobId`, `taskId` or `id` (C-7, E3).
+///
+/// # Errors
+/// When no task id can be found in it.
+pub fn task_id(body: &[u8]) -> Result<TaskId, Malformed> {
+    let text = match json::value(body) {
+        Ok(Value::String(text)) => Some(text),
+        Ok(answer) => {
+            let answer = sole(&answer);
+            ["jobId", "taskId", "id"].iter().find_map(|name| text(answer, name, 200))
+        }
+        Err(Malformed::NotJson) => std::str::from_utf8(body).ok().map(str::to_owned),
+        Err(other) => return Err(other),
+    };
+    text.and_then(|text| TaskId::parse(text.trim()).ok()).ok_or(Malformed::Lacks("a task id"))
+}
+
+/// Reads a task. Of its fields only `status` must be there (N-10); the id is the one asked for (C-15).
+///
+/// # Errors
+/// When it is not JSON, or has no status.
+pub fn task(body: &[u8], id: &TaskId) -> Result<Task, Malformed> {
+    let answer = json::value(body)?;
+    let answer = sole(&answer);
+    let status = text(answer, "status", 60).ok_or(Malformed::Lacks("a status"))?;
+    let state = state(&status);
+    let mut errors = Vec::new();
+    let mut messages = Vec::new();
+    let all = field(answer, "executionMessages").and_then(Value::as_array);
+    for item in all.into_iter().flatten().take(MESSAGES) {
+        let Some(said) = text(item, "message", 4096).or_else(|| item.as_str().map(str::to_owned)) else { continue };
+        let level = text(item, "level", 30).unwrap_or_else(|| "Information".into());
+        let said = shown(&said);
+        if level.eq_ignore_ascii_case("error") {
+            errors.push(said.clone());
+        }
+        messages.push(bounded(&format!("{level}: {said}"), crate::text::TEXT));
+    }
+    if state == TaskState::Failed && messages.is_empty() {
+        let details = field(answer, "details").and_then(Value::as_array);
+        messages.extend(details.into_iter().flatten().filter_map(Value::as_str).take(MESSAGES).map(|said| format!("Details: {}", bounded(&shown(said), 280))));
+    }
+    let output = field(answer, "outputData").unwrap_or(&Value::Null);
+    let service = json::guid(output, "umpCustomerGuid").and_then(|guid| CustomerGuid::parse(&guid).ok());
+    Ok(Task { id: id.clone(), state, status, errors, messages, service })
+}
+
+/// Judges a status without regard to case and blanks (C-6).
+fn state(status: &str) -> TaskState {
+    let folded: String = status.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
+    match folded.as_str() {
+        "completedsuccess" => TaskState::Succeeded,
+        other if other.starts_with("fail") || other.starts_with("cancel") => TaskState::Failed,
+        _ => TaskState::Running,
+    }
+}
+
+/// An array of one is that one.
+fn sole(value: &Value) -> &Value {
+    match value.as_array().map(Vec::as_slice) {
+        Some([only]) => only,
+        _ => value,
+    }
+}
+
+/// What a 200 of a change says about its success (C-11, E7): `Err` with the platform's words when it says that it failed. An empty answer, `1`, and
+/// anything without such a field say nothing against it.
+pub fn envelope(body: &[u8]) -> Result<(), String> {
+    let Ok(answer) = json::value(body) else { return Ok(()) };
+    let answer = sole(&answer);
+    let by_status = || match field(answer, "status") {
+        Some(Value::Bool(yes)) => Some(*yes),
+        // Some envelopes repeat the HTTP status.
+        Some(Value::Number(number)) => number.as_i64().filter(|status| *status >= 100).map(|status| status < 300),
+        Some(Value::String(text)) => Some(["success", "succeeded", "ok", "true", "queued"].iter().any(|good| text.trim().eq_ignore_ascii_case(good))),
+        _ => None,
+    };
+    match json::boolean(answer, "succeeded").or_else(by_status) {
+        Some(false) => Err(["message", "data", "msg", "detail"].iter().find_map(|name| text(answer, name, 4096)).map(|said| shown(&said)).unwrap_or_default()),
+        _ => Ok(()),
+    }
+}

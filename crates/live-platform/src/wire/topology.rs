@@ -1,0 +1,27 @@
+//! LC customers and channels behind `/api/ovoc/v1` (platform.md 6.2, 6.3; platform-2.md 6).
+
+use oc_domain::facts::LcCustomer;
+
+use super::json::{self, Malformed, field, text};
+
+/// Reads one LC customer. `None` when the answer is of another kind: that path may serve services under the older name (platform-2.md 6).
+///
+/// # Errors
+/// When it is not JSON, or has no id.
+pub fn lc_customer(body: &[u8]) -> Result<Option<LcCustomer>, Malformed> {
+    let answer = json::value(body)?;
+    if ["serviceId", "serviceSource", "customerSource", "lcCustomerId"].iter().any(|name| field(&answer, name).is_some()) {
+        return Ok(None);
+    }
+    let id = json::id(&answer, "id").ok_or(Malformed::Lacks("an id"))?;
+    let name = text(&answer, "name", 300).or_else(|| text(&answer, "fullName", 300));
+    Ok(Some(LcCustomer { id, name, channel: json::id(&answer, "channelId") }))
+}
+
+/// Reads the id of one channel.
+///
+/// # Errors
+/// When it is not JSON, or has no id.
+pub fn channel_id(body: &[u8]) -> Result<i64, Malformed> {
+    json::id(&json::value(body)?, "id").ok_or(Malformed::Lacks("an id"))
+}

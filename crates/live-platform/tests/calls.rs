@@ -1,0 +1,266 @@
+//! Each method against the answers that the platform gives, or might give.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
+
+mod support;
+
+use std::collections::BTreeMap;
+
+use live_platform::{Capability, Client, Connection, CreateService, Deleted, ErrorKind, Sent};
+use oc_domain::facts::{LcCustomer, TaskState};
+use oc_domain::names::{CustomerGuid, TaskId, TenantId};
+use support::*;
+
+fn tenant() -> TenantId {
+    TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap()
+}
+
+fn guid() -> CustomerGuid {
+    CustomerGuid::parse("55555555-5555-4555-8555-555555555555").unwrap()
+}
+
+fn create(connection: Connection) -> CreateService {
+    CreateService { tenant: tenant(), short_name: "Example_1".into(), full_name: "Example BV".into(), lc_customer: None, channel: None, connection }
+}
+
+fn lead(number: u32) -> String {
+    format!(r#"{{"id":"11111111-1111-4111-8111-{number:012}","tenantId":"22222222-2222-4222-8222-{number:012}","status":"Active"}}"#)
+}
+
+fn lead_list(numbers: std::ops::Range<u32>) -> String {
+    format!("[{}]", numbers.map(lead).collect::<Vec<_>>().join(","))
+}
+
+#[tokio::test]
+async fn leads_are_paged() {
+    let server = Server::start(|seen, _| {
+        let number: u32 = seen.query["PageNumber"].parse().unwrap();
+        let size: u32 = seen.query["PageSize"].parse().unwrap();
+        json(200, &lead_list(((number.max(1) - 1) * size).min(25)..(number.max(1) * size).min(25)))
+    })
+    .await;
+    let mut settings = server.settings();
+    settings.page_size = 12;
+    let client = Client::new(settings, secret("v1"), None).unwrap();
+    for pages in [4, 3] {
+        let listed = client.leads().await.unwrap();
+        assert_eq!((listed.items.len(), listed.pages, listed.unreadable), (25, pages, 0));
+    }
+    let pages: Vec<String> = server.calls().iter().map(|call| call.query["PageNumber"].clone()).collect();
+    assert_eq!(pages, ["1", "2", "3", "0", "1", "2", "3"], "page 0 is asked for once, to find out what the first page is");
+    assert_eq!((server.calls()[0].method.as_str(), server.calls()[0].path.as_str()), ("GET", "/tenantui/api/v2/oc/lead"));
+}
+
+#[tokio::test]
+async fn a_platform_that_stumbles_over_page_0_is_listed_all_the_same() {
+    for (status, asked) in [(400, 3), (500, 4)] {
+        let server = Server::start(move |seen, _| if seen.query["PageNumber"] == "0" { json(status, "") } else { json(200, &lead_list(0..5)) }).await;
+        let client = server.client();
+        for _ in 0..2 {
+            assert_eq!(client.leads().await.unwrap().items.len(), 5);
+        }
+        assert_eq!(server.calls().len(), asked, "{status}");
+    }
+    let server = Server::start(|seen, _| if seen.query["PageNumber"] == "0" { json(503, "") } else { json(200, &lead_list(0..5)) }).await;
+    assert_eq!(server.client().leads().await.unwrap_err().kind, ErrorKind::Unavailable);
+}
+
+#[tokio::test]
+async fn the_leads_of_a_tenant() {
+    let mine = format!(r#"[[{},{},{{"id":"99999999-1111-4111-8111-111111111111","tenantId":"22222222-2222-4222-8222-222222222222"}}]]"#, lead(7), lead(7));
+    let server = Server::start(move |_, before| match before {
+        0 => json(200, &mine),
+        1 => json(200, "[]"),
+        2 => json(404, r#""Invalild lead""#),
+        3 => answer(404, "text/plain", "default backend - 404"),
+        _ => json(200, r#"{"leads":[]}"#),
+    })
+    .await;
+    let client = server.client();
+    let listed = client.leads_of(&tenant()).await.unwrap();
+    assert_eq!((listed.items.len(), listed.items[0].tenant.clone()), (1, tenant()));
+    assert_eq!(server.calls()[0].query, BTreeMap::from([("msTenantID".into(), tenant().to_string())]));
+    assert!(client.leads_of(&tenant()).await.unwrap().items.is_empty());
+    assert!(client.leads_of(&tenant()).await.unwrap().items.is_empty());
+    assert!(matches!(client.leads_of(&tenant()).await.unwrap_err().kind, ErrorKind::NotFound { .. }), "a proxy's 404 is no empty list");
+    assert_eq!(client.leads_of(&tenant()).await.unwrap_err().kind, ErrorKind::BadAnswer);
+}
+
+#[tokio::test]
+async fn creates_as_printed() {
+    let server = Server::start(|seen, _| if seen.method == "POST" { json(200, r#"{"jobId":"wst_1"}"#) } else { json(200, r#""wst_2""#) }).await;
+    let client = server.client();
+    assert_eq!(client.create_service(&create(Connection::Tenant)).await.unwrap().as_str(), "wst_1");
+    assert_eq!(client.convert_lead(&create(Connection::Tenant)).await.unwrap().as_str(), "wst_2");
+    let calls = server.calls();
+    assert_eq!((calls[0].path.as_str(), calls[0].headers["content-type"].as_str()), ("/tenantui/api/v3/customer", "application/json"));
+    assert_eq!(calls[0].json()["msTenantID"], tenant().as_str());
+    assert_eq!((calls[1].method.as_str(), calls[1].path.as_str(), calls[1].query["msTenantID"].as_str()), ("PATCH", "/tenantui/api/v2/oc/lead", tenant().as_str()));
+    let error = client.convert_lead(&CreateService { channel: Some(1), ..create(Connection::Tenant) }).await.unwrap_err();
+    assert_eq!((error.kind, error.sent), (ErrorKind::Bug, Sent::No));
+}
+
+#[tokio::test]
+async fn refusals_of_a_create() {
+    let group = Connection::IpGroup { proxy_set: "P".into(), online_pstn_gateway: "G".into(), site_location: None, variables: BTreeMap::from([("CarrierUserPassword".into(), "hunter2".into())]) };
+    type Case = (u16, &'static str, &'static str, bool, &'static str);
+    let cases: [Case; 14] = [
+        (400, "application/json", include_str!("fixtures/e1.json"), false, "the platform refused creating the service (400): CompanyName: Company name is already used for an UMP lead.; TenantId: This MsTenant already exists as an UMP lead!"),
+        (400, "application/problem+json", include_str!("fixtures/e2.json"), false, "the platform refused creating the service (400): Channel 1574 is not assigned"),
+        (400, "text/plain", "Invalid lead", false, "the platform refused creating the service (400): Invalid lead"),
+        (400, "application/json", r#"{"errors":{"Password":["value 'hunter2' of a@example.com is bad"]}}"#, false, "the platform refused creating the service (400): Password: value '(withheld)' of (address withheld) is bad"),
+        (409, "application/json", "", false, "the platform refused creating the service (409) without a reason; look at its own logs, and check the values"),
+        (404, "application/json", r#""Invalild lead""#, false, "creating the service failed: the platform does not find it (404): Invalild lead"),
+        (404, "text/html", "<html>", false, "creating the service failed: the platform answered 404 with a web page; check the url (a platform's ends in /tenantui)"),
+        (403, "application/json", "", false, "creating the service is forbidden (403): the application needs a role that may do this"),
+        (403, "text/html", "<html>", false, "creating the service failed: a firewall in front of the platform refused the call (403 with a web page); check that this cluster's address is allowed"),
+        (500, "text/html", "<html>", true, "creating the service failed: the platform is in trouble (500); it is asked again later"),
+        (200, "text/html", "<html>", true, "creating the service failed: the platform answered 200 with a web page instead of JSON; check the url (a platform's ends in /tenantui)"),
+        (200, "application/json", "", true, "creating the service failed: the answer of the platform cannot be used: it is empty; check the url (a platform's ends in /tenantui)"),
+        (200, "application/json", "{}", true, "creating the service failed: the answer of the platform cannot be used: it lacks a task id; this release answers in a form that is not known"),
+        (200, "application/json", r#"{"succeeded":false,"message":"no hunter2"}"#, false, "the platform refused creating the service (200): no (withheld)"),
+    ];
+    let server = Server::start(move |_, before| answer(cases[before].0, cases[before].1, cases[before].2)).await;
+    let client = server.client();
+    for (status, _, body, maybe, want) in cases {
+        let error = client.create_service(&create(group.clone())).await.unwrap_err();
+        assert_eq!(error.to_string(), want);
+        assert_eq!((error.status, error.sent, error.may_have_happened()), (Some(status), Sent::Answered, maybe), "{body}");
+        is_clean(&error);
+    }
+    assert_eq!(server.calls().len(), cases.len(), "none is repeated");
+}
+
+#[tokio::test]
+async fn tasks() {
+    let server = Server::start(|_, before| match before {
+        0 => json(200, include_str!("fixtures/task_v3.json")),
+        1 => json(404, r#""Task not found""#),
+        2 => html(404),
+        3 => json(200, ""),
+        4 => json(200, r#"{"status":"Comp"#),
+        5 => answer(200, "application/json", b"{\"status\":\"\xff\"}".to_vec()),
+        _ => json(200, &format!("{{\"status\":\"x\",\"outputData\":{}", "[".repeat(500_000))),
+    })
+    .await;
+    let client = server.client();
+    let id = TaskId::parse("wst_1").unwrap();
+    let task = client.task(&id).await.unwrap().unwrap();
+    assert_eq!((task.state, task.service, task.id), (TaskState::Succeeded, Some(guid()), id.clone()));
+    assert_eq!(server.calls()[0].path, "/tenantui/api/v2/task/wst_1");
+    assert_eq!(client.task(&id).await.unwrap(), None);
+    for why in ["a web page", "it is empty", "it is cut off", "it is not JSON", "it is nested too deeply"] {
+        let error = client.task(&id).await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadAnswer);
+        assert!(error.to_string().contains(why), "{error}");
+        is_clean(&error);
+    }
+}
+
+#[tokio::test]
+async fn deletes() {
+    let server = Server::start(|_, before| match before {
+        0 => json(200, "1"),
+        1 => json(404, r#""Customer with 55555555-5555-4555-8555-555555555555 not found""#),
+        2 => html(404),
+        3 => json(200, "1"),
+        4 => json(404, r#""Invalild lead""#),
+        _ => answer(400, "text/plain", "Invalid lead"),
+    })
+    .await;
+    let client = server.client();
+    assert_eq!(client.delete_service(&guid()).await.unwrap(), Deleted::Accepted);
+    assert_eq!(client.delete_service(&guid()).await.unwrap(), Deleted::NotFound);
+    assert_eq!(client.delete_service(&guid()).await.unwrap_err().kind, ErrorKind::BadAnswer, "a web page does not say that it is gone");
+    assert_eq!(client.delete_lead(&tenant()).await.unwrap(), Deleted::Accepted);
+    assert_eq!(client.delete_lead(&tenant()).await.unwrap(), Deleted::NotFound);
+    let error = client.delete_lead(&tenant()).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Refused { fields: vec![], text: "Invalid lead".into() });
+    let calls = server.calls();
+    assert_eq!((calls[0].method.as_str(), calls[0].path.as_str()), ("DELETE", "/tenantui/api/v2/customer/55555555-5555-4555-8555-555555555555"));
+    assert_eq!((calls[3].path.as_str(), calls[3].query["msTenantID"].as_str()), ("/tenantui/api/v2/oc/lead", tenant().as_str()));
+}
+
+#[tokio::test]
+async fn leads_and_channels_are_changed() {
+    let server = Server::start(|_, before| match before {
+        0 => json(200, ""),
+        1 => json(400, include_str!("fixtures/e1.json")),
+        2 => json(200, r#"{"status":"success","succeeded":true,"message":"Lead successfully assigned to the channel"}"#),
+        3 => json(200, r#"{"status":"failed","succeeded":false,"message":"OVOC is not reachable"}"#),
+        _ => json(200, r#"{"status":true,"data":"Removed channel 1574"}"#),
+    })
+    .await;
+    let client = server.client();
+    client.create_lead(&tenant(), "Contoso").await.unwrap();
+    let ErrorKind::Refused { fields, .. } = client.create_lead(&tenant(), "Contoso").await.unwrap_err().kind else { panic!("not refused") };
+    assert_eq!(fields.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["CompanyName", "TenantId"]);
+    client.assign_channel(&tenant(), 1574).await.unwrap();
+    let error = client.assign_channel(&tenant(), 1574).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Refused { fields: vec![], text: "OVOC is not reachable".into() });
+    client.unassign_channel(&tenant()).await.unwrap();
+    let calls = server.calls();
+    assert_eq!(calls[0].json(), serde_json::json!({"tenantId": tenant().as_str(), "companyName": "Contoso"}));
+    assert_eq!((calls[2].method.as_str(), calls[2].path.as_str()), ("PUT", "/tenantui/api/v3/ovoc/channel/action/assign"));
+    assert_eq!(calls[2].json(), serde_json::json!({"leadMsTenantId": tenant().as_str(), "channelId": 1574}));
+    assert_eq!((calls[4].method.as_str(), calls[4].path.as_str(), calls[4].query["msTenantId"].as_str()), ("PUT", "/tenantui/api/v3/ovoc/channel/action/remove/", tenant().as_str()));
+    assert_eq!(calls[4].headers["content-length"], "0");
+}
+
+#[tokio::test]
+async fn what_is_only_inferred_may_be_missing() {
+    let server = Server::start(|_, before| match before {
+        0 => json(200, include_str!("fixtures/lc_customer.json")),
+        1 | 6 => json(404, r#"{ "description" : "Entity with id 4711 not found" }"#),
+        2 => json(405, ""),
+        3 => json(404, ""),
+        4 => json(200, r#"{"id":4711,"serviceId":"55555555-5555-4555-8555-555555555555"}"#),
+        5 => json(200, r#"{"id":4711,"services":{"OC":{"enabled":true}}}"#),
+        7 => html(404),
+        8 => json(403, ""),
+        _ => json(500, ""),
+    })
+    .await;
+    let client = server.client();
+    let found = LcCustomer { id: 4711, name: Some("Example_1".into()), channel: Some(1574) };
+    for want in [Capability::Available(Some(found)), Capability::Available(None), Capability::Unavailable, Capability::Unavailable, Capability::Unavailable] {
+        assert_eq!(client.lc_customer(4711).await.unwrap(), want);
+    }
+    for want in [Capability::Available(true), Capability::Available(false), Capability::Unavailable] {
+        assert_eq!(client.channel(4711).await.unwrap(), want);
+    }
+    assert_eq!(client.lc_customer(4711).await.unwrap_err().kind, ErrorKind::Forbidden);
+    assert_eq!(client.lc_customer(4711).await.unwrap_err().kind, ErrorKind::Unavailable);
+    let calls = server.calls();
+    assert!(calls.iter().all(|call| call.method == "GET"), "never the documented PUT (N-6)");
+    assert_eq!((calls[0].path.as_str(), calls[5].path.as_str()), ("/tenantui/api/ovoc/v1/topology/customers/4711", "/tenantui/api/ovoc/v1/topology/channels/4711"));
+}
+
+#[tokio::test]
+async fn numbers_are_counted() {
+    let server = Server::start(|_, _| json(200, r#"[{"id":"1"},{"id":"2"}]"#)).await;
+    assert_eq!(server.client().numbers_of(&tenant()).await.unwrap(), 2);
+    assert_eq!((server.calls()[0].path.as_str(), server.calls()[0].query["msTenantId"].as_str()), ("/tenantui/api/v2/oc/numbers", tenant().as_str()));
+}
+
+#[tokio::test]
+async fn a_list_must_be_a_list() {
+    let server = Server::start(|_, before| match before {
+        0 => json(200, r#"{"data":[]}"#),
+        1 => json(200, "null"),
+        2 => html(200),
+        3 => answer(200, "application/json", "<html>"),
+        4 => json(200, ""),
+        5 => json(204, ""),
+        6 => json(200, "[{}"),
+        _ => json(200, r#"[{"UmpCustomerGuid":"x"},5]"#),
+    })
+    .await;
+    let client = server.client();
+    for _ in 0..7 {
+        let error = client.services().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::BadAnswer);
+        is_clean(&error);
+    }
+    let listed = client.services().await.unwrap();
+    assert_eq!((listed.items.len(), listed.unreadable, listed.why), (0, 2, Some("has no UmpCustomerGuid that is a GUID")));
+}

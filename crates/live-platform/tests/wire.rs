@@ -1,0 +1,294 @@
+//! The wire parsers, against the documented examples and against anything else.
+#![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
+
+use live_platform::wire::errors::{Form, fault};
+use live_platform::wire::json::Malformed;
+use live_platform::wire::{leads, services, tasks, token, topology};
+use oc_domain::facts::{Contact, LcCustomer, Lead, LicenseType, MicrosoftStatus, Service, TaskState};
+use oc_domain::names::{CustomerGuid, LeadId, TaskId, TenantId};
+use oc_domain::time::Time;
+use proptest::prelude::*;
+
+fn tenant(text: &str) -> TenantId {
+    TenantId::parse(text).unwrap()
+}
+
+fn guid(text: &str) -> CustomerGuid {
+    CustomerGuid::parse(text).unwrap()
+}
+
+fn task_id() -> TaskId {
+    TaskId::parse("wst_44444444-4444-4444-8444-444444444444").unwrap()
+}
+
+#[test]
+fn leads_as_documented() {
+    let page = leads::leads(include_bytes!("fixtures/leads.json")).unwrap();
+    assert_eq!((page.elements, page.unreadable, page.why), (4, 1, Some("has no tenantId that is a GUID")));
+    let at = Some(Time(1_735_787_045_123));
+    assert_eq!(
+        page.items[0],
+        Lead {
+            id: LeadId::parse("11111111-1111-4111-8111-111111111111").unwrap(),
+            tenant: tenant("22222222-2222-4222-8222-222222222222"),
+            status: MicrosoftStatus::Active,
+            consentless: false,
+            service: None,
+            channel: None,
+            company_name: Some("Example BV".into()),
+            company_size: Some("L250_U999".into()),
+            countries: vec!["NL".into(), "UK".into()],
+            consented: at,
+            last_modified: at,
+            contact: Contact { full_name: Some("A Person".into()), email: Some("a@example.com".into()), phone_number: Some("+31000000000".into()) },
+        }
+    );
+    let second = &page.items[1];
+    assert_eq!((second.tenant.as_str(), &second.status, second.consentless), ("bbbbbbbb-2222-4222-8222-222222222222", &MicrosoftStatus::Removed, true));
+    assert_eq!((second.channel, second.consented, second.service.clone()), (Some(1574), at, Some(guid("55555555-5555-4555-8555-555555555555"))));
+    let third = &page.items[2];
+    assert_eq!((third.tenant.as_str(), &third.status, third.channel), ("dddddddd-2222-4222-8222-222222222222", &MicrosoftStatus::NotActive, Some(12)));
+    assert!(!format!("{:?}", page.items[0]).contains("example.com"));
+}
+
+#[test]
+fn one_nested_level_is_flattened() {
+    assert_eq!(leads::leads(include_bytes!("fixtures/leads_nested.json")).unwrap().items.len(), 1);
+}
+
+#[test]
+fn services_as_documented() {
+    let page = services::services(include_bytes!("fixtures/services_v3.json")).unwrap();
+    assert_eq!((page.elements, page.unreadable, page.why), (6, 2, Some("has no UmpCustomerGuid that is a GUID")));
+    assert_eq!(
+        page.items,
+        vec![
+            Service {
+                guid: guid("55555555-5555-4555-8555-555555555555"),
+                tenant: Some(tenant("22222222-2222-4222-8222-222222222222")),
+                short_name: "Example_1".into(),
+                full_name: Some("Example BV".into()),
+                license: Some(LicenseType::OcEssential),
+            },
+            Service { guid: guid("66666666-5555-4555-8555-555555555555"), tenant: None, short_name: "BBSuperPro745".into(), full_name: None, license: Some(LicenseType::HostedPro) },
+            Service { guid: guid("77777777-5555-4555-8555-555555555555"), tenant: None, short_name: String::new(), full_name: None, license: Some(LicenseType::Other(17)) },
+        ]
+    );
+    let v2 = services::services(include_bytes!("fixtures/services_v2.json")).unwrap();
+    assert_eq!((v2.items[0].short_name.as_str(), v2.items[0].full_name.as_deref()), ("Example_1", Some("Example BV")));
+}
+
+#[test]
+fn tasks_as_documented() {
+    let v3 = tasks::task(include_bytes!("fixtures/task_v3.json"), &task_id()).unwrap();
+    assert_eq!((v3.state, v3.status.as_str(), v3.service), (TaskState::Succeeded, "CompletedSuccess", Some(guid("55555555-5555-4555-8555-555555555555"))));
+    assert_eq!((v3.errors, v3.messages), (vec![], vec!["Information: Site created in Ovoc".to_owned()]));
+    let v2 = tasks::task(include_bytes!("fixtures/task_v2.json"), &task_id()).unwrap();
+    assert_eq!((v2.state, v2.service), (TaskState::Succeeded, None));
+    let failed = tasks::task(include_bytes!("fixtures/task_failed.json"), &task_id()).unwrap();
+    assert_eq!((failed.state, failed.service), (TaskState::Failed, None));
+    assert_eq!(failed.errors, ["Short name Example_1 is already used"]);
+    assert_eq!(failed.messages, ["Information: Started at (time)", "Error: Short name Example_1 is already used", "Information: no level"]);
+    for (status, want) in [
+        ("In Progress", TaskState::Running),
+        ("Completed Success", TaskState::Succeeded),
+        ("COMPLETEDSUCCESS", TaskState::Succeeded),
+        ("FailedWithErrors", TaskState::Failed),
+        ("Cancelled", TaskState::Failed),
+        ("Queued", TaskState::Running),
+    ] {
+        assert_eq!(tasks::task(format!(r#"{{"Status":"{status}"}}"#).as_bytes(), &task_id()).unwrap().state, want, "{status}");
+    }
+    let why = tasks::task(br#"{"status":"Failed","details":["SBC offline"]}"#, &task_id()).unwrap();
+    assert_eq!(why.messages, ["Details: SBC offline"]);
+    assert_eq!(tasks::task(br#"{"id":"x"}"#, &task_id()), Err(Malformed::Lacks("a status")));
+    assert_eq!(tasks::task(br#"{"status":{}}"#, &task_id()), Err(Malformed::Lacks("a status")));
+}
+
+#[test]
+fn task_ids_in_all_forms() {
+    for body in [
+        r#""wst_44444444-4444-4444-8444-444444444444""#,
+        "wst_44444444-4444-4444-8444-444444444444\r\n",
+        r#"{"jobId":"wst_44444444-4444-4444-8444-444444444444"}"#,
+        r#"{"TaskId":"wst_44444444-4444-4444-8444-444444444444"}"#,
+        r#"[{"id":"wst_44444444-4444-4444-8444-444444444444","status":"InProgress"}]"#,
+    ] {
+        assert_eq!(tasks::task_id(body.as_bytes()), Ok(task_id()), "{body}");
+    }
+    for (body, want) in [
+        (r#"{"jobId":null}"#, Malformed::Lacks("a task id")),
+        (r#"{"jobId":"../../admin"}"#, Malformed::Lacks("a task id")),
+        ("something went wrong", Malformed::Lacks("a task id")),
+        ("", Malformed::Empty),
+        ("<html>", Malformed::Page),
+    ] {
+        assert_eq!(tasks::task_id(body.as_bytes()), Err(want), "{body}");
+    }
+}
+
+#[test]
+fn envelopes_of_changes() {
+    for good in [
+        "",
+        "1",
+        r#"{"status":"success","succeeded":true,"message":"Lead successfully assigned to the channel"}"#,
+        r#"{"status":true,"data":"new lead ovocChannelId: 1574"}"#,
+        r#"{"Status":"Success"}"#,
+        r#"{"status":200}"#,
+        r#"{"status":true,"msg":"queued","sbcCleanupTaskId":"tsk_3","o365CleanupTask":"tsk_0"}"#,
+        "{}",
+    ] {
+        assert_eq!(tasks::envelope(good.as_bytes()), Ok(()), "{good}");
+    }
+    for (bad, said) in [
+        (r#"{"status":"failed","succeeded":false,"message":"OVOC is not reachable"}"#, "OVOC is not reachable"),
+        (r#"{"status":false,"data":"no such channel"}"#, "no such channel"),
+        (r#"{"status":"Failed"}"#, ""),
+    ] {
+        assert_eq!(tasks::envelope(bad.as_bytes()), Err(said.to_owned()), "{bad}");
+    }
+}
+
+#[test]
+fn the_error_forms() {
+    let e1 = fault(include_bytes!("fixtures/e1.json"));
+    assert_eq!(
+        e1.fields,
+        [
+            ("CompanyName".to_owned(), vec!["Company name is already used for an UMP lead.".to_owned()]),
+            ("TenantId".to_owned(), vec!["This MsTenant already exists as an UMP lead!".to_owned()]),
+        ]
+    );
+    assert_eq!(e1.text, "");
+    assert_eq!(fault(include_bytes!("fixtures/e2.json")).text, "Channel 1574 is not assigned");
+    let e3 = fault(br#""Invalild lead""#);
+    assert_eq!((e3.text.as_str(), e3.form), ("Invalild lead", Form::Bare));
+    let plain = fault(b"Invalid lead");
+    assert_eq!((plain.text.as_str(), plain.form), ("Invalid lead", Form::Other));
+    let e4 = fault(br#"{ "description" : "Entity with id 3700 not found" }"#);
+    assert_eq!((e4.text.as_str(), e4.form), ("Entity with id 3700 not found", Form::Described));
+    let e5 = token::refusal(include_bytes!("fixtures/e5.json"));
+    assert_eq!(e5.description, "AADSTS700016: Application with identifier '99999999-9999-4999-8999-999999999999' was not found in the directory 'Contoso'.");
+    assert_eq!(e5.error, "unauthorized_client");
+    for (body, text) in [
+        (&b"<html><body>Incapsula incident 123</body></html>"[..], ""),
+        (b"", ""),
+        (b"\xff\xfe\x00\x01", ""),
+        (b"System.NullReferenceException: Object reference not set\r\n   at Ump.Web.X()", "System.NullReferenceException: Object reference not set"),
+        (br#"{"error":{"code":"x","message":"no"}}"#, "no"),
+        (br#"{"errors":["a","b"]}"#, "a; b"),
+        (br#"{"title":"Bad Request"}"#, "Bad Request"),
+        (b"[1,2", ""),
+    ] {
+        assert_eq!(fault(body).text, text);
+    }
+    assert!(fault(format!("\"{}\"", "x".repeat(1 << 20)).as_bytes()).text.chars().count() <= 300);
+}
+
+#[test]
+fn tokens() {
+    let grant = token::grant(br#"{"token_type":"bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"abc"}"#).unwrap();
+    assert_eq!(grant.lifetime.as_secs(), 3599);
+    assert!(!format!("{grant:?}").contains("abc"));
+    for (body, seconds) in [(r#"{"access_token":"a"}"#, 300), (r#"{"access_token":"a","expires_in":"60"}"#, 60), (r#"{"access_token":"a","expires_in":-1}"#, 10), (r#"{"access_token":"a","expires_in":1e12}"#, 86_400)] {
+        assert_eq!(token::grant(body.as_bytes()).unwrap().lifetime.as_secs(), seconds, "{body}");
+    }
+    for body in [r#"{"access_token":5}"#, "{}", r#"["a"]"#, "\"a\"", r#"{"access_token":"a","token_type":"mac"}"#, ""] {
+        assert!(token::grant(body.as_bytes()).is_err(), "{body}");
+    }
+    let long = "x".repeat(20_000);
+    assert_eq!(secrecy::ExposeSecret::expose_secret(&token::grant(format!(r#"{{"access_token":"{long}"}}"#).as_bytes()).unwrap().token).len(), 20_000);
+}
+
+#[test]
+fn lc_customers() {
+    let customer = topology::lc_customer(include_bytes!("fixtures/lc_customer.json")).unwrap();
+    assert_eq!(customer, Some(LcCustomer { id: 4711, name: Some("Example_1".into()), channel: Some(1574) }));
+    assert_eq!(topology::lc_customer(br#"{"id":4711,"serviceId":"x"}"#), Ok(None), "a service under the older name of that path");
+    assert_eq!(topology::lc_customer(br#"{"id":1,"channelId":0}"#), Ok(Some(LcCustomer { id: 1, name: None, channel: None })));
+    assert_eq!(topology::lc_customer(b"{}"), Err(Malformed::Lacks("an id")));
+}
+
+#[test]
+fn numbers_are_counted() {
+    assert_eq!(services::count_numbers(br#"[{"id":1},{"id":2}]"#), Ok(2));
+    assert_eq!(services::count_numbers(b"[]"), Ok(0));
+    assert_eq!(services::count_numbers(br#"{"currentPage":1,"totalRecords":7,"data":[{}]}"#), Ok(7));
+    assert_eq!(services::count_numbers(br#"{"data":[{},{}]}"#), Ok(2));
+    assert_eq!(services::count_numbers(b"5"), Err(Malformed::NotAList));
+}
+
+/// Gives bytes to every parser; it must come back.
+fn all(body: &[u8]) {
+    if let Ok(page) = leads::leads(body) {
+        assert_eq!(page.elements, page.items.len() + page.unreadable);
+    }
+    let _ = services::services(body);
+    let _ = services::count_numbers(body);
+    let _ = tasks::task_id(body);
+    let _ = tasks::envelope(body);
+    let _ = topology::lc_customer(body);
+    let _ = topology::channel_id(body);
+    let _ = token::grant(body);
+    let _ = token::refusal(body).advice();
+    let fault = fault(body);
+    assert!(fault.text.chars().count() <= 300 && fault.fields.len() <= 20);
+    if let Ok(task) = tasks::task(body, &task_id()) {
+        assert!(task.messages.len() <= 20 && task.messages.iter().all(|text| text.chars().count() <= 300));
+    }
+}
+
+/// JSON with the names that the parsers look for, and any values.
+fn json() -> impl Strategy<Value = serde_json::Value> {
+    let leaf = prop_oneof![
+        Just(serde_json::Value::Null),
+        any::<bool>().prop_map(Into::into),
+        any::<i64>().prop_map(Into::into),
+        any::<f64>().prop_map(Into::into),
+        ".*".prop_map(serde_json::Value::from),
+        Just("22222222-2222-4222-8222-222222222222".into()),
+        Just("CompletedSuccess".into()),
+    ];
+    let names = prop::sample::select(vec![
+        "id", "tenantId", "status", "contactDetails", "companyName", "consentedCountries", "consentedOn", "UmpCustomerGuid", "MsTenantId", "LicenseType", "executionMessages", "level", "message", "outputData",
+        "errors", "detail", "description", "jobId", "succeeded", "data", "channelId", "access_token", "expires_in", "error_description", "totalRecords", "details",
+    ]);
+    leaf.prop_recursive(5, 64, 8, move |inner| {
+        let object = prop::collection::vec((names.clone(), inner.clone()), 0..8)
+            .prop_map(|fields| serde_json::Value::Object(fields.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()));
+        prop_oneof![prop::collection::vec(inner, 0..8).prop_map(serde_json::Value::Array), object]
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(512) })]
+
+    #[test]
+    fn any_bytes_are_survived(body: Vec<u8>) {
+        all(&body);
+    }
+
+    #[test]
+    fn any_json_is_survived(value in json()) {
+        all(value.to_string().as_bytes());
+    }
+
+    #[test]
+    fn any_cut_of_an_answer_is_survived(at in 0usize..1200, flip: u8) {
+        for body in [&include_bytes!("fixtures/leads.json")[..], include_bytes!("fixtures/services_v3.json"), include_bytes!("fixtures/task_failed.json"), include_bytes!("fixtures/e1.json")] {
+            let mut cut = body[..at.min(body.len())].to_vec();
+            all(&cut);
+            if let Some(last) = cut.last_mut() {
+                *last ^= flip;
+            }
+            all(&[&cut[..], &body[at.min(body.len())..]].concat());
+        }
+    }
+
+    #[test]
+    fn any_date_is_survived(text: String) {
+        let _ = live_platform::wire::time(&text);
+        let _ = live_platform::wire::guid(&text);
+    }
+}
