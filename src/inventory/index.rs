@@ -122,6 +122,11 @@ impl LeadIndex {
         self.by_tenant.get(tenant).cloned().unwrap_or_default()
     }
 
+    /// The leads of each tenant.
+    pub fn tenants(&self) -> impl Iterator<Item = &[Lead]> {
+        self.by_tenant.values().map(Vec::as_slice)
+    }
+
     /// All leads.
     pub fn all(&self) -> impl Iterator<Item = &Lead> {
         self.by_tenant.values().flatten()

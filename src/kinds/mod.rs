@@ -1,6 +1,7 @@
 //! The three kinds: what wakes an object of each, which query or change is which call, and what they share.
 
 mod connect;
+mod discovery;
 mod index;
 mod lead;
 mod platform;

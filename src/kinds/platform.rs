@@ -12,7 +12,7 @@ use oc_domain::time::Time;
 use oc_domain::timing;
 
 use super::shared::{Key, Kind, Shared, trigger};
-use super::{Next, connect, service, wakes};
+use super::{Next, connect, discovery, service, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
@@ -74,6 +74,9 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     let decision = drive(shared, &object, &connected.inventory, failures).await;
     let failed = matches!(decision.verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed);
     let written = say(shared, &object, &decision, connected.inventory.as_ref().ok()).await;
+    if let (Ok(inventory), false) = (&connected.inventory, failed) {
+        discovery::discover(shared, &object, inventory).await;
+    }
     let failed = failed || matches!(written, Err(WriteFailed::Refused(_)));
     let failures = shared.with_memo(key, |memo| {
         memo.failures = if failed { memo.failures.saturating_add(1) } else { 0 };

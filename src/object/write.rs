@@ -10,7 +10,7 @@ use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::record::{FINALIZER, GUID, OPERATION, intent_text};
-use crate::engine::pass::WriteFailed;
+pub use crate::engine::pass::WriteFailed;
 
 /// Who we are in `managedFields`.
 pub const FIELD_MANAGER: &str = "oc-essentials-operator";

@@ -1,2 +1,50 @@
-//! (under construction)
-fn main() {}
+//! `cargo xtask …`: what people type and what CI runs.
+
+mod build;
+mod crds;
+mod demo;
+mod progress;
+mod testing;
+mod trial;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+/// The project's own commands.
+#[derive(Parser)]
+#[command(name = "cargo xtask", bin_name = "cargo xtask", max_term_width = 120)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Show the main job: an API server, a simulated platform, the operator, and the objects of examples/ becoming Ready
+    Demo(demo::Settings),
+    /// Run all tests: laws and tables, wire fixtures, schema rules and flows on a real API server
+    Test(testing::Settings),
+    /// Write crds/ from the types in src/api
+    Crds {
+        /// Write nothing; fail when crds/ is not what it should be
+        #[arg(long)]
+        check: bool,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Cli::parse().command {
+        Command::Demo(settings) => demo::run(settings),
+        Command::Test(settings) => testing::run(&settings),
+        Command::Crds { check } => crds::run(check).map(|()| true),
+    };
+    match result {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            progress::fail(&format!("{error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

@@ -1,0 +1,79 @@
+//! Services that exist already, and objects that want the same.
+
+use anyhow::{Context, Result, ensure};
+use oc_essentials_operator::api::OcEssentialService;
+use serde_json::{Value, json};
+
+use super::stage::{Scene, message};
+
+pub async fn a_matching_service_is_taken_over(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.simulate("POST", "services", json!({"tenantId": scene.tenant(1), "shortName": "contoso", "fullName": "contoso Ltd"})).await?;
+    scene.connect(json!({})).await?;
+    scene.service("contoso", 1, json!({})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "True", "Succeeded").await?;
+    let guid = service.status.and_then(|status| status.ump_customer_guid).context("a guid")?;
+    let annotations = service.metadata.annotations.unwrap_or_default();
+    ensure!(annotations.get("operatorconnect.dev/ump-customer-guid") == Some(&guid), "the external id survives a restore: {annotations:?}");
+    ensure!(scene.changes().await? == 0, "taken over without a change");
+    Ok(())
+}
+
+pub async fn another_service_is_a_conflict_until_adoption_is_always(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.simulate("POST", "services", json!({"tenantId": scene.tenant(1), "shortName": "ByHand", "fullName": "Made by hand"})).await?;
+    scene.connect(json!({})).await?;
+    scene.service("contoso", 1, json!({})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "False", "Conflict").await?;
+    ensure!(message(&service).contains("ByHand") && message(&service).contains("adoption"), "{}", message(&service));
+    // Deleting an object that never had the service leaves the service alone, whatever its policy.
+    scene.service("stranger", 1, json!({"deletionPolicy": "Delete"})).await?;
+    scene.ready::<OcEssentialService>("stranger", "False", "Conflict").await?;
+    scene.delete::<OcEssentialService>("stranger").await?;
+    scene.gone::<OcEssentialService>("stranger").await?;
+    scene.change::<OcEssentialService>("contoso", json!({"adoption": "Always"})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "True", "Succeeded").await?;
+    ensure!(service.status.and_then(|status| status.short_name).as_deref() == Some("ByHand"), "status has the platform's own name");
+    ensure!(scene.changes().await? == 0);
+    Ok(())
+}
+
+pub async fn the_older_of_two_objects_keeps_the_tenant(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.connect(json!({})).await?;
+    scene.service("older", 1, json!({})).await?;
+    scene.ready::<OcEssentialService>("older", "True", "Succeeded").await?;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    scene.service("younger", 1, json!({"deletionPolicy": "Delete"})).await?;
+    let younger: OcEssentialService = scene.ready("younger", "False", "Conflict").await?;
+    ensure!(message(&younger).contains("older"), "{}", message(&younger));
+    scene.delete::<OcEssentialService>("younger").await?;
+    scene.gone::<OcEssentialService>("younger").await?;
+    scene.ready::<OcEssentialService>("older", "True", "Succeeded").await?;
+    ensure!(scene.calls("services.create").await? == 1 && scene.changes().await? == 1);
+    Ok(())
+}
+
+pub async fn a_short_name_that_is_taken_is_refused_before_anything_is_asked(scene: Scene) -> Result<()> {
+    scene.consented(&[1, 2]).await?;
+    let other = scene.simulate("POST", "services", json!({"tenantId": scene.tenant(2), "shortName": "Litware"})).await?;
+    scene.connect(json!({})).await?;
+    scene.service("adatum", 1, json!({"shortName": "LITWARE"})).await?;
+    let service: OcEssentialService = scene.ready("adatum", "False", "ShortNameTaken").await?;
+    ensure!(message(&service).contains("LITWARE") && message(&service).contains(&scene.tenant(2)), "{}", message(&service));
+    ensure!(scene.changes().await? == 0);
+    // When the other service goes, the name is free, and that is noticed.
+    let guid = find_guid(&other).context("the service's guid")?;
+    scene.simulate("DELETE", &format!("services/{guid}"), Value::Null).await?;
+    scene.ready::<OcEssentialService>("adatum", "True", "Succeeded").await?;
+    Ok(())
+}
+
+/// The guid in an answer of the simulator, however it is spelt.
+pub fn find_guid(answer: &Value) -> Option<String> {
+    match answer {
+        Value::Array(all) => all.iter().find_map(find_guid),
+        Value::Object(fields) => fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("umpCustomerGuid")).and_then(|(_, guid)| guid.as_str().map(str::to_owned)),
+        _ => None,
+    }
+}

@@ -1,0 +1,67 @@
+//! The rules that every status must keep, numbered. Called at the end of every case, for every object of the case.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+
+/// All reasons of `api.md`, by hand.
+const REASONS: [&str; 28] = [
+    "Progressing",
+    "Converting",
+    "Verifying",
+    "Deleting",
+    "ProgressingWithRetry",
+    "InvalidSpec",
+    "ShortNameTaken",
+    "Conflict",
+    "LeadNotFound",
+    "LeadNotActive",
+    "AlreadyLicensed",
+    "ChannelMismatch",
+    "NamespaceNotAllowed",
+    "DeletedExternally",
+    "PlanReady",
+    "DeletionBlocked",
+    "AwaitingLeadsJob",
+    "AwaitingTrunksJob",
+    "TaskFailed",
+    "PlatformRefused",
+    "PlatformNotFound",
+    "AuthenticationFailed",
+    "PlatformUnavailable",
+    "Throttled",
+    "DeletionRateExceeded",
+    "Succeeded",
+    "Suspended",
+    "Observing",
+];
+
+/// Which rules a status breaks.
+pub fn violations(generation: i64, observed: Option<i64>, conditions: &[Condition]) -> Vec<String> {
+    let mut broken = Vec::new();
+    let mut rule = |number: u32, holds: bool, text: &str| {
+        if !holds {
+            broken.push(format!("K{number}: {text}"));
+        }
+    };
+    let of = |kind: &str| conditions.iter().filter(|condition| condition.type_ == kind).collect::<Vec<_>>();
+    let truth = |kind: &str| of(kind).first().map(|condition| condition.status.as_str());
+    rule(1, of("Ready").len() == 1, "Ready is there, once");
+    rule(2, conditions.iter().all(|condition| of(&condition.type_).len() == 1), "each type is there once");
+    rule(3, matches!(truth("Reconciling"), None | Some("True")), "Reconciling is True or absent");
+    rule(4, matches!(truth("Stalled"), None | Some("True")), "Stalled is True or absent");
+    rule(5, truth("Reconciling").is_none() || truth("Stalled").is_none(), "Reconciling and Stalled are not there together");
+    rule(6, truth("Ready") != Some("True") || (truth("Reconciling").is_none() && truth("Stalled").is_none()), "with Ready=True neither is there");
+    rule(7, conditions.iter().all(|condition| condition.observed_generation == Some(generation)), "each condition has the current generation");
+    rule(8, observed == Some(generation), "status.observedGeneration is the current generation");
+    rule(9, conditions.iter().all(|condition| REASONS.contains(&condition.reason.as_str())), "each reason is one of api.md");
+    rule(10, conditions.iter().all(|condition| !condition.message.trim().is_empty()), "each message says something");
+    rule(11, conditions.iter().all(|condition| !holds_a_time(&condition.message)), "no message holds a time");
+    let stated: Vec<_> = conditions.iter().filter(|condition| ["Ready", "Reconciling", "Stalled"].contains(&condition.type_.as_str())).collect();
+    rule(12, stated.windows(2).all(|pair| pair[0].reason == pair[1].reason), "Ready, Reconciling and Stalled have one reason");
+    broken
+}
+
+/// Whether a text holds something like 12:34:56.
+fn holds_a_time(text: &str) -> bool {
+    let bytes = text.as_bytes();
+    bytes.windows(8).any(|part| part.iter().enumerate().all(|(at, byte)| if at == 2 || at == 5 { *byte == b':' } else { byte.is_ascii_digit() }))
+}

@@ -1,0 +1,109 @@
+//! Lead objects.
+
+use anyhow::{Context, Result, ensure};
+use oc_essentials_operator::api::{Lead, OcEssentialService};
+use serde_json::{Value, json};
+
+use super::stage::{Scene, message};
+
+pub async fn a_lead_shows_what_the_platform_has(scene: Scene) -> Result<()> {
+    let lead = json!({"tenantId": scene.tenant(1), "companyName": "Contoso Ltd", "countries": ["NL", "DE"], "companySize": "L250_U999"});
+    scene.simulate("POST", "leads", lead).await?;
+    scene.connect(json!({})).await?;
+    scene.lead("contoso", 1, json!({})).await?;
+    let lead: Lead = scene.ready("contoso", "True", "Succeeded").await?;
+    let status = lead.status.context("a status")?;
+    ensure!(status.company_name.as_deref() == Some("Contoso Ltd") && status.company_size.as_deref() == Some("L250_U999"), "{status:?}");
+    ensure!(status.countries == ["NL", "DE"] && status.microsoft_status.as_deref() == Some("Active"), "{status:?}");
+    ensure!(status.origin.as_deref() == Some("Consented") && status.license_type.as_deref() == Some("None"), "{status:?}");
+    ensure!(lead.metadata.finalizers.is_none(), "a lead that is only looked at needs no finalizer");
+    // Nothing on the platform for this one.
+    scene.lead("nobody", 2, json!({})).await?;
+    let nobody: Lead = scene.ready("nobody", "False", "LeadNotFound").await?;
+    ensure!(message(&nobody).contains(&scene.tenant(2)), "{}", message(&nobody));
+    scene.consented(&[2]).await?;
+    scene.ready::<Lead>("nobody", "True", "Succeeded").await?;
+    Ok(())
+}
+
+pub async fn a_suspended_lead_waits_for_the_customer(scene: Scene) -> Result<()> {
+    scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(1), "status": "Suspended"})).await?;
+    scene.connect(json!({})).await?;
+    scene.lead("tailspin", 1, json!({})).await?;
+    scene.service("tailspin", 1, json!({"msTenantId": null, "platform": null, "leadRef": {"name": "tailspin"}})).await?;
+    let service: OcEssentialService = scene.ready("tailspin", "False", "LeadNotActive").await?;
+    ensure!(message(&service).contains("Suspended"), "{}", message(&service));
+    let stalled = |service: &OcEssentialService| service.status.as_ref().is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Stalled"));
+    ensure!(stalled(&service), "a person must act");
+    scene.ready::<Lead>("tailspin", "False", "LeadNotActive").await?;
+    ensure!(scene.changes().await? == 0);
+    scene.simulate("PATCH", &format!("leads/{}", scene.tenant(1)), json!({"status": "Active"})).await?;
+    scene.ready::<OcEssentialService>("tailspin", "True", "Succeeded").await?;
+    scene.ready::<Lead>("tailspin", "True", "Succeeded").await?;
+    Ok(())
+}
+
+pub async fn a_consentless_lead_is_made_and_removed(scene: Scene) -> Result<()> {
+    scene.connect(json!({})).await?;
+    scene.lead("direct", 1, json!({"consentless": {"companyName": "Direct Ltd"}, "deletionPolicy": "Delete"})).await?;
+    let lead: Lead = scene.ready("direct", "True", "Succeeded").await?;
+    let status = lead.status.context("a status")?;
+    ensure!(status.origin.as_deref() == Some("Consentless") && status.company_name.as_deref() == Some("Direct Ltd"), "{status:?}");
+    ensure!(scene.calls("leads.create").await? == 1);
+    scene.delete::<Lead>("direct").await?;
+    scene.gone::<Lead>("direct").await?;
+    ensure!(scene.calls("leads.delete").await? == 1);
+    ensure!(!scene.simulate("GET", "state", Value::Null).await?.to_string().contains(&scene.tenant(1)), "the lead is gone from the platform");
+    Ok(())
+}
+
+pub async fn a_channel_is_assigned_and_unassigned(scene: Scene) -> Result<()> {
+    scene.simulate("POST", "channels", json!({"id": 1574, "name": "North"})).await?;
+    scene.consented(&[1]).await?;
+    scene.connect(json!({})).await?;
+    scene.lead("wingtip", 1, json!({"channelId": 1574})).await?;
+    let assigned = |channel: Option<i64>| move |lead: &Lead| lead.status.as_ref().is_some_and(|status| status.channel_id == channel);
+    scene.until("wingtip", assigned(Some(1574))).await?;
+    scene.ready::<Lead>("wingtip", "True", "Succeeded").await?;
+    ensure!(scene.calls("channels.assign").await? == 1, "assigned once");
+    scene.change::<Lead>("wingtip", json!({"channelId": null})).await?;
+    scene.until("wingtip", assigned(None)).await?;
+    ensure!(scene.calls("channels.remove").await? == 1, "unassigned once");
+    Ok(())
+}
+
+pub async fn personal_data_stays_out_unless_asked_for(scene: Scene) -> Result<()> {
+    let contact = json!({"fullName": "Ada Lovelace", "email": "ada@example.com", "phoneNumber": "+31201234567"});
+    scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(1), "companyName": "Contoso Ltd", "contact": contact})).await?;
+    scene.connect(json!({})).await?;
+    scene.lead("contoso", 1, json!({})).await?;
+    let lead: Lead = scene.ready("contoso", "True", "Succeeded").await?;
+    let told = serde_json::to_string(&lead)?;
+    for secret in ["Ada Lovelace", "ada@example.com", "+31201234567"] {
+        ensure!(!told.contains(secret) && !scene.log_holds(secret)?, "{secret} is told");
+    }
+    scene.platform_object(json!({"contactDetails": "Include"})).await?;
+    let lead: Lead = scene.until("contoso", |lead: &Lead| lead.status.as_ref().is_some_and(|status| status.contact.is_some())).await?;
+    let contact = lead.status.and_then(|status| status.contact).context("a contact")?;
+    ensure!(contact.full_name.as_deref() == Some("Ada Lovelace") && contact.phone_number.as_deref() == Some("+31201234567"));
+    ensure!(!scene.log_holds("Ada Lovelace")?, "the log tells the name");
+    Ok(())
+}
+
+pub async fn leads_are_discovered_by_the_rules(scene: Scene) -> Result<()> {
+    let leads = json!([
+        {"tenantId": scene.tenant(1), "companyName": "Wanted", "countries": ["NL"]},
+        {"tenantId": scene.tenant(2), "companyName": "Elsewhere", "countries": ["FR"]},
+        {"tenantId": scene.tenant(3), "companyName": "Removed", "countries": ["NL"], "status": "Removed"},
+        {"tenantId": scene.tenant(4), "companyName": "Direct", "countries": ["NL"], "consented": false},
+    ]);
+    scene.simulate("POST", "leads", leads).await?;
+    scene.connect(json!({"leadDiscovery": {"namespace": scene.namespace, "countries": ["NL", "DE"], "labels": {"found": "yes"}}})).await?;
+    let name = format!("lead-{}", scene.tenant(1));
+    let lead: Lead = scene.ready(&name, "True", "Succeeded").await?;
+    ensure!(lead.metadata.labels.unwrap_or_default().get("found").map(String::as_str) == Some("yes"));
+    let all = <Lead as super::stage::Own>::api(&scene).list(&Default::default()).await?.items;
+    ensure!(all.len() == 1, "only the one that the rules want: {:?}", all.iter().map(|lead| &lead.metadata.name).collect::<Vec<_>>());
+    ensure!(scene.changes().await? == 0);
+    Ok(())
+}

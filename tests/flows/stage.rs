@@ -1,0 +1,346 @@
+//! What the cases share: one API server, one operator; and what each has for itself: a namespace, a platform object, a simulated platform.
+
+use std::fs::File;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use control_plane::{ControlPlane, Options, manifests};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, Client, Resource, ResourceExt};
+use live_platform_simulator::Simulator;
+use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use serde_json::{Value, json};
+
+use super::kstatus;
+
+/// The root of the project.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// The API server and the operator.
+pub struct Stage {
+    cluster: ControlPlane,
+    operator: Operator,
+    cases: AtomicU32,
+    log: PathBuf,
+}
+
+struct Operator(Child);
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _gone = self.0.wait();
+    }
+}
+
+impl Stage {
+    /// Starts both.
+    pub async fn set() -> Result<Self> {
+        let cluster = ControlPlane::start(Options::default()).await?;
+        let client = cluster.client();
+        for kind in ["liveplatforms", "leads", "ocessentialservices"] {
+            let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
+            manifests::apply_all(&client, &text).await?;
+            manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
+        }
+        let rules = std::fs::read_to_string(root().join("charts/oc-essentials-operator/files/cluster-rules.yaml"))?;
+        let rights = cluster.service_account_kubeconfig("oc-essentials-system", "oc-essentials-operator", &control_plane::rules_from_yaml(&rules)?).await?;
+        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("flows-operator-{}.log", std::process::id()));
+        let said = File::create(&log)?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oc-essentials-operator"));
+        command.arg("run").arg("--kubeconfig").arg(&rights).args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]);
+        let operator = Operator(command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said).spawn().context("the operator can't be started")?);
+        Ok(Self { cluster, operator, cases: AtomicU32::new(0), log })
+    }
+
+    /// Plays one case: sets its scene, runs it, and holds every object that it leaves to the kstatus rules.
+    pub async fn play(&self, name: &str, case: fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>) -> Result<()> {
+        let number = self.cases.fetch_add(1, Ordering::Relaxed);
+        let scene = Scene::set(self.cluster.client(), number, self.log.clone()).await?;
+        let keep = scene.clone();
+        case(scene).await.with_context(|| format!("{name} (namespace {}; the operator's log: {})", keep.namespace, self.log.display()))?;
+        keep.rules_are_kept().await?;
+        ensure!(self.operator.0.id() > 0 && !keep.operator_panicked()?, "the operator panicked; see {}", self.log.display());
+        Ok(())
+    }
+}
+
+/// What one case has.
+#[derive(Clone)]
+pub struct Scene {
+    /// Admin of the cluster.
+    pub client: Client,
+    /// The namespace of the case.
+    pub namespace: String,
+    /// The name of its platform object.
+    pub platform: String,
+    /// Its simulated platform.
+    pub simulator: Arc<Simulator>,
+    number: u32,
+    http: reqwest::Client,
+    log: PathBuf,
+}
+
+/// The client secret of every simulated platform: no log may ever hold it.
+pub const SECRET: &str = "simulator-secret";
+
+impl Scene {
+    async fn set(client: Client, number: u32, log: PathBuf) -> Result<Self> {
+        let options = live_platform_simulator::Options { client_id: "44444444-4444-4444-8444-444444444444".into(), ..Default::default() };
+        let simulator = Arc::new(Simulator::start(options).await);
+        let name = format!("case-{number}");
+        let http = reqwest::Client::builder().no_proxy().build()?;
+        let scene = Self { client, namespace: name.clone(), platform: name, simulator, number, http, log };
+        scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace}})).await?;
+        scene.simulate("PATCH", "settings", json!({"taskDuration": 500, "latency": 1})).await?;
+        Ok(scene)
+    }
+
+    /// A tenant id of this case.
+    pub fn tenant(&self, number: u32) -> String {
+        format!("{:08x}-0000-4000-8000-{number:012x}", self.number + 1)
+    }
+
+    /// Applies a manifest.
+    pub async fn apply(&self, manifest: Value) -> Result<()> {
+        let object = serde_json::from_value(manifest)?;
+        manifests::apply(&self.client, &object).await?;
+        Ok(())
+    }
+
+    /// Makes the credential and the platform object; `change` is merged into its spec.
+    pub async fn connect(&self, change: Value) -> Result<()> {
+        self.credential().await?;
+        self.platform_object(change).await
+    }
+
+    /// Makes the credential.
+    pub async fn credential(&self) -> Result<()> {
+        self.apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential", "namespace": self.namespace}, "stringData": {"key": SECRET}})).await
+    }
+
+    /// Makes the platform object alone.
+    pub async fn platform_object(&self, change: Value) -> Result<()> {
+        let mut spec = json!({
+            "url": self.simulator.base_url(),
+            "authentication": {"entra": {
+                "tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444",
+                "scope": "api://simulator/.default", "tokenUrl": self.simulator.token_url(),
+                "clientSecretRef": {"namespace": self.namespace, "name": "credential", "key": "key"},
+            }},
+            "observeInterval": "5s",
+            "requests": {"perSecond": 200, "burst": 200, "inFlight": 8},
+        });
+        merge(&mut spec, &change);
+        self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": self.platform}, "spec": spec})).await
+    }
+
+    /// `spec.syncJobs` by the simulator's own calls.
+    pub fn http_jobs(&self) -> Value {
+        let url = |job: &str| format!("{}/simulator/jobs/{job}/run", self.simulator.url());
+        json!({"syncJobs": {"trigger": "Http", "http": {"leadsUrl": url("leads"), "trunksUrl": url("trunks")}}})
+    }
+
+    /// Makes a lead object for a tenant.
+    pub async fn lead(&self, name: &str, tenant: u32, change: Value) -> Result<()> {
+        let mut spec = json!({"platform": self.platform, "msTenantId": self.tenant(tenant)});
+        merge(&mut spec, &change);
+        self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": {"name": name, "namespace": self.namespace}, "spec": spec})).await
+    }
+
+    /// Makes a service object for a tenant, by its id; short name and full name are made from the object's name.
+    pub async fn service(&self, name: &str, tenant: u32, change: Value) -> Result<()> {
+        let mut spec = json!({"platform": self.platform, "msTenantId": self.tenant(tenant), "shortName": name.replace('-', "_"), "fullName": format!("{name} Ltd")});
+        merge(&mut spec, &change);
+        self.apply(
+            json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name, "namespace": self.namespace}, "spec": spec}),
+        )
+        .await
+    }
+
+    /// Changes the spec of an object by a merge patch.
+    pub async fn change<K: Own>(&self, name: &str, spec: Value) -> Result<()> {
+        K::api(self).patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await?;
+        Ok(())
+    }
+
+    /// Sets an annotation.
+    pub async fn annotate<K: Own>(&self, name: &str, annotation: &str, value: &str) -> Result<()> {
+        K::api(self).patch(name, &PatchParams::default(), &Patch::Merge(json!({"metadata": {"annotations": {annotation: value}}}))).await?;
+        Ok(())
+    }
+
+    /// Deletes an object.
+    pub async fn delete<K: Own>(&self, name: &str) -> Result<()> {
+        K::api(self).delete(name, &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    /// Waits until an object is as wanted; says how it is when it is not after half a minute.
+    pub async fn until<K: Own>(&self, name: &str, wanted: impl Fn(&K) -> bool) -> Result<K> {
+        let api = K::api(self);
+        let mut last = None;
+        for _ in 0..300 {
+            if let Some(object) = api.get_opt(name).await? {
+                if wanted(&object) {
+                    return Ok(object);
+                }
+                last = Some(object);
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        bail!("{} {name} is not as wanted after 30 s: {:?}", K::kind(&()), last.map(|object| (object.annotations().clone(), object.told())))
+    }
+
+    /// Waits until `Ready` has a value and a reason.
+    pub async fn ready<K: Own>(&self, name: &str, status: &str, reason: &str) -> Result<K> {
+        self.until(name, |object: &K| ready_is(object, status, reason)).await
+    }
+
+    /// Waits until an object is gone.
+    pub async fn gone<K: Own>(&self, name: &str) -> Result<()> {
+        let api = K::api(self);
+        for _ in 0..300 {
+            if api.get_opt(name).await?.is_none() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        let last = api.get_opt(name).await?;
+        bail!("{} {name} is still there after 30 s: {:?}", K::kind(&()), last.map(|object| object.told()))
+    }
+
+    /// One of the simulator's own calls.
+    pub async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
+        let url = format!("{}/simulator/{path}", self.simulator.url());
+        let mut request = self.http.request(method.parse()?, &url);
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{method} /simulator/{path}: {status} {text}");
+        Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// Makes consented leads, as Microsoft would.
+    pub async fn consented(&self, tenants: &[u32]) -> Result<()> {
+        for tenant in tenants {
+            self.simulate("POST", "leads", json!({"tenantId": self.tenant(*tenant), "companyName": format!("Company {tenant}")})).await?;
+        }
+        Ok(())
+    }
+
+    /// How often the platform was called, by endpoint.
+    pub async fn calls(&self, endpoint: &str) -> Result<u64> {
+        let calls = self.simulate("GET", "calls", Value::Null).await?;
+        Ok(calls["byEndpoint"][endpoint].as_u64().unwrap_or_default())
+    }
+
+    /// How many changes the platform was asked for.
+    pub async fn changes(&self) -> Result<u64> {
+        let calls = self.simulate("GET", "calls", Value::Null).await?;
+        calls["changes"].as_u64().context("the simulator counts changes")
+    }
+
+    /// Whether the operator's log holds a text.
+    pub fn log_holds(&self, text: &str) -> Result<bool> {
+        Ok(std::fs::read_to_string(&self.log)?.contains(text))
+    }
+
+    fn operator_panicked(&self) -> Result<bool> {
+        Ok(self.log_holds("panicked at")? || self.log_holds("this is a bug")?)
+    }
+
+    async fn rules_are_kept(&self) -> Result<()> {
+        // A status may be between two writes: it gets a moment to keep the rules.
+        let mut broken = Vec::new();
+        for _ in 0..30 {
+            broken.clear();
+            self.judge::<Lead>(&mut broken).await?;
+            self.judge::<OcEssentialService>(&mut broken).await?;
+            if broken.is_empty() {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+        ensure!(broken.is_empty(), "kstatus rules are broken: {broken:?}");
+        let twice = self.simulate("GET", "calls", Value::Null).await?;
+        ensure!(twice["tenantsWithTwoServices"] == json!([]), "tenants with two services: {}", twice["tenantsWithTwoServices"]);
+        ensure!(!self.log_holds(SECRET)?, "the operator's log holds the client secret");
+        Ok(())
+    }
+
+    async fn judge<K: Own>(&self, broken: &mut Vec<String>) -> Result<()> {
+        for object in K::api(self).list(&ListParams::default()).await? {
+            let (observed, conditions) = object.told();
+            for rule in kstatus::violations(object.meta().generation.unwrap_or_default(), observed, &conditions) {
+                broken.push(format!("{} {}: {rule} ({conditions:?})", K::kind(&()), object.name_any()));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether `Ready` has a value and a reason.
+pub fn ready_is<K: Own>(object: &K, status: &str, reason: &str) -> bool {
+    let (_, conditions) = object.told();
+    conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == status && condition.reason == reason)
+}
+
+/// The message of `Ready`.
+pub fn message<K: Own>(object: &K) -> String {
+    let (_, conditions) = object.told();
+    conditions.into_iter().find(|condition| condition.type_ == "Ready").map(|condition| condition.message).unwrap_or_default()
+}
+
+fn merge(into: &mut Value, change: &Value) {
+    match (into, change) {
+        (Value::Object(into), Value::Object(change)) => {
+            for (key, value) in change {
+                if value.is_null() {
+                    into.remove(key);
+                } else {
+                    merge(into.entry(key.clone()).or_insert(Value::Null), value);
+                }
+            }
+        }
+        (into, change) => *into = change.clone(),
+    }
+}
+
+/// What all our kinds have.
+pub trait Own: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {
+    /// Its interface, in the namespace of the case.
+    fn api(scene: &Scene) -> Api<Self>;
+    /// `status.observedGeneration` and the conditions.
+    fn told(&self) -> (Option<i64>, Vec<Condition>);
+}
+
+macro_rules! own {
+    ($kind:ty, $scene:ident => $api:expr) => {
+        impl Own for $kind {
+            fn api($scene: &Scene) -> Api<Self> {
+                $api
+            }
+
+            fn told(&self) -> (Option<i64>, Vec<Condition>) {
+                let status = self.status.clone().unwrap_or_default();
+                (status.observed_generation, status.conditions)
+            }
+        }
+    };
+}
+
+own!(Lead, scene => Api::namespaced(scene.client.clone(), &scene.namespace));
+own!(OcEssentialService, scene => Api::namespaced(scene.client.clone(), &scene.namespace));
+own!(LivePlatform, scene => Api::all(scene.client.clone()));

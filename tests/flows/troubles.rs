@@ -1,0 +1,102 @@
+//! Bad days of a platform, and what is refused before it is asked.
+
+use anyhow::{Context, Result, ensure};
+use oc_essentials_operator::api::{LivePlatform, OcEssentialService, Outcome};
+use serde_json::json;
+
+use super::stage::{Scene, message};
+
+pub async fn a_lost_answer_makes_no_second_service(scene: Scene) -> Result<()> {
+    scene.consented(&[1, 2, 3]).await?;
+    // The call is executed, and the connection closed without an answer.
+    scene.simulate("POST", "faults", json!({"kind": "dropAfterExecution", "endpoint": "services.create", "times": 3})).await?;
+    scene.connect(json!({})).await?;
+    for tenant in 1..=3 {
+        scene.service(&format!("customer-{tenant}"), tenant, json!({})).await?;
+    }
+    for tenant in 1..=3 {
+        scene.ready::<OcEssentialService>(&format!("customer-{tenant}"), "True", "Succeeded").await?;
+    }
+    ensure!(scene.calls("services.create").await? == 3, "each was asked for once");
+    Ok(())
+}
+
+pub async fn a_failed_task_is_told_and_tried_again_with_a_changed_spec(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.simulate("POST", "faults", json!({"kind": "taskFailed", "message": "IAM account could not be made"})).await?;
+    scene.connect(json!({})).await?;
+    scene.service("contoso", 1, json!({})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "False", "TaskFailed").await?;
+    ensure!(message(&service).contains("IAM account could not be made"), "the platform's own words: {}", message(&service));
+    let operation = service.status.and_then(|status| status.operation).context("an operation")?;
+    ensure!(operation.outcome == Some(Outcome::Failed) && operation.task_id.is_some(), "{operation:?}");
+    tokio::time::sleep(std::time::Duration::from_secs(3)).await;
+    ensure!(scene.calls("services.create").await? == 1, "not repeated by itself");
+    scene.change::<OcEssentialService>("contoso", json!({"fullName": "Contoso, corrected"})).await?;
+    scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
+    ensure!(scene.calls("services.create").await? == 2);
+    Ok(())
+}
+
+pub async fn a_throttling_platform_is_obeyed(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.connect(json!({})).await?;
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
+    scene.simulate("POST", "faults", json!({"kind": "tooManyRequests", "retryAfter": 4, "times": 1, "endpoint": "services.create"})).await?;
+    scene.service("contoso", 1, json!({})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "False", "Throttled").await?;
+    ensure!(!message(&service).is_empty());
+    let before = scene.simulate("GET", "calls", json!(null)).await?["total"].clone();
+    tokio::time::sleep(std::time::Duration::from_millis(2500)).await;
+    let after = scene.simulate("GET", "calls", json!(null)).await?["total"].clone();
+    ensure!(before == after, "left alone for as long as it asked: {before} calls, then {after}");
+    scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
+    Ok(())
+}
+
+pub async fn a_broken_answer_is_told_and_survived(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.connect(json!({})).await?;
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
+    for kind in ["htmlOk", "emptyOk", "truncated", "wrongTypes", "invalidUtf8", "deepNesting"] {
+        scene.simulate("POST", "faults", json!({"kind": kind, "endpoint": "services.list", "forever": true})).await?;
+        scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", kind).await?;
+        let platform: LivePlatform = scene.until(&scene.platform, |platform: &LivePlatform| !super::stage::ready_is(platform, "True", "Succeeded") || message(platform).contains("can't be read")).await?;
+        ensure!(!message(&platform).contains('<'), "{kind}: a web page in a status: {}", message(&platform));
+        scene.simulate("DELETE", "faults", json!(null)).await?;
+        scene.until(&scene.platform, |platform: &LivePlatform| super::stage::ready_is(platform, "True", "Succeeded") && !message(platform).contains("can't be read")).await?;
+    }
+    scene.service("contoso", 1, json!({})).await?;
+    scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
+    Ok(())
+}
+
+pub async fn a_wrong_channel_is_refused_before_anything_is_asked(scene: Scene) -> Result<()> {
+    for (id, name) in [(1574, "North"), (1575, "South")] {
+        scene.simulate("POST", "channels", json!({"id": id, "name": name})).await?;
+    }
+    scene.simulate("POST", "lc-customers", json!({"id": 4711, "name": "South customer", "channelId": 1575})).await?;
+    scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(1), "channelId": 1574})).await?;
+    scene.connect(json!({})).await?;
+    scene.service("wingtip", 1, json!({"lcCustomerId": 4711})).await?;
+    let service: OcEssentialService = scene.ready("wingtip", "False", "ChannelMismatch").await?;
+    ensure!(message(&service).contains("4711") && message(&service).contains("1574"), "{}", message(&service));
+    scene.service("unknown", 1, json!({"lcCustomerId": 9999})).await?;
+    scene.delete::<OcEssentialService>("wingtip").await?;
+    let service: OcEssentialService = scene.ready("unknown", "False", "InvalidSpec").await?;
+    ensure!(message(&service).contains("lcCustomerId") && message(&service).contains("9999"), "{}", message(&service));
+    ensure!(scene.changes().await? == 0);
+    Ok(())
+}
+
+pub async fn a_service_that_shows_late_is_waited_for(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.simulate("PATCH", "settings", json!({"serviceVisibilityDelay": 4000})).await?;
+    scene.connect(json!({})).await?;
+    scene.service("contoso", 1, json!({})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "False", "Verifying").await?;
+    ensure!(service.status.is_some_and(|status| status.license_type.is_none()), "no license before it was read back");
+    scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
+    ensure!(scene.calls("services.create").await? == 1);
+    Ok(())
+}

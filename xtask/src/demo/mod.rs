@@ -1,0 +1,168 @@
+//! The main job, from nothing to Ready.
+
+mod table;
+mod wanted;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use clap::Args;
+use control_plane::{ControlPlane, manifests};
+use kube::Client;
+
+use crate::progress::{Redrawn, note, result, step};
+use crate::{build, trial};
+
+/// How the demo runs.
+#[derive(Args)]
+pub struct Settings {
+    /// End when everything stands where it should (exit code 0), or after three minutes (exit code 1)
+    #[arg(long)]
+    once: bool,
+    /// Kill the operator (SIGKILL) in the middle of its work, and start it again
+    #[arg(long)]
+    crash: bool,
+    /// Port of the simulated platform on 127.0.0.1; another one is taken when it is in use
+    #[arg(long, default_value_t = 8090)]
+    port: u16,
+}
+
+/// How long the objects get to stand where they should.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// Runs it.
+///
+/// # Errors
+/// When something can't be built, started or applied.
+pub fn run(settings: Settings) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(demo(settings))
+}
+
+async fn demo(settings: Settings) -> Result<bool> {
+    let folder = build::target().join("demo");
+    std::fs::create_dir_all(&folder)?;
+    step("The operator and the simulated platform");
+    let programs = build::programs(false)?;
+    step("A Kubernetes API server (built once; minutes the first time)");
+    let cluster = ControlPlane::start(control_plane::Options { keep: Some(folder.clone()), progress: note }).await?;
+    let client = cluster.client();
+    step("Custom resource definitions, and a service account with the chart's rights");
+    trial::install_crds(&client).await?;
+    let rights = trial::operator_rights(&cluster).await?;
+
+    let port = trial::free_port(settings.port)?;
+    step(&format!("A simulated Live Platform on 127.0.0.1:{port}, and the operator"));
+    let examples = build::root().join("examples");
+    let log = folder.join("operator.log");
+    let _ = std::fs::remove_file(&log);
+    let mut simulator = trial::simulator(&programs.simulator, port, Some(&examples.join("simulator.json")), &folder.join("simulator.log")).await?;
+    let mut operator = trial::operator(&programs.operator, &rights, "debug", &log)?;
+
+    step("The manifests of examples/");
+    apply_examples(&client, &examples, port).await?;
+    step("The files of examples/refused/, which the API server must refuse");
+    let refused = all_refused(&client, &examples.join("refused")).await?;
+
+    step("The objects");
+    let mut crash = settings.crash;
+    let mut drawn = Redrawn::default();
+    let mut left = PATIENCE.as_millis() / 250;
+    let stands = loop {
+        operator.check()?;
+        simulator.check()?;
+        let state = wanted::read(&client).await?;
+        drawn.draw(&table::draw(&client).await?);
+        if wanted::all_stand(&state) {
+            break true;
+        }
+        if crash && wanted::in_the_middle(&state) {
+            crash = false;
+            operator.kill();
+            note("the operator was killed in the middle of its work, and is started again");
+            drawn = Redrawn::default();
+            operator = trial::operator(&programs.operator, &rights, "debug", &log)?;
+        }
+        if left == 0 {
+            break false;
+        }
+        left -= 1;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    };
+    if !stands {
+        for line in wanted::differences(&wanted::read(&client).await?) {
+            note(&line);
+        }
+        note(&format!("the operator's log: {}", log.display()));
+    }
+    conclude(settings.once, stands && refused, cluster.kubeconfig(), &log, &mut operator, &mut simulator).await
+}
+
+async fn conclude(once: bool, good: bool, kubeconfig: &Path, log: &Path, operator: &mut trial::Program, simulator: &mut trial::Program) -> Result<bool> {
+    let verdict = if good { "Everything stands where it should." } else { "Not everything stands where it should." };
+    result(&format!("\n{verdict}"));
+    if once {
+        result("To look around yourself, run it without --once: cargo xtask demo");
+        return Ok(good);
+    }
+    result(&format!(
+        "\nIt goes on running. In another terminal:\n\n  export KUBECONFIG={}\n  kubectl get operatorconnect -A\n  kubectl describe oces -n customers wingtip\n  kubectl wait --for=condition=Ready oces/contoso -n customers\n\nThe operator's log: {}\nCtrl-C ends everything.",
+        kubeconfig.display(),
+        log.display()
+    ));
+    loop {
+        tokio::select! {
+            _ = tokio::signal::ctrl_c() => return Ok(good),
+            () = tokio::time::sleep(Duration::from_secs(1)) => {
+                operator.check()?;
+                simulator.check()?;
+            }
+        }
+    }
+}
+
+fn files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
+        .with_context(|| format!("{} can't be read", folder.display()))?
+        .filter_map(|entry| entry.ok().map(|entry| entry.path()))
+        .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
+        .collect();
+    files.sort();
+    Ok(files)
+}
+
+async fn apply_examples(client: &Client, folder: &Path, port: u16) -> Result<()> {
+    for file in files(folder)? {
+        let text = std::fs::read_to_string(&file)?.replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"));
+        let applied = manifests::apply_all(client, &text).await.with_context(|| file.display().to_string())?;
+        note(&format!("{}: {} applied", file.file_name().unwrap_or_default().to_string_lossy(), applied.len()));
+    }
+    Ok(())
+}
+
+/// Whether each is refused, for a reason that names the field.
+async fn all_refused(client: &Client, folder: &Path) -> Result<bool> {
+    let files = files(folder)?;
+    if files.is_empty() {
+        bail!("{} holds no files", folder.display());
+    }
+    let mut good = true;
+    for file in files {
+        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        for object in manifests::parse(&std::fs::read_to_string(&file)?)? {
+            match manifests::apply(client, &object).await {
+                Ok(_) => {
+                    note(&format!("{name}: was NOT refused"));
+                    good = false;
+                }
+                Err(error) => {
+                    let message = error.to_string();
+                    note(&format!("{name}: {message}"));
+                    good &= message.contains("spec");
+                }
+            }
+        }
+    }
+    Ok(good)
+}
