@@ -91,6 +91,11 @@ impl Reason {
         Reason::Observing,
     ];
 
+    /// Reads a reason as it is written; `None` for a text that is none.
+    pub fn parse(text: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|reason| reason.to_string() == text)
+    }
+
     /// Whose move it is.
     pub fn whose_move(self) -> Move {
         match self {

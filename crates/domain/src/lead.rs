@@ -58,7 +58,7 @@ pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decisio
 
 fn absorb(now: Time, record: &mut Record, facts: &Facts) {
     match &facts.answer {
-        Some(Answer::Refused(trouble)) => record.end_operation(Outcome::Refused, now, vec![trouble.message.clone()]),
+        Some(Answer::Refused(trouble)) => record.refuse_operation(trouble, now),
         Some(Answer::Lost(_) | Answer::Done | Answer::NotFound | Answer::Task(_)) => {
             if let Some(intent) = record.intent.as_mut() {
                 intent.sent = Sent::Maybe;
@@ -165,7 +165,7 @@ impl Case<'_> {
         if let Some(operation) = self.record.operation.as_ref().filter(|op| op.outcome == Some(Outcome::Refused) && self.record.open_intent().is_none()) {
             let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
             if self.now < retry && !self.facts.asked_anew {
-                let verdict = Verdict::not_ready(Reason::PlatformRefused, operation.messages.join(" "));
+                let verdict = Verdict::not_ready(operation.reason.unwrap_or(Reason::PlatformRefused), operation.messages.join(" "));
                 return self.decide(Step::Stop(retry), "the last try was refused", verdict);
             }
         }

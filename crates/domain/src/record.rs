@@ -2,6 +2,7 @@
 //!
 //! The intent stands in an annotation, the rest in status. A restore can drop status; the annotation and the tenant id bring it back.
 
+use crate::conditions::{Reason, Trouble};
 use crate::names::{ChannelId, CustomerGuid, TaskId};
 use crate::time::Time;
 
@@ -92,7 +93,9 @@ pub struct Operation {
     pub outcome: Option<Outcome>,
     /// When it ended.
     pub completed: Option<Time>,
-    /// Which reason a refusal or failure got.
+    /// Which reason a refusal got.
+    pub reason: Option<Reason>,
+    /// The platform's own words.
     pub messages: Vec<String>,
 }
 
@@ -208,6 +211,14 @@ impl Record {
         }
     }
 
+    /// Ends the operation in flight by a refusal.
+    pub fn refuse_operation(&mut self, trouble: &Trouble, now: Time) {
+        self.end_operation(Outcome::Refused, now, vec![trouble.message.clone()]);
+        if let Some(operation) = self.operation.as_mut().filter(|op| op.outcome == Some(Outcome::Refused)) {
+            operation.reason = Some(trouble.reason);
+        }
+    }
+
     /// Ends the operation in flight: of the open intent, with or without a trace in status.
     pub fn end_operation(&mut self, outcome: Outcome, now: Time, messages: Vec<String>) {
         let open = self.open_intent().cloned();
@@ -238,6 +249,7 @@ impl Operation {
             task_status: None,
             outcome: None,
             completed: None,
+            reason: None,
             messages: Vec::new(),
         }
     }

@@ -124,7 +124,7 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
                 record.operation = Some(operation);
             }
         }
-        Some(Answer::Refused(trouble)) => record.end_operation(Outcome::Refused, now, vec![trouble.message.clone()]),
+        Some(Answer::Refused(trouble)) => record.refuse_operation(trouble, now),
         Some(Answer::Lost(_) | Answer::Done | Answer::NotFound) => {
             if let Some(intent) = record.intent.as_mut() {
                 intent.sent = Sent::Maybe;
@@ -357,9 +357,8 @@ impl Case<'_> {
             return None;
         }
         let told = operation.messages.join(" ");
-        let (reason, message) = match (&self.facts.answer, outcome) {
-            (Some(Answer::Refused(trouble)), _) => (trouble.reason, trouble.message.clone()),
-            (_, Outcome::Refused) => (Reason::PlatformRefused, told),
+        let (reason, message) = match outcome {
+            Outcome::Refused => (operation.reason.unwrap_or(Reason::PlatformRefused), told),
             _ => (Reason::TaskFailed, format!("The platform's task failed: {told} Tried again hourly, at once when the spec changes.")),
         };
         let case = self.again();

@@ -1,0 +1,178 @@
+//! What the tables and the laws are built from: things of the platform, and the checker of conditions.
+#![allow(dead_code, reason = "each test crate uses its part")]
+
+pub mod kstatus;
+
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::facts::{Contact, Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
+use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, TenantId};
+use oc_domain::pass::{Facts, ServicesView};
+use oc_domain::policy::{Connection, Policy};
+use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
+use oc_domain::service::{Adoption, Desired, Mode, Wish};
+use oc_domain::step::Fact;
+use oc_domain::time::{Duration, Time};
+
+/// A moment with milliseconds, so that what is truncated shows.
+pub const NOW: Time = Time(1_800_000_000_250);
+pub const TENANT: &str = "22222222-2222-4222-8222-222222222222";
+pub const OTHER_TENANT: &str = "33333333-3333-4333-8333-333333333333";
+
+pub fn secs(seconds: u64) -> Duration {
+    Duration::from_secs(seconds)
+}
+
+pub fn tenant() -> TenantId {
+    TenantId::parse(TENANT).expect("a GUID")
+}
+
+pub fn guid(number: u32) -> CustomerGuid {
+    CustomerGuid::parse(&format!("aaaaaaaa-0000-4000-8000-{number:012}")).expect("a GUID")
+}
+
+pub fn task_id(number: u32) -> TaskId {
+    TaskId::parse(&format!("wst_{number}")).expect("a task id")
+}
+
+pub fn service(number: u32) -> Service {
+    Service {
+        guid: guid(number),
+        tenant: Some(tenant()),
+        short_name: "Contoso_NL".into(),
+        full_name: Some("Contoso Netherlands B.V.".into()),
+        license: Some(LicenseType::OcEssential),
+    }
+}
+
+pub fn lead() -> Lead {
+    Lead {
+        id: LeadId::parse("bbbbbbbb-0000-4000-8000-000000000001").expect("a GUID"),
+        tenant: tenant(),
+        status: MicrosoftStatus::Active,
+        consentless: false,
+        service: None,
+        channel: None,
+        company_name: Some("Contoso".into()),
+        company_size: None,
+        countries: vec!["NL".into()],
+        consented: None,
+        last_modified: None,
+        contact: Contact::default(),
+    }
+}
+
+pub fn lead_with(number: u32) -> Lead {
+    Lead { service: Some(guid(number)), ..lead() }
+}
+
+pub fn task(number: u32, state: TaskState) -> Task {
+    let status = match state {
+        TaskState::Running => "Running",
+        TaskState::Succeeded => "CompletedSuccess",
+        TaskState::Failed => "Failed",
+    };
+    Task { id: task_id(number), state, status: status.into(), errors: vec![], messages: vec!["Error: the script ended badly".into()], service: None }
+}
+
+pub fn desired() -> Desired {
+    Desired {
+        tenant: tenant(),
+        short_name: ShortName::parse("Contoso_NL", ShortNameRule::Portal).expect("a short name"),
+        full_name: "Contoso Netherlands B.V.".into(),
+        lc_customer: None,
+        channel: None,
+        ip_group: false,
+        mode: Mode::Apply,
+        adoption: Adoption::IfMatching,
+        recreate: false,
+        missing: None,
+        rival: None,
+    }
+}
+
+pub fn be(desired: Desired) -> Wish {
+    Wish::Be(Box::new(desired))
+}
+
+/// Nothing read yet, by an object that is old and whose spec has been seen.
+pub fn facts() -> Facts {
+    Facts {
+        pass_started: NOW,
+        object_created: NOW - secs(3600),
+        generation: 1,
+        asked_anew: false,
+        look_now: false,
+        settled: false,
+        connection: Connection::Usable(Policy::default()),
+        services: Fact::Unread,
+        leads: Fact::Unread,
+        lc_customer: Fact::Unread,
+        task: Fact::Unread,
+        answer: None,
+        failures: 0,
+    }
+}
+
+pub fn known<T>(value: T) -> Fact<T> {
+    Fact::Known { value, at: NOW }
+}
+
+/// What a whole list holds for the object, whose recorded guid is that of the first.
+pub fn view(services: &[Service]) -> ServicesView {
+    ServicesView { by_tenant: services.to_vec(), by_guid: None, by_name: services.to_vec(), complete: true }
+}
+
+pub fn view_by_guid(service: &Service) -> ServicesView {
+    ServicesView { by_guid: Some(service.clone()), ..view(std::slice::from_ref(service)) }
+}
+
+/// Everything read in this pass: no service, one Active lead.
+pub fn empty_platform() -> Facts {
+    Facts { services: known(view(&[])), leads: known(vec![lead()]), ..facts() }
+}
+
+pub fn intent(kind: OperationKind, start: Time, sent: Sent) -> Intent {
+    Intent { kind, id: OperationId("op-1".into()), start: start.whole_second(), sent }
+}
+
+/// An object under whose intent a create may be under way since `start`.
+pub fn creating(start: Time) -> Record {
+    Record { finalizer: true, intent: Some(intent(OperationKind::Create, start, Sent::Maybe)), ..Record::default() }
+}
+
+/// The same, with the task that the platform gave.
+pub fn converting(start: Time) -> Record {
+    let record = creating(start);
+    let mut operation = Operation::of(record.intent.as_ref().expect("an intent"));
+    operation.task = Some(task_id(1));
+    Record { operation: Some(operation), ..record }
+}
+
+/// An object whose create ended like this at `completed`.
+pub fn ended(outcome: Outcome, completed: Time) -> Record {
+    let mut record = converting(completed - secs(60));
+    let operation = record.operation.as_mut().expect("an operation");
+    operation.outcome = Some(outcome);
+    operation.completed = Some(completed.whole_second());
+    operation.messages = vec!["Error: the script ended badly".into()];
+    record
+}
+
+/// An object that made service 1 and read it back.
+pub fn verified() -> Record {
+    let mut record = ended(Outcome::Succeeded, NOW - secs(1800));
+    record.guid = Some(guid(1));
+    record.license = Some("OC Essential".into());
+    record.observed_generation = Some(1);
+    record.leads_job = synced();
+    record
+}
+
+pub fn synced() -> oc_domain::record::JobRecord {
+    let at = Some((NOW - secs(1700)).whole_second());
+    oc_domain::record::JobRecord { state: oc_domain::record::JobState::Synced, due: at, requested: None, completed: at }
+}
+
+pub fn away() -> Trouble {
+    Trouble::new(Reason::PlatformUnavailable, "The platform can't be reached.")
+}

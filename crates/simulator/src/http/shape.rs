@@ -1,0 +1,92 @@
+//! Answers that went wrong on their way.
+
+use super::listener::Cut;
+use super::reply::Reply;
+use crate::platform::faults::FaultKind;
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
+use futures::{StreamExt, stream};
+use serde_json::{Value, json};
+use std::io;
+use std::time::Duration;
+
+const CHUNK: usize = 64 * 1024;
+const CHUNKS: usize = 1_024;
+const DEPTH: usize = 100_000;
+
+/// The page that a firewall or a login puts in place of an answer (platform-2.md N-9).
+pub const PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Request unsuccessful.</body></html>";
+
+fn head(reply: &Reply) -> axum::http::response::Builder {
+    let mut builder = Response::builder().status(StatusCode::from_u16(reply.status).unwrap_or_default());
+    if let Some(content_type) = reply.content_type {
+        builder = builder.header(header::CONTENT_TYPE, content_type);
+    }
+    for (name, value) in &reply.headers {
+        if let Ok(value) = HeaderValue::from_str(value) {
+            builder = builder.header(HeaderName::from_static(name), value);
+        }
+    }
+    builder
+}
+
+fn finished(built: Result<Response<Body>, axum::http::Error>) -> Response<Body> {
+    built.unwrap_or_else(|_| Response::new(Body::from("the simulator could not write its answer")))
+}
+
+/// An answer as it is.
+pub fn plain(reply: Reply) -> Response<Body> {
+    finished(head(&reply).body(Body::from(reply.body)))
+}
+
+/// An answer as a fault leaves it.
+pub fn damaged(mut reply: Reply, kind: FaultKind, cut: &Cut) -> Response<Body> {
+    match kind {
+        FaultKind::DropBeforeExecution | FaultKind::DropAfterExecution => cut.now(),
+        FaultKind::EmptyOk => reply = Reply::empty(200),
+        FaultKind::Truncated => return truncated(reply, cut.clone()),
+        FaultKind::BrokenJson => reply.body.truncate(reply.body.len() / 2),
+        FaultKind::HugeBody => return huge(reply),
+        FaultKind::DeepNesting => reply.body = ["[".repeat(DEPTH), "]".repeat(DEPTH)].concat().into_bytes(),
+        FaultKind::WrongTypes => {
+            let wrong = serde_json::from_slice(&reply.body).map_or(json!(7), wrong_types);
+            reply.body = wrong.to_string().into_bytes();
+        }
+        FaultKind::InvalidUtf8 => {
+            let at = reply.body.iter().position(|byte| *byte == b'"').map_or(0, |quote| quote + 1);
+            reply.body.splice(at..at, [0xFF, 0xFE]);
+        }
+        _ => {}
+    }
+    plain(reply)
+}
+
+fn truncated(reply: Reply, cut: Cut) -> Response<Body> {
+    let builder = head(&reply).header(header::CONTENT_LENGTH, reply.body.len().max(1));
+    let half = Bytes::from(reply.body[..reply.body.len() / 2].to_vec());
+    let end = stream::once(async move {
+        // What was written so far must leave before the connection is cut.
+        tokio::time::sleep(Duration::from_millis(20)).await;
+        cut.now();
+        Err(io::Error::from(io::ErrorKind::ConnectionReset))
+    });
+    finished(builder.body(Body::from_stream(stream::iter([Ok(half)]).chain(end))))
+}
+
+fn huge(reply: Reply) -> Response<Body> {
+    let blanks = Bytes::from_static(&[b' '; CHUNK]);
+    let padding = stream::iter(std::iter::repeat_n(blanks, CHUNKS));
+    let whole = padding.chain(stream::iter([Bytes::from(reply.body.clone())])).map(Ok::<Bytes, io::Error>);
+    finished(head(&reply).body(Body::from_stream(whole)))
+}
+
+fn wrong_types(value: Value) -> Value {
+    match value {
+        Value::Null => json!({"unexpected": true}),
+        Value::Bool(flag) => json!(flag.to_string()),
+        Value::Number(number) => json!([number.to_string()]),
+        Value::String(text) => json!(text.len()),
+        Value::Array(items) => items.into_iter().map(wrong_types).collect(),
+        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, wrong_types(value))).collect(),
+    }
+}

@@ -1,0 +1,231 @@
+//! Creating a service from a lead: V2 and V3 are one operation with two faces (platform.md 3).
+
+use super::Platform;
+use super::endpoint::Endpoint;
+use super::leads::{Lead, folded};
+use super::names;
+use super::refusal::Refusal;
+use super::services::{OC_ESSENTIAL, Service, Site};
+use super::settings::{FoundBy, SecondCreate};
+use super::tasks::Work;
+use super::time::Millis;
+use super::topology::{Channel, LcCustomerInput};
+use std::collections::BTreeMap;
+
+const SECOND: &str = "This MsTenant already exists as an UMP customer!";
+
+/// How a create names its lead.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LeadKey {
+    /// By the Microsoft tenant.
+    Tenant(String),
+    /// By the lead's own id.
+    Lead(String),
+}
+
+/// A create, read from the request.
+#[derive(Clone, Debug)]
+pub struct Create {
+    /// Which lead.
+    pub lead: LeadKey,
+    /// Asked over V3, whose task tells the guid (C-8).
+    pub v3: bool,
+    /// By IP group rather than by tenant id.
+    pub ip_group: bool,
+    /// Short name.
+    pub short_name: String,
+    /// Full name.
+    pub full_name: String,
+    /// Script parameters.
+    pub script_parameters: BTreeMap<String, String>,
+    /// Name of the SIP Connection; by default the short name.
+    pub site_name: Option<String>,
+    /// SBC of the SIP Connection.
+    pub sbc: Option<u64>,
+    /// Script ids of the SIP Connection.
+    pub scripts: BTreeMap<String, u64>,
+    /// The channel to attach.
+    pub channel: Option<u64>,
+    /// The LC customer to own the service.
+    pub customer: Option<u64>,
+}
+
+impl Platform {
+    fn lead_of(&self, key: &LeadKey) -> Option<&Lead> {
+        match key {
+            LeadKey::Tenant(tenant) => self.leads.chosen(tenant),
+            LeadKey::Lead(id) => self.leads.with_id(id),
+        }
+    }
+
+    /// Whether a create for this tenant is under way.
+    pub fn is_reserved_tenant(&self, tenant: &str) -> bool {
+        self.reserved_tenants.contains_key(&folded(tenant))
+    }
+
+    /// Whether the tenant has a service, or is getting one by another task.
+    fn is_served(&self, tenant: &str, own: Option<&str>) -> bool {
+        let reserved = self.reserved_tenants.get(&folded(tenant));
+        self.services.of(tenant).next().is_some() || reserved.is_some_and(|task| Some(task.as_str()) != own)
+    }
+
+    fn name_fault(&self, name: &str, tenant: &str, own: Option<&str>) -> Option<&'static str> {
+        let holder = self.reserved_names.get(&name.to_lowercase()).filter(|task| Some(task.as_str()) != own);
+        let taken = if self.settings.second_create == SecondCreate::Allowed {
+            // A tenant may then do everything twice, with the same name too.
+            let about = holder.and_then(|task| self.tasks.get(task)).and_then(|task| task.tenant.as_deref());
+            let elsewhere = about.is_some_and(|other| !other.eq_ignore_ascii_case(tenant));
+            elsewhere || self.services.has_name_elsewhere(name, tenant)
+        } else {
+            holder.is_some() || self.services.has_name(name)
+        };
+        names::fault(name, &self.settings).or_else(|| taken.then_some("Short name is already used for an UMP customer."))
+    }
+
+    /// What is wrong with the channel or the LC customer (platform.md U-11, N-8).
+    fn owner_fault(&self, create: &Create, lead: &Lead) -> Option<(&'static str, String)> {
+        let channel = create.channel.or(lead.channel);
+        let known = |id: u64| -> Option<&Channel> { self.topology.channels.get(&id) };
+        if let Some(id) = channel.filter(|id| known(*id).is_none()) {
+            return Some(("ChannelId", format!("Channel {id} does not exist.")));
+        }
+        if let Some(id) = create.customer {
+            let Some(customer) = self.topology.customers.get(&id) else {
+                return Some(("LcCustomerId", format!("LC customer {id} does not exist.")));
+            };
+            if channel.is_some() && customer.channel != channel {
+                return Some(("LcCustomerId", format!("LC customer {id} does not belong to the channel of the lead.")));
+            }
+            return None;
+        }
+        let fresh = self.topology.customer_named(&create.short_name, channel).is_none();
+        let full = channel.filter(|id| fresh && self.topology.is_full(*id));
+        full.map(|id| ("ChannelId", format!("Channel {id} has reached its maximum number of customers.")))
+    }
+
+    /// All that is wrong with a create, apart from a second one for a tenant.
+    fn create_fault(&self, create: &Create, own: Option<&str>) -> Option<Refusal> {
+        let Some(lead) = self.lead_of(&create.lead) else {
+            return Some(Refusal::no_lead());
+        };
+        let mut faults = Vec::new();
+        if lead.status != "Active" {
+            faults.push(("MsTenantId".to_owned(), "The lead is not Active.".to_owned()));
+        }
+        if let Some(fault) = self.name_fault(&create.short_name, &lead.tenant, own) {
+            faults.push(("CustomerShortName".to_owned(), fault.to_owned()));
+        }
+        if let Some((field, fault)) = self.owner_fault(create, lead) {
+            faults.push((field.to_owned(), fault));
+        }
+        (!faults.is_empty()).then_some(Refusal::Validation(faults))
+    }
+
+    /// POST v3 customer or PATCH lead (platform.md 3.2, 3.3): the id of the task that will make the service.
+    pub fn create_service(&mut self, now: Millis, create: Create) -> Result<String, Refusal> {
+        let endpoint = if create.v3 { Endpoint::ServicesCreate } else { Endpoint::LeadsConvert };
+        let tenant = self.lead_of(&create.lead).map(|lead| lead.tenant.clone());
+        if let Some(tenant) = &tenant
+            && self.settings.second_create == SecondCreate::Request
+            && self.is_served(tenant, None)
+        {
+            self.record.counters.second_creates_refused += 1;
+            return Err(Refusal::field("MsTenantId", SECOND));
+        }
+        if self.settings.faults_found_by == FoundBy::Request
+            && let Some(refusal) = self.create_fault(&create, None)
+        {
+            return Err(refusal);
+        }
+        let id = format!("wst_{}", self.ids.guid());
+        if let Some(tenant) = &tenant {
+            self.reserved_tenants.entry(folded(tenant)).or_insert_with(|| id.clone());
+        }
+        self.reserved_names.entry(create.short_name.to_lowercase()).or_insert_with(|| id.clone());
+        self.record.counters.creates_accepted += 1;
+        self.accept_task(now, id.clone(), endpoint, tenant, Work::Create(Box::new(create)));
+        Ok(id)
+    }
+
+    /// The end of a create's task: the service's guid, or why there is none.
+    pub fn finish_create(&mut self, at: Millis, task: &str, create: &Create) -> Result<String, String> {
+        let outcome = self.check_again(task, create).map(|()| self.insert_created(at, create));
+        self.release(task);
+        outcome
+    }
+
+    /// Frees what a task had reserved.
+    pub fn release(&mut self, task: &str) {
+        self.reserved_tenants.retain(|_, holder| holder != task);
+        self.reserved_names.retain(|_, holder| holder != task);
+    }
+
+    fn check_again(&mut self, task: &str, create: &Create) -> Result<(), String> {
+        let tenant = self.lead_of(&create.lead).map(|lead| lead.tenant.clone());
+        if let Some(tenant) = tenant
+            && self.settings.second_create != SecondCreate::Allowed
+            && self.is_served(&tenant, Some(task))
+        {
+            self.record.counters.second_creates_refused += 1;
+            return Err(SECOND.to_owned());
+        }
+        self.create_fault(create, Some(task)).map_or(Ok(()), |refusal| Err(refusal.in_words()))
+    }
+
+    fn owner_for(&mut self, at: Millis, create: &Create, tenant: &str, channel: Option<u64>) -> u64 {
+        if let Some(customer) = create.customer {
+            return customer;
+        }
+        if let Some(customer) = self.topology.customer_named(&create.short_name, channel) {
+            return customer;
+        }
+        let input = LcCustomerInput { id: None, name: create.short_name.clone(), channel_id: channel };
+        let id = self.topology.put_customer(input, at);
+        if let Some(customer) = self.topology.customers.get_mut(&id) {
+            customer.full_name = Some(create.full_name.clone());
+            customer.ms_tenant = Some(tenant.to_owned());
+            customer.made_with_service = true;
+        }
+        id
+    }
+
+    fn insert_created(&mut self, at: Millis, create: &Create) -> String {
+        let lead = self.lead_of(&create.lead).cloned();
+        let (tenant, lead_id, channel) = match (lead, &create.lead) {
+            (Some(lead), _) => (lead.tenant, Some(lead.id), create.channel.or(lead.channel)),
+            (None, LeadKey::Tenant(key) | LeadKey::Lead(key)) => (key.clone(), None, create.channel),
+        };
+        let reused = lead_id.filter(|id| self.settings.reuse_lead_id && self.services.get(id).is_none());
+        let guid = reused.unwrap_or_else(|| self.ids.guid());
+        let same_id = self.settings.site_location_id_is_service_guid;
+        let customer = self.owner_for(at, create, &tenant, channel);
+        self.leads.set_channel(&tenant, channel);
+        self.history.created(&folded(&tenant), &guid, at, true);
+        let site = Site {
+            id: if same_id { guid.clone() } else { self.ids.guid() },
+            name: create.site_name.clone().unwrap_or_else(|| create.short_name.clone()),
+            sbc: create.sbc.unwrap_or(1),
+            scripts: create.scripts.clone(),
+        };
+        self.services.insert(Service {
+            guid: guid.clone(),
+            short_name: create.short_name.clone(),
+            full_name: create.full_name.clone(),
+            license: OC_ESSENTIAL,
+            licensed_users: None,
+            tenant,
+            topology_id: self.topology.next_id(),
+            customer: Some(customer),
+            ip_group: create.ip_group,
+            script_parameters: create.script_parameters.clone(),
+            site,
+            created_at: at,
+            listed_from: at + self.settings.service_visibility_delay,
+            until: None,
+            by_api: true,
+            leads_synced: false,
+            trunks_synced: false,
+        });
+        guid
+    }
+}

@@ -1,0 +1,265 @@
+//! Faults that can be asked for (platform.md 12.3).
+
+use super::chance::Chance;
+use super::endpoint::Endpoint;
+use serde::{Deserialize, Serialize};
+
+/// What goes wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FaultKind {
+    /// The token endpoint refuses (E5).
+    TokenRefused,
+    /// 401, and the caller's token is void from then on.
+    Unauthorized,
+    /// 429.
+    TooManyRequests,
+    /// A 5xx, or the `status` given.
+    ServerError,
+    /// 200 with an HTML page.
+    HtmlOk,
+    /// 200 with nothing.
+    EmptyOk,
+    /// The connection ends in the middle of the body.
+    Truncated,
+    /// A whole HTTP answer whose JSON ends in the middle.
+    BrokenJson,
+    /// 64 MiB of blanks before the body.
+    HugeBody,
+    /// 100,000 arrays inside each other.
+    DeepNesting,
+    /// Each value of the answer has another JSON type.
+    WrongTypes,
+    /// Text in the answer is not UTF-8.
+    InvalidUtf8,
+    /// The connection closes, nothing was done.
+    DropBeforeExecution,
+    /// The call is executed, then the connection closes.
+    DropAfterExecution,
+    /// The call waits; with `executed`, its answer does.
+    Delay,
+    /// A task takes `delay` milliseconds more.
+    SlowTask,
+    /// A task ends `Failed`; with `executed`, the service is there all the same.
+    TaskFailed,
+    /// A task ends `CompletedSuccess` with a message of level `Error`.
+    CompletedWithError,
+    /// Get Task answers 404.
+    TaskNotFound,
+    /// A task's `outputData` lacks the guid.
+    MissingGuid,
+    /// A synchronization job ends `Failed` and refreshes nothing.
+    JobFailed,
+}
+
+impl FaultKind {
+    /// Whether it is decided when a task is accepted.
+    pub fn concerns_task(self) -> bool {
+        matches!(self, Self::SlowTask | Self::TaskFailed | Self::CompletedWithError | Self::MissingGuid)
+    }
+
+    /// Whether it is about a call and its answer.
+    pub fn concerns_call(self) -> bool {
+        !self.concerns_task() && self != Self::JobFailed
+    }
+
+    /// Whether the call is executed, unless the fault says otherwise.
+    pub fn executes(self) -> bool {
+        matches!(
+            self,
+            Self::EmptyOk
+                | Self::Truncated
+                | Self::BrokenJson
+                | Self::HugeBody
+                | Self::DeepNesting
+                | Self::WrongTypes
+                | Self::InvalidUtf8
+                | Self::DropAfterExecution
+                | Self::Delay
+        )
+    }
+}
+
+/// A fault, as it is asked for at `POST /simulator/faults`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct Fault {
+    /// What goes wrong.
+    pub kind: FaultKind,
+    /// Where; none or `any` is every API call, which the token endpoint is not.
+    #[serde(default, deserialize_with = "endpoint_or_any")]
+    pub endpoint: Option<Endpoint>,
+    /// How often; 0 is until cleared.
+    #[serde(default = "one")]
+    pub times: u64,
+    /// The same as `times: 0`.
+    #[serde(default)]
+    pub forever: bool,
+    /// How many matching calls are let through first.
+    #[serde(default)]
+    pub skip: u64,
+    /// How likely it is at each matching call.
+    #[serde(default = "certain")]
+    pub probability: f64,
+    /// Only calls about this tenant.
+    #[serde(default)]
+    pub tenant_id: Option<String>,
+    /// Milliseconds that the call, or the task, takes more.
+    #[serde(default)]
+    pub delay: Option<u64>,
+    /// Seconds, or a date, for the header `Retry-After`.
+    #[serde(default)]
+    pub retry_after: Option<serde_json::Value>,
+    /// Text of the error.
+    #[serde(default)]
+    pub message: Option<String>,
+    /// HTTP status of `serverError`.
+    #[serde(default)]
+    pub status: Option<u16>,
+    /// Whether the call is executed before it goes wrong; each kind has its own default.
+    #[serde(default)]
+    pub executed: Option<bool>,
+}
+
+fn one() -> u64 {
+    1
+}
+
+fn certain() -> f64 {
+    1.0
+}
+
+fn endpoint_or_any<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Endpoint>, D::Error> {
+    let name = Option::<String>::deserialize(input)?;
+    match name.as_deref() {
+        None | Some("any") => Ok(None),
+        Some(name) => serde_json::from_value(name.into()).map(Some).map_err(serde::de::Error::custom),
+    }
+}
+
+impl Fault {
+    /// Whether the call it befalls is executed.
+    pub fn executes(&self) -> bool {
+        self.executed.unwrap_or(self.kind.executes())
+    }
+
+    fn place(&self) -> Option<Endpoint> {
+        self.endpoint.or(match self.kind {
+            FaultKind::TokenRefused => Some(Endpoint::Token),
+            FaultKind::TaskNotFound => Some(Endpoint::TasksGet),
+            _ => None,
+        })
+    }
+
+    fn matches(&self, endpoint: Endpoint, tenant: Option<&str>) -> bool {
+        let here = match self.place() {
+            Some(place) => place == endpoint,
+            None => endpoint != Endpoint::Token,
+        };
+        let about = match &self.tenant_id {
+            Some(wanted) => tenant.is_some_and(|tenant| tenant.eq_ignore_ascii_case(wanted)),
+            None => true,
+        };
+        here && about
+    }
+}
+
+/// The active faults, in the order in which they were asked for.
+#[derive(Debug, Default)]
+pub struct Faults(Vec<Fault>);
+
+impl Faults {
+    /// Adds one.
+    pub fn add(&mut self, mut fault: Fault) {
+        if fault.forever {
+            fault.times = 0;
+        }
+        fault.forever = fault.times == 0;
+        self.0.push(fault);
+    }
+
+    /// Those that can still happen.
+    pub fn active(&self) -> &[Fault] {
+        &self.0
+    }
+
+    /// Forgets all; says how many there were.
+    pub fn clear(&mut self) -> usize {
+        std::mem::take(&mut self.0).len()
+    }
+
+    /// The first wanted fault that befalls this call, used up by one.
+    pub fn befall(&mut self, chance: &mut Chance, endpoint: Endpoint, tenant: Option<&str>, wanted: impl Fn(FaultKind) -> bool) -> Option<Fault> {
+        let mut found = None;
+        for (index, fault) in self.0.iter_mut().enumerate() {
+            if !wanted(fault.kind) || !fault.matches(endpoint, tenant) {
+                continue;
+            }
+            if fault.skip > 0 {
+                fault.skip -= 1;
+                continue;
+            }
+            if chance.happens(fault.probability) {
+                found = Some(index);
+                break;
+            }
+        }
+        let index = found?;
+        let fault = self.0[index].clone();
+        if fault.times == 1 {
+            self.0.remove(index);
+        } else if fault.times > 1 {
+            self.0[index].times -= 1;
+        }
+        Some(fault)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn faults(list: &[serde_json::Value]) -> Faults {
+        let mut faults = Faults::default();
+        for fault in list {
+            faults.add(serde_json::from_value(fault.clone()).unwrap());
+        }
+        faults
+    }
+
+    fn run(faults: &mut Faults, endpoint: Endpoint, tenant: Option<&str>, calls: usize) -> Vec<bool> {
+        let mut chance = Chance::new(7);
+        (0..calls).map(|_| faults.befall(&mut chance, endpoint, tenant, |_| true).is_some()).collect()
+    }
+
+    #[test]
+    fn skip_and_times() {
+        let mut set = faults(&[json!({"kind": "serverError", "endpoint": "leads.list", "skip": 1, "times": 2})]);
+        assert_eq!(run(&mut set, Endpoint::LeadsGet, None, 2), [false, false]);
+        assert_eq!(run(&mut set, Endpoint::LeadsList, None, 5), [false, true, true, false, false]);
+        assert!(set.active().is_empty());
+    }
+
+    #[test]
+    fn forever_until_cleared() {
+        for spelling in [json!({"kind": "emptyOk", "times": 0}), json!({"kind": "emptyOk", "forever": true})] {
+            let mut set = faults(&[spelling]);
+            assert_eq!(run(&mut set, Endpoint::Other, None, 50), [true; 50]);
+            assert_eq!(run(&mut set, Endpoint::Token, None, 1), [false], "any is not the token endpoint");
+            assert_eq!(set.clear(), 1);
+            assert_eq!(run(&mut set, Endpoint::Other, None, 1), [false]);
+        }
+    }
+
+    #[test]
+    fn tenant_and_probability() {
+        let mut set = faults(&[json!({"kind": "emptyOk", "tenantId": "ABC", "forever": true})]);
+        assert_eq!(run(&mut set, Endpoint::LeadsGet, Some("abc"), 1), [true]);
+        assert_eq!(run(&mut set, Endpoint::LeadsGet, Some("abd"), 1), [false]);
+        assert_eq!(run(&mut set, Endpoint::LeadsGet, None, 1), [false]);
+        let mut set = faults(&[json!({"kind": "emptyOk", "probability": 0.25, "forever": true})]);
+        let hits = run(&mut set, Endpoint::LeadsGet, None, 4_000).into_iter().filter(|hit| *hit).count();
+        assert!((850..1_150).contains(&hits), "{hits}");
+    }
+}

@@ -1,0 +1,297 @@
+//! Services ("customers" of the REST API): platform.md 4 and 6.1.
+
+use super::Platform;
+use super::leads::folded;
+use super::refusal::Refusal;
+use super::time::Millis;
+use serde::Deserialize;
+use std::collections::{BTreeMap, HashMap};
+
+/// OC Essential (platform.md 4).
+pub const OC_ESSENTIAL: u8 = 3;
+
+/// A service's one SIP Connection, or site location (platform.md 6.5).
+#[derive(Clone, Debug)]
+pub struct Site {
+    /// Its id (C-21).
+    pub id: String,
+    /// Its name.
+    pub name: String,
+    /// Id in the platform's own list of SBCs.
+    pub sbc: u64,
+    /// Script ids, as they were asked for.
+    pub scripts: BTreeMap<String, u64>,
+}
+
+/// A service.
+#[derive(Clone, Debug)]
+pub struct Service {
+    /// `umpCustomerGuid`.
+    pub guid: String,
+    /// Short name.
+    pub short_name: String,
+    /// Full name.
+    pub full_name: String,
+    /// 0 to 5 (platform.md 4).
+    pub license: u8,
+    /// Set by an upgrade.
+    pub licensed_users: Option<u64>,
+    /// The customer's Microsoft tenant.
+    pub tenant: String,
+    /// Operation Center's id of the service.
+    pub topology_id: u64,
+    /// The LC customer that owns it.
+    pub customer: Option<u64>,
+    /// Linked by an IP group rather than by the tenant id.
+    pub ip_group: bool,
+    /// Script parameters of an IP group.
+    pub script_parameters: BTreeMap<String, String>,
+    /// The SIP Connection.
+    pub site: Site,
+    /// When it came to be.
+    pub created_at: Millis,
+    /// From when on the lists show it (U-8).
+    pub listed_from: Millis,
+    /// Until when it shows, once deleted (N-11).
+    pub until: Option<Millis>,
+    /// Made over the vendor's API.
+    pub by_api: bool,
+    /// A leads job ran since it was made.
+    pub leads_synced: bool,
+    /// A trunks job ran since it was made.
+    pub trunks_synced: bool,
+}
+
+/// A service that somebody made in the portal, as the control API and the seed file give it.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceInput {
+    /// The Microsoft tenant.
+    pub tenant_id: String,
+    /// Short name.
+    pub short_name: String,
+    /// By default the short name.
+    pub full_name: Option<String>,
+    /// By default 3.
+    pub license_type: Option<u8>,
+    /// By default a new one.
+    pub ump_customer_guid: Option<String>,
+    /// The LC customer that owns it.
+    pub lc_customer_id: Option<u64>,
+    /// Lets a tenant have a second service, or a short name be used twice.
+    #[serde(default)]
+    pub force: bool,
+}
+
+/// A change to a service that somebody makes in the portal.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(rename_all = "camelCase", deny_unknown_fields)]
+pub struct ServiceChange {
+    /// New full name.
+    pub full_name: Option<String>,
+    /// New license.
+    pub license_type: Option<u8>,
+    /// New short name.
+    pub short_name: Option<String>,
+}
+
+/// All services, in the order in which they came.
+#[derive(Debug, Default)]
+pub struct Services {
+    rows: BTreeMap<u64, Service>,
+    by_guid: HashMap<String, u64>,
+    by_tenant: HashMap<String, Vec<u64>>,
+    by_name: HashMap<String, Vec<u64>>,
+    last: u64,
+}
+
+impl Services {
+    /// All.
+    pub fn all(&self) -> impl Iterator<Item = &Service> {
+        self.rows.values()
+    }
+
+    /// Those that the lists show at a time.
+    pub fn listed(&self, now: Millis) -> impl Iterator<Item = &Service> {
+        self.rows.values().filter(move |service| service.listed_from <= now)
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// One.
+    pub fn get(&self, guid: &str) -> Option<&Service> {
+        self.rows.get(self.by_guid.get(&folded(guid))?)
+    }
+
+    fn get_mut(&mut self, guid: &str) -> Option<&mut Service> {
+        self.rows.get_mut(self.by_guid.get(&folded(guid))?)
+    }
+
+    /// Those of a tenant.
+    pub fn of(&self, tenant: &str) -> impl Iterator<Item = &Service> {
+        let rows = self.by_tenant.get(&folded(tenant)).into_iter().flatten();
+        rows.filter_map(|row| self.rows.get(row))
+    }
+
+    /// Whether a short name is taken, without regard to case (N-3).
+    pub fn has_name(&self, name: &str) -> bool {
+        self.by_name.get(&name.to_lowercase()).is_some_and(|rows| !rows.is_empty())
+    }
+
+    /// Whether another tenant has a short name.
+    pub fn has_name_elsewhere(&self, name: &str, tenant: &str) -> bool {
+        let rows = self.by_name.get(&name.to_lowercase()).into_iter().flatten();
+        rows.filter_map(|row| self.rows.get(row)).any(|service| !service.tenant.eq_ignore_ascii_case(tenant))
+    }
+
+    /// Adds one.
+    pub fn insert(&mut self, service: Service) {
+        self.last += 1;
+        self.by_guid.insert(folded(&service.guid), self.last);
+        self.by_tenant.entry(folded(&service.tenant)).or_default().push(self.last);
+        self.by_name.entry(service.short_name.to_lowercase()).or_default().push(self.last);
+        self.rows.insert(self.last, service);
+    }
+
+    fn remove(&mut self, guid: &str) -> Option<Service> {
+        let row = self.by_guid.remove(&folded(guid))?;
+        let service = self.rows.remove(&row)?;
+        for (index, key) in [(&mut self.by_tenant, folded(&service.tenant)), (&mut self.by_name, service.short_name.to_lowercase())] {
+            if let Some(rows) = index.get_mut(&key) {
+                rows.retain(|other| *other != row);
+            }
+        }
+        Some(service)
+    }
+
+    /// Marks what was there when a job started as seen by it.
+    pub fn synced(&mut self, since: Millis, mark: impl Fn(&mut Service)) {
+        self.rows.values_mut().filter(|service| service.created_at <= since).for_each(mark);
+    }
+
+    /// Sets the license of a service.
+    pub fn set_license(&mut self, guid: &str, license: u8, users: Option<u64>) -> bool {
+        let Some(service) = self.get_mut(guid) else { return false };
+        service.license = license;
+        service.licensed_users = users;
+        true
+    }
+
+    fn overdue(&self, now: Millis) -> Vec<(String, Millis)> {
+        let end = |service: &Service| service.until.filter(|until| *until <= now);
+        self.rows.values().filter_map(|service| Some((service.guid.clone(), end(service)?))).collect()
+    }
+}
+
+impl Platform {
+    /// The guid that a tenant's lead shows (platform.md 2.1, U-8).
+    pub fn guid_on_lead(&self, tenant: &str) -> Option<&str> {
+        let late = self.settings.visible_after_leads_job;
+        let shown = |service: &&Service| !late || service.leads_synced;
+        self.services.of(tenant).find(shown).map(|service| service.guid.as_str())
+    }
+
+    /// DELETE service (platform.md 4, N-11).
+    pub fn delete_service(&mut self, now: Millis, guid: &str) -> Result<(), Refusal> {
+        let found = self.services.get(guid).filter(|service| service.until.is_none());
+        let service = found.ok_or_else(|| Refusal::no_customer(guid))?;
+        if self.settings.refuse_deletion_with_numbers && self.numbers.count(&service.tenant) > 0 {
+            return Err(Refusal::Plain(400, "Customer has numbers".into()));
+        }
+        self.record.counters.deletes_executed += 1;
+        let until = now + self.settings.deletion_delay;
+        if let Some(service) = self.services.get_mut(guid) {
+            service.until = Some(until);
+            self.lingering += 1;
+        }
+        self.remove_overdue_services(now);
+        Ok(())
+    }
+
+    /// Removes what was deleted long enough ago.
+    pub fn remove_overdue_services(&mut self, now: Millis) {
+        if self.lingering == 0 {
+            return;
+        }
+        for (guid, at) in self.services.overdue(now) {
+            self.lingering -= 1;
+            self.drop_service(at, &guid);
+        }
+    }
+
+    fn drop_service(&mut self, now: Millis, guid: &str) -> bool {
+        let Some(service) = self.services.remove(guid) else { return false };
+        self.history.deleted(&folded(&service.tenant), &service.guid, now);
+        if let Some(customer) = service.customer {
+            let used = self.services.all().any(|other| other.customer == Some(customer));
+            let made = self.topology.customers.get(&customer).is_some_and(|customer| customer.made_with_service);
+            if made && !used {
+                self.topology.customers.remove(&customer);
+            }
+        }
+        true
+    }
+
+    /// Deleted behind the client's back.
+    pub fn vanish_service(&mut self, now: Millis, guid: &str) -> bool {
+        if self.services.get(guid).is_some_and(|service| service.until.is_some()) {
+            self.lingering -= 1;
+        }
+        self.drop_service(now, guid)
+    }
+
+    /// A service that somebody made in the portal; its guid.
+    pub fn seed_service(&mut self, now: Millis, input: ServiceInput) -> Result<String, String> {
+        if !input.force && self.services.of(&input.tenant_id).next().is_some() {
+            return Err(format!("tenant {} has a service already (force: true adds one more)", input.tenant_id));
+        }
+        if !input.force && self.services.has_name(&input.short_name) {
+            return Err(format!("short name {} is taken (force: true uses it again)", input.short_name));
+        }
+        let guid = input.ump_customer_guid.unwrap_or_else(|| self.ids.guid());
+        if self.services.get(&guid).is_some() {
+            return Err(format!("there is a service {guid} already"));
+        }
+        let site = Site {
+            id: if self.settings.site_location_id_is_service_guid { guid.clone() } else { self.ids.guid() },
+            name: input.short_name.clone(),
+            sbc: 1,
+            scripts: BTreeMap::new(),
+        };
+        self.history.created(&folded(&input.tenant_id), &guid, now, false);
+        let service = Service {
+            guid: guid.clone(),
+            full_name: input.full_name.unwrap_or_else(|| input.short_name.clone()),
+            short_name: input.short_name,
+            license: input.license_type.unwrap_or(OC_ESSENTIAL),
+            licensed_users: None,
+            tenant: input.tenant_id,
+            topology_id: self.topology.next_id(),
+            customer: input.lc_customer_id,
+            ip_group: false,
+            script_parameters: BTreeMap::new(),
+            site,
+            created_at: now,
+            listed_from: now + self.settings.service_visibility_delay,
+            until: None,
+            by_api: false,
+            leads_synced: false,
+            trunks_synced: false,
+        };
+        self.services.insert(service);
+        Ok(guid)
+    }
+
+    /// Somebody changes a service in the portal; false if there is none.
+    pub fn change_service(&mut self, guid: &str, change: ServiceChange) -> bool {
+        let Some(mut service) = self.services.remove(guid) else { return false };
+        service.full_name = change.full_name.unwrap_or(service.full_name);
+        service.license = change.license_type.unwrap_or(service.license);
+        service.short_name = change.short_name.unwrap_or(service.short_name);
+        self.services.insert(service);
+        true
+    }
+}

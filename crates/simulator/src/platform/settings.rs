@@ -1,0 +1,238 @@
+//! The switches: one for each place where the vendor's pages contradict each other or say nothing.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// C-1: whether the task path is served with a doubled `/tenantui`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum DoubledPrefix {
+    /// Both `/tenantui/api/v2/task` and `/tenantui/tenantui/api/v2/task`.
+    #[default]
+    Both,
+    /// Only the doubled form, as the page prints it.
+    Only,
+    /// Only the single form.
+    Never,
+}
+
+/// C-6: how a task's status is spelt.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum TaskStatusSpelling {
+    /// `InProgress`, `CompletedSuccess`, as in the JSON examples.
+    #[default]
+    Joined,
+    /// `In Progress`, `Completed Success`, as in the prose.
+    Spaced,
+}
+
+/// C-7: the form of the answer to a V3 create.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum CreateAnswer {
+    /// `{"jobId":"wst_…"}`, as in the example.
+    #[default]
+    JobId,
+    /// `{"taskId":"wst_…"}`, as in the field table.
+    TaskId,
+    /// `"wst_…"`, as in V2.
+    Bare,
+}
+
+/// C-8: how the guid of a new service is named in a V3 task's `outputData`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum OutputGuid {
+    /// `umpCustomerGuid`, as in the V3 example.
+    #[default]
+    CamelCase,
+    /// `UmpCustomerGuid`, as in the table of Get Task.
+    PascalCase,
+    /// Not there, as in the V2 example.
+    Absent,
+}
+
+/// C-12: how `PageNumber` is understood.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Paging {
+    /// The first page is 1, and 0 is taken as 1.
+    #[default]
+    OneBased,
+    /// The first page is 0.
+    ZeroBased,
+    /// Every page number answers the first page again.
+    RepeatsFirst,
+}
+
+/// C-16: the form of a 400 to a channel assignment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum AssignError {
+    /// E2.
+    #[default]
+    Problem,
+    /// E1.
+    Validation,
+}
+
+/// U-3: where a fault of a create is found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum FoundBy {
+    /// At once: 400 or 404.
+    #[default]
+    Request,
+    /// The request is accepted, its task ends `Failed`.
+    Task,
+}
+
+/// U-4: what becomes of a second create for one tenant.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum SecondCreate {
+    /// Refused at once with a 400 (E1, `MsTenantId`).
+    #[default]
+    Request,
+    /// Accepted; the task ends `Failed`.
+    Task,
+    /// Executed: the tenant gets two services. No page says so; it is there so that a client that asks twice is caught.
+    Allowed,
+}
+
+/// What a topology list answers when nothing matches (platform-2.md 6: "unknown which").
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum EmptyList {
+    /// 200 without the plural key.
+    #[default]
+    WithoutKey,
+    /// 200 with an empty array.
+    EmptyArray,
+    /// 404 with a `description` (E4).
+    NotFound,
+}
+
+/// Everything about the platform that can be set while it runs, by `PATCH /simulator/settings`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default, deny_unknown_fields)]
+pub struct Settings {
+    /// Milliseconds added to each API call (not to the token endpoint).
+    pub latency: u64,
+    /// Milliseconds from the acceptance of a task to its end.
+    pub task_duration: u64,
+    /// Milliseconds that a synchronization job takes.
+    pub job_duration: u64,
+    /// Seconds that a token lives (`expires_in`, platform.md 1.1).
+    pub token_lifetime: u64,
+    /// Milliseconds until a new service shows in the V3 and V2 lists (U-8).
+    pub service_visibility_delay: u64,
+    /// Milliseconds that a deleted service still shows after the 200 (N-11).
+    pub deletion_delay: u64,
+    /// Seed of the generator behind a fault's `probability`.
+    pub seed: u64,
+    /// C-1.
+    pub doubled_prefix: DoubledPrefix,
+    /// C-2: short names by rule B (letters, digits, underscore) rather than A.
+    pub strict_short_names: bool,
+    /// C-3: a short name may not contain `audit`, rather than not be it.
+    pub audit_contains: bool,
+    /// C-4: `shortName`, `fullName` and the like are taken for `customerShortName`, `customerFullName`.
+    pub lenient_aliases: bool,
+    /// C-5: `isNotActive` of a lead with a service is `true` (as the page's text has it) rather than `false`.
+    pub is_not_active_when_licensed: bool,
+    /// C-6.
+    pub task_status_spelling: TaskStatusSpelling,
+    /// C-7.
+    pub create_answer: CreateAnswer,
+    /// C-8.
+    pub output_data_guid: OutputGuid,
+    /// C-11: assignments answer in the old form.
+    pub old_assign_answer: bool,
+    /// C-12.
+    pub paging: Paging,
+    /// C-13: the lead list comes as `[[…]]`.
+    pub nested_lead_array: bool,
+    /// C-14: a new service gets the lead's id as its guid.
+    pub reuse_lead_id: bool,
+    /// C-16.
+    pub assign_error: AssignError,
+    /// C-21: the one site location has the service's guid as its id.
+    pub site_location_id_is_service_guid: bool,
+    /// C-24: the caller counts as a channel's, whose assignments are refused with 403.
+    pub channel_caller: bool,
+    /// U-3.
+    pub faults_found_by: FoundBy,
+    /// U-4.
+    pub second_create: SecondCreate,
+    /// U-8: a lead shows its `umpCustomerGuid` only after a run of the leads job.
+    pub visible_after_leads_job: bool,
+    /// N-2: what changes at Microsoft (`PATCH /simulator/leads`) shows only after a run of the leads job.
+    pub microsoft_changes_after_leads_job: bool,
+    /// platform-2.md 8: a service whose tenant has numbers cannot be deleted (400).
+    pub refuse_deletion_with_numbers: bool,
+    /// platform-2.md 4: the newest page's `siteLocation` block is required.
+    pub require_site_location: bool,
+    /// Whether `/api/ovoc/v1` can be reached.
+    pub topology_available: bool,
+    /// What `/api/ovoc/v1` answers when it cannot be reached.
+    pub topology_status: u16,
+    /// What a topology list answers when nothing matches.
+    pub empty_topology_list: EmptyList,
+    /// Leads, services and tasks carry a field that no page knows (platform.md 12.3).
+    pub extra_fields: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            latency: 0,
+            task_duration: 2_000,
+            job_duration: 0,
+            token_lifetime: 3_599,
+            service_visibility_delay: 0,
+            deletion_delay: 0,
+            seed: 1,
+            doubled_prefix: DoubledPrefix::default(),
+            strict_short_names: false,
+            audit_contains: false,
+            lenient_aliases: false,
+            is_not_active_when_licensed: false,
+            task_status_spelling: TaskStatusSpelling::default(),
+            create_answer: CreateAnswer::default(),
+            output_data_guid: OutputGuid::default(),
+            old_assign_answer: false,
+            paging: Paging::default(),
+            nested_lead_array: false,
+            reuse_lead_id: false,
+            assign_error: AssignError::default(),
+            site_location_id_is_service_guid: false,
+            channel_caller: false,
+            faults_found_by: FoundBy::default(),
+            second_create: SecondCreate::default(),
+            visible_after_leads_job: false,
+            microsoft_changes_after_leads_job: false,
+            refuse_deletion_with_numbers: false,
+            require_site_location: false,
+            topology_available: true,
+            topology_status: 404,
+            empty_topology_list: EmptyList::default(),
+            extra_fields: false,
+        }
+    }
+}
+
+impl Settings {
+    /// These settings with the fields of `change` in place of their own; an unknown name or value is an error.
+    pub fn merged(&self, change: &Value) -> Result<Self, String> {
+        let Value::Object(change) = change else {
+            return Err("settings must be a JSON object".into());
+        };
+        let mut whole = serde_json::to_value(self).map_err(|error| error.to_string())?;
+        if let Value::Object(fields) = &mut whole {
+            fields.extend(change.iter().map(|(name, value)| (name.clone(), value.clone())));
+        }
+        serde_json::from_value(whole).map_err(|error| error.to_string())
+    }
+}

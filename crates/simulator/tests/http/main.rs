@@ -1,0 +1,11 @@
+//! The simulator over HTTP, held to what `platform.md` says: expected values are written by hand from there.
+
+mod control;
+mod faults;
+mod leads;
+mod program;
+mod services;
+mod switches;
+mod token;
+mod topology;
+mod world;

@@ -1,0 +1,274 @@
+//! What is read back: defaults, the first status, columns, and conditions of two writers.
+
+use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
+use kube::core::{ApiResource, Request};
+use kube::{Client, CustomResourceExt};
+use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use serde_json::{Value, json};
+
+use crate::cluster::api;
+
+/// All of it; the failures.
+pub async fn check(client: &Client) -> Vec<String> {
+    let mut failures = Vec::new();
+    let platforms = api(client, &LivePlatform::api_resource(), false);
+    let leads = api(client, &Lead::api_resource(), true);
+    let services = api(client, &OcEssentialService::api_resource(), true);
+    let name = "reading";
+    for (api, object, spec) in [
+        (&platforms, crate::live_platform::least_object(name), platform_defaults()),
+        (&leads, crate::lead::least_object(name), json!({ "platform": "default", "deletionPolicy": "Retain", "suspend": false })),
+        (
+            &services,
+            crate::service::least_object(name),
+            json!({ "mode": "Apply", "adoption": "IfMatching", "deletionPolicy": "Retain", "recreate": false, "suspend": false }),
+        ),
+    ] {
+        failures.extend(defaults(api, &object, &spec).await);
+    }
+    failures.extend(discovery_defaults(&platforms).await);
+    failures.extend(first_columns(client, name).await);
+    failures.extend(two_writers(&leads, name).await);
+    failures.extend(whole_statuses(&platforms, &leads, &services, name).await);
+    failures.extend(later_columns(client, name).await);
+    for api in [platforms, leads, services] {
+        api.delete(name, &DeleteParams::default()).await.unwrap();
+    }
+    failures
+}
+
+fn platform_defaults() -> Value {
+    json!({
+        "allowedNamespaces": { "from": "All" },
+        "observeInterval": "10m",
+        "requests": { "perSecond": 10, "burst": 20, "inFlight": 4 },
+        "contactDetails": "Omit",
+        "shortNameRule": "Portal",
+        "syncJobs": { "trigger": "Manual" },
+        "deletions": { "perHour": 10 },
+        "createGrace": "15m",
+        "taskDeadline": "2h",
+    })
+}
+
+/// The spec is what was given and the defaults, nothing else; the status says that nobody has seen the object.
+async fn defaults(api: &Api<DynamicObject>, object: &Value, filled: &Value) -> Vec<String> {
+    let given: DynamicObject = serde_json::from_value(object.clone()).unwrap();
+    let stored = serde_json::to_value(api.create(&PostParams::default(), &given).await.unwrap()).unwrap();
+    let mut spec = object["spec"].clone();
+    spec.as_object_mut().unwrap().extend(filled.as_object().unwrap().clone());
+    let status = json!({ "conditions": [{
+        "type": "Ready",
+        "status": "Unknown",
+        "reason": "Progressing",
+        "message": "Waiting for the operator.",
+        "lastTransitionTime": "1970-01-01T00:00:00Z",
+    }] });
+    let mut failures = Vec::new();
+    same(&format!("{} spec with defaults", object["kind"]), &stored["spec"], &spec, &mut failures);
+    same(&format!("{} first status", object["kind"]), &stored["status"], &status, &mut failures);
+    failures
+}
+
+fn same(what: &str, found: &Value, expected: &Value, failures: &mut Vec<String>) {
+    if found != expected {
+        failures.push(format!("{what}: found {found}, expected {expected}"));
+    }
+}
+
+async fn discovery_defaults(api: &Api<DynamicObject>) -> Vec<String> {
+    let mut object = crate::live_platform::least_object("discovery");
+    object["spec"]["leadDiscovery"] = json!({ "namespace": "leads" });
+    object["spec"]["syncJobs"] = json!({ "trigger": "Http", "http": { "leadsUrl": "https://a.example.com", "trunksUrl": "https://a.example.com" } });
+    object["spec"]["requests"] = json!({});
+    object["spec"]["deletions"] = json!({});
+    object["spec"]["allowedNamespaces"] = json!({});
+    let given: DynamicObject = serde_json::from_value(object).unwrap();
+    let stored = api.create(&PostParams { dry_run: true, ..PostParams::default() }, &given).await.unwrap().data;
+    let mut failures = Vec::new();
+    same("discovery", &stored["spec"]["leadDiscovery"], &json!({ "namespace": "leads", "origins": ["Consented"] }), &mut failures);
+    same("method", &stored["spec"]["syncJobs"]["http"]["method"], &json!("POST"), &mut failures);
+    same("requests", &stored["spec"]["requests"], &json!({ "perSecond": 10, "burst": 20, "inFlight": 4 }), &mut failures);
+    same("deletions", &stored["spec"]["deletions"], &json!({ "perHour": 10 }), &mut failures);
+    same("namespaces", &stored["spec"]["allowedNamespaces"], &json!({ "from": "All" }), &mut failures);
+    failures
+}
+
+/// A table, as kubectl asks for it: the columns (wide ones in brackets), and the cells of one object by column.
+async fn table(client: &Client, resource: &ApiResource, namespaced: bool, name: &str) -> (String, Vec<String>) {
+    let scope = if namespaced { "namespaces/default/" } else { "" };
+    let path = format!("/apis/{}/{scope}{}", resource.api_version, resource.plural);
+    let mut request = Request::new(path).list(&ListParams::default()).unwrap();
+    request.headers_mut().insert("accept", "application/json;as=Table;v=v1;g=meta.k8s.io".parse().unwrap());
+    let table: Value = serde_json::from_str(&client.request_text(request).await.unwrap()).unwrap();
+    let columns: Vec<(String, bool)> = table["columnDefinitions"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|column| (column["name"].as_str().unwrap().to_uppercase(), column["priority"] == 1))
+        .collect();
+    let shown: Vec<String> = columns.iter().map(|(name, wide)| if *wide { format!("[{name}]") } else { name.clone() }).collect();
+    let row = table["rows"].as_array().unwrap().iter().find(|row| row["object"]["metadata"]["name"] == name).unwrap();
+    let cells = row["cells"].as_array().unwrap().iter().zip(&columns);
+    let text = |cell: &Value| cell.as_str().map_or_else(|| cell.to_string(), str::to_owned);
+    let cells = cells.filter(|(_, (column, _))| column != "AGE" && column != "NAME").map(|(cell, _)| text(cell)).collect();
+    (shown.join(" "), cells)
+}
+
+async fn expect(client: &Client, resource: &ApiResource, namespaced: bool, name: &str, columns: &str, cells: &[&str]) -> Vec<String> {
+    let (shown, found) = table(client, resource, namespaced, name).await;
+    let mut failures = Vec::new();
+    same(&format!("{} columns", resource.kind), &json!(shown), &json!(columns), &mut failures);
+    same(&format!("{} cells", resource.kind), &json!(found), &json!(cells), &mut failures);
+    failures
+}
+
+const PLATFORM_COLUMNS: &str = "NAME URL READY REASON LEADS SERVICES AGE";
+const LEAD_COLUMNS: &str = "NAME COMPANY TENANT MS STATUS LICENSE SYNCED READY REASON AGE [CHANNEL] [COUNTRIES] [SERVICE]";
+const SERVICE_COLUMNS: &str = "NAME TENANT SHORT NAME LICENSE SYNC READY REASON AGE [CUSTOMER GUID] [TASK] [FULL NAME] [MESSAGE]";
+
+/// The columns of an object that no operator has seen.
+async fn first_columns(client: &Client, name: &str) -> Vec<String> {
+    let mut failures = expect(
+        client,
+        &LivePlatform::api_resource(),
+        false,
+        name,
+        PLATFORM_COLUMNS,
+        &["https://live.example.com/tenantui", "Unknown", "Progressing", "null", "null"],
+    )
+    .await;
+    let tenant = "22222222-2222-4222-8222-222222222222";
+    let cells = ["null", tenant, "null", "null", "null", "Unknown", "Progressing", "null", "null", "null"];
+    failures.extend(expect(client, &Lead::api_resource(), true, name, LEAD_COLUMNS, &cells).await);
+    let cells = ["null", "Contoso_NL", "null", "null", "Unknown", "Progressing", "null", "null", "Contoso Netherlands B.V.", "Waiting for the operator."];
+    failures.extend(expect(client, &OcEssentialService::api_resource(), true, name, SERVICE_COLUMNS, &cells).await);
+    failures
+}
+
+fn condition(kind: &str, status: &str, reason: &str) -> Value {
+    json!({ "type": kind, "status": status, "reason": reason, "message": "As it is.", "lastTransitionTime": "2026-01-01T00:00:00Z", "observedGeneration": 1 })
+}
+
+async fn apply(api: &Api<DynamicObject>, kind: &str, name: &str, manager: &str, status: Value) -> Value {
+    let patch = json!({ "apiVersion": "operatorconnect.dev/v1alpha1", "kind": kind, "metadata": { "name": name }, "status": status });
+    let stored = api.patch_status(name, &PatchParams::apply(manager), &Patch::Apply(patch)).await.unwrap();
+    stored.data["status"].clone()
+}
+
+/// Each writer owns its own conditions; none takes away another's, and one that its writer leaves out goes.
+async fn two_writers(api: &Api<DynamicObject>, name: &str) -> Vec<String> {
+    let kinds = |status: &Value| -> Value {
+        let mut kinds: Vec<String> =
+            status["conditions"].as_array().unwrap().iter().map(|c| format!("{}={}", c["type"], c["status"]).replace('"', "")).collect();
+        kinds.sort();
+        json!(kinds)
+    };
+    let mut failures = Vec::new();
+    let one = json!({ "conditions": [condition("Ready", "False", "Progressing"), condition("Reconciling", "True", "Progressing")] });
+    let status = apply(api, "Lead", name, "one", one).await;
+    same("one writer", &kinds(&status), &json!(["Ready=False", "Reconciling=True"]), &mut failures);
+    let status = apply(api, "Lead", name, "two", json!({ "conditions": [condition("Backup", "True", "Done")] })).await;
+    same("two writers", &kinds(&status), &json!(["Backup=True", "Ready=False", "Reconciling=True"]), &mut failures);
+    let status = apply(api, "Lead", name, "one", json!({ "conditions": [condition("Ready", "True", "Succeeded")] })).await;
+    same("first writer again", &kinds(&status), &json!(["Backup=True", "Ready=True"]), &mut failures);
+    failures
+}
+
+/// Every field of each status, written and read back.
+async fn whole_statuses(platforms: &Api<DynamicObject>, leads: &Api<DynamicObject>, services: &Api<DynamicObject>, name: &str) -> Vec<String> {
+    let mut failures = Vec::new();
+    for (api, kind, status) in
+        [(platforms, "LivePlatform", platform_status()), (leads, "Lead", lead_status()), (services, "OcEssentialService", service_status())]
+    {
+        let stored = apply(api, kind, name, "one", status.clone()).await;
+        let mut stored = stored;
+        if kind == "Lead" {
+            stored["conditions"].as_array_mut().unwrap().retain(|c| c["type"] != "Backup");
+        }
+        same(&format!("{kind} status"), &stored, &status, &mut failures);
+        let typed = match kind {
+            "LivePlatform" => serde_json::from_value(stored).map(|s: oc_essentials_operator::api::LivePlatformStatus| serde_json::to_value(s).unwrap()),
+            "Lead" => serde_json::from_value(stored).map(|s: oc_essentials_operator::api::LeadStatus| serde_json::to_value(s).unwrap()),
+            _ => serde_json::from_value(stored).map(|s: oc_essentials_operator::api::OcEssentialServiceStatus| serde_json::to_value(s).unwrap()),
+        };
+        same(&format!("{kind} status as the operator knows it"), &typed.unwrap(), &status, &mut failures);
+    }
+    failures
+}
+
+fn platform_status() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "lastObservedTime": "2026-01-01T00:00:00Z",
+        "leads": { "total": 3, "active": 1, "suspended": 1, "removed": 1 },
+        "services": { "total": 2, "ocEssential": 1, "other": 1 },
+        "circuit": { "state": "Open", "reason": "The platform did not answer.", "until": "2026-01-01T00:01:00Z" },
+        "syncJobs": [{ "name": "peering.sync-leads-job", "state": "Requested", "dueTime": "2026-01-01T00:00:00Z", "requestedTime": "2026-01-01T00:00:00Z", "completedTime": "2026-01-01T00:00:00Z" }],
+        "capabilities": [{ "name": "lc-customers", "state": "Unavailable" }],
+        "lastHandledReconcileAt": "now",
+        "conditions": [condition("Ready", "True", "Succeeded")],
+    })
+}
+
+fn lead_status() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "leadId": "44444444-4444-4444-8444-444444444444",
+        "origin": "Consented",
+        "microsoftStatus": "Active",
+        "companyName": "Contoso Ltd",
+        "companySize": "L250_U999",
+        "countries": ["NL", "DE"],
+        "consentedTime": "2026-01-01T00:00:00Z",
+        "lastModifiedTime": "2026-01-01T00:00:00Z",
+        "channelId": 1574,
+        "assignedChannelId": 1574,
+        "licenseType": "OC Essential",
+        "umpCustomerGuid": "55555555-5555-4555-8555-555555555555",
+        "serviceRef": { "namespace": "default", "name": "contoso" },
+        "contact": { "fullName": "A", "email": "B", "phoneNumber": "C" },
+        "operation": { "kind": "AssignChannel", "id": "one", "startedTime": "2026-01-01T00:00:00Z", "outcome": "Refused", "reason": "PlatformRefused" },
+        "lastObservedTime": "2026-01-01T00:00:00Z",
+        "lastHandledReconcileAt": "now",
+        "conditions": [condition("Ready", "True", "Succeeded"), condition("Synced", "True", "Succeeded")],
+    })
+}
+
+fn service_status() -> Value {
+    json!({
+        "observedGeneration": 1,
+        "licenseType": "OC Essential",
+        "umpCustomerGuid": "55555555-5555-4555-8555-555555555555",
+        "lcCustomerId": 4711,
+        "msTenantId": "22222222-2222-4222-8222-222222222222",
+        "platform": "default",
+        "shortName": "Contoso_NL",
+        "fullName": "Contoso Netherlands B.V.",
+        "operation": {
+            "kind": "Create", "id": "one", "startedTime": "2026-01-01T00:00:00Z", "taskId": "wst_1", "taskStatus": "CompletedSuccess",
+            "outcome": "Succeeded", "completedTime": "2026-01-01T00:02:00Z", "messages": ["Information: Site created in Ovoc"],
+        },
+        "sync": { "state": "Due", "jobs": [
+            { "name": "peering.sync-leads-job", "state": "Synced", "completedTime": "2026-01-01T00:03:00Z" },
+            { "name": "peering.sync-trunks-job", "state": "Due", "dueTime": "2026-01-01T00:02:00Z" },
+        ] },
+        "plan": [{ "action": "Create", "field": "spec.shortName", "from": "", "to": "Contoso_NL" }],
+        "lastObservedTime": "2026-01-01T00:00:00Z",
+        "lastHandledReconcileAt": "now",
+        "conditions": [condition("Ready", "False", "AwaitingTrunksJob"), condition("Reconciling", "True", "AwaitingTrunksJob")],
+    })
+}
+
+/// The columns of an object in use.
+async fn later_columns(client: &Client, name: &str) -> Vec<String> {
+    let cells = ["https://live.example.com/tenantui", "True", "Succeeded", "3", "2"];
+    let mut failures = expect(client, &LivePlatform::api_resource(), false, name, PLATFORM_COLUMNS, &cells).await;
+    let tenant = "22222222-2222-4222-8222-222222222222";
+    let cells = ["Contoso Ltd", tenant, "Active", "OC Essential", "True", "True", "Succeeded", "1574", r#"["NL","DE"]"#, "contoso"];
+    failures.extend(expect(client, &Lead::api_resource(), true, name, LEAD_COLUMNS, &cells).await);
+    let guid = "55555555-5555-4555-8555-555555555555";
+    let cells = [tenant, "Contoso_NL", "OC Essential", "Due", "False", "AwaitingTrunksJob", guid, "wst_1", "Contoso Netherlands B.V.", "As it is."];
+    failures.extend(expect(client, &OcEssentialService::api_resource(), true, name, SERVICE_COLUMNS, &cells).await);
+    failures
+}
