@@ -1,6 +1,7 @@
 //! What one pass over one object knows. The driver fills it as the decision asks.
 
 use crate::facts::{LcCustomer, Lead, Service, Task};
+use crate::names::CustomerGuid;
 use crate::policy::Connection;
 use crate::step::{Answer, Fact};
 use crate::time::Time;
@@ -26,6 +27,14 @@ pub struct ServicesView {
     pub by_name: Vec<Service>,
     /// Whether each entry of the list could be read: only then does "not in it" mean "not there".
     pub complete: bool,
+}
+
+impl ServicesView {
+    /// The service with this guid. `by_guid` is that of the guid which was recorded when the list was asked; a guid that this pass has learned
+    /// since is found among those of the tenant.
+    pub fn with_guid(&self, guid: &CustomerGuid) -> Option<&Service> {
+        self.by_guid.iter().chain(&self.by_tenant).find(|service| &service.guid == guid)
+    }
 }
 
 /// What a pass knows. The driver fills it as the decision asks.

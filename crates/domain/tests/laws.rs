@@ -9,8 +9,8 @@ mod world;
 use oc_domain::pass::DeletionPolicy;
 use oc_domain::service::{Adoption, decide};
 use proptest::prelude::*;
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::{Config as Runs, TestRunner};
+use proptest::strategy::Strategy;
+use proptest::test_runner::Config as Runs;
 use world::{AskFault, Config, Fault, World};
 
 type Schedule = (Config, Vec<Fault>, Vec<AskFault>);

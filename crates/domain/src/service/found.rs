@@ -26,9 +26,9 @@ pub enum Found {
 
 /// Finds out.
 pub fn find(record: &Record, desired: &Desired, view: &ServicesView) -> Found {
-    if let (Some(guid), Some(service)) = (&record.guid, &view.by_guid) {
+    if let Some(service) = record.guid.as_ref().and_then(|guid| view.with_guid(guid)) {
         let same_tenant = service.tenant.as_ref() == Some(&desired.tenant);
-        return if &service.guid == guid && same_tenant { Found::Ours(service.clone()) } else { Found::Foreign(service.clone()) };
+        return if same_tenant { Found::Ours(service.clone()) } else { Found::Foreign(service.clone()) };
     }
     match view.by_tenant.as_slice() {
         [] if record.verified() => Found::NoLonger,

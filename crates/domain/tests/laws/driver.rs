@@ -2,7 +2,7 @@
 
 use oc_domain::conditions::{Reason, Truth};
 use oc_domain::facts::TaskState;
-use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::pass::Facts;
 use oc_domain::policy::{Connection, JobRuns, Policy};
 use oc_domain::record::{Intent, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Deletion, Wish};
@@ -95,6 +95,7 @@ impl Pass {
             let decision = decide(world.now, &self.wish, &self.record, &self.facts);
             self.judge(world, &decision, decide);
             self.last = Some(decision.clone());
+            world.note(|at| format!("{at}   {:?} {}", decision.step, decision.why));
             self.steps += 1;
             if self.steps > 24 {
                 world.breaks("a pass goes in circles");
@@ -375,9 +376,4 @@ fn at_rest(world: &mut World, decide: Decide<'_>) {
     if ready && world.counts.reads != before.2 {
         world.breaks("L6: a look at rest that the inventory can't answer");
     }
-}
-
-/// Whether a policy deletes.
-pub fn deletes(policy: DeletionPolicy) -> bool {
-    policy == DeletionPolicy::Delete
 }
