@@ -1,5 +1,6 @@
 //! `cargo xtask …`: what people type and what CI runs.
 
+mod bench;
 mod build;
 mod crds;
 mod demo;
@@ -25,6 +26,8 @@ enum Command {
     Demo(demo::Settings),
     /// Run all tests: laws and tables, wire fixtures, schema rules and flows on a real API server
     Test(testing::Settings),
+    /// Measure: time to Ready, calls, writes, memory and CPU for many services, and the cost of rest
+    Bench(bench::Settings),
     /// Write crds/ from the types in src/api
     Crds {
         /// Write nothing; fail when crds/ is not what it should be
@@ -37,6 +40,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Demo(settings) => demo::run(settings),
         Command::Test(settings) => testing::run(&settings),
+        Command::Bench(settings) => bench::run(&settings),
         Command::Crds { check } => crds::run(check).map(|()| true),
     };
     match result {

@@ -170,10 +170,10 @@ impl Case<'_> {
             }
         }
         let verdict = Verdict::not_ready(Reason::Progressing, "Asking the platform to make the consentless lead.");
-        if let Some(intent) = self.record.open_intent().cloned() {
-            if intent.sent == Sent::No {
-                return self.decide(Step::Ask(Change::CreateLead(desired.tenant.clone())), "no lead, and the intent is recorded", verdict);
-            }
+        if self.record.may_send(OperationKind::Create, self.now) {
+            return self.decide(Step::Ask(Change::CreateLead(desired.tenant.clone())), "no lead, and the intent is recorded", verdict);
+        }
+        if let Some(intent) = self.record.open_intent().filter(|intent| intent.sent == Sent::Maybe).cloned() {
             if self.now < intent.start + policy.create_grace {
                 let until = timing::next_look(self.now, intent.start);
                 let verdict = Verdict::not_ready(Reason::Verifying, "The lead was asked for: looking whether it appears.");
@@ -281,9 +281,11 @@ impl Case<'_> {
             return self.stop(Trouble::new(Reason::DeletionBlocked, message), "the lead has a service");
         }
         let verdict = Verdict::not_ready(Reason::Deleting, "The platform is removing the consentless lead.");
-        let open = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete).cloned();
-        match open {
-            Some(intent) if intent.sent == Sent::No => self.decide(Step::Ask(Change::DeleteLead(tenant.clone())), "the intent is recorded", verdict),
+        if self.record.may_send(OperationKind::Delete, self.now) {
+            return self.decide(Step::Ask(Change::DeleteLead(tenant.clone())), "the intent is recorded", verdict);
+        }
+        let asked = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete && intent.sent == Sent::Maybe).cloned();
+        match asked {
             Some(intent) if self.now < intent.start + timing::DELETE_AGAIN => {
                 let until = timing::next_look(self.now, intent.start);
                 self.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict)

@@ -5,6 +5,7 @@
 use crate::conditions::{Reason, Trouble};
 use crate::names::{ChannelId, CustomerGuid, TaskId};
 use crate::time::Time;
+use crate::timing;
 
 /// What kind of change at the platform an operation is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -191,6 +192,12 @@ impl Record {
         self.intent.as_ref().filter(|intent| !self.operation.as_ref().is_some_and(|op| op.id == intent.id && op.outcome.is_some()))
     }
 
+    /// Whether the request of an intent of this kind can leave now: recorded, so lately that its grace is still whole, and surely not sent before.
+    pub fn may_send(&self, kind: OperationKind, now: Time) -> bool {
+        let fresh = |intent: &Intent| intent.kind == kind && intent.sent == Sent::No && now < intent.start + timing::INTENT_FRESH;
+        self.finalizer && self.open_intent().is_some_and(fresh)
+    }
+
     /// The operation in status that belongs to the open intent, or that has no outcome yet.
     pub fn running(&self) -> Option<&Operation> {
         self.operation.as_ref().filter(|op| op.outcome.is_none())
@@ -217,6 +224,26 @@ impl Record {
         if let Some(operation) = self.operation.as_mut().filter(|op| op.outcome == Some(Outcome::Refused)) {
             operation.reason = Some(trouble.reason);
         }
+    }
+
+    /// The service was read back, whatever was thought of its create before: a task that failed can leave a service, and one can appear late.
+    /// A create whose intent is not on the object any more had no part in it: what is there was taken over.
+    pub fn read_back(&mut self, now: Time) {
+        self.end_operation(Outcome::Succeeded, now, Vec::new());
+        let intent = self.intent.as_ref().map(|intent| &intent.id);
+        match &mut self.operation {
+            Some(op) if op.kind == OperationKind::Create && intent.is_none() && op.outcome != Some(Outcome::Succeeded) => self.operation = None,
+            Some(op) if intent == Some(&op.id) && matches!(op.outcome, Some(Outcome::Failed | Outcome::Unknown)) => {
+                op.outcome = Some(Outcome::Succeeded);
+                op.completed = Some(now.whole_second());
+            }
+            _ => {}
+        }
+    }
+
+    /// Whether the last create was refused.
+    pub fn create_refused(&self) -> bool {
+        self.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Refused))
     }
 
     /// Ends the operation in flight: of the open intent, with or without a trace in status.

@@ -6,6 +6,10 @@ use crate::time::{Duration, Time};
 /// been asked for in between, since an intent would be on the object.
 pub const CREATE_LOOK: Duration = Duration::from_secs(10);
 
+/// How old an intent may be when its request leaves. The grace of a lost answer is counted from the intent, so a request that was held up (throttled,
+/// the platform away) gets a new one: else its grace could be over before it was sent.
+pub const INTENT_FRESH: Duration = Duration::from_secs(30);
+
 /// How long an object that refers to something that is not there is `Reconciling` before it is `Stalled`: what is applied together arrives in any order.
 pub const SETTLING: Duration = Duration::from_secs(60);
 

@@ -8,6 +8,7 @@ mod world;
 
 use oc_domain::pass::DeletionPolicy;
 use oc_domain::service::{Adoption, decide};
+use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Strategy;
 use proptest::test_runner::Config as Runs;
@@ -15,27 +16,8 @@ use world::{AskFault, Config, Fault, World};
 
 type Schedule = (Config, Vec<Fault>, Vec<AskFault>);
 
-fn config() -> impl Strategy<Value = Config> {
-    let platform = (1u64..400, prop_oneof![3 => Just(0u32), 1 => 1u32..3], 0u64..120, prop_oneof![4 => Just(0u64), 1 => 1u64..900], 300u64..1500, any::<bool>());
-    let adoption = prop_oneof![2 => Just(Adoption::IfMatching), 1 => Just(Adoption::Never), 1 => Just(Adoption::Always)];
-    let policy = prop_oneof![Just(DeletionPolicy::Delete), Just(DeletionPolicy::Retain)];
-    let foreign = prop_oneof![5 => Just(None), 1 => Just(Some(true)), 1 => Just(Some(false))];
-    let spec = (any::<bool>(), adoption, any::<bool>(), policy, foreign, any::<bool>());
-    let moment = || prop_oneof![1 => 0u64..60, 2 => 0u64..1200, 1 => 0u64..9000];
-    let people = (proptest::option::of(moment()), proptest::option::weighted(0.25, moment()), proptest::collection::vec(moment(), 0..2));
-    (platform, spec, people).prop_map(|(platform, spec, people)| {
-        let (task, failing_tasks, lag, lead_from, job_every, guid_in_task) = platform;
-        let (ip_group, adoption, recreate, policy, foreign, foreign_after_refusal) = spec;
-        let (deleted_at, removed_at, edited_at) = people;
-        Config {
-            task, failing_tasks, lag, lead_from, job_every, guid_in_task, ip_group, adoption, recreate, policy, foreign, foreign_after_refusal,
-            deleted_at, removed_at, edited_at,
-        }
-    })
-}
-
-fn schedule() -> impl Strategy<Value = Schedule> {
-    let fault = prop_oneof![
+fn fault() -> impl Strategy<Value = Fault> {
+    prop_oneof![
         30 => Just(Fault::Nothing),
         4 => (1u64..20).prop_map(Fault::Slow),
         3 => Just(Fault::CrashBefore),
@@ -45,15 +27,40 @@ fn schedule() -> impl Strategy<Value = Schedule> {
         1 => (1u64..3000).prop_map(Fault::Down),
         1 => (1u64..3000).prop_map(Fault::Throttle),
         1 => (1u64..1500).prop_map(Fault::Hide),
-    ];
-    let asked = prop_oneof![
+    ]
+}
+
+fn asked() -> impl Strategy<Value = AskFault> {
+    prop_oneof![
         4 => Just(AskFault::Nothing),
         3 => (0u64..30).prop_map(AskFault::LostDone),
         2 => Just(AskFault::LostNotDone),
         2 => Just(AskFault::NotSent),
         1 => Just(AskFault::Refused),
-    ];
-    (config(), proptest::collection::vec(fault, 0..60), proptest::collection::vec(asked, 0..4))
+    ]
+}
+
+fn config() -> impl Strategy<Value = Config> {
+    let platform = (1u64..400, prop_oneof![3 => Just(0u32), 1 => 1u32..3], 0u64..120, prop_oneof![4 => Just(0u64), 1 => 1u64..900], 300u64..1500, any::<bool>());
+    let adoption = prop_oneof![2 => Just(Adoption::IfMatching), 1 => Just(Adoption::Never), 1 => Just(Adoption::Always)];
+    let policy = prop_oneof![Just(DeletionPolicy::Delete), Just(DeletionPolicy::Retain)];
+    let foreign = prop_oneof![5 => Just(None), 1 => Just(Some(true)), 1 => Just(Some(false))];
+    let spec = (any::<bool>(), adoption, any::<bool>(), policy, foreign, any::<bool>());
+    let moment = || prop_oneof![1 => 0u64..60, 2 => 0u64..1200, 1 => 0u64..9000];
+    let people = (proptest::option::of(moment()), proptest::option::weighted(0.3, moment()), vec(moment(), 0..2), vec((fault(), asked()), 0..16));
+    (platform, spec, people).prop_map(|(platform, spec, people)| {
+        let (task, failing_tasks, lag, lead_from, job_every, guid_in_task) = platform;
+        let (ip_group, adoption, recreate, policy, foreign, foreign_after_refusal) = spec;
+        let (deleted_at, removed_at, edited_at, late) = people;
+        Config {
+            task, failing_tasks, lag, lead_from, job_every, guid_in_task, ip_group, adoption, recreate, policy, foreign, foreign_after_refusal,
+            deleted_at, removed_at, edited_at, late,
+        }
+    })
+}
+
+fn schedule() -> impl Strategy<Value = Schedule> {
+    (config(), vec(fault(), 0..60), vec(asked(), 0..4))
 }
 
 fn play(schedule: Schedule, decide: driver::Decide<'_>) -> World {
@@ -64,7 +71,7 @@ fn play(schedule: Schedule, decide: driver::Decide<'_>) -> World {
 }
 
 proptest! {
-    #![proptest_config(Runs { cases: 1000, max_shrink_iters: 4000, failure_persistence: None, ..Runs::default() })]
+    #![proptest_config(Runs { cases: Runs::default().cases * 4, max_shrink_iters: 600, failure_persistence: None, ..Runs::default() })]
 
     #[test]
     fn the_laws_hold(schedule in schedule()) {

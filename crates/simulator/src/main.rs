@@ -34,7 +34,7 @@ struct Cli {
     #[arg(long, env = "SIMULATOR_LISTEN", default_value = "127.0.0.1:8090", value_name = "ADDRESS")]
     listen: SocketAddr,
     /// Client id that may ask for tokens
-    #[arg(long, env = "SIMULATOR_CLIENT_ID", default_value = "simulator", value_name = "ID")]
+    #[arg(long, env = "SIMULATOR_CLIENT_ID", default_value = "44444444-4444-4444-8444-444444444444", value_name = "ID")]
     client_id: String,
     /// Client secret that goes with it
     #[arg(long, env = "SIMULATOR_CLIENT_SECRET", default_value = "simulator-secret", hide_env_values = true, value_name = "SECRET")]

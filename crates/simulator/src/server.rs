@@ -37,7 +37,7 @@ impl Default for Options {
     fn default() -> Self {
         Self {
             address: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
-            client_id: "simulator".into(),
+            client_id: "44444444-4444-4444-8444-444444444444".into(),
             client_secret: "simulator-secret".into(),
             directory: "33333333-3333-4333-8333-333333333333".into(),
             seed_file: None,

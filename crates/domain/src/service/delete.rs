@@ -48,7 +48,8 @@ fn release(case: Case<'_>, why: &'static str) -> Decision {
 
 /// A create may be under way: the object goes only when its outcome is known, or the grace is over.
 fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, intent: &Intent) -> Decision {
-    if let Some(decision) = case.follow_task(policy) {
+    // While the task runs it is the thing to look at. Once it has ended the list decides: a task that succeeded says nothing of whose the service is.
+    if let Some(decision) = case.follow_task(policy).filter(|_| case.task_still_runs()) {
         return decision;
     }
     if let Fact::Unreadable(trouble) = &case.facts.services {
@@ -67,6 +68,13 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
             DeletionPolicy::Retain => release(case, "retained; the create is known to have been done"),
             DeletionPolicy::Delete => delete(case, policy),
         };
+    }
+    // A task that succeeded while no service shows for so long: somebody has removed it already. Waiting on would hold the object for ever.
+    if let Some(decision) = case.follow_task(policy).filter(|_| case.now <= intent.start + policy.task_deadline) {
+        return decision;
+    }
+    if !view.complete && deletion.policy == DeletionPolicy::Delete {
+        return not_whole(case);
     }
     if case.now < intent.start + policy.create_grace {
         return case.look_for_effect(intent.start, "Being deleted while the answer to a create is not known: looking whether the service appears.");
@@ -88,12 +96,11 @@ fn delete(mut case: Case<'_>, policy: &Policy) -> Decision {
     let Some(view) = case.facts.services.since(since).cloned() else {
         return case.look(Query::Services, since, "is the service still there");
     };
-    if let Some(service) = view.by_guid.as_ref().filter(|service| super::same_guid(&case.record, &service.guid)) {
+    if let Some(service) = view.with_guid(&guid) {
         return ask_for_it(case, policy, service);
     }
     if !view.complete {
-        let message = "The list of services has entries that can't be read; the service may be among them.";
-        return case.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole");
+        return not_whole(case);
     }
     let Some(leads) = case.facts.leads.since(since) else {
         return case.look(Query::Leads, since, "does the lead still show it");
@@ -106,6 +113,11 @@ fn delete(mut case: Case<'_>, policy: &Policy) -> Decision {
     }
     case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
     release(case, "looked for and not found")
+}
+
+fn not_whole(case: Case<'_>) -> Decision {
+    let message = "The list of services has entries that can't be read; the service may be among them.";
+    case.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole")
 }
 
 fn unreadable<T>(fact: &Fact<T>) -> Option<Trouble> {
@@ -125,7 +137,7 @@ fn ask_for_it(case: Case<'_>, policy: &Policy, service: &Service) -> Decision {
     if let Some(trouble) = &policy.deletions_blocked {
         return case.stop(trouble.clone(), "the breaker holds it");
     }
-    if open.is_some_and(|intent| intent.sent == Sent::No) {
+    if case.record.may_send(OperationKind::Delete, case.now) {
         return case.decide(Step::Ask(Change::DeleteService(service.guid.clone())), "recorded, and nothing stands against it", verdict);
     }
     let start = case.now.whole_second();

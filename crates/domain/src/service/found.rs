@@ -3,7 +3,7 @@
 use crate::conditions::{Reason, Trouble};
 use crate::facts::{LicenseType, Service};
 use crate::names::fold;
-use crate::record::{OperationKind, Record};
+use crate::record::{OperationKind, Outcome, Record};
 
 use crate::pass::ServicesView;
 
@@ -40,9 +40,13 @@ pub fn find(record: &Record, desired: &Desired, view: &ServicesView) -> Found {
 }
 
 /// Whether this object's own create explains the service: its intent is on the object, the tenant is the same and so is the short name.
+/// A create that was refused explains nothing: whatever is there now, somebody else made.
 fn made_here(record: &Record, desired: &Desired, service: &Service) -> bool {
-    let intended = record.intent.as_ref().is_some_and(|intent| intent.kind == OperationKind::Create);
-    record.guid.is_none() && intended && fold(&service.short_name) == desired.short_name.folded()
+    let Some(intent) = record.intent.as_ref().filter(|intent| intent.kind == OperationKind::Create) else { return false };
+    let refused = record.operation.as_ref().is_some_and(|op| op.id == intent.id && op.outcome == Some(Outcome::Refused));
+    // A guid that is recorded beside an open create is that of the service before it (spec.recreate): status is written after the request.
+    let unknown = record.guid.is_none() || record.open_intent().is_some();
+    unknown && !refused && fold(&service.short_name) == desired.short_name.folded()
 }
 
 /// Whether `spec.adoption` lets this object take the service over; if not, what a person can do.

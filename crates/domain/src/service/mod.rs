@@ -12,7 +12,7 @@ mod jobs;
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
 use crate::facts::{Service, TaskState};
 use crate::pass::ServicesView;
-use crate::names::{ChannelId, CustomerGuid, LcCustomerId, ShortName, TenantId};
+use crate::names::{ChannelId, LcCustomerId, ShortName, TenantId};
 use crate::policy::{Connection, Policy};
 use crate::record::{OperationKind, Outcome, Record, Sent};
 use crate::step::{Answer, Change, Decision, Fact, Mark, PlanItem, Query, Step, Wake};
@@ -268,6 +268,10 @@ impl Case<'_> {
             if self.now < intent.start + policy.create_grace {
                 return self.look_for_effect(intent.start, "A create was asked for and its answer is not known: looking whether the service appears.");
             }
+            // What may be among the entries that can't be read has not failed to appear.
+            if !view.complete {
+                return self.not_whole();
+            }
             self.record.end_operation(Outcome::Unknown, self.now, vec!["The answer was lost, and no service appeared in time.".into()]);
         }
         self.record.guid = None;
@@ -275,10 +279,14 @@ impl Case<'_> {
             return decision;
         }
         if !view.complete {
-            let message = "The list of services has entries that can't be read, so that a service of this tenant could be among them. Ask the platform's operator to mend it.";
-            return self.stop(Trouble::new(Reason::PlatformRefused, message), "the list of services is not whole");
+            return self.not_whole();
         }
         checks::eligible(self, desired, view)
+    }
+
+    fn not_whole(self) -> Decision {
+        let message = "The list of services has entries that can't be read, so that a service of this tenant could be among them. Ask the platform's operator to mend it.";
+        self.stop(Trouble::new(Reason::PlatformRefused, message), "the list of services is not whole")
     }
 
     /// Polls the task that was given for the create, and ends with it. `None` when there is none, or it succeeded or failed.
@@ -426,8 +434,7 @@ impl Case<'_> {
             Mode::Apply => {}
         }
         let verdict = Verdict::not_ready(Reason::Converting, "Asking the platform to convert the lead.");
-        let unsent = self.record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::No);
-        if unsent && self.record.finalizer {
+        if self.record.may_send(OperationKind::Create, self.now) {
             return self.decide(Step::Ask(Change::CreateService(desired.tenant.clone())), "nothing stands against it", verdict);
         }
         let start = self.now.whole_second();
@@ -441,14 +448,15 @@ impl Case<'_> {
             return decision;
         }
         let Some(license) = service.license else {
-            let since = self.facts.pass_started;
+            let since = self.record.operation.as_ref().map_or(self.facts.object_created, |op| op.started);
             return self.look_for_effect(since, "The service shows no license type yet.");
         };
         self.record.license = Some(license.label());
-        self.record.end_operation(Outcome::Succeeded, self.now, Vec::new());
-        if !self.record.finalizer && desired.mode == Mode::Apply {
+        self.record.read_back(self.now);
+        // A create that was refused did not make it: it came by its guid, and the intent has nothing to say any more.
+        if desired.mode == Mode::Apply && (!self.record.finalizer || self.record.create_refused()) {
             let verdict = Verdict::not_ready(Reason::Progressing, "Taking hold of the service of this object.");
-            return self.decide(Step::Keep(Mark::Adopt(service.guid.clone())), "the finalizer is missing", verdict);
+            return self.decide(Step::Keep(Mark::Adopt(service.guid.clone())), "the service is taken hold of", verdict);
         }
         jobs::see_to(self, policy, desired, service)
     }
@@ -467,9 +475,4 @@ impl Case<'_> {
         let step = Step::Rest(self.now + until);
         self.decide(step, "all is as it should be", verdict)
     }
-}
-
-/// The guid a decision would delete: recorded, or found by the tenant while an intent is open.
-pub(crate) fn same_guid(record: &Record, guid: &CustomerGuid) -> bool {
-    record.guid.as_ref() == Some(guid)
 }

@@ -48,8 +48,14 @@ fn facts(world: &World) -> Facts {
     }
 }
 
+/// Runs one pass, and sleeps until the next appointment.
+pub fn reconcile(world: &mut World, decide: Decide<'_>) {
+    let next = visit(world, decide);
+    world.advance(next);
+}
+
 /// Runs one pass, and makes the next appointment.
-pub fn reconcile(world: &mut World, decide: Decide<'_>) -> Ended {
+fn visit(world: &mut World, decide: Decide<'_>) -> Time {
     if !world.down() && world.inventory.services.as_ref().is_none_or(|(at, _)| world.now >= *at + secs(crate::world::OBSERVE)) {
         world.list_services();
         world.list_leads();
@@ -65,7 +71,7 @@ pub fn reconcile(world: &mut World, decide: Decide<'_>) -> Ended {
         Some(_) => world.unsent = None,
         None => {}
     }
-    let next = match ended {
+    match ended {
         Ended::Until(until) => until.min(world.next_event()),
         Ended::Crashed => {
             (world.failures, world.unsent) = (0, None);
@@ -74,9 +80,7 @@ pub fn reconcile(world: &mut World, decide: Decide<'_>) -> Ended {
         }
         Ended::Unwritten => world.now + secs(1),
         Ended::Gone => world.now,
-    };
-    world.advance(next);
-    ended
+    }
 }
 
 struct Pass {
@@ -127,10 +131,7 @@ impl Pass {
             Fault::Down(seconds) => world.down_until = now + secs(seconds),
             Fault::Throttle(seconds) => world.throttled_until = now + secs(seconds),
             Fault::Hide(seconds) => world.hidden_until = now + secs(seconds),
-            Fault::Wipe => {
-                world.object.status = crate::world::Status::default();
-                world.object.version += 1;
-            }
+            Fault::Wipe => world.wipe(),
             Fault::Nothing | Fault::Slow(_) | Fault::CrashAfter | Fault::Unwritten => {}
         }
         None
@@ -222,6 +223,7 @@ impl Pass {
         let failed = matches!(self.facts.answer, Some(Answer::Refused(_))) || matches!(self.facts.task.value(), Some(Some(task)) if task.state == TaskState::Failed);
         match &decision.step {
             Step::Look(query, not_before) if !self.removes(query, *not_before) => world.breaks(&format!("a look that tells nothing new: {query:?}")),
+            Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }) if self.too_soon(world) => world.breaks("a failed create is tried again too soon, and nobody asked"),
             Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }) if failed => world.breaks("a failed create is tried again in the same pass"),
             Step::Ask(_) if self.asked.is_some() => world.breaks("two changes in one pass"),
             Step::Ask(Change::CreateService(_)) => self.judge_create(world, failed),
@@ -244,11 +246,13 @@ impl Pass {
         if failed {
             world.breaks("a failed create is asked for again in the same pass");
         }
+    }
+
+    /// A create that failed is begun again after an hour, or because somebody asked.
+    fn too_soon(&self, world: &World) -> bool {
         let ended = self.record.operation.as_ref().filter(|op| matches!(op.outcome, Some(Outcome::Failed | Outcome::Refused)));
         let early = ended.is_some_and(|op| op.completed.is_some_and(|at| world.now < at + secs(3600)));
-        if early && !self.facts.asked_anew && world.object.intent.is_some() {
-            world.breaks("a failed create is tried again too soon, and nobody asked");
-        }
+        early && !self.facts.asked_anew && self.record.open_intent().is_none()
     }
 
     /// Whether the intent stands on the object itself, and is the one that this pass knows.
@@ -319,7 +323,7 @@ fn kept(mark: &Mark, mut record: Record, intent: Option<Intent>) -> Record {
 /// Runs a world until it is at rest, then looks whether it stays so.
 pub fn run(world: &mut World, decide: Decide<'_>) {
     let mut quiet = None;
-    for _ in 0..4000 {
+    for _ in 0..1500 {
         if world.object.gone || !world.broken.is_empty() {
             return;
         }
@@ -347,6 +351,8 @@ fn settled(world: &World) -> bool {
     let person = match ready.reason {
         Reason::Conflict => somebodys && world.config.adoption != oc_domain::service::Adoption::Always,
         Reason::DeletedExternally => !world.config.recreate,
+        // Somebody removed the service before it was ever seen: the task succeeded, and nothing shows.
+        Reason::TaskFailed => world.object.status.operation.as_ref().is_some_and(|op| op.task_status.as_deref() == Some("CompletedSuccess")) && !world.alive(),
         _ => false,
     };
     world.object.status.observed == Some(world.object.generation) && !world.object.deleting && (ready.truth == Truth::True || person)
@@ -365,6 +371,9 @@ fn at_rest(world: &mut World, decide: Decide<'_>) {
             (world.failures, world.unsent) = (0, None);
             world.inventory = crate::world::Inventory::default();
         }
+        visit(world, decide);
+        // Something else wakes it between two observations.
+        world.advance(world.now + secs(60));
         reconcile(world, decide);
     }
     if world.counts.writes != before.0 {

@@ -188,6 +188,18 @@ fn each_fault_of_a_create_is_found_at_the_request_or_in_the_task() {
 }
 
 #[test]
+fn the_channel_of_the_request_goes_before_the_leads() {
+    let mut platform = platform(Settings::default());
+    plant(&mut platform, json!({"leads": [{"tenantId": "inSeven", "channelId": 7}], "channels": [{"id": 8, "name": "eight"}]}));
+    let create = Create { channel: Some(8), ..create("inSeven", "Name_1") };
+    platform.create_service(0, create).unwrap();
+    platform.advance(2_000);
+    assert_eq!(platform.leads.chosen("inSeven").unwrap().channel, Some(8));
+    let owner = platform.services.all().next().unwrap().customer.unwrap();
+    assert_eq!(platform.topology.customers[&owner].channel, Some(8));
+}
+
+#[test]
 fn an_unknown_lead_is_a_404_or_a_failed_task() {
     let mut now = platform(Settings::default());
     let refused = now.create_service(0, create("nobody", "Name_1"));

@@ -19,7 +19,7 @@ async fn token_refused() {
     let world = world().await;
     world.fault(json!({"kind": "tokenRefused", "message": "AADSTS7000222: expired"})).await;
     assert_eq!(world.get("/api/v3/customer").await.status, 200, "only the token endpoint");
-    let form = [("grant_type", "client_credentials"), ("client_id", "simulator"), ("client_secret", "simulator-secret"), ("scope", "x/.default")];
+    let form = [("grant_type", "client_credentials"), ("client_id", "44444444-4444-4444-8444-444444444444"), ("client_secret", "simulator-secret"), ("scope", "x/.default")];
     let refused = world.token_form(&form).await;
     refused.is(401, json!({"error": "invalid_client", "error_description": "AADSTS7000222: expired"}));
     assert_eq!(world.token_form(&form).await.status, 200);
@@ -240,6 +240,16 @@ async fn a_fault_of_a_service_is_found_by_the_guid_in_the_path() {
     world.fault(json!({"kind": "serverError", "tenantId": TENANT, "endpoint": "services.delete"})).await;
     assert_eq!(world.call("DELETE", &format!("/api/v2/customer/{guid}"), None).await.status, 503);
     assert_eq!(world.calls().await["deletesExecuted"], 0);
+}
+
+#[tokio::test]
+async fn a_call_without_a_token_uses_up_no_fault() {
+    let mut world = with_lead().await;
+    world.fault(json!({"kind": "serverError"})).await;
+    let good = std::mem::replace(&mut world.token, "simulated.made-up".into());
+    assert_eq!(world.get("/api/v3/customer").await.status, 401);
+    world.token = good;
+    assert_eq!(world.get("/api/v3/customer").await.status, 503);
 }
 
 #[tokio::test]

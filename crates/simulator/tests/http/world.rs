@@ -69,7 +69,7 @@ impl World {
     pub async fn renew(&mut self) {
         let form = [
             ("grant_type", "client_credentials"),
-            ("client_id", "simulator"),
+            ("client_id", "44444444-4444-4444-8444-444444444444"),
             ("client_secret", "simulator-secret"),
             ("scope", "api%3A%2F%2Fsimulator%2F.default"),
         ];

@@ -1,0 +1,272 @@
+//! What the operator costs, measured against what the API server alone takes for the same writes in the same minute.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use control_plane::{ControlPlane, audit, manifests};
+use futures::{StreamExt, TryStreamExt, stream};
+use kube::api::{ListParams, Patch, PatchParams, PostParams};
+use kube::{Api, Client, ResourceExt};
+use oc_essentials_operator::api::OcEssentialService;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::progress::{note, result, step};
+use crate::{build, trial};
+
+/// What is measured.
+#[derive(Args)]
+pub struct Settings {
+    /// How many services are applied, as fast as the API server takes them
+    #[arg(long, default_value_t = 1000)]
+    services: u32,
+    /// How many of them are looked at at rest
+    #[arg(long, default_value_t = 100)]
+    resting: u32,
+    /// For how many seconds nothing changes, with observeInterval 5s
+    #[arg(long, default_value_t = 120)]
+    rest_seconds: u64,
+    /// How long a task takes on the simulated platform, in milliseconds
+    #[arg(long, default_value_t = 2000)]
+    task: u64,
+}
+
+/// How many requests the measurement itself has under way at once.
+const AT_ONCE: usize = 64;
+const NAMESPACE: &str = "customers";
+
+/// Runs the measurement.
+///
+/// # Errors
+/// When something can't be built or started, or the objects do not become Ready.
+pub fn run(settings: &Settings) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(measure(settings))
+}
+
+async fn measure(settings: &Settings) -> Result<bool> {
+    step("The operator and the simulated platform, as released");
+    let programs = build::programs(true)?;
+    busy(settings, &programs).await?;
+    rest(settings, &programs).await?;
+    Ok(true)
+}
+
+/// What a measurement runs on.
+struct Ground {
+    cluster: ControlPlane,
+    client: Client,
+    rights: std::path::PathBuf,
+    port: u16,
+    _simulator: trial::Program,
+    log: std::path::PathBuf,
+}
+
+async fn ground(programs: &build::Programs, services: u32, interval: &str, task: u64) -> Result<Ground> {
+    let folder = build::target().join("bench");
+    std::fs::create_dir_all(&folder)?;
+    let cluster = ControlPlane::start(control_plane::Options { keep: Some(folder.clone()), progress: note }).await?;
+    let client = cluster.client();
+    trial::install_crds(&client).await?;
+    let rights = trial::operator_rights(&cluster).await?;
+    let port = trial::free_port(0)?;
+    let leads: Vec<Value> = (0..services).map(|number| json!({"tenantId": tenant(number), "companyName": format!("Customer {number}")})).collect();
+    let seed = folder.join("seed.json");
+    std::fs::write(&seed, json!({"leads": leads, "settings": {"latency": 5, "taskDuration": task}}).to_string())?;
+    let simulator = trial::simulator(&programs.simulator, port, Some(&seed), &folder.join("simulator.log")).await?;
+    let log = folder.join("operator.log");
+    let _absent = std::fs::remove_file(&log);
+    for text in [include_str!("../../examples/00-namespaces.yaml").to_owned(), platform(port, interval)] {
+        manifests::apply_all(&client, &text).await?;
+    }
+    Ok(Ground { cluster, client, rights, port, _simulator: simulator, log })
+}
+
+fn tenant(number: u32) -> String {
+    format!("bbbbbbbb-0000-4000-8000-{number:012x}")
+}
+
+fn platform(port: u16, interval: &str) -> String {
+    include_str!("../../examples/10-platform.yaml").replace("127.0.0.1:8090", &format!("127.0.0.1:{port}")).replace(
+        "observeInterval: 10s",
+        &format!("observeInterval: {interval}\n  requests:\n    perSecond: 1000\n    burst: 1000\n    inFlight: 64"),
+    )
+}
+
+fn object(number: u32, namespace: &str) -> Result<OcEssentialService> {
+    let name = format!("customer-{number}");
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name, "namespace": namespace},
+        "spec": {"msTenantId": tenant(number), "shortName": format!("C{number}_x"), "fullName": format!("Customer {number}")},
+    }))?)
+}
+
+async fn apply(client: &Client, services: u32) -> Result<()> {
+    let api = Api::<OcEssentialService>::namespaced(client.clone(), NAMESPACE);
+    stream::iter(0..services)
+        .map(|number| {
+            let api = api.clone();
+            async move { api.create(&PostParams::default(), &object(number, NAMESPACE)?).await.map_err(anyhow::Error::from) }
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_for_each(|_| async { Ok(()) })
+        .await
+}
+
+async fn all_ready(client: &Client, services: u32, patience: Duration) -> Result<()> {
+    let api = Api::<OcEssentialService>::namespaced(client.clone(), NAMESPACE);
+    let until = Instant::now() + patience;
+    loop {
+        let objects = api.list(&ListParams::default().match_any()).await?.items;
+        let ready = objects.iter().filter(|object| is_ready(object)).count();
+        if ready == services as usize {
+            return Ok(());
+        }
+        ensure!(Instant::now() < until, "{ready} of {services} are Ready after {} s", patience.as_secs());
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+}
+
+fn is_ready(object: &OcEssentialService) -> bool {
+    object.status.as_ref().is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+}
+
+/// The same writes, by nobody but this measurement: make the object, mark it, and write its status twice.
+async fn alone(client: &Client, services: u32) -> Result<Duration> {
+    const ALONE: &str = "alone";
+    manifests::apply_all(client, "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: alone\n").await?;
+    let api = Api::<OcEssentialService>::namespaced(client.clone(), ALONE);
+    let begun = Instant::now();
+    stream::iter(0..services)
+        .map(|number| {
+            let api = api.clone();
+            async move {
+                let made = api.create(&PostParams::default(), &object(number, ALONE)?).await?;
+                let name = made.name_any();
+                let mark = json!({"metadata": {"resourceVersion": made.resource_version(), "finalizers": ["operatorconnect.dev/external"], "annotations": {"operatorconnect.dev/operation": "{}"}}});
+                api.patch(&name, &PatchParams::default(), &Patch::Merge(mark)).await?;
+                for reason in ["Converting", "Succeeded"] {
+                    let status = json!({
+                        "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name},
+                        "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": "x", "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+                    });
+                    api.patch_status(&name, &PatchParams::apply("alone").force(), &Patch::Apply(status)).await?;
+                }
+                Ok::<_, anyhow::Error>(())
+            }
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_for_each(|()| async { Ok(()) })
+        .await?;
+    let took = begun.elapsed();
+    // They are not the operator's to see: gone before it starts.
+    for object in api.list(&ListParams::default()).await? {
+        let free = json!({"metadata": {"finalizers": null}});
+        api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(free)).await?;
+    }
+    api.delete_collection(&Default::default(), &ListParams::default()).await?;
+    Ok(took)
+}
+
+async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
+    let count = settings.services;
+    step(&format!("{count} services, applied as fast as the API server takes them (5 ms a call, tasks of {} ms)", settings.task));
+    let ground = ground(programs, count, "10m", settings.task).await?;
+    let before = alone(&ground.client, count).await?;
+    note(&format!("the API server alone, for one object made and three writes each: {:.1} s", before.as_secs_f64()));
+    let mut operator = trial::operator(&programs.operator, &ground.rights, "info", &ground.log)?;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let idle = usage(operator.id())?;
+    calls(ground.port, true).await?;
+    let log = ground.cluster.audit_log().context("an audit log")?;
+    let mark = audit::end(&log)?;
+    let begun = Instant::now();
+    apply(&ground.client, count).await?;
+    let applied = begun.elapsed();
+    all_ready(&ground.client, count, Duration::from_secs(600)).await?;
+    let ready = begun.elapsed();
+    operator.check()?;
+    let used = usage(operator.id())?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+    let requests = audit::since(&log, mark)?;
+    let writes: Vec<_> = requests.into_iter().filter(audit::Request::writes).collect();
+    let counts = audit::count(&writes, "oc-essentials-operator");
+    let number = f64::from(count);
+    result(&format!("\n| {count} services | |\n|---|---|"));
+    result(&format!("| all applied after | {:.1} s |", applied.as_secs_f64()));
+    result(&format!("| all Ready after | {:.1} s |", ready.as_secs_f64()));
+    result(&format!("| the API server alone, same writes | {:.1} s; ratio {:.2} |", before.as_secs_f64(), ready.as_secs_f64() / before.as_secs_f64()));
+    result(&format!("| less the task | ratio {:.2} |", (ready.as_secs_f64() - settings.task as f64 / 1000.0) / before.as_secs_f64()));
+    result(&format!("| CPU per object | {:.2} ms |", (used.cpu - idle.cpu).as_secs_f64() * 1000.0 / number));
+    result(&format!("| resident memory | {:.1} MiB at the end, {:.1} MiB at most, {:.1} MiB before |", used.resident, used.peak, idle.resident));
+    for ((verb, resource), times) in counts {
+        result(&format!("| API server: {verb} {resource} per object | {:.3} |", times as f64 / number));
+    }
+    for (endpoint, times) in calls(ground.port, false).await? {
+        result(&format!("| platform: {endpoint} per object | {:.3} |", times as f64 / number));
+    }
+    Ok(())
+}
+
+async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {
+    let count = settings.resting;
+    step(&format!("{count} services at rest for {} s, with observeInterval 5s", settings.rest_seconds));
+    let ground = ground(programs, count, "5s", 500).await?;
+    let operator = trial::operator(&programs.operator, &ground.rights, "info", &ground.log)?;
+    apply(&ground.client, count).await?;
+    all_ready(&ground.client, count, Duration::from_secs(120)).await?;
+    tokio::time::sleep(Duration::from_secs(10)).await;
+    let log = ground.cluster.audit_log().context("an audit log")?;
+    let writes = |since| -> Result<usize> { Ok(audit::since(&log, since)?.iter().filter(|request| request.user.ends_with("oc-essentials-operator") && request.writes()).count()) };
+    calls(ground.port, true).await?;
+    let mark = audit::end(&log)?;
+    tokio::time::sleep(Duration::from_secs(settings.rest_seconds)).await;
+    result(&format!("\n| {count} services at rest, {} s | |\n|---|---|", settings.rest_seconds));
+    result(&format!("| writes to the API server | {} |", writes(mark)?));
+    for (endpoint, times) in calls(ground.port, true).await? {
+        result(&format!("| platform: {endpoint} | {times} |"));
+    }
+    drop(operator);
+    let mark = audit::end(&log)?;
+    let _operator = trial::operator(&programs.operator, &ground.rights, "info", &ground.log)?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    result(&format!("| writes after a restart | {} |", writes(mark)?));
+    for (endpoint, times) in calls(ground.port, false).await? {
+        result(&format!("| platform, in the 4 s after a restart: {endpoint} | {times} |"));
+    }
+    Ok(())
+}
+
+async fn calls(port: u16, reset: bool) -> Result<BTreeMap<String, u64>> {
+    let url = format!("http://127.0.0.1:{port}/simulator/calls");
+    let http = trial::http()?;
+    let answer: Value = http.get(&url).send().await?.json().await?;
+    if reset {
+        http.delete(&url).send().await?;
+    }
+    Ok(serde_json::from_value(answer["byEndpoint"].clone())?)
+}
+
+/// What a process has used.
+struct Usage {
+    cpu: Duration,
+    /// MiB.
+    resident: f64,
+    /// MiB.
+    peak: f64,
+}
+
+fn usage(id: u32) -> Result<Usage> {
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).context("the operator is gone")?;
+    // The second field is the name in parentheses; after it, user and system time are the 12th and 13th, in hundredths of a second.
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks: u64 = [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<u64>().ok()).sum();
+    let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
+    let mebibytes = |name: &str| {
+        let line = status.lines().find(|line| line.starts_with(name));
+        line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+    };
+    Ok(Usage { cpu: Duration::from_millis(ticks * 10), resident: mebibytes("VmRSS:"), peak: mebibytes("VmHWM:") })
+}
