@@ -55,7 +55,9 @@ pub async fn a_throttling_platform_is_obeyed(scene: Scene) -> Result<()> {
 }
 
 pub async fn a_broken_answer_is_told_and_survived(scene: Scene) -> Result<()> {
-    scene.consented(&[1]).await?;
+    scene.consented(&[1, 2]).await?;
+    // An empty list has nothing in it whose type could be wrong.
+    scene.simulate("POST", "services", json!({"tenantId": scene.tenant(2), "shortName": "Somebody"})).await?;
     scene.connect(json!({})).await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     for kind in ["htmlOk", "emptyOk", "truncated", "wrongTypes", "invalidUtf8", "deepNesting"] {

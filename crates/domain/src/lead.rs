@@ -78,6 +78,10 @@ struct Case<'a> {
 }
 
 impl Case<'_> {
+    fn again(&self) -> Self {
+        Self { now: self.now, facts: self.facts, record: self.record.clone() }
+    }
+
     fn decide(self, step: Step, why: &'static str, verdict: Verdict) -> Decision {
         Decision { step, why, verdict, record: self.record, plan: Vec::new(), hold: false }
     }
@@ -107,7 +111,7 @@ impl Case<'_> {
         Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", Verdict::trouble(trouble)) }
     }
 
-    fn be(self, desired: &Desired) -> Decision {
+    fn be(mut self, desired: &Desired) -> Decision {
         let policy = match &self.facts.connection {
             Connection::Usable(policy) => policy,
             Connection::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
@@ -118,6 +122,7 @@ impl Case<'_> {
         }
         let in_doubt = self.record.open_intent().is_some() || self.facts.answer.is_some() || self.facts.look_now;
         let not_before = if in_doubt { self.facts.pass_started } else { Time(i64::MIN) };
+        self.absorb_channel(desired);
         if let Some(decision) = self.after_asking() {
             return decision;
         }
@@ -135,11 +140,22 @@ impl Case<'_> {
         }
     }
 
+    /// The channel that this object holds changes with the answer, not with the request: what was not executed is asked for again. A change of a lead
+    /// itself has an open intent; one of its channel has none.
+    fn absorb_channel(&mut self, desired: &Desired) {
+        let done = matches!(self.facts.answer, Some(Answer::Done | Answer::NotFound | Answer::Task(_)));
+        if done && self.record.open_intent().is_none() {
+            self.record.assigned_channel = desired.channel;
+        }
+    }
+
     /// After a change was asked for in this pass, the pass ends.
     fn after_asking(&self) -> Option<Decision> {
-        let again = || Case { now: self.now, facts: self.facts, record: self.record.clone() };
+        let again = || self.again();
+        // A channel is asked for again when the answer was lost; not at once.
+        let again_later = matches!(self.facts.answer, Some(Answer::Lost(_))) && self.record.open_intent().is_none();
         let verifying = |message: &str| {
-            let until = timing::next_look(self.now, self.now);
+            let until = if again_later { self.now + timing::SETTLING } else { timing::next_look(self.now, self.now) };
             let verdict = Verdict::not_ready(Reason::Verifying, message);
             Some(again().decide(Step::Wait(until, Wake::Inventory), "asked for; looked at again", verdict))
         };
@@ -162,12 +178,8 @@ impl Case<'_> {
             );
             return self.missing(Trouble::new(Reason::LeadNotFound, message), "no lead for the tenant");
         }
-        if let Some(operation) = self.record.operation.as_ref().filter(|op| op.outcome == Some(Outcome::Refused) && self.record.open_intent().is_none()) {
-            let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
-            if self.now < retry && !self.facts.asked_anew {
-                let verdict = Verdict::not_ready(operation.reason.unwrap_or(Reason::PlatformRefused), operation.messages.join(" "));
-                return self.decide(Step::Stop(retry), "the last try was refused", verdict);
-            }
+        if let Some((retry, trouble)) = self.record.refusal(OperationKind::Create, self.now).filter(|_| !self.facts.asked_anew) {
+            return self.decide(Step::Stop(retry), "the last try was refused", Verdict::trouble(&trouble));
         }
         let verdict = Verdict::not_ready(Reason::Progressing, "Asking the platform to make the consentless lead.");
         if self.record.may_send(OperationKind::Create, self.now) {
@@ -213,11 +225,19 @@ impl Case<'_> {
     /// `spec.channelId`: assigned while it stands there, unassigned when it is taken out again and this object had assigned it.
     fn channel(mut self, policy: &Policy, desired: &Desired, lead: &Lead) -> Decision {
         let active = lead.status == MicrosoftStatus::Active;
+        let differs = match (desired.channel, self.record.assigned_channel) {
+            (Some(wanted), _) => lead.channel != Some(wanted) && active,
+            (None, assigned) => assigned.is_some() && lead.channel == assigned,
+        };
+        if differs && self.facts.leads.since(self.facts.pass_started).is_none() {
+            // A list from before the last change of ours would have the change asked for twice.
+            let since = self.facts.pass_started;
+            return self.look(Query::Leads, since, "does the channel still differ");
+        }
         match (desired.channel, self.record.assigned_channel) {
             (Some(wanted), assigned) if lead.channel != Some(wanted) && active => {
                 if assigned != Some(wanted) || self.facts.asked_anew {
                     let verdict = Verdict::not_ready(Reason::Progressing, format!("Assigning the lead to channel {wanted}."));
-                    self.record.assigned_channel = Some(wanted);
                     return self.decide(Step::Ask(Change::AssignChannel(lead.tenant.clone(), wanted)), "the channel differs", verdict);
                 }
                 let until = self.now + policy.observe_interval;
@@ -229,7 +249,10 @@ impl Case<'_> {
                 self.decide(Step::Ask(Change::UnassignChannel(lead.tenant.clone())), "spec.channelId was taken out", verdict)
             }
             (wanted, _) => {
-                self.record.assigned_channel = wanted;
+                // A lead that is not Active can't be assigned; that it should be is not forgotten.
+                if wanted.is_none() || wanted == lead.channel {
+                    self.record.assigned_channel = wanted;
+                }
                 self.standing(policy, lead)
             }
         }
@@ -249,6 +272,15 @@ impl Case<'_> {
         self.decide(step, "all is as it should be", Verdict::ready(message))
     }
 
+    /// While the answer to a create is not known, the lead can still appear: it is waited for, so that it is not left behind.
+    fn may_appear(&self, policy: &Policy) -> Option<Decision> {
+        let creating = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe)?;
+        let until = timing::next_look(self.now, creating.start);
+        let verdict = Verdict::not_ready(Reason::Verifying, "Being deleted while the answer to a create is not known: looking whether the lead appears.");
+        let waiting = self.now < creating.start + policy.create_grace;
+        waiting.then(|| self.again().decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", verdict))
+    }
+
     fn gone(self, policy: DeletionPolicy, tenant: Option<&TenantId>) -> Decision {
         let release = |case: Self, why| case.decide(Step::Keep(Mark::Release), why, Verdict::not_ready(Reason::Deleting, "Letting go."));
         if !self.record.finalizer {
@@ -256,14 +288,14 @@ impl Case<'_> {
             return self.decide(step, "the finalizer is off", Verdict::not_ready(Reason::Deleting, "Nothing is left to do."));
         }
         let Some(tenant) = tenant.filter(|_| policy == DeletionPolicy::Delete) else { return release(self, "retained") };
-        match &self.facts.connection {
-            Connection::Usable(_) => {}
+        let usable = match &self.facts.connection {
+            Connection::Usable(usable) => usable,
             Connection::Unusable(trouble) => {
                 let message = format!("spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain.", trouble.message);
                 let reason = trouble.reason;
                 return self.stop(Trouble::new(reason, message), "it can't be deleted there");
             }
-        }
+        };
         if let Some(decision) = self.after_asking() {
             return decision;
         }
@@ -275,7 +307,12 @@ impl Case<'_> {
                 None => return self.look(Query::Leads, facts.pass_started, "is the lead still there"),
             },
         };
-        let Some(lead) = leads.iter().find(|lead| lead.consentless) else { return release(self, "looked for and not found") };
+        let Some(lead) = leads.iter().find(|lead| lead.consentless) else {
+            return match self.may_appear(usable) {
+                Some(decision) => decision,
+                None => release(self, "looked for and not found"),
+            };
+        };
         if lead.service.is_some() {
             let message = "The lead has a service; delete that first, or set spec.deletionPolicy to Retain.";
             return self.stop(Trouble::new(Reason::DeletionBlocked, message), "the lead has a service");
@@ -291,6 +328,9 @@ impl Case<'_> {
                 self.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict)
             }
             _ => {
+                if let Some((retry, trouble)) = self.record.refusal(OperationKind::Delete, self.now).filter(|_| !self.facts.asked_anew) {
+                    return self.decide(Step::Stop(retry), "the last try was refused", Verdict::trouble(&trouble));
+                }
                 let start = self.now.whole_second();
                 self.decide(Step::Keep(Mark::Begin { kind: OperationKind::Delete, start }), "the intent comes before the effect", verdict)
             }

@@ -218,6 +218,14 @@ impl Record {
         }
     }
 
+    /// The refusal after which a change of this kind is not asked for again yet, and until when. A restart does not shorten it.
+    pub fn refusal(&self, kind: OperationKind, now: Time) -> Option<(Time, Trouble)> {
+        let op = self.operation.as_ref().filter(|op| op.kind == kind && op.outcome == Some(Outcome::Refused) && self.open_intent().is_none())?;
+        let retry = op.completed.unwrap_or(now) + timing::SLOW_RETRY;
+        let trouble = Trouble::new(op.reason.unwrap_or(Reason::PlatformRefused), op.messages.join(" "));
+        (now < retry).then_some((retry, trouble))
+    }
+
     /// Ends the operation in flight by a refusal.
     pub fn refuse_operation(&mut self, trouble: &Trouble, now: Time) {
         self.end_operation(Outcome::Refused, now, vec![trouble.message.clone()]);

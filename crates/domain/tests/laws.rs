@@ -3,6 +3,8 @@
 mod common;
 #[path = "laws/driver.rs"]
 mod driver;
+#[path = "laws/teeth.rs"]
+mod teeth;
 #[path = "laws/world.rs"]
 mod world;
 
@@ -11,7 +13,7 @@ use oc_domain::service::{Adoption, decide};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::strategy::Strategy;
-use proptest::test_runner::Config as Runs;
+use proptest::test_runner::{Config as Runs, RngAlgorithm, TestRng, TestRunner};
 use world::{AskFault, Config, Fault, World};
 
 type Schedule = (Config, Vec<Fault>, Vec<AskFault>);
@@ -77,5 +79,51 @@ proptest! {
     fn the_laws_hold(schedule in schedule()) {
         let world = play(schedule, &decide);
         prop_assert!(world.broken.is_empty(), "{:#?}\n{:#?}", world.broken, world.trail);
+    }
+}
+
+/// The same schedules every time.
+fn runner(cases: u32) -> TestRunner {
+    let runs = Runs { cases, max_shrink_iters: 0, failure_persistence: None, ..Runs::default() };
+    TestRunner::new_with_rng(runs, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
+}
+
+#[test]
+fn each_wrong_variant_is_caught() {
+    for (what, variant, law) in teeth::VARIANTS {
+        let caught = runner(2000).run(&schedule(), |schedule| {
+            let world = play(schedule, &variant);
+            match world.broken.iter().find(|broken| broken.contains(law)) {
+                Some(broken) => Err(TestCaseError::fail(broken.clone())),
+                None => Ok(()),
+            }
+        });
+        assert!(caught.is_err(), "no law catches a decision that {what}");
+    }
+}
+
+/// The schedules reach what the laws are about: without this they could hold because nothing ever happens.
+#[test]
+fn the_schedules_go_everywhere() {
+    let mut seen = [("made twice or more, one after the other", 0), ("went", 0), ("taken over", 0), ("rests Ready", 0), ("removed and reported", 0)];
+    let cell = std::cell::RefCell::new(&mut seen);
+    let ran = runner(500).run(&schedule(), |schedule| {
+        let world = play(schedule, &decide);
+        let reason = world.object.status.conditions.first().map(|ready| ready.reason.to_string()).unwrap_or_default();
+        let facts = [
+            world.counts.creates > 1,
+            world.object.gone,
+            world.object.guid.is_some() && world.made.iter().any(|made| !made.by_us),
+            reason == "Succeeded",
+            reason == "DeletedExternally",
+        ];
+        for (slot, fact) in cell.borrow_mut().iter_mut().zip(facts) {
+            slot.1 += u32::from(fact);
+        }
+        Ok(())
+    });
+    assert!(ran.is_ok());
+    for (what, times) in seen {
+        assert!(times >= 5, "{what}: only {times} of 500 schedules");
     }
 }

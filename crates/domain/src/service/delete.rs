@@ -38,7 +38,7 @@ pub(super) fn decide(case: Case<'_>, deletion: &Deletion) -> Decision {
     match (deletion.policy, case.record.guid.is_some()) {
         (DeletionPolicy::Retain, _) => release(case, "retained"),
         (DeletionPolicy::Delete, false) => release(case, "nothing of its own exists"),
-        (DeletionPolicy::Delete, true) => delete(case, &policy),
+        (DeletionPolicy::Delete, true) => delete(case, deletion, &policy),
     }
 }
 
@@ -66,7 +66,7 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
         case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
         return match deletion.policy {
             DeletionPolicy::Retain => release(case, "retained; the create is known to have been done"),
-            DeletionPolicy::Delete => delete(case, policy),
+            DeletionPolicy::Delete => delete(case, deletion, policy),
         };
     }
     // A task that succeeded while no service shows for so long: somebody has removed it already. Waiting on would hold the object for ever.
@@ -84,7 +84,7 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
 }
 
 /// Deletes the service, and looks until it is gone from both lists (N-11).
-fn delete(mut case: Case<'_>, policy: &Policy) -> Decision {
+fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision {
     let Some(guid) = case.record.guid.clone() else { return release(case, "nothing of its own exists") };
     if let Some(decision) = after_asking(&case) {
         return decision;
@@ -97,6 +97,13 @@ fn delete(mut case: Case<'_>, policy: &Policy) -> Decision {
         return case.look(Query::Services, since, "is the service still there");
     };
     if let Some(service) = view.with_guid(&guid) {
+        // A guid can have been written into the annotation by hand.
+        if let (Some(tenant), Some(whose)) = (&deletion.tenant, &service.tenant)
+            && tenant != whose
+        {
+            let message = format!("The service {guid} belongs to another tenant and is not deleted. Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain.");
+            return case.stop(Trouble::new(Reason::DeletionBlocked, message), "the service belongs to another tenant");
+        }
         return ask_for_it(case, policy, service);
     }
     if !view.complete {
@@ -139,6 +146,9 @@ fn ask_for_it(case: Case<'_>, policy: &Policy, service: &Service) -> Decision {
     }
     if case.record.may_send(OperationKind::Delete, case.now) {
         return case.decide(Step::Ask(Change::DeleteService(service.guid.clone())), "recorded, and nothing stands against it", verdict);
+    }
+    if let Some((retry, trouble)) = case.record.refusal(OperationKind::Delete, case.now).filter(|_| !case.facts.asked_anew) {
+        return case.decide(Step::Stop(retry), "the last try was refused", Verdict::trouble(&trouble));
     }
     let start = case.now.whole_second();
     case.decide(Step::Keep(Mark::Begin { kind: OperationKind::Delete, start }), "the intent comes before the effect", verdict)
