@@ -50,14 +50,17 @@ async fn client(settings: &Settings) -> anyhow::Result<Client> {
             let kubeconfig = kube::config::Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {} can't be read", file.display()))?;
             Config::from_custom_kubeconfig(kubeconfig, &Default::default()).await.with_context(|| format!("--kubeconfig {} can't be used", file.display()))?
         }
-        None => Config::infer().await.context("no cluster: neither a kubeconfig nor a pod's service account was found; give --kubeconfig FILE or set KUBECONFIG")?,
+        None => {
+            Config::infer().await.context("no cluster: neither a kubeconfig nor a pod's service account was found; give --kubeconfig FILE or set KUBECONFIG")?
+        }
     };
     // kube's own retry would repeat a write up to 15 times and hold a pass for minutes; the queue retries.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
     let address = config.cluster_url.clone();
     let client = Client::try_from(config).context("the API server's address or credentials can't be used")?;
-    let version = client.apiserver_version().await.with_context(|| format!("the API server {address} can't be reached; is it running, and is the kubeconfig right?"))?;
+    let version =
+        client.apiserver_version().await.with_context(|| format!("the API server {address} can't be reached; is it running, and is the kubeconfig right?"))?;
     tracing::info!(version = version.git_version, "reached the API server");
     Ok(client)
 }
@@ -69,7 +72,10 @@ where
     match Api::<K>::all(client.clone()).list_metadata(&ListParams::default().limit(1)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => {
-            anyhow::bail!("the custom resource definition {plural}.{} is missing; install it: oc-essentials-operator crds | kubectl apply --server-side -f -", crate::api::GROUP)
+            anyhow::bail!(
+                "the custom resource definition {plural}.{} is missing; install it: oc-essentials-operator crds | kubectl apply --server-side -f -",
+                crate::api::GROUP
+            )
         }
         Err(kube::Error::Api(status)) if status.code == 403 => {
             anyhow::bail!("no right to list {plural}.{}; install the rights that the chart gives: {}", crate::api::GROUP, status.message)

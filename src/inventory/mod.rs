@@ -73,7 +73,13 @@ impl Inventory {
     ///
     /// # Errors
     /// When it can't be read.
-    pub async fn view(&self, not_before: Time, tenant: Option<&TenantId>, guid: Option<&CustomerGuid>, name: Option<&str>) -> Result<(Time, ServicesView), Trouble> {
+    pub async fn view(
+        &self,
+        not_before: Time,
+        tenant: Option<&TenantId>,
+        guid: Option<&CustomerGuid>,
+        name: Option<&str>,
+    ) -> Result<(Time, ServicesView), Trouble> {
         let (at, index) = self.services(not_before).await?;
         Ok((at, index.view(tenant, guid, name)))
     }

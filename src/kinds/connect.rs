@@ -51,7 +51,8 @@ async fn ingredients(shared: &Shared, object: &LivePlatform) -> Result<(Settings
     let spec = &object.spec;
     let entra = &spec.authentication.entra;
     let url = |text: &str, field: &str| {
-        reqwest::Url::parse(text).map_err(|_| Trouble::new(Reason::InvalidSpec, format!("{field} is no URL; give one such as https://live.example.com/tenantui")))
+        reqwest::Url::parse(text)
+            .map_err(|_| Trouble::new(Reason::InvalidSpec, format!("{field} is no URL; give one such as https://live.example.com/tenantui")))
     };
     let base_url = url(&spec.url, "spec.url")?;
     let default_token_url = format!("https://login.microsoftonline.com/{}/oauth2/v2.0/token", entra.tenant_id);
@@ -61,7 +62,9 @@ async fn ingredients(shared: &Shared, object: &LivePlatform) -> Result<(Settings
     let ca_version = match &spec.ca_bundle_ref {
         None => String::new(),
         Some(reference) => {
-            let bad = |what: &str| Trouble::new(Reason::AuthenticationFailed, format!("spec.caBundleRef: ConfigMap {}/{} {what}", reference.namespace, reference.name));
+            let bad = |what: &str| {
+                Trouble::new(Reason::AuthenticationFailed, format!("spec.caBundleRef: ConfigMap {}/{} {what}", reference.namespace, reference.name))
+            };
             let read = Api::<ConfigMap>::namespaced(shared.client.clone(), &reference.namespace).get_opt(&reference.name).await;
             let map = read.map_err(|_| bad("can't be read; grant the operator get on it."))?.ok_or_else(|| bad("is not there; make it."))?;
             let bundle = map.data.as_ref().and_then(|data| data.get(&reference.key)).ok_or_else(|| bad(&format!("has no key {}.", reference.key)))?;

@@ -25,7 +25,9 @@ pub async fn discover(shared: &Arc<Shared>, platform: &LivePlatform, inventory: 
             continue;
         }
         match write::create(&shared.client, &object(rules, &name, lead)).await {
-            Ok(_) => tracing::info!(kind = "Lead", namespace = rules.namespace, tenant = %lead.tenant, "made an object for a lead that was found on the platform"),
+            Ok(_) => {
+                tracing::info!(kind = "Lead", namespace = rules.namespace, tenant = %lead.tenant, "made an object for a lead that was found on the platform")
+            }
             Err(write::WriteFailed::Changed) => {}
             Err(failed) => {
                 tracing::warn!(namespace = rules.namespace, tenant = %lead.tenant, ?failed, "an object for a lead could not be made; tried again at the next observation");

@@ -19,7 +19,7 @@ use super::{Next, after};
 use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
 use crate::engine::clock;
-use crate::engine::pass::{self, WriteFailed, World};
+use crate::engine::pass::{self, World, WriteFailed};
 use crate::inventory::Inventory;
 use crate::object::{record, status, write};
 

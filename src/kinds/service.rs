@@ -21,7 +21,7 @@ use super::{Next, after};
 use crate::api::{self, OcEssentialService};
 use crate::engine::budget::Failed;
 use crate::engine::clock;
-use crate::engine::pass::{self, WriteFailed, World};
+use crate::engine::pass::{self, World, WriteFailed};
 use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
 use crate::object::{record, status, write};
@@ -95,9 +95,10 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
             return Wish::Unclear(Trouble::new(Reason::InvalidSpec, message));
         }
     };
-    let missing = entry.lead.as_ref().filter(|(namespace, name)| shared.leads.get(namespace, name).is_none()).map(|(_, name)| {
-        Trouble::new(Reason::LeadNotFound, format!("spec.leadRef: there is no Lead {name} in this namespace. Make it, or correct the name."))
-    });
+    let missing =
+        entry.lead.as_ref().filter(|(namespace, name)| shared.leads.get(namespace, name).is_none()).map(|(_, name)| {
+            Trouble::new(Reason::LeadNotFound, format!("spec.leadRef: there is no Lead {name} in this namespace. Make it, or correct the name."))
+        });
     let Some(tenant) = entry.tenant.clone() else {
         let unclear = missing.unwrap_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID."));
         return Wish::Unclear(unclear);
@@ -238,7 +239,8 @@ impl ServiceWorld<'_> {
 
     /// The variables of the spec, and over them those of the Secret. Read only for the request, and never kept.
     async fn variables(&self, settings: &api::service::AdvancedSettings, namespace: &str) -> Result<BTreeMap<String, secrecy::SecretString>, Trouble> {
-        let mut variables: BTreeMap<String, secrecy::SecretString> = settings.variables.0.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        let mut variables: BTreeMap<String, secrecy::SecretString> =
+            settings.variables.0.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
         let Some(from) = &settings.variables_from else { return Ok(variables) };
         let name = &from.secret_ref.name;
         let bad = |what: &str| Trouble::new(Reason::InvalidSpec, format!("spec.advancedSettings.variablesFrom: Secret {name} {what}."));
@@ -351,7 +353,11 @@ pub fn answer<T>(result: Result<T, Failed>, done: impl FnOnce(T) -> Answer) -> A
 fn refusal(fields: &[(String, Vec<String>)]) -> Reason {
     let about_name = fields.iter().find(|(field, _)| field.to_lowercase().contains("shortname"));
     match about_name {
-        Some((_, texts)) if texts.iter().any(|text| ["taken", "already", "exist", "in use", "unique"].iter().any(|word| text.to_lowercase().contains(word))) => Reason::ShortNameTaken,
+        Some((_, texts))
+            if texts.iter().any(|text| ["taken", "already", "exist", "in use", "unique"].iter().any(|word| text.to_lowercase().contains(word))) =>
+        {
+            Reason::ShortNameTaken
+        }
         Some(_) => Reason::InvalidSpec,
         None => Reason::PlatformRefused,
     }

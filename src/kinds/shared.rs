@@ -201,7 +201,8 @@ impl Shared {
             NamespacesFrom::None => Ok(false),
             NamespacesFrom::Selector => {
                 let selector = platform.spec.allowed_namespaces.selector.clone().unwrap_or_default();
-                let selector: kube::core::Selector = selector.try_into().map_err(|error| format!("spec.allowedNamespaces.selector of the LivePlatform can't be read: {error}"))?;
+                let selector: kube::core::Selector =
+                    selector.try_into().map_err(|error| format!("spec.allowedNamespaces.selector of the LivePlatform can't be read: {error}"))?;
                 let read = Api::<Namespace>::all(self.client.clone()).get_opt(namespace).await;
                 let found = read.map_err(|_| format!("The labels of namespace {namespace} can't be read."))?;
                 Ok(found.is_some_and(|found| selector.matches(found.labels())))

@@ -89,7 +89,12 @@ pub fn job(jobs: &[api::JobStatus], name: &str) -> JobRecord {
         api::SyncState::Synced => JobState::Synced,
         api::SyncState::NotDue | api::SyncState::Unknown => JobState::NotDue,
     };
-    JobRecord { state, due: time(written.due_time.as_ref()), requested: time(written.requested_time.as_ref()), completed: time(written.completed_time.as_ref()) }
+    JobRecord {
+        state,
+        due: time(written.due_time.as_ref()),
+        requested: time(written.requested_time.as_ref()),
+        completed: time(written.completed_time.as_ref()),
+    }
 }
 
 /// Whether our finalizer is on it.

@@ -99,7 +99,14 @@ fn sync(decision: &Decision) -> Option<api::service::Sync> {
 }
 
 /// The status of a service; `None` when it is as it was.
-pub fn of_service(object: &api::OcEssentialService, platform: &str, tenant: Option<String>, decision: &Decision, facts: &Facts, now: Time) -> Option<api::OcEssentialServiceStatus> {
+pub fn of_service(
+    object: &api::OcEssentialService,
+    platform: &str,
+    tenant: Option<String>,
+    decision: &Decision,
+    facts: &Facts,
+    now: Time,
+) -> Option<api::OcEssentialServiceStatus> {
     let before = object.status.clone().unwrap_or_default();
     let record = &decision.record;
     let generation = object.meta().generation.unwrap_or_default();
@@ -173,7 +180,9 @@ pub fn of_lead(object: &api::Lead, extras: LeadExtras, decision: &Decision, fact
 fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &api::LeadStatus) -> api::LeadStatus {
     let license = match (&lead.service, facts.services.value()) {
         (None, _) => Some("None".to_owned()),
-        (Some(guid), Some(view)) => view.by_tenant.iter().find(|service| &service.guid == guid).and_then(|service| service.license).map(|license| license.label()),
+        (Some(guid), Some(view)) => {
+            view.by_tenant.iter().find(|service| &service.guid == guid).and_then(|service| service.license).map(|license| license.label())
+        }
         (Some(_), None) => before.license_type.clone(),
     };
     let contact = contacts.then(|| api::Contact {

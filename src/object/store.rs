@@ -140,8 +140,12 @@ where
 /// Whether a person or another tool changed what we must look at: not our own status, nor the annotations that we write.
 pub fn concerns_us<K: Resource>(before: &K, now: &K) -> bool {
     let theirs = |object: &K| {
-        let annotations: Vec<_> =
-            object.annotations().iter().filter(|(name, _)| !super::record::OWN_ANNOTATIONS.contains(&name.as_str())).map(|(name, value)| (name.clone(), value.clone())).collect();
+        let annotations: Vec<_> = object
+            .annotations()
+            .iter()
+            .filter(|(name, _)| !super::record::OWN_ANNOTATIONS.contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
         (object.meta().generation, object.meta().deletion_timestamp.clone(), annotations, object.finalizers().to_vec())
     };
     theirs(before) != theirs(now)

@@ -89,7 +89,10 @@ pub async fn mark<K: Own>(client: &Client, object: &K, mark: &Mark, record: &Rec
     }
     let patch = json!({ "metadata": metadata });
     let api = K::api(client, object.meta().namespace.as_deref());
-    let written = api.patch(&object.name_any(), &PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(patch)).await.map_err(failed)?;
+    let written = api
+        .patch(&object.name_any(), &PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }, &Patch::Merge(patch))
+        .await
+        .map_err(failed)?;
     Ok((written, intent))
 }
 

@@ -73,7 +73,9 @@ pub async fn a_short_name_that_is_taken_is_refused_before_anything_is_asked(scen
 pub fn find_guid(answer: &Value) -> Option<String> {
     match answer {
         Value::Array(all) => all.iter().find_map(find_guid),
-        Value::Object(fields) => fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("umpCustomerGuid")).and_then(|(_, guid)| guid.as_str().map(str::to_owned)),
+        Value::Object(fields) => {
+            fields.iter().find(|(name, _)| name.eq_ignore_ascii_case("umpCustomerGuid")).and_then(|(_, guid)| guid.as_str().map(str::to_owned))
+        }
         _ => None,
     }
 }

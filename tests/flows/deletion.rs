@@ -56,7 +56,11 @@ pub async fn a_service_deleted_behind_our_back_is_told_and_made_again_only_when_
     ensure!(service.status.is_some_and(|status| status.license_type.is_none()), "no license is claimed");
     // It stays so, also when it is looked at again.
     scene.annotate::<OcEssentialService>("contoso", "operatorconnect.dev/reconcile-requested-at", "again").await?;
-    scene.until("contoso", |service: &OcEssentialService| service.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some("again"))).await?;
+    scene
+        .until("contoso", |service: &OcEssentialService| {
+            service.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some("again"))
+        })
+        .await?;
     scene.ready::<OcEssentialService>("contoso", "False", "DeletedExternally").await?;
     ensure!(scene.calls("services.create").await? == 1);
     scene.change::<OcEssentialService>("contoso", json!({"recreate": true})).await?;

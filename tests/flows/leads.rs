@@ -33,7 +33,8 @@ pub async fn a_suspended_lead_waits_for_the_customer(scene: Scene) -> Result<()>
     scene.service("tailspin", 1, json!({"msTenantId": null, "platform": null, "leadRef": {"name": "tailspin"}})).await?;
     let service: OcEssentialService = scene.ready("tailspin", "False", "LeadNotActive").await?;
     ensure!(message(&service).contains("Suspended"), "{}", message(&service));
-    let stalled = |service: &OcEssentialService| service.status.as_ref().is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Stalled"));
+    let stalled =
+        |service: &OcEssentialService| service.status.as_ref().is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Stalled"));
     ensure!(stalled(&service), "a person must act");
     scene.ready::<Lead>("tailspin", "False", "LeadNotActive").await?;
     ensure!(scene.changes().await? == 0);

@@ -16,15 +16,13 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use libtest_mimic::{Arguments, Failed, Trial};
-use stage::{Scene, Stage};
+use stage::{Case, Stage};
 
 macro_rules! cases {
     ($($module:ident :: $case:ident),+ $(,)?) => {
         [$((concat!(stringify!($module), "::", stringify!($case)), (|scene| Box::pin($module::$case(scene))) as Case)),+]
     };
 }
-
-type Case = fn(Scene) -> std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>>;
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();

@@ -61,7 +61,9 @@ pub async fn counts_and_circuit_are_shown(scene: Scene) -> Result<()> {
     scene.simulate("POST", "faults", json!({"kind": "serverError", "forever": true})).await?;
     let platform: LivePlatform = scene.ready(&scene.platform, "False", "PlatformUnavailable").await?;
     ensure!(platform.status.and_then(|status| status.leads).is_some_and(|leads| leads.total == 4), "what was known stays");
-    let open = |platform: &LivePlatform| platform.status.as_ref().and_then(|status| status.circuit.as_ref()).is_some_and(|circuit| circuit.state == CircuitState::Open);
+    let open = |platform: &LivePlatform| {
+        platform.status.as_ref().and_then(|status| status.circuit.as_ref()).is_some_and(|circuit| circuit.state == CircuitState::Open)
+    };
     scene.until(&scene.platform, open).await?;
     scene.simulate("DELETE", "faults", json!(null)).await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;

@@ -21,7 +21,8 @@ pub async fn tenant_id_service_becomes_ready(scene: Scene) -> Result<()> {
     let sync = status.sync.context("sync")?;
     ensure!(sync.state == SyncState::Synced && sync.jobs.iter().all(|job| job.name == "peering.sync-leads-job"), "{sync:?}");
     // S9: on the lead too.
-    let lead: Lead = scene.until("contoso", |lead: &Lead| lead.status.as_ref().is_some_and(|status| status.license_type.as_deref() == Some("OC Essential"))).await?;
+    let lead: Lead =
+        scene.until("contoso", |lead: &Lead| lead.status.as_ref().is_some_and(|status| status.license_type.as_deref() == Some("OC Essential"))).await?;
     let status = lead.status.context("a status")?;
     ensure!(status.ump_customer_guid == Some(guid));
     ensure!(status.service_ref.is_some_and(|service| service.name == "contoso" && service.namespace == scene.namespace));
@@ -60,7 +61,10 @@ pub async fn ip_group_service_sends_its_variables_and_never_tells_them(scene: Sc
     let jobs = service.status.and_then(|status| status.sync).context("sync")?.jobs;
     ensure!(jobs.len() == 2 && jobs.iter().all(|job| job.state == SyncState::Synced), "both jobs: {jobs:?}");
     let there = scene.simulate("GET", "services", Value::Null).await?.to_string();
-    ensure!(there.contains("CustomVar.PbxPassword") && there.contains("CustomVar.Site") && there.contains("gw.example.com"), "the platform has the parameters: {there}");
+    ensure!(
+        there.contains("CustomVar.PbxPassword") && there.contains("CustomVar.Site") && there.contains("gw.example.com"),
+        "the platform has the parameters: {there}"
+    );
     Ok(())
 }
 

@@ -25,6 +25,9 @@ fn root() -> PathBuf {
     PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// What a case does on its scene.
+pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
 /// The API server and the operator.
 pub struct Stage {
     cluster: ControlPlane,
@@ -63,7 +66,7 @@ impl Stage {
     }
 
     /// Plays one case: sets its scene, runs it, and holds every object that it leaves to the kstatus rules.
-    pub async fn play(&self, name: &str, case: fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>) -> Result<()> {
+    pub async fn play(&self, name: &str, case: Case) -> Result<()> {
         let number = self.cases.fetch_add(1, Ordering::Relaxed);
         let scene = Scene::set(self.cluster.client(), number, self.log.clone()).await?;
         let keep = scene.clone();
@@ -125,7 +128,10 @@ impl Scene {
 
     /// Makes the credential.
     pub async fn credential(&self) -> Result<()> {
-        self.apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential", "namespace": self.namespace}, "stringData": {"key": SECRET}})).await
+        self.apply(
+            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential", "namespace": self.namespace}, "stringData": {"key": SECRET}}),
+        )
+        .await
     }
 
     /// Makes the platform object alone.
@@ -154,12 +160,14 @@ impl Scene {
     pub async fn lead(&self, name: &str, tenant: u32, change: Value) -> Result<()> {
         let mut spec = json!({"platform": self.platform, "msTenantId": self.tenant(tenant)});
         merge(&mut spec, &change);
-        self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": {"name": name, "namespace": self.namespace}, "spec": spec})).await
+        self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": {"name": name, "namespace": self.namespace}, "spec": spec}))
+            .await
     }
 
     /// Makes a service object for a tenant, by its id; short name and full name are made from the object's name.
     pub async fn service(&self, name: &str, tenant: u32, change: Value) -> Result<()> {
-        let mut spec = json!({"platform": self.platform, "msTenantId": self.tenant(tenant), "shortName": name.replace('-', "_"), "fullName": format!("{name} Ltd")});
+        let mut spec =
+            json!({"platform": self.platform, "msTenantId": self.tenant(tenant), "shortName": name.replace('-', "_"), "fullName": format!("{name} Ltd")});
         merge(&mut spec, &change);
         self.apply(
             json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name, "namespace": self.namespace}, "spec": spec}),

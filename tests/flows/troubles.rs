@@ -63,10 +63,18 @@ pub async fn a_broken_answer_is_told_and_survived(scene: Scene) -> Result<()> {
     for kind in ["htmlOk", "emptyOk", "truncated", "wrongTypes", "invalidUtf8", "deepNesting"] {
         scene.simulate("POST", "faults", json!({"kind": kind, "endpoint": "services.list", "forever": true})).await?;
         scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", kind).await?;
-        let platform: LivePlatform = scene.until(&scene.platform, |platform: &LivePlatform| !super::stage::ready_is(platform, "True", "Succeeded") || message(platform).contains("can't be read")).await?;
+        let platform: LivePlatform = scene
+            .until(&scene.platform, |platform: &LivePlatform| {
+                !super::stage::ready_is(platform, "True", "Succeeded") || message(platform).contains("can't be read")
+            })
+            .await?;
         ensure!(!message(&platform).contains('<'), "{kind}: a web page in a status: {}", message(&platform));
         scene.simulate("DELETE", "faults", json!(null)).await?;
-        scene.until(&scene.platform, |platform: &LivePlatform| super::stage::ready_is(platform, "True", "Succeeded") && !message(platform).contains("can't be read")).await?;
+        scene
+            .until(&scene.platform, |platform: &LivePlatform| {
+                super::stage::ready_is(platform, "True", "Succeeded") && !message(platform).contains("can't be read")
+            })
+            .await?;
     }
     scene.service("contoso", 1, json!({})).await?;
     scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;

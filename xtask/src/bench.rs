@@ -89,10 +89,9 @@ fn tenant(number: u32) -> String {
 }
 
 fn platform(port: u16, interval: &str) -> String {
-    include_str!("../../examples/10-platform.yaml").replace("127.0.0.1:8090", &format!("127.0.0.1:{port}")).replace(
-        "observeInterval: 10s",
-        &format!("observeInterval: {interval}\n  requests:\n    perSecond: 1000\n    burst: 1000\n    inFlight: 64"),
-    )
+    include_str!("../../examples/10-platform.yaml")
+        .replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"))
+        .replace("observeInterval: 10s", &format!("observeInterval: {interval}\n  requests:\n    perSecond: 1000\n    burst: 1000\n    inFlight: 64"))
 }
 
 fn object(number: u32, namespace: &str) -> Result<OcEssentialService> {
@@ -219,7 +218,9 @@ async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {
     all_ready(&ground.client, count, Duration::from_secs(120)).await?;
     tokio::time::sleep(Duration::from_secs(10)).await;
     let log = ground.cluster.audit_log().context("an audit log")?;
-    let writes = |since| -> Result<usize> { Ok(audit::since(&log, since)?.iter().filter(|request| request.user.ends_with("oc-essentials-operator") && request.writes()).count()) };
+    let writes = |since| -> Result<usize> {
+        Ok(audit::since(&log, since)?.iter().filter(|request| request.user.ends_with("oc-essentials-operator") && request.writes()).count())
+    };
     calls(ground.port, true).await?;
     let mark = audit::end(&log)?;
     tokio::time::sleep(Duration::from_secs(settings.rest_seconds)).await;

@@ -25,7 +25,10 @@ pub fn start(assets: &Path, folder: &Path) -> Result<(Processes, PathBuf)> {
     let (etcd_port, peer_port, api_port) = (free_port()?, free_port()?, free_port()?);
     let at = |name: &str| folder.join(name).display().to_string();
     std::fs::write(folder.join("tokens.csv"), format!("{TOKEN},admin,admin,system:masters\n"))?;
-    std::fs::write(folder.join("audit-policy.yaml"), "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{ level: Metadata }]\n")?;
+    std::fs::write(
+        folder.join("audit-policy.yaml"),
+        "apiVersion: audit.k8s.io/v1\nkind: Policy\nomitStages: [RequestReceived]\nrules: [{ level: Metadata }]\n",
+    )?;
     key(folder)?;
     let etcd: Vec<String> = vec![
         format!("--data-dir={}", at("etcd")),

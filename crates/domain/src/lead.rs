@@ -261,7 +261,8 @@ impl Case<'_> {
     fn standing(self, policy: &Policy, lead: &Lead) -> Decision {
         if lead.status != MicrosoftStatus::Active {
             let label = lead.status.label();
-            let message = format!("Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center.");
+            let message =
+                format!("Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center.");
             return self.stop(Trouble::new(Reason::LeadNotActive, message), "the lead is not Active");
         }
         let message = match &lead.service {

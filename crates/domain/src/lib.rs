@@ -4,15 +4,15 @@
 //! The driver (in the operator's `engine`) asks [`service::decide`], [`lead::decide`] or [`platform::decide`] what comes next,
 //! performs that one step, and feeds the answer back.
 
-pub mod facts;
-pub mod names;
-pub mod time;
 pub mod conditions;
+pub mod facts;
+pub mod lead;
+pub mod names;
+pub mod pass;
+pub mod platform;
 pub mod policy;
 pub mod record;
 pub mod service;
 pub mod step;
+pub mod time;
 pub mod timing;
-pub mod lead;
-pub mod pass;
-pub mod platform;

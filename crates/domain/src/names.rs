@@ -66,8 +66,7 @@ guid_name! {
 fn guid(text: &str) -> Result<String, BadName> {
     let shape = [8, 4, 4, 4, 12];
     let parts: Vec<&str> = text.split('-').collect();
-    let fits = parts.len() == shape.len()
-        && parts.iter().zip(shape).all(|(part, length)| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit()));
+    let fits = parts.len() == shape.len() && parts.iter().zip(shape).all(|(part, length)| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit()));
     if fits { Ok(text.to_ascii_lowercase()) } else { Err(BadName("must be a GUID such as 22222222-2222-4222-8222-222222222222".into())) }
 }
 
@@ -93,8 +92,8 @@ pub struct ShortName(String);
 
 /// Device names of Windows, refused since the short name very likely becomes a folder (N-4).
 const DEVICES: [&str; 22] = [
-    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5",
-    "lpt6", "lpt7", "lpt8", "lpt9",
+    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7",
+    "lpt8", "lpt9",
 ];
 
 impl ShortName {

@@ -10,6 +10,9 @@ use crate::timing;
 /// How long services that become due are gathered, so that one run serves them all.
 const GATHER: Duration = Duration::from_secs(2);
 
+/// How soon a Secret that does not do is read again.
+const CREDENTIAL_AGAIN: Duration = Duration::from_secs(10);
+
 /// A run whose answer was lost is asked for again after this; a run is repeatable.
 const RUN_AGAIN: Duration = Duration::from_secs(60);
 
@@ -84,7 +87,7 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
     absorb(now, desired, &mut record, facts);
     let decision = |step, why, verdict| Decision { step, why, verdict, record: record.clone() };
     if let Some(trouble) = &desired.unusable {
-        let until = timing::next_try(now, facts.failures, None);
+        let until = retry(now, facts.failures, trouble);
         return decision(Step::Wait(until, Wake::Clock), "the connection can't be made", Verdict::trouble(trouble));
     }
     // Both lists are read together: one that will soon be due is read along with the one that is.
@@ -93,7 +96,7 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
         match fact {
             Fact::Unread => return decision(Step::Look(query, not_before), "the list is due", progressing()),
             Fact::Unreadable(trouble) => {
-                let until = timing::next_try(now, facts.failures, trouble.retry_after);
+                let until = retry(now, facts.failures, trouble);
                 return decision(Step::Wait(until, Wake::Clock), "the platform can't be read", Verdict::trouble(trouble));
             }
             Fact::Known { .. } => {}
@@ -107,6 +110,12 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
     let until = (oldest + desired.observe_interval).max(now + Duration::from_millis(100));
     let until = next_run.map_or(until, |run| until.min(run));
     decision(Step::Rest(until), "observed", verdict(&record, facts))
+}
+
+/// A credential that is missing or refused is read again soon: that costs the platform nothing, which is left alone until it has changed.
+fn retry(now: Time, failures: u32, trouble: &Trouble) -> Time {
+    let until = timing::next_try(now, failures, trouble.retry_after);
+    if trouble.reason == Reason::AuthenticationFailed { until.min(now + CREDENTIAL_AGAIN) } else { until }
 }
 
 fn progressing() -> Verdict {

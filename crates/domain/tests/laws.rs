@@ -1,5 +1,7 @@
 //! The laws of architecture.md, held over random schedules of faults.
 
+#[path = "laws/any.rs"]
+mod any;
 mod common;
 #[path = "laws/driver.rs"]
 mod driver;
@@ -43,7 +45,8 @@ fn asked() -> impl Strategy<Value = AskFault> {
 }
 
 fn config() -> impl Strategy<Value = Config> {
-    let platform = (1u64..400, prop_oneof![3 => Just(0u32), 1 => 1u32..3], 0u64..120, prop_oneof![4 => Just(0u64), 1 => 1u64..900], 300u64..1500, any::<bool>());
+    let platform =
+        (1u64..400, prop_oneof![3 => Just(0u32), 1 => 1u32..3], 0u64..120, prop_oneof![4 => Just(0u64), 1 => 1u64..900], 300u64..1500, any::<bool>());
     let adoption = prop_oneof![2 => Just(Adoption::IfMatching), 1 => Just(Adoption::Never), 1 => Just(Adoption::Always)];
     let policy = prop_oneof![Just(DeletionPolicy::Delete), Just(DeletionPolicy::Retain)];
     let foreign = prop_oneof![5 => Just(None), 1 => Just(Some(true)), 1 => Just(Some(false))];
@@ -55,8 +58,22 @@ fn config() -> impl Strategy<Value = Config> {
         let (ip_group, adoption, recreate, policy, foreign, foreign_after_refusal) = spec;
         let (deleted_at, removed_at, edited_at, late) = people;
         Config {
-            task, failing_tasks, lag, lead_from, job_every, guid_in_task, ip_group, adoption, recreate, policy, foreign, foreign_after_refusal,
-            deleted_at, removed_at, edited_at, late,
+            task,
+            failing_tasks,
+            lag,
+            lead_from,
+            job_every,
+            guid_in_task,
+            ip_group,
+            adoption,
+            recreate,
+            policy,
+            foreign,
+            foreign_after_refusal,
+            deleted_at,
+            removed_at,
+            edited_at,
+            late,
         }
     })
 }

@@ -10,7 +10,9 @@ fn the_domain_depends_on_nothing() {
         if line.starts_with('[') {
             section = line;
             let table = section.trim_matches(['[', ']']);
-            let inline = table.starts_with("dependencies.") || table.starts_with("build-dependencies") || (table.starts_with("target.") && !table.contains("dev-dependencies"));
+            let inline = table.starts_with("dependencies.")
+                || table.starts_with("build-dependencies")
+                || (table.starts_with("target.") && !table.contains("dev-dependencies"));
             assert!(!inline, "{line} gives the domain a dependency");
         } else if section == "[dependencies]" {
             dependencies.push(line);

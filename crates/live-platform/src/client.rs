@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use oc_domain::facts::{Lead, LcCustomer, Service, Task};
+use oc_domain::facts::{LcCustomer, Lead, Service, Task};
 use oc_domain::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
 use reqwest::Method;
 use serde_json::Value;
@@ -153,7 +153,11 @@ impl Client {
     /// As [`Client::create_service`]; [`ErrorKind::Bug`] when the request needs an IP group, an LC customer or a channel, which V2 does not have.
     pub async fn convert_lead(&self, request: &CreateService) -> Result<TaskId, Error> {
         let Some(body) = requests::convert_lead(request) else {
-            return Err(Error::new(ErrorKind::Bug, Sent::No, "converting the lead by the V2 call knows no IP group, no LC customer and no channel; use the V3 call"));
+            return Err(Error::new(
+                ErrorKind::Bug,
+                Sent::No,
+                "converting the lead by the V2 call knows no IP group, no LC customer and no channel; use the V3 call",
+            ));
         };
         let mut call = self.change(Endpoint::ConvertLead, Method::PATCH, "api/v2/oc/lead", Some(body));
         call.url.query_pairs_mut().append_pair("msTenantID", request.tenant.as_str());
@@ -201,7 +205,8 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Refused`], also when a 200 says that it failed (E7, C-11).
     pub async fn assign_channel(&self, tenant: &TenantId, channel: ChannelId) -> Result<(), Error> {
-        self.effect(&self.change(Endpoint::AssignChannel, Method::PUT, "api/v3/ovoc/channel/action/assign", Some(requests::assign_channel(tenant, channel)))).await
+        self.effect(&self.change(Endpoint::AssignChannel, Method::PUT, "api/v3/ovoc/channel/action/assign", Some(requests::assign_channel(tenant, channel))))
+            .await
     }
 
     /// Detaches the tenant's lead from its channel: PUT `/api/v3/ovoc/channel/action/remove/?msTenantId=` (platform.md 2.5).
@@ -358,7 +363,13 @@ mod tests {
     fn futures_are_send(client: &Client, request: &CreateService, tenant: &TenantId, guid: &CustomerGuid, id: &TaskId, url: &Url) {
         fn is_send(_: impl Send) {}
         is_send((client.leads(), client.leads_of(tenant), client.services(), client.create_service(request), client.convert_lead(request), client.task(id)));
-        is_send((client.delete_service(guid), client.create_lead(tenant, ""), client.delete_lead(tenant), client.assign_channel(tenant, 1), client.unassign_channel(tenant)));
+        is_send((
+            client.delete_service(guid),
+            client.create_lead(tenant, ""),
+            client.delete_lead(tenant),
+            client.assign_channel(tenant, 1),
+            client.unassign_channel(tenant),
+        ));
         is_send((client.lc_customer(1), client.channel(1), client.numbers_of(tenant), client.run_job(url, JobMethod::Get)));
     }
 }

@@ -147,13 +147,17 @@ mod tests {
             create_service(&request(Connection::Tenant)),
             json!({"configurationName": "OcEssential_TENANT_TYPE", "customerShortName": "Example_1", "customerFullName": "Example BV", "msTenantID": "22222222-2222-4222-8222-222222222222"})
         );
-        let group = |variables| Connection::IpGroup { proxy_set: "SIPTrunk".into(), online_pstn_gateway: "gw.example.com".into(), site_location: None, variables };
+        let group =
+            |variables| Connection::IpGroup { proxy_set: "SIPTrunk".into(), online_pstn_gateway: "gw.example.com".into(), site_location: None, variables };
         assert_eq!(
             create_service(&request(group(BTreeMap::new()))),
             json!({"configurationName": "OcEssential_IPGROUP_TYPE", "customerShortName": "Example_1", "customerFullName": "Example BV", "msTenantId": "22222222-2222-4222-8222-222222222222",
                    "scriptParameters": {"ProxySet": "SIPTrunk", "OnlinePstnGateway": "gw.example.com"}})
         );
-        assert_eq!(convert_lead(&request(Connection::Tenant)).unwrap(), json!({"statusChange": "OCEssential", "customerShortName": "Example_1", "customerFullName": "Example BV"}));
+        assert_eq!(
+            convert_lead(&request(Connection::Tenant)).unwrap(),
+            json!({"statusChange": "OCEssential", "customerShortName": "Example_1", "customerFullName": "Example BV"})
+        );
         assert_eq!(convert_lead(&request(group(BTreeMap::new()))), None);
         let with = create_service(&request(group(BTreeMap::from([("proxyset".into(), "evil".into()), ("CustomVar.Variable1".into(), "hunter2".into())]))));
         assert_eq!(with["scriptParameters"], json!({"ProxySet": "SIPTrunk", "OnlinePstnGateway": "gw.example.com", "CustomVar.Variable1": "hunter2"}));
@@ -170,7 +174,12 @@ mod tests {
 
     #[test]
     fn a_request_does_not_print_its_secrets() {
-        let group = Connection::IpGroup { proxy_set: "P".into(), online_pstn_gateway: "G".into(), site_location: None, variables: BTreeMap::from([("a".into(), "hunter2".into())]) };
+        let group = Connection::IpGroup {
+            proxy_set: "P".into(),
+            online_pstn_gateway: "G".into(),
+            site_location: None,
+            variables: BTreeMap::from([("a".into(), "hunter2".into())]),
+        };
         assert!(!format!("{:?}", request(group)).contains("hunter2"));
     }
 }

@@ -141,10 +141,26 @@ mod tests {
 
     #[test]
     fn https_or_local_http_only() {
-        for good in ["https://live.example.com/tenantui", "http://127.0.0.1:8080", "http://[::1]/x", "http://localhost/tenantui", "http://sim.demo.svc/tenantui", "http://sim.demo.svc.cluster.local:80"] {
+        for good in [
+            "https://live.example.com/tenantui",
+            "http://127.0.0.1:8080",
+            "http://[::1]/x",
+            "http://localhost/tenantui",
+            "http://sim.demo.svc/tenantui",
+            "http://sim.demo.svc.cluster.local:80",
+        ] {
             assert!(check_url(&url(good), "u").is_ok(), "{good}");
         }
-        for bad in ["http://live.example.com", "http://10.0.0.1", "http://svc", "http://xsvc.example", "ftp://localhost", "https://user:pw@live.example.com", "http://evil.com/.svc", "data:text/plain,x"] {
+        for bad in [
+            "http://live.example.com",
+            "http://10.0.0.1",
+            "http://svc",
+            "http://xsvc.example",
+            "ftp://localhost",
+            "https://user:pw@live.example.com",
+            "http://evil.com/.svc",
+            "data:text/plain,x",
+        ] {
             let error = check_url(&url(bad), "u").unwrap_err();
             assert_eq!(error.kind, ErrorKind::Settings, "{bad}");
             assert!(!error.to_string().contains("pw@"), "{error}");

@@ -70,7 +70,10 @@ fn has_hex_run(text: &str, length: usize) -> bool {
 /// `2025-01-02…`, `03:04:05…` or `1/2/2025`.
 fn is_time(core: &str) -> bool {
     let shape: String = core.chars().take(10).map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
-    shape == "9999-99-99" || shape.starts_with("99:99:99") || shape.starts_with("9:99:99") || (shape.matches('/').count() == 2 && shape.chars().all(|c| c == '9' || c == '/'))
+    shape == "9999-99-99"
+        || shape.starts_with("99:99:99")
+        || shape.starts_with("9:99:99")
+        || (shape.matches('/').count() == 2 && shape.chars().all(|c| c == '9' || c == '/'))
 }
 
 /// Takes known secrets out of a text. Those under four characters stay: taking them out would garble every text.

@@ -252,13 +252,16 @@ fn http(settings: &Settings) -> Result<reqwest::Client, Error> {
         builder = builder.no_proxy();
     }
     if let Some(pem) = &settings.ca_bundle_pem {
-        let roots = reqwest::Certificate::from_pem_bundle(pem).map_err(|error| bad("the CA bundle is not PEM: give certificates between BEGIN CERTIFICATE and END CERTIFICATE".into()).with_source(error))?;
+        let roots = reqwest::Certificate::from_pem_bundle(pem)
+            .map_err(|error| bad("the CA bundle is not PEM: give certificates between BEGIN CERTIFICATE and END CERTIFICATE".into()).with_source(error))?;
         if roots.is_empty() {
             return Err(bad("the CA bundle holds no certificate: give certificates between BEGIN CERTIFICATE and END CERTIFICATE".into()));
         }
         builder = builder.tls_certs_merge(roots);
     }
-    builder.build().map_err(|error| bad("TLS could not be set up: check the CA bundle, and that the image holds the system's root certificates".into()).with_source(error))
+    builder
+        .build()
+        .map_err(|error| bad("TLS could not be set up: check the CA bundle, and that the image holds the system's root certificates".into()).with_source(error))
 }
 
 /// The form of the token request (platform.md 1.1).
@@ -275,7 +278,9 @@ fn token_form(settings: &Settings, name: &str, secret: &SecretString) -> Vec<u8>
 /// The projected token of workload identity.
 async fn assertion(file: &std::path::Path) -> Result<SecretString, Error> {
     use tokio::io::AsyncReadExt as _;
-    let bad = |what: &str| Error::new(ErrorKind::Authentication, Sent::No, format!("the file of the federated token {what}: check that the pod is set up for workload identity"));
+    let bad = |what: &str| {
+        Error::new(ErrorKind::Authentication, Sent::No, format!("the file of the federated token {what}: check that the pod is set up for workload identity"))
+    };
     let file = tokio::fs::File::open(file).await.map_err(|error| bad("cannot be read").with_source(error))?;
     let mut text = String::new();
     file.take(SMALL as u64).read_to_string(&mut text).await.map_err(|error| bad("cannot be read").with_source(error))?;
@@ -393,13 +398,34 @@ fn refusal(call: &Call, answer: &Answer) -> Error {
     let fault = clean(wire::errors::fault(if answer.page { &[] } else { &answer.body }), &call.secrets);
     let words = if fault.text.is_empty() { String::new() } else { format!(": {}", fault.text) };
     let (kind, message) = match status {
-        200..=299 => (ErrorKind::BadAnswer, format!("{doing} failed: {who} answered {status} with a web page instead of JSON; check the url (a platform's ends in /tenantui)")),
-        300..=399 => (ErrorKind::BadAnswer, format!("{doing} failed: {who} answered with a redirect ({status}), which is not followed since the token would go along; check the url")),
-        401 if call.bearer => (ErrorKind::Authentication, format!("{doing} failed: the platform refused the token (401), and a new one too; check that the scope names the platform's own application and that ours is known to the platform")),
-        401 => (ErrorKind::Forbidden, format!("{doing} failed: {who} asks for a login (401), and the token goes to the platform's own address only; use a url there, or one that needs none")),
-        403 if answer.page => (ErrorKind::Unavailable, format!("{doing} failed: a firewall in front of {who} refused the call (403 with a web page); check that this cluster's address is allowed")),
+        200..=299 => (
+            ErrorKind::BadAnswer,
+            format!("{doing} failed: {who} answered {status} with a web page instead of JSON; check the url (a platform's ends in /tenantui)"),
+        ),
+        300..=399 => (
+            ErrorKind::BadAnswer,
+            format!("{doing} failed: {who} answered with a redirect ({status}), which is not followed since the token would go along; check the url"),
+        ),
+        401 if call.bearer => (
+            ErrorKind::Authentication,
+            format!(
+                "{doing} failed: the platform refused the token (401), and a new one too; check that the scope names the platform's own application and that ours is known to the platform"
+            ),
+        ),
+        401 => (
+            ErrorKind::Forbidden,
+            format!(
+                "{doing} failed: {who} asks for a login (401), and the token goes to the platform's own address only; use a url there, or one that needs none"
+            ),
+        ),
+        403 if answer.page => (
+            ErrorKind::Unavailable,
+            format!("{doing} failed: a firewall in front of {who} refused the call (403 with a web page); check that this cluster's address is allowed"),
+        ),
         403 => (ErrorKind::Forbidden, format!("{doing} is forbidden (403): the application needs a role that may do this{words}")),
-        404 | 410 if answer.page => (ErrorKind::BadAnswer, format!("{doing} failed: {who} answered {status} with a web page; check the url (a platform's ends in /tenantui)")),
+        404 | 410 if answer.page => {
+            (ErrorKind::BadAnswer, format!("{doing} failed: {who} answered {status} with a web page; check the url (a platform's ends in /tenantui)"))
+        }
         404 | 410 => (ErrorKind::NotFound { text: fault.text.clone() }, format!("{doing} failed: {who} does not find it ({status}){words}")),
         429 => (ErrorKind::Throttled, format!("{doing} is put off: {who} asks for fewer requests (429); lower the request rate when this stays")),
         407 | 408 | 425 | 500.. => (ErrorKind::Unavailable, format!("{doing} failed: {who} is in trouble ({status}); it is asked again later{words}")),
@@ -415,7 +441,11 @@ fn refusal(call: &Call, answer: &Answer) -> Error {
 fn refused(doing: &str, who: &str, fault: &wire::errors::Fault, status: u16) -> String {
     let fields = fault.fields.iter().map(|(name, texts)| if name.is_empty() { texts.join(", ") } else { format!("{name}: {}", texts.join(", ")) });
     let words: Vec<String> = fields.chain((!fault.text.is_empty()).then(|| fault.text.clone())).collect();
-    if words.is_empty() { format!("{who} refused {doing} ({status}) without a reason; look at its own logs, and check the values") } else { format!("{who} refused {doing} ({status}): {}", words.join("; ")) }
+    if words.is_empty() {
+        format!("{who} refused {doing} ({status}) without a reason; look at its own logs, and check the values")
+    } else {
+        format!("{who} refused {doing} ({status}): {}", words.join("; "))
+    }
 }
 
 /// A 200 that says that nothing was done (E7).

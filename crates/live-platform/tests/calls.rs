@@ -94,29 +94,85 @@ async fn creates_as_printed() {
     let calls = server.calls();
     assert_eq!((calls[0].path.as_str(), calls[0].headers["content-type"].as_str()), ("/tenantui/api/v3/customer", "application/json"));
     assert_eq!(calls[0].json()["msTenantID"], tenant().as_str());
-    assert_eq!((calls[1].method.as_str(), calls[1].path.as_str(), calls[1].query["msTenantID"].as_str()), ("PATCH", "/tenantui/api/v2/oc/lead", tenant().as_str()));
+    assert_eq!(
+        (calls[1].method.as_str(), calls[1].path.as_str(), calls[1].query["msTenantID"].as_str()),
+        ("PATCH", "/tenantui/api/v2/oc/lead", tenant().as_str())
+    );
     let error = client.convert_lead(&CreateService { channel: Some(1), ..create(Connection::Tenant) }).await.unwrap_err();
     assert_eq!((error.kind, error.sent), (ErrorKind::Bug, Sent::No));
 }
 
 #[tokio::test]
 async fn refusals_of_a_create() {
-    let group = Connection::IpGroup { proxy_set: "P".into(), online_pstn_gateway: "G".into(), site_location: None, variables: BTreeMap::from([("CarrierUserPassword".into(), "hunter2".into())]) };
+    let group = Connection::IpGroup {
+        proxy_set: "P".into(),
+        online_pstn_gateway: "G".into(),
+        site_location: None,
+        variables: BTreeMap::from([("CarrierUserPassword".into(), "hunter2".into())]),
+    };
     type Case = (u16, &'static str, &'static str, bool, &'static str);
     let cases: [Case; 14] = [
-        (400, "application/json", include_str!("fixtures/e1.json"), false, "the platform refused creating the service (400): CompanyName: Company name is already used for an UMP lead.; TenantId: This MsTenant already exists as an UMP lead!"),
-        (400, "application/problem+json", include_str!("fixtures/e2.json"), false, "the platform refused creating the service (400): Channel 1574 is not assigned"),
+        (
+            400,
+            "application/json",
+            include_str!("fixtures/e1.json"),
+            false,
+            "the platform refused creating the service (400): CompanyName: Company name is already used for an UMP lead.; TenantId: This MsTenant already exists as an UMP lead!",
+        ),
+        (
+            400,
+            "application/problem+json",
+            include_str!("fixtures/e2.json"),
+            false,
+            "the platform refused creating the service (400): Channel 1574 is not assigned",
+        ),
         (400, "text/plain", "Invalid lead", false, "the platform refused creating the service (400): Invalid lead"),
-        (400, "application/json", r#"{"errors":{"Password":["value 'hunter2' of a@example.com is bad"]}}"#, false, "the platform refused creating the service (400): Password: value '(withheld)' of (address withheld) is bad"),
+        (
+            400,
+            "application/json",
+            r#"{"errors":{"Password":["value 'hunter2' of a@example.com is bad"]}}"#,
+            false,
+            "the platform refused creating the service (400): Password: value '(withheld)' of (address withheld) is bad",
+        ),
         (409, "application/json", "", false, "the platform refused creating the service (409) without a reason; look at its own logs, and check the values"),
         (404, "application/json", r#""Invalild lead""#, false, "creating the service failed: the platform does not find it (404): Invalild lead"),
-        (404, "text/html", "<html>", false, "creating the service failed: the platform answered 404 with a web page; check the url (a platform's ends in /tenantui)"),
+        (
+            404,
+            "text/html",
+            "<html>",
+            false,
+            "creating the service failed: the platform answered 404 with a web page; check the url (a platform's ends in /tenantui)",
+        ),
         (403, "application/json", "", false, "creating the service is forbidden (403): the application needs a role that may do this"),
-        (403, "text/html", "<html>", false, "creating the service failed: a firewall in front of the platform refused the call (403 with a web page); check that this cluster's address is allowed"),
+        (
+            403,
+            "text/html",
+            "<html>",
+            false,
+            "creating the service failed: a firewall in front of the platform refused the call (403 with a web page); check that this cluster's address is allowed",
+        ),
         (500, "text/html", "<html>", true, "creating the service failed: the platform is in trouble (500); it is asked again later"),
-        (200, "text/html", "<html>", true, "creating the service failed: the platform answered 200 with a web page instead of JSON; check the url (a platform's ends in /tenantui)"),
-        (200, "application/json", "", true, "creating the service failed: the answer of the platform cannot be used: it is empty; check the url (a platform's ends in /tenantui)"),
-        (200, "application/json", "{}", true, "creating the service failed: the answer of the platform cannot be used: it lacks a task id; this release answers in a form that is not known"),
+        (
+            200,
+            "text/html",
+            "<html>",
+            true,
+            "creating the service failed: the platform answered 200 with a web page instead of JSON; check the url (a platform's ends in /tenantui)",
+        ),
+        (
+            200,
+            "application/json",
+            "",
+            true,
+            "creating the service failed: the answer of the platform cannot be used: it is empty; check the url (a platform's ends in /tenantui)",
+        ),
+        (
+            200,
+            "application/json",
+            "{}",
+            true,
+            "creating the service failed: the answer of the platform cannot be used: it lacks a task id; this release answers in a form that is not known",
+        ),
         (200, "application/json", r#"{"succeeded":false,"message":"no hunter2"}"#, false, "the platform refused creating the service (200): no (withheld)"),
     ];
     let server = Server::start(move |_, before| answer(cases[before].0, cases[before].1, cases[before].2)).await;
@@ -202,7 +258,10 @@ async fn leads_and_channels_are_changed() {
     assert_eq!(calls[0].json(), serde_json::json!({"tenantId": tenant().as_str(), "companyName": "Contoso"}));
     assert_eq!((calls[2].method.as_str(), calls[2].path.as_str()), ("PUT", "/tenantui/api/v3/ovoc/channel/action/assign"));
     assert_eq!(calls[2].json(), serde_json::json!({"leadMsTenantId": tenant().as_str(), "channelId": 1574}));
-    assert_eq!((calls[4].method.as_str(), calls[4].path.as_str(), calls[4].query["msTenantId"].as_str()), ("PUT", "/tenantui/api/v3/ovoc/channel/action/remove/", tenant().as_str()));
+    assert_eq!(
+        (calls[4].method.as_str(), calls[4].path.as_str(), calls[4].query["msTenantId"].as_str()),
+        ("PUT", "/tenantui/api/v3/ovoc/channel/action/remove/", tenant().as_str())
+    );
     assert_eq!(calls[4].headers["content-length"], "0");
 }
 
@@ -232,7 +291,10 @@ async fn what_is_only_inferred_may_be_missing() {
     assert_eq!(client.lc_customer(4711).await.unwrap_err().kind, ErrorKind::Unavailable);
     let calls = server.calls();
     assert!(calls.iter().all(|call| call.method == "GET"), "never the documented PUT (N-6)");
-    assert_eq!((calls[0].path.as_str(), calls[5].path.as_str()), ("/tenantui/api/ovoc/v1/topology/customers/4711", "/tenantui/api/ovoc/v1/topology/channels/4711"));
+    assert_eq!(
+        (calls[0].path.as_str(), calls[5].path.as_str()),
+        ("/tenantui/api/ovoc/v1/topology/customers/4711", "/tenantui/api/ovoc/v1/topology/channels/4711")
+    );
 }
 
 #[tokio::test]

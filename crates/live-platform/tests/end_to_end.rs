@@ -102,8 +102,20 @@ async fn a_lead_becomes_a_service_and_the_service_goes() {
 #[tokio::test]
 async fn an_ip_group_and_the_older_call() {
     let (_simulator, client) = start("group", |options| options.settings.require_site_location = true).await;
-    let site_location = SiteLocation { name: Some("Site".into()), sbc_id: Some(1), onboarding_script: Some(2), cleanup_script: Some(3), upload_number_script: Some(5000), release_number_script: Some(5001) };
-    let group = Connection::IpGroup { proxy_set: "SIPTrunk".into(), online_pstn_gateway: "gw.example.com".into(), site_location: Some(site_location), variables: BTreeMap::new() };
+    let site_location = SiteLocation {
+        name: Some("Site".into()),
+        sbc_id: Some(1),
+        onboarding_script: Some(2),
+        cleanup_script: Some(3),
+        upload_number_script: Some(5000),
+        release_number_script: Some(5001),
+    };
+    let group = Connection::IpGroup {
+        proxy_set: "SIPTrunk".into(),
+        online_pstn_gateway: "gw.example.com".into(),
+        site_location: Some(site_location),
+        variables: BTreeMap::new(),
+    };
     let id = client.create_service(&request(group)).await.unwrap();
     assert_eq!(follow(&client, &id).await.state, TaskState::Succeeded);
     let (_simulator, client) = start("older", |_| {}).await;

@@ -22,7 +22,14 @@ fn task() -> TaskId {
 }
 
 fn create() -> CreateService {
-    CreateService { tenant: tenant(), short_name: "Example_1".into(), full_name: "Example BV".into(), lc_customer: None, channel: None, connection: Connection::Tenant }
+    CreateService {
+        tenant: tenant(),
+        short_name: "Example_1".into(),
+        full_name: "Example BV".into(),
+        lc_customer: None,
+        channel: None,
+        connection: Connection::Tenant,
+    }
 }
 
 #[tokio::test]
@@ -30,7 +37,14 @@ async fn a_token_is_asked_for_once_and_goes_along() {
     let server = Server::start(|_, _| json(200, "[]")).await;
     let client = server.client();
     client.services().await.unwrap();
-    let crowd: Vec<_> = (0..20).map(|_| tokio::spawn({ let client = client.clone(); async move { client.services().await.unwrap() } })).collect();
+    let crowd: Vec<_> = (0..20)
+        .map(|_| {
+            tokio::spawn({
+                let client = client.clone();
+                async move { client.services().await.unwrap() }
+            })
+        })
+        .collect();
     for one in crowd {
         one.await.unwrap();
     }
@@ -71,7 +85,12 @@ async fn the_federated_token_is_read_for_each_token_request() {
     tokio::fs::write(&file, "second").await.unwrap();
     client.forget_token();
     client.services().await.unwrap();
-    let assertions: Vec<String> = server.seen().iter().filter(|seen| seen.path == "/token").map(|seen| url::form_urlencoded::parse(seen.body.as_bytes()).find(|(name, _)| name == "client_assertion").unwrap().1.into_owned()).collect();
+    let assertions: Vec<String> = server
+        .seen()
+        .iter()
+        .filter(|seen| seen.path == "/token")
+        .map(|seen| url::form_urlencoded::parse(seen.body.as_bytes()).find(|(name, _)| name == "client_assertion").unwrap().1.into_owned())
+        .collect();
     assert_eq!(assertions, ["first", "second"]);
     assert!(!server.seen()[0].body.contains("client_secret"));
     tokio::fs::remove_file(&file).await.unwrap();
@@ -102,7 +121,14 @@ async fn a_second_401_is_the_end() {
 async fn a_crowd_that_is_refused_renews_once() {
     let server = Server::start(|seen, _| if seen.headers["authorization"].ends_with("-1") { json(401, "") } else { json(200, "[]") }).await;
     let client = server.client();
-    let crowd: Vec<_> = (0..20).map(|_| tokio::spawn({ let client = client.clone(); async move { client.services().await.unwrap() } })).collect();
+    let crowd: Vec<_> = (0..20)
+        .map(|_| {
+            tokio::spawn({
+                let client = client.clone();
+                async move { client.services().await.unwrap() }
+            })
+        })
+        .collect();
     for one in crowd {
         one.await.unwrap();
     }
@@ -119,7 +145,12 @@ async fn a_change_is_never_repeated_when_the_connection_breaks_but_a_read_is() {
         assert_eq!((&error.kind, error.sent, error.may_have_happened()), (&ErrorKind::Unavailable, Sent::Maybe, true));
         is_clean(&error);
         assert_eq!(count.load(Ordering::SeqCst), 1);
-        for change in [client.create_lead(&tenant(), "Contoso").await, client.assign_channel(&tenant(), 1).await, client.unassign_channel(&tenant()).await, client.delete_lead(&tenant()).await.map(|_| ())] {
+        for change in [
+            client.create_lead(&tenant(), "Contoso").await,
+            client.assign_channel(&tenant(), 1).await,
+            client.unassign_channel(&tenant()).await,
+            client.delete_lead(&tenant()).await.map(|_| ()),
+        ] {
             assert_eq!(change.unwrap_err().sent, Sent::Maybe);
         }
         assert_eq!(client.convert_lead(&create()).await.unwrap_err().sent, Sent::Maybe);
@@ -133,14 +164,23 @@ async fn a_change_is_never_repeated_when_the_connection_breaks_but_a_read_is() {
 #[tokio::test]
 async fn without_a_connection_nothing_was_sent() {
     let server = Server::start(|_, _| json(200, "[]")).await;
-    let closed = { let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap(); Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap() };
+    let closed = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap()
+    };
     let notes = Arc::new(Notes::default());
     let client = Client::new(settings(&closed, &server.url), secret("v1"), Some(notes.clone())).unwrap();
     let error = client.create_service(&create()).await.unwrap_err();
     assert_eq!((&error.kind, error.sent, error.may_have_happened()), (&ErrorKind::Unavailable, Sent::No, false));
     assert_eq!(error.to_string(), "creating the service failed: no answer from the platform: the connection was refused; check the url, and whether it is up");
     client.services().await.unwrap_err();
-    let want = [(Endpoint::Token, Outcome::Answered(200)), (Endpoint::CreateService, Outcome::NotConnected), (Endpoint::Services, Outcome::NotConnected), (Endpoint::Services, Outcome::NotConnected), (Endpoint::Services, Outcome::NotConnected)];
+    let want = [
+        (Endpoint::Token, Outcome::Answered(200)),
+        (Endpoint::CreateService, Outcome::NotConnected),
+        (Endpoint::Services, Outcome::NotConnected),
+        (Endpoint::Services, Outcome::NotConnected),
+        (Endpoint::Services, Outcome::NotConnected),
+    ];
     assert_eq!(*notes.0.lock().unwrap(), want);
     // TLS to a server that speaks none.
     let mut tls = server.url.clone();
@@ -240,7 +280,10 @@ async fn retry_after_in_both_forms() {
         got.push((error.kind, error.retry_after.map(|span| span.as_secs())));
     }
     let (throttled, unavailable) = (ErrorKind::Throttled, ErrorKind::Unavailable);
-    assert_eq!(got, [(throttled.clone(), Some(7)), (unavailable.clone(), Some(30)), (throttled.clone(), None), (unavailable, Some(86_400)), (throttled, Some(0))]);
+    assert_eq!(
+        got,
+        [(throttled.clone(), Some(7)), (unavailable.clone(), Some(30)), (throttled.clone(), None), (unavailable, Some(86_400)), (throttled, Some(0))]
+    );
     assert_eq!(server.calls().len(), 5, "never repeated by the client");
 }
 
@@ -262,7 +305,11 @@ async fn the_observer_sees_every_exchange() {
 
 #[tokio::test]
 async fn what_the_token_endpoint_can_do_to_us() {
-    let e5 = |id: usize| format!(r#"{{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided '{SECRET}'. Ensure it. Trace ID: {id} Timestamp: 2025-01-02 03:04:0{id}Z"}}"#);
+    let e5 = |id: usize| {
+        format!(
+            r#"{{"error":"invalid_client","error_description":"AADSTS7000215: Invalid client secret provided '{SECRET}'. Ensure it. Trace ID: {id} Timestamp: 2025-01-02 03:04:0{id}Z"}}"#
+        )
+    };
     for (status, kind, body, want) in [
         (401, "application/json", String::new(), ErrorKind::Authentication),
         (400, "application/json", r#"{"error":"invalid_request"}"#.to_owned(), ErrorKind::Authentication),

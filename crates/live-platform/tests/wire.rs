@@ -70,8 +70,20 @@ fn services_as_documented() {
                 full_name: Some("Example BV".into()),
                 license: Some(LicenseType::OcEssential),
             },
-            Service { guid: guid("66666666-5555-4555-8555-555555555555"), tenant: None, short_name: "BBSuperPro745".into(), full_name: None, license: Some(LicenseType::HostedPro) },
-            Service { guid: guid("77777777-5555-4555-8555-555555555555"), tenant: None, short_name: String::new(), full_name: None, license: Some(LicenseType::Other(17)) },
+            Service {
+                guid: guid("66666666-5555-4555-8555-555555555555"),
+                tenant: None,
+                short_name: "BBSuperPro745".into(),
+                full_name: None,
+                license: Some(LicenseType::HostedPro)
+            },
+            Service {
+                guid: guid("77777777-5555-4555-8555-555555555555"),
+                tenant: None,
+                short_name: String::new(),
+                full_name: None,
+                license: Some(LicenseType::Other(17))
+            },
         ]
     );
     let v2 = services::services(include_bytes!("fixtures/services_v2.json")).unwrap();
@@ -191,7 +203,12 @@ fn tokens() {
     let grant = token::grant(br#"{"token_type":"bearer","expires_in":3599,"ext_expires_in":3599,"access_token":"abc"}"#).unwrap();
     assert_eq!(grant.lifetime.as_secs(), 3599);
     assert!(!format!("{grant:?}").contains("abc"));
-    for (body, seconds) in [(r#"{"access_token":"a"}"#, 300), (r#"{"access_token":"a","expires_in":"60"}"#, 60), (r#"{"access_token":"a","expires_in":-1}"#, 10), (r#"{"access_token":"a","expires_in":1e12}"#, 86_400)] {
+    for (body, seconds) in [
+        (r#"{"access_token":"a"}"#, 300),
+        (r#"{"access_token":"a","expires_in":"60"}"#, 60),
+        (r#"{"access_token":"a","expires_in":-1}"#, 10),
+        (r#"{"access_token":"a","expires_in":1e12}"#, 86_400),
+    ] {
         assert_eq!(token::grant(body.as_bytes()).unwrap().lifetime.as_secs(), seconds, "{body}");
     }
     for body in [r#"{"access_token":5}"#, "{}", r#"["a"]"#, "\"a\"", r#"{"access_token":"a","token_type":"mac"}"#, ""] {
@@ -251,8 +268,32 @@ fn json() -> impl Strategy<Value = serde_json::Value> {
         Just("CompletedSuccess".into()),
     ];
     let names = prop::sample::select(vec![
-        "id", "tenantId", "status", "contactDetails", "companyName", "consentedCountries", "consentedOn", "UmpCustomerGuid", "MsTenantId", "LicenseType", "executionMessages", "level", "message", "outputData",
-        "errors", "detail", "description", "jobId", "succeeded", "data", "channelId", "access_token", "expires_in", "error_description", "totalRecords", "details",
+        "id",
+        "tenantId",
+        "status",
+        "contactDetails",
+        "companyName",
+        "consentedCountries",
+        "consentedOn",
+        "UmpCustomerGuid",
+        "MsTenantId",
+        "LicenseType",
+        "executionMessages",
+        "level",
+        "message",
+        "outputData",
+        "errors",
+        "detail",
+        "description",
+        "jobId",
+        "succeeded",
+        "data",
+        "channelId",
+        "access_token",
+        "expires_in",
+        "error_description",
+        "totalRecords",
+        "details",
     ]);
     leaf.prop_recursive(5, 64, 8, move |inner| {
         let object = prop::collection::vec((names.clone(), inner.clone()), 0..8)

@@ -62,7 +62,8 @@ fn http_get(path: &str) -> Result<http::Request<Vec<u8>>> {
 
 fn layout(kind: &str, table: &Table) -> String {
     let namespaced = table.rows.iter().any(|row| row.object.metadata.namespace.is_some());
-    let shown: Vec<usize> = table.column_definitions.iter().enumerate().filter(|(_, column)| column.priority == 0 && column.name != "Age").map(|(at, _)| at).collect();
+    let shown: Vec<usize> =
+        table.column_definitions.iter().enumerate().filter(|(_, column)| column.priority == 0 && column.name != "Age").map(|(at, _)| at).collect();
     let mut lines: Vec<Vec<String>> = Vec::new();
     let mut head: Vec<String> = shown.iter().map(|at| table.column_definitions[*at].name.to_uppercase()).collect();
     if namespaced {
@@ -93,7 +94,8 @@ fn cell(value: Option<&serde_json::Value>) -> String {
 
 fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
-    let widths: Vec<usize> = (0..columns).map(|at| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max().unwrap_or_default()).collect();
+    let widths: Vec<usize> =
+        (0..columns).map(|at| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max().unwrap_or_default()).collect();
     let mut text = String::new();
     for line in lines {
         let mut drawn = String::new();

@@ -62,7 +62,10 @@ pub(super) fn eligible(case: Case<'_>, desired: &Desired, view: &ServicesView) -
 fn short_name_taken(desired: &Desired, view: &ServicesView) -> Option<Trouble> {
     let other = view.by_name.iter().find(|service| service.tenant.as_ref() != Some(&desired.tenant))?;
     let whose = other.tenant.as_ref().map_or_else(|| "without a tenant".to_owned(), |tenant| format!("of tenant {tenant}"));
-    let message = format!("spec.shortName {} is taken by the service {} {whose}. Short names are unique on a platform; make this object anew with another one.", desired.short_name, other.guid);
+    let message = format!(
+        "spec.shortName {} is taken by the service {} {whose}. Short names are unique on a platform; make this object anew with another one.",
+        desired.short_name, other.guid
+    );
     Some(Trouble::new(Reason::ShortNameTaken, message))
 }
 
@@ -78,20 +81,32 @@ fn lead_eligible<'a>(leads: &'a [Lead], desired: &Desired) -> Result<&'a Lead, T
     let Some(lead) = lead_that_counts(leads) else {
         return refuse(
             Reason::LeadNotFound,
-            format!("The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center, or a consentless lead must be made.", desired.tenant),
+            format!(
+                "The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center, or a consentless lead must be made.",
+                desired.tenant
+            ),
         );
     };
     if lead.status != MicrosoftStatus::Active {
         let label = lead.status.label();
-        return refuse(Reason::LeadNotActive, format!("Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center."));
+        return refuse(
+            Reason::LeadNotActive,
+            format!("Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center."),
+        );
     }
     if let Some(guid) = &lead.service {
-        return refuse(Reason::AlreadyLicensed, format!("The lead has the service {guid} already, which the list of services does not show. Ask the platform's operator."));
+        return refuse(
+            Reason::AlreadyLicensed,
+            format!("The lead has the service {guid} already, which the list of services does not show. Ask the platform's operator."),
+        );
     }
     match (desired.channel, lead.channel) {
-        (Some(wanted), Some(has)) if wanted != has => {
-            refuse(Reason::ChannelMismatch, format!("The lead belongs to channel {has}, and spec.channelId is {wanted}. Correct spec.channelId, or have the lead assigned to the other channel."))
-        }
+        (Some(wanted), Some(has)) if wanted != has => refuse(
+            Reason::ChannelMismatch,
+            format!(
+                "The lead belongs to channel {has}, and spec.channelId is {wanted}. Correct spec.channelId, or have the lead assigned to the other channel."
+            ),
+        ),
         _ => Ok(lead),
     }
 }
@@ -99,7 +114,10 @@ fn lead_eligible<'a>(leads: &'a [Lead], desired: &Desired) -> Result<&'a Lead, T
 /// S4: when the lead belongs to a channel, only that channel's customers may be chosen.
 fn lc_customer_fits(customer: Option<&crate::facts::LcCustomer>, id: i64, lead: &Lead, desired: &Desired) -> Option<Trouble> {
     let Some(customer) = customer else {
-        return Some(Trouble::new(Reason::InvalidSpec, format!("spec.lcCustomerId: the platform has no LC customer {id}. Correct it, or leave it out to have one made.")));
+        return Some(Trouble::new(
+            Reason::InvalidSpec,
+            format!("spec.lcCustomerId: the platform has no LC customer {id}. Correct it, or leave it out to have one made."),
+        ));
     };
     let channel = desired.channel.or(lead.channel)?;
     if customer.channel == Some(channel) {

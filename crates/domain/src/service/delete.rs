@@ -21,7 +21,10 @@ pub(super) fn decide(case: Case<'_>, deletion: &Deletion) -> Decision {
         (Connection::Usable(policy), _) => policy.clone(),
         (Connection::Unusable(_), DeletionPolicy::Retain) => return release(case, "retained; its platform object is gone"),
         (Connection::Unusable(trouble), DeletionPolicy::Delete) => {
-            let message = format!("spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain to let this object go and keep the service.", trouble.message);
+            let message = format!(
+                "spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain to let this object go and keep the service.",
+                trouble.message
+            );
             let reason = trouble.reason;
             return case.stop(Trouble::new(reason, message), "it can't be deleted there");
         }
@@ -101,7 +104,9 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
         if let (Some(tenant), Some(whose)) = (&deletion.tenant, &service.tenant)
             && tenant != whose
         {
-            let message = format!("The service {guid} belongs to another tenant and is not deleted. Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain.");
+            let message = format!(
+                "The service {guid} belongs to another tenant and is not deleted. Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain."
+            );
             return case.stop(Trouble::new(Reason::DeletionBlocked, message), "the service belongs to another tenant");
         }
         return ask_for_it(case, policy, service);

@@ -54,10 +54,16 @@ pub fn adoptable(record: &Record, desired: &Desired, service: &Service) -> Resul
     let refuse = |reason, message: String| Err(Trouble::new(reason, message));
     let there = format!("The tenant has the service {} ({:?}, {}) already", service.guid, service.short_name, label(service));
     if service.tenant.as_ref() != Some(&desired.tenant) {
-        return refuse(Reason::Conflict, format!("The service {} belongs to another tenant. Correct the annotation operatorconnect.dev/ump-customer-guid.", service.guid));
+        return refuse(
+            Reason::Conflict,
+            format!("The service {} belongs to another tenant. Correct the annotation operatorconnect.dev/ump-customer-guid.", service.guid),
+        );
     }
     if let Some(guid) = record.guid.as_ref().filter(|guid| **guid != service.guid) {
-        return refuse(Reason::Conflict, format!("{there}, and this object's own was {guid}. Remove the annotation operatorconnect.dev/ump-customer-guid to let spec.adoption decide."));
+        return refuse(
+            Reason::Conflict,
+            format!("{there}, and this object's own was {guid}. Remove the annotation operatorconnect.dev/ump-customer-guid to let spec.adoption decide."),
+        );
     }
     if !matches!(service.license, Some(LicenseType::OcEssential | LicenseType::OcEssentialPlus | LicenseType::OcPro)) {
         return refuse(Reason::AlreadyLicensed, format!("{there}, which is no Operator Connect license. Remove it on the platform first."));

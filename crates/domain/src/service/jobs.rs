@@ -125,7 +125,9 @@ fn waiting_message(job: Job, record: &JobRecord, trigger: JobTrigger) -> String 
         (_, JobTrigger::Http) => format!("The service exists; {name} is due: {what}. It is asked for with the next run."),
         (_, JobTrigger::Manual) => match job {
             Job::Leads => format!("The service exists; run {name} in the portal: {what}. It is noticed by itself."),
-            Job::Trunks => format!("The service exists; run {name} in the portal, then set the annotation operatorconnect.dev/trunks-job-ran-at on the LivePlatform: {what}."),
+            Job::Trunks => format!(
+                "The service exists; run {name} in the portal, then set the annotation operatorconnect.dev/trunks-job-ran-at on the LivePlatform: {what}."
+            ),
         },
     }
 }

@@ -11,17 +11,17 @@ mod jobs;
 
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
 use crate::facts::{Service, TaskState};
-use crate::pass::ServicesView;
 use crate::names::{ChannelId, LcCustomerId, ShortName, TenantId};
+use crate::pass::ServicesView;
 use crate::policy::{Connection, Policy};
 use crate::record::{OperationKind, Outcome, Record, Sent};
 use crate::step::{Answer, Change, Decision, Fact, Mark, PlanItem, Query, Step, Wake};
 use crate::time::{Duration, Time};
 use crate::timing;
 
+pub use crate::pass::{DeletionPolicy, Facts};
 pub use checks::lead_that_counts;
 pub use found::Found;
-pub use crate::pass::{DeletionPolicy, Facts};
 
 /// `spec.mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -221,7 +221,8 @@ impl Case<'_> {
         let view = view.clone();
         match found::find(&self.record, desired, &view) {
             Found::Two(guids) => {
-                let message = format!("The platform lists two services for this tenant ({guids}). Remove one of them on the platform; nothing is changed until then.");
+                let message =
+                    format!("The platform lists two services for this tenant ({guids}). Remove one of them on the platform; nothing is changed until then.");
                 self.stop(Trouble::new(Reason::Conflict, message), "two services for the tenant")
             }
             Found::Ours(service) => self.ours(&policy, desired, &service),

@@ -4,10 +4,34 @@ use oc_domain::conditions::{Condition, Truth};
 
 /// The reasons of api.md, written here by hand: the code's own list is what is checked.
 const REASONS: [&str; 28] = [
-    "Progressing", "Converting", "Verifying", "Deleting", "ProgressingWithRetry", "InvalidSpec", "ShortNameTaken", "Conflict", "LeadNotFound",
-    "LeadNotActive", "AlreadyLicensed", "ChannelMismatch", "NamespaceNotAllowed", "DeletedExternally", "PlanReady", "DeletionBlocked",
-    "AwaitingLeadsJob", "AwaitingTrunksJob", "TaskFailed", "PlatformRefused", "PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable",
-    "Throttled", "DeletionRateExceeded", "Succeeded", "Suspended", "Observing",
+    "Progressing",
+    "Converting",
+    "Verifying",
+    "Deleting",
+    "ProgressingWithRetry",
+    "InvalidSpec",
+    "ShortNameTaken",
+    "Conflict",
+    "LeadNotFound",
+    "LeadNotActive",
+    "AlreadyLicensed",
+    "ChannelMismatch",
+    "NamespaceNotAllowed",
+    "DeletedExternally",
+    "PlanReady",
+    "DeletionBlocked",
+    "AwaitingLeadsJob",
+    "AwaitingTrunksJob",
+    "TaskFailed",
+    "PlatformRefused",
+    "PlatformNotFound",
+    "AuthenticationFailed",
+    "PlatformUnavailable",
+    "Throttled",
+    "DeletionRateExceeded",
+    "Succeeded",
+    "Suspended",
+    "Observing",
 ];
 
 /// Which rules a set of conditions breaks, each with its number.

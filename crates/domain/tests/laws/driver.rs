@@ -220,10 +220,11 @@ impl Pass {
         for broken in kstatus_violations(&decision.verdict.conditions()) {
             world.breaks(&format!("L9: {broken}"));
         }
-        let failed = matches!(self.facts.answer, Some(Answer::Refused(_))) || matches!(self.facts.task.value(), Some(Some(task)) if task.state == TaskState::Failed);
+        let failed =
+            matches!(self.facts.answer, Some(Answer::Refused(_))) || matches!(self.facts.task.value(), Some(Some(task)) if task.state == TaskState::Failed);
         match &decision.step {
             Step::Look(query, not_before) if !self.removes(query, *not_before) => world.breaks(&format!("a look that tells nothing new: {query:?}")),
-            Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }) if self.too_soon(world) => world.breaks("a failed create is tried again too soon, and nobody asked"),
+            Step::Keep(Mark::Begin { kind, .. }) if self.too_soon(world, *kind) => world.breaks("what failed is tried again too soon, and nobody asked"),
             Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }) if failed => world.breaks("a failed create is tried again in the same pass"),
             Step::Ask(_) if self.asked.is_some() => world.breaks("two changes in one pass"),
             Step::Ask(Change::CreateService(_)) => self.judge_create(world, failed),
@@ -248,9 +249,9 @@ impl Pass {
         }
     }
 
-    /// A create that failed is begun again after an hour, or because somebody asked.
-    fn too_soon(&self, world: &World) -> bool {
-        let ended = self.record.operation.as_ref().filter(|op| matches!(op.outcome, Some(Outcome::Failed | Outcome::Refused)));
+    /// What failed or was refused is begun again after an hour, or because somebody asked.
+    fn too_soon(&self, world: &World, kind: OperationKind) -> bool {
+        let ended = self.record.operation.as_ref().filter(|op| op.kind == kind && matches!(op.outcome, Some(Outcome::Failed | Outcome::Refused)));
         let early = ended.is_some_and(|op| op.completed.is_some_and(|at| world.now < at + secs(3600)));
         early && !self.facts.asked_anew && self.record.open_intent().is_none()
     }

@@ -109,9 +109,9 @@ fn retries_at_once(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> De
 /// Every service that shows for the tenant is taken for this object's own when the object goes.
 fn deletes_anything(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
-    if matches!(wish, Wish::Gone(deletion) if deletion.policy == DeletionPolicy::Delete) && record.guid.is_none() {
-        let shown = facts.services.value().and_then(|view| view.by_tenant.first());
-        record.guid = Some(shown.map_or_else(|| guid(1), |service| service.guid.clone()));
+    if matches!(wish, Wish::Gone(deletion) if deletion.policy == DeletionPolicy::Delete) {
+        let shown = facts.services.value().and_then(|view| view.by_tenant.first()).map(|service| service.guid.clone());
+        record.guid = shown.or(record.guid).or_else(|| Some(guid(1)));
     }
     decide(now, wish, &record, facts)
 }

@@ -276,7 +276,11 @@ impl World {
     }
 
     fn refused(&self) -> bool {
-        let refused = |op: &Operation| op.kind == OperationKind::Create && op.outcome == Some(oc_domain::record::Outcome::Refused) && Some(&op.id.0) == self.object.intent.as_ref().map(|intent| &intent.1);
+        let refused = |op: &Operation| {
+            op.kind == OperationKind::Create
+                && op.outcome == Some(oc_domain::record::Outcome::Refused)
+                && Some(&op.id.0) == self.object.intent.as_ref().map(|intent| &intent.1)
+        };
         self.object.status.operation.as_ref().is_some_and(refused)
     }
 
@@ -455,7 +459,9 @@ impl World {
 
     /// When an object goes under `Delete`, nothing that it made stays.
     fn left_behind(&mut self) {
-        if self.config.policy == DeletionPolicy::Delete && (self.in_flight() || self.made.iter().any(|made| made.removed.is_none() && self.owns(&made.service.guid))) {
+        if self.config.policy == DeletionPolicy::Delete
+            && (self.in_flight() || self.made.iter().any(|made| made.removed.is_none() && self.owns(&made.service.guid)))
+        {
             self.breaks("L2: the object is let go, and what it made is left behind");
         }
     }

@@ -59,7 +59,8 @@ fn problem(answer: &Value) -> Fault {
     }
     let form = if field(answer, "description").is_some_and(Value::is_string) { Form::Described } else { Form::Other };
     if text.is_empty() {
-        let names: &[&str] = if fields.is_empty() { &["detail", "description", "message", "msg", "error_description", "data", "error", "title"] } else { &["detail"] };
+        let names: &[&str] =
+            if fields.is_empty() { &["detail", "description", "message", "msg", "error_description", "data", "error", "title"] } else { &["detail"] };
         text = names.iter().filter_map(|name| field(answer, name)).map(said).find(|text| !text.is_empty()).unwrap_or_default();
     }
     Fault { fields, text: bounded(&text, crate::text::TEXT), form }
@@ -69,7 +70,9 @@ fn problem(answer: &Value) -> Fault {
 fn said(value: &Value) -> String {
     match value {
         Value::String(text) => shown(text),
-        Value::Object(_) => ["message", "detail", "description"].iter().find_map(|name| json::text(value, name, 4096)).map(|text| shown(&text)).unwrap_or_default(),
+        Value::Object(_) => {
+            ["message", "detail", "description"].iter().find_map(|name| json::text(value, name, 4096)).map(|text| shown(&text)).unwrap_or_default()
+        }
         _ => String::new(),
     }
 }

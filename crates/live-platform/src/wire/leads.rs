@@ -6,8 +6,19 @@ use serde_json::Value;
 
 use super::json::{self, Malformed, Page, field, text};
 
-const WANTED: [&str; 11] =
-    ["id", "tenantId", "status", "isDirectLead", "umpCustomerGuid", "ovocChannelId", "channelId", "contactDetails", "consentedCountries", "consentedOn", "lastModifiedOn"];
+const WANTED: [&str; 11] = [
+    "id",
+    "tenantId",
+    "status",
+    "isDirectLead",
+    "umpCustomerGuid",
+    "ovocChannelId",
+    "channelId",
+    "contactDetails",
+    "consentedCountries",
+    "consentedOn",
+    "lastModifiedOn",
+];
 
 /// Reads one page of leads.
 ///

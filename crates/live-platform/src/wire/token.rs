@@ -65,7 +65,9 @@ impl Refusal {
             "AADSTS700016" => "check the client id and the directory, and that the application is installed and consented there",
             "AADSTS90002" | "AADSTS900023" => "check the directory (tenant) id or the token url",
             "AADSTS500011" | "AADSTS70011" | "AADSTS1002012" => "check the scope: api://<application id of the platform>/.default",
-            "AADSTS70021" | "AADSTS700211" | "AADSTS700212" | "AADSTS700213" => "check issuer, subject and audience of the app registration's federated credential",
+            "AADSTS70021" | "AADSTS700211" | "AADSTS700212" | "AADSTS700213" => {
+                "check issuer, subject and audience of the app registration's federated credential"
+            }
             "AADSTS50034" | "AADSTS7000112" => "the application is disabled: enable it in the directory",
             _ => "check the client id, its secret or federated credential, the scope and the token url",
         }

@@ -19,7 +19,12 @@ async fn token_refused() {
     let world = world().await;
     world.fault(json!({"kind": "tokenRefused", "message": "AADSTS7000222: expired"})).await;
     assert_eq!(world.get("/api/v3/customer").await.status, 200, "only the token endpoint");
-    let form = [("grant_type", "client_credentials"), ("client_id", "44444444-4444-4444-8444-444444444444"), ("client_secret", "simulator-secret"), ("scope", "x/.default")];
+    let form = [
+        ("grant_type", "client_credentials"),
+        ("client_id", "44444444-4444-4444-8444-444444444444"),
+        ("client_secret", "simulator-secret"),
+        ("scope", "x/.default"),
+    ];
     let refused = world.token_form(&form).await;
     refused.is(401, json!({"error": "invalid_client", "error_description": "AADSTS7000222: expired"}));
     assert_eq!(world.token_form(&form).await.status, 200);

@@ -1,8 +1,12 @@
 use crate::world::{DIRECTORY, world, world_with};
 use serde_json::json;
 
-const GOOD: [(&str, &str); 4] =
-    [("grant_type", "client_credentials"), ("client_id", "44444444-4444-4444-8444-444444444444"), ("client_secret", "simulator-secret"), ("scope", "api://simulator/.default")];
+const GOOD: [(&str, &str); 4] = [
+    ("grant_type", "client_credentials"),
+    ("client_id", "44444444-4444-4444-8444-444444444444"),
+    ("client_secret", "simulator-secret"),
+    ("scope", "api://simulator/.default"),
+];
 
 fn but(name: &'static str, value: &'static str) -> Vec<(&'static str, &'static str)> {
     GOOD.into_iter().map(|pair| if pair.0 == name { (name, value) } else { pair }).collect()

@@ -1,0 +1,237 @@
+//! Any record and any facts, sensible or not: every decision is total, equal for equal inputs, and keeps its word.
+
+use oc_domain::conditions::{Reason, Trouble, Verdict};
+use oc_domain::facts::{Lead, LicenseType, MicrosoftStatus, Service, TaskState};
+use oc_domain::lead;
+use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
+use oc_domain::platform;
+use oc_domain::policy::{Connection, JobTrigger, Policy};
+use oc_domain::record::{Job, JobRecord, JobState, OperationKind, Outcome, Record, Sent};
+use oc_domain::service::{self, Adoption, Deletion, Desired, Mode};
+use oc_domain::step::{Answer, Change, Fact, Mark, Query, Step};
+use oc_domain::time::Time;
+use proptest::collection::vec;
+use proptest::option;
+use proptest::prelude::*;
+use proptest::sample::select;
+
+use crate::common::{self, NOW, guid, kstatus::kstatus_violations, secs, tenant};
+
+fn age() -> impl Strategy<Value = Time> {
+    select(vec![0u64, 1, 20, 40, 299, 301, 899, 901, 3599, 3700, 8000, 90_000]).prop_map(|seconds| NOW - secs(seconds))
+}
+
+fn trouble() -> impl Strategy<Value = Trouble> {
+    select(Reason::ALL.to_vec()).prop_map(|reason| Trouble::new(reason, "Something stands in the way."))
+}
+
+fn fact<T: Clone + std::fmt::Debug + 'static>(value: impl Strategy<Value = T> + 'static) -> BoxedStrategy<Fact<T>> {
+    prop_oneof![2 => Just(Fact::Unread), 5 => (value, age()).prop_map(|(value, at)| Fact::Known { value, at }), 1 => trouble().prop_map(Fact::Unreadable)]
+        .boxed()
+}
+
+fn a_service() -> impl Strategy<Value = Service> {
+    let license = select(vec![None, Some(LicenseType::OcEssential), Some(LicenseType::HostedPro), Some(LicenseType::Other(9))]);
+    (1u32..3, license, any::<bool>(), any::<bool>()).prop_map(|(number, license, same_tenant, same_name)| {
+        let mut service = Service { license, ..common::service(number) };
+        if !same_tenant {
+            service.tenant = None;
+        }
+        if !same_name {
+            service.short_name = "Else".into();
+        }
+        service
+    })
+}
+
+fn a_view() -> impl Strategy<Value = ServicesView> {
+    (vec(a_service(), 0..3), option::of(a_service()), vec(a_service(), 0..2), prop::bool::weighted(0.8))
+        .prop_map(|(by_tenant, by_guid, by_name, complete)| ServicesView { by_tenant, by_guid, by_name, complete })
+}
+
+fn a_lead() -> impl Strategy<Value = Lead> {
+    let status = select(vec![MicrosoftStatus::Active, MicrosoftStatus::Suspended, MicrosoftStatus::Other("Odd".into())]);
+    (status, any::<bool>(), option::of(1u32..3), option::of(5i64..7)).prop_map(|(status, consentless, service, channel)| Lead {
+        status,
+        consentless,
+        channel,
+        service: service.map(guid),
+        ..common::lead()
+    })
+}
+
+fn an_answer() -> impl Strategy<Value = Answer> {
+    prop_oneof![
+        Just(Answer::Task(common::task_id(1))),
+        Just(Answer::Done),
+        Just(Answer::NotFound),
+        trouble().prop_map(Answer::Refused),
+        trouble().prop_map(Answer::NotSent),
+        trouble().prop_map(Answer::Lost),
+    ]
+}
+
+fn a_job() -> impl Strategy<Value = JobRecord> {
+    (select(vec![JobState::NotDue, JobState::Due, JobState::Requested, JobState::Synced]), option::of(age()), option::of(age()), option::of(age()))
+        .prop_map(|(state, due, requested, completed)| JobRecord { state, due, requested, completed })
+}
+
+fn a_record() -> impl Strategy<Value = Record> {
+    let kind = || select(vec![OperationKind::Create, OperationKind::Delete]);
+    let intent = (kind(), age(), select(vec![Sent::No, Sent::Maybe])).prop_map(|(kind, start, sent)| common::intent(kind, start, sent));
+    let outcome = select(vec![None, Some(Outcome::Succeeded), Some(Outcome::Failed), Some(Outcome::Refused), Some(Outcome::Unknown)]);
+    let operation = (kind(), outcome, age(), any::<bool>(), any::<bool>());
+    (any::<bool>(), option::of(intent), option::of(operation), option::of(1u32..3), any::<bool>(), a_job(), a_job(), option::of(5i64..7)).prop_map(
+        |(finalizer, intent, operation, number, licensed, leads_job, trunks_job, assigned_channel)| {
+            let operation = operation.map(|(kind, outcome, at, task, same)| {
+                let mut operation = common::ended(Outcome::Failed, at).operation.expect("an operation");
+                (operation.kind, operation.outcome, operation.completed) = (kind, outcome, outcome.map(|_| at));
+                operation.task = operation.task.filter(|_| task);
+                if !same {
+                    operation.id.0 = "op-0".into();
+                }
+                operation
+            });
+            let license = Some("OC Essential".to_owned()).filter(|_| licensed);
+            Record { finalizer, intent, operation, guid: number.map(guid), license, leads_job, trunks_job, assigned_channel, ..Record::default() }
+        },
+    )
+}
+
+fn any_facts() -> impl Strategy<Value = Facts> {
+    let task = option::of(select(vec![TaskState::Running, TaskState::Succeeded, TaskState::Failed]).prop_map(|state| common::task(1, state)));
+    let connection = prop_oneof![6 => Just(Connection::Usable(Policy::default())), 1 => trouble().prop_map(Connection::Unusable)];
+    let read = (fact(a_view()), fact(vec(a_lead(), 0..3)), fact(Just(None)), fact(task), option::weighted(0.3, an_answer()));
+    (read, connection, any::<[bool; 3]>(), age(), 0u32..12).prop_map(|(read, connection, [asked_anew, look_now, settled], object_created, failures)| {
+        let (services, leads, lc_customer, task, answer) = read;
+        Facts { services, leads, lc_customer, task, answer, connection, asked_anew, look_now, settled, object_created, failures, ..common::facts() }
+    })
+}
+
+fn policy() -> impl Strategy<Value = DeletionPolicy> {
+    select(vec![DeletionPolicy::Retain, DeletionPolicy::Delete])
+}
+
+fn service_wish() -> impl Strategy<Value = service::Wish> {
+    let spec = (
+        select(vec![Mode::Apply, Mode::Plan, Mode::Observe]),
+        select(vec![Adoption::IfMatching, Adoption::Never, Adoption::Always]),
+        any::<[bool; 3]>(),
+        option::of(5i64..7),
+    );
+    let be = spec.prop_map(|(mode, adoption, [recreate, ip_group, customer], channel)| {
+        common::be(Desired { mode, adoption, recreate, ip_group, channel, lc_customer: customer.then_some(4711), ..common::desired() })
+    });
+    let gone = (policy(), any::<[bool; 2]>()).prop_map(|(policy, [known, suspended])| {
+        service::Wish::Gone(Deletion { policy, tenant: known.then(tenant), short_name: known.then(|| "Contoso_NL".into()), suspended })
+    });
+    prop_oneof![5 => be, 3 => gone, 1 => Just(service::Wish::Suspended), 1 => trouble().prop_map(service::Wish::Unclear)]
+}
+
+fn lead_wish() -> impl Strategy<Value = lead::Wish> {
+    let be = (any::<bool>(), option::of(5i64..7), policy()).prop_map(|(consentless, channel, deletion_policy)| {
+        lead::Wish::Be(lead::Desired { tenant: tenant(), consentless, channel, deletion_policy, rival: None })
+    });
+    let gone = (policy(), any::<bool>()).prop_map(|(policy, known)| lead::Wish::Gone(policy, known.then(tenant)));
+    prop_oneof![5 => be, 3 => gone, 1 => Just(lead::Wish::Suspended), 1 => trouble().prop_map(lead::Wish::Unclear)]
+}
+
+/// What holds of every step and verdict, whatever the kind.
+fn sound(step: &Step, verdict: &Verdict, facts: &Facts) -> Vec<String> {
+    fn open<T>(fact: &Fact<T>, not_before: Time) -> bool {
+        matches!(fact, Fact::Unread) || matches!(fact, Fact::Known { at, .. } if *at < not_before)
+    }
+    let mut broken = kstatus_violations(&verdict.conditions());
+    let mut hold = |holds: bool, what: &str| {
+        if !holds {
+            broken.push(what.to_owned());
+        }
+    };
+    match step {
+        Step::Look(query, since) => {
+            let new = match query {
+                Query::Services => open(&facts.services, *since),
+                Query::Leads => open(&facts.leads, *since),
+                Query::Task(_) => open(&facts.task, *since),
+                Query::LcCustomer(_) => open(&facts.lc_customer, *since),
+            };
+            hold(new, "a look that tells nothing new");
+        }
+        Step::Ask(_) => hold(facts.answer.is_none(), "a second change in one pass"),
+        Step::Wait(until, _) | Step::Rest(until) | Step::Stop(until) => hold(*until > NOW, "an appointment in the past"),
+        Step::Keep(Mark::Begin { start, .. }) => hold(*start == start.whole_second(), "an intent with milliseconds"),
+        Step::Keep(_) => {}
+    }
+    broken
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn any_service(wish in service_wish(), record in a_record(), facts in any_facts()) {
+        let decision = service::decide(NOW, &wish, &record, &facts);
+        prop_assert_eq!(&decision, &service::decide(NOW, &wish, &record, &facts));
+        prop_assert_eq!(sound(&decision.step, &decision.verdict, &facts), Vec::<String>::new());
+        let changes = matches!(decision.step, Step::Ask(_) | Step::Keep(_));
+        match (&wish, &decision.step) {
+            (service::Wish::Be(desired), _) => prop_assert!(!changes || desired.mode == Mode::Apply, "{:?} changes something", desired.mode),
+            (service::Wish::Gone(deletion), Step::Ask(_)) => prop_assert!(deletion.policy == DeletionPolicy::Delete && !deletion.suspended),
+            (service::Wish::Gone(_), _) => {}
+            _ => prop_assert!(!changes),
+        }
+        if let Step::Ask(Change::CreateService(_)) = decision.step {
+            prop_assert!(facts.services.since(NOW).is_some_and(|view| view.by_tenant.is_empty() && view.complete));
+            prop_assert!(record.may_send(OperationKind::Create, NOW) && record.running().is_none_or(|op| op.task.is_none() || op.kind == OperationKind::Delete));
+        }
+        if let Step::Ask(Change::DeleteService(guid)) = &decision.step {
+            prop_assert_eq!(record.guid.as_ref(), Some(guid));
+        }
+    }
+
+    #[test]
+    fn any_lead(wish in lead_wish(), record in a_record(), facts in any_facts()) {
+        let decision = lead::decide(NOW, &wish, &record, &facts);
+        prop_assert_eq!(&decision, &lead::decide(NOW, &wish, &record, &facts));
+        prop_assert_eq!(sound(&decision.step, &decision.verdict, &facts), Vec::<String>::new());
+        let fresh = facts.leads.since(NOW);
+        match &decision.step {
+            Step::Ask(Change::CreateLead(_)) => prop_assert!(fresh.is_some_and(Vec::is_empty) && record.may_send(OperationKind::Create, NOW)),
+            Step::Ask(Change::DeleteLead(_)) => {
+                prop_assert!(fresh.is_some_and(|leads| leads.iter().any(|lead| lead.consentless)));
+                prop_assert!(matches!(wish, lead::Wish::Gone(DeletionPolicy::Delete, _)));
+            }
+            Step::Ask(Change::AssignChannel(..) | Change::UnassignChannel(_)) => prop_assert!(matches!(wish, lead::Wish::Be(_))),
+            Step::Ask(other) => prop_assert!(false, "a lead asks for {other:?}"),
+            _ => {}
+        }
+    }
+
+    #[test]
+    fn any_platform(
+        jobs in (a_job(), a_job()), services in fact(0usize..3), leads in fact(0usize..3), waiting in any::<[Option<u8>; 2]>(),
+        answer in option::of((select(Job::ALL.to_vec()), age(), an_answer())), trigger in select(vec![JobTrigger::Manual, JobTrigger::Http]),
+        ran_at in option::of(age()), flags in any::<[bool; 2]>(), unusable in option::weighted(0.2, trouble()),
+    ) {
+        let waiting = waiting.map(|since| platform::Waiting { due: since.map(|since| (NOW - secs(u64::from(since)), NOW - secs(u64::from(since) / 2))) });
+        let desired = platform::Desired { observe_interval: secs(600), trigger, ran_at: [ran_at, None], look_now: flags[0], unusable };
+        let record = platform::Record { jobs: [jobs.0, jobs.1] };
+        let facts = platform::Facts { leads, services, waiting, answer, failures: 0 };
+        let decision = platform::decide(NOW, &desired, &record, &facts);
+        prop_assert_eq!(&decision, &platform::decide(NOW, &desired, &record, &facts));
+        prop_assert_eq!(kstatus_violations(&decision.verdict.conditions()), Vec::<String>::new());
+        match decision.step {
+            Step::Look(Query::Services, _) => prop_assert_eq!(&facts.services, &Fact::Unread),
+            Step::Look(Query::Leads, _) => prop_assert_eq!(&facts.leads, &Fact::Unread),
+            Step::Ask(Change::RunJob(job)) => {
+                prop_assert!(facts.answer.is_none() && trigger == JobTrigger::Http);
+                prop_assert!(facts.waiting[platform::index(job)].due.is_some(), "nobody waits for {job:?}");
+            }
+            Step::Rest(until) | Step::Wait(until, _) => prop_assert!(until > NOW),
+            other => prop_assert!(false, "a platform object is not worked on by {other:?}"),
+        }
+        // Taking in what is known twice changes nothing: status is not written again and again.
+        let again = platform::decide(NOW, &desired, &decision.record, &platform::Facts { answer: None, ..facts });
+        prop_assert_eq!(again.record, decision.record);
+    }
+}

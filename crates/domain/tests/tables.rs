@@ -1,0 +1,76 @@
+//! Tables of the decision: a situation, and what must come of it. What is expected is written by hand from mission.md and api.md.
+
+mod common;
+#[path = "tables/create.rs"]
+mod create;
+#[path = "tables/delete.rs"]
+mod delete;
+#[path = "tables/found.rs"]
+mod found;
+#[path = "tables/jobs.rs"]
+mod jobs;
+#[path = "tables/lead.rs"]
+mod lead;
+#[path = "tables/names.rs"]
+mod names;
+#[path = "tables/platform.rs"]
+mod platform;
+#[path = "tables/words.rs"]
+mod words;
+
+use oc_domain::conditions::Verdict;
+use oc_domain::pass::Facts;
+use oc_domain::record::Record;
+use oc_domain::service::{Wish, decide};
+use oc_domain::step::{Change, Decision, Mark, Query, Step};
+use oc_domain::time::Time;
+
+/// A step, as short as a table can hold.
+pub fn short(step: &Step) -> &'static str {
+    match step {
+        Step::Look(Query::Services, _) => "look services",
+        Step::Look(Query::Leads, _) => "look leads",
+        Step::Look(Query::Task(_), _) => "look task",
+        Step::Look(Query::LcCustomer(_), _) => "look customer",
+        Step::Keep(Mark::Begin { .. }) => "keep intent",
+        Step::Keep(Mark::Adopt(_)) => "keep adopted",
+        Step::Keep(Mark::Hold) => "keep hold",
+        Step::Keep(Mark::Release) => "release",
+        Step::Ask(Change::CreateService(_)) => "ask create",
+        Step::Ask(Change::DeleteService(_)) => "ask delete",
+        Step::Ask(Change::CreateLead(_)) => "ask create lead",
+        Step::Ask(Change::DeleteLead(_)) => "ask delete lead",
+        Step::Ask(Change::AssignChannel(..)) => "ask assign",
+        Step::Ask(Change::UnassignChannel(_)) => "ask unassign",
+        Step::Ask(Change::RunJob(_)) => "ask job",
+        Step::Wait(..) => "wait",
+        Step::Rest(_) => "rest",
+        Step::Stop(_) => "stop",
+    }
+}
+
+/// `Ready`, its reason, and which of Reconciling and Stalled stands beside it; the conditions keep the rules of kstatus.
+pub fn says(verdict: &Verdict) -> String {
+    let conditions = verdict.conditions();
+    assert_eq!(common::kstatus::kstatus_violations(&conditions), Vec::<String>::new());
+    let ready = conditions.first().expect("Ready");
+    let beside = conditions.iter().map(|condition| condition.kind).find(|kind| ["Reconciling", "Stalled"].contains(kind)).unwrap_or("-");
+    format!("{} {} {beside}", ready.truth.as_str(), ready.reason)
+}
+
+/// One decision about a service, at [`common::NOW`].
+pub fn at_now(wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    at(common::NOW, wish, record, facts)
+}
+
+/// One decision about a service; equal inputs give an equal decision.
+pub fn at(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(now, wish, record, facts);
+    assert_eq!(decision, decide(now, wish, record, facts));
+    decision
+}
+
+/// What a decision comes to: `step: Ready reason beside`.
+pub fn told(decision: &Decision) -> String {
+    format!("{}: {}", short(&decision.step), says(&decision.verdict))
+}

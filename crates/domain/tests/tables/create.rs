@@ -1,0 +1,428 @@
+//! The way to a service: eligibility, the request, the task, and what follows a failure.
+
+use oc_domain::conditions::{Reason, Trouble, Truth};
+use oc_domain::facts::{LcCustomer, Lead, MicrosoftStatus, Service, TaskState};
+use oc_domain::names::TenantId;
+use oc_domain::pass::{Facts, ServicesView};
+use oc_domain::policy::{Connection, Policy};
+use oc_domain::record::{Intent, OperationKind, Outcome, Record, Sent};
+use oc_domain::service::{Desired, Mode, Wish};
+use oc_domain::step::{Answer, Change, Fact, Mark, Step};
+use oc_domain::timing;
+
+use crate::common::*;
+use crate::{at, at_now, short, told};
+
+/// A new object goes from the outside in, one step at a time.
+#[test]
+fn a_first_create_step_by_step() {
+    let wish = be(desired());
+    let (mut record, mut facts) = (Record::default(), facts());
+    let mut steps = Vec::new();
+    for _ in 0..6 {
+        let decision = at_now(&wish, &record, &facts);
+        steps.push(told(&decision));
+        record = decision.record;
+        match decision.step {
+            Step::Look(oc_domain::step::Query::Services, _) => facts.services = known(view(&[])),
+            Step::Look(_, _) => facts.leads = known(vec![lead()]),
+            Step::Keep(Mark::Begin { kind, start }) => {
+                assert_eq!(start, NOW.whole_second(), "what is written has no milliseconds");
+                record = Record { finalizer: true, intent: Some(intent(kind, start, Sent::No)), ..record };
+            }
+            Step::Ask(change) => {
+                assert_eq!(change, Change::CreateService(tenant()));
+                facts.answer = Some(Answer::Task(task_id(1)));
+            }
+            _ => break,
+        }
+    }
+    let expected = [
+        "look services: False Progressing Reconciling",
+        "look leads: False Progressing Reconciling",
+        "keep intent: False Converting Reconciling",
+        "ask create: False Converting Reconciling",
+        "wait: False Converting Reconciling",
+    ];
+    assert_eq!(steps, expected);
+    let operation = record.operation.expect("an operation");
+    assert_eq!((operation.task, operation.outcome), (Some(task_id(1)), None));
+}
+
+/// A list that was begun before the intent does for the first look; the request itself needs one of this pass.
+#[test]
+fn how_new_the_list_must_be() {
+    let age = |seconds| Facts { services: Fact::Known { value: view(&[]), at: NOW - secs(seconds) }, leads: known(vec![lead()]), ..facts() };
+    let recorded = Record { finalizer: true, intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..Record::default() };
+    let table = [
+        (Record::default(), 5, "keep intent"),
+        (Record::default(), 11, "look services"),
+        (recorded.clone(), 5, "look services"),
+        (recorded, 0, "ask create"),
+        (creating(NOW - secs(60)), 1, "look services"),
+    ];
+    for (record, seconds, expected) in table {
+        assert_eq!(short(&at_now(&be(desired()), &record, &age(seconds)).step), expected, "{seconds} s old, {record:?}");
+    }
+}
+
+type Case = (&'static str, fn(&mut Desired, &mut Facts), &'static str);
+
+fn other_tenants(short_name: &str) -> Service {
+    Service { tenant: TenantId::parse(OTHER_TENANT).ok(), short_name: short_name.into(), ..service(9) }
+}
+
+fn leads(change: impl FnOnce(&mut Lead)) -> Fact<Vec<Lead>> {
+    let mut lead = lead();
+    change(&mut lead);
+    known(vec![lead])
+}
+
+/// Each check says no alone.
+#[test]
+fn eligibility() {
+    let table: [Case; 17] = [
+        ("nothing against it", |_, _| {}, "keep intent: False Converting Reconciling"),
+        ("a reference is missing", |d, _| d.missing = Some(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), "stop: False LeadNotFound Stalled"),
+        (
+            "the short name is taken",
+            |_, f| f.services = known(ServicesView { by_name: vec![other_tenants("Contoso_NL")], ..view(&[]) }),
+            "stop: False ShortNameTaken Stalled",
+        ),
+        ("the list has holes", |_, f| f.services = known(ServicesView { complete: false, ..view(&[]) }), "stop: False PlatformRefused Stalled"),
+        ("no lead", |_, f| f.leads = known(vec![]), "stop: False LeadNotFound Stalled"),
+        ("suspended", |_, f| f.leads = leads(|l| l.status = MicrosoftStatus::Suspended), "stop: False LeadNotActive Stalled"),
+        ("removed", |_, f| f.leads = leads(|l| l.status = MicrosoftStatus::Removed), "stop: False LeadNotActive Stalled"),
+        ("not active", |_, f| f.leads = leads(|l| l.status = MicrosoftStatus::NotActive), "stop: False LeadNotActive Stalled"),
+        ("a status nobody knows", |_, f| f.leads = leads(|l| l.status = MicrosoftStatus::Other("Pending".into())), "stop: False LeadNotActive Stalled"),
+        ("licensed", |_, f| f.leads = known(vec![lead_with(7)]), "stop: False AlreadyLicensed Stalled"),
+        ("another channel", |d, f| (d.channel, f.leads) = (Some(5), leads(|l| l.channel = Some(6))), "stop: False ChannelMismatch Stalled"),
+        ("the same channel", |d, f| (d.channel, f.leads) = (Some(5), leads(|l| l.channel = Some(5))), "keep intent: False Converting Reconciling"),
+        ("a channel for a lead without one", |d, _| d.channel = Some(5), "keep intent: False Converting Reconciling"),
+        ("an LC customer, not read", |d, _| d.lc_customer = Some(4711), "look customer: False Progressing Reconciling"),
+        (
+            "an LC customer that can't be read",
+            |d, f| (d.lc_customer, f.lc_customer) = (Some(4711), Fact::Unreadable(away())),
+            "wait: False PlatformUnavailable Reconciling",
+        ),
+        ("leads that can't be read", |_, f| f.leads = Fact::Unreadable(away()), "wait: False PlatformUnavailable Reconciling"),
+        ("a list that can't be read", |_, f| f.services = Fact::Unreadable(away()), "wait: False PlatformUnavailable Reconciling"),
+    ];
+    for (what, change, expected) in table {
+        let (mut desired, mut facts) = (desired(), empty_platform());
+        change(&mut desired, &mut facts);
+        assert_eq!(told(&at_now(&be(desired), &Record::default(), &facts)), expected, "{what}");
+    }
+}
+
+/// S4: only the customers of the lead's channel, as far as the release can tell.
+#[test]
+fn lc_customers() {
+    let customer = |channel| Some(Ok(LcCustomer { id: 4711, name: None, channel }));
+    let go = "keep intent: False Converting Reconciling";
+    let mismatch = "stop: False ChannelMismatch Stalled";
+    let table = [
+        ("the release can't read them", Some(5), None, None, go),
+        ("there is none of that id", None, None, Some(Err(())), "stop: False InvalidSpec Stalled"),
+        ("the lead's channel", None, Some(5), customer(Some(5)), go),
+        ("another than the lead's", None, Some(5), customer(Some(6)), mismatch),
+        ("in none, the lead in one", None, Some(5), customer(None), mismatch),
+        ("another than the spec's", Some(5), None, customer(Some(6)), mismatch),
+        ("the spec's", Some(5), None, customer(Some(5)), go),
+        ("no channel anywhere", None, None, customer(None), go),
+        ("a lead without a channel", None, None, customer(Some(6)), go),
+    ];
+    for (what, wanted, leads_channel, read, expected) in table {
+        let desired = Desired { lc_customer: Some(4711), channel: wanted, ..desired() };
+        let facts = Facts { leads: leads(|lead| lead.channel = leads_channel), lc_customer: known(read), ..empty_platform() };
+        assert_eq!(told(&at_now(&be(desired), &Record::default(), &facts)), expected, "{what}");
+    }
+}
+
+/// Of several things that are wrong people read the first: platform, rival, references, short name, lead, channel, customer.
+#[test]
+fn the_order_of_the_checks() {
+    let mut desired = Desired { channel: Some(5), lc_customer: Some(4711), rival: Some("OcEssentialService a/b (same tenant)".into()), ..desired() };
+    desired.missing = Some(Trouble::new(Reason::LeadNotFound, "There is no Lead x."));
+    let mut facts = Facts {
+        connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")),
+        services: known(ServicesView { by_name: vec![other_tenants("CONTOSO_nl")], ..view(&[]) }),
+        leads: leads(|lead| (lead.status, lead.service, lead.channel) = (MicrosoftStatus::Removed, Some(guid(7)), Some(6))),
+        lc_customer: known(Some(Err(()))),
+        ..facts()
+    };
+    let mut order = Vec::new();
+    for turn in 0..8 {
+        order.push(at_now(&be(desired.clone()), &Record::default(), &facts).verdict.reason.to_string());
+        match turn {
+            0 => facts.connection = Connection::Usable(Policy::default()),
+            1 => desired.rival = None,
+            2 => desired.missing = None,
+            3 => facts.services = known(view(&[])),
+            4 => facts.leads = leads(|lead| (lead.service, lead.channel) = (Some(guid(7)), Some(6))),
+            5 => facts.leads = leads(|lead| lead.channel = Some(6)),
+            _ => facts.leads = leads(|lead| lead.channel = Some(5)),
+        }
+    }
+    let expected = ["PlatformNotFound", "Conflict", "LeadNotFound", "ShortNameTaken", "LeadNotActive", "AlreadyLicensed", "ChannelMismatch", "InvalidSpec"];
+    assert_eq!(order, expected);
+}
+
+/// A refusal names the lead's standing in a condition of its own.
+#[test]
+fn the_lead_eligible_condition() {
+    let eligible = |leads| at_now(&be(desired()), &Record::default(), &Facts { leads, ..empty_platform() }).verdict.lead_eligible.map(|told| (told.0, told.1));
+    assert_eq!(eligible(known(vec![lead()])), Some((Truth::True, Reason::Succeeded)));
+    assert_eq!(eligible(leads(|lead| lead.status = MicrosoftStatus::Suspended)), Some((Truth::False, Reason::LeadNotActive)));
+    assert_eq!(eligible(known(vec![])), Some((Truth::False, Reason::LeadNotFound)));
+}
+
+/// Of two leads for one tenant the consented one counts (one tenant can own two).
+#[test]
+fn the_consented_lead_counts() {
+    let consentless = Lead { consentless: true, service: Some(guid(7)), ..lead() };
+    let facts = Facts { leads: known(vec![consentless, lead()]), ..empty_platform() };
+    assert_eq!(short(&at_now(&be(desired()), &Record::default(), &facts).step), "keep intent");
+}
+
+/// What is applied together arrives in any order: for a minute what is missing is waited for.
+#[test]
+fn young_objects_are_not_stalled() {
+    let no_platform = || Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default."));
+    let young = |facts: Facts| Facts { object_created: NOW - secs(20), ..facts };
+    let missing = Desired { missing: Some(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), ..desired() };
+    let table = [
+        ("no platform object", be(desired()), Facts { connection: no_platform(), ..facts() }, "wait: False PlatformNotFound Reconciling"),
+        ("no Lead object", be(missing), empty_platform(), "wait: False LeadNotFound Reconciling"),
+        ("no lead on the platform", be(desired()), Facts { leads: known(vec![]), ..empty_platform() }, "wait: False LeadNotFound Reconciling"),
+        ("an unclear spec", Wish::Unclear(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), facts(), "wait: False LeadNotFound Reconciling"),
+        (
+            "a spec that breaks a rule",
+            Wish::Unclear(Trouble::new(Reason::InvalidSpec, "spec.shortName must not have a dot.")),
+            facts(),
+            "stop: False InvalidSpec Stalled",
+        ),
+    ];
+    for (what, wish, facts, expected) in table {
+        let decision = at_now(&wish, &Record::default(), &young(facts.clone()));
+        assert_eq!(told(&decision), expected, "{what}");
+        if let Step::Wait(until, _) = decision.step {
+            assert_eq!(until, NOW + secs(40), "{what}: until it is a minute old");
+        }
+        assert!(told(&at_now(&wish, &Record::default(), &facts)).starts_with("stop"), "{what}, an hour later");
+    }
+}
+
+/// Plan says what would be done, Observe only looks: neither writes metadata nor asks for a change, whatever there is.
+#[test]
+fn plan_and_observe_change_nothing() {
+    let there = Facts { services: known(view(&[service(1)])), leads: known(vec![lead_with(1)]), ..facts() };
+    let with_guid = Facts { services: known(view_by_guid(&service(1))), ..there.clone() };
+    let worlds = [
+        ("nothing", empty_platform()),
+        ("a service", there),
+        ("its service", with_guid),
+        ("a hole", Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() }),
+    ];
+    let records = [
+        Record::default(),
+        creating(NOW - secs(60)),
+        creating(NOW - secs(3600)),
+        converting(NOW - secs(60)),
+        verified(),
+        ended(Outcome::Failed, NOW - secs(7200)),
+        Record { finalizer: false, ..verified() },
+    ];
+    for mode in [Mode::Plan, Mode::Observe] {
+        for recreate in [false, true] {
+            for (what, facts) in &worlds {
+                for record in &records {
+                    for task in [Fact::Unread, known(None), known(Some(task(1, TaskState::Succeeded))), known(Some(task(1, TaskState::Failed)))] {
+                        let facts = Facts { task, ..facts.clone() };
+                        let step = at_now(&be(Desired { mode, recreate, ..desired() }), record, &facts).step;
+                        assert!(!matches!(step, Step::Keep(_) | Step::Ask(_)), "{mode:?}, {what}, {record:?}: {step:?}");
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_plan_says() {
+    let desired = Desired { mode: Mode::Plan, channel: Some(1574), ip_group: true, ..desired() };
+    let decision = at_now(&be(desired), &Record::default(), &empty_platform());
+    assert_eq!((short(&decision.step), decision.verdict.reason), ("rest", Reason::PlanReady));
+    let lines: Vec<_> = decision.plan.iter().map(|item| (item.action, item.field, item.to.as_deref().unwrap_or("-"))).collect();
+    let expected = [
+        ("Create", "msTenantId", TENANT),
+        ("Create", "shortName", "Contoso_NL"),
+        ("Create", "fullName", "Contoso Netherlands B.V."),
+        ("Create", "channelId", "1574"),
+        ("Create", "advancedSettings", "SIP connection by IP group"),
+    ];
+    assert_eq!(lines, expected);
+    let facts = Facts { services: known(view(&[service(1)])), ..empty_platform() };
+    let decision = at_now(&be(Desired { mode: Mode::Plan, ..crate::common::desired() }), &Record::default(), &facts);
+    assert_eq!(decision.plan.iter().map(|item| (item.action, item.to.clone())).collect::<Vec<_>>(), [("Adopt", Some(guid(1).to_string()))]);
+    let observed = at_now(&be(Desired { mode: Mode::Observe, ..crate::common::desired() }), &Record::default(), &empty_platform());
+    assert_eq!(told(&observed), "rest: False Observing -");
+}
+
+/// What becomes of the request, in the pass that asked.
+#[test]
+fn the_answer_to_a_create() {
+    let refused = Trouble::new(Reason::ShortNameTaken, "shortName is already in use");
+    let throttled = Trouble { retry_after: Some(secs(30)), ..Trouble::new(Reason::Throttled, "The platform asks for patience.") };
+    let table = [
+        ("a task", Answer::Task(task_id(1)), "wait: False Converting Reconciling", 1, None),
+        ("lost", Answer::Lost(away()), "wait: False Verifying Reconciling", 2, None),
+        ("not sent", Answer::NotSent(away()), "wait: False PlatformUnavailable Reconciling", 1, None),
+        ("throttled", Answer::NotSent(throttled), "wait: False Throttled Reconciling", 30, None),
+        ("refused", Answer::Refused(refused), "stop: False ShortNameTaken Stalled", 3600, Some(Outcome::Refused)),
+    ];
+    let sent = Record { finalizer: true, intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..Record::default() };
+    for (what, answer, expected, seconds, outcome) in table {
+        // In the pass that was asked for by a new spec, too: what failed is not tried again in it.
+        for asked_anew in [false, true] {
+            let decision = at_now(&be(desired()), &sent, &Facts { answer: Some(answer.clone()), asked_anew, ..empty_platform() });
+            assert_eq!(told(&decision), expected, "{what}");
+            let (Step::Wait(until, _) | Step::Stop(until)) = decision.step else { panic!("{what}: the pass goes on") };
+            assert!(until.since(NOW) <= secs(seconds) && until.since(NOW) + secs(1) >= secs(seconds), "{what}: {:?}", until.since(NOW));
+            assert_eq!(decision.record.operation.and_then(|op| op.outcome), outcome, "{what}");
+        }
+    }
+}
+
+/// A request whose answer was lost is looked for during the grace, and only then asked for again, under a new intent.
+#[test]
+fn the_grace() {
+    let table = [
+        (Sent::Maybe, 5, "wait: False Verifying Reconciling"),
+        (Sent::Maybe, 899, "wait: False Verifying Reconciling"),
+        (Sent::Maybe, 901, "keep intent: False Converting Reconciling"),
+        (Sent::No, 5, "ask create: False Converting Reconciling"),
+        (Sent::No, 29, "ask create: False Converting Reconciling"),
+        // Held up so long that its grace could be over before it leaves: a new intent, and with it a whole grace.
+        (Sent::No, 40, "keep intent: False Converting Reconciling"),
+        (Sent::No, 3600, "keep intent: False Converting Reconciling"),
+    ];
+    for (sent, seconds, expected) in table {
+        let record = Record { intent: Some(Intent { sent, ..intent(OperationKind::Create, NOW - secs(seconds), sent) }), ..creating(NOW) };
+        assert_eq!(told(&at_now(&be(desired()), &record, &empty_platform())), expected, "{sent:?} for {seconds} s");
+    }
+    let over = creating(NOW - secs(901));
+    let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
+    let decision = at_now(&be(desired()), &over, &holes);
+    assert_eq!(told(&decision), "stop: False PlatformRefused Stalled");
+    assert!(decision.record.open_intent().is_some(), "what may be among unreadable entries has not failed to appear");
+}
+
+/// The task, from its beginning to each of its ends.
+#[test]
+fn tasks() {
+    let running = || known(Some(task(1, TaskState::Running)));
+    let succeeded = || known(Some(task(1, TaskState::Succeeded)));
+    let table: [(&str, u64, Fact<Option<oc_domain::facts::Task>>, &str); 10] = [
+        ("not looked at", 60, Fact::Unread, "look task: False Converting Reconciling"),
+        ("running", 60, running(), "wait: False Converting Reconciling"),
+        ("running for long, within the deadline", 7190, running(), "wait: False Converting Reconciling"),
+        ("over its deadline", 7300, running(), "stop: False TaskFailed Stalled"),
+        ("succeeded, the list lags", 60, succeeded(), "wait: False Verifying Reconciling"),
+        ("succeeded, and nothing shows past the deadline", 7300, succeeded(), "stop: False TaskFailed Stalled"),
+        ("failed", 60, known(Some(task(1, TaskState::Failed))), "stop: False TaskFailed Stalled"),
+        ("unknown to the platform, in the grace", 60, known(None), "wait: False Verifying Reconciling"),
+        ("unknown to the platform, after the grace", 901, known(None), "keep intent: False Converting Reconciling"),
+        ("can't be read", 60, Fact::Unreadable(away()), "wait: False PlatformUnavailable Reconciling"),
+    ];
+    for (what, seconds, seen, expected) in table {
+        let facts = Facts { task: seen, ..empty_platform() };
+        let decision = at_now(&be(desired()), &converting(NOW - secs(seconds)), &facts);
+        assert_eq!(told(&decision), expected, "{what}");
+    }
+}
+
+/// While the task runs the task is looked at, not the list: whatever list there is does.
+#[test]
+fn a_running_task_asks_for_no_new_list() {
+    let old = Fact::Known { value: view(&[]), at: NOW - secs(500) };
+    let facts = Facts { services: old, task: known(Some(task(1, TaskState::Running))), ..facts() };
+    assert_eq!(short(&at_now(&be(desired()), &converting(NOW - secs(60)), &facts).step), "wait");
+    let facts = Facts { task: known(Some(task(1, TaskState::Succeeded))), ..facts };
+    assert_eq!(short(&at_now(&be(desired()), &converting(NOW - secs(60)), &facts).step), "look services");
+}
+
+/// The task's own words reach the record, and the condition when it fails.
+#[test]
+fn the_words_of_the_task() {
+    let facts = Facts { task: known(Some(task(1, TaskState::Failed))), ..empty_platform() };
+    let decision = at_now(&be(desired()), &converting(NOW - secs(60)), &facts);
+    assert!(decision.verdict.message.contains("the script ended badly"), "{}", decision.verdict.message);
+    let operation = decision.record.operation.expect("an operation");
+    assert_eq!((operation.outcome, operation.task_status.as_deref(), operation.messages.len()), (Some(Outcome::Failed), Some("Failed"), 1));
+    assert_eq!(operation.completed, Some(NOW.whole_second()));
+}
+
+/// What failed is tried again hourly, or once when somebody asks; never in the pass in which it failed.
+#[test]
+fn after_a_failure() {
+    let failed_now = Facts { task: known(Some(task(1, TaskState::Failed))), ..empty_platform() };
+    let table = [
+        ("in the pass in which the task failed", converting(NOW - secs(60)), Facts { asked_anew: false, ..failed_now.clone() }, "stop"),
+        ("in that pass, with a new spec", converting(NOW - secs(60)), Facts { asked_anew: true, ..failed_now }, "stop"),
+        ("a minute later", ended(Outcome::Failed, NOW - secs(60)), empty_platform(), "stop"),
+        ("a minute later, with a new spec", ended(Outcome::Failed, NOW - secs(60)), Facts { asked_anew: true, ..empty_platform() }, "keep intent"),
+        ("an hour later", ended(Outcome::Failed, NOW - secs(3601)), empty_platform(), "keep intent"),
+        ("refused, a minute later", ended(Outcome::Refused, NOW - secs(60)), empty_platform(), "stop"),
+        ("refused, with a new spec", ended(Outcome::Refused, NOW - secs(60)), Facts { asked_anew: true, ..empty_platform() }, "keep intent"),
+        ("refused, an hour later", ended(Outcome::Refused, NOW - secs(3601)), empty_platform(), "keep intent"),
+        ("unknown", ended(Outcome::Unknown, NOW - secs(60)), empty_platform(), "keep intent"),
+    ];
+    for (what, record, facts, expected) in table {
+        assert_eq!(short(&at_now(&be(desired()), &record, &facts).step), expected, "{what}");
+    }
+}
+
+/// Only once: the same pass goes on with the new request, fails again, and stops, though the spec is still new to status.
+#[test]
+fn a_new_spec_is_tried_once() {
+    let wish = be(desired());
+    let facts = Facts { asked_anew: true, ..empty_platform() };
+    let before = ended(Outcome::Refused, NOW - secs(60));
+    let decision = at_now(&wish, &before, &facts);
+    assert_eq!(short(&decision.step), "keep intent");
+    let again = Intent { id: oc_domain::record::OperationId("op-2".into()), ..intent(OperationKind::Create, NOW, Sent::No) };
+    let record = Record { intent: Some(again), ..decision.record };
+    let decision = at_now(&wish, &record, &facts);
+    assert_eq!(short(&decision.step), "ask create");
+    let answer = Some(Answer::Refused(Trouble::new(Reason::PlatformRefused, "No, still.")));
+    let decision = at_now(&wish, &decision.record, &Facts { answer, ..facts });
+    assert_eq!(told(&decision), "stop: False PlatformRefused Stalled");
+    // Status is written, and with it the generation: the next pass waits, and says the same.
+    let later = at(NOW + secs(5), &wish, &decision.record, &Facts { pass_started: NOW, ..empty_platform() });
+    assert_eq!((told(&later), &later.verdict.message), (told(&decision), &decision.verdict.message));
+    assert_eq!(later.step, Step::Stop(NOW.whole_second() + timing::SLOW_RETRY));
+}
+
+/// Ready stays what it was while the platform can't be read; a credential that is refused is shown on all.
+#[test]
+fn a_platform_that_cannot_be_read() {
+    let broken = |reason| Fact::Unreadable(Trouble::new(reason, "It can't be read."));
+    let table = [
+        (true, Reason::PlatformUnavailable, true),
+        (true, Reason::Throttled, true),
+        (true, Reason::AuthenticationFailed, false),
+        (false, Reason::PlatformUnavailable, false),
+    ];
+    for (settled, reason, hold) in table {
+        let facts = Facts { services: broken(reason), settled, ..facts() };
+        let decision = at_now(&be(desired()), &verified(), &facts);
+        assert_eq!((short(&decision.step), decision.hold, decision.verdict.reason), ("wait", hold, reason), "settled: {settled}");
+    }
+}
+
+#[test]
+fn suspended_objects_are_left_alone() {
+    let decision = at_now(&Wish::Suspended, &creating(NOW - secs(60)), &facts());
+    assert_eq!(told(&decision), "rest: False Suspended -");
+}

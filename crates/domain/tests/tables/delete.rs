@@ -1,0 +1,182 @@
+//! Letting go of a service.
+
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::facts::{Service, TaskState};
+use oc_domain::names::TenantId;
+use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
+use oc_domain::policy::{Connection, Policy};
+use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
+use oc_domain::service::{Deletion, Wish};
+use oc_domain::step::{Answer, Change, Fact, Mark, Step};
+
+use crate::common::*;
+use crate::{at_now, short, told};
+
+use DeletionPolicy::{Delete, Retain};
+
+fn gone(policy: DeletionPolicy) -> Wish {
+    Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false })
+}
+
+/// The list shows service 1, and the lead too.
+fn there() -> Facts {
+    Facts { services: known(view_by_guid(&service(1))), leads: known(vec![lead_with(1)]), ..facts() }
+}
+
+fn deleting(start: u64, sent: Sent) -> Record {
+    let intent = Intent { id: OperationId("op-2".into()), ..intent(OperationKind::Delete, NOW - secs(start), sent) };
+    Record { intent: Some(intent), guid_annotated: true, ..verified() }
+}
+
+const LET_GO: &str = "release: False Deleting Reconciling";
+
+#[test]
+fn by_policy_and_by_what_there_is() {
+    let no_platform = Facts { connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
+    let failed = || ended(Outcome::Failed, NOW - secs(60));
+    let only_lead = Facts { services: known(view(&[])), ..there() };
+    let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
+    let blocked = Policy { deletions_blocked: Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds.")), ..Policy::default() };
+    let table: [(&str, DeletionPolicy, Record, Facts, &str); 16] = [
+        ("retained", Retain, verified(), facts(), LET_GO),
+        ("no finalizer", Delete, Record::default(), facts(), "rest: False Deleting Reconciling"),
+        ("nothing was ever made", Delete, Record { finalizer: true, ..Record::default() }, facts(), LET_GO),
+        ("the create failed", Delete, failed(), facts(), LET_GO),
+        ("the platform object is gone, retained", Retain, verified(), no_platform.clone(), LET_GO),
+        ("the platform object is gone, to be deleted", Delete, verified(), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
+        ("the platform object is gone, a create is open", Retain, creating(NOW - secs(60)), no_platform, LET_GO),
+        ("not looked at", Delete, verified(), facts(), "look services: False Progressing Reconciling"),
+        ("it is there", Delete, verified(), there(), "keep intent: False Deleting Reconciling"),
+        ("the breaker", Delete, verified(), Facts { connection: Connection::Usable(blocked), ..there() }, "stop: False DeletionRateExceeded Stalled"),
+        ("the lead is not looked at", Delete, verified(), Facts { leads: Fact::Unread, ..only_lead.clone() }, "look leads: False Progressing Reconciling"),
+        ("gone from one list of two", Delete, verified(), only_lead, "wait: False Deleting Reconciling"),
+        ("gone from both", Delete, verified(), empty_platform(), LET_GO),
+        ("the list has holes", Delete, verified(), holes, "stop: False PlatformUnavailable Reconciling"),
+        ("the list can't be read", Delete, verified(), Facts { services: Fact::Unreadable(away()), ..facts() }, "wait: False PlatformUnavailable Reconciling"),
+        ("the leads can't be read", Delete, verified(), Facts { leads: Fact::Unreadable(away()), ..there() }, "wait: False PlatformUnavailable Reconciling"),
+    ];
+    for (what, policy, record, facts, expected) in table {
+        assert_eq!(told(&at_now(&gone(policy), &record, &facts)), expected, "{what}");
+    }
+}
+
+#[test]
+fn suspended() {
+    let suspended = |policy| Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true });
+    assert_eq!(told(&at_now(&suspended(Delete), &verified(), &there())), "rest: False Suspended -");
+    assert_eq!(told(&at_now(&suspended(Retain), &verified(), &there())), LET_GO);
+}
+
+/// No spec, no lead, no tenant is needed.
+#[test]
+fn with_gaps() {
+    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false });
+    assert_eq!(short(&at_now(&nothing, &verified(), &there()).step), "keep intent");
+    assert_eq!(told(&at_now(&nothing, &verified(), &empty_platform())), LET_GO);
+}
+
+/// Never a wrong one: a guid that was written by hand, and is another tenant's.
+#[test]
+fn a_service_of_another_tenant_is_not_deleted() {
+    let others = Service { tenant: TenantId::parse(OTHER_TENANT).ok(), ..service(1) };
+    let facts = Facts { services: known(ServicesView { by_guid: Some(others), ..view(&[]) }), ..empty_platform() };
+    let record = Record { guid: Some(guid(1)), guid_annotated: true, ..ended(Outcome::Failed, NOW - secs(60)) };
+    assert_eq!(told(&at_now(&gone(Delete), &record, &facts)), "stop: False DeletionBlocked Stalled");
+    assert_eq!(told(&at_now(&gone(Retain), &record, &facts)), LET_GO);
+}
+
+/// The intent before the effect; asked again only after a while; a request that was held up gets a new intent.
+#[test]
+fn the_request() {
+    let table = [
+        (Sent::No, 1, "ask delete"),
+        (Sent::No, 3600, "keep intent"),
+        (Sent::Maybe, 10, "wait"),
+        (Sent::Maybe, 299, "wait"),
+        (Sent::Maybe, 301, "keep intent"),
+    ];
+    for (sent, age, expected) in table {
+        let step = at_now(&gone(Delete), &deleting(age, sent), &there()).step;
+        assert_eq!(short(&step), expected, "{sent:?}, {age} s");
+        if expected == "ask delete" {
+            assert_eq!(step, Step::Ask(Change::DeleteService(guid(1))));
+        }
+    }
+}
+
+#[test]
+fn the_answer() {
+    let refused = || Answer::Refused(Trouble::new(Reason::PlatformRefused, "The service has numbers."));
+    let table = [
+        (Answer::Done, "wait: False Deleting Reconciling"),
+        (Answer::NotFound, "wait: False Deleting Reconciling"),
+        (Answer::Lost(away()), "wait: False Deleting Reconciling"),
+        (Answer::NotSent(away()), "wait: False PlatformUnavailable Reconciling"),
+        (refused(), "stop: False PlatformRefused Stalled"),
+    ];
+    for (answer, expected) in table {
+        let decision = at_now(&gone(Delete), &deleting(0, Sent::No), &Facts { answer: Some(answer.clone()), ..there() });
+        assert_eq!(told(&decision), expected, "{answer:?}");
+    }
+    // A refusal rests for an hour, whatever wakes the object meanwhile, a restart included; unless somebody asks.
+    let decision = at_now(&gone(Delete), &deleting(0, Sent::No), &Facts { answer: Some(refused()), ..there() });
+    let next = at_now(&gone(Delete), &decision.record, &there());
+    assert_eq!((told(&next), &next.verdict.message), (told(&decision), &decision.verdict.message));
+    assert_eq!(short(&at_now(&gone(Delete), &decision.record, &Facts { asked_anew: true, ..there() }).step), "keep intent");
+}
+
+/// While a create may be under way the object is held until its outcome is known, or the grace is over.
+#[test]
+fn an_open_create() {
+    let look = "look services: False Verifying Reconciling";
+    let verifying = "wait: False Verifying Reconciling";
+    let task_is = |state| Facts { task: known(Some(task(1, state))), ..empty_platform() };
+    let shown = || Facts { services: known(view(&[service(1)])), leads: known(vec![lead()]), ..facts() };
+    let with_holes = || Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
+    let foreign = Facts { services: known(view(&[Service { short_name: "Else".into(), ..service(1) }])), ..empty_platform() };
+    let table: [(&str, DeletionPolicy, Record, Facts, &str); 17] = [
+        ("not looked at", Delete, creating(NOW - secs(60)), facts(), look),
+        ("nothing yet", Delete, creating(NOW - secs(60)), empty_platform(), verifying),
+        ("nothing yet, retained", Retain, creating(NOW - secs(60)), empty_platform(), verifying),
+        ("nothing after the grace", Delete, creating(NOW - secs(901)), empty_platform(), LET_GO),
+        ("nothing after the grace, with holes", Delete, creating(NOW - secs(901)), with_holes(), "stop: False PlatformUnavailable Reconciling"),
+        ("after the grace, with holes, retained", Retain, creating(NOW - secs(901)), with_holes(), LET_GO),
+        ("it appears", Delete, creating(NOW - secs(60)), shown(), "keep intent: False Deleting Reconciling"),
+        ("it appears, retained", Retain, creating(NOW - secs(60)), shown(), LET_GO),
+        ("another appears", Delete, creating(NOW - secs(901)), foreign, LET_GO),
+        (
+            "can't be read",
+            Delete,
+            creating(NOW - secs(901)),
+            Facts { services: Fact::Unreadable(away()), ..facts() },
+            "wait: False PlatformUnavailable Reconciling",
+        ),
+        ("surely not sent", Delete, Record { intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..creating(NOW) }, facts(), LET_GO),
+        ("a task, not looked at", Delete, converting(NOW - secs(60)), facts(), "look task: False Converting Reconciling"),
+        ("a task that runs", Delete, converting(NOW - secs(60)), task_is(TaskState::Running), "wait: False Converting Reconciling"),
+        ("a task that failed", Delete, converting(NOW - secs(60)), task_is(TaskState::Failed), LET_GO),
+        ("a task that succeeded, the list lags", Delete, converting(NOW - secs(60)), task_is(TaskState::Succeeded), verifying),
+        (
+            "a task that succeeded, and the service",
+            Delete,
+            converting(NOW - secs(60)),
+            Facts { task: known(Some(task(1, TaskState::Succeeded))), ..shown() },
+            "keep intent: False Deleting Reconciling",
+        ),
+        ("a task that succeeded, and nothing for hours", Delete, converting(NOW - secs(7300)), task_is(TaskState::Succeeded), LET_GO),
+    ];
+    for (what, policy, record, facts, expected) in table {
+        assert_eq!(told(&at_now(&gone(policy), &record, &facts)), expected, "{what}");
+    }
+}
+
+/// The way from an accepted request to the end.
+#[test]
+fn to_the_end() {
+    let mut operation = Operation::of(deleting(60, Sent::Maybe).intent.as_ref().expect("an intent"));
+    operation.outcome = None;
+    let record = Record { operation: Some(operation), ..deleting(60, Sent::Maybe) };
+    let decision = at_now(&gone(Delete), &record, &empty_platform());
+    assert_eq!(decision.step, Step::Keep(Mark::Release));
+    assert_eq!(decision.record.operation.and_then(|op| op.outcome), Some(Outcome::Succeeded));
+}

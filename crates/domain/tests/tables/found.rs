@@ -1,0 +1,213 @@
+//! Whose is the service that exists: ours, to be taken over, or somebody else's; and what was ours and is gone.
+
+use oc_domain::conditions::Reason;
+use oc_domain::facts::{LicenseType, Service, TaskState};
+use oc_domain::names::TenantId;
+use oc_domain::pass::{Facts, ServicesView};
+use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
+use oc_domain::service::{Adoption, Desired, Wish};
+use oc_domain::step::{Fact, Mark, Step};
+
+use crate::common::*;
+use crate::{at, at_now, short, told};
+
+fn shown(services: &[Service]) -> Facts {
+    Facts { services: known(view(services)), leads: known(vec![lead_with(1)]), ..facts() }
+}
+
+/// A service that nobody here made, under each spec.adoption.
+#[test]
+fn adoption() {
+    let named = |short: &str, full: Option<&str>| Service { short_name: short.into(), full_name: full.map(Into::into), ..service(1) };
+    let same = || named("CONTOSO_nl", Some(" Contoso Netherlands B.V. "));
+    let licensed = |license| Service { license, ..service(1) };
+    let (take, conflict, no) = ("keep adopted: False Progressing Reconciling", "stop: False Conflict Stalled", "stop: False AlreadyLicensed Stalled");
+    let table = [
+        (Adoption::IfMatching, same(), take),
+        (Adoption::IfMatching, named("Contoso_NL", None), take),
+        (Adoption::IfMatching, named("Contoso_DE", Some("Contoso Netherlands B.V.")), conflict),
+        (Adoption::IfMatching, named("Contoso_NL", Some("Contoso Germany")), conflict),
+        (Adoption::Never, same(), conflict),
+        (Adoption::Always, same(), take),
+        (Adoption::Always, named("Else", Some("Else")), take),
+        (Adoption::Always, licensed(Some(LicenseType::OcPro)), take),
+        (Adoption::Always, licensed(Some(LicenseType::HostedPro)), no),
+        (Adoption::Always, licensed(Some(LicenseType::Other(9))), no),
+        (Adoption::Always, licensed(None), no),
+        (Adoption::Never, licensed(Some(LicenseType::HostedPro)), no),
+    ];
+    for (adoption, service, expected) in table {
+        let decision = at_now(&be(Desired { adoption, ..desired() }), &Record::default(), &shown(std::slice::from_ref(&service)));
+        assert_eq!(told(&decision), expected, "{adoption:?}: {service:?}");
+        if short(&decision.step) == "keep adopted" {
+            assert_eq!(decision.step, Step::Keep(Mark::Adopt(guid(1))));
+        }
+    }
+}
+
+/// What this object asked for is its own without spec.adoption; what was refused explains nothing.
+#[test]
+fn what_was_made_here() {
+    let never = || be(Desired { adoption: Adoption::Never, ..desired() });
+    let (ours, foreign) = ("rest: True Succeeded -", "stop: False Conflict Stalled");
+    let table = [
+        ("an open intent", creating(NOW - secs(60)), service(1), ours),
+        ("an open intent, long ago", creating(NOW - secs(90_000)), service(1), ours),
+        ("a task that failed, and left a service", ended(Outcome::Failed, NOW - secs(60)), service(1), ours),
+        ("given up, and it appears late", ended(Outcome::Unknown, NOW - secs(60)), service(1), ours),
+        ("refused, and somebody else makes one", ended(Outcome::Refused, NOW - secs(60)), service(1), foreign),
+        ("an open intent, another short name", creating(NOW - secs(60)), Service { short_name: "Else".into(), ..service(1) }, foreign),
+        ("no intent", Record { finalizer: true, ..Record::default() }, service(1), foreign),
+    ];
+    for (what, record, service, expected) in table {
+        let facts = Facts { leads: known(vec![lead_with(1)]), ..shown(&[service]) };
+        assert_eq!(told(&at_now(&never(), &record, &facts)), expected, "{what}");
+    }
+}
+
+/// The service stays this object's when the pass goes on: the list was read before the guid was known.
+#[test]
+fn a_guid_learned_in_this_pass_is_found_in_the_list_of_this_pass() {
+    let facts = Facts { leads: Fact::Unread, ..shown(&[service(1)]) };
+    let first = at_now(&be(desired()), &creating(NOW - secs(60)), &facts);
+    assert_eq!((short(&first.step), first.record.guid.as_ref()), ("look leads", Some(&guid(1))));
+    let second = at_now(&be(desired()), &first.record, &shown(&[service(1)]));
+    assert_eq!(told(&second), "rest: True Succeeded -");
+}
+
+/// After a crash in a recreate, status still has the guid of the service that is gone.
+#[test]
+fn a_recreated_service_is_this_objects_own() {
+    let anew = Intent { id: OperationId("op-2".into()), ..intent(OperationKind::Create, NOW - secs(60), Sent::Maybe) };
+    let record = Record { intent: Some(anew), ..verified() };
+    let wish = be(Desired { recreate: true, adoption: Adoption::Never, ..desired() });
+    let facts = Facts { leads: known(vec![lead_with(2)]), ..shown(&[service(2)]) };
+    let decision = at_now(&wish, &record, &facts);
+    assert_eq!(decision.record.guid, Some(guid(2)));
+    assert_eq!(decision.verdict.reason, Reason::Succeeded);
+}
+
+#[test]
+fn two_services_are_for_a_person_to_sort_out() {
+    let decision = at_now(&be(desired()), &creating(NOW - secs(60)), &shown(&[service(1), service(2)]));
+    assert_eq!(told(&decision), "stop: False Conflict Stalled");
+    let facts = Facts { services: known(ServicesView { by_guid: Some(service(1)), ..view(&[service(1), service(2)]) }), ..shown(&[]) };
+    assert_eq!(told(&at_now(&be(desired()), &verified(), &facts)), "rest: True Succeeded -", "one of the two is recorded");
+}
+
+/// A guid that somebody wrote into the annotation.
+#[test]
+fn imported_guids() {
+    let record = Record { guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
+    let others = Service { tenant: TenantId::parse(OTHER_TENANT).ok(), ..service(1) };
+    let table = [
+        ("this tenant's", view_by_guid(&service(1)), "keep adopted: False Progressing Reconciling"),
+        ("another tenant's", ServicesView { by_guid: Some(others), ..view(&[]) }, "stop: False Conflict Stalled"),
+        ("of nothing, and the tenant has another", view(&[service(2)]), "stop: False Conflict Stalled"),
+        ("of nothing", view(&[]), "stop: False DeletedExternally Stalled"),
+    ];
+    for (what, services, expected) in table {
+        let decision = at_now(&be(desired()), &record, &Facts { services: known(services), ..empty_platform() });
+        assert_eq!(told(&decision), expected, "{what}");
+    }
+}
+
+/// L4: what status will say was read back.
+#[test]
+fn the_read_back() {
+    let facts = shown(&[service(1)]);
+    let decision = at_now(&be(desired()), &creating(NOW - secs(60)), &facts);
+    let record = &decision.record;
+    assert_eq!((record.guid.clone(), record.license.as_deref()), (Some(guid(1)), Some("OC Essential")));
+    assert_eq!(record.operation.as_ref().and_then(|op| op.outcome), Some(Outcome::Succeeded));
+    assert!(record.verified());
+    // A service without a license is not finished; and while the task runs, no service is.
+    let bare = shown(&[Service { license: None, ..service(1) }]);
+    let decision = at_now(&be(desired()), &creating(NOW - secs(40)), &bare);
+    assert_eq!((told(&decision).as_str(), &decision.record.license), ("wait: False Verifying Reconciling", &None));
+    let running = Facts { task: known(Some(task(1, TaskState::Running))), ..shown(&[service(1)]) };
+    assert_eq!(told(&at_now(&be(desired()), &converting(NOW - secs(60)), &running)), "wait: False Converting Reconciling");
+}
+
+/// A create that ended badly is history once the service is there: its removal is not repaired by itself, and no list is asked for at rest.
+#[test]
+fn what_came_of_a_failed_create_counts_as_read_back() {
+    for outcome in [Outcome::Failed, Outcome::Unknown] {
+        let decision = at_now(&be(desired()), &ended(outcome, NOW - secs(7200)), &shown(&[service(1)]));
+        assert!(decision.record.verified(), "{outcome:?}");
+    }
+    let taken = Record { guid: Some(guid(1)), guid_annotated: true, intent: None, ..ended(Outcome::Refused, NOW - secs(7200)) };
+    let decision = at_now(&be(desired()), &taken, &Facts { services: known(view_by_guid(&service(1))), ..shown(&[]) });
+    assert!(decision.record.verified(), "taken over after a refusal");
+    let gone = at(NOW, &be(desired()), &decision.record, &empty_platform());
+    assert_eq!(told(&gone), "stop: False DeletedExternally Stalled");
+}
+
+/// Deleted behind our back: reported, with a fresh list, and in the next pass still, though status has no license any more.
+#[test]
+fn drift() {
+    let wish = be(desired());
+    let stale = Facts { services: Fact::Known { value: view(&[]), at: NOW - secs(300) }, ..empty_platform() };
+    assert_eq!(short(&at_now(&wish, &verified(), &stale).step), "look services");
+    let first = at_now(&wish, &verified(), &empty_platform());
+    assert_eq!(told(&first), "stop: False DeletedExternally Stalled");
+    assert_eq!((first.record.license.clone(), first.record.guid.clone()), (None, Some(guid(1))));
+    let next = at(NOW + secs(600), &wish, &first.record, &Facts { pass_started: NOW, asked_anew: true, ..empty_platform() });
+    assert_eq!((told(&next), &next.verdict.message), (told(&first), &first.verdict.message));
+    let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
+    assert_eq!(told(&at_now(&wish, &verified(), &holes)), "stop: False PlatformUnavailable Reconciling", "it may be among what can't be read");
+    let again = at_now(&be(Desired { recreate: true, ..desired() }), &verified(), &empty_platform());
+    assert_eq!(short(&again.step), "keep intent");
+    assert_eq!((again.record.guid, again.record.license), (None, None));
+}
+
+/// What differs and is left as it is.
+#[test]
+fn differences_that_are_shown() {
+    let table = [
+        (Service { license: Some(LicenseType::OcPro), ..service(1) }, "OC Pro", "OC Pro; an upgrade is left"),
+        (Service { full_name: Some("Contoso Nederland".into()), ..service(1) }, "OC Essential", "full name differs"),
+        (Service { short_name: "Renamed".into(), ..service(1) }, "OC Essential", "OC Essential service"),
+    ];
+    for (service, license, words) in table {
+        let decision = at_now(&be(desired()), &verified(), &Facts { services: known(view_by_guid(&service)), ..shown(&[]) });
+        assert_eq!(told(&decision), "rest: True Succeeded -");
+        assert_eq!(decision.record.license.as_deref(), Some(license));
+        assert!(decision.verdict.message.contains(words), "{}", decision.verdict.message);
+    }
+}
+
+/// At rest any list does, however old the inventory's is, unless somebody asks for a look.
+#[test]
+fn at_rest_the_inventory_answers() {
+    let old = |look_now| Facts {
+        services: Fact::Known { value: view_by_guid(&service(1)), at: NOW - secs(590) },
+        leads: Fact::Known { value: vec![lead_with(1)], at: NOW - secs(590) },
+        look_now,
+        ..facts()
+    };
+    assert_eq!(told(&at_now(&be(desired()), &verified(), &old(false))), "rest: True Succeeded -");
+    assert_eq!(short(&at_now(&be(desired()), &verified(), &old(true)).step), "look services");
+}
+
+/// Status was lost: annotation and tenant bring it back, and no second service is made.
+#[test]
+fn status_lost() {
+    let table = [
+        ("the intent remains", creating(NOW - secs(90_000)), view(&[service(1)])),
+        ("the guid remains", Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() }, view_by_guid(&service(1))),
+    ];
+    for (what, record, services) in table {
+        let decision = at_now(&be(desired()), &record, &Facts { services: known(services), ..shown(&[]) });
+        assert_eq!(told(&decision), "rest: True Succeeded -", "{what}");
+        assert_eq!(decision.record.license.as_deref(), Some("OC Essential"), "{what}");
+    }
+}
+
+#[test]
+fn a_rival_keeps_what_it_has() {
+    let rival = Some("OcEssentialService a/b (same tenant)".to_owned());
+    let decision = at_now(&be(Desired { rival, ..desired() }), &Record::default(), &empty_platform());
+    assert_eq!(told(&decision), "stop: False Conflict Stalled");
+    assert!(matches!(be(desired()), Wish::Be(_)));
+}

@@ -1,0 +1,233 @@
+//! A `Lead`: looked at, made without consent, assigned to a channel, let go.
+
+use oc_domain::conditions::{Reason, Trouble, Truth};
+use oc_domain::facts::{Lead, MicrosoftStatus};
+use oc_domain::lead::{Desired, Wish, decide};
+use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::policy::Connection;
+use oc_domain::record::{OperationKind, Outcome, Record, Sent};
+use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Step};
+
+use crate::common::*;
+use crate::{says, short};
+
+fn wanted() -> Desired {
+    Desired { tenant: tenant(), consentless: false, channel: None, deletion_policy: DeletionPolicy::Retain, rival: None }
+}
+
+fn consentless() -> Desired {
+    Desired { consentless: true, ..wanted() }
+}
+
+fn shown(lead: Lead) -> Facts {
+    Facts { leads: known(vec![lead]), services: known(view(&[])), ..facts() }
+}
+
+fn none() -> Facts {
+    Facts { leads: known(vec![]), services: known(view(&[])), ..facts() }
+}
+
+fn run(wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(NOW, wish, record, facts);
+    assert_eq!(decision, decide(NOW, wish, record, facts));
+    decision
+}
+
+fn told(decision: &Decision) -> String {
+    format!("{}: {}", short(&decision.step), says(&decision.verdict))
+}
+
+#[test]
+fn looking() {
+    let status = |status| Lead { status, ..lead() };
+    let rival = Desired { rival: Some("Lead a/b".into()), ..wanted() };
+    let no_platform = Facts { connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
+    let table = [
+        ("not looked at", wanted(), facts(), "look leads: False Progressing Reconciling"),
+        ("the services not looked at", wanted(), Facts { services: Fact::Unread, ..shown(lead()) }, "look services: False Progressing Reconciling"),
+        ("active", wanted(), shown(lead()), "rest: True Succeeded -"),
+        ("suspended", wanted(), shown(status(MicrosoftStatus::Suspended)), "stop: False LeadNotActive Stalled"),
+        ("removed", wanted(), shown(status(MicrosoftStatus::Removed)), "stop: False LeadNotActive Stalled"),
+        ("none", wanted(), none(), "stop: False LeadNotFound Stalled"),
+        ("none, of a young object", wanted(), Facts { object_created: NOW - secs(5), ..none() }, "wait: False LeadNotFound Reconciling"),
+        ("an older object", rival, shown(lead()), "stop: False Conflict Stalled"),
+        ("no platform object", wanted(), no_platform, "stop: False PlatformNotFound Stalled"),
+        ("can't be read", wanted(), Facts { leads: Fact::Unreadable(away()), ..facts() }, "wait: False PlatformUnavailable Reconciling"),
+    ];
+    for (what, wanted, facts, expected) in table {
+        assert_eq!(told(&run(&Wish::Be(wanted), &Record::default(), &facts)), expected, "{what}");
+    }
+    assert_eq!(told(&run(&Wish::Suspended, &Record::default(), &facts())), "rest: False Suspended -");
+    let held = run(&Wish::Be(wanted()), &Record::default(), &Facts { leads: Fact::Unreadable(away()), settled: true, ..facts() });
+    assert!(held.hold, "what is ready stays so while nothing can be read");
+}
+
+/// Synced: does the lead show what the list of services shows.
+#[test]
+fn synced() {
+    let table = [
+        (None, vec![], Truth::True),
+        (None, vec![service(1)], Truth::False),
+        (Some(guid(1)), vec![service(1)], Truth::True),
+        (Some(guid(2)), vec![service(1)], Truth::False),
+    ];
+    for (shows, services, truth) in table {
+        let facts = Facts { services: known(view(&services)), ..shown(Lead { service: shows.clone(), ..lead() }) };
+        let decision = run(&Wish::Be(wanted()), &Record::default(), &facts);
+        assert_eq!(decision.verdict.synced.map(|told| told.0), Some(truth), "{shows:?}");
+    }
+}
+
+/// A consentless lead: intent before effect, a grace, and the slow retry of what was refused.
+#[test]
+fn consentless_create() {
+    let unsent = |seconds| Record { intent: Some(intent(OperationKind::Create, NOW - secs(seconds), Sent::No)), ..creating(NOW) };
+    let table = [
+        ("none yet", Record::default(), none(), "keep intent: False Progressing Reconciling"),
+        ("recorded in this pass", unsent(0), none(), "ask create lead: False Progressing Reconciling"),
+        ("recorded, and held up", unsent(1000), none(), "keep intent: False Progressing Reconciling"),
+        ("asked for", creating(NOW - secs(60)), none(), "wait: False Verifying Reconciling"),
+        ("the grace is over", creating(NOW - secs(901)), none(), "keep intent: False Progressing Reconciling"),
+        (
+            "asked for, by an old list",
+            creating(NOW - secs(60)),
+            Facts { leads: Fact::Known { value: vec![], at: NOW - secs(1) }, ..none() },
+            "look leads: False Progressing Reconciling",
+        ),
+        ("refused a minute ago", ended(Outcome::Refused, NOW - secs(60)), none(), "stop: False PlatformRefused Stalled"),
+        (
+            "refused, with a new spec",
+            ended(Outcome::Refused, NOW - secs(60)),
+            Facts { asked_anew: true, ..none() },
+            "keep intent: False Progressing Reconciling",
+        ),
+        ("refused an hour ago", ended(Outcome::Refused, NOW - secs(3601)), none(), "keep intent: False Progressing Reconciling"),
+        ("it shows", creating(NOW - secs(60)), shown(Lead { consentless: true, ..lead() }), "rest: True Succeeded -"),
+    ];
+    for (what, record, facts, expected) in table {
+        assert_eq!(told(&run(&Wish::Be(consentless()), &record, &facts)), expected, "{what}");
+    }
+    let answers = [
+        (Answer::Done, "wait: False Verifying Reconciling"),
+        (Answer::Lost(away()), "wait: False Verifying Reconciling"),
+        (Answer::NotSent(away()), "wait: False PlatformUnavailable Reconciling"),
+        (Answer::Refused(Trouble::new(Reason::PlatformRefused, "No.")), "stop: False PlatformRefused Stalled"),
+    ];
+    for (answer, expected) in answers {
+        let facts = Facts { answer: Some(answer.clone()), asked_anew: true, ..none() };
+        assert_eq!(told(&run(&Wish::Be(consentless()), &unsent(0), &facts)), expected, "{answer:?}");
+    }
+}
+
+/// spec.channelId: assigned while it stands there, unassigned when it is taken out and this object had assigned it.
+#[test]
+fn channels() {
+    let (rest, wait) = ("rest: True Succeeded -", "wait: False Verifying Reconciling");
+    let (assign, unassign) = ("ask assign: False Progressing Reconciling", "ask unassign: False Progressing Reconciling");
+    let table = [
+        ("hands off", None, None, Some(6), rest),
+        ("to be assigned", Some(5), None, None, assign),
+        ("to be moved", Some(5), None, Some(6), assign),
+        ("assigned, and shown", Some(5), Some(5), Some(5), rest),
+        ("assigned, and not shown yet", Some(5), Some(5), None, wait),
+        ("another is wanted", Some(7), Some(5), Some(5), assign),
+        ("taken out", None, Some(5), Some(5), unassign),
+        ("taken out, and somebody has moved it", None, Some(5), Some(6), rest),
+        ("taken out, and gone", None, Some(5), None, rest),
+    ];
+    for (what, channel, assigned_channel, shows, expected) in table {
+        let record = Record { assigned_channel, ..Record::default() };
+        let decision = run(&Wish::Be(Desired { channel, ..wanted() }), &record, &shown(Lead { channel: shows, ..lead() }));
+        assert_eq!(told(&decision), expected, "{what}");
+    }
+}
+
+/// Only an answer changes what the object holds: a request that was not executed, or refused, is asked for again, and one that was done is not.
+#[test]
+fn the_answer_to_an_assignment() {
+    let refused = || Answer::Refused(Trouble::new(Reason::PlatformRefused, "No such channel."));
+    let table = [
+        (Answer::Done, Some(5), "wait"),
+        (Answer::NotSent(away()), None, "ask assign"),
+        (Answer::Lost(away()), None, "ask assign"),
+        (refused(), None, "ask assign"),
+    ];
+    let wish = Wish::Be(Desired { channel: Some(5), ..wanted() });
+    for (answer, holds, next) in table {
+        let asked = run(&wish, &Record::default(), &shown(lead()));
+        assert_eq!(short(&asked.step), "ask assign");
+        let ended = run(&wish, &asked.record, &Facts { answer: Some(answer.clone()), ..shown(lead()) });
+        assert!(matches!(ended.step, Step::Wait(..) | Step::Stop(_)), "{answer:?}: it ends the pass");
+        assert_eq!(ended.record.assigned_channel, holds, "{answer:?}");
+        assert_eq!(short(&run(&wish, &ended.record, &shown(lead())).step), next, "{answer:?}");
+    }
+    // Unassigned, and the list lags: it is not asked for again and again.
+    let wish = Wish::Be(wanted());
+    let record = Record { assigned_channel: Some(5), ..Record::default() };
+    let lagging = shown(Lead { channel: Some(5), ..lead() });
+    let ended = run(&wish, &record, &Facts { answer: Some(Answer::Done), ..lagging.clone() });
+    assert_eq!(told(&run(&wish, &ended.record, &lagging)), "rest: True Succeeded -");
+}
+
+/// A lead that becomes Active later is assigned then.
+#[test]
+fn a_channel_for_a_lead_that_is_not_active_yet() {
+    let wish = Wish::Be(Desired { channel: Some(5), ..wanted() });
+    let suspended = run(&wish, &Record::default(), &shown(Lead { status: MicrosoftStatus::Suspended, ..lead() }));
+    assert_eq!(told(&suspended), "stop: False LeadNotActive Stalled");
+    assert_eq!(short(&run(&wish, &suspended.record, &shown(lead())).step), "ask assign");
+}
+
+fn gone(policy: DeletionPolicy) -> Wish {
+    Wish::Gone(policy, Some(tenant()))
+}
+
+#[test]
+fn letting_go() {
+    use DeletionPolicy::{Delete, Retain};
+    let held = || Record { finalizer: true, ..Record::default() };
+    let asked = |seconds, sent| Record { intent: Some(intent(OperationKind::Delete, NOW - secs(seconds), sent)), ..held() };
+    let own = || shown(Lead { consentless: true, ..lead() });
+    let licensed = shown(Lead { consentless: true, ..lead_with(1) });
+    let no_platform = Facts { connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
+    let release = "release: False Deleting Reconciling";
+    let table = [
+        ("no finalizer", Delete, Record::default(), facts(), "rest: False Deleting Reconciling"),
+        ("retained", Retain, held(), facts(), release),
+        ("not looked at", Delete, held(), facts(), "look leads: False Progressing Reconciling"),
+        ("none there", Delete, held(), none(), release),
+        ("a consented one is left alone", Delete, held(), shown(lead()), release),
+        ("its own", Delete, held(), own(), "keep intent: False Deleting Reconciling"),
+        ("with a service", Delete, held(), licensed, "stop: False DeletionBlocked Stalled"),
+        ("recorded", Delete, asked(0, Sent::No), own(), "ask delete lead: False Deleting Reconciling"),
+        ("asked for", Delete, asked(10, Sent::Maybe), own(), "wait: False Deleting Reconciling"),
+        ("asked for long ago", Delete, asked(301, Sent::Maybe), own(), "keep intent: False Deleting Reconciling"),
+        ("the platform object is gone", Delete, held(), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
+        ("the platform object is gone, retained", Retain, held(), no_platform, release),
+        ("a create may be under way", Delete, creating(NOW - secs(60)), none(), "wait: False Verifying Reconciling"),
+        ("its grace is over", Delete, creating(NOW - secs(901)), none(), release),
+        ("can't be read", Delete, held(), Facts { leads: Fact::Unreadable(away()), ..facts() }, "wait: False PlatformUnavailable Reconciling"),
+    ];
+    for (what, policy, record, facts, expected) in table {
+        assert_eq!(told(&run(&gone(policy), &record, &facts)), expected, "{what}");
+    }
+    let refused = Some(Answer::Refused(Trouble::new(Reason::PlatformRefused, "No.")));
+    let ended = run(&gone(Delete), &asked(0, Sent::No), &Facts { answer: refused, ..own() });
+    assert_eq!(told(&ended), "stop: False PlatformRefused Stalled");
+    assert_eq!(told(&run(&gone(Delete), &ended.record, &own())), "stop: False PlatformRefused Stalled", "a restart does not ask again");
+}
+
+/// Only where the lead is to be deleted with the object is the object held.
+#[test]
+fn the_finalizer() {
+    let desired = Desired { deletion_policy: DeletionPolicy::Delete, ..consentless() };
+    let step = run(&Wish::Be(desired), &Record::default(), &shown(Lead { consentless: true, ..lead() })).step;
+    assert_eq!(step, Step::Keep(Mark::Hold));
+    assert_eq!(short(&run(&Wish::Be(consentless()), &Record::default(), &shown(lead())).step), "rest");
+    let ask = run(
+        &gone(DeletionPolicy::Delete),
+        &Record { finalizer: true, intent: Some(intent(OperationKind::Delete, NOW, Sent::No)), ..Record::default() },
+        &shown(Lead { consentless: true, ..lead() }),
+    );
+    assert_eq!(ask.step, Step::Ask(Change::DeleteLead(tenant())));
+}

@@ -1,0 +1,164 @@
+//! The platform object: its lists, its troubles, and the runs of the jobs.
+
+use oc_domain::conditions::{Reason, Trouble, Truth};
+use oc_domain::platform::{Decision, Desired, Facts, Record, Waiting, decide};
+use oc_domain::policy::JobTrigger;
+use oc_domain::record::{Job, JobRecord, JobState};
+use oc_domain::step::{Answer, Change, Fact, Step};
+use oc_domain::time::Time;
+
+use crate::common::{NOW, away, known, secs};
+use crate::{says, short};
+
+fn desired() -> Desired {
+    Desired { observe_interval: secs(600), trigger: JobTrigger::Manual, ran_at: [None, None], look_now: false, unusable: None }
+}
+
+fn facts() -> Facts {
+    Facts { leads: known(0), services: known(0), waiting: [Waiting::default(); 2], answer: None, failures: 0 }
+}
+
+fn told(decision: &Decision) -> String {
+    format!("{}: {}", short(&decision.step), says(&decision.verdict))
+}
+
+/// Services wait for the leads job since `seconds` ago.
+fn waited(seconds: u64) -> [Waiting; 2] {
+    let due = (NOW - secs(seconds)).whole_second();
+    [Waiting { due: Some((due, due)) }, Waiting::default()]
+}
+
+fn ran(at: Time) -> JobRecord {
+    JobRecord { state: JobState::Synced, due: None, requested: Some(at), completed: Some(at) }
+}
+
+#[test]
+fn lists_and_troubles() {
+    let broken = |reason| Fact::Unreadable(Trouble::new(reason, "It can't be read."));
+    let unusable = Desired { unusable: Some(Trouble::new(Reason::InvalidSpec, "The Secret a/b is missing.")), ..desired() };
+    let table = [
+        ("services first", desired(), Facts { services: Fact::Unread, leads: Fact::Unread, ..facts() }, "look services: False Progressing Reconciling"),
+        ("then leads", desired(), Facts { leads: Fact::Unread, ..facts() }, "look leads: False Progressing Reconciling"),
+        ("both", desired(), facts(), "rest: True Succeeded -"),
+        ("away", desired(), Facts { services: broken(Reason::PlatformUnavailable), ..facts() }, "wait: False PlatformUnavailable Reconciling"),
+        ("throttled", desired(), Facts { leads: broken(Reason::Throttled), ..facts() }, "wait: False Throttled Reconciling"),
+        ("a bad credential", desired(), Facts { services: broken(Reason::AuthenticationFailed), ..facts() }, "wait: False AuthenticationFailed Stalled"),
+        ("unusable", unusable, facts(), "wait: False InvalidSpec Stalled"),
+    ];
+    for (what, desired, facts, expected) in table {
+        assert_eq!(told(&decide(NOW, &desired, &Record::default(), &facts)), expected, "{what}");
+    }
+}
+
+/// The circuit: each failure waits longer, and a platform that names a time gets it.
+#[test]
+fn waits_after_troubles() {
+    let after = |failures, retry_after| {
+        let trouble = Trouble { retry_after, ..away() };
+        let decision = decide(NOW, &desired(), &Record::default(), &Facts { services: Fact::Unreadable(trouble), failures, ..facts() });
+        let Step::Wait(until, _) = decision.step else { panic!("{:?}", decision.step) };
+        until.since(NOW).as_secs()
+    };
+    assert_eq!([0, 1, 3, 20].map(|failures| after(failures, None)), [1, 2, 8, 300]);
+    assert_eq!(after(0, Some(secs(120))), 120);
+}
+
+#[test]
+fn the_lists_are_read_each_interval() {
+    let since = |desired: &Desired| match decide(NOW, desired, &Record::default(), &Facts { services: Fact::Unread, ..facts() }).step {
+        Step::Look(_, not_before) => not_before,
+        other => panic!("{other:?}"),
+    };
+    // Read anew when the interval is over; one that is young is left; and the two are read together, so a part of the interval is enough.
+    assert!((NOW - secs(600)..=NOW - secs(300)).contains(&since(&desired())), "{:?}", since(&desired()));
+    assert_eq!(since(&Desired { look_now: true, ..desired() }), NOW);
+    let older = Facts { leads: Fact::Known { value: 0, at: NOW - secs(400) }, ..facts() };
+    assert_eq!(decide(NOW, &desired(), &Record::default(), &older).step, Step::Rest(NOW + secs(200)));
+}
+
+#[test]
+fn entries_that_cannot_be_read_are_said() {
+    let decision = decide(NOW, &desired(), &Record::default(), &Facts { leads: known(2), services: known(1), ..facts() });
+    assert_eq!(told(&decision), "rest: True Succeeded -");
+    assert!(decision.verdict.message.contains("3 entries"), "{}", decision.verdict.message);
+}
+
+/// Manual: nothing is asked for; a person says when a job ran, and what was due by then is covered.
+#[test]
+fn jobs_by_hand() {
+    let due = (NOW - secs(100)).whole_second();
+    let table = [
+        ("nobody waits", Waiting::default(), None, JobState::NotDue, Truth::True),
+        ("somebody waits", waited(100)[0], None, JobState::Due, Truth::False),
+        ("it ran before", waited(100)[0], Some(due - secs(1)), JobState::Due, Truth::False),
+        ("it ran when it was due", waited(100)[0], Some(due), JobState::Synced, Truth::True),
+        ("it ran after", waited(100)[0], Some(due + secs(50)), JobState::Synced, Truth::True),
+    ];
+    for (what, waiting, ran_at, state, synced) in table {
+        let desired = Desired { ran_at: [ran_at, None], ..desired() };
+        let decision = decide(NOW, &desired, &Record::default(), &Facts { waiting: [waiting, Waiting::default()], ..facts() });
+        assert_eq!(short(&decision.step), "rest", "{what}");
+        assert_eq!((decision.record.jobs[0].state, decision.verdict.synced.map(|told| told.0)), (state, Some(synced)), "{what}");
+        assert_eq!(decision.record.runs(Job::Leads).covers, ran_at, "{what}");
+    }
+    // One older than what is known changes nothing.
+    let record = Record { jobs: [ran(due), JobRecord::default()] };
+    let decision = decide(NOW, &Desired { ran_at: [Some(due - secs(60)), None], ..desired() }, &record, &facts());
+    assert_eq!(decision.record.runs(Job::Leads).covers, Some(due));
+}
+
+/// Http: gathered for two seconds, then asked once for all who wait.
+#[test]
+fn jobs_by_http() {
+    let http = || Desired { trigger: JobTrigger::Http, ..desired() };
+    let due = (NOW - secs(10)).whole_second();
+    let requested = |at| JobRecord { state: JobState::Requested, due: Some(due), requested: Some(at), completed: None };
+    let none = JobRecord::default();
+    let table = [
+        ("nobody waits", none, Waiting::default(), "rest"),
+        ("just now", none, waited(1)[0], "rest"),
+        ("gathered", none, waited(10)[0], "ask job"),
+        ("covered", ran(due), waited(10)[0], "rest"),
+        ("a run that was begun before", ran(due - secs(1)), waited(10)[0], "ask job"),
+        ("asked for just now, the answer lost", requested(due + secs(1)), waited(10)[0], "rest"),
+        ("one more waits since the run", ran(due), Waiting { due: Some((due, due + secs(5))) }, "ask job"),
+        ("the answer was lost, long ago", requested(NOW - secs(61)), waited(100)[0], "ask job"),
+    ];
+    for (what, job, waiting, expected) in table {
+        let record = Record { jobs: [job, none] };
+        let decision = decide(NOW, &http(), &record, &Facts { waiting: [waiting, Waiting::default()], ..facts() });
+        assert_eq!(short(&decision.step), expected, "{what}");
+        if expected == "ask job" {
+            assert_eq!(decision.step, Step::Ask(Change::RunJob(Job::Leads)), "{what}");
+        }
+    }
+}
+
+/// What a run's answer means. It ends the pass: no second job is asked for in it.
+#[test]
+fn the_answer_to_a_run() {
+    let http = Desired { trigger: JobTrigger::Http, ..desired() };
+    let begun = NOW - secs(3);
+    let both = [waited(10)[0], waited(10)[0]];
+    let table = [
+        (Answer::Done, Some(begun.whole_second()), JobState::Synced),
+        (Answer::Lost(away()), None, JobState::Requested),
+        (Answer::NotSent(away()), None, JobState::Due),
+        (Answer::Refused(Trouble::new(Reason::PlatformRefused, "No.")), None, JobState::Due),
+    ];
+    for (answer, covers, state) in table {
+        let decision = decide(NOW, &http, &Record::default(), &Facts { waiting: both, answer: Some((Job::Leads, begun, answer.clone())), ..facts() });
+        assert_eq!(short(&decision.step), "rest", "{answer:?}");
+        assert_eq!((decision.record.runs(Job::Leads).covers, decision.record.jobs[0].state), (covers, state), "{answer:?}");
+    }
+}
+
+/// Of what waits only the first time is kept: status does not change with each service that joins.
+#[test]
+fn joining_changes_nothing() {
+    let due = (NOW - secs(100)).whole_second();
+    let joined = |latest| [Waiting { due: Some((due, latest)) }, Waiting::default()];
+    let first = decide(NOW, &desired(), &Record::default(), &Facts { waiting: joined(due), ..facts() });
+    let second = decide(NOW, &desired(), &first.record, &Facts { waiting: joined(due + secs(60)), ..facts() });
+    assert_eq!(first.record, second.record);
+}

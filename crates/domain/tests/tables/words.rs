@@ -1,0 +1,136 @@
+//! Conditions, and the arithmetic of time.
+
+use oc_domain::conditions::{Condition, Move, Reason, Trouble, Truth, Verdict};
+use oc_domain::time::Time;
+use oc_domain::timing;
+
+use crate::common::{NOW, kstatus::kstatus_violations, secs};
+use crate::says;
+
+/// Whose move it is, row by row of the table in api.md.
+#[test]
+fn a_reason_answers_whose_move_it_is() {
+    let table: [(Move, &[&str]); 5] = [
+        (Move::Operator, &["Progressing", "Converting", "Verifying", "Deleting", "ProgressingWithRetry"]),
+        (
+            Move::User,
+            &[
+                "InvalidSpec",
+                "ShortNameTaken",
+                "Conflict",
+                "LeadNotFound",
+                "LeadNotActive",
+                "AlreadyLicensed",
+                "ChannelMismatch",
+                "NamespaceNotAllowed",
+                "DeletedExternally",
+                "PlanReady",
+                "DeletionBlocked",
+            ],
+        ),
+        (Move::PlatformOperator, &["AwaitingLeadsJob", "AwaitingTrunksJob", "TaskFailed", "PlatformRefused"]),
+        (Move::Administrator, &["PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "DeletionRateExceeded"]),
+        (Move::Nobody, &["Succeeded", "Suspended", "Observing"]),
+    ];
+    let mut rows = 0;
+    for (whose, names) in table {
+        for name in names {
+            rows += 1;
+            let reason = Reason::parse(name).unwrap_or_else(|| panic!("{name} is no reason"));
+            assert_eq!((reason.to_string().as_str(), reason.whose_move()), (*name, whose));
+        }
+    }
+    assert_eq!(rows, Reason::ALL.len());
+    assert_eq!(Reason::parse("succeeded"), None);
+}
+
+/// Stalled means that a human must act: not while the operator works, nor while something comes back by itself.
+#[test]
+fn what_stalls() {
+    let table = [
+        (Reason::Progressing, "False Progressing Reconciling"),
+        (Reason::Converting, "False Converting Reconciling"),
+        (Reason::Verifying, "False Verifying Reconciling"),
+        (Reason::Deleting, "False Deleting Reconciling"),
+        (Reason::InvalidSpec, "False InvalidSpec Stalled"),
+        (Reason::Conflict, "False Conflict Stalled"),
+        (Reason::LeadNotActive, "False LeadNotActive Stalled"),
+        (Reason::TaskFailed, "False TaskFailed Stalled"),
+        (Reason::PlatformRefused, "False PlatformRefused Stalled"),
+        (Reason::AuthenticationFailed, "False AuthenticationFailed Stalled"),
+        (Reason::AwaitingLeadsJob, "False AwaitingLeadsJob Reconciling"),
+        (Reason::AwaitingTrunksJob, "False AwaitingTrunksJob Reconciling"),
+        (Reason::PlatformUnavailable, "False PlatformUnavailable Reconciling"),
+        (Reason::Throttled, "False Throttled Reconciling"),
+        (Reason::Suspended, "False Suspended -"),
+        (Reason::Observing, "False Observing -"),
+    ];
+    for (reason, expected) in table {
+        assert_eq!(says(&Verdict::trouble(&Trouble::new(reason, "Something."))), expected);
+    }
+    assert_eq!(says(&Verdict::ready("All is well.")), "True Succeeded -");
+}
+
+/// The checker has teeth of its own: each rule, broken once.
+#[test]
+fn the_checker_of_conditions_sees_each_rule() {
+    let condition = |kind: &'static str, truth, message: &str| Condition { kind, truth, reason: Reason::Progressing, message: message.into() };
+    let ready = || condition("Ready", Truth::False, "Working.");
+    let ok = || condition("Ready", Truth::True, "Fine.");
+    let mut other = condition("Stalled", Truth::True, "x");
+    other.reason = Reason::Conflict;
+    let table: [(&str, Vec<Condition>); 11] = [
+        ("K1", vec![]),
+        ("K1", vec![ready(), ready()]),
+        ("K2", vec![ready(), condition("Stalled", Truth::False, "x")]),
+        ("K3", vec![ok(), condition("Reconciling", Truth::True, "x")]),
+        ("K4", vec![ready(), condition("Reconciling", Truth::True, "x"), condition("Stalled", Truth::True, "x")]),
+        ("K5", vec![ready(), condition("Progressing", Truth::True, "x")]),
+        ("K6", vec![ready(), condition("Synced", Truth::True, "x"), condition("Synced", Truth::True, "x")]),
+        ("K8", vec![condition("Ready", Truth::False, "  ")]),
+        ("K9", vec![condition("Ready", Truth::False, "Tried at 12:31:07, again later.")]),
+        ("K10", vec![condition("Ready", Truth::False, &"long".repeat(400))]),
+        ("K11", vec![ready(), other]),
+    ];
+    for (rule, conditions) in table {
+        let broken = kstatus_violations(&conditions);
+        assert!(broken.iter().any(|text| text.starts_with(&format!("{rule}:"))), "{rule}: {broken:?}");
+    }
+    for text in ["On 2026-11-24.", "At 1800000000 ms", "2026-11-24T10:00:00Z"] {
+        assert!(!kstatus_violations(&[condition("Ready", Truth::False, text)]).is_empty(), "{text}");
+    }
+    let fine = "Service aaaaaaaa-0000-4000-8000-000000000001 of customer 4711 in channel 1574: 3 to 15 characters.";
+    assert!(kstatus_violations(&[condition("Ready", Truth::False, fine)]).is_empty());
+}
+
+#[test]
+fn long_messages_are_cut_between_characters() {
+    let verdict = Verdict::not_ready(Reason::TaskFailed, "ö".repeat(5000));
+    let message = &verdict.conditions()[0].message;
+    assert_eq!(message.chars().count(), 1001);
+    assert!(message.ends_with('…'));
+}
+
+#[test]
+fn times() {
+    assert_eq!(Time(1250).whole_second(), Time(1000));
+    assert_eq!(Time(1250).next_whole_second(), Time(2000));
+    assert_eq!(Time(2000).next_whole_second(), Time(2000));
+    assert_eq!(Time(-1).whole_second(), Time(-1000));
+    assert_eq!(Time(i64::MAX) + secs(1), Time(i64::MAX));
+    assert_eq!(Time(i64::MIN) - secs(1), Time(i64::MIN));
+    assert_eq!(Time(1).since(Time(5)), secs(0));
+}
+
+#[test]
+fn waits_grow_and_end() {
+    let poll = |age| timing::next_poll(NOW, NOW - secs(age)).since(NOW).as_secs();
+    assert_eq!([0, 1, 10, 60, 100_000].map(poll), [1, 1, 5, 30, 30]);
+    let look = |age| timing::next_look(NOW, NOW - secs(age)).since(NOW).as_secs();
+    assert_eq!([0, 3, 10, 120, 100_000].map(look), [2, 2, 5, 60, 60]);
+    let tried = |failures| timing::next_try(NOW, failures, None).since(NOW).as_secs();
+    assert_eq!([0, 1, 4, 8, 9, u32::MAX].map(tried), [1, 2, 16, 256, 300, 300]);
+    // The platform's own wish counts, but never less than a second.
+    assert_eq!(timing::next_try(NOW, 0, Some(secs(90))), NOW + secs(90));
+    assert_eq!(timing::next_try(NOW, 0, Some(secs(0))), NOW + secs(1));
+}

@@ -1,0 +1,86 @@
+//! What the manifests can't hold: who may use whom inside the operator, how long a file may be, and that what is written about it is there.
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// Which modules of `src` each may use. Nothing may use what stands on it.
+const MAY_USE: [(&str, &[&str]); 8] = [
+    ("api", &[]),
+    ("engine", &[]),
+    ("object", &["api", "engine"]),
+    ("inventory", &["engine"]),
+    ("kinds", &["api", "engine", "object", "inventory"]),
+    ("cli", &[]),
+    ("ops", &["cli"]),
+    ("run", &["api", "cli", "kinds", "object"]),
+];
+
+/// Lines in one file of code.
+const MOST_LINES: usize = 600;
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+fn files(folder: &Path, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        if path.is_dir() && name != "target" && !name.starts_with('.') {
+            found.extend(files(&path, ending));
+        } else if name.ends_with(ending) {
+            found.push(path);
+        }
+    }
+    found
+}
+
+/// The modules of `src` that a text names as `crate::…`.
+fn used(text: &str) -> BTreeSet<String> {
+    let code = text.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n");
+    code.split("crate::").skip(1).map(|rest| rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect()).filter(|name: &String| !name.is_empty()).collect()
+}
+
+#[test]
+fn modules_use_only_what_they_stand_on() {
+    let src = root().join("src");
+    let mut seen = 0;
+    for (module, allowed) in MAY_USE {
+        let folder = src.join(module);
+        let of_module = if folder.is_dir() { files(&folder, ".rs") } else { vec![src.join(format!("{module}.rs"))] };
+        for file in of_module {
+            seen += 1;
+            for name in used(&std::fs::read_to_string(&file).unwrap()) {
+                assert!(name == module || allowed.contains(&name.as_str()), "{} uses crate::{name}; {module} may use {allowed:?}", file.display());
+            }
+        }
+    }
+    assert!(seen > 20, "only {seen} files were read");
+}
+
+#[test]
+fn kinds_do_not_call_each_other() {
+    for kind in ["lead", "platform"] {
+        let text = std::fs::read_to_string(root().join(format!("src/kinds/{kind}.rs"))).unwrap();
+        for other in ["lead", "platform"] {
+            assert!(kind == other || !text.contains(&format!("super::{other}::")), "{kind} uses {other}");
+        }
+    }
+}
+
+#[test]
+fn no_file_of_code_is_too_long() {
+    for file in files(&root(), ".rs") {
+        let lines = std::fs::read_to_string(&file).unwrap().lines().count();
+        assert!(lines <= MOST_LINES, "{} has {lines} lines; would two rooms be easier to live in?", file.display());
+    }
+}
+
+#[test]
+fn every_reason_has_a_section_and_every_section_a_reason() {
+    let text = std::fs::read_to_string(root().join("docs/reasons.md")).unwrap();
+    let written: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+    let known: BTreeSet<String> = oc_domain::conditions::Reason::ALL.iter().map(ToString::to_string).collect();
+    assert_eq!(written, known.iter().map(String::as_str).collect());
+}
