@@ -17,6 +17,9 @@ use super::clock;
 /// How many calls in a row may fail for want of a platform before it is left alone.
 const FAILURES_TO_OPEN: u32 = 3;
 
+/// How long a call waits for room in the budget. Then it was surely not made, and its object is tried again: an intent must not grow old in a line.
+const MOST_WAIT: Duration = Duration::from_secs(20);
+
 /// `spec.requests`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
@@ -75,6 +78,13 @@ impl Circuit {
             self.open = Some(Open { until: now + pause, trouble: trouble.clone(), probing: false });
         }
         false
+    }
+
+    /// A call that was let through was not made after all: if it was the probe, another one may be.
+    pub fn abandon(&mut self) {
+        if let Some(open) = self.open.as_mut() {
+            open.probing = false;
+        }
     }
 
     /// Why the platform is being left alone.
@@ -149,11 +159,17 @@ impl Budget {
     /// When the platform is being left alone, or the call fails.
     pub async fn spend<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
         self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
-        let answer = {
-            let _place = self.in_flight.acquire().await;
+        let room = async {
+            let place = self.in_flight.acquire().await;
             self.wait_for_rate().await;
-            call.await
+            place
         };
+        let Ok(_place) = tokio::time::timeout(MOST_WAIT, room).await else {
+            self.circuit().abandon();
+            let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
+            return Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)));
+        };
+        let answer = call.await;
         let trouble = answer.as_ref().err().filter(|error| platform_wide(error)).map(trouble_of);
         let back = self.circuit().report(clock::now(), trouble.as_ref());
         if back {

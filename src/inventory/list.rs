@@ -10,7 +10,7 @@ use tokio::sync::Mutex;
 use crate::engine::clock;
 
 /// A list is not begun again sooner than this after it was begun, so that those who ask in a stream share lists instead of each having its own.
-const LEAST_PAUSE: Duration = Duration::from_millis(250);
+const LEAST_PAUSE: Duration = Duration::from_millis(500);
 
 /// A list that takes long is begun again only after a multiple of the time it took: a platform is not kept busy with lists.
 const PAUSE_PER_DURATION: u32 = 3;

@@ -19,7 +19,7 @@ use crate::inventory::Inventory;
 use crate::object::store::Store;
 
 /// How many passes over the objects of one platform run at once. Most of a pass is waiting for an API server.
-const PASSES_PER_PLATFORM: usize = 32;
+const PASSES_PER_PLATFORM: usize = 128;
 
 /// Our kinds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]

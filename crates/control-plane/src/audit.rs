@@ -1,4 +1,7 @@
 //! What was asked of the API server, as its audit log has it.
+//!
+//! Each request is there once: when it has ended, or, for a watch, when it has begun. Its line is written while the answer is on the way, so the
+//! last one may be missing for a moment. A control plane's own requests are not recorded.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,12 +13,16 @@ use serde_json::Value;
 /// One request.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Request {
-    /// Who asked.
+    /// Who asked, such as `system:serviceaccount:<namespace>:<name>`.
     pub user: String,
+    /// The program that asked.
+    pub user_agent: String,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, …
     pub verb: String,
-    /// `leads`, or `leads/status`.
+    /// `leads`, or `leads/status`; empty for a request about no object, such as one of discovery.
     pub resource: String,
+    /// The object's namespace, where there is one.
+    pub namespace: String,
     /// The object's name, where there is one.
     pub name: String,
     /// The status of the answer.
@@ -40,15 +47,35 @@ pub fn end(log: &Path) -> Result<u64> {
 /// The requests that were recorded since the log ended at `since`.
 ///
 /// # Errors
-/// When it can't be read.
+/// When it can't be read, or a line of it is no event.
 pub fn since(log: &Path, since: u64) -> Result<Vec<Request>> {
     let mut file = std::fs::File::open(log).with_context(|| format!("{} can't be read", log.display()))?;
     file.seek(SeekFrom::Start(since))?;
-    let mut text = String::new();
-    file.read_to_string(&mut text)?;
-    // The last line may be half written.
-    let whole = text.rfind('\n').map_or("", |end| &text[..end]);
-    Ok(whole.lines().filter_map(|line| serde_json::from_str(line).ok()).map(|event: Value| request(&event)).collect())
+    let mut bytes = Vec::new();
+    file.read_to_end(&mut bytes)?;
+    // The last line may be half written, in the middle of a letter too.
+    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let mut requests = Vec::new();
+    for line in bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
+        let event: Value = serde_json::from_slice(line).with_context(|| format!("{} has a line that is no event", log.display()))?;
+        if counts(&event) {
+            requests.push(request(&event));
+        }
+    }
+    Ok(requests)
+}
+
+/// A watch has two events, its begin and its end (which may be minutes later): the begin counts. One that is refused has no begin.
+fn counts(event: &Value) -> bool {
+    match event["stage"].as_str() {
+        Some("ResponseComplete") => event["verb"] != "watch" || code(event) >= 400,
+        Some("ResponseStarted" | "Panic") => true,
+        _ => false,
+    }
+}
+
+fn code(event: &Value) -> u64 {
+    event["responseStatus"]["code"].as_u64().unwrap_or_default()
 }
 
 fn request(event: &Value) -> Request {
@@ -57,10 +84,12 @@ fn request(event: &Value) -> Request {
     let subresource = object["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default();
     Request {
         user: text(&event["user"]["username"]),
+        user_agent: text(&event["userAgent"]),
         verb: text(&event["verb"]),
         resource: format!("{}{subresource}", text(&object["resource"])),
+        namespace: text(&object["namespace"]),
         name: text(&object["name"]),
-        code: event["responseStatus"]["code"].as_u64().unwrap_or_default(),
+        code: code(event),
     }
 }
 
@@ -71,4 +100,25 @@ pub fn count(requests: &[Request], user: &str) -> BTreeMap<(String, String), usi
         *counts.entry((request.verb.clone(), request.resource.clone())).or_default() += 1;
     }
     counts
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_watch_counts_when_it_begins_and_a_half_written_line_later() {
+        let folder = tempfile::tempdir().unwrap();
+        let log = folder.path().join("audit.log");
+        let line = |stage: &str, verb: &str, code: u16| {
+            let object = r#"{"resource":"leads","subresource":"status","name":"x"}"#;
+            format!(r#"{{"stage":"{stage}","verb":"{verb}","user":{{"username":"u"}},"objectRef":{object},"responseStatus":{{"code":{code}}}}}"#) + "\n"
+        };
+        let lines = [line("ResponseStarted", "watch", 200), line("ResponseComplete", "watch", 200), line("ResponseComplete", "watch", 403)];
+        let whole = lines.concat() + &line("ResponseComplete", "patch", 200);
+        std::fs::write(&log, [whole.as_bytes(), b"{\"stage\":\"\xc3"].concat()).unwrap();
+        let found = since(&log, 0).unwrap();
+        assert_eq!(found.iter().map(|request| (request.verb.as_str(), request.code)).collect::<Vec<_>>(), [("watch", 200), ("watch", 403), ("patch", 200)]);
+        assert_eq!(count(&found, "u")[&("patch".to_owned(), "leads/status".to_owned())], 1);
+    }
 }

@@ -1,202 +1,182 @@
-//! A real Kubernetes API server for the tests and the demo: builds it, starts it, and ends it with whoever started it.
+//! A real Kubernetes API server for the tests and the demo: builds it, starts it, ends it.
 //!
-//! Three ways, in this order:
+//! What [`ControlPlane::start`] gives comes from one of three places, the first that the environment names:
 //!
-//! 1. `OPERATORCONNECT_TEST_KUBECONFIG` names the kubeconfig of a cluster that exists: that one is used, and left as it is found.
-//! 2. `KUBEBUILDER_ASSETS` names a folder with `etcd` and `kube-apiserver` (the envtest convention): those are started. When there is no
-//!    `kube-controller-manager` beside them, deleted namespaces do not go away.
-//! 3. Otherwise the Go module in `tests/control-plane` is built, once, into `target/control-plane/`, and started.
+//! | Set | Then |
+//! |---|---|
+//! | `OPERATORCONNECT_TEST_KUBECONFIG` | that cluster is used as it is, as its user; what a test makes there stays there, and there is no audit log |
+//! | `KUBEBUILDER_ASSETS` | `etcd` and `kube-apiserver` of that folder are started (the convention of envtest). Unless `kube-controller-manager` is there too, a deleted namespace stays `Terminating`, nothing is garbage collected, and aggregated roles stay empty. If this process is killed by SIGKILL they go on running |
+//! | neither | `tests/control-plane`, a Go module with all of them in one program, is built into `target/control-plane/` (minutes, once) and started; it ends with this process however that ends |
+//!
+//! Each start is a cluster of its own with an empty store, on a free port of 127.0.0.1, in a folder below `target/control-plane/runs/` that goes
+//! with the [`ControlPlane`] (or with the next start, when the process was killed). A namespace takes a little more than 5 s to go: that wait is
+//! in Kubernetes' own controller.
+//!
+//! ```no_run
+//! # async fn example() -> anyhow::Result<()> {
+//! use control_plane::{ControlPlane, Options};
+//!
+//! let cluster = ControlPlane::start(Options::default()).await?;
+//! let rules = control_plane::rules_from_yaml("[{apiGroups: [''], resources: [configmaps], verbs: [get]}]")?;
+//! let kubeconfig = cluster.service_account_kubeconfig("system", "operator", &rules).await?;
+//! # Ok(())
+//! # }
+//! ```
 
 mod account;
-mod assets;
 pub mod audit;
-mod building;
+mod environment;
+mod envtest;
+mod folder;
 pub mod manifests;
-mod surroundings;
+mod process;
+mod program;
 
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use kube::Client;
+use anyhow::{Context, Result};
+use k8s_openapi::api::rbac::v1::PolicyRule;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Client, Config};
 
-pub use account::rules_from_yaml;
+use crate::environment::Source;
+use crate::folder::Folder;
+use crate::process::Processes;
 
 /// How a control plane is started.
+#[derive(Clone, Debug)]
 pub struct Options {
-    /// The folder to use and to leave; absent: a temporary one.
+    /// A folder to use and to leave. Data and logs of an earlier run in it are removed first; two at once can't use it.
     pub keep: Option<PathBuf>,
-    /// Where progress is told.
+    /// Told what is being done when it takes long. By default a line on stderr, past the capture of `cargo test`.
     pub progress: fn(&str),
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { keep: None, progress: |_| {} }
+        Self { keep: None, progress: program::to_stderr }
     }
 }
 
-/// Processes that end when this is dropped.
-pub(crate) struct Processes(Vec<Child>);
-
-impl Drop for Processes {
-    fn drop(&mut self) {
-        for child in &mut self.0 {
-            // Closing its input ends ours by itself; etcd and kube-apiserver of an assets folder need more.
-            drop(child.stdin.take());
-            let _gone = child.kill();
-            let _gone = child.wait();
-        }
-    }
-}
-
-/// A running API server.
+/// A running API server. Dropping it kills its processes and waits until they are gone.
 pub struct ControlPlane {
-    kubeconfig: PathBuf,
-    folder: PathBuf,
-    client: Client,
-    audit_log: Option<PathBuf>,
+    // Fields are dropped in this order: first the processes, then the folder that they write to.
     processes: Processes,
-    _temporary: Option<tempfile::TempDir>,
+    folder: Folder,
+    kubeconfig: PathBuf,
+    audit_log: Option<PathBuf>,
+    client: Client,
 }
 
-/// Builds what [`ControlPlane::start`] would start, if it has to be built.
+/// Makes sure that a later start need not build: the slow part, for a program that wants its progress seen.
 ///
 /// # Errors
-/// When Go is missing or the build fails; says the other ways.
+/// When it can't be built. The text says what else can be used.
 pub fn prepare(options: &Options) -> Result<()> {
-    match surroundings::given() {
-        surroundings::Given::Nothing => building::build(options.progress).map(drop),
-        _ => Ok(()),
+    if matches!(environment::source(), Source::Build) {
+        build(&program::root(), options.progress)?;
     }
+    Ok(())
+}
+
+/// Builds the Go program of `tests/control-plane`, unless one of the same sources is there, and gives its path.
+///
+/// Of several processes that want it at the same time one builds and the others wait.
+///
+/// # Errors
+/// When Go is missing, or the build fails.
+pub fn build(project_root: &Path, progress: fn(&str)) -> Result<PathBuf> {
+    program::build(project_root, progress)
+}
+
+/// Reads RBAC rules from a YAML list, the form in which the chart keeps them.
+///
+/// # Errors
+/// When the text is something else.
+pub fn rules_from_yaml(text: &str) -> Result<Vec<PolicyRule>> {
+    serde_yaml::from_str(text).context("not a YAML list of RBAC rules")
 }
 
 impl ControlPlane {
-    /// Starts a fresh API server, after building it if needed; or uses the one that the surroundings name.
+    /// Starts a fresh API server, and builds it first if needed.
     ///
     /// # Errors
-    /// When it can't be built or started.
+    /// When it can't be built, or is not ready after a minute; the text has the end of what it said.
     pub async fn start(options: Options) -> Result<Self> {
-        let given = surroundings::given();
-        let (folder, temporary) = match options.keep {
-            Some(folder) => (folder, None),
-            None => {
-                let temporary = tempfile::Builder::new().prefix("control-plane-").tempdir()?;
-                (temporary.path().to_owned(), Some(temporary))
-            }
+        let source = environment::source();
+        let (folder, program) = {
+            let (options, source) = (options.clone(), source.clone());
+            // Both may wait for another process, minutes when that one builds.
+            tokio::task::spawn_blocking(move || -> Result<_> {
+                let program = matches!(source, Source::Build).then(|| build(&program::root(), options.progress)).transpose()?;
+                Ok((Folder::open(&program::home(&program::root()), options.keep.as_deref())?, program))
+            })
+            .await??
         };
-        std::fs::create_dir_all(&folder).with_context(|| format!("{} can't be made", folder.display()))?;
-        let (processes, kubeconfig, audit_log) = match given {
-            surroundings::Given::Cluster(kubeconfig) => (Processes(Vec::new()), kubeconfig, None),
-            surroundings::Given::Assets(assets) => {
-                let (processes, kubeconfig) = assets::start(&assets, &folder)?;
-                (processes, kubeconfig, Some(folder.join("audit.log")))
-            }
-            surroundings::Given::Nothing => {
-                let program = building::build(options.progress)?;
-                let (processes, kubeconfig) = start_ours(&program, &folder)?;
-                (processes, kubeconfig, Some(folder.join("audit.log")))
-            }
+        let (processes, kubeconfig) = match (source, program) {
+            (Source::Existing(kubeconfig), _) => (Processes::default(), kubeconfig),
+            (Source::Assets(assets), _) => envtest::start(&assets, folder.path()).await?,
+            (Source::Build, program) => process::serve(&program.context("nothing was built")?, folder.path()).await?,
         };
+        let audit_log = Some(folder.path().join("audit.log")).filter(|path| path.exists());
         let client = client_of(&kubeconfig).await?;
-        let mut started = Self { kubeconfig, folder, client, audit_log, processes, _temporary: temporary };
-        started.wait().await?;
-        Ok(started)
-    }
-
-    async fn wait(&mut self) -> Result<()> {
-        let mut last = None;
-        for _ in 0..1200 {
-            for child in &mut self.processes.0 {
-                if let Some(status) = child.try_wait()? {
-                    bail!("the control plane ended while it started ({status}); see the logs in {}", self.folder.display());
-                }
-            }
-            let ready = http::Request::get("/readyz").body(Vec::new())?;
-            match self.client.request_text(ready).await {
-                Ok(_) if self.has_namespace("default").await => return Ok(()),
-                Ok(_) => {}
-                Err(error) => last = Some(error.to_string()),
-            }
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
-        bail!("the API server is not ready after a minute: {}", last.unwrap_or_default())
-    }
-
-    async fn has_namespace(&self, name: &str) -> bool {
-        let namespaces = kube::Api::<k8s_openapi::api::core::v1::Namespace>::all(self.client.clone());
-        namespaces.get_opt(name).await.is_ok_and(|namespace| namespace.is_some())
+        Ok(Self { processes, folder, kubeconfig, audit_log, client })
     }
 
     /// The kubeconfig of an administrator.
+    #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// A client with an administrator's rights. It repeats nothing by itself.
+    /// A client with the rights of an administrator. It does not retry: a test sees the first answer.
+    #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// Where every request is recorded, one JSON line each; `None` for a cluster that was there before.
+    /// The log of all requests, see [`audit`]; none for a cluster that was not started here.
+    #[must_use]
     pub fn audit_log(&self) -> Option<PathBuf> {
         self.audit_log.clone()
     }
 
-    /// The process id of the API server, when it is a child of this process.
-    pub fn process_id(&self) -> Option<u32> {
-        self.processes.0.last().map(Child::id)
+    /// The folder of logs and kubeconfigs.
+    #[must_use]
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
     }
 
-    /// Makes a service account with these cluster-wide rights, and a kubeconfig with a token of its own.
-    ///
-    /// # Errors
-    /// When the API server refuses.
-    pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str, rules: &[k8s_openapi::api::rbac::v1::PolicyRule]) -> Result<PathBuf> {
-        let token = account::make(&self.client, namespace, name, rules).await?;
-        let file = self.folder.join(format!("{namespace}-{name}.kubeconfig"));
-        account::write_kubeconfig(&self.kubeconfig, &token, &file)?;
-        Ok(file)
+    /// The process id of the API server, when it is a child of this process.
+    #[must_use]
+    pub fn process_id(&self) -> Option<u32> {
+        let ids = self.processes.ids();
+        // Of envtest's programs etcd is the first, and it the second.
+        ids.get(1).or(ids.first()).copied()
+    }
+
+    /// The ids of the processes that were started.
+    #[must_use]
+    pub fn process_ids(&self) -> Vec<u32> {
+        self.processes.ids()
+    }
+
+    /// Ends it and waits a moment for a clean end; dropping it is quicker and as thorough.
+    pub async fn stop(self) {
+        let Self { mut processes, folder, .. } = self;
+        processes.stop().await;
+        drop(processes);
+        drop(folder);
     }
 }
 
-/// A client for a kubeconfig. It repeats nothing by itself.
+/// A client for the current context of a kubeconfig, without kube's own retries.
 ///
 /// # Errors
-/// When the kubeconfig can't be used.
+/// When the file can't be read or used.
 pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
-    let text = kube::config::Kubeconfig::read_from(kubeconfig).with_context(|| format!("{} can't be read", kubeconfig.display()))?;
-    let mut config = kube::Config::from_custom_kubeconfig(text, &Default::default()).await?;
+    let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("{} can't be read", kubeconfig.display()))?;
+    let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
     config.default_retry = false;
     Ok(Client::try_from(config)?)
-}
-
-fn start_ours(program: &Path, folder: &Path) -> Result<(Processes, PathBuf)> {
-    use std::io::{BufRead, BufReader};
-    // A folder that is kept begins anew: what an earlier demo left in it would be mistaken for this one's.
-    for old in ["etcd", "audit.log", "admin.kubeconfig"] {
-        let path = folder.join(old);
-        let _absent = if path.is_dir() { std::fs::remove_dir_all(&path) } else { std::fs::remove_file(&path) };
-    }
-    let said = std::fs::File::create(folder.join("start.log"))?;
-    let mut child = Command::new(program)
-        .args(["serve", "--until-stdin-closes", "--dir"])
-        .arg(folder)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(said)
-        .spawn()
-        .with_context(|| format!("{} can't be started", program.display()))?;
-    let output = child.stdout.take().context("the control plane's output")?;
-    let processes = Processes(vec![child]);
-    let mut line = String::new();
-    BufReader::new(output).read_line(&mut line)?;
-    match line.trim().strip_prefix("READY ") {
-        Some(kubeconfig) => Ok((processes, PathBuf::from(kubeconfig))),
-        None => {
-            let said = std::fs::read_to_string(folder.join("start.log")).unwrap_or_default();
-            bail!("the control plane did not start: {}", said.lines().last().unwrap_or("it said nothing"))
-        }
-    }
 }

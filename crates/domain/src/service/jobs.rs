@@ -64,13 +64,15 @@ fn lead_standing(leads: &[Lead]) -> Option<(Truth, Reason, String)> {
 fn leads_job(case: &Case<'_>, policy: &Policy, service: &Service, due: Time) -> Result<JobRecord, Time> {
     let runs = policy.leads_job;
     let since = runs.covers.map_or(due, |covers| covers.max(due));
+    // However old the list is that shows it: what it shows was so.
+    let shows = |leads: &[Lead]| leads.iter().any(|lead| lead.service.as_ref() == Some(&service.guid));
     let leads = match &case.facts.leads {
+        Fact::Known { value, .. } if shows(value) => value.as_slice(),
         // A list begun in the very second in which the service was seen may have been begun before it was there.
         Fact::Known { value, at } if *at >= since || *at >= case.facts.pass_started => value.as_slice(),
         _ => return Err(since),
     };
-    let shown = leads.iter().any(|lead| lead.service.as_ref() == Some(&service.guid));
-    Ok(progress(case.record.job(Job::Leads), due, runs.requested, shown.then(|| case.now.whole_second())))
+    Ok(progress(case.record.job(Job::Leads), due, runs.requested, shows(leads).then(|| case.now.whole_second())))
 }
 
 /// The trunks job has no effect that the API shows: it is done when a run is known that was begun after it was due.
