@@ -71,13 +71,13 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
         wakes::platform_is_back(shared, &key.name);
     }
     let failures = shared.with_memo(key, |memo| memo.failures);
-    let decision = drive(shared, &object, &connected.inventory, failures).await;
+    let (decision, refused) = drive(shared, &object, &connected.inventory, failures).await;
     let failed = matches!(decision.verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed);
     let written = say(shared, &object, &decision, connected.inventory.as_ref().ok()).await;
     if let (Ok(inventory), false) = (&connected.inventory, failed) {
         discovery::discover(shared, &object, inventory).await;
     }
-    let failed = failed || matches!(written, Err(WriteFailed::Refused(_)));
+    let failed = failed || refused || matches!(written, Err(WriteFailed::Refused(_)));
     let failures = shared.with_memo(key, |memo| {
         memo.failures = if failed { memo.failures.saturating_add(1) } else { 0 };
         memo.failures
@@ -98,15 +98,16 @@ fn next(decision: &Decision, written: Result<(), WriteFailed>, failures: u32) ->
     }
 }
 
-/// Performs what is decided until nothing is left for now.
-async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, failures: u32) -> Decision {
+/// Performs what is decided until nothing is left for now. Says as well whether a job that was asked for was not run.
+async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, failures: u32) -> (Decision, bool) {
     let name = object.name_any();
     let desired = desired(object, inventory.as_ref().err().cloned());
     let mut record = record(object);
     let mut facts = Facts { leads: Fact::Unread, services: Fact::Unread, waiting: waiting(shared, &name), answer: None, failures };
     for _ in 0..8 {
         let decision = decide(clock::now(), &desired, &record, &facts);
-        let Ok(inventory) = inventory else { return decision };
+        let refused = matches!(facts.answer, Some((_, _, Answer::NotSent(_) | Answer::Refused(_))));
+        let Ok(inventory) = inventory else { return (decision, refused) };
         match &decision.step {
             Step::Look(Query::Services, not_before) => {
                 facts.services = service::fact(inventory.services(*not_before).await.map(|(at, list)| (at, list.unreadable())));
@@ -120,12 +121,12 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
                 tracing::info!(kind = "LivePlatform", name, job = job.name(), ?answer, why = decision.why, "asked the platform for a change");
                 facts.answer = Some((*job, begun, answer));
             }
-            _ => return decision,
+            _ => return (decision, refused),
         }
         record = decision.record;
     }
     tracing::error!(name, "a pass over a platform went in circles; this is a bug");
-    decide(clock::now(), &desired, &record, &facts)
+    (decide(clock::now(), &desired, &record, &facts), true)
 }
 
 async fn run_job(object: &LivePlatform, inventory: &Inventory, job: Job) -> Answer {

@@ -75,7 +75,8 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
     let spec = &object.spec;
     if object.meta().deletion_timestamp.is_some() {
         return Wish::Gone(Deletion {
-            policy: policy(spec.deletion_policy),
+            // Plan and Observe change nothing on the platform, not even in going.
+            policy: if spec.mode == api::service::Mode::Apply { policy(spec.deletion_policy) } else { DeletionPolicy::Retain },
             tenant: entry.tenant.clone(),
             short_name: Some(spec.short_name.clone()),
             suspended: spec.suspend,

@@ -112,7 +112,7 @@ pub async fn jobs_by_hand_are_asked_for_and_noticed(scene: Scene) -> Result<()> 
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     scene.ready::<OcEssentialService>("northwind", "False", "AwaitingTrunksJob").await?;
     let due = service.status.and_then(|status| status.sync).and_then(|sync| sync.jobs.into_iter().find_map(|job| job.due_time)).context("a due time")?;
-    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/trunks-job-ran-at", &(due.0 + std::time::Duration::from_secs(60)).to_string()).await?;
+    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/trunks-job-ran-at", &(due.0 + std::time::Duration::from_secs(1)).to_string()).await?;
     scene.ready::<OcEssentialService>("northwind", "True", "Succeeded").await?;
     ensure!(scene.calls("services.create").await? == 1);
     Ok(())

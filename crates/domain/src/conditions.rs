@@ -225,7 +225,7 @@ impl Verdict {
 
     /// Is somebody or something still at work on it (the kstatus question).
     fn reconciling(&self) -> bool {
-        self.ready != Truth::True && !self.stalled && !matches!(self.reason, Reason::Suspended | Reason::Observing)
+        self.ready != Truth::True && !self.stalled && !matches!(self.reason, Reason::Suspended | Reason::Observing | Reason::PlanReady)
     }
 
     /// The conditions, in the order in which they are written.

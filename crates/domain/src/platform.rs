@@ -167,7 +167,9 @@ fn absorb(now: Time, desired: &Desired, record: &mut Record, facts: &Facts) {
     }
     for job in Job::ALL {
         let own = &mut record.jobs[index(job)];
-        if let Some(ran) = desired.ran_at[index(job)].filter(|ran| own.requested.is_none_or(|before| *ran > before)) {
+        // A time that has not come yet would cover services that do not exist yet.
+        let ran = desired.ran_at[index(job)].filter(|ran| *ran <= now && own.requested.is_none_or(|before| *ran > before));
+        if let Some(ran) = ran {
             own.requested = Some(ran);
             own.completed = Some(ran);
         }
