@@ -6,10 +6,6 @@ use clap::Parser;
 use oc_essentials_operator::cli::{Cli, Command};
 use oc_essentials_operator::{ops, run};
 
-/// Lists of a platform come and go by the megabyte: this allocator gives what they took back sooner than the system's (measured, `cargo xtask bench`).
-#[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
-
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(settings) => {

@@ -40,7 +40,8 @@ pub fn print_crds() -> anyhow::Result<()> {
 /// # Errors
 /// When the API server can't be reached, the CRDs are missing, or a task ends that should not.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().context("the runtime can't be started")?;
+    // One worker is enough for thousands of objects (a pass takes a few milliseconds of CPU), and each more costs memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("the runtime can't be started")?;
     runtime.block_on(controller(settings))
 }
 
