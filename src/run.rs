@@ -6,15 +6,21 @@ use std::time::Duration;
 
 use anyhow::Context;
 use kube::api::ListParams;
+use kube::client::ClientBuilder;
 use kube::{Api, Client, Config};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tower::limit::ConcurrencyLimitLayer;
 
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::cli::Settings;
 use crate::kinds::{self, Shared};
 use crate::object::store::{self, Learnt};
+
+/// How many requests to the API server are under way at once. Each has a connection of its own (kube speaks HTTP/1.1), and a connection costs memory
+/// on both sides; more of them make the API server no faster. A watch counts only until it begins to answer.
+const REQUESTS_AT_ONCE: usize = 24;
 
 /// The CRDs, as they are in the repository.
 const CRDS: [&str; 3] = [
@@ -59,7 +65,8 @@ async fn client(settings: &Settings) -> anyhow::Result<Client> {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
     let address = config.cluster_url.clone();
-    let client = Client::try_from(config).context("the API server's address or credentials can't be used")?;
+    let builder = ClientBuilder::try_from(config).context("the API server's address or credentials can't be used")?;
+    let client = builder.with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build();
     let version =
         client.apiserver_version().await.with_context(|| format!("the API server {address} can't be reached; is it running, and is the kubeconfig right?"))?;
     tracing::info!(version = version.git_version, "reached the API server");

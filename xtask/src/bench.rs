@@ -91,7 +91,7 @@ fn tenant(number: u32) -> String {
 fn platform(port: u16, interval: &str) -> String {
     include_str!("../../examples/10-platform.yaml")
         .replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"))
-        .replace("observeInterval: 10s", &format!("observeInterval: {interval}\n  requests:\n    perSecond: 1000\n    burst: 1000\n    inFlight: 64"))
+        .replace("observeInterval: 10s", &format!("observeInterval: {interval}\n  requests:\n    perSecond: 1000\n    burst: 1000\n    inFlight: 16"))
 }
 
 fn object(number: u32, namespace: &str) -> Result<OcEssentialService> {
