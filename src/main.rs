@@ -17,10 +17,9 @@ fn main() -> ExitCode {
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            // One line, with the whole chain of causes.
             #[allow(clippy::print_stderr, reason = "this is what a person sees when nothing else works")]
             {
-                eprintln!("oc-essentials-operator: {error:#}");
+                eprintln!("oc-essentials-operator: {}", ops::one_line(&error));
             }
             ExitCode::FAILURE
         }

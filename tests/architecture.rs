@@ -1,5 +1,7 @@
 //! What the manifests can't hold: who may use whom inside the operator, how long a file may be, and that what is written about it is there.
 
+#![allow(clippy::unwrap_used, reason = "a file that can't be read fails the test")]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 

@@ -102,6 +102,7 @@ async fn creates_as_printed() {
     assert_eq!((error.kind, error.sent), (ErrorKind::Bug, Sent::No));
 }
 
+#[allow(clippy::too_many_lines, reason = "a table, one row for each form of a refusal")]
 #[tokio::test]
 async fn refusals_of_a_create() {
     let group = Connection::IpGroup {
