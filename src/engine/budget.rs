@@ -195,3 +195,59 @@ impl Budget {
         *self.circuit() = Circuit::default();
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(reason: Reason) -> Trouble {
+        Trouble::new(reason, "x")
+    }
+
+    #[test]
+    fn a_refused_credential_opens_at_once_and_one_probe_is_let_through() {
+        let mut circuit = Circuit::default();
+        circuit.report(Time(0), Some(&trouble(Reason::AuthenticationFailed)));
+        assert_eq!(circuit.enter(Time(100)).map_err(|trouble| trouble.reason), Err(Reason::AuthenticationFailed));
+        assert!(circuit.enter(Time(60_000)).is_ok(), "the probe");
+        assert!(circuit.enter(Time(60_000)).is_err(), "one probe, not two");
+        assert!(circuit.report(Time(60_100), None), "the platform is back");
+        assert!(circuit.enter(Time(60_100)).is_ok());
+        assert!(!circuit.report(Time(60_200), None), "it was not away");
+    }
+
+    #[test]
+    fn a_failing_platform_is_left_alone_after_three_failures_and_a_success_starts_the_count_anew() {
+        let mut circuit = Circuit::default();
+        for _ in 0..2 {
+            circuit.report(Time(0), Some(&trouble(Reason::PlatformUnavailable)));
+        }
+        assert!(circuit.enter(Time(1)).is_ok());
+        circuit.report(Time(1), None);
+        for _ in 0..2 {
+            circuit.report(Time(2), Some(&trouble(Reason::PlatformUnavailable)));
+        }
+        assert!(circuit.enter(Time(3)).is_ok());
+        circuit.report(Time(3), Some(&trouble(Reason::PlatformUnavailable)));
+        assert!(circuit.enter(Time(4)).is_err());
+    }
+
+    #[test]
+    fn retry_after_is_obeyed_to_the_second() {
+        let mut circuit = Circuit::default();
+        circuit.report(Time(0), Some(&Trouble { retry_after: Some(Duration::from_secs(90)), ..trouble(Reason::Throttled) }));
+        let left = circuit.enter(Time(30_000)).map_err(|trouble| trouble.retry_after);
+        assert_eq!(left, Err(Some(Duration::from_secs(60))));
+        assert!(circuit.enter(Time(89_999)).is_err());
+        assert!(circuit.enter(Time(90_000)).is_ok());
+    }
+
+    #[test]
+    fn a_probe_that_was_not_made_leaves_room_for_another() {
+        let mut circuit = Circuit::default();
+        circuit.report(Time(0), Some(&trouble(Reason::Throttled)));
+        assert!(circuit.enter(Time(60_000)).is_ok());
+        circuit.abandon();
+        assert!(circuit.enter(Time(60_000)).is_ok());
+    }
+}

@@ -153,3 +153,66 @@ impl LeadIndex {
         changed
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oc_domain::names::LeadId;
+
+    fn tenant(number: u8) -> TenantId {
+        TenantId::parse(&format!("{number:08x}-0000-4000-8000-000000000000")).unwrap()
+    }
+
+    fn service(number: u8, name: &str) -> Service {
+        let guid = CustomerGuid::parse(&format!("{number:08x}-0000-4000-9000-000000000000")).unwrap();
+        Service { guid, tenant: Some(tenant(number)), short_name: name.into(), full_name: None, license: None }
+    }
+
+    fn services(all: Vec<Service>, unreadable: usize) -> ServiceIndex {
+        ServiceIndex::new(Listed { items: all, unreadable, why: None, pages: 1 })
+    }
+
+    #[test]
+    fn only_those_are_told_for_whom_something_changed() {
+        let before = services(vec![service(1, "One"), service(2, "Two"), service(3, "Three")], 0);
+        let now = services(vec![service(1, "One"), service(2, "Zwei"), service(4, "Four")], 0);
+        let changed = now.changed_since(Some(&before));
+        assert_eq!(changed.tenants, HashSet::from([tenant(2), tenant(3), tenant(4)]));
+        let names: HashSet<String> = ["two", "zwei", "three", "four"].map(str::to_owned).into();
+        assert_eq!(changed.names, names, "names that were taken and names that became free");
+        assert!(now.changed_since(Some(&now)).is_empty());
+        assert_eq!(before.changed_since(None).tenants.len(), 3);
+    }
+
+    #[test]
+    fn a_view_finds_by_tenant_by_guid_and_by_name_of_any_case() {
+        let index = services(vec![service(1, "One"), service(2, "TWO")], 1);
+        let view = index.view(Some(&tenant(1)), Some(&service(2, "").guid), Some("two"));
+        assert_eq!(view.by_tenant, [service(1, "One")]);
+        assert_eq!(view.by_guid, Some(service(2, "TWO")));
+        assert_eq!(view.by_name, [service(2, "TWO")]);
+        assert!(!view.complete, "an entry that can't be read may be anybody's");
+    }
+
+    #[test]
+    fn two_leads_of_a_tenant_that_change_places_are_no_change() {
+        let lead = |number: u8| Lead {
+            id: LeadId::parse(&format!("{number:08x}-0000-4000-a000-000000000000")).unwrap(),
+            tenant: tenant(1),
+            status: oc_domain::facts::MicrosoftStatus::Active,
+            consentless: false,
+            service: None,
+            channel: None,
+            company_name: None,
+            company_size: None,
+            countries: Vec::new(),
+            consented: None,
+            last_modified: None,
+            contact: oc_domain::facts::Contact::default(),
+        };
+        let leads = |all: Vec<Lead>| LeadIndex::new(Listed { items: all, unreadable: 0, why: None, pages: 1 });
+        let (before, now) = (leads(vec![lead(1), lead(2)]), leads(vec![lead(2), lead(1)]));
+        assert!(now.changed_since(Some(&before)).is_empty());
+        assert_eq!(leads(vec![lead(1)]).changed_since(Some(&before)).tenants, HashSet::from([tenant(1)]));
+    }
+}

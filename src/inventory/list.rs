@@ -91,3 +91,53 @@ impl<T> Kept<T> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oc_domain::conditions::Reason;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    async fn ask(kept: &Kept<usize>, reads: &AtomicUsize, not_before: Time, fail: bool) -> Result<usize, Trouble> {
+        let read = async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            let number = reads.fetch_add(1, Ordering::SeqCst) + 1;
+            if fail { Err(Trouble::new(Reason::PlatformUnavailable, "down")) } else { Ok(number) }
+        };
+        kept.since(not_before, read, |_, _| ()).await.map(|(at, list)| {
+            assert!(at >= not_before, "begun at {at:?}, wanted since {not_before:?}");
+            *list
+        })
+    }
+
+    #[tokio::test]
+    async fn a_hundred_who_ask_at_once_share_one_list_and_an_old_one_does_for_who_takes_it() {
+        let (kept, reads) = (Kept::default(), AtomicUsize::new(0));
+        let now = clock::now();
+        let all = futures::future::join_all((0..100).map(|_| ask(&kept, &reads, now, false))).await;
+        assert!(all.iter().all(|answer| *answer == Ok(1)), "{all:?}");
+        assert_eq!(ask(&kept, &reads, now, false).await, Ok(1), "still new enough");
+        assert_eq!(ask(&kept, &reads, clock::now(), false).await, Ok(2), "a newer one is wanted");
+        assert_eq!(reads.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_a_read_is_under_way_gets_one_that_was_begun_later() {
+        let (kept, reads) = (Kept::default(), AtomicUsize::new(0));
+        let first = ask(&kept, &reads, clock::now(), false);
+        let second = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            ask(&kept, &reads, clock::now(), false).await
+        };
+        assert_eq!(futures::future::join(first, second).await, (Ok(1), Ok(2)));
+    }
+
+    #[tokio::test]
+    async fn a_crowd_shares_one_failure() {
+        let (kept, reads) = (Kept::default(), AtomicUsize::new(0));
+        let now = clock::now();
+        let all = futures::future::join_all((0..50).map(|_| ask(&kept, &reads, now, true))).await;
+        assert!(all.iter().all(Result::is_err));
+        assert_eq!(reads.load(Ordering::SeqCst), 1);
+    }
+}

@@ -150,3 +150,66 @@ pub fn concerns_us<K: Resource>(before: &K, now: &K) -> bool {
     };
     theirs(before) != theirs(now)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    fn object(name: &str, version: &str, uid: &str) -> ConfigMap {
+        let mut object = ConfigMap::default();
+        object.metadata.name = Some(name.into());
+        object.metadata.namespace = Some("n".into());
+        object.metadata.resource_version = Some(version.into());
+        object.metadata.uid = Some(uid.into());
+        object
+    }
+
+    fn stored(store: &Store<ConfigMap>, name: &str) -> Option<String> {
+        store.get("n", name).and_then(|object| object.metadata.resource_version.clone())
+    }
+
+    #[test]
+    fn an_older_version_never_replaces_a_newer_one() {
+        let store = Store::default();
+        assert!(matches!(store.put(object("a", "9", "u")), Some(Learnt::New(_))));
+        assert!(store.put(object("a", "8", "u")).is_none(), "the watch brings what our own write has overtaken");
+        assert!(store.put(object("a", "9", "u")).is_none(), "the same again is no news");
+        assert!(matches!(store.put(object("a", "10", "u")), Some(Learnt::Changed(_, _))), "versions are numbers, not texts");
+        assert_eq!(stored(&store, "a").as_deref(), Some("10"));
+    }
+
+    #[test]
+    fn an_object_made_anew_under_the_same_name_is_a_new_one() {
+        let store = Store::default();
+        store.put(object("a", "20", "first"));
+        assert!(matches!(store.put(object("a", "5", "second")), Some(Learnt::New(_))));
+    }
+
+    #[test]
+    fn absence_counts_only_when_the_list_is_complete() {
+        let store = Store::default();
+        store.put(object("a", "1", "a"));
+        store.put(object("b", "1", "b"));
+        let seen = HashSet::from([("n".to_owned(), "b".to_owned())]);
+        let gone = store.remove_all_but(&seen);
+        assert!(matches!(gone.as_slice(), [Learnt::Gone(object)] if object.metadata.name.as_deref() == Some("a")));
+        assert!(stored(&store, "b").is_some());
+    }
+
+    #[test]
+    fn our_own_annotation_wakes_nobody_and_theirs_does() {
+        let mut before = object("a", "1", "u");
+        before.metadata.generation = Some(1);
+        let annotated = |name: &str| {
+            let mut object = before.clone();
+            object.metadata.annotations = Some([(name.to_owned(), "x".to_owned())].into());
+            object
+        };
+        assert!(!concerns_us(&before, &annotated(crate::object::record::OPERATION)));
+        assert!(concerns_us(&before, &annotated(crate::object::record::RECONCILE)));
+        let mut changed = before.clone();
+        changed.metadata.generation = Some(2);
+        assert!(concerns_us(&before, &changed));
+    }
+}

@@ -254,3 +254,6 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
         self.with(|lines| lines.sizes())
     }
 }
+
+#[cfg(test)]
+mod tests;
