@@ -75,6 +75,7 @@ fn operation(written: Option<&api::Operation>) -> Option<Operation> {
         task_status: written.task_status.clone(),
         outcome,
         completed: time(written.completed_time.as_ref()),
+        generation: written.generation,
         reason: written.reason.as_deref().and_then(oc_domain::conditions::Reason::parse),
         messages: written.messages.clone(),
     })

@@ -72,6 +72,7 @@ fn operation(operation: &Operation) -> api::Operation {
             Outcome::Unknown => api::Outcome::Unknown,
         }),
         completed_time: operation.completed.map(written),
+        generation: operation.generation,
         reason: operation.reason.map(|reason| reason.to_string()),
         messages: operation.messages.iter().take(20).map(|text| cut(text.clone(), 1000)).collect(),
     }

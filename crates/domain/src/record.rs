@@ -94,6 +94,8 @@ pub struct Operation {
     pub outcome: Option<Outcome>,
     /// When it ended.
     pub completed: Option<Time>,
+    /// The generation of the object for which it was asked for: what failed for another one is tried again.
+    pub generation: Option<i64>,
     /// Which reason a refusal got.
     pub reason: Option<Reason>,
     /// The platform's own words.
@@ -284,6 +286,7 @@ impl Operation {
             task_status: None,
             outcome: None,
             completed: None,
+            generation: None,
             reason: None,
             messages: Vec::new(),
         }

@@ -135,6 +135,10 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
         }
         Some(Answer::NotSent(_)) | None => {}
     }
+    let asked = facts.answer.as_ref().is_some_and(|answer| !matches!(answer, Answer::NotSent(_)));
+    if let Some(operation) = record.operation.as_mut().filter(|_| asked) {
+        operation.generation = Some(facts.generation);
+    }
     let Some(Some(task)) = facts.task.value() else { return };
     let Some(operation) = record.operation.as_mut().filter(|op| op.outcome.is_none() && op.task.as_ref() == Some(&task.id)) else { return };
     operation.task_status = Some(task.status.clone());
@@ -361,7 +365,9 @@ impl Case<'_> {
         let operation = self.record.operation.as_ref()?;
         let outcome = operation.outcome.filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
         let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
-        let anew = self.facts.asked_anew && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
+        // A spec that was changed while the platform was away is still another one than the one that failed.
+        let changed = self.facts.asked_anew || operation.generation.is_some_and(|of| of != self.facts.generation);
+        let anew = changed && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
         if anew || self.now >= retry {
             return None;
         }

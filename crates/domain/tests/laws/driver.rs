@@ -249,11 +249,12 @@ impl Pass {
         }
     }
 
-    /// What failed or was refused is begun again after an hour, or because somebody asked.
+    /// What failed or was refused is begun again after an hour, because somebody asked, or because the spec is another one than the one that failed.
     fn too_soon(&self, world: &World, kind: OperationKind) -> bool {
         let ended = self.record.operation.as_ref().filter(|op| op.kind == kind && matches!(op.outcome, Some(Outcome::Failed | Outcome::Refused)));
         let early = ended.is_some_and(|op| op.completed.is_some_and(|at| world.now < at + secs(3600)));
-        early && !self.facts.asked_anew && self.record.open_intent().is_none()
+        let changed = ended.is_some_and(|op| op.generation.is_some_and(|of| of != world.object.generation));
+        early && !changed && !self.facts.asked_anew && self.record.open_intent().is_none()
     }
 
     /// Whether the intent stands on the object itself, and is the one that this pass knows.
