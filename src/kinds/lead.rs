@@ -9,12 +9,12 @@ use oc_domain::names::TenantId;
 use oc_domain::pass::Facts;
 use oc_domain::policy::Connection;
 use oc_domain::record::{Intent, OperationId, Record, Sent};
-use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query};
+use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
 use super::index::Entry;
-use super::service::{answer, deleted, fact, inventory, policy};
 use super::shared::{Key, Kind, Shared};
+use super::world::{self, Told, answer, deleted, fact, inventory, policy};
 use super::{Next, after};
 use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
@@ -46,7 +46,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     if let Some(intent) = record.intent.as_mut().filter(|intent| Some(&intent.id) == memo.unsent.as_ref()) {
         intent.sent = Sent::No;
     }
-    let facts = facts(&object, connection, memo.failures);
+    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, memo.failures);
     let world = LeadWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
     let pass = pass::run(&world, record, facts, |now, record, facts| decide(now, &wish, record, facts)).await;
     after(shared, key, &pass)
@@ -82,29 +82,6 @@ fn rival(shared: &Shared, object: &Lead, entry: &Entry) -> Option<String> {
         .filter(|other| age(other) < age(object))
         .min_by_key(|other| age(other))?;
     Some(format!("Lead {}/{}", older.namespace().unwrap_or_default(), older.name_any()))
-}
-
-fn facts(object: &Lead, connection: Connection, failures: u32) -> Facts {
-    let generation = object.meta().generation.unwrap_or_default();
-    let status = object.status.as_ref();
-    let observed = status.and_then(|status| status.observed_generation);
-    let look_now = record::requested(object) != status.and_then(|status| status.last_handled_reconcile_at.clone());
-    let ready = status.is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"));
-    Facts {
-        pass_started: clock::now(),
-        object_created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
-        generation,
-        asked_anew: observed != Some(generation) || look_now,
-        look_now,
-        settled: ready && observed == Some(generation),
-        connection,
-        services: Fact::Unread,
-        leads: Fact::Unread,
-        lc_customer: Fact::Unread,
-        task: Fact::Unread,
-        answer: None,
-        failures,
-    }
 }
 
 /// What of the world a pass over one lead can touch.

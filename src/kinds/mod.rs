@@ -8,6 +8,7 @@ mod platform;
 mod service;
 mod shared;
 pub(crate) mod wakes;
+mod world;
 
 pub use shared::{Key, Kind, Shared};
 

@@ -12,7 +12,8 @@ use oc_domain::time::Time;
 use oc_domain::timing;
 
 use super::shared::{Key, Kind, Shared, trigger};
-use super::{Next, connect, discovery, service, wakes};
+use super::world::{answer, fact};
+use super::{Next, connect, discovery, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
@@ -110,10 +111,10 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
         let Ok(inventory) = inventory else { return (decision, refused) };
         match &decision.step {
             Step::Look(Query::Services, not_before) => {
-                facts.services = service::fact(inventory.services(*not_before).await.map(|(at, list)| (at, list.unreadable())));
+                facts.services = fact(inventory.services(*not_before).await.map(|(at, list)| (at, list.unreadable())));
             }
             Step::Look(Query::Leads, not_before) => {
-                facts.leads = service::fact(inventory.leads(*not_before).await.map(|(at, list)| (at, list.unreadable())));
+                facts.leads = fact(inventory.leads(*not_before).await.map(|(at, list)| (at, list.unreadable())));
             }
             Step::Ask(Change::RunJob(job)) => {
                 let begun = clock::now();
@@ -144,7 +145,7 @@ async fn run_job(object: &LivePlatform, inventory: &Inventory, job: Job) -> Answ
         HttpMethod::Post => JobMethod::Post,
         HttpMethod::Put => JobMethod::Put,
     };
-    service::answer(inventory.budget().spend(inventory.client().run_job(&url, method)).await, |()| Answer::Done)
+    answer(inventory.budget().spend(inventory.client().run_job(&url, method)).await, |()| Answer::Done)
 }
 
 async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, inventory: Option<&Arc<Inventory>>) -> Result<(), WriteFailed> {

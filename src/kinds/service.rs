@@ -5,21 +5,21 @@ use std::sync::{Arc, Mutex};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Resource, ResourceExt};
-use live_platform::{CreateService, Deleted, ErrorKind};
+use live_platform::CreateService;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::names::{ShortName, TenantId};
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::Connection;
 use oc_domain::record::{Intent, OperationId, Record, Sent};
 use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
-use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query};
+use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
 use super::index::Entry;
 use super::shared::{Key, Kind, Shared};
+use super::world::{self, Told, answer, deleted, fact, inventory, policy};
 use super::{Next, after};
 use crate::api::{self, OcEssentialService};
-use crate::engine::budget::Failed;
 use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
 use crate::engine::queue::Lane;
@@ -65,7 +65,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     if let Some(intent) = record.intent.as_mut().filter(|intent| Some(&intent.id) == memo.unsent.as_ref()) {
         intent.sent = Sent::No;
     }
-    let facts = facts(&object, connection, memo.failures);
+    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, memo.failures);
     let world = ServiceWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
     let pass = pass::run(&world, record, facts, |now, record, facts| decide(now, &wish, record, facts)).await;
     after(shared, key, &pass)
@@ -127,14 +127,6 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
     }))
 }
 
-/// `spec.deletionPolicy`, as the domain has it.
-pub fn policy(policy: api::DeletionPolicy) -> DeletionPolicy {
-    match policy {
-        api::DeletionPolicy::Retain => DeletionPolicy::Retain,
-        api::DeletionPolicy::Delete => DeletionPolicy::Delete,
-    }
-}
-
 /// The oldest other service object that has the same tenant or short name on the same platform, if it is older than this one.
 fn rival(shared: &Shared, object: &OcEssentialService, entry: &Entry) -> Option<String> {
     let age = |object: &OcEssentialService| (object.creation_timestamp().map(|time| time.0), object.namespace(), object.name_any());
@@ -149,52 +141,12 @@ fn rival(shared: &Shared, object: &OcEssentialService, entry: &Entry) -> Option<
     Some(format!("OcEssentialService {}/{} (same {what})", older.namespace().unwrap_or_default(), older.name_any()))
 }
 
-fn facts(object: &OcEssentialService, connection: Connection, failures: u32) -> Facts {
-    let generation = object.meta().generation.unwrap_or_default();
-    let status = object.status.as_ref();
-    let observed = status.and_then(|status| status.observed_generation);
-    let look_now = record::requested(object) != status.and_then(|status| status.last_handled_reconcile_at.clone());
-    let ready = status.is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"));
-    Facts {
-        pass_started: clock::now(),
-        object_created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
-        generation,
-        asked_anew: observed != Some(generation) || look_now,
-        look_now,
-        settled: ready && observed == Some(generation),
-        connection,
-        services: Fact::Unread,
-        leads: Fact::Unread,
-        lc_customer: Fact::Unread,
-        task: Fact::Unread,
-        answer: None,
-        failures,
-    }
-}
-
 /// What of the world a pass over one service can touch.
 struct ServiceWorld<'a> {
     shared: &'a Arc<Shared>,
     object: Mutex<Arc<OcEssentialService>>,
     entry: Entry,
     inventory: Option<Result<Arc<Inventory>, Trouble>>,
-}
-
-/// Puts an answer into a fact.
-pub fn fact<T>(answer: Result<(Time, T), Trouble>) -> Fact<T> {
-    match answer {
-        Ok((at, value)) => Fact::Known { value, at },
-        Err(trouble) => Fact::Unreadable(trouble),
-    }
-}
-
-/// The inventory of a platform, or the reason why there is none.
-pub fn inventory(given: Option<&Result<Arc<Inventory>, Trouble>>) -> Result<Arc<Inventory>, Trouble> {
-    match given {
-        Some(Ok(inventory)) => Ok(Arc::clone(inventory)),
-        Some(Err(trouble)) => Err(trouble.clone()),
-        None => Err(Trouble::new(Reason::PlatformNotFound, "The platform object is not there.")),
-    }
 }
 
 impl ServiceWorld<'_> {
@@ -319,47 +271,5 @@ impl World for ServiceWorld<'_> {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }
         Ok(())
-    }
-}
-
-/// What a deletion's answer means.
-pub fn deleted(deleted: Deleted) -> Answer {
-    match deleted {
-        Deleted::Accepted => Answer::Done,
-        Deleted::NotFound => Answer::NotFound,
-    }
-}
-
-/// What became of a change.
-pub fn answer<T>(result: Result<T, Failed>, done: impl FnOnce(T) -> Answer) -> Answer {
-    match result {
-        Ok(value) => done(value),
-        Err(Failed::LeftAlone(trouble)) => Answer::NotSent(trouble),
-        Err(failed @ Failed::Call(_)) => {
-            let trouble = failed.trouble();
-            let Failed::Call(error) = failed else { return Answer::NotSent(trouble) };
-            if error.may_have_happened() {
-                return Answer::Lost(trouble);
-            }
-            match &error.kind {
-                ErrorKind::Refused { fields, .. } => Answer::Refused(Trouble { reason: refusal(fields), ..trouble }),
-                ErrorKind::NotFound { .. } => Answer::Refused(trouble),
-                _ => Answer::NotSent(trouble),
-            }
-        }
-    }
-}
-
-/// Which reason a refusal gets. That a short name is taken may show only here: a provider sees only its own services (platform-2.md 5).
-fn refusal(fields: &[(String, Vec<String>)]) -> Reason {
-    let about_name = fields.iter().find(|(field, _)| field.to_lowercase().contains("shortname"));
-    match about_name {
-        Some((_, texts))
-            if texts.iter().any(|text| ["taken", "already", "exist", "in use", "unique"].iter().any(|word| text.to_lowercase().contains(word))) =>
-        {
-            Reason::ShortNameTaken
-        }
-        Some(_) => Reason::InvalidSpec,
-        None => Reason::PlatformRefused,
     }
 }
