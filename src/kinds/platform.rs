@@ -13,20 +13,20 @@ use oc_domain::timing;
 
 use super::shared::{Key, Kind, Shared, trigger};
 use super::world::{answer, fact};
-use super::{Next, connect, discovery, wakes};
+use super::{Next, connect, deletions, discovery, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
 use crate::engine::pass::WriteFailed;
 use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
-use crate::object::record::{LEADS_JOB_RAN, TRUNKS_JOB_RAN, job, requested};
+use crate::object::record::{LEADS_JOB_RAN, TRUNKS_JOB_RAN, approval, job, ledger, requested};
 use crate::object::{status, write};
 
 /// What a platform object remembers.
 pub fn record(object: &LivePlatform) -> Record {
     let jobs = object.status.as_ref().map(|status| status.sync_jobs.as_slice()).unwrap_or_default();
-    Record { jobs: Job::ALL.map(|which| job(jobs, which.name())) }
+    Record { jobs: Job::ALL.map(|which| job(jobs, which.name())), ledger: ledger(object) }
 }
 
 fn desired(object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
@@ -35,6 +35,8 @@ fn desired(object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
         observe_interval: object.spec.observe_interval.span(),
         trigger: trigger(object),
         ran_at: [ran(LEADS_JOB_RAN), ran(TRUNKS_JOB_RAN)],
+        deletions_per_hour: object.spec.deletions.per_hour,
+        approval: approval(object),
         look_now: requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()),
         unusable,
     }
@@ -90,6 +92,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
 fn next(decision: &Decision, written: Result<(), WriteFailed>, failures: u32) -> Next {
     match (written, &decision.step) {
         (Err(WriteFailed::Gone), _) => Next::Woken,
+        (Err(WriteFailed::Changed), _) => Next::At(clock::now() + std::time::Duration::from_millis(50), Lane::Effect),
         (Err(failed), _) => {
             tracing::warn!(?failed, "the platform object could not be written and is tried again");
             Next::At(timing::next_try(clock::now(), failures, None), Lane::Effect)
@@ -104,7 +107,14 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
     let name = object.name_any();
     let desired = desired(object, inventory.as_ref().err().cloned());
     let mut record = record(object);
-    let mut facts = Facts { leads: Fact::Unread, services: Fact::Unread, waiting: waiting(shared, &name), answer: None, failures };
+    let mut facts = Facts {
+        leads: Fact::Unread,
+        services: Fact::Unread,
+        waiting: waiting(shared, &name),
+        deletions: deletions::wanted(shared, &name),
+        answer: None,
+        failures,
+    };
     for _ in 0..8 {
         let decision = decide(clock::now(), &desired, &record, &facts);
         let refused = matches!(facts.answer, Some((_, _, Answer::NotSent(_) | Answer::Refused(_))));
@@ -157,9 +167,13 @@ async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, invent
     }
     let status = LivePlatformStatus { last_observed_time: Some(status::written(now)), ..status };
     let ran = status.sync_jobs != before.sync_jobs;
+    let counted = status.deletions != before.deletions;
     let object = write::status(&shared.client, object, &status).await?;
     let name = object.name_any();
-    shared.platforms.put(object);
+    shared.platforms.put(object.clone());
+    if counted {
+        deletions::counted(shared, &object);
+    }
     if ran {
         wakes::job_ran(shared, &name);
     }
@@ -185,6 +199,7 @@ fn compose(object: &LivePlatform, before: &LivePlatformStatus, decision: &Decisi
             until: None,
         }),
         sync_jobs: Job::ALL.iter().map(|which| status::job(*which, &decision.record.jobs[index(*which)])).collect(),
+        deletions: status::deletions(&decision.record.ledger),
         capabilities: capabilities(before, inventory),
         last_handled_reconcile_at: requested(object),
         conditions: status::conditions(&before.conditions, &decision.verdict, generation, now),

@@ -7,14 +7,16 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Resource, ResourceExt};
 use live_platform::CreateService;
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::driver::Pass;
 use oc_domain::names::{ShortName, TenantId};
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::Connection;
-use oc_domain::record::{Intent, OperationId, Record, Sent};
+use oc_domain::record::{Intent, OperationId, Record};
 use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
+use super::deletions;
 use super::index::Entry;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
@@ -53,6 +55,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     };
     let entry = entry(shared, &object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
+    let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object, record::has_intent_to_delete(&*object));
     let inventory = match (&connection, shared.connected(&entry.platform)) {
         (_, Some(connected)) => Some(connected.inventory),
         // The platform object's own pass makes the connection, and then wakes its objects.
@@ -61,13 +64,10 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     };
     let wish = wish(shared, &object, &entry, &connection);
     let memo = shared.with_memo(key, |memo| memo.clone());
-    let mut record = record::of_service(&object);
-    if let Some(intent) = record.intent.as_mut().filter(|intent| Some(&intent.id) == memo.unsent.as_ref()) {
-        intent.sent = Sent::No;
-    }
-    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, memo.failures);
+    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
+    let pass = Pass::begin(record::of_service(&object), facts, &memo);
     let world = ServiceWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
-    let pass = pass::run(&world, record, facts, |now, record, facts| decide(now, &wish, record, facts)).await;
+    let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     after(shared, key, &pass)
 }
 
@@ -80,6 +80,7 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
             tenant: entry.tenant.clone(),
             short_name: Some(spec.short_name.clone()),
             suspended: spec.suspend,
+            guard_numbers: spec.deletion_guard == api::service::DeletionGuard::Numbers,
         });
     }
     if spec.suspend {
@@ -227,6 +228,10 @@ impl World for ServiceWorld<'_> {
             Query::Task(id) => {
                 let at = clock::now();
                 facts.task = fact(async { inventory?.task(id).await.map(|task| (at, task)) }.await);
+            }
+            Query::Numbers(tenant) => {
+                let at = clock::now();
+                facts.numbers = fact(async { inventory?.numbers(tenant).await.map(|count| (at, count)) }.await);
             }
             Query::LcCustomer(id) => {
                 let at = clock::now();

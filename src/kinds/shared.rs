@@ -7,10 +7,10 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::SelectorExt;
 use kube::{Api, Client, ResourceExt};
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::driver::Memo;
 use oc_domain::policy::{Connection, JobTrigger, Policy};
 use oc_domain::record::Job;
 
-use super::Memo;
 use super::index::Index;
 use crate::api::live_platform::{NamespacesFrom, SyncTrigger};
 use crate::api::{Lead, LivePlatform, OcEssentialService};

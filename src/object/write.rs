@@ -96,12 +96,13 @@ pub async fn mark<K: Own>(client: &Client, object: &K, mark: &Mark, record: &Rec
     Ok((written, intent))
 }
 
-/// Writes a whole status by server-side apply.
+/// Writes a whole status by server-side apply, under the condition that the object is still the version that was read: a pass that began from an
+/// old version (a second operator, an API server that lags) must not put back what a newer one has said.
 ///
 /// # Errors
 /// As [`mark`].
 pub async fn status<K: Own>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteFailed> {
-    let mut metadata = json!({ "name": object.name_any(), "uid": object.meta().uid });
+    let mut metadata = json!({ "name": object.name_any(), "uid": object.meta().uid, "resourceVersion": object.resource_version() });
     if let Some(namespace) = object.meta().namespace.as_deref() {
         metadata["namespace"] = namespace.into();
     }

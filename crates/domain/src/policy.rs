@@ -6,7 +6,7 @@ use crate::record::Job;
 use crate::time::{Duration, Time};
 
 /// How synchronization jobs are started (platform.md 7: the platform documents no call that does, U-9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum JobTrigger {
     /// By a person, in the portal.
     #[default]
@@ -16,7 +16,7 @@ pub enum JobTrigger {
 }
 
 /// What is known of the runs of one job on one platform.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct JobRuns {
     /// When the newest run was asked for.
     pub requested: Option<Time>,
@@ -32,7 +32,7 @@ impl JobRuns {
 }
 
 /// The settings of a platform, parsed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// `spec.shortNameRule`.
     pub short_name_rule: ShortNameRule,
@@ -78,7 +78,7 @@ impl Policy {
 }
 
 /// The platform object that an object refers to, as the cluster has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Connection {
     /// It is there, and this namespace may use it.
     Usable(Policy),

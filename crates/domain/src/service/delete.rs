@@ -109,7 +109,7 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
             );
             return case.stop(Trouble::new(Reason::DeletionBlocked, message), "the service belongs to another tenant");
         }
-        return ask_for_it(case, policy, service);
+        return ask_for_it(case, deletion, policy, service);
     }
     if !view.complete {
         return not_whole(case);
@@ -139,12 +139,17 @@ fn unreadable<T>(fact: &Fact<T>) -> Option<Trouble> {
     }
 }
 
-fn ask_for_it(case: Case<'_>, policy: &Policy, service: &Service) -> Decision {
+fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, service: &Service) -> Decision {
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     let open = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete).cloned();
     if let Some(intent) = open.as_ref().filter(|intent| intent.sent == Sent::Maybe && case.now < intent.start + timing::DELETE_AGAIN) {
         let until = timing::next_look(case.now, intent.start);
         return case.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict);
+    }
+    if deletion.guard_numbers
+        && let Some(decision) = numbers(&case, deletion, service)
+    {
+        return decision;
     }
     if let Some(trouble) = &policy.deletions_blocked {
         return case.stop(trouble.clone(), "the breaker holds it");
@@ -159,13 +164,33 @@ fn ask_for_it(case: Case<'_>, policy: &Policy, service: &Service) -> Decision {
     case.decide(Step::Keep(Mark::Begin { kind: OperationKind::Delete, start }), "the intent comes before the effect", verdict)
 }
 
+/// Telephone numbers of the tenant are in use by people: what the platform does with them when the service goes is not documented (platform-2.md 5), so
+/// the service is left alone while there are any. A release that can't tell is not held against the object.
+fn numbers(case: &Case<'_>, deletion: &Deletion, service: &Service) -> Option<Decision> {
+    let tenant = service.tenant.clone().or_else(|| deletion.tenant.clone())?;
+    let since = case.facts.pass_started;
+    match &case.facts.numbers {
+        Fact::Unreadable(trouble) => Some(case.again().unreadable(trouble.clone())),
+        fact => match fact.since(since) {
+            None => Some(case.again().look(Query::Numbers(tenant), since, "does the tenant have telephone numbers")),
+            Some(None | Some(0)) => None,
+            Some(Some(count)) => {
+                let message = format!(
+                    "The tenant has {count} telephone numbers on the platform, so the service is not deleted. Release them there; or set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go."
+                );
+                Some(case.again().stop(Trouble::new(Reason::DeletionBlocked, message), "the tenant has telephone numbers"))
+            }
+        },
+    }
+}
+
 fn after_asking(case: &Case<'_>) -> Option<Decision> {
     let again = || case.again();
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     match case.facts.answer.as_ref()? {
         Answer::NotSent(trouble) => {
             let until = timing::next_try(case.now, case.facts.failures, trouble.retry_after);
-            Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", Verdict::trouble(trouble)))
+            Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", case.facts.verdict_of(trouble)))
         }
         Answer::Refused(trouble) => Some(again().stop(trouble.clone(), "the platform refused to delete it")),
         Answer::Task(_) | Answer::Done | Answer::NotFound | Answer::Lost(_) => {

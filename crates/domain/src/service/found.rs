@@ -10,7 +10,7 @@ use crate::pass::ServicesView;
 use super::{Adoption, Desired};
 
 /// Whose it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Found {
     /// This object's: recorded by guid, or under the intent of this object with the same short name.
     Ours(Service),

@@ -24,7 +24,7 @@ pub use checks::lead_that_counts;
 pub use found::Found;
 
 /// `spec.mode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Do what is needed.
     #[default]
@@ -36,7 +36,7 @@ pub enum Mode {
 }
 
 /// `spec.adoption`: what to do with a service that exists for the tenant and was not made by this object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Adoption {
     /// Take it over when short name and full name agree.
     #[default]
@@ -48,7 +48,7 @@ pub enum Adoption {
 }
 
 /// What the object's spec asks for, parsed, its references followed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Desired {
     /// The customer's tenant.
     pub tenant: TenantId,
@@ -75,7 +75,7 @@ pub struct Desired {
 }
 
 /// What an object that is being deleted needs: no valid spec, no lead, no reference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Deletion {
     /// `spec.deletionPolicy`.
     pub policy: DeletionPolicy,
@@ -85,10 +85,12 @@ pub struct Deletion {
     pub short_name: Option<String>,
     /// `spec.suspend`.
     pub suspended: bool,
+    /// Whether a service whose tenant has telephone numbers is to be left alone (`spec.deletionGuard`).
+    pub guard_numbers: bool,
 }
 
 /// What the object is to become.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Wish {
     /// As its spec says.
     Be(Box<Desired>),
@@ -193,7 +195,7 @@ impl Case<'_> {
     fn unreadable(self, trouble: Trouble) -> Decision {
         let hold = self.facts.settled && trouble.reason != Reason::AuthenticationFailed;
         let until = if hold { self.now + timing::HELD } else { timing::next_try(self.now, self.facts.failures, trouble.retry_after) };
-        let verdict = Verdict::trouble(&trouble);
+        let verdict = self.facts.verdict_of(&trouble);
         Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", verdict) }
     }
 
@@ -263,6 +265,9 @@ impl Case<'_> {
 
     /// There is no service. One is made when nothing is under way and nothing stands against it.
     fn nothing(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
+        if desired.recreate && desired.mode == Mode::Apply && view.complete && self.succeeded_and_overdue(policy) {
+            self.record.end_operation(Outcome::Unknown, self.now, vec!["The task succeeded, and no service is there: somebody has removed it.".into()]);
+        }
         if let Some(decision) = self.follow_task(policy) {
             return decision;
         }
@@ -321,6 +326,7 @@ impl Case<'_> {
             Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Succeeded => {
                 let message = "The platform's task has succeeded; the service does not show in the list of services yet.";
                 if self.now > started + policy.task_deadline {
+                    let message = format!("{message} If somebody has removed it, set spec.recreate to true to have it made again.");
                     return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that succeeded"));
                 }
                 Some(case().look_for_effect(started, message))
@@ -336,6 +342,12 @@ impl Case<'_> {
         }
     }
 
+    /// The task ended well, and for longer than `spec.taskDeadline` no service shows: somebody removed it before it was seen.
+    fn succeeded_and_overdue(&self, policy: &Policy) -> bool {
+        let succeeded = matches!(self.facts.task.value(), Some(Some(task)) if task.state == TaskState::Succeeded);
+        succeeded && self.record.running().is_some_and(|operation| self.now > operation.started + policy.task_deadline)
+    }
+
     fn look_for_effect(self, since: Time, message: &str) -> Decision {
         let until = timing::next_look(self.now, since);
         self.decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", Verdict::not_ready(Reason::Verifying, message))
@@ -347,7 +359,7 @@ impl Case<'_> {
         match self.facts.answer.as_ref()? {
             Answer::NotSent(trouble) => {
                 let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
-                Some(case().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", Verdict::trouble(trouble)))
+                Some(case().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", self.facts.verdict_of(trouble)))
             }
             Answer::Lost(trouble) => {
                 let message = format!("The answer was lost, so it is looked whether it was done. {}", trouble.message);

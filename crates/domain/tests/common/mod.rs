@@ -110,6 +110,8 @@ pub fn facts() -> Facts {
         task: Fact::Unread,
         answer: None,
         failures: 0,
+        stalled_for: None,
+        numbers: Fact::Unread,
     }
 }
 

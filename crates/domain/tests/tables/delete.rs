@@ -15,7 +15,7 @@ use crate::{at_now, short, told};
 use DeletionPolicy::{Delete, Retain};
 
 fn gone(policy: DeletionPolicy) -> Wish {
-    Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false })
+    Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false })
 }
 
 /// The list shows service 1, and the lead too.
@@ -62,7 +62,7 @@ fn by_policy_and_by_what_there_is() {
 
 #[test]
 fn suspended() {
-    let suspended = |policy| Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true });
+    let suspended = |policy| Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true, guard_numbers: false });
     assert_eq!(told(&at_now(&suspended(Delete), &verified(), &there())), "rest: False Suspended -");
     assert_eq!(told(&at_now(&suspended(Retain), &verified(), &there())), LET_GO);
 }
@@ -70,7 +70,7 @@ fn suspended() {
 /// No spec, no lead, no tenant is needed.
 #[test]
 fn with_gaps() {
-    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false });
+    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false });
     assert_eq!(short(&at_now(&nothing, &verified(), &there()).step), "keep intent");
     assert_eq!(told(&at_now(&nothing, &verified(), &empty_platform())), LET_GO);
 }
