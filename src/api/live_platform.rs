@@ -73,8 +73,9 @@ pub struct LivePlatformSpec {
     /// The breaker for deletions.
     #[serde(default)]
     pub deletions: Deletions,
-    /// How long to look for the effect of a create whose answer was lost before it is asked for again, 1m to 24h. It must be longer
-    /// than a create takes. Default: 15m.
+    /// How long to look for the effect of a create whose answer was lost before it is asked for again, 1m to 24h. It counts once
+    /// creates of this platform were seen to take at most half of it; a slower platform gets twice what it took, and one of which
+    /// nothing was seen yet taskDeadline. Default: 15m.
     #[serde(default = "fifteen_minutes")]
     #[schemars(schema_with = "schema::create_grace")]
     pub create_grace: Interval,

@@ -5,6 +5,7 @@ mod deletions;
 mod discovery;
 mod index;
 mod lead;
+mod pace;
 mod platform;
 mod service;
 mod shared;

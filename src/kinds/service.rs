@@ -18,6 +18,7 @@ use oc_domain::time::Time;
 
 use super::deletions;
 use super::index::Entry;
+use super::pace;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
 use super::{Next, after};
@@ -64,8 +65,10 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     };
     let wish = wish(shared, &object, &entry, &connection);
     let memo = shared.with_memo(key, |memo| memo.clone());
+    let record = record::of_service(&object);
+    let connection = pace::with_pace(shared, connection, &entry.platform, &record);
     let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
-    let pass = Pass::begin(record::of_service(&object), facts, &memo);
+    let pass = Pass::begin(record, facts, &memo);
     let world = ServiceWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     after(shared, key, &pass)

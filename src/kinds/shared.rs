@@ -223,6 +223,7 @@ pub fn policy(platform: &LivePlatform) -> Policy {
         trigger: trigger(platform),
         leads_job: record.runs(Job::Leads),
         trunks_job: record.runs(Job::Trunks),
+        slowest_create: None,
         deletions_blocked: None,
     }
 }

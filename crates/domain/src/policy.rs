@@ -48,6 +48,9 @@ pub struct Policy {
     pub leads_job: JobRuns,
     /// Runs of `peering.sync-trunks-job`.
     pub trunks_job: JobRuns,
+    /// The longest that a create of this platform was seen to take, from its intent to its service in the list; of one that still runs, its age.
+    /// `None` when none has been seen.
+    pub slowest_create: Option<Duration>,
     /// Why a deletion must wait, when the breaker says so (`spec.deletions.perHour`).
     pub deletions_blocked: Option<Trouble>,
 }
@@ -62,12 +65,25 @@ impl Default for Policy {
             trigger: JobTrigger::Manual,
             leads_job: JobRuns::default(),
             trunks_job: JobRuns::default(),
+            slowest_create: None,
             deletions_blocked: None,
         }
     }
 }
 
 impl Policy {
+    /// How long the effect of a create whose answer was lost is looked for before the create is asked for again.
+    ///
+    /// `spec.createGrace` is safe only on a platform that is faster than it: asked for again while the first one still runs, a create makes a
+    /// second service (law L1), and nobody knows how long a platform takes (platform-2.md 2). So it is believed once creates have been seen to take at
+    /// most half of it; a slower platform gets twice what it took, and one of which nothing was seen gets `spec.taskDeadline`.
+    pub fn grace(&self) -> Duration {
+        match self.slowest_create {
+            Some(slowest) => self.create_grace.max(slowest * 2),
+            None => self.create_grace.max(self.task_deadline),
+        }
+    }
+
     /// The runs of one job.
     pub fn runs(&self, job: Job) -> &JobRuns {
         match job {

@@ -79,7 +79,7 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
     if !view.complete && deletion.policy == DeletionPolicy::Delete {
         return not_whole(case);
     }
-    if case.now < intent.start + policy.create_grace {
+    if case.now < intent.start + policy.grace() {
         return case.look_for_effect(intent.start, "Being deleted while the answer to a create is not known: looking whether the service appears.");
     }
     case.record.end_operation(Outcome::Unknown, case.now, Vec::new());

@@ -275,7 +275,7 @@ impl Case<'_> {
             return decision;
         }
         if let Some(intent) = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe).cloned() {
-            if self.now < intent.start + policy.create_grace {
+            if self.now < intent.start + policy.grace() {
                 return self.look_for_effect(intent.start, "A create was asked for and its answer is not known: looking whether the service appears.");
             }
             // What may be among the entries that can't be read has not failed to appear.
@@ -333,7 +333,7 @@ impl Case<'_> {
             }
             // Not known to the platform: just after the create it may not show yet, later it is lost (U-5). Either way the list decides.
             Fact::Known { .. } if self.record.running().is_some() => {
-                if self.now < started + policy.create_grace {
+                if self.now < started + policy.grace() {
                     return Some(case().look_for_effect(started, "The platform does not know the task it gave: looking whether the service appears."));
                 }
                 None

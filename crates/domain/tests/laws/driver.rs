@@ -48,7 +48,7 @@ fn facts(world: &World) -> Facts {
         generation: object.generation,
         asked_anew: !seen,
         settled: ready && seen,
-        connection: Connection::Usable(Policy { leads_job: runs, trunks_job: runs, ..Policy::default() }),
+        connection: Connection::Usable(Policy { leads_job: runs, trunks_job: runs, slowest_create: Some(secs(400)), ..Policy::default() }),
         failures: world.failures,
         ..common::facts()
     }
