@@ -22,6 +22,7 @@ use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
 use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
+use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
 use crate::object::{record, status, write};
 
@@ -168,6 +169,9 @@ impl World for LeadWorld<'_> {
         let extras = status::LeadExtras { service_ref: self.service_ref(), contacts: self.contacts() };
         let Some(status) = status::of_lead(&object, extras, decision, facts, clock::now()) else { return Ok(()) };
         self.written(write::status(&self.shared.client, &*object, &status).await?);
+        if deletions::waits(facts) {
+            self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
+        }
         Ok(())
     }
 }

@@ -275,7 +275,7 @@ impl World for ServiceWorld<'_> {
         let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
         self.written(write::status(&self.shared.client, &*object, &status).await?);
-        if began_to_wait {
+        if began_to_wait || deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }
         Ok(())

@@ -291,7 +291,14 @@ impl Case<'_> {
         if !view.complete {
             return self.not_whole();
         }
-        checks::eligible(self, desired, view)
+        let now = self.now;
+        let mut decision = checks::eligible(self, desired, view);
+        // An intent that was surely not sent is only remembered as such in memory. When nothing is going to be sent, its end is written down.
+        let unsent = decision.record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::No);
+        if unsent && matches!(decision.step, Step::Wait(..) | Step::Rest(_) | Step::Stop(_)) {
+            decision.record.end_operation(Outcome::Unknown, now, vec!["It was never sent.".into()]);
+        }
+        decision
     }
 
     fn not_whole(self) -> Decision {
@@ -380,6 +387,11 @@ impl Case<'_> {
         // A spec that was changed while the platform was away is still another one than the one that failed.
         let changed = self.facts.asked_anew || operation.generation.is_some_and(|of| of != self.facts.generation);
         let anew = changed && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
+        let looked = operation.completed.unwrap_or(self.now) + timing::LEFT_OVER;
+        if outcome == Outcome::Failed && anew && self.now < looked {
+            let verdict = Verdict::not_ready(Reason::Verifying, "The last create failed: looking whether it left a service, before it is asked for again.");
+            return Some(self.again().decide(Step::Wait(looked, Wake::Inventory), "what did the failed create leave", verdict));
+        }
         if anew || self.now >= retry {
             return None;
         }
@@ -415,7 +427,7 @@ impl Case<'_> {
 
     /// A service exists for the tenant, and nothing says that this object made it.
     fn foreign(mut self, policy: &Policy, desired: &Desired, service: &Service) -> Decision {
-        if let Some(decision) = self.follow_task(policy) {
+        if let Some(decision) = self.follow_task(policy).filter(|_| !self.succeeded_and_overdue(policy)) {
             return decision;
         }
         match found::adoptable(&self.record, desired, service) {
