@@ -1,8 +1,8 @@
 //! How slow a platform is: only one that was seen to be faster than `spec.createGrace` is asked again after it.
 
 use oc_domain::policy::{self, Connection};
-use oc_domain::record::{OperationKind, Record, Sent};
-use oc_domain::time::{Duration, Time};
+use oc_domain::record::{OperationId, OperationKind, Record, Sent};
+use oc_domain::time::Duration;
 
 use super::shared::{Kind, Shared};
 use crate::engine::clock;
@@ -12,16 +12,15 @@ use crate::object::record;
 /// answer was lost. For all others it would be a walk over every service for nothing.
 pub fn with_pace(shared: &Shared, connection: Connection, platform: &str, record: &Record) -> Connection {
     let Connection::Usable(mut policy) = connection else { return connection };
-    let lost = record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe);
-    if lost {
-        policy.slowest_create = slowest_create(shared, platform, clock::now());
+    if let Some(lost) = record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe) {
+        policy.slowest_create = slowest_create(shared, platform, &lost.id);
     }
     Connection::Usable(policy)
 }
 
-fn slowest_create(shared: &Shared, platform: &str, now: Time) -> Option<Duration> {
+fn slowest_create(shared: &Shared, platform: &str, own: &OperationId) -> Option<Duration> {
     let keys = shared.index().on(platform);
     let services = keys.iter().filter(|key| key.kind == Kind::OcEssentialService).filter_map(|key| shared.services.get(&key.namespace, &key.name));
     let operations: Vec<_> = services.filter_map(|object| record::of_service(&object).operation).collect();
-    policy::slowest_create(now, operations.iter())
+    policy::slowest_create(clock::now(), own, operations.iter())
 }

@@ -2,7 +2,7 @@
 
 use crate::conditions::Trouble;
 use crate::names::ShortNameRule;
-use crate::record::{Job, Operation, OperationKind, Outcome};
+use crate::record::{Job, Operation, OperationId, OperationKind, Outcome};
 use crate::time::{Duration, Time};
 
 /// How synchronization jobs are started (platform.md 7: the platform documents no call that does, U-9).
@@ -105,13 +105,16 @@ pub enum Connection {
 /// The pace of a platform's creates, from the operations in the statuses of its services: see [`Policy::slowest_create`].
 ///
 /// Only creates whose task was followed to its end tell how fast a platform is: a service that merely showed may have been made by somebody else. One
-/// that still runs only tells how slow it is.
-pub fn slowest_create<'a>(now: Time, operations: impl Iterator<Item = &'a Operation>) -> Option<Duration> {
+/// that still runs only tells how slow it is. `own` is the create that is waited for: it tells nothing about itself.
+pub fn slowest_create<'a>(now: Time, own: &OperationId, operations: impl Iterator<Item = &'a Operation>) -> Option<Duration> {
     let (mut ended, mut running): (Option<Duration>, Duration) = (None, Duration::ZERO);
-    for operation in operations.filter(|operation| operation.kind == OperationKind::Create && operation.task.is_some()) {
+    let counts = |operation: &&Operation| operation.kind == OperationKind::Create && operation.task.is_some() && &operation.id != own;
+    for operation in operations.filter(counts) {
+        // A task that has succeeded (C-6) is not slow, though its service may not have been read back.
+        let over = operation.task_status.as_deref().is_some_and(|status| status.to_lowercase().contains("success"));
         match (operation.outcome, operation.completed) {
             (Some(Outcome::Succeeded), Some(completed)) => ended = ended.max(Some(completed.since(operation.started))),
-            (None, _) => running = running.max(now.since(operation.started)),
+            (None, _) if !over => running = running.max(now.since(operation.started)),
             _ => {}
         }
     }

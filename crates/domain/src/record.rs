@@ -212,6 +212,15 @@ impl Record {
         self.guid.is_some() && !create_open && self.operation.as_ref().is_none_or(done)
     }
 
+    /// Forgets an operation that status calls open, and that is over: another intent stands on the object, or the object took a service over. A crash
+    /// between that mark and the status leaves it so.
+    pub fn forget_superseded(&mut self) {
+        let superseded = |id: &OperationId| self.intent.as_ref().map_or(self.guid_annotated, |intent| &intent.id != id);
+        if self.running().is_some_and(|operation| superseded(&operation.id)) {
+            self.operation = None;
+        }
+    }
+
     /// What is recorded of one job.
     pub fn job(&self, job: Job) -> &JobRecord {
         match job {

@@ -262,7 +262,11 @@ impl World {
         let Some(object) = &self.cluster.now.objects[slot] else { return true };
         let Some((truth, reason)) = object.status.ready() else { return false };
         if object.deleting.is_some() {
-            return slot != LEAD && reason == Reason::Suspended && object.spec.suspend && object.spec.policy == DeletionPolicy::Delete;
+            let delete = slot != LEAD && object.spec.policy == DeletionPolicy::Delete;
+            // Whose the service is can't be told: a failed task may have left it, or somebody made it.
+            let failed = object.status.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Failed));
+            let blocked = reason == Reason::DeletionBlocked && failed && self.platform.alive(self.setup.tenant_of(slot)).next().is_some();
+            return delete && (blocked || reason == Reason::Suspended && object.spec.suspend);
         }
         if object.status.observed != Some(object.generation) {
             return false;

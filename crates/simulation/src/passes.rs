@@ -96,16 +96,17 @@ impl World {
             create_grace: grace,
             leads_job: runs,
             trunks_job: runs,
-            slowest_create: if play.rules.pace { self.slowest_create(op) } else { Some(Duration::ZERO) },
+            slowest_create: if play.rules.pace { self.slowest_create(op, object) } else { Some(Duration::ZERO) },
             deletions_blocked,
             ..Policy::default()
         }
     }
 
     /// As the operator finds it in the statuses of all services of a platform.
-    fn slowest_create(&self, op: usize) -> Option<Duration> {
+    fn slowest_create(&self, op: usize, object: &Object) -> Option<Duration> {
         let services = self.operators[op].view.objects[..LEAD].iter().flatten();
-        slowest_create(self.now, services.filter_map(|object| object.status.operation.as_ref()))
+        let (_, own, _) = object.intent.as_ref()?;
+        slowest_create(self.now, own, services.filter_map(|object| object.status.operation.as_ref()))
     }
 
     fn wish(&self, op: usize, slot: usize, object: &Object) -> Wish {

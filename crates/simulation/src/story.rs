@@ -2,8 +2,9 @@
 
 use oc_domain::conditions::Reason;
 use oc_domain::facts::MicrosoftStatus;
-use oc_domain::record::OperationKind;
+use oc_domain::record::{OperationKind, Outcome};
 use oc_domain::time::Time;
+use oc_domain::timing::LEFT_OVER;
 
 use crate::cluster::Object;
 use crate::operator::State;
@@ -201,7 +202,12 @@ impl World {
         if self.platform.alive(tenant).next().is_none() && !self.platform.converting(tenant) {
             let name = [self.setup.name_of(usize::from(tenant) - 1), "Somebody"][draw / 2 % 2];
             self.platform.make_by_person(tenant, name, self.now);
-            let asked = |object: &Object| object.record().open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
+            let now = self.now;
+            let asked = |object: &Object| {
+                let record = object.record();
+                let open = record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
+                open || record.operation.is_some_and(|op| op.outcome == Some(Outcome::Failed) && op.completed.is_some_and(|at| now < at + LEFT_OVER))
+            };
             for slot in (0..2).filter(|slot| self.setup.tenant_of(*slot) == tenant).collect::<Vec<_>>() {
                 if let Some(object) = self.cluster.now.objects[slot].clone().filter(|object| asked(object)) {
                     self.excuse(slot, object.uid);

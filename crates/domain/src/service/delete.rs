@@ -106,20 +106,32 @@ fn left_over(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, ended: Ti
     let Some(view) = case.facts.services.since(since).cloned() else {
         return case.look(Query::Services, since, "did the failed create leave a service");
     };
-    if let Some(service) = named(&view, deletion) {
-        case.record.guid = Some(service.guid.clone());
-        return match deletion.policy {
-            DeletionPolicy::Retain => release(case, "retained; the failed create left a service"),
-            DeletionPolicy::Delete => delete(case, deletion, policy),
-        };
+    let lately = since < ended + timing::LEFT_OVER;
+    match (named(&view, deletion), deletion.policy) {
+        (Some(_), DeletionPolicy::Retain) => return release(case, "retained; there is a service"),
+        (Some(service), DeletionPolicy::Delete) if lately => {
+            case.record.guid = Some(service.guid.clone());
+            return delete(case, deletion, policy);
+        }
+        // Somebody may have helped himself in the portal.
+        (Some(service), DeletionPolicy::Delete) => return whose_is_it(case, service),
+        (None, _) => {}
     }
     if !view.complete && deletion.policy == DeletionPolicy::Delete {
         return not_whole(case);
     }
-    if case.now < ended + timing::LEFT_OVER {
+    if lately {
         return case.look_for_effect(ended, LOOKING_FOR_LEFT_OVER);
     }
     release(case, "the failed create left nothing")
+}
+
+fn whose_is_it(case: Case<'_>, service: &Service) -> Decision {
+    let guid = &service.guid;
+    let message = format!(
+        "The create of this object failed, and its tenant has the service {guid} under its short name: whether the failed task left it or somebody made it can't be told, so it is not deleted. Set the annotation operatorconnect.dev/ump-customer-guid to {guid} to have it deleted, or spec.deletionPolicy to Retain to let this object go."
+    );
+    case.stop(Trouble::new(Reason::DeletionBlocked, message), "it can't be told whose the service is")
 }
 
 /// The service of the tenant that has this object's short name.
@@ -166,7 +178,7 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
         return case.decide(Step::Wait(until, Wake::Inventory), "gone from one list of two", verdict);
     }
     // The failed task told the guid of a service that does not show yet.
-    if let Some(ended) = failed_create(&case).filter(|ended| case.now < *ended + timing::LEFT_OVER) {
+    if let Some(ended) = failed_create(&case).filter(|ended| since < *ended + timing::LEFT_OVER) {
         return case.look_for_effect(ended, LOOKING_FOR_LEFT_OVER);
     }
     case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());

@@ -106,6 +106,7 @@ pub enum Wish {
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let restored = record.operation.is_none() && record.intent.is_some();
     let mut record = record.clone();
+    record.forget_superseded();
     absorb(now, &mut record, facts);
     let case = Case { now, facts, restored, record };
     match wish {
@@ -225,7 +226,7 @@ impl Case<'_> {
             return self.look(Query::Services, not_before, "is there a service");
         };
         let view = view.clone();
-        match found::find(&self.record, desired, &view) {
+        match found::find(self.facts.pass_started, &self.record, desired, &view) {
             Found::Two(guids) => {
                 let message =
                     format!("The platform lists two services for this tenant ({guids}). Remove one of them on the platform; nothing is changed until then.");
@@ -385,10 +386,10 @@ impl Case<'_> {
         let outcome = operation.outcome.filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
         let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
         // A spec that was changed while the platform was away is still another one than the one that failed.
-        let changed = self.facts.asked_anew || operation.generation.is_some_and(|of| of != self.facts.generation);
-        let anew = changed && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
+        let other_spec = operation.generation.is_some_and(|of| of != self.facts.generation);
+        let anew = (self.facts.asked_anew || other_spec) && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
         let looked = operation.completed.unwrap_or(self.now) + timing::LEFT_OVER;
-        if outcome == Outcome::Failed && anew && self.now < looked {
+        if outcome == Outcome::Failed && (anew || other_spec) && self.now < looked {
             let verdict = Verdict::not_ready(Reason::Verifying, "The last create failed: looking whether it left a service, before it is asked for again.");
             return Some(self.again().decide(Step::Wait(looked, Wake::Inventory), "what did the failed create leave", verdict));
         }

@@ -37,14 +37,16 @@ fn by_policy_and_by_what_there_is() {
     let only_lead = Facts { services: known(view(&[])), ..there() };
     let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
     let blocked = Policy { deletions_blocked: Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds.")), ..Policy::default() };
-    let table: [(&str, DeletionPolicy, Record, Facts, &str); 19] = [
+    let table: [(&str, DeletionPolicy, Record, Facts, &str); 21] = [
         ("retained", Retain, verified(), facts(), LET_GO),
         ("no finalizer", Delete, Record::default(), facts(), "rest: False Deleting Reconciling"),
         ("nothing was ever made", Delete, Record { finalizer: true, ..Record::default() }, facts(), LET_GO),
-        ("the create failed", Delete, failed(), facts(), "look services: False Progressing Reconciling"),
+        ("the create failed just now", Delete, ended(Outcome::Failed, NOW - secs(19)), facts(), "look services: False Progressing Reconciling"),
         ("the create failed lately, and nothing shows", Delete, ended(Outcome::Failed, NOW - secs(19)), empty_platform(), "wait: False Verifying Reconciling"),
-        ("the create failed long ago, and nothing shows", Delete, ended(Outcome::Failed, NOW - secs(20)), empty_platform(), LET_GO),
-        ("the create failed, and left a service", Delete, failed(), there(), "keep intent: False Deleting Reconciling"),
+        ("the create failed a while ago: what shows now may be anybody's", Delete, failed(), there(), "stop: False DeletionBlocked Stalled"),
+        ("the create failed a while ago, retained", Retain, failed(), there(), LET_GO),
+        ("the create failed a while ago, and nothing shows", Delete, failed(), empty_platform(), LET_GO),
+        ("the create failed just now, and left a service", Delete, ended(Outcome::Failed, NOW - secs(19)), there(), "keep intent: False Deleting Reconciling"),
         ("the platform object is gone, retained", Retain, verified(), no_platform.clone(), LET_GO),
         ("the platform object is gone, to be deleted", Delete, verified(), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
         ("the platform object is gone, a create is open", Retain, creating(NOW - secs(60)), no_platform, LET_GO),
