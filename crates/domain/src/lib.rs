@@ -7,6 +7,7 @@
 pub mod conditions;
 pub mod facts;
 pub mod lead;
+pub mod lease;
 pub mod names;
 pub mod pass;
 pub mod platform;
