@@ -10,9 +10,10 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use live_platform::{Error, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::time::Time;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::clock;
+use super::lease::Leadership;
 
 /// How many calls in a row may fail for want of a platform before it is left alone.
 const FAILURES_TO_OPEN: u32 = 3;
@@ -114,6 +115,8 @@ fn platform_wide(error: &Error) -> bool {
 pub enum Failed {
     /// It was not made: the platform is being left alone.
     LeftAlone(Trouble),
+    /// It may have been made: this process lost the lease while the call was under way.
+    Cut(Trouble),
     /// It was made.
     Call(Error),
 }
@@ -122,7 +125,7 @@ impl Failed {
     /// What it means for objects.
     pub fn trouble(&self) -> Trouble {
         match self {
-            Self::LeftAlone(trouble) => trouble.clone(),
+            Self::LeftAlone(trouble) | Self::Cut(trouble) => trouble.clone(),
             Self::Call(error) => trouble_of(error),
         }
     }
@@ -153,23 +156,49 @@ impl Budget {
         self.circuit.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Makes a call when there is room for it.
+    /// Makes a call that reads, when there is room for it.
     ///
     /// # Errors
     /// When the platform is being left alone, or the call fails.
     pub async fn spend<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        let _place = self.room().await?;
+        self.report(call.await)
+    }
+
+    /// Makes a call that changes something, when there is room for it and if this process leads **then**: it may have waited in line for long.
+    ///
+    /// # Errors
+    /// As [`Budget::spend`], and when this process does not lead.
+    pub async fn change<T>(&self, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        let _place = self.room().await?;
+        match leadership.guard(call).await {
+            Ok(answer) => self.report(answer),
+            Err(stopped) => {
+                self.circuit().abandon();
+                Err(if stopped.begun { Failed::Cut(stopped.trouble) } else { Failed::LeftAlone(stopped.trouble) })
+            }
+        }
+    }
+
+    async fn room(&self) -> Result<SemaphorePermit<'_>, Failed> {
         self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
         let room = async {
             let place = self.in_flight.acquire().await;
             self.wait_for_rate().await;
             place
         };
-        let Ok(_place) = tokio::time::timeout(MOST_WAIT, room).await else {
-            self.circuit().abandon();
-            let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
-            return Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)));
-        };
-        let answer = call.await;
+        match tokio::time::timeout(MOST_WAIT, room).await {
+            Ok(Ok(place)) => Ok(place),
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => {
+                self.circuit().abandon();
+                let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
+                Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)))
+            }
+        }
+    }
+
+    fn report<T>(&self, answer: Result<T, Error>) -> Result<T, Failed> {
         let trouble = answer.as_ref().err().filter(|error| platform_wide(error)).map(trouble_of);
         let back = self.circuit().report(clock::now(), trouble.as_ref());
         if back {

@@ -275,7 +275,7 @@ impl Election {
     /// What is to be done to give the lease back. Whoever asks must have stopped to act on it before.
     pub fn release(&self) -> Release {
         match &self.lease {
-            _ if self.stale && (self.begun.is_some() || self.open) => Release::Look,
+            _ if self.open || (self.stale && self.begun.is_some()) => Release::Look,
             Lease::Is(held) if !self.stale && held.holder == self.identity => Release::Replace(held.version.clone()),
             _ => Release::Nothing,
         }

@@ -193,6 +193,7 @@ fn giving_back_names_the_own_version_and_looks_when_it_is_not_known() {
     assert_eq!(standby.release(), Release::Nothing);
     standby.observed(SECOND, Some(held("1", "")));
     standby.writing();
+    assert_eq!(standby.release(), Release::Look, "stopped while its first write is under way");
     standby.unanswered(2 * SECOND);
     assert_eq!(standby.release(), Release::Look, "its first write may have been made");
 }
