@@ -99,19 +99,22 @@ async fn clients(settings: &Settings, leadership: &Leadership) -> anyhow::Result
     let unusable = "the API server's address or credentials can't be used";
     let for_lease = Client::try_from(config.clone()).context(unusable)?;
     let leadership = leadership.clone();
-    // Asked when a request leaves, after it has waited for its turn: what a replica that lost its lease still wants to write is refused here.
-    let writes_of_the_leader = FilterLayer::new(move |request: http::Request<kube::client::Body>| {
-        if request.method() != http::Method::GET {
-            leadership.may_change().map_err(|trouble| trouble.message)?;
-        }
-        Ok::<_, String>(request)
-    });
+    // Asked when a request leaves, after it has waited for its turn.
+    let writes_of_the_leader = FilterLayer::new(move |request: http::Request<kube::client::Body>| may_leave(&leadership, request));
     let builder = ClientBuilder::try_from(config).context(unusable)?;
     let client = builder.with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build();
     let version =
         client.apiserver_version().await.with_context(|| format!("the API server {address} can't be reached; is it running, and is the kubeconfig right?"))?;
     tracing::info!(version = version.git_version, "reached the API server");
     Ok((client, for_lease))
+}
+
+/// Lets requests to the API server pass that may leave: what a replica that lost its lease still wants to write is refused.
+fn may_leave<B>(leadership: &Leadership, request: http::Request<B>) -> Result<http::Request<B>, String> {
+    if request.method() != http::Method::GET {
+        leadership.may_change().map_err(|trouble| trouble.message)?;
+    }
+    Ok(request)
 }
 
 async fn check<K>(client: &Client, plural: &str) -> anyhow::Result<()>
@@ -260,4 +263,40 @@ fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> (w
         follow!(Lead, leads, kinds::wakes::lead),
         follow!(OcEssentialService, services, kinds::wakes::service),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_that_does_not_lead_reads_and_writes_nothing() {
+        let passes = |leadership: &Leadership, method: http::Method| {
+            let mut request = http::Request::new(());
+            *request.method_mut() = method;
+            may_leave(leadership, request).is_ok()
+        };
+        let waits = Leadership::elected();
+        assert!(passes(&waits, http::Method::GET));
+        for method in [http::Method::PATCH, http::Method::POST, http::Method::PUT, http::Method::DELETE] {
+            assert!(!passes(&waits, method.clone()), "{method}");
+            assert!(passes(&Leadership::alone(), method));
+        }
+    }
+
+    #[test]
+    fn a_lease_is_wanted_only_when_asked_for_and_no_two_processes_have_one_name() {
+        use clap::Parser;
+        let parsed = |arguments: &[&str]| {
+            let cli = crate::cli::Cli::parse_from([&["oc-essentials-operator", "run"], arguments].concat());
+            let crate::cli::Command::Run(settings) = cli.command else { panic!("not run") };
+            lease(&settings.lease)
+        };
+        assert!(parsed(&[]).unwrap().is_none());
+        let asked = ["--leader-elect", "--lease-namespace", "system", "--lease-identity", "pod"];
+        let (one, other) = (parsed(&asked).unwrap().unwrap(), parsed(&asked).unwrap().unwrap());
+        assert_eq!((one.namespace.as_str(), one.name.as_str()), ("system", "oc-essentials-operator"));
+        assert!(one.identity.starts_with("pod_") && one.identity != other.identity);
+        assert_eq!((one.timing.duration().as_secs(), one.timing.deadline().as_secs(), one.timing.retry().as_secs()), (35, 30, 5));
+    }
 }

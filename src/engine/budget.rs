@@ -271,6 +271,27 @@ mod tests {
         assert!(circuit.enter(Time(90_000)).is_ok());
     }
 
+    #[tokio::test]
+    async fn a_change_that_waited_in_line_is_not_made_by_one_that_leads_no_more() {
+        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, || {});
+        let leadership = Leadership::elected();
+        let asked = std::cell::Cell::new(false);
+        let (free, taken) = tokio::sync::oneshot::channel::<()>();
+        let first = budget.spend(async { Ok(taken.await.is_ok()) });
+        let second = budget.change(&leadership, async {
+            asked.set(true);
+            Ok(())
+        });
+        let go_on = async {
+            tokio::task::yield_now().await;
+            free.send(()).unwrap();
+        };
+        let (first, second, ()) = tokio::join!(first, second, go_on);
+        assert!(first.unwrap(), "a read needs no lease");
+        assert!(matches!(second, Err(Failed::LeftAlone(trouble)) if trouble.reason == Reason::Progressing) && !asked.get());
+        assert!(budget.change(&Leadership::alone(), async { Ok(()) }).await.is_ok(), "the place in line was given back");
+    }
+
     #[test]
     fn a_probe_that_was_not_made_leaves_room_for_another() {
         let mut circuit = Circuit::default();

@@ -15,7 +15,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client};
 use live_platform_simulator::Simulator;
-use oc_essentials_operator::api::OcEssentialService;
+use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
@@ -237,6 +237,16 @@ impl Scene {
             "requests": if requests == json!({}) { json!({"perSecond": 200, "burst": 200, "inFlight": 8}) } else { requests },
         });
         self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": PLATFORM}, "spec": spec})).await
+    }
+
+    /// Waits until the leader has taken in the platform object as it is now.
+    pub async fn platform_taken_in(&self) -> Result<()> {
+        let taken_in = || async {
+            let object: LivePlatform = Api::all(self.client.clone()).get(PLATFORM).await?;
+            let observed = object.status.and_then(|status| status.observed_generation);
+            Ok((observed == object.metadata.generation).then_some(()))
+        };
+        until(20, taken_in).await.context("waiting for the leader to see the platform object")
     }
 
     fn tenant(&self, customer: u32) -> String {
