@@ -98,23 +98,23 @@ async fn clients(settings: &Settings, leadership: &Leadership) -> anyhow::Result
     let address = config.cluster_url.clone();
     let unusable = "the API server's address or credentials can't be used";
     let for_lease = Client::try_from(config.clone()).context(unusable)?;
-    let leadership = leadership.clone();
-    // Asked when a request leaves, after it has waited for its turn.
-    let writes_of_the_leader = FilterLayer::new(move |request: http::Request<kube::client::Body>| may_leave(&leadership, request));
-    let builder = ClientBuilder::try_from(config).context(unusable)?;
-    let client = builder.with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build();
+    let client = fenced(config, leadership.clone()).context(unusable)?;
     let version =
         client.apiserver_version().await.with_context(|| format!("the API server {address} can't be reached; is it running, and is the kubeconfig right?"))?;
     tracing::info!(version = version.git_version, "reached the API server");
     Ok((client, for_lease))
 }
 
-/// Lets requests to the API server pass that may leave: what a replica that lost its lease still wants to write is refused.
-fn may_leave<B>(leadership: &Leadership, request: http::Request<B>) -> Result<http::Request<B>, String> {
-    if request.method() != http::Method::GET {
-        leadership.may_change().map_err(|trouble| trouble.message)?;
-    }
-    Ok(request)
+/// A client that limits its requests and, of a replica that does not lead or does so no more, lets only reads pass. That is asked when a request leaves,
+/// after it has waited for its turn.
+fn fenced(config: Config, leadership: Leadership) -> Result<Client, kube::Error> {
+    let writes_of_the_leader = FilterLayer::new(move |request: http::Request<kube::client::Body>| {
+        if request.method() != http::Method::GET {
+            leadership.may_change().map_err(|trouble| trouble.message)?;
+        }
+        Ok::<_, String>(request)
+    });
+    Ok(ClientBuilder::try_from(config)?.with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build())
 }
 
 async fn check<K>(client: &Client, plural: &str) -> anyhow::Result<()>
@@ -269,19 +269,20 @@ fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> (w
 mod tests {
     use super::*;
 
-    #[test]
-    fn one_that_does_not_lead_reads_and_writes_nothing() {
-        let passes = |leadership: &Leadership, method: http::Method| {
-            let mut request = http::Request::new(());
-            *request.method_mut() = method;
-            may_leave(leadership, request).is_ok()
-        };
-        let waits = Leadership::elected();
-        assert!(passes(&waits, http::Method::GET));
-        for method in [http::Method::PATCH, http::Method::POST, http::Method::PUT, http::Method::DELETE] {
-            assert!(!passes(&waits, method.clone()), "{method}");
-            assert!(passes(&Leadership::alone(), method));
-        }
+    /// What becomes of a read and of a write, where no server listens.
+    async fn read_and_write(leadership: Leadership) -> [bool; 2] {
+        let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
+        config.default_retry = false;
+        let leads = Api::<Lead>::namespaced(fenced(config, leadership).unwrap(), "a");
+        let patch = kube::api::Patch::Merge(serde_json::json!({}));
+        let errors = [leads.get("a").await.unwrap_err(), leads.patch("a", &Default::default(), &patch).await.unwrap_err()];
+        errors.map(|error| error.to_string().contains("does not lead"))
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_lead_reads_and_writes_nothing() {
+        assert_eq!(read_and_write(Leadership::elected()).await, [false, true], "the read was sent, the write refused");
+        assert_eq!(read_and_write(Leadership::alone()).await, [false, false]);
     }
 
     #[test]
