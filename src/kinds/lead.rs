@@ -167,7 +167,9 @@ impl World for LeadWorld<'_> {
     async fn say(&self, decision: &Decision, facts: &Facts) -> Result<(), WriteFailed> {
         let object = self.object();
         let extras = status::LeadExtras { service_ref: self.service_ref(), contacts: self.contacts() };
-        let Some(status) = status::of_lead(&object, extras, decision, facts, clock::now()) else { return Ok(()) };
+        let Some(status) = status::of_lead(&object, extras, decision, facts, clock::now()) else {
+            return world::still(&self.shared.leads, &*object);
+        };
         self.written(write::status(&self.shared.client, &*object, &status).await?);
         if deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);

@@ -272,7 +272,9 @@ impl World for ServiceWorld<'_> {
     async fn say(&self, decision: &Decision, facts: &Facts) -> Result<(), WriteFailed> {
         let object = self.object();
         let tenant = self.entry.tenant.as_ref().map(ToString::to_string);
-        let Some(status) = status::of_service(&object, &self.entry.platform, tenant, decision, facts, clock::now()) else { return Ok(()) };
+        let Some(status) = status::of_service(&object, &self.entry.platform, tenant, decision, facts, clock::now()) else {
+            return world::still(&self.shared.services, &*object);
+        };
         let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
         self.written(write::status(&self.shared.client, &*object, &status).await?);

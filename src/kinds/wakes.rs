@@ -14,7 +14,11 @@ use crate::object::store::{Learnt, concerns_us, place};
 pub fn service(shared: &Shared, learnt: Learnt<OcEssentialService>) {
     match learnt {
         Learnt::New(object) => enter_service(shared, &object, true),
-        Learnt::Changed(before, object) => enter_service(shared, &object, concerns_us(&*before, &*object)),
+        Learnt::Changed(before, object) => {
+            let (namespace, name) = place(&*object);
+            let restated = before.status != object.status && restated(shared, &Key::service(&namespace, &name));
+            enter_service(shared, &object, restated || concerns_us(&*before, &*object));
+        }
         Learnt::Gone(object) => {
             let (namespace, name) = place(&*object);
             gone(shared, &Key::service(&namespace, &name));
@@ -27,7 +31,11 @@ pub fn service(shared: &Shared, learnt: Learnt<OcEssentialService>) {
 pub fn lead(shared: &Shared, learnt: Learnt<Lead>) {
     match learnt {
         Learnt::New(object) => enter_lead(shared, &object, true),
-        Learnt::Changed(before, object) => enter_lead(shared, &object, concerns_us(&*before, &*object)),
+        Learnt::Changed(before, object) => {
+            let (namespace, name) = place(&*object);
+            let restated = before.status != object.status && restated(shared, &Key::lead(&namespace, &name));
+            enter_lead(shared, &object, restated || concerns_us(&*before, &*object));
+        }
         Learnt::Gone(object) => {
             let at = place(&*object);
             gone(shared, &Key::lead(&at.0, &at.1));
@@ -59,6 +67,12 @@ pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
         }
         Learnt::Complete => {}
     }
+}
+
+/// Whether a status that the watch brings was written by somebody else: a restore, a person, another replica. What this process writes it knows from
+/// the answer, unless the watch was quicker, and then the pass that wrote it is still under way.
+fn restated(shared: &Shared, key: &Key) -> bool {
+    !shared.queue.is_running(key)
 }
 
 fn enter_service(shared: &Shared, object: &Arc<OcEssentialService>, concerns_us: bool) {

@@ -15,8 +15,10 @@ use oc_domain::time::Time;
 use crate::api;
 use crate::engine::budget::Failed;
 use crate::engine::clock;
+use crate::engine::pass::WriteFailed;
 use crate::inventory::Inventory;
 use crate::object::record;
+use crate::object::store::{Store, place};
 
 /// What every status of ours tells.
 pub trait Told {
@@ -77,6 +79,18 @@ fn stalled_for(status: Option<&dyn Told>, generation: i64) -> Option<Reason> {
     let status = status.filter(|status| status.observed() == Some(generation))?;
     let stalled = status.conditions().iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
     Reason::parse(&stalled.reason)
+}
+
+/// What a pass would say is said already, of the version that it knows. When the watch has brought another one meanwhile, the pass is run again.
+///
+/// # Errors
+/// [`WriteFailed::Changed`] when it has.
+pub fn still<K: Resource>(store: &Store<K>, object: &K) -> Result<(), WriteFailed> {
+    let (namespace, name) = place(object);
+    match store.get(&namespace, &name) {
+        Some(newest) if newest.meta().resource_version != object.meta().resource_version => Err(WriteFailed::Changed),
+        _ => Ok(()),
+    }
 }
 
 /// Puts an answer into a fact.

@@ -116,7 +116,9 @@ impl Operator {
                 continue;
             }
             let theirs = |object: &Option<Arc<Object>>| object.as_ref().map(|object| (object.uid, object.generation, object.deleting, object.finalizer));
-            woken |= theirs(before) != theirs(there);
+            // A status that somebody else has written: own writes are in the view already.
+            let restated = self.passes[slot].is_none() && before.as_ref().map(|object| &object.status) != there.as_ref().map(|object| &object.status);
+            woken |= restated || theirs(before) != theirs(there);
             if there.as_ref().map(|object| object.uid) != before.as_ref().map(|object| object.uid) {
                 self.memos[slot] = Memo::default();
             }

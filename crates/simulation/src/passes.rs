@@ -94,6 +94,7 @@ impl World {
         let grace = secs(self.setup.grace);
         Policy {
             create_grace: grace,
+            task_deadline: secs(self.setup.deadline),
             leads_job: runs,
             trunks_job: runs,
             slowest_create: if play.rules.pace { self.slowest_create(op, object) } else { Some(Duration::ZERO) },
@@ -317,7 +318,9 @@ impl World {
     fn say(&mut self, play: &mut Play<'_>, op: usize, slot: usize, running: &Running, decision: &Decision, fate: Write) -> Result<(), Failed> {
         let status = Status::of(decision, running.object.generation);
         if status == running.object.status {
-            return Ok(());
+            // What this pass would say is said, of the version that it knows. The watch may have brought another one meanwhile.
+            let known = self.operators[op].view.objects[slot].as_ref().is_none_or(|object| object.version == running.object.version);
+            return if known { Ok(()) } else { Err(Failed::Unwritten(Unwritten::Changed)) };
         }
         if fate == Write::Refused {
             return Err(Failed::Refused);

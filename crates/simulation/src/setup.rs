@@ -114,6 +114,8 @@ pub struct Setup {
     pub per_hour: u32,
     /// `spec.createGrace`
     pub grace: u64,
+    /// `spec.taskDeadline`
+    pub deadline: u64,
     /// The specs.
     pub specs: [Spec; SLOTS],
     /// How many milliseconds a step takes when nothing is slow.
@@ -136,6 +138,7 @@ impl Default for Setup {
             foreign: None,
             per_hour: 10,
             grace: 900,
+            deadline: 7200,
             specs: [Spec::default(); SLOTS],
             step: 137,
         }

@@ -1,1 +1,224 @@
-//! Wrong variants.
+//! Wrong variants of the rules, each of which the laws must catch: a law that nothing can break holds nothing.
+
+use oc_domain::conditions::Reason;
+use oc_domain::facts::TaskState;
+use oc_domain::names::CustomerGuid;
+use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
+use oc_domain::policy::Connection;
+use oc_domain::record::{OperationKind, Outcome, Record, Sent};
+use oc_domain::service::{Wish, decide};
+use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Step};
+use oc_domain::time::Time;
+
+use crate::setup::secs;
+use crate::world::Rules;
+
+/// A wrong variant: what it does, its rules, and a word of the law that must catch it.
+pub struct Variant {
+    /// What is wrong with it.
+    pub what: &'static str,
+    /// Its rules.
+    pub rules: Rules,
+    /// A part of the law's text.
+    pub law: &'static str,
+}
+
+/// All of them.
+pub fn all() -> Vec<Variant> {
+    let decided = |what, decide, law| Variant { what, rules: Rules { decide, ..Rules::default() }, law };
+    let ruled = |what, rules, law| Variant { what, rules, law };
+    vec![
+        decided("creates without a look", skips_the_look, "L1"),
+        decided("forgets the open intent", ignores_the_intent, "L1: a second service"),
+        decided("takes an unreadable list for an empty one", unreadable_is_empty, "L1"),
+        decided("takes a list with holes for a whole one", incomplete_is_whole, "L1"),
+        decided("has no grace", no_grace, "L1: a second service"),
+        decided("asks before the intent is recorded", asks_first, "order"),
+        decided("sends an intent however old it is", sends_stale_intents, "order"),
+        decided("tries a failed create again in the same pass", retries_at_once, "too soon"),
+        decided("deletes what it does not own", deletes_anything, "L2: a service is deleted that this object neither made"),
+        decided("deletes under Retain", deletes_retained, "L2: something is deleted that should be retained"),
+        decided("lets go while the answer is not known", lets_go_early, "L2: the object is let go"),
+        decided("takes over whatever is there", adopts_anything, "L2: a service is taken over against"),
+        decided("forgets that a create was refused", forgets_refusals, "L2: a service is deleted that this object neither made"),
+        decided("makes again what somebody removed", always_recreates, "made again without spec.recreate"),
+        decided("writes what changes from pass to pass", says_the_time, "L6"),
+        decided("is Ready before it was read back", ready_too_soon, "L4"),
+        decided("gives up when the answer is lost", gives_up, "L5"),
+        ruled("believes createGrace of any platform", Rules { pace: false, ..Rules::default() }, "L1: a second service"),
+        ruled("does not look at its lease", Rules { lease: false, ..Rules::default() }, "L3"),
+        ruled("does not ask the breaker", Rules { breaker: false, ..Rules::default() }, "breaker"),
+        ruled("writes over what it has not read", Rules { versions: false, ..Rules::default() }, "L1: a second service"),
+    ]
+}
+
+fn empty(at: Time) -> Fact<ServicesView> {
+    Fact::Known { value: ServicesView { complete: true, ..ServicesView::default() }, at }
+}
+
+fn with_facts(now: Time, wish: &Wish, record: &Record, facts: &Facts, change: impl FnOnce(&mut Facts)) -> Decision {
+    let mut facts = facts.clone();
+    change(&mut facts);
+    decide(now, wish, record, &facts)
+}
+
+fn skips_the_look(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    with_facts(now, wish, record, facts, |facts| {
+        if facts.services == Fact::Unread && record.guid.is_none() {
+            facts.services = empty(facts.pass_started);
+        }
+    })
+}
+
+fn ignores_the_intent(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let mut record = record.clone();
+    let told = record.operation.is_some();
+    record.intent = record.intent.filter(|intent| told || intent.sent == Sent::No);
+    decide(now, wish, &record, facts)
+}
+
+fn unreadable_is_empty(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    with_facts(now, wish, record, facts, |facts| {
+        if matches!(facts.services, Fact::Unreadable(_)) {
+            facts.services = empty(facts.pass_started);
+        }
+    })
+}
+
+fn incomplete_is_whole(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    with_facts(now, wish, record, facts, |facts| {
+        if let Fact::Known { value, .. } = &mut facts.services {
+            value.complete = true;
+        }
+    })
+}
+
+fn no_grace(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    with_facts(now, wish, record, facts, |facts| {
+        if let Connection::Usable(policy) = &mut facts.connection {
+            (policy.create_grace, policy.slowest_create) = (secs(5), Some(secs(1)));
+        }
+    })
+}
+
+fn asks_first(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(now, wish, record, facts);
+    match (&decision.step, wish) {
+        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), Wish::Be(desired)) => {
+            Decision { step: Step::Ask(Change::CreateService(desired.tenant.clone())), ..decision }
+        }
+        _ => decision,
+    }
+}
+
+fn sends_stale_intents(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(now, wish, record, facts);
+    let unsent = record.open_intent().is_some_and(|intent| intent.sent == Sent::No);
+    match (&decision.step, wish) {
+        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), Wish::Be(desired)) if unsent => {
+            Decision { step: Step::Ask(Change::CreateService(desired.tenant.clone())), ..decision }
+        }
+        _ => decision,
+    }
+}
+
+fn retries_at_once(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(now, wish, record, facts);
+    let failed = matches!(facts.task.value(), Some(Some(task)) if task.state == TaskState::Failed);
+    if failed && matches!(decision.step, Step::Stop(_)) && decision.verdict.reason == Reason::TaskFailed {
+        return Decision { step: Step::Keep(Mark::Begin { kind: OperationKind::Create, start: now.whole_second() }), ..decision };
+    }
+    decision
+}
+
+fn with_guid(record: &Record, guid: Option<CustomerGuid>) -> Record {
+    Record { guid: guid.or(record.guid.clone()), ..record.clone() }
+}
+
+/// Every service that shows for the tenant is taken for this object's own when the object goes.
+fn deletes_anything(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let shown = facts.services.value().and_then(|view| view.by_tenant.first()).map(|service| service.guid.clone());
+    match wish {
+        Wish::Gone(deletion) if deletion.policy == DeletionPolicy::Delete => {
+            let looked = decide(now, wish, &with_guid(record, shown), facts);
+            let lets_go = matches!(looked.step, Step::Keep(Mark::Release)) && facts.services == Fact::Unread;
+            let look = Step::Look(oc_domain::step::Query::Services, facts.pass_started);
+            if lets_go { Decision { step: look, ..looked } } else { looked }
+        }
+        _ => decide(now, wish, record, facts),
+    }
+}
+
+fn deletes_retained(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    match wish {
+        Wish::Gone(deletion) => {
+            let deletion = oc_domain::service::Deletion { policy: DeletionPolicy::Delete, ..deletion.clone() };
+            decide(now, &Wish::Gone(deletion), record, facts)
+        }
+        _ => decide(now, wish, record, facts),
+    }
+}
+
+fn lets_go_early(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(now, wish, record, facts);
+    match (wish, record.open_intent()) {
+        (Wish::Gone(_), Some(intent)) if intent.kind == OperationKind::Create => Decision { step: Step::Keep(Mark::Release), ..decision },
+        _ => decision,
+    }
+}
+
+fn adopts_anything(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    match wish {
+        Wish::Be(desired) => {
+            let mut desired = desired.clone();
+            desired.adoption = oc_domain::service::Adoption::Always;
+            decide(now, &Wish::Be(desired), record, facts)
+        }
+        _ => decide(now, wish, record, facts),
+    }
+}
+
+fn forgets_refusals(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let mut record = record.clone();
+    record.operation = record.operation.filter(|op| op.outcome != Some(Outcome::Refused));
+    decide(now, wish, &record, facts)
+}
+
+fn always_recreates(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    match wish {
+        Wish::Be(desired) => {
+            let mut desired = desired.clone();
+            desired.recreate = true;
+            decide(now, &Wish::Be(desired), record, facts)
+        }
+        _ => decide(now, wish, record, facts),
+    }
+}
+
+fn says_the_time(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let mut decision = decide(now, wish, record, facts);
+    if !matches!(facts.answer, Some(Answer::Lost(_))) {
+        decision.verdict.message = format!("{} Looked at after {} s.", decision.verdict.message, now.0 / 1000 % 100_000);
+    }
+    decision
+}
+
+/// What was asked for is taken for done.
+fn ready_too_soon(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(now, wish, record, facts);
+    if decision.verdict.reason == Reason::DeletedExternally {
+        return Decision { verdict: oc_domain::conditions::Verdict::ready("The service was made."), ..decision };
+    }
+    decision
+}
+
+/// An open intent stops the object for ever: safe, and what people complain about most.
+fn gives_up(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(now, wish, record, facts);
+    match (&decision.step, wish) {
+        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), Wish::Be(_)) if decision.record.operation.is_some() => {
+            Decision { step: Step::Stop(now + secs(3600)), ..decision }
+        }
+        _ => decision,
+    }
+}

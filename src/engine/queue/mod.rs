@@ -186,6 +186,11 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
         self.agenda.first().map(|(at, _, _)| *at)
     }
 
+    /// Whether a pass of `key` is under way.
+    pub fn is_running(&self, key: &K) -> bool {
+        self.running.contains_key(key)
+    }
+
     /// How many entries are ready, appointed and running.
     pub fn sizes(&self) -> (usize, usize, usize) {
         (self.ready.len(), self.later.len(), self.running.len())
@@ -247,6 +252,11 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
     pub fn done(&self, key: &K) {
         self.with(|lines| lines.done(key));
         self.changed.notify_one();
+    }
+
+    /// See [`Lines::is_running`].
+    pub fn is_running(&self, key: &K) -> bool {
+        self.with(|lines| lines.is_running(key))
     }
 
     /// See [`Lines::sizes`].

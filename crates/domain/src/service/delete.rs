@@ -43,7 +43,7 @@ pub(super) fn decide(case: Case<'_>, deletion: &Deletion) -> Decision {
         return outcome_first(case, deletion, &policy, &intent);
     }
     match (deletion.policy, case.record.guid.is_some(), failed_create(&case)) {
-        (_, false, Some(ended)) => left_over(case, deletion, &policy, ended),
+        (DeletionPolicy::Retain, _, Some(ended)) | (DeletionPolicy::Delete, false, Some(ended)) => left_over(case, deletion, &policy, ended),
         (DeletionPolicy::Retain, _, _) => release(case, "retained"),
         (DeletionPolicy::Delete, false, None) => release(case, "nothing of its own exists"),
         (DeletionPolicy::Delete, true, _) => delete(case, deletion, &policy),

@@ -1,0 +1,281 @@
+//! Every order of events, exhaustively: the same world as in the stories, under a model checker. One tenant, two objects that both want its service, two
+//! operators with one lease, and a few faults at every place where they can strike.
+//!
+//! A story tries many faults in some orders; this tries few faults in all orders.
+
+use std::sync::Arc;
+
+use oc_domain::conditions::Reason;
+use oc_domain::step::{Change, Step};
+use oc_simulation::operator::State as Process;
+use oc_simulation::passes::{Ask, Write};
+use oc_simulation::setup::{SLOTS, START, Second, Setup, secs};
+use oc_simulation::world::{Play, Rules, Trail, World};
+use stateright::{Checker, Model, Property};
+
+/// How many events a path may have: no path of these models is longer.
+const DEPTH: usize = 600;
+
+/// Whatever happens is over by then.
+const HOURS: u64 = 12;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Event {
+    /// A pass takes its next step; its effect has this fate.
+    Step(usize, usize, Fate),
+    /// A pass begins.
+    Begin(usize, usize),
+    /// The breaker counts.
+    Count(usize),
+    /// Time goes on to the next moment.
+    Advance,
+    /// SIGKILL; the next process begins with a list that is so many revisions old.
+    Kill(usize, usize),
+    /// SIGSTOP for longer than the lease.
+    Stop(usize),
+    /// A person deletes an object.
+    Delete(usize),
+    /// A restore drops a status.
+    Wipe(usize),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Fate {
+    Fine,
+    WriteRefused,
+    WriteLost,
+    LostDone,
+    LostNotDone,
+    Late,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct State {
+    world: World,
+    faults: u8,
+    deletes: u8,
+    /// What kind of change the platform was asked for last, for the properties that show where the search has been.
+    seen: Seen,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+struct Seen {
+    killed_with_open_intent: bool,
+    found_after_lost: bool,
+    conflict: bool,
+    handed_over: bool,
+    deleted: bool,
+    stale_write: bool,
+}
+
+struct Orders {
+    setup: Setup,
+    rules: Rules,
+    faults: u8,
+    deletes: u8,
+}
+
+fn quiet<T>(rules: &Rules, act: impl FnOnce(&mut Play<'_>) -> T) -> T {
+    let mut trail = Trail::default();
+    act(&mut Play { rules, trail: &mut trail })
+}
+
+impl State {
+    fn over(&self) -> bool {
+        let due = |op: usize| (0..SLOTS).any(|slot| self.world.can_begin(op, slot));
+        let world = &self.world;
+        world.at_rest() && world.operators.iter().enumerate().all(|(op, operator)| operator.state == Process::Up && !operator.busy() && !due(op))
+    }
+
+    fn faults(&self, events: &mut Vec<Event>) {
+        let operators = &self.world.operators;
+        for (op, operator) in operators.iter().enumerate() {
+            if operator.moves() && (operator.busy() || self.world.leads(op)) {
+                events.push(Event::Kill(op, 0));
+                events.push(Event::Kill(op, 2));
+                if operator.state == Process::Up && operators.len() > 1 {
+                    events.push(Event::Stop(op));
+                }
+            }
+        }
+        for slot in (0..SLOTS).filter(|slot| self.world.cluster.now.objects[*slot].is_some()) {
+            events.push(Event::Wipe(slot));
+        }
+    }
+
+    /// What the next step of a pass would be, so that fates are only tried where they make a difference.
+    fn fates(&self, rules: &Rules, op: usize, slot: usize) -> &'static [Fate] {
+        let Some(running) = &self.world.operators[op].passes[slot] else { return &[] };
+        let oc_simulation::operator::Wish::Service(wish) = &running.wish else { return &[] };
+        let decision = (rules.decide)(self.world.now, wish, &running.pass.record, &running.pass.facts);
+        match decision.step {
+            Step::Look(..) => &[],
+            Step::Ask(Change::CreateService(_)) => &[Fate::LostDone, Fate::LostNotDone, Fate::Late],
+            Step::Ask(_) => &[Fate::LostDone, Fate::LostNotDone],
+            Step::Keep(_) => &[Fate::WriteRefused, Fate::WriteLost],
+            Step::Wait(..) | Step::Rest(_) | Step::Stop(_) => &[Fate::WriteLost],
+        }
+    }
+}
+
+impl Model for Orders {
+    type State = State;
+    type Action = Event;
+
+    fn init_states(&self) -> Vec<State> {
+        let mut world = World::new(self.setup.clone());
+        quiet(&self.rules, |play| world.settle(play));
+        vec![State { world, faults: self.faults, deletes: self.deletes, seen: Seen::default() }]
+    }
+
+    fn actions(&self, state: &State, events: &mut Vec<Event>) {
+        if !state.world.broken.is_empty() {
+            return;
+        }
+        let before = events.len();
+        for (op, operator) in state.world.operators.iter().enumerate() {
+            for slot in 0..SLOTS {
+                if operator.moves() && operator.passes[slot].is_some() {
+                    events.push(Event::Step(op, slot, Fate::Fine));
+                    if state.faults > 0 {
+                        events.extend(state.fates(&self.rules, op, slot).iter().map(|fate| Event::Step(op, slot, *fate)));
+                    }
+                } else if state.world.can_begin(op, slot) {
+                    events.push(Event::Begin(op, slot));
+                }
+            }
+            if operator.count_due && operator.state == Process::Up && state.world.leads(op) {
+                events.push(Event::Count(op));
+            }
+        }
+        let busy = events.len() > before;
+        if !busy && !state.over() {
+            events.push(Event::Advance);
+        }
+        if state.faults > 0 && !state.over() {
+            state.faults(events);
+        }
+        if state.deletes > 0 {
+            let there = |slot: &usize| state.world.cluster.now.objects[*slot].as_ref().is_some_and(|object| object.deleting.is_none());
+            events.extend((0..SLOTS).filter(there).map(Event::Delete));
+        }
+    }
+
+    fn next_state(&self, state: &State, event: Event) -> Option<State> {
+        let mut next = state.clone();
+        quiet(&self.rules, |play| next.happens(play, event));
+        // What is only counted makes no two states different.
+        next.world.counts = Default::default();
+        Some(next)
+    }
+
+    fn properties(&self) -> Vec<Property<Self>> {
+        vec![
+            Property::always("no law is broken", |_, state: &State| state.world.broken.is_empty()),
+            Property::eventually("everything comes to rest where it belongs", |_, state: &State| state.over()),
+            Property::sometimes("a process is killed while an intent is open", |_, state: &State| state.seen.killed_with_open_intent),
+            Property::sometimes("what was asked for with a lost answer is found", |_, state: &State| state.seen.found_after_lost),
+            Property::sometimes("the younger object says Conflict", |_, state: &State| state.seen.conflict),
+            Property::sometimes("another replica takes the lease", |_, state: &State| state.seen.handed_over),
+            Property::sometimes("a service is deleted", |_, state: &State| state.seen.deleted),
+            Property::sometimes("a write from an old view is refused", |_, state: &State| state.seen.stale_write),
+        ]
+    }
+
+    fn within_boundary(&self, state: &State) -> bool {
+        state.world.now < START + secs(HOURS * 3600)
+    }
+}
+
+impl State {
+    fn happens(&mut self, play: &mut Play<'_>, event: Event) {
+        let world = &mut self.world;
+        let faulty = |event: &Event| {
+            matches!(event, Event::Kill(..) | Event::Stop(_) | Event::Wipe(_)) || matches!(event, Event::Step(_, _, fate) if *fate != Fate::Fine)
+        };
+        if faulty(&event) {
+            self.faults -= 1;
+        }
+        match event {
+            Event::Step(op, slot, fate) => {
+                let write = match fate {
+                    Fate::WriteRefused => Write::Refused,
+                    Fate::WriteLost => Write::Lost,
+                    _ => Write::Fine,
+                };
+                let ask = match fate {
+                    Fate::LostDone => Ask::LostDone(0),
+                    Fate::LostNotDone => Ask::LostNotDone,
+                    Fate::Late => Ask::LostDone(20),
+                    _ => Ask::Fine,
+                };
+                world.step(play, op, slot, write, ask);
+            }
+            Event::Begin(op, slot) => world.begin(play, op, slot),
+            Event::Count(op) => world.count(play, op),
+            Event::Advance => world.advance(play),
+            Event::Kill(op, behind) => {
+                let open = world.cluster.now.objects.iter().flatten().any(|object| object.record().open_intent().is_some());
+                self.seen.killed_with_open_intent |= open;
+                world.crash(op, (behind, 10));
+            }
+            Event::Stop(op) => world.pause(op, 50),
+            Event::Delete(slot) => {
+                self.deletes -= 1;
+                let now = world.now;
+                world.cluster.delete(slot, now);
+            }
+            Event::Wipe(slot) => world.wipe(slot),
+        }
+        world.settle(play);
+        self.look_around();
+    }
+
+    fn look_around(&mut self) {
+        let (world, seen) = (&self.world, &mut self.seen);
+        seen.handed_over |= world.counts.elections > 0;
+        seen.deleted |= world.counts.deletions > 0;
+        seen.stale_write |= world.counts.conflicts > 0;
+        for object in world.cluster.now.objects.iter().flatten() {
+            let reason = object.status.ready().map(|(_, reason)| reason);
+            seen.conflict |= reason == Some(Reason::Conflict);
+            let operation = object.status.operation.as_ref();
+            seen.found_after_lost |= object.status.license.is_some() && operation.is_some_and(|operation| operation.task.is_none());
+        }
+    }
+}
+
+fn explore(what: &str, model: Orders) -> (usize, usize) {
+    let workers = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+    let checker = model.checker().threads(workers).target_max_depth(DEPTH).spawn_bfs().join();
+    for (name, path) in checker.discoveries() {
+        let wrong =
+            checker.model().properties().into_iter().any(|property| property.name == name && property.expectation != stateright::Expectation::Sometimes);
+        assert!(!wrong, "{what}: not so: {name}\n{:#?}", path.into_actions());
+    }
+    assert!(checker.max_depth() < DEPTH, "{what}: the depth was not enough");
+    (checker.unique_state_count(), checker.max_depth())
+}
+
+fn base() -> Setup {
+    Setup { task: 10, job_every: 60, step: 0, grace: 60, deadline: 90, ..Setup::default() }
+}
+
+#[test]
+fn two_objects_two_operators() {
+    let mut setup = Setup { operators: 2, second: Second::SameTenant, ..base() };
+    setup.specs[1].adoption = oc_domain::service::Adoption::Always;
+    let faults: u8 = std::env::var("FAULTS").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let deletes: u8 = std::env::var("DELETES").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    let (states, depth) = explore("two objects, two operators", Orders { setup, rules: Rules::default(), faults, deletes });
+    println!("two objects, two operators: {states} states, depth {depth}");
+}
+
+#[test]
+fn one_object() {
+    let setup = Setup { operators: 1, ..base() };
+    let faults: u8 = std::env::var("FAULTS").ok().and_then(|s| s.parse().ok()).unwrap_or(1);
+    let deletes: u8 = std::env::var("DELETES").ok().and_then(|s| s.parse().ok()).unwrap_or(0);
+    let (states, depth) = explore("one object", Orders { setup, rules: Rules::default(), faults, deletes });
+    println!("one object: {states} states, depth {depth}");
+}

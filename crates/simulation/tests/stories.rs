@@ -1,0 +1,69 @@
+//! Many stories by the real rules, none of which may break a law; and each wrong variant of the rules, which one must.
+
+use oc_simulation::search::{Report, search, shrink, tell};
+use oc_simulation::variants;
+use oc_simulation::world::Rules;
+
+/// How many stories each test run plays; `STORIES` in the environment asks for another number, `cargo xtask simulate` for any.
+const STORIES: u64 = 100_000;
+
+/// How many stories a wrong variant may get away with.
+const PATIENCE: u64 = 60_000;
+
+fn stories() -> u64 {
+    option_env!("STORIES").and_then(|text| text.parse().ok()).unwrap_or(STORIES)
+}
+
+fn told(report: &Report, rules: &Rules) -> String {
+    let Some(broken) = &report.broken else { return String::new() };
+    let short = shrink(broken, rules);
+    format!("seed {} breaks {:?}; made short:\n{}", broken.seed, short.laws, tell(&short.tape, rules).join("\n"))
+}
+
+#[test]
+fn the_laws_hold_in_every_story() {
+    let report = search(0..stories(), Rules::default(), &|_| ());
+    assert!(report.broken.is_none(), "{}", told(&report, &Rules::default()));
+    // The stories go everywhere: without this the laws could hold because nothing ever happens.
+    let enough = |what: &str, times: u64| assert!(times * 100 > report.stories, "{what}: only {times} in {} stories", report.stories);
+    for (what, times) in [
+        ("crashes", report.crashes),
+        ("lost answers", report.lost),
+        ("creates", report.creates),
+        ("deletions", report.deletions),
+        ("conflicts", report.conflicts),
+        ("elections", report.elections),
+    ] {
+        enough(what, times);
+    }
+    report.write("simulation").expect("the report can be written");
+}
+
+#[test]
+fn each_wrong_variant_is_caught() {
+    let variants = variants::all();
+    let (mut slowest, mut missed) = (0, Vec::new());
+    for variant in &variants {
+        let mut from = 0;
+        // What it breaks beside the law that was made for it.
+        let mut other = Vec::new();
+        let caught = loop {
+            let report = search(from..PATIENCE, variant.rules, &|_| ());
+            let Some(broken) = report.broken else { break None };
+            if broken.laws.iter().any(|law| law.contains(variant.law)) {
+                break Some(broken.seed);
+            }
+            if other.len() < 3 {
+                other.push(broken.laws);
+            }
+            from = broken.seed + 1;
+        };
+        match caught {
+            Some(seed) => slowest = slowest.max(seed + 1),
+            None => missed.push(format!("an operator that {} never breaks {:?}; it breaks {other:?}", variant.what, variant.law)),
+        }
+    }
+    assert!(missed.is_empty(), "{missed:#?}");
+    let report = format!("{{\"variants\": {}, \"caught\": {}, \"storiesUntilTheLastWasCaught\": {slowest}}}\n", variants.len(), variants.len());
+    oc_simulation::search::write_evidence("teeth", &report).expect("the report can be written");
+}
