@@ -1,0 +1,143 @@
+//! A customer's whole life, with the operator killed on either side of each of its effects.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use futures::{StreamExt, TryStreamExt};
+use oc_essentials_operator::api::OcEssentialService;
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::cluster::Cluster;
+use super::evidence;
+use super::gate::{Moment, Place};
+use super::verdict::{Seen, Wanted, Wrong, judge};
+use super::world::{World, is_ready};
+
+/// How many lives go on side by side, each in a world of its own. Most of a life is waiting.
+const AT_ONCE: usize = 10;
+
+/// How many tenants have services that a person made, before a life begins.
+const OTHERS: usize = 3;
+
+/// Longer than the grace of a create whose request never left, and what comes after it.
+const PATIENCE: Duration = Duration::from_secs(150);
+
+/// What one life came to.
+struct Life {
+    places: Vec<Place>,
+    killed: bool,
+    seen: Seen,
+    wrong: Wrong,
+    aged: usize,
+}
+
+/// The case.
+pub async fn every_place_between_two_effects(cluster: &Cluster) -> Result<()> {
+    let began = Instant::now();
+    let undisturbed = live(cluster, "life-0", None).await.context("the undisturbed life")?;
+    ensure!(undisturbed.wrong.is_nothing(), "the undisturbed life: {:?}", undisturbed.wrong);
+    ensure!(undisturbed.seen.created() == 1 && undisturbed.seen.deletions == 1, "the undisturbed life: {:?}", undisturbed.seen);
+    let places = undisturbed.places;
+    for needed in ["(intent to create)", "POST /tenantui/api/v3/customer", "(intent to delete)", "DELETE /tenantui/api/v2/customer", "(let go)", "/jobs/leads/"] {
+        ensure!(places.iter().any(|place| place.effect.contains(needed)), "no {needed} among the effects of a life: {places:?}");
+    }
+    let kills: Vec<(String, Place, Moment)> = places
+        .iter()
+        .enumerate()
+        .flat_map(|(index, place)| [("b", Moment::Before), ("a", Moment::After)].map(|(side, moment)| (format!("life-{}{side}", index + 1), place.clone(), moment)))
+        .collect();
+    let lives: Vec<(String, Life)> = futures::stream::iter(&kills)
+        .map(async |(name, place, moment)| {
+            let life = live(cluster, name, Some((place.clone(), *moment))).await;
+            anyhow::Ok((format!("{name}, killed {moment:?} {place}"), life.with_context(|| format!("{name}, killed {moment:?} {place}"))?))
+        })
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    conclude(&places, &lives, began)
+}
+
+fn conclude(places: &[Place], lives: &[(String, Life)], began: Instant) -> Result<()> {
+    let of = |part: fn(&Life) -> usize| lives.iter().map(|(_, life)| part(life)).sum::<usize>();
+    let unreached: Vec<&str> = lives.iter().filter(|(_, life)| !life.killed).map(|(name, _)| name.as_str()).collect();
+    evidence::write(
+        "every_place_between_two_effects",
+        &json!({
+            "places": places.iter().map(ToString::to_string).collect::<Vec<_>>(),
+            "kills": of(|life| usize::from(life.killed)),
+            "placesNotReached": unreached,
+            "lives": lives.len() + 1,
+            "services": of(|life| life.seen.created()),
+            "deletions": of(|life| life.seen.deletions as usize),
+            "createsExecuted": of(|life| life.seen.created()),
+            "secondServices": of(|life| life.wrong.second.len()),
+            "wronglyDeleted": of(|life| life.wrong.deleted.len()),
+            "deletionsThatNeverLeft": of(|life| life.aged),
+            "seconds": began.elapsed().as_secs(),
+        }),
+    )?;
+    for (name, life) in lives {
+        ensure!(life.wrong.is_nothing(), "{name}: {:?}", life.wrong);
+    }
+    // Two status writes can become one when their causes come together; nothing else may be missing.
+    let unexpected: Vec<&&str> = unreached.iter().filter(|name| !name.contains("/status #")).collect();
+    ensure!(unexpected.is_empty() && unreached.len() * 10 <= lives.len(), "places that were not reached: {unreached:?}");
+    Ok(())
+}
+
+/// One life: a lead and a service are applied, it becomes Ready, its object is deleted, it is gone, and everybody shows that.
+async fn live(cluster: &Cluster, name: &str, aim: Option<(Place, Moment)>) -> Result<Life> {
+    // A new service shows a while after its task has ended, and a deleted one a while after its deletion: what a started operator sees is behind.
+    let settings = json!({"taskDuration": 200, "serviceVisibilityDelay": 1500, "deletionDelay": 500, "visibleAfterLeadsJob": true});
+    let world = World::make(cluster, name, settings).await?;
+    let tenants: Vec<String> = (0..=OTHERS).map(World::tenant).collect();
+    for (number, tenant) in tenants.iter().enumerate() {
+        world.simulate("POST", "leads", json!({"tenantId": tenant, "companyName": format!("Company {number}")})).await?;
+        if number > 0 {
+            world.simulate("POST", "services", json!({"tenantId": tenant, "shortName": format!("Other_{number}")})).await?;
+        }
+    }
+    let others = world.seen().await?.services;
+    let wanted = Wanted { served: BTreeSet::new(), gone: [tenants[0].clone()].into(), others };
+    world.begin(&world.gated(), json!({"requests": {"perSecond": 200, "burst": 200, "inFlight": 8}})).await?;
+    world.gate.open(aim);
+    let mut aged = 0;
+    tokio::select! {
+        lived = whole_life(&world, name, &tenants[0]) => lived?,
+        error = reviving(&world, &mut aged) => return Err(error),
+    }
+    let seen = world.seen().await?;
+    world.log_is_clean()?;
+    world.operator.check()?;
+    let wrong = judge(&seen, &wanted);
+    world.operator.kill();
+    Ok(Life { places: world.gate.places(), killed: world.gate.has_struck(), wrong, seen, aged })
+}
+
+async fn whole_life(world: &World, name: &str, tenant: &str) -> Result<()> {
+    world.lead(name, tenant).await?;
+    let settings = json!({"proxySet": "SIPTrunk", "onlinePstnGateway": "gw.example.com"});
+    world.service(name, json!({"leadRef": {"name": name}, "deletionPolicy": "Delete", "advancedSettings": settings})).await?;
+    let services = world.api::<OcEssentialService>();
+    world.until("the service is Ready", PATIENCE, async || Ok(is_ready(&services.get(name).await?))).await?;
+    world.until("the lead shows it", PATIENCE, async || Ok(world.lead_shows(name).await?.is_some())).await?;
+    world.delete(name).await?;
+    world.until("the service is gone", PATIENCE, async || Ok(services.get_opt(name).await?.is_none())).await?;
+    world.until("the lead shows none", PATIENCE, async || Ok(world.lead_shows(name).await?.is_none())).await?;
+    world.until("the platform object counts it no more", PATIENCE, async || Ok(world.counted().await? == u32::try_from(OTHERS).ok())).await
+}
+
+/// Starts the operator again once it was killed; returns only when that fails.
+async fn reviving(world: &World, aged: &mut usize) -> anyhow::Error {
+    world.gate.struck().await;
+    let started = async {
+        *aged = world.outage().await?;
+        world.operator.start()
+    };
+    match started.await {
+        Ok(()) => std::future::pending().await,
+        Err(error) => error.context("the operator could not be started again"),
+    }
+}
