@@ -37,11 +37,19 @@ pub fn effect(side: Side, method: &str, path: &str, body: &[u8]) -> Option<Strin
                 return None;
             }
             Some(match below {
-                Some(below) => format!("{method} {kind}/{below}"),
+                Some(below) => format!("{method} {kind}/{below}{}", reason(body)),
                 None => format!("{method} {kind}{}", mark(body)),
             })
         }
     }
+}
+
+/// The reason of `Ready` in a status: what the write tells.
+fn reason(body: &[u8]) -> String {
+    let patch: Value = serde_json::from_slice(body).unwrap_or_default();
+    let conditions = patch["status"]["conditions"].as_array();
+    let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+    ready.and_then(|ready| ready["reason"].as_str()).map(|reason| format!(" ({reason})")).unwrap_or_default()
 }
 
 /// What a write to an object's metadata is about.
@@ -169,11 +177,12 @@ pub mod checks {
     pub fn effects_are_told_from_what_is_none() -> Result<()> {
         let service = "/apis/operatorconnect.dev/v1alpha1/namespaces/a/ocessentialservices/b";
         let begin = json!({"metadata": {"annotations": {"operatorconnect.dev/operation": "{\"kind\":\"Create\"}"}, "finalizers": ["f"]}}).to_string();
+        let status = json!({"status": {"conditions": [{"type": "Synced", "reason": "Other"}, {"type": "Ready", "reason": "Deleting"}]}}).to_string();
         let release = json!({"metadata": {"finalizers": []}}).to_string();
         for (side, method, path, body, wanted) in [
             (Side::Cluster, "PATCH", service, begin.as_str(), Some("PATCH ocessentialservices (intent to create)")),
             (Side::Cluster, "PATCH", service, release.as_str(), Some("PATCH ocessentialservices (let go)")),
-            (Side::Cluster, "PATCH", &format!("{service}/status"), "", Some("PATCH ocessentialservices/status")),
+            (Side::Cluster, "PATCH", &format!("{service}/status"), status.as_str(), Some("PATCH ocessentialservices/status (Deleting)")),
             (Side::Cluster, "PATCH", "/apis/operatorconnect.dev/v1alpha1/liveplatforms/a/status", "", Some("PATCH liveplatforms/status")),
             (Side::Cluster, "POST", "/apis/operatorconnect.dev/v1alpha1/namespaces/a/leads", "", Some("POST leads")),
             (Side::Cluster, "GET", service, "", None),
@@ -182,13 +191,7 @@ pub mod checks {
             (Side::Cluster, "POST", "/api/v1/namespaces/a/events", "", None),
             (Side::Platform, "POST", "/33333333-3333-4333-8333-333333333333/oauth2/v2.0/token", "", None),
             (Side::Platform, "POST", "/tenantui/api/v3/customer", "", Some("POST /tenantui/api/v3/customer")),
-            (
-                Side::Platform,
-                "DELETE",
-                "/tenantui/api/v2/customer/33333333-3333-4333-8333-333333333333",
-                "",
-                Some("DELETE /tenantui/api/v2/customer/{id}"),
-            ),
+            (Side::Platform, "DELETE", "/tenantui/api/v2/customer/33333333-3333-4333-8333-333333333333", "", Some("DELETE /tenantui/api/v2/customer/{id}")),
         ] {
             let told = effect(side, method, path, body.as_bytes());
             ensure!(told.as_deref() == wanted, "{method} {path}: {told:?}, not {wanted:?}");

@@ -7,6 +7,7 @@
 mod cluster;
 mod evidence;
 mod gate;
+mod load;
 mod operator;
 mod places;
 mod proxy;
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
         check("gate::effects_are_told_from_what_is_none", gate::checks::effects_are_told_from_what_is_none),
         check("proxy::an_operator_sees_its_own_namespace_alone", proxy::checks::an_operator_sees_its_own_namespace_alone),
         case(&shared, "every_place_between_two_effects", places::every_place_between_two_effects),
+        case(&shared, "random_kills_under_load", load::random_kills_under_load),
     ];
     libtest_mimic::run(&arguments, trials).exit_code()
 }

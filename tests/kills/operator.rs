@@ -45,7 +45,7 @@ impl Operator {
         by_us
     }
 
-    /// Fails when it has ended by itself, or has said what no operator should say.
+    /// Fails when it has ended by itself.
     pub fn check(&self) -> Result<()> {
         if let Some(child) = self.running().as_mut() {
             let ended = child.try_wait()?;
@@ -57,6 +57,12 @@ impl Operator {
     /// What it said, in all its lives.
     pub fn said(&self) -> Result<String> {
         std::fs::read_to_string(&self.log).with_context(|| format!("{} can't be read", self.log.display()))
+    }
+
+    /// Ends it, and keeps nothing of what it said: all was well.
+    pub fn forget(&self) {
+        self.kill();
+        let _gone = std::fs::remove_file(&self.log);
     }
 
     /// Where it says that.

@@ -1,5 +1,6 @@
 //! What one operator has for itself: a namespace, a platform object, a simulated platform, and the gate that its requests pass.
 
+use std::collections::BTreeSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -29,8 +30,8 @@ const SECRET: &str = "simulator-secret";
 /// The annotation with the intent of a change.
 const OPERATION: &str = "operatorconnect.dev/operation";
 
-/// After so long a deletion whose request may have left is asked for again. It has no setting, and no test waits for it: see [`World::outage`].
-const DELETE_AGAIN: Duration = Duration::from_secs(300);
+/// After so long a deletion whose request may have left is asked for again, and that has no setting: no test waits for it, see [`World::outage`].
+const OUTAGE: Duration = Duration::from_secs(300);
 
 /// One world.
 pub struct World {
@@ -188,28 +189,43 @@ impl World {
         Seen::read(&self.simulate("GET", "services", Value::Null).await?, &self.simulate("GET", "calls", Value::Null).await?)
     }
 
-    /// Turns the kill that has just been made into a longer outage, by making older what the objects remember of it: a deletion that was going to be
-    /// asked for, and was not, is asked for again only after five minutes. Only for those that the platform surely never heard of, and only while no
-    /// operator runs. Says of how many.
-    pub async fn outage(&self) -> Result<usize> {
-        let there: Vec<String> =
-            self.seen().await?.services.into_iter().filter(|service| service.deleted_at.is_none()).map(|service| service.ump_customer_guid).collect();
-        let services = self.api::<OcEssentialService>();
+    /// Turns the kill that has just been made into an outage of five minutes, by making older what the objects remember: an intent (of these kinds)
+    /// whose request never left, or was lost before the platform had it, is taken up again only after a grace. Only where the platform shows that
+    /// nothing was done, and only while no operator runs. Says of how many objects.
+    pub async fn outage(&self, kinds: &[&str]) -> Result<usize> {
+        let there = self.seen().await?.services;
+        let objects = self.api::<OcEssentialService>();
         let mut aged = 0;
-        for object in services.list(&ListParams::default()).await? {
-            let guid = object.status.as_ref().and_then(|status| status.ump_customer_guid.as_ref());
-            let Some(intent) = object.annotations().get(OPERATION).filter(|_| guid.is_some_and(|guid| there.contains(guid))) else { continue };
+        for object in objects.list(&ListParams::default()).await? {
+            let Some(intent) = object.annotations().get(OPERATION) else { continue };
             let mut intent: Value = serde_json::from_str(intent).context("an intent")?;
-            if intent["kind"] != "Delete" {
+            let tenant = object.status.as_ref().and_then(|status| status.ms_tenant_id.clone()).or_else(|| object.spec.ms_tenant_id.clone());
+            let mut of_tenant = there.iter().filter(|service| Some(&service.tenant_id) == tenant.as_ref());
+            let undone = match intent["kind"].as_str().filter(|kind| kinds.contains(kind)) {
+                Some("Create") => of_tenant.next().is_none(),
+                Some("Delete") => of_tenant.any(|service| service.deleted_at.is_none()),
+                _ => false,
+            };
+            if !undone {
                 continue;
             }
             let start: jiff::Timestamp = intent["start"].as_str().context("the start of an intent")?.parse()?;
-            intent["start"] = json!(start - DELETE_AGAIN);
+            intent["start"] = json!(start - OUTAGE);
             let patch = json!({"metadata": {"resourceVersion": object.resource_version(), "annotations": {OPERATION: intent.to_string()}}});
-            services.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
+            objects.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(patch)).await?;
             aged += 1;
         }
         Ok(aged)
+    }
+
+    /// How many objects have recorded that they are going to ask for a create, while the platform never heard of it.
+    pub async fn recorded_and_not_asked(&self) -> Result<usize> {
+        let log = self.simulate("GET", "log", Value::Null).await?;
+        let creates = log.as_array().into_iter().flatten().filter(|call| call["endpoint"] == "services.create");
+        let asked: BTreeSet<&str> = creates.filter_map(|call| call["tenantId"].as_str()).collect();
+        let objects = self.api::<OcEssentialService>().list(&ListParams::default()).await?;
+        let recorded = |object: &OcEssentialService| object.annotations().get(OPERATION).is_some_and(|intent| intent.contains("\"Create\""));
+        Ok(objects.iter().filter(|object| recorded(object) && object.spec.ms_tenant_id.as_deref().is_some_and(|tenant| !asked.contains(tenant))).count())
     }
 
     /// Fails when a log holds what no log may.
