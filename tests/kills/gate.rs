@@ -88,6 +88,8 @@ pub enum Moment {
     Before,
     /// It is executed, and its answer never delivered.
     After,
+    /// It was on its way, and is executed when the next operator is at work already: a slow network, or a busy server.
+    Late,
 }
 
 /// What becomes of a request.
@@ -103,6 +105,8 @@ struct State {
     aim: Option<(Place, Moment)>,
     places: Vec<Place>,
     counts: BTreeMap<String, usize>,
+    /// A late request that is still on its way.
+    on_its_way: bool,
 }
 
 /// Where all requests of one operator pass.
@@ -137,15 +141,24 @@ impl Gate {
         *count += 1;
         let place = Place { effect, nth: *count };
         state.places.push(place.clone());
-        match state.aim.take_if(|(aim, _)| *aim == place) {
-            Some((_, moment)) => Passage::Kill(moment),
-            None => Passage::Free,
-        }
+        let Some((_, moment)) = state.aim.take_if(|(aim, _)| *aim == place) else { return Passage::Free };
+        state.on_its_way = moment == Moment::Late;
+        Passage::Kill(moment)
     }
 
     /// Kills the operator.
     pub fn strike(&self) {
         self.struck.send_replace(self.operator.kill());
+    }
+
+    /// The late request was executed.
+    pub fn arrived_late(&self) {
+        self.state().on_its_way = false;
+    }
+
+    /// Whether a late request is still on its way.
+    pub fn waits_for_late(&self) -> bool {
+        self.state().on_its_way
     }
 
     /// Returns once the operator was killed.

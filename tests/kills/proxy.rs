@@ -3,6 +3,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Result;
 use axum::Router;
@@ -18,6 +19,9 @@ use super::gate::{Gate, Moment, Passage, Side, effect};
 
 /// More than any request of the operator.
 const MOST_BYTES: usize = 4 << 20;
+
+/// How late a late request is: the next operator has had time to look, and to do what it would do if there were no such request.
+const LATE: Duration = Duration::from_secs(4);
 
 /// Where the requests go.
 pub struct Upstream {
@@ -77,6 +81,17 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
     let effect = effect(door.upstream.side, parts.method.as_str(), parts.uri.path(), &body);
     let passage = effect.map_or(Passage::Free, |effect| door.gate.arrives(effect));
     if passage == Passage::Kill(Moment::Before) {
+        door.gate.strike();
+        return silence().await;
+    }
+    if passage == Passage::Kill(Moment::Late) {
+        let late = Arc::clone(&door);
+        tokio::spawn(async move {
+            tokio::time::sleep(LATE).await;
+            // Refused or not: it was executed, and nobody waits for the answer.
+            let _answer = late.forward(&parts, body).await;
+            late.gate.arrived_late();
+        });
         door.gate.strike();
         return silence().await;
     }
