@@ -3,11 +3,15 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use serde_json::Value;
 use tokio::sync::watch;
 
 use super::operator::Operator;
+
+/// How late a late request is: the next operator has had time to look, and to do what it would do if there were no such request.
+const LATE: Duration = Duration::from_secs(4);
 
 /// Whom a request was sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -114,12 +118,13 @@ pub struct Gate {
     operator: Arc<Operator>,
     state: Mutex<State>,
     struck: watch::Sender<bool>,
+    ready: watch::Sender<bool>,
 }
 
 impl Gate {
     /// Lets everything pass and counts nothing, until it is opened.
     pub fn new(operator: Arc<Operator>) -> Self {
-        Self { operator, state: Mutex::default(), struck: watch::Sender::new(false) }
+        Self { operator, state: Mutex::default(), struck: watch::Sender::new(false), ready: watch::Sender::new(false) }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -149,6 +154,22 @@ impl Gate {
     /// Kills the operator.
     pub fn strike(&self) {
         self.struck.send_replace(self.operator.kill());
+    }
+
+    /// The life is at its height: what was late until then arrives now.
+    pub fn at_its_height(&self) {
+        self.ready.send_replace(true);
+    }
+
+    /// Returns when a late request is executed. One to the cluster comes when it does most harm, if that is still to come: when the next operator has
+    /// written all it had to write. One to the platform comes well before the grace is over, which is what a grace is for.
+    pub async fn late(&self, side: Side) {
+        if side == Side::Platform || *self.ready.borrow() {
+            tokio::time::sleep(LATE).await;
+        } else {
+            let mut ready = self.ready.subscribe();
+            let _gone = ready.wait_for(|ready| *ready).await;
+        }
     }
 
     /// The late request was executed.

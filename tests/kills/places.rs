@@ -31,6 +31,7 @@ struct Life {
     seen: Seen,
     wrong: Wrong,
     aged: usize,
+    stale: bool,
 }
 
 /// The case.
@@ -79,6 +80,7 @@ fn conclude(places: &[Place], lives: &[(String, Life)], began: Instant) -> Resul
             "secondServices": of(|life| life.wrong.second.len()),
             "wronglyDeleted": of(|life| life.wrong.deleted.len()),
             "takenUpAfterAnOutage": of(|life| life.aged),
+            "staleAfterALateWrite": lives.iter().filter(|(_, life)| life.stale).map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
             "seconds": began.elapsed().as_secs(),
         }),
     )?;
@@ -110,10 +112,10 @@ async fn live(cluster: &Cluster, name: &str, aim: Option<(Place, Moment)>) -> Re
     let long = aim.as_ref().is_some_and(|(_, moment)| *moment != Moment::Late);
     world.gate.open(aim);
     let mut aged = 0;
-    tokio::select! {
+    let stale = tokio::select! {
         lived = whole_life(&world, name, &tenants[0]) => lived?,
         error = reviving(&world, long, &mut aged) => return Err(error),
-    }
+    };
     let seen = world.seen().await?;
     world.log_is_clean()?;
     world.operator.check()?;
@@ -121,21 +123,28 @@ async fn live(cluster: &Cluster, name: &str, aim: Option<(Place, Moment)>) -> Re
     if wrong.is_nothing() {
         world.operator.forget();
     }
-    Ok(Life { places: world.gate.places(), killed: world.gate.has_struck(), wrong, seen, aged })
+    Ok(Life { places: world.gate.places(), killed: world.gate.has_struck(), wrong, seen, aged, stale })
 }
 
-async fn whole_life(world: &World, name: &str, tenant: &str) -> Result<()> {
+/// Whether what a late request wrote stood there at the height of the life.
+async fn whole_life(world: &World, name: &str, tenant: &str) -> Result<bool> {
     world.lead(name, tenant).await?;
     let settings = json!({"proxySet": "SIPTrunk", "onlinePstnGateway": "gw.example.com"});
     world.service(name, json!({"leadRef": {"name": name}, "deletionPolicy": "Delete", "advancedSettings": settings})).await?;
     let services = world.api::<OcEssentialService>();
     world.until("the service is Ready", PATIENCE, async || Ok(is_ready(&services.get(name).await?))).await?;
     world.until("the lead shows it", PATIENCE, async || Ok(world.lead_shows(name).await?.is_some())).await?;
+    world.gate.at_its_height();
+    let late = async || Ok(!world.gate.waits_for_late());
+    world.until("the late request is executed", PATIENCE, late).await?;
+    // What a dead operator had to say may now stand there. It is for people to read: what is deleted must not hang on it.
+    let stale = !is_ready(&services.get(name).await?) || world.lead_shows(name).await?.is_none();
     world.delete(name).await?;
     world.until("the service is gone", PATIENCE, async || Ok(services.get_opt(name).await?.is_none())).await?;
     world.until("the lead shows none", PATIENCE, async || Ok(world.lead_shows(name).await?.is_none())).await?;
-    world.until("the late request is executed", PATIENCE, async || Ok(!world.gate.waits_for_late())).await?;
-    world.until("the platform object counts it no more", PATIENCE, async || Ok(world.counted().await? == u32::try_from(OTHERS).ok())).await
+    world.until("the late request is executed", PATIENCE, late).await?;
+    world.until("the platform object counts it no more", PATIENCE, async || Ok(world.counted().await? == u32::try_from(OTHERS).ok())).await?;
+    Ok(stale)
 }
 
 /// Starts the operator again once it was killed; returns only when that fails.

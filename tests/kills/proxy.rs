@@ -3,7 +3,6 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use anyhow::Result;
 use axum::Router;
@@ -19,9 +18,6 @@ use super::gate::{Gate, Moment, Passage, Side, effect};
 
 /// More than any request of the operator.
 const MOST_BYTES: usize = 4 << 20;
-
-/// How late a late request is: the next operator has had time to look, and to do what it would do if there were no such request.
-const LATE: Duration = Duration::from_secs(4);
 
 /// Where the requests go.
 pub struct Upstream {
@@ -87,7 +83,7 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
     if passage == Passage::Kill(Moment::Late) {
         let late = Arc::clone(&door);
         tokio::spawn(async move {
-            tokio::time::sleep(LATE).await;
+            late.gate.late(late.upstream.side).await;
             // Refused or not: it was executed, and nobody waits for the answer.
             let _answer = late.forward(&parts, body).await;
             late.gate.arrived_late();
