@@ -88,13 +88,14 @@ async fn play(cluster: &Cluster, seed: u64, began: Instant) -> Result<()> {
     tokio::try_join!(change(&world), kills(&world, Moments(seed), &mut met))?;
     let called = world.simulate("GET", "calls", Value::Null).await?;
     let left = async || unfinished(&world).await;
-    world.until("all is done", PATIENCE, async || Ok(left().await? == 0)).await?;
+    let done = world.until("all is done", PATIENCE, async || Ok(left().await? == 0)).await;
     // A service whose object is gone may linger, and nothing may come late.
     tokio::time::sleep(PLATFORM_SETTLES).await;
     let seen = world.seen().await?;
     let wrong = judge(&seen, &wanted);
     tell(seed, &met, &seen, &wrong, &called, began)?;
-    ensure!(wrong.is_nothing(), "{wrong:?}");
+    ensure!(wrong.is_nothing(), "{wrong:?} {}", done.err().map(|error| format!("{error:#}")).unwrap_or_default());
+    done?;
     ensure!(met.kills == KILLS && met.under_way.iter().all(|count| *count > 0), "a kill with nothing under way proves nothing: {:?}", met.under_way);
     let status = |status: &str| called["byStatus"][status].as_u64().unwrap_or_default();
     ensure!(status("dropped") > 0 && status("503") > 0, "the faults did not happen: {}", called["byStatus"]);
