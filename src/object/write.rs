@@ -96,12 +96,27 @@ pub async fn mark<K: Own>(client: &Client, object: &K, mark: &Mark, record: &Rec
     Ok((written, intent))
 }
 
-/// Writes a whole status by server-side apply.
+/// Writes a whole status by server-side apply, under the condition that nobody else has written one since the object was read. What an operator had to say
+/// that is dead by now may arrive seconds later; without the condition it would stand in place of what is so until the next look. That a person has
+/// changed something else meanwhile does not stand against it: the task that was just given must not be forgotten for that.
 ///
 /// # Errors
 /// As [`mark`].
 pub async fn status<K: Own>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteFailed> {
-    let mut metadata = json!({ "name": object.name_any(), "uid": object.meta().uid });
+    match status_of_version(client, object, object.resource_version(), status).await {
+        Err(WriteFailed::Changed) => {}
+        written => return written,
+    }
+    let now = K::api(client, object.meta().namespace.as_deref()).get(&object.name_any()).await.map_err(failed)?;
+    let told = |object: &K| serde_json::to_value(object).map(|mut object| object["status"].take()).unwrap_or_default();
+    if now.meta().uid != object.meta().uid || told(&now) != told(object) {
+        return Err(WriteFailed::Changed);
+    }
+    status_of_version(client, object, now.resource_version(), status).await
+}
+
+async fn status_of_version<K: Own>(client: &Client, object: &K, version: Option<String>, status: &impl Serialize) -> Result<K, WriteFailed> {
+    let mut metadata = json!({ "name": object.name_any(), "uid": object.meta().uid, "resourceVersion": version });
     if let Some(namespace) = object.meta().namespace.as_deref() {
         metadata["namespace"] = namespace.into();
     }

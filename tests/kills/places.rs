@@ -81,13 +81,15 @@ fn conclude(places: &[Place], lives: &[(String, Life)], began: Instant) -> Resul
             "secondServices": of(|life| life.wrong.second.len()),
             "wronglyDeleted": of(|life| life.wrong.deleted.len()),
             "takenUpAfterAnOutage": of(|life| life.aged),
-            "staleAfterALateWrite": lives.iter().filter(|(_, life)| life.stale).map(|(name, _)| name.as_str()).collect::<Vec<_>>(),
+            "staleAfterALateWrite": of(|life| usize::from(life.stale)),
             "seconds": began.elapsed().as_secs(),
         }),
     )?;
     let bad = lives.iter().filter(|(_, life)| life.failure.is_some() || !life.wrong.is_nothing());
     let bad: Vec<String> = bad.map(|(name, life)| format!("{name}: {:?} {}", life.wrong, life.failure.as_deref().unwrap_or_default())).collect();
     ensure!(bad.is_empty(), "{} of {} lives went wrong:\n{}", bad.len(), lives.len(), bad.join("\n"));
+    let stale: Vec<&str> = lives.iter().filter(|(_, life)| life.stale).map(|(name, _)| name.as_str()).collect();
+    ensure!(stale.is_empty(), "what a dead operator had to say stood in place of what is so: {stale:?}");
     // Two status writes can become one when their causes come together; nothing else may be missing.
     let unexpected: Vec<&&str> = unreached.iter().filter(|name| !name.contains("/status (")).collect();
     ensure!(unexpected.is_empty() && unreached.len() * 10 <= lives.len(), "places that were not reached: {unreached:?}");
@@ -140,7 +142,7 @@ async fn whole_life(world: &World, name: &str, tenant: &str) -> Result<bool> {
     world.gate.at_its_height();
     let late = async || Ok(!world.gate.waits_for_late());
     world.until("the late request is executed", PATIENCE, late).await?;
-    // What a dead operator had to say may now stand there. It is for people to read: what is deleted must not hang on it.
+    // What a dead operator had to say must not stand there now.
     let stale = !is_ready(&services.get(name).await?) || world.lead_shows(name).await?.is_none();
     world.delete(name).await?;
     world.until("the service is gone", PATIENCE, async || Ok(services.get_opt(name).await?.is_none())).await?;
