@@ -1,0 +1,67 @@
+//! The one API server, and the rights that each operator has on it.
+
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+use control_plane::{ControlPlane, Options, manifests};
+use kube::Client;
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use serde_json::{Value, json};
+
+use super::gate::Side;
+use super::proxy::Upstream;
+
+/// The API server with our kinds, and a service account with the chart's rights.
+pub struct Cluster {
+    control_plane: ControlPlane,
+    /// Admin.
+    pub client: Client,
+    rights: PathBuf,
+    url: String,
+    authority: Vec<Vec<u8>>,
+}
+
+/// The root of the project.
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Cluster {
+    /// Starts it.
+    pub async fn start() -> Result<Self> {
+        let control_plane = ControlPlane::start(Options::default()).await?;
+        let client = control_plane.client();
+        for kind in ["liveplatforms", "leads", "ocessentialservices"] {
+            let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
+            manifests::apply_all(&client, &text).await?;
+            manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
+        }
+        let rules = std::fs::read_to_string(root().join("charts/oc-essentials-operator/files/cluster-rules.yaml"))?;
+        let rules = control_plane::rules_from_yaml(&rules)?;
+        let rights = control_plane.service_account_kubeconfig("oc-essentials-system", "oc-essentials-operator", &rules).await?;
+        let config = kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(&rights)?, &KubeConfigOptions::default()).await?;
+        let url = config.cluster_url.to_string().trim_end_matches('/').to_owned();
+        let authority = config.root_cert.context("the API server has an authority of its own")?;
+        Ok(Self { control_plane, client, rights, url, authority })
+    }
+
+    /// The API server for a proxy that shows one namespace and one platform.
+    pub fn upstream(&self, shown: &str) -> Result<Upstream> {
+        let authority = self.authority.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<reqwest::Result<Vec<_>>>()?;
+        let http = reqwest::Client::builder().no_proxy().http1_only().tls_certs_only(authority).build()?;
+        Ok(Upstream { side: Side::Cluster, url: self.url.clone(), http, shown: Some(shown.to_owned()) })
+    }
+
+    /// Where the kubeconfig of an operator will be.
+    pub fn kubeconfig(&self, name: &str) -> PathBuf {
+        self.control_plane.folder().join(format!("{name}.kubeconfig"))
+    }
+
+    /// Writes it, by way of a proxy: the token of the service account, another address.
+    pub fn write_kubeconfig(&self, name: &str, url: &str) -> Result<()> {
+        let text = std::fs::read_to_string(&self.rights)?;
+        let mut config: Value = serde_yaml::from_str(&text).context("the operator's kubeconfig")?;
+        config["clusters"][0]["cluster"] = json!({"server": url});
+        Ok(std::fs::write(self.kubeconfig(name), config.to_string())?)
+    }
+}

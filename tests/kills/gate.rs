@@ -1,0 +1,235 @@
+//! Counts the effects of an operator, and kills it at one of them.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use serde_json::Value;
+use tokio::sync::watch;
+
+use super::operator::Operator;
+
+/// How late a late request is: the next operator has had time to look, and to do what it would do if there were no such request.
+const LATE: Duration = Duration::from_secs(4);
+
+/// Whom a request was sent to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Side {
+    Cluster,
+    Platform,
+}
+
+/// The name of the effect that a request has, without the names of objects: the same in each life. `None` for what changes nothing of interest:
+/// reads, token requests, leases and events.
+pub fn effect(side: Side, method: &str, path: &str, body: &[u8]) -> Option<String> {
+    if matches!(method, "GET" | "HEAD" | "OPTIONS") {
+        return None;
+    }
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    match side {
+        Side::Platform if path.ends_with("/oauth2/v2.0/token") => None,
+        Side::Platform => {
+            let is_id = |part: &str| part.len() >= 32 && part.contains('-');
+            let shown: Vec<&str> = parts.iter().map(|part| if is_id(part) { "{id}" } else { part }).collect();
+            Some(format!("{method} /{}", shown.join("/")))
+        }
+        Side::Cluster => {
+            let namespaced = parts.iter().position(|part| *part == "namespaces").map_or(3, |at| at + 2);
+            let (kind, below) = (parts.get(namespaced)?, parts.get(namespaced + 2));
+            if parts.contains(&"coordination.k8s.io") || *kind == "events" {
+                return None;
+            }
+            Some(match below {
+                Some(below) => format!("{method} {kind}/{below}{}", reason(body)),
+                None => format!("{method} {kind}{}", mark(body)),
+            })
+        }
+    }
+}
+
+/// The reason of `Ready` in a status: what the write tells.
+fn reason(body: &[u8]) -> String {
+    let patch: Value = serde_json::from_slice(body).unwrap_or_default();
+    let conditions = patch["status"]["conditions"].as_array();
+    let ready = conditions.into_iter().flatten().find(|condition| condition["type"] == "Ready");
+    ready.and_then(|ready| ready["reason"].as_str()).map(|reason| format!(" ({reason})")).unwrap_or_default()
+}
+
+/// What a write to an object's metadata is about.
+fn mark(body: &[u8]) -> &'static str {
+    let patch: Value = serde_json::from_slice(body).unwrap_or_default();
+    let metadata = &patch["metadata"];
+    let operation = metadata["annotations"]["operatorconnect.dev/operation"].as_str().unwrap_or_default();
+    if operation.contains("\"Create\"") {
+        " (intent to create)"
+    } else if operation.contains("\"Delete\"") {
+        " (intent to delete)"
+    } else if metadata["finalizers"].as_array().is_some_and(Vec::is_empty) {
+        " (let go)"
+    } else {
+        ""
+    }
+}
+
+/// One effect of a life: its name, and the how-manieth of that name it is.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Place {
+    pub effect: String,
+    pub nth: usize,
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(out, "{} #{}", self.effect, self.nth)
+    }
+}
+
+/// On which side of an effect the operator is killed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Moment {
+    /// Its request arrives, and is not forwarded.
+    Before,
+    /// It is executed, and its answer never delivered.
+    After,
+    /// It was on its way, and is executed when the next operator is at work already: a slow network, or a busy server.
+    Late,
+}
+
+/// What becomes of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Passage {
+    Free,
+    Kill(Moment),
+}
+
+#[derive(Default)]
+struct State {
+    open: bool,
+    aim: Option<(Place, Moment)>,
+    places: Vec<Place>,
+    counts: BTreeMap<String, usize>,
+    /// A late request that is still on its way.
+    on_its_way: bool,
+}
+
+/// Where all requests of one operator pass.
+pub struct Gate {
+    operator: Arc<Operator>,
+    state: Mutex<State>,
+    struck: watch::Sender<bool>,
+    ready: watch::Sender<bool>,
+}
+
+impl Gate {
+    /// Lets everything pass and counts nothing, until it is opened.
+    pub fn new(operator: Arc<Operator>) -> Self {
+        Self { operator, state: Mutex::default(), struck: watch::Sender::new(false), ready: watch::Sender::new(false) }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Begins to count, and to wait for the place to kill at.
+    pub fn open(&self, aim: Option<(Place, Moment)>) {
+        *self.state() = State { open: true, aim, ..State::default() };
+    }
+
+    /// A request that has an effect arrives.
+    pub fn arrives(&self, effect: String) -> Passage {
+        let mut state = self.state();
+        if !state.open {
+            return Passage::Free;
+        }
+        let count = state.counts.entry(effect.clone()).or_default();
+        *count += 1;
+        let place = Place { effect, nth: *count };
+        state.places.push(place.clone());
+        let Some((_, moment)) = state.aim.take_if(|(aim, _)| *aim == place) else { return Passage::Free };
+        state.on_its_way = moment == Moment::Late;
+        Passage::Kill(moment)
+    }
+
+    /// Kills the operator.
+    pub fn strike(&self) {
+        self.struck.send_replace(self.operator.kill());
+    }
+
+    /// The life is at its height: what was late until then arrives now.
+    pub fn at_its_height(&self) {
+        self.ready.send_replace(true);
+    }
+
+    /// Returns when a late request is executed. One to the cluster comes when it does most harm, if that is still to come: when the next operator has
+    /// written all it had to write. One to the platform comes well before the grace is over, which is what a grace is for.
+    pub async fn late(&self, side: Side) {
+        if side == Side::Platform || *self.ready.borrow() {
+            tokio::time::sleep(LATE).await;
+        } else {
+            let mut ready = self.ready.subscribe();
+            let _gone = ready.wait_for(|ready| *ready).await;
+        }
+    }
+
+    /// The late request was executed.
+    pub fn arrived_late(&self) {
+        self.state().on_its_way = false;
+    }
+
+    /// Whether a late request is still on its way.
+    pub fn waits_for_late(&self) -> bool {
+        self.state().on_its_way
+    }
+
+    /// Returns once the operator was killed.
+    pub async fn struck(&self) {
+        let mut struck = self.struck.subscribe();
+        if struck.wait_for(|struck| *struck).await.is_err() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Whether it was.
+    pub fn has_struck(&self) -> bool {
+        *self.struck.borrow()
+    }
+
+    /// The effects since it was opened, in their order.
+    pub fn places(&self) -> Vec<Place> {
+        self.state().places.clone()
+    }
+}
+
+/// That the effects are told from what is none: a place that is not counted would never be killed at.
+pub mod checks {
+    use anyhow::{Result, ensure};
+    use serde_json::json;
+
+    use super::{Side, effect};
+
+    pub fn effects_are_told_from_what_is_none() -> Result<()> {
+        let service = "/apis/operatorconnect.dev/v1alpha1/namespaces/a/ocessentialservices/b";
+        let begin = json!({"metadata": {"annotations": {"operatorconnect.dev/operation": "{\"kind\":\"Create\"}"}, "finalizers": ["f"]}}).to_string();
+        let status = json!({"status": {"conditions": [{"type": "Synced", "reason": "Other"}, {"type": "Ready", "reason": "Deleting"}]}}).to_string();
+        let release = json!({"metadata": {"finalizers": []}}).to_string();
+        for (side, method, path, body, wanted) in [
+            (Side::Cluster, "PATCH", service, begin.as_str(), Some("PATCH ocessentialservices (intent to create)")),
+            (Side::Cluster, "PATCH", service, release.as_str(), Some("PATCH ocessentialservices (let go)")),
+            (Side::Cluster, "PATCH", &format!("{service}/status"), status.as_str(), Some("PATCH ocessentialservices/status (Deleting)")),
+            (Side::Cluster, "PATCH", "/apis/operatorconnect.dev/v1alpha1/liveplatforms/a/status", "", Some("PATCH liveplatforms/status")),
+            (Side::Cluster, "POST", "/apis/operatorconnect.dev/v1alpha1/namespaces/a/leads", "", Some("POST leads")),
+            (Side::Cluster, "GET", service, "", None),
+            (Side::Cluster, "PUT", "/apis/coordination.k8s.io/v1/namespaces/a/leases/b", "", None),
+            (Side::Cluster, "POST", "/apis/events.k8s.io/v1/namespaces/a/events", "", None),
+            (Side::Cluster, "POST", "/api/v1/namespaces/a/events", "", None),
+            (Side::Platform, "POST", "/33333333-3333-4333-8333-333333333333/oauth2/v2.0/token", "", None),
+            (Side::Platform, "POST", "/tenantui/api/v3/customer", "", Some("POST /tenantui/api/v3/customer")),
+            (Side::Platform, "DELETE", "/tenantui/api/v2/customer/33333333-3333-4333-8333-333333333333", "", Some("DELETE /tenantui/api/v2/customer/{id}")),
+        ] {
+            let told = effect(side, method, path, body.as_bytes());
+            ensure!(told.as_deref() == wanted, "{method} {path}: {told:?}, not {wanted:?}");
+        }
+        Ok(())
+    }
+}
