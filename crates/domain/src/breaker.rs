@@ -73,7 +73,8 @@ pub fn settle(now: Time, per_hour: u32, approval: Option<&str>, ledger: &Ledger,
     let approved_anew = approval.is_some() && approval != ledger.handled.as_deref();
     if approved_anew {
         ledger.handled = approval.map(str::to_owned);
-        ledger.approved = Some(now.whole_second());
+        // The API server stamps deletions with its own clock, which may go ahead of ours: whoever waits now was seen by the person.
+        ledger.approved = asking.iter().map(|one| one.deleted).chain([now.whole_second()]).max();
     }
     if asking.is_empty() {
         ledger.held = 0;
@@ -91,7 +92,8 @@ pub fn settle(now: Time, per_hour: u32, approval: Option<&str>, ledger: &Ledger,
     for one in waiting {
         if room > 0 {
             room -= 1;
-            ledger.granted.insert(one.uid.clone(), now.whole_second());
+            // Rounded up: an hour that is counted from too early would be over too early.
+            ledger.granted.insert(one.uid.clone(), now.next_whole_second());
         } else {
             held += 1;
         }

@@ -42,6 +42,7 @@ pub enum Wish {
 /// Decides what comes next.
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
+    record.bring_together();
     absorb(now, &mut record, facts);
     let case = Case { now, facts, record };
     match wish {

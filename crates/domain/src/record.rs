@@ -194,6 +194,22 @@ impl Record {
         self.intent.as_ref().filter(|intent| !self.operation.as_ref().is_some_and(|op| op.id == intent.id && op.outcome.is_some()))
     }
 
+    /// Brings annotation and status together: they are two writes, and a crash or a person can come between them.
+    ///
+    /// Annotations that were wiped (`kubectl replace`) do not hide a create that status says is under way. An intent that is newer than what status
+    /// says, or a service that was taken over since, ends what status says: nobody will write its outcome any more.
+    pub fn bring_together(&mut self) {
+        let Some(operation) = self.running() else { return };
+        match &self.intent {
+            Some(intent) if intent.id == operation.id => {}
+            None if !self.guid_annotated => {
+                let (kind, id, start) = (operation.kind, operation.id.clone(), operation.started);
+                self.intent = Some(Intent { kind, id, start, sent: Sent::Maybe });
+            }
+            Some(_) | None => self.operation = None,
+        }
+    }
+
     /// Whether the request of an intent of this kind can leave now: recorded, so lately that its grace is still whole, and surely not sent before.
     pub fn may_send(&self, kind: OperationKind, now: Time) -> bool {
         let fresh = |intent: &Intent| intent.kind == kind && intent.sent == Sent::No && now < intent.start + timing::INTENT_FRESH;

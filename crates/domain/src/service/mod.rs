@@ -106,6 +106,7 @@ pub enum Wish {
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let restored = record.operation.is_none() && record.intent.is_some();
     let mut record = record.clone();
+    record.bring_together();
     absorb(now, &mut record, facts);
     let case = Case { now, facts, restored, record };
     match wish {
