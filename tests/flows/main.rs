@@ -4,9 +4,11 @@
 //! Run one by its name: `cargo xtask test --test flows lost_answer`.
 
 mod adoption;
+mod breaker;
 mod deletion;
 mod kstatus;
 mod leads;
+mod letting_go;
 mod platform;
 mod provisioning;
 mod stage;
@@ -44,10 +46,18 @@ fn main() -> ExitCode {
         adoption::a_matching_service_is_taken_over,
         adoption::another_service_is_a_conflict_until_adoption_is_always,
         adoption::the_older_of_two_objects_keeps_the_tenant,
+        adoption::the_younger_takes_over_when_the_older_goes,
         adoption::a_short_name_that_is_taken_is_refused_before_anything_is_asked,
         deletion::retain_lets_go_and_keeps_the_service,
         deletion::delete_deletes_and_looks_until_it_is_gone,
         deletion::a_service_deleted_behind_our_back_is_told_and_made_again_only_when_asked,
+        breaker::deletions_beyond_the_hours_number_wait_for_a_person,
+        breaker::a_held_object_goes_at_once_when_nothing_is_to_be_deleted_for_it,
+        breaker::leads_count_as_services_do,
+        breaker::the_count_survives_others_who_write_the_platform_object,
+        letting_go::a_tenant_with_telephone_numbers_keeps_its_service,
+        letting_go::deleting_needs_no_lead_object_and_no_valid_spec,
+        letting_go::a_changed_spec_is_tried_at_once_however_long_the_next_try_was_away,
         platform::a_missing_secret_is_told_and_its_coming_noticed,
         platform::a_namespace_that_is_not_allowed_is_told,
         platform::objects_wait_for_a_platform_that_comes_later,

@@ -55,9 +55,10 @@ impl Ledger {
 
     /// What the platform object says while deletions are held.
     pub fn trouble(&self, per_hour: u32) -> Option<Trouble> {
+        let wait = if self.held == 1 { "deletion waits" } else { "deletions wait" };
         let message = || {
             format!(
-                "{} deletions wait, since more than {per_hour} were asked for within an hour (spec.deletions.perHour). If they are meant, set the annotation operatorconnect.dev/approve-deletions to a new value.",
+                "{} {wait}, since more than {per_hour} were asked for within an hour (spec.deletions.perHour). If they are meant, set the annotation operatorconnect.dev/approve-deletions to a new value.",
                 self.held
             )
         };
