@@ -63,6 +63,7 @@ pub async fn the_younger_takes_over_when_the_older_goes(scene: Scene) -> Result<
     let guid = older.status.and_then(|status| status.ump_customer_guid).context("a guid")?;
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     scene.service("same-tenant", 1, same).await?;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     // The same short name for another tenant, in other letters.
     scene.service("same-name", 2, json!({"shortName": "CONTOSO"})).await?;
     for (name, what) in [("same-tenant", "same short name"), ("same-name", "same short name")] {
