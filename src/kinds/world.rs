@@ -46,7 +46,7 @@ macro_rules! told {
     )+};
 }
 
-told!(api::LeadStatus, api::OcEssentialServiceStatus);
+told!(api::LeadStatus, api::LivePlatformStatus, api::OcEssentialServiceStatus);
 
 /// What is known at the beginning of a pass: nothing of the platform yet.
 pub fn facts<K: Resource>(object: &K, status: Option<&dyn Told>, connection: Connection, memo: &Memo) -> Facts {
@@ -73,7 +73,8 @@ pub fn facts<K: Resource>(object: &K, status: Option<&dyn Told>, connection: Con
     }
 }
 
-fn stalled_for(status: Option<&dyn Told>, generation: i64) -> Option<Reason> {
+/// The reason for which status says `Stalled`, when it speaks of this generation.
+pub fn stalled_for(status: Option<&dyn Told>, generation: i64) -> Option<Reason> {
     let status = status.filter(|status| status.observed() == Some(generation))?;
     let stalled = status.conditions().iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
     Reason::parse(&stalled.reason)

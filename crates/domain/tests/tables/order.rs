@@ -294,13 +294,13 @@ fn no_decision_about_a_service_is_out_of_order() {
         gone(DeletionPolicy::Delete),
         gone(DeletionPolicy::Retain),
     ];
-    let mut broken = std::collections::BTreeMap::new();
+    let (worlds, mut broken) = (worlds(), std::collections::BTreeMap::new());
     for wish in &wishes {
         for record in records() {
-            for facts in worlds().into_iter().filter(|facts| possible(&record, facts, matches!(wish, Wish::Gone(_)), true)) {
-                let decision = service::decide(NOW, wish, &record, &facts);
+            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, Wish::Gone(_)), true)) {
+                let decision = service::decide(NOW, wish, &record, facts);
                 if let Err(sentence) = check(&decision.step, &decision.record, NOW) {
-                    broken.entry(format!("{sentence} ({})", decision.why)).or_insert((wish.clone(), record.clone(), facts));
+                    broken.entry(format!("{sentence} ({})", decision.why)).or_insert((wish.clone(), record.clone(), facts.clone()));
                 }
             }
         }
@@ -319,11 +319,11 @@ fn no_decision_about_a_lead_is_out_of_order() {
         lead::Wish::Gone(DeletionPolicy::Delete, Some(tenant())),
         lead::Wish::Unclear(Trouble::new(Reason::InvalidSpec, "No.")),
     ];
-    let mut broken = std::collections::BTreeMap::new();
+    let (worlds, mut broken) = (worlds(), std::collections::BTreeMap::new());
     for wish in &wishes {
         // A lead has no task.
         for record in records().into_iter().filter(|record| record.running().is_none_or(|operation| operation.task.is_none())) {
-            for facts in worlds().into_iter().filter(|facts| possible(&record, facts, matches!(wish, lead::Wish::Gone(..)), false)) {
+            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, lead::Wish::Gone(..)), false)) {
                 for leads in [facts.leads.clone(), known(vec![])] {
                     let facts = Facts { leads, ..facts.clone() };
                     let decision = lead::decide(NOW, wish, &record, &facts);

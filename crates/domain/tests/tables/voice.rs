@@ -4,6 +4,8 @@ use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::driver::{Ended, Memo, Pass};
 use oc_domain::lead;
 use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::platform;
+use oc_domain::policy::JobTrigger;
 use oc_domain::record::{OperationId, OperationKind, Record, Sent};
 use oc_domain::service::{Deletion, Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Fact, Step, Wake};
@@ -80,6 +82,42 @@ fn it_is_so_for_every_trouble_of_the_platform() {
         let said = [7, 8].map(|failures| told(&decide(failures)));
         assert_eq!(said, ["wait: False PlatformUnavailable Reconciling", "wait: False PlatformUnavailable Stalled"], "{what}");
         assert_eq!(decide(7).verdict.message, decide(8).verdict.message, "{what}: the words stay the same");
+    }
+}
+
+/// The platform object too: it is where an administrator looks first.
+#[test]
+fn it_is_so_for_the_platform_object() {
+    use Reason::{AuthenticationFailed, PlatformUnavailable, Throttled};
+    let desired = platform::Desired {
+        observe_interval: secs(600),
+        trigger: JobTrigger::Manual,
+        ran_at: [None, None],
+        deletions_per_hour: 10,
+        approval: None,
+        look_now: false,
+        unusable: None,
+    };
+    let table = [
+        (PlatformUnavailable, 7, None, "Reconciling"),
+        (PlatformUnavailable, 8, None, "Stalled"),
+        (Throttled, 7, None, "Reconciling"),
+        (Throttled, 8, None, "Stalled"),
+        (PlatformUnavailable, 0, Some(PlatformUnavailable), "Stalled"),
+        (PlatformUnavailable, 0, Some(AuthenticationFailed), "Reconciling"),
+        (AuthenticationFailed, 0, None, "Stalled"),
+    ];
+    for (reason, failures, stalled_for, beside) in table {
+        let record = platform::Record { stalled_for, ..platform::Record::default() };
+        let facts = |services| platform::Facts { services, leads: known(0), waiting: Default::default(), deletions: Vec::new(), answer: None, failures };
+        let unreadable = platform::decide(NOW, &desired, &record, &facts(Fact::Unreadable(trouble(reason))));
+        let unusable = platform::Desired { unusable: Some(trouble(reason)), ..desired.clone() };
+        let unusable = platform::decide(NOW, &unusable, &record, &facts(known(0)));
+        for verdict in [&unreadable.verdict, &unusable.verdict] {
+            assert_eq!(says(verdict), format!("False {reason} {beside}"), "{failures} failures, status {stalled_for:?}");
+        }
+        // Once it answers it is Ready, whatever status said.
+        assert_eq!(says(&platform::decide(NOW, &desired, &record, &facts(known(0))).verdict), "True Succeeded -");
     }
 }
 
