@@ -207,6 +207,8 @@ fn telephone_numbers() {
     for needed in ["1200 telephone numbers", "spec.deletionGuard to None", "spec.deletionPolicy to Retain"] {
         assert!(blocked.verdict.message.contains(needed), "{needed}: {}", blocked.verdict.message);
     }
+    let one = at_now(&guarded(Some(tenant())), &verified(), &with(known(Some(1))));
+    assert!(one.verdict.message.contains("1 telephone number on"), "{}", one.verdict.message);
     // The tenant that is asked about is the service's own; the object's when the list names none.
     let unnamed = Facts { services: known(view_by_guid(&Service { tenant: None, ..service(1) })), ..there() };
     for (facts, asked_for, step) in [(there(), None, "look numbers"), (unnamed.clone(), Some(tenant()), "look numbers"), (unnamed, None, "keep intent")] {
