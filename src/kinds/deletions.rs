@@ -2,6 +2,7 @@
 
 use kube::Resource;
 use oc_domain::breaker::Asking;
+use oc_domain::pass::Facts;
 use oc_domain::policy::Connection;
 
 use super::platform;
@@ -53,6 +54,11 @@ pub fn with_breaker<K: Resource>(shared: &Shared, connection: Connection, platfo
         }
     }
     Connection::Usable(policy)
+}
+
+/// Whether this pass met the breaker. What it has written may be what the breaker has to know to count the object: it is woken once more.
+pub fn waits(facts: &Facts) -> bool {
+    matches!(&facts.connection, Connection::Usable(policy) if policy.deletions_blocked.is_some())
 }
 
 /// The breaker has counted: the objects that wait for it are looked at.

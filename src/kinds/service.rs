@@ -255,15 +255,16 @@ impl World for ServiceWorld<'_> {
             Ok(inventory) => inventory,
             Err(trouble) => return Answer::NotSent(trouble),
         };
+        let leadership = &self.shared.leadership;
         match change {
             Change::CreateService(tenant) => {
                 let request = match self.request(tenant).await {
                     Ok(request) => request,
                     Err(trouble) => return Answer::NotSent(trouble),
                 };
-                answer(inventory.budget().spend(inventory.client().create_service(&request)).await, Answer::Task)
+                answer(inventory.budget().change(leadership, inventory.client().create_service(&request)).await, Answer::Task)
             }
-            Change::DeleteService(guid) => answer(inventory.budget().spend(inventory.client().delete_service(guid)).await, deleted),
+            Change::DeleteService(guid) => answer(inventory.budget().change(leadership, inventory.client().delete_service(guid)).await, deleted),
             other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A service does not ask for {other:?}; this is a bug."))),
         }
     }
@@ -275,7 +276,7 @@ impl World for ServiceWorld<'_> {
         let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
         self.written(write::status(&self.shared.client, &*object, &status).await?);
-        if began_to_wait {
+        if began_to_wait || deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }
         Ok(())

@@ -42,7 +42,8 @@ pub enum Wish {
 /// Decides what comes next.
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
-    record.bring_together();
+    record.forget_superseded();
+    record.recall_intent();
     absorb(now, &mut record, facts);
     let case = Case { now, facts, record };
     match wish {

@@ -33,11 +33,12 @@ pub enum Event {
 
 /// The stage at which a record is.
 pub fn stage(record: &Record) -> Stage {
-    if record.running().is_some_and(|operation| operation.task.is_some()) {
+    let running = record.running();
+    if running.is_some_and(|operation| operation.task.is_some()) {
         return Stage::Running;
     }
     match record.open_intent() {
-        None if record.running().is_some() => Stage::Asked,
+        None if running.is_some() => Stage::Asked,
         None => Stage::Idle,
         Some(intent) if intent.sent == Sent::No => Stage::Recorded,
         Some(_) => Stage::Asked,

@@ -194,22 +194,6 @@ impl Record {
         self.intent.as_ref().filter(|intent| !self.operation.as_ref().is_some_and(|op| op.id == intent.id && op.outcome.is_some()))
     }
 
-    /// Brings annotation and status together: they are two writes, and a crash or a person can come between them.
-    ///
-    /// Annotations that were wiped (`kubectl replace`) do not hide a create that status says is under way. An intent that is newer than what status
-    /// says, or a service that was taken over since, ends what status says: nobody will write its outcome any more.
-    pub fn bring_together(&mut self) {
-        let Some(operation) = self.running() else { return };
-        match &self.intent {
-            Some(intent) if intent.id == operation.id => {}
-            None if !self.guid_annotated => {
-                let (kind, id, start) = (operation.kind, operation.id.clone(), operation.started);
-                self.intent = Some(Intent { kind, id, start, sent: Sent::Maybe });
-            }
-            Some(_) | None => self.operation = None,
-        }
-    }
-
     /// Whether the request of an intent of this kind can leave now: recorded, so lately that its grace is still whole, and surely not sent before.
     pub fn may_send(&self, kind: OperationKind, now: Time) -> bool {
         let fresh = |intent: &Intent| intent.kind == kind && intent.sent == Sent::No && now < intent.start + timing::INTENT_FRESH;
@@ -226,6 +210,22 @@ impl Record {
         let done = |op: &Operation| op.kind == OperationKind::Delete || op.outcome == Some(Outcome::Succeeded);
         let create_open = self.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
         self.guid.is_some() && !create_open && self.operation.as_ref().is_none_or(done)
+    }
+
+    /// Forgets an operation that status calls open, and that is over: another intent stands on the object, or the object took a service over. A crash
+    /// between that mark and the status leaves it so.
+    pub fn forget_superseded(&mut self) {
+        let superseded = |id: &OperationId| self.intent.as_ref().map_or(self.guid_annotated, |intent| &intent.id != id);
+        if self.running().is_some_and(|operation| superseded(&operation.id)) {
+            self.operation = None;
+        }
+    }
+
+    /// Recalls the intent of an operation that status calls open and whose annotation is gone: annotations that were wiped (`kubectl replace`) do not
+    /// hide a request that may be under way.
+    pub fn recall_intent(&mut self) {
+        let recalled = self.running().map(|op| Intent { kind: op.kind, id: op.id.clone(), start: op.started, sent: Sent::Maybe });
+        self.intent = self.intent.take().or(recalled);
     }
 
     /// What is recorded of one job.

@@ -106,7 +106,8 @@ pub enum Wish {
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let restored = record.operation.is_none() && record.intent.is_some();
     let mut record = record.clone();
-    record.bring_together();
+    record.forget_superseded();
+    record.recall_intent();
     absorb(now, &mut record, facts);
     let case = Case { now, facts, restored, record };
     match wish {
@@ -226,7 +227,7 @@ impl Case<'_> {
             return self.look(Query::Services, not_before, "is there a service");
         };
         let view = view.clone();
-        match found::find(&self.record, desired, &view) {
+        match found::find(self.facts.pass_started, &self.record, desired, &view) {
             Found::Two(guids) => {
                 let message =
                     format!("The platform lists two services for this tenant ({guids}). Remove one of them on the platform; nothing is changed until then.");
@@ -292,7 +293,14 @@ impl Case<'_> {
         if !view.complete {
             return self.not_whole();
         }
-        checks::eligible(self, desired, view)
+        let now = self.now;
+        let mut decision = checks::eligible(self, desired, view);
+        // An intent that was surely not sent is only remembered as such in memory. When nothing is going to be sent, its end is written down.
+        let unsent = decision.record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::No);
+        if unsent && matches!(decision.step, Step::Wait(..) | Step::Rest(_) | Step::Stop(_)) {
+            decision.record.end_operation(Outcome::Unknown, now, vec!["It was never sent.".into()]);
+        }
+        decision
     }
 
     fn not_whole(self) -> Decision {
@@ -379,8 +387,13 @@ impl Case<'_> {
         let outcome = operation.outcome.filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
         let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
         // A spec that was changed while the platform was away is still another one than the one that failed.
-        let changed = self.facts.asked_anew || operation.generation.is_some_and(|of| of != self.facts.generation);
-        let anew = changed && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
+        let other_spec = operation.generation.is_some_and(|of| of != self.facts.generation);
+        let anew = (self.facts.asked_anew || other_spec) && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
+        let looked = operation.completed.unwrap_or(self.now) + timing::LEFT_OVER;
+        if outcome == Outcome::Failed && (anew || other_spec) && self.now < looked {
+            let verdict = Verdict::not_ready(Reason::Verifying, "The last create failed: looking whether it left a service, before it is asked for again.");
+            return Some(self.again().decide(Step::Wait(looked, Wake::Inventory), "what did the failed create leave", verdict));
+        }
         if anew || self.now >= retry {
             return None;
         }
@@ -416,7 +429,7 @@ impl Case<'_> {
 
     /// A service exists for the tenant, and nothing says that this object made it.
     fn foreign(mut self, policy: &Policy, desired: &Desired, service: &Service) -> Decision {
-        if let Some(decision) = self.follow_task(policy) {
+        if let Some(decision) = self.follow_task(policy).filter(|_| !self.succeeded_and_overdue(policy)) {
             return decision;
         }
         match found::adoptable(&self.record, desired, service) {
