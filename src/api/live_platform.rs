@@ -365,7 +365,7 @@ pub struct LivePlatformStatus {
 }
 
 /// What the breaker for deletions has counted.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeletionsStatus {
     /// How many deletions wait for the annotation operatorconnect.dev/approve-deletions.
@@ -374,6 +374,7 @@ pub struct DeletionsStatus {
     /// The objects that may delete what they stand for, of the last hour.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
     pub granted: Vec<DeletionGrant>,
     /// Whatever was deleted in the cluster until then was approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]

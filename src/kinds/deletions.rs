@@ -72,3 +72,10 @@ pub fn counted(shared: &Shared, platform: &LivePlatform) {
     let keys = shared.index().on(&name);
     shared.wake_all(keys.into_iter().filter(deleting), Lane::Effect);
 }
+
+/// An object is gone. While deletions are held the platform object counts again: the last one that waited may have been set to Retain.
+pub fn gone(shared: &Shared, platform: &str) {
+    if shared.platforms.get("", platform).is_some_and(|object| record::ledger(&object).held > 0) {
+        shared.wake(&Key::platform(platform), Lane::Effect);
+    }
+}

@@ -12,7 +12,7 @@ use oc_domain::time::Time;
 use oc_domain::timing;
 
 use super::shared::{Key, Kind, Shared, trigger};
-use super::world::{answer, fact};
+use super::world::{Told, answer, fact, stalled_for};
 use super::{Next, connect, deletions, discovery, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
@@ -27,7 +27,9 @@ use crate::object::{status, write};
 /// What a platform object remembers.
 pub fn record(object: &LivePlatform) -> Record {
     let jobs = object.status.as_ref().map(|status| status.sync_jobs.as_slice()).unwrap_or_default();
-    Record { jobs: Job::ALL.map(|which| job(jobs, which.name())), ledger: ledger(object) }
+    let status = object.status.as_ref().map(|status| status as &dyn Told);
+    let stalled_for = stalled_for(status, object.meta().generation.unwrap_or_default());
+    Record { jobs: Job::ALL.map(|which| job(jobs, which.name())), ledger: ledger(object), stalled_for }
 }
 
 fn desired(object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
@@ -74,7 +76,9 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     if other {
         wakes::platform_is_back(shared, &key.name);
     }
-    let failures = shared.with_memo(key, |memo| memo.failures);
+    // A changed spec begins anew.
+    let spec_changed = object.status.as_ref().and_then(Told::observed) != object.meta().generation;
+    let failures = shared.with_memo(key, |memo| memo.failures_of(spec_changed));
     let (decision, refused) = drive(shared, &object, &connected.inventory, failures).await;
     let failed = matches!(decision.verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed);
     let written = say(shared, &object, &decision, connected.inventory.as_ref().ok()).await;
@@ -83,7 +87,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     }
     let failed = failed || refused || matches!(written, Err(WriteFailed::Refused(_)));
     let failures = shared.with_memo(key, |memo| {
-        memo.failures = if failed { memo.failures.saturating_add(1) } else { 0 };
+        memo.failures = if failed { failures.saturating_add(1) } else { 0 };
         memo.failures
     });
     tracing::debug!(kind = "LivePlatform", name = key.name, step = ?decision.step, why = decision.why, reason = %decision.verdict.reason, "looked");

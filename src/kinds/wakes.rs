@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::shared::{Key, Kind, Shared};
-use super::{lead, service};
+use super::{deletions, lead, service};
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::queue::Lane;
 use crate::inventory::Changed;
@@ -129,6 +129,7 @@ fn gone(shared: &Shared, key: &Key) {
     let entry = shared.index().leave(key);
     if let Some(entry) = entry {
         wake_neighbours(shared, &entry);
+        deletions::gone(shared, &entry.platform);
     }
 }
 

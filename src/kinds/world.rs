@@ -48,7 +48,7 @@ macro_rules! told {
     )+};
 }
 
-told!(api::LeadStatus, api::OcEssentialServiceStatus);
+told!(api::LeadStatus, api::LivePlatformStatus, api::OcEssentialServiceStatus);
 
 /// What is known at the beginning of a pass: nothing of the platform yet.
 pub fn facts<K: Resource>(object: &K, status: Option<&dyn Told>, connection: Connection, memo: &Memo) -> Facts {
@@ -75,7 +75,8 @@ pub fn facts<K: Resource>(object: &K, status: Option<&dyn Told>, connection: Con
     }
 }
 
-fn stalled_for(status: Option<&dyn Told>, generation: i64) -> Option<Reason> {
+/// The reason for which status says `Stalled`, when it speaks of this generation.
+pub fn stalled_for(status: Option<&dyn Told>, generation: i64) -> Option<Reason> {
     let status = status.filter(|status| status.observed() == Some(generation))?;
     let stalled = status.conditions().iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
     Reason::parse(&stalled.reason)
@@ -158,5 +159,56 @@ fn refusal(fields: &[(String, Vec<String>)]) -> Reason {
         }
         Some(_) => Reason::InvalidSpec,
         None => Reason::PlatformRefused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn status(generation: i64, kind: &str, truth: &str, reason: &str) -> api::LeadStatus {
+        let condition = Condition {
+            type_: kind.into(),
+            status: truth.into(),
+            reason: reason.into(),
+            message: "x".into(),
+            observed_generation: Some(generation),
+            last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(clock::timestamp(Time(0))),
+        };
+        api::LeadStatus { observed_generation: Some(generation), conditions: vec![condition], ..api::LeadStatus::default() }
+    }
+
+    #[test]
+    fn what_status_says_of_a_trouble_counts_for_the_spec_it_speaks_of() {
+        let table = [
+            (status(3, "Stalled", "True", "PlatformUnavailable"), Some(Reason::PlatformUnavailable)),
+            (status(2, "Stalled", "True", "PlatformUnavailable"), None),
+            (status(3, "Reconciling", "True", "PlatformUnavailable"), None),
+            (status(3, "Stalled", "False", "PlatformUnavailable"), None),
+            (status(3, "Stalled", "True", "SomebodyElsesReason"), None),
+        ];
+        for (status, expected) in table {
+            assert_eq!(stalled_for(Some(&status), 3), expected, "{status:?}");
+        }
+        assert_eq!(stalled_for(None, 3), None);
+    }
+
+    fn object(generation: i64) -> api::Lead {
+        let spec = serde_json::from_value(serde_json::json!({"msTenantId": "22222222-2222-4222-8222-222222222222"})).unwrap();
+        let mut object = api::Lead::new("contoso", spec);
+        object.metadata.generation = Some(generation);
+        object
+    }
+
+    #[test]
+    fn a_changed_spec_begins_to_count_anew() {
+        let (memo, status) = (Memo { failures: 9, unsent: None }, status(3, "Stalled", "True", "Throttled"));
+        let facts = |generation| {
+            let connection = Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x"));
+            facts(&object(generation), Some(&status), connection, &memo)
+        };
+        let (same, changed) = (facts(3), facts(4));
+        assert_eq!((same.failures, same.stalled_for, same.asked_anew), (9, Some(Reason::Throttled), false));
+        assert_eq!((changed.failures, changed.stalled_for, changed.asked_anew), (0, None, true));
     }
 }

@@ -54,6 +54,36 @@ pub async fn the_older_of_two_objects_keeps_the_tenant(scene: Scene) -> Result<(
     Ok(())
 }
 
+pub async fn the_younger_takes_over_when_the_older_goes(scene: Scene) -> Result<()> {
+    scene.consented(&[1, 2]).await?;
+    scene.connect(json!({"observeInterval": "1h"})).await?;
+    let same = json!({"shortName": "Contoso", "fullName": "Contoso Ltd"});
+    scene.service("older", 1, same.clone()).await?;
+    let older: OcEssentialService = scene.ready("older", "True", "Succeeded").await?;
+    let guid = older.status.and_then(|status| status.ump_customer_guid).context("a guid")?;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    scene.service("same-tenant", 1, same).await?;
+    tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
+    // The same short name for another tenant, in other letters.
+    scene.service("same-name", 2, json!({"shortName": "CONTOSO"})).await?;
+    for (name, what) in [("same-tenant", "same short name"), ("same-name", "same short name")] {
+        let younger: OcEssentialService = scene.ready(name, "False", "Conflict").await?;
+        let told = message(&younger);
+        ensure!(told.contains(&format!("{}/older", scene.namespace)) && told.contains(what), "it names the older one: {told}");
+        ensure!(younger.metadata.finalizers.is_none(), "it holds nothing");
+    }
+    // The older one goes and leaves the service: it is the younger one's, which has the same names.
+    scene.delete::<OcEssentialService>("older").await?;
+    scene.gone::<OcEssentialService>("older").await?;
+    let younger: OcEssentialService = scene.ready("same-tenant", "True", "Succeeded").await?;
+    ensure!(younger.status.and_then(|status| status.ump_customer_guid) == Some(guid), "the very service");
+    // The third still waits, now for the second, which is older than it.
+    let third: OcEssentialService = scene.until("same-name", |third| message(third).contains("/same-tenant")).await?;
+    ensure!(super::stage::ready_is(&third, "False", "Conflict"), "{:?}", message(&third));
+    ensure!(scene.calls("services.create").await? == 1 && scene.changes().await? == 1, "one create, nothing else");
+    Ok(())
+}
+
 pub async fn a_short_name_that_is_taken_is_refused_before_anything_is_asked(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2]).await?;
     let other = scene.simulate("POST", "services", json!({"tenantId": scene.tenant(2), "shortName": "Litware"})).await?;

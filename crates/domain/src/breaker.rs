@@ -55,9 +55,10 @@ impl Ledger {
 
     /// What the platform object says while deletions are held.
     pub fn trouble(&self, per_hour: u32) -> Option<Trouble> {
+        let wait = if self.held == 1 { "deletion waits" } else { "deletions wait" };
         let message = || {
             format!(
-                "{} deletions wait, since more than {per_hour} were asked for within an hour (spec.deletions.perHour). If they are meant, set the annotation operatorconnect.dev/approve-deletions to a new value.",
+                "{} {wait}, since more than {per_hour} were asked for within an hour (spec.deletions.perHour). If they are meant, set the annotation operatorconnect.dev/approve-deletions to a new value.",
                 self.held
             )
         };
@@ -73,7 +74,8 @@ pub fn settle(now: Time, per_hour: u32, approval: Option<&str>, ledger: &Ledger,
     let approved_anew = approval.is_some() && approval != ledger.handled.as_deref();
     if approved_anew {
         ledger.handled = approval.map(str::to_owned);
-        ledger.approved = Some(now.whole_second());
+        // The API server stamps deletions with its own clock, which may go ahead of ours: whoever waits now was seen by the person.
+        ledger.approved = asking.iter().map(|one| one.deleted).chain([now.whole_second()]).max();
     }
     if asking.is_empty() {
         ledger.held = 0;
@@ -91,7 +93,8 @@ pub fn settle(now: Time, per_hour: u32, approval: Option<&str>, ledger: &Ledger,
     for one in waiting {
         if room > 0 {
             room -= 1;
-            ledger.granted.insert(one.uid.clone(), now.whole_second());
+            // Rounded up: an hour that is counted from too early would be over too early.
+            ledger.granted.insert(one.uid.clone(), now.next_whole_second());
         } else {
             held += 1;
         }

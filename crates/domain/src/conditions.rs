@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use crate::timing;
+
 /// The reasons of `api.md`. Closed, so that documents, metrics and tests can list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names are the documentation: docs/reasons.md has a section for each, held to this list by a test")]
@@ -223,6 +225,15 @@ impl Verdict {
     /// Not ready because of a trouble.
     pub fn trouble(trouble: &Trouble) -> Self {
         Self::not_ready(trouble.reason, trouble.message.clone())
+    }
+
+    /// Not ready because of a trouble that passes by itself. After the same failure many times it needs a person's eye, and is still tried again; so
+    /// it does while status says so already: a restart, which forgets the failures, does not take it back.
+    pub fn passing(trouble: &Trouble, failures: u32, stalled_for: Option<Reason>) -> Self {
+        let verdict = Self::trouble(trouble);
+        let many = failures >= timing::FAILURES_TO_STALL || stalled_for == Some(trouble.reason);
+        let stalled = verdict.stalled || (many && matches!(trouble.reason, Reason::PlatformUnavailable | Reason::Throttled));
+        Self { stalled, ..verdict }
     }
 
     /// Is somebody or something still at work on it (the kstatus question).

@@ -43,6 +43,7 @@ pub enum Wish {
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     record.forget_superseded();
+    record.recall_intent();
     absorb(now, &mut record, facts);
     let case = Case { now, facts, record };
     match wish {

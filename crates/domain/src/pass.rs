@@ -6,7 +6,6 @@ use crate::names::CustomerGuid;
 use crate::policy::Connection;
 use crate::step::{Answer, Fact};
 use crate::time::Time;
-use crate::timing;
 
 /// `spec.deletionPolicy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,11 +74,8 @@ pub struct Facts {
 }
 
 impl Facts {
-    /// What is said of a trouble that passes by itself. After the same failure many times it needs a person's eye, and is still tried again.
+    /// What is said of a trouble that passes by itself.
     pub fn verdict_of(&self, trouble: &Trouble) -> Verdict {
-        let verdict = Verdict::trouble(trouble);
-        let many = self.failures >= timing::FAILURES_TO_STALL || self.stalled_for == Some(trouble.reason);
-        let stalled = verdict.stalled || (many && matches!(trouble.reason, Reason::PlatformUnavailable | Reason::Throttled));
-        Verdict { stalled, ..verdict }
+        Verdict::passing(trouble, self.failures, self.stalled_for)
     }
 }

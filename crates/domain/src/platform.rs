@@ -67,6 +67,8 @@ pub struct Record {
     pub jobs: [JobRecord; 2],
     /// Deletions that were granted, and whether more are held.
     pub ledger: Ledger,
+    /// The reason for which status says `Stalled` for this spec.
+    pub stalled_for: Option<Reason>,
 }
 
 impl Record {
@@ -97,9 +99,10 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
     record.ledger = breaker::settle(now, desired.deletions_per_hour, desired.approval.as_deref(), &record.ledger, &facts.deletions);
     let held = record.ledger.trouble(desired.deletions_per_hour);
     let decision = |step, why, verdict: Verdict| Decision { step, why, verdict: Verdict { held: held.clone(), ..verdict }, record: record.clone() };
+    let told = |trouble: &Trouble| Verdict::passing(trouble, facts.failures, record.stalled_for);
     if let Some(trouble) = &desired.unusable {
         let until = retry(now, facts.failures, trouble);
-        return decision(Step::Wait(until, Wake::Clock), "the connection can't be made", Verdict::trouble(trouble));
+        return decision(Step::Wait(until, Wake::Clock), "the connection can't be made", told(trouble));
     }
     // Both lists are read together: one that will soon be due is read along with the one that is.
     let not_before = if desired.look_now { now } else { now - desired.observe_interval * 3 / 4 };
@@ -108,7 +111,7 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
             Fact::Unread => return decision(Step::Look(query, not_before), "the list is due", progressing()),
             Fact::Unreadable(trouble) => {
                 let until = retry(now, facts.failures, trouble);
-                return decision(Step::Wait(until, Wake::Clock), "the platform can't be read", Verdict::trouble(trouble));
+                return decision(Step::Wait(until, Wake::Clock), "the platform can't be read", told(trouble));
             }
             Fact::Known { .. } => {}
         }

@@ -221,6 +221,13 @@ impl Record {
         }
     }
 
+    /// Recalls the intent of an operation that status calls open and whose annotation is gone: annotations that were wiped (`kubectl replace`) do not
+    /// hide a request that may be under way.
+    pub fn recall_intent(&mut self) {
+        let recalled = self.running().map(|op| Intent { kind: op.kind, id: op.id.clone(), start: op.started, sent: Sent::Maybe });
+        self.intent = self.intent.take().or(recalled);
+    }
+
     /// What is recorded of one job.
     pub fn job(&self, job: Job) -> &JobRecord {
         match job {

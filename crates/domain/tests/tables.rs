@@ -1,5 +1,7 @@
 //! Tables of the decision: a situation, and what must come of it. What is expected is written by hand from mission.md and api.md.
 
+#[path = "tables/breaker.rs"]
+mod breaker;
 mod common;
 #[path = "tables/create.rs"]
 mod create;
@@ -13,8 +15,12 @@ mod jobs;
 mod lead;
 #[path = "tables/names.rs"]
 mod names;
+#[path = "tables/order.rs"]
+mod order;
 #[path = "tables/platform.rs"]
 mod platform;
+#[path = "tables/voice.rs"]
+mod voice;
 #[path = "tables/words.rs"]
 mod words;
 

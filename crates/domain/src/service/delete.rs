@@ -233,8 +233,9 @@ fn numbers(case: &Case<'_>, deletion: &Deletion, service: &Service) -> Option<De
             None => Some(case.again().look(Query::Numbers(tenant), since, "does the tenant have telephone numbers")),
             Some(None | Some(0)) => None,
             Some(Some(count)) => {
+                let numbers = if *count == 1 { "number" } else { "numbers" };
                 let message = format!(
-                    "The tenant has {count} telephone numbers on the platform, so the service is not deleted. Release them there; or set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go."
+                    "The tenant has {count} telephone {numbers} on the platform, so the service is not deleted. Release them there; or set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go."
                 );
                 Some(case.again().stop(Trouble::new(Reason::DeletionBlocked, message), "the tenant has telephone numbers"))
             }

@@ -107,6 +107,7 @@ pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decisio
     let restored = record.operation.is_none() && record.intent.is_some();
     let mut record = record.clone();
     record.forget_superseded();
+    record.recall_intent();
     absorb(now, &mut record, facts);
     let case = Case { now, facts, restored, record };
     match wish {

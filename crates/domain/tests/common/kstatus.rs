@@ -42,10 +42,12 @@ pub fn kstatus_violations(conditions: &[Condition]) -> Vec<String> {
     if of("Ready").len() != 1 {
         broken.push(format!("K1: Ready is there {} times, not once", of("Ready").len()));
     }
-    for kind in ["Reconciling", "Stalled"] {
+    for kind in ["Reconciling", "Stalled", "DeletionsHeld"] {
         if of(kind).iter().any(|condition| condition.truth != Truth::True) {
             broken.push(format!("K2: {kind} is there, and not True"));
         }
+    }
+    for kind in ["Reconciling", "Stalled"] {
         if is_true(kind) && is_true("Ready") {
             broken.push(format!("K3: {kind} beside Ready=True"));
         }
@@ -55,7 +57,7 @@ pub fn kstatus_violations(conditions: &[Condition]) -> Vec<String> {
     }
     for condition in conditions {
         let (kind, message) = (condition.kind, &condition.message);
-        if !["Ready", "Reconciling", "Stalled", "Synced", "LeadEligible"].contains(&kind) {
+        if !["Ready", "Reconciling", "Stalled", "Synced", "LeadEligible", "DeletionsHeld"].contains(&kind) {
             broken.push(format!("K5: {kind} is no condition of ours"));
         }
         if of(kind).len() > 1 {

@@ -342,6 +342,39 @@ fn tasks() {
     }
 }
 
+/// A task that succeeded, and whose service somebody removed before it was ever seen: made again only when spec.recreate says so, and not before the
+/// deadline, since lists follow their tasks late.
+#[test]
+fn recreate_after_a_task_whose_service_never_showed() {
+    let succeeded = |facts: Facts| Facts { task: known(Some(task(1, TaskState::Succeeded))), ..facts };
+    let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
+    let shown = Facts { services: known(view(&[service(1)])), leads: known(vec![lead_with(1)]), ..facts() };
+    let table = [
+        ("before the deadline", true, 7100, succeeded(empty_platform()), "wait: False Verifying Reconciling"),
+        ("after it", true, 7201, succeeded(empty_platform()), "keep intent: False Converting Reconciling"),
+        ("after it, not wanted", false, 7201, succeeded(empty_platform()), "stop: False TaskFailed Stalled"),
+        ("after it, the task not looked at", true, 7201, empty_platform(), "look task: False Converting Reconciling"),
+        ("after it, the list has holes", true, 7201, succeeded(holes), "stop: False TaskFailed Stalled"),
+        (
+            "after it, the task still runs",
+            true,
+            7201,
+            Facts { task: known(Some(task(1, TaskState::Running))), ..empty_platform() },
+            "stop: False TaskFailed Stalled",
+        ),
+        ("after it, and it shows", true, 7201, succeeded(shown), "rest: True Succeeded -"),
+    ];
+    for (what, recreate, age, facts, expected) in table {
+        let decision = at_now(&be(Desired { recreate, ..desired() }), &converting(NOW - secs(age)), &facts);
+        assert_eq!(told(&decision), expected, "{what}");
+        let unknown = decision.record.operation.as_ref().is_some_and(|operation| operation.outcome == Some(Outcome::Unknown));
+        assert_eq!(unknown, expected.starts_with("keep"), "{what}: {:?}", decision.record.operation);
+    }
+    // The message before says what to set.
+    let decision = at_now(&be(desired()), &converting(NOW - secs(7201)), &succeeded(empty_platform()));
+    assert!(decision.verdict.message.contains("spec.recreate to true"), "{}", decision.verdict.message);
+}
+
 /// While the task runs the task is looked at, not the list: whatever list there is does.
 #[test]
 fn a_running_task_asks_for_no_new_list() {

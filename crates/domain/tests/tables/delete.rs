@@ -7,7 +7,7 @@ use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Deletion, Wish};
-use oc_domain::step::{Answer, Change, Fact, Mark, Step};
+use oc_domain::step::{Answer, Change, Fact, Mark, Query, Step};
 
 use crate::common::*;
 use crate::{at_now, short, told};
@@ -185,4 +185,80 @@ fn to_the_end() {
     let decision = at_now(&gone(Delete), &record, &empty_platform());
     assert_eq!(decision.step, Step::Keep(Mark::Release));
     assert_eq!(decision.record.operation.and_then(|op| op.outcome), Some(Outcome::Succeeded));
+}
+
+/// spec.deletionGuard: a service whose tenant has telephone numbers is left alone, before the breaker counts and before anything is recorded.
+#[test]
+fn telephone_numbers() {
+    let guarded = |tenant: Option<TenantId>| Wish::Gone(Deletion { policy: Delete, tenant, short_name: None, suspended: false, guard_numbers: true });
+    let with = |numbers: Fact<Option<u64>>| Facts { numbers, ..there() };
+    let old = Fact::Known { value: Some(0), at: NOW - secs(1) };
+    let table = [
+        ("not asked", with(Fact::Unread), "look numbers: False Progressing Reconciling"),
+        ("asked before this pass", with(old), "look numbers: False Progressing Reconciling"),
+        ("none", with(known(Some(0))), "keep intent: False Deleting Reconciling"),
+        ("one", with(known(Some(1))), "stop: False DeletionBlocked Stalled"),
+        ("many", with(known(Some(1200))), "stop: False DeletionBlocked Stalled"),
+        ("a release that can't tell", with(known(None)), "keep intent: False Deleting Reconciling"),
+        ("can't be read", with(Fact::Unreadable(away())), "wait: False PlatformUnavailable Reconciling"),
+    ];
+    for (what, facts, expected) in table {
+        let decision = at_now(&guarded(Some(tenant())), &verified(), &facts);
+        assert_eq!(told(&decision), expected, "{what}");
+        // Without the guard nobody asks for them, and nothing is held for them.
+        assert_eq!(told(&at_now(&gone(Delete), &verified(), &facts)), "keep intent: False Deleting Reconciling", "{what}, deletionGuard None");
+        assert_eq!(told(&at_now(&gone(Retain), &verified(), &facts)), LET_GO, "{what}, retained");
+    }
+    let blocked = at_now(&guarded(Some(tenant())), &verified(), &with(known(Some(1200))));
+    for needed in ["1200 telephone numbers", "spec.deletionGuard to None", "spec.deletionPolicy to Retain"] {
+        assert!(blocked.verdict.message.contains(needed), "{needed}: {}", blocked.verdict.message);
+    }
+    let one = at_now(&guarded(Some(tenant())), &verified(), &with(known(Some(1))));
+    assert!(one.verdict.message.contains("1 telephone number on"), "{}", one.verdict.message);
+    // The tenant that is asked about is the service's own; the object's when the list names none.
+    let unnamed = Facts { services: known(view_by_guid(&Service { tenant: None, ..service(1) })), ..there() };
+    for (facts, asked_for, step) in [(there(), None, "look numbers"), (unnamed.clone(), Some(tenant()), "look numbers"), (unnamed, None, "keep intent")] {
+        let decision = at_now(&guarded(asked_for), &verified(), &facts);
+        assert_eq!(short(&decision.step), step);
+        if let Step::Look(query, _) = decision.step {
+            assert_eq!(query, Query::Numbers(tenant()));
+        }
+    }
+}
+
+/// Numbers that come after the intent was recorded still keep the request from leaving; and a service that is gone is let go, numbers or not.
+#[test]
+fn telephone_numbers_at_other_times() {
+    let guarded = Wish::Gone(Deletion { policy: Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true });
+    let three = |facts: Facts| Facts { numbers: known(Some(3)), ..facts };
+    let table = [
+        ("recorded, not sent", deleting(1, Sent::No), three(there()), "stop: False DeletionBlocked Stalled"),
+        ("asked for just now", deleting(10, Sent::Maybe), three(there()), "wait: False Deleting Reconciling"),
+        ("asked for long ago, and still there", deleting(301, Sent::Maybe), three(there()), "stop: False DeletionBlocked Stalled"),
+        ("gone from both lists", verified(), three(empty_platform()), LET_GO),
+        ("nothing was ever made", Record { finalizer: true, ..Record::default() }, three(empty_platform()), LET_GO),
+    ];
+    for (what, record, facts, expected) in table {
+        assert_eq!(told(&at_now(&guarded, &record, &facts)), expected, "{what}");
+    }
+}
+
+/// The breaker speaks after the numbers, and has nothing to say of what needs no deletion.
+#[test]
+fn the_breaker_beside_other_things() {
+    let held = || Policy { deletions_blocked: Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds.")), ..Policy::default() };
+    let held = |facts: Facts| Facts { connection: Connection::Usable(held()), ..facts };
+    let guarded = Wish::Gone(Deletion { policy: Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true });
+    let blocked = held(Facts { numbers: known(Some(3)), ..there() });
+    let table = [
+        ("numbers first", guarded, verified(), blocked, "stop: False DeletionBlocked Stalled"),
+        ("retained", gone(Retain), verified(), held(there()), LET_GO),
+        ("nothing of its own", gone(Delete), Record { finalizer: true, ..Record::default() }, held(there()), LET_GO),
+        ("gone already", gone(Delete), verified(), held(empty_platform()), LET_GO),
+        ("another is gone from one list", gone(Delete), verified(), held(Facts { services: known(view(&[])), ..there() }), "wait: False Deleting Reconciling"),
+        ("recorded in this pass, and then held", gone(Delete), deleting(0, Sent::No), held(there()), "stop: False DeletionRateExceeded Stalled"),
+    ];
+    for (what, wish, record, facts, expected) in table {
+        assert_eq!(told(&at_now(&wish, &record, &facts)), expected, "{what}");
+    }
 }

@@ -4,7 +4,7 @@ use oc_domain::conditions::{Reason, Trouble, Truth};
 use oc_domain::facts::{Lead, MicrosoftStatus};
 use oc_domain::lead::{Desired, Wish, decide};
 use oc_domain::pass::{DeletionPolicy, Facts};
-use oc_domain::policy::Connection;
+use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{OperationKind, Outcome, Record, Sent};
 use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Step};
 
@@ -191,6 +191,10 @@ fn letting_go() {
     let licensed = shown(Lead { consentless: true, ..lead_with(1) });
     let no_platform = Facts { connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
     let release = "release: False Deleting Reconciling";
+    let breaker = |facts: Facts| {
+        let holds = Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds."));
+        Facts { connection: Connection::Usable(Policy { deletions_blocked: holds, ..Policy::default() }), ..facts }
+    };
     let table = [
         ("no finalizer", Delete, Record::default(), facts(), "rest: False Deleting Reconciling"),
         ("retained", Retain, held(), facts(), release),
@@ -198,7 +202,7 @@ fn letting_go() {
         ("none there", Delete, held(), none(), release),
         ("a consented one is left alone", Delete, held(), shown(lead()), release),
         ("its own", Delete, held(), own(), "keep intent: False Deleting Reconciling"),
-        ("with a service", Delete, held(), licensed, "stop: False DeletionBlocked Stalled"),
+        ("with a service", Delete, held(), licensed.clone(), "stop: False DeletionBlocked Stalled"),
         ("recorded", Delete, asked(0, Sent::No), own(), "ask delete lead: False Deleting Reconciling"),
         ("asked for", Delete, asked(10, Sent::Maybe), own(), "wait: False Deleting Reconciling"),
         ("asked for long ago", Delete, asked(301, Sent::Maybe), own(), "keep intent: False Deleting Reconciling"),
@@ -207,6 +211,10 @@ fn letting_go() {
         ("a create may be under way", Delete, creating(NOW - secs(60)), none(), "wait: False Verifying Reconciling"),
         ("its grace is over", Delete, creating(NOW - secs(901)), none(), release),
         ("can't be read", Delete, held(), Facts { leads: Fact::Unreadable(away()), ..facts() }, "wait: False PlatformUnavailable Reconciling"),
+        ("the breaker holds it", Delete, held(), breaker(own()), "stop: False DeletionRateExceeded Stalled"),
+        ("the breaker holds it, retained", Retain, held(), breaker(own()), release),
+        ("the breaker, and nothing to delete", Delete, held(), breaker(none()), release),
+        ("the breaker, of one with a service", Delete, held(), breaker(licensed.clone()), "stop: False DeletionBlocked Stalled"),
     ];
     for (what, policy, record, facts, expected) in table {
         assert_eq!(told(&run(&gone(policy), &record, &facts)), expected, "{what}");

@@ -1,0 +1,212 @@
+//! When a passing trouble begins to ask for a person's eye, and what a pass leaves in memory for that.
+
+use oc_domain::conditions::{Reason, Trouble, Verdict};
+use oc_domain::driver::{Ended, Memo, Pass};
+use oc_domain::lead;
+use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::platform;
+use oc_domain::policy::JobTrigger;
+use oc_domain::record::{OperationId, OperationKind, Record, Sent};
+use oc_domain::service::{Deletion, Wish, decide};
+use oc_domain::step::{Answer, Change, Decision, Fact, Step, Wake};
+
+use crate::common::*;
+use crate::{at_now, says, told};
+
+fn trouble(reason: Reason) -> Trouble {
+    Trouble::new(reason, "Something stands in the way.")
+}
+
+/// The services can't be read for this reason, after so many failures; status says Stalled for that.
+fn broken(reason: Reason, failures: u32, stalled_for: Option<Reason>) -> Facts {
+    Facts { services: Fact::Unreadable(trouble(reason)), failures, stalled_for, ..facts() }
+}
+
+#[test]
+fn after_so_many_failures_a_person_is_asked() {
+    use Reason::{AuthenticationFailed, PlatformUnavailable, Throttled};
+    let table = [
+        (PlatformUnavailable, 0, None, "Reconciling"),
+        (PlatformUnavailable, 7, None, "Reconciling"),
+        (PlatformUnavailable, 8, None, "Stalled"),
+        (PlatformUnavailable, 1000, None, "Stalled"),
+        (Throttled, 7, None, "Reconciling"),
+        (Throttled, 8, None, "Stalled"),
+        // A restart forgets the failures; what status says for the same reason stays.
+        (PlatformUnavailable, 0, Some(PlatformUnavailable), "Stalled"),
+        (Throttled, 0, Some(Throttled), "Stalled"),
+        // Another trouble than the one of which status speaks begins anew.
+        (PlatformUnavailable, 0, Some(Throttled), "Reconciling"),
+        (PlatformUnavailable, 7, Some(Reason::LeadNotFound), "Reconciling"),
+        // A credential that is refused needs a person at once, however often it was tried.
+        (AuthenticationFailed, 0, None, "Stalled"),
+        (AuthenticationFailed, 8, None, "Stalled"),
+    ];
+    for (reason, failures, stalled_for, beside) in table {
+        let decision = at_now(&be(desired()), &Record::default(), &broken(reason, failures, stalled_for));
+        assert_eq!(told(&decision), format!("wait: False {reason} {beside}"), "{failures} failures, status {stalled_for:?}");
+    }
+}
+
+/// Wherever a trouble of the platform is told: a read, a request, a deletion, of a service and of a lead.
+#[test]
+fn it_is_so_for_every_trouble_of_the_platform() {
+    let gone = Wish::Gone(Deletion { policy: DeletionPolicy::Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true });
+    let recorded = |kind| Record { finalizer: true, guid: Some(guid(1)), intent: Some(intent(kind, NOW, Sent::No)), ..Record::default() };
+    let not_sent = |facts: Facts| Facts { answer: Some(Answer::NotSent(away())), ..facts };
+    let there = || Facts { services: known(view_by_guid(&service(1))), leads: known(vec![lead_with(1)]), ..facts() };
+    let unread_numbers = || Facts { numbers: Fact::Unreadable(away()), ..there() };
+    let unread_leads = || Facts { leads: Fact::Unreadable(away()), ..empty_platform() };
+    let unread_task = || Facts { task: Fact::Unreadable(away()), ..empty_platform() };
+    let wanted = lead::Desired { tenant: tenant(), consentless: true, channel: Some(5), deletion_policy: DeletionPolicy::Delete, rival: None };
+    let service = |wish: Wish, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
+        Box::new(move |failures| decide(NOW, &wish, &record, &Facts { failures, ..facts.clone() }))
+    };
+    let lead = |wish: lead::Wish, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
+        Box::new(move |failures| lead::decide(NOW, &wish, &record, &Facts { failures, ..facts.clone() }))
+    };
+    let leaving = || lead::Wish::Gone(DeletionPolicy::Delete, Some(tenant()));
+    let table = [
+        ("a create that is not sent", service(be(desired()), recorded(OperationKind::Create), not_sent(empty_platform()))),
+        ("leads that can't be read", service(be(desired()), Record::default(), unread_leads())),
+        ("a task that can't be read", service(be(desired()), converting(NOW - secs(60)), unread_task())),
+        ("a deletion that is not sent", service(gone.clone(), recorded(OperationKind::Delete), not_sent(there()))),
+        ("numbers that can't be read", service(gone.clone(), verified(), unread_numbers())),
+        ("a deletion, and the list can't be read", service(gone, verified(), broken(Reason::PlatformUnavailable, 0, None))),
+        ("a lead that can't be read", lead(lead::Wish::Be(wanted.clone()), Record::default(), unread_leads())),
+        ("a change of a lead that is not sent", lead(lead::Wish::Be(wanted), Record::default(), not_sent(empty_platform()))),
+        ("a lead's deletion that is not sent", lead(leaving(), recorded(OperationKind::Delete), not_sent(empty_platform()))),
+        ("a lead's deletion, and the list can't be read", lead(leaving(), Record { finalizer: true, ..Record::default() }, unread_leads())),
+    ];
+    for (what, decide) in table {
+        let said = [7, 8].map(|failures| told(&decide(failures)));
+        assert_eq!(said, ["wait: False PlatformUnavailable Reconciling", "wait: False PlatformUnavailable Stalled"], "{what}");
+        assert_eq!(decide(7).verdict.message, decide(8).verdict.message, "{what}: the words stay the same");
+    }
+}
+
+/// The platform object too: it is where an administrator looks first.
+#[test]
+fn it_is_so_for_the_platform_object() {
+    use Reason::{AuthenticationFailed, PlatformUnavailable, Throttled};
+    let desired = platform::Desired {
+        observe_interval: secs(600),
+        trigger: JobTrigger::Manual,
+        ran_at: [None, None],
+        deletions_per_hour: 10,
+        approval: None,
+        look_now: false,
+        unusable: None,
+    };
+    let table = [
+        (PlatformUnavailable, 7, None, "Reconciling"),
+        (PlatformUnavailable, 8, None, "Stalled"),
+        (Throttled, 7, None, "Reconciling"),
+        (Throttled, 8, None, "Stalled"),
+        (PlatformUnavailable, 0, Some(PlatformUnavailable), "Stalled"),
+        (PlatformUnavailable, 0, Some(AuthenticationFailed), "Reconciling"),
+        (AuthenticationFailed, 0, None, "Stalled"),
+    ];
+    for (reason, failures, stalled_for, beside) in table {
+        let record = platform::Record { stalled_for, ..platform::Record::default() };
+        let facts = |services| platform::Facts { services, leads: known(0), waiting: Default::default(), deletions: Vec::new(), answer: None, failures };
+        let unreadable = platform::decide(NOW, &desired, &record, &facts(Fact::Unreadable(trouble(reason))));
+        let unusable = platform::Desired { unusable: Some(trouble(reason)), ..desired.clone() };
+        let unusable = platform::decide(NOW, &unusable, &record, &facts(known(0)));
+        for verdict in [&unreadable.verdict, &unusable.verdict] {
+            assert_eq!(says(verdict), format!("False {reason} {beside}"), "{failures} failures, status {stalled_for:?}");
+        }
+        // Once it answers it is Ready, whatever status said.
+        assert_eq!(says(&platform::decide(NOW, &desired, &record, &facts(known(0))).verdict), "True Succeeded -");
+    }
+}
+
+/// What is ready is held, not called stalled, however long the platform is away.
+#[test]
+fn what_is_ready_stays_so() {
+    let facts = Facts { settled: true, ..broken(Reason::PlatformUnavailable, 100, None) };
+    assert!(at_now(&be(desired()), &verified(), &facts).hold);
+}
+
+/// One pass over an object whose platform is away, and the next, and the next: four minutes until a person is asked.
+#[test]
+fn from_the_first_failure_to_the_person() {
+    let mut memo = Memo::default();
+    let mut waited = 0;
+    let mut said = Vec::new();
+    for _ in 0..10 {
+        let facts = broken(Reason::PlatformUnavailable, memo.failures_of(false), None);
+        let mut pass = Pass::begin(Record::default(), facts, &memo);
+        let decision = pass.next(NOW, |now, record, facts| decide(now, &be(desired()), record, facts));
+        said.push((waited, says(&decision.verdict)));
+        let Step::Wait(until, Wake::Inventory) = decision.step else { panic!("{:?}", decision.step) };
+        waited += until.since(NOW).as_secs();
+        memo.after(&pass, &decision, Ended::Well);
+    }
+    let first = said.iter().find(|(_, words)| words.ends_with("Stalled"));
+    assert_eq!(first.map(|(seconds, _)| *seconds), Some(1 + 2 + 4 + 8 + 16 + 32 + 64 + 128));
+    assert!(said.iter().skip(8).all(|(_, words)| words.ends_with("Stalled")), "{said:?}");
+    // A changed spec begins anew: one second to the next try, and nobody is asked.
+    let facts = broken(Reason::PlatformUnavailable, memo.failures_of(true), None);
+    let decision = at_now(&be(desired()), &Record::default(), &facts);
+    assert_eq!((told(&decision).as_str(), decision.step), ("wait: False PlatformUnavailable Reconciling", Step::Wait(NOW + secs(1), Wake::Inventory)));
+}
+
+fn ended_with(memo: &mut Memo, answer: Option<Answer>, verdict: Verdict, ended: Ended) {
+    let record = Record { finalizer: true, intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..Record::default() };
+    let mut pass = Pass::begin(record.clone(), Facts { failures: memo.failures, ..facts() }, memo);
+    let last = Decision { step: Step::Rest(NOW), why: "made up", verdict, record, plan: Vec::new(), hold: false };
+    if let Some(answer) = answer {
+        pass.asked = Some((Change::CreateService(tenant()), answer));
+    }
+    memo.after(&pass, &last, ended);
+}
+
+/// What counts as a failure, and what takes the count back.
+#[test]
+fn what_a_pass_leaves_in_memory() {
+    let verdict = |reason| Verdict::trouble(&trouble(reason));
+    let (fine, busy) = (|| Verdict::ready("All is well."), || Verdict::not_ready(Reason::Converting, "Converting."));
+    let table = [
+        ("all is well", None, fine(), Ended::Well, 0),
+        ("at work", Some(Answer::Task(task_id(1))), busy(), Ended::Well, 0),
+        ("a lost answer may have been a success", Some(Answer::Lost(away())), busy(), Ended::Well, 0),
+        ("a refusal has its own hour", Some(Answer::Refused(trouble(Reason::PlatformRefused))), verdict(Reason::PlatformRefused), Ended::Well, 0),
+        ("a person is needed", None, verdict(Reason::LeadNotFound), Ended::Well, 0),
+        ("not sent, whatever is said", Some(Answer::NotSent(trouble(Reason::InvalidSpec))), verdict(Reason::InvalidSpec), Ended::Well, 4),
+        ("the platform is away", None, verdict(Reason::PlatformUnavailable), Ended::Well, 4),
+        ("it throttles", None, verdict(Reason::Throttled), Ended::Well, 4),
+        ("the credential is refused", None, verdict(Reason::AuthenticationFailed), Ended::Well, 4),
+        ("the object can't be written", None, fine(), Ended::Unwritten, 4),
+    ];
+    for (what, answer, verdict, ended, failures) in table {
+        let mut memo = Memo { failures: 3, unsent: None };
+        ended_with(&mut memo, answer, verdict, ended);
+        assert_eq!(memo.failures, failures, "{what}");
+    }
+    let mut most = Memo { failures: u32::MAX, unsent: None };
+    ended_with(&mut most, None, verdict(Reason::Throttled), Ended::Well);
+    assert_eq!(most.failures, u32::MAX);
+    assert_eq!((most.failures_of(false), most.failures_of(true)), (u32::MAX, 0));
+}
+
+/// The intent whose request surely never left is remembered until another answer is known; a pass that asked nothing changes nothing.
+#[test]
+fn which_intent_was_surely_not_sent() {
+    let known = || Some(OperationId("op-1".into()));
+    let busy = || Verdict::not_ready(Reason::Converting, "Converting.");
+    let table = [
+        (None, Some(Answer::NotSent(away())), known()),
+        (None, None, None),
+        (known(), None, known()),
+        (known(), Some(Answer::NotSent(away())), known()),
+        (known(), Some(Answer::Task(task_id(1))), None),
+        (known(), Some(Answer::Lost(away())), None),
+        (known(), Some(Answer::Refused(away())), None),
+    ];
+    for (before, answer, after) in table {
+        let mut memo = Memo { failures: 0, unsent: before.clone() };
+        ended_with(&mut memo, answer.clone(), busy(), Ended::Well);
+        assert_eq!(memo.unsent, after, "{before:?}, {answer:?}");
+    }
+}

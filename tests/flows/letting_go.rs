@@ -1,0 +1,101 @@
+//! What keeps a service from being deleted with its object, and what does not.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use serde_json::{Value, json};
+
+use super::stage::{Scene, message};
+
+const RECONCILE: &str = "operatorconnect.dev/reconcile-requested-at";
+
+/// Gives a tenant telephone numbers.
+async fn numbers(scene: &Scene, tenant: u32, count: u32) -> Result<()> {
+    scene.simulate("POST", "numbers", json!({"tenantId": scene.tenant(tenant), "count": count})).await?;
+    Ok(())
+}
+
+pub async fn a_tenant_with_telephone_numbers_keeps_its_service(scene: Scene) -> Result<()> {
+    scene.consented(&[1, 2, 3]).await?;
+    scene.connect(json!({})).await?;
+    for tenant in 1..=3 {
+        let guard = if tenant == 3 { json!({"deletionGuard": "None"}) } else { json!({}) };
+        let name = format!("customer-{tenant}");
+        scene.service(&name, tenant, json!({"deletionPolicy": "Delete"})).await?;
+        scene.change::<OcEssentialService>(&name, guard).await?;
+        scene.ready::<OcEssentialService>(&name, "True", "Succeeded").await?;
+        numbers(&scene, tenant, 2 + tenant).await?;
+    }
+    for tenant in 1..=2 {
+        let name = format!("customer-{tenant}");
+        scene.delete::<OcEssentialService>(&name).await?;
+        let blocked: OcEssentialService = scene.ready(&name, "False", "DeletionBlocked").await?;
+        let told = message(&blocked);
+        ensure!(told.contains(&format!("{} telephone numbers", 2 + tenant)) && told.contains("deletionGuard") && told.contains("Retain"), "{told}");
+        let stalled = blocked.status.is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Stalled"));
+        ensure!(stalled, "a person must act");
+    }
+    ensure!(scene.calls("services.delete").await? == 0, "left alone");
+    // Who says that the numbers do not count is believed, before the deletion and while it waits.
+    scene.delete::<OcEssentialService>("customer-3").await?;
+    scene.gone::<OcEssentialService>("customer-3").await?;
+    scene.change::<OcEssentialService>("customer-2", json!({"deletionGuard": "None"})).await?;
+    scene.gone::<OcEssentialService>("customer-2").await?;
+    ensure!(scene.calls("services.delete").await? == 2);
+    // Asked to look again while they are there it stays so; once they are released it goes.
+    scene.annotate::<OcEssentialService>("customer-1", RECONCILE, "early").await?;
+    let handled = |service: &OcEssentialService| service.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some("early"));
+    scene.until("customer-1", handled).await?;
+    scene.ready::<OcEssentialService>("customer-1", "False", "DeletionBlocked").await?;
+    scene.simulate("DELETE", &format!("numbers/{}", scene.tenant(1)), Value::Null).await?;
+    scene.annotate::<OcEssentialService>("customer-1", RECONCILE, "released").await?;
+    scene.gone::<OcEssentialService>("customer-1").await?;
+    ensure!(scene.calls("services.delete").await? == 3);
+    Ok(())
+}
+
+pub async fn deleting_needs_no_lead_object_and_no_valid_spec(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.connect(json!({})).await?;
+    scene.lead("contoso", 1, json!({})).await?;
+    let by_lead = json!({"msTenantId": null, "platform": null, "leadRef": {"name": "contoso"}, "shortName": "Contoso-NL", "deletionPolicy": "Delete"});
+    scene.service("contoso", 1, by_lead).await?;
+    let service: OcEssentialService = scene.ready("contoso", "True", "Succeeded").await?;
+    let guid = service.status.and_then(|status| status.ump_customer_guid).context("a guid")?;
+    // First its lead object goes, then its short name breaks the rule.
+    scene.delete::<Lead>("contoso").await?;
+    scene.gone::<Lead>("contoso").await?;
+    scene.change::<LivePlatform>(&scene.platform, json!({"shortNameRule": "Alphanumeric"})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "False", "InvalidSpec").await?;
+    ensure!(message(&service).contains("shortName"), "{}", message(&service));
+    scene.delete::<OcEssentialService>("contoso").await?;
+    scene.gone::<OcEssentialService>("contoso").await?;
+    ensure!(scene.calls("services.delete").await? == 1);
+    ensure!(!scene.simulate("GET", "services", Value::Null).await?["services"].to_string().contains(&guid), "it is gone from the platform");
+    Ok(())
+}
+
+pub async fn a_changed_spec_is_tried_at_once_however_long_the_next_try_was_away(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.connect(scene.http_jobs()).await?;
+    let settings = json!({"proxySet": "SIPTrunk", "onlinePstnGateway": "gw.example.com", "variablesFrom": {"secretRef": {"name": "pbx"}}});
+    scene.service("northwind", 1, json!({"advancedSettings": settings})).await?;
+    scene.ready::<OcEssentialService>("northwind", "False", "InvalidSpec").await?;
+    // Tried after 1, 3 and 7 s; the next try would be after 15.
+    tokio::time::sleep(Duration::from_millis(8500)).await;
+    scene
+        .apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pbx", "namespace": scene.namespace}, "stringData": {"CustomVar.Pbx": "x"}}))
+        .await?;
+    tokio::time::sleep(Duration::from_millis(1500)).await;
+    ensure!(scene.calls("services.create").await? == 0, "its time has not come");
+    scene.change::<OcEssentialService>("northwind", json!({"fullName": "Northwind, corrected"})).await?;
+    let mut tenths = 0;
+    while scene.calls("services.create").await? == 0 {
+        tenths += 1;
+        ensure!(tenths <= 25, "the changed spec waits for the next try of the old one");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    scene.ready::<OcEssentialService>("northwind", "True", "Succeeded").await?;
+    Ok(())
+}
