@@ -67,13 +67,17 @@ impl Circuit {
     /// Reports how a call went. Returns whether the platform is back after having been left alone.
     pub fn report(&mut self, now: Time, trouble: Option<&Trouble>) -> bool {
         let Some(trouble) = trouble else {
-            self.failures = 0;
-            return self.open.take().is_some();
+            // One call that goes through again is no proof for all the others: the count is forgotten with the next.
+            let back = self.open.take().is_some();
+            self.failures = if back { self.failures } else { 0 };
+            return back;
         };
         self.failures = self.failures.saturating_add(1);
         let at_once = matches!(trouble.reason, Reason::AuthenticationFailed | Reason::Throttled);
         if at_once || self.failures >= FAILURES_TO_OPEN || self.open.is_some() {
-            let doubled = Duration::from_secs(1 << self.failures.min(5));
+            // A refused credential waits for a person, and a directory may lock out who comes too often.
+            let most = if trouble.reason == Reason::AuthenticationFailed { 8 } else { 5 };
+            let doubled = Duration::from_secs(1 << self.failures.min(most));
             let pause = trouble.retry_after.unwrap_or(doubled);
             self.open = Some(Open { until: now + pause, trouble: trouble.clone(), probing: false });
         }
@@ -84,6 +88,13 @@ impl Circuit {
     pub fn abandon(&mut self) {
         if let Some(open) = self.open.as_mut() {
             open.probing = false;
+        }
+    }
+
+    /// Somebody says that the credential was put in order: the probe need not wait for its time.
+    pub fn probe_now(&mut self, now: Time) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.trouble.reason == Reason::AuthenticationFailed) {
+            open.until = open.until.min(now);
         }
     }
 
@@ -158,6 +169,18 @@ impl Budget {
     /// # Errors
     /// When the platform is being left alone, or the call fails.
     pub async fn spend<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        self.judged(call, platform_wide).await
+    }
+
+    /// The same for a list: an identity that may not even read is refused for every object alike.
+    ///
+    /// # Errors
+    /// As [`Budget::spend`].
+    pub async fn spend_list<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        self.judged(call, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden).await
+    }
+
+    async fn judged<T>(&self, call: impl Future<Output = Result<T, Error>>, wide: fn(&Error) -> bool) -> Result<T, Failed> {
         self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
         let room = async {
             let place = self.in_flight.acquire().await;
@@ -170,7 +193,7 @@ impl Budget {
             return Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)));
         };
         let answer = call.await;
-        let trouble = answer.as_ref().err().filter(|error| platform_wide(error)).map(trouble_of);
+        let trouble = answer.as_ref().err().filter(|error| wide(error)).map(trouble_of);
         let back = self.circuit().report(clock::now(), trouble.as_ref());
         if back {
             (self.back)();
@@ -190,9 +213,9 @@ impl Budget {
         self.circuit().why_open().cloned()
     }
 
-    /// Closes the circuit: the credential has changed, so what was known of the old one means nothing.
-    pub fn try_again(&self) {
-        *self.circuit() = Circuit::default();
+    /// Lets the next caller through as a probe when the platform is left alone for its credential's sake.
+    pub fn probe_now(&self) {
+        self.circuit().probe_now(clock::now());
     }
 }
 
@@ -240,6 +263,41 @@ mod tests {
         assert_eq!(left, Err(Some(Duration::from_secs(60))));
         assert!(circuit.enter(Time(89_999)).is_err());
         assert!(circuit.enter(Time(90_000)).is_ok());
+    }
+
+    #[test]
+    fn a_refused_credential_is_probed_ever_more_rarely_unless_somebody_asks() {
+        let mut circuit = Circuit::default();
+        let mut now = Time(0);
+        let mut probes = 0;
+        while now < Time(3_600_000) {
+            if circuit.enter(now).is_ok() {
+                probes += 1;
+                circuit.report(now, Some(&trouble(Reason::AuthenticationFailed)));
+            }
+            now = now + Duration::from_millis(500);
+        }
+        assert!((10..25).contains(&probes), "{probes} probes in an hour");
+        assert!(circuit.enter(now).is_err());
+        circuit.probe_now(now);
+        assert!(circuit.enter(now).is_ok() && circuit.enter(now).is_err(), "one, at once");
+        let mut throttled = Circuit::default();
+        throttled.report(now, Some(&trouble(Reason::Throttled)));
+        throttled.probe_now(now);
+        assert!(throttled.enter(now).is_err(), "a platform that asked for rest gets it");
+    }
+
+    #[test]
+    fn one_success_between_refusals_does_not_start_the_pauses_anew() {
+        let mut circuit = Circuit::default();
+        for _ in 0..5 {
+            circuit.report(Time(0), Some(&trouble(Reason::AuthenticationFailed)));
+        }
+        assert!(circuit.enter(Time(60_000)).is_ok());
+        assert!(circuit.report(Time(60_000), None), "another call goes through");
+        circuit.report(Time(60_001), Some(&trouble(Reason::AuthenticationFailed)));
+        assert!(circuit.enter(Time(120_000)).is_err(), "64 s, not 2");
+        assert!(circuit.enter(Time(125_000)).is_ok());
     }
 
     #[test]

@@ -30,6 +30,15 @@ pub struct Memo {
     failures: u32,
     /// The intent whose request was surely never executed.
     unsent: Option<OperationId>,
+    /// For a platform whose credential fails: what there is to do other than to look for another Secret, and when.
+    held: Option<Held>,
+}
+
+/// A platform object that waits for another credential: until this time, unless the object itself is changed.
+#[derive(Clone, Debug)]
+struct Held {
+    version: Option<String>,
+    until: Time,
 }
 
 /// When an object is looked at next.

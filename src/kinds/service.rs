@@ -54,7 +54,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     let entry = entry(shared, &object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
     let inventory = match (&connection, shared.connected(&entry.platform)) {
-        (_, Some(connected)) => Some(connected.inventory),
+        (_, Some(connected)) => Some(connected.for_object(going(&object))),
         // The platform object's own pass makes the connection, and then wakes its objects.
         (Connection::Usable(_), None) => return Next::Woken,
         (Connection::Unusable(_), None) => None,
@@ -71,16 +71,16 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     after(shared, key, &pass)
 }
 
+/// The policy by which an object goes that is being deleted. Plan and Observe change nothing on the platform, not even in going.
+fn going(object: &OcEssentialService) -> Option<DeletionPolicy> {
+    object.meta().deletion_timestamp.as_ref()?;
+    Some(if object.spec.mode == api::service::Mode::Apply { policy(object.spec.deletion_policy) } else { DeletionPolicy::Retain })
+}
+
 fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection: &Connection) -> Wish {
     let spec = &object.spec;
-    if object.meta().deletion_timestamp.is_some() {
-        return Wish::Gone(Deletion {
-            // Plan and Observe change nothing on the platform, not even in going.
-            policy: if spec.mode == api::service::Mode::Apply { policy(spec.deletion_policy) } else { DeletionPolicy::Retain },
-            tenant: entry.tenant.clone(),
-            short_name: Some(spec.short_name.clone()),
-            suspended: spec.suspend,
-        });
+    if let Some(policy) = going(object) {
+        return Wish::Gone(Deletion { policy, tenant: entry.tenant.clone(), short_name: Some(spec.short_name.clone()), suspended: spec.suspend });
     }
     if spec.suspend {
         return Wish::Suspended;

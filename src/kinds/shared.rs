@@ -7,8 +7,10 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::SelectorExt;
 use kube::{Api, Client, ResourceExt};
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::pass::DeletionPolicy;
 use oc_domain::policy::{Connection, JobTrigger, Policy};
 use oc_domain::record::Job;
+use oc_domain::time::Time;
 
 use super::Memo;
 use super::index::Index;
@@ -86,8 +88,62 @@ impl std::fmt::Display for Key {
 pub struct Connected {
     /// What the connection was made from: another one is made when this differs.
     pub fingerprint: String,
+    /// What of that stands in the spec.
+    pub spec: String,
+    /// When the rest (the Secret, the CA bundle) was last read.
+    pub read: Time,
     /// The inventory, or why there is none.
     pub inventory: Result<Arc<Inventory>, Trouble>,
+    /// The connection by which the platform was last read.
+    pub last_good: Option<LastGood>,
+}
+
+/// A connection that has worked. It is kept in memory only, and for one purpose: a namespace that is deleted loses its Secret first, and what is
+/// in it must be able to go all the same.
+#[derive(Clone)]
+pub struct LastGood {
+    /// See [`Connected`].
+    pub fingerprint: String,
+    /// Which platform it is to, and as whom: for another one it is worth nothing.
+    pub place: String,
+    /// The inventory, with its client.
+    pub inventory: Arc<Inventory>,
+}
+
+impl Connected {
+    /// Whether the credential is what fails: it is missing, or it was refused.
+    pub fn refused(&self) -> bool {
+        let trouble = match &self.inventory {
+            Ok(inventory) => inventory.budget().left_alone(),
+            Err(trouble) => Some(trouble.clone()),
+        };
+        trouble.is_some_and(|trouble| trouble.reason == Reason::AuthenticationFailed)
+    }
+
+    /// Whether what can be done with it is something else than before.
+    pub fn differs(&self, before: &Self) -> bool {
+        match (&self.inventory, &before.inventory) {
+            (Ok(_), Ok(_)) => self.fingerprint != before.fingerprint,
+            (Err(now), Err(before)) => now != before,
+            _ => true,
+        }
+    }
+
+    /// What a pass over an object of a service or lead uses. One that is being deleted uses the connection that last worked when there is no other:
+    /// to delete what it made, or (whatever its policy) to see what became of a create. Nothing else does.
+    ///
+    /// # Errors
+    /// Why there is no connection, and for an object that can't go without one what lets it go.
+    pub fn for_object(&self, going: Option<DeletionPolicy>) -> Result<Arc<Inventory>, Trouble> {
+        match (&self.inventory, going, &self.last_good) {
+            (Err(_), Some(_), Some(good)) => Ok(Arc::clone(&good.inventory)),
+            (Err(trouble), Some(DeletionPolicy::Delete), None) => {
+                let message = format!("{} Or set spec.deletionPolicy to Retain to let this object go and keep what it has on the platform.", trouble.message);
+                Err(Trouble { message, ..trouble.clone() })
+            }
+            (given, _, _) => given.clone(),
+        }
+    }
 }
 
 /// Entries that share a limit: a platform's objects, and apart from them the platform object itself, which must never wait behind them.
