@@ -67,11 +67,21 @@ impl Circuit {
     /// Reports how a call went. Returns whether the platform is back after having been left alone.
     pub fn report(&mut self, now: Time, trouble: Option<&Trouble>) -> bool {
         let Some(trouble) = trouble else {
+            // A call that was under way when the platform asked for rest, or refused the credential, and still ends well is no reason to go on.
+            let asked = |open: &mut Open| now < open.until && open.trouble.reason != Reason::PlatformUnavailable;
+            if self.open.as_mut().is_some_and(asked) {
+                return false;
+            }
             // One call that goes through again is no proof for all the others: the count is forgotten with the next.
             let back = self.open.take().is_some();
             self.failures = if back { self.failures } else { 0 };
             return back;
         };
+        // What was under way when it began fails along: many calls at once are one failure, else one second of outage would cost half a minute.
+        if let Some(open) = self.open.as_mut().filter(|open| now < open.until) {
+            open.until = open.until.max(trouble.retry_after.map_or(now, |pause| now + pause));
+            return false;
+        }
         self.failures = self.failures.saturating_add(1);
         let at_once = matches!(trouble.reason, Reason::AuthenticationFailed | Reason::Throttled);
         if at_once || self.failures >= FAILURES_TO_OPEN || self.open.is_some() {
@@ -290,14 +300,32 @@ mod tests {
     #[test]
     fn one_success_between_refusals_does_not_start_the_pauses_anew() {
         let mut circuit = Circuit::default();
-        for _ in 0..5 {
-            circuit.report(Time(0), Some(&trouble(Reason::AuthenticationFailed)));
+        for probe in 0..5 {
+            circuit.report(Time(probe * 100_000 - 500_000), Some(&trouble(Reason::AuthenticationFailed)));
         }
         assert!(circuit.enter(Time(60_000)).is_ok());
         assert!(circuit.report(Time(60_000), None), "another call goes through");
         circuit.report(Time(60_001), Some(&trouble(Reason::AuthenticationFailed)));
         assert!(circuit.enter(Time(120_000)).is_err(), "64 s, not 2");
         assert!(circuit.enter(Time(125_000)).is_ok());
+    }
+
+    #[test]
+    fn calls_that_were_under_way_when_it_began_are_one_failure_and_no_reason_to_go_on() {
+        let mut circuit = Circuit::default();
+        for _ in 0..11 {
+            circuit.report(Time(0), Some(&trouble(Reason::PlatformUnavailable)));
+        }
+        assert!(circuit.enter(Time(7_999)).is_err());
+        assert!(circuit.enter(Time(8_000)).is_ok(), "three failures, and not eleven");
+        let mut circuit = Circuit::default();
+        let asks = |seconds| Trouble { retry_after: Some(Duration::from_secs(seconds)), ..trouble(Reason::Throttled) };
+        circuit.report(Time(0), Some(&asks(6)));
+        assert!(!circuit.report(Time(50), None), "it was on its way before");
+        assert!(circuit.enter(Time(5_999)).is_err());
+        circuit.report(Time(100), Some(&asks(8)));
+        assert!(circuit.enter(Time(8_099)).is_err(), "the longer of two");
+        assert!(circuit.enter(Time(8_100)).is_ok());
     }
 
     #[test]

@@ -71,11 +71,7 @@ fn after(shared: &Shared, key: &Key, pass: &Pass) -> Next {
         || matches!(pass.decision.verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed);
     let memo = shared.with_memo(key, |memo| {
         memo.failures = if failed { memo.failures.saturating_add(1) } else { 0 };
-        memo.unsent = match &pass.asked {
-            Some((_, Answer::NotSent(_))) => pass.decision.record.open_intent().map(|intent| intent.id.clone()),
-            Some(_) => None,
-            None => memo.unsent.take(),
-        };
+        memo.unsent = unsent(pass);
         memo.clone()
     });
     log(key, pass, &memo);
@@ -88,6 +84,17 @@ fn after(shared: &Shared, key: &Key, pass: &Pass) -> Next {
         Ended::Unwritten(WriteFailed::Changed) => Next::At(clock::now() + std::time::Duration::from_millis(50), Lane::Effect),
         Ended::Unwritten(_) => Next::At(timing::next_try(clock::now(), memo.failures, None), Lane::Effect),
     }
+}
+
+/// The intent whose request has surely not been executed: the platform was left alone, or the pass ended between the intent and the request. Without
+/// this an outage that comes in just there would look like a lost answer, and cost the whole grace.
+fn unsent(pass: &Pass) -> Option<OperationId> {
+    let intent = pass.decision.record.open_intent()?;
+    let not_sent = match &pass.asked {
+        Some((_, answer)) => matches!(answer, oc_domain::step::Answer::NotSent(_)),
+        None => intent.sent == oc_domain::record::Sent::No,
+    };
+    not_sent.then(|| intent.id.clone())
 }
 
 /// A pass that asked for a change is worth a line; one that only looked is not, unless somebody looks closely.
