@@ -31,62 +31,63 @@ macro_rules! cases {
     };
 }
 
+const CASES: &[(&str, Case)] = &cases![
+    provisioning::tenant_id_service_becomes_ready,
+    provisioning::ip_group_service_sends_its_variables_and_never_tells_them,
+    provisioning::one_job_run_serves_all_that_wait,
+    provisioning::jobs_by_hand_are_asked_for_and_noticed,
+    provisioning::plan_and_observe_change_nothing,
+    provisioning::service_without_lead_object_becomes_ready,
+    leads::a_lead_shows_what_the_platform_has,
+    leads::a_suspended_lead_waits_for_the_customer,
+    leads::a_consentless_lead_is_made_and_removed,
+    leads::a_channel_is_assigned_and_unassigned,
+    leads::leads_are_discovered_by_the_rules,
+    leads::personal_data_stays_out_unless_asked_for,
+    adoption::a_matching_service_is_taken_over,
+    adoption::another_service_is_a_conflict_until_adoption_is_always,
+    adoption::the_older_of_two_objects_keeps_the_tenant,
+    adoption::a_short_name_that_is_taken_is_refused_before_anything_is_asked,
+    deletion::retain_lets_go_and_keeps_the_service,
+    deletion::delete_deletes_and_looks_until_it_is_gone,
+    deletion::a_service_deleted_behind_our_back_is_told_and_made_again_only_when_asked,
+    platform::a_missing_secret_is_told_and_its_coming_noticed,
+    platform::a_namespace_that_is_not_allowed_is_told,
+    platform::objects_wait_for_a_platform_that_comes_later,
+    platform::counts_and_circuit_are_shown,
+    credential::a_refused_token_costs_a_probe_and_a_changed_secret_helps_at_once,
+    credential::a_directory_that_was_put_in_order_is_noticed_when_asked,
+    credential::a_list_that_is_forbidden_closes_the_gate,
+    credential::the_secret_is_read_when_it_is_due,
+    outage::settled_objects_are_left_alone_while_the_platform_is_down,
+    outage::all_kinds_wait_together_when_the_platform_throttles,
+    answers::of_the_token_endpoint,
+    answers::of_the_lists,
+    answers::of_a_create,
+    answers::of_a_task,
+    answers::of_a_deletion,
+    answers::of_an_lc_customer,
+    answers::of_the_changes_to_a_lead,
+    namespaces::a_deleted_namespace_goes_though_its_secret_goes_first,
+    namespaces::a_platform_object_that_is_gone_holds_only_what_must_be_deleted,
+    modes::observe_and_plan_change_nothing_in_a_whole_life,
+    modes::a_wiped_status_comes_back_by_reading_alone,
+    drift::what_others_change_is_shown_and_not_fought,
+    drift::a_lead_that_is_lost_after_licensing_is_shown,
+    troubles::a_lost_answer_makes_no_second_service,
+    troubles::a_failed_task_is_told_and_tried_again_with_a_changed_spec,
+    troubles::a_throttling_platform_is_obeyed,
+    troubles::a_broken_answer_is_told_and_survived,
+    troubles::a_wrong_channel_is_refused_before_anything_is_asked,
+    troubles::a_service_that_shows_late_is_waited_for,
+];
+
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
     // Most of a case is waiting; the machine decides how many API-server writes it takes, not the number of cases.
     arguments.test_threads = arguments.test_threads.or(Some(8));
-    let cases = cases![
-        provisioning::tenant_id_service_becomes_ready,
-        provisioning::ip_group_service_sends_its_variables_and_never_tells_them,
-        provisioning::one_job_run_serves_all_that_wait,
-        provisioning::jobs_by_hand_are_asked_for_and_noticed,
-        provisioning::plan_and_observe_change_nothing,
-        provisioning::service_without_lead_object_becomes_ready,
-        leads::a_lead_shows_what_the_platform_has,
-        leads::a_suspended_lead_waits_for_the_customer,
-        leads::a_consentless_lead_is_made_and_removed,
-        leads::a_channel_is_assigned_and_unassigned,
-        leads::leads_are_discovered_by_the_rules,
-        leads::personal_data_stays_out_unless_asked_for,
-        adoption::a_matching_service_is_taken_over,
-        adoption::another_service_is_a_conflict_until_adoption_is_always,
-        adoption::the_older_of_two_objects_keeps_the_tenant,
-        adoption::a_short_name_that_is_taken_is_refused_before_anything_is_asked,
-        deletion::retain_lets_go_and_keeps_the_service,
-        deletion::delete_deletes_and_looks_until_it_is_gone,
-        deletion::a_service_deleted_behind_our_back_is_told_and_made_again_only_when_asked,
-        platform::a_missing_secret_is_told_and_its_coming_noticed,
-        platform::a_namespace_that_is_not_allowed_is_told,
-        platform::objects_wait_for_a_platform_that_comes_later,
-        platform::counts_and_circuit_are_shown,
-        credential::a_refused_token_costs_a_probe_and_a_changed_secret_helps_at_once,
-        credential::a_directory_that_was_put_in_order_is_noticed_when_asked,
-        credential::a_list_that_is_forbidden_closes_the_gate,
-        credential::the_secret_is_read_when_it_is_due,
-        outage::settled_objects_are_left_alone_while_the_platform_is_down,
-        outage::all_kinds_wait_together_when_the_platform_throttles,
-        answers::of_the_token_endpoint,
-        answers::of_the_lists,
-        answers::of_a_create,
-        answers::of_a_task,
-        answers::of_a_deletion,
-        answers::of_an_lc_customer,
-        answers::of_the_changes_to_a_lead,
-        namespaces::a_deleted_namespace_goes_though_its_secret_goes_first,
-        namespaces::a_platform_object_that_is_gone_holds_only_what_must_be_deleted,
-        modes::observe_and_plan_change_nothing_in_a_whole_life,
-        modes::a_wiped_status_comes_back_by_reading_alone,
-        drift::what_others_change_is_shown_and_not_fought,
-        drift::a_lead_that_is_lost_after_licensing_is_shown,
-        troubles::a_lost_answer_makes_no_second_service,
-        troubles::a_failed_task_is_told_and_tried_again_with_a_changed_spec,
-        troubles::a_throttling_platform_is_obeyed,
-        troubles::a_broken_answer_is_told_and_survived,
-        troubles::a_wrong_channel_is_refused_before_anything_is_asked,
-        troubles::a_service_that_shows_late_is_waited_for,
-    ];
     if arguments.list {
-        let trials = cases.into_iter().map(|(name, _)| Trial::test(name, || Ok(()))).collect();
+        let trials = CASES.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
         return libtest_mimic::run(&arguments, trials).exit_code();
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
@@ -103,9 +104,9 @@ fn main() -> ExitCode {
             return ExitCode::FAILURE;
         }
     };
-    let trials = cases
-        .into_iter()
-        .map(|(name, case)| {
+    let trials = CASES
+        .iter()
+        .map(|&(name, case)| {
             let (runtime, stage) = (Arc::clone(&runtime), Arc::clone(&stage));
             Trial::test(name, move || runtime.block_on(stage.play(name, case)).map_err(|error| Failed::from(format!("{error:#}"))))
         })

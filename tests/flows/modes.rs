@@ -8,6 +8,27 @@ use serde_json::{Value, json};
 
 use super::stage::{Own, Scene, message};
 
+/// What would be done is said item by item: action, field, from, to.
+async fn plans(scene: &Scene) -> Result<()> {
+    let planned: OcEssentialService = scene.ready("new-1", "False", "PlanReady").await?;
+    let plan: Vec<_> = planned.status.context("a status")?.plan.into_iter().map(|item| (item.action, item.field, item.from, item.to)).collect();
+    let create = |field: &str, to: &str| ("Create".to_owned(), Some(field.to_owned()), None, Some(to.to_owned()));
+    let wanted = [
+        create("msTenantId", &scene.tenant(1)),
+        create("shortName", "new_1"),
+        create("fullName", "new-1 Ltd"),
+        create("channelId", "7"),
+        create("advancedSettings", "SIP connection by IP group"),
+    ];
+    ensure!(plan == wanted, "{plan:?}");
+    let planned: OcEssentialService = scene.ready("there-3", "False", "PlanReady").await?;
+    let plan = planned.status.context("a status")?.plan;
+    ensure!(plan.len() == 1 && plan[0].action == "Adopt" && plan[0].field.as_deref() == Some("umpCustomerGuid") && plan[0].from.is_none(), "{plan:?}");
+    let guid = plan[0].to.clone().context("the guid")?;
+    ensure!(scene.simulate("GET", "services", Value::Null).await?.to_string().contains(&guid), "the guid of the service that is there");
+    Ok(())
+}
+
 pub async fn observe_and_plan_change_nothing_in_a_whole_life(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2, 3, 4]).await?;
     for tenant in [3, 4] {
@@ -31,22 +52,7 @@ pub async fn observe_and_plan_change_nothing_in_a_whole_life(scene: Scene) -> Re
     scene.service("new-2", 2, json!({"mode": "Observe", "deletionPolicy": "Delete"})).await?;
     scene.service("there-3", 3, json!({"mode": "Plan", "deletionPolicy": "Delete"})).await?;
     scene.service("there-4", 4, json!({"mode": "Observe", "deletionPolicy": "Delete"})).await?;
-    let planned: OcEssentialService = scene.ready("new-1", "False", "PlanReady").await?;
-    let plan: Vec<_> = planned.status.context("a status")?.plan.into_iter().map(|item| (item.action, item.field, item.from, item.to)).collect();
-    let create = |field: &str, to: &str| ("Create".to_owned(), Some(field.to_owned()), None, Some(to.to_owned()));
-    let wanted = [
-        create("msTenantId", &scene.tenant(1)),
-        create("shortName", "new_1"),
-        create("fullName", "new-1 Ltd"),
-        create("channelId", "7"),
-        create("advancedSettings", "SIP connection by IP group"),
-    ];
-    ensure!(plan == wanted, "{plan:?}");
-    let planned: OcEssentialService = scene.ready("there-3", "False", "PlanReady").await?;
-    let plan = planned.status.context("a status")?.plan;
-    ensure!(plan.len() == 1 && plan[0].action == "Adopt" && plan[0].field.as_deref() == Some("umpCustomerGuid") && plan[0].from.is_none(), "{plan:?}");
-    let guid = plan[0].to.clone().context("the guid")?;
-    ensure!(scene.simulate("GET", "services", Value::Null).await?.to_string().contains(&guid), "the guid of the service that is there");
+    plans(&scene).await?;
     for name in ["new-2", "there-4"] {
         let observed: OcEssentialService = scene.ready(name, "False", "Observing").await?;
         ensure!(message(&observed).contains("Observe"), "{}", message(&observed));

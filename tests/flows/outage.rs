@@ -11,6 +11,27 @@ use super::stage::{Scene, measured, message};
 const SETTLED: u32 = 100;
 const UNSETTLED: u32 = 20;
 
+/// Who waits is served before anything is read again for those who do not.
+async fn recovered(scene: &Scene, calls: u64, back: u64, late: usize) -> Result<()> {
+    let log = scene.log().await?;
+    let first = log.iter().find(|(_, status, at)| *at >= back && *status == 200).context("a call that went well")?.2;
+    let spent = scene.platform_time().await? - first;
+    let since: Vec<&str> = log.iter().filter(|(_, _, at)| *at >= first).map(|(endpoint, _, _)| endpoint.as_str()).collect();
+    let lists = since.iter().filter(|endpoint| endpoint.ends_with(".list")).count();
+    measured(&format!(
+        "{calls} calls while down; probe {} ms after it was back, all Ready {spent} ms later with {} calls, {lists} of them lists",
+        first - back,
+        since.len()
+    ));
+    let last_start = since.iter().rposition(|endpoint| *endpoint == "services.create").context("the late ones are asked for")?;
+    let starts = since[..=last_start].iter().filter(|endpoint| **endpoint == "services.create").count();
+    ensure!(starts == late, "each that came late is asked for once: {starts}");
+    // Nothing but lists, creates and tasks is asked for.
+    ensure!(since.iter().all(|endpoint| matches!(*endpoint, "services.list" | "leads.list" | "services.create" | "tasks.get")), "{since:?}");
+    ensure!(lists <= 40, "{lists} lists for 20 objects");
+    Ok(())
+}
+
 pub async fn settled_objects_are_left_alone_while_the_platform_is_down(scene: Scene) -> Result<()> {
     let all: Vec<u32> = (1..=SETTLED + UNSETTLED).collect();
     let leads: Vec<Value> = all.iter().map(|tenant| json!({"tenantId": scene.tenant(*tenant), "companyName": format!("Company {tenant}")})).collect();
@@ -54,22 +75,7 @@ pub async fn settled_objects_are_left_alone_while_the_platform_is_down(scene: Sc
         let name = if midway.contains(tenant) { format!("midway-{tenant}") } else { format!("late-{tenant}") };
         scene.ready::<OcEssentialService>(&name, "True", "Succeeded").await?;
     }
-    let log = scene.log().await?;
-    let first = log.iter().find(|(_, status, at)| *at >= back && *status == 200).context("a call that went well")?.2;
-    let spent = scene.platform_time().await? - first;
-    let since: Vec<&str> = log.iter().filter(|(_, _, at)| *at >= first).map(|(endpoint, _, _)| endpoint.as_str()).collect();
-    let lists = since.iter().filter(|endpoint| endpoint.ends_with(".list")).count();
-    measured(&format!(
-        "{calls} calls while down; probe {} ms after it was back, all Ready {spent} ms later with {} calls, {lists} of them lists",
-        first - back,
-        since.len()
-    ));
-    let last_start = since.iter().rposition(|endpoint| *endpoint == "services.create").context("the late ones are asked for")?;
-    let starts = since[..=last_start].iter().filter(|endpoint| **endpoint == "services.create").count();
-    ensure!(starts == late.len(), "each that came late is asked for once: {starts}");
-    // Who waits is served before anything is read again for those who do not: nothing but lists, creates and tasks is asked for.
-    ensure!(since.iter().all(|endpoint| matches!(*endpoint, "services.list" | "leads.list" | "services.create" | "tasks.get")), "{since:?}");
-    ensure!(lists <= 40, "{lists} lists for 20 objects");
+    recovered(&scene, calls, back, late.len()).await?;
     let after: Vec<_> = scene.versions::<OcEssentialService>().await?.into_iter().filter(|(name, _)| name.starts_with("settled")).collect();
     ensure!(before == after, "nothing is written about settled objects, neither while it is down nor when it is back");
     ensure!(scene.calls("services.create").await? >= u64::from(SETTLED + UNSETTLED));
