@@ -9,7 +9,7 @@ use kube::api::DeleteParams;
 use oc_essentials_operator::api::OcEssentialService;
 use serde_json::json;
 
-use super::stage::{Scene, Stage, message};
+use super::stage::{Scene, Stage, message, ready_is};
 
 /// The Secret goes, the operator restarts, the namespace is deleted: nobody knows the credential any more.
 pub async fn without_a_connection_that_was_ever_good(scene: Scene, stage: Arc<Stage>) -> Result<()> {
@@ -24,8 +24,11 @@ pub async fn without_a_connection_that_was_ever_good(scene: Scene, stage: Arc<St
     stage.restart_operator()?;
     Api::<Namespace>::all(scene.client.clone()).delete(&scene.namespace, &DeleteParams::default()).await?;
     scene.gone::<OcEssentialService>("paid").await?;
-    let held: OcEssentialService = scene.ready("trial", "False", "AuthenticationFailed").await?;
-    ensure!(message(&held).contains("is not there") && message(&held).contains("Retain"), "it says the way out: {}", message(&held));
+    // It says the way out.
+    let told = |service: &OcEssentialService| {
+        ready_is(service, "False", "AuthenticationFailed") && ["is not there", "Retain"].iter().all(|words| message(service).contains(words))
+    };
+    scene.until("trial", told).await?;
     ensure!(scene.calls("services.delete").await? == 0);
     // In a namespace that is being deleted no Secret can be made: one elsewhere does, or Retain.
     scene.change::<OcEssentialService>("trial", json!({"deletionPolicy": "Retain"})).await?;

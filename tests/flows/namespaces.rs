@@ -7,7 +7,7 @@ use kube::api::DeleteParams;
 use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
-use super::stage::{Own, Scene, measured, message};
+use super::stage::{Own, Scene, measured, message, ready_is};
 
 /// The short names of the services that the platform has.
 async fn left(scene: &Scene) -> Result<Vec<String>> {
@@ -67,13 +67,17 @@ pub async fn a_platform_object_that_is_gone_holds_only_what_must_be_deleted(scen
         scene.delete::<OcEssentialService>(name).await?;
     }
     scene.gone::<OcEssentialService>("paid").await?;
-    let held: OcEssentialService = scene.ready("trial", "False", "PlatformNotFound").await?;
-    ensure!(message(&held).contains("Make it") && message(&held).contains("Retain"), "it says both ways out: {}", message(&held));
+    // It says both ways out.
+    let told =
+        |service: &OcEssentialService| ready_is(service, "False", "PlatformNotFound") && ["Make it", "Retain"].iter().all(|way| message(service).contains(way));
+    scene.until("trial", told).await?;
     // The platform object comes back, without its Secret: no connection was ever good. It still says what to do.
     Api::<Secret>::namespaced(scene.client.clone(), &scene.namespace).delete("credential", &DeleteParams::default()).await?;
     scene.platform_object(json!({})).await?;
-    let held: OcEssentialService = scene.ready("trial", "False", "AuthenticationFailed").await?;
-    ensure!(message(&held).contains("make it") && message(&held).contains("Retain"), "it says both ways out: {}", message(&held));
+    let told = |service: &OcEssentialService| {
+        ready_is(service, "False", "AuthenticationFailed") && ["make it", "Retain"].iter().all(|way| message(service).contains(way))
+    };
+    scene.until("trial", told).await?;
     ensure!(left(&scene).await?.len() == 2 && scene.calls("services.delete").await? == 0);
     scene.credential().await?;
     scene.gone::<OcEssentialService>("trial").await?;
