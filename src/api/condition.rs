@@ -36,7 +36,8 @@ pub enum ConditionType {
     ///
     /// Possible reasons for it to be True: `InvalidSpec`, `ShortNameTaken`, `Conflict`, `LeadNotFound`, `LeadNotActive`,
     /// `AlreadyLicensed`, `ChannelMismatch`, `NamespaceNotAllowed`, `DeletedExternally`, `PlanReady`, `DeletionBlocked`,
-    /// `TaskFailed`, `PlatformRefused`, `PlatformNotFound`, `AuthenticationFailed`, `DeletionRateExceeded`.
+    /// `TaskFailed`, `PlatformRefused`, `PlatformNotFound`, `AuthenticationFailed`, `DeletionRateExceeded`; `PlatformUnavailable` and
+    /// `Throttled` after many tries.
     ///
     /// It is never False or Unknown.
     ///
@@ -65,6 +66,12 @@ pub enum ConditionType {
     ///
     /// Polarity: positive. True is good.
     LeadEligible,
+    /// Whether deletions wait at the breaker (`spec.deletions.perHour`). Platforms have it, only while it is so.
+    ///
+    /// Possible reasons for it to be True: `DeletionRateExceeded`.
+    ///
+    /// Polarity: abnormal-true. Its absence is good.
+    DeletionsHeld,
 }
 
 /// Which way a condition points.
@@ -81,7 +88,7 @@ const UNREADABLE: [Reason; 4] = [Reason::PlatformNotFound, Reason::Authenticatio
 
 impl ConditionType {
     /// Every type.
-    pub const ALL: [Self; 5] = [Self::Ready, Self::Reconciling, Self::Stalled, Self::Synced, Self::LeadEligible];
+    pub const ALL: [Self; 6] = [Self::Ready, Self::Reconciling, Self::Stalled, Self::Synced, Self::LeadEligible, Self::DeletionsHeld];
 
     /// The type, as it is written.
     pub fn as_str(self) -> &'static str {
@@ -91,6 +98,7 @@ impl ConditionType {
             Self::Stalled => "Stalled",
             Self::Synced => "Synced",
             Self::LeadEligible => "LeadEligible",
+            Self::DeletionsHeld => "DeletionsHeld",
         }
     }
 
@@ -102,7 +110,7 @@ impl ConditionType {
     /// Which way it points.
     pub fn polarity(self) -> Polarity {
         match self {
-            Self::Reconciling | Self::Stalled => Polarity::AbnormalTrue,
+            Self::Reconciling | Self::Stalled | Self::DeletionsHeld => Polarity::AbnormalTrue,
             Self::Ready | Self::Synced | Self::LeadEligible => Polarity::Positive,
         }
     }
@@ -114,9 +122,10 @@ impl ConditionType {
             (Self::Ready, Truth::True) => matches!(reason, Succeeded | Observing),
             (Self::Ready, Truth::False) => reason != Succeeded,
             (Self::Ready, Truth::Unknown) => matches!(reason, Progressing | Suspended | Observing) || UNREADABLE.contains(&reason),
-            (Self::Stalled, Truth::True) => reason.stalls(),
+            (Self::Stalled, Truth::True) => reason.stalls() || matches!(reason, PlatformUnavailable | Throttled),
             (Self::Reconciling, Truth::True) => !reason.stalls() && !matches!(reason, Succeeded | Suspended | Observing),
-            (Self::Stalled | Self::Reconciling, Truth::False | Truth::Unknown) => false,
+            (Self::DeletionsHeld, Truth::True) => reason == DeletionRateExceeded,
+            (Self::Stalled | Self::Reconciling | Self::DeletionsHeld, Truth::False | Truth::Unknown) => false,
             (Self::Synced | Self::LeadEligible, Truth::True) => reason == Succeeded,
             (Self::Synced | Self::LeadEligible, Truth::Unknown) => reason == Progressing || UNREADABLE.contains(&reason),
             (Self::Synced, Truth::False) => {
@@ -150,7 +159,7 @@ mod tests {
         assert_eq!(
             reasons(ConditionType::Stalled, Truth::True).join(" "),
             "InvalidSpec ShortNameTaken Conflict LeadNotFound LeadNotActive AlreadyLicensed ChannelMismatch NamespaceNotAllowed DeletedExternally \
-             PlanReady DeletionBlocked TaskFailed PlatformRefused PlatformNotFound AuthenticationFailed DeletionRateExceeded"
+             PlanReady DeletionBlocked TaskFailed PlatformRefused PlatformNotFound AuthenticationFailed PlatformUnavailable Throttled DeletionRateExceeded"
         );
     }
 

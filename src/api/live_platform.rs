@@ -73,8 +73,9 @@ pub struct LivePlatformSpec {
     /// The breaker for deletions.
     #[serde(default)]
     pub deletions: Deletions,
-    /// How long to look for the effect of a create whose answer was lost before it is asked for again, 1m to 24h. It must be longer
-    /// than a create takes. Default: 15m.
+    /// How long to look for the effect of a create whose answer was lost before it is asked for again, 1m to 24h. It counts once
+    /// creates of this platform were seen to take at most half of it; a slower platform gets twice what it took, and one of which
+    /// nothing was seen yet taskDeadline. Default: 15m.
     #[serde(default = "fifteen_minutes")]
     #[schemars(schema_with = "schema::create_grace")]
     pub create_grace: Interval,
@@ -308,10 +309,10 @@ pub enum HttpMethod {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Deletions {
-    /// How many services and leads may be deleted from the platform in an hour, 0 to 100000. More than that wait for the
+    /// How many services and leads may be deleted from the platform in an hour, 0 to 1000. More than that wait for the
     /// annotation operatorconnect.dev/approve-deletions. Default: 10.
     #[serde(default = "ten")]
-    #[schemars(range(min = 0, max = 100_000))]
+    #[schemars(range(min = 0, max = 1000))]
     pub per_hour: u32,
 }
 
@@ -345,6 +346,9 @@ pub struct LivePlatformStatus {
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub sync_jobs: Vec<JobStatus>,
+    /// What the breaker for deletions has counted.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub deletions: Option<DeletionsStatus>,
     /// Which calls this release of the platform has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -358,6 +362,37 @@ pub struct LivePlatformStatus {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
+}
+
+/// What the breaker for deletions has counted.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletionsStatus {
+    /// How many deletions wait for the annotation operatorconnect.dev/approve-deletions.
+    #[serde(default)]
+    pub held: u32,
+    /// The objects that may delete what they stand for, of the last hour.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 2000))]
+    pub granted: Vec<DeletionGrant>,
+    /// Whatever was deleted in the cluster until then was approved.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub approved_time: Option<Time>,
+    /// The last value of the annotation operatorconnect.dev/approve-deletions that was acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_approval: Option<String>,
+}
+
+/// One object that may delete what it stands for.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct DeletionGrant {
+    /// Its uid.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// When it was counted.
+    pub time: Time,
 }
 
 /// Leads of a platform, counted by Microsoft's status.

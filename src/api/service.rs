@@ -110,6 +110,10 @@ pub struct OcEssentialServiceSpec {
     /// Delete: it is deleted.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
+    /// Numbers (the default): with deletionPolicy Delete, a service whose tenant has telephone numbers on the platform is not deleted
+    /// before they are released. None: it is deleted all the same.
+    #[serde(default)]
+    pub deletion_guard: DeletionGuard,
     /// What to do when the service was deleted by somebody else: false (the default) reports it, true makes it again.
     #[serde(default)]
     pub recreate: bool,
@@ -128,6 +132,16 @@ pub enum Mode {
     Plan,
     /// Nothing; it reads.
     Observe,
+}
+
+/// What keeps a service from being deleted.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
+pub enum DeletionGuard {
+    /// Telephone numbers of its tenant.
+    #[default]
+    Numbers,
+    /// Nothing.
+    None,
 }
 
 /// Which existing services are taken over.

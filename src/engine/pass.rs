@@ -1,15 +1,12 @@
-//! The driver: one pass over one object. It performs what is decided, feeds the answer back, and writes status once.
+//! Performs one pass over one object: each step that `oc_domain::driver` names, against everything that a pass can touch.
 //!
-//! It knows no kind and chooses nothing. [`World`] is everything it can touch, so that the same driver runs against a real cluster and platform
-//! and against a simulated one.
+//! It knows no kind and chooses nothing.
 
+use oc_domain::driver::Pass;
 use oc_domain::pass::Facts;
-use oc_domain::record::{Intent, OperationKind, Record, Sent};
+use oc_domain::record::{Intent, Record};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query, Step, Wake};
 use oc_domain::time::Time;
-
-/// A pass that takes more steps than this is going in circles: a bug, reported as such.
-const MOST_STEPS: usize = 24;
 
 /// An own object could not be written.
 #[derive(Debug)]
@@ -47,62 +44,38 @@ pub enum Ended {
     Unwritten(WriteFailed),
 }
 
-/// What a pass leaves behind.
-#[derive(Debug)]
-pub struct Pass {
-    /// How it ended.
-    pub ended: Ended,
-    /// The last decision.
-    pub decision: Decision,
-    /// The change that was asked for, and what became of it.
-    pub asked: Option<(Change, Answer)>,
-    /// How many reads it took.
-    pub looks: usize,
-}
-
-/// Runs a pass.
-pub async fn run<W: World>(world: &W, mut record: Record, mut facts: Facts, decide: impl Fn(Time, &Record, &Facts) -> Decision + Send + Sync) -> Pass {
-    let mut asked = None;
-    let mut looks = 0;
-    for step in 0.. {
-        let mut decision = decide(world.now(), &record, &facts);
-        if step >= MOST_STEPS {
-            tracing::error!(why = decision.why, step = ?decision.step, "a pass went in circles; this is a bug");
-            decision.step = Step::Wait(world.now() + oc_domain::timing::SETTLING, Wake::Clock);
+/// Runs a pass. Returns it, the last decision, and how it ended.
+pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Record, &Facts) -> Decision + Send + Sync) -> (Pass, Decision, Ended) {
+    loop {
+        let decision = pass.next(world.now(), &decide);
+        if let Some(bug) = &pass.bug {
+            tracing::error!(bug, "a decision was refused; this is a bug");
         }
-        let ended = match &decision.step {
+        let ended = match decision.step.clone() {
             Step::Look(query, not_before) => {
-                looks += 1;
-                world.look(query, *not_before, &decision.record, &mut facts).await;
-                record = decision.record;
+                world.look(&query, not_before, &decision.record, &mut pass.facts).await;
+                pass.looked(decision);
                 continue;
             }
-            Step::Keep(mark) => match world.keep(mark, &decision.record).await {
-                Ok(_) if *mark == Mark::Release => Ended::Gone,
+            Step::Keep(mark) => match world.keep(&mark, &decision.record).await {
+                Ok(_) if mark == Mark::Release => Ended::Gone,
                 Ok(intent) => {
-                    record = kept(mark, decision.record, intent);
+                    pass.kept(&mark, decision, intent);
                     continue;
                 }
                 Err(WriteFailed::Gone) => Ended::Gone,
                 Err(failed) => Ended::Unwritten(failed),
             },
-            Step::Ask(change) if asked.is_none() => {
-                let answer = world.ask(change, &decision.record).await;
-                facts.answer = Some(answer.clone());
-                asked = Some((change.clone(), answer));
-                record = decision.record;
+            Step::Ask(change) => {
+                let answer = world.ask(&change, &decision.record).await;
+                pass.answered(change, decision, answer);
                 continue;
             }
-            Step::Ask(_) => {
-                tracing::error!(why = decision.why, "a pass asked for two changes; this is a bug");
-                Ended::Until(world.now() + oc_domain::timing::SETTLING, Wake::Clock)
-            }
-            Step::Wait(until, wake) => said(world, &decision, &facts, *until, *wake).await,
-            Step::Rest(until) | Step::Stop(until) => said(world, &decision, &facts, *until, Wake::Inventory).await,
+            Step::Wait(until, wake) => said(world, &decision, &pass.facts, until, wake).await,
+            Step::Rest(until) | Step::Stop(until) => said(world, &decision, &pass.facts, until, Wake::Inventory).await,
         };
-        return Pass { ended, decision, asked, looks };
+        return (pass, decision, ended);
     }
-    unreachable!("the loop returns")
 }
 
 async fn said<W: World>(world: &W, decision: &Decision, facts: &Facts, until: Time, wake: Wake) -> Ended {
@@ -114,22 +87,4 @@ async fn said<W: World>(world: &W, decision: &Decision, facts: &Facts, until: Ti
         Err(WriteFailed::Gone) => Ended::Gone,
         Err(failed) => Ended::Unwritten(failed),
     }
-}
-
-/// What the record holds after a mark was written.
-fn kept(mark: &Mark, mut record: Record, intent: Option<Intent>) -> Record {
-    record.finalizer = true;
-    match mark {
-        Mark::Begin { kind, .. } => {
-            record.guid_annotated |= record.guid.is_some() && *kind == OperationKind::Delete;
-            record.intent = intent.map(|intent| Intent { sent: Sent::No, ..intent });
-        }
-        Mark::Adopt(guid) => {
-            record.guid = Some(guid.clone());
-            record.guid_annotated = true;
-            record.intent = None;
-        }
-        Mark::Hold | Mark::Release => {}
-    }
-    record
 }

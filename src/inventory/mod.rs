@@ -12,7 +12,7 @@ use oc_domain::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
 use oc_domain::pass::ServicesView;
 use oc_domain::time::Time;
 
-use crate::engine::budget::Budget;
+use crate::engine::budget::{Budget, Failed};
 pub use index::{Changed, LeadIndex, ServiceIndex};
 use list::Kept;
 
@@ -104,6 +104,18 @@ impl Inventory {
         };
         *self.lc_customers.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(known.is_some());
         Ok(known)
+    }
+
+    /// How many telephone numbers a tenant has; `None` when this release has no way to tell.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn numbers(&self, tenant: &TenantId) -> Result<Option<u64>, Trouble> {
+        match self.budget.spend(self.client.numbers_of(tenant)).await {
+            Ok(count) => Ok(Some(count)),
+            Err(Failed::Call(error)) if matches!(error.status, Some(404 | 405 | 410 | 501)) => Ok(None),
+            Err(failed) => Err(failed.trouble()),
+        }
     }
 
     /// Whether this release has the read of LC customers; `None` while nobody asked.

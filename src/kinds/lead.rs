@@ -4,14 +4,16 @@ use std::sync::{Arc, Mutex};
 
 use kube::{Resource, ResourceExt};
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::driver::Pass;
 use oc_domain::lead::{Desired, Wish, decide};
 use oc_domain::names::TenantId;
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::Connection;
-use oc_domain::record::{Intent, OperationId, Record, Sent};
+use oc_domain::record::{Intent, OperationId, Record};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
+use super::deletions;
 use super::index::Entry;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
@@ -20,6 +22,7 @@ use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
 use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
+use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
 use crate::object::{record, status, write};
 
@@ -35,6 +38,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     };
     let entry = entry(&object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
+    let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object, record::has_intent_to_delete(&*object));
     let inventory = match (&connection, shared.connected(&entry.platform)) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         (Connection::Usable(_), None) => return Next::Woken,
@@ -42,13 +46,10 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     };
     let wish = wish(shared, &object, &entry);
     let memo = shared.with_memo(key, |memo| memo.clone());
-    let mut record = record::of_lead(&object);
-    if let Some(intent) = record.intent.as_mut().filter(|intent| Some(&intent.id) == memo.unsent.as_ref()) {
-        intent.sent = Sent::No;
-    }
-    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, memo.failures);
+    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
+    let pass = Pass::begin(record::of_lead(&object), facts, &memo);
     let world = LeadWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
-    let pass = pass::run(&world, record, facts, |now, record, facts| decide(now, &wish, record, facts)).await;
+    let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     after(shared, key, &pass)
 }
 
@@ -137,8 +138,8 @@ impl World for LeadWorld<'_> {
                 let leads = async { inventory?.leads(not_before).await }.await;
                 facts.leads = fact(leads.map(|(at, leads)| (at, tenant.map(|tenant| leads.of(tenant)).unwrap_or_default())));
             }
-            // A lead has neither a task nor an LC customer.
-            Query::Task(_) | Query::LcCustomer(_) => {}
+            // A lead has neither a task nor an LC customer, and the numbers are its service's.
+            Query::Task(_) | Query::LcCustomer(_) | Query::Numbers(_) => {}
         }
     }
 
@@ -173,6 +174,9 @@ impl World for LeadWorld<'_> {
         let extras = status::LeadExtras { service_ref: self.service_ref(), contacts: self.contacts() };
         let Some(status) = status::of_lead(&object, extras, decision, facts, clock::now()) else { return Ok(()) };
         self.written(write::status(&self.shared.client, &*object, &status).await?);
+        if deletions::waits(facts) {
+            self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
+        }
         Ok(())
     }
 }

@@ -11,22 +11,22 @@ use oc_domain::step::{Answer, Change, Fact, Query, Step};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
-use super::shared::{Connected, Key, Kind, LastGood, Shared, trigger};
+use super::shared::{Connected, Held, Key, Kind, LastGood, Shared, trigger};
 use super::world::{answer, fact};
-use super::{Held, Memo, Next, connect, discovery, wakes};
+use super::{Next, connect, deletions, discovery, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
 use crate::engine::pass::WriteFailed;
 use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
-use crate::object::record::{LEADS_JOB_RAN, TRUNKS_JOB_RAN, job, requested};
+use crate::object::record::{LEADS_JOB_RAN, TRUNKS_JOB_RAN, approval, job, ledger, requested};
 use crate::object::{status, write};
 
 /// What a platform object remembers.
 pub fn record(object: &LivePlatform) -> Record {
     let jobs = object.status.as_ref().map(|status| status.sync_jobs.as_slice()).unwrap_or_default();
-    Record { jobs: Job::ALL.map(|which| job(jobs, which.name())) }
+    Record { jobs: Job::ALL.map(|which| job(jobs, which.name())), ledger: ledger(object) }
 }
 
 fn desired(object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
@@ -35,6 +35,8 @@ fn desired(object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
         observe_interval: object.spec.observe_interval.span(),
         trigger: trigger(object),
         ran_at: [ran(LEADS_JOB_RAN), ran(TRUNKS_JOB_RAN)],
+        deletions_per_hour: object.spec.deletions.per_hour,
+        approval: approval(object),
         look_now: requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()),
         unusable,
     }
@@ -71,7 +73,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     shared.connect(&key.name, Some(connected.clone()));
     if other {
         wakes::platform_is_back(shared, &key.name);
-    } else if let Some(at) = held(&memo, &object, &connected) {
+    } else if let Some(at) = held(shared, &object, &connected) {
         return Next::At(at, Lane::Effect);
     }
     let failures = memo.failures;
@@ -93,10 +95,13 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
 }
 
 /// While the credential fails and neither it nor the object has changed, there is nothing to decide: until when, and whether that is now, says this.
-/// The platform is asked no sooner than the back-off has it.
-fn held(memo: &Memo, object: &LivePlatform, connected: &Connected) -> Option<Time> {
+/// The platform is asked no sooner than the back-off has it. Deletions are counted all the same: they can go on by the connection that last worked.
+fn held(shared: &Shared, object: &LivePlatform, connected: &Connected) -> Option<Time> {
     let now = clock::now();
-    let held = memo.held.as_ref().filter(|held| now < held.until && held.version == object.resource_version() && connected.refused())?;
+    if !deletions::wanted(shared, &object.name_any()).is_empty() {
+        return None;
+    }
+    let held = shared.held(&object.name_any()).filter(|held| now < held.until && held.version == object.resource_version() && connected.refused())?;
     Some(held.until.min(now + connect::CREDENTIAL_LOOK))
 }
 
@@ -108,7 +113,7 @@ fn hold(shared: &Shared, key: &Key, reason: Reason, next: Next) -> Next {
     };
     // The version after our own write of status, which is no news.
     let version = shared.platforms.get("", &key.name).and_then(|object| object.resource_version());
-    shared.with_memo(key, |memo| memo.held = until.map(|until| Held { version, until }));
+    shared.hold(&key.name, until.map(|until| Held { version, until }));
     match until {
         Some(until) => Next::At(until.min(clock::now() + connect::CREDENTIAL_LOOK), Lane::Effect),
         None => next,
@@ -128,6 +133,7 @@ fn remember(shared: &Shared, key: &Key, object: &LivePlatform, connected: Connec
 fn next(decision: &Decision, written: Result<(), WriteFailed>, failures: u32) -> Next {
     match (written, &decision.step) {
         (Err(WriteFailed::Gone), _) => Next::Woken,
+        (Err(WriteFailed::Changed), _) => Next::At(clock::now() + std::time::Duration::from_millis(50), Lane::Effect),
         (Err(failed), _) => {
             tracing::warn!(?failed, "the platform object could not be written and is tried again");
             Next::At(timing::next_try(clock::now(), failures, None), Lane::Effect)
@@ -146,7 +152,14 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
         inventory.budget().probe_now();
     }
     let mut record = record(object);
-    let mut facts = Facts { leads: Fact::Unread, services: Fact::Unread, waiting: waiting(shared, &name), answer: None, failures };
+    let mut facts = Facts {
+        leads: Fact::Unread,
+        services: Fact::Unread,
+        waiting: waiting(shared, &name),
+        deletions: deletions::wanted(shared, &name),
+        answer: None,
+        failures,
+    };
     for _ in 0..8 {
         let decision = decide(clock::now(), &desired, &record, &facts);
         let refused = matches!(facts.answer, Some((_, _, Answer::NotSent(_) | Answer::Refused(_))));
@@ -199,9 +212,13 @@ async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, invent
     }
     let status = LivePlatformStatus { last_observed_time: Some(status::written(now)), ..status };
     let ran = status.sync_jobs != before.sync_jobs;
+    let counted = status.deletions != before.deletions;
     let object = write::status(&shared.client, object, &status).await?;
     let name = object.name_any();
-    shared.platforms.put(object);
+    shared.platforms.put(object.clone());
+    if counted {
+        deletions::counted(shared, &object);
+    }
     if ran {
         wakes::job_ran(shared, &name);
     }
@@ -227,6 +244,7 @@ fn compose(object: &LivePlatform, before: &LivePlatformStatus, decision: &Decisi
             until: None,
         }),
         sync_jobs: Job::ALL.iter().map(|which| status::job(*which, &decision.record.jobs[index(*which)])).collect(),
+        deletions: status::deletions(&decision.record.ledger),
         capabilities: capabilities(before, inventory),
         last_handled_reconcile_at: requested(object),
         conditions: status::conditions(&before.conditions, &decision.verdict, generation, now),

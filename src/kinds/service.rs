@@ -7,15 +7,18 @@ use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Resource, ResourceExt};
 use live_platform::CreateService;
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::driver::Pass;
 use oc_domain::names::{ShortName, TenantId};
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::Connection;
-use oc_domain::record::{Intent, OperationId, Record, Sent};
+use oc_domain::record::{Intent, OperationId, Record};
 use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
+use super::deletions;
 use super::index::Entry;
+use super::pace;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
 use super::{Next, after};
@@ -53,6 +56,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     };
     let entry = entry(shared, &object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
+    let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object, record::has_intent_to_delete(&*object));
     let inventory = match (&connection, shared.connected(&entry.platform)) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         // The platform object's own pass makes the connection, and then wakes its objects.
@@ -61,13 +65,12 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     };
     let wish = wish(shared, &object, &entry, &connection);
     let memo = shared.with_memo(key, |memo| memo.clone());
-    let mut record = record::of_service(&object);
-    if let Some(intent) = record.intent.as_mut().filter(|intent| Some(&intent.id) == memo.unsent.as_ref()) {
-        intent.sent = Sent::No;
-    }
-    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, memo.failures);
+    let record = record::of_service(&object);
+    let connection = pace::with_pace(shared, connection, &entry.platform, &record);
+    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
+    let pass = Pass::begin(record, facts, &memo);
     let world = ServiceWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
-    let pass = pass::run(&world, record, facts, |now, record, facts| decide(now, &wish, record, facts)).await;
+    let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     after(shared, key, &pass)
 }
 
@@ -80,7 +83,13 @@ fn going(object: &OcEssentialService) -> Option<DeletionPolicy> {
 fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection: &Connection) -> Wish {
     let spec = &object.spec;
     if let Some(policy) = going(object) {
-        return Wish::Gone(Deletion { policy, tenant: entry.tenant.clone(), short_name: Some(spec.short_name.clone()), suspended: spec.suspend });
+        return Wish::Gone(Deletion {
+            policy,
+            tenant: entry.tenant.clone(),
+            short_name: Some(spec.short_name.clone()),
+            suspended: spec.suspend,
+            guard_numbers: spec.deletion_guard == api::service::DeletionGuard::Numbers,
+        });
     }
     if spec.suspend {
         return Wish::Suspended;
@@ -228,6 +237,10 @@ impl World for ServiceWorld<'_> {
                 let at = clock::now();
                 facts.task = fact(async { inventory?.task(id).await.map(|task| (at, task)) }.await);
             }
+            Query::Numbers(tenant) => {
+                let at = clock::now();
+                facts.numbers = fact(async { inventory?.numbers(tenant).await.map(|count| (at, count)) }.await);
+            }
             Query::LcCustomer(id) => {
                 let at = clock::now();
                 facts.lc_customer = fact(async { inventory?.lc_customer(*id).await.map(|customer| (at, customer)) }.await);
@@ -267,7 +280,7 @@ impl World for ServiceWorld<'_> {
         let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
         self.written(write::status(&self.shared.client, &*object, &status).await?);
-        if began_to_wait {
+        if began_to_wait || deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }
         Ok(())

@@ -7,12 +7,12 @@ use k8s_openapi::api::core::v1::Namespace;
 use kube::core::SelectorExt;
 use kube::{Api, Client, ResourceExt};
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::driver::Memo;
 use oc_domain::pass::DeletionPolicy;
 use oc_domain::policy::{Connection, JobTrigger, Policy};
 use oc_domain::record::Job;
 use oc_domain::time::Time;
 
-use super::Memo;
 use super::index::Index;
 use crate::api::live_platform::{NamespacesFrom, SyncTrigger};
 use crate::api::{Lead, LivePlatform, OcEssentialService};
@@ -146,6 +146,15 @@ impl Connected {
     }
 }
 
+/// A platform object that waits for another credential: until this time there is nothing else to do, unless the object itself is changed.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The object's version.
+    pub version: Option<String>,
+    /// When the platform is asked again.
+    pub until: Time,
+}
+
 /// Entries that share a limit: a platform's objects, and apart from them the platform object itself, which must never wait behind them.
 pub type Group = (Kind, String);
 
@@ -165,6 +174,7 @@ pub struct Shared {
     pub queue: Queue<Key, Group>,
     index: Mutex<Index>,
     connections: RwLock<HashMap<String, Connected>>,
+    held: Mutex<HashMap<String, Held>>,
     memos: Mutex<HashMap<Key, Memo>>,
 }
 
@@ -180,6 +190,7 @@ impl Shared {
             queue: Queue::new(PASSES_PER_PLATFORM),
             index: Mutex::default(),
             connections: RwLock::default(),
+            held: Mutex::default(),
             memos: Mutex::default(),
         })
     }
@@ -235,6 +246,20 @@ impl Shared {
         };
     }
 
+    /// What a platform object waits for, if its credential fails.
+    pub fn held(&self, platform: &str) -> Option<Held> {
+        self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(platform).cloned()
+    }
+
+    /// Sets or removes that.
+    pub fn hold(&self, platform: &str, held: Option<Held>) {
+        let mut all = self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match held {
+            Some(held) => all.insert(platform.to_owned(), held),
+            None => all.remove(platform),
+        };
+    }
+
     /// What an object in this namespace may use a platform for.
     pub async fn connection(&self, platform: &str, namespace: &str) -> Connection {
         let Some(object) = self.platforms.get("", platform) else {
@@ -279,6 +304,7 @@ pub fn policy(platform: &LivePlatform) -> Policy {
         trigger: trigger(platform),
         leads_job: record.runs(Job::Leads),
         trunks_job: record.runs(Job::Trunks),
+        slowest_create: None,
         deletions_blocked: None,
     }
 }

@@ -6,6 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
 use live_platform::{Deleted, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::driver::Memo;
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::Connection;
 use oc_domain::step::{Answer, Fact};
@@ -48,7 +49,7 @@ macro_rules! told {
 told!(api::LeadStatus, api::OcEssentialServiceStatus);
 
 /// What is known at the beginning of a pass: nothing of the platform yet.
-pub fn facts<K: Resource>(object: &K, status: Option<&dyn Told>, connection: Connection, failures: u32) -> Facts {
+pub fn facts<K: Resource>(object: &K, status: Option<&dyn Told>, connection: Connection, memo: &Memo) -> Facts {
     let generation = object.meta().generation.unwrap_or_default();
     let observed = status.and_then(Told::observed);
     let look_now = record::requested(object).as_ref() != status.and_then(Told::handled);
@@ -66,8 +67,16 @@ pub fn facts<K: Resource>(object: &K, status: Option<&dyn Told>, connection: Con
         lc_customer: Fact::Unread,
         task: Fact::Unread,
         answer: None,
-        failures,
+        failures: memo.failures_of(observed != Some(generation)),
+        stalled_for: stalled_for(status, generation),
+        numbers: Fact::Unread,
     }
+}
+
+fn stalled_for(status: Option<&dyn Told>, generation: i64) -> Option<Reason> {
+    let status = status.filter(|status| status.observed() == Some(generation))?;
+    let stalled = status.conditions().iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
+    Reason::parse(&stalled.reason)
 }
 
 /// Puts an answer into a fact.

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::{Resource, ResourceExt};
+use oc_domain::breaker::Ledger;
 use oc_domain::names::{CustomerGuid, TaskId};
 use oc_domain::record::{Intent, JobRecord, JobState, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::time::Time;
@@ -26,6 +27,8 @@ pub const FLUX_RECONCILE: &str = "reconcile.fluxcd.io/requestedAt";
 pub const LEADS_JOB_RAN: &str = "operatorconnect.dev/leads-job-ran-at";
 /// On a `LivePlatform`: when a person ran the trunks job.
 pub const TRUNKS_JOB_RAN: &str = "operatorconnect.dev/trunks-job-ran-at";
+/// On a `LivePlatform`: any new value lets the deletions that wait at the breaker go on.
+pub const APPROVE_DELETIONS: &str = "operatorconnect.dev/approve-deletions";
 /// The annotations that only we write: their change wakes nobody.
 pub const OWN_ANNOTATIONS: [&str; 1] = [OPERATION];
 
@@ -101,6 +104,27 @@ pub fn job(jobs: &[api::JobStatus], name: &str) -> JobRecord {
 /// Whether our finalizer is on it.
 pub fn has_finalizer<K: Resource>(object: &K) -> bool {
     object.finalizers().iter().any(|name| name == FINALIZER)
+}
+
+/// Whether the intent of a deletion is recorded on it.
+pub fn has_intent_to_delete<K: Resource>(object: &K) -> bool {
+    intent(object.annotations()).is_some_and(|intent| intent.kind == OperationKind::Delete)
+}
+
+/// What the breaker of a platform object remembers.
+pub fn ledger(object: &api::LivePlatform) -> Ledger {
+    let Some(written) = object.status.as_ref().and_then(|status| status.deletions.as_ref()) else { return Ledger::default() };
+    Ledger {
+        granted: written.granted.iter().map(|grant| (grant.uid.clone(), clock::time(grant.time.0))).collect(),
+        approved: time(written.approved_time.as_ref()),
+        handled: written.last_handled_approval.clone(),
+        held: written.held,
+    }
+}
+
+/// The value of the annotation that lets held deletions go on.
+pub fn approval<K: Resource>(object: &K) -> Option<String> {
+    object.annotations().get(APPROVE_DELETIONS).map(|value| value.chars().take(256).collect())
 }
 
 /// The value of the annotations that ask for a look now, both together.

@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::Resource;
+use oc_domain::breaker::Ledger;
 use oc_domain::conditions::Verdict;
 use oc_domain::facts::Lead as LeadFact;
 use oc_domain::pass::Facts;
@@ -44,6 +45,17 @@ pub fn job(job: Job, record: &JobRecord) -> api::JobStatus {
         requested_time: record.requested.map(written),
         completed_time: record.completed.map(written),
     }
+}
+
+/// What the breaker remembers, as a status has it; nothing before the first deletion.
+pub fn deletions(ledger: &Ledger) -> Option<api::live_platform::DeletionsStatus> {
+    let grant = |(uid, at): (&String, &Time)| api::live_platform::DeletionGrant { uid: uid.clone(), time: written(*at) };
+    (*ledger != Ledger::default()).then(|| api::live_platform::DeletionsStatus {
+        held: ledger.held,
+        granted: ledger.granted.iter().map(grant).collect(),
+        approved_time: ledger.approved.map(written),
+        last_handled_approval: ledger.handled.clone(),
+    })
 }
 
 fn sync_state(state: JobState) -> api::SyncState {

@@ -15,6 +15,9 @@ pub use crate::engine::pass::WriteFailed;
 /// Who we are in `managedFields`.
 pub const FIELD_MANAGER: &str = "oc-essentials-operator";
 
+/// How often a status is written when others keep changing the object meanwhile.
+const STATUS_TRIES: usize = 4;
+
 /// What all our kinds are.
 pub trait Own: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + std::fmt::Debug + Send + Sync + 'static {
     /// The interface for the namespace that this object is in, or for the cluster.
@@ -96,18 +99,42 @@ pub async fn mark<K: Own>(client: &Client, object: &K, mark: &Mark, record: &Rec
     Ok((written, intent))
 }
 
-/// Writes a whole status by server-side apply.
+/// Writes a whole status by server-side apply, under the condition that what we have written of the object before is still what was read: a pass
+/// that began from an old version (a second operator, an API server that lags) must not put back what a newer one has said. That somebody else has
+/// changed the object meanwhile, its spec or its deletion, is no reason to lose what this pass has learnt.
 ///
 /// # Errors
 /// As [`mark`].
 pub async fn status<K: Own>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteFailed> {
-    let mut metadata = json!({ "name": object.name_any(), "uid": object.meta().uid });
-    if let Some(namespace) = object.meta().namespace.as_deref() {
-        metadata["namespace"] = namespace.into();
-    }
-    let patch = json!({ "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": metadata, "status": status });
     let api = K::api(client, object.meta().namespace.as_deref());
-    api.patch_status(&object.name_any(), &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await.map_err(failed)
+    let mut version = object.resource_version();
+    for _ in 0..STATUS_TRIES {
+        let mut metadata = json!({ "name": object.name_any(), "uid": object.meta().uid, "resourceVersion": version });
+        if let Some(namespace) = object.meta().namespace.as_deref() {
+            metadata["namespace"] = namespace.into();
+        }
+        let patch = json!({ "apiVersion": K::api_version(&()), "kind": K::kind(&()), "metadata": metadata, "status": status });
+        match api.patch_status(&object.name_any(), &PatchParams::apply(FIELD_MANAGER).force(), &Patch::Apply(patch)).await.map_err(failed) {
+            Err(WriteFailed::Changed) => {}
+            other => return other,
+        }
+        let newest = api.get(&object.name_any()).await.map_err(failed)?;
+        if newest.meta().uid != object.meta().uid {
+            return Err(WriteFailed::Gone);
+        }
+        if ours(&newest) != ours(object) {
+            return Err(WriteFailed::Changed);
+        }
+        version = newest.resource_version();
+    }
+    Err(WriteFailed::Changed)
+}
+
+/// What nobody but us writes: our marks and the status.
+fn ours<K: Own>(object: &K) -> (bool, Vec<Option<&String>>, Value) {
+    let annotations = super::record::OWN_ANNOTATIONS.iter().chain([&GUID]).map(|name| object.annotations().get(*name)).collect();
+    let status = serde_json::to_value(object).map(|mut object| object["status"].take()).unwrap_or_default();
+    (super::record::has_finalizer(object), annotations, status)
 }
 
 /// Makes an object.

@@ -127,7 +127,7 @@ fn numbers() -> Vec<Case> {
         create("/spec/requests/inFlight", json!(65), &["spec.requests.inFlight", "should be less than or equal to 64"]),
         create("/spec/deletions/perHour", json!(0), &[]),
         create("/spec/deletions/perHour", json!(-1), &["spec.deletions.perHour", "should be greater than or equal to 0"]),
-        create("/spec/deletions/perHour", json!(100_001), &["spec.deletions.perHour", "should be less than or equal to 100000"]),
+        create("/spec/deletions/perHour", json!(1_001), &["spec.deletions.perHour", "should be less than or equal to 1000"]),
     ]
 }
 

@@ -138,7 +138,7 @@ impl fmt::Display for Reason {
 }
 
 /// Something stands in the way. Classed by consequence through its reason; the message says what happened and what to do.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Trouble {
     /// Whose move it is.
     pub reason: Reason,
@@ -178,9 +178,9 @@ impl Truth {
 }
 
 /// One condition, without times and generation: those are added where it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Condition {
-    /// `Ready`, `Reconciling`, `Stalled`, `Synced` or `LeadEligible`.
+    /// `Ready`, `Reconciling`, `Stalled`, `Synced`, `LeadEligible` or `DeletionsHeld`.
     pub kind: &'static str,
     /// Its value.
     pub truth: Truth,
@@ -191,7 +191,7 @@ pub struct Condition {
 }
 
 /// What a decision says about its object.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Verdict {
     /// The value of `Ready`.
     pub ready: Truth,
@@ -205,17 +205,19 @@ pub struct Verdict {
     pub synced: Option<(Truth, Reason, String)>,
     /// Services only: may the lead become a service.
     pub lead_eligible: Option<(Truth, Reason, String)>,
+    /// Platforms only: why deletions are held. The rest of the platform's work goes on, so it is a condition of its own.
+    pub held: Option<Trouble>,
 }
 
 impl Verdict {
     /// All is as it should be.
     pub fn ready(message: impl Into<String>) -> Self {
-        Self { ready: Truth::True, reason: Reason::Succeeded, message: message.into(), stalled: false, synced: None, lead_eligible: None }
+        Self { ready: Truth::True, reason: Reason::Succeeded, message: message.into(), stalled: false, synced: None, lead_eligible: None, held: None }
     }
 
     /// Not ready; stalled when the reason says that a person must act.
     pub fn not_ready(reason: Reason, message: impl Into<String>) -> Self {
-        Self { ready: Truth::False, reason, message: message.into(), stalled: reason.stalls(), synced: None, lead_eligible: None }
+        Self { ready: Truth::False, reason, message: message.into(), stalled: reason.stalls(), synced: None, lead_eligible: None, held: None }
     }
 
     /// Not ready because of a trouble.
@@ -242,6 +244,9 @@ impl Verdict {
             if let Some((truth, reason, message)) = given {
                 all.push(Condition { kind, truth: *truth, reason: *reason, message: bounded(message) });
             }
+        }
+        if let Some(trouble) = &self.held {
+            all.push(Condition { kind: "DeletionsHeld", truth: Truth::True, reason: trouble.reason, message: bounded(&trouble.message) });
         }
         all
     }

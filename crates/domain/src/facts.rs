@@ -44,7 +44,7 @@ impl MicrosoftStatus {
 }
 
 /// How a person can be reached. Personal data: kept only where the platform object says `contactDetails: Include` (law L8).
-#[derive(Clone, Default, PartialEq, Eq)]
+#[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Contact {
     /// The person's name.
     pub full_name: Option<String>,
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Contact {
 }
 
 /// One lead, as the platform lists it (platform.md 2.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lead {
     /// `id`.
     pub id: LeadId,
@@ -137,7 +137,7 @@ impl LicenseType {
 }
 
 /// One service, as the platform's V3 list gives it (platform.md 6.1).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
     /// `UmpCustomerGuid`.
     pub guid: CustomerGuid,
@@ -152,7 +152,7 @@ pub struct Service {
 }
 
 /// One LC customer (platform.md 6.2; the read itself is inferred, platform-2.md 6).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LcCustomer {
     /// `id`.
     pub id: LcCustomerId,
@@ -174,7 +174,7 @@ pub enum TaskState {
 }
 
 /// One task (platform.md 5). A task that succeeded can still hold error messages (E6).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Task {
     /// `id`, the one that was asked for.
     pub id: TaskId,

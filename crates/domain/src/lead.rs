@@ -12,7 +12,7 @@ use crate::time::Time;
 use crate::timing;
 
 /// What the object's spec asks for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Desired {
     /// `spec.msTenantId`.
     pub tenant: TenantId,
@@ -27,7 +27,7 @@ pub struct Desired {
 }
 
 /// What the object is to become.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Wish {
     /// As its spec says.
     Be(Desired),
@@ -42,6 +42,7 @@ pub enum Wish {
 /// Decides what comes next.
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
+    record.forget_superseded();
     absorb(now, &mut record, facts);
     let case = Case { now, facts, record };
     match wish {
@@ -108,7 +109,8 @@ impl Case<'_> {
     fn unreadable(self, trouble: &Trouble) -> Decision {
         let hold = self.facts.settled && trouble.reason != Reason::AuthenticationFailed;
         let until = if hold { self.now + timing::HELD } else { timing::next_try(self.now, self.facts.failures, trouble.retry_after) };
-        Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", Verdict::trouble(trouble)) }
+        let verdict = self.facts.verdict_of(trouble);
+        Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", verdict) }
     }
 
     fn be(mut self, desired: &Desired) -> Decision {
@@ -162,7 +164,7 @@ impl Case<'_> {
         match self.facts.answer.as_ref()? {
             Answer::NotSent(trouble) => {
                 let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
-                Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", Verdict::trouble(trouble)))
+                Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", self.facts.verdict_of(trouble)))
             }
             Answer::Refused(trouble) => Some(again().stop(trouble.clone(), "the platform refused it")),
             Answer::Lost(_) => verifying("The answer was lost: looking whether it was done."),
@@ -331,6 +333,10 @@ impl Case<'_> {
             _ => {
                 if let Some((retry, trouble)) = self.record.refusal(OperationKind::Delete, self.now).filter(|_| !self.facts.asked_anew) {
                     return self.decide(Step::Stop(retry), "the last try was refused", Verdict::trouble(&trouble));
+                }
+                if let Some(trouble) = &usable.deletions_blocked {
+                    let trouble = trouble.clone();
+                    return self.stop(trouble, "the breaker holds it");
                 }
                 let start = self.now.whole_second();
                 self.decide(Step::Keep(Mark::Begin { kind: OperationKind::Delete, start }), "the intent comes before the effect", verdict)

@@ -4,10 +4,13 @@
 //! The driver (in the operator's `engine`) asks [`service::decide`], [`lead::decide`] or [`platform::decide`] what comes next,
 //! performs that one step, and feeds the answer back.
 
+pub mod breaker;
 pub mod conditions;
+pub mod driver;
 pub mod facts;
 pub mod lead;
 pub mod names;
+pub mod order;
 pub mod pass;
 pub mod platform;
 pub mod policy;

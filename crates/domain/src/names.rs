@@ -4,7 +4,7 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 /// Why a text is not the name it should be. Says the rule, not the field: whoever parses knows the field.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct BadName(pub String);
 
 impl fmt::Display for BadName {

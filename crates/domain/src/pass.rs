@@ -1,13 +1,15 @@
 //! What one pass over one object knows. The driver fills it as the decision asks.
 
+use crate::conditions::{Reason, Trouble, Verdict};
 use crate::facts::{LcCustomer, Lead, Service, Task};
 use crate::names::CustomerGuid;
 use crate::policy::Connection;
 use crate::step::{Answer, Fact};
 use crate::time::Time;
+use crate::timing;
 
 /// `spec.deletionPolicy`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DeletionPolicy {
     /// The platform keeps what it has.
     #[default]
@@ -17,7 +19,7 @@ pub enum DeletionPolicy {
 }
 
 /// What the list of services holds for one object.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServicesView {
     /// Those of the tenant: none, one, or (never seen, but not excluded) more.
     pub by_tenant: Vec<Service>,
@@ -38,7 +40,7 @@ impl ServicesView {
 }
 
 /// What a pass knows. The driver fills it as the decision asks.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// When the pass began: a read begun since then is a read of this pass.
     pub pass_started: Time,
@@ -62,8 +64,22 @@ pub struct Facts {
     pub lc_customer: Fact<Option<Result<LcCustomer, ()>>>,
     /// The task in flight; `None` when the platform does not know it.
     pub task: Fact<Option<Task>>,
+    /// How many telephone numbers the tenant has; `None` when the platform has no way to tell.
+    pub numbers: Fact<Option<u64>>,
     /// What became of the change that this pass asked for.
     pub answer: Option<Answer>,
-    /// How often in a row a request was not executed.
+    /// How often in a row a request for this spec was not executed.
     pub failures: u32,
+    /// The reason for which status says `Stalled` for this spec: a restart, which forgets the failures, does not take it back.
+    pub stalled_for: Option<Reason>,
+}
+
+impl Facts {
+    /// What is said of a trouble that passes by itself. After the same failure many times it needs a person's eye, and is still tried again.
+    pub fn verdict_of(&self, trouble: &Trouble) -> Verdict {
+        let verdict = Verdict::trouble(trouble);
+        let many = self.failures >= timing::FAILURES_TO_STALL || self.stalled_for == Some(trouble.reason);
+        let stalled = verdict.stalled || (many && matches!(trouble.reason, Reason::PlatformUnavailable | Reason::Throttled));
+        Verdict { stalled, ..verdict }
+    }
 }

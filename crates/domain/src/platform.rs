@@ -1,5 +1,6 @@
 //! What comes next for one `LivePlatform`: its lists are kept fresh, and the synchronization jobs that services wait for are asked for.
 
+use crate::breaker::{self, Asking, Ledger};
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
 use crate::policy::{JobRuns, JobTrigger};
 use crate::record::{Job, JobRecord, JobState};
@@ -14,7 +15,7 @@ const GATHER: Duration = Duration::from_secs(2);
 const RUN_AGAIN: Duration = Duration::from_secs(60);
 
 /// What the object's spec and annotations ask for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Desired {
     /// `spec.observeInterval`.
     pub observe_interval: Duration,
@@ -22,6 +23,10 @@ pub struct Desired {
     pub trigger: JobTrigger,
     /// The annotations `…/leads-job-ran-at` and `…/trunks-job-ran-at`: when a person ran the job.
     pub ran_at: [Option<Time>; 2],
+    /// `spec.deletions.perHour`.
+    pub deletions_per_hour: u32,
+    /// The annotation `…/approve-deletions`.
+    pub approval: Option<String>,
     /// Whether somebody asked for a look now.
     pub look_now: bool,
     /// What keeps the platform from being used at all: a Secret that is missing, a URL that can't be.
@@ -29,14 +34,14 @@ pub struct Desired {
 }
 
 /// What the services that wait for a job say.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Waiting {
     /// The earliest and the latest time at which it became due for a service that still waits.
     pub due: Option<(Time, Time)>,
 }
 
 /// What a pass knows.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Facts {
     /// The list of leads: how many entries could not be read.
     pub leads: Fact<usize>,
@@ -44,6 +49,8 @@ pub struct Facts {
     pub services: Fact<usize>,
     /// Services that wait for the leads job and for the trunks job.
     pub waiting: [Waiting; 2],
+    /// Objects that are being deleted and want something deleted on the platform.
+    pub deletions: Vec<Asking>,
     /// What became of the run that this pass asked for: which job it was, and when the request was begun.
     pub answer: Option<(Job, Time, Answer)>,
     /// How often in a row a request was not executed.
@@ -51,10 +58,12 @@ pub struct Facts {
 }
 
 /// What the object remembers: its two jobs, in the order of [`Job::ALL`].
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
     /// The jobs.
     pub jobs: [JobRecord; 2],
+    /// Deletions that were granted, and whether more are held.
+    pub ledger: Ledger,
 }
 
 impl Record {
@@ -66,7 +75,7 @@ impl Record {
 }
 
 /// What a decision comes to.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {
     /// What comes next.
     pub step: Step,
@@ -82,7 +91,9 @@ pub struct Decision {
 pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     absorb(now, desired, &mut record, facts);
-    let decision = |step, why, verdict| Decision { step, why, verdict, record: record.clone() };
+    record.ledger = breaker::settle(now, desired.deletions_per_hour, desired.approval.as_deref(), &record.ledger, &facts.deletions);
+    let held = record.ledger.trouble(desired.deletions_per_hour);
+    let decision = |step, why, verdict: Verdict| Decision { step, why, verdict: Verdict { held: held.clone(), ..verdict }, record: record.clone() };
     if let Some(trouble) = &desired.unusable {
         let until = retry(now, facts.failures, trouble);
         return decision(Step::Wait(until, Wake::Clock), "the connection can't be made", Verdict::trouble(trouble));

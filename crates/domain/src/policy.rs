@@ -2,11 +2,11 @@
 
 use crate::conditions::Trouble;
 use crate::names::ShortNameRule;
-use crate::record::Job;
+use crate::record::{Job, Operation, OperationId, OperationKind, Outcome};
 use crate::time::{Duration, Time};
 
 /// How synchronization jobs are started (platform.md 7: the platform documents no call that does, U-9).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum JobTrigger {
     /// By a person, in the portal.
     #[default]
@@ -16,7 +16,7 @@ pub enum JobTrigger {
 }
 
 /// What is known of the runs of one job on one platform.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct JobRuns {
     /// When the newest run was asked for.
     pub requested: Option<Time>,
@@ -32,7 +32,7 @@ impl JobRuns {
 }
 
 /// The settings of a platform, parsed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
     /// `spec.shortNameRule`.
     pub short_name_rule: ShortNameRule,
@@ -48,6 +48,9 @@ pub struct Policy {
     pub leads_job: JobRuns,
     /// Runs of `peering.sync-trunks-job`.
     pub trunks_job: JobRuns,
+    /// The longest that a create of this platform was seen to take, from its intent to its service in the list; of one that still runs, its age.
+    /// `None` when none has been seen to end.
+    pub slowest_create: Option<Duration>,
     /// Why a deletion must wait, when the breaker says so (`spec.deletions.perHour`).
     pub deletions_blocked: Option<Trouble>,
 }
@@ -62,12 +65,25 @@ impl Default for Policy {
             trigger: JobTrigger::Manual,
             leads_job: JobRuns::default(),
             trunks_job: JobRuns::default(),
+            slowest_create: None,
             deletions_blocked: None,
         }
     }
 }
 
 impl Policy {
+    /// How long the effect of a create whose answer was lost is looked for before the create is asked for again.
+    ///
+    /// `spec.createGrace` is safe only on a platform that is faster than it: asked for again while the first one still runs, a create makes a
+    /// second service (law L1), and nobody knows how long a platform takes (platform-2.md 2). So it is believed once creates have been seen to take at
+    /// most half of it; a slower platform gets twice what it took, and one of which nothing was seen gets `spec.taskDeadline`.
+    pub fn grace(&self) -> Duration {
+        match self.slowest_create {
+            Some(slowest) => self.create_grace.max(slowest * 2),
+            None => self.create_grace.max(self.task_deadline),
+        }
+    }
+
     /// The runs of one job.
     pub fn runs(&self, job: Job) -> &JobRuns {
         match job {
@@ -78,10 +94,29 @@ impl Policy {
 }
 
 /// The platform object that an object refers to, as the cluster has it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Connection {
     /// It is there, and this namespace may use it.
     Usable(Policy),
     /// It is not there, or not for this namespace.
     Unusable(Trouble),
+}
+
+/// The pace of a platform's creates, from the operations in the statuses of its services: see [`Policy::slowest_create`].
+///
+/// Only creates whose task was followed to its end tell how fast a platform is: a service that merely showed may have been made by somebody else. One
+/// that still runs only tells how slow it is. `own` is the create that is waited for: it tells nothing about itself.
+pub fn slowest_create<'a>(now: Time, own: &OperationId, operations: impl Iterator<Item = &'a Operation>) -> Option<Duration> {
+    let (mut ended, mut running): (Option<Duration>, Duration) = (None, Duration::ZERO);
+    let counts = |operation: &&Operation| operation.kind == OperationKind::Create && operation.task.is_some() && &operation.id != own;
+    for operation in operations.filter(counts) {
+        // A task that has succeeded (C-6) is not slow, though its service may not have been read back.
+        let over = operation.task_status.as_deref().is_some_and(|status| status.to_lowercase().contains("success"));
+        match (operation.outcome, operation.completed) {
+            (Some(Outcome::Succeeded), Some(completed)) => ended = ended.max(Some(completed.since(operation.started))),
+            (None, _) if !over => running = running.max(now.since(operation.started)),
+            _ => {}
+        }
+    }
+    ended.map(|ended| ended.max(running))
 }

@@ -31,7 +31,7 @@ impl OperationKind {
 pub struct OperationId(pub String);
 
 /// The record, made before it, that a change is going to be asked for. Whoever finds it must look before it asks.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Intent {
     /// What was intended.
     pub kind: OperationKind,
@@ -44,7 +44,7 @@ pub struct Intent {
 }
 
 /// Whether a request can have left. Not stored: an intent that is read from an object is always [`Sent::Maybe`].
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sent {
     /// Surely not: it was recorded in this pass, or the connection was never made.
     No,
@@ -78,7 +78,7 @@ impl Outcome {
 }
 
 /// What status says of the operation in flight, or of the last one.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
     /// What is or was done.
     pub kind: OperationKind,
@@ -151,7 +151,7 @@ impl Job {
 }
 
 /// One job, as an object's status has it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct JobRecord {
     /// How far it is.
     pub state: JobState,
@@ -164,7 +164,7 @@ pub struct JobRecord {
 }
 
 /// Everything that an object remembers, of either kind that has operations.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
     /// Whether our finalizer is on it.
     pub finalizer: bool,
@@ -210,6 +210,15 @@ impl Record {
         let done = |op: &Operation| op.kind == OperationKind::Delete || op.outcome == Some(Outcome::Succeeded);
         let create_open = self.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
         self.guid.is_some() && !create_open && self.operation.as_ref().is_none_or(done)
+    }
+
+    /// Forgets an operation that status calls open, and that is over: another intent stands on the object, or the object took a service over. A crash
+    /// between that mark and the status leaves it so.
+    pub fn forget_superseded(&mut self) {
+        let superseded = |id: &OperationId| self.intent.as_ref().map_or(self.guid_annotated, |intent| &intent.id != id);
+        if self.running().is_some_and(|operation| superseded(&operation.id)) {
+            self.operation = None;
+        }
     }
 
     /// What is recorded of one job.

@@ -6,7 +6,7 @@ use crate::record::{Job, OperationKind, Record};
 use crate::time::Time;
 
 /// A fact of the platform, as far as this pass knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fact<T> {
     /// Not asked for in this pass.
     #[default]
@@ -41,7 +41,7 @@ impl<T> Fact<T> {
 }
 
 /// One question to the platform.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Query {
     /// The list of services: what it holds for this object's tenant, guid and short name.
     Services,
@@ -51,10 +51,12 @@ pub enum Query {
     Task(TaskId),
     /// One LC customer.
     LcCustomer(LcCustomerId),
+    /// The telephone numbers of a tenant: how many there are.
+    Numbers(TenantId),
 }
 
 /// A write to our own object, in metadata.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Mark {
     /// Finalizer and intent, in one write; the driver draws the operation's id.
     Begin {
@@ -72,7 +74,7 @@ pub enum Mark {
 }
 
 /// One change at the platform.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
     /// Turn the tenant's lead into an OC Essential service; all parameters are in the object.
     CreateService(TenantId),
@@ -91,7 +93,7 @@ pub enum Change {
 }
 
 /// What becomes of a change that was asked for.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Answer {
     /// Accepted; a task follows.
     Task(TaskId),
@@ -119,7 +121,7 @@ pub enum Wake {
 }
 
 /// What comes next.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Read this; an answer of a read begun before `not_before` is too old.
     Look(Query, Time),
@@ -136,7 +138,7 @@ pub enum Step {
 }
 
 /// One line of what a plan would change.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PlanItem {
     /// `Create`, `Delete`, `Adopt`, …
     pub action: &'static str,
@@ -149,7 +151,7 @@ pub struct PlanItem {
 }
 
 /// What a decision comes to: the next step, why, and all that people read.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {
     /// What comes next.
     pub step: Step,

@@ -13,6 +13,14 @@ pub const INTENT_FRESH: Duration = Duration::from_secs(30);
 /// How long an object that refers to something that is not there is `Reconciling` before it is `Stalled`: what is applied together arrives in any order.
 pub const SETTLING: Duration = Duration::from_secs(60);
 
+/// After so many failures of the same kind in a row (four minutes, by [`next_try`]) a person's eye is asked for. Tools that wait give up on `Stalled`,
+/// so a platform that restarts must not lead to it.
+pub const FAILURES_TO_STALL: u32 = 8;
+
+/// How long after a create that failed it is looked whether it left a service all the same, before another one is asked for or the object is let go.
+/// That a task which failed can leave something, and how far the lists lag behind the tasks, is not documented (U-8): an assumption.
+pub const LEFT_OVER: Duration = Duration::from_secs(20);
+
 /// How often an object that needs a person is looked at again.
 pub const SLOW_RETRY: Duration = Duration::from_secs(3600);
 

@@ -32,6 +32,7 @@ pub fn short(step: &Step) -> &'static str {
         Step::Look(Query::Leads, _) => "look leads",
         Step::Look(Query::Task(_), _) => "look task",
         Step::Look(Query::LcCustomer(_), _) => "look customer",
+        Step::Look(Query::Numbers(_), _) => "look numbers",
         Step::Keep(Mark::Begin { .. }) => "keep intent",
         Step::Keep(Mark::Adopt(_)) => "keep adopted",
         Step::Keep(Mark::Hold) => "keep hold",

@@ -3,12 +3,16 @@
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::facts::Service;
 use crate::names::fold;
+use crate::pass::ServicesView;
 use crate::policy::{Connection, Policy};
 use crate::record::{Intent, OperationKind, Outcome, Sent};
 use crate::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
+use crate::time::Time;
 use crate::timing;
 
 use super::{Case, Deletion, DeletionPolicy};
+
+const LOOKING_FOR_LEFT_OVER: &str = "Being deleted after a create that failed: looking whether it left a service.";
 
 /// Decides what comes next for an object with a deletion time stamp.
 pub(super) fn decide(case: Case<'_>, deletion: &Deletion) -> Decision {
@@ -38,10 +42,11 @@ pub(super) fn decide(case: Case<'_>, deletion: &Deletion) -> Decision {
     if let Some(intent) = creating {
         return outcome_first(case, deletion, &policy, &intent);
     }
-    match (deletion.policy, case.record.guid.is_some()) {
-        (DeletionPolicy::Retain, _) => release(case, "retained"),
-        (DeletionPolicy::Delete, false) => release(case, "nothing of its own exists"),
-        (DeletionPolicy::Delete, true) => delete(case, deletion, &policy),
+    match (deletion.policy, case.record.guid.is_some(), failed_create(&case)) {
+        (_, false, Some(ended)) => left_over(case, deletion, &policy, ended),
+        (DeletionPolicy::Retain, _, _) => release(case, "retained"),
+        (DeletionPolicy::Delete, false, None) => release(case, "nothing of its own exists"),
+        (DeletionPolicy::Delete, true, _) => delete(case, deletion, &policy),
     }
 }
 
@@ -63,8 +68,7 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
     let Some(view) = case.facts.services.since(since).cloned() else {
         return case.look(Query::Services, since, "did the create leave a service");
     };
-    let named = |service: &&Service| deletion.short_name.as_ref().is_some_and(|name| fold(name) == fold(&service.short_name));
-    if let Some(service) = view.by_tenant.iter().find(named) {
+    if let Some(service) = named(&view, deletion) {
         case.record.guid = Some(service.guid.clone());
         case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
         return match deletion.policy {
@@ -79,11 +83,61 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
     if !view.complete && deletion.policy == DeletionPolicy::Delete {
         return not_whole(case);
     }
-    if case.now < intent.start + policy.create_grace {
+    if case.now < intent.start + policy.grace() {
         return case.look_for_effect(intent.start, "Being deleted while the answer to a create is not known: looking whether the service appears.");
     }
     case.record.end_operation(Outcome::Unknown, case.now, Vec::new());
     release(case, "the grace is over, and no service appeared")
+}
+
+/// When this object's create failed, if it did.
+fn failed_create(case: &Case<'_>) -> Option<Time> {
+    let intent = case.record.intent.as_ref()?;
+    let failed = case.record.operation.as_ref().filter(|op| op.id == intent.id && op.kind == OperationKind::Create && op.outcome == Some(Outcome::Failed))?;
+    failed.completed
+}
+
+/// A task that failed can leave a service all the same, and the lists lag behind: it is looked for, so that nothing paid for is left behind.
+fn left_over(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, ended: Time) -> Decision {
+    if let Some(trouble) = unreadable(&case.facts.services) {
+        return case.unreadable(trouble);
+    }
+    let since = case.facts.pass_started;
+    let Some(view) = case.facts.services.since(since).cloned() else {
+        return case.look(Query::Services, since, "did the failed create leave a service");
+    };
+    let lately = since < ended + timing::LEFT_OVER;
+    match (named(&view, deletion), deletion.policy) {
+        (Some(_), DeletionPolicy::Retain) => return release(case, "retained; there is a service"),
+        (Some(service), DeletionPolicy::Delete) if lately => {
+            case.record.guid = Some(service.guid.clone());
+            return delete(case, deletion, policy);
+        }
+        // Somebody may have helped himself in the portal.
+        (Some(service), DeletionPolicy::Delete) => return whose_is_it(case, service),
+        (None, _) => {}
+    }
+    if !view.complete && deletion.policy == DeletionPolicy::Delete {
+        return not_whole(case);
+    }
+    if lately {
+        return case.look_for_effect(ended, LOOKING_FOR_LEFT_OVER);
+    }
+    release(case, "the failed create left nothing")
+}
+
+fn whose_is_it(case: Case<'_>, service: &Service) -> Decision {
+    let guid = &service.guid;
+    let message = format!(
+        "The create of this object failed, and its tenant has the service {guid} under its short name: whether the failed task left it or somebody made it can't be told, so it is not deleted. Set the annotation operatorconnect.dev/ump-customer-guid to {guid} to have it deleted, or spec.deletionPolicy to Retain to let this object go."
+    );
+    case.stop(Trouble::new(Reason::DeletionBlocked, message), "it can't be told whose the service is")
+}
+
+/// The service of the tenant that has this object's short name.
+fn named<'a>(view: &'a ServicesView, deletion: &Deletion) -> Option<&'a Service> {
+    let name = fold(deletion.short_name.as_deref()?);
+    view.by_tenant.iter().find(|service| fold(&service.short_name) == name)
 }
 
 /// Deletes the service, and looks until it is gone from both lists (N-11).
@@ -109,7 +163,7 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
             );
             return case.stop(Trouble::new(Reason::DeletionBlocked, message), "the service belongs to another tenant");
         }
-        return ask_for_it(case, policy, service);
+        return ask_for_it(case, deletion, policy, service);
     }
     if !view.complete {
         return not_whole(case);
@@ -122,6 +176,10 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
         let until = timing::next_look(case.now, started);
         let verdict = Verdict::not_ready(Reason::Deleting, "The service is gone from the list of services; the lead still shows it.");
         return case.decide(Step::Wait(until, Wake::Inventory), "gone from one list of two", verdict);
+    }
+    // The failed task told the guid of a service that does not show yet.
+    if let Some(ended) = failed_create(&case).filter(|ended| since < *ended + timing::LEFT_OVER) {
+        return case.look_for_effect(ended, LOOKING_FOR_LEFT_OVER);
     }
     case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
     release(case, "looked for and not found")
@@ -139,12 +197,17 @@ fn unreadable<T>(fact: &Fact<T>) -> Option<Trouble> {
     }
 }
 
-fn ask_for_it(case: Case<'_>, policy: &Policy, service: &Service) -> Decision {
+fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, service: &Service) -> Decision {
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     let open = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete).cloned();
     if let Some(intent) = open.as_ref().filter(|intent| intent.sent == Sent::Maybe && case.now < intent.start + timing::DELETE_AGAIN) {
         let until = timing::next_look(case.now, intent.start);
         return case.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict);
+    }
+    if deletion.guard_numbers
+        && let Some(decision) = numbers(&case, deletion, service)
+    {
+        return decision;
     }
     if let Some(trouble) = &policy.deletions_blocked {
         return case.stop(trouble.clone(), "the breaker holds it");
@@ -159,13 +222,33 @@ fn ask_for_it(case: Case<'_>, policy: &Policy, service: &Service) -> Decision {
     case.decide(Step::Keep(Mark::Begin { kind: OperationKind::Delete, start }), "the intent comes before the effect", verdict)
 }
 
+/// Telephone numbers of the tenant are in use by people: what the platform does with them when the service goes is not documented (platform-2.md 5), so
+/// the service is left alone while there are any. A release that can't tell is not held against the object.
+fn numbers(case: &Case<'_>, deletion: &Deletion, service: &Service) -> Option<Decision> {
+    let tenant = service.tenant.clone().or_else(|| deletion.tenant.clone())?;
+    let since = case.facts.pass_started;
+    match &case.facts.numbers {
+        Fact::Unreadable(trouble) => Some(case.again().unreadable(trouble.clone())),
+        fact => match fact.since(since) {
+            None => Some(case.again().look(Query::Numbers(tenant), since, "does the tenant have telephone numbers")),
+            Some(None | Some(0)) => None,
+            Some(Some(count)) => {
+                let message = format!(
+                    "The tenant has {count} telephone numbers on the platform, so the service is not deleted. Release them there; or set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go."
+                );
+                Some(case.again().stop(Trouble::new(Reason::DeletionBlocked, message), "the tenant has telephone numbers"))
+            }
+        },
+    }
+}
+
 fn after_asking(case: &Case<'_>) -> Option<Decision> {
     let again = || case.again();
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     match case.facts.answer.as_ref()? {
         Answer::NotSent(trouble) => {
             let until = timing::next_try(case.now, case.facts.failures, trouble.retry_after);
-            Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", Verdict::trouble(trouble)))
+            Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", case.facts.verdict_of(trouble)))
         }
         Answer::Refused(trouble) => Some(again().stop(trouble.clone(), "the platform refused to delete it")),
         Answer::Task(_) | Answer::Done | Answer::NotFound | Answer::Lost(_) => {

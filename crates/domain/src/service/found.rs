@@ -6,11 +6,13 @@ use crate::names::fold;
 use crate::record::{OperationKind, Outcome, Record};
 
 use crate::pass::ServicesView;
+use crate::time::Time;
+use crate::timing;
 
 use super::{Adoption, Desired};
 
 /// Whose it is.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Found {
     /// This object's: recorded by guid, or under the intent of this object with the same short name.
     Ours(Service),
@@ -24,8 +26,8 @@ pub enum Found {
     Nothing,
 }
 
-/// Finds out.
-pub fn find(record: &Record, desired: &Desired, view: &ServicesView) -> Found {
+/// Finds out. `seen` is when the pass began that looked.
+pub fn find(seen: Time, record: &Record, desired: &Desired, view: &ServicesView) -> Found {
     if let Some(service) = record.guid.as_ref().and_then(|guid| view.with_guid(guid)) {
         let same_tenant = service.tenant.as_ref() == Some(&desired.tenant);
         return if same_tenant { Found::Ours(service.clone()) } else { Found::Foreign(service.clone()) };
@@ -33,17 +35,23 @@ pub fn find(record: &Record, desired: &Desired, view: &ServicesView) -> Found {
     match view.by_tenant.as_slice() {
         [] if record.verified() => Found::NoLonger,
         [] => Found::Nothing,
-        [service] if made_here(record, desired, service) => Found::Ours(service.clone()),
+        [service] if made_here(seen, record, desired, service) => Found::Ours(service.clone()),
         [service] => Found::Foreign(service.clone()),
         several => Found::Two(several.iter().map(|service| service.guid.to_string()).collect::<Vec<_>>().join(", ")),
     }
 }
 
 /// Whether this object's own create explains the service: its intent is on the object, the tenant is the same and so is the short name.
-/// A create that was refused explains nothing: whatever is there now, somebody else made.
-fn made_here(record: &Record, desired: &Desired, service: &Service) -> bool {
+/// A create that was refused explains nothing: whatever is there now, somebody else made. One that failed explains what shows soon after: later
+/// somebody may have helped himself in the portal, and `spec.adoption` decides.
+fn made_here(seen: Time, record: &Record, desired: &Desired, service: &Service) -> bool {
     let Some(intent) = record.intent.as_ref().filter(|intent| intent.kind == OperationKind::Create) else { return false };
-    let refused = record.operation.as_ref().is_some_and(|op| op.id == intent.id && op.outcome == Some(Outcome::Refused));
+    let own = record.operation.as_ref().filter(|op| op.id == intent.id);
+    let refused = own.is_some_and(|op| match op.outcome {
+        Some(Outcome::Refused) => true,
+        Some(Outcome::Failed) => op.completed.is_some_and(|at| seen >= at + timing::LEFT_OVER),
+        _ => false,
+    });
     // A guid that is recorded beside an open create is that of the service before it (spec.recreate): status is written after the request.
     let unknown = record.guid.is_none() || record.open_intent().is_some();
     unknown && !refused && fold(&service.short_name) == desired.short_name.folded()

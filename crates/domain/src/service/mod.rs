@@ -24,7 +24,7 @@ pub use checks::lead_that_counts;
 pub use found::Found;
 
 /// `spec.mode`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
     /// Do what is needed.
     #[default]
@@ -36,7 +36,7 @@ pub enum Mode {
 }
 
 /// `spec.adoption`: what to do with a service that exists for the tenant and was not made by this object.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Adoption {
     /// Take it over when short name and full name agree.
     #[default]
@@ -48,7 +48,7 @@ pub enum Adoption {
 }
 
 /// What the object's spec asks for, parsed, its references followed.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Desired {
     /// The customer's tenant.
     pub tenant: TenantId,
@@ -75,7 +75,7 @@ pub struct Desired {
 }
 
 /// What an object that is being deleted needs: no valid spec, no lead, no reference.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Deletion {
     /// `spec.deletionPolicy`.
     pub policy: DeletionPolicy,
@@ -85,10 +85,12 @@ pub struct Deletion {
     pub short_name: Option<String>,
     /// `spec.suspend`.
     pub suspended: bool,
+    /// Whether a service whose tenant has telephone numbers is to be left alone (`spec.deletionGuard`).
+    pub guard_numbers: bool,
 }
 
 /// What the object is to become.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Wish {
     /// As its spec says.
     Be(Box<Desired>),
@@ -104,6 +106,7 @@ pub enum Wish {
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let restored = record.operation.is_none() && record.intent.is_some();
     let mut record = record.clone();
+    record.forget_superseded();
     absorb(now, &mut record, facts);
     let case = Case { now, facts, restored, record };
     match wish {
@@ -193,7 +196,7 @@ impl Case<'_> {
     fn unreadable(self, trouble: Trouble) -> Decision {
         let hold = self.facts.settled && trouble.reason != Reason::AuthenticationFailed;
         let until = if hold { self.now + timing::HELD } else { timing::next_try(self.now, self.facts.failures, trouble.retry_after) };
-        let verdict = Verdict::trouble(&trouble);
+        let verdict = self.facts.verdict_of(&trouble);
         Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", verdict) }
     }
 
@@ -223,7 +226,7 @@ impl Case<'_> {
             return self.look(Query::Services, not_before, "is there a service");
         };
         let view = view.clone();
-        match found::find(&self.record, desired, &view) {
+        match found::find(self.facts.pass_started, &self.record, desired, &view) {
             Found::Two(guids) => {
                 let message =
                     format!("The platform lists two services for this tenant ({guids}). Remove one of them on the platform; nothing is changed until then.");
@@ -263,6 +266,9 @@ impl Case<'_> {
 
     /// There is no service. One is made when nothing is under way and nothing stands against it.
     fn nothing(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
+        if desired.recreate && desired.mode == Mode::Apply && view.complete && self.succeeded_and_overdue(policy) {
+            self.record.end_operation(Outcome::Unknown, self.now, vec!["The task succeeded, and no service is there: somebody has removed it.".into()]);
+        }
         if let Some(decision) = self.follow_task(policy) {
             return decision;
         }
@@ -270,7 +276,7 @@ impl Case<'_> {
             return decision;
         }
         if let Some(intent) = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe).cloned() {
-            if self.now < intent.start + policy.create_grace {
+            if self.now < intent.start + policy.grace() {
                 return self.look_for_effect(intent.start, "A create was asked for and its answer is not known: looking whether the service appears.");
             }
             // What may be among the entries that can't be read has not failed to appear.
@@ -286,7 +292,14 @@ impl Case<'_> {
         if !view.complete {
             return self.not_whole();
         }
-        checks::eligible(self, desired, view)
+        let now = self.now;
+        let mut decision = checks::eligible(self, desired, view);
+        // An intent that was surely not sent is only remembered as such in memory. When nothing is going to be sent, its end is written down.
+        let unsent = decision.record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::No);
+        if unsent && matches!(decision.step, Step::Wait(..) | Step::Rest(_) | Step::Stop(_)) {
+            decision.record.end_operation(Outcome::Unknown, now, vec!["It was never sent.".into()]);
+        }
+        decision
     }
 
     fn not_whole(self) -> Decision {
@@ -321,19 +334,26 @@ impl Case<'_> {
             Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Succeeded => {
                 let message = "The platform's task has succeeded; the service does not show in the list of services yet.";
                 if self.now > started + policy.task_deadline {
+                    let message = format!("{message} If somebody has removed it, set spec.recreate to true to have it made again.");
                     return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that succeeded"));
                 }
                 Some(case().look_for_effect(started, message))
             }
             // Not known to the platform: just after the create it may not show yet, later it is lost (U-5). Either way the list decides.
             Fact::Known { .. } if self.record.running().is_some() => {
-                if self.now < started + policy.create_grace {
+                if self.now < started + policy.grace() {
                     return Some(case().look_for_effect(started, "The platform does not know the task it gave: looking whether the service appears."));
                 }
                 None
             }
             Fact::Known { .. } => None,
         }
+    }
+
+    /// The task ended well, and for longer than `spec.taskDeadline` no service shows: somebody removed it before it was seen.
+    fn succeeded_and_overdue(&self, policy: &Policy) -> bool {
+        let succeeded = matches!(self.facts.task.value(), Some(Some(task)) if task.state == TaskState::Succeeded);
+        succeeded && self.record.running().is_some_and(|operation| self.now > operation.started + policy.task_deadline)
     }
 
     fn look_for_effect(self, since: Time, message: &str) -> Decision {
@@ -347,7 +367,7 @@ impl Case<'_> {
         match self.facts.answer.as_ref()? {
             Answer::NotSent(trouble) => {
                 let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
-                Some(case().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", Verdict::trouble(trouble)))
+                Some(case().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", self.facts.verdict_of(trouble)))
             }
             Answer::Lost(trouble) => {
                 let message = format!("The answer was lost, so it is looked whether it was done. {}", trouble.message);
@@ -366,8 +386,13 @@ impl Case<'_> {
         let outcome = operation.outcome.filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
         let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
         // A spec that was changed while the platform was away is still another one than the one that failed.
-        let changed = self.facts.asked_anew || operation.generation.is_some_and(|of| of != self.facts.generation);
-        let anew = changed && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
+        let other_spec = operation.generation.is_some_and(|of| of != self.facts.generation);
+        let anew = (self.facts.asked_anew || other_spec) && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
+        let looked = operation.completed.unwrap_or(self.now) + timing::LEFT_OVER;
+        if outcome == Outcome::Failed && (anew || other_spec) && self.now < looked {
+            let verdict = Verdict::not_ready(Reason::Verifying, "The last create failed: looking whether it left a service, before it is asked for again.");
+            return Some(self.again().decide(Step::Wait(looked, Wake::Inventory), "what did the failed create leave", verdict));
+        }
         if anew || self.now >= retry {
             return None;
         }
@@ -403,7 +428,7 @@ impl Case<'_> {
 
     /// A service exists for the tenant, and nothing says that this object made it.
     fn foreign(mut self, policy: &Policy, desired: &Desired, service: &Service) -> Decision {
-        if let Some(decision) = self.follow_task(policy) {
+        if let Some(decision) = self.follow_task(policy).filter(|_| !self.succeeded_and_overdue(policy)) {
             return decision;
         }
         match found::adoptable(&self.record, desired, service) {

@@ -103,13 +103,15 @@ pub fn facts() -> Facts {
         asked_anew: false,
         look_now: false,
         settled: false,
-        connection: Connection::Usable(Policy::default()),
+        connection: Connection::Usable(Policy { slowest_create: Some(secs(60)), ..Policy::default() }),
         services: Fact::Unread,
         leads: Fact::Unread,
         lc_customer: Fact::Unread,
         task: Fact::Unread,
         answer: None,
         failures: 0,
+        stalled_for: None,
+        numbers: Fact::Unread,
     }
 }
 

@@ -123,7 +123,13 @@ fn service_wish() -> impl Strategy<Value = service::Wish> {
         common::be(Desired { mode, adoption, recreate, ip_group, channel, lc_customer: customer.then_some(4711), ..common::desired() })
     });
     let gone = (policy(), any::<[bool; 2]>()).prop_map(|(policy, [known, suspended])| {
-        service::Wish::Gone(Deletion { policy, tenant: known.then(tenant), short_name: known.then(|| "Contoso_NL".into()), suspended })
+        service::Wish::Gone(Deletion {
+            policy,
+            tenant: known.then(tenant),
+            short_name: known.then(|| "Contoso_NL".into()),
+            suspended,
+            guard_numbers: suspended != known,
+        })
     });
     prop_oneof![5 => be, 3 => gone, 1 => Just(service::Wish::Suspended), 1 => trouble().prop_map(service::Wish::Unclear)]
 }
@@ -154,6 +160,7 @@ fn sound(step: &Step, verdict: &Verdict, facts: &Facts) -> Vec<String> {
                 Query::Leads => open(&facts.leads, *since),
                 Query::Task(_) => open(&facts.task, *since),
                 Query::LcCustomer(_) => open(&facts.lc_customer, *since),
+                Query::Numbers(_) => open(&facts.numbers, *since),
             };
             hold(new, "a look that tells nothing new");
         }
@@ -214,9 +221,9 @@ proptest! {
         ran_at in option::of(age()), flags in any::<[bool; 2]>(), unusable in option::weighted(0.2, trouble()),
     ) {
         let waiting = waiting.map(|since| platform::Waiting { due: since.map(|since| (NOW - secs(u64::from(since)), NOW - secs(u64::from(since) / 2))) });
-        let desired = platform::Desired { observe_interval: secs(600), trigger, ran_at: [ran_at, None], look_now: flags[0], unusable };
-        let record = platform::Record { jobs: [jobs.0, jobs.1] };
-        let facts = platform::Facts { leads, services, waiting, answer, failures: 0 };
+        let desired = platform::Desired { observe_interval: secs(600), trigger, ran_at: [ran_at, None], deletions_per_hour: 1, approval: None, look_now: flags[0], unusable };
+        let record = platform::Record { jobs: [jobs.0, jobs.1], ..platform::Record::default() };
+        let facts = platform::Facts { leads, services, waiting, deletions: Vec::new(), answer, failures: 0 };
         let decision = platform::decide(NOW, &desired, &record, &facts);
         prop_assert_eq!(&decision, &platform::decide(NOW, &desired, &record, &facts));
         prop_assert_eq!(kstatus_violations(&decision.verdict.conditions()), Vec::<String>::new());

@@ -26,7 +26,13 @@ pub enum Ended {
 
 fn wish(world: &World) -> Wish {
     if world.object.deleting {
-        return Wish::Gone(Deletion { policy: world.config.policy, tenant: Some(common::tenant()), short_name: Some("Contoso_NL".into()), suspended: false });
+        return Wish::Gone(Deletion {
+            policy: world.config.policy,
+            tenant: Some(common::tenant()),
+            short_name: Some("Contoso_NL".into()),
+            suspended: false,
+            guard_numbers: false,
+        });
     }
     let config = &world.config;
     common::be(oc_domain::service::Desired { ip_group: config.ip_group, adoption: config.adoption, recreate: config.recreate, ..common::desired() })
@@ -42,7 +48,7 @@ fn facts(world: &World) -> Facts {
         generation: object.generation,
         asked_anew: !seen,
         settled: ready && seen,
-        connection: Connection::Usable(Policy { leads_job: runs, trunks_job: runs, ..Policy::default() }),
+        connection: Connection::Usable(Policy { leads_job: runs, trunks_job: runs, slowest_create: Some(secs(400)), ..Policy::default() }),
         failures: world.failures,
         ..common::facts()
     }
@@ -209,6 +215,7 @@ impl Pass {
                 self.facts.task = Fact::Known { value: world.task(id), at: world.now };
             }
             Query::LcCustomer(_) => self.facts.lc_customer = Fact::Known { value: None, at: world.now },
+            Query::Numbers(_) => self.facts.numbers = Fact::Known { value: Some(0), at: world.now },
         }
     }
 
@@ -276,6 +283,7 @@ impl Pass {
             Query::Leads => open(&self.facts.leads, not_before),
             Query::Task(_) => open(&self.facts.task, not_before),
             Query::LcCustomer(_) => open(&self.facts.lc_customer, not_before),
+            Query::Numbers(_) => open(&self.facts.numbers, not_before),
         }
     }
 }

@@ -15,7 +15,7 @@ use crate::{at_now, short, told};
 use DeletionPolicy::{Delete, Retain};
 
 fn gone(policy: DeletionPolicy) -> Wish {
-    Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false })
+    Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false })
 }
 
 /// The list shows service 1, and the lead too.
@@ -37,11 +37,16 @@ fn by_policy_and_by_what_there_is() {
     let only_lead = Facts { services: known(view(&[])), ..there() };
     let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
     let blocked = Policy { deletions_blocked: Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds.")), ..Policy::default() };
-    let table: [(&str, DeletionPolicy, Record, Facts, &str); 16] = [
+    let table: [(&str, DeletionPolicy, Record, Facts, &str); 21] = [
         ("retained", Retain, verified(), facts(), LET_GO),
         ("no finalizer", Delete, Record::default(), facts(), "rest: False Deleting Reconciling"),
         ("nothing was ever made", Delete, Record { finalizer: true, ..Record::default() }, facts(), LET_GO),
-        ("the create failed", Delete, failed(), facts(), LET_GO),
+        ("the create failed just now", Delete, ended(Outcome::Failed, NOW - secs(19)), facts(), "look services: False Progressing Reconciling"),
+        ("the create failed lately, and nothing shows", Delete, ended(Outcome::Failed, NOW - secs(19)), empty_platform(), "wait: False Verifying Reconciling"),
+        ("the create failed a while ago: what shows now may be anybody's", Delete, failed(), there(), "stop: False DeletionBlocked Stalled"),
+        ("the create failed a while ago, retained", Retain, failed(), there(), LET_GO),
+        ("the create failed a while ago, and nothing shows", Delete, failed(), empty_platform(), LET_GO),
+        ("the create failed just now, and left a service", Delete, ended(Outcome::Failed, NOW - secs(19)), there(), "keep intent: False Deleting Reconciling"),
         ("the platform object is gone, retained", Retain, verified(), no_platform.clone(), LET_GO),
         ("the platform object is gone, to be deleted", Delete, verified(), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
         ("the platform object is gone, a create is open", Retain, creating(NOW - secs(60)), no_platform, LET_GO),
@@ -62,7 +67,7 @@ fn by_policy_and_by_what_there_is() {
 
 #[test]
 fn suspended() {
-    let suspended = |policy| Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true });
+    let suspended = |policy| Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true, guard_numbers: false });
     assert_eq!(told(&at_now(&suspended(Delete), &verified(), &there())), "rest: False Suspended -");
     assert_eq!(told(&at_now(&suspended(Retain), &verified(), &there())), LET_GO);
 }
@@ -70,7 +75,7 @@ fn suspended() {
 /// No spec, no lead, no tenant is needed.
 #[test]
 fn with_gaps() {
-    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false });
+    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false });
     assert_eq!(short(&at_now(&nothing, &verified(), &there()).step), "keep intent");
     assert_eq!(told(&at_now(&nothing, &verified(), &empty_platform())), LET_GO);
 }
@@ -134,7 +139,7 @@ fn an_open_create() {
     let shown = || Facts { services: known(view(&[service(1)])), leads: known(vec![lead()]), ..facts() };
     let with_holes = || Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
     let foreign = Facts { services: known(view(&[Service { short_name: "Else".into(), ..service(1) }])), ..empty_platform() };
-    let table: [(&str, DeletionPolicy, Record, Facts, &str); 17] = [
+    let table: [(&str, DeletionPolicy, Record, Facts, &str); 18] = [
         ("not looked at", Delete, creating(NOW - secs(60)), facts(), look),
         ("nothing yet", Delete, creating(NOW - secs(60)), empty_platform(), verifying),
         ("nothing yet, retained", Retain, creating(NOW - secs(60)), empty_platform(), verifying),
@@ -154,7 +159,8 @@ fn an_open_create() {
         ("surely not sent", Delete, Record { intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..creating(NOW) }, facts(), LET_GO),
         ("a task, not looked at", Delete, converting(NOW - secs(60)), facts(), "look task: False Converting Reconciling"),
         ("a task that runs", Delete, converting(NOW - secs(60)), task_is(TaskState::Running), "wait: False Converting Reconciling"),
-        ("a task that failed", Delete, converting(NOW - secs(60)), task_is(TaskState::Failed), LET_GO),
+        ("a task that failed just now", Delete, converting(NOW - secs(60)), task_is(TaskState::Failed), verifying),
+        ("a task that failed just now, retained", Retain, converting(NOW - secs(60)), task_is(TaskState::Failed), verifying),
         ("a task that succeeded, the list lags", Delete, converting(NOW - secs(60)), task_is(TaskState::Succeeded), verifying),
         (
             "a task that succeeded, and the service",

@@ -53,7 +53,8 @@ fn what_was_made_here() {
     let table = [
         ("an open intent", creating(NOW - secs(60)), service(1), ours),
         ("an open intent, long ago", creating(NOW - secs(90_000)), service(1), ours),
-        ("a task that failed, and left a service", ended(Outcome::Failed, NOW - secs(60)), service(1), ours),
+        ("a task that failed just now, and left a service", ended(Outcome::Failed, NOW - secs(19)), service(1), ours),
+        ("a task that failed a while ago: somebody may have helped himself", ended(Outcome::Failed, NOW - secs(60)), service(1), foreign),
         ("given up, and it appears late", ended(Outcome::Unknown, NOW - secs(60)), service(1), ours),
         ("refused, and somebody else makes one", ended(Outcome::Refused, NOW - secs(60)), service(1), foreign),
         ("an open intent, another short name", creating(NOW - secs(60)), Service { short_name: "Else".into(), ..service(1) }, foreign),
@@ -132,8 +133,8 @@ fn the_read_back() {
 /// A create that ended badly is history once the service is there: its removal is not repaired by itself, and no list is asked for at rest.
 #[test]
 fn what_came_of_a_failed_create_counts_as_read_back() {
-    for outcome in [Outcome::Failed, Outcome::Unknown] {
-        let decision = at_now(&be(desired()), &ended(outcome, NOW - secs(7200)), &shown(&[service(1)]));
+    for (outcome, ago) in [(Outcome::Failed, 10), (Outcome::Unknown, 7200)] {
+        let decision = at_now(&be(desired()), &ended(outcome, NOW - secs(ago)), &shown(&[service(1)]));
         assert!(decision.record.verified(), "{outcome:?}");
     }
     let taken = Record { guid: Some(guid(1)), guid_annotated: true, intent: None, ..ended(Outcome::Refused, NOW - secs(7200)) };

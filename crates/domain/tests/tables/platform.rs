@@ -11,11 +11,19 @@ use crate::common::{NOW, away, known, secs};
 use crate::{says, short};
 
 fn desired() -> Desired {
-    Desired { observe_interval: secs(600), trigger: JobTrigger::Manual, ran_at: [None, None], look_now: false, unusable: None }
+    Desired {
+        observe_interval: secs(600),
+        trigger: JobTrigger::Manual,
+        ran_at: [None, None],
+        deletions_per_hour: 10,
+        approval: None,
+        look_now: false,
+        unusable: None,
+    }
 }
 
 fn facts() -> Facts {
-    Facts { leads: known(0), services: known(0), waiting: [Waiting::default(); 2], answer: None, failures: 0 }
+    Facts { leads: known(0), services: known(0), waiting: [Waiting::default(); 2], deletions: Vec::new(), answer: None, failures: 0 }
 }
 
 fn told(decision: &Decision) -> String {
@@ -102,7 +110,7 @@ fn jobs_by_hand() {
         assert_eq!(decision.record.runs(Job::Leads).covers, ran_at, "{what}");
     }
     // One older than what is known changes nothing.
-    let record = Record { jobs: [ran(due), JobRecord::default()] };
+    let record = Record { jobs: [ran(due), JobRecord::default()], ..Record::default() };
     let decision = decide(NOW, &Desired { ran_at: [Some(due - secs(60)), None], ..desired() }, &record, &facts());
     assert_eq!(decision.record.runs(Job::Leads).covers, Some(due));
 }
@@ -125,7 +133,7 @@ fn jobs_by_http() {
         ("the answer was lost, long ago", requested(NOW - secs(61)), waited(100)[0], "ask job"),
     ];
     for (what, job, waiting, expected) in table {
-        let record = Record { jobs: [job, none] };
+        let record = Record { jobs: [job, none], ..Record::default() };
         let decision = decide(NOW, &http(), &record, &Facts { waiting: [waiting, Waiting::default()], ..facts() });
         assert_eq!(short(&decision.step), expected, "{what}");
         if expected == "ask job" {

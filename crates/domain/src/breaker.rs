@@ -1,0 +1,101 @@
+//! The breaker: more deletions within an hour than `spec.deletions.perHour` wait for a person.
+//!
+//! It is meant for the mistake, not for the rate: a pruned folder, a wrong `kubectl delete`. So once it holds, nothing trickles through with the
+//! hours; a person looks and says so. One object, the `LivePlatform`, counts for all kinds. It grants in its status before anything is asked, so that
+//! neither a crash nor a second operator begins to count anew (law L2).
+
+use std::collections::BTreeMap;
+
+use crate::conditions::{Reason, Trouble};
+use crate::time::{Duration, Time};
+
+/// Over which time deletions are counted.
+const WINDOW: Duration = Duration::from_secs(3600);
+
+/// An object that is being deleted and wants something deleted on the platform.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Asking {
+    /// Its deletion time stamp, to the second.
+    pub deleted: Time,
+    /// Its uid.
+    pub uid: String,
+}
+
+/// What the platform object remembers of deletions.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Ledger {
+    /// Who may delete, and since when: those of the last hour, and those who still wait to.
+    pub granted: BTreeMap<String, Time>,
+    /// Whatever was deleted in the cluster until then was approved by a person.
+    pub approved: Option<Time>,
+    /// The approval that was acted upon, as it stood in the annotation.
+    pub handled: Option<String>,
+    /// How many objects are held; 0 while the breaker lets deletions through.
+    pub held: u32,
+}
+
+impl Ledger {
+    /// Why an object may not ask for its deletion yet; `None` when it may.
+    pub fn holds(&self, asking: &Asking, per_hour: u32) -> Option<Trouble> {
+        if self.admits(asking) {
+            return None;
+        }
+        if self.held == 0 {
+            return Some(Trouble::new(Reason::Deleting, "Waiting for the LivePlatform to count this deletion (spec.deletions.perHour)."));
+        }
+        let message = format!(
+            "More than {per_hour} deletions within an hour wait on this platform (spec.deletions.perHour). If they are meant, set the annotation operatorconnect.dev/approve-deletions on the LivePlatform to a new value; if this one is not, set spec.deletionPolicy to Retain."
+        );
+        Some(Trouble::new(Reason::DeletionRateExceeded, message))
+    }
+
+    fn admits(&self, asking: &Asking) -> bool {
+        self.granted.contains_key(&asking.uid) || self.approved.is_some_and(|approved| asking.deleted <= approved)
+    }
+
+    /// What the platform object says while deletions are held.
+    pub fn trouble(&self, per_hour: u32) -> Option<Trouble> {
+        let message = || {
+            format!(
+                "{} deletions wait, since more than {per_hour} were asked for within an hour (spec.deletions.perHour). If they are meant, set the annotation operatorconnect.dev/approve-deletions to a new value.",
+                self.held
+            )
+        };
+        (self.held > 0).then(|| Trouble::new(Reason::DeletionRateExceeded, message()))
+    }
+}
+
+/// Counts: grants what the hour has room for, in the order of deletion, and holds the rest until `approval` has a new value.
+///
+/// While nobody asks and nothing is held the ledger stays as it is, so that an hour that passes writes nothing (law L6).
+pub fn settle(now: Time, per_hour: u32, approval: Option<&str>, ledger: &Ledger, asking: &[Asking]) -> Ledger {
+    let mut ledger = ledger.clone();
+    let approved_anew = approval.is_some() && approval != ledger.handled.as_deref();
+    if approved_anew {
+        ledger.handled = approval.map(str::to_owned);
+        ledger.approved = Some(now.whole_second());
+    }
+    if asking.is_empty() {
+        ledger.held = 0;
+        return ledger;
+    }
+    let waits = |uid: &String| asking.iter().any(|one| &one.uid == uid);
+    ledger.granted.retain(|uid, at| now < *at + WINDOW || waits(uid));
+    // Once it holds it holds, until a person has spoken: only then is there room again.
+    let tripped = ledger.held > 0 && !approved_anew;
+    let recent = ledger.granted.values().filter(|at| now < **at + WINDOW).count();
+    let mut room = if tripped { 0 } else { (per_hour as usize).saturating_sub(recent) };
+    let mut waiting: Vec<&Asking> = asking.iter().filter(|one| !ledger.admits(one)).collect();
+    waiting.sort();
+    let mut held = 0;
+    for one in waiting {
+        if room > 0 {
+            room -= 1;
+            ledger.granted.insert(one.uid.clone(), now.whole_second());
+        } else {
+            held += 1;
+        }
+    }
+    ledger.held = held;
+    ledger
+}

@@ -1,0 +1,289 @@
+//! The made-up API server: objects with a version, a revision for all of them together, and the last few revisions, so that a reader can be behind.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use oc_domain::breaker::{Asking, Ledger};
+use oc_domain::conditions::{Condition, Reason, Truth};
+use oc_domain::names::{ChannelId, CustomerGuid};
+use oc_domain::record::{Intent, JobRecord, Operation, OperationId, OperationKind, Record, Sent};
+use oc_domain::step::{Decision, Mark};
+use oc_domain::time::Time;
+
+use crate::setup::{SLOTS, Setup, Spec};
+
+/// How many revisions a reader can be behind.
+const KEPT: usize = 6;
+
+/// What a status holds. The rest of a record stands in metadata.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Status {
+    /// `umpCustomerGuid`
+    pub guid: Option<CustomerGuid>,
+    /// `licenseType`
+    pub license: Option<String>,
+    /// `operation`
+    pub operation: Option<Operation>,
+    /// `sync.jobs`
+    pub jobs: [JobRecord; 2],
+    /// `assignedChannelId`
+    pub channel: Option<ChannelId>,
+    /// `observedGeneration`
+    pub observed: Option<i64>,
+    /// `conditions`
+    pub conditions: Vec<Condition>,
+}
+
+impl Status {
+    /// The status that a decision makes: times without milliseconds, as the API server keeps them.
+    pub fn of(decision: &Decision, generation: i64) -> Self {
+        let record = &decision.record;
+        let whole = |time: Option<Time>| time.map(Time::whole_second);
+        let job = |job: &JobRecord| match job.due {
+            None => JobRecord::default(),
+            Some(_) => JobRecord { state: job.state, due: whole(job.due), requested: whole(job.requested), completed: whole(job.completed) },
+        };
+        let operation = record.operation.clone().map(|op| Operation { started: op.started.whole_second(), completed: whole(op.completed), ..op });
+        Self {
+            guid: record.guid.clone(),
+            license: record.license.clone(),
+            operation,
+            jobs: [job(&record.leads_job), job(&record.trunks_job)],
+            channel: record.assigned_channel,
+            observed: Some(generation),
+            conditions: decision.verdict.conditions(),
+        }
+    }
+
+    /// `Ready`: its value and reason.
+    pub fn ready(&self) -> Option<(Truth, Reason)> {
+        self.conditions.iter().find(|condition| condition.kind == "Ready").map(|condition| (condition.truth, condition.reason))
+    }
+
+    /// The reason of `Stalled`, while it is.
+    pub fn stalled_for(&self) -> Option<Reason> {
+        self.conditions.iter().find(|condition| condition.kind == "Stalled").map(|condition| condition.reason)
+    }
+}
+
+/// One object.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Object {
+    /// Which one it is; an object that is made anew under the same name has another one.
+    pub uid: u32,
+    /// When it was made.
+    pub created: Time,
+    /// Counts changes of the spec.
+    pub generation: i64,
+    /// Counts changes of all.
+    pub version: u64,
+    /// The spec.
+    pub spec: Spec,
+    /// The deletion time stamp.
+    pub deleting: Option<Time>,
+    /// Our finalizer.
+    pub finalizer: bool,
+    /// The annotation with the intent.
+    pub intent: Option<(OperationKind, OperationId, Time)>,
+    /// The annotation with the guid.
+    pub annotated: Option<CustomerGuid>,
+    /// The status.
+    pub status: Status,
+}
+
+impl Object {
+    /// What it remembers.
+    pub fn record(&self) -> Record {
+        let intent = self.intent.clone().map(|(kind, id, start)| Intent { kind, id, start, sent: Sent::Maybe });
+        let status = &self.status;
+        Record {
+            finalizer: self.finalizer,
+            intent,
+            operation: status.operation.clone(),
+            guid: status.guid.clone().or_else(|| self.annotated.clone()),
+            guid_annotated: self.annotated.is_some(),
+            license: status.license.clone(),
+            observed_generation: status.observed,
+            leads_job: status.jobs[0],
+            trunks_job: status.jobs[1],
+            assigned_channel: status.channel,
+        }
+    }
+
+    /// Whether the intent of a deletion stands on it.
+    pub fn wants_to_delete(&self) -> bool {
+        self.intent.as_ref().is_some_and(|(kind, _, _)| *kind == OperationKind::Delete)
+    }
+
+    /// As the breaker counts it.
+    pub fn asking(&self) -> Option<Asking> {
+        self.deleting.map(|deleted| Asking { deleted, uid: self.uid.to_string() })
+    }
+}
+
+/// The platform object, as far as the breaker goes.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Breaker {
+    /// Counts changes.
+    pub version: u64,
+    /// Its status.
+    pub ledger: Ledger,
+    /// The annotation.
+    pub approval: Option<String>,
+}
+
+/// All objects at one revision.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Snapshot {
+    /// Which one.
+    pub revision: u64,
+    /// The objects, by slot.
+    pub objects: [Option<Arc<Object>>; SLOTS],
+    /// The platform object.
+    pub breaker: Arc<Breaker>,
+}
+
+/// Why a write was not made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unwritten {
+    /// The object is another version than the one that was read.
+    Changed,
+    /// It is not there.
+    Gone,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Cluster {
+    /// What is.
+    pub now: Snapshot,
+    /// What was, oldest first.
+    pub past: VecDeque<Snapshot>,
+    uids: u32,
+    operations: u32,
+}
+
+impl Cluster {
+    /// The objects of a setup, all of the same time.
+    pub fn new(setup: &Setup, at: Time) -> Self {
+        let mut cluster = Self { now: Snapshot::default(), past: VecDeque::new(), uids: 0, operations: 0 };
+        for slot in (0..SLOTS).filter(|slot| setup.has(*slot)) {
+            cluster.make(slot, setup.specs[slot], at);
+        }
+        cluster
+    }
+
+    fn step(&mut self) -> u64 {
+        if self.past.len() == KEPT {
+            self.past.pop_front();
+        }
+        self.past.push_back(self.now.clone());
+        self.now.revision += 1;
+        self.now.revision
+    }
+
+    /// Makes an object.
+    pub fn make(&mut self, slot: usize, spec: Spec, at: Time) {
+        let version = self.step();
+        self.uids += 1;
+        let object = Object {
+            uid: self.uids,
+            created: at.whole_second(),
+            generation: 1,
+            version,
+            spec,
+            deleting: None,
+            finalizer: false,
+            intent: None,
+            annotated: None,
+            status: Status::default(),
+        };
+        self.now.objects[slot] = Some(Arc::new(object));
+    }
+
+    /// Changes an object, whoever does it.
+    pub fn change(&mut self, slot: usize, change: impl FnOnce(&mut Object)) -> Option<Arc<Object>> {
+        let mut object = Object::clone(self.now.objects[slot].as_ref()?);
+        let version = self.step();
+        change(&mut object);
+        object.version = version;
+        let object = Arc::new(object);
+        let gone = object.deleting.is_some() && !object.finalizer;
+        self.now.objects[slot] = if gone { None } else { Some(Arc::clone(&object)) };
+        Some(object)
+    }
+
+    /// Changes an object that must still be as it was read.
+    fn write(&mut self, slot: usize, read: &Object, checked: bool, change: impl FnOnce(&mut Object)) -> Result<Arc<Object>, Unwritten> {
+        let there = self.now.objects[slot].as_ref().ok_or(Unwritten::Gone)?;
+        if there.uid != read.uid {
+            return Err(Unwritten::Gone);
+        }
+        if checked && there.version != read.version {
+            return Err(Unwritten::Changed);
+        }
+        self.change(slot, change).ok_or(Unwritten::Gone)
+    }
+
+    /// Writes a mark into metadata.
+    pub fn mark(&mut self, slot: usize, read: &Object, checked: bool, mark: &Mark, record: &Record) -> Result<(Arc<Object>, Option<Intent>), Unwritten> {
+        self.operations += 1;
+        let id = OperationId(format!("op-{}", self.operations));
+        let mut intent = None;
+        let written = self.write(slot, read, checked, |object| match mark {
+            Mark::Begin { kind, start } => {
+                object.finalizer = true;
+                object.intent = Some((*kind, id.clone(), start.whole_second()));
+                object.annotated = if *kind == OperationKind::Delete { record.guid.clone().or(object.annotated.clone()) } else { None };
+                intent = Some(Intent { kind: *kind, id, start: *start, sent: Sent::No });
+            }
+            Mark::Adopt(guid) => {
+                object.finalizer = true;
+                object.annotated = Some(guid.clone());
+                object.intent = None;
+            }
+            Mark::Hold => object.finalizer = true,
+            Mark::Release => {
+                object.finalizer = false;
+                object.intent = None;
+            }
+        })?;
+        Ok((written, intent))
+    }
+
+    /// Writes a status: as long as what the operator has written before is what was read, whatever others have changed.
+    pub fn say(&mut self, slot: usize, read: &Object, checked: bool, status: Status) -> Result<Arc<Object>, Unwritten> {
+        let there = self.now.objects[slot].as_ref().ok_or(Unwritten::Gone)?;
+        let ours = |object: &Object| (object.finalizer, object.intent.clone(), object.annotated.clone(), object.status.clone());
+        if checked && there.uid == read.uid && ours(there) != ours(read) {
+            return Err(Unwritten::Changed);
+        }
+        self.write(slot, read, false, |object| object.status = status)
+    }
+
+    /// Writes the platform object's ledger.
+    pub fn count(&mut self, read: &Breaker, ledger: Ledger) -> Option<Arc<Breaker>> {
+        if self.now.breaker.version != read.version {
+            return None;
+        }
+        let version = self.step();
+        self.now.breaker = Arc::new(Breaker { version, ledger, approval: self.now.breaker.approval.clone() });
+        Some(Arc::clone(&self.now.breaker))
+    }
+
+    /// A person lets held deletions go on.
+    pub fn approve(&mut self) {
+        let version = self.step();
+        self.now.breaker = Arc::new(Breaker { version, ledger: self.now.breaker.ledger.clone(), approval: Some(version.to_string()) });
+    }
+
+    /// A person deletes an object.
+    pub fn delete(&mut self, slot: usize, at: Time) {
+        if self.now.objects[slot].as_ref().is_some_and(|object| object.deleting.is_none()) {
+            self.change(slot, |object| {
+                object.deleting = Some(at.whole_second());
+                object.generation += 1;
+            });
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Deterministic simulation: the product's own decisions and its own pass driver, against a made-up cluster and a made-up platform, with a clock that
+//! jumps and one seed for everything that can go wrong.
+//!
+//! A *story* is a tape of numbers (from a seed): what the world is like, and at which moments something disturbs it. Disturbances are crashes
+//! before and after each step, watches that lag or go back in time, lost answers, writes that fail or whose answer is lost, a second replica and a
+//! lease, pauses, a wiped status, people who change, delete and make anew, and a platform that is slow, down, throttled or shows holes. The laws
+//! of the architecture are held after each step; then the faults stop, and everything must come to rest where it belongs.
+
+pub mod cluster;
+pub mod laws;
+pub mod operator;
+pub mod passes;
+pub mod platform;
+pub mod search;
+pub mod setup;
+pub mod story;
+pub mod tape;
+pub mod variants;
+pub mod world;

@@ -1,0 +1,139 @@
+//! One replica of the operator: what it has seen of the cluster, what it has read of the platform, and the passes that it is in the middle of.
+
+use std::sync::Arc;
+
+use oc_domain::driver::{Memo, Pass};
+use oc_domain::facts::Lead;
+use oc_domain::lead;
+use oc_domain::service;
+use oc_domain::time::Time;
+
+use crate::cluster::{Object, Snapshot};
+use crate::platform::Listed;
+use crate::setup::SLOTS;
+
+/// What is wished for, of either kind.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Wish {
+    /// Of a service.
+    Service(service::Wish),
+    /// Of a lead.
+    Lead(lead::Wish),
+}
+
+/// A pass that has begun.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Running {
+    /// The driver's.
+    pub pass: Pass,
+    /// What is wished for.
+    pub wish: Wish,
+    /// The object as this pass knows it.
+    pub object: Arc<Object>,
+}
+
+/// The newest lists.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Inventory {
+    /// Of services, and when its read was begun.
+    pub services: Option<(Time, Arc<Listed>)>,
+    /// Of leads.
+    pub leads: Option<(Time, Arc<Vec<Lead>>)>,
+}
+
+/// What the process is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum State {
+    /// It runs.
+    Up,
+    /// It is stopped (SIGSTOP) until then.
+    Paused(Time),
+    /// It has lost the lease or was told to end: it begins nothing, and ends when its passes have.
+    Leaving,
+    /// It is started anew then.
+    Down(Time),
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Operator {
+    /// What the process is doing.
+    pub state: State,
+    /// What the watches have brought.
+    pub view: Snapshot,
+    /// Before that time the watches bring nothing.
+    pub behind_until: Time,
+    /// What was read of the platform.
+    pub inventory: Inventory,
+    /// What is remembered between passes.
+    pub memos: [Memo; SLOTS],
+    /// When each object is looked at next.
+    pub due: [Time; SLOTS],
+    /// The passes under way.
+    pub passes: [Option<Running>; SLOTS],
+    /// Whether an object waits for the breaker to count.
+    pub count_due: bool,
+    /// Its lease is good before that time, if it holds it.
+    pub valid_until: Time,
+}
+
+/// Never.
+pub const NEVER: Time = Time(i64::MAX);
+
+impl Operator {
+    /// A process that has just started, and has listed all objects.
+    pub fn started(view: Snapshot, now: Time) -> Self {
+        Self {
+            state: State::Up,
+            view,
+            behind_until: Time(0),
+            inventory: Inventory::default(),
+            memos: Default::default(),
+            due: [now; SLOTS],
+            passes: [None, None, None],
+            count_due: true,
+            valid_until: Time(0),
+        }
+    }
+
+    /// Whether the process takes steps.
+    pub fn moves(&self) -> bool {
+        matches!(self.state, State::Up | State::Leaving)
+    }
+
+    /// Whether a pass is under way.
+    pub fn busy(&self) -> bool {
+        self.passes.iter().any(Option::is_some)
+    }
+
+    /// Takes in a newer snapshot, and wakes what it concerns. An object that this process has written since then stays as it was written.
+    pub fn deliver(&mut self, newer: &Snapshot, now: Time) {
+        let mut woken = newer.breaker != self.view.breaker;
+        for slot in 0..SLOTS {
+            let (before, there) = (&self.view.objects[slot], &newer.objects[slot]);
+            let own_write_is_newer = matches!((before, there), (Some(before), Some(there)) if before.uid == there.uid && before.version > there.version);
+            if own_write_is_newer {
+                continue;
+            }
+            let theirs = |object: &Option<Arc<Object>>| object.as_ref().map(|object| (object.uid, object.generation, object.deleting, object.finalizer));
+            woken |= theirs(before) != theirs(there);
+            if there.as_ref().map(|object| object.uid) != before.as_ref().map(|object| object.uid) {
+                self.memos[slot] = Memo::default();
+            }
+            self.view.objects[slot].clone_from(there);
+        }
+        self.view.breaker = Arc::clone(&newer.breaker);
+        self.view.revision = newer.revision.max(self.view.revision);
+        if woken {
+            self.wake(now);
+        }
+    }
+
+    /// Everything is looked at.
+    pub fn wake(&mut self, now: Time) {
+        for due in &mut self.due {
+            *due = now.min(*due);
+        }
+        self.count_due = true;
+    }
+}

@@ -1,0 +1,436 @@
+//! Passes over objects, step by step, with the real driver and the real decisions.
+
+use std::sync::Arc;
+
+use oc_domain::conditions::{Reason, Trouble, Truth};
+use oc_domain::driver::{Ended, Pass};
+use oc_domain::lead;
+use oc_domain::names::fold;
+use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
+use oc_domain::policy::{Connection, JobRuns, Policy, slowest_create};
+use oc_domain::record::Record;
+use oc_domain::service::{Deletion, Desired, Wish as ServiceWish};
+use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
+use oc_domain::time::{Duration, Time};
+use oc_domain::{breaker, timing};
+
+use crate::cluster::{Object, Status, Unwritten};
+use crate::operator::{NEVER, Running, State, Wish};
+use crate::setup::{self, LEAD, SLOTS, secs};
+use crate::world::{Late, Play, World};
+
+/// What becomes of the next write to the API server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Write {
+    /// It is made.
+    Fine,
+    /// It is not made.
+    Refused,
+    /// It is made, and the answer is lost.
+    Lost,
+}
+
+/// What becomes of the next change at the platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Ask {
+    /// It is executed, and answered.
+    Fine,
+    /// The answer is lost, and it is executed after so many seconds.
+    LostDone(u64),
+    /// The answer is lost, and it is never executed.
+    LostNotDone,
+    /// It never left.
+    NotSent,
+    /// The platform says no.
+    Refused,
+}
+
+impl World {
+    /// Begins a pass of a replica over an object, as far as it has seen it.
+    pub fn begin(&mut self, play: &mut Play<'_>, op: usize, slot: usize) {
+        let Some(object) = self.operators[op].view.objects[slot].clone() else {
+            self.operators[op].due[slot] = NEVER;
+            return;
+        };
+        self.operators[op].due[slot] = NEVER;
+        let facts = self.facts(play, op, slot, &object);
+        let wish = self.wish(op, slot, &object);
+        let pass = Pass::begin(object.record(), facts, &self.operators[op].memos[slot]);
+        play.trail.note(self.now, || format!("operator {op} looks at object {} (version {})", object.uid, object.version));
+        self.operators[op].passes[slot] = Some(Running { pass, wish, object });
+    }
+
+    fn facts(&mut self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Facts {
+        let seen = object.status.observed == Some(object.generation);
+        let settled = seen && object.status.ready().is_some_and(|(truth, _)| truth == Truth::True);
+        let memo = &self.operators[op].memos[slot];
+        Facts {
+            pass_started: self.now,
+            object_created: object.created,
+            generation: object.generation,
+            asked_anew: !seen,
+            look_now: false,
+            settled,
+            failures: memo.failures_of(!seen),
+            stalled_for: object.status.stalled_for().filter(|_| seen),
+            connection: Connection::Usable(self.policy(play, op, object)),
+            services: Fact::Unread,
+            leads: Fact::Unread,
+            lc_customer: Fact::Unread,
+            task: Fact::Unread,
+            numbers: Fact::Unread,
+            answer: None,
+        }
+    }
+
+    fn policy(&mut self, play: &Play<'_>, op: usize, object: &Object) -> Policy {
+        let last = self.platform.next_job - secs(self.setup.job_every);
+        let ran = Some(last).filter(|at| *at > setup::START);
+        let runs = JobRuns { requested: ran, covers: ran };
+        let breaker = Arc::clone(&self.operators[op].view.breaker);
+        let asking = object.asking().filter(|_| play.rules.breaker && !object.wants_to_delete());
+        let deletions_blocked = asking.and_then(|asking| breaker.ledger.holds(&asking, self.setup.per_hour));
+        self.operators[op].count_due |= deletions_blocked.is_some();
+        let grace = secs(self.setup.grace);
+        Policy {
+            create_grace: grace,
+            leads_job: runs,
+            trunks_job: runs,
+            slowest_create: if play.rules.pace { self.slowest_create(op, object) } else { Some(Duration::ZERO) },
+            deletions_blocked,
+            ..Policy::default()
+        }
+    }
+
+    /// As the operator finds it in the statuses of all services of a platform.
+    fn slowest_create(&self, op: usize, object: &Object) -> Option<Duration> {
+        let services = self.operators[op].view.objects[..LEAD].iter().flatten();
+        let (_, own, _) = object.intent.as_ref()?;
+        slowest_create(self.now, own, services.filter_map(|object| object.status.operation.as_ref()))
+    }
+
+    fn wish(&self, op: usize, slot: usize, object: &Object) -> Wish {
+        let spec = &object.spec;
+        let tenant = setup::tenant(self.setup.tenant_of(slot));
+        if slot == LEAD {
+            return Wish::Lead(match object.deleting {
+                Some(_) => lead::Wish::Gone(spec.policy, Some(tenant)),
+                None if spec.suspend => lead::Wish::Suspended,
+                None => lead::Wish::Be(lead::Desired { tenant, consentless: true, channel: None, deletion_policy: spec.policy, rival: None }),
+            });
+        }
+        let applied = spec.mode == oc_domain::service::Mode::Apply;
+        Wish::Service(match object.deleting {
+            Some(_) => ServiceWish::Gone(Deletion {
+                policy: if applied { spec.policy } else { DeletionPolicy::Retain },
+                tenant: Some(tenant),
+                short_name: Some(self.setup.name_of(slot).to_owned()),
+                suspended: spec.suspend,
+                guard_numbers: true,
+            }),
+            None if spec.suspend => ServiceWish::Suspended,
+            None if spec.refused => ServiceWish::Unclear(Trouble::new(Reason::InvalidSpec, "The spec breaks a rule.")),
+            None => ServiceWish::Be(Box::new(Desired {
+                tenant,
+                short_name: setup::short_name(self.setup.name_of(slot)),
+                full_name: setup::full_name(spec.full_name),
+                lc_customer: None,
+                channel: None,
+                ip_group: false,
+                mode: spec.mode,
+                adoption: spec.adoption,
+                recreate: spec.recreate,
+                missing: None,
+                rival: self.rival(op, slot, object),
+            })),
+        })
+    }
+
+    /// An older object with the same tenant or short name, as far as this replica has seen.
+    fn rival(&self, op: usize, slot: usize, object: &Object) -> Option<String> {
+        let other = 1 - slot;
+        let older = self.operators[op].view.objects[other].as_ref().filter(|other| (other.created, other.uid) < (object.created, object.uid))?;
+        let same_tenant = self.setup.tenant_of(other) == self.setup.tenant_of(slot);
+        let same_name = fold(self.setup.name_of(other)) == fold(self.setup.name_of(slot));
+        (same_tenant || same_name).then(|| format!("object {}", older.uid))
+    }
+
+    /// The next step of a pass.
+    pub fn step(&mut self, play: &mut Play<'_>, op: usize, slot: usize, write: Write, ask: Ask) {
+        let Some(mut running) = self.operators[op].passes[slot].take() else { return };
+        let now = self.now;
+        let decide = |now: Time, record: &Record, facts: &Facts| match &running.wish {
+            Wish::Service(wish) => (play.rules.decide)(now, wish, record, facts),
+            Wish::Lead(wish) => lead::decide(now, wish, record, facts),
+        };
+        let decision = running.pass.next(now, decide);
+        play.trail.note(now, || format!("operator {op}, object {}: {:?} ({})", running.object.uid, decision.step, decision.why));
+        self.judge(play, &running, &decision);
+        let over = match decision.step.clone() {
+            Step::Look(query, not_before) => {
+                self.look(op, slot, &query, not_before, &decision.record, &mut running.pass.facts);
+                running.pass.looked(decision);
+                None
+            }
+            Step::Keep(mark) => match self.keep(play, op, slot, &mut running, &mark, &decision, write) {
+                Ok(intent) => {
+                    if mark == Mark::Release {
+                        self.operators[op].memos[slot] = Default::default();
+                        return;
+                    }
+                    running.pass.kept(&mark, decision, intent);
+                    None
+                }
+                Err(failed) => Some((decision, failed)),
+            },
+            Step::Ask(change) => {
+                let answer = self.ask(play, op, slot, &running, &change, ask);
+                play.trail.note(now, || format!("operator {op}, object {}: answer {answer:?}", running.object.uid));
+                running.pass.answered(change, decision, answer);
+                None
+            }
+            Step::Wait(until, _) | Step::Rest(until) | Step::Stop(until) => {
+                let written = if decision.hold { Ok(()) } else { self.say(play, op, slot, &running, &decision, write) };
+                let poll = matches!(decision.step, Step::Wait(_, Wake::Clock));
+                match written {
+                    Ok(()) => {
+                        self.operators[op].memos[slot].after(&running.pass, &decision, Ended::Well);
+                        self.appoint(op, slot, until, poll);
+                        return;
+                    }
+                    Err(failed) => Some((decision, failed)),
+                }
+            }
+        };
+        match over {
+            None => self.operators[op].passes[slot] = Some(running),
+            Some((decision, failed)) => self.unwritten(op, slot, &running.pass, &decision, failed),
+        }
+    }
+
+    fn appoint(&mut self, op: usize, slot: usize, at: Time, _poll: bool) {
+        let due = &mut self.operators[op].due[slot];
+        *due = at.min(*due);
+    }
+
+    fn unwritten(&mut self, op: usize, slot: usize, pass: &Pass, decision: &Decision, failed: Failed) {
+        let now = self.now;
+        let memo = &mut self.operators[op].memos[slot];
+        match failed {
+            Failed::Unwritten(Unwritten::Changed) => {
+                memo.after(pass, decision, Ended::Well);
+                self.counts.conflicts += 1;
+                self.appoint(op, slot, now + Duration::from_millis(50), true);
+            }
+            Failed::Unwritten(Unwritten::Gone) => *memo = Default::default(),
+            Failed::Refused => {
+                memo.after(pass, decision, Ended::Unwritten);
+                let at = timing::next_try(now, memo.failures, None);
+                self.appoint(op, slot, at, true);
+            }
+        }
+    }
+
+    fn look(&mut self, op: usize, slot: usize, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) {
+        let now = self.now;
+        let away = self.platform.unreachable(now);
+        let old = |at: Option<Time>| at.is_none_or(|at| at < not_before);
+        match query {
+            Query::Services => {
+                if old(self.operators[op].inventory.services.as_ref().map(|(at, _)| *at)) {
+                    if let Some(trouble) = away {
+                        return facts.services = Fact::Unreadable(trouble);
+                    }
+                    self.counts.reads += 1;
+                    self.list_services(op);
+                }
+                facts.services = self.view(op, slot, record);
+            }
+            Query::Leads => {
+                if old(self.operators[op].inventory.leads.as_ref().map(|(at, _)| *at)) {
+                    if let Some(trouble) = away {
+                        return facts.leads = Fact::Unreadable(trouble);
+                    }
+                    self.counts.reads += 1;
+                    self.list_leads(op);
+                }
+                let Some((at, leads)) = self.operators[op].inventory.leads.clone() else { return };
+                let tenant = setup::tenant(self.setup.tenant_of(slot));
+                facts.leads = Fact::Known { value: leads.iter().filter(|lead| lead.tenant == tenant).cloned().collect(), at };
+            }
+            Query::Task(id) => {
+                self.counts.reads += 1;
+                facts.task = match away {
+                    Some(trouble) => Fact::Unreadable(trouble),
+                    None => Fact::Known { value: self.platform.task(&self.setup, id), at: now },
+                };
+            }
+            Query::LcCustomer(_) => facts.lc_customer = Fact::Known { value: None, at: now },
+            Query::Numbers(_) => {
+                facts.numbers = match away {
+                    Some(trouble) => Fact::Unreadable(trouble),
+                    None => Fact::Known { value: Some(0), at: now },
+                }
+            }
+        }
+    }
+
+    fn view(&self, op: usize, slot: usize, record: &Record) -> Fact<ServicesView> {
+        let Some((at, listed)) = self.operators[op].inventory.services.clone() else { return Fact::Unread };
+        let tenant = setup::tenant(self.setup.tenant_of(slot));
+        let named = fold(self.setup.name_of(slot));
+        let all = |keep: &dyn Fn(&oc_domain::facts::Service) -> bool| listed.services.iter().filter(|service| keep(service)).cloned().collect::<Vec<_>>();
+        let value = ServicesView {
+            by_tenant: all(&|service| service.tenant.as_ref() == Some(&tenant)),
+            by_guid: listed.services.iter().find(|service| record.guid.as_ref() == Some(&service.guid)).cloned(),
+            by_name: if slot == LEAD { Vec::new() } else { all(&|service| fold(&service.short_name) == named) },
+            complete: listed.complete,
+        };
+        Fact::Known { value, at }
+    }
+
+    #[allow(clippy::too_many_arguments, reason = "everything that a write depends on")]
+    fn keep(
+        &mut self,
+        play: &mut Play<'_>,
+        op: usize,
+        slot: usize,
+        running: &mut Running,
+        mark: &Mark,
+        decision: &Decision,
+        fate: Write,
+    ) -> Result<Option<oc_domain::record::Intent>, Failed> {
+        if fate == Write::Refused {
+            return Err(Failed::Refused);
+        }
+        let (written, intent) = self.cluster.mark(slot, &running.object, play.rules.versions, mark, &decision.record).map_err(Failed::Unwritten)?;
+        self.counts.writes += 1;
+        self.judge_mark(play, slot, &written, mark, &decision.record);
+        if fate == Write::Lost {
+            return Err(Failed::Refused);
+        }
+        self.own_write(op, slot, &written);
+        running.object = written;
+        Ok(intent)
+    }
+
+    fn say(&mut self, play: &mut Play<'_>, op: usize, slot: usize, running: &Running, decision: &Decision, fate: Write) -> Result<(), Failed> {
+        let status = Status::of(decision, running.object.generation);
+        if status == running.object.status {
+            return Ok(());
+        }
+        if fate == Write::Refused {
+            return Err(Failed::Refused);
+        }
+        let written = self.cluster.say(slot, &running.object, play.rules.versions, status).map_err(Failed::Unwritten)?;
+        self.counts.writes += 1;
+        play.trail.note(self.now, || format!("operator {op}, object {}: says {:?}: {}", written.uid, written.status.ready(), decision.verdict.message));
+        self.judge_status(play, slot, &written);
+        if fate == Write::Lost {
+            return Err(Failed::Refused);
+        }
+        self.own_write(op, slot, &written);
+        let blocked = matches!(&running.pass.facts.connection, Connection::Usable(policy) if policy.deletions_blocked.is_some());
+        self.operators[op].count_due |= blocked;
+        Ok(())
+    }
+
+    /// What this replica wrote it knows at once.
+    fn own_write(&mut self, op: usize, slot: usize, written: &Arc<Object>) {
+        let still_there = self.cluster.now.objects[slot].is_some();
+        self.operators[op].view.objects[slot] = if still_there { Some(Arc::clone(written)) } else { None };
+        if !still_there {
+            let now = self.now;
+            self.operators[op].wake(now);
+        }
+    }
+
+    fn ask(&mut self, play: &mut Play<'_>, op: usize, slot: usize, running: &Running, change: &Change, fate: Ask) -> Answer {
+        let now = self.now;
+        let trouble = |reason, words: &str| Trouble::new(reason, words);
+        if play.rules.lease && !self.leads(op) {
+            return Answer::NotSent(trouble(Reason::Progressing, "This replica does not lead."));
+        }
+        self.judge_lease(play, op);
+        if let Some(away) = self.platform.unreachable(now) {
+            return Answer::NotSent(away);
+        }
+        if now < self.platform.throttled_until {
+            return Answer::NotSent(trouble(Reason::Throttled, "The platform asks for fewer requests."));
+        }
+        self.counts.asks += 1;
+        let recreate = running.object.spec.recreate;
+        let mut request = Late { at: now, slot, uid: running.object.uid, change: change.clone(), recreate };
+        self.judge_change(play, running, change);
+        match fate {
+            Ask::NotSent => Answer::NotSent(trouble(Reason::PlatformUnavailable, "The connection could not be made.")),
+            Ask::Refused => Answer::Refused(trouble(Reason::PlatformRefused, "The platform says no.")),
+            Ask::LostNotDone => {
+                self.counts.lost += 1;
+                Answer::Lost(trouble(Reason::PlatformUnavailable, "The answer was lost."))
+            }
+            Ask::LostDone(seconds) => {
+                self.counts.lost += 1;
+                if seconds == 0 {
+                    self.execute(play, &request);
+                } else {
+                    request.at = now + secs(seconds);
+                    self.late.push(request);
+                }
+                Answer::Lost(trouble(Reason::PlatformUnavailable, "The answer was lost."))
+            }
+            Ask::Fine => self.execute(play, &request),
+        }
+    }
+
+    /// The platform object's pass: the breaker counts who wants to delete.
+    pub fn count(&mut self, play: &mut Play<'_>, op: usize) {
+        self.operators[op].count_due = false;
+        let view = &self.operators[op].view;
+        let wanted = |(slot, object): (usize, &Option<Arc<Object>>)| {
+            let object = object.as_ref()?;
+            let service = slot == LEAD || (object.spec.mode == oc_domain::service::Mode::Apply && object.record().guid.is_some() && !object.spec.suspend);
+            let counted = object.finalizer && !object.wants_to_delete() && object.spec.policy == DeletionPolicy::Delete && service;
+            counted.then(|| object.asking()).flatten()
+        };
+        let asking: Vec<_> = view.objects.iter().enumerate().filter_map(wanted).collect();
+        let breaker = Arc::clone(&view.breaker);
+        let ledger = breaker::settle(self.now, self.setup.per_hour, breaker.approval.as_deref(), &breaker.ledger, &asking);
+        if ledger == breaker.ledger {
+            return;
+        }
+        play.trail.note(self.now, || format!("operator {op} counts deletions: {ledger:?}"));
+        self.counts.writes += 1;
+        match self.cluster.count(&breaker, ledger) {
+            Some(written) => {
+                self.approved = written.ledger.approved;
+                self.operators[op].view.breaker = written;
+                let now = self.now;
+                for slot in 0..SLOTS {
+                    self.appoint(op, slot, now, true);
+                }
+            }
+            // Somebody else has counted: what the watch brings of it wakes this replica.
+            None => self.counts.conflicts += 1,
+        }
+    }
+
+    /// Whether a replica takes steps of its passes.
+    pub fn can_step(&self, op: usize) -> bool {
+        self.operators[op].moves() && self.operators[op].busy()
+    }
+
+    /// An object that a replica could begin a pass over.
+    pub fn can_begin(&self, op: usize, slot: usize) -> bool {
+        let operator = &self.operators[op];
+        operator.state == State::Up && self.leads(op) && operator.passes[slot].is_none() && operator.due[slot] <= self.now
+    }
+}
+
+/// Why a pass could not write.
+pub(crate) enum Failed {
+    /// The API server said why.
+    Unwritten(Unwritten),
+    /// It did not take it, or its answer was lost.
+    Refused,
+}

@@ -1,0 +1,252 @@
+//! The made-up Live Platform: leads, services, tasks, lists that lag. It makes whatever it is asked for: that a second service was asked for is for
+//! the laws to say, not for the platform to prevent.
+
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::facts::{Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
+use oc_domain::names::{CustomerGuid, TaskId};
+use oc_domain::step::Answer;
+use oc_domain::time::Time;
+
+use crate::setup::{self, START, Setup, secs};
+
+/// Who made a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Maker {
+    /// An object of ours, by its uid.
+    Object(u32),
+    /// Somebody in the portal.
+    Person,
+}
+
+/// A service that was made.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Made {
+    /// As it is listed.
+    pub service: Service,
+    /// Its tenant.
+    pub tenant: u8,
+    /// Who made it.
+    pub by: Maker,
+    /// When.
+    pub at: Time,
+    /// When it was removed.
+    pub removed: Option<Time>,
+}
+
+/// A task of a create.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Tasked {
+    id: TaskId,
+    tenant: u8,
+    name: String,
+    by: u32,
+    ends: Time,
+    fails: bool,
+    leaves: bool,
+    guid: CustomerGuid,
+    number: u32,
+    done: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Platform {
+    /// Every service that ever was.
+    pub made: Vec<Made>,
+    /// Every task.
+    pub tasks: Vec<Tasked>,
+    /// Microsoft's status of the leads of tenants 1 and 2.
+    pub status: [MicrosoftStatus; 2],
+    /// Which service each of these leads shows.
+    pub shows: [Option<CustomerGuid>; 2],
+    /// Whether tenant 3 has a consentless lead, and since when it has (or has not).
+    pub consentless: (bool, Time),
+    /// Nothing is answered before.
+    pub down_until: Time,
+    /// The credential is refused before.
+    pub refused_until: Time,
+    /// Changes are throttled before.
+    pub throttled_until: Time,
+    /// The list of services has entries that can't be read, all of them, before.
+    pub hidden_until: Time,
+    /// When the leads job runs next.
+    pub next_job: Time,
+    creates: u32,
+    serial: u32,
+}
+
+/// A list of services.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Listed {
+    /// What can be read of it.
+    pub services: Vec<Service>,
+    /// Whether that is all.
+    pub complete: bool,
+}
+
+impl Platform {
+    /// The platform at the beginning.
+    pub fn new(setup: &Setup) -> Self {
+        let mut platform = Self {
+            made: Vec::new(),
+            tasks: Vec::new(),
+            status: [MicrosoftStatus::Active, MicrosoftStatus::Active],
+            shows: [None, None],
+            consentless: (false, Time(0)),
+            down_until: Time(0),
+            refused_until: Time(0),
+            throttled_until: Time(0),
+            hidden_until: Time(0),
+            next_job: START + secs(setup.job_every),
+            creates: 0,
+            serial: 0,
+        };
+        if let Some(same_names) = setup.foreign {
+            platform.make_by_person(1, if same_names { setup.name_of(0) } else { "Somebody" }, Time(0));
+        }
+        platform
+    }
+
+    /// The services of a tenant that are there.
+    pub fn alive(&self, tenant: u8) -> impl Iterator<Item = &Made> {
+        self.made.iter().filter(move |made| made.tenant == tenant && made.removed.is_none())
+    }
+
+    /// Whether a task that will make a service for the tenant runs.
+    pub fn converting(&self, tenant: u8) -> bool {
+        self.tasks.iter().any(|task| task.tenant == tenant && !task.done && (!task.fails || task.leaves))
+    }
+
+    /// Somebody makes a service in the portal.
+    pub fn make_by_person(&mut self, tenant: u8, name: &str, at: Time) {
+        self.serial += 1;
+        let service = setup::service(self.serial, tenant, name);
+        self.made.push(Made { service, tenant, by: Maker::Person, at, removed: None });
+    }
+
+    /// Why a call is not answered, at a time.
+    pub fn unreachable(&self, now: Time) -> Option<Trouble> {
+        if now < self.refused_until {
+            return Some(Trouble::new(Reason::AuthenticationFailed, "The credential is refused."));
+        }
+        (now < self.down_until).then(|| Trouble::new(Reason::PlatformUnavailable, "The platform does not answer."))
+    }
+
+    /// Time passes: tasks end, the job runs.
+    pub fn advance(&mut self, setup: &Setup, now: Time) {
+        for task in self.tasks.iter_mut().filter(|task| !task.done && task.ends <= now) {
+            task.done = true;
+            if !task.fails || task.leaves {
+                let service = Service { guid: task.guid.clone(), ..setup::service(task.number, task.tenant, &task.name) };
+                self.made.push(Made { service, tenant: task.tenant, by: Maker::Object(task.by), at: task.ends, removed: None });
+            }
+        }
+        while self.next_job <= now {
+            let at = self.next_job;
+            for tenant in [1u8, 2] {
+                let there = self.made.iter().find(|made| made.tenant == tenant && made.at <= at && made.removed.is_none_or(|removed| removed > at));
+                self.shows[usize::from(tenant) - 1] = there.map(|made| made.service.guid.clone());
+            }
+            self.next_job = at + secs(setup.job_every);
+        }
+    }
+
+    /// When something happens here by itself.
+    pub fn next_moment(&self) -> Option<Time> {
+        self.tasks.iter().filter(|task| !task.done).map(|task| task.ends).min()
+    }
+
+    /// The list of services.
+    pub fn services(&self, setup: &Setup, now: Time) -> Listed {
+        if now < self.hidden_until {
+            return Listed { services: Vec::new(), complete: false };
+        }
+        let lag = secs(setup.lag);
+        let shown = |made: &&Made| made.at + lag <= now && made.removed.is_none_or(|removed| removed + lag > now);
+        Listed { services: self.made.iter().filter(shown).map(|made| made.service.clone()).collect(), complete: true }
+    }
+
+    /// The leads of a tenant.
+    pub fn leads(&self, setup: &Setup, now: Time) -> Vec<Lead> {
+        let mut leads = Vec::new();
+        if now >= START + secs(setup.lead_from) {
+            for tenant in [1u8, 2] {
+                let at = usize::from(tenant) - 1;
+                leads.push(setup::lead(tenant, self.status[at].clone(), false, self.shows[at].clone()));
+            }
+        }
+        let (there, since) = self.consentless;
+        let lagging = now < since + secs(setup.lag);
+        if there != lagging {
+            leads.push(setup::lead(3, MicrosoftStatus::Active, true, None));
+        }
+        leads
+    }
+
+    /// A task.
+    pub fn task(&self, setup: &Setup, id: &TaskId) -> Option<Task> {
+        let task = self.tasks.iter().find(|task| &task.id == id)?;
+        let (state, status) = match (task.done, task.fails) {
+            (false, _) => (TaskState::Running, "Running"),
+            (true, true) => (TaskState::Failed, "Failed"),
+            (true, false) => (TaskState::Succeeded, "CompletedSuccess"),
+        };
+        let service = Some(task.guid.clone()).filter(|_| setup.guid_in_task);
+        Some(Task { id: id.clone(), state, status: status.into(), errors: Vec::new(), messages: vec!["A message of the task.".into()], service })
+    }
+
+    /// A create is executed, for the object with this uid. Refused when somebody else has made one in the portal: our own second one is not.
+    pub fn create(&mut self, setup: &Setup, now: Time, tenant: u8, name: &str, by: u32) -> Answer {
+        if self.alive(tenant).any(|made| made.by == Maker::Person) {
+            return Answer::Refused(Trouble::new(Reason::PlatformRefused, "The tenant has a service already."));
+        }
+        self.serial += 1;
+        self.creates += 1;
+        let number = self.serial;
+        let fails = self.creates <= setup.failing_tasks;
+        self.tasks.push(Tasked {
+            id: setup::task_id(number),
+            tenant,
+            name: name.to_owned(),
+            by,
+            ends: now + secs(setup.task),
+            fails,
+            leaves: fails && setup.leaves_service,
+            guid: setup::guid(number),
+            number,
+            done: false,
+        });
+        Answer::Task(setup::task_id(number))
+    }
+
+    /// A deletion is executed.
+    pub fn delete(&mut self, now: Time, guid: &CustomerGuid) -> Answer {
+        match self.made.iter_mut().find(|made| &made.service.guid == guid && made.removed.is_none()) {
+            Some(made) => {
+                made.removed = Some(now);
+                Answer::Done
+            }
+            None => Answer::NotFound,
+        }
+    }
+
+    /// Who made a service, or is having it made.
+    pub fn maker(&self, guid: &CustomerGuid) -> Option<Maker> {
+        let made = self.made.iter().find(|made| &made.service.guid == guid).map(|made| made.by);
+        made.or_else(|| self.tasks.iter().find(|task| &task.guid == guid).map(|task| Maker::Object(task.by)))
+    }
+
+    /// Somebody upgrades a service.
+    pub fn upgrade(&mut self, tenant: u8) {
+        if let Some(made) = self.made.iter_mut().find(|made| made.tenant == tenant && made.removed.is_none()) {
+            made.service.license = Some(LicenseType::OcEssentialPlus);
+        }
+    }
+}
+
+impl Platform {
+    /// Whether a task that will make a service for this object runs.
+    pub fn converting_for(&self, uid: u32) -> bool {
+        self.tasks.iter().any(|task| task.by == uid && !task.done && (!task.fails || task.leaves))
+    }
+}

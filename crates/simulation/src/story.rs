@@ -1,0 +1,289 @@
+//! A story: a tape played to its end, then calm until everything rests.
+
+use oc_domain::conditions::Reason;
+use oc_domain::facts::MicrosoftStatus;
+use oc_domain::record::{OperationKind, Outcome};
+use oc_domain::time::Time;
+use oc_domain::timing::LEFT_OVER;
+
+use crate::cluster::Object;
+use crate::operator::State;
+use crate::passes::{Ask, Write};
+use crate::setup::{LEAD, SLOTS, Setup, Spec, secs};
+use crate::tape::Tape;
+use crate::world::{Play, Rules, Trail, World};
+
+/// After so many turns of calm everything must be at rest: far more than any story needs.
+const CALM_TURNS: usize = 6000;
+
+/// How long everything must have been at rest before it is believed: what was removed, or has failed, is noticed by the next list.
+const QUIET: u64 = 2300;
+
+/// Plays a tape.
+pub fn play(tape: &[u8], rules: &Rules, trail: &mut Trail) -> World {
+    let mut tape = Tape::new(tape);
+    let setup = Setup::any(&mut tape);
+    let mut play = Play { rules, trail };
+    play.trail.note(crate::setup::START, || format!("{setup:?}"));
+    let mut world = World::new(setup);
+    world.settle(&mut play);
+    let mut fates = Fates::default();
+    while !tape.over() && world.broken.is_empty() {
+        match tape.draw() {
+            0 => world.turn(&mut play, &mut fates),
+            chosen => world.disturb(&mut play, &mut tape, chosen, &mut fates),
+        }
+    }
+    world.calm(&mut play);
+    world
+}
+
+/// What becomes of the next effects.
+#[derive(Clone, Copy, Debug)]
+pub struct Fates {
+    write: Write,
+    ask: Ask,
+}
+
+impl Default for Fates {
+    fn default() -> Self {
+        Self { write: Write::Fine, ask: Ask::Fine }
+    }
+}
+
+impl World {
+    /// The next thing that happens when nobody disturbs: a step of a pass, else the beginning of one, else time passes.
+    pub fn turn(&mut self, play: &mut Play<'_>, fates: &mut Fates) {
+        self.settle(play);
+        let step = self.setup.step;
+        for op in 0..self.operators.len() {
+            if self.operators[op].count_due && self.operators[op].state == State::Up && self.leads(op) {
+                return self.count(play, op);
+            }
+            if self.can_step(op) {
+                let slot = (0..SLOTS).find(|slot| self.operators[op].passes[*slot].is_some()).unwrap_or(0);
+                self.step_with(play, op, slot, fates);
+                return self.passes(play, step);
+            }
+            if let Some(slot) = (0..SLOTS).find(|slot| self.can_begin(op, *slot)) {
+                return self.begin(play, op, slot);
+            }
+        }
+        self.advance(play);
+    }
+
+    fn step_with(&mut self, play: &mut Play<'_>, op: usize, slot: usize, fates: &mut Fates) {
+        let before = (self.counts.writes, self.counts.asks);
+        self.step(play, op, slot, fates.write, fates.ask);
+        // A fate is for one effect.
+        if self.counts.writes != before.0 || fates.write == Write::Refused {
+            fates.write = Write::Fine;
+        }
+        if self.counts.asks != before.1 {
+            fates.ask = Ask::Fine;
+        }
+    }
+
+    /// Another order than the calm one: the last of what could go on goes first.
+    fn turn_otherwise(&mut self, play: &mut Play<'_>, pick: usize, fates: &mut Fates) {
+        self.settle(play);
+        let mut could: Vec<(usize, usize, bool)> = Vec::new();
+        for op in 0..self.operators.len() {
+            for slot in 0..SLOTS {
+                if self.operators[op].moves() && self.operators[op].passes[slot].is_some() {
+                    could.push((op, slot, true));
+                } else if self.can_begin(op, slot) {
+                    could.push((op, slot, false));
+                }
+            }
+        }
+        match could.get(could.len().saturating_sub(1 + pick % could.len().max(1))) {
+            Some((op, slot, true)) => self.step_with(play, *op, *slot, fates),
+            Some((op, slot, false)) => self.begin(play, *op, *slot),
+            None => self.advance(play),
+        }
+    }
+
+    /// Something happens that disturbs.
+    fn disturb(&mut self, play: &mut Play<'_>, tape: &mut Tape<'_>, chosen: usize, fates: &mut Fates) {
+        let draw = tape.draw();
+        let now = self.now;
+        let op = draw % self.operators.len();
+        let slot = draw % SLOTS;
+        let seconds = [1, 5, 20, 45, 120, 400, 1000, 3000][draw / 4 % 8];
+        play.trail.note(now, || format!("disturbance {} {draw}", chosen % 24));
+        match chosen % 24 {
+            0..=4 => self.turn_otherwise(play, draw, fates),
+            5 | 6 => self.crash(op, (0, 0)),
+            7 => self.crash(op, (1 + draw / 4 % 5, seconds)),
+            8 => self.pause(op, seconds),
+            9 => self.operators[op].behind_until = now + secs(seconds),
+            10 => self.platform.down_until = now + secs(seconds),
+            11 => self.platform.throttled_until = now + secs(seconds),
+            12 => self.platform.hidden_until = now + secs(seconds),
+            13 => self.wipe(slot),
+            14 => self.cluster.delete(slot, now),
+            15 => self.make_anew(tape, slot),
+            16 => self.edit(tape, slot),
+            17 => self.person_removes(draw),
+            18 => self.person_makes(draw),
+            19 => fates.write = [Write::Refused, Write::Lost][draw % 2],
+            20 => fates.ask = [Ask::LostNotDone, Ask::LostDone(0), Ask::LostDone(25), Ask::NotSent, Ask::Refused, Ask::LostDone(4)][draw % 6],
+            21 => self.passes(play, seconds * 1000),
+            22 => self.lead_changes(draw),
+            _ => self.rarely(play, draw, op, seconds),
+        }
+        self.settle(play);
+    }
+
+    fn rarely(&mut self, play: &mut Play<'_>, draw: usize, op: usize, seconds: u64) {
+        match draw % 4 {
+            0 => self.platform.refused_until = self.now + secs(seconds),
+            1 => self.terminate(op),
+            2 => self.cluster.approve(),
+            _ => self.platform.upgrade(1),
+        }
+        self.settle(play);
+    }
+
+    /// A restore drops the status. That a create was refused stood only there: what others made under the same names since then can't be told from what
+    /// this object asked for.
+    pub fn wipe(&mut self, slot: usize) {
+        let Some(object) = self.cluster.now.objects[slot].clone() else { return };
+        self.removed.remove(&object.uid);
+        if object.intent.is_some() && slot != LEAD {
+            self.excuse(slot, object.uid);
+        }
+        self.cluster.change(slot, |object| object.status = Default::default());
+    }
+
+    fn make_anew(&mut self, tape: &mut Tape<'_>, slot: usize) {
+        if self.setup.has(slot) && self.cluster.now.objects[slot].is_none() {
+            let spec = Spec::any(tape);
+            self.cluster.make(slot, spec, self.now);
+        }
+    }
+
+    fn edit(&mut self, tape: &mut Tape<'_>, slot: usize) {
+        let mut spec = Spec::any(tape);
+        spec.full_name = u8::try_from(tape.draw() % 2).unwrap_or(0);
+        let changed = self.cluster.now.objects[slot].as_ref().is_some_and(|object| object.spec != spec);
+        if changed {
+            let object = self.cluster.change(slot, |object| {
+                object.spec = spec;
+                object.generation += 1;
+            });
+            if let Some(object) = object.filter(|object| object.spec.recreate) {
+                self.removed.remove(&object.uid);
+            }
+        }
+    }
+
+    fn person_removes(&mut self, draw: usize) {
+        let now = self.now;
+        // A person removes what the portal shows.
+        let lag = secs(self.setup.lag);
+        let shown = |at: &usize| self.platform.made[*at].removed.is_none() && self.platform.made[*at].at + lag <= now;
+        let alive: Vec<usize> = (0..self.platform.made.len()).filter(shown).collect();
+        let Some(at) = alive.get(draw % alive.len().max(1)).copied() else { return };
+        self.platform.made[at].removed = Some(now);
+        let guid = self.platform.made[at].service.guid.clone();
+        for object in self.cluster.now.objects.iter().flatten() {
+            let ready = object.status.ready().is_some_and(|(_, reason)| reason == Reason::Succeeded);
+            if ready && object.status.guid.as_ref() == Some(&guid) && !object.spec.recreate {
+                self.removed.insert(object.uid);
+            }
+        }
+    }
+
+    /// Somebody makes a service in the portal: only where the platform has none, which is what the portal allows.
+    fn person_makes(&mut self, draw: usize) {
+        let tenant = u8::try_from(1 + draw % 2).unwrap_or(1);
+        if self.platform.alive(tenant).next().is_none() && !self.platform.converting(tenant) {
+            let name = [self.setup.name_of(usize::from(tenant) - 1), "Somebody"][draw / 2 % 2];
+            self.platform.make_by_person(tenant, name, self.now);
+            let now = self.now;
+            let asked = |object: &Object| {
+                let record = object.record();
+                let open = record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
+                open || record.operation.is_some_and(|op| op.outcome == Some(Outcome::Failed) && op.completed.is_some_and(|at| now < at + LEFT_OVER))
+            };
+            for slot in (0..2).filter(|slot| self.setup.tenant_of(*slot) == tenant).collect::<Vec<_>>() {
+                if let Some(object) = self.cluster.now.objects[slot].clone().filter(|object| asked(object)) {
+                    self.excuse(slot, object.uid);
+                }
+            }
+        }
+    }
+
+    fn lead_changes(&mut self, draw: usize) {
+        let status = [MicrosoftStatus::Suspended, MicrosoftStatus::Active, MicrosoftStatus::Removed][draw / 2 % 3].clone();
+        self.platform.status[draw % 2] = status;
+    }
+
+    /// The faults stop.
+    fn calm(&mut self, play: &mut Play<'_>) {
+        let now = self.now;
+        play.trail.note(now, || "the faults stop".to_owned());
+        let platform = &mut self.platform;
+        (platform.down_until, platform.refused_until, platform.throttled_until, platform.hidden_until) = (Time(0), Time(0), Time(0), Time(0));
+        platform.status = [MicrosoftStatus::Active, MicrosoftStatus::Active];
+        for operator in &mut self.operators {
+            operator.behind_until = Time(0);
+            if let State::Paused(until) = operator.state {
+                operator.state = State::Paused(until.min(now + secs(60)));
+            }
+        }
+        let mut fates = Fates::default();
+        let mut quiet = None;
+        for _ in 0..CALM_TURNS {
+            if !self.broken.is_empty() {
+                return;
+            }
+            if self.cluster.now.breaker.ledger.held > 0 {
+                self.cluster.approve();
+            }
+            self.turn(play, &mut fates);
+            if !self.at_rest() {
+                quiet = None;
+                continue;
+            }
+            let since = *quiet.get_or_insert(self.now);
+            if self.now >= since + secs(QUIET) {
+                self.judge_rest(play);
+                return self.stays_at_rest(play);
+            }
+        }
+        self.breaks(play, "L5: not at rest, long after the faults have stopped");
+    }
+
+    /// Nothing changes, so nothing is written, and nothing is asked but the lists; a restart changes neither.
+    fn stays_at_rest(&mut self, play: &mut Play<'_>) {
+        let before = (self.counts.writes, self.counts.asks, self.counts.reads);
+        let all_ready = self.cluster.now.objects.iter().flatten().all(|object| object.status.ready().is_some_and(|(_, reason)| reason == Reason::Succeeded));
+        for restart in [false, true] {
+            for op in 0..self.operators.len() {
+                if restart {
+                    self.crash(op, (0, 0));
+                }
+                self.operators[op].due = [self.now + secs(if restart { 60 } else { 0 }); SLOTS];
+            }
+            let until = self.now + secs(700);
+            for _ in 0..400 {
+                if self.now >= until || !self.broken.is_empty() {
+                    break;
+                }
+                self.turn(play, &mut Fates::default());
+            }
+        }
+        if self.counts.writes != before.0 {
+            self.breaks(play, "L6: a write at rest");
+        }
+        if self.counts.asks != before.1 {
+            self.breaks(play, "L6: a change at rest");
+        }
+        if all_ready && self.counts.reads != before.2 {
+            self.breaks(play, "L6: a look at rest that the inventory can't answer");
+        }
+    }
+}

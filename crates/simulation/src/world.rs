@@ -1,0 +1,358 @@
+//! The whole: one cluster, one platform, one or two operators, and a clock that jumps from one moment to the next.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use oc_domain::names::CustomerGuid;
+use oc_domain::pass::Facts;
+use oc_domain::record::Record;
+use oc_domain::service;
+use oc_domain::step::Decision;
+use oc_domain::time::Time;
+
+use crate::cluster::Cluster;
+use crate::operator::{NEVER, Operator, State};
+use crate::platform::Platform;
+use crate::setup::{OBSERVE, SLOTS, START, Setup, secs};
+
+/// How long a lease lasts without being renewed, and how long its holder may act after it was last renewed.
+const LEASE: u64 = 35;
+const RENEW_WITHIN: u64 = 30;
+
+/// The decision about a service.
+pub type Decide = fn(Time, &service::Wish, &Record, &Facts) -> Decision;
+
+/// The rules by which the operator plays: the real ones, or wrong ones that the laws must catch.
+#[derive(Clone, Copy)]
+pub struct Rules {
+    /// The decision about a service.
+    pub decide: Decide,
+    /// Whether the lease is looked at before a change.
+    pub lease: bool,
+    /// Whether the breaker is asked.
+    pub breaker: bool,
+    /// Whether a write is refused when the object is another version than the one that was read.
+    pub versions: bool,
+    /// Whether `createGrace` counts only on a platform that was seen to be faster.
+    pub pace: bool,
+}
+
+impl Default for Rules {
+    fn default() -> Self {
+        Self { decide: service::decide, lease: true, breaker: true, versions: true, pace: true }
+    }
+}
+
+/// What is told of a story; nothing, unless somebody will read it.
+#[derive(Debug, Default)]
+pub struct Trail(pub Option<Vec<String>>);
+
+impl Trail {
+    /// Adds a line.
+    pub fn note(&mut self, now: Time, line: impl FnOnce() -> String) {
+        if let Some(lines) = self.0.as_mut() {
+            let at = (now.0 - START.0) / 1000;
+            lines.push(format!("{at:>6} s  {}", line()));
+        }
+    }
+}
+
+/// The rules, and where the story is told.
+pub struct Play<'a> {
+    /// The rules.
+    pub rules: &'a Rules,
+    /// The story.
+    pub trail: &'a mut Trail,
+}
+
+/// Who holds the lease.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Lease {
+    /// The replica.
+    pub holder: Option<usize>,
+    /// When another one may take it.
+    pub free_at: Time,
+}
+
+/// What was counted.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Counts {
+    /// Writes to the API server.
+    pub writes: u32,
+    /// Changes asked of the platform.
+    pub asks: u32,
+    /// Reads that the inventory could not answer.
+    pub reads: u32,
+    /// Creates that were executed.
+    pub creates: u32,
+    /// Deletions that were executed.
+    pub deletions: u32,
+    /// Crashes.
+    pub crashes: u32,
+    /// Answers that were lost.
+    pub lost: u32,
+    /// Writes refused since somebody else had written.
+    pub conflicts: u32,
+    /// Times that a lease changed hands.
+    pub elections: u32,
+}
+
+/// A request whose answer was lost, and which is executed later.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Late {
+    /// When.
+    pub at: Time,
+    /// The object that asked.
+    pub slot: usize,
+    /// Its uid.
+    pub uid: u32,
+    /// The change.
+    pub change: oc_domain::step::Change,
+    /// Whether it was asked for while `spec.recreate` was true.
+    pub recreate: bool,
+}
+
+/// See the module.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct World {
+    /// What it is like.
+    pub setup: Arc<Setup>,
+    /// The time.
+    pub now: Time,
+    /// The platform.
+    pub platform: Platform,
+    /// The API server.
+    pub cluster: Cluster,
+    /// The replicas.
+    pub operators: Vec<Operator>,
+    /// The lease, when there is more than one replica.
+    pub lease: Lease,
+    /// Requests on their way.
+    pub late: Vec<Late>,
+    /// What was counted.
+    pub counts: Counts,
+    /// Services that an object may call its own though it did not make them: taken over by the rules, by uid.
+    pub adopted: BTreeSet<(u32, CustomerGuid)>,
+    /// Services that can't be told from the object's own any more, since a restore dropped what told them apart.
+    pub excused: BTreeSet<(u32, CustomerGuid)>,
+    /// Objects whose service somebody removed after it had been shown as Ready.
+    pub removed: BTreeSet<u32>,
+    /// When each object had its deletion executed first, and whether a person had approved it.
+    pub deletions: BTreeMap<u32, (Time, bool)>,
+    /// Deletions of objects until this time are approved.
+    pub approved: Option<Time>,
+    /// Laws that were broken.
+    pub broken: Vec<String>,
+}
+
+impl World {
+    /// A world at its beginning.
+    pub fn new(setup: Setup) -> Self {
+        let setup = Arc::new(setup);
+        let cluster = Cluster::new(&setup, START);
+        let platform = Platform::new(&setup);
+        let operators = (0..setup.operators).map(|_| Operator::started(cluster.now.clone(), START)).collect();
+        let mut world = Self {
+            setup,
+            now: START,
+            platform,
+            cluster,
+            operators,
+            lease: Lease { holder: None, free_at: START },
+            late: Vec::new(),
+            counts: Counts::default(),
+            adopted: BTreeSet::new(),
+            excused: BTreeSet::new(),
+            removed: BTreeSet::new(),
+            deletions: BTreeMap::new(),
+            approved: None,
+            broken: Vec::new(),
+        };
+        world.elect();
+        world
+    }
+
+    /// A law was broken.
+    pub fn breaks(&mut self, play: &mut Play<'_>, law: impl Into<String>) {
+        let law = law.into();
+        play.trail.note(self.now, || format!("BROKEN  {law}"));
+        if !self.broken.contains(&law) {
+            self.broken.push(law);
+        }
+    }
+
+    /// Whether a replica holds a lease that is good now.
+    pub fn leads(&self, op: usize) -> bool {
+        self.setup.operators == 1 || (self.lease.holder == Some(op) && self.now < self.operators[op].valid_until)
+    }
+
+    /// A free lease is taken by the first replica that can.
+    pub fn elect(&mut self) {
+        if self.setup.operators == 1 || self.now < self.lease.free_at {
+            return;
+        }
+        let Some(op) = self.operators.iter().position(|operator| operator.state == State::Up) else { return };
+        self.counts.elections += 1;
+        self.lease = Lease { holder: Some(op), free_at: NEVER };
+        self.operators[op].valid_until = NEVER;
+        let now = self.now;
+        self.operators[op].wake(now);
+    }
+
+    /// SIGKILL. `behind` is how many revisions old the list is that the next process begins with, and for how many seconds it learns nothing newer.
+    pub fn crash(&mut self, op: usize, behind: (usize, u64)) {
+        let now = self.now;
+        self.counts.crashes += 1;
+        self.end(op, now + secs(LEASE), behind);
+    }
+
+    /// The process ends; its lease can be taken at `free_at`.
+    fn end(&mut self, op: usize, free_at: Time, behind: (usize, u64)) {
+        let now = self.now;
+        let back = self.cluster.past.len().checked_sub(behind.0);
+        let view = match back {
+            Some(at) if behind.0 > 0 => self.cluster.past[at].clone(),
+            _ => self.cluster.now.clone(),
+        };
+        let operator = &mut self.operators[op];
+        *operator = Operator::started(view, now);
+        operator.state = State::Down(now + secs(3));
+        operator.behind_until = if behind.0 > 0 { now + secs(3 + behind.1) } else { Time(0) };
+        if self.lease.holder == Some(op) {
+            self.lease = Lease { holder: None, free_at };
+        }
+    }
+
+    /// SIGSTOP, for so long.
+    pub fn pause(&mut self, op: usize, seconds: u64) {
+        let now = self.now;
+        let operator = &mut self.operators[op];
+        if operator.state != State::Up {
+            return;
+        }
+        operator.state = State::Paused(now + secs(seconds));
+        if self.lease.holder == Some(op) {
+            operator.valid_until = now + secs(RENEW_WITHIN);
+            self.lease.free_at = now + secs(LEASE);
+        }
+    }
+
+    /// SIGTERM: nothing new is begun, what is under way is finished, and the lease is given back.
+    pub fn terminate(&mut self, op: usize) {
+        if self.operators[op].state == State::Up {
+            self.operators[op].state = State::Leaving;
+        }
+    }
+
+    /// Everything that happens by itself until now.
+    pub fn settle(&mut self, play: &mut Play<'_>) {
+        let now = self.now;
+        let setup = Arc::clone(&self.setup);
+        self.platform.advance(&setup, now);
+        while let Some(at) = self.late.iter().position(|late| late.at <= now) {
+            let late = self.late.remove(at);
+            play.trail.note(now, || format!("a request of object {} that was on its way arrives: {:?}", late.uid, late.change));
+            self.execute(play, &late);
+        }
+        for op in 0..self.operators.len() {
+            self.settle_operator(op);
+        }
+        self.elect();
+    }
+
+    fn settle_operator(&mut self, op: usize) {
+        let now = self.now;
+        let (busy, state) = (self.operators[op].busy(), self.operators[op].state);
+        match state {
+            State::Down(until) if until <= now => {
+                self.operators[op].state = State::Up;
+                self.operators[op].wake(now);
+            }
+            State::Paused(until) if until <= now => {
+                let kept = self.setup.operators == 1 || (self.lease.holder == Some(op) && now < self.operators[op].valid_until);
+                self.operators[op].state = if kept || self.lease.holder != Some(op) && !busy { State::Up } else { State::Leaving };
+                if kept && self.setup.operators > 1 {
+                    self.operators[op].valid_until = NEVER;
+                    self.lease.free_at = NEVER;
+                }
+            }
+            State::Leaving if !busy => self.end(op, now, (0, 0)),
+            State::Up if now >= self.operators[op].behind_until && self.operators[op].view.revision != self.cluster.now.revision => {
+                let newest = self.cluster.now.clone();
+                self.operators[op].deliver(&newest, now);
+            }
+            _ => {}
+        }
+        if self.operators[op].state == State::Up && self.leads(op) {
+            self.observe(op);
+        }
+    }
+
+    /// The platform object's own passes: both lists are read when they are due, and what they bring wakes the objects.
+    fn observe(&mut self, op: usize) {
+        let now = self.now;
+        let due = |at: Option<Time>| at.is_none_or(|at| at + OBSERVE <= now);
+        let inventory = &self.operators[op].inventory;
+        let stale = due(inventory.services.as_ref().map(|(at, _)| *at)) || due(inventory.leads.as_ref().map(|(at, _)| *at));
+        if stale && self.platform.unreachable(now).is_none() {
+            self.list_services(op);
+            self.list_leads(op);
+        }
+    }
+
+    /// Reads the list of services.
+    pub fn list_services(&mut self, op: usize) {
+        let now = self.now;
+        let listed = Arc::new(self.platform.services(&self.setup, now));
+        let changed = self.operators[op].inventory.services.as_ref().is_none_or(|(_, before)| *before != listed);
+        self.operators[op].inventory.services = Some((now, listed));
+        if changed {
+            self.operators[op].wake(now);
+        }
+    }
+
+    /// Reads the list of leads.
+    pub fn list_leads(&mut self, op: usize) {
+        let now = self.now;
+        let listed = Arc::new(self.platform.leads(&self.setup, now));
+        let changed = self.operators[op].inventory.leads.as_ref().is_none_or(|(_, before)| *before != listed);
+        self.operators[op].inventory.leads = Some((now, listed));
+        if changed {
+            self.operators[op].wake(now);
+        }
+    }
+
+    /// When something happens next by itself.
+    pub fn next_moment(&self) -> Option<Time> {
+        let mut moments: Vec<Time> = self.platform.next_moment().into_iter().chain(self.late.iter().map(|late| late.at)).collect();
+        if self.setup.operators > 1 {
+            moments.push(self.lease.free_at);
+        }
+        for (op, operator) in self.operators.iter().enumerate() {
+            match operator.state {
+                State::Down(until) | State::Paused(until) => moments.push(until),
+                State::Leaving => {}
+                State::Up => {
+                    moments.push(operator.behind_until);
+                    if self.leads(op) {
+                        moments.extend((0..SLOTS).filter(|slot| operator.view.objects[*slot].is_some()).map(|slot| operator.due[slot]));
+                        moments.extend(operator.inventory.services.as_ref().map(|(at, _)| *at + OBSERVE));
+                    }
+                }
+            }
+        }
+        moments.into_iter().filter(|at| *at > self.now && *at < NEVER).min()
+    }
+
+    /// Nothing is left to do now: time goes to the next moment.
+    pub fn advance(&mut self, play: &mut Play<'_>) {
+        self.now = self.next_moment().unwrap_or(self.now + OBSERVE);
+        self.settle(play);
+    }
+
+    /// Time passes while something is under way.
+    pub fn passes(&mut self, play: &mut Play<'_>, milliseconds: u64) {
+        self.now = Time(self.now.0.saturating_add(i64::try_from(milliseconds).unwrap_or(0)));
+        self.settle(play);
+    }
+}

@@ -1,0 +1,74 @@
+//! Deletions and their breaker: who wants something deleted on a platform, and who may not yet.
+
+use kube::Resource;
+use oc_domain::breaker::Asking;
+use oc_domain::pass::Facts;
+use oc_domain::policy::Connection;
+
+use super::platform;
+use super::shared::{Key, Kind, Shared};
+use crate::api::{self, DeletionPolicy, LivePlatform};
+use crate::engine::clock;
+use crate::engine::queue::Lane;
+use crate::object::record;
+
+/// An object as the breaker counts it; `None` while it is not being deleted.
+fn asking<K: Resource>(object: &K) -> Option<Asking> {
+    let deleted = object.meta().deletion_timestamp.as_ref()?;
+    Some(Asking { deleted: clock::time(deleted.0), uid: object.meta().uid.clone().unwrap_or_default() })
+}
+
+/// The objects on a platform that are being deleted and take something on the platform with them. One whose intent to delete is recorded was
+/// counted before that.
+pub fn wanted(shared: &Shared, platform: &str) -> Vec<Asking> {
+    let counts =
+        |finalizer: bool, recorded: bool, policy: DeletionPolicy, suspended: bool| finalizer && !recorded && policy == DeletionPolicy::Delete && !suspended;
+    let of = |key: &Key| match key.kind {
+        Kind::LivePlatform => None,
+        Kind::Lead => {
+            let lead = shared.leads.get(&key.namespace, &key.name)?;
+            let counted = counts(record::has_finalizer(&*lead), record::has_intent_to_delete(&*lead), lead.spec.deletion_policy, false);
+            counted.then(|| asking(&*lead)).flatten()
+        }
+        Kind::OcEssentialService => {
+            let service = shared.services.get(&key.namespace, &key.name)?;
+            let spec = &service.spec;
+            let applied = spec.mode == api::service::Mode::Apply && record::of_service(&service).guid.is_some();
+            let counted = counts(record::has_finalizer(&*service), record::has_intent_to_delete(&*service), spec.deletion_policy, spec.suspend);
+            (applied && counted).then(|| asking(&*service)).flatten()
+        }
+    };
+    let keys = shared.index().on(platform);
+    keys.iter().filter_map(of).collect()
+}
+
+/// The connection, with what the breaker says to an object that is being deleted. The first time that it has to say something the platform object
+/// is woken, to count.
+pub fn with_breaker<K: Resource>(shared: &Shared, connection: Connection, platform: &str, object: &K, recorded: bool) -> Connection {
+    let Connection::Usable(mut policy) = connection else { return connection };
+    let counted = asking(object).filter(|_| !recorded).zip(shared.platforms.get("", platform));
+    if let Some((asking, object)) = counted {
+        policy.deletions_blocked = platform::record(&object).ledger.holds(&asking, object.spec.deletions.per_hour);
+        if policy.deletions_blocked.is_some() {
+            shared.wake(&Key::platform(platform), Lane::Effect);
+        }
+    }
+    Connection::Usable(policy)
+}
+
+/// Whether this pass met the breaker. What it has written may be what the breaker has to know to count the object: it is woken once more.
+pub fn waits(facts: &Facts) -> bool {
+    matches!(&facts.connection, Connection::Usable(policy) if policy.deletions_blocked.is_some())
+}
+
+/// The breaker has counted: the objects that wait for it are looked at.
+pub fn counted(shared: &Shared, platform: &LivePlatform) {
+    let name = platform.metadata.name.clone().unwrap_or_default();
+    let deleting = |key: &Key| match key.kind {
+        Kind::LivePlatform => false,
+        Kind::Lead => shared.leads.get(&key.namespace, &key.name).is_some_and(|lead| asking(&*lead).is_some()),
+        Kind::OcEssentialService => shared.services.get(&key.namespace, &key.name).is_some_and(|service| asking(&*service).is_some()),
+    };
+    let keys = shared.index().on(&name);
+    shared.wake_all(keys.into_iter().filter(deleting), Lane::Effect);
+}

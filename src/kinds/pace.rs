@@ -1,0 +1,26 @@
+//! How slow a platform is: only one that was seen to be faster than `spec.createGrace` is asked again after it.
+
+use oc_domain::policy::{self, Connection};
+use oc_domain::record::{OperationId, OperationKind, Record, Sent};
+use oc_domain::time::Duration;
+
+use super::shared::{Kind, Shared};
+use crate::engine::clock;
+use crate::object::record;
+
+/// The connection, with the pace of the platform's creates, for an object that has to know it: one that looks for the effect of a create whose
+/// answer was lost. For all others it would be a walk over every service for nothing.
+pub fn with_pace(shared: &Shared, connection: Connection, platform: &str, record: &Record) -> Connection {
+    let Connection::Usable(mut policy) = connection else { return connection };
+    if let Some(lost) = record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe) {
+        policy.slowest_create = slowest_create(shared, platform, &lost.id);
+    }
+    Connection::Usable(policy)
+}
+
+fn slowest_create(shared: &Shared, platform: &str, own: &OperationId) -> Option<Duration> {
+    let keys = shared.index().on(platform);
+    let services = keys.iter().filter(|key| key.kind == Kind::OcEssentialService).filter_map(|key| shared.services.get(&key.namespace, &key.name));
+    let operations: Vec<_> = services.filter_map(|object| record::of_service(&object).operation).collect();
+    policy::slowest_create(clock::now(), own, operations.iter())
+}
