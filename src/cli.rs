@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use clap::builder::FalseyValueParser;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 /// Turns Microsoft Operator Connect leads into OC Essential services on an AudioCodes Live Platform.
@@ -37,9 +38,45 @@ pub struct Settings {
     #[arg(long, env = "OPERATORCONNECT_SHUTDOWN_SECONDS", value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=600))]
     pub shutdown_seconds: u64,
 
+    /// Which of several replicas leads.
+    #[command(flatten)]
+    pub lease: LeaseSettings,
+
     /// How logs are written.
     #[command(flatten)]
     pub log: LogSettings,
+}
+
+/// Which of several replicas leads.
+#[derive(Debug, Args)]
+pub struct LeaseSettings {
+    /// Act only while holding a lease, so that several replicas can run; without it this must be the only one
+    #[arg(long, env = "OPERATORCONNECT_LEADER_ELECT", value_parser = FalseyValueParser::new())]
+    pub leader_elect: bool,
+
+    /// Namespace of the lease; default: the pod's own
+    #[arg(long, env = "OPERATORCONNECT_LEASE_NAMESPACE", value_name = "NAMESPACE")]
+    pub lease_namespace: Option<String>,
+
+    /// Name of the lease
+    #[arg(long, env = "OPERATORCONNECT_LEASE_NAME", value_name = "NAME", default_value = "oc-essentials-operator")]
+    pub lease_name: String,
+
+    /// What this replica calls itself in the lease, before a random part that no other process has; default: the host's name
+    #[arg(long, env = "POD_NAME", value_name = "NAME")]
+    pub lease_identity: Option<String>,
+
+    /// Seconds after the last sign of life of the leader until another replica takes over
+    #[arg(long, env = "OPERATORCONNECT_LEASE_DURATION", value_name = "SECONDS", default_value_t = 35, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub lease_duration: u64,
+
+    /// Seconds after its last renewal until the leader stops acting; less than the duration
+    #[arg(long, env = "OPERATORCONNECT_LEASE_RENEW_DEADLINE", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub lease_renew_deadline: u64,
+
+    /// Seconds between two renewals, or two tries; less than the deadline
+    #[arg(long, env = "OPERATORCONNECT_LEASE_RETRY", value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
+    pub lease_retry: u64,
 }
 
 /// How logs are written.

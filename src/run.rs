@@ -5,16 +5,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
+use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;
 use kube::client::ClientBuilder;
 use kube::{Api, Client, Config};
-use tokio::signal::unix::{SignalKind, signal};
+use oc_domain::lease::Timing;
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinSet;
+use tower::filter::FilterLayer;
 use tower::limit::ConcurrencyLimitLayer;
 
 use crate::api::{Lead, LivePlatform, OcEssentialService};
-use crate::cli::Settings;
+use crate::cli::{LeaseSettings, Settings};
+use crate::engine::lease::{self, Leadership, Seat};
 use crate::kinds::{self, Shared};
 use crate::object::store::{self, Learnt};
 
@@ -48,10 +52,37 @@ pub fn print_crds() -> anyhow::Result<()> {
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     // One worker is enough for thousands of objects (a pass takes a few milliseconds of CPU), and each more costs memory.
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("the runtime can't be started")?;
-    runtime.block_on(controller(settings))
+    let result = runtime.block_on(controller(settings));
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    result
 }
 
-async fn client(settings: &Settings) -> anyhow::Result<Client> {
+/// Where a pod finds the name of its namespace.
+const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// Which lease to hold, when one is to be held.
+fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<lease::Settings>> {
+    if !settings.leader_elect {
+        return Ok(None);
+    }
+    let seconds = Duration::from_secs;
+    let timing = Timing::new(seconds(settings.lease_duration), seconds(settings.lease_renew_deadline), seconds(settings.lease_retry))
+        .map_err(|wrong| anyhow::anyhow!("--lease-duration, --lease-renew-deadline, --lease-retry: {wrong}"))?;
+    let namespace = settings.lease_namespace.clone().or_else(|| line_of(POD_NAMESPACE));
+    let namespace = namespace.context("--leader-elect: this is no pod, so that the lease has no namespace by itself; give --lease-namespace")?;
+    let name = settings.lease_identity.clone().or_else(|| line_of("/proc/sys/kernel/hostname")).unwrap_or_else(|| "replica".into());
+    // A container that is started again has the name of the one before: only a random part makes sure that a lease is taken for ours only when it is.
+    let identity = format!("{name}_{}", uuid::Uuid::new_v4());
+    Ok(Some(lease::Settings { namespace, name: settings.lease_name.clone(), identity, timing }))
+}
+
+fn line_of(file: &str) -> Option<String> {
+    std::fs::read_to_string(file).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// The clients: one for the watches and passes, and one for the lease, whose renewal must not wait behind their requests.
+async fn clients(settings: &Settings, leadership: &Leadership) -> anyhow::Result<(Client, Client)> {
     let mut config = match &settings.kubeconfig {
         Some(file) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {} can't be read", file.display()))?;
@@ -65,12 +96,25 @@ async fn client(settings: &Settings) -> anyhow::Result<Client> {
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
     let address = config.cluster_url.clone();
-    let builder = ClientBuilder::try_from(config).context("the API server's address or credentials can't be used")?;
-    let client = builder.with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build();
+    let unusable = "the API server's address or credentials can't be used";
+    let for_lease = Client::try_from(config.clone()).context(unusable)?;
+    let client = fenced(config, leadership.clone()).context(unusable)?;
     let version =
         client.apiserver_version().await.with_context(|| format!("the API server {address} can't be reached; is it running, and is the kubeconfig right?"))?;
     tracing::info!(version = version.git_version, "reached the API server");
-    Ok(client)
+    Ok((client, for_lease))
+}
+
+/// A client that limits its requests and, of a replica that does not lead or does so no more, lets only reads pass. That is asked when a request leaves,
+/// after it has waited for its turn.
+fn fenced(config: Config, leadership: Leadership) -> Result<Client, kube::Error> {
+    let writes_of_the_leader = FilterLayer::new(move |request: http::Request<kube::client::Body>| {
+        if request.method() != http::Method::GET {
+            leadership.may_change().map_err(|trouble| trouble.message)?;
+        }
+        Ok::<_, String>(request)
+    });
+    Ok(ClientBuilder::try_from(config)?.with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build())
 }
 
 async fn check<K>(client: &Client, plural: &str) -> anyhow::Result<()>
@@ -93,16 +137,20 @@ where
 }
 
 async fn controller(settings: Settings) -> anyhow::Result<()> {
-    let client = client(&settings).await?;
+    let lease = lease(&settings.lease)?;
+    let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::alone() };
+    let (client, for_lease) = clients(&settings, &leadership).await?;
     check::<LivePlatform>(&client, "liveplatforms").await?;
     check::<Lead>(&client, "leads").await?;
     check::<OcEssentialService>(&client, "ocessentialservices").await?;
+    if let Some(lease) = &lease {
+        check_lease(&for_lease, lease).await?;
+    }
 
-    let shared = Shared::new(client.clone(), settings.federated_token_file.clone());
+    let shared = Shared::new(client.clone(), leadership.clone(), settings.federated_token_file.clone());
     let mut tasks = JoinSet::new();
     let (platforms, leads, services) = watches(&shared, &client, &mut tasks);
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut stop = Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     // Nothing is decided before all three kinds are known: half of the objects would make the other half look missing.
     let complete = async {
         for mut known in [platforms, leads, services] {
@@ -111,31 +159,83 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     };
     tokio::select! {
         () = complete => tracing::info!("all watches are complete; beginning"),
-        _ = terminate.recv() => return Ok(()),
-        _ = interrupt.recv() => return Ok(()),
+        () = stop.asked() => return Ok(()),
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
+    // Only now: one that does not see the objects must not keep another from leading.
+    let mut seat = lease.map_or_else(Seat::alone, |lease| Seat::stand(for_lease, lease, leadership));
+    // While another leads the watches go on, so that nothing is to be read when that one ends; what they wake waits in the queue.
+    tokio::select! {
+        leads = seat.leads() => {
+            leads.map_err(anyhow::Error::msg)?;
+            lead(&shared, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
+        }
+        () = stop.asked() => {}
+        ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+    }
+    // The last thing: until here this replica may have had something to finish.
+    seat.release().await;
+    Ok(())
+}
+
+/// What asks the program to stop.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    async fn asked(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+}
+
+/// Works for as long as this process leads, until it is asked to stop and has finished what it had begun.
+async fn lead(shared: &Arc<Shared>, seat: &mut Seat, tasks: &mut JoinSet<()>, stop: &mut Stop, to_finish: Duration) -> anyhow::Result<()> {
     let mut passes = JoinSet::new();
     loop {
         tokio::select! {
             (key, _lane, _waited) = shared.queue.next() => {
-                passes.spawn(kinds::reconcile(Arc::clone(&shared), key));
+                passes.spawn(kinds::reconcile(Arc::clone(shared), key));
             }
             Some(ended) = passes.join_next(), if !passes.is_empty() => {
                 // The object of a pass that panicked would never run again.
                 ended.context("a pass ended by a panic; this is a bug")?;
             }
             ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
-            _ = terminate.recv() => break,
-            _ = interrupt.recv() => break,
+            why = seat.lost() => anyhow::bail!(lost(&why, passes.len())),
+            () = stop.asked() => break,
         }
     }
     tracing::info!(under_way = passes.len(), "stopping: no new pass is begun, and those under way may finish");
     let finish = async { while passes.join_next().await.is_some() {} };
-    if tokio::time::timeout(Duration::from_secs(settings.shutdown_seconds), finish).await.is_err() {
-        tracing::warn!("not every pass finished in time; what was asked for is looked up at the next start");
+    tokio::select! {
+        ended = tokio::time::timeout(to_finish, finish) => {
+            if ended.is_err() {
+                tracing::warn!("not every pass finished in time; what was asked for is looked up at the next start");
+            }
+        }
+        why = seat.lost() => anyhow::bail!(lost(&why, passes.len())),
     }
+    passes.shutdown().await;
     Ok(())
+}
+
+/// What is said when the lease was lost. Whoever started this process starts it again, and it waits for its turn with nothing left over from before.
+fn lost(why: &str, under_way: usize) -> String {
+    tracing::error!(why, under_way, "this replica leads no more; it ends at once, and its passes with it");
+    format!("{why}; this replica leads no more and ends, to be started again as one that waits")
+}
+
+/// Whether the lease can be read: a right that is missing shall be told at the start, not when it is this replica's turn.
+async fn check_lease(client: &Client, lease: &lease::Settings) -> anyhow::Result<()> {
+    match Api::<Lease>::namespaced(client.clone(), &lease.namespace).get_opt(&lease.name).await {
+        Ok(_) => Ok(()),
+        Err(kube::Error::Api(status)) if status.code == 403 => {
+            anyhow::bail!("no right to get leases in the namespace {}; install the rights that the chart gives there: {}", lease.namespace, status.message)
+        }
+        Err(error) => Err(error).with_context(|| format!("the lease {}/{} can't be read", lease.namespace, lease.name)),
+    }
 }
 
 /// Starts the three watches. The receivers say when each has its first list.
@@ -163,4 +263,41 @@ fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> (w
         follow!(Lead, leads, kinds::wakes::lead),
         follow!(OcEssentialService, services, kinds::wakes::service),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What becomes of a read and of a write, where no server listens.
+    async fn read_and_write(leadership: Leadership) -> [bool; 2] {
+        let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
+        config.default_retry = false;
+        let leads = Api::<Lead>::namespaced(fenced(config, leadership).unwrap(), "a");
+        let patch = kube::api::Patch::Merge(serde_json::json!({}));
+        let errors = [leads.get("a").await.unwrap_err(), leads.patch("a", &Default::default(), &patch).await.unwrap_err()];
+        errors.map(|error| error.to_string().contains("does not lead"))
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_lead_reads_and_writes_nothing() {
+        assert_eq!(read_and_write(Leadership::elected()).await, [false, true], "the read was sent, the write refused");
+        assert_eq!(read_and_write(Leadership::alone()).await, [false, false]);
+    }
+
+    #[test]
+    fn a_lease_is_wanted_only_when_asked_for_and_no_two_processes_have_one_name() {
+        use clap::Parser;
+        let parsed = |arguments: &[&str]| {
+            let cli = crate::cli::Cli::parse_from([&["oc-essentials-operator", "run"], arguments].concat());
+            let crate::cli::Command::Run(settings) = cli.command else { panic!("not run") };
+            lease(&settings.lease)
+        };
+        assert!(parsed(&[]).unwrap().is_none());
+        let asked = ["--leader-elect", "--lease-namespace", "system", "--lease-identity", "pod"];
+        let (one, other) = (parsed(&asked).unwrap().unwrap(), parsed(&asked).unwrap().unwrap());
+        assert_eq!((one.namespace.as_str(), one.name.as_str()), ("system", "oc-essentials-operator"));
+        assert!(one.identity.starts_with("pod_") && one.identity != other.identity);
+        assert_eq!((one.timing.duration().as_secs(), one.timing.deadline().as_secs(), one.timing.retry().as_secs()), (35, 30, 5));
+    }
 }

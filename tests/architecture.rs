@@ -14,7 +14,7 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("kinds", &["api", "engine", "object", "inventory"]),
     ("cli", &[]),
     ("ops", &["cli"]),
-    ("run", &["api", "cli", "kinds", "object"]),
+    ("run", &["api", "cli", "engine", "kinds", "object"]),
 ];
 
 /// Lines in one file of code.
@@ -73,6 +73,24 @@ fn kinds_do_not_call_each_other() {
             assert!(kind == other || !text.contains(&format!("super::{other}::")) && !text.contains(&format!(" {other}::")), "{kind} uses {other}");
         }
     }
+}
+
+/// L3: what the kinds ask of a platform are changes, and `Budget::change` makes one only while this process holds the lease.
+#[test]
+fn kinds_ask_for_changes_only_with_the_lease() {
+    let texts: Vec<String> = files(&root().join("src/kinds"), ".rs").iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+    let (mut changes, mut clients) = (0, 0);
+    for text in &texts {
+        assert!(!text.contains(".spend("), "a call of a kind bypasses the lease");
+        changes += text.matches(".change(").count();
+        clients += ["create_service", "convert_lead", "delete_service", "create_lead", "delete_lead", "assign_channel", "run_job"]
+            .iter()
+            .map(|call| text.matches(&format!(".{call}(")).count())
+            .sum::<usize>();
+    }
+    // `.assign_channel(` is no part of `.unassign_channel(`, which is counted by itself.
+    clients += texts.iter().map(|text| text.matches(".unassign_channel(").count()).sum::<usize>();
+    assert!(changes >= 7 && changes == clients, "{clients} calls that change something, of which {changes} ask for the lease");
 }
 
 #[test]

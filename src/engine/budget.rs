@@ -10,9 +10,10 @@ use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use live_platform::{Error, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::time::Time;
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::clock;
+use super::lease::Leadership;
 
 /// How many calls in a row may fail for want of a platform before it is left alone.
 const FAILURES_TO_OPEN: u32 = 3;
@@ -135,6 +136,8 @@ fn platform_wide(error: &Error) -> bool {
 pub enum Failed {
     /// It was not made: the platform is being left alone.
     LeftAlone(Trouble),
+    /// It may have been made: this process lost the lease while the call was under way.
+    Cut(Trouble),
     /// It was made.
     Call(Error),
 }
@@ -143,7 +146,7 @@ impl Failed {
     /// What it means for objects.
     pub fn trouble(&self) -> Trouble {
         match self {
-            Self::LeftAlone(trouble) => trouble.clone(),
+            Self::LeftAlone(trouble) | Self::Cut(trouble) => trouble.clone(),
             Self::Call(error) => trouble_of(error),
         }
     }
@@ -174,12 +177,13 @@ impl Budget {
         self.circuit.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Makes a call when there is room for it.
+    /// Makes a call that reads, when there is room for it.
     ///
     /// # Errors
     /// When the platform is being left alone, or the call fails.
     pub async fn spend<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
-        self.judged(call, platform_wide).await
+        let _place = self.room().await?;
+        self.report(call.await, platform_wide)
     }
 
     /// The same for a list: an identity that may not even read is refused for every object alike.
@@ -187,22 +191,44 @@ impl Budget {
     /// # Errors
     /// As [`Budget::spend`].
     pub async fn spend_list<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
-        self.judged(call, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden).await
+        let _place = self.room().await?;
+        self.report(call.await, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden)
     }
 
-    async fn judged<T>(&self, call: impl Future<Output = Result<T, Error>>, wide: fn(&Error) -> bool) -> Result<T, Failed> {
+    /// Makes a call that changes something, when there is room for it and if this process leads **then**: it may have waited in line for long.
+    ///
+    /// # Errors
+    /// As [`Budget::spend`], and when this process does not lead.
+    pub async fn change<T>(&self, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        let _place = self.room().await?;
+        match leadership.guard(call).await {
+            Ok(answer) => self.report(answer, platform_wide),
+            Err(stopped) => {
+                self.circuit().abandon();
+                Err(if stopped.begun { Failed::Cut(stopped.trouble) } else { Failed::LeftAlone(stopped.trouble) })
+            }
+        }
+    }
+
+    async fn room(&self) -> Result<SemaphorePermit<'_>, Failed> {
         self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
         let room = async {
             let place = self.in_flight.acquire().await;
             self.wait_for_rate().await;
             place
         };
-        let Ok(_place) = tokio::time::timeout(MOST_WAIT, room).await else {
-            self.circuit().abandon();
-            let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
-            return Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)));
-        };
-        let answer = call.await;
+        match tokio::time::timeout(MOST_WAIT, room).await {
+            Ok(Ok(place)) => Ok(place),
+            // The semaphore is never closed.
+            Ok(Err(_)) | Err(_) => {
+                self.circuit().abandon();
+                let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
+                Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)))
+            }
+        }
+    }
+
+    fn report<T>(&self, answer: Result<T, Error>, wide: fn(&Error) -> bool) -> Result<T, Failed> {
         let trouble = answer.as_ref().err().filter(|error| wide(error)).map(trouble_of);
         let back = self.circuit().report(clock::now(), trouble.as_ref());
         if back {
@@ -273,6 +299,27 @@ mod tests {
         assert_eq!(left, Err(Some(Duration::from_secs(60))));
         assert!(circuit.enter(Time(89_999)).is_err());
         assert!(circuit.enter(Time(90_000)).is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_change_that_waited_in_line_is_not_made_by_one_that_leads_no_more() {
+        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, || {});
+        let leadership = Leadership::elected();
+        let asked = std::cell::Cell::new(false);
+        let (free, taken) = tokio::sync::oneshot::channel::<()>();
+        let first = budget.spend(async { Ok(taken.await.is_ok()) });
+        let second = budget.change(&leadership, async {
+            asked.set(true);
+            Ok(())
+        });
+        let go_on = async {
+            tokio::task::yield_now().await;
+            free.send(()).unwrap();
+        };
+        let (first, second, ()) = tokio::join!(first, second, go_on);
+        assert!(first.unwrap(), "a read needs no lease");
+        assert!(matches!(second, Err(Failed::LeftAlone(trouble)) if trouble.reason == Reason::Progressing) && !asked.get());
+        assert!(budget.change(&Leadership::alone(), async { Ok(()) }).await.is_ok(), "the place in line was given back");
     }
 
     #[test]

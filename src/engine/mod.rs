@@ -1,7 +1,8 @@
-//! The machinery around the decisions: who is next ([`queue`]), how often a platform may be called ([`budget`]), and the driver that performs
-//! what is decided ([`pass`]). Nothing here decides what should be done.
+//! The machinery around the decisions: who is next ([`queue`]), how often a platform may be called ([`budget`]), whether this process
+//! may change anything ([`lease`]), and the driver that performs what is decided ([`pass`]). Nothing here decides what should be done.
 
 pub mod budget;
 pub mod clock;
+pub mod lease;
 pub mod pass;
 pub mod queue;

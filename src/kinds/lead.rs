@@ -155,16 +155,16 @@ impl World for LeadWorld<'_> {
             Ok(inventory) => inventory,
             Err(trouble) => return Answer::NotSent(trouble),
         };
-        let (client, budget) = (inventory.client(), inventory.budget());
+        let (client, budget, leadership) = (inventory.client(), inventory.budget(), &self.shared.leadership);
         match change {
             Change::CreateLead(tenant) => {
                 let object = self.object();
                 let company = object.spec.consentless.as_ref().map(|lead| lead.company_name.clone()).unwrap_or_default();
-                answer(budget.spend(client.create_lead(tenant, &company)).await, |()| Answer::Done)
+                answer(budget.change(leadership, client.create_lead(tenant, &company)).await, |()| Answer::Done)
             }
-            Change::DeleteLead(tenant) => answer(budget.spend(client.delete_lead(tenant)).await, deleted),
-            Change::AssignChannel(tenant, channel) => answer(budget.spend(client.assign_channel(tenant, *channel)).await, |()| Answer::Done),
-            Change::UnassignChannel(tenant) => answer(budget.spend(client.unassign_channel(tenant)).await, |()| Answer::Done),
+            Change::DeleteLead(tenant) => answer(budget.change(leadership, client.delete_lead(tenant)).await, deleted),
+            Change::AssignChannel(tenant, channel) => answer(budget.change(leadership, client.assign_channel(tenant, *channel)).await, |()| Answer::Done),
+            Change::UnassignChannel(tenant) => answer(budget.change(leadership, client.unassign_channel(tenant)).await, |()| Answer::Done),
             other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A lead does not ask for {other:?}; this is a bug."))),
         }
     }

@@ -17,6 +17,7 @@ use super::{Next, connect, deletions, discovery, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
+use crate::engine::lease::Leadership;
 use crate::engine::pass::WriteFailed;
 use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
@@ -173,7 +174,7 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
             }
             Step::Ask(Change::RunJob(job)) => {
                 let begun = clock::now();
-                let answer = run_job(object, inventory, *job).await;
+                let answer = run_job(&shared.leadership, object, inventory, *job).await;
                 tracing::info!(kind = "LivePlatform", name, job = job.name(), ?answer, why = decision.why, "asked the platform for a change");
                 facts.answer = Some((*job, begun, answer));
             }
@@ -185,7 +186,7 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
     (decide(clock::now(), &desired, &record, &facts), true)
 }
 
-async fn run_job(object: &LivePlatform, inventory: &Inventory, job: Job) -> Answer {
+async fn run_job(leadership: &Leadership, object: &LivePlatform, inventory: &Inventory, job: Job) -> Answer {
     let Some(http) = &object.spec.sync_jobs.http else {
         return Answer::Refused(Trouble::new(Reason::InvalidSpec, "spec.syncJobs.http is missing."));
     };
@@ -200,7 +201,7 @@ async fn run_job(object: &LivePlatform, inventory: &Inventory, job: Job) -> Answ
         HttpMethod::Post => JobMethod::Post,
         HttpMethod::Put => JobMethod::Put,
     };
-    answer(inventory.budget().spend(inventory.client().run_job(&url, method)).await, |()| Answer::Done)
+    answer(inventory.budget().change(leadership, inventory.client().run_job(&url, method)).await, |()| Answer::Done)
 }
 
 async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, inventory: Option<&Arc<Inventory>>) -> Result<(), WriteFailed> {

@@ -260,15 +260,16 @@ impl World for ServiceWorld<'_> {
             Ok(inventory) => inventory,
             Err(trouble) => return Answer::NotSent(trouble),
         };
+        let leadership = &self.shared.leadership;
         match change {
             Change::CreateService(tenant) => {
                 let request = match self.request(tenant).await {
                     Ok(request) => request,
                     Err(trouble) => return Answer::NotSent(trouble),
                 };
-                answer(inventory.budget().spend(inventory.client().create_service(&request)).await, Answer::Task)
+                answer(inventory.budget().change(leadership, inventory.client().create_service(&request)).await, Answer::Task)
             }
-            Change::DeleteService(guid) => answer(inventory.budget().spend(inventory.client().delete_service(guid)).await, deleted),
+            Change::DeleteService(guid) => answer(inventory.budget().change(leadership, inventory.client().delete_service(guid)).await, deleted),
             other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A service does not ask for {other:?}; this is a bug."))),
         }
     }

@@ -16,6 +16,7 @@ use oc_domain::time::Time;
 use super::index::Index;
 use crate::api::live_platform::{NamespacesFrom, SyncTrigger};
 use crate::api::{Lead, LivePlatform, OcEssentialService};
+use crate::engine::lease::Leadership;
 use crate::engine::queue::{Lane, Queue};
 use crate::inventory::Inventory;
 use crate::object::store::Store;
@@ -162,6 +163,8 @@ pub type Group = (Kind, String);
 pub struct Shared {
     /// The API server.
     pub client: Client,
+    /// Whether this process may change anything.
+    pub leadership: Leadership,
     /// Where a pod's projected token lies, for workload identity.
     pub federated_token_file: Option<std::path::PathBuf>,
     /// All `LivePlatform` objects.
@@ -180,9 +183,10 @@ pub struct Shared {
 
 impl Shared {
     /// Nothing known yet.
-    pub fn new(client: Client, federated_token_file: Option<std::path::PathBuf>) -> Arc<Self> {
+    pub fn new(client: Client, leadership: Leadership, federated_token_file: Option<std::path::PathBuf>) -> Arc<Self> {
         Arc::new(Self {
             client,
+            leadership,
             federated_token_file,
             platforms: Arc::default(),
             leads: Arc::default(),

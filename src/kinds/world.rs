@@ -117,6 +117,7 @@ pub fn answer<T>(result: Result<T, Failed>, done: impl FnOnce(T) -> Answer) -> A
     match result {
         Ok(value) => done(value),
         Err(Failed::LeftAlone(trouble)) => Answer::NotSent(trouble),
+        Err(Failed::Cut(trouble)) => Answer::Lost(trouble),
         Err(failed @ Failed::Call(_)) => {
             let trouble = failed.trouble();
             let Failed::Call(error) = failed else { return Answer::NotSent(trouble) };

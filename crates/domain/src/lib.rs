@@ -9,6 +9,7 @@ pub mod conditions;
 pub mod driver;
 pub mod facts;
 pub mod lead;
+pub mod lease;
 pub mod names;
 pub mod order;
 pub mod pass;

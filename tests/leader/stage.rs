@@ -1,0 +1,311 @@
+//! One API server and one simulated platform for all cases; each case has a lease, replicas and customers of its own.
+
+use std::fs::File;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use control_plane::{ControlPlane, Options, manifests};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::{Patch, PatchParams};
+use kube::{Api, Client};
+use live_platform_simulator::Simulator;
+use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+const SYSTEM: &str = "oc-essentials-system";
+const ACCOUNT: &str = "oc-essentials-operator";
+const CUSTOMERS: &str = "customers";
+const PLATFORM: &str = "default";
+
+/// The lease of the tests, in seconds: duration, renew deadline, retry.
+pub const LEASE: [u64; 3] = [4, 3, 1];
+
+fn root() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
+}
+
+/// What a case does.
+pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// What all cases share.
+pub struct Stage {
+    cluster: ControlPlane,
+    simulator: Arc<Simulator>,
+    rights: PathBuf,
+    cases: AtomicU32,
+}
+
+impl Stage {
+    /// Starts the API server and the platform.
+    pub async fn set() -> Result<Self> {
+        let cluster = ControlPlane::start(Options::default()).await?;
+        let client = cluster.client();
+        for kind in ["liveplatforms", "leads", "ocessentialservices"] {
+            let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
+            manifests::apply_all(&client, &text).await?;
+            manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
+        }
+        let rules = |file: &str| control_plane::rules_from_yaml(&std::fs::read_to_string(root().join("charts/oc-essentials-operator/files").join(file))?);
+        let rights = cluster.service_account_kubeconfig(SYSTEM, ACCOUNT, &rules("cluster-rules.yaml")?).await?;
+        cluster.allow_in_namespace(SYSTEM, ACCOUNT, SYSTEM, &rules("namespace-rules.yaml")?).await?;
+        let simulator = Arc::new(Simulator::start(live_platform_simulator::Options::default()).await);
+        let stage = Self { cluster, simulator, rights, cases: AtomicU32::new(0) };
+        let scene = stage.scene()?;
+        scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CUSTOMERS}})).await?;
+        let secret = json!({"key": "simulator-secret"});
+        scene.apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential", "namespace": CUSTOMERS}, "stringData": secret})).await?;
+        scene.simulate("PATCH", "settings", json!({"taskDuration": 300, "latency": 1, "secondCreate": "allowed"})).await?;
+        Ok(stage)
+    }
+
+    fn scene(&self) -> Result<Scene> {
+        let number = self.cases.fetch_add(1, Ordering::Relaxed);
+        Ok(Scene {
+            client: self.cluster.client(),
+            simulator: Arc::clone(&self.simulator),
+            rights: self.rights.clone(),
+            number,
+            http: reqwest::Client::builder().no_proxy().build()?,
+        })
+    }
+
+    /// Plays one case. Whatever came before, no tenant may have two services.
+    pub async fn play(&self, name: &str, case: Case) -> Result<()> {
+        let scene = self.scene()?;
+        let keep = scene.clone();
+        scene.simulate("DELETE", "faults", Value::Null).await?;
+        scene.platform(json!({})).await?;
+        case(scene).await.with_context(|| format!("{name} (the replicas' logs: {}*)", log(keep.number, "").display()))?;
+        let calls = keep.simulate("GET", "calls", Value::Null).await?;
+        ensure!(calls["tenantsWithTwoServices"] == json!([]), "tenants with two services: {}", calls["tenantsWithTwoServices"]);
+        Ok(())
+    }
+}
+
+fn log(case: u32, replica: &str) -> PathBuf {
+    PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("leader-{}-{case}-{replica}", std::process::id()))
+}
+
+/// A process of the operator; killed when it is dropped.
+pub struct Replica {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Drop for Replica {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+impl Replica {
+    /// Sends a signal, by its name.
+    pub fn signal(&self, name: &str) -> Result<()> {
+        let done = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status()?;
+        ensure!(done.success(), "SIG{name} could not be sent");
+        Ok(())
+    }
+
+    /// Waits until it has ended, and says how and when.
+    pub async fn ended(&mut self) -> Result<(ExitStatus, Instant)> {
+        for _ in 0..6000 {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok((status, Instant::now()));
+            }
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        bail!("it has not ended after 30 s")
+    }
+
+    /// All that it has said.
+    pub fn said(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
+    /// Waits until it says something.
+    pub async fn says(&self, text: &str) -> Result<()> {
+        until(20, || async { Ok(self.said()?.contains(text).then_some(())) }).await.with_context(|| format!("waiting for {text:?} in {}", self.log.display()))
+    }
+}
+
+/// Asks again and again, for so many seconds.
+pub async fn until<T, F: Future<Output = Result<Option<T>>>>(seconds: u64, ask: impl Fn() -> F) -> Result<T> {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(found) = ask().await? {
+            return Ok(found);
+        }
+        ensure!(Instant::now() < end, "it is not so after {seconds} s");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+/// What one case has.
+#[derive(Clone)]
+pub struct Scene {
+    client: Client,
+    simulator: Arc<Simulator>,
+    rights: PathBuf,
+    number: u32,
+    http: reqwest::Client,
+}
+
+impl Scene {
+    /// The operator with a kubeconfig, without any setting of an election.
+    pub fn operator(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oc-essentials-operator"));
+        command.arg("run").arg("--kubeconfig").arg(&self.rights).args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    /// Starts a replica.
+    pub fn replica(&self, name: &str) -> Result<Replica> {
+        let log = log(self.number, name);
+        let said = File::create(&log)?;
+        let mut command = self.operator();
+        command.args(["--leader-elect", "--lease-namespace", SYSTEM, "--lease-identity", name, "--lease-name", &self.lease_name()]);
+        for (flag, seconds) in ["--lease-duration", "--lease-renew-deadline", "--lease-retry"].iter().zip(LEASE) {
+            command.arg(flag).arg(seconds.to_string());
+        }
+        let child = command.stdout(said.try_clone()?).stderr(said).spawn().context("the operator can't be started")?;
+        Ok(Replica { child, log })
+    }
+
+    /// Starts two replicas, of which the first leads and the second waits.
+    pub async fn pair(&self) -> Result<(Replica, Replica)> {
+        let first = self.replica("first")?;
+        first.says("this replica leads").await?;
+        let second = self.replica("second")?;
+        second.says("another replica leads; waiting").await?;
+        Ok((first, second))
+    }
+
+    fn lease_name(&self) -> String {
+        format!("case-{}", self.number)
+    }
+
+    fn leases(&self) -> Api<Lease> {
+        Api::namespaced(self.client.clone(), SYSTEM)
+    }
+
+    /// Which replica holds the lease; empty when none does.
+    pub async fn holder(&self) -> Result<String> {
+        let lease = self.leases().get(&self.lease_name()).await?;
+        let identity = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
+        Ok(identity.split('_').next().unwrap_or_default().to_owned())
+    }
+
+    /// Waits until a replica holds the lease, and says when.
+    pub async fn held_by(&self, replica: &str) -> Result<Instant> {
+        until(20, || async { Ok((self.holder().await? == replica).then(Instant::now)) })
+            .await
+            .with_context(|| format!("waiting for {replica} to hold the lease"))
+    }
+
+    /// Writes another holder into the lease, as nobody should.
+    pub async fn depose(&self, holder: &str) -> Result<()> {
+        self.leases().patch(&self.lease_name(), &PatchParams::default(), &Patch::Merge(json!({"spec": {"holderIdentity": holder}}))).await?;
+        Ok(())
+    }
+
+    /// Applies a manifest.
+    pub async fn apply(&self, manifest: Value) -> Result<()> {
+        manifests::apply(&self.client, &serde_json::from_value(manifest)?).await?;
+        Ok(())
+    }
+
+    /// Makes or changes the one platform object.
+    pub async fn platform(&self, requests: Value) -> Result<()> {
+        let spec = json!({
+            "url": self.simulator.base_url(),
+            "authentication": {"entra": {
+                "tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444",
+                "scope": "api://simulator/.default", "tokenUrl": self.simulator.token_url(),
+                "clientSecretRef": {"namespace": CUSTOMERS, "name": "credential", "key": "key"},
+            }},
+            "observeInterval": "5s",
+            "createGrace": "1m",
+            "requests": if requests == json!({}) { json!({"perSecond": 200, "burst": 200, "inFlight": 8}) } else { requests },
+        });
+        self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": PLATFORM}, "spec": spec})).await
+    }
+
+    /// Waits until the leader has taken in the platform object as it is now.
+    pub async fn platform_taken_in(&self) -> Result<()> {
+        let taken_in = || async {
+            let object: LivePlatform = Api::all(self.client.clone()).get(PLATFORM).await?;
+            let observed = object.status.and_then(|status| status.observed_generation);
+            Ok((observed == object.metadata.generation).then_some(()))
+        };
+        until(20, taken_in).await.context("waiting for the leader to see the platform object")
+    }
+
+    fn tenant(&self, customer: u32) -> String {
+        format!("{:08x}-0000-4000-8000-{customer:012x}", self.number + 1)
+    }
+
+    fn name(&self, customer: u32) -> String {
+        format!("case-{}-customer-{customer}", self.number)
+    }
+
+    /// Makes a lead at the platform, and a service object for it.
+    pub async fn customer(&self, customer: u32) -> Result<()> {
+        let (name, tenant) = (self.name(customer), self.tenant(customer));
+        self.simulate("POST", "leads", json!({"tenantId": tenant, "companyName": name})).await?;
+        let short_name = format!("C{}_{customer}", self.number);
+        let spec = json!({"platform": PLATFORM, "msTenantId": tenant, "shortName": short_name, "fullName": "A customer"});
+        self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name, "namespace": CUSTOMERS}, "spec": spec}))
+            .await
+    }
+
+    /// The service object of a customer.
+    pub async fn object(&self, customer: u32) -> Result<OcEssentialService> {
+        Ok(Api::namespaced(self.client.clone(), CUSTOMERS).get(&self.name(customer)).await?)
+    }
+
+    /// Waits until a customer's service is Ready, and says when.
+    pub async fn ready(&self, customer: u32, seconds: u64) -> Result<Instant> {
+        let is_ready = || async {
+            let conditions = self.object(customer).await?.status.unwrap_or_default().conditions;
+            Ok(conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True").then(Instant::now))
+        };
+        until(seconds, is_ready).await.with_context(|| format!("waiting for {} to be Ready", self.name(customer)))
+    }
+
+    /// Whether an object says that a change may have been asked for.
+    pub async fn has_intent(&self, customer: u32) -> Result<bool> {
+        Ok(self.object(customer).await?.metadata.annotations.unwrap_or_default().contains_key("operatorconnect.dev/operation"))
+    }
+
+    /// One of the simulator's own calls.
+    pub async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
+        let url = format!("{}/simulator/{path}", self.simulator.url());
+        let mut request = self.http.request(method.parse()?, &url);
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{method} /simulator/{path}: {status} {text}");
+        Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// How often the platform was called, by endpoint.
+    pub async fn calls(&self, endpoint: &str) -> Result<u64> {
+        Ok(self.simulate("GET", "calls", Value::Null).await?["byEndpoint"][endpoint].as_u64().unwrap_or_default())
+    }
+
+    /// How many changes the platform was asked for.
+    pub async fn changes(&self) -> Result<u64> {
+        self.simulate("GET", "calls", Value::Null).await?["changes"].as_u64().context("the simulator counts changes")
+    }
+}
