@@ -68,13 +68,27 @@ impl Circuit {
     /// Reports how a call went. Returns whether the platform is back after having been left alone.
     pub fn report(&mut self, now: Time, trouble: Option<&Trouble>) -> bool {
         let Some(trouble) = trouble else {
-            self.failures = 0;
-            return self.open.take().is_some();
+            // A call that was under way when the platform asked for rest, or refused the credential, and still ends well is no reason to go on.
+            let asked = |open: &mut Open| now < open.until && open.trouble.reason != Reason::PlatformUnavailable;
+            if self.open.as_mut().is_some_and(asked) {
+                return false;
+            }
+            // One call that goes through again is no proof for all the others: the count is forgotten with the next.
+            let back = self.open.take().is_some();
+            self.failures = if back { self.failures } else { 0 };
+            return back;
         };
+        // What was under way when it began fails along: many calls at once are one failure, else one second of outage would cost half a minute.
+        if let Some(open) = self.open.as_mut().filter(|open| now < open.until) {
+            open.until = open.until.max(trouble.retry_after.map_or(now, |pause| now + pause));
+            return false;
+        }
         self.failures = self.failures.saturating_add(1);
         let at_once = matches!(trouble.reason, Reason::AuthenticationFailed | Reason::Throttled);
         if at_once || self.failures >= FAILURES_TO_OPEN || self.open.is_some() {
-            let doubled = Duration::from_secs(1 << self.failures.min(5));
+            // A refused credential waits for a person, and a directory may lock out who comes too often.
+            let most = if trouble.reason == Reason::AuthenticationFailed { 8 } else { 5 };
+            let doubled = Duration::from_secs(1 << self.failures.min(most));
             let pause = trouble.retry_after.unwrap_or(doubled);
             self.open = Some(Open { until: now + pause, trouble: trouble.clone(), probing: false });
         }
@@ -85,6 +99,13 @@ impl Circuit {
     pub fn abandon(&mut self) {
         if let Some(open) = self.open.as_mut() {
             open.probing = false;
+        }
+    }
+
+    /// Somebody says that the credential was put in order: the probe need not wait for its time.
+    pub fn probe_now(&mut self, now: Time) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.trouble.reason == Reason::AuthenticationFailed) {
+            open.until = open.until.min(now);
         }
     }
 
@@ -162,7 +183,16 @@ impl Budget {
     /// When the platform is being left alone, or the call fails.
     pub async fn spend<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
         let _place = self.room().await?;
-        self.report(call.await)
+        self.report(call.await, platform_wide)
+    }
+
+    /// The same for a list: an identity that may not even read is refused for every object alike.
+    ///
+    /// # Errors
+    /// As [`Budget::spend`].
+    pub async fn spend_list<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        let _place = self.room().await?;
+        self.report(call.await, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden)
     }
 
     /// Makes a call that changes something, when there is room for it and if this process leads **then**: it may have waited in line for long.
@@ -172,7 +202,7 @@ impl Budget {
     pub async fn change<T>(&self, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
         let _place = self.room().await?;
         match leadership.guard(call).await {
-            Ok(answer) => self.report(answer),
+            Ok(answer) => self.report(answer, platform_wide),
             Err(stopped) => {
                 self.circuit().abandon();
                 Err(if stopped.begun { Failed::Cut(stopped.trouble) } else { Failed::LeftAlone(stopped.trouble) })
@@ -198,8 +228,8 @@ impl Budget {
         }
     }
 
-    fn report<T>(&self, answer: Result<T, Error>) -> Result<T, Failed> {
-        let trouble = answer.as_ref().err().filter(|error| platform_wide(error)).map(trouble_of);
+    fn report<T>(&self, answer: Result<T, Error>, wide: fn(&Error) -> bool) -> Result<T, Failed> {
+        let trouble = answer.as_ref().err().filter(|error| wide(error)).map(trouble_of);
         let back = self.circuit().report(clock::now(), trouble.as_ref());
         if back {
             (self.back)();
@@ -219,9 +249,9 @@ impl Budget {
         self.circuit().why_open().cloned()
     }
 
-    /// Closes the circuit: the credential has changed, so what was known of the old one means nothing.
-    pub fn try_again(&self) {
-        *self.circuit() = Circuit::default();
+    /// Lets the next caller through as a probe when the platform is left alone for its credential's sake.
+    pub fn probe_now(&self) {
+        self.circuit().probe_now(clock::now());
     }
 }
 
@@ -290,6 +320,59 @@ mod tests {
         assert!(first.unwrap(), "a read needs no lease");
         assert!(matches!(second, Err(Failed::LeftAlone(trouble)) if trouble.reason == Reason::Progressing) && !asked.get());
         assert!(budget.change(&Leadership::alone(), async { Ok(()) }).await.is_ok(), "the place in line was given back");
+    }
+
+    #[test]
+    fn a_refused_credential_is_probed_ever_more_rarely_unless_somebody_asks() {
+        let mut circuit = Circuit::default();
+        let mut now = Time(0);
+        let mut probes = 0;
+        while now < Time(3_600_000) {
+            if circuit.enter(now).is_ok() {
+                probes += 1;
+                circuit.report(now, Some(&trouble(Reason::AuthenticationFailed)));
+            }
+            now = now + Duration::from_millis(500);
+        }
+        assert!((10..25).contains(&probes), "{probes} probes in an hour");
+        assert!(circuit.enter(now).is_err());
+        circuit.probe_now(now);
+        assert!(circuit.enter(now).is_ok() && circuit.enter(now).is_err(), "one, at once");
+        let mut throttled = Circuit::default();
+        throttled.report(now, Some(&trouble(Reason::Throttled)));
+        throttled.probe_now(now);
+        assert!(throttled.enter(now).is_err(), "a platform that asked for rest gets it");
+    }
+
+    #[test]
+    fn one_success_between_refusals_does_not_start_the_pauses_anew() {
+        let mut circuit = Circuit::default();
+        for probe in 0..5 {
+            circuit.report(Time(probe * 100_000 - 500_000), Some(&trouble(Reason::AuthenticationFailed)));
+        }
+        assert!(circuit.enter(Time(60_000)).is_ok());
+        assert!(circuit.report(Time(60_000), None), "another call goes through");
+        circuit.report(Time(60_001), Some(&trouble(Reason::AuthenticationFailed)));
+        assert!(circuit.enter(Time(120_000)).is_err(), "64 s, not 2");
+        assert!(circuit.enter(Time(125_000)).is_ok());
+    }
+
+    #[test]
+    fn calls_that_were_under_way_when_it_began_are_one_failure_and_no_reason_to_go_on() {
+        let mut circuit = Circuit::default();
+        for _ in 0..11 {
+            circuit.report(Time(0), Some(&trouble(Reason::PlatformUnavailable)));
+        }
+        assert!(circuit.enter(Time(7_999)).is_err());
+        assert!(circuit.enter(Time(8_000)).is_ok(), "three failures, and not eleven");
+        let mut circuit = Circuit::default();
+        let asks = |seconds| Trouble { retry_after: Some(Duration::from_secs(seconds)), ..trouble(Reason::Throttled) };
+        circuit.report(Time(0), Some(&asks(6)));
+        assert!(!circuit.report(Time(50), None), "it was on its way before");
+        assert!(circuit.enter(Time(5_999)).is_err());
+        circuit.report(Time(100), Some(&asks(8)));
+        assert!(circuit.enter(Time(8_099)).is_err(), "the longer of two");
+        assert!(circuit.enter(Time(8_100)).is_ok());
     }
 
     #[test]

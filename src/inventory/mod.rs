@@ -56,7 +56,7 @@ impl Inventory {
     /// # Errors
     /// When it can't be read.
     pub async fn services(&self, not_before: Time) -> Result<(Time, std::sync::Arc<ServiceIndex>), Trouble> {
-        let read = async { self.budget.spend(self.client.services()).await.map(ServiceIndex::new).map_err(|failed| failed.trouble()) };
+        let read = async { self.budget.spend_list(self.client.services()).await.map(ServiceIndex::new).map_err(|failed| failed.trouble()) };
         self.services.since(not_before, read, |before, now| (self.tell)(now.changed_since(before))).await
     }
 
@@ -65,7 +65,7 @@ impl Inventory {
     /// # Errors
     /// When it can't be read.
     pub async fn leads(&self, not_before: Time) -> Result<(Time, std::sync::Arc<LeadIndex>), Trouble> {
-        let read = async { self.budget.spend(self.client.leads()).await.map(LeadIndex::new).map_err(|failed| failed.trouble()) };
+        let read = async { self.budget.spend_list(self.client.leads()).await.map(LeadIndex::new).map_err(|failed| failed.trouble()) };
         self.leads.since(not_before, read, |before, now| (self.tell)(now.changed_since(before))).await
     }
 

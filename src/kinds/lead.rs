@@ -7,7 +7,7 @@ use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Pass;
 use oc_domain::lead::{Desired, Wish, decide};
 use oc_domain::names::TenantId;
-use oc_domain::pass::Facts;
+use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::Connection;
 use oc_domain::record::{Intent, OperationId, Record};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
@@ -40,7 +40,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     let connection = shared.connection(&entry.platform, &key.namespace).await;
     let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object, record::has_intent_to_delete(&*object));
     let inventory = match (&connection, shared.connected(&entry.platform)) {
-        (_, Some(connected)) => Some(connected.inventory),
+        (_, Some(connected)) => Some(connected.for_object(going(&object))),
         (Connection::Usable(_), None) => return Next::Woken,
         (Connection::Unusable(_), None) => None,
     };
@@ -53,10 +53,15 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     after(shared, key, &pass)
 }
 
+/// The policy by which an object goes that is being deleted.
+fn going(object: &Lead) -> Option<DeletionPolicy> {
+    object.meta().deletion_timestamp.as_ref().map(|_| policy(object.spec.deletion_policy))
+}
+
 fn wish(shared: &Shared, object: &Lead, entry: &Entry) -> Wish {
     let spec = &object.spec;
-    if object.meta().deletion_timestamp.is_some() {
-        return Wish::Gone(policy(spec.deletion_policy), entry.tenant.clone());
+    if let Some(policy) = going(object) {
+        return Wish::Gone(policy, entry.tenant.clone());
     }
     if spec.suspend {
         return Wish::Suspended;

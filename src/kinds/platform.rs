@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 use live_platform::JobMethod;
-use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::conditions::{Reason, Trouble, Truth};
 use oc_domain::platform::{Decision, Desired, Facts, Record, Waiting, decide, index};
 use oc_domain::record::Job;
 use oc_domain::step::{Answer, Change, Fact, Query, Step};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
-use super::shared::{Key, Kind, Shared, trigger};
+use super::shared::{Connected, Held, Key, Kind, LastGood, Shared, trigger};
 use super::world::{Told, answer, fact, stalled_for};
 use super::{Next, connect, deletions, discovery, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
@@ -69,16 +69,19 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
         shared.forget(key);
         return Next::Woken;
     };
-    let connected = connect::connection(shared, &object).await;
+    let memo = shared.with_memo(key, |memo| memo.clone());
     let before = shared.connected(&key.name);
-    let other = before.as_ref().is_none_or(|before| before.fingerprint != connected.fingerprint || before.inventory.is_ok() != connected.inventory.is_ok());
+    let connected = connect::connection(shared, &object, memo.failures > 0).await;
+    let other = before.as_ref().is_none_or(|before| connected.differs(before));
     shared.connect(&key.name, Some(connected.clone()));
     if other {
         wakes::platform_is_back(shared, &key.name);
+    } else if let Some(at) = held(shared, &object, &connected) {
+        return Next::At(at, Lane::Effect);
     }
     // A changed spec begins anew.
     let spec_changed = object.status.as_ref().and_then(Told::observed) != object.meta().generation;
-    let failures = shared.with_memo(key, |memo| memo.failures_of(spec_changed));
+    let failures = memo.failures_of(spec_changed);
     let (decision, refused) = drive(shared, &object, &connected.inventory, failures).await;
     let failed = matches!(decision.verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed);
     let written = say(shared, &object, &decision, connected.inventory.as_ref().ok()).await;
@@ -91,7 +94,45 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
         memo.failures
     });
     tracing::debug!(kind = "LivePlatform", name = key.name, step = ?decision.step, why = decision.why, reason = %decision.verdict.reason, "looked");
-    next(&decision, written, failures)
+    let next = next(&decision, written, failures);
+    remember(shared, key, &object, connected, &decision);
+    hold(shared, key, decision.verdict.reason, next)
+}
+
+/// While the credential fails and neither it nor the object has changed, there is nothing to decide: until when, and whether that is now, says this.
+/// The platform is asked no sooner than the back-off has it. Deletions are counted all the same: they can go on by the connection that last worked.
+fn held(shared: &Shared, object: &LivePlatform, connected: &Connected) -> Option<Time> {
+    let now = clock::now();
+    if !deletions::wanted(shared, &object.name_any()).is_empty() {
+        return None;
+    }
+    let held = shared.held(&object.name_any()).filter(|held| now < held.until && held.version == object.resource_version() && connected.refused())?;
+    Some(held.until.min(now + connect::CREDENTIAL_LOOK))
+}
+
+/// A platform whose credential fails is passed over again soon, to see whether there is another Secret.
+fn hold(shared: &Shared, key: &Key, reason: Reason, next: Next) -> Next {
+    let until = match next {
+        Next::At(until, _) if reason == Reason::AuthenticationFailed => Some(until),
+        _ => None,
+    };
+    // The version after our own write of status, which is no news.
+    let version = shared.platforms.get("", &key.name).and_then(|object| object.resource_version());
+    shared.hold(&key.name, until.map(|until| Held { version, until }));
+    match until {
+        Some(until) => Next::At(until.min(clock::now() + connect::CREDENTIAL_LOOK), Lane::Effect),
+        None => next,
+    }
+}
+
+/// The connection by which the platform was read is remembered as good.
+fn remember(shared: &Shared, key: &Key, object: &LivePlatform, connected: Connected, decision: &Decision) {
+    let Ok(inventory) = connected.inventory.clone() else { return };
+    let known = connected.last_good.as_ref().is_some_and(|good| good.fingerprint == connected.fingerprint);
+    if decision.verdict.ready == Truth::True && !known {
+        let last_good = Some(LastGood { fingerprint: connected.fingerprint.clone(), place: connect::place(object), inventory });
+        shared.connect(&key.name, Some(Connected { last_good, ..connected }));
+    }
 }
 
 fn next(decision: &Decision, written: Result<(), WriteFailed>, failures: u32) -> Next {
@@ -111,6 +152,10 @@ fn next(decision: &Decision, written: Result<(), WriteFailed>, failures: u32) ->
 async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, failures: u32) -> (Decision, bool) {
     let name = object.name_any();
     let desired = desired(object, inventory.as_ref().err().cloned());
+    // Whoever asks for a look has put something in order, perhaps at the directory, where no Secret changes. A platform that throttles is not pressed.
+    if let (true, Ok(inventory)) = (desired.look_now, inventory) {
+        inventory.budget().probe_now();
+    }
     let mut record = record(object);
     let mut facts = Facts {
         leads: Fact::Unread,
@@ -191,7 +236,7 @@ fn compose(object: &LivePlatform, before: &LivePlatformStatus, decision: &Decisi
     let trouble = inventory.and_then(|inventory| inventory.budget().left_alone());
     let [total, active, suspended, removed] = counts.leads;
     let [services, essential] = counts.services;
-    let known = inventory.is_some() && decision.verdict.ready == oc_domain::conditions::Truth::True;
+    let known = inventory.is_some() && decision.verdict.ready == Truth::True;
     LivePlatformStatus {
         observed_generation: Some(generation),
         last_observed_time: before.last_observed_time.clone(),

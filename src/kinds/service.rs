@@ -58,7 +58,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     let connection = shared.connection(&entry.platform, &key.namespace).await;
     let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object, record::has_intent_to_delete(&*object));
     let inventory = match (&connection, shared.connected(&entry.platform)) {
-        (_, Some(connected)) => Some(connected.inventory),
+        (_, Some(connected)) => Some(connected.for_object(going(&object))),
         // The platform object's own pass makes the connection, and then wakes its objects.
         (Connection::Usable(_), None) => return Next::Woken,
         (Connection::Unusable(_), None) => None,
@@ -74,12 +74,17 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     after(shared, key, &pass)
 }
 
+/// The policy by which an object goes that is being deleted. Plan and Observe change nothing on the platform, not even in going.
+fn going(object: &OcEssentialService) -> Option<DeletionPolicy> {
+    object.meta().deletion_timestamp.as_ref()?;
+    Some(if object.spec.mode == api::service::Mode::Apply { policy(object.spec.deletion_policy) } else { DeletionPolicy::Retain })
+}
+
 fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection: &Connection) -> Wish {
     let spec = &object.spec;
-    if object.meta().deletion_timestamp.is_some() {
+    if let Some(policy) = going(object) {
         return Wish::Gone(Deletion {
-            // Plan and Observe change nothing on the platform, not even in going.
-            policy: if spec.mode == api::service::Mode::Apply { policy(spec.deletion_policy) } else { DeletionPolicy::Retain },
+            policy,
             tenant: entry.tenant.clone(),
             short_name: Some(spec.short_name.clone()),
             suspended: spec.suspend,

@@ -8,8 +8,10 @@ use kube::core::SelectorExt;
 use kube::{Api, Client, ResourceExt};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Memo;
+use oc_domain::pass::DeletionPolicy;
 use oc_domain::policy::{Connection, JobTrigger, Policy};
 use oc_domain::record::Job;
+use oc_domain::time::Time;
 
 use super::index::Index;
 use crate::api::live_platform::{NamespacesFrom, SyncTrigger};
@@ -87,8 +89,71 @@ impl std::fmt::Display for Key {
 pub struct Connected {
     /// What the connection was made from: another one is made when this differs.
     pub fingerprint: String,
+    /// What of that stands in the spec.
+    pub spec: String,
+    /// When the rest (the Secret, the CA bundle) was last read.
+    pub read: Time,
     /// The inventory, or why there is none.
     pub inventory: Result<Arc<Inventory>, Trouble>,
+    /// The connection by which the platform was last read.
+    pub last_good: Option<LastGood>,
+}
+
+/// A connection that has worked. It is kept in memory only, and for one purpose: a namespace that is deleted loses its Secret first, and what is
+/// in it must be able to go all the same.
+#[derive(Clone)]
+pub struct LastGood {
+    /// See [`Connected`].
+    pub fingerprint: String,
+    /// Which platform it is to, and as whom: for another one it is worth nothing.
+    pub place: String,
+    /// The inventory, with its client.
+    pub inventory: Arc<Inventory>,
+}
+
+impl Connected {
+    /// Whether the credential is what fails: it is missing, or it was refused.
+    pub fn refused(&self) -> bool {
+        let trouble = match &self.inventory {
+            Ok(inventory) => inventory.budget().left_alone(),
+            Err(trouble) => Some(trouble.clone()),
+        };
+        trouble.is_some_and(|trouble| trouble.reason == Reason::AuthenticationFailed)
+    }
+
+    /// Whether what can be done with it is something else than before.
+    pub fn differs(&self, before: &Self) -> bool {
+        match (&self.inventory, &before.inventory) {
+            (Ok(_), Ok(_)) => self.fingerprint != before.fingerprint,
+            (Err(now), Err(before)) => now != before,
+            _ => true,
+        }
+    }
+
+    /// What a pass over an object of a service or lead uses. One that is being deleted uses the connection that last worked when there is no other:
+    /// to delete what it made, or (whatever its policy) to see what became of a create. Nothing else does.
+    ///
+    /// # Errors
+    /// Why there is no connection, and for an object that can't go without one what lets it go.
+    pub fn for_object(&self, going: Option<DeletionPolicy>) -> Result<Arc<Inventory>, Trouble> {
+        match (&self.inventory, going, &self.last_good) {
+            (Err(_), Some(_), Some(good)) => Ok(Arc::clone(&good.inventory)),
+            (Err(trouble), Some(DeletionPolicy::Delete), None) => {
+                let message = format!("{} Or set spec.deletionPolicy to Retain to let this object go and keep what it has on the platform.", trouble.message);
+                Err(Trouble { message, ..trouble.clone() })
+            }
+            (given, _, _) => given.clone(),
+        }
+    }
+}
+
+/// A platform object that waits for another credential: until this time there is nothing else to do, unless the object itself is changed.
+#[derive(Clone, Debug)]
+pub struct Held {
+    /// The object's version.
+    pub version: Option<String>,
+    /// When the platform is asked again.
+    pub until: Time,
 }
 
 /// Entries that share a limit: a platform's objects, and apart from them the platform object itself, which must never wait behind them.
@@ -112,6 +177,7 @@ pub struct Shared {
     pub queue: Queue<Key, Group>,
     index: Mutex<Index>,
     connections: RwLock<HashMap<String, Connected>>,
+    held: Mutex<HashMap<String, Held>>,
     memos: Mutex<HashMap<Key, Memo>>,
 }
 
@@ -128,6 +194,7 @@ impl Shared {
             queue: Queue::new(PASSES_PER_PLATFORM),
             index: Mutex::default(),
             connections: RwLock::default(),
+            held: Mutex::default(),
             memos: Mutex::default(),
         })
     }
@@ -180,6 +247,20 @@ impl Shared {
         match connected {
             Some(connected) => connections.insert(platform.to_owned(), connected),
             None => connections.remove(platform),
+        };
+    }
+
+    /// What a platform object waits for, if its credential fails.
+    pub fn held(&self, platform: &str) -> Option<Held> {
+        self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(platform).cloned()
+    }
+
+    /// Sets or removes that.
+    pub fn hold(&self, platform: &str, held: Option<Held>) {
+        let mut all = self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match held {
+            Some(held) => all.insert(platform.to_owned(), held),
+            None => all.remove(platform),
         };
     }
 

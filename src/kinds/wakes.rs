@@ -62,6 +62,7 @@ pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
         Learnt::Gone(object) => {
             let name = place(&*object).1;
             shared.connect(&name, None);
+            shared.hold(&name, None);
             shared.forget(&Key::platform(&name));
             platform_is_back(shared, &name);
         }

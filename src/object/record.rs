@@ -169,3 +169,38 @@ pub fn of_lead(object: &api::Lead) -> Record {
         ..Record::default()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(text: &str) -> Option<Intent> {
+        intent(&BTreeMap::from([(OPERATION.to_owned(), text.to_owned())]))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
+
+        /// People can write annotations too: whatever they write is read without a panic, and never taken for a request that was surely not sent.
+        #[test]
+        fn any_annotation_is_survived(any: String, kind in "(Create|Delete|create|\\PC{0,5})", id in "\\PC{0,9}", start in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](Z|[+]01:00)|\\PC{0,9}") {
+            prop_assert!(read(&any).is_none_or(|intent| intent.sent == Sent::Maybe));
+            let text = serde_json::json!({"kind": kind, "id": id, "start": start}).to_string();
+            if let Some(intent) = read(&text) {
+                prop_assert_eq!(intent.kind == OperationKind::Delete, kind == "Delete");
+                prop_assert_eq!(intent.sent, Sent::Maybe);
+                prop_assert_eq!(read(&intent_text(&intent)), Some(intent), "what was read can be written and read again");
+            }
+        }
+    }
+
+    #[test]
+    fn an_intent_as_it_is_written_is_read_and_others_are_not() {
+        let text = r#"{"kind":"Create","id":"1","start":"2025-01-02T03:04:05Z"}"#;
+        assert_eq!(read(text).map(|intent| intent.start), Some(Time(1_735_787_045_000)));
+        for text in ["", "{}", "null", "[]", r#"{"kind":"Create","id":"1"}"#, r#"{"kind":"Create","id":1,"start":"2025-01-02T03:04:05Z"}"#] {
+            assert_eq!(read(text), None, "{text}");
+        }
+    }
+}

@@ -4,13 +4,20 @@
 //! Run one by its name: `cargo xtask test --test flows lost_answer`.
 
 mod adoption;
+mod answers;
 mod breaker;
+mod credential;
 mod deletion;
+mod drift;
 mod kstatus;
 mod leads;
 mod letting_go;
+mod modes;
+mod namespaces;
+mod outage;
 mod platform;
 mod provisioning;
+#[allow(dead_code, reason = "shared with the cases that need the operator for themselves, which use the rest")]
 mod stage;
 mod troubles;
 
@@ -58,6 +65,25 @@ const CASES: &[(&str, Case)] = &cases![
     platform::a_namespace_that_is_not_allowed_is_told,
     platform::objects_wait_for_a_platform_that_comes_later,
     platform::counts_and_circuit_are_shown,
+    credential::a_refused_token_costs_a_probe_and_a_changed_secret_helps_at_once,
+    credential::a_directory_that_was_put_in_order_is_noticed_when_asked,
+    credential::a_list_that_is_forbidden_closes_the_gate,
+    credential::the_secret_is_read_when_it_is_due,
+    outage::settled_objects_are_left_alone_while_the_platform_is_down,
+    outage::all_kinds_wait_together_when_the_platform_throttles,
+    answers::of_the_token_endpoint,
+    answers::of_the_lists,
+    answers::of_a_create,
+    answers::of_a_task,
+    answers::of_a_deletion,
+    answers::of_an_lc_customer,
+    answers::of_the_changes_to_a_lead,
+    namespaces::a_deleted_namespace_goes_though_its_secret_goes_first,
+    namespaces::a_platform_object_that_is_gone_holds_only_what_must_be_deleted,
+    modes::observe_and_plan_change_nothing_in_a_whole_life,
+    modes::a_wiped_status_comes_back_by_reading_alone,
+    drift::what_others_change_is_shown_and_not_fought,
+    drift::a_lead_that_is_lost_after_licensing_is_shown,
     troubles::a_lost_answer_makes_no_second_service,
     troubles::a_failed_task_is_told_and_tried_again_with_a_changed_spec,
     troubles::a_throttling_platform_is_obeyed,

@@ -5,8 +5,8 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
@@ -31,12 +31,23 @@ pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 /// The API server and the operator.
 pub struct Stage {
     cluster: ControlPlane,
-    operator: Operator,
+    operator: Mutex<Operator>,
+    rights: PathBuf,
     cases: AtomicU32,
     log: PathBuf,
 }
 
 struct Operator(Child);
+
+impl Operator {
+    fn start(rights: &std::path::Path, log: &std::path::Path) -> Result<Self> {
+        let said = File::options().append(true).open(log)?;
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oc-essentials-operator"));
+        command.arg("run").arg("--kubeconfig").arg(rights).args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]);
+        let child = command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said).spawn().context("the operator can't be started")?;
+        Ok(Self(child))
+    }
+}
 
 impl Drop for Operator {
     fn drop(&mut self) {
@@ -45,34 +56,72 @@ impl Drop for Operator {
     }
 }
 
+async fn kinds(client: &Client) -> Result<()> {
+    for kind in ["liveplatforms", "leads", "ocessentialservices"] {
+        let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
+        manifests::apply_all(client, &text).await?;
+        manifests::established(client, &format!("{kind}.operatorconnect.dev")).await?;
+    }
+    Ok(())
+}
+
+async fn listed<K: Own>(client: &Client) -> kube::Result<()> {
+    Api::<K>::all(client.clone()).list_metadata(&ListParams::default()).await.map(drop)
+}
+
 impl Stage {
     /// Starts both.
     pub async fn set() -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
-        let client = cluster.client();
-        for kind in ["liveplatforms", "leads", "ocessentialservices"] {
-            let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
-            manifests::apply_all(&client, &text).await?;
-            manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
-        }
+        kinds(&cluster.client()).await?;
         let rules = std::fs::read_to_string(root().join("charts/oc-essentials-operator/files/cluster-rules.yaml"))?;
         let rights = cluster.service_account_kubeconfig("oc-essentials-system", "oc-essentials-operator", &control_plane::rules_from_yaml(&rules)?).await?;
-        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("flows-operator-{}.log", std::process::id()));
-        let said = File::create(&log)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oc-essentials-operator"));
-        command.arg("run").arg("--kubeconfig").arg(&rights).args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]);
-        let operator = Operator(command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said).spawn().context("the operator can't be started")?);
-        Ok(Self { cluster, operator, cases: AtomicU32::new(0), log })
+        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-operator-{}.log", env!("CARGO_CRATE_NAME"), std::process::id()));
+        File::create(&log)?;
+        let operator = Mutex::new(Operator::start(&rights, &log)?);
+        Ok(Self { cluster, operator, rights, cases: AtomicU32::new(0), log })
+    }
+
+    /// Ends the operator as a crash would, and starts another one: nothing that was only in memory is left.
+    pub fn restart_operator(&self) -> Result<()> {
+        let mut operator = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
+        let _gone = operator.0.kill();
+        let _gone = operator.0.wait();
+        *operator = Operator::start(&self.rights, &self.log)?;
+        Ok(())
+    }
+
+    /// Makes the kinds again, after a case has taken them away.
+    pub async fn restore_kinds(&self) -> Result<()> {
+        let client = self.cluster.client();
+        kinds(&client).await?;
+        // For a moment the API server asks to be patient while it makes room for them anew.
+        for _ in 0..100 {
+            let served = futures::try_join!(listed::<LivePlatform>(&client), listed::<Lead>(&client), listed::<OcEssentialService>(&client));
+            if served.is_ok() {
+                return Ok(());
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        bail!("the kinds are not served again after 20 s")
+    }
+
+    fn operator_id(&self) -> u32 {
+        self.operator.lock().unwrap_or_else(PoisonError::into_inner).0.id()
     }
 
     /// Plays one case: sets its scene, runs it, and holds every object that it leaves to the kstatus rules.
-    pub async fn play(&self, name: &str, case: Case) -> Result<()> {
+    pub async fn play<R>(&self, name: &str, case: impl FnOnce(Scene) -> R) -> Result<()>
+    where
+        R: Future<Output = Result<()>>,
+    {
         let number = self.cases.fetch_add(1, Ordering::Relaxed);
         let scene = Scene::set(self.cluster.client(), number, self.log.clone()).await?;
+        let scene = Scene { operator: self.operator_id(), audit: self.cluster.audit_log(), ..scene };
         let keep = scene.clone();
         case(scene).await.with_context(|| format!("{name} (namespace {}; the operator's log: {})", keep.namespace, self.log.display()))?;
         keep.rules_are_kept().await?;
-        ensure!(self.operator.0.id() > 0 && !keep.operator_panicked()?, "the operator panicked; see {}", self.log.display());
+        ensure!(!keep.operator_panicked()?, "the operator panicked; see {}", self.log.display());
         Ok(())
     }
 }
@@ -88,6 +137,10 @@ pub struct Scene {
     pub platform: String,
     /// Its simulated platform.
     pub simulator: Arc<Simulator>,
+    /// The operator's process id.
+    pub operator: u32,
+    /// The log of all requests to the API server, if there is one.
+    pub audit: Option<PathBuf>,
     number: u32,
     http: reqwest::Client,
     log: PathBuf,
@@ -102,7 +155,7 @@ impl Scene {
         let simulator = Arc::new(Simulator::start(options).await);
         let name = format!("case-{number}");
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let scene = Self { client, namespace: name.clone(), platform: name, simulator, number, http, log };
+        let scene = Self { client, namespace: name.clone(), platform: name, simulator, operator: 0, audit: None, number, http, log };
         scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace}})).await?;
         scene.simulate("PATCH", "settings", json!({"taskDuration": 500, "latency": 1})).await?;
         Ok(scene)
@@ -128,10 +181,13 @@ impl Scene {
 
     /// Makes the credential.
     pub async fn credential(&self) -> Result<()> {
-        self.apply(
-            json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential", "namespace": self.namespace}, "stringData": {"key": SECRET}}),
-        )
-        .await
+        self.credential_of(SECRET).await
+    }
+
+    /// Makes the credential, with another value.
+    pub async fn credential_of(&self, value: &str) -> Result<()> {
+        self.apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential", "namespace": self.namespace}, "stringData": {"key": value}}))
+            .await
     }
 
     /// Makes the platform object alone.
@@ -248,6 +304,34 @@ impl Scene {
         Ok(())
     }
 
+    /// Makes a fault happen at the platform.
+    pub async fn fault(&self, fault: Value) -> Result<()> {
+        self.simulate("POST", "faults", fault).await.map(drop)
+    }
+
+    /// What time it is at the platform, in milliseconds.
+    pub async fn platform_time(&self) -> Result<u64> {
+        self.simulate("GET", "state", Value::Null).await?["now"].as_u64().context("the simulator tells the time")
+    }
+
+    /// The calls that the platform has had: endpoint, status, and when.
+    pub async fn log(&self) -> Result<Vec<(String, u64, u64)>> {
+        let log = self.simulate("GET", "log", Value::Null).await?;
+        let entry = |call: &Value| Some((call["endpoint"].as_str()?.to_owned(), call["status"].as_u64()?, call["milliseconds"].as_u64()?));
+        log.as_array().context("a log")?.iter().map(|call| entry(call).context("a call")).collect()
+    }
+
+    /// How often the platform was called in all, for tokens too.
+    pub async fn all_calls(&self) -> Result<u64> {
+        self.simulate("GET", "calls", Value::Null).await?["total"].as_u64().context("the simulator counts calls")
+    }
+
+    /// The version of each object of a kind, by name: a status that is written has another one.
+    pub async fn versions<K: Own>(&self) -> Result<std::collections::BTreeMap<String, String>> {
+        let all = K::api(self).list(&ListParams::default()).await?;
+        Ok(all.into_iter().map(|object| (object.name_any(), object.resource_version().unwrap_or_default())).collect())
+    }
+
     /// How often the platform was called, by endpoint.
     pub async fn calls(&self, endpoint: &str) -> Result<u64> {
         let calls = self.simulate("GET", "calls", Value::Null).await?;
@@ -297,6 +381,12 @@ impl Scene {
         }
         Ok(())
     }
+}
+
+/// Says what was measured, past the capture of `cargo test`.
+#[allow(clippy::print_stderr, reason = "a figure is there to be read")]
+pub fn measured(text: &str) {
+    eprintln!("measured: {text}");
 }
 
 /// Whether `Ready` has a value and a reason.

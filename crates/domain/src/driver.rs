@@ -119,7 +119,12 @@ impl Memo {
         match &pass.asked {
             Some((_, Answer::NotSent(_))) => self.unsent = last.record.open_intent().map(|intent| intent.id.clone()),
             Some(_) => self.unsent = None,
-            None => {}
+            // The pass ended between the intent and the request: an outage that comes in just there is no lost answer, and need not cost the grace.
+            None => {
+                if let Some(intent) = last.record.open_intent().filter(|intent| intent.sent == Sent::No) {
+                    self.unsent = Some(intent.id.clone());
+                }
+            }
         }
     }
 }

@@ -11,9 +11,6 @@ use crate::timing;
 /// How long services that become due are gathered, so that one run serves them all.
 const GATHER: Duration = Duration::from_secs(2);
 
-/// How soon a Secret that does not do is read again.
-const CREDENTIAL_AGAIN: Duration = Duration::from_secs(10);
-
 /// A run whose answer was lost is asked for again after this; a run is repeatable.
 const RUN_AGAIN: Duration = Duration::from_secs(60);
 
@@ -126,10 +123,9 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
     decision(Step::Rest(until), "observed", verdict(&record, facts))
 }
 
-/// A credential that is missing or refused is read again soon: that costs the platform nothing, which is left alone until it has changed.
+/// When the platform is asked again. That a credential which is missing or refused has changed is noticed sooner, by whoever reads the Secret.
 fn retry(now: Time, failures: u32, trouble: &Trouble) -> Time {
-    let until = timing::next_try(now, failures, trouble.retry_after);
-    if trouble.reason == Reason::AuthenticationFailed { until.min(now + CREDENTIAL_AGAIN) } else { until }
+    timing::next_try(now, failures, trouble.retry_after)
 }
 
 fn progressing() -> Verdict {

@@ -1,5 +1,7 @@
 //! Services (platform.md 6.1) and numbers (6.6).
 
+use std::collections::HashSet;
+
 use oc_domain::facts::{LicenseType, Service};
 use oc_domain::names::{CustomerGuid, TenantId};
 use serde_json::Value;
@@ -8,14 +10,16 @@ use super::json::{self, Malformed, Page, field, text};
 
 const WANTED: [&str; 8] = ["UmpCustomerGuid", "Id", "MsTenantId", "CustomerShortName", "ShortName", "CustomerFullName", "FullName", "LicenseType"];
 
-/// Reads the list of services, in the names of V3 or of V2. A guid that comes twice counts once.
+/// Reads the list of services, in the names of V3 or of V2. What comes twice counts once, and for the tenant that it names in one of the places: a
+/// service that is overlooked could be made twice.
 ///
 /// # Errors
 /// When it is not a JSON array.
 pub fn services(body: &[u8]) -> Result<Page<Service>, Malformed> {
     let mut page = json::list(body, &WANTED, &mut service)?;
-    let mut seen = std::collections::HashSet::new();
-    page.items.retain(|service| seen.insert(service.guid.clone()));
+    let named: HashSet<CustomerGuid> = page.items.iter().filter(|service| service.tenant.is_some()).map(|service| service.guid.clone()).collect();
+    let mut seen = HashSet::new();
+    page.items.retain(|service| (service.tenant.is_some() || !named.contains(&service.guid)) && seen.insert((service.guid.clone(), service.tenant.clone())));
     Ok(page)
 }
 

@@ -33,6 +33,9 @@ pub fn grant(body: &[u8]) -> Result<Grant, Malformed> {
         return Err(Malformed::Lacks("a token of type Bearer"));
     }
     let whole: Answer = serde_json::from_slice(json::without_mark(body)).map_err(|_| Malformed::Lacks("an access_token"))?;
+    if whole.access_token.trim().is_empty() {
+        return Err(Malformed::Lacks("an access_token"));
+    }
     let seconds = json::integer(&answer, "expires_in").unwrap_or(300).clamp(10, 86_400);
     Ok(Grant { token: whole.access_token.into(), lifetime: Duration::from_secs(seconds.unsigned_abs()) })
 }
