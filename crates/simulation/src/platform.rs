@@ -161,8 +161,9 @@ impl Platform {
         if now < self.hidden_until {
             return Listed { services: Vec::new(), complete: false };
         }
-        let lag = secs(setup.lag);
-        let shown = |made: &&Made| made.at + lag <= now && made.removed.is_none_or(|removed| removed + lag > now);
+        // What the portal does shows at once; the lists lag behind the tasks (U-8).
+        let lag = |made: &Made| if made.by == Maker::Person { secs(0) } else { secs(setup.lag) };
+        let shown = |made: &&Made| made.at + lag(made) <= now && made.removed.is_none_or(|removed| removed + lag(made) > now);
         Listed { services: self.made.iter().filter(shown).map(|made| made.service.clone()).collect(), complete: true }
     }
 

@@ -9,6 +9,7 @@ use oc_domain::timing::LEFT_OVER;
 use crate::cluster::Object;
 use crate::operator::State;
 use crate::passes::{Ask, Write};
+use crate::platform::Maker;
 use crate::setup::{LEAD, SLOTS, Setup, Spec, secs};
 use crate::tape::Tape;
 use crate::world::{Play, Rules, Trail, World};
@@ -183,7 +184,10 @@ impl World {
         let now = self.now;
         // A person removes what the portal shows.
         let lag = secs(self.setup.lag);
-        let shown = |at: &usize| self.platform.made[*at].removed.is_none() && self.platform.made[*at].at + lag <= now;
+        let shown = |at: &usize| {
+            let made = &self.platform.made[*at];
+            made.removed.is_none() && made.at + lag <= now && !(made.by == Maker::Person && self.unknown(made.tenant))
+        };
         let alive: Vec<usize> = (0..self.platform.made.len()).filter(shown).collect();
         let Some(at) = alive.get(draw % alive.len().max(1)).copied() else { return };
         self.platform.made[at].removed = Some(now);
@@ -199,19 +203,23 @@ impl World {
     /// Somebody makes a service in the portal: only where the platform has none, which is what the portal allows, and not in the very seconds in which
     /// the answer to a create of ours is not known. Then nobody could tell whose it is: see docs/crashes.md.
     fn person_makes(&mut self, draw: usize) {
-        let now = self.now;
         let tenant = u8::try_from(1 + draw % 2).unwrap_or(1);
+        if self.platform.alive(tenant).next().is_none() && !self.platform.converting(tenant) && !self.unknown(tenant) {
+            let name = [self.setup.name_of(usize::from(tenant) - 1), "Somebody"][draw / 2 % 2];
+            self.platform.make_by_person(tenant, name, self.now);
+        }
+    }
+
+    /// Whether the answer to a create for a tenant is not known, or it has failed just now.
+    fn unknown(&self, tenant: u8) -> bool {
+        let now = self.now;
         let open = |object: &Object| {
             let record = object.record();
             let asked = record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
             asked || record.operation.is_some_and(|op| op.outcome == Some(Outcome::Failed) && op.completed.is_some_and(|at| now < at + LEFT_OVER))
         };
         let mut slots = (0..LEAD).filter(|slot| self.setup.tenant_of(*slot) == tenant);
-        let unknown = slots.any(|slot| self.cluster.now.objects[slot].as_ref().is_some_and(|object| open(object)));
-        if self.platform.alive(tenant).next().is_none() && !self.platform.converting(tenant) && !unknown && self.late.is_empty() {
-            let name = [self.setup.name_of(usize::from(tenant) - 1), "Somebody"][draw / 2 % 2];
-            self.platform.make_by_person(tenant, name, now);
-        }
+        !self.late.is_empty() || slots.any(|slot| self.cluster.now.objects[slot].as_ref().is_some_and(|object| open(object)))
     }
 
     fn lead_changes(&mut self, draw: usize) {

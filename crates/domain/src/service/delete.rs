@@ -84,7 +84,8 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
         return not_whole(case);
     }
     if case.now < intent.start + policy.grace() {
-        return case.look_for_effect(intent.start, "Being deleted while the answer to a create is not known: looking whether the service appears.");
+        let message = "Being deleted while the answer to a create is not known: looking whether the service appears.";
+        return case.look_until(intent.start, intent.start + policy.grace(), message);
     }
     case.record.end_operation(Outcome::Unknown, case.now, Vec::new());
     release(case, "the grace is over, and no service appeared")
@@ -121,7 +122,7 @@ fn left_over(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, ended: Ti
         return not_whole(case);
     }
     if lately {
-        return case.look_for_effect(ended, LOOKING_FOR_LEFT_OVER);
+        return case.look_until(ended, ended + timing::LEFT_OVER, LOOKING_FOR_LEFT_OVER);
     }
     release(case, "the failed create left nothing")
 }
@@ -179,7 +180,7 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
     }
     // The failed task told the guid of a service that does not show yet.
     if let Some(ended) = failed_create(&case).filter(|ended| since < *ended + timing::LEFT_OVER) {
-        return case.look_for_effect(ended, LOOKING_FOR_LEFT_OVER);
+        return case.look_until(ended, ended + timing::LEFT_OVER, LOOKING_FOR_LEFT_OVER);
     }
     case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
     release(case, "looked for and not found")

@@ -278,7 +278,8 @@ impl Case<'_> {
         }
         if let Some(intent) = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe).cloned() {
             if self.now < intent.start + policy.grace() {
-                return self.look_for_effect(intent.start, "A create was asked for and its answer is not known: looking whether the service appears.");
+                let message = "A create was asked for and its answer is not known: looking whether the service appears.";
+                return self.look_until(intent.start, intent.start + policy.grace(), message);
             }
             // What may be among the entries that can't be read has not failed to appear.
             if !view.complete {
@@ -355,6 +356,13 @@ impl Case<'_> {
     fn succeeded_and_overdue(&self, policy: &Policy) -> bool {
         let succeeded = matches!(self.facts.task.value(), Some(Some(task)) if task.state == TaskState::Succeeded);
         succeeded && self.record.running().is_some_and(|operation| self.now > operation.started + policy.task_deadline)
+    }
+
+    /// Looks for an effect, and at the latest when its time is over: what follows then must not wait for the next look.
+    fn look_until(self, since: Time, end: Time, message: &str) -> Decision {
+        let until = timing::next_look(self.now, since).min(end.max(self.now + Duration::from_secs(1)));
+        let verdict = Verdict::not_ready(Reason::Verifying, message);
+        self.decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", verdict)
     }
 
     fn look_for_effect(self, since: Time, message: &str) -> Decision {

@@ -190,14 +190,15 @@ fn what_a_pass_leaves_in_memory() {
     assert_eq!((most.failures_of(false), most.failures_of(true)), (u32::MAX, 0));
 }
 
-/// The intent whose request surely never left is remembered until another answer is known; a pass that asked nothing changes nothing.
+/// The intent whose request surely never left is remembered until another answer is known.
 #[test]
 fn which_intent_was_surely_not_sent() {
     let known = || Some(OperationId("op-1".into()));
     let busy = || Verdict::not_ready(Reason::Converting, "Converting.");
     let table = [
         (None, Some(Answer::NotSent(away())), known()),
-        (None, None, None),
+        // The pass ended between the intent and the request.
+        (None, None, known()),
         (known(), None, known()),
         (known(), Some(Answer::NotSent(away())), known()),
         (known(), Some(Answer::Task(task_id(1))), None),

@@ -1,5 +1,8 @@
 //! Any record and any facts, sensible or not: every decision is total, equal for equal inputs, and keeps its word.
 
+mod common;
+
+use common::{NOW, guid, kstatus::kstatus_violations, secs, tenant};
 use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::facts::{Lead, LicenseType, MicrosoftStatus, Service, TaskState};
 use oc_domain::lead;
@@ -14,8 +17,6 @@ use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
 use proptest::sample::select;
-
-use crate::common::{self, NOW, guid, kstatus::kstatus_violations, secs, tenant};
 
 fn age() -> impl Strategy<Value = Time> {
     select(vec![0u64, 1, 20, 40, 299, 301, 899, 901, 3599, 3700, 8000, 90_000]).prop_map(|seconds| NOW - secs(seconds))
