@@ -17,7 +17,7 @@ use super::deletions;
 use super::index::Entry;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
-use super::{Next, after};
+use super::{Next, after, wakes};
 use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
 use crate::engine::clock;
@@ -103,6 +103,16 @@ impl LeadWorld<'_> {
         Arc::clone(&self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
+    /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other.
+    async fn catch_up(&self, failed: WriteFailed) -> WriteFailed {
+        if matches!(failed, WriteFailed::Changed)
+            && let Ok(newest) = write::newest(&self.shared.client, &*self.object()).await
+        {
+            self.shared.leads.put(newest).into_iter().for_each(|learnt| wakes::lead(self.shared, learnt));
+        }
+        failed
+    }
+
     fn written(&self, object: Lead) {
         let object = crate::object::store::pruned(object);
         self.shared.leads.put(object.clone());
@@ -145,9 +155,13 @@ impl World for LeadWorld<'_> {
 
     async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {
         let id = OperationId(uuid::Uuid::new_v4().to_string());
-        let (object, intent) = write::mark(&self.shared.client, &*self.object(), mark, record, id).await?;
-        self.written(object);
-        Ok(intent)
+        match write::mark(&self.shared.client, &*self.object(), mark, record, id).await {
+            Ok((object, intent)) => {
+                self.written(object);
+                Ok(intent)
+            }
+            Err(failed) => Err(self.catch_up(failed).await),
+        }
     }
 
     async fn ask(&self, change: &Change, _: &Record) -> Answer {
@@ -175,7 +189,10 @@ impl World for LeadWorld<'_> {
         let Some(status) = status::of_lead(&object, extras, decision, facts, clock::now()) else {
             return world::still(&self.shared.leads, &*object);
         };
-        self.written(write::status(&self.shared.client, &*object, &status).await?);
+        match write::status(&self.shared.client, &*object, &status).await {
+            Ok(object) => self.written(object),
+            Err(failed) => return Err(self.catch_up(failed).await),
+        }
         if deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }

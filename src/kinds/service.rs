@@ -21,7 +21,7 @@ use super::index::Entry;
 use super::pace;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
-use super::{Next, after};
+use super::{Next, after, wakes};
 use crate::api::{self, OcEssentialService};
 use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
@@ -163,6 +163,16 @@ impl ServiceWorld<'_> {
         Arc::clone(&self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
     }
 
+    /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other.
+    async fn catch_up(&self, failed: WriteFailed) -> WriteFailed {
+        if matches!(failed, WriteFailed::Changed)
+            && let Ok(newest) = write::newest(&self.shared.client, &*self.object()).await
+        {
+            self.shared.services.put(newest).into_iter().for_each(|learnt| wakes::service(self.shared, learnt));
+        }
+        failed
+    }
+
     /// Takes in what the API server answered to a write of ours.
     fn written(&self, object: OcEssentialService) {
         let object = crate::object::store::pruned(object);
@@ -250,9 +260,13 @@ impl World for ServiceWorld<'_> {
 
     async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {
         let id = OperationId(uuid::Uuid::new_v4().to_string());
-        let (object, intent) = write::mark(&self.shared.client, &*self.object(), mark, record, id).await?;
-        self.written(object);
-        Ok(intent)
+        match write::mark(&self.shared.client, &*self.object(), mark, record, id).await {
+            Ok((object, intent)) => {
+                self.written(object);
+                Ok(intent)
+            }
+            Err(failed) => Err(self.catch_up(failed).await),
+        }
     }
 
     async fn ask(&self, change: &Change, _: &Record) -> Answer {
@@ -282,7 +296,10 @@ impl World for ServiceWorld<'_> {
         };
         let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
-        self.written(write::status(&self.shared.client, &*object, &status).await?);
+        match write::status(&self.shared.client, &*object, &status).await {
+            Ok(object) => self.written(object),
+            Err(failed) => return Err(self.catch_up(failed).await),
+        }
         if began_to_wait || deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }

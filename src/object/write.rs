@@ -118,7 +118,7 @@ pub async fn status<K: Own>(client: &Client, object: &K, status: &impl Serialize
             Err(WriteFailed::Changed) => {}
             other => return other,
         }
-        let newest = api.get(&object.name_any()).await.map_err(failed)?;
+        let newest = newest(client, object).await?;
         if newest.meta().uid != object.meta().uid {
             return Err(WriteFailed::Gone);
         }
@@ -135,6 +135,14 @@ fn ours<K: Own>(object: &K) -> (bool, Vec<Option<&String>>, Value) {
     let annotations = super::record::OWN_ANNOTATIONS.iter().chain([&GUID]).map(|name| object.annotations().get(*name)).collect();
     let status = serde_json::to_value(object).map(|mut object| object["status"].take()).unwrap_or_default();
     (super::record::has_finalizer(object), annotations, status)
+}
+
+/// Reads the newest version of an object.
+///
+/// # Errors
+/// As [`mark`].
+pub async fn newest<K: Own>(client: &Client, object: &K) -> Result<K, WriteFailed> {
+    K::api(client, object.meta().namespace.as_deref()).get(&object.name_any()).await.map_err(failed)
 }
 
 /// Makes an object.

@@ -166,8 +166,7 @@ impl World {
         if self.deletions.contains_key(&late.uid) {
             return;
         }
-        let asked = self.cluster.now.objects[late.slot].as_ref().filter(|object| object.uid == late.uid).and_then(|object| object.deleting);
-        let approved = asked.zip(self.approved).is_some_and(|(asked, approved)| asked <= approved);
+        let approved = late.deleted.zip(self.approved).is_some_and(|(asked, approved)| asked <= approved);
         self.deletions.insert(late.uid, (now, approved));
         // An object is counted when it is granted, and may be deleted a while later: the hour is that of the grants, which the ledger keeps.
         let granted = self.cluster.now.breaker.ledger.granted.get(&late.uid.to_string()).copied();

@@ -221,6 +221,8 @@ impl World {
             Failed::Unwritten(Unwritten::Changed) => {
                 memo.after(pass, decision, Ended::Well);
                 self.counts.conflicts += 1;
+                // The object is read anew.
+                self.operators[op].view.objects[slot].clone_from(&self.cluster.now.objects[slot]);
                 self.appoint(op, slot, now + Duration::from_millis(50), true);
             }
             Failed::Unwritten(Unwritten::Gone) => *memo = Default::default(),
@@ -363,7 +365,7 @@ impl World {
         }
         self.counts.asks += 1;
         let recreate = running.object.spec.recreate;
-        let mut request = Late { at: now, slot, uid: running.object.uid, change: change.clone(), recreate };
+        let mut request = Late { at: now, slot, uid: running.object.uid, change: change.clone(), recreate, deleted: running.object.deleting };
         self.judge_change(play, running, change);
         match fate {
             Ask::NotSent => Answer::NotSent(trouble(Reason::PlatformUnavailable, "The connection could not be made.")),

@@ -180,7 +180,8 @@ impl World {
         }
     }
 
-    fn person_removes(&mut self, draw: usize) {
+    /// Somebody removes a service in the portal.
+    pub fn person_removes(&mut self, draw: usize) {
         let now = self.now;
         // A person removes what the portal shows.
         let lag = secs(self.setup.lag);

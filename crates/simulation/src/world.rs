@@ -110,6 +110,8 @@ pub struct Late {
     pub change: oc_domain::step::Change,
     /// Whether it was asked for while `spec.recreate` was true.
     pub recreate: bool,
+    /// The object's deletion time stamp, when it asked.
+    pub deleted: Option<Time>,
 }
 
 /// See the module.
