@@ -4,7 +4,9 @@ mod bench;
 mod build;
 mod crds;
 mod demo;
+mod evidence;
 mod progress;
+mod simulate;
 mod testing;
 mod trial;
 
@@ -24,10 +26,14 @@ struct Cli {
 enum Command {
     /// Show the main job: an API server, a simulated platform, the operator, and the objects of examples/ becoming Ready
     Demo(demo::Settings),
-    /// Run all tests: laws and tables, wire fixtures, schema rules and flows on a real API server
+    /// Run all tests: tables, stories and orders of the simulation, wire fixtures, schema rules, flows and kills on a real API server
     Test(testing::Settings),
     /// Measure: time to Ready, calls, writes, memory and CPU for many services, and the cost of rest
     Bench(bench::Settings),
+    /// Play stories of crashes and faults against the operator's own decisions and driver, each from one seed, until one breaks a law
+    Simulate(simulate::Settings),
+    /// Write the table of what the last test run has shown into the README
+    Evidence,
     /// Write crds/ from the types in src/api
     Crds {
         /// Write nothing; fail when crds/ is not what it should be
@@ -41,6 +47,8 @@ fn main() -> ExitCode {
         Command::Demo(settings) => demo::run(settings),
         Command::Test(settings) => testing::run(&settings),
         Command::Bench(settings) => bench::run(&settings),
+        Command::Simulate(settings) => simulate::run(&settings),
+        Command::Evidence => evidence::write(),
         Command::Crds { check } => crds::run(check).map(|()| true),
     };
     match result {

@@ -3,7 +3,7 @@
 use anyhow::{Context, Result};
 use clap::Args;
 
-use crate::{build, progress};
+use crate::{build, evidence, progress};
 
 /// What is tested.
 #[derive(Args)]
@@ -29,11 +29,15 @@ pub fn run(settings: &Settings) -> Result<bool> {
     let mut command = build::cargo();
     command.arg("test");
     if settings.quick {
-        command.args(["-p", "oc-domain", "-p", "live-platform", "-p", "live-platform-simulator"]);
+        command.args(["-p", "oc-domain", "-p", "live-platform", "-p", "live-platform-simulator", "-p", "oc-simulation"]);
         command.args(["-p", "oc-essentials-operator", "--lib"]);
     } else {
         command.arg("--workspace");
     }
     command.args(&settings.rest);
-    Ok(command.status().context("cargo can't be run")?.success())
+    let passed = command.status().context("cargo can't be run")?.success();
+    if passed && settings.rest.is_empty() && !settings.quick {
+        progress::result(&evidence::table());
+    }
+    Ok(passed)
 }

@@ -137,26 +137,12 @@ pub fn tell(tape: &[u8], rules: &Rules) -> Vec<String> {
 }
 
 impl Report {
-    /// Writes the counts where `cargo xtask evidence` reads them.
-    ///
-    /// # Errors
-    /// When the file can't be written.
-    pub fn write(&self, name: &str) -> std::io::Result<()> {
+    /// The counts, as `cargo xtask evidence` reads them.
+    pub fn json(&self) -> String {
         let broken = u8::from(self.broken.is_some());
-        let text = format!(
+        format!(
             "{{\"stories\": {}, \"crashes\": {}, \"lostAnswers\": {}, \"creates\": {}, \"deletions\": {}, \"conflicts\": {}, \"elections\": {}, \"violations\": {broken}}}\n",
             self.stories, self.crashes, self.lost, self.creates, self.deletions, self.conflicts, self.elections
-        );
-        write_evidence(name, &text)
+        )
     }
-}
-
-/// Writes what a run has shown into the target folder.
-///
-/// # Errors
-/// When the file can't be written.
-pub fn write_evidence(name: &str, text: &str) -> std::io::Result<()> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../target/evidence");
-    std::fs::create_dir_all(&folder)?;
-    std::fs::write(folder.join(format!("{name}.json")), text)
 }

@@ -1,0 +1,86 @@
+//! What the last test run has shown, as a table: printed after the tests, and written into the README on demand.
+
+use std::path::Path;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use crate::{build, progress};
+
+const BEGIN: &str = "<!-- cargo xtask evidence: begin -->";
+const END: &str = "<!-- cargo xtask evidence: end -->";
+
+/// Each row: what it is, the file of counts, and what is told of it; a name in braces is a number of the file.
+const ROWS: [(&str, &str, &str); 6] = [
+    (
+        "Stories: many faults, in some orders",
+        "simulation",
+        "{stories} stories, {crashes} crashes, {lostAnswers} lost answers, {creates} creates, {deletions} deletions, {conflicts} conflicting writes, {elections} elections; laws broken: {violations}",
+    ),
+    (
+        "Every order of few faults (stateright)",
+        "every-order",
+        "{states} states in {models} models, longest path {longestPath} events; laws broken: {violations}",
+    ),
+    ("Teeth of the stories", "teeth", "{caught} of {variants} wrong operators caught, the last after {storiesUntilTheLastWasCaught} stories"),
+    ("Teeth of the orders", "every-order-teeth", "{caught} wrong operators caught"),
+    (
+        "SIGKILL at every place between two effects",
+        "kills",
+        "{every_place_between_two_effects/kills} kills at {every_place_between_two_effects/places} places, {every_place_between_two_effects/lives} lives; second services: {every_place_between_two_effects/second_services}, wrongly deleted: {every_place_between_two_effects/wrongly_deleted}",
+    ),
+    (
+        "SIGKILL at random, 10 % lost answers, 5 % 5xx",
+        "kills",
+        "{random_kills_under_load/kills} kills, {random_kills_under_load/services} services made, {random_kills_under_load/deletions} deleted; second services: {random_kills_under_load/second_services}, wrongly deleted: {random_kills_under_load/wrongly_deleted}",
+    ),
+];
+
+/// The table, of what is there.
+pub fn table() -> String {
+    let mut lines = vec!["| What | Counts of the last `cargo xtask test` |".to_owned(), "|---|---|".to_owned()];
+    for (what, file, text) in ROWS {
+        let told = counts(file).map_or_else(|| "not run yet".to_owned(), |counts| filled(text, &counts));
+        lines.push(format!("| {what} | {told} |"));
+    }
+    lines.join("\n")
+}
+
+fn counts(file: &str) -> Option<Value> {
+    let text = std::fs::read_to_string(build::target().join(format!("evidence/{file}.json"))).ok()?;
+    serde_json::from_str(&text).ok()
+}
+
+fn filled(text: &str, counts: &Value) -> String {
+    let mut told = String::new();
+    for (at, part) in text.split(['{', '}']).enumerate() {
+        if at % 2 == 0 {
+            told.push_str(part);
+        } else {
+            let number = counts.pointer(&format!("/{part}")).map_or_else(|| "?".to_owned(), ToString::to_string);
+            told.push_str(&number);
+        }
+    }
+    told
+}
+
+/// Writes the table into the README.
+///
+/// # Errors
+/// When the README has no place for it, or can't be written.
+pub fn write() -> Result<bool> {
+    let path = build::root().join("README.md");
+    let text = std::fs::read_to_string(&path).context("README.md can't be read")?;
+    let (before, rest) = text.split_once(BEGIN).context("README.md has no place for the table")?;
+    let (_, after) = rest.split_once(END).context("the place for the table in README.md has no end")?;
+    write_if_changed(&path, &format!("{before}{BEGIN}\n{}\n{END}{after}", table()))?;
+    progress::result(&table());
+    Ok(true)
+}
+
+fn write_if_changed(path: &Path, text: &str) -> Result<()> {
+    if std::fs::read_to_string(path).ok().as_deref() != Some(text) {
+        std::fs::write(path, text).context("README.md can't be written")?;
+    }
+    Ok(())
+}

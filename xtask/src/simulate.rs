@@ -1,0 +1,70 @@
+//! More stories than a test run plays, and one story told.
+#![allow(clippy::disallowed_methods, reason = "a person who waits is told how long")]
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
+
+use anyhow::Result;
+use clap::Args;
+use oc_simulation::search::{Report, search, shrink, tell};
+use oc_simulation::tape;
+use oc_simulation::world::Rules;
+
+use crate::progress;
+
+/// Which stories.
+#[derive(Args)]
+pub struct Settings {
+    /// How many stories to play; each seed is one
+    #[arg(long, default_value_t = 100_000)]
+    seeds: u64,
+    /// The first seed
+    #[arg(long, default_value_t = 0)]
+    from: u64,
+    /// Tell the story of this seed from beginning to end, and play no other
+    #[arg(long, value_name = "SEED")]
+    tell: Option<u64>,
+}
+
+/// Plays them until one breaks a law, which is made short and told.
+///
+/// # Errors
+/// When the counts can't be written.
+pub fn run(settings: &Settings) -> Result<bool> {
+    let rules = Rules::default();
+    if let Some(seed) = settings.tell {
+        let story = tell(&tape::tape(seed), &rules);
+        progress::result(&story.join("\n"));
+        return Ok(!story.iter().any(|line| line.contains("BROKEN")));
+    }
+    progress::step(&format!("{} stories from seed {}", settings.seeds, settings.from));
+    let (begun, last) = (Instant::now(), AtomicU64::new(0));
+    let report = search(settings.from..settings.from.saturating_add(settings.seeds), rules, &|played| {
+        let seconds = begun.elapsed().as_secs();
+        if seconds >= last.load(Ordering::Relaxed) + 10 {
+            last.store(seconds, Ordering::Relaxed);
+            progress::note(&format!("{played} played, {seconds} s"));
+        }
+    });
+    progress::result(&told(&report, begun.elapsed().as_secs_f64()));
+    let Some(broken) = &report.broken else { return Ok(true) };
+    progress::step(&format!("Seed {} breaks {:?}; making its story short", broken.seed, broken.laws));
+    let short = shrink(broken, &rules);
+    progress::result(&tell(&short.tape, &rules).join("\n"));
+    progress::fail(&format!("seed {} breaks {:?}. The whole of it: cargo xtask simulate --tell {}", broken.seed, short.laws, broken.seed));
+    Ok(false)
+}
+
+fn told(report: &Report, seconds: f64) -> String {
+    format!(
+        "{} stories in {seconds:.0} s: {} crashes, {} lost answers, {} creates, {} deletions, {} conflicting writes, {} elections; laws broken: {}",
+        report.stories,
+        report.crashes,
+        report.lost,
+        report.creates,
+        report.deletions,
+        report.conflicts,
+        report.elections,
+        report.broken.as_ref().map_or(0, |broken| broken.laws.len())
+    )
+}
