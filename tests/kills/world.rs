@@ -90,6 +90,7 @@ impl World {
             "observeInterval": "5s",
             // The shortest that the schema takes.
             "createGrace": "1m",
+            "taskDeadline": "1m",
             "deletions": {"perHour": 1000},
             "syncJobs": {"trigger": "Http", "http": {"leadsUrl": job("leads"), "trunksUrl": job("trunks")}},
         });

@@ -71,9 +71,14 @@ impl Ledger {
 /// While nobody asks and nothing is held the ledger stays as it is, so that an hour that passes writes nothing (law L6).
 pub fn settle(now: Time, per_hour: u32, approval: Option<&str>, ledger: &Ledger, asking: &[Asking]) -> Ledger {
     let mut ledger = ledger.clone();
-    let approved_anew = approval.is_some() && approval != ledger.handled.as_deref();
-    if approved_anew {
+    let another = approval.is_some() && approval != ledger.handled.as_deref();
+    // A person approves what is seen to wait. An annotation that was there before anything did (set in Git, or restored without the status that says it was
+    // acted upon) approves nothing.
+    let approved_anew = another && ledger.held > 0;
+    if another {
         ledger.handled = approval.map(str::to_owned);
+    }
+    if approved_anew {
         // The API server stamps deletions with its own clock, which may go ahead of ours: whoever waits now was seen by the person.
         ledger.approved = asking.iter().map(|one| one.deleted).chain([now.whole_second()]).max();
     }

@@ -284,6 +284,9 @@ impl Model {
         }
         if self.approvals > self.counted {
             self.counted = self.approvals;
+        }
+        // An approval that comes before anything is held approves nothing.
+        if approval.is_some() && approval != self.written.handled && self.written.held > 0 {
             self.approved.extend(self.asking.keys().cloned());
             assert!(asking.iter().all(|one| ledger.holds(one, per_hour).is_none()), "a person has approved all of them");
         }
@@ -345,6 +348,7 @@ proptest! {
             model.live(event, per_hour);
             model.holds(per_hour);
         }
+        model.counts(per_hour, true);
         model.approvals += 1;
         model.counts(per_hour, true);
         model.holds(per_hour);
