@@ -10,7 +10,7 @@ use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
 use oc_domain::policy::{Connection, JobRuns, Policy, slowest_create};
 use oc_domain::record::Record;
 use oc_domain::service::{Deletion, Desired, Wish as ServiceWish};
-use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
+use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step};
 use oc_domain::time::{Duration, Time};
 use oc_domain::{breaker, timing};
 
@@ -192,11 +192,10 @@ impl World {
             }
             Step::Wait(until, _) | Step::Rest(until) | Step::Stop(until) => {
                 let written = if decision.hold { Ok(()) } else { self.say(play, op, slot, &running, &decision, write) };
-                let poll = matches!(decision.step, Step::Wait(_, Wake::Clock));
                 match written {
                     Ok(()) => {
                         self.operators[op].memos[slot].after(&running.pass, &decision, Ended::Well);
-                        self.appoint(op, slot, until, poll);
+                        self.appoint(op, slot, until);
                         return;
                     }
                     Err(failed) => Some((decision, failed)),
@@ -209,7 +208,7 @@ impl World {
         }
     }
 
-    fn appoint(&mut self, op: usize, slot: usize, at: Time, _poll: bool) {
+    fn appoint(&mut self, op: usize, slot: usize, at: Time) {
         let due = &mut self.operators[op].due[slot];
         *due = at.min(*due);
     }
@@ -223,13 +222,13 @@ impl World {
                 self.counts.conflicts += 1;
                 // The object is read anew.
                 self.operators[op].view.objects[slot].clone_from(&self.cluster.now.objects[slot]);
-                self.appoint(op, slot, now + Duration::from_millis(50), true);
+                self.appoint(op, slot, now + Duration::from_millis(50));
             }
             Failed::Unwritten(Unwritten::Gone) => *memo = Default::default(),
             Failed::Refused => {
                 memo.after(pass, decision, Ended::Unwritten);
                 let at = timing::next_try(now, memo.failures, None);
-                self.appoint(op, slot, at, true);
+                self.appoint(op, slot, at);
             }
         }
     }
@@ -412,7 +411,7 @@ impl World {
                 self.operators[op].view.breaker = written;
                 let now = self.now;
                 for slot in 0..SLOTS {
-                    self.appoint(op, slot, now, true);
+                    self.appoint(op, slot, now);
                 }
             }
             // Somebody else has counted: what the watch brings of it wakes this replica.
