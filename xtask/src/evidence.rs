@@ -27,12 +27,12 @@ const ROWS: [(&str, &str, &str); 6] = [
     (
         "SIGKILL at every place between two effects",
         "kills",
-        "{every_place_between_two_effects/kills} kills at {every_place_between_two_effects/places} places, {every_place_between_two_effects/lives} lives; second services: {every_place_between_two_effects/second_services}, wrongly deleted: {every_place_between_two_effects/wrongly_deleted}",
+        "{every_place_between_two_effects/kills} kills at {every_place_between_two_effects/places} places, {every_place_between_two_effects/lives} lives; second services: {every_place_between_two_effects/secondServices}, wrongly deleted: {every_place_between_two_effects/wronglyDeleted}",
     ),
     (
         "SIGKILL at random, 10 % lost answers, 5 % 5xx",
         "kills",
-        "{random_kills_under_load/kills} kills, {random_kills_under_load/services} services made, {random_kills_under_load/deletions} deleted; second services: {random_kills_under_load/second_services}, wrongly deleted: {random_kills_under_load/wrongly_deleted}",
+        "{random_kills_under_load/kills} kills, {random_kills_under_load/answersLost} answers lost, {random_kills_under_load/serverErrors} 5xx, {random_kills_under_load/services} services made, {random_kills_under_load/deletions} deleted; second services: {random_kills_under_load/secondServices}, wrongly deleted: {random_kills_under_load/wronglyDeleted}",
     ),
 ];
 
@@ -57,7 +57,11 @@ fn filled(text: &str, counts: &Value) -> String {
         if at % 2 == 0 {
             told.push_str(part);
         } else {
-            let number = counts.pointer(&format!("/{part}")).map_or_else(|| "?".to_owned(), ToString::to_string);
+            let number = match counts.pointer(&format!("/{part}")) {
+                None => "?".to_owned(),
+                Some(Value::Array(list)) => list.len().to_string(),
+                Some(number) => number.to_string(),
+            };
             told.push_str(&number);
         }
     }
