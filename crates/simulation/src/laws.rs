@@ -116,7 +116,8 @@ impl World {
 
     /// A request is executed at the platform.
     pub(crate) fn execute(&mut self, play: &mut Play<'_>, late: &Late) -> Answer {
-        let (now, setup) = (self.now, Arc::clone(&self.setup));
+        // A request that was on its way is executed when it arrives, however far the clock has jumped meanwhile.
+        let (now, setup) = (late.at, Arc::clone(&self.setup));
         let tenant = setup.tenant_of(late.slot);
         match &late.change {
             Change::CreateService(_) => {

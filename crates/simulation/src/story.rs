@@ -211,7 +211,7 @@ impl World {
         }
     }
 
-    /// Whether the answer to a create for a tenant is not known, or it has failed just now.
+    /// Whether the answer to a create for a tenant is not known, or it has failed just now, or it may be asked for this very moment.
     fn unknown(&self, tenant: u8) -> bool {
         let now = self.now;
         let open = |object: &Object| {
@@ -219,8 +219,9 @@ impl World {
             let asked = record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
             asked || record.operation.is_some_and(|op| op.outcome == Some(Outcome::Failed) && op.completed.is_some_and(|at| now < at + LEFT_OVER))
         };
+        let asking = |slot: usize| self.operators.iter().any(|operator| operator.passes[slot].is_some());
         let mut slots = (0..LEAD).filter(|slot| self.setup.tenant_of(*slot) == tenant);
-        !self.late.is_empty() || slots.any(|slot| self.cluster.now.objects[slot].as_ref().is_some_and(|object| open(object)))
+        !self.late.is_empty() || slots.any(|slot| asking(slot) || self.cluster.now.objects[slot].as_ref().is_some_and(|object| open(object)))
     }
 
     fn lead_changes(&mut self, draw: usize) {

@@ -250,12 +250,13 @@ impl World {
     pub fn settle(&mut self, play: &mut Play<'_>) {
         let now = self.now;
         let setup = Arc::clone(&self.setup);
-        self.platform.advance(&setup, now);
         while let Some(at) = self.late.iter().position(|late| late.at <= now) {
             let late = self.late.remove(at);
-            play.trail.note(now, || format!("a request of object {} that was on its way arrives: {:?}", late.uid, late.change));
+            self.platform.advance(&setup, late.at);
+            play.trail.note(late.at, || format!("a request of object {} that was on its way arrives: {:?}", late.uid, late.change));
             self.execute(play, &late);
         }
+        self.platform.advance(&setup, now);
         for op in 0..self.operators.len() {
             self.settle_operator(op);
         }

@@ -10,7 +10,7 @@ use oc_simulation::world::Rules;
 const STORIES: u64 = 100_000;
 
 /// How many stories a wrong variant may get away with.
-const PATIENCE: u64 = 60_000;
+const PATIENCE: u64 = 200_000;
 
 fn stories() -> u64 {
     option_env!("STORIES").and_then(|text| text.parse().ok()).unwrap_or(STORIES)
