@@ -383,4 +383,31 @@ mod tests {
         circuit.abandon();
         assert!(circuit.enter(Time(60_000)).is_ok());
     }
+
+    /// Each of a thousand objects tries again when it was told to; the platform sees a probe now and then, whatever their number. The hour passes in
+    /// the clock that the circuit is told.
+    #[test]
+    fn an_hour_of_outage_costs_a_probe_each_half_minute_however_many_objects_wait() {
+        let calls = |objects: u32| {
+            let (mut circuit, mut calls) = (Circuit::default(), 0);
+            let mut agenda: std::collections::BTreeSet<(Time, u32)> = (0..objects).map(|object| (Time(i64::from(object)), object)).collect();
+            let mut failures = vec![0; objects as usize];
+            while let Some((now, object)) = agenda.pop_first().filter(|(now, _)| *now < Time(3_600_000)) {
+                let told = circuit.enter(now).err().unwrap_or_else(|| {
+                    calls += 1;
+                    circuit.report(now, Some(&trouble(Reason::PlatformUnavailable)));
+                    trouble(Reason::PlatformUnavailable)
+                });
+                let tried = &mut failures[object as usize];
+                *tried += 1;
+                agenda.insert((oc_domain::timing::next_try(now, *tried, told.retry_after), object));
+            }
+            assert!(circuit.enter(Time(4_000_000)).is_ok() && circuit.report(Time(4_000_100), None), "one probe finds it back, and says so to all");
+            calls
+        };
+        for objects in [10, 1000] {
+            let calls = calls(objects);
+            assert!((100..=120).contains(&calls), "{calls} calls for {objects} objects: after the first few one each 32 s");
+        }
+    }
 }
