@@ -1,18 +1,25 @@
 //! How slow a platform is: only one that was seen to be faster than `spec.createGrace` is asked again after it.
 
 use oc_domain::policy::{self, Connection};
-use oc_domain::record::{OperationId, OperationKind, Record, Sent};
+use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
 use oc_domain::time::Duration;
 
 use super::shared::{Kind, Shared};
 use crate::engine::clock;
 use crate::object::record;
 
+/// How long before the end of `createGrace` the pace is looked at: longer than the time between two looks for the effect.
+const SOON: Duration = Duration::from_secs(120);
+
 /// The connection, with the pace of the platform's creates, for an object that has to know it: one that looks for the effect of a create whose
 /// answer was lost. For all others it would be a walk over every service for nothing.
 pub fn with_pace(shared: &Shared, connection: Connection, platform: &str, record: &Record) -> Connection {
     let Connection::Usable(mut policy) = connection else { return connection };
-    if let Some(lost) = record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe) {
+    // Before `createGrace` is nearly over the pace decides nothing.
+    let soon = clock::now() + SOON;
+    let nearly_over = |intent: &&Intent| soon >= intent.start + policy.create_grace;
+    let lost = |intent: &&Intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe;
+    if let Some(lost) = record.open_intent().filter(lost).filter(nearly_over) {
         policy.slowest_create = slowest_create(shared, platform, &lost.id);
     }
     Connection::Usable(policy)
