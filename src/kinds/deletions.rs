@@ -27,18 +27,18 @@ pub fn wanted(shared: &Shared, platform: &str) -> Vec<Asking> {
         Kind::LivePlatform => None,
         Kind::Lead => {
             let lead = shared.leads.get(&key.namespace, &key.name)?;
-            asking(&*lead)?;
+            let asking = asking(&*lead)?;
             let counted = counts(record::has_finalizer(&*lead), record::has_intent_to_delete(&*lead), lead.spec.deletion_policy, false);
-            counted.then(|| asking(&*lead)).flatten()
+            counted.then_some(asking)
         }
         Kind::OcEssentialService => {
             let service = shared.services.get(&key.namespace, &key.name)?;
             // Of thousands few are being deleted, and the rest of the questions is dearer.
-            asking(&*service)?;
+            let asking = asking(&*service)?;
             let spec = &service.spec;
             let applied = spec.mode == api::service::Mode::Apply && record::of_service(&service).guid.is_some();
             let counted = counts(record::has_finalizer(&*service), record::has_intent_to_delete(&*service), spec.deletion_policy, spec.suspend);
-            (applied && counted).then(|| asking(&*service)).flatten()
+            (applied && counted).then_some(asking)
         }
     };
     let keys = shared.index().on(platform);
