@@ -5,7 +5,6 @@ use oc_domain::driver::{Ended, Memo, Pass};
 use oc_domain::lead;
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::platform;
-use oc_domain::policy::JobTrigger;
 use oc_domain::record::{OperationId, OperationKind, Record, Sent};
 use oc_domain::service::{Deletion, Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Fact, Step, Wake};
@@ -89,15 +88,7 @@ fn it_is_so_for_every_trouble_of_the_platform() {
 #[test]
 fn it_is_so_for_the_platform_object() {
     use Reason::{AuthenticationFailed, PlatformUnavailable, Throttled};
-    let desired = platform::Desired {
-        observe_interval: secs(600),
-        trigger: JobTrigger::Manual,
-        ran_at: [None, None],
-        deletions_per_hour: 10,
-        approval: None,
-        look_now: false,
-        unusable: None,
-    };
+    let desired = crate::platform::desired();
     let table = [
         (PlatformUnavailable, 7, None, "Reconciling"),
         (PlatformUnavailable, 8, None, "Stalled"),
