@@ -15,6 +15,7 @@ use oc_domain::time::Time;
 
 use super::index::Index;
 use super::meter::{Meter, PassOutcome};
+use super::world::Told;
 use crate::api::live_platform::{NamespacesFrom, SyncTrigger};
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::clock;
@@ -210,7 +211,8 @@ impl Shared {
             held: Mutex::default(),
             memos: Mutex::default(),
             watches: Mutex::default(),
-            began: clock::now(),
+            // Creation times have no milliseconds.
+            began: clock::now().whole_second(),
             young: Mutex::default(),
         })
     }
@@ -266,16 +268,16 @@ impl Shared {
         watches.iter().map(|(kind, watched)| (*kind, watched.seen())).collect()
     }
 
-    /// When an object was made that was made since this process began, and of which no status says anything yet.
+    /// When an object was made that was made since this process began, and of which no operator has said anything yet.
     fn new_since(&self, key: &Key) -> Option<Time> {
-        fn made<K: kube::Resource>(store: &Store<K>, key: &Key, unsaid: impl Fn(&K) -> bool) -> Option<Time> {
-            let object = store.get(&key.namespace, &key.name).filter(|object| unsaid(object))?;
+        fn made<K: kube::Resource>(store: &Store<K>, key: &Key, said: impl Fn(&K) -> Option<i64>) -> Option<Time> {
+            let object = store.get(&key.namespace, &key.name).filter(|object| said(object).is_none())?;
             object.creation_timestamp().map(|time| clock::time(time.0))
         }
         let made = match key.kind {
-            Kind::LivePlatform => made(&self.platforms, key, |object| object.status.is_none()),
-            Kind::Lead => made(&self.leads, key, |object| object.status.is_none()),
-            Kind::OcEssentialService => made(&self.services, key, |object| object.status.is_none()),
+            Kind::LivePlatform => made(&self.platforms, key, |object| object.status.as_ref().and_then(Told::observed)),
+            Kind::Lead => made(&self.leads, key, |object| object.status.as_ref().and_then(Told::observed)),
+            Kind::OcEssentialService => made(&self.services, key, |object| object.status.as_ref().and_then(Told::observed)),
         };
         made.filter(|made| *made >= self.began)
     }

@@ -71,7 +71,13 @@ pub async fn what_is_served_is_the_catalogue(scene: Scene) -> Result<()> {
         let scrape = operator.scrape().await?;
         Ok((scrape.sum("operatorconnect_time_to_ready_seconds_count", &service) == 2.0).then_some(scrape))
     };
-    let scrape = until(20, counted).await.context("waiting for two services that were Ready")?;
+    let scrape = match until(20, counted).await {
+        Ok(scrape) => scrape,
+        Err(error) => {
+            let text = operator.get("metrics", "/metrics").await?.text().await?;
+            return Err(error.context(format!("waiting for two services that were Ready: {text}")));
+        }
+    };
     let wrong = differences(&scrape);
     ensure!(wrong.is_empty(), "{wrong:#?}");
     let on = |more: &[(&'static str, &'static str)]| [&[("platform", platform.as_str())], more].concat();
