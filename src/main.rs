@@ -10,7 +10,7 @@ fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(settings) => {
             ops::telemetry::start(&settings.log);
-            run::run(settings)
+            run::run(*settings)
         }
         Command::Crds => run::print_crds(),
     };

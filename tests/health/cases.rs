@@ -56,31 +56,10 @@ fn differences(scrape: &Scrape) -> Vec<String> {
     wrong
 }
 
-pub async fn what_is_served_is_the_catalogue(scene: Scene) -> Result<()> {
-    let operator = scene.start("operator", &[])?;
-    operator.probes("/readyz", true, 20).await?;
-    scene.platform().await?;
-    for customer in 1..=2 {
-        scene.customer(customer).await?;
-    }
-    for customer in 1..=2 {
-        scene.ready(customer).await?;
-    }
-    let (platform, service) = (scene.platform_name(), [("kind", "OcEssentialService")]);
-    let counted = || async {
-        let scrape = operator.scrape().await?;
-        Ok((scrape.sum("operatorconnect_time_to_ready_seconds_count", &service) == 2.0).then_some(scrape))
-    };
-    let scrape = match until(20, counted).await {
-        Ok(scrape) => scrape,
-        Err(error) => {
-            let text = operator.get("metrics", "/metrics").await?.text().await?;
-            return Err(error.context(format!("waiting for two services that were Ready: {text}")));
-        }
-    };
-    let wrong = differences(&scrape);
-    ensure!(wrong.is_empty(), "{wrong:#?}");
-    let on = |more: &[(&'static str, &'static str)]| [&[("platform", platform.as_str())], more].concat();
+/// Of a platform that has two customers, each with a service.
+fn values(scrape: &Scrape, platform: &str) -> Result<()> {
+    let service = [("kind", "OcEssentialService")];
+    let on = |more: &[(&'static str, &'static str)]| [&[("platform", platform)], more].concat();
     let exactly = [
         ("operatorconnect_platform_calls_total", on(&[("endpoint", "create_service"), ("outcome", "2xx")]), 2.0),
         ("operatorconnect_platform_call_duration_seconds_count", on(&[("endpoint", "create_service")]), 2.0),
@@ -111,6 +90,28 @@ pub async fn what_is_served_is_the_catalogue(scene: Scene) -> Result<()> {
     ] {
         ensure!(scrape.sum(name, labels) > 0.0, "{name} {labels:?} is 0");
     }
+    Ok(())
+}
+
+pub async fn what_is_served_is_the_catalogue(scene: Scene) -> Result<()> {
+    let operator = scene.start("operator", &[])?;
+    operator.probes("/readyz", true, 20).await?;
+    scene.platform().await?;
+    for customer in 1..=2 {
+        scene.customer(customer).await?;
+    }
+    for customer in 1..=2 {
+        scene.ready(customer).await?;
+    }
+    let (platform, service) = (scene.platform_name(), [("kind", "OcEssentialService")]);
+    let counted = || async {
+        let scrape = operator.scrape().await?;
+        Ok((scrape.sum("operatorconnect_time_to_ready_seconds_count", &service) == 2.0).then_some(scrape))
+    };
+    let scrape = until(20, counted).await.context("waiting for two services that were Ready")?;
+    let wrong = differences(&scrape);
+    ensure!(wrong.is_empty(), "{wrong:#?}");
+    values(&scrape, &platform)?;
     let text = nothing_is_named(&scene, &operator).await?;
     measured(&format!("a scrape of two customers: {} bytes, {} lines", text.len(), text.lines().count()));
     scene.no_platform().await?;
