@@ -136,6 +136,27 @@ fn measured(what: &str) {
     println!("{what}");
 }
 
+pub async fn a_status_that_is_not_taken_is_counted(scene: Scene) -> Result<()> {
+    let operator = scene.start("operator", &[])?;
+    operator.probes("/readyz", true, 20).await?;
+    scene.platform().await?;
+    scene.proxy.is(Mood::TakesNoStatus);
+    scene.customer(1).await?;
+    let lead = ("kind", "Lead");
+    let counted = || async {
+        let scrape = operator.scrape().await?;
+        let failed = scrape.sum("operatorconnect_status_write_failures_total", &[lead]);
+        let passes = scrape.sum("operatorconnect_passes_total", &[lead, ("outcome", "unwritten")]);
+        let refused = scrape.sum("operatorconnect_apiserver_calls_total", &[("verb", "patch"), ("code", "503")]);
+        Ok((failed >= 2.0 && passes >= 2.0 && refused >= 2.0).then_some(()))
+    };
+    until(20, counted).await.context("waiting for two tries that failed")?;
+    let (well, text) = operator.probe("/livez").await?;
+    ensure!(well, "what is tried again lives: {text}");
+    scene.proxy.is(Mood::Well);
+    scene.ready(1).await
+}
+
 /// How long a watch may be silent in these cases, in seconds.
 const SILENCE: u64 = 8;
 

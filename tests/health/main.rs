@@ -27,6 +27,7 @@ fn main() -> ExitCode {
     let cases = cases![
         what_can_not_be_listened_on_is_told_at_the_start,
         what_is_served_is_the_catalogue,
+        a_status_that_is_not_taken_is_counted,
         a_frozen_watch_fails_liveness,
         an_api_server_that_is_away_shows_in_readiness_alone,
         a_replica_that_waits_is_ready,
