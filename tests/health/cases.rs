@@ -216,6 +216,36 @@ pub async fn an_api_server_that_is_away_shows_in_readiness_alone(scene: Scene) -
     Ok(())
 }
 
+pub async fn a_platform_that_is_away_is_no_reason_to_restart(scene: Scene) -> Result<()> {
+    let operator = scene.start("operator", &[])?;
+    scene.platform().await?;
+    scene.customer(1).await?;
+    scene.ready(1).await?;
+    let platform = scene.platform_name();
+    let shows = |open: f64, opened: f64| {
+        let (operator, platform) = (&operator, platform.as_str());
+        move || async move {
+            let scrape = operator.scrape().await?;
+            let is_open = scrape.sum("operatorconnect_platform_circuit_open", &[("platform", platform)]);
+            let reason = [("platform", platform), ("reason", "PlatformUnavailable")];
+            let has_opened = scrape.sum("operatorconnect_platform_circuit_opened_total", &reason);
+            Ok(((is_open - open).abs() < f64::EPSILON && has_opened >= opened).then_some(scrape))
+        }
+    };
+    until(10, shows(0.0, 0.0)).await.context("waiting for a circuit that is closed")?;
+    scene.simulate("POST", "faults", json!({"kind": "serverError", "forever": true})).await?;
+    let scrape = until(40, shows(1.0, 1.0)).await.context("waiting for the circuit to open")?;
+    ensure!(scrape.sum("operatorconnect_platform_calls_total", &[("platform", &platform), ("outcome", "5xx")]) >= 3.0);
+    ensure!(scrape.sum("operatorconnect_passes_total", &[("kind", "LivePlatform"), ("outcome", "failed")]) >= 1.0);
+    for path in ["/livez", "/readyz"] {
+        let (well, text) = operator.probe(path).await?;
+        ensure!(well, "{path}: nothing here can be mended by a restart, and another platform may be well: {text}");
+    }
+    scene.simulate("DELETE", "faults", json!(null)).await?;
+    until(60, shows(0.0, 1.0)).await.context("waiting for the circuit to close")?;
+    Ok(())
+}
+
 pub async fn a_replica_that_waits_is_ready(scene: Scene) -> Result<()> {
     let first = scene.start_elected("first")?;
     let leads = || async { Ok(first.said()?.contains("this replica leads").then_some(())) };
