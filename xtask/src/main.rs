@@ -5,6 +5,7 @@ mod build;
 mod crds;
 mod demo;
 mod evidence;
+mod outage;
 mod progress;
 mod simulate;
 mod testing;
@@ -30,6 +31,8 @@ enum Command {
     Test(testing::Settings),
     /// Measure: time to Ready, calls, writes, memory and CPU for many services, and the cost of rest
     Bench(bench::Settings),
+    /// Live through an outage of the platform with many services: calls and writes while it lasts, and the order in which all recover
+    Outage(outage::Settings),
     /// Play stories of crashes and faults against the operator's own decisions and driver, each from one seed, until one breaks a law
     Simulate(simulate::Settings),
     /// Write the table of what the last test run has shown into the README
@@ -47,6 +50,7 @@ fn main() -> ExitCode {
         Command::Demo(settings) => demo::run(settings),
         Command::Test(settings) => testing::run(&settings),
         Command::Bench(settings) => bench::run(&settings),
+        Command::Outage(settings) => outage::run(&settings),
         Command::Simulate(settings) => simulate::run(&settings),
         Command::Evidence => evidence::write(),
         Command::Crds { check } => crds::run(check).map(|()| true),
