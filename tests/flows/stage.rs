@@ -49,8 +49,14 @@ impl Stage {
     /// Starts both.
     pub async fn set() -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
+<<<<<<< HEAD
         // Each case has its credential in a namespace of its own.
         let release = cluster.install(&json!({"rbac": {"secrets": {"anywhere": true}}})).await?;
+=======
+        kinds(&cluster.client()).await?;
+        let rules = control_plane::rules_from_chart(&root().join("charts/oc-essentials-operator"))?;
+        let rights = cluster.service_account_kubeconfig("oc-essentials-system", "oc-essentials-operator", &rules).await?;
+>>>>>>> w-chart
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-operator-{}.log", env!("CARGO_CRATE_NAME"), std::process::id()));
         File::create(&log)?;
         let operator = Mutex::new(start(&release, &log)?);

@@ -39,10 +39,23 @@ impl Stage {
     /// Starts the API server and the platform.
     pub async fn set() -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
+<<<<<<< HEAD
         // A lease that is over soon, so that the other replica is not waited for.
         let [duration, deadline, retry] = LEASE;
         let election = json!({"leaseDuration": duration, "renewDeadline": deadline, "retryPeriod": retry});
         let release = cluster.install(&json!({"leaderElection": election, "rbac": {"secrets": {"anywhere": true}}})).await?;
+=======
+        let client = cluster.client();
+        for kind in ["liveplatforms", "leads", "ocessentialservices"] {
+            let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
+            manifests::apply_all(&client, &text).await?;
+            manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
+        }
+        let chart = root().join("charts/oc-essentials-operator");
+        let rights = cluster.service_account_kubeconfig(SYSTEM, ACCOUNT, &control_plane::rules_from_chart(&chart)?).await?;
+        let lease = control_plane::rules_from_yaml(&std::fs::read_to_string(chart.join("files/namespace-rules.yaml"))?)?;
+        cluster.allow_in_namespace(SYSTEM, ACCOUNT, SYSTEM, &lease).await?;
+>>>>>>> w-chart
         let simulator = Arc::new(Simulator::start(live_platform_simulator::Options::default()).await);
         let stage = Self { cluster, simulator, release, cases: AtomicU32::new(0) };
         let scene = stage.scene()?;

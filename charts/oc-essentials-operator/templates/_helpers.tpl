@@ -63,7 +63,20 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with .image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
-{{/* Rules of a file: its text, without the comments before the first rule, which tell what the file is for. */}}
-{{- define "oc-essentials-operator.rules" -}}
-{{- .root.Files.Get (printf "files/%s" .file) | trim }}
+{{/* How an endpoint is scraped, of the values of a monitor. */}}
+{{- define "oc-essentials-operator.scrape" -}}
+{{- with .interval }}
+interval: {{ . }}
+{{- end }}
+{{- with .scrapeTimeout }}
+scrapeTimeout: {{ . }}
+{{- end }}
+{{- with .relabelings }}
+relabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- with .metricRelabelings }}
+metricRelabelings:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
 {{- end }}
