@@ -49,14 +49,8 @@ impl Stage {
     /// Starts both.
     pub async fn set() -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
-<<<<<<< HEAD
         // Each case has its credential in a namespace of its own.
-        let release = cluster.install(&json!({"rbac": {"secrets": {"anywhere": true}}})).await?;
-=======
-        kinds(&cluster.client()).await?;
-        let rules = control_plane::rules_from_chart(&root().join("charts/oc-essentials-operator"))?;
-        let rights = cluster.service_account_kubeconfig("oc-essentials-system", "oc-essentials-operator", &rules).await?;
->>>>>>> w-chart
+        let release = cluster.install(&control_plane::reads_anywhere()).await?;
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-operator-{}.log", env!("CARGO_CRATE_NAME"), std::process::id()));
         File::create(&log)?;
         let operator = Mutex::new(start(&release, &log)?);
@@ -133,7 +127,8 @@ pub struct Scene {
 pub const SECRET: &str = "simulator-secret";
 
 impl Scene {
-    async fn set(client: Client, number: u32, log: PathBuf) -> Result<Self> {
+    /// Starts the platform and makes the namespace; `log` is where the operator writes.
+    pub async fn set(client: Client, number: u32, log: PathBuf) -> Result<Self> {
         let options = live_platform_simulator::Options { client_id: "44444444-4444-4444-8444-444444444444".into(), ..Default::default() };
         let simulator = Arc::new(Simulator::start(options).await);
         let name = format!("case-{number}");
@@ -336,7 +331,13 @@ impl Scene {
         Ok(self.log_holds("panicked at")? || self.log_holds("this is a bug")?)
     }
 
-    async fn rules_are_kept(&self) -> Result<()> {
+    /// Where the operator writes.
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
+    /// What every case must leave: objects that keep the kstatus rules, no tenant with two services, and no secret in the log.
+    pub async fn rules_are_kept(&self) -> Result<()> {
         // A status may be between two writes: it gets a moment to keep the rules.
         let mut broken = Vec::new();
         for _ in 0..30 {

@@ -27,19 +27,8 @@ impl Cluster {
     pub async fn start() -> Result<Self> {
         let control_plane = ControlPlane::start(Options::default()).await?;
         let client = control_plane.client();
-<<<<<<< HEAD
-        let release = control_plane.install(&json!({"rbac": {"secrets": {"anywhere": true}}})).await?;
+        let release = control_plane.install(&control_plane::reads_anywhere()).await?;
         let config = kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(release.kubeconfig())?, &KubeConfigOptions::default()).await?;
-=======
-        for kind in ["liveplatforms", "leads", "ocessentialservices"] {
-            let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
-            manifests::apply_all(&client, &text).await?;
-            manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
-        }
-        let rules = control_plane::rules_from_chart(&root().join("charts/oc-essentials-operator"))?;
-        let rights = control_plane.service_account_kubeconfig("oc-essentials-system", "oc-essentials-operator", &rules).await?;
-        let config = kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(&rights)?, &KubeConfigOptions::default()).await?;
->>>>>>> w-chart
         let url = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let authority = config.root_cert.context("the API server has an authority of its own")?;
         Ok(Self { control_plane, client, release, url, authority })

@@ -1,5 +1,5 @@
 //! Several replicas of the operator on a real API server: one leads, and another takes over when that one ends, is killed, or is stopped for long.
-//! The replicas are processes of their own, under the rights that the chart gives. Cases are played one after the other, each with a lease of its own.
+//! The replicas are processes of their own, under the rights that the chart gives. Cases are played one after the other, each with a new lease.
 //!
 //! Run one by its name: `cargo xtask test --test leader stopped`.
 

@@ -9,9 +9,9 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use control_plane::{ControlPlane, Options, Pod, Release, Running, SYSTEM, manifests};
+use control_plane::{ControlPlane, Options, Pod, RELEASE, Release, Running, SYSTEM, manifests};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
 use live_platform_simulator::Simulator;
 use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
@@ -39,23 +39,11 @@ impl Stage {
     /// Starts the API server and the platform.
     pub async fn set() -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
-<<<<<<< HEAD
         // A lease that is over soon, so that the other replica is not waited for.
         let [duration, deadline, retry] = LEASE;
-        let election = json!({"leaseDuration": duration, "renewDeadline": deadline, "retryPeriod": retry});
-        let release = cluster.install(&json!({"leaderElection": election, "rbac": {"secrets": {"anywhere": true}}})).await?;
-=======
-        let client = cluster.client();
-        for kind in ["liveplatforms", "leads", "ocessentialservices"] {
-            let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
-            manifests::apply_all(&client, &text).await?;
-            manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
-        }
-        let chart = root().join("charts/oc-essentials-operator");
-        let rights = cluster.service_account_kubeconfig(SYSTEM, ACCOUNT, &control_plane::rules_from_chart(&chart)?).await?;
-        let lease = control_plane::rules_from_yaml(&std::fs::read_to_string(chart.join("files/namespace-rules.yaml"))?)?;
-        cluster.allow_in_namespace(SYSTEM, ACCOUNT, SYSTEM, &lease).await?;
->>>>>>> w-chart
+        let mut values = control_plane::reads_anywhere();
+        values["leaderElection"] = json!({"leaseDuration": duration, "renewDeadline": deadline, "retryPeriod": retry});
+        let release = cluster.install(&values).await?;
         let simulator = Arc::new(Simulator::start(live_platform_simulator::Options::default()).await);
         let stage = Self { cluster, simulator, release, cases: AtomicU32::new(0) };
         let scene = stage.scene()?;
@@ -83,6 +71,8 @@ impl Stage {
         let keep = scene.clone();
         scene.simulate("DELETE", "faults", Value::Null).await?;
         scene.platform(json!({})).await?;
+        // The operator may hold this one lease alone: each case begins without it.
+        scene.forget_lease().await?;
         case(scene).await.with_context(|| format!("{name} (the replicas' logs: {}*)", log(keep.number, "").display()))?;
         let calls = keep.simulate("GET", "calls", Value::Null).await?;
         ensure!(calls["tenantsWithTwoServices"] == json!([]), "tenants with two services: {}", calls["tenantsWithTwoServices"]);
@@ -151,10 +141,10 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A pod of the release, with a name and a lease of its own.
+    /// A pod of the release, with a name of its own.
     pub fn pod(&self, name: &str) -> Result<Pod> {
         let mut pod = self.release.pod(env!("CARGO_BIN_EXE_oc-essentials-operator").as_ref(), name)?;
-        pod.command.args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]).env("OPERATORCONNECT_LEASE_NAME", self.lease_name());
+        pod.command.args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]);
         Ok(pod)
     }
 
@@ -173,17 +163,20 @@ impl Scene {
         Ok((first, second))
     }
 
-    fn lease_name(&self) -> String {
-        format!("case-{}", self.number)
-    }
-
     fn leases(&self) -> Api<Lease> {
         Api::namespaced(self.client.clone(), SYSTEM)
     }
 
+    async fn forget_lease(&self) -> Result<()> {
+        if self.leases().get_opt(RELEASE).await?.is_some() {
+            self.leases().delete(RELEASE, &DeleteParams::default()).await?;
+        }
+        Ok(())
+    }
+
     /// Which replica holds the lease; empty when none does.
     pub async fn holder(&self) -> Result<String> {
-        let lease = self.leases().get(&self.lease_name()).await?;
+        let lease = self.leases().get(RELEASE).await?;
         let identity = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
         Ok(identity.split('_').next().unwrap_or_default().to_owned())
     }
@@ -197,7 +190,7 @@ impl Scene {
 
     /// Writes another holder into the lease, as nobody should.
     pub async fn depose(&self, holder: &str) -> Result<()> {
-        self.leases().patch(&self.lease_name(), &PatchParams::default(), &Patch::Merge(json!({"spec": {"holderIdentity": holder}}))).await?;
+        self.leases().patch(RELEASE, &PatchParams::default(), &Patch::Merge(json!({"spec": {"holderIdentity": holder}}))).await?;
         Ok(())
     }
 

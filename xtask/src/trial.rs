@@ -14,7 +14,9 @@ use serde_json::json;
 /// When Helm or the API server refuses it.
 pub async fn install(cluster: &ControlPlane) -> Result<Release> {
     // The credential of the examples is in a namespace of its own, as a customer's would be.
-    cluster.install(&json!({"rbac": {"secrets": {"anywhere": true}}, "log": {"format": "text"}})).await
+    let mut values = control_plane::reads_anywhere();
+    values["log"] = json!({"format": "text"});
+    cluster.install(&values).await
 }
 
 /// Starts the simulator, and waits until it answers.

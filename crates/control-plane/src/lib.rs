@@ -51,7 +51,7 @@ use crate::process::Processes;
 
 pub use crate::account::{Grant, allowed};
 pub use crate::pod::{Pod, free_port};
-pub use crate::release::{Helm, RELEASE, Release, SYSTEM, operator_of_image};
+pub use crate::release::{Helm, RELEASE, Release, SYSTEM, chart, operator_of_image, reads_anywhere};
 pub use crate::running::Running;
 pub use crate::tools::tool;
 
@@ -105,31 +105,6 @@ pub fn build(project_root: &Path, progress: fn(&str)) -> Result<PathBuf> {
     program::build(project_root, progress)
 }
 
-<<<<<<< HEAD
-=======
-/// Reads RBAC rules from a YAML list, the form in which the chart keeps them.
-///
-/// # Errors
-/// When the text is something else.
-pub fn rules_from_yaml(text: &str) -> Result<Vec<PolicyRule>> {
-    serde_yaml::from_str(text).context("not a YAML list of RBAC rules")
-}
-
-/// The rules that the chart in this folder gives its service account in the whole cluster, when it may read Secrets and ConfigMaps anywhere.
-///
-/// # Errors
-/// When a file of them can't be read.
-pub fn rules_from_chart(folder: &Path) -> Result<Vec<PolicyRule>> {
-    let mut rules = Vec::new();
-    for file in ["cluster-rules.yaml", "object-rules.yaml", "event-rules.yaml", "secret-rules.yaml", "configmap-rules.yaml"] {
-        let path = folder.join("files").join(file);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))?;
-        rules.extend(rules_from_yaml(&text).with_context(|| format!("{} has no rules", path.display()))?);
-    }
-    Ok(rules)
-}
-
->>>>>>> w-chart
 impl ControlPlane {
     /// Starts a fresh API server, and builds it first if needed.
     ///
@@ -166,6 +141,16 @@ impl ControlPlane {
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// A client of an administrator who acts as somebody else, with that one's rights.
+    ///
+    /// # Errors
+    /// When the kubeconfig can't be used.
+    pub async fn client_as(&self, user: &str) -> Result<Client> {
+        let mut config = config_of(&self.kubeconfig).await?;
+        config.auth_info.impersonate = Some(user.to_owned());
+        Ok(Client::try_from(config)?)
     }
 
     /// The log of all requests, see [`audit`]; none for a cluster that was not started here.
@@ -208,8 +193,12 @@ impl ControlPlane {
 /// # Errors
 /// When the file can't be read or used.
 pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
+    Ok(Client::try_from(config_of(kubeconfig).await?)?)
+}
+
+async fn config_of(kubeconfig: &Path) -> Result<Config> {
     let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("{} can't be read", kubeconfig.display()))?;
     let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
     config.default_retry = false;
-    Ok(Client::try_from(config)?)
+    Ok(config)
 }

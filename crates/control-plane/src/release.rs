@@ -12,7 +12,7 @@ use k8s_openapi::api::core::v1::PodSpec;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::account::Grant;
 use crate::pod::Pod;
@@ -69,14 +69,14 @@ impl ControlPlane {
     /// # Errors
     /// When Helm can't be built, or refuses, or the API server does.
     pub async fn install(&self, values: &Value) -> Result<Release> {
-        self.install_by(Helm::Three, values).await
+        self.install_chart(Helm::Three, &chart(), values).await
     }
 
-    /// The same by another Helm.
+    /// The same by another Helm, or from another folder than the chart's.
     ///
     /// # Errors
-    /// When it can't be built, or refuses, or the API server does.
-    pub async fn install_by(&self, helm: Helm, values: &Value) -> Result<Release> {
+    /// When Helm can't be built, or refuses, or the API server does.
+    pub async fn install_chart(&self, helm: Helm, chart: &Path, values: &Value) -> Result<Release> {
         let mut release = Release {
             client: self.client(),
             folder: self.folder().to_owned(),
@@ -87,7 +87,7 @@ impl ControlPlane {
             pod: PodSpec::default(),
             said: String::new(),
         };
-        release.apply("install", values).await?;
+        release.apply("install", chart, values).await?;
         let token = account::token(&release.client, SYSTEM, &release.account).await?;
         release.rights = self.token_kubeconfig(&format!("{SYSTEM}-{}", release.account), SYSTEM, &token)?;
         Ok(release)
@@ -100,7 +100,7 @@ impl Release {
     /// # Errors
     /// When Helm or the API server refuses.
     pub async fn upgrade(&mut self, values: &Value) -> Result<()> {
-        self.apply("upgrade", values).await
+        self.apply("upgrade", &chart(), values).await
     }
 
     /// `helm rollback` to a revision.
@@ -154,11 +154,10 @@ impl Release {
         Pod::new(&self.pod, program, name, SYSTEM, &self.rights)
     }
 
-    async fn apply(&mut self, verb: &str, values: &Value) -> Result<()> {
+    async fn apply(&mut self, verb: &str, chart: &Path, values: &Value) -> Result<()> {
         let file = self.folder.join("values.yaml");
         tokio::fs::write(&file, values.to_string()).await?;
-        let (chart, file) = (program::root().join("charts").join(RELEASE), file.display().to_string());
-        self.said = self.helm(&[verb, RELEASE, &chart.display().to_string(), "--create-namespace", "--values", &file][..]).await?;
+        self.said = self.helm(&[verb, RELEASE, &chart.display().to_string(), "--create-namespace", "--values", &file.display().to_string()]).await?;
         self.take_in().await
     }
 
@@ -187,6 +186,18 @@ impl Release {
         ensure!(status.success(), "helm {} failed ({status}): {stderr}{stdout}", arguments.join(" "));
         Ok(stdout)
     }
+}
+
+/// The project's chart.
+#[must_use]
+pub fn chart() -> PathBuf {
+    program::root().join("charts").join(RELEASE)
+}
+
+/// Values for a release whose tests have credentials in namespaces of their own, as customers would.
+#[must_use]
+pub fn reads_anywhere() -> Value {
+    json!({"rbac": {"secrets": {"anywhere": true}, "configMaps": {"anywhere": true}}})
 }
 
 /// The operator of the built image, when `OPERATORCONNECT_IMAGE_ROOT` names the folder into which that was unpacked.
