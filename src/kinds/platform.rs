@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 use live_platform::JobMethod;
-use oc_domain::conditions::{Reason, Trouble, Truth};
+use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::platform::{Decision, Desired, Facts, Record, Waiting, decide, index};
 use oc_domain::record::Job;
 use oc_domain::step::{Answer, Change, Fact, Query, Step};
@@ -32,7 +32,7 @@ pub fn record(object: &LivePlatform) -> Record {
     Record { jobs: Job::ALL.map(|which| job(jobs, which.name())), ledger: ledger(object), stalled_for }
 }
 
-fn desired(object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
+fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
     let ran = |name: &str| object.annotations().get(name)?.parse::<jiff::Timestamp>().ok().map(clock::time);
     Desired {
         observe_interval: object.spec.observe_interval.span(),
@@ -42,6 +42,7 @@ fn desired(object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
         approval: approval(object),
         look_now: requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()),
         unusable,
+        unfollowed: discovery::out_of_sight(shared, object),
     }
 }
 
@@ -129,7 +130,7 @@ fn hold(shared: &Shared, key: &Key, reason: Reason, next: Next) -> Next {
 fn remember(shared: &Shared, key: &Key, object: &LivePlatform, connected: Connected, decision: &Decision) {
     let Ok(inventory) = connected.inventory.clone() else { return };
     let known = connected.last_good.as_ref().is_some_and(|good| good.fingerprint == connected.fingerprint);
-    if decision.verdict.ready == Truth::True && !known {
+    if decision.answers() && !known {
         let last_good = Some(LastGood { fingerprint: connected.fingerprint.clone(), place: connect::place(object), inventory });
         shared.connect(&key.name, Some(Connected { last_good, ..connected }));
     }
@@ -151,7 +152,7 @@ fn next(decision: &Decision, written: Result<(), WriteFailed>, failures: u32) ->
 /// Performs what is decided until nothing is left for now. Says as well whether a job that was asked for was not run.
 async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, failures: u32) -> (Decision, bool) {
     let name = object.name_any();
-    let desired = desired(object, inventory.as_ref().err().cloned());
+    let desired = desired(shared, object, inventory.as_ref().err().cloned());
     // Whoever asks for a look has put something in order, perhaps at the directory, where no Secret changes. A platform that throttles is not pressed.
     if let (true, Ok(inventory)) = (desired.look_now, inventory) {
         inventory.budget().probe_now();
@@ -236,7 +237,7 @@ fn compose(object: &LivePlatform, before: &LivePlatformStatus, decision: &Decisi
     let trouble = inventory.and_then(|inventory| inventory.budget().left_alone());
     let [total, active, suspended, removed] = counts.leads;
     let [services, essential] = counts.services;
-    let known = inventory.is_some() && decision.verdict.ready == Truth::True;
+    let known = inventory.is_some() && decision.answers();
     LivePlatformStatus {
         observed_generation: Some(generation),
         last_observed_time: before.last_observed_time.clone(),

@@ -1,7 +1,8 @@
-//! Our own objects: what the cluster has ([`store`]), what an object remembers ([`record`]), what it says ([`status`]), and how both are
+//! Our own objects: what the cluster has ([`store`], in which namespaces: [`scope`]), what an object remembers ([`record`]), what it says ([`status`]), and how both are
 //! written ([`write`]). Nothing else in the program writes to the API server.
 
 pub mod record;
+pub mod scope;
 pub mod status;
 pub mod store;
 pub mod write;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod chart;
 mod crds;
 mod demo;
 mod evidence;
@@ -37,9 +38,11 @@ enum Command {
     Simulate(simulate::Settings),
     /// Write the table of what the last test run has shown into the README
     Evidence,
-    /// Write crds/ from the types in src/api
+    /// Check the Helm chart: its README and copies, lint, its own tests, the schemas of Kubernetes, kube-score
+    Chart(chart::Settings),
+    /// Write crds/, and the chart's copy of it, from the types in src/api
     Crds {
-        /// Write nothing; fail when crds/ is not what it should be
+        /// Write nothing; fail when one of the two is not what it should be
         #[arg(long)]
         check: bool,
     },
@@ -53,6 +56,7 @@ fn main() -> ExitCode {
         Command::Outage(settings) => outage::run(&settings),
         Command::Simulate(settings) => simulate::run(&settings),
         Command::Evidence => evidence::write(),
+        Command::Chart(settings) => chart::run(&settings),
         Command::Crds { check } => crds::run(check).map(|()| true),
     };
     match result {

@@ -50,7 +50,7 @@ async fn live_through(settings: &Settings) -> Result<bool> {
     step("The operator and the simulated platform");
     let programs = build::programs(false)?;
     let ground = bench::ground("outage", &programs, all, 2000, platform).await?;
-    let mut operator = trial::operator(&programs.operator, &ground.rights, "info", &ground.log)?;
+    let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     step(&format!("{settled} services, at 10 calls a second"));
     bench::apply(&ground.client, 0..settled).await?;
     bench::all_ready(&ground.client, settled, Duration::from_secs(1800)).await?;
