@@ -134,6 +134,10 @@ impl Chart {
     }
 
     fn compare_with_schemas(&self, tools: &Tools, rendered: &[PathBuf]) -> Result<Option<String>> {
+        if rendered.is_empty() {
+            // Why nothing could be rendered is told already.
+            return Ok(None);
+        }
         progress::step("kubeconform");
         let schemas = schemas::write(&root(), &self.output.join("schemas"), rendered)?;
         let mut command = Command::new(&tools.kubeconform);
