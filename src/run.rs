@@ -20,12 +20,16 @@ use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::cli::{LeaseSettings, Settings};
 use crate::engine::lease::{self, Leadership, Seat};
 use crate::kinds::{self, Shared};
+use crate::object::events::Recorder;
 use crate::object::scope::{self, Scope};
 use crate::object::store::{self, Learnt};
 
 /// How many requests to the API server are under way at once. Each has a connection of its own (kube speaks HTTP/1.1), and a connection costs memory
 /// on both sides; more of them make the API server no faster. A watch counts only until it begins to answer.
 const REQUESTS_AT_ONCE: usize = 24;
+
+/// How long events may still be written at the end: a replica that waits for the lease need not wait for long.
+const TO_TELL: Duration = Duration::from_millis(500);
 
 /// The CRDs, as they are in the repository.
 const CRDS: [&str; 3] = [
@@ -72,10 +76,15 @@ fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<lease::Settings>> {
         .map_err(|wrong| anyhow::anyhow!("--lease-duration, --lease-renew-deadline, --lease-retry: {wrong}"))?;
     let namespace = settings.lease_namespace.clone().or_else(|| line_of(POD_NAMESPACE));
     let namespace = namespace.context("--leader-elect: this is no pod, so that the lease has no namespace by itself; give --lease-namespace")?;
-    let name = settings.lease_identity.clone().or_else(|| line_of("/proc/sys/kernel/hostname")).unwrap_or_else(|| "replica".into());
+    let name = replica(settings);
     // A container that is started again has the name of the one before: only a random part makes sure that a lease is taken for ours only when it is.
     let identity = format!("{name}_{}", uuid::Uuid::new_v4());
     Ok(Some(lease::Settings { namespace, name: settings.lease_name.clone(), identity, timing }))
+}
+
+/// What this replica calls itself.
+fn replica(settings: &LeaseSettings) -> String {
+    settings.lease_identity.clone().or_else(|| line_of("/proc/sys/kernel/hostname")).unwrap_or_else(|| "replica".into())
 }
 
 fn line_of(file: &str) -> Option<String> {
@@ -155,7 +164,8 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     }
 
     tracing::info!(namespaces = %scope, "watching leads and services");
-    let shared = Shared::new(client.clone(), leadership.clone(), settings.federated_token_file.clone(), scope);
+    let events = Recorder::new(client.clone(), &replica(&settings.lease));
+    let shared = Shared::new(client.clone(), leadership.clone(), settings.federated_token_file.clone(), scope, events.clone());
     let mut tasks = JoinSet::new();
     let watched = watches(&shared, &client, &mut tasks);
     let mut stop = Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
@@ -181,6 +191,8 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
         () = stop.asked() => {}
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
+    // While this replica leads: nobody else may write.
+    events.finish(TO_TELL).await;
     // The last thing: until here this replica may have had something to finish.
     seat.release().await;
     Ok(())

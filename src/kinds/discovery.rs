@@ -10,6 +10,7 @@ use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{Lead as Fact, MicrosoftStatus};
 use oc_domain::service::lead_that_counts;
 
+use super::history;
 use super::shared::{Kind, Shared};
 use crate::api::live_platform::LeadDiscovery;
 use crate::api::{Lead, LeadOrigin, LeadSpec, LivePlatform};
@@ -29,7 +30,8 @@ pub async fn discover(shared: &Arc<Shared>, platform: &LivePlatform, inventory: 
             continue;
         }
         match write::create(&shared.client, &object(rules, &name, lead)).await {
-            Ok(_) => {
+            Ok(made) => {
+                history::discovered(shared, &made, &name);
                 tracing::info!(kind = "Lead", namespace = rules.namespace, tenant = %lead.tenant, "made an object for a lead that was found on the platform")
             }
             Err(write::WriteFailed::Changed) => {}

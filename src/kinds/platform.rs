@@ -11,9 +11,10 @@ use oc_domain::step::{Answer, Change, Fact, Query, Step};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
+use super::audit::Line;
 use super::shared::{Connected, Held, Key, Kind, LastGood, Shared, trigger};
 use super::world::{Told, answer, fact, stalled_for};
-use super::{Next, connect, deletions, discovery, wakes};
+use super::{Next, connect, deletions, discovery, history, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
@@ -83,9 +84,10 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     // A changed spec begins anew.
     let spec_changed = object.status.as_ref().and_then(Told::observed) != object.meta().generation;
     let failures = memo.failures_of(spec_changed);
-    let (decision, refused) = drive(shared, &object, &connected.inventory, failures).await;
+    let Driven { decision, refused, ran } = drive(shared, &object, &connected.inventory, failures).await;
     let failed = matches!(decision.verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed);
     let written = say(shared, &object, &decision, connected.inventory.as_ref().ok()).await;
+    history::of_platform(shared, &object, &record(&object), &decision, &ran, written.is_ok());
     if let (Ok(inventory), false) = (&connected.inventory, failed) {
         discovery::discover(shared, &object, inventory).await;
     }
@@ -149,8 +151,17 @@ fn next(decision: &Decision, written: Result<(), WriteFailed>, failures: u32) ->
     }
 }
 
-/// Performs what is decided until nothing is left for now. Says as well whether a job that was asked for was not run.
-async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, failures: u32) -> (Decision, bool) {
+/// What the steps of a pass came to.
+struct Driven {
+    decision: Decision,
+    /// A job that was asked for was not run.
+    refused: bool,
+    /// The jobs that were run.
+    ran: Vec<Job>,
+}
+
+/// Performs what is decided until nothing is left for now.
+async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, failures: u32) -> Driven {
     let name = object.name_any();
     let desired = desired(shared, object, inventory.as_ref().err().cloned());
     // Whoever asks for a look has put something in order, perhaps at the directory, where no Secret changes. A platform that throttles is not pressed.
@@ -169,7 +180,9 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
     for _ in 0..8 {
         let decision = decide(clock::now(), &desired, &record, &facts);
         let refused = matches!(facts.answer, Some((_, _, Answer::NotSent(_) | Answer::Refused(_))));
-        let Ok(inventory) = inventory else { return (decision, refused) };
+        let ran = facts.answer.iter().filter(|(_, _, answer)| *answer == Answer::Done).map(|(job, _, _)| *job).collect();
+        let driven = |decision| Driven { decision, refused, ran };
+        let Ok(inventory) = inventory else { return driven(decision) };
         match &decision.step {
             Step::Look(Query::Services, not_before) => {
                 facts.services = fact(inventory.services(*not_before).await.map(|(at, list)| (at, list.unreadable())));
@@ -179,16 +192,17 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
             }
             Step::Ask(Change::RunJob(job)) => {
                 let begun = clock::now();
+                let line = Line::asking(object, &name, &Change::RunJob(*job), None).begin();
                 let answer = run_job(&shared.leadership, object, inventory, *job).await;
-                tracing::info!(kind = "LivePlatform", name, job = job.name(), ?answer, why = decision.why, "asked the platform for a change");
+                line.answered(&answer);
                 facts.answer = Some((*job, begun, answer));
             }
-            _ => return (decision, refused),
+            _ => return driven(decision),
         }
         record = decision.record;
     }
     tracing::error!(name, "a pass over a platform went in circles; this is a bug");
-    (decide(clock::now(), &desired, &record, &facts), true)
+    Driven { decision: decide(clock::now(), &desired, &record, &facts), refused: true, ran: Vec::new() }
 }
 
 async fn run_job(leadership: &Leadership, object: &LivePlatform, inventory: &Inventory, job: Job) -> Answer {

@@ -19,6 +19,7 @@ use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::lease::Leadership;
 use crate::engine::queue::{Lane, Queue};
 use crate::inventory::Inventory;
+use crate::object::events::Recorder;
 use crate::object::scope::Scope;
 use crate::object::store::Store;
 
@@ -170,6 +171,8 @@ pub struct Shared {
     pub federated_token_file: Option<std::path::PathBuf>,
     /// Where leads and services are looked after.
     pub scope: Scope,
+    /// Where events go.
+    pub events: Recorder,
     /// All `LivePlatform` objects.
     pub platforms: Arc<Store<LivePlatform>>,
     /// All `Lead` objects.
@@ -186,12 +189,13 @@ pub struct Shared {
 
 impl Shared {
     /// Nothing known yet.
-    pub fn new(client: Client, leadership: Leadership, federated_token_file: Option<std::path::PathBuf>, scope: Scope) -> Arc<Self> {
+    pub fn new(client: Client, leadership: Leadership, federated_token_file: Option<std::path::PathBuf>, scope: Scope, events: Recorder) -> Arc<Self> {
         Arc::new(Self {
             client,
             leadership,
             federated_token_file,
             scope,
+            events,
             platforms: Arc::default(),
             leads: Arc::default(),
             services: Arc::default(),

@@ -1,6 +1,7 @@
 //! Our own objects: what the cluster has ([`store`], in which namespaces: [`scope`]), what an object remembers ([`record`]), what it says ([`status`]), and how both are
-//! written ([`write`]). Nothing else in the program writes to the API server.
+//! written ([`write`]), and the [`events`] about it. Nothing else in the program writes to the API server.
 
+pub mod events;
 pub mod record;
 pub mod scope;
 pub mod status;
