@@ -52,6 +52,25 @@ pub struct Settings {
     /// How logs are written.
     #[command(flatten)]
     pub log: LogSettings,
+
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: TraceSettings,
+}
+
+/// Where traces go.
+#[derive(Debug, Args)]
+pub struct TraceSettings {
+    /// A collector for traces by OTLP over http/protobuf, such as http://collector:4318; default: none
+    ///
+    /// Each pass over an object is a span, and below it each call of the platform and each write to the API server. Names of objects are in it; nothing of it is
+    /// sent to the platform.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = collector)]
+    pub otlp_endpoint: Option<String>,
+
+    /// Which part of all passes is traced, from 0 to 1
+    #[arg(long, env = "OPERATORCONNECT_TRACE_RATIO", value_name = "RATIO", default_value_t = 1.0, value_parser = ratio)]
+    pub trace_ratio: f64,
 }
 
 /// Which of several replicas leads.
@@ -105,6 +124,19 @@ pub enum LogFormat {
     Json,
     /// For people
     Text,
+}
+
+/// Empty is what an environment variable is that is set to nothing.
+fn collector(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
+    if text.is_empty() || !host.is_empty() && !host.starts_with('/') {
+        return Ok(text.trim_end_matches('/').to_owned());
+    }
+    Err("give the URL of a collector, such as http://collector:4318; the path /v1/traces is added to it".to_owned())
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or_else(|| "give a number from 0 to 1, such as 0.1".to_owned())
 }
 
 /// A name as the API server takes it; empty is what an environment variable is that is set to nothing.

@@ -15,6 +15,7 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::filter::FilterLayer;
 use tower::limit::ConcurrencyLimitLayer;
+use tracing::Instrument;
 
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::cli::{LeaseSettings, Settings};
@@ -215,8 +216,9 @@ async fn lead(shared: &Arc<Shared>, seat: &mut Seat, tasks: &mut JoinSet<()>, st
     let mut passes = JoinSet::new();
     loop {
         tokio::select! {
-            (key, _lane, _waited) = shared.queue.next() => {
-                passes.spawn(kinds::reconcile(Arc::clone(shared), key));
+            (key, lane, _waited) = shared.queue.next() => {
+                let span = kinds::span(&key, lane);
+                passes.spawn(kinds::reconcile(Arc::clone(shared), key).instrument(span));
             }
             Some(ended) = passes.join_next(), if !passes.is_empty() => {
                 // The object of a pass that panicked would never run again.

@@ -35,6 +35,21 @@ enum Next {
     Woken,
 }
 
+/// The span of a pass, for traces: `outcome` is the reason that it came to, `why` the decision's.
+pub fn span(key: &Key, lane: Lane) -> tracing::Span {
+    let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
+    let empty = tracing::field::Empty;
+    tracing::trace_span!(target: "operatorconnect::trace", "pass", otel.name = kind, kind, namespace, name, lane = ?lane, outcome = empty, why = empty)
+}
+
+/// Says in the span of a pass what it came to.
+fn outcome(reason: impl std::fmt::Display, why: &str) {
+    let span = tracing::Span::current();
+    if !span.is_disabled() {
+        span.record("outcome", tracing::field::display(reason)).record("why", why);
+    }
+}
+
 /// Runs one pass over one object and makes the next appointment.
 pub async fn reconcile(shared: Arc<Shared>, key: Key) {
     let next = match key.kind {
@@ -55,6 +70,7 @@ fn after(shared: &Shared, key: &Key, (pass, decision, ended): &(Pass, Decision, 
         memo.after(pass, decision, if unwritten { driver::Ended::Unwritten } else { driver::Ended::Well });
         memo.clone()
     });
+    outcome(decision.verdict.reason, decision.why);
     log(key, pass, decision, ended, &memo);
     match ended {
         Ended::Gone => {

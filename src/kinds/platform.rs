@@ -14,7 +14,7 @@ use oc_domain::timing;
 use super::audit::Line;
 use super::shared::{Connected, Held, Key, Kind, LastGood, Shared, trigger};
 use super::world::{Told, answer, fact, stalled_for};
-use super::{Next, connect, deletions, discovery, history, wakes};
+use super::{Next, connect, deletions, discovery, history, outcome, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
@@ -96,6 +96,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
         memo.failures = if failed { failures.saturating_add(1) } else { 0 };
         memo.failures
     });
+    outcome(decision.verdict.reason, decision.why);
     tracing::debug!(kind = "LivePlatform", name = key.name, step = ?decision.step, why = decision.why, reason = %decision.verdict.reason, "looked");
     let next = next(&decision, written, failures);
     remember(shared, key, &object, connected, &decision);
