@@ -10,9 +10,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use axum::body::Bytes;
-use control_plane::{ControlPlane, Options, manifests};
+use control_plane::{ControlPlane, Options, Release, manifests};
 use k8s_openapi::api::events::v1::Event;
-use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::{Api, ResourceExt};
 use live_platform_simulator::Simulator;
 use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
@@ -22,14 +21,11 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use prost::Message;
 use serde_json::{Value, json};
 
-const SYSTEM: &str = "oc-essentials-system";
-const ACCOUNT: &str = "oc-essentials-operator";
-
 struct Stage {
     cluster: ControlPlane,
     simulator: Simulator,
     http: reqwest::Client,
-    rules: Vec<PolicyRule>,
+    release: Release,
 }
 
 /// The operator; killed when it is dropped.
@@ -59,21 +55,17 @@ impl Operator {
 }
 
 impl Stage {
-    async fn set(namespaces: &[&str]) -> Result<Self> {
-        let root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    /// The chart is installed with these values, and the namespaces are there before it is.
+    async fn set(namespaces: &[&str], values: Value) -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
-        for kind in ["liveplatforms", "leads", "ocessentialservices"] {
-            let text = std::fs::read_to_string(root.join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
-            manifests::apply_all(&cluster.client(), &text).await?;
-            manifests::established(&cluster.client(), &format!("{kind}.operatorconnect.dev")).await?;
-        }
-        let rules = control_plane::rules_from_yaml(&std::fs::read_to_string(root.join("charts/oc-essentials-operator/files/cluster-rules.yaml"))?)?;
-        let simulator = Simulator::start(live_platform_simulator::Options::default()).await;
-        let stage = Self { cluster, simulator, http: reqwest::Client::builder().no_proxy().build()?, rules };
-        stage.simulate("PATCH", "settings", json!({"taskDuration": 300, "latency": 1})).await?;
         for namespace in namespaces {
-            stage.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}})).await?;
+            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            manifests::apply(&cluster.client(), &serde_json::from_value(namespace)?).await?;
         }
+        let release = cluster.install(&values).await?;
+        let simulator = Simulator::start(live_platform_simulator::Options::default()).await;
+        let stage = Self { cluster, simulator, http: reqwest::Client::builder().no_proxy().build()?, release };
+        stage.simulate("PATCH", "settings", json!({"taskDuration": 300, "latency": 1})).await?;
         let secret = json!({"key": "simulator-secret"});
         stage.apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential", "namespace": "one"}, "stringData": secret})).await?;
         Ok(stage)
@@ -115,17 +107,22 @@ impl Stage {
         Ok(serde_json::from_str(&answer.text().await?).unwrap_or_default())
     }
 
-    fn command(&self, rights: &std::path::Path, arguments: &[&str]) -> Command {
+    fn command(&self, arguments: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_oc-essentials-operator"));
-        command.arg("run").arg("--kubeconfig").arg(rights).args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]).args(arguments);
+        command
+            .arg("run")
+            .arg("--kubeconfig")
+            .arg(self.release.kubeconfig())
+            .args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"])
+            .args(arguments);
         command.stdin(Stdio::null());
         command
     }
 
-    fn operator(&self, name: &str, rights: &std::path::Path, arguments: &[&str]) -> Result<Operator> {
+    fn operator(&self, name: &str, arguments: &[&str]) -> Result<Operator> {
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("settings-{name}-{}.log", std::process::id()));
         let said = std::fs::File::create(&log)?;
-        let child = self.command(rights, arguments).stdout(said.try_clone()?).stderr(said).spawn()?;
+        let child = self.command(arguments).stdout(said.try_clone()?).stderr(said).spawn()?;
         Ok(Operator { child, log })
     }
 
@@ -160,36 +157,17 @@ async fn until<T, F: Future<Output = Result<Option<T>>>>(ask: impl Fn() -> F) ->
     anyhow::bail!("it is not so after 30 s")
 }
 
-/// The rules without, or with nothing but, those for objects that have no namespace.
-fn split(rules: &[PolicyRule], cluster: bool) -> Vec<PolicyRule> {
-    let kept = |rule: &PolicyRule| {
-        let resources = rule.resources.clone().unwrap_or_default();
-        let resources: Vec<String> = resources.into_iter().filter(|resource| resource.starts_with("liveplatforms") == cluster).collect();
-        (!resources.is_empty()).then(|| PolicyRule { resources: Some(resources), ..rule.clone() })
-    };
-    rules.iter().filter_map(kept).collect()
-}
-
 /// Two namespaces of three, by roles in just these: nothing is read or written in the third, nor is there a right to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn some_namespaces_only() -> Result<()> {
-    let stage = Stage::set(&["one", "two", "three"]).await?;
-    let rights = stage.cluster.service_account_kubeconfig(SYSTEM, ACCOUNT, &split(&stage.rules, true)).await?;
-    for namespace in ["one", "two"] {
-        stage.cluster.allow_in_namespace(SYSTEM, ACCOUNT, namespace, &split(&stage.rules, false)).await?;
-    }
-    // Events about the platform object can be in no other namespace.
-    let events: Vec<PolicyRule> =
-        stage.rules.iter().filter(|rule| rule.resources.as_ref().is_some_and(|resources| resources == &["events"])).cloned().collect();
-    stage.cluster.allow_in_namespace(SYSTEM, ACCOUNT, "default", &events).await?;
-
+    let stage = Stage::set(&["one", "two", "three"], json!({"watchNamespaces": ["one", "two"], "rbac": {"secrets": {"anywhere": true}}})).await?;
     let refused = [
         (&["--watch-namespaces", "one,three"][..], "no right to list leads.operatorconnect.dev in the namespace three (--watch-namespaces)"),
         (&["--watch-namespaces", "one,Two"], "a namespace has at most 63 lower case letters"),
         (&[], "no right to list leads.operatorconnect.dev; install the rights"),
     ];
     for (arguments, says) in refused {
-        let ended = stage.command(&rights, arguments).output()?;
+        let ended = stage.command(arguments).output()?;
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         ensure!(!ended.status.success() && said.contains(says), "{arguments:?}: {} {said}", ended.status);
     }
@@ -198,7 +176,7 @@ async fn some_namespaces_only() -> Result<()> {
     for (number, namespace) in [(1, "one"), (2, "two"), (3, "three")] {
         stage.customer(namespace, number).await?;
     }
-    let mut operator = stage.operator("namespaces", &rights, &["--watch-namespaces", "one, two"])?;
+    let mut operator = stage.operator("namespaces", &["--watch-namespaces", "one, two"])?;
     for namespace in ["one", "two"] {
         stage.ready(namespace).await.with_context(|| operator.said())?;
     }
@@ -253,15 +231,14 @@ fn attribute<'a>(span: &'a Span, name: &str) -> &'a str {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_pass_is_a_trace() -> Result<()> {
-    let stage = Stage::set(&["one"]).await?;
-    let rights = stage.cluster.service_account_kubeconfig(SYSTEM, ACCOUNT, &stage.rules).await?;
+    let stage = Stage::set(&["one"], control_plane::reads_anywhere()).await?;
     for (flag, value, says) in [("--otlp-endpoint", "collector:4318", "such as http://collector:4318"), ("--trace-ratio", "2", "a number from 0 to 1")] {
-        let ended = stage.command(&rights, &[flag, value]).output()?;
+        let ended = stage.command(&[flag, value]).output()?;
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         ensure!(!ended.status.success() && said.contains(says), "{flag} {value}: {said}");
     }
     let (address, received) = collector().await?;
-    let mut operator = stage.operator("traces", &rights, &["--otlp-endpoint", &address])?;
+    let mut operator = stage.operator("traces", &["--otlp-endpoint", &address])?;
     stage.platform(Value::Null).await?;
     stage.customer("one", 1).await?;
     stage.ready("one").await.with_context(|| operator.said())?;

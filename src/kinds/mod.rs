@@ -1,12 +1,14 @@
 //! The three kinds: what wakes an object of each, which query or change is which call, and what they share.
 
 mod audit;
+pub mod census;
 mod connect;
 mod deletions;
 mod discovery;
 mod history;
 mod index;
 mod lead;
+pub mod meter;
 mod pace;
 mod platform;
 mod service;
@@ -23,6 +25,7 @@ use oc_domain::step::{Decision, Wake};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
+use self::meter::PassOutcome;
 use crate::engine::clock;
 use crate::engine::pass::{Ended, WriteFailed};
 use crate::engine::queue::Lane;
@@ -52,11 +55,14 @@ fn outcome(reason: impl std::fmt::Display, why: &str) {
 
 /// Runs one pass over one object and makes the next appointment.
 pub async fn reconcile(shared: Arc<Shared>, key: Key) {
-    let next = match key.kind {
+    let begun = clock::since_start();
+    shared.looks(&key);
+    let (next, outcome) = match key.kind {
         Kind::LivePlatform => platform::reconcile(&shared, &key).await,
         Kind::Lead => lead::reconcile(&shared, &key).await,
         Kind::OcEssentialService => service::reconcile(&shared, &key).await,
     };
+    shared.looked(&key, outcome, clock::since_start().saturating_sub(begun));
     if let Next::At(at, lane) = next {
         shared.queue.add_at(at, key.clone(), shared.group(&key), lane);
     }
@@ -64,7 +70,8 @@ pub async fn reconcile(shared: Arc<Shared>, key: Key) {
 }
 
 /// What follows from how a pass over a service or a lead ended: the memo, a line in the log, and the next appointment.
-fn after(shared: &Shared, key: &Key, (pass, decision, ended): &(Pass, Decision, Ended)) -> Next {
+fn after(shared: &Shared, key: &Key, passed: &(Pass, Decision, Ended)) -> (Next, PassOutcome) {
+    let (pass, decision, ended) = passed;
     let unwritten = matches!(ended, Ended::Unwritten(WriteFailed::Refused(_)));
     let memo = shared.with_memo(key, |memo| {
         memo.after(pass, decision, if unwritten { driver::Ended::Unwritten } else { driver::Ended::Well });
@@ -72,7 +79,7 @@ fn after(shared: &Shared, key: &Key, (pass, decision, ended): &(Pass, Decision, 
     });
     outcome(decision.verdict.reason, decision.why);
     log(key, pass, decision, ended, &memo);
-    match ended {
+    let next = match ended {
         Ended::Gone => {
             shared.forget(key);
             Next::Woken
@@ -80,7 +87,8 @@ fn after(shared: &Shared, key: &Key, (pass, decision, ended): &(Pass, Decision, 
         Ended::Until(at, wake) => Next::At(*at, if *wake == Wake::Clock { Lane::Effect } else { Lane::Observe }),
         Ended::Unwritten(WriteFailed::Changed) => Next::At(clock::now() + std::time::Duration::from_millis(50), Lane::Effect),
         Ended::Unwritten(_) => Next::At(timing::next_try(clock::now(), memo.failures, None), Lane::Effect),
-    }
+    };
+    (next, PassOutcome::of_pass(passed))
 }
 
 /// A pass is worth a line only to somebody who looks closely: what it asked for has its audit line.

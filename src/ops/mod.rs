@@ -1,5 +1,8 @@
 //! What the program says of itself.
 
+pub mod health;
+pub mod metrics;
+pub mod server;
 pub mod telemetry;
 pub mod traces;
 
