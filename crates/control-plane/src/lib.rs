@@ -28,9 +28,11 @@ pub mod audit;
 mod environment;
 mod envtest;
 mod folder;
+mod golang;
 pub mod manifests;
 mod process;
 mod program;
+mod tools;
 
 use std::path::{Path, PathBuf};
 
@@ -42,6 +44,7 @@ use kube::{Client, Config};
 use crate::environment::Source;
 use crate::folder::Folder;
 use crate::process::Processes;
+pub use crate::tools::tool;
 
 /// How a control plane is started.
 #[derive(Clone, Debug)]
