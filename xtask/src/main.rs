@@ -5,6 +5,7 @@ mod build;
 mod crds;
 mod demo;
 mod evidence;
+mod kustomize;
 mod progress;
 mod simulate;
 mod testing;
@@ -40,6 +41,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write deploy/base from the chart
+    Kustomize {
+        /// Write nothing; fail when deploy/base is not what it should be
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -50,6 +57,7 @@ fn main() -> ExitCode {
         Command::Simulate(settings) => simulate::run(&settings),
         Command::Evidence => evidence::write(),
         Command::Crds { check } => crds::run(check).map(|()| true),
+        Command::Kustomize { check } => kustomize::run(check).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
