@@ -3,6 +3,7 @@ package gitops
 import (
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -119,6 +120,7 @@ var foreign = map[string]bool{
 func documents(t *testing.T, folder string) map[string]*unstructured.Unstructured {
 	t.Helper()
 	files, _ := filepath.Glob(filepath.Join(folder, "*.yaml"))
+	files = slices.DeleteFunc(files, func(file string) bool { return filepath.Base(file) == "kustomization.yaml" })
 	if len(files) == 0 {
 		t.Fatalf("no files in %s", folder)
 	}
@@ -175,15 +177,29 @@ func TestTheExampleForFluxHangsTogether(t *testing.T) {
 				t.Errorf("%s has healthChecks, which Flux ignores beside wait: true", name)
 			}
 		}
-		for _, path := range [][]string{{"spec", "sourceRef", "name"}} {
-			source, _, _ := unstructured.NestedString(object.Object, path...)
-			if all["GitRepository/"+source] == nil {
-				t.Errorf("%s reads from %q, which is not there", name, source)
-			}
+		source, _, _ := unstructured.NestedString(object.Object, "spec", "sourceRef", "name")
+		if all["GitRepository/"+source] == nil {
+			t.Errorf("%s reads from %q, which is not there", name, source)
 		}
 	}
 	if steps < 3 {
 		t.Errorf("only %d steps", steps)
+	}
+	release := documents(t, "../../examples/flux/operator")["HelmRelease/oc-essentials-operator"]
+	source, _, _ := unstructured.NestedString(release.Object, "spec", "chart", "spec", "sourceRef", "name")
+	if all["GitRepository/"+source] == nil {
+		t.Errorf("the chart is read from %q, which is not there", source)
+	}
+}
+
+// What is in the folders that the steps and applications name. Whether the API server takes it is tested in tests/kustomize.rs.
+func TestTheFleetHasWhatTheExamplesName(t *testing.T) {
+	if documents(t, "../../examples/fleet/platform")["LivePlatform/default"] == nil {
+		t.Error("no LivePlatform called default, on which the examples wait")
+	}
+	customers := documents(t, "../../examples/fleet/customers")
+	if customers["Lead/contoso"] == nil || customers["OcEssentialService/contoso"] == nil {
+		t.Error("no customer")
 	}
 }
 
