@@ -30,6 +30,13 @@ pub struct Settings {
     #[arg(long, env = "OPERATORCONNECT_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
+    /// Namespaces whose leads and services are watched, separated by commas; default: all
+    ///
+    /// In all others nothing is read or written, and no right is needed. Every object for one platform must be in sight of one operator: what another one makes
+    /// is to this one as if it had been made by hand.
+    #[arg(long, env = "OPERATORCONNECT_WATCH_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',', value_parser = namespace)]
+    pub watch_namespaces: Vec<String>,
+
     /// The pod's projected service account token, for a LivePlatform with workloadIdentity
     #[arg(long, env = "AZURE_FEDERATED_TOKEN_FILE", value_name = "FILE")]
     pub federated_token_file: Option<PathBuf>,
@@ -98,6 +105,16 @@ pub enum LogFormat {
     Json,
     /// For people
     Text,
+}
+
+/// A name as the API server takes it; empty is what an environment variable is that is set to nothing.
+fn namespace(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.len() <= 63 && name.chars().all(allowed) && !name.starts_with('-') && !name.ends_with('-') {
+        return Ok(name.to_owned());
+    }
+    Err("a namespace has at most 63 lower case letters, digits and hyphens, and no hyphen at its ends; separate several by commas".to_owned())
 }
 
 fn filter(text: &str) -> Result<String, String> {

@@ -20,11 +20,16 @@ use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::cli::{LeaseSettings, Settings};
 use crate::engine::lease::{self, Leadership, Seat};
 use crate::kinds::{self, Shared};
+use crate::object::events::Recorder;
+use crate::object::scope::{self, Scope};
 use crate::object::store::{self, Learnt};
 
 /// How many requests to the API server are under way at once. Each has a connection of its own (kube speaks HTTP/1.1), and a connection costs memory
 /// on both sides; more of them make the API server no faster. A watch counts only until it begins to answer.
 const REQUESTS_AT_ONCE: usize = 24;
+
+/// How long events may still be written at the end: a replica that waits for the lease need not wait for long.
+const TO_TELL: Duration = Duration::from_millis(500);
 
 /// The CRDs, as they are in the repository.
 const CRDS: [&str; 3] = [
@@ -71,10 +76,15 @@ fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<lease::Settings>> {
         .map_err(|wrong| anyhow::anyhow!("--lease-duration, --lease-renew-deadline, --lease-retry: {wrong}"))?;
     let namespace = settings.lease_namespace.clone().or_else(|| line_of(POD_NAMESPACE));
     let namespace = namespace.context("--leader-elect: this is no pod, so that the lease has no namespace by itself; give --lease-namespace")?;
-    let name = settings.lease_identity.clone().or_else(|| line_of("/proc/sys/kernel/hostname")).unwrap_or_else(|| "replica".into());
+    let name = replica(settings);
     // A container that is started again has the name of the one before: only a random part makes sure that a lease is taken for ours only when it is.
     let identity = format!("{name}_{}", uuid::Uuid::new_v4());
     Ok(Some(lease::Settings { namespace, name: settings.lease_name.clone(), identity, timing }))
+}
+
+/// What this replica calls itself.
+fn replica(settings: &LeaseSettings) -> String {
+    settings.lease_identity.clone().or_else(|| line_of("/proc/sys/kernel/hostname")).unwrap_or_else(|| "replica".into())
 }
 
 fn line_of(file: &str) -> Option<String> {
@@ -117,11 +127,13 @@ fn fenced(config: Config, leadership: Leadership) -> Result<Client, kube::Error>
     Ok(ClientBuilder::try_from(config)?.with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build())
 }
 
-async fn check<K>(client: &Client, plural: &str) -> anyhow::Result<()>
+/// Whether a kind is there and may be listed, in one namespace or (without one) everywhere.
+async fn check<K>(api: Api<K>, plural: &str, namespace: Option<&str>) -> anyhow::Result<()>
 where
     K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
-    match Api::<K>::all(client.clone()).list_metadata(&ListParams::default().limit(1)).await {
+    let inside = namespace.map(|namespace| format!(" in the namespace {namespace} (--watch-namespaces)")).unwrap_or_default();
+    match api.list_metadata(&ListParams::default().limit(1)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => {
             anyhow::bail!(
@@ -130,9 +142,9 @@ where
             )
         }
         Err(kube::Error::Api(status)) if status.code == 403 => {
-            anyhow::bail!("no right to list {plural}.{}; install the rights that the chart gives: {}", crate::api::GROUP, status.message)
+            anyhow::bail!("no right to list {plural}.{}{inside}; install the rights that the chart gives: {}", crate::api::GROUP, status.message)
         }
-        Err(error) => Err(error).with_context(|| format!("{plural}.{} can't be listed", crate::api::GROUP)),
+        Err(error) => Err(error).with_context(|| format!("{plural}.{} can't be listed{inside}", crate::api::GROUP)),
     }
 }
 
@@ -140,20 +152,26 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     let lease = lease(&settings.lease)?;
     let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::alone() };
     let (client, for_lease) = clients(&settings, &leadership).await?;
-    check::<LivePlatform>(&client, "liveplatforms").await?;
-    check::<Lead>(&client, "leads").await?;
-    check::<OcEssentialService>(&client, "ocessentialservices").await?;
+    let scope = Scope::of(&settings.watch_namespaces);
+    check::<LivePlatform>(Api::all(client.clone()), "liveplatforms", None).await?;
+    for part in scope.parts() {
+        let part = part.as_deref();
+        check::<Lead>(scope::api(&client, part), "leads", part).await?;
+        check::<OcEssentialService>(scope::api(&client, part), "ocessentialservices", part).await?;
+    }
     if let Some(lease) = &lease {
         check_lease(&for_lease, lease).await?;
     }
 
-    let shared = Shared::new(client.clone(), leadership.clone(), settings.federated_token_file.clone());
+    tracing::info!(namespaces = %scope, "watching leads and services");
+    let events = Recorder::new(client.clone(), &replica(&settings.lease));
+    let shared = Shared::new(client.clone(), leadership.clone(), settings.federated_token_file.clone(), scope, events.clone());
     let mut tasks = JoinSet::new();
-    let (platforms, leads, services) = watches(&shared, &client, &mut tasks);
+    let watched = watches(&shared, &client, &mut tasks);
     let mut stop = Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     // Nothing is decided before all three kinds are known: half of the objects would make the other half look missing.
     let complete = async {
-        for mut known in [platforms, leads, services] {
+        for mut known in watched {
             known.wait_for(|known| *known).await.ok();
         }
     };
@@ -173,6 +191,8 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
         () = stop.asked() => {}
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
+    // While this replica leads: nobody else may write.
+    events.finish(TO_TELL).await;
     // The last thing: until here this replica may have had something to finish.
     seat.release().await;
     Ok(())
@@ -238,16 +258,17 @@ async fn check_lease(client: &Client, lease: &lease::Settings) -> anyhow::Result
     }
 }
 
-/// Starts the three watches. The receivers say when each has its first list.
-fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> (watch::Receiver<bool>, watch::Receiver<bool>, watch::Receiver<bool>) {
+/// Starts the watches: one of each kind, or for leads and services one of each namespace. The receivers say when each has its first list.
+fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<watch::Receiver<bool>> {
+    let mut watched = Vec::new();
     macro_rules! follow {
-        ($kind:ty, $store:ident, $wake:path) => {{
+        ($api:expr, $of:expr, $store:ident, $wake:path) => {{
             let (tell, known) = watch::channel(false);
-            let shared = Arc::clone(shared);
-            let api = Api::<$kind>::all(client.clone());
+            watched.push(known);
+            let (shared, api, of): (_, _, Option<String>) = (Arc::clone(shared), $api, $of);
             tasks.spawn(async move {
                 let store = Arc::clone(&shared.$store);
-                store::follow(api, store, move |learnt| {
+                store::follow(api, of.as_deref(), store, move |learnt| {
                     if matches!(learnt, Learnt::Complete) {
                         tell.send_replace(true);
                     }
@@ -255,14 +276,14 @@ fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> (w
                 })
                 .await;
             });
-            known
         }};
     }
-    (
-        follow!(LivePlatform, platforms, kinds::wakes::platform),
-        follow!(Lead, leads, kinds::wakes::lead),
-        follow!(OcEssentialService, services, kinds::wakes::service),
-    )
+    follow!(Api::<LivePlatform>::all(client.clone()), None, platforms, kinds::wakes::platform);
+    for part in shared.scope.parts() {
+        follow!(scope::api::<Lead>(client, part.as_deref()), part.clone(), leads, kinds::wakes::lead);
+        follow!(scope::api::<OcEssentialService>(client, part.as_deref()), part, services, kinds::wakes::service);
+    }
+    watched
 }
 
 #[cfg(test)]

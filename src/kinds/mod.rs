@@ -1,8 +1,10 @@
 //! The three kinds: what wakes an object of each, which query or change is which call, and what they share.
 
+mod audit;
 mod connect;
 mod deletions;
 mod discovery;
+mod history;
 mod index;
 mod lead;
 mod pace;
@@ -65,7 +67,7 @@ fn after(shared: &Shared, key: &Key, (pass, decision, ended): &(Pass, Decision, 
     }
 }
 
-/// A pass that asked for a change is worth a line; one that only looked is not, unless somebody looks closely.
+/// A pass is worth a line only to somebody who looks closely: what it asked for has its audit line.
 fn log(key: &Key, pass: &Pass, decision: &Decision, ended: &Ended, memo: &Memo) {
     let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
     let (why, reason, looks) = (decision.why, decision.verdict.reason, pass.looks);
@@ -74,7 +76,7 @@ fn log(key: &Key, pass: &Pass, decision: &Decision, ended: &Ended, memo: &Memo) 
         return;
     }
     match &pass.asked {
-        Some((change, answer)) => tracing::info!(kind, namespace, name, ?change, ?answer, why, %reason, looks, "asked the platform for a change"),
+        Some((change, answer)) => tracing::debug!(kind, namespace, name, ?change, ?answer, why, %reason, looks, "asked"),
         None => tracing::debug!(kind, namespace, name, step = ?decision.step, why, %reason, looks, "looked"),
     }
 }

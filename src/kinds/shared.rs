@@ -19,6 +19,8 @@ use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::lease::Leadership;
 use crate::engine::queue::{Lane, Queue};
 use crate::inventory::Inventory;
+use crate::object::events::Recorder;
+use crate::object::scope::Scope;
 use crate::object::store::Store;
 
 /// How many passes over the objects of one platform run at once. Most of a pass is waiting for an API server.
@@ -167,6 +169,10 @@ pub struct Shared {
     pub leadership: Leadership,
     /// Where a pod's projected token lies, for workload identity.
     pub federated_token_file: Option<std::path::PathBuf>,
+    /// Where leads and services are looked after.
+    pub scope: Scope,
+    /// Where events go.
+    pub events: Recorder,
     /// All `LivePlatform` objects.
     pub platforms: Arc<Store<LivePlatform>>,
     /// All `Lead` objects.
@@ -183,11 +189,13 @@ pub struct Shared {
 
 impl Shared {
     /// Nothing known yet.
-    pub fn new(client: Client, leadership: Leadership, federated_token_file: Option<std::path::PathBuf>) -> Arc<Self> {
+    pub fn new(client: Client, leadership: Leadership, federated_token_file: Option<std::path::PathBuf>, scope: Scope, events: Recorder) -> Arc<Self> {
         Arc::new(Self {
             client,
             leadership,
             federated_token_file,
+            scope,
+            events,
             platforms: Arc::default(),
             leads: Arc::default(),
             services: Arc::default(),

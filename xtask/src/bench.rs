@@ -58,9 +58,9 @@ async fn measure(settings: &Settings) -> Result<bool> {
 struct Ground {
     cluster: ControlPlane,
     client: Client,
-    rights: std::path::PathBuf,
+    release: control_plane::Release,
     port: u16,
-    _simulator: trial::Program,
+    _simulator: control_plane::Running,
     log: std::path::PathBuf,
 }
 
@@ -69,9 +69,8 @@ async fn ground(programs: &build::Programs, services: u32, interval: &str, task:
     std::fs::create_dir_all(&folder)?;
     let cluster = ControlPlane::start(control_plane::Options { keep: Some(folder.clone()), progress: note }).await?;
     let client = cluster.client();
-    trial::install_crds(&client).await?;
-    let rights = trial::operator_rights(&cluster).await?;
-    let port = trial::free_port(0)?;
+    let release = trial::install(&cluster).await?;
+    let port = control_plane::free_port(0)?;
     let leads: Vec<Value> = (0..services).map(|number| json!({"tenantId": tenant(number), "companyName": format!("Customer {number}")})).collect();
     let seed = folder.join("seed.json");
     std::fs::write(&seed, json!({"leads": leads, "settings": {"latency": 5, "taskDuration": task}}).to_string())?;
@@ -81,7 +80,7 @@ async fn ground(programs: &build::Programs, services: u32, interval: &str, task:
     for text in [include_str!("../../examples/00-namespaces.yaml").to_owned(), platform(port, interval)] {
         manifests::apply_all(&client, &text).await?;
     }
-    Ok(Ground { cluster, client, rights, port, _simulator: simulator, log })
+    Ok(Ground { cluster, client, release, port, _simulator: simulator, log })
 }
 
 fn tenant(number: u32) -> String {
@@ -175,7 +174,7 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let ground = ground(programs, count, "10m", settings.task).await?;
     let before = alone(&ground.client, count).await?;
     note(&format!("the API server alone, for one object made and three writes each: {:.1} s", before.as_secs_f64()));
-    let mut operator = trial::operator(&programs.operator, &ground.rights, "info", &ground.log)?;
+    let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let idle = usage(operator.id())?;
     calls(ground.port, true).await?;
@@ -213,7 +212,7 @@ async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let count = settings.resting;
     step(&format!("{count} services at rest for {} s, with observeInterval 5s", settings.rest_seconds));
     let ground = ground(programs, count, "5s", 500).await?;
-    let operator = trial::operator(&programs.operator, &ground.rights, "info", &ground.log)?;
+    let operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     apply(&ground.client, count).await?;
     all_ready(&ground.client, count, Duration::from_secs(120)).await?;
     tokio::time::sleep(Duration::from_secs(10)).await;
@@ -231,7 +230,7 @@ async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {
     }
     drop(operator);
     let mark = audit::end(&log)?;
-    let _operator = trial::operator(&programs.operator, &ground.rights, "info", &ground.log)?;
+    let _operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     tokio::time::sleep(Duration::from_secs(4)).await;
     result(&format!("| writes after a restart | {} |", writes(mark)?));
     for (endpoint, times) in calls(ground.port, false).await? {
