@@ -1,5 +1,7 @@
 //! Cases that need the cluster or the operator for themselves: they measure its memory, end it, or take its kinds away. One after the other.
 
+#[path = "../flows/gallery.rs"]
+mod gallery;
 #[path = "../flows/kstatus.rs"]
 mod kstatus;
 #[allow(dead_code, reason = "shared with the flows, which use the rest")]

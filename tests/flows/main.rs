@@ -9,6 +9,7 @@ mod breaker;
 mod credential;
 mod deletion;
 mod drift;
+mod gallery;
 mod history;
 mod kstatus;
 mod leads;

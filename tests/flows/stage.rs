@@ -17,7 +17,7 @@ use live_platform_simulator::Simulator;
 use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
-use super::kstatus;
+use super::{gallery, kstatus};
 
 /// What a case does on its scene.
 pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -233,6 +233,7 @@ impl Scene {
         let mut last = None;
         for _ in 0..300 {
             if let Some(object) = api.get_opt(name).await? {
+                gallery::keep(&object)?;
                 if wanted(&object) {
                     return Ok(object);
                 }
@@ -252,8 +253,9 @@ impl Scene {
     pub async fn gone<K: Own>(&self, name: &str) -> Result<()> {
         let api = K::api(self);
         for _ in 0..300 {
-            if api.get_opt(name).await?.is_none() {
-                return Ok(());
+            match api.get_opt(name).await? {
+                Some(object) => gallery::keep(&object)?,
+                None => return Ok(()),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -355,6 +357,7 @@ impl Scene {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         ensure!(broken.is_empty(), "kstatus rules are broken: {broken:?}");
+        LivePlatform::api(self).get_opt(&self.platform).await?.as_ref().map_or(Ok(()), gallery::keep)?;
         let twice = self.simulate("GET", "calls", Value::Null).await?;
         ensure!(twice["tenantsWithTwoServices"] == json!([]), "tenants with two services: {}", twice["tenantsWithTwoServices"]);
         ensure!(!self.log_holds(SECRET)?, "the operator's log holds the client secret");
@@ -363,6 +366,7 @@ impl Scene {
 
     async fn judge<K: Own>(&self, broken: &mut Vec<String>) -> Result<()> {
         for object in K::api(self).list(&ListParams::default()).await? {
+            gallery::keep(&object)?;
             let (observed, conditions) = object.told();
             for rule in kstatus::violations(object.meta().generation.unwrap_or_default(), observed, &conditions) {
                 broken.push(format!("{} {}: {rule} ({conditions:?})", K::kind(&()), object.name_any()));
@@ -406,7 +410,7 @@ fn merge(into: &mut Value, change: &Value) {
 }
 
 /// What all our kinds have.
-pub trait Own: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {
+pub trait Own: Resource<DynamicType = ()> + Clone + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {
     /// Its interface, in the namespace of the case.
     fn api(scene: &Scene) -> Api<Self>;
     /// `status.observedGeneration` and the conditions.

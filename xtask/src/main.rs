@@ -6,6 +6,7 @@ mod chart;
 mod crds;
 mod demo;
 mod evidence;
+mod kustomize;
 mod outage;
 mod progress;
 mod simulate;
@@ -46,6 +47,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write deploy/base from the chart
+    Kustomize {
+        /// Write nothing; fail when deploy/base is not what it should be
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -58,6 +65,7 @@ fn main() -> ExitCode {
         Command::Evidence => evidence::write(),
         Command::Chart(settings) => chart::run(&settings),
         Command::Crds { check } => crds::run(check).map(|()| true),
+        Command::Kustomize { check } => kustomize::run(check).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
