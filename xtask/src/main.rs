@@ -6,6 +6,7 @@ mod crds;
 mod demo;
 mod evidence;
 mod progress;
+mod reference;
 mod simulate;
 mod testing;
 mod trial;
@@ -40,6 +41,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write docs/reference/ from the code: fields, flags and environment
+    Reference {
+        /// Write nothing; fail when docs/reference/ is not what it should be
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -50,6 +57,7 @@ fn main() -> ExitCode {
         Command::Simulate(settings) => simulate::run(&settings),
         Command::Evidence => evidence::write(),
         Command::Crds { check } => crds::run(check).map(|()| true),
+        Command::Reference { check } => reference::run(check).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
