@@ -74,8 +74,8 @@ impl Stage {
     pub async fn set() -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
         kinds(&cluster.client()).await?;
-        let rules = std::fs::read_to_string(root().join("charts/oc-essentials-operator/files/cluster-rules.yaml"))?;
-        let rights = cluster.service_account_kubeconfig("oc-essentials-system", "oc-essentials-operator", &control_plane::rules_from_yaml(&rules)?).await?;
+        let rules = control_plane::rules_from_chart(&root().join("charts/oc-essentials-operator"))?;
+        let rights = cluster.service_account_kubeconfig("oc-essentials-system", "oc-essentials-operator", &rules).await?;
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-operator-{}.log", env!("CARGO_CRATE_NAME"), std::process::id()));
         File::create(&log)?;
         let operator = Mutex::new(Operator::start(&rights, &log)?);

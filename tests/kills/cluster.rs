@@ -36,8 +36,7 @@ impl Cluster {
             manifests::apply_all(&client, &text).await?;
             manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
         }
-        let rules = std::fs::read_to_string(root().join("charts/oc-essentials-operator/files/cluster-rules.yaml"))?;
-        let rules = control_plane::rules_from_yaml(&rules)?;
+        let rules = control_plane::rules_from_chart(&root().join("charts/oc-essentials-operator"))?;
         let rights = control_plane.service_account_kubeconfig("oc-essentials-system", "oc-essentials-operator", &rules).await?;
         let config = kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(&rights)?, &KubeConfigOptions::default()).await?;
         let url = config.cluster_url.to_string().trim_end_matches('/').to_owned();

@@ -52,9 +52,10 @@ impl Stage {
             manifests::apply_all(&client, &text).await?;
             manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
         }
-        let rules = |file: &str| control_plane::rules_from_yaml(&std::fs::read_to_string(root().join("charts/oc-essentials-operator/files").join(file))?);
-        let rights = cluster.service_account_kubeconfig(SYSTEM, ACCOUNT, &rules("cluster-rules.yaml")?).await?;
-        cluster.allow_in_namespace(SYSTEM, ACCOUNT, SYSTEM, &rules("namespace-rules.yaml")?).await?;
+        let chart = root().join("charts/oc-essentials-operator");
+        let rights = cluster.service_account_kubeconfig(SYSTEM, ACCOUNT, &control_plane::rules_from_chart(&chart)?).await?;
+        let lease = control_plane::rules_from_yaml(&std::fs::read_to_string(chart.join("files/namespace-rules.yaml"))?)?;
+        cluster.allow_in_namespace(SYSTEM, ACCOUNT, SYSTEM, &lease).await?;
         let simulator = Arc::new(Simulator::start(live_platform_simulator::Options::default()).await);
         let stage = Self { cluster, simulator, rights, cases: AtomicU32::new(0) };
         let scene = stage.scene()?;

@@ -2,6 +2,7 @@
 
 mod bench;
 mod build;
+mod chart;
 mod crds;
 mod demo;
 mod evidence;
@@ -35,9 +36,11 @@ enum Command {
     Simulate(simulate::Settings),
     /// Write the table of what the last test run has shown into the README
     Evidence,
-    /// Write crds/ from the types in src/api
+    /// Check the Helm chart: its README and copies, lint, its own tests, the schemas of Kubernetes, kube-score
+    Chart(chart::Settings),
+    /// Write crds/, and the chart's copy of it, from the types in src/api
     Crds {
-        /// Write nothing; fail when crds/ is not what it should be
+        /// Write nothing; fail when one of the two is not what it should be
         #[arg(long)]
         check: bool,
     },
@@ -56,6 +59,7 @@ fn main() -> ExitCode {
         Command::Bench(settings) => bench::run(&settings),
         Command::Simulate(settings) => simulate::run(&settings),
         Command::Evidence => evidence::write(),
+        Command::Chart(settings) => chart::run(&settings),
         Command::Crds { check } => crds::run(check).map(|()| true),
         Command::Reference { check } => reference::run(check).map(|()| true),
     };

@@ -88,9 +88,7 @@ pub async fn install_crds(client: &Client) -> Result<()> {
 /// # Errors
 /// When the account can't be made.
 pub async fn operator_rights(cluster: &ControlPlane) -> Result<PathBuf> {
-    let file = build::root().join("charts/oc-essentials-operator/files/cluster-rules.yaml");
-    let text = std::fs::read_to_string(&file).with_context(|| format!("{} can't be read", file.display()))?;
-    let rules = control_plane::rules_from_yaml(&text)?;
+    let rules = control_plane::rules_from_chart(&build::root().join("charts/oc-essentials-operator"))?;
     cluster.service_account_kubeconfig(SYSTEM, "oc-essentials-operator", &rules).await
 }
 

@@ -97,6 +97,20 @@ pub fn rules_from_yaml(text: &str) -> Result<Vec<PolicyRule>> {
     serde_yaml::from_str(text).context("not a YAML list of RBAC rules")
 }
 
+/// The rules that the chart in this folder gives its service account in the whole cluster, when it may read Secrets and ConfigMaps anywhere.
+///
+/// # Errors
+/// When a file of them can't be read.
+pub fn rules_from_chart(folder: &Path) -> Result<Vec<PolicyRule>> {
+    let mut rules = Vec::new();
+    for file in ["cluster-rules.yaml", "object-rules.yaml", "event-rules.yaml", "secret-rules.yaml", "configmap-rules.yaml"] {
+        let path = folder.join("files").join(file);
+        let text = std::fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))?;
+        rules.extend(rules_from_yaml(&text).with_context(|| format!("{} has no rules", path.display()))?);
+    }
+    Ok(rules)
+}
+
 impl ControlPlane {
     /// Starts a fresh API server, and builds it first if needed.
     ///
