@@ -4,6 +4,9 @@
 
 use std::path::{Path, PathBuf};
 
+#[path = "documents/names.rs"]
+mod names;
+
 use oc_domain::conditions::{Reason, Truth, Verdict};
 
 /// How many threads there are.
