@@ -19,8 +19,13 @@ use tower::limit::ConcurrencyLimitLayer;
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::cli::{LeaseSettings, Settings};
 use crate::engine::lease::{self, Leadership, Seat};
-use crate::kinds::{self, Shared};
+use crate::kinds::meter::Meter;
+use crate::kinds::{self, Kind, Shared};
 use crate::object::store::{self, Learnt};
+use crate::object::watched;
+use crate::ops::health::{Bounds, Health, Stage};
+use crate::ops::metrics::{ApiCalls, Metrics};
+use crate::ops::server;
 
 /// How many requests to the API server are under way at once. Each has a connection of its own (kube speaks HTTP/1.1), and a connection costs memory
 /// on both sides; more of them make the API server no faster. A watch counts only until it begins to answer.
@@ -82,7 +87,7 @@ fn line_of(file: &str) -> Option<String> {
 }
 
 /// The clients: one for the watches and passes, and one for the lease, whose renewal must not wait behind their requests.
-async fn clients(settings: &Settings, leadership: &Leadership) -> anyhow::Result<(Client, Client)> {
+async fn clients(settings: &Settings, leadership: &Leadership, calls: &ApiCalls) -> anyhow::Result<(Client, Client)> {
     let mut config = match &settings.kubeconfig {
         Some(file) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {} can't be read", file.display()))?;
@@ -95,10 +100,13 @@ async fn clients(settings: &Settings, leadership: &Leadership) -> anyhow::Result
     // kube's own retry would repeat a write up to 15 times and hold a pass for minutes; the queue retries.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
+    // A connection whose other end is gone is noticed before a watch is taken for dead: it is an outage, which a restart does not mend. A watch that
+    // lives is never silent for so long: there are bookmarks, and it lasts less than five minutes.
+    config.read_timeout = Some(Duration::from_secs(300));
     let address = config.cluster_url.clone();
     let unusable = "the API server's address or credentials can't be used";
-    let for_lease = Client::try_from(config.clone()).context(unusable)?;
-    let client = fenced(config, leadership.clone()).context(unusable)?;
+    let for_lease = ClientBuilder::try_from(config.clone()).context(unusable)?.with_layer(calls).build();
+    let client = fenced(config, leadership.clone(), calls).context(unusable)?;
     let version =
         client.apiserver_version().await.with_context(|| format!("the API server {address} can't be reached; is it running, and is the kubeconfig right?"))?;
     tracing::info!(version = version.git_version, "reached the API server");
@@ -107,14 +115,14 @@ async fn clients(settings: &Settings, leadership: &Leadership) -> anyhow::Result
 
 /// A client that limits its requests and, of a replica that does not lead or does so no more, lets only reads pass. That is asked when a request leaves,
 /// after it has waited for its turn.
-fn fenced(config: Config, leadership: Leadership) -> Result<Client, kube::Error> {
+fn fenced(config: Config, leadership: Leadership, calls: &ApiCalls) -> Result<Client, kube::Error> {
     let writes_of_the_leader = FilterLayer::new(move |request: http::Request<kube::client::Body>| {
         if request.method() != http::Method::GET {
             leadership.may_change().map_err(|trouble| trouble.message)?;
         }
         Ok::<_, String>(request)
     });
-    Ok(ClientBuilder::try_from(config)?.with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build())
+    Ok(ClientBuilder::try_from(config)?.with_layer(calls).with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build())
 }
 
 async fn check<K>(client: &Client, plural: &str) -> anyhow::Result<()>
@@ -139,7 +147,11 @@ where
 async fn controller(settings: Settings) -> anyhow::Result<()> {
     let lease = lease(&settings.lease)?;
     let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::alone() };
-    let (client, for_lease) = clients(&settings, &leadership).await?;
+    let for_metrics = server::bind("--metrics-address", "metrics", settings.serve.metrics_address).await?;
+    let for_health = server::bind("--health-address", "health", settings.serve.health_address).await?;
+    let metrics = for_metrics.as_ref().map(|_| Arc::<Metrics>::default());
+    let calls = metrics.as_ref().map(|metrics| metrics.api_calls()).unwrap_or_default();
+    let (client, for_lease) = clients(&settings, &leadership, &calls).await?;
     check::<LivePlatform>(&client, "liveplatforms").await?;
     check::<Lead>(&client, "leads").await?;
     check::<OcEssentialService>(&client, "ocessentialservices").await?;
@@ -147,7 +159,18 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
         check_lease(&for_lease, lease).await?;
     }
 
-    let shared = Shared::new(client.clone(), leadership.clone(), settings.federated_token_file.clone());
+    let meter: Arc<dyn Meter> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
+    let shared = Shared::new(client.clone(), leadership.clone(), settings.federated_token_file.clone(), meter);
+    let bounds = Bounds { watch: Duration::from_secs(settings.serve.watch_silence), ..Bounds::default() };
+    let health = Arc::new(Health::new(Arc::clone(&shared), bounds));
+    // They end with this function, after all else.
+    let mut servers = JoinSet::new();
+    if let (Some(listener), Some(metrics)) = (for_metrics, metrics) {
+        servers.spawn(server::metrics(listener, metrics, Arc::clone(&shared)));
+    }
+    if let Some(listener) = for_health {
+        servers.spawn(server::health(listener, Arc::clone(&health)));
+    }
     let mut tasks = JoinSet::new();
     let (platforms, leads, services) = watches(&shared, &client, &mut tasks);
     let mut stop = Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
@@ -163,16 +186,22 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
     // Only now: one that does not see the objects must not keep another from leading.
+    let step = lease.as_ref().map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
     let mut seat = lease.map_or_else(Seat::alone, |lease| Seat::stand(for_lease, lease, leadership));
+    health.is(Stage::Waiting);
+    health.election(seat.pulse().zip(step));
     // While another leads the watches go on, so that nothing is to be read when that one ends; what they wake waits in the queue.
     tokio::select! {
         leads = seat.leads() => {
             leads.map_err(anyhow::Error::msg)?;
-            lead(&shared, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
+            health.is(Stage::Working);
+            lead(&shared, &health, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
         }
         () = stop.asked() => {}
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
+    health.is(Stage::Stopping);
+    health.election(None);
     // The last thing: until here this replica may have had something to finish.
     seat.release().await;
     Ok(())
@@ -191,11 +220,12 @@ impl Stop {
 }
 
 /// Works for as long as this process leads, until it is asked to stop and has finished what it had begun.
-async fn lead(shared: &Arc<Shared>, seat: &mut Seat, tasks: &mut JoinSet<()>, stop: &mut Stop, to_finish: Duration) -> anyhow::Result<()> {
+async fn lead(shared: &Arc<Shared>, health: &Health, seat: &mut Seat, tasks: &mut JoinSet<()>, stop: &mut Stop, to_finish: Duration) -> anyhow::Result<()> {
     let mut passes = JoinSet::new();
     loop {
         tokio::select! {
-            (key, _lane, _waited) = shared.queue.next() => {
+            (key, lane, waited) = shared.queue.next() => {
+                shared.meter.taken(lane, waited);
                 passes.spawn(kinds::reconcile(Arc::clone(shared), key));
             }
             Some(ended) = passes.join_next(), if !passes.is_empty() => {
@@ -207,6 +237,7 @@ async fn lead(shared: &Arc<Shared>, seat: &mut Seat, tasks: &mut JoinSet<()>, st
             () = stop.asked() => break,
         }
     }
+    health.is(Stage::Stopping);
     tracing::info!(under_way = passes.len(), "stopping: no new pass is begun, and those under way may finish");
     let finish = async { while passes.join_next().await.is_some() {} };
     tokio::select! {
@@ -241,13 +272,13 @@ async fn check_lease(client: &Client, lease: &lease::Settings) -> anyhow::Result
 /// Starts the three watches. The receivers say when each has its first list.
 fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> (watch::Receiver<bool>, watch::Receiver<bool>, watch::Receiver<bool>) {
     macro_rules! follow {
-        ($kind:ty, $store:ident, $wake:path) => {{
+        ($kind:ident, $store:ident, $wake:path) => {{
             let (tell, known) = watch::channel(false);
-            let shared = Arc::clone(shared);
-            let api = Api::<$kind>::all(client.clone());
+            let (shared, watched) = (Arc::clone(shared), shared.begin_watch(Kind::$kind));
+            let api = Api::<$kind>::all(watched::listening(client, &watched));
             tasks.spawn(async move {
                 let store = Arc::clone(&shared.$store);
-                store::follow(api, store, move |learnt| {
+                store::follow(api, store, watched, move |learnt| {
                     if matches!(learnt, Learnt::Complete) {
                         tell.send_replace(true);
                     }
@@ -273,7 +304,7 @@ mod tests {
     async fn read_and_write(leadership: Leadership) -> [bool; 2] {
         let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
         config.default_retry = false;
-        let leads = Api::<Lead>::namespaced(fenced(config, leadership).unwrap(), "a");
+        let leads = Api::<Lead>::namespaced(fenced(config, leadership, &ApiCalls::default()).unwrap(), "a");
         let patch = kube::api::Patch::Merge(serde_json::json!({}));
         let errors = [leads.get("a").await.unwrap_err(), leads.patch("a", &Default::default(), &patch).await.unwrap_err()];
         errors.map(|error| error.to_string().contains("does not lead"))

@@ -146,6 +146,11 @@ impl Inventory {
         counts
     }
 
+    /// The lists as they are known, and when the read of each was begun: leads, and services.
+    pub fn newest(&self) -> (Option<(Time, std::sync::Arc<LeadIndex>)>, Option<(Time, std::sync::Arc<ServiceIndex>)>) {
+        (self.leads.newest(), self.services.newest())
+    }
+
     /// The leads that are known, for discovery.
     pub fn known_leads(&self) -> Option<std::sync::Arc<LeadIndex>> {
         self.leads.known()

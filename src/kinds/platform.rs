@@ -11,6 +11,7 @@ use oc_domain::step::{Answer, Change, Fact, Query, Step};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
+use super::meter::PassOutcome;
 use super::shared::{Connected, Held, Key, Kind, LastGood, Shared, trigger};
 use super::world::{Told, answer, fact, stalled_for};
 use super::{Next, connect, deletions, discovery, wakes};
@@ -64,10 +65,10 @@ fn waiting(shared: &Shared, platform: &str) -> [Waiting; 2] {
     waiting
 }
 
-pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
+pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOutcome) {
     let Some(object) = shared.platforms.get("", &key.name) else {
         shared.forget(key);
-        return Next::Woken;
+        return (Next::Woken, PassOutcome::Gone);
     };
     let memo = shared.with_memo(key, |memo| memo.clone());
     let before = shared.connected(&key.name);
@@ -77,7 +78,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     if other {
         wakes::platform_is_back(shared, &key.name);
     } else if let Some(at) = held(shared, &object, &connected) {
-        return Next::At(at, Lane::Effect);
+        return (Next::At(at, Lane::Effect), PassOutcome::Failed);
     }
     // A changed spec begins anew.
     let spec_changed = object.status.as_ref().and_then(Told::observed) != object.meta().generation;
@@ -94,9 +95,13 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
         memo.failures
     });
     tracing::debug!(kind = "LivePlatform", name = key.name, step = ?decision.step, why = decision.why, reason = %decision.verdict.reason, "looked");
+    let outcome = match &written {
+        Err(failed) => PassOutcome::unwritten(failed),
+        Ok(()) => PassOutcome::of(&decision.verdict, false),
+    };
     let next = next(&decision, written, failures);
     remember(shared, key, &object, connected, &decision);
-    hold(shared, key, decision.verdict.reason, next)
+    (hold(shared, key, decision.verdict.reason, next), outcome)
 }
 
 /// While the credential fails and neither it nor the object has changed, there is nothing to decide: until when, and whether that is now, says this.
@@ -218,7 +223,7 @@ async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, invent
     let status = LivePlatformStatus { last_observed_time: Some(status::written(now)), ..status };
     let ran = status.sync_jobs != before.sync_jobs;
     let counted = status.deletions != before.deletions;
-    let object = write::status(&shared.client, object, &status).await?;
+    let object = write::status(&shared.client, object, &status).await.inspect_err(|_| shared.meter.status_unwritten(Kind::LivePlatform))?;
     let name = object.name_any();
     shared.platforms.put(object.clone());
     if counted {

@@ -1,5 +1,8 @@
 //! What the program says of itself.
 
+pub mod health;
+pub mod metrics;
+pub mod server;
 pub mod telemetry;
 
 /// An error and its causes, in one line. kube's errors print their own causes already: what is said is not said again.
