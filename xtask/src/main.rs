@@ -44,7 +44,7 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
-    /// Write docs/reference/ from the code: fields, flags and environment
+    /// Write docs/reference/ from the code: fields, flags and environment, metrics
     Reference {
         /// Write nothing; fail when docs/reference/ is not what it should be
         #[arg(long)]
