@@ -9,6 +9,7 @@ mod evidence;
 mod kustomize;
 mod outage;
 mod progress;
+mod reference;
 mod simulate;
 mod testing;
 mod trial;
@@ -53,6 +54,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write docs/reference/ from the code: fields, flags and environment, metrics
+    Reference {
+        /// Write nothing; fail when docs/reference/ is not what it should be
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -66,6 +73,7 @@ fn main() -> ExitCode {
         Command::Chart(settings) => chart::run(&settings),
         Command::Crds { check } => crds::run(check).map(|()| true),
         Command::Kustomize { check } => kustomize::run(check).map(|()| true),
+        Command::Reference { check } => reference::run(check).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,
