@@ -22,6 +22,8 @@ use crate::engine::clock;
 use crate::engine::lease::Leadership;
 use crate::engine::queue::{Lane, Queue};
 use crate::inventory::Inventory;
+use crate::object::events::Recorder;
+use crate::object::scope::Scope;
 use crate::object::store::Store;
 use crate::object::watched::{Seen, Watched};
 
@@ -174,6 +176,10 @@ pub struct Shared {
     pub leadership: Leadership,
     /// Where a pod's projected token lies, for workload identity.
     pub federated_token_file: Option<std::path::PathBuf>,
+    /// Where leads and services are looked after.
+    pub scope: Scope,
+    /// Where events go.
+    pub events: Recorder,
     /// All `LivePlatform` objects.
     pub platforms: Arc<Store<LivePlatform>>,
     /// All `Lead` objects.
@@ -195,12 +201,28 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// For tests: all namespaces, and no token of a pod.
+    #[cfg(test)]
+    pub fn bare(client: Client, leadership: Leadership, meter: Arc<dyn Meter>) -> Arc<Self> {
+        let events = Recorder::new(client.clone(), "test");
+        Self::new(client, leadership, None, Scope::default(), events, meter)
+    }
+
     /// Nothing known yet.
-    pub fn new(client: Client, leadership: Leadership, federated_token_file: Option<std::path::PathBuf>, meter: Arc<dyn Meter>) -> Arc<Self> {
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        federated_token_file: Option<std::path::PathBuf>,
+        scope: Scope,
+        events: Recorder,
+        meter: Arc<dyn Meter>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             client,
             leadership,
             federated_token_file,
+            scope,
+            events,
             platforms: Arc::default(),
             leads: Arc::default(),
             services: Arc::default(),

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use control_plane::{ControlPlane, Options, manifests};
+use control_plane::{ControlPlane, Options, SYSTEM, manifests};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
@@ -22,13 +22,7 @@ use tokio::time::Instant;
 use super::openmetrics::Scrape;
 use super::proxy::{Mood, Proxy};
 
-const SYSTEM: &str = "oc-essentials-system";
-const ACCOUNT: &str = "oc-essentials-operator";
 const CUSTOMERS: &str = "customers";
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// What a case does.
 pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -48,21 +42,15 @@ impl Stage {
     pub async fn set() -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
         let client = cluster.client();
-        for kind in ["liveplatforms", "leads", "ocessentialservices"] {
-            let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
-            manifests::apply_all(&client, &text).await?;
-            manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
-        }
-        let rules = |file: &str| control_plane::rules_from_yaml(&std::fs::read_to_string(root().join("charts/oc-essentials-operator/files").join(file))?);
-        let direct = cluster.service_account_kubeconfig(SYSTEM, ACCOUNT, &rules("cluster-rules.yaml")?).await?;
-        cluster.allow_in_namespace(SYSTEM, ACCOUNT, SYSTEM, &rules("namespace-rules.yaml")?).await?;
-        let config = kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(&direct)?, &KubeConfigOptions::default()).await?;
+        let release = cluster.install(&control_plane::reads_anywhere()).await?;
+        let direct = release.kubeconfig();
+        let config = kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(direct)?, &KubeConfigOptions::default()).await?;
         let authority = config.root_cert.context("the API server has an authority of its own")?;
         let authority = authority.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<reqwest::Result<Vec<_>>>()?;
         let http = reqwest::Client::builder().no_proxy().http1_only().tls_certs_only(authority).build()?;
         let proxy = Arc::new(Proxy::start(config.cluster_url.to_string().trim_end_matches('/').to_owned(), http).await?);
         // By way of the proxy: the token of the service account, another address.
-        let mut kubeconfig: Value = serde_yaml::from_str(&std::fs::read_to_string(&direct)?).context("the operator's kubeconfig")?;
+        let mut kubeconfig: Value = serde_yaml::from_str(&std::fs::read_to_string(direct)?).context("the operator's kubeconfig")?;
         kubeconfig["clusters"][0]["cluster"] = json!({"server": proxy.url()});
         let rights = cluster.folder().join("by-proxy.kubeconfig");
         std::fs::write(&rights, kubeconfig.to_string())?;

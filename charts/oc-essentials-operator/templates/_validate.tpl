@@ -1,0 +1,25 @@
+{{/* What a schema can't say of values. Each message names the value, the rule, and what to do. */}}
+{{- define "oc-essentials-operator.validate" -}}
+{{- with .Values.leaderElection }}
+{{- if ge (int .renewDeadline) (int .leaseDuration) }}
+{{- fail (printf "leaderElection.renewDeadline is %v and leaseDuration %v: give a deadline that is less, so that a leader has stopped before another one begins" .renewDeadline .leaseDuration) }}
+{{- end }}
+{{- if ge (int .retryPeriod) (int .renewDeadline) }}
+{{- fail (printf "leaderElection.retryPeriod is %v and renewDeadline %v: give a period that is less, so that a renewal can be tried more than once" .retryPeriod .renewDeadline) }}
+{{- end }}
+{{- end }}
+{{- if eq (int .Values.metrics.port) (int .Values.health.port) }}
+{{- fail (printf "metrics.port and health.port are both %v: give one of them another port" .Values.health.port) }}
+{{- end }}
+{{- range list "serviceMonitor" "podMonitor" "prometheusRule" }}
+{{- if and (get $.Values .).enabled (not $.Values.metrics.enabled) }}
+{{- fail (printf "%s.enabled needs metrics: set metrics.enabled, or %s.enabled to false" . .) }}
+{{- end }}
+{{- end }}
+{{- if and .Values.livePlatform.enabled (not .Values.livePlatform.spec) }}
+{{- fail "livePlatform.spec is empty: give at least url and authentication, as in a LivePlatform, or set livePlatform.enabled to false" }}
+{{- end }}
+{{- if and .Values.simulator.enabled .Values.livePlatform.enabled (eq .Values.livePlatform.name .Values.simulator.platformName) }}
+{{- fail (printf "livePlatform.name and simulator.platformName are both %s: give one of them another name" .Values.livePlatform.name) }}
+{{- end }}
+{{- end }}
