@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use control_plane::{ControlPlane, Options, SYSTEM, manifests};
+use control_plane::{ControlPlane, Options, RELEASE, SYSTEM, manifests};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
@@ -204,10 +204,9 @@ impl Scene {
         Ok(Operator { child, log, http: self.http.clone() })
     }
 
-    /// With an election among the operators of this case.
+    /// With an election, by the one lease that the chart's rights are for.
     pub fn start_elected(&self, name: &str) -> Result<Operator> {
-        let lease = format!("case-{}", self.number);
-        self.start(name, &["--leader-elect", "--lease-namespace", SYSTEM, "--lease-name", &lease, "--lease-identity", name])
+        self.start(name, &["--leader-elect", "--lease-namespace", SYSTEM, "--lease-name", RELEASE, "--lease-identity", name])
     }
 
     /// Applies a manifest.
