@@ -17,14 +17,19 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use stage::{Scene, Stage};
 
 /// The names, in the order in which they are played: the last takes the kinds away.
-const NAMES: [&str; 3] =
-    ["memory::a_huge_answer_costs_little", "restart::without_a_connection_that_was_ever_good", "uninstall::without_its_kinds_nothing_is_deleted"];
+const NAMES: [&str; 4] = [
+    "memory::a_huge_answer_costs_little",
+    "restart::nothing_is_told_again",
+    "restart::without_a_connection_that_was_ever_good",
+    "uninstall::without_its_kinds_nothing_is_deleted",
+];
 
 async fn play(stage: Arc<Stage>, name: &'static str) -> anyhow::Result<()> {
     let again = Arc::clone(&stage);
     let boxed = move |scene: Scene| -> std::pin::Pin<Box<dyn Future<Output = anyhow::Result<()>> + Send>> {
         match name {
             "memory::a_huge_answer_costs_little" => Box::pin(memory::a_huge_answer_costs_little(scene)),
+            "restart::nothing_is_told_again" => Box::pin(restart::nothing_is_told_again(scene, again)),
             "restart::without_a_connection_that_was_ever_good" => Box::pin(restart::without_a_connection_that_was_ever_good(scene, again)),
             _ => Box::pin(uninstall::without_its_kinds_nothing_is_deleted(scene, again)),
         }
