@@ -6,6 +6,8 @@
 //!
 //! Each case has an API server of its own. Run one by its name: `cargo xtask test --test cluster upgrade`.
 
+#[path = "../flows/gallery.rs"]
+mod gallery;
 mod ground;
 mod install;
 #[path = "../flows/kstatus.rs"]
