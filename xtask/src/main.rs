@@ -5,6 +5,7 @@ mod build;
 mod crds;
 mod demo;
 mod evidence;
+mod image;
 mod progress;
 mod simulate;
 mod testing;
@@ -34,6 +35,8 @@ enum Command {
     Simulate(simulate::Settings),
     /// Write the table of what the last test run has shown into the README
     Evidence,
+    /// Build the images of the operator and of the simulated platform by docker, podman or buildah, and check what is in them
+    Image(image::Settings),
     /// Write crds/ from the types in src/api
     Crds {
         /// Write nothing; fail when crds/ is not what it should be
@@ -48,6 +51,7 @@ fn main() -> ExitCode {
         Command::Test(settings) => testing::run(&settings),
         Command::Bench(settings) => bench::run(&settings),
         Command::Simulate(settings) => simulate::run(&settings),
+        Command::Image(settings) => image::run(&settings),
         Command::Evidence => evidence::write(),
         Command::Crds { check } => crds::run(check).map(|()| true),
     };
