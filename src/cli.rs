@@ -32,6 +32,13 @@ pub struct Settings {
     #[arg(long, env = "OPERATORCONNECT_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
+    /// Namespaces whose leads and services are watched, separated by commas; default: all
+    ///
+    /// In all others nothing is read or written, and no right is needed. Every object for one platform must be in sight of one operator: what another one makes
+    /// is to this one as if it had been made by hand.
+    #[arg(long, env = "OPERATORCONNECT_WATCH_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',', value_parser = namespace)]
+    pub watch_namespaces: Vec<String>,
+
     /// The pod's projected service account token, for a LivePlatform with workloadIdentity
     #[arg(long, env = "AZURE_FEDERATED_TOKEN_FILE", value_name = "FILE")]
     pub federated_token_file: Option<PathBuf>,
@@ -51,6 +58,25 @@ pub struct Settings {
     /// How logs are written.
     #[command(flatten)]
     pub log: LogSettings,
+
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: TraceSettings,
+}
+
+/// Where traces go.
+#[derive(Debug, Args)]
+pub struct TraceSettings {
+    /// A collector for traces by OTLP over http/protobuf, such as http://collector:4318; default: none
+    ///
+    /// Each pass over an object is a span, and below it each call of the platform and each write to the API server. Names of objects are in it; nothing of it is
+    /// sent to the platform.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = collector)]
+    pub otlp_endpoint: Option<String>,
+
+    /// Which part of all passes is traced, from 0 to 1
+    #[arg(long, env = "OPERATORCONNECT_TRACE_RATIO", value_name = "RATIO", default_value_t = 1.0, value_parser = ratio)]
+    pub trace_ratio: f64,
 }
 
 /// What others may ask this program.
@@ -146,6 +172,29 @@ pub enum LogFormat {
     Json,
     /// For people
     Text,
+}
+
+/// Empty is what an environment variable is that is set to nothing.
+fn collector(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
+    if text.is_empty() || !host.is_empty() && !host.starts_with('/') {
+        return Ok(text.trim_end_matches('/').to_owned());
+    }
+    Err("give the URL of a collector, such as http://collector:4318; the path /v1/traces is added to it".to_owned())
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or_else(|| "give a number from 0 to 1, such as 0.1".to_owned())
+}
+
+/// A name as the API server takes it; empty is what an environment variable is that is set to nothing.
+fn namespace(text: &str) -> Result<String, String> {
+    let name = text.trim();
+    let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if name.len() <= 63 && name.chars().all(allowed) && !name.starts_with('-') && !name.ends_with('-') {
+        return Ok(name.to_owned());
+    }
+    Err("a namespace has at most 63 lower case letters, digits and hyphens, and no hyphen at its ends; separate several by commas".to_owned())
 }
 
 fn filter(text: &str) -> Result<String, String> {

@@ -15,12 +15,15 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::filter::FilterLayer;
 use tower::limit::ConcurrencyLimitLayer;
+use tracing::Instrument;
 
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::cli::{LeaseSettings, Settings};
 use crate::engine::lease::{self, Leadership, Seat};
 use crate::kinds::meter::Meter;
 use crate::kinds::{self, Kind, Shared};
+use crate::object::events::Recorder;
+use crate::object::scope::{self, Scope};
 use crate::object::store::{self, Learnt};
 use crate::object::watched;
 use crate::ops::health::{Bounds, Health, Stage};
@@ -30,6 +33,9 @@ use crate::ops::server;
 /// How many requests to the API server are under way at once. Each has a connection of its own (kube speaks HTTP/1.1), and a connection costs memory
 /// on both sides; more of them make the API server no faster. A watch counts only until it begins to answer.
 const REQUESTS_AT_ONCE: usize = 24;
+
+/// How long events may still be written at the end: a replica that waits for the lease need not wait for long.
+const TO_TELL: Duration = Duration::from_millis(500);
 
 /// The CRDs, as they are in the repository.
 const CRDS: [&str; 3] = [
@@ -76,10 +82,15 @@ fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<lease::Settings>> {
         .map_err(|wrong| anyhow::anyhow!("--lease-duration, --lease-renew-deadline, --lease-retry: {wrong}"))?;
     let namespace = settings.lease_namespace.clone().or_else(|| line_of(POD_NAMESPACE));
     let namespace = namespace.context("--leader-elect: this is no pod, so that the lease has no namespace by itself; give --lease-namespace")?;
-    let name = settings.lease_identity.clone().or_else(|| line_of("/proc/sys/kernel/hostname")).unwrap_or_else(|| "replica".into());
+    let name = replica(settings);
     // A container that is started again has the name of the one before: only a random part makes sure that a lease is taken for ours only when it is.
     let identity = format!("{name}_{}", uuid::Uuid::new_v4());
     Ok(Some(lease::Settings { namespace, name: settings.lease_name.clone(), identity, timing }))
+}
+
+/// What this replica calls itself.
+fn replica(settings: &LeaseSettings) -> String {
+    settings.lease_identity.clone().or_else(|| line_of("/proc/sys/kernel/hostname")).unwrap_or_else(|| "replica".into())
 }
 
 fn line_of(file: &str) -> Option<String> {
@@ -125,11 +136,13 @@ fn fenced(config: Config, leadership: Leadership, calls: &ApiCalls) -> Result<Cl
     Ok(ClientBuilder::try_from(config)?.with_layer(calls).with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build())
 }
 
-async fn check<K>(client: &Client, plural: &str) -> anyhow::Result<()>
+/// Whether a kind is there and may be listed, in one namespace or (without one) everywhere.
+async fn check<K>(api: Api<K>, plural: &str, namespace: Option<&str>) -> anyhow::Result<()>
 where
     K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
 {
-    match Api::<K>::all(client.clone()).list_metadata(&ListParams::default().limit(1)).await {
+    let inside = namespace.map(|namespace| format!(" in the namespace {namespace} (--watch-namespaces)")).unwrap_or_default();
+    match api.list_metadata(&ListParams::default().limit(1)).await {
         Ok(_) => Ok(()),
         Err(kube::Error::Api(status)) if status.code == 404 => {
             anyhow::bail!(
@@ -138,10 +151,21 @@ where
             )
         }
         Err(kube::Error::Api(status)) if status.code == 403 => {
-            anyhow::bail!("no right to list {plural}.{}; install the rights that the chart gives: {}", crate::api::GROUP, status.message)
+            anyhow::bail!("no right to list {plural}.{}{inside}; install the rights that the chart gives: {}", crate::api::GROUP, status.message)
         }
-        Err(error) => Err(error).with_context(|| format!("{plural}.{} can't be listed", crate::api::GROUP)),
+        Err(error) => Err(error).with_context(|| format!("{plural}.{} can't be listed{inside}", crate::api::GROUP)),
     }
+}
+
+/// Whether all that is to be watched can be listed.
+async fn check_all(client: &Client, scope: &Scope) -> anyhow::Result<()> {
+    check::<LivePlatform>(Api::all(client.clone()), "liveplatforms", None).await?;
+    for part in scope.parts() {
+        let part = part.as_deref();
+        check::<Lead>(scope::api(client.clone(), part), "leads", part).await?;
+        check::<OcEssentialService>(scope::api(client.clone(), part), "ocessentialservices", part).await?;
+    }
+    Ok(())
 }
 
 async fn controller(settings: Settings) -> anyhow::Result<()> {
@@ -152,15 +176,16 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     let metrics = for_metrics.as_ref().map(|_| Arc::<Metrics>::default());
     let calls = metrics.as_ref().map(|metrics| metrics.api_calls()).unwrap_or_default();
     let (client, for_lease) = clients(&settings, &leadership, &calls).await?;
-    check::<LivePlatform>(&client, "liveplatforms").await?;
-    check::<Lead>(&client, "leads").await?;
-    check::<OcEssentialService>(&client, "ocessentialservices").await?;
+    let scope = Scope::of(&settings.watch_namespaces);
+    check_all(&client, &scope).await?;
     if let Some(lease) = &lease {
         check_lease(&for_lease, lease).await?;
     }
 
+    tracing::info!(namespaces = %scope, "watching leads and services");
+    let events = Recorder::new(client.clone(), &replica(&settings.lease));
     let meter: Arc<dyn Meter> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
-    let shared = Shared::new(client.clone(), leadership.clone(), settings.federated_token_file.clone(), meter);
+    let shared = Shared::new(client.clone(), leadership.clone(), settings.federated_token_file.clone(), scope, events.clone(), meter);
     let bounds = Bounds { watch: Duration::from_secs(settings.serve.watch_silence), ..Bounds::default() };
     let health = Arc::new(Health::new(Arc::clone(&shared), bounds));
     // They end with this function, after all else.
@@ -172,11 +197,11 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
         servers.spawn(server::health(listener, Arc::clone(&health)));
     }
     let mut tasks = JoinSet::new();
-    let (platforms, leads, services) = watches(&shared, &client, &mut tasks);
+    let watched = watches(&shared, &client, &mut tasks);
     let mut stop = Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
     // Nothing is decided before all three kinds are known: half of the objects would make the other half look missing.
     let complete = async {
-        for mut known in [platforms, leads, services] {
+        for mut known in watched {
             known.wait_for(|known| *known).await.ok();
         }
     };
@@ -202,6 +227,8 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     }
     health.is(Stage::Stopping);
     health.election(None);
+    // While this replica leads: nobody else may write.
+    events.finish(TO_TELL).await;
     // The last thing: until here this replica may have had something to finish.
     seat.release().await;
     Ok(())
@@ -226,7 +253,8 @@ async fn lead(shared: &Arc<Shared>, health: &Health, seat: &mut Seat, tasks: &mu
         tokio::select! {
             (key, lane, waited) = shared.queue.next() => {
                 shared.meter.taken(lane, waited);
-                passes.spawn(kinds::reconcile(Arc::clone(shared), key));
+                let span = kinds::span(&key, lane);
+                passes.spawn(kinds::reconcile(Arc::clone(shared), key).instrument(span));
             }
             Some(ended) = passes.join_next(), if !passes.is_empty() => {
                 // The object of a pass that panicked would never run again.
@@ -269,16 +297,18 @@ async fn check_lease(client: &Client, lease: &lease::Settings) -> anyhow::Result
     }
 }
 
-/// Starts the three watches. The receivers say when each has its first list.
-fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> (watch::Receiver<bool>, watch::Receiver<bool>, watch::Receiver<bool>) {
+/// Starts the watches: one of each kind, or for leads and services one of each namespace. The receivers say when each has its first list.
+fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<watch::Receiver<bool>> {
+    let mut complete = Vec::new();
     macro_rules! follow {
-        ($kind:ident, $store:ident, $wake:path) => {{
+        ($kind:ident, $of:expr, $api:expr, $store:ident, $wake:path) => {{
             let (tell, known) = watch::channel(false);
-            let (shared, watched) = (Arc::clone(shared), shared.begin_watch(Kind::$kind));
-            let api = Api::<$kind>::all(watched::listening(client, &watched));
+            complete.push(known);
+            let (shared, watched, of): (_, _, Option<String>) = (Arc::clone(shared), shared.begin_watch(Kind::$kind), $of);
+            let api = $api(watched::listening(client, &watched), of.as_deref());
             tasks.spawn(async move {
                 let store = Arc::clone(&shared.$store);
-                store::follow(api, store, watched, move |learnt| {
+                store::follow(api, of.as_deref(), store, watched, move |learnt| {
                     if matches!(learnt, Learnt::Complete) {
                         tell.send_replace(true);
                     }
@@ -286,14 +316,14 @@ fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> (w
                 })
                 .await;
             });
-            known
         }};
     }
-    (
-        follow!(LivePlatform, platforms, kinds::wakes::platform),
-        follow!(Lead, leads, kinds::wakes::lead),
-        follow!(OcEssentialService, services, kinds::wakes::service),
-    )
+    follow!(LivePlatform, None, |client, _| Api::<LivePlatform>::all(client), platforms, kinds::wakes::platform);
+    for part in shared.scope.parts() {
+        follow!(Lead, part.clone(), scope::api::<Lead>, leads, kinds::wakes::lead);
+        follow!(OcEssentialService, part, scope::api::<OcEssentialService>, services, kinds::wakes::service);
+    }
+    complete
 }
 
 #[cfg(test)]

@@ -105,6 +105,18 @@ fn no_file_of_code_is_too_long() {
 const SECTIONS: [&str; 5] = ["What it means", "What to do", "What the operator does meanwhile", "How to see that it is over", "What it looks like"];
 
 #[test]
+fn every_event_has_a_row_and_every_row_an_event() {
+    let text = std::fs::read_to_string(root().join("docs/events.md")).unwrap();
+    let rows: Vec<String> = text.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 6).map(str::to_owned).collect();
+    let known: Vec<String> =
+        oc_domain::history::Event::ALL.iter().map(|event| format!("| `{event}` | {:?} | {} |", event.severity(), event.action())).collect();
+    assert_eq!(rows.len(), known.len());
+    for (row, event) in rows.iter().zip(known) {
+        assert!(row.starts_with(&event), "{row} instead of {event}");
+    }
+}
+
+#[test]
 fn every_reason_has_a_page_and_every_page_a_reason() {
     let folder = root().join("docs/reasons");
     let name = |file: &PathBuf| file.file_stem().unwrap().to_string_lossy().into_owned();

@@ -45,9 +45,12 @@ fn is_elsewhere(target: &str) -> bool {
     target.contains("://") || target.starts_with("mailto:")
 }
 
-/// Whether a file has a test of that name: an attribute says so, or the list in the `main.rs` beside it, which is how tests without the harness are listed.
+/// Whether a file has a test of that name: an attribute says so, or, in Go, the name itself, or the list in the `main.rs` beside it, which is how tests without the harness are listed.
 fn has_test(file: &Path, name: &str) -> bool {
     let text = std::fs::read_to_string(file).unwrap();
+    if file.extension().is_some_and(|extension| extension == "go") {
+        return name.starts_with("Test") && file.to_string_lossy().ends_with("_test.go") && text.contains(&format!("\nfunc {name}(t *testing.T)"));
+    }
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let Some(at) = lines.iter().position(|line| line.contains(&format!("fn {name}("))) else { return false };
     let above = lines.iter().take(at).rev().take_while(|line| line.starts_with("#[") || line.starts_with("//"));
@@ -231,6 +234,9 @@ fn what_is_missing_is_seen() {
     assert_eq!(missing(&there.replace("every_thread", "no_thread")).len(), 1);
     assert_eq!(missing("Test: `missing` ([documents.rs](../tests/documents.rs))"), ["missing"], "a function that is no test");
     assert_eq!(missing("Test: it is clear"), ["a test"]);
+    let go = "Test: `TestRealObjectsHaveTheHealthOfTheTable` ([health_test.go](../tests/gitops/health_test.go))";
+    assert_eq!(missing(go), Vec::<String>::new());
+    assert_eq!(missing(&go.replace("TestReal", "TestUnreal")).len(), 1);
     assert_eq!(rows("| # | x |\n|---|---|\n| 1 | a |\nno row"), [["1", "a"]]);
     assert_eq!(links("[a](b.md#c), [d](#e), [f](https://g)"), ["b.md", "https://g"]);
 }

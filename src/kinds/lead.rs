@@ -13,12 +13,13 @@ use oc_domain::record::{Intent, OperationId, Record};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
-use super::deletions;
+use super::audit::Line;
 use super::index::Entry;
 use super::meter::PassOutcome;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
 use super::{Next, after, wakes};
+use super::{deletions, history};
 use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
 use crate::engine::clock;
@@ -51,6 +52,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let pass = Pass::begin(record::of_lead(&object), facts, &memo);
     let world = LeadWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
+    history::of_lead(shared, &object, going(&object), &pass);
     after(shared, key, &pass)
 }
 
@@ -133,6 +135,26 @@ impl LeadWorld<'_> {
     fn contacts(&self) -> bool {
         self.shared.platforms.get("", &self.entry.platform).is_some_and(|platform| platform.spec.contact_details == ContactDetails::Include)
     }
+
+    /// Makes the call that a change is.
+    async fn send(&self, change: &Change) -> Answer {
+        let inventory = match inventory(self.inventory.as_ref()) {
+            Ok(inventory) => inventory,
+            Err(trouble) => return Answer::NotSent(trouble),
+        };
+        let (client, budget, leadership) = (inventory.client(), inventory.budget(), &self.shared.leadership);
+        match change {
+            Change::CreateLead(tenant) => {
+                let object = self.object();
+                let company = object.spec.consentless.as_ref().map(|lead| lead.company_name.clone()).unwrap_or_default();
+                answer(budget.change(leadership, client.create_lead(tenant, &company)).await, |()| Answer::Done)
+            }
+            Change::DeleteLead(tenant) => answer(budget.change(leadership, client.delete_lead(tenant)).await, deleted),
+            Change::AssignChannel(tenant, channel) => answer(budget.change(leadership, client.assign_channel(tenant, *channel)).await, |()| Answer::Done),
+            Change::UnassignChannel(tenant) => answer(budget.change(leadership, client.unassign_channel(tenant)).await, |()| Answer::Done),
+            other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A lead does not ask for {other:?}; this is a bug."))),
+        }
+    }
 }
 
 impl World for LeadWorld<'_> {
@@ -165,23 +187,12 @@ impl World for LeadWorld<'_> {
         }
     }
 
-    async fn ask(&self, change: &Change, _: &Record) -> Answer {
-        let inventory = match inventory(self.inventory.as_ref()) {
-            Ok(inventory) => inventory,
-            Err(trouble) => return Answer::NotSent(trouble),
-        };
-        let (client, budget, leadership) = (inventory.client(), inventory.budget(), &self.shared.leadership);
-        match change {
-            Change::CreateLead(tenant) => {
-                let object = self.object();
-                let company = object.spec.consentless.as_ref().map(|lead| lead.company_name.clone()).unwrap_or_default();
-                answer(budget.change(leadership, client.create_lead(tenant, &company)).await, |()| Answer::Done)
-            }
-            Change::DeleteLead(tenant) => answer(budget.change(leadership, client.delete_lead(tenant)).await, deleted),
-            Change::AssignChannel(tenant, channel) => answer(budget.change(leadership, client.assign_channel(tenant, *channel)).await, |()| Answer::Done),
-            Change::UnassignChannel(tenant) => answer(budget.change(leadership, client.unassign_channel(tenant)).await, |()| Answer::Done),
-            other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A lead does not ask for {other:?}; this is a bug."))),
-        }
+    async fn ask(&self, change: &Change, record: &Record) -> Answer {
+        let object = self.object();
+        let line = Line::asking(&*object, &self.entry.platform, change, Some(record)).by(going(&object)).begin();
+        let answer = self.send(change).await;
+        line.answered(&answer);
+        answer
     }
 
     async fn say(&self, decision: &Decision, facts: &Facts) -> Result<(), WriteFailed> {

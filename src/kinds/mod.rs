@@ -1,9 +1,11 @@
 //! The three kinds: what wakes an object of each, which query or change is which call, and what they share.
 
+mod audit;
 pub mod census;
 mod connect;
 mod deletions;
 mod discovery;
+mod history;
 mod index;
 mod lead;
 pub mod meter;
@@ -36,6 +38,21 @@ enum Next {
     Woken,
 }
 
+/// The span of a pass, for traces: `outcome` is the reason that it came to, `why` the decision's.
+pub fn span(key: &Key, lane: Lane) -> tracing::Span {
+    let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
+    let empty = tracing::field::Empty;
+    tracing::trace_span!(target: "operatorconnect::trace", "pass", otel.name = kind, kind, namespace, name, lane = ?lane, outcome = empty, why = empty)
+}
+
+/// Says in the span of a pass what it came to.
+fn outcome(reason: impl std::fmt::Display, why: &str) {
+    let span = tracing::Span::current();
+    if !span.is_disabled() {
+        span.record("outcome", tracing::field::display(reason)).record("why", why);
+    }
+}
+
 /// Runs one pass over one object and makes the next appointment.
 pub async fn reconcile(shared: Arc<Shared>, key: Key) {
     let begun = clock::since_start();
@@ -60,6 +77,7 @@ fn after(shared: &Shared, key: &Key, passed: &(Pass, Decision, Ended)) -> (Next,
         memo.after(pass, decision, if unwritten { driver::Ended::Unwritten } else { driver::Ended::Well });
         memo.clone()
     });
+    outcome(decision.verdict.reason, decision.why);
     log(key, pass, decision, ended, &memo);
     let next = match ended {
         Ended::Gone => {
@@ -73,7 +91,7 @@ fn after(shared: &Shared, key: &Key, passed: &(Pass, Decision, Ended)) -> (Next,
     (next, PassOutcome::of_pass(passed))
 }
 
-/// A pass that asked for a change is worth a line; one that only looked is not, unless somebody looks closely.
+/// A pass is worth a line only to somebody who looks closely: what it asked for has its audit line.
 fn log(key: &Key, pass: &Pass, decision: &Decision, ended: &Ended, memo: &Memo) {
     let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
     let (why, reason, looks) = (decision.why, decision.verdict.reason, pass.looks);
@@ -82,7 +100,7 @@ fn log(key: &Key, pass: &Pass, decision: &Decision, ended: &Ended, memo: &Memo) 
         return;
     }
     match &pass.asked {
-        Some((change, answer)) => tracing::info!(kind, namespace, name, ?change, ?answer, why, %reason, looks, "asked the platform for a change"),
+        Some((change, answer)) => tracing::debug!(kind, namespace, name, ?change, ?answer, why, %reason, looks, "asked"),
         None => tracing::debug!(kind, namespace, name, step = ?decision.step, why, %reason, looks, "looked"),
     }
 }

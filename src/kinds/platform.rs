@@ -4,17 +4,18 @@ use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 use live_platform::JobMethod;
-use oc_domain::conditions::{Reason, Trouble, Truth};
+use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::platform::{Decision, Desired, Facts, Record, Waiting, decide, index};
 use oc_domain::record::Job;
 use oc_domain::step::{Answer, Change, Fact, Query, Step};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
+use super::audit::Line;
 use super::meter::PassOutcome;
 use super::shared::{Connected, Held, Key, Kind, LastGood, Shared, trigger};
 use super::world::{Told, answer, fact, stalled_for};
-use super::{Next, connect, deletions, discovery, wakes};
+use super::{Next, connect, deletions, discovery, history, outcome, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
@@ -33,7 +34,7 @@ pub fn record(object: &LivePlatform) -> Record {
     Record { jobs: Job::ALL.map(|which| job(jobs, which.name())), ledger: ledger(object), stalled_for }
 }
 
-fn desired(object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
+fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
     let ran = |name: &str| object.annotations().get(name)?.parse::<jiff::Timestamp>().ok().map(clock::time);
     Desired {
         observe_interval: object.spec.observe_interval.span(),
@@ -43,6 +44,7 @@ fn desired(object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
         approval: approval(object),
         look_now: requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()),
         unusable,
+        unfollowed: discovery::out_of_sight(shared, object),
     }
 }
 
@@ -83,9 +85,10 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     // A changed spec begins anew.
     let spec_changed = object.status.as_ref().and_then(Told::observed) != object.meta().generation;
     let failures = memo.failures_of(spec_changed);
-    let (decision, refused) = drive(shared, &object, &connected.inventory, failures).await;
+    let Driven { decision, refused, ran } = drive(shared, &object, &connected.inventory, failures).await;
     let failed = matches!(decision.verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed);
     let written = say(shared, &object, &decision, connected.inventory.as_ref().ok()).await;
+    history::of_platform(shared, &object, &record(&object), &decision, &ran, written.is_ok());
     if let (Ok(inventory), false) = (&connected.inventory, failed) {
         discovery::discover(shared, &object, inventory).await;
     }
@@ -94,6 +97,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
         memo.failures = if failed { failures.saturating_add(1) } else { 0 };
         memo.failures
     });
+    outcome(decision.verdict.reason, decision.why);
     tracing::debug!(kind = "LivePlatform", name = key.name, step = ?decision.step, why = decision.why, reason = %decision.verdict.reason, "looked");
     let outcome = match &written {
         Err(failed) => PassOutcome::unwritten(failed),
@@ -134,7 +138,7 @@ fn hold(shared: &Shared, key: &Key, reason: Reason, next: Next) -> Next {
 fn remember(shared: &Shared, key: &Key, object: &LivePlatform, connected: Connected, decision: &Decision) {
     let Ok(inventory) = connected.inventory.clone() else { return };
     let known = connected.last_good.as_ref().is_some_and(|good| good.fingerprint == connected.fingerprint);
-    if decision.verdict.ready == Truth::True && !known {
+    if decision.answers() && !known {
         let last_good = Some(LastGood { fingerprint: connected.fingerprint.clone(), place: connect::place(object), inventory });
         shared.connect(&key.name, Some(Connected { last_good, ..connected }));
     }
@@ -153,10 +157,19 @@ fn next(decision: &Decision, written: Result<(), WriteFailed>, failures: u32) ->
     }
 }
 
-/// Performs what is decided until nothing is left for now. Says as well whether a job that was asked for was not run.
-async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, failures: u32) -> (Decision, bool) {
+/// What the steps of a pass came to.
+struct Driven {
+    decision: Decision,
+    /// A job that was asked for was not run.
+    refused: bool,
+    /// The jobs that were run.
+    ran: Vec<Job>,
+}
+
+/// Performs what is decided until nothing is left for now.
+async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, failures: u32) -> Driven {
     let name = object.name_any();
-    let desired = desired(object, inventory.as_ref().err().cloned());
+    let desired = desired(shared, object, inventory.as_ref().err().cloned());
     // Whoever asks for a look has put something in order, perhaps at the directory, where no Secret changes. A platform that throttles is not pressed.
     if let (true, Ok(inventory)) = (desired.look_now, inventory) {
         inventory.budget().probe_now();
@@ -173,7 +186,9 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
     for _ in 0..8 {
         let decision = decide(clock::now(), &desired, &record, &facts);
         let refused = matches!(facts.answer, Some((_, _, Answer::NotSent(_) | Answer::Refused(_))));
-        let Ok(inventory) = inventory else { return (decision, refused) };
+        let ran = facts.answer.iter().filter(|(_, _, answer)| *answer == Answer::Done).map(|(job, _, _)| *job).collect();
+        let driven = |decision| Driven { decision, refused, ran };
+        let Ok(inventory) = inventory else { return driven(decision) };
         match &decision.step {
             Step::Look(Query::Services, not_before) => {
                 facts.services = fact(inventory.services(*not_before).await.map(|(at, list)| (at, list.unreadable())));
@@ -183,16 +198,17 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
             }
             Step::Ask(Change::RunJob(job)) => {
                 let begun = clock::now();
+                let line = Line::asking(object, &name, &Change::RunJob(*job), None).begin();
                 let answer = run_job(&shared.leadership, object, inventory, *job).await;
-                tracing::info!(kind = "LivePlatform", name, job = job.name(), ?answer, why = decision.why, "asked the platform for a change");
+                line.answered(&answer);
                 facts.answer = Some((*job, begun, answer));
             }
-            _ => return (decision, refused),
+            _ => return driven(decision),
         }
         record = decision.record;
     }
     tracing::error!(name, "a pass over a platform went in circles; this is a bug");
-    (decide(clock::now(), &desired, &record, &facts), true)
+    Driven { decision: decide(clock::now(), &desired, &record, &facts), refused: true, ran: Vec::new() }
 }
 
 async fn run_job(leadership: &Leadership, object: &LivePlatform, inventory: &Inventory, job: Job) -> Answer {
@@ -241,7 +257,7 @@ fn compose(object: &LivePlatform, before: &LivePlatformStatus, decision: &Decisi
     let trouble = inventory.and_then(|inventory| inventory.budget().left_alone());
     let [total, active, suspended, removed] = counts.leads;
     let [services, essential] = counts.services;
-    let known = inventory.is_some() && decision.verdict.ready == Truth::True;
+    let known = inventory.is_some() && decision.answers();
     LivePlatformStatus {
         observed_generation: Some(generation),
         last_observed_time: before.last_observed_time.clone(),

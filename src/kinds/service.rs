@@ -16,13 +16,14 @@ use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
-use super::deletions;
+use super::audit::Line;
 use super::index::Entry;
 use super::meter::PassOutcome;
 use super::pace;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
 use super::{Next, after, wakes};
+use super::{deletions, history};
 use crate::api::{self, OcEssentialService};
 use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
@@ -72,6 +73,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let pass = Pass::begin(record, facts, &memo);
     let world = ServiceWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
+    history::of_service(shared, &object, going(&object), &pass);
     after(shared, key, &pass)
 }
 
@@ -225,6 +227,26 @@ impl ServiceWorld<'_> {
         }
         Ok(variables)
     }
+
+    /// Makes the call that a change is.
+    async fn send(&self, change: &Change) -> Answer {
+        let inventory = match inventory(self.inventory.as_ref()) {
+            Ok(inventory) => inventory,
+            Err(trouble) => return Answer::NotSent(trouble),
+        };
+        let leadership = &self.shared.leadership;
+        match change {
+            Change::CreateService(tenant) => {
+                let request = match self.request(tenant).await {
+                    Ok(request) => request,
+                    Err(trouble) => return Answer::NotSent(trouble),
+                };
+                answer(inventory.budget().change(leadership, inventory.client().create_service(&request)).await, Answer::Task)
+            }
+            Change::DeleteService(guid) => answer(inventory.budget().change(leadership, inventory.client().delete_service(guid)).await, deleted),
+            other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A service does not ask for {other:?}; this is a bug."))),
+        }
+    }
 }
 
 impl World for ServiceWorld<'_> {
@@ -270,23 +292,12 @@ impl World for ServiceWorld<'_> {
         }
     }
 
-    async fn ask(&self, change: &Change, _: &Record) -> Answer {
-        let inventory = match inventory(self.inventory.as_ref()) {
-            Ok(inventory) => inventory,
-            Err(trouble) => return Answer::NotSent(trouble),
-        };
-        let leadership = &self.shared.leadership;
-        match change {
-            Change::CreateService(tenant) => {
-                let request = match self.request(tenant).await {
-                    Ok(request) => request,
-                    Err(trouble) => return Answer::NotSent(trouble),
-                };
-                answer(inventory.budget().change(leadership, inventory.client().create_service(&request)).await, Answer::Task)
-            }
-            Change::DeleteService(guid) => answer(inventory.budget().change(leadership, inventory.client().delete_service(guid)).await, deleted),
-            other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A service does not ask for {other:?}; this is a bug."))),
-        }
+    async fn ask(&self, change: &Change, record: &Record) -> Answer {
+        let object = self.object();
+        let line = Line::asking(&*object, &self.entry.platform, change, Some(record)).short_name(&object.spec.short_name).by(going(&object)).begin();
+        let answer = self.send(change).await;
+        line.answered(&answer);
+        answer
     }
 
     async fn say(&self, decision: &Decision, facts: &Facts) -> Result<(), WriteFailed> {

@@ -15,12 +15,15 @@ use oc_domain::time::Time;
 
 use super::index::Index;
 use super::meter::{Meter, PassOutcome};
+use super::world::Told;
 use crate::api::live_platform::{NamespacesFrom, SyncTrigger};
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::clock;
 use crate::engine::lease::Leadership;
 use crate::engine::queue::{Lane, Queue};
 use crate::inventory::Inventory;
+use crate::object::events::Recorder;
+use crate::object::scope::Scope;
 use crate::object::store::Store;
 use crate::object::watched::{Seen, Watched};
 
@@ -173,6 +176,10 @@ pub struct Shared {
     pub leadership: Leadership,
     /// Where a pod's projected token lies, for workload identity.
     pub federated_token_file: Option<std::path::PathBuf>,
+    /// Where leads and services are looked after.
+    pub scope: Scope,
+    /// Where events go.
+    pub events: Recorder,
     /// All `LivePlatform` objects.
     pub platforms: Arc<Store<LivePlatform>>,
     /// All `Lead` objects.
@@ -194,12 +201,28 @@ pub struct Shared {
 }
 
 impl Shared {
+    /// For tests: all namespaces, and no token of a pod.
+    #[cfg(test)]
+    pub fn bare(client: Client, leadership: Leadership, meter: Arc<dyn Meter>) -> Arc<Self> {
+        let events = Recorder::new(client.clone(), "test");
+        Self::new(client, leadership, None, Scope::default(), events, meter)
+    }
+
     /// Nothing known yet.
-    pub fn new(client: Client, leadership: Leadership, federated_token_file: Option<std::path::PathBuf>, meter: Arc<dyn Meter>) -> Arc<Self> {
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        federated_token_file: Option<std::path::PathBuf>,
+        scope: Scope,
+        events: Recorder,
+        meter: Arc<dyn Meter>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             client,
             leadership,
             federated_token_file,
+            scope,
+            events,
             platforms: Arc::default(),
             leads: Arc::default(),
             services: Arc::default(),
@@ -210,7 +233,8 @@ impl Shared {
             held: Mutex::default(),
             memos: Mutex::default(),
             watches: Mutex::default(),
-            began: clock::now(),
+            // Creation times have no milliseconds.
+            began: clock::now().whole_second(),
             young: Mutex::default(),
         })
     }
@@ -266,16 +290,16 @@ impl Shared {
         watches.iter().map(|(kind, watched)| (*kind, watched.seen())).collect()
     }
 
-    /// When an object was made that was made since this process began, and of which no status says anything yet.
+    /// When an object was made that was made since this process began, and of which no operator has said anything yet.
     fn new_since(&self, key: &Key) -> Option<Time> {
-        fn made<K: kube::Resource>(store: &Store<K>, key: &Key, unsaid: impl Fn(&K) -> bool) -> Option<Time> {
-            let object = store.get(&key.namespace, &key.name).filter(|object| unsaid(object))?;
+        fn made<K: kube::Resource>(store: &Store<K>, key: &Key, said: impl Fn(&K) -> Option<i64>) -> Option<Time> {
+            let object = store.get(&key.namespace, &key.name).filter(|object| said(object).is_none())?;
             object.creation_timestamp().map(|time| clock::time(time.0))
         }
         let made = match key.kind {
-            Kind::LivePlatform => made(&self.platforms, key, |object| object.status.is_none()),
-            Kind::Lead => made(&self.leads, key, |object| object.status.is_none()),
-            Kind::OcEssentialService => made(&self.services, key, |object| object.status.is_none()),
+            Kind::LivePlatform => made(&self.platforms, key, |object| object.status.as_ref().and_then(Told::observed)),
+            Kind::Lead => made(&self.leads, key, |object| object.status.as_ref().and_then(Told::observed)),
+            Kind::OcEssentialService => made(&self.services, key, |object| object.status.as_ref().and_then(Told::observed)),
         };
         made.filter(|made| *made >= self.began)
     }

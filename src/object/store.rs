@@ -97,15 +97,18 @@ impl<K: Resource> Store<K> {
         self.write().remove(place).map(Learnt::Gone)
     }
 
-    fn remove_all_but(&self, seen: &HashSet<Place>) -> Vec<Learnt<K>> {
+    /// Removes what a list has not brought that was of this namespace, or of all.
+    fn remove_all_but(&self, seen: &HashSet<Place>, of: Option<&str>) -> Vec<Learnt<K>> {
         let mut objects = self.write();
-        let gone: Vec<Place> = objects.keys().filter(|place| !seen.contains(*place)).cloned().collect();
+        let listed = |place: &Place| of.is_none_or(|namespace| namespace == place.0);
+        let gone: Vec<Place> = objects.keys().filter(|place| listed(place) && !seen.contains(*place)).cloned().collect();
         gone.iter().filter_map(|place| objects.remove(place)).map(Learnt::Gone).collect()
     }
 }
 
-/// Keeps a store up to date for as long as it is polled. Each watch has its own back-off, so that one that fails delays no other.
-pub async fn follow<K>(api: Api<K>, store: Arc<Store<K>>, watched: Arc<Watched>, tell: impl Fn(Learnt<K>))
+/// Keeps a store up to date for as long as it is polled, by all objects of the interface: those of this namespace, or of all. Each watch has its own
+/// back-off, so that one that fails delays no other.
+pub async fn follow<K>(api: Api<K>, of: Option<&str>, store: Arc<Store<K>>, watched: Arc<Watched>, tell: impl Fn(Learnt<K>))
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     K::DynamicType: Default,
@@ -125,7 +128,7 @@ where
             Ok(watcher::Event::InitDone) => {
                 // Only now is absence known: a list that is still coming in says nothing of what it has not brought yet.
                 if let Some(seen) = listed.take() {
-                    store.remove_all_but(&seen).into_iter().for_each(&tell);
+                    store.remove_all_but(&seen, of).into_iter().for_each(&tell);
                 }
                 watched.complete();
                 tell(Learnt::Complete);
@@ -196,7 +199,8 @@ mod tests {
         store.put(object("a", "1", "a"));
         store.put(object("b", "1", "b"));
         let seen = HashSet::from([("n".to_owned(), "b".to_owned())]);
-        let gone = store.remove_all_but(&seen);
+        assert!(store.remove_all_but(&seen, Some("other")).is_empty(), "the list of another namespace says nothing of this one");
+        let gone = store.remove_all_but(&seen, Some("n"));
         assert!(matches!(gone.as_slice(), [Learnt::Gone(object)] if object.metadata.name.as_deref() == Some("a")));
         assert!(stored(&store, "b").is_some());
     }

@@ -60,6 +60,22 @@ pub fn violations(generation: i64, observed: Option<i64>, conditions: &[Conditio
     broken
 }
 
+/// What kstatus makes of a status, by its rules as they are written down (and not by its code, which `tests/gitops` asks about the same objects).
+pub fn computed(deleting: bool, generation: i64, observed: Option<i64>, conditions: &[Condition]) -> &'static str {
+    let truth = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind).map(|condition| condition.status.as_str());
+    if deleting {
+        "Terminating"
+    } else if observed.is_some_and(|observed| observed != generation) || truth("Reconciling") == Some("True") {
+        "InProgress"
+    } else if truth("Stalled") == Some("True") {
+        "Failed"
+    } else if matches!(truth("Ready"), Some("False" | "Unknown")) {
+        "InProgress"
+    } else {
+        "Current"
+    }
+}
+
 /// Whether a text holds something like 12:34:56.
 fn holds_a_time(text: &str) -> bool {
     let bytes = text.as_bytes();

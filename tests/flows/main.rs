@@ -9,6 +9,8 @@ mod breaker;
 mod credential;
 mod deletion;
 mod drift;
+mod gallery;
+mod history;
 mod kstatus;
 mod leads;
 mod letting_go;
@@ -19,13 +21,15 @@ mod platform;
 mod provisioning;
 #[allow(dead_code, reason = "shared with the cases that need the operator for themselves, which use the rest")]
 mod stage;
+#[path = "../shared/trials.rs"]
+mod trials;
 mod troubles;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use anyhow::Result;
 use stage::{Case, Stage};
+use trials::Trials;
 
 macro_rules! cases {
     ($($module:ident :: $case:ident),+ $(,)?) => {
@@ -78,6 +82,9 @@ const CASES: &[(&str, Case)] = &cases![
     answers::of_a_deletion,
     answers::of_an_lc_customer,
     answers::of_the_changes_to_a_lead,
+    history::a_customer_has_a_history,
+    history::what_stays_so_is_told_once,
+    history::each_change_has_its_audit_line,
     namespaces::a_deleted_namespace_goes_though_its_secret_goes_first,
     namespaces::a_platform_object_that_is_gone_holds_only_what_must_be_deleted,
     modes::observe_and_plan_change_nothing_in_a_whole_life,
@@ -92,34 +99,11 @@ const CASES: &[(&str, Case)] = &cases![
     troubles::a_service_that_shows_late_is_waited_for,
 ];
 
-fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // Most of a case is waiting; the machine decides how many API-server writes it takes, not the number of cases.
-    arguments.test_threads = arguments.test_threads.or(Some(8));
-    if arguments.list {
-        let trials = CASES.iter().map(|(name, _)| Trial::test(*name, || Ok(()))).collect();
-        return libtest_mimic::run(&arguments, trials).exit_code();
+fn main() -> Result<ExitCode> {
+    let mut trials = Trials::new(|| Box::pin(Stage::set()))?;
+    for &(name, case) in CASES {
+        trials.case(name, move |stage| async move { stage.play(name, case).await });
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => Arc::new(runtime),
-        Err(_) => return ExitCode::FAILURE,
-    };
-    let stage = match runtime.block_on(Stage::set()) {
-        Ok(stage) => Arc::new(stage),
-        Err(error) => {
-            #[allow(clippy::print_stderr, reason = "a test says why it can't begin")]
-            {
-                eprintln!("the stage for the flows could not be set: {error:#}");
-            }
-            return ExitCode::FAILURE;
-        }
-    };
-    let trials = CASES
-        .iter()
-        .map(|&(name, case)| {
-            let (runtime, stage) = (Arc::clone(&runtime), Arc::clone(&stage));
-            Trial::test(name, move || runtime.block_on(stage.play(name, case)).map_err(|error| Failed::from(format!("{error:#}"))))
-        })
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    // Most of a case is waiting; the machine decides how many API-server writes it takes, not the number of cases.
+    Ok(trials.play(8))
 }

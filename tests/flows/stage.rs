@@ -2,15 +2,14 @@
 
 use std::fs::File;
 use std::future::Future;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use control_plane::{ControlPlane, Options, manifests};
+use control_plane::{ControlPlane, Options, Release, Running, manifests};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
@@ -18,51 +17,28 @@ use live_platform_simulator::Simulator;
 use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
-use super::kstatus;
-
-/// The root of the project.
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
+use super::{gallery, kstatus};
 
 /// What a case does on its scene.
 pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
-/// The API server and the operator.
+/// The operator that was built with the tests.
+const OPERATOR: &str = env!("CARGO_BIN_EXE_oc-essentials-operator");
+
+/// The API server with a release of the chart, and one pod of that.
 pub struct Stage {
     cluster: ControlPlane,
-    operator: Mutex<Operator>,
-    rights: PathBuf,
+    release: Release,
+    operator: Mutex<Running>,
     cases: AtomicU32,
     log: PathBuf,
 }
 
-struct Operator(Child);
-
-impl Operator {
-    fn start(rights: &std::path::Path, log: &std::path::Path) -> Result<Self> {
-        let said = File::options().append(true).open(log)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oc-essentials-operator"));
-        command.arg("run").arg("--kubeconfig").arg(rights).args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]);
-        let child = command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said).spawn().context("the operator can't be started")?;
-        Ok(Self(child))
-    }
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        let _gone = self.0.kill();
-        let _gone = self.0.wait();
-    }
-}
-
-async fn kinds(client: &Client) -> Result<()> {
-    for kind in ["liveplatforms", "leads", "ocessentialservices"] {
-        let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
-        manifests::apply_all(client, &text).await?;
-        manifests::established(client, &format!("{kind}.operatorconnect.dev")).await?;
-    }
-    Ok(())
+/// The one pod. It holds no lease: no other one runs, and one that follows a killed one would only have to wait for it.
+fn start(release: &Release, log: &Path) -> Result<Running> {
+    let mut pod = release.pod(OPERATOR.as_ref(), "operator-0")?;
+    pod.command.args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]).env("OPERATORCONNECT_LEADER_ELECT", "false");
+    pod.start(log)
 }
 
 async fn listed<K: Own>(client: &Client) -> kube::Result<()> {
@@ -73,28 +49,29 @@ impl Stage {
     /// Starts both.
     pub async fn set() -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
-        kinds(&cluster.client()).await?;
-        let rules = control_plane::rules_from_chart(&root().join("charts/oc-essentials-operator"))?;
-        let rights = cluster.service_account_kubeconfig("oc-essentials-system", "oc-essentials-operator", &rules).await?;
+        // Each case has its credential in a namespace of its own.
+        let release = cluster.install(&control_plane::reads_anywhere()).await?;
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-operator-{}.log", env!("CARGO_CRATE_NAME"), std::process::id()));
         File::create(&log)?;
-        let operator = Mutex::new(Operator::start(&rights, &log)?);
-        Ok(Self { cluster, operator, rights, cases: AtomicU32::new(0), log })
+        let operator = Mutex::new(start(&release, &log)?);
+        Ok(Self { cluster, release, operator, cases: AtomicU32::new(0), log })
     }
 
     /// Ends the operator as a crash would, and starts another one: nothing that was only in memory is left.
     pub fn restart_operator(&self) -> Result<()> {
         let mut operator = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
-        let _gone = operator.0.kill();
-        let _gone = operator.0.wait();
-        *operator = Operator::start(&self.rights, &self.log)?;
+        operator.kill();
+        *operator = start(&self.release, &self.log)?;
         Ok(())
     }
 
     /// Makes the kinds again, after a case has taken them away.
     pub async fn restore_kinds(&self) -> Result<()> {
         let client = self.cluster.client();
-        kinds(&client).await?;
+        for name in ["liveplatforms", "leads", "ocessentialservices"] {
+            manifests::apply_all(&client, &std::fs::read_to_string(format!("{}/crds/operatorconnect.dev_{name}.yaml", env!("CARGO_MANIFEST_DIR")))?).await?;
+            manifests::established(&client, &format!("{name}.operatorconnect.dev")).await?;
+        }
         // For a moment the API server asks to be patient while it makes room for them anew.
         for _ in 0..100 {
             let served = futures::try_join!(listed::<LivePlatform>(&client), listed::<Lead>(&client), listed::<OcEssentialService>(&client));
@@ -107,7 +84,7 @@ impl Stage {
     }
 
     fn operator_id(&self) -> u32 {
-        self.operator.lock().unwrap_or_else(PoisonError::into_inner).0.id()
+        self.operator.lock().unwrap_or_else(PoisonError::into_inner).id()
     }
 
     /// Plays one case: sets its scene, runs it, and holds every object that it leaves to the kstatus rules.
@@ -150,7 +127,8 @@ pub struct Scene {
 pub const SECRET: &str = "simulator-secret";
 
 impl Scene {
-    async fn set(client: Client, number: u32, log: PathBuf) -> Result<Self> {
+    /// Starts the platform and makes the namespace; `log` is where the operator writes.
+    pub async fn set(client: Client, number: u32, log: PathBuf) -> Result<Self> {
         let options = live_platform_simulator::Options { client_id: "44444444-4444-4444-8444-444444444444".into(), ..Default::default() };
         let simulator = Arc::new(Simulator::start(options).await);
         let name = format!("case-{number}");
@@ -255,6 +233,7 @@ impl Scene {
         let mut last = None;
         for _ in 0..300 {
             if let Some(object) = api.get_opt(name).await? {
+                gallery::keep(&object)?;
                 if wanted(&object) {
                     return Ok(object);
                 }
@@ -274,8 +253,9 @@ impl Scene {
     pub async fn gone<K: Own>(&self, name: &str) -> Result<()> {
         let api = K::api(self);
         for _ in 0..300 {
-            if api.get_opt(name).await?.is_none() {
-                return Ok(());
+            match api.get_opt(name).await? {
+                Some(object) => gallery::keep(&object)?,
+                None => return Ok(()),
             }
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
@@ -344,16 +324,27 @@ impl Scene {
         calls["changes"].as_u64().context("the simulator counts changes")
     }
 
+    /// All that the operator has said.
+    pub fn said(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
     /// Whether the operator's log holds a text.
     pub fn log_holds(&self, text: &str) -> Result<bool> {
-        Ok(std::fs::read_to_string(&self.log)?.contains(text))
+        Ok(self.said()?.contains(text))
     }
 
     fn operator_panicked(&self) -> Result<bool> {
         Ok(self.log_holds("panicked at")? || self.log_holds("this is a bug")?)
     }
 
-    async fn rules_are_kept(&self) -> Result<()> {
+    /// Where the operator writes.
+    pub fn log_file(&self) -> &Path {
+        &self.log
+    }
+
+    /// What every case must leave: objects that keep the kstatus rules, no tenant with two services, and no secret in the log.
+    pub async fn rules_are_kept(&self) -> Result<()> {
         // A status may be between two writes: it gets a moment to keep the rules.
         let mut broken = Vec::new();
         for _ in 0..30 {
@@ -366,6 +357,7 @@ impl Scene {
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         ensure!(broken.is_empty(), "kstatus rules are broken: {broken:?}");
+        LivePlatform::api(self).get_opt(&self.platform).await?.as_ref().map_or(Ok(()), gallery::keep)?;
         let twice = self.simulate("GET", "calls", Value::Null).await?;
         ensure!(twice["tenantsWithTwoServices"] == json!([]), "tenants with two services: {}", twice["tenantsWithTwoServices"]);
         ensure!(!self.log_holds(SECRET)?, "the operator's log holds the client secret");
@@ -374,6 +366,7 @@ impl Scene {
 
     async fn judge<K: Own>(&self, broken: &mut Vec<String>) -> Result<()> {
         for object in K::api(self).list(&ListParams::default()).await? {
+            gallery::keep(&object)?;
             let (observed, conditions) = object.told();
             for rule in kstatus::violations(object.meta().generation.unwrap_or_default(), observed, &conditions) {
                 broken.push(format!("{} {}: {rule} ({conditions:?})", K::kind(&()), object.name_any()));
@@ -417,7 +410,7 @@ fn merge(into: &mut Value, change: &Value) {
 }
 
 /// What all our kinds have.
-pub trait Own: Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {
+pub trait Own: Resource<DynamicType = ()> + Clone + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {
     /// Its interface, in the namespace of the case.
     fn api(scene: &Scene) -> Api<Self>;
     /// `status.observedGeneration` and the conditions.

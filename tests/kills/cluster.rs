@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
-use control_plane::{ControlPlane, Options, manifests};
+use control_plane::{ControlPlane, Options, Release};
 use kube::Client;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use serde_json::{Value, json};
@@ -11,19 +11,15 @@ use serde_json::{Value, json};
 use super::gate::Side;
 use super::proxy::Upstream;
 
-/// The API server with our kinds, and a service account with the chart's rights.
+/// The API server with a release of the chart.
 pub struct Cluster {
     control_plane: ControlPlane,
     /// Admin.
     pub client: Client,
-    rights: PathBuf,
+    /// Of the chart.
+    pub release: Release,
     url: String,
     authority: Vec<Vec<u8>>,
-}
-
-/// The root of the project.
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
 }
 
 impl Cluster {
@@ -31,17 +27,11 @@ impl Cluster {
     pub async fn start() -> Result<Self> {
         let control_plane = ControlPlane::start(Options::default()).await?;
         let client = control_plane.client();
-        for kind in ["liveplatforms", "leads", "ocessentialservices"] {
-            let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
-            manifests::apply_all(&client, &text).await?;
-            manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
-        }
-        let rules = control_plane::rules_from_chart(&root().join("charts/oc-essentials-operator"))?;
-        let rights = control_plane.service_account_kubeconfig("oc-essentials-system", "oc-essentials-operator", &rules).await?;
-        let config = kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(&rights)?, &KubeConfigOptions::default()).await?;
+        let release = control_plane.install(&control_plane::reads_anywhere()).await?;
+        let config = kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(release.kubeconfig())?, &KubeConfigOptions::default()).await?;
         let url = config.cluster_url.to_string().trim_end_matches('/').to_owned();
         let authority = config.root_cert.context("the API server has an authority of its own")?;
-        Ok(Self { control_plane, client, rights, url, authority })
+        Ok(Self { control_plane, client, release, url, authority })
     }
 
     /// The API server for a proxy that shows one namespace and one platform.
@@ -58,7 +48,7 @@ impl Cluster {
 
     /// Writes it, by way of a proxy: the token of the service account, another address.
     pub fn write_kubeconfig(&self, name: &str, url: &str) -> Result<()> {
-        let text = std::fs::read_to_string(&self.rights)?;
+        let text = std::fs::read_to_string(self.release.kubeconfig())?;
         let mut config: Value = serde_yaml::from_str(&text).context("the operator's kubeconfig")?;
         config["clusters"][0]["cluster"] = json!({"server": url});
         Ok(std::fs::write(self.kubeconfig(name), config.to_string())?)

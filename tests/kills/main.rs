@@ -11,51 +11,27 @@ mod load;
 mod operator;
 mod places;
 mod proxy;
+#[path = "../shared/trials.rs"]
+mod trials;
 mod verdict;
 mod world;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use cluster::Cluster;
-use libtest_mimic::{Arguments, Failed, Trial};
-use tokio::runtime::Runtime;
-use tokio::sync::OnceCell;
+use trials::Trials;
 
-/// What the cases share: the API server is started by the first case that needs it.
-struct Shared {
-    runtime: Runtime,
-    cluster: OnceCell<Cluster>,
-}
-
-fn check(name: &str, check: fn() -> Result<()>) -> Trial {
-    Trial::test(name, move || check().map_err(|error| Failed::from(format!("{error:#}"))))
-}
-
-fn case(shared: &Arc<Shared>, name: &str, case: impl AsyncFn(&Cluster) -> Result<()> + Send + 'static) -> Trial {
-    let shared = Arc::clone(shared);
-    Trial::test(name, move || {
-        let played = shared.runtime.block_on(async { case(shared.cluster.get_or_try_init(Cluster::start).await.context("no API server")?).await });
-        played.map_err(|error| Failed::from(format!("{error:#}")))
-    })
-}
-
-fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
+fn main() -> Result<ExitCode> {
+    let mut trials = Trials::new(|| Box::pin(Cluster::start()))?;
+    trials.check("verdict::what_is_as_wanted_passes", verdict::checks::what_is_as_wanted_passes);
+    trials.check("verdict::a_double_is_seen", verdict::checks::a_double_is_seen);
+    trials.check("verdict::a_wrong_deletion_is_seen", verdict::checks::a_wrong_deletion_is_seen);
+    trials.check("verdict::what_is_unfinished_is_seen", verdict::checks::what_is_unfinished_is_seen);
+    trials.check("gate::effects_are_told_from_what_is_none", gate::checks::effects_are_told_from_what_is_none);
+    trials.check("proxy::an_operator_sees_its_own_namespace_alone", proxy::checks::an_operator_sees_its_own_namespace_alone);
+    trials.case("every_place_between_two_effects", |cluster| async move { places::every_place_between_two_effects(&cluster).await });
+    trials.case("random_kills_under_load", |cluster| async move { load::random_kills_under_load(&cluster).await });
     // Both cases keep the machine busy, and count seconds.
-    arguments.test_threads = arguments.test_threads.or(Some(1));
-    let Ok(runtime) = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() else { return ExitCode::FAILURE };
-    let shared = Arc::new(Shared { runtime, cluster: OnceCell::new() });
-    let trials = vec![
-        check("verdict::what_is_as_wanted_passes", verdict::checks::what_is_as_wanted_passes),
-        check("verdict::a_double_is_seen", verdict::checks::a_double_is_seen),
-        check("verdict::a_wrong_deletion_is_seen", verdict::checks::a_wrong_deletion_is_seen),
-        check("verdict::what_is_unfinished_is_seen", verdict::checks::what_is_unfinished_is_seen),
-        check("gate::effects_are_told_from_what_is_none", gate::checks::effects_are_told_from_what_is_none),
-        check("proxy::an_operator_sees_its_own_namespace_alone", proxy::checks::an_operator_sees_its_own_namespace_alone),
-        case(&shared, "every_place_between_two_effects", places::every_place_between_two_effects),
-        case(&shared, "random_kills_under_load", load::random_kills_under_load),
-    ];
-    libtest_mimic::run(&arguments, trials).exit_code()
+    Ok(trials.play(1))
 }

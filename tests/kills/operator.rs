@@ -2,54 +2,51 @@
 
 use std::fs::File;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use anyhow::{Context, Result, ensure};
+use control_plane::{Release, Running};
 
 /// One operator; its lives follow each other, and all of them write to one log.
 pub struct Operator {
+    release: Release,
     kubeconfig: PathBuf,
     log: PathBuf,
-    running: Mutex<Option<Child>>,
+    running: Mutex<Option<Running>>,
 }
 
 impl Operator {
-    /// Not started yet.
-    pub fn new(kubeconfig: PathBuf, name: &str) -> Result<Self> {
+    /// Not started yet: a pod of the release that reaches the API server by another kubeconfig, through a proxy.
+    pub fn new(release: Release, kubeconfig: PathBuf, name: &str) -> Result<Self> {
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("kills-{name}-{}.log", std::process::id()));
         File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
-        Ok(Self { kubeconfig, log, running: Mutex::new(None) })
+        Ok(Self { release, kubeconfig, log, running: Mutex::new(None) })
     }
 
-    fn running(&self) -> MutexGuard<'_, Option<Child>> {
+    fn running(&self) -> MutexGuard<'_, Option<Running>> {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts it.
+    /// Starts it. It holds no lease: the next life of it would wait for the one before.
     pub fn start(&self) -> Result<()> {
         let mut running = self.running();
         ensure!(running.is_none(), "an operator runs already");
-        let said = File::options().append(true).open(&self.log)?;
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oc-essentials-operator"));
-        command.arg("run").arg("--kubeconfig").arg(&self.kubeconfig).args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]);
-        *running = Some(command.stdin(Stdio::null()).stdout(said.try_clone()?).stderr(said).spawn().context("the operator can't be started")?);
+        let mut pod = self.release.pod(env!("CARGO_BIN_EXE_oc-essentials-operator").as_ref(), "operator-0")?;
+        pod.command.args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]).arg("--kubeconfig").arg(&self.kubeconfig);
+        pod.command.env("OPERATORCONNECT_LEADER_ELECT", "false");
+        *running = Some(pod.start(&self.log)?);
         Ok(())
     }
 
     /// SIGKILL, and waits until the process is gone. Whether there was one that had not ended by itself.
     pub fn kill(&self) -> bool {
-        let Some(mut child) = self.running().take() else { return false };
-        let by_us = matches!(child.try_wait(), Ok(None)) && child.kill().is_ok();
-        let _gone = child.wait();
-        by_us
+        self.running().take().is_some_and(|mut running| running.kill())
     }
 
     /// Fails when it has ended by itself.
     pub fn check(&self) -> Result<()> {
-        if let Some(child) = self.running().as_mut() {
-            let ended = child.try_wait()?;
-            ensure!(ended.is_none(), "the operator ended by itself ({ended:?}); see {}", self.log.display());
+        if let Some(running) = self.running().as_mut() {
+            running.check().context("the operator")?;
         }
         Ok(())
     }

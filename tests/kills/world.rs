@@ -51,7 +51,7 @@ impl World {
     pub async fn make(cluster: &Cluster, name: &str, settings: Value) -> Result<Self> {
         let simulator = Simulator::start(live_platform_simulator::Options { client_secret: SECRET.into(), ..Default::default() }).await;
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let operator = Arc::new(Operator::new(cluster.kubeconfig(name), name)?);
+        let operator = Arc::new(Operator::new(cluster.release.clone(), cluster.kubeconfig(name), name)?);
         let gate = Arc::new(Gate::new(Arc::clone(&operator)));
         let behind = Proxy::start(cluster.upstream(name)?, Arc::clone(&gate)).await?;
         cluster.write_kubeconfig(name, &behind.url())?;

@@ -1,35 +1,28 @@
 //! One API server and one simulated platform for all cases; each case has a lease, replicas and customers of its own.
 
-use std::fs::File;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use control_plane::{ControlPlane, Options, manifests};
+use control_plane::{ControlPlane, Options, Pod, RELEASE, Release, Running, SYSTEM, manifests};
 use k8s_openapi::api::coordination::v1::Lease;
-use kube::api::{Patch, PatchParams};
+use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
 use live_platform_simulator::Simulator;
 use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-const SYSTEM: &str = "oc-essentials-system";
-const ACCOUNT: &str = "oc-essentials-operator";
 const CUSTOMERS: &str = "customers";
 const PLATFORM: &str = "default";
 
 /// The lease of the tests, in seconds: duration, renew deadline, retry.
 pub const LEASE: [u64; 3] = [4, 3, 1];
-
-fn root() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR"))
-}
 
 /// What a case does.
 pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -38,7 +31,7 @@ pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 pub struct Stage {
     cluster: ControlPlane,
     simulator: Arc<Simulator>,
-    rights: PathBuf,
+    release: Release,
     cases: AtomicU32,
 }
 
@@ -46,18 +39,13 @@ impl Stage {
     /// Starts the API server and the platform.
     pub async fn set() -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
-        let client = cluster.client();
-        for kind in ["liveplatforms", "leads", "ocessentialservices"] {
-            let text = std::fs::read_to_string(root().join(format!("crds/operatorconnect.dev_{kind}.yaml")))?;
-            manifests::apply_all(&client, &text).await?;
-            manifests::established(&client, &format!("{kind}.operatorconnect.dev")).await?;
-        }
-        let chart = root().join("charts/oc-essentials-operator");
-        let rights = cluster.service_account_kubeconfig(SYSTEM, ACCOUNT, &control_plane::rules_from_chart(&chart)?).await?;
-        let lease = control_plane::rules_from_yaml(&std::fs::read_to_string(chart.join("files/namespace-rules.yaml"))?)?;
-        cluster.allow_in_namespace(SYSTEM, ACCOUNT, SYSTEM, &lease).await?;
+        // A lease that is over soon, so that the other replica is not waited for.
+        let [duration, deadline, retry] = LEASE;
+        let mut values = control_plane::reads_anywhere();
+        values["leaderElection"] = json!({"leaseDuration": duration, "renewDeadline": deadline, "retryPeriod": retry});
+        let release = cluster.install(&values).await?;
         let simulator = Arc::new(Simulator::start(live_platform_simulator::Options::default()).await);
-        let stage = Self { cluster, simulator, rights, cases: AtomicU32::new(0) };
+        let stage = Self { cluster, simulator, release, cases: AtomicU32::new(0) };
         let scene = stage.scene()?;
         scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CUSTOMERS}})).await?;
         let secret = json!({"key": "simulator-secret"});
@@ -71,7 +59,7 @@ impl Stage {
         Ok(Scene {
             client: self.cluster.client(),
             simulator: Arc::clone(&self.simulator),
-            rights: self.rights.clone(),
+            release: self.release.clone(),
             number,
             http: reqwest::Client::builder().no_proxy().build()?,
         })
@@ -83,6 +71,8 @@ impl Stage {
         let keep = scene.clone();
         scene.simulate("DELETE", "faults", Value::Null).await?;
         scene.platform(json!({})).await?;
+        // The operator may hold this one lease alone: each case begins without it.
+        scene.forget_lease().await?;
         case(scene).await.with_context(|| format!("{name} (the replicas' logs: {}*)", log(keep.number, "").display()))?;
         let calls = keep.simulate("GET", "calls", Value::Null).await?;
         ensure!(calls["tenantsWithTwoServices"] == json!([]), "tenants with two services: {}", calls["tenantsWithTwoServices"]);
@@ -96,29 +86,20 @@ fn log(case: u32, replica: &str) -> PathBuf {
 
 /// A process of the operator; killed when it is dropped.
 pub struct Replica {
-    child: Child,
+    running: Running,
     log: PathBuf,
-}
-
-impl Drop for Replica {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-    }
 }
 
 impl Replica {
     /// Sends a signal, by its name.
     pub fn signal(&self, name: &str) -> Result<()> {
-        let done = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status()?;
-        ensure!(done.success(), "SIG{name} could not be sent");
-        Ok(())
+        self.running.signal(name)
     }
 
     /// Waits until it has ended, and says how and when.
     pub async fn ended(&mut self) -> Result<(ExitStatus, Instant)> {
         for _ in 0..6000 {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.running.ended()? {
                 return Ok((status, Instant::now()));
             }
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -128,7 +109,7 @@ impl Replica {
 
     /// All that it has said.
     pub fn said(&self) -> Result<String> {
-        Ok(std::fs::read_to_string(&self.log)?)
+        self.running.said()
     }
 
     /// Waits until it says something.
@@ -154,31 +135,23 @@ pub async fn until<T, F: Future<Output = Result<Option<T>>>>(seconds: u64, ask: 
 pub struct Scene {
     client: Client,
     simulator: Arc<Simulator>,
-    rights: PathBuf,
+    release: Release,
     number: u32,
     http: reqwest::Client,
 }
 
 impl Scene {
-    /// The operator with a kubeconfig, without any setting of an election.
-    pub fn operator(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oc-essentials-operator"));
-        command.arg("run").arg("--kubeconfig").arg(&self.rights).args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]);
-        command.stdin(Stdio::null());
-        command
+    /// A pod of the release, with a name of its own.
+    pub fn pod(&self, name: &str) -> Result<Pod> {
+        let mut pod = self.release.pod(env!("CARGO_BIN_EXE_oc-essentials-operator").as_ref(), name)?;
+        pod.command.args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]);
+        Ok(pod)
     }
 
     /// Starts a replica.
     pub fn replica(&self, name: &str) -> Result<Replica> {
         let log = log(self.number, name);
-        let said = File::create(&log)?;
-        let mut command = self.operator();
-        command.args(["--leader-elect", "--lease-namespace", SYSTEM, "--lease-identity", name, "--lease-name", &self.lease_name()]);
-        for (flag, seconds) in ["--lease-duration", "--lease-renew-deadline", "--lease-retry"].iter().zip(LEASE) {
-            command.arg(flag).arg(seconds.to_string());
-        }
-        let child = command.stdout(said.try_clone()?).stderr(said).spawn().context("the operator can't be started")?;
-        Ok(Replica { child, log })
+        Ok(Replica { running: self.pod(name)?.start(&log)?, log })
     }
 
     /// Starts two replicas, of which the first leads and the second waits.
@@ -190,17 +163,20 @@ impl Scene {
         Ok((first, second))
     }
 
-    fn lease_name(&self) -> String {
-        format!("case-{}", self.number)
-    }
-
     fn leases(&self) -> Api<Lease> {
         Api::namespaced(self.client.clone(), SYSTEM)
     }
 
+    async fn forget_lease(&self) -> Result<()> {
+        if self.leases().get_opt(RELEASE).await?.is_some() {
+            self.leases().delete(RELEASE, &DeleteParams::default()).await?;
+        }
+        Ok(())
+    }
+
     /// Which replica holds the lease; empty when none does.
     pub async fn holder(&self) -> Result<String> {
-        let lease = self.leases().get(&self.lease_name()).await?;
+        let lease = self.leases().get(RELEASE).await?;
         let identity = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
         Ok(identity.split('_').next().unwrap_or_default().to_owned())
     }
@@ -214,7 +190,7 @@ impl Scene {
 
     /// Writes another holder into the lease, as nobody should.
     pub async fn depose(&self, holder: &str) -> Result<()> {
-        self.leases().patch(&self.lease_name(), &PatchParams::default(), &Patch::Merge(json!({"spec": {"holderIdentity": holder}}))).await?;
+        self.leases().patch(RELEASE, &PatchParams::default(), &Patch::Merge(json!({"spec": {"holderIdentity": holder}}))).await?;
         Ok(())
     }
 

@@ -102,6 +102,9 @@ impl Chart {
             Ok(made) => format!("{}\n", made.trim()),
             Err(said) => return Ok(Some(format!("helm-docs: {said}"))),
         };
+        if let Some(fault) = fault_of_readme(&made) {
+            return Ok(Some(fault));
+        }
         let path = self.folder.join("README.md");
         if !check {
             fs::write(&path, made).with_context(|| format!("write {}", path.display()))?;
@@ -134,6 +137,10 @@ impl Chart {
     }
 
     fn compare_with_schemas(&self, tools: &Tools, rendered: &[PathBuf]) -> Result<Option<String>> {
+        if rendered.is_empty() {
+            // Why nothing could be rendered is told already.
+            return Ok(None);
+        }
         progress::step("kubeconform");
         let schemas = schemas::write(&root(), &self.output.join("schemas"), rendered)?;
         let mut command = Command::new(&tools.kubeconform);
@@ -169,6 +176,16 @@ impl Chart {
     }
 }
 
+/// What helm-docs does not take for an error.
+fn fault_of_readme(text: &str) -> Option<String> {
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(" | ").collect()).filter(|row: &Vec<_>| row.len() >= 4).collect();
+    if rows.is_empty() {
+        return Some("helm-docs makes no table of values out of README.md.gotmpl and values.yaml; run it by itself to see why".to_owned());
+    }
+    let bare = rows.iter().find(|row| row.last().is_some_and(|description| matches!(description.trim(), "" | "|")));
+    bare.map(|row| format!("values.yaml: {} is not explained; write `# -- …` above it", row[0].trim_start_matches("| ")))
+}
+
 fn name(path: &Path) -> std::borrow::Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }
@@ -184,4 +201,41 @@ fn said(command: &mut Command) -> Result<Result<String, String>> {
     }
     let both = [told, complained].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
     Ok(Err(if both.is_empty() { format!("{} ended with {}", name(&program), output.status) } else { both }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    #[test]
+    fn a_value_that_is_not_explained_is_found() {
+        let explained = "| Key | Type | Default | Description |\n| a.b | int | `1` | How many. |";
+        assert_eq!(fault_of_readme(explained), None);
+        let fault = fault_of_readme(&format!("{explained}\n| c | int | `1` |  |")).unwrap();
+        assert!(fault.contains("values.yaml: c is not explained"), "{fault}");
+        assert!(fault_of_readme("\n").is_some());
+    }
+
+    /// The other way round the schema itself sees to it: it takes no value that it does not know.
+    #[test]
+    fn each_value_of_the_schema_has_a_default() {
+        fn absent(schema: &Value, values: &Value, path: &str, found: &mut Vec<String>) {
+            for (key, schema) in schema["properties"].as_object().into_iter().flatten() {
+                let path = format!("{path}.{key}");
+                match values.get(key) {
+                    None => found.push(path),
+                    Some(value) if value.is_object() => absent(schema, value, &path, found),
+                    Some(_) => {}
+                }
+            }
+        }
+        let read = |name: &str| fs::read_to_string(root().join("charts/oc-essentials-operator").join(name)).unwrap();
+        let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
+        let values: Value = serde_yaml::from_str(&read("values.yaml")).unwrap();
+        let mut found = Vec::new();
+        absent(&schema, &values, "", &mut found);
+        // What Helm gives to each chart, and what Kubernetes knows of resources beside.
+        assert_eq!(found, [".global", ".resources.claims", ".simulator.resources.claims"]);
+    }
 }

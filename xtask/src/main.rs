@@ -6,6 +6,8 @@ mod chart;
 mod crds;
 mod demo;
 mod evidence;
+mod kustomize;
+mod outage;
 mod progress;
 mod reference;
 mod simulate;
@@ -32,6 +34,8 @@ enum Command {
     Test(testing::Settings),
     /// Measure: time to Ready, calls, writes, memory and CPU for many services, and the cost of rest
     Bench(bench::Settings),
+    /// Live through an outage of the platform with many services: calls and writes while it lasts, and the order in which all recover
+    Outage(outage::Settings),
     /// Play stories of crashes and faults against the operator's own decisions and driver, each from one seed, until one breaks a law
     Simulate(simulate::Settings),
     /// Write the table of what the last test run has shown into the README
@@ -41,6 +45,12 @@ enum Command {
     /// Write crds/, and the chart's copy of it, from the types in src/api
     Crds {
         /// Write nothing; fail when one of the two is not what it should be
+        #[arg(long)]
+        check: bool,
+    },
+    /// Write deploy/base from the chart
+    Kustomize {
+        /// Write nothing; fail when deploy/base is not what it should be
         #[arg(long)]
         check: bool,
     },
@@ -57,10 +67,12 @@ fn main() -> ExitCode {
         Command::Demo(settings) => demo::run(settings),
         Command::Test(settings) => testing::run(&settings),
         Command::Bench(settings) => bench::run(&settings),
+        Command::Outage(settings) => outage::run(&settings),
         Command::Simulate(settings) => simulate::run(&settings),
         Command::Evidence => evidence::write(),
         Command::Chart(settings) => chart::run(&settings),
         Command::Crds { check } => crds::run(check).map(|()| true),
+        Command::Kustomize { check } => kustomize::run(check).map(|()| true),
         Command::Reference { check } => reference::run(check).map(|()| true),
     };
     match result {

@@ -1,9 +1,12 @@
 //! All tests, in one command.
 
-use anyhow::{Context, Result};
+use std::path::PathBuf;
+use std::process::Command;
+
+use anyhow::{Context, Result, bail};
 use clap::Args;
 
-use crate::{build, evidence, progress};
+use crate::{build, evidence, kustomize, progress};
 
 /// What is tested.
 #[derive(Args)]
@@ -35,9 +38,46 @@ pub fn run(settings: &Settings) -> Result<bool> {
         command.arg("--workspace");
     }
     command.args(&settings.rest);
-    let passed = command.status().context("cargo can't be run")?.success();
-    if passed && settings.rest.is_empty() && !settings.quick {
-        progress::result(&evidence::table());
+    let everything = settings.rest.is_empty() && !settings.quick;
+    if everything {
+        forget_objects()?;
     }
+    let passed = command.status().context("cargo can't be run")?.success();
+    if !passed || !everything {
+        return Ok(passed);
+    }
+    progress::step("Health checks for Argo CD and kstatus, on the objects that the flows left");
+    let passed = gitops()?;
+    progress::step("The base for Kustomize is what the chart makes");
+    kustomize::run(true)?;
+    progress::result(&evidence::table());
     Ok(passed)
+}
+
+/// The folder of objects, one of each state that the flows have seen.
+fn objects() -> PathBuf {
+    build::target().join("evidence/objects")
+}
+
+/// What an earlier run saw is no evidence of this one.
+fn forget_objects() -> Result<()> {
+    match std::fs::remove_dir_all(objects()) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("the objects of the last run can't be removed"),
+        _ => Ok(()),
+    }
+}
+
+/// The tests of `tests/gitops`, which are written in Go since the tools that they run are.
+fn gitops() -> Result<bool> {
+    let mut command = Command::new("go");
+    // Without a package's name go shows what the tests print.
+    command.args(["test", "-count=1"]).current_dir(build::root().join("tests/gitops"));
+    command.env("OPERATORCONNECT_OBJECTS", objects()).env("CGO_ENABLED", "0").env("GOWORK", "off").env("GOFLAGS", "");
+    match command.status() {
+        Ok(status) => Ok(status.success()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
+            bail!("Go is missing: tests/gitops is run by `go test` (1.26 or later, https://go.dev/dl), and there is no `go` in PATH")
+        }
+        Err(error) => Err(error).context("go can't be run"),
+    }
 }

@@ -63,6 +63,16 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- with .image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
+{{/* Labels of a pod: without the chart's version, so that a chart that differs in other things does not replace pods. */}}
+{{- define "oc-essentials-operator.podLabels" -}}
+{{ include "oc-essentials-operator.selectorLabels" . }}
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/part-of: oc-essentials-operator
+{{- with .Values.commonLabels }}
+{{ toYaml . }}
+{{- end }}
+{{- end }}
+
 {{/* How an endpoint is scraped, of the values of a monitor. */}}
 {{- define "oc-essentials-operator.scrape" -}}
 {{- with .interval }}

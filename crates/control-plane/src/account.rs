@@ -1,4 +1,4 @@
-//! Accounts with narrow rights.
+//! Accounts, what they may do, and how one acts as them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -8,13 +8,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
-use k8s_openapi::api::core::v1::{Namespace, ServiceAccount};
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding};
-use kube::Api;
-use kube::api::{Patch, PatchParams, PostParams};
+use k8s_openapi::api::core::v1::ServiceAccount;
+use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use kube::api::{ListParams, PostParams};
 use kube::config::Kubeconfig;
-use serde::Serialize;
-use serde::de::DeserializeOwned;
+use kube::{Api, Client, ResourceExt};
 use serde_json::{Value, json};
 
 use crate::ControlPlane;
@@ -22,42 +20,27 @@ use crate::ControlPlane;
 /// Long enough for any run of tests or demo.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 
+/// One rule of a role that is bound to an account.
+#[derive(Clone, Debug)]
+pub struct Grant {
+    /// The role's name.
+    pub role: String,
+    /// The namespace in which it counts; none when it counts everywhere.
+    pub namespace: Option<String>,
+    /// The rule.
+    pub rule: PolicyRule,
+}
+
 impl ControlPlane {
-    /// A kubeconfig for a service account that may do, cluster-wide, what the rules say and nothing else.
-    ///
-    /// Makes what is missing of namespace, account, cluster role and binding, and returns when the rights are in force. Called again, it
-    /// replaces the rules.
+    /// A kubeconfig for a service account that is there, with the rights that it has.
     ///
     /// # Errors
-    /// When the API server refuses one of them, or the rights do not take effect.
-    pub async fn service_account_kubeconfig(&self, namespace: &str, name: &str, cluster_rules: &[PolicyRule]) -> Result<PathBuf> {
-        let client = &self.client;
-        let role = format!("{namespace}:{name}");
-        apply(&Api::<Namespace>::all(client.clone()), namespace, json!({"apiVersion": "v1", "kind": "Namespace"})).await?;
-        let accounts = Api::<ServiceAccount>::namespaced(client.clone(), namespace);
-        apply(&accounts, name, json!({"apiVersion": "v1", "kind": "ServiceAccount"})).await?;
-        let rules = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "ClusterRole", "rules": cluster_rules});
-        apply(&Api::<ClusterRole>::all(client.clone()), &role, rules).await?;
-        apply(&Api::<ClusterRoleBinding>::all(client.clone()), &role, binding("Cluster", &role, namespace, name)).await?;
-        self.wait_for_rights(namespace, name, None, cluster_rules).await?;
-
-        let request =
-            TokenRequest { spec: TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() }, ..TokenRequest::default() };
-        let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.context("no token for the service account")?;
-        let token = answer.status.context("the API server gave no token")?.token;
+    /// When the API server gives no token for it.
+    pub async fn account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
+        let client = self.client();
+        in_force(&client, namespace, name, &grants(&client, namespace, name).await?).await?;
+        let token = token(&client, namespace, name).await?;
         self.token_kubeconfig(&format!("{namespace}-{name}"), namespace, &token)
-    }
-
-    /// Lets a service account do, in one namespace, what the rules say.
-    ///
-    /// # Errors
-    /// When the API server refuses that, or the rights do not take effect.
-    pub async fn allow_in_namespace(&self, namespace: &str, name: &str, inside: &str, rules: &[PolicyRule]) -> Result<()> {
-        let role = format!("{namespace}:{name}");
-        let text = json!({"apiVersion": "rbac.authorization.k8s.io/v1", "kind": "Role", "rules": rules});
-        apply(&Api::<Role>::namespaced(self.client(), inside), &role, text).await?;
-        apply(&Api::<RoleBinding>::namespaced(self.client(), inside), &role, binding("", &role, namespace, name)).await?;
-        self.wait_for_rights(namespace, name, Some(inside), rules).await
     }
 
     /// A kubeconfig for whoever a bearer token belongs to, in a file of that name in [`folder`](Self::folder).
@@ -74,29 +57,75 @@ impl ControlPlane {
         write_private(&path, &text)?;
         Ok(path)
     }
+}
 
-    /// The authorizer learns of a new role by a watch: it takes some milliseconds.
-    async fn wait_for_rights(&self, namespace: &str, name: &str, inside: Option<&str>, rules: &[PolicyRule]) -> Result<()> {
-        let reviews = Api::<SubjectAccessReview>::all(self.client());
-        for rule in rules {
-            let Some(attributes) = sample(rule, inside) else { continue };
-            let spec = SubjectAccessReviewSpec {
-                user: Some(format!("system:serviceaccount:{namespace}:{name}")),
-                resource_attributes: Some(attributes),
-                ..SubjectAccessReviewSpec::default()
-            };
-            let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-            let mut left = 500;
-            while !reviews.create(&PostParams::default(), &review).await?.status.is_some_and(|status| status.allowed) {
-                if left == 0 {
-                    bail!("the rights of {namespace}/{name} did not take effect: {rule:?}");
-                }
-                left -= 1;
-                tokio::time::sleep(Duration::from_millis(10)).await;
-            }
+/// A token for a service account.
+pub async fn token(client: &Client, namespace: &str, name: &str) -> Result<String> {
+    let request = TokenRequest { spec: TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() }, ..TokenRequest::default() };
+    let accounts = Api::<ServiceAccount>::namespaced(client.clone(), namespace);
+    let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.context("no token for the service account")?;
+    Ok(answer.status.context("the API server gave no token")?.token)
+}
+
+/// A service account, as requests are made in its name.
+pub fn user(namespace: &str, name: &str) -> String {
+    format!("system:serviceaccount:{namespace}:{name}")
+}
+
+/// What a service account may do, by the roles that are bound to it, itself and not by one of its groups.
+pub async fn grants(client: &Client, namespace: &str, name: &str) -> Result<Vec<Grant>> {
+    let all = ListParams::default();
+    let is_it = |subjects: &Option<Vec<Subject>>| {
+        let is_it = |subject: &Subject| subject.kind == "ServiceAccount" && subject.name == name && subject.namespace.as_deref() == Some(namespace);
+        subjects.iter().flatten().any(is_it)
+    };
+    let mut found = Vec::new();
+    for binding in Api::<ClusterRoleBinding>::all(client.clone()).list(&all).await? {
+        if is_it(&binding.subjects) {
+            found.extend(of_role(client, &binding.role_ref, None).await?);
         }
-        Ok(())
     }
+    for binding in Api::<RoleBinding>::all(client.clone()).list(&all).await? {
+        if is_it(&binding.subjects) {
+            found.extend(of_role(client, &binding.role_ref, binding.namespace()).await?);
+        }
+    }
+    Ok(found)
+}
+
+async fn of_role(client: &Client, role: &RoleRef, namespace: Option<String>) -> Result<Vec<Grant>> {
+    let rules = match (role.kind.as_str(), &namespace) {
+        ("Role", Some(namespace)) => Api::<Role>::namespaced(client.clone(), namespace).get(&role.name).await?.rules,
+        _ => Api::<ClusterRole>::all(client.clone()).get(&role.name).await?.rules,
+    };
+    Ok(rules.into_iter().flatten().map(|rule| Grant { role: role.name.clone(), namespace: namespace.clone(), rule }).collect())
+}
+
+/// Waits until the authorizer, which learns of a role by a watch, knows of all of them.
+pub async fn in_force(client: &Client, namespace: &str, name: &str, grants: &[Grant]) -> Result<()> {
+    for grant in grants {
+        let Some(attributes) = sample(&grant.rule, grant.namespace.as_deref()) else { continue };
+        let mut left = 500;
+        while !allowed(client, &user(namespace, name), attributes.clone()).await? {
+            if left == 0 {
+                bail!("the rights of {namespace}/{name} did not take effect: {grant:?}");
+            }
+            left -= 1;
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    Ok(())
+}
+
+/// Whether the API server would let a user do something.
+///
+/// # Errors
+/// When it does not say.
+pub async fn allowed(client: &Client, user: &str, attributes: ResourceAttributes) -> Result<bool> {
+    let spec = SubjectAccessReviewSpec { user: Some(user.to_owned()), resource_attributes: Some(attributes), ..SubjectAccessReviewSpec::default() };
+    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
+    let answer = Api::<SubjectAccessReview>::all(client.clone()).create(&PostParams::default(), &review).await?;
+    Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
 /// A request that a rule allows; none for a rule about URLs.
@@ -112,23 +141,6 @@ fn sample(rule: &PolicyRule, inside: Option<&str>) -> Option<ResourceAttributes>
         namespace: inside.map(str::to_owned),
         ..ResourceAttributes::default()
     })
-}
-
-fn binding(cluster: &str, role: &str, namespace: &str, name: &str) -> Value {
-    json!({
-        "apiVersion": "rbac.authorization.k8s.io/v1",
-        "kind": format!("{cluster}RoleBinding"),
-        "roleRef": {"apiGroup": "rbac.authorization.k8s.io", "kind": format!("{cluster}Role"), "name": role},
-        "subjects": [{"kind": "ServiceAccount", "namespace": namespace, "name": name}],
-    })
-}
-
-async fn apply<K: Clone + Serialize + DeserializeOwned + std::fmt::Debug>(api: &Api<K>, name: &str, mut object: Value) -> Result<()> {
-    object["metadata"] = json!({"name": name});
-    api.patch(name, &PatchParams::apply("control-plane").force(), &Patch::Apply(&object))
-        .await
-        .with_context(|| format!("{} {name} could not be applied", object["kind"].as_str().unwrap_or_default()))?;
-    Ok(())
 }
 
 /// The text of a kubeconfig (JSON is YAML).

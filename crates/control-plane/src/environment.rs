@@ -16,14 +16,23 @@ pub enum Source {
     Build,
 }
 
-/// Reads it. An empty variable counts as not set.
+/// A path that is set. An empty variable counts as not set.
+fn path(name: &str) -> Option<PathBuf> {
+    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+}
+
+/// Reads it.
 pub fn source() -> Source {
-    let path = |name| env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from);
     match (path("OPERATORCONNECT_TEST_KUBECONFIG"), path("KUBEBUILDER_ASSETS")) {
         (Some(kubeconfig), _) => Source::Existing(kubeconfig),
         (None, Some(assets)) => Source::Assets(assets),
         (None, None) => Source::Build,
     }
+}
+
+/// The folder with what the built image holds.
+pub fn image_root() -> Option<PathBuf> {
+    path("OPERATORCONNECT_IMAGE_ROOT")
 }
 
 /// The present, to measure from.

@@ -1,4 +1,4 @@
-//! A real Kubernetes API server for the tests and the demo: builds it, starts it, ends it.
+//! A real Kubernetes API server for the tests and the demo: builds it, starts it, ends it, and installs the chart in it.
 //!
 //! What [`ControlPlane::start`] gives comes from one of three places, the first that the environment names:
 //!
@@ -17,8 +17,10 @@
 //! use control_plane::{ControlPlane, Options};
 //!
 //! let cluster = ControlPlane::start(Options::default()).await?;
-//! let rules = control_plane::rules_from_yaml("[{apiGroups: [''], resources: [configmaps], verbs: [get]}]")?;
-//! let kubeconfig = cluster.service_account_kubeconfig("system", "operator", &rules).await?;
+//! // The chart, by the real Helm: its kinds, its service account and its rights are there then.
+//! let release = cluster.install(&serde_json::json!({"replicas": 1})).await?;
+//! let pod = release.pod("target/debug/oc-essentials-operator".as_ref(), "operator-0")?;
+//! let operator = pod.start("operator.log".as_ref())?;
 //! # Ok(())
 //! # }
 //! ```
@@ -28,20 +30,30 @@ pub mod audit;
 mod environment;
 mod envtest;
 mod folder;
+mod golang;
 pub mod manifests;
+mod pod;
 mod process;
 mod program;
+mod release;
+mod running;
+mod tools;
 
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
-use k8s_openapi::api::rbac::v1::PolicyRule;
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
 use crate::environment::Source;
 use crate::folder::Folder;
 use crate::process::Processes;
+
+pub use crate::account::{Grant, allowed};
+pub use crate::pod::{Pod, free_port};
+pub use crate::release::{Helm, RELEASE, Release, SYSTEM, chart, operator_of_image, reads_anywhere};
+pub use crate::running::Running;
+pub use crate::tools::tool;
 
 /// How a control plane is started.
 #[derive(Clone, Debug)]
@@ -68,13 +80,17 @@ pub struct ControlPlane {
     client: Client,
 }
 
-/// Makes sure that a later start need not build: the slow part, for a program that wants its progress seen.
+/// Makes sure that later neither a start nor an install need build: the slow part, for a program that wants its progress seen.
 ///
 /// # Errors
-/// When it can't be built. The text says what else can be used.
+/// When something can't be built. The text says what else can be used.
 pub fn prepare(options: &Options) -> Result<()> {
+    let root = program::root();
     if matches!(environment::source(), Source::Build) {
-        build(&program::root(), options.progress)?;
+        build(&root, options.progress)?;
+    }
+    for helm in [Helm::Three, Helm::Four] {
+        tool(&root, helm.tool(), options.progress)?;
     }
     Ok(())
 }
@@ -87,28 +103,6 @@ pub fn prepare(options: &Options) -> Result<()> {
 /// When Go is missing, or the build fails.
 pub fn build(project_root: &Path, progress: fn(&str)) -> Result<PathBuf> {
     program::build(project_root, progress)
-}
-
-/// Reads RBAC rules from a YAML list, the form in which the chart keeps them.
-///
-/// # Errors
-/// When the text is something else.
-pub fn rules_from_yaml(text: &str) -> Result<Vec<PolicyRule>> {
-    serde_yaml::from_str(text).context("not a YAML list of RBAC rules")
-}
-
-/// The rules that the chart in this folder gives its service account in the whole cluster, when it may read Secrets and ConfigMaps anywhere.
-///
-/// # Errors
-/// When a file of them can't be read.
-pub fn rules_from_chart(folder: &Path) -> Result<Vec<PolicyRule>> {
-    let mut rules = Vec::new();
-    for file in ["cluster-rules.yaml", "object-rules.yaml", "event-rules.yaml", "secret-rules.yaml", "configmap-rules.yaml"] {
-        let path = folder.join("files").join(file);
-        let text = std::fs::read_to_string(&path).with_context(|| format!("{} can't be read", path.display()))?;
-        rules.extend(rules_from_yaml(&text).with_context(|| format!("{} has no rules", path.display()))?);
-    }
-    Ok(rules)
 }
 
 impl ControlPlane {
@@ -147,6 +141,16 @@ impl ControlPlane {
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
+    }
+
+    /// A client of an administrator who acts as somebody else, with that one's rights.
+    ///
+    /// # Errors
+    /// When the kubeconfig can't be used.
+    pub async fn client_as(&self, user: &str) -> Result<Client> {
+        let mut config = config_of(&self.kubeconfig).await?;
+        config.auth_info.impersonate = Some(user.to_owned());
+        Ok(Client::try_from(config)?)
     }
 
     /// The log of all requests, see [`audit`]; none for a cluster that was not started here.
@@ -189,8 +193,12 @@ impl ControlPlane {
 /// # Errors
 /// When the file can't be read or used.
 pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
+    Ok(Client::try_from(config_of(kubeconfig).await?)?)
+}
+
+async fn config_of(kubeconfig: &Path) -> Result<Config> {
     let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("{} can't be read", kubeconfig.display()))?;
     let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
     config.default_retry = false;
-    Ok(Client::try_from(config)?)
+    Ok(config)
 }

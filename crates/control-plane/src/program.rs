@@ -1,23 +1,16 @@
-//! The build of the Go program.
+//! The build of the API server.
 
-use std::collections::VecDeque;
-use std::fs::{self, File, TryLockError};
-use std::io::{BufRead, BufReader, Write};
+use std::fs;
+use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
-use sha2::{Digest, Sha256};
+use anyhow::{Context, Result};
 
-use crate::environment;
+use crate::golang::{Program, key, only_builder, sources};
 
 /// The packages that are compiled when none is in Go's cache.
 const PACKAGES: usize = 2230;
-/// How often a build that goes on says so.
-const EVERY: Duration = Duration::from_secs(10);
-
+const CALLED: &str = "the API server for the tests";
 const OTHER_WAYS: &str = "Instead of building it you can
   - set KUBEBUILDER_ASSETS to a folder with etcd and kube-apiserver (setup-envtest downloads them), or
   - use a cluster that exists: OPERATORCONNECT_TEST_KUBECONFIG=<its kubeconfig> for the tests, --kubeconfig for the operator";
@@ -48,106 +41,24 @@ pub fn build(project_root: &Path, progress: fn(&str)) -> Result<PathBuf> {
     if program.exists() {
         return Ok(program);
     }
-    fs::create_dir_all(home.join(&key)).with_context(|| format!("{} can't be made", home.display()))?;
-    let lock = File::options().create(true).append(true).open(home.join("build.lock"))?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            progress("another process builds the API server, waiting for it");
-            lock.lock()?;
-        }
-        Err(TryLockError::Error(error)) => return Err(error).context("the lock of the build can't be taken"),
-    }
+    let _only = only_builder(&home, CALLED, progress)?;
     if !program.exists() {
-        // Built beside its name: a file of that name is always whole.
-        let partial = program.with_extension("partial");
-        compile(&module, &partial, progress)?;
-        fs::rename(&partial, &program)?;
+        fs::create_dir_all(home.join(&key))?;
+        let flags = flags(&fs::read_to_string(module.join("go.mod"))?)?;
+        let server = Program { called: CALLED, module: &module, package: ".", flags: &flags, packages: PACKAGES, otherwise: OTHER_WAYS };
+        server.build(&program, progress)?;
         sweep(&home, &key)?;
     }
     Ok(program)
 }
 
-fn sources(module: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(module).with_context(|| format!("{} can't be read", module.display()))?;
-    let mut files: Vec<PathBuf> = entries
-        .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "go") || path.ends_with("go.mod") || path.ends_with("go.sum"))
-        .collect();
-    files.sort();
-    Ok(files)
-}
-
-/// Names a build by what it is made from.
-fn key(sources: &[PathBuf]) -> Result<String> {
-    let mut hash = Sha256::new();
-    for path in sources {
-        let text = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
-        hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
-        // The length, so that no two lists of files read the same one after the other.
-        hash.update(text.len().to_le_bytes());
-        hash.update(text);
-    }
-    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
-}
-
-fn compile(module: &Path, output: &Path, progress: fn(&str)) -> Result<()> {
-    progress("building the API server for the tests; minutes the first time, then never until its sources change");
-    let started = environment::now();
-    let mut child = go(module, output)?.spawn().map_err(|error| {
-        if error.kind() == std::io::ErrorKind::NotFound {
-            anyhow::anyhow!("Go is missing: the API server for the tests is built from source by `go` (1.21 or later, https://go.dev/dl), and there is none in PATH.\n{OTHER_WAYS}")
-        } else {
-            anyhow::Error::new(error).context("go can't be started")
-        }
-    })?;
-    let stderr = child.stderr.take().context("go has no stderr")?;
-    let (sender, lines) = mpsc::channel();
-    let reader = std::thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
-
-    let (mut compiled, mut downloaded, mut said) = (0, 0, VecDeque::new());
-    let mut next = EVERY;
-    loop {
-        match lines.recv_timeout(next.saturating_sub(started.elapsed())) {
-            Ok(line) if line.starts_with("go: downloading") => downloaded += 1,
-            // -v names each package, which has neither blanks nor colons; what has is a message.
-            Ok(line) if !line.contains([' ', ':', '\t']) => compiled += 1,
-            Ok(line) => {
-                said.push_back(line);
-                if said.len() > 30 {
-                    said.pop_front();
-                }
-            }
-            Err(RecvTimeoutError::Timeout) => {
-                progress(&format!("{} s: {downloaded} modules downloaded, {compiled} of at most {PACKAGES} packages compiled", started.elapsed().as_secs()));
-                next = started.elapsed() + EVERY;
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
-        }
-    }
-    let status = child.wait()?;
-    let _all_read = reader.join();
-    if !status.success() {
-        let said: Vec<String> = said.into();
-        bail!("the API server for the tests can't be built ({status}):\n{}\n{OTHER_WAYS}", said.join("\n"));
-    }
-    progress(&format!("built in {} s", started.elapsed().as_secs()));
-    Ok(())
-}
-
-fn go(module: &Path, output: &Path) -> Result<Command> {
-    let version = kubernetes_version(&fs::read_to_string(module.join("go.mod"))?)?;
+/// Without these the API server calls itself v0.0.0, which clients and charts look at. -s -w: no debugger's tables.
+fn flags(go_mod: &str) -> Result<String> {
+    let version = kubernetes_version(go_mod)?;
     let mut parts = version.trim_start_matches('v').split('.');
     let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
-    // Without these the API server calls itself v0.0.0, which clients and charts look at. -s -w: no debugger's tables.
     let package = "k8s.io/component-base/version";
-    let flags = format!("-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}");
-    let mut command = Command::new("go");
-    command.args(["build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", &flags, "-o"]).arg(output).arg(".");
-    // No C compiler is needed; and what somebody set for other Go work has no say here.
-    command.current_dir(module).env("CGO_ENABLED", "0").env("GOWORK", "off").env("GOFLAGS", "");
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
-    Ok(command)
+    Ok(format!("-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"))
 }
 
 /// The version of Kubernetes that go.mod asks for.
@@ -177,24 +88,9 @@ fn sweep(home: &Path, current: &str) -> Result<()> {
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use std::time::Duration;
 
-    #[test]
-    fn a_build_is_named_by_the_names_and_the_content_of_its_sources() {
-        let folder = tempfile::tempdir().unwrap();
-        let named = |files: &[(&str, &str)]| {
-            let paths: Vec<PathBuf> = files.iter().map(|(name, _)| folder.path().join(name)).collect();
-            for (path, (_, text)) in paths.iter().zip(files) {
-                fs::write(path, text).unwrap();
-            }
-            key(&paths).unwrap()
-        };
-        let first = named(&[("a.go", "x"), ("go.sum", "y")]);
-        assert_eq!(first.len(), 16);
-        assert_eq!(first, named(&[("a.go", "x"), ("go.sum", "y")]));
-        assert_ne!(first, named(&[("a.go", "xy"), ("go.sum", "")]));
-        assert_ne!(first, named(&[("b.go", "x"), ("go.sum", "y")]));
-    }
+    use super::*;
 
     #[test]
     fn the_current_build_and_the_newest_other_are_kept() {
@@ -202,7 +98,7 @@ mod tests {
         for name in ["1111111111111111", "2222222222222222", "3333333333333333", "runs"] {
             fs::create_dir(home.path().join(name)).unwrap();
             fs::write(home.path().join(name).join("control-plane"), name).unwrap();
-            File::open(home.path().join(name)).unwrap().set_modified(std::time::UNIX_EPOCH + Duration::from_secs(name.as_bytes()[0].into())).unwrap();
+            fs::File::open(home.path().join(name)).unwrap().set_modified(std::time::UNIX_EPOCH + Duration::from_secs(name.as_bytes()[0].into())).unwrap();
         }
         sweep(home.path(), "1111111111111111").unwrap();
         let mut left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -8,6 +8,7 @@ pub mod breaker;
 pub mod conditions;
 pub mod driver;
 pub mod facts;
+pub mod history;
 pub mod lead;
 pub mod lease;
 pub mod names;

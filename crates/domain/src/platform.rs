@@ -31,6 +31,8 @@ pub struct Desired {
     pub look_now: bool,
     /// What keeps the platform from being used at all: a Secret that is missing, a URL that can't be.
     pub unusable: Option<Trouble>,
+    /// What of the spec can't be followed, while the rest goes on.
+    pub unfollowed: Option<Trouble>,
 }
 
 /// What the services that wait for a job say.
@@ -89,6 +91,13 @@ pub struct Decision {
     pub record: Record,
 }
 
+impl Decision {
+    /// Whether both lists were read: the platform answers, whatever else there is to say.
+    pub fn answers(&self) -> bool {
+        matches!(self.step, Step::Rest(_) | Step::Ask(_))
+    }
+}
+
 /// Decides what comes next.
 pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
@@ -115,12 +124,12 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
     }
     let (next_run, asked) = next_run(now, desired, &record, facts);
     if let Some(job) = asked {
-        return decision(Step::Ask(Change::RunJob(job)), "services wait for the job", verdict(&record, facts));
+        return decision(Step::Ask(Change::RunJob(job)), "services wait for the job", verdict(desired, &record, facts));
     }
     let oldest = [read_at(&facts.services), read_at(&facts.leads)].into_iter().flatten().min().unwrap_or(now);
     let until = (oldest + desired.observe_interval).max(now + Duration::from_millis(100));
     let until = next_run.map_or(until, |run| until.min(run));
-    decision(Step::Rest(until), "observed", verdict(&record, facts))
+    decision(Step::Rest(until), "observed", verdict(desired, &record, facts))
 }
 
 /// When the platform is asked again. That a credential which is missing or refused has changed is noticed sooner, by whoever reads the Secret.
@@ -139,13 +148,13 @@ fn read_at<T>(fact: &Fact<T>) -> Option<Time> {
     }
 }
 
-fn verdict(record: &Record, facts: &Facts) -> Verdict {
+fn verdict(desired: &Desired, record: &Record, facts: &Facts) -> Verdict {
     let unreadable = facts.services.value().copied().unwrap_or(0) + facts.leads.value().copied().unwrap_or(0);
     let message = match unreadable {
         0 => "The platform answers.".to_owned(),
         some => format!("The platform answers; {some} entries of its lists can't be read and are left out."),
     };
-    let mut verdict = Verdict::ready(message);
+    let mut verdict = desired.unfollowed.as_ref().map_or_else(|| Verdict::ready(message), Verdict::trouble);
     let waiting = Job::ALL.into_iter().find(|job| matches!(record.jobs[index(*job)].state, JobState::Due | JobState::Requested));
     verdict.synced = Some(match waiting {
         None => (Truth::True, Reason::Succeeded, "No service waits for a synchronization job.".to_owned()),

@@ -77,7 +77,7 @@ async fn until(what: &str, so: impl Fn() -> bool) {
 /// The queue is served as `run` does it, and then by nobody any more: its task is dropped, as it would be by a bug.
 #[tokio::test]
 async fn a_queue_that_nobody_serves_any_more_is_dead() {
-    let shared = Shared::new(nowhere(), Leadership::alone(), None, Arc::new(()));
+    let shared = Shared::bare(nowhere(), Leadership::alone(), Arc::new(()));
     let health = Health::new(Arc::clone(&shared), Bounds { queue: Duration::from_millis(300), ..Bounds::default() });
     health.is(Stage::Working);
     let served = Arc::clone(&shared);
@@ -101,7 +101,7 @@ async fn a_queue_that_nobody_serves_any_more_is_dead() {
 
 #[tokio::test]
 async fn a_pass_that_never_ends_is_told() {
-    let shared = Shared::new(nowhere(), Leadership::alone(), None, Arc::new(()));
+    let shared = Shared::bare(nowhere(), Leadership::alone(), Arc::new(()));
     let health = Health::new(Arc::clone(&shared), Bounds { pass: Duration::from_millis(100), ..Bounds::default() });
     shared.wake(&Key::lead("a", "b"), Lane::Changed);
     let (key, _, _) = shared.queue.next().await;
@@ -113,7 +113,7 @@ async fn a_pass_that_never_ends_is_told() {
 /// The API server is away, so that each try of the election fails: that is no reason to be restarted. That nobody tries any more is.
 #[tokio::test]
 async fn an_election_that_fails_lives_and_one_that_stands_still_is_dead() {
-    let shared = Shared::new(nowhere(), Leadership::elected(), None, Arc::new(()));
+    let shared = Shared::bare(nowhere(), Leadership::elected(), Arc::new(()));
     let health = Health::new(Arc::clone(&shared), Bounds::default());
     let timing = Timing::new(Duration::from_millis(900), Duration::from_millis(600), Duration::from_millis(50)).unwrap();
     let settings = lease::Settings { namespace: "a".into(), name: "b".into(), identity: "c".into(), timing };

@@ -16,7 +16,7 @@ const TENANT: &str = "22222222-2222-4222-8222";
 fn shared(meter: Arc<dyn Meter>) -> Arc<Shared> {
     let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
     config.default_retry = false;
-    Shared::new(Client::try_from(config).unwrap(), Leadership::alone(), None, meter)
+    Shared::bare(Client::try_from(config).unwrap(), Leadership::alone(), meter)
 }
 
 fn platform(name: &str) -> LivePlatform {

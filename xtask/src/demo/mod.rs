@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use clap::Args;
-use control_plane::{ControlPlane, manifests};
+use control_plane::{ControlPlane, Running, manifests};
 use kube::Client;
 
 use crate::progress::{Redrawn, note, result, step};
@@ -48,17 +48,16 @@ async fn demo(settings: Settings) -> Result<bool> {
     step("A Kubernetes API server (built once; minutes the first time)");
     let cluster = ControlPlane::start(control_plane::Options { keep: Some(folder.clone()), progress: note }).await?;
     let client = cluster.client();
-    step("Custom resource definitions, and a service account with the chart's rights");
-    trial::install_crds(&client).await?;
-    let rights = trial::operator_rights(&cluster).await?;
+    step("The chart, installed by Helm: custom resource definitions, and a service account with its rights");
+    let release = trial::install(&cluster).await?;
 
-    let port = trial::free_port(settings.port)?;
+    let port = control_plane::free_port(settings.port)?;
     step(&format!("A simulated Live Platform on 127.0.0.1:{port}, and the operator"));
     let examples = build::root().join("examples");
     let log = folder.join("operator.log");
     let _ = std::fs::remove_file(&log);
     let mut simulator = trial::simulator(&programs.simulator, port, Some(&examples.join("simulator.json")), &folder.join("simulator.log")).await?;
-    let mut operator = trial::operator(&programs.operator, &rights, "debug", &log)?;
+    let mut operator = trial::operator(&programs.operator, &release, "debug", &log)?;
 
     step("The manifests of examples/");
     apply_examples(&client, &examples, port).await?;
@@ -82,7 +81,7 @@ async fn demo(settings: Settings) -> Result<bool> {
             operator.kill();
             note("the operator was killed in the middle of its work, and is started again");
             drawn = Redrawn::default();
-            operator = trial::operator(&programs.operator, &rights, "debug", &log)?;
+            operator = trial::operator(&programs.operator, &release, "debug", &log)?;
         }
         if left == 0 {
             break false;
@@ -99,7 +98,7 @@ async fn demo(settings: Settings) -> Result<bool> {
     conclude(settings.once, stands && refused, cluster.kubeconfig(), &log, &mut operator, &mut simulator).await
 }
 
-async fn conclude(once: bool, good: bool, kubeconfig: &Path, log: &Path, operator: &mut trial::Program, simulator: &mut trial::Program) -> Result<bool> {
+async fn conclude(once: bool, good: bool, kubeconfig: &Path, log: &Path, operator: &mut Running, simulator: &mut Running) -> Result<bool> {
     let verdict = if good { "Everything stands where it should." } else { "Not everything stands where it should." };
     result(&format!("\n{verdict}"));
     if once {

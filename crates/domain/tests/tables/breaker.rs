@@ -191,6 +191,7 @@ fn what_the_platform_object_says() {
         approval: None,
         look_now: false,
         unusable: None,
+        unfollowed: None,
     };
     let (_, asking) = tripped();
     let facts = |asking: &[Asking]| Facts {

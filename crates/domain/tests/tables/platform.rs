@@ -20,6 +20,7 @@ pub fn desired() -> Desired {
         approval: None,
         look_now: false,
         unusable: None,
+        unfollowed: None,
     }
 }
 
@@ -170,4 +171,16 @@ fn joining_changes_nothing() {
     let first = decide(NOW, &desired(), &Record::default(), &Facts { waiting: joined(due), ..facts() });
     let second = decide(NOW, &desired(), &first.record, &Facts { waiting: joined(due + secs(60)), ..facts() });
     assert_eq!(first.record, second.record);
+}
+
+/// What of the spec can't be followed is said, and the lists and jobs go on.
+#[test]
+fn what_can_not_be_followed_is_told_and_the_rest_goes_on() {
+    let unfollowed = Some(Trouble::new(Reason::InvalidSpec, "spec.leadDiscovery.namespace: x"));
+    let desired = Desired { unfollowed, ..desired() };
+    let decision = decide(NOW, &desired, &Record::default(), &facts());
+    assert_eq!(told(&decision), "rest: False InvalidSpec Stalled");
+    assert!(decision.answers());
+    let away = decide(NOW, &desired, &Record::default(), &Facts { services: Fact::Unreadable(away()), ..facts() });
+    assert_eq!((told(&away).as_str(), away.answers()), ("wait: False PlatformUnavailable Reconciling", false), "the platform comes first");
 }

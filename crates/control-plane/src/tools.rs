@@ -1,0 +1,61 @@
+//! Tools that are written in Go and that tests need as users have them, such as `helm`. Each has a module of its own, `tests/tools/<name>`, with one
+//! `tool` line: their versions are pinned there, and none has a say in the dependencies of another.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use crate::golang::{Program, key, only_builder, sources};
+
+/// The packages of the largest of them, when none is in Go's cache.
+const PACKAGES: usize = 1100;
+
+/// Builds a tool into `target/tools/<name>`, unless what is there was built from the same module, and gives its path.
+///
+/// Of several processes that want one at the same time one builds and the others wait.
+///
+/// # Errors
+/// When there is no such module, Go is missing, or the build fails.
+pub fn tool(project_root: &Path, name: &str, progress: fn(&str)) -> Result<PathBuf> {
+    let module = project_root.join("tests/tools").join(name);
+    let home = project_root.join("target/tools");
+    let (program, stamp) = (home.join(name), home.join(format!("{name}.built-from")));
+    let key = key(&sources(&module)?)?;
+    // The stamp is taken away before the program is replaced and written after that, so that it is never another one's.
+    let is_built = || program.exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == key);
+    if is_built() {
+        return Ok(program);
+    }
+    let _only = only_builder(&home, "a tool for the tests", progress)?;
+    if !is_built() {
+        let package = package(&fs::read_to_string(module.join("go.mod"))?).with_context(|| format!("{}/go.mod", module.display()))?;
+        let called = format!("{name}, a tool for the tests");
+        let otherwise = "There is no other way: the tests run the version that its go.mod names.";
+        let _absent = fs::remove_file(&stamp);
+        let built = Program { called: &called, module: &module, package: &package, flags: "-s -w", packages: PACKAGES, otherwise };
+        built.build(&program, progress)?;
+        fs::write(&stamp, key)?;
+    }
+    Ok(program)
+}
+
+/// The package of the one `tool` line.
+fn package(go_mod: &str) -> Result<String> {
+    let mut tools = go_mod.lines().filter_map(|line| line.trim().strip_prefix("tool "));
+    let package = tools.next().context("there is no line `tool <package>`")?;
+    anyhow::ensure!(tools.next().is_none(), "there is more than one line `tool <package>`");
+    Ok(package.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_package_is_that_of_the_one_tool_line() {
+        assert_eq!(package("module a\n\ntool b.c/d/cmd/e\n").unwrap(), "b.c/d/cmd/e");
+        assert!(package("module a\n").is_err());
+        assert!(package("tool a\ntool b\n").is_err());
+    }
+}

@@ -1,0 +1,484 @@
+//! What of a pass is worth an event: the history of a customer, in few lines.
+//!
+//! An event tells a change, never a state: what was asked of the platform and answered in this pass, and what status says now and did not say before.
+//! A restart, a pass that finds all as it was, and an outage that every object of a platform shares (the platform object tells that) tell nothing.
+
+use std::fmt;
+
+use crate::conditions::{Reason, Truth, Verdict};
+use crate::driver::Pass;
+use crate::pass::DeletionPolicy;
+use crate::platform;
+use crate::record::{Job, JobState, OperationKind, Outcome, Record};
+use crate::step::{Answer, Change, Decision, Mark, Step};
+
+/// The reasons of events. Closed, so that documents and tests can list them; where a condition has a reason for it, that is the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(missing_docs, reason = "the names are the documentation: docs/events.md has a row for each, held to this list by a test")]
+pub enum Event {
+    // What was asked of the platform, and what came of it.
+    ConversionRequested,
+    Licensed,
+    LicenseChanged,
+    Adopted,
+    AwaitingLeadsJob,
+    AwaitingTrunksJob,
+    Synced,
+    TaskFailed,
+    PlatformRefused,
+    AnswerLost,
+    Recovered,
+    // Letting go.
+    DeletionRequested,
+    Deleted,
+    Retained,
+    Released,
+    DeletedExternally,
+    DeletionBlocked,
+    DeletionRateExceeded,
+    // What stands in the way, until somebody does something.
+    InvalidSpec,
+    ShortNameTaken,
+    Conflict,
+    AlreadyLicensed,
+    ChannelMismatch,
+    NamespaceNotAllowed,
+    PlatformNotFound,
+    // What the spec asks for instead of work.
+    PlanReady,
+    Observing,
+    Suspended,
+    Resumed,
+    // Leads.
+    LeadActive,
+    LeadNotActive,
+    LeadNotFound,
+    LeadRequested,
+    LeadDiscovered,
+    ChannelAssigned,
+    ChannelUnassigned,
+    // The platform object.
+    PlatformConnected,
+    PlatformRecovered,
+    PlatformUnavailable,
+    AuthenticationFailed,
+    Throttled,
+    SyncJobRun,
+    DeletionsHeld,
+    DeletionsApproved,
+}
+
+/// How an event is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// All goes its way.
+    Normal,
+    /// Somebody may have to look.
+    Warning,
+}
+
+impl Event {
+    /// All of them, in the order of the document.
+    pub const ALL: [Event; 44] = [
+        Self::ConversionRequested,
+        Self::Licensed,
+        Self::LicenseChanged,
+        Self::Adopted,
+        Self::AwaitingLeadsJob,
+        Self::AwaitingTrunksJob,
+        Self::Synced,
+        Self::TaskFailed,
+        Self::PlatformRefused,
+        Self::AnswerLost,
+        Self::Recovered,
+        Self::DeletionRequested,
+        Self::Deleted,
+        Self::Retained,
+        Self::Released,
+        Self::DeletedExternally,
+        Self::DeletionBlocked,
+        Self::DeletionRateExceeded,
+        Self::InvalidSpec,
+        Self::ShortNameTaken,
+        Self::Conflict,
+        Self::AlreadyLicensed,
+        Self::ChannelMismatch,
+        Self::NamespaceNotAllowed,
+        Self::PlatformNotFound,
+        Self::PlanReady,
+        Self::Observing,
+        Self::Suspended,
+        Self::Resumed,
+        Self::LeadActive,
+        Self::LeadNotActive,
+        Self::LeadNotFound,
+        Self::LeadRequested,
+        Self::LeadDiscovered,
+        Self::ChannelAssigned,
+        Self::ChannelUnassigned,
+        Self::PlatformConnected,
+        Self::PlatformRecovered,
+        Self::PlatformUnavailable,
+        Self::AuthenticationFailed,
+        Self::Throttled,
+        Self::SyncJobRun,
+        Self::DeletionsHeld,
+        Self::DeletionsApproved,
+    ];
+
+    /// Normal, or a warning.
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::ConversionRequested
+            | Self::Licensed
+            | Self::LicenseChanged
+            | Self::Adopted
+            | Self::AwaitingLeadsJob
+            | Self::AwaitingTrunksJob
+            | Self::Synced
+            | Self::Recovered
+            | Self::DeletionRequested
+            | Self::Deleted
+            | Self::Retained
+            | Self::Released
+            | Self::PlanReady
+            | Self::Observing
+            | Self::Suspended
+            | Self::Resumed
+            | Self::LeadActive
+            | Self::LeadRequested
+            | Self::LeadDiscovered
+            | Self::ChannelAssigned
+            | Self::ChannelUnassigned
+            | Self::PlatformConnected
+            | Self::PlatformRecovered
+            | Self::SyncJobRun
+            | Self::DeletionsApproved => Severity::Normal,
+            _ => Severity::Warning,
+        }
+    }
+
+    /// What was being done: `action` of the event.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::ConversionRequested | Self::Licensed | Self::TaskFailed => "Convert",
+            Self::Adopted => "Adopt",
+            Self::AwaitingLeadsJob | Self::AwaitingTrunksJob | Self::Synced | Self::SyncJobRun => "Synchronize",
+            Self::DeletionRequested
+            | Self::Deleted
+            | Self::Retained
+            | Self::Released
+            | Self::DeletionBlocked
+            | Self::DeletionRateExceeded
+            | Self::DeletionsHeld
+            | Self::DeletionsApproved => "Delete",
+            Self::PlatformRefused | Self::AnswerLost => "Ask",
+            Self::LeadRequested | Self::LeadDiscovered => "Create",
+            Self::ChannelAssigned | Self::ChannelUnassigned => "Assign",
+            Self::PlanReady => "Plan",
+            Self::PlatformConnected | Self::PlatformRecovered | Self::PlatformUnavailable | Self::AuthenticationFailed | Self::Throttled => "Connect",
+            Self::LicenseChanged
+            | Self::Recovered
+            | Self::DeletedExternally
+            | Self::Observing
+            | Self::LeadActive
+            | Self::LeadNotActive
+            | Self::LeadNotFound => "Observe",
+            Self::InvalidSpec
+            | Self::ShortNameTaken
+            | Self::Conflict
+            | Self::AlreadyLicensed
+            | Self::ChannelMismatch
+            | Self::NamespaceNotAllowed
+            | Self::PlatformNotFound
+            | Self::Suspended
+            | Self::Resumed => "Check",
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}
+
+/// One event, with what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Note {
+    /// Which one.
+    pub event: Event,
+    /// Its text, at most 1,000 bytes: an event holds 1,024.
+    pub text: String,
+}
+
+impl Note {
+    /// A note; a text that is too long is cut.
+    pub fn new(event: Event, text: impl Into<String>) -> Self {
+        let mut text = text.into();
+        if text.len() > 1000 {
+            let end = (0..=997).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+            text.truncate(end);
+            text.push('…');
+        }
+        Self { event, text }
+    }
+}
+
+/// What status said before the pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Said {
+    /// `Ready` and its reason, if there was a status.
+    pub ready: Option<(Truth, Reason)>,
+    /// Whether it was `Stalled`.
+    pub stalled: bool,
+}
+
+impl Said {
+    fn reason(&self) -> Option<Reason> {
+        self.ready.map(|(_, reason)| reason)
+    }
+
+    fn was_ready(&self) -> bool {
+        self.ready.is_some_and(|(truth, _)| truth == Truth::True)
+    }
+
+    /// What was said before was a trouble of the whole platform: what was so before that is not known any more.
+    fn platform_was_away(&self) -> bool {
+        self.reason().is_some_and(concerns_all)
+    }
+
+    fn became(&self, reason: Reason, now: &Verdict) -> bool {
+        now.reason == reason && self.reason() != Some(reason)
+    }
+}
+
+/// Troubles that the platform object tells for all that is on it.
+fn concerns_all(reason: Reason) -> bool {
+    matches!(reason, Reason::AuthenticationFailed | Reason::PlatformUnavailable | Reason::Throttled)
+}
+
+/// How a pass over a service or a lead ended, as far as its history goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum End {
+    /// Status says what the last decision says.
+    Said,
+    /// The object was let go.
+    LetGo,
+    /// Status is as it was: it could not be written, or nothing new is known.
+    Unsaid,
+}
+
+impl End {
+    /// `written` means that the object could be written.
+    pub fn of(last: &Decision, written: bool) -> Self {
+        match &last.step {
+            _ if !written => Self::Unsaid,
+            Step::Keep(Mark::Release) => Self::LetGo,
+            _ if last.hold => Self::Unsaid,
+            _ => Self::Said,
+        }
+    }
+}
+
+/// What a pass over a service is worth. `going` is the policy by which the object is being deleted.
+pub fn of_service(said: &Said, before: &Record, pass: &Pass, last: &Decision, end: End, going: Option<DeletionPolicy>) -> Vec<Note> {
+    let after = &last.record;
+    let mut notes: Vec<Note> = pass.asked.iter().filter_map(|(change, answer)| asked(change, answer)).collect();
+    // Marked on the object by this pass, whatever became of its status.
+    if let Some(guid) = after.guid.as_ref().filter(|_| going.is_none() && after.guid_annotated && after.guid != before.guid) {
+        notes.push(Note::new(Event::Adopted, format!("The service {guid}, which existed for the tenant, was taken over.")));
+    }
+    match end {
+        End::Unsaid => return notes,
+        End::LetGo => {
+            notes.push(let_go_of_service(after, going));
+            return notes;
+        }
+        End::Said => {}
+    }
+    if let (Some(license), true) = (&after.license, created(before, after)) {
+        notes.push(Note::new(Event::Licensed, format!("The platform shows the service, with the license {license}.")));
+    }
+    if let (Some(was), Some(is)) = (&before.license, &after.license)
+        && was != is
+    {
+        notes.push(Note::new(Event::LicenseChanged, format!("The license was {was} and is {is} now; that is left as it is.")));
+    }
+    for (job, reason, event) in
+        [(Job::Leads, Reason::AwaitingLeadsJob, Event::AwaitingLeadsJob), (Job::Trunks, Reason::AwaitingTrunksJob, Event::AwaitingTrunksJob)]
+    {
+        let known = said.platform_was_away() && is_open(before, job);
+        if said.became(reason, &last.verdict) && !known {
+            notes.push(Note::new(event, last.verdict.message.clone()));
+        }
+    }
+    if last.verdict.ready == Truth::True && is_synced(after) && !is_synced(before) {
+        notes.push(Note::new(Event::Synced, "The platform shows the service everywhere it should."));
+    }
+    notes.extend(stands_in_the_way(said, &last.verdict));
+    if notes.is_empty() {
+        notes.extend(recovered(said, &last.verdict));
+    }
+    notes
+}
+
+/// What a pass over a lead is worth.
+pub fn of_lead(said: &Said, before: &Record, pass: &Pass, last: &Decision, end: End, going: Option<DeletionPolicy>) -> Vec<Note> {
+    let mut notes: Vec<Note> = pass.asked.iter().filter_map(|(change, answer)| asked(change, answer)).collect();
+    match end {
+        End::Unsaid => {}
+        End::LetGo => notes.push(let_go_of_lead(before, going)),
+        End::Said => {
+            // A change of its channel takes Ready away for a while, and the lead was Active all the time.
+            let changing = matches!(said.reason(), Some(Reason::Verifying | Reason::Progressing | Reason::Suspended)) && !created(before, &last.record);
+            if last.verdict.ready == Truth::True && !said.was_ready() && !said.platform_was_away() && !changing {
+                notes.push(Note::new(Event::LeadActive, last.verdict.message.clone()));
+            }
+            notes.extend(stands_in_the_way(said, &last.verdict));
+        }
+    }
+    notes
+}
+
+/// What a pass over a platform object is worth. `written` says whether its status was written, `jobs` which synchronization jobs this pass has run.
+pub fn of_platform(said: &Said, before: &platform::Record, last: &platform::Decision, jobs: &[Job], written: bool) -> Vec<Note> {
+    let run = |job: &Job| Note::new(Event::SyncJobRun, format!("The job {} was run, for the services that waited for it.", job.name()));
+    let mut notes: Vec<Note> = jobs.iter().map(run).collect();
+    if !written {
+        return notes;
+    }
+    let (now, message) = (last.verdict.reason, last.verdict.message.as_str());
+    if last.verdict.ready == Truth::True && !said.was_ready() {
+        let event = if said.ready.is_some() { Event::PlatformRecovered } else { Event::PlatformConnected };
+        notes.push(Note::new(event, message));
+    }
+    let trouble = match now {
+        Reason::AuthenticationFailed => Some(Event::AuthenticationFailed),
+        Reason::PlatformUnavailable => Some(Event::PlatformUnavailable),
+        Reason::Throttled => Some(Event::Throttled),
+        Reason::InvalidSpec => Some(Event::InvalidSpec),
+        _ => None,
+    };
+    if let Some(event) = trouble.filter(|_| said.became(now, &last.verdict)) {
+        notes.push(Note::new(event, message));
+    }
+    let (was, is) = (&before.ledger, &last.record.ledger);
+    if let Some(held) = last.verdict.held.as_ref().filter(|_| was.held == 0) {
+        notes.push(Note::new(Event::DeletionsHeld, held.message.clone()));
+    }
+    if was.approved != is.approved {
+        notes.push(Note::new(Event::DeletionsApproved, "A person has approved the deletions that waited."));
+    }
+    notes
+}
+
+/// A change that was asked for, when its answer is news by itself. A refusal shows in status; what was not sent is asked for again.
+fn asked(change: &Change, answer: &Answer) -> Option<Note> {
+    let (event, what) = match change {
+        Change::CreateService(tenant) => (Event::ConversionRequested, format!("convert the lead of tenant {tenant} to an OC Essential service")),
+        Change::DeleteService(guid) => (Event::DeletionRequested, format!("delete the service {guid}")),
+        Change::CreateLead(tenant) => (Event::LeadRequested, format!("make a consentless lead for tenant {tenant}")),
+        Change::DeleteLead(tenant) => (Event::DeletionRequested, format!("delete the consentless lead of tenant {tenant}")),
+        Change::AssignChannel(_, channel) => (Event::ChannelAssigned, format!("assign the lead to channel {channel}")),
+        Change::UnassignChannel(_) => (Event::ChannelUnassigned, "take the lead out of its channel".to_owned()),
+        Change::RunJob(_) => return None,
+    };
+    let of_a_channel = matches!(change, Change::AssignChannel(..) | Change::UnassignChannel(_));
+    match answer {
+        Answer::Task(_) | Answer::Done => Some(Note::new(event, format!("The platform was asked to {what}, and took it on."))),
+        Answer::Lost(_) if !of_a_channel => {
+            let text = format!("The platform was asked to {what}, and its answer was lost: whether it was done is looked up before it is asked for again.");
+            Some(Note::new(Event::AnswerLost, text))
+        }
+        Answer::Lost(_) | Answer::NotFound | Answer::Refused(_) | Answer::NotSent(_) => None,
+    }
+}
+
+/// Whether the create of this object has succeeded since.
+fn created(before: &Record, after: &Record) -> bool {
+    let done = |record: &Record| record.operation.as_ref().filter(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Succeeded)).cloned();
+    done(after).is_some_and(|now| done(before).is_none_or(|was| was.id != now.id))
+}
+
+fn is_open(record: &Record, job: Job) -> bool {
+    matches!(record.job(job).state, JobState::Due | JobState::Requested)
+}
+
+fn is_synced(record: &Record) -> bool {
+    record.leads_job.state == JobState::Synced && !is_open(record, Job::Trunks)
+}
+
+fn let_go_of_service(after: &Record, going: Option<DeletionPolicy>) -> Note {
+    match (going, &after.guid) {
+        (Some(DeletionPolicy::Delete), Some(guid)) => {
+            Note::new(Event::Deleted, format!("The service {guid} is gone from the platform: looked for and not found."))
+        }
+        (_, Some(guid)) => Note::new(Event::Retained, format!("The object is gone, and the service {guid} stays on the platform.")),
+        (_, None) => Note::new(Event::Released, "The object is gone; it had no service of its own on the platform."),
+    }
+}
+
+fn let_go_of_lead(before: &Record, going: Option<DeletionPolicy>) -> Note {
+    let deleting = before.intent.as_ref().is_some_and(|intent| intent.kind == OperationKind::Delete);
+    match going {
+        Some(DeletionPolicy::Delete) if deleting => Note::new(Event::Deleted, "The consentless lead is gone from the platform: looked for and not found."),
+        Some(DeletionPolicy::Delete) => Note::new(Event::Released, "The object is gone; the platform has no consentless lead of its own."),
+        _ => Note::new(Event::Retained, "The object is gone; what the platform has of the lead stays."),
+    }
+}
+
+/// What somebody has to see to, or what the spec asks for instead of work, when it is another than before.
+fn stands_in_the_way(said: &Said, now: &Verdict) -> Option<Note> {
+    let again = said.reason() == Some(now.reason);
+    match (of_reason(now.reason), now.reason) {
+        (Some(event), Reason::Suspended | Reason::Observing | Reason::PlanReady) => (!again).then(|| Note::new(event, now.message.clone())),
+        // Young objects wait for what is applied along with them: that is no news yet.
+        (Some(event), reason) if reason.stalls() && now.stalled && !(again && said.stalled) => Some(Note::new(event, now.message.clone())),
+        (_, reason) if said.reason() == Some(Reason::Suspended) && reason != Reason::Suspended => {
+            Some(Note::new(Event::Resumed, "spec.suspend is no longer true: work goes on."))
+        }
+        _ => None,
+    }
+}
+
+/// What stood in the way for this object alone does so no more.
+fn recovered(said: &Said, now: &Verdict) -> Option<Note> {
+    let from = said.reason().filter(|reason| said.stalled && !concerns_all(*reason))?;
+    (now.ready == Truth::True).then(|| Note::new(Event::Recovered, format!("{from} is over. {}", now.message)))
+}
+
+/// The event that tells of a reason, for services and leads.
+fn of_reason(reason: Reason) -> Option<Event> {
+    Some(match reason {
+        Reason::InvalidSpec => Event::InvalidSpec,
+        Reason::ShortNameTaken => Event::ShortNameTaken,
+        Reason::Conflict => Event::Conflict,
+        Reason::LeadNotFound => Event::LeadNotFound,
+        Reason::LeadNotActive => Event::LeadNotActive,
+        Reason::AlreadyLicensed => Event::AlreadyLicensed,
+        Reason::ChannelMismatch => Event::ChannelMismatch,
+        Reason::NamespaceNotAllowed => Event::NamespaceNotAllowed,
+        Reason::DeletedExternally => Event::DeletedExternally,
+        Reason::DeletionBlocked => Event::DeletionBlocked,
+        Reason::DeletionRateExceeded => Event::DeletionRateExceeded,
+        Reason::TaskFailed => Event::TaskFailed,
+        Reason::PlatformRefused => Event::PlatformRefused,
+        Reason::PlatformNotFound => Event::PlatformNotFound,
+        Reason::PlanReady => Event::PlanReady,
+        Reason::Observing => Event::Observing,
+        Reason::Suspended => Event::Suspended,
+        // The platform object tells the first three for all; the jobs have their own place; the rest is work going on.
+        Reason::AuthenticationFailed
+        | Reason::PlatformUnavailable
+        | Reason::Throttled
+        | Reason::AwaitingLeadsJob
+        | Reason::AwaitingTrunksJob
+        | Reason::Progressing
+        | Reason::Converting
+        | Reason::Verifying
+        | Reason::Deleting
+        | Reason::ProgressingWithRetry
+        | Reason::Succeeded => return None,
+    })
+}

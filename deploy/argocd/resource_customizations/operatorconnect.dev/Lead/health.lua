@@ -1,0 +1,32 @@
+-- Whether a lead is as its object asks, in Argo CD's words. The rules are the table of docs/gitops.md.
+local health = { status = "Progressing", message = "The operator has not looked at it yet." }
+if obj.status == nil or obj.status.conditions == nil then
+  return health
+end
+
+local conditions = {}
+for _, condition in ipairs(obj.status.conditions) do
+  conditions[condition.type] = condition
+end
+local ready = conditions["Ready"]
+local generation = obj.metadata.generation
+if ready == nil or obj.status.observedGeneration ~= generation or ready.observedGeneration ~= generation then
+  return health
+end
+
+health.message = ready.message
+if conditions["Reconciling"] ~= nil and conditions["Reconciling"].status == "True" then
+  return health
+end
+if conditions["Stalled"] ~= nil and conditions["Stalled"].status == "True" then
+  health.status = "Degraded"
+  return health
+end
+if ready.reason == "Suspended" then
+  health.status = "Suspended"
+  return health
+end
+if obj.metadata.deletionTimestamp == nil and ready.status == "True" then
+  health.status = "Healthy"
+end
+return health

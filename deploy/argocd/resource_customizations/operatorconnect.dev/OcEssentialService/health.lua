@@ -1,0 +1,42 @@
+-- Whether a service is as its object asks, in Argo CD's words. The rules are the table of docs/gitops.md.
+local health = { status = "Progressing", message = "The operator has not looked at it yet." }
+if obj.status == nil or obj.status.conditions == nil then
+  return health
+end
+
+local conditions = {}
+for _, condition in ipairs(obj.status.conditions) do
+  conditions[condition.type] = condition
+end
+local ready = conditions["Ready"]
+local generation = obj.metadata.generation
+if ready == nil or obj.status.observedGeneration ~= generation or ready.observedGeneration ~= generation then
+  return health
+end
+
+health.message = ready.message
+local deleting = obj.metadata.deletionTimestamp ~= nil
+if conditions["Reconciling"] ~= nil and conditions["Reconciling"].status == "True" then
+  return health
+end
+if conditions["Stalled"] ~= nil and conditions["Stalled"].status == "True" then
+  -- A plan waits for somebody to say "Apply": that is what somebody asked for, and nothing is ill.
+  health.status = "Degraded"
+  if ready.reason == "PlanReady" and not deleting then
+    health.status = "Suspended"
+  end
+  return health
+end
+if ready.reason == "Suspended" then
+  health.status = "Suspended"
+  return health
+end
+if deleting then
+  return health
+end
+if ready.status == "True" then
+  health.status = "Healthy"
+elseif ready.reason == "Observing" then
+  health.status = "Suspended"
+end
+return health

@@ -1,0 +1,138 @@
+//! The audit line: each change that is asked of a platform, and what was answered.
+//!
+//! Two lines for each, both of the log target `audit`. One before the request, because what can be lost is the answer, and with it the process that
+//! waits for it: an `asking` without its answer is what somebody who looks into a crash has to find. One with the answer, the moment it is there and
+//! before anything else is done with it. A change is counted by the second; `request` is the same in both.
+
+use kube::{Resource, ResourceExt};
+use oc_domain::conditions::Trouble;
+use oc_domain::pass::DeletionPolicy;
+use oc_domain::record::Record;
+use oc_domain::step::{Answer, Change};
+
+/// A change in our words, and what it is about.
+#[derive(Debug, Default)]
+struct Named {
+    change: &'static str,
+    tenant: Option<String>,
+    guid: Option<String>,
+    channel: Option<String>,
+    job: Option<&'static str>,
+}
+
+impl Named {
+    fn of(change: &Change) -> Self {
+        let named = |change| Self { change, ..Self::default() };
+        match change {
+            Change::CreateService(tenant) => Self { tenant: Some(tenant.to_string()), ..named("create service") },
+            Change::DeleteService(guid) => Self { guid: Some(guid.to_string()), ..named("delete service") },
+            Change::CreateLead(tenant) => Self { tenant: Some(tenant.to_string()), ..named("create lead") },
+            Change::DeleteLead(tenant) => Self { tenant: Some(tenant.to_string()), ..named("delete lead") },
+            Change::AssignChannel(tenant, channel) => Self { tenant: Some(tenant.to_string()), channel: Some(channel.to_string()), ..named("assign channel") },
+            Change::UnassignChannel(tenant) => Self { tenant: Some(tenant.to_string()), ..named("unassign channel") },
+            Change::RunJob(job) => Self { job: Some(job.name()), ..named("run job") },
+        }
+    }
+}
+
+/// What the lines of one change have in common.
+pub struct Line {
+    kind: &'static str,
+    namespace: String,
+    name: String,
+    uid: String,
+    generation: i64,
+    platform: String,
+    request: String,
+    operation: Option<String>,
+    short_name: Option<String>,
+    policy: Option<&'static str>,
+    named: Named,
+}
+
+impl Line {
+    /// Says that a change is going to be asked for, for this object.
+    pub fn asking<K: Resource<DynamicType = ()>>(object: &K, platform: &str, change: &Change, record: Option<&Record>) -> Self {
+        Self {
+            kind: kind_of(object),
+            namespace: object.namespace().unwrap_or_default(),
+            name: object.name_any(),
+            uid: object.uid().unwrap_or_default(),
+            generation: object.meta().generation.unwrap_or_default(),
+            platform: platform.to_owned(),
+            request: uuid::Uuid::new_v4().to_string(),
+            operation: record.and_then(|record| record.open_intent()).map(|intent| intent.id.0.clone()),
+            short_name: None,
+            policy: None,
+            named: Named::of(change),
+        }
+    }
+
+    /// The short name of the service that it is about.
+    pub fn short_name(self, name: &str) -> Self {
+        Self { short_name: Some(name.to_owned()), ..self }
+    }
+
+    /// The policy by which something is deleted.
+    pub fn by(self, policy: Option<DeletionPolicy>) -> Self {
+        let policy = policy.map(|policy| match policy {
+            DeletionPolicy::Retain => "Retain",
+            DeletionPolicy::Delete => "Delete",
+        });
+        Self { policy, ..self }
+    }
+
+    /// Writes the first line.
+    pub fn begin(self) -> Self {
+        self.write("asking", None, None, "asking the platform for a change");
+        self
+    }
+
+    /// Writes the second.
+    pub fn answered(&self, answer: &Answer) {
+        let (word, task, trouble) = told(answer);
+        self.write(word, task, trouble, "asked the platform for a change");
+    }
+
+    fn write(&self, answer: &str, task: Option<String>, trouble: Option<&Trouble>, says: &str) {
+        let Self { kind, namespace, name, uid, generation, platform, request, operation, short_name, policy, named } = self;
+        let (reason, said) = (trouble.map(|trouble| trouble.reason.to_string()), trouble.map(|trouble| trouble.message.as_str()));
+        tracing::info!(
+            target: "audit",
+            kind, namespace, name, uid, generation, platform, request,
+            operation = operation.as_deref(),
+            change = named.change,
+            tenant = named.tenant.as_deref(),
+            guid = named.guid.as_deref(),
+            channel = named.channel.as_deref(),
+            job = named.job,
+            short_name = short_name.as_deref(),
+            policy = *policy,
+            answer,
+            task = task.as_deref(),
+            reason = reason.as_deref(),
+            said,
+            "{says}"
+        );
+    }
+}
+
+fn kind_of<K: Resource<DynamicType = ()>>(_: &K) -> &'static str {
+    // Our kinds have names that are known at compile time; a borrowed one it is.
+    match K::kind(&()) {
+        std::borrow::Cow::Borrowed(kind) => kind,
+        std::borrow::Cow::Owned(_) => "",
+    }
+}
+
+/// An answer in one word, and what comes with it. A refusal's words are the platform's, and hold its status.
+fn told(answer: &Answer) -> (&'static str, Option<String>, Option<&Trouble>) {
+    match answer {
+        Answer::Task(task) => ("accepted", Some(task.to_string()), None),
+        Answer::Done => ("accepted", None, None),
+        Answer::NotFound => ("not found", None, None),
+        Answer::Refused(trouble) => ("refused", None, Some(trouble)),
+        Answer::Lost(trouble) => ("lost", None, Some(trouble)),
+        Answer::NotSent(trouble) => ("not executed", None, Some(trouble)),
+    }
+}

@@ -1,0 +1,162 @@
+//! Events about our objects (`events.k8s.io/v1`): what `kubectl describe` shows below an object, and what outlives one that is gone.
+//!
+//! Not kube's `Recorder`: that makes a series of what it takes for the same, which loses the text and the order of a history, and walks over its cache
+//! at each event. What comes here is a change already (see `oc_domain::history`), so each is one small object. A pass never waits for one: they
+//! are written beside it, a limited number at once, and one that can't be written is counted and left.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::{Api, Client};
+use oc_domain::history::{Note, Severity};
+use tokio::sync::Semaphore;
+
+use crate::engine::clock;
+
+/// Who tells.
+pub const CONTROLLER: &str = "operatorconnect.dev/oc-essentials-operator";
+
+/// How many are being written, or wait for the API server, at once. More are left.
+const AT_ONCE: u32 = 64;
+
+/// How long one may take.
+const TO_WRITE: Duration = Duration::from_secs(10);
+
+/// Where the events of an object without a namespace are: the API server takes them nowhere else.
+const NO_NAMESPACE: &str = "default";
+
+/// Writes events. Cheap to clone.
+#[derive(Clone)]
+pub struct Recorder {
+    client: Client,
+    instance: Arc<str>,
+    places: Arc<Semaphore>,
+    unwritten: Arc<AtomicU64>,
+}
+
+impl Recorder {
+    /// A recorder for this process, which is called `instance`.
+    pub fn new(client: Client, instance: &str) -> Self {
+        let instance = instance.chars().take(128).collect::<String>().into();
+        Self { client, instance, places: Arc::new(Semaphore::new(AT_ONCE as usize)), unwritten: Arc::default() }
+    }
+
+    /// Writes what there is to tell of an object, in this order, and returns at once.
+    pub fn tell(&self, regarding: &ObjectReference, notes: &[Note]) {
+        if notes.is_empty() {
+            return;
+        }
+        let events: Vec<Event> = notes.iter().map(|note| self.event(regarding, note)).collect();
+        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
+            self.leave(events.len(), "too many are on their way");
+            return;
+        };
+        let recorder = self.clone();
+        let namespace = regarding.namespace.clone().unwrap_or_else(|| NO_NAMESPACE.to_owned());
+        tokio::spawn(async move {
+            let api = Api::<Event>::namespaced(recorder.client.clone(), &namespace);
+            for event in events {
+                match tokio::time::timeout(TO_WRITE, api.create(&PostParams::default(), &event)).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => recorder.leave(1, &error.to_string()),
+                    Err(_) => recorder.leave(1, "the API server did not answer in time"),
+                }
+            }
+            drop(place);
+        });
+    }
+
+    /// An event is no more than a help for people: what it tells stands in status too, or in the log.
+    fn leave(&self, count: usize, why: &str) {
+        self.unwritten.fetch_add(count as u64, Ordering::Relaxed);
+        tracing::debug!(count, why, "events could not be written");
+    }
+
+    /// How many events could not be written.
+    pub fn unwritten(&self) -> u64 {
+        self.unwritten.load(Ordering::Relaxed)
+    }
+
+    /// Waits until those under way are written, for a short while.
+    pub async fn finish(&self, at_most: Duration) {
+        let all = tokio::time::timeout(at_most, self.places.acquire_many(AT_ONCE)).await;
+        if all.is_err() {
+            tracing::debug!("not every event was written before the end");
+        }
+    }
+
+    fn event(&self, regarding: &ObjectReference, note: &Note) -> Event {
+        // A name of its own for each: of a long object name only the beginning, so that the whole is no longer than a name may be.
+        let object: String = regarding.name.as_deref().unwrap_or("object").chars().take(200).collect();
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        let name = format!("{}.{}", object.trim_end_matches(['.', '-']), &unique[..16]);
+        Event {
+            metadata: ObjectMeta {
+                name: Some(name),
+                namespace: Some(regarding.namespace.clone().unwrap_or_else(|| NO_NAMESPACE.to_owned())),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(clock::timestamp(clock::now()))),
+            reporting_controller: Some(CONTROLLER.to_owned()),
+            reporting_instance: Some(self.instance.to_string()),
+            action: Some(note.event.action().to_owned()),
+            reason: Some(note.event.to_string()),
+            note: Some(note.text.clone()),
+            regarding: Some(regarding.clone()),
+            type_: Some(match note.event.severity() {
+                Severity::Normal => "Normal".to_owned(),
+                Severity::Warning => "Warning".to_owned(),
+            }),
+            ..Event::default()
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oc_domain::history;
+
+    fn recorder() -> Recorder {
+        let mut config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        config.default_retry = false;
+        Recorder::new(Client::try_from(config).unwrap(), &"i".repeat(300))
+    }
+
+    fn regarding(name: &str) -> ObjectReference {
+        ObjectReference { name: Some(name.into()), namespace: Some("n".into()), ..ObjectReference::default() }
+    }
+
+    #[tokio::test]
+    async fn what_the_api_server_asks_of_an_event_is_kept() {
+        let recorder = recorder();
+        for event in history::Event::ALL {
+            let made = recorder.event(&regarding(&format!("{}.", "x".repeat(199))), &Note::new(event, "ü".repeat(2000)));
+            let name = made.metadata.name.unwrap();
+            assert!(name.len() <= 253 && !name.contains(".."), "{name}");
+            assert!(made.note.unwrap().len() <= 1024);
+            assert!(made.reporting_instance.unwrap().len() <= 128 && made.reason.unwrap().len() <= 128 && !made.action.unwrap().is_empty());
+        }
+        let cluster =
+            recorder.event(&ObjectReference { name: Some("default".into()), ..ObjectReference::default() }, &Note::new(history::Event::Throttled, "x"));
+        assert_eq!(cluster.metadata.namespace.as_deref(), Some("default"));
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_written_is_counted_and_holds_nobody_up() {
+        let recorder = recorder();
+        let notes = [Note::new(history::Event::Licensed, "x"), Note::new(history::Event::Synced, "x")];
+        for _ in 0..AT_ONCE + 10 {
+            recorder.tell(&regarding("a"), &notes);
+        }
+        assert_eq!(recorder.unwritten(), 20, "those beyond the limit, at once");
+        recorder.finish(Duration::from_secs(20)).await;
+        assert_eq!(recorder.unwritten(), u64::from(AT_ONCE + 10) * 2, "nobody listens");
+        recorder.tell(&regarding("a"), &[]);
+    }
+}

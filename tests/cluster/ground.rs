@@ -1,0 +1,71 @@
+//! What the cases begin with.
+
+use std::fs::File;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use control_plane::{ControlPlane, RELEASE, Release, Running, SYSTEM};
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::{Api, Client};
+
+use super::stage::{Scene, measured};
+
+/// A lease that is over soon, so that no case waits long for one.
+pub const ELECTION: [(&str, u64); 3] = [("leaseDuration", 8), ("renewDeadline", 6), ("retryPeriod", 1)];
+
+/// A namespace, and a simulated platform that no object names yet.
+pub async fn scene(cluster: &ControlPlane, case: &str) -> Result<Scene> {
+    let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{case}-{}.log", std::process::id()));
+    File::create(&log)?;
+    Scene::set(cluster.client(), 0, log).await
+}
+
+/// Starts a pod of the release, and waits until it leads, when it is to do so.
+pub async fn operator(release: &Release, scene: &Scene, name: &str) -> Result<Running> {
+    let (program, which) = match control_plane::operator_of_image()? {
+        Some(program) => (program, "of the built image"),
+        None => (PathBuf::from(env!("CARGO_BIN_EXE_oc-essentials-operator")), "built with the tests, not that of an image"),
+    };
+    measured(&format!("nothing yet: {name} runs the operator {which}: {}", program.display()));
+    release.pod(&program, name)?.start(scene.log_file())
+}
+
+/// Waits until a pod holds the release's lease.
+pub async fn leads(client: &Client, running: &mut Running, pod: &str) -> Result<()> {
+    let leases = Api::<Lease>::namespaced(client.clone(), SYSTEM);
+    for _ in 0..600 {
+        running.check()?;
+        let holder = leases.get_opt(RELEASE).await?.and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity).unwrap_or_default();
+        // After the name comes what tells one life of a pod from the next.
+        if holder.split('_').next() == Some(pod) {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bail!("{pod} does not lead after a minute")
+}
+
+/// Asks it to end, as a kubelet does, and waits until it has.
+pub async fn end(mut running: Running) -> Result<()> {
+    running.signal("TERM")?;
+    for _ in 0..600 {
+        if let Some(status) = running.ended()? {
+            anyhow::ensure!(status.success(), "the operator ended with {status}");
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    bail!("the operator has not ended a minute after SIGTERM")
+}
+
+/// Waits until something is so.
+pub async fn until(what: &str, mut so: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
+    for _ in 0..300 {
+        if so().await.with_context(|| what.to_owned())? {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+    bail!("{what}: not so after a minute")
+}

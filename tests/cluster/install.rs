@@ -1,0 +1,62 @@
+//! From nothing to a service that is Ready, as the chart's notes tell it.
+
+use anyhow::{Result, ensure};
+use control_plane::{ControlPlane, Helm, Options, RELEASE, SYSTEM, allowed};
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
+use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use serde_json::json;
+
+use super::ground;
+use super::stage::SECRET;
+
+pub async fn helm_3_installs_and_a_service_becomes_ready() -> Result<()> {
+    installs(Helm::Three).await
+}
+
+pub async fn helm_4_installs_and_a_service_becomes_ready() -> Result<()> {
+    installs(Helm::Four).await
+}
+
+/// With the values that the chart has by itself.
+async fn installs(helm: Helm) -> Result<()> {
+    let cluster = ControlPlane::start(Options::default()).await?;
+    let release = cluster.install_chart(helm, &control_plane::chart(), &json!({})).await?;
+    ensure!(release.said().contains("STATUS: deployed") && release.said().contains("kubectl"), "the notes say the next step: {}", release.said());
+    let scene = ground::scene(&cluster, helm.tool()).await?;
+    scene.consented(&[1]).await?;
+
+    let pod = format!("{RELEASE}-0");
+    let mut operator = ground::operator(&release, &scene, &pod).await?;
+    ground::leads(&scene.client, &mut operator, &pod).await?;
+
+    // The credential lies beside the operator: the one place that it may read by itself.
+    let secret = json!({"metadata": {"name": "live-platform-credential", "namespace": SYSTEM}, "stringData": {"clientSecret": SECRET}});
+    scene.apply(merged(json!({"apiVersion": "v1", "kind": "Secret"}), secret)).await?;
+    let reference = json!({"namespace": SYSTEM, "name": "live-platform-credential", "key": "clientSecret"});
+    scene.platform_object(json!({"authentication": {"entra": {"clientSecretRef": reference}}})).await?;
+    scene.lead("contoso", 1, json!({})).await?;
+    scene.service("contoso", 1, json!({"msTenantId": null, "platform": null, "leadRef": {"name": "contoso"}})).await?;
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
+    scene.ready::<Lead>("contoso", "True", "Succeeded").await?;
+    scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
+
+    let secret_in = |namespace: &str| ResourceAttributes {
+        resource: Some("secrets".into()),
+        verb: Some("get".into()),
+        namespace: Some(namespace.into()),
+        name: Some("any".into()),
+        ..ResourceAttributes::default()
+    };
+    ensure!(allowed(&scene.client, &release.user(), secret_in(SYSTEM)).await?, "without this right it could not have been Ready");
+    ensure!(!allowed(&scene.client, &release.user(), secret_in("kube-system")).await?, "nobody has said that it may read there");
+    scene.rules_are_kept().await?;
+    operator.check()?;
+    ground::end(operator).await
+}
+
+fn merged(mut into: serde_json::Value, more: serde_json::Value) -> serde_json::Value {
+    if let (Some(into), serde_json::Value::Object(more)) = (into.as_object_mut(), more) {
+        into.extend(more);
+    }
+    into
+}

@@ -1,0 +1,105 @@
+//! The chart's admission policies on a real API server.
+
+use anyhow::{Context, Result, bail, ensure};
+use control_plane::{ControlPlane, Options, RELEASE, audit};
+use kube::api::{Patch, PatchParams, PostParams};
+use kube::{Api, Client};
+use oc_essentials_operator::api::{Lead, OcEssentialService};
+use serde_json::{Value, json};
+
+use super::ground;
+use super::stage::Scene;
+
+/// Somebody of the customer's namespace, with the cluster's own role `edit` there, of which the chart's rights are a part.
+const USER: &str = "alice";
+
+async fn bind(scene: &Scene, role: &str) -> Result<()> {
+    let api = "rbac.authorization.k8s.io";
+    scene
+        .apply(json!({
+            "apiVersion": format!("{api}/v1"), "kind": "RoleBinding", "metadata": {"name": format!("{USER}-{role}"), "namespace": scene.namespace},
+            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": role}, "subjects": [{"apiGroup": api, "kind": "User", "name": USER}],
+        }))
+        .await
+}
+
+/// What the API server says to a request that it forbids.
+fn refusal<T>(answer: kube::Result<T>) -> Result<Option<String>> {
+    match answer {
+        Ok(_) => Ok(None),
+        Err(kube::Error::Api(status)) if status.code == 403 => Ok(Some(status.message)),
+        Err(error) => Err(error.into()),
+    }
+}
+
+async fn order(alice: &Client, scene: &Scene, name: &str, policy: &str, dry: bool) -> Result<Option<String>> {
+    let object: OcEssentialService = serde_json::from_value(json!({
+        "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name},
+        "spec": {"platform": scene.platform, "msTenantId": scene.tenant(1), "shortName": name, "fullName": "A customer", "deletionPolicy": policy},
+    }))?;
+    let params = PostParams { dry_run: dry, ..PostParams::default() };
+    refusal(Api::namespaced(alice.clone(), &scene.namespace).create(&params, &object).await)
+}
+
+/// A right, and a policy, counts a moment after it was given.
+async fn until(what: &str, mut so: impl AsyncFnMut() -> Result<Option<String>>, wanted: Option<&str>) -> Result<()> {
+    let mut last = None;
+    for _ in 0..150 {
+        last = so().await?;
+        if match (&last, wanted) {
+            (Some(said), Some(wanted)) => said.contains(wanted),
+            (None, None) => true,
+            _ => false,
+        } {
+            return Ok(());
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+    }
+    bail!("{what}: after 30 s the API server says {last:?}")
+}
+
+pub async fn refuse_whoever_has_no_right_and_hinder_nobody_else() -> Result<()> {
+    let cluster = ControlPlane::start(Options::default()).await?;
+    let mut values = control_plane::reads_anywhere();
+    values["admissionPolicies"] = json!({"enabled": true});
+    let release = cluster.install(&values).await?;
+    let begin = cluster.audit_log().map(|log| audit::end(&log)).transpose()?;
+    let scene = ground::scene(&cluster, "policies").await?;
+    let alice = cluster.client_as(USER).await?;
+    let mut operator = ground::operator(&release, &scene, "operator").await?;
+    scene.consented(&[1]).await?;
+    scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(9), "companyName": "Found", "countries": ["NL"]})).await?;
+    // The leads that it finds are made by the operator, which an administrator has told to do so.
+    scene.connect(json!({"leadDiscovery": {"namespace": scene.namespace, "countries": ["NL"]}})).await?;
+
+    bind(&scene, "edit").await?;
+    let try_it = async |policy: &str| order(&alice, &scene, "trial", policy, true).await;
+    until("a platform that she may not use", async || try_it("Retain").await, Some("spec.platform: alice may not use LivePlatform")).await?;
+    bind(&scene, &format!("{RELEASE}-platform-user")).await?;
+    until("a platform that she may use", async || try_it("Retain").await, None).await?;
+    until("a deletion that she may not order", async || try_it("Delete").await, Some("spec.deletionPolicy: alice may not set Delete")).await?;
+    // Made without, it can't be changed to it either; and everything else of it can be changed.
+    ensure!(order(&alice, &scene, "contoso", "Retain", false).await?.is_none(), "ordered with Retain");
+    let services = Api::<OcEssentialService>::namespaced(alice.clone(), &scene.namespace);
+    let change = async |spec: Value| refusal(services.patch("contoso", &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await);
+    let said = change(json!({"deletionPolicy": "Delete"})).await?.context("refused")?;
+    ensure!(said.contains("may not set Delete"), "{said}");
+    ensure!(change(json!({"fullName": "A customer of ours"})).await?.is_none(), "another field");
+    scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
+    bind(&scene, &format!("{RELEASE}-admin")).await?;
+    until("a deletion that she may order", async || change(json!({"deletionPolicy": "Delete"})).await, None).await?;
+
+    // The operator is not hindered: it marks, tells, deletes at the platform, and lets go.
+    scene.ready::<Lead>(&format!("lead-{}", scene.tenant(9)), "True", "Succeeded").await?;
+    services.delete("contoso", &Default::default()).await?;
+    scene.gone::<OcEssentialService>("contoso").await?;
+    ensure!(scene.calls("services.delete").await? == 1, "deleted at the platform");
+    operator.check()?;
+    if let (Some(log), Some(begin)) = (cluster.audit_log(), begin) {
+        let refused: Vec<_> =
+            audit::since(&log, begin)?.into_iter().filter(|request| request.user == release.user() && request.code >= 400 && request.code != 404).collect();
+        ensure!(refused.iter().all(|request| request.code == 409), "the operator was refused: {refused:?}");
+    }
+    ground::end(operator).await?;
+    scene.rules_are_kept().await
+}

@@ -1,0 +1,152 @@
+//! The least that the operator needs: each right that the chart gives is used, and it asks for no other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+use control_plane::{ControlPlane, Grant, Options, RELEASE, SYSTEM, allowed, audit};
+use k8s_openapi::ByteString;
+use k8s_openapi::api::authorization::v1::ResourceAttributes;
+use kube::config::Kubeconfig;
+use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use serde_json::{Value, json};
+
+use super::ground;
+use super::stage::Scene;
+
+/// Rights that the scenario does not use, each with the reason why it is given nevertheless. One that is used after all does not belong here.
+const UNUSED: &[(&str, &str, &str)] = &[];
+
+/// What must never be possible: verb, group, resource, and a namespace or none.
+const NEVER: [(&str, &str, &str, Option<&str>); 16] = [
+    ("list", "", "secrets", None),
+    ("watch", "", "secrets", None),
+    ("list", "", "secrets", Some(SYSTEM)),
+    ("create", "", "secrets", Some(SYSTEM)),
+    ("update", "", "secrets", Some(SYSTEM)),
+    ("list", "", "configmaps", None),
+    ("list", "", "namespaces", None),
+    ("get", "", "nodes", None),
+    ("create", "", "pods", Some(SYSTEM)),
+    ("create", "", "serviceaccounts/token", Some(SYSTEM)),
+    ("impersonate", "", "users", None),
+    ("escalate", "rbac.authorization.k8s.io", "clusterroles", None),
+    // A platform's spec decides where tokens are sent, a service's what is paid for: people write them.
+    ("patch", "operatorconnect.dev", "liveplatforms", None),
+    ("update", "operatorconnect.dev", "ocessentialservices", None),
+    ("create", "operatorconnect.dev", "ocessentialservices", None),
+    ("delete", "operatorconnect.dev", "leads", None),
+];
+
+pub async fn each_is_used_and_none_is_missing() -> Result<()> {
+    let cluster = ControlPlane::start(Options::default()).await?;
+    let mut values = control_plane::reads_anywhere();
+    values["leaderElection"] = json!(BTreeMap::from(ground::ELECTION));
+    let release = cluster.install(&values).await?;
+    let Some(log) = cluster.audit_log() else { return Ok(()) };
+    let begin = audit::end(&log)?;
+    let scene = ground::scene(&cluster, "rights").await?;
+    let mut first = ground::operator(&release, &scene, "first").await?;
+    ground::leads(&scene.client, &mut first, "first").await?;
+    // It waits, and takes over at the end.
+    let mut second = ground::operator(&release, &scene, "second").await?;
+    whole_lives(&scene, cluster.kubeconfig()).await?;
+    first.check()?;
+    ground::end(first).await?;
+    ground::leads(&scene.client, &mut second, "second").await?;
+    ground::end(second).await?;
+    scene.rules_are_kept().await?;
+
+    let (user, grants) = (release.user(), release.grants().await?);
+    judge(&log, begin, &user, &grants)?;
+    for (verb, group, resource, namespace) in NEVER {
+        let (resource, subresource) = resource.split_once('/').map_or((resource, None), |(resource, subresource)| (resource, Some(subresource.to_owned())));
+        let attributes = ResourceAttributes {
+            verb: Some(verb.into()),
+            group: Some(group.into()),
+            resource: Some(resource.into()),
+            subresource,
+            namespace: namespace.map(str::to_owned),
+            ..ResourceAttributes::default()
+        };
+        ensure!(!allowed(&scene.client, &user, attributes).await?, "{user} may {verb} {resource} in {namespace:?}");
+    }
+    Ok(())
+}
+
+/// All that the operator is for, from the first list to the last deletion.
+async fn whole_lives(scene: &Scene, kubeconfig: &Path) -> Result<()> {
+    scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace, "labels": {"customers": "yes"}}})).await?;
+    scene.apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ca", "namespace": scene.namespace}, "data": {"ca.crt": authority(kubeconfig)?}})).await?;
+    scene
+        .apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pbx", "namespace": scene.namespace}, "stringData": {"CustomVar.Pin": "1"}}))
+        .await?;
+    scene.simulate("POST", "channels", json!({"id": 1574, "name": "North"})).await?;
+    scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(9), "companyName": "Found", "countries": ["NL"]})).await?;
+    scene.consented(&[1, 2]).await?;
+    let mut spec = scene.http_jobs();
+    spec["caBundleRef"] = json!({"namespace": scene.namespace, "name": "ca", "key": "ca.crt"});
+    spec["allowedNamespaces"] = json!({"from": "Selector", "selector": {"matchLabels": {"customers": "yes"}}});
+    spec["leadDiscovery"] = json!({"namespace": scene.namespace, "countries": ["NL"]});
+    scene.connect(spec).await?;
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
+    scene.ready::<Lead>(&format!("lead-{}", scene.tenant(9)), "True", "Succeeded").await?;
+    scene.lead("wingtip", 1, json!({"channelId": 1574})).await?;
+    scene
+        .service("wingtip", 1, json!({"msTenantId": null, "platform": null, "leadRef": {"name": "wingtip"}, "channelId": 1574, "deletionPolicy": "Delete"}))
+        .await?;
+    let settings = json!({"proxySet": "SIPTrunk", "onlinePstnGateway": "gw.example.com", "variablesFrom": {"secretRef": {"name": "pbx"}}});
+    scene.service("northwind", 2, json!({"advancedSettings": settings})).await?;
+    scene.lead("direct", 3, json!({"consentless": {"companyName": "Direct Ltd"}, "deletionPolicy": "Delete"})).await?;
+    for name in ["wingtip", "northwind"] {
+        scene.ready::<OcEssentialService>(name, "True", "Succeeded").await?;
+    }
+    scene.ready::<Lead>("direct", "True", "Succeeded").await?;
+    for name in ["wingtip", "northwind"] {
+        scene.delete::<OcEssentialService>(name).await?;
+        scene.gone::<OcEssentialService>(name).await?;
+    }
+    for name in ["wingtip", "direct"] {
+        scene.delete::<Lead>(name).await?;
+        scene.gone::<Lead>(name).await?;
+    }
+    Ok(())
+}
+
+/// A certificate of some authority: that of the API server, which the simulated platform does not use.
+fn authority(kubeconfig: &Path) -> Result<String> {
+    let clusters = Kubeconfig::read_from(kubeconfig)?.clusters;
+    let cluster = clusters.into_iter().find_map(|cluster| cluster.cluster).context("a cluster")?;
+    match (cluster.certificate_authority_data, cluster.certificate_authority) {
+        (Some(data), _) => Ok(String::from_utf8(serde_json::from_value::<ByteString>(Value::String(data))?.0)?),
+        (None, Some(file)) => Ok(std::fs::read_to_string(file)?),
+        (None, None) => anyhow::bail!("the kubeconfig has no authority"),
+    }
+}
+
+fn judge(log: &Path, begin: u64, user: &str, grants: &[Grant]) -> Result<()> {
+    let requests: Vec<audit::Request> = audit::since(log, begin)?.into_iter().filter(|request| request.user == user).collect();
+    ensure!(requests.len() > 50, "only {} requests were recorded", requests.len());
+    let refused: Vec<_> = requests.iter().filter(|request| request.code == 403).collect();
+    ensure!(refused.is_empty(), "a right is missing: {refused:?}");
+    // What each service account may ask, by a role of Kubernetes itself, names no resource, or reviews of its own rights.
+    let used: BTreeSet<(&str, &str)> =
+        requests.iter().map(|request| (request.verb.as_str(), request.resource.as_str())).filter(|(_, resource)| !resource.is_empty()).collect();
+    let granted: BTreeSet<(&str, &str)> = grants
+        .iter()
+        .flat_map(|grant| grant.rule.verbs.iter().flat_map(|verb| grant.rule.resources.iter().flatten().map(|resource| (verb.as_str(), resource.as_str()))))
+        .collect();
+    ensure!(granted.iter().all(|(verb, resource)| *verb != "*" && *resource != "*"), "a role says all: {granted:?}");
+    let by_others: Vec<_> = used.difference(&granted).collect();
+    ensure!(by_others.is_empty(), "used, and not given by the chart: {by_others:?}");
+    let unused: Vec<_> = granted.difference(&used).copied().collect();
+    let answered: Vec<_> = UNUSED.iter().map(|(verb, resource, _)| (*verb, *resource)).collect();
+    ensure!(unused == answered, "not used: {unused:?}; that is answered for: {answered:?}; used: {used:?}");
+    let secrets: BTreeSet<&str> = granted.iter().filter(|(_, resource)| *resource == "secrets").map(|(verb, _)| *verb).collect();
+    ensure!(secrets == BTreeSet::from(["get"]), "of Secrets: {secrets:?}");
+    // Only its own lease.
+    let of_leases = |request: &&audit::Request| request.resource == "leases" && request.verb != "create";
+    let other = requests.iter().filter(of_leases).find(|request| request.name != RELEASE || request.namespace != SYSTEM);
+    ensure!(other.is_none(), "another lease: {other:?}");
+    Ok(())
+}

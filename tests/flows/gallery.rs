@@ -1,0 +1,66 @@
+//! The objects of the flows, one of each state in which any was seen: `target/evidence/objects/*.json`, with what our own checker says of each.
+//! `tests/gitops` shows them to the real kstatus and to the health checks for Argo CD.
+
+use std::collections::BTreeSet;
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use anyhow::{Context, Result};
+use serde_json::{Value, json};
+
+use super::kstatus;
+use super::stage::Own;
+
+/// The states that this process has kept an object of.
+static KEPT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// Keeps an object, unless one in the same state was kept before.
+pub fn keep<K: Own>(object: &K) -> Result<()> {
+    let state = state(object)?;
+    if !KEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(state.clone()) {
+        return Ok(());
+    }
+    let (observed, conditions) = object.told();
+    let generation = object.meta().generation.unwrap_or_default();
+    let deleting = object.meta().deletion_timestamp.is_some();
+    let mut plain = object.clone();
+    plain.meta_mut().managed_fields = None;
+    let kept = json!({
+        "object": plain,
+        "checker": {
+            "status": kstatus::computed(deleting, generation, observed, &conditions),
+            "violations": kstatus::violations(generation, observed, &conditions),
+        },
+    });
+    let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().context("the target folder")?.join("evidence/objects");
+    std::fs::create_dir_all(&folder)?;
+    // Two test programs may keep the same state: a file is whole under its name, whoever wrote it last.
+    let partial = folder.join(format!("{state}.{}", std::process::id()));
+    std::fs::write(&partial, serde_json::to_string_pretty(&kept)? + "\n")?;
+    std::fs::rename(partial, folder.join(format!("{state}.json")))?;
+    Ok(())
+}
+
+/// What of an object decides how a tool shows it, as the name of a file.
+fn state<K: Own>(object: &K) -> Result<String> {
+    let (observed, conditions) = object.told();
+    let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
+    let ready = ready.map_or_else(|| "none".to_owned(), |ready| format!("{}-{}", ready.status, ready.reason));
+    let spec = serde_json::to_value(object)?["spec"].take();
+    let is = |kind: &str| conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True");
+    let marks = [
+        ("reconciling", is("Reconciling")),
+        ("stalled", is("Stalled")),
+        ("held", is("DeletionsHeld")),
+        ("plan", spec["mode"] == "Plan"),
+        ("observe", spec["mode"] == "Observe"),
+        ("suspend", spec["suspend"] == Value::Bool(true)),
+        ("deleting", object.meta().deletion_timestamp.is_some()),
+        ("unseen", observed.is_none()),
+        ("outdated", observed.is_some() && observed != object.meta().generation),
+        // A status that somebody has wiped has no conditions at all, or some of another generation.
+        ("mixed", conditions.iter().any(|condition| observed.is_some() && condition.observed_generation != observed)),
+    ];
+    let marks: String = marks.iter().filter(|(_, is_so)| *is_so).map(|(mark, _)| format!("-{mark}")).collect();
+    Ok(format!("{}-{ready}{marks}", K::kind(&())))
+}

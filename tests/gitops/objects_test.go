@@ -1,0 +1,167 @@
+package gitops
+
+import (
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+)
+
+// The objects of the last run of the flows, one of each state. Without it only those in testdata are shown.
+var fresh = os.Getenv("OPERATORCONNECT_OBJECTS")
+
+// Takes the objects of the last run for testdata, and writes what is made from other files.
+var update = flag.Bool("update", false, "write testdata/objects from OPERATORCONNECT_OBJECTS, and deploy/argocd/argocd-cm.yaml")
+
+const golden = "testdata/objects"
+
+// All kinds of the operator.
+var kinds = []string{"LivePlatform", "Lead", "OcEssentialService"}
+
+// An object of the flows, and what the operator's own checker says of it.
+type kept struct {
+	file    string
+	Object  *unstructured.Unstructured `json:"object"`
+	Checker struct {
+		Status     string   `json:"status"`
+		Violations []string `json:"violations"`
+	} `json:"checker"`
+}
+
+func load(folder string) ([]kept, error) {
+	files, err := filepath.Glob(filepath.Join(folder, "*.json"))
+	if err != nil || len(files) == 0 {
+		return nil, fmt.Errorf("no objects in %s (%w)", folder, err)
+	}
+	var all []kept
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			return nil, err
+		}
+		one := kept{file: file}
+		if err := json.Unmarshal(text, &one); err != nil {
+			return nil, fmt.Errorf("%s: %w", file, err)
+		}
+		if !slices.Contains(kinds, one.Object.GetKind()) {
+			return nil, fmt.Errorf("%s: a %s is no object of the operator", file, one.Object.GetKind())
+		}
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// The objects of testdata, and those of the last run of the flows when there was one.
+func objects(t *testing.T) []kept {
+	t.Helper()
+	all, err := load(golden)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if fresh != "" {
+		more, err := load(fresh)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, more...)
+	}
+	return all
+}
+
+// What a tool can see of an object.
+type state struct {
+	kind                  string
+	seen, deleting        bool
+	beside, ready, reason string
+	message, held         string
+}
+
+func (s state) String() string {
+	return fmt.Sprintf("%s: seen %t, deleting %t, beside %q, Ready %q, reason %q", s.kind, s.seen, s.deleting, s.beside, s.ready, s.reason)
+}
+
+// Reads a state off an object. This is not how the Lua reads it: that is what is tested.
+func stateOf(object *unstructured.Unstructured) state {
+	is := state{kind: object.GetKind(), deleting: object.GetDeletionTimestamp() != nil, beside: "nothing", ready: "absent", reason: "absent"}
+	observed, found, _ := unstructured.NestedInt64(object.Object, "status", "observedGeneration")
+	is.seen = found && observed == object.GetGeneration()
+	list, _, _ := unstructured.NestedSlice(object.Object, "status", "conditions")
+	for _, entry := range list {
+		condition := entry.(map[string]any)
+		switch condition["type"] {
+		case "Ready":
+			is.ready, is.reason, is.message = condition["status"].(string), condition["reason"].(string), condition["message"].(string)
+			is.seen = is.seen && condition["observedGeneration"] == object.GetGeneration()
+		case "Reconciling", "Stalled":
+			if condition["status"] == "True" {
+				is.beside = condition["type"].(string)
+			}
+		case "DeletionsHeld":
+			is.held = condition["message"].(string)
+		}
+	}
+	return is
+}
+
+// The reasons: docs/reasons has a page for each.
+func reasons(t *testing.T) []string {
+	t.Helper()
+	pages, err := filepath.Glob("../../docs/reasons/*.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all []string
+	for _, page := range pages {
+		if name := strings.TrimSuffix(filepath.Base(page), ".md"); name != "README" {
+			all = append(all, name)
+		}
+	}
+	if len(all) < 20 {
+		t.Fatalf("docs/reasons has only %d pages", len(all))
+	}
+	return all
+}
+
+// Replaces testdata by the objects of the last run.
+func takeOver() error {
+	if fresh == "" {
+		return nil
+	}
+	all, err := load(fresh)
+	if err != nil {
+		return err
+	}
+	if err := os.RemoveAll(golden); err != nil {
+		return err
+	}
+	if err := os.MkdirAll(golden, 0o755); err != nil {
+		return err
+	}
+	for _, one := range all {
+		text, err := os.ReadFile(one.file)
+		if err != nil {
+			return err
+		}
+		if err := os.WriteFile(filepath.Join(golden, filepath.Base(one.file)), text, 0o644); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if *update {
+		if err := takeOver(); err != nil {
+			fmt.Println(err)
+			os.Exit(1)
+		}
+	}
+	os.Exit(m.Run())
+}
