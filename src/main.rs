@@ -9,7 +9,7 @@ use oc_essentials_operator::{ops, run};
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(settings) => ops::telemetry::start(&settings.log, &settings.traces).and_then(|traces| {
-            let result = run::run(settings);
+            let result = run::run(*settings);
             traces.finish();
             result
         }),

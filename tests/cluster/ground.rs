@@ -9,7 +9,7 @@ use control_plane::{ControlPlane, RELEASE, Release, Running, SYSTEM};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 
-use super::stage::{Scene, measured};
+use super::stage::{Scene, told};
 
 /// A lease that is over soon, so that no case waits long for one.
 pub const ELECTION: [(&str, u64); 3] = [("leaseDuration", 8), ("renewDeadline", 6), ("retryPeriod", 1)];
@@ -27,7 +27,7 @@ pub async fn operator(release: &Release, scene: &Scene, name: &str) -> Result<Ru
         Some(program) => (program, "of the built image"),
         None => (PathBuf::from(env!("CARGO_BIN_EXE_oc-essentials-operator")), "built with the tests, not that of an image"),
     };
-    measured(&format!("nothing yet: {name} runs the operator {which}: {}", program.display()));
+    told(&format!("{name} is the operator {which}: {}", program.display()));
     release.pod(&program, name)?.start(scene.log_file())
 }
 
