@@ -183,6 +183,14 @@ impl ServiceWorld<'_> {
         *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
     }
 
+    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the watch, which
+    /// brings it later, is not heard any more: it wakes whom it concerns from here.
+    fn said(&self, object: OcEssentialService) {
+        let object = crate::object::store::pruned(object);
+        self.shared.services.put(object.clone()).into_iter().for_each(|learnt| wakes::service(self.shared, learnt));
+        *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
+    }
+
     async fn request(&self, tenant: &TenantId) -> Result<CreateService, Trouble> {
         let object = self.object();
         let spec = &object.spec;
@@ -309,7 +317,7 @@ impl World for ServiceWorld<'_> {
         let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
         match write::status(&self.shared.client, &*object, &status).await {
-            Ok(object) => self.written(object),
+            Ok(object) => self.said(object),
             Err(failed) => {
                 self.shared.meter.status_unwritten(Kind::OcEssentialService);
                 return Err(self.catch_up(failed).await);
