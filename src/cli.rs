@@ -1,5 +1,7 @@
 //! What can be said to the program. Every flag is an environment variable too.
 
+use std::fmt;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use clap::builder::FalseyValueParser;
@@ -18,7 +20,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the controller, in a cluster or with a kubeconfig, until SIGTERM or SIGINT
-    Run(Settings),
+    Run(Box<Settings>),
     /// Print the custom resource definitions, for: oc-essentials-operator crds | kubectl apply --server-side -f -
     Crds,
 }
@@ -45,6 +47,10 @@ pub struct Settings {
     #[arg(long, env = "OPERATORCONNECT_SHUTDOWN_SECONDS", value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=600))]
     pub shutdown_seconds: u64,
 
+    /// What others may ask this program.
+    #[command(flatten)]
+    pub serve: ServeSettings,
+
     /// Which of several replicas leads.
     #[command(flatten)]
     pub lease: LeaseSettings,
@@ -52,6 +58,67 @@ pub struct Settings {
     /// How logs are written.
     #[command(flatten)]
     pub log: LogSettings,
+
+    /// Where traces go.
+    #[command(flatten)]
+    pub traces: TraceSettings,
+}
+
+/// Where traces go.
+#[derive(Debug, Args)]
+pub struct TraceSettings {
+    /// A collector for traces by OTLP over http/protobuf, such as http://collector:4318; default: none
+    ///
+    /// Each pass over an object is a span, and below it each call of the platform and each write to the API server. Names of objects are in it; nothing of it is
+    /// sent to the platform.
+    #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = collector)]
+    pub otlp_endpoint: Option<String>,
+
+    /// Which part of all passes is traced, from 0 to 1
+    #[arg(long, env = "OPERATORCONNECT_TRACE_RATIO", value_name = "RATIO", default_value_t = 1.0, value_parser = ratio)]
+    pub trace_ratio: f64,
+}
+
+/// What others may ask this program.
+#[derive(Debug, Args)]
+pub struct ServeSettings {
+    /// Address to serve /metrics on, such as :8080 (all addresses) or 127.0.0.1:8080; default: it is not served
+    #[arg(long, env = "OPERATORCONNECT_METRICS_ADDRESS", value_name = "ADDRESS", value_parser = Listen::parse)]
+    pub metrics_address: Option<Listen>,
+
+    /// Address to serve /livez and /readyz on, such as :8081 (all addresses) or 127.0.0.1:8081; default: they are not served
+    #[arg(long, env = "OPERATORCONNECT_HEALTH_ADDRESS", value_name = "ADDRESS", value_parser = Listen::parse)]
+    pub health_address: Option<Listen>,
+
+    /// For tests: seconds after which a watch that is not heard of is taken for dead
+    #[arg(long, env = "OPERATORCONNECT_WATCH_SILENCE", value_name = "SECONDS", default_value_t = 600, hide = true)]
+    pub watch_silence: u64,
+}
+
+/// Where to listen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Listen {
+    /// At this address.
+    At(SocketAddr),
+    /// At this port of all addresses, by IPv6 and IPv4.
+    Everywhere(u16),
+}
+
+impl Listen {
+    fn parse(text: &str) -> Result<Self, String> {
+        let everywhere = text.strip_prefix(':').and_then(|port| port.parse().ok()).map(Self::Everywhere);
+        let address = || text.parse().ok().map(Self::At);
+        everywhere.or_else(address).ok_or_else(|| "give :PORT, such as :8080, or ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
+    }
+}
+
+impl fmt::Display for Listen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::At(address) => write!(f, "{address}"),
+            Self::Everywhere(port) => write!(f, ":{port}"),
+        }
+    }
 }
 
 /// Which of several replicas leads.
@@ -107,6 +174,19 @@ pub enum LogFormat {
     Text,
 }
 
+/// Empty is what an environment variable is that is set to nothing.
+fn collector(text: &str) -> Result<String, String> {
+    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
+    if text.is_empty() || !host.is_empty() && !host.starts_with('/') {
+        return Ok(text.trim_end_matches('/').to_owned());
+    }
+    Err("give the URL of a collector, such as http://collector:4318; the path /v1/traces is added to it".to_owned())
+}
+
+fn ratio(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or_else(|| "give a number from 0 to 1, such as 0.1".to_owned())
+}
+
 /// A name as the API server takes it; empty is what an environment variable is that is set to nothing.
 fn namespace(text: &str) -> Result<String, String> {
     let name = text.trim();
@@ -121,5 +201,20 @@ fn filter(text: &str) -> Result<String, String> {
     match text.parse::<tracing_subscriber::EnvFilter>() {
         Ok(_) => Ok(text.to_owned()),
         Err(error) => Err(format!("{error}; give error, warn, info, debug or trace")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_a_port_of_all_or_one_in_full() {
+        assert_eq!(Listen::parse(":8080"), Ok(Listen::Everywhere(8080)));
+        assert_eq!(Listen::parse("127.0.0.1:0"), Ok(Listen::At(([127, 0, 0, 1], 0).into())));
+        for wrong in ["", "8080", ":", ":99999", "localhost:8080", "::1:8080x", "http://a:1"] {
+            assert!(Listen::parse(wrong).is_err_and(|message| message.contains("give :PORT")), "{wrong}");
+        }
+        assert_eq!(["[::1]:9", ":9"].map(|text| Listen::parse(text).unwrap().to_string()), ["[::1]:9", ":9"]);
     }
 }

@@ -15,14 +15,20 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tower::filter::FilterLayer;
 use tower::limit::ConcurrencyLimitLayer;
+use tracing::Instrument;
 
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::cli::{LeaseSettings, Settings};
 use crate::engine::lease::{self, Leadership, Seat};
-use crate::kinds::{self, Shared};
+use crate::kinds::meter::Meter;
+use crate::kinds::{self, Kind, Shared};
 use crate::object::events::Recorder;
 use crate::object::scope::{self, Scope};
 use crate::object::store::{self, Learnt};
+use crate::object::watched;
+use crate::ops::health::{Bounds, Health, Stage};
+use crate::ops::metrics::{ApiCalls, Metrics};
+use crate::ops::server;
 
 /// How many requests to the API server are under way at once. Each has a connection of its own (kube speaks HTTP/1.1), and a connection costs memory
 /// on both sides; more of them make the API server no faster. A watch counts only until it begins to answer.
@@ -92,7 +98,7 @@ fn line_of(file: &str) -> Option<String> {
 }
 
 /// The clients: one for the watches and passes, and one for the lease, whose renewal must not wait behind their requests.
-async fn clients(settings: &Settings, leadership: &Leadership) -> anyhow::Result<(Client, Client)> {
+async fn clients(settings: &Settings, leadership: &Leadership, calls: &ApiCalls) -> anyhow::Result<(Client, Client)> {
     let mut config = match &settings.kubeconfig {
         Some(file) => {
             let kubeconfig = kube::config::Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {} can't be read", file.display()))?;
@@ -105,10 +111,13 @@ async fn clients(settings: &Settings, leadership: &Leadership) -> anyhow::Result
     // kube's own retry would repeat a write up to 15 times and hold a pass for minutes; the queue retries.
     config.default_retry = false;
     config.connect_timeout = Some(Duration::from_secs(10));
+    // A connection whose other end is gone is noticed before a watch is taken for dead: it is an outage, which a restart does not mend. A watch that
+    // lives is never silent for so long: there are bookmarks, and it lasts less than five minutes.
+    config.read_timeout = Some(Duration::from_secs(300));
     let address = config.cluster_url.clone();
     let unusable = "the API server's address or credentials can't be used";
-    let for_lease = Client::try_from(config.clone()).context(unusable)?;
-    let client = fenced(config, leadership.clone()).context(unusable)?;
+    let for_lease = ClientBuilder::try_from(config.clone()).context(unusable)?.with_layer(calls).build();
+    let client = fenced(config, leadership.clone(), calls).context(unusable)?;
     let version =
         client.apiserver_version().await.with_context(|| format!("the API server {address} can't be reached; is it running, and is the kubeconfig right?"))?;
     tracing::info!(version = version.git_version, "reached the API server");
@@ -117,14 +126,14 @@ async fn clients(settings: &Settings, leadership: &Leadership) -> anyhow::Result
 
 /// A client that limits its requests and, of a replica that does not lead or does so no more, lets only reads pass. That is asked when a request leaves,
 /// after it has waited for its turn.
-fn fenced(config: Config, leadership: Leadership) -> Result<Client, kube::Error> {
+fn fenced(config: Config, leadership: Leadership, calls: &ApiCalls) -> Result<Client, kube::Error> {
     let writes_of_the_leader = FilterLayer::new(move |request: http::Request<kube::client::Body>| {
         if request.method() != http::Method::GET {
             leadership.may_change().map_err(|trouble| trouble.message)?;
         }
         Ok::<_, String>(request)
     });
-    Ok(ClientBuilder::try_from(config)?.with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build())
+    Ok(ClientBuilder::try_from(config)?.with_layer(calls).with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build())
 }
 
 /// Whether a kind is there and may be listed, in one namespace or (without one) everywhere.
@@ -148,24 +157,45 @@ where
     }
 }
 
-async fn controller(settings: Settings) -> anyhow::Result<()> {
-    let lease = lease(&settings.lease)?;
-    let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::alone() };
-    let (client, for_lease) = clients(&settings, &leadership).await?;
-    let scope = Scope::of(&settings.watch_namespaces);
+/// Whether all that is to be watched can be listed.
+async fn check_all(client: &Client, scope: &Scope) -> anyhow::Result<()> {
     check::<LivePlatform>(Api::all(client.clone()), "liveplatforms", None).await?;
     for part in scope.parts() {
         let part = part.as_deref();
-        check::<Lead>(scope::api(&client, part), "leads", part).await?;
-        check::<OcEssentialService>(scope::api(&client, part), "ocessentialservices", part).await?;
+        check::<Lead>(scope::api(client.clone(), part), "leads", part).await?;
+        check::<OcEssentialService>(scope::api(client.clone(), part), "ocessentialservices", part).await?;
     }
+    Ok(())
+}
+
+async fn controller(settings: Settings) -> anyhow::Result<()> {
+    let lease = lease(&settings.lease)?;
+    let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::alone() };
+    let for_metrics = server::bind("--metrics-address", "metrics", settings.serve.metrics_address).await?;
+    let for_health = server::bind("--health-address", "health", settings.serve.health_address).await?;
+    let metrics = for_metrics.as_ref().map(|_| Arc::<Metrics>::default());
+    let calls = metrics.as_ref().map(|metrics| metrics.api_calls()).unwrap_or_default();
+    let (client, for_lease) = clients(&settings, &leadership, &calls).await?;
+    let scope = Scope::of(&settings.watch_namespaces);
+    check_all(&client, &scope).await?;
     if let Some(lease) = &lease {
         check_lease(&for_lease, lease).await?;
     }
 
     tracing::info!(namespaces = %scope, "watching leads and services");
     let events = Recorder::new(client.clone(), &replica(&settings.lease));
-    let shared = Shared::new(client.clone(), leadership.clone(), settings.federated_token_file.clone(), scope, events.clone());
+    let meter: Arc<dyn Meter> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
+    let shared = Shared::new(client.clone(), leadership.clone(), settings.federated_token_file.clone(), scope, events.clone(), meter);
+    let bounds = Bounds { watch: Duration::from_secs(settings.serve.watch_silence), ..Bounds::default() };
+    let health = Arc::new(Health::new(Arc::clone(&shared), bounds));
+    // They end with this function, after all else.
+    let mut servers = JoinSet::new();
+    if let (Some(listener), Some(metrics)) = (for_metrics, metrics) {
+        servers.spawn(server::metrics(listener, metrics, Arc::clone(&shared)));
+    }
+    if let Some(listener) = for_health {
+        servers.spawn(server::health(listener, Arc::clone(&health)));
+    }
     let mut tasks = JoinSet::new();
     let watched = watches(&shared, &client, &mut tasks);
     let mut stop = Stop { terminate: signal(SignalKind::terminate())?, interrupt: signal(SignalKind::interrupt())? };
@@ -181,16 +211,22 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
     // Only now: one that does not see the objects must not keep another from leading.
+    let step = lease.as_ref().map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
     let mut seat = lease.map_or_else(Seat::alone, |lease| Seat::stand(for_lease, lease, leadership));
+    health.is(Stage::Waiting);
+    health.election(seat.pulse().zip(step));
     // While another leads the watches go on, so that nothing is to be read when that one ends; what they wake waits in the queue.
     tokio::select! {
         leads = seat.leads() => {
             leads.map_err(anyhow::Error::msg)?;
-            lead(&shared, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
+            health.is(Stage::Working);
+            lead(&shared, &health, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
         }
         () = stop.asked() => {}
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
+    health.is(Stage::Stopping);
+    health.election(None);
     // While this replica leads: nobody else may write.
     events.finish(TO_TELL).await;
     // The last thing: until here this replica may have had something to finish.
@@ -211,12 +247,14 @@ impl Stop {
 }
 
 /// Works for as long as this process leads, until it is asked to stop and has finished what it had begun.
-async fn lead(shared: &Arc<Shared>, seat: &mut Seat, tasks: &mut JoinSet<()>, stop: &mut Stop, to_finish: Duration) -> anyhow::Result<()> {
+async fn lead(shared: &Arc<Shared>, health: &Health, seat: &mut Seat, tasks: &mut JoinSet<()>, stop: &mut Stop, to_finish: Duration) -> anyhow::Result<()> {
     let mut passes = JoinSet::new();
     loop {
         tokio::select! {
-            (key, _lane, _waited) = shared.queue.next() => {
-                passes.spawn(kinds::reconcile(Arc::clone(shared), key));
+            (key, lane, waited) = shared.queue.next() => {
+                shared.meter.taken(lane, waited);
+                let span = kinds::span(&key, lane);
+                passes.spawn(kinds::reconcile(Arc::clone(shared), key).instrument(span));
             }
             Some(ended) = passes.join_next(), if !passes.is_empty() => {
                 // The object of a pass that panicked would never run again.
@@ -227,6 +265,7 @@ async fn lead(shared: &Arc<Shared>, seat: &mut Seat, tasks: &mut JoinSet<()>, st
             () = stop.asked() => break,
         }
     }
+    health.is(Stage::Stopping);
     tracing::info!(under_way = passes.len(), "stopping: no new pass is begun, and those under way may finish");
     let finish = async { while passes.join_next().await.is_some() {} };
     tokio::select! {
@@ -260,15 +299,16 @@ async fn check_lease(client: &Client, lease: &lease::Settings) -> anyhow::Result
 
 /// Starts the watches: one of each kind, or for leads and services one of each namespace. The receivers say when each has its first list.
 fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<watch::Receiver<bool>> {
-    let mut watched = Vec::new();
+    let mut complete = Vec::new();
     macro_rules! follow {
-        ($api:expr, $of:expr, $store:ident, $wake:path) => {{
+        ($kind:ident, $of:expr, $api:expr, $store:ident, $wake:path) => {{
             let (tell, known) = watch::channel(false);
-            watched.push(known);
-            let (shared, api, of): (_, _, Option<String>) = (Arc::clone(shared), $api, $of);
+            complete.push(known);
+            let (shared, watched, of): (_, _, Option<String>) = (Arc::clone(shared), shared.begin_watch(Kind::$kind), $of);
+            let api = $api(watched::listening(client, &watched), of.as_deref());
             tasks.spawn(async move {
                 let store = Arc::clone(&shared.$store);
-                store::follow(api, of.as_deref(), store, move |learnt| {
+                store::follow(api, of.as_deref(), store, watched, move |learnt| {
                     if matches!(learnt, Learnt::Complete) {
                         tell.send_replace(true);
                     }
@@ -278,12 +318,12 @@ fn watches(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> Ve
             });
         }};
     }
-    follow!(Api::<LivePlatform>::all(client.clone()), None, platforms, kinds::wakes::platform);
+    follow!(LivePlatform, None, |client, _| Api::<LivePlatform>::all(client), platforms, kinds::wakes::platform);
     for part in shared.scope.parts() {
-        follow!(scope::api::<Lead>(client, part.as_deref()), part.clone(), leads, kinds::wakes::lead);
-        follow!(scope::api::<OcEssentialService>(client, part.as_deref()), part, services, kinds::wakes::service);
+        follow!(Lead, part.clone(), scope::api::<Lead>, leads, kinds::wakes::lead);
+        follow!(OcEssentialService, part, scope::api::<OcEssentialService>, services, kinds::wakes::service);
     }
-    watched
+    complete
 }
 
 #[cfg(test)]
@@ -294,7 +334,7 @@ mod tests {
     async fn read_and_write(leadership: Leadership) -> [bool; 2] {
         let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
         config.default_retry = false;
-        let leads = Api::<Lead>::namespaced(fenced(config, leadership).unwrap(), "a");
+        let leads = Api::<Lead>::namespaced(fenced(config, leadership, &ApiCalls::default()).unwrap(), "a");
         let patch = kube::api::Patch::Merge(serde_json::json!({}));
         let errors = [leads.get("a").await.unwrap_err(), leads.patch("a", &Default::default(), &patch).await.unwrap_err()];
         errors.map(|error| error.to_string().contains("does not lead"))

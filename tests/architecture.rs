@@ -13,8 +13,8 @@ const MAY_USE: [(&str, &[&str]); 8] = [
     ("inventory", &["engine"]),
     ("kinds", &["api", "engine", "object", "inventory"]),
     ("cli", &[]),
-    ("ops", &["cli"]),
-    ("run", &["api", "cli", "engine", "kinds", "object"]),
+    ("ops", &["cli", "engine", "kinds", "object"]),
+    ("run", &["api", "cli", "engine", "kinds", "object", "ops"]),
 ];
 
 /// Lines in one file of code.
@@ -101,10 +101,48 @@ fn no_file_of_code_is_too_long() {
     }
 }
 
+/// What each page of a reason has, in this order.
+const SECTIONS: [&str; 5] = ["What it means", "What to do", "What the operator does meanwhile", "How to see that it is over", "What it looks like"];
+
 #[test]
-fn every_reason_has_a_section_and_every_section_a_reason() {
-    let text = std::fs::read_to_string(root().join("docs/reasons.md")).unwrap();
-    let written: BTreeSet<&str> = text.lines().filter_map(|line| line.strip_prefix("### ")).collect();
+fn every_event_has_a_row_and_every_row_an_event() {
+    let text = std::fs::read_to_string(root().join("docs/events.md")).unwrap();
+    let rows: Vec<String> = text.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 6).map(str::to_owned).collect();
+    let known: Vec<String> =
+        oc_domain::history::Event::ALL.iter().map(|event| format!("| `{event}` | {:?} | {} |", event.severity(), event.action())).collect();
+    assert_eq!(rows.len(), known.len());
+    for (row, event) in rows.iter().zip(known) {
+        assert!(row.starts_with(&event), "{row} instead of {event}");
+    }
+}
+
+#[test]
+fn every_reason_has_a_page_and_every_page_a_reason() {
+    let folder = root().join("docs/reasons");
+    let name = |file: &PathBuf| file.file_stem().unwrap().to_string_lossy().into_owned();
+    let written: BTreeSet<String> = files(&folder, ".md").iter().map(name).filter(|name| name != "README").collect();
     let known: BTreeSet<String> = oc_domain::conditions::Reason::ALL.iter().map(ToString::to_string).collect();
-    assert_eq!(written, known.iter().map(String::as_str).collect());
+    assert_eq!(written, known);
+    let index = std::fs::read_to_string(folder.join("README.md")).unwrap();
+    for reason in oc_domain::conditions::Reason::ALL {
+        let page = std::fs::read_to_string(folder.join(format!("{reason}.md"))).unwrap();
+        let sections: Vec<&str> = page.lines().filter_map(|line| line.strip_prefix("## ")).collect();
+        assert!(page.starts_with(&format!("# {reason}\n")) && sections == SECTIONS, "{reason}: {sections:?}");
+        let row = format!("| [{reason}]({reason}.md) |");
+        let above = index.split(&row).next().filter(|above| above.len() < index.len()).unwrap_or_else(|| panic!("the index has no row for {reason}"));
+        let heading = above.lines().rev().find_map(|line| line.strip_prefix("## ")).unwrap();
+        assert!(heading.starts_with(whose(reason)), "{reason} is listed under: {heading}");
+    }
+}
+
+/// How the index calls whoever is to move.
+fn whose(reason: oc_domain::conditions::Reason) -> &'static str {
+    use oc_domain::conditions::Move;
+    match reason.whose_move() {
+        Move::Operator => "The operator's move",
+        Move::User => "The user's move",
+        Move::PlatformOperator => "The platform operator's move",
+        Move::Administrator => "The administrator's move",
+        Move::Nobody => "Nobody's move",
+    }
 }

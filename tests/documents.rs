@@ -1,8 +1,13 @@
-//! What the documents name is there: the tests of `docs/threads.md`, and every file that a document points to.
+//! What the documents name is there: the tests of `docs/threads.md`, every file that a document points to, and the words of a status in the code.
 
 #![allow(clippy::unwrap_used, reason = "a file that can't be read fails the test")]
 
 use std::path::{Path, PathBuf};
+
+#[path = "documents/names.rs"]
+mod names;
+
+use oc_domain::conditions::{Reason, Truth, Verdict};
 
 /// How many threads there are.
 const THREADS: usize = 38;
@@ -95,21 +100,131 @@ fn every_thread_has_a_row_and_every_test_that_is_named_is_there() {
     }
 }
 
+/// All documents: those of the folder and of its folders, and those at the top of the repository.
+fn documents() -> Vec<PathBuf> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut found: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].iter().map(|name| top.join(name)).collect();
+    let mut folders = vec![docs()];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "md") {
+                found.push(path);
+            }
+        }
+    }
+    found
+}
+
+/// The names by which one can point to the headings of a page, as forges make them.
+fn anchors(text: &str) -> Vec<String> {
+    let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim().to_lowercase());
+    let kept = |heading: String| heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect::<String>();
+    headings.map(|heading| kept(heading).replace(' ', "-")).collect()
+}
+
 #[test]
 fn every_file_that_a_document_points_to_is_there() {
     let mut seen = 0;
-    for entry in std::fs::read_dir(docs()).unwrap() {
-        let file = entry.unwrap().path();
-        if file.extension().is_none_or(|extension| extension != "md") {
-            continue;
-        }
+    let mut bad = Vec::new();
+    for file in documents() {
         let text = std::fs::read_to_string(&file).unwrap();
-        for target in links(&text).into_iter().filter(|target| !is_elsewhere(target)) {
+        for target in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()).filter(|target| !is_elsewhere(target)) {
             seen += 1;
-            assert!(file.with_file_name(target).exists(), "{}: {target} is not there", file.display());
+            let (path, anchor) = target.split_once('#').unwrap_or((target, ""));
+            let other = if path.is_empty() { file.clone() } else { file.with_file_name(path) };
+            if !other.exists() {
+                bad.push(format!("{}: {target} is not there", file.display()));
+            } else if !anchor.is_empty() && !anchors(&std::fs::read_to_string(&other).unwrap()).iter().any(|known| known == anchor) {
+                bad.push(format!("{}: {target} is no heading there", file.display()));
+            }
         }
     }
-    assert!(seen > 50, "only {seen} links were followed");
+    assert!(bad.is_empty(), "{bad:#?}");
+    assert!(seen > 200, "only {seen} links were followed");
+}
+
+/// The texts of the code of which a message can consist, each as the parts between what is filled in.
+fn texts() -> Vec<Vec<String>> {
+    let mut folders: Vec<PathBuf> = ["crates/domain/src", "crates/live-platform/src", "src"].iter().map(|name| docs().join("..").join(name)).collect();
+    let mut found = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let code = std::fs::read_to_string(&path).unwrap().replace("\\\"", "\u{1}");
+            for text in code.split('"').skip(1).step_by(2).filter(|text| text.len() < 2000) {
+                let parts = text.split('{').enumerate().map(|(at, part)| if at == 0 { part } else { part.split_once('}').map_or("", |(_, rest)| rest) });
+                found.push(parts.map(|part| part.replace('\u{1}', "\"")).collect());
+            }
+        }
+    }
+    found
+}
+
+/// Which share of a message, in percent, stands in the code: what is filled in does not.
+fn share_in_the_code(message: &str, texts: &[Vec<String>]) -> usize {
+    let mut covered = vec![false; message.len()];
+    for parts in texts {
+        let mut from = 0;
+        let mut places = Vec::new();
+        for part in parts.iter().filter(|part| !part.trim().is_empty()) {
+            let Some(at) = message.get(from..).and_then(|rest| rest.find(part.as_str())) else {
+                places.clear();
+                break;
+            };
+            places.push((from + at, part.len()));
+            from += at + part.len();
+        }
+        // A word or two stand in many texts.
+        if places.iter().map(|(_, length)| length).sum::<usize>() >= 12 {
+            places.iter().for_each(|(at, length)| covered[*at..at + length].fill(true));
+        }
+    }
+    covered.iter().filter(|one| **one).count() * 100 / message.len()
+}
+
+/// The conditions that a page of a reason shows: type, status, reason, message.
+fn shown(page: &str) -> Vec<[String; 4]> {
+    let yaml = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
+    let example: serde_yaml::Value = serde_yaml::from_str(yaml).unwrap();
+    let conditions = example["status"]["conditions"].as_sequence().expect("conditions");
+    conditions.iter().map(|one| ["type", "status", "reason", "message"].map(|key| one[key].as_str().unwrap_or_default().to_owned())).collect()
+}
+
+#[test]
+fn what_the_pages_of_the_reasons_show_is_what_the_code_says() {
+    let texts = texts();
+    for reason in Reason::ALL.into_iter().filter(|reason| *reason != Reason::ProgressingWithRetry) {
+        let page = std::fs::read_to_string(docs().join(format!("reasons/{reason}.md"))).unwrap();
+        let conditions = shown(&page);
+        let message = conditions[0][3].clone();
+        let share = share_in_the_code(&message, &texts);
+        assert!(share >= 45, "{reason}: {share} % of its message stand in the code: {message}");
+        let verdict = match reason {
+            Reason::Succeeded => Verdict::ready(message),
+            // It asks for a decision, and is no obstacle.
+            Reason::PlanReady => Verdict { stalled: false, ..Verdict::not_ready(reason, message) },
+            // As the schema has it, before any operator has looked.
+            Reason::Progressing => Verdict { ready: Truth::Unknown, ..Verdict::not_ready(reason, message) },
+            _ => Verdict::not_ready(reason, message),
+        };
+        let told = |condition: &oc_domain::conditions::Condition| {
+            [condition.kind.to_owned(), condition.truth.as_str().to_owned(), condition.reason.to_string(), condition.message.clone()]
+        };
+        let mut expected: Vec<[String; 4]> = verdict.conditions().iter().map(told).collect();
+        if reason == Reason::Progressing {
+            expected.truncate(1);
+        }
+        assert_eq!(conditions, expected, "{reason}");
+    }
+    let made_up = "The frobnicator of the tenant has come loose, so that nothing goes on until somebody tightens it.";
+    assert!(share_in_the_code(made_up, &texts) < 30, "a message that nobody says is seen");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 
 use std::num::NonZeroU32;
 use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -30,6 +31,30 @@ pub struct Limits {
     pub burst: u32,
     /// Calls under way at the same time.
     pub in_flight: u32,
+}
+
+/// What whoever made the budget is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The platform is being left alone from now on.
+    Opened(Reason),
+    /// It is back after having been left alone.
+    Back,
+    /// A call has waited so long for its turn, whether it came or not.
+    Waited(Duration),
+}
+
+/// How the budget is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Calls that wait for their turn.
+    pub waiting: usize,
+    /// Calls under way.
+    pub in_flight: usize,
+    /// How many calls a second are let pass.
+    pub per_second: u32,
+    /// Whether the platform is being left alone.
+    pub open: bool,
 }
 
 /// Whether the platform is being left alone, and until when. A value; it is told the time.
@@ -157,19 +182,47 @@ pub struct Budget {
     rate: DefaultDirectRateLimiter,
     in_flight: Semaphore,
     circuit: Mutex<Circuit>,
-    back: Box<dyn Fn() + Send + Sync>,
+    limits: Limits,
+    waiting: AtomicUsize,
+    under_way: AtomicUsize,
+    tell: Box<dyn Fn(News) + Send + Sync>,
+}
+
+/// Counts a call for as long as it is there: one that is dropped counts no more.
+struct Counted<'a>(&'a AtomicUsize);
+
+impl<'a> Counted<'a> {
+    fn among(calls: &'a AtomicUsize) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(calls)
+    }
+}
+
+impl Drop for Counted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// The turn of one call.
+struct Place<'a> {
+    _permit: SemaphorePermit<'a>,
+    _counted: Counted<'a>,
 }
 
 impl Budget {
-    /// A full budget. `back` is called when the platform is back after having been left alone.
-    pub fn new(limits: Limits, back: impl Fn() + Send + Sync + 'static) -> Self {
+    /// A full budget.
+    pub fn new(limits: Limits, tell: impl Fn(News) + Send + Sync + 'static) -> Self {
         let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(limits.per_second)).allow_burst(at_least_one(limits.burst));
         Self {
             rate: RateLimiter::direct(quota),
             in_flight: Semaphore::new(limits.in_flight.max(1) as usize),
             circuit: Mutex::new(Circuit::default()),
-            back: Box::new(back),
+            limits,
+            waiting: AtomicUsize::new(0),
+            under_way: AtomicUsize::new(0),
+            tell: Box::new(tell),
         }
     }
 
@@ -210,15 +263,19 @@ impl Budget {
         }
     }
 
-    async fn room(&self) -> Result<SemaphorePermit<'_>, Failed> {
+    async fn room(&self) -> Result<Place<'_>, Failed> {
         self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
         let room = async {
             let place = self.in_flight.acquire().await;
             self.wait_for_rate().await;
             place
         };
-        match tokio::time::timeout(MOST_WAIT, room).await {
-            Ok(Ok(place)) => Ok(place),
+        let (since, waits) = (clock::since_start(), Counted::among(&self.waiting));
+        let answer = tokio::time::timeout(MOST_WAIT, room).await;
+        drop(waits);
+        (self.tell)(News::Waited(clock::since_start().saturating_sub(since)));
+        match answer {
+            Ok(Ok(permit)) => Ok(Place { _permit: permit, _counted: Counted::among(&self.under_way) }),
             // The semaphore is never closed.
             Ok(Err(_)) | Err(_) => {
                 self.circuit().abandon();
@@ -229,12 +286,23 @@ impl Budget {
     }
 
     fn report<T>(&self, answer: Result<T, Error>, wide: fn(&Error) -> bool) -> Result<T, Failed> {
-        let trouble = answer.as_ref().err().filter(|error| wide(error)).map(trouble_of);
-        let back = self.circuit().report(clock::now(), trouble.as_ref());
-        if back {
-            (self.back)();
-        }
+        self.went(answer.as_ref().err().filter(|error| wide(error)).map(trouble_of).as_ref());
         answer.map_err(Failed::Call)
+    }
+
+    fn went(&self, trouble: Option<&Trouble>) {
+        let (back, opened) = {
+            let mut circuit = self.circuit();
+            let closed = circuit.why_open().is_none();
+            let back = circuit.report(clock::now(), trouble);
+            (back, circuit.why_open().filter(|_| closed).map(|trouble| trouble.reason))
+        };
+        if back {
+            (self.tell)(News::Back);
+        }
+        if let Some(reason) = opened {
+            (self.tell)(News::Opened(reason));
+        }
     }
 
     async fn wait_for_rate(&self) {
@@ -242,6 +310,13 @@ impl Budget {
             let now = governor::clock::Clock::now(&governor::clock::DefaultClock::default());
             tokio::time::sleep(not_yet.wait_time_from(now)).await;
         }
+    }
+
+    /// How it is used now.
+    pub fn used(&self) -> Use {
+        let count = |calls: &AtomicUsize| calls.load(Ordering::Relaxed);
+        let (waiting, in_flight) = (count(&self.waiting), count(&self.under_way));
+        Use { waiting, in_flight, per_second: self.limits.per_second, open: self.left_alone().is_some() }
     }
 
     /// Why the platform is being left alone, if it is.
@@ -303,7 +378,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_that_waited_in_line_is_not_made_by_one_that_leads_no_more() {
-        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, || {});
+        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, |_| {});
         let leadership = Leadership::elected();
         let asked = std::cell::Cell::new(false);
         let (free, taken) = tokio::sync::oneshot::channel::<()>();
@@ -320,6 +395,30 @@ mod tests {
         assert!(first.unwrap(), "a read needs no lease");
         assert!(matches!(second, Err(Failed::LeftAlone(trouble)) if trouble.reason == Reason::Progressing) && !asked.get());
         assert!(budget.change(&Leadership::alone(), async { Ok(()) }).await.is_ok(), "the place in line was given back");
+    }
+
+    #[tokio::test]
+    async fn it_tells_who_waits_what_is_under_way_and_when_the_circuit_opens_and_closes() {
+        let told = std::sync::Arc::new(Mutex::new(Vec::new()));
+        let hears = std::sync::Arc::clone(&told);
+        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, move |news| hears.lock().unwrap().push(news));
+        let (free, taken) = tokio::sync::oneshot::channel::<()>();
+        let first = budget.spend(async { Ok(taken.await.is_ok()) });
+        let second = budget.spend(async { Ok(()) });
+        let look = async {
+            tokio::task::yield_now().await;
+            let used = budget.used();
+            free.send(()).unwrap();
+            used
+        };
+        let (_, _, used) = tokio::join!(first, second, look);
+        assert_eq!(used, Use { waiting: 1, in_flight: 1, per_second: 1000, open: false });
+        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 0, per_second: 1000, open: false });
+        budget.went(Some(&trouble(Reason::Throttled)));
+        budget.went(Some(&trouble(Reason::Throttled)));
+        assert!(budget.used().open);
+        let news: Vec<News> = told.lock().unwrap().iter().filter(|news| !matches!(news, News::Waited(_))).copied().collect();
+        assert_eq!((news, told.lock().unwrap().len()), (vec![News::Opened(Reason::Throttled)], 3), "and twice how long a call had waited");
     }
 
     #[test]

@@ -43,6 +43,7 @@ fn nanoseconds(time: Time) -> i128 {
 }
 
 static START: LazyLock<Instant> = LazyLock::new(instant);
+static STARTED: LazyLock<Time> = LazyLock::new(|| Time(wall().0.saturating_sub(i64::try_from(since_start().as_millis()).unwrap_or(0))));
 static STEADY: LazyLock<Mutex<Steady>> = LazyLock::new(|| Mutex::new(Steady::new(since_start(), wall())));
 
 #[allow(clippy::disallowed_methods, reason = "this is the one home of the clock")]
@@ -65,6 +66,11 @@ pub fn now() -> Time {
 /// How long this process has run, by the clock that never jumps (`CLOCK_MONOTONIC`). It goes on while the process is stopped by a signal.
 pub fn since_start() -> Duration {
     instant().duration_since(*START)
+}
+
+/// When this process began, by the wall clock.
+pub fn started() -> Time {
+    *STARTED
 }
 
 /// A domain time as the cluster writes it.

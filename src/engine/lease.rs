@@ -21,6 +21,7 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use super::clock;
+use super::pulse::Pulse;
 
 /// How long giving the lease back may take. Whoever waits for it takes over by itself when it fails.
 const TO_RELEASE: Duration = Duration::from_secs(3);
@@ -116,6 +117,7 @@ pub struct Seat {
     standing: watch::Receiver<Standing>,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
+    pulse: Option<Arc<Pulse>>,
     /// Without an election: what keeps `standing` as it is.
     _alone: Option<watch::Sender<Standing>>,
 }
@@ -132,13 +134,14 @@ impl Seat {
     /// There is no election: this process leads at once, and for ever.
     pub fn alone() -> Self {
         let (tell, standing) = watch::channel(Standing::Leads);
-        Self { standing, stop: None, task: None, _alone: Some(tell) }
+        Self { standing, stop: None, task: None, pulse: None, _alone: Some(tell) }
     }
 
     /// Stands for election.
     pub fn stand(client: Client, settings: Settings, leadership: Leadership) -> Self {
         let (tell, standing) = watch::channel(Standing::Waits);
         let (stop, stopped) = oneshot::channel();
+        let pulse = Arc::new(Pulse::default());
         let candidate = Candidate {
             api: Api::namespaced(client, &settings.namespace),
             election: Election::new(settings.identity, settings.timing),
@@ -148,8 +151,15 @@ impl Seat {
             tell,
             object: None,
             events: None,
+            pulse: Arc::clone(&pulse),
         };
-        Self { standing, stop: Some(stop), task: Some(tokio::spawn(candidate.run(stopped))), _alone: None }
+        Self { standing, stop: Some(stop), task: Some(tokio::spawn(candidate.run(stopped))), pulse: Some(pulse), _alone: None }
+    }
+
+    /// What beats with each step of the election, at the latest after the time that a request may take: of one that leads, of one that waits, and while
+    /// the API server is away. `None` without an election.
+    pub fn pulse(&self) -> Option<Arc<Pulse>> {
+        self.pulse.clone()
     }
 
     /// Waits until this process leads.
@@ -197,11 +207,13 @@ struct Candidate {
     object: Option<Lease>,
     /// While another leads: what happens to the lease.
     events: Option<Events>,
+    pulse: Arc<Pulse>,
 }
 
 impl Candidate {
     async fn run(mut self, mut stop: oneshot::Receiver<()>) {
         loop {
+            self.pulse.beat();
             let decision = self.election.decide(clock::since_start());
             if decision == Decision::Lost {
                 return self.lose();

@@ -51,7 +51,12 @@ impl<T> Kept<T> {
 
     /// The newest list, whatever its age.
     pub fn known(&self) -> Option<Arc<T>> {
-        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner).list.as_ref().map(|(_, list)| Arc::clone(list))
+        self.newest().map(|(_, list)| list)
+    }
+
+    /// The same, and when its read was begun.
+    pub fn newest(&self) -> Option<(Time, Arc<T>)> {
+        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner).list.clone()
     }
 
     /// A list that was begun at or after `not_before`.

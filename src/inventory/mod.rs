@@ -146,6 +146,16 @@ impl Inventory {
         counts
     }
 
+    /// The list of leads as it is known, and when its read was begun.
+    pub fn newest_leads(&self) -> Option<(Time, std::sync::Arc<LeadIndex>)> {
+        self.leads.newest()
+    }
+
+    /// The same of services.
+    pub fn newest_services(&self) -> Option<(Time, std::sync::Arc<ServiceIndex>)> {
+        self.services.newest()
+    }
+
     /// The leads that are known, for discovery.
     pub fn known_leads(&self) -> Option<std::sync::Arc<LeadIndex>> {
         self.leads.known()

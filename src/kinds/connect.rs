@@ -13,10 +13,11 @@ use live_platform::{Client, Credential, Settings};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::time::{Duration, Time};
 
+use super::meter::Calls;
 use super::shared::{Connected, Shared};
 use super::wakes;
 use crate::api::LivePlatform;
-use crate::engine::budget::{Budget, Limits};
+use crate::engine::budget::{Budget, Limits, News};
 use crate::engine::clock;
 use crate::inventory::Inventory;
 use crate::object::record::requested;
@@ -85,14 +86,17 @@ impl From<Trouble> for Unread {
 
 fn make(shared: &Arc<Shared>, object: &LivePlatform, settings: Settings, credential: Credential) -> Result<Arc<Inventory>, Trouble> {
     let unusable = |error: live_platform::Error| Trouble::new(Reason::PlatformUnavailable, format!("The connection can't be made: {}", error.message()));
-    let client = Client::new(settings, credential, None).map_err(unusable)?;
+    let calls = Arc::new(Calls { meter: Arc::clone(&shared.meter), platform: object.name_any() });
+    let client = Client::new(settings, credential, Some(calls)).map_err(unusable)?;
     let requests = &object.spec.requests;
     let limits = Limits { per_second: requests.per_second, burst: requests.burst, in_flight: requests.in_flight };
     let platform = object.name_any();
     let (for_budget, for_inventory): (Weak<Shared>, Weak<Shared>) = (Arc::downgrade(shared), Arc::downgrade(shared));
     let name = platform.clone();
-    let budget = Budget::new(limits, move || {
-        if let Some(shared) = for_budget.upgrade() {
+    let budget = Budget::new(limits, move |news| {
+        let Some(shared) = for_budget.upgrade() else { return };
+        shared.meter.budget(&name, news);
+        if news == News::Back {
             wakes::platform_is_back(&shared, &name);
         }
     });

@@ -29,12 +29,12 @@ fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
     }
 }
 
-/// What a status says.
+/// What a status says. `Unknown` is what the API server writes into a new object: nobody has said anything yet.
 fn said(status: Option<&dyn Told>) -> Said {
     let conditions = status.map(Told::conditions).unwrap_or_default();
     let of = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
     let ready = of("Ready").and_then(|ready| {
-        let truth = [Truth::True, Truth::False, Truth::Unknown].into_iter().find(|truth| truth.as_str() == ready.status)?;
+        let truth = [Truth::True, Truth::False].into_iter().find(|truth| truth.as_str() == ready.status)?;
         Some((truth, Reason::parse(&ready.reason)?))
     });
     Said { ready, stalled: of("Stalled").is_some_and(|stalled| stalled.status == "True") }

@@ -15,6 +15,7 @@ use oc_domain::time::Time;
 
 use super::audit::Line;
 use super::index::Entry;
+use super::meter::PassOutcome;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
 use super::{Next, after, wakes};
@@ -32,17 +33,17 @@ pub fn entry(object: &Lead) -> Entry {
     Entry { platform: object.spec.platform.clone(), tenant: TenantId::parse(&object.spec.ms_tenant_id).ok(), short_name: None, lead: None }
 }
 
-pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
+pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOutcome) {
     let Some(object) = shared.leads.get(&key.namespace, &key.name) else {
         shared.forget(key);
-        return Next::Woken;
+        return (Next::Woken, PassOutcome::Gone);
     };
     let entry = entry(&object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
     let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object, record::has_intent_to_delete(&*object));
     let inventory = match (&connection, shared.connected(&entry.platform)) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
-        (Connection::Usable(_), None) => return Next::Woken,
+        (Connection::Usable(_), None) => return (Next::Woken, PassOutcome::Waiting),
         (Connection::Unusable(_), None) => None,
     };
     let wish = wish(shared, &object, &entry);
@@ -118,6 +119,14 @@ impl LeadWorld<'_> {
     fn written(&self, object: Lead) {
         let object = crate::object::store::pruned(object);
         self.shared.leads.put(object.clone());
+        *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
+    }
+
+    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the watch, which
+    /// brings it later, is not heard any more: it wakes whom it concerns from here.
+    fn said(&self, object: Lead) {
+        let object = crate::object::store::pruned(object);
+        self.shared.leads.put(object.clone()).into_iter().for_each(|learnt| wakes::lead(self.shared, learnt));
         *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
     }
 
@@ -201,8 +210,11 @@ impl World for LeadWorld<'_> {
             return world::still(&self.shared.leads, &*object);
         };
         match write::status(&self.shared.client, &*object, &status).await {
-            Ok(object) => self.written(object),
-            Err(failed) => return Err(self.catch_up(failed).await),
+            Ok(object) => self.said(object),
+            Err(failed) => {
+                self.shared.meter.status_unwritten(Kind::Lead);
+                return Err(self.catch_up(failed).await);
+            }
         }
         if deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);

@@ -1,12 +1,14 @@
 //! The three kinds: what wakes an object of each, which query or change is which call, and what they share.
 
 mod audit;
+pub mod census;
 mod connect;
 mod deletions;
 mod discovery;
 mod history;
 mod index;
 mod lead;
+pub mod meter;
 mod pace;
 mod platform;
 mod service;
@@ -23,6 +25,7 @@ use oc_domain::step::{Decision, Wake};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
+use self::meter::PassOutcome;
 use crate::engine::clock;
 use crate::engine::pass::{Ended, WriteFailed};
 use crate::engine::queue::Lane;
@@ -35,13 +38,31 @@ enum Next {
     Woken,
 }
 
+/// The span of a pass, for traces: `outcome` is the reason that it came to, `why` the decision's.
+pub fn span(key: &Key, lane: Lane) -> tracing::Span {
+    let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
+    let empty = tracing::field::Empty;
+    tracing::trace_span!(target: "operatorconnect::trace", "pass", otel.name = kind, kind, namespace, name, lane = ?lane, outcome = empty, why = empty)
+}
+
+/// Says in the span of a pass what it came to.
+fn outcome(reason: impl std::fmt::Display, why: &str) {
+    let span = tracing::Span::current();
+    if !span.is_disabled() {
+        span.record("outcome", tracing::field::display(reason)).record("why", why);
+    }
+}
+
 /// Runs one pass over one object and makes the next appointment.
 pub async fn reconcile(shared: Arc<Shared>, key: Key) {
-    let next = match key.kind {
+    let begun = clock::since_start();
+    shared.looks(&key);
+    let (next, outcome) = match key.kind {
         Kind::LivePlatform => platform::reconcile(&shared, &key).await,
         Kind::Lead => lead::reconcile(&shared, &key).await,
         Kind::OcEssentialService => service::reconcile(&shared, &key).await,
     };
+    shared.looked(&key, outcome, clock::since_start().saturating_sub(begun));
     if let Next::At(at, lane) = next {
         shared.queue.add_at(at, key.clone(), shared.group(&key), lane);
     }
@@ -49,14 +70,16 @@ pub async fn reconcile(shared: Arc<Shared>, key: Key) {
 }
 
 /// What follows from how a pass over a service or a lead ended: the memo, a line in the log, and the next appointment.
-fn after(shared: &Shared, key: &Key, (pass, decision, ended): &(Pass, Decision, Ended)) -> Next {
+fn after(shared: &Shared, key: &Key, passed: &(Pass, Decision, Ended)) -> (Next, PassOutcome) {
+    let (pass, decision, ended) = passed;
     let unwritten = matches!(ended, Ended::Unwritten(WriteFailed::Refused(_)));
     let memo = shared.with_memo(key, |memo| {
         memo.after(pass, decision, if unwritten { driver::Ended::Unwritten } else { driver::Ended::Well });
         memo.clone()
     });
+    outcome(decision.verdict.reason, decision.why);
     log(key, pass, decision, ended, &memo);
-    match ended {
+    let next = match ended {
         Ended::Gone => {
             shared.forget(key);
             Next::Woken
@@ -64,7 +87,8 @@ fn after(shared: &Shared, key: &Key, (pass, decision, ended): &(Pass, Decision, 
         Ended::Until(at, wake) => Next::At(*at, if *wake == Wake::Clock { Lane::Effect } else { Lane::Observe }),
         Ended::Unwritten(WriteFailed::Changed) => Next::At(clock::now() + std::time::Duration::from_millis(50), Lane::Effect),
         Ended::Unwritten(_) => Next::At(timing::next_try(clock::now(), memo.failures, None), Lane::Effect),
-    }
+    };
+    (next, PassOutcome::of_pass(passed))
 }
 
 /// A pass is worth a line only to somebody who looks closely: what it asked for has its audit line.

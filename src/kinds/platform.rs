@@ -12,9 +12,10 @@ use oc_domain::time::Time;
 use oc_domain::timing;
 
 use super::audit::Line;
+use super::meter::PassOutcome;
 use super::shared::{Connected, Held, Key, Kind, LastGood, Shared, trigger};
 use super::world::{Told, answer, fact, stalled_for};
-use super::{Next, connect, deletions, discovery, history, wakes};
+use super::{Next, connect, deletions, discovery, history, outcome, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
@@ -66,10 +67,10 @@ fn waiting(shared: &Shared, platform: &str) -> [Waiting; 2] {
     waiting
 }
 
-pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
+pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOutcome) {
     let Some(object) = shared.platforms.get("", &key.name) else {
         shared.forget(key);
-        return Next::Woken;
+        return (Next::Woken, PassOutcome::Gone);
     };
     let memo = shared.with_memo(key, |memo| memo.clone());
     let before = shared.connected(&key.name);
@@ -79,7 +80,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     if other {
         wakes::platform_is_back(shared, &key.name);
     } else if let Some(at) = held(shared, &object, &connected) {
-        return Next::At(at, Lane::Effect);
+        return (Next::At(at, Lane::Effect), PassOutcome::Failed);
     }
     // A changed spec begins anew.
     let spec_changed = object.status.as_ref().and_then(Told::observed) != object.meta().generation;
@@ -96,10 +97,15 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
         memo.failures = if failed { failures.saturating_add(1) } else { 0 };
         memo.failures
     });
+    outcome(decision.verdict.reason, decision.why);
     tracing::debug!(kind = "LivePlatform", name = key.name, step = ?decision.step, why = decision.why, reason = %decision.verdict.reason, "looked");
+    let outcome = match &written {
+        Err(failed) => PassOutcome::unwritten(failed),
+        Ok(()) => PassOutcome::of(&decision.verdict, false),
+    };
     let next = next(&decision, written, failures);
     remember(shared, key, &object, connected, &decision);
-    hold(shared, key, decision.verdict.reason, next)
+    (hold(shared, key, decision.verdict.reason, next), outcome)
 }
 
 /// While the credential fails and neither it nor the object has changed, there is nothing to decide: until when, and whether that is now, says this.
@@ -233,9 +239,10 @@ async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, invent
     let status = LivePlatformStatus { last_observed_time: Some(status::written(now)), ..status };
     let ran = status.sync_jobs != before.sync_jobs;
     let counted = status.deletions != before.deletions;
-    let object = write::status(&shared.client, object, &status).await?;
+    let object = write::status(&shared.client, object, &status).await.inspect_err(|_| shared.meter.status_unwritten(Kind::LivePlatform))?;
     let name = object.name_any();
-    shared.platforms.put(object.clone());
+    // Others may have changed the object meanwhile: the watch, which brings that later, is not heard any more.
+    shared.platforms.put(object.clone()).into_iter().for_each(|learnt| wakes::platform(shared, learnt));
     if counted {
         deletions::counted(shared, &object);
     }

@@ -18,6 +18,7 @@ use oc_domain::time::Time;
 
 use super::audit::Line;
 use super::index::Entry;
+use super::meter::PassOutcome;
 use super::pace;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
@@ -50,10 +51,10 @@ pub fn entry(shared: &Shared, object: &OcEssentialService) -> Entry {
     Entry { platform, tenant: tenant.and_then(|tenant| TenantId::parse(&tenant).ok()), short_name: Some(object.spec.short_name.clone()), lead }
 }
 
-pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
+pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOutcome) {
     let Some(object) = shared.services.get(&key.namespace, &key.name) else {
         shared.forget(key);
-        return Next::Woken;
+        return (Next::Woken, PassOutcome::Gone);
     };
     let entry = entry(shared, &object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
@@ -61,7 +62,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> Next {
     let inventory = match (&connection, shared.connected(&entry.platform)) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         // The platform object's own pass makes the connection, and then wakes its objects.
-        (Connection::Usable(_), None) => return Next::Woken,
+        (Connection::Usable(_), None) => return (Next::Woken, PassOutcome::Waiting),
         (Connection::Unusable(_), None) => None,
     };
     let wish = wish(shared, &object, &entry, &connection);
@@ -179,6 +180,14 @@ impl ServiceWorld<'_> {
     fn written(&self, object: OcEssentialService) {
         let object = crate::object::store::pruned(object);
         self.shared.services.put(object.clone());
+        *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
+    }
+
+    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the watch, which
+    /// brings it later, is not heard any more: it wakes whom it concerns from here.
+    fn said(&self, object: OcEssentialService) {
+        let object = crate::object::store::pruned(object);
+        self.shared.services.put(object.clone()).into_iter().for_each(|learnt| wakes::service(self.shared, learnt));
         *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
     }
 
@@ -308,8 +317,11 @@ impl World for ServiceWorld<'_> {
         let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
         match write::status(&self.shared.client, &*object, &status).await {
-            Ok(object) => self.written(object),
-            Err(failed) => return Err(self.catch_up(failed).await),
+            Ok(object) => self.said(object),
+            Err(failed) => {
+                self.shared.meter.status_unwritten(Kind::OcEssentialService);
+                return Err(self.catch_up(failed).await);
+            }
         }
         if began_to_wait || deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);

@@ -14,14 +14,18 @@ use oc_domain::record::Job;
 use oc_domain::time::Time;
 
 use super::index::Index;
+use super::meter::{Meter, PassOutcome};
+use super::world::Told;
 use crate::api::live_platform::{NamespacesFrom, SyncTrigger};
 use crate::api::{Lead, LivePlatform, OcEssentialService};
+use crate::engine::clock;
 use crate::engine::lease::Leadership;
 use crate::engine::queue::{Lane, Queue};
 use crate::inventory::Inventory;
 use crate::object::events::Recorder;
 use crate::object::scope::Scope;
 use crate::object::store::Store;
+use crate::object::watched::{Seen, Watched};
 
 /// How many passes over the objects of one platform run at once. Most of a pass is waiting for an API server.
 const PASSES_PER_PLATFORM: usize = 128;
@@ -38,6 +42,9 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// All of them.
+    pub const ALL: [Kind; 3] = [Kind::LivePlatform, Kind::Lead, Kind::OcEssentialService];
+
     /// As Kubernetes has it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -181,15 +188,35 @@ pub struct Shared {
     pub services: Arc<Store<OcEssentialService>>,
     /// Who is next.
     pub queue: Queue<Key, Group>,
+    /// Who counts.
+    pub meter: Arc<dyn Meter>,
     index: Mutex<Index>,
     connections: RwLock<HashMap<String, Connected>>,
     held: Mutex<HashMap<String, Held>>,
     memos: Mutex<HashMap<Key, Memo>>,
+    watches: Mutex<Vec<(Kind, Arc<Watched>)>>,
+    began: Time,
+    /// The objects that were made since then, were looked at, and are not Ready yet; and when they were made.
+    young: Mutex<HashMap<Key, Time>>,
 }
 
 impl Shared {
+    /// For tests: all namespaces, and no token of a pod.
+    #[cfg(test)]
+    pub fn bare(client: Client, leadership: Leadership, meter: Arc<dyn Meter>) -> Arc<Self> {
+        let events = Recorder::new(client.clone(), "test");
+        Self::new(client, leadership, None, Scope::default(), events, meter)
+    }
+
     /// Nothing known yet.
-    pub fn new(client: Client, leadership: Leadership, federated_token_file: Option<std::path::PathBuf>, scope: Scope, events: Recorder) -> Arc<Self> {
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        federated_token_file: Option<std::path::PathBuf>,
+        scope: Scope,
+        events: Recorder,
+        meter: Arc<dyn Meter>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             client,
             leadership,
@@ -200,10 +227,15 @@ impl Shared {
             leads: Arc::default(),
             services: Arc::default(),
             queue: Queue::new(PASSES_PER_PLATFORM),
+            meter,
             index: Mutex::default(),
             connections: RwLock::default(),
             held: Mutex::default(),
             memos: Mutex::default(),
+            watches: Mutex::default(),
+            // Creation times have no milliseconds.
+            began: clock::now().whole_second(),
+            young: Mutex::default(),
         })
     }
 
@@ -241,7 +273,54 @@ impl Shared {
     /// Forgets an object that is gone.
     pub fn forget(&self, key: &Key) {
         self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
+        self.young.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
         self.queue.remove(key);
+    }
+
+    /// A watch of this kind begins.
+    pub fn begin_watch(&self, kind: Kind) -> Arc<Watched> {
+        let watched = Arc::<Watched>::default();
+        self.watches.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((kind, Arc::clone(&watched)));
+        watched
+    }
+
+    /// What is known of the watches.
+    pub fn watches(&self) -> Vec<(Kind, Seen)> {
+        let watches = self.watches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        watches.iter().map(|(kind, watched)| (*kind, watched.seen())).collect()
+    }
+
+    /// When an object was made that was made since this process began, and of which no operator has said anything yet.
+    fn new_since(&self, key: &Key) -> Option<Time> {
+        fn made<K: kube::Resource>(store: &Store<K>, key: &Key, said: impl Fn(&K) -> Option<i64>) -> Option<Time> {
+            let object = store.get(&key.namespace, &key.name).filter(|object| said(object).is_none())?;
+            object.creation_timestamp().map(|time| clock::time(time.0))
+        }
+        let made = match key.kind {
+            Kind::LivePlatform => made(&self.platforms, key, |object| object.status.as_ref().and_then(Told::observed)),
+            Kind::Lead => made(&self.leads, key, |object| object.status.as_ref().and_then(Told::observed)),
+            Kind::OcEssentialService => made(&self.services, key, |object| object.status.as_ref().and_then(Told::observed)),
+        };
+        made.filter(|made| *made >= self.began)
+    }
+
+    /// A pass begins.
+    pub fn looks(&self, key: &Key) {
+        let Some(made) = self.new_since(key) else { return };
+        let before = self.young.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(key.clone(), made);
+        if before != Some(made) {
+            self.meter.first_look(key.kind, clock::now().since(made));
+        }
+    }
+
+    /// A pass has ended.
+    pub fn looked(&self, key: &Key, outcome: PassOutcome, took: std::time::Duration) {
+        self.meter.passed(key.kind, outcome, took);
+        if outcome == PassOutcome::Ready
+            && let Some(made) = self.young.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key)
+        {
+            self.meter.ready(key.kind, clock::now().since(made));
+        }
     }
 
     /// How a platform is connected to; `None` before its own first pass.

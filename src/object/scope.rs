@@ -41,13 +41,13 @@ impl std::fmt::Display for Scope {
 }
 
 /// The interface for one part of a scope.
-pub fn api<K>(client: &Client, part: Option<&str>) -> kube::Api<K>
+pub fn api<K>(client: Client, part: Option<&str>) -> kube::Api<K>
 where
     K: Own + kube::Resource<Scope = kube::core::NamespaceResourceScope>,
 {
     match part {
-        None => kube::Api::all(client.clone()),
-        Some(namespace) => kube::Api::namespaced(client.clone(), namespace),
+        None => kube::Api::all(client),
+        Some(namespace) => kube::Api::namespaced(client, namespace),
     }
 }
 

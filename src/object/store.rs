@@ -11,6 +11,8 @@ use kube::runtime::{WatchStreamExt, watcher};
 use kube::{Api, Resource, ResourceExt};
 use serde::de::DeserializeOwned;
 
+use super::watched::Watched;
+
 /// Namespace and name; the namespace is empty for cluster-scoped objects.
 pub type Place = (String, String);
 
@@ -69,9 +71,9 @@ impl<K: Resource> Store<K> {
         self.read().get(&(namespace.to_owned(), name.to_owned())).cloned()
     }
 
-    /// All objects.
-    pub fn all(&self) -> Vec<Arc<K>> {
-        self.read().values().cloned().collect()
+    /// Looks at all objects, one after the other.
+    pub fn each(&self, look: impl FnMut(&Arc<K>)) {
+        self.read().values().for_each(look);
     }
 
     /// Takes in a version of an object, unless a newer one is known.
@@ -106,7 +108,7 @@ impl<K: Resource> Store<K> {
 
 /// Keeps a store up to date for as long as it is polled, by all objects of the interface: those of this namespace, or of all. Each watch has its own
 /// back-off, so that one that fails delays no other.
-pub async fn follow<K>(api: Api<K>, of: Option<&str>, store: Arc<Store<K>>, tell: impl Fn(Learnt<K>))
+pub async fn follow<K>(api: Api<K>, of: Option<&str>, store: Arc<Store<K>>, watched: Arc<Watched>, tell: impl Fn(Learnt<K>))
 where
     K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
     K::DynamicType: Default,
@@ -128,12 +130,14 @@ where
                 if let Some(seen) = listed.take() {
                     store.remove_all_but(&seen, of).into_iter().for_each(&tell);
                 }
+                watched.complete();
                 tell(Learnt::Complete);
             }
             Ok(watcher::Event::Apply(object)) => store.put(object).into_iter().for_each(&tell),
             Ok(watcher::Event::Delete(object)) => store.remove(&place(&object)).into_iter().for_each(&tell),
             Err(error) => {
                 let kind = K::kind(&K::DynamicType::default()).into_owned();
+                watched.failed();
                 tracing::warn!(kind, %error, "the watch failed and is tried again");
             }
         }

@@ -57,6 +57,7 @@ fn failed(error: kube::Error) -> WriteFailed {
 ///
 /// # Errors
 /// When the object is gone or was changed, or the API server does not take it.
+#[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write mark", skip_all, fields(kind = %K::kind(&())))]
 pub async fn mark<K: Own>(client: &Client, object: &K, mark: &Mark, record: &Record, id: OperationId) -> Result<(K, Option<Intent>), WriteFailed> {
     let mut finalizers = object.finalizers().to_vec();
     finalizers.retain(|name| name != FINALIZER);
@@ -105,6 +106,7 @@ pub async fn mark<K: Own>(client: &Client, object: &K, mark: &Mark, record: &Rec
 ///
 /// # Errors
 /// As [`mark`].
+#[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write status", skip_all, fields(kind = %K::kind(&())))]
 pub async fn status<K: Own>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteFailed> {
     let api = K::api(client, object.meta().namespace.as_deref());
     let mut version = object.resource_version();
@@ -149,6 +151,7 @@ pub async fn newest<K: Own>(client: &Client, object: &K) -> Result<K, WriteFaile
 ///
 /// # Errors
 /// As [`mark`]; [`WriteFailed::Changed`] when it exists.
+#[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "create object", skip_all, fields(kind = %K::kind(&())))]
 pub async fn create<K: Own>(client: &Client, object: &K) -> Result<K, WriteFailed> {
     let api = K::api(client, object.meta().namespace.as_deref());
     api.create(&kube::api::PostParams { field_manager: Some(FIELD_MANAGER.into()), ..kube::api::PostParams::default() }, object).await.map_err(failed)

@@ -1,6 +1,10 @@
 //! What the program says of itself.
 
+pub mod health;
+pub mod metrics;
+pub mod server;
 pub mod telemetry;
+pub mod traces;
 
 /// An error and its causes, in one line. kube's errors print their own causes already: what is said is not said again.
 pub fn one_line(error: &anyhow::Error) -> String {

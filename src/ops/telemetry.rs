@@ -1,16 +1,24 @@
-//! Logs: one line an event, JSON or text, on standard error.
+//! Logs: one line an event, JSON or text, on standard error. And traces, when they are asked for: see [`super::traces`].
 
-use tracing_subscriber::EnvFilter;
+use tracing_subscriber::layer::SubscriberExt;
+use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 
-use crate::cli::{LogFormat, LogSettings};
+use super::traces::Traces;
+use crate::cli::{LogFormat, LogSettings, TraceSettings};
 
-/// Starts logging. A second call does nothing.
-pub fn start(settings: &LogSettings) {
+/// Starts logging, and tracing. A second call does nothing. What it returns is finished at the end.
+///
+/// # Errors
+/// When the collector of traces can't be used.
+pub fn start(settings: &LogSettings, traces: &TraceSettings) -> anyhow::Result<Traces> {
     let filter = EnvFilter::new(&settings.log_level);
-    let lines = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    // A failure means that a subscriber is set already, as in a test.
-    let _already_set = match settings.log_format {
-        LogFormat::Json => lines.json().flatten_event(true).with_current_span(false).try_init(),
-        LogFormat::Text => lines.with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).try_init(),
+    let lines: Box<dyn Layer<Registry> + Send + Sync> = match settings.log_format {
+        LogFormat::Json => fmt::layer().with_writer(std::io::stderr).json().flatten_event(true).with_current_span(false).boxed(),
+        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
     };
+    let traces = Traces::start(traces)?;
+    // A failure means that a subscriber is set already, as in a test.
+    let _already_set = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.layer()).try_init();
+    Ok(traces)
 }

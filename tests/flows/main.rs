@@ -10,6 +10,7 @@ mod credential;
 mod deletion;
 mod drift;
 mod gallery;
+mod history;
 mod kstatus;
 mod leads;
 mod letting_go;
@@ -82,6 +83,9 @@ const CASES: &[(&str, Case)] = &cases![
     answers::of_a_deletion,
     answers::of_an_lc_customer,
     answers::of_the_changes_to_a_lead,
+    history::a_customer_has_a_history,
+    history::what_stays_so_is_told_once,
+    history::each_change_has_its_audit_line,
     namespaces::a_deleted_namespace_goes_though_its_secret_goes_first,
     namespaces::a_platform_object_that_is_gone_holds_only_what_must_be_deleted,
     modes::observe_and_plan_change_nothing_in_a_whole_life,

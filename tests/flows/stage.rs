@@ -324,9 +324,14 @@ impl Scene {
         calls["changes"].as_u64().context("the simulator counts changes")
     }
 
+    /// All that the operator has said.
+    pub fn said(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
     /// Whether the operator's log holds a text.
     pub fn log_holds(&self, text: &str) -> Result<bool> {
-        Ok(std::fs::read_to_string(&self.log)?.contains(text))
+        Ok(self.said()?.contains(text))
     }
 
     fn operator_panicked(&self) -> Result<bool> {

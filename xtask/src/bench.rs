@@ -35,7 +35,8 @@ pub struct Settings {
 
 /// How many requests the measurement itself has under way at once.
 const AT_ONCE: usize = 64;
-const NAMESPACE: &str = "customers";
+/// Where the services are.
+pub const NAMESPACE: &str = "customers";
 
 /// Runs the measurement.
 ///
@@ -55,17 +56,26 @@ async fn measure(settings: &Settings) -> Result<bool> {
 }
 
 /// What a measurement runs on.
-struct Ground {
-    cluster: ControlPlane,
-    client: Client,
-    release: control_plane::Release,
-    port: u16,
+pub struct Ground {
+    /// The API server.
+    pub cluster: ControlPlane,
+    /// An administrator.
+    pub client: Client,
+    /// The operator's.
+    pub release: control_plane::Release,
+    /// The simulator's.
+    pub port: u16,
     _simulator: control_plane::Running,
-    log: std::path::PathBuf,
+    /// Where the operator's log goes.
+    pub log: std::path::PathBuf,
 }
 
-async fn ground(programs: &build::Programs, services: u32, interval: &str, task: u64) -> Result<Ground> {
-    let folder = build::target().join("bench");
+/// Sets up an API server and a simulated platform with a lead for each service, in a folder of that name.
+///
+/// # Errors
+/// When something can't be started.
+pub async fn ground(name: &str, programs: &build::Programs, services: u32, task: u64, platform: impl Fn(u16) -> String) -> Result<Ground> {
+    let folder = build::target().join(name);
     std::fs::create_dir_all(&folder)?;
     let cluster = ControlPlane::start(control_plane::Options { keep: Some(folder.clone()), progress: note }).await?;
     let client = cluster.client();
@@ -77,7 +87,7 @@ async fn ground(programs: &build::Programs, services: u32, interval: &str, task:
     let simulator = trial::simulator(&programs.simulator, port, Some(&seed), &folder.join("simulator.log")).await?;
     let log = folder.join("operator.log");
     let _absent = std::fs::remove_file(&log);
-    for text in [include_str!("../../examples/00-namespaces.yaml").to_owned(), platform(port, interval)] {
+    for text in [include_str!("../../examples/00-namespaces.yaml").to_owned(), platform(port)] {
         manifests::apply_all(&client, &text).await?;
     }
     Ok(Ground { cluster, client, release, port, _simulator: simulator, log })
@@ -101,9 +111,13 @@ fn object(number: u32, namespace: &str) -> Result<OcEssentialService> {
     }))?)
 }
 
-async fn apply(client: &Client, services: u32) -> Result<()> {
+/// Applies services, as fast as the API server takes them.
+///
+/// # Errors
+/// When it does not.
+pub async fn apply(client: &Client, services: std::ops::Range<u32>) -> Result<()> {
     let api = Api::<OcEssentialService>::namespaced(client.clone(), NAMESPACE);
-    stream::iter(0..services)
+    stream::iter(services)
         .map(|number| {
             let api = api.clone();
             async move { api.create(&PostParams::default(), &object(number, NAMESPACE)?).await.map_err(anyhow::Error::from) }
@@ -113,7 +127,11 @@ async fn apply(client: &Client, services: u32) -> Result<()> {
         .await
 }
 
-async fn all_ready(client: &Client, services: u32, patience: Duration) -> Result<()> {
+/// Waits until so many services are Ready.
+///
+/// # Errors
+/// When they are not after that time.
+pub async fn all_ready(client: &Client, services: u32, patience: Duration) -> Result<()> {
     let api = Api::<OcEssentialService>::namespaced(client.clone(), NAMESPACE);
     let until = Instant::now() + patience;
     loop {
@@ -127,7 +145,8 @@ async fn all_ready(client: &Client, services: u32, patience: Duration) -> Result
     }
 }
 
-fn is_ready(object: &OcEssentialService) -> bool {
+/// Whether a service is Ready.
+pub fn is_ready(object: &OcEssentialService) -> bool {
     object.status.as_ref().is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
 }
 
@@ -171,7 +190,7 @@ async fn alone(client: &Client, services: u32) -> Result<Duration> {
 async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let count = settings.services;
     step(&format!("{count} services, applied as fast as the API server takes them (5 ms a call, tasks of {} ms)", settings.task));
-    let ground = ground(programs, count, "10m", settings.task).await?;
+    let ground = ground("bench", programs, count, settings.task, |port| platform(port, "10m")).await?;
     let before = alone(&ground.client, count).await?;
     note(&format!("the API server alone, for one object made and three writes each: {:.1} s", before.as_secs_f64()));
     let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
@@ -181,7 +200,7 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let log = ground.cluster.audit_log().context("an audit log")?;
     let mark = audit::end(&log)?;
     let begun = Instant::now();
-    apply(&ground.client, count).await?;
+    apply(&ground.client, 0..count).await?;
     let applied = begun.elapsed();
     all_ready(&ground.client, count, Duration::from_secs(600)).await?;
     let ready = begun.elapsed();
@@ -211,9 +230,9 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
 async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let count = settings.resting;
     step(&format!("{count} services at rest for {} s, with observeInterval 5s", settings.rest_seconds));
-    let ground = ground(programs, count, "5s", 500).await?;
+    let ground = ground("bench", programs, count, 500, |port| platform(port, "5s")).await?;
     let operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
-    apply(&ground.client, count).await?;
+    apply(&ground.client, 0..count).await?;
     all_ready(&ground.client, count, Duration::from_secs(120)).await?;
     tokio::time::sleep(Duration::from_secs(10)).await;
     let log = ground.cluster.audit_log().context("an audit log")?;

@@ -6,8 +6,11 @@ mod chart;
 mod crds;
 mod demo;
 mod evidence;
+mod image;
 mod kustomize;
+mod outage;
 mod progress;
+mod reference;
 mod simulate;
 mod testing;
 mod trial;
@@ -32,10 +35,14 @@ enum Command {
     Test(testing::Settings),
     /// Measure: time to Ready, calls, writes, memory and CPU for many services, and the cost of rest
     Bench(bench::Settings),
+    /// Live through an outage of the platform with many services: calls and writes while it lasts, and the order in which all recover
+    Outage(outage::Settings),
     /// Play stories of crashes and faults against the operator's own decisions and driver, each from one seed, until one breaks a law
     Simulate(simulate::Settings),
     /// Write the table of what the last test run has shown into the README
     Evidence,
+    /// Build the images of the operator and of the simulated platform by docker, podman or buildah, and check what is in them
+    Image(image::Settings),
     /// Check the Helm chart: its README and copies, lint, its own tests, the schemas of Kubernetes, kube-score
     Chart(chart::Settings),
     /// Write crds/, and the chart's copy of it, from the types in src/api
@@ -50,6 +57,12 @@ enum Command {
         #[arg(long)]
         check: bool,
     },
+    /// Write docs/reference/ from the code: fields, flags and environment, metrics
+    Reference {
+        /// Write nothing; fail when docs/reference/ is not what it should be
+        #[arg(long)]
+        check: bool,
+    },
 }
 
 fn main() -> ExitCode {
@@ -57,11 +70,14 @@ fn main() -> ExitCode {
         Command::Demo(settings) => demo::run(settings),
         Command::Test(settings) => testing::run(&settings),
         Command::Bench(settings) => bench::run(&settings),
+        Command::Outage(settings) => outage::run(&settings),
         Command::Simulate(settings) => simulate::run(&settings),
+        Command::Image(settings) => image::run(&settings),
         Command::Evidence => evidence::write(),
         Command::Chart(settings) => chart::run(&settings),
         Command::Crds { check } => crds::run(check).map(|()| true),
         Command::Kustomize { check } => kustomize::run(check).map(|()| true),
+        Command::Reference { check } => reference::run(check).map(|()| true),
     };
     match result {
         Ok(true) => ExitCode::SUCCESS,

@@ -8,7 +8,7 @@ use crate::timing;
 
 /// The reasons of `api.md`. Closed, so that documents, metrics and tests can list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are the documentation: docs/reasons.md has a section for each, held to this list by a test")]
+#[allow(missing_docs, reason = "the names are the documentation: docs/reasons has a page for each, held to this list by a test")]
 pub enum Reason {
     // The operator's move.
     Progressing,

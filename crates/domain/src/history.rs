@@ -432,7 +432,7 @@ fn let_go_of_lead(before: &Record, going: Option<DeletionPolicy>) -> Note {
 fn stands_in_the_way(said: &Said, now: &Verdict) -> Option<Note> {
     let again = said.reason() == Some(now.reason);
     match (of_reason(now.reason), now.reason) {
-        (Some(event), Reason::Suspended | Reason::Observing | Reason::PlanReady) if !again => Some(Note::new(event, now.message.clone())),
+        (Some(event), Reason::Suspended | Reason::Observing | Reason::PlanReady) => (!again).then(|| Note::new(event, now.message.clone())),
         // Young objects wait for what is applied along with them: that is no news yet.
         (Some(event), reason) if reason.stalls() && now.stalled && !(again && said.stalled) => Some(Note::new(event, now.message.clone())),
         (_, reason) if said.reason() == Some(Reason::Suspended) && reason != Reason::Suspended => {

@@ -9,6 +9,8 @@ mod create;
 mod delete;
 #[path = "tables/found.rs"]
 mod found;
+#[path = "tables/history.rs"]
+mod history;
 #[path = "tables/jobs.rs"]
 mod jobs;
 #[path = "tables/lead.rs"]

@@ -127,7 +127,10 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// The name for a label, one of ten.
+    /// Every label.
+    pub const LABELS: [&'static str; 10] = ["2xx", "3xx", "4xx", "401", "429", "5xx", "not_connected", "timed_out", "lost", "too_large"];
+
+    /// The name for a label, one of [`Outcome::LABELS`].
     pub fn label(self) -> &'static str {
         match self {
             Self::Answered(429) => "429",
@@ -141,5 +144,18 @@ impl Outcome {
             Self::Lost => "lost",
             Self::TooLarge => "too_large",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_outcome_has_a_label_of_the_list_and_every_label_an_outcome() {
+        let answered = (100..=599).map(Outcome::Answered);
+        let all = answered.chain([Outcome::NotConnected, Outcome::TimedOut, Outcome::Lost, Outcome::TooLarge]);
+        let labels: std::collections::BTreeSet<&str> = all.map(Outcome::label).collect();
+        assert_eq!(labels, Outcome::LABELS.into());
     }
 }

@@ -7,6 +7,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderM
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
+use tracing::Instrument;
 use url::Url;
 
 use crate::error::{Error, ErrorKind, Sent};
@@ -171,7 +172,8 @@ impl Transport {
     /// One HTTP exchange, observed.
     async fn exchange(&self, call: &Call, token: Option<&Token>, until: Instant) -> Result<Answer, Broken> {
         let start = Instant::now();
-        let result = match timeout_at(until, self.send_and_read(call, token)).await {
+        let span = tracing::trace_span!(target: "operatorconnect::trace", "platform call", otel.name = call.endpoint.label(), otel.kind = "client", outcome = tracing::field::Empty);
+        let result = match timeout_at(until, self.send_and_read(call, token).instrument(span.clone())).await {
             Ok(result) => result,
             Err(_) => Err((Outcome::TimedOut, Broken { error: late(call.endpoint, self.settings.deadline), again: false })),
         };
@@ -180,6 +182,7 @@ impl Transport {
             Err((outcome, broken)) => (outcome, Err(broken)),
         };
         let elapsed = start.elapsed();
+        span.record("outcome", tracing::field::debug(&outcome));
         tracing::debug!(endpoint = call.endpoint.label(), outcome = ?outcome, millis = elapsed.as_millis(), "called the platform");
         if let Some(observer) = &self.observer {
             observer.called(call.endpoint, outcome, elapsed);

@@ -27,6 +27,18 @@ pub enum Lane {
 }
 
 impl Lane {
+    /// All of them, the most urgent first.
+    pub const ALL: [Lane; 3] = [Lane::Changed, Lane::Effect, Lane::Observe];
+
+    /// The name for a label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Effect => "effect",
+            Self::Observe => "observe",
+        }
+    }
+
     /// How long an entry of this lane gives way to those of the lanes before it.
     fn patience(self) -> Duration {
         match self {
@@ -54,6 +66,36 @@ struct Later<G> {
     lane: Lane,
 }
 
+#[derive(Debug)]
+struct Running<G> {
+    group: G,
+    since: Time,
+}
+
+/// What is in one lane.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct InLane {
+    /// How many entries are ready.
+    pub ready: usize,
+    /// For how long the oldest of them has been ready.
+    pub oldest: Duration,
+}
+
+/// How the queue does.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Load {
+    /// What is ready, in the order of [`Lane::ALL`].
+    pub lanes: [InLane; 3],
+    /// How many entries have an appointment.
+    pub appointed: usize,
+    /// How many passes are under way.
+    pub running: usize,
+    /// For how long the oldest pass has been under way.
+    pub longest: Duration,
+    /// For how long an entry could have been taken, while none was and no pass ended: next to nothing, if somebody takes them.
+    pub idle: Duration,
+}
+
 /// The queue's state, without a clock and without waiting: it is told the time.
 #[derive(Debug)]
 pub struct Lines<K, G> {
@@ -61,10 +103,12 @@ pub struct Lines<K, G> {
     order: HashMap<G, BTreeSet<(Time, u64, K)>>,
     later: HashMap<K, Later<G>>,
     agenda: BTreeSet<(Time, u64, K)>,
-    running: HashMap<K, G>,
+    running: HashMap<K, Running<G>>,
     in_group: HashMap<G, usize>,
     group_limit: usize,
     sequence: u64,
+    /// When an entry was last taken, or a pass ended.
+    moved: Time,
 }
 
 impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
@@ -79,6 +123,7 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
             in_group: HashMap::new(),
             group_limit,
             sequence: 0,
+            moved: Time(0),
         }
     }
 
@@ -145,16 +190,21 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
         let next = self
             .order
             .iter()
-            .filter(|(group, _)| self.in_group.get(*group).copied().unwrap_or(0) < self.group_limit)
+            .filter(|(group, _)| self.has_room(group))
             .filter_map(|(_, line)| line.iter().find(|(_, _, key)| !self.running.contains_key(key)))
             .min()?
             .clone();
         let key = next.2;
         let entry = self.ready.get(&key)?.clone();
         self.unqueue(&key, &entry);
-        self.running.insert(key.clone(), entry.group.clone());
+        self.moved = now;
+        self.running.insert(key.clone(), Running { group: entry.group.clone(), since: now });
         *self.in_group.entry(entry.group).or_default() += 1;
         Some((key, entry.lane, now.since(entry.since)))
+    }
+
+    fn has_room(&self, group: &G) -> bool {
+        self.in_group.get(group).copied().unwrap_or(0) < self.group_limit
     }
 
     fn promote(&mut self, now: Time) {
@@ -170,8 +220,9 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
     }
 
     /// The pass of `key` has ended.
-    pub fn done(&mut self, key: &K) {
-        if let Some(group) = self.running.remove(key)
+    pub fn done(&mut self, now: Time, key: &K) {
+        self.moved = now;
+        if let Some(Running { group, .. }) = self.running.remove(key)
             && let Some(count) = self.in_group.get_mut(&group)
         {
             *count -= 1;
@@ -194,6 +245,24 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
     /// How many entries are ready, appointed and running.
     pub fn sizes(&self) -> (usize, usize, usize) {
         (self.ready.len(), self.later.len(), self.running.len())
+    }
+
+    /// How it does. What has an appointment that is over counts as ready.
+    pub fn load(&mut self, now: Time) -> Load {
+        self.promote(now);
+        let mut load = Load { appointed: self.later.len(), running: self.running.len(), ..Load::default() };
+        let mut could_run: Option<Time> = None;
+        for (key, entry) in &self.ready {
+            let lane = &mut load.lanes[entry.lane as usize];
+            lane.ready += 1;
+            lane.oldest = lane.oldest.max(now.since(entry.since));
+            if !self.running.contains_key(key) && self.has_room(&entry.group) {
+                could_run = Some(could_run.map_or(entry.since, |since| since.min(entry.since)));
+            }
+        }
+        load.longest = self.running.values().map(|running| now.since(running.since)).max().unwrap_or_default();
+        load.idle = could_run.map(|since| now.since(since.max(self.moved))).unwrap_or_default();
+        load
     }
 }
 
@@ -250,7 +319,7 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
 
     /// See [`Lines::done`].
     pub fn done(&self, key: &K) {
-        self.with(|lines| lines.done(key));
+        self.with(|lines| lines.done(clock::now(), key));
         self.changed.notify_one();
     }
 
@@ -262,6 +331,11 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
     /// See [`Lines::sizes`].
     pub fn sizes(&self) -> (usize, usize, usize) {
         self.with(|lines| lines.sizes())
+    }
+
+    /// See [`Lines::load`].
+    pub fn load(&self) -> Load {
+        self.with(|lines| lines.load(clock::now()))
     }
 }
 

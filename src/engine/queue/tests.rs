@@ -6,7 +6,7 @@ use std::time::Duration;
 use oc_domain::time::Time;
 use proptest::prelude::*;
 
-use super::{Lane, Lines};
+use super::{InLane, Lane, Lines, Load};
 
 fn at(milliseconds: i64) -> Time {
     Time(milliseconds)
@@ -75,7 +75,7 @@ proptest! {
                     }
                 }
                 Act::Done(key) => {
-                    lines.done(&key);
+                    lines.done(now, &key);
                     running.remove(&key);
                 }
                 Act::Pass(span) => now = now + Duration::from_millis(span.into()),
@@ -83,12 +83,12 @@ proptest! {
         }
         // In the end all that is wanted comes.
         for key in running.into_keys() {
-            lines.done(&key);
+            lines.done(now, &key);
         }
         now = now + Duration::from_secs(100);
         while let Some((key, _, _)) = lines.pop(now) {
             prop_assert!(wanted.remove(&key), "{key} ran and was not wanted");
-            lines.done(&key);
+            lines.done(now, &key);
         }
         prop_assert!(wanted.is_empty(), "lost: {wanted:?}");
         prop_assert_eq!(lines.sizes(), (0, 0, 0));
@@ -122,7 +122,7 @@ fn a_full_group_delays_no_other() {
     assert_eq!(lines.pop(at(0)).map(|(key, _, _)| key), Some("slow-1"));
     assert_eq!(lines.pop(at(0)).map(|(key, _, _)| key), Some("other"));
     assert!(lines.pop(at(0)).is_none(), "slow-2 waits for slow-1");
-    lines.done(&"slow-1");
+    lines.done(at(0), &"slow-1");
     assert_eq!(lines.pop(at(0)).map(|(key, _, _)| key), Some("slow-2"));
 }
 
@@ -133,7 +133,7 @@ fn what_is_wanted_while_it_runs_runs_again() {
     assert!(lines.pop(at(0)).is_some());
     lines.add(at(1), "a", 0, Lane::Changed);
     assert!(lines.pop(at(1)).is_none(), "not at the same time");
-    lines.done(&"a");
+    lines.done(at(2), &"a");
     assert_eq!(lines.pop(at(2)).map(|(key, _, _)| key), Some("a"));
 }
 
@@ -148,7 +148,7 @@ fn of_two_appointments_the_earlier_counts_and_a_wish_drops_both() {
     lines.add(at(100), "a", 0, Lane::Changed);
     assert_eq!(lines.next_appointment(), None);
     assert!(lines.pop(at(100)).is_some());
-    lines.done(&"a");
+    lines.done(at(100), &"a");
     assert!(lines.pop(at(10_000)).is_none());
 }
 
@@ -167,8 +167,29 @@ fn at_twice_the_load_everybody_has_its_share() {
         let (key, _, _) = lines.pop(at(now)).unwrap();
         let before = last.insert(key, now).unwrap_or_default();
         longest = longest.max(now - before);
-        lines.done(&key);
+        lines.done(at(now), &key);
         lines.add_at(at(now + 100), key, 0, Lane::Observe);
     }
     assert!(longest <= 2 * i64::from(OBJECTS), "one waited {longest} ms; its fair share is {OBJECTS} ms");
+}
+
+#[test]
+fn how_it_does_tells_one_that_nobody_serves_from_one_that_is_full() {
+    let seconds = Duration::from_secs;
+    let mut lines = Lines::new(1);
+    assert_eq!(lines.load(at(0)), Load::default());
+    lines.add(at(0), "first", 0, Lane::Changed);
+    lines.add(at(1_000), "second", 0, Lane::Changed);
+    lines.add_at(at(4_000), "third", 1, Lane::Observe);
+    let load = lines.load(at(3_000));
+    assert_eq!((load.lanes[0], load.appointed, load.running), (InLane { ready: 2, oldest: seconds(3) }, 1, 0));
+    assert_eq!(load.idle, seconds(3), "nobody takes what could run");
+    assert_eq!(lines.pop(at(3_000)).map(|(key, _, _)| key), Some("first"));
+    let load = lines.load(at(3_500));
+    assert_eq!((load.idle, load.longest), (Duration::ZERO, Duration::from_millis(500)), "the second waits for the first, as it should");
+    let load = lines.load(at(9_000));
+    assert_eq!((load.lanes[2], load.appointed), (InLane { ready: 1, oldest: seconds(5) }, 0), "ready since its time came");
+    assert_eq!((load.idle, load.longest), (seconds(5), seconds(6)), "the third could run, in a group of its own");
+    lines.done(at(60_000), &"first");
+    assert_eq!(lines.load(at(60_010)).idle, Duration::from_millis(10), "the second could not run before");
 }

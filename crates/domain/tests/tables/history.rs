@@ -1,0 +1,237 @@
+//! What of a pass is worth an event: what was so before, what is so now, and what must be told.
+
+use oc_domain::breaker::Ledger;
+use oc_domain::conditions::{Reason, Trouble, Truth, Verdict};
+use oc_domain::driver::{Memo, Pass};
+use oc_domain::history::{self, End, Event, Note, Said};
+use oc_domain::pass::DeletionPolicy;
+use oc_domain::platform;
+use oc_domain::record::{JobRecord, JobState, OperationKind, Outcome, Record, Sent};
+use oc_domain::step::{Answer, Change, Decision, Mark, Step, Wake};
+
+use crate::common::*;
+
+fn said(truth: Truth, reason: Reason, stalled: bool) -> Said {
+    Said { ready: Some((truth, reason)), stalled }
+}
+
+fn nothing() -> Said {
+    Said::default()
+}
+
+fn not(reason: Reason) -> Verdict {
+    Verdict::not_ready(reason, "Told.")
+}
+
+fn decided(step: Step, verdict: Verdict, record: Record) -> Decision {
+    Decision { step, why: "", verdict, record, plan: Vec::new(), hold: false }
+}
+
+fn rest(verdict: Verdict, record: Record) -> Decision {
+    decided(Step::Rest(NOW), verdict, record)
+}
+
+fn pass(asked: Option<(Change, Answer)>) -> Pass {
+    let mut pass = Pass::begin(Record::default(), facts(), &Memo::default());
+    pass.asked = asked;
+    pass
+}
+
+fn names(notes: &[Note]) -> String {
+    notes.iter().map(|note| note.event.to_string()).collect::<Vec<_>>().join(" ")
+}
+
+fn of_service(said: Said, before: &Record, last: &Decision) -> String {
+    names(&history::of_service(&said, before, &pass(None), last, End::of(last, true), None))
+}
+
+fn due() -> JobRecord {
+    JobRecord { state: JobState::Due, ..synced() }
+}
+
+fn waits(leads: JobRecord, trunks: JobRecord) -> Record {
+    Record { leads_job: leads, trunks_job: trunks, ..verified() }
+}
+
+#[test]
+fn from_the_request_to_ready() {
+    let asked = pass(Some((Change::CreateService(tenant()), Answer::Task(task_id(1)))));
+    let last = decided(Step::Wait(NOW, Wake::Clock), not(Reason::Converting), converting(NOW));
+    assert_eq!(names(&history::of_service(&nothing(), &Record::default(), &asked, &last, End::Said, None)), "ConversionRequested");
+    // It is told though status could not be written: nobody would tell it later.
+    assert_eq!(names(&history::of_service(&nothing(), &Record::default(), &asked, &last, End::of(&last, false), None)), "ConversionRequested");
+    let converting = (said(Truth::False, Reason::Converting, false), converting(NOW));
+    let ready = said(Truth::True, Reason::Succeeded, false);
+    let awaits = |reason| said(Truth::False, reason, false);
+    let (none, upgraded) = (JobRecord::default(), Record { license: Some("OC Pro".into()), ..verified() });
+    let table = [
+        ("no news", converting.0, converting.1.clone(), last.clone(), ""),
+        ("it shows", converting.0, converting.1.clone(), rest(not(Reason::AwaitingLeadsJob), waits(due(), none)), "Licensed AwaitingLeadsJob"),
+        ("it shows everywhere", converting.0, converting.1.clone(), rest(Verdict::ready("x"), verified()), "Licensed Synced"),
+        ("it still waits", awaits(Reason::AwaitingLeadsJob), waits(due(), none), rest(not(Reason::AwaitingLeadsJob), waits(due(), none)), ""),
+        (
+            "the next job",
+            awaits(Reason::AwaitingLeadsJob),
+            waits(due(), due()),
+            rest(not(Reason::AwaitingTrunksJob), waits(synced(), due())),
+            "AwaitingTrunksJob",
+        ),
+        ("the last job", awaits(Reason::AwaitingTrunksJob), waits(synced(), due()), rest(Verdict::ready("x"), waits(synced(), synced())), "Synced"),
+        ("at rest, or after a restart", ready, verified(), rest(Verdict::ready("x"), verified()), ""),
+        ("an upgrade", ready, verified(), rest(Verdict::ready("x"), upgraded), "LicenseChanged"),
+        ("an outage", ready, verified(), rest(not(Reason::AuthenticationFailed), verified()), ""),
+        ("its end", said(Truth::False, Reason::AuthenticationFailed, true), verified(), rest(Verdict::ready("x"), verified()), ""),
+        ("its end, still waiting", awaits(Reason::PlatformUnavailable), waits(due(), none), rest(not(Reason::AwaitingLeadsJob), waits(due(), none)), ""),
+        (
+            "it comes in between",
+            awaits(Reason::PlatformUnavailable),
+            Record::default(),
+            rest(not(Reason::AwaitingLeadsJob), waits(due(), none)),
+            "Licensed AwaitingLeadsJob",
+        ),
+        ("deleted by others", ready, verified(), rest(not(Reason::DeletedExternally), verified()), "DeletedExternally"),
+        ("a trouble is over", said(Truth::False, Reason::NamespaceNotAllowed, true), verified(), rest(Verdict::ready("x"), verified()), "Recovered"),
+    ];
+    for (what, said, before, last, expected) in table {
+        assert_eq!(of_service(said, &before, &last), expected, "{what}");
+    }
+}
+
+#[test]
+fn what_stands_in_the_way_is_told_when_it_begins() {
+    let young = Verdict { stalled: false, ..not(Reason::LeadNotFound) };
+    let stalled = |reason| said(Truth::False, reason, true);
+    let table = [
+        ("a young object waits", nothing(), young.clone(), ""),
+        ("it is no longer young", said(Truth::False, Reason::LeadNotFound, false), not(Reason::LeadNotFound), "LeadNotFound"),
+        ("it stays so", stalled(Reason::LeadNotFound), not(Reason::LeadNotFound), ""),
+        ("another trouble", stalled(Reason::LeadNotFound), not(Reason::LeadNotActive), "LeadNotActive"),
+        ("a task", said(Truth::False, Reason::Converting, false), not(Reason::TaskFailed), "TaskFailed"),
+        ("the platform's own troubles", nothing(), not(Reason::AuthenticationFailed), ""),
+        ("suspended", said(Truth::True, Reason::Succeeded, false), not(Reason::Suspended), "Suspended"),
+        ("still suspended", said(Truth::False, Reason::Suspended, false), not(Reason::Suspended), ""),
+        ("resumed", said(Truth::False, Reason::Suspended, false), not(Reason::Progressing), "Resumed"),
+        ("planned", nothing(), not(Reason::PlanReady), "PlanReady"),
+        ("still planned", said(Truth::False, Reason::PlanReady, false), not(Reason::PlanReady), ""),
+    ];
+    for (what, said, now, expected) in table {
+        assert_eq!(of_service(said, &Record::default(), &rest(now.clone(), Record::default())), expected, "{what}");
+        let last = rest(now, Record::default());
+        let lead = history::of_lead(&said, &Record::default(), &pass(None), &last, End::of(&last, true), None);
+        assert_eq!(names(&lead), expected, "{what}, of a lead");
+        assert_eq!(names(&history::of_service(&said, &Record::default(), &pass(None), &last, End::of(&last, false), None)), "", "{what}, unwritten");
+        let held = Decision { hold: true, ..last };
+        assert_eq!(of_service(said, &Record::default(), &held), "", "{what}, and status is left as it is");
+    }
+}
+
+#[test]
+fn what_was_asked_for_is_told_with_its_answer() {
+    let channel = 7;
+    let lost = || Answer::Lost(away());
+    let refused = || Answer::Refused(Trouble::new(Reason::PlatformRefused, "no"));
+    let table = [
+        (Change::CreateService(tenant()), Answer::Task(task_id(1)), "ConversionRequested"),
+        (Change::CreateService(tenant()), lost(), "AnswerLost"),
+        (Change::CreateService(tenant()), refused(), ""),
+        (Change::CreateService(tenant()), Answer::NotSent(away()), ""),
+        (Change::DeleteService(guid(1)), Answer::Done, "DeletionRequested"),
+        (Change::DeleteService(guid(1)), Answer::NotFound, ""),
+        (Change::DeleteService(guid(1)), lost(), "AnswerLost"),
+        (Change::CreateLead(tenant()), Answer::Done, "LeadRequested"),
+        (Change::DeleteLead(tenant()), Answer::Done, "DeletionRequested"),
+        (Change::AssignChannel(tenant(), channel), Answer::Done, "ChannelAssigned"),
+        // Asked for again every minute: it would be told every minute.
+        (Change::AssignChannel(tenant(), channel), lost(), ""),
+        (Change::UnassignChannel(tenant()), Answer::Done, "ChannelUnassigned"),
+    ];
+    for (change, answer, expected) in table {
+        let asked = pass(Some((change, answer)));
+        let last = rest(not(Reason::Verifying), Record::default());
+        let notes = history::of_lead(&nothing(), &Record::default(), &asked, &last, End::of(&last, false), None);
+        assert_eq!(names(&notes), expected, "{:?}", asked.asked);
+    }
+}
+
+#[test]
+fn taken_over_and_let_go() {
+    let adopted = Record { guid: Some(guid(1)), guid_annotated: true, license: Some("OC Essential".into()), leads_job: synced(), ..Record::default() };
+    let last = rest(Verdict::ready("x"), adopted.clone());
+    assert_eq!(of_service(nothing(), &Record::default(), &last), "Adopted Synced");
+    assert_eq!(
+        of_service(nothing(), &Record { license: None, leads_job: JobRecord::default(), ..adopted.clone() }, &last),
+        "Synced",
+        "a restore is no adoption"
+    );
+    let released = |record: Record| decided(Step::Keep(Mark::Release), not(Reason::Deleting), record);
+    let go = |record: &Record, policy| {
+        let last = released(record.clone());
+        names(&history::of_service(&nothing(), record, &pass(None), &last, End::of(&last, true), Some(policy)))
+    };
+    assert_eq!(go(&verified(), DeletionPolicy::Retain), "Retained");
+    assert_eq!(go(&verified(), DeletionPolicy::Delete), "Deleted");
+    assert_eq!(go(&Record::default(), DeletionPolicy::Delete), "Released");
+    assert_eq!(go(&Record { guid_annotated: true, ..verified() }, DeletionPolicy::Delete), "Deleted", "a deletion annotates the guid: that is no adoption");
+    let deleting = Record { intent: Some(intent(OperationKind::Delete, NOW, Sent::Maybe)), ..Record::default() };
+    let lead = |record: &Record, policy| {
+        let last = released(record.clone());
+        names(&history::of_lead(&nothing(), record, &pass(None), &last, End::of(&last, true), Some(policy)))
+    };
+    assert_eq!(lead(&deleting, DeletionPolicy::Delete), "Deleted");
+    assert_eq!(lead(&Record::default(), DeletionPolicy::Delete), "Released");
+    assert_eq!(lead(&Record::default(), DeletionPolicy::Retain), "Retained");
+}
+
+#[test]
+fn a_lead_is_active_once() {
+    let of = |said: Said, before: Record, record: Record| {
+        let last = rest(Verdict::ready("x"), record);
+        names(&history::of_lead(&said, &before, &pass(None), &last, End::of(&last, true), None))
+    };
+    let plain = Record::default;
+    assert_eq!(of(nothing(), plain(), plain()), "LeadActive");
+    assert_eq!(of(said(Truth::True, Reason::Succeeded, false), plain(), plain()), "");
+    assert_eq!(of(said(Truth::False, Reason::LeadNotActive, true), plain(), plain()), "LeadActive");
+    assert_eq!(of(said(Truth::False, Reason::Verifying, false), plain(), plain()), "", "its channel was changed");
+    assert_eq!(of(said(Truth::False, Reason::Verifying, false), creating(NOW), ended(Outcome::Succeeded, NOW)), "LeadActive", "it was made");
+    assert_eq!(of(said(Truth::False, Reason::AuthenticationFailed, true), plain(), plain()), "", "the platform was away");
+}
+
+#[test]
+fn the_platform_tells_for_all() {
+    let held = |held| platform::Record { ledger: Ledger { held, ..Ledger::default() }, ..platform::Record::default() };
+    let approved = platform::Record { ledger: Ledger { approved: Some(NOW), ..Ledger::default() }, ..platform::Record::default() };
+    let waits = Verdict { held: Some(Trouble::new(Reason::DeletionRateExceeded, "x")), ..Verdict::ready("x") };
+    let up = || Verdict::ready("x");
+    let (ready, refused) = (said(Truth::True, Reason::Succeeded, false), said(Truth::False, Reason::AuthenticationFailed, true));
+    let table = [
+        ("the first time", nothing(), held(0), up(), held(0), "PlatformConnected"),
+        ("at rest", ready, held(0), up(), held(0), ""),
+        ("refused", ready, held(0), not(Reason::AuthenticationFailed), held(0), "AuthenticationFailed"),
+        ("still refused", refused, held(0), not(Reason::AuthenticationFailed), held(0), ""),
+        ("away after that", refused, held(0), not(Reason::PlatformUnavailable), held(0), "PlatformUnavailable"),
+        ("back", refused, held(0), up(), held(0), "PlatformRecovered"),
+        ("many deletions", ready, held(0), waits.clone(), held(3), "DeletionsHeld"),
+        ("more of them", ready, held(3), waits, held(4), ""),
+        ("approved", ready, held(3), up(), approved, "DeletionsApproved"),
+        ("none wants to any more", ready, held(3), up(), held(0), ""),
+    ];
+    for (what, said, before, verdict, record, expected) in table {
+        let last = platform::Decision { step: Step::Rest(NOW), why: "", verdict, record };
+        assert_eq!(names(&history::of_platform(&said, &before, &last, &[], true)), expected, "{what}");
+        assert_eq!(names(&history::of_platform(&said, &before, &last, &[], false)), "", "{what}, unwritten");
+    }
+    let last = platform::Decision { step: Step::Rest(NOW), why: "", verdict: up(), record: held(0) };
+    assert_eq!(names(&history::of_platform(&ready, &held(0), &last, &[oc_domain::record::Job::Leads], false)), "SyncJobRun");
+}
+
+#[test]
+fn the_list_is_whole_and_a_note_fits() {
+    let mut all = Event::ALL.to_vec();
+    all.sort();
+    all.dedup();
+    assert_eq!(all.len(), Event::ALL.len());
+    assert_eq!(all.last().map(|last| *last as usize + 1), Some(all.len()), "one is missing");
+    let note = Note::new(Event::TaskFailed, "ü".repeat(700));
+    assert!(note.text.len() <= 1000 && note.text.ends_with('…'), "{}", note.text.len());
+}

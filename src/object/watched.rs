@@ -1,0 +1,132 @@
+//! Whether a watch lives. Of a cluster in which nothing happens a watch brings no event for hours, as one does that is dead: what tells them apart is
+//! what comes over its connections, bookmarks among it, and that it is begun anew every few minutes.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::client::Body;
+
+use crate::engine::pulse::Pulse;
+
+/// One watch, as far as its health goes.
+#[derive(Debug, Default)]
+pub struct Watched {
+    pulse: Pulse,
+    failures: AtomicU64,
+    failing: AtomicBool,
+    complete: AtomicBool,
+}
+
+/// What is known of a watch.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// Whether its first list was complete.
+    pub complete: bool,
+    /// Whether its last try failed.
+    pub failing: bool,
+    /// How often it has failed.
+    pub failures: u64,
+    /// For how long there was no sign of it: no request, no answer, nothing received, no failure.
+    pub silent: Duration,
+}
+
+impl Watched {
+    /// Its list is complete.
+    pub fn complete(&self) {
+        self.pulse.beat();
+        self.complete.store(true, Ordering::Relaxed);
+        self.failing.store(false, Ordering::Relaxed);
+    }
+
+    /// It failed, and is tried again.
+    pub fn failed(&self) {
+        self.pulse.beat();
+        self.failing.store(true, Ordering::Relaxed);
+        self.failures.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// What is known of it now.
+    pub fn seen(&self) -> Seen {
+        Seen {
+            complete: self.complete.load(Ordering::Relaxed),
+            failing: self.failing.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            silent: self.pulse.still_for(),
+        }
+    }
+
+    fn answered(&self, well: bool) {
+        self.pulse.beat();
+        if well {
+            self.failing.store(false, Ordering::Relaxed);
+        }
+    }
+}
+
+/// A client whose requests and answers are signs of life of one watch.
+pub fn listening(client: &Client, watched: &Arc<Watched>) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let (client, watched) = (client.clone(), Arc::clone(watched));
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (client, watched) = (client.clone(), Arc::clone(&watched));
+        async move {
+            watched.pulse.beat();
+            let response = client.send(request).await?;
+            watched.answered(response.status().is_success());
+            let (parts, body) = response.into_parts();
+            let body = body.map_frame(move |frame| {
+                watched.pulse.beat();
+                frame
+            });
+            Ok::<_, kube::Error>(Response::from_parts(parts, body))
+        }
+    });
+    Client::new(service, namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_lasts_until_an_answer_is_good() {
+        let watched = Watched::default();
+        assert_eq!((watched.seen().complete, watched.seen().failing), (false, false));
+        watched.complete();
+        watched.failed();
+        watched.answered(false);
+        watched.failed();
+        let seen = watched.seen();
+        assert_eq!((seen.complete, seen.failing, seen.failures), (true, true, 2));
+        watched.answered(true);
+        assert!(!watched.seen().failing, "a watch that is begun anew brings no event while nothing happens");
+    }
+
+    #[tokio::test]
+    async fn requests_answers_and_each_piece_of_them_are_signs_of_life() {
+        const PAUSE: Duration = Duration::from_millis(200);
+        let pieces = |_: Request<Body>| async {
+            let pieces = futures::stream::unfold(0, |number| async move {
+                tokio::time::sleep(PAUSE).await;
+                (number < 3).then_some((Ok::<_, std::io::Error>("piece"), number + 1))
+            });
+            Ok::<_, kube::Error>(Response::new(axum::body::Body::from_stream(pieces)))
+        };
+        let watched = Arc::new(Watched::default());
+        let client = listening(&Client::new(tower::service_fn(pieces), "default"), &watched);
+        let silent = || watched.seen().silent;
+        tokio::time::sleep(PAUSE).await;
+        assert!(silent() >= PAUSE * 9 / 10);
+        let mut body = client.send(Request::new(Body::empty())).await.unwrap().into_body();
+        assert!(silent() < PAUSE / 2, "{:?}", silent());
+        while let Some(piece) = body.frame().await {
+            assert!(piece.is_ok() && silent() < PAUSE / 2, "{:?}", silent());
+        }
+        tokio::time::sleep(PAUSE).await;
+        assert!(silent() >= PAUSE * 9 / 10, "what has ended gives none");
+    }
+}

@@ -1,0 +1,170 @@
+//! Whether the program does what it is for.
+//!
+//! It lives while it moves: each watch is heard of, what is due is taken, passes end, the election goes on. A restart mends what does not, and nothing
+//! else: an API server or a platform that is away shows in readiness, never here. That the question is answered at all says that the runtime runs.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use crate::engine::pulse::Pulse;
+use crate::engine::queue::Load;
+use crate::kinds::{Kind, Shared};
+use crate::object::watched::Seen;
+
+/// How long nothing may move before this is taken for dead. Far longer than it should take, for a restart costs something as well.
+#[derive(Clone, Copy, Debug)]
+pub struct Bounds {
+    /// A watch is begun anew every five minutes at the latest; until then it may bring nothing.
+    pub watch: Duration,
+    /// What is due and could run is taken at once.
+    pub queue: Duration,
+    /// A pass makes a few calls, each of which has a deadline.
+    pub pass: Duration,
+}
+
+impl Default for Bounds {
+    fn default() -> Self {
+        let seconds = Duration::from_secs;
+        Self { watch: seconds(600), queue: seconds(120), pass: seconds(900) }
+    }
+}
+
+/// How far the program is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Stage {
+    /// The watches are not complete yet.
+    #[default]
+    Starting,
+    /// It waits for the lease.
+    Waiting,
+    /// It works.
+    Working,
+    /// It was asked to end, and finishes what it had begun.
+    Stopping,
+}
+
+/// What is looked at.
+#[derive(Clone, Debug, Default)]
+struct Signs {
+    stage: Stage,
+    watches: Vec<(Kind, Seen)>,
+    queue: Load,
+    /// For how long the election has made no step, and for how long it may.
+    lease: Option<(Duration, Duration)>,
+}
+
+/// One thing that was looked at: its name, and what is wrong with it.
+type Check = (String, Result<(), String>);
+
+/// What was found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Report(Vec<Check>);
+
+impl Report {
+    /// Whether nothing is wrong.
+    pub fn is_good(&self) -> bool {
+        self.0.iter().all(|(_, found)| found.is_ok())
+    }
+
+    /// As the API server answers it: a word, or each check in a line.
+    pub fn text(&self, name: &str, verbose: bool) -> String {
+        if self.is_good() && !verbose {
+            return "ok".to_owned();
+        }
+        let line = |(check, found): &Check| match found {
+            Ok(()) => format!("[+]{check} ok\n"),
+            Err(why) => format!("[-]{check} failed: {why}\n"),
+        };
+        let lines: String = self.0.iter().map(line).collect();
+        format!("{lines}{name} check {}\n", if self.is_good() { "passed" } else { "failed" })
+    }
+}
+
+impl Signs {
+    fn each_watch(&self, look: impl Fn(&Seen) -> Result<(), String>) -> Vec<Check> {
+        let name = |kind: &Kind| format!("watch-{}", kind.as_str());
+        self.watches.iter().map(|(kind, seen)| (name(kind), look(seen))).collect()
+    }
+
+    fn live(&self, bounds: &Bounds) -> Report {
+        let heard = |seen: &Seen| within(seen.silent, bounds.watch, "nothing was heard of it, neither a failure,");
+        let mut checks = self.each_watch(heard);
+        // Nobody takes what is due while another replica leads, or when this one is to end.
+        let taken = if self.stage == Stage::Working { within(self.queue.idle, bounds.queue, "nobody has taken what is due") } else { Ok(()) };
+        checks.push(("queue".into(), taken));
+        checks.push(("passes".into(), within(self.queue.longest, bounds.pass, "a pass has been under way")));
+        if let Some((still, most)) = self.lease {
+            checks.push(("lease".into(), within(still, most, "the election has made no step")));
+        }
+        Report(checks)
+    }
+
+    fn ready(&self, bounds: &Bounds) -> Report {
+        let stage = match self.stage {
+            Stage::Starting => Err("the watches are not complete yet".to_owned()),
+            Stage::Stopping => Err("it was asked to end".to_owned()),
+            Stage::Waiting | Stage::Working => Ok(()),
+        };
+        let well = |seen: &Seen| match (seen.complete, seen.failing) {
+            (_, true) => Err("its last try failed; see the log".to_owned()),
+            (false, _) => Err("its first list is not complete".to_owned()),
+            _ => within(seen.silent, bounds.watch, "nothing was heard of it, neither a failure,"),
+        };
+        let mut checks = vec![("stage".into(), stage)];
+        checks.extend(self.each_watch(well));
+        checks.extend(self.live(bounds).0.into_iter().filter(|(name, _)| !name.starts_with("watch-")));
+        Report(checks)
+    }
+}
+
+fn within(span: Duration, most: Duration, what: &str) -> Result<(), String> {
+    if span <= most { Ok(()) } else { Err(format!("{what} for {} s, and {} s are the most", span.as_secs(), most.as_secs())) }
+}
+
+/// Knows where to look.
+pub struct Health {
+    shared: Arc<Shared>,
+    bounds: Bounds,
+    stage: Mutex<Stage>,
+    lease: Mutex<Option<(Arc<Pulse>, Duration)>>,
+}
+
+impl Health {
+    /// Of a program that has just begun.
+    pub fn new(shared: Arc<Shared>, bounds: Bounds) -> Self {
+        Self { shared, bounds, stage: Mutex::default(), lease: Mutex::default() }
+    }
+
+    /// The program is so far.
+    pub fn is(&self, stage: Stage) {
+        *self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stage;
+    }
+
+    /// From now on an election goes on, each step of which beats; or none does any more.
+    pub fn election(&self, pulse: Option<(Arc<Pulse>, Duration)>) {
+        *self.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = pulse;
+    }
+
+    fn signs(&self) -> Signs {
+        let lease = self.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        Signs {
+            stage: *self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+            watches: self.shared.watches(),
+            queue: self.shared.queue.load(),
+            lease: lease.as_ref().map(|(pulse, most)| (pulse.still_for(), *most)),
+        }
+    }
+
+    /// Whether a restart would help.
+    pub fn live(&self) -> Report {
+        self.signs().live(&self.bounds)
+    }
+
+    /// Whether it can do what it is for: the API server answers it, and it is not about to end. One that waits for the lease is ready.
+    pub fn ready(&self) -> Report {
+        self.signs().ready(&self.bounds)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,145 @@
+//! Requests to the API server, counted by verb where they leave.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use http::{Method, Request, Response, Uri};
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::registry::Registry;
+use tower::{Layer, Service};
+
+use super::{Histograms, catalogue, histograms, register};
+use crate::engine::clock;
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByCode {
+    verb: &'static str,
+    code: String,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+struct ByVerb {
+    verb: &'static str,
+}
+
+#[derive(Clone, Debug)]
+struct Families {
+    calls: Family<ByCode, Counter>,
+    duration: Histograms<ByVerb>,
+}
+
+/// A layer of a client that counts its requests; by default it counts nothing.
+#[derive(Clone, Debug, Default)]
+pub struct ApiCalls(Option<Families>);
+
+impl ApiCalls {
+    pub(super) fn counted(buckets: &'static [f64]) -> Self {
+        Self(Some(Families { calls: Family::default(), duration: histograms(buckets) }))
+    }
+
+    pub(super) fn register(&self, registry: &mut Registry) {
+        if let Some(families) = &self.0 {
+            register(registry, &catalogue::API_CALLS, families.calls.clone());
+            register(registry, &catalogue::API_DURATION, families.duration.clone());
+        }
+    }
+}
+
+impl<S> Layer<S> for ApiCalls {
+    type Service = Counted<S>;
+
+    fn layer(&self, inner: S) -> Counted<S> {
+        Counted { inner, families: self.0.clone() }
+    }
+}
+
+/// A service whose requests are counted.
+#[derive(Clone, Debug)]
+pub struct Counted<S> {
+    inner: S,
+    families: Option<Families>,
+}
+
+impl<S, A, B> Service<Request<A>> for Counted<S>
+where
+    S: Service<Request<A>, Response = Response<B>>,
+    S::Future: Send + 'static,
+{
+    type Response = S::Response;
+    type Error = S::Error;
+    type Future = Pin<Box<dyn Future<Output = Result<S::Response, S::Error>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), S::Error>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<A>) -> Self::Future {
+        let verb = verb(request.method(), request.uri());
+        let (begun, answer, families) = (clock::since_start(), self.inner.call(request), self.families.clone());
+        Box::pin(async move {
+            let answer = answer.await;
+            if let Some(families) = families {
+                let code = answer.as_ref().map_or_else(|_| "none".to_owned(), |answer| answer.status().as_str().to_owned());
+                families.calls.get_or_create(&ByCode { verb, code }).inc();
+                families.duration.get_or_create(&ByVerb { verb }).observe(clock::since_start().saturating_sub(begun).as_secs_f64());
+            }
+            answer
+        })
+    }
+}
+
+/// The verb, as the API server's rights have it.
+fn verb(method: &Method, uri: &Uri) -> &'static str {
+    match *method {
+        Method::POST => "create",
+        Method::PUT => "update",
+        Method::PATCH => "patch",
+        Method::DELETE => "delete",
+        _ if uri.query().is_some_and(|query| query.split('&').any(|part| part == "watch=true" || part == "watch=1")) => "watch",
+        _ if is_collection(uri.path()) => "list",
+        _ => "get",
+    }
+}
+
+/// Whether a path is that of all objects of a kind, in one namespace or in all.
+fn is_collection(path: &str) -> bool {
+    let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
+    let below = match parts.as_slice() {
+        ["api", _version, below @ ..] | ["apis", _, _version, below @ ..] => below,
+        _ => return false,
+    };
+    match below {
+        ["namespaces", _name, kind @ ..] => kind.len() == 1,
+        kind => kind.len() == 1,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn verbs_are_told_apart() {
+        let own = "/apis/operatorconnect.dev/v1alpha1";
+        for (method, path, expected) in [
+            (Method::GET, format!("{own}/leads?limit=100"), "list"),
+            (Method::GET, format!("{own}/leads?&watch=true&resourceVersion=4"), "watch"),
+            (Method::GET, format!("{own}/namespaces/a/leads"), "list"),
+            (Method::GET, format!("{own}/namespaces/a/leads/b"), "get"),
+            (Method::GET, format!("{own}/liveplatforms/b"), "get"),
+            (Method::GET, "/api/v1/namespaces/a".into(), "get"),
+            (Method::GET, "/api/v1/namespaces".into(), "list"),
+            (Method::GET, "/api/v1/namespaces/a/secrets/b".into(), "get"),
+            (Method::GET, "/version".into(), "get"),
+            (Method::PATCH, format!("{own}/namespaces/a/leads/b/status"), "patch"),
+            (Method::PUT, "/apis/coordination.k8s.io/v1/namespaces/a/leases/b".into(), "update"),
+            (Method::POST, "/apis/coordination.k8s.io/v1/namespaces/a/leases".into(), "create"),
+            (Method::DELETE, format!("{own}/namespaces/a/leads/b"), "delete"),
+        ] {
+            assert_eq!(verb(&method, &path.parse().unwrap()), expected, "{method} {path}");
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! The cases.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use oc_essentials_operator::ops::metrics::{CONTENT_TYPE, Type, catalogue};
+use serde_json::json;
+use tokio::time::Instant;
+
+use super::openmetrics::{Family, Scrape};
+use super::proxy::Mood;
+use super::stage::{Scene, until};
+
+pub async fn what_can_not_be_listened_on_is_told_at_the_start(scene: Scene) -> Result<()> {
+    let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
+    let taken = taken.local_addr()?.to_string();
+    for (arguments, says) in [
+        (["--metrics-address", "8080"], "give :PORT, such as :8080, or ADDRESS:PORT"),
+        (["--health-address", "health"], "give :PORT, such as :8080, or ADDRESS:PORT"),
+        (["--metrics-address", "192.0.2.1:8080"], "--metrics-address 192.0.2.1:8080 can't be listened on; is it in use, or not an address of this machine?"),
+        (["--health-address", &taken], "can't be listened on"),
+    ] {
+        let ended = scene.command().args(arguments).output()?;
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        ensure!(!ended.status.success() && said.contains(says), "{arguments:?}: {} {said}", ended.status);
+    }
+    Ok(())
+}
+
+/// What of the served families is not as the catalogue has it.
+fn differences(scrape: &Scrape) -> Vec<String> {
+    let mut wrong = Vec::new();
+    // A counter's family has no `_total`, its samples have.
+    let listed: BTreeMap<&str, _> = catalogue().iter().map(|metric| (metric.name.strip_suffix("_total").unwrap_or(metric.name), metric)).collect();
+    let (names, served) = (listed.keys().copied().collect::<BTreeSet<_>>(), scrape.0.keys().map(String::as_str).collect::<BTreeSet<_>>());
+    wrong.extend(names.difference(&served).map(|name| format!("{name} is in the catalogue and is not served")));
+    wrong.extend(served.difference(&names).map(|name| format!("{name} is served and is not in the catalogue")));
+    for (name, family) in &scrape.0 {
+        let Some(metric) = listed.get(name.as_str()) else { continue };
+        let Family { kind, unit, help, samples } = family;
+        if (kind.as_str(), unit.as_deref()) != (metric.kind.as_str(), metric.unit()) || *help != format!("{}.", metric.help) {
+            wrong.push(format!("{name}: {kind} {unit:?} {help}"));
+        }
+        if samples.is_empty() {
+            wrong.push(format!("{name} has no series"));
+        }
+        for sample in samples {
+            let mut labels: BTreeSet<&str> = sample.labels.keys().map(String::as_str).collect();
+            let bucket = metric.kind == Type::Histogram && sample.name.ends_with("_bucket");
+            if bucket != labels.remove("le") || labels != metric.labels.iter().copied().collect() {
+                wrong.push(format!("{name}: {sample:?}"));
+            }
+        }
+    }
+    wrong
+}
+
+/// Of a platform that has two customers, each with a service.
+fn values(scrape: &Scrape, platform: &str) -> Result<()> {
+    let service = [("kind", "OcEssentialService")];
+    let on = |more: &[(&'static str, &'static str)]| [&[("platform", platform)], more].concat();
+    let exactly = [
+        ("operatorconnect_platform_calls_total", on(&[("call", "create_service"), ("outcome", "2xx")]), 2.0),
+        ("operatorconnect_platform_call_duration_seconds_count", on(&[("call", "create_service")]), 2.0),
+        ("operatorconnect_time_to_first_look_seconds_count", service.to_vec(), 2.0),
+        ("operatorconnect_inventory_entries", on(&[("list", "services")]), 2.0),
+        ("operatorconnect_licenses", on(&[("license", "OC Essential")]), 2.0),
+        ("operatorconnect_objects", vec![("kind", "OcEssentialService"), ("ready", "True"), ("reason", "Succeeded")], 2.0),
+        ("operatorconnect_platform_calls_limit_per_second", on(&[]), 200.0),
+        ("operatorconnect_platform_circuit_open", on(&[]), 0.0),
+        ("operatorconnect_open_intents", service.to_vec(), 0.0),
+        ("operatorconnect_leader", vec![], 1.0),
+        ("operatorconnect_build_info", vec![("version", env!("CARGO_PKG_VERSION"))], 1.0),
+    ];
+    for (name, labels, value) in &exactly {
+        let is = scrape.sum(name, labels);
+        ensure!((is - value).abs() < f64::EPSILON, "{name} {labels:?} is {is}, not {value}");
+    }
+    for (name, labels) in [
+        ("operatorconnect_passes_total", [("kind", "Lead"), ("outcome", "ready")].as_slice()),
+        ("operatorconnect_passes_total", &[("kind", "OcEssentialService"), ("outcome", "asked")]),
+        ("operatorconnect_queue_wait_seconds_count", &[("lane", "changed")]),
+        ("operatorconnect_apiserver_calls_total", &[("verb", "watch"), ("code", "200")]),
+        ("operatorconnect_apiserver_calls_total", &[("verb", "patch"), ("code", "200")]),
+        ("operatorconnect_platform_budget_wait_seconds_count", &[]),
+        ("operatorconnect_inventory_age_seconds", &[("list", "leads")]),
+        ("process_cpu_seconds_total", &[]),
+        ("process_resident_memory_bytes", &[]),
+    ] {
+        ensure!(scrape.sum(name, labels) > 0.0, "{name} {labels:?} is 0");
+    }
+    Ok(())
+}
+
+pub async fn what_is_served_is_the_catalogue(scene: Scene) -> Result<()> {
+    let operator = scene.start("operator", &[])?;
+    operator.probes("/readyz", true, 20).await?;
+    scene.platform().await?;
+    for customer in 1..=2 {
+        scene.customer(customer).await?;
+    }
+    for customer in 1..=2 {
+        scene.ready(customer).await?;
+    }
+    let (platform, service) = (scene.platform_name(), [("kind", "OcEssentialService")]);
+    let counted = || async {
+        let scrape = operator.scrape().await?;
+        Ok((scrape.sum("operatorconnect_time_to_ready_seconds_count", &service) == 2.0).then_some(scrape))
+    };
+    let scrape = until(20, counted).await.context("waiting for two services that were Ready")?;
+    let wrong = differences(&scrape);
+    ensure!(wrong.is_empty(), "{wrong:#?}");
+    values(&scrape, &platform)?;
+    let text = nothing_is_named(&scene, &operator).await?;
+    measured(&format!("a scrape of two customers: {} bytes, {} lines", text.len(), text.lines().count()));
+    scene.no_platform().await?;
+    let forgotten = || async { Ok(operator.scrape().await?.values("platform").is_empty().then_some(())) };
+    until(20, forgotten).await.context("waiting for the series of the platform to go with it")
+}
+
+/// Whose text it is, and that nobody's name is in it.
+async fn nothing_is_named(scene: &Scene, operator: &super::stage::Operator) -> Result<String> {
+    let answer = operator.get("metrics", "/metrics").await?;
+    let kind = answer.headers().get("content-type").context("a type")?.to_str()?.to_owned();
+    ensure!(kind == CONTENT_TYPE, "{kind}");
+    let text = answer.text().await?;
+    for name in [scene.name(1).as_str(), "customers", "-0000-4000-8000-", "A customer"] {
+        ensure!(!text.contains(name), "{name} is in {text}");
+    }
+    Ok(text)
+}
+
+#[allow(clippy::print_stdout, reason = "a measurement, shown by --nocapture")]
+fn measured(what: &str) {
+    println!("{what}");
+}
+
+pub async fn a_status_that_is_not_taken_is_counted(scene: Scene) -> Result<()> {
+    let operator = scene.start("operator", &[])?;
+    operator.probes("/readyz", true, 20).await?;
+    scene.platform().await?;
+    scene.proxy.is(Mood::TakesNoStatus);
+    scene.customer(1).await?;
+    let lead = ("kind", "Lead");
+    let counted = || async {
+        let scrape = operator.scrape().await?;
+        let failed = scrape.sum("operatorconnect_status_write_failures_total", &[lead]);
+        let passes = scrape.sum("operatorconnect_passes_total", &[lead, ("outcome", "unwritten")]);
+        let refused = scrape.sum("operatorconnect_apiserver_calls_total", &[("verb", "patch"), ("code", "503")]);
+        Ok((failed >= 2.0 && passes >= 2.0 && refused >= 2.0).then_some(()))
+    };
+    until(20, counted).await.context("waiting for two tries that failed")?;
+    let (well, text) = operator.probe("/livez").await?;
+    ensure!(well, "what is tried again lives: {text}");
+    scene.proxy.is(Mood::Well);
+    scene.ready(1).await
+}
+
+/// How long a watch may be silent in these cases, in seconds.
+const SILENCE: u64 = 8;
+
+pub async fn a_frozen_watch_fails_liveness(scene: Scene) -> Result<()> {
+    let operator = scene.start("operator", &["--watch-silence", &SILENCE.to_string()])?;
+    scene.platform().await?;
+    scene.customer(1).await?;
+    scene.ready(1).await?;
+    // Something happens to each kind every second: with the real bound the bookmarks do.
+    let keep = scene.clone();
+    let happening = tokio::spawn(async move {
+        for mark in 0.. {
+            let _next = keep.touch(1, &format!("{mark}")).await;
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    });
+    let begun = Instant::now();
+    while begun.elapsed() < Duration::from_secs(SILENCE + 4) {
+        let (well, text) = operator.probe("/livez?verbose").await?;
+        ensure!(well && text.contains("[+]watch-Lead ok"), "{text}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    scene.proxy.is(Mood::Frozen("leads"));
+    let frozen = Instant::now();
+    let text = operator.probes("/livez", false, SILENCE + 10).await?;
+    measured(&format!("a frozen watch was told after {} ms, with a bound of {SILENCE} s", frozen.elapsed().as_millis()));
+    ensure!(frozen.elapsed() > Duration::from_secs(SILENCE - 2), "it was told before it could be known: {text}");
+    ensure!(text.contains("[-]watch-Lead failed: nothing was heard of it"), "{text}");
+    ensure!(["LivePlatform", "OcEssentialService"].iter().all(|kind| text.contains(&format!("[+]watch-{kind} ok"))), "{text}");
+    ensure!(!operator.probe("/readyz").await?.0, "and it is not ready");
+    ensure!(operator.scrape().await?.sum("operatorconnect_watch_idle_seconds", &[("kind", "Lead")]) >= SILENCE as f64);
+    scene.proxy.is(Mood::Well);
+    operator.probes("/livez", true, 10).await?;
+    happening.abort();
+    Ok(())
+}
+
+pub async fn an_api_server_that_is_away_shows_in_readiness_alone(scene: Scene) -> Result<()> {
+    let operator = scene.start("operator", &["--watch-silence", "60"])?;
+    operator.probes("/readyz", true, 20).await?;
+    scene.proxy.is(Mood::Down);
+    let away = Instant::now();
+    let text = operator.probes("/readyz", false, 20).await?;
+    measured(&format!("an API server that is away was told after {} ms", away.elapsed().as_millis()));
+    ensure!(text.contains("failed: its last try failed"), "{text}");
+    while away.elapsed() < Duration::from_secs(15) {
+        let (well, text) = operator.probe("/livez").await?;
+        ensure!(well, "a restart does not help: {text}");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let failures = operator.scrape().await?.sum("operatorconnect_watch_failures_total", &[]);
+    ensure!(failures >= 3.0, "{failures} failures of three watches");
+    scene.proxy.is(Mood::Well);
+    let back = Instant::now();
+    operator.probes("/readyz", true, 60).await?;
+    measured(&format!("that it is back was told after {} ms", back.elapsed().as_millis()));
+    Ok(())
+}
+
+pub async fn a_platform_that_is_away_is_no_reason_to_restart(scene: Scene) -> Result<()> {
+    let operator = scene.start("operator", &[])?;
+    scene.platform().await?;
+    scene.customer(1).await?;
+    scene.ready(1).await?;
+    let platform = scene.platform_name();
+    let shows = |open: f64, opened: f64| {
+        let (operator, platform) = (&operator, platform.as_str());
+        move || async move {
+            let scrape = operator.scrape().await?;
+            let is_open = scrape.sum("operatorconnect_platform_circuit_open", &[("platform", platform)]);
+            let reason = [("platform", platform), ("reason", "PlatformUnavailable")];
+            let has_opened = scrape.sum("operatorconnect_platform_circuit_opened_total", &reason);
+            Ok(((is_open - open).abs() < f64::EPSILON && has_opened >= opened).then_some(scrape))
+        }
+    };
+    until(10, shows(0.0, 0.0)).await.context("waiting for a circuit that is closed")?;
+    scene.simulate("POST", "faults", json!({"kind": "serverError", "forever": true})).await?;
+    let scrape = until(40, shows(1.0, 1.0)).await.context("waiting for the circuit to open")?;
+    ensure!(scrape.sum("operatorconnect_platform_calls_total", &[("platform", &platform), ("outcome", "5xx")]) >= 3.0);
+    ensure!(scrape.sum("operatorconnect_passes_total", &[("kind", "LivePlatform"), ("outcome", "failed")]) >= 1.0);
+    for path in ["/livez", "/readyz"] {
+        let (well, text) = operator.probe(path).await?;
+        ensure!(well, "{path}: nothing here can be mended by a restart, and another platform may be well: {text}");
+    }
+    scene.simulate("DELETE", "faults", json!(null)).await?;
+    until(60, shows(0.0, 1.0)).await.context("waiting for the circuit to close")?;
+    Ok(())
+}
+
+pub async fn a_replica_that_waits_is_ready(scene: Scene) -> Result<()> {
+    let first = scene.start_elected("first")?;
+    let leads = || async { Ok(first.said()?.contains("this replica leads").then_some(())) };
+    until(20, leads).await.context("waiting for the first to lead")?;
+    let second = scene.start_elected("second")?;
+    second.probes("/readyz", true, 20).await?;
+    for (operator, leads) in [(&first, 1.0), (&second, 0.0)] {
+        let (well, text) = operator.probe("/livez?verbose").await?;
+        ensure!(well && text.contains("[+]lease ok"), "{text}");
+        ensure!((operator.scrape().await?.sum("operatorconnect_leader", &[]) - leads).abs() < f64::EPSILON);
+    }
+    // Longer than the election may stand still would be long; that it takes steps while it waits shows in its being looked at again.
+    let scrape = second.scrape().await?;
+    ensure!(scrape.sum("operatorconnect_apiserver_calls_total", &[("verb", "get")]) > 0.0);
+    Ok(())
+}
+
+pub async fn one_that_is_to_end_is_not_ready_and_lives(scene: Scene) -> Result<()> {
+    let mut operator = scene.start("operator", &[])?;
+    operator.probes("/readyz", true, 20).await?;
+    scene.platform().await?;
+    let before = scene.calls("services.create").await?;
+    scene.simulate("POST", "faults", json!({"kind": "delay", "endpoint": "services.create", "delay": 4000, "executed": true})).await?;
+    scene.customer(1).await?;
+    until(20, || async { Ok((scene.calls("services.create").await? > before).then_some(())) }).await.context("waiting for a create that takes long")?;
+    operator.terminate()?;
+    let text = operator.probes("/readyz", false, 3).await?;
+    ensure!(text.contains("[-]stage failed: it was asked to end"), "{text}");
+    let (well, text) = operator.probe("/livez").await?;
+    ensure!(well, "what finishes its work must not be killed: {text}");
+    ensure!(operator.scrape().await?.sum("operatorconnect_queue_running", &[]) >= 1.0, "metrics are served to the end");
+    let status = operator.ended().await?;
+    ensure!(status.success(), "{status}: {}", operator.said()?);
+    Ok(())
+}

@@ -1,0 +1,306 @@
+//! One API server, one simulated platform and one proxy between the operator and the former; each case has an operator and objects of its own.
+
+use std::fs::File;
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail, ensure};
+use control_plane::{ControlPlane, Options, SYSTEM, manifests};
+use kube::api::{DeleteParams, Patch, PatchParams};
+use kube::config::{KubeConfigOptions, Kubeconfig};
+use kube::{Api, Client};
+use live_platform_simulator::Simulator;
+use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::openmetrics::Scrape;
+use super::proxy::{Mood, Proxy};
+
+const CUSTOMERS: &str = "customers";
+
+/// What a case does.
+pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
+
+/// What all cases share.
+pub struct Stage {
+    _cluster: ControlPlane,
+    client: Client,
+    simulator: Arc<Simulator>,
+    proxy: Arc<Proxy>,
+    rights: PathBuf,
+    cases: AtomicU32,
+}
+
+impl Stage {
+    /// Starts the API server, the proxy and the platform.
+    pub async fn set() -> Result<Self> {
+        let cluster = ControlPlane::start(Options::default()).await?;
+        let client = cluster.client();
+        let release = cluster.install(&control_plane::reads_anywhere()).await?;
+        let direct = release.kubeconfig();
+        let config = kube::Config::from_custom_kubeconfig(Kubeconfig::read_from(direct)?, &KubeConfigOptions::default()).await?;
+        let authority = config.root_cert.context("the API server has an authority of its own")?;
+        let authority = authority.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<reqwest::Result<Vec<_>>>()?;
+        let http = reqwest::Client::builder().no_proxy().http1_only().tls_certs_only(authority).build()?;
+        let proxy = Arc::new(Proxy::start(config.cluster_url.to_string().trim_end_matches('/').to_owned(), http).await?);
+        // By way of the proxy: the token of the service account, another address.
+        let mut kubeconfig: Value = serde_yaml::from_str(&std::fs::read_to_string(direct)?).context("the operator's kubeconfig")?;
+        kubeconfig["clusters"][0]["cluster"] = json!({"server": proxy.url()});
+        let rights = cluster.folder().join("by-proxy.kubeconfig");
+        std::fs::write(&rights, kubeconfig.to_string())?;
+        let simulator = Arc::new(Simulator::start(live_platform_simulator::Options::default()).await);
+        let stage = Self { _cluster: cluster, client, simulator, proxy, rights, cases: AtomicU32::new(0) };
+        let scene = stage.scene()?;
+        scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CUSTOMERS}})).await?;
+        let secret = json!({"key": "simulator-secret"});
+        scene.apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential", "namespace": CUSTOMERS}, "stringData": secret})).await?;
+        scene.simulate("PATCH", "settings", json!({"taskDuration": 300, "latency": 1})).await?;
+        Ok(stage)
+    }
+
+    fn scene(&self) -> Result<Scene> {
+        Ok(Scene {
+            client: self.client.clone(),
+            simulator: Arc::clone(&self.simulator),
+            proxy: Arc::clone(&self.proxy),
+            rights: self.rights.clone(),
+            number: self.cases.fetch_add(1, Ordering::Relaxed),
+            http: reqwest::Client::builder().no_proxy().build()?,
+        })
+    }
+
+    /// Plays one case.
+    pub async fn play(&self, name: &str, case: Case) -> Result<()> {
+        let scene = self.scene()?;
+        self.proxy.is(Mood::Well);
+        scene.simulate("DELETE", "faults", Value::Null).await?;
+        case(scene.clone()).await.with_context(|| format!("{name} (the operator's log: {}*)", scene.log("").display()))
+    }
+}
+
+/// A process of the operator; killed when it is dropped.
+pub struct Operator {
+    child: Child,
+    log: PathBuf,
+    http: reqwest::Client,
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+/// Asks again and again, for so many seconds.
+pub async fn until<T, F: Future<Output = Result<Option<T>>>>(seconds: u64, ask: impl Fn() -> F) -> Result<T> {
+    let end = Instant::now() + Duration::from_secs(seconds);
+    loop {
+        if let Some(found) = ask().await? {
+            return Ok(found);
+        }
+        ensure!(Instant::now() < end, "it is not so after {seconds} s");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+}
+
+impl Operator {
+    /// Sends SIGTERM.
+    pub fn terminate(&self) -> Result<()> {
+        let done = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child.id())).status()?;
+        ensure!(done.success(), "SIGTERM could not be sent");
+        Ok(())
+    }
+
+    /// Waits until it has ended, and says how.
+    pub async fn ended(&mut self) -> Result<ExitStatus> {
+        for _ in 0..600 {
+            if let Some(status) = self.child.try_wait()? {
+                return Ok(status);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        bail!("it has not ended after 30 s")
+    }
+
+    /// All that it has said.
+    pub fn said(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(&self.log)?)
+    }
+
+    /// Where it serves something: it says so.
+    async fn address(&self, what: &str) -> Result<String> {
+        let told = || async {
+            let said = self.said()?;
+            let lines = said.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
+            let address = lines.filter(|line| line["message"] == format!("serving {what}")).find_map(|line| Some(line["address"].as_str()?.to_owned()));
+            Ok(address)
+        };
+        until(20, told).await.with_context(|| format!("waiting for the address of {what}"))
+    }
+
+    /// Asks for a page of its own.
+    pub async fn get(&self, what: &str, path: &str) -> Result<reqwest::Response> {
+        let url = format!("http://{}{path}", self.address(what).await?);
+        Ok(self.http.get(url).timeout(Duration::from_secs(5)).send().await?)
+    }
+
+    /// Whether a probe is well, and its answer.
+    pub async fn probe(&self, path: &str) -> Result<(bool, String)> {
+        let answer = self.get("health", path).await?;
+        let status = answer.status().as_u16();
+        ensure!([200, 503].contains(&status), "{path}: {status}");
+        Ok((status == 200, answer.text().await?))
+    }
+
+    /// Waits for a probe to be well, or not to be.
+    pub async fn probes(&self, path: &str, well: bool, seconds: u64) -> Result<String> {
+        let so = || async { Ok(Some(self.probe(path).await?).filter(|(is, _)| *is == well).map(|(_, text)| text)) };
+        until(seconds, so).await.with_context(|| format!("waiting for {path} to be {}", if well { "well" } else { "unwell" }))
+    }
+
+    /// Its metrics.
+    pub async fn scrape(&self) -> Result<Scrape> {
+        Scrape::read(&self.get("metrics", "/metrics").await?.text().await?)
+    }
+}
+
+/// What one case has.
+#[derive(Clone)]
+pub struct Scene {
+    client: Client,
+    simulator: Arc<Simulator>,
+    pub proxy: Arc<Proxy>,
+    rights: PathBuf,
+    number: u32,
+    http: reqwest::Client,
+}
+
+impl Scene {
+    fn log(&self, name: &str) -> PathBuf {
+        PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("health-{}-{}-{name}", std::process::id(), self.number))
+    }
+
+    /// The operator, serving nothing.
+    pub fn command(&self) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oc-essentials-operator"));
+        command.arg("run").arg("--kubeconfig").arg(&self.rights).stdin(Stdio::null());
+        command
+    }
+
+    /// Starts it, serving both.
+    pub fn start(&self, name: &str, arguments: &[&str]) -> Result<Operator> {
+        let log = self.log(name);
+        let said = File::create(&log)?;
+        let mut command = self.command();
+        command.args(["--metrics-address", "127.0.0.1:0", "--health-address", "127.0.0.1:0"]).args(arguments);
+        let child = command.stdout(said.try_clone()?).stderr(said).spawn().context("the operator can't be started")?;
+        Ok(Operator { child, log, http: self.http.clone() })
+    }
+
+    /// With an election among the operators of this case.
+    pub fn start_elected(&self, name: &str) -> Result<Operator> {
+        let lease = format!("case-{}", self.number);
+        self.start(name, &["--leader-elect", "--lease-namespace", SYSTEM, "--lease-name", &lease, "--lease-identity", name])
+    }
+
+    /// Applies a manifest.
+    pub async fn apply(&self, manifest: Value) -> Result<()> {
+        manifests::apply(&self.client, &serde_json::from_value(manifest)?).await?;
+        Ok(())
+    }
+
+    /// The name of the platform object of this case.
+    pub fn platform_name(&self) -> String {
+        format!("platform-{}", self.number)
+    }
+
+    /// Makes the platform object.
+    pub async fn platform(&self) -> Result<()> {
+        let spec = json!({
+            "url": self.simulator.base_url(),
+            "authentication": {"entra": {
+                "tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444",
+                "scope": "api://simulator/.default", "tokenUrl": self.simulator.token_url(),
+                "clientSecretRef": {"namespace": CUSTOMERS, "name": "credential", "key": "key"},
+            }},
+            "observeInterval": "5s",
+            "requests": {"perSecond": 200, "burst": 200, "inFlight": 8},
+        });
+        self.own("LivePlatform", json!({"name": self.platform_name()}), spec).await
+    }
+
+    async fn own(&self, kind: &str, metadata: Value, spec: Value) -> Result<()> {
+        self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})).await
+    }
+
+    /// Removes it, and what is on it.
+    pub async fn no_platform(&self) -> Result<()> {
+        Api::<LivePlatform>::all(self.client.clone()).delete(&self.platform_name(), &DeleteParams::default()).await?;
+        Ok(())
+    }
+
+    fn tenant(&self, customer: u32) -> String {
+        format!("{:08x}-0000-4000-8000-{customer:012x}", self.number + 1)
+    }
+
+    /// The name of a customer's objects, and part of what the platform knows.
+    pub fn name(&self, customer: u32) -> String {
+        format!("case-{}-customer-{customer}", self.number)
+    }
+
+    /// Makes a lead at the platform, and both objects for it.
+    pub async fn customer(&self, customer: u32) -> Result<()> {
+        let (name, tenant, platform) = (self.name(customer), self.tenant(customer), self.platform_name());
+        self.simulate("POST", "leads", json!({"tenantId": tenant, "companyName": name})).await?;
+        let metadata = json!({"name": name, "namespace": CUSTOMERS});
+        self.own("Lead", metadata.clone(), json!({"platform": platform, "msTenantId": tenant})).await?;
+        let spec = json!({"platform": platform, "msTenantId": tenant, "shortName": format!("C{}_{customer}", self.number), "fullName": "A customer"});
+        self.own("OcEssentialService", metadata, spec).await
+    }
+
+    /// Waits until a customer's service is Ready.
+    pub async fn ready(&self, customer: u32) -> Result<()> {
+        let services = Api::<OcEssentialService>::namespaced(self.client.clone(), CUSTOMERS);
+        let name = self.name(customer);
+        let is_ready = || async {
+            let conditions = services.get(&name).await?.status.unwrap_or_default().conditions;
+            Ok(conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True").then_some(()))
+        };
+        until(40, is_ready).await.with_context(|| format!("waiting for {name} to be Ready"))
+    }
+
+    /// Changes something of each kind, which each watch brings.
+    pub async fn touch(&self, customer: u32, mark: &str) -> Result<()> {
+        let patch = Patch::Merge(json!({"metadata": {"labels": {"touched": mark}}}));
+        let (name, none) = (self.name(customer), PatchParams::default());
+        Api::<LivePlatform>::all(self.client.clone()).patch(&self.platform_name(), &none, &patch).await?;
+        Api::<Lead>::namespaced(self.client.clone(), CUSTOMERS).patch(&name, &none, &patch).await?;
+        Api::<OcEssentialService>::namespaced(self.client.clone(), CUSTOMERS).patch(&name, &none, &patch).await?;
+        Ok(())
+    }
+
+    /// One of the simulator's own calls.
+    pub async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
+        let url = format!("{}/simulator/{path}", self.simulator.url());
+        let mut request = self.http.request(method.parse()?, &url);
+        if !body.is_null() {
+            request = request.json(&body);
+        }
+        let answer = request.send().await?;
+        let (status, text) = (answer.status(), answer.text().await?);
+        ensure!(status.is_success(), "{method} /simulator/{path}: {status} {text}");
+        Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+    }
+
+    /// How often the platform was called, by endpoint.
+    pub async fn calls(&self, endpoint: &str) -> Result<u64> {
+        Ok(self.simulate("GET", "calls", Value::Null).await?["byEndpoint"][endpoint].as_u64().unwrap_or_default())
+    }
+}

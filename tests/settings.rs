@@ -1,0 +1,270 @@
+//! What can be said to the operator at its start: in which namespaces it works, and where its traces go. Each test has an API server and a platform of its
+//! own, and the operator as a process.
+
+#![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
+
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use axum::body::Bytes;
+use control_plane::{ControlPlane, Options, Release, manifests};
+use k8s_openapi::api::events::v1::Event;
+use kube::{Api, ResourceExt};
+use live_platform_simulator::Simulator;
+use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
+use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
+use opentelemetry_proto::tonic::trace::v1::Span;
+use prost::Message;
+use serde_json::{Value, json};
+
+struct Stage {
+    cluster: ControlPlane,
+    simulator: Simulator,
+    http: reqwest::Client,
+    release: Release,
+}
+
+/// The operator; killed when it is dropped.
+struct Operator {
+    child: Child,
+    log: PathBuf,
+}
+
+impl Drop for Operator {
+    fn drop(&mut self) {
+        let _gone = self.child.kill();
+        let _gone = self.child.wait();
+    }
+}
+
+impl Operator {
+    fn said(&self) -> String {
+        std::fs::read_to_string(&self.log).unwrap_or_default()
+    }
+
+    /// Asks it to end, and waits until it has.
+    fn end(&mut self) -> Result<()> {
+        ensure!(Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child.id())).status()?.success());
+        ensure!(self.child.wait()?.success(), "{}", self.said());
+        Ok(())
+    }
+}
+
+impl Stage {
+    /// The chart is installed with these values, and the namespaces are there before it is.
+    async fn set(namespaces: &[&str], values: Value) -> Result<Self> {
+        let cluster = ControlPlane::start(Options::default()).await?;
+        for namespace in namespaces {
+            let namespace = json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": namespace}});
+            manifests::apply(&cluster.client(), &serde_json::from_value(namespace)?).await?;
+        }
+        let release = cluster.install(&values).await?;
+        let simulator = Simulator::start(live_platform_simulator::Options::default()).await;
+        let stage = Self { cluster, simulator, http: reqwest::Client::builder().no_proxy().build()?, release };
+        stage.simulate("PATCH", "settings", json!({"taskDuration": 300, "latency": 1})).await?;
+        let secret = json!({"key": "simulator-secret"});
+        stage.apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential", "namespace": "one"}, "stringData": secret})).await?;
+        Ok(stage)
+    }
+
+    async fn apply(&self, manifest: Value) -> Result<()> {
+        manifests::apply(&self.cluster.client(), &serde_json::from_value(manifest)?).await?;
+        Ok(())
+    }
+
+    async fn platform(&self, discovery: Value) -> Result<()> {
+        let mut spec = json!({
+            "url": self.simulator.base_url(),
+            "authentication": {"entra": {
+                "tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444",
+                "scope": "api://simulator/.default", "tokenUrl": self.simulator.token_url(),
+                "clientSecretRef": {"namespace": "one", "name": "credential", "key": "key"},
+            }},
+            "observeInterval": "5s",
+        });
+        if !discovery.is_null() {
+            spec["leadDiscovery"] = discovery;
+        }
+        self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": "default"}, "spec": spec})).await
+    }
+
+    /// A lead at the platform, and a service object for it.
+    async fn customer(&self, namespace: &str, number: u32) -> Result<()> {
+        let tenant = format!("{number:08x}-0000-4000-8000-000000000000");
+        self.simulate("POST", "leads", json!({"tenantId": tenant, "companyName": "Somebody"})).await?;
+        let spec = json!({"msTenantId": tenant, "shortName": format!("Customer_{number}"), "fullName": "A customer"});
+        let metadata = json!({"name": "customer", "namespace": namespace});
+        self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": metadata, "spec": spec})).await
+    }
+
+    async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
+        let request = self.http.request(method.parse()?, format!("{}/simulator/{path}", self.simulator.url()));
+        let answer = if body.is_null() { request } else { request.json(&body) }.send().await?.error_for_status()?;
+        Ok(serde_json::from_str(&answer.text().await?).unwrap_or_default())
+    }
+
+    fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_oc-essentials-operator"));
+        command
+            .arg("run")
+            .arg("--kubeconfig")
+            .arg(self.release.kubeconfig())
+            .args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"])
+            .args(arguments);
+        command.stdin(Stdio::null());
+        command
+    }
+
+    fn operator(&self, name: &str, arguments: &[&str]) -> Result<Operator> {
+        let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("settings-{name}-{}.log", std::process::id()));
+        let said = std::fs::File::create(&log)?;
+        let child = self.command(arguments).stdout(said.try_clone()?).stderr(said).spawn()?;
+        Ok(Operator { child, log })
+    }
+
+    async fn ready(&self, namespace: &str) -> Result<()> {
+        let api = Api::<OcEssentialService>::namespaced(self.cluster.client(), namespace);
+        until(|| async {
+            let conditions = api.get("customer").await?.status.unwrap_or_default().conditions;
+            Ok(conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True").then_some(()))
+        })
+        .await
+        .with_context(|| format!("the service in {namespace} is not Ready"))
+    }
+
+    async fn platform_says(&self, reason: &str) -> Result<String> {
+        let api = Api::<LivePlatform>::all(self.cluster.client());
+        until(|| async {
+            let conditions = api.get("default").await?.status.unwrap_or_default().conditions;
+            Ok(conditions.into_iter().find(|condition| condition.type_ == "Ready" && condition.reason == reason).map(|ready| ready.message))
+        })
+        .await
+        .with_context(|| format!("the platform object does not say {reason}"))
+    }
+}
+
+async fn until<T, F: Future<Output = Result<Option<T>>>>(ask: impl Fn() -> F) -> Result<T> {
+    for _ in 0..300 {
+        if let Some(found) = ask().await? {
+            return Ok(found);
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    anyhow::bail!("it is not so after 30 s")
+}
+
+/// Two namespaces of three, by roles in just these: nothing is read or written in the third, nor is there a right to.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn some_namespaces_only() -> Result<()> {
+    let stage = Stage::set(&["one", "two", "three"], json!({"watchNamespaces": ["one", "two"], "rbac": {"secrets": {"anywhere": true}}})).await?;
+    let refused = [
+        (&["--watch-namespaces", "one,three"][..], "no right to list leads.operatorconnect.dev in the namespace three (--watch-namespaces)"),
+        (&["--watch-namespaces", "one,Two"], "a namespace has at most 63 lower case letters"),
+        (&[], "no right to list leads.operatorconnect.dev; install the rights"),
+    ];
+    for (arguments, says) in refused {
+        let ended = stage.command(arguments).output()?;
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        ensure!(!ended.status.success() && said.contains(says), "{arguments:?}: {} {said}", ended.status);
+    }
+
+    stage.platform(json!({"namespace": "three"})).await?;
+    for (number, namespace) in [(1, "one"), (2, "two"), (3, "three")] {
+        stage.customer(namespace, number).await?;
+    }
+    let mut operator = stage.operator("namespaces", &["--watch-namespaces", "one, two"])?;
+    for namespace in ["one", "two"] {
+        stage.ready(namespace).await.with_context(|| operator.said())?;
+    }
+    // Discovery would make objects that nobody sees.
+    let told = stage.platform_says("InvalidSpec").await?;
+    ensure!(["spec.leadDiscovery.namespace", "three", "--watch-namespaces: one, two"].iter().all(|words| told.contains(words)), "{told}");
+    stage.platform(json!({"namespace": "two"})).await?;
+    stage.platform_says("Succeeded").await?;
+    let leads = Api::<Lead>::namespaced(stage.cluster.client(), "two");
+    until(|| async { Ok((leads.list(&Default::default()).await?.items.len() == 3).then_some(())) }).await.context("leads are discovered into two")?;
+    ensure!(Api::<Lead>::namespaced(stage.cluster.client(), "three").list(&Default::default()).await?.items.is_empty());
+    let third = Api::<OcEssentialService>::namespaced(stage.cluster.client(), "three").get("customer").await?;
+    ensure!(third.status.unwrap_or_default().observed_generation.is_none() && third.metadata.finalizers.is_none(), "the third was touched");
+    let calls = stage.simulate("GET", "calls", Value::Null).await?;
+    ensure!(calls["byEndpoint"]["services.create"] == 2, "{calls}");
+    let events = Api::<Event>::namespaced(stage.cluster.client(), "default").list(&Default::default()).await?.items;
+    let of_platform = |event: &Event| event.regarding.as_ref().is_some_and(|about| about.kind.as_deref() == Some("LivePlatform"));
+    ensure!(events.iter().any(of_platform), "{:?}", events.iter().map(ResourceExt::name_any).collect::<Vec<_>>());
+    operator.end()?;
+    let said = operator.said();
+    ensure!(!said.to_lowercase().contains("forbidden"), "a right was missing: {said}");
+    Ok(())
+}
+
+/// A collector: what was sent to it.
+async fn collector() -> Result<(String, Arc<Mutex<Vec<Bytes>>>)> {
+    let received: Arc<Mutex<Vec<Bytes>>> = Arc::default();
+    let take = Arc::clone(&received);
+    let router = axum::Router::new().route(
+        "/v1/traces",
+        axum::routing::post(move |headers: http::HeaderMap, body: Bytes| {
+            let protobuf = headers.get("content-type").is_some_and(|kind| kind == "application/x-protobuf");
+            if protobuf {
+                take.lock().unwrap().push(body);
+            }
+            async move { if protobuf { http::StatusCode::OK } else { http::StatusCode::UNSUPPORTED_MEDIA_TYPE } }
+        }),
+    );
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let address = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    Ok((address, received))
+}
+
+fn attribute<'a>(span: &'a Span, name: &str) -> &'a str {
+    let found = span.attributes.iter().find(|attribute| attribute.key == name);
+    match found.and_then(|attribute| attribute.value.as_ref()).and_then(|value| value.value.as_ref()) {
+        Some(Any::StringValue(text)) => text,
+        _ => "",
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn each_pass_is_a_trace() -> Result<()> {
+    let stage = Stage::set(&["one"], control_plane::reads_anywhere()).await?;
+    for (flag, value, says) in [("--otlp-endpoint", "collector:4318", "such as http://collector:4318"), ("--trace-ratio", "2", "a number from 0 to 1")] {
+        let ended = stage.command(&[flag, value]).output()?;
+        let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+        ensure!(!ended.status.success() && said.contains(says), "{flag} {value}: {said}");
+    }
+    let (address, received) = collector().await?;
+    let mut operator = stage.operator("traces", &["--otlp-endpoint", &address])?;
+    stage.platform(Value::Null).await?;
+    stage.customer("one", 1).await?;
+    stage.ready("one").await.with_context(|| operator.said())?;
+    // Sent at the end at the latest.
+    operator.end()?;
+
+    let exports: Vec<ExportTraceServiceRequest> =
+        received.lock().unwrap().iter().map(|body| ExportTraceServiceRequest::decode(body.clone())).collect::<Result<_, _>>()?;
+    ensure!(!exports.is_empty(), "nothing was sent: {}", operator.said());
+    let of = |export: &ExportTraceServiceRequest| export.resource_spans.clone();
+    let resources = exports.iter().flat_map(of).filter_map(|spans| spans.resource).flat_map(|resource| resource.attributes).map(|attribute| attribute.key);
+    ensure!(resources.into_iter().any(|key| key == "service.name"));
+    let spans: Vec<Span> = exports.iter().flat_map(of).flat_map(|spans| spans.scope_spans).flat_map(|scope| scope.spans).collect();
+    let children = |parent: &Span| {
+        spans.iter().filter(|span| span.parent_span_id == parent.span_id && span.trace_id == parent.trace_id).map(|span| span.name.as_str()).collect::<Vec<_>>()
+    };
+    let passes: Vec<&Span> = spans.iter().filter(|span| span.name == "OcEssentialService").collect();
+    let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
+    let create = passes.iter().find(|pass| children(pass).contains(&"create_service")).with_context(|| format!("a pass that creates, in {names:?}"))?;
+    ensure!(create.parent_span_id.is_empty() && attribute(create, "name") == "customer" && attribute(create, "namespace") == "one", "{create:?}");
+    ensure!(attribute(create, "outcome") == "Converting" && !attribute(create, "lane").is_empty(), "{create:?}");
+    ensure!(["write mark", "write status"].iter().all(|write| children(create).contains(write)), "{:?}", children(create));
+    let call = spans.iter().find(|span| span.name == "create_service").context("the call")?;
+    ensure!(attribute(call, "outcome").starts_with("Answered(2") && call.end_time_unix_nano > call.start_time_unix_nano, "{call:?}");
+    ensure!(passes.iter().any(|pass| attribute(pass, "outcome") == "Succeeded") && names.contains(&"LivePlatform") && names.contains(&"token"), "{names:?}");
+    let told = format!("{spans:?}");
+    ensure!(!told.contains("simulator-secret") && !told.contains("asked the platform"), "a span tells too much, or the log was sent");
+    Ok(())
+}

@@ -1,0 +1,126 @@
+//! An outage of the platform, lived through in real time: what it costs, and how all recover.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use clap::Args;
+use control_plane::audit;
+use kube::api::ListParams;
+use kube::{Api, ResourceExt};
+use oc_essentials_operator::api::OcEssentialService;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use crate::bench::{self, Ground};
+use crate::progress::{note, result, step};
+use crate::{build, trial};
+
+/// What is lived through.
+#[derive(Args)]
+pub struct Settings {
+    /// How many services are Ready before it
+    #[arg(long, default_value_t = 1000)]
+    services: u32,
+    /// How many more are applied while it lasts
+    #[arg(long, default_value_t = 40)]
+    late: u32,
+    /// How long every call is answered by a 503, in minutes
+    #[arg(long, default_value_t = 60)]
+    minutes: u64,
+}
+
+/// Runs it.
+///
+/// # Errors
+/// When something can't be built or started, or a service is not Ready when it should be.
+pub fn run(settings: &Settings) -> Result<bool> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(live_through(settings))
+}
+
+/// The connection as the examples have it, with the limits and the interval that a LivePlatform has by itself.
+fn platform(port: u16) -> String {
+    let text = include_str!("../../examples/10-platform.yaml").replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"));
+    text.replace("  observeInterval: 10s\n", "")
+}
+
+async fn live_through(settings: &Settings) -> Result<bool> {
+    let (settled, all) = (settings.services, settings.services + settings.late);
+    step("The operator and the simulated platform");
+    let programs = build::programs(false)?;
+    let ground = bench::ground("outage", &programs, all, 2000, platform).await?;
+    let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
+    step(&format!("{settled} services, at 10 calls a second"));
+    bench::apply(&ground.client, 0..settled).await?;
+    bench::all_ready(&ground.client, settled, Duration::from_secs(1800)).await?;
+    tokio::time::sleep(Duration::from_secs(5)).await;
+
+    step(&format!("{} minutes in which every call is answered by a 503, and {} more services", settings.minutes, settings.late));
+    let before = versions(&ground).await?;
+    simulate(&ground, "DELETE", "calls", Value::Null).await?;
+    simulate(&ground, "POST", "faults", json!({"kind": "serverError", "forever": true})).await?;
+    bench::apply(&ground.client, settled..all).await?;
+    let log = ground.cluster.audit_log().context("an audit log")?;
+    let mut writes = Vec::new();
+    let mut mark = audit::end(&log)?;
+    for minute in 1..=settings.minutes {
+        tokio::time::sleep(Duration::from_secs(60)).await;
+        operator.check()?;
+        writes.extend(audit::since(&log, mark)?.into_iter().filter(|request| request.user.ends_with("oc-essentials-operator") && request.writes()));
+        mark = audit::end(&log)?;
+        if minute % 10 == 0 {
+            note(&format!("minute {minute}: {} calls, {} writes", total(&ground).await?, writes.len()));
+        }
+    }
+    result(&format!("\n| {} minutes of outage, {settled} services Ready and {} new ones | |\n|---|---|", settings.minutes, settings.late));
+    result(&format!("| calls to the platform | {} |", total(&ground).await?));
+    for ((verb, resource), times) in audit::count(&writes, "oc-essentials-operator") {
+        result(&format!("| API server: {verb} {resource} | {times} |"));
+    }
+    simulate(&ground, "DELETE", "calls", Value::Null).await?;
+    simulate(&ground, "DELETE", "faults", Value::Null).await?;
+    recovered(&ground, &before, all).await
+}
+
+async fn recovered(ground: &Ground, before: &BTreeMap<String, String>, all: u32) -> Result<bool> {
+    step("The platform is back");
+    let begun = Instant::now();
+    bench::all_ready(&ground.client, all, Duration::from_secs(1800)).await?;
+    result(&format!("| all Ready after it is back | {:.0} s |", begun.elapsed().as_secs_f64()));
+    for (endpoint, times) in by_endpoint(ground).await? {
+        result(&format!("| platform, until then: {endpoint} | {times} |"));
+    }
+    let after = versions(ground).await?;
+    let written = before.iter().filter(|(name, version)| after.get(*name) != Some(version)).count();
+    result(&format!("| services Ready before it that were written, in it or after it | {written} |"));
+    let twice = simulate(ground, "GET", "calls", Value::Null).await?;
+    result(&format!("| tenants with two services | {} |", twice["tenantsWithTwoServices"]));
+    Ok(written == 0 && twice["tenantsWithTwoServices"] == json!([]))
+}
+
+async fn versions(ground: &Ground) -> Result<BTreeMap<String, String>> {
+    let api = Api::<OcEssentialService>::namespaced(ground.client.clone(), bench::NAMESPACE);
+    let objects = api.list(&ListParams::default()).await?;
+    Ok(objects.into_iter().map(|object| (object.name_any(), object.resource_version().unwrap_or_default())).collect())
+}
+
+async fn total(ground: &Ground) -> Result<u64> {
+    simulate(ground, "GET", "calls", Value::Null).await?["total"].as_u64().context("the simulator counts calls")
+}
+
+async fn by_endpoint(ground: &Ground) -> Result<BTreeMap<String, u64>> {
+    let calls = simulate(ground, "GET", "calls", Value::Null).await?;
+    Ok(serde_json::from_value(calls["byEndpoint"].clone())?)
+}
+
+async fn simulate(ground: &Ground, method: &str, path: &str, body: Value) -> Result<Value> {
+    let mut request = trial::http()?.request(method.parse()?, format!("http://127.0.0.1:{}/simulator/{path}", ground.port));
+    if !body.is_null() {
+        request = request.json(&body);
+    }
+    let answer = request.send().await?;
+    let (status, text) = (answer.status(), answer.text().await?);
+    ensure!(status.is_success(), "{method} /simulator/{path}: {status} {text}");
+    Ok(serde_json::from_str(&text).unwrap_or(Value::Null))
+}
