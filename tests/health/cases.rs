@@ -82,8 +82,8 @@ pub async fn what_is_served_is_the_catalogue(scene: Scene) -> Result<()> {
     ensure!(wrong.is_empty(), "{wrong:#?}");
     let on = |more: &[(&'static str, &'static str)]| [&[("platform", platform.as_str())], more].concat();
     let exactly = [
-        ("operatorconnect_platform_calls_total", on(&[("endpoint", "create_service"), ("outcome", "2xx")]), 2.0),
-        ("operatorconnect_platform_call_duration_seconds_count", on(&[("endpoint", "create_service")]), 2.0),
+        ("operatorconnect_platform_calls_total", on(&[("call", "create_service"), ("outcome", "2xx")]), 2.0),
+        ("operatorconnect_platform_call_duration_seconds_count", on(&[("call", "create_service")]), 2.0),
         ("operatorconnect_time_to_first_look_seconds_count", service.to_vec(), 2.0),
         ("operatorconnect_inventory_entries", on(&[("list", "services")]), 2.0),
         ("operatorconnect_licenses", on(&[("license", "OC Essential")]), 2.0),
