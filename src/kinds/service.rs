@@ -334,13 +334,11 @@ impl World for ServiceWorld<'_> {
 mod tests {
     use super::*;
     use crate::engine::lease::Leadership;
-    use crate::object::events::Recorder;
-    use crate::object::scope::Scope;
     use kube::{Client, Config};
 
     fn shared() -> Arc<Shared> {
         let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        Shared::new(client.clone(), Leadership::alone(), None, Scope::default(), Recorder::new(client, "test"))
+        Shared::bare(client, Leadership::alone(), Arc::new(()))
     }
 
     /// A version of the object: `generation` changes with the spec, `version` with each write.
