@@ -19,14 +19,15 @@ pub struct Settings {
     rest: Vec<String>,
 }
 
-/// Runs them. Each test that needs an API server starts its own; the server's program is built here, once, so that its progress is seen.
+/// Runs them. Each test that needs an API server starts its own; the server's program, and Helm, are built here, once, so that
+/// their progress is seen.
 ///
 /// # Errors
 /// When something can't be built or run.
 pub fn run(settings: &Settings) -> Result<bool> {
     let everything = settings.rest.is_empty() && !settings.quick;
     if !settings.quick {
-        progress::step("The API server for the tests (built once; minutes the first time)");
+        progress::step("The API server for the tests, and Helm (built once; minutes the first time)");
         control_plane::prepare(&control_plane::Options { progress: progress::note, ..control_plane::Options::default() })?;
     }
     if everything {

@@ -99,6 +99,8 @@ catalogue! {
         "How often a platform began to be left alone, by the reason: PlatformUnavailable, Throttled, AuthenticationFailed";
     INVENTORY_AGE: Gauge "operatorconnect_inventory_age_seconds" ["platform", "list"]
         "Since when the list of leads or services is known: the begin of its last good read";
+    OBSERVE_INTERVAL: Gauge "operatorconnect_observe_interval_seconds" ["platform"]
+        "How often the lists are read (spec.observeInterval)";
     INVENTORY_ENTRIES: Gauge "operatorconnect_inventory_entries" ["platform", "list"]
         "How many leads or services the platform has, by the last good read";
     LICENSES: Gauge "operatorconnect_licenses" ["platform", "license"]
