@@ -20,7 +20,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the controller, in a cluster or with a kubeconfig, until SIGTERM or SIGINT
-    Run(Settings),
+    Run(Box<Settings>),
     /// Print the custom resource definitions, for: oc-essentials-operator crds | kubectl apply --server-side -f -
     Crds,
 }

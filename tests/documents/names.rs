@@ -242,6 +242,23 @@ fn annotations_environment_and_commands_that_are_named_are_there() {
 }
 
 #[test]
+fn functions_and_tests_that_are_named_are_there() {
+    let code = code();
+    let (mut seen, mut bad) = (0, Vec::new());
+    for (file, text) in written() {
+        let like_a_test = |span: &&str| span.matches('_').count() >= 3 && span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
+        for name in named(&text).into_iter().filter(like_a_test).filter(|name| !name.starts_with("operatorconnect_")) {
+            seen += 1;
+            if !code.contains(&format!("fn {name}(")) {
+                bad.push(format!("{file}: {name}"));
+            }
+        }
+    }
+    assert!(bad.is_empty(), "no such test: {bad:#?}");
+    assert!(seen > 30, "only {seen} were looked up");
+}
+
+#[test]
 fn metrics_that_are_named_are_there() {
     let reference = read("docs/reference/metrics.md");
     let (mut seen, mut bad) = (0, Vec::new());

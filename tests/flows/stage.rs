@@ -389,9 +389,14 @@ impl Scene {
 }
 
 /// Says what was measured, past the capture of `cargo test`.
-#[allow(clippy::print_stderr, reason = "a figure is there to be read")]
 pub fn measured(text: &str) {
-    eprintln!("measured: {text}");
+    told(&format!("measured: {text}"));
+}
+
+/// Says what one should know of a run, past the capture of `cargo test`.
+#[allow(clippy::print_stderr, reason = "it is there to be read")]
+pub fn told(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Whether `Ready` has a value and a reason.
