@@ -146,9 +146,14 @@ impl Inventory {
         counts
     }
 
-    /// The lists as they are known, and when the read of each was begun: leads, and services.
-    pub fn newest(&self) -> (Option<(Time, std::sync::Arc<LeadIndex>)>, Option<(Time, std::sync::Arc<ServiceIndex>)>) {
-        (self.leads.newest(), self.services.newest())
+    /// The list of leads as it is known, and when its read was begun.
+    pub fn newest_leads(&self) -> Option<(Time, std::sync::Arc<LeadIndex>)> {
+        self.leads.newest()
+    }
+
+    /// The same of services.
+    pub fn newest_services(&self) -> Option<(Time, std::sync::Arc<ServiceIndex>)> {
+        self.services.newest()
     }
 
     /// The leads that are known, for discovery.

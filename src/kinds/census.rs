@@ -155,7 +155,7 @@ impl Platform {
         let inventory = connected.inventory.ok().or(connected.last_good.map(|good| good.inventory));
         let Some(inventory) = inventory else { return };
         self.budget = Some(inventory.budget().used());
-        let (leads, services) = inventory.newest();
+        let (leads, services) = (inventory.newest_leads(), inventory.newest_services());
         self.leads = leads.map(|(at, leads)| List { age: now.since(at), entries: leads.all().count() as u64 });
         self.services = services.as_ref().map(|(at, services)| List { age: now.since(*at), entries: services.all().count() as u64 });
         for service in services.iter().flat_map(|(_, services)| services.all()) {

@@ -56,31 +56,10 @@ fn differences(scrape: &Scrape) -> Vec<String> {
     wrong
 }
 
-pub async fn what_is_served_is_the_catalogue(scene: Scene) -> Result<()> {
-    let operator = scene.start("operator", &[])?;
-    operator.probes("/readyz", true, 20).await?;
-    scene.platform().await?;
-    for customer in 1..=2 {
-        scene.customer(customer).await?;
-    }
-    for customer in 1..=2 {
-        scene.ready(customer).await?;
-    }
-    let (platform, service) = (scene.platform_name(), [("kind", "OcEssentialService")]);
-    let counted = || async {
-        let scrape = operator.scrape().await?;
-        Ok((scrape.sum("operatorconnect_time_to_ready_seconds_count", &service) == 2.0).then_some(scrape))
-    };
-    let scrape = match until(20, counted).await {
-        Ok(scrape) => scrape,
-        Err(error) => {
-            let text = operator.get("metrics", "/metrics").await?.text().await?;
-            return Err(error.context(format!("waiting for two services that were Ready: {text}")));
-        }
-    };
-    let wrong = differences(&scrape);
-    ensure!(wrong.is_empty(), "{wrong:#?}");
-    let on = |more: &[(&'static str, &'static str)]| [&[("platform", platform.as_str())], more].concat();
+/// Of a platform that has two customers, each with a service.
+fn values(scrape: &Scrape, platform: &str) -> Result<()> {
+    let service = [("kind", "OcEssentialService")];
+    let on = |more: &[(&'static str, &'static str)]| [&[("platform", platform)], more].concat();
     let exactly = [
         ("operatorconnect_platform_calls_total", on(&[("call", "create_service"), ("outcome", "2xx")]), 2.0),
         ("operatorconnect_platform_call_duration_seconds_count", on(&[("call", "create_service")]), 2.0),
@@ -111,6 +90,28 @@ pub async fn what_is_served_is_the_catalogue(scene: Scene) -> Result<()> {
     ] {
         ensure!(scrape.sum(name, labels) > 0.0, "{name} {labels:?} is 0");
     }
+    Ok(())
+}
+
+pub async fn what_is_served_is_the_catalogue(scene: Scene) -> Result<()> {
+    let operator = scene.start("operator", &[])?;
+    operator.probes("/readyz", true, 20).await?;
+    scene.platform().await?;
+    for customer in 1..=2 {
+        scene.customer(customer).await?;
+    }
+    for customer in 1..=2 {
+        scene.ready(customer).await?;
+    }
+    let (platform, service) = (scene.platform_name(), [("kind", "OcEssentialService")]);
+    let counted = || async {
+        let scrape = operator.scrape().await?;
+        Ok((scrape.sum("operatorconnect_time_to_ready_seconds_count", &service) == 2.0).then_some(scrape))
+    };
+    let scrape = until(20, counted).await.context("waiting for two services that were Ready")?;
+    let wrong = differences(&scrape);
+    ensure!(wrong.is_empty(), "{wrong:#?}");
+    values(&scrape, &platform)?;
     let text = nothing_is_named(&scene, &operator).await?;
     measured(&format!("a scrape of two customers: {} bytes, {} lines", text.len(), text.lines().count()));
     scene.no_platform().await?;
@@ -133,6 +134,27 @@ async fn nothing_is_named(scene: &Scene, operator: &super::stage::Operator) -> R
 #[allow(clippy::print_stdout, reason = "a measurement, shown by --nocapture")]
 fn measured(what: &str) {
     println!("{what}");
+}
+
+pub async fn a_status_that_is_not_taken_is_counted(scene: Scene) -> Result<()> {
+    let operator = scene.start("operator", &[])?;
+    operator.probes("/readyz", true, 20).await?;
+    scene.platform().await?;
+    scene.proxy.is(Mood::TakesNoStatus);
+    scene.customer(1).await?;
+    let lead = ("kind", "Lead");
+    let counted = || async {
+        let scrape = operator.scrape().await?;
+        let failed = scrape.sum("operatorconnect_status_write_failures_total", &[lead]);
+        let passes = scrape.sum("operatorconnect_passes_total", &[lead, ("outcome", "unwritten")]);
+        let refused = scrape.sum("operatorconnect_apiserver_calls_total", &[("verb", "patch"), ("code", "503")]);
+        Ok((failed >= 2.0 && passes >= 2.0 && refused >= 2.0).then_some(()))
+    };
+    until(20, counted).await.context("waiting for two tries that failed")?;
+    let (well, text) = operator.probe("/livez").await?;
+    ensure!(well, "what is tried again lives: {text}");
+    scene.proxy.is(Mood::Well);
+    scene.ready(1).await
 }
 
 /// How long a watch may be silent in these cases, in seconds.
@@ -191,6 +213,36 @@ pub async fn an_api_server_that_is_away_shows_in_readiness_alone(scene: Scene) -
     let back = Instant::now();
     operator.probes("/readyz", true, 60).await?;
     measured(&format!("that it is back was told after {} ms", back.elapsed().as_millis()));
+    Ok(())
+}
+
+pub async fn a_platform_that_is_away_is_no_reason_to_restart(scene: Scene) -> Result<()> {
+    let operator = scene.start("operator", &[])?;
+    scene.platform().await?;
+    scene.customer(1).await?;
+    scene.ready(1).await?;
+    let platform = scene.platform_name();
+    let shows = |open: f64, opened: f64| {
+        let (operator, platform) = (&operator, platform.as_str());
+        move || async move {
+            let scrape = operator.scrape().await?;
+            let is_open = scrape.sum("operatorconnect_platform_circuit_open", &[("platform", platform)]);
+            let reason = [("platform", platform), ("reason", "PlatformUnavailable")];
+            let has_opened = scrape.sum("operatorconnect_platform_circuit_opened_total", &reason);
+            Ok(((is_open - open).abs() < f64::EPSILON && has_opened >= opened).then_some(scrape))
+        }
+    };
+    until(10, shows(0.0, 0.0)).await.context("waiting for a circuit that is closed")?;
+    scene.simulate("POST", "faults", json!({"kind": "serverError", "forever": true})).await?;
+    let scrape = until(40, shows(1.0, 1.0)).await.context("waiting for the circuit to open")?;
+    ensure!(scrape.sum("operatorconnect_platform_calls_total", &[("platform", &platform), ("outcome", "5xx")]) >= 3.0);
+    ensure!(scrape.sum("operatorconnect_passes_total", &[("kind", "LivePlatform"), ("outcome", "failed")]) >= 1.0);
+    for path in ["/livez", "/readyz"] {
+        let (well, text) = operator.probe(path).await?;
+        ensure!(well, "{path}: nothing here can be mended by a restart, and another platform may be well: {text}");
+    }
+    scene.simulate("DELETE", "faults", json!(null)).await?;
+    until(60, shows(0.0, 1.0)).await.context("waiting for the circuit to close")?;
     Ok(())
 }
 

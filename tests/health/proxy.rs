@@ -24,6 +24,8 @@ pub enum Mood {
     Well,
     /// Nothing more comes of lists and watches of this kind (its plural), and no connection is closed.
     Frozen(&'static str),
+    /// No status is taken.
+    TakesNoStatus,
     /// Everything that is under way breaks off, and everything new is refused.
     Down,
 }
@@ -85,7 +87,8 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
     let (parts, body) = request.into_parts();
     let Ok(body) = axum::body::to_bytes(body, MOST_BYTES).await else { return StatusCode::PAYLOAD_TOO_LARGE.into_response() };
     let path = parts.uri.path().to_owned();
-    if may_pass(door.mood.clone(), &path).await.is_err() {
+    let refused = *door.mood.borrow() == Mood::TakesNoStatus && path.ends_with("/status");
+    if refused || may_pass(door.mood.clone(), &path).await.is_err() {
         return StatusCode::SERVICE_UNAVAILABLE.into_response();
     }
     let asked = parts.uri.path_and_query().map_or("/", |asked| asked.as_str());

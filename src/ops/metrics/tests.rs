@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use kube::{Client, Config};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::*;
-use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::clock;
 use crate::engine::lease::Leadership;
 use crate::kinds::Shared;
@@ -19,24 +18,23 @@ fn shared(meter: Arc<dyn Meter>) -> Arc<Shared> {
     Shared::bare(Client::try_from(config).unwrap(), Leadership::alone(), meter)
 }
 
-fn platform(name: &str) -> LivePlatform {
-    let object = json!({
+fn platform(name: &str) -> Value {
+    json!({
         "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": name, "resourceVersion": "1"},
         "spec": {"url": "https://live.example.com/tenantui", "authentication": {"entra": {
             "tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444", "scope": "api://x/.default",
             "clientSecretRef": {"namespace": "a", "name": "b", "key": "c"},
         }}},
         "status": {"deletions": {"held": 3}, "conditions": [condition("True", "Succeeded")]},
-    });
-    serde_json::from_value(object).unwrap()
+    })
 }
 
-fn condition(status: &str, reason: &str) -> serde_json::Value {
+fn condition(status: &str, reason: &str) -> Value {
     json!({"type": "Ready", "status": status, "reason": reason, "message": "x", "lastTransitionTime": "2026-01-01T00:00:00Z"})
 }
 
-fn service(number: usize, ready: serde_json::Value) -> OcEssentialService {
-    let object = json!({
+fn service(number: usize, ready: Value) -> Value {
+    json!({
         "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService",
         "metadata": {"name": format!("customer-{number}"), "namespace": "customers", "resourceVersion": "1",
             "annotations": {"operatorconnect.dev/operation": r#"{"kind":"Create","id":"1","start":"2026-01-01T00:00:00Z"}"#}},
@@ -46,24 +44,29 @@ fn service(number: usize, ready: serde_json::Value) -> OcEssentialService {
             "operation": {"kind": "Create", "id": "1", "startedTime": "2026-01-01T00:00:00Z", "taskId": "7"},
             "sync": {"state": "Due", "jobs": [{"name": "peering.sync-leads-job", "state": "Due"}]},
         },
-    });
-    serde_json::from_value(object).unwrap()
+    })
 }
 
-fn lead(number: usize) -> Lead {
-    let mut object = Lead::new(&format!("customer-{number}"), serde_json::from_value(json!({"msTenantId": format!("{TENANT}-{number:012x}")})).unwrap());
-    object.metadata.namespace = Some("customers".into());
-    object
+fn lead(number: usize) -> Value {
+    json!({
+        "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead",
+        "metadata": {"name": format!("customer-{number}"), "namespace": "customers"},
+        "spec": {"msTenantId": format!("{TENANT}-{number:012x}")},
+    })
+}
+
+fn read<K: serde::de::DeserializeOwned>(object: Value) -> K {
+    serde_json::from_value(object).unwrap()
 }
 
 #[tokio::test]
 async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
     let shared = shared(Arc::new(()));
-    shared.platforms.put(platform("default"));
-    shared.leads.put(lead(1));
+    shared.platforms.put(read(platform("default")));
+    shared.leads.put(read(lead(1)));
     for (number, ready) in [condition("True", "Succeeded"), condition("False", "TaskFailed"), condition("Maybe", "customer-9 said so")].into_iter().enumerate()
     {
-        shared.services.put(service(number, ready));
+        shared.services.put(read(service(number, ready)));
     }
     let text = Metrics::default().text(Census::of(&shared)).unwrap();
     for line in [
@@ -92,8 +95,8 @@ async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
 async fn the_series_of_a_platform_go_with_it() {
     let metrics = Arc::<Metrics>::default();
     let shared = shared(Arc::clone(&metrics) as _);
-    shared.platforms.put(platform("here"));
-    shared.platforms.put(platform("gone"));
+    shared.platforms.put(read(platform("here")));
+    shared.platforms.put(read(platform("gone")));
     for name in ["here", "gone"] {
         for outcome in [Outcome::Answered(200), Outcome::Answered(429), Outcome::Lost] {
             metrics.called(name, Endpoint::Services, outcome, Duration::from_millis(20));
@@ -116,11 +119,11 @@ async fn the_series_of_a_platform_go_with_it() {
 async fn a_thousand_objects_cost_no_more_series_than_a_few() {
     let shared = shared(Arc::new(()));
     let metrics = Metrics::default();
-    shared.platforms.put(platform("default"));
+    shared.platforms.put(read(platform("default")));
     let lines = |count: usize| {
         for number in 0..count {
-            shared.leads.put(lead(number));
-            shared.services.put(service(number, condition("True", "Succeeded")));
+            shared.leads.put(read(lead(number)));
+            shared.services.put(read(service(number, condition("True", "Succeeded"))));
         }
         let text = metrics.text(Census::of(&shared)).unwrap();
         (text.lines().count(), text.len())
