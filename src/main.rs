@@ -6,6 +6,11 @@ use clap::Parser;
 use oc_essentials_operator::cli::{Cli, Command};
 use oc_essentials_operator::{ops, run};
 
+// The image's binary stands on musl, whose own allocator takes one lock for all threads.
+#[cfg(target_env = "musl")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 fn main() -> ExitCode {
     let result = match Cli::parse().command {
         Command::Run(settings) => ops::telemetry::start(&settings.log, &settings.traces).and_then(|traces| {

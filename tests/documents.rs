@@ -146,6 +146,24 @@ fn every_file_that_a_document_points_to_is_there() {
     assert!(seen > 200, "only {seen} links were followed");
 }
 
+/// Whoever begins at the index can come to every page.
+#[test]
+fn every_page_can_be_reached_from_the_index() {
+    let mut reached = std::collections::BTreeSet::new();
+    let mut next = vec![docs().join("README.md").canonicalize().unwrap()];
+    while let Some(page) = next.pop() {
+        let is_page = page.extension().is_some_and(|extension| extension == "md");
+        if is_page && reached.insert(page.clone()) {
+            let text = std::fs::read_to_string(&page).unwrap();
+            let targets = links(&text).into_iter().filter(|target| !is_elsewhere(target));
+            next.extend(targets.filter_map(|target| page.with_file_name(target).canonicalize().ok()));
+        }
+    }
+    let pages = documents().into_iter().map(|page| page.canonicalize().unwrap());
+    let lost: Vec<PathBuf> = pages.filter(|page| page.starts_with(docs().canonicalize().unwrap()) && !reached.contains(page)).collect();
+    assert!(lost.is_empty(), "no link leads to {lost:#?}");
+}
+
 /// The texts of the code of which a message can consist, each as the parts between what is filled in.
 fn texts() -> Vec<Vec<String>> {
     let mut folders: Vec<PathBuf> = ["crates/domain/src", "crates/live-platform/src", "src"].iter().map(|name| docs().join("..").join(name)).collect();

@@ -122,6 +122,14 @@ impl LeadWorld<'_> {
         *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
     }
 
+    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the watch, which
+    /// brings it later, is not heard any more: it wakes whom it concerns from here.
+    fn said(&self, object: Lead) {
+        let object = crate::object::store::pruned(object);
+        self.shared.leads.put(object.clone()).into_iter().for_each(|learnt| wakes::lead(self.shared, learnt));
+        *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
+    }
+
     /// The service object for the tenant: the oldest, should there be several.
     fn service_ref(&self) -> Option<ObjectRef> {
         let keys = self.shared.index().of_tenant(&self.entry.platform, self.entry.tenant.as_ref()?);
@@ -202,7 +210,7 @@ impl World for LeadWorld<'_> {
             return world::still(&self.shared.leads, &*object);
         };
         match write::status(&self.shared.client, &*object, &status).await {
-            Ok(object) => self.written(object),
+            Ok(object) => self.said(object),
             Err(failed) => {
                 self.shared.meter.status_unwritten(Kind::Lead);
                 return Err(self.catch_up(failed).await);

@@ -183,6 +183,14 @@ impl ServiceWorld<'_> {
         *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
     }
 
+    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the watch, which
+    /// brings it later, is not heard any more: it wakes whom it concerns from here.
+    fn said(&self, object: OcEssentialService) {
+        let object = crate::object::store::pruned(object);
+        self.shared.services.put(object.clone()).into_iter().for_each(|learnt| wakes::service(self.shared, learnt));
+        *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
+    }
+
     async fn request(&self, tenant: &TenantId) -> Result<CreateService, Trouble> {
         let object = self.object();
         let spec = &object.spec;
@@ -309,7 +317,7 @@ impl World for ServiceWorld<'_> {
         let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
         match write::status(&self.shared.client, &*object, &status).await {
-            Ok(object) => self.written(object),
+            Ok(object) => self.said(object),
             Err(failed) => {
                 self.shared.meter.status_unwritten(Kind::OcEssentialService);
                 return Err(self.catch_up(failed).await);
@@ -319,5 +327,49 @@ impl World for ServiceWorld<'_> {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::lease::Leadership;
+    use kube::{Client, Config};
+
+    fn shared() -> Arc<Shared> {
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        Shared::bare(client, Leadership::alone(), Arc::new(()))
+    }
+
+    /// A version of the object: `generation` changes with the spec, `version` with each write.
+    fn object(version: u32, generation: i64, short_name: &str) -> OcEssentialService {
+        let spec = serde_json::json!({"platform": "default", "msTenantId": "22222222-2222-4222-8222-222222222222", "shortName": short_name, "fullName": "x"});
+        let mut object = OcEssentialService::new("contoso", serde_json::from_value(spec).unwrap());
+        let meta = &mut object.metadata;
+        (meta.namespace, meta.uid) = (Some("n".into()), Some("u".into()));
+        (meta.resource_version, meta.generation) = (Some(version.to_string()), Some(generation));
+        object
+    }
+
+    async fn is_woken(shared: &Shared) -> bool {
+        let next = tokio::time::timeout(std::time::Duration::from_millis(50), shared.queue.next()).await;
+        next.is_ok_and(|(key, _, _)| key == Key::service("n", "contoso"))
+    }
+
+    #[tokio::test]
+    async fn a_spec_that_changed_while_status_was_written_is_not_missed() {
+        let shared = shared();
+        let key = Key::service("n", "contoso");
+        shared.services.put(object(1, 1, "Contoso"));
+        let world = |object| {
+            let entry = entry(&shared, &object);
+            ServiceWorld { shared: &shared, object: Mutex::new(Arc::new(object)), entry, inventory: None }
+        };
+        world(object(1, 1, "Contoso")).said(object(2, 1, "Contoso"));
+        assert!(!is_woken(&shared).await, "its own status wakes nobody");
+        world(object(2, 1, "Contoso")).said(object(4, 2, "Fabrikam"));
+        assert!(is_woken(&shared).await, "version 3 was somebody else's");
+        assert_eq!(shared.index().entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
+        assert!(shared.services.put(object(3, 2, "Fabrikam")).is_none(), "the watch brings it later: no news");
     }
 }

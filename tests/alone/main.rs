@@ -26,6 +26,10 @@ fn main() -> Result<ExitCode> {
     let mut trials = Trials::<Stage>::new(|| Box::pin(Stage::set()))?;
     // In this order: the last takes the kinds away.
     trials.case("memory::a_huge_answer_costs_little", |stage| async move { stage.play("memory", memory::a_huge_answer_costs_little).await });
+    trials.case("restart::nothing_is_told_again", |stage| async move {
+        let again = Arc::clone(&stage);
+        stage.play("told", |scene: Scene| restart::nothing_is_told_again(scene, again)).await
+    });
     trials.case("restart::without_a_connection_that_was_ever_good", |stage| async move {
         let again = Arc::clone(&stage);
         stage.play("restart", |scene: Scene| restart::without_a_connection_that_was_ever_good(scene, again)).await

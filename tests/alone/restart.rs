@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
-use kube::Api;
+use k8s_openapi::api::events::v1::Event;
 use kube::api::DeleteParams;
-use oc_essentials_operator::api::OcEssentialService;
+use kube::{Api, ResourceExt};
+use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::json;
 
 use super::stage::{Scene, Stage, message, ready_is};
@@ -34,5 +35,48 @@ pub async fn without_a_connection_that_was_ever_good(scene: Scene, stage: Arc<St
     scene.change::<OcEssentialService>("trial", json!({"deletionPolicy": "Retain"})).await?;
     scene.gone::<OcEssentialService>("trial").await?;
     ensure!(scene.calls("services.delete").await? == 0, "kept");
+    Ok(())
+}
+
+/// A new process finds everything as it was: it writes no object, and tells no event.
+pub async fn nothing_is_told_again(scene: Scene, stage: Arc<Stage>) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(2), "companyName": "Waits", "status": "Suspended"})).await?;
+    scene.connect(json!({})).await?;
+    scene.lead("contoso", 1, json!({})).await?;
+    scene.service("contoso", 1, json!({})).await?;
+    scene.service("waits", 2, json!({})).await?;
+    scene.service("planned", 3, json!({"mode": "Plan"})).await?;
+    scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
+    scene.ready::<OcEssentialService>("waits", "False", "LeadNotActive").await?;
+    scene.until::<Lead>("contoso", |lead| lead.status.as_ref().is_some_and(|status| status.license_type.as_deref() == Some("OC Essential"))).await?;
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let told = async || {
+        let mut names = Vec::new();
+        for namespace in [scene.namespace.as_str(), "default"] {
+            let events = Api::<Event>::namespaced(scene.client.clone(), namespace).list(&Default::default()).await?;
+            // The platforms of other cases go away, and that is told of them.
+            let ours = |event: &&Event| {
+                let about = event.regarding.clone().unwrap_or_default();
+                about.kind.as_deref() != Some("LivePlatform") || about.name.as_deref() == Some(scene.platform.as_str())
+            };
+            names.extend(events.iter().filter(ours).map(ResourceExt::name_any));
+        }
+        anyhow::Ok(names)
+    };
+    let (before, versions, lists) = (told().await?, scene.versions::<OcEssentialService>().await?, scene.calls("services.list").await?);
+    ensure!(before.len() >= 6, "the first process told something: {before:?}");
+    stage.restart_operator()?;
+    scene.annotate::<OcEssentialService>("contoso", "operatorconnect.dev/reconcile-requested-at", "after").await?;
+    let handled = |service: &OcEssentialService| service.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some("after"));
+    scene.until("contoso", handled).await?;
+    tokio::time::sleep(std::time::Duration::from_secs(6)).await;
+    ensure!(scene.calls("services.list").await? > lists, "the new process has looked");
+    let after = told().await?;
+    ensure!(after == before, "told again: {:?}", after.iter().filter(|name| !before.contains(name)).collect::<Vec<_>>());
+    let mut now = scene.versions::<OcEssentialService>().await?;
+    now.retain(|name, version| versions.get(name) != Some(version));
+    ensure!(now.keys().all(|name| name == "contoso"), "written by a restart: {now:?}");
     Ok(())
 }

@@ -5,11 +5,11 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use control_plane::{ControlPlane, RELEASE, Release, Running, SYSTEM};
+use control_plane::{ControlPlane, Pod, RELEASE, Release, Running, SYSTEM};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 
-use super::stage::{Scene, measured};
+use super::stage::{Scene, told};
 
 /// A lease that is over soon, so that no case waits long for one.
 pub const ELECTION: [(&str, u64); 3] = [("leaseDuration", 8), ("renewDeadline", 6), ("retryPeriod", 1)];
@@ -21,14 +21,19 @@ pub async fn scene(cluster: &ControlPlane, case: &str) -> Result<Scene> {
     Scene::set(cluster.client(), 0, log).await
 }
 
-/// Starts a pod of the release, and waits until it leads, when it is to do so.
-pub async fn operator(release: &Release, scene: &Scene, name: &str) -> Result<Running> {
+/// A pod of the release, not started yet.
+pub fn pod(release: &Release, name: &str) -> Result<Pod> {
     let (program, which) = match control_plane::operator_of_image()? {
         Some(program) => (program, "of the built image"),
         None => (PathBuf::from(env!("CARGO_BIN_EXE_oc-essentials-operator")), "built with the tests, not that of an image"),
     };
-    measured(&format!("nothing yet: {name} runs the operator {which}: {}", program.display()));
-    release.pod(&program, name)?.start(scene.log_file())
+    told(&format!("{name} is the operator {which}: {}", program.display()));
+    release.pod(&program, name)
+}
+
+/// Starts a pod of the release.
+pub fn operator(release: &Release, scene: &Scene, name: &str) -> Result<Running> {
+    pod(release, name)?.start(scene.log_file())
 }
 
 /// Waits until a pod holds the release's lease.

@@ -12,7 +12,7 @@ use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::ground;
-use super::stage::Scene;
+use super::stage::{Own, Scene};
 
 /// Rights that the scenario does not use, each with the reason why it is given nevertheless. One that is used after all does not belong here.
 const UNUSED: &[(&str, &str, &str)] = &[];
@@ -46,10 +46,10 @@ pub async fn each_is_used_and_none_is_missing() -> Result<()> {
     let Some(log) = cluster.audit_log() else { return Ok(()) };
     let begin = audit::end(&log)?;
     let scene = ground::scene(&cluster, "rights").await?;
-    let mut first = ground::operator(&release, &scene, "first").await?;
+    let mut first = ground::operator(&release, &scene, "first")?;
     ground::leads(&scene.client, &mut first, "first").await?;
     // It waits, and takes over at the end.
-    let mut second = ground::operator(&release, &scene, "second").await?;
+    let mut second = ground::operator(&release, &scene, "second")?;
     whole_lives(&scene, cluster.kubeconfig()).await?;
     first.check()?;
     ground::end(first).await?;
@@ -95,9 +95,20 @@ async fn whole_lives(scene: &Scene, kubeconfig: &Path) -> Result<()> {
     scene
         .service("wingtip", 1, json!({"msTenantId": null, "platform": null, "leadRef": {"name": "wingtip"}, "channelId": 1574, "deletionPolicy": "Delete"}))
         .await?;
+    scene.ready::<OcEssentialService>("wingtip", "True", "Succeeded").await?;
+    let slow = scene.calls("services.create").await?;
+    delay(scene, "services.create").await?;
     let settings = json!({"proxySet": "SIPTrunk", "onlinePstnGateway": "gw.example.com", "variablesFrom": {"secretRef": {"name": "pbx"}}});
     scene.service("northwind", 2, json!({"advancedSettings": settings})).await?;
+    somebody_writes_meanwhile::<OcEssentialService>(scene, "northwind", "services.create", slow).await?;
+    let slow = scene.calls("leads.create").await?;
+    delay(scene, "leads.create").await?;
     scene.lead("direct", 3, json!({"consentless": {"companyName": "Direct Ltd"}, "deletionPolicy": "Delete"})).await?;
+    somebody_writes_meanwhile::<Lead>(scene, "direct", "leads.create", slow).await?;
+    let slow = scene.calls("services.list").await?;
+    delay(scene, "services.list").await?;
+    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "now").await?;
+    somebody_writes_meanwhile::<LivePlatform>(scene, &scene.platform, "services.list", slow).await?;
     for name in ["wingtip", "northwind"] {
         scene.ready::<OcEssentialService>(name, "True", "Succeeded").await?;
     }
@@ -111,6 +122,16 @@ async fn whole_lives(scene: &Scene, kubeconfig: &Path) -> Result<()> {
         scene.gone::<Lead>(name).await?;
     }
     Ok(())
+}
+
+async fn delay(scene: &Scene, endpoint: &str) -> Result<()> {
+    scene.fault(json!({"kind": "delay", "endpoint": endpoint, "delay": 3000, "executed": true})).await
+}
+
+/// While the platform takes its time to answer, somebody writes the object, so that the operator has to read it before it can tell what it has learnt.
+async fn somebody_writes_meanwhile<K: Own>(scene: &Scene, name: &str, endpoint: &str, before: u64) -> Result<()> {
+    ground::until("the slow call has come", async || Ok(scene.calls(endpoint).await? > before)).await?;
+    scene.annotate::<K>(name, "example.com/meanwhile", "yes").await
 }
 
 /// A certificate of some authority: that of the API server, which the simulated platform does not use.

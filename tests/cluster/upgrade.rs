@@ -89,7 +89,7 @@ pub async fn of_a_running_release_writes_nothing_and_asks_the_platform_nothing()
     values["leaderElection"] = json!(BTreeMap::from(ground::ELECTION));
     let mut release = cluster.install_chart(Helm::Three, &earlier(cluster.folder())?, &values).await?;
     let scene = ground::scene(&cluster, "upgrade").await?;
-    let mut old = ground::operator(&release, &scene, "old").await?;
+    let mut old = ground::operator(&release, &scene, "old")?;
     ground::leads(&scene.client, &mut old, "old").await?;
     let before = settled(&scene).await?;
     let (had, services) = (columns(&scene).await?, scene.simulate("GET", "services", Value::Null).await?);
@@ -100,7 +100,7 @@ pub async fn of_a_running_release_writes_nothing_and_asks_the_platform_nothing()
     release.upgrade(&values).await?;
     ensure!(columns(&scene).await? == had + 1, "the definitions are those of the new chart");
     // A new pod is there before the old one goes.
-    let mut new = ground::operator(&release, &scene, "new").await?;
+    let mut new = ground::operator(&release, &scene, "new")?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     old.check()?;
     ground::end(old).await?;
@@ -109,6 +109,7 @@ pub async fn of_a_running_release_writes_nothing_and_asks_the_platform_nothing()
     ground::until("the new one has looked at the platform twice", async || Ok(scene.calls("leads.list").await? >= lists + 2)).await?;
     new.check()?;
 
+    ground::until("the kinds are served again", async || Ok(versions(&scene).await.is_ok())).await?;
     ensure!(versions(&scene).await? == before, "an object was written");
     let calls = scene.simulate("GET", "calls", Value::Null).await?;
     let asked: Vec<&String> = calls["byEndpoint"].as_object().context("calls")?.keys().collect();
@@ -131,6 +132,8 @@ async fn goes_back(release: &mut Release, scene: &Scene, before: &Versions) -> R
     ensure!(level(scene).await?.as_deref() == Some("debug"));
     release.rollback(1).await?;
     ensure!(level(scene).await?.as_deref() == Some("info"), "helm rollback brings back the values of before");
+    // For a moment the API server asks to be patient, when a definition has changed.
+    ground::until("the kinds are served again", async || Ok(versions(scene).await.is_ok())).await?;
     ensure!(versions(scene).await? == *before, "an object was written");
     Ok(())
 }

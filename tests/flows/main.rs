@@ -19,6 +19,7 @@ mod namespaces;
 mod outage;
 mod platform;
 mod provisioning;
+mod seldom;
 #[allow(dead_code, reason = "shared with the cases that need the operator for themselves, which use the rest")]
 mod stage;
 #[path = "../shared/trials.rs"]
@@ -91,6 +92,8 @@ const CASES: &[(&str, Case)] = &cases![
     modes::a_wiped_status_comes_back_by_reading_alone,
     drift::what_others_change_is_shown_and_not_fought,
     drift::a_lead_that_is_lost_after_licensing_is_shown,
+    seldom::suspended_objects_are_left_alone,
+    seldom::a_license_of_another_kind_and_a_refusal_are_told,
     troubles::a_lost_answer_makes_no_second_service,
     troubles::a_failed_task_is_told_and_tried_again_with_a_changed_spec,
     troubles::a_throttling_platform_is_obeyed,

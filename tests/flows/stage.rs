@@ -29,16 +29,23 @@ const OPERATOR: &str = env!("CARGO_BIN_EXE_oc-essentials-operator");
 pub struct Stage {
     cluster: ControlPlane,
     release: Release,
-    operator: Mutex<Running>,
+    operator: Mutex<Operator>,
     cases: AtomicU32,
     log: PathBuf,
 }
 
+/// The pod as it runs.
+struct Operator {
+    process: Running,
+    metrics: String,
+}
+
 /// The one pod. It holds no lease: no other one runs, and one that follows a killed one would only have to wait for it.
-fn start(release: &Release, log: &Path) -> Result<Running> {
+fn start(release: &Release, log: &Path) -> Result<Operator> {
     let mut pod = release.pod(OPERATOR.as_ref(), "operator-0")?;
     pod.command.args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]).env("OPERATORCONNECT_LEADER_ELECT", "false");
-    pod.start(log)
+    let metrics = format!("http://127.0.0.1:{}/metrics", pod.port("metrics").context("the pod has no port for metrics")?);
+    Ok(Operator { process: pod.start(log)?, metrics })
 }
 
 async fn listed<K: Own>(client: &Client) -> kube::Result<()> {
@@ -60,7 +67,7 @@ impl Stage {
     /// Ends the operator as a crash would, and starts another one: nothing that was only in memory is left.
     pub fn restart_operator(&self) -> Result<()> {
         let mut operator = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
-        operator.kill();
+        operator.process.kill();
         *operator = start(&self.release, &self.log)?;
         Ok(())
     }
@@ -83,8 +90,10 @@ impl Stage {
         bail!("the kinds are not served again after 20 s")
     }
 
-    fn operator_id(&self) -> u32 {
-        self.operator.lock().unwrap_or_else(PoisonError::into_inner).id()
+    /// The process id of the operator, and where its metrics are.
+    fn operator(&self) -> (u32, String) {
+        let operator = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
+        (operator.process.id(), operator.metrics.clone())
     }
 
     /// Plays one case: sets its scene, runs it, and holds every object that it leaves to the kstatus rules.
@@ -94,7 +103,8 @@ impl Stage {
     {
         let number = self.cases.fetch_add(1, Ordering::Relaxed);
         let scene = Scene::set(self.cluster.client(), number, self.log.clone()).await?;
-        let scene = Scene { operator: self.operator_id(), audit: self.cluster.audit_log(), ..scene };
+        let (operator, metrics) = self.operator();
+        let scene = Scene { operator, metrics, audit: self.cluster.audit_log(), ..scene };
         let keep = scene.clone();
         case(scene).await.with_context(|| format!("{name} (namespace {}; the operator's log: {})", keep.namespace, self.log.display()))?;
         keep.rules_are_kept().await?;
@@ -116,6 +126,8 @@ pub struct Scene {
     pub simulator: Arc<Simulator>,
     /// The operator's process id.
     pub operator: u32,
+    /// Where the operator's metrics are.
+    pub metrics: String,
     /// The log of all requests to the API server, if there is one.
     pub audit: Option<PathBuf>,
     number: u32,
@@ -133,7 +145,7 @@ impl Scene {
         let simulator = Arc::new(Simulator::start(options).await);
         let name = format!("case-{number}");
         let http = reqwest::Client::builder().no_proxy().build()?;
-        let scene = Self { client, namespace: name.clone(), platform: name, simulator, operator: 0, audit: None, number, http, log };
+        let scene = Self { client, namespace: name.clone(), platform: name, simulator, operator: 0, metrics: String::new(), audit: None, number, http, log };
         scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace}})).await?;
         scene.simulate("PATCH", "settings", json!({"taskDuration": 500, "latency": 1})).await?;
         Ok(scene)
@@ -377,9 +389,14 @@ impl Scene {
 }
 
 /// Says what was measured, past the capture of `cargo test`.
-#[allow(clippy::print_stderr, reason = "a figure is there to be read")]
 pub fn measured(text: &str) {
-    eprintln!("measured: {text}");
+    told(&format!("measured: {text}"));
+}
+
+/// Says what one should know of a run, past the capture of `cargo test`.
+#[allow(clippy::print_stderr, reason = "it is there to be read")]
+pub fn told(text: &str) {
+    eprintln!("{text}");
 }
 
 /// Whether `Ready` has a value and a reason.

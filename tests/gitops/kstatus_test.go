@@ -2,6 +2,8 @@ package gitops
 
 import (
 	"fmt"
+	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -19,6 +21,7 @@ func TestKstatusAgreesWithOurOwnChecker(t *testing.T) {
 		}
 		counts[result.Status]++
 		if string(result.Status) != one.Checker.Status {
+			found.wrongKstatus++
 			t.Errorf("%s: kstatus says %s (%s), our checker %s", one.file, result.Status, result.Message, one.Checker.Status)
 		}
 		if len(one.Checker.Violations) > 0 {
@@ -47,12 +50,36 @@ func TestKstatusAgreesWithOurOwnChecker(t *testing.T) {
 	fmt.Printf("kstatus of the objects of the flows: %v\n", counts)
 }
 
-// Which reasons were shown by objects. Not a law of its own: the flows say which states they reach.
-func TestReasonsThatObjectsShow(t *testing.T) {
-	shown := map[string]bool{}
+// Which reasons stand beside Ready, by the contract in src/api/condition.rs.
+func contract(t *testing.T) map[string][]string {
+	t.Helper()
+	text, err := os.ReadFile("../../src/api/condition.rs")
+	if err != nil {
+		t.Fatal(err)
+	}
+	allowed := map[string][]string{}
+	for _, kind := range []string{"Reconciling", "Stalled"} {
+		before, _, _ := strings.Cut(string(text), "\n    "+kind+",\n")
+		told, _, _ := strings.Cut(before[strings.LastIndex(before, "Possible reasons for it to be True:"):], "///\n")
+		spans := strings.Split(told, "`")
+		for at := 1; at < len(spans); at += 2 {
+			allowed[kind] = append(allowed[kind], spans[at])
+		}
+		if len(allowed[kind]) < 5 {
+			t.Fatalf("only %v beside %s", allowed[kind], kind)
+		}
+	}
+	return allowed
+}
+
+// Which states and reasons were shown by objects. The flows say which states they reach, so this tells, and fails only when much is missing.
+func TestStatesThatObjectsShow(t *testing.T) {
+	shown, states := map[string]bool{}, map[string]bool{}
 	all := objects(t)
 	for _, one := range all {
-		shown[stateOf(one.Object).reason] = true
+		is := stateOf(one.Object)
+		shown[is.reason] = true
+		states[is.beside+" "+is.reason] = true
 	}
 	var not []string
 	for _, reason := range reasons(t) {
@@ -62,6 +89,28 @@ func TestReasonsThatObjectsShow(t *testing.T) {
 	}
 	total := len(reasons(t))
 	fmt.Printf("%d objects show %d of %d reasons; no object shows: %s\n", len(all), total-len(not), total, strings.Join(not, ", "))
+	var unseen, unlisted []string
+	count := 0
+	allowed := contract(t)
+	for beside, list := range allowed {
+		for _, reason := range list {
+			count++
+			if !states[beside+" "+reason] {
+				unseen = append(unseen, beside+" "+reason)
+			}
+		}
+	}
+	for name := range states {
+		beside, reason, _ := strings.Cut(name, " ")
+		if beside != "nothing" && !slices.Contains(allowed[beside], reason) {
+			unlisted = append(unlisted, name)
+		}
+	}
+	slices.Sort(unseen)
+	slices.Sort(unlisted)
+	fmt.Printf("of %d pairs of Reconciling or Stalled with a reason that the contract names, %d were not reached: %s\n", count, len(unseen), strings.Join(unseen, ", "))
+	fmt.Printf("%d pairs were reached that it does not name: %s\n", len(unlisted), strings.Join(unlisted, ", "))
+	found.reasons, found.allReasons = total-len(not), total
 	if len(not) > total/4 {
 		t.Errorf("%d of %d reasons have no object", len(not), total)
 	}

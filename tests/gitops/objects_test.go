@@ -163,5 +163,30 @@ func TestMain(m *testing.M) {
 			os.Exit(1)
 		}
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := evidence(); err != nil {
+		fmt.Println(err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+// What was found of the objects, for the table of `cargo xtask evidence`.
+var found struct{ reasons, allReasons, wrongHealth, wrongKstatus int }
+
+func evidence() error {
+	if fresh == "" || found.allReasons == 0 {
+		return nil
+	}
+	all, err := load(fresh)
+	if err != nil {
+		return err
+	}
+	text, err := json.MarshalIndent(map[string]int{
+		"objects": len(all), "reasons": found.reasons, "allReasons": found.allReasons, "wrongHealth": found.wrongHealth, "wrongKstatus": found.wrongKstatus,
+	}, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(filepath.Join(filepath.Dir(fresh), "gitops.json"), append(text, '\n'), 0o644)
 }

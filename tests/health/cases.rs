@@ -21,7 +21,7 @@ pub async fn what_can_not_be_listened_on_is_told_at_the_start(scene: Scene) -> R
         (["--metrics-address", "192.0.2.1:8080"], "--metrics-address 192.0.2.1:8080 can't be listened on; is it in use, or not an address of this machine?"),
         (["--health-address", &taken], "can't be listened on"),
     ] {
-        let ended = scene.command().args(arguments).output()?;
+        let ended = scene.command("unheard")?.args(arguments).output()?;
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         ensure!(!ended.status.success() && said.contains(says), "{arguments:?}: {} {said}", ended.status);
     }
@@ -61,8 +61,8 @@ fn values(scrape: &Scrape, platform: &str) -> Result<()> {
     let service = [("kind", "OcEssentialService")];
     let on = |more: &[(&'static str, &'static str)]| [&[("platform", platform)], more].concat();
     let exactly = [
-        ("operatorconnect_platform_calls_total", on(&[("endpoint", "create_service"), ("outcome", "2xx")]), 2.0),
-        ("operatorconnect_platform_call_duration_seconds_count", on(&[("endpoint", "create_service")]), 2.0),
+        ("operatorconnect_platform_calls_total", on(&[("call", "create_service"), ("outcome", "2xx")]), 2.0),
+        ("operatorconnect_platform_call_duration_seconds_count", on(&[("call", "create_service")]), 2.0),
         ("operatorconnect_time_to_first_look_seconds_count", service.to_vec(), 2.0),
         ("operatorconnect_inventory_entries", on(&[("list", "services")]), 2.0),
         ("operatorconnect_licenses", on(&[("license", "OC Essential")]), 2.0),

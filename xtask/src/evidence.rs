@@ -11,7 +11,7 @@ const BEGIN: &str = "<!-- cargo xtask evidence: begin -->";
 const END: &str = "<!-- cargo xtask evidence: end -->";
 
 /// Each row: what it is, the file of counts, and what is told of it; a name in braces is a number of the file.
-const ROWS: [(&str, &str, &str); 6] = [
+const ROWS: [(&str, &str, &str); 7] = [
     (
         "Stories: many faults, in some orders",
         "simulation",
@@ -33,6 +33,11 @@ const ROWS: [(&str, &str, &str); 6] = [
         "SIGKILL at random, 10 % lost answers, 5 % 5xx",
         "kills",
         "{random_kills_under_load/kills} kills, {random_kills_under_load/answersLost} answers lost, {random_kills_under_load/serverErrors} 5xx, {random_kills_under_load/services} services made, {random_kills_under_load/deletions} deleted; second services: {random_kills_under_load/secondServices}, wrongly deleted: {random_kills_under_load/wronglyDeleted}",
+    ),
+    (
+        "Objects of the flows, judged by Argo CD's Lua and by kstatus",
+        "gitops",
+        "{objects} states of objects, {reasons} of {allReasons} reasons; not as documented: {wrongHealth}, not as our own checker says: {wrongKstatus}",
     ),
 ];
 

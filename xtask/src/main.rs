@@ -6,6 +6,7 @@ mod chart;
 mod crds;
 mod demo;
 mod evidence;
+mod image;
 mod kustomize;
 mod outage;
 mod progress;
@@ -40,6 +41,8 @@ enum Command {
     Simulate(simulate::Settings),
     /// Write the table of what the last test run has shown into the README
     Evidence,
+    /// Build the images of the operator and of the simulated platform by docker, podman or buildah, and check what is in them
+    Image(image::Settings),
     /// Check the Helm chart: its README and copies, lint, its own tests, the schemas of Kubernetes, kube-score
     Chart(chart::Settings),
     /// Write crds/, and the chart's copy of it, from the types in src/api
@@ -69,6 +72,7 @@ fn main() -> ExitCode {
         Command::Bench(settings) => bench::run(&settings),
         Command::Outage(settings) => outage::run(&settings),
         Command::Simulate(settings) => simulate::run(&settings),
+        Command::Image(settings) => image::run(&settings),
         Command::Evidence => evidence::write(),
         Command::Chart(settings) => chart::run(&settings),
         Command::Crds { check } => crds::run(check).map(|()| true),

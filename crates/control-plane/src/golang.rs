@@ -25,6 +25,8 @@ pub struct Program<'a> {
     pub package: &'a str,
     /// For the linker.
     pub flags: &'a str,
+    /// Build tags, which leave out parts that are not needed.
+    pub tags: &'a str,
     /// How many packages are compiled when none is in Go's cache.
     pub packages: usize,
     /// What else can be done when it can't be built.
@@ -90,7 +92,10 @@ impl Program<'_> {
 
     fn go(&self, output: &Path) -> Command {
         let mut command = Command::new("go");
-        command.args(["build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", self.flags, "-o"]).arg(output).arg(self.package);
+        command
+            .args(["build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", self.flags, "-tags", self.tags, "-o"])
+            .arg(output)
+            .arg(self.package);
         // No C compiler is needed; and what somebody set for other Go work has no say here.
         command.current_dir(self.module).env("CGO_ENABLED", "0").env("GOWORK", "off").env("GOFLAGS", "");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());

@@ -45,7 +45,7 @@ pub fn build(project_root: &Path, progress: fn(&str)) -> Result<PathBuf> {
     if !program.exists() {
         fs::create_dir_all(home.join(&key))?;
         let flags = flags(&fs::read_to_string(module.join("go.mod"))?)?;
-        let server = Program { called: CALLED, module: &module, package: ".", flags: &flags, packages: PACKAGES, otherwise: OTHER_WAYS };
+        let server = Program { called: CALLED, module: &module, package: ".", flags: &flags, tags: "", packages: PACKAGES, otherwise: OTHER_WAYS };
         server.build(&program, progress)?;
         sweep(&home, &key)?;
     }

@@ -29,11 +29,12 @@ pub fn tool(project_root: &Path, name: &str, progress: fn(&str)) -> Result<PathB
     }
     let _only = only_builder(&home, "a tool for the tests", progress)?;
     if !is_built() {
-        let package = package(&fs::read_to_string(module.join("go.mod"))?).with_context(|| format!("{}/go.mod", module.display()))?;
+        let go_mod = fs::read_to_string(module.join("go.mod"))?;
+        let package = package(&go_mod).with_context(|| format!("{}/go.mod", module.display()))?;
         let called = format!("{name}, a tool for the tests");
         let otherwise = "There is no other way: the tests run the version that its go.mod names.";
         let _absent = fs::remove_file(&stamp);
-        let built = Program { called: &called, module: &module, package: &package, flags: "-s -w", packages: PACKAGES, otherwise };
+        let built = Program { called: &called, module: &module, package: &package, flags: "-s -w", tags: tags(&go_mod), packages: PACKAGES, otherwise };
         built.build(&program, progress)?;
         fs::write(&stamp, key)?;
     }
@@ -48,6 +49,11 @@ fn package(go_mod: &str) -> Result<String> {
     Ok(package.trim().to_owned())
 }
 
+/// The build tags of the comment `// Built with tags: a,b`, if there is one: Go has no place for them in a module.
+fn tags(go_mod: &str) -> &str {
+    go_mod.lines().find_map(|line| line.strip_prefix("// Built with tags: ")).unwrap_or_default().trim()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -57,5 +63,11 @@ mod tests {
         assert_eq!(package("module a\n\ntool b.c/d/cmd/e\n").unwrap(), "b.c/d/cmd/e");
         assert!(package("module a\n").is_err());
         assert!(package("tool a\ntool b\n").is_err());
+    }
+
+    #[test]
+    fn the_tags_are_those_of_the_comment() {
+        assert_eq!(tags("// Built with tags: a,b\nmodule c\n"), "a,b");
+        assert_eq!(tags("module c\n"), "");
     }
 }

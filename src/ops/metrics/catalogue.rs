@@ -81,9 +81,9 @@ catalogue! {
         "From the creation of an object to its first pass, for objects made while this process runs; to the second, as creation times are";
     READY: Histogram "operatorconnect_time_to_ready_seconds" ["kind"]
         "From the creation of an object to the first time that it was Ready, for objects made while this process runs; to the second, as creation times are";
-    CALLS: Counter "operatorconnect_platform_calls_total" ["platform", "endpoint", "outcome"]
+    CALLS: Counter "operatorconnect_platform_calls_total" ["platform", "call", "outcome"]
         "Calls to a platform and its token endpoint, retries among them, by how they ended: 2xx, 3xx, 4xx, 401, 429, 5xx, not_connected, timed_out, lost, too_large";
-    CALL_DURATION: Histogram "operatorconnect_platform_call_duration_seconds" ["platform", "endpoint"]
+    CALL_DURATION: Histogram "operatorconnect_platform_call_duration_seconds" ["platform", "call"]
         "How long calls to a platform took, to the last byte of the answer";
     BUDGET_WAITING: Gauge "operatorconnect_platform_budget_waiting" ["platform"]
         "Calls that wait for their turn by spec.requests";
@@ -99,6 +99,8 @@ catalogue! {
         "How often a platform began to be left alone, by the reason: PlatformUnavailable, Throttled, AuthenticationFailed";
     INVENTORY_AGE: Gauge "operatorconnect_inventory_age_seconds" ["platform", "list"]
         "Since when the list of leads or services is known: the begin of its last good read";
+    OBSERVE_INTERVAL: Gauge "operatorconnect_observe_interval_seconds" ["platform"]
+        "How often the lists are read (spec.observeInterval)";
     INVENTORY_ENTRIES: Gauge "operatorconnect_inventory_entries" ["platform", "list"]
         "How many leads or services the platform has, by the last good read";
     LICENSES: Gauge "operatorconnect_licenses" ["platform", "license"]
@@ -113,7 +115,7 @@ catalogue! {
         "For how long the oldest of them has been so; 0 without one";
     OBJECTS: Gauge "operatorconnect_objects" ["kind", "ready", "reason"]
         "Objects by the value and the reason of their condition Ready; Unknown and Progressing before their first look";
-    SYNC_JOBS_DUE: Gauge "operatorconnect_sync_jobs_due" ["platform", "job"]
+    SYNC_JOBS_DUE: Gauge "operatorconnect_sync_jobs_due" ["platform", "sync_job"]
         "Services that wait for a run of the platform's synchronization job";
     DELETIONS_HELD: Gauge "operatorconnect_deletions_held" ["platform"]
         "Deletions beyond spec.deletions.perHour that wait for the annotation operatorconnect.dev/approve-deletions";

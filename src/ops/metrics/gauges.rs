@@ -84,6 +84,7 @@ impl Gauges {
         self.each(encoder, &catalogue::IN_FLIGHT, |platform| Some(size(platform.budget?.in_flight)))?;
         self.each(encoder, &catalogue::LIMIT, |platform| Some(f64::from(platform.budget?.per_second)))?;
         self.each(encoder, &catalogue::CIRCUIT_OPEN, |platform| Some(truth(platform.budget?.open)))?;
+        self.each(encoder, &catalogue::OBSERVE_INTERVAL, |platform| Some(platform.observe_interval.as_secs_f64()))?;
         self.each(encoder, &catalogue::DELETIONS_HELD, |platform| Some(count(platform.deletions_held)))?;
         let jobs = self.0.platforms.iter().flat_map(|(name, platform)| {
             let due = Job::ALL.map(Job::name).into_iter().zip(platform.jobs_due);

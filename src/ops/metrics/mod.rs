@@ -54,8 +54,8 @@ labels! {
     ByOutcome { kind: &'static str, outcome: &'static str }
     ByLane { lane: &'static str }
     ByPlatform { platform: String }
-    ByEndpoint { platform: String, endpoint: &'static str }
-    ByAnswer { platform: String, endpoint: &'static str, outcome: &'static str }
+    ByCall { platform: String, call: &'static str }
+    ByAnswer { platform: String, call: &'static str, outcome: &'static str }
     ByReason { platform: String, reason: String }
 }
 
@@ -95,7 +95,7 @@ pub struct Metrics {
     ready: Histograms<ByKind>,
     status_failures: Family<ByKind, Counter>,
     calls: Family<ByAnswer, Counter>,
-    call_duration: Histograms<ByEndpoint>,
+    call_duration: Histograms<ByCall>,
     budget_wait: Histograms<ByPlatform>,
     circuit_opened: Family<ByReason, Counter>,
     api: ApiCalls,
@@ -217,10 +217,10 @@ impl Metrics {
         for reason in Reason::ALL {
             self.circuit_opened.remove(&ByReason { platform: platform(), reason: reason.to_string() });
         }
-        for endpoint in Endpoint::ALL.map(Endpoint::label) {
-            self.call_duration.remove(&ByEndpoint { platform: platform(), endpoint });
+        for call in Endpoint::ALL.map(Endpoint::label) {
+            self.call_duration.remove(&ByCall { platform: platform(), call });
             for outcome in Outcome::LABELS {
-                self.calls.remove(&ByAnswer { platform: platform(), endpoint, outcome });
+                self.calls.remove(&ByAnswer { platform: platform(), call, outcome });
             }
         }
     }
@@ -251,9 +251,9 @@ impl Meter for Metrics {
 
     fn called(&self, platform: &str, endpoint: Endpoint, outcome: Outcome, took: Duration) {
         self.meet(platform);
-        let (platform, endpoint) = (platform.to_owned(), endpoint.label());
-        self.calls.get_or_create(&ByAnswer { platform: platform.clone(), endpoint, outcome: outcome.label() }).inc();
-        self.call_duration.get_or_create(&ByEndpoint { platform, endpoint }).observe(took.as_secs_f64());
+        let (platform, call) = (platform.to_owned(), endpoint.label());
+        self.calls.get_or_create(&ByAnswer { platform: platform.clone(), call, outcome: outcome.label() }).inc();
+        self.call_duration.get_or_create(&ByCall { platform, call }).observe(took.as_secs_f64());
     }
 
     fn budget(&self, platform: &str, news: News) {

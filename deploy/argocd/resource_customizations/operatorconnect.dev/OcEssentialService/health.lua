@@ -15,28 +15,24 @@ if ready == nil or obj.status.observedGeneration ~= generation or ready.observed
 end
 
 health.message = ready.message
-local deleting = obj.metadata.deletionTimestamp ~= nil
 if conditions["Reconciling"] ~= nil and conditions["Reconciling"].status == "True" then
   return health
 end
 if conditions["Stalled"] ~= nil and conditions["Stalled"].status == "True" then
-  -- A plan waits for somebody to say "Apply": that is what somebody asked for, and nothing is ill.
   health.status = "Degraded"
-  if ready.reason == "PlanReady" and not deleting then
-    health.status = "Suspended"
-  end
   return health
 end
 if ready.reason == "Suspended" then
   health.status = "Suspended"
   return health
 end
-if deleting then
+if obj.metadata.deletionTimestamp ~= nil then
   return health
 end
 if ready.status == "True" then
   health.status = "Healthy"
-elseif ready.reason == "Observing" then
+elseif ready.reason == "Observing" or ready.reason == "PlanReady" then
+  -- Somebody wants it looked at and left alone, or has not released the plan yet: nothing is ill, and nobody is at work.
   health.status = "Suspended"
 end
 return health

@@ -1,0 +1,63 @@
+# Two images from one file: `simulator`, and `operator`, which is the last and so the default. docs/image.md tells more.
+#
+#   docker build --tag oc-essentials-operator .
+#   docker build --tag oc-essentials-simulator --target simulator .
+#   docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/oc-essentials-operator:TAG --push .
+#
+# `cargo xtask image` does it with docker, podman or buildah, whichever is there, and checks what came out.
+
+# What builds the programs: any image with Rust (rustup), Python and apt.
+ARG BUILDER=docker.io/library/rust:1.95-bookworm
+# Where the programs come from: `build` makes them here; `prebuilt` takes them from the build context, target/image/files.
+ARG FILES=build
+
+# It runs on the builder's own architecture and cross-compiles, since a compiler under emulation takes hours.
+FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
+WORKDIR /src
+RUN python3 -m venv --help >/dev/null 2>&1 && python3 -c 'import ensurepip' \
+    || { apt-get update && apt-get install --yes --no-install-recommends python3-venv && rm -rf /var/lib/apt/lists/*; }
+ENV IMAGE_TOOLS=/opt/image-tools
+COPY rust-toolchain.toml ./
+COPY image ./image
+RUN image/build.sh tools
+COPY . .
+ARG TARGETARCH
+ARG SOURCE_DATE_EPOCH=0
+RUN image/build.sh "$TARGETARCH" /out
+
+FROM scratch AS prebuilt
+ARG TARGETARCH
+COPY ${TARGETARCH} /out
+
+FROM ${FILES} AS files
+
+FROM scratch AS simulator
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="oc-essentials-simulator" \
+      org.opencontainers.image.description="A stand-in for a Live Platform's Operator Connect API, to test and to try against" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=files /out/live-platform-simulator.cdx.json /sbom/
+COPY --from=files /out/live-platform-simulator /
+USER 65532:65532
+# Its own default is for a person's machine, and can't be reached from outside a container.
+ENV SIMULATOR_LISTEN=0.0.0.0:8090
+EXPOSE 8090
+ENTRYPOINT ["/live-platform-simulator"]
+
+FROM scratch AS operator
+ARG VERSION=dev
+ARG REVISION=unknown
+LABEL org.opencontainers.image.title="oc-essentials-operator" \
+      org.opencontainers.image.description="Turns Microsoft Operator Connect leads into OC Essential services on an AudioCodes Live Platform, declaratively" \
+      org.opencontainers.image.version="${VERSION}" \
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.licenses="Apache-2.0"
+# Where the TLS library looks when SSL_CERT_FILE does not say another place.
+COPY --from=files /out/ca-certificates.crt /etc/ssl/certs/
+COPY --from=files /out/oc-essentials-operator.cdx.json /sbom/
+COPY --from=files /out/oc-essentials-operator /
+USER 65532:65532
+ENTRYPOINT ["/oc-essentials-operator"]

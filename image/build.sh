@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Builds what the images hold, for one architecture: both programs, their SBOMs and the CA roots.
+#   image/build.sh amd64|arm64 FOLDER
+#   image/build.sh tools
+# The Dockerfile and `cargo xtask image --builder host` both run this, so that a program is the same wherever it was built.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+auditable=0.7.7
+cyclonedx=0.5.9
+programs=(oc-essentials-operator live-platform-simulator)
+target=${CARGO_TARGET_DIR:-target}
+tools=${IMAGE_TOOLS:-$target/tools/image}
+
+note() { printf '    %s\n' "$*" >&2; }
+fail() { printf 'image/build.sh: %s\n' "$*" >&2; exit 1; }
+need() { command -v "$1" >/dev/null || fail "$1 is not installed; $2"; }
+
+# Fetches the tools once, each in the one version that is written here or in requirements.txt.
+install_tools() {
+  need cargo 'install Rust from https://rustup.rs'
+  need python3 'install it (Debian: apt-get install python3-venv)'
+  local stamp="$tools/requirements.txt"
+  if ! cmp -s image/requirements.txt "$stamp"; then
+    note 'the compiler for musl and the CA roots, from PyPI'
+    python3 -m venv --clear "$tools/python" >&2 || fail 'python3 has no venv module (Debian: apt-get install python3-venv)'
+    "$tools/python/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement image/requirements.txt >&2
+    cp image/requirements.txt "$stamp"
+  fi
+  cargo_tool cargo-auditable "$auditable"
+  cargo_tool cargo-cyclonedx "$cyclonedx"
+}
+
+cargo_tool() {
+  if ! grep -qs "^\"$1 $2 " "$tools/.crates.toml"; then
+    note "$1 $2, from crates.io (a minute or two, once)"
+    cargo install --quiet --locked --root "$tools" "$1@$2" >&2
+  fi
+}
+
+[ $# -ge 1 ] || fail 'say what to build: amd64 FOLDER, arm64 FOLDER, or tools'
+case $1 in
+  tools) install_tools; exit ;;
+  amd64) triple=x86_64-unknown-linux-musl ;;
+  arm64) triple=aarch64-unknown-linux-musl ;;
+  *) fail "no such architecture: $1; there are amd64 and arm64" ;;
+esac
+[ $# -eq 2 ] || fail "say in which folder to put the files: image/build.sh $1 FOLDER"
+out=$2
+
+install_tools
+if command -v rustup >/dev/null; then
+  rustup --quiet target add "$triple"
+elif [ ! -d "$(rustc --print sysroot)/lib/rustlib/$triple" ]; then
+  fail "Rust can't build for $triple here; install rustup, or your distribution's Rust for musl"
+fi
+
+# Absolute, since cargo runs the tools from other folders.
+tools=$(cd "$tools" && pwd)
+export PATH="$tools/bin:$tools/python/bin:$PATH"
+selected=(); for program in "${programs[@]}"; do selected+=(--package "$program"); done
+cargo auditable zigbuild --locked --profile image --target "$triple" "${selected[@]}" --bins
+
+# The tool writes beside each Cargo.toml; those files are ignored by git, and moved from there.
+sbom=image-sbom.cdx
+SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-0} cargo cyclonedx --quiet --format json --target "$triple" --no-build-deps --override-filename "$sbom"
+mkdir -p "$out"
+for program in "${programs[@]}"; do
+  folder=.; [ "$program" = live-platform-simulator ] && folder=crates/simulator
+  install -m 0555 "$target/$triple/image/$program" "$out/$program"
+  # Where the sources lay is nobody's business, and would make each machine's image another.
+  sed -i "s#file://$PWD\b#file:///src#g" "$folder/$sbom.json"
+  install -m 0444 "$folder/$sbom.json" "$out/$program.cdx.json"
+done
+find . -path ./target -prune -o -name "$sbom.json" -exec rm {} +
+install -m 0444 "$("$tools/python/bin/python" -m certifi)" "$out/ca-certificates.crt"

@@ -1,0 +1,45 @@
+//! States that no other case comes to: objects that are to be left alone, and refusals that only the platform can speak.
+
+use anyhow::{Context, Result, ensure};
+use oc_essentials_operator::api::{Lead, OcEssentialService};
+use serde_json::json;
+
+use super::stage::{Scene, message, ready_is};
+
+pub async fn suspended_objects_are_left_alone(scene: Scene) -> Result<()> {
+    scene.consented(&[1, 2, 3]).await?;
+    scene.connect(json!({})).await?;
+    // One that is there is left as it is; one that is new is not begun; a lead is no other.
+    scene.service("settled", 1, json!({"deletionPolicy": "Delete"})).await?;
+    scene.ready::<OcEssentialService>("settled", "True", "Succeeded").await?;
+    scene.change::<OcEssentialService>("settled", json!({"suspend": true})).await?;
+    scene.service("fresh", 2, json!({"suspend": true})).await?;
+    scene.lead("fresh", 3, json!({"suspend": true})).await?;
+    scene.ready::<OcEssentialService>("settled", "False", "Suspended").await?;
+    scene.ready::<OcEssentialService>("fresh", "False", "Suspended").await?;
+    scene.ready::<Lead>("fresh", "False", "Suspended").await?;
+    let changes = scene.changes().await?;
+    // Its service is not deleted while it is suspended, and it waits.
+    scene.delete::<OcEssentialService>("settled").await?;
+    let waits = |service: &OcEssentialService| ready_is(service, "False", "Suspended") && message(service).contains("is not deleted");
+    scene.until::<OcEssentialService>("settled", waits).await?;
+    ensure!(scene.changes().await? == changes, "nothing is asked for");
+    scene.change::<OcEssentialService>("settled", json!({"suspend": false})).await?;
+    scene.gone::<OcEssentialService>("settled").await?;
+    ensure!(scene.calls("services.delete").await? == 1, "and then it is");
+    Ok(())
+}
+
+pub async fn a_license_of_another_kind_and_a_refusal_are_told(scene: Scene) -> Result<()> {
+    scene.consented(&[1, 2]).await?;
+    scene.simulate("POST", "services", json!({"tenantId": scene.tenant(1), "shortName": "licensed", "fullName": "licensed Ltd", "licenseType": 1})).await?;
+    scene.fault(json!({"kind": "serverError", "status": 422, "endpoint": "services.create", "forever": true})).await?;
+    scene.connect(json!({})).await?;
+    scene.service("licensed", 1, json!({})).await?;
+    scene.service("refused", 2, json!({})).await?;
+    let licensed: OcEssentialService = scene.ready("licensed", "False", "AlreadyLicensed").await?;
+    ensure!(licensed.status.context("a status")?.license_type.is_none(), "no license is claimed");
+    scene.ready::<OcEssentialService>("refused", "False", "PlatformRefused").await?;
+    ensure!(scene.calls("services.create").await? == 1, "asked for once");
+    Ok(())
+}

@@ -1,0 +1,30 @@
+//! Which values a label can have, by the code that sets it.
+
+use std::collections::BTreeMap;
+
+use live_platform::{Endpoint, Outcome};
+use oc_domain::conditions::{Reason, Truth};
+use oc_domain::record::Job;
+use oc_essentials_operator::engine::queue::Lane;
+use oc_essentials_operator::kinds::Kind;
+use oc_essentials_operator::kinds::meter::PassOutcome;
+
+/// By the name of the label; or by metric and label, where a name is used for two things.
+pub fn all() -> BTreeMap<String, Vec<String>> {
+    let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
+    // Before the first status there is no reason; and one that somebody else wrote is another.
+    let reasons = Reason::ALL.iter().map(ToString::to_string).chain(["None", "Other"].map(str::to_owned)).collect();
+    BTreeMap::from([
+        ("reason".to_owned(), reasons),
+        ("ready".to_owned(), texts(&[Truth::True, Truth::False, Truth::Unknown].map(Truth::as_str))),
+        ("call".to_owned(), texts(&Endpoint::ALL.map(Endpoint::label))),
+        ("kind".to_owned(), texts(&Kind::ALL.map(Kind::as_str))),
+        ("lane".to_owned(), texts(&Lane::ALL.map(Lane::label))),
+        ("list".to_owned(), texts(&["leads", "services"])),
+        ("sync_job".to_owned(), texts(&Job::ALL.map(Job::name))),
+        ("verb".to_owned(), texts(&["get", "list", "watch", "create", "update", "patch", "delete"])),
+        ("code".to_owned(), (100..600).map(|code| code.to_string()).chain(["none".to_owned()]).collect()),
+        ("operatorconnect_platform_calls_total outcome".to_owned(), texts(&Outcome::LABELS)),
+        ("operatorconnect_passes_total outcome".to_owned(), texts(&PassOutcome::ALL.map(PassOutcome::label))),
+    ])
+}

@@ -1,0 +1,160 @@
+//! Docker, podman and buildah: three that build the same Dockerfile, each with words of its own.
+
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::ValueEnum;
+
+use super::{Arch, Kind, Origin, removed};
+use crate::build;
+
+/// What builds images.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
+pub enum Engine {
+    /// Docker, with its daemon running
+    Docker,
+    /// Podman
+    Podman,
+    /// Buildah, without privileges of its own: chroot isolation and the vfs storage driver
+    Buildah,
+}
+
+/// One image to build.
+pub struct Order<'a> {
+    pub kind: &'a Kind,
+    pub arch: Arch,
+    pub name: &'a str,
+    /// An image, `host`, or what the Dockerfile says.
+    pub builder: Option<&'a str>,
+    /// Where the programs are that were compiled on this machine: a folder for each architecture.
+    pub files: &'a Path,
+    pub origin: &'a Origin,
+}
+
+const NONE: &str = "no engine works here that builds images. Start docker's daemon, or install podman or buildah \
+                    (Debian: apt-get install buildah); or build only the programs, with --binary-only";
+
+impl Engine {
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Docker => "docker",
+            Self::Podman => "podman",
+            Self::Buildah => "buildah",
+        }
+    }
+
+    /// The one that is wished for, or the first that works.
+    ///
+    /// # Errors
+    /// When it does not work, or none does.
+    pub fn find(wished: Option<Self>) -> Result<Self> {
+        match wished {
+            Some(engine) if engine.works() => Ok(engine),
+            Some(Self::Docker) => bail!("--engine docker: `docker info` fails; is it installed, and its daemon running?"),
+            Some(engine) => bail!("--engine {0}: {0} can't be run; install it, or leave --engine out", engine.name()),
+            None => [Self::Docker, Self::Podman, Self::Buildah].into_iter().find(|engine| engine.works()).context(NONE),
+        }
+    }
+
+    fn works(self) -> bool {
+        // A docker client without a daemon builds nothing; `docker version` would be content with it.
+        let question = if self == Self::Docker { "info" } else { "--version" };
+        let asked = Command::new(self.name()).arg(question).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        asked.is_ok_and(|status| status.success())
+    }
+
+    /// # Errors
+    /// When the engine fails.
+    pub fn build(self, order: &Order<'_>) -> Result<()> {
+        let status = self.build_command(order).status().with_context(|| format!("{} can't be run", self.name()))?;
+        if status.success() {
+            return Ok(());
+        }
+        match order.builder {
+            Some("host") => bail!("{} failed; its messages are above", self.name()),
+            _ => bail!(
+                "{} failed; its messages are above. If the builder image can't be pulled, name one that is there (--builder IMAGE), or compile here (--builder host)",
+                self.name()
+            ),
+        }
+    }
+
+    fn build_command(self, order: &Order<'_>) -> Command {
+        let Order { kind, arch, origin, .. } = order;
+        let mut command = Command::new(self.name());
+        if self == Self::Buildah {
+            command.args(["--storage-driver", "vfs"]);
+        }
+        command.arg("build").arg("--file").arg(build::root().join("Dockerfile"));
+        command.args(["--platform", &format!("linux/{}", arch.name()), "--target", kind.target, "--tag", order.name]);
+        let mut arguments = vec![("VERSION", origin.version), ("REVISION", &origin.revision), ("SOURCE_DATE_EPOCH", &origin.epoch)];
+        match order.builder {
+            Some("host") => arguments.push(("FILES", "prebuilt")),
+            Some(image) => arguments.push(("BUILDER", image)),
+            None => {}
+        }
+        for (name, value) in arguments {
+            command.args(["--build-arg", &format!("{name}={value}")]);
+        }
+        if let Some(source) = &origin.source {
+            command.args(["--label", &format!("org.opencontainers.image.source={source}")]);
+        }
+        match self {
+            Self::Docker => command.env("DOCKER_BUILDKIT", "1"),
+            Self::Podman => command.args(["--timestamp", &origin.epoch]),
+            Self::Buildah => command.args(["--timestamp", &origin.epoch, "--isolation", "chroot"]),
+        };
+        if order.builder == Some("host") {
+            // Only files are copied: there is nothing to watch, and the programs are all that is sent to the engine.
+            command.arg("--quiet").arg(order.files).stdout(Stdio::null());
+        } else {
+            command.arg(build::root());
+        }
+        command
+    }
+
+    /// Writes an image into a file, as `docker save` does.
+    ///
+    /// # Errors
+    /// When the engine fails.
+    pub fn save(self, name: &str, file: &Path) -> Result<()> {
+        removed(file)?;
+        let mut command = Command::new(self.name());
+        match self {
+            Self::Docker => command.args(["save", "--output"]).arg(file).arg(name),
+            Self::Podman => command.args(["save", "--quiet", "--format", "docker-archive", "--output"]).arg(file).arg(name),
+            Self::Buildah => {
+                command.args(["--storage-driver", "vfs", "push", "--quiet", name]);
+                command.arg(format!("docker-archive:{}:{name}", file.display()))
+            }
+        };
+        let status = command.stdout(Stdio::null()).status().with_context(|| format!("{} can't be run", self.name()))?;
+        ensure!(status.success(), "{} can't write {name} into {}; its messages are above", self.name(), file.display());
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::image::OPERATOR;
+
+    fn words(engine: Engine, builder: Option<&str>) -> String {
+        let origin = Origin { version: "1.2.3", revision: "abc".to_owned(), epoch: "7".to_owned(), source: None };
+        let order = Order { kind: &OPERATOR, arch: Arch::Arm64, name: "x:1", builder, files: Path::new("/made"), origin: &origin };
+        let command = engine.build_command(&order);
+        command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn each_engine_gets_its_words() {
+        let buildah = words(Engine::Buildah, Some("host"));
+        assert!(buildah.starts_with("--storage-driver vfs build") && buildah.contains("--isolation chroot") && buildah.contains("--timestamp 7"), "{buildah}");
+        assert!(buildah.contains("FILES=prebuilt") && buildah.ends_with("/made") && !buildah.contains("BUILDER="), "{buildah}");
+        let docker = words(Engine::Docker, Some("mine/rust:1"));
+        assert!(docker.contains("BUILDER=mine/rust:1") && docker.contains("--platform linux/arm64") && !docker.contains("FILES="), "{docker}");
+        assert!(!docker.contains("--timestamp") && !docker.contains("--isolation"), "{docker}");
+        assert!(!words(Engine::Podman, None).contains("BUILDER="), "the Dockerfile names its builder");
+    }
+}
