@@ -68,6 +68,8 @@ mkdir -p "$out"
 for program in "${programs[@]}"; do
   folder=.; [ "$program" = live-platform-simulator ] && folder=crates/simulator
   install -m 0555 "$target/$triple/image/$program" "$out/$program"
+  # Where the sources lay is nobody's business, and would make each machine's image another.
+  sed -i "s#file://$PWD\b#file:///src#g" "$folder/$sbom.json"
   install -m 0444 "$folder/$sbom.json" "$out/$program.cdx.json"
 done
 find . -path ./target -prune -o -name "$sbom.json" -exec rm {} +

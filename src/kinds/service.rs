@@ -329,3 +329,47 @@ impl World for ServiceWorld<'_> {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::lease::Leadership;
+    use kube::{Client, Config};
+
+    fn shared() -> Arc<Shared> {
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        Shared::bare(client, Leadership::alone(), Arc::new(()))
+    }
+
+    /// A version of the object: `generation` changes with the spec, `version` with each write.
+    fn object(version: u32, generation: i64, short_name: &str) -> OcEssentialService {
+        let spec = serde_json::json!({"platform": "default", "msTenantId": "22222222-2222-4222-8222-222222222222", "shortName": short_name, "fullName": "x"});
+        let mut object = OcEssentialService::new("contoso", serde_json::from_value(spec).unwrap());
+        let meta = &mut object.metadata;
+        (meta.namespace, meta.uid) = (Some("n".into()), Some("u".into()));
+        (meta.resource_version, meta.generation) = (Some(version.to_string()), Some(generation));
+        object
+    }
+
+    async fn is_woken(shared: &Shared) -> bool {
+        let next = tokio::time::timeout(std::time::Duration::from_millis(50), shared.queue.next()).await;
+        next.is_ok_and(|(key, _, _)| key == Key::service("n", "contoso"))
+    }
+
+    #[tokio::test]
+    async fn a_spec_that_changed_while_status_was_written_is_not_missed() {
+        let shared = shared();
+        let key = Key::service("n", "contoso");
+        shared.services.put(object(1, 1, "Contoso"));
+        let world = |object| {
+            let entry = entry(&shared, &object);
+            ServiceWorld { shared: &shared, object: Mutex::new(Arc::new(object)), entry, inventory: None }
+        };
+        world(object(1, 1, "Contoso")).said(object(2, 1, "Contoso"));
+        assert!(!is_woken(&shared).await, "its own status wakes nobody");
+        world(object(2, 1, "Contoso")).said(object(4, 2, "Fabrikam"));
+        assert!(is_woken(&shared).await, "version 3 was somebody else's");
+        assert_eq!(shared.index().entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
+        assert!(shared.services.put(object(3, 2, "Fabrikam")).is_none(), "the watch brings it later: no news");
+    }
+}

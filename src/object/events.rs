@@ -21,8 +21,11 @@ use crate::engine::clock;
 /// Who tells.
 pub const CONTROLLER: &str = "operatorconnect.dev/oc-essentials-operator";
 
-/// How many are being written, or wait for the API server, at once. More are left.
-const AT_ONCE: u32 = 64;
+/// How many are written at once: a small part of the requests that may be under way, so that passes do not wait for events.
+const AT_ONCE: usize = 4;
+
+/// For how many passes events may wait to be written. More are left.
+const WAITING: u32 = 1000;
 
 /// How long one may take.
 const TO_WRITE: Duration = Duration::from_secs(10);
@@ -35,7 +38,8 @@ const NO_NAMESPACE: &str = "default";
 pub struct Recorder {
     client: Client,
     instance: Arc<str>,
-    places: Arc<Semaphore>,
+    waiting: Arc<Semaphore>,
+    writing: Arc<Semaphore>,
     unwritten: Arc<AtomicU64>,
 }
 
@@ -43,7 +47,8 @@ impl Recorder {
     /// A recorder for this process, which is called `instance`.
     pub fn new(client: Client, instance: &str) -> Self {
         let instance = instance.chars().take(128).collect::<String>().into();
-        Self { client, instance, places: Arc::new(Semaphore::new(AT_ONCE as usize)), unwritten: Arc::default() }
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { client, instance, waiting: places(WAITING as usize), writing: places(AT_ONCE), unwritten: Arc::default() }
     }
 
     /// Writes what there is to tell of an object, in this order, and returns at once.
@@ -52,8 +57,8 @@ impl Recorder {
             return;
         }
         let events: Vec<Event> = notes.iter().map(|note| self.event(regarding, note)).collect();
-        let Ok(place) = Arc::clone(&self.places).try_acquire_owned() else {
-            self.leave(events.len(), "too many are on their way");
+        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            self.leave(events.len(), "too many wait to be written");
             return;
         };
         let recorder = self.clone();
@@ -61,6 +66,8 @@ impl Recorder {
         tokio::spawn(async move {
             let api = Api::<Event>::namespaced(recorder.client.clone(), &namespace);
             for event in events {
+                // Never closed.
+                let _turn = recorder.writing.acquire().await;
                 match tokio::time::timeout(TO_WRITE, api.create(&PostParams::default(), &event)).await {
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => recorder.leave(1, &error.to_string()),
@@ -84,7 +91,7 @@ impl Recorder {
 
     /// Waits until those under way are written, for a short while.
     pub async fn finish(&self, at_most: Duration) {
-        let all = tokio::time::timeout(at_most, self.places.acquire_many(AT_ONCE)).await;
+        let all = tokio::time::timeout(at_most, self.waiting.acquire_many(WAITING)).await;
         if all.is_err() {
             tracing::debug!("not every event was written before the end");
         }
@@ -151,12 +158,12 @@ mod tests {
     async fn what_can_not_be_written_is_counted_and_holds_nobody_up() {
         let recorder = recorder();
         let notes = [Note::new(history::Event::Licensed, "x"), Note::new(history::Event::Synced, "x")];
-        for _ in 0..AT_ONCE + 10 {
+        for _ in 0..WAITING + 10 {
             recorder.tell(&regarding("a"), &notes);
         }
         assert_eq!(recorder.unwritten(), 20, "those beyond the limit, at once");
-        recorder.finish(Duration::from_secs(20)).await;
-        assert_eq!(recorder.unwritten(), u64::from(AT_ONCE + 10) * 2, "nobody listens");
+        recorder.finish(Duration::from_secs(60)).await;
+        assert_eq!(recorder.unwritten(), u64::from(WAITING + 10) * 2, "nobody listens");
         recorder.tell(&regarding("a"), &[]);
     }
 }

@@ -56,7 +56,11 @@ pub async fn nothing_is_told_again(scene: Scene, stage: Arc<Stage>) -> Result<()
         let mut names = Vec::new();
         for namespace in [scene.namespace.as_str(), "default"] {
             let events = Api::<Event>::namespaced(scene.client.clone(), namespace).list(&Default::default()).await?;
-            let ours = |event: &&Event| event.reporting_controller.as_deref().is_some_and(|who| who.starts_with("operatorconnect.dev/"));
+            // The platforms of other cases go away, and that is told of them.
+            let ours = |event: &&Event| {
+                let about = event.regarding.clone().unwrap_or_default();
+                about.kind.as_deref() != Some("LivePlatform") || about.name.as_deref() == Some(scene.platform.as_str())
+            };
             names.extend(events.iter().filter(ours).map(ResourceExt::name_any));
         }
         anyhow::Ok(names)

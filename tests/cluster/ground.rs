@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use control_plane::{ControlPlane, RELEASE, Release, Running, SYSTEM};
+use control_plane::{ControlPlane, Pod, RELEASE, Release, Running, SYSTEM};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
 
@@ -21,14 +21,19 @@ pub async fn scene(cluster: &ControlPlane, case: &str) -> Result<Scene> {
     Scene::set(cluster.client(), 0, log).await
 }
 
-/// Starts a pod of the release, and waits until it leads, when it is to do so.
-pub async fn operator(release: &Release, scene: &Scene, name: &str) -> Result<Running> {
+/// A pod of the release, not started yet.
+pub fn pod(release: &Release, name: &str) -> Result<Pod> {
     let (program, which) = match control_plane::operator_of_image()? {
         Some(program) => (program, "of the built image"),
         None => (PathBuf::from(env!("CARGO_BIN_EXE_oc-essentials-operator")), "built with the tests, not that of an image"),
     };
     told(&format!("{name} is the operator {which}: {}", program.display()));
-    release.pod(&program, name)?.start(scene.log_file())
+    release.pod(&program, name)
+}
+
+/// Starts a pod of the release.
+pub fn operator(release: &Release, scene: &Scene, name: &str) -> Result<Running> {
+    pod(release, name)?.start(scene.log_file())
 }
 
 /// Waits until a pod holds the release's lease.

@@ -1,6 +1,6 @@
 //! From nothing to a service that is Ready, as the chart's notes tell it.
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use control_plane::{ControlPlane, Helm, Options, RELEASE, SYSTEM, allowed};
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
@@ -25,9 +25,17 @@ async fn installs(helm: Helm) -> Result<()> {
     let scene = ground::scene(&cluster, helm.tool()).await?;
     scene.consented(&[1]).await?;
 
-    let pod = format!("{RELEASE}-0");
-    let mut operator = ground::operator(&release, &scene, &pod).await?;
-    ground::leads(&scene.client, &mut operator, &pod).await?;
+    let name = format!("{RELEASE}-0");
+    let pod = ground::pod(&release, &name)?;
+    let (probes, metrics) = (pod.probes().clone(), pod.port("metrics").context("a port for metrics")?);
+    let mut operator = pod.start(scene.log_file())?;
+    ground::leads(&scene.client, &mut operator, &name).await?;
+    ensure!(probes.keys().eq(&["liveness", "readiness", "startup"]), "a kubelet has to know: {probes:?}");
+    for (probe, address) in probes {
+        ground::until(&format!("the {probe} probe finds it well"), async || Ok(get(&address).await?.is_some())).await?;
+    }
+    let served = get(&format!("http://127.0.0.1:{metrics}/metrics")).await?.context("metrics")?;
+    ensure!(served.contains("operatorconnect_build_info"), "{served}");
 
     // The credential lies beside the operator: the one place that it may read by itself.
     let secret = json!({"metadata": {"name": "live-platform-credential", "namespace": SYSTEM}, "stringData": {"clientSecret": SECRET}});
@@ -52,6 +60,13 @@ async fn installs(helm: Helm) -> Result<()> {
     scene.rules_are_kept().await?;
     operator.check()?;
     ground::end(operator).await
+}
+
+/// What is served there; nothing, when nobody listens yet or all is not well.
+async fn get(address: &str) -> Result<Option<String>> {
+    let http = reqwest::Client::builder().no_proxy().build()?;
+    let Ok(answer) = http.get(address).send().await else { return Ok(None) };
+    Ok(if answer.status().is_success() { Some(answer.text().await?) } else { None })
 }
 
 fn merged(mut into: serde_json::Value, more: serde_json::Value) -> serde_json::Value {

@@ -66,7 +66,7 @@ pub async fn refuse_whoever_has_no_right_and_hinder_nobody_else() -> Result<()> 
     let begin = cluster.audit_log().map(|log| audit::end(&log)).transpose()?;
     let scene = ground::scene(&cluster, "policies").await?;
     let alice = cluster.client_as(USER).await?;
-    let mut operator = ground::operator(&release, &scene, "operator").await?;
+    let mut operator = ground::operator(&release, &scene, "operator")?;
     scene.consented(&[1]).await?;
     scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(9), "companyName": "Found", "countries": ["NL"]})).await?;
     // The leads that it finds are made by the operator, which an administrator has told to do so.

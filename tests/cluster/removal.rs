@@ -34,7 +34,7 @@ pub async fn leaves_what_is_paid_for_and_takes_away_the_rest_when_told() -> Resu
     values["leaderElection"] = json!(BTreeMap::from(ground::ELECTION));
     let release = cluster.install(&values).await?;
     let scene = ground::scene(&cluster, "removal").await?;
-    let operator = ground::operator(&release, &scene, "first").await?;
+    let operator = ground::operator(&release, &scene, "first")?;
     scene.consented(&[1, 2]).await?;
     scene.connect(json!({})).await?;
     scene.lead("one", 1, json!({})).await?;
@@ -55,7 +55,7 @@ pub async fn leaves_what_is_paid_for_and_takes_away_the_rest_when_told() -> Resu
     ensure!(count::<OcEssentialService>(&scene).await? == 2 && count::<Lead>(&scene).await? == 1, "the objects stay");
     ensure!(Api::<LivePlatform>::all(client.clone()).get_opt(&scene.platform).await?.is_some() && services(&scene).await? == 2);
     let release = cluster.install(&values).await?;
-    let mut operator = ground::operator(&release, &scene, "second").await?;
+    let mut operator = ground::operator(&release, &scene, "second")?;
     ground::leads(client, &mut operator, "second").await?;
 
     // On purpose, in the order of the chart's README.

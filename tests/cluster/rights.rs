@@ -46,10 +46,10 @@ pub async fn each_is_used_and_none_is_missing() -> Result<()> {
     let Some(log) = cluster.audit_log() else { return Ok(()) };
     let begin = audit::end(&log)?;
     let scene = ground::scene(&cluster, "rights").await?;
-    let mut first = ground::operator(&release, &scene, "first").await?;
+    let mut first = ground::operator(&release, &scene, "first")?;
     ground::leads(&scene.client, &mut first, "first").await?;
     // It waits, and takes over at the end.
-    let mut second = ground::operator(&release, &scene, "second").await?;
+    let mut second = ground::operator(&release, &scene, "second")?;
     whole_lives(&scene, cluster.kubeconfig()).await?;
     first.check()?;
     ground::end(first).await?;

@@ -21,7 +21,7 @@ pub async fn with_roles_in_one_namespace_the_others_are_left_alone() -> Result<(
     }
     let begin = cluster.audit_log().map(|log| audit::end(&log)).transpose()?;
     scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": "elsewhere"}})).await?;
-    let mut operator = ground::operator(&release, &scene, "operator").await?;
+    let mut operator = ground::operator(&release, &scene, "operator")?;
     scene.consented(&[1, 2]).await?;
     scene.connect(json!({})).await?;
     let spec = json!({"platform": scene.platform, "msTenantId": scene.tenant(2), "shortName": "Elsewhere", "fullName": "Elsewhere Ltd"});

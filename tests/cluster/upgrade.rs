@@ -89,7 +89,7 @@ pub async fn of_a_running_release_writes_nothing_and_asks_the_platform_nothing()
     values["leaderElection"] = json!(BTreeMap::from(ground::ELECTION));
     let mut release = cluster.install_chart(Helm::Three, &earlier(cluster.folder())?, &values).await?;
     let scene = ground::scene(&cluster, "upgrade").await?;
-    let mut old = ground::operator(&release, &scene, "old").await?;
+    let mut old = ground::operator(&release, &scene, "old")?;
     ground::leads(&scene.client, &mut old, "old").await?;
     let before = settled(&scene).await?;
     let (had, services) = (columns(&scene).await?, scene.simulate("GET", "services", Value::Null).await?);
@@ -100,7 +100,7 @@ pub async fn of_a_running_release_writes_nothing_and_asks_the_platform_nothing()
     release.upgrade(&values).await?;
     ensure!(columns(&scene).await? == had + 1, "the definitions are those of the new chart");
     // A new pod is there before the old one goes.
-    let mut new = ground::operator(&release, &scene, "new").await?;
+    let mut new = ground::operator(&release, &scene, "new")?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     old.check()?;
     ground::end(old).await?;

@@ -21,7 +21,7 @@ pub async fn what_can_not_be_listened_on_is_told_at_the_start(scene: Scene) -> R
         (["--metrics-address", "192.0.2.1:8080"], "--metrics-address 192.0.2.1:8080 can't be listened on; is it in use, or not an address of this machine?"),
         (["--health-address", &taken], "can't be listened on"),
     ] {
-        let ended = scene.command().args(arguments).output()?;
+        let ended = scene.command("unheard")?.args(arguments).output()?;
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         ensure!(!ended.status.success() && said.contains(says), "{arguments:?}: {} {said}", ended.status);
     }

@@ -7,12 +7,14 @@ mod cases;
 mod openmetrics;
 mod proxy;
 mod stage;
+#[path = "../shared/trials.rs"]
+mod trials;
 
 use std::process::ExitCode;
-use std::sync::Arc;
 
-use libtest_mimic::{Arguments, Failed, Trial};
+use anyhow::Result;
 use stage::{Case, Stage};
+use trials::Trials;
 
 macro_rules! cases {
     ($($case:ident),+ $(,)?) => {
@@ -20,44 +22,22 @@ macro_rules! cases {
     };
 }
 
-fn main() -> ExitCode {
-    let mut arguments = Arguments::from_args();
-    // An operator works on all objects of the cluster, and the proxy is one.
-    arguments.test_threads = Some(1);
-    let cases = cases![
-        what_can_not_be_listened_on_is_told_at_the_start,
-        what_is_served_is_the_catalogue,
-        a_status_that_is_not_taken_is_counted,
-        a_frozen_watch_fails_liveness,
-        an_api_server_that_is_away_shows_in_readiness_alone,
-        a_platform_that_is_away_is_no_reason_to_restart,
-        a_replica_that_waits_is_ready,
-        one_that_is_to_end_is_not_ready_and_lives,
-    ];
-    if arguments.list {
-        let trials = cases.into_iter().map(|(name, _)| Trial::test(name, || Ok(()))).collect();
-        return libtest_mimic::run(&arguments, trials).exit_code();
+const CASES: &[(&str, Case)] = &cases![
+    what_can_not_be_listened_on_is_told_at_the_start,
+    what_is_served_is_the_catalogue,
+    a_status_that_is_not_taken_is_counted,
+    a_frozen_watch_fails_liveness,
+    an_api_server_that_is_away_shows_in_readiness_alone,
+    a_platform_that_is_away_is_no_reason_to_restart,
+    a_replica_that_waits_is_ready,
+    one_that_is_to_end_is_not_ready_and_lives,
+];
+
+fn main() -> Result<ExitCode> {
+    let mut trials = Trials::new(|| Box::pin(Stage::set()))?;
+    for &(name, case) in CASES {
+        trials.case(name, move |stage| async move { stage.play(name, case).await });
     }
-    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
-        Ok(runtime) => Arc::new(runtime),
-        Err(_) => return ExitCode::FAILURE,
-    };
-    let stage = match runtime.block_on(Stage::set()) {
-        Ok(stage) => Arc::new(stage),
-        Err(error) => {
-            #[allow(clippy::print_stderr, reason = "a test says why it can't begin")]
-            {
-                eprintln!("the stage could not be set: {error:#}");
-            }
-            return ExitCode::FAILURE;
-        }
-    };
-    let trials = cases
-        .into_iter()
-        .map(|(name, case)| {
-            let (runtime, stage) = (Arc::clone(&runtime), Arc::clone(&stage));
-            Trial::test(name, move || runtime.block_on(stage.play(name, case)).map_err(|error| Failed::from(format!("{error:#}"))))
-        })
-        .collect();
-    libtest_mimic::run(&arguments, trials).exit_code()
+    // An operator works on all objects of the cluster, and the proxy is one.
+    Ok(trials.play(1))
 }

@@ -1,16 +1,15 @@
 //! One API server, one simulated platform and one proxy between the operator and the former; each case has an operator and objects of its own.
 
-use std::fs::File;
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::process::{Child, Command, ExitStatus, Stdio};
+use std::process::{Command, ExitStatus};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
-use control_plane::{ControlPlane, Options, SYSTEM, manifests};
+use control_plane::{ControlPlane, Options, Release, Running, manifests};
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
@@ -33,6 +32,7 @@ pub struct Stage {
     client: Client,
     simulator: Arc<Simulator>,
     proxy: Arc<Proxy>,
+    release: Release,
     rights: PathBuf,
     cases: AtomicU32,
 }
@@ -55,7 +55,7 @@ impl Stage {
         let rights = cluster.folder().join("by-proxy.kubeconfig");
         std::fs::write(&rights, kubeconfig.to_string())?;
         let simulator = Arc::new(Simulator::start(live_platform_simulator::Options::default()).await);
-        let stage = Self { _cluster: cluster, client, simulator, proxy, rights, cases: AtomicU32::new(0) };
+        let stage = Self { _cluster: cluster, client, simulator, proxy, release, rights, cases: AtomicU32::new(0) };
         let scene = stage.scene()?;
         scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": CUSTOMERS}})).await?;
         let secret = json!({"key": "simulator-secret"});
@@ -69,6 +69,7 @@ impl Stage {
             client: self.client.clone(),
             simulator: Arc::clone(&self.simulator),
             proxy: Arc::clone(&self.proxy),
+            release: self.release.clone(),
             rights: self.rights.clone(),
             number: self.cases.fetch_add(1, Ordering::Relaxed),
             http: reqwest::Client::builder().no_proxy().build()?,
@@ -86,16 +87,8 @@ impl Stage {
 
 /// A process of the operator; killed when it is dropped.
 pub struct Operator {
-    child: Child,
-    log: PathBuf,
+    running: Running,
     http: reqwest::Client,
-}
-
-impl Drop for Operator {
-    fn drop(&mut self) {
-        let _gone = self.child.kill();
-        let _gone = self.child.wait();
-    }
 }
 
 /// Asks again and again, for so many seconds.
@@ -113,15 +106,13 @@ pub async fn until<T, F: Future<Output = Result<Option<T>>>>(seconds: u64, ask: 
 impl Operator {
     /// Sends SIGTERM.
     pub fn terminate(&self) -> Result<()> {
-        let done = Command::new("sh").arg("-c").arg(format!("kill -TERM {}", self.child.id())).status()?;
-        ensure!(done.success(), "SIGTERM could not be sent");
-        Ok(())
+        self.running.signal("TERM")
     }
 
     /// Waits until it has ended, and says how.
     pub async fn ended(&mut self) -> Result<ExitStatus> {
         for _ in 0..600 {
-            if let Some(status) = self.child.try_wait()? {
+            if let Some(status) = self.running.ended()? {
                 return Ok(status);
             }
             tokio::time::sleep(Duration::from_millis(50)).await;
@@ -131,7 +122,7 @@ impl Operator {
 
     /// All that it has said.
     pub fn said(&self) -> Result<String> {
-        Ok(std::fs::read_to_string(&self.log)?)
+        self.running.said()
     }
 
     /// Where it serves something: it says so.
@@ -177,6 +168,7 @@ pub struct Scene {
     client: Client,
     simulator: Arc<Simulator>,
     pub proxy: Arc<Proxy>,
+    release: Release,
     rights: PathBuf,
     number: u32,
     http: reqwest::Client,
@@ -187,27 +179,24 @@ impl Scene {
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("health-{}-{}-{name}", std::process::id(), self.number))
     }
 
-    /// The operator, serving nothing.
-    pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_oc-essentials-operator"));
-        command.arg("run").arg("--kubeconfig").arg(&self.rights).stdin(Stdio::null());
-        command
+    /// A pod of the release, by way of the proxy, that serves nothing and holds no lease.
+    pub fn command(&self, name: &str) -> Result<Command> {
+        let mut command = self.release.pod(env!("CARGO_BIN_EXE_oc-essentials-operator").as_ref(), name)?.command;
+        command.arg("--kubeconfig").arg(&self.rights).env("OPERATORCONNECT_LEADER_ELECT", "false");
+        command.env_remove("OPERATORCONNECT_METRICS_ADDRESS").env_remove("OPERATORCONNECT_HEALTH_ADDRESS");
+        Ok(command)
     }
 
     /// Starts it, serving both.
     pub fn start(&self, name: &str, arguments: &[&str]) -> Result<Operator> {
-        let log = self.log(name);
-        let said = File::create(&log)?;
-        let mut command = self.command();
+        let mut command = self.command(name)?;
         command.args(["--metrics-address", "127.0.0.1:0", "--health-address", "127.0.0.1:0"]).args(arguments);
-        let child = command.stdout(said.try_clone()?).stderr(said).spawn().context("the operator can't be started")?;
-        Ok(Operator { child, log, http: self.http.clone() })
+        Ok(Operator { running: Running::start(&mut command, &self.log(name))?, http: self.http.clone() })
     }
 
-    /// With an election among the operators of this case.
+    /// With an election among the operators of this case, by the one lease that the chart lets them hold.
     pub fn start_elected(&self, name: &str) -> Result<Operator> {
-        let lease = format!("case-{}", self.number);
-        self.start(name, &["--leader-elect", "--lease-namespace", SYSTEM, "--lease-name", &lease, "--lease-identity", name])
+        self.start(name, &["--leader-elect"])
     }
 
     /// Applies a manifest.

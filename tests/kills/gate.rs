@@ -10,8 +10,9 @@ use tokio::sync::watch;
 
 use super::operator::Operator;
 
-/// How late a late request is: the next operator has had time to look, and to do what it would do if there were no such request.
-const LATE: Duration = Duration::from_secs(4);
+/// How late a late request is: the next operator has had time to look, and to do what it would do if there were no such request. A start takes seconds on
+/// a machine that does other things too.
+const LATE: Duration = Duration::from_secs(8);
 
 /// Whom a request was sent to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

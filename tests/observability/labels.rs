@@ -13,6 +13,10 @@ pub type Labels = BTreeSet<String>;
 /// called so: Prometheus would rename ours, and every query would miss it.
 pub const OF_THE_SCRAPE: [&str; 7] = ["job", "instance", "namespace", "pod", "container", "service", "endpoint"];
 
+/// Those of them that a query may use. The others are not there with every way to scrape, or mean something else than they sound like: `endpoint` is
+/// the name of a port.
+const TO_BE_USED: [&str; 3] = ["job", "instance", "namespace"];
+
 /// Functions that make sense of counters alone.
 const OF_COUNTERS: [&str; 4] = ["rate", "irate", "increase", "resets"];
 
@@ -81,7 +85,7 @@ impl Walk<'_> {
 
     fn selector(&mut self, selector: &VectorSelector) -> Labels {
         let name = selector.name.clone().unwrap_or_default();
-        let mut labels: Labels = OF_THE_SCRAPE.map(str::to_owned).into();
+        let mut labels: Labels = TO_BE_USED.map(str::to_owned).into();
         match self.known.samples.get(&name) {
             Some(own) => labels.extend(own.iter().cloned()),
             None if name == "up" => {}

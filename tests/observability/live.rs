@@ -115,8 +115,11 @@ fn every_query_is_answered(known: &Known) -> Result<usize> {
     Ok(all.len())
 }
 
-/// What was seen is what the code says there is: a label's value that the list of values lacks would make a right query look wrong.
+/// What was seen is what the code says there is, since a value that the list lacks would make a right query look wrong; and no label is called as one that
+/// Prometheus adds.
 fn every_value_is_known(known: &Known, page: &Page) -> Result<()> {
+    let silent: Vec<&String> = page.types.keys().filter(|family| page.help.get(*family).is_none_or(String::is_empty)).collect();
+    ensure!(silent.is_empty(), "nothing is said of {silent:?}");
     for (name, labels, _) in &page.samples {
         for (label, value) in labels {
             let values = known.values_of(name, label);

@@ -1,5 +1,7 @@
 //! Alerts, dashboard and runbooks: each query is held to what the operator really exposes, in a run against an API server and a simulated platform.
 
+#[path = "../flows/gallery.rs"]
+mod gallery;
 #[path = "../flows/kstatus.rs"]
 mod kstatus;
 #[allow(dead_code, reason = "shared with the flows, which use the rest")]

@@ -75,7 +75,7 @@ pub fn each_reason_that_stalls_has_an_alert() -> Result<()> {
             ensure!(named || excused || otherwise.is_some(), "a person must act upon {reason}, and no alert says so");
         }
         if let Some(other) = otherwise {
-            ensure!(alerts.iter().any(|alert| alert["alert"] == Value::from(other)), "{other} is not there");
+            ensure!(alerts.iter().any(|alert| alert["alert"] == other), "{other} is not there");
         }
     }
     Ok(())

@@ -10,7 +10,7 @@ use super::labels::{Known, infer};
 /// A page as the program answers it, made by hand.
 const PAGE: &str = r#"# HELP calls Calls.
 # TYPE calls counter
-calls_total{platform="a \"b\" \\ c",endpoint="leads"} 7 # {trace="x"} 1
+calls_total{platform="a \"b\" \\ c",call="leads"} 7 # {trace="x"} 1
 # HELP wait_seconds Wait.
 # TYPE wait_seconds histogram
 # UNIT wait_seconds seconds
@@ -25,30 +25,31 @@ leader 1
 
 fn known() -> Result<Known> {
     let page = exposition::read(PAGE)?;
-    let values = BTreeMap::from([("endpoint".into(), vec!["leads".into(), "task".into()]), ("lane".into(), vec!["changed".into(), "effect".into()])]);
+    let values = BTreeMap::from([("call".into(), vec!["leads".into(), "task".into()]), ("lane".into(), vec!["changed".into(), "effect".into()])]);
     Ok(Known { samples: page.labels(), counters: page.counters(), values })
 }
 
 /// What is wrong, as part of what is said.
-const WRONG: [(&str, &str); 19] = [
+const WRONG: [(&str, &str); 20] = [
     ("call_total", "no metric \"call_total\""),
     ("rate(calls[5m])", "no metric \"calls\""),
     ("sum by (plattform) (rate(calls_total[5m]))", "no label plattform"),
     ("calls_total{plattform=\"a\"}", "no label plattform"),
     ("sum without (kind) (leader)", "no label kind"),
-    ("calls_total{endpoint=\"lead\"}", "never \"lead\""),
-    ("calls_total{endpoint!=\"lead\"}", "never \"lead\""),
-    ("calls_total{endpoint=~\"leads|tusk\"}", "never \"tusk\""),
+    ("calls_total{call=\"lead\"}", "never \"lead\""),
+    ("calls_total{call!=\"lead\"}", "never \"lead\""),
+    ("calls_total{call=~\"leads|tusk\"}", "never \"tusk\""),
     ("rate(leader[5m])", "no counter"),
     ("max by (lane) (sum by (platform) (calls_total))", "no label lane"),
     ("histogram_quantile(0.9, sum by (lane) (rate(wait_seconds_bucket[5m])))", "no label le"),
     ("histogram_quantile(0.9, rate(wait_seconds_count[5m]))", "no label le"),
-    ("sum by (platform) (calls_total) / sum by (endpoint) (calls_total)", "never match"),
+    ("sum by (platform) (calls_total) / sum by (call) (calls_total)", "never match"),
     ("calls_total / leader", "never match"),
     ("calls_total and on (platform) leader", "right of and: there is no label platform"),
     ("calls_total * on (job, instance) group_left (lane) leader", "no label lane"),
     ("max by (platform) (leader and on (job) calls_total)", "no label platform"),
     ("max_over_time(max by (lane) (leader)[1d:5m])", "no label lane"),
+    ("leader{endpoint=\"leads\"}", "no label endpoint"),
     ("sum by (", "is no PromQL"),
 ];
 
@@ -58,9 +59,9 @@ const RIGHT: [(&str, Option<&[&str]>); 12] = [
     ("1 - time()", None),
     ("absent(leader)", Some(&[])),
     ("absent(leader{job=\"x\"})", Some(&["job"])),
-    ("up{job=~\".*\"} == 0", Some(&["job", "instance", "namespace", "pod", "container", "service", "endpoint"])),
+    ("up{job=~\".*\"} == 0", Some(&["job", "instance", "namespace"])),
     ("histogram_quantile(0.9, sum by (le, lane) (rate(wait_seconds_bucket[5m])))", Some(&["lane"])),
-    ("sum by (platform) (rate(calls_total{endpoint=~\"leads|task\"}[5m])) > 0.5 * max by (platform) (calls_total)", Some(&["platform"])),
+    ("sum by (platform) (rate(calls_total{call=~\"leads|task\"}[5m])) > 0.5 * max by (platform) (calls_total)", Some(&["platform"])),
     ("max by (platform) (calls_total and on (job, instance) leader == 1)", Some(&["platform"])),
     ("sum(rate(wait_seconds_sum[5m])) / sum(rate(wait_seconds_count[5m]))", Some(&[])),
     ("topk(3, sum by (platform) (calls_total))", Some(&["platform"])),
@@ -94,7 +95,7 @@ pub fn what_is_right_passes() -> Result<()> {
 pub fn metrics_are_read() -> Result<()> {
     let page = exposition::read(PAGE)?;
     ensure!(page.values("platform").into_iter().eq(["a \"b\" \\ c"]), "{:?}", page.values("platform"));
-    ensure!(page.sum("calls_total", &[("endpoint", "leads")]) == 7.0);
+    ensure!(page.sum("calls_total", &[("call", "leads")]) == 7.0);
     ensure!(page.counters().into_iter().eq(["calls_total", "wait_seconds_bucket", "wait_seconds_count", "wait_seconds_sum"]), "{:?}", page.counters());
     ensure!(exposition::read(PAGE.trim_end_matches("# EOF\n")).is_err(), "what is cut off is seen");
     let plain = exposition::as_plain_text(PAGE)?;

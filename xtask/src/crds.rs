@@ -67,8 +67,7 @@ fn stray(folder: &Path, files: &[(String, String)]) -> Result<Vec<PathBuf>> {
     let mut stray = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
         let path = entry?.path();
-        // The list for Kustomize is written by hand.
-        let known = path.file_name().is_some_and(|found| found == "kustomization.yaml" || files.iter().any(|(name, _)| found == name.as_str()));
+        let known = path.file_name().is_some_and(|found| files.iter().any(|(name, _)| found == name.as_str()));
         if !known && path.extension().is_some_and(|extension| extension == "yaml") {
             stray.push(path);
         }

@@ -19,14 +19,20 @@ pub struct Settings {
     rest: Vec<String>,
 }
 
-/// Runs them. Each test that needs an API server starts its own; the server's program is built here, once, so that its progress is seen.
+/// Runs them. Each test that needs an API server starts its own; the server's program, and Helm, are built here, once, so that
+/// their progress is seen.
 ///
 /// # Errors
 /// When something can't be built or run.
 pub fn run(settings: &Settings) -> Result<bool> {
+    let everything = settings.rest.is_empty() && !settings.quick;
     if !settings.quick {
-        progress::step("The API server for the tests (built once; minutes the first time)");
+        progress::step("The API server for the tests, and Helm (built once; minutes the first time)");
         control_plane::prepare(&control_plane::Options { progress: progress::note, ..control_plane::Options::default() })?;
+    }
+    if everything {
+        control_plane::tool(&build::root(), "kustomize", progress::note)?;
+        forget_objects()?;
     }
     progress::step("Tests");
     let mut command = build::cargo();
@@ -38,10 +44,6 @@ pub fn run(settings: &Settings) -> Result<bool> {
         command.arg("--workspace");
     }
     command.args(&settings.rest);
-    let everything = settings.rest.is_empty() && !settings.quick;
-    if everything {
-        forget_objects()?;
-    }
     let passed = command.status().context("cargo can't be run")?.success();
     if !passed || !everything {
         return Ok(passed);

@@ -6,7 +6,6 @@ use kube::{Client, Config};
 use serde_json::{Value, json};
 
 use super::*;
-use crate::engine::clock;
 use crate::engine::lease::Leadership;
 use crate::kinds::Shared;
 
@@ -114,6 +113,12 @@ async fn the_series_of_a_platform_go_with_it() {
     assert!(!text.contains(r#"platform="gone""#), "a call that was under way when it went makes no series for ever: {text}");
 }
 
+/// The CPU time of this thread: a machine that is busy with something else does not count.
+fn cpu() -> Duration {
+    let spent = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(spent.split_whitespace().next().unwrap().parse().unwrap())
+}
+
 /// The number of series does not grow with the number of objects, and a scrape of a thousand is not felt.
 #[tokio::test]
 async fn a_thousand_objects_cost_no_more_series_than_a_few() {
@@ -131,15 +136,15 @@ async fn a_thousand_objects_cost_no_more_series_than_a_few() {
     let (few, _) = lines(3);
     let (many, bytes) = lines(1000);
     assert_eq!(few, many);
-    let begun = clock::since_start();
+    let before = cpu();
     const SCRAPES: u32 = 20;
     for _ in 0..SCRAPES {
         metrics.text(Census::of(&shared)).unwrap();
     }
-    let each = (clock::since_start() - begun) / SCRAPES;
+    let each = (cpu() - before) / SCRAPES;
     #[allow(clippy::print_stdout, reason = "a measurement, shown by --nocapture")]
     {
-        println!("a scrape of 1,000 leads and 1,000 services: {} µs, {bytes} bytes, {many} lines", each.as_micros());
+        println!("a scrape of 1,000 leads and 1,000 services: {} µs of CPU, {bytes} bytes, {many} lines", each.as_micros());
     }
     assert!(each < Duration::from_millis(500), "{each:?}");
 }

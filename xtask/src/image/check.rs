@@ -104,11 +104,12 @@ fn binary(bytes: &[u8], arch: Arch) -> Result<Vec<String>> {
 
 /// That the SBOM and the list in the program (`cargo auditable`) speak of the same crates.
 fn inventory(program: &[u8], sbom: &[u8], kind: &Kind, origin: &Origin) -> Result<Vec<String>> {
+    let (running, all) = embedded(program)?;
     let sbom: Value = serde_json::from_slice(sbom).context("the SBOM is no JSON")?;
-    let built = embedded(program)?;
     let listed = listed(&sbom)?;
-    let mut faults: Vec<String> = built.difference(&listed).map(|name| format!("{name} is in the program and not in its SBOM")).collect();
-    faults.extend(listed.difference(&built).map(|name| format!("{name} is in the SBOM and not in the program")));
+    let mut faults: Vec<String> = running.difference(&listed).map(|name| format!("{name} is in the program and not in its SBOM")).collect();
+    // Macros are in the SBOM, and count in the program's list as what only built it.
+    faults.extend(listed.difference(&all).map(|name| format!("{name} is in the SBOM and not in the program's list")));
     let subject = &sbom["metadata"]["component"];
     if subject["name"] != kind.program || subject["version"] != origin.version {
         faults.push(format!("the SBOM is of {} {}", subject["name"], subject["version"]));
@@ -116,15 +117,17 @@ fn inventory(program: &[u8], sbom: &[u8], kind: &Kind, origin: &Origin) -> Resul
     Ok(faults)
 }
 
-/// The crates that run in the program: those that only built it are left out.
-fn embedded(program: &[u8]) -> Result<BTreeSet<String>> {
+/// The crates that run in the program, and those with all that only built it.
+fn embedded(program: &[u8]) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
     let file = ElfFile64::<Endianness>::parse(program)?;
     let section = file.section_by_name(".dep-v0").context("the program has no list of its dependencies: it was not built by cargo auditable")?;
     let mut text = String::new();
     ZlibDecoder::new(section.data()?).read_to_string(&mut text)?;
     let list: Value = serde_json::from_str(&text)?;
-    let packages = list["packages"].as_array().context("the list in the program names no packages")?;
-    Ok(packages.iter().filter(|package| package["root"] != true && package["kind"] != "build").map(named).collect())
+    let packages: Vec<&Value> = list["packages"].as_array().context("the list in the program names no packages")?.iter().collect();
+    let others = packages.iter().filter(|package| package["root"] != true);
+    let running = others.clone().filter(|package| package["kind"] != "build");
+    Ok((running.map(|package| named(package)).collect(), others.map(|package| named(package)).collect()))
 }
 
 fn listed(sbom: &Value) -> Result<BTreeSet<String>> {
@@ -135,4 +138,79 @@ fn listed(sbom: &Value) -> Result<BTreeSet<String>> {
 fn named(package: &Value) -> String {
     let text = |key: &str| package[key].as_str().unwrap_or("?").to_owned();
     format!("{} {}", text("name"), text("version"))
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used, reason = "a test may end by it")]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::image::OPERATOR;
+    use crate::image::archive::Entry;
+
+    fn origin() -> Origin {
+        Origin { version: "1.2.3", revision: "abc".to_owned(), epoch: "0".to_owned(), source: None }
+    }
+
+    fn file(mode: u32, bytes: &[u8]) -> Entry {
+        Entry { folder: false, odd: false, mode, owner: (0, 0), bytes: bytes.to_vec() }
+    }
+
+    /// An image that is as it must be, but for its program, which is not looked at here.
+    fn image() -> Archive {
+        let roots = "-----BEGIN CERTIFICATE-----\n".repeat(120);
+        let entries = OPERATOR.files.iter().map(|name| ((*name).to_owned(), file(0o444, if name.ends_with(".crt") { roots.as_bytes() } else { b"" })));
+        let labels = ["title", "version", "revision", "licenses", "description"].map(|name| format!("org.opencontainers.image.{name}"));
+        let values = ["oc-essentials-operator", "1.2.3", "abc", "Apache-2.0", "x"];
+        let labels: serde_json::Map<String, Value> = labels.into_iter().zip(values.map(Value::from)).collect();
+        let config = json!({"architecture": "amd64", "config": {"User": "65532:65532", "Entrypoint": ["/oc-essentials-operator"], "Labels": labels}});
+        Archive { config, entries: entries.collect(), size: 0, compressed: 0 }
+    }
+
+    fn around_the_program(archive: &Archive) -> Vec<String> {
+        [told(&archive.config, &OPERATOR, Arch::Amd64, &origin()), held(archive, &OPERATOR)].concat()
+    }
+
+    #[test]
+    fn an_image_as_it_must_be_has_no_fault() {
+        assert_eq!(around_the_program(&image()), Vec::<String>::new());
+    }
+
+    #[test]
+    fn each_fault_is_told() {
+        type Spoil = fn(&mut Archive);
+        let spoilt: [(&str, Spoil); 9] = [
+            ("the user is \"0\"", |image| image.config["config"]["User"] = "0".into()),
+            ("the user is null", |image| image.config["config"]["User"] = Value::Null),
+            ("the entrypoint is", |image| image.config["config"]["Entrypoint"] = json!(["/bin/sh"])),
+            ("the architecture is \"arm64\"", |image| image.config["architecture"] = "arm64".into()),
+            ("the revision is", |image| image.config["config"]["Labels"]["org.opencontainers.image.revision"] = "old".into()),
+            ("/bin/sh is in it", |image| drop(image.entries.insert("bin/sh".to_owned(), file(0o555, b"")))),
+            ("/etc/ssl/certs/ca-certificates.crt is missing", |image| drop(image.entries.remove("etc/ssl/certs/ca-certificates.crt"))),
+            ("it has 1 CA roots", |image| {
+                drop(image.entries.insert("etc/ssl/certs/ca-certificates.crt".to_owned(), file(0o444, b"-----BEGIN CERTIFICATE-----")))
+            }),
+            ("/oc-essentials-operator has the mode 755", |image| drop(image.entries.insert("oc-essentials-operator".to_owned(), file(0o755, b"")))),
+        ];
+        for (wished, spoil) in spoilt {
+            let mut image = image();
+            spoil(&mut image);
+            let faults = around_the_program(&image);
+            assert!(faults.len() == 1 && faults[0].starts_with(wished), "{wished}: {faults:?}");
+        }
+    }
+
+    /// The test itself is such a program, wherever the C library is not musl.
+    #[cfg(target_env = "gnu")]
+    #[test]
+    fn a_program_with_a_loader_is_refused() {
+        let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+        let here = Arch::here().unwrap();
+        let other = if here == Arch::Amd64 { Arch::Arm64 } else { Arch::Amd64 };
+        assert_eq!(binary(&bytes, here).unwrap().len(), 1);
+        assert_eq!(binary(&bytes, other).unwrap().len(), 2);
+        assert!(binary(b"#!/bin/sh", here).is_err());
+        assert!(inventory(&bytes, b"{}", &OPERATOR, &origin()).unwrap_err().to_string().contains("cargo auditable"));
+    }
 }
