@@ -89,10 +89,10 @@ impl Engine {
         command.arg("build").arg("--file").arg(build::root().join("Dockerfile"));
         command.args(["--platform", &format!("linux/{}", arch.name()), "--target", kind.target, "--tag", order.name]);
         let mut arguments = vec![("VERSION", origin.version), ("REVISION", &origin.revision), ("SOURCE_DATE_EPOCH", &origin.epoch)];
-        match order.builder {
-            Some("host") => arguments.push(("FILES", "prebuilt")),
-            Some(image) => arguments.push(("BUILDER", image)),
-            None => {}
+        // Said even where it is the default: buildah leaves a stage out that only the default of an argument names.
+        arguments.push(("FILES", if order.builder == Some("host") { "prebuilt" } else { "build" }));
+        if let Some(image) = order.builder.filter(|builder| *builder != "host") {
+            arguments.push(("BUILDER", image));
         }
         for (name, value) in arguments {
             command.args(["--build-arg", &format!("{name}={value}")]);
@@ -153,7 +153,7 @@ mod tests {
         assert!(buildah.starts_with("--storage-driver vfs build") && buildah.contains("--isolation chroot") && buildah.contains("--timestamp 7"), "{buildah}");
         assert!(buildah.contains("FILES=prebuilt") && buildah.ends_with("/made") && !buildah.contains("BUILDER="), "{buildah}");
         let docker = words(Engine::Docker, Some("mine/rust:1"));
-        assert!(docker.contains("BUILDER=mine/rust:1") && docker.contains("--platform linux/arm64") && !docker.contains("FILES="), "{docker}");
+        assert!(docker.contains("BUILDER=mine/rust:1") && docker.contains("--platform linux/arm64") && docker.contains("FILES=build"), "{docker}");
         assert!(!docker.contains("--timestamp") && !docker.contains("--isolation"), "{docker}");
         assert!(!words(Engine::Podman, None).contains("BUILDER="), "the Dockerfile names its builder");
     }
