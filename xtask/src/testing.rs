@@ -31,7 +31,9 @@ pub fn run(settings: &Settings) -> Result<bool> {
         control_plane::prepare(&control_plane::Options { progress: progress::note, ..control_plane::Options::default() })?;
     }
     if everything {
-        control_plane::tool(&build::root(), "kustomize", progress::note)?;
+        for tool in ["kustomize", "promtool"] {
+            control_plane::tool(&build::root(), tool, progress::note)?;
+        }
         forget_objects()?;
     }
     progress::step("Tests");
