@@ -408,7 +408,11 @@ impl Case<'_> {
         let told = operation.messages.join(" ");
         let (reason, message) = match outcome {
             Outcome::Refused => (operation.reason.unwrap_or(Reason::PlatformRefused), told),
-            _ => (Reason::TaskFailed, format!("The platform's task failed: {told} Tried again hourly, at once when the spec changes.")),
+            _ => {
+                // The platform's words may be without a full stop.
+                let stop = if told.is_empty() || told.ends_with(['.', '!', '?']) { "" } else { "." };
+                (Reason::TaskFailed, format!("The platform's task failed: {told}{stop} Tried again hourly, at once when the spec changes."))
+            }
         };
         let case = self.again();
         Some(case.decide(Step::Stop(retry), "the last try failed", Verdict::not_ready(reason, message)))

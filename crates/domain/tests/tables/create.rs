@@ -416,6 +416,18 @@ fn after_a_failure() {
     }
 }
 
+#[test]
+fn the_platforms_words_end_as_a_sentence() {
+    for (said, expected) in [("It broke", "failed: It broke. Tried"), ("It broke.", "failed: It broke. Tried")] {
+        let mut record = ended(Outcome::Failed, NOW - secs(60));
+        if let Some(operation) = record.operation.as_mut() {
+            operation.messages = vec![said.into()];
+        }
+        let message = at_now(&be(desired()), &record, &empty_platform()).verdict.message;
+        assert!(message.contains(expected), "{message}");
+    }
+}
+
 /// Only once: the same pass goes on with the new request, fails again, and stops, though the spec is still new to status.
 #[test]
 fn a_new_spec_is_tried_once() {
