@@ -1,11 +1,11 @@
 //! Cases that need the cluster or the operator for themselves: they measure its memory, end it, or take its kinds away. One after the other.
 
-#[path = "../flows/gallery.rs"]
+#[path = "../shared/gallery.rs"]
 mod gallery;
-#[path = "../flows/kstatus.rs"]
+#[path = "../shared/kstatus.rs"]
 mod kstatus;
-#[allow(dead_code, reason = "shared with the flows, which use the rest")]
-#[path = "../flows/stage.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use the rest")]
+#[path = "../shared/stage.rs"]
 mod stage;
 
 #[path = "../shared/trials.rs"]

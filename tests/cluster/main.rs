@@ -6,18 +6,18 @@
 //!
 //! Each case has an API server of its own. Run one by its name: `cargo xtask test --test cluster upgrade`.
 
-#[path = "../flows/gallery.rs"]
+#[path = "../shared/gallery.rs"]
 mod gallery;
 mod ground;
 mod install;
-#[path = "../flows/kstatus.rs"]
+#[path = "../shared/kstatus.rs"]
 mod kstatus;
 mod policies;
 mod removal;
 mod rights;
 mod scope;
-#[allow(dead_code, reason = "shared with the flows, which use the rest")]
-#[path = "../flows/stage.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use the rest")]
+#[path = "../shared/stage.rs"]
 mod stage;
 #[path = "../shared/trials.rs"]
 mod trials;

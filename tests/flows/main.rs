@@ -9,8 +9,10 @@ mod breaker;
 mod credential;
 mod deletion;
 mod drift;
+#[path = "../shared/gallery.rs"]
 mod gallery;
 mod history;
+#[path = "../shared/kstatus.rs"]
 mod kstatus;
 mod leads;
 mod letting_go;
@@ -20,7 +22,8 @@ mod outage;
 mod platform;
 mod provisioning;
 mod seldom;
-#[allow(dead_code, reason = "shared with the cases that need the operator for themselves, which use the rest")]
+#[allow(dead_code, reason = "shared with other tests, which use the rest")]
+#[path = "../shared/stage.rs"]
 mod stage;
 #[path = "../shared/trials.rs"]
 mod trials;

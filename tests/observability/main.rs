@@ -1,11 +1,11 @@
 //! Alerts, dashboard and runbooks: each query is held to what the operator really exposes, in a run against an API server and a simulated platform.
 
-#[path = "../flows/gallery.rs"]
+#[path = "../shared/gallery.rs"]
 mod gallery;
-#[path = "../flows/kstatus.rs"]
+#[path = "../shared/kstatus.rs"]
 mod kstatus;
-#[allow(dead_code, reason = "shared with the flows, which use the rest")]
-#[path = "../flows/stage.rs"]
+#[allow(dead_code, reason = "shared with other tests, which use the rest")]
+#[path = "../shared/stage.rs"]
 mod stage;
 #[path = "../shared/trials.rs"]
 mod trials;
