@@ -1,7 +1,7 @@
 # Two images from one file: `simulator`, and `operator`, which is the last and so the default. docs/image.md tells more.
 #
-#   docker build --tag oc-essentials-operator .
-#   docker build --tag oc-essentials-simulator --target simulator .
+#   docker build --tag oc-essentials-operator:0.1.0 .
+#   docker build --tag oc-essentials-simulator:0.1.0 --target simulator .
 #   docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/oc-essentials-operator:TAG --push .
 #
 # `cargo xtask image` does it with docker, podman or buildah, whichever is there, and checks what came out.
@@ -23,6 +23,9 @@ RUN image/build.sh tools
 COPY . .
 ARG TARGETARCH
 ARG SOURCE_DATE_EPOCH=0
+ARG REVISION=unknown
+# For operatorconnect_build_info.
+ENV OPERATORCONNECT_REVISION=${REVISION}
 RUN image/build.sh "$TARGETARCH" /out
 
 FROM scratch AS prebuilt

@@ -13,12 +13,19 @@ use super::stage::Scene;
 /// Somebody of the customer's namespace, with the cluster's own role `edit` there, of which the chart's rights are a part.
 const USER: &str = "alice";
 
+/// Another one there, with nothing but `edit`.
+const EDITOR: &str = "bob";
+
 async fn bind(scene: &Scene, role: &str) -> Result<()> {
+    bind_to(scene, role, USER).await
+}
+
+async fn bind_to(scene: &Scene, role: &str, user: &str) -> Result<()> {
     let api = "rbac.authorization.k8s.io";
     scene
         .apply(json!({
-            "apiVersion": format!("{api}/v1"), "kind": "RoleBinding", "metadata": {"name": format!("{USER}-{role}"), "namespace": scene.namespace},
-            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": role}, "subjects": [{"apiGroup": api, "kind": "User", "name": USER}],
+            "apiVersion": format!("{api}/v1"), "kind": "RoleBinding", "metadata": {"name": format!("{user}-{role}"), "namespace": scene.namespace},
+            "roleRef": {"apiGroup": api, "kind": "ClusterRole", "name": role}, "subjects": [{"apiGroup": api, "kind": "User", "name": user}],
         }))
         .await
 }
@@ -39,6 +46,17 @@ async fn order(alice: &Client, scene: &Scene, name: &str, policy: &str, dry: boo
     }))?;
     let params = PostParams { dry_run: dry, ..PostParams::default() };
     refusal(Api::namespaced(alice.clone(), &scene.namespace).create(&params, &object).await)
+}
+
+fn dry() -> PostParams {
+    PostParams { dry_run: true, ..PostParams::default() }
+}
+
+fn by_lead(lead: &str) -> Result<OcEssentialService> {
+    Ok(serde_json::from_value(json!({
+        "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": "by-lead"},
+        "spec": {"leadRef": {"name": lead}, "shortName": "ByLead", "fullName": "A customer"},
+    }))?)
 }
 
 /// A right, and a policy, counts a moment after it was given.
@@ -77,6 +95,14 @@ pub async fn refuse_whoever_has_no_right_and_hinder_nobody_else() -> Result<()> 
     until("a platform that she may not use", async || try_it("Retain").await, Some("spec.platform: alice may not use LivePlatform")).await?;
     bind(&scene, &format!("{RELEASE}-platform-user")).await?;
     until("a platform that she may use", async || try_it("Retain").await, None).await?;
+    // A lead that the operator has found is nobody's: who may use the platform may order for it, and nobody else.
+    let found = format!("lead-{}", scene.tenant(9));
+    scene.ready::<Lead>(&found, "True", "Succeeded").await?;
+    let for_lead = async |who: &Client| refusal(Api::namespaced(who.clone(), &scene.namespace).create(&dry(), &by_lead(&found)?).await);
+    until("a lead that she may order for", async || for_lead(&alice).await, None).await?;
+    let bob = cluster.client_as(EDITOR).await?;
+    bind_to(&scene, "edit", EDITOR).await?;
+    until("a lead that he may not order for", async || for_lead(&bob).await, Some("spec.leadRef: bob may not order a service for lead")).await?;
     until("a deletion that she may not order", async || try_it("Delete").await, Some("spec.deletionPolicy: alice may not set Delete")).await?;
     // Made without, it can't be changed to it either; and everything else of it can be changed.
     ensure!(order(&alice, &scene, "contoso", "Retain", false).await?.is_none(), "ordered with Retain");
@@ -84,13 +110,14 @@ pub async fn refuse_whoever_has_no_right_and_hinder_nobody_else() -> Result<()> 
     let change = async |spec: Value| refusal(services.patch("contoso", &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await);
     let said = change(json!({"deletionPolicy": "Delete"})).await?.context("refused")?;
     ensure!(said.contains("may not set Delete"), "{said}");
+    let said = change(json!({"deletionGuard": "None"})).await?.context("refused")?;
+    ensure!(said.contains("spec.deletionGuard: alice may not set None"), "{said}");
     ensure!(change(json!({"fullName": "A customer of ours"})).await?.is_none(), "another field");
     scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
     bind(&scene, &format!("{RELEASE}-admin")).await?;
     until("a deletion that she may order", async || change(json!({"deletionPolicy": "Delete"})).await, None).await?;
 
     // The operator is not hindered: it marks, tells, deletes at the platform, and lets go.
-    scene.ready::<Lead>(&format!("lead-{}", scene.tenant(9)), "True", "Succeeded").await?;
     services.delete("contoso", &Default::default()).await?;
     scene.gone::<OcEssentialService>("contoso").await?;
     ensure!(scene.calls("services.delete").await? == 1, "deleted at the platform");

@@ -160,6 +160,8 @@ fn compile(arch: Arch, origin: &Origin) -> Result<()> {
     step(&format!("The programs for {}, compiled here", arch.name()));
     let mut command = Command::new(build::root().join("image/build.sh"));
     command.arg(arch.name()).arg(files().join(arch.name())).env("CARGO_TARGET_DIR", build::target()).env("SOURCE_DATE_EPOCH", &origin.epoch);
+    // For operatorconnect_build_info.
+    command.env("OPERATORCONNECT_REVISION", &origin.revision);
     let status = command.status().context("image/build.sh can't be run; it needs bash")?;
     ensure!(status.success(), "image/build.sh failed; its messages are above");
     for kind in [&OPERATOR, &SIMULATOR] {
