@@ -15,6 +15,9 @@ const LEAST_PAUSE: Duration = Duration::from_millis(500);
 /// A list that takes long is begun again only after a multiple of the time it took: a platform is not kept busy with lists.
 const PAUSE_PER_DURATION: u32 = 3;
 
+/// But whoever needs a newer one does not wait longer than this after a list has ended.
+const MOST_PAUSE: Duration = Duration::from_secs(60);
+
 struct State<T> {
     list: Option<(Time, Arc<T>)>,
     failure: Option<(Time, Trouble)>,
@@ -73,7 +76,7 @@ impl<T> Kept<T> {
         if let Some(answer) = self.answer(not_before) {
             return answer;
         }
-        clock::sleep_until(pace.begun + LEAST_PAUSE.max(pace.took * PAUSE_PER_DURATION)).await;
+        clock::sleep_until(pace.begun + pause(pace.took)).await;
         let begun = clock::now();
         let result = read.await;
         *pace = Pace { begun, took: clock::now().since(begun) };
@@ -95,6 +98,11 @@ impl<T> Kept<T> {
             }
         }
     }
+}
+
+/// How long after the begin of a list that took so long the next one is begun.
+fn pause(took: Duration) -> Duration {
+    LEAST_PAUSE.max((took * PAUSE_PER_DURATION).min(took + MOST_PAUSE))
 }
 
 #[cfg(test)]
@@ -135,6 +143,14 @@ mod tests {
             ask(&kept, &reads, clock::now(), false).await
         };
         assert_eq!(futures::future::join(first, second).await, (Ok(1), Ok(2)));
+    }
+
+    #[test]
+    fn a_slow_list_leaves_the_platform_alone_for_a_while_but_not_for_long() {
+        let seconds = Duration::from_secs;
+        for (took, after) in [(0, Duration::from_millis(500)), (1, seconds(3)), (30, seconds(90)), (250, seconds(310))] {
+            assert_eq!(pause(seconds(took)), after, "{took} s");
+        }
     }
 
     #[tokio::test]

@@ -118,7 +118,7 @@ impl LeadWorld<'_> {
 
     fn written(&self, object: Lead) {
         let object = crate::object::store::pruned(object);
-        self.shared.leads.put(object.clone());
+        self.shared.leads.answered(object.clone());
         *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
     }
 
@@ -126,7 +126,7 @@ impl LeadWorld<'_> {
     /// brings it later, is not heard any more: it wakes whom it concerns from here.
     fn said(&self, object: Lead) {
         let object = crate::object::store::pruned(object);
-        self.shared.leads.put(object.clone()).into_iter().for_each(|learnt| wakes::lead(self.shared, learnt));
+        self.shared.leads.answered(object.clone()).into_iter().for_each(|learnt| wakes::lead(self.shared, learnt));
         *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
     }
 

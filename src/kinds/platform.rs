@@ -242,7 +242,7 @@ async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, invent
     let object = write::status(&shared.client, object, &status).await.inspect_err(|_| shared.meter.status_unwritten(Kind::LivePlatform))?;
     let name = object.name_any();
     // Others may have changed the object meanwhile: the watch, which brings that later, is not heard any more.
-    shared.platforms.put(object.clone()).into_iter().for_each(|learnt| wakes::platform(shared, learnt));
+    shared.platforms.answered(object.clone()).into_iter().for_each(|learnt| wakes::platform(shared, learnt));
     if counted {
         deletions::counted(shared, &object);
     }

@@ -179,7 +179,7 @@ impl ServiceWorld<'_> {
     /// Takes in what the API server answered to a write of ours.
     fn written(&self, object: OcEssentialService) {
         let object = crate::object::store::pruned(object);
-        self.shared.services.put(object.clone());
+        self.shared.services.answered(object.clone());
         *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
     }
 
@@ -187,7 +187,7 @@ impl ServiceWorld<'_> {
     /// brings it later, is not heard any more: it wakes whom it concerns from here.
     fn said(&self, object: OcEssentialService) {
         let object = crate::object::store::pruned(object);
-        self.shared.services.put(object.clone()).into_iter().for_each(|learnt| wakes::service(self.shared, learnt));
+        self.shared.services.answered(object.clone()).into_iter().for_each(|learnt| wakes::service(self.shared, learnt));
         *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
     }
 

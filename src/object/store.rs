@@ -76,8 +76,18 @@ impl<K: Resource> Store<K> {
         self.read().values().for_each(look);
     }
 
-    /// Takes in a version of an object, unless a newer one is known.
+    /// Takes in what the API server answered to a write. It comes by another way than the watch, and perhaps after the news that the object is gone: one
+    /// that is not known any more stays so.
+    pub fn answered(&self, object: K) -> Option<Learnt<K>> {
+        let known = self.read().get(&place(&object)).is_some_and(|known| known.meta().uid == object.meta().uid);
+        known.then(|| self.put(object)).flatten()
+    }
+
+    /// Takes in a version of an object, unless a newer one is known. One that nothing holds any more is gone: that is for the watch to tell.
     pub fn put(&self, object: K) -> Option<Learnt<K>> {
+        if object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty() {
+            return None;
+        }
         let object = Arc::new(pruned(object));
         let mut objects = self.write();
         match objects.get(&place(&*object)).cloned() {
@@ -184,6 +194,20 @@ mod tests {
         assert!(store.put(object("a", "9", "u")).is_none(), "the same again is no news");
         assert!(matches!(store.put(object("a", "10", "u")), Some(Learnt::Changed(_, _))), "versions are numbers, not texts");
         assert_eq!(stored(&store, "a").as_deref(), Some("10"));
+    }
+
+    #[test]
+    fn the_answer_to_a_write_brings_nothing_back() {
+        let store = Store::default();
+        assert!(store.answered(object("a", "5", "u")).is_none() && stored(&store, "a").is_none(), "it was gone before the answer came");
+        store.put(object("a", "5", "u"));
+        assert!(store.answered(object("a", "6", "another")).is_none(), "another one of that name is there now");
+        assert!(matches!(store.answered(object("a", "7", "u")), Some(Learnt::Changed(_, _))));
+        let mut released = object("a", "8", "u");
+        released.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
+        assert!(store.put(released.clone()).is_none() && stored(&store, "a").as_deref() == Some("7"), "the watch tells that it is gone");
+        store.remove(&("n".to_owned(), "a".to_owned()));
+        assert!(store.put(released).is_none() && stored(&store, "a").is_none());
     }
 
     #[test]
