@@ -38,7 +38,9 @@ pub trait World: Send + Sync {
 pub enum Ended {
     /// It waits until then.
     Until(Time, Wake),
-    /// The object is gone, or was let go.
+    /// The object was let go, and the API server has taken it.
+    Released,
+    /// The object is gone: somebody else has seen to that.
     Gone,
     /// It could not be written; to be tried again.
     Unwritten(WriteFailed),
@@ -58,7 +60,7 @@ pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Rec
                 continue;
             }
             Step::Keep(mark) => match world.keep(&mark, &decision.record).await {
-                Ok(_) if mark == Mark::Release => Ended::Gone,
+                Ok(_) if mark == Mark::Release => Ended::Released,
                 Ok(intent) => {
                     pass.kept(&mark, decision, intent);
                     continue;

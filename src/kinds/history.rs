@@ -40,8 +40,9 @@ fn said(status: Option<&dyn Told>) -> Said {
     Said { ready, stalled: of("Stalled").is_some_and(|stalled| stalled.status == "True") }
 }
 
+/// An object that was found gone was not let go by this pass, and has no status that could say something.
 fn end(last: &Decision, ended: &Ended) -> End {
-    End::of(last, !matches!(ended, Ended::Unwritten(_)))
+    End::of(last, matches!(ended, Ended::Released | Ended::Until(..)))
 }
 
 /// Tells what a pass over a service was worth; `object` is what it began with.
@@ -68,4 +69,26 @@ pub fn of_platform(shared: &Shared, object: &LivePlatform, before: &platform::Re
 pub fn discovered(shared: &Shared, lead: &Lead, platform: &str) {
     let note = Note::new(Event::LeadDiscovered, format!("Made for a lead that was found on the platform, by spec.leadDiscovery of LivePlatform {platform}."));
     shared.events.tell(&reference(lead), &[note]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::pass::WriteFailed;
+    use oc_domain::conditions::Verdict;
+    use oc_domain::record::Record;
+    use oc_domain::step::{Mark, Step, Wake};
+    use oc_domain::time::Time;
+
+    #[test]
+    fn only_what_the_api_server_has_taken_was_said_or_let_go() {
+        let last = |step| Decision { step, why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
+        let (release, rest) = (last(Step::Keep(Mark::Release)), last(Step::Rest(Time(0))));
+        assert_eq!(end(&release, &Ended::Released), End::LetGo);
+        assert_eq!(end(&release, &Ended::Gone), End::Unsaid, "somebody else has removed it");
+        assert_eq!(end(&release, &Ended::Unwritten(WriteFailed::Changed)), End::Unsaid);
+        assert_eq!(end(&rest, &Ended::Until(Time(0), Wake::Clock)), End::Said);
+        assert_eq!(end(&rest, &Ended::Gone), End::Unsaid, "nobody can read it");
+        assert_eq!(end(&rest, &Ended::Unwritten(WriteFailed::Refused("no".into()))), End::Unsaid);
+    }
 }

@@ -73,7 +73,7 @@ impl PassOutcome {
 
     pub(super) fn of_pass((pass, decision, ended): &(Pass, Decision, Ended)) -> Self {
         match ended {
-            Ended::Gone => Self::Gone,
+            Ended::Released | Ended::Gone => Self::Gone,
             Ended::Unwritten(failed) => Self::unwritten(failed),
             Ended::Until(..) => Self::of(&decision.verdict, pass.asked.is_some()),
         }

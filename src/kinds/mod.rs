@@ -80,7 +80,7 @@ fn after(shared: &Shared, key: &Key, passed: &(Pass, Decision, Ended)) -> (Next,
     outcome(decision.verdict.reason, decision.why);
     log(key, pass, decision, ended, &memo);
     let next = match ended {
-        Ended::Gone => {
+        Ended::Released | Ended::Gone => {
             shared.forget(key);
             Next::Woken
         }

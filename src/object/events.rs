@@ -2,16 +2,17 @@
 //!
 //! Not kube's `Recorder`: that makes a series of what it takes for the same, which loses the text and the order of a history, and walks over its cache
 //! at each event. What comes here is a change already (see `oc_domain::history`), so each is one small object. A pass never waits for one: they
-//! are written beside it, a limited number at once, and one that can't be written is counted and left.
+//! are written beside it, a limited number at once, and one that can't be written is left: the log tells the first of each kind of failure.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
+use kube::core::response::StatusCause;
 use kube::{Api, Client};
 use oc_domain::history::{Note, Severity};
 use tokio::sync::Semaphore;
@@ -33,6 +34,42 @@ const TO_WRITE: Duration = Duration::from_secs(10);
 /// Where the events of an object without a namespace are: the API server takes them nowhere else.
 const NO_NAMESPACE: &str = "default";
 
+/// Why events could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// The API server does not allow it.
+    Forbidden,
+    /// Everything else: it does not answer, or takes them not, or there are too many.
+    Other,
+    /// The namespace is going or gone, and the history of what was in it with it: nobody has to do anything.
+    NoNamespace,
+}
+
+impl Failure {
+    fn of(error: &kube::Error) -> Self {
+        let kube::Error::Api(status) = error else { return Self::Other };
+        let goes = |cause: &StatusCause| cause.reason == "NamespaceTerminating";
+        match status.code {
+            404 => Self::NoNamespace,
+            // It is a refusal of this kind too that nothing is made in a namespace that goes.
+            403 if status.details.iter().any(|details| details.causes.iter().any(goes)) => Self::NoNamespace,
+            403 => Self::Forbidden,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Which failures the log has told already: an event that can't be written is not worth a warning each time.
+#[derive(Default)]
+struct Warned([AtomicBool; 3]);
+
+impl Warned {
+    /// Whether this is the first of its kind.
+    fn first(&self, failure: Failure) -> bool {
+        !self.0[failure as usize].swap(true, Ordering::Relaxed)
+    }
+}
+
 /// Writes events. Cheap to clone.
 #[derive(Clone)]
 pub struct Recorder {
@@ -40,7 +77,7 @@ pub struct Recorder {
     instance: Arc<str>,
     waiting: Arc<Semaphore>,
     writing: Arc<Semaphore>,
-    unwritten: Arc<AtomicU64>,
+    warned: Arc<Warned>,
 }
 
 impl Recorder {
@@ -48,7 +85,7 @@ impl Recorder {
     pub fn new(client: Client, instance: &str) -> Self {
         let instance = instance.chars().take(128).collect::<String>().into();
         let places = |count| Arc::new(Semaphore::new(count));
-        Self { client, instance, waiting: places(WAITING as usize), writing: places(AT_ONCE), unwritten: Arc::default() }
+        Self { client, instance, waiting: places(WAITING as usize), writing: places(AT_ONCE), warned: Arc::default() }
     }
 
     /// Writes what there is to tell of an object, in this order, and returns at once.
@@ -57,12 +94,12 @@ impl Recorder {
             return;
         }
         let events: Vec<Event> = notes.iter().map(|note| self.event(regarding, note)).collect();
+        let namespace = regarding.namespace.clone().unwrap_or_else(|| NO_NAMESPACE.to_owned());
         let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
-            self.leave(events.len(), "too many wait to be written");
+            self.leave(Failure::Other, &namespace, events.len(), "too many wait to be written");
             return;
         };
         let recorder = self.clone();
-        let namespace = regarding.namespace.clone().unwrap_or_else(|| NO_NAMESPACE.to_owned());
         tokio::spawn(async move {
             let api = Api::<Event>::namespaced(recorder.client.clone(), &namespace);
             for event in events {
@@ -70,8 +107,8 @@ impl Recorder {
                 let _turn = recorder.writing.acquire().await;
                 match tokio::time::timeout(TO_WRITE, api.create(&PostParams::default(), &event)).await {
                     Ok(Ok(_)) => {}
-                    Ok(Err(error)) => recorder.leave(1, &error.to_string()),
-                    Err(_) => recorder.leave(1, "the API server did not answer in time"),
+                    Ok(Err(error)) => recorder.leave(Failure::of(&error), &namespace, 1, &error.to_string()),
+                    Err(_) => recorder.leave(Failure::Other, &namespace, 1, "the API server did not answer in time"),
                 }
             }
             drop(place);
@@ -79,14 +116,22 @@ impl Recorder {
     }
 
     /// An event is no more than a help for people: what it tells stands in status too, or in the log.
-    fn leave(&self, count: usize, why: &str) {
-        self.unwritten.fetch_add(count as u64, Ordering::Relaxed);
-        tracing::debug!(count, why, "events could not be written");
-    }
-
-    /// How many events could not be written.
-    pub fn unwritten(&self) -> u64 {
-        self.unwritten.load(Ordering::Relaxed)
+    fn leave(&self, failure: Failure, namespace: &str, count: usize, why: &str) {
+        match (self.warned.first(failure), failure) {
+            (false, _) | (_, Failure::NoNamespace) => tracing::debug!(namespace, count, why, "events could not be written"),
+            (true, Failure::Forbidden) => tracing::warn!(
+                namespace,
+                count,
+                why,
+                "events may not be written: give the operator's service account the verb create on events of events.k8s.io in this namespace (those about a LivePlatform are in the namespace default); the next are left with a line at debug"
+            ),
+            (true, Failure::Other) => tracing::warn!(
+                namespace,
+                count,
+                why,
+                "events could not be written and are left: see whether the API server answers and takes them; the next are left with a line at debug"
+            ),
+        }
     }
 
     /// Waits until those under way are written, for a short while.
@@ -155,15 +200,28 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_can_not_be_written_is_counted_and_holds_nobody_up() {
+    async fn what_can_not_be_written_is_told_once_and_holds_nobody_up() {
         let recorder = recorder();
         let notes = [Note::new(history::Event::Licensed, "x"), Note::new(history::Event::Synced, "x")];
         for _ in 0..WAITING + 10 {
             recorder.tell(&regarding("a"), &notes);
         }
-        assert_eq!(recorder.unwritten(), 20, "those beyond the limit, at once");
+        assert!(!recorder.warned.first(Failure::Other), "those beyond the limit were told, at once");
         recorder.finish(Duration::from_secs(60)).await;
-        assert_eq!(recorder.unwritten(), u64::from(WAITING + 10) * 2, "nobody listens");
+        assert_eq!(recorder.waiting.available_permits(), WAITING as usize, "nobody listens, and none waits any more");
+        assert!(recorder.warned.first(Failure::Forbidden) && !recorder.warned.first(Failure::Forbidden), "of another kind is told as well");
         recorder.tell(&regarding("a"), &[]);
+    }
+
+    #[test]
+    fn what_is_forbidden_is_told_from_the_rest() {
+        let refused = |code| kube::Error::Api(Box::new(kube::core::Status::failure("no", "x").with_code(code)));
+        assert_eq!(Failure::of(&refused(403)), Failure::Forbidden);
+        assert_eq!(Failure::of(&refused(500)), Failure::Other);
+        assert_eq!(Failure::of(&refused(404)), Failure::NoNamespace);
+        let answer = serde_json::json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": "x",
+            "details": {"causes": [{"reason": "NamespaceTerminating", "message": "x", "field": "metadata.namespace"}]}});
+        let goes = kube::Error::Api(Box::new(serde_json::from_value(answer).unwrap()));
+        assert_eq!(Failure::of(&goes), Failure::NoNamespace, "that is no right that is missing");
     }
 }

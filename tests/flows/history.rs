@@ -96,15 +96,20 @@ pub async fn what_stays_so_is_told_once(scene: Scene) -> Result<()> {
     scene.credential_of("wrong").await?;
     scene.annotate::<LivePlatform>(&scene.platform, RECONCILE, "now").await?;
     scene.ready::<LivePlatform>(&scene.platform, "False", "AuthenticationFailed").await?;
-    scene.until::<OcEssentialService>("taken-over", |service| ready_is(service, "False", "AuthenticationFailed")).await?;
+    for name in ["taken-over", "waits"] {
+        scene.until::<OcEssentialService>(name, |service| ready_is(service, "False", "AuthenticationFailed")).await?;
+    }
     scene.credential().await?;
     scene.ready::<OcEssentialService>("taken-over", "True", "Succeeded").await?;
+    scene.ready::<OcEssentialService>("waits", "False", "LeadNotActive").await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     told::<LivePlatform>(&scene, &scene.platform, &["PlatformConnected", "AuthenticationFailed", "PlatformRecovered"]).await?;
     told::<OcEssentialService>(&scene, "taken-over", &["Adopted", "Synced"]).await?;
     scene.delete::<OcEssentialService>("taken-over").await?;
     scene.gone::<OcEssentialService>("taken-over").await?;
     told::<OcEssentialService>(&scene, "taken-over", &["Adopted", "Synced", "Retained"]).await?;
+    // Last, so that an event of the end of the outage would be there by now.
+    told::<OcEssentialService>(&scene, "waits", &["LeadNotActive"]).await?;
     Ok(())
 }
 

@@ -19,6 +19,8 @@ pub struct Request {
     pub user_agent: String,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, …
     pub verb: String,
+    /// The group of that resource's API, such as `operatorconnect.dev`; empty for the core group, and for a request about no object.
+    pub group: String,
     /// `leads`, or `leads/status`; empty for a request about no object, such as one of discovery.
     pub resource: String,
     /// The object's namespace, where there is one.
@@ -30,6 +32,11 @@ pub struct Request {
 }
 
 impl Request {
+    /// Whether the right to it was used: it was answered, or the API server looked and found nothing, or something else, than the request expected.
+    pub fn used_its_right(&self) -> bool {
+        (1..400).contains(&self.code) || matches!(self.code, 404 | 409)
+    }
+
     /// Whether it can have changed anything.
     pub fn writes(&self) -> bool {
         !matches!(self.verb.as_str(), "get" | "list" | "watch")
@@ -86,6 +93,7 @@ fn request(event: &Value) -> Request {
         user: text(&event["user"]["username"]),
         user_agent: text(&event["userAgent"]),
         verb: text(&event["verb"]),
+        group: text(&object["apiGroup"]),
         resource: format!("{}{subresource}", text(&object["resource"])),
         namespace: text(&object["namespace"]),
         name: text(&object["name"]),
@@ -111,7 +119,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("audit.log");
         let line = |stage: &str, verb: &str, code: u16| {
-            let object = r#"{"resource":"leads","subresource":"status","name":"x"}"#;
+            let object = r#"{"resource":"leads","apiGroup":"operatorconnect.dev","subresource":"status","name":"x"}"#;
             format!(r#"{{"stage":"{stage}","verb":"{verb}","user":{{"username":"u"}},"objectRef":{object},"responseStatus":{{"code":{code}}}}}"#) + "\n"
         };
         let lines = [line("ResponseStarted", "watch", 200), line("ResponseComplete", "watch", 200), line("ResponseComplete", "watch", 403)];
@@ -119,6 +127,10 @@ mod tests {
         std::fs::write(&log, [whole.as_bytes(), b"{\"stage\":\"\xc3"].concat()).unwrap();
         let found = since(&log, 0).unwrap();
         assert_eq!(found.iter().map(|request| (request.verb.as_str(), request.code)).collect::<Vec<_>>(), [("watch", 200), ("watch", 403), ("patch", 200)]);
+        assert!(found.iter().all(|request| request.group == "operatorconnect.dev"), "{found:?}");
+        assert_eq!(found.iter().map(Request::used_its_right).collect::<Vec<_>>(), [true, false, true]);
+        let of = |code| Request { code, ..found[0].clone() }.used_its_right();
+        assert!(of(404) && of(409) && !of(400) && !of(422) && !of(503) && !of(0), "what failed before its end is no use of a right");
         assert_eq!(count(&found, "u")[&("patch".to_owned(), "leads/status".to_owned())], 1);
     }
 }

@@ -316,7 +316,7 @@ pub fn of_service(said: &Said, before: &Record, pass: &Pass, last: &Decision, en
     if last.verdict.ready == Truth::True && is_synced(after) && !is_synced(before) {
         notes.push(Note::new(Event::Synced, "The platform shows the service everywhere it should."));
     }
-    notes.extend(stands_in_the_way(said, &last.verdict));
+    notes.extend(stands_in_the_way(said, before, pass, last));
     if notes.is_empty() {
         notes.extend(recovered(said, &last.verdict));
     }
@@ -335,7 +335,7 @@ pub fn of_lead(said: &Said, before: &Record, pass: &Pass, last: &Decision, end: 
             if last.verdict.ready == Truth::True && !said.was_ready() && !said.platform_was_away() && !changing {
                 notes.push(Note::new(Event::LeadActive, last.verdict.message.clone()));
             }
-            notes.extend(stands_in_the_way(said, &last.verdict));
+            notes.extend(stands_in_the_way(said, before, pass, last));
         }
     }
     notes
@@ -360,7 +360,9 @@ pub fn of_platform(said: &Said, before: &platform::Record, last: &platform::Deci
         Reason::InvalidSpec => Some(Event::InvalidSpec),
         _ => None,
     };
-    if let Some(event) = trouble.filter(|_| said.became(now, &last.verdict)) {
+    // Both lists could be read, so it is something that the spec asks for besides: an outage has hidden it, and its end shows it again.
+    let known = now == Reason::InvalidSpec && said.platform_was_away() && last.answers();
+    if let Some(event) = trouble.filter(|_| !known && said.became(now, &last.verdict)) {
         notes.push(Note::new(event, message));
     }
     let (was, is) = (&before.ledger, &last.record.ledger);
@@ -429,17 +431,42 @@ fn let_go_of_lead(before: &Record, going: Option<DeletionPolicy>) -> Note {
 }
 
 /// What somebody has to see to, or what the spec asks for instead of work, when it is another than before.
-fn stands_in_the_way(said: &Said, now: &Verdict) -> Option<Note> {
+fn stands_in_the_way(said: &Said, before: &Record, pass: &Pass, last: &Decision) -> Option<Note> {
+    let now = &last.verdict;
     let again = said.reason() == Some(now.reason);
+    // After an outage the same reason comes back: it was told before, and is told again only when this pass shows that it is new.
+    let known = said.platform_was_away() && !surely_new(before, pass, last);
     match (of_reason(now.reason), now.reason) {
-        (Some(event), Reason::Suspended | Reason::Observing | Reason::PlanReady) => (!again).then(|| Note::new(event, now.message.clone())),
+        (Some(event), Reason::Suspended | Reason::Observing | Reason::PlanReady) => (!again && !known).then(|| Note::new(event, now.message.clone())),
         // Young objects wait for what is applied along with them: that is no news yet.
-        (Some(event), reason) if reason.stalls() && now.stalled && !(again && said.stalled) => Some(Note::new(event, now.message.clone())),
+        (Some(event), reason) if reason.stalls() && now.stalled && !(again && said.stalled) => (!known).then(|| Note::new(event, now.message.clone())),
         (_, reason) if said.reason() == Some(Reason::Suspended) && reason != Reason::Suspended => {
             Some(Note::new(Event::Resumed, "spec.suspend is no longer true: work goes on."))
         }
         _ => None,
     }
+}
+
+/// Whether what stands in the way now cannot have been so before the platform was away. What is not sure may well have been told already.
+fn surely_new(before: &Record, pass: &Pass, last: &Decision) -> bool {
+    let other_spec = before.observed_generation.is_some_and(|seen| seen != pass.facts.generation);
+    match last.verdict.reason {
+        // Known without the platform: had it been so, status would not have spoken of the platform.
+        Reason::Suspended | Reason::NamespaceNotAllowed | Reason::PlatformNotFound => true,
+        // Status has not spoken of this spec yet.
+        Reason::InvalidSpec | Reason::PlanReady | Reason::Observing if other_spec => true,
+        // The license is forgotten when the service is first missed.
+        Reason::DeletedExternally => before.license.is_some() && last.record.license.is_none(),
+        // A change failed or was refused in this pass, and the one before had not ended so.
+        _ => failure(&last.record).is_some_and(|now| failure(before) != Some(now)),
+    }
+}
+
+/// How the last change of an object failed, if it did.
+fn failure(record: &Record) -> Option<(OperationKind, Outcome, Option<Reason>)> {
+    let operation = record.operation.as_ref()?;
+    let outcome = operation.outcome.filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
+    Some((operation.kind, outcome, operation.reason))
 }
 
 /// What stood in the way for this object alone does so no more.

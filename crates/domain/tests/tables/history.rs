@@ -126,6 +126,42 @@ fn what_stands_in_the_way_is_told_when_it_begins() {
 }
 
 #[test]
+fn the_end_of_an_outage_tells_nothing_again() {
+    let mut refused = ended(Outcome::Refused, NOW - secs(600));
+    refused.operation.as_mut().unwrap().reason = Some(Reason::PlatformRefused);
+    let failed = || ended(Outcome::Failed, NOW - secs(600));
+    let missed = || Record { license: None, ..verified() };
+    let old_spec = || Record { observed_generation: Some(0), ..Record::default() };
+    let plain = Record::default;
+    let table = [
+        ("planned as before", Reason::PlanReady, plain(), plain(), ""),
+        ("another spec, which is planned", Reason::PlanReady, old_spec(), plain(), "PlanReady"),
+        ("observed as before", Reason::Observing, verified(), verified(), ""),
+        ("the task had failed before", Reason::TaskFailed, failed(), failed(), ""),
+        ("the end of the task is read now", Reason::TaskFailed, converting(NOW), failed(), "TaskFailed"),
+        ("the task is over its deadline", Reason::TaskFailed, converting(NOW), converting(NOW), ""),
+        ("somebody else has the tenant", Reason::Conflict, plain(), plain(), ""),
+        ("likewise, and an edit makes no difference", Reason::Conflict, old_spec(), plain(), ""),
+        ("refused before", Reason::PlatformRefused, refused.clone(), refused.clone(), ""),
+        ("refused now", Reason::PlatformRefused, plain(), refused, "PlatformRefused"),
+        ("missed before", Reason::DeletedExternally, missed(), missed(), ""),
+        ("missed now", Reason::DeletedExternally, verified(), missed(), "DeletedExternally"),
+        ("the spec was bad before", Reason::InvalidSpec, plain(), plain(), ""),
+        ("another spec, which is bad", Reason::InvalidSpec, old_spec(), plain(), "InvalidSpec"),
+        ("what is known without the platform", Reason::Suspended, plain(), plain(), "Suspended"),
+        ("likewise", Reason::NamespaceNotAllowed, plain(), plain(), "NamespaceNotAllowed"),
+    ];
+    for (what, reason, before, after, expected) in table {
+        for (away, stalled) in [(Reason::PlatformUnavailable, false), (Reason::AuthenticationFailed, true), (Reason::Throttled, false)] {
+            let (said, last) = (said(Truth::False, away, stalled), rest(not(reason), after.clone()));
+            assert_eq!(of_service(said, &before, &last), expected, "{what}, after {away}");
+            let lead = history::of_lead(&said, &before, &pass(None), &last, End::of(&last, true), None);
+            assert_eq!(names(&lead), expected, "{what}, of a lead, after {away}");
+        }
+    }
+}
+
+#[test]
 fn what_was_asked_for_is_told_with_its_answer() {
     let channel = 7;
     let lost = || Answer::Lost(away());
@@ -221,6 +257,11 @@ fn the_platform_tells_for_all() {
         assert_eq!(names(&history::of_platform(&said, &before, &last, &[], true)), expected, "{what}");
         assert_eq!(names(&history::of_platform(&said, &before, &last, &[], false)), "", "{what}, unwritten");
     }
+    let invalid = |step| platform::Decision { step, why: "", verdict: not(Reason::InvalidSpec), record: held(0) };
+    let of = |said: Said, last: &platform::Decision| names(&history::of_platform(&said, &held(0), last, &[], true));
+    assert_eq!(of(ready, &invalid(Step::Rest(NOW))), "InvalidSpec");
+    assert_eq!(of(refused, &invalid(Step::Rest(NOW))), "", "the platform is back, and what of the spec is not followed is as it was");
+    assert_eq!(of(refused, &invalid(Step::Wait(NOW, Wake::Clock))), "InvalidSpec", "the spec can't be used at all: that is new");
     let last = platform::Decision { step: Step::Rest(NOW), why: "", verdict: up(), record: held(0) };
     assert_eq!(names(&history::of_platform(&ready, &held(0), &last, &[oc_domain::record::Job::Leads], false)), "SyncJobRun");
 }
