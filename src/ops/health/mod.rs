@@ -18,14 +18,15 @@ pub struct Bounds {
     pub watch: Duration,
     /// What is due and could run is taken at once.
     pub queue: Duration,
-    /// A pass makes a few calls, each of which has a deadline.
+    /// A pass makes a few calls, each of which has a deadline. That of a platform object reads whole lists, page by page, and each page may wait for
+    /// its turn by `spec.requests` and be tried again: of tens of thousands of entries on a slow platform it takes long, and is no reason to begin anew.
     pub pass: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { watch: seconds(600), queue: seconds(120), pass: seconds(900) }
+        Self { watch: seconds(600), queue: seconds(120), pass: seconds(3600) }
     }
 }
 

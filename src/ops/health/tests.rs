@@ -33,7 +33,7 @@ fn what_stands_still_is_told_by_its_name() {
         (|signs| signs.queue.idle = SECOND * 121, &["queue"], &["queue"]),
         (|signs| (signs.stage, signs.queue.idle) = (Stage::Waiting, SECOND * 9999), &[], &[]),
         (|signs| (signs.stage, signs.queue.idle) = (Stage::Stopping, SECOND * 9999), &[], &["stage"]),
-        (|signs| signs.queue.longest = SECOND * 901, &["passes"], &["passes"]),
+        (|signs| signs.queue.longest = SECOND * 3601, &["passes"], &["passes"]),
         (|signs| signs.lease = Some((SECOND * 46, SECOND * 45)), &["lease"], &["lease"]),
         (|signs| signs.lease = None, &[], &[]),
         (|signs| signs.stage = Stage::Starting, &[], &["stage"]),
