@@ -246,6 +246,47 @@ pub async fn a_platform_that_is_away_is_no_reason_to_restart(scene: Scene) -> Re
     Ok(())
 }
 
+/// With an election that is over soon.
+const SOON: [&str; 6] = ["--lease-duration", "8", "--lease-renew-deadline", "6", "--lease-retry", "1"];
+
+pub async fn an_api_server_that_comes_back_is_waited_for_at_the_start(scene: Scene) -> Result<()> {
+    let mut first = scene.start_elected("first", &SOON)?;
+    first.leads(20).await?;
+    scene.proxy.is(Mood::Down);
+    let status = first.ended().await?;
+    ensure!(!status.success() && first.said()?.contains("it could not be renewed within 6 s"), "{status}: {}", first.said()?);
+    // As whoever started it would start it again, and twice, for one of them is told to end.
+    let (mut second, mut unwanted) = (scene.start_elected("second", &SOON)?, scene.start_elected("unwanted", &SOON)?);
+    for operator in [&second, &unwanted] {
+        let text = operator.probes("/readyz", false, 20).await?;
+        ensure!(text.contains("[-]stage failed: the API server has not answered yet"), "{text}");
+    }
+    let away = Instant::now();
+    while away.elapsed() < Duration::from_secs(5) {
+        let (well, text) = second.probe("/livez").await?;
+        ensure!(well, "a restart does not help: {text}");
+        ensure!(!second.probe("/readyz").await?.0, "it is not ready");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let told = second.said()?.matches("the API server does not answer").count();
+    ensure!(told == 1, "it was told {told} times: {}", second.said()?);
+    unwanted.terminate()?;
+    let status = unwanted.ended().await?;
+    ensure!(status.success(), "{status}: {}", unwanted.said()?);
+    scene.proxy.is(Mood::Well);
+    let back = Instant::now();
+    second.leads(30).await?;
+    measured(&format!("the operator led {} ms after the API server was back", back.elapsed().as_millis()));
+    second.probes("/readyz", true, 5).await?;
+    scene.platform().await?;
+    scene.customer(1).await?;
+    scene.ready(1).await?;
+    // It gives the lease back to the cases that follow.
+    second.terminate()?;
+    second.ended().await?;
+    Ok(())
+}
+
 pub async fn a_replica_that_waits_is_ready(scene: Scene) -> Result<()> {
     let first = scene.start_elected("first", &[])?;
     first.leads(20).await?;

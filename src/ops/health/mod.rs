@@ -1,7 +1,11 @@
 //! Whether the program does what it is for.
 //!
 //! It lives while it moves: each watch is heard of, what is due is taken, passes end, the election goes on. A restart mends what does not, and nothing
-//! else: an API server or a platform that is away shows in readiness, never here. That the question is answered at all says that the runtime runs.
+//! else: an API server or a platform that is away shows in readiness, never in liveness. That the question is answered at all says that the runtime
+//! runs.
+//!
+//! With an election there is one end more when the API server is away, and it is no probe's: a leader that can't renew its lease until the deadline ends
+//! by itself, since another may lead by then. The process that is started in its place waits for the API server, alive and not ready.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -33,8 +37,10 @@ impl Default for Bounds {
 /// How far the program is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
-    /// The watches are not complete yet.
+    /// The API server has not answered yet.
     #[default]
+    Asking,
+    /// The watches are not complete yet.
     Starting,
     /// It waits for the lease.
     Waiting,
@@ -102,6 +108,7 @@ impl Signs {
 
     fn ready(&self, bounds: &Bounds) -> Report {
         let stage = match self.stage {
+            Stage::Asking => Err("the API server has not answered yet; see the log".to_owned()),
             Stage::Starting => Err("the watches are not complete yet".to_owned()),
             Stage::Stopping => Err("it was asked to end".to_owned()),
             Stage::Waiting | Stage::Working => Ok(()),

@@ -24,7 +24,7 @@ fn wrong(report: &Report) -> Vec<&str> {
 fn what_stands_still_is_told_by_its_name() {
     let bounds = Bounds::default();
     type Change = fn(&mut Signs);
-    let table: [(Change, &[&str], &[&str]); 12] = [
+    let table: [(Change, &[&str], &[&str]); 13] = [
         (|_| {}, &[], &[]),
         (|signs| signs.watches[1].1.silent = SECOND * 601, &["watch-Lead"], &["watch-Lead"]),
         (|signs| signs.watches[1].1.silent = SECOND * 599, &[], &[]),
@@ -37,6 +37,7 @@ fn what_stands_still_is_told_by_its_name() {
         (|signs| signs.lease = Some((SECOND * 46, SECOND * 45)), &["lease"], &["lease"]),
         (|signs| signs.lease = None, &[], &[]),
         (|signs| signs.stage = Stage::Starting, &[], &["stage"]),
+        (|signs| *signs = Signs::default(), &[], &["stage"]),
     ];
     for (number, (change, live, ready)) in table.into_iter().enumerate() {
         let mut signs = well();
