@@ -246,20 +246,65 @@ pub async fn a_platform_that_is_away_is_no_reason_to_restart(scene: Scene) -> Re
     Ok(())
 }
 
+/// With an election that is over soon.
+const SOON: [&str; 6] = ["--lease-duration", "8", "--lease-renew-deadline", "6", "--lease-retry", "1"];
+
+pub async fn an_api_server_that_comes_back_is_waited_for_at_the_start(scene: Scene) -> Result<()> {
+    let mut first = scene.start_elected("first", &SOON)?;
+    first.leads(20).await?;
+    scene.proxy.is(Mood::Down);
+    let status = first.ended().await?;
+    ensure!(!status.success() && first.said()?.contains("it could not be renewed within 6 s"), "{status}: {}", first.said()?);
+    // As whoever started it would start it again, and twice, for one of them is told to end.
+    let (mut second, mut unwanted) = (scene.start_elected("second", &SOON)?, scene.start_elected("unwanted", &SOON)?);
+    for operator in [&second, &unwanted] {
+        let text = operator.probes("/readyz", false, 20).await?;
+        ensure!(text.contains("[-]stage failed: the API server has not answered yet"), "{text}");
+    }
+    let away = Instant::now();
+    while away.elapsed() < Duration::from_secs(5) {
+        let (well, text) = second.probe("/livez").await?;
+        ensure!(well, "a restart does not help: {text}");
+        ensure!(!second.probe("/readyz").await?.0, "it is not ready");
+        tokio::time::sleep(Duration::from_millis(500)).await;
+    }
+    let said = second.said()?;
+    let told = said.lines().filter(|line| line.contains("\"WARN\"") || line.contains("\"ERROR\"")).count();
+    ensure!(told == 1 && said.contains("the API server does not answer"), "a trouble is told once: {said}");
+    unwanted.terminate()?;
+    let status = unwanted.ended().await?;
+    ensure!(status.success(), "{status}: {}", unwanted.said()?);
+    scene.proxy.is(Mood::Well);
+    let back = Instant::now();
+    second.leads(30).await?;
+    measured(&format!("the operator led {} ms after the API server was back", back.elapsed().as_millis()));
+    second.probes("/readyz", true, 5).await?;
+    scene.platform().await?;
+    scene.customer(1).await?;
+    scene.ready(1).await?;
+    // It gives the lease back to the cases that follow.
+    second.terminate()?;
+    second.ended().await?;
+    Ok(())
+}
+
 pub async fn a_replica_that_waits_is_ready(scene: Scene) -> Result<()> {
-    let first = scene.start_elected("first")?;
-    let leads = || async { Ok(first.said()?.contains("this replica leads").then_some(())) };
-    until(20, leads).await.context("waiting for the first to lead")?;
-    let second = scene.start_elected("second")?;
+    let first = scene.start_elected("first", &[])?;
+    first.leads(20).await?;
+    // It looks more often than the lease is renewed, so that the watch does not bring what it would look for.
+    let second = scene.start_elected("second", &["--lease-retry", "1"])?;
     second.probes("/readyz", true, 20).await?;
     for (operator, leads) in [(&first, 1.0), (&second, 0.0)] {
         let (well, text) = operator.probe("/livez?verbose").await?;
         ensure!(well && text.contains("[+]lease ok"), "{text}");
         ensure!((operator.scrape().await?.sum("operatorconnect_leader", &[]) - leads).abs() < f64::EPSILON);
     }
-    // Longer than the election may stand still would be long; that it takes steps while it waits shows in its being looked at again.
-    let scrape = second.scrape().await?;
-    ensure!(scrape.sum("operatorconnect_apiserver_calls_total", &[("verb", "get")]) > 0.0);
+    // Longer than the election may stand still would be long; that it takes steps while it waits shows in its looking at the lease again and again.
+    let looks = || async { anyhow::Ok(second.scrape().await?.sum("operatorconnect_apiserver_calls_total", &[("verb", "get"), ("code", "200")])) };
+    let before = looks().await?;
+    tokio::time::sleep(Duration::from_secs(4)).await;
+    let after = looks().await?;
+    ensure!(after >= before + 2.0, "in 4 s it has looked {} times at a lease that it looks at each second", after - before);
     Ok(())
 }
 

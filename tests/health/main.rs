@@ -29,6 +29,7 @@ const CASES: &[(&str, Case)] = &cases![
     a_frozen_watch_fails_liveness,
     an_api_server_that_is_away_shows_in_readiness_alone,
     a_platform_that_is_away_is_no_reason_to_restart,
+    an_api_server_that_comes_back_is_waited_for_at_the_start,
     a_replica_that_waits_is_ready,
     one_that_is_to_end_is_not_ready_and_lives,
 ];

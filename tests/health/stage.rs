@@ -125,6 +125,12 @@ impl Operator {
         self.running.said()
     }
 
+    /// Waits until it leads, as it says.
+    pub async fn leads(&self, seconds: u64) -> Result<()> {
+        let leads = || async { Ok(self.said()?.contains("this replica leads\"").then_some(())) };
+        until(seconds, leads).await.context("waiting for the operator to lead")
+    }
+
     /// Where it serves something: it says so.
     async fn address(&self, what: &str) -> Result<String> {
         let told = || async {
@@ -195,8 +201,8 @@ impl Scene {
     }
 
     /// With an election among the operators of this case, by the one lease that the chart lets them hold.
-    pub fn start_elected(&self, name: &str) -> Result<Operator> {
-        self.start(name, &["--leader-elect"])
+    pub fn start_elected(&self, name: &str, arguments: &[&str]) -> Result<Operator> {
+        self.start(name, &[&["--leader-elect"], arguments].concat())
     }
 
     /// Applies a manifest.

@@ -242,11 +242,6 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
         self.running.contains_key(key)
     }
 
-    /// How many entries are ready, appointed and running.
-    pub fn sizes(&self) -> (usize, usize, usize) {
-        (self.ready.len(), self.later.len(), self.running.len())
-    }
-
     /// How it does. What has an appointment that is over counts as ready.
     pub fn load(&mut self, now: Time) -> Load {
         self.promote(now);
@@ -326,11 +321,6 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
     /// See [`Lines::is_running`].
     pub fn is_running(&self, key: &K) -> bool {
         self.with(|lines| lines.is_running(key))
-    }
-
-    /// See [`Lines::sizes`].
-    pub fn sizes(&self) -> (usize, usize, usize) {
-        self.with(|lines| lines.sizes())
     }
 
     /// See [`Lines::load`].

@@ -1,7 +1,11 @@
 //! Whether the program does what it is for.
 //!
 //! It lives while it moves: each watch is heard of, what is due is taken, passes end, the election goes on. A restart mends what does not, and nothing
-//! else: an API server or a platform that is away shows in readiness, never here. That the question is answered at all says that the runtime runs.
+//! else: an API server or a platform that is away shows in readiness, never in liveness. That the question is answered at all says that the runtime
+//! runs.
+//!
+//! With an election there is one end more when the API server is away, and it is no probe's: a leader that can't renew its lease until the deadline ends
+//! by itself, since another may lead by then. The process that is started in its place waits for the API server, alive and not ready.
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -18,22 +22,25 @@ pub struct Bounds {
     pub watch: Duration,
     /// What is due and could run is taken at once.
     pub queue: Duration,
-    /// A pass makes a few calls, each of which has a deadline.
+    /// A pass makes a few calls, each of which has a deadline. That of a platform object reads whole lists, page by page, and each page may wait for
+    /// its turn by `spec.requests` and be tried again: of tens of thousands of entries on a slow platform it takes long, and is no reason to begin anew.
     pub pass: Duration,
 }
 
 impl Default for Bounds {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { watch: seconds(600), queue: seconds(120), pass: seconds(900) }
+        Self { watch: seconds(600), queue: seconds(120), pass: seconds(3600) }
     }
 }
 
 /// How far the program is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Stage {
-    /// The watches are not complete yet.
+    /// The API server has not answered yet.
     #[default]
+    Asking,
+    /// The watches are not complete yet.
     Starting,
     /// It waits for the lease.
     Waiting,
@@ -101,6 +108,7 @@ impl Signs {
 
     fn ready(&self, bounds: &Bounds) -> Report {
         let stage = match self.stage {
+            Stage::Asking => Err("the API server has not answered yet; see the log".to_owned()),
             Stage::Starting => Err("the watches are not complete yet".to_owned()),
             Stage::Stopping => Err("it was asked to end".to_owned()),
             Stage::Waiting | Stage::Working => Ok(()),

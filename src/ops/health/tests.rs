@@ -24,7 +24,7 @@ fn wrong(report: &Report) -> Vec<&str> {
 fn what_stands_still_is_told_by_its_name() {
     let bounds = Bounds::default();
     type Change = fn(&mut Signs);
-    let table: [(Change, &[&str], &[&str]); 12] = [
+    let table: [(Change, &[&str], &[&str]); 13] = [
         (|_| {}, &[], &[]),
         (|signs| signs.watches[1].1.silent = SECOND * 601, &["watch-Lead"], &["watch-Lead"]),
         (|signs| signs.watches[1].1.silent = SECOND * 599, &[], &[]),
@@ -33,10 +33,11 @@ fn what_stands_still_is_told_by_its_name() {
         (|signs| signs.queue.idle = SECOND * 121, &["queue"], &["queue"]),
         (|signs| (signs.stage, signs.queue.idle) = (Stage::Waiting, SECOND * 9999), &[], &[]),
         (|signs| (signs.stage, signs.queue.idle) = (Stage::Stopping, SECOND * 9999), &[], &["stage"]),
-        (|signs| signs.queue.longest = SECOND * 901, &["passes"], &["passes"]),
+        (|signs| signs.queue.longest = SECOND * 3601, &["passes"], &["passes"]),
         (|signs| signs.lease = Some((SECOND * 46, SECOND * 45)), &["lease"], &["lease"]),
         (|signs| signs.lease = None, &[], &[]),
         (|signs| signs.stage = Stage::Starting, &[], &["stage"]),
+        (|signs| *signs = Signs::default(), &[], &["stage"]),
     ];
     for (number, (change, live, ready)) in table.into_iter().enumerate() {
         let mut signs = well();

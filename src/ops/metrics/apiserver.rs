@@ -3,8 +3,9 @@
 use std::future::Future;
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
-use http::{Method, Request, Response, Uri};
+use http::{Method, Request, Response, StatusCode, Uri};
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
@@ -78,16 +79,32 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let verb = verb(request.method(), request.uri());
-        let (begun, answer, families) = (clock::since_start(), self.inner.call(request), self.families.clone());
+        let call = self.families.clone().map(|families| Call { families, verb, begun: clock::since_start(), code: None });
+        let answer = self.inner.call(request);
         Box::pin(async move {
+            let mut call = call;
             let answer = answer.await;
-            if let Some(families) = families {
-                let code = answer.as_ref().map_or_else(|_| "none".to_owned(), |answer| answer.status().as_str().to_owned());
-                families.calls.get_or_create(&ByCode { verb, code }).inc();
-                families.duration.get_or_create(&ByVerb { verb }).observe(clock::since_start().saturating_sub(begun).as_secs_f64());
+            if let (Some(call), Ok(answer)) = (&mut call, &answer) {
+                call.code = Some(answer.status());
             }
             answer
         })
+    }
+}
+
+/// One request, counted when it ends, be it by being given up: whoever asks may have a deadline.
+struct Call {
+    families: Families,
+    verb: &'static str,
+    begun: Duration,
+    code: Option<StatusCode>,
+}
+
+impl Drop for Call {
+    fn drop(&mut self) {
+        let code = self.code.as_ref().map_or("none", StatusCode::as_str).to_owned();
+        self.families.calls.get_or_create(&ByCode { verb: self.verb, code }).inc();
+        self.families.duration.get_or_create(&ByVerb { verb: self.verb }).observe(clock::since_start().saturating_sub(self.begun).as_secs_f64());
     }
 }
 
@@ -141,5 +158,27 @@ mod tests {
         ] {
             assert_eq!(verb(&method, &path.parse().unwrap()), expected, "{method} {path}");
         }
+    }
+
+    #[tokio::test]
+    async fn a_request_is_counted_however_it_ends() {
+        let calls = ApiCalls::counted(&[1.0]);
+        let mut service = calls.layer(tower::service_fn(|request: Request<()>| async move {
+            match request.uri().path() {
+                "/version" => Ok(Response::builder().status(429).body(()).unwrap()),
+                "/lost" => Err("lost"),
+                _ => std::future::pending().await,
+            }
+        }));
+        let mut ask = |path: &str| service.call(Request::get(path).body(()).unwrap());
+        assert!(ask("/version").await.is_ok());
+        assert!(ask("/lost").await.is_err());
+        let given_up = tokio::time::timeout(Duration::from_millis(10), ask("/never")).await;
+        assert!(given_up.is_err());
+        // Not even begun.
+        drop(ask("/never"));
+        let families = calls.0.unwrap();
+        let count = |code: &str| families.calls.get_or_create(&ByCode { verb: "get", code: code.into() }).get();
+        assert_eq!((count("429"), count("none")), (1, 3));
     }
 }

@@ -114,7 +114,7 @@ catalogue! {
     OLDEST_TASK: Gauge "operatorconnect_oldest_task_seconds" ["kind"]
         "For how long the oldest of them has been so; 0 without one";
     OBJECTS: Gauge "operatorconnect_objects" ["kind", "ready", "reason"]
-        "Objects by the value and the reason of their condition Ready; Unknown and Progressing before their first look";
+        "Objects by the value and the reason of their condition Ready; Unknown and Progressing before their first look. Two reasons are no condition's: None without that condition, Other for one that is not known here";
     SYNC_JOBS_DUE: Gauge "operatorconnect_sync_jobs_due" ["platform", "sync_job"]
         "Services that wait for a run of the platform's synchronization job";
     DELETIONS_HELD: Gauge "operatorconnect_deletions_held" ["platform"]

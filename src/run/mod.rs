@@ -1,0 +1,253 @@
+//! Puts everything together, holds every task in one set, and ends when one of them ends.
+
+mod clients;
+mod watches;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use oc_domain::lease::Timing;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use self::clients::Clients;
+use crate::cli::{LeaseSettings, Settings};
+use crate::engine::lease::{self, Leadership, Seat};
+use crate::kinds::meter::Meter;
+use crate::kinds::{self, Shared};
+use crate::object::events::Recorder;
+use crate::object::scope::Scope;
+use crate::ops::health::{Bounds, Health, Stage};
+use crate::ops::metrics::Metrics;
+use crate::ops::server;
+
+/// How long events may still be written at the end: a replica that waits for the lease need not wait for long.
+const TO_TELL: Duration = Duration::from_millis(500);
+
+/// The CRDs, as they are in the repository.
+const CRDS: [&str; 3] = [
+    include_str!("../../crds/operatorconnect.dev_liveplatforms.yaml"),
+    include_str!("../../crds/operatorconnect.dev_leads.yaml"),
+    include_str!("../../crds/operatorconnect.dev_ocessentialservices.yaml"),
+];
+
+/// Prints the CRDs.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn print_crds() -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for crd in CRDS {
+        writeln!(out, "---\n{}", crd.trim_end()).context("standard output is closed")?;
+    }
+    Ok(())
+}
+
+/// Runs the controller until it is told to stop.
+///
+/// # Errors
+/// When the API server refuses, the CRDs are missing, or a task ends that should not.
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    // One worker is enough for thousands of objects (a pass takes a few milliseconds of CPU), and each more costs memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("the runtime can't be started")?;
+    let result = runtime.block_on(controller(settings));
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    result
+}
+
+/// Where a pod finds the name of its namespace.
+const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// Which lease to hold, when one is to be held.
+fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<lease::Settings>> {
+    if !settings.leader_elect {
+        return Ok(None);
+    }
+    let seconds = Duration::from_secs;
+    let timing = Timing::new(seconds(settings.lease_duration), seconds(settings.lease_renew_deadline), seconds(settings.lease_retry))
+        .map_err(|wrong| anyhow::anyhow!("--lease-duration, --lease-renew-deadline, --lease-retry: {wrong}"))?;
+    let namespace = settings.lease_namespace.clone().or_else(|| line_of(POD_NAMESPACE));
+    let namespace = namespace.context("--leader-elect: this is no pod, so that the lease has no namespace by itself; give --lease-namespace")?;
+    let name = replica(settings);
+    // A container that is started again has the name of the one before: only a random part makes sure that a lease is taken for ours only when it is.
+    let identity = format!("{name}_{}", uuid::Uuid::new_v4());
+    Ok(Some(lease::Settings { namespace, name: settings.lease_name.clone(), identity, timing }))
+}
+
+/// What this replica calls itself.
+fn replica(settings: &LeaseSettings) -> String {
+    settings.lease_identity.clone().or_else(|| line_of("/proc/sys/kernel/hostname")).unwrap_or_else(|| "replica".into())
+}
+
+fn line_of(file: &str) -> Option<String> {
+    std::fs::read_to_string(file).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// What there is before anything was asked of the API server.
+struct Begun {
+    clients: Clients,
+    shared: Arc<Shared>,
+    health: Arc<Health>,
+    /// They serve for as long as this is held.
+    _servers: JoinSet<()>,
+}
+
+impl Begun {
+    /// Puts it together, and serves what is to be served: one that waits for the API server can be asked why it does nothing.
+    async fn new(settings: &Settings, leadership: &Leadership) -> anyhow::Result<Self> {
+        let for_metrics = server::bind("--metrics-address", "metrics", settings.serve.metrics_address).await?;
+        let for_health = server::bind("--health-address", "health", settings.serve.health_address).await?;
+        let metrics = for_metrics.as_ref().map(|_| Arc::<Metrics>::default());
+        let calls = metrics.as_ref().map(|metrics| metrics.api_calls()).unwrap_or_default();
+        let clients = Clients::new(settings, leadership, &calls).await?;
+        let client = clients.client.clone();
+        let events = Recorder::new(client.clone(), &replica(&settings.lease));
+        let meter: Arc<dyn Meter> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
+        let scope = Scope::of(&settings.watch_namespaces);
+        let shared = Shared::new(client, leadership.clone(), settings.federated_token_file.clone(), scope, events, meter);
+        let bounds = Bounds { watch: Duration::from_secs(settings.serve.watch_silence), ..Bounds::default() };
+        let health = Arc::new(Health::new(Arc::clone(&shared), bounds));
+        let mut servers = JoinSet::new();
+        if let (Some(listener), Some(metrics)) = (for_metrics, metrics) {
+            servers.spawn(server::metrics(listener, metrics, Arc::clone(&shared)));
+        }
+        if let Some(listener) = for_health {
+            servers.spawn(server::health(listener, Arc::clone(&health)));
+        }
+        Ok(Self { clients, shared, health, _servers: servers })
+    }
+}
+
+async fn controller(settings: Settings) -> anyhow::Result<()> {
+    // First of all: the first process of a container gets no signal for which it has no handler.
+    let mut stop = Stop::new()?;
+    let lease = lease(&settings.lease)?;
+    let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::alone() };
+    let start = async {
+        let begun = Begun::new(&settings, &leadership).await?;
+        begun.clients.reach(&begun.shared.scope, lease.as_ref()).await?;
+        anyhow::Ok(begun)
+    };
+    // Held to the end of this function: the servers end after all else.
+    let begun = tokio::select! { begun = start => begun?, () = stop.asked() => return Ok(()) };
+    let (shared, health) = (&begun.shared, &begun.health);
+    health.is(Stage::Starting);
+    tracing::info!(namespaces = %shared.scope, "watching leads and services");
+    let mut tasks = JoinSet::new();
+    let watched = watches::begin(shared, &begun.clients.client, &mut tasks);
+    // Nothing is decided before all three kinds are known: half of the objects would make the other half look missing.
+    let complete = async {
+        for mut known in watched {
+            known.wait_for(|known| *known).await.ok();
+        }
+    };
+    tokio::select! {
+        () = complete => tracing::info!("all watches are complete; beginning"),
+        () = stop.asked() => return Ok(()),
+        ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+    }
+    // Only now: one that does not see the objects must not keep another from leading.
+    let step = lease.as_ref().map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
+    let mut seat = lease.map_or_else(Seat::alone, |lease| Seat::stand(begun.clients.for_lease.clone(), lease, leadership));
+    health.is(Stage::Waiting);
+    health.election(seat.pulse().zip(step));
+    // While another leads the watches go on, so that nothing is to be read when that one ends; what they wake waits in the queue.
+    tokio::select! {
+        leads = seat.leads() => {
+            leads.map_err(anyhow::Error::msg)?;
+            health.is(Stage::Working);
+            lead(shared, health, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
+        }
+        () = stop.asked() => {}
+        ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+    }
+    health.is(Stage::Stopping);
+    health.election(None);
+    // While this replica leads: nobody else may write.
+    shared.events.finish(TO_TELL).await;
+    // The last thing: until here this replica may have had something to finish.
+    seat.release().await;
+    Ok(())
+}
+
+/// What asks the program to stop.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        let heard = |kind| signal(kind).context("signals can't be listened to");
+        Ok(Self { terminate: heard(SignalKind::terminate())?, interrupt: heard(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+}
+
+/// Works for as long as this process leads, until it is asked to stop and has finished what it had begun.
+async fn lead(shared: &Arc<Shared>, health: &Health, seat: &mut Seat, tasks: &mut JoinSet<()>, stop: &mut Stop, to_finish: Duration) -> anyhow::Result<()> {
+    let mut passes = JoinSet::new();
+    loop {
+        tokio::select! {
+            (key, lane, waited) = shared.queue.next() => {
+                shared.meter.taken(lane, waited);
+                let span = kinds::span(&key, lane);
+                passes.spawn(kinds::reconcile(Arc::clone(shared), key).instrument(span));
+            }
+            Some(ended) = passes.join_next(), if !passes.is_empty() => {
+                // The object of a pass that panicked would never run again.
+                ended.context("a pass ended by a panic; this is a bug")?;
+            }
+            ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+            why = seat.lost() => anyhow::bail!(lost(&why, passes.len())),
+            () = stop.asked() => break,
+        }
+    }
+    health.is(Stage::Stopping);
+    tracing::info!(under_way = passes.len(), "stopping: no new pass is begun, and those under way may finish");
+    let finish = async { while passes.join_next().await.is_some() {} };
+    tokio::select! {
+        ended = tokio::time::timeout(to_finish, finish) => {
+            if ended.is_err() {
+                tracing::warn!("not every pass finished in time; what was asked for is looked up at the next start");
+            }
+        }
+        why = seat.lost() => anyhow::bail!(lost(&why, passes.len())),
+    }
+    passes.shutdown().await;
+    Ok(())
+}
+
+/// What is said when the lease was lost. Whoever started this process starts it again, and it waits for its turn with nothing left over from before.
+fn lost(why: &str, under_way: usize) -> String {
+    tracing::error!(why, under_way, "this replica leads no more; it ends at once, and its passes with it");
+    format!("{why}; this replica leads no more and ends, to be started again as one that waits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_wanted_only_when_asked_for_and_no_two_processes_have_one_name() {
+        use clap::Parser;
+        let parsed = |arguments: &[&str]| {
+            let cli = crate::cli::Cli::parse_from([&["oc-essentials-operator", "run"], arguments].concat());
+            let crate::cli::Command::Run(settings) = cli.command else { panic!("not run") };
+            lease(&settings.lease)
+        };
+        assert!(parsed(&[]).unwrap().is_none());
+        let asked = ["--leader-elect", "--lease-namespace", "system", "--lease-identity", "pod"];
+        let (one, other) = (parsed(&asked).unwrap().unwrap(), parsed(&asked).unwrap().unwrap());
+        assert_eq!((one.namespace.as_str(), one.name.as_str()), ("system", "oc-essentials-operator"));
+        assert!(one.identity.starts_with("pod_") && one.identity != other.identity);
+        assert_eq!((one.timing.duration().as_secs(), one.timing.deadline().as_secs(), one.timing.retry().as_secs()), (35, 30, 5));
+    }
+}
