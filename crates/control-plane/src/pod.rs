@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::{Context, Result, bail};
 use k8s_openapi::api::core::v1::{Container, EnvVar, PodSpec, Probe};
@@ -30,7 +31,7 @@ impl Pod {
         let mut ports = BTreeMap::new();
         let mut moved = Vec::new();
         for port in container.ports.iter().flatten() {
-            let free = free_port(0)?;
+            let free = port_for_a_pod()?;
             ports.insert(port.name.clone().unwrap_or_default(), free);
             moved.push((port.container_port, free));
         }
@@ -67,6 +68,25 @@ impl Pod {
     pub fn start(mut self, log: &Path) -> Result<Running> {
         Running::start(&mut self.command, log)
     }
+}
+
+/// A port that stays free until the pod's process listens at it, and again for the next one. The kernel would give one out of the range from which it
+/// takes the ports of connections as well: in a busy second somebody else has it by then.
+fn port_for_a_pod() -> Result<u16> {
+    const FIRST: u16 = 20_000;
+    // Below 32768, where the kernel's own range begins.
+    const MANY: u32 = 12_000;
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    // Tests that run side by side begin at different places.
+    let begin = std::process::id().wrapping_mul(97);
+    for _ in 0..MANY {
+        let offset = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % MANY;
+        let port = FIRST + u16::try_from(offset)?;
+        if TcpListener::bind(("0.0.0.0", port)).is_ok() {
+            return Ok(port);
+        }
+    }
+    bail!("no port between {FIRST} and 32000 is free")
 }
 
 /// A port of 127.0.0.1 that is free now; the wanted one if it is.
