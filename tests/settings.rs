@@ -3,6 +3,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
+#[path = "shared/simulated.rs"]
+mod simulated;
+
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::{Arc, Mutex};
@@ -102,9 +105,7 @@ impl Stage {
     }
 
     async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
-        let request = self.http.request(method.parse()?, format!("{}/simulator/{path}", self.simulator.url()));
-        let answer = if body.is_null() { request } else { request.json(&body) }.send().await?.error_for_status()?;
-        Ok(serde_json::from_str(&answer.text().await?).unwrap_or_default())
+        simulated::call(&self.http, &self.simulator, method, path, body).await
     }
 
     fn command(&self, arguments: &[&str]) -> Command {

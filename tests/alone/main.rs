@@ -8,6 +8,8 @@ mod kstatus;
 #[path = "../shared/stage.rs"]
 mod stage;
 
+#[path = "../shared/simulated.rs"]
+mod simulated;
 #[path = "../shared/trials.rs"]
 mod trials;
 

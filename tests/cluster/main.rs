@@ -16,6 +16,8 @@ mod policies;
 mod removal;
 mod rights;
 mod scope;
+#[path = "../shared/simulated.rs"]
+mod simulated;
 #[allow(dead_code, reason = "shared with other tests, which use the rest")]
 #[path = "../shared/stage.rs"]
 mod stage;

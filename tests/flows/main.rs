@@ -22,6 +22,8 @@ mod outage;
 mod platform;
 mod provisioning;
 mod seldom;
+#[path = "../shared/simulated.rs"]
+mod simulated;
 #[allow(dead_code, reason = "shared with other tests, which use the rest")]
 #[path = "../shared/stage.rs"]
 mod stage;

@@ -6,6 +6,8 @@
 mod cases;
 mod openmetrics;
 mod proxy;
+#[path = "../shared/simulated.rs"]
+mod simulated;
 mod stage;
 #[path = "../shared/trials.rs"]
 mod trials;

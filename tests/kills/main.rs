@@ -11,6 +11,8 @@ mod load;
 mod operator;
 mod places;
 mod proxy;
+#[path = "../shared/simulated.rs"]
+mod simulated;
 #[path = "../shared/trials.rs"]
 mod trials;
 mod verdict;

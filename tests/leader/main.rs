@@ -4,6 +4,8 @@
 //! Run one by its name: `cargo xtask test --test leader stopped`.
 
 mod cases;
+#[path = "../shared/simulated.rs"]
+mod simulated;
 mod stage;
 #[path = "../shared/trials.rs"]
 mod trials;

@@ -4,6 +4,8 @@
 mod gallery;
 #[path = "../shared/kstatus.rs"]
 mod kstatus;
+#[path = "../shared/simulated.rs"]
+mod simulated;
 #[allow(dead_code, reason = "shared with other tests, which use the rest")]
 #[path = "../shared/stage.rs"]
 mod stage;

@@ -277,15 +277,7 @@ impl Scene {
 
     /// One of the simulator's own calls.
     pub async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
-        let url = format!("{}/simulator/{path}", self.simulator.url());
-        let mut request = self.http.request(method.parse()?, &url);
-        if !body.is_null() {
-            request = request.json(&body);
-        }
-        let answer = request.send().await?;
-        let (status, text) = (answer.status(), answer.text().await?);
-        ensure!(status.is_success(), "{method} /simulator/{path}: {status} {text}");
-        Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
+        super::simulated::call(&self.http, &self.simulator, method, path, body).await
     }
 
     /// Makes consented leads, as Microsoft would.
