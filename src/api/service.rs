@@ -329,11 +329,11 @@ pub struct PlanItem {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub field: Option<String>,
-    /// What it is now.
+    /// What it is now. Absent when there is nothing: a create begins from nothing, unless it replaces a service that was deleted on the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub from: Option<String>,
-    /// What it would be.
+    /// What it would be. Absent when the platform chooses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub to: Option<String>,

@@ -1,6 +1,6 @@
 //! `Lead`: from spec to what is wished for, and from queries and changes to calls.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 use oc_domain::conditions::{Reason, Trouble};
@@ -9,16 +9,17 @@ use oc_domain::lead::{Desired, Wish, decide};
 use oc_domain::names::TenantId;
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::Connection;
-use oc_domain::record::{Intent, OperationId, Record};
+use oc_domain::record::{Intent, Record};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
 use super::audit::Line;
+use super::held::Held;
 use super::index::Entry;
 use super::meter::PassOutcome;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
-use super::{Next, after, wakes};
+use super::{Next, after};
 use super::{deletions, history};
 use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
@@ -26,7 +27,7 @@ use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
 use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
-use crate::object::{record, status, write};
+use crate::object::{record, status};
 
 /// What a lead object has to do with.
 pub fn entry(object: &Lead) -> Entry {
@@ -50,7 +51,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let memo = shared.with_memo(key, |memo| memo.clone());
     let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
     let pass = Pass::begin(record::of_lead(&object), facts, &memo);
-    let world = LeadWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
+    let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, inventory };
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     history::of_lead(shared, &object, going(&object), &pass);
     after(shared, key, &pass)
@@ -82,62 +83,28 @@ fn wish(shared: &Shared, object: &Lead, entry: &Entry) -> Wish {
 }
 
 fn rival(shared: &Shared, object: &Lead, entry: &Entry) -> Option<String> {
-    let age = |object: &Lead| (object.creation_timestamp().map(|time| time.0), object.namespace(), object.name_any());
     let same_tenant = shared.index().of_tenant(&entry.platform, entry.tenant.as_ref()?);
-    let older = same_tenant
-        .into_iter()
-        .filter(|key| key.kind == Kind::Lead)
-        .filter_map(|key| shared.leads.get(&key.namespace, &key.name))
-        .filter(|other| age(other) < age(object))
-        .min_by_key(|other| age(other))?;
+    let older = world::oldest(same_tenant.into_iter().filter(|key| key.kind == Kind::Lead), &shared.leads)?;
+    if world::age(&*older) >= world::age(object) {
+        return None;
+    }
     Some(format!("Lead {}/{}", older.namespace().unwrap_or_default(), older.name_any()))
 }
 
 /// What of the world a pass over one lead can touch.
 struct LeadWorld<'a> {
     shared: &'a Arc<Shared>,
-    object: Mutex<Arc<Lead>>,
+    object: Held<'a, Lead>,
     entry: Entry,
     inventory: Option<Result<Arc<Inventory>, Trouble>>,
 }
 
 impl LeadWorld<'_> {
-    fn object(&self) -> Arc<Lead> {
-        Arc::clone(&self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-
-    /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other.
-    async fn catch_up(&self, failed: WriteFailed) -> WriteFailed {
-        if matches!(failed, WriteFailed::Changed)
-            && let Ok(newest) = write::newest(&self.shared.client, &*self.object()).await
-        {
-            self.shared.leads.put(newest).into_iter().for_each(|learnt| wakes::lead(self.shared, learnt));
-        }
-        failed
-    }
-
-    fn written(&self, object: Lead) {
-        let object = crate::object::store::pruned(object);
-        self.shared.leads.answered(object.clone());
-        *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
-    }
-
-    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the watch, which
-    /// brings it later, is not heard any more: it wakes whom it concerns from here.
-    fn said(&self, object: Lead) {
-        let object = crate::object::store::pruned(object);
-        self.shared.leads.answered(object.clone()).into_iter().for_each(|learnt| wakes::lead(self.shared, learnt));
-        *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
-    }
-
     /// The service object for the tenant: the oldest, should there be several.
     fn service_ref(&self) -> Option<ObjectRef> {
         let keys = self.shared.index().of_tenant(&self.entry.platform, self.entry.tenant.as_ref()?);
-        keys.into_iter()
-            .filter(|key| key.kind == Kind::OcEssentialService)
-            .filter_map(|key| self.shared.services.get(&key.namespace, &key.name))
-            .min_by_key(|object| (object.creation_timestamp().map(|time| time.0), object.namespace(), object.name_any()))
-            .map(|object| ObjectRef { namespace: object.namespace().unwrap_or_default(), name: object.name_any() })
+        let oldest = world::oldest(keys.into_iter().filter(|key| key.kind == Kind::OcEssentialService), &self.shared.services)?;
+        Some(ObjectRef { namespace: oldest.namespace().unwrap_or_default(), name: oldest.name_any() })
     }
 
     fn contacts(&self) -> bool {
@@ -153,7 +120,7 @@ impl LeadWorld<'_> {
         let (client, budget, leadership) = (inventory.client(), inventory.budget(), &self.shared.leadership);
         match change {
             Change::CreateLead(tenant) => {
-                let object = self.object();
+                let object = self.object.get();
                 let company = object.spec.consentless.as_ref().map(|lead| lead.company_name.clone()).unwrap_or_default();
                 answer(budget.change(leadership, client.create_lead(tenant, &company)).await, |()| Answer::Done)
             }
@@ -185,18 +152,11 @@ impl World for LeadWorld<'_> {
     }
 
     async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {
-        let id = OperationId(uuid::Uuid::new_v4().to_string());
-        match write::mark(&self.shared.client, &*self.object(), mark, record, id).await {
-            Ok((object, intent)) => {
-                self.written(object);
-                Ok(intent)
-            }
-            Err(failed) => Err(self.catch_up(failed).await),
-        }
+        self.object.keep(mark, record).await
     }
 
     async fn ask(&self, change: &Change, record: &Record) -> Answer {
-        let object = self.object();
+        let object = self.object.get();
         let line = Line::asking(&*object, &self.entry.platform, change, Some(record)).by(going(&object)).begin();
         let answer = self.send(change).await;
         line.answered(&answer);
@@ -204,18 +164,12 @@ impl World for LeadWorld<'_> {
     }
 
     async fn say(&self, decision: &Decision, facts: &Facts) -> Result<(), WriteFailed> {
-        let object = self.object();
+        let object = self.object.get();
         let extras = status::LeadExtras { service_ref: self.service_ref(), contacts: self.contacts() };
         let Some(status) = status::of_lead(&object, extras, decision, facts, clock::now()) else {
-            return world::still(&self.shared.leads, &*object);
+            return self.object.still();
         };
-        match write::status(&self.shared.client, &*object, &status).await {
-            Ok(object) => self.said(object),
-            Err(failed) => {
-                self.shared.meter.status_unwritten(Kind::Lead);
-                return Err(self.catch_up(failed).await);
-            }
-        }
+        self.object.say(&status).await?;
         if deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }

@@ -5,6 +5,7 @@ pub mod census;
 mod connect;
 mod deletions;
 mod discovery;
+mod held;
 mod history;
 mod index;
 mod lead;

@@ -1,7 +1,7 @@
 //! `OcEssentialService`: from spec and references to what is wished for, and from queries and changes to calls.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Resource, ResourceExt};
@@ -11,25 +11,26 @@ use oc_domain::driver::Pass;
 use oc_domain::names::{ShortName, TenantId};
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::Connection;
-use oc_domain::record::{Intent, OperationId, Record};
+use oc_domain::record::{Intent, Record};
 use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
 use super::audit::Line;
+use super::held::Held;
 use super::index::Entry;
 use super::meter::PassOutcome;
 use super::pace;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, inventory, policy};
-use super::{Next, after, wakes};
+use super::{Next, after};
 use super::{deletions, history};
 use crate::api::{self, OcEssentialService};
 use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
 use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
-use crate::object::{record, status, write};
+use crate::object::{record, status};
 
 /// What a service object has to do with. The tenant of one that refers to a lead is the lead's, and stays known when the lead object goes.
 pub fn entry(shared: &Shared, object: &OcEssentialService) -> Entry {
@@ -71,7 +72,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let connection = pace::with_pace(shared, connection, &entry.platform, &record);
     let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
     let pass = Pass::begin(record, facts, &memo);
-    let world = ServiceWorld { shared, object: Mutex::new(Arc::clone(&object)), entry, inventory };
+    let world = ServiceWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, inventory };
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     history::of_service(shared, &object, going(&object), &pass);
     after(shared, key, &pass)
@@ -141,14 +142,11 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
 
 /// The oldest other service object that has the same tenant or short name on the same platform, if it is older than this one.
 fn rival(shared: &Shared, object: &OcEssentialService, entry: &Entry) -> Option<String> {
-    let age = |object: &OcEssentialService| (object.creation_timestamp().map(|time| time.0), object.namespace(), object.name_any());
     let neighbours = shared.index().neighbours(entry);
-    let older = neighbours
-        .into_iter()
-        .filter(|key| key.kind == Kind::OcEssentialService)
-        .filter_map(|key| shared.services.get(&key.namespace, &key.name))
-        .filter(|other| age(other) < age(object))
-        .min_by_key(|other| age(other))?;
+    let older = world::oldest(neighbours.into_iter().filter(|key| key.kind == Kind::OcEssentialService), &shared.services)?;
+    if world::age(&*older) >= world::age(object) {
+        return None;
+    }
     let what = if older.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name) { "short name" } else { "tenant" };
     Some(format!("OcEssentialService {}/{} (same {what})", older.namespace().unwrap_or_default(), older.name_any()))
 }
@@ -156,43 +154,14 @@ fn rival(shared: &Shared, object: &OcEssentialService, entry: &Entry) -> Option<
 /// What of the world a pass over one service can touch.
 struct ServiceWorld<'a> {
     shared: &'a Arc<Shared>,
-    object: Mutex<Arc<OcEssentialService>>,
+    object: Held<'a, OcEssentialService>,
     entry: Entry,
     inventory: Option<Result<Arc<Inventory>, Trouble>>,
 }
 
 impl ServiceWorld<'_> {
-    fn object(&self) -> Arc<OcEssentialService> {
-        Arc::clone(&self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner))
-    }
-
-    /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other.
-    async fn catch_up(&self, failed: WriteFailed) -> WriteFailed {
-        if matches!(failed, WriteFailed::Changed)
-            && let Ok(newest) = write::newest(&self.shared.client, &*self.object()).await
-        {
-            self.shared.services.put(newest).into_iter().for_each(|learnt| wakes::service(self.shared, learnt));
-        }
-        failed
-    }
-
-    /// Takes in what the API server answered to a write of ours.
-    fn written(&self, object: OcEssentialService) {
-        let object = crate::object::store::pruned(object);
-        self.shared.services.answered(object.clone());
-        *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
-    }
-
-    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the watch, which
-    /// brings it later, is not heard any more: it wakes whom it concerns from here.
-    fn said(&self, object: OcEssentialService) {
-        let object = crate::object::store::pruned(object);
-        self.shared.services.answered(object.clone()).into_iter().for_each(|learnt| wakes::service(self.shared, learnt));
-        *self.object.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(object);
-    }
-
     async fn request(&self, tenant: &TenantId) -> Result<CreateService, Trouble> {
-        let object = self.object();
+        let object = self.object.get();
         let spec = &object.spec;
         let connection = match &spec.advanced_settings {
             None => live_platform::Connection::Tenant,
@@ -290,18 +259,11 @@ impl World for ServiceWorld<'_> {
     }
 
     async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {
-        let id = OperationId(uuid::Uuid::new_v4().to_string());
-        match write::mark(&self.shared.client, &*self.object(), mark, record, id).await {
-            Ok((object, intent)) => {
-                self.written(object);
-                Ok(intent)
-            }
-            Err(failed) => Err(self.catch_up(failed).await),
-        }
+        self.object.keep(mark, record).await
     }
 
     async fn ask(&self, change: &Change, record: &Record) -> Answer {
-        let object = self.object();
+        let object = self.object.get();
         let line = Line::asking(&*object, &self.entry.platform, change, Some(record)).short_name(&object.spec.short_name).by(going(&object)).begin();
         let answer = self.send(change).await;
         line.answered(&answer);
@@ -309,67 +271,17 @@ impl World for ServiceWorld<'_> {
     }
 
     async fn say(&self, decision: &Decision, facts: &Facts) -> Result<(), WriteFailed> {
-        let object = self.object();
+        let object = self.object.get();
         let tenant = self.entry.tenant.as_ref().map(ToString::to_string);
         let Some(status) = status::of_service(&object, &self.entry.platform, tenant, decision, facts, clock::now()) else {
-            return world::still(&self.shared.services, &*object);
+            return self.object.still();
         };
         let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
-        match write::status(&self.shared.client, &*object, &status).await {
-            Ok(object) => self.said(object),
-            Err(failed) => {
-                self.shared.meter.status_unwritten(Kind::OcEssentialService);
-                return Err(self.catch_up(failed).await);
-            }
-        }
+        self.object.say(&status).await?;
         if began_to_wait || deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }
         Ok(())
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::lease::Leadership;
-    use kube::{Client, Config};
-
-    fn shared() -> Arc<Shared> {
-        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        Shared::bare(client, Leadership::alone(), Arc::new(()))
-    }
-
-    /// A version of the object: `generation` changes with the spec, `version` with each write.
-    fn object(version: u32, generation: i64, short_name: &str) -> OcEssentialService {
-        let spec = serde_json::json!({"platform": "default", "msTenantId": "22222222-2222-4222-8222-222222222222", "shortName": short_name, "fullName": "x"});
-        let mut object = OcEssentialService::new("contoso", serde_json::from_value(spec).unwrap());
-        let meta = &mut object.metadata;
-        (meta.namespace, meta.uid) = (Some("n".into()), Some("u".into()));
-        (meta.resource_version, meta.generation) = (Some(version.to_string()), Some(generation));
-        object
-    }
-
-    async fn is_woken(shared: &Shared) -> bool {
-        let next = tokio::time::timeout(std::time::Duration::from_millis(50), shared.queue.next()).await;
-        next.is_ok_and(|(key, _, _)| key == Key::service("n", "contoso"))
-    }
-
-    #[tokio::test]
-    async fn a_spec_that_changed_while_status_was_written_is_not_missed() {
-        let shared = shared();
-        let key = Key::service("n", "contoso");
-        shared.services.put(object(1, 1, "Contoso"));
-        let world = |object| {
-            let entry = entry(&shared, &object);
-            ServiceWorld { shared: &shared, object: Mutex::new(Arc::new(object)), entry, inventory: None }
-        };
-        world(object(1, 1, "Contoso")).said(object(2, 1, "Contoso"));
-        assert!(!is_woken(&shared).await, "its own status wakes nobody");
-        world(object(2, 1, "Contoso")).said(object(4, 2, "Fabrikam"));
-        assert!(is_woken(&shared).await, "version 3 was somebody else's");
-        assert_eq!(shared.index().entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
-        assert!(shared.services.put(object(3, 2, "Fabrikam")).is_none(), "the watch brings it later: no news");
     }
 }

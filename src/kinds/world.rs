@@ -12,13 +12,13 @@ use oc_domain::policy::Connection;
 use oc_domain::step::{Answer, Fact};
 use oc_domain::time::Time;
 
+use super::shared::Key;
 use crate::api;
 use crate::engine::budget::Failed;
 use crate::engine::clock;
-use crate::engine::pass::WriteFailed;
 use crate::inventory::Inventory;
 use crate::object::record;
-use crate::object::store::{Store, place};
+use crate::object::store::Store;
 
 /// What every status of ours tells.
 pub trait Told {
@@ -82,16 +82,14 @@ pub fn stalled_for(status: Option<&dyn Told>, generation: i64) -> Option<Reason>
     Reason::parse(&stalled.reason)
 }
 
-/// What a pass would say is said already, of the version that it knows. When the watch has brought another one meanwhile, the pass is run again.
-///
-/// # Errors
-/// [`WriteFailed::Changed`] when it has.
-pub fn still<K: Resource>(store: &Store<K>, object: &K) -> Result<(), WriteFailed> {
-    let (namespace, name) = place(object);
-    match store.get(&namespace, &name) {
-        Some(newest) if newest.meta().resource_version != object.meta().resource_version => Err(WriteFailed::Changed),
-        _ => Ok(()),
-    }
+/// How objects that want the same are ordered: of two the older one has it.
+pub fn age<K: Resource>(object: &K) -> impl Ord + use<K> {
+    (object.creation_timestamp().map(|time| time.0), object.namespace(), object.name_any())
+}
+
+/// The oldest of these objects that is known.
+pub fn oldest<K: Resource>(keys: impl Iterator<Item = Key>, store: &Store<K>) -> Option<Arc<K>> {
+    keys.filter_map(|key| store.get(&key.namespace, &key.name)).min_by_key(|object| age(&**object))
 }
 
 /// Puts an answer into a fact.

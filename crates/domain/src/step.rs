@@ -144,9 +144,9 @@ pub struct PlanItem {
     pub action: &'static str,
     /// The field, in the words of the spec; empty for the whole.
     pub field: &'static str,
-    /// What is.
+    /// What is; `None` when there is nothing.
     pub from: Option<String>,
-    /// What would be.
+    /// What would be; `None` when the platform chooses it.
     pub to: Option<String>,
 }
 

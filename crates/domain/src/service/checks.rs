@@ -61,9 +61,9 @@ pub(super) fn eligible(case: Case<'_>, desired: &Desired, view: &ServicesView) -
 /// S3: unique, on the whole platform (N-3), without regard to case.
 fn short_name_taken(desired: &Desired, view: &ServicesView) -> Option<Trouble> {
     let other = view.by_name.iter().find(|service| service.tenant.as_ref() != Some(&desired.tenant))?;
-    let whose = other.tenant.as_ref().map_or_else(|| "without a tenant".to_owned(), |tenant| format!("of tenant {tenant}"));
+    // Not whose it is: that is another customer, and who reads this may be a third one's administrator.
     let message = format!(
-        "spec.shortName {} is taken by the service {} {whose}. Short names are unique on a platform; make this object anew with another one.",
+        "spec.shortName {} is taken by another service on the platform, umpCustomerGuid {}. Short names are unique on a platform; make this object anew with another one.",
         desired.short_name, other.guid
     );
     Some(Trouble::new(Reason::ShortNameTaken, message))

@@ -428,15 +428,27 @@ impl Case<'_> {
             let message = "The list of services has entries that can't be read; the service of this object may be among them.";
             return self.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole");
         }
-        if desired.recreate && desired.mode == Mode::Apply {
-            self.record.guid = None;
-            self.record.license = None;
-            self.record.guid_annotated = false;
-            return self.nothing(policy, desired, view);
-        }
         self.record.license = None;
+        if desired.recreate && desired.mode != Mode::Observe {
+            return self.make_again(policy, desired, view);
+        }
         let message = "The service was deleted on the platform, not by this object. Set spec.recreate to true to have it made again, or delete this object.";
         self.stop(Trouble::new(Reason::DeletedExternally, message), "the service was deleted behind our back")
+    }
+
+    /// A service that is gone is made anew, under another guid. While that is only planned, the object stands for the one that is gone: should the plan be dropped, it must not
+    /// look as if there had never been a service.
+    fn make_again(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
+        let gone = (self.record.guid.take(), std::mem::take(&mut self.record.guid_annotated));
+        let mut decision = self.nothing(policy, desired, view);
+        if desired.mode == Mode::Plan {
+            if !decision.plan.is_empty() {
+                let from = gone.0.as_ref().map(ToString::to_string);
+                decision.plan.insert(0, PlanItem { action: "Create", field: "umpCustomerGuid", from, to: None });
+            }
+            (decision.record.guid, decision.record.guid_annotated) = gone;
+        }
+        decision
     }
 
     /// A service exists for the tenant, and nothing says that this object made it.

@@ -5,7 +5,7 @@ use oc_domain::facts::{LicenseType, Service, TaskState};
 use oc_domain::names::TenantId;
 use oc_domain::pass::{Facts, ServicesView};
 use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{Adoption, Desired, Wish};
+use oc_domain::service::{Adoption, Desired, Mode, Wish};
 use oc_domain::step::{Fact, Mark, Step};
 
 use crate::common::*;
@@ -160,6 +160,29 @@ fn drift() {
     let again = at_now(&be(Desired { recreate: true, ..desired() }), &verified(), &empty_platform());
     assert_eq!(short(&again.step), "keep intent");
     assert_eq!((again.record.guid, again.record.license), (None, None));
+}
+
+/// Planned, not done: the plan names the service that is gone, and the object still stands for it, so that without recreate none is made in its place.
+#[test]
+fn a_service_that_would_be_made_again() {
+    let wish = |mode, recreate| be(Desired { mode, recreate, ..desired() });
+    let planned = at_now(&wish(Mode::Plan, true), &verified(), &empty_platform());
+    assert_eq!(told(&planned), "rest: False PlanReady -");
+    let lines: Vec<_> = planned.plan.iter().map(|item| (item.field, item.from.clone(), item.to.is_some())).collect();
+    let named = |field| (field, None, true);
+    assert_eq!(
+        lines,
+        [("umpCustomerGuid", Some(guid(1).to_string()), false), named("msTenantId"), named("shortName"), named("fullName"), named("advancedSettings")]
+    );
+    assert_eq!((planned.record.guid.clone(), planned.record.license.clone()), (Some(guid(1)), None));
+    let next = at_now(&wish(Mode::Plan, true), &planned.record, &empty_platform());
+    assert_eq!((&next.plan, &next.record), (&planned.plan, &planned.record), "the same is said again");
+    assert_eq!(told(&at_now(&wish(Mode::Apply, false), &planned.record, &empty_platform())), "stop: False DeletedExternally Stalled");
+    assert_eq!(short(&at_now(&wish(Mode::Apply, true), &planned.record, &empty_platform()).step), "keep intent");
+    assert_eq!(told(&at_now(&wish(Mode::Observe, true), &verified(), &empty_platform())), "stop: False DeletedExternally Stalled");
+    let refused = Facts { leads: known(vec![]), ..empty_platform() };
+    let refused = at_now(&wish(Mode::Plan, true), &verified(), &refused);
+    assert_eq!((refused.verdict.reason, refused.plan.len(), refused.record.guid), (Reason::LeadNotFound, 0, Some(guid(1))));
 }
 
 /// What differs and is left as it is.

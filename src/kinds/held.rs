@@ -1,0 +1,174 @@
+//! The object that a pass is about: how the pass and the store learn what the API server answers to a write of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use oc_domain::record::{Intent, OperationId, Record};
+use oc_domain::step::Mark;
+use serde::Serialize;
+
+use super::shared::{Kind, Shared};
+use super::wakes;
+use crate::api::{Lead, OcEssentialService};
+use crate::engine::pass::WriteFailed;
+use crate::object::store::{Learnt, Store, place, pruned};
+use crate::object::write::{self, Own};
+
+/// The kinds that stand for something of a customer's, over which the same pass goes.
+pub trait OfCustomer: Own {
+    /// The kind.
+    const KIND: Kind;
+    /// Where its objects are known.
+    fn store(shared: &Shared) -> &Store<Self>;
+    /// Wakes whom it concerns.
+    fn learnt(shared: &Shared, learnt: Learnt<Self>);
+}
+
+impl OfCustomer for OcEssentialService {
+    const KIND: Kind = Kind::OcEssentialService;
+
+    fn store(shared: &Shared) -> &Store<Self> {
+        &shared.services
+    }
+
+    fn learnt(shared: &Shared, learnt: Learnt<Self>) {
+        wakes::service(shared, learnt);
+    }
+}
+
+impl OfCustomer for Lead {
+    const KIND: Kind = Kind::Lead;
+
+    fn store(shared: &Shared) -> &Store<Self> {
+        &shared.leads
+    }
+
+    fn learnt(shared: &Shared, learnt: Learnt<Self>) {
+        wakes::lead(shared, learnt);
+    }
+}
+
+/// The object of a pass, in the version that the pass knows.
+pub struct Held<'a, K> {
+    shared: &'a Shared,
+    object: Mutex<Arc<K>>,
+}
+
+impl<'a, K: OfCustomer> Held<'a, K> {
+    /// A pass begins with this version.
+    pub fn new(shared: &'a Shared, object: Arc<K>) -> Self {
+        Self { shared, object: Mutex::new(object) }
+    }
+
+    /// The version that the pass knows.
+    pub fn get(&self) -> Arc<K> {
+        Arc::clone(&self.object.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Writes a mark into the object.
+    ///
+    /// # Errors
+    /// As [`write::mark`].
+    pub async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {
+        let id = OperationId(uuid::Uuid::new_v4().to_string());
+        match write::mark(&self.shared.client, &*self.get(), mark, record, id).await {
+            Ok((object, intent)) => {
+                // It was written under the condition that nobody else had changed the object: there is no news in it.
+                self.answered(object);
+                Ok(intent)
+            }
+            Err(failed) => Err(self.catch_up(failed).await),
+        }
+    }
+
+    /// Writes the object's status.
+    ///
+    /// # Errors
+    /// As [`write::status`].
+    pub async fn say(&self, status: &impl Serialize) -> Result<(), WriteFailed> {
+        match write::status(&self.shared.client, &*self.get(), status).await {
+            Ok(object) => {
+                self.said(object);
+                Ok(())
+            }
+            Err(failed) => {
+                self.shared.meter.status_unwritten(K::KIND);
+                Err(self.catch_up(failed).await)
+            }
+        }
+    }
+
+    /// What the pass would say is said already, of the version that it knows. When the watch has brought another one meanwhile, the pass is run again.
+    ///
+    /// # Errors
+    /// [`WriteFailed::Changed`] when it has.
+    pub fn still(&self) -> Result<(), WriteFailed> {
+        let object = self.get();
+        let (namespace, name) = place(&*object);
+        match K::store(self.shared).get(&namespace, &name) {
+            Some(newest) if newest.meta().resource_version != object.meta().resource_version => Err(WriteFailed::Changed),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in what the API server answered to a write of ours.
+    fn answered(&self, object: K) -> Option<Learnt<K>> {
+        let object = pruned(object);
+        let learnt = K::store(self.shared).answered(object.clone());
+        *self.object.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(object);
+        learnt
+    }
+
+    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the watch, which
+    /// brings it later, is not heard any more: it wakes whom it concerns from here.
+    fn said(&self, object: K) {
+        self.answered(object).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
+    }
+
+    /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other.
+    async fn catch_up(&self, failed: WriteFailed) -> WriteFailed {
+        if matches!(failed, WriteFailed::Changed)
+            && let Ok(newest) = write::newest(&self.shared.client, &*self.get()).await
+        {
+            K::store(self.shared).put(newest).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
+        }
+        failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::lease::Leadership;
+    use crate::kinds::Key;
+    use kube::{Client, Config};
+
+    /// A version of the object: `generation` changes with the spec, `version` with each write.
+    fn object(version: u32, generation: i64, short_name: &str) -> OcEssentialService {
+        let spec = serde_json::json!({"platform": "default", "msTenantId": "22222222-2222-4222-8222-222222222222", "shortName": short_name, "fullName": "x"});
+        let mut object = OcEssentialService::new("contoso", serde_json::from_value(spec).unwrap());
+        let meta = &mut object.metadata;
+        (meta.namespace, meta.uid) = (Some("n".into()), Some("u".into()));
+        (meta.resource_version, meta.generation) = (Some(version.to_string()), Some(generation));
+        object
+    }
+
+    async fn is_woken(shared: &Shared) -> bool {
+        let next = tokio::time::timeout(std::time::Duration::from_millis(50), shared.queue.next()).await;
+        next.is_ok_and(|(key, _, _)| key == Key::service("n", "contoso"))
+    }
+
+    #[tokio::test]
+    async fn a_spec_that_changed_while_status_was_written_is_not_missed() {
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let shared = Shared::bare(client, Leadership::alone(), Arc::new(()));
+        let key = Key::service("n", "contoso");
+        shared.services.put(object(1, 1, "Contoso"));
+        let held = |object| Held::new(&shared, Arc::new(object));
+        held(object(1, 1, "Contoso")).said(object(2, 1, "Contoso"));
+        assert!(!is_woken(&shared).await, "its own status wakes nobody");
+        held(object(2, 1, "Contoso")).said(object(4, 2, "Fabrikam"));
+        assert!(is_woken(&shared).await, "version 3 was somebody else's");
+        assert_eq!(shared.index().entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
+        assert!(shared.services.put(object(3, 2, "Fabrikam")).is_none(), "the watch brings it later: no news");
+    }
+}
