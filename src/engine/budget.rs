@@ -3,15 +3,15 @@
 //! A platform that refuses the credential, throttles or is down is left alone as a whole: one probe at a time finds out when it is back.
 
 use std::num::NonZeroU32;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use live_platform::{Error, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::time::Time;
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::Semaphore;
 
 use super::clock;
 use super::lease::Leadership;
@@ -72,16 +72,16 @@ struct Open {
 }
 
 impl Circuit {
-    /// Asks to make a call.
+    /// Asks to make a call. Returns whether it is the probe: when the time of rest is over one caller is let through, to find out.
     ///
     /// # Errors
-    /// The trouble for which the platform is left alone. When its time is over one caller is let through as a probe.
-    pub fn enter(&mut self, now: Time) -> Result<(), Trouble> {
+    /// The trouble for which the platform is left alone.
+    pub fn enter(&mut self, now: Time) -> Result<bool, Trouble> {
         match self.open.as_mut() {
-            None => Ok(()),
+            None => Ok(false),
             Some(open) if now >= open.until && !open.probing => {
                 open.probing = true;
-                Ok(())
+                Ok(true)
             }
             Some(open) => {
                 let wait = open.until.since(now).max(Duration::from_millis(500));
@@ -120,7 +120,7 @@ impl Circuit {
         false
     }
 
-    /// A call that was let through was not made after all: if it was the probe, another one may be.
+    /// The probe was not made after all, or not to its end: another one may be.
     pub fn abandon(&mut self) {
         if let Some(open) = self.open.as_mut() {
             open.probing = false;
@@ -188,34 +188,71 @@ pub struct Budget {
     tell: Box<dyn Fn(News) + Send + Sync>,
 }
 
-/// Counts a call for as long as it is there: one that is dropped counts no more.
-struct Counted<'a>(&'a AtomicUsize);
+/// A call that stands in line, perhaps as the probe. One that is dropped stands there no more.
+struct Waiting<'a> {
+    budget: &'a Budget,
+    probe: bool,
+}
 
-impl<'a> Counted<'a> {
-    fn among(calls: &'a AtomicUsize) -> Self {
-        calls.fetch_add(1, Ordering::Relaxed);
-        Self(calls)
+impl Waiting<'_> {
+    /// Its turn has come.
+    fn comes(mut self) -> bool {
+        std::mem::take(&mut self.probe)
     }
 }
 
-impl Drop for Counted<'_> {
+impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        self.budget.waiting.fetch_sub(1, Ordering::Relaxed);
+        if self.probe {
+            self.budget.circuit().abandon();
+        }
     }
 }
 
-/// The turn of one call.
-struct Place<'a> {
-    _permit: SemaphorePermit<'a>,
-    _counted: Counted<'a>,
+/// The turn of one call. It is given back when it is dropped, whether the call was made or not.
+pub struct Turn {
+    budget: Arc<Budget>,
+    /// Whether it is the probe, of which nothing has been heard yet.
+    probe: bool,
+}
+
+impl Turn {
+    /// Makes a call that changes something, if this process leads **then**: the turn may have been waited for.
+    ///
+    /// # Errors
+    /// When the call fails, and when this process does not lead.
+    pub async fn change<T>(self, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        match leadership.guard(call).await {
+            Ok(answer) => self.report(answer, platform_wide),
+            Err(stopped) if stopped.begun => Err(Failed::Cut(stopped.trouble)),
+            Err(stopped) => Err(Failed::LeftAlone(stopped.trouble)),
+        }
+    }
+
+    fn report<T>(mut self, answer: Result<T, Error>, wide: fn(&Error) -> bool) -> Result<T, Failed> {
+        self.probe = false;
+        self.budget.went(answer.as_ref().err().filter(|error| wide(error)).map(trouble_of).as_ref());
+        answer.map_err(Failed::Call)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        if self.probe {
+            self.budget.circuit().abandon();
+        }
+        self.budget.under_way.fetch_sub(1, Ordering::Relaxed);
+        self.budget.in_flight.add_permits(1);
+    }
 }
 
 impl Budget {
     /// A full budget.
-    pub fn new(limits: Limits, tell: impl Fn(News) + Send + Sync + 'static) -> Self {
+    pub fn new(limits: Limits, tell: impl Fn(News) + Send + Sync + 'static) -> Arc<Self> {
         let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(limits.per_second)).allow_burst(at_least_one(limits.burst));
-        Self {
+        Arc::new(Self {
             rate: RateLimiter::direct(quota),
             in_flight: Semaphore::new(limits.in_flight.max(1) as usize),
             circuit: Mutex::new(Circuit::default()),
@@ -223,7 +260,7 @@ impl Budget {
             waiting: AtomicUsize::new(0),
             under_way: AtomicUsize::new(0),
             tell: Box::new(tell),
-        }
+        })
     }
 
     fn circuit(&self) -> std::sync::MutexGuard<'_, Circuit> {
@@ -234,60 +271,44 @@ impl Budget {
     ///
     /// # Errors
     /// When the platform is being left alone, or the call fails.
-    pub async fn spend<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
-        let _place = self.room().await?;
-        self.report(call.await, platform_wide)
+    pub async fn spend<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        let turn = self.turn().await?;
+        turn.report(call.await, platform_wide)
     }
 
     /// The same for a list: an identity that may not even read is refused for every object alike.
     ///
     /// # Errors
     /// As [`Budget::spend`].
-    pub async fn spend_list<T>(&self, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
-        let _place = self.room().await?;
-        self.report(call.await, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden)
+    pub async fn spend_list<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        let turn = self.turn().await?;
+        turn.report(call.await, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden)
     }
 
-    /// Makes a call that changes something, when there is room for it and if this process leads **then**: it may have waited in line for long.
+    /// Waits until there is room for one call.
     ///
     /// # Errors
-    /// As [`Budget::spend`], and when this process does not lead.
-    pub async fn change<T>(&self, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
-        let _place = self.room().await?;
-        match leadership.guard(call).await {
-            Ok(answer) => self.report(answer, platform_wide),
-            Err(stopped) => {
-                self.circuit().abandon();
-                Err(if stopped.begun { Failed::Cut(stopped.trouble) } else { Failed::LeftAlone(stopped.trouble) })
-            }
-        }
-    }
-
-    async fn room(&self) -> Result<Place<'_>, Failed> {
-        self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
+    /// [`Failed::LeftAlone`] when the platform is being left alone, or there is no room for long.
+    pub async fn turn(self: &Arc<Self>) -> Result<Turn, Failed> {
+        let probe = self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let (since, waiting) = (clock::since_start(), Waiting { budget: self, probe });
         let room = async {
-            let place = self.in_flight.acquire().await;
+            let permit = self.in_flight.acquire().await;
             self.wait_for_rate().await;
-            place
+            permit
         };
-        let (since, waits) = (clock::since_start(), Counted::among(&self.waiting));
         let answer = tokio::time::timeout(MOST_WAIT, room).await;
-        drop(waits);
         (self.tell)(News::Waited(clock::since_start().saturating_sub(since)));
-        match answer {
-            Ok(Ok(permit)) => Ok(Place { _permit: permit, _counted: Counted::among(&self.under_way) }),
-            // The semaphore is never closed.
-            Ok(Err(_)) | Err(_) => {
-                self.circuit().abandon();
-                let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
-                Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)))
-            }
-        }
-    }
-
-    fn report<T>(&self, answer: Result<T, Error>, wide: fn(&Error) -> bool) -> Result<T, Failed> {
-        self.went(answer.as_ref().err().filter(|error| wide(error)).map(trouble_of).as_ref());
-        answer.map_err(Failed::Call)
+        // The semaphore is never closed.
+        let Ok(Ok(permit)) = answer else {
+            let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
+            return Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)));
+        };
+        // The turn gives it back.
+        permit.forget();
+        self.under_way.fetch_add(1, Ordering::Relaxed);
+        Ok(Turn { budget: Arc::clone(self), probe: waiting.comes() })
     }
 
     fn went(&self, trouble: Option<&Trouble>) {
@@ -383,10 +404,13 @@ mod tests {
         let asked = std::cell::Cell::new(false);
         let (free, taken) = tokio::sync::oneshot::channel::<()>();
         let first = budget.spend(async { Ok(taken.await.is_ok()) });
-        let second = budget.change(&leadership, async {
-            asked.set(true);
-            Ok(())
-        });
+        let second = async {
+            let call = async {
+                asked.set(true);
+                Ok(())
+            };
+            budget.turn().await?.change(&leadership, call).await
+        };
         let go_on = async {
             tokio::task::yield_now().await;
             free.send(()).unwrap();
@@ -394,13 +418,44 @@ mod tests {
         let (first, second, ()) = tokio::join!(first, second, go_on);
         assert!(first.unwrap(), "a read needs no lease");
         assert!(matches!(second, Err(Failed::LeftAlone(trouble)) if trouble.reason == Reason::Progressing) && !asked.get());
-        assert!(budget.change(&Leadership::alone(), async { Ok(()) }).await.is_ok(), "the place in line was given back");
+        assert!(budget.turn().await.unwrap().change(&Leadership::alone(), async { Ok(()) }).await.is_ok(), "the turn was given back");
+    }
+
+    /// A turn that is not used, a call that is broken off, and one that still stands in line: none of them leaves the platform without a probe.
+    #[tokio::test]
+    async fn a_turn_is_given_back_by_whoever_does_not_use_it() {
+        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, |_| {});
+        let open = || {
+            let refused = Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) };
+            budget.circuit().report(clock::now(), Some(&refused));
+        };
+        open();
+        let unused = budget.turn().await.unwrap();
+        assert!(unused.probe && budget.used().in_flight == 1);
+        assert!(budget.turn().await.is_err(), "one probe, not two");
+        drop(unused);
+        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 0, per_second: 1000, open: true });
+        let broken_off = budget.spend(std::future::pending::<Result<(), Error>>());
+        assert!(tokio::time::timeout(Duration::from_millis(10), broken_off).await.is_err());
+        let turn = budget.turn().await.unwrap();
+        assert!(turn.probe && turn.report(Ok(()), platform_wide).is_ok() && !budget.used().open, "found out by the third");
+        let ordinary = budget.turn().await.unwrap();
+        open();
+        let in_line = budget.turn();
+        assert!(tokio::time::timeout(Duration::from_millis(10), in_line).await.is_err(), "no room");
+        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 1, per_second: 1000, open: true });
+        assert!(!ordinary.probe);
+        let (probe, ()) = tokio::join!(budget.turn(), async {
+            tokio::task::yield_now().await;
+            drop(ordinary);
+        });
+        assert!(probe.is_ok_and(|turn| turn.probe), "the one before gave up, and who goes without having been the probe says nothing of it");
     }
 
     #[tokio::test]
     async fn it_tells_who_waits_what_is_under_way_and_when_the_circuit_opens_and_closes() {
-        let told = std::sync::Arc::new(Mutex::new(Vec::new()));
-        let hears = std::sync::Arc::clone(&told);
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&told);
         let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, move |news| hears.lock().unwrap().push(news));
         let (free, taken) = tokio::sync::oneshot::channel::<()>();
         let first = budget.spend(async { Ok(taken.await.is_ok()) });

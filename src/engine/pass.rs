@@ -2,6 +2,7 @@
 //!
 //! It knows no kind and chooses nothing.
 
+use oc_domain::conditions::Trouble;
 use oc_domain::driver::Pass;
 use oc_domain::pass::Facts;
 use oc_domain::record::{Intent, Record};
@@ -25,6 +26,11 @@ pub trait World: Send + Sync {
     fn now(&self) -> Time;
     /// Reads one thing, and puts it into `facts`. Reading never fails: what can't be read is a fact as well.
     fn look(&self, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) -> impl Future<Output = ()> + Send;
+    /// Waits for a turn at the platform, which the next change of this pass then has.
+    ///
+    /// # Errors
+    /// Why there is none.
+    fn turn(&self) -> impl Future<Output = Result<(), Trouble>> + Send;
     /// Writes a mark to the object's metadata, under the condition that the object is as this pass read it.
     fn keep(&self, mark: &Mark, record: &Record) -> impl Future<Output = Result<Option<Intent>, WriteFailed>> + Send;
     /// Asks one change of the platform.
@@ -48,6 +54,7 @@ pub enum Ended {
 
 /// Runs a pass. Returns it, the last decision, and how it ended.
 pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Record, &Facts) -> Decision + Send + Sync) -> (Pass, Decision, Ended) {
+    let mut has_turn = false;
     loop {
         let decision = pass.next(world.now(), &decide);
         if let Some(bug) = &pass.bug {
@@ -57,6 +64,15 @@ pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Rec
             Step::Look(query, not_before) => {
                 world.look(&query, not_before, &decision.record, &mut pass.facts).await;
                 pass.looked(decision);
+                continue;
+            }
+            // First the turn, then the intent, with the time that it is then: an intent whose request stands in line looks, after a crash, like one whose
+            // answer was lost, and costs its customer the grace.
+            Step::Keep(Mark::Begin { .. }) if !has_turn => {
+                match world.turn().await {
+                    Ok(()) => has_turn = true,
+                    Err(trouble) => pass.held_back(trouble),
+                }
                 continue;
             }
             Step::Keep(mark) => match world.keep(&mark, &decision.record).await {
@@ -88,5 +104,105 @@ async fn said<W: World>(world: &W, decision: &Decision, facts: &Facts, until: Ti
         Ok(()) => Ended::Until(until, wake),
         Err(WriteFailed::Gone) => Ended::Gone,
         Err(failed) => Ended::Unwritten(failed),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oc_domain::conditions::{Reason, Verdict};
+    use oc_domain::driver::Memo;
+    use oc_domain::names::TenantId;
+    use oc_domain::pass::Facts;
+    use oc_domain::policy::Connection;
+    use oc_domain::record::{OperationId, OperationKind, Sent};
+    use oc_domain::step::Fact;
+    use std::sync::Mutex;
+
+    /// A world that writes down what is done to it.
+    struct Told {
+        done: Mutex<Vec<&'static str>>,
+        room: bool,
+    }
+
+    impl Told {
+        fn does(&self, what: &'static str) {
+            self.done.lock().unwrap().push(what);
+        }
+    }
+
+    impl World for Told {
+        fn now(&self) -> Time {
+            Time(i64::try_from(self.done.lock().unwrap().len()).unwrap() * 1000)
+        }
+
+        async fn look(&self, _: &Query, _: Time, _: &Record, _: &mut Facts) {
+            self.does("look");
+        }
+
+        async fn turn(&self) -> Result<(), Trouble> {
+            self.does("turn");
+            self.room.then_some(()).ok_or_else(|| Trouble::new(Reason::Throttled, "There is no room."))
+        }
+
+        async fn keep(&self, mark: &Mark, _: &Record) -> Result<Option<Intent>, WriteFailed> {
+            let Mark::Begin { kind, start } = *mark else { return Ok(None) };
+            assert_eq!(start, self.now(), "the time after the turn was waited for");
+            self.does("keep");
+            Ok(Some(Intent { kind, id: OperationId("op".into()), start, sent: Sent::No }))
+        }
+
+        async fn ask(&self, _: &Change, _: &Record) -> Answer {
+            self.does("ask");
+            Answer::Done
+        }
+
+        async fn say(&self, _: &Decision, _: &Facts) -> Result<(), WriteFailed> {
+            self.does("say");
+            Ok(())
+        }
+    }
+
+    /// Records an intent, asks, and rests.
+    fn decide(now: Time, record: &Record, facts: &Facts) -> Decision {
+        let tenant = TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap();
+        let step = match (&record.intent, &facts.answer) {
+            (_, Some(_)) => Step::Rest(now),
+            (Some(_), None) => Step::Ask(Change::CreateService(tenant)),
+            (None, None) => Step::Keep(Mark::Begin { kind: OperationKind::Create, start: now }),
+        };
+        Decision { step, why: "", verdict: Verdict::ready("x"), record: record.clone(), plan: Vec::new(), hold: false }
+    }
+
+    async fn done(room: bool) -> (Vec<&'static str>, Option<Answer>) {
+        let facts = Facts {
+            pass_started: Time(0),
+            object_created: Time(0),
+            generation: 1,
+            asked_anew: true,
+            look_now: false,
+            settled: false,
+            connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x")),
+            services: Fact::Unread,
+            leads: Fact::Unread,
+            lc_customer: Fact::Unread,
+            task: Fact::Unread,
+            answer: None,
+            failures: 0,
+            stalled_for: None,
+            numbers: Fact::Unread,
+        };
+        let world = Told { done: Mutex::default(), room };
+        let (pass, _, ended) = run(&world, Pass::begin(Record::default(), facts, &Memo::default()), decide).await;
+        assert!(matches!(ended, Ended::Until(..)) && pass.bug.is_none(), "{ended:?}, {:?}", pass.bug);
+        (world.done.into_inner().unwrap(), pass.facts.answer)
+    }
+
+    #[tokio::test]
+    async fn a_turn_is_waited_for_before_an_intent_is_written() {
+        assert_eq!(done(true).await, (vec!["turn", "keep", "ask", "say"], Some(Answer::Done)));
+        let (steps, answer) = done(false).await;
+        assert_eq!(steps, ["turn", "say"]);
+        assert!(matches!(answer, Some(Answer::NotSent(trouble)) if trouble.reason == Reason::Throttled));
     }
 }

@@ -6,6 +6,8 @@
 mod index;
 mod list;
 
+use std::sync::Arc;
+
 use oc_domain::conditions::Trouble;
 use oc_domain::facts::{LcCustomer, LicenseType, MicrosoftStatus, Task};
 use oc_domain::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
@@ -19,7 +21,7 @@ use list::Kept;
 /// The inventory of one platform.
 pub struct Inventory {
     client: live_platform::Client,
-    budget: Budget,
+    budget: Arc<Budget>,
     services: Kept<ServiceIndex>,
     leads: Kept<LeadIndex>,
     lc_customers: std::sync::Mutex<Option<bool>>,
@@ -37,7 +39,7 @@ pub struct Counts {
 
 impl Inventory {
     /// An empty inventory. `tell` hears for which tenants and short names something has changed.
-    pub fn new(client: live_platform::Client, budget: Budget, tell: impl Fn(Changed) + Send + Sync + 'static) -> Self {
+    pub fn new(client: live_platform::Client, budget: Arc<Budget>, tell: impl Fn(Changed) + Send + Sync + 'static) -> Self {
         Self { client, budget, services: Kept::default(), leads: Kept::default(), lc_customers: std::sync::Mutex::new(None), tell: Box::new(tell) }
     }
 
@@ -47,7 +49,7 @@ impl Inventory {
     }
 
     /// The budget, for changes.
-    pub fn budget(&self) -> &Budget {
+    pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
 
@@ -55,7 +57,7 @@ impl Inventory {
     ///
     /// # Errors
     /// When it can't be read.
-    pub async fn services(&self, not_before: Time) -> Result<(Time, std::sync::Arc<ServiceIndex>), Trouble> {
+    pub async fn services(&self, not_before: Time) -> Result<(Time, Arc<ServiceIndex>), Trouble> {
         let read = async { self.budget.spend_list(self.client.services()).await.map(ServiceIndex::new).map_err(|failed| failed.trouble()) };
         self.services.since(not_before, read, |before, now| (self.tell)(now.changed_since(before))).await
     }
@@ -64,7 +66,7 @@ impl Inventory {
     ///
     /// # Errors
     /// When it can't be read.
-    pub async fn leads(&self, not_before: Time) -> Result<(Time, std::sync::Arc<LeadIndex>), Trouble> {
+    pub async fn leads(&self, not_before: Time) -> Result<(Time, Arc<LeadIndex>), Trouble> {
         let read = async { self.budget.spend_list(self.client.leads()).await.map(LeadIndex::new).map_err(|failed| failed.trouble()) };
         self.leads.since(not_before, read, |before, now| (self.tell)(now.changed_since(before))).await
     }
@@ -147,17 +149,17 @@ impl Inventory {
     }
 
     /// The list of leads as it is known, and when its read was begun.
-    pub fn newest_leads(&self) -> Option<(Time, std::sync::Arc<LeadIndex>)> {
+    pub fn newest_leads(&self) -> Option<(Time, Arc<LeadIndex>)> {
         self.leads.newest()
     }
 
     /// The same of services.
-    pub fn newest_services(&self) -> Option<(Time, std::sync::Arc<ServiceIndex>)> {
+    pub fn newest_services(&self) -> Option<(Time, Arc<ServiceIndex>)> {
         self.services.newest()
     }
 
     /// The leads that are known, for discovery.
-    pub fn known_leads(&self) -> Option<std::sync::Arc<LeadIndex>> {
+    pub fn known_leads(&self) -> Option<Arc<LeadIndex>> {
         self.leads.known()
     }
 }

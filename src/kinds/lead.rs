@@ -17,8 +17,9 @@ use super::audit::Line;
 use super::held::Held;
 use super::index::Entry;
 use super::meter::PassOutcome;
+use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
-use super::world::{self, Told, answer, deleted, fact, inventory, policy};
+use super::world::{self, Told, answer, deleted, fact, policy};
 use super::{Next, after};
 use super::{deletions, history};
 use crate::api::live_platform::ContactDetails;
@@ -26,7 +27,6 @@ use crate::api::{Lead, ObjectRef};
 use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
 use crate::engine::queue::Lane;
-use crate::inventory::Inventory;
 use crate::object::{record, status};
 
 /// What a lead object has to do with.
@@ -51,7 +51,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let memo = shared.with_memo(key, |memo| memo.clone());
     let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
     let pass = Pass::begin(record::of_lead(&object), facts, &memo);
-    let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, inventory };
+    let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, reach: Reach::new(inventory) };
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     history::of_lead(shared, &object, going(&object), &pass);
     after(shared, key, &pass)
@@ -96,7 +96,7 @@ struct LeadWorld<'a> {
     shared: &'a Arc<Shared>,
     object: Held<'a, Lead>,
     entry: Entry,
-    inventory: Option<Result<Arc<Inventory>, Trouble>>,
+    reach: Reach,
 }
 
 impl LeadWorld<'_> {
@@ -113,20 +113,22 @@ impl LeadWorld<'_> {
 
     /// Makes the call that a change is.
     async fn send(&self, change: &Change) -> Answer {
-        let inventory = match inventory(self.inventory.as_ref()) {
+        let inventory = match self.reach.inventory() {
             Ok(inventory) => inventory,
             Err(trouble) => return Answer::NotSent(trouble),
         };
-        let (client, budget, leadership) = (inventory.client(), inventory.budget(), &self.shared.leadership);
+        let (client, leadership, turn) = (inventory.client(), &self.shared.leadership, self.reach.turn(&inventory));
         match change {
             Change::CreateLead(tenant) => {
                 let object = self.object.get();
                 let company = object.spec.consentless.as_ref().map(|lead| lead.company_name.clone()).unwrap_or_default();
-                answer(budget.change(leadership, client.create_lead(tenant, &company)).await, |()| Answer::Done)
+                answer(async { turn.await?.change(leadership, client.create_lead(tenant, &company)).await }.await, |()| Answer::Done)
             }
-            Change::DeleteLead(tenant) => answer(budget.change(leadership, client.delete_lead(tenant)).await, deleted),
-            Change::AssignChannel(tenant, channel) => answer(budget.change(leadership, client.assign_channel(tenant, *channel)).await, |()| Answer::Done),
-            Change::UnassignChannel(tenant) => answer(budget.change(leadership, client.unassign_channel(tenant)).await, |()| Answer::Done),
+            Change::DeleteLead(tenant) => answer(async { turn.await?.change(leadership, client.delete_lead(tenant)).await }.await, deleted),
+            Change::AssignChannel(tenant, channel) => {
+                answer(async { turn.await?.change(leadership, client.assign_channel(tenant, *channel)).await }.await, |()| Answer::Done)
+            }
+            Change::UnassignChannel(tenant) => answer(async { turn.await?.change(leadership, client.unassign_channel(tenant)).await }.await, |()| Answer::Done),
             other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A lead does not ask for {other:?}; this is a bug."))),
         }
     }
@@ -138,7 +140,7 @@ impl World for LeadWorld<'_> {
     }
 
     async fn look(&self, query: &Query, not_before: Time, _: &Record, facts: &mut Facts) {
-        let inventory = inventory(self.inventory.as_ref());
+        let inventory = self.reach.inventory_to_read();
         let tenant = self.entry.tenant.as_ref();
         match query {
             Query::Services => facts.services = fact(async { inventory?.view(not_before, tenant, None, None).await }.await),
@@ -149,6 +151,10 @@ impl World for LeadWorld<'_> {
             // A lead has neither a task nor an LC customer, and the numbers are its service's.
             Query::Task(_) | Query::LcCustomer(_) | Query::Numbers(_) => {}
         }
+    }
+
+    async fn turn(&self) -> Result<(), Trouble> {
+        self.reach.wait_for_turn().await
     }
 
     async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {

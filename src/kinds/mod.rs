@@ -12,6 +12,7 @@ mod lead;
 pub mod meter;
 mod pace;
 mod platform;
+mod reach;
 mod service;
 mod shared;
 pub(crate) mod wakes;

@@ -21,15 +21,15 @@ use super::held::Held;
 use super::index::Entry;
 use super::meter::PassOutcome;
 use super::pace;
+use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
-use super::world::{self, Told, answer, deleted, fact, inventory, policy};
+use super::world::{self, Told, answer, deleted, fact, policy};
 use super::{Next, after};
 use super::{deletions, history};
 use crate::api::{self, OcEssentialService};
 use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
 use crate::engine::queue::Lane;
-use crate::inventory::Inventory;
 use crate::object::{record, status};
 
 /// What a service object has to do with. The tenant of one that refers to a lead is the lead's, and stays known when the lead object goes.
@@ -72,7 +72,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let connection = pace::with_pace(shared, connection, &entry.platform, &record);
     let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
     let pass = Pass::begin(record, facts, &memo);
-    let world = ServiceWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, inventory };
+    let world = ServiceWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, reach: Reach::new(inventory) };
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     history::of_service(shared, &object, going(&object), &pass);
     after(shared, key, &pass)
@@ -156,7 +156,7 @@ struct ServiceWorld<'a> {
     shared: &'a Arc<Shared>,
     object: Held<'a, OcEssentialService>,
     entry: Entry,
-    inventory: Option<Result<Arc<Inventory>, Trouble>>,
+    reach: Reach,
 }
 
 impl ServiceWorld<'_> {
@@ -207,20 +207,23 @@ impl ServiceWorld<'_> {
 
     /// Makes the call that a change is.
     async fn send(&self, change: &Change) -> Answer {
-        let inventory = match inventory(self.inventory.as_ref()) {
+        let inventory = match self.reach.inventory() {
             Ok(inventory) => inventory,
             Err(trouble) => return Answer::NotSent(trouble),
         };
-        let leadership = &self.shared.leadership;
+        let (client, leadership) = (inventory.client(), &self.shared.leadership);
         match change {
             Change::CreateService(tenant) => {
                 let request = match self.request(tenant).await {
                     Ok(request) => request,
                     Err(trouble) => return Answer::NotSent(trouble),
                 };
-                answer(inventory.budget().change(leadership, inventory.client().create_service(&request)).await, Answer::Task)
+                let call = async { self.reach.turn(&inventory).await?.change(leadership, client.create_service(&request)).await };
+                answer(call.await, Answer::Task)
             }
-            Change::DeleteService(guid) => answer(inventory.budget().change(leadership, inventory.client().delete_service(guid)).await, deleted),
+            Change::DeleteService(guid) => {
+                answer(async { self.reach.turn(&inventory).await?.change(leadership, client.delete_service(guid)).await }.await, deleted)
+            }
             other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A service does not ask for {other:?}; this is a bug."))),
         }
     }
@@ -232,7 +235,7 @@ impl World for ServiceWorld<'_> {
     }
 
     async fn look(&self, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) {
-        let inventory = inventory(self.inventory.as_ref());
+        let inventory = self.reach.inventory_to_read();
         let tenant = self.entry.tenant.as_ref();
         match query {
             Query::Services => {
@@ -256,6 +259,10 @@ impl World for ServiceWorld<'_> {
                 facts.lc_customer = fact(async { inventory?.lc_customer(*id).await.map(|customer| (at, customer)) }.await);
             }
         }
+    }
+
+    async fn turn(&self) -> Result<(), Trouble> {
+        self.reach.wait_for_turn().await
     }
 
     async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {

@@ -16,7 +16,6 @@ use super::shared::Key;
 use crate::api;
 use crate::engine::budget::Failed;
 use crate::engine::clock;
-use crate::inventory::Inventory;
 use crate::object::record;
 use crate::object::store::Store;
 
@@ -97,15 +96,6 @@ pub fn fact<T>(answer: Result<(Time, T), Trouble>) -> Fact<T> {
     match answer {
         Ok((at, value)) => Fact::Known { value, at },
         Err(trouble) => Fact::Unreadable(trouble),
-    }
-}
-
-/// The inventory of a platform, or the reason why there is none.
-pub fn inventory(given: Option<&Result<Arc<Inventory>, Trouble>>) -> Result<Arc<Inventory>, Trouble> {
-    match given {
-        Some(Ok(inventory)) => Ok(Arc::clone(inventory)),
-        Some(Err(trouble)) => Err(trouble.clone()),
-        None => Err(Trouble::new(Reason::PlatformNotFound, "The platform object is not there.")),
     }
 }
 

@@ -15,7 +15,7 @@ const ROWS: [(&str, &str, &str); 7] = [
     (
         "Stories: many faults, in some orders",
         "simulation",
-        "{stories} stories, {crashes} crashes, {lostAnswers} lost answers, {creates} creates, {deletions} deletions, {conflicts} conflicting writes, {elections} elections; laws broken: {violations}",
+        "{stories} stories, {crashes} crashes, {lostAnswers} lost answers, {creates} creates, {deletions} deletions, {conflicts} conflicting writes, {heldBack} intents held back, {elections} elections; laws broken: {violations}",
     ),
     (
         "Every order of few faults (stateright)",

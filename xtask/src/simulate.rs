@@ -57,13 +57,14 @@ pub fn run(settings: &Settings) -> Result<bool> {
 
 fn told(report: &Report, seconds: f64) -> String {
     format!(
-        "{} stories in {seconds:.0} s: {} crashes, {} lost answers, {} creates, {} deletions, {} conflicting writes, {} elections; laws broken: {}",
+        "{} stories in {seconds:.0} s: {} crashes, {} lost answers, {} creates, {} deletions, {} conflicting writes, {} intents held back, {} elections; laws broken: {}",
         report.stories,
         report.crashes,
         report.lost,
         report.creates,
         report.deletions,
         report.conflicts,
+        report.held_back,
         report.elections,
         report.broken.as_ref().map_or(0, |broken| broken.laws.len())
     )

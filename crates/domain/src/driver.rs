@@ -3,7 +3,7 @@
 //! The operator's `engine::pass` performs the steps against a cluster and a platform; the simulation performs the same steps against a made-up
 //! world, stops anywhere between two of them, and runs two of these side by side. Both use this very code.
 
-use crate::conditions::{Reason, Verdict};
+use crate::conditions::{Reason, Trouble, Verdict};
 use crate::order;
 use crate::pass::Facts;
 use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
@@ -61,6 +61,11 @@ impl Pass {
         self.record = decision.record;
     }
 
+    /// A change that was about to be recorded can't be asked for now: nothing was written, and nothing was asked.
+    pub fn held_back(&mut self, trouble: Trouble) {
+        self.facts.answer = Some(Answer::NotSent(trouble));
+    }
+
     /// A mark was written.
     pub fn kept(&mut self, mark: &Mark, decision: Decision, intent: Option<Intent>) {
         let mut record = decision.record;
@@ -114,7 +119,7 @@ impl Memo {
 
     /// Takes in how a pass went.
     pub fn after(&mut self, pass: &Pass, last: &Decision, ended: Ended) {
-        let failed = ended == Ended::Unwritten || matches!(pass.asked, Some((_, Answer::NotSent(_)))) || transient(&last.verdict);
+        let failed = ended == Ended::Unwritten || matches!(pass.facts.answer, Some(Answer::NotSent(_))) || transient(&last.verdict);
         self.failures = if failed { pass.facts.failures.saturating_add(1) } else { 0 };
         match &pass.asked {
             Some((_, Answer::NotSent(_))) => self.unsent = last.record.open_intent().map(|intent| intent.id.clone()),

@@ -2,8 +2,8 @@
 
 use crate::time::{Duration, Time};
 
-/// A list of services or leads that was begun so long ago still answers "is there one already?" before a first create: nothing of ours can have
-/// been asked for in between, since an intent would be on the object.
+/// A list of services or leads that was begun so long ago still answers the checks before a first create: nothing of ours can have been asked for in
+/// between, since an intent would be on the object. The create itself needs a list of its own pass.
 pub const CREATE_LOOK: Duration = Duration::from_secs(10);
 
 /// How old an intent may be when its request leaves. The grace of a lost answer is counted from the intent, so a request that was held up (throttled,

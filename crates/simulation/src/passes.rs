@@ -28,6 +28,8 @@ pub enum Write {
     Refused,
     /// It is made, and the answer is lost.
     Lost,
+    /// If it is an intent, it is not even tried: there is no room for its request at the platform.
+    NoTurn,
 }
 
 /// What becomes of the next change at the platform.
@@ -171,6 +173,11 @@ impl World {
             Step::Look(query, not_before) => {
                 self.look(op, slot, &query, not_before, &decision.record, &mut running.pass.facts);
                 running.pass.looked(decision);
+                None
+            }
+            Step::Keep(Mark::Begin { .. }) if write == Write::NoTurn => {
+                self.counts.held_back += 1;
+                running.pass.held_back(Trouble::new(Reason::Throttled, "There is no room."));
                 None
             }
             Step::Keep(mark) => match self.keep(play, op, slot, &mut running, &mark, &decision, write) {

@@ -22,6 +22,8 @@ pub struct Report {
     pub deletions: u64,
     /// Writes that were refused since somebody else had written.
     pub conflicts: u64,
+    /// Intents that were not written, since there was no room for their request.
+    pub held_back: u64,
     /// Times that the lease changed hands.
     pub elections: u64,
     /// Stories in which at least one law was broken: the first one's seed, its laws, and its tape.
@@ -47,6 +49,7 @@ impl Report {
         self.creates += u64::from(counts.creates);
         self.deletions += u64::from(counts.deletions);
         self.conflicts += u64::from(counts.conflicts);
+        self.held_back += u64::from(counts.held_back);
         self.elections += u64::from(counts.elections);
     }
 }
@@ -90,6 +93,7 @@ fn merge(whole: &mut Report, own: Report) {
     whole.creates += own.creates;
     whole.deletions += own.deletions;
     whole.conflicts += own.conflicts;
+    whole.held_back += own.held_back;
     whole.elections += own.elections;
     let first = |broken: &Option<Broken>| broken.as_ref().map_or(u64::MAX, |broken| broken.seed);
     if first(&own.broken) < first(&whole.broken) {
@@ -141,8 +145,8 @@ impl Report {
     pub fn json(&self) -> String {
         let broken = u8::from(self.broken.is_some());
         format!(
-            "{{\"stories\": {}, \"crashes\": {}, \"lostAnswers\": {}, \"creates\": {}, \"deletions\": {}, \"conflicts\": {}, \"elections\": {}, \"violations\": {broken}}}\n",
-            self.stories, self.crashes, self.lost, self.creates, self.deletions, self.conflicts, self.elections
+            "{{\"stories\": {}, \"crashes\": {}, \"lostAnswers\": {}, \"creates\": {}, \"deletions\": {}, \"conflicts\": {}, \"heldBack\": {}, \"elections\": {}, \"violations\": {broken}}}\n",
+            self.stories, self.crashes, self.lost, self.creates, self.deletions, self.conflicts, self.held_back, self.elections
         )
     }
 }

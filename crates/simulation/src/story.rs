@@ -74,10 +74,10 @@ impl World {
     }
 
     fn step_with(&mut self, play: &mut Play<'_>, op: usize, slot: usize, fates: &mut Fates) {
-        let before = (self.counts.writes, self.counts.asks);
+        let before = (self.counts.writes + self.counts.held_back, self.counts.asks);
         self.step(play, op, slot, fates.write, fates.ask);
         // A fate is for one effect.
-        if self.counts.writes != before.0 || fates.write == Write::Refused {
+        if self.counts.writes + self.counts.held_back != before.0 || fates.write == Write::Refused {
             fates.write = Write::Fine;
         }
         if self.counts.asks != before.1 {
@@ -128,7 +128,7 @@ impl World {
             16 => self.edit(tape, slot),
             17 => self.person_removes(draw),
             18 => self.person_makes(draw),
-            19 => fates.write = [Write::Refused, Write::Lost][draw % 2],
+            19 => fates.write = [Write::Refused, Write::Lost, Write::NoTurn][draw % 3],
             20 => fates.ask = [Ask::LostNotDone, Ask::LostDone(0), Ask::LostDone(25), Ask::NotSent, Ask::Refused, Ask::LostDone(4)][draw % 6],
             21 => self.passes(play, seconds * 1000),
             22 => self.lead_changes(draw),

@@ -87,6 +87,8 @@ pub struct Counts {
     pub creates: u32,
     /// Deletions that were executed.
     pub deletions: u32,
+    /// Intents that were not written, since there was no room for their request.
+    pub held_back: u32,
     /// Crashes.
     pub crashes: u32,
     /// Answers that were lost.

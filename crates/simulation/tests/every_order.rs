@@ -6,7 +6,7 @@
 mod evidence;
 
 use oc_domain::conditions::Reason;
-use oc_domain::step::{Change, Step};
+use oc_domain::step::{Change, Mark, Step};
 use oc_simulation::operator::State as Process;
 use oc_simulation::passes::{Ask, Write};
 use oc_simulation::setup::{SLOTS, START, Second, Setup, secs};
@@ -50,6 +50,7 @@ enum Fate {
     Fine,
     WriteRefused,
     WriteLost,
+    NoTurn,
     LostDone,
     LostNotDone,
     Late,
@@ -123,6 +124,7 @@ impl State {
             Step::Look(..) => &[],
             Step::Ask(Change::CreateService(_)) => &[Fate::LostDone, Fate::LostNotDone, Fate::Late, Fate::Refused],
             Step::Ask(_) => &[Fate::LostDone, Fate::LostNotDone],
+            Step::Keep(Mark::Begin { .. }) => &[Fate::WriteRefused, Fate::WriteLost, Fate::NoTurn],
             Step::Keep(_) => &[Fate::WriteRefused, Fate::WriteLost],
             Step::Wait(..) | Step::Rest(_) | Step::Stop(_) => &[Fate::WriteLost],
         }
@@ -214,6 +216,7 @@ impl State {
                 let write = match fate {
                     Fate::WriteRefused => Write::Refused,
                     Fate::WriteLost => Write::Lost,
+                    Fate::NoTurn => Write::NoTurn,
                     _ => Write::Fine,
                 };
                 let ask = match fate {

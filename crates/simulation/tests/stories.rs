@@ -34,6 +34,7 @@ fn the_laws_hold_in_every_story() {
         ("creates", report.creates),
         ("deletions", report.deletions),
         ("conflicts", report.conflicts),
+        ("intents held back", report.held_back),
         ("elections", report.elections),
     ] {
         enough(what, times);

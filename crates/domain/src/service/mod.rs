@@ -242,7 +242,8 @@ impl Case<'_> {
 
     /// How new the list of services must be. After a change of ours only a list that was begun in this pass tells anything.
     fn services_needed_since(&self) -> Time {
-        let unsettled = self.record.open_intent().is_some() || self.record.running().is_some() || self.facts.answer.is_some();
+        let asked = self.facts.answer.as_ref().is_some_and(|answer| !matches!(answer, Answer::NotSent(_)));
+        let unsettled = self.record.open_intent().is_some() || self.record.running().is_some() || asked;
         if unsettled && self.task_still_runs() {
             return Time(i64::MIN);
         }
@@ -493,6 +494,11 @@ impl Case<'_> {
         let verdict = Verdict::not_ready(Reason::Converting, "Asking the platform to convert the lead.");
         if self.record.may_send(OperationKind::Create, self.now) {
             return self.decide(Step::Ask(Change::CreateService(desired.tenant.clone())), "nothing stands against it", verdict);
+        }
+        // Once the intent stands there nothing is read any more: what is between it and the request is what a crash makes expensive.
+        let since = self.facts.pass_started;
+        if self.facts.services.since(since).is_none() {
+            return self.look(Query::Services, since, "is there still no service");
         }
         let start = self.now.whole_second();
         self.decide(Step::Keep(Mark::Begin { kind: OperationKind::Create, start }), "the intent comes before the effect", verdict)

@@ -5,9 +5,9 @@ use oc_domain::driver::{Ended, Memo, Pass};
 use oc_domain::lead;
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::platform;
-use oc_domain::record::{OperationId, OperationKind, Record, Sent};
+use oc_domain::record::{OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Deletion, Wish, decide};
-use oc_domain::step::{Answer, Change, Decision, Fact, Step, Wake};
+use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Step, Wake};
 
 use crate::common::*;
 use crate::{at_now, says, told};
@@ -148,7 +148,7 @@ fn ended_with(memo: &mut Memo, answer: Option<Answer>, verdict: Verdict, ended: 
     let mut pass = Pass::begin(record.clone(), Facts { failures: memo.failures, ..facts() }, memo);
     let last = Decision { step: Step::Rest(NOW), why: "made up", verdict, record, plan: Vec::new(), hold: false };
     if let Some(answer) = answer {
-        pass.asked = Some((Change::CreateService(tenant()), answer));
+        pass.answered(Change::CreateService(tenant()), last.clone(), answer);
     }
     memo.after(&pass, &last, ended);
 }
@@ -200,5 +200,28 @@ fn which_intent_was_surely_not_sent() {
         let mut memo = Memo { failures: 0, unsent: before.clone() };
         ended_with(&mut memo, answer.clone(), busy(), Ended::Well);
         assert_eq!(memo.unsent, after, "{before:?}, {answer:?}");
+    }
+}
+
+/// No room for a request whose intent would have been written now: nothing is written, nothing new is read, and it is tried again as what was not sent.
+#[test]
+fn a_change_that_is_held_back() {
+    let create = be(desired());
+    let delete = Wish::Gone(Deletion { policy: DeletionPolicy::Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: false });
+    let there = Facts { services: known(view_by_guid(&service(1))), ..empty_platform() };
+    let failed = ended(Outcome::Failed, NOW - secs(7200));
+    let table =
+        [("create", &create, Record::default(), empty_platform()), ("again", &create, failed, empty_platform()), ("delete", &delete, verified(), there)];
+    for (what, wish, record, facts) in table {
+        let mut memo = Memo { failures: 3, unsent: None };
+        let mut pass = Pass::begin(record.clone(), Facts { failures: 3, ..facts }, &memo);
+        let decision = pass.next(NOW, |now, record, facts| decide(now, wish, record, facts));
+        assert!(matches!(decision.step, Step::Keep(Mark::Begin { .. })), "{what}: {:?}", decision.step);
+        pass.held_back(Trouble { retry_after: Some(secs(40)), ..trouble(Reason::Throttled) });
+        let decision = pass.next(NOW, |now, record, facts| decide(now, wish, record, facts));
+        assert_eq!((told(&decision).as_str(), &decision.step), ("wait: False Throttled Reconciling", &Step::Wait(NOW + secs(40), Wake::Inventory)), "{what}");
+        assert_eq!((decision.record.open_intent(), &decision.record.guid, pass.bug.clone()), (None, &record.guid, None), "{what}");
+        memo.after(&pass, &decision, Ended::Well);
+        assert_eq!((memo, pass.asked), (Memo { failures: 4, unsent: None }, None), "{what}: nothing was asked");
     }
 }
