@@ -45,7 +45,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let inventory = match (&connection, shared.connected(&entry.platform)) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         (Connection::Usable(_), None) => return (Next::Woken, PassOutcome::Waiting),
-        (Connection::Unusable(_), None) => None,
+        (Connection::Unusable(_) | Connection::Unknown(_), None) => None,
     };
     let wish = wish(shared, &object, &entry);
     let memo = shared.with_memo(key, |memo| memo.clone());

@@ -10,6 +10,7 @@ mod history;
 mod index;
 mod lead;
 pub mod meter;
+mod namespaces;
 mod pace;
 mod platform;
 mod reach;

@@ -64,7 +64,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         // The platform object's own pass makes the connection, and then wakes its objects.
         (Connection::Usable(_), None) => return (Next::Woken, PassOutcome::Waiting),
-        (Connection::Unusable(_), None) => None,
+        (Connection::Unusable(_) | Connection::Unknown(_), None) => None,
     };
     let wish = wish(shared, &object, &entry, &connection);
     let memo = shared.with_memo(key, |memo| memo.clone());
@@ -98,11 +98,15 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
     if spec.suspend {
         return Wish::Suspended;
     }
-    let rule = match connection {
-        Connection::Usable(policy) => policy.short_name_rule,
-        Connection::Unusable(_) => oc_domain::names::ShortNameRule::Portal,
+    use oc_domain::names::ShortNameRule::{Alphanumeric, Portal};
+    let short_name = match connection {
+        Connection::Usable(policy) => ShortName::parse(&spec.short_name, policy.short_name_rule),
+        // Which rule holds is the platform's matter: what may be valid there is not called wrong.
+        Connection::Unusable(_) | Connection::Unknown(_) => {
+            ShortName::parse(&spec.short_name, Portal).or_else(|bad| ShortName::parse(&spec.short_name, Alphanumeric).map_err(|_| bad))
+        }
     };
-    let short_name = match ShortName::parse(&spec.short_name, rule) {
+    let short_name = match short_name {
         Ok(name) => name,
         Err(bad) => {
             let message = format!("spec.shortName {bad}. It can't be changed; make this object anew with another one.");

@@ -3,9 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock};
 
-use k8s_openapi::api::core::v1::Namespace;
-use kube::core::SelectorExt;
-use kube::{Api, Client, ResourceExt};
+use kube::{Client, ResourceExt};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Memo;
 use oc_domain::pass::DeletionPolicy;
@@ -15,8 +13,9 @@ use oc_domain::time::Time;
 
 use super::index::Index;
 use super::meter::{Meter, PassOutcome};
+use super::namespaces::Namespaces;
 use super::world::Told;
-use crate::api::live_platform::{NamespacesFrom, SyncTrigger};
+use crate::api::live_platform::SyncTrigger;
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::clock;
 use crate::engine::lease::Leadership;
@@ -193,6 +192,7 @@ pub struct Shared {
     index: Mutex<Index>,
     connections: RwLock<HashMap<String, Connected>>,
     held: Mutex<HashMap<String, Held>>,
+    namespaces: Namespaces,
     memos: Mutex<HashMap<Key, Memo>>,
     watches: Mutex<Vec<(Kind, Arc<Watched>)>>,
     began: Time,
@@ -231,6 +231,7 @@ impl Shared {
             index: Mutex::default(),
             connections: RwLock::default(),
             held: Mutex::default(),
+            namespaces: Namespaces::default(),
             memos: Mutex::default(),
             watches: Mutex::default(),
             // Creation times have no milliseconds.
@@ -357,29 +358,8 @@ impl Shared {
             let message = format!("There is no LivePlatform {platform}. Make it, or name another one.");
             return Connection::Unusable(Trouble::new(Reason::PlatformNotFound, message));
         };
-        match self.namespace_allowed(&object, namespace).await {
-            Ok(true) => Connection::Usable(policy(&object)),
-            Ok(false) => {
-                let message = format!("LivePlatform {platform} does not allow the namespace {namespace} (spec.allowedNamespaces). Ask whoever administers it.");
-                Connection::Unusable(Trouble::new(Reason::NamespaceNotAllowed, message))
-            }
-            Err(message) => Connection::Unusable(Trouble::new(Reason::NamespaceNotAllowed, message)),
-        }
-    }
-
-    async fn namespace_allowed(&self, platform: &LivePlatform, namespace: &str) -> Result<bool, String> {
-        match platform.spec.allowed_namespaces.from {
-            NamespacesFrom::All => Ok(true),
-            NamespacesFrom::None => Ok(false),
-            NamespacesFrom::Selector => {
-                let selector = platform.spec.allowed_namespaces.selector.clone().unwrap_or_default();
-                let selector: kube::core::Selector =
-                    selector.try_into().map_err(|error| format!("spec.allowedNamespaces.selector of the LivePlatform can't be read: {error}"))?;
-                let read = Api::<Namespace>::all(self.client.clone()).get_opt(namespace).await;
-                let found = read.map_err(|_| format!("The labels of namespace {namespace} can't be read."))?;
-                Ok(found.is_some_and(|found| selector.matches(found.labels())))
-            }
-        }
+        let against = self.namespaces.stands_against(&self.client, &object, namespace).await;
+        against.unwrap_or_else(|| Connection::Usable(policy(&object)))
     }
 }
 

@@ -101,7 +101,8 @@ impl Case<'_> {
     fn missing(self, trouble: Trouble, why: &'static str) -> Decision {
         let settled_at = self.facts.object_created + timing::SETTLING;
         if self.now >= settled_at {
-            return self.stop(trouble, why);
+            let again = Step::Stop(self.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY));
+            return self.decide(again, why, Verdict::trouble(&trouble));
         }
         let verdict = Verdict { stalled: false, ..Verdict::trouble(&trouble) };
         self.decide(Step::Wait(settled_at, Wake::Cluster), why, verdict)
@@ -118,6 +119,7 @@ impl Case<'_> {
         let policy = match &self.facts.connection {
             Connection::Usable(policy) => policy,
             Connection::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
+            Connection::Unknown(trouble) => return self.unreadable(trouble),
         };
         if let Some(rival) = &desired.rival {
             let message = format!("{rival} is older and stands for the same tenant. Delete one of the two.");
@@ -294,6 +296,7 @@ impl Case<'_> {
         let Some(tenant) = tenant.filter(|_| policy == DeletionPolicy::Delete) else { return release(self, "retained") };
         let usable = match &self.facts.connection {
             Connection::Usable(usable) => usable,
+            Connection::Unknown(trouble) => return self.unreadable(trouble),
             Connection::Unusable(trouble) => {
                 let message = format!("spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain.", trouble.message);
                 let reason = trouble.reason;

@@ -100,6 +100,8 @@ pub enum Connection {
     Usable(Policy),
     /// It is not there, or not for this namespace.
     Unusable(Trouble),
+    /// Whether this namespace may use it can't be told just now: nothing is asked for, and nothing that is so is given up.
+    Unknown(Trouble),
 }
 
 /// The pace of a platform's creates, from the operations in the statuses of its services: see [`Policy::slowest_create`].

@@ -101,7 +101,7 @@ fn a_record() -> impl Strategy<Value = Record> {
 
 fn any_facts() -> impl Strategy<Value = Facts> {
     let task = option::of(select(vec![TaskState::Running, TaskState::Succeeded, TaskState::Failed]).prop_map(|state| common::task(1, state)));
-    let connection = prop_oneof![6 => Just(Connection::Usable(Policy::default())), 1 => trouble().prop_map(Connection::Unusable)];
+    let connection = prop_oneof![6 => Just(Connection::Usable(Policy::default())), 1 => trouble().prop_map(Connection::Unusable), 1 => trouble().prop_map(Connection::Unknown)];
     let read = (fact(a_view()), fact(vec(a_lead(), 0..3)), fact(Just(None)), fact(task), option::weighted(0.3, an_answer()));
     (read, connection, any::<[bool; 3]>(), age(), 0u32..12).prop_map(|(read, connection, [asked_anew, look_now, settled], object_created, failures)| {
         let (services, leads, lc_customer, task, answer) = read;

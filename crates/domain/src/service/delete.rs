@@ -23,7 +23,8 @@ pub(super) fn decide(case: Case<'_>, deletion: &Deletion) -> Decision {
     }
     let policy = match (&case.facts.connection, deletion.policy) {
         (Connection::Usable(policy), _) => policy.clone(),
-        (Connection::Unusable(_), DeletionPolicy::Retain) => return release(case, "retained; its platform object is gone"),
+        (Connection::Unknown(trouble), DeletionPolicy::Delete) => return case.unreadable(trouble.clone()),
+        (Connection::Unusable(_) | Connection::Unknown(_), DeletionPolicy::Retain) => return release(case, "retained; its platform object can't be used"),
         (Connection::Unusable(trouble), DeletionPolicy::Delete) => {
             let message = format!(
                 "spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain to let this object go and keep the service.",

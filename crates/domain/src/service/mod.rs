@@ -187,7 +187,8 @@ impl Case<'_> {
     fn missing(self, trouble: Trouble, why: &'static str) -> Decision {
         let settled_at = self.facts.object_created + timing::SETTLING;
         if self.now >= settled_at || trouble.reason == Reason::InvalidSpec {
-            return self.stop(trouble, why);
+            let again = Step::Stop(self.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY));
+            return self.decide(again, why, Verdict::trouble(&trouble));
         }
         let verdict = Verdict { stalled: false, ..Verdict::trouble(&trouble) };
         self.decide(Step::Wait(settled_at, Wake::Cluster), why, verdict)
@@ -214,6 +215,7 @@ impl Case<'_> {
         let policy = match &self.facts.connection {
             Connection::Usable(policy) => policy.clone(),
             Connection::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
+            Connection::Unknown(trouble) => return self.unreadable(trouble.clone()),
         };
         if let Some(rival) = &desired.rival {
             let message = format!("{rival} is older and keeps it. Delete one of the two, or give this one another tenant and short name.");

@@ -3,10 +3,10 @@
 use oc_domain::conditions::{Reason, Trouble, Truth};
 use oc_domain::facts::{LcCustomer, Lead, MicrosoftStatus, Service, TaskState};
 use oc_domain::names::TenantId;
-use oc_domain::pass::{Facts, ServicesView};
+use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{Desired, Mode, Wish};
+use oc_domain::service::{Deletion, Desired, Mode, Wish};
 use oc_domain::step::{Answer, Change, Fact, Mark, Step};
 use oc_domain::timing;
 
@@ -215,6 +215,25 @@ fn young_objects_are_not_stalled() {
         }
         assert!(told(&at_now(&wish, &Record::default(), &facts)).starts_with("stop"), "{what}, an hour later");
     }
+}
+
+/// A namespace that may not use the platform is looked at again when it was told to be; and while that can't be told, nothing is asked for and what is Ready stays so.
+#[test]
+fn a_platform_that_is_not_for_this_namespace() {
+    let refused = Trouble { retry_after: Some(secs(60)), ..Trouble::new(Reason::NamespaceNotAllowed, "x") };
+    let facts = Facts { connection: Connection::Unusable(refused), ..empty_platform() };
+    let decision = at_now(&be(desired()), &verified(), &facts);
+    assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Stop(NOW + secs(60))));
+    let unknown = |settled| Facts { connection: Connection::Unknown(Trouble::new(Reason::Progressing, "x")), settled, ..empty_platform() };
+    let new = at_now(&be(desired()), &Record::default(), &unknown(false));
+    assert_eq!((told(&new).as_str(), new.hold), ("wait: False Progressing Reconciling", false));
+    let ready = at_now(&be(desired()), &verified(), &unknown(true));
+    assert_eq!((short(&ready.step), ready.hold, ready.record), ("wait", true, verified()));
+    let gone = |policy| {
+        let deletion = Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true };
+        short(&at_now(&Wish::Gone(deletion), &verified(), &unknown(true)).step)
+    };
+    assert_eq!((gone(DeletionPolicy::Retain), gone(DeletionPolicy::Delete)), ("release", "wait"));
 }
 
 /// Plan says what would be done, Observe only looks: neither writes metadata nor asks for a change, whatever there is.

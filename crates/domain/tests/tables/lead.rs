@@ -239,3 +239,17 @@ fn the_finalizer() {
     );
     assert_eq!(ask.step, Step::Ask(Change::DeleteLead(tenant())));
 }
+
+/// As for services: a namespace that may not use the platform is looked at again soon, and one of which that can't be told loses nothing.
+#[test]
+fn a_platform_that_is_not_for_this_namespace() {
+    let refused = Trouble { retry_after: Some(secs(60)), ..Trouble::new(Reason::NamespaceNotAllowed, "x") };
+    let decision = run(&Wish::Be(wanted()), &Record::default(), &Facts { connection: Connection::Unusable(refused), ..facts() });
+    assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Stop(NOW + secs(60))));
+    let unknown = |settled| Facts { connection: Connection::Unknown(Trouble::new(Reason::Progressing, "x")), settled, ..facts() };
+    let ready = run(&Wish::Be(wanted()), &Record::default(), &unknown(true));
+    assert_eq!((told(&ready).as_str(), ready.hold), ("wait: False Progressing Reconciling", true));
+    let gone = |policy| told(&run(&Wish::Gone(policy, Some(tenant())), &Record { finalizer: true, ..Record::default() }, &unknown(true)));
+    assert!(gone(DeletionPolicy::Delete).starts_with("wait: False Progressing"), "{}", gone(DeletionPolicy::Delete));
+    assert!(gone(DeletionPolicy::Retain).starts_with("release"), "{}", gone(DeletionPolicy::Retain));
+}
