@@ -90,10 +90,11 @@ pub async fn a_short_name_that_is_taken_is_refused_before_anything_is_asked(scen
     scene.connect(json!({})).await?;
     scene.service("adatum", 1, json!({"shortName": "LITWARE"})).await?;
     let service: OcEssentialService = scene.ready("adatum", "False", "ShortNameTaken").await?;
-    ensure!(message(&service).contains("LITWARE") && message(&service).contains(&scene.tenant(2)), "{}", message(&service));
+    let guid = find_guid(&other).context("the service's guid")?;
+    let told = message(&service);
+    ensure!(told.contains("LITWARE") && told.contains(&guid) && !told.contains(&scene.tenant(2)), "another customer's tenant is nobody's business: {told}");
     ensure!(scene.changes().await? == 0);
     // When the other service goes, the name is free, and that is noticed.
-    let guid = find_guid(&other).context("the service's guid")?;
     scene.simulate("DELETE", &format!("services/{guid}"), Value::Null).await?;
     scene.ready::<OcEssentialService>("adatum", "True", "Succeeded").await?;
     Ok(())
