@@ -25,8 +25,9 @@ pub const CONTROLLER: &str = "operatorconnect.dev/oc-essentials-operator";
 /// How many are written at once: a small part of the requests that may be under way, so that passes do not wait for events.
 const AT_ONCE: usize = 4;
 
-/// For how many passes events may wait to be written. More are left.
-const WAITING: u32 = 1000;
+/// For how many passes events may wait to be written, about a kilobyte each: the histories of a thousand customers who come in the same minute. More
+/// are left.
+const WAITING: u32 = 4000;
 
 /// How long one may take.
 const TO_WRITE: Duration = Duration::from_secs(10);

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, ensure};
 use clap::Args;
 use control_plane::{ControlPlane, audit, manifests};
 use futures::{StreamExt, TryStreamExt, stream};
+use k8s_openapi::api::events::v1::Event;
 use kube::api::{ListParams, Patch, PatchParams, PostParams};
 use kube::{Api, Client, ResourceExt};
 use oc_essentials_operator::api::OcEssentialService;
@@ -16,7 +17,7 @@ use tokio::time::Instant;
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
-/// What is measured.
+/// What is measured. With OPERATORCONNECT_IMAGE_ROOT, the operator of the image that `cargo xtask image --unpack` left there.
 #[derive(Args)]
 pub struct Settings {
     /// How many services are applied, as fast as the API server takes them
@@ -35,6 +36,8 @@ pub struct Settings {
 
 /// How many requests the measurement itself has under way at once.
 const AT_ONCE: usize = 64;
+/// How many events of these.
+const TOLD_AT_ONCE: usize = 4;
 /// Where the services are.
 pub const NAMESPACE: &str = "customers";
 
@@ -49,7 +52,11 @@ pub fn run(settings: &Settings) -> Result<bool> {
 
 async fn measure(settings: &Settings) -> Result<bool> {
     step("The operator and the simulated platform, as released");
-    let programs = build::programs(true)?;
+    let mut programs = build::programs(true)?;
+    if let Some(operator) = control_plane::operator_of_image()? {
+        note(&format!("the operator of the image: {}", operator.display()));
+        programs.operator = operator;
+    }
     busy(settings, &programs).await?;
     rest(settings, &programs).await?;
     Ok(true)
@@ -150,35 +157,20 @@ pub fn is_ready(object: &OcEssentialService) -> bool {
     object.status.as_ref().is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
 }
 
-/// The same writes, by nobody but this measurement: make the object, mark it, and write its status twice.
+/// Where the same is written without an operator.
+const ALONE: &str = "alone";
+
+/// The same writes, by nobody but this measurement: for each object its create, its mark, its status twice, and beside that three events.
 async fn alone(client: &Client, services: u32) -> Result<Duration> {
-    const ALONE: &str = "alone";
-    manifests::apply_all(client, "apiVersion: v1\nkind: Namespace\nmetadata:\n  name: alone\n").await?;
-    let api = Api::<OcEssentialService>::namespaced(client.clone(), ALONE);
+    manifests::apply_all(client, &format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {ALONE}\n")).await?;
     let begun = Instant::now();
-    stream::iter(0..services)
-        .map(|number| {
-            let api = api.clone();
-            async move {
-                let made = api.create(&PostParams::default(), &object(number, ALONE)?).await?;
-                let name = made.name_any();
-                let mark = json!({"metadata": {"resourceVersion": made.resource_version(), "finalizers": ["operatorconnect.dev/external"], "annotations": {"operatorconnect.dev/operation": "{}"}}});
-                api.patch(&name, &PatchParams::default(), &Patch::Merge(mark)).await?;
-                for reason in ["Converting", "Succeeded"] {
-                    let status = json!({
-                        "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name},
-                        "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": "x", "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
-                    });
-                    api.patch_status(&name, &PatchParams::apply("alone").force(), &Patch::Apply(status)).await?;
-                }
-                Ok::<_, anyhow::Error>(())
-            }
-        })
-        .buffer_unordered(AT_ONCE)
-        .try_for_each(|()| async { Ok(()) })
-        .await?;
+    let lives = async { stream::iter(0..services).map(|number| life(client, number)).buffer_unordered(AT_ONCE).try_for_each(|()| async { Ok(()) }).await };
+    let told =
+        async { stream::iter(0..services * 3).map(|number| tell(client, number)).buffer_unordered(TOLD_AT_ONCE).try_for_each(|()| async { Ok(()) }).await };
+    tokio::try_join!(lives, told)?;
     let took = begun.elapsed();
     // They are not the operator's to see: gone before it starts.
+    let api = Api::<OcEssentialService>::namespaced(client.clone(), ALONE);
     for object in api.list(&ListParams::default()).await? {
         let free = json!({"metadata": {"finalizers": null}});
         api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(free)).await?;
@@ -187,12 +179,39 @@ async fn alone(client: &Client, services: u32) -> Result<Duration> {
     Ok(took)
 }
 
+async fn life(client: &Client, number: u32) -> Result<()> {
+    let api = Api::<OcEssentialService>::namespaced(client.clone(), ALONE);
+    let made = api.create(&PostParams::default(), &object(number, ALONE)?).await?;
+    let name = made.name_any();
+    let mark = json!({"metadata": {"resourceVersion": made.resource_version(), "finalizers": ["operatorconnect.dev/external"], "annotations": {"operatorconnect.dev/operation": "{}"}}});
+    api.patch(&name, &PatchParams::default(), &Patch::Merge(mark)).await?;
+    for reason in ["Converting", "Succeeded"] {
+        let status = json!({
+            "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name},
+            "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": "x", "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
+        });
+        api.patch_status(&name, &PatchParams::apply("alone").force(), &Patch::Apply(status)).await?;
+    }
+    Ok(())
+}
+
+async fn tell(client: &Client, number: u32) -> Result<()> {
+    let event: Event = serde_json::from_value(json!({
+        "apiVersion": "events.k8s.io/v1", "kind": "Event", "metadata": {"name": format!("alone.{number}"), "namespace": ALONE},
+        "eventTime": "2026-01-01T00:00:00.000000Z", "reportingController": "operatorconnect.dev/alone", "reportingInstance": "alone",
+        "action": "Convert", "reason": "ConversionRequested", "type": "Normal", "note": "Asked the platform to convert the lead to an OC Essential service.",
+        "regarding": {"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "namespace": ALONE, "name": format!("customer-{}", number / 3)},
+    }))?;
+    Api::<Event>::namespaced(client.clone(), ALONE).create(&PostParams::default(), &event).await?;
+    Ok(())
+}
+
 async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let count = settings.services;
     step(&format!("{count} services, applied as fast as the API server takes them (5 ms a call, tasks of {} ms)", settings.task));
     let ground = ground("bench", programs, count, settings.task, |port| platform(port, "10m")).await?;
     let before = alone(&ground.client, count).await?;
-    note(&format!("the API server alone, for one object made and three writes each: {:.1} s", before.as_secs_f64()));
+    note(&format!("the API server alone, for one object made, three writes and three events each: {:.1} s", before.as_secs_f64()));
     let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let idle = usage(operator.id())?;
