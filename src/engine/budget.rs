@@ -10,17 +10,18 @@ use std::time::Duration;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use live_platform::{Error, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::time::Time;
-use tokio::sync::Semaphore;
+use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
 
+use super::circuit::Circuit;
 use super::clock;
 use super::lease::Leadership;
 
-/// How many calls in a row may fail for want of a platform before it is left alone.
-const FAILURES_TO_OPEN: u32 = 3;
-
 /// How long a call waits for room in the budget. Then it was surely not made, and its object is tried again: an intent must not grow old in a line.
 const MOST_WAIT: Duration = Duration::from_secs(20);
+
+/// For each call that may be under way, how many changes may have their intents recorded ahead of their turn. That many a crash can leave recorded and not
+/// asked for, which then wait for the grace.
+const PLACES: usize = 2;
 
 /// `spec.requests`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,89 +56,6 @@ pub struct Use {
     pub per_second: u32,
     /// Whether the platform is being left alone.
     pub open: bool,
-}
-
-/// Whether the platform is being left alone, and until when. A value; it is told the time.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Circuit {
-    failures: u32,
-    open: Option<Open>,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Open {
-    until: Time,
-    trouble: Trouble,
-    probing: bool,
-}
-
-impl Circuit {
-    /// Asks to make a call. Returns whether it is the probe: when the time of rest is over one caller is let through, to find out.
-    ///
-    /// # Errors
-    /// The trouble for which the platform is left alone.
-    pub fn enter(&mut self, now: Time) -> Result<bool, Trouble> {
-        match self.open.as_mut() {
-            None => Ok(false),
-            Some(open) if now >= open.until && !open.probing => {
-                open.probing = true;
-                Ok(true)
-            }
-            Some(open) => {
-                let wait = open.until.since(now).max(Duration::from_millis(500));
-                Err(Trouble { retry_after: Some(wait), ..open.trouble.clone() })
-            }
-        }
-    }
-
-    /// Reports how a call went. Returns whether the platform is back after having been left alone.
-    pub fn report(&mut self, now: Time, trouble: Option<&Trouble>) -> bool {
-        let Some(trouble) = trouble else {
-            // A call that was under way when the platform asked for rest, or refused the credential, and still ends well is no reason to go on.
-            let asked = |open: &mut Open| now < open.until && open.trouble.reason != Reason::PlatformUnavailable;
-            if self.open.as_mut().is_some_and(asked) {
-                return false;
-            }
-            // One call that goes through again is no proof for all the others: the count is forgotten with the next.
-            let back = self.open.take().is_some();
-            self.failures = if back { self.failures } else { 0 };
-            return back;
-        };
-        // What was under way when it began fails along: many calls at once are one failure, else one second of outage would cost half a minute.
-        if let Some(open) = self.open.as_mut().filter(|open| now < open.until) {
-            open.until = open.until.max(trouble.retry_after.map_or(now, |pause| now + pause));
-            return false;
-        }
-        self.failures = self.failures.saturating_add(1);
-        let at_once = matches!(trouble.reason, Reason::AuthenticationFailed | Reason::Throttled);
-        if at_once || self.failures >= FAILURES_TO_OPEN || self.open.is_some() {
-            // A refused credential waits for a person, and a directory may lock out who comes too often.
-            let most = if trouble.reason == Reason::AuthenticationFailed { 8 } else { 5 };
-            let doubled = Duration::from_secs(1 << self.failures.min(most));
-            let pause = trouble.retry_after.unwrap_or(doubled);
-            self.open = Some(Open { until: now + pause, trouble: trouble.clone(), probing: false });
-        }
-        false
-    }
-
-    /// The probe was not made after all, or not to its end: another one may be.
-    pub fn abandon(&mut self) {
-        if let Some(open) = self.open.as_mut() {
-            open.probing = false;
-        }
-    }
-
-    /// Somebody says that the credential was put in order: the probe need not wait for its time.
-    pub fn probe_now(&mut self, now: Time) {
-        if let Some(open) = self.open.as_mut().filter(|open| open.trouble.reason == Reason::AuthenticationFailed) {
-            open.until = open.until.min(now);
-        }
-    }
-
-    /// Why the platform is being left alone.
-    pub fn why_open(&self) -> Option<&Trouble> {
-        self.open.as_ref().map(|open| &open.trouble)
-    }
 }
 
 /// What a platform's error means for objects.
@@ -181,6 +99,7 @@ impl Failed {
 pub struct Budget {
     rate: DefaultDirectRateLimiter,
     in_flight: Semaphore,
+    places: Semaphore,
     circuit: Mutex<Circuit>,
     limits: Limits,
     waiting: AtomicUsize,
@@ -210,6 +129,35 @@ impl Drop for Waiting<'_> {
     }
 }
 
+/// A place at the head of the line, for a change whose intent is being recorded: its time has come by the rate, and few are before it. It counts as no call,
+/// so that an API server that is slow to record takes nothing from those that read. It is given back when it is dropped.
+pub struct Place {
+    budget: Arc<Budget>,
+    probe: bool,
+}
+
+impl Place {
+    /// Waits for the calls that are under way.
+    ///
+    /// # Errors
+    /// As [`Budget::turn`].
+    pub async fn turn(mut self) -> Result<Turn, Failed> {
+        let probe = std::mem::take(&mut self.probe);
+        let budget = Arc::clone(&self.budget);
+        let probe = budget.stand_in_line(probe, budget.in_flight.acquire()).await?;
+        Ok(Turn::of(Arc::clone(&budget), probe))
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        if self.probe {
+            self.budget.circuit().abandon();
+        }
+        self.budget.places.add_permits(1);
+    }
+}
+
 /// The turn of one call. It is given back when it is dropped, whether the call was made or not.
 pub struct Turn {
     budget: Arc<Budget>,
@@ -218,6 +166,11 @@ pub struct Turn {
 }
 
 impl Turn {
+    fn of(budget: Arc<Budget>, probe: bool) -> Self {
+        budget.under_way.fetch_add(1, Ordering::Relaxed);
+        Self { budget, probe }
+    }
+
     /// Makes a call that changes something, if this process leads **then**: the turn may have been waited for.
     ///
     /// # Errors
@@ -255,6 +208,7 @@ impl Budget {
         Arc::new(Self {
             rate: RateLimiter::direct(quota),
             in_flight: Semaphore::new(limits.in_flight.max(1) as usize),
+            places: Semaphore::new(PLACES * limits.in_flight.max(1) as usize),
             circuit: Mutex::new(Circuit::default()),
             limits,
             waiting: AtomicUsize::new(0),
@@ -291,24 +245,43 @@ impl Budget {
     /// [`Failed::LeftAlone`] when the platform is being left alone, or there is no room for long.
     pub async fn turn(self: &Arc<Self>) -> Result<Turn, Failed> {
         let probe = self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let (since, waiting) = (clock::since_start(), Waiting { budget: self, probe });
         let room = async {
             let permit = self.in_flight.acquire().await;
             self.wait_for_rate().await;
             permit
         };
+        let probe = self.stand_in_line(probe, room).await?;
+        Ok(Turn::of(Arc::clone(self), probe))
+    }
+
+    /// Waits until a change can be asked for soon, before its intent is recorded.
+    ///
+    /// # Errors
+    /// As [`Budget::turn`].
+    pub async fn place(self: &Arc<Self>) -> Result<Place, Failed> {
+        let probe = self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
+        let room = async {
+            let permit = self.places.acquire().await;
+            self.wait_for_rate().await;
+            permit
+        };
+        let probe = self.stand_in_line(probe, room).await?;
+        Ok(Place { budget: Arc::clone(self), probe })
+    }
+
+    /// Waits for a permit, which whoever has it then gives back. Returns whether it is the probe's.
+    async fn stand_in_line(&self, probe: bool, room: impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>>) -> Result<bool, Failed> {
+        self.waiting.fetch_add(1, Ordering::Relaxed);
+        let (since, waiting) = (clock::since_start(), Waiting { budget: self, probe });
         let answer = tokio::time::timeout(MOST_WAIT, room).await;
         (self.tell)(News::Waited(clock::since_start().saturating_sub(since)));
-        // The semaphore is never closed.
+        // The semaphores are never closed.
         let Ok(Ok(permit)) = answer else {
             let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
             return Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)));
         };
-        // The turn gives it back.
         permit.forget();
-        self.under_way.fetch_add(1, Ordering::Relaxed);
-        Ok(Turn { budget: Arc::clone(self), probe: waiting.comes() })
+        Ok(waiting.comes())
     }
 
     fn went(&self, trouble: Option<&Trouble>) {
@@ -357,44 +330,6 @@ mod tests {
 
     fn trouble(reason: Reason) -> Trouble {
         Trouble::new(reason, "x")
-    }
-
-    #[test]
-    fn a_refused_credential_opens_at_once_and_one_probe_is_let_through() {
-        let mut circuit = Circuit::default();
-        circuit.report(Time(0), Some(&trouble(Reason::AuthenticationFailed)));
-        assert_eq!(circuit.enter(Time(100)).map_err(|trouble| trouble.reason), Err(Reason::AuthenticationFailed));
-        assert!(circuit.enter(Time(60_000)).is_ok(), "the probe");
-        assert!(circuit.enter(Time(60_000)).is_err(), "one probe, not two");
-        assert!(circuit.report(Time(60_100), None), "the platform is back");
-        assert!(circuit.enter(Time(60_100)).is_ok());
-        assert!(!circuit.report(Time(60_200), None), "it was not away");
-    }
-
-    #[test]
-    fn a_failing_platform_is_left_alone_after_three_failures_and_a_success_starts_the_count_anew() {
-        let mut circuit = Circuit::default();
-        for _ in 0..2 {
-            circuit.report(Time(0), Some(&trouble(Reason::PlatformUnavailable)));
-        }
-        assert!(circuit.enter(Time(1)).is_ok());
-        circuit.report(Time(1), None);
-        for _ in 0..2 {
-            circuit.report(Time(2), Some(&trouble(Reason::PlatformUnavailable)));
-        }
-        assert!(circuit.enter(Time(3)).is_ok());
-        circuit.report(Time(3), Some(&trouble(Reason::PlatformUnavailable)));
-        assert!(circuit.enter(Time(4)).is_err());
-    }
-
-    #[test]
-    fn retry_after_is_obeyed_to_the_second() {
-        let mut circuit = Circuit::default();
-        circuit.report(Time(0), Some(&Trouble { retry_after: Some(Duration::from_secs(90)), ..trouble(Reason::Throttled) }));
-        let left = circuit.enter(Time(30_000)).map_err(|trouble| trouble.retry_after);
-        assert_eq!(left, Err(Some(Duration::from_secs(60))));
-        assert!(circuit.enter(Time(89_999)).is_err());
-        assert!(circuit.enter(Time(90_000)).is_ok());
     }
 
     #[tokio::test]
@@ -453,6 +388,26 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn a_place_is_at_the_head_of_the_line_and_takes_no_call() {
+        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, |_| {});
+        let (first, second) = (budget.place().await.unwrap(), budget.place().await.unwrap());
+        assert!(tokio::time::timeout(Duration::from_millis(10), budget.place()).await.is_err(), "two for one call");
+        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 0, per_second: 1000, open: false });
+        assert!(budget.spend(async { Ok(()) }).await.is_ok(), "who reads need not wait for them");
+        let turn = first.turn().await.unwrap();
+        let third = budget.place().await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(10), second.turn()).await.is_err(), "one call at once");
+        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 1, per_second: 1000, open: false });
+        drop(turn);
+        assert!(third.turn().await.unwrap().change(&Leadership::alone(), async { Ok(()) }).await.is_ok());
+        budget.circuit().report(clock::now(), Some(&Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) }));
+        drop(budget.place().await.unwrap());
+        let probe = budget.place().await.unwrap().turn().await.unwrap();
+        assert!(probe.probe && budget.place().await.is_err() && budget.turn().await.is_err(), "the place was the probe, and its turn is");
+        assert_eq!((budget.places.available_permits(), budget.in_flight.available_permits()), (2, 0));
+    }
+
+    #[tokio::test]
     async fn it_tells_who_waits_what_is_under_way_and_when_the_circuit_opens_and_closes() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let hears = Arc::clone(&told);
@@ -474,94 +429,5 @@ mod tests {
         assert!(budget.used().open);
         let news: Vec<News> = told.lock().unwrap().iter().filter(|news| !matches!(news, News::Waited(_))).copied().collect();
         assert_eq!((news, told.lock().unwrap().len()), (vec![News::Opened(Reason::Throttled)], 3), "and twice how long a call had waited");
-    }
-
-    #[test]
-    fn a_refused_credential_is_probed_ever_more_rarely_unless_somebody_asks() {
-        let mut circuit = Circuit::default();
-        let mut now = Time(0);
-        let mut probes = 0;
-        while now < Time(3_600_000) {
-            if circuit.enter(now).is_ok() {
-                probes += 1;
-                circuit.report(now, Some(&trouble(Reason::AuthenticationFailed)));
-            }
-            now = now + Duration::from_millis(500);
-        }
-        assert!((10..25).contains(&probes), "{probes} probes in an hour");
-        assert!(circuit.enter(now).is_err());
-        circuit.probe_now(now);
-        assert!(circuit.enter(now).is_ok() && circuit.enter(now).is_err(), "one, at once");
-        let mut throttled = Circuit::default();
-        throttled.report(now, Some(&trouble(Reason::Throttled)));
-        throttled.probe_now(now);
-        assert!(throttled.enter(now).is_err(), "a platform that asked for rest gets it");
-    }
-
-    #[test]
-    fn one_success_between_refusals_does_not_start_the_pauses_anew() {
-        let mut circuit = Circuit::default();
-        for probe in 0..5 {
-            circuit.report(Time(probe * 100_000 - 500_000), Some(&trouble(Reason::AuthenticationFailed)));
-        }
-        assert!(circuit.enter(Time(60_000)).is_ok());
-        assert!(circuit.report(Time(60_000), None), "another call goes through");
-        circuit.report(Time(60_001), Some(&trouble(Reason::AuthenticationFailed)));
-        assert!(circuit.enter(Time(120_000)).is_err(), "64 s, not 2");
-        assert!(circuit.enter(Time(125_000)).is_ok());
-    }
-
-    #[test]
-    fn calls_that_were_under_way_when_it_began_are_one_failure_and_no_reason_to_go_on() {
-        let mut circuit = Circuit::default();
-        for _ in 0..11 {
-            circuit.report(Time(0), Some(&trouble(Reason::PlatformUnavailable)));
-        }
-        assert!(circuit.enter(Time(7_999)).is_err());
-        assert!(circuit.enter(Time(8_000)).is_ok(), "three failures, and not eleven");
-        let mut circuit = Circuit::default();
-        let asks = |seconds| Trouble { retry_after: Some(Duration::from_secs(seconds)), ..trouble(Reason::Throttled) };
-        circuit.report(Time(0), Some(&asks(6)));
-        assert!(!circuit.report(Time(50), None), "it was on its way before");
-        assert!(circuit.enter(Time(5_999)).is_err());
-        circuit.report(Time(100), Some(&asks(8)));
-        assert!(circuit.enter(Time(8_099)).is_err(), "the longer of two");
-        assert!(circuit.enter(Time(8_100)).is_ok());
-    }
-
-    #[test]
-    fn a_probe_that_was_not_made_leaves_room_for_another() {
-        let mut circuit = Circuit::default();
-        circuit.report(Time(0), Some(&trouble(Reason::Throttled)));
-        assert!(circuit.enter(Time(60_000)).is_ok());
-        circuit.abandon();
-        assert!(circuit.enter(Time(60_000)).is_ok());
-    }
-
-    /// Each of a thousand objects tries again when it was told to; the platform sees a probe now and then, whatever their number. The hour passes in
-    /// the clock that the circuit is told.
-    #[test]
-    fn an_hour_of_outage_costs_a_probe_each_half_minute_however_many_objects_wait() {
-        let calls = |objects: u32| {
-            let (mut circuit, mut calls) = (Circuit::default(), 0);
-            let mut agenda: std::collections::BTreeSet<(Time, u32)> = (0..objects).map(|object| (Time(i64::from(object)), object)).collect();
-            let mut failures = vec![0; objects as usize];
-            while let Some((now, object)) = agenda.pop_first().filter(|(now, _)| *now < Time(3_600_000)) {
-                let told = circuit.enter(now).err().unwrap_or_else(|| {
-                    calls += 1;
-                    circuit.report(now, Some(&trouble(Reason::PlatformUnavailable)));
-                    trouble(Reason::PlatformUnavailable)
-                });
-                let tried = &mut failures[object as usize];
-                *tried += 1;
-                agenda.insert((oc_domain::timing::next_try(now, *tried, told.retry_after), object));
-            }
-            assert!(circuit.enter(Time(4_000_000)).is_ok() && circuit.report(Time(4_000_100), None), "one probe finds it back, and says so to all");
-            calls
-        };
-        for objects in [10, 1000] {
-            let calls = calls(objects);
-            assert!((100..=120).contains(&calls), "{calls} calls for {objects} objects: after the first few one each 32 s");
-        }
     }
 }

@@ -26,11 +26,11 @@ pub trait World: Send + Sync {
     fn now(&self) -> Time;
     /// Reads one thing, and puts it into `facts`. Reading never fails: what can't be read is a fact as well.
     fn look(&self, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) -> impl Future<Output = ()> + Send;
-    /// Waits for a turn at the platform, which the next change of this pass then has.
+    /// Waits for a place at the head of the platform's line, which the next change of this pass then has.
     ///
     /// # Errors
     /// Why there is none.
-    fn turn(&self) -> impl Future<Output = Result<(), Trouble>> + Send;
+    fn place(&self) -> impl Future<Output = Result<(), Trouble>> + Send;
     /// Writes a mark to the object's metadata, under the condition that the object is as this pass read it.
     fn keep(&self, mark: &Mark, record: &Record) -> impl Future<Output = Result<Option<Intent>, WriteFailed>> + Send;
     /// Asks one change of the platform.
@@ -54,7 +54,7 @@ pub enum Ended {
 
 /// Runs a pass. Returns it, the last decision, and how it ended.
 pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Record, &Facts) -> Decision + Send + Sync) -> (Pass, Decision, Ended) {
-    let mut has_turn = false;
+    let mut has_place = false;
     loop {
         let decision = pass.next(world.now(), &decide);
         if let Some(bug) = &pass.bug {
@@ -66,11 +66,11 @@ pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Rec
                 pass.looked(decision);
                 continue;
             }
-            // First the turn, then the intent, with the time that it is then: an intent whose request stands in line looks, after a crash, like one whose
+            // First the place, then the intent, with the time that it is then: an intent whose request stands in line looks, after a crash, like one whose
             // answer was lost, and costs its customer the grace.
-            Step::Keep(Mark::Begin { .. }) if !has_turn => {
-                match world.turn().await {
-                    Ok(()) => has_turn = true,
+            Step::Keep(Mark::Begin { .. }) if !has_place => {
+                match world.place().await {
+                    Ok(()) => has_place = true,
                     Err(trouble) => pass.held_back(trouble),
                 }
                 continue;
@@ -140,14 +140,14 @@ mod tests {
             self.does("look");
         }
 
-        async fn turn(&self) -> Result<(), Trouble> {
-            self.does("turn");
+        async fn place(&self) -> Result<(), Trouble> {
+            self.does("place");
             self.room.then_some(()).ok_or_else(|| Trouble::new(Reason::Throttled, "There is no room."))
         }
 
         async fn keep(&self, mark: &Mark, _: &Record) -> Result<Option<Intent>, WriteFailed> {
             let Mark::Begin { kind, start } = *mark else { return Ok(None) };
-            assert_eq!(start, self.now(), "the time after the turn was waited for");
+            assert_eq!(start, self.now(), "the time after the place was waited for");
             self.does("keep");
             Ok(Some(Intent { kind, id: OperationId("op".into()), start, sent: Sent::No }))
         }
@@ -199,10 +199,10 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_turn_is_waited_for_before_an_intent_is_written() {
-        assert_eq!(done(true).await, (vec!["turn", "keep", "ask", "say"], Some(Answer::Done)));
+    async fn a_place_is_waited_for_before_an_intent_is_written() {
+        assert_eq!(done(true).await, (vec!["place", "keep", "ask", "say"], Some(Answer::Done)));
         let (steps, answer) = done(false).await;
-        assert_eq!(steps, ["turn", "say"]);
+        assert_eq!(steps, ["place", "say"]);
         assert!(matches!(answer, Some(Answer::NotSent(trouble)) if trouble.reason == Reason::Throttled));
     }
 }

@@ -153,8 +153,8 @@ impl World for LeadWorld<'_> {
         }
     }
 
-    async fn turn(&self) -> Result<(), Trouble> {
-        self.reach.wait_for_turn().await
+    async fn place(&self) -> Result<(), Trouble> {
+        self.reach.wait_for_place().await
     }
 
     async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {

@@ -1,22 +1,22 @@
-//! What a pass can reach of its platform: the inventory, if there is one, and the turn for which it has waited.
+//! What a pass can reach of its platform: the inventory, if there is one, and the place in line for which it has waited.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oc_domain::conditions::{Reason, Trouble};
 
-use crate::engine::budget::{Failed, Turn};
+use crate::engine::budget::{Failed, Place, Turn};
 use crate::inventory::Inventory;
 
 /// The platform, for one pass.
 pub struct Reach {
     inventory: Option<Result<Arc<Inventory>, Trouble>>,
-    turn: Mutex<Option<Turn>>,
+    place: Mutex<Option<Place>>,
 }
 
 impl Reach {
     /// With the inventory of the platform, or the reason why there is none.
     pub fn new(inventory: Option<Result<Arc<Inventory>, Trouble>>) -> Self {
-        Self { inventory, turn: Mutex::new(None) }
+        Self { inventory, place: Mutex::new(None) }
     }
 
     /// The inventory.
@@ -31,7 +31,7 @@ impl Reach {
         }
     }
 
-    /// The inventory, to read from. A turn that this pass has is given back: reading needs turns as well, of which there may be one.
+    /// The inventory, to read from. A place that this pass has is given back: what is ahead of its turn must not wait for anything else.
     ///
     /// # Errors
     /// Why there is none.
@@ -40,28 +40,28 @@ impl Reach {
         self.inventory()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<Turn>> {
-        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    fn kept(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Waits for a turn, and keeps it for the change that follows. One that is not used is given back when the pass ends.
+    /// Waits for a place, and keeps it for the change that follows. One that is not used is given back when the pass ends.
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn wait_for_turn(&self) -> Result<(), Trouble> {
-        let turn = self.inventory()?.budget().turn().await.map_err(|failed| failed.trouble())?;
-        *self.kept() = Some(turn);
+    pub async fn wait_for_place(&self) -> Result<(), Trouble> {
+        let place = self.inventory()?.budget().place().await.map_err(|failed| failed.trouble())?;
+        *self.kept() = Some(place);
         Ok(())
     }
 
-    /// The turn that was waited for; waits for one when there is none.
+    /// A turn, for the place that was waited for if there is one.
     ///
     /// # Errors
     /// As [`crate::engine::budget::Budget::turn`].
     pub async fn turn(&self, inventory: &Inventory) -> Result<Turn, Failed> {
         let kept = self.kept().take();
         match kept {
-            Some(turn) => Ok(turn),
+            Some(place) => place.turn().await,
             None => inventory.budget().turn().await,
         }
     }

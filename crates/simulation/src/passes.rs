@@ -29,7 +29,7 @@ pub enum Write {
     /// It is made, and the answer is lost.
     Lost,
     /// If it is an intent, it is not even tried: there is no room for its request at the platform.
-    NoTurn,
+    NoRoom,
 }
 
 /// What becomes of the next change at the platform.
@@ -175,7 +175,7 @@ impl World {
                 running.pass.looked(decision);
                 None
             }
-            Step::Keep(Mark::Begin { .. }) if write == Write::NoTurn => {
+            Step::Keep(Mark::Begin { .. }) if write == Write::NoRoom => {
                 self.counts.held_back += 1;
                 running.pass.held_back(Trouble::new(Reason::Throttled, "There is no room."));
                 None

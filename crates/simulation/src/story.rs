@@ -128,7 +128,7 @@ impl World {
             16 => self.edit(tape, slot),
             17 => self.person_removes(draw),
             18 => self.person_makes(draw),
-            19 => fates.write = [Write::Refused, Write::Lost, Write::NoTurn][draw % 3],
+            19 => fates.write = [Write::Refused, Write::Lost, Write::NoRoom][draw % 3],
             20 => fates.ask = [Ask::LostNotDone, Ask::LostDone(0), Ask::LostDone(25), Ask::NotSent, Ask::Refused, Ask::LostDone(4)][draw % 6],
             21 => self.passes(play, seconds * 1000),
             22 => self.lead_changes(draw),

@@ -50,7 +50,7 @@ enum Fate {
     Fine,
     WriteRefused,
     WriteLost,
-    NoTurn,
+    NoRoom,
     LostDone,
     LostNotDone,
     Late,
@@ -124,7 +124,7 @@ impl State {
             Step::Look(..) => &[],
             Step::Ask(Change::CreateService(_)) => &[Fate::LostDone, Fate::LostNotDone, Fate::Late, Fate::Refused],
             Step::Ask(_) => &[Fate::LostDone, Fate::LostNotDone],
-            Step::Keep(Mark::Begin { .. }) => &[Fate::WriteRefused, Fate::WriteLost, Fate::NoTurn],
+            Step::Keep(Mark::Begin { .. }) => &[Fate::WriteRefused, Fate::WriteLost, Fate::NoRoom],
             Step::Keep(_) => &[Fate::WriteRefused, Fate::WriteLost],
             Step::Wait(..) | Step::Rest(_) | Step::Stop(_) => &[Fate::WriteLost],
         }
@@ -216,7 +216,7 @@ impl State {
                 let write = match fate {
                     Fate::WriteRefused => Write::Refused,
                     Fate::WriteLost => Write::Lost,
-                    Fate::NoTurn => Write::NoTurn,
+                    Fate::NoRoom => Write::NoRoom,
                     _ => Write::Fine,
                 };
                 let ask = match fate {

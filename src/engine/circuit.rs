@@ -1,0 +1,228 @@
+//! Whether a platform is being left alone, and until when.
+
+use std::time::Duration;
+
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::time::Time;
+
+/// How many calls in a row may fail for want of a platform before it is left alone.
+const FAILURES_TO_OPEN: u32 = 3;
+
+/// Whether the platform is being left alone, and until when. A value; it is told the time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Circuit {
+    failures: u32,
+    open: Option<Open>,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Open {
+    until: Time,
+    trouble: Trouble,
+    probing: bool,
+}
+
+impl Circuit {
+    /// Asks to make a call. Returns whether it is the probe: when the time of rest is over one caller is let through, to find out.
+    ///
+    /// # Errors
+    /// The trouble for which the platform is left alone.
+    pub fn enter(&mut self, now: Time) -> Result<bool, Trouble> {
+        match self.open.as_mut() {
+            None => Ok(false),
+            Some(open) if now >= open.until && !open.probing => {
+                open.probing = true;
+                Ok(true)
+            }
+            Some(open) => {
+                let wait = open.until.since(now).max(Duration::from_millis(500));
+                Err(Trouble { retry_after: Some(wait), ..open.trouble.clone() })
+            }
+        }
+    }
+
+    /// Reports how a call went. Returns whether the platform is back after having been left alone.
+    pub fn report(&mut self, now: Time, trouble: Option<&Trouble>) -> bool {
+        let Some(trouble) = trouble else {
+            // A call that was under way when the platform asked for rest, or refused the credential, and still ends well is no reason to go on.
+            let asked = |open: &mut Open| now < open.until && open.trouble.reason != Reason::PlatformUnavailable;
+            if self.open.as_mut().is_some_and(asked) {
+                return false;
+            }
+            // One call that goes through again is no proof for all the others: the count is forgotten with the next.
+            let back = self.open.take().is_some();
+            self.failures = if back { self.failures } else { 0 };
+            return back;
+        };
+        // What was under way when it began fails along: many calls at once are one failure, else one second of outage would cost half a minute.
+        if let Some(open) = self.open.as_mut().filter(|open| now < open.until) {
+            open.until = open.until.max(trouble.retry_after.map_or(now, |pause| now + pause));
+            return false;
+        }
+        self.failures = self.failures.saturating_add(1);
+        let at_once = matches!(trouble.reason, Reason::AuthenticationFailed | Reason::Throttled);
+        if at_once || self.failures >= FAILURES_TO_OPEN || self.open.is_some() {
+            // A refused credential waits for a person, and a directory may lock out who comes too often.
+            let most = if trouble.reason == Reason::AuthenticationFailed { 8 } else { 5 };
+            let doubled = Duration::from_secs(1 << self.failures.min(most));
+            let pause = trouble.retry_after.unwrap_or(doubled);
+            self.open = Some(Open { until: now + pause, trouble: trouble.clone(), probing: false });
+        }
+        false
+    }
+
+    /// The probe was not made after all, or not to its end: another one may be.
+    pub fn abandon(&mut self) {
+        if let Some(open) = self.open.as_mut() {
+            open.probing = false;
+        }
+    }
+
+    /// Somebody says that the credential was put in order: the probe need not wait for its time.
+    pub fn probe_now(&mut self, now: Time) {
+        if let Some(open) = self.open.as_mut().filter(|open| open.trouble.reason == Reason::AuthenticationFailed) {
+            open.until = open.until.min(now);
+        }
+    }
+
+    /// Why the platform is being left alone.
+    pub fn why_open(&self) -> Option<&Trouble> {
+        self.open.as_ref().map(|open| &open.trouble)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(reason: Reason) -> Trouble {
+        Trouble::new(reason, "x")
+    }
+
+    #[test]
+    fn a_refused_credential_opens_at_once_and_one_probe_is_let_through() {
+        let mut circuit = Circuit::default();
+        circuit.report(Time(0), Some(&trouble(Reason::AuthenticationFailed)));
+        assert_eq!(circuit.enter(Time(100)).map_err(|trouble| trouble.reason), Err(Reason::AuthenticationFailed));
+        assert!(circuit.enter(Time(60_000)).is_ok(), "the probe");
+        assert!(circuit.enter(Time(60_000)).is_err(), "one probe, not two");
+        assert!(circuit.report(Time(60_100), None), "the platform is back");
+        assert!(circuit.enter(Time(60_100)).is_ok());
+        assert!(!circuit.report(Time(60_200), None), "it was not away");
+    }
+
+    #[test]
+    fn a_failing_platform_is_left_alone_after_three_failures_and_a_success_starts_the_count_anew() {
+        let mut circuit = Circuit::default();
+        for _ in 0..2 {
+            circuit.report(Time(0), Some(&trouble(Reason::PlatformUnavailable)));
+        }
+        assert!(circuit.enter(Time(1)).is_ok());
+        circuit.report(Time(1), None);
+        for _ in 0..2 {
+            circuit.report(Time(2), Some(&trouble(Reason::PlatformUnavailable)));
+        }
+        assert!(circuit.enter(Time(3)).is_ok());
+        circuit.report(Time(3), Some(&trouble(Reason::PlatformUnavailable)));
+        assert!(circuit.enter(Time(4)).is_err());
+    }
+
+    #[test]
+    fn retry_after_is_obeyed_to_the_second() {
+        let mut circuit = Circuit::default();
+        circuit.report(Time(0), Some(&Trouble { retry_after: Some(Duration::from_secs(90)), ..trouble(Reason::Throttled) }));
+        let left = circuit.enter(Time(30_000)).map_err(|trouble| trouble.retry_after);
+        assert_eq!(left, Err(Some(Duration::from_secs(60))));
+        assert!(circuit.enter(Time(89_999)).is_err());
+        assert!(circuit.enter(Time(90_000)).is_ok());
+    }
+
+    #[test]
+    fn a_refused_credential_is_probed_ever_more_rarely_unless_somebody_asks() {
+        let mut circuit = Circuit::default();
+        let mut now = Time(0);
+        let mut probes = 0;
+        while now < Time(3_600_000) {
+            if circuit.enter(now).is_ok() {
+                probes += 1;
+                circuit.report(now, Some(&trouble(Reason::AuthenticationFailed)));
+            }
+            now = now + Duration::from_millis(500);
+        }
+        assert!((10..25).contains(&probes), "{probes} probes in an hour");
+        assert!(circuit.enter(now).is_err());
+        circuit.probe_now(now);
+        assert!(circuit.enter(now).is_ok() && circuit.enter(now).is_err(), "one, at once");
+        let mut throttled = Circuit::default();
+        throttled.report(now, Some(&trouble(Reason::Throttled)));
+        throttled.probe_now(now);
+        assert!(throttled.enter(now).is_err(), "a platform that asked for rest gets it");
+    }
+
+    #[test]
+    fn one_success_between_refusals_does_not_start_the_pauses_anew() {
+        let mut circuit = Circuit::default();
+        for probe in 0..5 {
+            circuit.report(Time(probe * 100_000 - 500_000), Some(&trouble(Reason::AuthenticationFailed)));
+        }
+        assert!(circuit.enter(Time(60_000)).is_ok());
+        assert!(circuit.report(Time(60_000), None), "another call goes through");
+        circuit.report(Time(60_001), Some(&trouble(Reason::AuthenticationFailed)));
+        assert!(circuit.enter(Time(120_000)).is_err(), "64 s, not 2");
+        assert!(circuit.enter(Time(125_000)).is_ok());
+    }
+
+    #[test]
+    fn calls_that_were_under_way_when_it_began_are_one_failure_and_no_reason_to_go_on() {
+        let mut circuit = Circuit::default();
+        for _ in 0..11 {
+            circuit.report(Time(0), Some(&trouble(Reason::PlatformUnavailable)));
+        }
+        assert!(circuit.enter(Time(7_999)).is_err());
+        assert!(circuit.enter(Time(8_000)).is_ok(), "three failures, and not eleven");
+        let mut circuit = Circuit::default();
+        let asks = |seconds| Trouble { retry_after: Some(Duration::from_secs(seconds)), ..trouble(Reason::Throttled) };
+        circuit.report(Time(0), Some(&asks(6)));
+        assert!(!circuit.report(Time(50), None), "it was on its way before");
+        assert!(circuit.enter(Time(5_999)).is_err());
+        circuit.report(Time(100), Some(&asks(8)));
+        assert!(circuit.enter(Time(8_099)).is_err(), "the longer of two");
+        assert!(circuit.enter(Time(8_100)).is_ok());
+    }
+
+    #[test]
+    fn a_probe_that_was_not_made_leaves_room_for_another() {
+        let mut circuit = Circuit::default();
+        circuit.report(Time(0), Some(&trouble(Reason::Throttled)));
+        assert!(circuit.enter(Time(60_000)).is_ok());
+        circuit.abandon();
+        assert!(circuit.enter(Time(60_000)).is_ok());
+    }
+
+    /// Each of a thousand objects tries again when it was told to; the platform sees a probe now and then, whatever their number. The hour passes in
+    /// the clock that the circuit is told.
+    #[test]
+    fn an_hour_of_outage_costs_a_probe_each_half_minute_however_many_objects_wait() {
+        let calls = |objects: u32| {
+            let (mut circuit, mut calls) = (Circuit::default(), 0);
+            let mut agenda: std::collections::BTreeSet<(Time, u32)> = (0..objects).map(|object| (Time(i64::from(object)), object)).collect();
+            let mut failures = vec![0; objects as usize];
+            while let Some((now, object)) = agenda.pop_first().filter(|(now, _)| *now < Time(3_600_000)) {
+                let told = circuit.enter(now).err().unwrap_or_else(|| {
+                    calls += 1;
+                    circuit.report(now, Some(&trouble(Reason::PlatformUnavailable)));
+                    trouble(Reason::PlatformUnavailable)
+                });
+                let tried = &mut failures[object as usize];
+                *tried += 1;
+                agenda.insert((oc_domain::timing::next_try(now, *tried, told.retry_after), object));
+            }
+            assert!(circuit.enter(Time(4_000_000)).is_ok() && circuit.report(Time(4_000_100), None), "one probe finds it back, and says so to all");
+            calls
+        };
+        for objects in [10, 1000] {
+            let calls = calls(objects);
+            assert!((100..=120).contains(&calls), "{calls} calls for {objects} objects: after the first few one each 32 s");
+        }
+    }
+}
