@@ -68,8 +68,8 @@ impl Namespaces {
                 Some(Connection::Unusable(refused(message)))
             }
             Err(error) => {
-                let message = format!("The labels of namespace {namespace}, which spec.allowedNamespaces needs, can't be read now: {error}. Tried again.");
-                Some(Connection::Unknown(Trouble::new(Reason::Progressing, message)))
+                let message = format!("The labels of namespace {namespace}, which spec.allowedNamespaces needs, can't be read now; tried again. {error}");
+                Some(Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message)))
             }
         }
     }
@@ -156,7 +156,7 @@ mod tests {
             Some(Connection::Usable(_)) => "usable".to_owned(),
         };
         let table = [
-            ("nothing was ever read", 500, "no", "unknown Progressing", 1),
+            ("nothing was ever read", 500, "no", "unknown ProgressingWithRetry", 1),
             ("it is not labelled", 200, "no", "NamespaceNotAllowed Some(60)", 1),
             ("a no is not kept", 200, "no", "NamespaceNotAllowed Some(60)", 1),
             ("away: as it was", 503, "yes", "NamespaceNotAllowed Some(60)", 1),

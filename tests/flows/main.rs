@@ -45,6 +45,7 @@ macro_rules! cases {
 
 const CASES: &[(&str, Case)] = &cases![
     provisioning::tenant_id_service_becomes_ready,
+    provisioning::a_lead_that_was_made_just_before_its_object_is_found,
     provisioning::ip_group_service_sends_its_variables_and_never_tells_them,
     provisioning::one_job_run_serves_all_that_wait,
     provisioning::jobs_by_hand_are_asked_for_and_noticed,

@@ -38,6 +38,19 @@ pub async fn service_without_lead_object_becomes_ready(scene: Scene) -> Result<(
     Ok(())
 }
 
+/// The lists that the operator knows were read before the lead was made, and the next ones are far away.
+pub async fn a_lead_that_was_made_just_before_its_object_is_found(scene: Scene) -> Result<()> {
+    scene.connect(json!({"observeInterval": "10m"})).await?;
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
+    scene.consented(&[1, 2]).await?;
+    scene.lead("contoso", 1, json!({})).await?;
+    scene.service("fabrikam", 2, json!({})).await?;
+    // Sooner than the minute after which a young object is looked at again.
+    scene.ready::<Lead>("contoso", "True", "Succeeded").await?;
+    scene.ready::<OcEssentialService>("fabrikam", "True", "Succeeded").await?;
+    Ok(())
+}
+
 pub async fn ip_group_service_sends_its_variables_and_never_tells_them(scene: Scene) -> Result<()> {
     let password = "pbx-password-of-nobody";
     scene.consented(&[1]).await?;

@@ -135,5 +135,5 @@ impl Memo {
 }
 
 fn transient(verdict: &Verdict) -> bool {
-    matches!(verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed)
+    matches!(verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed | Reason::ProgressingWithRetry)
 }

@@ -175,7 +175,12 @@ impl Case<'_> {
         }
     }
 
+    /// People apply the object just after the lead was made, and an intent is not followed by a read: both want a list of this pass.
     fn nothing(mut self, policy: &Policy, desired: &Desired) -> Decision {
+        let since = self.facts.pass_started;
+        if self.facts.leads.since(since).is_none() {
+            return self.look(Query::Leads, since, "is there still no lead");
+        }
         if !desired.consentless {
             let message = format!(
                 "The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center; or set spec.consentless to have the lead made.",

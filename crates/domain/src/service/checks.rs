@@ -1,4 +1,6 @@
 //! May a service be made for this lead? An ordered list of named checks; the first that says no is what people read.
+//!
+//! A list that is a few seconds old does for a yes, since the create itself needs one of its own pass. No is only said by a list of this pass.
 
 use crate::conditions::{Reason, Trouble, Truth};
 use crate::facts::{Lead, MicrosoftStatus};
@@ -12,7 +14,11 @@ pub(super) fn eligible(case: Case<'_>, desired: &Desired, view: &ServicesView) -
     if let Some(trouble) = &desired.missing {
         return case.missing(trouble.clone(), "a reference is missing");
     }
+    let since = case.facts.pass_started;
     if let Some(trouble) = short_name_taken(desired, view) {
+        if case.facts.services.since(since).is_none() {
+            return case.look(Query::Services, since, "is the short name still taken");
+        }
         return case.stop(trouble, "the short name is taken");
     }
     let not_before = case.facts.pass_started - timing::CREATE_LOOK;
@@ -25,6 +31,8 @@ pub(super) fn eligible(case: Case<'_>, desired: &Desired, view: &ServicesView) -
     };
     let lead = match lead_eligible(leads, desired) {
         Ok(lead) => lead.clone(),
+        // People apply the object just after what it needs was made: no is only said by a list of this pass.
+        Err(_) if case.facts.leads.since(since).is_none() => return case.look(Query::Leads, since, "is the lead still not eligible"),
         Err(trouble) if trouble.reason == Reason::LeadNotFound => {
             let mut decision = case.missing(trouble.clone(), "no lead for the tenant");
             decision.verdict.lead_eligible = Some((Truth::False, trouble.reason, trouble.message));

@@ -65,9 +65,29 @@ fn how_new_the_list_must_be() {
     for (record, seconds, expected) in table {
         assert_eq!(short(&at_now(&be(desired()), &record, &age(seconds)).step), expected, "{seconds} s old, {record:?}");
     }
-    let refused = |seconds| Facts { leads: known(vec![]), ..age(seconds) };
-    let words = |seconds| told(&at_now(&be(desired()), &Record::default(), &refused(seconds)));
-    assert_eq!((words(5).as_str(), words(11).as_str()), ("stop: False LeadNotFound Stalled", "look services: False Progressing Reconciling"));
+}
+
+/// People apply an object just after what it needs was made, so no is only said by a list of this pass.
+#[test]
+fn no_is_said_by_a_list_of_this_pass() {
+    let age = |seconds, services: &[Service], leads| Facts {
+        services: Fact::Known { value: ServicesView { by_tenant: vec![], ..view(services) }, at: NOW - secs(seconds) },
+        leads: Fact::Known { value: leads, at: NOW - secs(seconds) },
+        ..facts()
+    };
+    let taken = ServicesView { by_name: vec![other_tenants("CONTOSO_NL")], ..view(&[]) };
+    let named = |seconds| Facts { services: Fact::Known { value: taken.clone(), at: NOW - secs(seconds) }, ..age(seconds, &[], vec![lead()]) };
+    let suspended = || vec![Lead { status: MicrosoftStatus::Suspended, ..lead() }];
+    let table = [
+        ("no lead", age(5, &[], vec![]), "look leads", age(0, &[], vec![]), "LeadNotFound"),
+        ("suspended", age(5, &[], suspended()), "look leads", age(0, &[], suspended()), "LeadNotActive"),
+        ("the name is taken", named(5), "look services", named(0), "ShortNameTaken"),
+    ];
+    for (what, old, looks, new, reason) in table {
+        assert_eq!(short(&at_now(&be(desired()), &Record::default(), &old).step), looks, "{what}");
+        let said = at_now(&be(desired()), &Record::default(), &new);
+        assert_eq!((short(&said.step), said.verdict.reason.to_string().as_str()), ("stop", reason), "{what}");
+    }
 }
 
 type Case = (&'static str, fn(&mut Desired, &mut Facts), &'static str);
@@ -224,9 +244,9 @@ fn a_platform_that_is_not_for_this_namespace() {
     let facts = Facts { connection: Connection::Unusable(refused), ..empty_platform() };
     let decision = at_now(&be(desired()), &verified(), &facts);
     assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Stop(NOW + secs(60))));
-    let unknown = |settled| Facts { connection: Connection::Unknown(Trouble::new(Reason::Progressing, "x")), settled, ..empty_platform() };
+    let unknown = |settled| Facts { connection: Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), settled, ..empty_platform() };
     let new = at_now(&be(desired()), &Record::default(), &unknown(false));
-    assert_eq!((told(&new).as_str(), new.hold), ("wait: False Progressing Reconciling", false));
+    assert_eq!((told(&new).as_str(), new.hold), ("wait: False ProgressingWithRetry Reconciling", false));
     let ready = at_now(&be(desired()), &verified(), &unknown(true));
     assert_eq!((short(&ready.step), ready.hold, ready.record), ("wait", true, verified()));
     let gone = |policy| {

@@ -49,6 +49,12 @@ fn looking() {
         ("suspended", wanted(), shown(status(MicrosoftStatus::Suspended)), "stop: False LeadNotActive Stalled"),
         ("removed", wanted(), shown(status(MicrosoftStatus::Removed)), "stop: False LeadNotActive Stalled"),
         ("none", wanted(), none(), "stop: False LeadNotFound Stalled"),
+        (
+            "none, by an old list",
+            wanted(),
+            Facts { leads: Fact::Known { value: vec![], at: NOW - secs(1) }, ..none() },
+            "look leads: False Progressing Reconciling",
+        ),
         ("none, of a young object", wanted(), Facts { object_created: NOW - secs(5), ..none() }, "wait: False LeadNotFound Reconciling"),
         ("an older object", rival, shown(lead()), "stop: False Conflict Stalled"),
         ("no platform object", wanted(), no_platform, "stop: False PlatformNotFound Stalled"),
@@ -246,10 +252,10 @@ fn a_platform_that_is_not_for_this_namespace() {
     let refused = Trouble { retry_after: Some(secs(60)), ..Trouble::new(Reason::NamespaceNotAllowed, "x") };
     let decision = run(&Wish::Be(wanted()), &Record::default(), &Facts { connection: Connection::Unusable(refused), ..facts() });
     assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Stop(NOW + secs(60))));
-    let unknown = |settled| Facts { connection: Connection::Unknown(Trouble::new(Reason::Progressing, "x")), settled, ..facts() };
+    let unknown = |settled| Facts { connection: Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), settled, ..facts() };
     let ready = run(&Wish::Be(wanted()), &Record::default(), &unknown(true));
-    assert_eq!((told(&ready).as_str(), ready.hold), ("wait: False Progressing Reconciling", true));
+    assert_eq!((told(&ready).as_str(), ready.hold), ("wait: False ProgressingWithRetry Reconciling", true));
     let gone = |policy| told(&run(&Wish::Gone(policy, Some(tenant())), &Record { finalizer: true, ..Record::default() }, &unknown(true)));
-    assert!(gone(DeletionPolicy::Delete).starts_with("wait: False Progressing"), "{}", gone(DeletionPolicy::Delete));
+    assert!(gone(DeletionPolicy::Delete).starts_with("wait: False ProgressingWithRetry"), "{}", gone(DeletionPolicy::Delete));
     assert!(gone(DeletionPolicy::Retain).starts_with("release"), "{}", gone(DeletionPolicy::Retain));
 }

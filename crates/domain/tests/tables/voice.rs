@@ -167,6 +167,7 @@ fn what_a_pass_leaves_in_memory() {
         ("not sent, whatever is said", Some(Answer::NotSent(trouble(Reason::InvalidSpec))), verdict(Reason::InvalidSpec), Ended::Well, 4),
         ("the platform is away", None, verdict(Reason::PlatformUnavailable), Ended::Well, 4),
         ("it throttles", None, verdict(Reason::Throttled), Ended::Well, 4),
+        ("the namespace can't be read", None, verdict(Reason::ProgressingWithRetry), Ended::Well, 4),
         ("the credential is refused", None, verdict(Reason::AuthenticationFailed), Ended::Well, 4),
         ("the object can't be written", None, fine(), Ended::Unwritten, 4),
     ];
