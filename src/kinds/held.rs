@@ -97,7 +97,8 @@ impl<'a, K: OfCustomer> Held<'a, K> {
         }
     }
 
-    /// What the pass would say is said already, of the version that it knows. When the watch has brought another one meanwhile, the pass is run again.
+    /// What the pass would say is said already, of the version that it knows. When the watch has brought another one meanwhile, the pass is run
+    /// again.
     ///
     /// # Errors
     /// [`WriteFailed::Changed`] when it has.
@@ -118,8 +119,8 @@ impl<'a, K: OfCustomer> Held<'a, K> {
         learnt
     }
 
-    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the watch, which
-    /// brings it later, is not heard any more: it wakes whom it concerns from here.
+    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the
+    /// watch, which brings it later, is not heard any more: it wakes whom it concerns from here.
     fn said(&self, object: K) {
         self.answered(object).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
     }

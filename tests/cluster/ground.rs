@@ -4,7 +4,7 @@ use std::fs::File;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
 use control_plane::{ControlPlane, Pod, RELEASE, Release, Running, SYSTEM};
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::{Api, Client};
@@ -36,6 +36,17 @@ pub fn operator(release: &Release, scene: &Scene, name: &str) -> Result<Running>
     pod(release, name)?.start(scene.log_file())
 }
 
+/// The allocator of the image's operator must not ask for huge pages: that had taken half as much memory again. Other builds have another allocator.
+pub fn asks_for_no_huge_pages(running: &Running) -> Result<()> {
+    if control_plane::operator_of_image()?.is_none() {
+        return Ok(());
+    }
+    let status = std::fs::read_to_string(format!("/proc/{}/status", running.id()))?;
+    let line = status.lines().find(|line| line.starts_with("THP_enabled:")).context("THP_enabled")?;
+    ensure!(line.ends_with('0'), "{line}: MI_DEFAULT_ALLOW_THP in image/build.sh did not reach the allocator");
+    Ok(())
+}
+
 /// Waits until a pod holds the release's lease.
 pub async fn leads(client: &Client, running: &mut Running, pod: &str) -> Result<()> {
     let leases = Api::<Lease>::namespaced(client.clone(), SYSTEM);
@@ -56,7 +67,7 @@ pub async fn end(mut running: Running) -> Result<()> {
     running.signal("TERM")?;
     for _ in 0..600 {
         if let Some(status) = running.ended()? {
-            anyhow::ensure!(status.success(), "the operator ended with {status}");
+            ensure!(status.success(), "the operator ended with {status}");
             return Ok(());
         }
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -30,6 +30,7 @@ async fn installs(helm: Helm) -> Result<()> {
     let (probes, metrics) = (pod.probes().clone(), pod.port("metrics").context("a port for metrics")?);
     let mut operator = pod.start(scene.log_file())?;
     ground::leads(&scene.client, &mut operator, &name).await?;
+    ground::asks_for_no_huge_pages(&operator)?;
     ensure!(probes.keys().eq(&["liveness", "readiness", "startup"]), "a kubelet has to know: {probes:?}");
     for (probe, address) in probes {
         ground::until(&format!("the {probe} probe finds it well"), async || Ok(get(&address).await?.is_some())).await?;

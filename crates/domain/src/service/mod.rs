@@ -439,8 +439,8 @@ impl Case<'_> {
         self.stop(Trouble::new(Reason::DeletedExternally, message), "the service was deleted behind our back")
     }
 
-    /// A service that is gone is made anew, under another guid. While that is only planned, the object stands for the one that is gone: should the plan be dropped, it must not
-    /// look as if there had never been a service.
+    /// A service that is gone is made anew, under another guid. While that is only planned, the object stands for the one that is gone: should the plan
+    /// be dropped, it must not look as if there had never been a service.
     fn make_again(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
         let gone = (self.record.guid.take(), std::mem::take(&mut self.record.guid_annotated));
         let mut decision = self.nothing(policy, desired, view);
