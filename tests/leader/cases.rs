@@ -125,8 +125,7 @@ pub async fn a_deposed_leader_ends(scene: Scene) -> Result<()> {
 }
 
 /// One create is under way, two more have their intents on record and wait for its end, and the others wait for a place in line, when the leader is
-/// stopped. The answer to the first comes meanwhile, so that when the process goes on the next one's turn has come: without the question right before a
-/// request leaves, it would leave.
+/// stopped.
 async fn stopped_in_line(scene: &Scene, leader: &Replica, creates: u64) -> Result<()> {
     scene.platform(json!({"perSecond": 200, "burst": 200, "inFlight": 1})).await?;
     scene.platform_taken_in().await?;
@@ -176,6 +175,31 @@ pub async fn a_stopped_leader_starts_nothing_when_it_goes_on(scene: Scene) -> Re
         scene.ready(customer, 100).await?;
     }
     ensure!(scene.calls("services.create").await? == creates + 6, "each was asked for once");
+    ensure!(second.said()?.contains("asked the platform for a change"));
+    Ok(())
+}
+
+/// Five changes that need no intent wait for their seconds of the clock, of which there is one each: when the process goes on all their turns have come
+/// before anything else in it runs. Without the question right before a request leaves, they would leave.
+pub async fn a_stopped_leader_sends_nothing_whose_turn_came_meanwhile(scene: Scene) -> Result<()> {
+    let (mut first, second) = scene.pair().await?;
+    scene.platform(json!({"perSecond": 1, "burst": 1, "inFlight": 8})).await?;
+    scene.platform_taken_in().await?;
+    let assigned = scene.calls("channels.assign").await?;
+    scene.assignments(5).await?;
+    until(30, || async { Ok((scene.calls("channels.assign").await? > assigned).then_some(())) }).await?;
+    first.signal("STOP")?;
+    scene.platform(json!({})).await?;
+    scene.held_by("second").await?;
+    // The one that was asked for and not recorded is asked for again, which does no harm.
+    until(30, || async { Ok((scene.calls("channels.assign").await? >= assigned + 5).then_some(())) }).await?;
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let changes = scene.changes().await?;
+    first.signal("CONT")?;
+    let (status, _) = first.ended().await?;
+    ensure!(!status.success(), "{status}");
+    tokio::time::sleep(Duration::from_millis(500)).await;
+    ensure!(scene.changes().await? == changes, "the one that was stopped changed something: {}", first.said()?);
     ensure!(second.said()?.contains("asked the platform for a change"));
     Ok(())
 }

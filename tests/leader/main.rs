@@ -30,6 +30,7 @@ const CASES: &[(&str, Case)] = &cases![
     a_killed_leader_is_followed_when_its_lease_is_over,
     a_deposed_leader_ends,
     a_stopped_leader_starts_nothing_when_it_goes_on,
+    a_stopped_leader_sends_nothing_whose_turn_came_meanwhile,
 ];
 
 fn main() -> Result<ExitCode> {
