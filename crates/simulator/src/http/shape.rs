@@ -11,7 +11,7 @@ use std::io;
 use std::time::Duration;
 
 const CHUNK: usize = 64 * 1024;
-const CHUNKS: usize = 1_024;
+const CHUNKS: usize = 1_600;
 const DEPTH: usize = 100_000;
 
 /// The page that a firewall or a login puts in place of an answer (platform-2.md N-9).

@@ -24,7 +24,7 @@ pub enum FaultKind {
     Truncated,
     /// A whole HTTP answer whose JSON ends in the middle.
     BrokenJson,
-    /// 64 MiB of blanks before the body.
+    /// 100 MiB of blanks before the body.
     HugeBody,
     /// 100,000 arrays inside each other.
     DeepNesting,
