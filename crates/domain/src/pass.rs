@@ -74,6 +74,11 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// Whether a change was asked for in this pass and left, whatever came of it.
+    pub fn asked(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| !matches!(answer, Answer::NotSent(_)))
+    }
+
     /// What is said of a trouble that passes by itself.
     pub fn verdict_of(&self, trouble: &Trouble) -> Verdict {
         Verdict::passing(trouble, self.failures, self.stalled_for)

@@ -139,8 +139,7 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
         }
         Some(Answer::NotSent(_)) | None => {}
     }
-    let asked = facts.answer.as_ref().is_some_and(|answer| !matches!(answer, Answer::NotSent(_)));
-    if let Some(operation) = record.operation.as_mut().filter(|_| asked) {
+    if let Some(operation) = record.operation.as_mut().filter(|_| facts.asked()) {
         operation.generation = Some(facts.generation);
     }
     let Some(Some(task)) = facts.task.value() else { return };
@@ -244,8 +243,7 @@ impl Case<'_> {
 
     /// How new the list of services must be. After a change of ours only a list that was begun in this pass tells anything.
     fn services_needed_since(&self) -> Time {
-        let asked = self.facts.answer.as_ref().is_some_and(|answer| !matches!(answer, Answer::NotSent(_)));
-        let unsettled = self.record.open_intent().is_some() || self.record.running().is_some() || asked;
+        let unsettled = self.record.open_intent().is_some() || self.record.running().is_some() || self.facts.asked();
         if unsettled && self.task_still_runs() {
             return Time(i64::MIN);
         }
