@@ -10,7 +10,7 @@ use std::time::Duration;
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
 use live_platform::{Error, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
-use tokio::sync::{AcquireError, Semaphore, SemaphorePermit};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
 use super::circuit::Circuit;
 use super::clock;
@@ -98,32 +98,40 @@ impl Failed {
 /// The budget of one platform.
 pub struct Budget {
     rate: DefaultDirectRateLimiter,
-    in_flight: Semaphore,
-    places: Semaphore,
+    in_flight: Arc<Semaphore>,
+    places: Arc<Semaphore>,
     circuit: Mutex<Circuit>,
     limits: Limits,
-    waiting: AtomicUsize,
-    under_way: AtomicUsize,
+    waiting: Arc<AtomicUsize>,
+    under_way: Arc<AtomicUsize>,
     tell: Box<dyn Fn(News) + Send + Sync>,
 }
 
-/// A call that stands in line, perhaps as the probe. One that is dropped stands there no more.
-struct Waiting<'a> {
-    budget: &'a Budget,
-    probe: bool,
-}
+/// Counts a call for as long as it is there: one that is dropped counts no more.
+struct Counted(Arc<AtomicUsize>);
 
-impl Waiting<'_> {
-    /// Its turn has come.
-    fn comes(mut self) -> bool {
-        std::mem::take(&mut self.probe)
+impl Counted {
+    fn among(calls: &Arc<AtomicUsize>) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(calls))
     }
 }
 
-impl Drop for Waiting<'_> {
+impl Drop for Counted {
     fn drop(&mut self) {
-        self.budget.waiting.fetch_sub(1, Ordering::Relaxed);
-        if self.probe {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A call that the circuit has let through. If it is the probe and is dropped before anything was heard of it, another one may be.
+struct Entered {
+    budget: Arc<Budget>,
+    unheard_probe: bool,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if self.unheard_probe {
             self.budget.circuit().abandon();
         }
     }
@@ -132,8 +140,8 @@ impl Drop for Waiting<'_> {
 /// A place at the head of the line, for a change whose intent is being recorded: its time has come by the rate, and few are before it. It counts as no call,
 /// so that an API server that is slow to record takes nothing from those that read. It is given back when it is dropped.
 pub struct Place {
-    budget: Arc<Budget>,
-    probe: bool,
+    entered: Entered,
+    _permit: OwnedSemaphorePermit,
 }
 
 impl Place {
@@ -141,34 +149,24 @@ impl Place {
     ///
     /// # Errors
     /// As [`Budget::turn`].
-    pub async fn turn(mut self) -> Result<Turn, Failed> {
-        let probe = std::mem::take(&mut self.probe);
-        let budget = Arc::clone(&self.budget);
-        let probe = budget.stand_in_line(probe, budget.in_flight.acquire()).await?;
-        Ok(Turn::of(Arc::clone(&budget), probe))
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        if self.probe {
-            self.budget.circuit().abandon();
-        }
-        self.budget.places.add_permits(1);
+    pub async fn turn(self) -> Result<Turn, Failed> {
+        let budget = &self.entered.budget;
+        let permit = budget.in_line(Arc::clone(&budget.in_flight).acquire_owned()).await?;
+        Ok(Turn::of(self.entered, permit))
     }
 }
 
 /// The turn of one call. It is given back when it is dropped, whether the call was made or not.
 pub struct Turn {
-    budget: Arc<Budget>,
-    /// Whether it is the probe, of which nothing has been heard yet.
-    probe: bool,
+    entered: Entered,
+    _permit: OwnedSemaphorePermit,
+    _counted: Counted,
 }
 
 impl Turn {
-    fn of(budget: Arc<Budget>, probe: bool) -> Self {
-        budget.under_way.fetch_add(1, Ordering::Relaxed);
-        Self { budget, probe }
+    fn of(entered: Entered, permit: OwnedSemaphorePermit) -> Self {
+        let counted = Counted::among(&entered.budget.under_way);
+        Self { entered, _permit: permit, _counted: counted }
     }
 
     /// Makes a call that changes something, if this process leads **then**: the turn may have been waited for.
@@ -184,19 +182,9 @@ impl Turn {
     }
 
     fn report<T>(mut self, answer: Result<T, Error>, wide: fn(&Error) -> bool) -> Result<T, Failed> {
-        self.probe = false;
-        self.budget.went(answer.as_ref().err().filter(|error| wide(error)).map(trouble_of).as_ref());
+        self.entered.unheard_probe = false;
+        self.entered.budget.went(answer.as_ref().err().filter(|error| wide(error)).map(trouble_of).as_ref());
         answer.map_err(Failed::Call)
-    }
-}
-
-impl Drop for Turn {
-    fn drop(&mut self) {
-        if self.probe {
-            self.budget.circuit().abandon();
-        }
-        self.budget.under_way.fetch_sub(1, Ordering::Relaxed);
-        self.budget.in_flight.add_permits(1);
     }
 }
 
@@ -205,14 +193,15 @@ impl Budget {
     pub fn new(limits: Limits, tell: impl Fn(News) + Send + Sync + 'static) -> Arc<Self> {
         let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota = Quota::per_second(at_least_one(limits.per_second)).allow_burst(at_least_one(limits.burst));
+        let in_flight = limits.in_flight.max(1) as usize;
         Arc::new(Self {
             rate: RateLimiter::direct(quota),
-            in_flight: Semaphore::new(limits.in_flight.max(1) as usize),
-            places: Semaphore::new(PLACES * limits.in_flight.max(1) as usize),
+            in_flight: Arc::new(Semaphore::new(in_flight)),
+            places: Arc::new(Semaphore::new(PLACES * in_flight)),
             circuit: Mutex::new(Circuit::default()),
             limits,
-            waiting: AtomicUsize::new(0),
-            under_way: AtomicUsize::new(0),
+            waiting: Arc::default(),
+            under_way: Arc::default(),
             tell: Box::new(tell),
         })
     }
@@ -239,19 +228,22 @@ impl Budget {
         turn.report(call.await, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden)
     }
 
+    /// Makes a call that changes something, when there is room for it and if this process leads then.
+    ///
+    /// # Errors
+    /// As [`Budget::turn`] and [`Turn::change`].
+    pub async fn change<T>(self: &Arc<Self>, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        self.turn().await?.change(leadership, call).await
+    }
+
     /// Waits until there is room for one call.
     ///
     /// # Errors
     /// [`Failed::LeftAlone`] when the platform is being left alone, or there is no room for long.
     pub async fn turn(self: &Arc<Self>) -> Result<Turn, Failed> {
-        let probe = self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
-        let room = async {
-            let permit = self.in_flight.acquire().await;
-            self.wait_for_rate().await;
-            permit
-        };
-        let probe = self.stand_in_line(probe, room).await?;
-        Ok(Turn::of(Arc::clone(self), probe))
+        let entered = self.enter()?;
+        let permit = self.in_line(self.paced(&self.in_flight)).await?;
+        Ok(Turn::of(entered, permit))
     }
 
     /// Waits until a change can be asked for soon, before its intent is recorded.
@@ -259,29 +251,33 @@ impl Budget {
     /// # Errors
     /// As [`Budget::turn`].
     pub async fn place(self: &Arc<Self>) -> Result<Place, Failed> {
-        let probe = self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
-        let room = async {
-            let permit = self.places.acquire().await;
-            self.wait_for_rate().await;
-            permit
-        };
-        let probe = self.stand_in_line(probe, room).await?;
-        Ok(Place { budget: Arc::clone(self), probe })
+        let entered = self.enter()?;
+        let permit = self.in_line(self.paced(&self.places)).await?;
+        Ok(Place { entered, _permit: permit })
     }
 
-    /// Waits for a permit, which whoever has it then gives back. Returns whether it is the probe's.
-    async fn stand_in_line(&self, probe: bool, room: impl Future<Output = Result<SemaphorePermit<'_>, AcquireError>>) -> Result<bool, Failed> {
-        self.waiting.fetch_add(1, Ordering::Relaxed);
-        let (since, waiting) = (clock::since_start(), Waiting { budget: self, probe });
+    fn enter(self: &Arc<Self>) -> Result<Entered, Failed> {
+        let unheard_probe = self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
+        Ok(Entered { budget: Arc::clone(self), unheard_probe })
+    }
+
+    async fn paced(&self, room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, AcquireError> {
+        let permit = Arc::clone(room).acquire_owned().await;
+        self.wait_for_rate().await;
+        permit
+    }
+
+    async fn in_line(&self, room: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>) -> Result<OwnedSemaphorePermit, Failed> {
+        let (since, waits) = (clock::since_start(), Counted::among(&self.waiting));
         let answer = tokio::time::timeout(MOST_WAIT, room).await;
+        drop(waits);
         (self.tell)(News::Waited(clock::since_start().saturating_sub(since)));
         // The semaphores are never closed.
         let Ok(Ok(permit)) = answer else {
             let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
             return Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)));
         };
-        permit.forget();
-        Ok(waiting.comes())
+        Ok(permit)
     }
 
     fn went(&self, trouble: Option<&Trouble>) {
@@ -339,13 +335,10 @@ mod tests {
         let asked = std::cell::Cell::new(false);
         let (free, taken) = tokio::sync::oneshot::channel::<()>();
         let first = budget.spend(async { Ok(taken.await.is_ok()) });
-        let second = async {
-            let call = async {
-                asked.set(true);
-                Ok(())
-            };
-            budget.turn().await?.change(&leadership, call).await
-        };
+        let second = budget.change(&leadership, async {
+            asked.set(true);
+            Ok(())
+        });
         let go_on = async {
             tokio::task::yield_now().await;
             free.send(()).unwrap();
@@ -353,7 +346,7 @@ mod tests {
         let (first, second, ()) = tokio::join!(first, second, go_on);
         assert!(first.unwrap(), "a read needs no lease");
         assert!(matches!(second, Err(Failed::LeftAlone(trouble)) if trouble.reason == Reason::Progressing) && !asked.get());
-        assert!(budget.turn().await.unwrap().change(&Leadership::alone(), async { Ok(()) }).await.is_ok(), "the turn was given back");
+        assert!(budget.change(&Leadership::alone(), async { Ok(()) }).await.is_ok(), "the turn was given back");
     }
 
     /// A turn that is not used, a call that is broken off, and one that still stands in line: none of them leaves the platform without a probe.
@@ -366,25 +359,25 @@ mod tests {
         };
         open();
         let unused = budget.turn().await.unwrap();
-        assert!(unused.probe && budget.used().in_flight == 1);
+        assert!(unused.entered.unheard_probe && budget.used().in_flight == 1);
         assert!(budget.turn().await.is_err(), "one probe, not two");
         drop(unused);
         assert_eq!(budget.used(), Use { waiting: 0, in_flight: 0, per_second: 1000, open: true });
         let broken_off = budget.spend(std::future::pending::<Result<(), Error>>());
         assert!(tokio::time::timeout(Duration::from_millis(10), broken_off).await.is_err());
         let turn = budget.turn().await.unwrap();
-        assert!(turn.probe && turn.report(Ok(()), platform_wide).is_ok() && !budget.used().open, "found out by the third");
+        assert!(turn.entered.unheard_probe && turn.report(Ok(()), platform_wide).is_ok() && !budget.used().open, "found out by the third");
         let ordinary = budget.turn().await.unwrap();
         open();
         let in_line = budget.turn();
         assert!(tokio::time::timeout(Duration::from_millis(10), in_line).await.is_err(), "no room");
         assert_eq!(budget.used(), Use { waiting: 0, in_flight: 1, per_second: 1000, open: true });
-        assert!(!ordinary.probe);
+        assert!(!ordinary.entered.unheard_probe);
         let (probe, ()) = tokio::join!(budget.turn(), async {
             tokio::task::yield_now().await;
             drop(ordinary);
         });
-        assert!(probe.is_ok_and(|turn| turn.probe), "the one before gave up, and who goes without having been the probe says nothing of it");
+        assert!(probe.is_ok_and(|turn| turn.entered.unheard_probe), "the one before gave up, and who goes without having been the probe says nothing of it");
     }
 
     #[tokio::test]
@@ -403,7 +396,7 @@ mod tests {
         budget.circuit().report(clock::now(), Some(&Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) }));
         drop(budget.place().await.unwrap());
         let probe = budget.place().await.unwrap().turn().await.unwrap();
-        assert!(probe.probe && budget.place().await.is_err() && budget.turn().await.is_err(), "the place was the probe, and its turn is");
+        assert!(probe.entered.unheard_probe && budget.place().await.is_err() && budget.turn().await.is_err(), "the place was the probe, and its turn is");
         assert_eq!((budget.places.available_permits(), budget.in_flight.available_permits()), (2, 0));
     }
 

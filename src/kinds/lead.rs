@@ -117,18 +117,18 @@ impl LeadWorld<'_> {
             Ok(inventory) => inventory,
             Err(trouble) => return Answer::NotSent(trouble),
         };
-        let (client, leadership, turn) = (inventory.client(), &self.shared.leadership, self.reach.turn(&inventory));
+        let (client, leadership) = (inventory.client(), &self.shared.leadership);
         match change {
             Change::CreateLead(tenant) => {
                 let object = self.object.get();
                 let company = object.spec.consentless.as_ref().map(|lead| lead.company_name.clone()).unwrap_or_default();
-                answer(async { turn.await?.change(leadership, client.create_lead(tenant, &company)).await }.await, |()| Answer::Done)
+                answer(self.reach.change(&inventory, leadership, client.create_lead(tenant, &company)).await, |()| Answer::Done)
             }
-            Change::DeleteLead(tenant) => answer(async { turn.await?.change(leadership, client.delete_lead(tenant)).await }.await, deleted),
+            Change::DeleteLead(tenant) => answer(self.reach.change(&inventory, leadership, client.delete_lead(tenant)).await, deleted),
             Change::AssignChannel(tenant, channel) => {
-                answer(async { turn.await?.change(leadership, client.assign_channel(tenant, *channel)).await }.await, |()| Answer::Done)
+                answer(self.reach.change(&inventory, leadership, client.assign_channel(tenant, *channel)).await, |()| Answer::Done)
             }
-            Change::UnassignChannel(tenant) => answer(async { turn.await?.change(leadership, client.unassign_channel(tenant)).await }.await, |()| Answer::Done),
+            Change::UnassignChannel(tenant) => answer(self.reach.change(&inventory, leadership, client.unassign_channel(tenant)).await, |()| Answer::Done),
             other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A lead does not ask for {other:?}; this is a bug."))),
         }
     }

@@ -78,10 +78,10 @@ impl Namespaces {
     async fn fits(&self, client: &Client, selector: &Selector, namespace: &str) -> Result<bool, kube::Error> {
         let known = self.known().get(namespace).cloned();
         let fitted = known.as_ref().map(|known| selector.matches(&known.labels));
-        if fitted == Some(true) && known.is_some_and(|known| clock::now() < known.at + FRESH) {
+        let at = clock::now();
+        if fitted == Some(true) && known.is_some_and(|known| at < known.at + FRESH) {
             return Ok(true);
         }
-        let at = clock::now();
         match Api::<Namespace>::all(client.clone()).get_metadata_opt(namespace).await {
             Ok(Some(found)) => {
                 let labels = found.metadata.labels.unwrap_or_default();

@@ -226,7 +226,7 @@ async fn run_job(leadership: &Leadership, object: &LivePlatform, inventory: &Inv
         HttpMethod::Post => JobMethod::Post,
         HttpMethod::Put => JobMethod::Put,
     };
-    answer(async { inventory.budget().turn().await?.change(leadership, inventory.client().run_job(&url, method)).await }.await, |()| Answer::Done)
+    answer(inventory.budget().change(leadership, inventory.client().run_job(&url, method)).await, |()| Answer::Done)
 }
 
 async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, inventory: Option<&Arc<Inventory>>) -> Result<(), WriteFailed> {

@@ -4,7 +4,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oc_domain::conditions::{Reason, Trouble};
 
-use crate::engine::budget::{Failed, Place, Turn};
+use crate::engine::budget::{Failed, Place};
+use crate::engine::lease::Leadership;
 use crate::inventory::Inventory;
 
 /// The platform, for one pass.
@@ -54,15 +55,20 @@ impl Reach {
         Ok(())
     }
 
-    /// A turn, for the place that was waited for if there is one.
+    /// Makes a call that changes something, by the place that was waited for if there is one.
     ///
     /// # Errors
-    /// As [`crate::engine::budget::Budget::turn`].
-    pub async fn turn(&self, inventory: &Inventory) -> Result<Turn, Failed> {
+    /// As [`crate::engine::budget::Budget::change`].
+    pub async fn change<T>(
+        &self,
+        inventory: &Inventory,
+        leadership: &Leadership,
+        call: impl Future<Output = Result<T, live_platform::Error>>,
+    ) -> Result<T, Failed> {
         let kept = self.kept().take();
         match kept {
-            Some(place) => place.turn().await,
-            None => inventory.budget().turn().await,
+            Some(place) => place.turn().await?.change(leadership, call).await,
+            None => inventory.budget().change(leadership, call).await,
         }
     }
 }

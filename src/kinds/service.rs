@@ -222,12 +222,9 @@ impl ServiceWorld<'_> {
                     Ok(request) => request,
                     Err(trouble) => return Answer::NotSent(trouble),
                 };
-                let call = async { self.reach.turn(&inventory).await?.change(leadership, client.create_service(&request)).await };
-                answer(call.await, Answer::Task)
+                answer(self.reach.change(&inventory, leadership, client.create_service(&request)).await, Answer::Task)
             }
-            Change::DeleteService(guid) => {
-                answer(async { self.reach.turn(&inventory).await?.change(leadership, client.delete_service(guid)).await }.await, deleted)
-            }
+            Change::DeleteService(guid) => answer(self.reach.change(&inventory, leadership, client.delete_service(guid)).await, deleted),
             other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A service does not ask for {other:?}; this is a bug."))),
         }
     }
