@@ -113,10 +113,8 @@ mod tests {
     use oc_domain::conditions::{Reason, Verdict};
     use oc_domain::driver::Memo;
     use oc_domain::names::TenantId;
-    use oc_domain::pass::Facts;
     use oc_domain::policy::Connection;
     use oc_domain::record::{OperationId, OperationKind, Sent};
-    use oc_domain::step::Fact;
     use std::sync::Mutex;
 
     /// A world that writes down what is done to it.
@@ -175,23 +173,7 @@ mod tests {
     }
 
     async fn done(room: bool) -> (Vec<&'static str>, Option<Answer>) {
-        let facts = Facts {
-            pass_started: Time(0),
-            object_created: Time(0),
-            generation: 1,
-            asked_anew: true,
-            look_now: false,
-            settled: false,
-            connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x")),
-            services: Fact::Unread,
-            leads: Fact::Unread,
-            lc_customer: Fact::Unread,
-            task: Fact::Unread,
-            answer: None,
-            failures: 0,
-            stalled_for: None,
-            numbers: Fact::Unread,
-        };
+        let facts = Facts::unread(Time(0), Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x")));
         let world = Told { done: Mutex::default(), room };
         let (pass, _, ended) = run(&world, Pass::begin(Record::default(), facts, &Memo::default()), decide).await;
         assert!(matches!(ended, Ended::Until(..)) && pass.bug.is_none(), "{ended:?}, {:?}", pass.bug);

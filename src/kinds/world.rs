@@ -56,21 +56,14 @@ pub fn facts<K: Resource>(object: &K, status: Option<&dyn Told>, connection: Con
     let look_now = record::requested(object).as_ref() != status.and_then(Told::handled);
     let ready = status.is_some_and(|status| status.conditions().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"));
     Facts {
-        pass_started: clock::now(),
         object_created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
         generation,
         asked_anew: observed != Some(generation) || look_now,
         look_now,
         settled: ready && observed == Some(generation),
-        connection,
-        services: Fact::Unread,
-        leads: Fact::Unread,
-        lc_customer: Fact::Unread,
-        task: Fact::Unread,
-        answer: None,
         failures: memo.failures_of(observed != Some(generation)),
         stalled_for: stalled_for(status, generation),
-        numbers: Fact::Unread,
+        ..Facts::unread(clock::now(), connection)
     }
 }
 

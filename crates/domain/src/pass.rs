@@ -74,6 +74,27 @@ pub struct Facts {
 }
 
 impl Facts {
+    /// What a pass begins with that has read nothing, over an object that is new at that moment and of which nothing was said or tried.
+    pub fn unread(pass_started: Time, connection: Connection) -> Self {
+        Self {
+            pass_started,
+            object_created: pass_started,
+            generation: 1,
+            asked_anew: false,
+            look_now: false,
+            settled: false,
+            connection,
+            services: Fact::Unread,
+            leads: Fact::Unread,
+            lc_customer: Fact::Unread,
+            task: Fact::Unread,
+            numbers: Fact::Unread,
+            answer: None,
+            failures: 0,
+            stalled_for: None,
+        }
+    }
+
     /// Whether a change was asked for in this pass and left, whatever came of it.
     pub fn asked(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| !matches!(answer, Answer::NotSent(_)))

@@ -67,21 +67,13 @@ impl World {
         let settled = seen && object.status.ready().is_some_and(|(truth, _)| truth == Truth::True);
         let memo = &self.operators[op].memos[slot];
         Facts {
-            pass_started: self.now,
             object_created: object.created,
             generation: object.generation,
             asked_anew: !seen,
-            look_now: false,
             settled,
             failures: memo.failures_of(!seen),
             stalled_for: object.status.stalled_for().filter(|_| seen),
-            connection: Connection::Usable(self.policy(play, op, object)),
-            services: Fact::Unread,
-            leads: Fact::Unread,
-            lc_customer: Fact::Unread,
-            task: Fact::Unread,
-            numbers: Fact::Unread,
-            answer: None,
+            ..Facts::unread(self.now, Connection::Usable(self.policy(play, op, object)))
         }
     }
 

@@ -96,23 +96,8 @@ pub fn be(desired: Desired) -> Wish {
 
 /// Nothing read yet, by an object that is old and whose spec has been seen.
 pub fn facts() -> Facts {
-    Facts {
-        pass_started: NOW,
-        object_created: NOW - secs(3600),
-        generation: 1,
-        asked_anew: false,
-        look_now: false,
-        settled: false,
-        connection: Connection::Usable(Policy { slowest_create: Some(secs(60)), ..Policy::default() }),
-        services: Fact::Unread,
-        leads: Fact::Unread,
-        lc_customer: Fact::Unread,
-        task: Fact::Unread,
-        answer: None,
-        failures: 0,
-        stalled_for: None,
-        numbers: Fact::Unread,
-    }
+    let connection = Connection::Usable(Policy { slowest_create: Some(secs(60)), ..Policy::default() });
+    Facts { object_created: NOW - secs(3600), ..Facts::unread(NOW, connection) }
 }
 
 pub fn known<T>(value: T) -> Fact<T> {
