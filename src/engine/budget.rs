@@ -233,7 +233,24 @@ impl Budget {
     /// # Errors
     /// As [`Budget::turn`] and [`Turn::change`].
     pub async fn change<T>(self: &Arc<Self>, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
-        self.turn().await?.change(leadership, call).await
+        self.change_at(None, leadership, call).await
+    }
+
+    /// The same from the place that was waited for, if there is one.
+    ///
+    /// # Errors
+    /// As [`Budget::change`].
+    pub async fn change_at<T>(
+        self: &Arc<Self>,
+        place: Option<Place>,
+        leadership: &Leadership,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Failed> {
+        let turn = match place {
+            Some(place) => place.turn().await?,
+            None => self.turn().await?,
+        };
+        turn.change(leadership, call).await
     }
 
     /// Waits until there is room for one call.

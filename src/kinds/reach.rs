@@ -65,10 +65,7 @@ impl Reach {
         leadership: &Leadership,
         call: impl Future<Output = Result<T, live_platform::Error>>,
     ) -> Result<T, Failed> {
-        let kept = self.kept().take();
-        match kept {
-            Some(place) => place.turn().await?.change(leadership, call).await,
-            None => inventory.budget().change(leadership, call).await,
-        }
+        let place = self.kept().take();
+        inventory.budget().change_at(place, leadership, call).await
     }
 }
