@@ -307,8 +307,8 @@ impl Client {
         match wire::tasks::task_id(&answer.body) {
             Ok(id) => Ok(id),
             Err(why) => match wire::tasks::envelope(&answer.body) {
-                Err(said) => Err(declined(call, &answer, said)),
-                Ok(()) => Err(unreadable(call.endpoint, answer.status, why)),
+                Err(said) if wire::tasks::failed_surely(&answer.body) => Err(declined(call, &answer, said)),
+                _ => Err(unreadable(call.endpoint, answer.status, why)),
             },
         }
     }

@@ -58,7 +58,7 @@ pub(crate) struct Answer {
 pub(crate) struct Transport {
     pub(crate) settings: Settings,
     credential: RwLock<Arc<Credential>>,
-    http: reqwest::Client,
+    http: Http,
     observer: Option<Arc<dyn Observer>>,
     pub(crate) tokens: Tokens,
     first_page: Mutex<First>,
@@ -67,7 +67,7 @@ pub(crate) struct Transport {
 impl Transport {
     pub(crate) fn new(settings: Settings, credential: Credential, observer: Option<Arc<dyn Observer>>) -> Result<Self, Error> {
         settings.check()?;
-        let http = http(&settings)?;
+        let http = Http::new(&settings)?;
         Ok(Self { settings, credential: RwLock::new(Arc::new(credential)), http, observer, tokens: Tokens::default(), first_page: Mutex::default() })
     }
 
@@ -191,7 +191,7 @@ impl Transport {
     }
 
     async fn send_and_read(&self, call: &Call, token: Option<&Token>) -> Result<Answer, (Outcome, Broken)> {
-        let mut request = self.http.request(call.method.clone(), call.url.clone());
+        let mut request = self.http.to(&call.url).request(call.method.clone(), call.url.clone());
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, token.header.clone());
         }
@@ -242,7 +242,23 @@ struct Broken {
     again: bool,
 }
 
-fn http(settings: &Settings) -> Result<reqwest::Client, Error> {
+/// What calls are made by: those to a local address never by a proxy. It may be plain HTTP, of which a proxy would see the token and the secret.
+struct Http {
+    near: reqwest::Client,
+    far: reqwest::Client,
+}
+
+impl Http {
+    fn new(settings: &Settings) -> Result<Self, Error> {
+        Ok(Self { near: http(settings, true)?, far: http(settings, false)? })
+    }
+
+    fn to(&self, url: &Url) -> &reqwest::Client {
+        if is_local(url) { &self.near } else { &self.far }
+    }
+}
+
+fn http(settings: &Settings, direct: bool) -> Result<reqwest::Client, Error> {
     let bad = |message: String| Error::new(ErrorKind::Settings, Sent::No, message);
     let connect = Duration::from_secs(10).min(settings.deadline / 2);
     let mut builder = reqwest::Client::builder()
@@ -251,7 +267,7 @@ fn http(settings: &Settings) -> Result<reqwest::Client, Error> {
         .retry(reqwest::retry::never())
         .referer(false)
         .connect_timeout(connect);
-    if is_local(&settings.base_url) && is_local(&settings.token_url) {
+    if direct {
         builder = builder.no_proxy();
     }
     if let Some(pem) = &settings.ca_bundle_pem {

@@ -139,6 +139,33 @@ fn task_ids_in_all_forms() {
     }
 }
 
+/// Only what can mean nothing else ends a create as refused; all else is a lost answer, and is looked up.
+#[test]
+fn which_answers_without_a_task_are_failures() {
+    let sure = [r#"{"succeeded":false}"#, r#"{"status":false}"#, r#"{"status":409}"#, r#"{"status":"Failed"}"#, r#"[{"status":" error: x"}]"#];
+    for body in sure {
+        assert!(tasks::failed_surely(body.as_bytes()), "{body}");
+    }
+    let open = [
+        "",
+        "1",
+        "null",
+        "{}",
+        r#"{"status":"Accepted"}"#,
+        r#"{"status":"InProgress"}"#,
+        r#"{"status":"Pending"}"#,
+        r#"{"status":"Created"}"#,
+        r#"{"status":202}"#,
+        r#"{"status":true}"#,
+        r#"{"status":""}"#,
+        r#"{"succeeded":true}"#,
+        "<html>",
+    ];
+    for body in open {
+        assert!(!tasks::failed_surely(body.as_bytes()), "{body}");
+    }
+}
+
 #[test]
 fn envelopes_of_changes() {
     for good in [

@@ -75,6 +75,24 @@ fn sole(value: &Value) -> &Value {
     }
 }
 
+/// Words of an answer's `status` that can mean nothing but a failure.
+const FAILURES: [&str; 9] = ["fail", "error", "refus", "reject", "den", "invalid", "false", "forbid", "unauthori"];
+
+/// Whether an answer to a request that starts a task says beyond doubt that it failed. No such answer is documented (assumption); any other word, such as
+/// `Accepted` or `InProgress`, may stand for a task of which only the id is missing, and that is a lost answer.
+pub fn failed_surely(body: &[u8]) -> bool {
+    let Ok(answer) = json::value(body) else { return false };
+    let answer = sole(&answer);
+    let word = |text: &str| FAILURES.iter().any(|bad| text.trim().to_lowercase().starts_with(bad));
+    json::boolean(answer, "succeeded") == Some(false)
+        || match field(answer, "status") {
+            Some(Value::Bool(yes)) => !yes,
+            Some(Value::Number(number)) => number.as_i64().is_some_and(|status| status >= 300),
+            Some(Value::String(text)) => word(text),
+            _ => false,
+        }
+}
+
 /// What a 200 of a change says about its success (C-11, E7): `Err` with the platform's words when it says that it failed. An empty answer, `1`, and
 /// anything without such a field say nothing against it.
 pub fn envelope(body: &[u8]) -> Result<(), String> {
