@@ -50,7 +50,8 @@ pub fn of_alerts() -> Result<Vec<Query>> {
         let place = format!("alert {}", alert["alert"].as_str().context("a name")?);
         let expression = alert["expr"].as_str().context("expr")?.to_owned();
         let words = alert["annotations"].as_object().into_iter().flat_map(|annotations| annotations.values()).filter_map(Value::as_str);
-        let named = words.flat_map(|words| names_after(words, "$labels.")).collect();
+        // What stands behind `with` may be missing: the words have an `else` for it.
+        let named = words.flat_map(|words| names_after(&words.replace("with $labels.", "with "), "$labels.")).collect();
         Ok(Query { place, expression, named })
     };
     alerts()?.iter().map(query).collect()

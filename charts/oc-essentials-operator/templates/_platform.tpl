@@ -47,7 +47,8 @@ cluster knows the kind.
 app.kubernetes.io/component: simulator
 {{- end }}
 
-{{/* http://host:port of the simulator, as the operator calls it. http is allowed to hosts of the cluster only, which such a name is. */}}
+{{/* http://host:port of the simulator, as the operator calls it. http is allowed to hosts of the cluster only, which such a name is,
+whatever the cluster's domain is called. */}}
 {{- define "oc-essentials-operator.simulatorUrl" -}}
-{{- printf "http://%s.%s.svc.cluster.local:%v" (include "oc-essentials-operator.simulatorName" .) .Release.Namespace .Values.simulator.port }}
+{{- printf "http://%s.%s.svc:%v" (include "oc-essentials-operator.simulatorName" .) .Release.Namespace .Values.simulator.port }}
 {{- end }}

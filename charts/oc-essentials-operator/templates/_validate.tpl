@@ -16,6 +16,17 @@
 {{- fail (printf "%s.enabled needs metrics: set metrics.enabled, or %s.enabled to false" . .) }}
 {{- end }}
 {{- end }}
+{{- with .Values.networkPolicy }}
+{{- if and .enabled .platformTo (not .apiServerTo) }}
+{{- $open := list }}
+{{- range .apiServerPorts }}{{ $open = append $open (int .) }}{{ end }}
+{{- range .platformPorts }}
+{{- if has (int .) $open }}
+{{- fail (printf "networkPolicy.platformTo bounds nothing while networkPolicy.apiServerTo is empty: port %d is one of apiServerPorts too, and is let out to anywhere by it; say in apiServerTo where the API server is, or take the port out of apiServerPorts" (int .)) }}
+{{- end }}
+{{- end }}
+{{- end }}
+{{- end }}
 {{- if and .Values.livePlatform.enabled (not .Values.livePlatform.spec) }}
 {{- fail "livePlatform.spec is empty: give at least url and authentication, as in a LivePlatform, or set livePlatform.enabled to false" }}
 {{- end }}
