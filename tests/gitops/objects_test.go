@@ -74,6 +74,21 @@ func objects(t *testing.T) []kept {
 	return all
 }
 
+// The objects that show what the flows reach: those of the last run, and those of testdata only when there was none. What is kept in testdata must not stand in for a state that
+// the flows of today reach no more.
+func reached(t *testing.T) []kept {
+	t.Helper()
+	folder := golden
+	if fresh != "" {
+		folder = fresh
+	}
+	all, err := load(folder)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return all
+}
+
 // What a tool can see of an object.
 type state struct {
 	kind                  string
