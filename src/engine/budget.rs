@@ -434,10 +434,15 @@ mod tests {
         let (_, _, used) = tokio::join!(first, second, look);
         assert_eq!(used, Use { waiting: 1, in_flight: 1, per_second: 1000, open: false });
         assert_eq!(budget.used(), Use { waiting: 0, in_flight: 0, per_second: 1000, open: false });
-        budget.went(Some(&trouble(Reason::Throttled)));
-        budget.went(Some(&trouble(Reason::Throttled)));
+        // It asks for no time at all, so that the pause is over at once.
+        let refused = Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) };
+        budget.went(Some(&refused));
+        budget.went(Some(&refused));
         assert!(budget.used().open);
-        let news: Vec<News> = told.lock().unwrap().iter().filter(|news| !matches!(news, News::Waited(_))).copied().collect();
-        assert_eq!((news, told.lock().unwrap().len()), (vec![News::Opened(Reason::Throttled)], 3), "and twice how long a call had waited");
+        let news = || told.lock().unwrap().iter().filter(|news| !matches!(news, News::Waited(_))).copied().collect::<Vec<_>>();
+        assert_eq!((news(), told.lock().unwrap().len()), (vec![News::Opened(Reason::Throttled)], 3), "and twice how long a call had waited");
+        assert!(budget.spend(async { Ok(()) }).await.is_ok() && !budget.used().open, "the probe went well");
+        assert!(budget.spend(async { Ok(()) }).await.is_ok());
+        assert_eq!((news(), told.lock().unwrap().len()), (vec![News::Opened(Reason::Throttled), News::Back], 6), "it is back once");
     }
 }

@@ -5,7 +5,6 @@ use oc_domain::breaker::Asking;
 use oc_domain::pass::Facts;
 use oc_domain::policy::Connection;
 
-use super::platform;
 use super::shared::{Key, Kind, Shared};
 use crate::api::{self, DeletionPolicy, LivePlatform};
 use crate::engine::clock;
@@ -18,17 +17,16 @@ fn asking<K: Resource>(object: &K) -> Option<Asking> {
     Some(Asking { deleted: clock::time(deleted.0), uid: object.meta().uid.clone().unwrap_or_default() })
 }
 
-/// The objects on a platform that are being deleted and take something on the platform with them. One whose intent to delete is recorded was
-/// counted before that.
+/// The objects on a platform that are being deleted and take something on the platform with them. Those that have asked for it already are among them, and
+/// keep their grant for as long as they are there: an intent to delete in the annotation is no proof of one, since whoever may write the object may write it.
 pub fn wanted(shared: &Shared, platform: &str) -> Vec<Asking> {
-    let counts =
-        |finalizer: bool, recorded: bool, policy: DeletionPolicy, suspended: bool| finalizer && !recorded && policy == DeletionPolicy::Delete && !suspended;
+    let counts = |finalizer: bool, policy: DeletionPolicy, suspended: bool| finalizer && policy == DeletionPolicy::Delete && !suspended;
     let of = |key: &Key| match key.kind {
         Kind::LivePlatform => None,
         Kind::Lead => {
             let lead = shared.leads.get(&key.namespace, &key.name)?;
             let asking = asking(&*lead)?;
-            let counted = counts(record::has_finalizer(&*lead), record::has_intent_to_delete(&*lead), lead.spec.deletion_policy, false);
+            let counted = counts(record::has_finalizer(&*lead), lead.spec.deletion_policy, false);
             counted.then_some(asking)
         }
         Kind::OcEssentialService => {
@@ -37,7 +35,7 @@ pub fn wanted(shared: &Shared, platform: &str) -> Vec<Asking> {
             let asking = asking(&*service)?;
             let spec = &service.spec;
             let applied = spec.mode == api::service::Mode::Apply && record::of_service(&service).guid.is_some();
-            let counted = counts(record::has_finalizer(&*service), record::has_intent_to_delete(&*service), spec.deletion_policy, spec.suspend);
+            let counted = counts(record::has_finalizer(&*service), spec.deletion_policy, spec.suspend);
             (applied && counted).then_some(asking)
         }
     };
@@ -45,13 +43,21 @@ pub fn wanted(shared: &Shared, platform: &str) -> Vec<Asking> {
     keys.iter().filter_map(of).collect()
 }
 
+/// Whether somebody wants a deletion that is not let through yet.
+pub fn uncounted(shared: &Shared, object: &LivePlatform) -> bool {
+    let ledger = record::ledger(object);
+    let per_hour = object.spec.deletions.per_hour;
+    let name = object.metadata.name.as_deref().unwrap_or_default();
+    wanted(shared, name).iter().any(|asking| ledger.holds(asking, per_hour).is_some())
+}
+
 /// The connection, with what the breaker says to an object that is being deleted. The first time that it has to say something the platform object
 /// is woken, to count.
-pub fn with_breaker<K: Resource>(shared: &Shared, connection: Connection, platform: &str, object: &K, recorded: bool) -> Connection {
+pub fn with_breaker<K: Resource>(shared: &Shared, connection: Connection, platform: &str, object: &K) -> Connection {
     let Connection::Usable(mut policy) = connection else { return connection };
-    let counted = asking(object).filter(|_| !recorded).zip(shared.platforms.get("", platform));
+    let counted = asking(object).zip(shared.platforms.get("", platform));
     if let Some((asking, object)) = counted {
-        policy.deletions_blocked = platform::record(&object).ledger.holds(&asking, object.spec.deletions.per_hour);
+        policy.deletions_blocked = record::ledger(&object).holds(&asking, object.spec.deletions.per_hour);
         if policy.deletions_blocked.is_some() {
             shared.wake(&Key::platform(platform), Lane::Effect);
         }

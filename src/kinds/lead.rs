@@ -41,7 +41,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     };
     let entry = entry(&object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
-    let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object, record::has_intent_to_delete(&*object));
+    let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object);
     let inventory = match (&connection, shared.connected(&entry.platform)) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         (Connection::Usable(_), None) => return (Next::Woken, PassOutcome::Waiting),

@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod census;
+mod claims;
 mod connect;
 mod deletions;
 mod discovery;
@@ -32,6 +33,7 @@ use self::meter::PassOutcome;
 use crate::engine::clock;
 use crate::engine::pass::{Ended, WriteFailed};
 use crate::engine::queue::Lane;
+use crate::object::store::Store;
 
 /// When an object is looked at next.
 enum Next {
@@ -83,6 +85,8 @@ fn after(shared: &Shared, key: &Key, passed: &(Pass, Decision, Ended)) -> (Next,
     outcome(decision.verdict.reason, decision.why);
     log(key, pass, decision, ended, &memo);
     let next = match ended {
+        // Whoever has taken its name meanwhile waits to be looked at: it was woken while this pass ran.
+        Ended::Released | Ended::Gone if anew(shared, key) => Next::At(clock::now() + std::time::Duration::from_millis(50), Lane::Changed),
         Ended::Released | Ended::Gone => {
             shared.forget(key);
             Next::Woken
@@ -92,6 +96,18 @@ fn after(shared: &Shared, key: &Key, passed: &(Pass, Decision, Ended)) -> (Next,
         Ended::Unwritten(_) => Next::At(timing::next_try(clock::now(), memo.failures, None), Lane::Effect),
     };
     (next, PassOutcome::of_pass(passed))
+}
+
+/// Whether an object of this name is there that is not on its way out: the one that a pass was about is gone, so it is another one.
+fn anew(shared: &Shared, key: &Key) -> bool {
+    fn there<K: kube::Resource>(store: &Store<K>, key: &Key) -> bool {
+        store.get(&key.namespace, &key.name).is_some_and(|object| object.meta().deletion_timestamp.is_none())
+    }
+    match key.kind {
+        Kind::LivePlatform => there(&shared.platforms, key),
+        Kind::Lead => there(&shared.leads, key),
+        Kind::OcEssentialService => there(&shared.services, key),
+    }
 }
 
 /// A pass is worth a line only to somebody who looks closely: what it asked for has its audit line.

@@ -8,7 +8,7 @@ use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::platform::{Decision, Desired, Facts, Record, Waiting, decide, index};
 use oc_domain::record::Job;
 use oc_domain::step::{Answer, Change, Fact, Query, Step};
-use oc_domain::time::Time;
+use oc_domain::time::{Duration, Time};
 use oc_domain::timing;
 
 use super::audit::Line;
@@ -25,6 +25,9 @@ use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
 use crate::object::record::{LEADS_JOB_RAN, TRUNKS_JOB_RAN, approval, job, ledger, requested};
 use crate::object::{status, write};
+
+/// When a platform that no watched namespace may use is looked at again: a namespace's new label wakes nobody.
+const OTHERS_LOOK: Duration = Duration::from_secs(20);
 
 /// What a platform object remembers.
 pub fn record(object: &LivePlatform) -> Record {
@@ -72,6 +75,12 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
         shared.forget(key);
         return (Next::Woken, PassOutcome::Gone);
     };
+    if shared.leaves_to_others(&object).await {
+        tracing::debug!(kind = "LivePlatform", name = key.name, watched = %shared.scope, "no namespace that is watched may use it: left to others");
+        shared.connect(&key.name, None);
+        shared.hold(&key.name, None);
+        return (Next::At(clock::now() + OTHERS_LOOK, Lane::Observe), PassOutcome::Waiting);
+    }
     let memo = shared.with_memo(key, |memo| memo.clone());
     let before = shared.connected(&key.name);
     let connected = connect::connection(shared, &object, memo.failures > 0).await;
@@ -86,7 +95,8 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let spec_changed = object.status.as_ref().and_then(Told::observed) != object.meta().generation;
     let failures = memo.failures_of(spec_changed);
     let Driven { decision, refused, ran } = drive(shared, &object, &connected.inventory, failures).await;
-    let failed = matches!(decision.verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed);
+    use Reason::{AuthenticationFailed, PlatformRefused, PlatformUnavailable, Throttled};
+    let failed = matches!(decision.verdict.reason, PlatformUnavailable | PlatformRefused | Throttled | AuthenticationFailed);
     let written = say(shared, &object, &decision, connected.inventory.as_ref().ok()).await;
     history::of_platform(shared, &object, &record(&object), &decision, &ran, written.is_ok());
     if let (Ok(inventory), false) = (&connected.inventory, failed) {
@@ -112,7 +122,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
 /// The platform is asked no sooner than the back-off has it. Deletions are counted all the same: they can go on by the connection that last worked.
 fn held(shared: &Shared, object: &LivePlatform, connected: &Connected) -> Option<Time> {
     let now = clock::now();
-    if !deletions::wanted(shared, &object.name_any()).is_empty() {
+    if deletions::uncounted(shared, object) {
         return None;
     }
     let held = shared.held(&object.name_any()).filter(|held| now < held.until && held.version == object.resource_version() && connected.refused())?;
@@ -147,7 +157,7 @@ fn remember(shared: &Shared, key: &Key, object: &LivePlatform, connected: Connec
 fn next(decision: &Decision, written: Result<(), WriteFailed>, failures: u32) -> Next {
     match (written, &decision.step) {
         (Err(WriteFailed::Gone), _) => Next::Woken,
-        (Err(WriteFailed::Changed), _) => Next::At(clock::now() + std::time::Duration::from_millis(50), Lane::Effect),
+        (Err(WriteFailed::Changed), _) => Next::At(clock::now() + Duration::from_millis(50), Lane::Effect),
         (Err(failed), _) => {
             tracing::warn!(?failed, "the platform object could not be written and is tried again");
             Next::At(timing::next_try(clock::now(), failures, None), Lane::Effect)

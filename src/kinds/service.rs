@@ -11,7 +11,7 @@ use oc_domain::driver::Pass;
 use oc_domain::names::{ShortName, TenantId};
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::Connection;
-use oc_domain::record::{Intent, Record};
+use oc_domain::record::{Intent, OperationKind, Record};
 use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
@@ -32,23 +32,22 @@ use crate::engine::pass::{self, World, WriteFailed};
 use crate::engine::queue::Lane;
 use crate::object::{record, status};
 
-/// What a service object has to do with. The tenant of one that refers to a lead is the lead's, and stays known when the lead object goes.
+/// What a service object has to do with. The tenant and the platform of one that refers to a lead are the lead's, and stay known when the lead object
+/// goes. Once something may have been asked for they stay as they were: a lead that is made anew under the same name, for another tenant, moves neither
+/// what is paid for nor what is deleted.
 pub fn entry(shared: &Shared, object: &OcEssentialService) -> Entry {
     let namespace = object.namespace().unwrap_or_default();
     let lead = object.spec.lead_ref.as_ref().map(|lead| (namespace.clone(), lead.name.clone()));
     let lead_object = lead.as_ref().and_then(|(namespace, name)| shared.leads.get(namespace, name));
-    let recorded = object.status.as_ref();
-    let platform = match (&lead_object, &lead) {
-        (Some(lead), _) => lead.spec.platform.clone(),
-        (None, Some(_)) => recorded.and_then(|status| status.platform.clone()).unwrap_or_else(|| api::DEFAULT_PLATFORM.into()),
-        (None, None) => object.spec.platform.clone().unwrap_or_else(|| api::DEFAULT_PLATFORM.into()),
+    let recorded = object.status.as_ref().and_then(|status| Some((status.platform.clone()?, status.ms_tenant_id.clone()?)));
+    let of_lead = lead_object.map(|lead| (lead.spec.platform.clone(), lead.spec.ms_tenant_id.clone()));
+    let followed = if record::has_finalizer(object) { recorded.or(of_lead) } else { of_lead.or(recorded) };
+    let followed = followed.filter(|_| lead.is_some());
+    let own = || object.spec.platform.clone().unwrap_or_else(|| api::DEFAULT_PLATFORM.into());
+    let (platform, tenant) = match followed {
+        Some((platform, tenant)) => (platform, Some(tenant)),
+        None => (own(), object.spec.ms_tenant_id.clone()),
     };
-    let tenant = object
-        .spec
-        .ms_tenant_id
-        .clone()
-        .or_else(|| lead_object.map(|lead| lead.spec.ms_tenant_id.clone()))
-        .or_else(|| recorded.and_then(|status| status.ms_tenant_id.clone()));
     Entry { platform, tenant: tenant.and_then(|tenant| TenantId::parse(&tenant).ok()), short_name: Some(object.spec.short_name.clone()), lead }
 }
 
@@ -59,7 +58,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     };
     let entry = entry(shared, &object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
-    let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object, record::has_intent_to_delete(&*object));
+    let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object);
     let inventory = match (&connection, shared.connected(&entry.platform)) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         // The platform object's own pass makes the connection, and then wakes its objects.
@@ -113,10 +112,7 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
             return Wish::Unclear(Trouble::new(Reason::InvalidSpec, message));
         }
     };
-    let missing =
-        entry.lead.as_ref().filter(|(namespace, name)| shared.leads.get(namespace, name).is_none()).map(|(_, name)| {
-            Trouble::new(Reason::LeadNotFound, format!("spec.leadRef: there is no Lead {name} in this namespace. Make it, or correct the name."))
-        });
+    let missing = entry.lead.as_ref().and_then(|lead| lead_trouble(shared, entry, lead));
     let Some(tenant) = entry.tenant.clone() else {
         let unclear = missing.unwrap_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID."));
         return Wish::Unclear(unclear);
@@ -144,15 +140,38 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
     }))
 }
 
-/// The oldest other service object that has the same tenant or short name on the same platform, if it is older than this one.
+/// What is wrong with the lead to which an object refers: it is not there, or it was made anew for another tenant or platform.
+fn lead_trouble(shared: &Shared, entry: &Entry, (namespace, name): &(String, String)) -> Option<Trouble> {
+    let Some(lead) = shared.leads.get(namespace, name) else {
+        let message = format!("spec.leadRef: there is no Lead {name} in this namespace. Make it, or correct the name.");
+        return Some(Trouble::new(Reason::LeadNotFound, message));
+    };
+    let same = lead.spec.platform == entry.platform && TenantId::parse(&lead.spec.ms_tenant_id).ok() == entry.tenant;
+    let message = || {
+        format!(
+            "spec.leadRef: the Lead {name} stands for another tenant or platform than when this object asked for its service. Make this object anew, or the Lead as it was."
+        )
+    };
+    (!same).then(|| Trouble::new(Reason::InvalidSpec, message()))
+}
+
+/// The first of the other service objects that have the same tenant or short name on the same platform, if it comes before this one.
 fn rival(shared: &Shared, object: &OcEssentialService, entry: &Entry) -> Option<String> {
-    let neighbours = shared.index().neighbours(entry);
-    let older = world::oldest(neighbours.into_iter().filter(|key| key.kind == Kind::OcEssentialService), &shared.services)?;
-    if world::age(&*older) >= world::age(object) {
+    let neighbours = shared.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService);
+    let first = neighbours.filter_map(|key| shared.services.get(&key.namespace, &key.name)).min_by_key(|other| turn(other))?;
+    if turn(&first) >= turn(object) {
         return None;
     }
-    let what = if older.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name) { "short name" } else { "tenant" };
-    Some(format!("OcEssentialService {}/{} (same {what})", older.namespace().unwrap_or_default(), older.name_any()))
+    let what = if first.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name) { "short name" } else { "tenant" };
+    Some(format!("OcEssentialService {}/{} (same {what})", first.namespace().unwrap_or_default(), first.name_any()))
+}
+
+/// How objects that want the same are ordered: one that has its service, or may have asked for it, keeps it; of two that are alike in this the older one
+/// does. By age alone an older object that learns of its tenant late (its lead came later) would ask for a second service beside a create that runs.
+fn turn(object: &OcEssentialService) -> impl Ord + use<> {
+    // By status, which only the operator writes: a guid in the annotation may be anybody's word.
+    let has = object.status.as_ref().is_some_and(|status| status.ump_customer_guid.is_some()) || record::of_service(object).may_have_asked();
+    (!has, world::age(object))
 }
 
 /// What of the world a pass over one service can touch.
@@ -210,7 +229,7 @@ impl ServiceWorld<'_> {
     }
 
     /// Makes the call that a change is.
-    async fn send(&self, change: &Change) -> Answer {
+    async fn send(&self, change: &Change, record: &Record) -> Answer {
         let inventory = match self.reach.inventory() {
             Ok(inventory) => inventory,
             Err(trouble) => return Answer::NotSent(trouble),
@@ -222,6 +241,11 @@ impl ServiceWorld<'_> {
                     Ok(request) => request,
                     Err(trouble) => return Answer::NotSent(trouble),
                 };
+                // A Secret that was long in coming: the grace counts from the intent, and must be whole.
+                if !record.may_send(OperationKind::Create, clock::now()) {
+                    let message = "The request was not ready in time; it is recorded and asked for anew.";
+                    return Answer::NotSent(Trouble::new(Reason::ProgressingWithRetry, message));
+                }
                 answer(self.reach.change(&inventory, leadership, client.create_service(&request)).await, Answer::Task)
             }
             Change::DeleteService(guid) => answer(self.reach.change(&inventory, leadership, client.delete_service(guid)).await, deleted),
@@ -267,13 +291,24 @@ impl World for ServiceWorld<'_> {
     }
 
     async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {
+        if !matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
+            return self.object.keep(mark, record).await;
+        }
+        // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does.
+        let claim = self.entry.tenant.as_ref().and_then(|tenant| self.shared.claims.claim(&self.entry.platform, tenant));
+        if claim.is_none() {
+            return Err(WriteFailed::Refused("another object for this tenant is being recorded".to_owned()));
+        }
+        if rival(self.shared, &self.object.get(), &self.entry).is_some() {
+            return Err(WriteFailed::Changed);
+        }
         self.object.keep(mark, record).await
     }
 
     async fn ask(&self, change: &Change, record: &Record) -> Answer {
         let object = self.object.get();
         let line = Line::asking(&*object, &self.entry.platform, change, Some(record)).short_name(&object.spec.short_name).by(going(&object)).begin();
-        let answer = self.send(change).await;
+        let answer = self.send(change, record).await;
         line.answered(&answer);
         answer
     }

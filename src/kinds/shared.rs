@@ -11,6 +11,7 @@ use oc_domain::policy::{Connection, JobTrigger, Policy};
 use oc_domain::record::Job;
 use oc_domain::time::Time;
 
+use super::claims::Claims;
 use super::index::Index;
 use super::meter::{Meter, PassOutcome};
 use super::namespaces::Namespaces;
@@ -193,6 +194,8 @@ pub struct Shared {
     connections: RwLock<HashMap<String, Connected>>,
     held: Mutex<HashMap<String, Held>>,
     namespaces: Namespaces,
+    /// Tenants for which a create is being recorded.
+    pub claims: Claims,
     memos: Mutex<HashMap<Key, Memo>>,
     watches: Mutex<Vec<(Kind, Arc<Watched>)>>,
     began: Time,
@@ -232,6 +235,7 @@ impl Shared {
             connections: RwLock::default(),
             held: Mutex::default(),
             namespaces: Namespaces::default(),
+            claims: Claims::default(),
             memos: Mutex::default(),
             watches: Mutex::default(),
             // Creation times have no milliseconds.
@@ -360,6 +364,19 @@ impl Shared {
         };
         let against = self.namespaces.stands_against(&self.client, &object, namespace).await;
         against.unwrap_or_else(|| Connection::Usable(policy(&object)))
+    }
+
+    /// Whether a platform is left to the operators of other namespaces: this one looks after some, and none of them may use it. While that can't be told
+    /// it stays as it was.
+    pub async fn leaves_to_others(&self, platform: &LivePlatform) -> bool {
+        for namespace in self.scope.named() {
+            match self.namespaces.stands_against(&self.client, platform, namespace).await {
+                None => return false,
+                Some(Connection::Unknown(_)) if self.connected(&platform.name_any()).is_some() => return false,
+                Some(_) => {}
+            }
+        }
+        self.scope.named().next().is_some()
     }
 }
 

@@ -106,11 +106,6 @@ pub fn has_finalizer<K: Resource>(object: &K) -> bool {
     object.finalizers().iter().any(|name| name == FINALIZER)
 }
 
-/// Whether the intent of a deletion is recorded on it.
-pub fn has_intent_to_delete<K: Resource>(object: &K) -> bool {
-    intent(object.annotations()).is_some_and(|intent| intent.kind == OperationKind::Delete)
-}
-
 /// What the breaker of a platform object remembers.
 pub fn ledger(object: &api::LivePlatform) -> Ledger {
     let Some(written) = object.status.as_ref().and_then(|status| status.deletions.as_ref()) else { return Ledger::default() };
@@ -142,11 +137,13 @@ pub fn of_service(object: &api::OcEssentialService) -> Record {
     let empty = api::OcEssentialServiceStatus::default();
     let status = object.status.as_ref().unwrap_or(&empty);
     let jobs = status.sync.as_ref().map(|sync| sync.jobs.as_slice()).unwrap_or_default();
+    let told = status.ump_customer_guid.as_deref().and_then(|guid| CustomerGuid::parse(guid).ok());
     Record {
         finalizer: has_finalizer(object),
         intent: intent(annotations),
         operation: operation(status.operation.as_ref()),
-        guid: status.ump_customer_guid.as_deref().and_then(|guid| CustomerGuid::parse(guid).ok()).or_else(|| annotated.clone()),
+        guid: told.clone().or_else(|| annotated.clone()),
+        guid_in_status: told.is_some(),
         guid_annotated: annotated.is_some(),
         license: status.license_type.clone(),
         observed_generation: status.observed_generation,

@@ -22,6 +22,11 @@ impl Scope {
         self.0.as_ref().is_none_or(|named| named.contains(namespace))
     }
 
+    /// The namespaces that are named; none when it is all of them.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flatten().map(String::as_str)
+    }
+
     /// What is to be watched for a kind that has namespaces: all at once, or each namespace by itself.
     pub fn parts(&self) -> Vec<Option<String>> {
         match &self.0 {
@@ -62,6 +67,7 @@ mod tests {
     #[test]
     fn nothing_named_is_everything_and_a_name_is_watched_once() {
         for all in [scope(&[]), scope(&[""])] {
+            assert_eq!(all.named().count(), 0);
             assert_eq!((all.parts(), all.holds("a"), all.to_string().as_str()), (vec![None], true, "all namespaces"));
         }
         let some = scope(&["b", "a", "b", ""]);

@@ -116,6 +116,39 @@ impl<K: Resource> Store<K> {
     }
 }
 
+/// What a watch brings, taken into a store; and of a list that is coming in, what it has brought so far.
+struct Listing<'a, K> {
+    store: &'a Store<K>,
+    /// The namespace of which it is the list; without one, of all.
+    of: Option<&'a str>,
+    seen: Option<HashSet<Place>>,
+}
+
+impl<K: Resource> Listing<'_, K> {
+    /// Takes in what the watch brings next, a failure included, and says whether a list is complete with it.
+    fn take(&mut self, event: watcher::Result<watcher::Event<K>>, tell: impl Fn(Learnt<K>)) -> watcher::Result<bool> {
+        match event? {
+            watcher::Event::Init => self.seen = Some(HashSet::new()),
+            watcher::Event::InitApply(object) => {
+                if let Some(seen) = self.seen.as_mut() {
+                    seen.insert(place(&object));
+                }
+                self.store.put(object).into_iter().for_each(tell);
+            }
+            watcher::Event::InitDone => {
+                // Only now is absence known: a list that is still coming in, or was broken off, says nothing of what it has not brought.
+                if let Some(seen) = self.seen.take() {
+                    self.store.remove_all_but(&seen, self.of).into_iter().for_each(tell);
+                }
+                return Ok(true);
+            }
+            watcher::Event::Apply(object) => self.store.put(object).into_iter().for_each(tell),
+            watcher::Event::Delete(object) => self.store.remove(&place(&object)).into_iter().for_each(tell),
+        }
+        Ok(false)
+    }
+}
+
 /// Keeps a store up to date for as long as it is polled, by all objects of the interface: those of this namespace, or of all. Each watch has its own
 /// back-off, so that one that fails delays no other.
 pub async fn follow<K>(api: Api<K>, of: Option<&str>, store: Arc<Store<K>>, watched: Arc<Watched>, tell: impl Fn(Learnt<K>))
@@ -125,26 +158,14 @@ where
 {
     let config = watcher::Config::default().page_size(100);
     let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-    let mut listed: Option<HashSet<Place>> = None;
+    let mut listing = Listing { store: &*store, of, seen: None };
     while let Some(event) = events.next().await {
-        match event {
-            Ok(watcher::Event::Init) => listed = Some(HashSet::new()),
-            Ok(watcher::Event::InitApply(object)) => {
-                if let Some(seen) = listed.as_mut() {
-                    seen.insert(place(&object));
-                }
-                store.put(object).into_iter().for_each(&tell);
-            }
-            Ok(watcher::Event::InitDone) => {
-                // Only now is absence known: a list that is still coming in says nothing of what it has not brought yet.
-                if let Some(seen) = listed.take() {
-                    store.remove_all_but(&seen, of).into_iter().for_each(&tell);
-                }
+        match listing.take(event, &tell) {
+            Ok(false) => {}
+            Ok(true) => {
                 watched.complete();
                 tell(Learnt::Complete);
             }
-            Ok(watcher::Event::Apply(object)) => store.put(object).into_iter().for_each(&tell),
-            Ok(watcher::Event::Delete(object)) => store.remove(&place(&object)).into_iter().for_each(&tell),
             Err(error) => {
                 let kind = K::kind(&K::DynamicType::default()).into_owned();
                 watched.failed();
@@ -220,13 +241,30 @@ mod tests {
     #[test]
     fn absence_counts_only_when_the_list_is_complete() {
         let store = Store::default();
+        let known = || ["a", "b"].map(|name| stored(&store, name).is_some());
+        let take = |listing: &mut Listing<'_, ConfigMap>, event| {
+            let told = std::cell::RefCell::new(Vec::new());
+            let complete = listing.take(event, |learnt| told.borrow_mut().push(learnt));
+            (complete.ok(), told.into_inner())
+        };
         store.put(object("a", "1", "a"));
-        store.put(object("b", "1", "b"));
-        let seen = HashSet::from([("n".to_owned(), "b".to_owned())]);
-        assert!(store.remove_all_but(&seen, Some("other")).is_empty(), "the list of another namespace says nothing of this one");
-        let gone = store.remove_all_but(&seen, Some("n"));
-        assert!(matches!(gone.as_slice(), [Learnt::Gone(object)] if object.metadata.name.as_deref() == Some("a")));
-        assert!(stored(&store, "b").is_some());
+        let mut listing = Listing { store: &store, of: Some("n"), seen: None };
+        // Two lists that are broken off: the one by an error, the other by the next one's begin.
+        for broken in [Err(watcher::Error::NoResourceVersion), Ok(watcher::Event::Init)] {
+            take(&mut listing, Ok(watcher::Event::Init));
+            take(&mut listing, Ok(watcher::Event::InitApply(object("b", "1", "b"))));
+            let failed = broken.is_err();
+            let (complete, told) = take(&mut listing, broken);
+            assert!(complete == (!failed).then_some(false) && told.is_empty() && known() == [true, true], "half a list says nothing of what is not in it");
+        }
+        let mut elsewhere = Listing { store: &store, of: Some("other"), seen: Some(HashSet::new()) };
+        let (complete, told) = take(&mut elsewhere, Ok(watcher::Event::InitDone));
+        assert!(complete == Some(true) && told.is_empty() && known() == [true, true], "the list of another namespace says nothing of this one");
+        take(&mut listing, Ok(watcher::Event::Init));
+        take(&mut listing, Ok(watcher::Event::InitApply(object("b", "1", "b"))));
+        let (complete, told) = take(&mut listing, Ok(watcher::Event::InitDone));
+        assert!(complete == Some(true) && known() == [false, true]);
+        assert!(matches!(told.as_slice(), [Learnt::Gone(object)] if object.metadata.name.as_deref() == Some("a")));
     }
 
     #[test]

@@ -190,7 +190,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn one_that_does_not_lead_reads_and_writes_nothing() {
+    async fn one_that_does_not_lead_writes_nothing() {
         assert_eq!(read_and_write(Leadership::elected()).await, [false, true], "the read was sent, the write refused");
         assert_eq!(read_and_write(Leadership::alone()).await, [false, false]);
     }

@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::stage::{Own, Scene, message, ready_is};
 
 const APPROVE: &str = "operatorconnect.dev/approve-deletions";
+const OPERATION: &str = "operatorconnect.dev/operation";
 const RECONCILE: &str = "operatorconnect.dev/reconcile-requested-at";
 
 fn condition<K: Own>(object: &K, kind: &str) -> Option<Condition> {
@@ -139,6 +140,28 @@ pub async fn leads_count_as_services_do(scene: Scene) -> Result<()> {
     scene.gone::<OcEssentialService>("customer-1").await?;
     scene.gone::<Lead>("second").await?;
     ensure!(scene.calls("services.delete").await? == 1 && scene.calls("leads.delete").await? == 2);
+    Ok(())
+}
+
+/// Whoever may edit an object may write the annotation that says that its deletion was recorded. It lets nothing past the breaker.
+pub async fn an_intent_that_somebody_wrote_passes_no_breaker(scene: Scene) -> Result<()> {
+    scene.connect(json!({"deletions": {"perHour": 0}})).await?;
+    services(&scene, &[1], json!({"deletionPolicy": "Delete"})).await?;
+    scene.lead("second", 2, json!({"consentless": {"companyName": "Second Ltd"}, "deletionPolicy": "Delete"})).await?;
+    scene.ready::<Lead>("second", "True", "Succeeded").await?;
+    let recorded = json!({"kind": "Delete", "id": "x", "start": "2020-01-01T00:00:00Z"}).to_string();
+    scene.annotate::<OcEssentialService>("customer-1", OPERATION, &recorded).await?;
+    scene.annotate::<Lead>("second", OPERATION, &recorded).await?;
+    scene.delete::<OcEssentialService>("customer-1").await?;
+    scene.delete::<Lead>("second").await?;
+    held_services(&scene, 1).await?;
+    scene.ready::<Lead>("second", "False", "DeletionRateExceeded").await?;
+    scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some_and(|told| told.starts_with("2 deletions wait"))).await?;
+    ensure!(scene.calls("services.delete").await? == 0 && scene.calls("leads.delete").await? == 0, "nobody has approved them");
+    scene.annotate::<LivePlatform>(&scene.platform, APPROVE, "both").await?;
+    scene.gone::<OcEssentialService>("customer-1").await?;
+    scene.gone::<Lead>("second").await?;
+    ensure!(scene.calls("services.delete").await? == 1 && scene.calls("leads.delete").await? == 1);
     Ok(())
 }
 

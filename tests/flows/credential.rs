@@ -50,18 +50,20 @@ pub async fn a_directory_that_was_put_in_order_is_noticed_when_asked(scene: Scen
     scene.ready::<OcEssentialService>("contoso", "False", "AuthenticationFailed").await?;
     // Long enough that the next probe of its own accord is far away.
     for _ in 0..150 {
-        if scene.calls("token").await? >= 4 {
+        if scene.calls("token").await? >= 3 {
             break;
         }
         tokio::time::sleep(Duration::from_millis(200)).await;
     }
+    ensure!(scene.calls("token").await? == 3, "three probes: {:?}", scene.log().await?);
     scene.simulate("DELETE", "faults", Value::Null).await?;
     let asked = scene.platform_time().await?;
     scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "mended").await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
     let granted = scene.log().await?.into_iter().find(|(endpoint, status, _)| endpoint == "token" && *status == 200).context("a token was given")?.2;
-    ensure!(granted.saturating_sub(asked) < 3000, "{} ms from asking to the token", granted.saturating_sub(asked));
+    // The next of its own accord would come after 16 s. Seven other cases run beside this one.
+    ensure!(granted.saturating_sub(asked) < 8000, "{} ms from asking to the token", granted.saturating_sub(asked));
     Ok(())
 }
 

@@ -1,5 +1,7 @@
 //! States that no other case comes to: objects that are to be left alone, and refusals that only the platform can speak.
 
+use std::time::Duration;
+
 use anyhow::{Context, Result, ensure};
 use oc_essentials_operator::api::{Lead, OcEssentialService};
 use serde_json::json;
@@ -19,6 +21,7 @@ pub async fn suspended_objects_are_left_alone(scene: Scene) -> Result<()> {
     scene.ready::<OcEssentialService>("fresh", "False", "Suspended").await?;
     scene.ready::<Lead>("fresh", "False", "Suspended").await?;
     let changes = scene.changes().await?;
+    ensure!(changes == 1, "the create of the one that is there, and nothing of those that are new: {changes}");
     // Its service is not deleted while it is suspended, and it waits.
     scene.delete::<OcEssentialService>("settled").await?;
     let waits = |service: &OcEssentialService| ready_is(service, "False", "Suspended") && message(service).contains("is not deleted");
@@ -27,6 +30,7 @@ pub async fn suspended_objects_are_left_alone(scene: Scene) -> Result<()> {
     scene.change::<OcEssentialService>("settled", json!({"suspend": false})).await?;
     scene.gone::<OcEssentialService>("settled").await?;
     ensure!(scene.calls("services.delete").await? == 1, "and then it is");
+    ensure!(scene.calls("services.create").await? == 1, "what is new is not begun");
     Ok(())
 }
 
@@ -40,6 +44,18 @@ pub async fn a_license_of_another_kind_and_a_refusal_are_told(scene: Scene) -> R
     let licensed: OcEssentialService = scene.ready("licensed", "False", "AlreadyLicensed").await?;
     ensure!(licensed.status.context("a status")?.license_type.is_none(), "no license is claimed");
     scene.ready::<OcEssentialService>("refused", "False", "PlatformRefused").await?;
+    // Somebody else's annotation has it looked at again. A person who asks for a look, or another spec, would have it asked for anew.
+    for note in ["one", "two"] {
+        let passes = scene.passes("refused", "looked")?.len();
+        scene.annotate::<OcEssentialService>("refused", "example.com/note", note).await?;
+        for _ in 0..150 {
+            if scene.passes("refused", "looked")?.len() > passes {
+                break;
+            }
+            tokio::time::sleep(Duration::from_millis(200)).await;
+        }
+        ensure!(scene.passes("refused", "looked")?.len() > passes, "{note}: nobody looked");
+    }
     ensure!(scene.calls("services.create").await? == 1, "asked for once");
     Ok(())
 }

@@ -76,8 +76,13 @@ pub fn computed(deleting: bool, generation: i64, observed: Option<i64>, conditio
     }
 }
 
-/// Whether a text holds something like 12:34:56.
+/// Whether a text holds a clock time (12:34:56), a date (2026-11-24), or a count of seconds or milliseconds since 1970. Guids are set aside: they are
+/// digits that stay.
 fn holds_a_time(text: &str) -> bool {
-    let bytes = text.as_bytes();
-    bytes.windows(8).any(|part| part.iter().enumerate().all(|(at, byte)| if at == 2 || at == 5 { *byte == b':' } else { byte.is_ascii_digit() }))
+    let is_guid = |word: &&str| word.len() == 36 && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    let words = text.split(|c: char| !matches!(c, '-' | ':') && !c.is_ascii_alphanumeric()).map(|word| word.trim_matches(':'));
+    words.filter(|word| !is_guid(word)).any(|word| {
+        let shape: String = word.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+        ["99:99:99", "9999-99-99", "9999999999"].iter().any(|time| shape.contains(time))
+    })
 }

@@ -22,8 +22,12 @@ const ROWS: [(&str, &str, &str); 7] = [
         "every-order",
         "{states} states in {models} models, longest path {longestPath} events; laws broken: {violations}",
     ),
-    ("Teeth of the stories", "teeth", "{caught} of {variants} wrong operators caught, the last after {storiesUntilTheLastWasCaught} stories"),
-    ("Teeth of the orders", "every-order-teeth", "{caught} wrong operators caught"),
+    (
+        "Teeth of the stories",
+        "teeth",
+        "{caught} of {variants} wrong operators caught, and {worldsCaught} of {worlds} worlds that leave out a check of their own; the last after {storiesUntilTheLastWasCaught} stories",
+    ),
+    ("Teeth of the orders", "every-order-teeth", "{caught} wrong operators caught, and {worldsCaught} worlds that leave out a check of their own"),
     (
         "SIGKILL at every place between two effects",
         "kills",
@@ -32,7 +36,7 @@ const ROWS: [(&str, &str, &str); 7] = [
     (
         "SIGKILL at random, 10 % lost answers, 5 % 5xx",
         "kills",
-        "{random_kills_under_load/kills} kills, {random_kills_under_load/answersLost} answers lost, {random_kills_under_load/serverErrors} 5xx, {random_kills_under_load/services} services made, {random_kills_under_load/deletions} deleted; second services: {random_kills_under_load/secondServices}, wrongly deleted: {random_kills_under_load/wronglyDeleted}",
+        "{random_kills_under_load/kills} kills, {random_kills_under_load/answersLost} answers lost, {random_kills_under_load/serverErrors} 5xx, {random_kills_under_load/createsExecuted} creates executed for {random_kills_under_load/services} services that were asked for, {random_kills_under_load/deletions} deleted; second services: {random_kills_under_load/secondServices}, wrongly deleted: {random_kills_under_load/wronglyDeleted}",
     ),
     (
         "Objects of the flows, judged by Argo CD's Lua and by kstatus",

@@ -41,7 +41,7 @@ mod tools;
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Client, Config};
 
@@ -109,7 +109,8 @@ impl ControlPlane {
     /// Starts a fresh API server, and builds it first if needed.
     ///
     /// # Errors
-    /// When it can't be built, or is not ready after a minute; the text has the end of what it said.
+    /// When it can't be built, or is not ready after a minute; the text has the end of what it said. And when it keeps no audit log: of a cluster that was
+    /// started here the tests that judge by it must not pass for want of one.
     pub async fn start(options: Options) -> Result<Self> {
         let source = environment::source();
         let (folder, program) = {
@@ -121,12 +122,13 @@ impl ControlPlane {
             })
             .await??
         };
+        let audit_log = (!matches!(source, Source::Existing(_))).then(|| folder.path().join("audit.log"));
         let (processes, kubeconfig) = match (source, program) {
             (Source::Existing(kubeconfig), _) => (Processes::default(), kubeconfig),
             (Source::Assets(assets), _) => envtest::start(&assets, folder.path()).await?,
             (Source::Build, program) => process::serve(&program.context("nothing was built")?, folder.path()).await?,
         };
-        let audit_log = Some(folder.path().join("audit.log")).filter(|path| path.exists());
+        ensure!(audit_log.as_ref().is_none_or(|log| log.exists()), "the API server that was started in {} keeps no audit log", folder.path().display());
         let client = client_of(&kubeconfig).await?;
         Ok(Self { processes, folder, kubeconfig, audit_log, client })
     }

@@ -3,7 +3,7 @@
 //! The operator's `engine::pass` performs the steps against a cluster and a platform; the simulation performs the same steps against a made-up
 //! world, stops anywhere between two of them, and runs two of these side by side. Both use this very code.
 
-use crate::conditions::{Reason, Trouble, Verdict};
+use crate::conditions::{Reason, Trouble};
 use crate::order;
 use crate::pass::Facts;
 use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
@@ -119,7 +119,7 @@ impl Memo {
 
     /// Takes in how a pass went.
     pub fn after(&mut self, pass: &Pass, last: &Decision, ended: Ended) {
-        let failed = ended == Ended::Unwritten || matches!(pass.facts.answer, Some(Answer::NotSent(_))) || transient(&last.verdict);
+        let failed = ended == Ended::Unwritten || matches!(pass.facts.answer, Some(Answer::NotSent(_))) || transient(last);
         self.failures = if failed { pass.facts.failures.saturating_add(1) } else { 0 };
         match &pass.asked {
             Some((_, Answer::NotSent(_))) => self.unsent = last.record.open_intent().map(|intent| intent.id.clone()),
@@ -134,6 +134,11 @@ impl Memo {
     }
 }
 
-fn transient(verdict: &Verdict) -> bool {
-    matches!(verdict.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed | Reason::ProgressingWithRetry)
+fn transient(decision: &Decision) -> bool {
+    match decision.verdict.reason {
+        Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed | Reason::ProgressingWithRetry => true,
+        // A read was refused: it is tried again, ever more slowly. A refused change stops.
+        Reason::PlatformRefused => matches!(decision.step, Step::Wait(..)),
+        _ => false,
+    }
 }

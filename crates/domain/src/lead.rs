@@ -292,6 +292,28 @@ impl Case<'_> {
         waiting.then(|| self.again().decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", verdict))
     }
 
+    /// The lead shows its service only when the leads job has run.
+    fn service_that_the_lead_may_not_show(&self) -> Option<Decision> {
+        let (case, since) = (self.again(), self.facts.pass_started);
+        if let Fact::Unreadable(trouble) = &self.facts.services {
+            return Some(case.unreadable(trouble));
+        }
+        match self.facts.services.since(since) {
+            None => Some(case.look(Query::Services, since, "does the tenant have a service")),
+            Some(view) if !view.by_tenant.is_empty() => Some(case.has_a_service()),
+            Some(view) if !view.complete => {
+                let message = "The list of services has entries that can't be read; a service of this tenant may be among them.";
+                Some(case.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole"))
+            }
+            Some(_) => None,
+        }
+    }
+
+    fn has_a_service(self) -> Decision {
+        let message = "The lead has a service; delete that first, or set spec.deletionPolicy to Retain.";
+        self.stop(Trouble::new(Reason::DeletionBlocked, message), "the lead has a service")
+    }
+
     fn gone(self, policy: DeletionPolicy, tenant: Option<&TenantId>) -> Decision {
         let release = |case: Self, why| case.decide(Step::Keep(Mark::Release), why, Verdict::not_ready(Reason::Deleting, "Letting go."));
         if !self.record.finalizer {
@@ -326,8 +348,10 @@ impl Case<'_> {
             };
         };
         if lead.service.is_some() {
-            let message = "The lead has a service; delete that first, or set spec.deletionPolicy to Retain.";
-            return self.stop(Trouble::new(Reason::DeletionBlocked, message), "the lead has a service");
+            return self.has_a_service();
+        }
+        if let Some(decision) = self.service_that_the_lead_may_not_show() {
+            return decision;
         }
         let verdict = Verdict::not_ready(Reason::Deleting, "The platform is removing the consentless lead.");
         if self.record.may_send(OperationKind::Delete, self.now) {

@@ -174,6 +174,8 @@ pub struct Record {
     pub operation: Option<Operation>,
     /// The service that this object made or took over: from status, else from the annotation.
     pub guid: Option<CustomerGuid>,
+    /// Whether status has the guid: only the operator writes there, so the service is surely this object's.
+    pub guid_in_status: bool,
     /// Whether the guid stands in the annotation already, where a restore keeps it.
     pub guid_annotated: bool,
     /// `status.licenseType`: not empty means that the service was read back once.
@@ -212,20 +214,32 @@ impl Record {
         self.guid.is_some() && !create_open && self.operation.as_ref().is_none_or(done)
     }
 
-    /// Forgets an operation that status calls open, and that is over: another intent stands on the object, or the object took a service over. A crash
-    /// between that mark and the status leaves it so.
+    /// Whether a create may have been asked for, and its outcome is not known.
+    pub fn may_have_asked(&self) -> bool {
+        let intended = self.open_intent().map(|intent| intent.kind);
+        [intended, self.running().map(|op| op.kind)].contains(&Some(OperationKind::Create))
+    }
+
+    /// Forgets an operation that status calls open, and that is over: another intent, a later one, stands on the object, or the object took a service
+    /// over. A crash between that mark and the status leaves it so. An earlier intent is what somebody has put back (a manifest that was exported, a
+    /// backup), and ends nothing; and a task that was given is followed to its end, whatever the annotations say.
     pub fn forget_superseded(&mut self) {
-        let superseded = |id: &OperationId| self.intent.as_ref().map_or(self.guid_annotated, |intent| &intent.id != id);
-        if self.running().is_some_and(|operation| superseded(&operation.id)) {
+        let superseded = |op: &Operation| match &self.intent {
+            Some(intent) => intent.id != op.id && intent.start >= op.started,
+            None => self.guid_annotated && op.task.is_none(),
+        };
+        if self.running().is_some_and(superseded) {
             self.operation = None;
         }
     }
 
-    /// Recalls the intent of an operation that status calls open and whose annotation is gone: annotations that were wiped (`kubectl replace`) do not
-    /// hide a request that may be under way.
+    /// Recalls the intent of an operation that status calls open and whose annotation is gone, or is an earlier one: annotations that were wiped
+    /// (`kubectl replace`) or put back do not hide a request that may be under way.
     pub fn recall_intent(&mut self) {
-        let recalled = self.running().map(|op| Intent { kind: op.kind, id: op.id.clone(), start: op.started, sent: Sent::Maybe });
-        self.intent = self.intent.take().or(recalled);
+        let Some(op) = self.running() else { return };
+        if self.intent.as_ref().is_none_or(|intent| intent.id != op.id) {
+            self.intent = Some(Intent { kind: op.kind, id: op.id.clone(), start: op.started, sent: Sent::Maybe });
+        }
     }
 
     /// What is recorded of one job.

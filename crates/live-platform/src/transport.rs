@@ -500,3 +500,17 @@ fn token_refusal(call: &Call, answer: &Answer) -> Error {
     let message = format!("the token endpoint refused our credential ({status}){said}; {}", refusal.advice());
     Error::new(ErrorKind::Authentication, Sent::No, crate::text::bounded(&message, 1000)).with_status(status).with_retry_after(answer.retry_after)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_local_address_is_called_without_a_proxy_whatever_the_other_one_is() {
+        let url = |text: &str| Url::parse(text).unwrap();
+        let settings = Settings::new(url("http://platform.customers.svc"), url("https://login.microsoftonline.com/x/oauth2/v2.0/token"), "id", "scope");
+        let http = Http::new(&settings).unwrap();
+        assert!(std::ptr::eq(http.to(&settings.base_url), &http.near) && std::ptr::eq(http.to(&settings.token_url), &http.far));
+        assert!(std::ptr::eq(http.to(&url("http://127.0.0.1:8080/run")), &http.near));
+    }
+}

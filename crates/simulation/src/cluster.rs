@@ -101,6 +101,7 @@ impl Object {
             intent,
             operation: status.operation.clone(),
             guid: status.guid.clone().or_else(|| self.annotated.clone()),
+            guid_in_status: status.guid.is_some(),
             guid_annotated: self.annotated.is_some(),
             license: status.license.clone(),
             observed_generation: status.observed,
@@ -108,11 +109,6 @@ impl Object {
             trunks_job: status.jobs[1],
             assigned_channel: status.channel,
         }
-    }
-
-    /// Whether the intent of a deletion stands on it.
-    pub fn wants_to_delete(&self) -> bool {
-        self.intent.as_ref().is_some_and(|(kind, _, _)| *kind == OperationKind::Delete)
     }
 
     /// As the breaker counts it.

@@ -56,7 +56,7 @@ impl World {
         };
         self.operators[op].due[slot] = NEVER;
         let facts = self.facts(play, op, slot, &object);
-        let wish = self.wish(op, slot, &object);
+        let wish = self.wish(play, op, slot, &object);
         let pass = Pass::begin(object.record(), facts, &self.operators[op].memos[slot]);
         play.trail.note(self.now, || format!("operator {op} looks at object {} (version {})", object.uid, object.version));
         self.operators[op].passes[slot] = Some(Running { pass, wish, object });
@@ -82,7 +82,7 @@ impl World {
         let ran = Some(last).filter(|at| *at > setup::START);
         let runs = JobRuns { requested: ran, covers: ran };
         let breaker = Arc::clone(&self.operators[op].view.breaker);
-        let asking = object.asking().filter(|_| play.rules.breaker && !object.wants_to_delete());
+        let asking = object.asking().filter(|_| play.rules.breaker);
         let deletions_blocked = asking.and_then(|asking| breaker.ledger.holds(&asking, self.setup.per_hour));
         self.operators[op].count_due |= deletions_blocked.is_some();
         let grace = secs(self.setup.grace);
@@ -104,7 +104,7 @@ impl World {
         slowest_create(self.now, own, services.filter_map(|object| object.status.operation.as_ref()))
     }
 
-    fn wish(&self, op: usize, slot: usize, object: &Object) -> Wish {
+    fn wish(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Wish {
         let spec = &object.spec;
         let tenant = setup::tenant(self.setup.tenant_of(slot));
         if slot == LEAD {
@@ -136,15 +136,17 @@ impl World {
                 adoption: spec.adoption,
                 recreate: spec.recreate,
                 missing: None,
-                rival: self.rival(op, slot, object),
+                rival: self.rival(play, op, slot, object),
             })),
         })
     }
 
-    /// An older object with the same tenant or short name, as far as this replica has seen.
-    fn rival(&self, op: usize, slot: usize, object: &Object) -> Option<String> {
+    /// An object with the same tenant or short name that comes first, as far as this replica has seen: it has its service or may have asked for it, or is
+    /// older.
+    fn rival(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Option<String> {
         let other = 1 - slot;
-        let older = self.operators[op].view.objects[other].as_ref().filter(|other| (other.created, other.uid) < (object.created, object.uid))?;
+        let turn = |object: &Object| (object.status.guid.is_none() && !object.record().may_have_asked(), object.created, object.uid);
+        let older = self.operators[op].view.objects[other].as_ref().filter(|other| play.rules.rivals && turn(other) < turn(object))?;
         let same_tenant = self.setup.tenant_of(other) == self.setup.tenant_of(slot);
         let same_name = fold(self.setup.name_of(other)) == fold(self.setup.name_of(slot));
         (same_tenant || same_name).then(|| format!("object {}", older.uid))
@@ -304,6 +306,10 @@ impl World {
         if fate == Write::Refused {
             return Err(Failed::Refused);
         }
+        let creates = matches!(mark, Mark::Begin { kind: oc_domain::record::OperationKind::Create, .. });
+        if creates && slot != LEAD && self.rival(play, op, slot, &running.object).is_some() {
+            return Err(Failed::Unwritten(Unwritten::Changed));
+        }
         let (written, intent) = self.cluster.mark(slot, &running.object, play.rules.versions, mark, &decision.record).map_err(Failed::Unwritten)?;
         self.counts.writes += 1;
         self.judge_mark(play, slot, &written, mark, &decision.record);
@@ -393,7 +399,7 @@ impl World {
         let wanted = |(slot, object): (usize, &Option<Arc<Object>>)| {
             let object = object.as_ref()?;
             let service = slot == LEAD || (object.spec.mode == oc_domain::service::Mode::Apply && object.record().guid.is_some() && !object.spec.suspend);
-            let counted = object.finalizer && !object.wants_to_delete() && object.spec.policy == DeletionPolicy::Delete && service;
+            let counted = object.finalizer && object.spec.policy == DeletionPolicy::Delete && service;
             counted.then(|| object.asking()).flatten()
         };
         let asking: Vec<_> = view.objects.iter().enumerate().filter_map(wanted).collect();

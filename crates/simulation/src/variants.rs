@@ -1,4 +1,9 @@
 //! Wrong variants of the rules, each of which the laws must catch: a law that nothing can break holds nothing.
+//!
+//! Most of them are an operator that is wrong: around its decisions, which are the product's own code, something is done or asked that should not be.
+//! Two switch off what the simulated world checks by itself. They show that the law is judged, and that without the check it would be broken; they show
+//! nothing of the product's code, whose fence and whose conditional writes are not played here. Those are for the tests of `crates/domain/tests/lease.rs`,
+//! `src/engine/budget.rs`, `tests/leader` and `tests/kills`.
 
 use oc_domain::conditions::Reason;
 use oc_domain::facts::TaskState;
@@ -21,12 +26,15 @@ pub struct Variant {
     pub rules: Rules,
     /// A part of the law's text.
     pub law: &'static str,
+    /// Whether it is the simulated world that is wrong, and not the operator in it: see the module.
+    pub of_the_world: bool,
 }
 
 /// All of them.
 pub fn all() -> Vec<Variant> {
-    let decided = |what, decide, law| Variant { what, rules: Rules { decide, ..Rules::default() }, law };
-    let ruled = |what, rules, law| Variant { what, rules, law };
+    let ruled = |what, rules, law| Variant { what, rules, law, of_the_world: false };
+    let decided = |what, decide, law| ruled(what, Rules { decide, ..Rules::default() }, law);
+    let unchecked = |what, rules, law| Variant { of_the_world: true, ..ruled(what, rules, law) };
     vec![
         decided("creates without a look", skips_the_look, "L1"),
         decided("forgets the open intent", ignores_the_intent, "L1: a second service"),
@@ -46,9 +54,10 @@ pub fn all() -> Vec<Variant> {
         decided("is Ready before it was read back", ready_too_soon, "L4"),
         decided("gives up when the answer is lost", gives_up, "L5"),
         ruled("believes createGrace of any platform", Rules { pace: false, ..Rules::default() }, "L1: a second service"),
-        ruled("does not look at its lease", Rules { lease: false, ..Rules::default() }, "L3"),
+        ruled("does not heed another object for its tenant", Rules { rivals: false, ..Rules::default() }, "L1: a second service"),
+        unchecked("does not look at its lease", Rules { lease: false, ..Rules::default() }, "L3"),
         ruled("does not ask the breaker", Rules { breaker: false, ..Rules::default() }, "breaker"),
-        ruled("writes over what it has not read", Rules { versions: false, ..Rules::default() }, "L1: a second service"),
+        unchecked("writes over what it has not read", Rules { versions: false, ..Rules::default() }, "L1: a second service"),
     ]
 }
 

@@ -35,11 +35,13 @@ pub struct Rules {
     pub versions: bool,
     /// Whether `createGrace` counts only on a platform that was seen to be faster.
     pub pace: bool,
+    /// Whether an object heeds another one that wants the same.
+    pub rivals: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { decide: service::decide, lease: true, breaker: true, versions: true, pace: true }
+        Self { decide: service::decide, lease: true, breaker: true, versions: true, pace: true, rivals: true }
     }
 }
 

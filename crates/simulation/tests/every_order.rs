@@ -1,7 +1,8 @@
 //! Every order of events, exhaustively: the same world as in the stories, under a model checker. One tenant, two objects that both want its service, two
 //! operators with one lease, and a few faults at every place where they can strike.
 //!
-//! A story tries many faults in some orders; this tries few faults in all orders.
+//! A story tries many faults in some orders; this tries few faults in all orders. None of them strikes when everything is at rest: that is where a path
+//! ends, unless an object is still to be deleted. A crash, a wiped status or a removed service at rest is for the stories, and for the tests of the process.
 
 mod evidence;
 
@@ -185,7 +186,8 @@ impl Model for Orders {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("no law is broken", |_, state: &State| state.world.broken.is_empty()),
-            Property::eventually("everything comes to rest where it belongs", |_, state: &State| state.over()),
+            // What comes to rest before its deletion has to come to rest after it as well.
+            Property::eventually("everything comes to rest where it belongs", |_, state: &State| state.deletes == 0 && state.over()),
             Property::sometimes(KILLED, |_, state: &State| state.seen.killed_with_open_intent),
             Property::sometimes(FOUND, |_, state: &State| state.seen.found_after_lost),
             Property::sometimes(CONFLICT, |_, state: &State| state.seen.conflict),
@@ -307,7 +309,7 @@ fn broken(checker: &impl Checker<Orders>) -> Vec<(&'static str, Vec<Event>)> {
 
 #[test]
 fn the_laws_hold_in_every_order() {
-    let (mut states, mut deepest) = (0, 0);
+    let (mut tried, mut states, mut deepest) = (0, 0, 0);
     for (what, model, must_see) in models(Rules::default()) {
         let checker = check(model, false);
         assert_eq!(broken(&checker), Vec::new(), "{what}");
@@ -315,10 +317,11 @@ fn the_laws_hold_in_every_order() {
             assert!(checker.discovery(name).is_some(), "{what}: the search never saw that {name}");
         }
         assert!(checker.max_depth() < DEPTH, "{what}: the depth was not enough");
+        tried += 1;
         states += checker.unique_state_count();
         deepest = deepest.max(checker.max_depth());
     }
-    let report = format!("{{\"models\": 3, \"states\": {states}, \"longestPath\": {deepest}, \"violations\": 0}}\n");
+    let report = format!("{{\"models\": {tried}, \"states\": {states}, \"longestPath\": {deepest}, \"violations\": 0}}\n");
     evidence::write("every-order", &report);
 }
 
@@ -334,10 +337,11 @@ fn wrong_variants_are_caught_by_trying_every_order() {
         models[0] = ("one object, retained", Orders { setup: retained, rules: variant.rules, faults: 0, deletes: 1 }, &[]);
         let found = models.into_iter().any(|(_, model, _)| !broken(&check(model, true)).is_empty());
         if found {
-            caught.push(variant.what);
+            caught.push(variant);
         }
     }
-    assert!(caught.len() >= 10, "only these were caught: {caught:#?}");
-    let report = format!("{{\"caught\": {}}}\n", caught.len());
+    let worlds = caught.iter().filter(|variant| variant.of_the_world).count();
+    assert!(caught.len() - worlds >= 10, "only these were caught: {:#?}", caught.iter().map(|variant| variant.what).collect::<Vec<_>>());
+    let report = format!("{{\"caught\": {}, \"worldsCaught\": {worlds}}}\n", caught.len() - worlds);
     evidence::write("every-order-teeth", &report);
 }

@@ -5,7 +5,7 @@ use crate::facts::Service;
 use crate::names::fold;
 use crate::pass::ServicesView;
 use crate::policy::{Connection, Policy};
-use crate::record::{Intent, OperationKind, Outcome, Sent};
+use crate::record::{Intent, OperationKind, Outcome, Record, Sent};
 use crate::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
 use crate::time::Time;
 use crate::timing;
@@ -24,7 +24,7 @@ pub(super) fn decide(case: Case<'_>, deletion: &Deletion) -> Decision {
     let policy = match (&case.facts.connection, deletion.policy) {
         (Connection::Usable(policy), _) => policy.clone(),
         (Connection::Unknown(trouble), DeletionPolicy::Delete) => return case.unreadable(trouble.clone()),
-        (Connection::Unusable(_) | Connection::Unknown(_), DeletionPolicy::Retain) => return release(case, "retained; its platform object can't be used"),
+        (Connection::Unusable(trouble) | Connection::Unknown(trouble), DeletionPolicy::Retain) => return retain_unseen(case, trouble),
         (Connection::Unusable(trouble), DeletionPolicy::Delete) => {
             let message = format!(
                 "spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain to let this object go and keep the service.",
@@ -55,10 +55,29 @@ fn release(case: Case<'_>, why: &'static str) -> Decision {
     case.decide(Step::Keep(Mark::Release), why, Verdict::not_ready(Reason::Deleting, "Letting go."))
 }
 
+/// Nothing can be read, and nothing is to be deleted. Only a create that may be under way still counts: whoever makes this object anew, with the
+/// platform object, would ask for a second service beside it. It is waited for as long as for a platform of which nothing is known.
+fn retain_unseen(case: Case<'_>, trouble: &Trouble) -> Decision {
+    let asked = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe);
+    let Some(end) = asked.map(|intent| intent.start + Policy::default().task_deadline).filter(|end| case.now < *end) else {
+        return release(case, "retained; its platform object can't be used");
+    };
+    let message = format!(
+        "Being deleted while the answer to a create is not known, and: {} Bring that in order to have it looked for; else this object goes two hours after the create.",
+        trouble.message
+    );
+    let trouble = Trouble { message, ..trouble.clone() };
+    if matches!(case.facts.connection, Connection::Unknown(_)) {
+        return case.unreadable(trouble);
+    }
+    let again = Step::Stop(end.min(case.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY)));
+    case.decide(again, "the outcome of a create can't be looked for", Verdict::trouble(&trouble))
+}
+
 /// A create may be under way: the object goes only when its outcome is known, or the grace is over.
 fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, intent: &Intent) -> Decision {
     // While the task runs it is the thing to look at. Once it has ended the list decides: a task that succeeded says nothing of whose the service is.
-    if let Some(decision) = case.follow_task(policy).filter(|_| case.task_still_runs()) {
+    if let Some(decision) = case.follow_task(policy).filter(|_| case.task_still_runs() && !case.task_out_of_sight(policy)) {
         return decision;
     }
     if let Fact::Unreadable(trouble) = &case.facts.services {
@@ -69,7 +88,9 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
     let Some(view) = case.facts.services.since(since).cloned() else {
         return case.look(Query::Services, since, "did the create leave a service");
     };
-    if let Some(service) = named(&view, deletion) {
+    // What was taken over under another name while the create was open is this object's as well.
+    let taken_over = case.record.guid.as_ref().and_then(|guid| view.with_guid(guid)).filter(|service| service.tenant == deletion.tenant);
+    if let Some(service) = taken_over.or_else(|| named(&view, deletion)) {
         case.record.guid = Some(service.guid.clone());
         case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
         return match deletion.policy {
@@ -156,14 +177,8 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
         return case.look(Query::Services, since, "is the service still there");
     };
     if let Some(service) = view.with_guid(&guid) {
-        // A guid can have been written into the annotation by hand.
-        if let (Some(tenant), Some(whose)) = (&deletion.tenant, &service.tenant)
-            && tenant != whose
-        {
-            let message = format!(
-                "The service {guid} belongs to another tenant and is not deleted. Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain."
-            );
-            return case.stop(Trouble::new(Reason::DeletionBlocked, message), "the service belongs to another tenant");
+        if let Some(trouble) = not_this_tenants(&case.record, deletion, service) {
+            return case.stop(trouble, "the service may be another tenant's");
         }
         return ask_for_it(case, deletion, policy, service);
     }
@@ -185,6 +200,22 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
     }
     case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
     release(case, "looked for and not found")
+}
+
+/// A guid can have been written into the annotation by hand, or by whoever wants another customer's service deleted. The annotation alone is believed
+/// only of a service that the platform shows under this object's tenant.
+fn not_this_tenants(record: &Record, deletion: &Deletion, service: &Service) -> Option<Trouble> {
+    let why = match (&deletion.tenant, &service.tenant) {
+        (Some(tenant), Some(whose)) if tenant == whose => return None,
+        (Some(_), Some(_)) => "belongs to another tenant",
+        _ if record.guid_in_status => return None,
+        _ => "is named by an annotation alone, and whose it is can't be seen",
+    };
+    let message = format!(
+        "The service {} {why}, so it is not deleted. Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain and remove the service on the platform.",
+        service.guid
+    );
+    Some(Trouble::new(Reason::DeletionBlocked, message))
 }
 
 fn not_whole(case: Case<'_>) -> Decision {

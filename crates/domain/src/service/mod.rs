@@ -70,7 +70,8 @@ pub struct Desired {
     pub recreate: bool,
     /// What keeps a create from being asked for, though not what exists from being watched: a reference that is not there.
     pub missing: Option<Trouble>,
-    /// An older object of ours that has the same tenant or short name: its kind, namespace and name, and which of the two.
+    /// An object of ours that has the same tenant or short name and comes first: it has its service or may have asked for it, or is older. Its kind,
+    /// namespace and name, and which of the two.
     pub rival: Option<String>,
 }
 
@@ -217,8 +218,8 @@ impl Case<'_> {
             Connection::Unknown(trouble) => return self.unreadable(trouble.clone()),
         };
         if let Some(rival) = &desired.rival {
-            let message = format!("{rival} is older and keeps it. Delete one of the two, or give this one another tenant and short name.");
-            return self.stop(Trouble::new(Reason::Conflict, message), "an older object has the tenant or the short name");
+            let message = format!("{rival} came first and keeps it. Delete one of the two, or give this one another tenant and short name.");
+            return self.stop(Trouble::new(Reason::Conflict, message), "another object has the tenant or the short name");
         }
         let not_before = self.services_needed_since();
         if let Fact::Unreadable(trouble) = &self.facts.services {
@@ -266,6 +267,13 @@ impl Case<'_> {
         }
     }
 
+    /// The task can't be read, and its deadline is over: whoever has the service in the list need not wait for its task. That there is none proves
+    /// nothing, and nothing is asked for again because of it.
+    fn task_out_of_sight(&self, policy: &Policy) -> bool {
+        let overdue = |op: &crate::record::Operation| self.now > op.started + policy.task_deadline;
+        matches!(self.facts.task, Fact::Unreadable(_)) && self.record.running().is_some_and(overdue)
+    }
+
     /// There is no service. One is made when nothing is under way and nothing stands against it.
     fn nothing(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
         if desired.recreate && desired.mode == Mode::Apply && view.complete && self.succeeded_and_overdue(policy) {
@@ -287,6 +295,10 @@ impl Case<'_> {
                 return self.not_whole();
             }
             self.record.end_operation(Outcome::Unknown, self.now, vec!["The answer was lost, and no service appeared in time.".into()]);
+        }
+        // The intent of a deletion that never came about: the object was restored from a backup that was made in the middle of it.
+        if self.record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Delete) {
+            self.record.end_operation(Outcome::Unknown, self.now, vec!["A deletion was recorded before this object was restored.".into()]);
         }
         self.record.guid = None;
         if let Some(decision) = self.rest_after_failure() {
@@ -529,7 +541,7 @@ impl Case<'_> {
         let ended = match self.facts.task.value() {
             Some(Some(task)) => task.state != TaskState::Running,
             Some(None) => true,
-            None => false,
+            None => self.task_out_of_sight(policy),
         };
         if ended { None } else { self.follow_task(policy) }
     }

@@ -1,12 +1,13 @@
 //! The way to a service: eligibility, the request, the task, and what follows a failure.
 
 use oc_domain::conditions::{Reason, Trouble, Truth};
+use oc_domain::driver::{Memo, Pass};
 use oc_domain::facts::{LcCustomer, Lead, MicrosoftStatus, Service, TaskState};
 use oc_domain::names::TenantId;
 use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
 use oc_domain::policy::{Connection, Policy};
-use oc_domain::record::{Intent, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{Deletion, Desired, Mode, Wish};
+use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
+use oc_domain::service::{self, Deletion, Desired, Mode, Wish};
 use oc_domain::step::{Answer, Change, Fact, Mark, Step};
 use oc_domain::timing;
 
@@ -385,6 +386,37 @@ fn tasks() {
     }
 }
 
+/// A task that can't be read for longer than its deadline holds nobody who has the service, and lets nobody ask again.
+#[test]
+fn a_task_that_stays_unreadable() {
+    let unread = |facts: Facts| Facts { task: Fact::Unreadable(away()), ..facts };
+    let shown = || unread(Facts { services: known(view(&[service(1)])), leads: known(vec![lead_with(1)]), ..facts() });
+    let gone = |policy| Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false });
+    let away = "wait: False PlatformUnavailable Reconciling";
+    let table = [
+        ("it shows, within the deadline", be(desired()), 7100, shown(), away),
+        ("it shows, after it", be(desired()), 7300, shown(), "rest: True Succeeded -"),
+        ("it does not show, after it", be(desired()), 7300, unread(empty_platform()), away),
+        ("retained, within the deadline", gone(DeletionPolicy::Retain), 7100, shown(), away),
+        ("retained, after it", gone(DeletionPolicy::Retain), 7300, shown(), "release: False Deleting Reconciling"),
+        ("to be deleted, after it", gone(DeletionPolicy::Delete), 7300, shown(), "keep intent: False Deleting Reconciling"),
+    ];
+    for (what, wish, age, facts, expected) in table {
+        assert_eq!(told(&at_now(&wish, &converting(NOW - secs(age)), &facts)), expected, "{what}");
+    }
+}
+
+/// A restore from a backup that was made in the middle of a deletion brings its intent along. Nothing is stuck by it.
+#[test]
+fn a_deletion_that_never_came_about() {
+    let intent = Intent { id: OperationId("op-2".into()), ..intent(OperationKind::Delete, NOW - secs(90_000), Sent::Maybe) };
+    let restored = Record { finalizer: true, intent: Some(intent), guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
+    let again = Desired { recreate: true, ..desired() };
+    let mut pass = Pass::begin(restored, empty_platform(), &Memo::default());
+    let decision = pass.next(NOW, |now, record, facts| service::decide(now, &be(again.clone()), record, facts));
+    assert_eq!((told(&decision).as_str(), pass.bug), ("keep intent: False Converting Reconciling", None));
+}
+
 /// A task that succeeded, and whose service somebody removed before it was ever seen: made again only when spec.recreate says so, and not before the
 /// deadline, since lists follow their tasks late.
 #[test]
@@ -479,7 +511,7 @@ fn a_new_spec_is_tried_once() {
     let before = ended(Outcome::Refused, NOW - secs(60));
     let decision = at_now(&wish, &before, &facts);
     assert_eq!(short(&decision.step), "keep intent");
-    let again = Intent { id: oc_domain::record::OperationId("op-2".into()), ..intent(OperationKind::Create, NOW, Sent::No) };
+    let again = Intent { id: OperationId("op-2".into()), ..intent(OperationKind::Create, NOW, Sent::No) };
     let record = Record { intent: Some(again), ..decision.record };
     let decision = at_now(&wish, &record, &facts);
     assert_eq!(short(&decision.step), "ask create");

@@ -33,11 +33,12 @@ const LET_GO: &str = "release: False Deleting Reconciling";
 #[test]
 fn by_policy_and_by_what_there_is() {
     let no_platform = Facts { connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
+    let unknown = Facts { connection: Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, "The labels can't be read.")), ..facts() };
     let failed = || ended(Outcome::Failed, NOW - secs(60));
     let only_lead = Facts { services: known(view(&[])), ..there() };
     let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
     let blocked = Policy { deletions_blocked: Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds.")), ..Policy::default() };
-    let table: [(&str, DeletionPolicy, Record, Facts, &str); 21] = [
+    let table: [(&str, DeletionPolicy, Record, Facts, &str); 24] = [
         ("retained", Retain, verified(), facts(), LET_GO),
         ("no finalizer", Delete, Record::default(), facts(), "rest: False Deleting Reconciling"),
         ("nothing was ever made", Delete, Record { finalizer: true, ..Record::default() }, facts(), LET_GO),
@@ -49,7 +50,16 @@ fn by_policy_and_by_what_there_is() {
         ("the create failed just now, and left a service", Delete, ended(Outcome::Failed, NOW - secs(19)), there(), "keep intent: False Deleting Reconciling"),
         ("the platform object is gone, retained", Retain, verified(), no_platform.clone(), LET_GO),
         ("the platform object is gone, to be deleted", Delete, verified(), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
-        ("the platform object is gone, a create is open", Retain, creating(NOW - secs(60)), no_platform, LET_GO),
+        ("the platform object is gone, a create is open", Retain, creating(NOW - secs(7199)), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
+        ("the platform object is gone, a create was open for long", Retain, creating(NOW - secs(7200)), no_platform, LET_GO),
+        (
+            "whether the platform can be used is not known, a create is open",
+            Retain,
+            creating(NOW - secs(60)),
+            unknown.clone(),
+            "wait: False ProgressingWithRetry Reconciling",
+        ),
+        ("whether the platform can be used is not known", Retain, verified(), unknown, LET_GO),
         ("not looked at", Delete, verified(), facts(), "look services: False Progressing Reconciling"),
         ("it is there", Delete, verified(), there(), "keep intent: False Deleting Reconciling"),
         ("the breaker", Delete, verified(), Facts { connection: Connection::Usable(blocked), ..there() }, "stop: False DeletionRateExceeded Stalled"),
@@ -78,6 +88,18 @@ fn with_gaps() {
     let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false });
     assert_eq!(short(&at_now(&nothing, &verified(), &there()).step), "keep intent");
     assert_eq!(told(&at_now(&nothing, &verified(), &empty_platform())), LET_GO);
+}
+
+/// Nor on the word of an annotation alone, which whoever may write the object may write.
+#[test]
+fn a_service_that_may_be_anothers_is_not_deleted() {
+    let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
+    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false });
+    assert_eq!(told(&at_now(&nothing, &annotated, &there())), "stop: False DeletionBlocked Stalled", "no tenant of its own");
+    let untold = Facts { services: known(view_by_guid(&Service { tenant: None, ..service(1) })), ..there() };
+    assert_eq!(told(&at_now(&gone(Delete), &annotated, &untold)), "stop: False DeletionBlocked Stalled", "the platform tells no tenant");
+    assert_eq!(short(&at_now(&gone(Delete), &verified(), &untold).step), "keep intent", "status has it");
+    assert_eq!(short(&at_now(&gone(Delete), &annotated, &there()).step), "keep intent", "a status that was lost, and the same tenant");
 }
 
 /// Never a wrong one: a guid that was written by hand, and is another tenant's.

@@ -3,7 +3,7 @@
 use oc_domain::conditions::{Reason, Trouble, Truth};
 use oc_domain::facts::{Lead, MicrosoftStatus};
 use oc_domain::lead::{Desired, Wish, decide};
-use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{OperationKind, Outcome, Record, Sent};
 use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Step};
@@ -194,6 +194,8 @@ fn letting_go() {
     let held = || Record { finalizer: true, ..Record::default() };
     let asked = |seconds, sent| Record { intent: Some(intent(OperationKind::Delete, NOW - secs(seconds), sent)), ..held() };
     let own = || shown(Lead { consentless: true, ..lead() });
+    let with = |services| Facts { services, ..own() };
+    let holes = ServicesView { complete: false, ..view(&[]) };
     let licensed = shown(Lead { consentless: true, ..lead_with(1) });
     let no_platform = Facts { connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
     let release = "release: False Deleting Reconciling";
@@ -209,6 +211,10 @@ fn letting_go() {
         ("a consented one is left alone", Delete, held(), shown(lead()), release),
         ("its own", Delete, held(), own(), "keep intent: False Deleting Reconciling"),
         ("with a service", Delete, held(), licensed.clone(), "stop: False DeletionBlocked Stalled"),
+        ("the services not looked at", Delete, held(), with(Fact::Unread), "look services: False Progressing Reconciling"),
+        ("with a service that the lead does not show yet", Delete, held(), with(known(view(&[service(1)]))), "stop: False DeletionBlocked Stalled"),
+        ("the list of services has holes", Delete, held(), with(known(holes)), "stop: False PlatformUnavailable Reconciling"),
+        ("the services can't be read", Delete, held(), with(Fact::Unreadable(away())), "wait: False PlatformUnavailable Reconciling"),
         ("recorded", Delete, asked(0, Sent::No), own(), "ask delete lead: False Deleting Reconciling"),
         ("asked for", Delete, asked(10, Sent::Maybe), own(), "wait: False Deleting Reconciling"),
         ("asked for long ago", Delete, asked(301, Sent::Maybe), own(), "keep intent: False Deleting Reconciling"),

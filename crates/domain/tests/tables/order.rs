@@ -385,6 +385,13 @@ fn annotation_and_status_come_apart() {
     };
     let taken_over = || Record { guid: Some(guid(1)), guid_annotated: true, ..wiped(4000) };
     let running = || Facts { task: known(Some(task(1, TaskState::Running))), ..empty_platform() };
+    let restored = |ago| Record {
+        intent: Some(Intent { id: OperationId("op-0".into()), ..intent(Create, NOW - secs(ago), Sent::Maybe) }),
+        ..converting(NOW - secs(4000))
+    };
+    let again = Desired { recreate: true, ..desired() };
+    let Wish::Gone(named) = gone.clone() else { unreachable!() };
+    let renamed = Wish::Gone(Deletion { short_name: Some("Another".into()), ..named });
     let table = [
         ("a crash after the intent of a deletion, before status", gone.clone(), overtaken(60), shown(), "wait"),
         ("the same, and the request was never sent", gone.clone(), overtaken(301), shown(), "keep intent"),
@@ -392,7 +399,12 @@ fn annotation_and_status_come_apart() {
         ("annotations wiped, the answer was lost", be(desired()), wiped_no_task(60), empty_platform(), "wait"),
         ("the same, after the grace", be(desired()), wiped_no_task(901), empty_platform(), "keep intent"),
         ("annotations wiped, being deleted while the task runs", gone.clone(), wiped(60), running(), "wait"),
-        ("a crash after it was taken over, before status; then deleted", gone, taken_over(), shown(), "keep intent"),
+        ("a crash after it was taken over, before status; then deleted", gone.clone(), taken_over(), shown(), "look task"),
+        ("the same, and the platform does not know the task", gone.clone(), taken_over(), Facts { task: known(None), ..shown() }, "keep intent"),
+        ("the same, under another name", renamed, taken_over(), Facts { task: known(None), ..shown() }, "keep intent"),
+        ("a manifest brought a guid back while the task of a new create runs", be(again), taken_over(), running(), "wait"),
+        ("a backup brought an older intent back while the task runs", be(desired()), restored(9000), running(), "wait"),
+        ("the same, being deleted", gone, restored(9000), running(), "wait"),
     ];
     for (what, wish, record, facts, expected) in table {
         let mut pass = Pass::begin(record, facts, &Memo::default());

@@ -176,6 +176,14 @@ fn what_a_pass_leaves_in_memory() {
         ended_with(&mut memo, answer, verdict, ended);
         assert_eq!(memo.failures, failures, "{what}");
     }
+    // A read that is refused waits ever longer, as one that fails does; a change that is refused has stopped.
+    for (step, failures) in [(Step::Wait(NOW, Wake::Inventory), 4), (Step::Stop(NOW), 0)] {
+        let mut memo = Memo { failures: 3, unsent: None };
+        let pass = Pass::begin(Record::default(), Facts { failures: 3, ..facts() }, &memo);
+        let verdict = verdict(Reason::PlatformRefused);
+        memo.after(&pass, &Decision { step, why: "made up", verdict, record: Record::default(), plan: Vec::new(), hold: false }, Ended::Well);
+        assert_eq!(memo.failures, failures);
+    }
     let mut most = Memo { failures: u32::MAX, unsent: None };
     ended_with(&mut most, None, verdict(Reason::Throttled), Ended::Well);
     assert_eq!(most.failures, u32::MAX);
