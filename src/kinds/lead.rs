@@ -54,7 +54,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, reach: Reach::new(inventory) };
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     history::of_lead(shared, &object, going(&object), &pass);
-    after(shared, key, &pass)
+    after(shared, key, object.meta().uid.as_deref(), &pass)
 }
 
 /// The policy by which an object goes that is being deleted.

@@ -75,7 +75,7 @@ pub async fn reconcile(shared: Arc<Shared>, key: Key) {
 }
 
 /// What follows from how a pass over a service or a lead ended: the memo, a line in the log, and the next appointment.
-fn after(shared: &Shared, key: &Key, passed: &(Pass, Decision, Ended)) -> (Next, PassOutcome) {
+fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Decision, Ended)) -> (Next, PassOutcome) {
     let (pass, decision, ended) = passed;
     let unwritten = matches!(ended, Ended::Unwritten(WriteFailed::Refused(_)));
     let memo = shared.with_memo(key, |memo| {
@@ -86,7 +86,7 @@ fn after(shared: &Shared, key: &Key, passed: &(Pass, Decision, Ended)) -> (Next,
     log(key, pass, decision, ended, &memo);
     let next = match ended {
         // Whoever has taken its name meanwhile waits to be looked at: it was woken while this pass ran.
-        Ended::Released | Ended::Gone if anew(shared, key) => Next::At(clock::now() + std::time::Duration::from_millis(50), Lane::Changed),
+        Ended::Released | Ended::Gone if anew(shared, key, uid) => Next::At(clock::now(), Lane::Changed),
         Ended::Released | Ended::Gone => {
             shared.forget(key);
             Next::Woken
@@ -98,15 +98,15 @@ fn after(shared: &Shared, key: &Key, passed: &(Pass, Decision, Ended)) -> (Next,
     (next, PassOutcome::of_pass(passed))
 }
 
-/// Whether an object of this name is there that is not on its way out: the one that a pass was about is gone, so it is another one.
-fn anew(shared: &Shared, key: &Key) -> bool {
-    fn there<K: kube::Resource>(store: &Store<K>, key: &Key) -> bool {
-        store.get(&key.namespace, &key.name).is_some_and(|object| object.meta().deletion_timestamp.is_none())
+/// Whether another object has the name of the one with this uid.
+fn anew(shared: &Shared, key: &Key, uid: Option<&str>) -> bool {
+    fn another<K: kube::Resource>(store: &Store<K>, key: &Key, uid: Option<&str>) -> bool {
+        store.get(&key.namespace, &key.name).is_some_and(|object| object.meta().uid.as_deref() != uid)
     }
     match key.kind {
-        Kind::LivePlatform => there(&shared.platforms, key),
-        Kind::Lead => there(&shared.leads, key),
-        Kind::OcEssentialService => there(&shared.services, key),
+        Kind::LivePlatform => another(&shared.platforms, key, uid),
+        Kind::Lead => another(&shared.leads, key, uid),
+        Kind::OcEssentialService => another(&shared.services, key, uid),
     }
 }
 

@@ -1,6 +1,6 @@
 //! How slow a platform is: only one that was seen to be faster than `spec.createGrace` is asked again after it.
 
-use oc_domain::policy::{self, Connection};
+use oc_domain::policy::{self, Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
 use oc_domain::time::Duration;
 
@@ -23,6 +23,14 @@ pub fn with_pace(shared: &Shared, connection: Connection, platform: &str, record
         policy.slowest_create = slowest_create(shared, platform, &lost.id);
     }
     Connection::Usable(policy)
+}
+
+/// How long the effect of what this record has asked for is looked for.
+pub fn grace(shared: &Shared, policy: &Policy, platform: &str, record: &Record) -> Duration {
+    match with_pace(shared, Connection::Usable(policy.clone()), platform, record) {
+        Connection::Usable(policy) => policy.grace(),
+        Connection::Unusable(_) | Connection::Unknown(_) => policy.grace(),
+    }
 }
 
 fn slowest_create(shared: &Shared, platform: &str, own: &OperationId) -> Option<Duration> {

@@ -10,7 +10,7 @@ use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Pass;
 use oc_domain::names::{ShortName, TenantId};
 use oc_domain::pass::{DeletionPolicy, Facts};
-use oc_domain::policy::Connection;
+use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationKind, Record};
 use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
@@ -41,7 +41,9 @@ pub fn entry(shared: &Shared, object: &OcEssentialService) -> Entry {
     let lead_object = lead.as_ref().and_then(|(namespace, name)| shared.leads.get(namespace, name));
     let recorded = object.status.as_ref().and_then(|status| Some((status.platform.clone()?, status.ms_tenant_id.clone()?)));
     let of_lead = lead_object.map(|lead| (lead.spec.platform.clone(), lead.spec.ms_tenant_id.clone()));
-    let followed = if record::has_finalizer(object) { recorded.or(of_lead) } else { of_lead.or(recorded) };
+    let asked = |status: &api::OcEssentialServiceStatus| status.operation.is_some() || status.ump_customer_guid.is_some();
+    let pinned = record::has_finalizer(object) && object.status.as_ref().is_some_and(asked);
+    let followed = if pinned { recorded.or(of_lead) } else { of_lead.or(recorded) };
     let followed = followed.filter(|_| lead.is_some());
     let own = || object.spec.platform.clone().unwrap_or_else(|| api::DEFAULT_PLATFORM.into());
     let (platform, tenant) = match followed {
@@ -69,12 +71,13 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let memo = shared.with_memo(key, |memo| memo.clone());
     let record = record::of_service(&object);
     let connection = pace::with_pace(shared, connection, &entry.platform, &record);
+    let policy = if let Connection::Usable(policy) = &connection { Some(policy.clone()) } else { None };
     let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
     let pass = Pass::begin(record, facts, &memo);
-    let world = ServiceWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, reach: Reach::new(inventory) };
+    let world = ServiceWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, policy, reach: Reach::new(inventory) };
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     history::of_service(shared, &object, going(&object), &pass);
-    after(shared, key, &pass)
+    after(shared, key, object.meta().uid.as_deref(), &pass)
 }
 
 /// The policy by which an object goes that is being deleted. Plan and Observe change nothing on the platform, not even in going.
@@ -136,7 +139,10 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
         },
         recreate: spec.recreate,
         missing,
-        rival: rival(shared, object, entry),
+        rival: match connection {
+            Connection::Usable(policy) => rival(shared, policy, object, entry),
+            Connection::Unusable(_) | Connection::Unknown(_) => None,
+        },
     }))
 }
 
@@ -156,22 +162,21 @@ fn lead_trouble(shared: &Shared, entry: &Entry, (namespace, name): &(String, Str
 }
 
 /// The first of the other service objects that have the same tenant or short name on the same platform, if it comes before this one.
-fn rival(shared: &Shared, object: &OcEssentialService, entry: &Entry) -> Option<String> {
-    let neighbours = shared.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService);
-    let first = neighbours.filter_map(|key| shared.services.get(&key.namespace, &key.name)).min_by_key(|other| turn(other))?;
-    if turn(&first) >= turn(object) {
-        return None;
-    }
+///
+/// One that has its service, or may have asked for it, keeps it; of two that are alike in this the older one does. By age alone an older object that learns
+/// of its tenant late (its lead came later) would ask for a second service beside a create that runs.
+fn rival(shared: &Shared, policy: &Policy, object: &OcEssentialService, entry: &Entry) -> Option<String> {
+    let own = Key::service(&object.namespace().unwrap_or_default(), &object.name_any());
+    let neighbours = shared.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
+    let others = neighbours.filter_map(|key| shared.services.get(&key.namespace, &key.name));
+    let turn = |object: &OcEssentialService| {
+        let record = record::of_service(object);
+        let grace = pace::grace(shared, policy, &entry.platform, &record);
+        (!record.comes_first(clock::now(), grace), world::age(object))
+    };
+    let first = others.min_by_key(|other| turn(other)).filter(|first| turn(first) < turn(object))?;
     let what = if first.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name) { "short name" } else { "tenant" };
     Some(format!("OcEssentialService {}/{} (same {what})", first.namespace().unwrap_or_default(), first.name_any()))
-}
-
-/// How objects that want the same are ordered: one that has its service, or may have asked for it, keeps it; of two that are alike in this the older one
-/// does. By age alone an older object that learns of its tenant late (its lead came later) would ask for a second service beside a create that runs.
-fn turn(object: &OcEssentialService) -> impl Ord + use<> {
-    // By status, which only the operator writes: a guid in the annotation may be anybody's word.
-    let has = object.status.as_ref().is_some_and(|status| status.ump_customer_guid.is_some()) || record::of_service(object).may_have_asked();
-    (!has, world::age(object))
 }
 
 /// What of the world a pass over one service can touch.
@@ -179,6 +184,8 @@ struct ServiceWorld<'a> {
     shared: &'a Arc<Shared>,
     object: Held<'a, OcEssentialService>,
     entry: Entry,
+    /// The settings of the platform object, while it can be used.
+    policy: Option<Policy>,
     reach: Reach,
 }
 
@@ -299,7 +306,7 @@ impl World for ServiceWorld<'_> {
         if claim.is_none() {
             return Err(WriteFailed::Refused("another object for this tenant is being recorded".to_owned()));
         }
-        if rival(self.shared, &self.object.get(), &self.entry).is_some() {
+        if self.policy.as_ref().is_some_and(|policy| rival(self.shared, policy, &self.object.get(), &self.entry).is_some()) {
             return Err(WriteFailed::Changed);
         }
         self.object.keep(mark, record).await

@@ -8,6 +8,7 @@ use super::{deletions, lead, service};
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::queue::Lane;
 use crate::inventory::Changed;
+use crate::object::record;
 use crate::object::store::{Learnt, concerns_us, place};
 
 /// The watch of services has learnt something.
@@ -18,6 +19,10 @@ pub fn service(shared: &Shared, learnt: Learnt<OcEssentialService>) {
             let (namespace, name) = place(&*object);
             let restated = before.status != object.status && restated(shared, &Key::service(&namespace, &name));
             enter_service(shared, &object, restated || concerns_us(&*before, &*object));
+            // Who has something comes first: one that has not any more lets another one have its turn.
+            if before.status != object.status && has_or_asked(&before) && !has_or_asked(&object) {
+                wake_neighbours(shared, &service::entry(shared, &object));
+            }
         }
         Learnt::Gone(object) => {
             let (namespace, name) = place(&*object);
@@ -74,6 +79,10 @@ pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
 /// the answer, unless the watch was quicker, and then the pass that wrote it is still under way.
 fn restated(shared: &Shared, key: &Key) -> bool {
     !shared.queue.is_running(key)
+}
+
+fn has_or_asked(object: &OcEssentialService) -> bool {
+    record::of_service(object).has_or_asked()
 }
 
 fn enter_service(shared: &Shared, object: &Arc<OcEssentialService>, concerns_us: bool) {

@@ -143,7 +143,7 @@ pub fn of_service(object: &api::OcEssentialService) -> Record {
         intent: intent(annotations),
         operation: operation(status.operation.as_ref()),
         guid: told.clone().or_else(|| annotated.clone()),
-        guid_in_status: told.is_some(),
+        guid_proven: told.is_some(),
         guid_annotated: annotated.is_some(),
         license: status.license_type.clone(),
         observed_generation: status.observed_generation,

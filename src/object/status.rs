@@ -124,11 +124,13 @@ pub fn of_service(
     let record = &decision.record;
     let generation = object.meta().generation.unwrap_or_default();
     let seen = facts.services.value();
-    let own = seen.and_then(|view| view.by_guid.as_ref().or(view.by_tenant.first())).filter(|service| record.guid.as_ref() == Some(&service.guid));
+    // One that only the annotation names stays out: what stands in status is believed.
+    let guid = record.guid.as_ref().filter(|_| record.guid_proven);
+    let own = seen.and_then(|view| view.by_guid.as_ref().or(view.by_tenant.first())).filter(|service| guid == Some(&service.guid));
     let mut status = api::OcEssentialServiceStatus {
         observed_generation: Some(generation),
         license_type: record.license.clone(),
-        ump_customer_guid: record.guid.as_ref().map(ToString::to_string),
+        ump_customer_guid: guid.map(ToString::to_string),
         lc_customer_id: before.lc_customer_id,
         ms_tenant_id: tenant.or(before.ms_tenant_id.clone()),
         platform: Some(platform.to_owned()),
@@ -141,7 +143,7 @@ pub fn of_service(
         last_handled_reconcile_at: requested(object),
         conditions: conditions(&before.conditions, &decision.verdict, generation, now),
     };
-    if record.guid.is_none() {
+    if guid.is_none() {
         (status.short_name, status.full_name) = (None, None);
     }
     if status == before {

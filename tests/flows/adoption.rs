@@ -69,6 +69,19 @@ pub async fn an_older_object_that_learns_of_its_tenant_late_makes_no_second_serv
     scene.lead("late", 1, json!({})).await?;
     let older: OcEssentialService = scene.ready("older", "False", "Conflict").await?;
     ensure!(message(&older).contains("/younger (same tenant)"), "{}", message(&older));
+    let younger: OcEssentialService = scene.ready("younger", "True", "Succeeded").await?;
+    // Nor does it get the service by the word of whoever may write it.
+    let guid = younger.status.and_then(|status| status.ump_customer_guid).context("a guid")?;
+    scene.annotate::<OcEssentialService>("older", "operatorconnect.dev/ump-customer-guid", &guid).await?;
+    for name in ["older", "younger", "older"] {
+        let again = scene.platform_time().await?.to_string();
+        scene.annotate::<OcEssentialService>(name, "operatorconnect.dev/reconcile-requested-at", &again).await?;
+        let handled =
+            |object: &OcEssentialService| object.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some(again.as_str()));
+        scene.until(name, handled).await?;
+    }
+    let older: OcEssentialService = scene.ready("older", "False", "Conflict").await?;
+    ensure!(older.status.is_some_and(|status| status.ump_customer_guid.is_none()), "what stands in status is believed");
     scene.ready::<OcEssentialService>("younger", "True", "Succeeded").await?;
     ensure!(scene.calls("services.create").await? == 1 && scene.changes().await? == 1);
     Ok(())

@@ -76,7 +76,7 @@ impl Pass {
                 record.intent = intent.map(|intent| Intent { sent: Sent::No, ..intent });
             }
             Mark::Adopt(guid) => {
-                record.guid = Some(guid.clone());
+                record.prove(guid.clone());
                 record.guid_annotated = true;
                 record.intent = None;
             }

@@ -42,7 +42,7 @@ pub enum Wish {
 /// Decides what comes next.
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
-    record.forget_superseded();
+    record.forget_superseded(matches!(wish, Wish::Gone(..)));
     record.recall_intent();
     absorb(now, &mut record, facts);
     let case = Case { now, facts, record };

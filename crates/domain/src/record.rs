@@ -4,7 +4,7 @@
 
 use crate::conditions::{Reason, Trouble};
 use crate::names::{ChannelId, CustomerGuid, TaskId};
-use crate::time::Time;
+use crate::time::{Duration, Time};
 use crate::timing;
 
 /// What kind of change at the platform an operation is.
@@ -174,8 +174,9 @@ pub struct Record {
     pub operation: Option<Operation>,
     /// The service that this object made or took over: from status, else from the annotation.
     pub guid: Option<CustomerGuid>,
-    /// Whether status has the guid: only the operator writes there, so the service is surely this object's.
-    pub guid_in_status: bool,
+    /// Whether the service is surely this object's: its task told the guid, or it was seen under this object's tenant. Only such a guid is written into
+    /// status, and what stands in status is believed, since only the operator writes there. A guid in the annotation may be anybody's word.
+    pub guid_proven: bool,
     /// Whether the guid stands in the annotation already, where a restore keeps it.
     pub guid_annotated: bool,
     /// `status.licenseType`: not empty means that the service was read back once.
@@ -214,17 +215,32 @@ impl Record {
         self.guid.is_some() && !create_open && self.operation.as_ref().is_none_or(done)
     }
 
-    /// Whether a create may have been asked for, and its outcome is not known.
-    pub fn may_have_asked(&self) -> bool {
+    /// The service is surely this object's.
+    pub fn prove(&mut self, guid: CustomerGuid) {
+        self.guid = Some(guid);
+        self.guid_proven = true;
+    }
+
+    /// Whether this object has its service, or may have asked for it and the outcome is not known.
+    pub fn has_or_asked(&self) -> bool {
         let intended = self.open_intent().map(|intent| intent.kind);
-        [intended, self.running().map(|op| op.kind)].contains(&Some(OperationKind::Create))
+        self.guid_proven || [intended, self.running().map(|op| op.kind)].contains(&Some(OperationKind::Create))
+    }
+
+    /// Whether this object comes before an older one that wants the same: as [`Record::has_or_asked`], but of an intent that only the annotation knows no
+    /// more is believed than what looking for its effect takes. Whoever may write the object may write it.
+    pub fn comes_first(&self, now: Time, grace: Duration) -> bool {
+        let looked_for = |intent: &Intent| intent.start <= now + timing::CLOCK_SKEW && now < intent.start + grace;
+        let told = self.guid_proven || self.running().is_some_and(|op| op.kind == OperationKind::Create);
+        told || (self.finalizer && self.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create && looked_for(intent)))
     }
 
     /// Forgets an operation that status calls open, and that is over: another intent, a later one, stands on the object, or the object took a service
     /// over. A crash between that mark and the status leaves it so. An earlier intent is what somebody has put back (a manifest that was exported, a
-    /// backup), and ends nothing; and a task that was given is followed to its end, whatever the annotations say.
-    pub fn forget_superseded(&mut self) {
+    /// backup), and ends nothing; neither does the intent of a deletion on an object that is not going, nor a guid while there is a task to follow.
+    pub fn forget_superseded(&mut self, going: bool) {
         let superseded = |op: &Operation| match &self.intent {
+            Some(intent) if intent.kind == OperationKind::Delete && op.kind == OperationKind::Create && !going => false,
             Some(intent) => intent.id != op.id && intent.start >= op.started,
             None => self.guid_annotated && op.task.is_none(),
         };

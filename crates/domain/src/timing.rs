@@ -27,6 +27,9 @@ pub const SLOW_RETRY: Duration = Duration::from_secs(3600);
 /// How long an object that is ready waits for a platform that can't be read: the end of the outage wakes it before that.
 pub const HELD: Duration = Duration::from_secs(1800);
 
+/// How far ahead of this process's clock an intent may have been recorded by another one. One that is further ahead is nobody's word.
+pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
+
 /// How long after an accepted deletion the same deletion is asked for again, if the service is still there.
 pub const DELETE_AGAIN: Duration = Duration::from_secs(300);
 

@@ -159,6 +159,7 @@ fn which_answers_without_a_task_are_failures() {
         r#"{"status":true}"#,
         r#"{"status":""}"#,
         r#"{"succeeded":true}"#,
+        r#"{"succeeded":false,"status":"InProgress"}"#,
         "<html>",
     ];
     for body in open {

@@ -45,7 +45,7 @@ impl Status {
         };
         let operation = record.operation.clone().map(|op| Operation { started: op.started.whole_second(), completed: whole(op.completed), ..op });
         Self {
-            guid: record.guid.clone(),
+            guid: record.guid.clone().filter(|_| record.guid_proven),
             license: record.license.clone(),
             operation,
             jobs: [job(&record.leads_job), job(&record.trunks_job)],
@@ -101,7 +101,7 @@ impl Object {
             intent,
             operation: status.operation.clone(),
             guid: status.guid.clone().or_else(|| self.annotated.clone()),
-            guid_in_status: status.guid.is_some(),
+            guid_proven: status.guid.is_some(),
             guid_annotated: self.annotated.is_some(),
             license: status.license.clone(),
             observed_generation: status.observed,

@@ -300,7 +300,7 @@ impl World {
         let tenant = self.setup.tenant_of(slot);
         let alive: Vec<&Made> = self.platform.alive(tenant).collect();
         match reason {
-            Reason::Conflict => alive.len() > 1 || alive.iter().any(|made| !self.adoptable(slot, object, made) || object.status.guid.is_some()),
+            Reason::Conflict => alive.len() > 1 || alive.iter().any(|made| !self.adoptable(slot, object, made) || object.record().guid.is_some()),
             Reason::DeletedExternally => !object.spec.recreate && alive.is_empty(),
             Reason::ShortNameTaken => {
                 let named = |made: &&Made| made.tenant != tenant && made.removed.is_none() && fold(&made.service.short_name) == fold(self.setup.name_of(slot));

@@ -104,6 +104,11 @@ impl World {
         slowest_create(self.now, own, services.filter_map(|object| object.status.operation.as_ref()))
     }
 
+    fn grace(&self, play: &Play<'_>, op: usize, object: &Object) -> Duration {
+        let slowest_create = if play.rules.pace { self.slowest_create(op, object) } else { Some(Duration::ZERO) };
+        Policy { create_grace: secs(self.setup.grace), task_deadline: secs(self.setup.deadline), slowest_create, ..Policy::default() }.grace()
+    }
+
     fn wish(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Wish {
         let spec = &object.spec;
         let tenant = setup::tenant(self.setup.tenant_of(slot));
@@ -145,7 +150,7 @@ impl World {
     /// older.
     fn rival(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Option<String> {
         let other = 1 - slot;
-        let turn = |object: &Object| (object.status.guid.is_none() && !object.record().may_have_asked(), object.created, object.uid);
+        let turn = |object: &Object| (!object.record().comes_first(self.now, self.grace(play, op, object)), object.created, object.uid);
         let older = self.operators[op].view.objects[other].as_ref().filter(|other| play.rules.rivals && turn(other) < turn(object))?;
         let same_tenant = self.setup.tenant_of(other) == self.setup.tenant_of(slot);
         let same_name = fold(self.setup.name_of(other)) == fold(self.setup.name_of(slot));

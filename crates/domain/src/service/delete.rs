@@ -59,6 +59,7 @@ fn release(case: Case<'_>, why: &'static str) -> Decision {
 /// platform object, would ask for a second service beside it. It is waited for as long as for a platform of which nothing is known.
 fn retain_unseen(case: Case<'_>, trouble: &Trouble) -> Decision {
     let asked = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe);
+    let asked = asked.filter(|intent| intent.start <= case.now + timing::CLOCK_SKEW);
     let Some(end) = asked.map(|intent| intent.start + Policy::default().task_deadline).filter(|end| case.now < *end) else {
         return release(case, "retained; its platform object can't be used");
     };
@@ -91,7 +92,7 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
     // What was taken over under another name while the create was open is this object's as well.
     let taken_over = case.record.guid.as_ref().and_then(|guid| view.with_guid(guid)).filter(|service| service.tenant == deletion.tenant);
     if let Some(service) = taken_over.or_else(|| named(&view, deletion)) {
-        case.record.guid = Some(service.guid.clone());
+        case.record.prove(service.guid.clone());
         case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
         return match deletion.policy {
             DeletionPolicy::Retain => release(case, "retained; the create is known to have been done"),
@@ -99,7 +100,9 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
         };
     }
     // A task that succeeded while no service shows for so long: somebody has removed it already. Waiting on would hold the object for ever.
-    if let Some(decision) = case.follow_task(policy).filter(|_| case.now <= intent.start + policy.task_deadline) {
+    // A task that can't be read may still run, and what it makes would be left behind; under Retain it would be left all the same.
+    let unseen = deletion.policy == DeletionPolicy::Delete && case.task_out_of_sight(policy);
+    if let Some(decision) = case.follow_task(policy).filter(|_| unseen || case.now <= intent.start + policy.task_deadline) {
         return decision;
     }
     if !view.complete && deletion.policy == DeletionPolicy::Delete {
@@ -133,7 +136,7 @@ fn left_over(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, ended: Ti
     match (named(&view, deletion), deletion.policy) {
         (Some(_), DeletionPolicy::Retain) => return release(case, "retained; there is a service"),
         (Some(service), DeletionPolicy::Delete) if lately => {
-            case.record.guid = Some(service.guid.clone());
+            case.record.prove(service.guid.clone());
             return delete(case, deletion, policy);
         }
         // Somebody may have helped himself in the portal.
@@ -208,7 +211,7 @@ fn not_this_tenants(record: &Record, deletion: &Deletion, service: &Service) -> 
     let why = match (&deletion.tenant, &service.tenant) {
         (Some(tenant), Some(whose)) if tenant == whose => return None,
         (Some(_), Some(_)) => "belongs to another tenant",
-        _ if record.guid_in_status => return None,
+        _ if record.guid_proven => return None,
         _ => "is named by an annotation alone, and whose it is can't be seen",
     };
     let message = format!(

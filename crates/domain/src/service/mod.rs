@@ -107,7 +107,7 @@ pub enum Wish {
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let restored = record.operation.is_none() && record.intent.is_some();
     let mut record = record.clone();
-    record.forget_superseded();
+    record.forget_superseded(matches!(wish, Wish::Gone(_)));
     record.recall_intent();
     absorb(now, &mut record, facts);
     let case = Case { now, facts, restored, record };
@@ -147,8 +147,8 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
     let Some(operation) = record.operation.as_mut().filter(|op| op.outcome.is_none() && op.task.as_ref() == Some(&task.id)) else { return };
     operation.task_status = Some(task.status.clone());
     operation.messages = task.messages.clone();
-    if record.guid.is_none() {
-        record.guid.clone_from(&task.service);
+    if let Some(guid) = task.service.as_ref().filter(|_| record.guid.is_none()) {
+        record.prove(guid.clone());
     }
     if task.state == TaskState::Failed {
         record.end_operation(Outcome::Failed, now, Vec::new());
@@ -300,7 +300,7 @@ impl Case<'_> {
         if self.record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Delete) {
             self.record.end_operation(Outcome::Unknown, self.now, vec!["A deletion was recorded before this object was restored.".into()]);
         }
-        self.record.guid = None;
+        (self.record.guid, self.record.guid_proven) = (None, false);
         if let Some(decision) = self.rest_after_failure() {
             return decision;
         }
@@ -452,14 +452,15 @@ impl Case<'_> {
     /// A service that is gone is made anew, under another guid. While that is only planned, the object stands for the one that is gone: should the plan
     /// be dropped, it must not look as if there had never been a service.
     fn make_again(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
-        let gone = (self.record.guid.take(), std::mem::take(&mut self.record.guid_annotated));
+        let record = &mut self.record;
+        let gone = (record.guid.take(), std::mem::take(&mut record.guid_annotated), std::mem::take(&mut record.guid_proven));
         let mut decision = self.nothing(policy, desired, view);
         if desired.mode == Mode::Plan {
             if !decision.plan.is_empty() {
                 let from = gone.0.as_ref().map(ToString::to_string);
                 decision.plan.insert(0, PlanItem { action: "Create", field: "umpCustomerGuid", from, to: None });
             }
-            (decision.record.guid, decision.record.guid_annotated) = gone;
+            (decision.record.guid, decision.record.guid_annotated, decision.record.guid_proven) = gone;
         }
         decision
     }
@@ -518,7 +519,7 @@ impl Case<'_> {
 
     /// The service is ours: verify it, see to the jobs, and rest.
     fn ours(mut self, policy: &Policy, desired: &Desired, service: &Service) -> Decision {
-        self.record.guid = Some(service.guid.clone());
+        self.record.prove(service.guid.clone());
         if let Some(decision) = self.follow_running_task(policy) {
             return decision;
         }

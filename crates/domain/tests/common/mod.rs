@@ -149,7 +149,7 @@ pub fn ended(outcome: Outcome, completed: Time) -> Record {
 pub fn verified() -> Record {
     let mut record = ended(Outcome::Succeeded, NOW - secs(1800));
     record.guid = Some(guid(1));
-    record.guid_in_status = true;
+    record.guid_proven = true;
     record.license = Some("OC Essential".into());
     record.observed_generation = Some(1);
     record.leads_job = synced();

@@ -400,6 +400,8 @@ fn a_task_that_stays_unreadable() {
         ("retained, within the deadline", gone(DeletionPolicy::Retain), 7100, shown(), away),
         ("retained, after it", gone(DeletionPolicy::Retain), 7300, shown(), "release: False Deleting Reconciling"),
         ("to be deleted, after it", gone(DeletionPolicy::Delete), 7300, shown(), "keep intent: False Deleting Reconciling"),
+        ("retained, and it does not show", gone(DeletionPolicy::Retain), 7300, unread(empty_platform()), "release: False Deleting Reconciling"),
+        ("to be deleted, and it does not show: the task may still run", gone(DeletionPolicy::Delete), 7300, unread(empty_platform()), away),
     ];
     for (what, wish, age, facts, expected) in table {
         assert_eq!(told(&at_now(&wish, &converting(NOW - secs(age)), &facts)), expected, "{what}");

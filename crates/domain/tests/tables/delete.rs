@@ -38,7 +38,7 @@ fn by_policy_and_by_what_there_is() {
     let only_lead = Facts { services: known(view(&[])), ..there() };
     let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
     let blocked = Policy { deletions_blocked: Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds.")), ..Policy::default() };
-    let table: [(&str, DeletionPolicy, Record, Facts, &str); 24] = [
+    let table: [(&str, DeletionPolicy, Record, Facts, &str); 25] = [
         ("retained", Retain, verified(), facts(), LET_GO),
         ("no finalizer", Delete, Record::default(), facts(), "rest: False Deleting Reconciling"),
         ("nothing was ever made", Delete, Record { finalizer: true, ..Record::default() }, facts(), LET_GO),
@@ -51,7 +51,8 @@ fn by_policy_and_by_what_there_is() {
         ("the platform object is gone, retained", Retain, verified(), no_platform.clone(), LET_GO),
         ("the platform object is gone, to be deleted", Delete, verified(), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
         ("the platform object is gone, a create is open", Retain, creating(NOW - secs(7199)), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
-        ("the platform object is gone, a create was open for long", Retain, creating(NOW - secs(7200)), no_platform, LET_GO),
+        ("the platform object is gone, a create was open for long", Retain, creating(NOW - secs(7200)), no_platform.clone(), LET_GO),
+        ("the platform object is gone, and nobody can have recorded that create", Retain, creating(NOW + secs(301)), no_platform, LET_GO),
         (
             "whether the platform can be used is not known, a create is open",
             Retain,
@@ -95,7 +96,9 @@ fn with_gaps() {
 fn a_service_that_may_be_anothers_is_not_deleted() {
     let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
     let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false });
-    assert_eq!(told(&at_now(&nothing, &annotated, &there())), "stop: False DeletionBlocked Stalled", "no tenant of its own");
+    let blocked = at_now(&nothing, &annotated, &there());
+    assert_eq!(told(&blocked), "stop: False DeletionBlocked Stalled", "no tenant of its own");
+    assert!(!blocked.record.guid_proven, "nothing is proven by being said");
     let untold = Facts { services: known(view_by_guid(&Service { tenant: None, ..service(1) })), ..there() };
     assert_eq!(told(&at_now(&gone(Delete), &annotated, &untold)), "stop: False DeletionBlocked Stalled", "the platform tells no tenant");
     assert_eq!(short(&at_now(&gone(Delete), &verified(), &untold).step), "keep intent", "status has it");

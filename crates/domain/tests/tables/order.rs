@@ -403,6 +403,7 @@ fn annotation_and_status_come_apart() {
         ("the same, and the platform does not know the task", gone.clone(), taken_over(), Facts { task: known(None), ..shown() }, "keep intent"),
         ("the same, under another name", renamed, taken_over(), Facts { task: known(None), ..shown() }, "keep intent"),
         ("a manifest brought a guid back while the task of a new create runs", be(again), taken_over(), running(), "wait"),
+        ("somebody wrote the intent of a deletion while the task runs", be(desired()), overtaken(60), running(), "wait"),
         ("a backup brought an older intent back while the task runs", be(desired()), restored(9000), running(), "wait"),
         ("the same, being deleted", gone, restored(9000), running(), "wait"),
     ];
@@ -410,5 +411,30 @@ fn annotation_and_status_come_apart() {
         let mut pass = Pass::begin(record, facts, &Memo::default());
         let decision = pass.next(NOW, |now, record, facts| service::decide(now, &wish, record, facts));
         assert_eq!((short(&decision.step), pass.bug), (expected, None), "{what}");
+    }
+}
+
+/// What an object that comes first has: what the operator itself has said, or an intent that can be true.
+#[test]
+fn who_comes_first() {
+    let open = |start| Record { finalizer: true, ..creating(start) };
+    let ended = |outcome| ended(outcome, NOW - secs(60));
+    let table = [
+        ("nothing", Record::default(), false),
+        ("its service", verified(), true),
+        ("a guid in the annotation", Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() }, false),
+        ("a task", converting(NOW - secs(60)), true),
+        ("a task of long ago", converting(NOW - secs(90_000)), true),
+        ("an intent", open(NOW - secs(60)), true),
+        ("an intent without our finalizer", Record { finalizer: false, ..open(NOW - secs(60)) }, false),
+        ("an intent whose grace is over", open(NOW - secs(900)), false),
+        ("an intent by a clock that is ahead", open(NOW + secs(300)), true),
+        ("an intent of the future", open(NOW + secs(301)), false),
+        ("the intent of a deletion", recorded(Delete, 60), false),
+        ("a create that was refused", ended(Outcome::Refused), false),
+        ("a create that failed", ended(Outcome::Failed), false),
+    ];
+    for (what, record, expected) in table {
+        assert_eq!(record.comes_first(NOW, secs(900)), expected, "{what}");
     }
 }

@@ -83,14 +83,13 @@ const FAILURES: [&str; 9] = ["fail", "error", "refus", "reject", "den", "invalid
 pub fn failed_surely(body: &[u8]) -> bool {
     let Ok(answer) = json::value(body) else { return false };
     let answer = sole(&answer);
-    let word = |text: &str| FAILURES.iter().any(|bad| text.trim().to_lowercase().starts_with(bad));
-    json::boolean(answer, "succeeded") == Some(false)
-        || match field(answer, "status") {
-            Some(Value::Bool(yes)) => !yes,
-            Some(Value::Number(number)) => number.as_i64().is_some_and(|status| status >= 300),
-            Some(Value::String(text)) => word(text),
-            _ => false,
-        }
+    let failure = |text: &str| FAILURES.iter().any(|bad| text.trim().to_lowercase().starts_with(bad));
+    match field(answer, "status") {
+        Some(Value::String(text)) if !text.trim().is_empty() => failure(text),
+        Some(Value::Bool(false)) => true,
+        Some(Value::Number(number)) if number.as_i64().is_some_and(|status| status >= 300) => true,
+        _ => json::boolean(answer, "succeeded") == Some(false),
+    }
 }
 
 /// What a 200 of a change says about its success (C-11, E7): `Err` with the platform's words when it says that it failed. An empty answer, `1`, and
