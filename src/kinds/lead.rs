@@ -20,7 +20,7 @@ use super::meter::PassOutcome;
 use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, policy};
-use super::{Next, after};
+use super::{Next, after, forgotten};
 use super::{deletions, history};
 use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
@@ -36,8 +36,7 @@ pub fn entry(object: &Lead) -> Entry {
 
 pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOutcome) {
     let Some(object) = shared.leads.get(&key.namespace, &key.name) else {
-        shared.forget(key);
-        return (Next::Woken, PassOutcome::Gone);
+        return (forgotten(shared, key, None), PassOutcome::Gone);
     };
     let entry = entry(&object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;

@@ -85,17 +85,19 @@ fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Decision
     outcome(decision.verdict.reason, decision.why);
     log(key, pass, decision, ended, &memo);
     let next = match ended {
-        // Whoever has taken its name meanwhile waits to be looked at: it was woken while this pass ran.
-        Ended::Released | Ended::Gone if anew(shared, key, uid) => Next::At(clock::now(), Lane::Changed),
-        Ended::Released | Ended::Gone => {
-            shared.forget(key);
-            Next::Woken
-        }
+        Ended::Released | Ended::Gone => forgotten(shared, key, uid),
         Ended::Until(at, wake) => Next::At(*at, if *wake == Wake::Clock { Lane::Effect } else { Lane::Observe }),
         Ended::Unwritten(WriteFailed::Changed) => Next::At(clock::now() + std::time::Duration::from_millis(50), Lane::Effect),
         Ended::Unwritten(_) => Next::At(timing::next_try(clock::now(), memo.failures, None), Lane::Effect),
     };
     (next, PassOutcome::of_pass(passed))
+}
+
+/// The object with this uid is gone. Whoever has taken its name meanwhile was woken while this pass ran, and that may be forgotten with it: so it is looked for
+/// afterwards.
+fn forgotten(shared: &Shared, key: &Key, uid: Option<&str>) -> Next {
+    shared.forget(key);
+    if anew(shared, key, uid) { Next::At(clock::now(), Lane::Changed) } else { Next::Woken }
 }
 
 /// Whether another object has the name of the one with this uid.

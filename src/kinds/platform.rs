@@ -15,7 +15,7 @@ use super::audit::Line;
 use super::meter::PassOutcome;
 use super::shared::{Connected, Held, Key, Kind, LastGood, Shared, trigger};
 use super::world::{Told, answer, fact, stalled_for};
-use super::{Next, connect, deletions, discovery, history, outcome, wakes};
+use super::{Next, connect, deletions, discovery, forgotten, history, outcome, wakes};
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
@@ -72,8 +72,7 @@ fn waiting(shared: &Shared, platform: &str) -> [Waiting; 2] {
 
 pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOutcome) {
     let Some(object) = shared.platforms.get("", &key.name) else {
-        shared.forget(key);
-        return (Next::Woken, PassOutcome::Gone);
+        return (forgotten(shared, key, None), PassOutcome::Gone);
     };
     if shared.leaves_to_others(&object).await {
         tracing::debug!(kind = "LivePlatform", name = key.name, watched = %shared.scope, "no namespace that is watched may use it: left to others");

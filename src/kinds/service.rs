@@ -8,7 +8,7 @@ use kube::{Api, Resource, ResourceExt};
 use live_platform::CreateService;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Pass;
-use oc_domain::names::{ShortName, TenantId};
+use oc_domain::names::{CustomerGuid, ShortName, TenantId};
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationKind, Record};
@@ -24,7 +24,7 @@ use super::pace;
 use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, policy};
-use super::{Next, after};
+use super::{Next, after, forgotten};
 use super::{deletions, history};
 use crate::api::{self, OcEssentialService};
 use crate::engine::clock;
@@ -55,8 +55,7 @@ pub fn entry(shared: &Shared, object: &OcEssentialService) -> Entry {
 
 pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOutcome) {
     let Some(object) = shared.services.get(&key.namespace, &key.name) else {
-        shared.forget(key);
-        return (Next::Woken, PassOutcome::Gone);
+        return (forgotten(shared, key, None), PassOutcome::Gone);
     };
     let entry = entry(shared, &object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
@@ -95,6 +94,7 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
             short_name: Some(spec.short_name.clone()),
             suspended: spec.suspend,
             guard_numbers: spec.deletion_guard == api::service::DeletionGuard::Numbers,
+            of_others: neighbours(shared, object, entry).filter(|other| going(other).is_none()).filter_map(|other| guid(&other)).collect(),
         });
     }
     if spec.suspend {
@@ -161,20 +161,28 @@ fn lead_trouble(shared: &Shared, entry: &Entry, (namespace, name): &(String, Str
     (!same).then(|| Trouble::new(Reason::InvalidSpec, message()))
 }
 
+/// The other service objects that have the same tenant or short name on the same platform.
+fn neighbours(shared: &Shared, object: &OcEssentialService, entry: &Entry) -> impl Iterator<Item = Arc<OcEssentialService>> {
+    let own = Key::service(&object.namespace().unwrap_or_default(), &object.name_any());
+    let keys = shared.index().neighbours(entry).into_iter().filter(move |key| key.kind == Kind::OcEssentialService && *key != own);
+    keys.filter_map(|key| shared.services.get(&key.namespace, &key.name))
+}
+
+/// The service that an object has, by its status.
+fn guid(object: &OcEssentialService) -> Option<CustomerGuid> {
+    object.status.as_ref()?.ump_customer_guid.as_deref().and_then(|guid| CustomerGuid::parse(guid).ok())
+}
+
 /// The first of the other service objects that have the same tenant or short name on the same platform, if it comes before this one.
 ///
 /// One that has its service, or may have asked for it, keeps it; of two that are alike in this the older one does. By age alone an older object that learns
 /// of its tenant late (its lead came later) would ask for a second service beside a create that runs.
 fn rival(shared: &Shared, policy: &Policy, object: &OcEssentialService, entry: &Entry) -> Option<String> {
-    let own = Key::service(&object.namespace().unwrap_or_default(), &object.name_any());
-    let neighbours = shared.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
-    let others = neighbours.filter_map(|key| shared.services.get(&key.namespace, &key.name));
     let turn = |object: &OcEssentialService| {
         let record = record::of_service(object);
-        let grace = pace::grace(shared, policy, &entry.platform, &record);
-        (!record.comes_first(clock::now(), grace), world::age(object))
+        (!record.comes_first(clock::now(), || pace::grace(shared, policy, &entry.platform, &record)), world::age(object))
     };
-    let first = others.min_by_key(|other| turn(other)).filter(|first| turn(first) < turn(object))?;
+    let first = neighbours(shared, object, entry).min_by_key(|other| turn(other)).filter(|first| turn(first) < turn(object))?;
     let what = if first.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name) { "short name" } else { "tenant" };
     Some(format!("OcEssentialService {}/{} (same {what})", first.namespace().unwrap_or_default(), first.name_any()))
 }

@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use oc_domain::conditions::Reason;
+
 use super::shared::{Key, Kind, Shared};
 use super::{deletions, lead, service};
 use crate::api::{Lead, LivePlatform, OcEssentialService};
@@ -19,8 +21,8 @@ pub fn service(shared: &Shared, learnt: Learnt<OcEssentialService>) {
             let (namespace, name) = place(&*object);
             let restated = before.status != object.status && restated(shared, &Key::service(&namespace, &name));
             enter_service(shared, &object, restated || concerns_us(&*before, &*object));
-            // Who has something comes first: one that has not any more lets another one have its turn.
-            if before.status != object.status && has_or_asked(&before) && !has_or_asked(&object) {
+            // Who has something comes first: one that has not any more, or can't be believed any more to have asked, lets another one have its turn.
+            if before.status != object.status && has_or_asked(&before) && (!has_or_asked(&object) || gave_way(&before, &object)) {
                 wake_neighbours(shared, &service::entry(shared, &object));
             }
         }
@@ -79,6 +81,15 @@ pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
 /// the answer, unless the watch was quicker, and then the pass that wrote it is still under way.
 fn restated(shared: &Shared, key: &Key) -> bool {
     !shared.queue.is_running(key)
+}
+
+/// Whether it says Conflict now, and did not before.
+fn gave_way(before: &OcEssentialService, now: &OcEssentialService) -> bool {
+    let conflict = |object: &OcEssentialService| {
+        let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
+        conditions.iter().any(|condition| condition.type_ == "Ready" && Reason::parse(&condition.reason) == Some(Reason::Conflict))
+    };
+    conflict(now) && !conflict(before)
 }
 
 fn has_or_asked(object: &OcEssentialService) -> bool {

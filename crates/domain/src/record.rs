@@ -229,8 +229,8 @@ impl Record {
 
     /// Whether this object comes before an older one that wants the same: as [`Record::has_or_asked`], but of an intent that only the annotation knows no
     /// more is believed than what looking for its effect takes. Whoever may write the object may write it.
-    pub fn comes_first(&self, now: Time, grace: Duration) -> bool {
-        let looked_for = |intent: &Intent| intent.start <= now + timing::CLOCK_SKEW && now < intent.start + grace;
+    pub fn comes_first(&self, now: Time, grace: impl FnOnce() -> Duration) -> bool {
+        let looked_for = |intent: &Intent| intent.start <= now + timing::CLOCK_SKEW && now < intent.start + grace();
         let told = self.guid_proven || self.running().is_some_and(|op| op.kind == OperationKind::Create);
         told || (self.finalizer && self.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create && looked_for(intent)))
     }

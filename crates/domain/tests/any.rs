@@ -130,6 +130,7 @@ fn service_wish() -> impl Strategy<Value = service::Wish> {
             short_name: known.then(|| "Contoso_NL".into()),
             suspended,
             guard_numbers: suspended != known,
+            of_others: Vec::new(),
         })
     });
     prop_oneof![5 => be, 3 => gone, 1 => Just(service::Wish::Suspended), 1 => trouble().prop_map(service::Wish::Unclear)]

@@ -127,6 +127,11 @@ impl World {
                 short_name: Some(self.setup.name_of(slot).to_owned()),
                 suspended: spec.suspend,
                 guard_numbers: true,
+                of_others: self.operators[op].view.objects[1 - slot]
+                    .iter()
+                    .filter(|other| other.deleting.is_none())
+                    .filter_map(|other| other.status.guid.clone())
+                    .collect(),
             }),
             None if spec.suspend => ServiceWish::Suspended,
             None if spec.refused => ServiceWish::Unclear(Trouble::new(Reason::InvalidSpec, "The spec breaks a rule.")),
@@ -150,7 +155,7 @@ impl World {
     /// older.
     fn rival(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Option<String> {
         let other = 1 - slot;
-        let turn = |object: &Object| (!object.record().comes_first(self.now, self.grace(play, op, object)), object.created, object.uid);
+        let turn = |object: &Object| (!object.record().comes_first(self.now, || self.grace(play, op, object)), object.created, object.uid);
         let older = self.operators[op].view.objects[other].as_ref().filter(|other| play.rules.rivals && turn(other) < turn(object))?;
         let same_tenant = self.setup.tenant_of(other) == self.setup.tenant_of(slot);
         let same_name = fold(self.setup.name_of(other)) == fold(self.setup.name_of(slot));

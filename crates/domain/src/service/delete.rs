@@ -90,7 +90,8 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
         return case.look(Query::Services, since, "did the create leave a service");
     };
     // What was taken over under another name while the create was open is this object's as well.
-    let taken_over = case.record.guid.as_ref().and_then(|guid| view.with_guid(guid)).filter(|service| service.tenant == deletion.tenant);
+    let taken_over = case.record.guid.as_ref().and_then(|guid| view.with_guid(guid));
+    let taken_over = taken_over.filter(|service| service.tenant.is_some() && service.tenant == deletion.tenant && !deletion.of_others.contains(&service.guid));
     if let Some(service) = taken_over.or_else(|| named(&view, deletion)) {
         case.record.prove(service.guid.clone());
         case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
@@ -160,10 +161,10 @@ fn whose_is_it(case: Case<'_>, service: &Service) -> Decision {
     case.stop(Trouble::new(Reason::DeletionBlocked, message), "it can't be told whose the service is")
 }
 
-/// The service of the tenant that has this object's short name.
+/// The service of the tenant that has this object's short name, unless another object has it.
 fn named<'a>(view: &'a ServicesView, deletion: &Deletion) -> Option<&'a Service> {
     let name = fold(deletion.short_name.as_deref()?);
-    view.by_tenant.iter().find(|service| fold(&service.short_name) == name)
+    view.by_tenant.iter().find(|service| fold(&service.short_name) == name && !deletion.of_others.contains(&service.guid))
 }
 
 /// Deletes the service, and looks until it is gone from both lists (N-11).
@@ -208,16 +209,17 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
 /// A guid can have been written into the annotation by hand, or by whoever wants another customer's service deleted. The annotation alone is believed
 /// only of a service that the platform shows under this object's tenant.
 fn not_this_tenants(record: &Record, deletion: &Deletion, service: &Service) -> Option<Trouble> {
-    let why = match (&deletion.tenant, &service.tenant) {
+    const ANNOTATION: &str = "Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain.";
+    let (why, advice) = match (&deletion.tenant, &service.tenant) {
+        _ if deletion.of_others.contains(&service.guid) => {
+            ("is that of another object for the same tenant or short name", "Set spec.deletionPolicy to Retain to let this object go.")
+        }
         (Some(tenant), Some(whose)) if tenant == whose => return None,
-        (Some(_), Some(_)) => "belongs to another tenant",
+        (Some(_), Some(_)) => ("belongs to another tenant", ANNOTATION),
         _ if record.guid_proven => return None,
-        _ => "is named by an annotation alone, and whose it is can't be seen",
+        _ => ("is named by an annotation alone, and whose it is can't be seen", ANNOTATION),
     };
-    let message = format!(
-        "The service {} {why}, so it is not deleted. Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain and remove the service on the platform.",
-        service.guid
-    );
+    let message = format!("The service {} {why}, so it is not deleted. {advice}", service.guid);
     Some(Trouble::new(Reason::DeletionBlocked, message))
 }
 

@@ -11,7 +11,7 @@ mod jobs;
 
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
 use crate::facts::{Service, TaskState};
-use crate::names::{ChannelId, LcCustomerId, ShortName, TenantId};
+use crate::names::{ChannelId, CustomerGuid, LcCustomerId, ShortName, TenantId};
 use crate::pass::ServicesView;
 use crate::policy::{Connection, Policy};
 use crate::record::{OperationKind, Outcome, Record, Sent};
@@ -88,6 +88,8 @@ pub struct Deletion {
     pub suspended: bool,
     /// Whether a service whose tenant has telephone numbers is to be left alone (`spec.deletionGuard`).
     pub guard_numbers: bool,
+    /// The services that other objects for the same tenant or short name have, by their status: not this object's to delete.
+    pub of_others: Vec<CustomerGuid>,
 }
 
 /// What the object is to become.

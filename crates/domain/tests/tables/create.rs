@@ -251,7 +251,7 @@ fn a_platform_that_is_not_for_this_namespace() {
     let ready = at_now(&be(desired()), &verified(), &unknown(true));
     assert_eq!((short(&ready.step), ready.hold, ready.record), ("wait", true, verified()));
     let gone = |policy| {
-        let deletion = Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true };
+        let deletion = Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() };
         short(&at_now(&Wish::Gone(deletion), &verified(), &unknown(true)).step)
     };
     assert_eq!((gone(DeletionPolicy::Retain), gone(DeletionPolicy::Delete)), ("release", "wait"));
@@ -391,7 +391,16 @@ fn tasks() {
 fn a_task_that_stays_unreadable() {
     let unread = |facts: Facts| Facts { task: Fact::Unreadable(away()), ..facts };
     let shown = || unread(Facts { services: known(view(&[service(1)])), leads: known(vec![lead_with(1)]), ..facts() });
-    let gone = |policy| Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false });
+    let gone = |policy| {
+        Wish::Gone(Deletion {
+            policy,
+            tenant: Some(tenant()),
+            short_name: Some("Contoso_NL".into()),
+            suspended: false,
+            guard_numbers: false,
+            of_others: Vec::new(),
+        })
+    };
     let away = "wait: False PlatformUnavailable Reconciling";
     let table = [
         ("it shows, within the deadline", be(desired()), 7100, shown(), away),

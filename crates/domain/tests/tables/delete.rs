@@ -15,7 +15,14 @@ use crate::{at_now, short, told};
 use DeletionPolicy::{Delete, Retain};
 
 fn gone(policy: DeletionPolicy) -> Wish {
-    Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false })
+    Wish::Gone(Deletion {
+        policy,
+        tenant: Some(tenant()),
+        short_name: Some("Contoso_NL".into()),
+        suspended: false,
+        guard_numbers: false,
+        of_others: Vec::new(),
+    })
 }
 
 /// The list shows service 1, and the lead too.
@@ -78,7 +85,8 @@ fn by_policy_and_by_what_there_is() {
 
 #[test]
 fn suspended() {
-    let suspended = |policy| Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true, guard_numbers: false });
+    let suspended =
+        |policy| Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true, guard_numbers: false, of_others: Vec::new() });
     assert_eq!(told(&at_now(&suspended(Delete), &verified(), &there())), "rest: False Suspended -");
     assert_eq!(told(&at_now(&suspended(Retain), &verified(), &there())), LET_GO);
 }
@@ -86,7 +94,7 @@ fn suspended() {
 /// No spec, no lead, no tenant is needed.
 #[test]
 fn with_gaps() {
-    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false });
+    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
     assert_eq!(short(&at_now(&nothing, &verified(), &there()).step), "keep intent");
     assert_eq!(told(&at_now(&nothing, &verified(), &empty_platform())), LET_GO);
 }
@@ -95,14 +103,39 @@ fn with_gaps() {
 #[test]
 fn a_service_that_may_be_anothers_is_not_deleted() {
     let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
-    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false });
+    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
     let blocked = at_now(&nothing, &annotated, &there());
     assert_eq!(told(&blocked), "stop: False DeletionBlocked Stalled", "no tenant of its own");
     assert!(!blocked.record.guid_proven, "nothing is proven by being said");
+    // Nor while a create is open, whose outcome is looked for: neither tenant is known, which is not the same one.
+    let open = Record { guid: Some(guid(1)), guid_annotated: true, ..creating(NOW - secs(60)) };
+    let no_tenant = Facts { services: known(ServicesView { by_tenant: Vec::new(), ..view_by_guid(&Service { tenant: None, ..service(1) }) }), ..there() };
+    let decision = at_now(&nothing, &open, &no_tenant);
+    assert_eq!((told(&decision).as_str(), decision.record.guid_proven), ("wait: False Verifying Reconciling", false), "no tenant on either side");
     let untold = Facts { services: known(view_by_guid(&Service { tenant: None, ..service(1) })), ..there() };
     assert_eq!(told(&at_now(&gone(Delete), &annotated, &untold)), "stop: False DeletionBlocked Stalled", "the platform tells no tenant");
     assert_eq!(short(&at_now(&gone(Delete), &verified(), &untold).step), "keep intent", "status has it");
     assert_eq!(short(&at_now(&gone(Delete), &annotated, &there()).step), "keep intent", "a status that was lost, and the same tenant");
+}
+
+/// The one of two objects that has not got the service takes it from nobody in going, whatever it once asked for.
+#[test]
+fn what_another_object_has_is_not_deleted() {
+    let Wish::Gone(deletion) = gone(Delete) else { unreachable!() };
+    let wish = Wish::Gone(Deletion { of_others: vec![guid(1)], ..deletion });
+    let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
+    let table = [
+        ("it has the guid in an annotation", annotated, "stop: False DeletionBlocked Stalled"),
+        ("it has the guid in status too", verified(), "stop: False DeletionBlocked Stalled"),
+        ("its create is open", creating(NOW - secs(60)), "wait: False Verifying Reconciling"),
+        ("its create was open for as long as it is looked for", creating(NOW - secs(901)), LET_GO),
+        ("its create has just failed", ended(Outcome::Failed, NOW - secs(5)), "wait: False Verifying Reconciling"),
+        ("its create failed a while ago", ended(Outcome::Failed, NOW - secs(60)), LET_GO),
+    ];
+    for (what, record, expected) in table {
+        assert_eq!(told(&at_now(&wish, &record, &there())), expected, "{what}");
+        assert_eq!(told(&at_now(&gone(Retain), &verified(), &there())), LET_GO);
+    }
 }
 
 /// Never a wrong one: a guid that was written by hand, and is another tenant's.
@@ -215,7 +248,9 @@ fn to_the_end() {
 /// spec.deletionGuard: a service whose tenant has telephone numbers is left alone, before the breaker counts and before anything is recorded.
 #[test]
 fn telephone_numbers() {
-    let guarded = |tenant: Option<TenantId>| Wish::Gone(Deletion { policy: Delete, tenant, short_name: None, suspended: false, guard_numbers: true });
+    let guarded = |tenant: Option<TenantId>| {
+        Wish::Gone(Deletion { policy: Delete, tenant, short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() })
+    };
     let with = |numbers: Fact<Option<u64>>| Facts { numbers, ..there() };
     let old = Fact::Known { value: Some(0), at: NOW - secs(1) };
     let table = [
@@ -254,7 +289,8 @@ fn telephone_numbers() {
 /// Numbers that come after the intent was recorded still keep the request from leaving; and a service that is gone is let go, numbers or not.
 #[test]
 fn telephone_numbers_at_other_times() {
-    let guarded = Wish::Gone(Deletion { policy: Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true });
+    let guarded =
+        Wish::Gone(Deletion { policy: Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() });
     let three = |facts: Facts| Facts { numbers: known(Some(3)), ..facts };
     let table = [
         ("recorded, not sent", deleting(1, Sent::No), three(there()), "stop: False DeletionBlocked Stalled"),
@@ -273,7 +309,8 @@ fn telephone_numbers_at_other_times() {
 fn the_breaker_beside_other_things() {
     let held = || Policy { deletions_blocked: Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds.")), ..Policy::default() };
     let held = |facts: Facts| Facts { connection: Connection::Usable(held()), ..facts };
-    let guarded = Wish::Gone(Deletion { policy: Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true });
+    let guarded =
+        Wish::Gone(Deletion { policy: Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() });
     let blocked = held(Facts { numbers: known(Some(3)), ..there() });
     let table = [
         ("numbers first", guarded, verified(), blocked, "stop: False DeletionBlocked Stalled"),

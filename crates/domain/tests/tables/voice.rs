@@ -50,7 +50,14 @@ fn after_so_many_failures_a_person_is_asked() {
 /// Wherever a trouble of the platform is told: a read, a request, a deletion, of a service and of a lead.
 #[test]
 fn it_is_so_for_every_trouble_of_the_platform() {
-    let gone = Wish::Gone(Deletion { policy: DeletionPolicy::Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true });
+    let gone = Wish::Gone(Deletion {
+        policy: DeletionPolicy::Delete,
+        tenant: Some(tenant()),
+        short_name: None,
+        suspended: false,
+        guard_numbers: true,
+        of_others: Vec::new(),
+    });
     let recorded = |kind| Record { finalizer: true, guid: Some(guid(1)), intent: Some(intent(kind, NOW, Sent::No)), ..Record::default() };
     let not_sent = |facts: Facts| Facts { answer: Some(Answer::NotSent(away())), ..facts };
     let there = || Facts { services: known(view_by_guid(&service(1))), leads: known(vec![lead_with(1)]), ..facts() };
@@ -216,7 +223,14 @@ fn which_intent_was_surely_not_sent() {
 #[test]
 fn a_change_that_is_held_back() {
     let create = be(desired());
-    let delete = Wish::Gone(Deletion { policy: DeletionPolicy::Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: false });
+    let delete = Wish::Gone(Deletion {
+        policy: DeletionPolicy::Delete,
+        tenant: Some(tenant()),
+        short_name: None,
+        suspended: false,
+        guard_numbers: false,
+        of_others: Vec::new(),
+    });
     let there = Facts { services: known(view_by_guid(&service(1))), ..empty_platform() };
     let failed = ended(Outcome::Failed, NOW - secs(7200));
     let table =
