@@ -7,6 +7,7 @@
 //! of the architecture are held after each step; then the faults stop, and everything must come to rest where it belongs.
 
 pub mod cluster;
+pub mod edges;
 pub mod laws;
 pub mod operator;
 pub mod passes;

@@ -7,6 +7,7 @@ use oc_domain::time::Time;
 use oc_domain::timing::LEFT_OVER;
 
 use crate::cluster::Object;
+use crate::edges;
 use crate::operator::State;
 use crate::passes::{Ask, Write};
 use crate::platform::Maker;
@@ -112,8 +113,8 @@ impl World {
         let op = draw % self.operators.len();
         let slot = draw % SLOTS;
         let seconds = [1, 5, 20, 45, 120, 400, 1000, 3000][draw / 4 % 8];
-        play.trail.note(now, || format!("disturbance {} {draw}", chosen % 24));
-        match chosen % 24 {
+        play.trail.note(now, || format!("disturbance {} {draw}", chosen % 32));
+        match chosen % 32 {
             0..=4 => self.turn_otherwise(play, draw, fates),
             5 | 6 => self.crash(op, (0, 0)),
             7 => self.crash(op, (1 + draw / 4 % 5, seconds)),
@@ -132,7 +133,8 @@ impl World {
             20 => fates.ask = [Ask::LostNotDone, Ask::LostDone(0), Ask::LostDone(25), Ask::NotSent, Ask::Refused, Ask::LostDone(4)][draw % 6],
             21 => self.passes(play, seconds * 1000),
             22 => self.lead_changes(draw),
-            _ => self.rarely(play, draw, op, seconds),
+            23 => self.rarely(play, draw, op, seconds),
+            _ => edges::disturb(self, play, tape, draw),
         }
         self.settle(play);
     }
