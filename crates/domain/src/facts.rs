@@ -165,12 +165,14 @@ pub struct LcCustomer {
 /// How far a task is (C-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskState {
-    /// Anything that is neither success nor failure.
+    /// Any word that names no end.
     Running,
     /// `CompletedSuccess`.
     Succeeded,
     /// Begins with `fail` or `cancel`.
     Failed,
+    /// A last word that is not known (`CompletedWithErrors`, `Aborted`): the task has ended, and what came of it is for the lists to say.
+    Ended,
 }
 
 /// One task (platform.md 5). A task that succeeded can still hold error messages (E6).

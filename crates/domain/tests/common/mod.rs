@@ -70,6 +70,7 @@ pub fn task(number: u32, state: TaskState) -> Task {
         TaskState::Running => "Running",
         TaskState::Succeeded => "CompletedSuccess",
         TaskState::Failed => "Failed",
+        TaskState::Ended => "CompletedWithErrors",
     };
     Task { id: task_id(number), state, status: status.into(), errors: vec![], messages: vec!["Error: the script ended badly".into()], service: None }
 }
