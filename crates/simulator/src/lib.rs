@@ -16,5 +16,8 @@ mod http;
 mod platform;
 mod server;
 
-pub use platform::settings::{AssignError, CreateAnswer, DoubledPrefix, EmptyList, FoundBy, OutputGuid, Paging, SecondCreate, Settings, TaskStatusSpelling};
+pub use platform::settings::{
+    AssignError, BesideDirectRouting, CreateAnswer, DoubledPrefix, EmptyList, FoundBy, JobAnswer, OutputGuid, Paging, SecondCreate, Settings,
+    TaskStatusSpelling,
+};
 pub use server::{Options, Simulator, StartError};

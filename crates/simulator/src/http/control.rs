@@ -3,11 +3,12 @@
 use super::Shared;
 use super::wire;
 use crate::platform::Platform;
-use crate::platform::faults::Fault;
+use crate::platform::faults::{Fault, FaultKind};
 use crate::platform::jobs::JobName;
 use crate::platform::leads::{LeadChange, LeadInput};
 use crate::platform::seed::NumbersInput;
 use crate::platform::services::{Service, ServiceChange, ServiceInput};
+use crate::platform::settings::JobAnswer;
 use crate::platform::tasks::TaskState;
 use crate::platform::topology::{ChannelInput, LcCustomerInput};
 use axum::Json;
@@ -244,6 +245,11 @@ async fn jobs(State(shared): Here) -> Json<Value> {
 
 async fn run_job(State(shared): Here, Path(name): Path<String>) -> Answer {
     let name = job_name(&name)?;
+    let at_once = with(&shared, |platform, now| (platform.settings.job_answer == JobAnswer::AtOnce).then(|| platform.start_job(now, name).is_ok()));
+    if let Some(started) = at_once {
+        let message = if started { "Synchronization started" } else { "A synchronization is already in progress" };
+        return Ok(Json(json!({"success": true, "message": message})));
+    }
     let runs = loop {
         let started = with(&shared, |platform, now| (platform.start_job(now, name), now, platform.jobs.get(name).runs));
         match started {
@@ -299,8 +305,14 @@ async fn faults(State(shared): Here) -> Json<Value> {
     Json(with(&shared, |platform, _| json!(platform.faults.active())))
 }
 
-async fn clear_faults(State(shared): Here) -> Json<Value> {
-    Json(json!({"cleared": with(&shared, |platform, _| platform.faults.clear())}))
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Which {
+    kind: Option<FaultKind>,
+}
+
+async fn clear_faults(State(shared): Here, Query(Which { kind }): Query<Which>) -> Json<Value> {
+    Json(json!({"cleared": with(&shared, |platform, _| platform.faults.clear(kind))}))
 }
 
 async fn calls(State(shared): Here) -> Json<Value> {

@@ -2,19 +2,29 @@
 
 use axum::extract::connect_info::Connected;
 use axum::serve::IncomingStream;
+use futures::task::AtomicWaker;
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
+use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+
+/// Whether a connection that is kept alive closes, and who is to be told.
+#[derive(Debug, Default)]
+struct Closing {
+    now: AtomicBool,
+    reader: AtomicWaker,
+}
 
 /// Cuts one connection; all of them, when the server has stopped.
 #[derive(Clone, Debug)]
 pub struct Cut {
     connection: Arc<AtomicBool>,
+    closing: Arc<Closing>,
     server: Arc<AtomicBool>,
 }
 
@@ -22,6 +32,16 @@ impl Cut {
     /// From now on nothing more is written to this connection.
     pub fn now(&self) {
         self.connection.store(true, Ordering::SeqCst);
+    }
+
+    /// Closes this connection after a while, in order, as an idle one that is closed by the server.
+    pub fn later(&self, wait: Duration) {
+        let closing = Arc::clone(&self.closing);
+        tokio::spawn(async move {
+            tokio::time::sleep(wait).await;
+            closing.now.store(true, Ordering::SeqCst);
+            closing.reader.wake();
+        });
     }
 
     fn check(&self) -> io::Result<()> {
@@ -56,12 +76,12 @@ impl axum::serve::Listener for Listener {
                 Ok((stream, peer)) => {
                     // Without it answers of two writes wait for the client's delayed acknowledgement.
                     let _ = stream.set_nodelay(true);
-                    let cut = Cut { connection: Arc::default(), server: Arc::clone(&self.stopped) };
+                    let cut = Cut { connection: Arc::default(), closing: Arc::default(), server: Arc::clone(&self.stopped) };
                     return (Connection { stream, cut }, peer);
                 }
                 Err(error) => {
                     tracing::warn!(%error, "cannot accept a connection");
-                    tokio::time::sleep(std::time::Duration::from_millis(50)).await;
+                    tokio::time::sleep(Duration::from_millis(50)).await;
                 }
             }
         }
@@ -89,6 +109,11 @@ impl AsyncRead for Connection {
     fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
         if let Err(error) = self.cut.check() {
             return Poll::Ready(Err(error));
+        }
+        self.cut.closing.reader.register(cx.waker());
+        if self.cut.closing.now.load(Ordering::SeqCst) {
+            // As if the client had closed: the server then closes its side, without a word about it in its last answer.
+            return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_read(cx, buf)
     }

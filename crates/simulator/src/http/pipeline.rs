@@ -3,7 +3,7 @@
 use super::Shared;
 use super::bind::{Fields, Query, without_secrets};
 use super::listener::Cut;
-use super::reply::{Reply, TEXT};
+use super::reply::{self, JSON, Reply, TEXT};
 use super::route::{self, Route};
 use super::shape;
 use super::token::refused;
@@ -13,9 +13,12 @@ use crate::platform::counters::LoggedCall;
 use crate::platform::endpoint::Endpoint;
 use crate::platform::faults::{Fault, FaultKind};
 use crate::platform::leads::folded;
+use crate::platform::reflect;
+use crate::platform::refusal::Refusal;
 use axum::body::{Body, Bytes};
 use axum::extract::{ConnectInfo, State};
 use axum::http::{HeaderMap, Method, Response, Uri, header};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -53,7 +56,12 @@ pub async fn serve(
         Request { method, path: uri.path().to_owned(), shown: without_secrets(uri.path(), query), query: Query::parse(query), bearer: bearer(&headers), body };
     // The platform goes on with a call when its client hangs up; a handler of this library would not.
     let running = tokio::spawn(run(shared, request, cut));
-    running.await.unwrap_or_else(|_| shape::plain(Reply::empty(500)))
+    match running.await {
+        Ok(Some(response)) => response,
+        // Ends when the client hangs up.
+        Ok(None) => std::future::pending().await,
+        Err(_) => shape::plain(Reply::empty(500)),
+    }
 }
 
 fn bearer(headers: &HeaderMap) -> Option<String> {
@@ -62,7 +70,8 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
     scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
 }
 
-async fn run(shared: Arc<Shared>, request: Request, cut: Cut) -> Response<Body> {
+/// Nothing when the call is never answered.
+async fn run(shared: Arc<Shared>, request: Request, cut: Cut) -> Option<Response<Body>> {
     let plan = plan(&shared, &request);
     pause(plan.before).await;
     let mut reply = outcome(&shared, &request, &plan);
@@ -74,9 +83,24 @@ async fn run(shared: Arc<Shared>, request: Request, cut: Cut) -> Response<Body> 
         reply.status = 200;
     }
     log(&shared, &request, &plan, kind, reply.status);
-    match kind {
-        Some(kind) => shape::damaged(reply, kind, &cut),
-        None => shape::plain(reply),
+    match &plan.fault {
+        Some(fault) if fault.kind == FaultKind::Hang => None,
+        Some(fault) => {
+            after(&shared, fault, &cut);
+            Some(shape::damaged(reply, fault, &cut))
+        }
+        None => Some(shape::plain(reply)),
+    }
+}
+
+/// What a fault does once the answer is made.
+fn after(shared: &Shared, fault: &Fault, cut: &Cut) {
+    let tenant = fault.entry.as_deref().unwrap_or_default();
+    match fault.kind {
+        FaultKind::LeadLeaves => drop(shared.lock().platform.forget_lead(tenant)),
+        FaultKind::LeadMoves => shared.lock().platform.leads.move_last(tenant),
+        FaultKind::CloseAfterAnswer => cut.later(Duration::from_millis(fault.delay.unwrap_or(0).max(1))),
+        _ => {}
     }
 }
 
@@ -106,7 +130,7 @@ fn plan(shared: &Shared, request: &Request) -> Plan {
     let delay = befall(|kind| kind == FaultKind::Delay);
     let fault = befall(|kind| kind != FaultKind::Delay && kind.concerns_call());
     let early = delay.as_ref().filter(|delay| delay.executed != Some(true));
-    let waits = [early, fault.as_ref()].into_iter().flatten().filter_map(|fault| fault.delay).sum::<u64>();
+    let waits = [early, fault.as_ref()].into_iter().flatten().map(Fault::wait).sum::<u64>();
     let latency = if token { 0 } else { inner.platform.settings.latency };
     Plan { route, tenant, authorised, delay, fault, before: latency + waits }
 }
@@ -136,7 +160,8 @@ fn outcome(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
         return execute(shared, request, plan);
     };
     let executed = fault.executes().then(|| execute(shared, request, plan));
-    let text = |default: &str| fault.message.clone().unwrap_or_else(|| default.to_owned());
+    let message = fault.message.as_ref().map(|message| reflect::filled(message, &sent(request)));
+    let text = |default: &str| message.clone().unwrap_or_else(|| default.to_owned());
     match fault.kind {
         FaultKind::TokenRefused => refused(401, "invalid_client", &text("AADSTS7000215: Invalid client secret provided.")),
         FaultKind::Unauthorized => {
@@ -146,16 +171,34 @@ fn outcome(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
         FaultKind::TooManyRequests => Reply::too_many(retry_after(fault)),
         FaultKind::ServerError => {
             let status = fault.status.unwrap_or(503);
-            let body = fault.message.clone().unwrap_or_default().into_bytes();
-            Reply { headers: Reply::too_many(retry_after(fault)).headers, ..Reply::with(status, TEXT, body) }
+            let whole = message.map_or_else(|| Reply::empty(status), |body| Reply::with(status, TEXT, body.into_bytes()));
+            Reply { headers: Reply::too_many(retry_after(fault)).headers, ..whole }
         }
-        FaultKind::HtmlOk => Reply::with(200, "text/html; charset=utf-8", text(shape::PAGE).into_bytes()),
+        FaultKind::Refused => {
+            let field = fault.field.as_deref().unwrap_or("ScriptParameters");
+            let refusal = Refusal::field(field, text("The value is not valid."));
+            reply::refusal(&refusal, &request.path, false, &mut shared.lock().platform.ids)
+        }
+        FaultKind::Answer => {
+            let content_type = fault.content_type.clone().unwrap_or_else(|| JSON.to_owned());
+            Reply::with(fault.status.unwrap_or(200), content_type, text("").into_bytes())
+        }
+        FaultKind::HtmlOk => Reply::with(fault.status.unwrap_or(200), "text/html; charset=utf-8", text(shape::PAGE).into_bytes()),
         FaultKind::TaskNotFound => {
             let default = format!("Task with {} not found", plan.route.key);
             Reply::json(404, &text(&default))
         }
         _ => executed.unwrap_or_else(|| Reply::empty(200)),
     }
+}
+
+/// What a request had that may come back: script parameters, the bearer token, the client secret.
+fn sent(request: &Request) -> BTreeMap<String, String> {
+    let mut sent = Fields::parse(&request.body).map(|body| body.pairs("scriptparameters")).unwrap_or_default();
+    sent.extend(request.bearer.clone().map(|token| ("bearer".to_owned(), token)));
+    let form = Query::parse(&String::from_utf8_lossy(&request.body));
+    sent.extend(form.get("client_secret").map(|secret| ("clientSecret".to_owned(), secret.to_owned())));
+    sent
 }
 
 fn retry_after(fault: &Fault) -> Option<String> {
@@ -189,7 +232,7 @@ fn execute(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
 }
 
 fn log(shared: &Shared, request: &Request, plan: &Plan, kind: Option<FaultKind>, status: u16) {
-    let dropped = matches!(kind, Some(FaultKind::DropBeforeExecution | FaultKind::DropAfterExecution));
+    let dropped = matches!(kind, Some(FaultKind::DropBeforeExecution | FaultKind::DropAfterExecution | FaultKind::Hang));
     let status = if dropped { 0 } else { status };
     let endpoint = plan.route.endpoint.name();
     let fault = kind.map(tracing::field::debug);

@@ -18,7 +18,7 @@ pub struct Reply {
     /// HTTP status.
     pub status: u16,
     /// `Content-Type`, when there is a body.
-    pub content_type: Option<&'static str>,
+    pub content_type: Option<std::borrow::Cow<'static, str>>,
     /// Further headers.
     pub headers: Vec<(&'static str, String)>,
     /// The body.
@@ -37,8 +37,8 @@ impl Reply {
     }
 
     /// A body of a type.
-    pub fn with(status: u16, content_type: &'static str, body: Vec<u8>) -> Self {
-        Self { content_type: Some(content_type), body, ..Self::empty(status) }
+    pub fn with(status: u16, content_type: impl Into<std::borrow::Cow<'static, str>>, body: Vec<u8>) -> Self {
+        Self { content_type: Some(content_type.into()), body, ..Self::empty(status) }
     }
 
     /// 401 as we assume it (U-1).
@@ -69,13 +69,13 @@ pub fn refusal(refusal: &Refusal, path: &str, old_assign: bool, chance: &mut Cha
             }
             let title = "One or more validation errors occurred.";
             let body = json!({"errors": errors, "type": RULE, "title": title, "status": 400, "traceId": trace(chance)});
-            Reply { content_type: Some(PROBLEM), ..Reply::json(400, &body) }
+            Reply { content_type: Some(PROBLEM.into()), ..Reply::json(400, &body) }
         }
         Refusal::Problem { status, code, detail } => {
             let title = if *status == 403 { "Forbidden" } else { "Bad Request" };
             let body = json!({"type": RULE, "title": title, "status": status, "detail": detail, "instance": path,
                 "errorTicket": chance.guid(), "errorCode": code, "traceId": trace(chance)});
-            Reply { content_type: Some(PROBLEM), ..Reply::json(*status, &body) }
+            Reply { content_type: Some(PROBLEM.into()), ..Reply::json(*status, &body) }
         }
         Refusal::Quoted(status, text) => Reply::json(*status, text),
         Refusal::Plain(status, text) => Reply::with(*status, TEXT, text.clone().into_bytes()),

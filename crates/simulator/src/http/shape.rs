@@ -2,7 +2,7 @@
 
 use super::listener::Cut;
 use super::reply::Reply;
-use crate::platform::faults::FaultKind;
+use crate::platform::faults::{Fault, FaultKind};
 use axum::body::{Body, Bytes};
 use axum::http::{HeaderName, HeaderValue, Response, StatusCode, header};
 use futures::{StreamExt, stream};
@@ -19,7 +19,7 @@ pub const PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title></head>
 
 fn head(reply: &Reply) -> axum::http::response::Builder {
     let mut builder = Response::builder().status(StatusCode::from_u16(reply.status).unwrap_or_default());
-    if let Some(content_type) = reply.content_type {
+    if let Some(content_type) = reply.content_type.as_deref() {
         builder = builder.header(header::CONTENT_TYPE, content_type);
     }
     for (name, value) in &reply.headers {
@@ -40,8 +40,8 @@ pub fn plain(reply: Reply) -> Response<Body> {
 }
 
 /// An answer as a fault leaves it.
-pub fn damaged(mut reply: Reply, kind: FaultKind, cut: &Cut) -> Response<Body> {
-    match kind {
+pub fn damaged(mut reply: Reply, fault: &Fault, cut: &Cut) -> Response<Body> {
+    match fault.kind {
         FaultKind::DropBeforeExecution | FaultKind::DropAfterExecution => cut.now(),
         FaultKind::EmptyOk => reply = Reply::empty(200),
         FaultKind::Truncated => return truncated(reply, cut.clone()),
@@ -56,9 +56,73 @@ pub fn damaged(mut reply: Reply, kind: FaultKind, cut: &Cut) -> Response<Body> {
             let at = reply.body.iter().position(|byte| *byte == b'"').map_or(0, |quote| quote + 1);
             reply.body.splice(at..at, [0xFF, 0xFE]);
         }
+        FaultKind::EmptyList => reply.body = b"[]".to_vec(),
+        FaultKind::RawValue => edit(&mut reply.body, fault, |entry| replace(entry, fault.field.as_deref().unwrap_or_default(), fault.bytes().is_some())),
+        FaultKind::StrangeEntry => strange(&mut reply.body, fault),
         _ => {}
     }
     plain(reply)
+}
+
+/// Stands in JSON where other bytes will.
+const PLACE: &str = "\u{1}here\u{1}";
+
+/// The entries of a list, of a list in a list (C-13), or the one value that there is.
+fn entries(value: &mut Value) -> Vec<&mut Value> {
+    if !value.is_array() {
+        return vec![value];
+    }
+    let items = value.as_array_mut().into_iter().flatten();
+    items.flat_map(|item| if item.is_array() { entries(item) } else { vec![item] }).collect()
+}
+
+fn is_meant(entry: &Value, fault: &Fault) -> bool {
+    let wanted = fault.entry.as_deref().unwrap_or_default().to_lowercase();
+    entry.to_string().to_lowercase().contains(&wanted)
+}
+
+/// Changes the entries that a fault means, and puts its bytes where the change left a place for them.
+fn edit(body: &mut Vec<u8>, fault: &Fault, change: impl Fn(&mut Value)) {
+    let Ok(mut whole) = serde_json::from_slice::<Value>(body) else { return };
+    entries(&mut whole).into_iter().filter(|entry| is_meant(entry, fault)).for_each(change);
+    *body = placed(&whole, &fault.bytes().unwrap_or_default());
+}
+
+fn strange(body: &mut Vec<u8>, fault: &Fault) {
+    let Ok(mut whole) = serde_json::from_slice::<Value>(body) else { return };
+    if fault.entry.is_some() {
+        entries(&mut whole).into_iter().filter(|entry| is_meant(entry, fault)).for_each(|entry| *entry = json!(PLACE));
+    } else if let Value::Array(items) = &mut whole {
+        match items.first_mut() {
+            Some(Value::Array(inner)) => inner.push(json!(PLACE)),
+            _ => items.push(json!(PLACE)),
+        }
+    }
+    *body = placed(&whole, &fault.bytes().unwrap_or_else(|| b"{}".to_vec()));
+}
+
+/// JSON, with other bytes in each place that is left for them.
+fn placed(whole: &Value, bytes: &[u8]) -> Vec<u8> {
+    let (text, place) = (whole.to_string(), json!(PLACE).to_string());
+    text.split(&place).map(str::as_bytes).collect::<Vec<_>>().join(bytes)
+}
+
+/// Leaves a place for the value of a field, wherever it is, or takes the field out.
+fn replace(value: &mut Value, field: &str, kept: bool) {
+    match value {
+        Value::Array(items) => items.iter_mut().for_each(|item| replace(item, field, kept)),
+        Value::Object(fields) => {
+            fields.retain(|name, _| kept || !name.eq_ignore_ascii_case(field));
+            for (name, value) in fields {
+                if name.eq_ignore_ascii_case(field) {
+                    *value = json!(PLACE);
+                } else {
+                    replace(value, field, kept);
+                }
+            }
+        }
+        _ => {}
+    }
 }
 
 fn truncated(reply: Reply, cut: Cut) -> Response<Body> {

@@ -70,7 +70,7 @@ pub fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<R
         }
         Endpoint::LcCustomersAssign => move_customer(platform, id()?, call),
         _ => {
-            let items = platform.services.listed(now).map(wire::topology_service).collect();
+            let items = platform.listed(now).map(|service| wire::topology_service(platform, service, now)).collect();
             list(platform, call, "services", items)
         }
     }

@@ -51,7 +51,7 @@ fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply
         Endpoint::ServicesCreate => create_service(platform, now, call),
         Endpoint::ServicesList | Endpoint::ServicesGet => services(platform, now, call),
         Endpoint::ServicesListV2 => {
-            let list: Vec<_> = platform.services.listed(now).map(|service| wire::service_v2(service, false)).collect();
+            let list: Vec<_> = platform.listed(now).map(|service| wire::service_v2(service, false)).collect();
             Ok(Reply::json(200, &list))
         }
         Endpoint::ServicesGetV2 => {
@@ -141,6 +141,6 @@ fn services(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Rep
         let found = platform.services.get(call.key).ok_or_else(|| Refusal::no_customer(call.key))?;
         return Ok(Reply::json(200, &wire::service_detail(platform, found, all_details)));
     }
-    let list: Vec<_> = platform.services.listed(now).map(|service| wire::service(platform, service, all_details)).collect();
+    let list: Vec<_> = platform.listed(now).map(|service| wire::service(platform, service, all_details)).collect();
     Ok(Reply::json(200, &list))
 }

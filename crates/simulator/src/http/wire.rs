@@ -6,7 +6,7 @@ use crate::platform::numbers::Number;
 use crate::platform::services::{Service, Site};
 use crate::platform::settings::{OutputGuid, TaskStatusSpelling};
 use crate::platform::tasks::{Task, TaskState, Work};
-use crate::platform::time::{number_time, topology_time};
+use crate::platform::time::{Millis, number_time, topology_time};
 use crate::platform::topology::{Channel, LcCustomer};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
@@ -32,8 +32,8 @@ pub struct LeadView<'a> {
     consented_on: &'a str,
     last_modified_on: &'a str,
     consented_countries: &'a [String],
-    contact_details: ContactView<'a>,
-    contacts: Option<[(); 0]>,
+    contact_details: Option<ContactView<'a>>,
+    contacts: Option<Vec<ContactView<'a>>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     not_in_any_page: Option<[&'static str; 1]>,
 }
@@ -50,6 +50,16 @@ struct ContactView<'a> {
 
 fn extra(platform: &Platform) -> Option<[&'static str; 1]> {
     platform.settings.extra_fields.then_some(["surprise"])
+}
+
+fn contact(lead: &Lead) -> ContactView<'_> {
+    ContactView {
+        full_name: lead.full_name.as_deref(),
+        email: lead.email.as_deref(),
+        phone_number: lead.phone.as_deref(),
+        company_name: &lead.company,
+        company_size: lead.company_size.as_deref(),
+    }
 }
 
 /// A lead as GET lead shows it.
@@ -71,14 +81,8 @@ pub fn lead<'a>(platform: &'a Platform, lead: &'a Lead, operator: &'a str) -> Le
         consented_on: &lead.consented_on,
         last_modified_on: &lead.last_modified_on,
         consented_countries: &lead.countries,
-        contact_details: ContactView {
-            full_name: lead.full_name.as_deref(),
-            email: lead.email.as_deref(),
-            phone_number: lead.phone.as_deref(),
-            company_name: &lead.company,
-            company_size: lead.company_size.as_deref(),
-        },
-        contacts: (!lead.direct).then_some([]),
+        contact_details: (!lead.contacts_as_list).then(|| contact(lead)),
+        contacts: if lead.contacts_as_list { Some(vec![contact(lead)]) } else { (!lead.direct).then(Vec::new) },
         not_in_any_page: extra(platform),
     }
 }
@@ -92,7 +96,7 @@ pub struct ServiceView<'a> {
     customer_full_name: &'a str,
     license_type: u8,
     licensed_users_count: Option<u64>,
-    ms_tenant_id: &'a str,
+    ms_tenant_id: Option<&'a str>,
     active_user_count: u64,
     live_hub_active_users_count: u64,
     live_hub_simple_users_count: u64,
@@ -143,7 +147,7 @@ pub fn service<'a>(platform: &Platform, service: &'a Service, all_details: bool)
         customer_full_name: &service.full_name,
         license_type: service.license,
         licensed_users_count: service.licensed_users,
-        ms_tenant_id: &service.tenant,
+        ms_tenant_id: Some(service.tenant.as_str()).filter(|tenant| !tenant.is_empty()),
         active_user_count: 0,
         live_hub_active_users_count: 0,
         live_hub_simple_users_count: 0,
@@ -189,13 +193,20 @@ pub fn service_v2(service: &Service, with_site: bool) -> ServiceV2View<'_> {
 /// A task (platform.md 5, 12.2).
 pub fn task(platform: &Platform, task: &Task) -> Value {
     let spaced = platform.settings.task_status_spelling == TaskStatusSpelling::Spaced;
-    let status = match task.state {
+    let words = &platform.settings;
+    let setting = match task.state {
+        TaskState::InProgress => &words.task_word_running,
+        TaskState::CompletedSuccess => &words.task_word_done,
+        TaskState::Failed => &words.task_word_failed,
+    };
+    let usual = match task.state {
         TaskState::InProgress if spaced => "In Progress",
         TaskState::InProgress => "InProgress",
         TaskState::CompletedSuccess if spaced => "Completed Success",
         TaskState::CompletedSuccess => "CompletedSuccess",
         TaskState::Failed => "Failed",
     };
+    let status = task.word.as_deref().or(setting.as_deref()).unwrap_or(usual);
     let done = task.state == TaskState::CompletedSuccess;
     let messages: Vec<Value> = task.messages.iter().map(|(level, message)| json!({"level": level, "message": message})).collect();
     let mut out = Map::new();
@@ -266,40 +277,54 @@ pub fn lc_customer(platform: &Platform, customer: &LcCustomer) -> Value {
     })
 }
 
-/// A service as the topology shows it (platform.md 6.1).
-pub fn topology_service(service: &Service) -> Value {
+/// Where the deployment of a service is, in the words of its deploy status (platform-3.md 4; their spelling but `DEPLOYED` is U-23).
+fn deployment(platform: &Platform, service: &Service, now: Millis) -> &'static str {
+    let due = service.created_at.saturating_add(platform.settings.deploy_duration);
+    match platform.settings.deploy_fails {
+        _ if service.by_api && now < due => "UNKNOWN",
+        true => "FAILED",
+        false => "DEPLOYED",
+    }
+}
+
+/// A service as the topology shows it (platform.md 6.1). The names of Direct Routing's licenses are ours, in the form of the others.
+pub fn topology_service(platform: &Platform, service: &Service, now: Millis) -> Value {
     let license = match service.license {
+        0 => "HOSTED_ESSENTIALS",
+        1 => "HOSTED_ESSENTIALS_PLUS",
+        2 => "HOSTED_PRO",
         4 => "OC_ESSENTIAL_PLUS",
         5 => "OC_PRO",
         _ => "OC_ESSENTIAL",
     };
     json!({
         "id": service.topology_id, "serviceId": service.guid, "lcCustomerId": service.customer, "type": "SERVICE",
-        "licenseType": license, "serviceSource": "OC", "fullName": service.full_name, "attachedSites": [],
+        "licenseType": license, "serviceSource": if service.is_direct_routing() { "LTC" } else { "OC" }, "fullName": service.full_name, "attachedSites": [],
         "attachedLinks": [], "attachedDevices": [],
-        "applicationsStatus": {"management": {"serviceDeployStatus": "DEPLOYED"}},
+        "applicationsStatus": {"management": {"serviceDeployStatus": deployment(platform, service, now)}},
         "usedDIDs": 0, "freeDIDs": 0, "definedAt": topology_time(service.created_at), "disabledTime": null,
     })
 }
 
-/// A SIP Connection (platform.md 6.5).
+/// A SIP Connection (platform.md 6.5, platform-3.md 4: `tenantId` is the Microsoft tenant's, `sbcConfigurationType` is a number here, C-33, and the
+/// Microsoft side has four scripts, whose names are ours).
 pub fn site_location(service: &Service) -> Value {
     let secret = |name: &str| name.to_lowercase().contains("password");
     let variables: Map<String, Value> =
         service.script_parameters.iter().map(|(name, value)| (name.clone(), json!(if secret(name) { "*****" } else { value }))).collect();
     let scripts = &service.site.scripts;
     json!({
-        "tenantId": service.guid, "m365DeploymentState": 3, "sbcDeploymentState": 3, "siteName": service.site.name,
+        "tenantId": service.tenant, "m365DeploymentState": null, "sbcDeploymentState": 3, "siteName": service.site.name,
         "onlinePstnGateway": service.script_parameters.get("OnlinePstnGateway"),
         "sbcInfo": {
-            "sbcConfigurationType": "SipTrunk", "cacProfile": null, "carrierHostName": null, "carrierId": null,
+            "sbcConfigurationType": 0, "cacProfile": null, "carrierHostName": null, "carrierId": null,
             "carrierMainLine": null, "carrierUserName": null, "flagConfigureSbc": true, "sbcId": service.site.sbc,
             "sbcScripts": {
                 "onboardingScript": scripts.get("sbcOnboardingScript"),
                 "cleanupScript": scripts.get("sbcCleanupScript"), "customerVariables": variables,
             },
         },
-        "m365Info": {"m365Scripts": {}}, "pendingTasks": [],
+        "m365Info": {"m365Scripts": {"onboardingScript": null, "cleanupScript": null, "ocUploadNumberScript": null, "ocReleaseNumberScript": null}}, "pendingTasks": [],
     })
 }
 

@@ -85,6 +85,17 @@ impl Record {
     }
 }
 
+/// Who made a service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Maker {
+    /// A call of the vendor's API.
+    Api,
+    /// Somebody in the portal.
+    Portal,
+    /// Somebody in the portal, for Direct Routing: such a service is counted apart (C-31).
+    DirectRouting,
+}
+
 /// A time during which a service existed.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -97,6 +108,8 @@ pub struct Span {
     pub deleted_at: Option<Millis>,
     /// Whether a call of the vendor's API made it, rather than the portal.
     pub by_api: bool,
+    #[serde(skip)]
+    direct_routing: bool,
 }
 
 /// Which services each tenant had, and when. Kept when the counters are reset.
@@ -105,8 +118,9 @@ pub struct History(BTreeMap<String, Vec<Span>>);
 
 impl History {
     /// A service comes to be.
-    pub fn created(&mut self, tenant: &str, guid: &str, now: Millis, by_api: bool) {
-        let span = Span { guid: guid.to_owned(), created_at: now, deleted_at: None, by_api };
+    pub fn created(&mut self, tenant: &str, guid: &str, now: Millis, maker: Maker) {
+        let (by_api, direct_routing) = (maker == Maker::Api, maker == Maker::DirectRouting);
+        let span = Span { guid: guid.to_owned(), created_at: now, deleted_at: None, by_api, direct_routing };
         self.0.entry(tenant.to_owned()).or_default().push(span);
     }
 
@@ -129,11 +143,11 @@ impl History {
         self.0.get(tenant).map_or(&[], Vec::as_slice)
     }
 
-    /// Tenants for which the API made a service while they had one.
+    /// Tenants for which the API made a service while they had one of Operator Connect.
     pub fn with_two_services(&self) -> Vec<&str> {
         let doubled = |spans: &Vec<Span>| {
             spans.iter().enumerate().any(|(index, later)| {
-                let overlaps = |earlier: &Span| earlier.deleted_at.is_none_or(|end| end > later.created_at);
+                let overlaps = |earlier: &Span| !earlier.direct_routing && earlier.deleted_at.is_none_or(|end| end > later.created_at);
                 later.by_api && spans[..index].iter().any(overlaps)
             })
         };
@@ -148,17 +162,19 @@ mod tests {
     #[test]
     fn two_services_at_once_are_never_forgotten() {
         let mut history = History::default();
-        history.created("after", "a", 10, true);
+        history.created("after", "a", 10, Maker::Api);
         history.deleted("after", "a", 20);
-        history.created("after", "b", 20, true);
-        history.created("both", "c", 10, true);
-        history.created("both", "d", 15, true);
+        history.created("after", "b", 20, Maker::Api);
+        history.created("both", "c", 10, Maker::Api);
+        history.created("both", "d", 15, Maker::Api);
         history.deleted("both", "d", 16);
         history.deleted("both", "c", 17);
-        history.created("portal-second", "e", 10, true);
-        history.created("portal-second", "f", 11, false);
-        history.created("portal-first", "g", 10, false);
-        history.created("portal-first", "h", 11, true);
+        history.created("portal-second", "e", 10, Maker::Api);
+        history.created("portal-second", "f", 11, Maker::Portal);
+        history.created("portal-first", "g", 10, Maker::Portal);
+        history.created("portal-first", "h", 11, Maker::Api);
+        history.created("beside-direct-routing", "i", 10, Maker::DirectRouting);
+        history.created("beside-direct-routing", "j", 11, Maker::Api);
         assert_eq!(history.with_two_services(), ["both", "portal-first"]);
         assert_eq!(history.creations()["after"], 2);
     }

@@ -1,12 +1,13 @@
 //! Creating a service from a lead: V2 and V3 are one operation with two faces (platform.md 3).
 
 use super::Platform;
+use super::counters::Maker;
 use super::endpoint::Endpoint;
 use super::leads::{Lead, folded};
 use super::names;
 use super::refusal::Refusal;
 use super::services::{OC_ESSENTIAL, Service, Site};
-use super::settings::{FoundBy, SecondCreate};
+use super::settings::{BesideDirectRouting, FoundBy, SecondCreate};
 use super::tasks::Work;
 use super::time::Millis;
 use super::topology::{Channel, LcCustomerInput};
@@ -63,10 +64,24 @@ impl Platform {
         self.reserved_tenants.contains_key(&folded(tenant))
     }
 
-    /// Whether the tenant has a service, or is getting one by another task.
+    /// Whether the tenant has a service of Operator Connect, or is getting one by another task.
     fn is_served(&self, tenant: &str, own: Option<&str>) -> bool {
         let reserved = self.reserved_tenants.get(&folded(tenant));
-        self.services.of(tenant).next().is_some() || reserved.is_some_and(|task| Some(task.as_str()) != own)
+        self.has_operator_connect(tenant) || reserved.is_some_and(|task| Some(task.as_str()) != own)
+    }
+
+    /// Whether a create for this tenant is refused when it is asked for (U-4, U-25).
+    fn refused_at_once(&self, tenant: &str) -> bool {
+        let second = self.settings.second_create == SecondCreate::Request && self.is_served(tenant, None);
+        let beside = self.settings.beside_direct_routing == BesideDirectRouting::Request && self.has_direct_routing(tenant);
+        second || beside
+    }
+
+    /// Whether its task fails for that.
+    fn refused_by_task(&self, tenant: &str, task: &str) -> bool {
+        let second = self.settings.second_create != SecondCreate::Allowed && self.is_served(tenant, Some(task));
+        let beside = self.settings.beside_direct_routing != BesideDirectRouting::Allowed && self.has_direct_routing(tenant);
+        second || beside
     }
 
     fn name_fault(&self, name: &str, tenant: &str, own: Option<&str>) -> Option<&'static str> {
@@ -126,8 +141,7 @@ impl Platform {
         let endpoint = if create.v3 { Endpoint::ServicesCreate } else { Endpoint::LeadsConvert };
         let tenant = self.lead_of(&create.lead).map(|lead| lead.tenant.clone());
         if let Some(tenant) = &tenant
-            && self.settings.second_create == SecondCreate::Request
-            && self.is_served(tenant, None)
+            && self.refused_at_once(tenant)
         {
             self.record.counters.second_creates_refused += 1;
             return Err(Refusal::field("MsTenantId", SECOND));
@@ -163,8 +177,7 @@ impl Platform {
     fn check_again(&mut self, task: &str, create: &Create) -> Result<(), String> {
         let tenant = self.lead_of(&create.lead).map(|lead| lead.tenant.clone());
         if let Some(tenant) = tenant
-            && self.settings.second_create != SecondCreate::Allowed
-            && self.is_served(&tenant, Some(task))
+            && self.refused_by_task(&tenant, task)
         {
             self.record.counters.second_creates_refused += 1;
             return Err(SECOND.to_owned());
@@ -200,7 +213,7 @@ impl Platform {
         let same_id = self.settings.site_location_id_is_service_guid;
         let customer = self.owner_for(at, create, &tenant, channel);
         self.leads.set_channel(&tenant, channel);
-        self.history.created(&folded(&tenant), &guid, at, true);
+        self.history.created(&folded(&tenant), &guid, at, Maker::Api);
         let site = Site {
             id: if same_id { guid.clone() } else { self.ids.guid() },
             name: create.site_name.clone().unwrap_or_else(|| create.short_name.clone()),

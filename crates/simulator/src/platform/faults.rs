@@ -16,8 +16,26 @@ pub enum FaultKind {
     TooManyRequests,
     /// A 5xx, or the `status` given.
     ServerError,
-    /// 200 with an HTML page.
+    /// 200, or the `status` given, with an HTML page.
     HtmlOk,
+    /// 400 in the form E1, with `message` for `field`.
+    Refused,
+    /// An answer of our own: `status`, `contentType`, and `message` as its body.
+    Answer,
+    /// A list without entries.
+    EmptyList,
+    /// In a list, or in any other answer, the value of `field` is `raw` or `rawHex`, byte by byte; with neither the field is not there.
+    RawValue,
+    /// A list has `raw` (by default `{}`) as one entry more, or in place of `entry`.
+    StrangeEntry,
+    /// Once the call is answered, the leads of the tenant `entry` go: what came after them moves up, from page to page.
+    LeadLeaves,
+    /// Once the call is answered, the leads of the tenant `entry` move to the end of the list.
+    LeadMoves,
+    /// The call is taken, and never answered; with `executed` it is executed before.
+    Hang,
+    /// The connection closes `delay` milliseconds after an answer that does not say so.
+    CloseAfterAnswer,
     /// 200 with nothing.
     EmptyOk,
     /// The connection ends in the middle of the body.
@@ -44,6 +62,8 @@ pub enum FaultKind {
     TaskFailed,
     /// A task ends `CompletedSuccess` with a message of level `Error`.
     CompletedWithError,
+    /// A task ends with `word`; with `executed: false`, without a service.
+    TaskWord,
     /// Get Task answers 404.
     TaskNotFound,
     /// A task's `outputData` lacks the guid.
@@ -55,7 +75,7 @@ pub enum FaultKind {
 impl FaultKind {
     /// Whether it is decided when a task is accepted.
     pub fn concerns_task(self) -> bool {
-        matches!(self, Self::SlowTask | Self::TaskFailed | Self::CompletedWithError | Self::MissingGuid)
+        matches!(self, Self::SlowTask | Self::TaskFailed | Self::CompletedWithError | Self::TaskWord | Self::MissingGuid)
     }
 
     /// Whether it is about a call and its answer.
@@ -76,6 +96,13 @@ impl FaultKind {
                 | Self::InvalidUtf8
                 | Self::DropAfterExecution
                 | Self::Delay
+                | Self::TaskWord
+                | Self::EmptyList
+                | Self::RawValue
+                | Self::StrangeEntry
+                | Self::LeadLeaves
+                | Self::LeadMoves
+                | Self::CloseAfterAnswer
         )
     }
 }
@@ -110,10 +137,28 @@ pub struct Fault {
     /// Seconds, or a date, for the header `Retry-After`.
     #[serde(default)]
     pub retry_after: Option<serde_json::Value>,
-    /// Text of the error.
+    /// Text of the error. `{raw:ProxySet}` in it stands for what the request had as that script parameter; see `reflect.rs` for the forms.
     #[serde(default)]
     pub message: Option<String>,
-    /// HTTP status of `serverError`.
+    /// Word of `taskWord`; by default `CompletedWithErrors`.
+    #[serde(default)]
+    pub word: Option<String>,
+    /// Name of the field that `rawValue` and `refused` are about, without regard to case.
+    #[serde(default)]
+    pub field: Option<String>,
+    /// A text that only the entry in question has, such as its tenant; for `leadLeaves` and `leadMoves` the tenant.
+    #[serde(default)]
+    pub entry: Option<String>,
+    /// What stands in the answer, as it is: `1e400`, or `"Caf\\ud83d"`.
+    #[serde(default)]
+    pub raw: Option<String>,
+    /// The same in hexadecimal digits, for bytes that are no text.
+    #[serde(default)]
+    pub raw_hex: Option<String>,
+    /// `Content-Type` of `answer`; by default JSON.
+    #[serde(default)]
+    pub content_type: Option<String>,
+    /// HTTP status of `serverError`, `htmlOk` and `answer`.
     #[serde(default)]
     pub status: Option<u16>,
     /// Whether the call is executed before it goes wrong; each kind has its own default.
@@ -141,6 +186,20 @@ impl Fault {
     /// Whether the call it befalls is executed.
     pub fn executes(&self) -> bool {
         self.executed.unwrap_or(self.kind.executes())
+    }
+
+    /// The bytes that stand in an answer in place of a value.
+    pub fn bytes(&self) -> Option<Vec<u8>> {
+        let hex = self.raw_hex.as_ref().map(|digits| {
+            let pairs = digits.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
+            pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+        });
+        hex.or_else(|| self.raw.as_ref().map(|raw| raw.clone().into_bytes()))
+    }
+
+    /// How long the call waits before anything else, in milliseconds.
+    pub fn wait(&self) -> u64 {
+        if self.kind == FaultKind::CloseAfterAnswer { 0 } else { self.delay.unwrap_or(0) }
     }
 
     fn place(&self) -> Option<Endpoint> {
@@ -183,9 +242,11 @@ impl Faults {
         &self.0
     }
 
-    /// Forgets all; says how many there were.
-    pub fn clear(&mut self) -> usize {
-        std::mem::take(&mut self.0).len()
+    /// Forgets all, or all of a kind; says how many there were.
+    pub fn clear(&mut self, kind: Option<FaultKind>) -> usize {
+        let before = self.0.len();
+        self.0.retain(|fault| kind.is_some_and(|kind| fault.kind != kind));
+        before - self.0.len()
     }
 
     /// The first wanted fault that befalls this call, used up by one.
@@ -247,7 +308,7 @@ mod tests {
             let mut set = faults(&[spelling]);
             assert_eq!(run(&mut set, Endpoint::Other, None, 50), [true; 50]);
             assert_eq!(run(&mut set, Endpoint::Token, None, 1), [false], "any is not the token endpoint");
-            assert_eq!(set.clear(), 1);
+            assert_eq!(set.clear(None), 1);
             assert_eq!(run(&mut set, Endpoint::Other, None, 1), [false]);
         }
     }

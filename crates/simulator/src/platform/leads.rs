@@ -31,6 +31,8 @@ pub struct Lead {
     pub company: String,
     /// As `L250_U999`.
     pub company_size: Option<String>,
+    /// Shown in the newer form: `contactDetails` null, and the contact in `contacts` (platform-3.md 5).
+    pub contacts_as_list: bool,
     /// Consentless: the operator entered it.
     pub direct: bool,
     /// The channel that it is assigned to.
@@ -61,6 +63,9 @@ pub struct LeadInput {
     pub channel_id: Option<u64>,
     /// By default none.
     pub contact: Option<ContactInput>,
+    /// Shown in the newer form: `contactDetails` null, and the contact in `contacts` (platform-3.md 5).
+    #[serde(default)]
+    pub contacts_as_list: bool,
     /// False: only Microsoft has it, until the leads job or `checkOnline`.
     pub local: Option<bool>,
     /// Lets a tenant have two leads of one kind.
@@ -171,6 +176,15 @@ impl Leads {
         before - rows.len()
     }
 
+    /// Moves a tenant's leads to the end of the list, as a change at Microsoft may (U-19).
+    pub fn move_last(&mut self, tenant: &str) {
+        for row in self.by_tenant.remove(&folded(tenant)).unwrap_or_default() {
+            if let Some(lead) = self.rows.remove(&row) {
+                self.insert(lead);
+            }
+        }
+    }
+
     /// Sets the channel of a tenant's leads.
     pub fn set_channel(&mut self, tenant: &str, channel: Option<u64>) {
         self.of_mut(tenant, |lead| lead.channel = channel);
@@ -231,6 +245,7 @@ impl Platform {
             phone: None,
             company,
             company_size: None,
+            contacts_as_list: false,
             direct: true,
             channel: None,
             local: true,
@@ -245,7 +260,7 @@ impl Platform {
         if self.leads.chosen(tenant).is_none() {
             return Err(Refusal::no_lead());
         }
-        let licensed = self.services.of(tenant).next().is_some() || self.is_reserved_tenant(tenant);
+        let licensed = self.has_operator_connect(tenant) || self.is_reserved_tenant(tenant);
         if licensed || self.leads.remove(tenant, |lead| lead.direct) == 0 {
             return Err(invalid());
         }
@@ -270,6 +285,7 @@ impl Platform {
         lead.countries = input.countries.unwrap_or_else(|| if direct { vec![] } else { vec!["NL".into()] });
         lead.company_size = input.company_size.or_else(|| (!direct).then(|| "L250_U999".into()));
         lead.channel = input.channel_id;
+        lead.contacts_as_list = input.contacts_as_list;
         (lead.full_name, lead.email, lead.phone) = (contact.full_name, contact.email, contact.phone_number);
         lead.local = input.local.unwrap_or(true);
         Ok(self.leads.insert(lead).id.clone())

@@ -9,6 +9,7 @@ pub mod jobs;
 pub mod leads;
 pub mod names;
 pub mod numbers;
+pub mod reflect;
 pub mod refusal;
 pub mod seed;
 pub mod services;

@@ -1,6 +1,7 @@
 //! Services ("customers" of the REST API): platform.md 4 and 6.1.
 
 use super::Platform;
+use super::counters::Maker;
 use super::leads::folded;
 use super::refusal::Refusal;
 use super::time::Millis;
@@ -9,6 +10,9 @@ use std::collections::{BTreeMap, HashMap};
 
 /// OC Essential (platform.md 4).
 pub const OC_ESSENTIAL: u8 = 3;
+
+/// The licenses below this one are those of Direct Routing (platform.md 4).
+const FIRST_OF_OPERATOR_CONNECT: u8 = OC_ESSENTIAL;
 
 /// A service's one SIP Connection, or site location (platform.md 6.5).
 #[derive(Clone, Debug)]
@@ -36,7 +40,7 @@ pub struct Service {
     pub license: u8,
     /// Set by an upgrade.
     pub licensed_users: Option<u64>,
-    /// The customer's Microsoft tenant.
+    /// The customer's Microsoft tenant; empty when the platform knows none, as with most Direct Routing services.
     pub tenant: String,
     /// Operation Center's id of the service.
     pub topology_id: u64,
@@ -62,17 +66,24 @@ pub struct Service {
     pub trunks_synced: bool,
 }
 
+impl Service {
+    /// Whether it is one of Direct Routing, which is counted apart (platform-3.md 2, C-31).
+    pub fn is_direct_routing(&self) -> bool {
+        self.license < FIRST_OF_OPERATOR_CONNECT
+    }
+}
+
 /// A service that somebody made in the portal, as the control API and the seed file give it.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceInput {
-    /// The Microsoft tenant.
-    pub tenant_id: String,
+    /// The Microsoft tenant, or any other text; none is a service without one, as most Direct Routing services are.
+    pub tenant_id: Option<String>,
     /// Short name.
     pub short_name: String,
     /// By default the short name.
     pub full_name: Option<String>,
-    /// By default 3.
+    /// By default 3; 0 to 2 are Direct Routing's, which may stand beside one of Operator Connect (platform-3.md 2).
     pub license_type: Option<u8>,
     /// By default a new one.
     pub ump_customer_guid: Option<String>,
@@ -93,6 +104,8 @@ pub struct ServiceChange {
     pub license_type: Option<u8>,
     /// New short name.
     pub short_name: Option<String>,
+    /// Another tenant, or any other text; empty is none.
+    pub tenant_id: Option<String>,
 }
 
 /// All services, in the order in which they came.
@@ -109,11 +122,6 @@ impl Services {
     /// All.
     pub fn all(&self) -> impl Iterator<Item = &Service> {
         self.rows.values()
-    }
-
-    /// Those that the lists show at a time.
-    pub fn listed(&self, now: Millis) -> impl Iterator<Item = &Service> {
-        self.rows.values().filter(move |service| service.listed_from <= now)
     }
 
     /// How many there are.
@@ -191,7 +199,25 @@ impl Platform {
     pub fn guid_on_lead(&self, tenant: &str) -> Option<&str> {
         let late = self.settings.visible_after_leads_job;
         let shown = |service: &&Service| !late || service.leads_synced;
-        self.services.of(tenant).find(shown).map(|service| service.guid.as_str())
+        let of_leads = self.services.of(tenant).filter(|service| !service.is_direct_routing());
+        let others = self.services.of(tenant).filter(|service| service.is_direct_routing() && self.settings.lead_shows_direct_routing);
+        of_leads.chain(others).find(shown).map(|service| service.guid.as_str())
+    }
+
+    /// Those that the lists show at a time (U-8).
+    pub fn listed(&self, now: Millis) -> impl Iterator<Item = &Service> {
+        let late = self.settings.listed_after_leads_job;
+        self.services.all().filter(move |service| service.listed_from <= now && (!late || service.leads_synced))
+    }
+
+    /// Whether a tenant has a service of Operator Connect.
+    pub fn has_operator_connect(&self, tenant: &str) -> bool {
+        self.services.of(tenant).any(|service| !service.is_direct_routing())
+    }
+
+    /// Whether a tenant has a service of Direct Routing.
+    pub fn has_direct_routing(&self, tenant: &str) -> bool {
+        self.services.of(tenant).any(Service::is_direct_routing)
     }
 
     /// DELETE service (platform.md 4, N-11).
@@ -245,8 +271,12 @@ impl Platform {
 
     /// A service that somebody made in the portal; its guid.
     pub fn seed_service(&mut self, now: Millis, input: ServiceInput) -> Result<String, String> {
-        if !input.force && self.services.of(&input.tenant_id).next().is_some() {
-            return Err(format!("tenant {} has a service already (force: true adds one more)", input.tenant_id));
+        let tenant = input.tenant_id.unwrap_or_default();
+        let license = input.license_type.unwrap_or(OC_ESSENTIAL);
+        let direct_routing = license < FIRST_OF_OPERATOR_CONNECT;
+        let same_kind = |service: &Service| service.is_direct_routing() == direct_routing;
+        if !input.force && !tenant.is_empty() && self.services.of(&tenant).any(same_kind) {
+            return Err(format!("tenant {tenant} has a service already (force: true adds one more)"));
         }
         if !input.force && self.services.has_name(&input.short_name) {
             return Err(format!("short name {} is taken (force: true uses it again)", input.short_name));
@@ -261,14 +291,14 @@ impl Platform {
             sbc: 1,
             scripts: BTreeMap::new(),
         };
-        self.history.created(&folded(&input.tenant_id), &guid, now, false);
+        self.history.created(&folded(&tenant), &guid, now, if direct_routing { Maker::DirectRouting } else { Maker::Portal });
         let service = Service {
             guid: guid.clone(),
             full_name: input.full_name.unwrap_or_else(|| input.short_name.clone()),
             short_name: input.short_name,
-            license: input.license_type.unwrap_or(OC_ESSENTIAL),
+            license,
             licensed_users: None,
-            tenant: input.tenant_id,
+            tenant,
             topology_id: self.topology.next_id(),
             customer: input.lc_customer_id,
             ip_group: false,
@@ -291,6 +321,7 @@ impl Platform {
         service.full_name = change.full_name.unwrap_or(service.full_name);
         service.license = change.license_type.unwrap_or(service.license);
         service.short_name = change.short_name.unwrap_or(service.short_name);
+        service.tenant = change.tenant_id.unwrap_or(service.tenant);
         self.services.insert(service);
         true
     }

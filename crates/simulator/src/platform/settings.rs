@@ -101,6 +101,30 @@ pub enum SecondCreate {
     Allowed,
 }
 
+/// U-25: what becomes of a create for a tenant that has a Direct Routing service (license 0 to 2).
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum BesideDirectRouting {
+    /// Executed: Direct Routing services are counted apart, the best reading of the pages (platform-3.md 2).
+    #[default]
+    Allowed,
+    /// Refused at once with a 400 (E1, `MsTenantId`).
+    Request,
+    /// Accepted; the task ends `Failed`.
+    Task,
+}
+
+/// U-9, N-22: how the control API answers a request to run a job.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum JobAnswer {
+    /// When a run that began after the request is over, with the job.
+    #[default]
+    WhenDone,
+    /// At once: `{"success":true,"message":"…"}`, also while a run is under way, which is then said to be in progress already.
+    AtOnce,
+}
+
 /// What a topology list answers when nothing matches (platform-2.md 6: "unknown which").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -130,6 +154,12 @@ pub struct Settings {
     pub service_visibility_delay: u64,
     /// Milliseconds that a deleted service still shows after the 200 (N-11).
     pub deletion_delay: u64,
+    /// The lists show a new service only after a run of the leads job, which nobody may run for a day (U-8).
+    pub listed_after_leads_job: bool,
+    /// Milliseconds from the end of a create's task until the service is deployed; its deploy status is `UNKNOWN` till then (U-23).
+    pub deploy_duration: u64,
+    /// A service's deploy status ends as `FAILED` rather than `DEPLOYED` (U-23).
+    pub deploy_fails: bool,
     /// Seed of the generator behind a fault's `probability`.
     pub seed: u64,
     /// C-1.
@@ -144,6 +174,12 @@ pub struct Settings {
     pub is_not_active_when_licensed: bool,
     /// C-6.
     pub task_status_spelling: TaskStatusSpelling,
+    /// Any other word for a task that runs (C-6, U-5); null is the usual one.
+    pub task_word_running: Option<String>,
+    /// Any other word for a task that did what it should, such as `CompletedWithErrors`; null is the usual one.
+    pub task_word_done: Option<String>,
+    /// Any other word for a task that did not, such as `CompletedFailed`, `Error`, `Aborted`, `TimedOut`; null is the usual one.
+    pub task_word_failed: Option<String>,
     /// C-7.
     pub create_answer: CreateAnswer,
     /// C-8.
@@ -166,6 +202,12 @@ pub struct Settings {
     pub faults_found_by: FoundBy,
     /// U-4.
     pub second_create: SecondCreate,
+    /// U-25.
+    pub beside_direct_routing: BesideDirectRouting,
+    /// A lead shows the guid of a Direct Routing service as well, when its tenant has no other. No page says so.
+    pub lead_shows_direct_routing: bool,
+    /// U-9, N-22.
+    pub job_answer: JobAnswer,
     /// U-8: a lead shows its `umpCustomerGuid` only after a run of the leads job.
     pub visible_after_leads_job: bool,
     /// N-2: what changes at Microsoft (`PATCH /simulator/leads`) shows only after a run of the leads job.
@@ -193,6 +235,9 @@ impl Default for Settings {
             token_lifetime: 3_599,
             service_visibility_delay: 0,
             deletion_delay: 0,
+            listed_after_leads_job: false,
+            deploy_duration: 0,
+            deploy_fails: false,
             seed: 1,
             doubled_prefix: DoubledPrefix::default(),
             strict_short_names: false,
@@ -200,6 +245,9 @@ impl Default for Settings {
             lenient_aliases: false,
             is_not_active_when_licensed: false,
             task_status_spelling: TaskStatusSpelling::default(),
+            task_word_running: None,
+            task_word_done: None,
+            task_word_failed: None,
             create_answer: CreateAnswer::default(),
             output_data_guid: OutputGuid::default(),
             old_assign_answer: false,
@@ -211,6 +259,9 @@ impl Default for Settings {
             channel_caller: false,
             faults_found_by: FoundBy::default(),
             second_create: SecondCreate::default(),
+            beside_direct_routing: BesideDirectRouting::default(),
+            lead_shows_direct_routing: false,
+            job_answer: JobAnswer::default(),
             visible_after_leads_job: false,
             microsoft_changes_after_leads_job: false,
             refuse_deletion_with_numbers: false,

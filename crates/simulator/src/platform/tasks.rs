@@ -4,6 +4,7 @@ use super::Platform;
 use super::create::Create;
 use super::endpoint::Endpoint;
 use super::faults::{Fault, FaultKind};
+use super::reflect;
 use super::refusal::Refusal;
 use super::time::Millis;
 use std::collections::{BTreeSet, HashMap};
@@ -50,6 +51,8 @@ pub struct Task {
     pub guid: Option<String>,
     /// The Microsoft tenant it is about.
     pub tenant: Option<String>,
+    /// The word for its end, when a fault gave it another one.
+    pub word: Option<String>,
     due: Millis,
     faults: Vec<Fault>,
 }
@@ -84,13 +87,22 @@ impl Task {
     fn fault(&self, kind: FaultKind) -> Option<&Fault> {
         self.faults.iter().find(|fault| fault.kind == kind)
     }
+
+    /// What a fault has the task say, with what its request had.
+    fn said(&self, fault: &Fault) -> Option<String> {
+        let message = fault.message.as_ref()?;
+        match &self.work {
+            Work::Create(create) => Some(reflect::filled(message, &create.script_parameters)),
+            Work::Upgrade { .. } => Some(message.clone()),
+        }
+    }
 }
 
 impl Platform {
     /// Takes a task on; the faults for tasks that are active now will befall it.
     pub fn accept_task(&mut self, now: Millis, id: String, endpoint: Endpoint, tenant: Option<String>, work: Work) {
         let mut faults = Vec::new();
-        for kind in [FaultKind::SlowTask, FaultKind::TaskFailed, FaultKind::CompletedWithError, FaultKind::MissingGuid] {
+        for kind in [FaultKind::SlowTask, FaultKind::TaskFailed, FaultKind::CompletedWithError, FaultKind::TaskWord, FaultKind::MissingGuid] {
             let wanted = |other| other == kind;
             faults.extend(self.faults.befall(&mut self.chance, endpoint, tenant.as_deref(), wanted));
         }
@@ -100,7 +112,7 @@ impl Platform {
         self.tasks.last += 1;
         self.tasks.pending.insert((due, self.tasks.last, id.clone()));
         let (state, messages) = (TaskState::InProgress, Vec::new());
-        self.tasks.tasks.insert(id.clone(), Task { id, state, work, messages, guid: None, tenant, due, faults });
+        self.tasks.tasks.insert(id.clone(), Task { id, state, work, messages, guid: None, tenant, word: None, due, faults });
     }
 
     /// The id of a task that is not about a new service (platform.md 5).
@@ -140,7 +152,8 @@ impl Platform {
     }
 
     fn finish_task(&mut self, task: &mut Task) {
-        let failed = task.fault(FaultKind::TaskFailed).cloned();
+        let undone = |fault: &&Fault| fault.kind == FaultKind::TaskFailed || fault.kind == FaultKind::TaskWord && !fault.executes();
+        let failed = task.faults.iter().find(undone).cloned();
         let outcome = if failed.as_ref().is_some_and(|fault| !fault.executes()) {
             self.release(&task.id);
             Err(String::new())
@@ -148,7 +161,7 @@ impl Platform {
             self.perform(task)
         };
         let outcome = match failed {
-            Some(fault) => Err(fault.message.unwrap_or_else(|| "Failed to create site in Ovoc".into())),
+            Some(fault) => Err(task.said(&fault).unwrap_or_else(|| "Failed to create site in Ovoc".into())),
             None => outcome,
         };
         match outcome {
@@ -157,6 +170,12 @@ impl Platform {
                 task.state = TaskState::Failed;
                 task.messages = vec![("Error", message)];
             }
+        }
+        if let Some(fault) = task.fault(FaultKind::TaskWord).cloned() {
+            if let Some(message) = task.said(&fault) {
+                task.messages = vec![("Error", message)];
+            }
+            task.word = Some(fault.word.unwrap_or_else(|| "CompletedWithErrors".into()));
         }
     }
 
@@ -175,7 +194,7 @@ impl Platform {
         let error = task.fault(FaultKind::CompletedWithError).cloned();
         match (error, &task.work) {
             (Some(fault), _) => {
-                let message = fault.message.unwrap_or_else(|| "IAM account could not be created".into());
+                let message = task.said(&fault).unwrap_or_else(|| "IAM account could not be created".into());
                 task.messages = vec![("Error", message)];
             }
             (None, Work::Create(_)) => task.messages = vec![("Information", "Site created in Ovoc".into())],

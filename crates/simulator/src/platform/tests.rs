@@ -216,7 +216,7 @@ fn a_deleted_service_can_linger() {
     plant(&mut platform, json!({"services": [{"tenantId": TENANT, "shortName": "Example_1", "umpCustomerGuid": "g"}]}));
     platform.delete_service(1_000, "g").unwrap();
     platform.advance(1_499);
-    assert_eq!(platform.services.listed(1_499).count(), 1);
+    assert_eq!(platform.listed(1_499).count(), 1);
     assert_eq!(platform.delete_service(1_499, "g"), Err(Refusal::no_customer("g")));
     assert_eq!(fields(platform.create_service(1_499, create(TENANT, "Example_2"))), ["MsTenantId"]);
     platform.advance(1_500);
@@ -230,7 +230,7 @@ fn a_service_can_be_late_in_the_lists_and_on_the_lead() {
     let mut platform = platform(settings);
     platform.create_service(0, create(TENANT, "Example_1")).unwrap();
     platform.advance(2_600);
-    assert_eq!((platform.services.listed(2_699).count(), platform.services.listed(2_700).count()), (0, 1));
+    assert_eq!((platform.listed(2_699).count(), platform.listed(2_700).count()), (0, 1));
     assert_eq!(platform.guid_on_lead(TENANT), None);
     platform.start_job(2_600, JobName::Trunks).unwrap();
     platform.advance(2_600);
