@@ -2,10 +2,10 @@
 //!
 //! It knows no kind and chooses nothing.
 
-use oc_domain::conditions::Trouble;
+use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Pass;
 use oc_domain::pass::Facts;
-use oc_domain::record::{Intent, Record};
+use oc_domain::record::{Intent, OperationId, OperationKind, Record};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query, Step, Wake};
 use oc_domain::time::Time;
 
@@ -16,8 +16,33 @@ pub enum WriteFailed {
     Gone,
     /// It was changed meanwhile: the pass starts again with the newer one.
     Changed,
-    /// The API server did not take it; tried again.
+    /// The API server said no, in these words: a right that is missing, an admission policy, a webhook.
     Refused(String),
+    /// The API server took it, and left out what the operator can't do without: a mutating policy takes this away.
+    Dropped(&'static str),
+    /// There was no answer, or none that says what became of the write: it may have been made.
+    Unanswered(String),
+}
+
+impl WriteFailed {
+    /// Whether it is a failure, tried again ever more slowly: not a conflict, nor an object that is gone.
+    pub fn lasts(&self) -> bool {
+        !matches!(self, Self::Gone | Self::Changed)
+    }
+
+    /// What the object says of it; `None` for what is no trouble of its own: a conflict, an object that is gone, an API server that is away.
+    pub fn trouble(&self) -> Option<Trouble> {
+        let message = match self {
+            Self::Gone | Self::Changed | Self::Unanswered(_) => return None,
+            Self::Refused(sentence) => format!(
+                "The API server refuses what the operator must record on this object: {sentence} Look at admission policies, webhooks and the operator's rights; tried again."
+            ),
+            Self::Dropped(what) => format!(
+                "The API server drops {what} from what the operator records on this object, so nothing is asked of the platform. Look for a mutating admission policy or webhook that takes it away; tried again."
+            ),
+        };
+        Some(Trouble::new(Reason::ProgressingWithRetry, message))
+    }
 }
 
 /// Everything that a pass can touch.
@@ -26,17 +51,25 @@ pub trait World: Send + Sync {
     fn now(&self) -> Time;
     /// Reads one thing, and puts it into `facts`. Reading never fails: what can't be read is a fact as well.
     fn look(&self, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) -> impl Future<Output = ()> + Send;
+    /// Makes the request ready that a change of this kind is going to be, from everything that it needs: what is missing must be known before an intent
+    /// stands on the object.
+    ///
+    /// # Errors
+    /// What is missing.
+    fn prepare(&self, kind: OperationKind) -> impl Future<Output = Result<(), Trouble>> + Send;
     /// Waits for a place at the head of the platform's line, which the next change of this pass then has.
     ///
     /// # Errors
     /// Why there is none.
     fn place(&self) -> impl Future<Output = Result<(), Trouble>> + Send;
-    /// Writes a mark to the object's metadata, under the condition that the object is as this pass read it.
-    fn keep(&self, mark: &Mark, record: &Record) -> impl Future<Output = Result<Option<Intent>, WriteFailed>> + Send;
+    /// An id that no other operation has.
+    fn draw(&self) -> OperationId;
+    /// Writes a mark to the object's metadata, under the condition that the object is as this pass read it. An intent gets this id.
+    fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> impl Future<Output = Result<Option<Intent>, WriteFailed>> + Send;
     /// Asks one change of the platform.
     fn ask(&self, change: &Change, record: &Record) -> impl Future<Output = Answer> + Send;
-    /// Writes status, when it differs.
-    fn say(&self, decision: &Decision, facts: &Facts) -> impl Future<Output = Result<(), WriteFailed>> + Send;
+    /// Writes status, when it differs. After a request was `sent` its operation is written whatever else has changed on the object.
+    fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> impl Future<Output = Result<(), WriteFailed>> + Send;
 }
 
 /// How a pass ended.
@@ -68,39 +101,60 @@ pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Rec
             }
             // First the place, then the intent, with the time that it is then: an intent whose request stands in line looks, after a crash, like one whose
             // answer was lost, and costs its customer the grace.
-            Step::Keep(Mark::Begin { .. }) if !has_place => {
-                match world.place().await {
+            Step::Keep(Mark::Begin { kind, .. }) if !has_place => {
+                match ready(world, kind).await {
                     Ok(()) => has_place = true,
                     Err(trouble) => pass.held_back(trouble),
                 }
                 continue;
             }
-            Step::Keep(mark) => match world.keep(&mark, &decision.record).await {
-                Ok(_) if mark == Mark::Release => Ended::Released,
-                Ok(intent) => {
-                    pass.kept(&mark, decision, intent);
-                    continue;
+            Step::Keep(mark) => {
+                let id = world.draw();
+                if matches!(mark, Mark::Begin { .. }) {
+                    pass.draws(id.clone());
                 }
-                Err(WriteFailed::Gone) => Ended::Gone,
-                Err(failed) => Ended::Unwritten(failed),
-            },
+                match world.keep(&mark, &decision.record, id).await {
+                    Ok(_) if mark == Mark::Release => Ended::Released,
+                    Ok(intent) => {
+                        pass.kept(&mark, decision, intent);
+                        continue;
+                    }
+                    Err(WriteFailed::Gone) => Ended::Gone,
+                    Err(failed) => return unkept(world, pass, decision, failed).await,
+                }
+            }
             Step::Ask(change) => {
                 let answer = world.ask(&change, &decision.record).await;
                 pass.answered(change, decision, answer);
                 continue;
             }
-            Step::Wait(until, wake) => said(world, &decision, &pass.facts, until, wake).await,
-            Step::Rest(until) | Step::Stop(until) => said(world, &decision, &pass.facts, until, Wake::Inventory).await,
+            Step::Wait(until, wake) => said(world, &decision, &pass, until, wake).await,
+            Step::Rest(until) | Step::Stop(until) => said(world, &decision, &pass, until, Wake::Inventory).await,
         };
         return (pass, decision, ended);
     }
 }
 
-async fn said<W: World>(world: &W, decision: &Decision, facts: &Facts, until: Time, wake: Wake) -> Ended {
+/// The request first, then its place in line.
+async fn ready<W: World>(world: &W, kind: OperationKind) -> Result<(), Trouble> {
+    world.prepare(kind).await?;
+    world.place().await
+}
+
+/// The API server did not take a mark: the object says so, as far as its status can be written.
+async fn unkept<W: World>(world: &W, pass: Pass, decision: Decision, failed: WriteFailed) -> (Pass, Decision, Ended) {
+    let Some(trouble) = failed.trouble() else { return (pass, decision, Ended::Unwritten(failed)) };
+    let decision = pass.unkept(world.now(), decision, &trouble);
+    // Whatever becomes of this write, the first one is what failed, and what is tried again.
+    let _said = world.say(&decision, &pass.facts, pass.sent()).await;
+    (pass, decision, Ended::Unwritten(failed))
+}
+
+async fn said<W: World>(world: &W, decision: &Decision, pass: &Pass, until: Time, wake: Wake) -> Ended {
     if decision.hold {
         return Ended::Until(until, wake);
     }
-    match world.say(decision, facts).await {
+    match world.say(decision, &pass.facts, pass.sent()).await {
         Ok(()) => Ended::Until(until, wake),
         Err(WriteFailed::Gone) => Ended::Gone,
         Err(failed) => Ended::Unwritten(failed),
@@ -120,7 +174,18 @@ mod tests {
     /// A world that writes down what is done to it.
     struct Told {
         done: Mutex<Vec<&'static str>>,
+        said: Mutex<Option<Verdict>>,
+        /// Whether there is room at the platform, and whether the request has all that it needs.
         room: bool,
+        whole: bool,
+        /// What the API server answers to an intent.
+        refusal: Option<fn() -> WriteFailed>,
+    }
+
+    impl Default for Told {
+        fn default() -> Self {
+            Self { done: Mutex::default(), said: Mutex::default(), room: true, whole: true, refusal: None }
+        }
     }
 
     impl Told {
@@ -138,16 +203,28 @@ mod tests {
             self.does("look");
         }
 
+        async fn prepare(&self, _: OperationKind) -> Result<(), Trouble> {
+            self.does("prepare");
+            self.whole.then_some(()).ok_or_else(|| Trouble::new(Reason::InvalidSpec, "The Secret is not there."))
+        }
+
+        fn draw(&self) -> OperationId {
+            OperationId("op".into())
+        }
+
         async fn place(&self) -> Result<(), Trouble> {
             self.does("place");
             self.room.then_some(()).ok_or_else(|| Trouble::new(Reason::Throttled, "There is no room."))
         }
 
-        async fn keep(&self, mark: &Mark, _: &Record) -> Result<Option<Intent>, WriteFailed> {
+        async fn keep(&self, mark: &Mark, _: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
             let Mark::Begin { kind, start } = *mark else { return Ok(None) };
             assert_eq!(start, self.now(), "the time after the place was waited for");
             self.does("keep");
-            Ok(Some(Intent { kind, id: OperationId("op".into()), start, sent: Sent::No }))
+            match self.refusal {
+                Some(failed) => Err(failed()),
+                None => Ok(Some(Intent { kind, id, start, sent: Sent::No })),
+            }
         }
 
         async fn ask(&self, _: &Change, _: &Record) -> Answer {
@@ -155,8 +232,9 @@ mod tests {
             Answer::Done
         }
 
-        async fn say(&self, _: &Decision, _: &Facts) -> Result<(), WriteFailed> {
-            self.does("say");
+        async fn say(&self, decision: &Decision, _: &Facts, sent: bool) -> Result<(), WriteFailed> {
+            self.does(if sent { "say what was sent" } else { "say" });
+            *self.said.lock().unwrap() = Some(decision.verdict.clone());
             Ok(())
         }
     }
@@ -172,19 +250,51 @@ mod tests {
         Decision { step, why: "", verdict: Verdict::ready("x"), record: record.clone(), plan: Vec::new(), hold: false }
     }
 
-    async fn done(room: bool) -> (Vec<&'static str>, Option<Answer>) {
+    async fn done(world: &Told) -> (Vec<&'static str>, Pass, Ended) {
         let facts = Facts::unread(Time(0), Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x")));
-        let world = Told { done: Mutex::default(), room };
-        let (pass, _, ended) = run(&world, Pass::begin(Record::default(), facts, &Memo::default()), decide).await;
-        assert!(matches!(ended, Ended::Until(..)) && pass.bug.is_none(), "{ended:?}, {:?}", pass.bug);
-        (world.done.into_inner().unwrap(), pass.facts.answer)
+        let (pass, _, ended) = run(world, Pass::begin(Record::default(), facts, &Memo::default()), decide).await;
+        assert!(pass.bug.is_none(), "{:?}", pass.bug);
+        (world.done.lock().unwrap().clone(), pass, ended)
     }
 
     #[tokio::test]
-    async fn a_place_is_waited_for_before_an_intent_is_written() {
-        assert_eq!(done(true).await, (vec!["place", "keep", "ask", "say"], Some(Answer::Done)));
-        let (steps, answer) = done(false).await;
-        assert_eq!(steps, ["place", "say"]);
-        assert!(matches!(answer, Some(Answer::NotSent(trouble)) if trouble.reason == Reason::Throttled));
+    async fn the_request_is_whole_and_a_place_is_waited_for_before_an_intent_is_written() {
+        let (steps, pass, ended) = done(&Told::default()).await;
+        assert_eq!((steps, pass.facts.answer), (vec!["prepare", "place", "keep", "ask", "say what was sent"], Some(Answer::Done)));
+        assert!(matches!(ended, Ended::Until(..)), "{ended:?}");
+        for (world, expected, reason) in [
+            (Told { room: false, ..Told::default() }, vec!["prepare", "place", "say"], Reason::Throttled),
+            (Told { whole: false, ..Told::default() }, vec!["prepare", "say"], Reason::InvalidSpec),
+        ] {
+            let (steps, pass, _) = done(&world).await;
+            assert_eq!(steps, expected);
+            assert!(matches!(pass.facts.answer, Some(Answer::NotSent(trouble)) if trouble.reason == reason));
+        }
+    }
+
+    #[tokio::test]
+    async fn what_the_api_server_does_not_take_is_told_and_nothing_is_sent() {
+        type Row = (fn() -> WriteFailed, &'static [&'static str], Option<&'static str>);
+        let table: [Row; 4] = [
+            (|| WriteFailed::Refused("denied by a policy.".into()), &["prepare", "place", "keep", "say"], Some("denied by a policy.")),
+            (|| WriteFailed::Dropped("the finalizer"), &["prepare", "place", "keep", "say"], Some("drops the finalizer")),
+            // Nobody is told of what every object has, or of what the next pass sets right.
+            (|| WriteFailed::Unanswered("timed out".into()), &["prepare", "place", "keep"], None),
+            (|| WriteFailed::Changed, &["prepare", "place", "keep"], None),
+        ];
+        for (failed, expected, told) in table {
+            let world = Told { refusal: Some(failed), ..Told::default() };
+            let (steps, pass, ended) = done(&world).await;
+            assert_eq!((steps.as_slice(), pass.sent()), (expected, false));
+            assert!(matches!(ended, Ended::Unwritten(_)), "{ended:?}");
+            let said = world.said.lock().unwrap().clone();
+            assert_eq!(said.as_ref().map(|verdict| verdict.reason), told.map(|_| Reason::ProgressingWithRetry));
+            assert!(said.is_none_or(|verdict| verdict.message.contains(told.unwrap_or_default())));
+            // This process drew the id of the intent, so it knows that nothing was sent, whatever has become of the write.
+            let mut memo = Memo::default();
+            let rest = Decision { step: Step::Rest(Time(0)), why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
+            memo.after(&pass, &rest, oc_domain::driver::Ended::Unwritten);
+            assert_eq!(memo.unsent, [OperationId("op".into())]);
+        }
     }
 }

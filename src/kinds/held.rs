@@ -64,12 +64,11 @@ impl<'a, K: OfCustomer> Held<'a, K> {
         Arc::clone(&self.object.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    /// Writes a mark into the object.
+    /// Writes a mark into the object; an intent gets this id.
     ///
     /// # Errors
     /// As [`write::mark`].
-    pub async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {
-        let id = OperationId(uuid::Uuid::new_v4().to_string());
+    pub async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
         match write::mark(&self.shared.client, &*self.get(), mark, record, id).await {
             Ok((object, intent)) => {
                 // It was written under the condition that nobody else had changed the object: there is no news in it.
@@ -80,21 +79,28 @@ impl<'a, K: OfCustomer> Held<'a, K> {
         }
     }
 
-    /// Writes the object's status.
+    /// Writes the object's status. When a request was `sent` and somebody has changed what is ours meanwhile, its operation is written all the same, and the
+    /// pass is run again from there.
     ///
     /// # Errors
     /// As [`write::status`].
-    pub async fn say(&self, status: &impl Serialize) -> Result<(), WriteFailed> {
-        match write::status(&self.shared.client, &*self.get(), status).await {
+    pub async fn say(&self, status: &impl Serialize, sent: bool) -> Result<(), WriteFailed> {
+        let failed = match write::status(&self.shared.client, &*self.get(), status).await {
             Ok(object) => {
                 self.said(object);
-                Ok(())
+                return Ok(());
             }
-            Err(failed) => {
-                self.shared.meter.status_unwritten(K::KIND);
-                Err(self.catch_up(failed).await)
-            }
+            Err(failed) => failed,
+        };
+        self.shared.meter.status_unwritten(K::KIND);
+        if sent
+            && matches!(failed, WriteFailed::Changed)
+            && let Ok(object) = write::operation(&self.shared.client, &*self.get(), status).await
+        {
+            K::store(self.shared).put(object).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
+            return Err(failed);
         }
+        Err(self.catch_up(failed).await)
     }
 
     /// What the pass would say is said already, of the version that it knows. When the watch has brought another one meanwhile, the pass is run
@@ -125,9 +131,10 @@ impl<'a, K: OfCustomer> Held<'a, K> {
         self.answered(object).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
     }
 
-    /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other.
+    /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other. So it is when
+    /// nobody has answered: the write may have been made.
     async fn catch_up(&self, failed: WriteFailed) -> WriteFailed {
-        if matches!(failed, WriteFailed::Changed)
+        if matches!(failed, WriteFailed::Changed | WriteFailed::Unanswered(_))
             && let Ok(newest) = write::newest(&self.shared.client, &*self.get()).await
         {
             K::store(self.shared).put(newest).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));

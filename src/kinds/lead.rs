@@ -9,7 +9,7 @@ use oc_domain::lead::{Desired, Wish, decide};
 use oc_domain::names::TenantId;
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::Connection;
-use oc_domain::record::{Intent, Record};
+use oc_domain::record::{Intent, OperationId, OperationKind, Record};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
@@ -47,7 +47,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
         (Connection::Unusable(_) | Connection::Unknown(_), None) => None,
     };
     let wish = wish(shared, &object, &entry);
-    let memo = shared.with_memo(key, |memo| memo.clone());
+    let memo = shared.with_memo(key, object.meta().uid.as_deref(), |memo| memo.clone());
     let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
     let pass = Pass::begin(record::of_lead(&object), facts, &memo);
     let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, reach: Reach::new(inventory) };
@@ -152,12 +152,21 @@ impl World for LeadWorld<'_> {
         }
     }
 
+    async fn prepare(&self, _: OperationKind) -> Result<(), Trouble> {
+        // All that its requests need stands in the object.
+        Ok(())
+    }
+
+    fn draw(&self) -> OperationId {
+        OperationId(uuid::Uuid::new_v4().to_string())
+    }
+
     async fn place(&self) -> Result<(), Trouble> {
         self.reach.wait_for_place().await
     }
 
-    async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {
-        self.object.keep(mark, record).await
+    async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
+        self.object.keep(mark, record, id).await
     }
 
     async fn ask(&self, change: &Change, record: &Record) -> Answer {
@@ -168,13 +177,13 @@ impl World for LeadWorld<'_> {
         answer
     }
 
-    async fn say(&self, decision: &Decision, facts: &Facts) -> Result<(), WriteFailed> {
+    async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteFailed> {
         let object = self.object.get();
         let extras = status::LeadExtras { service_ref: self.service_ref(), contacts: self.contacts() };
         let Some(status) = status::of_lead(&object, extras, decision, facts, clock::now()) else {
             return self.object.still();
         };
-        self.object.say(&status).await?;
+        self.object.say(&status, sent).await?;
         if deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }

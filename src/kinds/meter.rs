@@ -67,7 +67,7 @@ impl PassOutcome {
         match failed {
             WriteFailed::Gone => Self::Gone,
             WriteFailed::Changed => Self::Conflict,
-            WriteFailed::Refused(_) => Self::Unwritten,
+            WriteFailed::Refused(_) | WriteFailed::Dropped(_) | WriteFailed::Unanswered(_) => Self::Unwritten,
         }
     }
 

@@ -77,18 +77,28 @@ pub async fn reconcile(shared: Arc<Shared>, key: Key) {
 /// What follows from how a pass over a service or a lead ended: the memo, a line in the log, and the next appointment.
 fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Decision, Ended)) -> (Next, PassOutcome) {
     let (pass, decision, ended) = passed;
-    let unwritten = matches!(ended, Ended::Unwritten(WriteFailed::Refused(_)));
-    let memo = shared.with_memo(key, |memo| {
-        memo.after(pass, decision, if unwritten { driver::Ended::Unwritten } else { driver::Ended::Well });
+    let gone_here = matches!(ended, Ended::Gone);
+    // A 404 that nothing else confirms may be a gateway's: what the store still has is looked at again.
+    let still_there = gone_here && !anew(shared, key, uid) && exists(shared, key);
+    let how = match ended {
+        Ended::Unwritten(WriteFailed::Changed) => driver::Ended::Conflict,
+        Ended::Unwritten(_) => driver::Ended::Unwritten,
+        Ended::Gone if still_there => driver::Ended::Unwritten,
+        _ => driver::Ended::Well,
+    };
+    let memo = shared.with_memo(key, uid, |memo| {
+        memo.after(pass, decision, how);
         memo.clone()
     });
     outcome(decision.verdict.reason, decision.why);
     log(key, pass, decision, ended, &memo);
+    let again = || Next::At(timing::next_try(clock::now(), memo.failures, None), Lane::Effect);
     let next = match ended {
+        Ended::Gone if still_there => again(),
         Ended::Released | Ended::Gone => forgotten(shared, key, uid),
         Ended::Until(at, wake) => Next::At(*at, if *wake == Wake::Clock { Lane::Effect } else { Lane::Observe }),
-        Ended::Unwritten(WriteFailed::Changed) => Next::At(clock::now() + std::time::Duration::from_millis(50), Lane::Effect),
-        Ended::Unwritten(_) => Next::At(timing::next_try(clock::now(), memo.failures, None), Lane::Effect),
+        Ended::Unwritten(WriteFailed::Changed) => Next::At(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
+        Ended::Unwritten(_) => again(),
     };
     (next, PassOutcome::of_pass(passed))
 }
@@ -98,6 +108,15 @@ fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Decision
 fn forgotten(shared: &Shared, key: &Key, uid: Option<&str>) -> Next {
     shared.forget(key);
     if anew(shared, key, uid) { Next::At(clock::now(), Lane::Changed) } else { Next::Woken }
+}
+
+/// Whether an object of this name is known.
+fn exists(shared: &Shared, key: &Key) -> bool {
+    match key.kind {
+        Kind::LivePlatform => shared.platforms.get(&key.namespace, &key.name).is_some(),
+        Kind::Lead => shared.leads.get(&key.namespace, &key.name).is_some(),
+        Kind::OcEssentialService => shared.services.get(&key.namespace, &key.name).is_some(),
+    }
 }
 
 /// Whether another object has the name of the one with this uid.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use kube::{Resource, ResourceExt};
 use live_platform::JobMethod;
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::driver::Memo;
 use oc_domain::platform::{Decision, Desired, Facts, Record, Waiting, decide, index};
 use oc_domain::record::Job;
 use oc_domain::step::{Answer, Change, Fact, Query, Step};
@@ -80,7 +81,8 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
         shared.hold(&key.name, None);
         return (Next::At(clock::now() + OTHERS_LOOK, Lane::Observe), PassOutcome::Waiting);
     }
-    let memo = shared.with_memo(key, |memo| memo.clone());
+    let uid = object.meta().uid.clone();
+    let memo = shared.with_memo(key, uid.as_deref(), |memo| memo.clone());
     let before = shared.connected(&key.name);
     let connected = connect::connection(shared, &object, memo.failures > 0).await;
     let other = before.as_ref().is_none_or(|before| connected.differs(before));
@@ -91,8 +93,8 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
         return (Next::At(at, Lane::Effect), PassOutcome::Failed);
     }
     // A changed spec begins anew.
-    let spec_changed = object.status.as_ref().and_then(Told::observed) != object.meta().generation;
-    let failures = memo.failures_of(spec_changed);
+    let generation = object.meta().generation.unwrap_or_default();
+    let failures = memo.failures_of(generation);
     let Driven { decision, refused, ran } = drive(shared, &object, &connected.inventory, failures).await;
     use Reason::{AuthenticationFailed, PlatformRefused, PlatformUnavailable, Throttled};
     let failed = matches!(decision.verdict.reason, PlatformUnavailable | PlatformRefused | Throttled | AuthenticationFailed);
@@ -101,10 +103,12 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     if let (Ok(inventory), false) = (&connected.inventory, failed) {
         discovery::discover(shared, &object, inventory).await;
     }
-    let failed = failed || refused || matches!(written, Err(WriteFailed::Refused(_)));
-    let failures = shared.with_memo(key, |memo| {
+    let failed = failed || refused || matches!(&written, Err(failed) if failed.lasts());
+    let memo = shared.with_memo(key, uid.as_deref(), |memo| {
         memo.failures = if failed { failures.saturating_add(1) } else { 0 };
-        memo.failures
+        memo.conflicts = if matches!(written, Err(WriteFailed::Changed)) { memo.conflicts.saturating_add(1) } else { 0 };
+        memo.generation = Some(generation);
+        memo.clone()
     });
     outcome(decision.verdict.reason, decision.why);
     tracing::debug!(kind = "LivePlatform", name = key.name, step = ?decision.step, why = decision.why, reason = %decision.verdict.reason, "looked");
@@ -112,7 +116,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
         Err(failed) => PassOutcome::unwritten(failed),
         Ok(()) => PassOutcome::of(&decision.verdict, false),
     };
-    let next = next(&decision, written, failures);
+    let next = next(&decision, written, &memo);
     remember(shared, key, &object, connected, &decision);
     (hold(shared, key, decision.verdict.reason, next), outcome)
 }
@@ -153,13 +157,13 @@ fn remember(shared: &Shared, key: &Key, object: &LivePlatform, connected: Connec
     }
 }
 
-fn next(decision: &Decision, written: Result<(), WriteFailed>, failures: u32) -> Next {
+fn next(decision: &Decision, written: Result<(), WriteFailed>, memo: &Memo) -> Next {
     match (written, &decision.step) {
         (Err(WriteFailed::Gone), _) => Next::Woken,
-        (Err(WriteFailed::Changed), _) => Next::At(clock::now() + Duration::from_millis(50), Lane::Effect),
+        (Err(WriteFailed::Changed), _) => Next::At(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
         (Err(failed), _) => {
             tracing::warn!(?failed, "the platform object could not be written and is tried again");
-            Next::At(timing::next_try(clock::now(), failures, None), Lane::Effect)
+            Next::At(timing::next_try(clock::now(), memo.failures, None), Lane::Effect)
         }
         (Ok(()), Step::Rest(until) | Step::Stop(until) | Step::Wait(until, _)) => Next::At(*until, Lane::Effect),
         (Ok(()), _) => Next::At(clock::now() + timing::SETTLING, Lane::Effect),

@@ -1,7 +1,7 @@
 //! `OcEssentialService`: from spec and references to what is wished for, and from queries and changes to calls.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Resource, ResourceExt};
@@ -11,7 +11,7 @@ use oc_domain::driver::Pass;
 use oc_domain::names::{CustomerGuid, ShortName, TenantId};
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::{Connection, Policy};
-use oc_domain::record::{Intent, OperationKind, Record};
+use oc_domain::record::{Intent, OperationId, OperationKind, Record};
 use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
@@ -67,13 +67,14 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
         (Connection::Unusable(_) | Connection::Unknown(_), None) => None,
     };
     let wish = wish(shared, &object, &entry, &connection);
-    let memo = shared.with_memo(key, |memo| memo.clone());
+    let memo = shared.with_memo(key, object.meta().uid.as_deref(), |memo| memo.clone());
     let record = record::of_service(&object);
     let connection = pace::with_pace(shared, connection, &entry.platform, &record);
     let policy = if let Connection::Usable(policy) = &connection { Some(policy.clone()) } else { None };
     let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
     let pass = Pass::begin(record, facts, &memo);
-    let world = ServiceWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, policy, reach: Reach::new(inventory) };
+    let world =
+        ServiceWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, policy, reach: Reach::new(inventory), prepared: Mutex::default() };
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     history::of_service(shared, &object, going(&object), &pass);
     after(shared, key, object.meta().uid.as_deref(), &pass)
@@ -195,6 +196,8 @@ struct ServiceWorld<'a> {
     /// The settings of the platform object, while it can be used.
     policy: Option<Policy>,
     reach: Reach,
+    /// The request of the create whose intent is going to be recorded.
+    prepared: Mutex<Option<CreateService>>,
 }
 
 impl ServiceWorld<'_> {
@@ -235,7 +238,14 @@ impl ServiceWorld<'_> {
         let name = &from.secret_ref.name;
         let bad = |what: &str| Trouble::new(Reason::InvalidSpec, format!("spec.advancedSettings.variablesFrom: Secret {name} {what}."));
         let secret = Api::<Secret>::namespaced(self.shared.client.clone(), namespace).get_opt(name).await;
-        let secret = secret.map_err(|_| bad("can't be read; grant the operator get on it"))?.ok_or_else(|| bad("is not there; make it"))?;
+        let secret = secret.map_err(|error| match error {
+            kube::Error::Api(status) if status.code == 403 => bad("can't be read; grant the operator get on it"),
+            _ => {
+                let message = format!("spec.advancedSettings.variablesFrom: Secret {name} can't be read: the API server does not give it; tried again.");
+                Trouble::new(Reason::ProgressingWithRetry, message)
+            }
+        })?;
+        let secret = secret.ok_or_else(|| bad("is not there; make it"))?;
         for (key, value) in secret.data.unwrap_or_default() {
             let text = String::from_utf8(value.0).map_err(|_| bad(&format!("holds the key {key}, which is no text")))?;
             variables.insert(key, text.into());
@@ -252,7 +262,13 @@ impl ServiceWorld<'_> {
         let (client, leadership) = (inventory.client(), &self.shared.leadership);
         match change {
             Change::CreateService(tenant) => {
-                let request = match self.request(tenant).await {
+                let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
+                let request = match prepared {
+                    Some(request) => Ok(request),
+                    // The intent is of an earlier pass, whose request was surely not sent.
+                    None => self.request(tenant).await,
+                };
+                let request = match request {
                     Ok(request) => request,
                     Err(trouble) => return Answer::NotSent(trouble),
                 };
@@ -301,13 +317,27 @@ impl World for ServiceWorld<'_> {
         }
     }
 
+    async fn prepare(&self, kind: OperationKind) -> Result<(), Trouble> {
+        if kind != OperationKind::Create {
+            return Ok(());
+        }
+        let Some(tenant) = &self.entry.tenant else { return Ok(()) };
+        let request = self.request(tenant).await?;
+        *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(request);
+        Ok(())
+    }
+
+    fn draw(&self) -> OperationId {
+        OperationId(uuid::Uuid::new_v4().to_string())
+    }
+
     async fn place(&self) -> Result<(), Trouble> {
         self.reach.wait_for_place().await
     }
 
-    async fn keep(&self, mark: &Mark, record: &Record) -> Result<Option<Intent>, WriteFailed> {
+    async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
         if !matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
-            return self.object.keep(mark, record).await;
+            return self.object.keep(mark, record, id).await;
         }
         // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does.
         let claim = self.entry.tenant.as_ref().and_then(|tenant| self.shared.claims.claim(&self.entry.platform, tenant));
@@ -317,7 +347,7 @@ impl World for ServiceWorld<'_> {
         if self.policy.as_ref().is_some_and(|policy| rival(self.shared, policy, &self.object.get(), &self.entry).is_some()) {
             return Err(WriteFailed::Changed);
         }
-        self.object.keep(mark, record).await
+        self.object.keep(mark, record, id).await
     }
 
     async fn ask(&self, change: &Change, record: &Record) -> Answer {
@@ -328,7 +358,7 @@ impl World for ServiceWorld<'_> {
         answer
     }
 
-    async fn say(&self, decision: &Decision, facts: &Facts) -> Result<(), WriteFailed> {
+    async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteFailed> {
         let object = self.object.get();
         let tenant = self.entry.tenant.as_ref().map(ToString::to_string);
         let Some(status) = status::of_service(&object, &self.entry.platform, tenant, decision, facts, clock::now()) else {
@@ -336,7 +366,7 @@ impl World for ServiceWorld<'_> {
         };
         let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
-        self.object.say(&status).await?;
+        self.object.say(&status, sent).await?;
         if began_to_wait || deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }

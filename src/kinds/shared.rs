@@ -196,7 +196,7 @@ pub struct Shared {
     namespaces: Namespaces,
     /// Tenants for which a create is being recorded.
     pub claims: Claims,
-    memos: Mutex<HashMap<Key, Memo>>,
+    memos: Mutex<HashMap<Key, (Option<String>, Memo)>>,
     watches: Mutex<Vec<(Kind, Arc<Watched>)>>,
     began: Time,
     /// The objects that were made since then, were looked at, and are not Ready yet; and when they were made.
@@ -269,10 +269,14 @@ impl Shared {
         }
     }
 
-    /// Works on what is remembered of an object between passes.
-    pub fn with_memo<T>(&self, key: &Key, work: impl FnOnce(&mut Memo) -> T) -> T {
+    /// Works on what is remembered of the object with this uid between passes. Of one that had the name before, nothing is.
+    pub fn with_memo<T>(&self, key: &Key, uid: Option<&str>, work: impl FnOnce(&mut Memo) -> T) -> T {
         let mut memos = self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        work(memos.entry(key.clone()).or_default())
+        let (of, memo) = memos.entry(key.clone()).or_default();
+        if of.as_deref() != uid {
+            (*of, *memo) = (uid.map(str::to_owned), Memo::default());
+        }
+        work(memo)
     }
 
     /// Forgets an object that is gone.

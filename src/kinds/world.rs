@@ -61,7 +61,7 @@ pub fn facts<K: Resource>(object: &K, status: Option<&dyn Told>, connection: Con
         asked_anew: observed != Some(generation) || look_now,
         look_now,
         settled: ready && observed == Some(generation),
-        failures: memo.failures_of(observed != Some(generation)),
+        failures: memo.failures_of(generation),
         stalled_for: stalled_for(status, generation),
         ..Facts::unread(clock::now(), connection)
     }
@@ -183,7 +183,8 @@ mod tests {
 
     #[test]
     fn a_changed_spec_begins_to_count_anew() {
-        let (memo, status) = (Memo { failures: 9, unsent: None }, status(3, "Stalled", "True", "Throttled"));
+        let memo = Memo { failures: 9, generation: Some(3), ..Memo::default() };
+        let status = status(3, "Stalled", "True", "Throttled");
         let facts = |generation| {
             let connection = Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x"));
             facts(&object(generation), Some(&status), connection, &memo)

@@ -20,7 +20,8 @@ pub fn written(time: Time) -> meta::Time {
     meta::Time(clock::timestamp(time.whole_second()))
 }
 
-/// The conditions of a verdict. Where the value has not changed, the time of the last change stays.
+/// The conditions of a verdict, and those of other types, which are somebody else's, as they are. Where the value has not changed, the time of the last
+/// change stays; where nothing has, so does the order, which another manager may have chosen.
 pub fn conditions(before: &[meta::Condition], verdict: &Verdict, generation: i64, now: Time) -> Vec<meta::Condition> {
     let made = |condition: oc_domain::conditions::Condition| {
         let same = before.iter().find(|old| old.type_ == condition.kind && old.status == condition.truth.as_str());
@@ -33,7 +34,10 @@ pub fn conditions(before: &[meta::Condition], verdict: &Verdict, generation: i64
             last_transition_time: same.map_or_else(|| written(now), |old| old.last_transition_time.clone()),
         }
     };
-    verdict.conditions().into_iter().map(made).collect()
+    let foreign = before.iter().filter(|old| !Verdict::CONDITIONS.contains(&old.type_.as_str())).cloned();
+    let after: Vec<_> = verdict.conditions().into_iter().map(made).chain(foreign).collect();
+    let same = after.len() == before.len() && after.iter().all(|condition| before.contains(condition));
+    if same { before.to_vec() } else { after }
 }
 
 /// One job, as a status has it.

@@ -212,6 +212,9 @@ pub struct Verdict {
 }
 
 impl Verdict {
+    /// The types of all conditions that are written here, of any kind of object. Others are somebody else's.
+    pub const CONDITIONS: [&str; 6] = ["Ready", "Reconciling", "Stalled", "Synced", "LeadEligible", "DeletionsHeld"];
+
     /// All is as it should be.
     pub fn ready(message: impl Into<String>) -> Self {
         Self { ready: Truth::True, reason: Reason::Succeeded, message: message.into(), stalled: false, synced: None, lead_eligible: None, held: None }
@@ -232,7 +235,8 @@ impl Verdict {
     pub fn passing(trouble: &Trouble, failures: u32, stalled_for: Option<Reason>) -> Self {
         let verdict = Self::trouble(trouble);
         let many = failures >= timing::FAILURES_TO_STALL || stalled_for == Some(trouble.reason);
-        let stalled = verdict.stalled || (many && matches!(trouble.reason, Reason::PlatformUnavailable | Reason::Throttled));
+        let passing = matches!(trouble.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::ProgressingWithRetry);
+        let stalled = verdict.stalled || (many && passing);
         Self { stalled, ..verdict }
     }
 

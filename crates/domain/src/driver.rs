@@ -4,9 +4,10 @@
 //! world, stops anywhere between two of them, and runs two of these side by side. Both use this very code.
 
 use crate::conditions::{Reason, Trouble};
+use crate::names::CustomerGuid;
 use crate::order;
 use crate::pass::Facts;
-use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
+use crate::record::{Intent, Operation, OperationId, OperationKind, Record, Sent};
 use crate::step::{Answer, Change, Decision, Mark, Step, Wake};
 use crate::time::Time;
 use crate::timing;
@@ -27,16 +28,16 @@ pub struct Pass {
     pub looks: usize,
     /// A step that was refused or went in circles: a bug in a decision, in words.
     pub bug: Option<String>,
+    /// The ids of the intents that this pass tried to record, whether or not the API server answered.
+    drawn: Vec<OperationId>,
     steps: usize,
 }
 
 impl Pass {
-    /// Begins a pass with what the object remembers. What is in memory of an earlier pass (`memo`) tells whether its intent was surely not sent.
+    /// Begins a pass with what the object remembers, and with what this process remembers of its own earlier passes over it (`memo`).
     pub fn begin(mut record: Record, facts: Facts, memo: &Memo) -> Self {
-        if let Some(intent) = record.intent.as_mut().filter(|intent| Some(&intent.id) == memo.unsent.as_ref()) {
-            intent.sent = Sent::No;
-        }
-        Self { record, facts, asked: None, looks: 0, bug: None, steps: 0 }
+        memo.remind(&mut record);
+        Self { record, facts, asked: None, looks: 0, bug: None, drawn: Vec::new(), steps: 0 }
     }
 
     /// What comes next. A step out of order (see [`order`]), a second change in one pass and a pass that goes in circles become a wait.
@@ -66,6 +67,12 @@ impl Pass {
         self.facts.answer = Some(Answer::NotSent(trouble));
     }
 
+    /// An intent is about to be recorded under this id. It is remembered before the write: when the API server executes the write and its answer is
+    /// lost, this process still knows that the request never left.
+    pub fn draws(&mut self, id: OperationId) {
+        self.drawn.push(id);
+    }
+
     /// A mark was written.
     pub fn kept(&mut self, mark: &Mark, decision: Decision, intent: Option<Intent>) {
         let mut record = decision.record;
@@ -85,11 +92,30 @@ impl Pass {
         self.record = record;
     }
 
+    /// The API server did not take a mark. What was decided is put off, and the object says so: it must not go on saying that it is Ready, or that it
+    /// waits for the operator, while its deletion or its intent is refused.
+    pub fn unkept(&self, now: Time, refused: Decision, trouble: &Trouble) -> Decision {
+        let until = timing::next_try(now, self.facts.failures, None);
+        Decision {
+            step: Step::Wait(until, Wake::Clock),
+            why: "the API server did not take the mark",
+            verdict: self.facts.verdict_of(trouble),
+            plan: Vec::new(),
+            hold: false,
+            ..refused
+        }
+    }
+
     /// A change was asked for.
     pub fn answered(&mut self, change: Change, decision: Decision, answer: Answer) {
         self.facts.answer = Some(answer.clone());
         self.asked = Some((change, answer));
         self.record = decision.record;
+    }
+
+    /// Whether a request has left in this pass, whatever came of it: what it left behind must be written, whatever else has changed.
+    pub fn sent(&self) -> bool {
+        self.asked.as_ref().is_some_and(|(_, answer)| !matches!(answer, Answer::NotSent(_)))
     }
 }
 
@@ -98,39 +124,87 @@ impl Pass {
 pub enum Ended {
     /// As decided.
     Well,
+    /// Somebody else had written the object meanwhile.
+    Conflict,
     /// The object could not be written.
     Unwritten,
 }
+
+/// How many intents that were surely not sent are remembered for one object. Of those that are drawn one after the other only the last few can still
+/// turn up on it.
+const UNSENT: usize = 4;
 
 /// What a pass leaves in memory for the next one over the same object. Losing it is safe.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Memo {
     /// How often in a row a request was not executed, or the object could not be written, for the same spec.
     pub failures: u32,
-    /// The intent whose request was surely never executed.
-    pub unsent: Option<OperationId>,
+    /// How often in a row somebody else had written the object meanwhile.
+    pub conflicts: u32,
+    /// The generation that those failures are about, by this process's own memory: status may be what can't be written.
+    pub generation: Option<i64>,
+    /// The intents whose requests were surely never executed.
+    pub unsent: Vec<OperationId>,
+    /// The last operation that this process has asked the platform for, or has seen. What stands on the object may be removed or put back by anybody, and a
+    /// task id may never get into status: what was known here stays known.
+    pub asked: Option<Operation>,
+    /// The service that was proven to be the object's: what proves it can be taken off before it is in status.
+    pub guid: Option<CustomerGuid>,
 }
 
 impl Memo {
-    /// How often tries for this spec have failed: a changed spec begins anew.
-    pub fn failures_of(&self, spec_changed: bool) -> u32 {
-        if spec_changed { 0 } else { self.failures }
+    /// How often tries for this generation of the object have failed: a changed spec begins anew.
+    pub fn failures_of(&self, generation: i64) -> u32 {
+        if self.generation == Some(generation) { self.failures } else { 0 }
+    }
+
+    /// Puts into the record what this process knows and the object does not say: that a request was surely not sent, and what was asked for last.
+    fn remind(&self, record: &mut Record) {
+        if let Some(intent) = record.intent.as_mut().filter(|intent| self.unsent.contains(&intent.id)) {
+            intent.sent = Sent::No;
+        }
+        if let Some(guid) = self.guid.as_ref().filter(|_| !record.guid_proven) {
+            record.prove(guid.clone());
+        }
+        let Some(asked) = &self.asked else { return };
+        let knows_more = |op: &Operation| (op.outcome.is_some(), op.task.is_some()) < (asked.outcome.is_some(), asked.task.is_some());
+        // Another operation that began later is another replica's, and the last word.
+        let reminds = record.operation.as_ref().is_none_or(|op| if op.id == asked.id { knows_more(op) } else { op.started <= asked.started });
+        if reminds {
+            record.operation = Some(asked.clone());
+        }
     }
 
     /// Takes in how a pass went.
     pub fn after(&mut self, pass: &Pass, last: &Decision, ended: Ended) {
         let failed = ended == Ended::Unwritten || matches!(pass.facts.answer, Some(Answer::NotSent(_))) || transient(last);
         self.failures = if failed { pass.facts.failures.saturating_add(1) } else { 0 };
-        match &pass.asked {
-            Some((_, Answer::NotSent(_))) => self.unsent = last.record.open_intent().map(|intent| intent.id.clone()),
-            Some(_) => self.unsent = None,
-            // The pass ended between the intent and the request: an outage that comes in just there is no lost answer, and need not cost the grace.
-            None => {
-                if let Some(intent) = last.record.open_intent().filter(|intent| intent.sent == Sent::No) {
-                    self.unsent = Some(intent.id.clone());
-                }
+        self.conflicts = if ended == Ended::Conflict { self.conflicts.saturating_add(1) } else { 0 };
+        self.generation = Some(pass.facts.generation);
+        let open = last.record.open_intent();
+        if pass.sent() {
+            self.unsent.retain(|id| open.is_none_or(|intent| *id != intent.id));
+        } else {
+            // Nothing left in this pass for the intents that it drew: an outage that comes in just there is no lost answer, and need not cost the grace.
+            let still = open.filter(|intent| intent.sent == Sent::No).map(|intent| &intent.id);
+            for id in pass.drawn.iter().chain(still) {
+                self.unsent.retain(|known| known != id);
+                self.unsent.push(id.clone());
             }
+            let surplus = self.unsent.len().saturating_sub(UNSENT);
+            self.unsent.drain(..surplus);
         }
+        self.learn(last);
+    }
+
+    /// Remembers the operation as far as it has come, also one that another process has begun: the intent that was seen may be gone at the next look.
+    fn learn(&mut self, last: &Decision) {
+        let record = &last.record;
+        let open = record.open_intent().filter(|intent| intent.sent == Sent::Maybe || record.running().is_some_and(|op| op.id == intent.id));
+        let told = record.operation.as_ref().filter(|op| open.is_none_or(|intent| intent.id == op.id));
+        // It was put into the record when the pass began: what is not in it any more was found to be over.
+        self.asked = told.cloned().or_else(|| open.map(Operation::of));
+        self.guid = record.guid.clone().filter(|_| record.guid_proven);
     }
 }
 

@@ -43,10 +43,15 @@ pub enum Wish {
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     record.forget_superseded(matches!(wish, Wish::Gone(..)));
-    record.recall_intent();
+    let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
+    record.note_open_intent();
     let case = Case { now, facts, record };
-    match wish {
+    if matches!(wish, Wish::Be(_)) && case.record.is_bare(recalled) && facts.answer.is_none() {
+        let verdict = Verdict::not_ready(Reason::Verifying, "Writing down again what was asked for: its record was taken off this object.");
+        return case.decide(Step::Keep(Mark::Hold), "the record of a create was taken off", verdict);
+    }
+    let decision = match wish {
         Wish::Be(desired) => case.be(desired),
         Wish::Suspended => {
             let verdict = Verdict::not_ready(Reason::Suspended, "spec.suspend is true: nothing is read or changed for this object.");
@@ -55,7 +60,8 @@ pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decisio
         }
         Wish::Unclear(trouble) => case.stop(trouble.clone(), "the spec can't be followed"),
         Wish::Gone(policy, tenant) => case.gone(*policy, tenant.as_ref()),
-    }
+    };
+    decision.without_unsent(now)
 }
 
 fn absorb(now: Time, record: &mut Record, facts: &Facts) {

@@ -235,6 +235,14 @@ impl Record {
         told || (self.finalizer && self.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create && looked_for(intent)))
     }
 
+    /// An intent whose outcome is not known stands in status as well, from the first pass that finds it: annotations can be wiped or put back.
+    pub fn note_open_intent(&mut self) {
+        let Some(intent) = self.open_intent().filter(|intent| intent.sent == Sent::Maybe) else { return };
+        if self.operation.as_ref().is_none_or(|op| op.id != intent.id) {
+            self.operation = Some(Operation::of(intent));
+        }
+    }
+
     /// Forgets an operation that status calls open, and that is over: another intent, a later one, stands on the object, or the object took a service
     /// over. A crash between that mark and the status leaves it so. An earlier intent is what somebody has put back (a manifest that was exported, a
     /// backup), and ends nothing; neither does the intent of a deletion on an object that is not going, nor a guid while there is a task to follow.
@@ -250,12 +258,21 @@ impl Record {
     }
 
     /// Recalls the intent of an operation that status calls open and whose annotation is gone, or is an earlier one: annotations that were wiped
-    /// (`kubectl replace`) or put back do not hide a request that may be under way.
-    pub fn recall_intent(&mut self) {
-        let Some(op) = self.running() else { return };
-        if self.intent.as_ref().is_none_or(|intent| intent.id != op.id) {
+    /// (`kubectl replace`) or put back do not hide a request that may be under way. Says whether it did: then the object lacks what it should have.
+    pub fn recall_intent(&mut self) -> bool {
+        let Some(op) = self.running() else { return false };
+        let lacks = self.intent.as_ref().is_none_or(|intent| intent.id != op.id);
+        if lacks {
             self.intent = Some(Intent { kind: op.kind, id: op.id.clone(), start: op.started, sent: Sent::Maybe });
         }
+        lacks
+    }
+
+    /// Whether somebody has taken off what keeps a create that may be under way from being asked for again, or its object from going unasked.
+    /// `recalled` is what [`Record::recall_intent`] said.
+    pub fn is_bare(&self, recalled: bool) -> bool {
+        let creating = self.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
+        creating && (recalled || !self.finalizer)
     }
 
     /// What is recorded of one job.

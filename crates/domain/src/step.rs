@@ -2,8 +2,9 @@
 
 use crate::conditions::{Trouble, Verdict};
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
-use crate::record::{Job, OperationKind, Record};
+use crate::record::{Job, OperationKind, Outcome, Record, Sent};
 use crate::time::Time;
+use crate::timing;
 
 /// A fact of the platform, as far as this pass knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
@@ -67,7 +68,7 @@ pub enum Mark {
     },
     /// Finalizer and external id, in one write: the object takes over a service that exists.
     Adopt(CustomerGuid),
-    /// The finalizer alone: from now on the object is not let go unasked.
+    /// The finalizer, and the intent of a change that may be under way: from now on the object is not let go unasked.
     Hold,
     /// The finalizer and the annotations are taken off: the object may go.
     Release,
@@ -165,4 +166,22 @@ pub struct Decision {
     pub plan: Vec<PlanItem>,
     /// Nothing new is known: status stays as it is.
     pub hold: bool,
+}
+
+impl Decision {
+    /// That an intent was surely not sent is known to the memory of this process alone. When its request is not going to leave while the intent is fresh,
+    /// that it never left is written down: a restart need not look for it until its grace is over.
+    pub(crate) fn without_unsent(mut self, now: Time) -> Self {
+        let Some(intent) = self.record.open_intent().filter(|intent| intent.sent == Sent::No) else { return self };
+        let fresh_until = intent.start + timing::INTENT_FRESH;
+        let rests = match &self.step {
+            Step::Wait(until, _) => *until >= fresh_until,
+            Step::Rest(_) | Step::Stop(_) => true,
+            Step::Look(..) | Step::Keep(_) | Step::Ask(_) => false,
+        };
+        if rests && !self.hold {
+            self.record.end_operation(Outcome::Unknown, now, vec!["It was never sent.".into()]);
+        }
+        self
+    }
 }

@@ -50,6 +50,12 @@ pub fn next_try(now: Time, failures: u32, retry_after: Option<Duration>) -> Time
     now + retry_after.unwrap_or(doubled).max(doubled.min(Duration::from_secs(1)))
 }
 
+/// When an object is looked at again that somebody else had written meanwhile: at once, and ever later while that goes on, at most 5 min. A store that never
+/// comes to agree with the API server must not keep it busy.
+pub fn after_conflict(now: Time, conflicts: u32) -> Time {
+    now + Duration::from_millis(50u64 << conflicts.saturating_sub(1).min(13)).min(Duration::from_secs(300))
+}
+
 fn half_age(now: Time, since: Time, least: Duration, most: Duration) -> Duration {
     (now.since(since) / 2).clamp(least, most)
 }

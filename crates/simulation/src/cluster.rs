@@ -139,6 +139,25 @@ pub struct Snapshot {
     pub breaker: Arc<Breaker>,
 }
 
+/// What a mutating policy takes away from whatever is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Strips {
+    /// Our finalizer.
+    Finalizer,
+    /// The annotation with the intent.
+    Intent,
+}
+
+/// A mark that was written.
+pub struct Marked {
+    /// The object as the API server has it now.
+    pub written: Arc<Object>,
+    /// The intent that was to be recorded.
+    pub intent: Option<Intent>,
+    /// Whether a policy has taken something of it away.
+    pub dropped: bool,
+}
+
 /// Why a write was not made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unwritten {
@@ -155,6 +174,10 @@ pub struct Cluster {
     pub now: Snapshot,
     /// What was, oldest first.
     pub past: VecDeque<Snapshot>,
+    /// What a policy takes away, while there is one.
+    pub strips: Option<Strips>,
+    /// Before that time the API server refuses every write of ours.
+    pub refuses_until: Time,
     uids: u32,
     operations: u32,
 }
@@ -162,7 +185,7 @@ pub struct Cluster {
 impl Cluster {
     /// The objects of a setup, all of the same time.
     pub fn new(setup: &Setup, at: Time) -> Self {
-        let mut cluster = Self { now: Snapshot::default(), past: VecDeque::new(), uids: 0, operations: 0 };
+        let mut cluster = Self { now: Snapshot::default(), past: VecDeque::new(), strips: None, refuses_until: Time(0), uids: 0, operations: 0 };
         for slot in (0..SLOTS).filter(|slot| setup.has(*slot)) {
             cluster.make(slot, setup.specs[slot], at);
         }
@@ -221,11 +244,17 @@ impl Cluster {
         self.change(slot, change).ok_or(Unwritten::Gone)
     }
 
-    /// Writes a mark into metadata.
-    pub fn mark(&mut self, slot: usize, read: &Object, checked: bool, mark: &Mark, record: &Record) -> Result<(Arc<Object>, Option<Intent>), Unwritten> {
+    /// An id that no other operation has.
+    pub fn draw(&mut self) -> OperationId {
         self.operations += 1;
-        let id = OperationId(format!("op-{}", self.operations));
+        OperationId(format!("op-{}", self.operations))
+    }
+
+    /// Writes a mark into metadata; an intent gets this id. Says whether a policy has taken something of it away.
+    pub fn mark(&mut self, slot: usize, read: &Object, checked: bool, mark: &Mark, record: &Record, id: OperationId) -> Result<Marked, Unwritten> {
         let mut intent = None;
+        let strips = self.strips;
+        let mut dropped = false;
         let written = self.write(slot, read, checked, |object| match mark {
             Mark::Begin { kind, start } => {
                 object.finalizer = true;
@@ -238,13 +267,47 @@ impl Cluster {
                 object.annotated = Some(guid.clone());
                 object.intent = None;
             }
-            Mark::Hold => object.finalizer = true,
+            Mark::Hold => {
+                object.finalizer = true;
+                if let Some(open) = record.open_intent() {
+                    object.intent = Some((open.kind, open.id.clone(), open.start.whole_second()));
+                }
+            }
             Mark::Release => {
                 object.finalizer = false;
                 object.intent = None;
             }
         })?;
-        Ok((written, intent))
+        if let (Some(strips), true) = (strips, *mark != Mark::Release) {
+            // A mutating policy takes it away from whatever is written.
+            let bare = self.change(slot, |object| match strips {
+                Strips::Finalizer => object.finalizer = false,
+                Strips::Intent => object.intent = None,
+            });
+            dropped = match strips {
+                Strips::Finalizer => true,
+                Strips::Intent => written.intent.is_some(),
+            };
+            return Ok(Marked { written: bare.unwrap_or(written), intent, dropped });
+        }
+        Ok(Marked { written, intent, dropped })
+    }
+
+    /// Writes the operation of a request that has left, whatever the object has become; one that began later stays.
+    pub fn say_operation(&mut self, slot: usize, read: &Object, operation: Option<Operation>) {
+        let same = |object: &Arc<Object>| object.uid == read.uid;
+        let Some(there) = self.now.objects[slot].clone().filter(same) else { return };
+        let later = there.status.operation.as_ref().map(|op| op.started) > operation.as_ref().map(|op| op.started);
+        if !later && there.status.operation != operation {
+            self.change(slot, |object| object.status.operation = operation);
+        }
+    }
+
+    /// What an object was at an earlier revision.
+    pub fn earlier(&self, slot: usize, back: usize) -> Option<Arc<Object>> {
+        let at = self.past.len().checked_sub(1 + back)?;
+        let uid = self.now.objects[slot].as_ref()?.uid;
+        self.past[at].objects[slot].clone().filter(|object| object.uid == uid)
     }
 
     /// Writes a status: as long as what the operator has written before is what was read, whatever others have changed.

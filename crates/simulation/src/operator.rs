@@ -65,8 +65,8 @@ pub struct Operator {
     pub behind_until: Time,
     /// What was read of the platform.
     pub inventory: Inventory,
-    /// What is remembered between passes.
-    pub memos: [Memo; SLOTS],
+    /// What is remembered between passes, and of which object, by uid.
+    memos: [(u32, Memo); SLOTS],
     /// When each object is looked at next.
     pub due: [Time; SLOTS],
     /// The passes under way.
@@ -119,9 +119,6 @@ impl Operator {
             // A status that somebody else has written: own writes are in the view already.
             let restated = self.passes[slot].is_none() && before.as_ref().map(|object| &object.status) != there.as_ref().map(|object| &object.status);
             woken |= restated || theirs(before) != theirs(there);
-            if there.as_ref().map(|object| object.uid) != before.as_ref().map(|object| object.uid) {
-                self.memos[slot] = Memo::default();
-            }
             self.view.objects[slot].clone_from(there);
         }
         self.view.breaker = Arc::clone(&newer.breaker);
@@ -129,6 +126,25 @@ impl Operator {
         if woken {
             self.wake(now);
         }
+    }
+
+    /// What is remembered of an object. Of one that was there before it, nothing is.
+    pub fn memo(&mut self, slot: usize, uid: u32) -> &mut Memo {
+        let (of, memo) = &mut self.memos[slot];
+        if *of != uid {
+            (*of, *memo) = (uid, Memo::default());
+        }
+        memo
+    }
+
+    /// What is remembered of the object that this process last worked on, if it is the one with this uid.
+    pub fn remembers(&self, slot: usize, uid: u32) -> Option<&Memo> {
+        Some(&self.memos[slot]).filter(|(of, _)| *of == uid).map(|(_, memo)| memo)
+    }
+
+    /// Nothing is remembered any more.
+    pub fn forget(&mut self) {
+        self.memos = Default::default();
     }
 
     /// Everything is looked at.

@@ -55,9 +55,16 @@ impl World {
             return;
         };
         self.operators[op].due[slot] = NEVER;
+        if !play.rules.backs_off {
+            self.operators[op].memo(slot, object.uid).failures = 0;
+        }
         let facts = self.facts(play, op, slot, &object);
         let wish = self.wish(play, op, slot, &object);
-        let pass = Pass::begin(object.record(), facts, &self.operators[op].memos[slot]);
+        if !play.rules.memory {
+            let memo = self.operators[op].memo(slot, object.uid);
+            (memo.asked, memo.guid) = (None, None);
+        }
+        let pass = Pass::begin(object.record(), facts, self.operators[op].memo(slot, object.uid));
         play.trail.note(self.now, || format!("operator {op} looks at object {} (version {})", object.uid, object.version));
         self.operators[op].passes[slot] = Some(Running { pass, wish, object });
     }
@@ -65,13 +72,13 @@ impl World {
     fn facts(&mut self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Facts {
         let seen = object.status.observed == Some(object.generation);
         let settled = seen && object.status.ready().is_some_and(|(truth, _)| truth == Truth::True);
-        let memo = &self.operators[op].memos[slot];
+        let failures = self.operators[op].memo(slot, object.uid).failures_of(object.generation);
         Facts {
             object_created: object.created,
             generation: object.generation,
             asked_anew: !seen,
             settled,
-            failures: memo.failures_of(!seen),
+            failures,
             stalled_for: object.status.stalled_for().filter(|_| seen),
             ..Facts::unread(self.now, Connection::Usable(self.policy(play, op, object)))
         }
@@ -187,13 +194,13 @@ impl World {
             Step::Keep(mark) => match self.keep(play, op, slot, &mut running, &mark, &decision, write) {
                 Ok(intent) => {
                     if mark == Mark::Release {
-                        self.operators[op].memos[slot] = Default::default();
+                        *self.operators[op].memo(slot, running.object.uid) = Default::default();
                         return;
                     }
                     running.pass.kept(&mark, decision, intent);
                     None
                 }
-                Err(failed) => Some((decision, failed)),
+                Err(failed) => Some((self.unkept(play, op, slot, &running, decision, &failed), failed)),
             },
             Step::Ask(change) => {
                 let answer = self.ask(play, op, slot, &running, &change, ask);
@@ -205,7 +212,7 @@ impl World {
                 let written = if decision.hold { Ok(()) } else { self.say(play, op, slot, &running, &decision, write) };
                 match written {
                     Ok(()) => {
-                        self.operators[op].memos[slot].after(&running.pass, &decision, Ended::Well);
+                        self.operators[op].memo(slot, running.object.uid).after(&running.pass, &decision, Ended::Well);
                         self.appoint(op, slot, until);
                         return;
                     }
@@ -215,7 +222,7 @@ impl World {
         };
         match over {
             None => self.operators[op].passes[slot] = Some(running),
-            Some((decision, failed)) => self.unwritten(op, slot, &running.pass, &decision, failed),
+            Some((decision, failed)) => self.unwritten(op, slot, &running, &decision, failed),
         }
     }
 
@@ -224,24 +231,54 @@ impl World {
         *due = at.min(*due);
     }
 
-    fn unwritten(&mut self, op: usize, slot: usize, pass: &Pass, decision: &Decision, failed: Failed) {
-        let now = self.now;
-        let memo = &mut self.operators[op].memos[slot];
+    fn unwritten(&mut self, op: usize, slot: usize, running: &Running, decision: &Decision, failed: Failed) {
+        let (now, pass) = (self.now, &running.pass);
+        let memo = self.operators[op].memo(slot, running.object.uid);
         match failed {
             Failed::Unwritten(Unwritten::Changed) => {
-                memo.after(pass, decision, Ended::Well);
+                memo.after(pass, decision, Ended::Conflict);
+                let at = timing::after_conflict(now, memo.conflicts);
                 self.counts.conflicts += 1;
-                // The object is read anew.
-                self.operators[op].view.objects[slot].clone_from(&self.cluster.now.objects[slot]);
-                self.appoint(op, slot, now + Duration::from_millis(50));
+                self.read_anew(op, slot);
+                self.appoint(op, slot, at);
             }
             Failed::Unwritten(Unwritten::Gone) => *memo = Default::default(),
-            Failed::Refused => {
+            Failed::Refused | Failed::Dropped | Failed::Unanswered => {
                 memo.after(pass, decision, Ended::Unwritten);
                 let at = timing::next_try(now, memo.failures, None);
+                if matches!(failed, Failed::Unanswered) {
+                    self.read_anew(op, slot);
+                }
                 self.appoint(op, slot, at);
             }
         }
+    }
+
+    fn read_anew(&mut self, op: usize, slot: usize) {
+        self.operators[op].view.objects[slot].clone_from(&self.cluster.now.objects[slot]);
+    }
+
+    /// The API server did not take a mark: the object says so, if its status can be written.
+    fn unkept(&mut self, play: &mut Play<'_>, op: usize, slot: usize, running: &Running, decision: Decision, failed: &Failed) -> Decision {
+        if !matches!(failed, Failed::Refused | Failed::Dropped) {
+            return decision;
+        }
+        let told = running.pass.unkept(self.now, decision, &Trouble::new(Reason::ProgressingWithRetry, "The API server does not take it."));
+        let _said = self.say(play, op, slot, running, &told, Write::Fine);
+        told
+    }
+
+    /// Whether the API server refuses what is written now. Whoever tries again and again, as often as at first, is a burden.
+    fn refuses(&mut self, play: &mut Play<'_>) -> bool {
+        let refuses = self.now < self.cluster.refuses_until;
+        if refuses {
+            self.refused += 1;
+            // Doubling pauses make some ten tries of each object in the longest of these times; a restart and a changed spec begin anew.
+            if self.refused > 60 + 12 * (self.counts.crashes + self.counts.elections) {
+                self.breaks(play, "L6: a refused write is tried again and again");
+            }
+        }
+        refuses
     }
 
     fn look(&mut self, op: usize, slot: usize, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) {
@@ -313,22 +350,29 @@ impl World {
         decision: &Decision,
         fate: Write,
     ) -> Result<Option<oc_domain::record::Intent>, Failed> {
-        if fate == Write::Refused {
+        if fate == Write::Refused || self.refuses(play) {
             return Err(Failed::Refused);
         }
         let creates = matches!(mark, Mark::Begin { kind: oc_domain::record::OperationKind::Create, .. });
         if creates && slot != LEAD && self.rival(play, op, slot, &running.object).is_some() {
             return Err(Failed::Unwritten(Unwritten::Changed));
         }
-        let (written, intent) = self.cluster.mark(slot, &running.object, play.rules.versions, mark, &decision.record).map_err(Failed::Unwritten)?;
-        self.counts.writes += 1;
-        self.judge_mark(play, slot, &written, mark, &decision.record);
-        if fate == Write::Lost {
-            return Err(Failed::Refused);
+        let id = self.cluster.draw();
+        if matches!(mark, Mark::Begin { .. }) {
+            running.pass.draws(id.clone());
         }
-        self.own_write(op, slot, &written);
-        running.object = written;
-        Ok(intent)
+        let marked = self.cluster.mark(slot, &running.object, play.rules.versions, mark, &decision.record, id).map_err(Failed::Unwritten)?;
+        self.counts.writes += 1;
+        self.judge_mark(play, slot, &marked.written, mark, &decision.record);
+        if fate == Write::Lost {
+            return Err(Failed::Unanswered);
+        }
+        self.own_write(op, slot, &marked.written);
+        if marked.dropped && play.rules.reads_answers {
+            return Err(Failed::Dropped);
+        }
+        running.object = marked.written;
+        Ok(marked.intent)
     }
 
     fn say(&mut self, play: &mut Play<'_>, op: usize, slot: usize, running: &Running, decision: &Decision, fate: Write) -> Result<(), Failed> {
@@ -338,15 +382,24 @@ impl World {
             let known = self.operators[op].view.objects[slot].as_ref().is_none_or(|object| object.version == running.object.version);
             return if known { Ok(()) } else { Err(Failed::Unwritten(Unwritten::Changed)) };
         }
-        if fate == Write::Refused {
+        if fate == Write::Refused || self.refuses(play) {
             return Err(Failed::Refused);
         }
-        let written = self.cluster.say(slot, &running.object, play.rules.versions, status).map_err(Failed::Unwritten)?;
+        let operation = status.operation.clone();
+        let written = match self.cluster.say(slot, &running.object, play.rules.versions, status) {
+            Ok(written) => written,
+            Err(failed) => {
+                if running.pass.sent() && failed == Unwritten::Changed {
+                    self.cluster.say_operation(slot, &running.object, operation);
+                }
+                return Err(Failed::Unwritten(failed));
+            }
+        };
         self.counts.writes += 1;
         play.trail.note(self.now, || format!("operator {op}, object {}: says {:?}: {}", written.uid, written.status.ready(), decision.verdict.message));
         self.judge_status(play, slot, &written);
         if fate == Write::Lost {
-            return Err(Failed::Refused);
+            return Err(Failed::Unanswered);
         }
         self.own_write(op, slot, &written);
         let blocked = matches!(&running.pass.facts.connection, Connection::Usable(policy) if policy.deletions_blocked.is_some());
@@ -450,6 +503,10 @@ impl World {
 pub(crate) enum Failed {
     /// The API server said why.
     Unwritten(Unwritten),
-    /// It did not take it, or its answer was lost.
+    /// It did not take it.
     Refused,
+    /// It took it, and not whole.
+    Dropped,
+    /// Its answer was lost.
+    Unanswered,
 }

@@ -13,7 +13,7 @@ use crate::passes::{Ask, Write};
 use crate::platform::Maker;
 use crate::setup::{LEAD, SLOTS, Setup, Spec, secs};
 use crate::tape::Tape;
-use crate::world::{Play, Rules, Trail, World};
+use crate::world::{Loses, Play, Rules, Trail, World};
 
 /// After so many turns of calm everything must be at rest: far more than any story needs.
 const CALM_TURNS: usize = 6000;
@@ -124,7 +124,7 @@ impl World {
             11 => self.platform.throttled_until = now + secs(seconds),
             12 => self.platform.hidden_until = now + secs(seconds),
             13 => self.wipe(slot),
-            14 => self.cluster.delete(slot, now),
+            14 => self.person_deletes(slot),
             15 => self.make_anew(tape, slot),
             16 => self.edit(tape, slot),
             17 => self.person_removes(draw),
@@ -152,12 +152,22 @@ impl World {
     /// A restore drops the status. That a create was refused stood only there: what others made under the same names since then can't be told from what
     /// this object asked for.
     pub fn wipe(&mut self, slot: usize) {
-        let Some(object) = self.cluster.now.objects[slot].clone() else { return };
+        let Some(object) = self.cluster.now.objects[slot].clone().filter(|_| self.survives(slot, Loses::Status)) else { return };
         self.removed.remove(&object.uid);
         if object.intent.is_some() && slot != LEAD {
             self.excuse(slot, object.uid);
         }
         self.cluster.change(slot, |object| object.status = Default::default());
+    }
+
+    /// A person deletes an object. Not one whose finalizer somebody has taken off while its create may be under way: it would be gone at once, by hand.
+    fn person_deletes(&mut self, slot: usize) {
+        let bare = self.cluster.now.objects[slot].as_ref().is_some_and(|object| !object.finalizer);
+        let open = self.cluster.now.objects[slot].as_ref().is_some_and(|object| object.record().open_intent().is_some());
+        let asked = open || (0..self.operators.len()).any(|op| self.known(op, slot).is_some());
+        if !(bare && asked) {
+            self.cluster.delete(slot, self.now);
+        }
     }
 
     fn make_anew(&mut self, tape: &mut Tape<'_>, slot: usize) {
@@ -221,7 +231,7 @@ impl World {
             let asked = record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
             asked || record.operation.is_some_and(|op| op.outcome == Some(Outcome::Failed) && op.completed.is_some_and(|at| now < at + LEFT_OVER))
         };
-        let asking = |slot: usize| self.operators.iter().any(|operator| operator.passes[slot].is_some());
+        let asking = |slot: usize| (0..self.operators.len()).any(|op| self.operators[op].passes[slot].is_some() || self.known(op, slot).is_some());
         let mut slots = (0..LEAD).filter(|slot| self.setup.tenant_of(*slot) == tenant);
         !self.late.is_empty() || slots.any(|slot| asking(slot) || self.cluster.now.objects[slot].as_ref().is_some_and(|object| open(object)))
     }
@@ -238,6 +248,7 @@ impl World {
         let platform = &mut self.platform;
         (platform.down_until, platform.refused_until, platform.throttled_until, platform.hidden_until) = (Time(0), Time(0), Time(0), Time(0));
         platform.status = [MicrosoftStatus::Active, MicrosoftStatus::Active];
+        edges::calm(self);
         for operator in &mut self.operators {
             operator.behind_until = Time(0);
             if let State::Paused(until) = operator.state {

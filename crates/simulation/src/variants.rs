@@ -53,12 +53,35 @@ pub fn all() -> Vec<Variant> {
         decided("writes what changes from pass to pass", says_the_time, "L6"),
         decided("is Ready before it was read back", ready_too_soon, "L4"),
         decided("gives up when the answer is lost", gives_up, "L5"),
+        decided("takes any outcome in status for that of its intent", takes_any_outcome, "L1: a second service"),
+        decided("lets an earlier intent end a later operation", heeds_old_intents, "L1: a second service"),
+        ruled("forgets what it has asked for", Rules { memory: false, ..Rules::default() }, "L1: a second service"),
+        ruled("does not read what the API server answers", Rules { reads_answers: false, ..Rules::default() }, "L1: a change without a recorded intent"),
+        ruled("tries what is refused as often as at first", Rules { backs_off: false, ..Rules::default() }, "L6: a refused write"),
         ruled("believes createGrace of any platform", Rules { pace: false, ..Rules::default() }, "L1: a second service"),
         ruled("does not heed another object for its tenant", Rules { rivals: false, ..Rules::default() }, "L1: a second service"),
         unchecked("does not look at its lease", Rules { lease: false, ..Rules::default() }, "L3"),
         ruled("does not ask the breaker", Rules { breaker: false, ..Rules::default() }, "breaker"),
         unchecked("writes over what it has not read", Rules { versions: false, ..Rules::default() }, "L1: a second service"),
     ]
+}
+
+fn takes_any_outcome(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let mut record = record.clone();
+    let ended = record.operation.as_ref().filter(|op| op.outcome.is_some()).map(|op| op.id.clone());
+    if let (Some(ended), Some(intent)) = (ended, record.intent.as_mut().filter(|intent| intent.sent == Sent::Maybe)) {
+        intent.id = ended;
+    }
+    decide(now, wish, &record, facts)
+}
+
+fn heeds_old_intents(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let mut record = record.clone();
+    let other = |op: &oc_domain::record::Operation| record.intent.as_ref().is_some_and(|intent| intent.id != op.id);
+    if record.running().is_some_and(other) {
+        record.operation = None;
+    }
+    decide(now, wish, &record, facts)
 }
 
 fn empty(at: Time) -> Fact<ServicesView> {

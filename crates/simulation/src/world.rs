@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use oc_domain::names::CustomerGuid;
 use oc_domain::pass::Facts;
-use oc_domain::record::Record;
+use oc_domain::record::{Intent, OperationId, Record, Sent};
 use oc_domain::service;
 use oc_domain::step::Decision;
 use oc_domain::time::Time;
@@ -37,11 +37,27 @@ pub struct Rules {
     pub pace: bool,
     /// Whether an object heeds another one that wants the same.
     pub rivals: bool,
+    /// Whether it is looked at whether the API server's answer to a mark holds what was written.
+    pub reads_answers: bool,
+    /// Whether what was asked for is remembered in memory, for as long as the process lives.
+    pub memory: bool,
+    /// Whether what was refused is tried again ever more rarely.
+    pub backs_off: bool,
 }
 
 impl Default for Rules {
     fn default() -> Self {
-        Self { decide: service::decide, lease: true, breaker: true, versions: true, pace: true, rivals: true }
+        Self {
+            decide: service::decide,
+            lease: true,
+            breaker: true,
+            versions: true,
+            pace: true,
+            rivals: true,
+            reads_answers: true,
+            memory: true,
+            backs_off: true,
+        }
     }
 }
 
@@ -101,6 +117,15 @@ pub struct Counts {
     pub elections: u32,
 }
 
+/// What an object loses by another writer's hand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Loses {
+    /// Its annotations.
+    Annotations,
+    /// Its status.
+    Status,
+}
+
 /// A request whose answer was lost, and which is executed later.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Late {
@@ -147,6 +172,8 @@ pub struct World {
     pub deletions: BTreeMap<u32, (Time, bool)>,
     /// Deletions of objects until this time are approved.
     pub approved: Option<Time>,
+    /// Writes of ours that the API server has refused while it refuses all.
+    pub refused: u32,
     /// Laws that were broken.
     pub broken: Vec<String>,
 }
@@ -172,6 +199,7 @@ impl World {
             removed: BTreeSet::new(),
             deletions: BTreeMap::new(),
             approved: None,
+            refused: 0,
             broken: Vec::new(),
         };
         world.elect();
@@ -212,8 +240,62 @@ impl World {
         self.end(op, now + secs(LEASE), behind);
     }
 
+    /// What a replica knows of the create, or deletion, of an object that may be under way.
+    pub fn known(&self, op: usize, slot: usize) -> Option<Intent> {
+        let operator = &self.operators[op];
+        if matches!(operator.state, State::Down(_) | State::Paused(_)) {
+            return None;
+        }
+        let uid = self.cluster.now.objects[slot].as_ref()?.uid;
+        let running = operator.passes[slot].as_ref().filter(|running| running.object.uid == uid);
+        let running = running.and_then(|running| running.pass.record.open_intent().cloned());
+        let asked = operator.remembers(slot, uid).and_then(|memo| memo.asked.as_ref()).filter(|op| op.outcome.is_none());
+        running.or_else(|| asked.map(|op| Intent { kind: op.kind, id: op.id.clone(), start: op.started, sent: Sent::Maybe }))
+    }
+
+    /// Whether what may be under way for an object would still be known by somebody if its annotations, or its status, were lost this moment. Where it
+    /// would not, both records and the process that made them are lost at once: nobody could tell, and that is not played (docs/crashes.md).
+    pub fn survives(&self, slot: usize, loses: Loses) -> bool {
+        let Some(object) = &self.cluster.now.objects[slot] else { return true };
+        let record = object.record();
+        let (annotated, told) = (record.open_intent().map(|intent| intent.id.clone()), record.running().map(|op| op.id.clone()));
+        let known = |id: &OperationId| (0..self.operators.len()).any(|op| self.known(op, slot).is_some_and(|intent| intent.id == *id));
+        let (lost, kept) = match loses {
+            Loses::Annotations => (annotated, told),
+            Loses::Status => (told, annotated),
+        };
+        // The service of an object is known by its guid, or by the intent of the create that made it.
+        let (by_annotations, by_status) = (object.annotated.is_some() || object.intent.is_some(), object.status.guid.is_some());
+        let found_again = match loses {
+            Loses::Annotations => by_status || !by_annotations,
+            Loses::Status => by_annotations || !by_status,
+        };
+        lost.map_or(found_again, |id| kept.as_ref() == Some(&id) || known(&id))
+    }
+
+    /// What only the process knows that is about to end, since others have taken its records off, is written down again: see [`World::survives`].
+    fn remember(&mut self, op: usize) {
+        if !self.leads(op) {
+            return;
+        }
+        for slot in 0..SLOTS {
+            let Some(known) = self.known(op, slot) else { continue };
+            let Some(object) = self.cluster.now.objects[slot].clone() else { continue };
+            let last = |id: &OperationId, at: Time| *id == known.id || at > known.start;
+            let annotated = object.intent.as_ref().is_some_and(|(_, id, at)| last(id, *at));
+            if !annotated && !object.status.operation.as_ref().is_some_and(|op| last(&op.id, op.started)) {
+                self.cluster.change(slot, |object| {
+                    // An object that is going gets no finalizer any more.
+                    object.finalizer |= object.deleting.is_none();
+                    object.intent = Some((known.kind, known.id.clone(), known.start.whole_second()));
+                });
+            }
+        }
+    }
+
     /// The process ends; its lease can be taken at `free_at`.
     fn end(&mut self, op: usize, free_at: Time, behind: (usize, u64)) {
+        self.remember(op);
         let now = self.now;
         let back = self.cluster.past.len().checked_sub(behind.0);
         let view = match back {
@@ -232,10 +314,11 @@ impl World {
     /// SIGSTOP, for so long.
     pub fn pause(&mut self, op: usize, seconds: u64) {
         let now = self.now;
-        let operator = &mut self.operators[op];
-        if operator.state != State::Up {
+        if self.operators[op].state != State::Up {
             return;
         }
+        self.remember(op);
+        let operator = &mut self.operators[op];
         operator.state = State::Paused(now + secs(seconds));
         if self.lease.holder == Some(op) {
             operator.valid_until = now + secs(RENEW_WITHIN);
@@ -278,6 +361,10 @@ impl World {
             State::Paused(until) if until <= now => {
                 let kept = self.setup.operators == 1 || (self.lease.holder == Some(op) && now < self.operators[op].valid_until);
                 self.operators[op].state = if kept || self.lease.holder != Some(op) && !busy { State::Up } else { State::Leaving };
+                if !kept {
+                    // A process that has lost its lease ends, and what it remembers with it.
+                    self.operators[op].forget();
+                }
                 if kept && self.setup.operators > 1 {
                     self.operators[op].valid_until = NEVER;
                     self.lease.free_at = NEVER;

@@ -110,15 +110,24 @@ pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decisio
     let restored = record.operation.is_none() && record.intent.is_some();
     let mut record = record.clone();
     record.forget_superseded(matches!(wish, Wish::Gone(_)));
-    record.recall_intent();
+    let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
+    record.note_open_intent();
     let case = Case { now, facts, restored, record };
-    match wish {
+    // Before anything else: what another writer has taken off is put back. An object that is going gets no finalizer any more, and one that is only to be
+    // looked at needs none.
+    let kept = matches!(wish, Wish::Be(desired) if desired.mode == Mode::Apply);
+    if kept && case.record.is_bare(recalled) && facts.answer.is_none() {
+        let verdict = Verdict::not_ready(Reason::Verifying, "Writing down again what was asked for: its record was taken off this object.");
+        return case.decide(Step::Keep(Mark::Hold), "the record of a create was taken off", verdict);
+    }
+    let decision = match wish {
         Wish::Gone(deletion) => delete::decide(case, deletion),
         Wish::Suspended => case.suspended(),
         Wish::Unclear(trouble) => case.missing(trouble.clone(), "the spec can't be followed"),
         Wish::Be(desired) => case.be(desired),
-    }
+    };
+    decision.without_unsent(now)
 }
 
 /// Takes what is now known into the record: how the task stands, and what became of the change asked for in this pass.
@@ -129,6 +138,9 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
                 let mut operation = crate::record::Operation::of(&intent);
                 operation.task = Some(task.clone());
                 record.operation = Some(operation);
+            }
+            if let Some(intent) = record.intent.as_mut() {
+                intent.sent = Sent::Maybe;
             }
         }
         Some(Answer::Refused(trouble)) => record.refuse_operation(trouble, now),
@@ -309,14 +321,7 @@ impl Case<'_> {
         if !view.complete {
             return self.not_whole();
         }
-        let now = self.now;
-        let mut decision = checks::eligible(self, desired, view);
-        // An intent that was surely not sent is only remembered as such in memory. When nothing is going to be sent, its end is written down.
-        let unsent = decision.record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::No);
-        if unsent && matches!(decision.step, Step::Wait(..) | Step::Rest(_) | Step::Stop(_)) {
-            decision.record.end_operation(Outcome::Unknown, now, vec!["It was never sent.".into()]);
-        }
-        decision
+        checks::eligible(self, desired, view)
     }
 
     fn not_whole(self) -> Decision {

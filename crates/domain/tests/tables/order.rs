@@ -9,7 +9,7 @@ use oc_domain::lead;
 use oc_domain::order::{Event, Stage, check, follows, needs, stage};
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{self, Adoption, Deletion, Desired, Wish};
+use oc_domain::service::{self, Adoption, Deletion, Desired, Mode, Wish};
 use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
 use oc_domain::timing;
 
@@ -211,7 +211,7 @@ fn what_a_mark_leaves_in_the_pass() {
 #[test]
 fn what_memory_knows_of_an_intent() {
     let of = |unsent: Option<&str>| {
-        let memo = Memo { unsent: unsent.map(|id| OperationId(id.into())), ..Memo::default() };
+        let memo = Memo { unsent: unsent.map(|id| OperationId(id.into())).into_iter().collect(), ..Memo::default() };
         Pass::begin(creating(NOW), facts(), &memo).record.intent.map(|intent| intent.sent)
     };
     assert_eq!([of(Some("op-1")), of(Some("op-0")), of(None)], [Some(Sent::No), Some(Sent::Maybe), Some(Sent::Maybe)]);
@@ -397,16 +397,18 @@ fn annotation_and_status_come_apart() {
     let table = [
         ("a crash after the intent of a deletion, before status", gone.clone(), overtaken(60), shown(), "wait"),
         ("the same, and the request was never sent", gone.clone(), overtaken(301), shown(), "keep intent"),
-        ("annotations wiped, the task runs", be(desired()), wiped(60), running(), "wait"),
-        ("annotations wiped, the answer was lost", be(desired()), wiped_no_task(60), empty_platform(), "wait"),
-        ("the same, after the grace", be(desired()), wiped_no_task(901), empty_platform(), "keep intent"),
+        // First what was taken off is written down again.
+        ("annotations wiped, the task runs", be(desired()), wiped(60), running(), "keep hold"),
+        ("annotations wiped, the answer was lost", be(desired()), wiped_no_task(60), empty_platform(), "keep hold"),
+        ("the same, after the grace", be(desired()), wiped_no_task(901), empty_platform(), "keep hold"),
+        ("the same, only looked at", be(Desired { mode: Mode::Plan, ..desired() }), wiped_no_task(60), empty_platform(), "wait"),
         ("annotations wiped, being deleted while the task runs", gone.clone(), wiped(60), running(), "wait"),
         ("a crash after it was taken over, before status; then deleted", gone.clone(), taken_over(), shown(), "look task"),
         ("the same, and the platform does not know the task", gone.clone(), taken_over(), Facts { task: known(None), ..shown() }, "keep intent"),
         ("the same, under another name", renamed, taken_over(), Facts { task: known(None), ..shown() }, "keep intent"),
-        ("a manifest brought a guid back while the task of a new create runs", be(again), taken_over(), running(), "wait"),
-        ("somebody wrote the intent of a deletion while the task runs", be(desired()), overtaken(60), running(), "wait"),
-        ("a backup brought an older intent back while the task runs", be(desired()), restored(9000), running(), "wait"),
+        ("a manifest brought a guid back while the task of a new create runs", be(again), taken_over(), running(), "keep hold"),
+        ("somebody wrote the intent of a deletion while the task runs", be(desired()), overtaken(60), running(), "keep hold"),
+        ("a backup brought an older intent back while the task runs", be(desired()), restored(9000), running(), "keep hold"),
         ("the same, being deleted", gone, restored(9000), running(), "wait"),
     ];
     for (what, wish, record, facts, expected) in table {
