@@ -54,6 +54,12 @@ impl Timing {
         self.retry
     }
 
+    /// How long one that does not see what happens leaves the lease to others that do, before it takes it all the same: when nobody sees, somebody
+    /// must lead.
+    pub fn stand_back(self) -> Duration {
+        self.retry * 2
+    }
+
     /// How long one request may take. A slow API server must not cost the lease, and one that does not answer must leave time for another try.
     pub fn patience(self) -> Duration {
         self.deadline / 2
@@ -104,8 +110,9 @@ enum Lease {
     Is(Held),
 }
 
-/// One candidate's view of the election. Its identity must be used by no other process, not even by the one that was here before it: a record that
-/// bears it is taken for our own.
+/// One candidate's view of the election. Its identity must be used by no other process that lives: a record that bears it is taken for our own. One that
+/// is dead for certain may have had it. Whatever it had sent that comes in late bears the same name and names a version, so that it is found as our own
+/// or refused.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Election {
     identity: String,
@@ -129,6 +136,8 @@ pub struct Election {
     deposed: bool,
     /// A write was begun of which no answer came.
     open: bool,
+    /// It does not see what happens, and leaves the lease to one that does.
+    blind: bool,
 }
 
 impl Election {
@@ -147,12 +156,18 @@ impl Election {
             begun: None,
             deposed: false,
             open: false,
+            blind: false,
         }
     }
 
     /// Who we are.
     pub fn identity(&self) -> &str {
         &self.identity
+    }
+
+    /// Whether we see what happens in the cluster. Who leads already goes on, whatever it sees.
+    pub fn sees(&mut self, well: bool) {
+        self.blind = !well;
     }
 
     /// How the lease is kept.
@@ -204,9 +219,10 @@ impl Election {
         let (free, version) = match &self.lease {
             _ if self.stale => return Decision::Look,
             Lease::Unread | Lease::Absent => (self.since.saturating_add(self.owed), None),
-            Lease::Is(held) if held.holder.is_empty() || held.holder == self.identity => (now, Some(held.version.clone())),
+            Lease::Is(held) if held.holder.is_empty() || held.holder == self.identity => (self.since, Some(held.version.clone())),
             Lease::Is(held) => (self.since.saturating_add(held.duration), Some(held.version.clone())),
         };
+        let free = if self.blind { free.saturating_add(self.timing.stand_back()) } else { free };
         let look = self.looked.saturating_add(self.timing.retry);
         if now >= free {
             Decision::Acquire(version)

@@ -197,3 +197,28 @@ fn giving_back_names_the_own_version_and_looks_when_it_is_not_known() {
     standby.unanswered(2 * SECOND);
     assert_eq!(standby.release(), Release::Look, "its first write may have been made");
 }
+
+#[test]
+fn one_that_is_blind_leaves_the_lease_to_others_for_a_while_and_takes_it_in_the_end() {
+    for (lease, free) in [(Some(held("7", "")), 10 * SECOND), (Some(held("7", "b")), 45 * SECOND), (None, 10 * SECOND)] {
+        let mut election = Election::new("a", timing());
+        election.sees(false);
+        let acquires = |election: &mut Election, now: Duration| {
+            election.observed(now, lease.clone());
+            matches!(election.decide(now), Decision::Acquire(_))
+        };
+        assert!(!acquires(&mut election, 10 * SECOND) && !acquires(&mut election, free + 9 * SECOND), "{lease:?}");
+        let mut well = election.clone();
+        well.sees(true);
+        assert!(acquires(&mut well, free + 9 * SECOND), "it sees again: {lease:?}");
+        assert!(acquires(&mut election, free + 10 * SECOND), "nobody else took it: {lease:?}");
+    }
+}
+
+#[test]
+fn a_process_that_has_the_name_of_the_dead_one_before_it_goes_on_with_its_lease_at_once() {
+    let mut election = Election::new("pod_uid", timing());
+    election.observed(SECOND, Some(held("7", "pod_uid")));
+    assert_eq!(election.valid_until(), None, "it leads only by a write of its own");
+    assert_eq!(election.decide(SECOND), Decision::Acquire(Some("7".into())));
+}

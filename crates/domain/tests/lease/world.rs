@@ -293,7 +293,9 @@ impl World {
                 let deleted = self.lease.is_none() && self.tick < self.promised;
                 if self.tick >= self.peers[peer].restart_at && !deleted {
                     self.peers[peer].incarnation += 1;
-                    let identity = format!("peer-{peer}_{}", self.peers[peer].incarnation);
+                    // Of two that are started again one has the name that it had, as a container of the same pod has.
+                    let life = if peer % 2 == 0 { 0 } else { self.peers[peer].incarnation };
+                    let identity = format!("peer-{peer}_{life}");
                     self.peers[peer].election = Some(Election::new(identity, self.timing));
                 }
             } else if self.tick >= self.peers[peer].paused_until {
