@@ -1,11 +1,12 @@
 //! What can be said to the program. Every flag is an environment variable too.
 
+use std::ffi::OsStr;
 use std::fmt;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::builder::FalseyValueParser;
-use clap::{Args, Parser, Subcommand, ValueEnum};
+use clap::builder::{FalseyValueParser, Resettable};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 
 /// Turns Microsoft Operator Connect leads into OC Essential services on an AudioCodes Live Platform.
 #[derive(Debug, Parser)]
@@ -136,9 +137,13 @@ pub struct LeaseSettings {
     #[arg(long, env = "OPERATORCONNECT_LEASE_NAME", value_name = "NAME", default_value = "oc-essentials-operator")]
     pub lease_name: String,
 
-    /// What this replica calls itself in the lease, before a random part that no other process has; default: the host's name
+    /// What this replica calls itself in the lease, before a part that no other process has; default: the host's name
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub lease_identity: Option<String>,
+
+    /// The pod's UID: a container that is started again in the same pod goes on with its lease at once; without one it waits for its end
+    #[arg(long, env = "POD_UID", value_name = "UID")]
+    pub pod_uid: Option<String>,
 
     /// Seconds after the last sign of life of the leader until another replica takes over
     #[arg(long, env = "OPERATORCONNECT_LEASE_DURATION", value_name = "SECONDS", default_value_t = 35, value_parser = clap::value_parser!(u64).range(1..=3600))]
@@ -174,6 +179,33 @@ pub enum LogFormat {
     Text,
 }
 
+impl Cli {
+    /// What the command line and the environment say. A variable that is set to nothing is one that is not set.
+    #[allow(clippy::disallowed_methods, reason = "whether a setting of this file is empty")]
+    pub fn read() -> Self {
+        let command = without(Self::command(), |name| std::env::var_os(name).is_some_and(|value| value.is_empty()));
+        let matches = command.get_matches();
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
+}
+
+/// Whether a proxy's address is what the environment has for all programs, for the platform among others.
+#[allow(clippy::disallowed_methods, reason = "no setting of ours, but of whatever makes connections")]
+pub fn is_proxy_of_environment(proxy: &http::Uri) -> bool {
+    let names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
+    names.iter().any(|name| std::env::var(name).is_ok_and(|value| value.parse::<http::Uri>().is_ok_and(|value| value == *proxy)))
+}
+
+/// The command, with the variables forgotten that are empty.
+fn without(mut command: clap::Command, empty: impl Fn(&OsStr) -> bool) -> clap::Command {
+    let forget = |arg: clap::Arg| if arg.get_env().is_some_and(&empty) { arg.env(Resettable::Reset) } else { arg };
+    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    for name in names {
+        command = command.mut_subcommand(name, |sub| sub.mut_args(forget));
+    }
+    command
+}
+
 /// Empty is what an environment variable is that is set to nothing.
 fn collector(text: &str) -> Result<String, String> {
     let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
@@ -207,6 +239,19 @@ fn filter(text: &str) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_variable_that_is_set_to_nothing_is_forgotten() {
+        let variables = |command: clap::Command| -> Vec<String> {
+            let run = command.find_subcommand("run").unwrap().clone();
+            run.get_arguments().filter_map(|arg| arg.get_env()).map(|name| name.to_string_lossy().into_owned()).collect()
+        };
+        let all = variables(Cli::command());
+        assert!(all.len() > 15 && all.iter().any(|name| name == "AZURE_FEDERATED_TOKEN_FILE"), "{all:?}");
+        let left = variables(without(Cli::command(), |name| name == "AZURE_FEDERATED_TOKEN_FILE"));
+        assert_eq!(left, all.iter().filter(|name| *name != "AZURE_FEDERATED_TOKEN_FILE").cloned().collect::<Vec<_>>());
+        assert!(variables(without(Cli::command(), |_| true)).is_empty());
+    }
 
     #[test]
     fn an_address_is_a_port_of_all_or_one_in_full() {

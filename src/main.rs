@@ -2,7 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
 use oc_essentials_operator::cli::{Cli, Command};
 use oc_essentials_operator::{ops, run};
 
@@ -12,7 +11,7 @@ use oc_essentials_operator::{ops, run};
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
-    let result = match Cli::parse().command {
+    let result = match Cli::read().command {
         Command::Run(settings) => ops::telemetry::start(&settings.log, &settings.traces).and_then(|traces| {
             let result = run::run(*settings);
             traces.finish();

@@ -26,6 +26,9 @@ use super::pulse::Pulse;
 /// How long giving the lease back may take. Whoever waits for it takes over by itself when it fails.
 const TO_RELEASE: Duration = Duration::from_secs(3);
 
+/// How often one that does not see what happens looks whether it does.
+const BLIND: Duration = Duration::from_millis(200);
+
 /// How long a watch lasts before another one is begun, as kube has it.
 const WATCH_SECONDS: u32 = 290;
 
@@ -99,7 +102,7 @@ pub struct Settings {
     pub namespace: String,
     /// Its name.
     pub name: String,
-    /// Who we are: a name that no other process ever has.
+    /// Who we are: a name that no other process has that lives.
     pub identity: String,
     /// Its times.
     pub timing: Timing,
@@ -138,7 +141,8 @@ impl Seat {
     }
 
     /// Stands for election.
-    pub fn stand(client: Client, settings: Settings, leadership: Leadership) -> Self {
+    /// `sees` says whether this process sees what happens in the cluster: while it does not, it leaves the lease to others.
+    pub fn stand(client: Client, settings: Settings, leadership: Leadership, sees: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         let (tell, standing) = watch::channel(Standing::Waits);
         let (stop, stopped) = oneshot::channel();
         let pulse = Arc::new(Pulse::default());
@@ -151,6 +155,7 @@ impl Seat {
             tell,
             object: None,
             events: None,
+            sees: Box::new(sees),
             pulse: Arc::clone(&pulse),
         };
         Self { standing, stop: Some(stop), task: Some(tokio::spawn(candidate.run(stopped))), pulse: Some(pulse), _alone: None }
@@ -207,6 +212,7 @@ struct Candidate {
     object: Option<Lease>,
     /// While another leads: what happens to the lease.
     events: Option<Events>,
+    sees: Box<dyn Fn() -> bool + Send + Sync>,
     pulse: Arc<Pulse>,
 }
 
@@ -214,6 +220,7 @@ impl Candidate {
     async fn run(mut self, mut stop: oneshot::Receiver<()>) {
         loop {
             self.pulse.beat();
+            self.election.sees((self.sees)());
             let decision = self.election.decide(clock::since_start());
             if decision == Decision::Lost {
                 return self.lose();
@@ -230,11 +237,15 @@ impl Candidate {
     async fn perform(&mut self, decision: Decision) {
         match decision {
             Decision::Wait(until) => {
+                let leads = self.election.valid_until().is_some();
+                // One that is blind may see again at any moment.
+                let blind = !leads && !(self.sees)();
                 let news = async {
                     // Who leads asks at each renewal; who waits shall know at once when the lease is given back.
-                    if self.election.valid_until().is_some() { std::future::pending().await } else { self.news().await }
+                    if leads { std::future::pending().await } else { self.news().await }
                 };
-                tokio::select! { () = clock::sleep_until_moment(until) => {}, () = news => {} }
+                let sees = async { if blind { tokio::time::sleep(BLIND).await } else { std::future::pending().await } };
+                tokio::select! { () = clock::sleep_until_moment(until) => {}, () = news => {}, () = sees => {} }
             }
             Decision::Look => self.look().await,
             Decision::Acquire(version) => self.claim(version.is_some(), true).await,

@@ -8,14 +8,13 @@ mod list;
 
 use std::sync::Arc;
 
-use live_platform::SecretsSent;
 use oc_domain::conditions::Trouble;
 use oc_domain::facts::{LcCustomer, LicenseType, MicrosoftStatus, Task};
 use oc_domain::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
 use oc_domain::pass::ServicesView;
 use oc_domain::time::Time;
 
-use crate::engine::budget::Budget;
+use crate::engine::budget::{Budget, Failed};
 pub use index::{Changed, LeadIndex, ServiceIndex};
 use list::Kept;
 
@@ -87,12 +86,12 @@ impl Inventory {
         Ok((at, index.view(tenant, guid, name)))
     }
 
-    /// One task; `None` when the platform does not know it. `sent` says whether its texts may repeat secret values.
+    /// One task; `None` when the platform does not know it.
     ///
     /// # Errors
     /// When it can't be read.
-    pub async fn task(&self, id: &TaskId, sent: SecretsSent) -> Result<Option<Task>, Trouble> {
-        self.budget.spend(self.client.task(id, sent)).await.map_err(|failed| failed.trouble())
+    pub async fn task(&self, id: &TaskId) -> Result<Option<Task>, Trouble> {
+        self.budget.spend(self.client.task(id)).await.map_err(|failed| failed.trouble())
     }
 
     /// One LC customer; `None` when the platform has no way to read it, `Some(Err)` when there is none of that id.
@@ -109,14 +108,15 @@ impl Inventory {
         Ok(known)
     }
 
-    /// How many telephone numbers a tenant has; `None` when the API says that it has no way to tell.
+    /// How many telephone numbers a tenant has; `None` when this release has no way to tell.
     ///
     /// # Errors
-    /// When it can't be read, or something else than the API answers.
+    /// When it can't be read.
     pub async fn numbers(&self, tenant: &TenantId) -> Result<Option<u64>, Trouble> {
-        match self.budget.spend(self.client.numbers_of(tenant)).await.map_err(|failed| failed.trouble())? {
-            live_platform::Capability::Available(count) => Ok(Some(count)),
-            live_platform::Capability::Unavailable => Ok(None),
+        match self.budget.spend(self.client.numbers_of(tenant)).await {
+            Ok(count) => Ok(Some(count)),
+            Err(Failed::Call(error)) if matches!(error.status, Some(404 | 405 | 410 | 501)) => Ok(None),
+            Err(failed) => Err(failed.trouble()),
         }
     }
 

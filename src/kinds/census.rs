@@ -79,6 +79,8 @@ pub struct Census {
     pub platforms: BTreeMap<String, Platform>,
     /// The queue.
     pub queue: Load,
+    /// How many objects this version can't read, by the order of [`Kind::ALL`].
+    pub unreadable: [usize; 3],
     /// The watches.
     pub watches: Vec<(Kind, Seen)>,
     /// Whether this process may change anything.
@@ -105,7 +107,13 @@ impl Census {
     /// Counts.
     pub fn of(shared: &Shared) -> Self {
         let now = clock::now();
-        let mut census = Self { queue: shared.queue.load(), watches: shared.watches(), leads: shared.leadership.may_change().is_ok(), ..Self::default() };
+        let mut census = Self {
+            queue: shared.queue.load(),
+            watches: shared.watches(),
+            unreadable: Kind::ALL.map(|kind| shared.unreadable(kind)),
+            leads: shared.leadership.may_change().is_ok(),
+            ..Self::default()
+        };
         shared.platforms.each(|object| {
             *census.objects.entry(standing(Kind::LivePlatform, object.status.as_ref())).or_default() += 1;
             let deletions_held = u64::from(record::ledger(object).held);

@@ -17,6 +17,7 @@ mod platform;
 mod reach;
 mod service;
 mod shared;
+mod unreadable;
 pub(crate) mod wakes;
 mod world;
 
@@ -62,16 +63,23 @@ fn outcome(reason: impl std::fmt::Display, why: &str) {
 pub async fn reconcile(shared: Arc<Shared>, key: Key) {
     let begun = clock::since_start();
     shared.looks(&key);
-    let (next, outcome) = match key.kind {
-        Kind::LivePlatform => platform::reconcile(&shared, &key).await,
-        Kind::Lead => lead::reconcile(&shared, &key).await,
-        Kind::OcEssentialService => service::reconcile(&shared, &key).await,
+    let (next, outcome) = match (shared.wrong(&key), key.kind) {
+        (Some(wrong), _) => unreadable::tell(&shared, &key, &wrong).await,
+        (None, kind) => decided(&shared, &key, kind).await,
     };
     shared.looked(&key, outcome, clock::since_start().saturating_sub(begun));
     if let Next::At(at, lane) = next {
         shared.queue.add_at(at, key.clone(), shared.group(&key), lane);
     }
     shared.queue.done(&key);
+}
+
+async fn decided(shared: &Arc<Shared>, key: &Key, kind: Kind) -> (Next, PassOutcome) {
+    match kind {
+        Kind::LivePlatform => platform::reconcile(shared, key).await,
+        Kind::Lead => lead::reconcile(shared, key).await,
+        Kind::OcEssentialService => service::reconcile(shared, key).await,
+    }
 }
 
 /// What follows from how a pass over a service or a lead ended: the memo, a line in the log, and the next appointment.

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use oc_domain::conditions::{Reason, Trouble};
 
 use crate::engine::budget::{Failed, Place};
+use crate::engine::clock;
 use crate::engine::lease::Leadership;
 use crate::inventory::Inventory;
 
@@ -50,6 +51,10 @@ impl Reach {
     /// # Errors
     /// Why there is none.
     pub async fn wait_for_place(&self) -> Result<(), Trouble> {
+        if clock::is_held() {
+            let message = "The clocks of the cluster were set. Nothing new is begun until what is under way has ended, and the operator has begun anew.";
+            return Err(Trouble::new(Reason::ProgressingWithRetry, message));
+        }
         let place = self.inventory()?.budget().place().await.map_err(|failed| failed.trouble())?;
         *self.kept() = Some(place);
         Ok(())

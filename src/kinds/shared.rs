@@ -8,7 +8,7 @@ use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Memo;
 use oc_domain::pass::DeletionPolicy;
 use oc_domain::policy::{Connection, JobTrigger, Policy};
-use oc_domain::record::Job;
+use oc_domain::record::{Job, Record};
 use oc_domain::time::Time;
 
 use super::claims::Claims;
@@ -23,6 +23,7 @@ use crate::engine::lease::Leadership;
 use crate::engine::queue::{Lane, Queue};
 use crate::inventory::Inventory;
 use crate::object::events::Recorder;
+use crate::object::record;
 use crate::object::scope::Scope;
 use crate::object::store::Store;
 use crate::object::watched::{Seen, Watched};
@@ -286,9 +287,9 @@ impl Shared {
         self.queue.remove(key);
     }
 
-    /// A watch of this kind begins.
-    pub fn begin_watch(&self, kind: Kind) -> Arc<Watched> {
-        let watched = Arc::<Watched>::default();
+    /// A watch of this kind begins, of one namespace or of all.
+    pub fn begin_watch(&self, kind: Kind, namespace: Option<&str>) -> Arc<Watched> {
+        let watched = Arc::new(Watched::of(namespace));
         self.watches.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((kind, Arc::clone(&watched)));
         watched
     }
@@ -297,6 +298,45 @@ impl Shared {
     pub fn watches(&self) -> Vec<(Kind, Seen)> {
         let watches = self.watches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         watches.iter().map(|(kind, watched)| (*kind, watched.seen())).collect()
+    }
+
+    /// Whether anything was asked of a platform, or may have been, whose end is not known.
+    pub fn has_something_open(&self) -> bool {
+        let open = |record: &Record| record.open_intent().is_some() || record.running().is_some();
+        let mut found = false;
+        self.services.each(|object| found |= open(&record::of_service(object)));
+        self.leads.each(|object| found |= open(&record::of_lead(object)));
+        found
+    }
+
+    /// The longest span for which any platform lets something be open.
+    pub fn longest_wait(&self) -> std::time::Duration {
+        let mut longest = std::time::Duration::ZERO;
+        self.platforms.each(|platform| longest = longest.max(platform.spec.create_grace.span()).max(platform.spec.task_deadline.span()));
+        longest
+    }
+
+    /// Whether all watches show what happens now.
+    pub fn sees(&self) -> bool {
+        self.watches().iter().all(|(_, seen)| seen.is_well())
+    }
+
+    /// What of an object can't be read by this version of the program.
+    pub fn wrong(&self, key: &Key) -> Option<Arc<str>> {
+        match key.kind {
+            Kind::LivePlatform => self.platforms.wrong("", &key.name),
+            Kind::Lead => self.leads.wrong(&key.namespace, &key.name),
+            Kind::OcEssentialService => self.services.wrong(&key.namespace, &key.name),
+        }
+    }
+
+    /// How many objects of a kind can't be read.
+    pub fn unreadable(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::LivePlatform => self.platforms.unreadable(),
+            Kind::Lead => self.leads.unreadable(),
+            Kind::OcEssentialService => self.services.unreadable(),
+        }
     }
 
     /// When an object was made that was made since this process began, and of which no operator has said anything yet.
@@ -366,6 +406,10 @@ impl Shared {
             let message = format!("There is no LivePlatform {platform}. Make it, or name another one.");
             return Connection::Unusable(Trouble::new(Reason::PlatformNotFound, message));
         };
+        if self.platforms.wrong("", platform).is_some() {
+            let message = format!("LivePlatform {platform} can't be read by this version of the operator. See its conditions; what is there stays as it is.");
+            return Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message));
+        }
         let against = self.namespaces.stands_against(&self.client, &object, namespace).await;
         against.unwrap_or_else(|| Connection::Usable(policy(&object)))
     }

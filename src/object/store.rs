@@ -6,12 +6,7 @@
 use std::collections::{HashMap, HashSet};
 use std::sync::{Arc, RwLock};
 
-use futures::StreamExt;
-use kube::runtime::{WatchStreamExt, watcher};
-use kube::{Api, Resource, ResourceExt};
-use serde::de::DeserializeOwned;
-
-use super::watched::Watched;
+use kube::{Resource, ResourceExt};
 
 /// Namespace and name; the namespace is empty for cluster-scoped objects.
 pub type Place = (String, String);
@@ -33,9 +28,16 @@ pub enum Learnt<K> {
     Complete,
 }
 
+/// What is known of one object.
+struct Known<K> {
+    object: Arc<K>,
+    /// What of it can't be read.
+    wrong: Option<Arc<str>>,
+}
+
 /// The local copy of one kind.
 pub struct Store<K> {
-    objects: RwLock<HashMap<Place, Arc<K>>>,
+    objects: RwLock<HashMap<Place, Known<K>>>,
 }
 
 impl<K> Default for Store<K> {
@@ -57,43 +59,70 @@ fn version<K: Resource>(object: &K) -> u64 {
     object.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX)
 }
 
+/// Which of two versions of an object stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// The newer one.
+    Versions,
+    /// The one that comes: the API server's store has gone back, as it does when etcd is restored, and numbers say nothing any more.
+    Nothing,
+}
+
 impl<K: Resource> Store<K> {
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Place, Arc<K>>> {
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Place, Known<K>>> {
         self.objects.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Place, Arc<K>>> {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Place, Known<K>>> {
         self.objects.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
     /// The newest known version of an object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.read().get(&(namespace.to_owned(), name.to_owned())).cloned()
+        self.read().get(&(namespace.to_owned(), name.to_owned())).map(|known| Arc::clone(&known.object))
+    }
+
+    /// What of an object can't be read by this version of the program. Nothing is decided for such an object.
+    pub fn wrong(&self, namespace: &str, name: &str) -> Option<Arc<str>> {
+        self.read().get(&(namespace.to_owned(), name.to_owned())).and_then(|known| known.wrong.clone())
+    }
+
+    /// How many objects can't be read wholly.
+    pub fn unreadable(&self) -> usize {
+        self.read().values().filter(|known| known.wrong.is_some()).count()
     }
 
     /// Looks at all objects, one after the other.
-    pub fn each(&self, look: impl FnMut(&Arc<K>)) {
-        self.read().values().for_each(look);
+    pub fn each(&self, mut look: impl FnMut(&Arc<K>)) {
+        self.read().values().for_each(|known| look(&known.object));
     }
 
     /// Takes in what the API server answered to a write. It comes by another way than the watch, and perhaps after the news that the object is gone: one
     /// that is not known any more stays so.
     pub fn answered(&self, object: K) -> Option<Learnt<K>> {
-        let known = self.read().get(&place(&object)).is_some_and(|known| known.meta().uid == object.meta().uid);
+        let known = self.read().get(&place(&object)).is_some_and(|known| known.object.meta().uid == object.meta().uid);
         known.then(|| self.put(object)).flatten()
     }
 
-    /// Takes in a version of an object, unless a newer one is known. One that nothing holds any more is gone: that is for the watch to tell.
+    /// Takes in a version of an object that can be read, unless a newer one is known.
     pub fn put(&self, object: K) -> Option<Learnt<K>> {
+        self.put_read(object, None, Against::Versions)
+    }
+
+    /// Takes in a version of an object, and what of it can't be read. One that nothing holds any more is gone: that is for the watch to tell.
+    pub fn put_read(&self, object: K, wrong: Option<&str>, against: Against) -> Option<Learnt<K>> {
         if object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty() {
             return None;
         }
         let object = Arc::new(pruned(object));
         let mut objects = self.write();
-        match objects.get(&place(&*object)).cloned() {
-            Some(known) if known.meta().uid == object.meta().uid && version(&*known) >= version(&*object) => None,
+        let before = objects.get(&place(&*object)).map(|known| Arc::clone(&known.object));
+        // One of another uid too: a watch that lags brings the one that was there before after an answer has brought its successor.
+        let newer = |known: &Arc<K>| version(&**known) >= version(&*object);
+        match before {
+            Some(known) if against == Against::Versions && newer(&known) => None,
             before => {
-                objects.insert(place(&*object), Arc::clone(&object));
+                objects.insert(place(&*object), Known { object: Arc::clone(&object), wrong: wrong.map(Arc::from) });
                 Some(match before {
                     Some(before) if before.meta().uid == object.meta().uid => Learnt::Changed(before, object),
                     _ => Learnt::New(object),
@@ -102,76 +131,20 @@ impl<K: Resource> Store<K> {
         }
     }
 
-    /// Forgets an object.
-    pub fn remove(&self, place: &Place) -> Option<Learnt<K>> {
-        self.write().remove(place).map(Learnt::Gone)
+    /// Forgets an object that is gone. Another one that has its name by now stays.
+    pub fn remove(&self, gone: &impl Resource) -> Option<Learnt<K>> {
+        let mut objects = self.write();
+        let place = place(gone);
+        let same = objects.get(&place).is_some_and(|known| known.object.meta().uid == gone.meta().uid);
+        if same { objects.remove(&place).map(|known| Learnt::Gone(known.object)) } else { None }
     }
 
     /// Removes what a list has not brought that was of this namespace, or of all.
-    fn remove_all_but(&self, seen: &HashSet<Place>, of: Option<&str>) -> Vec<Learnt<K>> {
+    pub fn remove_all_but(&self, seen: &HashSet<Place>, of: Option<&str>) -> Vec<Learnt<K>> {
         let mut objects = self.write();
         let listed = |place: &Place| of.is_none_or(|namespace| namespace == place.0);
         let gone: Vec<Place> = objects.keys().filter(|place| listed(place) && !seen.contains(*place)).cloned().collect();
-        gone.iter().filter_map(|place| objects.remove(place)).map(Learnt::Gone).collect()
-    }
-}
-
-/// What a watch brings, taken into a store; and of a list that is coming in, what it has brought so far.
-struct Listing<'a, K> {
-    store: &'a Store<K>,
-    /// The namespace of which it is the list; without one, of all.
-    of: Option<&'a str>,
-    seen: Option<HashSet<Place>>,
-}
-
-impl<K: Resource> Listing<'_, K> {
-    /// Takes in what the watch brings next, a failure included, and says whether a list is complete with it.
-    fn take(&mut self, event: watcher::Result<watcher::Event<K>>, tell: impl Fn(Learnt<K>)) -> watcher::Result<bool> {
-        match event? {
-            watcher::Event::Init => self.seen = Some(HashSet::new()),
-            watcher::Event::InitApply(object) => {
-                if let Some(seen) = self.seen.as_mut() {
-                    seen.insert(place(&object));
-                }
-                self.store.put(object).into_iter().for_each(tell);
-            }
-            watcher::Event::InitDone => {
-                // Only now is absence known: a list that is still coming in, or was broken off, says nothing of what it has not brought.
-                if let Some(seen) = self.seen.take() {
-                    self.store.remove_all_but(&seen, self.of).into_iter().for_each(tell);
-                }
-                return Ok(true);
-            }
-            watcher::Event::Apply(object) => self.store.put(object).into_iter().for_each(tell),
-            watcher::Event::Delete(object) => self.store.remove(&place(&object)).into_iter().for_each(tell),
-        }
-        Ok(false)
-    }
-}
-
-/// Keeps a store up to date for as long as it is polled, by all objects of the interface: those of this namespace, or of all. Each watch has its own
-/// back-off, so that one that fails delays no other.
-pub async fn follow<K>(api: Api<K>, of: Option<&str>, store: Arc<Store<K>>, watched: Arc<Watched>, tell: impl Fn(Learnt<K>))
-where
-    K: Resource + Clone + DeserializeOwned + std::fmt::Debug + Send + Sync + 'static,
-    K::DynamicType: Default,
-{
-    let config = watcher::Config::default().page_size(100);
-    let mut events = std::pin::pin!(watcher(api, config).default_backoff());
-    let mut listing = Listing { store: &*store, of, seen: None };
-    while let Some(event) = events.next().await {
-        match listing.take(event, &tell) {
-            Ok(false) => {}
-            Ok(true) => {
-                watched.complete();
-                tell(Learnt::Complete);
-            }
-            Err(error) => {
-                let kind = K::kind(&K::DynamicType::default()).into_owned();
-                watched.failed();
-                tracing::warn!(kind, %error, "the watch failed and is tried again");
-            }
-        }
+        gone.iter().filter_map(|place| objects.remove(place)).map(|known| Learnt::Gone(known.object)).collect()
     }
 }
 
@@ -227,44 +200,48 @@ mod tests {
         let mut released = object("a", "8", "u");
         released.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
         assert!(store.put(released.clone()).is_none() && stored(&store, "a").as_deref() == Some("7"), "the watch tells that it is gone");
-        store.remove(&("n".to_owned(), "a".to_owned()));
+        store.remove(&released);
         assert!(store.put(released).is_none() && stored(&store, "a").is_none());
     }
 
     #[test]
-    fn an_object_made_anew_under_the_same_name_is_a_new_one() {
+    fn an_object_made_anew_under_the_same_name_is_a_new_one_and_its_predecessor_takes_nothing_away() {
         let store = Store::default();
-        store.put(object("a", "20", "first"));
-        assert!(matches!(store.put(object("a", "5", "second")), Some(Learnt::New(_))));
+        store.put(object("a", "5", "first"));
+        assert!(matches!(store.put(object("a", "20", "second")), Some(Learnt::New(_))), "an answer has brought it before the watch");
+        assert!(store.put(object("a", "8", "first")).is_none() && stored(&store, "a").as_deref() == Some("20"));
+        assert!(
+            store.remove(&object("a", "9", "first")).is_none() && stored(&store, "a").as_deref() == Some("20"),
+            "now the watch tells that the first is gone"
+        );
+        assert!(matches!(store.remove(&object("a", "21", "second")), Some(Learnt::Gone(_))));
     }
 
     #[test]
-    fn absence_counts_only_when_the_list_is_complete() {
+    fn the_list_of_another_namespace_says_nothing_of_this_one() {
         let store = Store::default();
-        let known = || ["a", "b"].map(|name| stored(&store, name).is_some());
-        let take = |listing: &mut Listing<'_, ConfigMap>, event| {
-            let told = std::cell::RefCell::new(Vec::new());
-            let complete = listing.take(event, |learnt| told.borrow_mut().push(learnt));
-            (complete.ok(), told.into_inner())
-        };
         store.put(object("a", "1", "a"));
-        let mut listing = Listing { store: &store, of: Some("n"), seen: None };
-        // Two lists that are broken off: the one by an error, the other by the next one's begin.
-        for broken in [Err(watcher::Error::NoResourceVersion), Ok(watcher::Event::Init)] {
-            take(&mut listing, Ok(watcher::Event::Init));
-            take(&mut listing, Ok(watcher::Event::InitApply(object("b", "1", "b"))));
-            let failed = broken.is_err();
-            let (complete, told) = take(&mut listing, broken);
-            assert!(complete == (!failed).then_some(false) && told.is_empty() && known() == [true, true], "half a list says nothing of what is not in it");
-        }
-        let mut elsewhere = Listing { store: &store, of: Some("other"), seen: Some(HashSet::new()) };
-        let (complete, told) = take(&mut elsewhere, Ok(watcher::Event::InitDone));
-        assert!(complete == Some(true) && told.is_empty() && known() == [true, true], "the list of another namespace says nothing of this one");
-        take(&mut listing, Ok(watcher::Event::Init));
-        take(&mut listing, Ok(watcher::Event::InitApply(object("b", "1", "b"))));
-        let (complete, told) = take(&mut listing, Ok(watcher::Event::InitDone));
-        assert!(complete == Some(true) && known() == [false, true]);
-        assert!(matches!(told.as_slice(), [Learnt::Gone(object)] if object.metadata.name.as_deref() == Some("a")));
+        assert!(store.remove_all_but(&HashSet::new(), Some("other")).is_empty() && stored(&store, "a").is_some());
+        assert!(matches!(store.remove_all_but(&HashSet::new(), Some("n")).as_slice(), [Learnt::Gone(_)]) && stored(&store, "a").is_none());
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_remembered_until_it_can() {
+        let store = Store::default();
+        let put = |version: &str, wrong| store.put_read(object("a", version, "u"), wrong, Against::Versions).is_some();
+        assert!(put("1", Some("spec.mode")) && store.unreadable() == 1);
+        assert_eq!(store.wrong("n", "a").as_deref(), Some("spec.mode"));
+        assert!(!put("1", None) && put("2", None) && store.wrong("n", "a").is_none() && store.unreadable() == 0);
+    }
+
+    #[test]
+    fn after_the_store_has_gone_back_what_comes_counts() {
+        let store = Store::default();
+        store.put(object("a", "500", "u"));
+        let put = |against| store.put_read(object("a", "300", "u"), None, against).is_some();
+        assert!(!put(Against::Versions) && put(Against::Nothing));
+        assert_eq!(stored(&store, "a").as_deref(), Some("300"));
+        assert!(put(Against::Nothing), "numbers are given anew, so that the same one may be another version");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The only place that writes to the API server.
 
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use oc_domain::names::CustomerGuid;
@@ -216,6 +217,23 @@ fn difference(before: &Value, after: &Value) -> Option<Value> {
     });
     let all: serde_json::Map<String, Value> = gone.chain(changed).collect();
     (!all.is_empty()).then_some(Value::Object(all))
+}
+
+/// Writes the conditions of an object of which the rest can't be read, and nothing else, under the condition that it is the version that was read.
+///
+/// # Errors
+/// As [`mark`].
+pub async fn conditions<K: Own>(client: &Client, object: &K, conditions: &[Condition], generation: i64) -> Result<(), WriteFailed> {
+    let api = K::api(client, object.meta().namespace.as_deref());
+    let patch = json!({
+        "metadata": {"uid": object.meta().uid, "resourceVersion": object.resource_version()},
+        "status": {"observedGeneration": generation, "conditions": conditions},
+    });
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    // The answer is not read as an object: it is one that can't be.
+    let request = kube::core::Request::new(api.resource_url()).patch_subresource("status", &object.name_any(), &params, &Patch::Merge(patch));
+    let request = request.map_err(|error| WriteFailed::Refused(error.to_string()))?;
+    client.request_text(request).await.map(|_| ()).map_err(failed)
 }
 
 /// What nobody but us writes: our marks and the status.

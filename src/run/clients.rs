@@ -13,7 +13,8 @@ use tower::filter::FilterLayer;
 use tower::limit::ConcurrencyLimitLayer;
 
 use crate::api::{Lead, LivePlatform, OcEssentialService};
-use crate::cli::Settings;
+use crate::cli::{self, Settings};
+use crate::engine::clock;
 use crate::engine::lease::{self, Leadership};
 use crate::object::scope::{self, Scope};
 use crate::ops;
@@ -35,6 +36,18 @@ struct Tries {
 }
 
 const TRIES: Tries = Tries { patience: Duration::from_secs(15), pause: Duration::from_secs(1), longest: Duration::from_secs(10) };
+
+/// There is no right to something.
+#[derive(Debug)]
+struct Refused(String);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
 
 /// The ways to the API server.
 pub(super) struct Clients {
@@ -59,6 +72,7 @@ impl Clients {
                 .await
                 .context("no cluster: neither a kubeconfig nor a pod's service account was found; give --kubeconfig FILE or set KUBECONFIG")?,
         };
+        own_way(&mut config)?;
         // kube's own retry would repeat a write up to 15 times and hold a pass for minutes; the queue retries.
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(10));
@@ -69,7 +83,7 @@ impl Clients {
         let unusable = "the API server's address or credentials can't be used";
         let for_lease = ClientBuilder::try_from(config.clone()).context(unusable)?.with_layer(calls).build();
         let client = fenced(config, leadership.clone(), calls).context(unusable)?;
-        Ok(Self { client, for_lease, address })
+        Ok(Self { client: timed(client), for_lease: timed(for_lease), address })
     }
 
     /// Waits until the API server answers, and checks that all which is to be watched can be listed, and the lease read.
@@ -82,15 +96,31 @@ impl Clients {
             .with_context(|| format!("the API server {} can't be used; is it one, and is the kubeconfig right?", self.address))?;
         tracing::info!(version = version.git_version, "reached the API server");
         self.check::<LivePlatform>(Api::all(self.client.clone()), "liveplatforms", None).await?;
-        for part in scope.parts() {
-            let part = part.as_deref();
-            self.check::<Lead>(scope::api(self.client.clone(), part), "leads", part).await?;
-            self.check::<OcEssentialService>(scope::api(self.client.clone(), part), "ocessentialservices", part).await?;
-        }
+        self.check_parts(scope).await?;
         match lease {
             Some(lease) => self.check_lease(lease).await,
             None => Ok(()),
         }
+    }
+
+    /// Whether leads and services can be listed. Of several namespaces one that refuses keeps nobody from the others: it is going perhaps, or its rights
+    /// come later. Its watch tells, and tries again.
+    async fn check_parts(&self, scope: &Scope) -> anyhow::Result<()> {
+        let mut refused = None;
+        let parts = scope.parts();
+        for part in &parts {
+            let part = part.as_deref();
+            let checked = async {
+                self.check::<Lead>(scope::api(self.client.clone(), part), "leads", part).await?;
+                self.check::<OcEssentialService>(scope::api(self.client.clone(), part), "ocessentialservices", part).await
+            };
+            match checked.await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.downcast_ref::<Refused>().is_some() => refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        refused.map_or(Ok(()), Err)
     }
 
     /// Whether a kind is there and may be listed, in one namespace or (without one) everywhere.
@@ -109,7 +139,8 @@ impl Clients {
                 )
             }
             Err(kube::Error::Api(status)) if status.code == 403 => {
-                anyhow::bail!("no right to list {plural}.{}{inside}; install the rights that the chart gives: {}", crate::api::GROUP, status.message)
+                let message = format!("no right to list {plural}.{}{inside}; install the rights that the chart gives: {}", crate::api::GROUP, status.message);
+                Err(Refused(message).into())
             }
             Err(error) => Err(error).with_context(|| format!("{plural}.{} can't be listed{inside}", crate::api::GROUP)),
         }
@@ -126,6 +157,18 @@ impl Clients {
             Err(error) => Err(error).with_context(|| format!("the lease {}/{} can't be read", lease.namespace, lease.name)),
         }
     }
+}
+
+/// A proxy of the environment is for the platform and Entra; the API server is reached without one.
+fn own_way(config: &mut Config) -> anyhow::Result<()> {
+    let Some(proxy) = config.proxy_url.take() else { return Ok(()) };
+    if cli::is_proxy_of_environment(&proxy) {
+        tracing::info!(%proxy, "the proxy of the environment is used for the platform, and not for the API server");
+        return Ok(());
+    }
+    anyhow::bail!(
+        "the kubeconfig has a proxy-url, {proxy}: the API server is reached without a proxy only; take it out, and let the operator run where it can reach the API server"
+    )
 }
 
 /// Asks until the API server answers. A person is told what is wrong once, and again when it is something else.
@@ -159,6 +202,25 @@ fn may_pass(error: &kube::Error) -> bool {
         kube::Error::Service(_) | kube::Error::HyperError(_) => true,
         _ => false,
     }
+}
+
+/// A client whose answers tell what time it is for the API server.
+fn timed(client: Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let client = client.clone();
+        async move {
+            let asked = clock::since_start();
+            let answer = client.send(request).await?;
+            let date =
+                answer.headers().get(http::header::DATE).and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date.as_bytes()).ok());
+            if let Some(date) = date {
+                clock::heard(clock::time(date), asked);
+            }
+            Ok::<_, kube::Error>(answer)
+        }
+    });
+    Client::new(service, namespace)
 }
 
 /// A client that limits its requests and, of a replica that does not lead or does so no more, lets only reads pass. That is asked when a request leaves,

@@ -1,6 +1,7 @@
 //! Puts everything together, holds every task in one set, and ends when one of them ends.
 
 mod clients;
+mod identity;
 mod watches;
 
 use std::io::Write;
@@ -15,6 +16,7 @@ use tracing::Instrument;
 
 use self::clients::Clients;
 use crate::cli::{LeaseSettings, Settings};
+use crate::engine::clock;
 use crate::engine::lease::{self, Leadership, Seat};
 use crate::kinds::meter::Meter;
 use crate::kinds::{self, Shared};
@@ -72,9 +74,7 @@ fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<lease::Settings>> {
         .map_err(|wrong| anyhow::anyhow!("--lease-duration, --lease-renew-deadline, --lease-retry: {wrong}"))?;
     let namespace = settings.lease_namespace.clone().or_else(|| line_of(POD_NAMESPACE));
     let namespace = namespace.context("--leader-elect: this is no pod, so that the lease has no namespace by itself; give --lease-namespace")?;
-    let name = replica(settings);
-    // A container that is started again has the name of the one before: only a random part makes sure that a lease is taken for ours only when it is.
-    let identity = format!("{name}_{}", uuid::Uuid::new_v4());
+    let identity = format!("{}_{}", replica(settings), identity::life(settings.pod_uid.as_deref()));
     Ok(Some(lease::Settings { namespace, name: settings.lease_name.clone(), identity, timing }))
 }
 
@@ -138,11 +138,11 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     health.is(Stage::Starting);
     tracing::info!(namespaces = %shared.scope, "watching leads and services");
     let mut tasks = JoinSet::new();
-    let watched = watches::begin(shared, &begun.clients.client, &mut tasks);
+    let first = watches::begin(shared, &begun.clients.client, &mut tasks);
     // Nothing is decided before all three kinds are known: half of the objects would make the other half look missing.
     let complete = async {
-        for mut known in watched {
-            known.wait_for(|known| *known).await.ok();
+        for mut list in first {
+            list.known().await;
         }
     };
     tokio::select! {
@@ -152,19 +152,50 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     }
     // Only now: one that does not see the objects must not keep another from leading.
     let step = lease.as_ref().map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
-    let mut seat = lease.map_or_else(Seat::alone, |lease| Seat::stand(begun.clients.for_lease.clone(), lease, leadership));
+    let elected = lease.is_some();
+    let mut seat = lease.map_or_else(Seat::alone, |lease| {
+        let eyes = Arc::clone(shared);
+        Seat::stand(begun.clients.for_lease.clone(), lease, leadership, move || eyes.sees())
+    });
     health.is(Stage::Waiting);
     health.election(seat.pulse().zip(step));
     // While another leads the watches go on, so that nothing is to be read when that one ends; what they wake waits in the queue.
     tokio::select! {
         leads = seat.leads() => {
             leads.map_err(anyhow::Error::msg)?;
+            begin_the_time();
+            if elected {
+                tokio::select! {
+                    () = watches::catch_up(shared, &begun.clients.client) => {}
+                    why = seat.lost() => anyhow::bail!(lost(&why, 0)),
+                    () = stop.asked() => return release(shared, health, seat).await,
+                    ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+                }
+            }
             health.is(Stage::Working);
-            lead(shared, health, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
+            let end = lead(shared, health, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
+            if let End::OfTime = end {
+                release(shared, health, seat).await?;
+                anyhow::bail!("the time was set by more than {} s; this process ends, to be started again with the time that is right", clock::APART.as_secs());
+            }
         }
         () = stop.asked() => {}
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
+    release(shared, health, seat).await
+}
+
+/// From here on times are written.
+fn begin_the_time() {
+    let apart = clock::begin();
+    if apart > clock::APART {
+        let seconds = apart.as_secs();
+        tracing::error!(seconds, "the clock of this node is not that of the API server, whose time is taken; put the clocks in step");
+    }
+}
+
+/// Ends in order.
+async fn release(shared: &Shared, health: &Health, seat: Seat) -> anyhow::Result<()> {
     health.is(Stage::Stopping);
     health.election(None);
     // While this replica leads: nobody else may write.
@@ -191,11 +222,50 @@ impl Stop {
     }
 }
 
+/// Why a leader ends in order.
+enum End {
+    /// It was asked to.
+    Asked,
+    /// The time by which it has written is not the one that is right.
+    OfTime,
+}
+
+/// How often it is looked whether the time is right.
+const TIME_LOOK: Duration = Duration::from_secs(2);
+
+/// How long nothing new is begun at the least before a process ends for the time.
+const TO_SETTLE: Duration = Duration::from_secs(10);
+
+/// While the time is wrong: whether this process should end, since nothing hangs on the old time any more. Spans are as long as they should be while it
+/// lives; a successor would take an intent of a minute ago for one of yesterday, and so it is waited for what is under way, at most for as long as the
+/// longest grace and deadline.
+fn out_of_time(shared: &Shared, since: &mut Option<Duration>) -> bool {
+    let now = clock::since_start();
+    let wrong = clock::wrong_by();
+    if wrong <= clock::APART {
+        *since = None;
+        clock::hold(false);
+        return false;
+    }
+    let begun = *since.get_or_insert_with(|| {
+        let seconds = wrong.as_secs();
+        tracing::error!(seconds, "the API server's clock was set: nothing new is begun, and when what is under way has ended this process begins anew");
+        now
+    });
+    clock::hold(true);
+    let held = now.saturating_sub(begun);
+    // An intent that was about to be written when the hold began is written by then.
+    held > TO_SETTLE && (!shared.has_something_open() || held > shared.longest_wait())
+}
+
 /// Works for as long as this process leads, until it is asked to stop and has finished what it had begun.
-async fn lead(shared: &Arc<Shared>, health: &Health, seat: &mut Seat, tasks: &mut JoinSet<()>, stop: &mut Stop, to_finish: Duration) -> anyhow::Result<()> {
+async fn lead(shared: &Arc<Shared>, health: &Health, seat: &mut Seat, tasks: &mut JoinSet<()>, stop: &mut Stop, to_finish: Duration) -> anyhow::Result<End> {
     let mut passes = JoinSet::new();
-    loop {
+    let mut look = tokio::time::interval(TIME_LOOK);
+    let mut wrong_since = None;
+    let end = loop {
         tokio::select! {
+            _ = look.tick() => if out_of_time(shared, &mut wrong_since) { break End::OfTime },
             (key, lane, waited) = shared.queue.next() => {
                 shared.meter.taken(lane, waited);
                 let span = kinds::span(&key, lane);
@@ -207,9 +277,9 @@ async fn lead(shared: &Arc<Shared>, health: &Health, seat: &mut Seat, tasks: &mu
             }
             ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
             why = seat.lost() => anyhow::bail!(lost(&why, passes.len())),
-            () = stop.asked() => break,
+            () = stop.asked() => break End::Asked,
         }
-    }
+    };
     health.is(Stage::Stopping);
     tracing::info!(under_way = passes.len(), "stopping: no new pass is begun, and those under way may finish");
     let finish = async { while passes.join_next().await.is_some() {} };
@@ -222,7 +292,7 @@ async fn lead(shared: &Arc<Shared>, health: &Health, seat: &mut Seat, tasks: &mu
         why = seat.lost() => anyhow::bail!(lost(&why, passes.len())),
     }
     passes.shutdown().await;
-    Ok(())
+    Ok(end)
 }
 
 /// What is said when the lease was lost. Whoever started this process starts it again, and it waits for its turn with nothing left over from before.
@@ -244,7 +314,7 @@ mod tests {
             lease(&settings.lease)
         };
         assert!(parsed(&[]).unwrap().is_none());
-        let asked = ["--leader-elect", "--lease-namespace", "system", "--lease-identity", "pod"];
+        let asked = ["--leader-elect", "--lease-namespace", "system", "--lease-identity", "pod", "--pod-uid", "a-uid-of-this-test"];
         let (one, other) = (parsed(&asked).unwrap().unwrap(), parsed(&asked).unwrap().unwrap());
         assert_eq!((one.namespace.as_str(), one.name.as_str()), ("system", "oc-essentials-operator"));
         assert!(one.identity.starts_with("pod_") && one.identity != other.identity);

@@ -1,29 +1,52 @@
 //! The watches: one of each kind, or for leads and services one of each namespace.
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use kube::{Api, Client};
+use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
-use crate::api::{Lead, LivePlatform, OcEssentialService};
+use crate::engine::clock;
 use crate::kinds::{self, Kind, Shared};
-use crate::object::scope;
-use crate::object::store::{self, Learnt};
-use crate::object::watched;
+use crate::object::reflector;
+use crate::object::store::Learnt;
+use crate::object::watched::{self, Watched};
 
-/// Starts them. The receivers say when each has its first list.
-pub(super) fn begin(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<watch::Receiver<bool>> {
-    let mut complete = Vec::new();
+/// How often it is looked whether a namespace is refused, before there is a first list.
+const REFUSED_LOOK: Duration = Duration::from_millis(100);
+
+/// The first list of one watch.
+pub(super) struct First {
+    complete: watch::Receiver<bool>,
+    watched: Arc<Watched>,
+}
+
+impl First {
+    /// Waits until it is complete, or until the API server refuses its namespace: then the others begin without it.
+    pub(super) async fn known(&mut self) {
+        let refused = async {
+            while self.watched.seen().refused.is_none() {
+                tokio::time::sleep(REFUSED_LOOK).await;
+            }
+        };
+        tokio::select! { _ = self.complete.wait_for(|complete| *complete) => {}, () = refused => {} }
+    }
+}
+
+/// Starts them.
+pub(super) fn begin(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<First> {
+    let mut first = Vec::new();
     macro_rules! follow {
-        ($kind:ident, $of:expr, $api:expr, $store:ident, $wake:path) => {{
-            let (tell, known) = watch::channel(false);
-            complete.push(known);
-            let (shared, watched, of): (_, _, Option<String>) = (Arc::clone(shared), shared.begin_watch(Kind::$kind), $of);
-            let api = $api(watched::listening(client, &watched), of.as_deref());
+        ($kind:ident, $of:expr, $store:ident, $wake:path) => {{
+            let (tell, complete) = watch::channel(false);
+            let of: Option<String> = $of;
+            let (shared, watched) = (Arc::clone(shared), shared.begin_watch(Kind::$kind, of.as_deref()));
+            first.push(First { complete, watched: Arc::clone(&watched) });
+            let client = watched::listening(client, &watched);
             tasks.spawn(async move {
                 let store = Arc::clone(&shared.$store);
-                store::follow(api, of.as_deref(), store, watched, move |learnt| {
+                reflector::follow(client, of.as_deref(), store, watched, move |learnt| {
                     if matches!(learnt, Learnt::Complete) {
                         tell.send_replace(true);
                     }
@@ -33,10 +56,33 @@ pub(super) fn begin(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<(
             });
         }};
     }
-    follow!(LivePlatform, None, |client, _| Api::<LivePlatform>::all(client), platforms, kinds::wakes::platform);
+    follow!(LivePlatform, None, platforms, kinds::wakes::platform);
     for part in shared.scope.parts() {
-        follow!(Lead, part.clone(), scope::api::<Lead>, leads, kinds::wakes::lead);
-        follow!(OcEssentialService, part, scope::api::<OcEssentialService>, services, kinds::wakes::service);
+        follow!(Lead, part.clone(), leads, kinds::wakes::lead);
+        follow!(OcEssentialService, part, services, kinds::wakes::service);
     }
-    complete
+    first
+}
+
+/// One list of each kind, after this replica has begun to lead: what the leader before it wrote last, an intent for the same tenant perhaps, need not have
+/// come by the watches yet. Asked until the API server answers; a namespace that it refuses is left out.
+pub(super) async fn catch_up(shared: &Arc<Shared>, client: &Client) {
+    let begun = clock::since_start();
+    macro_rules! list {
+        ($of:expr, $store:ident, $wake:path) => {
+            while let Err(error) = reflector::catch_up(client, $of, &shared.$store, |learnt| $wake(shared, learnt)).await {
+                if matches!(&error, kube::Error::Api(status) if status.code == 403) {
+                    break;
+                }
+                tracing::warn!(%error, "what the leader before has written can't be read yet; nothing is begun before");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+    }
+    list!(None, platforms, kinds::wakes::platform);
+    for part in shared.scope.parts() {
+        list!(part.as_deref(), leads, kinds::wakes::lead);
+        list!(part.as_deref(), services, kinds::wakes::service);
+    }
+    tracing::debug!(took = ?clock::since_start().saturating_sub(begun), "caught up with the leader before");
 }

@@ -18,6 +18,7 @@ mod memory;
 mod restart;
 mod teeth;
 mod uninstall;
+mod unreadable;
 
 use std::process::ExitCode;
 use std::sync::Arc;
@@ -38,6 +39,10 @@ fn main() -> Result<ExitCode> {
     trials.case("restart::without_a_connection_that_was_ever_good", |stage| async move {
         let again = Arc::clone(&stage);
         stage.play("restart", |scene: Scene| restart::without_a_connection_that_was_ever_good(scene, again)).await
+    });
+    trials.case("unreadable::an_object_of_a_newer_definition_costs_nobody_else_anything", |stage| async move {
+        let again = Arc::clone(&stage);
+        stage.play("unreadable", |scene: Scene| unreadable::an_object_of_a_newer_definition_costs_nobody_else_anything(scene, again)).await
     });
     trials.case("uninstall::without_its_kinds_nothing_is_deleted", |stage| async move {
         let again = Arc::clone(&stage);

@@ -43,6 +43,7 @@ fn main() -> Result<ExitCode> {
         install::helm_4_installs_and_a_service_becomes_ready,
         rights::each_is_used_and_none_is_missing,
         scope::with_roles_in_one_namespace_the_others_are_left_alone,
+        scope::a_namespace_that_goes_stops_nobody_and_lets_its_objects_go,
         upgrade::of_a_running_release_writes_nothing_and_asks_the_platform_nothing,
         removal::leaves_what_is_paid_for_and_takes_away_the_rest_when_told,
         policies::refuse_whoever_has_no_right_and_hinder_nobody_else,

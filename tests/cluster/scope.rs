@@ -3,8 +3,9 @@
 use anyhow::{Result, ensure};
 use control_plane::{ControlPlane, Options, audit};
 use k8s_openapi::api::core::v1::Namespace;
-use kube::Api;
-use kube::api::{ListParams, Patch, PatchParams};
+use k8s_openapi::api::rbac::v1::RoleBinding;
+use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::{Api, ResourceExt};
 use live_platform_simulator::Simulator;
 use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
@@ -18,8 +19,11 @@ pub async fn with_roles_in_one_namespace_the_others_are_left_alone() -> Result<(
     let release = cluster.install(&json!({"watchNamespaces": [scene.namespace], "rbac": {"secrets": {"anywhere": true}}})).await?;
     // Of what lies in a namespace nothing is given cluster-wide.
     for grant in release.grants().await?.iter().filter(|grant| grant.namespace.is_none()) {
+        // Only what lets go what is in a namespace that is deleted: nothing there is listed or watched.
+        let lets_go = grant.rule.verbs.iter().all(|verb| ["get", "patch"].contains(&verb.as_str()));
         for resource in grant.rule.resources.iter().flatten() {
-            ensure!(resource.starts_with("liveplatforms") || resource == "namespaces", "everywhere: {resource} by {}", grant.role);
+            let ours = ["leads", "leads/status", "ocessentialservices", "ocessentialservices/status"].contains(&resource.as_str());
+            ensure!(resource.starts_with("liveplatforms") || resource == "namespaces" || (ours && lets_go), "everywhere: {resource} by {}", grant.role);
         }
     }
     let begin = cluster.audit_log().map(|log| audit::end(&log)).transpose()?;
@@ -48,6 +52,58 @@ pub async fn with_roles_in_one_namespace_the_others_are_left_alone() -> Result<(
         let refused: Vec<_> = audit::since(&log, begin)?.into_iter().filter(|request| request.user == release.user() && request.code == 403).collect();
         ensure!(refused.is_empty(), "a right is missing: {refused:?}");
     }
+    scene.rules_are_kept().await
+}
+
+const GOES: &str = "goes";
+
+/// Of two namespaces one can't be listed at first, gets its rights, and is deleted with what is in it: the other one is served all the while, and nothing
+/// hangs.
+pub async fn a_namespace_that_goes_stops_nobody_and_lets_its_objects_go() -> Result<()> {
+    let cluster = ControlPlane::start(Options::default()).await?;
+    let scene = ground::scene(&cluster, "goes").await?;
+    scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": GOES}})).await?;
+    let values = json!({"watchNamespaces": [scene.namespace, GOES], "rbac": {"secrets": {"anywhere": true}}});
+    let mut release = cluster.install(&values).await?;
+    scene.consented(&[1, 2, 3, 4]).await?;
+    scene.connect(json!({})).await?;
+    let bindings = Api::<RoleBinding>::namespaced(scene.client.clone(), GOES);
+    for binding in bindings.list(&ListParams::default()).await?.items {
+        bindings.delete(&binding.name_any(), &DeleteParams::default()).await?;
+    }
+    let there = |name: &str, number: u32, policy: &str| {
+        let spec =
+            json!({"platform": scene.platform, "msTenantId": scene.tenant(number), "shortName": name, "fullName": "A customer", "deletionPolicy": policy});
+        json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name, "namespace": GOES}, "spec": spec})
+    };
+    scene.apply(there("kept", 2, "Retain")).await?;
+    scene.apply(there("deleted", 3, "Delete")).await?;
+    // It can't be listed: the other one is served.
+    let mut operator = ground::operator(&release, &scene, "operator")?;
+    scene.service("contoso", 1, json!({})).await?;
+    scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
+    ensure!(operator.said()?.contains("this namespace can't be watched"), "it is told");
+    // Its rights come back: it is served without a restart.
+    release.upgrade(&values).await?;
+    let services = Api::<OcEssentialService>::namespaced(scene.client.clone(), GOES);
+    ground::until("the objects of a namespace that can be listed again", async || {
+        Ok(services.list(&ListParams::default()).await?.items.iter().filter(|object| ready_is(*object, "True", "Succeeded")).count() == 2)
+    })
+    .await?;
+    // It is deleted, its Role with it.
+    Api::<Namespace>::all(scene.client.clone()).delete(GOES, &DeleteParams::default()).await?;
+    ground::until("a namespace that is deleted is gone", async || Ok(Api::<Namespace>::all(scene.client.clone()).get_opt(GOES).await?.is_none())).await?;
+    ensure!(scene.calls("services.delete").await? == 1, "what was to be deleted on the platform is, and nothing else");
+    scene.service("later", 4, json!({})).await?;
+    scene.ready::<OcEssentialService>("later", "True", "Succeeded").await?;
+    operator.check()?;
+    ground::end(operator).await?;
+    // And one that begins while it is away does not miss it.
+    let mut again = ground::operator(&release, &scene, "again")?;
+    ground::leads(&scene.client, &mut again, "again").await?;
+    scene.delete::<OcEssentialService>("later").await?;
+    scene.gone::<OcEssentialService>("later").await?;
+    ground::end(again).await?;
     scene.rules_are_kept().await
 }
 

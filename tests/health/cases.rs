@@ -28,6 +28,21 @@ pub async fn what_can_not_be_listened_on_is_told_at_the_start(scene: Scene) -> R
     Ok(())
 }
 
+/// A proxy for the platform, and variables that something else sets to nothing.
+pub async fn what_the_environment_has_for_others_hinders_nothing(scene: Scene) -> Result<()> {
+    let environment = [
+        ("HTTPS_PROXY", "http://127.0.0.1:1"),
+        ("OPERATORCONNECT_METRICS_ADDRESS", ""),
+        ("OPERATORCONNECT_TRACE_RATIO", ""),
+        ("OPERATORCONNECT_LEASE_DURATION", ""),
+        ("AZURE_FEDERATED_TOKEN_FILE", ""),
+        ("KUBECONFIG", ""),
+    ];
+    let operator = scene.start_in("operator", &environment)?;
+    operator.probes("/readyz", true, 20).await?;
+    Ok(())
+}
+
 /// What of the served families is not as the catalogue has it.
 fn differences(scrape: &Scrape) -> Vec<String> {
     let mut wrong = Vec::new();
@@ -211,8 +226,35 @@ pub async fn an_api_server_that_is_away_shows_in_readiness_alone(scene: Scene) -
     ensure!(failures >= 3.0, "{failures} failures of three watches");
     scene.proxy.is(Mood::Well);
     let back = Instant::now();
-    operator.probes("/readyz", true, 60).await?;
+    // Whoever leads without seeing is no good to anybody: five seconds, and what a busy machine needs.
+    operator.probes("/readyz", true, 7).await.context("all is to be seen again soon")?;
     measured(&format!("that it is back was told after {} ms", back.elapsed().as_millis()));
+    Ok(())
+}
+
+/// The node's clock is a day behind that of the API server. Then the API server's is set: that was wrong.
+pub async fn a_node_whose_clock_is_wrong_takes_the_time_of_the_api_server(scene: Scene) -> Result<()> {
+    const DAY: i64 = 86_400;
+    scene.proxy.is(Mood::Dated(DAY));
+    let mut operator = scene.start("operator", &[])?;
+    operator.probes("/readyz", true, 20).await?;
+    scene.platform().await?;
+    scene.customer(1).await?;
+    scene.ready(1).await?;
+    let asked = scene.asked_for(1).await?;
+    ensure!((asked - DAY).abs() < 120, "an intent that a process on another node would take for one of yesterday: {asked} s");
+    scene.proxy.is(Mood::Well);
+    let holds = || async { Ok(operator.said()?.contains("nothing new is begun").then_some(())) };
+    until(20, holds).await.context("waiting for the operator to see that the time was set")?;
+    // Nothing is open, so that it ends soon; what comes meanwhile is not begun.
+    scene.customer(2).await?;
+    let status = operator.ended().await?;
+    let said = operator.said()?;
+    ensure!(!status.success() && said.contains("the time was set by more than"), "{status}: {said}");
+    let _again = scene.start("again", &[])?;
+    scene.ready(2).await?;
+    let asked = scene.asked_for(2).await?;
+    ensure!(asked.abs() < 120, "{asked} s");
     Ok(())
 }
 

@@ -26,12 +26,14 @@ macro_rules! cases {
 
 const CASES: &[(&str, Case)] = &cases![
     what_can_not_be_listened_on_is_told_at_the_start,
+    what_the_environment_has_for_others_hinders_nothing,
     what_is_served_is_the_catalogue,
     a_status_that_is_not_taken_is_counted,
     a_frozen_watch_fails_liveness,
     an_api_server_that_is_away_shows_in_readiness_alone,
     a_platform_that_is_away_is_no_reason_to_restart,
     an_api_server_that_comes_back_is_waited_for_at_the_start,
+    a_node_whose_clock_is_wrong_takes_the_time_of_the_api_server,
     a_replica_that_waits_is_ready,
     one_that_is_to_end_is_not_ready_and_lives,
 ];

@@ -26,6 +26,8 @@ pub enum Mood {
     Frozen(&'static str),
     /// No status is taken.
     TakesNoStatus,
+    /// Each answer bears a date that is so many seconds away from the true one.
+    Dated(i64),
     /// Everything that is under way breaks off, and everything new is refused.
     Down,
 }
@@ -97,7 +99,14 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
         Ok(answer) => answer,
         Err(error) => return (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     };
-    let (status, headers, mood) = (answer.status(), kept(answer.headers()), door.mood.clone());
+    let (status, mut headers, mood) = (answer.status(), kept(answer.headers()), door.mood.clone());
+    if let Mood::Dated(away) = *mood.borrow() {
+        let date = super::stage::now() + jiff::SignedDuration::from_secs(away);
+        let date = jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&date).unwrap_or_default();
+        if let Ok(date) = date.parse() {
+            headers.insert(header::DATE, date);
+        }
+    }
     let mut down = mood.clone();
     let broken = async move { down.wait_for(|mood| *mood == Mood::Down).await.is_ok() };
     let pieces = answer.bytes_stream().then(move |piece| {

@@ -91,6 +91,12 @@ pub struct Operator {
     http: reqwest::Client,
 }
 
+/// What time it is for the API server, which runs on this machine.
+#[allow(clippy::disallowed_methods, reason = "a test compares what was written with the true time")]
+pub fn now() -> jiff::Timestamp {
+    jiff::Timestamp::now()
+}
+
 /// Asks again and again, for so many seconds.
 pub async fn until<T, F: Future<Output = Result<Option<T>>>>(seconds: u64, ask: impl Fn() -> F) -> Result<T> {
     let end = Instant::now() + Duration::from_secs(seconds);
@@ -200,6 +206,13 @@ impl Scene {
         Ok(Operator { running: Running::start(&mut command, &self.log(name))?, http: self.http.clone() })
     }
 
+    /// Starts it in another environment, serving health alone.
+    pub fn start_in(&self, name: &str, environment: &[(&str, &str)]) -> Result<Operator> {
+        let mut command = self.command(name)?;
+        command.args(["--health-address", "127.0.0.1:0"]).envs(environment.iter().copied());
+        Ok(Operator { running: Running::start(&mut command, &self.log(name))?, http: self.http.clone() })
+    }
+
     /// With an election among the operators of this case, by the one lease that the chart lets them hold.
     pub fn start_elected(&self, name: &str, arguments: &[&str]) -> Result<Operator> {
         self.start(name, &[&["--leader-elect"], arguments].concat())
@@ -269,6 +282,13 @@ impl Scene {
             Ok(conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True").then_some(()))
         };
         until(40, is_ready).await.with_context(|| format!("waiting for {name} to be Ready"))
+    }
+
+    /// When a customer's service was asked for, as its status has it; in seconds from now.
+    pub async fn asked_for(&self, customer: u32) -> Result<i64> {
+        let object: OcEssentialService = Api::namespaced(self.client.clone(), CUSTOMERS).get(&self.name(customer)).await?;
+        let started = object.status.and_then(|status| status.operation).and_then(|operation| operation.started_time).context("no operation")?;
+        Ok(started.0.as_second() - now().as_second())
     }
 
     /// Changes something of each kind, which each watch brings.

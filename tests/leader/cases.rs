@@ -114,6 +114,30 @@ pub async fn a_killed_leader_is_followed_when_its_lease_is_over(scene: Scene) ->
     Ok(())
 }
 
+/// A kubelet starts a container again in the same pod, with the UID that the pod has: its lease is its own, and nobody waits for the end of it.
+pub async fn a_container_that_is_started_again_goes_on_with_its_lease(scene: Scene) -> Result<()> {
+    let uid = format!("restarted-{}", std::process::id());
+    let mut first = scene.in_pod("first-life", &uid, &["--lease-duration", "60", "--lease-renew-deadline", "50"])?;
+    first.says("this replica leads").await?;
+    // As long as it lives nobody else has its name, however it was given.
+    let other = scene.in_pod("beside-it", &uid, &["--lease-duration", "60", "--lease-renew-deadline", "50"])?;
+    other.says("another process of this pod lives").await?;
+    other.says("another replica leads; waiting").await?;
+    drop(other);
+    scene.customer(1).await?;
+    scene.ready(1, 30).await?;
+    first.signal("KILL")?;
+    first.ended().await?;
+    let killed = Instant::now();
+    let second = scene.in_pod("second-life", &uid, &["--lease-duration", "60", "--lease-renew-deadline", "50"])?;
+    second.says("this replica leads").await?;
+    let took = measured("a container that was started again led", killed, Instant::now());
+    ensure!(took < Duration::from_secs(15), "it has waited for its own lease: {took:?}");
+    scene.customer(2).await?;
+    scene.ready(2, 30).await?;
+    Ok(())
+}
+
 pub async fn a_deposed_leader_ends(scene: Scene) -> Result<()> {
     let mut first = scene.replica("first")?;
     first.says("this replica leads").await?;

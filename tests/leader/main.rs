@@ -28,6 +28,7 @@ const CASES: &[(&str, Case)] = &cases![
     a_leader_that_ends_hands_over_at_once,
     a_call_under_way_is_finished_before_the_lease_is_given_back,
     a_killed_leader_is_followed_when_its_lease_is_over,
+    a_container_that_is_started_again_goes_on_with_its_lease,
     a_deposed_leader_ends,
     a_stopped_leader_starts_nothing_when_it_goes_on,
     a_stopped_leader_sends_nothing_whose_turn_came_meanwhile,

@@ -154,6 +154,14 @@ impl Scene {
         Ok(Replica { running: self.pod(name)?.start(&log)?, log })
     }
 
+    /// Starts a container of the pod with this UID; `life` names its log.
+    pub fn in_pod(&self, life: &str, uid: &str, arguments: &[&str]) -> Result<Replica> {
+        let log = log(self.number, life);
+        let mut pod = self.pod("pod")?;
+        pod.command.args(arguments).env("POD_UID", uid);
+        Ok(Replica { running: pod.start(&log)?, log })
+    }
+
     /// Starts two replicas, of which the first leads and the second waits.
     pub async fn pair(&self) -> Result<(Replica, Replica)> {
         let first = self.replica("first")?;

@@ -27,6 +27,15 @@
 {{- end }}
 {{- end }}
 {{- end }}
+{{- if and .Values.networkPolicy.enabled .Values.otlp.endpoint (not .Values.networkPolicy.extraEgress) }}
+{{- $port := regexFind ":[0-9]+(/|$)" .Values.otlp.endpoint | trimPrefix ":" | trimSuffix "/" | default (ternary "443" "80" (hasPrefix "https:" .Values.otlp.endpoint)) | int }}
+{{- $open := list }}
+{{- if not .Values.networkPolicy.apiServerTo }}{{ range .Values.networkPolicy.apiServerPorts }}{{ $open = append $open (int .) }}{{ end }}{{ end }}
+{{- if not .Values.networkPolicy.platformTo }}{{ range .Values.networkPolicy.platformPorts }}{{ $open = append $open (int .) }}{{ end }}{{ end }}
+{{- if not (has $port $open) }}
+{{- fail (printf "networkPolicy lets nothing out to the collector of otlp.endpoint (port %d): say in networkPolicy.extraEgress where it is, such as [{ports: [{port: %d}]}]" $port $port) }}
+{{- end }}
+{{- end }}
 {{- if and .Values.livePlatform.enabled (not .Values.livePlatform.spec) }}
 {{- fail "livePlatform.spec is empty: give at least url and authentication, as in a LivePlatform, or set livePlatform.enabled to false" }}
 {{- end }}

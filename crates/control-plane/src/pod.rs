@@ -107,11 +107,15 @@ fn with_ports(text: &str, moved: &[(i32, u16)]) -> String {
     text.to_owned()
 }
 
+static NEXT_UID: AtomicU32 = AtomicU32::new(0);
+
 fn value(variable: &EnvVar, spec: &PodSpec, name: &str, namespace: &str) -> Result<String> {
     let Some(source) = &variable.value_from else { return Ok(variable.value.clone().unwrap_or_default()) };
     let field = source.field_ref.as_ref().map(|field| field.field_path.as_str());
     Ok(match field {
         Some("metadata.name") => name.to_owned(),
+        // Each one that is made is another pod; a test that starts a container again says so by the variable itself.
+        Some("metadata.uid") => format!("{name}-{}-{}", std::process::id(), NEXT_UID.fetch_add(1, Ordering::Relaxed)),
         Some("metadata.namespace") => namespace.to_owned(),
         Some("spec.serviceAccountName") => spec.service_account_name.clone().unwrap_or_default(),
         Some("status.podIP" | "status.hostIP") => "127.0.0.1".to_owned(),

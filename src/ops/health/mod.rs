@@ -65,12 +65,16 @@ type Check = (String, Result<(), String>);
 
 /// What was found.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Report(Vec<Check>);
+pub struct Report {
+    checks: Vec<Check>,
+    /// What is told beside them.
+    notes: Vec<String>,
+}
 
 impl Report {
     /// Whether nothing is wrong.
     pub fn is_good(&self) -> bool {
-        self.0.iter().all(|(_, found)| found.is_ok())
+        self.checks.iter().all(|(_, found)| found.is_ok())
     }
 
     /// As the API server answers it: a word, or each check in a line.
@@ -82,15 +86,22 @@ impl Report {
             Ok(()) => format!("[+]{check} ok\n"),
             Err(why) => format!("[-]{check} failed: {why}\n"),
         };
-        let lines: String = self.0.iter().map(line).collect();
-        format!("{lines}{name} check {}\n", if self.is_good() { "passed" } else { "failed" })
+        let lines: String = self.checks.iter().map(line).collect();
+        let notes: String = self.notes.iter().map(|note| format!("[!]{note}\n")).collect();
+        format!("{lines}{notes}{name} check {}\n", if self.is_good() { "passed" } else { "failed" })
     }
 }
 
 impl Signs {
     fn each_watch(&self, look: impl Fn(&Seen) -> Result<(), String>) -> Vec<Check> {
-        let name = |kind: &Kind| format!("watch-{}", kind.as_str());
-        self.watches.iter().map(|(kind, seen)| (name(kind), look(seen))).collect()
+        self.watches.iter().map(|(kind, seen)| (watch(*kind, seen), look(seen))).collect()
+    }
+
+    /// What a person should know although nothing is wrong with the program.
+    fn notes(&self) -> Vec<String> {
+        let refused =
+            |(kind, seen): &(Kind, Seen)| Some(format!("{} is refused: {}; the other namespaces are served", watch(*kind, seen), seen.refused.clone()?));
+        self.watches.iter().filter_map(refused).collect()
     }
 
     fn live(&self, bounds: &Bounds) -> Report {
@@ -103,7 +114,7 @@ impl Signs {
         if let Some((still, most)) = self.lease {
             checks.push(("lease".into(), within(still, most, "the election has made no step")));
         }
-        Report(checks)
+        Report { checks, notes: Vec::new() }
     }
 
     fn ready(&self, bounds: &Bounds) -> Report {
@@ -113,16 +124,25 @@ impl Signs {
             Stage::Stopping => Err("it was asked to end".to_owned()),
             Stage::Waiting | Stage::Working => Ok(()),
         };
+        // A namespace that the API server refuses is no reason to take this replica for unfit, unless it is refused everywhere.
+        let somewhere = self.watches.iter().any(|(kind, seen)| *kind != Kind::LivePlatform && seen.refused.is_none());
         let well = |seen: &Seen| match (seen.complete, seen.failing) {
+            _ if seen.refused.is_some() && somewhere => Ok(()),
             (_, true) => Err("its last try failed; see the log".to_owned()),
             (false, _) => Err("its first list is not complete".to_owned()),
             _ => within(seen.silent, bounds.watch, "nothing was heard of it, neither a failure,"),
         };
         let mut checks = vec![("stage".into(), stage)];
         checks.extend(self.each_watch(well));
-        checks.extend(self.live(bounds).0.into_iter().filter(|(name, _)| !name.starts_with("watch-")));
-        Report(checks)
+        checks.extend(self.live(bounds).checks.into_iter().filter(|(name, _)| !name.starts_with("watch-")));
+        Report { checks, notes: self.notes() }
     }
+}
+
+/// The name of a watch.
+fn watch(kind: Kind, seen: &Seen) -> String {
+    let dot = if seen.of.is_empty() { "" } else { "." };
+    format!("watch-{}{dot}{}", kind.as_str(), seen.of)
 }
 
 fn within(span: Duration, most: Duration, what: &str) -> Result<(), String> {

@@ -15,21 +15,27 @@ fn well() -> Signs {
     Signs { stage: Stage::Working, watches: watches.into(), lease: Some((SECOND, SECOND * 45)), ..Signs::default() }
 }
 
+fn refused(namespace: &str) -> (Kind, Seen) {
+    (Kind::Lead, Seen { of: namespace.into(), refused: Some("forbidden".into()), failing: true, ..Seen::default() })
+}
+
 /// What of a report is wrong.
 fn wrong(report: &Report) -> Vec<&str> {
-    report.0.iter().filter(|(_, found)| found.is_err()).map(|(name, _)| name.as_str()).collect()
+    report.checks.iter().filter(|(_, found)| found.is_err()).map(|(name, _)| name.as_str()).collect()
 }
 
 #[test]
 fn what_stands_still_is_told_by_its_name() {
     let bounds = Bounds::default();
     type Change = fn(&mut Signs);
-    let table: [(Change, &[&str], &[&str]); 13] = [
+    let table: [(Change, &[&str], &[&str]); 15] = [
         (|_| {}, &[], &[]),
         (|signs| signs.watches[1].1.silent = SECOND * 601, &["watch-Lead"], &["watch-Lead"]),
         (|signs| signs.watches[1].1.silent = SECOND * 599, &[], &[]),
         (|signs| signs.watches[2].1.failing = true, &[], &["watch-OcEssentialService"]),
         (|signs| signs.watches[0].1.complete = false, &[], &["watch-LivePlatform"]),
+        (|signs| signs.watches.extend([refused("b")]), &[], &[]),
+        (|signs| signs.watches = vec![signs.watches[0].clone(), refused("b"), refused("c")], &[], &["watch-Lead.b", "watch-Lead.c"]),
         (|signs| signs.queue.idle = SECOND * 121, &["queue"], &["queue"]),
         (|signs| (signs.stage, signs.queue.idle) = (Stage::Waiting, SECOND * 9999), &[], &[]),
         (|signs| (signs.stage, signs.queue.idle) = (Stage::Stopping, SECOND * 9999), &[], &["stage"]),
@@ -53,6 +59,10 @@ fn an_answer_is_a_word_or_each_check_and_what_fails_is_always_told() {
     assert_eq!(signs.live(&bounds).text("livez", false), "ok");
     let verbose = signs.live(&bounds).text("livez", true);
     assert!(verbose.starts_with("[+]watch-LivePlatform ok\n") && verbose.ends_with("livez check passed\n"), "{verbose}");
+    signs.watches.push(refused("b"));
+    let noted = signs.ready(&bounds);
+    assert_eq!(noted.text("readyz", false), "ok");
+    assert!(noted.text("readyz", true).contains("[!]watch-Lead.b is refused: forbidden; the other namespaces are served\n"), "{noted:?}");
     signs.queue.idle = SECOND * 300;
     let failed = signs.live(&bounds).text("livez", false);
     assert!(failed.contains("[-]queue failed: nobody has taken what is due for 300 s, and 120 s are the most\n"), "{failed}");
@@ -118,7 +128,7 @@ async fn an_election_that_fails_lives_and_one_that_stands_still_is_dead() {
     let health = Health::new(Arc::clone(&shared), Bounds::default());
     let timing = Timing::new(Duration::from_millis(900), Duration::from_millis(600), Duration::from_millis(50)).unwrap();
     let settings = lease::Settings { namespace: "a".into(), name: "b".into(), identity: "c".into(), timing };
-    let seat = Seat::stand(nowhere(), settings, Leadership::elected());
+    let seat = Seat::stand(nowhere(), settings, Leadership::elected(), || true);
     health.election(seat.pulse().zip(Some(Duration::from_millis(900))));
     for _ in 0..15 {
         tokio::time::sleep(Duration::from_millis(100)).await;

@@ -131,6 +131,10 @@ catalogue! {
         "How often a watch failed; it is begun again, each with a back-off of its own";
     WATCH_IDLE: Gauge "operatorconnect_watch_idle_seconds" ["kind"]
         "For how long nothing was heard of the watch: no object, no bookmark, no failure and no new begin; a watch that lives is heard of every few minutes";
+    WATCHES_REFUSED: Gauge "operatorconnect_watches_refused" ["kind"]
+        "Namespaces named in watchNamespaces that the API server does not let be watched: they are going, or there is no right to them; tried again every few seconds";
+    UNREADABLE: Gauge "operatorconnect_unreadable_objects" ["kind"]
+        "Objects with a field that this version can't read, as after a rollback; nothing is done for them until it is corrected";
     BUILD: Gauge "operatorconnect_build_info" ["version", "revision"]
         "Always 1; its labels say what runs";
     CPU: Counter "process_cpu_seconds_total" []

@@ -130,6 +130,10 @@ impl Gauges {
         let failures = Kind::ALL.into_iter().map(|kind| ([kind.as_str()], count(of(kind).map(|seen| seen.failures).sum())));
         put(encoder, &catalogue::WATCH_FAILURES, failures)?;
         let idle = Kind::ALL.into_iter().filter_map(|kind| Some(([kind.as_str()], of(kind).map(|seen| seen.silent).max()?.as_secs_f64())));
-        put(encoder, &catalogue::WATCH_IDLE, idle)
+        put(encoder, &catalogue::WATCH_IDLE, idle)?;
+        let refused = Kind::ALL.into_iter().map(|kind| ([kind.as_str()], size(of(kind).filter(|seen| seen.refused.is_some()).count())));
+        put(encoder, &catalogue::WATCHES_REFUSED, refused)?;
+        let unreadable = Kind::ALL.into_iter().zip(self.0.unreadable).map(|(kind, number)| ([kind.as_str()], size(number)));
+        put(encoder, &catalogue::UNREADABLE, unreadable)
     }
 }

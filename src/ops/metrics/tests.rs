@@ -105,7 +105,8 @@ async fn the_series_of_a_platform_go_with_it() {
     }
     let text = metrics.text(Census::of(&shared)).unwrap();
     assert!(text.contains(r#"operatorconnect_platform_circuit_opened_total{platform="gone",reason="Throttled"} 1"#), "{text}");
-    shared.platforms.remove(&(String::new(), "gone".to_owned()));
+    let gone = shared.platforms.get("", "gone").unwrap();
+    shared.platforms.remove(&*gone);
     let text = metrics.text(Census::of(&shared)).unwrap();
     assert!(text.contains(r#"platform="here""#) && !text.contains(r#"platform="gone""#), "{text}");
     metrics.called("gone", Endpoint::Task, Outcome::Lost, Duration::ZERO);
