@@ -48,7 +48,8 @@ pub enum ConditionType {
     /// Possible reasons for it to be True: `Succeeded`.
     ///
     /// Possible reasons for it to be False: `Progressing`, `Converting`, `Verifying`, `AwaitingLeadsJob`, `AwaitingTrunksJob`,
-    /// `DeletedExternally`, `LeadNotFound`.
+    /// `DeletedExternally`, `LeadNotFound`, `Conflict` (the service differs from the spec, and no call changes it; or it was taken
+    /// over, and what the spec says of it can't be compared).
     ///
     /// Possible reasons for it to be Unknown: `Progressing`, `PlatformNotFound`, `AuthenticationFailed`, `PlatformUnavailable`,
     /// `Throttled`.
@@ -129,7 +130,7 @@ impl ConditionType {
             (Self::Synced | Self::LeadEligible, Truth::True) => reason == Succeeded,
             (Self::Synced | Self::LeadEligible, Truth::Unknown) => reason == Progressing || UNREADABLE.contains(&reason),
             (Self::Synced, Truth::False) => {
-                matches!(reason, Progressing | Converting | Verifying | AwaitingLeadsJob | AwaitingTrunksJob | DeletedExternally | LeadNotFound)
+                matches!(reason, Progressing | Converting | Verifying | AwaitingLeadsJob | AwaitingTrunksJob | DeletedExternally | LeadNotFound | Conflict)
             }
             (Self::LeadEligible, Truth::False) => matches!(reason, LeadNotFound | LeadNotActive | AlreadyLicensed | ChannelMismatch),
         }

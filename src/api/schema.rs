@@ -25,6 +25,56 @@ pub(super) fn immutable_optional(name: &str) -> Rule {
     rule_at(&format!(".{name}"), &cel, &format!("{name} is immutable (adding or removing it is a change too): make a new object instead"))
 }
 
+/// What of a service's spec no call can change. These rules stand at the object: they look at its status.
+pub(super) mod kept {
+    use kube::core::Rule;
+
+    use super::rule_at;
+
+    /// The create was asked for and has not ended, or it has made the service and the platform shows it. A service that was taken over was not made as
+    /// the spec says; for one that failed or is gone the next create takes what the spec says then.
+    const ASKED_FOR: &str = "has(oldSelf.status) && has(oldSelf.status.operation) && oldSelf.status.operation.kind == 'Create' && (!has(oldSelf.status.operation.outcome) || (oldSelf.status.operation.outcome == 'Succeeded' && has(oldSelf.status.licenseType)))";
+
+    /// The trunks job was due for it: its SIP connection is by IP group.
+    const BY_IP_GROUP: &str = "has(oldSelf.status.sync.jobs) && oldSelf.status.sync.jobs.exists(job, job.name == 'peering.sync-trunks-job')";
+
+    fn same(field: &str) -> String {
+        format!("has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})")
+    }
+
+    /// The short name: it follows the platform, and nothing else.
+    pub fn short_name() -> Rule {
+        let cel = "self.spec.shortName == oldSelf.spec.shortName || (has(oldSelf.status) && has(oldSelf.status.licenseType) && has(oldSelf.status.shortName) && self.spec.shortName == oldSelf.status.shortName)";
+        rule_at(
+            ".spec.shortName",
+            cel,
+            "shortName is immutable: no call renames a service. It can only be set to status.shortName, the name that the platform shows for it",
+        )
+    }
+
+    /// A field that may go, but not come or change.
+    pub fn unless_taken_out(field: &str) -> Rule {
+        let cel = format!("!({ASKED_FOR}) || !has(self.spec.{field}) || ({})", same(field));
+        rule_at(
+            &format!(".spec.{field}"),
+            &cel,
+            &format!("{field} is immutable once the service was asked for: no call changes it. Put it back as it was, or take it out"),
+        )
+    }
+
+    /// They may come or go only to say again how the service was made.
+    pub fn advanced_settings() -> Rule {
+        let field = "advancedSettings";
+        let mended = format!("has(oldSelf.status.sync) && has(self.spec.{field}) != has(oldSelf.spec.{field}) && has(self.spec.{field}) == ({BY_IP_GROUP})");
+        let cel = format!("!({ASKED_FOR}) || ({}) || ({mended})", same(field));
+        rule_at(
+            ".spec.advancedSettings",
+            &cel,
+            "advancedSettings is immutable once the service was asked for (adding or removing it is a change too): no call changes how it is connected. Put it back as it was",
+        )
+    }
+}
+
 /// Puts rules on a schema.
 fn with(mut schema: Schema, rules: &[(&str, &str)]) -> Schema {
     for (cel, message) in rules {

@@ -9,7 +9,7 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
 use super::common::{DeletionPolicy, JobStatus, LocalRef, Operation};
-use super::schema::{self, immutable, immutable_optional, rule_at};
+use super::schema::{self, immutable_optional, kept, rule_at};
 use super::words::SyncState;
 
 /// What service a tenant shall have.
@@ -25,6 +25,10 @@ use super::words::SyncState;
     shortname = "oces",
     category = "operatorconnect",
     doc = "One OC Essential service for one Microsoft 365 tenant.",
+    validation = kept::short_name(),
+    validation = kept::unless_taken_out("channelId"),
+    validation = kept::unless_taken_out("lcCustomerId"),
+    validation = kept::advanced_settings(),
     printcolumn(name = "Tenant", type_ = "string", json_path = ".status.msTenantId", description = "The customer's Microsoft 365 tenant id"),
     printcolumn(name = "Short Name", type_ = "string", json_path = ".spec.shortName", description = "The service's short name"),
     printcolumn(name = "License", type_ = "string", json_path = ".status.licenseType", description = "The License Type, read back from the platform"),
@@ -80,23 +84,24 @@ pub struct OcEssentialServiceSpec {
     #[schemars(schema_with = "schema::object_name")]
     pub platform: Option<String>,
     /// The service's short name on the platform: 3 to 15 characters, none of \ / : * ? " < > |, no dot, no blank, not the word
-    /// audit, not a device name of Windows. Unique on the platform, without regard to case. Immutable: the platform has no rename.
+    /// audit, not a device name of Windows. Unique on the platform, without regard to case. Immutable, since no call renames a
+    /// service; but when somebody has renamed it on the platform, it can be set to what status.shortName shows.
     #[schemars(schema_with = "schema::short_name")]
-    #[x_kube(validation = immutable("shortName"))]
     pub short_name: String,
-    /// The service's full name, 1 to 200 characters.
+    /// The service's full name, 1 to 200 characters. No call renames a service: when it is changed later, or on the platform, the
+    /// difference is told, and Synced is False.
     #[schemars(schema_with = "schema::full_name")]
     pub full_name: String,
     /// The LC customer to attach the service to. Absent: the platform makes one of the same short name. When the lead belongs to a
-    /// channel, it must be one of that channel's customers.
+    /// channel, it must be one of that channel's customers. Immutable once the service was asked for; it can be taken out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub lc_customer_id: Option<i64>,
-    /// The channel to attach the service to.
+    /// The channel to attach the service to. Immutable once the service was asked for; it can be taken out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub channel_id: Option<i64>,
-    /// When present, the SIP connection is made by IP group. When absent, by tenant id.
+    /// When present, the SIP connection is made by IP group. When absent, by tenant id. Immutable once the service was asked for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advanced_settings: Option<AdvancedSettings>,
     /// Apply (the default): do what is needed. Plan: say in status.plan what would be done, and do nothing. Observe: read only.
@@ -117,6 +122,11 @@ pub struct OcEssentialServiceSpec {
     /// What to do when the service was deleted by somebody else: false (the default) reports it, true makes it again.
     #[serde(default)]
     pub recreate: bool,
+    /// What to do when the tenant has a Direct Routing service (license Hosted Essentials, Hosted Essentials Plus or Hosted Pro): false
+    /// (the default) reports it, true asks for the service all the same. Whether the platform takes both is not documented. The Direct
+    /// Routing service is left as it is.
+    #[serde(default)]
+    pub beside_direct_routing: bool,
     /// When true, nothing is asked of the platform for this object. Default: false.
     #[serde(default)]
     pub suspend: bool,

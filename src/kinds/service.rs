@@ -101,21 +101,6 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
     if spec.suspend {
         return Wish::Suspended;
     }
-    use oc_domain::names::ShortNameRule::{Alphanumeric, Portal};
-    let short_name = match connection {
-        Connection::Usable(policy) => ShortName::parse(&spec.short_name, policy.short_name_rule),
-        // Which rule holds is the platform's matter: what may be valid there is not called wrong.
-        Connection::Unusable(_) | Connection::Unknown(_) => {
-            ShortName::parse(&spec.short_name, Portal).or_else(|bad| ShortName::parse(&spec.short_name, Alphanumeric).map_err(|_| bad))
-        }
-    };
-    let short_name = match short_name {
-        Ok(name) => name,
-        Err(bad) => {
-            let message = format!("spec.shortName {bad}. It can't be changed; make this object anew with another one.");
-            return Wish::Unclear(Trouble::new(Reason::InvalidSpec, message));
-        }
-    };
     let missing = entry.lead.as_ref().and_then(|lead| lead_trouble(shared, entry, lead));
     let Some(tenant) = entry.tenant.clone() else {
         let unclear = missing.unwrap_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID."));
@@ -123,7 +108,7 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
     };
     Wish::Be(Box::new(Desired {
         tenant,
-        short_name,
+        short_name: ShortName::as_written(&spec.short_name),
         full_name: spec.full_name.clone(),
         lc_customer: spec.lc_customer_id,
         channel: spec.channel_id,
@@ -139,6 +124,7 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
             api::service::Adoption::Always => Adoption::Always,
         },
         recreate: spec.recreate,
+        beside_direct_routing: spec.beside_direct_routing,
         missing,
         rival: match connection {
             Connection::Usable(policy) => rival(shared, policy, object, entry),

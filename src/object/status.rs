@@ -130,7 +130,7 @@ pub fn of_service(
     let seen = facts.services.value();
     // One that only the annotation names stays out: what stands in status is believed.
     let guid = record.guid.as_ref().filter(|_| record.guid_proven);
-    let own = seen.and_then(|view| view.by_guid.as_ref().or(view.by_tenant.first())).filter(|service| guid == Some(&service.guid));
+    let own = seen.and_then(|view| view.with_guid(guid?));
     let mut status = api::OcEssentialServiceStatus {
         observed_generation: Some(generation),
         license_type: record.license.clone(),

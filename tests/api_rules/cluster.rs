@@ -34,7 +34,7 @@ pub fn update(at: &'static str, value: impl Into<Option<Value>>, expect: &[&'sta
 pub struct Table {
     /// What the valid object is, for the list of failures.
     pub name: &'static str,
-    /// The valid object.
+    /// The valid object. A status that it has is written after it was made: what the operator has said of it by then.
     pub object: Value,
     /// Its mutations.
     pub cases: Vec<Case>,
@@ -105,7 +105,15 @@ pub async fn check(client: &Client, suite: &Suite) -> Vec<String> {
     let mut failures = Vec::new();
     for table in &suite.tables {
         let valid: DynamicObject = serde_json::from_value(table.object.clone()).unwrap();
-        let stored = match api.create(&PostParams::default(), &valid).await {
+        let created = api.create(&PostParams::default(), &valid).await;
+        let stored = match (created, table.object.get("status")) {
+            (Ok(_), Some(status)) => {
+                let status = Patch::Merge(json!({ "status": status }));
+                api.patch_status(&valid.name_any(), &PatchParams::default(), &status).await
+            }
+            (created, _) => created,
+        };
+        let stored = match stored {
             Ok(stored) => serde_json::to_value(stored).unwrap(),
             Err(error) => {
                 failures.push(format!("{} {}: the valid object was refused: {error}", suite.resource.kind, table.name));

@@ -21,7 +21,7 @@ pub async fn check(client: &Client) -> Vec<String> {
         (
             &services,
             crate::service::least_object(name),
-            json!({ "mode": "Apply", "adoption": "IfMatching", "deletionPolicy": "Retain", "deletionGuard": "Numbers", "recreate": false, "suspend": false }),
+            json!({ "mode": "Apply", "adoption": "IfMatching", "deletionPolicy": "Retain", "deletionGuard": "Numbers", "recreate": false, "besideDirectRouting": false, "suspend": false }),
         ),
     ] {
         failures.extend(defaults(api, &object, &spec).await);

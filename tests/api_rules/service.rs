@@ -7,7 +7,11 @@ use serde_json::{Map, Value, json};
 use crate::cluster::{Case, Suite, Table, create, update};
 
 pub fn suite() -> Suite {
-    Suite { resource: OcEssentialService::api_resource(), namespaced: true, tables: vec![by_lead(), by_tenant(), short_names(), advanced()] }
+    Suite {
+        resource: OcEssentialService::api_resource(),
+        namespaced: true,
+        tables: [by_lead(), by_tenant(), short_names(), advanced()].into_iter().chain(kept()).collect(),
+    }
 }
 
 fn object(name: &str, spec: Value) -> Value {
@@ -48,6 +52,9 @@ fn by_lead() -> Table {
             update("/spec/deletionGuard", json!("None"), &[]),
             create("/spec/recreate", json!("true"), &["spec.recreate", "must be of type boolean"]),
             create("/spec/suspend", json!(1), &["spec.suspend", "must be of type boolean"]),
+            create("/spec/besideDirectRouting", json!("yes"), &["spec.besideDirectRouting", "must be of type boolean"]),
+            create("/spec/besideDirectRouting", json!(true), &[]),
+            update("/spec/besideDirectRouting", json!(true), &[]),
             update("/spec/leadRef", json!({ "name": "fabrikam" }), &["spec.leadRef", "leadRef is immutable"]),
             update("/spec/shortName", json!("Contoso_BE"), &["spec.shortName", "shortName is immutable"]),
             update("/spec/shortName", json!("contoso_nl"), &["spec.shortName", "shortName is immutable"]),
@@ -87,6 +94,75 @@ fn by_tenant() -> Table {
             update("/spec/lcCustomerId", None, &[]),
         ],
     }
+}
+
+/// A service with all that no call can change, and what the operator has said of it.
+fn asked_for(name: &str, by_ip_group: bool, status: Value) -> Value {
+    let mut object = least_object(name);
+    let spec = json!({ "lcCustomerId": 4711, "channelId": 1574 });
+    object["spec"].as_object_mut().unwrap().extend(spec.as_object().unwrap().clone());
+    if by_ip_group {
+        object["spec"]["advancedSettings"] = json!({ "proxySet": "SIPTrunk", "onlinePstnGateway": "gw.example.com" });
+    }
+    object["status"] = status;
+    object
+}
+
+/// What the platform has no call to change: free before it is asked for, kept while it is being made and while it is there, free again when it is not.
+fn kept() -> Vec<Table> {
+    let settings = || json!({ "proxySet": "Other", "onlinePstnGateway": "gw.example.com" });
+    let changes = |free: bool| {
+        let words = |words: &'static [&'static str]| if free { &[][..] } else { words };
+        vec![
+            update("/spec/lcCustomerId", json!(4712), words(&["spec.lcCustomerId", "lcCustomerId is immutable once the service was asked for"])),
+            update("/spec/channelId", json!(1575), words(&["spec.channelId", "channelId is immutable once the service was asked for"])),
+            update("/spec/advancedSettings", settings(), words(&["spec.advancedSettings", "advancedSettings is immutable once"])),
+            update("/spec/lcCustomerId", None, &[]),
+            update("/spec/channelId", None, &[]),
+            update("/spec/fullName", json!("Another"), &[]),
+            update("/spec/shortName", json!("Another"), &["spec.shortName", "shortName is immutable"]),
+        ]
+    };
+    let operation = |outcome: Option<&str>| {
+        let mut operation = json!({ "kind": "Create", "id": "op-1" });
+        if let Some(outcome) = outcome {
+            operation["outcome"] = json!(outcome);
+        }
+        operation
+    };
+    let made = || json!({ "operation": operation(Some("Succeeded")), "umpCustomerGuid": "c0ffee00-0000-4000-8000-000000000001", "licenseType": "OC Essential", "shortName": "Renamed" });
+    let job = |name: &str| json!({ "name": name, "state": "Synced" });
+    let jobs = |names: &[&str]| json!({ "state": "Synced", "jobs": names.iter().map(|name| job(name)).collect::<Vec<_>>() });
+    let leads = || json!({ "sync": jobs(&["peering.sync-leads-job"]) });
+    let both = || json!({ "sync": jobs(&["peering.sync-leads-job", "peering.sync-trunks-job"]) });
+    let with = |mut status: Value, more: Value| {
+        status.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        status
+    };
+    let table = |name: &'static str, by_ip_group: bool, status: Value, cases: Vec<Case>| Table {
+        name,
+        object: asked_for(&name.replace(' ', "-"), by_ip_group, status),
+        cases,
+    };
+    let taken_out = || update("/spec/advancedSettings", None, &["spec.advancedSettings", "advancedSettings is immutable once"]);
+    vec![
+        table("not asked for", false, json!({}), changes(true)),
+        table("being made", false, json!({ "operation": operation(None) }), changes(false)),
+        table("being made by ip group", true, json!({ "operation": operation(None) }), vec![taken_out()]),
+        table("made", false, with(made(), leads()), changes(false)),
+        table("renamed", false, made(), vec![update("/spec/shortName", json!("Renamed"), &[])]),
+        table("made by ip group", true, with(made(), both()), vec![taken_out()]),
+        table("settings added too late", true, with(made(), leads()), vec![update("/spec/advancedSettings", None, &[])]),
+        table("settings lost", false, with(made(), both()), vec![update("/spec/advancedSettings", settings(), &[])]),
+        table("failed", false, json!({ "operation": operation(Some("Failed")) }), changes(true)),
+        table(
+            "gone",
+            false,
+            with(json!({ "operation": operation(Some("Succeeded")), "umpCustomerGuid": "c0ffee00-0000-4000-8000-000000000001" }), leads()),
+            changes(true),
+        ),
+        table("taken over", false, json!({ "umpCustomerGuid": "c0ffee00-0000-4000-8000-000000000001", "licenseType": "OC Essential" }), changes(true)),
+    ]
 }
 
 /// S3, rule by rule. Every forbidden character is tried.

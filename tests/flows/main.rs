@@ -21,6 +21,7 @@ mod namespaces;
 mod outage;
 mod platform;
 mod provisioning;
+mod ready;
 mod seldom;
 #[path = "../shared/simulated.rs"]
 mod simulated;
@@ -100,6 +101,11 @@ const CASES: &[(&str, Case)] = &cases![
     modes::observe_and_plan_change_nothing_in_a_whole_life,
     modes::a_wiped_status_comes_back_by_reading_alone,
     drift::what_others_change_is_shown_and_not_fought,
+    ready::what_no_call_can_change_stays_as_it_was_asked_for,
+    ready::what_was_taken_over_is_compared_as_far_as_it_shows,
+    ready::errors_of_a_task_that_succeeded_are_told,
+    ready::a_rule_for_short_names_is_for_creates_alone,
+    ready::a_direct_routing_service_is_neither_ours_nor_in_the_way,
     drift::a_lead_that_is_lost_after_licensing_is_shown,
     seldom::suspended_objects_are_left_alone,
     seldom::a_license_of_another_kind_and_a_refusal_are_told,

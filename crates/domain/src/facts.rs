@@ -8,9 +8,10 @@ use crate::time::Time;
 pub enum MicrosoftStatus {
     /// The only status from which a license can be applied or a channel assigned.
     Active,
-    /// Suspended by Microsoft.
+    /// Suspended, by Microsoft or by the customer (platform-3.md 5).
     Suspended,
-    /// Removed by Microsoft or by the customer; such leads stay in the list (U-19).
+    /// Removed, by Microsoft or by the customer. Such a lead stays in the list (U-19), and can become Active again when the customer consents anew
+    /// (N-18): it is no reason to forget anything.
     Removed,
     /// Not yet activated (a label of the portal; JSON spelling unknown, U-14).
     NotActive,
@@ -122,6 +123,16 @@ impl LicenseType {
         }
     }
 
+    /// Whether it is one of Operator Connect's: 3 to 5.
+    pub fn operator_connect(self) -> bool {
+        matches!(self, Self::OcEssential | Self::OcEssentialPlus | Self::OcPro)
+    }
+
+    /// Whether it is one of Direct Routing's: 0 to 2. What a number means that no page names is not known.
+    pub fn direct_routing(self) -> bool {
+        matches!(self, Self::HostedEssentials | Self::HostedEssentialsPlus | Self::HostedPro)
+    }
+
     /// The portal's words.
     pub fn label(self) -> String {
         match self {
@@ -141,7 +152,7 @@ impl LicenseType {
 pub struct Service {
     /// `UmpCustomerGuid`.
     pub guid: CustomerGuid,
-    /// `MsTenantId`; null on Direct Routing services.
+    /// `MsTenantId`; null on many Direct Routing services, but not on all (platform-3.md 2).
     pub tenant: Option<TenantId>,
     /// `CustomerShortName`, as the platform has it: it may break our rules.
     pub short_name: String,
@@ -149,6 +160,14 @@ pub struct Service {
     pub full_name: Option<String>,
     /// `LicenseType`.
     pub license: Option<LicenseType>,
+}
+
+impl Service {
+    /// Whether it is a Direct Routing service. A tenant can have one beside its Operator Connect service (C-31). One without a license, or with a
+    /// license that no page names, is not taken for one: it could be the service that was just asked for.
+    pub fn direct_routing(&self) -> bool {
+        self.license.is_some_and(LicenseType::direct_routing)
+    }
 }
 
 /// One LC customer (platform.md 6.2; the read itself is inferred, platform-2.md 6).

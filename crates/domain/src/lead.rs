@@ -6,7 +6,7 @@ use crate::names::{ChannelId, TenantId};
 use crate::pass::{DeletionPolicy, Facts};
 use crate::policy::{Connection, Policy};
 use crate::record::{Operation, OperationKind, Outcome, Record, Sent};
-use crate::service::lead_that_counts;
+use crate::service::{active_beside, lead_that_counts};
 use crate::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
 use crate::time::Time;
 use crate::timing;
@@ -225,7 +225,7 @@ impl Case<'_> {
             Fact::Unreadable(trouble) => return self.unreadable(trouble),
             Fact::Known { value, .. } => value,
         };
-        let service = services.by_tenant.first();
+        let service = services.of_operator_connect().next();
         let synced = match (service, &lead.service) {
             (Some(service), shown) if shown.as_ref() != Some(&service.guid) => {
                 let message = "The platform has a service for this tenant, and the lead does not show it yet: peering.sync-leads-job is due.";
@@ -277,8 +277,10 @@ impl Case<'_> {
     fn standing(self, policy: &Policy, lead: &Lead) -> Decision {
         if lead.status != MicrosoftStatus::Active {
             let label = lead.status.label();
-            let message =
-                format!("Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center.");
+            let beside = self.facts.leads.value().map_or("", |leads| active_beside(leads, lead));
+            let message = format!(
+                "Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center.{beside}"
+            );
             return self.stop(Trouble::new(Reason::LeadNotActive, message), "the lead is not Active");
         }
         let message = match &lead.service {
@@ -306,7 +308,7 @@ impl Case<'_> {
         }
         match self.facts.services.since(since) {
             None => Some(case.look(Query::Services, since, "does the tenant have a service")),
-            Some(view) if !view.by_tenant.is_empty() => Some(case.has_a_service()),
+            Some(view) if view.of_operator_connect().next().is_some() => Some(case.has_a_service()),
             Some(view) if !view.complete => {
                 let message = "The list of services has entries that can't be read; a service of this tenant may be among them.";
                 Some(case.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole"))
@@ -316,7 +318,8 @@ impl Case<'_> {
     }
 
     fn has_a_service(self) -> Decision {
-        let message = "The lead has a service; delete that first, or set spec.deletionPolicy to Retain.";
+        let message =
+            "The lead has a service, so the lead is not deleted while there is one. Set spec.deletionPolicy to Retain to let this object go and keep both.";
         self.stop(Trouble::new(Reason::DeletionBlocked, message), "the lead has a service")
     }
 

@@ -86,7 +86,7 @@ pub enum ShortNameRule {
     Alphanumeric,
 }
 
-/// A service's short name, valid by a [`ShortNameRule`]. Compares without regard to case, as the platform most likely does (N-3).
+/// A service's short name. Compares without regard to case, as the platform most likely does (N-3).
 #[derive(Clone)]
 pub struct ShortName(String);
 
@@ -127,6 +127,11 @@ impl ShortName {
             return bad("must have only letters, digits and underscore (the platform object's shortNameRule is Alphanumeric)");
         }
         Ok(Self(text.to_owned()))
+    }
+
+    /// A name as it stands in a spec, valid or not: a rule for creating is no rule for what exists. Before a create it is held to [`ShortName::parse`].
+    pub fn as_written(text: &str) -> Self {
+        Self(text.to_owned())
     }
 
     /// The name as it was written.

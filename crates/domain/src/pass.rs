@@ -20,7 +20,7 @@ pub enum DeletionPolicy {
 /// What the list of services holds for one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServicesView {
-    /// Those of the tenant: none, one, or (never seen, but not excluded) more.
+    /// Those of the tenant: none, one, a Direct Routing service beside one of Operator Connect (C-31), or (never seen, but not excluded) more.
     pub by_tenant: Vec<Service>,
     /// The one with the recorded guid.
     pub by_guid: Option<Service>,
@@ -35,6 +35,16 @@ impl ServicesView {
     /// since is found among those of the tenant.
     pub fn with_guid(&self, guid: &CustomerGuid) -> Option<&Service> {
         self.by_guid.iter().chain(&self.by_tenant).find(|service| &service.guid == guid)
+    }
+
+    /// Those of the tenant that are, or could be, Operator Connect services: all but Direct Routing ones.
+    pub fn of_operator_connect(&self) -> impl Iterator<Item = &Service> {
+        self.by_tenant.iter().filter(|service| !service.direct_routing())
+    }
+
+    /// The tenant's Direct Routing service, if it has one.
+    pub fn direct_routing(&self) -> Option<&Service> {
+        self.by_tenant.iter().find(|service| service.direct_routing())
     }
 }
 

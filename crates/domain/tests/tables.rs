@@ -21,6 +21,8 @@ mod names;
 mod order;
 #[path = "tables/platform.rs"]
 mod platform;
+#[path = "tables/ready.rs"]
+mod ready;
 #[path = "tables/voice.rs"]
 mod voice;
 #[path = "tables/words.rs"]

@@ -152,6 +152,7 @@ impl World {
                 mode: spec.mode,
                 adoption: spec.adoption,
                 recreate: spec.recreate,
+                beside_direct_routing: false,
                 missing: None,
                 rival: self.rival(play, op, slot, object),
             })),

@@ -3,7 +3,9 @@
 //! A list that is a few seconds old does for a yes, since the create itself needs one of its own pass. No is only said by a list of this pass.
 
 use crate::conditions::{Reason, Trouble, Truth};
-use crate::facts::{Lead, MicrosoftStatus};
+use crate::facts::{Lead, MicrosoftStatus, Service};
+use crate::names::ShortName;
+use crate::policy::Connection;
 use crate::step::{Decision, Fact, PlanItem, Query};
 use crate::timing;
 
@@ -14,12 +16,15 @@ pub(super) fn eligible(case: Case<'_>, desired: &Desired, view: &ServicesView) -
     if let Some(trouble) = &desired.missing {
         return case.missing(trouble.clone(), "a reference is missing");
     }
+    if let Some(trouble) = short_name_fits(&case.facts.connection, desired) {
+        return case.stop(trouble, "the short name breaks the platform's rule");
+    }
     let since = case.facts.pass_started;
-    if let Some(trouble) = short_name_taken(desired, view) {
+    if let Some(trouble) = beside_direct_routing(desired, view).or_else(|| short_name_taken(desired, view)) {
         if case.facts.services.since(since).is_none() {
-            return case.look(Query::Services, since, "is the short name still taken");
+            return case.look(Query::Services, since, "does what the list shows still stand against it");
         }
-        return case.stop(trouble, "the short name is taken");
+        return case.stop(trouble, "the list of services shows what stands against it");
     }
     let not_before = case.facts.pass_started - timing::CREATE_LOOK;
     if let Fact::Unreadable(trouble) = &case.facts.leads {
@@ -29,7 +34,7 @@ pub(super) fn eligible(case: Case<'_>, desired: &Desired, view: &ServicesView) -
     let Some(leads) = case.facts.leads.since(not_before) else {
         return case.look(Query::Leads, not_before, "is the lead eligible");
     };
-    let lead = match lead_eligible(leads, desired) {
+    let lead = match lead_eligible(leads, desired, view) {
         Ok(lead) => lead.clone(),
         // People apply the object just after what it needs was made: no is only said by a list of this pass.
         Err(_) if case.facts.leads.since(since).is_none() => return case.look(Query::Leads, since, "is the lead still not eligible"),
@@ -66,25 +71,54 @@ pub(super) fn eligible(case: Case<'_>, desired: &Desired, view: &ServicesView) -
     decision
 }
 
-/// S3: unique, on the whole platform (N-3), without regard to case.
+/// S3: the platform object's rule (C-2). Only here: what exists, or is being made, has its name.
+fn short_name_fits(connection: &Connection, desired: &Desired) -> Option<Trouble> {
+    let Connection::Usable(policy) = connection else { return None };
+    let bad = ShortName::parse(desired.short_name.as_str(), policy.short_name_rule).err()?;
+    let message = format!("spec.shortName {bad}. No service was made for this object, and the name can't be changed: make this object anew with another one.");
+    Some(Trouble::new(Reason::InvalidSpec, message))
+}
+
+/// C-31, U-25: whether an Operator Connect service can stand beside a Direct Routing one is not documented, and which license a number means is told in
+/// two ways (C-19): a second paid service is asked for only at a person's word.
+fn beside_direct_routing(desired: &Desired, view: &ServicesView) -> Option<Trouble> {
+    let other = view.direct_routing().filter(|_| !desired.beside_direct_routing)?;
+    let license = other.license.map(crate::facts::LicenseType::label).unwrap_or_default();
+    let message = format!(
+        "The tenant has the Direct Routing service {} ({:?}, {license}). Whether the platform takes an Operator Connect service beside it is not documented. Set spec.besideDirectRouting to true to ask it for one; the Direct Routing service is left as it is.",
+        other.guid, other.short_name
+    );
+    Some(Trouble::new(Reason::AlreadyLicensed, message))
+}
+
+/// S3: unique, on the whole platform (N-3), without regard to case; also beside the tenant's own Direct Routing service, which is another one.
 fn short_name_taken(desired: &Desired, view: &ServicesView) -> Option<Trouble> {
-    let other = view.by_name.iter().find(|service| service.tenant.as_ref() != Some(&desired.tenant))?;
+    let is_another = |service: &&Service| service.tenant.as_ref() != Some(&desired.tenant) || service.direct_routing();
+    let other = view.by_name.iter().find(is_another)?;
     // Not whose it is: that is another customer, and who reads this may be a third one's administrator.
     let message = format!(
-        "spec.shortName {} is taken by another service on the platform, umpCustomerGuid {}. Short names are unique on a platform; make this object anew with another one.",
+        "spec.shortName {} is taken by another service on the platform, umpCustomerGuid {}. Short names are unique on a platform; no service was made for this object: make it anew with another one.",
         desired.short_name, other.guid
     );
     Some(Trouble::new(Reason::ShortNameTaken, message))
 }
 
-/// The lead that counts: of two for one tenant the consented one (platform.md 12.1, step 2).
+/// The lead that counts: of two for one tenant the consented one (platform.md 12.1, step 2), whatever its status: a customer who has withdrawn is not
+/// made a service behind his back.
 pub fn lead_that_counts(leads: &[Lead]) -> Option<&Lead> {
     let rank = |lead: &&Lead| (lead.consentless, lead.status != MicrosoftStatus::Active, lead.id.clone());
     leads.iter().min_by_key(rank)
 }
 
+/// What is said beside a consented lead that is not Active, when a lead that is could be used.
+pub(crate) fn active_beside(leads: &[Lead], counts: &Lead) -> &'static str {
+    let other = leads.iter().any(|lead| lead.consentless && lead.status == MicrosoftStatus::Active);
+    let hidden = other && !counts.consentless && counts.status != MicrosoftStatus::Active;
+    if hidden { " The tenant has an Active consentless lead as well; it is not used while there is the customer's own." } else { "" }
+}
+
 /// S2: only an Active lead without a license; S4: in the channel that the spec names.
-fn lead_eligible<'a>(leads: &'a [Lead], desired: &Desired) -> Result<&'a Lead, Trouble> {
+fn lead_eligible<'a>(leads: &'a [Lead], desired: &Desired, view: &ServicesView) -> Result<&'a Lead, Trouble> {
     let refuse = |reason, message: String| Err(Trouble::new(reason, message));
     let Some(lead) = lead_that_counts(leads) else {
         return refuse(
@@ -99,14 +133,18 @@ fn lead_eligible<'a>(leads: &'a [Lead], desired: &Desired) -> Result<&'a Lead, T
         let label = lead.status.label();
         return refuse(
             Reason::LeadNotActive,
-            format!("Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center."),
+            format!(
+                "Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center.{}",
+                active_beside(leads, lead)
+            ),
         );
     }
     if let Some(guid) = &lead.service {
-        return refuse(
-            Reason::AlreadyLicensed,
-            format!("The lead has the service {guid} already, which the list of services does not show. Ask the platform's operator."),
-        );
+        let what = match view.with_guid(guid) {
+            Some(service) if service.direct_routing() => "a Direct Routing service, and only a lead without a service can become one",
+            _ => "which the list of services does not show",
+        };
+        return refuse(Reason::AlreadyLicensed, format!("The lead has the service {guid} already, {what}. Ask the platform's operator."));
     }
     match (desired.channel, lead.channel) {
         (Some(wanted), Some(has)) if wanted != has => refuse(

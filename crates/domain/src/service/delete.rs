@@ -161,10 +161,10 @@ fn whose_is_it(case: Case<'_>, service: &Service) -> Decision {
     case.stop(Trouble::new(Reason::DeletionBlocked, message), "it can't be told whose the service is")
 }
 
-/// The service of the tenant that has this object's short name, unless another object has it.
+/// The service of the tenant that has this object's short name, unless another object has it. A Direct Routing service is not what was asked for.
 fn named<'a>(view: &'a ServicesView, deletion: &Deletion) -> Option<&'a Service> {
     let name = fold(deletion.short_name.as_deref()?);
-    view.by_tenant.iter().find(|service| fold(&service.short_name) == name && !deletion.of_others.contains(&service.guid))
+    view.of_operator_connect().find(|service| fold(&service.short_name) == name && !deletion.of_others.contains(&service.guid))
 }
 
 /// Deletes the service, and looks until it is gone from both lists (N-11).

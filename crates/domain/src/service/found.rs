@@ -18,7 +18,7 @@ pub enum Found {
     Ours(Service),
     /// There is one, and nothing says that this object made it.
     Foreign(Service),
-    /// More than one for the tenant, none of them recorded as ours: the guids.
+    /// More than one that is no Direct Routing service for the tenant, none of them recorded as ours: the guids.
     Two(String),
     /// It was read back before, and is not in the list any more.
     NoLonger,
@@ -26,17 +26,19 @@ pub enum Found {
     Nothing,
 }
 
-/// Finds out. `seen` is when the pass began that looked.
+/// Finds out. `seen` is when the pass began that looked. A Direct Routing service of the tenant is neither this object's nor in its way, unless it is the
+/// one that is recorded.
 pub fn find(seen: Time, record: &Record, desired: &Desired, view: &ServicesView) -> Found {
     if let Some(service) = record.guid.as_ref().and_then(|guid| view.with_guid(guid)) {
         let same_tenant = service.tenant.as_ref() == Some(&desired.tenant);
         return if same_tenant { Found::Ours(service.clone()) } else { Found::Foreign(service.clone()) };
     }
-    match view.by_tenant.as_slice() {
+    let counted: Vec<&Service> = view.of_operator_connect().collect();
+    match counted.as_slice() {
         [] if record.verified() => Found::NoLonger,
         [] => Found::Nothing,
-        [service] if made_here(seen, record, desired, service) => Found::Ours(service.clone()),
-        [service] => Found::Foreign(service.clone()),
+        [service] if made_here(seen, record, desired, service) => Found::Ours((*service).clone()),
+        [service] => Found::Foreign((*service).clone()),
         several => Found::Two(several.iter().map(|service| service.guid.to_string()).collect::<Vec<_>>().join(", ")),
     }
 }
@@ -73,8 +75,13 @@ pub fn adoptable(record: &Record, desired: &Desired, service: &Service) -> Resul
             format!("{there}, and this object's own was {guid}. Remove the annotation operatorconnect.dev/ump-customer-guid to let spec.adoption decide."),
         );
     }
-    if !matches!(service.license, Some(LicenseType::OcEssential | LicenseType::OcEssentialPlus | LicenseType::OcPro)) {
-        return refuse(Reason::AlreadyLicensed, format!("{there}, which is no Operator Connect license. Remove it on the platform first."));
+    if !service.license.is_some_and(LicenseType::operator_connect) {
+        return refuse(
+            Reason::AlreadyLicensed,
+            format!(
+                "{there}, which is no Operator Connect license that is known. It is left as it is, and none is made beside it; ask the platform's operator what it is."
+            ),
+        );
     }
     let same_short = fold(&service.short_name) == desired.short_name.folded();
     let same_full = service.full_name.as_deref().is_none_or(|name| name.trim() == desired.full_name.trim());

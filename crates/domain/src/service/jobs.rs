@@ -1,18 +1,24 @@
 //! The two synchronization jobs, as one service sees them, and the end of the way: Ready.
 
 use crate::conditions::{Reason, Truth, Verdict};
-use crate::facts::{Lead, LicenseType, MicrosoftStatus, Service};
+use crate::facts::{Lead, MicrosoftStatus, Service};
 use crate::policy::{JobTrigger, Policy};
-use crate::record::{Job, JobRecord, JobState, OperationKind};
+use crate::record::{Job, JobRecord, JobState};
 use crate::step::{Decision, Fact, Query, Step, Wake};
 use crate::time::Time;
 use crate::timing;
 
-use super::{Case, Desired};
+use super::{Case, Desired, ready};
 
 /// The service was read back. What remains is that the platform shows it everywhere it should (S8, S9).
 pub(super) fn see_to(mut case: Case<'_>, policy: &Policy, desired: &Desired, service: &Service) -> Decision {
-    let made_here = case.record.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create);
+    ready::is_back(&mut case.record);
+    // What the create asked for says how the service is connected, and it is what the spec said until the service was seen: what comes into the spec
+    // later, or goes, changes nothing on the platform.
+    let by_ip_group = match case.record.leads_job.due {
+        None => desired.ip_group && ready::made_here(&case.record),
+        Some(_) => case.record.trunks_job.due.is_some(),
+    };
     let first_seen = case.record.leads_job.due.unwrap_or_else(|| due(&case, policy));
     let leads = match &case.facts.leads {
         Fact::Unread => return case.look(Query::Leads, Time(i64::MIN), "what does the lead show"),
@@ -29,9 +35,9 @@ pub(super) fn see_to(mut case: Case<'_>, policy: &Policy, desired: &Desired, ser
         }
     }
     if case.record.trunks_job.state != JobState::Synced {
-        case.record.trunks_job = trunks_job(&case, policy, desired.ip_group && made_here, first_seen);
+        case.record.trunks_job = trunks_job(&case, policy, by_ip_group, first_seen);
     }
-    let mut verdict = verdict(&case, policy, desired, service);
+    let mut verdict = verdict(&case, policy, desired, service, &leads);
     verdict.lead_eligible = lead_standing(&leads);
     if verdict.ready == Truth::True {
         return case.rest(verdict, policy.observe_interval.max(timing::SETTLING));
@@ -51,7 +57,7 @@ fn due(case: &Case<'_>, policy: &Policy) -> Time {
     }
 }
 
-/// What became of the lead after it was licensed: that Microsoft suspends or removes it does not touch the service, and is shown.
+/// What became of the lead after it was licensed: that it is suspended or removed does not touch the service, and is shown.
 fn lead_standing(leads: &[Lead]) -> Option<(Truth, Reason, String)> {
     let lead = super::checks::lead_that_counts(leads)?;
     Some(match lead.status {
@@ -94,25 +100,18 @@ fn progress(before: &JobRecord, due: Time, requested: Option<Time>, completed: O
     JobRecord { state, due: Some(due), requested, completed }
 }
 
-fn verdict(case: &Case<'_>, policy: &Policy, desired: &Desired, service: &Service) -> Verdict {
+fn verdict(case: &Case<'_>, policy: &Policy, desired: &Desired, service: &Service, leads: &[Lead]) -> Verdict {
     let waiting = [(Job::Leads, &case.record.leads_job, Reason::AwaitingLeadsJob), (Job::Trunks, &case.record.trunks_job, Reason::AwaitingTrunksJob)]
         .into_iter()
         .find(|(_, job, _)| matches!(job.state, JobState::Due | JobState::Requested));
-    if let Some((job, record, reason)) = waiting {
-        let message = waiting_message(job, record, policy.trigger);
-        let mut verdict = Verdict::not_ready(reason, message.clone());
-        verdict.synced = Some((Truth::False, reason, message));
-        return verdict;
-    }
-    let mut message = match service.license {
-        Some(LicenseType::OcEssential) | None => "The platform shows the OC Essential service.".to_owned(),
-        Some(other) => format!("The platform shows the service with the license {}; an upgrade is left as it is.", other.label()),
+    let Some((job, record, reason)) = waiting else {
+        let beside = case.facts.services.value().and_then(|view| view.direct_routing());
+        return ready::ready(&case.record, desired, service, leads, beside);
     };
-    if service.full_name.as_deref().is_some_and(|name| name.trim() != desired.full_name.trim()) {
-        message.push_str(" Its full name differs from spec.fullName; the platform has no documented rename.");
-    }
-    let mut verdict = Verdict::ready(message);
-    verdict.synced = Some((Truth::True, Reason::Succeeded, "The platform shows what it should.".into()));
+    let message = waiting_message(job, record, policy.trigger);
+    let told: Vec<String> = std::iter::once(message.clone()).chain(ready::errors_of_the_task(&case.record)).collect();
+    let mut verdict = Verdict::not_ready(reason, told.join(" "));
+    verdict.synced = Some((Truth::False, reason, message));
     verdict
 }
 

@@ -8,6 +8,7 @@ mod checks;
 mod delete;
 mod found;
 mod jobs;
+mod ready;
 
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
 use crate::facts::{Service, TaskState};
@@ -20,6 +21,7 @@ use crate::time::{Duration, Time};
 use crate::timing;
 
 pub use crate::pass::{DeletionPolicy, Facts};
+pub(crate) use checks::active_beside;
 pub use checks::lead_that_counts;
 pub use found::Found;
 
@@ -52,7 +54,7 @@ pub enum Adoption {
 pub struct Desired {
     /// The customer's tenant.
     pub tenant: TenantId,
-    /// `spec.shortName`.
+    /// `spec.shortName`, as written: whether it may be used for a create is told before a create.
     pub short_name: ShortName,
     /// `spec.fullName`.
     pub full_name: String,
@@ -68,6 +70,8 @@ pub struct Desired {
     pub adoption: Adoption,
     /// `spec.recreate`.
     pub recreate: bool,
+    /// `spec.besideDirectRouting`: whether a service is asked for though the tenant has a Direct Routing service.
+    pub beside_direct_routing: bool,
     /// What keeps a create from being asked for, though not what exists from being watched: a reference that is not there.
     pub missing: Option<Trouble>,
     /// An object of ours that has the same tenant or short name and comes first: it has its service or may have asked for it, or is older. Its kind,
@@ -232,7 +236,9 @@ impl Case<'_> {
             Connection::Unknown(trouble) => return self.unreadable(trouble.clone()),
         };
         if let Some(rival) = &desired.rival {
-            let message = format!("{rival} came first and keeps it. Delete one of the two, or give this one another tenant and short name.");
+            let message = format!(
+                "{rival} came first and keeps it; nothing is done for this object. Delete this one. If it is to have the service, set spec.deletionPolicy of the other one to Retain first, and then delete that."
+            );
             return self.stop(Trouble::new(Reason::Conflict, message), "another object has the tenant or the short name");
         }
         let not_before = self.services_needed_since();
@@ -245,8 +251,9 @@ impl Case<'_> {
         let view = view.clone();
         match found::find(self.facts.pass_started, &self.record, desired, &view) {
             Found::Two(guids) => {
-                let message =
-                    format!("The platform lists two services for this tenant ({guids}). Remove one of them on the platform; nothing is changed until then.");
+                let message = format!(
+                    "The platform lists more than one service for this tenant ({guids}), and which of them is this object's can't be told. Nothing is changed. Set the annotation operatorconnect.dev/ump-customer-guid to the guid of the one that is used."
+                );
                 self.stop(Trouble::new(Reason::Conflict, message), "two services for the tenant")
             }
             Found::Ours(service) => self.ours(&policy, desired, &service),
@@ -448,7 +455,7 @@ impl Case<'_> {
             let message = "The list of services has entries that can't be read; the service of this object may be among them.";
             return self.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole");
         }
-        self.record.license = None;
+        ready::gone(&mut self.record);
         if desired.recreate && desired.mode != Mode::Observe {
             return self.make_again(policy, desired, view);
         }
@@ -461,8 +468,10 @@ impl Case<'_> {
     fn make_again(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
         let record = &mut self.record;
         let gone = (record.guid.take(), std::mem::take(&mut record.guid_annotated), std::mem::take(&mut record.guid_proven));
+        let jobs = (std::mem::take(&mut record.leads_job), std::mem::take(&mut record.trunks_job));
         let mut decision = self.nothing(policy, desired, view);
         if desired.mode == Mode::Plan {
+            (decision.record.leads_job, decision.record.trunks_job) = jobs;
             if !decision.plan.is_empty() {
                 let from = gone.0.as_ref().map(ToString::to_string);
                 decision.plan.insert(0, PlanItem { action: "Create", field: "umpCustomerGuid", from, to: None });
@@ -488,7 +497,14 @@ impl Case<'_> {
                 self.planned(vec![item])
             }
             Ok(()) => self.observed("A service exists for this tenant; mode Observe takes nothing over."),
-            Err(trouble) => self.stop(trouble, "the service is not this object's"),
+            Err(trouble) => {
+                let whole = self.facts.services.value().is_some_and(|view| view.complete);
+                // This object's own is not in the list: another one is.
+                if whole && self.record.verified() {
+                    ready::gone(&mut self.record);
+                }
+                self.stop(trouble, "the service is not this object's")
+            }
         }
     }
 
@@ -536,6 +552,10 @@ impl Case<'_> {
         };
         self.record.license = Some(license.label());
         self.record.read_back(self.now);
+        if !license.operator_connect() {
+            let trouble = Trouble::new(Reason::AlreadyLicensed, ready::other_license(service, license));
+            return self.stop(trouble, "the service has another kind of license");
+        }
         // A create that was refused did not make it: it came by its guid, and the intent has nothing to say any more.
         if desired.mode == Mode::Apply && (!self.record.finalizer || self.record.create_refused()) {
             let verdict = Verdict::not_ready(Reason::Progressing, "Taking hold of the service of this object.");

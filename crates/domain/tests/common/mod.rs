@@ -86,6 +86,7 @@ pub fn desired() -> Desired {
         mode: Mode::Apply,
         adoption: Adoption::IfMatching,
         recreate: false,
+        beside_direct_routing: false,
         missing: None,
         rival: None,
     }
