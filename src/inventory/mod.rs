@@ -14,7 +14,7 @@ use oc_domain::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
 use oc_domain::pass::ServicesView;
 use oc_domain::time::Time;
 
-use crate::engine::budget::{Budget, Failed};
+use crate::engine::budget::Budget;
 pub use index::{Changed, LeadIndex, ServiceIndex};
 use list::Kept;
 
@@ -108,15 +108,14 @@ impl Inventory {
         Ok(known)
     }
 
-    /// How many telephone numbers a tenant has; `None` when this release has no way to tell.
+    /// How many telephone numbers a tenant has; `None` when the API says that it has no way to tell.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// When it can't be read, or something else than the API answers.
     pub async fn numbers(&self, tenant: &TenantId) -> Result<Option<u64>, Trouble> {
-        match self.budget.spend(self.client.numbers_of(tenant)).await {
-            Ok(count) => Ok(Some(count)),
-            Err(Failed::Call(error)) if matches!(error.status, Some(404 | 405 | 410 | 501)) => Ok(None),
-            Err(failed) => Err(failed.trouble()),
+        match self.budget.spend(self.client.numbers_of(tenant)).await.map_err(|failed| failed.trouble())? {
+            live_platform::Capability::Available(count) => Ok(Some(count)),
+            live_platform::Capability::Unavailable => Ok(None),
         }
     }
 

@@ -248,12 +248,19 @@ impl Client {
     /// How many numbers a tenant has: GET `/api/v2/oc/numbers?msTenantId=` (platform.md 6.6). The call documents no paging: a release that pages all the
     /// same gives too few, so take it as "at least".
     ///
+    /// [`Capability::Unavailable`]: the API itself said, by a 404 in one of its own forms (E3, E4), that it knows no such thing. That one answer is a hint, not a proof: the
+    /// same words may mean this tenant only (assumption), so who has had a count from this platform before must not believe it.
+    ///
     /// # Errors
-    /// [`ErrorKind::BadAnswer`] when it is no list.
-    pub async fn numbers_of(&self, tenant: &TenantId) -> Result<u64, Error> {
+    /// [`ErrorKind::BadAnswer`] when it is no list. Any other refusal too, be it 404, 405, 410 or 501: a proxy, a gateway without its route, and a platform that is being
+    /// deployed say the same, and whoever takes that for "no numbers" deletes a service that has some.
+    pub async fn numbers_of(&self, tenant: &TenantId) -> Result<Capability<u64>, Error> {
         let call = self.list(Endpoint::Numbers, "api/v2/oc/numbers", &[("msTenantId", tenant.to_string())]);
-        let answer = self.transport.ask(&call).await?;
-        wire::services::count_numbers(&answer.body).map_err(|why| unreadable(call.endpoint, answer.status, why))
+        match self.transport.ask_raw(&call).await? {
+            Ok(answer) => wire::services::count_numbers(&answer.body).map(Capability::Available).map_err(|why| unreadable(call.endpoint, answer.status, why)),
+            Err((error, Form::Bare | Form::Described)) if error.status == Some(404) => Ok(Capability::Unavailable),
+            Err((error, _)) => Err(error),
+        }
     }
 
     /// Makes an installation's own call that starts a synchronization job (platform.md 7: the platform documents none). The token goes along only to the platform's own origin.

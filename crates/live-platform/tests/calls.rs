@@ -301,8 +301,37 @@ async fn what_is_only_inferred_may_be_missing() {
 #[tokio::test]
 async fn numbers_are_counted() {
     let server = Server::start(|_, _| json(200, r#"[{"id":"1"},{"id":"2"}]"#)).await;
-    assert_eq!(server.client().numbers_of(&tenant()).await.unwrap(), 2);
+    assert_eq!(server.client().numbers_of(&tenant()).await.unwrap(), Capability::Available(2));
     assert_eq!((server.calls()[0].path.as_str(), server.calls()[0].query["msTenantId"].as_str()), ("/tenantui/api/v2/oc/numbers", tenant().as_str()));
+}
+
+/// What stands between us and the API has no say in whether a tenant has numbers: only the API's own 404 is "this release can't tell".
+#[tokio::test]
+async fn only_the_api_itself_says_that_it_cannot_count_numbers() {
+    let own = [r#""Not found""#, r#"{"description":"No such resource"}"#];
+    let server = Server::start(move |_, before| json(404, own[before])).await;
+    let client = server.client();
+    for body in own {
+        assert_eq!(client.numbers_of(&tenant()).await.unwrap(), Capability::Unavailable, "{body}");
+    }
+    let foreign = [
+        (404, "text/html", "<html>"),
+        (404, "text/plain", "default backend - 404"),
+        (404, "application/json", ""),
+        (404, "application/json", "{}"),
+        (404, "application/json", r#"{"message":"no Route matched with those values"}"#),
+        (405, "application/json", ""),
+        (405, "application/json", r#""Method not allowed""#),
+        (410, "application/json", r#""Gone""#),
+        (501, "application/json", r#"{"description":"not implemented"}"#),
+        (501, "text/html", "<html>"),
+    ];
+    let server = Server::start(move |_, before| answer(foreign[before].0, foreign[before].1, foreign[before].2)).await;
+    let client = server.client();
+    for (status, kind, body) in foreign {
+        let error = client.numbers_of(&tenant()).await.unwrap_err();
+        assert_eq!(error.status, Some(status), "{kind} {body}");
+    }
 }
 
 #[tokio::test]

@@ -76,7 +76,7 @@ async fn a_lead_becomes_a_service_and_the_service_goes() {
     assert_eq!(client.lc_customer(9999).await.unwrap(), Capability::Available(None));
     assert_eq!(client.channel(1574).await.unwrap(), Capability::Available(true));
     assert_eq!(client.channel(9999).await.unwrap(), Capability::Available(false));
-    assert_eq!(client.numbers_of(&mine.tenant).await.unwrap(), 3);
+    assert_eq!(client.numbers_of(&mine.tenant).await.unwrap(), Capability::Available(3));
 
     let id = client.create_service(&CreateService { lc_customer: Some(4711), channel: Some(1574), ..request(Connection::Tenant) }).await.unwrap();
     let task = follow(&client, &id).await;
