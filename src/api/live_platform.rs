@@ -120,7 +120,8 @@ pub struct Entra {
     #[schemars(schema_with = "schema::scope")]
     pub scope: String,
     /// Where tokens are asked for. Default: the v2 token endpoint of the directory,
-    /// https://login.microsoftonline.com/<tenantId>/oauth2/v2.0/token.
+    /// https://login.microsoftonline.com/<tenantId>/oauth2/v2.0/token. A directory in another Microsoft cloud has another host, such as
+    /// https://login.microsoftonline.us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::https_url")]
     pub token_url: Option<String>,

@@ -183,7 +183,8 @@ pub struct AdvancedSettings {
     /// secret values into variablesFrom.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,
-    /// More variables, from a Secret: they are read when the service is made, and shown nowhere.
+    /// More variables, from a Secret: they are read when the service is made, and shown nowhere. Line breaks at the end of a value
+    /// are left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables_from: Option<VariablesFrom>,
 }

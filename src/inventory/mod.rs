@@ -8,6 +8,7 @@ mod list;
 
 use std::sync::Arc;
 
+use live_platform::SecretsSent;
 use oc_domain::conditions::Trouble;
 use oc_domain::facts::{LcCustomer, LicenseType, MicrosoftStatus, Task};
 use oc_domain::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
@@ -86,12 +87,12 @@ impl Inventory {
         Ok((at, index.view(tenant, guid, name)))
     }
 
-    /// One task; `None` when the platform does not know it.
+    /// One task; `None` when the platform does not know it. `sent` says whether its texts may repeat secret values.
     ///
     /// # Errors
     /// When it can't be read.
-    pub async fn task(&self, id: &TaskId) -> Result<Option<Task>, Trouble> {
-        self.budget.spend(self.client.task(id)).await.map_err(|failed| failed.trouble())
+    pub async fn task(&self, id: &TaskId, sent: SecretsSent) -> Result<Option<Task>, Trouble> {
+        self.budget.spend(self.client.task(id, sent)).await.map_err(|failed| failed.trouble())
     }
 
     /// One LC customer; `None` when the platform has no way to read it, `Some(Err)` when there is none of that id.

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use k8s_openapi::api::core::v1::Secret;
 use kube::{Api, Resource, ResourceExt};
-use live_platform::CreateService;
+use live_platform::{CreateService, SecretsSent};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Pass;
 use oc_domain::names::{CustomerGuid, ShortName, TenantId};
@@ -234,7 +234,8 @@ impl ServiceWorld<'_> {
         let secret = secret.ok_or_else(|| bad("is not there; make it"))?;
         for (key, value) in secret.data.unwrap_or_default() {
             let text = String::from_utf8(value.0).map_err(|_| bad(&format!("holds the key {key}, which is no text")))?;
-            variables.insert(key, text.into());
+            // As the client secret: a Secret made from a file, or from the output of a program, ends in a line break that nobody means.
+            variables.insert(key, text.trim_end_matches(['\r', '\n']).into());
         }
         Ok(variables)
     }
@@ -290,7 +291,9 @@ impl World for ServiceWorld<'_> {
             }
             Query::Task(id) => {
                 let at = clock::now();
-                facts.task = fact(async { inventory?.task(id).await.map(|task| (at, task)) }.await);
+                let settings = self.object.get().spec.advanced_settings.clone();
+                let sent = if settings.is_some_and(|settings| settings.variables_from.is_some()) { SecretsSent::Perhaps } else { SecretsSent::No };
+                facts.task = fact(async { inventory?.task(id, sent).await.map(|task| (at, task)) }.await);
             }
             Query::Numbers(tenant) => {
                 let at = clock::now();

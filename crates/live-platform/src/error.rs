@@ -16,7 +16,7 @@ pub struct Error {
     pub sent: Sent,
     /// The status of the answer, when there was one. For errors of the token endpoint it is that one's status.
     pub status: Option<u16>,
-    /// How long the platform asks to wait (`Retry-After`), at most one day.
+    /// How long the platform asks to wait (`Retry-After`), at most 15 minutes: more is not believed.
     pub retry_after: Option<Duration>,
     message: String,
     #[source]

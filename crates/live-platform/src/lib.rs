@@ -14,12 +14,14 @@
 //! | `transport` | one call: token, deadline, size limit, retry, classes of failure | reqwest |
 //! | `token` | one token for many callers, renewed before it expires | pure but for the clock |
 //! | [`wire`] | bytes to facts, bytes to fault texts | pure, never panics, bounded memory |
+//! | [`Secrets`] | the gate that every text of the platform passes before it is shown | pure |
 //! | [`Error`] | what happened, by consequence; its text is stable and free of secrets | – |
 //!
 //! # Promises
 //!
 //! - A change (POST, PATCH, PUT, DELETE) is sent at most once, with one exception: after a 401 it is sent once more with a new token, since
 //!   a call that was answered 401 was not executed. [`Error::may_have_happened`] says whether a change that failed may have been made.
+//! - A change goes by a connection of its own, at the cost of one handshake for each: a connection that lies open may be closed in the moment in which it is used again.
 //! - A GET is tried at most twice more, and only when the connection failed; never after a status, never after the deadline.
 //! - Each call ends by its deadline; each answer is read up to its limit, and no further. Memory is bounded by the limit, not by what is in the answer.
 //! - Redirects are never followed: the token would go along, and a login page would look like success.
@@ -32,15 +34,18 @@ mod error;
 mod observer;
 mod paging;
 mod requests;
+mod secrets;
 mod settings;
 mod text;
+mod tls;
 mod token;
 mod transport;
 pub mod wire;
 
-pub use client::{Capability, Client, Deleted, JobMethod};
+pub use client::{Capability, Client, Deleted, JobMethod, SecretsSent};
 pub use error::{Error, ErrorKind, Sent};
 pub use observer::{Endpoint, Observer, Outcome};
 pub use paging::Listed;
 pub use requests::{Connection, CreateService, SiteLocation};
+pub use secrets::Secrets;
 pub use settings::{Credential, Settings};

@@ -6,6 +6,8 @@ use oc_domain::names::{ChannelId, LcCustomerId, TenantId};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
+use crate::secrets::Secrets;
+
 /// One OC Essential service to be made from a lead (platform.md 3).
 #[derive(Clone, Debug)]
 pub struct CreateService {
@@ -103,10 +105,10 @@ fn site_location_of(site: &SiteLocation) -> Value {
 }
 
 /// The secrets of a request, so that an answer that repeats them can be cleaned of them.
-pub(crate) fn secrets(request: &CreateService) -> Vec<SecretString> {
+pub(crate) fn secrets(request: &CreateService) -> Secrets {
     match &request.connection {
-        Connection::Tenant => Vec::new(),
-        Connection::IpGroup { variables, .. } => variables.values().cloned().collect(),
+        Connection::Tenant => Secrets::none(),
+        Connection::IpGroup { variables, .. } => Secrets::new(variables.values().cloned()),
     }
 }
 

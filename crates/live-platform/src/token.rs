@@ -1,4 +1,5 @@
-//! One token for many callers: asked for once at a time, kept for one version of the credential, renewed before it expires.
+//! One token for many callers: asked for once at a time, renewed before it expires, and at once for another version of the credential. The one that is held
+//! is used on while a new one is refused.
 
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -34,6 +35,8 @@ struct Held {
     version: String,
     renew: Instant,
     end: Instant,
+    /// For which version of the credential there was no new one, and why.
+    refused: Option<(String, Error)>,
 }
 
 /// The cache. One for each [`crate::Client`], so for one identity.
@@ -47,7 +50,8 @@ pub(crate) struct Tokens {
 
 impl Tokens {
     /// A token for this version of the credential: the held one, or a new one by `ask`. Many callers cause one request; they share its failure too.
-    /// When a renewal fails and the old token is still good, the old one is given.
+    /// When that fails and a token is held that is still good, that is given, also one of another version: it is of the same identity, and a directory does not know a new
+    /// secret at once. Then it is asked again after [`AGAIN`].
     pub(crate) async fn get<F>(&self, version: &str, ask: impl FnOnce() -> F) -> Result<Token, Error>
     where
         F: Future<Output = Result<Fresh, Error>>,
@@ -59,7 +63,7 @@ impl Tokens {
         let mut flight = match self.flight.try_lock() {
             Ok(flight) => flight,
             // Somebody renews already: no need to wait while the old token is good.
-            Err(_) => match self.usable(version) {
+            Err(_) => match self.usable() {
                 Some(token) => return Ok(token),
                 None => self.flight.lock().await,
             },
@@ -71,7 +75,7 @@ impl Tokens {
             && let Some((failed, error)) = flight.as_ref()
             && failed == version
         {
-            return self.usable(version).ok_or_else(|| error.clone());
+            return self.usable().ok_or_else(|| error.clone());
         }
         let asked = Instant::now();
         let result = ask().await;
@@ -83,8 +87,8 @@ impl Tokens {
             }
             Err(error) => {
                 *flight = Some((version.to_owned(), error.clone()));
-                self.postpone();
-                self.usable(version).ok_or(error)
+                self.postpone(version, &error);
+                self.usable().ok_or(error)
             }
         }
     }
@@ -106,28 +110,36 @@ impl Tokens {
         self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn fresh(&self, version: &str) -> Option<Token> {
-        self.at(version, |held| held.renew)
-    }
-
-    fn usable(&self, version: &str) -> Option<Token> {
-        self.at(version, |held| held.end)
-    }
-
-    fn at(&self, version: &str, until: impl Fn(&Held) -> Instant) -> Option<Token> {
+    /// Why the last try for a token failed, while the one that is held from before is used on.
+    pub(crate) fn trouble(&self) -> Option<Error> {
         let now = Instant::now();
-        self.lock().as_ref().filter(|held| held.version == version && now < until(held)).map(|held| held.token.clone())
+        self.lock().as_ref().filter(|held| now < held.end)?.refused.as_ref().map(|(_, error)| error.clone())
+    }
+
+    /// The held token, when there is no reason to ask for another.
+    fn fresh(&self, version: &str) -> Option<Token> {
+        let now = Instant::now();
+        let held = self.lock();
+        let held = held.as_ref().filter(|held| now < held.renew)?;
+        let tried = |(refused, _): &(String, Error)| refused == version;
+        (held.version == version || held.refused.as_ref().is_some_and(tried)).then(|| held.token.clone())
+    }
+
+    fn usable(&self) -> Option<Token> {
+        let now = Instant::now();
+        self.lock().as_ref().filter(|held| now < held.end).map(|held| held.token.clone())
     }
 
     fn keep(&self, version: &str, asked: Instant, fresh: Fresh) -> Token {
         let token = Token { header: fresh.header, serial: self.tries.load(Ordering::SeqCst) };
         let (renew, end) = times(fresh.lifetime);
-        *self.lock() = Some(Held { token: token.clone(), version: version.to_owned(), renew: asked + renew, end: asked + end });
+        *self.lock() = Some(Held { token: token.clone(), version: version.to_owned(), renew: asked + renew, end: asked + end, refused: None });
         token
     }
 
-    fn postpone(&self) {
+    fn postpone(&self, version: &str, error: &Error) {
         if let Some(held) = self.lock().as_mut() {
+            held.refused = Some((version.to_owned(), error.clone()));
             held.renew = Instant::now() + AGAIN;
             if held.renew > held.end {
                 held.renew = held.end;
@@ -236,8 +248,40 @@ mod tests {
         assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "1");
         assert_eq!(get(&tokens, &source, "v2").await.unwrap(), "2");
         assert_eq!(get(&tokens, &source, "v2").await.unwrap(), "2");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_good_token_is_used_on_while_a_new_secret_is_not_known_yet() {
+        let (tokens, source) = (Tokens::default(), Source::default());
+        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "1");
+        assert!(tokens.trouble().is_none());
         source.fails.store(true, Ordering::SeqCst);
-        assert!(get(&tokens, &source, "v3").await.is_err(), "the token of an older version is not used");
+        for _ in 0..5 {
+            assert_eq!(get(&tokens, &source, "v2").await.unwrap(), "1");
+        }
+        assert_eq!(source.asked.load(Ordering::SeqCst), 2, "not with each call");
+        assert_eq!(tokens.trouble().map(|error| error.kind), Some(ErrorKind::Authentication));
+        // A third version is another question.
+        assert_eq!(get(&tokens, &source, "v3").await.unwrap(), "1");
+        assert_eq!(source.asked.load(Ordering::SeqCst), 3);
+        // Known at last.
+        source.fails.store(false, Ordering::SeqCst);
+        assert_eq!(get(&tokens, &source, "v3").await.unwrap(), "1");
+        tokio::time::advance(AGAIN).await;
+        assert_eq!(get(&tokens, &source, "v3").await.unwrap(), "4");
+        assert!(tokens.trouble().is_none());
+        // Never known, or the held token is refused: then it is told.
+        source.fails.store(true, Ordering::SeqCst);
+        assert_eq!(get(&tokens, &source, "v4").await.unwrap(), "4");
+        tokio::time::advance(Duration::from_secs(3600)).await;
+        assert!(tokens.trouble().is_none(), "no token is left, so the calls themselves tell it");
+        assert_eq!(get(&tokens, &source, "v4").await.unwrap_err().kind, ErrorKind::Authentication);
+        source.fails.store(false, Ordering::SeqCst);
+        let held = tokens.get("v4", || source.ask(3599)).await.unwrap();
+        source.fails.store(true, Ordering::SeqCst);
+        assert!(get(&tokens, &source, "v5").await.is_ok());
+        tokens.refused(&held);
+        assert_eq!(get(&tokens, &source, "v5").await.unwrap_err().kind, ErrorKind::Authentication);
     }
 
     #[tokio::test(start_paused = true)]

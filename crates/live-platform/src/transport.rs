@@ -1,8 +1,10 @@
 //! One call: token, deadline, size limit, retry by method, and what a failure means.
 
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
+use oc_domain::names::TaskId;
 use reqwest::header::{AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER};
 use reqwest::{Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -13,8 +15,9 @@ use url::Url;
 use crate::error::{Error, ErrorKind, Sent};
 use crate::observer::{Endpoint, Observer, Outcome};
 use crate::paging::First;
+use crate::secrets::Secrets;
 use crate::settings::{Credential, Settings, is_local};
-use crate::text::without;
+use crate::tls;
 use crate::token::{Fresh, Token, Tokens};
 use crate::wire;
 use crate::wire::errors::Form;
@@ -26,8 +29,8 @@ const SMALL: usize = 1 << 20;
 const FAULT: usize = 64 << 10;
 /// How often a GET is tried when the connection fails.
 const TRIES: u32 = 3;
-/// The longest `Retry-After` that is believed.
-const DAY: u64 = 86_400;
+/// The longest `Retry-After` that is believed, in seconds. One that asks for a day, by mistake or by a gateway's default, would park all customers for that long.
+const LONGEST_WAIT: u64 = 15 * 60;
 
 /// One request.
 pub(crate) struct Call {
@@ -43,7 +46,7 @@ pub(crate) struct Call {
     /// Whether it may be sent again when the connection failed: only a GET of the API.
     pub(crate) repeat: bool,
     /// Texts that must not come back in an error.
-    pub(crate) secrets: Vec<SecretString>,
+    pub(crate) secrets: Secrets,
 }
 
 /// A whole answer, whatever its status.
@@ -62,13 +65,44 @@ pub(crate) struct Transport {
     observer: Option<Arc<dyn Observer>>,
     pub(crate) tokens: Tokens,
     first_page: Mutex<First>,
+    begun: Mutex<Begun>,
+}
+
+/// The secrets of the requests that began tasks, so that the task's own texts can be cleaned of them: those of the newest tasks, up to a bound.
+#[derive(Default)]
+struct Begun {
+    tasks: VecDeque<(TaskId, Secrets)>,
+    size: usize,
+}
+
+impl Begun {
+    /// The most bytes, and tasks, for which secrets are kept.
+    const SIZE: usize = 8 << 20;
+    const TASKS: usize = 10_000;
+
+    fn keep(&mut self, task: TaskId, secrets: Secrets) {
+        self.size += secrets.size();
+        self.tasks.push_back((task, secrets));
+        while self.size > Self::SIZE || self.tasks.len() > Self::TASKS {
+            let Some((_, gone)) = self.tasks.pop_front() else { return };
+            self.size -= gone.size();
+        }
+    }
 }
 
 impl Transport {
     pub(crate) fn new(settings: Settings, credential: Credential, observer: Option<Arc<dyn Observer>>) -> Result<Self, Error> {
         settings.check()?;
         let http = Http::new(&settings)?;
-        Ok(Self { settings, credential: RwLock::new(Arc::new(credential)), http, observer, tokens: Tokens::default(), first_page: Mutex::default() })
+        Ok(Self {
+            settings,
+            credential: RwLock::new(Arc::new(credential)),
+            http,
+            observer,
+            tokens: Tokens::default(),
+            first_page: Mutex::default(),
+            begun: Mutex::default(),
+        })
     }
 
     pub(crate) fn set_credential(&self, credential: Credential) {
@@ -88,6 +122,17 @@ impl Transport {
         *self.first_page.lock().unwrap_or_else(PoisonError::into_inner) = first;
     }
 
+    /// Remembers with which secrets a task was begun.
+    pub(crate) fn has_begun(&self, task: &TaskId, secrets: &Secrets) {
+        self.begun.lock().unwrap_or_else(PoisonError::into_inner).keep(task.clone(), secrets.clone());
+    }
+
+    /// The secrets with which this client has begun a task; `None` when it has not, or no longer knows.
+    pub(crate) fn begun_with(&self, task: &TaskId) -> Option<Secrets> {
+        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        begun.tasks.iter().rev().find(|(known, _)| known == task).map(|(_, secrets)| secrets.clone())
+    }
+
     /// Makes the call; an answer of status 2xx that is no web page is a success, all else an error.
     pub(crate) async fn ask(&self, call: &Call) -> Result<Answer, Error> {
         let answer = self.perform(call).await?;
@@ -100,7 +145,7 @@ impl Transport {
         if answer.status.is_success() && !answer.page {
             return Ok(Ok(answer));
         }
-        let form = if answer.page { Form::Other } else { wire::errors::fault(&answer.body).form };
+        let form = if answer.page { Form::Other } else { wire::errors::fault(&answer.body, &call.secrets).form };
         Ok(Err((refusal(call, &answer), form)))
     }
 
@@ -156,7 +201,7 @@ impl Transport {
             list: false,
             bearer: false,
             repeat: false,
-            secrets: vec![secret],
+            secrets: Secrets::new([secret]),
         };
         let answer = self.exchange(&call, None, Instant::now() + self.settings.deadline).await.map_err(|broken| broken.error.never_sent())?;
         if !answer.status.is_success() || answer.page {
@@ -191,7 +236,8 @@ impl Transport {
     }
 
     async fn send_and_read(&self, call: &Call, token: Option<&Token>) -> Result<Answer, (Outcome, Broken)> {
-        let mut request = self.http.to(&call.url).request(call.method.clone(), call.url.clone());
+        let http = self.http.to(&call.url, !call.repeat).map_err(|error| (Outcome::NotConnected, Broken { error, again: false }))?;
+        let mut request = http.request(call.method.clone(), call.url.clone());
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, token.header.clone());
         }
@@ -202,7 +248,7 @@ impl Transport {
             None if call.method != Method::GET => request.header(CONTENT_LENGTH, "0"),
             None => request,
         };
-        let mut response = request.send().await.map_err(|error| broken(call.endpoint, error))?;
+        let mut response = request.send().await.map_err(|error| broken(call.endpoint, error, !self.http.roots.is_empty()))?;
         let status = response.status();
         let retry_after = retry_after(response.headers());
         let html = is_html(response.headers());
@@ -242,45 +288,63 @@ struct Broken {
     again: bool,
 }
 
-/// What calls are made by: those to a local address never by a proxy. It may be plain HTTP, of which a proxy would see the token and the secret.
+/// What calls are made by. Those to a local address never go by a proxy: they may be plain HTTP, of which a proxy would see the token and the secret. Changes go by a connection of
+/// their own: one that lies open may be closed by the server at the moment in which it is used again, and nobody knows then whether the change was made (hyperium/hyper#2136). A token
+/// request, too: it comes once an hour, when no connection is left.
 struct Http {
-    near: reqwest::Client,
-    far: reqwest::Client,
+    roots: Vec<reqwest::Certificate>,
+    connect: Duration,
+    /// Each is made when it is needed; those for the platform and the token endpoint at once.
+    made: [OnceLock<reqwest::Client>; 4],
 }
 
 impl Http {
     fn new(settings: &Settings) -> Result<Self, Error> {
-        Ok(Self { near: http(settings, true)?, far: http(settings, false)? })
-    }
-
-    fn to(&self, url: &Url) -> &reqwest::Client {
-        if is_local(url) { &self.near } else { &self.far }
-    }
-}
-
-fn http(settings: &Settings, direct: bool) -> Result<reqwest::Client, Error> {
-    let bad = |message: String| Error::new(ErrorKind::Settings, Sent::No, message);
-    let connect = Duration::from_secs(10).min(settings.deadline / 2);
-    let mut builder = reqwest::Client::builder()
-        .user_agent(concat!("oc-essentials-operator/", env!("CARGO_PKG_VERSION")))
-        .redirect(reqwest::redirect::Policy::none())
-        .retry(reqwest::retry::never())
-        .referer(false)
-        .connect_timeout(connect);
-    if direct {
-        builder = builder.no_proxy();
-    }
-    if let Some(pem) = &settings.ca_bundle_pem {
-        let roots = reqwest::Certificate::from_pem_bundle(pem)
-            .map_err(|error| bad("the CA bundle is not PEM: give certificates between BEGIN CERTIFICATE and END CERTIFICATE".into()).with_source(error))?;
-        if roots.is_empty() {
-            return Err(bad("the CA bundle holds no certificate: give certificates between BEGIN CERTIFICATE and END CERTIFICATE".into()));
+        let roots = settings.ca_bundle_pem.as_deref().map(tls::roots).transpose()?.unwrap_or_default();
+        let connect = Duration::from_secs(10).min(settings.deadline / 2);
+        let http = Self { roots, connect, made: Default::default() };
+        for (url, change) in [(&settings.base_url, false), (&settings.base_url, true), (&settings.token_url, true)] {
+            http.to(url, change)?;
         }
-        builder = builder.tls_certs_merge(roots);
+        Ok(http)
     }
-    builder
-        .build()
-        .map_err(|error| bad("TLS could not be set up: check the CA bundle, and that the image holds the system's root certificates".into()).with_source(error))
+
+    fn to(&self, url: &Url, change: bool) -> Result<&reqwest::Client, Error> {
+        let near = is_local(url);
+        let [near_read, near_change, far_read, far_change] = &self.made;
+        let place = match (near, change) {
+            (true, false) => near_read,
+            (true, true) => near_change,
+            (false, false) => far_read,
+            (false, true) => far_change,
+        };
+        match place.get() {
+            Some(client) => Ok(client),
+            None => {
+                let client = self.make(near, change)?;
+                Ok(place.get_or_init(|| client))
+            }
+        }
+    }
+
+    fn make(&self, near: bool, change: bool) -> Result<reqwest::Client, Error> {
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("oc-essentials-operator/", env!("CARGO_PKG_VERSION")))
+            .redirect(reqwest::redirect::Policy::none())
+            .retry(reqwest::retry::never())
+            .referer(false)
+            .connect_timeout(self.connect);
+        if near {
+            builder = builder.no_proxy();
+        }
+        if change {
+            builder = builder.pool_max_idle_per_host(0);
+        }
+        if !self.roots.is_empty() {
+            builder = builder.tls_certs_merge(self.roots.clone());
+        }
+        builder.build().map_err(|error| tls::unusable(&self.roots, error))
+    }
 }
 
 /// The form of the token request (platform.md 1.1).
@@ -322,7 +386,7 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
             u64::try_from(read(text)?.saturating_sub(read(now)?)).unwrap_or(0)
         }
     };
-    Some(Duration::from_secs(seconds.min(DAY)))
+    Some(Duration::from_secs(seconds.min(LONGEST_WAIT)))
 }
 
 /// Who is at the other end, as the subject of a sentence.
@@ -331,6 +395,15 @@ fn who(endpoint: Endpoint) -> &'static str {
         Endpoint::Token => "the token endpoint",
         Endpoint::Job => "the host of the synchronization job",
         _ => "the platform",
+    }
+}
+
+/// What to look at when something else than that answers.
+fn where_to_look(endpoint: Endpoint) -> &'static str {
+    match endpoint {
+        Endpoint::Token => "check the token url, and whether a proxy or a login page of your network answers in its place",
+        Endpoint::Job => "check the url of the job",
+        _ => "check the url (a platform's ends in /tenantui)",
     }
 }
 
@@ -352,7 +425,7 @@ fn lost(endpoint: Endpoint, status: StatusCode, error: reqwest::Error) -> (Outco
 }
 
 /// No answer at all.
-fn broken(endpoint: Endpoint, error: reqwest::Error) -> (Outcome, Broken) {
+fn broken(endpoint: Endpoint, error: reqwest::Error, with_bundle: bool) -> (Outcome, Broken) {
     let error = error.without_url();
     let (kind, sent, outcome, again) = if error.is_builder() {
         (ErrorKind::Bug, Sent::No, Outcome::NotConnected, false)
@@ -365,47 +438,18 @@ fn broken(endpoint: Endpoint, error: reqwest::Error) -> (Outcome, Broken) {
     };
     let why = match (&kind, sent) {
         (ErrorKind::Bug, _) => "the request could not be built",
-        (_, Sent::No) => no_connection(&error),
+        (_, Sent::No) => tls::no_connection(&error, with_bundle),
         _ => "the connection broke before the answer; it is asked again later",
     };
     let message = format!("{} failed: no answer from {}: {why}", endpoint.doing(), who(endpoint));
     (outcome, Broken { error: Error::new(kind, sent, message).with_source(error), again })
 }
 
-/// Why there is no connection, in few stable words. The texts of TLS errors are not shown: they hold times.
-fn no_connection(error: &reqwest::Error) -> &'static str {
-    let mut text = error.to_string();
-    let mut cause = std::error::Error::source(error);
-    while let Some(inner) = cause {
-        text.push_str(&format!(" {inner} {inner:?}"));
-        cause = inner.source();
-    }
-    let text = text.to_ascii_lowercase();
-    let has = |part: &str| text.contains(part);
-    if has("unknownissuer") || has("unknown issuer") {
-        "its certificate is signed by an authority that is not known; give the CA bundle"
-    } else if has("notvalidforname") || has("not valid for name") {
-        "its certificate is for another host name; check the url"
-    } else if has("certificate") && (has("expired") || has("notvalidyet")) {
-        "its certificate has expired or is not yet valid"
-    } else if has("certificate") || has("handshake") || has("tls") {
-        "TLS could not be agreed on; check the url and the CA bundle"
-    } else if has("dns") || has("lookup address") || has("resolve") {
-        "its host name is not found; check the url"
-    } else if has("refused") {
-        "the connection was refused; check the url, and whether it is up"
-    } else if has("proxy") || has("tunnel") {
-        "the proxy did not let the connection through; check the proxy settings"
-    } else {
-        "no connection could be made; check the url, the network policy, and whether it is up"
-    }
-}
-
 /// An answer of status 2xx that is not what it should be.
 pub(crate) fn unreadable(endpoint: Endpoint, status: StatusCode, why: Malformed) -> Error {
     let advice = match why {
         Malformed::Lacks(_) => "this release answers in a form that is not known",
-        _ => "check the url (a platform's ends in /tenantui)",
+        _ => where_to_look(endpoint),
     };
     let message = format!("{} failed: the answer of {} cannot be used: {why}; {advice}", endpoint.doing(), who(endpoint));
     Error::new(ErrorKind::BadAnswer, Sent::Answered, message).with_status(status.as_u16()).with_source(why)
@@ -414,13 +458,12 @@ pub(crate) fn unreadable(endpoint: Endpoint, status: StatusCode, why: Malformed)
 /// What an answer means that is not a success, by status and kind.
 fn refusal(call: &Call, answer: &Answer) -> Error {
     let (doing, who, status) = (call.endpoint.doing(), who(call.endpoint), answer.status.as_u16());
-    let fault = clean(wire::errors::fault(if answer.page { &[] } else { &answer.body }), &call.secrets);
+    let fault = wire::errors::fault(if answer.page { &[] } else { &answer.body }, &call.secrets);
     let words = if fault.text.is_empty() { String::new() } else { format!(": {}", fault.text) };
     let (kind, message) = match status {
-        200..=299 => (
-            ErrorKind::BadAnswer,
-            format!("{doing} failed: {who} answered {status} with a web page instead of JSON; check the url (a platform's ends in /tenantui)"),
-        ),
+        200..=299 => {
+            (ErrorKind::BadAnswer, format!("{doing} failed: {who} answered {status} with a web page instead of JSON; {}", where_to_look(call.endpoint)))
+        }
         300..=399 => (
             ErrorKind::BadAnswer,
             format!("{doing} failed: {who} answered with a redirect ({status}), which is not followed since the token would go along; check the url"),
@@ -443,7 +486,7 @@ fn refusal(call: &Call, answer: &Answer) -> Error {
         ),
         403 => (ErrorKind::Forbidden, format!("{doing} is forbidden (403): the application needs a role that may do this{words}")),
         404 | 410 if answer.page => {
-            (ErrorKind::BadAnswer, format!("{doing} failed: {who} answered {status} with a web page; check the url (a platform's ends in /tenantui)"))
+            (ErrorKind::BadAnswer, format!("{doing} failed: {who} answered {status} with a web page; {}", where_to_look(call.endpoint)))
         }
         404 | 410 => (ErrorKind::NotFound { text: fault.text.clone() }, format!("{doing} failed: {who} does not find it ({status}){words}")),
         429 => (ErrorKind::Throttled, format!("{doing} is put off: {who} asks for fewer requests (429); lower the request rate when this stays")),
@@ -467,36 +510,26 @@ fn refused(doing: &str, who: &str, fault: &wire::errors::Fault, status: u16) -> 
     }
 }
 
-/// A 200 that says that nothing was done (E7).
+/// A 200 that says that nothing was done (E7), in these words, which have passed the gate.
 pub(crate) fn declined(call: &Call, answer: &Answer, said: String) -> Error {
-    let fault = clean(wire::errors::Fault { text: said, ..Default::default() }, &call.secrets);
+    let fault = wire::errors::Fault { text: said, ..Default::default() };
     let message = refused(call.endpoint.doing(), who(call.endpoint), &fault, answer.status.as_u16());
     Error::new(ErrorKind::Refused { fields: Vec::new(), text: fault.text }, Sent::Answered, message).with_status(answer.status.as_u16())
-}
-
-fn clean(fault: wire::errors::Fault, secrets: &[SecretString]) -> wire::errors::Fault {
-    let secrets: Vec<&str> = secrets.iter().map(ExposeSecret::expose_secret).collect();
-    let clean = |text: String| without(text, &secrets);
-    let fields = fault.fields.into_iter().map(|(name, texts)| (clean(name), texts.into_iter().map(clean).collect())).collect();
-    wire::errors::Fault { fields, text: clean(fault.text), form: fault.form }
 }
 
 /// What an answer of the token endpoint means (E5).
 fn token_refusal(call: &Call, answer: &Answer) -> Error {
     let status = answer.status.as_u16();
-    let refusal = if answer.page { wire::token::Refusal::default() } else { wire::token::refusal(&answer.body) };
-    let passing = matches!(refusal.error.as_str(), "temporarily_unavailable" | "server_error");
-    if passing {
-        let message = format!("the token endpoint is in trouble ({status}, {}); it is asked again later", refusal.error);
+    let refusal = if answer.page { wire::token::Refusal::default() } else { wire::token::refusal(&answer.body, &call.secrets) };
+    if refusal.passing() {
+        let message = format!("the token endpoint is in trouble ({status}{}); it is asked again later", refusal.said(", "));
         return Error::new(ErrorKind::Unavailable, Sent::No, message).with_status(status).with_retry_after(answer.retry_after);
     }
     let ours = matches!(status, 400..=406 | 409..=424) && !(status == 403 && answer.page);
     if !ours {
         return self::refusal(call, answer);
     }
-    let secrets: Vec<&str> = call.secrets.iter().map(ExposeSecret::expose_secret).collect();
-    let said = [refusal.error.as_str(), refusal.description.as_str()].iter().filter(|text| !text.is_empty()).copied().collect::<Vec<_>>().join(", ");
-    let said = if said.is_empty() { String::new() } else { format!(": {}", without(said, &secrets)) };
+    let said = refusal.said(": ");
     let message = format!("the token endpoint refused our credential ({status}){said}; {}", refusal.advice());
     Error::new(ErrorKind::Authentication, Sent::No, crate::text::bounded(&message, 1000)).with_status(status).with_retry_after(answer.retry_after)
 }
@@ -510,7 +543,9 @@ mod tests {
         let url = |text: &str| Url::parse(text).unwrap();
         let settings = Settings::new(url("http://platform.customers.svc"), url("https://login.microsoftonline.com/x/oauth2/v2.0/token"), "id", "scope");
         let http = Http::new(&settings).unwrap();
-        assert!(std::ptr::eq(http.to(&settings.base_url), &http.near) && std::ptr::eq(http.to(&settings.token_url), &http.far));
-        assert!(std::ptr::eq(http.to(&url("http://127.0.0.1:8080/run")), &http.near));
+        let is = |address: &Url, change, place: usize| std::ptr::eq(http.to(address, change).unwrap(), http.made[place].get().unwrap());
+        assert!(is(&settings.base_url, false, 0) && is(&settings.base_url, true, 1) && is(&settings.token_url, true, 3));
+        assert!(is(&url("http://127.0.0.1:8080/run"), true, 1));
+        assert!(http.made[2].get().is_none(), "no read goes beyond");
     }
 }

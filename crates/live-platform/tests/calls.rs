@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use live_platform::{Capability, Client, Connection, CreateService, Deleted, ErrorKind, Sent};
+use live_platform::{Capability, Client, Connection, CreateService, Deleted, ErrorKind, SecretsSent, Sent};
 use oc_domain::facts::{LcCustomer, TaskState};
 use oc_domain::names::{CustomerGuid, TaskId, TenantId};
 use support::*;
@@ -72,7 +72,11 @@ async fn the_leads_of_a_tenant() {
         1 => json(200, "[]"),
         2 => json(404, r#""Invalild lead""#),
         3 => answer(404, "text/plain", "default backend - 404"),
-        _ => json(200, r#"{"leads":[]}"#),
+        4 => json(200, r#"{"leads":[]}"#),
+        5 => json(404, r#"{"description":"Entity not found"}"#),
+        6 => html(404),
+        7 => json(200, &lead_list(1..4)),
+        _ => json(200, r#"[{"id":"x","tenantId":"22222222-2222-4222-8222-222222222222"}]"#),
     })
     .await;
     let client = server.client();
@@ -83,6 +87,40 @@ async fn the_leads_of_a_tenant() {
     assert!(client.leads_of(&tenant()).await.unwrap().items.is_empty());
     assert!(matches!(client.leads_of(&tenant()).await.unwrap_err().kind, ErrorKind::NotFound { .. }), "a proxy's 404 is no empty list");
     assert_eq!(client.leads_of(&tenant()).await.unwrap_err().kind, ErrorKind::BadAnswer);
+    let none = client.leads_of(&tenant()).await.unwrap();
+    assert_eq!((none.items.len(), none.unreadable), (0, 0), "the API's other form says the same");
+    assert_eq!(client.leads_of(&tenant()).await.unwrap_err().kind, ErrorKind::BadAnswer);
+    for (unreadable, why) in [(3, "is of another tenant, so the filter was overlooked"), (1, "has no id that is a GUID")] {
+        let listed = client.leads_of(&tenant()).await.unwrap();
+        assert_eq!((listed.items.len(), listed.unreadable, listed.why), (0, unreadable, Some(why)), "no proof of absence");
+    }
+}
+
+/// One lead's cut emoji, one number that is none, one byte of Latin-1: the others are listed.
+#[tokio::test]
+async fn one_bad_entry_does_not_take_the_list_away() {
+    let bad: [&[u8]; 6] = [br#""Caf\u00e9 \ud83d""#, b"\"Caf\xe9\"", b"\"a\tb\"", b"\"a\0b\"", b"NaN", b"1e400"];
+    let server = Server::start(move |seen, before| {
+        let head = if seen.path.ends_with("lead") {
+            r#""tenantId":"22222222-2222-4222-8222-222222222222","contactDetails":"#
+        } else {
+            r#""CustomerShortName":"S","x":"#
+        };
+        let inner = if seen.path.ends_with("lead") { (&b"{\"companyName\":"[..], &b"}"[..]) } else { (&b""[..], &b""[..]) };
+        let one = |number: u32| format!(r#"{{"id":"11111111-1111-4111-8111-{number:012}",{head}"#).into_bytes();
+        let body = [b"[", &one(1)[..], inner.0, b"\"One\"", inner.1, b"},", &one(2), inner.0, bad[before % 6], inner.1, b"}]"].concat();
+        answer(200, "application/json", body)
+    })
+    .await;
+    let client = server.client();
+    for _ in bad {
+        let leads = client.leads_of(&tenant()).await.unwrap();
+        assert_eq!((leads.items.len(), leads.unreadable, leads.items[0].company_name.as_deref()), (2, 0, Some("One")));
+    }
+    for _ in bad {
+        let services = client.services().await.unwrap();
+        assert_eq!((services.items.len(), services.unreadable), (2, 0));
+    }
 }
 
 #[tokio::test]
@@ -195,18 +233,28 @@ async fn tasks() {
         2 => html(404),
         3 => json(200, ""),
         4 => json(200, r#"{"status":"Comp"#),
-        5 => answer(200, "application/json", b"{\"status\":\"\xff\"}".to_vec()),
+        5 => json(200, "hello"),
+        6 => answer(
+            200,
+            "application/json",
+            b"{\"status\":\"In Progress\",\"executionMessages\":[{\"message\":\"Site Caf\\ud83d \xe9 created\",\"n\":NaN}]}".to_vec(),
+        ),
         _ => json(200, &format!("{{\"status\":\"x\",\"outputData\":{}", "[".repeat(500_000))),
     })
     .await;
     let client = server.client();
     let id = TaskId::parse("wst_1").unwrap();
-    let task = client.task(&id).await.unwrap().unwrap();
+    let task = client.task(&id, SecretsSent::No).await.unwrap().unwrap();
     assert_eq!((task.state, task.service, task.id), (TaskState::Succeeded, Some(guid()), id.clone()));
     assert_eq!(server.calls()[0].path, "/tenantui/api/v2/task/wst_1");
-    assert_eq!(client.task(&id).await.unwrap(), None);
-    for why in ["a web page", "it is empty", "it is cut off", "it is not JSON", "it is nested too deeply"] {
-        let error = client.task(&id).await.unwrap_err();
+    assert_eq!(client.task(&id, SecretsSent::No).await.unwrap(), None);
+    for why in ["a web page", "it is empty", "it is cut off", "it is not JSON", "", "it is nested too deeply"] {
+        if why.is_empty() {
+            let task = client.task(&id, SecretsSent::No).await.unwrap().unwrap();
+            assert_eq!((task.state, task.messages), (TaskState::Running, vec!["Information: Site Caf\u{fffd} \u{fffd} created".to_owned()]));
+            continue;
+        }
+        let error = client.task(&id, SecretsSent::No).await.unwrap_err();
         assert_eq!(error.kind, ErrorKind::BadAnswer);
         assert!(error.to_string().contains(why), "{error}");
         is_clean(&error);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use live_platform::{Client, Connection, CreateService, Credential, Endpoint, ErrorKind, JobMethod, Outcome, Sent};
+use live_platform::{Client, Connection, CreateService, Credential, Endpoint, ErrorKind, JobMethod, Outcome, SecretsSent, Sent};
 use oc_domain::names::{TaskId, TenantId};
 use support::*;
 use url::Url;
@@ -226,7 +226,7 @@ async fn an_answer_is_read_up_to_its_limit() {
     let error = client.services().await.unwrap_err();
     assert_eq!((&error.kind, error.sent), (&ErrorKind::BadAnswer, Sent::Answered));
     assert!(error.to_string().contains("over the limit of 33554432 bytes"), "{error}");
-    let error = client.task(&task()).await.unwrap_err();
+    let error = client.task(&task(), SecretsSent::No).await.unwrap_err();
     assert!(error.to_string().contains("over the limit of 1048576 bytes"), "{error}");
     assert_eq!(notes.0.lock().unwrap().last(), Some(&(Endpoint::Task, Outcome::TooLarge)));
     // One that only says how much it will be.
@@ -280,10 +280,7 @@ async fn retry_after_in_both_forms() {
         got.push((error.kind, error.retry_after.map(|span| span.as_secs())));
     }
     let (throttled, unavailable) = (ErrorKind::Throttled, ErrorKind::Unavailable);
-    assert_eq!(
-        got,
-        [(throttled.clone(), Some(7)), (unavailable.clone(), Some(30)), (throttled.clone(), None), (unavailable, Some(86_400)), (throttled, Some(0))]
-    );
+    assert_eq!(got, [(throttled.clone(), Some(7)), (unavailable.clone(), Some(30)), (throttled.clone(), None), (unavailable, Some(900)), (throttled, Some(0))]);
     assert_eq!(server.calls().len(), 5, "never repeated by the client");
 }
 
@@ -298,7 +295,7 @@ async fn the_observer_sees_every_exchange() {
     let server = Server::start(|_, before| if before == 0 { json(401, "") } else { html(503) }).await;
     let notes = Arc::new(Notes::default());
     let client = Client::new(server.settings(), secret("v1"), Some(notes.clone())).unwrap();
-    client.task(&task()).await.unwrap_err();
+    client.task(&task(), SecretsSent::No).await.unwrap_err();
     let want = [(Endpoint::Token, 200), (Endpoint::Task, 401), (Endpoint::Token, 200), (Endpoint::Task, 503)];
     assert_eq!(*notes.0.lock().unwrap(), want.map(|(endpoint, status)| (endpoint, Outcome::Answered(status))));
 }
@@ -315,6 +312,24 @@ async fn what_the_token_endpoint_can_do_to_us() {
         (400, "application/json", r#"{"error":"invalid_request"}"#.to_owned(), ErrorKind::Authentication),
         (404, "text/html", "<html>".to_owned(), ErrorKind::Authentication),
         (400, "application/json", r#"{"error":"temporarily_unavailable"}"#.to_owned(), ErrorKind::Unavailable),
+        (
+            400,
+            "application/json",
+            r#"{"error":"invalid_grant","error_description":"AADSTS50196: The server terminated an operation because it encountered a loop."}"#.to_owned(),
+            ErrorKind::Unavailable,
+        ),
+        (
+            400,
+            "application/json",
+            r#"{"error":"invalid_request","error_description":"AADSTS90033: A transient error has occurred. Please try again."}"#.to_owned(),
+            ErrorKind::Unavailable,
+        ),
+        (
+            400,
+            "application/json",
+            r#"{"error":"invalid_request","error_description":"AADSTS90024: RequestBudgetExceededError"}"#.to_owned(),
+            ErrorKind::Unavailable,
+        ),
         (403, "text/html", "<html>".to_owned(), ErrorKind::Unavailable),
         (429, "application/json", String::new(), ErrorKind::Throttled),
         (500, "application/json", String::new(), ErrorKind::Unavailable),
@@ -343,6 +358,115 @@ async fn what_the_token_endpoint_can_do_to_us() {
     is_clean(&first);
 }
 
+/// What a person is told to do fits what the directory has said (E12).
+#[tokio::test]
+async fn advice_fits_the_code() {
+    for (code, want) in [
+        ("AADSTS53003", "Conditional Access"),
+        ("AADSTS700024", "check the clock of the node"),
+        ("AADSTS501051", "assigned to no role"),
+        ("AADSTS7000229", "no service principal in this directory"),
+        ("AADSTS7000222", "make a new client secret"),
+    ] {
+        let server = Server::raw(move |_, _| json(400, &format!(r#"{{"error":"invalid_grant","error_description":"{code}: Something. Trace ID: 1"}}"#))).await;
+        let error = server.client().services().await.unwrap_err();
+        assert_eq!(error.kind, ErrorKind::Authentication);
+        assert!(error.to_string().contains(want), "{error}");
+    }
+    // A captive portal, or a proxy's page, in the place of the directory.
+    for (kind, body) in [("text/html", "<html>log in to the guest network"), ("text/plain", "log in to the guest network")] {
+        let server = Server::raw(move |_, _| answer(200, kind, body)).await;
+        let error = server.client().services().await.unwrap_err();
+        assert!(error.to_string().contains("check the token url") && !error.to_string().contains("tenantui"), "{error}");
+    }
+}
+
+/// A directory does not know a new secret at once: until then, what works is worked with on.
+#[tokio::test]
+async fn a_good_token_is_used_on_while_the_new_secret_is_refused() {
+    let known = Arc::new(std::sync::atomic::AtomicBool::new(false));
+    let told = known.clone();
+    let server = Server::raw(move |seen, _| match seen.path.as_str() {
+        "/token" if seen.body.contains("new") && !told.load(Ordering::SeqCst) => {
+            json(401, r#"{"error":"invalid_client","error_description":"AADSTS7000215: No."}"#)
+        }
+        "/token" => json(200, r#"{"token_type":"Bearer","expires_in":3599,"access_token":"abc"}"#),
+        _ => json(200, "[]"),
+    })
+    .await;
+    let client = server.client();
+    client.services().await.unwrap();
+    client.set_credential(Credential::ClientSecret { secret: "a-new-secret".into(), version: "v2".into() });
+    for _ in 0..3 {
+        client.services().await.unwrap();
+    }
+    assert_eq!(client.credential_trouble().map(|error| error.kind), Some(ErrorKind::Authentication));
+    assert_eq!(server.tokens(), 2);
+    known.store(true, Ordering::SeqCst);
+    client.set_credential(Credential::ClientSecret { secret: "a-new-secret".into(), version: "v3".into() });
+    client.services().await.unwrap();
+    assert!(client.credential_trouble().is_none());
+    assert_eq!(server.tokens(), 3);
+}
+
+/// Each change has a connection of its own; reads share theirs. That is the cost: one connection for each change.
+#[tokio::test]
+async fn a_change_never_goes_by_a_connection_that_was_used() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
+    // How many requests each connection has carried. The server closes none.
+    let carried = Arc::new(std::sync::Mutex::new(Vec::<(usize, usize)>::new()));
+    let counts = carried.clone();
+    tokio::spawn(async move {
+        while let Ok((mut stream, _)) = listener.accept().await {
+            let at = {
+                let mut counts = counts.lock().unwrap();
+                counts.push((0, 0));
+                counts.len() - 1
+            };
+            let counts = counts.clone();
+            tokio::spawn(async move {
+                use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+                let mut buffer = vec![0; 65_536];
+                while let Ok(length @ 1..) = stream.read(&mut buffer).await {
+                    let read = buffer[..length].starts_with(b"GET");
+                    let body = if read { "[]" } else { r#"{"jobId":"wst_1"}"# };
+                    {
+                        let mut counts = counts.lock().unwrap();
+                        if read { counts[at].0 += 1 } else { counts[at].1 += 1 }
+                    }
+                    let answer = format!("HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {}\r\n\r\n{body}", body.len());
+                    stream.write_all(answer.as_bytes()).await.unwrap();
+                }
+            });
+        }
+    });
+    let server = Server::start(|_, _| json(200, "[]")).await;
+    let client = Client::new(settings(&url, &server.url), secret("v1"), None).unwrap();
+    for _ in 0..3 {
+        client.services().await.unwrap();
+        client.create_service(&create()).await.unwrap();
+        client.delete_lead(&tenant()).await.unwrap();
+    }
+    let carried = carried.lock().unwrap().clone();
+    assert!(carried.iter().all(|(reads, changes)| *changes == 0 || (*reads, *changes) == (0, 1)), "{carried:?}");
+    assert_eq!((carried.len(), carried[0]), (7, (3, 0)), "{carried:?}");
+}
+
+/// A job that runs already is a job that was asked for: another vendor's answer of this kind (platform-3.md 9).
+#[tokio::test]
+async fn a_job_that_runs_already_is_no_failure() {
+    let server = Server::start(|_, before| match before {
+        0 => json(200, r#"{"success": true, "message": "Synchronization already in progress"}"#),
+        _ => json(200, r#"{"success": false, "message": "no such job"}"#),
+    })
+    .await;
+    let url = server.url.join("/jobs/leads").unwrap();
+    server.client().run_job(&url, JobMethod::Post).await.unwrap();
+    let error = server.client().run_job(&url, JobMethod::Post).await.unwrap_err();
+    assert_eq!(error.kind, ErrorKind::Refused { fields: vec![], text: "no such job".into() });
+}
+
 #[tokio::test]
 async fn a_job_gets_the_token_only_at_the_platforms_origin() {
     let server = Server::start(|_, _| json(202, "")).await;
@@ -366,6 +490,32 @@ async fn a_job_gets_the_token_only_at_the_platforms_origin() {
 #[test]
 fn settings_are_checked() {
     let url = Url::parse("https://live.example.com/tenantui").unwrap();
+    let error = |pem: &str| {
+        let mut settings = settings(&url, &url);
+        settings.ca_bundle_pem = Some(pem.as_bytes().to_vec());
+        Client::new(settings, secret("v1"), None).err().map(|error| error.to_string())
+    };
+    let root = include_str!("fixtures/root.pem");
+    let junk = "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n";
+    let indented: String = root.lines().map(|line| format!("    {line}\r\n")).collect();
+    for good in [
+        root.to_owned(),
+        format!("\u{feff}{root}"),
+        indented,
+        format!("# ours\n{}{root}", root.trim_end()),
+        format!("{root}-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n"),
+    ] {
+        assert_eq!(error(&good), None, "{good}");
+    }
+    for bad in [
+        format!("{root}{junk}"),
+        format!("{root}{}", junk.replace("AAAA", "??")),
+        format!("{root}-----BEGIN CERTIFICATE-----\nMIIB"),
+        root.trim_end().to_owned() + junk,
+    ] {
+        let error = error(&bad).unwrap();
+        assert!(error.contains("certificate 2 of the CA bundle can't be read"), "{error}\n{bad}");
+    }
     for pem in [&b""[..], b"hello", b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n"] {
         let mut settings = settings(&url, &url);
         settings.ca_bundle_pem = Some(pem.to_vec());

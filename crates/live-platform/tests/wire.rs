@@ -1,10 +1,11 @@
 //! The wire parsers, against the documented examples and against anything else.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
-use live_platform::wire::errors::{Form, fault};
+use live_platform::Secrets;
+use live_platform::wire::errors::{self, Fault, Form};
 use live_platform::wire::json::Malformed;
 use live_platform::wire::{leads, services, tasks, token, topology};
-use oc_domain::facts::{Contact, LcCustomer, Lead, LicenseType, MicrosoftStatus, Service, TaskState};
+use oc_domain::facts::{Contact, LcCustomer, Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
 use oc_domain::names::{CustomerGuid, LeadId, TaskId, TenantId};
 use oc_domain::time::Time;
 use proptest::prelude::*;
@@ -19,6 +20,14 @@ fn guid(text: &str) -> CustomerGuid {
 
 fn task_id() -> TaskId {
     TaskId::parse("wst_44444444-4444-4444-8444-444444444444").unwrap()
+}
+
+fn fault(body: &[u8]) -> Fault {
+    errors::fault(body, &Secrets::none())
+}
+
+fn task(body: &[u8]) -> Result<Task, Malformed> {
+    tasks::task(body, &task_id(), &Secrets::none())
 }
 
 #[test]
@@ -49,6 +58,25 @@ fn leads_as_documented() {
     let third = &page.items[2];
     assert_eq!((third.tenant.as_str(), &third.status, third.channel), ("dddddddd-2222-4222-8222-222222222222", &MicrosoftStatus::NotActive, Some(12)));
     assert!(!format!("{:?}", page.items[0]).contains("example.com"));
+}
+
+/// The newer form of Microsoft's record has a list of contacts, and no single one (platform-3.md 5).
+#[test]
+fn the_first_contact_stands_in_for_the_single_one() {
+    let lead = |contacts: &str| {
+        let body = format!(r#"[{{"id":"11111111-1111-4111-8111-111111111111","tenantId":"22222222-2222-4222-8222-222222222222",{contacts}}}]"#);
+        leads::leads(body.as_bytes()).unwrap().items.remove(0)
+    };
+    let two = r#""contacts":[null,{"fullName":"A Person","email":"a@example.com","telephoneNumber":"+31000000000","companySize":"L250_U999","companyName":"Example BV"},{"fullName":"B"}]"#;
+    for contacts in [two.to_owned(), format!(r#""contactDetails":null,{two}"#)] {
+        let lead = lead(&contacts);
+        assert_eq!((lead.company_name.as_deref(), lead.company_size.as_deref()), (Some("Example BV"), Some("L250_U999")));
+        assert_eq!((lead.contact.full_name.as_deref(), lead.contact.phone_number.as_deref()), (Some("A Person"), Some("+31000000000")));
+        assert_eq!(lead.contact.email.as_deref(), Some("a@example.com"));
+    }
+    assert_eq!(lead(&format!(r#""contactDetails":{{"companyName":"Old BV"}},{two}"#)).company_name.as_deref(), Some("Old BV"));
+    assert_eq!(lead(r#""contactDetails":null,"contacts":null"#).company_name, None);
+    assert_eq!(lead(r#""contacts":[]"#).company_name, None);
 }
 
 #[test]
@@ -92,12 +120,12 @@ fn services_as_documented() {
 
 #[test]
 fn tasks_as_documented() {
-    let v3 = tasks::task(include_bytes!("fixtures/task_v3.json"), &task_id()).unwrap();
+    let v3 = task(include_bytes!("fixtures/task_v3.json")).unwrap();
     assert_eq!((v3.state, v3.status.as_str(), v3.service), (TaskState::Succeeded, "CompletedSuccess", Some(guid("55555555-5555-4555-8555-555555555555"))));
     assert_eq!((v3.errors, v3.messages), (vec![], vec!["Information: Site created in Ovoc".to_owned()]));
-    let v2 = tasks::task(include_bytes!("fixtures/task_v2.json"), &task_id()).unwrap();
+    let v2 = task(include_bytes!("fixtures/task_v2.json")).unwrap();
     assert_eq!((v2.state, v2.service), (TaskState::Succeeded, None));
-    let failed = tasks::task(include_bytes!("fixtures/task_failed.json"), &task_id()).unwrap();
+    let failed = task(include_bytes!("fixtures/task_failed.json")).unwrap();
     assert_eq!((failed.state, failed.service), (TaskState::Failed, None));
     assert_eq!(failed.errors, ["Short name Example_1 is already used"]);
     assert_eq!(failed.messages, ["Information: Started at (time)", "Error: Short name Example_1 is already used", "Information: no level"]);
@@ -108,13 +136,26 @@ fn tasks_as_documented() {
         ("FailedWithErrors", TaskState::Failed),
         ("Cancelled", TaskState::Failed),
         ("Queued", TaskState::Running),
+        ("Completing", TaskState::Running),
+        ("CompletedWithErrors", TaskState::Ended),
+        ("completed_failed", TaskState::Ended),
+        ("Completed", TaskState::Ended),
+        ("Error", TaskState::Ended),
+        ("ErrorInStep2", TaskState::Ended),
+        ("Aborted", TaskState::Ended),
+        ("rejected", TaskState::Ended),
+        ("Timeout", TaskState::Ended),
+        ("Timed Out", TaskState::Ended),
+        ("TimedOut", TaskState::Ended),
+        ("Succeeded", TaskState::Ended),
+        ("Completed Success!", TaskState::Succeeded),
     ] {
-        assert_eq!(tasks::task(format!(r#"{{"Status":"{status}"}}"#).as_bytes(), &task_id()).unwrap().state, want, "{status}");
+        assert_eq!(task(format!(r#"{{"Status":"{status}"}}"#).as_bytes()).unwrap().state, want, "{status}");
     }
-    let why = tasks::task(br#"{"status":"Failed","details":["SBC offline"]}"#, &task_id()).unwrap();
+    let why = task(br#"{"status":"Failed","details":["SBC offline"]}"#).unwrap();
     assert_eq!(why.messages, ["Details: SBC offline"]);
-    assert_eq!(tasks::task(br#"{"id":"x"}"#, &task_id()), Err(Malformed::Lacks("a status")));
-    assert_eq!(tasks::task(br#"{"status":{}}"#, &task_id()), Err(Malformed::Lacks("a status")));
+    assert_eq!(task(br#"{"id":"x"}"#), Err(Malformed::Lacks("a status")));
+    assert_eq!(task(br#"{"status":{}}"#), Err(Malformed::Lacks("a status")));
 }
 
 #[test]
@@ -179,14 +220,17 @@ fn envelopes_of_changes() {
         r#"{"status":true,"msg":"queued","sbcCleanupTaskId":"tsk_3","o365CleanupTask":"tsk_0"}"#,
         "{}",
     ] {
-        assert_eq!(tasks::envelope(good.as_bytes()), Ok(()), "{good}");
+        assert_eq!(tasks::envelope(good.as_bytes(), &Secrets::none()), Ok(()), "{good}");
     }
+    let busy = r#"{"success": true, "message": "Synchronization is already in progress"}"#;
+    assert_eq!(tasks::envelope(busy.as_bytes(), &Secrets::none()), Ok(()));
     for (bad, said) in [
+        (r#"{"success":false,"message":"not now"}"#, "not now"),
         (r#"{"status":"failed","succeeded":false,"message":"OVOC is not reachable"}"#, "OVOC is not reachable"),
         (r#"{"status":false,"data":"no such channel"}"#, "no such channel"),
         (r#"{"status":"Failed"}"#, ""),
     ] {
-        assert_eq!(tasks::envelope(bad.as_bytes()), Err(said.to_owned()), "{bad}");
+        assert_eq!(tasks::envelope(bad.as_bytes(), &Secrets::none()), Err(said.to_owned()), "{bad}");
     }
 }
 
@@ -208,7 +252,7 @@ fn the_error_forms() {
     assert_eq!((plain.text.as_str(), plain.form), ("Invalid lead", Form::Other));
     let e4 = fault(br#"{ "description" : "Entity with id 3700 not found" }"#);
     assert_eq!((e4.text.as_str(), e4.form), ("Entity with id 3700 not found", Form::Described));
-    let e5 = token::refusal(include_bytes!("fixtures/e5.json"));
+    let e5 = token::refusal(include_bytes!("fixtures/e5.json"), &Secrets::none());
     assert_eq!(e5.description, "AADSTS700016: Application with identifier '99999999-9999-4999-8999-999999999999' was not found in the directory 'Contoso'.");
     assert_eq!(e5.error, "unauthorized_client");
     for (body, text) in [
@@ -217,6 +261,8 @@ fn the_error_forms() {
         (b"\xff\xfe\x00\x01", ""),
         (b"System.NullReferenceException: Object reference not set\r\n   at Ump.Web.X()", "System.NullReferenceException: Object reference not set"),
         (br#"{"error":{"code":"x","message":"no"}}"#, "no"),
+        (b"Ung\xfcltiger Name", "Ung\u{fffd}ltiger Name"),
+        (b"\"Ung\xfcltig \\ud83d\"", "Ung\u{fffd}ltig \u{fffd}"),
         (br#"{"errors":["a","b"]}"#, "a; b"),
         (br#"{"title":"Bad Request"}"#, "Bad Request"),
         (b"[1,2", ""),
@@ -272,14 +318,14 @@ fn all(body: &[u8]) {
     let _ = services::services(body);
     let _ = services::count_numbers(body);
     let _ = tasks::task_id(body);
-    let _ = tasks::envelope(body);
+    let _ = tasks::envelope(body, &Secrets::none());
     let _ = topology::lc_customer(body);
     let _ = topology::channel_id(body);
     let _ = token::grant(body);
-    let _ = token::refusal(body).advice();
+    let _ = token::refusal(body, &Secrets::none()).advice();
     let fault = fault(body);
     assert!(fault.text.chars().count() <= 300 && fault.fields.len() <= 20);
-    if let Ok(task) = tasks::task(body, &task_id()) {
+    if let Ok(task) = task(body) {
         assert!(task.messages.len() <= 20 && task.messages.iter().all(|text| text.chars().count() <= 300));
     }
 }

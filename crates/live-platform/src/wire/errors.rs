@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::json::{self, field};
-use crate::text::{bounded, shown};
+use crate::secrets::Secrets;
+use crate::text::bounded;
 
 /// How many fields, and how many texts of each, are kept.
 const FIELDS: usize = 20;
 const TEXTS: usize = 5;
 
-/// A refusal, bounded and free of ids and times.
+/// A refusal, bounded and free of secrets, ids and times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
     /// E1: which field has which faults, sorted by field.
@@ -33,71 +34,65 @@ pub enum Form {
 }
 
 /// Reads the body of an answer that is not a success. Never fails: what can't be read has no text.
-pub fn fault(body: &[u8]) -> Fault {
+pub fn fault(body: &[u8], secrets: &Secrets) -> Fault {
+    let said = |text: &str| Fault { text: secrets.shown(text), ..Fault::default() };
     match json::value(body) {
-        Ok(Value::String(text)) => Fault { text: shown(&text), form: Form::Bare, ..Fault::default() },
-        Ok(Value::Array(all)) => Fault { text: joined(&all).join("; "), ..Fault::default() },
-        Ok(answer @ Value::Object(_)) => problem(&answer),
+        Ok(Value::String(text)) => Fault { form: Form::Bare, ..said(&text) },
+        Ok(Value::Array(all)) => Fault { text: joined(&all, secrets).join("; "), ..Fault::default() },
+        Ok(answer @ Value::Object(_)) => problem(&answer, secrets),
         Ok(_) => Fault::default(),
-        Err(json::Malformed::NotJson) => Fault { text: plain(body), ..Fault::default() },
+        Err(json::Malformed::NotJson) => Fault { text: plain(body, secrets), ..Fault::default() },
         Err(_) => Fault::default(),
     }
 }
 
-fn problem(answer: &Value) -> Fault {
+fn problem(answer: &Value, secrets: &Secrets) -> Fault {
     let mut fields = Vec::new();
     let mut text = String::new();
     match field(answer, "errors") {
         Some(Value::Object(errors)) => {
-            fields = errors.iter().take(FIELDS).map(|(name, texts)| (bounded(&shown(name), 60), texts_of(texts))).collect();
+            fields = errors.iter().take(FIELDS).map(|(name, texts)| (bounded(&secrets.shown(name), 60), texts_of(texts, secrets))).collect();
             // Whatever the order of serde_json's maps, which a feature of another crate can change.
             fields.sort();
         }
-        Some(Value::Array(errors)) => text = joined(errors).join("; "),
-        Some(Value::String(error)) => text = shown(error),
+        Some(Value::Array(errors)) => text = joined(errors, secrets).join("; "),
+        Some(Value::String(error)) => text = secrets.shown(error),
         _ => {}
     }
     let form = if field(answer, "description").is_some_and(Value::is_string) { Form::Described } else { Form::Other };
     if text.is_empty() {
         let names: &[&str] =
             if fields.is_empty() { &["detail", "description", "message", "msg", "error_description", "data", "error", "title"] } else { &["detail"] };
-        text = names.iter().filter_map(|name| field(answer, name)).map(said).find(|text| !text.is_empty()).unwrap_or_default();
+        text = names.iter().filter_map(|name| field(answer, name)).map(|value| said(value, secrets)).find(|text| !text.is_empty()).unwrap_or_default();
     }
     Fault { fields, text: bounded(&text, crate::text::TEXT), form }
 }
 
 /// A text, or the text in an object (`{"error":{"message":…}}`).
-fn said(value: &Value) -> String {
+fn said(value: &Value, secrets: &Secrets) -> String {
     match value {
-        Value::String(text) => shown(text),
+        Value::String(text) => secrets.shown(text),
         Value::Object(_) => {
-            ["message", "detail", "description"].iter().find_map(|name| json::text(value, name, 4096)).map(|text| shown(&text)).unwrap_or_default()
+            let inner = ["message", "detail", "description"].iter().find_map(|name| json::text(value, name, 4096));
+            inner.map(|text| secrets.shown(&text)).unwrap_or_default()
         }
         _ => String::new(),
     }
 }
 
-fn joined(values: &[Value]) -> Vec<String> {
-    values.iter().map(said).filter(|text| !text.is_empty()).take(TEXTS).collect()
+fn joined(values: &[Value], secrets: &Secrets) -> Vec<String> {
+    values.iter().map(|value| said(value, secrets)).filter(|text| !text.is_empty()).take(TEXTS).collect()
 }
 
-fn texts_of(value: &Value) -> Vec<String> {
+fn texts_of(value: &Value, secrets: &Secrets) -> Vec<String> {
     match value {
-        Value::Array(all) => joined(all),
-        other => joined(std::slice::from_ref(other)),
+        Value::Array(all) => joined(all, secrets),
+        other => joined(std::slice::from_ref(other), secrets),
     }
 }
 
-/// The first line of a plain text: behind it stand stack traces.
-fn plain(body: &[u8]) -> String {
-    let head = body.get(..2048).unwrap_or(body);
-    let text = match std::str::from_utf8(head) {
-        Ok(text) => text,
-        // Cut in the middle of a character is fine, binary is not.
-        Err(error) if head.len() - error.valid_up_to() < 4 => std::str::from_utf8(head.get(..error.valid_up_to()).unwrap_or_default()).unwrap_or_default(),
-        Err(_) => "",
-    };
-    let line = text.trim().lines().next().unwrap_or_default();
-    let readable = !line.chars().any(|c| c.is_control() && c != '\t');
-    if readable { shown(line) } else { String::new() }
+/// The first line of a plain text. Bytes that are no UTF-8 do not make the rest unreadable; the last may be half a character.
+fn plain(body: &[u8], secrets: &Secrets) -> String {
+    let head = String::from_utf8_lossy(body.get(..2048).unwrap_or(body));
+    secrets.first_line(head.trim_end_matches(char::REPLACEMENT_CHARACTER))
 }

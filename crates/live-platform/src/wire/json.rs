@@ -55,14 +55,15 @@ pub struct Page<T> {
 /// Reads a list, element by element; of each only the `wanted` fields are kept (in any case). One nested level is flattened (C-13).
 ///
 /// # Errors
-/// When the whole is not a JSON array. An element that cannot be read is counted, and is no error.
+/// When the whole is not a JSON array, also after small faults were mended. An element that cannot be read is counted, and is no error.
 pub fn list<T>(body: &[u8], wanted: &[&str], read: &mut dyn FnMut(&Value) -> Result<T, &'static str>) -> Result<Page<T>, Malformed> {
-    let body = checked(body)?;
-    let mut page = Page { items: Vec::new(), elements: 0, unreadable: 0, why: None };
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let elements = Elements { wanted, read, page: &mut page, nested: false };
-    elements.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|error| malformed(&error, Malformed::NotAList))?;
-    Ok(page)
+    mended(checked(body)?, |body| {
+        let mut page = Page { items: Vec::new(), elements: 0, unreadable: 0, why: None };
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let elements = Elements { wanted, read: &mut *read, page: &mut page, nested: false };
+        elements.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|error| malformed(&error, Malformed::NotAList))?;
+        Ok(page)
+    })
 }
 
 /// Reads a small answer.
@@ -70,11 +71,20 @@ pub fn list<T>(body: &[u8], wanted: &[&str], read: &mut dyn FnMut(&Value) -> Res
 /// # Errors
 /// When it is not JSON.
 pub fn value(body: &[u8]) -> Result<Value, Malformed> {
-    let body = checked(body)?;
-    let mut reader = serde_json::Deserializer::from_slice(body);
-    let value = Bounded(&Cell::new(ANSWER)).deserialize(&mut reader).map_err(|error| malformed(&error, Malformed::NotJson))?;
-    reader.end().map_err(|error| malformed(&error, Malformed::NotJson))?;
-    Ok(value)
+    mended(checked(body)?, |body| {
+        let mut reader = serde_json::Deserializer::from_slice(body);
+        let value = Bounded(&Cell::new(ANSWER)).deserialize(&mut reader).map_err(|error| malformed(&error, Malformed::NotJson))?;
+        reader.end().map_err(|error| malformed(&error, Malformed::NotJson))?;
+        Ok(value)
+    })
+}
+
+/// Reads an answer as it came, and once more with its small faults mended when it is not JSON: what is well costs no copy.
+pub(super) fn mended<T>(body: &[u8], mut read: impl FnMut(&[u8]) -> Result<T, Malformed>) -> Result<T, Malformed> {
+    match read(body) {
+        Err(Malformed::NotJson) => super::repair::repaired(body).map_or(Err(Malformed::NotJson), |body| read(&body)),
+        other => other,
+    }
 }
 
 /// The body without a byte order mark.
@@ -397,7 +407,76 @@ mod tests {
         }
         assert!(numbers(&deep).is_err());
         assert_eq!(value("{\"a\":".repeat(1000).as_bytes()), Err(Malformed::TooDeep));
-        assert_eq!(list(b"[{\"n\":\"\xff\"}]", &["n"], &mut |_| Ok(())), Err(Malformed::NotJson));
+    }
+
+    #[test]
+    fn one_bad_entry_costs_one_entry() {
+        let texts = |body: &[u8]| {
+            list(body, &["id", "n"], &mut |value| {
+                let id = integer(value, "id").ok_or("has no id")?;
+                Ok((id, text(value, "n", 99)))
+            })
+        };
+        let long = "9".repeat(400);
+        let cases: [(&[u8], Option<&str>); 20] = [
+            (b"\"Caf\xe9 1\"", Some("Caf\u{fffd} 1")),
+            (b"\"\xff\"", Some("\u{fffd}")),
+            (b"\"\xf0\x9f\x98\"", Some("\u{fffd}\u{fffd}\u{fffd}")),
+            ("\"Café 😀\x07\"".as_bytes(), Some("Café 😀")),
+            (br#""Cut \ud83d""#, Some("Cut \u{fffd}")),
+            (br#""x \udc00 y""#, Some("x \u{fffd} y")),
+            (br#""\ud83d\ud83d\ude00""#, Some("\u{fffd}😀")),
+            (br#""\ud83dx\u00e9""#, Some("\u{fffd}xé")),
+            (br#""It\'s \u12 and \x41""#, Some("It's u12 and x41")),
+            (b"\"a\tb\"", Some("a b")),
+            (b"\"a\r\nb\"", Some("a  b")),
+            (b"\"a\0b\"", Some("a b")),
+            (b"NaN", None),
+            (b"-Infinity", None),
+            (b"1e400", None),
+            (b"-1E+4000", None),
+            (b"undefined", None),
+            (b"007", None),
+            (b"+5", None),
+            (br#"{"x": [NaN, "\ud83d"]}"#, None),
+        ];
+        for (bad, want) in cases {
+            for (before, after) in [(&b"{\"n\":"[..], &b",\"id\":2}"[..]), (b"{\"id\":2,\"n\":", b"}"), (b"{\"other\":", b",\"id\":2}")] {
+                let body = [b"[{\"id\":1,\"n\":\"one\"},", before, bad, after, b",{\"id\":3,\"n\":1.5e3}]"].concat();
+                let page = texts(&body).unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&body)));
+                let second = if before.starts_with(b"{\"other") { None } else { want.map(str::to_owned) };
+                let want = vec![(1, Some("one".to_owned())), (2, second), (3, Some("1500.0".to_owned()))];
+                assert_eq!((page.items, page.unreadable), (want, 0), "{}", String::from_utf8_lossy(&body));
+            }
+        }
+        // What makes the entry what it is: then it is the entry that can't be read.
+        for bad in [&b"NaN"[..], b"1e400", b"\"\xff\"", br#""\ud83d""#, long.as_bytes()] {
+            let body = [b"[{\"id\":1},{\"id\":", bad, b"},{\"id\":3}]"].concat();
+            let page = texts(&body).unwrap();
+            assert_eq!((page.items.len(), page.elements, page.unreadable, page.why), (2, 3, 1, Some("has no id")));
+        }
+        // Worse faults, and texts that are none of JSON, stay what they are.
+        for (body, want) in
+            [(&b"[{\"n\":\"\xff"[..], Malformed::CutOff), (b"[{\"n\":NaN", Malformed::CutOff), (b"NaN", Malformed::NotJson), (b"[1} \xff", Malformed::NotJson)]
+        {
+            assert_eq!(texts(body), Err(want), "{}", String::from_utf8_lossy(body));
+        }
+    }
+
+    #[test]
+    fn what_is_well_is_read_once_and_where_it_lies() {
+        let body = format!("[{}]", vec![r#"{"n":"Caf\u00e9 \ud83d\ude00 é","id":1e30}"#; 1000].join(","));
+        let mut seen = Vec::new();
+        mended(body.as_bytes(), |body| {
+            seen.push(body.as_ptr());
+            list(body, &["n"], &mut |_| Ok(())).map(|page| page.elements)
+        })
+        .unwrap();
+        assert_eq!(seen, [body.as_ptr()]);
+        assert_eq!(super::super::repair::repaired(body.as_bytes()), None);
+        // And what is bad throughout grows by no more than its bound.
+        let bad = [b"[\"", &[0xff; 1 << 20][..], b"\"]"].concat();
+        assert!(super::super::repair::repaired(&bad).unwrap().len() <= bad.len() + (64 << 10));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::json::{self, Malformed, Page, field, text};
 
-const WANTED: [&str; 11] = [
+const WANTED: [&str; 12] = [
     "id",
     "tenantId",
     "status",
@@ -15,6 +15,7 @@ const WANTED: [&str; 11] = [
     "ovocChannelId",
     "channelId",
     "contactDetails",
+    "contacts",
     "consentedCountries",
     "consentedOn",
     "lastModifiedOn",
@@ -35,7 +36,10 @@ pub fn leads(body: &[u8]) -> Result<Page<Lead>, Malformed> {
 pub fn lead(value: &Value) -> Result<Lead, &'static str> {
     let id = json::guid(value, "id").and_then(|id| LeadId::parse(&id).ok()).ok_or("has no id that is a GUID")?;
     let tenant = json::guid(value, "tenantId").and_then(|id| TenantId::parse(&id).ok()).ok_or("has no tenantId that is a GUID")?;
-    let contact = field(value, "contactDetails").unwrap_or(&Value::Null);
+    // The newer form of Microsoft's record has a list of contacts, each with its own company size (platform-3.md 5).
+    let first = || field(value, "contacts").and_then(Value::as_array).and_then(|all| all.iter().find(|contact| contact.is_object()));
+    let contact = field(value, "contactDetails").or_else(first).unwrap_or(&Value::Null);
+    let phone_number = text(contact, "phoneNumber", 60).or_else(|| text(contact, "telephoneNumber", 60));
     Ok(Lead {
         id,
         tenant,
@@ -48,7 +52,7 @@ pub fn lead(value: &Value) -> Result<Lead, &'static str> {
         countries: countries(value),
         consented: date(value, "consentedOn"),
         last_modified: date(value, "lastModifiedOn"),
-        contact: Contact { full_name: text(contact, "fullName", 300), email: text(contact, "email", 300), phone_number: text(contact, "phoneNumber", 60) },
+        contact: Contact { full_name: text(contact, "fullName", 300), email: text(contact, "email", 300), phone_number },
     })
 }
 

@@ -1,11 +1,14 @@
 //! Bytes to facts: pure functions that never panic, whatever they are given, and whose memory is bounded by their input.
 //!
 //! Reading is tolerant: field names in any case (C-4), numbers as digits and digits as numbers (C-10), missing and unknown fields, one nested
-//! level in lists (C-13). It is strict about one thing: what the answer as a whole is.
+//! level in lists (C-13), bytes that are no UTF-8, halves of a surrogate pair, numbers that are none. It is strict about one thing: what the answer as a whole is.
+//!
+//! What is to be shown of a text of the platform passes [`crate::Secrets`] first.
 
 pub mod errors;
 pub mod json;
 pub mod leads;
+mod repair;
 pub mod services;
 pub mod tasks;
 pub mod token;

@@ -5,6 +5,7 @@ use std::time::Duration;
 use secrecy::SecretString;
 
 use super::json::{self, Malformed, text};
+use crate::secrets::Secrets;
 
 /// A token, and how long it is good.
 #[derive(Clone, Debug)]
@@ -32,7 +33,8 @@ pub fn grant(body: &[u8]) -> Result<Grant, Malformed> {
     if text(&answer, "token_type", 30).is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err(Malformed::Lacks("a token of type Bearer"));
     }
-    let whole: Answer = serde_json::from_slice(json::without_mark(body)).map_err(|_| Malformed::Lacks("an access_token"))?;
+    let whole = json::mended(json::without_mark(body), |body| serde_json::from_slice::<Answer>(body).map_err(|_| Malformed::NotJson));
+    let whole = whole.map_err(|_| Malformed::Lacks("an access_token"))?;
     if whole.access_token.trim().is_empty() {
         return Err(Malformed::Lacks("an access_token"));
     }
@@ -50,26 +52,52 @@ pub struct Refusal {
 }
 
 /// Reads a refusal (E5); empty when it is none.
-pub fn refusal(body: &[u8]) -> Refusal {
+pub fn refusal(body: &[u8], secrets: &Secrets) -> Refusal {
     let Ok(answer) = json::value(body) else { return Refusal::default() };
     Refusal {
-        error: text(&answer, "error", 60).map(|text| crate::text::shown(&text)).unwrap_or_default(),
-        description: text(&answer, "error_description", 4096).map(|text| crate::text::first_sentence(&text)).unwrap_or_default(),
+        error: text(&answer, "error", 60).map(|text| secrets.shown(&text)).unwrap_or_default(),
+        description: text(&answer, "error_description", 4096).map(|text| secrets.first_sentence(&text)).unwrap_or_default(),
     }
 }
 
+/// Codes of Entra that pass by themselves: too many requests at once (50196, 90024), a part of it that is away (90033). They come with status 400.
+const PASSING: [&str; 3] = ["AADSTS50196", "AADSTS90024", "AADSTS90033"];
+
 impl Refusal {
+    fn code(&self) -> &str {
+        self.description.split(':').next().unwrap_or_default()
+    }
+
+    /// Whether it is no refusal of the credential, but a trouble that passes.
+    pub fn passing(&self) -> bool {
+        matches!(self.error.as_str(), "temporarily_unavailable" | "server_error") || PASSING.contains(&self.code())
+    }
+
+    /// What was said, behind this sign; empty when nothing was.
+    pub(crate) fn said(&self, sign: &str) -> String {
+        let texts = [self.error.as_str(), self.description.as_str()];
+        let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
+        if texts.is_empty() { String::new() } else { format!("{sign}{}", texts.join(", ")) }
+    }
+
     /// What a person can do about it.
     pub fn advice(&self) -> &'static str {
-        let code = self.description.split(':').next().unwrap_or_default();
-        match code {
+        match self.code() {
             "AADSTS7000215" => "store the secret's value (not its id) of the app registration LiveCloud-APIToken",
             "AADSTS7000222" => "make a new client secret in the app registration LiveCloud-APIToken and store it",
             "AADSTS700016" => "check the client id and the directory, and that the application is installed and consented there",
-            "AADSTS90002" | "AADSTS900023" => "check the directory (tenant) id or the token url",
+            "AADSTS7000229" => "the application has no service principal in this directory: add it there as an enterprise application and consent to it",
+            "AADSTS501051" => "the application is assigned to no role of the platform's application: assign it one, under Users and groups or API permissions",
+            "AADSTS53003" => {
+                "a Conditional Access policy of the directory blocks the application: let this application, or the address that this cluster calls from, through"
+            }
+            "AADSTS90002" | "AADSTS900023" => "check the directory (tenant) id or the token url, and that the token url is that of the right Microsoft cloud",
             "AADSTS500011" | "AADSTS70011" | "AADSTS1002012" => "check the scope: api://<application id of the platform>/.default",
             "AADSTS70021" | "AADSTS700211" | "AADSTS700212" | "AADSTS700213" => {
-                "check issuer, subject and audience of the app registration's federated credential"
+                "check issuer, subject and audience of the app registration's federated credential; one made just now can take some minutes until it is known everywhere"
+            }
+            "AADSTS700024" => {
+                "the projected token is outside the time for which it is good: check the clock of the node, and that the pod's projected token is renewed"
             }
             "AADSTS50034" | "AADSTS7000112" => "the application is disabled: enable it in the directory",
             _ => "check the client id, its secret or federated credential, the scope and the token url",

@@ -1,11 +1,12 @@
 //! One entry for each parser of an answer: it takes any bytes, must not panic, and holds what it accepts to its promises. Run by proptest in
 //! `crates/live-platform/tests/fuzz`, and by libFuzzer in `fuzz/`.
 
+use live_platform::Secrets;
 use live_platform::wire::{errors, json, leads as lead_list, services as service_list, tasks, token as grants, topology};
 use oc_domain::names::{CustomerGuid, LeadId, TaskId, TenantId};
 use secrecy::ExposeSecret as _;
 
-/// A number of few digits can be written out as one of many: `1e15` has four bytes, and eighteen when it is kept as a text.
+/// A number of few digits can be written out as one of many: `1e15` has four bytes, and eighteen when it is kept as a text. A byte that is no UTF-8 becomes three.
 const GROWTH: usize = 8;
 
 /// A text is on one line, within its bound, and no web page.
@@ -62,11 +63,11 @@ pub fn task(body: &[u8]) {
     if let Ok(id) = tasks::task_id(body) {
         assert_eq!(TaskId::parse(id.as_str()), Ok(id));
     }
-    if let Err(said) = tasks::envelope(body) {
+    if let Err(said) = tasks::envelope(body, &Secrets::none()) {
         shown(&said, 300);
     }
     let Ok(id) = TaskId::parse("wst_1") else { return };
-    let Ok(task) = tasks::task(body, &id) else { return };
+    let Ok(task) = tasks::task(body, &id, &Secrets::none()) else { return };
     assert_eq!(task.id, id, "the id is the one that was asked for (C-15)");
     assert!(!task.status.is_empty() && task.status.chars().count() <= 60);
     assert!(task.messages.len() <= 20 && task.errors.len() <= task.messages.len());
@@ -82,7 +83,7 @@ pub fn token(body: &[u8]) {
         assert!(!token.trim().is_empty() && token.len() <= body.len());
         assert!(token.len() < 16 || !format!("{grant:?}").contains(token), "a token is printed");
     }
-    let refusal = grants::refusal(body);
+    let refusal = grants::refusal(body, &Secrets::none());
     shown(&refusal.error, 300);
     shown(&refusal.description, 300);
     assert!(!refusal.advice().is_empty());
@@ -90,7 +91,7 @@ pub fn token(body: &[u8]) {
 
 /// The body of an answer that is not a success.
 pub fn fault(body: &[u8]) {
-    let fault = errors::fault(body);
+    let fault = errors::fault(body, &Secrets::none());
     shown(&fault.text, 5 * 302);
     assert!(fault.fields.len() <= 20);
     for (name, texts) in &fault.fields {

@@ -34,11 +34,11 @@ fn the_seeds_are_answers() {
     let task = oc_domain::names::TaskId::parse("wst_1").unwrap();
     taken("leads", &|body| wire::leads::leads(body).is_ok_and(|page| !page.items.is_empty()));
     taken("services", &|body| wire::services::services(body).is_ok_and(|page| !page.items.is_empty()));
-    taken("task", &|body| wire::tasks::task(body, &task).is_ok());
+    taken("task", &|body| wire::tasks::task(body, &task, &live_platform::Secrets::none()).is_ok());
     taken("task", &|body| wire::tasks::task_id(body).is_ok());
     taken("token", &|body| wire::token::grant(body).is_ok());
-    taken("token", &|body| !wire::token::refusal(body).error.is_empty());
-    taken("fault", &|body| !wire::errors::fault(body).fields.is_empty());
+    taken("token", &|body| !wire::token::refusal(body, &live_platform::Secrets::none()).error.is_empty());
+    taken("fault", &|body| !wire::errors::fault(body, &live_platform::Secrets::none()).fields.is_empty());
     taken("lc_customer", &|body| wire::topology::lc_customer(body).is_ok_and(|found| found.is_some()));
     // Two that were found: a blank token is none, and a guid that comes for no tenant does not hide the one that comes for a tenant.
     taken("token", &|body| body.windows(3).any(|part| part == b"\" \"") && wire::token::grant(body).is_err());

@@ -1,0 +1,129 @@
+//! JSON with small faults, made readable: so one bad byte costs the text that it stands in, and not the whole list.
+//!
+//! Such answers are seen elsewhere: a name that was cut in the middle of an emoji gives half a pair of surrogates (`\ud83d`), which the grammar of RFC 8259 allows and no reader
+//! takes; a name in Latin-1 gives bytes that are no UTF-8; a script gives a raw tab, or `NaN`.
+
+/// How many bytes the mended text may be longer than the one that was read.
+const SPARE: usize = 64 << 10;
+
+/// The text with its small faults mended; `None` when there is none. What is worse stays as it is, for the reader to refuse.
+///
+/// In texts: bytes that are no UTF-8 and halves of a surrogate pair become U+FFFD, raw control characters a blank, escapes that do not exist the character itself. In objects and
+/// arrays: numbers that are none, or too large to be one, become null. Memory: one copy, longer by at most 64 KiB.
+pub(super) fn repaired(body: &[u8]) -> Option<Vec<u8>> {
+    let mut mender = Mender { body, at: 0, kept: Vec::with_capacity(body.len()), spare: SPARE, changed: false };
+    let mut depth = 0usize;
+    while let Some(byte) = mender.peek(0) {
+        match byte {
+            b'"' => mender.text(),
+            b'[' | b'{' => {
+                depth += 1;
+                mender.keep(1);
+            }
+            b']' | b'}' => {
+                depth = depth.saturating_sub(1);
+                mender.keep(1);
+            }
+            b'\t' | b'\n' | b'\r' => mender.keep(1),
+            0..0x20 | 0x7f => mender.instead(1, b" "),
+            0x80.. if depth > 0 => mender.instead(1, b" "),
+            b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' if depth > 0 => mender.bare(),
+            _ => mender.keep(1),
+        }
+    }
+    mender.changed.then_some(mender.kept)
+}
+
+struct Mender<'b> {
+    body: &'b [u8],
+    at: usize,
+    kept: Vec<u8>,
+    spare: usize,
+    changed: bool,
+}
+
+impl Mender<'_> {
+    fn peek(&self, ahead: usize) -> Option<u8> {
+        self.body.get(self.at + ahead).copied()
+    }
+
+    fn keep(&mut self, length: usize) {
+        let end = (self.at + length).min(self.body.len());
+        self.kept.extend_from_slice(self.body.get(self.at..end).unwrap_or_default());
+        self.at = end;
+    }
+
+    fn instead(&mut self, length: usize, bytes: &[u8]) {
+        self.kept.extend_from_slice(bytes);
+        self.at += length;
+        self.changed = true;
+    }
+
+    /// From a quote to the next one.
+    fn text(&mut self) {
+        self.keep(1);
+        while let Some(byte) = self.peek(0) {
+            match byte {
+                b'"' => return self.keep(1),
+                b'\\' => self.escape(),
+                0..0x20 => self.instead(1, b" "),
+                0x20..0x80 => self.keep(1),
+                0x80.. => self.beyond_ascii(byte),
+            }
+        }
+    }
+
+    fn beyond_ascii(&mut self, first: u8) {
+        let length = match first {
+            0xc2..=0xdf => 2,
+            0xe0..=0xef => 3,
+            0xf0..=0xf4 => 4,
+            _ => 1,
+        };
+        if self.body.get(self.at..self.at + length).is_some_and(|bytes| std::str::from_utf8(bytes).is_ok()) {
+            return self.keep(length);
+        }
+        if self.spare < 2 {
+            return self.instead(1, b"?");
+        }
+        self.spare -= 2;
+        self.instead(1, "\u{fffd}".as_bytes());
+    }
+
+    fn escape(&mut self) {
+        match self.peek(1) {
+            Some(b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't') => self.keep(2),
+            Some(b'u') => match (self.unit(0), self.unit(6)) {
+                (Some(0xd800..=0xdbff), Some(0xdc00..=0xdfff)) => self.keep(12),
+                (Some(0xd800..=0xdfff), _) => self.instead(6, b"\\ufffd"),
+                (Some(_), _) => self.keep(6),
+                (None, _) => self.instead(1, b""),
+            },
+            // The end of the answer: cut off is another fault.
+            None => self.keep(1),
+            Some(_) => self.instead(1, b""),
+        }
+    }
+
+    /// The code unit of a `\uXXXX`.
+    fn unit(&self, ahead: usize) -> Option<u16> {
+        let escape = self.body.get(self.at + ahead..self.at + ahead + 6)?;
+        let digits = escape.strip_prefix(b"\\u")?;
+        digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | u16::try_from(char::from(*digit).to_digit(16)?).ok()?))
+    }
+
+    /// A number or a word.
+    fn bare(&mut self) {
+        let is_part = |byte: &u8| matches!(byte, b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z');
+        let rest = self.body.get(self.at..).unwrap_or_default();
+        let length = rest.iter().take_while(|byte| is_part(byte)).count();
+        let token = rest.get(..length).unwrap_or_default();
+        let number = |token: &[u8]| serde_json::from_slice::<f64>(token).is_ok();
+        let bad = match token.first() {
+            Some(b'A'..=b'Z' | b'a'..=b'z') => [&b"NaN"[..], b"nan", b"Infinity", b"inf", b"undefined"].contains(&token),
+            // One that stands at the end may be cut off.
+            _ => length < rest.len() && !number(token),
+        };
+        if bad { self.instead(length, b"null") } else { self.keep(length) }
+    }
+}
