@@ -45,17 +45,25 @@ fn end(last: &Decision, ended: &Ended) -> End {
     End::of(last, matches!(ended, Ended::Released | Ended::Until(..)))
 }
 
+/// What is to be told of a write that the API server did not take.
+fn unwritten(said: &Said, pass: &Pass, ended: &Ended) -> Option<Note> {
+    let Ended::Unwritten(failed) = ended else { return None };
+    history::write_refused(said, pass.facts.failures, &failed.trouble()?)
+}
+
 /// Tells what a pass over a service was worth; `object` is what it began with.
 pub fn of_service(shared: &Shared, object: &OcEssentialService, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, Ended)) {
     let said = said(object.status.as_ref().map(|status| status as &dyn Told));
-    let notes = history::of_service(&said, &record::of_service(object), pass, last, end(last, ended), going);
+    let mut notes = history::of_service(&said, &record::of_service(object), pass, last, end(last, ended), going);
+    notes.extend(unwritten(&said, pass, ended));
     shared.events.tell(&reference(object), &notes);
 }
 
 /// Tells what a pass over a lead was worth.
 pub fn of_lead(shared: &Shared, object: &Lead, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, Ended)) {
     let said = said(object.status.as_ref().map(|status| status as &dyn Told));
-    let notes = history::of_lead(&said, &record::of_lead(object), pass, last, end(last, ended), going);
+    let mut notes = history::of_lead(&said, &record::of_lead(object), pass, last, end(last, ended), going);
+    notes.extend(unwritten(&said, pass, ended));
     shared.events.tell(&reference(object), &notes);
 }
 

@@ -18,6 +18,7 @@ mod leads;
 mod letting_go;
 mod modes;
 mod namespaces;
+mod others;
 mod outage;
 mod platform;
 mod provisioning;
@@ -65,6 +66,12 @@ const CASES: &[(&str, Case)] = &cases![
     adoption::a_lead_made_anew_for_another_tenant_moves_nothing,
     adoption::the_younger_takes_over_when_the_older_goes,
     adoption::a_short_name_that_is_taken_is_refused_before_anything_is_asked,
+    others::a_replace_while_the_request_is_under_way_makes_no_second_service,
+    others::a_tool_that_puts_its_manifest_again_and_again_makes_no_second_service,
+    others::a_restored_status_ends_no_create_and_nothing_of_it_stays,
+    others::a_namespace_is_restored_in_the_middle_of_creates_and_deletions,
+    others::a_policy_that_strips_the_record_stops_the_request_and_is_told,
+    others::a_refused_write_is_told_and_tried_ever_more_rarely,
     deletion::retain_lets_go_and_keeps_the_service,
     deletion::delete_deletes_and_looks_until_it_is_gone,
     deletion::a_service_deleted_behind_our_back_is_told_and_made_again_only_when_asked,

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use crate::conditions::{Reason, Truth, Verdict};
+use crate::conditions::{Reason, Trouble, Truth, Verdict};
 use crate::driver::Pass;
 use crate::pass::DeletionPolicy;
 use crate::platform;
@@ -44,6 +44,7 @@ pub enum Event {
     ChannelMismatch,
     NamespaceNotAllowed,
     PlatformNotFound,
+    WriteRefused,
     // What the spec asks for instead of work.
     PlanReady,
     Observing,
@@ -79,7 +80,7 @@ pub enum Severity {
 
 impl Event {
     /// All of them, in the order of the document.
-    pub const ALL: [Event; 44] = [
+    pub const ALL: [Event; 45] = [
         Self::ConversionRequested,
         Self::Licensed,
         Self::LicenseChanged,
@@ -105,6 +106,7 @@ impl Event {
         Self::ChannelMismatch,
         Self::NamespaceNotAllowed,
         Self::PlatformNotFound,
+        Self::WriteRefused,
         Self::PlanReady,
         Self::Observing,
         Self::Suspended,
@@ -176,6 +178,7 @@ impl Event {
             Self::LeadRequested | Self::LeadDiscovered => "Create",
             Self::ChannelAssigned | Self::ChannelUnassigned => "Assign",
             Self::PlanReady => "Plan",
+            Self::WriteRefused => "Record",
             Self::PlatformConnected | Self::PlatformRecovered | Self::PlatformUnavailable | Self::AuthenticationFailed | Self::Throttled => "Connect",
             Self::LicenseChanged
             | Self::Recovered
@@ -339,6 +342,13 @@ pub fn of_lead(said: &Said, before: &Record, pass: &Pass, last: &Decision, end: 
         }
     }
     notes
+}
+
+/// The API server did not take what had to be recorded on an object. Where status says so it is told once, else at the first, second, fourth … try: then
+/// nothing else tells it.
+pub fn write_refused(said: &Said, failures: u32, trouble: &Trouble) -> Option<Note> {
+    let told = said.reason() == Some(Reason::ProgressingWithRetry);
+    (!told && (failures == 0 || failures.is_power_of_two())).then(|| Note::new(Event::WriteRefused, trouble.message.clone()))
 }
 
 /// What a pass over a platform object is worth. `written` says whether its status was written, `jobs` which synchronization jobs this pass has run.
