@@ -4,13 +4,17 @@
 //! hours; a person looks and says so. One object, the `LivePlatform`, counts for all kinds. It grants in its status before anything is asked, so that
 //! neither a crash nor a second operator begins to count anew (law L2).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::conditions::{Reason, Trouble};
 use crate::time::{Duration, Time};
 
 /// Over which time deletions are counted.
 const WINDOW: Duration = Duration::from_secs(3600);
+
+/// How many grants are kept that are older than an hour, of objects that still wait. With those of an hour, which `spec.deletions.perHour` bounds to 1,000,
+/// they are as many as the schema of status takes.
+const KEPT: usize = 1000;
 
 /// An object that is being deleted and wants something deleted on the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -24,7 +28,7 @@ pub struct Asking {
 /// What the platform object remembers of deletions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Ledger {
-    /// Who may delete, and since when: those of the last hour, and those who still wait to.
+    /// Who may delete, and since when: those of the last hour, and those who still wait to, within bounds.
     pub granted: BTreeMap<String, Time>,
     /// Whatever was deleted in the cluster until then was approved by a person.
     pub approved: Option<Time>,
@@ -79,15 +83,16 @@ pub fn settle(now: Time, per_hour: u32, approval: Option<&str>, ledger: &Ledger,
         ledger.handled = approval.map(str::to_owned);
     }
     if approved_anew {
-        // The API server stamps deletions with its own clock, which may go ahead of ours: whoever waits now was seen by the person.
-        ledger.approved = asking.iter().map(|one| one.deleted).chain([now.whole_second()]).max();
+        // Whoever waits now was seen by the person, and nobody else: by the API server's clock, which stamps deletions. Ours may go ahead, and what is deleted
+        // until the hour that it shows would pass unseen.
+        let held = asking.iter().filter(|one| !ledger.admits(one));
+        ledger.approved = held.map(|one| one.deleted).max().or(ledger.approved);
     }
     if asking.is_empty() {
         ledger.held = 0;
         return ledger;
     }
-    let waits = |uid: &String| asking.iter().any(|one| &one.uid == uid);
-    ledger.granted.retain(|uid, at| now < *at + WINDOW || waits(uid));
+    forget_grants(now, &mut ledger.granted, asking);
     // Once it holds it holds, until a person has spoken: only then is there room again.
     let tripped = ledger.held > 0 && !approved_anew;
     let recent = ledger.granted.values().filter(|at| now < **at + WINDOW).count();
@@ -106,4 +111,16 @@ pub fn settle(now: Time, per_hour: u32, approval: Option<&str>, ledger: &Ledger,
     }
     ledger.held = held;
     ledger
+}
+
+/// Forgets the grants that are older than an hour: of objects that are gone, and of those that still wait (for telephone numbers to be released, say) the oldest
+/// beyond what is kept. These are counted anew.
+fn forget_grants(now: Time, granted: &mut BTreeMap<String, Time>, asking: &[Asking]) {
+    let waiting: BTreeSet<&str> = asking.iter().map(|one| one.uid.as_str()).collect();
+    granted.retain(|uid, at| now < *at + WINDOW || waiting.contains(uid.as_str()));
+    let mut old: Vec<(Time, String)> = granted.iter().filter(|(_, at)| now >= **at + WINDOW).map(|(uid, at)| (*at, uid.clone())).collect();
+    old.sort_unstable();
+    for (_, uid) in old.iter().rev().skip(KEPT) {
+        granted.remove(uid);
+    }
 }

@@ -107,7 +107,7 @@ fn an_approval_lets_those_go_that_were_deleted_until_then() {
     let (held, asking) = tripped();
     let ledger = settle(NOW + secs(60), 2, Some("yes"), &held, &asking);
     assert_eq!((lets_go(&ledger, 2, &asking).len(), ledger.held), (5, 0));
-    assert_eq!((ledger.approved, ledger.handled.as_deref()), (Some((NOW + secs(60)).whole_second()), Some("yes")));
+    assert_eq!((ledger.approved, ledger.handled.as_deref()), (Some(asks("e", 1).deleted), Some("yes")));
     assert_eq!(ledger.trouble(2), None);
     // Those that come later count anew: the hour has had its two, so the next one waits for the next word.
     let later = Asking { deleted: (NOW + secs(90)).whole_second(), uid: "later".into() };
@@ -143,6 +143,33 @@ fn an_approval_reaches_all_who_wait_though_the_clocks_differ() {
     assert_eq!(held.held, 2);
     let ledger = settle(NOW + secs(5), 1, Some("yes"), &held, &ahead);
     assert_eq!((lets_go(&ledger, 1, &ahead).len(), ledger.held), (3, 0));
+}
+
+/// A clock of ours that goes ahead approves nothing that nobody has seen yet: what is deleted after the word waits for the next one.
+#[test]
+fn an_approval_by_a_clock_that_is_ahead_reaches_only_those_who_wait() {
+    let asking = [asks("a", 20), asks("b", 10)];
+    let ahead = NOW + secs(24 * HOUR);
+    let held = settle(ahead, 0, None, &Ledger::default(), &asking);
+    let ledger = settle(ahead + secs(60), 0, Some("yes"), &held, &asking);
+    assert_eq!((lets_go(&ledger, 0, &asking).len(), ledger.held), (2, 0));
+    let later = asks("c", 0);
+    assert_eq!(ledger.holds(&later, 0).map(|trouble| trouble.reason), Some(Reason::Deleting), "it was deleted after the word");
+    assert_eq!(settle(ahead + secs(90), 0, Some("yes"), &ledger, &[later]).held, 1);
+}
+
+/// Deletions that are granted and blocked (by telephone numbers, say) keep their grants; but never so many that the API server refuses the status.
+#[test]
+fn grants_of_many_hours_stay_within_what_a_status_takes() {
+    let (mut ledger, mut asking) = (Ledger::default(), Vec::new());
+    for hour in 0..6u64 {
+        let now = NOW + secs(hour * (HOUR + 60));
+        asking.extend((0..1000).map(|number| Asking { deleted: now.whole_second() - secs(1), uid: format!("{hour}-{number:04}") }));
+        ledger = settle(now, 1000, None, &ledger, &asking);
+        assert!(ledger.granted.len() <= 2000, "{} grants after {hour} hours", ledger.granted.len());
+        let lately = ledger.granted.values().filter(|at| now < **at + secs(HOUR)).count();
+        assert!(lately <= 1000, "{lately} granted within the hour {hour}");
+    }
 }
 
 /// perHour 0: each deletion waits for a word of its own.
