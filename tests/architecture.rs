@@ -93,6 +93,17 @@ fn kinds_ask_for_changes_only_with_the_lease() {
     assert!(changes >= 7 && changes == clients, "{clients} calls that change something, of which {changes} ask for the lease");
 }
 
+/// Who writes to the API server, as the head of `src/object/write.rs` says.
+#[test]
+fn three_places_write_to_the_api_server() {
+    let src = root().join("src");
+    let writes = |path: &PathBuf| ["PatchParams", "PostParams", "DeleteParams"].iter().any(|word| std::fs::read_to_string(path).unwrap().contains(word));
+    let found: Vec<String> =
+        files(&src, ".rs").iter().filter(|path| writes(path)).map(|path| path.strip_prefix(&src).unwrap().to_string_lossy().into_owned()).collect();
+    let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
+    assert_eq!(found, ["engine/lease.rs", "object/events.rs", "object/write.rs"].into());
+}
+
 #[test]
 fn no_file_of_code_is_too_long() {
     for file in files(&root(), ".rs") {

@@ -182,7 +182,7 @@ impl<'de> Deserialize<'de> for Interval {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
-    /// What was asked for: Create, Delete, AssignChannel or UnassignChannel.
+    /// What was asked for: Create or Delete.
     pub kind: OperationKind,
     /// The operator's own id of this operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -160,9 +160,6 @@ pub struct LeadStatus {
     /// What is being done at the platform, and how the last of it ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
-    /// When the lead was last read from the platform.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_observed_time: Option<Time>,
     /// The last value of the annotation operatorconnect.dev/reconcile-requested-at that was acted upon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]

@@ -330,9 +330,6 @@ pub struct LivePlatformStatus {
     /// The metadata.generation that this status speaks of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// When the platform was last listed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_observed_time: Option<Time>,
     /// How many leads the platform has.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leads: Option<LeadCounts>,

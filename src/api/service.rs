@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::{Condition, Time};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
@@ -272,9 +272,6 @@ pub struct OcEssentialServiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub ump_customer_guid: Option<String>,
-    /// The LC customer that the service is attached to.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub lc_customer_id: Option<i64>,
     /// The customer's Microsoft 365 tenant id.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
@@ -302,9 +299,6 @@ pub struct OcEssentialServiceStatus {
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub plan: Vec<PlanItem>,
-    /// When the service was last read from the platform.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub last_observed_time: Option<Time>,
     /// The last value of the annotation operatorconnect.dev/reconcile-requested-at that was acted upon.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]

@@ -67,10 +67,6 @@ words! {
         Create,
         /// Delete a service, or a consentless lead.
         Delete,
-        /// Assign a lead to a channel.
-        AssignChannel,
-        /// Take a lead from its channel.
-        UnassignChannel,
     }
 }
 
@@ -128,6 +124,6 @@ mod tests {
     fn a_word_of_a_later_version_reads_as_unknown() {
         assert_eq!(serde_json::from_str::<SyncState>(r#""Requested""#).unwrap(), SyncState::Requested);
         assert_eq!(serde_json::from_str::<SyncState>(r#""Postponed""#).unwrap(), SyncState::Unknown);
-        assert_eq!(serde_json::to_string(&OperationKind::AssignChannel).unwrap(), r#""AssignChannel""#);
+        assert_eq!(serde_json::to_string(&OperationKind::Delete).unwrap(), r#""Delete""#);
     }
 }

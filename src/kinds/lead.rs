@@ -51,6 +51,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
     let pass = Pass::begin(record::of_lead(&object), facts, &memo);
     let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, reach: Reach::new(inventory) };
+    world.show_no_contact().await;
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     history::of_lead(shared, &object, going(&object), &pass);
     after(shared, key, object.meta().uid.as_deref(), &pass)
@@ -108,6 +109,18 @@ impl LeadWorld<'_> {
 
     fn contacts(&self) -> bool {
         self.shared.platforms.get("", &self.entry.platform).is_some_and(|platform| platform.spec.contact_details == ContactDetails::Include)
+    }
+
+    /// What may not be shown any more goes before anything else: the pass may come to say nothing. When it can't be written, the pass goes on, and
+    /// the next one tries again.
+    async fn show_no_contact(&self) {
+        if self.contacts() {
+            return;
+        }
+        if let Some(status) = status::without_contact(&self.object.get()) {
+            // Counted and told by the write itself.
+            let _ = self.object.say(&status, false).await;
+        }
     }
 
     /// Makes the call that a change is.

@@ -249,7 +249,6 @@ async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, invent
     if status == before {
         return Ok(());
     }
-    let status = LivePlatformStatus { last_observed_time: Some(status::written(now)), ..status };
     let ran = status.sync_jobs != before.sync_jobs;
     let counted = status.deletions != before.deletions;
     let object = write::status(&shared.client, object, &status).await.inspect_err(|_| shared.meter.status_unwritten(Kind::LivePlatform))?;
@@ -274,7 +273,6 @@ fn compose(object: &LivePlatform, before: &LivePlatformStatus, decision: &Decisi
     let known = inventory.is_some() && decision.answers();
     LivePlatformStatus {
         observed_generation: Some(generation),
-        last_observed_time: before.last_observed_time.clone(),
         leads: if known { Some(LeadCounts { total, active, suspended, removed }) } else { before.leads.clone() },
         services: if known { Some(ServiceCounts { total: services, oc_essential: essential, other: services - essential }) } else { before.services.clone() },
         circuit: Some(Circuit {

@@ -135,7 +135,6 @@ pub fn of_service(
         observed_generation: Some(generation),
         license_type: record.license.clone(),
         ump_customer_guid: guid.map(ToString::to_string),
-        lc_customer_id: before.lc_customer_id,
         ms_tenant_id: tenant.or(before.ms_tenant_id.clone()),
         platform: Some(platform.to_owned()),
         short_name: own.map(|service| cut(service.short_name.clone(), 1000)).or(before.short_name.clone()),
@@ -143,18 +142,13 @@ pub fn of_service(
         operation: record.operation.as_ref().map(operation),
         sync: sync(decision),
         plan: decision.plan.iter().map(plan_item).collect(),
-        last_observed_time: before.last_observed_time.clone(),
         last_handled_reconcile_at: requested(object),
         conditions: conditions(&before.conditions, &decision.verdict, generation, now),
     };
     if guid.is_none() {
         (status.short_name, status.full_name) = (None, None);
     }
-    if status == before {
-        return None;
-    }
-    status.last_observed_time = Some(written(now));
-    Some(status)
+    (status != before).then_some(status)
 }
 
 fn plan_item(item: &oc_domain::step::PlanItem) -> api::service::PlanItem {
@@ -186,14 +180,20 @@ pub fn of_lead(object: &api::Lead, extras: LeadExtras, decision: &Decision, fact
     status.assigned_channel_id = decision.record.assigned_channel;
     status.service_ref = extras.service_ref;
     status.operation = decision.record.operation.as_ref().map(operation);
-    status.last_observed_time.clone_from(&before.last_observed_time);
+    if !extras.contacts {
+        // Whatever keeps this pass from looking: what may not be shown goes.
+        status.contact = None;
+    }
     status.last_handled_reconcile_at = requested(object);
     status.conditions = conditions(&before.conditions, &decision.verdict, generation, now);
-    if status == before {
-        return None;
-    }
-    status.last_observed_time = Some(written(now));
-    Some(status)
+    (status != before).then_some(status)
+}
+
+/// The status of a lead without the contact that it shows; `None` when it shows none. A pass that says nothing, because the platform is away, takes
+/// nothing out of a status.
+pub fn without_contact(object: &api::Lead) -> Option<api::LeadStatus> {
+    let status = object.status.as_ref().filter(|status| status.contact.is_some())?;
+    Some(api::LeadStatus { contact: None, ..status.clone() })
 }
 
 fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &api::LeadStatus) -> api::LeadStatus {
@@ -223,5 +223,40 @@ fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &api::LeadStatu
         ump_customer_guid: lead.service.as_ref().map(ToString::to_string),
         contact,
         ..api::LeadStatus::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oc_domain::conditions::{Reason, Trouble};
+    use oc_domain::policy::Connection;
+    use oc_domain::record::Record;
+    use oc_domain::step::Fact;
+    use oc_domain::step::Step;
+
+    fn decision(reason: Reason) -> Decision {
+        let verdict = Verdict::not_ready(reason, "Because.");
+        Decision { step: Step::Rest(Time(0)), why: "", verdict, record: Record::default(), plan: Vec::new(), hold: false }
+    }
+
+    /// A lead that shows a person, and whose pass did not look.
+    #[test]
+    fn a_contact_goes_whatever_keeps_the_pass_from_looking() {
+        let object = serde_json::json!({
+            "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": {"name": "contoso"}, "spec": {"msTenantId": "x"},
+            "status": {"companyName": "Contoso", "contact": {"fullName": "Ada Lovelace"}, "conditions": []},
+        });
+        let object: api::Lead = serde_json::from_value(object).unwrap();
+        let trouble = Trouble::new(Reason::PlatformUnavailable, "It is away.");
+        for reason in [Reason::Suspended, Reason::Conflict, Reason::NamespaceNotAllowed, Reason::PlatformNotFound] {
+            for leads in [Fact::Unread, Fact::Unreadable(trouble.clone())] {
+                let facts = Facts { leads, ..Facts::unread(Time(0), Connection::Unusable(trouble.clone())) };
+                let shown = |contacts| of_lead(&object, LeadExtras { service_ref: None, contacts }, &decision(reason), &facts, Time(0)).unwrap();
+                assert!(shown(true).contact.is_some(), "{reason}");
+                assert!(shown(false).contact.is_none(), "{reason}: Omit");
+                assert_eq!(shown(false).company_name.as_deref(), Some("Contoso"), "{reason}: the rest stays");
+            }
+        }
     }
 }

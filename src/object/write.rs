@@ -1,4 +1,5 @@
-//! The only place that writes to the API server.
+//! The only place that writes our objects: their marks, their statuses, and the leads that are discovered. Beside them the program writes events
+//! ([`super::events`]) and its lease (`crate::engine::lease`), and nothing else.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};

@@ -140,3 +140,71 @@ fn words_of_a_later_version_do_not_break_the_reading_of_a_status() {
     platform["status"] = json!({ "circuit": { "state": "HalfOpen" }, "capabilities": [{ "name": "x", "state": "Partial" }] });
     serde_json::from_value::<oc_essentials_operator::api::LivePlatform>(platform).unwrap();
 }
+
+/// The operator's code without the definitions themselves, line by line.
+fn code_that_writes() -> Vec<String> {
+    let src = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let files = ["object", "kinds"].iter().flat_map(|folder| std::fs::read_dir(src.join(folder)).unwrap()).map(|entry| entry.unwrap().path());
+    let text: String = files.filter(|path| path.is_file()).map(|path| std::fs::read_to_string(path).unwrap() + "\n").collect();
+    text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.starts_with("//")).collect()
+}
+
+/// Whether a line gives a field a value of its own, rather than none or the one that it had.
+fn gives_a_value(line: &str, field: &str) -> bool {
+    let assigned = line.split_once(&format!(".{field} = ")).map(|(_, value)| value);
+    let made = line.strip_prefix(&format!("{field}: "));
+    let told = line.contains(&format!(".{field}.clone_from("))
+        || line == format!("{field},")
+        || line.contains(&format!(" {field}, "))
+        || line.contains(&format!(" {field} }}"));
+    let own = |value: &str| !value.starts_with("None") && !value.starts_with(&format!("before.{field}"));
+    assigned.or(made).map_or(told, own) || line.contains(&format!("{{ {field}: ")) || line.contains(&format!(", {field}: "))
+}
+
+fn fields(schema: &Value, into: &mut std::collections::BTreeSet<String>) {
+    for (name, field) in schema["properties"].as_object().into_iter().flatten() {
+        into.insert(name.clone());
+        fields(field, into);
+        fields(&field["items"], into);
+    }
+}
+
+/// A field of a status that nobody writes is a promise that is not kept.
+#[test]
+fn every_field_of_a_status_is_written_by_somebody() {
+    let code = code_that_writes();
+    let mut unwritten = Vec::new();
+    for crd in generate() {
+        let schema = serde_json::to_value(crd.spec.versions[0].schema.as_ref().unwrap()).unwrap();
+        let mut names = std::collections::BTreeSet::new();
+        fields(&schema["openAPIV3Schema"]["properties"]["status"], &mut names);
+        for name in names {
+            let field: String = name.chars().flat_map(|c| if c.is_uppercase() { vec!['_', c.to_ascii_lowercase()] } else { vec![c] }).collect();
+            let keyword = format!("{field}_");
+            if !code.iter().any(|line| gives_a_value(line, &field) || gives_a_value(line, &keyword)) {
+                unwritten.push(format!("{}: {name}", crd.spec.names.kind));
+            }
+        }
+    }
+    assert!(unwritten.is_empty(), "nobody writes {unwritten:?}");
+}
+
+/// The same for the words of a status: what the definition names must be able to happen.
+#[test]
+fn every_word_of_a_status_is_written_by_somebody() {
+    let code = code_that_writes().join("\n");
+    let words = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api/words.rs")).unwrap();
+    let mut unwritten = Vec::new();
+    for block in words.split("\nwords! {\n").skip(1) {
+        let block = block.split("\n}\n").next().unwrap();
+        let mut kind = "";
+        for line in block.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
+            match (line.strip_suffix(" {"), line.strip_suffix(',')) {
+                (Some(name), _) => kind = name,
+                (None, Some(word)) if !code.contains(&format!("{kind}::{word}")) => unwritten.push(format!("{kind}: {word}")),
+                _ => {}
+            }
+        }
+    }
+    assert!(unwritten.is_empty(), "nobody writes {unwritten:?}");
+}

@@ -200,7 +200,6 @@ async fn whole_statuses(platforms: &Api<DynamicObject>, leads: &Api<DynamicObjec
 fn platform_status() -> Value {
     json!({
         "observedGeneration": 1,
-        "lastObservedTime": "2026-01-01T00:00:00Z",
         "leads": { "total": 3, "active": 1, "suspended": 1, "removed": 1 },
         "services": { "total": 2, "ocEssential": 1, "other": 1 },
         "circuit": { "state": "Open", "reason": "The platform did not answer.", "until": "2026-01-01T00:01:00Z" },
@@ -228,8 +227,7 @@ fn lead_status() -> Value {
         "umpCustomerGuid": "55555555-5555-4555-8555-555555555555",
         "serviceRef": { "namespace": "default", "name": "contoso" },
         "contact": { "fullName": "A", "email": "B", "phoneNumber": "C" },
-        "operation": { "kind": "AssignChannel", "id": "one", "startedTime": "2026-01-01T00:00:00Z", "outcome": "Refused", "reason": "PlatformRefused" },
-        "lastObservedTime": "2026-01-01T00:00:00Z",
+        "operation": { "kind": "Delete", "id": "one", "startedTime": "2026-01-01T00:00:00Z", "outcome": "Refused", "reason": "PlatformRefused" },
         "lastHandledReconcileAt": "now",
         "conditions": [condition("Ready", "True", "Succeeded"), condition("Synced", "True", "Succeeded")],
     })
@@ -240,7 +238,6 @@ fn service_status() -> Value {
         "observedGeneration": 1,
         "licenseType": "OC Essential",
         "umpCustomerGuid": "55555555-5555-4555-8555-555555555555",
-        "lcCustomerId": 4711,
         "msTenantId": "22222222-2222-4222-8222-222222222222",
         "platform": "default",
         "shortName": "Contoso_NL",
@@ -254,7 +251,6 @@ fn service_status() -> Value {
             { "name": "peering.sync-trunks-job", "state": "Due", "dueTime": "2026-01-01T00:02:00Z" },
         ] },
         "plan": [{ "action": "Create", "field": "spec.shortName", "from": "", "to": "Contoso_NL" }],
-        "lastObservedTime": "2026-01-01T00:00:00Z",
         "lastHandledReconcileAt": "now",
         "conditions": [condition("Ready", "False", "AwaitingTrunksJob"), condition("Reconciling", "True", "AwaitingTrunksJob")],
     })

@@ -1,7 +1,7 @@
 //! Lead objects.
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::api::{Lead, OcEssentialService};
+use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::stage::{Scene, message};
@@ -88,6 +88,50 @@ pub async fn personal_data_stays_out_unless_asked_for(scene: Scene) -> Result<()
     let contact = lead.status.and_then(|status| status.contact).context("a contact")?;
     ensure!(contact.full_name.as_deref() == Some("Ada Lovelace") && contact.phone_number.as_deref() == Some("+31201234567"));
     ensure!(!scene.log_holds("Ada Lovelace")?, "the log tells the name");
+    Ok(())
+}
+
+pub async fn contacts_leave_every_lead(scene: Scene) -> Result<()> {
+    let contact = json!({"fullName": "Ada Lovelace", "email": "ada@example.com", "phoneNumber": "+31201234567"});
+    for tenant in 1..=2 {
+        scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(tenant), "companyName": format!("Customer {tenant}"), "contact": contact})).await?;
+    }
+    scene.connect(json!({"contactDetails": "Include"})).await?;
+    let leads = ["looked-at", "suspended"];
+    for (name, tenant) in leads.into_iter().zip(1..) {
+        scene.lead(name, tenant, json!({})).await?;
+    }
+    let has = |lead: &Lead| lead.status.as_ref().is_some_and(|status| status.contact.is_some());
+    for name in leads {
+        scene.until::<Lead>(name, has).await?;
+    }
+    scene.change::<Lead>("suspended", json!({"suspend": true})).await?;
+    scene.ready::<Lead>("suspended", "False", "Suspended").await?;
+    scene.platform_object(json!({"contactDetails": "Omit"})).await?;
+    for name in leads {
+        let lead: Lead = scene.until(name, |lead: &Lead| !has(lead)).await?;
+        ensure!(lead.status.and_then(|status| status.company_name).is_some(), "{name}: the rest stays");
+    }
+    // A platform that is away: a lead that is Ready stays as it is, but for its contact.
+    scene.platform_object(json!({"contactDetails": "Include"})).await?;
+    scene.until::<Lead>("looked-at", has).await?;
+    scene.fault(json!({"kind": "serverError", "forever": true})).await?;
+    scene.ready::<LivePlatform>(&scene.platform, "False", "PlatformUnavailable").await?;
+    scene.platform_object(json!({"contactDetails": "Omit"})).await?;
+    scene.until::<Lead>("looked-at", |lead: &Lead| !has(lead)).await?;
+    scene.simulate("DELETE", "faults", Value::Null).await?;
+    // A namespace that may not use the platform any more, and a platform that is gone.
+    for reason in ["NamespaceNotAllowed", "PlatformNotFound"] {
+        scene.platform_object(json!({"contactDetails": "Include", "allowedNamespaces": {"from": "All"}})).await?;
+        scene.until::<Lead>("looked-at", has).await?;
+        if reason == "PlatformNotFound" {
+            scene.delete::<LivePlatform>(&scene.platform).await?;
+        } else {
+            scene.platform_object(json!({"contactDetails": "Omit", "allowedNamespaces": {"from": "None"}})).await?;
+        }
+        scene.ready::<Lead>("looked-at", "False", reason).await?;
+        scene.until::<Lead>("looked-at", |lead: &Lead| !has(lead)).await?;
+    }
     Ok(())
 }
 

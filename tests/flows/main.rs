@@ -59,6 +59,7 @@ const CASES: &[(&str, Case)] = &cases![
     leads::a_channel_is_assigned_and_unassigned,
     leads::leads_are_discovered_by_the_rules,
     leads::personal_data_stays_out_unless_asked_for,
+    leads::contacts_leave_every_lead,
     adoption::a_matching_service_is_taken_over,
     adoption::another_service_is_a_conflict_until_adoption_is_always,
     adoption::the_older_of_two_objects_keeps_the_tenant,
