@@ -145,10 +145,10 @@ pub struct Memo {
     pub generation: Option<i64>,
     /// The intents whose requests were surely never executed.
     pub unsent: Vec<OperationId>,
-    /// The last operation that this process has asked the platform for, or has seen. What stands on the object may be removed or put back by anybody, and a
-    /// task id may never get into status: what was known here stays known.
+    /// The last operation that this process has asked the platform for. What stands on the object may be removed or put back by anybody, and a task id may
+    /// never get into status: what was asked here is known here.
     pub asked: Option<Operation>,
-    /// The service that was proven to be the object's: what proves it can be taken off before it is in status.
+    /// The service that this operation was proven to have made: what proves it can be taken off before it is in status.
     pub guid: Option<CustomerGuid>,
 }
 
@@ -163,14 +163,17 @@ impl Memo {
         if let Some(intent) = record.intent.as_mut().filter(|intent| self.unsent.contains(&intent.id)) {
             intent.sent = Sent::No;
         }
+        let Some(asked) = &self.asked else { return };
+        let says_nothing = record.guid.is_none() && record.intent.is_none() && record.operation.is_none();
         if let Some(guid) = self.guid.as_ref().filter(|_| !record.guid_proven) {
             record.prove(guid.clone());
         }
-        let Some(asked) = &self.asked else { return };
+        // How an operation ended says something as long as its intent is the object's, or nothing is.
+        let followed = !says_nothing && record.intent.as_ref().is_none_or(|intent| intent.id != asked.id);
         let knows_more = |op: &Operation| (op.outcome.is_some(), op.task.is_some()) < (asked.outcome.is_some(), asked.task.is_some());
         // Another operation that began later is another replica's, and the last word.
         let reminds = record.operation.as_ref().is_none_or(|op| if op.id == asked.id { knows_more(op) } else { op.started <= asked.started });
-        if reminds {
+        if reminds && !(asked.outcome.is_some() && followed) {
             record.operation = Some(asked.clone());
         }
     }
@@ -194,17 +197,18 @@ impl Memo {
             let surplus = self.unsent.len().saturating_sub(UNSENT);
             self.unsent.drain(..surplus);
         }
-        self.learn(last);
+        self.learn(pass.sent(), last);
     }
 
-    /// Remembers the operation as far as it has come, also one that another process has begun: the intent that was seen may be gone at the next look.
-    fn learn(&mut self, last: &Decision) {
+    /// Remembers the operation as far as it has come, if it is this process that has asked for it. What was only read may have been outdated when it was.
+    fn learn(&mut self, sent: bool, last: &Decision) {
         let record = &last.record;
         let open = record.open_intent().filter(|intent| intent.sent == Sent::Maybe || record.running().is_some_and(|op| op.id == intent.id));
         let told = record.operation.as_ref().filter(|op| open.is_none_or(|intent| intent.id == op.id));
+        let before = self.asked.take().map(|op| op.id);
         // It was put into the record when the pass began: what is not in it any more was found to be over.
-        self.asked = told.cloned().or_else(|| open.map(Operation::of));
-        self.guid = record.guid.clone().filter(|_| record.guid_proven);
+        self.asked = told.cloned().or_else(|| open.map(Operation::of)).filter(|op| sent || before.as_ref() == Some(&op.id));
+        self.guid = record.guid.clone().filter(|_| record.guid_proven && self.asked.is_some());
     }
 }
 

@@ -1,7 +1,5 @@
 //! Disturbances from beside: another writer, another list, another clock. Each is one function and one line in [`EDGES`].
 
-use oc_domain::time::Time;
-
 use crate::cluster::Strips;
 use crate::setup::{LEAD, SLOTS, secs};
 use crate::tape::Tape;
@@ -11,7 +9,7 @@ use crate::world::{Loses, Play, World};
 pub type Edge = fn(&mut World, &mut Play<'_>, &mut Tape<'_>, usize);
 
 /// All of them.
-pub const EDGES: &[Edge] = &[replaced, put_back, restored, stripped, refused];
+pub const EDGES: &[Edge] = &[replaced, put_back, restored, stripped, refused, direct_routing];
 
 /// One of them happens.
 pub fn disturb(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
@@ -23,7 +21,6 @@ pub fn disturb(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, draw
 /// The faults from beside stop.
 pub fn calm(world: &mut World) {
     world.cluster.strips = None;
-    world.cluster.refuses_until = Time(0);
 }
 
 /// A `kubectl replace` by a manifest without what the operator has written: finalizer and annotations are gone, the status stays. Of an object that is
@@ -62,7 +59,20 @@ fn stripped(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) 
     world.cluster.strips = [Some(Strips::Intent), Some(Strips::Finalizer), None][draw % 3];
 }
 
-/// The API server refuses what the operator writes, for a while.
+/// The API server refuses what the operator writes, for a while; to its end also when the other faults stop.
 fn refused(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     world.cluster.refuses_until = world.now + secs([5, 60, 400, 3000][draw % 4]);
+}
+
+/// Somebody makes a Direct Routing service for a tenant, or ends it: at any moment, also while a create of ours is under way, since its license tells it
+/// from what was asked for.
+fn direct_routing(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
+    let tenant = if draw.is_multiple_of(2) { 1 } else { 2 };
+    let (now, taken) = (world.now, world.platform.direct_routing(tenant).map(|made| made.service.guid.clone()));
+    match taken {
+        Some(guid) => {
+            world.platform.delete(now, &guid);
+        }
+        None => world.platform.make_direct_routing(tenant, ["Routed", world.setup.name_of(usize::from(tenant) - 1)][draw / 2 % 2], now),
+    }
 }

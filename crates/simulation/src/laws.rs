@@ -13,7 +13,7 @@ use oc_domain::time::Time;
 use crate::cluster::Object;
 use crate::operator::{Running, Wish};
 use crate::platform::{Made, Maker};
-use crate::setup::{LEAD, SLOTS, secs};
+use crate::setup::{LEAD, SLOTS, is_direct_routing, secs};
 use crate::world::{Late, Play, World};
 
 /// The kstatus rules that a set of conditions can break; written from the rules, not from the code that makes conditions.
@@ -84,9 +84,13 @@ impl World {
     pub(crate) fn judge_change(&mut self, play: &mut Play<'_>, running: &Running, change: &Change) {
         let facts = &running.pass.facts;
         if let Change::CreateService(_) = change {
-            let looked = facts.services.since(facts.pass_started).is_some_and(|view| view.by_tenant.is_empty() && view.complete);
+            let seen = facts.services.since(facts.pass_started);
+            let looked = seen.is_some_and(|view| view.by_tenant.iter().all(is_direct_routing) && view.complete);
             if !looked {
                 self.breaks(play, "L1: a create without a look of this pass that found none in a whole list");
+            }
+            if seen.is_some_and(|view| view.by_tenant.iter().any(is_direct_routing)) && !running.object.spec.beside {
+                self.breaks(play, "L1: a create beside a Direct Routing service that the spec does not ask for");
             }
             if !matches!(&running.wish, Wish::Service(ServiceWish::Be(desired)) if desired.mode == Mode::Apply) {
                 self.breaks(play, "a create that the spec does not ask for");
@@ -204,6 +208,9 @@ impl World {
         let Some(made) = self.platform.made.iter().find(|made| &made.service.guid == guid) else {
             return self.breaks(play, "L2: something is taken over that is not there");
         };
+        if is_direct_routing(&made.service) {
+            return self.breaks(play, "L2: a Direct Routing service is taken over");
+        }
         let allowed = self.adoptable(slot, object, made);
         if !allowed && !self.own_or_excused(object.uid, guid) {
             self.breaks(play, "L2: a service is taken over against spec.adoption");
@@ -303,9 +310,11 @@ impl World {
             Reason::Conflict => alive.len() > 1 || alive.iter().any(|made| !self.adoptable(slot, object, made) || object.record().guid.is_some()),
             Reason::DeletedExternally => !object.spec.recreate && alive.is_empty(),
             Reason::ShortNameTaken => {
-                let named = |made: &&Made| made.tenant != tenant && made.removed.is_none() && fold(&made.service.short_name) == fold(self.setup.name_of(slot));
+                let another = |made: &Made| made.tenant != tenant || is_direct_routing(&made.service);
+                let named = |made: &&Made| another(made) && made.removed.is_none() && fold(&made.service.short_name) == fold(self.setup.name_of(slot));
                 self.platform.made.iter().any(|made| named(&made))
             }
+            Reason::AlreadyLicensed => !object.spec.beside && alive.is_empty() && self.platform.direct_routing(tenant).is_some(),
             // Somebody removed the service before it was ever seen: the task succeeded, and nothing shows.
             Reason::TaskFailed => {
                 !object.spec.recreate
@@ -339,7 +348,8 @@ impl World {
 
     /// Whether every object is where it belongs, and nothing is on its way.
     pub fn at_rest(&self) -> bool {
-        self.late.is_empty() && (0..SLOTS).all(|slot| self.settled(slot)) && self.platform.next_moment().is_none()
+        let taken = self.now >= self.cluster.refuses_until;
+        taken && self.late.is_empty() && (0..SLOTS).all(|slot| self.settled(slot)) && self.platform.next_moment().is_none()
     }
 }
 

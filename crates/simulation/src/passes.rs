@@ -152,7 +152,7 @@ impl World {
                 mode: spec.mode,
                 adoption: spec.adoption,
                 recreate: spec.recreate,
-                beside_direct_routing: false,
+                beside_direct_routing: spec.beside,
                 missing: None,
                 rival: self.rival(play, op, slot, object),
             })),
@@ -274,8 +274,9 @@ impl World {
         let refuses = self.now < self.cluster.refuses_until;
         if refuses {
             self.refused += 1;
-            // Doubling pauses make some ten tries of each object in the longest of these times; a restart and a changed spec begin anew.
-            if self.refused > 60 + 12 * (self.counts.crashes + self.counts.elections) {
+            // Pauses that double up to five minutes make some twenty tries of each object in the longest of these times, of two writes each; a restart and a
+            // changed spec begin anew.
+            if self.refused > 400 + 40 * (self.counts.crashes + self.counts.elections) {
                 self.breaks(play, "L6: a refused write is tried again and again");
             }
         }

@@ -7,7 +7,7 @@ use oc_domain::names::{CustomerGuid, TaskId};
 use oc_domain::step::Answer;
 use oc_domain::time::Time;
 
-use crate::setup::{self, START, Setup, secs};
+use crate::setup::{self, START, Setup, is_direct_routing, secs};
 
 /// Who made a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -71,6 +71,8 @@ pub struct Platform {
     pub hidden_until: Time,
     /// When the leads job runs next.
     pub next_job: Time,
+    /// Whether an Operator Connect service is refused beside a Direct Routing one.
+    pub refuses_beside: bool,
     creates: u32,
     serial: u32,
 }
@@ -98,18 +100,27 @@ impl Platform {
             throttled_until: Time(0),
             hidden_until: Time(0),
             next_job: START + secs(setup.job_every),
+            refuses_beside: setup.refuses_beside,
             creates: 0,
             serial: 0,
         };
         if let Some(same_names) = setup.foreign {
             platform.make_by_person(1, if same_names { setup.name_of(0) } else { "Somebody" }, Time(0));
         }
+        if let Some(same_name) = setup.direct_routing {
+            platform.make_direct_routing(1, if same_name { setup.name_of(0) } else { "Routed" }, Time(0));
+        }
         platform
     }
 
-    /// The services of a tenant that are there.
+    /// The Operator Connect services of a tenant that are there: of these it can have one.
     pub fn alive(&self, tenant: u8) -> impl Iterator<Item = &Made> {
-        self.made.iter().filter(move |made| made.tenant == tenant && made.removed.is_none())
+        self.made.iter().filter(move |made| made.tenant == tenant && made.removed.is_none() && !is_direct_routing(&made.service))
+    }
+
+    /// The Direct Routing service of a tenant, if there is one.
+    pub fn direct_routing(&self, tenant: u8) -> Option<&Made> {
+        self.made.iter().find(move |made| made.tenant == tenant && made.removed.is_none() && is_direct_routing(&made.service))
     }
 
     /// Whether a task that will make a service for the tenant runs.
@@ -122,6 +133,14 @@ impl Platform {
         self.serial += 1;
         let service = setup::service(self.serial, tenant, name);
         self.made.push(Made { service, tenant, by: Maker::Person, at, removed: None });
+    }
+
+    /// Somebody makes a Direct Routing service in the portal.
+    pub fn make_direct_routing(&mut self, tenant: u8, name: &str, at: Time) {
+        self.make_by_person(tenant, name, at);
+        if let Some(made) = self.made.last_mut() {
+            made.service.license = Some(LicenseType::HostedPro);
+        }
     }
 
     /// Why a call is not answered, at a time.
@@ -144,7 +163,11 @@ impl Platform {
         while self.next_job <= now {
             let at = self.next_job;
             for tenant in [1u8, 2] {
-                let there = self.made.iter().find(|made| made.tenant == tenant && made.at <= at && made.removed.is_none_or(|removed| removed > at));
+                let there = self
+                    .made
+                    .iter()
+                    .filter(|made| !is_direct_routing(&made.service))
+                    .find(|made| made.tenant == tenant && made.at <= at && made.removed.is_none_or(|removed| removed > at));
                 self.shows[usize::from(tenant) - 1] = there.map(|made| made.service.guid.clone());
             }
             self.next_job = at + secs(setup.job_every);
@@ -201,6 +224,9 @@ impl Platform {
         if self.alive(tenant).any(|made| made.by == Maker::Person) {
             return Answer::Refused(Trouble::new(Reason::PlatformRefused, "The tenant has a service already."));
         }
+        if self.refuses_beside && self.direct_routing(tenant).is_some() {
+            return Answer::Refused(Trouble::new(Reason::PlatformRefused, "The tenant has a Direct Routing service."));
+        }
         self.serial += 1;
         self.creates += 1;
         let number = self.serial;
@@ -239,7 +265,8 @@ impl Platform {
 
     /// Somebody upgrades a service.
     pub fn upgrade(&mut self, tenant: u8) {
-        if let Some(made) = self.made.iter_mut().find(|made| made.tenant == tenant && made.removed.is_none()) {
+        let upgradable = |made: &&mut Made| made.tenant == tenant && made.removed.is_none() && !is_direct_routing(&made.service);
+        if let Some(made) = self.made.iter_mut().find(upgradable) {
             made.service.license = Some(LicenseType::OcEssentialPlus);
         }
     }

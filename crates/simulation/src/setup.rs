@@ -54,6 +54,8 @@ pub struct Spec {
     pub refused: bool,
     /// Which full name.
     pub full_name: u8,
+    /// `spec.besideDirectRouting`
+    pub beside: bool,
 }
 
 impl Default for Spec {
@@ -66,6 +68,7 @@ impl Default for Spec {
             suspend: false,
             refused: false,
             full_name: 0,
+            beside: false,
         }
     }
 }
@@ -81,6 +84,7 @@ impl Spec {
             suspend: tape.one_of(&[false, false, false, false, true]),
             refused: tape.one_of(&[false, false, false, false, true]),
             full_name: 0,
+            beside: tape.one_of(&[false, true]),
         }
     }
 }
@@ -120,6 +124,10 @@ pub struct Setup {
     pub specs: [Spec; SLOTS],
     /// How many milliseconds a step takes when nothing is slow.
     pub step: u64,
+    /// A Direct Routing service of the first tenant that was there before: with the first object's short name, or another.
+    pub direct_routing: Option<bool>,
+    /// Whether the platform refuses an Operator Connect service beside a Direct Routing one (U-25), until the faults stop.
+    pub refuses_beside: bool,
 }
 
 impl Default for Setup {
@@ -141,6 +149,8 @@ impl Default for Setup {
             deadline: 7200,
             specs: [Spec::default(); SLOTS],
             step: 137,
+            direct_routing: None,
+            refuses_beside: false,
         }
     }
 }
@@ -170,6 +180,8 @@ impl Setup {
         for slot in 0..SLOTS {
             setup.specs[slot] = Spec::any(tape);
         }
+        setup.direct_routing = tape.one_of(&[None, None, None, None, None, Some(false), Some(false), Some(true)]);
+        setup.refuses_beside = tape.one_of(&[false, true]);
         setup
     }
 
@@ -240,6 +252,11 @@ pub fn service(number: u32, of_tenant: u8, name: &str) -> Service {
         full_name: Some(full_name(0)),
         license: Some(LicenseType::OcEssential),
     }
+}
+
+/// Whether a service is one of Direct Routing, by the numbers of its license (platform.md 4): 0, 1 or 2.
+pub fn is_direct_routing(service: &Service) -> bool {
+    matches!(service.license, Some(LicenseType::HostedEssentials | LicenseType::HostedEssentialsPlus | LicenseType::HostedPro))
 }
 
 /// A lead as the platform lists it.

@@ -163,7 +163,8 @@ impl World {
     /// A person deletes an object. Not one whose finalizer somebody has taken off while its create may be under way: it would be gone at once, by hand.
     fn person_deletes(&mut self, slot: usize) {
         let bare = self.cluster.now.objects[slot].as_ref().is_some_and(|object| !object.finalizer);
-        let open = self.cluster.now.objects[slot].as_ref().is_some_and(|object| object.record().open_intent().is_some());
+        let open = self.cluster.now.objects[slot].as_ref().map(|object| object.record());
+        let open = open.is_some_and(|record| record.open_intent().is_some() || record.running().is_some());
         let asked = open || (0..self.operators.len()).any(|op| self.known(op, slot).is_some());
         if !(bare && asked) {
             self.cluster.delete(slot, self.now);
@@ -228,7 +229,8 @@ impl World {
         let now = self.now;
         let open = |object: &Object| {
             let record = object.record();
-            let asked = record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
+            let running = record.running().is_some_and(|op| op.kind == OperationKind::Create);
+            let asked = running || record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
             asked || record.operation.is_some_and(|op| op.outcome == Some(Outcome::Failed) && op.completed.is_some_and(|at| now < at + LEFT_OVER))
         };
         let asking = |slot: usize| (0..self.operators.len()).any(|op| self.operators[op].passes[slot].is_some() || self.known(op, slot).is_some());
@@ -248,6 +250,7 @@ impl World {
         let platform = &mut self.platform;
         (platform.down_until, platform.refused_until, platform.throttled_until, platform.hidden_until) = (Time(0), Time(0), Time(0), Time(0));
         platform.status = [MicrosoftStatus::Active, MicrosoftStatus::Active];
+        platform.refuses_beside = false;
         edges::calm(self);
         for operator in &mut self.operators {
             operator.behind_until = Time(0);

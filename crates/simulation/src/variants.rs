@@ -6,7 +6,7 @@
 //! `src/engine/budget.rs`, `tests/leader` and `tests/kills`.
 
 use oc_domain::conditions::Reason;
-use oc_domain::facts::TaskState;
+use oc_domain::facts::{LicenseType, TaskState};
 use oc_domain::names::CustomerGuid;
 use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
 use oc_domain::policy::Connection;
@@ -15,7 +15,7 @@ use oc_domain::service::{Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Step};
 use oc_domain::time::Time;
 
-use crate::setup::secs;
+use crate::setup::{is_direct_routing, secs};
 use crate::world::Rules;
 
 /// A wrong variant: what it does, its rules, and a word of the law that must catch it.
@@ -58,6 +58,9 @@ pub fn all() -> Vec<Variant> {
         ruled("forgets what it has asked for", Rules { memory: false, ..Rules::default() }, "L1: a second service"),
         ruled("does not read what the API server answers", Rules { reads_answers: false, ..Rules::default() }, "L1: a change without a recorded intent"),
         ruled("tries what is refused as often as at first", Rules { backs_off: false, ..Rules::default() }, "L6: a refused write"),
+        decided("looks at no license", looks_at_no_license, "L2: a Direct Routing service is taken over"),
+        decided("makes a service beside a Direct Routing one unasked", always_beside, "L1: a create beside a Direct Routing service"),
+        decided("takes a Direct Routing service for a rival", counts_direct_routing, "L5"),
         ruled("believes createGrace of any platform", Rules { pace: false, ..Rules::default() }, "L1: a second service"),
         ruled("does not heed another object for its tenant", Rules { rivals: false, ..Rules::default() }, "L1: a second service"),
         unchecked("does not look at its lease", Rules { lease: false, ..Rules::default() }, "L3"),
@@ -221,6 +224,35 @@ fn always_recreates(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> D
         Wish::Be(desired) => {
             let mut desired = desired.clone();
             desired.recreate = true;
+            decide(now, &Wish::Be(desired), record, facts)
+        }
+        _ => decide(now, wish, record, facts),
+    }
+}
+
+fn with_licenses(now: Time, wish: &Wish, record: &Record, facts: &Facts, license: Option<LicenseType>) -> Decision {
+    with_facts(now, wish, record, facts, |facts| {
+        if let Fact::Known { value, .. } = &mut facts.services {
+            value.by_tenant.iter_mut().filter(|service| is_direct_routing(service)).for_each(|service| service.license = license);
+        }
+    })
+}
+
+/// Whatever the tenant has is an Operator Connect service.
+fn looks_at_no_license(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    with_licenses(now, wish, record, facts, Some(LicenseType::OcEssential))
+}
+
+/// A Direct Routing service is one of which nothing is known: it stands in the way of whatever else the tenant has.
+fn counts_direct_routing(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    with_licenses(now, wish, record, facts, None)
+}
+
+fn always_beside(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    match wish {
+        Wish::Be(desired) => {
+            let mut desired = desired.clone();
+            desired.beside_direct_routing = true;
             decide(now, &Wish::Be(desired), record, facts)
         }
         _ => decide(now, wish, record, facts),

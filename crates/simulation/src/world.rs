@@ -11,7 +11,7 @@ use oc_domain::step::Decision;
 use oc_domain::time::Time;
 
 use crate::cluster::Cluster;
-use crate::operator::{NEVER, Operator, State};
+use crate::operator::{NEVER, Operator, Running, State};
 use crate::platform::Platform;
 use crate::setup::{OBSERVE, SLOTS, START, Setup, secs};
 
@@ -248,7 +248,9 @@ impl World {
         }
         let uid = self.cluster.now.objects[slot].as_ref()?.uid;
         let running = operator.passes[slot].as_ref().filter(|running| running.object.uid == uid);
-        let running = running.and_then(|running| running.pass.record.open_intent().cloned());
+        // What a process has only read it may have read too late.
+        let own = |running: &&Running| running.pass.sent() || running.pass.record.open_intent().is_some_and(|intent| intent.sent == Sent::No);
+        let running = running.filter(own).and_then(|running| running.pass.record.open_intent().cloned());
         let asked = operator.remembers(slot, uid).and_then(|memo| memo.asked.as_ref()).filter(|op| op.outcome.is_none());
         running.or_else(|| asked.map(|op| Intent { kind: op.kind, id: op.id.clone(), start: op.started, sent: Sent::Maybe }))
     }

@@ -5,7 +5,7 @@ use crate::facts::Service;
 use crate::names::fold;
 use crate::pass::ServicesView;
 use crate::policy::{Connection, Policy};
-use crate::record::{Intent, OperationKind, Outcome, Record, Sent};
+use crate::record::{Intent, Operation, OperationKind, Outcome, Record, Sent};
 use crate::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
 use crate::time::Time;
 use crate::timing;
@@ -117,10 +117,11 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
     release(case, "the grace is over, and no service appeared")
 }
 
-/// When this object's create failed, if it did.
+/// When this object's create failed, if it did. Its intent may have been taken off; another one that followed means that it is over.
 fn failed_create(case: &Case<'_>) -> Option<Time> {
-    let intent = case.record.intent.as_ref()?;
-    let failed = case.record.operation.as_ref().filter(|op| op.id == intent.id && op.kind == OperationKind::Create && op.outcome == Some(Outcome::Failed))?;
+    let intent = case.record.intent.as_ref();
+    let last = |op: &&Operation| op.kind == OperationKind::Create && intent.is_none_or(|intent| intent.id == op.id);
+    let failed = case.record.operation.as_ref().filter(last).filter(|op| op.outcome == Some(Outcome::Failed))?;
     failed.completed
 }
 

@@ -282,9 +282,9 @@ fn the_list_is_whole_and_a_note_fits() {
 fn a_refused_write_is_told_where_nothing_else_tells_it() {
     let refused = Trouble::new(Reason::ProgressingWithRetry, "no finalizers here.");
     let said = |reason| Said { ready: Some((Truth::False, reason)), stalled: false };
-    let told = |said: &Said| (0..40).filter(|failures| oc_domain::history::write_refused(said, *failures, &refused).is_some()).collect::<Vec<u32>>();
+    let told = |said: &Said| (0..40).filter(|failures| history::write_refused(said, *failures, &refused).is_some()).collect::<Vec<u32>>();
     assert_eq!(told(&said(Reason::Converting)), [0, 1, 2, 4, 8, 16, 32]);
     assert_eq!(told(&said(Reason::ProgressingWithRetry)), Vec::<u32>::new());
-    let note = oc_domain::history::write_refused(&Said::default(), 0, &refused);
+    let note = history::write_refused(&Said::default(), 0, &refused);
     assert_eq!(note.map(|note| (note.event, note.text)), Some((Event::WriteRefused, refused.message.clone())));
 }
