@@ -12,7 +12,7 @@ use live_platform::{Error, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
 use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
 
-use super::circuit::Circuit;
+use super::circuit::{Circuit, MOST_REST};
 use super::clock;
 use super::lease::Leadership;
 
@@ -66,7 +66,7 @@ pub fn trouble_of(error: &Error) -> Trouble {
         ErrorKind::Refused { .. } | ErrorKind::NotFound { .. } => Reason::PlatformRefused,
         ErrorKind::Settings | ErrorKind::Unavailable | ErrorKind::BadAnswer | ErrorKind::Bug => Reason::PlatformUnavailable,
     };
-    Trouble { reason, message: error.message().to_owned(), retry_after: error.retry_after }
+    Trouble { reason, message: error.message().to_owned(), retry_after: error.retry_after.map(|rest| rest.min(MOST_REST)) }
 }
 
 /// Whether the error says something about the platform as a whole.
@@ -331,7 +331,7 @@ impl Budget {
         self.circuit().why_open().cloned()
     }
 
-    /// Lets the next caller through as a probe when the platform is left alone for its credential's sake.
+    /// Lets the next caller through as a probe when the platform is left alone.
     pub fn probe_now(&self) {
         self.circuit().probe_now(clock::now());
     }

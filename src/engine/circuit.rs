@@ -8,6 +8,9 @@ use oc_domain::time::Time;
 /// How many calls in a row may fail for want of a platform before it is left alone.
 const FAILURES_TO_OPEN: u32 = 3;
 
+/// A platform is left alone for this long at the most, whatever it asks for: a `Retry-After` of a day would be a day without it, and nobody could end it.
+pub const MOST_REST: Duration = Duration::from_secs(15 * 60);
+
 /// Whether the platform is being left alone, and until when. A value; it is told the time.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circuit {
@@ -56,7 +59,7 @@ impl Circuit {
         };
         // What was under way when it began fails along: many calls at once are one failure, else one second of outage would cost half a minute.
         if let Some(open) = self.open.as_mut().filter(|open| now < open.until) {
-            open.until = open.until.max(trouble.retry_after.map_or(now, |pause| now + pause));
+            open.until = open.until.max(trouble.retry_after.map_or(now, |pause| now + pause.min(MOST_REST)));
             return false;
         }
         self.failures = self.failures.saturating_add(1);
@@ -65,7 +68,7 @@ impl Circuit {
             // A refused credential waits for a person, and a directory may lock out who comes too often.
             let most = if trouble.reason == Reason::AuthenticationFailed { 8 } else { 5 };
             let doubled = Duration::from_secs(1 << self.failures.min(most));
-            let pause = trouble.retry_after.unwrap_or(doubled);
+            let pause = trouble.retry_after.unwrap_or(doubled).min(MOST_REST);
             self.open = Some(Open { until: now + pause, trouble: trouble.clone(), probing: false });
         }
         false
@@ -78,9 +81,9 @@ impl Circuit {
         }
     }
 
-    /// Somebody says that the credential was put in order: the probe need not wait for its time.
+    /// Somebody asks for a look: the probe need not wait for its time. It is one call, after which the platform is left alone again if it says so.
     pub fn probe_now(&mut self, now: Time) {
-        if let Some(open) = self.open.as_mut().filter(|open| open.trouble.reason == Reason::AuthenticationFailed) {
+        if let Some(open) = self.open.as_mut() {
             open.until = open.until.min(now);
         }
     }
@@ -153,10 +156,29 @@ mod tests {
         assert!(circuit.enter(now).is_err());
         circuit.probe_now(now);
         assert!(circuit.enter(now).is_ok() && circuit.enter(now).is_err(), "one, at once");
-        let mut throttled = Circuit::default();
-        throttled.report(now, Some(&trouble(Reason::Throttled)));
-        throttled.probe_now(now);
-        assert!(throttled.enter(now).is_err(), "a platform that asked for rest gets it");
+    }
+
+    #[test]
+    fn a_platform_that_asks_for_a_day_is_left_alone_for_a_quarter_of_an_hour_and_a_look_ends_it_by_one_call() {
+        let day = Trouble { retry_after: Some(Duration::from_secs(86_400)), ..trouble(Reason::Throttled) };
+        let quarter = Time(900_000);
+        let mut circuit = Circuit::default();
+        circuit.report(Time(0), Some(&day));
+        circuit.report(Time(5), Some(&day));
+        assert_eq!(circuit.enter(Time(5)).map_err(|trouble| trouble.retry_after), Err(Some(MOST_REST)), "objects are told no more than that either");
+        assert!(circuit.enter(quarter).is_err() && circuit.enter(quarter + Duration::from_millis(5)).is_ok());
+        for reason in [Reason::Throttled, Reason::PlatformUnavailable] {
+            let mut circuit = Circuit::default();
+            for _ in 0..3 {
+                circuit.report(Time(0), Some(&Trouble { reason, ..day.clone() }));
+            }
+            circuit.probe_now(Time(1000));
+            assert!(circuit.enter(Time(1000)).is_ok() && circuit.enter(Time(1000)).is_err(), "{reason}: one, at once");
+            circuit.report(Time(1001), Some(&Trouble { reason, ..day.clone() }));
+            assert!(circuit.enter(Time(1002)).is_err(), "{reason}: it still says so");
+            circuit.probe_now(Time(2000));
+            assert!(circuit.enter(Time(2000)).is_ok() && circuit.report(Time(2001), None), "{reason}: it does not say so any more");
+        }
     }
 
     #[test]
