@@ -168,6 +168,11 @@ pub fn since_start() -> Duration {
     instant().duration_since(*START)
 }
 
+/// A moment by which waits are paced: by the clock of the timers, which tests can wind on.
+pub fn moment() -> tokio::time::Instant {
+    tokio::time::Instant::now()
+}
+
 /// When this process began, by the wall clock.
 pub fn started() -> Time {
     *STARTED

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use live_platform::Listed;
 use oc_domain::facts::{Lead, Service};
 use oc_domain::names::{CustomerGuid, TenantId, fold};
-use oc_domain::pass::ServicesView;
+use oc_domain::pass::{LeadsRead, LeadsView, ServicesView};
 
 /// For whom something has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -14,13 +14,20 @@ pub struct Changed {
     pub tenants: HashSet<TenantId>,
     /// Short names, folded, that were taken or became free.
     pub names: HashSet<String>,
+    /// Whether the list before had entries that can't be read, and this one has none: whoever waited for that goes on.
+    pub whole_again: bool,
 }
 
 impl Changed {
     /// Whether nothing has.
     pub fn is_empty(&self) -> bool {
-        self.tenants.is_empty() && self.names.is_empty()
+        self.tenants.is_empty() && self.names.is_empty() && !self.whole_again
     }
+}
+
+/// Whether a list is whole, and the one before was not.
+fn whole_again(before: Option<usize>, now: usize) -> bool {
+    before.is_some_and(|unreadable| unreadable > 0) && now == 0
 }
 
 /// All services of a platform.
@@ -72,7 +79,7 @@ impl ServiceIndex {
 
     /// For whom something differs from an earlier list; everything, when there is none.
     pub fn changed_since(&self, before: Option<&Self>) -> Changed {
-        let mut changed = Changed::default();
+        let mut changed = Changed { whole_again: whole_again(before.map(Self::unreadable), self.unreadable), ..Changed::default() };
         let mut note = |service: &Service| {
             changed.tenants.extend(service.tenant.clone());
             changed.names.insert(fold(&service.short_name));
@@ -101,12 +108,15 @@ impl ServiceIndex {
 pub struct LeadIndex {
     by_tenant: HashMap<TenantId, Vec<Lead>>,
     unreadable: usize,
+    in_pages: bool,
 }
 
 impl LeadIndex {
     /// Indexes a list.
     pub fn new(listed: Listed<Lead>) -> Self {
-        let mut index = Self { unreadable: listed.unreadable, ..Self::default() };
+        // An empty list has nothing that could move from one page to another.
+        let in_pages = listed.pages > 1 && !listed.items.is_empty();
+        let mut index = Self { unreadable: listed.unreadable, in_pages, ..Self::default() };
         for lead in listed.items {
             index.by_tenant.entry(lead.tenant.clone()).or_default().push(lead);
         }
@@ -117,9 +127,13 @@ impl LeadIndex {
         index
     }
 
-    /// Those of a tenant.
-    pub fn of(&self, tenant: &TenantId) -> Vec<Lead> {
-        self.by_tenant.get(tenant).cloned().unwrap_or_default()
+    /// What it holds for one object: the leads of its tenant.
+    pub fn view(&self, tenant: Option<&TenantId>) -> LeadsView {
+        LeadsView {
+            leads: tenant.and_then(|tenant| self.by_tenant.get(tenant)).cloned().unwrap_or_default(),
+            complete: self.unreadable == 0,
+            read: if self.in_pages { LeadsRead::InPages } else { LeadsRead::AtOnce },
+        }
     }
 
     /// The leads of each tenant.
@@ -139,7 +153,7 @@ impl LeadIndex {
 
     /// For whom something differs from an earlier list; everything, when there is none.
     pub fn changed_since(&self, before: Option<&Self>) -> Changed {
-        let mut changed = Changed::default();
+        let mut changed = Changed { whole_again: whole_again(before.map(Self::unreadable), self.unreadable), ..Changed::default() };
         for (tenant, leads) in &self.by_tenant {
             if before.and_then(|before| before.by_tenant.get(tenant)) != Some(leads) {
                 changed.tenants.insert(tenant.clone());
@@ -168,6 +182,23 @@ mod tests {
         Service { guid, tenant: Some(tenant(number)), short_name: name.into(), full_name: None, license: None }
     }
 
+    fn lead(number: u8) -> Lead {
+        Lead {
+            id: LeadId::parse(&format!("{number:08x}-0000-4000-a000-000000000000")).unwrap(),
+            tenant: tenant(1),
+            status: oc_domain::facts::MicrosoftStatus::Active,
+            consentless: false,
+            service: None,
+            channel: None,
+            company_name: None,
+            company_size: None,
+            countries: Vec::new(),
+            consented: None,
+            last_modified: None,
+            contact: oc_domain::facts::Contact::default(),
+        }
+    }
+
     fn services(all: Vec<Service>, unreadable: usize) -> ServiceIndex {
         ServiceIndex::new(Listed { items: all, unreadable, why: None, pages: 1 })
     }
@@ -185,6 +216,30 @@ mod tests {
     }
 
     #[test]
+    fn a_list_that_is_whole_again_is_told_though_nothing_in_it_has_changed() {
+        let one = || service(1, "One");
+        let told = |before: &ServiceIndex, now: &ServiceIndex| (now.changed_since(Some(before)).whole_again, now.changed_since(Some(before)).is_empty());
+        let (holes, fewer, whole) = (services(vec![one()], 2), services(vec![one()], 1), services(vec![one()], 0));
+        assert_eq!(told(&holes, &whole), (true, false));
+        for (before, now) in [(&whole, &holes), (&holes, &fewer), (&whole, &whole), (&holes, &holes)] {
+            assert_eq!(told(before, now), (false, true), "nobody waits for holes");
+        }
+        assert!(!whole.changed_since(None).whole_again);
+        let leads = |unreadable| LeadIndex::new(Listed { items: Vec::new(), unreadable, why: None, pages: 1 });
+        assert!(leads(0).changed_since(Some(&leads(1))).whole_again && leads(1).changed_since(Some(&leads(0))).is_empty());
+    }
+
+    #[test]
+    fn what_a_list_of_leads_proves() {
+        use oc_domain::pass::Absence::{Proven, Unconfirmed};
+        let table = [(0, 0, 1, Proven), (0, 0, 2, Proven), (1, 0, 1, Proven), (1, 0, 2, Unconfirmed), (1, 1, 1, Unconfirmed), (0, 1, 2, Unconfirmed)];
+        for (items, unreadable, pages, absence) in table {
+            let index = LeadIndex::new(Listed { items: (0..items).map(lead).collect(), unreadable, why: None, pages });
+            assert_eq!(index.view(Some(&tenant(9))).absence(), absence, "{items} leads, {unreadable} unreadable, {pages} pages");
+        }
+    }
+
+    #[test]
     fn a_view_finds_by_tenant_by_guid_and_by_name_of_any_case() {
         let index = services(vec![service(1, "One"), service(2, "TWO")], 1);
         let view = index.view(Some(&tenant(1)), Some(&service(2, "").guid), Some("two"));
@@ -196,20 +251,6 @@ mod tests {
 
     #[test]
     fn two_leads_of_a_tenant_that_change_places_are_no_change() {
-        let lead = |number: u8| Lead {
-            id: LeadId::parse(&format!("{number:08x}-0000-4000-a000-000000000000")).unwrap(),
-            tenant: tenant(1),
-            status: oc_domain::facts::MicrosoftStatus::Active,
-            consentless: false,
-            service: None,
-            channel: None,
-            company_name: None,
-            company_size: None,
-            countries: Vec::new(),
-            consented: None,
-            last_modified: None,
-            contact: oc_domain::facts::Contact::default(),
-        };
         let leads = |all: Vec<Lead>| LeadIndex::new(Listed { items: all, unreadable: 0, why: None, pages: 1 });
         let (before, now) = (leads(vec![lead(1), lead(2)]), leads(vec![lead(2), lead(1)]));
         assert!(now.changed_since(Some(&before)).is_empty());

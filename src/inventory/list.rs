@@ -1,11 +1,15 @@
 //! One list: read when somebody needs a newer one, once for all who wait.
+//!
+//! Every wait here has a bound. A read that fails, fails for all who wait for it and for a while for all who come after it; who waits for the platform's
+//! rest to be over holds no lock meanwhile.
 
 use std::sync::{Arc, RwLock};
 use std::time::Duration;
 
-use oc_domain::conditions::Trouble;
+use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::time::Time;
-use tokio::sync::Mutex;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
 
 use crate::engine::clock;
 
@@ -18,27 +22,37 @@ const PAUSE_PER_DURATION: u32 = 3;
 /// But whoever needs a newer one does not wait longer than this after a list has ended.
 const MOST_PAUSE: Duration = Duration::from_secs(60);
 
+/// After a read that failed nobody tries again for as long as that took, and not longer than this: whether a platform is left alone for longer is for the
+/// circuit to say.
+const MOST_PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// A list that takes longer than this has failed. A wait lasts two reads and a pause at the most, which must be less than what `/livez` takes for a pass
+/// that hangs.
+const LONGEST_READ: Duration = Duration::from_secs(900);
+
 struct State<T> {
     list: Option<(Time, Arc<T>)>,
-    failure: Option<(Time, Trouble)>,
+    failure: Option<Failure>,
 }
 
-/// When the last read was begun, and how long it took.
-#[derive(Default)]
-struct Pace {
+struct Failure {
+    /// When the read was begun.
     begun: Time,
-    took: Duration,
+    trouble: Trouble,
+    /// Until then it is everybody's.
+    until: Instant,
 }
 
 /// The newest list, and how to come by a newer one.
 pub struct Kept<T> {
     state: RwLock<State<T>>,
-    reading: Mutex<Pace>,
+    /// Held by who reads. From when on the next read may begin.
+    reading: Mutex<Option<Instant>>,
 }
 
 impl<T> Default for Kept<T> {
     fn default() -> Self {
-        Self { state: RwLock::new(State { list: None, failure: None }), reading: Mutex::new(Pace::default()) }
+        Self { state: RwLock::new(State { list: None, failure: None }), reading: Mutex::new(None) }
     }
 }
 
@@ -48,8 +62,11 @@ impl<T> Kept<T> {
         if let Some((at, list)) = state.list.as_ref().filter(|(at, _)| *at >= not_before) {
             return Some(Ok((*at, Arc::clone(list))));
         }
-        // Who waited while a read failed shares its failure; otherwise each of a thousand waiting passes would try for itself.
-        state.failure.as_ref().filter(|(at, _)| *at >= not_before && not_before > Time(0)).map(|(_, trouble)| Err(trouble.clone()))
+        // Who waited while a read failed shares its failure, and so does who comes just after it: otherwise each of a thousand waiting passes would try
+        // for itself, and with a platform that hangs each would wait for all before it.
+        let failure = state.failure.as_ref()?;
+        let shared = (failure.begun >= not_before && not_before > Time(0)) || clock::moment() < failure.until;
+        shared.then(|| Err(failure.trouble.clone()))
     }
 
     /// The newest list, whatever its age.
@@ -62,6 +79,11 @@ impl<T> Kept<T> {
         self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner).list.clone()
     }
 
+    /// What failed a moment ago is tried again by the next who asks: the platform is back, or somebody asked for a look.
+    pub fn forget_failure(&self) {
+        self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner).failure = None;
+    }
+
     /// A list that was begun at or after `not_before`.
     pub async fn since(
         &self,
@@ -69,19 +91,16 @@ impl<T> Kept<T> {
         read: impl Future<Output = Result<T, Trouble>>,
         tell: impl FnOnce(Option<&T>, &T),
     ) -> Result<(Time, Arc<T>), Trouble> {
-        if let Some(answer) = self.answer(not_before) {
-            return answer;
-        }
-        let mut pace = self.reading.lock().await;
-        if let Some(answer) = self.answer(not_before) {
-            return answer;
-        }
-        clock::sleep_until(pace.begun + pause(pace.took)).await;
-        let begun = clock::now();
-        let result = read.await;
-        *pace = Pace { begun, took: clock::now().since(begun) };
+        let mut next = match self.turn(not_before).await {
+            Ok(answer) => return answer,
+            Err(turn) => turn,
+        };
+        let (begun, from) = (clock::now(), clock::moment());
+        let result = tokio::time::timeout(LONGEST_READ, read).await.unwrap_or_else(|_| Err(too_long()));
+        let took = clock::moment().duration_since(from);
         match result {
             Ok(list) => {
+                *next = Some(from + pause(took));
                 let list = Arc::new(list);
                 let before = {
                     let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -92,12 +111,39 @@ impl<T> Kept<T> {
                 Ok((begun, list))
             }
             Err(trouble) => {
+                let until = (from + took + took.min(MOST_PAUSE_AFTER_FAILURE)).max(from + LEAST_PAUSE);
+                *next = Some(until);
                 let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-                state.failure = Some((begun, trouble.clone()));
+                state.failure = Some(Failure { begun, trouble: trouble.clone(), until });
                 Err(trouble)
             }
         }
     }
+
+    /// The answer, as soon as there is one; or the turn to read.
+    async fn turn(&self, not_before: Time) -> Result<Result<(Time, Arc<T>), Trouble>, MutexGuard<'_, Option<Instant>>> {
+        loop {
+            if let Some(answer) = self.answer(not_before) {
+                return Ok(answer);
+            }
+            let next = self.reading.lock().await;
+            if let Some(answer) = self.answer(not_before) {
+                return Ok(answer);
+            }
+            match next.filter(|at| clock::moment() < *at) {
+                None => return Err(next),
+                Some(at) => {
+                    drop(next);
+                    tokio::time::sleep_until(at).await;
+                }
+            }
+        }
+    }
+}
+
+fn too_long() -> Trouble {
+    let minutes = LONGEST_READ.as_secs() / 60;
+    Trouble::new(Reason::PlatformUnavailable, format!("The platform's list did not come to an end within {minutes} minutes; tried again."))
 }
 
 /// How long after the begin of a list that took so long the next one is begun.
@@ -108,7 +154,6 @@ fn pause(took: Duration) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oc_domain::conditions::Reason;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
     async fn ask(kept: &Kept<usize>, reads: &AtomicUsize, not_before: Time, fail: bool) -> Result<usize, Trouble> {
@@ -160,5 +205,59 @@ mod tests {
         let all = futures::future::join_all((0..50).map(|_| ask(&kept, &reads, now, true))).await;
         assert!(all.iter().all(Result::is_err));
         assert_eq!(reads.load(Ordering::SeqCst), 1);
+    }
+
+    /// A platform that hangs, after a restart: no list is there, and 128 passes come, for most of which any list would do. Here it hangs for 200 ms, and
+    /// not for half a minute.
+    #[tokio::test]
+    async fn a_crowd_before_a_platform_that_hangs_shares_one_failure_whatever_list_would_do() {
+        const HANG: Duration = Duration::from_millis(200);
+        let (kept, reads) = (&Kept::<usize>::default(), &AtomicUsize::new(0));
+        let pass = |not_before| {
+            let read = async {
+                reads.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(HANG).await;
+                Err(Trouble::new(Reason::PlatformUnavailable, "no answer"))
+            };
+            async move { kept.since(not_before, read, |_, _| ()).await.is_err() }
+        };
+        let (now, begun) = (clock::now(), clock::moment());
+        let any = |number: usize| if number.is_multiple_of(4) { now } else { Time(i64::MIN) };
+        let all = futures::future::join_all((0..128).map(|number| pass(any(number)))).await;
+        let took = clock::moment().duration_since(begun);
+        assert!(all.iter().all(|failed| *failed));
+        assert_eq!(reads.load(Ordering::SeqCst), 1, "each of them waits for all before it: {took:?}");
+        assert!(took < HANG * 4, "{took:?}");
+        // Who comes within the next moments need not find out for itself; then somebody does.
+        assert!(pass(clock::now()).await && reads.load(Ordering::SeqCst) == 1);
+        tokio::time::sleep(LEAST_PAUSE).await;
+        assert!(pass(Time(i64::MIN)).await && reads.load(Ordering::SeqCst) == 2);
+        kept.forget_failure();
+        assert!(pass(clock::now()).await && reads.load(Ordering::SeqCst) == 3, "the platform is said to be back, so it is asked");
+    }
+
+    /// While one who needs a newer list waits for its time, nobody is kept by that.
+    #[tokio::test]
+    async fn nobody_sleeps_under_the_lock() {
+        let kept = Kept::<usize>::default();
+        kept.since(Time(1), async { Ok(1) }, |_, _| ()).await.unwrap();
+        let waits = kept.since(clock::now() + Duration::from_secs(3600), async { Ok(2) }, |_, _| ());
+        assert!(tokio::time::timeout(Duration::from_millis(20), waits).await.is_err(), "the platform is not kept busy with lists");
+        let waits = kept.since(clock::now() + Duration::from_secs(3600), async { Ok(2) }, |_, _| ());
+        let look = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            kept.reading.try_lock().is_ok()
+        };
+        let (free, _) = tokio::join!(look, tokio::time::timeout(Duration::from_millis(50), waits));
+        assert!(free, "it holds the lock while it waits");
+    }
+
+    /// A reader that gives up, as when its connection is replaced, leaves the turn to the next.
+    #[tokio::test]
+    async fn who_gives_up_leaves_the_turn_to_the_next() {
+        let kept = Kept::<usize>::default();
+        let hangs = kept.since(Time(1), std::future::pending(), |_, _| ());
+        assert!(tokio::time::timeout(Duration::from_millis(10), hangs).await.is_err());
+        assert!(kept.since(Time(1), async { Ok(7) }, |_, _| ()).await.is_ok());
     }
 }

@@ -8,14 +8,17 @@ mod list;
 
 use std::sync::Arc;
 
-use live_platform::SecretsSent;
-use oc_domain::conditions::Trouble;
+use live_platform::{Capability, ErrorKind, SecretsSent};
+use oc_domain::capability::{Heard, Known};
+use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{LcCustomer, LicenseType, MicrosoftStatus, Task};
 use oc_domain::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
-use oc_domain::pass::ServicesView;
+use oc_domain::pass::{LeadsRead, LeadsView, Numbers, ServicesView};
 use oc_domain::time::Time;
+use tokio::sync::Notify;
 
-use crate::engine::budget::Budget;
+use crate::engine::budget::{Budget, Failed};
+use crate::engine::clock;
 pub use index::{Changed, LeadIndex, ServiceIndex};
 use list::Kept;
 
@@ -26,6 +29,8 @@ pub struct Inventory {
     services: Kept<ServiceIndex>,
     leads: Kept<LeadIndex>,
     lc_customers: std::sync::Mutex<Option<bool>>,
+    numbers: std::sync::Mutex<Known>,
+    give_up: Notify,
     tell: Box<dyn Fn(Changed) + Send + Sync>,
 }
 
@@ -39,9 +44,41 @@ pub struct Counts {
 }
 
 impl Inventory {
-    /// An empty inventory. `tell` hears for which tenants and short names something has changed.
-    pub fn new(client: live_platform::Client, budget: Arc<Budget>, tell: impl Fn(Changed) + Send + Sync + 'static) -> Self {
-        Self { client, budget, services: Kept::default(), leads: Kept::default(), lc_customers: std::sync::Mutex::new(None), tell: Box::new(tell) }
+    /// An empty inventory, with what is known of the call for telephone numbers. `tell` hears for whom something has changed.
+    pub fn new(client: live_platform::Client, budget: Arc<Budget>, numbers: Known, tell: impl Fn(Changed) + Send + Sync + 'static) -> Self {
+        Self {
+            client,
+            budget,
+            services: Kept::default(),
+            leads: Kept::default(),
+            lc_customers: std::sync::Mutex::new(None),
+            numbers: std::sync::Mutex::new(numbers),
+            give_up: Notify::new(),
+            tell: Box::new(tell),
+        }
+    }
+
+    /// Whoever waits here for the platform gives up and begins anew: there is another connection, or the platform is another one.
+    pub fn give_up(&self) {
+        self.give_up.notify_waiters();
+    }
+
+    /// What failed a moment ago is asked again.
+    pub fn forget_failures(&self) {
+        self.services.forget_failure();
+        self.leads.forget_failure();
+    }
+
+    /// Waits for something of the platform, unless it is to be given up.
+    ///
+    /// # Errors
+    /// When it is given up, and those of the work.
+    pub async fn unless_given_up<T>(&self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        tokio::select! {
+            biased;
+            () = self.give_up.notified() => Err(Trouble::new(Reason::ProgressingWithRetry, "The connection to the platform was replaced; tried again.")),
+            answer = work => answer,
+        }
     }
 
     /// The client, for changes.
@@ -60,7 +97,7 @@ impl Inventory {
     /// When it can't be read.
     pub async fn services(&self, not_before: Time) -> Result<(Time, Arc<ServiceIndex>), Trouble> {
         let read = async { self.budget.spend_list(self.client.services()).await.map(ServiceIndex::new).map_err(|failed| failed.trouble()) };
-        self.services.since(not_before, read, |before, now| (self.tell)(now.changed_since(before))).await
+        self.unless_given_up(self.services.since(not_before, read, |before, now| (self.tell)(now.changed_since(before)))).await
     }
 
     /// The list of leads, by a read begun at or after `not_before`.
@@ -69,7 +106,21 @@ impl Inventory {
     /// When it can't be read.
     pub async fn leads(&self, not_before: Time) -> Result<(Time, Arc<LeadIndex>), Trouble> {
         let read = async { self.budget.spend_list(self.client.leads()).await.map(LeadIndex::new).map_err(|failed| failed.trouble()) };
-        self.leads.since(not_before, read, |before, now| (self.tell)(now.changed_since(before))).await
+        self.unless_given_up(self.leads.since(not_before, read, |before, now| (self.tell)(now.changed_since(before)))).await
+    }
+
+    /// The leads of one tenant by a read of their own, and when that was begun.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn leads_of(&self, tenant: &TenantId) -> Result<(Time, LeadsView), Trouble> {
+        let at = clock::now();
+        let listed = self.read(self.client.leads_of(tenant)).await?;
+        Ok((at, LeadsView { complete: listed.unreadable == 0, leads: listed.items, read: LeadsRead::OfTenant }))
+    }
+
+    async fn read<T>(&self, call: impl Future<Output = Result<T, live_platform::Error>>) -> Result<T, Trouble> {
+        self.unless_given_up(async { self.budget.spend(call).await.map_err(|failed| failed.trouble()) }).await
     }
 
     /// What the list of services holds for one object.
@@ -92,7 +143,7 @@ impl Inventory {
     /// # Errors
     /// When it can't be read.
     pub async fn task(&self, id: &TaskId, sent: SecretsSent) -> Result<Option<Task>, Trouble> {
-        self.budget.spend(self.client.task(id, sent)).await.map_err(|failed| failed.trouble())
+        self.read(self.client.task(id, sent)).await
     }
 
     /// One LC customer; `None` when the platform has no way to read it, `Some(Err)` when there is none of that id.
@@ -100,24 +151,46 @@ impl Inventory {
     /// # Errors
     /// When it can't be read.
     pub async fn lc_customer(&self, id: LcCustomerId) -> Result<Option<Result<LcCustomer, ()>>, Trouble> {
-        let answer = self.budget.spend(self.client.lc_customer(id)).await.map_err(|failed| failed.trouble())?;
+        let answer = self.read(self.client.lc_customer(id)).await?;
         let known = match answer {
-            live_platform::Capability::Available(customer) => Some(customer.ok_or(())),
-            live_platform::Capability::Unavailable => None,
+            Capability::Available(customer) => Some(customer.ok_or(())),
+            Capability::Unavailable => None,
         };
         *self.lc_customers.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(known.is_some());
         Ok(known)
     }
 
-    /// How many telephone numbers a tenant has; `None` when the API says that it has no way to tell.
+    /// What the platform says of a tenant's telephone numbers.
     ///
     /// # Errors
-    /// When it can't be read, or something else than the API answers.
-    pub async fn numbers(&self, tenant: &TenantId) -> Result<Option<u64>, Trouble> {
-        match self.budget.spend(self.client.numbers_of(tenant)).await.map_err(|failed| failed.trouble())? {
-            live_platform::Capability::Available(count) => Ok(Some(count)),
-            live_platform::Capability::Unavailable => Ok(None),
-        }
+    /// When the platform as a whole can't be read: it is away, throttles, or refuses the credential.
+    pub async fn numbers(&self, tenant: &TenantId) -> Result<Numbers, Trouble> {
+        let answer = self.unless_given_up(async { Ok(self.budget.spend(self.client.numbers_of(tenant)).await) }).await?;
+        let heard = match &answer {
+            Ok(Capability::Available(_)) => Heard::Answered,
+            Ok(Capability::Unavailable) => Heard::Lacks,
+            Err(Failed::Call(error)) if says_nothing_of_numbers(error) => Heard::Other,
+            Err(failed) => return Err(failed.trouble()),
+        };
+        let lacking = self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).hears(clock::now(), heard);
+        Ok(match answer {
+            Ok(Capability::Available(count)) => Numbers::Count(count),
+            _ if lacking => Numbers::NoCall,
+            _ => Numbers::Untold,
+        })
+    }
+
+    /// Whether this release has the call for telephone numbers; `None` while that is not known.
+    pub fn tells_numbers(&self) -> Option<bool> {
+        self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).has()
+    }
+
+    /// Whether both lists, as far as they were read since then, are whole. Who stopped because a list of before was not need not wait.
+    pub fn whole_since(&self, read: Time) -> bool {
+        let services = self.services.newest().map(|(at, list)| (at, list.unreadable()));
+        let leads = self.leads.newest().map(|(at, list)| (at, list.unreadable()));
+        let known: Vec<_> = services.into_iter().chain(leads).collect();
+        known.iter().all(|(_, unreadable)| *unreadable == 0) && known.iter().any(|(at, _)| *at > read)
     }
 
     /// Whether this release has the read of LC customers; `None` while nobody asked.
@@ -162,4 +235,10 @@ impl Inventory {
     pub fn known_leads(&self) -> Option<Arc<LeadIndex>> {
         self.leads.known()
     }
+}
+
+/// An answer to the call for telephone numbers that is about this call, and tells nothing of them: a refusal, or what a gateway or a proxy says that does
+/// not know it.
+fn says_nothing_of_numbers(error: &live_platform::Error) -> bool {
+    matches!(error.status, Some(404 | 405 | 410 | 501)) || matches!(error.kind, ErrorKind::Refused { .. } | ErrorKind::NotFound { .. } | ErrorKind::Forbidden)
 }

@@ -10,6 +10,7 @@ use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::api::GetParams;
 use kube::{Api, ResourceExt};
 use live_platform::{Client, Credential, Settings};
+use oc_domain::capability::Known;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::time::{Duration, Time};
 
@@ -20,7 +21,7 @@ use crate::api::LivePlatform;
 use crate::engine::budget::{Budget, Limits, News};
 use crate::engine::clock;
 use crate::inventory::Inventory;
-use crate::object::record::requested;
+use crate::object::record::{NUMBERS, capability, requested};
 
 /// How soon a Secret that does not do is read again. A person who has just changed it is looking at the screen.
 pub const CREDENTIAL_LOOK: Duration = Duration::from_millis(500);
@@ -37,13 +38,14 @@ pub async fn connection(shared: &Arc<Shared>, object: &LivePlatform, failing: bo
     let refused = before.as_ref().is_some_and(Connected::refused);
     let last_good = before.as_ref().and_then(|before| before.last_good.clone()).filter(|good| good.place == place(object));
     let connected = |fingerprint, inventory| Connected { fingerprint, spec: spec(object), read: now, inventory, last_good: last_good.clone() };
+    let numbers = numbers(object, before.as_ref());
     match (ingredients(shared, object, refused).await, before) {
         (Ok((settings, credential, fingerprint)), before) => {
             let known = before.and_then(|before| Some((before.fingerprint, before.inventory.ok()?)));
             let known = known.or(last_good.clone().map(|good| (good.fingerprint, good.inventory)));
             let inventory = match known.filter(|(known, _)| *known == fingerprint) {
                 Some((_, inventory)) => Ok(inventory),
-                None => make(shared, object, settings, credential),
+                None => make(shared, object, settings, credential, numbers),
             };
             connected(fingerprint, inventory)
         }
@@ -60,8 +62,15 @@ fn due(before: &Connected, object: &LivePlatform, now: Time) -> bool {
 }
 
 /// What of the spec a connection is made from.
-fn spec(object: &LivePlatform) -> String {
+pub fn spec(object: &LivePlatform) -> String {
     format!("{}|{:?}", place(object), object.spec.requests)
+}
+
+/// What is known of the call for telephone numbers: what the connection before has learnt, else what status tells. Of another platform both say nothing.
+fn numbers(object: &LivePlatform, before: Option<&Connected>) -> Known {
+    let Some(before) = before else { return Known::told(capability(object, NUMBERS)) };
+    let learnt = before.inventory.as_ref().ok().or(before.last_good.as_ref().map(|good| &good.inventory)).and_then(|inventory| inventory.tells_numbers());
+    Known::told(learnt.or(capability(object, NUMBERS)).filter(|_| before.spec.starts_with(&place(object))))
 }
 
 /// Which platform is meant, and as whom it is spoken to.
@@ -84,7 +93,7 @@ impl From<Trouble> for Unread {
     }
 }
 
-fn make(shared: &Arc<Shared>, object: &LivePlatform, settings: Settings, credential: Credential) -> Result<Arc<Inventory>, Trouble> {
+fn make(shared: &Arc<Shared>, object: &LivePlatform, settings: Settings, credential: Credential, numbers: Known) -> Result<Arc<Inventory>, Trouble> {
     let unusable = |error: live_platform::Error| Trouble::new(Reason::PlatformUnavailable, format!("The connection can't be made: {}", error.message()));
     let calls = Arc::new(Calls { meter: Arc::clone(&shared.meter), platform: object.name_any() });
     let client = Client::new(settings, credential, Some(calls)).map_err(unusable)?;
@@ -97,10 +106,14 @@ fn make(shared: &Arc<Shared>, object: &LivePlatform, settings: Settings, credent
         let Some(shared) = for_budget.upgrade() else { return };
         shared.meter.budget(&name, news);
         if news == News::Back {
+            // What failed before that is nobody's answer any more.
+            if let Some(inventory) = shared.connected(&name).and_then(|connected| connected.inventory.ok()) {
+                inventory.forget_failures();
+            }
             wakes::platform_is_back(&shared, &name);
         }
     });
-    Ok(Arc::new(Inventory::new(client, budget, move |changed| {
+    Ok(Arc::new(Inventory::new(client, budget, numbers, move |changed| {
         if let Some(shared) = for_inventory.upgrade() {
             wakes::inventory_changed(&shared, &platform, &changed);
         }

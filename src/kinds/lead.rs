@@ -19,7 +19,7 @@ use super::index::Entry;
 use super::meter::PassOutcome;
 use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
-use super::world::{self, Told, answer, deleted, fact, policy};
+use super::world::{self, Told, answer, deleted, fact, leads_of, policy};
 use super::{Next, after, forgotten};
 use super::{deletions, history};
 use crate::api::live_platform::ContactDetails;
@@ -158,8 +158,9 @@ impl World for LeadWorld<'_> {
             Query::Services => facts.services = fact(async { inventory?.view(not_before, tenant, None, None).await }.await),
             Query::Leads => {
                 let leads = async { inventory?.leads(not_before).await }.await;
-                facts.leads = fact(leads.map(|(at, leads)| (at, tenant.map(|tenant| leads.of(tenant)).unwrap_or_default())));
+                facts.leads = fact(leads.map(|(at, leads)| (at, leads.view(tenant))));
             }
+            Query::LeadsOfTenant => facts.leads = leads_of(inventory, tenant).await,
             // A lead has neither a task nor an LC customer, and the numbers are its service's.
             Query::Task(_) | Query::LcCustomer(_) | Query::Numbers(_) => {}
         }

@@ -104,11 +104,21 @@ fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Decision
     let next = match ended {
         Ended::Gone if still_there => again(),
         Ended::Released | Ended::Gone => forgotten(shared, key, uid),
+        // A list that became whole while this pass went on woke everybody who was known to wait for it.
+        Ended::Until(..) if memo.waits_for_whole_lists && whole_meanwhile(shared, key, pass) => Next::At(clock::now(), Lane::Effect),
         Ended::Until(at, wake) => Next::At(*at, if *wake == Wake::Clock { Lane::Effect } else { Lane::Observe }),
         Ended::Unwritten(WriteFailed::Changed) => Next::At(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
         Ended::Unwritten(_) => again(),
     };
     (next, PassOutcome::of_pass(passed))
+}
+
+/// Whether the lists that are known are whole, and newer than what the pass read.
+fn whole_meanwhile(shared: &Shared, key: &Key, pass: &Pass) -> bool {
+    let platform = shared.index().entry(key).map(|entry| entry.platform.clone());
+    let inventory = platform.and_then(|platform| shared.connected(&platform)?.inventory.ok());
+    let read = pass.facts.lists_read();
+    inventory.zip(read).is_some_and(|(inventory, read)| inventory.whole_since(read))
 }
 
 /// The object with this uid is gone. Whoever has taken its name meanwhile was woken while this pass ran, and that may be forgotten with it: so it is looked for

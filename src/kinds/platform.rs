@@ -24,7 +24,7 @@ use crate::engine::lease::Leadership;
 use crate::engine::pass::WriteFailed;
 use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
-use crate::object::record::{LEADS_JOB_RAN, TRUNKS_JOB_RAN, approval, job, ledger, requested};
+use crate::object::record::{LC_CUSTOMERS, LEADS_JOB_RAN, NUMBERS, TRUNKS_JOB_RAN, approval, job, ledger, requested};
 use crate::object::{status, write};
 
 /// When a platform that no watched namespace may use is looked at again: a namespace's new label wakes nobody.
@@ -183,9 +183,11 @@ struct Driven {
 async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, failures: u32) -> Driven {
     let name = object.name_any();
     let desired = desired(shared, object, inventory.as_ref().err().cloned());
-    // Whoever asks for a look has put something in order, perhaps at the directory, where no Secret changes. A platform that throttles is not pressed.
+    // Whoever asks for a look has put something in order, perhaps at the directory, where no Secret changes, or knows that the platform need not be left
+    // alone any more. It is one call that finds out.
     if let (true, Ok(inventory)) = (desired.look_now, inventory) {
         inventory.budget().probe_now();
+        inventory.forget_failures();
     }
     let mut record = record(object);
     let mut facts = Facts {
@@ -290,11 +292,14 @@ fn compose(object: &LivePlatform, before: &LivePlatformStatus, decision: &Decisi
 }
 
 fn capabilities(before: &LivePlatformStatus, inventory: Option<&Arc<Inventory>>) -> Vec<Capability> {
-    match inventory.and_then(|inventory| inventory.reads_lc_customers()) {
-        None => before.capabilities.clone(),
-        Some(reads) => {
-            let state = if reads { api::CapabilityState::Available } else { api::CapabilityState::Unavailable };
-            vec![Capability { name: "LcCustomers".into(), state }]
-        }
-    }
+    let Some(inventory) = inventory else { return before.capabilities.clone() };
+    let told = before.capabilities.iter().find(|told| told.name == LC_CUSTOMERS).cloned();
+    let known = |name: &str, has: bool| {
+        let state = if has { api::CapabilityState::Available } else { api::CapabilityState::Unavailable };
+        Capability { name: name.to_owned(), state }
+    };
+    let lc_customers = inventory.reads_lc_customers().map(|has| known(LC_CUSTOMERS, has)).or(told);
+    // The inventory began with what status tells of this platform.
+    let numbers = inventory.tells_numbers().map(|has| known(NUMBERS, has));
+    lc_customers.into_iter().chain(numbers).collect()
 }

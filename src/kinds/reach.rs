@@ -55,7 +55,8 @@ impl Reach {
             let message = "The clocks of the cluster were set. Nothing new is begun until what is under way has ended, and the operator has begun anew.";
             return Err(Trouble::new(Reason::ProgressingWithRetry, message));
         }
-        let place = self.inventory()?.budget().place().await.map_err(|failed| failed.trouble())?;
+        let inventory = self.inventory()?;
+        let place = inventory.unless_given_up(async { inventory.budget().place().await.map_err(|failed| failed.trouble()) }).await?;
         *self.kept() = Some(place);
         Ok(())
     }

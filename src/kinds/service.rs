@@ -23,7 +23,7 @@ use super::meter::PassOutcome;
 use super::pace;
 use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
-use super::world::{self, Told, answer, deleted, fact, policy};
+use super::world::{self, Told, answer, deleted, fact, leads_of, policy};
 use super::{Next, after, forgotten};
 use super::{deletions, history};
 use crate::api::{self, OcEssentialService};
@@ -287,8 +287,9 @@ impl World for ServiceWorld<'_> {
             }
             Query::Leads => {
                 let leads = async { inventory?.leads(not_before).await }.await;
-                facts.leads = fact(leads.map(|(at, leads)| (at, tenant.map(|tenant| leads.of(tenant)).unwrap_or_default())));
+                facts.leads = fact(leads.map(|(at, leads)| (at, leads.view(tenant))));
             }
+            Query::LeadsOfTenant => facts.leads = leads_of(inventory, tenant).await,
             Query::Task(id) => {
                 let at = clock::now();
                 let settings = self.object.get().spec.advanced_settings.clone();
@@ -297,7 +298,11 @@ impl World for ServiceWorld<'_> {
             }
             Query::Numbers(tenant) => {
                 let at = clock::now();
-                facts.numbers = fact(async { inventory?.numbers(tenant).await.map(|count| (at, count)) }.await);
+                let known = inventory.as_ref().ok().and_then(|inventory| inventory.tells_numbers());
+                facts.numbers = fact(async { inventory.clone()?.numbers(tenant).await.map(|numbers| (at, numbers)) }.await);
+                if inventory.is_ok_and(|inventory| inventory.tells_numbers() != known) {
+                    self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
+                }
             }
             Query::LcCustomer(id) => {
                 let at = clock::now();

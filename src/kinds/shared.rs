@@ -280,6 +280,11 @@ impl Shared {
         work(memo)
     }
 
+    /// Whether an object waits for lists without entries that can't be read.
+    pub fn waits_for_whole_lists(&self, key: &Key) -> bool {
+        self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(key).is_some_and(|(_, memo)| memo.waits_for_whole_lists)
+    }
+
     /// Forgets an object that is gone.
     pub fn forget(&self, key: &Key) {
         self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
@@ -377,13 +382,25 @@ impl Shared {
         self.connections.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(platform).cloned()
     }
 
-    /// Sets or removes a platform's connection.
+    /// Sets or removes a platform's connection. Who waits for an answer by the one that it replaces gives up.
     pub fn connect(&self, platform: &str, connected: Option<Connected>) {
-        let mut connections = self.connections.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match connected {
-            Some(connected) => connections.insert(platform.to_owned(), connected),
-            None => connections.remove(platform),
+        let now = connected.as_ref().and_then(|connected| connected.inventory.as_ref().ok().cloned());
+        let before = {
+            let mut connections = self.connections.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+            match connected {
+                Some(connected) => connections.insert(platform.to_owned(), connected),
+                None => connections.remove(platform),
+            }
         };
+        if let Some(before) = before.and_then(|before| before.inventory.ok()).filter(|before| now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, before))) {
+            before.give_up();
+        }
+    }
+
+    /// The platform is to be reached in another way than it is: who waits for an answer by the old one gives up.
+    pub fn give_up(&self, platform: &str) {
+        let Some(Connected { inventory, last_good, .. }) = self.connected(platform) else { return };
+        inventory.into_iter().chain(last_good.map(|good| good.inventory)).for_each(|inventory| inventory.give_up());
     }
 
     /// What a platform object waits for, if its credential fails.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use oc_domain::conditions::Reason;
 
 use super::shared::{Key, Kind, Shared};
-use super::{deletions, lead, service};
+use super::{connect, deletions, lead, service};
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::queue::Lane;
 use crate::inventory::Changed;
@@ -60,6 +60,10 @@ pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
             if concerns_us(&*before, &*object) {
                 let name = place(&*object).1;
                 shared.wake(&Key::platform(&name), Lane::Changed);
+                // A pass that waits for a platform that hangs would keep its place until that has an answer.
+                if connect::spec(&before) != connect::spec(&object) {
+                    shared.give_up(&name);
+                }
                 // Its policy has changed for all that is on it.
                 if before.spec != object.spec {
                     platform_is_back(shared, &name);
@@ -154,7 +158,8 @@ fn gone(shared: &Shared, key: &Key) {
     }
 }
 
-/// A list has brought something new: the objects of those tenants and short names are looked at.
+/// A list has brought something new: the objects of those tenants and short names are looked at. When it is whole again, so are those that waited for that,
+/// and nobody else: a list whose holes come and go must not have all that is at rest looked at each time.
 pub fn inventory_changed(shared: &Shared, platform: &str, changed: &Changed) {
     if changed.is_empty() {
         return;
@@ -162,7 +167,8 @@ pub fn inventory_changed(shared: &Shared, platform: &str, changed: &Changed) {
     let keys: BTreeSet<Key> = {
         let index = shared.index();
         let by_tenant = changed.tenants.iter().flat_map(|tenant| index.of_tenant(platform, tenant));
-        by_tenant.chain(changed.names.iter().flat_map(|name| index.named(platform, name))).collect()
+        let waiting = index.on(platform).into_iter().filter(|key| changed.whole_again && shared.waits_for_whole_lists(key));
+        by_tenant.chain(changed.names.iter().flat_map(|name| index.named(platform, name))).chain(waiting).collect()
     };
     shared.wake_all(keys, Lane::Effect);
 }
@@ -181,4 +187,41 @@ pub fn job_ran(shared: &Shared, platform: &str) {
     };
     let keys: Vec<Key> = shared.index().on(platform).into_iter().filter(|key| key.kind == Kind::OcEssentialService).collect();
     shared.wake_all(keys.into_iter().filter(waiting), Lane::Effect);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::lease::Leadership;
+    use kube::{Client, Config};
+
+    async fn woken(shared: &Shared) -> BTreeSet<Key> {
+        let mut keys = BTreeSet::new();
+        while let Ok((key, _, _)) = tokio::time::timeout(std::time::Duration::from_millis(50), shared.queue.next()).await {
+            shared.queue.done(&key);
+            keys.insert(key);
+        }
+        keys
+    }
+
+    #[tokio::test]
+    async fn a_list_that_is_whole_again_wakes_who_waited_for_it_and_nobody_at_rest() {
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let shared = Shared::bare(client, Leadership::alone(), Arc::new(()));
+        let tenant = |number: u8| oc_domain::names::TenantId::parse(&format!("{number:08x}-0000-4000-8000-000000000000")).unwrap();
+        let key = |number: u8| Key::service("n", &format!("customer-{number}"));
+        for number in 1..=4 {
+            let entry = |platform: &str| super::super::index::Entry { platform: platform.into(), tenant: Some(tenant(number)), short_name: None, lead: None };
+            shared.index().enter(&key(number), entry(if number == 4 { "other" } else { "default" }));
+        }
+        for number in [2, 4] {
+            shared.with_memo(&key(number), None, |memo| memo.waits_for_whole_lists = true);
+        }
+        inventory_changed(&shared, "default", &Changed::default());
+        assert!(woken(&shared).await.is_empty());
+        inventory_changed(&shared, "default", &Changed { whole_again: true, ..Changed::default() });
+        assert_eq!(woken(&shared).await, BTreeSet::from([key(2)]), "one at rest, one of another platform");
+        inventory_changed(&shared, "default", &Changed { tenants: [tenant(3)].into(), ..Changed::default() });
+        assert_eq!(woken(&shared).await, BTreeSet::from([key(3)]));
+    }
 }

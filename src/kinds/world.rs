@@ -7,7 +7,8 @@ use kube::{Resource, ResourceExt};
 use live_platform::{Deleted, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Memo;
-use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::names::TenantId;
+use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView};
 use oc_domain::policy::Connection;
 use oc_domain::step::{Answer, Fact};
 use oc_domain::time::Time;
@@ -16,6 +17,7 @@ use super::shared::Key;
 use crate::api;
 use crate::engine::budget::Failed;
 use crate::engine::clock;
+use crate::inventory::Inventory;
 use crate::object::record;
 use crate::object::store::Store;
 
@@ -89,6 +91,16 @@ pub fn fact<T>(answer: Result<(Time, T), Trouble>) -> Fact<T> {
     match answer {
         Ok((at, value)) => Fact::Known { value, at },
         Err(trouble) => Fact::Unreadable(trouble),
+    }
+}
+
+/// The leads of a tenant, by a read of their own.
+pub async fn leads_of(inventory: Result<Arc<Inventory>, Trouble>, tenant: Option<&TenantId>) -> Fact<LeadsView> {
+    match (inventory, tenant) {
+        (Ok(inventory), Some(tenant)) => fact(inventory.leads_of(tenant).await),
+        (Err(trouble), _) => Fact::Unreadable(trouble),
+        // Nobody's: that there is none needs no proof.
+        (Ok(_), None) => fact(Ok((clock::now(), LeadsView { complete: true, read: LeadsRead::OfTenant, ..LeadsView::default() }))),
     }
 }
 

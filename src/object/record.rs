@@ -29,6 +29,10 @@ pub const LEADS_JOB_RAN: &str = "operatorconnect.dev/leads-job-ran-at";
 pub const TRUNKS_JOB_RAN: &str = "operatorconnect.dev/trunks-job-ran-at";
 /// On a `LivePlatform`: any new value lets the deletions that wait at the breaker go on.
 pub const APPROVE_DELETIONS: &str = "operatorconnect.dev/approve-deletions";
+/// In `status.capabilities` of a `LivePlatform`: the read of an LC customer.
+pub const LC_CUSTOMERS: &str = "LcCustomers";
+/// The call that tells a tenant's telephone numbers.
+pub const NUMBERS: &str = "Numbers";
 /// The annotations that only we write: their change wakes nobody.
 pub const OWN_ANNOTATIONS: [&str; 1] = [OPERATION];
 
@@ -51,6 +55,16 @@ fn intent(annotations: &BTreeMap<String, String>) -> Option<Intent> {
     // Whatever can't be read as a deletion is taken for a create: that is the one that must never be repeated blindly.
     let kind = if written.kind == OperationKind::Delete.as_str() { OperationKind::Delete } else { OperationKind::Create };
     Some(Intent { kind, id: OperationId(written.id), start: clock::time(written.start), sent: Sent::Maybe })
+}
+
+/// What the status of a platform object tells of a call: whether its release has it.
+pub fn capability(object: &api::LivePlatform, name: &str) -> Option<bool> {
+    let told = object.status.as_ref()?.capabilities.iter().find(|told| told.name == name)?;
+    match told.state {
+        api::CapabilityState::Available => Some(true),
+        api::CapabilityState::Unavailable => Some(false),
+        _ => None,
+    }
 }
 
 fn time(time: Option<&meta::Time>) -> Option<Time> {

@@ -5,7 +5,7 @@ use kube::Resource;
 use oc_domain::breaker::Ledger;
 use oc_domain::conditions::Verdict;
 use oc_domain::facts::Lead as LeadFact;
-use oc_domain::pass::Facts;
+use oc_domain::pass::{Absence, Facts};
 use oc_domain::record::{Job, JobRecord, JobState, Operation, OperationKind, Outcome};
 use oc_domain::service::lead_that_counts;
 use oc_domain::step::Decision;
@@ -173,7 +173,11 @@ pub fn of_lead(object: &api::Lead, extras: LeadExtras, decision: &Decision, fact
     let before = object.status.clone().unwrap_or_default();
     let generation = object.meta().generation.unwrap_or_default();
     let mut status = match facts.leads.value() {
-        Some(leads) => lead_that_counts(leads).map(|lead| shown(lead, facts, extras.contacts, &before)).unwrap_or_default(),
+        Some(view) => match lead_that_counts(&view.leads) {
+            Some(lead) => shown(lead, facts, extras.contacts, &before),
+            None if view.absence() == Absence::Proven => api::LeadStatus::default(),
+            None => before.clone(),
+        },
         None => before.clone(),
     };
     status.observed_generation = Some(generation);

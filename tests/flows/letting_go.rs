@@ -55,6 +55,47 @@ pub async fn a_tenant_with_telephone_numbers_keeps_its_service(scene: Scene) -> 
     Ok(())
 }
 
+/// Whatever it is that does not tell them: a platform that is being deployed, a gateway without a route, a release that lacks the call.
+pub async fn a_platform_that_does_not_tell_the_numbers_deletes_nothing(scene: Scene) -> Result<()> {
+    scene.consented(&[1, 2]).await?;
+    scene.connect(json!({})).await?;
+    for tenant in 1..=2 {
+        let name = format!("customer-{tenant}");
+        scene.service(&name, tenant, json!({"deletionPolicy": "Delete"})).await?;
+        scene.ready::<OcEssentialService>(&name, "True", "Succeeded").await?;
+        numbers(&scene, tenant, 250).await?;
+    }
+    for status in [404, 405, 410, 501] {
+        scene.fault(json!({"kind": "serverError", "status": status, "endpoint": "numbers.list", "forever": true})).await?;
+        if status == 404 {
+            scene.delete::<OcEssentialService>("customer-1").await?;
+            scene.delete::<OcEssentialService>("customer-2").await?;
+        }
+        for name in ["customer-1", "customer-2"] {
+            let asked = status.to_string();
+            scene.annotate::<OcEssentialService>(name, RECONCILE, &asked).await?;
+            let handled =
+                |service: &OcEssentialService| service.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_ref() == Some(&asked));
+            let blocked = scene.until(name, handled).await?;
+            let told = message(&blocked);
+            ensure!(ready_is(&blocked, "False", "DeletionBlocked"), "{status}: {told}");
+            ensure!(told.contains("does not tell") && told.contains("spec.deletionGuard to None"), "{status}: {told}");
+        }
+        scene.simulate("DELETE", "faults", Value::Null).await?;
+    }
+    ensure!(scene.calls("services.delete").await? == 0, "250 people's numbers were in use");
+    // Told again, they count; and who says that they do not is believed, though they are not told.
+    scene.annotate::<OcEssentialService>("customer-1", RECONCILE, "again").await?;
+    scene.until("customer-1", |service: &OcEssentialService| message(service).contains("250 telephone numbers")).await?;
+    let known = |platform: &LivePlatform| platform.status.as_ref().is_some_and(|status| status.capabilities.iter().any(|call| call.name == "Numbers"));
+    scene.until(&scene.platform, known).await?;
+    scene.fault(json!({"kind": "serverError", "status": 404, "endpoint": "numbers.list", "forever": true})).await?;
+    scene.change::<OcEssentialService>("customer-2", json!({"deletionGuard": "None"})).await?;
+    scene.gone::<OcEssentialService>("customer-2").await?;
+    ensure!(scene.calls("services.delete").await? == 1);
+    Ok(())
+}
+
 pub async fn deleting_needs_no_lead_object_and_no_valid_spec(scene: Scene) -> Result<()> {
     scene.consented(&[1]).await?;
     scene.connect(json!({})).await?;

@@ -1,7 +1,7 @@
 //! Bad days of a platform, and what is refused before it is asked.
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::api::{LivePlatform, OcEssentialService, Outcome};
+use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService, Outcome};
 use serde_json::json;
 
 use super::stage::{Scene, message};
@@ -53,6 +53,48 @@ pub async fn a_throttling_platform_is_obeyed(scene: Scene) -> Result<()> {
     // What was under way at that moment may still be answered.
     let pressed: Vec<_> = log[at + 1..].iter().filter(|(_, _, when)| (throttled + 300..throttled + 3900).contains(when)).collect();
     ensure!(pressed.is_empty(), "calls in the 4 s for which it asked to be left alone: {pressed:?}");
+    Ok(())
+}
+
+/// A rest of a day would be a day without the platform, and nobody could end it.
+pub async fn a_look_ends_the_rest_that_the_platform_asked_for(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.connect(json!({})).await?;
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
+    scene.fault(json!({"kind": "tooManyRequests", "retryAfter": 86_400, "times": 1, "endpoint": "services.create"})).await?;
+    scene.service("contoso", 1, json!({})).await?;
+    scene.ready::<OcEssentialService>("contoso", "False", "Throttled").await?;
+    let calls = scene.all_calls().await?;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    ensure!(scene.all_calls().await? == calls, "it is left alone");
+    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "now").await?;
+    scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
+    Ok(())
+}
+
+/// Entries of a list that can't be read stop only what they could be about, and as soon as they can be read it goes on: not an hour later.
+pub async fn a_list_that_is_whole_again_wakes_who_waited_for_it(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    // An empty list has nothing in it that could not be read.
+    scene.simulate("POST", "services", json!({"tenantId": scene.tenant(2), "shortName": "Somebody"})).await?;
+    scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(3), "companyName": "There already"})).await?;
+    scene.fault(json!({"kind": "wrongTypes", "endpoint": "services.list", "forever": true})).await?;
+    scene.connect(json!({})).await?;
+    scene.service("contoso", 1, json!({})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "False", "PlatformRefused").await?;
+    ensure!(message(&service).contains("list of services has entries that can't be read"), "{}", message(&service));
+    scene.simulate("DELETE", "faults", json!(null)).await?;
+    scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
+    // The same of leads, whose absence a list with holes does not prove.
+    for endpoint in ["leads.list", "leads.get"] {
+        scene.fault(json!({"kind": "wrongTypes", "endpoint": endpoint, "forever": true})).await?;
+    }
+    scene.lead("wingtip", 3, json!({"consentless": {"companyName": "Wingtip"}})).await?;
+    let lead: Lead = scene.ready("wingtip", "False", "PlatformUnavailable").await?;
+    ensure!(message(&lead).contains("leads that can't be read"), "{}", message(&lead));
+    scene.simulate("DELETE", "faults", json!(null)).await?;
+    scene.ready::<Lead>("wingtip", "True", "Succeeded").await?;
+    ensure!(scene.calls("leads.create").await? == 0, "it was there all the time");
     Ok(())
 }
 

@@ -3,7 +3,7 @@
 //! The operator's `engine::pass` performs the steps against a cluster and a platform; the simulation performs the same steps against a made-up
 //! world, stops anywhere between two of them, and runs two of these side by side. Both use this very code.
 
-use crate::conditions::{Reason, Trouble};
+use crate::conditions::{Reason, Trouble, Truth};
 use crate::names::CustomerGuid;
 use crate::order;
 use crate::pass::Facts;
@@ -150,6 +150,8 @@ pub struct Memo {
     pub asked: Option<Operation>,
     /// The service that this operation was proven to have made: what proves it can be taken off before it is in status.
     pub guid: Option<CustomerGuid>,
+    /// It did not come to Ready, and read a list with entries that can't be read: it is looked at again as soon as the lists are whole.
+    pub waits_for_whole_lists: bool,
 }
 
 impl Memo {
@@ -181,6 +183,7 @@ impl Memo {
     /// Takes in how a pass went.
     pub fn after(&mut self, pass: &Pass, last: &Decision, ended: Ended) {
         let failed = ended == Ended::Unwritten || matches!(pass.facts.answer, Some(Answer::NotSent(_))) || transient(last);
+        self.waits_for_whole_lists = last.verdict.ready != Truth::True && pass.facts.saw_holes();
         self.failures = if failed { pass.facts.failures.saturating_add(1) } else { 0 };
         self.conflicts = if ended == Ended::Conflict { self.conflicts.saturating_add(1) } else { 0 };
         self.generation = Some(pass.facts.generation);

@@ -3,7 +3,7 @@
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
 use crate::facts::{Lead, MicrosoftStatus};
 use crate::names::{ChannelId, TenantId};
-use crate::pass::{DeletionPolicy, Facts};
+use crate::pass::{Absence, DeletionPolicy, Facts, LeadsView};
 use crate::policy::{Connection, Policy};
 use crate::record::{Operation, OperationKind, Outcome, Record, Sent};
 use crate::service::{active_beside, lead_that_counts};
@@ -138,16 +138,16 @@ impl Case<'_> {
             return decision;
         }
         let facts = self.facts;
-        let leads = match &facts.leads {
+        let view = match &facts.leads {
             Fact::Unreadable(trouble) => return self.unreadable(trouble),
             fact => match fact.since(not_before) {
-                Some(leads) => leads,
+                Some(view) => view,
                 None => return self.look(Query::Leads, not_before, "what does the platform say of the tenant"),
             },
         };
-        match lead_that_counts(leads) {
+        match lead_that_counts(&view.leads) {
             Some(lead) => self.found(policy, desired, lead),
-            None => self.nothing(policy, desired),
+            None => self.nothing(policy, desired, view),
         }
     }
 
@@ -182,10 +182,13 @@ impl Case<'_> {
     }
 
     /// People apply the object just after the lead was made, and an intent is not followed by a read: both want a list of this pass.
-    fn nothing(mut self, policy: &Policy, desired: &Desired) -> Decision {
+    fn nothing(mut self, policy: &Policy, desired: &Desired, view: &LeadsView) -> Decision {
         let since = self.facts.pass_started;
         if self.facts.leads.since(since).is_none() {
             return self.look(Query::Leads, since, "is there still no lead");
+        }
+        if let Some(decision) = self.not_proven(view) {
+            return decision;
         }
         if !desired.consentless {
             let message = format!(
@@ -211,6 +214,19 @@ impl Case<'_> {
         }
         let start = self.now.whole_second();
         self.decide(Step::Keep(Mark::Begin { kind: OperationKind::Create, start }), "the intent comes before the effect", verdict)
+    }
+
+    /// What comes before it is said that a lead is not there; `None` when that is proven.
+    fn not_proven(&self, view: &LeadsView) -> Option<Decision> {
+        match view.absence() {
+            Absence::Proven => None,
+            Absence::Unconfirmed => Some(self.again().look(Query::LeadsOfTenant, self.facts.pass_started, "is it only not in the list")),
+            Absence::NotWhole => {
+                let message =
+                    "The platform's answer has leads that can't be read; that of this tenant may be among them. Ask the platform's operator to mend it.";
+                Some(self.again().stop(Trouble::new(Reason::PlatformUnavailable, message), "the leads of the tenant are not whole"))
+            }
+        }
     }
 
     fn found(mut self, policy: &Policy, desired: &Desired, lead: &Lead) -> Decision {
@@ -277,7 +293,7 @@ impl Case<'_> {
     fn standing(self, policy: &Policy, lead: &Lead) -> Decision {
         if lead.status != MicrosoftStatus::Active {
             let label = lead.status.label();
-            let beside = self.facts.leads.value().map_or("", |leads| active_beside(leads, lead));
+            let beside = self.facts.leads.value().map_or("", |view| active_beside(&view.leads, lead));
             let message = format!(
                 "Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center.{beside}"
             );
@@ -343,15 +359,15 @@ impl Case<'_> {
             return decision;
         }
         let facts = self.facts;
-        let leads = match &facts.leads {
+        let view = match &facts.leads {
             Fact::Unreadable(trouble) => return self.unreadable(trouble),
             fact => match fact.since(facts.pass_started) {
-                Some(leads) => leads,
+                Some(view) => view,
                 None => return self.look(Query::Leads, facts.pass_started, "is the lead still there"),
             },
         };
-        let Some(lead) = leads.iter().find(|lead| lead.consentless) else {
-            return match self.may_appear(usable) {
+        let Some(lead) = view.leads.iter().find(|lead| lead.consentless) else {
+            return match self.not_proven(view).or_else(|| self.may_appear(usable)) {
                 Some(decision) => decision,
                 None => release(self, "looked for and not found"),
             };

@@ -5,6 +5,7 @@
 //! performs that one step, and feeds the answer back.
 
 pub mod breaker;
+pub mod capability;
 pub mod conditions;
 pub mod driver;
 pub mod facts;

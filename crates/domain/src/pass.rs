@@ -48,6 +48,63 @@ impl ServicesView {
     }
 }
 
+/// How the leads of a tenant were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LeadsRead {
+    /// In a list of all leads that came in one piece.
+    #[default]
+    AtOnce,
+    /// In a list of all leads that came page by page: when a lead goes meanwhile, another one moves from a page that is still to come to one that has been
+    /// read, and is in neither.
+    InPages,
+    /// By the single read of this tenant's.
+    OfTenant,
+}
+
+/// The leads of one object's tenant, and what they prove.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LeadsView {
+    /// Those of the tenant.
+    pub leads: Vec<Lead>,
+    /// Whether each entry of what was read could be read.
+    pub complete: bool,
+    /// How they were read.
+    pub read: LeadsRead,
+}
+
+/// Whether a lead that is not among those of its tenant is not there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Absence {
+    /// It is not there.
+    Proven,
+    /// The list proves nothing, and the single read of the tenant's leads can.
+    Unconfirmed,
+    /// Not even the single read could be read as a whole.
+    NotWhole,
+}
+
+impl LeadsView {
+    /// What it means that a lead is not among them.
+    pub fn absence(&self) -> Absence {
+        match (self.complete, self.read) {
+            (true, LeadsRead::AtOnce | LeadsRead::OfTenant) => Absence::Proven,
+            (false, LeadsRead::OfTenant) => Absence::NotWhole,
+            (_, LeadsRead::InPages) | (false, LeadsRead::AtOnce) => Absence::Unconfirmed,
+        }
+    }
+}
+
+/// What the platform says of a tenant's telephone numbers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Numbers {
+    /// How many there are.
+    Count(u64),
+    /// Its release is known to have no call that would tell ([`crate::capability`]).
+    NoCall,
+    /// It did not tell.
+    Untold,
+}
+
 /// What a pass knows. The driver fills it as the decision asks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Facts {
@@ -68,13 +125,13 @@ pub struct Facts {
     /// The list of services, as far as it concerns this object.
     pub services: Fact<ServicesView>,
     /// The leads of the tenant.
-    pub leads: Fact<Vec<Lead>>,
+    pub leads: Fact<LeadsView>,
     /// The LC customer of the spec; `None` when the platform has no way to read it.
     pub lc_customer: Fact<Option<Result<LcCustomer, ()>>>,
     /// The task in flight; `None` when the platform does not know it.
     pub task: Fact<Option<Task>>,
-    /// How many telephone numbers the tenant has; `None` when the platform has no way to tell.
-    pub numbers: Fact<Option<u64>>,
+    /// The telephone numbers of the tenant.
+    pub numbers: Fact<Numbers>,
     /// What became of the change that this pass asked for.
     pub answer: Option<Answer>,
     /// How often in a row a request for this spec was not executed.
@@ -108,6 +165,22 @@ impl Facts {
     /// Whether a change was asked for in this pass and left, whatever came of it.
     pub fn asked(&self) -> bool {
         self.answer.as_ref().is_some_and(|answer| !matches!(answer, Answer::NotSent(_)))
+    }
+
+    /// Whether a list was read that has entries which can't be read.
+    pub fn saw_holes(&self) -> bool {
+        self.services.value().is_some_and(|view| !view.complete) || self.leads.value().is_some_and(|view| !view.complete)
+    }
+
+    /// When the newest of the lists was read that this pass knows.
+    pub fn lists_read(&self) -> Option<Time> {
+        fn at<T>(fact: &Fact<T>) -> Option<Time> {
+            match fact {
+                Fact::Known { at, .. } => Some(*at),
+                _ => None,
+            }
+        }
+        at(&self.services).max(at(&self.leads))
     }
 
     /// What is said of a trouble that passes by itself.

@@ -48,6 +48,8 @@ pub enum Query {
     Services,
     /// The list of leads: what it holds for this object's tenant.
     Leads,
+    /// The leads of this object's tenant, by a read of their own: where the list can't prove that there is none.
+    LeadsOfTenant,
     /// One task.
     Task(TaskId),
     /// One LC customer.

@@ -6,7 +6,7 @@ use common::{NOW, guid, kstatus::kstatus_violations, secs, tenant};
 use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::facts::{Lead, LicenseType, MicrosoftStatus, Service, TaskState};
 use oc_domain::lead;
-use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
+use oc_domain::pass::{Absence, DeletionPolicy, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::platform;
 use oc_domain::policy::{Connection, JobTrigger, Policy};
 use oc_domain::record::{Job, JobRecord, JobState, OperationKind, Outcome, Record, Sent};
@@ -61,6 +61,11 @@ fn a_lead() -> impl Strategy<Value = Lead> {
     })
 }
 
+fn leads() -> impl Strategy<Value = LeadsView> {
+    let read = select(vec![LeadsRead::AtOnce, LeadsRead::AtOnce, LeadsRead::InPages, LeadsRead::OfTenant]);
+    (vec(a_lead(), 0..3), prop::bool::weighted(0.8), read).prop_map(|(leads, complete, read)| LeadsView { leads, complete, read })
+}
+
 fn an_answer() -> impl Strategy<Value = Answer> {
     prop_oneof![
         Just(Answer::Task(common::task_id(1))),
@@ -102,7 +107,7 @@ fn a_record() -> impl Strategy<Value = Record> {
 fn any_facts() -> impl Strategy<Value = Facts> {
     let task = option::of(select(vec![TaskState::Running, TaskState::Succeeded, TaskState::Failed]).prop_map(|state| common::task(1, state)));
     let connection = prop_oneof![6 => Just(Connection::Usable(Policy::default())), 1 => trouble().prop_map(Connection::Unusable), 1 => trouble().prop_map(Connection::Unknown)];
-    let read = (fact(a_view()), fact(vec(a_lead(), 0..3)), fact(Just(None)), fact(task), option::weighted(0.3, an_answer()));
+    let read = (fact(a_view()), fact(leads()), fact(Just(None)), fact(task), option::weighted(0.3, an_answer()));
     (read, connection, any::<[bool; 3]>(), age(), 0u32..12).prop_map(|(read, connection, [asked_anew, look_now, settled], object_created, failures)| {
         let (services, leads, lc_customer, task, answer) = read;
         Facts { services, leads, lc_customer, task, answer, connection, asked_anew, look_now, settled, object_created, failures, ..common::facts() }
@@ -160,6 +165,7 @@ fn sound(step: &Step, verdict: &Verdict, facts: &Facts) -> Vec<String> {
             let new = match query {
                 Query::Services => open(&facts.services, *since),
                 Query::Leads => open(&facts.leads, *since),
+                Query::LeadsOfTenant => facts.leads.value().is_some_and(|view| view.read != LeadsRead::OfTenant),
                 Query::Task(_) => open(&facts.task, *since),
                 Query::LcCustomer(_) => open(&facts.lc_customer, *since),
                 Query::Numbers(_) => open(&facts.numbers, *since),
@@ -205,9 +211,9 @@ proptest! {
         prop_assert_eq!(sound(&decision.step, &decision.verdict, &facts), Vec::<String>::new());
         let fresh = facts.leads.since(NOW);
         match &decision.step {
-            Step::Ask(Change::CreateLead(_)) => prop_assert!(fresh.is_some_and(Vec::is_empty) && record.may_send(OperationKind::Create, NOW)),
+            Step::Ask(Change::CreateLead(_)) => prop_assert!(fresh.is_some_and(|view| view.leads.is_empty() && view.absence() == Absence::Proven) && record.may_send(OperationKind::Create, NOW)),
             Step::Ask(Change::DeleteLead(_)) => {
-                prop_assert!(fresh.is_some_and(|leads| leads.iter().any(|lead| lead.consentless)));
+                prop_assert!(fresh.is_some_and(|view| view.leads.iter().any(|lead| lead.consentless)));
                 prop_assert!(matches!(wish, lead::Wish::Gone(DeletionPolicy::Delete, _)));
             }
             Step::Ask(Change::AssignChannel(..) | Change::UnassignChannel(_)) => prop_assert!(matches!(wish, lead::Wish::Be(_))),

@@ -40,6 +40,7 @@ pub fn short(step: &Step) -> &'static str {
     match step {
         Step::Look(Query::Services, _) => "look services",
         Step::Look(Query::Leads, _) => "look leads",
+        Step::Look(Query::LeadsOfTenant, _) => "look leads of tenant",
         Step::Look(Query::Task(_), _) => "look task",
         Step::Look(Query::LcCustomer(_), _) => "look customer",
         Step::Look(Query::Numbers(_), _) => "look numbers",

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oc_domain::conditions::{Condition, Reason, Truth};
 use oc_domain::names::{CustomerGuid, fold};
-use oc_domain::pass::DeletionPolicy;
+use oc_domain::pass::{DeletionPolicy, LeadsRead, Numbers};
 use oc_domain::record::{OperationKind, Outcome, Record};
 use oc_domain::service::{Adoption, Mode, Wish as ServiceWish};
 use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step};
@@ -13,7 +13,7 @@ use oc_domain::time::Time;
 use crate::cluster::Object;
 use crate::operator::{Running, Wish};
 use crate::platform::{Made, Maker};
-use crate::setup::{LEAD, SLOTS, is_direct_routing, secs};
+use crate::setup::{LEAD, SLOTS, START, is_direct_routing, secs};
 use crate::world::{Late, Play, World};
 
 /// The kstatus rules that a set of conditions can break; written from the rules, not from the code that makes conditions.
@@ -60,6 +60,9 @@ impl World {
                 self.breaks(play, "L9: equal inputs, another decision");
             }
         }
+        if decision.verdict.reason == Reason::LeadNotFound && running.pass.facts.pass_started >= START + secs(self.setup.lead_from) {
+            self.breaks(play, "a lead that is there is said to be missing");
+        }
         match &decision.step {
             Step::Look(query, not_before) if !tells_something(running, query, *not_before) => {
                 self.breaks(play, format!("a look that tells nothing new: {query:?}"));
@@ -100,6 +103,14 @@ impl World {
             && (running.object.deleting.is_none() || running.object.spec.policy == DeletionPolicy::Retain)
         {
             self.breaks(play, "L2: something is deleted that should be retained");
+        }
+        // When it was looked for: a pass can be held up for long between that and its request.
+        let looked = if let Fact::Known { at, .. } = &facts.leads { *at } else { self.now };
+        if matches!(change, Change::CreateLead(_)) && self.lead_shows(looked) {
+            self.breaks(play, "a lead is made that is there");
+        }
+        if matches!(change, Change::DeleteService(_)) && facts.numbers.since(facts.pass_started) != Some(&Numbers::Count(0)) {
+            self.breaks(play, "L2: a service is deleted, and nobody has told that its tenant has no telephone numbers");
         }
         if let Change::CreateService(_) | Change::DeleteService(_) | Change::CreateLead(_) | Change::DeleteLead(_) = change {
             let kind = oc_domain::order::needs(change);
@@ -162,6 +173,12 @@ impl World {
                 Answer::Done
             }
         }
+    }
+
+    /// Whether the consentless lead is there, and has shown for long enough that everybody who looks for it finds it.
+    fn lead_shows(&self, now: Time) -> bool {
+        let (there, since) = self.platform.consentless;
+        there && since + secs(self.setup.lag + 60) <= now
     }
 
     /// Counts a deletion, and holds the breaker to its word: of the deletions of any hour that nobody approved there are not more than it says.
@@ -232,6 +249,9 @@ impl World {
     fn left_behind(&mut self, play: &mut Play<'_>, slot: usize, object: &Arc<Object>, record: &Record) {
         if object.spec.policy != DeletionPolicy::Delete || object.spec.mode != Mode::Apply || object.deleting.is_none() {
             return;
+        }
+        if slot == LEAD && self.lead_shows(self.now) {
+            self.breaks(play, "L2: the object is let go, and the lead is left behind");
         }
         let uid = object.uid;
         let own = |made: &&Made| made.removed.is_none() && self.own(uid, &made.service.guid);
@@ -365,6 +385,7 @@ fn tells_something(running: &Running, query: &Query, not_before: Time) -> bool {
     match query {
         Query::Services => open(&facts.services, not_before),
         Query::Leads => open(&facts.leads, not_before),
+        Query::LeadsOfTenant => facts.leads.value().is_some_and(|view| view.read != LeadsRead::OfTenant),
         Query::Task(_) => open(&facts.task, not_before),
         Query::LcCustomer(_) => open(&facts.lc_customer, not_before),
         Query::Numbers(_) => open(&facts.numbers, not_before),

@@ -3,13 +3,12 @@
 use std::sync::Arc;
 
 use oc_domain::driver::{Memo, Pass};
-use oc_domain::facts::Lead;
 use oc_domain::lead;
 use oc_domain::service;
 use oc_domain::time::Time;
 
 use crate::cluster::{Object, Snapshot};
-use crate::platform::Listed;
+use crate::platform::{LeadsListed, Listed};
 use crate::setup::SLOTS;
 
 /// What is wished for, of either kind.
@@ -38,7 +37,20 @@ pub struct Inventory {
     /// Of services, and when its read was begun.
     pub services: Option<(Time, Arc<Listed>)>,
     /// Of leads.
-    pub leads: Option<(Time, Arc<Vec<Lead>>)>,
+    pub leads: Option<(Time, Arc<LeadsListed>)>,
+}
+
+impl Inventory {
+    /// Whether both lists are whole, as far as they are known.
+    pub fn whole(&self) -> bool {
+        self.services.as_ref().is_none_or(|(_, listed)| listed.complete) && self.leads.as_ref().is_none_or(|(_, listed)| listed.complete)
+    }
+
+    /// Whether they are, and one of them is newer than this.
+    pub fn whole_since(&self, read: Time) -> bool {
+        let read_at = [self.services.as_ref().map(|(at, _)| *at), self.leads.as_ref().map(|(at, _)| *at)];
+        self.whole() && read_at.into_iter().flatten().any(|at| at > read)
+    }
 }
 
 /// What the process is doing.
@@ -69,6 +81,8 @@ pub struct Operator {
     memos: [(u32, Memo); SLOTS],
     /// When each object is looked at next.
     pub due: [Time; SLOTS],
+    /// When the newest list was read that the last pass over each object knew, if a list was not whole when that pass ended.
+    pub not_whole: [Option<Time>; SLOTS],
     /// The passes under way.
     pub passes: [Option<Running>; SLOTS],
     /// Whether an object waits for the breaker to count.
@@ -90,6 +104,7 @@ impl Operator {
             inventory: Inventory::default(),
             memos: Default::default(),
             due: [now; SLOTS],
+            not_whole: [None; SLOTS],
             passes: [None, None, None],
             count_due: true,
             valid_until: Time(0),
@@ -135,6 +150,12 @@ impl Operator {
             (*of, *memo) = (uid, Memo::default());
         }
         memo
+    }
+
+    /// Whether the object waits for lists without entries that can't be read.
+    pub fn waits_for_whole_lists(&self, slot: usize) -> bool {
+        let there = self.view.objects[slot].as_ref().and_then(|object| self.remembers(slot, object.uid));
+        there.is_some_and(|memo| memo.waits_for_whole_lists)
     }
 
     /// What is remembered of the object that this process last worked on, if it is the one with this uid.

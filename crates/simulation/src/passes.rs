@@ -17,7 +17,7 @@ use oc_domain::{breaker, timing};
 use crate::cluster::{Object, Status, Unwritten};
 use crate::operator::{NEVER, Running, State, Wish};
 use crate::setup::{self, LEAD, SLOTS, secs};
-use crate::world::{Late, Play, World};
+use crate::world::{Late, Play, Rules, World};
 
 /// What becomes of the next write to the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -176,14 +176,14 @@ impl World {
         let now = self.now;
         let decide = |now: Time, record: &Record, facts: &Facts| match &running.wish {
             Wish::Service(wish) => (play.rules.decide)(now, wish, record, facts),
-            Wish::Lead(wish) => lead::decide(now, wish, record, facts),
+            Wish::Lead(wish) => (play.rules.lead)(now, wish, record, facts),
         };
         let decision = running.pass.next(now, decide);
         play.trail.note(now, || format!("operator {op}, object {}: {:?} ({})", running.object.uid, decision.step, decision.why));
         self.judge(play, &running, &decision);
         let over = match decision.step.clone() {
             Step::Look(query, not_before) => {
-                self.look(op, slot, &query, not_before, &decision.record, &mut running.pass.facts);
+                self.look(play.rules, op, slot, &query, not_before, &decision.record, &mut running.pass.facts);
                 running.pass.looked(decision);
                 None
             }
@@ -213,8 +213,7 @@ impl World {
                 let written = if decision.hold { Ok(()) } else { self.say(play, op, slot, &running, &decision, write) };
                 match written {
                     Ok(()) => {
-                        self.operators[op].memo(slot, running.object.uid).after(&running.pass, &decision, Ended::Well);
-                        self.appoint(op, slot, until);
+                        self.ended(play.rules, op, slot, &running, &decision, until);
                         return;
                     }
                     Err(failed) => Some((decision, failed)),
@@ -225,6 +224,19 @@ impl World {
             None => self.operators[op].passes[slot] = Some(running),
             Some((decision, failed)) => self.unwritten(op, slot, &running, &decision, failed),
         }
+    }
+
+    /// A pass has come to its end, and its status is written.
+    fn ended(&mut self, rules: &Rules, op: usize, slot: usize, running: &Running, decision: &Decision, until: Time) {
+        let (now, read) = (self.now, running.pass.facts.lists_read().unwrap_or(self.now));
+        let operator = &mut self.operators[op];
+        let memo = operator.memo(slot, running.object.uid);
+        memo.after(&running.pass, decision, Ended::Well);
+        let waits = memo.waits_for_whole_lists;
+        operator.not_whole[slot] = Some(read).filter(|_| !operator.inventory.whole());
+        // A list that became whole while the pass went on woke everybody who was known to wait for that.
+        let meanwhile = rules.wakes_waiting && waits && operator.inventory.whole_since(read);
+        self.appoint(op, slot, if meanwhile { now } else { until });
     }
 
     fn appoint(&mut self, op: usize, slot: usize, at: Time) {
@@ -283,7 +295,8 @@ impl World {
         refuses
     }
 
-    fn look(&mut self, op: usize, slot: usize, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) {
+    #[allow(clippy::too_many_arguments, reason = "everything that a read depends on")]
+    fn look(&mut self, rules: &Rules, op: usize, slot: usize, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) {
         let now = self.now;
         let away = self.platform.unreachable(now);
         let old = |at: Option<Time>| at.is_none_or(|at| at < not_before);
@@ -294,7 +307,7 @@ impl World {
                         return facts.services = Fact::Unreadable(trouble);
                     }
                     self.counts.reads += 1;
-                    self.list_services(op);
+                    self.list_services(rules, op);
                 }
                 facts.services = self.view(op, slot, record);
             }
@@ -304,11 +317,19 @@ impl World {
                         return facts.leads = Fact::Unreadable(trouble);
                     }
                     self.counts.reads += 1;
-                    self.list_leads(op);
+                    self.list_leads(rules, op);
                 }
                 let Some((at, leads)) = self.operators[op].inventory.leads.clone() else { return };
                 let tenant = setup::tenant(self.setup.tenant_of(slot));
-                facts.leads = Fact::Known { value: leads.iter().filter(|lead| lead.tenant == tenant).cloned().collect(), at };
+                facts.leads = Fact::Known { value: leads.view(&tenant), at };
+            }
+            Query::LeadsOfTenant => {
+                self.counts.reads += 1;
+                let tenant = setup::tenant(self.setup.tenant_of(slot));
+                facts.leads = match away {
+                    Some(trouble) => Fact::Unreadable(trouble),
+                    None => Fact::Known { value: self.platform.leads_of(&self.setup, now, &tenant), at: now },
+                };
             }
             Query::Task(id) => {
                 self.counts.reads += 1;
@@ -321,7 +342,7 @@ impl World {
             Query::Numbers(_) => {
                 facts.numbers = match away {
                     Some(trouble) => Fact::Unreadable(trouble),
-                    None => Fact::Known { value: Some(0), at: now },
+                    None => Fact::Known { value: self.platform.numbers(now), at: now },
                 }
             }
         }

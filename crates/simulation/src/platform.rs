@@ -3,7 +3,8 @@
 
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
-use oc_domain::names::{CustomerGuid, TaskId};
+use oc_domain::names::{CustomerGuid, TaskId, TenantId};
+use oc_domain::pass::{LeadsRead, LeadsView, Numbers};
 use oc_domain::step::Answer;
 use oc_domain::time::Time;
 
@@ -69,6 +70,14 @@ pub struct Platform {
     pub throttled_until: Time,
     /// The list of services has entries that can't be read, all of them, before.
     pub hidden_until: Time,
+    /// The list of leads has an entry that can't be read before, which one.
+    pub lead_unreadable: (Time, u8),
+    /// The list of leads comes in pages, and lacks this tenant's before: it went from one page to another.
+    pub lead_between_pages: (Time, u8),
+    /// The single read of a tenant's leads has an entry that can't be read, before.
+    pub single_unreadable_until: Time,
+    /// Telephone numbers are not told, before.
+    pub numbers_untold_until: Time,
     /// When the leads job runs next.
     pub next_job: Time,
     /// Whether an Operator Connect service is refused beside a Direct Routing one.
@@ -86,6 +95,28 @@ pub struct Listed {
     pub complete: bool,
 }
 
+/// A list of leads.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LeadsListed {
+    /// What can be read of it.
+    pub leads: Vec<Lead>,
+    /// Whether that is all.
+    pub complete: bool,
+    /// Whether it came in pages.
+    pub in_pages: bool,
+}
+
+impl LeadsListed {
+    /// As the inventory gives it for one tenant.
+    pub fn view(&self, tenant: &TenantId) -> LeadsView {
+        LeadsView {
+            leads: self.leads.iter().filter(|lead| &lead.tenant == tenant).cloned().collect(),
+            complete: self.complete,
+            read: if self.in_pages { LeadsRead::InPages } else { LeadsRead::AtOnce },
+        }
+    }
+}
+
 impl Platform {
     /// The platform at the beginning.
     pub fn new(setup: &Setup) -> Self {
@@ -99,6 +130,10 @@ impl Platform {
             refused_until: Time(0),
             throttled_until: Time(0),
             hidden_until: Time(0),
+            lead_unreadable: (Time(0), 0),
+            lead_between_pages: (Time(0), 0),
+            single_unreadable_until: Time(0),
+            numbers_untold_until: Time(0),
             next_job: START + secs(setup.job_every),
             refuses_beside: setup.refuses_beside,
             creates: 0,
@@ -190,8 +225,37 @@ impl Platform {
         Listed { services: self.made.iter().filter(shown).map(|made| made.service.clone()).collect(), complete: true }
     }
 
-    /// The leads of a tenant.
-    pub fn leads(&self, setup: &Setup, now: Time) -> Vec<Lead> {
+    /// Nothing is hidden any more.
+    pub fn reveal(&mut self) {
+        (self.lead_unreadable.0, self.lead_between_pages.0) = (Time(0), Time(0));
+        (self.single_unreadable_until, self.numbers_untold_until) = (Time(0), Time(0));
+    }
+
+    /// The list of leads.
+    pub fn list_of_leads(&self, setup: &Setup, now: Time) -> LeadsListed {
+        let mut leads = self.leads(setup, now);
+        let ((unreadable_until, unreadable), (between_until, between)) = (self.lead_unreadable, self.lead_between_pages);
+        let (complete, in_pages) = (now >= unreadable_until, now < between_until);
+        let of = |lead: &Lead, number: u8| lead.tenant == setup::tenant(number);
+        leads.retain(|lead| (complete || !of(lead, unreadable)) && (!in_pages || !of(lead, between)));
+        LeadsListed { leads, complete, in_pages }
+    }
+
+    /// The leads of a tenant, by the single read.
+    pub fn leads_of(&self, setup: &Setup, now: Time, tenant: &TenantId) -> LeadsView {
+        let mut leads = self.leads(setup, now);
+        let complete = now >= self.single_unreadable_until;
+        leads.retain(|lead| complete && &lead.tenant == tenant);
+        LeadsView { leads, complete, read: LeadsRead::OfTenant }
+    }
+
+    /// What the platform says of a tenant's telephone numbers: it has none.
+    pub fn numbers(&self, now: Time) -> Numbers {
+        if now < self.numbers_untold_until { Numbers::Untold } else { Numbers::Count(0) }
+    }
+
+    /// All leads.
+    fn leads(&self, setup: &Setup, now: Time) -> Vec<Lead> {
         let mut leads = Vec::new();
         if now >= START + secs(setup.lead_from) {
             for tenant in [1u8, 2] {

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use oc_domain::lead;
 use oc_domain::names::CustomerGuid;
 use oc_domain::pass::Facts;
 use oc_domain::record::{Intent, OperationId, Record, Sent};
@@ -21,6 +22,9 @@ const RENEW_WITHIN: u64 = 30;
 
 /// The decision about a service.
 pub type Decide = fn(Time, &service::Wish, &Record, &Facts) -> Decision;
+
+/// The decision about a lead.
+pub type DecideLead = fn(Time, &lead::Wish, &Record, &Facts) -> Decision;
 
 /// The rules by which the operator plays: the real ones, or wrong ones that the laws must catch.
 #[derive(Clone, Copy)]
@@ -43,6 +47,10 @@ pub struct Rules {
     pub memory: bool,
     /// Whether what was refused is tried again ever more rarely.
     pub backs_off: bool,
+    /// The decision about a lead.
+    pub lead: DecideLead,
+    /// Whether a list that is whole again wakes who waited for that.
+    pub wakes_waiting: bool,
 }
 
 impl Default for Rules {
@@ -57,6 +65,8 @@ impl Default for Rules {
             reads_answers: true,
             memory: true,
             backs_off: true,
+            lead: lead::decide,
+            wakes_waiting: true,
         }
     }
 }
@@ -347,12 +357,12 @@ impl World {
         }
         self.platform.advance(&setup, now);
         for op in 0..self.operators.len() {
-            self.settle_operator(op);
+            self.settle_operator(play.rules, op);
         }
         self.elect();
     }
 
-    fn settle_operator(&mut self, op: usize) {
+    fn settle_operator(&mut self, rules: &Rules, op: usize) {
         let now = self.now;
         let (busy, state) = (self.operators[op].busy(), self.operators[op].state);
         match state {
@@ -380,41 +390,65 @@ impl World {
             _ => {}
         }
         if self.operators[op].state == State::Up && self.leads(op) {
-            self.observe(op);
+            self.observe(rules, op);
         }
     }
 
     /// The platform object's own passes: both lists are read when they are due, and what they bring wakes the objects.
-    fn observe(&mut self, op: usize) {
+    fn observe(&mut self, rules: &Rules, op: usize) {
         let now = self.now;
         let due = |at: Option<Time>| at.is_none_or(|at| at + OBSERVE <= now);
         let inventory = &self.operators[op].inventory;
         let stale = due(inventory.services.as_ref().map(|(at, _)| *at)) || due(inventory.leads.as_ref().map(|(at, _)| *at));
         if stale && self.platform.unreachable(now).is_none() {
-            self.list_services(op);
-            self.list_leads(op);
+            self.list_services(rules, op);
+            self.list_leads(rules, op);
         }
     }
 
     /// Reads the list of services.
-    pub fn list_services(&mut self, op: usize) {
+    pub fn list_services(&mut self, rules: &Rules, op: usize) {
         let now = self.now;
         let listed = Arc::new(self.platform.services(&self.setup, now));
-        let changed = self.operators[op].inventory.services.as_ref().is_none_or(|(_, before)| *before != listed);
-        self.operators[op].inventory.services = Some((now, listed));
-        if changed {
-            self.operators[op].wake(now);
-        }
+        let before = self.operators[op].inventory.services.replace((now, Arc::clone(&listed))).map(|(_, before)| before);
+        let whole_again = before.as_ref().is_some_and(|before| !before.complete) && listed.complete;
+        let changed = before.is_none_or(|before| before != listed);
+        (0..SLOTS).for_each(|slot| self.brings(rules, op, slot, changed, whole_again));
     }
 
     /// Reads the list of leads.
-    pub fn list_leads(&mut self, op: usize) {
+    pub fn list_leads(&mut self, rules: &Rules, op: usize) {
         let now = self.now;
-        let listed = Arc::new(self.platform.leads(&self.setup, now));
-        let changed = self.operators[op].inventory.leads.as_ref().is_none_or(|(_, before)| *before != listed);
-        self.operators[op].inventory.leads = Some((now, listed));
-        if changed {
-            self.operators[op].wake(now);
+        let listed = Arc::new(self.platform.list_of_leads(&self.setup, now));
+        let before = self.operators[op].inventory.leads.replace((now, Arc::clone(&listed))).map(|(_, before)| before);
+        let whole_again = before.as_ref().is_some_and(|before| !before.complete) && listed.complete;
+        let changed = before.is_none_or(|before| before != listed);
+        (0..SLOTS).for_each(|slot| self.brings(rules, op, slot, changed, whole_again));
+    }
+
+    /// A list that brings something new wakes all; and one that is whole again those that waited for that.
+    fn brings(&mut self, rules: &Rules, op: usize, slot: usize, changed: bool, whole_again: bool) {
+        let operator = &mut self.operators[op];
+        let waited = whole_again && rules.wakes_waiting && operator.waits_for_whole_lists(slot);
+        if changed || waited {
+            operator.due[slot] = self.now.min(operator.due[slot]);
+        }
+    }
+
+    /// An object that stopped since a list was not whole is looked at as soon as one is: not when its hour is over.
+    fn judge_waiting(&mut self, play: &mut Play<'_>) {
+        let soon = self.now + secs(600);
+        let sleeps = |op: usize, slot: usize| {
+            let operator = &self.operators[op];
+            let waits = operator.passes[slot].is_none() && operator.waits_for_whole_lists(slot);
+            operator.state == State::Up
+                && self.leads(op)
+                && waits
+                && operator.due[slot] > soon
+                && operator.not_whole[slot].is_some_and(|read| operator.inventory.whole_since(read))
+        };
+        if (0..self.operators.len()).any(|op| (0..SLOTS).any(|slot| sleeps(op, slot))) {
+            self.breaks(play, "L5: the lists are whole again, and who waited for that is not looked at");
         }
     }
 
@@ -442,6 +476,7 @@ impl World {
 
     /// Nothing is left to do now: time goes to the next moment.
     pub fn advance(&mut self, play: &mut Play<'_>) {
+        self.judge_waiting(play);
         self.now = self.next_moment().unwrap_or(self.now + OBSERVE);
         self.settle(play);
     }

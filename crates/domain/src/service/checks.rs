@@ -31,14 +31,17 @@ pub(super) fn eligible(case: Case<'_>, desired: &Desired, view: &ServicesView) -
         let trouble = trouble.clone();
         return case.unreadable(trouble);
     }
-    let Some(leads) = case.facts.leads.since(not_before) else {
+    let Some(view_of_leads) = case.facts.leads.since(not_before) else {
         return case.look(Query::Leads, not_before, "is the lead eligible");
     };
-    let lead = match lead_eligible(leads, desired, view) {
+    let lead = match lead_eligible(&view_of_leads.leads, desired, view) {
         Ok(lead) => lead.clone(),
         // People apply the object just after what it needs was made: no is only said by a list of this pass.
         Err(_) if case.facts.leads.since(since).is_none() => return case.look(Query::Leads, since, "is the lead still not eligible"),
         Err(trouble) if trouble.reason == Reason::LeadNotFound => {
+            if let Some(decision) = case.no_lead_is_not_proven(view_of_leads) {
+                return decision;
+            }
             let mut decision = case.missing(trouble.clone(), "no lead for the tenant");
             decision.verdict.lead_eligible = Some((Truth::False, trouble.reason, trouble.message));
             return decision;

@@ -3,7 +3,7 @@
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::facts::Service;
 use crate::names::fold;
-use crate::pass::ServicesView;
+use crate::pass::{Numbers, ServicesView};
 use crate::policy::{Connection, Policy};
 use crate::record::{Intent, Operation, OperationKind, Outcome, Record, Sent};
 use crate::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
@@ -190,14 +190,20 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
     if !view.complete {
         return not_whole(case);
     }
-    let Some(leads) = case.facts.leads.since(since) else {
+    let Some(view_of_leads) = case.facts.leads.since(since) else {
         return case.look(Query::Leads, since, "does the lead still show it");
     };
-    if leads.iter().any(|lead| lead.service.as_ref() == Some(&guid)) {
+    if view_of_leads.leads.iter().any(|lead| lead.service.as_ref() == Some(&guid)) {
         let started = case.record.intent.as_ref().map_or(since, |intent| intent.start);
         let until = timing::next_look(case.now, started);
         let verdict = Verdict::not_ready(Reason::Deleting, "The service is gone from the list of services; the lead still shows it.");
         return case.decide(Step::Wait(until, Wake::Inventory), "gone from one list of two", verdict);
+    }
+    // A lead that the list has, in whatever page, is the one that would show it.
+    if (view_of_leads.leads.is_empty() || !view_of_leads.complete)
+        && let Some(decision) = case.no_lead_is_not_proven(view_of_leads)
+    {
+        return decision;
     }
     // The failed task told the guid of a service that does not show yet.
     if let Some(ended) = failed_create(&case).filter(|ended| since < *ended + timing::LEFT_OVER) {
@@ -262,16 +268,19 @@ fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, service: &Se
 }
 
 /// Telephone numbers of the tenant are in use by people: what the platform does with them when the service goes is not documented (platform-2.md 5), so
-/// the service is left alone while there are any. A release that can't tell is not held against the object.
+/// the service is left alone while there are any, and while that can't be told. Only a release that is known to have no way to tell is not held against
+/// the object.
 fn numbers(case: &Case<'_>, deletion: &Deletion, service: &Service) -> Option<Decision> {
-    let tenant = service.tenant.clone().or_else(|| deletion.tenant.clone())?;
+    // Without a tenant nobody can be asked.
+    let Some(tenant) = service.tenant.clone().or_else(|| deletion.tenant.clone()) else { return Some(numbers_untold(case)) };
     let since = case.facts.pass_started;
     match &case.facts.numbers {
         Fact::Unreadable(trouble) => Some(case.again().unreadable(trouble.clone())),
         fact => match fact.since(since) {
             None => Some(case.again().look(Query::Numbers(tenant), since, "does the tenant have telephone numbers")),
-            Some(None | Some(0)) => None,
-            Some(Some(count)) => {
+            Some(Numbers::NoCall | Numbers::Count(0)) => None,
+            Some(Numbers::Untold) => Some(numbers_untold(case)),
+            Some(Numbers::Count(count)) => {
                 let numbers = if *count == 1 { "number" } else { "numbers" };
                 let message = format!(
                     "The tenant has {count} telephone {numbers} on the platform, so the service is not deleted. Release them there; or set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go."
@@ -280,6 +289,11 @@ fn numbers(case: &Case<'_>, deletion: &Deletion, service: &Service) -> Option<De
             }
         },
     }
+}
+
+fn numbers_untold(case: &Case<'_>) -> Decision {
+    let message = "The platform does not tell whether the tenant has telephone numbers, so the service is not deleted. See in the portal; set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go.";
+    case.again().stop(Trouble::new(Reason::DeletionBlocked, message), "whether the tenant has telephone numbers can't be told")
 }
 
 fn after_asking(case: &Case<'_>) -> Option<Decision> {

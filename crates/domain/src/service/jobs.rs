@@ -26,7 +26,7 @@ pub(super) fn see_to(mut case: Case<'_>, policy: &Policy, desired: &Desired, ser
             let trouble = trouble.clone();
             return case.unreadable(trouble);
         }
-        Fact::Known { value, .. } => value.clone(),
+        Fact::Known { value, .. } => value.leads.clone(),
     };
     if case.record.leads_job.state != JobState::Synced {
         match leads_job(&case, policy, service, first_seen) {
@@ -73,9 +73,9 @@ fn leads_job(case: &Case<'_>, policy: &Policy, service: &Service, due: Time) -> 
     // However old the list is that shows it: what it shows was so.
     let shows = |leads: &[Lead]| leads.iter().any(|lead| lead.service.as_ref() == Some(&service.guid));
     let leads = match &case.facts.leads {
-        Fact::Known { value, .. } if shows(value) => value.as_slice(),
+        Fact::Known { value, .. } if shows(&value.leads) => value.leads.as_slice(),
         // A list begun in the very second in which the service was seen may have been begun before it was there.
-        Fact::Known { value, at } if *at >= since || *at >= case.facts.pass_started => value.as_slice(),
+        Fact::Known { value, at } if *at >= since || *at >= case.facts.pass_started => value.leads.as_slice(),
         _ => return Err(since),
     };
     Ok(progress(case.record.job(Job::Leads), due, runs.requested, shows(leads).then(|| case.now.whole_second())))

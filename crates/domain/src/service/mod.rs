@@ -13,7 +13,7 @@ mod ready;
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
 use crate::facts::{Service, TaskState};
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, ShortName, TenantId};
-use crate::pass::ServicesView;
+use crate::pass::{Absence, LeadsView, ServicesView};
 use crate::policy::{Connection, Policy};
 use crate::record::{OperationKind, Outcome, Record, Sent};
 use crate::step::{Answer, Change, Decision, Fact, Mark, PlanItem, Query, Step, Wake};
@@ -334,6 +334,19 @@ impl Case<'_> {
     fn not_whole(self) -> Decision {
         let message = "The list of services has entries that can't be read, so that a service of this tenant could be among them. Ask the platform's operator to mend it.";
         self.stop(Trouble::new(Reason::PlatformRefused, message), "the list of services is not whole")
+    }
+
+    /// What comes before it is said that the tenant has no lead, or none that shows a service; `None` when that is proven.
+    fn no_lead_is_not_proven(&self, view: &LeadsView) -> Option<Decision> {
+        match view.absence() {
+            Absence::Proven => None,
+            Absence::Unconfirmed => Some(self.again().look(Query::LeadsOfTenant, self.facts.pass_started, "is the lead only not in the list")),
+            Absence::NotWhole => {
+                let message =
+                    "The platform's answer has leads that can't be read; that of this tenant may be among them. Ask the platform's operator to mend it.";
+                Some(self.again().stop(Trouble::new(Reason::PlatformUnavailable, message), "the leads of the tenant are not whole"))
+            }
+        }
     }
 
     /// Polls the task that was given for the create, and ends with it. `None` when there is none, or it succeeded or failed.

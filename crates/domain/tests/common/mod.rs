@@ -6,7 +6,7 @@ pub mod kstatus;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{Contact, Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
 use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, TenantId};
-use oc_domain::pass::{Facts, ServicesView};
+use oc_domain::pass::{Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Adoption, Desired, Mode, Wish};
@@ -106,6 +106,16 @@ pub fn known<T>(value: T) -> Fact<T> {
     Fact::Known { value, at: NOW }
 }
 
+/// The leads of the tenant, by a whole list that came in one piece.
+pub fn whole(leads: Vec<Lead>) -> LeadsView {
+    LeadsView { leads, complete: true, read: LeadsRead::AtOnce }
+}
+
+/// The same, read in this pass.
+pub fn known_leads(leads: Vec<Lead>) -> Fact<LeadsView> {
+    known(whole(leads))
+}
+
 /// What a whole list holds for the object, whose recorded guid is that of the first.
 pub fn view(services: &[Service]) -> ServicesView {
     ServicesView { by_tenant: services.to_vec(), by_guid: None, by_name: services.to_vec(), complete: true }
@@ -117,7 +127,7 @@ pub fn view_by_guid(service: &Service) -> ServicesView {
 
 /// Everything read in this pass: no service, one Active lead.
 pub fn empty_platform() -> Facts {
-    Facts { services: known(view(&[])), leads: known(vec![lead()]), ..facts() }
+    Facts { services: known(view(&[])), leads: known_leads(vec![lead()]), ..facts() }
 }
 
 pub fn intent(kind: OperationKind, start: Time, sent: Sent) -> Intent {

@@ -4,7 +4,7 @@ use oc_domain::conditions::{Reason, Trouble, Truth};
 use oc_domain::driver::{Memo, Pass};
 use oc_domain::facts::{LcCustomer, Lead, MicrosoftStatus, Service, TaskState};
 use oc_domain::names::TenantId;
-use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
+use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{self, Deletion, Desired, Mode, Wish};
@@ -26,7 +26,7 @@ fn a_first_create_step_by_step() {
         record = decision.record;
         match decision.step {
             Step::Look(oc_domain::step::Query::Services, _) => facts.services = known(view(&[])),
-            Step::Look(_, _) => facts.leads = known(vec![lead()]),
+            Step::Look(_, _) => facts.leads = known_leads(vec![lead()]),
             Step::Keep(Mark::Begin { kind, start }) => {
                 assert_eq!(start, NOW.whole_second(), "what is written has no milliseconds");
                 record = Record { finalizer: true, intent: Some(intent(kind, start, Sent::No)), ..record };
@@ -53,7 +53,7 @@ fn a_first_create_step_by_step() {
 /// A list that is a few seconds old does for the checks; the intent needs one of this pass, so that nothing is read between it and the request.
 #[test]
 fn how_new_the_list_must_be() {
-    let age = |seconds| Facts { services: Fact::Known { value: view(&[]), at: NOW - secs(seconds) }, leads: known(vec![lead()]), ..facts() };
+    let age = |seconds| Facts { services: Fact::Known { value: view(&[]), at: NOW - secs(seconds) }, leads: known_leads(vec![lead()]), ..facts() };
     let recorded = Record { finalizer: true, intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..Record::default() };
     let table = [
         (Record::default(), 0, "keep intent"),
@@ -73,7 +73,7 @@ fn how_new_the_list_must_be() {
 fn no_is_said_by_a_list_of_this_pass() {
     let age = |seconds, services: &[Service], leads| Facts {
         services: Fact::Known { value: ServicesView { by_tenant: vec![], ..view(services) }, at: NOW - secs(seconds) },
-        leads: Fact::Known { value: leads, at: NOW - secs(seconds) },
+        leads: Fact::Known { value: whole(leads), at: NOW - secs(seconds) },
         ..facts()
     };
     let taken = ServicesView { by_name: vec![other_tenants("CONTOSO_NL")], ..view(&[]) };
@@ -97,10 +97,10 @@ fn other_tenants(short_name: &str) -> Service {
     Service { tenant: TenantId::parse(OTHER_TENANT).ok(), short_name: short_name.into(), ..service(9) }
 }
 
-fn leads(change: impl FnOnce(&mut Lead)) -> Fact<Vec<Lead>> {
+fn leads(change: impl FnOnce(&mut Lead)) -> Fact<LeadsView> {
     let mut lead = lead();
     change(&mut lead);
-    known(vec![lead])
+    known_leads(vec![lead])
 }
 
 /// Each check says no alone.
@@ -115,12 +115,12 @@ fn eligibility() {
             "stop: False ShortNameTaken Stalled",
         ),
         ("the list has holes", |_, f| f.services = known(ServicesView { complete: false, ..view(&[]) }), "stop: False PlatformRefused Stalled"),
-        ("no lead", |_, f| f.leads = known(vec![]), "stop: False LeadNotFound Stalled"),
+        ("no lead", |_, f| f.leads = known_leads(vec![]), "stop: False LeadNotFound Stalled"),
         ("suspended", |_, f| f.leads = leads(|l| l.status = MicrosoftStatus::Suspended), "stop: False LeadNotActive Stalled"),
         ("removed", |_, f| f.leads = leads(|l| l.status = MicrosoftStatus::Removed), "stop: False LeadNotActive Stalled"),
         ("not active", |_, f| f.leads = leads(|l| l.status = MicrosoftStatus::NotActive), "stop: False LeadNotActive Stalled"),
         ("a status nobody knows", |_, f| f.leads = leads(|l| l.status = MicrosoftStatus::Other("Pending".into())), "stop: False LeadNotActive Stalled"),
-        ("licensed", |_, f| f.leads = known(vec![lead_with(7)]), "stop: False AlreadyLicensed Stalled"),
+        ("licensed", |_, f| f.leads = known_leads(vec![lead_with(7)]), "stop: False AlreadyLicensed Stalled"),
         ("another channel", |d, f| (d.channel, f.leads) = (Some(5), leads(|l| l.channel = Some(6))), "stop: False ChannelMismatch Stalled"),
         ("the same channel", |d, f| (d.channel, f.leads) = (Some(5), leads(|l| l.channel = Some(5))), "keep intent: False Converting Reconciling"),
         ("a channel for a lead without one", |d, _| d.channel = Some(5), "keep intent: False Converting Reconciling"),
@@ -197,16 +197,35 @@ fn the_order_of_the_checks() {
 #[test]
 fn the_lead_eligible_condition() {
     let eligible = |leads| at_now(&be(desired()), &Record::default(), &Facts { leads, ..empty_platform() }).verdict.lead_eligible.map(|told| (told.0, told.1));
-    assert_eq!(eligible(known(vec![lead()])), Some((Truth::True, Reason::Succeeded)));
+    assert_eq!(eligible(known_leads(vec![lead()])), Some((Truth::True, Reason::Succeeded)));
     assert_eq!(eligible(leads(|lead| lead.status = MicrosoftStatus::Suspended)), Some((Truth::False, Reason::LeadNotActive)));
-    assert_eq!(eligible(known(vec![])), Some((Truth::False, Reason::LeadNotFound)));
+    assert_eq!(eligible(known_leads(vec![])), Some((Truth::False, Reason::LeadNotFound)));
+}
+
+/// That there is no lead is only said when it is proven; a lead that is there needs no proof.
+#[test]
+fn no_lead_must_be_proven() {
+    let with = |leads, complete, read| Facts { leads: known(LeadsView { leads, complete, read }), ..empty_platform() };
+    let table = [
+        ("none in a whole list", with(vec![], true, LeadsRead::AtOnce), "stop LeadNotFound"),
+        ("none in a list of many pages", with(vec![], true, LeadsRead::InPages), "look leads of tenant Progressing"),
+        ("none in a list with holes", with(vec![], false, LeadsRead::AtOnce), "look leads of tenant Progressing"),
+        ("none by the single read", with(vec![], true, LeadsRead::OfTenant), "stop LeadNotFound"),
+        ("holes in the single read", with(vec![], false, LeadsRead::OfTenant), "stop PlatformUnavailable"),
+        ("found by the single read", with(vec![lead()], true, LeadsRead::OfTenant), "keep intent Converting"),
+        ("in a list of many pages", with(vec![lead()], true, LeadsRead::InPages), "keep intent Converting"),
+    ];
+    for (what, facts, expected) in table {
+        let decision = at_now(&be(desired()), &Record::default(), &facts);
+        assert_eq!(format!("{} {}", short(&decision.step), decision.verdict.reason), expected, "{what}");
+    }
 }
 
 /// Of two leads for one tenant the consented one counts (one tenant can own two).
 #[test]
 fn the_consented_lead_counts() {
     let consentless = Lead { consentless: true, service: Some(guid(7)), ..lead() };
-    let facts = Facts { leads: known(vec![consentless, lead()]), ..empty_platform() };
+    let facts = Facts { leads: known_leads(vec![consentless, lead()]), ..empty_platform() };
     assert_eq!(short(&at_now(&be(desired()), &Record::default(), &facts).step), "keep intent");
 }
 
@@ -219,7 +238,7 @@ fn young_objects_are_not_stalled() {
     let table = [
         ("no platform object", be(desired()), Facts { connection: no_platform(), ..facts() }, "wait: False PlatformNotFound Reconciling"),
         ("no Lead object", be(missing), empty_platform(), "wait: False LeadNotFound Reconciling"),
-        ("no lead on the platform", be(desired()), Facts { leads: known(vec![]), ..empty_platform() }, "wait: False LeadNotFound Reconciling"),
+        ("no lead on the platform", be(desired()), Facts { leads: known_leads(vec![]), ..empty_platform() }, "wait: False LeadNotFound Reconciling"),
         ("an unclear spec", Wish::Unclear(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), facts(), "wait: False LeadNotFound Reconciling"),
         (
             "a spec that breaks a rule",
@@ -260,7 +279,7 @@ fn a_platform_that_is_not_for_this_namespace() {
 /// Plan says what would be done, Observe only looks: neither writes metadata nor asks for a change, whatever there is.
 #[test]
 fn plan_and_observe_change_nothing() {
-    let there = Facts { services: known(view(&[service(1)])), leads: known(vec![lead_with(1)]), ..facts() };
+    let there = Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead_with(1)]), ..facts() };
     let with_guid = Facts { services: known(view_by_guid(&service(1))), ..there.clone() };
     let worlds = [
         ("nothing", empty_platform()),
@@ -391,7 +410,7 @@ fn tasks() {
 #[test]
 fn a_task_that_stays_unreadable() {
     let unread = |facts: Facts| Facts { task: Fact::Unreadable(away()), ..facts };
-    let shown = || unread(Facts { services: known(view(&[service(1)])), leads: known(vec![lead_with(1)]), ..facts() });
+    let shown = || unread(Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead_with(1)]), ..facts() });
     let gone = |policy| {
         Wish::Gone(Deletion {
             policy,
@@ -435,7 +454,7 @@ fn a_deletion_that_never_came_about() {
 fn recreate_after_a_task_whose_service_never_showed() {
     let succeeded = |facts: Facts| Facts { task: known(Some(task(1, TaskState::Succeeded))), ..facts };
     let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
-    let shown = Facts { services: known(view(&[service(1)])), leads: known(vec![lead_with(1)]), ..facts() };
+    let shown = Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead_with(1)]), ..facts() };
     let table = [
         ("before the deadline", true, 7100, succeeded(empty_platform()), "wait: False Verifying Reconciling"),
         ("after it", true, 7201, succeeded(empty_platform()), "keep intent: False Converting Reconciling"),

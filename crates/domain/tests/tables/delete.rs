@@ -3,7 +3,7 @@
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{Service, TaskState};
 use oc_domain::names::TenantId;
-use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
+use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView, Numbers, ServicesView};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Deletion, Wish};
@@ -27,7 +27,7 @@ fn gone(policy: DeletionPolicy) -> Wish {
 
 /// The list shows service 1, and the lead too.
 fn there() -> Facts {
-    Facts { services: known(view_by_guid(&service(1))), leads: known(vec![lead_with(1)]), ..facts() }
+    Facts { services: known(view_by_guid(&service(1))), leads: known_leads(vec![lead_with(1)]), ..facts() }
 }
 
 fn deleting(start: u64, sent: Sent) -> Record {
@@ -194,7 +194,7 @@ fn an_open_create() {
     let look = "look services: False Verifying Reconciling";
     let verifying = "wait: False Verifying Reconciling";
     let task_is = |state| Facts { task: known(Some(task(1, state))), ..empty_platform() };
-    let shown = || Facts { services: known(view(&[service(1)])), leads: known(vec![lead()]), ..facts() };
+    let shown = || Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead()]), ..facts() };
     let with_holes = || Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
     let foreign = Facts { services: known(view(&[Service { short_name: "Else".into(), ..service(1) }])), ..empty_platform() };
     let table: [(&str, DeletionPolicy, Record, Facts, &str); 18] = [
@@ -251,15 +251,16 @@ fn telephone_numbers() {
     let guarded = |tenant: Option<TenantId>| {
         Wish::Gone(Deletion { policy: Delete, tenant, short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() })
     };
-    let with = |numbers: Fact<Option<u64>>| Facts { numbers, ..there() };
-    let old = Fact::Known { value: Some(0), at: NOW - secs(1) };
+    let with = |numbers: Fact<Numbers>| Facts { numbers, ..there() };
+    let old = Fact::Known { value: Numbers::Count(0), at: NOW - secs(1) };
     let table = [
         ("not asked", with(Fact::Unread), "look numbers: False Progressing Reconciling"),
         ("asked before this pass", with(old), "look numbers: False Progressing Reconciling"),
-        ("none", with(known(Some(0))), "keep intent: False Deleting Reconciling"),
-        ("one", with(known(Some(1))), "stop: False DeletionBlocked Stalled"),
-        ("many", with(known(Some(1200))), "stop: False DeletionBlocked Stalled"),
-        ("a release that can't tell", with(known(None)), "keep intent: False Deleting Reconciling"),
+        ("none", with(known(Numbers::Count(0))), "keep intent: False Deleting Reconciling"),
+        ("one", with(known(Numbers::Count(1))), "stop: False DeletionBlocked Stalled"),
+        ("many", with(known(Numbers::Count(1200))), "stop: False DeletionBlocked Stalled"),
+        ("a release that is known to have no way to tell", with(known(Numbers::NoCall)), "keep intent: False Deleting Reconciling"),
+        ("they are not told", with(known(Numbers::Untold)), "stop: False DeletionBlocked Stalled"),
         ("can't be read", with(Fact::Unreadable(away())), "wait: False PlatformUnavailable Reconciling"),
     ];
     for (what, facts, expected) in table {
@@ -269,15 +270,17 @@ fn telephone_numbers() {
         assert_eq!(told(&at_now(&gone(Delete), &verified(), &facts)), "keep intent: False Deleting Reconciling", "{what}, deletionGuard None");
         assert_eq!(told(&at_now(&gone(Retain), &verified(), &facts)), LET_GO, "{what}, retained");
     }
-    let blocked = at_now(&guarded(Some(tenant())), &verified(), &with(known(Some(1200))));
+    let blocked = at_now(&guarded(Some(tenant())), &verified(), &with(known(Numbers::Count(1200))));
     for needed in ["1200 telephone numbers", "spec.deletionGuard to None", "spec.deletionPolicy to Retain"] {
         assert!(blocked.verdict.message.contains(needed), "{needed}: {}", blocked.verdict.message);
     }
-    let one = at_now(&guarded(Some(tenant())), &verified(), &with(known(Some(1))));
+    let untold = at_now(&guarded(Some(tenant())), &verified(), &with(known(Numbers::Untold))).verdict.message;
+    assert!(untold.contains("spec.deletionGuard to None") && untold.contains("spec.deletionPolicy to Retain"), "the way out: {untold}");
+    let one = at_now(&guarded(Some(tenant())), &verified(), &with(known(Numbers::Count(1))));
     assert!(one.verdict.message.contains("1 telephone number on"), "{}", one.verdict.message);
-    // The tenant that is asked about is the service's own; the object's when the list names none.
+    // The tenant that is asked about is the service's own; the object's when the list names none; and without one nobody can be asked.
     let unnamed = Facts { services: known(view_by_guid(&Service { tenant: None, ..service(1) })), ..there() };
-    for (facts, asked_for, step) in [(there(), None, "look numbers"), (unnamed.clone(), Some(tenant()), "look numbers"), (unnamed, None, "keep intent")] {
+    for (facts, asked_for, step) in [(there(), None, "look numbers"), (unnamed.clone(), Some(tenant()), "look numbers"), (unnamed, None, "stop")] {
         let decision = at_now(&guarded(asked_for), &verified(), &facts);
         assert_eq!(short(&decision.step), step);
         if let Step::Look(query, _) = decision.step {
@@ -291,7 +294,7 @@ fn telephone_numbers() {
 fn telephone_numbers_at_other_times() {
     let guarded =
         Wish::Gone(Deletion { policy: Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() });
-    let three = |facts: Facts| Facts { numbers: known(Some(3)), ..facts };
+    let three = |facts: Facts| Facts { numbers: known(Numbers::Count(3)), ..facts };
     let table = [
         ("recorded, not sent", deleting(1, Sent::No), three(there()), "stop: False DeletionBlocked Stalled"),
         ("asked for just now", deleting(10, Sent::Maybe), three(there()), "wait: False Deleting Reconciling"),
@@ -311,7 +314,7 @@ fn the_breaker_beside_other_things() {
     let held = |facts: Facts| Facts { connection: Connection::Usable(held()), ..facts };
     let guarded =
         Wish::Gone(Deletion { policy: Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() });
-    let blocked = held(Facts { numbers: known(Some(3)), ..there() });
+    let blocked = held(Facts { numbers: known(Numbers::Count(3)), ..there() });
     let table = [
         ("numbers first", guarded, verified(), blocked, "stop: False DeletionBlocked Stalled"),
         ("retained", gone(Retain), verified(), held(there()), LET_GO),
@@ -322,5 +325,25 @@ fn the_breaker_beside_other_things() {
     ];
     for (what, wish, record, facts, expected) in table {
         assert_eq!(told(&at_now(&wish, &record, &facts)), expected, "{what}");
+    }
+}
+
+/// Gone from the list of services, and the lead does not show it any more (N-11): that too must be proven.
+#[test]
+fn no_lead_shows_it() {
+    let gone_from_services = |leads, complete, read| Facts { services: known(view(&[])), leads: known(LeadsView { leads, complete, read }), ..facts() };
+    let table = [
+        ("the lead shows nothing", gone_from_services(vec![lead()], true, LeadsRead::AtOnce), LET_GO),
+        ("no lead in a whole list", gone_from_services(vec![], true, LeadsRead::AtOnce), LET_GO),
+        ("the lead, in a list of many pages", gone_from_services(vec![lead()], true, LeadsRead::InPages), LET_GO),
+        ("no lead in a list of many pages", gone_from_services(vec![], true, LeadsRead::InPages), "look leads of tenant: False Progressing Reconciling"),
+        ("no lead in a list with holes", gone_from_services(vec![], false, LeadsRead::AtOnce), "look leads of tenant: False Progressing Reconciling"),
+        ("a lead in a list with holes", gone_from_services(vec![lead()], false, LeadsRead::AtOnce), "look leads of tenant: False Progressing Reconciling"),
+        ("none by the single read", gone_from_services(vec![], true, LeadsRead::OfTenant), LET_GO),
+        ("it shows by the single read", gone_from_services(vec![lead_with(1)], true, LeadsRead::OfTenant), "wait: False Deleting Reconciling"),
+        ("holes in the single read", gone_from_services(vec![], false, LeadsRead::OfTenant), "stop: False PlatformUnavailable Reconciling"),
+    ];
+    for (what, facts, expected) in table {
+        assert_eq!(told(&at_now(&gone(Delete), &verified(), &facts)), expected, "{what}");
     }
 }

@@ -12,7 +12,7 @@ use crate::common::*;
 use crate::{at, at_now, short, told};
 
 fn shown(services: &[Service]) -> Facts {
-    Facts { services: known(view(services)), leads: known(vec![lead_with(1)]), ..facts() }
+    Facts { services: known(view(services)), leads: known_leads(vec![lead_with(1)]), ..facts() }
 }
 
 /// A service that nobody here made, under each spec.adoption.
@@ -61,7 +61,7 @@ fn what_was_made_here() {
         ("no intent", Record { finalizer: true, ..Record::default() }, service(1), foreign),
     ];
     for (what, record, service, expected) in table {
-        let facts = Facts { leads: known(vec![lead_with(1)]), ..shown(&[service]) };
+        let facts = Facts { leads: known_leads(vec![lead_with(1)]), ..shown(&[service]) };
         assert_eq!(told(&at_now(&never(), &record, &facts)), expected, "{what}");
     }
 }
@@ -82,7 +82,7 @@ fn a_recreated_service_is_this_objects_own() {
     let anew = Intent { id: OperationId("op-2".into()), ..intent(OperationKind::Create, NOW - secs(60), Sent::Maybe) };
     let record = Record { intent: Some(anew), ..verified() };
     let wish = be(Desired { recreate: true, adoption: Adoption::Never, ..desired() });
-    let facts = Facts { leads: known(vec![lead_with(2)]), ..shown(&[service(2)]) };
+    let facts = Facts { leads: known_leads(vec![lead_with(2)]), ..shown(&[service(2)]) };
     let decision = at_now(&wish, &record, &facts);
     assert_eq!(decision.record.guid, Some(guid(2)));
     assert_eq!(decision.verdict.reason, Reason::Succeeded);
@@ -180,7 +180,7 @@ fn a_service_that_would_be_made_again() {
     assert_eq!(told(&at_now(&wish(Mode::Apply, false), &planned.record, &empty_platform())), "stop: False DeletedExternally Stalled");
     assert_eq!(short(&at_now(&wish(Mode::Apply, true), &planned.record, &empty_platform()).step), "keep intent");
     assert_eq!(told(&at_now(&wish(Mode::Observe, true), &verified(), &empty_platform())), "stop: False DeletedExternally Stalled");
-    let refused = Facts { leads: known(vec![]), ..empty_platform() };
+    let refused = Facts { leads: known_leads(vec![]), ..empty_platform() };
     let refused = at_now(&wish(Mode::Plan, true), &verified(), &refused);
     assert_eq!((refused.verdict.reason, refused.plan.len(), refused.record.guid), (Reason::LeadNotFound, 0, Some(guid(1))));
 }
@@ -206,7 +206,7 @@ fn differences_that_are_shown() {
 fn at_rest_the_inventory_answers() {
     let old = |look_now| Facts {
         services: Fact::Known { value: view_by_guid(&service(1)), at: NOW - secs(590) },
-        leads: Fact::Known { value: vec![lead_with(1)], at: NOW - secs(590) },
+        leads: Fact::Known { value: whole(vec![lead_with(1)]), at: NOW - secs(590) },
         look_now,
         ..facts()
     };

@@ -2,7 +2,7 @@
 
 use oc_domain::conditions::{Reason, Truth};
 use oc_domain::facts::{Lead, MicrosoftStatus};
-use oc_domain::pass::Facts;
+use oc_domain::pass::{Facts, LeadsView};
 use oc_domain::policy::{Connection, JobRuns, JobTrigger, Policy};
 use oc_domain::record::{JobRecord, JobState, Record};
 use oc_domain::service::Desired;
@@ -25,7 +25,7 @@ fn runs(requested: Option<Time>, covers: Option<Time>) -> JobRuns {
     JobRuns { requested, covers }
 }
 
-fn decide(record: &Record, ip_group: bool, policy: Policy, leads: Fact<Vec<Lead>>) -> Decision {
+fn decide(record: &Record, ip_group: bool, policy: Policy, leads: Fact<LeadsView>) -> Decision {
     let facts = Facts { services: known(view_by_guid(&service(1))), leads, connection: Connection::Usable(policy), ..facts() };
     at_now(&be(Desired { ip_group, ..desired() }), record, &facts)
 }
@@ -47,7 +47,7 @@ fn the_leads_job() {
         ("it was run by hand, unknown to us", ran_before, lead_with(1), JobState::Synced, "rest: True Succeeded -"),
     ];
     for (what, leads_job, lead, state, expected) in table {
-        let decision = decide(&record, false, Policy { leads_job, ..Policy::default() }, known(vec![lead]));
+        let decision = decide(&record, false, Policy { leads_job, ..Policy::default() }, known_leads(vec![lead]));
         assert_eq!((decision.record.leads_job.state, told(&decision).as_str()), (state, expected), "{what}");
         let synced = decision.verdict.synced.as_ref().map(|told| told.0);
         assert_eq!(synced, Some(if state == JobState::Synced { Truth::True } else { Truth::False }), "{what}");
@@ -58,7 +58,7 @@ fn the_leads_job() {
 #[test]
 fn how_new_the_leads_must_be() {
     let record = Record { leads_job: waiting(JobState::Due), ..verified() };
-    let seen = |age| Fact::Known { value: vec![lead()], at: NOW - secs(age) };
+    let seen = |age| Fact::Known { value: whole(vec![lead()]), at: NOW - secs(age) };
     let ran = Policy { leads_job: runs(Some(due() + secs(60)), Some(due() + secs(60))), ..Policy::default() };
     let table = [(Policy::default(), 200, "look leads"), (Policy::default(), 90, "wait"), (ran.clone(), 90, "look leads"), (ran, 10, "wait")];
     for (policy, age, expected) in table {
@@ -79,13 +79,13 @@ fn the_trunks_job() {
     ];
     for (what, trunks_job, state) in table {
         let record = Record { trunks_job: waiting(JobState::Due), leads_job: waiting(JobState::Due), ..verified() };
-        let decision = decide(&record, true, Policy { trunks_job, ..Policy::default() }, known(vec![lead_with(1)]));
+        let decision = decide(&record, true, Policy { trunks_job, ..Policy::default() }, known_leads(vec![lead_with(1)]));
         assert_eq!(decision.record.trunks_job.state, state, "{what}");
         let expected = if state == JobState::Synced { "rest: True Succeeded -" } else { "wait: False AwaitingTrunksJob Reconciling" };
         assert_eq!(told(&decision), expected, "{what}");
     }
     let record = Record { leads_job: waiting(JobState::Due), ..verified() };
-    let decision = decide(&record, false, Policy::default(), known(vec![lead_with(1)]));
+    let decision = decide(&record, false, Policy::default(), known_leads(vec![lead_with(1)]));
     assert_eq!(decision.record.trunks_job, JobRecord::default(), "by tenant id there are no trunks");
 }
 
@@ -93,7 +93,7 @@ fn the_trunks_job() {
 #[test]
 fn both_jobs_from_the_beginning() {
     let record = Record { leads_job: JobRecord::default(), ..verified() };
-    let decision = decide(&record, true, Policy::default(), known(vec![lead()]));
+    let decision = decide(&record, true, Policy::default(), known_leads(vec![lead()]));
     assert_eq!(decision.verdict.reason, Reason::AwaitingLeadsJob);
     let expected = JobRecord { state: JobState::Due, due: Some(NOW.next_whole_second()), requested: None, completed: None };
     assert_eq!((decision.record.leads_job, decision.record.trunks_job), (expected, expected));
@@ -107,7 +107,7 @@ fn one_run_serves_all() {
         let trunks_job = JobRecord { due: Some(due() + secs(late)), ..waiting(JobState::Due) };
         let record = Record { trunks_job, leads_job: waiting(JobState::Due), ..verified() };
         let policy = Policy { trunks_job: runs(Some(ran), Some(ran)), ..Policy::default() };
-        assert_eq!(decide(&record, true, policy, known(vec![lead_with(1)])).record.trunks_job.state, JobState::Synced, "due {late} s later");
+        assert_eq!(decide(&record, true, policy, known_leads(vec![lead_with(1)])).record.trunks_job.state, JobState::Synced, "due {late} s later");
     }
 }
 
@@ -117,10 +117,10 @@ fn what_people_are_told() {
     let table = [(JobTrigger::Manual, "in the portal"), (JobTrigger::Http, "asked for with the next run")];
     for (trigger, words) in table {
         let record = Record { leads_job: waiting(JobState::Due), ..verified() };
-        let message = decide(&record, false, Policy { trigger, ..Policy::default() }, known(vec![lead()])).verdict.message;
+        let message = decide(&record, false, Policy { trigger, ..Policy::default() }, known_leads(vec![lead()])).verdict.message;
         assert!(message.contains(words) && message.contains("peering.sync-leads-job"), "{message}");
         let record = Record { trunks_job: waiting(JobState::Due), ..verified() };
-        let message = decide(&record, true, Policy { trigger, ..Policy::default() }, known(vec![lead_with(1)])).verdict.message;
+        let message = decide(&record, true, Policy { trigger, ..Policy::default() }, known_leads(vec![lead_with(1)])).verdict.message;
         assert!(message.contains(words) && message.contains("peering.sync-trunks-job"), "{message}");
     }
 }
@@ -128,10 +128,10 @@ fn what_people_are_told() {
 /// What was once synced stays so; and a lead that Microsoft suspends later does not touch the service, and is shown.
 #[test]
 fn after_the_way() {
-    let decision = decide(&verified(), false, Policy::default(), known(vec![lead()]));
+    let decision = decide(&verified(), false, Policy::default(), known_leads(vec![lead()]));
     assert_eq!(told(&decision), "rest: True Succeeded -");
     let suspended = Lead { status: MicrosoftStatus::Suspended, ..lead_with(1) };
-    let decision = decide(&verified(), false, Policy::default(), known(vec![suspended]));
+    let decision = decide(&verified(), false, Policy::default(), known_leads(vec![suspended]));
     assert_eq!(told(&decision), "rest: True Succeeded -");
     assert_eq!(decision.verdict.lead_eligible.map(|told| (told.0, told.1)), Some((Truth::False, Reason::LeadNotActive)));
 }
@@ -143,6 +143,6 @@ fn a_restore_asks_for_no_new_run() {
     let record = creating(created);
     let ran = (created + secs(2000)).whole_second();
     let policy = Policy { trunks_job: runs(Some(ran), Some(ran)), ..Policy::default() };
-    let decision = decide(&record, true, policy, known(vec![lead_with(1)]));
+    let decision = decide(&record, true, policy, known_leads(vec![lead_with(1)]));
     assert_eq!(told(&decision), "rest: True Succeeded -");
 }

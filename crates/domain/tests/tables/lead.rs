@@ -3,7 +3,7 @@
 use oc_domain::conditions::{Reason, Trouble, Truth};
 use oc_domain::facts::{Lead, MicrosoftStatus};
 use oc_domain::lead::{Desired, Wish, decide};
-use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
+use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{OperationKind, Outcome, Record, Sent};
 use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Step};
@@ -20,11 +20,11 @@ fn consentless() -> Desired {
 }
 
 fn shown(lead: Lead) -> Facts {
-    Facts { leads: known(vec![lead]), services: known(view(&[])), ..facts() }
+    Facts { leads: known_leads(vec![lead]), services: known(view(&[])), ..facts() }
 }
 
 fn none() -> Facts {
-    Facts { leads: known(vec![]), services: known(view(&[])), ..facts() }
+    Facts { leads: known_leads(vec![]), services: known(view(&[])), ..facts() }
 }
 
 fn run(wish: &Wish, record: &Record, facts: &Facts) -> Decision {
@@ -52,7 +52,7 @@ fn looking() {
         (
             "none, by an old list",
             wanted(),
-            Facts { leads: Fact::Known { value: vec![], at: NOW - secs(1) }, ..none() },
+            Facts { leads: Fact::Known { value: LeadsView { complete: true, ..LeadsView::default() }, at: NOW - secs(1) }, ..none() },
             "look leads: False Progressing Reconciling",
         ),
         ("none, of a young object", wanted(), Facts { object_created: NOW - secs(5), ..none() }, "wait: False LeadNotFound Reconciling"),
@@ -97,7 +97,7 @@ fn consentless_create() {
         (
             "asked for, by an old list",
             creating(NOW - secs(60)),
-            Facts { leads: Fact::Known { value: vec![], at: NOW - secs(1) }, ..none() },
+            Facts { leads: Fact::Known { value: LeadsView { complete: true, ..LeadsView::default() }, at: NOW - secs(1) }, ..none() },
             "look leads: False Progressing Reconciling",
         ),
         ("refused a minute ago", ended(Outcome::Refused, NOW - secs(60)), none(), "stop: False PlatformRefused Stalled"),
@@ -264,4 +264,38 @@ fn a_platform_that_is_not_for_this_namespace() {
     let gone = |policy| told(&run(&Wish::Gone(policy, Some(tenant())), &Record { finalizer: true, ..Record::default() }, &unknown(true)));
     assert!(gone(DeletionPolicy::Delete).starts_with("wait: False ProgressingWithRetry"), "{}", gone(DeletionPolicy::Delete));
     assert!(gone(DeletionPolicy::Retain).starts_with("release"), "{}", gone(DeletionPolicy::Retain));
+}
+
+/// A lead that is not in the list is looked for by its tenant where the list proves nothing, before it is said to be missing, made or let go as gone.
+#[test]
+fn absence_must_be_proven() {
+    let with = |leads, complete, read| Facts { leads: known(LeadsView { leads, complete, read }), ..none() };
+    let look = "look leads of tenant: False Progressing Reconciling";
+    let holes = "stop: False PlatformUnavailable Reconciling";
+    let made = Record { finalizer: true, ..Record::default() };
+    let gone = Wish::Gone(DeletionPolicy::Delete, Some(tenant()));
+    let table = [
+        (
+            "one piece",
+            with(vec![], true, LeadsRead::AtOnce),
+            ["stop: False LeadNotFound Stalled", "keep intent: False Progressing Reconciling", "release: False Deleting Reconciling"],
+        ),
+        ("pages", with(vec![], true, LeadsRead::InPages), [look; 3]),
+        ("holes", with(vec![], false, LeadsRead::AtOnce), [look; 3]),
+        (
+            "by itself",
+            with(vec![], true, LeadsRead::OfTenant),
+            ["stop: False LeadNotFound Stalled", "keep intent: False Progressing Reconciling", "release: False Deleting Reconciling"],
+        ),
+        ("by itself, with holes", with(vec![], false, LeadsRead::OfTenant), [holes; 3]),
+    ];
+    for (what, facts, expected) in table {
+        let wishes = [(Wish::Be(wanted()), Record::default()), (Wish::Be(consentless()), Record::default()), (gone.clone(), made.clone())];
+        for ((wish, record), expected) in wishes.into_iter().zip(expected) {
+            assert_eq!(told(&run(&wish, &record, &facts)), expected, "{what}: {wish:?}");
+        }
+    }
+    // A consented lead in the list says nothing of the consentless one beside it.
+    let consented = run(&gone, &made, &with(vec![lead()], true, LeadsRead::InPages));
+    assert_eq!(told(&consented), look);
 }

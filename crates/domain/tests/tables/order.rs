@@ -260,7 +260,7 @@ fn worlds() -> Vec<Facts> {
         for task in tasks.iter().cloned().chain([Fact::Unread]) {
             for answer in &answers {
                 let lead = oc_domain::facts::Lead { consentless: true, ..lead() };
-                all.push(Facts { services: known(view.clone()), leads: known(vec![lead]), task: task.clone(), answer: answer.clone(), ..facts() });
+                all.push(Facts { services: known(view.clone()), leads: known_leads(vec![lead]), task: task.clone(), answer: answer.clone(), ..facts() });
             }
         }
     }
@@ -325,7 +325,7 @@ fn no_decision_about_a_lead_is_out_of_order() {
         // A lead has no task.
         for record in records().into_iter().filter(|record| record.running().is_none_or(|operation| operation.task.is_none())) {
             for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, lead::Wish::Gone(..)), false)) {
-                for leads in [facts.leads.clone(), known(vec![])] {
+                for leads in [facts.leads.clone(), known_leads(vec![])] {
                     let facts = Facts { leads, ..facts.clone() };
                     let decision = lead::decide(NOW, wish, &record, &facts);
                     if let Err(sentence) = check(&decision.step, &decision.record, NOW) {
@@ -354,7 +354,7 @@ fn a_whole_pass() {
                 pass.looked(decision);
             }
             Step::Look(..) => {
-                pass.facts.leads = known(vec![lead()]);
+                pass.facts.leads = known_leads(vec![lead()]);
                 pass.looked(decision);
             }
             Step::Keep(mark) => pass.kept(&mark, decision, Some(intent(Create, NOW, Sent::No))),
@@ -377,7 +377,7 @@ fn annotation_and_status_come_apart() {
         guard_numbers: false,
         of_others: Vec::new(),
     });
-    let shown = || Facts { services: known(view_by_guid(&service(1))), leads: known(vec![lead_with(1)]), ..facts() };
+    let shown = || Facts { services: known(view_by_guid(&service(1))), leads: known_leads(vec![lead_with(1)]), ..facts() };
     let deletion = |ago| Intent { id: OperationId("op-2".into()), ..intent(Delete, NOW - secs(ago), Sent::Maybe) };
     let overtaken = |ago| Record { intent: Some(deletion(ago)), guid: Some(guid(1)), guid_annotated: true, ..converting(NOW - secs(4000)) };
     let wiped = |ago| Record { intent: None, ..converting(NOW - secs(ago)) };

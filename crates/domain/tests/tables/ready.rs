@@ -14,7 +14,7 @@ use crate::{at_now, told};
 
 /// A pass over an object whose service is listed, and whose lead shows it.
 fn seen(desired: Desired, record: &Record, service: &Service, lead: Lead) -> Decision {
-    let facts = Facts { services: known(view_by_guid(service)), leads: known(vec![lead]), ..facts() };
+    let facts = Facts { services: known(view_by_guid(service)), leads: known_leads(vec![lead]), ..facts() };
     at_now(&be(desired), record, &facts)
 }
 
@@ -63,7 +63,7 @@ fn errors_of_a_task_that_succeeded_are_told() {
     let mut ended = task(1, TaskState::Succeeded);
     ended.errors = vec!["The IAM step failed".into()];
     ended.messages = vec!["Information: the SBC is set up".into(), "ERROR: The IAM step failed".into()];
-    let facts = Facts { services: known(view(&[service(1)])), leads: known(vec![lead_with(1)]), task: known(Some(ended)), ..facts() };
+    let facts = Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead_with(1)]), task: known(Some(ended)), ..facts() };
     let first = at_now(&be(desired()), &converting(NOW - secs(60)), &facts);
     let later = seen(desired(), &first.record, &service(1), lead_with(1));
     let waiting = seen(desired(), &Record { leads_job: JobRecord::default(), ..first.record.clone() }, &service(1), lead());
@@ -177,7 +177,7 @@ fn a_service_that_is_made_again_has_jobs_of_its_own() {
     record.intent = creating(NOW).intent;
     record.operation = record.intent.as_ref().map(Operation::of);
     let later = Policy { trunks_job: JobRuns { requested: None, covers: Some(NOW - secs(500)) }, ..Policy::default() };
-    let facts = Facts { services: known(view(&[service(2)])), leads: known(vec![lead()]), connection: Connection::Usable(later), ..facts() };
+    let facts = Facts { services: known(view(&[service(2)])), leads: known_leads(vec![lead()]), connection: Connection::Usable(later), ..facts() };
     let decision = at_now(&be(again), &record, &facts);
     assert_eq!(decision.record.guid, Some(guid(2)));
     assert_eq!((decision.record.leads_job.state, decision.record.trunks_job.state), (JobState::Due, JobState::Due));
@@ -189,7 +189,7 @@ fn a_withdrawn_consent_is_not_passed_by() {
     let withdrawn = Lead { status: MicrosoftStatus::Removed, ..lead() };
     let direct = |status| Lead { consentless: true, status, ..lead() };
     for (other, named) in [(MicrosoftStatus::Active, true), (MicrosoftStatus::Suspended, false)] {
-        let facts = Facts { leads: known(vec![withdrawn.clone(), direct(other)]), ..empty_platform() };
+        let facts = Facts { leads: known_leads(vec![withdrawn.clone(), direct(other)]), ..empty_platform() };
         let decision = at_now(&be(desired()), &Record::default(), &facts);
         assert_eq!(told(&decision), "stop: False LeadNotActive Stalled");
         assert_eq!(decision.verdict.message.contains("Active consentless lead"), named, "{}", decision.verdict.message);
@@ -203,7 +203,7 @@ fn routing(number: u32, name: &str) -> Service {
 /// A Direct Routing service is neither this object's nor in its way (C-31): with it beside, everything is as without it.
 #[test]
 fn a_direct_routing_service_beside_one_of_operator_connect() {
-    let both = |second: Service| Facts { services: known(view(&[routing(9, "Direct"), second])), leads: known(vec![lead_with(1)]), ..facts() };
+    let both = |second: Service| Facts { services: known(view(&[routing(9, "Direct"), second])), leads: known_leads(vec![lead_with(1)]), ..facts() };
     let at = |record: &Record, facts: &Facts| at_now(&be(Desired { beside_direct_routing: false, ..desired() }), record, facts);
     assert_eq!(told(&at(&Record::default(), &both(service(1)))), "keep adopted: False Progressing Reconciling");
     assert_eq!(told(&at(&creating(NOW - secs(60)), &both(service(1)))), "rest: True Succeeded -");
@@ -251,7 +251,8 @@ fn a_create_beside_a_direct_routing_service() {
         assert!(!message.to_lowercase().contains("remove"), "a paid service is nobody's to remove: {message}");
         assert_eq!(message.contains("spec.besideDirectRouting"), license.direct_routing() && !beside_direct_routing, "{message}");
     }
-    let licensed = Facts { services: known(ServicesView { by_name: vec![], ..view(&[routing(9, "Direct")]) }), leads: known(vec![lead_with(9)]), ..facts() };
+    let licensed =
+        Facts { services: known(ServicesView { by_name: vec![], ..view(&[routing(9, "Direct")]) }), leads: known_leads(vec![lead_with(9)]), ..facts() };
     let decision = at_now(&be(Desired { beside_direct_routing: true, ..desired() }), &Record::default(), &licensed);
     assert_eq!(told(&decision), stopped, "only a lead without a service can become one");
     assert!(decision.verdict.message.contains("Direct Routing"), "{}", decision.verdict.message);
@@ -266,7 +267,7 @@ fn the_rule_for_short_names_is_for_creates_alone() {
         Facts { connection: Connection::Usable(policy), ..facts }
     };
     let there = Service { short_name: "Con-toso".into(), ..service(1) };
-    let shows = ruled(Facts { services: known(view_by_guid(&there)), leads: known(vec![lead_with(1)]), ..facts() });
+    let shows = ruled(Facts { services: known(view_by_guid(&there)), leads: known_leads(vec![lead_with(1)]), ..facts() });
     let none = ruled(empty_platform());
     let table = [
         ("to be made", Record::default(), &none, "stop: False InvalidSpec Stalled"),

@@ -3,7 +3,7 @@
 use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::driver::{Ended, Memo, Pass};
 use oc_domain::lead;
-use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::pass::{DeletionPolicy, Facts, LeadsView, ServicesView};
 use oc_domain::platform;
 use oc_domain::record::{OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Deletion, Wish, decide};
@@ -60,7 +60,7 @@ fn it_is_so_for_every_trouble_of_the_platform() {
     });
     let recorded = |kind| Record { finalizer: true, guid: Some(guid(1)), intent: Some(intent(kind, NOW, Sent::No)), ..Record::default() };
     let not_sent = |facts: Facts| Facts { answer: Some(Answer::NotSent(away())), ..facts };
-    let there = || Facts { services: known(view_by_guid(&service(1))), leads: known(vec![lead_with(1)]), ..facts() };
+    let there = || Facts { services: known(view_by_guid(&service(1))), leads: known_leads(vec![lead_with(1)]), ..facts() };
     let unread_numbers = || Facts { numbers: Fact::Unreadable(away()), ..there() };
     let unread_leads = || Facts { leads: Fact::Unreadable(away()), ..empty_platform() };
     let unread_task = || Facts { task: Fact::Unreadable(away()), ..empty_platform() };
@@ -195,6 +195,29 @@ fn what_a_pass_leaves_in_memory() {
     ended_with(&mut most, None, verdict(Reason::Throttled), Ended::Well);
     assert_eq!(most.failures, u32::MAX);
     assert_eq!((most.failures_of(1), most.failures_of(2)), (u32::MAX, 0));
+}
+
+/// Who is not Ready and met with entries that can't be read is looked at again when the lists are whole; who is at rest is not, however often they are not.
+#[test]
+fn who_waits_for_whole_lists() {
+    let (verdict, fine) = (|reason| Verdict::trouble(&trouble(reason)), || Verdict::ready("All is well."));
+    let holes = || known(ServicesView { complete: false, ..view(&[service(1)]) });
+    let leads = |complete| known(LeadsView { complete, ..LeadsView::default() });
+    let table = [
+        ("whole", empty_platform(), fine(), false),
+        ("nothing was read", facts(), verdict(Reason::PlatformUnavailable), false),
+        ("the services, and it waits", Facts { services: holes(), ..empty_platform() }, verdict(Reason::PlatformRefused), true),
+        ("the services, and it is Ready", Facts { services: holes(), ..empty_platform() }, fine(), false),
+        ("the leads, and it waits", Facts { leads: leads(false), ..empty_platform() }, verdict(Reason::PlatformUnavailable), true),
+        ("the leads were whole", Facts { leads: leads(true), ..empty_platform() }, verdict(Reason::LeadNotFound), false),
+    ];
+    for (what, facts, verdict, waits) in table {
+        let mut memo = Memo { waits_for_whole_lists: !waits, ..Memo::default() };
+        let pass = Pass::begin(Record::default(), facts, &memo);
+        let last = Decision { step: Step::Stop(NOW), why: "made up", verdict, record: Record::default(), plan: Vec::new(), hold: false };
+        memo.after(&pass, &last, Ended::Well);
+        assert_eq!(memo.waits_for_whole_lists, waits, "{what}");
+    }
 }
 
 /// The intent whose request surely never left is remembered until another answer is known.
