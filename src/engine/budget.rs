@@ -95,13 +95,38 @@ impl Failed {
     }
 }
 
-/// The budget of one platform.
-pub struct Budget {
+/// The room that a platform has for calls. All who speak to one platform share it, by whatever credential.
+pub struct Room {
     rate: DefaultDirectRateLimiter,
     in_flight: Arc<Semaphore>,
     places: Arc<Semaphore>,
-    circuit: Mutex<Circuit>,
     limits: Limits,
+}
+
+impl Room {
+    /// An empty room.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(at_least_one(limits.per_second)).allow_burst(at_least_one(limits.burst));
+        let in_flight = limits.in_flight.max(1) as usize;
+        Arc::new(Self {
+            rate: RateLimiter::direct(quota),
+            in_flight: Arc::new(Semaphore::new(in_flight)),
+            places: Arc::new(Semaphore::new(PLACES * in_flight)),
+            limits,
+        })
+    }
+
+    /// How large it is.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+}
+
+/// The budget of one connection to a platform: the platform's room, and a circuit of its own, since a credential that is refused says nothing of another.
+pub struct Budget {
+    room: Arc<Room>,
+    circuit: Mutex<Circuit>,
     waiting: Arc<AtomicUsize>,
     under_way: Arc<AtomicUsize>,
     tell: Box<dyn Fn(News) + Send + Sync>,
@@ -151,7 +176,7 @@ impl Place {
     /// As [`Budget::turn`].
     pub async fn turn(self) -> Result<Turn, Failed> {
         let budget = &self.entered.budget;
-        let permit = budget.in_line(Arc::clone(&budget.in_flight).acquire_owned()).await?;
+        let permit = budget.in_line(Arc::clone(&budget.room.in_flight).acquire_owned()).await?;
         Ok(Turn::of(self.entered, permit))
     }
 }
@@ -189,21 +214,15 @@ impl Turn {
 }
 
 impl Budget {
-    /// A full budget.
+    /// A full budget, with a room of its own.
+    #[cfg(test)]
     pub fn new(limits: Limits, tell: impl Fn(News) + Send + Sync + 'static) -> Arc<Self> {
-        let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(at_least_one(limits.per_second)).allow_burst(at_least_one(limits.burst));
-        let in_flight = limits.in_flight.max(1) as usize;
-        Arc::new(Self {
-            rate: RateLimiter::direct(quota),
-            in_flight: Arc::new(Semaphore::new(in_flight)),
-            places: Arc::new(Semaphore::new(PLACES * in_flight)),
-            circuit: Mutex::new(Circuit::default()),
-            limits,
-            waiting: Arc::default(),
-            under_way: Arc::default(),
-            tell: Box::new(tell),
-        })
+        Self::sharing(Room::new(limits), tell)
+    }
+
+    /// A budget for calls that need room among others.
+    pub fn sharing(room: Arc<Room>, tell: impl Fn(News) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { room, circuit: Mutex::new(Circuit::default()), waiting: Arc::default(), under_way: Arc::default(), tell: Box::new(tell) })
     }
 
     fn circuit(&self) -> std::sync::MutexGuard<'_, Circuit> {
@@ -259,7 +278,7 @@ impl Budget {
     /// [`Failed::LeftAlone`] when the platform is being left alone, or there is no room for long.
     pub async fn turn(self: &Arc<Self>) -> Result<Turn, Failed> {
         let entered = self.enter()?;
-        let permit = self.in_line(self.paced(&self.in_flight)).await?;
+        let permit = self.in_line(self.paced(&self.room.in_flight)).await?;
         Ok(Turn::of(entered, permit))
     }
 
@@ -269,7 +288,7 @@ impl Budget {
     /// As [`Budget::turn`].
     pub async fn place(self: &Arc<Self>) -> Result<Place, Failed> {
         let entered = self.enter()?;
-        let permit = self.in_line(self.paced(&self.places)).await?;
+        let permit = self.in_line(self.paced(&self.room.places)).await?;
         Ok(Place { entered, _permit: permit })
     }
 
@@ -313,7 +332,7 @@ impl Budget {
     }
 
     async fn wait_for_rate(&self) {
-        while let Err(not_yet) = self.rate.check() {
+        while let Err(not_yet) = self.room.rate.check() {
             let now = governor::clock::Clock::now(&governor::clock::DefaultClock::default());
             tokio::time::sleep(not_yet.wait_time_from(now)).await;
         }
@@ -323,7 +342,7 @@ impl Budget {
     pub fn used(&self) -> Use {
         let count = |calls: &AtomicUsize| calls.load(Ordering::Relaxed);
         let (waiting, in_flight) = (count(&self.waiting), count(&self.under_way));
-        Use { waiting, in_flight, per_second: self.limits.per_second, open: self.left_alone().is_some() }
+        Use { waiting, in_flight, per_second: self.room.limits.per_second, open: self.left_alone().is_some() }
     }
 
     /// Why the platform is being left alone, if it is.
@@ -414,7 +433,20 @@ mod tests {
         drop(budget.place().await.unwrap());
         let probe = budget.place().await.unwrap().turn().await.unwrap();
         assert!(probe.entered.unheard_probe && budget.place().await.is_err() && budget.turn().await.is_err(), "the place was the probe, and its turn is");
-        assert_eq!((budget.places.available_permits(), budget.in_flight.available_permits()), (2, 0));
+        assert_eq!((budget.room.places.available_permits(), budget.room.in_flight.available_permits()), (2, 0));
+    }
+
+    /// Two credentials of one platform: what one has under way the other waits for, and what one is refused says nothing of the other.
+    #[tokio::test]
+    async fn who_speaks_to_one_platform_shares_its_room_and_not_its_circuit() {
+        let room = Room::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 });
+        let (one, other) = (Budget::sharing(Arc::clone(&room), |_| {}), Budget::sharing(room, |_| {}));
+        let turn = one.turn().await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(10), other.turn()).await.is_err(), "one call at once, whoever makes it");
+        drop(turn);
+        one.circuit().report(clock::now(), Some(&trouble(Reason::AuthenticationFailed)));
+        assert!(one.turn().await.is_err());
+        assert!(other.turn().await.is_ok());
     }
 
     #[tokio::test]

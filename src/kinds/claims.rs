@@ -7,9 +7,10 @@ use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oc_domain::names::TenantId;
+use oc_domain::place::Place;
 
-/// A tenant of a platform.
-type Tenant = (String, TenantId);
+/// A tenant of a platform: whatever `LivePlatform` objects point to it.
+type Tenant = (Place, TenantId);
 
 /// The tenants that are claimed now.
 #[derive(Default)]
@@ -27,8 +28,8 @@ impl Claims {
     }
 
     /// Claims a tenant; `None` while another pass has it.
-    pub fn claim(&self, platform: &str, tenant: &TenantId) -> Option<Claim<'_>> {
-        let tenant = (platform.to_owned(), tenant.clone());
+    pub fn claim(&self, place: &Place, tenant: &TenantId) -> Option<Claim<'_>> {
+        let tenant = (place.clone(), tenant.clone());
         let free = self.held().insert(tenant.clone());
         // Not `then_some`: a claim that is made and dropped gives away what another has.
         free.then(|| Claim { claims: self, tenant })
@@ -49,10 +50,11 @@ mod tests {
     fn one_at_a_time() {
         let claims = Claims::default();
         let tenant = |last: char| TenantId::parse(&format!("22222222-2222-4222-8222-22222222222{last}")).unwrap();
-        let first = claims.claim("p", &tenant('1'));
-        assert!(first.is_some() && claims.claim("p", &tenant('1')).is_none());
-        assert!(claims.claim("p", &tenant('2')).is_some() && claims.claim("q", &tenant('1')).is_some(), "another tenant, another platform");
+        let (p, q) = (Place::new("https", "p", 443, ""), Place::new("https", "q", 443, ""));
+        let first = claims.claim(&p, &tenant('1'));
+        assert!(first.is_some() && claims.claim(&p, &tenant('1')).is_none());
+        assert!(claims.claim(&p, &tenant('2')).is_some() && claims.claim(&q, &tenant('1')).is_some(), "another tenant, another platform");
         drop(first);
-        assert!(claims.claim("p", &tenant('1')).is_some());
+        assert!(claims.claim(&p, &tenant('1')).is_some());
     }
 }

@@ -7,18 +7,18 @@
 use std::sync::{Arc, Weak};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
-use kube::api::GetParams;
-use kube::{Api, ResourceExt};
+use kube::ResourceExt;
 use live_platform::{Client, Credential, Settings};
 use oc_domain::capability::Known;
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::place::Place;
 use oc_domain::time::{Duration, Time};
 
 use super::meter::Calls;
-use super::shared::{Connected, Shared};
-use super::wakes;
+use super::shared::{Connected, Shared, Trying};
+use super::{secrets, wakes};
 use crate::api::LivePlatform;
-use crate::engine::budget::{Budget, Limits, News};
+use crate::engine::budget::{Budget, Limits, News, Room};
 use crate::engine::clock;
 use crate::inventory::Inventory;
 use crate::object::record::{NUMBERS, capability, requested};
@@ -32,51 +32,105 @@ pub async fn connection(shared: &Arc<Shared>, object: &LivePlatform, failing: bo
     let name = object.name_any();
     let before = shared.connected(&name);
     let now = clock::now();
-    if let Some(before) = before.as_ref().filter(|before| !failing && !due(before, object, now)) {
+    if let Some(before) = before.as_ref().filter(|before| !failing && !due(shared, before, object, now)) {
         return before.clone();
     }
     let refused = before.as_ref().is_some_and(Connected::refused);
-    let last_good = before.as_ref().and_then(|before| before.last_good.clone()).filter(|good| good.place == place(object));
-    let connected = |fingerprint, inventory| Connected { fingerprint, spec: spec(object), read: now, inventory, last_good: last_good.clone() };
-    let numbers = numbers(object, before.as_ref());
+    let last_good = before.as_ref().and_then(|before| before.last_good.clone()).filter(|good| good.identity == identity(object));
+    let (place, numbers) = (place(object), numbers(object, before.as_ref()));
+    let connected = |fingerprint, inventory, trying| Connected {
+        fingerprint,
+        spec: spec(shared, object),
+        place: place.clone(),
+        read: now,
+        inventory,
+        last_good: last_good.clone(),
+        trying,
+    };
     match (ingredients(shared, object, refused).await, before) {
         (Ok((settings, credential, fingerprint)), before) => {
-            let known = before.and_then(|before| Some((before.fingerprint, before.inventory.ok()?)));
-            let known = known.or(last_good.clone().map(|good| (good.fingerprint, good.inventory)));
-            let inventory = match known.filter(|(known, _)| *known == fingerprint) {
+            let same_spec = before.as_ref().is_some_and(|before| before.inventory.is_ok() && before.spec == spec(shared, object));
+            let tried = before.as_ref().and_then(|before| before.trying.clone()).map(|trying| (trying.fingerprint, trying.inventory));
+            let active = before.and_then(|before| Some((before.fingerprint, before.inventory.ok()?)));
+            let good = last_good.clone().map(|good| (good.fingerprint, good.inventory));
+            let known = [active, tried, good].into_iter().flatten().find(|(known, _)| *known == fingerprint);
+            let proven = last_good.as_ref().is_some_and(|good| good.fingerprint == fingerprint);
+            let inventory = match known {
                 Some((_, inventory)) => Ok(inventory),
                 None => make(shared, object, settings, credential, numbers),
             };
-            connected(fingerprint, inventory)
+            // A credential that was changed is tried beside the one before, for as long as that is good.
+            match (inventory, last_good.clone().filter(|good| same_spec && !proven && !refuses(&good.inventory))) {
+                (Ok(inventory), Some(good)) => connected(good.fingerprint, Ok(good.inventory), Some(Trying { fingerprint, inventory })),
+                (inventory, _) => connected(fingerprint, inventory, None),
+            }
         }
         // An API server that is away says nothing about the Secret: what works is worked with on.
-        (Err(Unread::Now(_)), Some(before)) if before.inventory.is_ok() && before.spec == spec(object) => before,
-        (Err(Unread::Now(trouble) | Unread::Lasting(trouble)), _) => connected(String::new(), Err(trouble)),
+        (Err(Unread::Now(_)), Some(before)) if before.inventory.is_ok() && before.spec == spec(shared, object) => before,
+        (Err(Unread::Now(trouble) | Unread::Lasting(trouble)), _) => connected(String::new(), Err(trouble), None),
     }
 }
 
-/// Whether it is time to read the Secret and the CA bundle again.
-fn due(before: &Connected, object: &LivePlatform, now: Time) -> bool {
-    let asked = requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
-    asked || before.inventory.is_err() || before.refused() || before.spec != spec(object) || now >= before.read + object.spec.observe_interval.span() * 3 / 4
+/// Tries the credential that is not proven yet. Once it has answered it takes the place of the one before; until then returns why it has not.
+pub async fn prove(connected: Connected, object: &LivePlatform) -> (Connected, Option<Trouble>) {
+    let Some(trying) = connected.trying.clone() else { return (connected, None) };
+    if requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()) {
+        trying.inventory.budget().probe_now();
+    }
+    match trying.inventory.services(clock::now()).await {
+        Ok(_) => (Connected { fingerprint: trying.fingerprint, inventory: Ok(trying.inventory), trying: None, ..connected }, None),
+        Err(trouble) => (connected, Some(trouble)),
+    }
 }
 
-/// What of the spec a connection is made from.
-pub fn spec(object: &LivePlatform) -> String {
-    format!("{}|{:?}", place(object), object.spec.requests)
+/// Whether the platform, or its directory, refuses the credential.
+fn refuses(inventory: &Inventory) -> bool {
+    inventory.budget().left_alone().is_some_and(|trouble| trouble.reason == Reason::AuthenticationFailed)
+}
+
+/// Whether it is time to read the Secret and the CA bundle again.
+fn due(shared: &Shared, before: &Connected, object: &LivePlatform, now: Time) -> bool {
+    let asked = requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
+    let fails = before.inventory.is_err() || before.trying.is_some() || before.refused();
+    asked || fails || before.spec != spec(shared, object) || now >= before.read + object.spec.observe_interval.span() * 3 / 4
+}
+
+/// What of the spec a connection is made from, and of the specs of those that point to the same place.
+fn spec(shared: &Shared, object: &LivePlatform) -> String {
+    format!("{}|{:?}", identity(object), limits(shared, object))
 }
 
 /// What is known of the call for telephone numbers: what the connection before has learnt, else what status tells. Of another platform both say nothing.
 fn numbers(object: &LivePlatform, before: Option<&Connected>) -> Known {
     let Some(before) = before else { return Known::told(capability(object, NUMBERS)) };
     let learnt = before.inventory.as_ref().ok().or(before.last_good.as_ref().map(|good| &good.inventory)).and_then(|inventory| inventory.tells_numbers());
-    Known::told(learnt.or(capability(object, NUMBERS)).filter(|_| before.spec.starts_with(&place(object))))
+    Known::told(learnt.or(capability(object, NUMBERS)).filter(|_| before.spec.starts_with(&identity(object))))
 }
 
 /// Which platform is meant, and as whom it is spoken to.
-pub fn place(object: &LivePlatform) -> String {
+pub fn identity(object: &LivePlatform) -> String {
     let spec = &object.spec;
     format!("{}|{:?}|{:?}", spec.url, spec.authentication, spec.ca_bundle_ref)
+}
+
+/// Where the platform is; `None` for a text that is no URL.
+pub fn place(object: &LivePlatform) -> Option<Place> {
+    let url = reqwest::Url::parse(&object.spec.url).ok()?;
+    Some(Place::new(url.scheme(), url.host_str()?, url.port_or_known_default()?, url.path()))
+}
+
+/// How much the platform may be asked. Several objects of one place share one budget, and of each limit the least holds: whoever set it meant the platform,
+/// and it is the same platform.
+fn limits(shared: &Shared, object: &LivePlatform) -> Limits {
+    let siblings = shared.index().siblings(&object.name_any());
+    let all = siblings.iter().filter_map(|name| shared.platforms.get("", name)).map(|other| other.spec.requests.clone());
+    let own = &object.spec.requests;
+    let own = Limits { per_second: own.per_second, burst: own.burst, in_flight: own.in_flight };
+    all.fold(own, |least, other| Limits {
+        per_second: least.per_second.min(other.per_second),
+        burst: least.burst.min(other.burst),
+        in_flight: least.in_flight.min(other.in_flight),
+    })
 }
 
 /// Why there is nothing to make a connection from.
@@ -97,12 +151,12 @@ fn make(shared: &Arc<Shared>, object: &LivePlatform, settings: Settings, credent
     let unusable = |error: live_platform::Error| Trouble::new(Reason::PlatformUnavailable, format!("The connection can't be made: {}", error.message()));
     let calls = Arc::new(Calls { meter: Arc::clone(&shared.meter), platform: object.name_any() });
     let client = Client::new(settings, credential, Some(calls)).map_err(unusable)?;
-    let requests = &object.spec.requests;
-    let limits = Limits { per_second: requests.per_second, burst: requests.burst, in_flight: requests.in_flight };
+    let limits = limits(shared, object);
+    let room = place(object).map_or_else(|| Room::new(limits), |place| shared.room(&place, limits));
     let platform = object.name_any();
     let (for_budget, for_inventory): (Weak<Shared>, Weak<Shared>) = (Arc::downgrade(shared), Arc::downgrade(shared));
     let name = platform.clone();
-    let budget = Budget::new(limits, move |news| {
+    let budget = Budget::sharing(room, move |news| {
         let Some(shared) = for_budget.upgrade() else { return };
         shared.meter.budget(&name, news);
         if news == News::Back {
@@ -138,33 +192,29 @@ async fn ingredients(shared: &Shared, object: &LivePlatform, cached: bool) -> Re
         Some(reference) => {
             let name = format!("spec.caBundleRef: ConfigMap {}/{}", reference.namespace, reference.name);
             let bad = |what: &str| Trouble::new(Reason::AuthenticationFailed, format!("{name} {what}"));
-            let map = read::<ConfigMap>(shared, &reference.namespace, &reference.name, cached, &name).await?.ok_or_else(|| bad("is not there; make it."))?;
+            let map = read::<ConfigMap>(shared, (&reference.namespace, &reference.name), cached, &name, secrets::Unread::Missing.says()).await?;
             let bundle = map.data.as_ref().and_then(|data| data.get(&reference.key)).ok_or_else(|| bad(&format!("has no key {}.", reference.key)))?;
             settings.ca_bundle_pem = Some(bundle.clone().into_bytes());
             map.resource_version().unwrap_or_default()
         }
     };
-    let fingerprint = format!("{}|{:?}|{:?}|{version}|{ca_version}", spec.url, spec.authentication, spec.requests);
+    let fingerprint = format!("{}|{:?}|{:?}|{version}|{ca_version}", spec.url, spec.authentication, limits(shared, object));
     Ok((settings, credential, fingerprint))
 }
 
-/// Reads one object by its name; `what` is how a message calls it.
-async fn read<K>(shared: &Shared, namespace: &str, name: &str, cached: bool, what: &str) -> Result<Option<K>, Unread>
+/// Reads one object by its name; `what` is how a message calls it, and `missing` what is to be done when it is not there.
+async fn read<K>(shared: &Shared, (namespace, name): (&str, &str), cached: bool, what: &str, missing: &str) -> Result<K, Unread>
 where
     K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
-    let params = if cached { GetParams::any() } else { GetParams::default() };
-    match Api::<K>::namespaced(shared.client.clone(), namespace).get_with(name, &params).await {
-        Ok(object) => Ok(Some(object)),
-        Err(kube::Error::Api(status)) if status.code == 404 => Ok(None),
-        Err(kube::Error::Api(status)) if status.code == 403 => {
-            Err(Trouble::new(Reason::AuthenticationFailed, format!("{what} can't be read; grant the operator get on it.")).into())
+    secrets::read::<K>(&shared.client, namespace, name, cached).await.map_err(|unread| {
+        let says = if unread == secrets::Unread::Missing { missing } else { unread.says() };
+        let message = format!("{what} {says}");
+        match unread {
+            secrets::Unread::Away => Unread::Now(Trouble::new(Reason::PlatformUnavailable, message)),
+            secrets::Unread::Forbidden | secrets::Unread::Missing => Trouble::new(Reason::AuthenticationFailed, message).into(),
         }
-        Err(_) => {
-            let message = format!("{what} can't be read: the API server does not give it; tried again.");
-            Err(Unread::Now(Trouble::new(Reason::PlatformUnavailable, message)))
-        }
-    }
+    })
 }
 
 async fn credential(shared: &Shared, object: &LivePlatform, cached: bool) -> Result<(Credential, String), Unread> {
@@ -177,12 +227,51 @@ async fn credential(shared: &Shared, object: &LivePlatform, cached: bool) -> Res
         return Ok((Credential::FederatedToken { file: file.clone() }, format!("file {}", file.display())));
     };
     let name = format!("Secret {}/{}", reference.namespace, reference.name);
-    let secret = read::<Secret>(shared, &reference.namespace, &reference.name, cached, &name)
-        .await?
-        .ok_or_else(|| trouble(format!("{name} is not there; make it, with the client secret under the key {}.", reference.key)))?;
+    let missing = format!("is not there; make it, with the client secret under the key {}.", reference.key);
+    let secret = read::<Secret>(shared, (&reference.namespace, &reference.name), cached, &name, &missing).await?;
     let value = secret.data.as_ref().and_then(|data| data.get(&reference.key));
     let value = value.ok_or_else(|| trouble(format!("{name} has no key {}.", reference.key)))?;
     let text = std::str::from_utf8(&value.0).map_err(|_| trouble(format!("{name}: the value of {} is no text.", reference.key)))?;
     let version = format!("{}/{}", secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default());
     Ok((Credential::ClientSecret { secret: text.trim_end_matches(['\r', '\n']).to_owned().into(), version: version.clone() }, version))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(url: &str) -> Option<String> {
+        let spec = serde_json::json!({
+            "url": url,
+            "authentication": {"entra": {"tenantId": "22222222-2222-4222-8222-222222222222", "clientId": "22222222-2222-4222-8222-222222222222", "scope": "api://x/.default"}},
+        });
+        let object = LivePlatform::new("default", serde_json::from_value(spec).unwrap());
+        place(&object).map(|place| place.as_str().to_owned())
+    }
+
+    #[test]
+    fn the_ways_to_write_one_url_are_one_place() {
+        let one = Some("https://live.example.com:443/tenantui".to_owned());
+        for url in [
+            "https://live.example.com/tenantui",
+            "https://live.example.com/tenantui/",
+            "HTTPS://LIVE.Example.com:443/TenantUI",
+            "https://live.example.com.//tenantui",
+            "https://live.example.com/x/../tenantui/.",
+            "https://live.example.com/x/%2E%2e/%74enantui",
+            "https://live%2eexample.com/tenantui",
+            "https:\\\\live.example.com\\tenantui",
+            " https://live.example.com/tenantui?x=1#y ",
+        ] {
+            assert_eq!(at(url), one, "{url}");
+        }
+        assert_eq!(at("https://bücher.example/tenantui"), at("https://xn--bcher-kva.example/tenantui"));
+        assert_eq!(at("https://BÜCHER.example/tenantui"), at("https://xn--bcher-kva.example:443/tenantui"));
+        assert_eq!(at("http://127.1:8080/tenantui"), at("http://127.0.0.1:8080/tenantui"));
+        assert_eq!(at("https://[::1]/tenantui"), at("https://[0:0::0:1]:443/tenantui"));
+        for url in ["https://live.example.com:8443/tenantui", "https://live.example.org/tenantui", "https://live.example.com/other"] {
+            assert_ne!(at(url), one, "{url}");
+        }
+        assert_eq!(at("no url"), None);
+    }
 }

@@ -1,7 +1,9 @@
 //! Deletions and their breaker: who wants something deleted on a platform, and who may not yet.
 
-use kube::Resource;
-use oc_domain::breaker::Asking;
+use std::collections::BTreeMap;
+
+use kube::{Resource, ResourceExt};
+use oc_domain::breaker::{Asking, Ledger, Limit};
 use oc_domain::pass::Facts;
 use oc_domain::policy::Connection;
 
@@ -43,12 +45,37 @@ pub fn wanted(shared: &Shared, platform: &str) -> Vec<Asking> {
     keys.iter().filter_map(of).collect()
 }
 
+/// The least `spec.deletions.perHour` of all platform objects that point to where this one does.
+pub fn per_hour(shared: &Shared, object: &LivePlatform) -> u32 {
+    let siblings = shared.index().siblings(&object.name_any());
+    let others = siblings.iter().filter_map(|name| shared.platforms.get("", name)).map(|other| other.spec.deletions.per_hour);
+    others.fold(object.spec.deletions.per_hour, u32::min)
+}
+
+/// Decides for a platform object while no other one does: `decide` is given what the place lets through and what of that the others have granted, and returns
+/// the decision with the ledger in it. What is granted so is known to the others at once, whether it can be written or not.
+pub fn counting<D>(shared: &Shared, object: &LivePlatform, decide: impl FnOnce(Limit) -> (D, Ledger)) -> D {
+    let name = object.name_any();
+    let per_hour = per_hour(shared, object);
+    let siblings = shared.index().siblings(&name);
+    let mut decided = shared.ledgers();
+    let mut limit = Limit::from(per_hour);
+    for sibling in siblings.iter().filter(|sibling| **sibling != name) {
+        let written = shared.platforms.get("", sibling).map(|object| record::ledger(&object));
+        let newest = decided.get(sibling).or(written.as_ref());
+        limit.held_elsewhere |= shared.platforms.get("", sibling).is_some() && newest.is_some_and(|ledger| ledger.held > 0);
+        let granted: BTreeMap<_, _> = written.iter().chain(decided.get(sibling)).flat_map(|ledger| ledger.granted.clone()).collect();
+        limit.elsewhere.extend(granted.into_values());
+    }
+    let (decision, ledger) = decide(limit);
+    decided.insert(name, ledger);
+    decision
+}
+
 /// Whether somebody wants a deletion that is not let through yet.
 pub fn uncounted(shared: &Shared, object: &LivePlatform) -> bool {
-    let ledger = record::ledger(object);
-    let per_hour = object.spec.deletions.per_hour;
-    let name = object.metadata.name.as_deref().unwrap_or_default();
-    wanted(shared, name).iter().any(|asking| ledger.holds(asking, per_hour).is_some())
+    let (ledger, per_hour) = (record::ledger(object), per_hour(shared, object));
+    wanted(shared, &object.name_any()).iter().any(|asking| ledger.holds(asking, per_hour).is_some())
 }
 
 /// The connection, with what the breaker says to an object that is being deleted. The first time that it has to say something the platform object
@@ -57,7 +84,7 @@ pub fn with_breaker<K: Resource>(shared: &Shared, connection: Connection, platfo
     let Connection::Usable(mut policy) = connection else { return connection };
     let counted = asking(object).zip(shared.platforms.get("", platform));
     if let Some((asking, object)) = counted {
-        policy.deletions_blocked = record::ledger(&object).holds(&asking, object.spec.deletions.per_hour);
+        policy.deletions_blocked = record::ledger(&object).holds(&asking, per_hour(shared, &object));
         if policy.deletions_blocked.is_some() {
             shared.wake(&Key::platform(platform), Lane::Effect);
         }

@@ -3,12 +3,13 @@
 use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
+use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Pass;
 use oc_domain::lead::{Desired, Wish, decide};
 use oc_domain::names::TenantId;
 use oc_domain::pass::{DeletionPolicy, Facts};
-use oc_domain::policy::Connection;
+use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
@@ -21,7 +22,7 @@ use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, leads_of, policy};
 use super::{Next, after, forgotten};
-use super::{deletions, history};
+use super::{competition, deletions, history};
 use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
 use crate::engine::clock;
@@ -46,11 +47,17 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
         (Connection::Usable(_), None) => return (Next::Woken, PassOutcome::Waiting),
         (Connection::Unusable(_) | Connection::Unknown(_), None) => None,
     };
-    let wish = wish(shared, &object, &entry);
+    let competes = object.meta().deletion_timestamp.is_none() && !object.spec.suspend;
+    let (connection, rival) = match connection {
+        connection if competes => competition::first(shared, connection, |policy, known| competition::of_lead(shared, policy, &object, &entry, known)).await,
+        connection => (connection, None),
+    };
+    let policy = if let Connection::Usable(policy) = &connection { Some(policy.clone()) } else { None };
+    let wish = wish(&object, &entry, rival.map(|rival| format!("Lead {}/{}", rival.namespace, rival.name)));
     let memo = shared.with_memo(key, object.meta().uid.as_deref(), |memo| memo.clone());
     let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
     let pass = Pass::begin(record::of_lead(&object), facts, &memo);
-    let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, reach: Reach::new(inventory) };
+    let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, policy, reach: Reach::new(inventory) };
     world.show_no_contact().await;
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     history::of_lead(shared, &object, going(&object), &pass);
@@ -62,7 +69,7 @@ fn going(object: &Lead) -> Option<DeletionPolicy> {
     object.meta().deletion_timestamp.as_ref().map(|_| policy(object.spec.deletion_policy))
 }
 
-fn wish(shared: &Shared, object: &Lead, entry: &Entry) -> Wish {
+fn wish(object: &Lead, entry: &Entry, rival: Option<String>) -> Wish {
     let spec = &object.spec;
     if let Some(policy) = going(object) {
         return Wish::Gone(policy, entry.tenant.clone());
@@ -73,22 +80,7 @@ fn wish(shared: &Shared, object: &Lead, entry: &Entry) -> Wish {
     let Some(tenant) = entry.tenant.clone() else {
         return Wish::Unclear(Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID."));
     };
-    Wish::Be(Desired {
-        tenant,
-        consentless: spec.consentless.is_some(),
-        channel: spec.channel_id,
-        deletion_policy: policy(spec.deletion_policy),
-        rival: rival(shared, object, entry),
-    })
-}
-
-fn rival(shared: &Shared, object: &Lead, entry: &Entry) -> Option<String> {
-    let same_tenant = shared.index().of_tenant(&entry.platform, entry.tenant.as_ref()?);
-    let older = world::oldest(same_tenant.into_iter().filter(|key| key.kind == Kind::Lead), &shared.leads)?;
-    if world::age(&*older) >= world::age(object) {
-        return None;
-    }
-    Some(format!("Lead {}/{}", older.namespace().unwrap_or_default(), older.name_any()))
+    Wish::Be(Desired { tenant, consentless: spec.consentless.is_some(), channel: spec.channel_id, deletion_policy: policy(spec.deletion_policy), rival })
 }
 
 /// What of the world a pass over one lead can touch.
@@ -96,6 +88,8 @@ struct LeadWorld<'a> {
     shared: &'a Arc<Shared>,
     object: Held<'a, Lead>,
     entry: Entry,
+    /// The settings of the platform object, while it can be used.
+    policy: Option<Policy>,
     reach: Reach,
 }
 
@@ -180,6 +174,15 @@ impl World for LeadWorld<'_> {
     }
 
     async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
+        if matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
+            // As for a service: who comes first, and whether the namespace may use the platform, counts now.
+            let Some(policy) = &self.policy else { return Err(WriteFailed::Changed) };
+            let object = self.object.get();
+            let compete = |known: &dyn Fn(&str, &str) -> Access| competition::of_lead(self.shared, policy, &object, &self.entry, known);
+            if !competition::still_first(self.shared, (&self.entry.platform, &object.namespace().unwrap_or_default()), compete) {
+                return Err(WriteFailed::Changed);
+            }
+        }
         self.object.keep(mark, record, id).await
     }
 

@@ -3,6 +3,7 @@
 mod audit;
 pub mod census;
 mod claims;
+mod competition;
 mod connect;
 mod deletions;
 mod discovery;
@@ -15,6 +16,7 @@ mod namespaces;
 mod pace;
 mod platform;
 mod reach;
+mod secrets;
 mod service;
 mod shared;
 mod unreadable;

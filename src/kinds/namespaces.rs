@@ -9,6 +9,7 @@ use std::time::Duration;
 use k8s_openapi::api::core::v1::Namespace;
 use kube::core::{Selector, SelectorExt};
 use kube::{Api, Client, ResourceExt};
+use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::policy::Connection;
 use oc_domain::time::Time;
@@ -17,8 +18,18 @@ use crate::api::LivePlatform;
 use crate::api::live_platform::NamespacesFrom;
 use crate::engine::clock;
 
-/// For so long labels that fit are not read again: thousands of objects of one namespace cost one request. Labels that do not fit are read each time.
+/// For so long labels that fit are not read again: thousands of objects of one namespace cost one request.
 const FRESH: Duration = Duration::from_secs(30);
+
+/// For so long labels that do not fit are not read again: thousands of objects of a namespace that is not allowed cost one request as well, and whoever
+/// has labelled it need not wait for long.
+const FRESH_NO: Duration = Duration::from_secs(3);
+
+/// For so long it is believed of **other** objects whether they may use a platform, and of an object itself between the look and its intent.
+const BELIEVED: Duration = Duration::from_secs(60);
+
+/// Labels that nobody has asked for in so long are forgotten.
+const KEPT: Duration = Duration::from_secs(86_400);
 
 /// When an object of a namespace that is not allowed is looked at again: whoever labels it need not ask for a look.
 const AGAIN: Duration = Duration::from_secs(60);
@@ -32,7 +43,30 @@ pub struct Namespaces {
 #[derive(Clone)]
 struct Known {
     at: Time,
-    labels: BTreeMap<String, String>,
+    labels: Labels,
+}
+
+#[derive(Clone, PartialEq, Eq)]
+enum Labels {
+    Of(BTreeMap<String, String>),
+    /// There is no such namespace.
+    Absent,
+    /// The operator may not read them.
+    Forbidden,
+}
+
+impl Labels {
+    fn fit(&self, selector: &Selector) -> bool {
+        matches!(self, Self::Of(labels) if selector.matches(labels))
+    }
+}
+
+/// What a question for a namespace came to.
+pub struct Looked {
+    /// Why its objects can't use the platform now; `None` when they may.
+    pub against: Option<Connection>,
+    /// Its labels are others than when they were last read.
+    pub changed: bool,
 }
 
 impl Namespaces {
@@ -40,62 +74,76 @@ impl Namespaces {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Why the objects of this namespace can't use the platform now; `None` when they may.
-    pub async fn stands_against(&self, client: &Client, platform: &LivePlatform, namespace: &str) -> Option<Connection> {
+    /// Whether the objects of this namespace may use the platform, as far as that is known without asking.
+    pub fn access(&self, platform: &LivePlatform, namespace: &str) -> Access {
+        let allowed = &platform.spec.allowed_namespaces;
+        let selector = match allowed.from {
+            NamespacesFrom::All => return Access::May,
+            NamespacesFrom::None => return Access::MayNot,
+            NamespacesFrom::Selector => Selector::try_from(allowed.selector.clone().unwrap_or_default()),
+        };
+        let Ok(selector) = selector else { return Access::MayNot };
+        match self.known().get(namespace).filter(|known| clock::now() < known.at + BELIEVED) {
+            None => Access::Unknown,
+            Some(known) if known.labels.fit(&selector) => Access::May,
+            Some(_) => Access::MayNot,
+        }
+    }
+
+    /// Asks whether the objects of this namespace can use the platform now.
+    pub async fn stands_against(&self, client: &Client, platform: &LivePlatform, namespace: &str) -> Looked {
         let name = platform.name_any();
-        let refused = |message| Trouble { retry_after: Some(AGAIN), ..Trouble::new(Reason::NamespaceNotAllowed, message) };
+        let looked = |against, changed| Looked { against, changed };
+        let refused = |message| Some(Connection::Unusable(Trouble { retry_after: Some(AGAIN), ..Trouble::new(Reason::NamespaceNotAllowed, message) }));
         let not_allowed =
             || refused(format!("LivePlatform {name} does not allow the namespace {namespace} (spec.allowedNamespaces). Ask whoever administers it."));
         let allowed = &platform.spec.allowed_namespaces;
         let selector = match allowed.from {
-            NamespacesFrom::All => return None,
-            NamespacesFrom::None => return Some(Connection::Unusable(not_allowed())),
+            NamespacesFrom::All => return looked(None, false),
+            NamespacesFrom::None => return looked(not_allowed(), false),
             NamespacesFrom::Selector => Selector::try_from(allowed.selector.clone().unwrap_or_default()),
         };
         let selector = match selector {
             Ok(selector) => selector,
             Err(error) => {
                 let message = format!("spec.allowedNamespaces.selector of LivePlatform {name} can't be read: {error}. Ask whoever administers it.");
-                return Some(Connection::Unusable(refused(message)));
+                return looked(refused(message), false);
             }
         };
-        match self.fits(client, &selector, namespace).await {
-            Ok(true) => None,
-            Ok(false) => Some(Connection::Unusable(not_allowed())),
-            Err(error) if forbidden(&error) => {
+        match self.labels(client, &selector, namespace).await {
+            Ok((labels, changed)) if labels.fit(&selector) => looked(None, changed),
+            Ok((Labels::Forbidden, changed)) => {
                 let message =
                     format!("The operator may not read the labels of namespace {namespace}, which spec.allowedNamespaces needs. Grant it get on namespaces.");
-                Some(Connection::Unusable(refused(message)))
+                looked(refused(message), changed)
             }
+            Ok((_, changed)) => looked(not_allowed(), changed),
             Err(error) => {
                 let message = format!("The labels of namespace {namespace}, which spec.allowedNamespaces needs, can't be read now; tried again. {error}");
-                Some(Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message)))
+                looked(Some(Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message))), false)
             }
         }
     }
 
     /// An API server that does not answer takes nothing away: then the labels count as they were.
-    async fn fits(&self, client: &Client, selector: &Selector, namespace: &str) -> Result<bool, kube::Error> {
+    async fn labels(&self, client: &Client, selector: &Selector, namespace: &str) -> Result<(Labels, bool), kube::Error> {
         let known = self.known().get(namespace).cloned();
-        let fitted = known.as_ref().map(|known| selector.matches(&known.labels));
         let at = clock::now();
-        if fitted == Some(true) && known.is_some_and(|known| at < known.at + FRESH) {
-            return Ok(true);
+        let fresh = |known: &&Known| at < known.at + if known.labels.fit(selector) { FRESH } else { FRESH_NO };
+        if let Some(known) = known.as_ref().filter(fresh) {
+            return Ok((known.labels.clone(), false));
         }
-        match Api::<Namespace>::all(client.clone()).get_metadata_opt(namespace).await {
-            Ok(Some(found)) => {
-                let labels = found.metadata.labels.unwrap_or_default();
-                let fits = selector.matches(&labels);
-                self.known().insert(namespace.to_owned(), Known { at, labels });
-                Ok(fits)
-            }
-            Ok(None) => {
-                self.known().remove(namespace);
-                Ok(false)
-            }
-            Err(error) if forbidden(&error) => Err(error),
-            Err(error) => fitted.ok_or(error),
-        }
+        let labels = match Api::<Namespace>::all(client.clone()).get_metadata_opt(namespace).await {
+            Ok(Some(found)) => Labels::Of(found.metadata.labels.unwrap_or_default()),
+            Ok(None) => Labels::Absent,
+            Err(error) if forbidden(&error) => Labels::Forbidden,
+            Err(error) => return known.map(|known| (known.labels, false)).ok_or(error),
+        };
+        let changed = known.is_some_and(|known| known.labels != labels);
+        let mut all = self.known();
+        all.retain(|_, known| at < known.at + KEPT);
+        all.insert(namespace.to_owned(), Known { at, labels: labels.clone() });
+        Ok((labels, changed))
     }
 }
 
@@ -149,21 +197,25 @@ mod tests {
         let (server, client) = serving();
         let by_label = platform(json!({"from": "Selector", "selector": {"matchLabels": {"telephony": "yes"}}}));
         let namespaces = Namespaces::default();
-        let told = async || match namespaces.stands_against(&client, &by_label, "sales").await {
+        let told = async || match namespaces.stands_against(&client, &by_label, "sales").await.against {
             None => "may".to_owned(),
             Some(Connection::Unusable(trouble)) => format!("{} {:?}", trouble.reason, trouble.retry_after.map(|after| after.as_secs())),
             Some(Connection::Unknown(trouble)) => format!("unknown {}", trouble.reason),
             Some(Connection::Usable(_)) => "usable".to_owned(),
         };
+        let age = |by: Duration| namespaces.known().values_mut().for_each(|known| known.at = known.at - by);
         let table = [
             ("nothing was ever read", 500, "no", "unknown ProgressingWithRetry", 1),
             ("it is not labelled", 200, "no", "NamespaceNotAllowed Some(60)", 1),
-            ("a no is not kept", 200, "no", "NamespaceNotAllowed Some(60)", 1),
-            ("away: as it was", 503, "yes", "NamespaceNotAllowed Some(60)", 1),
+            ("a no is kept for a moment", 200, "yes", "NamespaceNotAllowed Some(60)", 0),
+            ("…and not for longer; away: as it was", 503, "yes", "NamespaceNotAllowed Some(60)", 1),
             ("it is labelled", 200, "yes", "may", 1),
             ("a yes is kept for a while", 200, "no", "may", 0),
         ];
         for (what, status, label, expected, asked) in table {
+            if asked > 0 {
+                age(FRESH_NO);
+            }
             *server.lock().unwrap() = Server { status, label, asked: 0 };
             assert_eq!(told().await, expected, "{what}");
             assert_eq!(server.lock().unwrap().asked, asked, "{what}");
@@ -175,20 +227,56 @@ mod tests {
             ("it is gone", 404, "no", "NamespaceNotAllowed Some(60)"),
         ];
         for (what, status, label, expected) in table {
-            namespaces.known().values_mut().for_each(|known| known.at = known.at - FRESH);
+            age(FRESH);
             *server.lock().unwrap() = Server { status, label, asked: 0 };
             assert_eq!(told().await, expected, "{what}");
             assert_eq!(server.lock().unwrap().asked, 1, "{what}");
         }
-        assert!(namespaces.known().is_empty());
+    }
+
+    /// D2: thousands of objects in a namespace that is not allowed ask once, not once each.
+    #[tokio::test]
+    async fn many_objects_of_a_namespace_that_is_not_allowed_cost_one_request() {
+        let (server, client) = serving();
+        let by_label = platform(json!({"from": "Selector", "selector": {"matchLabels": {"telephony": "yes"}}}));
+        let namespaces = Namespaces::default();
+        for (status, what) in [(200, "not labelled"), (404, "gone"), (403, "not to be read")] {
+            namespaces.known().values_mut().for_each(|known| known.at = known.at - FRESH_NO);
+            *server.lock().unwrap() = Server { status, label: "no", asked: 0 };
+            for _ in 0..1000 {
+                assert!(matches!(namespaces.stands_against(&client, &by_label, "sales").await.against, Some(Connection::Unusable(_))), "{what}");
+            }
+            assert_eq!(server.lock().unwrap().asked, 1, "{what}");
+        }
+    }
+
+    /// What is known without asking, and whether it has changed.
+    #[tokio::test]
+    async fn what_is_believed_of_others() {
+        let (server, client) = serving();
+        let by_label = platform(json!({"from": "Selector", "selector": {"matchLabels": {"telephony": "yes"}}}));
+        let namespaces = Namespaces::default();
+        let access = || namespaces.access(&by_label, "sales");
+        assert_eq!(access(), Access::Unknown, "nobody has asked");
+        assert!(!namespaces.stands_against(&client, &by_label, "sales").await.changed, "the first answer is no change");
+        assert_eq!(access(), Access::MayNot);
+        server.lock().unwrap().label = "yes";
+        namespaces.known().values_mut().for_each(|known| known.at = known.at - FRESH_NO);
+        assert!(namespaces.stands_against(&client, &by_label, "sales").await.changed);
+        assert_eq!(access(), Access::May);
+        assert_eq!(namespaces.access(&platform(json!({"from": "None"})), "sales"), Access::MayNot);
+        assert_eq!(namespaces.access(&platform(json!({"from": "All"})), "other"), Access::May);
+        namespaces.known().values_mut().for_each(|known| known.at = known.at - BELIEVED);
+        assert_eq!(access(), Access::Unknown, "it is too old");
+        assert_eq!(server.lock().unwrap().asked, 2, "who believes does not ask");
     }
 
     #[tokio::test]
     async fn all_and_none_need_no_labels() {
         let (server, client) = serving();
         let namespaces = Namespaces::default();
-        assert!(namespaces.stands_against(&client, &platform(json!({"from": "All"})), "sales").await.is_none());
-        assert!(matches!(namespaces.stands_against(&client, &platform(json!({"from": "None"})), "sales").await, Some(Connection::Unusable(_))));
+        assert!(namespaces.stands_against(&client, &platform(json!({"from": "All"})), "sales").await.against.is_none());
+        assert!(matches!(namespaces.stands_against(&client, &platform(json!({"from": "None"})), "sales").await.against, Some(Connection::Unusable(_))));
         assert_eq!(server.lock().unwrap().asked, 0);
     }
 }

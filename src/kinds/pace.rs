@@ -25,12 +25,9 @@ pub fn with_pace(shared: &Shared, connection: Connection, platform: &str, record
     Connection::Usable(policy)
 }
 
-/// How long the effect of what this record has asked for is looked for.
-pub fn grace(shared: &Shared, policy: &Policy, platform: &str, record: &Record) -> Duration {
-    match with_pace(shared, Connection::Usable(policy.clone()), platform, record) {
-        Connection::Usable(policy) => policy.grace(),
-        Connection::Unusable(_) | Connection::Unknown(_) => policy.grace(),
-    }
+/// How long the effect of a create of another object is looked for, of which only an annotation tells: no status tells how long that one takes.
+pub fn longest(shared: &Shared, policy: &Policy, platform: &str) -> Duration {
+    Policy { slowest_create: slowest_create(shared, platform, &OperationId(String::new())), ..policy.clone() }.grace()
 }
 
 fn slowest_create(shared: &Shared, platform: &str, own: &OperationId) -> Option<Duration> {

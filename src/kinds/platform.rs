@@ -38,17 +38,19 @@ pub fn record(object: &LivePlatform) -> Record {
     Record { jobs: Job::ALL.map(|which| job(jobs, which.name())), ledger: ledger(object), stalled_for }
 }
 
-fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>) -> Desired {
+fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>, unproven: Option<Trouble>) -> Desired {
+    let (undiscovered, remark) = discovery::told(shared, object);
     let ran = |name: &str| object.annotations().get(name)?.parse::<jiff::Timestamp>().ok().map(clock::time);
     Desired {
         observe_interval: object.spec.observe_interval.span(),
         trigger: trigger(object),
         ran_at: [ran(LEADS_JOB_RAN), ran(TRUNKS_JOB_RAN)],
-        deletions_per_hour: object.spec.deletions.per_hour,
+        deletions: deletions::per_hour(shared, object).into(),
         approval: approval(object),
         look_now: requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()),
         unusable,
-        unfollowed: discovery::out_of_sight(shared, object),
+        unfollowed: unproven.or_else(|| discovery::out_of_sight(shared, object)).or(undiscovered),
+        remark,
     }
 }
 
@@ -86,24 +88,31 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let before = shared.connected(&key.name);
     let connected = connect::connection(shared, &object, memo.failures > 0).await;
     let other = before.as_ref().is_none_or(|before| connected.differs(before));
+    let tries = before.as_ref().is_some_and(|before| connected.tries_another(before));
     shared.connect(&key.name, Some(connected.clone()));
     if other {
         wakes::platform_is_back(shared, &key.name);
+    } else if tries {
+        // Nothing has changed for the objects.
     } else if let Some(at) = held(shared, &object, &connected) {
         return (Next::At(at, Lane::Effect), PassOutcome::Failed);
     }
+    let (connected, unproven) = prove(shared, key, &object, connected).await;
     // A changed spec begins anew.
     let generation = object.meta().generation.unwrap_or_default();
     let failures = memo.failures_of(generation);
-    let Driven { decision, refused, ran } = drive(shared, &object, &connected.inventory, failures).await;
+    let unproven = unproven.map(|trouble| oc_domain::platform::unproven(&trouble, failures));
+    let tries = unproven.is_some();
+    let Driven { decision, refused, ran } = drive(shared, &object, &connected.inventory, unproven, failures).await;
     use Reason::{AuthenticationFailed, PlatformRefused, PlatformUnavailable, Throttled};
     let failed = matches!(decision.verdict.reason, PlatformUnavailable | PlatformRefused | Throttled | AuthenticationFailed);
     let written = say(shared, &object, &decision, connected.inventory.as_ref().ok()).await;
     history::of_platform(shared, &object, &record(&object), &decision, &ran, written.is_ok());
-    if let (Ok(inventory), false) = (&connected.inventory, failed) {
-        discovery::discover(shared, &object, inventory).await;
-    }
-    let failed = failed || refused || matches!(&written, Err(failed) if failed.lasts());
+    let undiscovered = match (&connected.inventory, failed) {
+        (Ok(inventory), false) => discover(shared, &object, inventory).await,
+        _ => None,
+    };
+    let failed = failed || tries || refused || matches!(&written, Err(failed) if failed.lasts());
     let memo = shared.with_memo(key, uid.as_deref(), |memo| {
         memo.failures = if failed { failures.saturating_add(1) } else { 0 };
         memo.conflicts = if matches!(written, Err(WriteFailed::Changed)) { memo.conflicts.saturating_add(1) } else { 0 };
@@ -116,9 +125,33 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
         Err(failed) => PassOutcome::unwritten(failed),
         Ok(()) => PassOutcome::of(&decision.verdict, false),
     };
-    let next = next(&decision, written, &memo);
+    let next = match next(&decision, written, &memo) {
+        Next::At(at, _) if tries => Next::At(at.min(timing::next_try(clock::now(), memo.failures, None)), Lane::Effect),
+        Next::At(at, lane) => Next::At(undiscovered.map_or(at, |again| at.min(again)), lane),
+        Next::Woken => Next::Woken,
+    };
+    let refused = tries && connected.refused() || decision.verdict.reason == AuthenticationFailed;
     remember(shared, key, &object, connected, &decision);
-    (hold(shared, key, decision.verdict.reason, next), outcome)
+    (hold(shared, key, refused, next), outcome)
+}
+
+/// Makes the Lead objects that are missing. Returns when the platform is looked at again for their sake: what has come of it is told by the next pass.
+async fn discover(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Inventory) -> Option<Time> {
+    let before = discovery::told(shared, object);
+    let again = discovery::discover(shared, object, inventory).await;
+    let soon = clock::now() + Duration::from_millis(100);
+    if discovery::told(shared, object) == before { again.map(|again| again.max(soon)) } else { Some(soon) }
+}
+
+/// Tries a credential that was changed, if there is one.
+async fn prove(shared: &Arc<Shared>, key: &Key, object: &LivePlatform, connected: Connected) -> (Connected, Option<Trouble>) {
+    let tries = connected.trying.is_some();
+    let (connected, unproven) = connect::prove(connected, object).await;
+    if tries && unproven.is_none() {
+        shared.connect(&key.name, Some(connected.clone()));
+        wakes::platform_is_back(shared, &key.name);
+    }
+    (connected, unproven)
 }
 
 /// While the credential fails and neither it nor the object has changed, there is nothing to decide: until when, and whether that is now, says this.
@@ -133,9 +166,9 @@ fn held(shared: &Shared, object: &LivePlatform, connected: &Connected) -> Option
 }
 
 /// A platform whose credential fails is passed over again soon, to see whether there is another Secret.
-fn hold(shared: &Shared, key: &Key, reason: Reason, next: Next) -> Next {
+fn hold(shared: &Shared, key: &Key, refused: bool, next: Next) -> Next {
     let until = match next {
-        Next::At(until, _) if reason == Reason::AuthenticationFailed => Some(until),
+        Next::At(until, _) if refused => Some(until),
         _ => None,
     };
     // The version after our own write of status, which is no news.
@@ -152,7 +185,7 @@ fn remember(shared: &Shared, key: &Key, object: &LivePlatform, connected: Connec
     let Ok(inventory) = connected.inventory.clone() else { return };
     let known = connected.last_good.as_ref().is_some_and(|good| good.fingerprint == connected.fingerprint);
     if decision.answers() && !known {
-        let last_good = Some(LastGood { fingerprint: connected.fingerprint.clone(), place: connect::place(object), inventory });
+        let last_good = Some(LastGood { fingerprint: connected.fingerprint.clone(), identity: connect::identity(object), inventory });
         shared.connect(&key.name, Some(Connected { last_good, ..connected }));
     }
 }
@@ -180,9 +213,9 @@ struct Driven {
 }
 
 /// Performs what is decided until nothing is left for now.
-async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, failures: u32) -> Driven {
+async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, unproven: Option<Trouble>, failures: u32) -> Driven {
     let name = object.name_any();
-    let desired = desired(shared, object, inventory.as_ref().err().cloned());
+    let desired = desired(shared, object, inventory.as_ref().err().cloned(), unproven);
     // Whoever asks for a look has put something in order, perhaps at the directory, where no Secret changes, or knows that the platform need not be left
     // alone any more. It is one call that finds out.
     if let (true, Ok(inventory)) = (desired.look_now, inventory) {
@@ -199,7 +232,7 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
         failures,
     };
     for _ in 0..8 {
-        let decision = decide(clock::now(), &desired, &record, &facts);
+        let decision = counted(shared, object, &desired, &record, &facts);
         let refused = matches!(facts.answer, Some((_, _, Answer::NotSent(_) | Answer::Refused(_))));
         let ran = facts.answer.iter().filter(|(_, _, answer)| *answer == Answer::Done).map(|(job, _, _)| *job).collect();
         let driven = |decision| Driven { decision, refused, ran };
@@ -223,7 +256,16 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
         record = decision.record;
     }
     tracing::error!(name, "a pass over a platform went in circles; this is a bug");
-    Driven { decision: decide(clock::now(), &desired, &record, &facts), refused: true, ran: Vec::new() }
+    Driven { decision: counted(shared, object, &desired, &record, &facts), refused: true, ran: Vec::new() }
+}
+
+/// Decides, with the deletions that other platform objects of the same place have granted.
+fn counted(shared: &Shared, object: &LivePlatform, desired: &Desired, record: &Record, facts: &Facts) -> Decision {
+    deletions::counting(shared, object, |limit| {
+        let decision = decide(clock::now(), &Desired { deletions: limit, ..desired.clone() }, record, facts);
+        let ledger = decision.record.ledger.clone();
+        (decision, ledger)
+    })
 }
 
 async fn run_job(leadership: &Leadership, object: &LivePlatform, inventory: &Inventory, job: Job) -> Answer {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use k8s_openapi::api::core::v1::Secret;
-use kube::{Api, Resource, ResourceExt};
+use kube::{Resource, ResourceExt};
 use live_platform::{CreateService, SecretsSent};
+use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Pass;
 use oc_domain::names::{CustomerGuid, ShortName, TenantId};
 use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::place::Place;
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
 use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
@@ -25,7 +26,7 @@ use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, leads_of, policy};
 use super::{Next, after, forgotten};
-use super::{deletions, history};
+use super::{competition, deletions, history, secrets};
 use crate::api::{self, OcEssentialService};
 use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
@@ -60,21 +61,28 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let entry = entry(shared, &object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
     let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object);
-    let inventory = match (&connection, shared.connected(&entry.platform)) {
+    let connected = shared.connected(&entry.platform);
+    let place = connected.as_ref().and_then(|connected| connected.place.clone());
+    let inventory = match (&connection, connected) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         // The platform object's own pass makes the connection, and then wakes its objects.
         (Connection::Usable(_), None) => return (Next::Woken, PassOutcome::Waiting),
         (Connection::Unusable(_) | Connection::Unknown(_), None) => None,
     };
-    let wish = wish(shared, &object, &entry, &connection);
+    let competes = object.meta().deletion_timestamp.is_none() && !object.spec.suspend;
+    let (connection, rival) = match connection {
+        connection if competes => competition::first(shared, connection, |policy, known| competition::of_service(shared, policy, &object, &entry, known)).await,
+        connection => (connection, None),
+    };
+    let wish = wish(shared, &object, &entry, rival.map(|rival| named(shared, &object, &rival)));
     let memo = shared.with_memo(key, object.meta().uid.as_deref(), |memo| memo.clone());
     let record = record::of_service(&object);
     let connection = pace::with_pace(shared, connection, &entry.platform, &record);
     let policy = if let Connection::Usable(policy) = &connection { Some(policy.clone()) } else { None };
     let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
     let pass = Pass::begin(record, facts, &memo);
-    let world =
-        ServiceWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, policy, reach: Reach::new(inventory), prepared: Mutex::default() };
+    let object_of = Held::new(shared, Arc::clone(&object));
+    let world = ServiceWorld { shared, object: object_of, entry, policy, place, reach: Reach::new(inventory), prepared: Mutex::default() };
     let pass = pass::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     history::of_service(shared, &object, going(&object), &pass);
     after(shared, key, object.meta().uid.as_deref(), &pass)
@@ -86,7 +94,7 @@ fn going(object: &OcEssentialService) -> Option<DeletionPolicy> {
     Some(if object.spec.mode == api::service::Mode::Apply { policy(object.spec.deletion_policy) } else { DeletionPolicy::Retain })
 }
 
-fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection: &Connection) -> Wish {
+fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, rival: Option<String>) -> Wish {
     let spec = &object.spec;
     if let Some(policy) = going(object) {
         return Wish::Gone(Deletion {
@@ -126,10 +134,7 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, connection:
         recreate: spec.recreate,
         beside_direct_routing: spec.beside_direct_routing,
         missing,
-        rival: match connection {
-            Connection::Usable(policy) => rival(shared, policy, object, entry),
-            Connection::Unusable(_) | Connection::Unknown(_) => None,
-        },
+        rival,
     }))
 }
 
@@ -160,18 +165,11 @@ fn guid(object: &OcEssentialService) -> Option<CustomerGuid> {
     object.status.as_ref()?.ump_customer_guid.as_deref().and_then(|guid| CustomerGuid::parse(guid).ok())
 }
 
-/// The first of the other service objects that have the same tenant or short name on the same platform, if it comes before this one.
-///
-/// One that has its service, or may have asked for it, keeps it; of two that are alike in this the older one does. By age alone an older object that learns
-/// of its tenant late (its lead came later) would ask for a second service beside a create that runs.
-fn rival(shared: &Shared, policy: &Policy, object: &OcEssentialService, entry: &Entry) -> Option<String> {
-    let turn = |object: &OcEssentialService| {
-        let record = record::of_service(object);
-        (!record.comes_first(clock::now(), || pace::grace(shared, policy, &entry.platform, &record)), world::age(object))
-    };
-    let first = neighbours(shared, object, entry).min_by_key(|other| turn(other)).filter(|first| turn(first) < turn(object))?;
-    let what = if first.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name) { "short name" } else { "tenant" };
-    Some(format!("OcEssentialService {}/{} (same {what})", first.namespace().unwrap_or_default(), first.name_any()))
+/// How another object is called that comes before this one.
+fn named(shared: &Shared, object: &OcEssentialService, rival: &Key) -> String {
+    let same_name = |other: Arc<OcEssentialService>| other.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name);
+    let what = if shared.services.get(&rival.namespace, &rival.name).is_some_and(same_name) { "short name" } else { "tenant" };
+    format!("OcEssentialService {}/{} (same {what})", rival.namespace, rival.name)
 }
 
 /// What of the world a pass over one service can touch.
@@ -181,6 +179,8 @@ struct ServiceWorld<'a> {
     entry: Entry,
     /// The settings of the platform object, while it can be used.
     policy: Option<Policy>,
+    /// Where the connection of this pass leads to.
+    place: Option<Place>,
     reach: Reach,
     /// The request of the create whose intent is going to be recorded.
     prepared: Mutex<Option<CreateService>>,
@@ -222,21 +222,7 @@ impl ServiceWorld<'_> {
             settings.variables.0.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
         let Some(from) = &settings.variables_from else { return Ok(variables) };
         let name = &from.secret_ref.name;
-        let bad = |what: &str| Trouble::new(Reason::InvalidSpec, format!("spec.advancedSettings.variablesFrom: Secret {name} {what}."));
-        let secret = Api::<Secret>::namespaced(self.shared.client.clone(), namespace).get_opt(name).await;
-        let secret = secret.map_err(|error| match error {
-            kube::Error::Api(status) if status.code == 403 => bad("can't be read; grant the operator get on it"),
-            _ => {
-                let message = format!("spec.advancedSettings.variablesFrom: Secret {name} can't be read: the API server does not give it; tried again.");
-                Trouble::new(Reason::ProgressingWithRetry, message)
-            }
-        })?;
-        let secret = secret.ok_or_else(|| bad("is not there; make it"))?;
-        for (key, value) in secret.data.unwrap_or_default() {
-            let text = String::from_utf8(value.0).map_err(|_| bad(&format!("holds the key {key}, which is no text")))?;
-            // As the client secret: a Secret made from a file, or from the output of a program, ends in a line break that nobody means.
-            variables.insert(key, text.trim_end_matches(['\r', '\n']).into());
-        }
+        variables.extend(secrets::variables(&self.shared.client, namespace, name).await?);
         Ok(variables)
     }
 
@@ -333,12 +319,15 @@ impl World for ServiceWorld<'_> {
         if !matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
             return self.object.keep(mark, record, id).await;
         }
-        // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does.
-        let claim = self.entry.tenant.as_ref().and_then(|tenant| self.shared.claims.claim(&self.entry.platform, tenant));
-        if claim.is_none() {
-            return Err(WriteFailed::Refused("another object for this tenant is being recorded".to_owned()));
-        }
-        if self.policy.as_ref().is_some_and(|policy| rival(self.shared, policy, &self.object.get(), &self.entry).is_some()) {
+        // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does. A platform whose
+        // url was changed meanwhile has other neighbours, and this pass would ask the one before.
+        let place = self.place.as_ref().filter(|place| self.shared.index().place(&self.entry.platform) == Some(*place));
+        let (Some(place), Some(policy), Some(tenant)) = (place, &self.policy, &self.entry.tenant) else { return Err(WriteFailed::Changed) };
+        // Another object for this tenant is being recorded: looked at again when it is.
+        let Some(_claim) = self.shared.claims.claim(place, tenant) else { return Err(WriteFailed::Changed) };
+        let object = self.object.get();
+        let compete = |known: &dyn Fn(&str, &str) -> Access| competition::of_service(self.shared, policy, &object, &self.entry, known);
+        if !competition::still_first(self.shared, (&self.entry.platform, &object.namespace().unwrap_or_default()), compete) {
             return Err(WriteFailed::Changed);
         }
         self.object.keep(mark, record, id).await

@@ -1,23 +1,30 @@
 //! What the passes over all kinds share: the stores, the index, the queue, and one connection per platform.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
 
 use kube::{Client, ResourceExt};
+use oc_domain::breaker::Ledger;
+use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::discovery::Attempts;
 use oc_domain::driver::Memo;
 use oc_domain::pass::DeletionPolicy;
+use oc_domain::place::Place;
 use oc_domain::policy::{Connection, JobTrigger, Policy};
 use oc_domain::record::{Job, Record};
 use oc_domain::time::Time;
 
 use super::claims::Claims;
+use super::competition::Records;
 use super::index::Index;
 use super::meter::{Meter, PassOutcome};
-use super::namespaces::Namespaces;
+use super::namespaces::{Looked, Namespaces};
+use super::wakes;
 use super::world::Told;
 use crate::api::live_platform::SyncTrigger;
 use crate::api::{Lead, LivePlatform, OcEssentialService};
+use crate::engine::budget::{Limits, Room};
 use crate::engine::clock;
 use crate::engine::lease::Leadership;
 use crate::engine::queue::{Lane, Queue};
@@ -101,12 +108,25 @@ pub struct Connected {
     pub fingerprint: String,
     /// What of that stands in the spec.
     pub spec: String,
+    /// Where it leads to; `None` while there is no URL that can be read.
+    pub place: Option<Place>,
     /// When the rest (the Secret, the CA bundle) was last read.
     pub read: Time,
     /// The inventory, or why there is none.
     pub inventory: Result<Arc<Inventory>, Trouble>,
     /// The connection by which the platform was last read.
     pub last_good: Option<LastGood>,
+    /// The connection by another credential, which is not proven yet: while the one before is good, the objects go on with that.
+    pub trying: Option<Trying>,
+}
+
+/// A connection by a credential that was changed and is not proven yet.
+#[derive(Clone)]
+pub struct Trying {
+    /// See [`Connected`].
+    pub fingerprint: String,
+    /// The inventory.
+    pub inventory: Arc<Inventory>,
 }
 
 /// A connection that has worked. It is kept in memory only, and for one purpose: a namespace that is deleted loses its Secret first, and what is
@@ -116,7 +136,7 @@ pub struct LastGood {
     /// See [`Connected`].
     pub fingerprint: String,
     /// Which platform it is to, and as whom: for another one it is worth nothing.
-    pub place: String,
+    pub identity: String,
     /// The inventory, with its client.
     pub inventory: Arc<Inventory>,
 }
@@ -124,11 +144,18 @@ pub struct LastGood {
 impl Connected {
     /// Whether the credential is what fails: it is missing, or it was refused.
     pub fn refused(&self) -> bool {
-        let trouble = match &self.inventory {
-            Ok(inventory) => inventory.budget().left_alone(),
-            Err(trouble) => Some(trouble.clone()),
+        let trouble = match (&self.trying, &self.inventory) {
+            (Some(trying), _) => trying.inventory.budget().left_alone(),
+            (None, Ok(inventory)) => inventory.budget().left_alone(),
+            (None, Err(trouble)) => Some(trouble.clone()),
         };
         trouble.is_some_and(|trouble| trouble.reason == Reason::AuthenticationFailed)
+    }
+
+    /// Whether it tries another credential than before, or begins or ends to try one.
+    pub fn tries_another(&self, before: &Self) -> bool {
+        let tried = |connected: &Self| connected.trying.as_ref().map(|trying| trying.fingerprint.clone());
+        tried(self) != tried(before)
     }
 
     /// Whether what can be done with it is something else than before.
@@ -197,6 +224,11 @@ pub struct Shared {
     namespaces: Namespaces,
     /// Tenants for which a create is being recorded.
     pub claims: Claims,
+    /// What the objects remember that compete for something.
+    pub records: Records,
+    rooms: Mutex<HashMap<Place, Weak<Room>>>,
+    ledgers: Mutex<HashMap<String, Ledger>>,
+    attempts: Mutex<HashMap<String, Attempts>>,
     memos: Mutex<HashMap<Key, (Option<String>, Memo)>>,
     watches: Mutex<Vec<(Kind, Arc<Watched>)>>,
     began: Time,
@@ -237,6 +269,10 @@ impl Shared {
             held: Mutex::default(),
             namespaces: Namespaces::default(),
             claims: Claims::default(),
+            records: Records::default(),
+            rooms: Mutex::default(),
+            ledgers: Mutex::default(),
+            attempts: Mutex::default(),
             memos: Mutex::default(),
             watches: Mutex::default(),
             // Creation times have no milliseconds.
@@ -289,7 +325,32 @@ impl Shared {
     pub fn forget(&self, key: &Key) {
         self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
         self.young.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
+        self.records.forget(key);
         self.queue.remove(key);
+    }
+
+    /// The room for calls at a place, which all `LivePlatform` objects share that point to it. Another one is made when its limits are others.
+    pub fn room(&self, place: &Place, limits: Limits) -> Arc<Room> {
+        let mut rooms = self.rooms.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some(room) = rooms.get(place).and_then(Weak::upgrade).filter(|room| room.limits() == limits) {
+            return room;
+        }
+        rooms.retain(|_, room| room.strong_count() > 0);
+        let room = Room::new(limits);
+        rooms.insert(place.clone(), Arc::downgrade(&room));
+        room
+    }
+
+    /// Works on what was last decided of deletions, by `LivePlatform`. Who counts does so under this lock: what one has granted is seen by the next, before it
+    /// is written and comes back by the watch.
+    pub fn ledgers(&self) -> MutexGuard<'_, HashMap<String, Ledger>> {
+        self.ledgers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Works on what is remembered of a platform's discovery.
+    pub fn with_attempts<T>(&self, platform: &str, work: impl FnOnce(&mut Attempts) -> T) -> T {
+        let mut attempts = self.attempts.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        work(attempts.entry(platform.to_owned()).or_default())
     }
 
     /// A watch of this kind begins, of one namespace or of all.
@@ -427,15 +488,39 @@ impl Shared {
             let message = format!("LivePlatform {platform} can't be read by this version of the operator. See its conditions; what is there stays as it is.");
             return Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message));
         }
-        let against = self.namespaces.stands_against(&self.client, &object, namespace).await;
-        against.unwrap_or_else(|| Connection::Usable(policy(&object)))
+        self.stands_against(&object, namespace).await.unwrap_or_else(|| Connection::Usable(policy(&object)))
+    }
+
+    async fn stands_against(&self, platform: &LivePlatform, namespace: &str) -> Option<Connection> {
+        let Looked { against, changed } = self.namespaces.stands_against(&self.client, platform, namespace).await;
+        if changed {
+            wakes::namespace_changed(self, namespace);
+        }
+        against
+    }
+
+    /// Whether the objects of a namespace may use a platform, as far as it is known without asking. Nobody may use one that is not there.
+    pub fn access(&self, platform: &str, namespace: &str) -> Access {
+        self.platforms.get("", platform).map_or(Access::MayNot, |object| self.namespaces.access(&object, namespace))
+    }
+
+    /// The same, asked when it is not known.
+    pub async fn may_use(&self, platform: &str, namespace: &str) -> Access {
+        match self.access(platform, namespace) {
+            Access::Unknown => match self.connection(platform, namespace).await {
+                Connection::Usable(_) => Access::May,
+                Connection::Unusable(_) => Access::MayNot,
+                Connection::Unknown(_) => Access::Unknown,
+            },
+            known => known,
+        }
     }
 
     /// Whether a platform is left to the operators of other namespaces: this one looks after some, and none of them may use it. While that can't be told
     /// it stays as it was.
     pub async fn leaves_to_others(&self, platform: &LivePlatform) -> bool {
         for namespace in self.scope.named() {
-            match self.namespaces.stands_against(&self.client, platform, namespace).await {
+            match self.stands_against(platform, namespace).await {
                 None => return false,
                 Some(Connection::Unknown(_)) if self.connected(&platform.name_any()).is_some() => return false,
                 Some(_) => {}

@@ -21,8 +21,16 @@ pub fn service(shared: &Shared, learnt: Learnt<OcEssentialService>) {
             let (namespace, name) = place(&*object);
             let restated = before.status != object.status && restated(shared, &Key::service(&namespace, &name));
             enter_service(shared, &object, restated || concerns_us(&*before, &*object));
-            // Who has something comes first: one that has not any more, or can't be believed any more to have asked, lets another one have its turn.
-            if before.status != object.status && has_or_asked(&before) && (!has_or_asked(&object) || gave_way(&before, &object)) {
+            let competed = before.spec != object.spec || before.metadata.deletion_timestamp != object.metadata.deletion_timestamp;
+            // One that can't ask any more (suspended, only observing, going) lets another one have its turn.
+            if competed {
+                wake_neighbours(shared, &service::entry(shared, &object));
+            }
+            // Who has something comes first: one that has not any more, or can't be believed any more to have asked, lets another one have its turn; and one
+            // that has it now is what the others wait for.
+            let had = before.status != object.status && has_or_asked(&before);
+            let has = before.status != object.status && has_or_asked(&object);
+            if had != has || had && gave_way(&before, &object) {
                 wake_neighbours(shared, &service::entry(shared, &object));
             }
         }
@@ -42,6 +50,9 @@ pub fn lead(shared: &Shared, learnt: Learnt<Lead>) {
             let (namespace, name) = place(&*object);
             let restated = before.status != object.status && restated(shared, &Key::lead(&namespace, &name));
             enter_lead(shared, &object, restated || concerns_us(&*before, &*object));
+            if before.spec != object.spec || before.metadata.deletion_timestamp != object.metadata.deletion_timestamp {
+                wake_neighbours(shared, &lead::entry(&object));
+            }
         }
         Learnt::Gone(object) => {
             let at = place(&*object);
@@ -55,18 +66,22 @@ pub fn lead(shared: &Shared, learnt: Learnt<Lead>) {
 /// The watch of platforms has learnt something.
 pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
     match learnt {
-        Learnt::New(object) => shared.wake(&Key::platform(&place(&*object).1), Lane::Changed),
+        Learnt::New(object) => {
+            settle(shared, &object);
+            shared.wake(&Key::platform(&place(&*object).1), Lane::Changed);
+        }
         Learnt::Changed(before, object) => {
             if concerns_us(&*before, &*object) {
                 let name = place(&*object).1;
+                settle(shared, &object);
                 shared.wake(&Key::platform(&name), Lane::Changed);
                 // A pass that waits for a platform that hangs would keep its place until that has an answer.
-                if connect::spec(&before) != connect::spec(&object) {
+                if connect::identity(&before) != connect::identity(&object) || before.spec.requests != object.spec.requests {
                     shared.give_up(&name);
                 }
-                // Its policy has changed for all that is on it.
+                // Its policy has changed for all that is on it, and for those that share its place.
                 if before.spec != object.spec {
-                    platform_is_back(shared, &name);
+                    wake_place(shared, &name);
                 }
             }
         }
@@ -75,10 +90,45 @@ pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
             shared.connect(&name, None);
             shared.hold(&name, None);
             shared.forget(&Key::platform(&name));
-            platform_is_back(shared, &name);
+            wake_place(shared, &name);
         }
         Learnt::Complete => {}
     }
+}
+
+/// Enters where a platform object points to. When that is another place than before, those that it leaves and those that it joins have other neighbours.
+fn settle(shared: &Shared, object: &LivePlatform) {
+    let name = place(object).1;
+    let Some(at) = connect::place(object) else { return };
+    let left = shared.index().siblings(&name);
+    if !shared.index().settle(&name, at) {
+        return;
+    }
+    let joined = shared.index().siblings(&name);
+    for sibling in left.union(&joined).filter(|sibling| **sibling != name) {
+        shared.wake(&Key::platform(sibling), Lane::Effect);
+        platform_is_back(shared, sibling);
+    }
+}
+
+/// Everything that shares a platform's place is looked at, and the other platform objects of that place.
+fn wake_place(shared: &Shared, platform: &str) {
+    let (siblings, keys) = {
+        let index = shared.index();
+        (index.siblings(platform), index.at(platform))
+    };
+    shared.wake_all(siblings.iter().filter(|sibling| *sibling != platform).map(|sibling| Key::platform(sibling)), Lane::Effect);
+    shared.wake_all(keys, Lane::Effect);
+}
+
+/// The labels of a namespace are others: its objects are looked at, and those that want the same.
+pub fn namespace_changed(shared: &Shared, namespace: &str) {
+    let keys: BTreeSet<Key> = {
+        let index = shared.index();
+        let own = index.in_namespace(namespace);
+        own.iter().filter_map(|key| index.entry(key)).flat_map(|entry| index.neighbours(entry)).chain(own.iter().cloned()).collect()
+    };
+    shared.wake_all(keys, Lane::Effect);
 }
 
 /// Whether a status that the watch brings was written by somebody else: a restore, a person, another replica. What this process writes it knows from

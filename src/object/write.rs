@@ -264,11 +264,11 @@ pub async fn newest<K: Own>(client: &Client, object: &K) -> Result<K, WriteFaile
 /// Makes an object.
 ///
 /// # Errors
-/// As [`mark`]; [`WriteFailed::Changed`] when it exists.
+/// As the API server answers: whoever asks for a new object tells a person what was said to it.
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "create object", skip_all, fields(kind = %K::kind(&())))]
-pub async fn create<K: Own>(client: &Client, object: &K) -> Result<K, WriteFailed> {
+pub async fn create<K: Own>(client: &Client, object: &K) -> Result<K, kube::Error> {
     let api = K::api(client, object.meta().namespace.as_deref());
-    api.create(&kube::api::PostParams { field_manager: Some(FIELD_MANAGER.into()), ..kube::api::PostParams::default() }, object).await.map_err(failed)
+    api.create(&kube::api::PostParams { field_manager: Some(FIELD_MANAGER.into()), ..kube::api::PostParams::default() }, object).await
 }
 
 #[cfg(test)]

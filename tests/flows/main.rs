@@ -20,6 +20,7 @@ mod modes;
 mod namespaces;
 mod others;
 mod outage;
+mod places;
 mod platform;
 mod provisioning;
 mod ready;
@@ -89,6 +90,13 @@ const CASES: &[(&str, Case)] = &cases![
     platform::a_namespace_that_is_not_allowed_is_told,
     platform::objects_wait_for_a_platform_that_comes_later,
     platform::counts_and_circuit_are_shown,
+    places::two_platform_objects_of_one_place_share_tenants_and_names,
+    places::a_service_of_another_platform_objects_object_is_not_deleted,
+    places::deletions_are_counted_for_a_place,
+    places::what_could_not_ask_holds_nothing,
+    places::discovery_is_kept_by_nobody_from_its_objects,
+    places::discovery_says_what_keeps_it_from_its_objects,
+    places::a_rotated_secret_that_is_not_known_yet_costs_nothing,
     credential::a_refused_token_costs_a_probe_and_a_changed_secret_helps_at_once,
     credential::a_directory_that_was_put_in_order_is_noticed_when_asked,
     credential::a_list_that_is_forbidden_closes_the_gate,

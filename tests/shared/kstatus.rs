@@ -79,7 +79,11 @@ pub fn computed(deleting: bool, generation: i64, observed: Option<i64>, conditio
 /// Whether a text holds a clock time (12:34:56), a date (2026-11-24), or a count of seconds or milliseconds since 1970. Guids are set aside: they are
 /// digits that stay.
 fn holds_a_time(text: &str) -> bool {
-    let is_guid = |word: &&str| word.len() == 36 && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit());
+    // Alone, or as discovery names its objects.
+    let is_guid = |word: &&str| {
+        let word = word.strip_prefix("lead-").unwrap_or(word);
+        word.len() == 36 && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+    };
     let words = text.split(|c: char| !matches!(c, '-' | ':') && !c.is_ascii_alphanumeric()).map(|word| word.trim_matches(':'));
     words.filter(|word| !is_guid(word)).any(|word| {
         let shape: String = word.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();

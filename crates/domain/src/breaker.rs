@@ -2,7 +2,7 @@
 //!
 //! It is meant for the mistake, not for the rate: a pruned folder, a wrong `kubectl delete`. So once it holds, nothing trickles through with the
 //! hours; a person looks and says so. One object, the `LivePlatform`, counts for all kinds. It grants in its status before anything is asked, so that
-//! neither a crash nor a second operator begins to count anew (law L2).
+//! neither a crash nor a second operator begins to count anew (law L2). Several that point to one place count what the others have granted as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -36,6 +36,24 @@ pub struct Ledger {
     pub handled: Option<String>,
     /// How many objects are held; 0 while the breaker lets deletions through.
     pub held: u32,
+}
+
+/// How much a place lets through in an hour, and what of that has gone to other `LivePlatform` objects that point to it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct Limit {
+    /// The least `spec.deletions.perHour` of all objects of the place: whoever set it meant what is there to be safe from more.
+    pub per_hour: u32,
+    /// When the others granted what they have granted.
+    pub elsewhere: Vec<Time>,
+    /// Whether one of the others holds deletions, and waits for a person.
+    pub held_elsewhere: bool,
+}
+
+impl From<u32> for Limit {
+    /// The limit of a place to which one object points.
+    fn from(per_hour: u32) -> Self {
+        Self { per_hour, ..Self::default() }
+    }
 }
 
 impl Ledger {
@@ -73,7 +91,8 @@ impl Ledger {
 /// Counts: grants what the hour has room for, in the order of deletion, and holds the rest until `approval` has a new value.
 ///
 /// While nobody asks and nothing is held the ledger stays as it is, so that an hour that passes writes nothing (law L6).
-pub fn settle(now: Time, per_hour: u32, approval: Option<&str>, ledger: &Ledger, asking: &[Asking]) -> Ledger {
+pub fn settle(now: Time, limit: impl Into<Limit>, approval: Option<&str>, ledger: &Ledger, asking: &[Asking]) -> Ledger {
+    let limit = limit.into();
     let mut ledger = ledger.clone();
     let another = approval.is_some() && approval != ledger.handled.as_deref();
     // A person approves what is seen to wait. An annotation that was there before anything did (set in Git, or restored without the status that says it was
@@ -88,15 +107,16 @@ pub fn settle(now: Time, per_hour: u32, approval: Option<&str>, ledger: &Ledger,
         let held = asking.iter().filter(|one| !ledger.admits(one));
         ledger.approved = held.map(|one| one.deleted).max().or(ledger.approved);
     }
-    if asking.is_empty() {
+    // Those that wait to do what they may, for hours perhaps, write nothing either.
+    if asking.iter().all(|one| ledger.admits(one)) {
         ledger.held = 0;
         return ledger;
     }
     forget_grants(now, &mut ledger.granted, asking);
     // Once it holds it holds, until a person has spoken: only then is there room again.
-    let tripped = ledger.held > 0 && !approved_anew;
-    let recent = ledger.granted.values().filter(|at| now < **at + WINDOW).count();
-    let mut room = if tripped { 0 } else { (per_hour as usize).saturating_sub(recent) };
+    let tripped = (ledger.held > 0 || limit.held_elsewhere) && !approved_anew;
+    let recent = ledger.granted.values().chain(&limit.elsewhere).filter(|at| now < **at + WINDOW).count();
+    let mut room = if tripped { 0 } else { (limit.per_hour as usize).saturating_sub(recent) };
     let mut waiting: Vec<&Asking> = asking.iter().filter(|one| !ledger.admits(one)).collect();
     waiting.sort();
     let mut held = 0;

@@ -22,7 +22,7 @@ pub struct Desired {
     pub channel: Option<ChannelId>,
     /// `spec.deletionPolicy`.
     pub deletion_policy: DeletionPolicy,
-    /// An older object of ours for the same tenant on the same platform.
+    /// An object of ours for the same tenant at the same place that comes before this one.
     pub rival: Option<String>,
 }
 
@@ -128,8 +128,8 @@ impl Case<'_> {
             Connection::Unknown(trouble) => return self.unreadable(trouble),
         };
         if let Some(rival) = &desired.rival {
-            let message = format!("{rival} is older and stands for the same tenant. Delete one of the two.");
-            return self.stop(Trouble::new(Reason::Conflict, message), "an older object has the tenant");
+            let message = format!("{rival} came first and stands for the same tenant. Delete one of the two.");
+            return self.stop(Trouble::new(Reason::Conflict, message), "another object has the tenant");
         }
         let in_doubt = self.record.open_intent().is_some() || self.facts.answer.is_some() || self.facts.look_now;
         let not_before = if in_doubt { self.facts.pass_started } else { Time(i64::MIN) };

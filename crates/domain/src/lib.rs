@@ -6,7 +6,9 @@
 
 pub mod breaker;
 pub mod capability;
+pub mod competition;
 pub mod conditions;
+pub mod discovery;
 pub mod driver;
 pub mod facts;
 pub mod history;
@@ -15,6 +17,7 @@ pub mod lease;
 pub mod names;
 pub mod order;
 pub mod pass;
+pub mod place;
 pub mod platform;
 pub mod policy;
 pub mod record;

@@ -23,8 +23,8 @@ pub struct Desired {
     pub trigger: JobTrigger,
     /// The annotations `…/leads-job-ran-at` and `…/trunks-job-ran-at`: when a person ran the job.
     pub ran_at: [Option<Time>; 2],
-    /// `spec.deletions.perHour`.
-    pub deletions_per_hour: u32,
+    /// `spec.deletions.perHour`, and what other objects of the same place have granted.
+    pub deletions: breaker::Limit,
     /// The annotation `…/approve-deletions`.
     pub approval: Option<String>,
     /// Whether somebody asked for a look now.
@@ -33,6 +33,8 @@ pub struct Desired {
     pub unusable: Option<Trouble>,
     /// What of the spec can't be followed, while the rest goes on.
     pub unfollowed: Option<Trouble>,
+    /// What is not as it should be and keeps nothing from being Ready, as one sentence.
+    pub remark: Option<String>,
 }
 
 /// What the services that wait for a job say.
@@ -102,8 +104,8 @@ impl Decision {
 pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     absorb(now, desired, &mut record, facts);
-    record.ledger = breaker::settle(now, desired.deletions_per_hour, desired.approval.as_deref(), &record.ledger, &facts.deletions);
-    let held = record.ledger.trouble(desired.deletions_per_hour);
+    record.ledger = breaker::settle(now, desired.deletions.clone(), desired.approval.as_deref(), &record.ledger, &facts.deletions);
+    let held = record.ledger.trouble(desired.deletions.per_hour);
     let decision = |step, why, verdict: Verdict| Decision { step, why, verdict: Verdict { held: held.clone(), ..verdict }, record: record.clone() };
     let told = |trouble: &Trouble| Verdict::passing(trouble, facts.failures, record.stalled_for);
     if let Some(trouble) = &desired.unusable {
@@ -132,6 +134,14 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
     decision(Step::Rest(until), "observed", verdict(desired, &record, facts))
 }
 
+/// What is said of a credential that was changed and is refused, while the one before is still good: a directory may take half a minute to know a new
+/// secret (E12 of the field reports), so that at first somebody only has to wait.
+pub fn unproven(trouble: &Trouble, failures: u32) -> Trouble {
+    let reason = if failures >= timing::FAILURES_TO_STALL { trouble.reason } else { Reason::ProgressingWithRetry };
+    let message = format!("The changed credential is not taken yet, and tried again; the one before goes on being used while it is good. {}", trouble.message);
+    Trouble { reason, message, retry_after: trouble.retry_after }
+}
+
 /// When the platform is asked again. That a credential which is missing or refused has changed is noticed sooner, by whoever reads the Secret.
 fn retry(now: Time, failures: u32, trouble: &Trouble) -> Time {
     timing::next_try(now, failures, trouble.retry_after)
@@ -154,6 +164,7 @@ fn verdict(desired: &Desired, record: &Record, facts: &Facts) -> Verdict {
         0 => "The platform answers.".to_owned(),
         some => format!("The platform answers; {some} entries of its lists can't be read and are left out."),
     };
+    let message = desired.remark.iter().fold(message, |message, remark| format!("{message} {remark}"));
     let mut verdict = desired.unfollowed.as_ref().map_or_else(|| Verdict::ready(message), Verdict::trouble);
     let waiting = Job::ALL.into_iter().find(|job| matches!(record.jobs[index(*job)].state, JobState::Due | JobState::Requested));
     verdict.synced = Some(match waiting {

@@ -229,7 +229,7 @@ proptest! {
         ran_at in option::of(age()), flags in any::<[bool; 2]>(), unusable in option::weighted(0.2, trouble()),
     ) {
         let waiting = waiting.map(|since| platform::Waiting { due: since.map(|since| (NOW - secs(u64::from(since)), NOW - secs(u64::from(since) / 2))) });
-        let desired = platform::Desired { observe_interval: secs(600), trigger, ran_at: [ran_at, None], deletions_per_hour: 1, approval: None, look_now: flags[0], unusable, unfollowed: None };
+        let desired = platform::Desired { observe_interval: secs(600), trigger, ran_at: [ran_at, None], deletions: 1.into(), approval: None, look_now: flags[0], unusable, unfollowed: None, remark: None };
         let record = platform::Record { jobs: [jobs.0, jobs.1], ..platform::Record::default() };
         let facts = platform::Facts { leads, services, waiting, deletions: Vec::new(), answer, failures: 0 };
         let decision = platform::decide(NOW, &desired, &record, &facts);

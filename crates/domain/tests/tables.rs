@@ -3,10 +3,14 @@
 #[path = "tables/breaker.rs"]
 mod breaker;
 mod common;
+#[path = "tables/competition.rs"]
+mod competition;
 #[path = "tables/create.rs"]
 mod create;
 #[path = "tables/delete.rs"]
 mod delete;
+#[path = "tables/discovery.rs"]
+mod discovery;
 #[path = "tables/found.rs"]
 mod found;
 #[path = "tables/history.rs"]
@@ -19,6 +23,8 @@ mod lead;
 mod names;
 #[path = "tables/order.rs"]
 mod order;
+#[path = "tables/place.rs"]
+mod place;
 #[path = "tables/platform.rs"]
 mod platform;
 #[path = "tables/ready.rs"]

@@ -9,7 +9,7 @@ use crate::world::{Loses, Play, World};
 pub type Edge = fn(&mut World, &mut Play<'_>, &mut Tape<'_>, usize);
 
 /// All of them.
-pub const EDGES: &[Edge] = &[replaced, put_back, restored, stripped, refused, direct_routing];
+pub const EDGES: &[Edge] = &[replaced, put_back, restored, stripped, refused, direct_routing, relabels];
 
 /// One of them happens.
 pub fn disturb(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
@@ -74,5 +74,16 @@ fn direct_routing(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: u
             world.platform.delete(now, &guid);
         }
         None => world.platform.make_direct_routing(tenant, ["Routed", world.setup.name_of(usize::from(tenant) - 1)][draw / 2 % 2], now),
+    }
+}
+
+/// Somebody labels the namespace of a service object so that it may use the platform, or may not any more.
+fn relabels(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
+    let (slot, now) = (draw % 2, world.now);
+    world.allowed[slot] = !world.allowed[slot];
+    let allowed = world.allowed;
+    play.trail.note(now, || format!("the namespaces that may use the platform: {allowed:?}"));
+    for operator in &mut world.operators {
+        operator.wake(now);
     }
 }

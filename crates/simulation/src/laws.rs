@@ -254,7 +254,9 @@ impl World {
             self.breaks(play, "L2: the object is let go, and the lead is left behind");
         }
         let uid = object.uid;
-        let own = |made: &&Made| made.removed.is_none() && self.own(uid, &made.service.guid);
+        // What another object has taken over meanwhile is that one's.
+        let taken = |made: &Made| self.adopted.iter().any(|(of, guid)| *of != uid && *guid == made.service.guid);
+        let own = |made: &&Made| made.removed.is_none() && self.own(uid, &made.service.guid) && !taken(made);
         let stays = self.platform.made.iter().any(|made| own(&made));
         let coming = slot != LEAD && self.platform.converting_for(uid);
         // After a restore without status a refused create can't be told from one whose answer was lost; and a service that was never read back and is
@@ -293,7 +295,8 @@ impl World {
             // Whose the service is can't be told: a failed task may have left it, or somebody made it.
             let failed = object.status.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Failed));
             let blocked = reason == Reason::DeletionBlocked && failed && self.platform.alive(self.setup.tenant_of(slot)).next().is_some();
-            return delete && (blocked || reason == Reason::Suspended && object.spec.suspend);
+            let kept_out = delete && object.spec.mode == Mode::Apply && !self.allowed[slot] && reason == Reason::NamespaceNotAllowed;
+            return kept_out || delete && (blocked || reason == Reason::Suspended && object.spec.suspend);
         }
         if object.status.observed != Some(object.generation) {
             return false;
@@ -307,8 +310,13 @@ impl World {
         if object.spec.refused {
             return reason == Reason::InvalidSpec;
         }
-        if self.older(slot, object) {
-            return reason == Reason::Conflict;
+        if !self.allowed[slot] {
+            return reason == Reason::NamespaceNotAllowed;
+        }
+        match self.yields(slot, object) {
+            Some(true) => return reason == Reason::Conflict,
+            None => return false,
+            Some(false) => {}
         }
         if object.spec.mode != Mode::Apply {
             return !matches!(reason, Reason::Progressing | Reason::Converting | Reason::Verifying | Reason::PlatformUnavailable);
@@ -316,10 +324,21 @@ impl World {
         truth == Truth::True || self.person_needed(slot, object, reason)
     }
 
-    fn older(&self, slot: usize, object: &Object) -> bool {
+    /// Whether another object that wants the same comes first: one that has its service, or has asked for it, else the older one of those that could. `None`
+    /// while one of them has an intent of which nothing else tells, since that is believed for as long as the grace, and then no more.
+    fn yields(&self, slot: usize, object: &Object) -> Option<bool> {
         let other = 1 - slot;
         let same = self.setup.tenant_of(other) == self.setup.tenant_of(slot) || fold(self.setup.name_of(other)) == fold(self.setup.name_of(slot));
-        same && self.cluster.now.objects[other].as_ref().is_some_and(|older| (older.created, older.uid) < (object.created, object.uid))
+        let Some(theirs) = self.cluster.now.objects[other].as_ref().filter(|_| same) else { return Some(false) };
+        let has = |object: &Object| {
+            let record = object.record();
+            let told = record.guid_proven || record.running().is_some_and(|op| op.kind == OperationKind::Create);
+            let over = record.open_intent().is_none_or(|intent| self.now > intent.start + secs(20_000));
+            (told || over || !record.has_or_asked()).then_some(told)
+        };
+        let could = theirs.deleting.is_none() && !theirs.spec.suspend && !theirs.spec.refused && theirs.spec.mode == Mode::Apply && self.allowed[other];
+        let (own, others) = (has(object)?, has(theirs)?);
+        Some((others || could) && (!others, theirs.created, theirs.uid) < (!own, object.created, object.uid))
     }
 
     /// Whether the end calls for a person.

@@ -133,7 +133,9 @@ impl Operator {
             let theirs = |object: &Option<Arc<Object>>| object.as_ref().map(|object| (object.uid, object.generation, object.deleting, object.finalizer));
             // A status that somebody else has written: own writes are in the view already.
             let restated = self.passes[slot].is_none() && before.as_ref().map(|object| &object.status) != there.as_ref().map(|object| &object.status);
-            woken |= restated || theirs(before) != theirs(there);
+            // One that has something now, or has it no more, concerns those that want the same.
+            let has = |object: &Option<Arc<Object>>| object.as_ref().is_some_and(|object| object.status.guid.is_some());
+            woken |= restated || theirs(before) != theirs(there) || has(before) != has(there);
             self.view.objects[slot].clone_from(there);
         }
         self.view.breaker = Arc::clone(&newer.breaker);

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
+use oc_domain::competition::{self, Access, Contest, Other, Rank, Spec, contest};
 use oc_domain::conditions::{Reason, Trouble, Truth};
 use oc_domain::driver::{Ended, Pass};
 use oc_domain::lead;
-use oc_domain::names::fold;
+use oc_domain::names::{ShortNameRule, fold};
 use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
 use oc_domain::policy::{Connection, JobRuns, Policy, slowest_create};
 use oc_domain::record::Record;
-use oc_domain::service::{Deletion, Desired, Wish as ServiceWish};
+use oc_domain::service::{Deletion, Desired, Mode, Wish as ServiceWish};
 use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step};
 use oc_domain::time::{Duration, Time};
 use oc_domain::{breaker, timing};
@@ -80,8 +81,21 @@ impl World {
             settled,
             failures,
             stalled_for: object.status.stalled_for().filter(|_| seen),
-            ..Facts::unread(self.now, Connection::Usable(self.policy(play, op, object)))
+            ..Facts::unread(self.now, self.connection(play, op, slot, object))
         }
+    }
+
+    fn connection(&mut self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Connection {
+        let policy = self.policy(play, op, object);
+        let competes = slot != LEAD && object.deleting.is_none() && !object.spec.suspend;
+        if slot == LEAD || self.allowed[slot] {
+            return match competes.then(|| self.rival(play, op, slot, object)).flatten() {
+                Some(Contest::Open(_)) => Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, "It can't be told who has the tenant.")),
+                _ => Connection::Usable(policy),
+            };
+        }
+        let refused = Trouble::new(Reason::NamespaceNotAllowed, "The platform does not allow this namespace.");
+        Connection::Unusable(Trouble { retry_after: Some(secs(60)), ..refused })
     }
 
     fn policy(&mut self, play: &Play<'_>, op: usize, object: &Object) -> Policy {
@@ -126,7 +140,7 @@ impl World {
                 None => lead::Wish::Be(lead::Desired { tenant, consentless: true, channel: None, deletion_policy: spec.policy, rival: None }),
             });
         }
-        let applied = spec.mode == oc_domain::service::Mode::Apply;
+        let applied = spec.mode == Mode::Apply;
         Wish::Service(match object.deleting {
             Some(_) => ServiceWish::Gone(Deletion {
                 policy: if applied { spec.policy } else { DeletionPolicy::Retain },
@@ -154,20 +168,37 @@ impl World {
                 recreate: spec.recreate,
                 beside_direct_routing: spec.beside,
                 missing: None,
-                rival: self.rival(play, op, slot, object),
+                rival: self.rival(play, op, slot, object).and_then(|contest| match contest {
+                    Contest::Lost(uid) => Some(format!("object {uid}")),
+                    Contest::Won | Contest::Open(_) => None,
+                }),
             })),
         })
     }
 
-    /// An object with the same tenant or short name that comes first, as far as this replica has seen: it has its service or may have asked for it, or is
-    /// older.
-    fn rival(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Option<String> {
+    /// Another object with the same tenant or short name that comes first, as far as this replica has seen.
+    fn rival(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Option<Contest<u32>> {
         let other = 1 - slot;
-        let turn = |object: &Object| (!object.record().comes_first(self.now, || self.grace(play, op, object)), object.created, object.uid);
-        let older = self.operators[op].view.objects[other].as_ref().filter(|other| play.rules.rivals && turn(other) < turn(object))?;
         let same_tenant = self.setup.tenant_of(other) == self.setup.tenant_of(slot);
         let same_name = fold(self.setup.name_of(other)) == fold(self.setup.name_of(slot));
-        (same_tenant || same_name).then(|| format!("object {}", older.uid))
+        let heeded = play.rules.rivals && (play.rules.places || !self.setup.two_names);
+        let theirs = self.operators[op].view.objects[other].as_ref().filter(|_| heeded && (same_tenant || same_name))?;
+        let spec = Spec {
+            going: theirs.deleting.is_some(),
+            suspended: theirs.spec.suspend,
+            applies: theirs.spec.mode == Mode::Apply,
+            has_tenant: true,
+            // What can't be followed in a spec is a short name that is none.
+            short_name: Some((if theirs.spec.refused { "" } else { self.setup.name_of(other) }, ShortNameRule::Portal)),
+        };
+        let rank = |object: &Object, spec: &Spec<'_>| Rank::of_service(self.now, &object.record(), spec, || self.grace(play, op, object));
+        let (rank, access) = match (rank(theirs, &spec), self.allowed[other]) {
+            (None, _) | (Some(Rank::Applicant), false) if !play.rules.able => (Rank::Applicant, Access::May),
+            (rank, allowed) => (rank?, if allowed { Access::May } else { Access::MayNot }),
+        };
+        let holds = competition::holds(self.now, &object.record(), || self.grace(play, op, object));
+        let theirs = Other { object: theirs.uid, rank, access, age: (theirs.created, theirs.uid) };
+        Some(contest(holds, &(object.created, object.uid), [theirs])).filter(|contest| *contest != Contest::Won)
     }
 
     /// The next step of a pass.
@@ -268,6 +299,12 @@ impl World {
     }
 
     fn read_anew(&mut self, op: usize, slot: usize) {
+        // What the object has now may concern those that want the same.
+        let has = |object: &Option<Arc<Object>>| object.as_ref().is_some_and(|object| object.status.guid.is_some());
+        if has(&self.operators[op].view.objects[slot]) != has(&self.cluster.now.objects[slot]) {
+            let now = self.now;
+            self.operators[op].wake(now);
+        }
         self.operators[op].view.objects[slot].clone_from(&self.cluster.now.objects[slot]);
     }
 
@@ -377,7 +414,7 @@ impl World {
             return Err(Failed::Refused);
         }
         let creates = matches!(mark, Mark::Begin { kind: oc_domain::record::OperationKind::Create, .. });
-        if creates && slot != LEAD && self.rival(play, op, slot, &running.object).is_some() {
+        if creates && slot != LEAD && (!self.allowed[slot] || self.rival(play, op, slot, &running.object).is_some()) {
             return Err(Failed::Unwritten(Unwritten::Changed));
         }
         let id = self.cluster.draw();
@@ -433,8 +470,11 @@ impl World {
     /// What this replica wrote it knows at once.
     fn own_write(&mut self, op: usize, slot: usize, written: &Arc<Object>) {
         let still_there = self.cluster.now.objects[slot].is_some();
+        // A status by which an object has something, or has it no more, wakes those that want the same.
+        let has = |object: &Object| object.status.guid.is_some();
+        let turned = self.operators[op].view.objects[slot].as_ref().is_some_and(|before| has(before) != has(written));
         self.operators[op].view.objects[slot] = if still_there { Some(Arc::clone(written)) } else { None };
-        if !still_there {
+        if !still_there || turned {
             let now = self.now;
             self.operators[op].wake(now);
         }
@@ -484,7 +524,7 @@ impl World {
         let view = &self.operators[op].view;
         let wanted = |(slot, object): (usize, &Option<Arc<Object>>)| {
             let object = object.as_ref()?;
-            let service = slot == LEAD || (object.spec.mode == oc_domain::service::Mode::Apply && object.record().guid.is_some() && !object.spec.suspend);
+            let service = slot == LEAD || (object.spec.mode == Mode::Apply && object.record().guid.is_some() && !object.spec.suspend);
             let counted = object.finalizer && object.spec.policy == DeletionPolicy::Delete && service;
             counted.then(|| object.asking()).flatten()
         };

@@ -128,6 +128,10 @@ pub struct Setup {
     pub direct_routing: Option<bool>,
     /// Whether the platform refuses an Operator Connect service beside a Direct Routing one (U-25), until the faults stop.
     pub refuses_beside: bool,
+    /// Whether the second service object refers to another `LivePlatform`, which points to the same place.
+    pub two_names: bool,
+    /// Whether the namespaces of the service objects may use the platform.
+    pub allowed: [bool; 2],
 }
 
 impl Default for Setup {
@@ -151,6 +155,8 @@ impl Default for Setup {
             step: 137,
             direct_routing: None,
             refuses_beside: false,
+            two_names: false,
+            allowed: [true; 2],
         }
     }
 }
@@ -182,6 +188,8 @@ impl Setup {
         }
         setup.direct_routing = tape.one_of(&[None, None, None, None, None, Some(false), Some(false), Some(true)]);
         setup.refuses_beside = tape.one_of(&[false, true]);
+        setup.two_names = tape.one_of(&[false, true]);
+        setup.allowed = [tape.one_of(&[true, true, true, false]), tape.one_of(&[true, true, true, false])];
         setup
     }
 

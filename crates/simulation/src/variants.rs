@@ -63,6 +63,8 @@ pub fn all() -> Vec<Variant> {
         decided("takes a Direct Routing service for a rival", counts_direct_routing, "L5"),
         ruled("believes createGrace of any platform", Rules { pace: false, ..Rules::default() }, "L1: a second service"),
         ruled("does not heed another object for its tenant", Rules { rivals: false, ..Rules::default() }, "L1: a second service"),
+        ruled("knows a platform by the name of its object", Rules { places: false, ..Rules::default() }, "L1: a second service"),
+        ruled("heeds what could never ask", Rules { able: false, ..Rules::default() }, "L5"),
         unchecked("does not look at its lease", Rules { lease: false, ..Rules::default() }, "L3"),
         ruled("does not ask the breaker", Rules { breaker: false, ..Rules::default() }, "breaker"),
         unchecked("writes over what it has not read", Rules { versions: false, ..Rules::default() }, "L1: a second service"),

@@ -51,6 +51,10 @@ pub struct Rules {
     pub lead: DecideLead,
     /// Whether a list that is whole again wakes who waited for that.
     pub wakes_waiting: bool,
+    /// Whether it heeds one whose `LivePlatform` has another name, and points to the same place.
+    pub places: bool,
+    /// Whether only an object that could ask for something, or has it, is heeded.
+    pub able: bool,
 }
 
 impl Default for Rules {
@@ -67,6 +71,8 @@ impl Default for Rules {
             backs_off: true,
             lead: lead::decide,
             wakes_waiting: true,
+            places: true,
+            able: true,
         }
     }
 }
@@ -184,6 +190,8 @@ pub struct World {
     pub approved: Option<Time>,
     /// Writes of ours that the API server has refused while it refuses all.
     pub refused: u32,
+    /// Whether the namespaces of the service objects may use the platform now.
+    pub allowed: [bool; 2],
     /// Laws that were broken.
     pub broken: Vec<String>,
 }
@@ -195,8 +203,10 @@ impl World {
         let cluster = Cluster::new(&setup, START);
         let platform = Platform::new(&setup);
         let operators = (0..setup.operators).map(|_| Operator::started(cluster.now.clone(), START)).collect();
+        let allowed = setup.allowed;
         let mut world = Self {
             setup,
+            allowed,
             now: START,
             platform,
             cluster,

@@ -214,11 +214,12 @@ fn what_the_platform_object_says() {
         observe_interval: secs(600),
         trigger: JobTrigger::Manual,
         ran_at: [None, None],
-        deletions_per_hour: 2,
+        deletions: 2.into(),
         approval: None,
         look_now: false,
         unusable: None,
         unfollowed: None,
+        remark: None,
     };
     let (_, asking) = tripped();
     let facts = |asking: &[Asking]| Facts {

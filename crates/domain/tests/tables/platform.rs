@@ -16,11 +16,12 @@ pub fn desired() -> Desired {
         observe_interval: secs(600),
         trigger: JobTrigger::Manual,
         ran_at: [None, None],
-        deletions_per_hour: 10,
+        deletions: 10.into(),
         approval: None,
         look_now: false,
         unusable: None,
         unfollowed: None,
+        remark: None,
     }
 }
 

@@ -1,0 +1,135 @@
+//! The objects that compete for a tenant or a short name, as `oc_domain::competition` needs them: what they remember, what their specs say, and whether
+//! their namespaces may use the platform.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::{Resource, ResourceExt};
+use oc_domain::competition::{Access, Contest, Other, Rank, Spec, contest, holds};
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::policy::{Connection, Policy};
+use oc_domain::record::Record;
+
+use super::index::Entry;
+use super::shared::{Key, Kind, Shared};
+use super::{pace, world};
+use crate::api::{self, Lead, OcEssentialService};
+use crate::engine::clock;
+use crate::object::record;
+
+/// For so many namespaces it is asked in one pass whether they may use the platform. Whoever could have more of them in the way waits for the next.
+const MOST_ASKED: usize = 16;
+
+/// What objects remember, read from each version of an object once: of many that want the same each looks at all others.
+#[derive(Default)]
+pub struct Records(Mutex<HashMap<Key, (Version, Arc<Record>)>>);
+
+/// Uid and resource version.
+type Version = (Option<String>, Option<String>);
+
+impl Records {
+    fn of<K: Resource>(&self, key: &Key, object: &K, read: impl FnOnce(&K) -> Record) -> Arc<Record> {
+        let version = (object.meta().uid.clone(), object.meta().resource_version.clone());
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, record)) = all.get(key).filter(|(known, _)| *known == version) {
+            return Arc::clone(record);
+        }
+        let record = Arc::new(read(object));
+        all.insert(key.clone(), (version, Arc::clone(&record)));
+        record
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, key: &Key) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}
+
+/// Whether the objects of a namespace may use a platform: which platform, which namespace.
+type Known<'a> = &'a dyn Fn(&str, &str) -> Access;
+
+/// How a service object stands to the others that want its tenant or its short name.
+pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService, entry: &Entry, known: Known<'_>) -> Contest<Key> {
+    let now = clock::now();
+    // A walk over all services, which is needed once at most.
+    let slowest = OnceCell::new();
+    let grace = || *slowest.get_or_init(|| pace::longest(shared, policy, &entry.platform));
+    let own = Key::service(&object.namespace().unwrap_or_default(), &object.name_any());
+    let keys = shared.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
+    let others = keys.filter_map(|key| {
+        let other = shared.services.get(&key.namespace, &key.name)?;
+        let theirs = shared.index().entry(&key).cloned()?;
+        let record = shared.records.of(&key, &*other, record::of_service);
+        let spec = Spec {
+            going: other.meta().deletion_timestamp.is_some(),
+            suspended: other.spec.suspend,
+            applies: other.spec.mode == api::service::Mode::Apply,
+            has_tenant: theirs.tenant.is_some(),
+            short_name: Some((&other.spec.short_name, policy.short_name_rule)),
+        };
+        let rank = Rank::of_service(now, &record, &spec, grace)?;
+        Some(Other { rank, access: access(rank, &theirs.platform, &key.namespace, known), age: world::age(&*other), object: key })
+    });
+    contest(holds(now, &record::of_service(object), grace), &world::age(object), others)
+}
+
+/// How a lead object stands to the others for its tenant.
+pub fn of_lead(shared: &Shared, policy: &Policy, object: &Lead, entry: &Entry, known: Known<'_>) -> Contest<Key> {
+    let (now, grace) = (clock::now(), || policy.create_grace);
+    let spec = |lead: &Lead, has_tenant| Spec {
+        going: lead.meta().deletion_timestamp.is_some(),
+        suspended: lead.spec.suspend,
+        applies: true,
+        has_tenant,
+        short_name: None,
+    };
+    let own = Key::lead(&object.namespace().unwrap_or_default(), &object.name_any());
+    let Some(tenant) = entry.tenant.as_ref() else { return Contest::Won };
+    let keys = shared.index().of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
+    let others = keys.filter_map(|key| {
+        let other = shared.leads.get(&key.namespace, &key.name)?;
+        let record = shared.records.of(&key, &*other, record::of_lead);
+        let rank = Rank::of_lead(now, &record, &spec(&other, true), grace)?;
+        Some(Other { rank, access: access(rank, &other.spec.platform, &key.namespace, known), age: world::age(&*other), object: key })
+    });
+    let holds = Rank::of_lead(now, &record::of_lead(object), &spec(object, true), grace) == Some(Rank::Holder);
+    contest(holds, &world::age(object), others)
+}
+
+/// What a holder has is protected, whether its namespace may use the platform or not.
+fn access(rank: Rank, platform: &str, namespace: &str, known: Known<'_>) -> Access {
+    if rank == Rank::Applicant { known(platform, namespace) } else { Access::May }
+}
+
+/// Who comes before an object, for one pass: asks for the namespaces on which it depends. When that can't be told the pass goes on as one of an object of
+/// which it is not known whether it may use the platform: it asks for nothing, and gives nothing up.
+pub async fn first(shared: &Shared, connection: Connection, compete: impl Fn(&Policy, Known<'_>) -> Contest<Key>) -> (Connection, Option<Key>) {
+    let Connection::Usable(policy) = connection else { return (connection, None) };
+    let mut asked: HashMap<(String, String), Access> = HashMap::new();
+    for _ in 0..MOST_ASKED {
+        let known = |platform: &str, namespace: &str| {
+            let asked = asked.get(&(platform.to_owned(), namespace.to_owned())).copied();
+            asked.unwrap_or_else(|| shared.access(platform, namespace))
+        };
+        let key = match compete(&policy, &known) {
+            Contest::Won => return (Connection::Usable(policy), None),
+            Contest::Lost(key) => return (Connection::Usable(policy), Some(key)),
+            Contest::Open(key) => key,
+        };
+        let platform = shared.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
+        let access = shared.may_use(&platform, &key.namespace).await;
+        // Asked, and still open: its create failed just now, and may have left a service.
+        if access == Access::Unknown || asked.insert((platform, key.namespace), access).is_some() {
+            break;
+        }
+    }
+    let message = "Whether another object has this tenant or short name, or may have it, can't be told now; tried again.";
+    (Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message)), None)
+}
+
+/// The same without asking, at the moment of the intent: whether nobody comes before the object, and its own namespace may still use the platform.
+pub fn still_first(shared: &Shared, key: (&str, &str), compete: impl Fn(Known<'_>) -> Contest<Key>) -> bool {
+    let (platform, namespace) = key;
+    shared.access(platform, namespace) == Access::May && compete(&|platform, namespace| shared.access(platform, namespace)) == Contest::Won
+}

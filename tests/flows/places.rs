@@ -1,0 +1,270 @@
+//! What is unique is unique at a platform's place, whatever names point there; and only an object that could ask for something holds it.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+use kube::Api;
+use kube::api::{DeleteParams, Patch, PatchParams};
+use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use serde_json::{Value, json};
+
+use super::stage::{Own, Scene, message, ready_is};
+
+const ALLOWED: &str = "operatorconnect.example.com/customers";
+
+fn second(scene: &Scene) -> String {
+    format!("{}-b", scene.platform)
+}
+
+/// A second platform object for the case's platform, with its url written otherwise.
+async fn another_name(scene: &Scene, change: Value) -> Result<String> {
+    let name = second(scene);
+    let mut spec = scene.platform_spec(&scene.simulator);
+    let url = spec["url"].as_str().context("a url")?.replace("/tenantui", "/x/../tenantui/").replace("http:", "HTTP:");
+    spec["url"] = url.into();
+    for (key, value) in change.as_object().into_iter().flatten() {
+        spec[key.as_str()] = value.clone();
+    }
+    scene.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": name}, "spec": spec})).await?;
+    scene.ready::<LivePlatform>(&name, "True", "Succeeded").await?;
+    Ok(name)
+}
+
+/// The platform object that a case has made beside its own.
+async fn away(scene: &Scene) -> Result<()> {
+    Api::<LivePlatform>::all(scene.client.clone()).delete(&second(scene), &DeleteParams::default()).await?;
+    Ok(())
+}
+
+fn selector() -> Value {
+    json!({"allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {ALLOWED: "true"}}}})
+}
+
+/// The namespace of the case may use the platform; another one, whose name is returned, may not.
+async fn namespaces(scene: &Scene) -> Result<String> {
+    let evil = format!("{}-evil", scene.namespace);
+    let namespace = |name: &str, labels: Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
+    scene.apply(namespace(&scene.namespace, json!({ALLOWED: "true"}))).await?;
+    scene.apply(namespace(&evil, json!({}))).await?;
+    Ok(evil)
+}
+
+/// A5: two `LivePlatform` objects for one platform are one world: one service for a tenant, and one short name.
+pub async fn two_platform_objects_of_one_place_share_tenants_and_names(scene: Scene) -> Result<()> {
+    scene.simulate("PATCH", "settings", json!({"secondCreate": "allowed"})).await?;
+    scene.consented(&[1, 2]).await?;
+    scene.connect(json!({})).await?;
+    let other = another_name(&scene, json!({})).await?;
+    scene.service("first", 1, json!({})).await?;
+    scene.ready::<OcEssentialService>("first", "True", "Succeeded").await?;
+    scene.service("same-tenant", 1, json!({"platform": other})).await?;
+    scene.service("same-name", 2, json!({"platform": other, "shortName": "FIRST"})).await?;
+    for (name, what) in [("same-tenant", "tenant"), ("same-name", "short name")] {
+        let service: OcEssentialService = scene.ready(name, "False", "Conflict").await?;
+        ensure!(message(&service).contains(&format!("{}/first (same {what})", scene.namespace)), "{}", message(&service));
+    }
+    ensure!(scene.calls("services.create").await? == 1, "one service for a tenant");
+    // Nothing is lost: when the first is let go, its turn comes.
+    scene.delete::<OcEssentialService>("first").await?;
+    scene.gone::<OcEssentialService>("first").await?;
+    scene.until("same-tenant", |service: &OcEssentialService| !ready_is(service, "False", "Conflict") || !message(service).contains("/first ")).await?;
+    ensure!(scene.calls("services.create").await? == 1, "the service is there already");
+    away(&scene).await
+}
+
+/// A5: what an object has on one platform object is not deleted by an object on another one of the same place.
+pub async fn a_service_of_another_platform_objects_object_is_not_deleted(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.connect(json!({})).await?;
+    let other = another_name(&scene, json!({})).await?;
+    scene.service("one", 1, json!({"deletionPolicy": "Delete"})).await?;
+    let one: OcEssentialService = scene.ready("one", "True", "Succeeded").await?;
+    let guid = one.status.as_ref().and_then(|status| status.ump_customer_guid.clone()).context("a guid")?;
+    // As two operators, or two platform objects before they were known to be one place, have left it: both objects have the service.
+    scene.service("two", 1, json!({"platform": other, "suspend": true, "shortName": "one", "fullName": "one Ltd"})).await?;
+    scene.ready::<OcEssentialService>("two", "False", "Suspended").await?;
+    let status = json!({"status": {"umpCustomerGuid": guid, "platform": other, "msTenantId": scene.tenant(1), "licenseType": "OC Essential"}});
+    OcEssentialService::api(&scene).patch_status("two", &PatchParams::default(), &Patch::Merge(status)).await?;
+    tokio::time::sleep(Duration::from_secs(1)).await;
+    scene.delete::<OcEssentialService>("one").await?;
+    for _ in 0..30 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+        ensure!(scene.calls("services.delete").await? == 0, "the service that the other object has is deleted");
+    }
+    scene.change::<OcEssentialService>("one", json!({"deletionPolicy": "Retain"})).await?;
+    scene.gone::<OcEssentialService>("one").await?;
+    away(&scene).await
+}
+
+/// A5: `spec.deletions.perHour` is one number for a place, and the least of all holds.
+pub async fn deletions_are_counted_for_a_place(scene: Scene) -> Result<()> {
+    scene.consented(&[1, 2, 3]).await?;
+    scene.connect(json!({"deletions": {"perHour": 5}})).await?;
+    let other = another_name(&scene, json!({"deletions": {"perHour": 1}})).await?;
+    for (name, tenant, platform) in [("one", 1, &scene.platform), ("two", 2, &other), ("three", 3, &scene.platform)] {
+        scene.service(name, tenant, json!({"platform": platform, "deletionPolicy": "Delete"})).await?;
+        scene.ready::<OcEssentialService>(name, "True", "Succeeded").await?;
+    }
+    scene.delete::<OcEssentialService>("one").await?;
+    scene.gone::<OcEssentialService>("one").await?;
+    for name in ["two", "three"] {
+        scene.delete::<OcEssentialService>(name).await?;
+    }
+    for name in ["two", "three"] {
+        scene.ready::<OcEssentialService>(name, "False", "DeletionRateExceeded").await?;
+    }
+    ensure!(scene.calls("services.delete").await? == 1, "one in an hour, whatever object it is asked by");
+    for (platform, name) in [(&scene.platform, "three"), (&other, "two")] {
+        scene.annotate::<LivePlatform>(platform, "operatorconnect.dev/approve-deletions", "meant").await?;
+        scene.gone::<OcEssentialService>(name).await?;
+    }
+    away(&scene).await
+}
+
+/// B2: an older object that could never ask for anything holds neither a tenant nor a short name.
+pub async fn what_could_not_ask_holds_nothing(scene: Scene) -> Result<()> {
+    let evil = namespaces(&scene).await?;
+    scene.consented(&[1, 2, 3, 4, 5]).await?;
+    scene.connect(selector()).await?;
+    let squat = |name: &str, tenant: u32, change: Value| {
+        let mut spec = json!({"platform": scene.platform, "msTenantId": scene.tenant(tenant), "shortName": name.replace('-', "_"), "fullName": "Squat Ltd"});
+        for (key, value) in change.as_object().into_iter().flatten() {
+            spec[key.as_str()] = value.clone();
+        }
+        json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name, "namespace": evil}, "spec": spec})
+    };
+    scene.apply(squat("by-tenant", 1, json!({}))).await?;
+    scene.apply(squat("by-name", 99, json!({"shortName": "VICTIM_2"}))).await?;
+    let lead = json!({"platform": scene.platform, "msTenantId": scene.tenant(1)});
+    let lead = json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": {"name": "squat", "namespace": evil}, "spec": lead});
+    scene.apply(lead).await?;
+    // Within an allowed namespace: those whose spec keeps them from asking.
+    scene.service("suspended", 3, json!({"suspend": true})).await?;
+    scene.service("observes", 4, json!({"mode": "Observe"})).await?;
+    scene.service("plans", 5, json!({"mode": "Plan"})).await?;
+    scene.ready::<OcEssentialService>("plans", "False", "PlanReady").await?;
+    // Objects are older by the second.
+    tokio::time::sleep(Duration::from_millis(1100)).await;
+    for tenant in 1..=5 {
+        scene.service(&format!("victim-{tenant}"), tenant, json!({})).await?;
+    }
+    scene.lead("victim", 1, json!({})).await?;
+    for tenant in 1..=5 {
+        scene.ready::<OcEssentialService>(&format!("victim-{tenant}"), "True", "Succeeded").await?;
+    }
+    scene.ready::<Lead>("victim", "True", "Succeeded").await?;
+    // What an object has is protected, also when its namespace may not use the platform any more.
+    scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": evil, "labels": {ALLOWED: "true"}}})).await?;
+    let squatter = Api::<OcEssentialService>::namespaced(scene.client.clone(), &evil);
+    for _ in 0..300 {
+        if squatter.get("by-tenant").await.is_ok_and(|service| ready_is(&service, "False", "Conflict")) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(300)).await;
+    }
+    ensure!(ready_is(&squatter.get("by-tenant").await?, "False", "Conflict"), "the one that has the service keeps it");
+    ensure!(scene.calls("services.create").await? == 5);
+    Ok(())
+}
+
+/// B2, E14: discovery makes an object for a lead that has none but in a namespace that may not use the platform; and of two platforms into one namespace both
+/// have their objects.
+pub async fn discovery_is_kept_by_nobody_from_its_objects(scene: Scene) -> Result<()> {
+    let evil = namespaces(&scene).await?;
+    scene.consented(&[1, 2]).await?;
+    let squat = json!({"platform": scene.platform, "msTenantId": scene.tenant(1)});
+    scene.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": {"name": "squat", "namespace": evil}, "spec": squat})).await?;
+    // A lead of another platform has the name already.
+    let name = format!("lead-{}", scene.tenant(2));
+    scene.lead(&name, 2, json!({"platform": "another"})).await?;
+    let mut spec = selector();
+    spec["leadDiscovery"] = json!({"namespace": scene.namespace});
+    scene.connect(spec).await?;
+    scene.ready::<Lead>(&format!("lead-{}", scene.tenant(1)), "True", "Succeeded").await?;
+    scene.ready::<Lead>(&format!("{name}-{}", scene.platform), "True", "Succeeded").await?;
+    let left: Lead = scene.until(&name, |_| true).await?;
+    ensure!(left.spec.platform == "another", "what a person has made is left alone");
+    Ok(())
+}
+
+/// E14: what keeps discovery from making its objects is told with the API server's sentence, asked seldom, and over when it is over.
+pub async fn discovery_says_what_keeps_it_from_its_objects(scene: Scene) -> Result<()> {
+    let all: Vec<u32> = (1..=12).collect();
+    scene.consented(&all).await?;
+    let missing = format!("{}-later", scene.namespace);
+    scene.connect(json!({"leadDiscovery": {"namespace": missing}})).await?;
+    let told = |platform: &LivePlatform| message(platform).contains("spec.leadDiscovery") && message(platform).contains(&format!("{missing}\" not found"));
+    let platform: LivePlatform = scene.until(&scene.platform, told).await?;
+    ensure!(ready_is(&platform, "False", "InvalidSpec"), "{:?}", platform.told());
+    let object = |name: &str, kind: &str, version: &str, spec: Value| {
+        let mut object = json!({"apiVersion": version, "kind": kind, "metadata": {"name": name}});
+        for (key, value) in spec.as_object().into_iter().flatten() {
+            object[key.as_str()] = value.clone();
+        }
+        object
+    };
+    scene.apply(object(&missing, "Namespace", "v1", json!({}))).await?;
+    let leads = Api::<Lead>::namespaced(scene.client.clone(), &missing);
+    for _ in 0..300 {
+        if leads.list(&Default::default()).await?.items.len() == all.len() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    ensure!(leads.list(&Default::default()).await?.items.len() == all.len(), "the namespace is there now");
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
+    // A policy that refuses one tenant costs that tenant.
+    let policy = format!("refuse-{}", scene.namespace);
+    let rule = json!({"spec": {
+        "failurePolicy": "Fail",
+        "matchConstraints": {"resourceRules": [{"apiGroups": ["operatorconnect.dev"], "apiVersions": ["*"], "operations": ["CREATE"], "resources": ["leads"]}]},
+        "validations": [{"expression": format!("object.spec.msTenantId != '{}'", scene.tenant(20)), "message": "this tenant is not for this cluster"}],
+    }});
+    scene.apply(object(&policy, "ValidatingAdmissionPolicy", "admissionregistration.k8s.io/v1", rule)).await?;
+    let binding = json!({"spec": {"policyName": policy, "validationActions": ["Deny"]}});
+    scene.apply(object(&policy, "ValidatingAdmissionPolicyBinding", "admissionregistration.k8s.io/v1", binding)).await?;
+    // The API server takes a moment to hold to it.
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    scene.consented(&[20, 21]).await?;
+    let told = |platform: &LivePlatform| ready_is(platform, "True", "Succeeded") && message(platform).contains("this tenant is not for this cluster");
+    scene.until(&scene.platform, told).await?;
+    for _ in 0..100 {
+        if leads.get_opt(&format!("lead-{}", scene.tenant(21))).await?.is_some() {
+            return Ok(());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    anyhow::bail!("the other one has no object")
+}
+
+/// E12: a client secret that was changed, and that the directory does not know yet, turns no object away from Ready: the one before is good.
+pub async fn a_rotated_secret_that_is_not_known_yet_costs_nothing(scene: Scene) -> Result<()> {
+    let all: Vec<u32> = (1..=5).collect();
+    scene.consented(&all).await?;
+    scene.connect(json!({})).await?;
+    for tenant in &all[..4] {
+        scene.service(&format!("customer-{tenant}"), *tenant, json!({})).await?;
+    }
+    for tenant in &all[..4] {
+        scene.ready::<OcEssentialService>(&format!("customer-{tenant}"), "True", "Succeeded").await?;
+    }
+    scene.credential_of("a-secret-that-is-not-known-yet").await?;
+    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "rotated").await?;
+    let told = |platform: &LivePlatform| ready_is(platform, "False", "ProgressingWithRetry") && message(platform).contains("AADSTS7000215");
+    scene.until(&scene.platform, told).await?;
+    // The objects go on, and new ones are made.
+    scene.service("customer-5", 5, json!({})).await?;
+    scene.ready::<OcEssentialService>("customer-5", "True", "Succeeded").await?;
+    for _ in 0..30 {
+        for tenant in &all {
+            let service: OcEssentialService = scene.until(&format!("customer-{tenant}"), |_| true).await?;
+            ensure!(ready_is(&service, "True", "Succeeded"), "customer-{tenant}: {:?}", service.told());
+        }
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    // Whoever is told that it is taken may remove the one before.
+    scene.credential().await?;
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
+    ensure!(scene.calls("services.create").await? == 5);
+    Ok(())
+}
