@@ -10,6 +10,9 @@ use super::stage::{Own, Scene, message, ready_is};
 /// What can be wrong with an answer.
 const KINDS: [&str; 8] = ["htmlOk", "emptyOk", "truncated", "brokenJson", "deepNesting", "wrongTypes", "invalidUtf8", "hugeBody"];
 
+/// What is wrong with one text alone, and is mended before the answer is read.
+const REPAIRED: &str = "invalidUtf8";
+
 /// A name that Kubernetes takes.
 fn named(kind: &str) -> String {
     kind.to_lowercase()
@@ -58,9 +61,14 @@ pub async fn of_the_lists(scene: Scene) -> Result<()> {
     for endpoint in ["services.list", "leads.list"] {
         for kind in KINDS {
             scene.fault(json!({"kind": kind, "endpoint": endpoint, "forever": true})).await?;
-            ask::<LivePlatform>(&scene, &scene.platform, &format!("{endpoint} {kind}")).await?;
-            let platform: LivePlatform = scene.until(&scene.platform, clear).await?;
-            ensure!(ready_is(&platform, "True", "Succeeded") == matches!(kind, "wrongTypes" | "deepNesting"), "{endpoint} {kind}: {}", message(&platform));
+            let mark = format!("{endpoint} {kind}");
+            ask::<LivePlatform>(&scene, &scene.platform, &mark).await?;
+            let handled = |platform: &LivePlatform| platform.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some(&mark));
+            // One bad byte costs at most the entry that it is in.
+            let told = |platform: &LivePlatform| if kind == REPAIRED { handled(platform) } else { clear(platform) };
+            let platform: LivePlatform = scene.until(&scene.platform, told).await?;
+            let read = matches!(kind, "wrongTypes" | "deepNesting" | REPAIRED);
+            ensure!(ready_is(&platform, "True", "Succeeded") == read, "{endpoint} {kind}: {}", message(&platform));
             mend(&scene).await?;
             ask::<LivePlatform>(&scene, &scene.platform, &format!("{endpoint} {kind} is over")).await?;
             scene.until(&scene.platform, |platform: &LivePlatform| ready_is(platform, "True", "Succeeded") && !clear(platform)).await?;
@@ -105,7 +113,8 @@ pub async fn of_a_task(scene: Scene) -> Result<()> {
     }
     for kind in KINDS {
         // A status that is a number is one that is not known, so that the task is taken to be running.
-        let told = |service: &OcEssentialService| clear(service) || (kind == "wrongTypes" && ready_is(service, "False", "Converting"));
+        let converting = |service: &OcEssentialService| kind == "wrongTypes" && ready_is(service, "False", "Converting");
+        let told = |service: &OcEssentialService| clear(service) || converting(service) || (kind == REPAIRED && ready_is(service, "True", "Succeeded"));
         scene.until(&named(kind), told).await?;
     }
     mend(&scene).await?;
@@ -149,8 +158,10 @@ pub async fn of_an_lc_customer(scene: Scene) -> Result<()> {
     for (made, (kind, tenant)) in KINDS.iter().zip(&all).enumerate() {
         scene.fault(json!({"kind": kind, "endpoint": "lcCustomers.get", "forever": true})).await?;
         scene.service(&named(kind), *tenant, json!({"lcCustomerId": 4711})).await?;
-        scene.until::<OcEssentialService>(&named(kind), clear).await.with_context(|| format!("{kind} tells nothing"))?;
-        ensure!(scene.calls("services.create").await? == made as u64, "{kind}: nothing is asked for before the customer was read");
+        let told = |service: &OcEssentialService| clear(service) || (*kind == REPAIRED && ready_is(service, "True", "Succeeded"));
+        scene.until::<OcEssentialService>(&named(kind), told).await.with_context(|| format!("{kind} tells nothing"))?;
+        let creates = scene.calls("services.create").await?;
+        ensure!(creates == made as u64 + u64::from(*kind == REPAIRED), "{kind}: nothing is asked for before the customer was read");
         mend(&scene).await?;
         scene.ready::<OcEssentialService>(&named(kind), "True", "Succeeded").await?;
     }

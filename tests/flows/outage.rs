@@ -97,8 +97,6 @@ pub async fn all_kinds_wait_together_when_the_platform_throttles(scene: Scene) -
         scene.lead(&format!("customer-{tenant}"), *tenant, json!({})).await?;
         scene.service(&format!("customer-{tenant}"), *tenant, json!({})).await?;
     }
-    // Asking again and again does not help.
-    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "two").await?;
     for tenant in &all {
         scene.ready::<OcEssentialService>(&format!("customer-{tenant}"), "True", "Succeeded").await?;
         scene.ready::<Lead>(&format!("customer-{tenant}"), "True", "Succeeded").await?;

@@ -295,6 +295,10 @@ impl World {
             // Whose the service is can't be told: a failed task may have left it, or somebody made it.
             let failed = object.status.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Failed));
             let blocked = reason == Reason::DeletionBlocked && failed && self.platform.alive(self.setup.tenant_of(slot)).next().is_some();
+            // Two objects have taken over one service: a process had not yet seen what the one before it had written.
+            let guid = object.record().guid;
+            let of_both = slot != LEAD && guid.is_some() && self.cluster.now.objects[1 - slot].as_ref().is_some_and(|other| other.status.guid == guid);
+            let blocked = blocked || (of_both && reason == Reason::DeletionBlocked);
             let kept_out = delete && object.spec.mode == Mode::Apply && !self.allowed[slot] && reason == Reason::NamespaceNotAllowed;
             return kept_out || delete && (blocked || reason == Reason::Suspended && object.spec.suspend);
         }
