@@ -205,7 +205,7 @@ impl Case<'_> {
             return self.decide(Step::Ask(Change::CreateLead(desired.tenant.clone())), "no lead, and the intent is recorded", verdict);
         }
         if let Some(intent) = self.record.open_intent().filter(|intent| intent.sent == Sent::Maybe).cloned() {
-            if self.now < intent.start + policy.create_grace {
+            if self.facts.pass_started < intent.start + policy.create_grace {
                 let until = timing::next_look(self.now, intent.start);
                 let verdict = Verdict::not_ready(Reason::Verifying, "The lead was asked for: looking whether it appears.");
                 return self.decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", verdict);
@@ -312,7 +312,7 @@ impl Case<'_> {
         let creating = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe)?;
         let until = timing::next_look(self.now, creating.start);
         let verdict = Verdict::not_ready(Reason::Verifying, "Being deleted while the answer to a create is not known: looking whether the lead appears.");
-        let waiting = self.now < creating.start + policy.create_grace;
+        let waiting = self.facts.pass_started < creating.start + policy.create_grace;
         waiting.then(|| self.again().decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", verdict))
     }
 

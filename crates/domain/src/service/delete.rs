@@ -109,7 +109,8 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
     if !view.complete && deletion.policy == DeletionPolicy::Delete {
         return not_whole(case);
     }
-    if case.now < intent.start + policy.grace() {
+    // The list that does not show it was read when the pass began: the grace must have been over then.
+    if case.facts.pass_started < intent.start + policy.grace() {
         let message = "Being deleted while the answer to a create is not known: looking whether the service appears.";
         return case.look_until(intent.start, intent.start + policy.grace(), message);
     }

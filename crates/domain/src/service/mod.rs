@@ -307,7 +307,7 @@ impl Case<'_> {
             return decision;
         }
         if let Some(intent) = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe).cloned() {
-            if self.now < intent.start + policy.grace() {
+            if self.facts.pass_started < intent.start + policy.grace() {
                 let message = "A create was asked for and its answer is not known: looking whether the service appears.";
                 return self.look_until(intent.start, intent.start + policy.grace(), message);
             }
@@ -383,7 +383,7 @@ impl Case<'_> {
             }
             // Not known to the platform: just after the create it may not show yet, later it is lost (U-5). Either way the list decides.
             Fact::Known { .. } if self.record.running().is_some() => {
-                if self.now < started + policy.grace() {
+                if self.facts.pass_started < started + policy.grace() {
                     return Some(case().look_for_effect(started, "The platform does not know the task it gave: looking whether the service appears."));
                 }
                 None
