@@ -2,14 +2,17 @@
 //! nor an older schema may break the watch, or refuse a status, because of a word that came later.
 
 macro_rules! words {
-    ($(#[$doc:meta])* $name:ident { $($(#[$word_doc:meta])* $word:ident),+ $(,)? }) => {
+    ($(#[$doc:meta])* $name:ident { $($words:tt)+ }) => {
+        words! { $(#[$doc])* $name or Unknown { $($words)+ } }
+    };
+    ($(#[$doc:meta])* $name:ident or $other:ident { $($(#[$word_doc:meta])* $word:ident),+ $(,)? }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub enum $name {
             $($(#[$word_doc])* $word,)+
             /// Not known, or a word that this version does not know.
             #[default]
-            Unknown,
+            $other,
         }
 
         impl $name {
@@ -17,7 +20,7 @@ macro_rules! words {
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$word => stringify!($word),)+
-                    Self::Unknown => "Unknown",
+                    Self::$other => stringify!($other),
                 }
             }
         }
@@ -39,7 +42,7 @@ macro_rules! words {
                 let word = <std::borrow::Cow<'de, str> as serde::Deserialize>::deserialize(from)?;
                 Ok(match word.as_ref() {
                     $(stringify!($word) => Self::$word,)+
-                    _ => Self::Unknown,
+                    _ => Self::$other,
                 })
             }
         }
@@ -71,14 +74,16 @@ words! {
 }
 
 words! {
-    /// How an operation ended.
-    Outcome {
+    /// How an operation ended. The word for what is not known is one of these: one that this version does not know says no such thing.
+    Outcome or Other {
         /// The platform did it, and it was seen.
         Succeeded,
         /// The platform began it, and it failed.
         Failed,
         /// The platform refused it, and nothing was begun.
         Refused,
+        /// The answer was lost, and no effect showed in time.
+        Unknown,
     }
 }
 
@@ -118,12 +123,14 @@ words! {
 
 #[cfg(test)]
 mod tests {
-    use super::{OperationKind, SyncState};
+    use super::{OperationKind, Outcome, SyncState};
 
     #[test]
     fn a_word_of_a_later_version_reads_as_unknown() {
         assert_eq!(serde_json::from_str::<SyncState>(r#""Requested""#).unwrap(), SyncState::Requested);
         assert_eq!(serde_json::from_str::<SyncState>(r#""Postponed""#).unwrap(), SyncState::Unknown);
         assert_eq!(serde_json::to_string(&OperationKind::Delete).unwrap(), r#""Delete""#);
+        assert_eq!(serde_json::from_str::<Outcome>(r#""Unknown""#).unwrap(), Outcome::Unknown);
+        assert_eq!(serde_json::from_str::<Outcome>(r#""HandedOver""#).unwrap(), Outcome::Other, "it may go on elsewhere");
     }
 }

@@ -36,6 +36,9 @@ pub const NUMBERS: &str = "Numbers";
 /// The annotations that only we write: their change wakes nobody.
 pub const OWN_ANNOTATIONS: [&str; 1] = [OPERATION];
 
+/// The longest id of an operation that status takes.
+const LONGEST_ID: usize = 100;
+
 /// The intent, as it stands in the annotation.
 #[derive(Serialize, Deserialize)]
 struct Written {
@@ -54,7 +57,9 @@ fn intent(annotations: &BTreeMap<String, String>) -> Option<Intent> {
     let written: Written = serde_json::from_str(annotations.get(OPERATION)?).ok()?;
     // Whatever can't be read as a deletion is taken for a create: that is the one that must never be repeated blindly.
     let kind = if written.kind == OperationKind::Delete.as_str() { OperationKind::Delete } else { OperationKind::Create };
-    Some(Intent { kind, id: OperationId(written.id), start: clock::time(written.start), sent: Sent::Maybe })
+    // Whatever is read may be written again, into a status that takes neither longer ids nor years before the first.
+    let id = written.id.chars().take(LONGEST_ID).collect();
+    Some(Intent { kind, id: OperationId(id), start: clock::time(written.start).max(Time(0)), sent: Sent::Maybe })
 }
 
 /// What the status of a platform object tells of a call: whether its release has it.
@@ -74,24 +79,30 @@ fn time(time: Option<&meta::Time>) -> Option<Time> {
 fn operation(written: Option<&api::Operation>) -> Option<Operation> {
     let written = written?;
     let kind = match written.kind {
-        api::OperationKind::Create => OperationKind::Create,
         api::OperationKind::Delete => OperationKind::Delete,
-        _ => return None,
+        // Whatever can't be read as a deletion is taken for a create: that is the one that must never be repeated blindly.
+        _ => OperationKind::Create,
     };
-    let outcome = written.outcome.map(|outcome| match outcome {
-        api::Outcome::Succeeded => Outcome::Succeeded,
-        api::Outcome::Failed => Outcome::Failed,
-        api::Outcome::Refused => Outcome::Refused,
-        api::Outcome::Unknown => Outcome::Unknown,
+    let (started, completed) = (time(written.started_time.as_ref()).unwrap_or_default(), time(written.completed_time.as_ref()));
+    // What ended before this operation began was another one: who else writes status (a restore, `kubectl replace --subresource=status`) can leave the outcome
+    // of an earlier operation beside the id of this one, and this one is still open.
+    let own = completed.is_some_and(|completed| completed >= started);
+    let outcome = written.outcome.filter(|_| own).and_then(|outcome| match outcome {
+        api::Outcome::Succeeded => Some(Outcome::Succeeded),
+        api::Outcome::Failed => Some(Outcome::Failed),
+        api::Outcome::Refused => Some(Outcome::Refused),
+        api::Outcome::Unknown => Some(Outcome::Unknown),
+        // A word of a later version may say that it goes on elsewhere.
+        api::Outcome::Other => None,
     });
     Some(Operation {
         kind,
         id: OperationId(written.id.clone().unwrap_or_default()),
-        started: time(written.started_time.as_ref()).unwrap_or_default(),
+        started,
         task: written.task_id.as_deref().and_then(|id| TaskId::parse(id).ok()),
         task_status: written.task_status.clone(),
         outcome,
-        completed: time(written.completed_time.as_ref()),
+        completed: completed.filter(|_| outcome.is_some()),
         generation: written.generation,
         reason: written.reason.as_deref().and_then(oc_domain::conditions::Reason::parse),
         messages: written.messages.clone(),
@@ -204,6 +215,34 @@ mod tests {
                 prop_assert_eq!(read(&intent_text(&intent)), Some(intent), "what was read can be written and read again");
             }
         }
+    }
+
+    #[test]
+    fn what_anybody_can_write_fits_a_status() {
+        let long = format!(r#"{{"kind":"Create","id":"{}","start":"-000044-03-15T12:00:00Z"}}"#, "x".repeat(300));
+        let intent = read(&long).unwrap();
+        assert_eq!((intent.id.0.len(), intent.start), (100, Time(0)));
+    }
+
+    #[test]
+    fn only_the_end_of_this_very_operation_ends_it() {
+        let read = |outcome: &str, completed: Option<&str>| {
+            let mut written = serde_json::json!({"kind": "Create", "id": "2", "taskId": "wst_1", "startedTime": "2026-01-02T03:00:00Z", "outcome": outcome});
+            if let Some(completed) = completed {
+                written["completedTime"] = completed.into();
+            }
+            operation(Some(&serde_json::from_value(written).unwrap())).unwrap()
+        };
+        let (before, same, after) = (Some("2026-01-02T02:59:59Z"), Some("2026-01-02T03:00:00Z"), Some("2026-01-02T03:05:00Z"));
+        for outcome in ["Succeeded", "Failed", "Refused", "Unknown"] {
+            assert!(read(outcome, after).outcome.is_some() && read(outcome, same).outcome.is_some(), "{outcome}");
+            for (what, completed) in [("of an operation before it", before), ("that nobody has seen", None)] {
+                let open = read(outcome, completed);
+                assert_eq!((open.outcome, open.completed), (None, None), "{outcome}, {what}");
+            }
+        }
+        assert_eq!(read("HandedOver", after).outcome, None, "a word of a later version");
+        assert_eq!(operation(Some(&serde_json::from_value(serde_json::json!({"kind": "Move", "id": "3"})).unwrap())).unwrap().kind, OperationKind::Create);
     }
 
     #[test]

@@ -93,13 +93,16 @@ pub async fn what_stays_so_is_told_once(scene: Scene) -> Result<()> {
     told::<Lead>(&scene, "waits", &["LeadNotActive"]).await?;
     told::<OcEssentialService>(&scene, "taken-over", &["Adopted", "Synced"]).await?;
     // The platform goes away and comes back: its own object tells that, and no other.
-    scene.credential_of("wrong").await?;
+    scene.fault(json!({"kind": "tokenRefused", "message": "AADSTS7000222: expired", "forever": true})).await?;
+    scene.fault(json!({"kind": "unauthorized", "forever": true})).await?;
     scene.annotate::<LivePlatform>(&scene.platform, RECONCILE, "now").await?;
     scene.ready::<LivePlatform>(&scene.platform, "False", "AuthenticationFailed").await?;
     for name in ["taken-over", "waits"] {
+        scene.annotate::<OcEssentialService>(name, RECONCILE, "away").await?;
         scene.until::<OcEssentialService>(name, |service| ready_is(service, "False", "AuthenticationFailed")).await?;
     }
-    scene.credential().await?;
+    scene.simulate("DELETE", "faults", Value::Null).await?;
+    scene.annotate::<LivePlatform>(&scene.platform, RECONCILE, "again").await?;
     scene.ready::<OcEssentialService>("taken-over", "True", "Succeeded").await?;
     scene.ready::<OcEssentialService>("waits", "False", "LeadNotActive").await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;

@@ -116,7 +116,7 @@ pub async fn a_restored_status_ends_no_create_and_nothing_of_it_stays(scene: Sce
         "observedGeneration": 1, "licenseType": "OC Pro",
         "operation": {"kind": "Create", "id": intent["id"], "outcome": "Failed", "startedTime": intent["start"], "completedTime": "2025-01-01T00:00:00Z"},
         "conditions": [
-            condition("Ready", "False", "LeadNotActive"), condition("Stalled", "True", "LeadNotActive"), condition("example.com/Backed", "True", "Backup"),
+            condition("Ready", "False", "LeadNotActive"), condition("Stalled", "True", "LeadNotActive"), condition("example.com/Backed", "True", "Succeeded"),
         ],
     });
     restore_status(&scene, "contoso", restored).await?;
