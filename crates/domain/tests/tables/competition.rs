@@ -81,7 +81,8 @@ fn a_lead_object_holds_what_it_made_and_the_channel_that_it_assigned() {
 /// Who comes first. The object itself was made at 5; the others by their age, rank and access.
 #[test]
 fn the_first_of_those_that_take_part_has_it() {
-    let table: [(&str, bool, &[(u8, Rank, Access)], Contest<u8>); 17] = [
+    type Row = (&'static str, bool, &'static [(u8, Rank, Access)], Contest<u8>);
+    let table: [Row; 17] = [
         ("alone", false, &[], Contest::Won),
         ("an older one", false, &[(1, Applicant, May)], Contest::Lost(1)),
         ("a younger one", false, &[(9, Applicant, May)], Contest::Won),

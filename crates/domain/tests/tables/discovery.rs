@@ -6,7 +6,8 @@ use crate::common::{NOW, secs, tenant};
 #[test]
 fn names() {
     let (plain, full) = (format!("lead-{}", tenant()), format!("lead-{}-team-b", tenant()));
-    let table: [(&str, &[(&str, Used)], Name); 5] = [
+    type Row<'a> = (&'a str, &'a [(&'a str, Used)], Name);
+    let table: [Row<'_>; 5] = [
         ("nothing is there", &[], Name::Free(plain.clone())),
         ("it is there", &[(&plain, Used::ForThis)], Name::There),
         ("the same tenant of another platform", &[(&plain, Used::ForAnother)], Name::Free(full.clone())),
