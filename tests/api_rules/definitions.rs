@@ -200,7 +200,7 @@ fn every_word_of_a_status_is_written_by_somebody() {
         let mut kind = "";
         for line in block.lines().map(str::trim).filter(|line| !line.starts_with("//")) {
             match (line.strip_suffix(" {"), line.strip_suffix(',')) {
-                (Some(name), _) => kind = name,
+                (Some(name), _) => kind = name.split(' ').next().unwrap(),
                 (None, Some(word)) if !code.contains(&format!("{kind}::{word}")) => unwritten.push(format!("{kind}: {word}")),
                 _ => {}
             }

@@ -299,8 +299,11 @@ impl World {
             let guid = object.record().guid;
             let of_both = slot != LEAD && guid.is_some() && self.cluster.now.objects[1 - slot].as_ref().is_some_and(|other| other.status.guid == guid);
             let blocked = blocked || (of_both && reason == Reason::DeletionBlocked);
+            // What its task has made never showed: it was removed before anybody saw it, and nobody can tell.
+            let told = object.status.operation.as_ref().is_some_and(|op| op.task_status.as_deref() == Some("CompletedSuccess"));
+            let gone = slot != LEAD && reason == Reason::TaskFailed && told && self.platform.alive(self.setup.tenant_of(slot)).next().is_none();
             let kept_out = delete && object.spec.mode == Mode::Apply && !self.allowed[slot] && reason == Reason::NamespaceNotAllowed;
-            return kept_out || delete && (blocked || reason == Reason::Suspended && object.spec.suspend);
+            return gone || kept_out || delete && (blocked || reason == Reason::Suspended && object.spec.suspend);
         }
         if object.status.observed != Some(object.generation) {
             return false;
@@ -359,11 +362,7 @@ impl World {
             }
             Reason::AlreadyLicensed => !object.spec.beside && alive.is_empty() && self.platform.direct_routing(tenant).is_some(),
             // Somebody removed the service before it was ever seen: the task succeeded, and nothing shows.
-            Reason::TaskFailed => {
-                !object.spec.recreate
-                    && alive.is_empty()
-                    && object.status.operation.as_ref().is_some_and(|op| op.task_status.as_deref() == Some("CompletedSuccess"))
-            }
+            Reason::TaskFailed => alive.is_empty() && object.status.operation.as_ref().is_some_and(|op| op.task_status.as_deref() == Some("CompletedSuccess")),
             _ => false,
         }
     }

@@ -1,7 +1,7 @@
 //! Letting go of a service. Needs no valid spec, no lead, no reference.
 
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::facts::Service;
+use crate::facts::{Service, TaskState};
 use crate::names::fold;
 use crate::pass::{Numbers, ServicesView};
 use crate::policy::{Connection, Policy};
@@ -100,10 +100,11 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
             DeletionPolicy::Delete => delete(case, deletion, policy),
         };
     }
-    // A task that succeeded while no service shows for so long: somebody has removed it already. Waiting on would hold the object for ever.
-    // A task that can't be read may still run, and what it makes would be left behind; under Retain it would be left all the same.
+    // A task that succeeded has made what no list shows: let go now, it would be left behind, and paid for; and whoever makes the object anew would ask for a
+    // second one. A task that can't be read may still run, and what it makes would be left behind; under Retain it would be left all the same.
     let unseen = deletion.policy == DeletionPolicy::Delete && case.task_out_of_sight(policy);
-    if let Some(decision) = case.follow_task(policy).filter(|_| unseen || case.now <= intent.start + policy.task_deadline) {
+    let made = matches!(case.facts.task.value(), Some(Some(task)) if task.state == TaskState::Succeeded);
+    if let Some(decision) = case.follow_task(policy).filter(|_| made || unseen || case.now <= intent.start + policy.task_deadline) {
         return decision;
     }
     if !view.complete && deletion.policy == DeletionPolicy::Delete {

@@ -297,9 +297,6 @@ impl Case<'_> {
 
     /// There is no service. One is made when nothing is under way and nothing stands against it.
     fn nothing(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
-        if desired.recreate && desired.mode == Mode::Apply && view.complete && self.succeeded_and_overdue(policy) {
-            self.record.end_operation(Outcome::Unknown, self.now, vec!["The task succeeded, and no service is there: somebody has removed it.".into()]);
-        }
         if let Some(decision) = self.follow_task(policy) {
             return decision;
         }
@@ -372,14 +369,17 @@ impl Case<'_> {
                 }
                 Some(case().decide(Step::Wait(timing::next_poll(self.now, started), Wake::Clock), "the task is running", converting()))
             }
-            // It ended well, and the service does not show yet (U-8): the lists follow the task.
-            Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Succeeded => {
-                let message = "The platform's task has succeeded; the service does not show in the list of services yet.";
+            // It ended, well or by a word that nobody knows, and the service does not show yet (U-8): the lists follow the task, nobody knows how late. It is
+            // never asked for again, since it may have been done.
+            Fact::Known { value: Some(seen), .. } if matches!(seen.state, TaskState::Succeeded | TaskState::Ended) => {
+                let unknown = format!("has ended with the status {:?}, which is not known", seen.status);
+                let how = if seen.state == TaskState::Succeeded { "has succeeded" } else { &unknown };
+                let message = format!("The platform's task {how}; the service does not show in the list of services yet.");
                 if self.now > started + policy.task_deadline {
-                    let message = format!("{message} If somebody has removed it, set spec.recreate to true to have it made again.");
-                    return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that succeeded"));
+                    let message = format!("{message} It is never asked for twice; ask the platform's operator where it is.");
+                    return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that has ended"));
                 }
-                Some(case().look_for_effect(started, message))
+                Some(case().look_for_effect(started, &message))
             }
             // Not known to the platform: just after the create it may not show yet, later it is lost (U-5). Either way the list decides.
             Fact::Known { .. } if self.record.running().is_some() => {

@@ -197,7 +197,7 @@ fn an_open_create() {
     let shown = || Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead()]), ..facts() };
     let with_holes = || Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
     let foreign = Facts { services: known(view(&[Service { short_name: "Else".into(), ..service(1) }])), ..empty_platform() };
-    let table: [(&str, DeletionPolicy, Record, Facts, &str); 18] = [
+    let table: [(&str, DeletionPolicy, Record, Facts, &str); 20] = [
         ("not looked at", Delete, creating(NOW - secs(60)), facts(), look),
         ("nothing yet", Delete, creating(NOW - secs(60)), empty_platform(), verifying),
         ("nothing yet, retained", Retain, creating(NOW - secs(60)), empty_platform(), verifying),
@@ -227,7 +227,10 @@ fn an_open_create() {
             Facts { task: known(Some(task(1, TaskState::Succeeded))), ..shown() },
             "keep intent: False Deleting Reconciling",
         ),
-        ("a task that succeeded, and nothing for hours", Delete, converting(NOW - secs(7300)), task_is(TaskState::Succeeded), LET_GO),
+        // What it has made would be left behind; and who makes the object anew would ask for a second one.
+        ("a task that succeeded, and nothing for hours", Delete, converting(NOW - secs(7300)), task_is(TaskState::Succeeded), "stop: False TaskFailed Stalled"),
+        ("the same, retained", Retain, converting(NOW - secs(7300)), task_is(TaskState::Succeeded), "stop: False TaskFailed Stalled"),
+        ("a task that ended somehow, and nothing for hours", Delete, converting(NOW - secs(7300)), task_is(TaskState::Ended), LET_GO),
     ];
     for (what, policy, record, facts, expected) in table {
         assert_eq!(told(&at_now(&gone(policy), &record, &facts)), expected, "{what}");
