@@ -407,3 +407,11 @@ proptest! {
         let _ = live_platform::wire::guid(&text);
     }
 }
+
+/// Found by the fuzzer: what stands before each message is of the platform as well.
+#[test]
+fn a_level_holds_no_control_character() {
+    let body = br#"{"status":"Running","executionMessages":[{"level":"\u0000Information","message":"Started"},{"level":"\u0007","message":"On"}]}"#;
+    let id = TaskId::parse("wst_1").unwrap();
+    assert_eq!(tasks::task(body, &id, &Secrets::none()).unwrap().messages, ["Information: Started", "Information: On"]);
+}

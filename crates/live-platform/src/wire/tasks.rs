@@ -42,7 +42,8 @@ pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malform
     let all = field(answer, "executionMessages").and_then(Value::as_array);
     for item in all.into_iter().flatten().take(MESSAGES) {
         let Some(said) = text(item, "message", 4096).or_else(|| item.as_str().map(str::to_owned)) else { continue };
-        let level = text(item, "level", 30).map_or_else(|| "Information".into(), |level| secrets.word(&level));
+        let level = text(item, "level", 30).map(|level| level.chars().filter(|c| !c.is_control()).collect::<String>());
+        let level = level.filter(|level| !level.is_empty()).map_or_else(|| "Information".into(), |level| secrets.word(&level));
         let said = secrets.shown(&said);
         if level.eq_ignore_ascii_case("error") {
             errors.push(said.clone());
