@@ -52,7 +52,8 @@ async fn bad_days(scene: &Scene) -> Result<()> {
     // Whoever runs the cluster: another connection, whose Secret is missing.
     let entra = json!({"tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444", "scope": "api://simulator/.default",
         "tokenUrl": scene.simulator.token_url(), "clientSecretRef": {"namespace": scene.namespace, "name": "missing", "key": "key"}});
-    let spec = json!({"url": scene.simulator.base_url(), "authentication": {"entra": entra}});
+    // Another place: of one place every object is looked at when a connection to it comes.
+    let spec = json!({"url": format!("{}/other", scene.simulator.base_url()), "authentication": {"entra": entra}});
     let refused = format!("{}-refused", scene.platform);
     scene.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": refused}, "spec": spec})).await?;
     scene.ready::<LivePlatform>(&refused, "False", "AuthenticationFailed").await?;
