@@ -87,9 +87,8 @@ async fn decided(shared: &Arc<Shared>, key: &Key, kind: Kind) -> (Next, PassOutc
 /// What follows from how a pass over a service or a lead ended: the memo, a line in the log, and the next appointment.
 fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Decision, Ended)) -> (Next, PassOutcome) {
     let (pass, decision, ended) = passed;
-    let gone_here = matches!(ended, Ended::Gone);
     // A 404 that nothing else confirms may be a gateway's: what the store still has is looked at again.
-    let still_there = gone_here && !anew(shared, key, uid) && exists(shared, key);
+    let still_there = matches!(ended, Ended::Gone) && !anew(shared, key, uid) && exists(shared, key);
     let how = match ended {
         Ended::Unwritten(WriteFailed::Changed) => driver::Ended::Conflict,
         Ended::Unwritten(_) => driver::Ended::Unwritten,

@@ -221,11 +221,7 @@ impl Case<'_> {
         match view.absence() {
             Absence::Proven => None,
             Absence::Unconfirmed => Some(self.again().look(Query::LeadsOfTenant, self.facts.pass_started, "is it only not in the list")),
-            Absence::NotWhole => {
-                let message =
-                    "The platform's answer has leads that can't be read; that of this tenant may be among them. Ask the platform's operator to mend it.";
-                Some(self.again().stop(Trouble::new(Reason::PlatformUnavailable, message), "the leads of the tenant are not whole"))
-            }
+            Absence::NotWhole => Some(self.again().stop(LeadsView::not_whole(), "the leads of the tenant are not whole")),
         }
     }
 

@@ -84,6 +84,12 @@ pub enum Absence {
 }
 
 impl LeadsView {
+    /// What is said while a lead that can't be read may be that of the tenant.
+    pub(crate) fn not_whole() -> Trouble {
+        let message = "The platform's answer has leads that can't be read; that of this tenant may be among them. Ask the platform's operator to mend it.";
+        Trouble::new(Reason::PlatformUnavailable, message)
+    }
+
     /// What it means that a lead is not among them.
     pub fn absence(&self) -> Absence {
         match (self.complete, self.read) {
