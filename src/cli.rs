@@ -207,10 +207,12 @@ fn without(mut command: clap::Command, empty: impl Fn(&OsStr) -> bool) -> clap::
 }
 
 /// Empty is what an environment variable is that is set to nothing.
+/// The variable is one that others inject, for all programs of a pod: `collector:4318` is meant as gRPC clients take it, and is no reason not to start.
 fn collector(text: &str) -> Result<String, String> {
-    let host = text.strip_prefix("http://").or_else(|| text.strip_prefix("https://")).unwrap_or_default();
-    if text.is_empty() || !host.is_empty() && !host.starts_with('/') {
-        return Ok(text.trim_end_matches('/').to_owned());
+    let url = if text.is_empty() || text.contains("://") { text.to_owned() } else { format!("http://{text}") };
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).unwrap_or_default();
+    if url.is_empty() || !host.is_empty() && !host.starts_with(['/', ':']) && !host.contains(char::is_whitespace) {
+        return Ok(url.trim_end_matches('/').to_owned());
     }
     Err("give the URL of a collector, such as http://collector:4318; the path /v1/traces is added to it".to_owned())
 }
@@ -251,6 +253,15 @@ mod tests {
         let left = variables(without(Cli::command(), |name| name == "AZURE_FEDERATED_TOKEN_FILE"));
         assert_eq!(left, all.iter().filter(|name| *name != "AZURE_FEDERATED_TOKEN_FILE").cloned().collect::<Vec<_>>());
         assert!(variables(without(Cli::command(), |_| true)).is_empty());
+    }
+
+    #[test]
+    fn a_collector_may_be_named_without_a_scheme() {
+        let taken = ["", "http://c:4318/", "https://c.example/otlp", "collector:4317", "c.observe.svc"].map(|text| collector(text).unwrap());
+        assert_eq!(taken, ["", "http://c:4318", "https://c.example/otlp", "http://collector:4317", "http://c.observe.svc"]);
+        for wrong in ["http://", "grpc://c:4317", "https:///x", ":4317", "a collector"] {
+            assert!(collector(wrong).is_err_and(|message| message.contains("http://collector:4318")), "{wrong}");
+        }
     }
 
     #[test]

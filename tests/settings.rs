@@ -234,7 +234,7 @@ fn attribute<'a>(span: &'a Span, name: &str) -> &'a str {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn each_pass_is_a_trace() -> Result<()> {
     let stage = Stage::set(&["one"], control_plane::reads_anywhere()).await?;
-    for (flag, value, says) in [("--otlp-endpoint", "collector:4318", "such as http://collector:4318"), ("--trace-ratio", "2", "a number from 0 to 1")] {
+    for (flag, value, says) in [("--otlp-endpoint", "grpc://collector:4317", "such as http://collector:4318"), ("--trace-ratio", "2", "a number from 0 to 1")] {
         let ended = stage.command(&[flag, value]).output()?;
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
         ensure!(!ended.status.success() && said.contains(says), "{flag} {value}: {said}");

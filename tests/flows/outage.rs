@@ -111,3 +111,31 @@ pub async fn all_kinds_wait_together_when_the_platform_throttles(scene: Scene) -
     measured(&format!("the first call {} ms after a 429 that asked for 6000", next - throttled));
     Ok(())
 }
+
+/// An address behind which a firewall drops what comes: all passes over the platform's objects wait, and must neither wait for one another nor keep the
+/// corrected address from being used.
+pub async fn a_platform_that_hangs_is_left_as_soon_as_its_url_is_corrected(scene: Scene) -> Result<()> {
+    const OBJECTS: u32 = 40;
+    let all: Vec<u32> = (1..=OBJECTS).collect();
+    scene.consented(&all).await?;
+    // It takes connections, and never answers.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}/tenantui", silent.local_addr()?);
+    scene.connect(json!({"url": url})).await?;
+    for tenant in &all {
+        scene.lead(&format!("lead-{tenant}"), *tenant, json!({})).await?;
+    }
+    // Until the operator asks.
+    let (_held, _) = tokio::time::timeout(Duration::from_secs(20), silent.accept()).await.context("the operator asks the platform")??;
+    tokio::time::sleep(Duration::from_secs(3)).await;
+    let corrected = tokio::time::Instant::now();
+    scene.change::<LivePlatform>(&scene.platform, json!({"url": scene.simulator.base_url()})).await?;
+    scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
+    for tenant in &all {
+        scene.ready::<Lead>(&format!("lead-{tenant}"), "True", "Succeeded").await?;
+    }
+    let took = corrected.elapsed();
+    measured(&format!("{OBJECTS} leads Ready {took:?} after the url of a platform that hangs was corrected"));
+    ensure!(took < Duration::from_secs(15), "the answer of the old address was waited for: {took:?}");
+    Ok(())
+}

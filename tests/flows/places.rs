@@ -237,6 +237,34 @@ pub async fn discovery_says_what_keeps_it_from_its_objects(scene: Scene) -> Resu
     anyhow::bail!("the other one has no object")
 }
 
+/// E14: a quota that lets only some of them through: those are made, the rest is told with the API server's sentence, and made when there is room.
+pub async fn discovery_says_that_a_quota_is_used_up(scene: Scene) -> Result<()> {
+    const ROOM: usize = 4;
+    let all: Vec<u32> = (1..=12).collect();
+    scene.consented(&all).await?;
+    let full = format!("{}-full", scene.namespace);
+    scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": full}})).await?;
+    let quotas = Api::<k8s_openapi::api::core::v1::ResourceQuota>::namespaced(scene.client.clone(), &full);
+    let hard = |count: usize| json!({"count/leads.operatorconnect.dev": count.to_string()});
+    scene.apply(json!({"apiVersion": "v1", "kind": "ResourceQuota", "metadata": {"name": "few", "namespace": full}, "spec": {"hard": hard(ROOM)}})).await?;
+    // What the controller manager would fill in; the API server counts from there.
+    let counted = json!({"status": {"hard": hard(ROOM), "used": hard(0)}});
+    quotas.patch_status("few", &Default::default(), &Patch::Merge(counted)).await?;
+    scene.connect(json!({"leadDiscovery": {"namespace": full}})).await?;
+    let told = |platform: &LivePlatform| ready_is(platform, "False", "InvalidSpec") && message(platform).contains("exceeded quota: few");
+    scene.until(&scene.platform, told).await?;
+    let leads = Api::<Lead>::namespaced(scene.client.clone(), &full);
+    ensure!(leads.list(&Default::default()).await?.items.len() == ROOM);
+    let raised = json!({"spec": {"hard": hard(all.len())}});
+    quotas.patch("few", &Default::default(), &Patch::Merge(raised)).await?;
+    let raised = json!({"status": {"hard": hard(all.len())}});
+    quotas.patch_status("few", &Default::default(), &Patch::Merge(raised)).await?;
+    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "raised").await?;
+    scene.until(&scene.platform, |platform: &LivePlatform| !message(platform).contains("spec.leadDiscovery")).await?;
+    ensure!(leads.list(&Default::default()).await?.items.len() == all.len(), "there is room for all now");
+    Ok(())
+}
+
 /// E12: a client secret that was changed, and that the directory does not know yet, turns no object away from Ready: the one before is good.
 pub async fn a_rotated_secret_that_is_not_known_yet_costs_nothing(scene: Scene) -> Result<()> {
     let all: Vec<u32> = (1..=5).collect();
