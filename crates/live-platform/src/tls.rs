@@ -72,7 +72,7 @@ fn reason(text: &str, with_bundle: bool) -> &'static str {
         "its certificate is for another host name; check the url"
     } else if has("certificate") && (has("expired") || has("notvalidyet")) {
         "its certificate has expired or is not yet valid"
-    } else if has("invalidpurpose") || has("requiredekunotfound") {
+    } else if has("invalidpurpose") || has("ekuerror") {
         "its certificate is not for servers (extended key usage serverAuth)"
     } else if has("badsignature") || has("unsupportedsignaturealgorithm") {
         "its certificate, or that of its authority, has a key or a signature that is too weak (RSA under 2048 bits, SHA-1) or wrong; make a new one"
