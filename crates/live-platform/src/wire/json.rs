@@ -25,7 +25,7 @@ pub enum Malformed {
     /// It ends too early.
     #[error("it is cut off")]
     CutOff,
-    /// Over 128 levels.
+    /// Over 128 levels, and cut off in them.
     #[error("it is nested too deeply")]
     TooDeep,
     /// Anything else.
@@ -79,10 +79,10 @@ pub fn value(body: &[u8]) -> Result<Value, Malformed> {
     })
 }
 
-/// Reads an answer as it came, and once more with its small faults mended when it is not JSON: what is well costs no copy.
+/// Reads an answer as it came, and once more with its small faults mended when the reader does not take it: what is well costs no copy.
 pub(super) fn mended<T>(body: &[u8], mut read: impl FnMut(&[u8]) -> Result<T, Malformed>) -> Result<T, Malformed> {
     match read(body) {
-        Err(Malformed::NotJson) => super::repair::repaired(body).map_or(Err(Malformed::NotJson), |body| read(&body)),
+        Err(why @ (Malformed::NotJson | Malformed::TooDeep)) => super::repair::repaired(body).map_or(Err(why), |body| read(&body)),
         other => other,
     }
 }
@@ -418,7 +418,10 @@ mod tests {
             })
         };
         let long = "9".repeat(400);
-        let cases: [(&[u8], Option<&str>); 20] = [
+        let deep = ["[", "{\"]\\\"}\": "].map(|open| open.repeat(5_000) + "\"}\"" + &if open == "[" { "]" } else { "}" }.repeat(5_000));
+        let cases: [(&[u8], Option<&str>); 22] = [
+            (deep[0].as_bytes(), None),
+            (deep[1].as_bytes(), None),
             (b"\"Caf\xe9 1\"", Some("Caf\u{fffd} 1")),
             (b"\"\xff\"", Some("\u{fffd}")),
             (b"\"\xf0\x9f\x98\"", Some("\u{fffd}\u{fffd}\u{fffd}")),
@@ -446,7 +449,7 @@ mod tests {
                 let page = texts(&body).unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&body)));
                 let second = if before.starts_with(b"{\"other") { None } else { want.map(str::to_owned) };
                 let want = vec![(1, Some("one".to_owned())), (2, second), (3, Some("1500.0".to_owned()))];
-                assert_eq!((page.items, page.unreadable), (want, 0), "{}", String::from_utf8_lossy(&body));
+                assert_eq!((page.items, page.unreadable), (want, 0), "{:.200}", String::from_utf8_lossy(&body));
             }
         }
         // What makes the entry what it is: then it is the entry that can't be read.

@@ -3,19 +3,24 @@
 //! Such answers are seen elsewhere: a name that was cut in the middle of an emoji gives half a pair of surrogates (`\ud83d`), which the grammar of RFC 8259 allows and no reader
 //! takes; a name in Latin-1 gives bytes that are no UTF-8; a script gives a raw tab, or `NaN`.
 
+/// How many levels are kept, well below what the reader takes.
+const LEVELS: usize = 100;
+
 /// How many bytes the mended text may be longer than the one that was read.
 const SPARE: usize = 64 << 10;
 
 /// The text with its small faults mended; `None` when there is none. What is worse stays as it is, for the reader to refuse.
 ///
 /// In texts: bytes that are no UTF-8 and halves of a surrogate pair become U+FFFD, raw control characters a blank, escapes that do not exist the character itself. In objects and
-/// arrays: numbers that are none, or too large to be one, become null. Memory: one copy, longer by at most 64 KiB.
+/// arrays: numbers that are none, or too large to be one, become null,
+/// and so does what is nested more than 100 levels deep. Memory: one copy, longer by at most 64 KiB.
 pub(super) fn repaired(body: &[u8]) -> Option<Vec<u8>> {
     let mut mender = Mender { body, at: 0, kept: Vec::with_capacity(body.len()), spare: SPARE, changed: false };
     let mut depth = 0usize;
     while let Some(byte) = mender.peek(0) {
         match byte {
             b'"' => mender.text(),
+            b'[' | b'{' if depth == LEVELS => mender.too_deep(),
             b'[' | b'{' => {
                 depth += 1;
                 mender.keep(1);
@@ -110,6 +115,27 @@ impl Mender<'_> {
         let escape = self.body.get(self.at + ahead..self.at + ahead + 6)?;
         let digits = escape.strip_prefix(b"\\u")?;
         digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | u16::try_from(char::from(*digit).to_digit(16)?).ok()?))
+    }
+
+    /// An array or object in too many others.
+    fn too_deep(&mut self) {
+        let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
+        let ends = |byte: &u8| {
+            match byte {
+                _ if escaped => escaped = false,
+                b'\\' if in_text => escaped = true,
+                b'"' => in_text = !in_text,
+                b'[' | b'{' if !in_text => depth += 1,
+                b']' | b'}' if !in_text => depth -= 1,
+                _ => {}
+            }
+            depth == 0
+        };
+        match self.body.get(self.at..).and_then(|rest| rest.iter().position(ends)) {
+            Some(last) => self.instead(last + 1, b"null"),
+            // Cut off: that is another fault.
+            None => self.keep(self.body.len() - self.at),
+        }
     }
 
     /// A number or a word.
