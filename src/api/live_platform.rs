@@ -54,7 +54,7 @@ pub struct LivePlatformSpec {
     #[serde(default = "ten_minutes")]
     #[schemars(schema_with = "schema::observe_interval")]
     pub observe_interval: Interval,
-    /// The budget of requests to this platform, shared by all kinds.
+    /// The budget of requests to this platform, shared by all kinds. Of several LivePlatforms whose url means one place, the least of each limit holds for all.
     #[serde(default)]
     pub requests: Requests,
     /// When present, the operator makes a Lead object for each lead of the platform that fits. When absent, it makes none.
@@ -70,7 +70,7 @@ pub struct LivePlatformSpec {
     /// How the platform's synchronization jobs are started.
     #[serde(default)]
     pub sync_jobs: SyncJobs,
-    /// The breaker for deletions.
+    /// The breaker for deletions. LivePlatforms whose url means one place have one: the least perHour holds for all, and each counts what the others have granted.
     #[serde(default)]
     pub deletions: Deletions,
     /// How long to look for the effect of a create whose answer was lost before it is asked for again, 1m to 24h. It counts once
