@@ -9,11 +9,43 @@ use crate::world::{Loses, Play, World};
 pub type Edge = fn(&mut World, &mut Play<'_>, &mut Tape<'_>, usize);
 
 /// All of them.
-pub const EDGES: &[Edge] = &[replaced, put_back, restored, stripped, refused, direct_routing, relabels];
+pub const EDGES: &[Edge] =
+    &[replaced, put_back, restored, stripped, refused, direct_routing, relabels, a_lead_can_not_be_read, a_lead_is_between_two_pages, numbers_are_not_told];
+
+/// For how long.
+fn seconds(draw: usize) -> oc_domain::time::Duration {
+    secs([5, 45, 400, 3000][draw / 3 % 4])
+}
+
+/// The list of leads has an entry that can't be read; sometimes the single read has one too.
+fn a_lead_can_not_be_read(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
+    let until = world.now + seconds(draw);
+    world.platform.lead_unreadable = (until, which(draw));
+    if draw.is_multiple_of(5) {
+        world.platform.single_unreadable_until = until;
+    }
+}
+
+/// The list of leads comes in pages, and one has moved from a page that was still to come to one that had been read.
+fn a_lead_is_between_two_pages(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
+    world.platform.lead_between_pages = (world.now + seconds(draw), which(draw));
+}
+
+/// Whose lead it is: a tenant from 1 to 3.
+fn which(draw: usize) -> u8 {
+    u8::try_from(1 + draw % 3).unwrap_or(1)
+}
+
+/// The call that tells telephone numbers does not.
+fn numbers_are_not_told(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
+    world.platform.numbers_untold_until = world.now + seconds(draw);
+}
 
 /// One of them happens.
 pub fn disturb(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
-    if let Some(edge) = EDGES.get(tape.draw() % EDGES.len().max(1)) {
+    let number = tape.draw();
+    let number = world.setup.edges.map_or(number, |edges| edges[number % 2]);
+    if let Some(edge) = EDGES.get(number % EDGES.len().max(1)) {
         edge(world, play, tape, draw);
     }
 }
@@ -21,6 +53,7 @@ pub fn disturb(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, draw
 /// The faults from beside stop.
 pub fn calm(world: &mut World) {
     world.cluster.strips = None;
+    world.platform.reveal();
 }
 
 /// A `kubectl replace` by a manifest without what the operator has written: finalizer and annotations are gone, the status stays. Of an object that is

@@ -132,6 +132,8 @@ pub struct Setup {
     pub two_names: bool,
     /// Whether the namespaces of the service objects may use the platform.
     pub allowed: [bool; 2],
+    /// Which of the faults from beside happen in this world: all of them, or these two. What takes several of a kind is hardly met where all kinds are as likely.
+    pub edges: Option<[usize; 2]>,
 }
 
 impl Default for Setup {
@@ -157,6 +159,7 @@ impl Default for Setup {
             refuses_beside: false,
             two_names: false,
             allowed: [true; 2],
+            edges: None,
         }
     }
 }
@@ -190,6 +193,8 @@ impl Setup {
         setup.refuses_beside = tape.one_of(&[false, true]);
         setup.two_names = tape.one_of(&[false, true]);
         setup.allowed = [tape.one_of(&[true, true, true, false]), tape.one_of(&[true, true, true, false])];
+        let (of_all, edges) = (tape.one_of(&[true, false]), [tape.draw(), tape.draw()]);
+        setup.edges = (!of_all).then_some(edges);
         setup
     }
 

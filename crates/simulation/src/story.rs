@@ -18,8 +18,9 @@ use crate::world::{Loses, Play, Rules, Trail, World};
 /// After so many turns of calm everything must be at rest: far more than any story needs.
 const CALM_TURNS: usize = 6000;
 
-/// How long everything must have been at rest before it is believed: what was removed, or has failed, is noticed by the next list.
-const QUIET: u64 = 2300;
+/// How long everything must have been at rest before it is believed: what was removed, or has failed, is noticed by the next list, and that a rival has nothing any more
+/// within an hour.
+const QUIET: u64 = 3700;
 
 /// Plays a tape.
 pub fn play(tape: &[u8], rules: &Rules, trail: &mut Trail) -> World {

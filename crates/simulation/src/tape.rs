@@ -58,7 +58,7 @@ impl Numbers {
 }
 
 /// How many numbers choose the setup: they are all drawn, so that a world is as likely to be strange as plain.
-const SETUP: usize = 40;
+const SETUP: usize = 48;
 
 /// The tape of a seed: first the setup, then the story, which is calm most of the time.
 pub fn tape(seed: u64) -> Vec<u8> {

@@ -7,8 +7,9 @@
 
 use oc_domain::conditions::Reason;
 use oc_domain::facts::{LicenseType, TaskState};
+use oc_domain::lead;
 use oc_domain::names::CustomerGuid;
-use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
+use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, Numbers, ServicesView};
 use oc_domain::policy::Connection;
 use oc_domain::record::{OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Wish, decide};
@@ -65,6 +66,12 @@ pub fn all() -> Vec<Variant> {
         ruled("does not heed another object for its tenant", Rules { rivals: false, ..Rules::default() }, "L1: a second service"),
         ruled("knows a platform by the name of its object", Rules { places: false, ..Rules::default() }, "L1: a second service"),
         ruled("heeds what could never ask", Rules { able: false, ..Rules::default() }, "L5"),
+        decided("takes a list of leads with holes for a whole one", holes_are_absence, "a lead that is there is said to be missing"),
+        decided("takes a lead that is in no page for one that is not there", pages_are_proof, "a lead that is there is said to be missing"),
+        ruled("takes the leads that it can read for all", Rules { lead: leads_read_are_all, ..Rules::default() }, "a lead is made that is there"),
+        ruled("lets a lead go that it can't see", Rules { lead: leads_read_are_all, ..Rules::default() }, "the lead is left behind"),
+        decided("takes numbers that are not told for none", untold_is_none, "nobody has told that its tenant has no telephone numbers"),
+        ruled("forgets who waits for whole lists", Rules { wakes_waiting: false, ..Rules::default() }, "who waited for that is not looked at"),
         unchecked("does not look at its lease", Rules { lease: false, ..Rules::default() }, "L3"),
         ruled("does not ask the breaker", Rules { breaker: false, ..Rules::default() }, "breaker"),
         unchecked("writes over what it has not read", Rules { versions: false, ..Rules::default() }, "L1: a second service"),
@@ -126,6 +133,40 @@ fn incomplete_is_whole(now: Time, wish: &Wish, record: &Record, facts: &Facts) -
     with_facts(now, wish, record, facts, |facts| {
         if let Fact::Known { value, .. } = &mut facts.services {
             value.complete = true;
+        }
+    })
+}
+
+fn holes_are_absence(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    with_facts(now, wish, record, facts, |facts| {
+        if let Fact::Known { value, .. } = &mut facts.leads {
+            value.complete = true;
+        }
+    })
+}
+
+fn pages_are_proof(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    with_facts(now, wish, record, facts, |facts| {
+        if let Fact::Known { value, .. } = &mut facts.leads
+            && value.read == LeadsRead::InPages
+        {
+            value.read = LeadsRead::AtOnce;
+        }
+    })
+}
+
+fn leads_read_are_all(now: Time, wish: &lead::Wish, record: &Record, facts: &Facts) -> Decision {
+    let mut facts = facts.clone();
+    if let Fact::Known { value, .. } = &mut facts.leads {
+        (value.complete, value.read) = (true, LeadsRead::OfTenant);
+    }
+    lead::decide(now, wish, record, &facts)
+}
+
+fn untold_is_none(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    with_facts(now, wish, record, facts, |facts| {
+        if let Fact::Known { value, .. } = &mut facts.numbers {
+            *value = Numbers::Count(0);
         }
     })
 }

@@ -422,7 +422,7 @@ impl World {
         let listed = Arc::new(self.platform.services(&self.setup, now));
         let before = self.operators[op].inventory.services.replace((now, Arc::clone(&listed))).map(|(_, before)| before);
         let whole_again = before.as_ref().is_some_and(|before| !before.complete) && listed.complete;
-        let changed = before.is_none_or(|before| before != listed);
+        let changed = before.is_none_or(|before| before.services != listed.services);
         (0..SLOTS).for_each(|slot| self.brings(rules, op, slot, changed, whole_again));
     }
 
@@ -432,7 +432,7 @@ impl World {
         let listed = Arc::new(self.platform.list_of_leads(&self.setup, now));
         let before = self.operators[op].inventory.leads.replace((now, Arc::clone(&listed))).map(|(_, before)| before);
         let whole_again = before.as_ref().is_some_and(|before| !before.complete) && listed.complete;
-        let changed = before.is_none_or(|before| before != listed);
+        let changed = before.is_none_or(|before| before.leads != listed.leads);
         (0..SLOTS).for_each(|slot| self.brings(rules, op, slot, changed, whole_again));
     }
 

@@ -2,8 +2,11 @@
 
 mod evidence;
 
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use oc_simulation::search::{Report, search, shrink, tell};
-use oc_simulation::variants;
+use oc_simulation::variants::{self, Variant};
 use oc_simulation::world::Rules;
 
 /// How many stories each test run plays; `STORIES` in the environment asks for another number, `cargo xtask simulate` for any.
@@ -42,30 +45,44 @@ fn the_laws_hold_in_every_story() {
     evidence::write("simulation", &report.json());
 }
 
+/// How many stories it takes until one breaks the law that was made for this variant; else what is broken instead.
+fn caught(variant: &Variant) -> Result<u64, String> {
+    let mut from = 0;
+    // What it breaks beside the law that was made for it.
+    let mut other = Vec::new();
+    loop {
+        let report = search(from..PATIENCE, variant.rules, &|_| ());
+        let Some(broken) = report.broken else {
+            return Err(format!("an operator that {} never breaks {:?}; it breaks {other:?}", variant.what, variant.law));
+        };
+        if broken.laws.iter().any(|law| law.contains(variant.law)) {
+            return Ok(broken.seed + 1);
+        }
+        if other.len() < 3 {
+            other.push(broken.laws);
+        }
+        from = broken.seed + 1;
+    }
+}
+
 #[test]
 fn each_wrong_variant_is_caught() {
     let variants = variants::all();
-    let (mut slowest, mut missed) = (0, Vec::new());
-    for variant in &variants {
-        let mut from = 0;
-        // What it breaks beside the law that was made for it.
-        let mut other = Vec::new();
-        let caught = loop {
-            let report = search(from..PATIENCE, variant.rules, &|_| ());
-            let Some(broken) = report.broken else { break None };
-            if broken.laws.iter().any(|law| law.contains(variant.law)) {
-                break Some(broken.seed);
-            }
-            if other.len() < 3 {
-                other.push(broken.laws);
-            }
-            from = broken.seed + 1;
-        };
-        match caught {
-            Some(seed) => slowest = slowest.max(seed + 1),
-            None => missed.push(format!("an operator that {} never breaks {:?}; it breaks {other:?}", variant.what, variant.law)),
+    let (next, results) = (AtomicUsize::new(0), Mutex::new(Vec::new()));
+    std::thread::scope(|scope| {
+        for _ in 0..std::thread::available_parallelism().map_or(1, usize::from) {
+            scope.spawn(|| {
+                while let Some(variant) = variants.get(next.fetch_add(1, Ordering::Relaxed)) {
+                    let result = caught(variant);
+                    results.lock().unwrap().push(result);
+                }
+            });
         }
-    }
+    });
+    let results = results.into_inner().unwrap();
+    let slowest = results.iter().flatten().max().copied().unwrap_or_default();
+    let missed: Vec<&String> = results.iter().filter_map(|result| result.as_ref().err()).collect();
+    assert_eq!(results.len(), variants.len());
     assert!(missed.is_empty(), "{missed:#?}");
     // All of them were, so that there is one number of each: of the operators, and of the worlds.
     let worlds = variants.iter().filter(|variant| variant.of_the_world).count();
