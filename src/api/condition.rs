@@ -36,8 +36,8 @@ pub enum ConditionType {
     ///
     /// Possible reasons for it to be True: `InvalidSpec`, `ShortNameTaken`, `Conflict`, `LeadNotFound`, `LeadNotActive`,
     /// `AlreadyLicensed`, `ChannelMismatch`, `NamespaceNotAllowed`, `DeletedExternally`, `PlanReady`, `DeletionBlocked`,
-    /// `TaskFailed`, `PlatformRefused`, `PlatformNotFound`, `AuthenticationFailed`, `DeletionRateExceeded`; `PlatformUnavailable` and
-    /// `Throttled` after many tries.
+    /// `TaskFailed`, `PlatformRefused`, `PlatformNotFound`, `AuthenticationFailed`, `DeletionRateExceeded`, `AbsenceUnconfirmed`;
+    /// `PlatformUnavailable` and `Throttled` after many tries.
     ///
     /// It is never False or Unknown.
     ///
@@ -73,6 +73,13 @@ pub enum ConditionType {
     ///
     /// Polarity: abnormal-true. Its absence is good.
     DeletionsHeld,
+    /// Whether more is missing from the platform's lists than vanishes by itself, so that nothing is concluded from that. Platforms have it, only
+    /// while it is so.
+    ///
+    /// Possible reasons for it to be True: `AbsenceUnconfirmed`.
+    ///
+    /// Polarity: abnormal-true. Its absence is good.
+    AbsencesHeld,
 }
 
 /// Which way a condition points.
@@ -89,7 +96,7 @@ const UNREADABLE: [Reason; 4] = [Reason::PlatformNotFound, Reason::Authenticatio
 
 impl ConditionType {
     /// Every type.
-    pub const ALL: [Self; 6] = [Self::Ready, Self::Reconciling, Self::Stalled, Self::Synced, Self::LeadEligible, Self::DeletionsHeld];
+    pub const ALL: [Self; 7] = [Self::Ready, Self::Reconciling, Self::Stalled, Self::Synced, Self::LeadEligible, Self::DeletionsHeld, Self::AbsencesHeld];
 
     /// The type, as it is written.
     pub fn as_str(self) -> &'static str {
@@ -100,6 +107,7 @@ impl ConditionType {
             Self::Synced => "Synced",
             Self::LeadEligible => "LeadEligible",
             Self::DeletionsHeld => "DeletionsHeld",
+            Self::AbsencesHeld => "AbsencesHeld",
         }
     }
 
@@ -111,7 +119,7 @@ impl ConditionType {
     /// Which way it points.
     pub fn polarity(self) -> Polarity {
         match self {
-            Self::Reconciling | Self::Stalled | Self::DeletionsHeld => Polarity::AbnormalTrue,
+            Self::Reconciling | Self::Stalled | Self::DeletionsHeld | Self::AbsencesHeld => Polarity::AbnormalTrue,
             Self::Ready | Self::Synced | Self::LeadEligible => Polarity::Positive,
         }
     }
@@ -126,7 +134,8 @@ impl ConditionType {
             (Self::Stalled, Truth::True) => reason.stalls() || matches!(reason, PlatformUnavailable | Throttled),
             (Self::Reconciling, Truth::True) => !reason.stalls() && !matches!(reason, Succeeded | Suspended | Observing),
             (Self::DeletionsHeld, Truth::True) => reason == DeletionRateExceeded,
-            (Self::Stalled | Self::Reconciling | Self::DeletionsHeld, Truth::False | Truth::Unknown) => false,
+            (Self::AbsencesHeld, Truth::True) => reason == AbsenceUnconfirmed,
+            (Self::Stalled | Self::Reconciling | Self::DeletionsHeld | Self::AbsencesHeld, Truth::False | Truth::Unknown) => false,
             (Self::Synced | Self::LeadEligible, Truth::True) => reason == Succeeded,
             (Self::Synced | Self::LeadEligible, Truth::Unknown) => reason == Progressing || UNREADABLE.contains(&reason),
             (Self::Synced, Truth::False) => {
@@ -160,7 +169,8 @@ mod tests {
         assert_eq!(
             reasons(ConditionType::Stalled, Truth::True).join(" "),
             "InvalidSpec ShortNameTaken Conflict LeadNotFound LeadNotActive AlreadyLicensed ChannelMismatch NamespaceNotAllowed DeletedExternally \
-             PlanReady DeletionBlocked TaskFailed PlatformRefused PlatformNotFound AuthenticationFailed PlatformUnavailable Throttled DeletionRateExceeded"
+             PlanReady DeletionBlocked TaskFailed PlatformRefused PlatformNotFound AuthenticationFailed PlatformUnavailable Throttled DeletionRateExceeded \
+             AbsenceUnconfirmed"
         );
     }
 

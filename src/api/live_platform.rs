@@ -347,6 +347,14 @@ pub struct LivePlatformStatus {
     /// What the breaker for deletions has counted.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletions: Option<DeletionsStatus>,
+    /// What objects have recorded and the platform does not show, and for which platform they have recorded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub absences: Option<AbsencesStatus>,
+    /// Times of jobs that are not taken, since they lay ahead when they were set: an annotation's value counts again when it is changed.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 16))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
+    pub refused_job_times: Vec<RefusedJobTime>,
     /// Which calls this release of the platform has.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
@@ -394,6 +402,69 @@ pub struct DeletionGrant {
     pub time: Time,
 }
 
+/// What objects have recorded and the platform does not show.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct AbsencesStatus {
+    /// How many objects have recorded something that does not show and is not believed to be gone. They wait until it shows again, or for the annotation
+    /// operatorconnect.dev/approve-absences.
+    #[serde(default)]
+    pub held: u32,
+    /// Since when so many are held.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since_time: Option<Time>,
+    /// How many objects still have recorded what is known to be gone, by a person's word or since it was believed long ago.
+    #[serde(default)]
+    pub accepted: u32,
+    /// The objects of which it was believed lately that what they had is gone.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[schemars(length(max = 200))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
+    pub believed: Vec<BelievedAbsence>,
+    /// For which platform the objects have recorded what they have.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub known: Option<KnownPlatform>,
+    /// The last value of the annotation operatorconnect.dev/approve-absences that was acted upon.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 256))]
+    pub last_handled_approval: Option<String>,
+}
+
+/// One object of which it was believed that what it had is gone.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct BelievedAbsence {
+    /// Its uid.
+    #[schemars(length(max = 64))]
+    pub uid: String,
+    /// When it was counted.
+    pub time: Time,
+}
+
+/// A platform, and as whom it is spoken to.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct KnownPlatform {
+    /// spec.url, normalized.
+    #[schemars(length(max = 2048))]
+    pub url: String,
+    /// The directory and the application of spec.authentication.entra: tenantId/clientId.
+    #[schemars(length(max = 256))]
+    pub identity: String,
+}
+
+/// A time of a job that is not taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "camelCase")]
+pub struct RefusedJobTime {
+    /// The job.
+    #[schemars(length(max = 100))]
+    pub name: String,
+    /// The annotation's value, its first 64 characters.
+    #[schemars(length(max = 64))]
+    pub value: String,
+}
+
 /// Leads of a platform, counted by Microsoft's status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
@@ -437,9 +508,6 @@ pub struct Circuit {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
-    /// When the next probe goes.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub until: Option<Time>,
 }
 
 /// One call that not every release of the platform has.

@@ -67,6 +67,11 @@ impl ServiceIndex {
         }
     }
 
+    /// Whether it holds this service.
+    pub fn has(&self, guid: &CustomerGuid) -> bool {
+        self.services.contains_key(guid)
+    }
+
     /// All services.
     pub fn all(&self) -> impl Iterator<Item = &Service> {
         self.services.values()
@@ -134,6 +139,11 @@ impl LeadIndex {
             complete: self.unreadable == 0,
             read: if self.in_pages { LeadsRead::InPages } else { LeadsRead::AtOnce },
         }
+    }
+
+    /// Whether a tenant has any.
+    pub fn has(&self, tenant: &TenantId) -> bool {
+        self.by_tenant.contains_key(tenant)
     }
 
     /// The leads of each tenant.

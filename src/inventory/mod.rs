@@ -9,6 +9,7 @@ mod list;
 use std::sync::Arc;
 
 use live_platform::{Capability, ErrorKind, SecretsSent};
+use oc_domain::absence::Counted;
 use oc_domain::capability::{Heard, Known};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{LcCustomer, LicenseType, MicrosoftStatus, Task};
@@ -31,8 +32,12 @@ pub struct Inventory {
     lc_customers: std::sync::Mutex<Option<bool>>,
     numbers: std::sync::Mutex<Known>,
     give_up: Notify,
+    counted: std::sync::Mutex<Option<(Lists, Arc<Counted>)>>,
     tell: Box<dyn Fn(Changed) + Send + Sync>,
 }
+
+/// When the reads of both lists were begun.
+type Lists = [Option<Time>; 2];
 
 /// How many leads and services there are, for the platform object's status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -54,6 +59,7 @@ impl Inventory {
             lc_customers: std::sync::Mutex::new(None),
             numbers: std::sync::Mutex::new(numbers),
             give_up: Notify::new(),
+            counted: std::sync::Mutex::new(None),
             tell: Box::new(tell),
         }
     }
@@ -229,6 +235,22 @@ impl Inventory {
     /// The same of services.
     pub fn newest_services(&self) -> Option<(Time, Arc<ServiceIndex>)> {
         self.services.newest()
+    }
+
+    /// What the newest lists lack of what objects have recorded. It is counted once for each list, by whoever asks first, and `anew` when what objects have
+    /// recorded may have changed.
+    pub fn counted(&self, anew: bool, count: impl FnOnce(Option<&ServiceIndex>, Option<&LeadIndex>) -> Counted) -> Arc<Counted> {
+        let (services, leads) = (self.services.newest(), self.leads.newest());
+        let lists: Lists = [services.as_ref().map(|(at, _)| *at), leads.as_ref().map(|(at, _)| *at)];
+        let mut kept = self.counted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match kept.as_ref().filter(|(of, _)| *of == lists && !anew) {
+            Some((_, counted)) => Arc::clone(counted),
+            None => {
+                let counted = Arc::new(count(services.as_ref().map(|(_, list)| &**list), leads.as_ref().map(|(_, list)| &**list)));
+                *kept = Some((lists, Arc::clone(&counted)));
+                counted
+            }
+        }
     }
 
     /// The leads that are known, for discovery.

@@ -59,6 +59,8 @@ pub struct Platform {
     pub jobs_due: [u64; 2],
     /// How many deletions wait for a person's word.
     pub deletions_held: u64,
+    /// How much is missing from its lists that is not believed to be gone.
+    pub absences_held: u64,
     /// How often its lists are read.
     pub observe_interval: Duration,
 }
@@ -117,8 +119,9 @@ impl Census {
         shared.platforms.each(|object| {
             *census.objects.entry(standing(Kind::LivePlatform, object.status.as_ref())).or_default() += 1;
             let deletions_held = u64::from(record::ledger(object).held);
+            let absences_held = u64::from(record::absences(object).held);
             let observe_interval = object.spec.observe_interval.span();
-            census.platforms.insert(object.name_any(), Platform { deletions_held, observe_interval, ..Platform::default() });
+            census.platforms.insert(object.name_any(), Platform { deletions_held, absences_held, observe_interval, ..Platform::default() });
         });
         shared.leads.each(|object| {
             *census.objects.entry(standing(Kind::Lead, object.status.as_ref())).or_default() += 1;

@@ -8,13 +8,13 @@ use serde::Serialize;
 
 use super::shared::{Kind, Shared};
 use super::wakes;
-use crate::api::{Lead, OcEssentialService};
+use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::pass::WriteFailed;
 use crate::object::store::{Learnt, Store, place, pruned};
 use crate::object::write::{self, Own};
 
-/// The kinds that stand for something of a customer's, over which the same pass goes.
-pub trait OfCustomer: Own {
+/// Our kinds, with the store that knows their objects.
+pub trait Kept: Own {
     /// The kind.
     const KIND: Kind;
     /// Where its objects are known.
@@ -23,7 +23,7 @@ pub trait OfCustomer: Own {
     fn learnt(shared: &Shared, learnt: Learnt<Self>);
 }
 
-impl OfCustomer for OcEssentialService {
+impl Kept for OcEssentialService {
     const KIND: Kind = Kind::OcEssentialService;
 
     fn store(shared: &Shared) -> &Store<Self> {
@@ -35,7 +35,7 @@ impl OfCustomer for OcEssentialService {
     }
 }
 
-impl OfCustomer for Lead {
+impl Kept for Lead {
     const KIND: Kind = Kind::Lead;
 
     fn store(shared: &Shared) -> &Store<Self> {
@@ -47,13 +47,25 @@ impl OfCustomer for Lead {
     }
 }
 
+impl Kept for LivePlatform {
+    const KIND: Kind = Kind::LivePlatform;
+
+    fn store(shared: &Shared) -> &Store<Self> {
+        &shared.platforms
+    }
+
+    fn learnt(shared: &Shared, learnt: Learnt<Self>) {
+        wakes::platform(shared, learnt);
+    }
+}
+
 /// The object of a pass, in the version that the pass knows.
 pub struct Held<'a, K> {
     shared: &'a Shared,
     object: Mutex<Arc<K>>,
 }
 
-impl<'a, K: OfCustomer> Held<'a, K> {
+impl<'a, K: Kept> Held<'a, K> {
     /// A pass begins with this version.
     pub fn new(shared: &'a Shared, object: Arc<K>) -> Self {
         Self { shared, object: Mutex::new(object) }

@@ -22,7 +22,7 @@ use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, leads_of, policy};
 use super::{Next, after, forgotten};
-use super::{competition, deletions, history};
+use super::{absences, competition, deletions, history};
 use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
 use crate::engine::clock;
@@ -117,12 +117,23 @@ impl LeadWorld<'_> {
         }
     }
 
+    /// What was read of a platform that the platform object does not name any more is not recorded: the pass is run again.
+    fn still_there(&self) -> Result<(), WriteFailed> {
+        match self.reach.inventory() {
+            Ok(inventory) => self.shared.still_by(&self.entry.platform, &inventory).map_err(|_| WriteFailed::Changed),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Makes the call that a change is.
     async fn send(&self, change: &Change) -> Answer {
         let inventory = match self.reach.inventory() {
             Ok(inventory) => inventory,
             Err(trouble) => return Answer::NotSent(trouble),
         };
+        if let Err(trouble) = self.shared.still_by(&self.entry.platform, &inventory) {
+            return Answer::NotSent(trouble);
+        }
         let (client, leadership) = (inventory.client(), &self.shared.leadership);
         match change {
             Change::CreateLead(tenant) => {
@@ -147,6 +158,7 @@ impl World for LeadWorld<'_> {
 
     async fn look(&self, query: &Query, not_before: Time, _: &Record, facts: &mut Facts) {
         let inventory = self.reach.inventory_to_read();
+        let looked = inventory.clone();
         let tenant = self.entry.tenant.as_ref();
         match query {
             Query::Services => facts.services = fact(async { inventory?.view(not_before, tenant, None, None).await }.await),
@@ -157,6 +169,10 @@ impl World for LeadWorld<'_> {
             Query::LeadsOfTenant => facts.leads = leads_of(inventory, tenant).await,
             // A lead has neither a task nor an LC customer, and the numbers are its service's.
             Query::Task(_) | Query::LcCustomer(_) | Query::Numbers(_) => {}
+        }
+        if let Ok(inventory) = looked {
+            let object = self.object.get();
+            facts.belief = absences::of_object(self.shared, &self.entry.platform, &inventory, object.metadata.uid.as_deref());
         }
     }
 
@@ -174,6 +190,7 @@ impl World for LeadWorld<'_> {
     }
 
     async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
+        self.still_there()?;
         if matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
             // As for a service: who comes first, and whether the namespace may use the platform, counts now.
             let Some(policy) = &self.policy else { return Err(WriteFailed::Changed) };
@@ -195,12 +212,20 @@ impl World for LeadWorld<'_> {
     }
 
     async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteFailed> {
+        // What was asked for is written whatever has become of the connection.
+        if !sent && !facts.asked() {
+            self.still_there()?;
+        }
         let object = self.object.get();
         let extras = status::LeadExtras { service_ref: self.service_ref(), contacts: self.contacts() };
         let Some(status) = status::of_lead(&object, extras, decision, facts, clock::now()) else {
             return self.object.still();
         };
+        let given_up = status.lead_id.is_none() && object.status.as_ref().is_some_and(|before| before.lead_id.is_some());
         self.object.say(&status, sent).await?;
+        if given_up {
+            absences::changed(self.shared, &self.entry.platform);
+        }
         if deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }

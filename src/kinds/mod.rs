@@ -1,5 +1,6 @@
 //! The three kinds: what wakes an object of each, which query or change is which call, and what they share.
 
+mod absences;
 mod audit;
 pub mod census;
 mod claims;

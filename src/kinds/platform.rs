@@ -6,7 +6,7 @@ use kube::{Resource, ResourceExt};
 use live_platform::JobMethod;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Memo;
-use oc_domain::platform::{Decision, Desired, Facts, Record, Waiting, decide, index};
+use oc_domain::platform::{Decision, Desired, Facts, RanAt, Record, Waiting, decide, index};
 use oc_domain::record::Job;
 use oc_domain::step::{Answer, Change, Fact, Query, Step};
 use oc_domain::time::{Duration, Time};
@@ -16,16 +16,17 @@ use super::audit::Line;
 use super::meter::PassOutcome;
 use super::shared::{Connected, Held, Key, Kind, LastGood, Shared, trigger};
 use super::world::{Told, answer, fact, stalled_for};
-use super::{Next, connect, deletions, discovery, forgotten, history, outcome, wakes};
-use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, ServiceCounts};
+use super::{Next, absences, connect, deletions, discovery, forgotten, held, history, outcome, wakes};
+use crate::api::condition::ConditionType;
+use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, RefusedJobTime, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
 use crate::engine::lease::Leadership;
 use crate::engine::pass::WriteFailed;
 use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
-use crate::object::record::{LC_CUSTOMERS, LEADS_JOB_RAN, NUMBERS, TRUNKS_JOB_RAN, approval, job, ledger, requested};
-use crate::object::{status, write};
+use crate::object::record::{self, LC_CUSTOMERS, LEADS_JOB_RAN, NUMBERS, TRUNKS_JOB_RAN, approval, job, ledger, requested};
+use crate::object::status;
 
 /// When a platform that no watched namespace may use is looked at again: a namespace's new label wakes nobody.
 const OTHERS_LOOK: Duration = Duration::from_secs(20);
@@ -35,18 +36,29 @@ pub fn record(object: &LivePlatform) -> Record {
     let jobs = object.status.as_ref().map(|status| status.sync_jobs.as_slice()).unwrap_or_default();
     let status = object.status.as_ref().map(|status| status as &dyn Told);
     let stalled_for = stalled_for(status, object.meta().generation.unwrap_or_default());
-    Record { jobs: Job::ALL.map(|which| job(jobs, which.name())), ledger: ledger(object), stalled_for }
+    Record {
+        jobs: Job::ALL.map(|which| job(jobs, which.name())),
+        ledger: ledger(object),
+        absences: record::absences(object),
+        refused: refused(object),
+        stalled_for,
+    }
 }
 
 fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>, unproven: Option<Trouble>) -> Desired {
     let (undiscovered, remark) = discovery::told(shared, object);
-    let ran = |name: &str| object.annotations().get(name)?.parse::<jiff::Timestamp>().ok().map(clock::time);
+    let ran = |name: &str| {
+        let text = object.annotations().get(name)?;
+        Some(RanAt::new(text, text.parse::<jiff::Timestamp>().ok().map(clock::time)))
+    };
     Desired {
         observe_interval: object.spec.observe_interval.span(),
         trigger: trigger(object),
         ran_at: [ran(LEADS_JOB_RAN), ran(TRUNKS_JOB_RAN)],
         deletions: deletions::per_hour(shared, object).into(),
         approval: approval(object),
+        absence_approval: record::absence_approval(object),
+        account: absences::account(object),
         look_now: requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()),
         unusable,
         unfollowed: unproven.or_else(|| discovery::out_of_sight(shared, object)).or(undiscovered),
@@ -227,6 +239,7 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
         leads: Fact::Unread,
         services: Fact::Unread,
         waiting: waiting(shared, &name),
+        counted: None,
         deletions: deletions::wanted(shared, &name),
         answer: None,
         failures,
@@ -240,9 +253,11 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
         match &decision.step {
             Step::Look(Query::Services, not_before) => {
                 facts.services = fact(inventory.services(*not_before).await.map(|(at, list)| (at, list.unreadable())));
+                facts.counted = Some(absences::recounted(shared, &name, inventory));
             }
             Step::Look(Query::Leads, not_before) => {
                 facts.leads = fact(inventory.leads(*not_before).await.map(|(at, list)| (at, list.unreadable())));
+                facts.counted = Some(absences::recounted(shared, &name, inventory));
             }
             Step::Ask(Change::RunJob(job)) => {
                 let begun = clock::now();
@@ -286,7 +301,7 @@ async fn run_job(leadership: &Leadership, object: &LivePlatform, inventory: &Inv
     answer(inventory.budget().change(leadership, inventory.client().run_job(&url, method)).await, |()| Answer::Done)
 }
 
-async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, inventory: Option<&Arc<Inventory>>) -> Result<(), WriteFailed> {
+async fn say(shared: &Shared, object: &Arc<LivePlatform>, decision: &Decision, inventory: Option<&Arc<Inventory>>) -> Result<(), WriteFailed> {
     let before = object.status.clone().unwrap_or_default();
     let now = clock::now();
     let status = compose(object, &before, decision, inventory, now);
@@ -295,17 +310,36 @@ async fn say(shared: &Shared, object: &LivePlatform, decision: &Decision, invent
     }
     let ran = status.sync_jobs != before.sync_jobs;
     let counted = status.deletions != before.deletions;
-    let object = write::status(&shared.client, object, &status).await.inspect_err(|_| shared.meter.status_unwritten(Kind::LivePlatform))?;
-    let name = object.name_any();
-    // Others may have changed the object meanwhile: the watch, which brings that later, is not heard any more.
-    shared.platforms.answered(object.clone()).into_iter().for_each(|learnt| wakes::platform(shared, learnt));
+    let believed = status.absences != before.absences || held_absences(&status) != held_absences(&before);
+    let written = held::Held::new(shared, Arc::clone(object));
+    written.say(&status, false).await?;
+    let (object, name) = (written.get(), object.name_any());
     if counted {
         deletions::counted(shared, &object);
     }
     if ran {
         wakes::job_ran(shared, &name);
     }
+    if believed {
+        wakes::platform_is_back(shared, &name);
+    }
     Ok(())
+}
+
+fn held_absences(status: &LivePlatformStatus) -> Option<&str> {
+    let held = status.conditions.iter().find(|condition| condition.type_ == ConditionType::AbsencesHeld.as_str());
+    held.map(|condition| condition.message.as_str())
+}
+
+/// The times of jobs that are not taken.
+fn refused(object: &LivePlatform) -> [Option<String>; 2] {
+    let refused = object.status.as_ref().map(|status| status.refused_job_times.as_slice()).unwrap_or_default();
+    Job::ALL.map(|which| refused.iter().find(|one| one.name == which.name()).map(|one| one.value.clone()))
+}
+
+fn refused_times(refused: &[Option<String>; 2]) -> Vec<RefusedJobTime> {
+    let told = |which: Job| Some(RefusedJobTime { name: which.name().to_owned(), value: refused[index(which)].clone()? });
+    Job::ALL.into_iter().filter_map(told).collect()
 }
 
 fn compose(object: &LivePlatform, before: &LivePlatformStatus, decision: &Decision, inventory: Option<&Arc<Inventory>>, now: Time) -> LivePlatformStatus {
@@ -322,11 +356,11 @@ fn compose(object: &LivePlatform, before: &LivePlatformStatus, decision: &Decisi
         circuit: Some(Circuit {
             state: if trouble.is_some() { api::CircuitState::Open } else { api::CircuitState::Closed },
             reason: trouble.map(|trouble| trouble.reason.to_string()),
-            // The time of the next probe changes with each probe, and status must not (L9).
-            until: None,
         }),
         sync_jobs: Job::ALL.iter().map(|which| status::job(*which, &decision.record.jobs[index(*which)])).collect(),
         deletions: status::deletions(&decision.record.ledger),
+        absences: status::absences(&decision.record.absences),
+        refused_job_times: refused_times(&decision.record.refused),
         capabilities: capabilities(before, inventory),
         last_handled_reconcile_at: requested(object),
         conditions: status::conditions(&before.conditions, &decision.verdict, generation, now),

@@ -26,7 +26,7 @@ use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
 use super::world::{self, Told, answer, deleted, fact, leads_of, policy};
 use super::{Next, after, forgotten};
-use super::{competition, deletions, history, secrets};
+use super::{absences, competition, deletions, history, secrets};
 use crate::api::{self, OcEssentialService};
 use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
@@ -226,12 +226,23 @@ impl ServiceWorld<'_> {
         Ok(variables)
     }
 
+    /// What was read of a platform that the platform object does not name any more is not recorded: the pass is run again.
+    fn still_there(&self) -> Result<(), WriteFailed> {
+        match self.reach.inventory() {
+            Ok(inventory) => self.shared.still_by(&self.entry.platform, &inventory).map_err(|_| WriteFailed::Changed),
+            Err(_) => Ok(()),
+        }
+    }
+
     /// Makes the call that a change is.
     async fn send(&self, change: &Change, record: &Record) -> Answer {
         let inventory = match self.reach.inventory() {
             Ok(inventory) => inventory,
             Err(trouble) => return Answer::NotSent(trouble),
         };
+        if let Err(trouble) = self.shared.still_by(&self.entry.platform, &inventory) {
+            return Answer::NotSent(trouble);
+        }
         let (client, leadership) = (inventory.client(), &self.shared.leadership);
         match change {
             Change::CreateService(tenant) => {
@@ -269,7 +280,11 @@ impl World for ServiceWorld<'_> {
         match query {
             Query::Services => {
                 let name = self.entry.short_name.as_deref();
-                facts.services = fact(async { inventory?.view(not_before, tenant, record.guid.as_ref(), name).await }.await);
+                facts.services = fact(async { inventory.clone()?.view(not_before, tenant, record.guid.as_ref(), name).await }.await);
+                if let Ok(inventory) = inventory {
+                    let object = self.object.get();
+                    facts.belief = absences::of_object(self.shared, &self.entry.platform, &inventory, object.metadata.uid.as_deref());
+                }
             }
             Query::Leads => {
                 let leads = async { inventory?.leads(not_before).await }.await;
@@ -316,6 +331,7 @@ impl World for ServiceWorld<'_> {
     }
 
     async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
+        self.still_there()?;
         if !matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
             return self.object.keep(mark, record, id).await;
         }
@@ -342,6 +358,10 @@ impl World for ServiceWorld<'_> {
     }
 
     async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteFailed> {
+        // What was asked for is written whatever has become of the connection.
+        if !sent && !facts.asked() {
+            self.still_there()?;
+        }
         let object = self.object.get();
         let tenant = self.entry.tenant.as_ref().map(ToString::to_string);
         let Some(status) = status::of_service(&object, &self.entry.platform, tenant, decision, facts, clock::now()) else {
@@ -349,7 +369,11 @@ impl World for ServiceWorld<'_> {
         };
         let waits = |status: &api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
+        let given_up = status.license_type.is_none() && object.status.as_ref().is_some_and(|before| before.license_type.is_some());
         self.object.say(&status, sent).await?;
+        if given_up {
+            absences::changed(self.shared, &self.entry.platform);
+        }
         if began_to_wait || deletions::waits(facts) {
             self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
         }

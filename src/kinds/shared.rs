@@ -443,6 +443,19 @@ impl Shared {
         self.connections.read().unwrap_or_else(std::sync::PoisonError::into_inner).get(platform).cloned()
     }
 
+    /// Whether this is still how a platform is connected to. A pass that began before its address was changed must not ask for anything by the former one: what
+    /// the objects have there was counted without it.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn still_by(&self, platform: &str, inventory: &Arc<Inventory>) -> Result<(), Trouble> {
+        let by = |other: &Arc<Inventory>| Arc::ptr_eq(other, inventory);
+        match self.connected(platform) {
+            Some(connected) if connected.inventory.as_ref().is_ok_and(by) || connected.last_good.as_ref().is_some_and(|good| by(&good.inventory)) => Ok(()),
+            _ => Err(Trouble::new(Reason::ProgressingWithRetry, "The connection to the platform was made anew meanwhile.")),
+        }
+    }
+
     /// Sets or removes a platform's connection. Who waits for an answer by the one that it replaces gives up.
     pub fn connect(&self, platform: &str, connected: Option<Connected>) {
         let now = connected.as_ref().and_then(|connected| connected.inventory.as_ref().ok().cloned());

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use oc_domain::conditions::Reason;
 
 use super::shared::{Key, Kind, Shared};
-use super::{connect, deletions, lead, service};
+use super::{absences, connect, deletions, lead, service};
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::queue::Lane;
 use crate::inventory::Changed;
@@ -205,6 +205,7 @@ fn gone(shared: &Shared, key: &Key) {
     if let Some(entry) = entry {
         wake_neighbours(shared, &entry);
         deletions::gone(shared, &entry.platform);
+        absences::changed(shared, &entry.platform);
     }
 }
 
@@ -214,6 +215,7 @@ pub fn inventory_changed(shared: &Shared, platform: &str, changed: &Changed) {
     if changed.is_empty() {
         return;
     }
+    absences::changed(shared, platform);
     let keys: BTreeSet<Key> = {
         let index = shared.index();
         let by_tenant = changed.tenants.iter().flat_map(|tenant| index.of_tenant(platform, tenant));

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::{Resource, ResourceExt};
+use oc_domain::absence::{self, Account};
 use oc_domain::breaker::Ledger;
 use oc_domain::names::{CustomerGuid, TaskId};
 use oc_domain::record::{Intent, JobRecord, JobState, Operation, OperationId, OperationKind, Outcome, Record, Sent};
@@ -33,6 +34,8 @@ pub const APPROVE_DELETIONS: &str = "operatorconnect.dev/approve-deletions";
 pub const LC_CUSTOMERS: &str = "LcCustomers";
 /// The call that tells a tenant's telephone numbers.
 pub const NUMBERS: &str = "Numbers";
+/// On a `LivePlatform`: any new value says that what objects miss on the platform is really gone.
+pub const APPROVE_ABSENCES: &str = "operatorconnect.dev/approve-absences";
 /// The annotations that only we write: their change wakes nobody.
 pub const OWN_ANNOTATIONS: [&str; 1] = [OPERATION];
 
@@ -145,6 +148,24 @@ pub fn ledger(object: &api::LivePlatform) -> Ledger {
 /// The value of the annotation that lets held deletions go on.
 pub fn approval<K: Resource>(object: &K) -> Option<String> {
     object.annotations().get(APPROVE_DELETIONS).map(|value| value.chars().take(256).collect())
+}
+
+/// What a platform object remembers of what is missing.
+pub fn absences(object: &api::LivePlatform) -> absence::Ledger {
+    let Some(written) = object.status.as_ref().and_then(|status| status.absences.as_ref()) else { return absence::Ledger::default() };
+    absence::Ledger {
+        known: written.known.as_ref().map(|known| Account { url: known.url.clone(), identity: known.identity.clone() }),
+        believed: written.believed.iter().map(|one| (one.uid.clone(), clock::time(one.time.0))).collect(),
+        accepted: written.accepted,
+        held: written.held,
+        since: time(written.since_time.as_ref()),
+        handled: written.last_handled_approval.clone(),
+    }
+}
+
+/// The value of the annotation that says that what is missing is gone.
+pub fn absence_approval<K: Resource>(object: &K) -> Option<String> {
+    object.annotations().get(APPROVE_ABSENCES).map(|value| value.chars().take(256).collect())
 }
 
 /// The value of the annotations that ask for a look now, both together.

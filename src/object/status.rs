@@ -2,6 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::Resource;
+use oc_domain::absence;
 use oc_domain::breaker::Ledger;
 use oc_domain::conditions::Verdict;
 use oc_domain::facts::Lead as LeadFact;
@@ -13,6 +14,7 @@ use oc_domain::time::Time;
 
 use super::record::requested;
 use crate::api;
+use crate::api::condition::ConditionType;
 use crate::engine::clock;
 
 /// A time as the cluster writes it: without milliseconds, so that what is read back is equal.
@@ -34,7 +36,7 @@ pub fn conditions(before: &[meta::Condition], verdict: &Verdict, generation: i64
             last_transition_time: same.map_or_else(|| written(now), |old| old.last_transition_time.clone()),
         }
     };
-    let foreign = before.iter().filter(|old| !Verdict::CONDITIONS.contains(&old.type_.as_str())).cloned();
+    let foreign = before.iter().filter(|old| ConditionType::parse(&old.type_).is_none()).cloned();
     let after: Vec<_> = verdict.conditions().into_iter().map(made).chain(foreign).collect();
     let same = after.len() == before.len() && after.iter().all(|condition| before.contains(condition));
     if same { before.to_vec() } else { after }
@@ -58,6 +60,20 @@ pub fn deletions(ledger: &Ledger) -> Option<api::live_platform::DeletionsStatus>
         held: ledger.held,
         granted: ledger.granted.iter().map(grant).collect(),
         approved_time: ledger.approved.map(written),
+        last_handled_approval: ledger.handled.clone(),
+    })
+}
+
+/// What is remembered of what is missing, as a status has it.
+pub fn absences(ledger: &absence::Ledger) -> Option<api::live_platform::AbsencesStatus> {
+    let believed = |(uid, at): (&String, &Time)| api::live_platform::BelievedAbsence { uid: uid.clone(), time: written(*at) };
+    let known = |known: &absence::Account| api::live_platform::KnownPlatform { url: known.url.clone(), identity: known.identity.clone() };
+    (*ledger != absence::Ledger::default()).then(|| api::live_platform::AbsencesStatus {
+        held: ledger.held,
+        since_time: ledger.since.map(written),
+        accepted: ledger.accepted,
+        believed: ledger.believed.iter().map(believed).collect(),
+        known: ledger.known.as_ref().map(known),
         last_handled_approval: ledger.handled.clone(),
     })
 }
@@ -261,6 +277,23 @@ mod tests {
                 assert!(shown(false).contact.is_none(), "{reason}: Omit");
                 assert_eq!(shown(false).company_name.as_deref(), Some("Contoso"), "{reason}: the rest stays");
             }
+        }
+    }
+
+    /// The API server takes no list with two conditions of one type.
+    #[test]
+    fn conditions_written_over_themselves_are_the_same_and_those_of_others_stay() {
+        let trouble = || Some(Trouble::new(Reason::Conflict, "Because."));
+        let told = || Some((oc_domain::conditions::Truth::False, Reason::Progressing, "Because.".to_owned()));
+        let all = Verdict { synced: told(), lead_eligible: told(), held: trouble(), absences: trouble(), ..Verdict::not_ready(Reason::Progressing, "x") };
+        let stalled = Verdict { held: trouble(), ..Verdict::not_ready(Reason::Conflict, "x") };
+        for verdict in [all, stalled] {
+            let foreign = meta::Condition { type_: "Somebodys".into(), ..conditions(&[], &verdict, 1, Time(0))[0].clone() };
+            let before: Vec<_> = conditions(&[], &verdict, 1, Time(0)).into_iter().chain([foreign.clone()]).collect();
+            assert_eq!(conditions(&before, &verdict, 1, Time(9_000)), before);
+            let after = conditions(&before, &Verdict::ready("x"), 2, Time(9_000));
+            assert_eq!(after.iter().map(|condition| condition.type_.as_str()).collect::<Vec<_>>(), ["Ready", "Somebodys"]);
+            assert_eq!(after[1], foreign);
         }
     }
 }

@@ -33,6 +33,7 @@ mod stage;
 #[path = "../shared/trials.rs"]
 mod trials;
 mod troubles;
+mod vanished;
 
 use std::process::ExitCode;
 
@@ -52,6 +53,7 @@ const CASES: &[(&str, Case)] = &cases![
     provisioning::ip_group_service_sends_its_variables_and_never_tells_them,
     provisioning::one_job_run_serves_all_that_wait,
     provisioning::jobs_by_hand_are_asked_for_and_noticed,
+    provisioning::a_time_of_a_job_that_can_not_be_is_told_and_never_counts,
     provisioning::plan_and_observe_change_nothing,
     provisioning::service_without_lead_object_becomes_ready,
     leads::a_lead_shows_what_the_platform_has,
@@ -136,6 +138,10 @@ const CASES: &[(&str, Case)] = &cases![
     troubles::a_broken_answer_is_told_and_survived,
     troubles::a_wrong_channel_is_refused_before_anything_is_asked,
     troubles::a_service_that_shows_late_is_waited_for,
+    vanished::a_list_that_is_empty_for_a_while_is_not_believed,
+    vanished::services_that_are_really_gone_wait_for_a_persons_word,
+    vanished::another_address_proves_nothing_of_what_is_at_the_former_one,
+    vanished::one_service_after_another_is_not_believed_without_end,
 ];
 
 fn main() -> Result<ExitCode> {

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, ensure};
 use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService, SyncState};
 use serde_json::{Value, json};
 
-use super::stage::{Scene, message, ready_is};
+use super::stage::{Own, Scene, message, ready_is};
 
 pub async fn tenant_id_service_becomes_ready(scene: Scene) -> Result<()> {
     scene.consented(&[1]).await?;
@@ -114,7 +114,10 @@ fn runs(jobs: &Value, name: &str) -> Result<u64> {
     job["runs"].as_u64().with_context(|| format!("a count of runs in {job}"))
 }
 
-pub async fn jobs_by_hand_are_asked_for_and_noticed(scene: Scene) -> Result<()> {
+const TRUNKS_RAN: &str = "operatorconnect.dev/trunks-job-ran-at";
+
+/// A service that only lacks the trunks job.
+async fn waits_for_the_trunks_job(scene: &Scene) -> Result<OcEssentialService> {
     scene.consented(&[1]).await?;
     scene.simulate("PATCH", "settings", json!({"visibleAfterLeadsJob": true})).await?;
     scene.connect(json!({})).await?;
@@ -124,16 +127,43 @@ pub async fn jobs_by_hand_are_asked_for_and_noticed(scene: Scene) -> Result<()> 
     ensure!(service.status.as_ref().and_then(|status| status.license_type.as_deref()) == Some("OC Essential"), "read back, though not synchronized");
     scene.simulate("POST", "jobs/leads/run", Value::Null).await?;
     // The leads job is noticed by its effect, at the next observation.
-    let service: OcEssentialService = scene.ready("northwind", "False", "AwaitingTrunksJob").await?;
+    scene.ready::<OcEssentialService>("northwind", "False", "AwaitingTrunksJob").await
+}
+
+pub async fn jobs_by_hand_are_asked_for_and_noticed(scene: Scene) -> Result<()> {
+    let service = waits_for_the_trunks_job(&scene).await?;
     ensure!(message(&service).contains("peering.sync-trunks-job") && message(&service).contains("trunks-job-ran-at"), "{}", message(&service));
     // A run from before the service was there does not count.
-    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/trunks-job-ran-at", "2020-01-01T00:00:00Z").await?;
+    scene.annotate::<LivePlatform>(&scene.platform, TRUNKS_RAN, "2020-01-01T00:00:00Z").await?;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     scene.ready::<OcEssentialService>("northwind", "False", "AwaitingTrunksJob").await?;
     let due = service.status.and_then(|status| status.sync).and_then(|sync| sync.jobs.into_iter().find_map(|job| job.due_time)).context("a due time")?;
-    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/trunks-job-ran-at", &(due.0 + std::time::Duration::from_secs(1)).to_string()).await?;
+    scene.annotate::<LivePlatform>(&scene.platform, TRUNKS_RAN, &(due.0 + std::time::Duration::from_secs(1)).to_string()).await?;
     scene.ready::<OcEssentialService>("northwind", "True", "Succeeded").await?;
     ensure!(scene.calls("services.create").await? == 1);
+    Ok(())
+}
+
+/// A person in another time zone writes an hour that has not come, or the text of a tool that means another form: nothing is Synced by it, not even when the hour
+/// has come, and the LivePlatform says why.
+pub async fn a_time_of_a_job_that_can_not_be_is_told_and_never_counts(scene: Scene) -> Result<()> {
+    waits_for_the_trunks_job(&scene).await?;
+    let synced = |platform: &LivePlatform| platform.told().1.into_iter().find(|told| told.type_ == "Synced").map(|told| told.message).unwrap_or_default();
+    let ahead = jiff::Timestamp::now() + std::time::Duration::from_secs(8);
+    for (value, says) in [("Sat Nov 28 12:32:44 UTC 2026", "can't be read as a time"), (ahead.to_string().as_str(), "lay ahead of the operator's clock")] {
+        scene.annotate::<LivePlatform>(&scene.platform, TRUNKS_RAN, value).await?;
+        scene.until(&scene.platform, |platform: &LivePlatform| synced(platform).contains(says)).await?;
+    }
+    tokio::time::sleep(std::time::Duration::from_secs(10)).await;
+    scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "it has come").await?;
+    let handled = |platform: &LivePlatform| platform.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some("it has come"));
+    let platform: LivePlatform = scene.until(&scene.platform, handled).await?;
+    ensure!(synced(&platform).contains("lay ahead"), "{:?}", platform.told());
+    let jobs = platform.status.map(|status| status.sync_jobs).unwrap_or_default();
+    ensure!(jobs.iter().all(|job| job.name != "peering.sync-trunks-job" || job.completed_time.is_none()), "nobody has run it: {jobs:?}");
+    scene.ready::<OcEssentialService>("northwind", "False", "AwaitingTrunksJob").await?;
+    scene.annotate::<LivePlatform>(&scene.platform, TRUNKS_RAN, &jiff::Timestamp::now().to_string()).await?;
+    scene.ready::<OcEssentialService>("northwind", "True", "Succeeded").await?;
     Ok(())
 }
 

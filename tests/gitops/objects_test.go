@@ -117,8 +117,8 @@ func stateOf(object *unstructured.Unstructured) state {
 			if condition["status"] == "True" {
 				is.beside = condition["type"].(string)
 			}
-		case "DeletionsHeld":
-			is.held = condition["message"].(string)
+		case "DeletionsHeld", "AbsencesHeld":
+			is.held = strings.TrimSpace(is.held + " " + condition["message"].(string))
 		}
 	}
 	return is

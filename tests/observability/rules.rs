@@ -17,7 +17,8 @@ const NO_ALERT: [(Reason, &str); 2] = [
 ];
 
 /// Reasons with an alert that asks for something else than the count of objects.
-const OTHERWISE: [(Reason, &str); 1] = [(Reason::DeletionRateExceeded, "OperatorConnectDeletionsHeld")];
+const OTHERWISE: [(Reason, &str); 2] =
+    [(Reason::DeletionRateExceeded, "OperatorConnectDeletionsHeld"), (Reason::AbsenceUnconfirmed, "OperatorConnectAbsencesHeld")];
 
 pub fn promtool_is_content() -> Result<()> {
     let file = queries::file(queries::ALERTS);

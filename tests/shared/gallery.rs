@@ -52,6 +52,7 @@ fn state<K: Own>(object: &K) -> Result<String> {
         ("reconciling", is("Reconciling")),
         ("stalled", is("Stalled")),
         ("held", is("DeletionsHeld")),
+        ("vanished", is("AbsencesHeld")),
         ("plan", spec["mode"] == "Plan"),
         ("observe", spec["mode"] == "Observe"),
         ("suspend", spec["suspend"] == Value::Bool(true)),

@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
 /// All reasons of `api.md`, by hand.
-const REASONS: [&str; 28] = [
+const REASONS: [&str; 29] = [
     "Progressing",
     "Converting",
     "Verifying",
@@ -29,6 +29,7 @@ const REASONS: [&str; 28] = [
     "PlatformUnavailable",
     "Throttled",
     "DeletionRateExceeded",
+    "AbsenceUnconfirmed",
     "Succeeded",
     "Suspended",
     "Observing",

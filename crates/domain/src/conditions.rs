@@ -39,6 +39,7 @@ pub enum Reason {
     PlatformUnavailable,
     Throttled,
     DeletionRateExceeded,
+    AbsenceUnconfirmed,
     // Nobody's.
     Succeeded,
     Suspended,
@@ -62,7 +63,7 @@ pub enum Move {
 
 impl Reason {
     /// Every reason, in the order of `api.md`.
-    pub const ALL: [Reason; 28] = [
+    pub const ALL: [Reason; 29] = [
         Reason::Progressing,
         Reason::Converting,
         Reason::Verifying,
@@ -88,6 +89,7 @@ impl Reason {
         Reason::PlatformUnavailable,
         Reason::Throttled,
         Reason::DeletionRateExceeded,
+        Reason::AbsenceUnconfirmed,
         Reason::Succeeded,
         Reason::Suspended,
         Reason::Observing,
@@ -114,9 +116,12 @@ impl Reason {
             | Self::PlanReady
             | Self::DeletionBlocked => Move::User,
             Self::AwaitingLeadsJob | Self::AwaitingTrunksJob | Self::TaskFailed | Self::PlatformRefused => Move::PlatformOperator,
-            Self::PlatformNotFound | Self::AuthenticationFailed | Self::PlatformUnavailable | Self::Throttled | Self::DeletionRateExceeded => {
-                Move::Administrator
-            }
+            Self::PlatformNotFound
+            | Self::AuthenticationFailed
+            | Self::PlatformUnavailable
+            | Self::Throttled
+            | Self::DeletionRateExceeded
+            | Self::AbsenceUnconfirmed => Move::Administrator,
             Self::Succeeded | Self::Suspended | Self::Observing => Move::Nobody,
         }
     }
@@ -182,7 +187,7 @@ impl Truth {
 /// One condition, without times and generation: those are added where it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Condition {
-    /// `Ready`, `Reconciling`, `Stalled`, `Synced`, `LeadEligible` or `DeletionsHeld`.
+    /// `Ready`, `Reconciling`, `Stalled`, `Synced`, `LeadEligible`, `DeletionsHeld` or `AbsencesHeld`.
     pub kind: &'static str,
     /// Its value.
     pub truth: Truth,
@@ -209,20 +214,19 @@ pub struct Verdict {
     pub lead_eligible: Option<(Truth, Reason, String)>,
     /// Platforms only: why deletions are held. The rest of the platform's work goes on, so it is a condition of its own.
     pub held: Option<Trouble>,
+    /// Platforms only: why nothing is concluded from what the lists do not show.
+    pub absences: Option<Trouble>,
 }
 
 impl Verdict {
-    /// The types of all conditions that are written here, of any kind of object. Others are somebody else's.
-    pub const CONDITIONS: [&str; 6] = ["Ready", "Reconciling", "Stalled", "Synced", "LeadEligible", "DeletionsHeld"];
-
     /// All is as it should be.
     pub fn ready(message: impl Into<String>) -> Self {
-        Self { ready: Truth::True, reason: Reason::Succeeded, message: message.into(), stalled: false, synced: None, lead_eligible: None, held: None }
+        Self { ready: Truth::True, stalled: false, ..Self::not_ready(Reason::Succeeded, message) }
     }
 
     /// Not ready; stalled when the reason says that a person must act.
     pub fn not_ready(reason: Reason, message: impl Into<String>) -> Self {
-        Self { ready: Truth::False, reason, message: message.into(), stalled: reason.stalls(), synced: None, lead_eligible: None, held: None }
+        Self { ready: Truth::False, reason, message: message.into(), stalled: reason.stalls(), synced: None, lead_eligible: None, held: None, absences: None }
     }
 
     /// Not ready because of a trouble.
@@ -260,8 +264,10 @@ impl Verdict {
                 all.push(Condition { kind, truth: *truth, reason: *reason, message: bounded(message) });
             }
         }
-        if let Some(trouble) = &self.held {
-            all.push(Condition { kind: "DeletionsHeld", truth: Truth::True, reason: trouble.reason, message: bounded(&trouble.message) });
+        for (kind, held) in [("DeletionsHeld", &self.held), ("AbsencesHeld", &self.absences)] {
+            if let Some(trouble) = held {
+                all.push(Condition { kind, truth: Truth::True, reason: trouble.reason, message: bounded(&trouble.message) });
+            }
         }
         all
     }

@@ -67,6 +67,9 @@ pub enum Event {
     SyncJobRun,
     DeletionsHeld,
     DeletionsApproved,
+    AbsencesHeld,
+    AbsencesApproved,
+    AbsencesOver,
 }
 
 /// How an event is marked.
@@ -80,7 +83,7 @@ pub enum Severity {
 
 impl Event {
     /// All of them, in the order of the document.
-    pub const ALL: [Event; 45] = [
+    pub const ALL: [Event; 48] = [
         Self::ConversionRequested,
         Self::Licensed,
         Self::LicenseChanged,
@@ -126,6 +129,9 @@ impl Event {
         Self::SyncJobRun,
         Self::DeletionsHeld,
         Self::DeletionsApproved,
+        Self::AbsencesHeld,
+        Self::AbsencesApproved,
+        Self::AbsencesOver,
     ];
 
     /// Normal, or a warning.
@@ -155,7 +161,9 @@ impl Event {
             | Self::PlatformConnected
             | Self::PlatformRecovered
             | Self::SyncJobRun
-            | Self::DeletionsApproved => Severity::Normal,
+            | Self::DeletionsApproved
+            | Self::AbsencesApproved
+            | Self::AbsencesOver => Severity::Normal,
             _ => Severity::Warning,
         }
     }
@@ -186,7 +194,10 @@ impl Event {
             | Self::Observing
             | Self::LeadActive
             | Self::LeadNotActive
-            | Self::LeadNotFound => "Observe",
+            | Self::LeadNotFound
+            | Self::AbsencesHeld
+            | Self::AbsencesApproved
+            | Self::AbsencesOver => "Observe",
             Self::InvalidSpec
             | Self::ShortNameTaken
             | Self::Conflict
@@ -258,7 +269,7 @@ impl Said {
 
 /// Troubles that the platform object tells for all that is on it.
 fn concerns_all(reason: Reason) -> bool {
-    matches!(reason, Reason::AuthenticationFailed | Reason::PlatformUnavailable | Reason::Throttled)
+    matches!(reason, Reason::AuthenticationFailed | Reason::PlatformUnavailable | Reason::Throttled | Reason::AbsenceUnconfirmed)
 }
 
 /// How a pass over a service or a lead ended, as far as its history goes.
@@ -382,7 +393,19 @@ pub fn of_platform(said: &Said, before: &platform::Record, last: &platform::Deci
     if was.approved != is.approved {
         notes.push(Note::new(Event::DeletionsApproved, "A person has approved the deletions that waited."));
     }
+    notes.extend(absences(before, last));
     notes
+}
+
+/// What is told of what has vanished.
+fn absences(before: &platform::Record, last: &platform::Decision) -> Option<Note> {
+    let (was, is) = (&before.absences, &last.record.absences);
+    match (was.held, is.held) {
+        (0, 1..) => last.verdict.absences.as_ref().map(|held| Note::new(Event::AbsencesHeld, held.message.clone())),
+        (1.., 0) if was.handled != is.handled => Some(Note::new(Event::AbsencesApproved, "A person has said that what was missing is gone.")),
+        (1.., 0) => Some(Note::new(Event::AbsencesOver, "Nothing is missing any more of what the objects have recorded.")),
+        _ => None,
+    }
 }
 
 /// A change that was asked for, when its answer is news by itself. A refusal shows in status; what was not sent is asked for again.
@@ -505,10 +528,11 @@ fn of_reason(reason: Reason) -> Option<Event> {
         Reason::PlanReady => Event::PlanReady,
         Reason::Observing => Event::Observing,
         Reason::Suspended => Event::Suspended,
-        // The platform object tells the first three for all; the jobs have their own place; the rest is work going on.
+        // The platform object tells the first four for all; the jobs have their own place; the rest is work going on.
         Reason::AuthenticationFailed
         | Reason::PlatformUnavailable
         | Reason::Throttled
+        | Reason::AbsenceUnconfirmed
         | Reason::AwaitingLeadsJob
         | Reason::AwaitingTrunksJob
         | Reason::Progressing

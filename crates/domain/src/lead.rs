@@ -1,5 +1,6 @@
 //! What comes next for one `Lead`: mostly it is looked at; a consentless one can be made and removed, and a channel assigned.
 
+use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
 use crate::facts::{Lead, MicrosoftStatus};
 use crate::names::{ChannelId, TenantId};
@@ -121,6 +122,13 @@ impl Case<'_> {
         Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", verdict) }
     }
 
+    /// What a whole list does not show may be there all the same: see [`crate::absence`]. `None` when the list is believed.
+    fn unbelieved(&self) -> Option<Decision> {
+        let (step, why, verdict) = self.facts.belief.doubt(self.now, "leads")?;
+        let hold = self.facts.settled && self.facts.belief == Belief::Doubted;
+        Some(Decision { hold, ..self.again().decide(step, why, verdict) })
+    }
+
     fn be(mut self, desired: &Desired) -> Decision {
         let policy = match &self.facts.connection {
             Connection::Usable(policy) => policy,
@@ -187,7 +195,7 @@ impl Case<'_> {
         if self.facts.leads.since(since).is_none() {
             return self.look(Query::Leads, since, "is there still no lead");
         }
-        if let Some(decision) = self.not_proven(view) {
+        if let Some(decision) = self.not_proven(view).or_else(|| self.unbelieved()) {
             return decision;
         }
         if !desired.consentless {
@@ -325,7 +333,7 @@ impl Case<'_> {
                 let message = "The list of services has entries that can't be read; a service of this tenant may be among them.";
                 Some(case.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole"))
             }
-            Some(_) => None,
+            Some(_) => self.unbelieved(),
         }
     }
 
@@ -363,7 +371,7 @@ impl Case<'_> {
             },
         };
         let Some(lead) = view.leads.iter().find(|lead| lead.consentless) else {
-            return match self.not_proven(view).or_else(|| self.may_appear(usable)) {
+            return match self.not_proven(view).or_else(|| self.may_appear(usable)).or_else(|| self.unbelieved()) {
                 Some(decision) => decision,
                 None => release(self, "looked for and not found"),
             };

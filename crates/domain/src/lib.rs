@@ -4,6 +4,7 @@
 //! The driver (in the operator's `engine`) asks [`service::decide`], [`lead::decide`] or [`platform::decide`] what comes next,
 //! performs that one step, and feeds the answer back.
 
+pub mod absence;
 pub mod breaker;
 pub mod capability;
 pub mod competition;

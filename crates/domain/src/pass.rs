@@ -1,5 +1,6 @@
 //! What one pass over one object knows. The driver fills it as the decision asks.
 
+use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::facts::{LcCustomer, Lead, Service, Task};
 use crate::names::CustomerGuid;
@@ -130,6 +131,8 @@ pub struct Facts {
     pub connection: Connection,
     /// The list of services, as far as it concerns this object.
     pub services: Fact<ServicesView>,
+    /// What may be concluded from what the lists do not show: known as soon as one of them is.
+    pub belief: Belief,
     /// The leads of the tenant.
     pub leads: Fact<LeadsView>,
     /// The LC customer of the spec; `None` when the platform has no way to read it.
@@ -158,6 +161,7 @@ impl Facts {
             settled: false,
             connection,
             services: Fact::Unread,
+            belief: Belief::Believed,
             leads: Fact::Unread,
             lc_customer: Fact::Unread,
             task: Fact::Unread,

@@ -1,5 +1,6 @@
 //! What comes next for one `LivePlatform`: its lists are kept fresh, and the synchronization jobs that services wait for are asked for.
 
+use crate::absence::{self, Account, Counted};
 use crate::breaker::{self, Asking, Ledger};
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
 use crate::policy::{JobRuns, JobTrigger};
@@ -14,6 +15,25 @@ const GATHER: Duration = Duration::from_secs(2);
 /// A run whose answer was lost is asked for again after this; a run is repeatable.
 const RUN_AGAIN: Duration = Duration::from_secs(60);
 
+/// How far ahead of our clock the time of a job may be that a person has written.
+const SKEW: Duration = Duration::from_secs(5);
+
+/// A person's word for when a job ran, as it stands in an annotation.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct RanAt {
+    /// Its first 64 characters.
+    pub text: String,
+    /// The time; `None` when it can't be read as one.
+    pub at: Option<Time>,
+}
+
+impl RanAt {
+    /// As it stands there.
+    pub fn new(text: &str, at: Option<Time>) -> Self {
+        Self { text: text.chars().take(64).collect(), at }
+    }
+}
+
 /// What the object's spec and annotations ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Desired {
@@ -22,11 +42,15 @@ pub struct Desired {
     /// `spec.syncJobs.trigger`.
     pub trigger: JobTrigger,
     /// The annotations `…/leads-job-ran-at` and `…/trunks-job-ran-at`: when a person ran the job.
-    pub ran_at: [Option<Time>; 2],
+    pub ran_at: [Option<RanAt>; 2],
     /// `spec.deletions.perHour`, and what other objects of the same place have granted.
     pub deletions: breaker::Limit,
     /// The annotation `…/approve-deletions`.
     pub approval: Option<String>,
+    /// The annotation `…/approve-absences`.
+    pub absence_approval: Option<String>,
+    /// `spec.url` and `spec.authentication`.
+    pub account: Account,
     /// Whether somebody asked for a look now.
     pub look_now: bool,
     /// What keeps the platform from being used at all: a Secret that is missing, a URL that can't be.
@@ -53,6 +77,8 @@ pub struct Facts {
     pub services: Fact<usize>,
     /// Services that wait for the leads job and for the trunks job.
     pub waiting: [Waiting; 2],
+    /// What the lists lack of what objects have recorded; `None` while none was read.
+    pub counted: Option<Counted>,
     /// Objects that are being deleted and want something deleted on the platform.
     pub deletions: Vec<Asking>,
     /// What became of the run that this pass asked for: which job it was, and when the request was begun.
@@ -68,6 +94,11 @@ pub struct Record {
     pub jobs: [JobRecord; 2],
     /// Deletions that were granted, and whether more are held.
     pub ledger: Ledger,
+    /// What is missing from the lists, and whether it is believed.
+    pub absences: absence::Ledger,
+    /// The times of jobs that lay ahead when they were first seen, as they stand in the annotations. They are not taken when they have come either: nobody
+    /// has seen the job run.
+    pub refused: [Option<String>; 2],
     /// The reason for which status says `Stalled` for this spec.
     pub stalled_for: Option<Reason>,
 }
@@ -105,15 +136,30 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
     let mut record = record.clone();
     absorb(now, desired, &mut record, facts);
     record.ledger = breaker::settle(now, desired.deletions.clone(), desired.approval.as_deref(), &record.ledger, &facts.deletions);
+    let (services_at, leads_at) = (read_at(&facts.services), read_at(&facts.leads));
+    // What can't be read of a list is not missing. What one that is not whole shows is there.
+    let whole = [&facts.services, &facts.leads].iter().all(|list| list.value() == Some(&0));
+    let counted = facts.counted.as_ref().filter(|counted| whole || counted.missing.is_empty());
+    if let (Some(counted), Some(listed)) = (counted, services_at.zip(leads_at).map(|(services, leads)| services.min(leads))) {
+        record.absences = absence::settle(now, listed, &desired.account, desired.absence_approval.as_deref(), &record.absences, counted);
+    }
     let held = record.ledger.trouble(desired.deletions.per_hour);
-    let decision = |step, why, verdict: Verdict| Decision { step, why, verdict: Verdict { held: held.clone(), ..verdict }, record: record.clone() };
+    let absences = record.absences.trouble(now, &desired.account);
+    let decision = |step, why, verdict: Verdict| Decision {
+        step,
+        why,
+        verdict: Verdict { held: held.clone(), absences: absences.clone(), ..verdict },
+        record: record.clone(),
+    };
     let told = |trouble: &Trouble| Verdict::passing(trouble, facts.failures, record.stalled_for);
     if let Some(trouble) = &desired.unusable {
         let until = retry(now, facts.failures, trouble);
         return decision(Step::Wait(until, Wake::Clock), "the connection can't be made", told(trouble));
     }
     // Both lists are read together: one that will soon be due is read along with the one that is.
-    let not_before = if desired.look_now { now } else { now - desired.observe_interval * 3 / 4 };
+    // What is missing is looked for often, so that it is noticed when it shows again.
+    let interval = if record.absences.held > 0 { desired.observe_interval.min(absence::CONFIRM) } else { desired.observe_interval };
+    let not_before = if desired.look_now { now } else { now - interval * 3 / 4 };
     for (query, fact) in [(Query::Services, &facts.services), (Query::Leads, &facts.leads)] {
         match fact {
             Fact::Unread => return decision(Step::Look(query, not_before), "the list is due", progressing()),
@@ -128,9 +174,9 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
     if let Some(job) = asked {
         return decision(Step::Ask(Change::RunJob(job)), "services wait for the job", verdict(desired, &record, facts));
     }
-    let oldest = [read_at(&facts.services), read_at(&facts.leads)].into_iter().flatten().min().unwrap_or(now);
-    let until = (oldest + desired.observe_interval).max(now + Duration::from_millis(100));
-    let until = next_run.map_or(until, |run| until.min(run));
+    let oldest = [services_at, leads_at].into_iter().flatten().min().unwrap_or(now);
+    let until = (oldest + interval).max(now + Duration::from_millis(100));
+    let until = next_run.into_iter().chain(soon(now, desired)).fold(until, Time::min);
     decision(Step::Rest(until), "observed", verdict(desired, &record, facts))
 }
 
@@ -167,12 +213,38 @@ fn verdict(desired: &Desired, record: &Record, facts: &Facts) -> Verdict {
     let message = desired.remark.iter().fold(message, |message, remark| format!("{message} {remark}"));
     let mut verdict = desired.unfollowed.as_ref().map_or_else(|| Verdict::ready(message), Verdict::trouble);
     let waiting = Job::ALL.into_iter().find(|job| matches!(record.jobs[index(*job)].state, JobState::Due | JobState::Requested));
-    verdict.synced = Some(match waiting {
-        None => (Truth::True, Reason::Succeeded, "No service waits for a synchronization job.".to_owned()),
-        Some(Job::Leads) => (Truth::False, Reason::AwaitingLeadsJob, "Services wait for peering.sync-leads-job.".to_owned()),
-        Some(Job::Trunks) => (Truth::False, Reason::AwaitingTrunksJob, "Services wait for peering.sync-trunks-job.".to_owned()),
-    });
+    let (truth, reason, message) = match waiting {
+        None => (Truth::True, Reason::Succeeded, "No service waits for a synchronization job."),
+        Some(Job::Leads) => (Truth::False, Reason::AwaitingLeadsJob, "Services wait for peering.sync-leads-job."),
+        Some(Job::Trunks) => (Truth::False, Reason::AwaitingTrunksJob, "Services wait for peering.sync-trunks-job."),
+    };
+    let not_taken = Job::ALL.into_iter().filter_map(|job| not_taken(job, desired, record));
+    verdict.synced = Some((truth, reason, std::iter::once(message.to_owned()).chain(not_taken).collect::<Vec<_>>().join(" ")));
     verdict
+}
+
+/// What is said of a person's time that is not taken.
+fn not_taken(job: Job, desired: &Desired, record: &Record) -> Option<String> {
+    let told = desired.ran_at[index(job)].as_ref()?;
+    let why = match told.at {
+        None => "can't be read as a time",
+        Some(_) if record.refused[index(job)].as_ref() == Some(&told.text) => {
+            "lay ahead of the operator's clock when it was set, and is not taken once that time has come either"
+        }
+        Some(_) => return None,
+    };
+    let name = match job {
+        Job::Leads => "leads-job-ran-at",
+        Job::Trunks => "trunks-job-ran-at",
+    };
+    Some(format!(
+        "The annotation operatorconnect.dev/{name} {why}. Set it to when the job was started, in UTC, as YYYY-MM-DDThh:mm:ssZ (date -u +%FT%TZ says what it is now)."
+    ))
+}
+
+/// When a person's time has come that lies ahead by no more than clocks differ.
+fn soon(now: Time, desired: &Desired) -> Option<Time> {
+    desired.ran_at.iter().flatten().filter_map(|told| told.at).filter(|at| *at > now && *at <= now + SKEW).min()
 }
 
 /// Where a job stands in the arrays.
@@ -196,9 +268,14 @@ fn absorb(now: Time, desired: &Desired, record: &mut Record, facts: &Facts) {
         }
     }
     for job in Job::ALL {
+        let before = record.refused[index(job)].clone();
+        let refused = |told: &RanAt| before.as_ref() == Some(&told.text);
         let own = &mut record.jobs[index(job)];
+        let told = desired.ran_at[index(job)].as_ref();
         // A time that has not come yet would cover services that do not exist yet.
-        let ran = desired.ran_at[index(job)].filter(|ran| *ran <= now && own.requested.is_none_or(|before| *ran > before));
+        record.refused[index(job)] = told.filter(|told| told.at.is_some_and(|at| at > now + SKEW) || refused(told)).map(|told| told.text.clone());
+        let ran = told.filter(|told| !refused(told)).and_then(|told| told.at);
+        let ran = ran.filter(|ran| *ran <= now && own.requested.is_none_or(|before| *ran > before));
         if let Some(ran) = ran {
             own.requested = Some(ran);
             own.completed = Some(ran);

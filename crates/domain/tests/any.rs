@@ -3,6 +3,7 @@
 mod common;
 
 use common::{NOW, guid, kstatus::kstatus_violations, secs, tenant};
+use oc_domain::absence::{self, Belief, Counted};
 use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::facts::{Lead, LicenseType, MicrosoftStatus, Service, TaskState};
 use oc_domain::lead;
@@ -108,9 +109,10 @@ fn any_facts() -> impl Strategy<Value = Facts> {
     let task = option::of(select(vec![TaskState::Running, TaskState::Succeeded, TaskState::Failed]).prop_map(|state| common::task(1, state)));
     let connection = prop_oneof![6 => Just(Connection::Usable(Policy::default())), 1 => trouble().prop_map(Connection::Unusable), 1 => trouble().prop_map(Connection::Unknown)];
     let read = (fact(a_view()), fact(leads()), fact(Just(None)), fact(task), option::weighted(0.3, an_answer()));
-    (read, connection, any::<[bool; 3]>(), age(), 0u32..12).prop_map(|(read, connection, [asked_anew, look_now, settled], object_created, failures)| {
-        let (services, leads, lc_customer, task, answer) = read;
-        Facts { services, leads, lc_customer, task, answer, connection, asked_anew, look_now, settled, object_created, failures, ..common::facts() }
+    let belief = prop_oneof![4 => Just(Belief::Believed), 1 => Just(Belief::Doubted), 1 => trouble().prop_map(Belief::Held)];
+    (read, connection, any::<[bool; 3]>(), (age(), belief), 0u32..12).prop_map(|(read, connection, flags, (object_created, belief), failures)| {
+        let ((services, leads, lc_customer, task, answer), [asked_anew, look_now, settled]) = (read, flags);
+        Facts { services, belief, leads, lc_customer, task, answer, connection, asked_anew, look_now, settled, object_created, failures, ..common::facts() }
     })
 }
 
@@ -180,6 +182,21 @@ fn sound(step: &Step, verdict: &Verdict, facts: &Facts) -> Vec<String> {
     broken
 }
 
+fn a_count() -> impl Strategy<Value = Counted> {
+    (0usize..400, proptest::collection::btree_set("[a-d]", 0..4), 0usize..2).prop_map(|(recorded, missing, asked)| Counted { recorded, missing, asked })
+}
+
+fn a_ledger() -> impl Strategy<Value = absence::Ledger> {
+    let known = option::of(select(vec![absence::Account::default(), absence::Account { url: "elsewhere".into(), ..absence::Account::default() }]));
+    let believed = proptest::collection::btree_map("[a-d]", age().prop_map(Time::whole_second), 0..3);
+    (known, believed, 0u32..3, 0u32..3, age(), option::of(select(vec!["a".to_owned(), "b".to_owned()]))).prop_map(
+        |(known, believed, accepted, held, since, handled)| {
+            let since = (held > 0).then_some(since.whole_second());
+            absence::Ledger { known, believed, accepted, held, since, handled }
+        },
+    )
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -194,6 +211,12 @@ proptest! {
             (service::Wish::Gone(deletion), Step::Ask(_)) => prop_assert!(deletion.policy == DeletionPolicy::Delete && !deletion.suspended),
             (service::Wish::Gone(_), _) => {}
             _ => prop_assert!(!changes),
+        }
+        // By a list that is not believed nothing is made, and what it does not show is not let go.
+        if facts.belief != Belief::Believed {
+            let makes = matches!(decision.step, Step::Ask(Change::CreateService(_)) | Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }));
+            prop_assert!(!makes, "{:?} by a list that is not believed", decision.step);
+            prop_assert!(decision.why != "looked for and not found" && decision.why != "the service was deleted behind our back" || record.license.is_none());
         }
         if let Step::Ask(Change::CreateService(_)) = decision.step {
             prop_assert!(facts.services.since(NOW).is_some_and(|view| view.by_tenant.is_empty() && view.complete));
@@ -226,12 +249,17 @@ proptest! {
     fn any_platform(
         jobs in (a_job(), a_job()), services in fact(0usize..3), leads in fact(0usize..3), waiting in any::<[Option<u8>; 2]>(),
         answer in option::of((select(Job::ALL.to_vec()), age(), an_answer())), trigger in select(vec![JobTrigger::Manual, JobTrigger::Http]),
-        ran_at in option::of(age()), flags in any::<[bool; 2]>(), unusable in option::weighted(0.2, trouble()),
+        ran_at in option::of((-4i64..3, age())), flags in any::<[bool; 2]>(), unusable in option::weighted(0.2, trouble()), counted in option::of(a_count()),
+        absences in a_ledger(), word in option::of(select(vec!["a", "b"])),
     ) {
         let waiting = waiting.map(|since| platform::Waiting { due: since.map(|since| (NOW - secs(u64::from(since)), NOW - secs(u64::from(since) / 2))) });
-        let desired = platform::Desired { observe_interval: secs(600), trigger, ran_at: [ran_at, None], deletions: 1.into(), approval: None, look_now: flags[0], unusable, unfollowed: None, remark: None };
-        let record = platform::Record { jobs: [jobs.0, jobs.1], ..platform::Record::default() };
-        let facts = platform::Facts { leads, services, waiting, deletions: Vec::new(), answer, failures: 0 };
+        let ran_at = ran_at.map(|(ahead, at)| platform::RanAt::new("x", Some(if ahead < 0 { NOW + secs(ahead.unsigned_abs() * 3) } else { at })));
+        let desired = platform::Desired {
+            observe_interval: secs(600), trigger, ran_at: [ran_at, None], deletions: 1.into(), approval: None, absence_approval: word.map(str::to_owned),
+            account: absence::Account::default(), look_now: flags[0], unusable, unfollowed: None, remark: None,
+        };
+        let record = platform::Record { jobs: [jobs.0, jobs.1], absences, ..platform::Record::default() };
+        let facts = platform::Facts { leads, services, waiting, counted, deletions: Vec::new(), answer, failures: 0 };
         let decision = platform::decide(NOW, &desired, &record, &facts);
         prop_assert_eq!(&decision, &platform::decide(NOW, &desired, &record, &facts));
         prop_assert_eq!(kstatus_violations(&decision.verdict.conditions()), Vec::<String>::new());

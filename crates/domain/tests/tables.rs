@@ -1,5 +1,7 @@
 //! Tables of the decision: a situation, and what must come of it. What is expected is written by hand from mission.md and api.md.
 
+#[path = "tables/absence.rs"]
+mod absence;
 #[path = "tables/breaker.rs"]
 mod breaker;
 mod common;

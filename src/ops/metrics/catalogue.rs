@@ -119,6 +119,8 @@ catalogue! {
         "Services that wait for a run of the platform's synchronization job";
     DELETIONS_HELD: Gauge "operatorconnect_deletions_held" ["platform"]
         "Deletions beyond spec.deletions.perHour that wait for the annotation operatorconnect.dev/approve-deletions";
+    ABSENCES_HELD: Gauge "operatorconnect_absences_held" ["platform"]
+        "Objects that have recorded what the platform's lists do not show, and of which that is not believed: until it shows again, or until the annotation operatorconnect.dev/approve-absences has a new value";
     LEADER: Gauge "operatorconnect_leader" []
         "1 while this replica may change things, else 0";
     STATUS_FAILURES: Counter "operatorconnect_status_write_failures_total" ["kind"]

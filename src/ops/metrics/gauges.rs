@@ -86,6 +86,7 @@ impl Gauges {
         self.each(encoder, &catalogue::CIRCUIT_OPEN, |platform| Some(truth(platform.budget?.open)))?;
         self.each(encoder, &catalogue::OBSERVE_INTERVAL, |platform| Some(platform.observe_interval.as_secs_f64()))?;
         self.each(encoder, &catalogue::DELETIONS_HELD, |platform| Some(count(platform.deletions_held)))?;
+        self.each(encoder, &catalogue::ABSENCES_HELD, |platform| Some(count(platform.absences_held)))?;
         let jobs = self.0.platforms.iter().flat_map(|(name, platform)| {
             let due = Job::ALL.map(Job::name).into_iter().zip(platform.jobs_due);
             due.map(move |(job, due)| ([name.as_str(), job], count(due)))

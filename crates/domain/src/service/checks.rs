@@ -2,6 +2,7 @@
 //!
 //! A list that is a few seconds old does for a yes, since the create itself needs one of its own pass. No is only said by a list of this pass.
 
+use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Truth};
 use crate::facts::{Lead, MicrosoftStatus, Service};
 use crate::names::ShortName;
@@ -194,4 +195,23 @@ pub(super) fn plan_create(desired: &Desired) -> Vec<PlanItem> {
     .into_iter()
     .flatten()
     .collect()
+}
+
+impl Case<'_> {
+    /// What a whole list does not show may be there all the same: see [`crate::absence`]. `None` when the list is believed.
+    pub(super) fn unbelieved(&self) -> Option<Decision> {
+        let (step, why, verdict) = self.facts.belief.doubt(self.now, "services")?;
+        let hold = self.facts.settled && self.facts.belief == Belief::Doubted;
+        Some(Decision { hold, ..self.again().decide(step, why, verdict) })
+    }
+
+    /// What comes before it is concluded that a create has left nothing; `None` when that is proven.
+    pub(super) fn unproven(&self, view: &ServicesView) -> Option<Decision> {
+        self.unbelieved().or_else(|| (!view.complete).then(|| self.again().not_whole()))
+    }
+
+    pub(super) fn not_whole(self) -> Decision {
+        let message = "The list of services has entries that can't be read, so that a service of this tenant could be among them. Ask the platform's operator to mend it.";
+        self.stop(Trouble::new(Reason::PlatformRefused, message), "the list of services is not whole")
+    }
 }

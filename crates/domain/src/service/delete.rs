@@ -1,7 +1,7 @@
 //! Letting go of a service. Needs no valid spec, no lead, no reference.
 
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::facts::{Service, TaskState};
+use crate::facts::{LicenseType, Service, TaskState};
 use crate::names::fold;
 use crate::pass::{Numbers, ServicesView};
 use crate::policy::{Connection, Policy};
@@ -115,6 +115,9 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
         let message = "Being deleted while the answer to a create is not known: looking whether the service appears.";
         return case.look_until(intent.start, intent.start + policy.grace(), message);
     }
+    if let Some(decision) = unbelieved(&case, deletion) {
+        return decision;
+    }
     case.record.end_operation(Outcome::Unknown, case.now, Vec::new());
     release(case, "the grace is over, and no service appeared")
 }
@@ -153,6 +156,9 @@ fn left_over(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, ended: Ti
     if lately {
         return case.look_until(ended, ended + timing::LEFT_OVER, LOOKING_FOR_LEFT_OVER);
     }
+    if let Some(decision) = unbelieved(&case, deletion) {
+        return decision;
+    }
     release(case, "the failed create left nothing")
 }
 
@@ -184,6 +190,8 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
         return case.look(Query::Services, since, "is the service still there");
     };
     if let Some(service) = view.with_guid(&guid) {
+        // It was read back: that it vanishes from the list is counted from now on.
+        case.record.license = service.license.map(LicenseType::label).or(case.record.license);
         if let Some(trouble) = not_this_tenants(&case.record, deletion, service) {
             return case.stop(trouble, "the service may be another tenant's");
         }
@@ -191,6 +199,9 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
     }
     if !view.complete {
         return not_whole(case);
+    }
+    if let Some(decision) = unbelieved(&case, deletion) {
+        return decision;
     }
     let Some(view_of_leads) = case.facts.leads.since(since) else {
         return case.look(Query::Leads, since, "does the lead still show it");
@@ -230,6 +241,11 @@ fn not_this_tenants(record: &Record, deletion: &Deletion, service: &Service) -> 
     };
     let message = format!("The service {} {why}, so it is not deleted. {advice}", service.guid);
     Some(Trouble::new(Reason::DeletionBlocked, message))
+}
+
+/// What the list does not show may be there all the same: see [`Case::unbelieved`]. Under Retain it would stay there anyway.
+fn unbelieved(case: &Case<'_>, deletion: &Deletion) -> Option<Decision> {
+    case.unbelieved().filter(|_| deletion.policy == DeletionPolicy::Delete)
 }
 
 fn not_whole(case: Case<'_>) -> Decision {

@@ -309,14 +309,17 @@ impl Case<'_> {
                 return self.look_until(intent.start, intent.start + policy.grace(), message);
             }
             // What may be among the entries that can't be read has not failed to appear.
-            if !view.complete {
-                return self.not_whole();
+            if let Some(decision) = self.unproven(view) {
+                return decision;
             }
             self.record.end_operation(Outcome::Unknown, self.now, vec!["The answer was lost, and no service appeared in time.".into()]);
         }
         // The intent of a deletion that never came about: the object was restored from a backup that was made in the middle of it.
         if self.record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Delete) {
             self.record.end_operation(Outcome::Unknown, self.now, vec!["A deletion was recorded before this object was restored.".into()]);
+        }
+        if let Some(decision) = self.unbelieved().filter(|_| view.complete) {
+            return decision;
         }
         (self.record.guid, self.record.guid_proven) = (None, false);
         if let Some(decision) = self.rest_after_failure() {
@@ -326,11 +329,6 @@ impl Case<'_> {
             return self.not_whole();
         }
         checks::eligible(self, desired, view)
-    }
-
-    fn not_whole(self) -> Decision {
-        let message = "The list of services has entries that can't be read, so that a service of this tenant could be among them. Ask the platform's operator to mend it.";
-        self.stop(Trouble::new(Reason::PlatformRefused, message), "the list of services is not whole")
     }
 
     /// What comes before it is said that the tenant has no lead, or none that shows a service; `None` when that is proven.
@@ -456,6 +454,10 @@ impl Case<'_> {
 
     /// The service that this object made or took over is not in the list any more.
     fn gone(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
+        // Of what was believed before nothing new is concluded.
+        if let Some(decision) = self.unbelieved().filter(|_| view.complete && (self.record.license.is_some() || desired.recreate)) {
+            return decision;
+        }
         if self.facts.services.since(self.facts.pass_started).is_none() {
             let since = self.facts.pass_started;
             return self.look(Query::Services, since, "is the service really gone");
@@ -497,6 +499,9 @@ impl Case<'_> {
         }
         match found::adoptable(&self.record, desired, service) {
             Ok(()) if desired.mode == Mode::Apply => {
+                if let Some(decision) = self.unbelieved() {
+                    return decision;
+                }
                 self.record.end_operation(Outcome::Unknown, self.now, Vec::new());
                 let verdict = Verdict::not_ready(Reason::Progressing, "Taking over the service that exists for this tenant.");
                 self.decide(Step::Keep(Mark::Adopt(service.guid.clone())), "the service that exists is taken over", verdict)

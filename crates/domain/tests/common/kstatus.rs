@@ -3,7 +3,7 @@
 use oc_domain::conditions::{Condition, Truth};
 
 /// The reasons of api.md, written here by hand: the code's own list is what is checked.
-const REASONS: [&str; 28] = [
+const REASONS: [&str; 29] = [
     "Progressing",
     "Converting",
     "Verifying",
@@ -29,6 +29,7 @@ const REASONS: [&str; 28] = [
     "PlatformUnavailable",
     "Throttled",
     "DeletionRateExceeded",
+    "AbsenceUnconfirmed",
     "Succeeded",
     "Suspended",
     "Observing",
@@ -42,7 +43,7 @@ pub fn kstatus_violations(conditions: &[Condition]) -> Vec<String> {
     if of("Ready").len() != 1 {
         broken.push(format!("K1: Ready is there {} times, not once", of("Ready").len()));
     }
-    for kind in ["Reconciling", "Stalled", "DeletionsHeld"] {
+    for kind in ["Reconciling", "Stalled", "DeletionsHeld", "AbsencesHeld"] {
         if of(kind).iter().any(|condition| condition.truth != Truth::True) {
             broken.push(format!("K2: {kind} is there, and not True"));
         }
@@ -57,7 +58,7 @@ pub fn kstatus_violations(conditions: &[Condition]) -> Vec<String> {
     }
     for condition in conditions {
         let (kind, message) = (condition.kind, &condition.message);
-        if !["Ready", "Reconciling", "Stalled", "Synced", "LeadEligible", "DeletionsHeld"].contains(&kind) {
+        if !["Ready", "Reconciling", "Stalled", "Synced", "LeadEligible", "DeletionsHeld", "AbsencesHeld"].contains(&kind) {
             broken.push(format!("K5: {kind} is no condition of ours"));
         }
         if of(kind).len() > 1 {

@@ -14,7 +14,7 @@ use crate::{at_now, short, told};
 
 use DeletionPolicy::{Delete, Retain};
 
-fn gone(policy: DeletionPolicy) -> Wish {
+pub fn gone(policy: DeletionPolicy) -> Wish {
     Wish::Gone(Deletion {
         policy,
         tenant: Some(tenant()),

@@ -1,5 +1,6 @@
 //! What of a pass is worth an event: what was so before, what is so now, and what must be told.
 
+use oc_domain::absence;
 use oc_domain::breaker::Ledger;
 use oc_domain::conditions::{Reason, Trouble, Truth, Verdict};
 use oc_domain::driver::{Memo, Pass};
@@ -238,6 +239,11 @@ fn the_platform_tells_for_all() {
     let held = |held| platform::Record { ledger: Ledger { held, ..Ledger::default() }, ..platform::Record::default() };
     let approved = platform::Record { ledger: Ledger { approved: Some(NOW), ..Ledger::default() }, ..platform::Record::default() };
     let waits = Verdict { held: Some(Trouble::new(Reason::DeletionRateExceeded, "x")), ..Verdict::ready("x") };
+    let missing = |held, word: Option<&str>| {
+        let absences = absence::Ledger { held, handled: word.map(str::to_owned), ..absence::Ledger::default() };
+        platform::Record { absences, ..platform::Record::default() }
+    };
+    let vanished = Verdict { absences: Some(Trouble::new(Reason::AbsenceUnconfirmed, "x")), ..Verdict::ready("x") };
     let up = || Verdict::ready("x");
     let (ready, refused) = (said(Truth::True, Reason::Succeeded, false), said(Truth::False, Reason::AuthenticationFailed, true));
     let table = [
@@ -251,6 +257,10 @@ fn the_platform_tells_for_all() {
         ("more of them", ready, held(3), waits, held(4), ""),
         ("approved", ready, held(3), up(), approved, "DeletionsApproved"),
         ("none wants to any more", ready, held(3), up(), held(0), ""),
+        ("much is missing", ready, missing(0, None), vanished.clone(), missing(3, None), "AbsencesHeld"),
+        ("more of it", ready, missing(3, None), vanished, missing(4, None), ""),
+        ("a person says that it is gone", ready, missing(3, None), up(), missing(0, Some("gone")), "AbsencesApproved"),
+        ("it shows again", ready, missing(3, None), up(), missing(0, None), "AbsencesOver"),
     ];
     for (what, said, before, verdict, record, expected) in table {
         let last = platform::Decision { step: Step::Rest(NOW), why: "", verdict, record };

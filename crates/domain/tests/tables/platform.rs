@@ -1,7 +1,7 @@
 //! The platform object: its lists, its troubles, and the runs of the jobs.
 
 use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::platform::{Decision, Desired, Facts, Record, Waiting, decide};
+use oc_domain::platform::{Decision, Desired, Facts, RanAt, Record, Waiting, decide};
 use oc_domain::policy::JobTrigger;
 use oc_domain::record::{Job, JobRecord, JobState};
 use oc_domain::step::{Answer, Change, Fact, Step};
@@ -18,6 +18,8 @@ pub fn desired() -> Desired {
         ran_at: [None, None],
         deletions: 10.into(),
         approval: None,
+        absence_approval: None,
+        account: Default::default(),
         look_now: false,
         unusable: None,
         unfollowed: None,
@@ -25,12 +27,17 @@ pub fn desired() -> Desired {
     }
 }
 
-fn facts() -> Facts {
-    Facts { leads: known(0), services: known(0), waiting: [Waiting::default(); 2], deletions: Vec::new(), answer: None, failures: 0 }
+pub fn facts() -> Facts {
+    Facts { leads: known(0), services: known(0), waiting: [Waiting::default(); 2], counted: None, deletions: Vec::new(), answer: None, failures: 0 }
 }
 
 fn told(decision: &Decision) -> String {
     format!("{}: {}", short(&decision.step), says(&decision.verdict))
+}
+
+/// A person's word for when a job ran; the text is the time's own.
+fn says_it_ran(at: Time) -> Option<RanAt> {
+    Some(RanAt::new(&at.0.to_string(), Some(at)))
 }
 
 /// Services wait for the leads job since `seconds` ago.
@@ -106,7 +113,7 @@ fn jobs_by_hand() {
         ("it ran after", waited(100)[0], Some(due + secs(50)), JobState::Synced, Truth::True),
     ];
     for (what, waiting, ran_at, state, synced) in table {
-        let desired = Desired { ran_at: [ran_at, None], ..desired() };
+        let desired = Desired { ran_at: [ran_at.and_then(says_it_ran), None], ..desired() };
         let decision = decide(NOW, &desired, &Record::default(), &Facts { waiting: [waiting, Waiting::default()], ..facts() });
         assert_eq!(short(&decision.step), "rest", "{what}");
         assert_eq!((decision.record.jobs[0].state, decision.verdict.synced.map(|told| told.0)), (state, Some(synced)), "{what}");
@@ -114,7 +121,7 @@ fn jobs_by_hand() {
     }
     // One older than what is known changes nothing.
     let record = Record { jobs: [ran(due), JobRecord::default()], ..Record::default() };
-    let decision = decide(NOW, &Desired { ran_at: [Some(due - secs(60)), None], ..desired() }, &record, &facts());
+    let decision = decide(NOW, &Desired { ran_at: [says_it_ran(due - secs(60)), None], ..desired() }, &record, &facts());
     assert_eq!(decision.record.runs(Job::Leads).covers, Some(due));
 }
 
@@ -184,4 +191,41 @@ fn what_can_not_be_followed_is_told_and_the_rest_goes_on() {
     assert!(decision.answers());
     let away = decide(NOW, &desired, &Record::default(), &Facts { services: Fact::Unreadable(away()), ..facts() });
     assert_eq!((told(&away).as_str(), away.answers()), ("wait: False PlatformUnavailable Reconciling", false), "the platform comes first");
+}
+
+/// A person in another time zone writes an hour that has not come. When it has come, nobody has seen the job run either.
+#[test]
+fn a_time_that_lies_ahead_is_refused_until_it_is_changed() {
+    let due = (NOW - secs(100)).whole_second();
+    let facts = || Facts { waiting: [Waiting { due: Some((due, due)) }, Waiting::default()], ..facts() };
+    let at = |now: Time, said: Option<RanAt>, record: &Record| decide(now, &Desired { ran_at: [said, None], ..desired() }, record, &facts());
+    let ahead = NOW.whole_second() + secs(3600);
+    let first = at(NOW, says_it_ran(ahead), &Record::default());
+    let told = |decision: &Decision| decision.verdict.synced.clone().map(|(truth, _, message)| (truth, message)).expect("Synced");
+    assert_eq!(told(&first).0, Truth::False);
+    assert!(told(&first).1.contains("operatorconnect.dev/leads-job-ran-at lay ahead"), "{}", told(&first).1);
+    // The hour has come, after a restart as well: it is what status remembers.
+    let later = at(ahead + secs(60), says_it_ran(ahead), &first.record);
+    assert_eq!((later.record.jobs[0].state, later.record.runs(Job::Leads).covers), (JobState::Due, None), "nothing is Synced by it");
+    assert_eq!(told(&later), told(&first), "and it is still said");
+    assert_eq!(later.record, at(ahead + secs(90), says_it_ran(ahead), &later.record).record, "nothing changes any more");
+    // Another value, of a time that is past, counts.
+    let corrected = at(ahead + secs(120), says_it_ran(ahead + secs(100)), &later.record);
+    assert_eq!((corrected.record.jobs[0].state, corrected.record.refused.clone()), (JobState::Synced, [None, None]));
+    // Clocks differ by seconds: such a time is waited for, and then taken.
+    let soon = NOW.whole_second() + secs(3);
+    let waits = at(NOW, says_it_ran(soon), &Record::default());
+    assert_eq!((waits.record.jobs[0].state, waits.record.refused.clone(), waits.step.clone()), (JobState::Due, [None, None], Step::Rest(soon)));
+    assert_eq!(at(soon, says_it_ran(soon), &waits.record).record.jobs[0].state, JobState::Synced);
+}
+
+#[test]
+fn a_time_that_can_not_be_read_is_told_with_the_form_that_is_wanted() {
+    for text in ["now", "28.11.2026 12:00", "1764333164", ""] {
+        let decision = decide(NOW, &Desired { ran_at: [None, Some(RanAt::new(text, None))], ..desired() }, &Record::default(), &facts());
+        let (truth, _, message) = decision.verdict.synced.clone().expect("Synced");
+        assert_eq!(truth, Truth::True, "nobody waits");
+        assert!(message.contains("operatorconnect.dev/trunks-job-ran-at") && message.contains("YYYY-MM-DDThh:mm:ssZ"), "{message}");
+        assert_eq!(decision.record.jobs[1], JobRecord::default());
+    }
 }

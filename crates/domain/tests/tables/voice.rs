@@ -107,7 +107,8 @@ fn it_is_so_for_the_platform_object() {
     ];
     for (reason, failures, stalled_for, beside) in table {
         let record = platform::Record { stalled_for, ..platform::Record::default() };
-        let facts = |services| platform::Facts { services, leads: known(0), waiting: Default::default(), deletions: Vec::new(), answer: None, failures };
+        let facts =
+            |services| platform::Facts { services, leads: known(0), waiting: Default::default(), counted: None, deletions: Vec::new(), answer: None, failures };
         let unreadable = platform::decide(NOW, &desired, &record, &facts(Fact::Unreadable(trouble(reason))));
         let unusable = platform::Desired { unusable: Some(trouble(reason)), ..desired.clone() };
         let unusable = platform::decide(NOW, &unusable, &record, &facts(known(0)));

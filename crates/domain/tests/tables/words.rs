@@ -29,7 +29,7 @@ fn a_reason_answers_whose_move_it_is() {
             ],
         ),
         (Move::PlatformOperator, &["AwaitingLeadsJob", "AwaitingTrunksJob", "TaskFailed", "PlatformRefused"]),
-        (Move::Administrator, &["PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "DeletionRateExceeded"]),
+        (Move::Administrator, &["PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "DeletionRateExceeded", "AbsenceUnconfirmed"]),
         (Move::Nobody, &["Succeeded", "Suspended", "Observing"]),
     ];
     let mut rows = 0;

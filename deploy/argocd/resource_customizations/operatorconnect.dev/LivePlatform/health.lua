@@ -15,9 +15,11 @@ if ready == nil or obj.status.observedGeneration ~= generation or ready.observed
 end
 
 health.message = ready.message
--- Deletions that wait for a person do not stop the rest of the platform's work. They are told, and are no ill health.
-if conditions["DeletionsHeld"] ~= nil and conditions["DeletionsHeld"].status == "True" then
-  health.message = ready.message .. " " .. conditions["DeletionsHeld"].message
+-- What waits for a person does not stop the rest of the platform's work. It is told, and is no ill health.
+for _, held in ipairs({ "DeletionsHeld", "AbsencesHeld" }) do
+  if conditions[held] ~= nil and conditions[held].status == "True" then
+    health.message = health.message .. " " .. conditions[held].message
+  end
 end
 if conditions["Reconciling"] ~= nil and conditions["Reconciling"].status == "True" then
   return health

@@ -1,0 +1,153 @@
+//! What vanishes, and its breaker: what the lists lack of what objects have recorded, and what an object may conclude from it.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use oc_domain::absence::{Account, Belief, Counted};
+use oc_domain::names::{CustomerGuid, TenantId};
+use oc_domain::record::{OperationKind, Record};
+
+use super::connect;
+use super::shared::{Key, Kind, Shared};
+use crate::api::{self, Lead, LivePlatform, OcEssentialService};
+use crate::engine::clock;
+use crate::engine::queue::Lane;
+use crate::inventory::{Inventory, LeadIndex, ServiceIndex};
+use crate::object::record;
+
+/// Which platform an object of ours means, and as whom it speaks to it. Another credential of the same application is no other account.
+pub fn account(object: &LivePlatform) -> Account {
+    let entra = &object.spec.authentication.entra;
+    let url = connect::place(object).map_or_else(|| object.spec.url.clone(), |place| place.as_str().to_owned());
+    Account { url, identity: format!("{}/{}", entra.tenant_id, entra.client_id).to_lowercase() }
+}
+
+/// What an object of a platform has there, as far as a list can show it.
+enum Recorded {
+    /// Its service, or its lead, was read back, and does not show.
+    Missing,
+    /// It shows.
+    Shown,
+    /// It may have something that status does not tell of yet: a create may be under way, or it has taken a service over just now.
+    Asked,
+    /// Nothing, or it can't be told.
+    Nothing,
+}
+
+/// Whether the object has what it has there removed by itself.
+fn removes(deleting: bool, operation: Option<&api::Operation>) -> bool {
+    let asked = |operation: &api::Operation| matches!(operation.outcome, None | Some(api::Outcome::Succeeded));
+    deleting && operation.is_some_and(|operation| operation.kind == api::OperationKind::Delete && asked(operation))
+}
+
+fn of_service(object: &OcEssentialService, services: Option<&ServiceIndex>) -> Recorded {
+    let Some(services) = services else { return Recorded::Nothing };
+    let read_back = object.status.as_ref().filter(|status| status.license_type.is_some());
+    let guid = read_back.and_then(|status| CustomerGuid::parse(status.ump_customer_guid.as_deref()?).ok());
+    match guid {
+        Some(_) if removes(object.metadata.deletion_timestamp.is_some(), read_back.and_then(|status| status.operation.as_ref())) => Recorded::Nothing,
+        Some(guid) if services.has(&guid) => Recorded::Shown,
+        Some(_) => Recorded::Missing,
+        None => {
+            let record = record::of_service(object);
+            let shown = record.guid.as_ref().is_some_and(|guid| services.has(guid));
+            if !shown && may_have(&record) { Recorded::Asked } else { Recorded::Nothing }
+        }
+    }
+}
+
+fn of_lead(object: &Lead, leads: Option<&LeadIndex>) -> Recorded {
+    let (Some(leads), Some(status)) = (leads, &object.status) else { return Recorded::Nothing };
+    let tenant = TenantId::parse(&object.spec.ms_tenant_id).ok();
+    match tenant.filter(|_| status.lead_id.is_some()) {
+        Some(_) if removes(object.metadata.deletion_timestamp.is_some(), status.operation.as_ref()) => Recorded::Nothing,
+        Some(tenant) if leads.has(&tenant) => Recorded::Shown,
+        Some(_) => Recorded::Missing,
+        None if may_have(&record::of_lead(object)) => Recorded::Asked,
+        None => Recorded::Nothing,
+    }
+}
+
+/// Whether an object may have something on the platform that its status does not tell of yet.
+fn may_have(record: &Record) -> bool {
+    let intended = record.open_intent().map(|intent| intent.kind);
+    let creates = [intended, record.running().map(|operation| operation.kind)].contains(&Some(OperationKind::Create));
+    creates || (record.guid_annotated && !record.guid_proven)
+}
+
+/// What the lists lack of what the objects of a platform have recorded: a walk over all of them.
+fn count(shared: &Shared, platform: &str, services: Option<&ServiceIndex>, leads: Option<&LeadIndex>) -> Counted {
+    let mut counted = Counted::default();
+    let keys = shared.index().on(platform);
+    for key in keys {
+        let (recorded, uid) = match key.kind {
+            Kind::LivePlatform => continue,
+            Kind::Lead => match shared.leads.get(&key.namespace, &key.name) {
+                Some(object) => (of_lead(&object, leads), object.uid()),
+                None => continue,
+            },
+            Kind::OcEssentialService => match shared.services.get(&key.namespace, &key.name) {
+                Some(object) => (of_service(&object, services), object.uid()),
+                None => continue,
+            },
+        };
+        counted.recorded += usize::from(matches!(recorded, Recorded::Missing | Recorded::Shown));
+        counted.asked += usize::from(matches!(recorded, Recorded::Asked));
+        if matches!(recorded, Recorded::Missing) {
+            counted.missing.insert(uid.unwrap_or_default());
+        }
+    }
+    counted
+}
+
+/// The same anew, for the platform object's own pass.
+pub fn recounted(shared: &Shared, platform: &str, inventory: &Inventory) -> Counted {
+    Counted::clone(&inventory.counted(true, |services, leads| count(shared, platform, services, leads)))
+}
+
+/// What an object may conclude from what the newest lists do not show. The platform object is woken to count, when it has to.
+pub fn of_object(shared: &Arc<Shared>, platform: &str, inventory: &Inventory, uid: Option<&str>) -> Belief {
+    let Some(object) = shared.platforms.get("", platform) else { return Belief::Doubted };
+    let counted = inventory.counted(false, |services, leads| count(shared, platform, services, leads));
+    let ledger = record::absences(&object);
+    let belief = ledger.belief(clock::now(), &account(&object), &counted, uid.unwrap_or_default());
+    if belief == Belief::Doubted {
+        shared.wake(&Key::platform(platform), Lane::Effect);
+    }
+    belief
+}
+
+/// A list has brought something new, or an object has taken in that something is gone: while anything is held or accepted the platform object counts again.
+pub fn changed(shared: &Shared, platform: &str) {
+    let counts = |ledger: oc_domain::absence::Ledger| ledger.held > 0 || ledger.accepted > 0;
+    if shared.platforms.get("", platform).is_some_and(|object| counts(record::absences(&object))) {
+        shared.wake(&Key::platform(platform), Lane::Effect);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn platform(url: &str, client: &str) -> LivePlatform {
+        let entra = serde_json::json!({"tenantId": "33333333-3333-4333-8333-333333333333", "clientId": client, "scope": "x", "workloadIdentity": {}});
+        LivePlatform::new("p", serde_json::from_value(serde_json::json!({"url": url, "authentication": {"entra": entra}})).unwrap())
+    }
+
+    #[test]
+    fn the_same_platform_written_otherwise_is_no_other_account() {
+        let client = "44444444-4444-4444-8444-44444444444a";
+        let here = account(&platform("https://live.example.com/tenantui", client));
+        for url in ["https://live.example.com/tenantui/", "https://LIVE.example.com:443/tenantui"] {
+            assert_eq!(account(&platform(url, &client.to_uppercase())), here, "{url}");
+        }
+        for (url, client) in [
+            ("https://live.example.com/other", client),
+            ("https://live.example.com:8443/tenantui", client),
+            ("https://stage.example.com/tenantui", client),
+            ("https://live.example.com/tenantui", "55555555-5555-4555-8555-555555555555"),
+        ] {
+            assert_ne!(account(&platform(url, client)), here, "{url} {client}");
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! The breaker for what vanishes: what many objects miss at once, or miss at another address, proves nothing until a person has said so.
+
+use anyhow::{Context, Result, ensure};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
+use serde_json::{Value, json};
+
+use super::stage::{Own, Scene, message, ready_is};
+
+const APPROVE: &str = "operatorconnect.dev/approve-absences";
+const RECONCILE: &str = "operatorconnect.dev/reconcile-requested-at";
+
+fn condition<K: Own>(object: &K, kind: &str) -> Option<Condition> {
+    object.told().1.into_iter().find(|condition| condition.type_ == kind)
+}
+
+fn held(platform: &LivePlatform) -> Option<String> {
+    condition(platform, "AbsencesHeld").filter(|condition| condition.status == "True").map(|held| held.message)
+}
+
+/// Services that are Ready, one for each tenant.
+async fn services(scene: &Scene, tenants: &[u32], change: Value) -> Result<Vec<String>> {
+    scene.consented(tenants).await?;
+    let names: Vec<String> = tenants.iter().map(|tenant| format!("customer-{tenant}")).collect();
+    for (tenant, name) in tenants.iter().zip(&names) {
+        scene.service(name, *tenant, change.clone()).await?;
+    }
+    for name in &names {
+        scene.ready::<OcEssentialService>(name, "True", "Succeeded").await?;
+    }
+    Ok(names)
+}
+
+async fn guid(scene: &Scene, name: &str) -> Result<String> {
+    let object = <OcEssentialService as Own>::api(scene).get(name).await?;
+    object.status.and_then(|status| status.ump_customer_guid).context("a guid")
+}
+
+async fn look(scene: &Scene, value: &str) -> Result<()> {
+    scene.annotate::<LivePlatform>(&scene.platform, RECONCILE, value).await?;
+    let handled = |platform: &LivePlatform| platform.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some(value));
+    scene.until(&scene.platform, handled).await.map(drop)
+}
+
+/// An empty list, whole and in good order, for some seconds: nothing is made again, nothing is let go, nothing is called deleted.
+pub async fn a_list_that_is_empty_for_a_while_is_not_believed(scene: Scene) -> Result<()> {
+    scene.connect(json!({})).await?;
+    let names = services(&scene, &[1, 2, 3], json!({"recreate": true, "deletionPolicy": "Delete"})).await?;
+    scene.fault(json!({"kind": "emptyList", "endpoint": "services.list", "forever": true})).await?;
+    scene.delete::<OcEssentialService>(&names[2]).await?;
+    look(&scene, "while it is empty").await?;
+    let platform: LivePlatform = scene.until(&scene.platform, |platform| held(platform).is_some()).await?;
+    ensure!(ready_is(&platform, "True", "Succeeded"), "the platform answers: {:?}", platform.told());
+    // A person who has not seen it yet has said nothing of it, and two more looks change nothing.
+    for value in ["once", "twice"] {
+        look(&scene, value).await?;
+    }
+    for name in &names {
+        let object = <OcEssentialService as Own>::api(&scene).get(name).await?;
+        let status = object.status.clone().unwrap_or_default();
+        ensure!(status.license_type.is_some() && !ready_is(&object, "False", "DeletedExternally"), "{name}: {:?}", object.told());
+    }
+    ensure!(scene.calls("services.create").await? == 3, "none was made again");
+    scene.simulate("DELETE", "faults", json!(null)).await?;
+    look(&scene, "they are back").await?;
+    let platform: LivePlatform = scene.until(&scene.platform, |platform| held(platform).is_none()).await?;
+    let _ = platform;
+    scene.gone::<OcEssentialService>(&names[2]).await?;
+    ensure!(scene.calls("services.delete").await? == 1, "it was deleted, not let go");
+    for name in &names[..2] {
+        scene.ready::<OcEssentialService>(name, "True", "Succeeded").await?;
+    }
+    ensure!(scene.calls("services.create").await? == 3);
+    Ok(())
+}
+
+/// What many miss for good waits for a person: not for an annotation that stood there before, and not for one of the first minute.
+pub async fn services_that_are_really_gone_wait_for_a_persons_word(scene: Scene) -> Result<()> {
+    scene.connect(json!({})).await?;
+    scene.annotate::<LivePlatform>(&scene.platform, APPROVE, "from Git").await?;
+    let names = services(&scene, &[1, 2], json!({})).await?;
+    for name in &names {
+        let guid = guid(&scene, name).await?;
+        scene.simulate("DELETE", &format!("services/{guid}"), Value::Null).await?;
+    }
+    look(&scene, "gone").await?;
+    scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some_and(|told| told.contains('2'))).await?;
+    // A person has looked at it, and says so early: it counts once a list of a minute later agrees.
+    scene.annotate::<LivePlatform>(&scene.platform, APPROVE, "closed, says Ada").await?;
+    look(&scene, "too early").await?;
+    let early: OcEssentialService = <OcEssentialService as Own>::api(&scene).get(&names[0]).await?;
+    ensure!(!ready_is(&early, "False", "DeletedExternally"), "{:?}", early.told());
+    tokio::time::sleep(std::time::Duration::from_secs(35)).await;
+    for name in &names {
+        let object: OcEssentialService = scene.until(name, |object| ready_is(object, "False", "DeletedExternally")).await?;
+        ensure!(object.status.is_some_and(|status| status.license_type.is_none()));
+    }
+    scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_none()).await?;
+    ensure!(scene.calls("services.create").await? == 2);
+    Ok(())
+}
+
+/// The address is changed to that of another platform, while an object is being deleted, one wants to be made again and a third one only watches.
+pub async fn another_address_proves_nothing_of_what_is_at_the_former_one(scene: Scene) -> Result<()> {
+    scene.connect(json!({})).await?;
+    let names = services(&scene, &[1], json!({"deletionPolicy": "Delete"})).await?;
+    let options = live_platform_simulator::Options { client_id: "44444444-4444-4444-8444-444444444444".into(), ..Default::default() };
+    let other = live_platform_simulator::Simulator::start(options).await;
+    let former = scene.platform_spec(&scene.simulator);
+    let mut spec = scene.platform_spec(&other);
+    spec["authentication"]["entra"]["tokenUrl"] = json!(other.token_url());
+    scene.change::<LivePlatform>(&scene.platform, spec).await?;
+    scene.delete::<OcEssentialService>(&names[0]).await?;
+    look(&scene, "elsewhere").await?;
+    let platform: LivePlatform = scene.until(&scene.platform, |platform| held(platform).is_some()).await?;
+    ensure!(held(&platform).is_some_and(|told| told.contains("spec.url")), "{:?}", platform.told());
+    for value in ["once", "twice"] {
+        look(&scene, value).await?;
+    }
+    let object: OcEssentialService = <OcEssentialService as Own>::api(&scene).get(&names[0]).await.context("it was let go")?;
+    ensure!(!message(&object).contains("Letting go"), "{:?}", object.told());
+    ensure!(scene.calls("services.delete").await? == 0);
+    // The former address again: what is there is there, and is deleted.
+    scene.change::<LivePlatform>(&scene.platform, former).await?;
+    scene.gone::<OcEssentialService>(&names[0]).await?;
+    ensure!(scene.calls("services.delete").await? == 1);
+    scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_none()).await?;
+    Ok(())
+}
+
+/// One that vanishes is believed after a second look; the next one within the hour waits.
+pub async fn one_service_after_another_is_not_believed_without_end(scene: Scene) -> Result<()> {
+    scene.connect(json!({})).await?;
+    let names = services(&scene, &[1, 2, 3], json!({})).await?;
+    for (at, name) in names.iter().take(2).enumerate() {
+        let guid = guid(&scene, name).await?;
+        scene.simulate("DELETE", &format!("services/{guid}"), Value::Null).await?;
+        look(&scene, name).await?;
+        match at {
+            0 => drop(scene.ready::<OcEssentialService>(name, "False", "DeletedExternally").await?),
+            _ => drop(scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some()).await?),
+        }
+    }
+    // Its own look at a list that does not show it is over by then.
+    scene.annotate::<OcEssentialService>(&names[1], RECONCILE, "now").await?;
+    tokio::time::sleep(std::time::Duration::from_secs(2)).await;
+    let second: OcEssentialService = <OcEssentialService as Own>::api(&scene).get(&names[1]).await?;
+    ensure!(!ready_is(&second, "False", "DeletedExternally"), "{:?}", second.told());
+    Ok(())
+}
