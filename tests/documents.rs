@@ -6,6 +6,8 @@ use std::path::{Path, PathBuf};
 
 #[path = "documents/names.rs"]
 mod names;
+#[path = "documents/numbers.rs"]
+mod numbers;
 
 use oc_domain::conditions::{Reason, Truth, Verdict};
 
@@ -58,9 +60,9 @@ fn has_test(file: &Path, name: &str) -> bool {
     listed || above.into_iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
 }
 
-/// What of a cell that names tests is not there.
-fn missing(cell: &str) -> Vec<String> {
-    let files: Vec<PathBuf> = links(cell).into_iter().map(|target| docs().join(target)).filter(|file| file.is_file()).collect();
+/// What of a cell that names tests is not there; the page is in that folder.
+fn missing(folder: &Path, cell: &str) -> Vec<String> {
+    let files: Vec<PathBuf> = links(cell).into_iter().map(|target| folder.join(target)).filter(|file| file.is_file()).collect();
     // A name has no spaces: what has some is the text of a wrong operator.
     let is_there = |span: &str| match span.rsplit("::").next() {
         Some(name) if !span.contains(' ') => files.iter().any(|file| has_test(file, name)),
@@ -90,7 +92,7 @@ fn every_thread_has_a_row_and_every_test_that_is_named_is_there() {
             bad.push(format!("row {number} says neither what shows it nor why nothing does: {shown}"));
         }
         if shown.starts_with("Test: ") {
-            bad.extend(missing(shown).into_iter().map(|what| format!("row {number}: {what} is not there")));
+            bad.extend(missing(&docs(), shown).into_iter().map(|what| format!("row {number}: {what} is not there")));
         }
     }
     assert!(bad.is_empty(), "{bad:#?}");
@@ -98,6 +100,16 @@ fn every_thread_has_a_row_and_every_test_that_is_named_is_there() {
         let count = rows.iter().filter(|row| row.last().is_some_and(|shown| shown.starts_with(begins))).count();
         assert!(text.contains(&format!("{count} {called}")), "the top of the page does not say: {count} {called}");
     }
+}
+
+#[test]
+fn every_law_has_tests_that_are_there() {
+    let folder = docs().join("design");
+    let text = std::fs::read_to_string(folder.join("laws.md")).unwrap();
+    let laws: Vec<Vec<&str>> = text.lines().map(cells).filter(|row| row.first().is_some_and(|first| first.starts_with('L'))).collect();
+    assert_eq!(laws.iter().map(|row| row[0]).collect::<Vec<_>>(), ["L1", "L2", "L3", "L4", "L5", "L6", "L7", "L8", "L9"]);
+    let bad: Vec<String> = laws.iter().flat_map(|row| missing(&folder, row[2]).into_iter().map(|what| format!("{}: {what} is not there", row[0]))).collect();
+    assert!(bad.is_empty(), "{bad:#?}");
 }
 
 /// All documents: those of the folder and of its folders, and those at the top of the repository.
@@ -248,13 +260,13 @@ fn what_the_pages_of_the_reasons_show_is_what_the_code_says() {
 #[test]
 fn what_is_missing_is_seen() {
     let there = "Test: `every_thread_has_a_row_and_every_test_that_is_named_is_there` ([documents.rs](../tests/documents.rs))";
-    assert_eq!(missing(there), Vec::<String>::new());
-    assert_eq!(missing(&there.replace("every_thread", "no_thread")).len(), 1);
-    assert_eq!(missing("Test: `missing` ([documents.rs](../tests/documents.rs))"), ["missing"], "a function that is no test");
-    assert_eq!(missing("Test: it is clear"), ["a test"]);
+    assert_eq!(missing(&docs(), there), Vec::<String>::new());
+    assert_eq!(missing(&docs(), &there.replace("every_thread", "no_thread")).len(), 1);
+    assert_eq!(missing(&docs(), "Test: `missing` ([documents.rs](../tests/documents.rs))"), ["missing"], "a function that is no test");
+    assert_eq!(missing(&docs(), "Test: it is clear"), ["a test"]);
     let go = "Test: `TestRealObjectsHaveTheHealthOfTheTable` ([health_test.go](../tests/gitops/health_test.go))";
-    assert_eq!(missing(go), Vec::<String>::new());
-    assert_eq!(missing(&go.replace("TestReal", "TestUnreal")).len(), 1);
+    assert_eq!(missing(&docs(), go), Vec::<String>::new());
+    assert_eq!(missing(&docs(), &go.replace("TestReal", "TestUnreal")).len(), 1);
     assert_eq!(rows("| # | x |\n|---|---|\n| 1 | a |\nno row"), [["1", "a"]]);
     assert_eq!(links("[a](b.md#c), [d](#e), [f](https://g)"), ["b.md", "https://g"]);
 }

@@ -128,7 +128,7 @@ pub(super) fn data_key(_: &mut SchemaGenerator) -> Schema {
     text(253, &[("self.matches('^[-._a-zA-Z0-9]+$')", "must be a key of letters, digits, -, _ and .")])
 }
 
-/// A service's short name (mission S3).
+/// A service's short name (S3).
 pub(super) fn short_name(_: &mut SchemaGenerator) -> Schema {
     text(
         64,

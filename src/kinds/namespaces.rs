@@ -234,7 +234,7 @@ mod tests {
         }
     }
 
-    /// D2: thousands of objects in a namespace that is not allowed ask once, not once each.
+    /// Thousands of objects in a namespace that is not allowed ask once, not once each.
     #[tokio::test]
     async fn many_objects_of_a_namespace_that_is_not_allowed_cost_one_request() {
         let (server, client) = serving();

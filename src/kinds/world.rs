@@ -141,7 +141,7 @@ pub fn answer<T>(result: Result<T, Failed>, done: impl FnOnce(T) -> Answer) -> A
     }
 }
 
-/// Which reason a refusal gets. That a short name is taken may show only here: a provider sees only its own services (platform-2.md 5).
+/// Which reason a refusal gets. That a short name is taken may show only here: a provider sees only its own services (platform-facts-2.md 5).
 fn refusal(fields: &[(String, Vec<String>)]) -> Reason {
     let about_name = fields.iter().find(|(field, _)| field.to_lowercase().contains("shortname"));
     match about_name {

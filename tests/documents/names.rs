@@ -246,7 +246,8 @@ fn annotations_environment_and_commands_that_are_named_are_there() {
 fn functions_and_tests_that_are_named_are_there() {
     let code = code();
     let (mut seen, mut bad) = (0, Vec::new());
-    for (file, text) in written() {
+    // The facts about the platform have its names.
+    for (file, text) in written().into_iter().filter(|(file, _)| !file.contains("platform-facts")) {
         let like_a_test = |span: &&str| span.matches('_').count() >= 3 && span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         for name in named(&text).into_iter().filter(like_a_test).filter(|name| !name.starts_with("operatorconnect_")) {
             seen += 1;

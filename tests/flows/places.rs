@@ -49,7 +49,7 @@ async fn namespaces(scene: &Scene) -> Result<String> {
     Ok(evil)
 }
 
-/// A5: two `LivePlatform` objects for one platform are one world: one service for a tenant, and one short name.
+/// Two `LivePlatform` objects for one platform are one world: one service for a tenant, and one short name.
 pub async fn two_platform_objects_of_one_place_share_tenants_and_names(scene: Scene) -> Result<()> {
     scene.simulate("PATCH", "settings", json!({"secondCreate": "allowed"})).await?;
     scene.consented(&[1, 2]).await?;
@@ -72,7 +72,7 @@ pub async fn two_platform_objects_of_one_place_share_tenants_and_names(scene: Sc
     away(&scene).await
 }
 
-/// A5: what an object has on one platform object is not deleted by an object on another one of the same place.
+/// What an object has on one platform object is not deleted by an object on another one of the same place.
 pub async fn a_service_of_another_platform_objects_object_is_not_deleted(scene: Scene) -> Result<()> {
     scene.consented(&[1]).await?;
     scene.connect(json!({})).await?;
@@ -96,7 +96,7 @@ pub async fn a_service_of_another_platform_objects_object_is_not_deleted(scene: 
     away(&scene).await
 }
 
-/// A5: `spec.deletions.perHour` is one number for a place, and the least of all holds.
+/// `spec.deletions.perHour` is one number for a place, and the least of all holds.
 pub async fn deletions_are_counted_for_a_place(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2, 3]).await?;
     scene.connect(json!({"deletions": {"perHour": 5}})).await?;
@@ -121,7 +121,7 @@ pub async fn deletions_are_counted_for_a_place(scene: Scene) -> Result<()> {
     away(&scene).await
 }
 
-/// B2: an older object that could never ask for anything holds neither a tenant nor a short name.
+/// An older object that could never ask for anything holds neither a tenant nor a short name.
 pub async fn what_could_not_ask_holds_nothing(scene: Scene) -> Result<()> {
     let evil = namespaces(&scene).await?;
     scene.consented(&[1, 2, 3, 4, 5]).await?;
@@ -167,7 +167,7 @@ pub async fn what_could_not_ask_holds_nothing(scene: Scene) -> Result<()> {
     Ok(())
 }
 
-/// B2, E14: discovery makes an object for a lead that has none but in a namespace that may not use the platform; and of two platforms into one namespace both
+/// Discovery makes an object for a lead that has none but in a namespace that may not use the platform; and of two platforms into one namespace both
 /// have their objects.
 pub async fn discovery_is_kept_by_nobody_from_its_objects(scene: Scene) -> Result<()> {
     let evil = namespaces(&scene).await?;
@@ -187,7 +187,7 @@ pub async fn discovery_is_kept_by_nobody_from_its_objects(scene: Scene) -> Resul
     Ok(())
 }
 
-/// E14: what keeps discovery from making its objects is told with the API server's sentence, asked seldom, and over when it is over.
+/// What keeps discovery from making its objects is told with the API server's sentence, asked seldom, and over when it is over.
 pub async fn discovery_says_what_keeps_it_from_its_objects(scene: Scene) -> Result<()> {
     let all: Vec<u32> = (1..=12).collect();
     scene.consented(&all).await?;
@@ -237,7 +237,7 @@ pub async fn discovery_says_what_keeps_it_from_its_objects(scene: Scene) -> Resu
     anyhow::bail!("the other one has no object")
 }
 
-/// E14: a quota that lets only some of them through: those are made, the rest is told with the API server's sentence, and made when there is room.
+/// A quota that lets only some of them through: those are made, the rest is told with the API server's sentence, and made when there is room.
 pub async fn discovery_says_that_a_quota_is_used_up(scene: Scene) -> Result<()> {
     const ROOM: usize = 4;
     let all: Vec<u32> = (1..=12).collect();
@@ -265,7 +265,7 @@ pub async fn discovery_says_that_a_quota_is_used_up(scene: Scene) -> Result<()> 
     Ok(())
 }
 
-/// E12: a client secret that was changed, and that the directory does not know yet, turns no object away from Ready: the one before is good.
+/// A client secret that was changed, and that the directory does not know yet, turns no object away from Ready: the one before is good.
 pub async fn a_rotated_secret_that_is_not_known_yet_costs_nothing(scene: Scene) -> Result<()> {
     let all: Vec<u32> = (1..=5).collect();
     scene.consented(&all).await?;

@@ -79,7 +79,7 @@ pub type ChannelId = i64;
 /// Which characters a short name may have (C-2: the vendor's pages give two rules).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ShortNameRule {
-    /// The portal's rule A (platform.md 3.4, mission S3).
+    /// The portal's rule A (platform-facts.md 3.4, S3).
     #[default]
     Portal,
     /// Rule B of the newest pages: letters, digits, underscore.
@@ -100,7 +100,7 @@ impl ShortName {
     /// Parses a short name.
     ///
     /// # Errors
-    /// With the one rule that is broken first (platform.md 3.4; mission S3).
+    /// With the one rule that is broken first (platform-facts.md 3.4; S3).
     pub fn parse(text: &str, rule: ShortNameRule) -> Result<Self, BadName> {
         let bad = |why: &str| Err(BadName(why.to_owned()));
         let length = text.chars().count();

@@ -181,7 +181,7 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
 }
 
 /// What is said of a credential that was changed and is refused, while the one before is still good: a directory may take half a minute to know a new
-/// secret (E12 of the field reports), so that at first somebody only has to wait.
+/// secret, so that at first somebody only has to wait.
 pub fn unproven(trouble: &Trouble, failures: u32) -> Trouble {
     let reason = if failures >= timing::FAILURES_TO_STALL { trouble.reason } else { Reason::ProgressingWithRetry };
     let message = format!("The changed credential is not taken yet, and tried again; the one before goes on being used while it is good. {}", trouble.message);

@@ -99,7 +99,7 @@ impl Client {
         self.transport.tokens.forget();
     }
 
-    /// Lists all leads: GET `/api/v2/oc/lead`, page by page (platform.md 1.3, 2.1; C-12). Each page has its own deadline and limit. The first list of a client asks
+    /// Lists all leads: GET `/api/v2/oc/lead`, page by page (platform-facts.md 1.3, 2.1; C-12). Each page has its own deadline and limit. The first list of a client asks
     /// for page 0 too, to find out whether the platform counts from 0; later ones only when it does, or when the list is empty.
     ///
     /// # Errors
@@ -123,7 +123,7 @@ impl Client {
         Ok(listed)
     }
 
-    /// Lists the leads of one tenant: none, one or two (platform.md 2.1). GET `/api/v2/oc/lead?msTenantID=`, as printed without paging.
+    /// Lists the leads of one tenant: none, one or two (platform-facts.md 2.1). GET `/api/v2/oc/lead?msTenantID=`, as printed without paging.
     ///
     /// No items and [`Listed::unreadable`] 0 mean that the platform says so itself: by an empty list, or a 404 in one of its own forms (E3, E4; not documented). What the answer holds
     /// of other tenants is left out and counts as unreadable: a release that overlooks the filter may have left this tenant's leads on another page.
@@ -153,7 +153,7 @@ impl Client {
         Ok(listed)
     }
 
-    /// Lists all services: GET `/api/v3/customer` (platform.md 6.1), which knows no paging.
+    /// Lists all services: GET `/api/v3/customer` (platform-facts.md 6.1), which knows no paging.
     ///
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it is no list.
@@ -163,7 +163,7 @@ impl Client {
         wire::services::services(&answer.body).map(Listed::of).map_err(|why| unreadable(call.endpoint, answer.status, why))
     }
 
-    /// Asks for a service: POST `/api/v3/customer` (platform.md 3.3). Sent once, and never repeated but after a 401.
+    /// Asks for a service: POST `/api/v3/customer` (platform-facts.md 3.3). Sent once, and never repeated but after a 401.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] with the platform's words (U-3, U-4), [`ErrorKind::NotFound`] for an unknown lead; [`Error::may_have_happened`] says whether the service may be on its way
@@ -174,7 +174,7 @@ impl Client {
         self.start(&call).await
     }
 
-    /// Asks for a service by the older call: PATCH `/api/v2/oc/lead` (platform.md 3.2), an alternative where V3 is missing. Its task does not tell the service's guid (C-8).
+    /// Asks for a service by the older call: PATCH `/api/v2/oc/lead` (platform-facts.md 3.2), an alternative where V3 is missing. Its task does not tell the service's guid (C-8).
     ///
     /// # Errors
     /// As [`Client::create_service`]; [`ErrorKind::Bug`] when the request needs an IP group, an LC customer or a channel, which V2 does not have.
@@ -191,7 +191,7 @@ impl Client {
         self.start(&call).await
     }
 
-    /// Reads a task: GET `/api/v2/task/{id}` (platform.md 5). `None` when the platform does not know it: right after the create it may not be visible yet, later it is lost (U-5).
+    /// Reads a task: GET `/api/v2/task/{id}` (platform-facts.md 5). `None` when the platform does not know it: right after the create it may not be visible yet, later it is lost (U-5).
     /// `sent` says what is to be done with its texts when this client does not know with which secrets it was begun.
     ///
     /// # Errors
@@ -206,7 +206,7 @@ impl Client {
         wire::tasks::task(&answer.body, id, &call.secrets).map(Some).map_err(|why| unreadable(call.endpoint, answer.status, why))
     }
 
-    /// Deletes a service: DELETE `/api/v2/customer/{guid}` (platform.md 4). Its SIP connections and dial plans go too.
+    /// Deletes a service: DELETE `/api/v2/customer/{guid}` (platform-facts.md 4). Its SIP connections and dial plans go too.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] with the platform's words.
@@ -214,7 +214,7 @@ impl Client {
         self.delete(&self.change(Endpoint::DeleteService, Method::DELETE, &format!("api/v2/customer/{guid}"), None)).await
     }
 
-    /// Makes a consentless lead: POST `/api/v2/oc/lead` (platform.md 2.3). The answer tells nothing (U-15): read the tenant's leads.
+    /// Makes a consentless lead: POST `/api/v2/oc/lead` (platform-facts.md 2.3). The answer tells nothing (U-15): read the tenant's leads.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`], with `TenantId` or `CompanyName` among the fields when one is taken.
@@ -222,7 +222,7 @@ impl Client {
         self.effect(&self.change(Endpoint::CreateLead, Method::POST, "api/v2/oc/lead", Some(requests::create_lead(tenant, company_name)))).await
     }
 
-    /// Deletes a consentless lead: DELETE `/api/v2/oc/lead?msTenantID=` (platform.md 2.4). A consented lead cannot be deleted here.
+    /// Deletes a consentless lead: DELETE `/api/v2/oc/lead?msTenantID=` (platform-facts.md 2.4). A consented lead cannot be deleted here.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] for a consented lead, or one that has a service (U-7).
@@ -232,7 +232,7 @@ impl Client {
         self.delete(&call).await
     }
 
-    /// Attaches the tenant's lead to a channel: PUT `/api/v3/ovoc/channel/action/assign` (platform.md 2.5; C-10). The platform allows 300 of these a minute, over all users (1.4).
+    /// Attaches the tenant's lead to a channel: PUT `/api/v3/ovoc/channel/action/assign` (platform-facts.md 2.5; C-10). The platform allows 300 of these a minute, over all users (1.4).
     ///
     /// # Errors
     /// [`ErrorKind::Refused`], also when a 200 says that it failed (E7, C-11).
@@ -241,7 +241,7 @@ impl Client {
             .await
     }
 
-    /// Detaches the tenant's lead from its channel: PUT `/api/v3/ovoc/channel/action/remove/?msTenantId=` (platform.md 2.5).
+    /// Detaches the tenant's lead from its channel: PUT `/api/v3/ovoc/channel/action/remove/?msTenantId=` (platform-facts.md 2.5).
     ///
     /// # Errors
     /// As [`Client::assign_channel`].
@@ -265,7 +265,7 @@ impl Client {
         }
     }
 
-    /// Whether a channel exists: GET `/api/ovoc/v1/topology/channels/{id}` (platform.md 6.3).
+    /// Whether a channel exists: GET `/api/ovoc/v1/topology/channels/{id}` (platform-facts.md 6.3).
     ///
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it is not JSON.
@@ -277,7 +277,7 @@ impl Client {
         Ok(if found == id { Capability::Available(true) } else { Capability::Unavailable })
     }
 
-    /// How many numbers a tenant has: GET `/api/v2/oc/numbers?msTenantId=` (platform.md 6.6). The call documents no paging: a release that pages all the
+    /// How many numbers a tenant has: GET `/api/v2/oc/numbers?msTenantId=` (platform-facts.md 6.6). The call documents no paging: a release that pages all the
     /// same gives too few, so take it as "at least".
     ///
     /// [`Capability::Unavailable`]: the API itself said, by a 404 in one of its own forms (E3, E4), that it knows no such thing. That one answer is a hint, not a proof: the
@@ -295,7 +295,7 @@ impl Client {
         }
     }
 
-    /// Makes an installation's own call that starts a synchronization job (platform.md 7: the platform documents none). The token goes along only to the platform's own origin.
+    /// Makes an installation's own call that starts a synchronization job (platform-facts.md 7: the platform documents none). The token goes along only to the platform's own origin.
     /// Sent once, whatever the method.
     ///
     /// # Errors

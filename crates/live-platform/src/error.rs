@@ -36,7 +36,7 @@ pub enum ErrorKind {
     Throttled,
     /// 5xx, a web page on 403 (a firewall, N-9), no connection, a deadline. Back off.
     Unavailable,
-    /// The platform understood and said no (forms E1, E2, E3, E4, E7 of platform.md 10).
+    /// The platform understood and said no (forms E1, E2, E3, E4, E7 of platform-facts.md 10).
     Refused {
         /// Which field has which faults (E1), sorted by field. Bounded.
         fields: Vec<(String, Vec<String>)>,
@@ -91,7 +91,7 @@ impl Error {
     }
 
     /// Whether a change that failed in this way may nevertheless have been made at the platform: after a lost answer, a 5xx, a 408,
-    /// or an answer with status 2xx or 3xx that makes no sense. Then look before asking again (platform.md 12.1, step 10).
+    /// or an answer with status 2xx or 3xx that makes no sense. Then look before asking again (platform-facts.md 12.1, step 10).
     /// After a refusal (4xx) or when it was surely never sent: false.
     pub fn may_have_happened(&self) -> bool {
         match self.sent {

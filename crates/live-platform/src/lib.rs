@@ -1,8 +1,8 @@
 //! A careful client for the Operator Connect REST API of the AudioCodes Live Platform. Knows nothing of Kubernetes.
 //!
-//! "platform.md", "C-n", "U-n" and "N-n" in the comments are the fact sheets of the design: what the vendor's pages say, where they
-//! contradict each other, and what is assumed where they are silent. Nothing here was ever tried against a live system, so this
-//! client trusts as little as it can.
+//! "platform-facts.md 6.1", "C-n", "U-n", "N-n" and "E1" to "E7" in the comments stand for the sections and the rows of `docs/design/platform-facts.md` and the two that continue
+//! it: what the vendor's pages say, where they contradict each other, and what is assumed where they are silent. Nothing here was ever tried against a live system, so
+//! this client trusts as little as it can.
 //!
 //! # The layers
 //!

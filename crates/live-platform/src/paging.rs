@@ -28,7 +28,7 @@ impl<T> Listed<T> {
 const MOST_PAGES: u32 = 1_000;
 const MOST_ITEMS: usize = 1_000_000;
 
-/// The page sizes that the vendor's pages give as defaults (platform.md 1.3): a first page of exactly this length is what a server gives
+/// The page sizes that the vendor's pages give as defaults (platform-facts.md 1.3): a first page of exactly this length is what a server gives
 /// that overlooks `PageSize`, and does not prove that the list is over.
 const DEFAULTS: [usize; 3] = [10, 100, 200];
 

@@ -8,24 +8,24 @@ use serde_json::{Map, Value, json};
 
 use crate::secrets::Secrets;
 
-/// One OC Essential service to be made from a lead (platform.md 3).
+/// One OC Essential service to be made from a lead (platform-facts.md 3).
 #[derive(Clone, Debug)]
 pub struct CreateService {
     /// The customer's Microsoft 365 tenant, whose lead must be active.
     pub tenant: TenantId,
-    /// 3 to 15 characters (platform.md 3.4); not checked here.
+    /// 3 to 15 characters (platform-facts.md 3.4); not checked here.
     pub short_name: String,
-    /// 1 to 200 characters (platform-2.md 5); not checked here.
+    /// 1 to 200 characters (platform-facts-2.md 5); not checked here.
     pub full_name: String,
-    /// The LC customer that shall own the service (U-11). Absent: the platform makes one of the same short name (platform.md 6.2).
+    /// The LC customer that shall own the service (U-11). Absent: the platform makes one of the same short name (platform-facts.md 6.2).
     pub lc_customer: Option<LcCustomerId>,
-    /// The channel to attach to (platform.md 3.3).
+    /// The channel to attach to (platform-facts.md 3.3).
     pub channel: Option<ChannelId>,
     /// How the platform tells this customer's calls.
     pub connection: Connection,
 }
 
-/// The two flavours of a service (platform.md 3.1).
+/// The two flavours of a service (platform-facts.md 3.1).
 #[derive(Clone, Debug)]
 pub enum Connection {
     /// By tenant id: `OcEssential_TENANT_TYPE`.
@@ -43,12 +43,12 @@ pub enum Connection {
     },
 }
 
-/// `siteLocation` (platform.md 3.3). Only what is set is sent.
+/// `siteLocation` (platform-facts.md 3.3). Only what is set is sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct SiteLocation {
     /// `siteLocationName`.
     pub name: Option<String>,
-    /// `sbcId`, the id in UMP-365's own list (platform-2.md 6).
+    /// `sbcId`, the id in UMP-365's own list (platform-facts-2.md 6).
     pub sbc_id: Option<i64>,
     /// `sbcOnboardingScript`.
     pub onboarding_script: Option<i64>,
@@ -60,7 +60,7 @@ pub struct SiteLocation {
     pub release_number_script: Option<i64>,
 }
 
-/// The body of POST `/api/v3/customer` (platform.md 3.3). `channelId` and `lcCustomerId` go as digits in a text, the type that the page gives.
+/// The body of POST `/api/v3/customer` (platform-facts.md 3.3). `channelId` and `lcCustomerId` go as digits in a text, the type that the page gives.
 pub(crate) fn create_service(request: &CreateService) -> Value {
     let mut body = Map::new();
     let (configuration, tenant) = match request.connection {
@@ -112,13 +112,13 @@ pub(crate) fn secrets(request: &CreateService) -> Secrets {
     }
 }
 
-/// The body of PATCH `/api/v2/oc/lead` (platform.md 3.2). `None` when the request needs what V2 does not have.
+/// The body of PATCH `/api/v2/oc/lead` (platform-facts.md 3.2). `None` when the request needs what V2 does not have.
 pub(crate) fn convert_lead(request: &CreateService) -> Option<Value> {
     let plain = matches!(request.connection, Connection::Tenant) && request.lc_customer.is_none() && request.channel.is_none();
     plain.then(|| json!({"statusChange": "OCEssential", "customerShortName": request.short_name, "customerFullName": request.full_name}))
 }
 
-/// The body of POST `/api/v2/oc/lead` (platform.md 2.3).
+/// The body of POST `/api/v2/oc/lead` (platform-facts.md 2.3).
 pub(crate) fn create_lead(tenant: &TenantId, company_name: &str) -> Value {
     json!({"tenantId": tenant.as_str(), "companyName": company_name})
 }

@@ -11,13 +11,13 @@ use crate::error::{Error, ErrorKind, Sent};
 /// One Live Platform: where it is, and how much it may take.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// `https://<service provider>/tenantui` (platform.md 1.2), with or without a slash at its end. http only to a loopback or cluster-local host.
+    /// `https://<service provider>/tenantui` (platform-facts.md 1.2), with or without a slash at its end. http only to a loopback or cluster-local host.
     pub base_url: Url,
-    /// The token endpoint (platform.md 1.1), of the same schemes.
+    /// The token endpoint (platform-facts.md 1.1), of the same schemes.
     pub token_url: Url,
-    /// The application's id (platform.md 1.1).
+    /// The application's id (platform-facts.md 1.1).
     pub client_id: String,
-    /// `api://<application id of the platform>/.default` (platform.md 1.1).
+    /// `api://<application id of the platform>/.default` (platform-facts.md 1.1).
     pub scope: String,
     /// PEM certificates to trust beside the system's.
     pub ca_bundle_pem: Option<Vec<u8>>,
@@ -25,11 +25,11 @@ pub struct Settings {
     pub deadline: Duration,
     /// How many bytes of one page of a list are read. Default 32 MiB. Other answers are read up to 1 MiB, or to this when it is less.
     pub answer_limit: usize,
-    /// How many leads are asked for at once: 1 to 20,000 (platform.md 1.3). Default 1000.
+    /// How many leads are asked for at once: 1 to 20,000 (platform-facts.md 1.3). Default 1000.
     pub page_size: u32,
-    /// Where LC customers are read, below `base_url`. Default `api/ovoc/v1/topology/customers`; `api/ovoc/v1/topology/lcCustomers` is the other guess (C-9, platform-2.md 6).
+    /// Where LC customers are read, below `base_url`. Default `api/ovoc/v1/topology/customers`; `api/ovoc/v1/topology/lcCustomers` is the other guess (C-9, platform-facts-2.md 6).
     pub lc_customers_path: String,
-    /// Where channels are read, below `base_url`. Default `api/ovoc/v1/topology/channels` (platform.md 6.3).
+    /// Where channels are read, below `base_url`. Default `api/ovoc/v1/topology/channels` (platform-facts.md 6.3).
     pub channels_path: String,
 }
 
@@ -75,7 +75,7 @@ impl Settings {
 /// Who we are to the token endpoint.
 #[derive(Clone, Debug)]
 pub enum Credential {
-    /// A client secret (platform.md 1.1).
+    /// A client secret (platform-facts.md 1.1).
     ClientSecret {
         /// The secret.
         secret: SecretString,

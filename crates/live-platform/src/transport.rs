@@ -187,7 +187,7 @@ impl Transport {
         }
     }
 
-    /// Asks the token endpoint (platform.md 1.1). Whatever goes wrong, the call itself was not sent.
+    /// Asks the token endpoint (platform-facts.md 1.1). Whatever goes wrong, the call itself was not sent.
     async fn grant(&self, credential: &Credential) -> Result<Fresh, Error> {
         let (name, secret) = match credential {
             Credential::ClientSecret { secret, .. } => ("client_secret", secret.clone()),
@@ -347,7 +347,7 @@ impl Http {
     }
 }
 
-/// The form of the token request (platform.md 1.1).
+/// The form of the token request (platform-facts.md 1.1).
 fn token_form(settings: &Settings, name: &str, secret: &SecretString) -> Vec<u8> {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("grant_type", "client_credentials").append_pair("client_id", &settings.client_id).append_pair("scope", &settings.scope);

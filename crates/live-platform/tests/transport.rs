@@ -358,7 +358,7 @@ async fn what_the_token_endpoint_can_do_to_us() {
     is_clean(&first);
 }
 
-/// What a person is told to do fits what the directory has said (E12).
+/// What a person is told to do fits what the directory has said.
 #[tokio::test]
 async fn advice_fits_the_code() {
     for (code, want) in [
@@ -453,7 +453,7 @@ async fn a_change_never_goes_by_a_connection_that_was_used() {
     assert_eq!((carried.len(), carried[0]), (7, (3, 0)), "{carried:?}");
 }
 
-/// A job that runs already is a job that was asked for: another vendor's answer of this kind (platform-3.md 9).
+/// A job that runs already is a job that was asked for: another vendor's answer of this kind (platform-facts-3.md 9).
 #[tokio::test]
 async fn a_job_that_runs_already_is_no_failure() {
     let server = Server::start(|_, before| match before {

@@ -60,7 +60,7 @@ fn leads_as_documented() {
     assert!(!format!("{:?}", page.items[0]).contains("example.com"));
 }
 
-/// The newer form of Microsoft's record has a list of contacts, and no single one (platform-3.md 5).
+/// The newer form of Microsoft's record has a list of contacts, and no single one (platform-facts-3.md 5).
 #[test]
 fn the_first_contact_stands_in_for_the_single_one() {
     let lead = |contacts: &str| {

@@ -1,6 +1,6 @@
 //! A stand-in for the Operator Connect REST API of an AudioCodes Live Platform, to test and to try against.
 //!
-//! It is made from the vendor's pages alone (`platform.md`, `platform-2.md`) and imports nothing of the client it
+//! It is made from the vendor's pages alone (`docs/design/platform-facts.md` and the two that continue it) and imports nothing of the client it
 //! tests. Where the pages contradict each other or are silent, there is a switch in [`Settings`].
 //!
 //! ```no_run

@@ -132,12 +132,12 @@ impl Simulator {
         format!("http://{}", self.address)
     }
 
-    /// The vendor's `baseUrl` (platform.md 1.2).
+    /// The vendor's `baseUrl` (platform-facts.md 1.2).
     pub fn base_url(&self) -> String {
         format!("{}/tenantui", self.url())
     }
 
-    /// The token endpoint (platform.md 1.1).
+    /// The token endpoint (platform-facts.md 1.1).
     pub fn token_url(&self) -> String {
         format!("{}/{}/oauth2/v2.0/token", self.url(), self.options.directory)
     }

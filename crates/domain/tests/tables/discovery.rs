@@ -49,7 +49,7 @@ fn run(attempts: &mut Attempts, at: u64, missing: &mut Vec<u32>, takes: impl Fn(
     tried
 }
 
-/// E14 b: one bad lead costs only itself, many cost a few tries, and it is told until it is over.
+/// One bad lead costs only itself, many cost a few tries, and it is told until it is over.
 #[test]
 fn a_lead_that_is_refused_costs_only_itself() {
     let (mut attempts, mut missing) = (Attempts::default(), (1..=30).collect::<Vec<u32>>());
@@ -75,7 +75,7 @@ fn those_that_nobody_takes_do_not_hold_the_others() {
     assert_eq!(missing, [1, 2, 3, 4, 5]);
 }
 
-/// E14 a: a quota refuses all. It is told, and asks little of the API server.
+/// A quota refuses all. It is told, and asks little of the API server.
 #[test]
 fn what_refuses_all_is_asked_seldom_and_told() {
     let (mut attempts, mut missing) = (Attempts::default(), (1..=1000).collect::<Vec<u32>>());
@@ -88,7 +88,7 @@ fn what_refuses_all_is_asked_seldom_and_told() {
     assert_eq!((missing.len(), attempts.told()), (0, None));
 }
 
-/// E14 d: no namespace. What has nothing to do with a lead is told at once, and not asked for each of them.
+/// No namespace. What has nothing to do with a lead is told at once, and not asked for each of them.
 #[test]
 fn what_keeps_all_from_being_made_is_told_at_once() {
     let mut attempts = Attempts::default();

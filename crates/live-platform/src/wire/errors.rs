@@ -1,4 +1,4 @@
-//! What a platform says when it refuses: the forms E1 to E4 of platform.md 10, and anything else.
+//! What a platform says when it refuses: the forms E1 to E4 of platform-facts.md 10, and anything else.
 
 use serde_json::Value;
 

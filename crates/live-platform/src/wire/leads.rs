@@ -1,4 +1,4 @@
-//! Leads (platform.md 2.1).
+//! Leads (platform-facts.md 2.1).
 
 use oc_domain::facts::{Contact, Lead, MicrosoftStatus};
 use oc_domain::names::{CustomerGuid, LeadId, TenantId};
@@ -36,7 +36,7 @@ pub fn leads(body: &[u8]) -> Result<Page<Lead>, Malformed> {
 pub fn lead(value: &Value) -> Result<Lead, &'static str> {
     let id = json::guid(value, "id").and_then(|id| LeadId::parse(&id).ok()).ok_or("has no id that is a GUID")?;
     let tenant = json::guid(value, "tenantId").and_then(|id| TenantId::parse(&id).ok()).ok_or("has no tenantId that is a GUID")?;
-    // The newer form of Microsoft's record has a list of contacts, each with its own company size (platform-3.md 5).
+    // The newer form of Microsoft's record has a list of contacts, each with its own company size (platform-facts-3.md 5).
     let first = || field(value, "contacts").and_then(Value::as_array).and_then(|all| all.iter().find(|contact| contact.is_object()));
     let contact = field(value, "contactDetails").or_else(first).unwrap_or(&Value::Null);
     let phone_number = text(contact, "phoneNumber", 60).or_else(|| text(contact, "telephoneNumber", 60));

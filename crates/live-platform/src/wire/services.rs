@@ -1,4 +1,4 @@
-//! Services (platform.md 6.1) and numbers (6.6).
+//! Services (platform-facts.md 6.1) and numbers (6.6).
 
 use std::collections::HashSet;
 

@@ -1,4 +1,4 @@
-//! Task ids (C-7), tasks (platform.md 5) and result envelopes (C-11).
+//! Task ids (C-7), tasks (platform-facts.md 5) and result envelopes (C-11).
 
 use oc_domain::facts::{Task, TaskState};
 use oc_domain::names::{CustomerGuid, TaskId};

@@ -1,4 +1,4 @@
-//! The token endpoint's answers (platform.md 1.1; E5).
+//! The token endpoint's answers (platform-facts.md 1.1; E5).
 
 use std::time::Duration;
 

@@ -1,10 +1,10 @@
-//! LC customers and channels behind `/api/ovoc/v1` (platform.md 6.2, 6.3; platform-2.md 6).
+//! LC customers and channels behind `/api/ovoc/v1` (platform-facts.md 6.2, 6.3; platform-facts-2.md 6).
 
 use oc_domain::facts::LcCustomer;
 
 use super::json::{self, Malformed, field, text};
 
-/// Reads one LC customer. `None` when the answer is of another kind: that path may serve services under the older name (platform-2.md 6).
+/// Reads one LC customer. `None` when the answer is of another kind: that path may serve services under the older name (platform-facts-2.md 6).
 ///
 /// # Errors
 /// When it is not JSON, or has no id.

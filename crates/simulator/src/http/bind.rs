@@ -125,7 +125,7 @@ impl Fields {
         }
     }
 
-    /// Free text pairs inside: an object, or an array of objects (platform.md 3.3).
+    /// Free text pairs inside: an object, or an array of objects (platform-facts.md 3.3).
     pub fn pairs(&self, name: &str) -> BTreeMap<String, String> {
         let objects: Vec<&serde_json::Map<String, Value>> = match self.get(name) {
             Some(Value::Object(object)) => vec![object],
@@ -137,7 +137,7 @@ impl Fields {
     }
 }
 
-/// E1 in the words of the vendor's parser (platform.md 2.3): the last field before the fault, line and position.
+/// E1 in the words of the vendor's parser (platform-facts.md 2.3): the last field before the fault, line and position.
 fn syntax_fault(body: &[u8], error: &serde_json::Error) -> Refusal {
     let (line, position) = (error.line(), error.column());
     let lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').collect();

@@ -1,4 +1,4 @@
-//! Answers, and how refusals are written (platform.md 10).
+//! Answers, and how refusals are written (platform-facts.md 10).
 
 use crate::platform::chance::Chance;
 use crate::platform::refusal::Refusal;

@@ -1,4 +1,4 @@
-//! What the two creates ask for (platform.md 3.2, 3.3, C-4).
+//! What the two creates ask for (platform-facts.md 3.2, 3.3, C-4).
 
 use super::bind::Fields;
 use super::vendor::Call;

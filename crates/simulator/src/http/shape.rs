@@ -14,7 +14,7 @@ const CHUNK: usize = 64 * 1024;
 const CHUNKS: usize = 1_600;
 const DEPTH: usize = 100_000;
 
-/// The page that a firewall or a login puts in place of an answer (platform-2.md N-9).
+/// The page that a firewall or a login puts in place of an answer (platform-facts-2.md N-9).
 pub const PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Request unsuccessful.</body></html>";
 
 fn head(reply: &Reply) -> axum::http::response::Builder {

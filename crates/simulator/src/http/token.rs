@@ -1,4 +1,4 @@
-//! The token endpoint of Microsoft Entra ID (platform.md 1.1, E5).
+//! The token endpoint of Microsoft Entra ID (platform-facts.md 1.1, E5).
 
 use super::bind::Query;
 use super::reply::Reply;

@@ -1,4 +1,4 @@
-//! Channels, LC customers and topology services over HTTP (platform.md 2.5, 6.1 to 6.3; platform-2.md 6).
+//! Channels, LC customers and topology services over HTTP (platform-facts.md 2.5, 6.1 to 6.3; platform-facts-2.md 6).
 
 use super::bind::Fields;
 use super::reply::Reply;
@@ -35,7 +35,7 @@ pub fn assign(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<R
     })
 }
 
-/// PUT remove (platform.md 2.5): only this form of its answer is in any page.
+/// PUT remove (platform-facts.md 2.5): only this form of its answer is in any page.
 pub fn remove(platform: &mut Platform, call: &Call<'_>) -> Result<Reply, Refusal> {
     let channel = platform.remove_channel(call.query.filled("mstenantid"))?;
     Ok(Reply::json(200, &json!({"status": true, "data": format!("Removed channel {channel}")})))

@@ -85,7 +85,7 @@ fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply
     }
 }
 
-/// Which rows a page holds (platform.md 1.3, C-12): how many to leave out, how many to show.
+/// Which rows a page holds (platform-facts.md 1.3, C-12): how many to leave out, how many to show.
 fn page(query: &Query, paging: Paging) -> (usize, usize) {
     let number = |name: &str| query.get(name).and_then(|text| text.trim().parse::<usize>().ok());
     let size = number("pagesize").filter(|size| *size > 0).unwrap_or(10).min(20_000);

@@ -1,4 +1,4 @@
-//! The vendor's JSON: leads in camelCase, services in PascalCase (platform.md 2.1, 6.1).
+//! The vendor's JSON: leads in camelCase, services in PascalCase (platform-facts.md 2.1, 6.1).
 
 use crate::platform::Platform;
 use crate::platform::leads::Lead;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 const DEFAULT_DATE: &str = "0001-01-01T00:00:00";
 
-/// A lead (platform.md 12.2). A unit is written as null.
+/// A lead (platform-facts.md 12.2). A unit is written as null.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LeadView<'a> {
@@ -87,7 +87,7 @@ pub fn lead<'a>(platform: &'a Platform, lead: &'a Lead, operator: &'a str) -> Le
     }
 }
 
-/// A service of the V3 list (platform.md 6.1).
+/// A service of the V3 list (platform-facts.md 6.1).
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ServiceView<'a> {
@@ -167,7 +167,7 @@ pub fn service_detail<'a>(platform: &Platform, one: &'a Service, all_details: bo
     }
 }
 
-/// A service of V2; only one on its own has its site (platform.md 6.1).
+/// A service of V2; only one on its own has its site (platform-facts.md 6.1).
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ServiceV2View<'a> {
@@ -190,7 +190,7 @@ pub fn service_v2(service: &Service, with_site: bool) -> ServiceV2View<'_> {
     }
 }
 
-/// A task (platform.md 5, 12.2).
+/// A task (platform-facts.md 5, 12.2).
 pub fn task(platform: &Platform, task: &Task) -> Value {
     let spaced = platform.settings.task_status_spelling == TaskStatusSpelling::Spaced;
     let words = &platform.settings;
@@ -227,7 +227,7 @@ pub fn task(platform: &Platform, task: &Task) -> Value {
     put("executionMessages", json!(messages));
     put("outputData", output_data(platform, task));
     match &task.work {
-        // The V2 example has no createTime (platform-2.md N-10).
+        // The V2 example has no createTime (platform-facts-2.md N-10).
         Work::Create(create) if !create.v3 => {}
         Work::Create(_) => drop(put("createTime", json!(DEFAULT_DATE))),
         Work::Upgrade { .. } => {
@@ -251,7 +251,7 @@ fn output_data(platform: &Platform, task: &Task) -> Value {
     }
 }
 
-/// A channel (platform.md 6.3).
+/// A channel (platform-facts.md 6.3).
 pub fn channel(platform: &Platform, channel: &Channel) -> Value {
     let services = platform.topology.customers.values().filter(|customer| customer.channel == Some(channel.id)).count();
     json!({
@@ -264,7 +264,7 @@ pub fn channel(platform: &Platform, channel: &Channel) -> Value {
     })
 }
 
-/// An LC customer (platform.md 6.2).
+/// An LC customer (platform-facts.md 6.2).
 pub fn lc_customer(platform: &Platform, customer: &LcCustomer) -> Value {
     let owned = |service: &&Service| service.customer == Some(customer.id);
     let attached: Vec<u64> = platform.services.all().filter(owned).map(|service| service.topology_id).collect();
@@ -277,7 +277,7 @@ pub fn lc_customer(platform: &Platform, customer: &LcCustomer) -> Value {
     })
 }
 
-/// Where the deployment of a service is, in the words of its deploy status (platform-3.md 4; their spelling but `DEPLOYED` is U-23).
+/// Where the deployment of a service is, in the words of its deploy status (platform-facts-3.md 4; their spelling but `DEPLOYED` is U-23).
 fn deployment(platform: &Platform, service: &Service, now: Millis) -> &'static str {
     let due = service.created_at.saturating_add(platform.settings.deploy_duration);
     match platform.settings.deploy_fails {
@@ -287,7 +287,7 @@ fn deployment(platform: &Platform, service: &Service, now: Millis) -> &'static s
     }
 }
 
-/// A service as the topology shows it (platform.md 6.1). The names of Direct Routing's licenses are ours, in the form of the others.
+/// A service as the topology shows it (platform-facts.md 6.1). The names of Direct Routing's licenses are ours, in the form of the others.
 pub fn topology_service(platform: &Platform, service: &Service, now: Millis) -> Value {
     let license = match service.license {
         0 => "HOSTED_ESSENTIALS",
@@ -306,7 +306,7 @@ pub fn topology_service(platform: &Platform, service: &Service, now: Millis) -> 
     })
 }
 
-/// A SIP Connection (platform.md 6.5, platform-3.md 4: `tenantId` is the Microsoft tenant's, `sbcConfigurationType` is a number here, C-33, and the
+/// A SIP Connection (platform-facts.md 6.5, platform-facts-3.md 4: `tenantId` is the Microsoft tenant's, `sbcConfigurationType` is a number here, C-33, and the
 /// Microsoft side has four scripts, whose names are ours).
 pub fn site_location(service: &Service) -> Value {
     let secret = |name: &str| name.to_lowercase().contains("password");
@@ -328,7 +328,7 @@ pub fn site_location(service: &Service) -> Value {
     })
 }
 
-/// A phone number (platform.md 6.6).
+/// A phone number (platform-facts.md 6.6).
 pub fn number(number: &Number, tenant: &str) -> Value {
     json!({
         "id": number.id, "telephoneNumber": number.telephone, "tenantId": tenant, "callingProfileId": null,

@@ -1,4 +1,4 @@
-//! Creating a service from a lead: V2 and V3 are one operation with two faces (platform.md 3).
+//! Creating a service from a lead: V2 and V3 are one operation with two faces (platform-facts.md 3).
 
 use super::Platform;
 use super::counters::Maker;
@@ -97,7 +97,7 @@ impl Platform {
         names::fault(name, &self.settings).or_else(|| taken.then_some("Short name is already used for an UMP customer."))
     }
 
-    /// What is wrong with the channel or the LC customer (platform.md U-11, N-8).
+    /// What is wrong with the channel or the LC customer (platform-facts.md U-11, N-8).
     fn owner_fault(&self, create: &Create, lead: &Lead) -> Option<(&'static str, String)> {
         let channel = create.channel.or(lead.channel);
         let known = |id: u64| -> Option<&Channel> { self.topology.channels.get(&id) };
@@ -136,7 +136,7 @@ impl Platform {
         (!faults.is_empty()).then_some(Refusal::Validation(faults))
     }
 
-    /// POST v3 customer or PATCH lead (platform.md 3.2, 3.3): the id of the task that will make the service.
+    /// POST v3 customer or PATCH lead (platform-facts.md 3.2, 3.3): the id of the task that will make the service.
     pub fn create_service(&mut self, now: Millis, create: Create) -> Result<String, Refusal> {
         let endpoint = if create.v3 { Endpoint::ServicesCreate } else { Endpoint::LeadsConvert };
         let tenant = self.lead_of(&create.lead).map(|lead| lead.tenant.clone());

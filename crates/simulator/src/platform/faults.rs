@@ -1,4 +1,4 @@
-//! Faults that can be asked for (platform.md 12.3).
+//! Faults that can be asked for (platform-facts.md 12.3).
 
 use super::chance::Chance;
 use super::endpoint::Endpoint;

@@ -1,4 +1,4 @@
-//! Synchronization jobs (platform.md 7, U-9). They have no REST call at the vendor; states are ours.
+//! Synchronization jobs (platform-facts.md 7, U-9). They have no REST call at the vendor; states are ours.
 
 use super::Platform;
 use super::endpoint::Endpoint;

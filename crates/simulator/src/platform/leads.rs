@@ -1,4 +1,4 @@
-//! Leads: a local copy of Microsoft's consents, and what the operator entered itself (platform.md 2).
+//! Leads: a local copy of Microsoft's consents, and what the operator entered itself (platform-facts.md 2).
 
 use super::Platform;
 use super::refusal::Refusal;
@@ -13,7 +13,7 @@ pub struct Lead {
     pub id: String,
     /// The customer's Microsoft tenant, as it was given.
     pub tenant: String,
-    /// Microsoft's status (platform.md 2.2).
+    /// Microsoft's status (platform-facts.md 2.2).
     pub status: String,
     /// When the customer consented.
     pub consented_on: String,
@@ -31,7 +31,7 @@ pub struct Lead {
     pub company: String,
     /// As `L250_U999`.
     pub company_size: Option<String>,
-    /// Shown in the newer form: `contactDetails` null, and the contact in `contacts` (platform-3.md 5).
+    /// Shown in the newer form: `contactDetails` null, and the contact in `contacts` (platform-facts-3.md 5).
     pub contacts_as_list: bool,
     /// Consentless: the operator entered it.
     pub direct: bool,
@@ -63,7 +63,7 @@ pub struct LeadInput {
     pub channel_id: Option<u64>,
     /// By default none.
     pub contact: Option<ContactInput>,
-    /// Shown in the newer form: `contactDetails` null, and the contact in `contacts` (platform-3.md 5).
+    /// Shown in the newer form: `contactDetails` null, and the contact in `contacts` (platform-facts-3.md 5).
     #[serde(default)]
     pub contacts_as_list: bool,
     /// False: only Microsoft has it, until the leads job or `checkOnline`.
@@ -143,7 +143,7 @@ impl Leads {
         rows.len()
     }
 
-    /// The one that a call about a tenant means: the consented one, if there are two (platform.md 12.1).
+    /// The one that a call about a tenant means: the consented one, if there are two (platform-facts.md 12.1).
     pub fn chosen(&self, tenant: &str) -> Option<&Lead> {
         let local = || self.of(tenant).filter(|lead| lead.local);
         local().find(|lead| !lead.direct).or_else(|| local().next())
@@ -202,14 +202,14 @@ impl Leads {
 }
 
 impl Platform {
-    /// GET lead for one tenant with `checkOnline` (platform.md 2.1, N-2): helps only when nothing is stored.
+    /// GET lead for one tenant with `checkOnline` (platform-facts.md 2.1, N-2): helps only when nothing is stored.
     pub fn check_online(&mut self, tenant: &str) {
         if self.leads.of(tenant).all(|lead| !lead.local) {
             self.leads.of_mut(tenant, |lead| lead.local = true);
         }
     }
 
-    /// POST lead (platform.md 2.3): a consentless one.
+    /// POST lead (platform-facts.md 2.3): a consentless one.
     pub fn create_lead(&mut self, now: Millis, tenant: &str, company: &str) -> Result<(), Refusal> {
         let Ok(parsed) = uuid::Uuid::parse_str(tenant) else {
             return Err(Refusal::field("tenantId", format!("The value '{tenant}' is not valid.")));
@@ -253,7 +253,7 @@ impl Platform {
         }
     }
 
-    /// DELETE lead (platform.md 2.4, U-7): only a consentless one without a service.
+    /// DELETE lead (platform-facts.md 2.4, U-7): only a consentless one without a service.
     pub fn delete_lead(&mut self, tenant: Option<&str>) -> Result<(), Refusal> {
         let invalid = || Refusal::Plain(400, "Invalid lead".into());
         let tenant = tenant.filter(|tenant| !tenant.is_empty()).ok_or_else(invalid)?;

@@ -1,4 +1,4 @@
-//! The rules for short names (platform.md 3.4, C-2, C-3).
+//! The rules for short names (platform-facts.md 3.4, C-2, C-3).
 
 use super::settings::Settings;
 

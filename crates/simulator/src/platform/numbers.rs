@@ -1,4 +1,4 @@
-//! Phone numbers: only that there are some (platform.md 6.6).
+//! Phone numbers: only that there are some (platform-facts.md 6.6).
 
 use super::leads::folded;
 use std::collections::HashMap;

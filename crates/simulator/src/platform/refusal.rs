@@ -1,4 +1,4 @@
-//! The ways in which the platform says no (platform.md 10).
+//! The ways in which the platform says no (platform-facts.md 10).
 
 /// An answer that refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +24,7 @@ pub enum Refusal {
     Unsuccessful(String),
     /// A status and nothing else.
     Bare(u16),
-    /// 429 (platform.md 1.4, U-2).
+    /// 429 (platform-facts.md 1.4, U-2).
     TooMany,
 }
 
@@ -44,12 +44,12 @@ impl Refusal {
         Self::Quoted(404, "Invalild lead".into())
     }
 
-    /// The 404 for a service that is not there (platform.md 4).
+    /// The 404 for a service that is not there (platform-facts.md 4).
     pub fn no_customer(guid: &str) -> Self {
         Self::Quoted(404, format!("Customer with {guid} not found"))
     }
 
-    /// The 404 of the topology (platform.md 6.2).
+    /// The 404 of the topology (platform-facts.md 6.2).
     pub fn no_entity(id: impl std::fmt::Display) -> Self {
         Self::Entity(404, format!("Entity with id {id} not found"))
     }

@@ -1,4 +1,4 @@
-//! Services ("customers" of the REST API): platform.md 4 and 6.1.
+//! Services ("customers" of the REST API): platform-facts.md 4 and 6.1.
 
 use super::Platform;
 use super::counters::Maker;
@@ -8,13 +8,13 @@ use super::time::Millis;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 
-/// OC Essential (platform.md 4).
+/// OC Essential (platform-facts.md 4).
 pub const OC_ESSENTIAL: u8 = 3;
 
-/// The licenses below this one are those of Direct Routing (platform.md 4).
+/// The licenses below this one are those of Direct Routing (platform-facts.md 4).
 const FIRST_OF_OPERATOR_CONNECT: u8 = OC_ESSENTIAL;
 
-/// A service's one SIP Connection, or site location (platform.md 6.5).
+/// A service's one SIP Connection, or site location (platform-facts.md 6.5).
 #[derive(Clone, Debug)]
 pub struct Site {
     /// Its id (C-21).
@@ -36,7 +36,7 @@ pub struct Service {
     pub short_name: String,
     /// Full name.
     pub full_name: String,
-    /// 0 to 5 (platform.md 4).
+    /// 0 to 5 (platform-facts.md 4).
     pub license: u8,
     /// Set by an upgrade.
     pub licensed_users: Option<u64>,
@@ -67,7 +67,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// Whether it is one of Direct Routing, which is counted apart (platform-3.md 2, C-31).
+    /// Whether it is one of Direct Routing, which is counted apart (platform-facts-3.md 2, C-31).
     pub fn is_direct_routing(&self) -> bool {
         self.license < FIRST_OF_OPERATOR_CONNECT
     }
@@ -83,7 +83,7 @@ pub struct ServiceInput {
     pub short_name: String,
     /// By default the short name.
     pub full_name: Option<String>,
-    /// By default 3; 0 to 2 are Direct Routing's, which may stand beside one of Operator Connect (platform-3.md 2).
+    /// By default 3; 0 to 2 are Direct Routing's, which may stand beside one of Operator Connect (platform-facts-3.md 2).
     pub license_type: Option<u8>,
     /// By default a new one.
     pub ump_customer_guid: Option<String>,
@@ -195,7 +195,7 @@ impl Services {
 }
 
 impl Platform {
-    /// The guid that a tenant's lead shows (platform.md 2.1, U-8).
+    /// The guid that a tenant's lead shows (platform-facts.md 2.1, U-8).
     pub fn guid_on_lead(&self, tenant: &str) -> Option<&str> {
         let late = self.settings.visible_after_leads_job;
         let shown = |service: &&Service| !late || service.leads_synced;
@@ -220,7 +220,7 @@ impl Platform {
         self.services.of(tenant).any(Service::is_direct_routing)
     }
 
-    /// DELETE service (platform.md 4, N-11).
+    /// DELETE service (platform-facts.md 4, N-11).
     pub fn delete_service(&mut self, now: Millis, guid: &str) -> Result<(), Refusal> {
         let found = self.services.get(guid).filter(|service| service.until.is_none());
         let service = found.ok_or_else(|| Refusal::no_customer(guid))?;

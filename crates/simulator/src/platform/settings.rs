@@ -105,7 +105,7 @@ pub enum SecondCreate {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum BesideDirectRouting {
-    /// Executed: Direct Routing services are counted apart, the best reading of the pages (platform-3.md 2).
+    /// Executed: Direct Routing services are counted apart, the best reading of the pages (platform-facts-3.md 2).
     #[default]
     Allowed,
     /// Refused at once with a 400 (E1, `MsTenantId`).
@@ -125,7 +125,7 @@ pub enum JobAnswer {
     AtOnce,
 }
 
-/// What a topology list answers when nothing matches (platform-2.md 6: "unknown which").
+/// What a topology list answers when nothing matches (platform-facts-2.md 6: "unknown which").
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum EmptyList {
@@ -148,7 +148,7 @@ pub struct Settings {
     pub task_duration: u64,
     /// Milliseconds that a synchronization job takes.
     pub job_duration: u64,
-    /// Seconds that a token lives (`expires_in`, platform.md 1.1).
+    /// Seconds that a token lives (`expires_in`, platform-facts.md 1.1).
     pub token_lifetime: u64,
     /// Milliseconds until a new service shows in the V3 and V2 lists (U-8).
     pub service_visibility_delay: u64,
@@ -212,9 +212,9 @@ pub struct Settings {
     pub visible_after_leads_job: bool,
     /// N-2: what changes at Microsoft (`PATCH /simulator/leads`) shows only after a run of the leads job.
     pub microsoft_changes_after_leads_job: bool,
-    /// platform-2.md 8: a service whose tenant has numbers cannot be deleted (400).
+    /// platform-facts-2.md 8: a service whose tenant has numbers cannot be deleted (400).
     pub refuse_deletion_with_numbers: bool,
-    /// platform-2.md 4: the newest page's `siteLocation` block is required.
+    /// platform-facts-2.md 4: the newest page's `siteLocation` block is required.
     pub require_site_location: bool,
     /// Whether `/api/ovoc/v1` can be reached.
     pub topology_available: bool,
@@ -222,7 +222,7 @@ pub struct Settings {
     pub topology_status: u16,
     /// What a topology list answers when nothing matches.
     pub empty_topology_list: EmptyList,
-    /// Leads, services and tasks carry a field that no page knows (platform.md 12.3).
+    /// Leads, services and tasks carry a field that no page knows (platform-facts.md 12.3).
     pub extra_fields: bool,
 }
 

@@ -1,4 +1,4 @@
-//! Tasks (platform.md 5): accepted now, done later.
+//! Tasks (platform-facts.md 5): accepted now, done later.
 
 use super::Platform;
 use super::create::Create;
@@ -115,17 +115,17 @@ impl Platform {
         self.tasks.tasks.insert(id.clone(), Task { id, state, work, messages, guid: None, tenant, word: None, due, faults });
     }
 
-    /// The id of a task that is not about a new service (platform.md 5).
+    /// The id of a task that is not about a new service (platform-facts.md 5).
     fn next_task_number(&mut self) -> String {
         format!("tsk_{}", 1_000 + self.tasks.last + 1)
     }
 
-    /// GET task (platform.md 5, U-5).
+    /// GET task (platform-facts.md 5, U-5).
     pub fn task(&self, id: &str) -> Result<&Task, Refusal> {
         self.tasks.get(id).ok_or_else(|| Refusal::Quoted(404, format!("Task with {id} not found")))
     }
 
-    /// POST upgrade (platform.md 4): OC Essential to Plus or Pro.
+    /// POST upgrade (platform-facts.md 4): OC Essential to Plus or Pro.
     pub fn upgrade_service(&mut self, now: Millis, guid: &str, license: Option<u64>, users: Option<u64>) -> Result<String, Refusal> {
         let service = self.services.get(guid).ok_or_else(|| Refusal::no_customer(guid))?;
         let license = match license {

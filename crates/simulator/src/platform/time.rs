@@ -24,7 +24,7 @@ fn to_second(at: Millis) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
-/// As leads have it: seven fraction digits and `Z` (platform.md 2.1, U-20).
+/// As leads have it: seven fraction digits and `Z` (platform-facts.md 2.1, U-20).
 pub fn lead_time(at: Millis) -> String {
     format!("{}.{:03}0000Z", to_second(at), at % 1_000)
 }

@@ -1,4 +1,4 @@
-//! The Operation Center side: channels, LC customers (platform.md 6.2, 6.3) and the assignment of leads (2.5).
+//! The Operation Center side: channels, LC customers (platform-facts.md 6.2, 6.3) and the assignment of leads (2.5).
 
 use super::Platform;
 use super::refusal::Refusal;
@@ -80,7 +80,7 @@ pub struct Topology {
     assignments: VecDeque<Millis>,
 }
 
-/// How a channel assignment names its lead (platform.md 2.5): exactly one is given.
+/// How a channel assignment names its lead (platform-facts.md 2.5): exactly one is given.
 #[derive(Clone, Debug, Default)]
 pub struct AssignTarget {
     /// `leadMsTenantId`, in the old form `msTenantId`.
@@ -190,7 +190,7 @@ impl Platform {
         Ok(lead.tenant.clone())
     }
 
-    /// PUT assign (platform.md 2.5, C-10, C-24): attaches a lead to a channel. At most 300 a minute (1.4).
+    /// PUT assign (platform-facts.md 2.5, C-10, C-24): attaches a lead to a channel. At most 300 a minute (1.4).
     pub fn assign_channel(&mut self, now: Millis, target: &AssignTarget, channel: Option<u64>) -> Result<(), Refusal> {
         if !self.topology.within_rate(now) {
             return Err(Refusal::TooMany);
@@ -213,7 +213,7 @@ impl Platform {
         Ok(())
     }
 
-    /// PUT remove (platform.md 2.5): the channel that the lead had.
+    /// PUT remove (platform-facts.md 2.5): the channel that the lead had.
     pub fn remove_channel(&mut self, tenant: Option<&str>) -> Result<u64, Refusal> {
         let lead = self.leads.chosen(tenant.unwrap_or_default()).ok_or_else(Refusal::no_lead)?;
         let (tenant, channel) = (lead.tenant.clone(), lead.channel);
@@ -222,7 +222,7 @@ impl Platform {
         Ok(channel)
     }
 
-    /// POST on an LC customer (platform.md 6.2): moves it, and its services with it, to a channel.
+    /// POST on an LC customer (platform-facts.md 6.2): moves it, and its services with it, to a channel.
     pub fn move_customer(&mut self, id: u64, channel: Option<u64>) -> Result<(), Refusal> {
         if !self.topology.customers.contains_key(&id) {
             return Err(Refusal::no_entity(id));

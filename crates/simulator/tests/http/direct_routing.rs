@@ -1,4 +1,4 @@
-//! Services of Direct Routing beside those of Operator Connect (platform-3.md 2, C-31, U-25).
+//! Services of Direct Routing beside those of Operator Connect (platform-facts-3.md 2, C-31, U-25).
 
 use crate::world::{OTHER, TENANT, World, tenant_create, validation, without_trace, world_with};
 use serde_json::{Value, json};

@@ -1,4 +1,4 @@
-//! The simulator over HTTP, held to what `platform.md` says: expected values are written by hand from there.
+//! The simulator over HTTP, held to what `platform-facts.md` says: expected values are written by hand from there.
 
 mod control;
 mod direct_routing;

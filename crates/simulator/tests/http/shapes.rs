@@ -1,4 +1,4 @@
-//! Facts of the third sheet (`platform-3.md`), over HTTP.
+//! Facts of the third sheet (`platform-facts-3.md`), over HTTP.
 
 use crate::world::{TENANT, World, tenant_create, world_with};
 use serde_json::{Value, json};

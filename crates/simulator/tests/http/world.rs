@@ -146,7 +146,7 @@ impl World {
     }
 }
 
-/// platform.md 12.2, createV3Tenant.
+/// platform-facts.md 12.2, createV3Tenant.
 pub fn tenant_create(tenant: &str, name: &str) -> Value {
     json!({"configurationName": "OcEssential_TENANT_TYPE", "customerShortName": name,
         "customerFullName": "Example BV", "msTenantID": tenant})
