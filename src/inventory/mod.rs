@@ -155,15 +155,24 @@ impl Inventory {
     /// One LC customer; `None` when the platform has no way to read it, `Some(Err)` when there is none of that id.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// When it can't be read: also when the platform says that it has no such call, and has answered it before.
     pub async fn lc_customer(&self, id: LcCustomerId) -> Result<Option<Result<LcCustomer, ()>>, Trouble> {
         let answer = self.read(self.client.lc_customer(id)).await?;
-        let known = match answer {
-            Capability::Available(customer) => Some(customer.ok_or(())),
-            Capability::Unavailable => None,
-        };
-        *self.lc_customers.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = Some(known.is_some());
-        Ok(known)
+        let mut reads = self.lc_customers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match answer {
+            Capability::Available(customer) => {
+                *reads = Some(true);
+                Ok(Some(customer.ok_or(())))
+            }
+            // A platform that is being deployed, or a gateway without a route, says so of calls that there are.
+            Capability::Unavailable if *reads == Some(true) => {
+                Err(Trouble::new(Reason::PlatformUnavailable, "The platform has told its LC customers before and does not now. It is asked again."))
+            }
+            Capability::Unavailable => {
+                *reads = Some(false);
+                Ok(None)
+            }
+        }
     }
 
     /// What the platform says of a tenant's telephone numbers.

@@ -151,7 +151,9 @@ pub async fn of_a_deletion(scene: Scene) -> Result<()> {
 
 pub async fn of_an_lc_customer(scene: Scene) -> Result<()> {
     let all: Vec<u32> = (1..=KINDS.len() as u32).collect();
+    let last = KINDS.len() as u32 + 1;
     scene.consented(&all).await?;
+    scene.consented(&[last]).await?;
     scene.simulate("POST", "lc-customers", json!({"id": 4711, "name": "A customer"})).await?;
     scene.connect(json!({})).await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
@@ -165,7 +167,13 @@ pub async fn of_an_lc_customer(scene: Scene) -> Result<()> {
         mend(&scene).await?;
         scene.ready::<OcEssentialService>(&named(kind), "True", "Succeeded").await?;
     }
-    Ok(())
+    // A call that has answered is there, whatever a gateway says of it now.
+    scene.fault(json!({"kind": "serverError", "status": 404, "endpoint": "lcCustomers.get", "forever": true})).await?;
+    scene.service("gateway", last, json!({"lcCustomerId": 4711})).await?;
+    scene.until::<OcEssentialService>("gateway", |service| message(service).contains("has told its LC customers before")).await?;
+    ensure!(scene.calls("services.create").await? == u64::from(last) - 1, "nothing is asked for before the customer was read");
+    mend(&scene).await?;
+    scene.ready::<OcEssentialService>("gateway", "True", "Succeeded").await.map(drop)
 }
 
 pub async fn of_the_changes_to_a_lead(scene: Scene) -> Result<()> {
