@@ -146,6 +146,7 @@ pub async fn jobs_by_hand_are_asked_for_and_noticed(scene: Scene) -> Result<()> 
 
 /// A person in another time zone writes an hour that has not come, or the text of a tool that means another form: nothing is Synced by it, not even when the hour
 /// has come, and the LivePlatform says why.
+#[allow(clippy::disallowed_methods, reason = "a person's clock, which the operator does not read")]
 pub async fn a_time_of_a_job_that_can_not_be_is_told_and_never_counts(scene: Scene) -> Result<()> {
     waits_for_the_trunks_job(&scene).await?;
     let synced = |platform: &LivePlatform| platform.told().1.into_iter().find(|told| told.type_ == "Synced").map(|told| told.message).unwrap_or_default();
