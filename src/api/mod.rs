@@ -1,8 +1,9 @@
 //! The custom resources: what a user can say, what is refused, and what the operator answers in `status`.
 //!
-//! Doc comments on the types become the texts of `kubectl explain`, so they speak to users. The rules live in [`schema`] and
+//! Doc comments on the types become the texts of `kubectl explain`, so they speak to users. The rules live in `schema` and
 //! beside the fields; what the derive can't say is added in [`crds`].
 
+#![allow(rustdoc::bare_urls, rustdoc::invalid_html_tags, reason = "the texts of kubectl explain are no HTML")]
 #![allow(clippy::duplicated_attributes, reason = "columns are attributes, and many are texts")]
 
 pub mod common;

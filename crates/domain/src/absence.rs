@@ -2,7 +2,7 @@
 //!
 //! A list that is empty for a moment, another address, an application that sees less: each looks as if everything had been deleted, for all objects
 //! together. So one object, the `LivePlatform`, counts for all. Of what objects have recorded (a service or a lead that was read back once) as many may be
-//! missing within an hour as [`Ledger::room`] says; each of these is granted by the object's uid before the object concludes anything. When more are missing,
+//! missing within an hour as `Ledger::room` says; each of these is granted by the object's uid before the object concludes anything. When more are missing,
 //! or anything at all while the platform's account is another one than that for which the objects' records are known, it holds: until all of it shows again, or
 //! until a later list agrees and a person has said so. What is granted, accepted and held stands in status, and what was recorded in the objects, so that
 //! neither a restart nor a second operator believes what this one does not.

@@ -1,7 +1,7 @@
 //! What the program counts, in the text of OpenMetrics.
 //!
 //! [`catalogue()`] is the closed list. What happens is counted as it does ([`Metrics`] is told of it); how things stand is counted when somebody asks
-//! ([`gauges`]). No label is a name of an object but a `LivePlatform`'s, of which an administrator makes a few; none is a text of anybody's.
+//! (`gauges`). No label is a name of an object but a `LivePlatform`'s, of which an administrator makes a few; none is a text of anybody's.
 
 mod apiserver;
 mod catalogue;
