@@ -1,4 +1,4 @@
-//! What the last test run has shown, as a table: printed after the tests, and written into the README on demand.
+//! What the last test run has shown, as a table: printed after the tests, and written into docs/evidence.md on demand.
 
 use std::path::Path;
 
@@ -77,15 +77,15 @@ fn filled(text: &str, counts: &Value) -> String {
     told
 }
 
-/// Writes the table into the README.
+/// Writes the table into docs/evidence.md.
 ///
 /// # Errors
-/// When the README has no place for it, or can't be written.
+/// When the page has no place for it, or can't be written.
 pub fn write() -> Result<bool> {
-    let path = build::root().join("README.md");
-    let text = std::fs::read_to_string(&path).context("README.md can't be read")?;
-    let (before, rest) = text.split_once(BEGIN).context("README.md has no place for the table")?;
-    let (_, after) = rest.split_once(END).context("the place for the table in README.md has no end")?;
+    let path = build::root().join("docs/evidence.md");
+    let text = std::fs::read_to_string(&path).context("docs/evidence.md can't be read")?;
+    let (before, rest) = text.split_once(BEGIN).context("docs/evidence.md has no place for the table")?;
+    let (_, after) = rest.split_once(END).context("the place for the table in docs/evidence.md has no end")?;
     write_if_changed(&path, &format!("{before}{BEGIN}\n{}\n{END}{after}", table()))?;
     progress::result(&table());
     Ok(true)
@@ -93,7 +93,7 @@ pub fn write() -> Result<bool> {
 
 fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     if std::fs::read_to_string(path).ok().as_deref() != Some(text) {
-        std::fs::write(path, text).context("README.md can't be written")?;
+        std::fs::write(path, text).context("docs/evidence.md can't be written")?;
     }
     Ok(())
 }

@@ -39,7 +39,7 @@ enum Command {
     Outage(outage::Settings),
     /// Play stories of crashes and faults against the operator's own decisions and driver, each from one seed, until one breaks a law
     Simulate(simulate::Settings),
-    /// Write the table of what the last test run has shown into the README
+    /// Write the table of what the last test run has shown into docs/evidence.md
     Evidence,
     /// Build the images of the operator and of the simulated platform by docker, podman or buildah, and check what is in them
     Image(image::Settings),
