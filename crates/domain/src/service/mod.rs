@@ -515,6 +515,9 @@ impl Case<'_> {
                 let whole = self.facts.services.value().is_some_and(|view| view.complete);
                 // This object's own is not in the list: another one is.
                 if whole && self.record.verified() {
+                    if let Some(decision) = self.unbelieved() {
+                        return decision;
+                    }
                     ready::gone(&mut self.record);
                 }
                 self.stop(trouble, "the service is not this object's")

@@ -203,6 +203,12 @@ fn what_an_object_concludes() {
             assert_eq!((decision.record.license, decision.record.guid), (verified().license, Some(guid(1))), "{what}: nothing is forgotten");
         }
     }
+    // Another service of the tenant, where its own does not show, proves nothing either.
+    for belief in [Belief::Doubted, held()] {
+        let another = Facts { services: crate::common::known(crate::common::view(&[crate::common::service(2)])), ..doubt(belief.clone())(empty_platform()) };
+        let decision = at(NOW, &be(desired()), &verified(), &another);
+        assert_eq!(decision.record.license, verified().license, "{belief:?}: {:?}", decision.verdict);
+    }
     // What is Ready says nothing new while it is only doubted.
     let ready = Facts { belief: Belief::Doubted, settled: true, ..empty_platform() };
     assert!(at(NOW, &be(desired()), &verified(), &ready).hold);
