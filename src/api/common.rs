@@ -202,6 +202,10 @@ pub struct Operation {
     /// How it ended: Succeeded, Failed, Refused or Unknown. Absent while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
+    /// The id of the operation that ended so. An outcome of another operation does not count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(length(max = 100))]
+    pub outcome_of: Option<String>,
     /// When its end was seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_time: Option<Time>,

@@ -120,7 +120,12 @@ pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Rec
                         continue;
                     }
                     Err(WriteFailed::Gone) => Ended::Gone,
-                    Err(failed) => return unkept(world, pass, decision, failed).await,
+                    Err(failed) => {
+                        if matches!(failed, WriteFailed::Dropped(_)) {
+                            pass.dropped(&mark);
+                        }
+                        return unkept(world, pass, decision, failed).await;
+                    }
                 }
             }
             Step::Ask(change) => {
@@ -218,12 +223,12 @@ mod tests {
         }
 
         async fn keep(&self, mark: &Mark, _: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
-            let Mark::Begin { kind, start } = *mark else { return Ok(None) };
+            let Mark::Begin { kind, start, .. } = *mark else { return Ok(None) };
             assert_eq!(start, self.now(), "the time after the place was waited for");
             self.does("keep");
             match self.refusal {
                 Some(failed) => Err(failed()),
-                None => Ok(Some(Intent { kind, id, start, sent: Sent::No })),
+                None => Ok(Some(Intent { kind, id, start, tenant: None, place: None, sent: Sent::No })),
             }
         }
 
@@ -245,7 +250,7 @@ mod tests {
         let step = match (&record.intent, &facts.answer) {
             (_, Some(_)) => Step::Rest(now),
             (Some(_), None) => Step::Ask(Change::CreateService(tenant)),
-            (None, None) => Step::Keep(Mark::Begin { kind: OperationKind::Create, start: now }),
+            (None, None) => Step::Keep(Mark::Begin { kind: OperationKind::Create, start: now, tenant: None, place: None }),
         };
         Decision { step, why: "", verdict: Verdict::ready("x"), record: record.clone(), plan: Vec::new(), hold: false }
     }

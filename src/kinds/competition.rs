@@ -60,7 +60,7 @@ pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService,
     let others = keys.filter_map(|key| {
         let other = shared.services.get(&key.namespace, &key.name)?;
         let theirs = shared.index().entry(&key).cloned()?;
-        let record = shared.records.of(&key, &*other, record::of_service);
+        let record = shared.reminded(&key, other.meta().uid.as_deref(), shared.records.of(&key, &*other, record::of_service));
         let spec = Spec {
             going: other.meta().deletion_timestamp.is_some(),
             suspended: other.spec.suspend,
@@ -71,7 +71,8 @@ pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService,
         let rank = Rank::of_service(now, &record, &spec, grace)?;
         Some(Other { rank, access: access(rank, &theirs.platform, &key.namespace, known), age: world::age(&*other), object: key })
     });
-    contest(holds(now, &record::of_service(object), grace), &world::age(object), others)
+    let holds_own = holds(now, &shared.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_service(object))), grace);
+    contest(holds_own, &world::age(object), others)
 }
 
 /// How a lead object stands to the others for its tenant.
@@ -89,11 +90,12 @@ pub fn of_lead(shared: &Shared, policy: &Policy, object: &Lead, entry: &Entry, k
     let keys = shared.index().of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
     let others = keys.filter_map(|key| {
         let other = shared.leads.get(&key.namespace, &key.name)?;
-        let record = shared.records.of(&key, &*other, record::of_lead);
+        let record = shared.reminded(&key, other.meta().uid.as_deref(), shared.records.of(&key, &*other, record::of_lead));
         let rank = Rank::of_lead(now, &record, &spec(&other, true), grace)?;
         Some(Other { rank, access: access(rank, &other.spec.platform, &key.namespace, known), age: world::age(&*other), object: key })
     });
-    let holds = Rank::of_lead(now, &record::of_lead(object), &spec(object, true), grace) == Some(Rank::Holder);
+    let record = shared.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_lead(object)));
+    let holds = Rank::of_lead(now, &record, &spec(object, true), grace) == Some(Rank::Holder);
     contest(holds, &world::age(object), others)
 }
 

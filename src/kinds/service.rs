@@ -35,7 +35,7 @@ use crate::object::{record, status};
 
 /// What a service object has to do with. The tenant and the platform of one that refers to a lead are the lead's, and stay known when the lead object
 /// goes. Once something may have been asked for they stay as they were: a lead that is made anew under the same name, for another tenant, moves neither
-/// what is paid for nor what is deleted.
+/// what is paid for nor what is deleted. Until status tells of it, the intent tells for which tenant it was.
 pub fn entry(shared: &Shared, object: &OcEssentialService) -> Entry {
     let namespace = object.namespace().unwrap_or_default();
     let lead = object.spec.lead_ref.as_ref().map(|lead| (namespace.clone(), lead.name.clone()));
@@ -45,11 +45,12 @@ pub fn entry(shared: &Shared, object: &OcEssentialService) -> Entry {
     let asked = |status: &api::OcEssentialServiceStatus| status.operation.is_some() || status.ump_customer_guid.is_some();
     let pinned = record::has_finalizer(object) && object.status.as_ref().is_some_and(asked);
     let followed = if pinned { recorded.or(of_lead) } else { of_lead.or(recorded) };
-    let followed = followed.filter(|_| lead.is_some());
+    let asked = || record::asked_for(object).map(|tenant| tenant.to_string());
+    let followed = followed.filter(|_| lead.is_some()).map(|(platform, tenant)| (platform, if pinned { tenant } else { asked().unwrap_or(tenant) }));
     let own = || object.spec.platform.clone().unwrap_or_else(|| api::DEFAULT_PLATFORM.into());
     let (platform, tenant) = match followed {
         Some((platform, tenant)) => (platform, Some(tenant)),
-        None => (own(), object.spec.ms_tenant_id.clone()),
+        None => (own(), object.spec.ms_tenant_id.clone().or_else(|| asked().filter(|_| lead.is_some()))),
     };
     Entry { platform, tenant: tenant.and_then(|tenant| TenantId::parse(&tenant).ok()), short_name: Some(object.spec.short_name.clone()), lead }
 }

@@ -316,6 +316,15 @@ impl Shared {
         work(memo)
     }
 
+    /// What an object remembers, with what this process has asked for it: what says so on the object may have been taken off a moment ago.
+    pub fn reminded(&self, key: &Key, uid: Option<&str>, record: Arc<Record>) -> Arc<Record> {
+        let memos = self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some((_, memo)) = memos.get(key).filter(|(of, memo)| of.as_deref() == uid && memo.waits_for_outcome()) else { return record };
+        let mut reminded = Record::clone(&record);
+        memo.remind(&mut reminded);
+        Arc::new(reminded)
+    }
+
     /// Whether an object waits for lists without entries that can't be read.
     pub fn waits_for_whole_lists(&self, key: &Key) -> bool {
         self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(key).is_some_and(|(_, memo)| memo.waits_for_whole_lists)
@@ -548,6 +557,7 @@ pub fn policy(platform: &LivePlatform) -> Policy {
     let spec = &platform.spec;
     let record = super::platform::record(platform);
     Policy {
+        place: super::connect::place(platform).map(|place| place.as_str().to_owned()),
         short_name_rule: spec.short_name_rule.into(),
         observe_interval: spec.observe_interval.span(),
         create_grace: spec.create_grace.span(),

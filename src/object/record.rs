@@ -6,7 +6,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::{Resource, ResourceExt};
 use oc_domain::absence::{self, Account};
 use oc_domain::breaker::Ledger;
-use oc_domain::names::{CustomerGuid, TaskId};
+use oc_domain::names::{CustomerGuid, TaskId, TenantId};
 use oc_domain::record::{Intent, JobRecord, JobState, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::time::Time;
 use serde::{Deserialize, Serialize};
@@ -41,6 +41,8 @@ pub const OWN_ANNOTATIONS: [&str; 1] = [OPERATION];
 
 /// The longest id of an operation that status takes.
 const LONGEST_ID: usize = 100;
+/// The longest place of a platform that an intent names: its URL has at most 2,000 characters, and the place of it hardly more.
+const LONGEST_PLACE: usize = 4000;
 
 /// The intent, as it stands in the annotation.
 #[derive(Serialize, Deserialize)]
@@ -48,11 +50,21 @@ struct Written {
     kind: String,
     id: String,
     start: jiff::Timestamp,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    tenant: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    platform: Option<String>,
 }
 
 /// The annotation's text for an intent.
 pub fn intent_text(intent: &Intent) -> String {
-    let written = Written { kind: intent.kind.as_str().to_owned(), id: intent.id.0.clone(), start: clock::timestamp(intent.start) };
+    let written = Written {
+        kind: intent.kind.as_str().to_owned(),
+        id: intent.id.0.clone(),
+        start: clock::timestamp(intent.start),
+        tenant: intent.tenant.as_ref().map(ToString::to_string),
+        platform: intent.place.clone(),
+    };
     serde_json::to_string(&written).unwrap_or_default()
 }
 
@@ -62,7 +74,23 @@ fn intent(annotations: &BTreeMap<String, String>) -> Option<Intent> {
     let kind = if written.kind == OperationKind::Delete.as_str() { OperationKind::Delete } else { OperationKind::Create };
     // Whatever is read may be written again, into a status that takes neither longer ids nor years before the first.
     let id = written.id.chars().take(LONGEST_ID).collect();
-    Some(Intent { kind, id: OperationId(id), start: clock::time(written.start).max(Time(0)), sent: Sent::Maybe })
+    Some(Intent {
+        kind,
+        id: OperationId(id),
+        start: clock::time(written.start).max(Time(0)),
+        tenant: written.tenant.and_then(|tenant| TenantId::parse(&tenant).ok()),
+        place: written.platform.map(|place| place.chars().take(LONGEST_PLACE).collect()),
+        sent: Sent::Maybe,
+    })
+}
+
+/// The tenant for which a service may have been asked for, by an intent of which status does not tell yet.
+pub fn asked_for(object: &api::OcEssentialService) -> Option<TenantId> {
+    let intent = intent(object.annotations()).filter(|intent| intent.kind == OperationKind::Create && has_finalizer(object))?;
+    let told = |status: &api::OcEssentialServiceStatus| {
+        status.ump_customer_guid.is_some() || status.operation.as_ref().is_some_and(|op| op.id.as_deref() == Some(intent.id.0.as_str()))
+    };
+    if object.status.as_ref().is_some_and(told) { None } else { intent.tenant }
 }
 
 /// What the status of a platform object tells of a call: whether its release has it.
@@ -86,11 +114,8 @@ fn operation(written: Option<&api::Operation>) -> Option<Operation> {
         // Whatever can't be read as a deletion is taken for a create: that is the one that must never be repeated blindly.
         _ => OperationKind::Create,
     };
-    let (started, completed) = (time(written.started_time.as_ref()).unwrap_or_default(), time(written.completed_time.as_ref()));
-    // What ended before this operation began was another one: who else writes status (a restore, `kubectl replace --subresource=status`) can leave the outcome
-    // of an earlier operation beside the id of this one, and this one is still open.
-    let own = completed.is_some_and(|completed| completed >= started);
-    let outcome = written.outcome.filter(|_| own).and_then(|outcome| match outcome {
+    // Whose it is tells the domain ([`Operation::ended`]).
+    let outcome = written.outcome.and_then(|outcome| match outcome {
         api::Outcome::Succeeded => Some(Outcome::Succeeded),
         api::Outcome::Failed => Some(Outcome::Failed),
         api::Outcome::Refused => Some(Outcome::Refused),
@@ -101,11 +126,12 @@ fn operation(written: Option<&api::Operation>) -> Option<Operation> {
     Some(Operation {
         kind,
         id: OperationId(written.id.clone().unwrap_or_default()),
-        started,
+        started: time(written.started_time.as_ref()).unwrap_or_default(),
         task: written.task_id.as_deref().and_then(|id| TaskId::parse(id).ok()),
         task_status: written.task_status.clone(),
         outcome,
-        completed: completed.filter(|_| outcome.is_some()),
+        outcome_of: written.outcome_of.clone().map(OperationId),
+        completed: time(written.completed_time.as_ref()),
         generation: written.generation,
         reason: written.reason.as_deref().and_then(oc_domain::conditions::Reason::parse),
         messages: written.messages.clone(),
@@ -247,22 +273,25 @@ mod tests {
 
     #[test]
     fn only_the_end_of_this_very_operation_ends_it() {
-        let read = |outcome: &str, completed: Option<&str>| {
-            let mut written = serde_json::json!({"kind": "Create", "id": "2", "taskId": "wst_1", "startedTime": "2026-01-02T03:00:00Z", "outcome": outcome});
-            if let Some(completed) = completed {
-                written["completedTime"] = completed.into();
-            }
-            operation(Some(&serde_json::from_value(written).unwrap())).unwrap()
+        let read = |outcome: &str, of: Option<&str>, completed: Option<&str>| {
+            let written = serde_json::json!({"kind": "Create", "id": "2", "taskId": "wst_1", "startedTime": "2026-01-02T03:00:00Z", "outcome": outcome, "outcomeOf": of, "completedTime": completed});
+            operation(Some(&serde_json::from_value(written).unwrap())).unwrap().ended()
         };
         let (before, same, after) = (Some("2026-01-02T02:59:59Z"), Some("2026-01-02T03:00:00Z"), Some("2026-01-02T03:05:00Z"));
+        let table = [
+            ("its own", Some("2"), after, true),
+            ("its own, by a clock that was behind", Some("2"), before, true),
+            ("of an older version", None, same, true),
+            ("of an operation before it", None, before, false),
+            ("of another one", Some("1"), after, false),
+            ("that nobody has seen", None, None, false),
+        ];
         for outcome in ["Succeeded", "Failed", "Refused", "Unknown"] {
-            assert!(read(outcome, after).outcome.is_some() && read(outcome, same).outcome.is_some(), "{outcome}");
-            for (what, completed) in [("of an operation before it", before), ("that nobody has seen", None)] {
-                let open = read(outcome, completed);
-                assert_eq!((open.outcome, open.completed), (None, None), "{outcome}, {what}");
+            for (what, of, completed, ends) in table {
+                assert_eq!(read(outcome, of, completed).map(|ended| ended.as_str()), Some(outcome).filter(|_| ends), "{outcome}, {what}");
             }
         }
-        assert_eq!(read("HandedOver", after).outcome, None, "a word of a later version");
+        assert_eq!(read("HandedOver", Some("2"), after), None, "a word of a later version");
         assert_eq!(operation(Some(&serde_json::from_value(serde_json::json!({"kind": "Move", "id": "3"})).unwrap())).unwrap().kind, OperationKind::Create);
     }
 
@@ -270,6 +299,13 @@ mod tests {
     fn an_intent_as_it_is_written_is_read_and_others_are_not() {
         let text = r#"{"kind":"Create","id":"1","start":"2025-01-02T03:04:05Z"}"#;
         assert_eq!(read(text).map(|intent| intent.start), Some(Time(1_735_787_045_000)));
+        let whose = r#"{"kind":"Create","id":"1","start":"2025-01-02T03:04:05Z","tenant":"22222222-2222-4222-8222-222222222222","platform":"https://live.example.com:443/tenantui"}"#;
+        let intent = read(whose).unwrap();
+        assert_eq!(intent.tenant.as_ref().map(ToString::to_string).as_deref(), Some("22222222-2222-4222-8222-222222222222"));
+        assert_eq!(intent.place.as_deref(), Some("https://live.example.com:443/tenantui"));
+        assert_eq!(intent_text(&intent), whose);
+        let edge = format!(r#"{{"kind":"Create","id":"1","start":"2025-01-02T03:04:05Z","tenant":"nobody","platform":"{}"}}"#, "x".repeat(9000));
+        assert_eq!(read(&edge).map(|intent| (intent.tenant, intent.place.map(|place| place.len()))), Some((None, Some(LONGEST_PLACE))));
         for text in ["", "{}", "null", "[]", r#"{"kind":"Create","id":"1"}"#, r#"{"kind":"Create","id":1,"start":"2025-01-02T03:04:05Z"}"#] {
             assert_eq!(read(text), None, "{text}");
         }

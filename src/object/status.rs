@@ -103,6 +103,7 @@ fn operation(operation: &Operation) -> api::Operation {
             Outcome::Refused => api::Outcome::Refused,
             Outcome::Unknown => api::Outcome::Unknown,
         }),
+        outcome_of: operation.outcome_of.as_ref().map(|id| id.0.clone()),
         completed_time: operation.completed.map(written),
         generation: operation.generation,
         reason: operation.reason.map(|reason| reason.to_string()),

@@ -87,9 +87,9 @@ pub async fn mark<K: Own>(client: &Client, object: &K, mark: &Mark, record: &Rec
     let mut annotations = serde_json::Map::new();
     let mut intent = None;
     match mark {
-        Mark::Begin { kind, start } => {
+        Mark::Begin { kind, start, tenant, place } => {
             finalizers.push(FINALIZER.to_owned());
-            let begun = Intent { kind: *kind, id, start: *start, sent: Sent::No };
+            let begun = Intent { kind: *kind, id, start: *start, tenant: tenant.clone(), place: place.clone(), sent: Sent::No };
             annotations.insert(OPERATION.into(), intent_text(&begun).into());
             if let Some(guid) = record.guid.as_ref().filter(|_| *kind == OperationKind::Delete) {
                 annotations.insert(GUID.into(), guid.as_str().into());

@@ -111,6 +111,53 @@ pub async fn a_lead_made_anew_for_another_tenant_moves_nothing(scene: Scene) -> 
     Ok(())
 }
 
+/// What is on an object when its process has died between the intent and the status.
+async fn asked(scene: &Scene, name: &str, intent: Value, spec: Value) -> Result<()> {
+    let mut manifest = json!({
+        "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService",
+        "metadata": {
+            "name": name, "namespace": scene.namespace, "finalizers": ["operatorconnect.dev/external"],
+            "annotations": {"operatorconnect.dev/operation": intent.to_string()},
+        },
+        "spec": {"shortName": name, "fullName": "somebody else's name", "adoption": "Never"},
+    });
+    for (field, value) in spec.as_object().context("fields")? {
+        manifest["spec"][field] = value.clone();
+    }
+    scene.apply(manifest).await
+}
+
+/// A create is looked for at the tenant and the place for which it was, whatever lead and platform the object has come to since.
+pub async fn a_create_is_looked_for_where_it_was_asked(scene: Scene) -> Result<()> {
+    scene.consented(&[1, 2]).await?;
+    scene.connect(json!({})).await?;
+    // The lead was made anew for another tenant, and then the lost answer of the create turns out to have been a yes.
+    scene.lead("contoso", 2, json!({})).await?;
+    let lead: Lead = scene.until("contoso", |lead: &Lead| lead.metadata.creation_timestamp.is_some()).await?;
+    let intent =
+        |tenant: u32| json!({"kind": "Create", "id": format!("lost-{tenant}"), "start": lead.metadata.creation_timestamp, "tenant": scene.tenant(tenant)});
+    asked(&scene, "contoso", intent(1), json!({"leadRef": {"name": "contoso"}, "deletionPolicy": "Delete"})).await?;
+    scene.ready::<OcEssentialService>("contoso", "False", "Verifying").await?;
+    scene.simulate("POST", "services", json!({"tenantId": scene.tenant(1), "shortName": "contoso", "fullName": "contoso Ltd"})).await?;
+    let service: OcEssentialService = scene.ready("contoso", "True", "Succeeded").await?;
+    ensure!(service.status.and_then(|status| status.ms_tenant_id) == Some(scene.tenant(1)), "it stands for the tenant for which it has asked");
+    scene.delete::<Lead>("contoso").await?;
+    scene.gone::<Lead>("contoso").await?;
+    scene.delete::<OcEssentialService>("contoso").await?;
+    scene.gone::<OcEssentialService>("contoso").await?;
+    ensure!(scene.calls("services.delete").await? == 1 && scene.changes().await? == 1, "what it made is deleted, and nothing else is asked for");
+    // Asked of a platform at another place: nothing is asked for here, and nothing is concluded.
+    let mut elsewhere = intent(2);
+    (elsewhere["platform"], elsewhere["start"]) = ("https://old.example.com:443/tenantui".into(), "2025-01-02T03:04:05Z".into());
+    asked(&scene, "fabrikam", elsewhere, json!({"platform": scene.platform, "msTenantId": scene.tenant(2)})).await?;
+    let service: OcEssentialService = scene.ready("fabrikam", "False", "Conflict").await?;
+    ensure!(message(&service).contains("https://old.example.com:443/tenantui") && message(&service).contains("spec.url"), "{}", message(&service));
+    scene.delete::<OcEssentialService>("fabrikam").await?;
+    scene.gone::<OcEssentialService>("fabrikam").await?;
+    ensure!(scene.changes().await? == 1, "nothing was asked of this platform");
+    Ok(())
+}
+
 pub async fn the_younger_takes_over_when_the_older_goes(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2]).await?;
     scene.connect(json!({"observeInterval": "1h"})).await?;

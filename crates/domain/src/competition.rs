@@ -65,7 +65,7 @@ impl Rank {
 
     /// The same for a lead object: it holds the lead that it made or may have asked for, and the channel that it assigned.
     pub fn of_lead(now: Time, record: &Record, spec: &Spec<'_>, grace: impl FnOnce() -> Duration) -> Option<Self> {
-        let made = record.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Succeeded));
+        let made = record.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded));
         Self::of(made || record.assigned_channel.is_some() || record.comes_first(now, grace), spec)
     }
 
@@ -84,7 +84,7 @@ pub fn holds(now: Time, record: &Record, grace: impl FnOnce() -> Duration) -> bo
 }
 
 fn left_over(now: Time, record: &Record) -> bool {
-    let failed = |op: &&Operation| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Failed);
+    let failed = |op: &&Operation| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Failed);
     record.operation.as_ref().filter(failed).and_then(|op| op.completed).is_some_and(|at| now < at + timing::LEFT_OVER)
 }
 

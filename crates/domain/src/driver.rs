@@ -30,6 +30,8 @@ pub struct Pass {
     pub bug: Option<String>,
     /// The ids of the intents that this pass tried to record, whether or not the API server answered.
     drawn: Vec<OperationId>,
+    /// Whether what this pass has read was the object's last version when its record was put back, and is on it no more.
+    stripped: bool,
     steps: usize,
 }
 
@@ -37,7 +39,7 @@ impl Pass {
     /// Begins a pass with what the object remembers, and with what this process remembers of its own earlier passes over it (`memo`).
     pub fn begin(mut record: Record, facts: Facts, memo: &Memo) -> Self {
         memo.remind(&mut record);
-        Self { record, facts, asked: None, looks: 0, bug: None, drawn: Vec::new(), steps: 0 }
+        Self { record, facts, asked: None, looks: 0, bug: None, drawn: Vec::new(), stripped: false, steps: 0 }
     }
 
     /// What comes next. A step out of order (see [`order`]), a second change in one pass and a pass that goes in circles become a wait.
@@ -90,6 +92,12 @@ impl Pass {
             Mark::Hold | Mark::Release => {}
         }
         self.record = record;
+    }
+
+    /// The API server took a mark, under the condition that the object was as it had been read, and something has taken away what it says. The record of a
+    /// request that is put back may be gone with it: then nobody but this process knows of it.
+    pub fn dropped(&mut self, mark: &Mark) {
+        self.stripped |= *mark == Mark::Hold;
     }
 
     /// The API server did not take a mark. What was decided is put off, and the object says so: it must not go on saying that it is Ready, or that it
@@ -161,7 +169,7 @@ impl Memo {
     }
 
     /// Puts into the record what this process knows and the object does not say: that a request was surely not sent, and what was asked for last.
-    fn remind(&self, record: &mut Record) {
+    pub fn remind(&self, record: &mut Record) {
         if let Some(intent) = record.intent.as_mut().filter(|intent| self.unsent.contains(&intent.id)) {
             intent.sent = Sent::No;
         }
@@ -172,12 +180,17 @@ impl Memo {
         }
         // How an operation ended says something as long as its intent is the object's, or nothing is.
         let followed = !says_nothing && record.intent.as_ref().is_none_or(|intent| intent.id != asked.id);
-        let knows_more = |op: &Operation| (op.outcome.is_some(), op.task.is_some()) < (asked.outcome.is_some(), asked.task.is_some());
+        let knows_more = |op: &Operation| (op.ended().is_some(), op.task.is_some()) < (asked.ended().is_some(), asked.task.is_some());
         // Another operation that began later is another replica's, and the last word.
         let reminds = record.operation.as_ref().is_none_or(|op| if op.id == asked.id { knows_more(op) } else { op.started <= asked.started });
-        if reminds && !(asked.outcome.is_some() && followed) {
+        if reminds && !(asked.ended().is_some() && followed) {
             record.operation = Some(asked.clone());
         }
+    }
+
+    /// Whether this process has asked for something whose outcome it has not seen.
+    pub fn waits_for_outcome(&self) -> bool {
+        self.asked.as_ref().is_some_and(|asked| asked.ended().is_none())
     }
 
     /// Takes in how a pass went.
@@ -200,17 +213,18 @@ impl Memo {
             let surplus = self.unsent.len().saturating_sub(UNSENT);
             self.unsent.drain(..surplus);
         }
-        self.learn(pass.sent(), last);
+        self.learn(pass.sent() || pass.stripped, last);
     }
 
-    /// Remembers the operation as far as it has come, if it is this process that has asked for it. What was only read may have been outdated when it was.
-    fn learn(&mut self, sent: bool, last: &Decision) {
+    /// Remembers the operation as far as it has come, if it is this process that has asked for it, or that it surely was on the object's last version. What
+    /// was only read may have been outdated when it was.
+    fn learn(&mut self, surely: bool, last: &Decision) {
         let record = &last.record;
         let open = record.open_intent().filter(|intent| intent.sent == Sent::Maybe || record.running().is_some_and(|op| op.id == intent.id));
         let told = record.operation.as_ref().filter(|op| open.is_none_or(|intent| intent.id == op.id));
         let before = self.asked.take().map(|op| op.id);
         // It was put into the record when the pass began: what is not in it any more was found to be over.
-        self.asked = told.cloned().or_else(|| open.map(Operation::of)).filter(|op| sent || before.as_ref() == Some(&op.id));
+        self.asked = told.cloned().or_else(|| open.map(Operation::of)).filter(|op| surely || before.as_ref() == Some(&op.id));
         self.guid = record.guid.clone().filter(|_| record.guid_proven && self.asked.is_some());
     }
 }

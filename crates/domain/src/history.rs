@@ -432,7 +432,7 @@ fn asked(change: &Change, answer: &Answer) -> Option<Note> {
 
 /// Whether the create of this object has succeeded since.
 fn created(before: &Record, after: &Record) -> bool {
-    let done = |record: &Record| record.operation.as_ref().filter(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Succeeded)).cloned();
+    let done = |record: &Record| record.operation.as_ref().filter(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded)).cloned();
     done(after).is_some_and(|now| done(before).is_none_or(|was| was.id != now.id))
 }
 
@@ -498,7 +498,7 @@ fn surely_new(before: &Record, pass: &Pass, last: &Decision) -> bool {
 /// How the last change of an object failed, if it did.
 fn failure(record: &Record) -> Option<(OperationKind, Outcome, Option<Reason>)> {
     let operation = record.operation.as_ref()?;
-    let outcome = operation.outcome.filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
+    let outcome = operation.ended().filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
     Some((operation.kind, outcome, operation.reason))
 }
 

@@ -43,6 +43,7 @@ pub enum Wish {
 /// Decides what comes next.
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
+    record.disown();
     record.forget_superseded(matches!(wish, Wish::Gone(..)));
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
@@ -93,6 +94,10 @@ impl Case<'_> {
 
     fn decide(self, step: Step, why: &'static str, verdict: Verdict) -> Decision {
         Decision { step, why, verdict, record: self.record, plan: Vec::new(), hold: false }
+    }
+
+    fn begin(&self, kind: OperationKind, tenant: &TenantId, policy: &Policy) -> Step {
+        Step::Keep(Mark::Begin { kind, start: self.now.whole_second(), tenant: Some(tenant.clone()), place: policy.place.clone() })
     }
 
     fn look(self, query: Query, not_before: Time, why: &'static str) -> Decision {
@@ -220,8 +225,8 @@ impl Case<'_> {
             }
             self.record.end_operation(Outcome::Unknown, self.now, Vec::new());
         }
-        let start = self.now.whole_second();
-        self.decide(Step::Keep(Mark::Begin { kind: OperationKind::Create, start }), "the intent comes before the effect", verdict)
+        let mark = self.begin(OperationKind::Create, &desired.tenant, policy);
+        self.decide(mark, "the intent comes before the effect", verdict)
     }
 
     /// What comes before it is said that a lead is not there; `None` when that is proven.
@@ -400,8 +405,8 @@ impl Case<'_> {
                     let trouble = trouble.clone();
                     return self.stop(trouble, "the breaker holds it");
                 }
-                let start = self.now.whole_second();
-                self.decide(Step::Keep(Mark::Begin { kind: OperationKind::Delete, start }), "the intent comes before the effect", verdict)
+                let mark = self.begin(OperationKind::Delete, tenant, usable);
+                self.decide(mark, "the intent comes before the effect", verdict)
             }
         }
     }

@@ -34,6 +34,8 @@ impl JobRuns {
 /// The settings of a platform, parsed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
+    /// The place of the platform's address, by which an intent names it. `None` where the driver does not tell it.
+    pub place: Option<String>,
     /// `spec.shortNameRule`.
     pub short_name_rule: ShortNameRule,
     /// `spec.observeInterval`.
@@ -58,6 +60,7 @@ pub struct Policy {
 impl Default for Policy {
     fn default() -> Self {
         Self {
+            place: None,
             short_name_rule: ShortNameRule::Portal,
             observe_interval: Duration::from_secs(600),
             create_grace: Duration::from_secs(900),
@@ -114,7 +117,7 @@ pub fn slowest_create<'a>(now: Time, own: &OperationId, operations: impl Iterato
     for operation in operations.filter(counts) {
         // A task that has succeeded (C-6) is not slow, though its service may not have been read back.
         let over = operation.task_status.as_deref().is_some_and(|status| status.to_lowercase().contains("success"));
-        match (operation.outcome, operation.completed) {
+        match (operation.ended(), operation.completed) {
             (Some(Outcome::Succeeded), Some(completed)) => ended = ended.max(Some(completed.since(operation.started))),
             (None, _) if !over => running = running.max(now.since(operation.started)),
             _ => {}

@@ -3,7 +3,7 @@
 //! The intent stands in an annotation, the rest in status. A restore can drop status; the annotation and the tenant id bring it back.
 
 use crate::conditions::{Reason, Trouble};
-use crate::names::{ChannelId, CustomerGuid, TaskId};
+use crate::names::{ChannelId, CustomerGuid, TaskId, TenantId};
 use crate::time::{Duration, Time};
 use crate::timing;
 
@@ -39,8 +39,29 @@ pub struct Intent {
     pub id: OperationId,
     /// When it was recorded, to the second.
     pub start: Time,
+    /// The tenant for which it was. `None` in what an older version has written.
+    pub tenant: Option<TenantId>,
+    /// The platform of which it was asked: the place of its address, as the driver tells it. `None` in what an older version has written.
+    pub place: Option<String>,
     /// Whether the request can have left.
     pub sent: Sent,
+}
+
+impl Intent {
+    /// Whether it was for another tenant, or of another place, than the ones that count now. What is not known is not another one.
+    pub fn is_elsewhere(&self, place: Option<&str>, tenant: Option<&TenantId>) -> bool {
+        self.other_place(place).is_some() || self.other_tenant(tenant).is_some()
+    }
+
+    /// The place of which it was asked, when that is not this one.
+    pub fn other_place(&self, place: Option<&str>) -> Option<&str> {
+        self.place.as_deref().filter(|own| place.is_some_and(|place| place != *own))
+    }
+
+    /// The tenant for which it was, when that is not this one.
+    pub fn other_tenant(&self, tenant: Option<&TenantId>) -> Option<&TenantId> {
+        self.tenant.as_ref().filter(|own| tenant != Some(*own))
+    }
 }
 
 /// Whether a request can have left. Not stored: an intent that is read from an object is always [`Sent::Maybe`].
@@ -90,8 +111,11 @@ pub struct Operation {
     pub task: Option<TaskId>,
     /// The platform's word for the task's state.
     pub task_status: Option<String>,
-    /// How it ended; absent while it has not.
+    /// How it ended; absent while it has not. Another writer of status can leave the outcome of an operation before this one here: see
+    /// [`Operation::ended`].
     pub outcome: Option<Outcome>,
+    /// The id of the operation to which the outcome belongs. Versions before this one did not write it.
+    pub outcome_of: Option<OperationId>,
     /// When it ended.
     pub completed: Option<Time>,
     /// The generation of the object for which it was asked for: what failed for another one is tried again.
@@ -194,7 +218,7 @@ pub struct Record {
 impl Record {
     /// The intent whose outcome is not known: there is one, and status does not say how it ended.
     pub fn open_intent(&self) -> Option<&Intent> {
-        self.intent.as_ref().filter(|intent| !self.operation.as_ref().is_some_and(|op| op.id == intent.id && op.outcome.is_some()))
+        self.intent.as_ref().filter(|intent| !self.operation.as_ref().is_some_and(|op| op.id == intent.id && op.ended().is_some()))
     }
 
     /// Whether the request of an intent of this kind can leave now: recorded, so lately that its grace is still whole, and surely not sent before.
@@ -205,12 +229,12 @@ impl Record {
 
     /// The operation in status that belongs to the open intent, or that has no outcome yet.
     pub fn running(&self) -> Option<&Operation> {
-        self.operation.as_ref().filter(|op| op.outcome.is_none())
+        self.operation.as_ref().filter(|op| op.ended().is_none())
     }
 
     /// Whether the service was read back once: it is recorded, and no create is under way or failed.
     pub fn verified(&self) -> bool {
-        let done = |op: &Operation| op.kind == OperationKind::Delete || op.outcome == Some(Outcome::Succeeded);
+        let done = |op: &Operation| op.kind == OperationKind::Delete || op.ended() == Some(Outcome::Succeeded);
         let create_open = self.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
         self.guid.is_some() && !create_open && self.operation.as_ref().is_none_or(done)
     }
@@ -227,12 +251,23 @@ impl Record {
         self.guid_proven || [intended, self.running().map(|op| op.kind)].contains(&Some(OperationKind::Create))
     }
 
-    /// Whether this object comes before an older one that wants the same: as [`Record::has_or_asked`], but of an intent that only the annotation knows no
-    /// more is believed than what looking for its effect takes. Whoever may write the object may write it.
+    /// Whether this object comes before an older one that wants the same: as [`Record::has_or_asked`], but of a create without a task no more is believed than
+    /// what looking for its effect takes. Whoever may write the object may write its intent.
     pub fn comes_first(&self, now: Time, grace: impl FnOnce() -> Duration) -> bool {
-        let looked_for = |intent: &Intent| intent.start <= now + timing::CLOCK_SKEW && now < intent.start + grace();
-        let told = self.guid_proven || self.running().is_some_and(|op| op.kind == OperationKind::Create);
-        told || (self.finalizer && self.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create && looked_for(intent)))
+        let running = self.running().filter(|op| op.kind == OperationKind::Create);
+        if self.guid_proven || running.is_some_and(|op| op.task.is_some()) {
+            return true;
+        }
+        let intended = self.open_intent().filter(|intent| self.finalizer && intent.kind == OperationKind::Create).map(|intent| intent.start);
+        let start = intended.max(running.map(|op| op.started)).filter(|start| *start <= now + timing::CLOCK_SKEW);
+        start.is_some_and(|start| now < start + grace())
+    }
+
+    /// Takes off what another writer of status has left of an earlier operation.
+    pub fn disown(&mut self) {
+        if let Some(op) = self.operation.as_mut().filter(|op| op.ended().is_none()) {
+            (op.outcome, op.outcome_of, op.completed, op.reason) = (None, None, None, None);
+        }
     }
 
     /// An intent whose outcome is not known stands in status as well, from the first pass that finds it: annotations can be wiped or put back.
@@ -263,7 +298,7 @@ impl Record {
         let Some(op) = self.running() else { return false };
         let lacks = self.intent.as_ref().is_none_or(|intent| intent.id != op.id);
         if lacks {
-            self.intent = Some(Intent { kind: op.kind, id: op.id.clone(), start: op.started, sent: Sent::Maybe });
+            self.intent = Some(Intent { kind: op.kind, id: op.id.clone(), start: op.started, tenant: None, place: None, sent: Sent::Maybe });
         }
         lacks
     }
@@ -285,7 +320,7 @@ impl Record {
 
     /// The refusal after which a change of this kind is not asked for again yet, and until when. A restart does not shorten it.
     pub fn refusal(&self, kind: OperationKind, now: Time) -> Option<(Time, Trouble)> {
-        let op = self.operation.as_ref().filter(|op| op.kind == kind && op.outcome == Some(Outcome::Refused) && self.open_intent().is_none())?;
+        let op = self.operation.as_ref().filter(|op| op.kind == kind && op.ended() == Some(Outcome::Refused) && self.open_intent().is_none())?;
         let retry = op.completed.unwrap_or(now) + timing::SLOW_RETRY;
         let trouble = Trouble::new(op.reason.unwrap_or(Reason::PlatformRefused), op.messages.join(" "));
         (now < retry).then_some((retry, trouble))
@@ -294,7 +329,7 @@ impl Record {
     /// Ends the operation in flight by a refusal.
     pub fn refuse_operation(&mut self, trouble: &Trouble, now: Time) {
         self.end_operation(Outcome::Refused, now, vec![trouble.message.clone()]);
-        if let Some(operation) = self.operation.as_mut().filter(|op| op.outcome == Some(Outcome::Refused)) {
+        if let Some(operation) = self.operation.as_mut().filter(|op| op.ended() == Some(Outcome::Refused)) {
             operation.reason = Some(trouble.reason);
         }
     }
@@ -305,18 +340,15 @@ impl Record {
         self.end_operation(Outcome::Succeeded, now, Vec::new());
         let intent = self.intent.as_ref().map(|intent| &intent.id);
         match &mut self.operation {
-            Some(op) if op.kind == OperationKind::Create && intent.is_none() && op.outcome != Some(Outcome::Succeeded) => self.operation = None,
-            Some(op) if intent == Some(&op.id) && matches!(op.outcome, Some(Outcome::Failed | Outcome::Unknown)) => {
-                op.outcome = Some(Outcome::Succeeded);
-                op.completed = Some(now.whole_second());
-            }
+            Some(op) if op.kind == OperationKind::Create && intent.is_none() && op.ended() != Some(Outcome::Succeeded) => self.operation = None,
+            Some(op) if intent == Some(&op.id) && matches!(op.ended(), Some(Outcome::Failed | Outcome::Unknown)) => op.end(Outcome::Succeeded, now),
             _ => {}
         }
     }
 
     /// Whether the last create was refused.
     pub fn create_refused(&self) -> bool {
-        self.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Refused))
+        self.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Refused))
     }
 
     /// Ends the operation in flight: of the open intent, with or without a trace in status.
@@ -328,9 +360,8 @@ impl Record {
                 self.operation = Some(Operation::of(&intent));
             }
         }
-        if let Some(operation) = self.operation.as_mut().filter(|op| op.outcome.is_none()) {
-            operation.outcome = Some(outcome);
-            operation.completed = Some(now.whole_second());
+        if let Some(operation) = self.operation.as_mut().filter(|op| op.ended().is_none()) {
+            operation.end(outcome, now);
             if !messages.is_empty() {
                 operation.messages = messages;
             }
@@ -339,6 +370,22 @@ impl Record {
 }
 
 impl Operation {
+    /// How this very operation ended. Whoever else writes status (a restore, `kubectl replace --subresource=status`) can leave the outcome of an earlier
+    /// operation beside the id of this one: it says nothing of this one, which is still open. Nor does an outcome without a time.
+    ///
+    /// An older version did not write whose an outcome is. Its own ended when they had begun, or later; what was left of an earlier operation ended
+    /// before.
+    pub fn ended(&self) -> Option<Outcome> {
+        let completed = self.completed?;
+        let own = self.outcome_of.as_ref().map_or(completed >= self.started, |of| *of == self.id);
+        self.outcome.filter(|_| own)
+    }
+
+    /// It ends.
+    pub fn end(&mut self, outcome: Outcome, now: Time) {
+        (self.outcome, self.outcome_of, self.completed) = (Some(outcome), Some(self.id.clone()), Some(now.whole_second()));
+    }
+
     /// The operation that an intent begins.
     pub fn of(intent: &Intent) -> Self {
         Self {
@@ -348,6 +395,7 @@ impl Operation {
             task: None,
             task_status: None,
             outcome: None,
+            outcome_of: None,
             completed: None,
             generation: None,
             reason: None,

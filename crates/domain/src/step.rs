@@ -67,6 +67,10 @@ pub enum Mark {
         kind: OperationKind,
         /// When.
         start: Time,
+        /// The tenant for which it is going to be asked.
+        tenant: Option<TenantId>,
+        /// The place of the platform of which it is going to be asked, as the policy tells it.
+        place: Option<String>,
     },
     /// Finalizer and external id, in one write: the object takes over a service that exists.
     Adopt(CustomerGuid),

@@ -33,6 +33,8 @@ mod platform;
 mod ready;
 #[path = "tables/voice.rs"]
 mod voice;
+#[path = "tables/whose.rs"]
+mod whose;
 #[path = "tables/words.rs"]
 mod words;
 

@@ -84,22 +84,31 @@ pub struct Object {
     /// Our finalizer.
     pub finalizer: bool,
     /// The annotation with the intent.
-    pub intent: Option<(OperationKind, OperationId, Time)>,
+    pub intent: Option<Intent>,
     /// The annotation with the guid.
     pub annotated: Option<CustomerGuid>,
+    /// Whether the outcome in it is a word that a newer version has written, and this one does not know.
+    pub strange_word: bool,
     /// The status.
     pub status: Status,
 }
 
 impl Object {
+    /// Whether it has its service, or may have asked for it: its beginning or its end concerns those that want the same.
+    pub fn holds(&self) -> bool {
+        self.record().has_or_asked()
+    }
+
     /// What it remembers.
     pub fn record(&self) -> Record {
-        let intent = self.intent.clone().map(|(kind, id, start)| Intent { kind, id, start, sent: Sent::Maybe });
+        let intent = self.intent.clone().map(|intent| Intent { sent: Sent::Maybe, ..intent });
         let status = &self.status;
+        // Read as src/object/record.rs reads it: a word that is not known is no outcome.
+        let operation = status.operation.clone().map(|op| if self.strange_word { Operation { outcome: None, ..op } } else { op });
         Record {
             finalizer: self.finalizer,
             intent,
-            operation: status.operation.clone(),
+            operation,
             guid: status.guid.clone().or_else(|| self.annotated.clone()),
             guid_proven: status.guid.is_some(),
             guid_annotated: self.annotated.is_some(),
@@ -215,6 +224,7 @@ impl Cluster {
             finalizer: false,
             intent: None,
             annotated: None,
+            strange_word: false,
             status: Status::default(),
         };
         self.now.objects[slot] = Some(Arc::new(object));
@@ -256,11 +266,12 @@ impl Cluster {
         let strips = self.strips;
         let mut dropped = false;
         let written = self.write(slot, read, checked, |object| match mark {
-            Mark::Begin { kind, start } => {
+            Mark::Begin { kind, start, tenant, place } => {
                 object.finalizer = true;
-                object.intent = Some((*kind, id.clone(), start.whole_second()));
+                let begun = Intent { kind: *kind, id, start: start.whole_second(), tenant: tenant.clone(), place: place.clone(), sent: Sent::No };
+                object.intent = Some(begun.clone());
                 object.annotated = if *kind == OperationKind::Delete { record.guid.clone().or(object.annotated.clone()) } else { None };
-                intent = Some(Intent { kind: *kind, id, start: *start, sent: Sent::No });
+                intent = Some(begun);
             }
             Mark::Adopt(guid) => {
                 object.finalizer = true;
@@ -270,7 +281,7 @@ impl Cluster {
             Mark::Hold => {
                 object.finalizer = true;
                 if let Some(open) = record.open_intent() {
-                    object.intent = Some((open.kind, open.id.clone(), open.start.whole_second()));
+                    object.intent = Some(Intent { start: open.start.whole_second(), ..open.clone() });
                 }
             }
             Mark::Release => {
@@ -317,7 +328,7 @@ impl Cluster {
         if checked && there.uid == read.uid && ours(there) != ours(read) {
             return Err(Unwritten::Changed);
         }
-        self.write(slot, read, false, |object| object.status = status)
+        self.write(slot, read, false, |object| (object.strange_word, object.status) = (false, status))
     }
 
     /// Writes the platform object's ledger.

@@ -1,5 +1,7 @@
 //! Disturbances from beside: another writer, another list, another clock. Each is one function and one line in [`EDGES`].
 
+use oc_domain::record::{OperationId, Outcome};
+
 use crate::cluster::Strips;
 use crate::setup::{LEAD, SLOTS, secs};
 use crate::tape::Tape;
@@ -8,9 +10,21 @@ use crate::world::{Loses, Play, World};
 /// One of them. The number comes from the tape, for what the disturbance has to choose.
 pub type Edge = fn(&mut World, &mut Play<'_>, &mut Tape<'_>, usize);
 
-/// All of them.
-pub const EDGES: &[Edge] =
-    &[replaced, put_back, restored, stripped, refused, direct_routing, relabels, a_lead_can_not_be_read, a_lead_is_between_two_pages, numbers_are_not_told];
+/// All of them. What takes two of one kind, one after the other, stands twice.
+pub const EDGES: &[Edge] = &[
+    replaced,
+    put_back,
+    put_back,
+    restored,
+    stripped,
+    refused,
+    direct_routing,
+    relabels,
+    a_lead_can_not_be_read,
+    a_lead_is_between_two_pages,
+    numbers_are_not_told,
+    others_outcome,
+];
 
 /// For how long.
 fn seconds(draw: usize) -> oc_domain::time::Duration {
@@ -45,7 +59,9 @@ fn numbers_are_not_told(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, d
 pub fn disturb(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
     let number = tape.draw();
     let number = world.setup.edges.map_or(number, |edges| edges[number % 2]);
-    if let Some(edge) = EDGES.get(number % EDGES.len().max(1)) {
+    let (number, now) = (number % EDGES.len().max(1), world.now);
+    if let Some(edge) = EDGES.get(number) {
+        play.trail.note(now, || format!("from beside: {number}"));
         edge(world, play, tape, draw);
     }
 }
@@ -81,6 +97,7 @@ fn restored(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) 
     let slot = draw % SLOTS;
     let Some(earlier) = world.cluster.earlier(slot, draw / SLOTS % 6).filter(|_| world.survives(slot, Loses::Status)) else { return };
     world.removed.remove(&earlier.uid);
+    world.told_refused.clear();
     if slot != LEAD {
         world.excuse(slot, earlier.uid);
     }
@@ -118,5 +135,54 @@ fn relabels(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, draw: usiz
     play.trail.note(now, || format!("the namespaces that may use the platform: {allowed:?}"));
     for operator in &mut world.operators {
         operator.wake(now);
+    }
+}
+
+/// Another writer, an older version or a newer one has written the outcome in a status.
+fn others_outcome(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
+    let whose: [Edge; 3] = [old_outcome, older_status, newer_status];
+    if let Some(edge) = whose.get(tape.draw() % whose.len()) {
+        edge(world, play, tape, draw);
+    }
+}
+
+/// Another writer of status leaves the outcome of an earlier operation beside one that is open: a restore that writes status, and a later operation over
+/// what it owns.
+fn old_outcome(world: &mut World, _: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
+    let slot = draw % LEAD;
+    let outcome = tape.one_of(&[Outcome::Failed, Outcome::Unknown, Outcome::Succeeded, Outcome::Refused]);
+    let told = tape.one_of(&[true, false]);
+    let open = world.cluster.now.objects[slot].as_ref().is_some_and(|object| object.record().running().is_some());
+    let now = world.now.whole_second();
+    if open {
+        world.cluster.change(slot, |object| {
+            if let Some(op) = object.status.operation.as_mut() {
+                op.outcome = Some(outcome);
+                op.outcome_of = told.then(|| OperationId("op-0".into()));
+                // One that says whose it is need not have ended before.
+                op.completed = Some(if told { now } else { op.started - secs(4000) });
+            }
+        });
+    }
+}
+
+/// A status as an older version has written it.
+fn older_status(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
+    let slot = draw % LEAD;
+    if world.cluster.now.objects[slot].as_ref().is_some_and(|object| object.status.operation.as_ref().is_some_and(|op| op.outcome_of.as_ref() == Some(&op.id)))
+    {
+        world.cluster.change(slot, |object| {
+            if let Some(op) = object.status.operation.as_mut() {
+                op.outcome_of = None;
+            }
+        });
+    }
+}
+
+/// A newer version has written an outcome whose word this one does not know, of an operation that goes on.
+fn newer_status(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
+    let slot = draw % LEAD;
+    if world.cluster.now.objects[slot].as_ref().is_some_and(|object| object.record().running().is_some()) {
+        world.cluster.change(slot, |object| object.strange_word = true);
     }
 }

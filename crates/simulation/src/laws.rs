@@ -77,7 +77,7 @@ impl World {
     /// What failed or was refused is begun again after an hour, because somebody asked, or because the spec is another one than the one that failed.
     fn too_soon(&self, running: &Running, kind: OperationKind) -> bool {
         let record = &running.pass.record;
-        let ended = record.operation.as_ref().filter(|op| op.kind == kind && matches!(op.outcome, Some(Outcome::Failed | Outcome::Refused)));
+        let ended = record.operation.as_ref().filter(|op| op.kind == kind && matches!(op.ended(), Some(Outcome::Failed | Outcome::Refused)));
         let early = ended.is_some_and(|op| op.completed.is_some_and(|at| self.now < at + secs(3600)));
         let changed = ended.is_some_and(|op| op.generation.is_some_and(|of| of != running.object.generation));
         early && !changed && !running.pass.facts.asked_anew && record.open_intent().is_none()
@@ -115,7 +115,7 @@ impl World {
         if let Change::CreateService(_) | Change::DeleteService(_) | Change::CreateLead(_) | Change::DeleteLead(_) = change {
             let kind = oc_domain::order::needs(change);
             // The version that this pass wrote, wherever the object has got to since: the intent was on it when the request left.
-            let recorded = running.object.finalizer && running.object.intent.as_ref().map(|(kind, _, _)| *kind) == kind;
+            let recorded = running.object.finalizer && running.object.intent.as_ref().map(|intent| intent.kind) == kind;
             if !recorded {
                 self.breaks(play, "L1: a change without a recorded intent");
             }
@@ -272,14 +272,14 @@ impl World {
         if slot == LEAD {
             return;
         }
+        let refusal = object.status.operation.as_ref().filter(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Refused));
+        self.told_refused.extend(refusal.map(|op| op.id.0.clone()));
         let (Some(guid), Some(_)) = (object.status.guid.clone(), object.status.license.as_ref()) else { return };
         if self.own_or_excused(object.uid, &guid) {
             return;
         }
         // While the answer to a create is not known, what somebody else makes under the same names can't be told from what was asked for.
-        let refused = object.status.operation.as_ref().is_some_and(|op| {
-            op.kind == OperationKind::Create && op.outcome == Some(Outcome::Refused) && object.intent.as_ref().is_some_and(|(_, id, _)| *id == op.id)
-        });
+        let refused = object.intent.as_ref().is_some_and(|intent| self.told_refused.contains(&intent.id.0));
         if object.intent.is_none() || refused {
             self.breaks(play, "L2: a service of somebody else is called this object's own");
         }
@@ -293,7 +293,7 @@ impl World {
         if object.deleting.is_some() {
             let delete = slot != LEAD && object.spec.policy == DeletionPolicy::Delete;
             // Whose the service is can't be told: a failed task may have left it, or somebody made it.
-            let failed = object.status.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Failed));
+            let failed = object.status.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Failed));
             let blocked = reason == Reason::DeletionBlocked && failed && self.platform.alive(self.setup.tenant_of(slot)).next().is_some();
             // Two objects have taken over one service: a process had not yet seen what the one before it had written.
             let guid = object.record().guid;
@@ -339,8 +339,9 @@ impl World {
         let Some(theirs) = self.cluster.now.objects[other].as_ref().filter(|_| same) else { return Some(false) };
         let has = |object: &Object| {
             let record = object.record();
-            let told = record.guid_proven || record.running().is_some_and(|op| op.kind == OperationKind::Create);
-            let over = record.open_intent().is_none_or(|intent| self.now > intent.start + secs(20_000));
+            let told = record.guid_proven || record.running().is_some_and(|op| op.kind == OperationKind::Create && op.task.is_some());
+            let asked = record.open_intent().map(|intent| intent.start).max(record.running().map(|op| op.started));
+            let over = asked.is_none_or(|start| self.now > start + secs(20_000));
             (told || over || !record.has_or_asked()).then_some(told)
         };
         let could = theirs.deleting.is_none() && !theirs.spec.suspend && !theirs.spec.refused && theirs.spec.mode == Mode::Apply && self.allowed[other];

@@ -133,8 +133,8 @@ impl Operator {
             let theirs = |object: &Option<Arc<Object>>| object.as_ref().map(|object| (object.uid, object.generation, object.deleting, object.finalizer));
             // A status that somebody else has written: own writes are in the view already.
             let restated = self.passes[slot].is_none() && before.as_ref().map(|object| &object.status) != there.as_ref().map(|object| &object.status);
-            // One that has something now, or has it no more, concerns those that want the same.
-            let has = |object: &Option<Arc<Object>>| object.as_ref().is_some_and(|object| object.status.guid.is_some());
+            // One that has something now, or may have asked for it, or does no more, concerns those that want the same.
+            let has = |object: &Option<Arc<Object>>| object.as_ref().is_some_and(|object| object.holds());
             woken |= restated || theirs(before) != theirs(there) || has(before) != has(there);
             self.view.objects[slot].clone_from(there);
         }

@@ -9,7 +9,7 @@ use oc_domain::lead;
 use oc_domain::names::{ShortNameRule, fold};
 use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
 use oc_domain::policy::{Connection, JobRuns, Policy, slowest_create};
-use oc_domain::record::Record;
+use oc_domain::record::{Outcome, Record};
 use oc_domain::service::{Deletion, Desired, Mode, Wish as ServiceWish};
 use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step};
 use oc_domain::time::{Duration, Time};
@@ -65,7 +65,11 @@ impl World {
             let memo = self.operators[op].memo(slot, object.uid);
             (memo.asked, memo.guid) = (None, None);
         }
-        let pass = Pass::begin(object.record(), facts, self.operators[op].memo(slot, object.uid));
+        let mut record = object.record();
+        if let Some(op) = record.operation.as_mut().filter(|_| play.rules.strange_words_end && object.strange_word) {
+            op.end(Outcome::Unknown, self.now);
+        }
+        let pass = Pass::begin(record, facts, self.operators[op].memo(slot, object.uid));
         play.trail.note(self.now, || format!("operator {op} looks at object {} (version {})", object.uid, object.version));
         self.operators[op].passes[slot] = Some(Running { pass, wish, object });
     }
@@ -121,7 +125,7 @@ impl World {
     /// As the operator finds it in the statuses of all services of a platform.
     fn slowest_create(&self, op: usize, object: &Object) -> Option<Duration> {
         let services = self.operators[op].view.objects[..LEAD].iter().flatten();
-        let (_, own, _) = object.intent.as_ref()?;
+        let own = &object.intent.as_ref()?.id;
         slowest_create(self.now, own, services.filter_map(|object| object.status.operation.as_ref()))
     }
 
@@ -191,12 +195,19 @@ impl World {
             // What can't be followed in a spec is a short name that is none.
             short_name: Some((if theirs.spec.refused { "" } else { self.setup.name_of(other) }, ShortNameRule::Portal)),
         };
-        let rank = |object: &Object, spec: &Spec<'_>| Rank::of_service(self.now, &object.record(), spec, || self.grace(play, op, object));
+        // With what this process has asked for it: what says so may have been taken off a moment ago.
+        let record = |slot: usize, object: &Object| {
+            let mut record = object.record();
+            let memo = self.operators[op].remembers(slot, object.uid).filter(|memo| play.rules.memory && memo.waits_for_outcome());
+            memo.into_iter().for_each(|memo| memo.remind(&mut record));
+            record
+        };
+        let rank = |object: &Object, spec: &Spec<'_>| Rank::of_service(self.now, &record(other, object), spec, || self.grace(play, op, object));
         let (rank, access) = match (rank(theirs, &spec), self.allowed[other]) {
             (None, _) | (Some(Rank::Applicant), false) if !play.rules.able => (Rank::Applicant, Access::May),
             (rank, allowed) => (rank?, if allowed { Access::May } else { Access::MayNot }),
         };
-        let holds = competition::holds(self.now, &object.record(), || self.grace(play, op, object));
+        let holds = competition::holds(self.now, &record(slot, object), || self.grace(play, op, object));
         let theirs = Other { object: theirs.uid, rank, access, age: (theirs.created, theirs.uid) };
         Some(contest(holds, &(object.created, object.uid), [theirs])).filter(|contest| *contest != Contest::Won)
     }
@@ -232,7 +243,12 @@ impl World {
                     running.pass.kept(&mark, decision, intent);
                     None
                 }
-                Err(failed) => Some((self.unkept(play, op, slot, &running, decision, &failed), failed)),
+                Err(failed) => {
+                    if matches!(failed, Failed::Dropped) {
+                        running.pass.dropped(&mark);
+                    }
+                    Some((self.unkept(play, op, slot, &running, decision, &failed), failed))
+                }
             },
             Step::Ask(change) => {
                 let answer = self.ask(play, op, slot, &running, &change, ask);
@@ -300,8 +316,8 @@ impl World {
 
     fn read_anew(&mut self, op: usize, slot: usize) {
         // What the object has now may concern those that want the same.
-        let has = |object: &Option<Arc<Object>>| object.as_ref().is_some_and(|object| object.status.guid.is_some());
-        if has(&self.operators[op].view.objects[slot]) != has(&self.cluster.now.objects[slot]) {
+        let concerns = |object: &Option<Arc<Object>>| object.as_ref().map(|object| (object.holds(), object.generation));
+        if concerns(&self.operators[op].view.objects[slot]) != concerns(&self.cluster.now.objects[slot]) {
             let now = self.now;
             self.operators[op].wake(now);
         }
@@ -470,13 +486,12 @@ impl World {
     /// What this replica wrote it knows at once.
     fn own_write(&mut self, op: usize, slot: usize, written: &Arc<Object>) {
         let still_there = self.cluster.now.objects[slot].is_some();
-        // A status by which an object has something, or has it no more, wakes those that want the same.
-        let has = |object: &Object| object.status.guid.is_some();
-        let turned = self.operators[op].view.objects[slot].as_ref().is_some_and(|before| has(before) != has(written));
+        // An object that has something, or may have asked for it, or does no more, wakes those that want the same.
+        let turned = self.operators[op].view.objects[slot].as_ref().is_some_and(|before| before.holds() != written.holds());
         self.operators[op].view.objects[slot] = if still_there { Some(Arc::clone(written)) } else { None };
         if !still_there || turned {
-            let now = self.now;
-            self.operators[op].wake(now);
+            (0..SLOTS).filter(|other| *other != slot).for_each(|other| self.appoint(op, other, self.now));
+            self.operators[op].count_due = true;
         }
     }
 

@@ -155,10 +155,11 @@ impl World {
     pub fn wipe(&mut self, slot: usize) {
         let Some(object) = self.cluster.now.objects[slot].clone().filter(|_| self.survives(slot, Loses::Status)) else { return };
         self.removed.remove(&object.uid);
+        self.told_refused.clear();
         if object.intent.is_some() && slot != LEAD {
             self.excuse(slot, object.uid);
         }
-        self.cluster.change(slot, |object| object.status = Default::default());
+        self.cluster.change(slot, |object| (object.strange_word, object.status) = Default::default());
     }
 
     /// A person deletes an object. Not one whose finalizer somebody has taken off while its create may be under way: it would be gone at once, by hand.
@@ -209,7 +210,9 @@ impl World {
         let guid = self.platform.made[at].service.guid.clone();
         for object in self.cluster.now.objects.iter().flatten() {
             let ready = object.status.ready().is_some_and(|(_, reason)| reason == Reason::Succeeded);
-            if ready && object.status.guid.as_ref() == Some(&guid) && !object.spec.recreate {
+            // A spec that nobody has read yet forbids nothing.
+            let known = object.status.observed == Some(object.generation);
+            if ready && known && object.status.guid.as_ref() == Some(&guid) && !object.spec.recreate {
                 self.removed.insert(object.uid);
             }
         }
@@ -232,7 +235,7 @@ impl World {
             let record = object.record();
             let running = record.running().is_some_and(|op| op.kind == OperationKind::Create);
             let asked = running || record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
-            asked || record.operation.is_some_and(|op| op.outcome == Some(Outcome::Failed) && op.completed.is_some_and(|at| now < at + LEFT_OVER))
+            asked || record.operation.is_some_and(|op| op.ended() == Some(Outcome::Failed) && op.completed.is_some_and(|at| now < at + LEFT_OVER))
         };
         let asking = |slot: usize| (0..self.operators.len()).any(|op| self.operators[op].passes[slot].is_some() || self.known(op, slot).is_some());
         let mut slots = (0..LEAD).filter(|slot| self.setup.tenant_of(*slot) == tenant);

@@ -49,7 +49,7 @@ pub fn all() -> Vec<Variant> {
         decided("deletes under Retain", deletes_retained, "L2: something is deleted that should be retained"),
         decided("lets go while the answer is not known", lets_go_early, "L2: the object is let go"),
         decided("takes over whatever is there", adopts_anything, "L2: a service is taken over against"),
-        decided("forgets that a create was refused", forgets_refusals, "L2: a service is deleted that this object neither made"),
+        decided("forgets that a create was refused", forgets_refusals, "L2: a service of somebody else is called"),
         decided("makes again what somebody removed", always_recreates, "made again without spec.recreate"),
         decided("writes what changes from pass to pass", says_the_time, "L6"),
         decided("is Ready before it was read back", ready_too_soon, "L4"),
@@ -74,13 +74,16 @@ pub fn all() -> Vec<Variant> {
         ruled("forgets who waits for whole lists", Rules { wakes_waiting: false, ..Rules::default() }, "who waited for that is not looked at"),
         unchecked("does not look at its lease", Rules { lease: false, ..Rules::default() }, "L3"),
         ruled("does not ask the breaker", Rules { breaker: false, ..Rules::default() }, "breaker"),
+        decided("takes any outcome for that of the operation beside it", owns_any_outcome, "L1: a second service"),
+        decided("tells by its time alone whose an outcome is", owns_what_ended_after, "L1: a second service"),
+        ruled("takes an outcome that it can't read for an end", Rules { strange_words_end: true, ..Rules::default() }, "L1: a second service"),
         unchecked("writes over what it has not read", Rules { versions: false, ..Rules::default() }, "L1: a second service"),
     ]
 }
 
 fn takes_any_outcome(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
-    let ended = record.operation.as_ref().filter(|op| op.outcome.is_some()).map(|op| op.id.clone());
+    let ended = record.operation.as_ref().filter(|op| op.ended().is_some()).map(|op| op.id.clone());
     if let (Some(ended), Some(intent)) = (ended, record.intent.as_mut().filter(|intent| intent.sent == Sent::Maybe)) {
         intent.id = ended;
     }
@@ -204,7 +207,8 @@ fn retries_at_once(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> De
     let decision = decide(now, wish, record, facts);
     let failed = matches!(facts.task.value(), Some(Some(task)) if task.state == TaskState::Failed);
     if failed && matches!(decision.step, Step::Stop(_)) && decision.verdict.reason == Reason::TaskFailed {
-        return Decision { step: Step::Keep(Mark::Begin { kind: OperationKind::Create, start: now.whole_second() }), ..decision };
+        let mark = Mark::Begin { kind: OperationKind::Create, start: now.whole_second(), tenant: None, place: None };
+        return Decision { step: Step::Keep(mark), ..decision };
     }
     decision
 }
@@ -258,7 +262,7 @@ fn adopts_anything(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> De
 
 fn forgets_refusals(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
-    record.operation = record.operation.filter(|op| op.outcome != Some(Outcome::Refused));
+    record.operation = record.operation.filter(|op| op.ended() != Some(Outcome::Refused));
     decide(now, wish, &record, facts)
 }
 
@@ -328,4 +332,20 @@ fn gives_up(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision 
         }
         _ => decision,
     }
+}
+
+fn owns_any_outcome(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let mut record = record.clone();
+    if let Some(op) = record.operation.as_mut().filter(|op| op.outcome.is_some()) {
+        op.outcome_of = Some(op.id.clone());
+    }
+    decide(now, wish, &record, facts)
+}
+
+fn owns_what_ended_after(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let mut record = record.clone();
+    if let Some(op) = record.operation.as_mut() {
+        op.outcome_of = None;
+    }
+    decide(now, wish, &record, facts)
 }

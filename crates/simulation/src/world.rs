@@ -55,6 +55,8 @@ pub struct Rules {
     pub places: bool,
     /// Whether only an object that could ask for something, or has it, is heeded.
     pub able: bool,
+    /// Whether an outcome whose word is not known is read as one that is not known.
+    pub strange_words_end: bool,
 }
 
 impl Default for Rules {
@@ -73,6 +75,7 @@ impl Default for Rules {
             wakes_waiting: true,
             places: true,
             able: true,
+            strange_words_end: false,
         }
     }
 }
@@ -190,6 +193,8 @@ pub struct World {
     pub approved: Option<Time>,
     /// Writes of ours that the API server has refused while it refuses all.
     pub refused: u32,
+    /// The creates of which a status has told that they were refused, as long as nobody has put another status in its place.
+    pub told_refused: BTreeSet<String>,
     /// Whether the namespaces of the service objects may use the platform now.
     pub allowed: [bool; 2],
     /// Laws that were broken.
@@ -220,6 +225,7 @@ impl World {
             deletions: BTreeMap::new(),
             approved: None,
             refused: 0,
+            told_refused: BTreeSet::new(),
             broken: Vec::new(),
         };
         world.elect();
@@ -271,8 +277,8 @@ impl World {
         // What a process has only read it may have read too late.
         let own = |running: &&Running| running.pass.sent() || running.pass.record.open_intent().is_some_and(|intent| intent.sent == Sent::No);
         let running = running.filter(own).and_then(|running| running.pass.record.open_intent().cloned());
-        let asked = operator.remembers(slot, uid).and_then(|memo| memo.asked.as_ref()).filter(|op| op.outcome.is_none());
-        running.or_else(|| asked.map(|op| Intent { kind: op.kind, id: op.id.clone(), start: op.started, sent: Sent::Maybe }))
+        let asked = operator.remembers(slot, uid).and_then(|memo| memo.asked.as_ref()).filter(|op| op.ended().is_none());
+        running.or_else(|| asked.map(|op| Intent { kind: op.kind, id: op.id.clone(), start: op.started, tenant: None, place: None, sent: Sent::Maybe }))
     }
 
     /// Whether what may be under way for an object would still be known by somebody if its annotations, or its status, were lost this moment. Where it
@@ -281,7 +287,8 @@ impl World {
         let Some(object) = &self.cluster.now.objects[slot] else { return true };
         let record = object.record();
         let (annotated, told) = (record.open_intent().map(|intent| intent.id.clone()), record.running().map(|op| op.id.clone()));
-        let known = |id: &OperationId| (0..self.operators.len()).any(|op| self.known(op, slot).is_some_and(|intent| intent.id == *id));
+        // One that leads no more ends, and what it knows with it.
+        let known = |id: &OperationId| (0..self.operators.len()).any(|op| self.leads(op) && self.known(op, slot).is_some_and(|intent| intent.id == *id));
         let (lost, kept) = match loses {
             Loses::Annotations => (annotated, told),
             Loses::Status => (told, annotated),
@@ -304,12 +311,12 @@ impl World {
             let Some(known) = self.known(op, slot) else { continue };
             let Some(object) = self.cluster.now.objects[slot].clone() else { continue };
             let last = |id: &OperationId, at: Time| *id == known.id || at > known.start;
-            let annotated = object.intent.as_ref().is_some_and(|(_, id, at)| last(id, *at));
+            let annotated = object.intent.as_ref().is_some_and(|intent| last(&intent.id, intent.start));
             if !annotated && !object.status.operation.as_ref().is_some_and(|op| last(&op.id, op.started)) {
                 self.cluster.change(slot, |object| {
                     // An object that is going gets no finalizer any more.
                     object.finalizer |= object.deleting.is_none();
-                    object.intent = Some((known.kind, known.id.clone(), known.start.whole_second()));
+                    object.intent = Some(Intent { start: known.start.whole_second(), ..known.clone() });
                 });
             }
         }
@@ -411,6 +418,7 @@ impl World {
         let inventory = &self.operators[op].inventory;
         let stale = due(inventory.services.as_ref().map(|(at, _)| *at)) || due(inventory.leads.as_ref().map(|(at, _)| *at));
         if stale && self.platform.unreachable(now).is_none() {
+            self.operators[op].count_due = true;
             self.list_services(rules, op);
             self.list_leads(rules, op);
         }

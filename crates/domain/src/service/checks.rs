@@ -6,14 +6,14 @@ use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Truth};
 use crate::facts::{Lead, MicrosoftStatus, Service};
 use crate::names::ShortName;
-use crate::policy::Connection;
+use crate::policy::{Connection, Policy};
 use crate::step::{Decision, Fact, PlanItem, Query};
 use crate::timing;
 
 use super::{Case, Desired, ServicesView};
 
 /// Goes through the checks, asking for what they need, and makes the service when none says no.
-pub(super) fn eligible(case: Case<'_>, desired: &Desired, view: &ServicesView) -> Decision {
+pub(super) fn eligible(case: Case<'_>, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
     if let Some(trouble) = &desired.missing {
         return case.missing(trouble.clone(), "a reference is missing");
     }
@@ -70,7 +70,7 @@ pub(super) fn eligible(case: Case<'_>, desired: &Desired, view: &ServicesView) -
             }
         }
     }
-    let mut decision = case.create(desired);
+    let mut decision = case.create(policy, desired);
     decision.verdict.lead_eligible = Some((Truth::True, Reason::Succeeded, "The lead is Active and has no license.".into()));
     decision
 }

@@ -10,7 +10,7 @@ use crate::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
 use crate::time::Time;
 use crate::timing;
 
-use super::{Case, Deletion, DeletionPolicy};
+use super::{Case, Deletion, DeletionPolicy, elsewhere};
 
 const LOOKING_FOR_LEFT_OVER: &str = "Being deleted after a create that failed: looking whether it left a service.";
 
@@ -51,7 +51,7 @@ pub(super) fn decide(case: Case<'_>, deletion: &Deletion) -> Decision {
     }
 }
 
-fn release(case: Case<'_>, why: &'static str) -> Decision {
+pub(super) fn release(case: Case<'_>, why: &'static str) -> Decision {
     case.decide(Step::Keep(Mark::Release), why, Verdict::not_ready(Reason::Deleting, "Letting go."))
 }
 
@@ -77,6 +77,9 @@ fn retain_unseen(case: Case<'_>, trouble: &Trouble) -> Decision {
 
 /// A create may be under way: the object goes only when its outcome is known, or the grace is over.
 fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, intent: &Intent) -> Decision {
+    if let Some(decision) = elsewhere::deleted(&case, deletion, policy, intent) {
+        return decision;
+    }
     // While the task runs it is the thing to look at. Once it has ended the list decides: a task that succeeded says nothing of whose the service is.
     if let Some(decision) = case.follow_task(policy).filter(|_| case.task_still_runs() && !case.task_out_of_sight(policy)) {
         return decision;
@@ -126,7 +129,7 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
 fn failed_create(case: &Case<'_>) -> Option<Time> {
     let intent = case.record.intent.as_ref();
     let last = |op: &&Operation| op.kind == OperationKind::Create && intent.is_none_or(|intent| intent.id == op.id);
-    let failed = case.record.operation.as_ref().filter(last).filter(|op| op.outcome == Some(Outcome::Failed))?;
+    let failed = case.record.operation.as_ref().filter(last).filter(|op| op.ended() == Some(Outcome::Failed))?;
     failed.completed
 }
 
@@ -281,8 +284,8 @@ fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, service: &Se
     if let Some((retry, trouble)) = case.record.refusal(OperationKind::Delete, case.now).filter(|_| !case.facts.asked_anew) {
         return case.decide(Step::Stop(retry), "the last try was refused", Verdict::trouble(&trouble));
     }
-    let start = case.now.whole_second();
-    case.decide(Step::Keep(Mark::Begin { kind: OperationKind::Delete, start }), "the intent comes before the effect", verdict)
+    let mark = case.begin(OperationKind::Delete, service.tenant.as_ref().or(deletion.tenant.as_ref()), policy);
+    case.decide(mark, "the intent comes before the effect", verdict)
 }
 
 /// Telephone numbers of the tenant are in use by people: what the platform does with them when the service goes is not documented (platform-2.md 5), so

@@ -26,9 +26,9 @@ pub enum Found {
     Nothing,
 }
 
-/// Finds out. `seen` is when the pass began that looked. A Direct Routing service of the tenant is neither this object's nor in its way, unless it is the
+/// Finds out. `seen` is when the pass began that looked, and `place` where it looks. A Direct Routing service of the tenant is neither this object's nor in its way, unless it is the
 /// one that is recorded.
-pub fn find(seen: Time, record: &Record, desired: &Desired, view: &ServicesView) -> Found {
+pub fn find(seen: Time, place: Option<&str>, record: &Record, desired: &Desired, view: &ServicesView) -> Found {
     if let Some(service) = record.guid.as_ref().and_then(|guid| view.with_guid(guid)) {
         let same_tenant = service.tenant.as_ref() == Some(&desired.tenant);
         return if same_tenant { Found::Ours(service.clone()) } else { Found::Foreign(service.clone()) };
@@ -37,19 +37,23 @@ pub fn find(seen: Time, record: &Record, desired: &Desired, view: &ServicesView)
     match counted.as_slice() {
         [] if record.verified() => Found::NoLonger,
         [] => Found::Nothing,
-        [service] if made_here(seen, record, desired, service) => Found::Ours((*service).clone()),
+        [service] if made_here(seen, place, record, desired, service) => Found::Ours((*service).clone()),
         [service] => Found::Foreign((*service).clone()),
         several => Found::Two(several.iter().map(|service| service.guid.to_string()).collect::<Vec<_>>().join(", ")),
     }
 }
 
-/// Whether this object's own create explains the service: its intent is on the object, the tenant is the same and so is the short name.
+/// Whether this object's own create explains the service: its intent is on the object, the tenant is the same and so is the short name, and it was asked of
+/// this platform.
 /// A create that was refused explains nothing: whatever is there now, somebody else made. One that failed explains what shows soon after: later
 /// somebody may have helped himself in the portal, and `spec.adoption` decides.
-fn made_here(seen: Time, record: &Record, desired: &Desired, service: &Service) -> bool {
+fn made_here(seen: Time, place: Option<&str>, record: &Record, desired: &Desired, service: &Service) -> bool {
     let Some(intent) = record.intent.as_ref().filter(|intent| intent.kind == OperationKind::Create) else { return false };
+    if intent.is_elsewhere(place, Some(&desired.tenant)) {
+        return false;
+    }
     let own = record.operation.as_ref().filter(|op| op.id == intent.id);
-    let refused = own.is_some_and(|op| match op.outcome {
+    let refused = own.is_some_and(|op| match op.ended() {
         Some(Outcome::Refused) => true,
         Some(Outcome::Failed) => op.completed.is_some_and(|at| seen >= at + timing::LEFT_OVER),
         _ => false,

@@ -6,9 +6,11 @@
 
 mod checks;
 mod delete;
+mod elsewhere;
 mod found;
 mod jobs;
 mod ready;
+mod task;
 
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
 use crate::facts::{Service, TaskState};
@@ -113,6 +115,7 @@ pub enum Wish {
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let restored = record.operation.is_none() && record.intent.is_some();
     let mut record = record.clone();
+    record.disown();
     record.forget_superseded(matches!(wish, Wish::Gone(_)));
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
@@ -162,7 +165,7 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
         operation.generation = Some(facts.generation);
     }
     let Some(Some(task)) = facts.task.value() else { return };
-    let Some(operation) = record.operation.as_mut().filter(|op| op.outcome.is_none() && op.task.as_ref() == Some(&task.id)) else { return };
+    let Some(operation) = record.operation.as_mut().filter(|op| op.ended().is_none() && op.task.as_ref() == Some(&task.id)) else { return };
     operation.task_status = Some(task.status.clone());
     operation.messages = task.messages.clone();
     if let Some(guid) = task.service.as_ref().filter(|_| record.guid.is_none()) {
@@ -189,6 +192,10 @@ impl Case<'_> {
 
     fn decide(self, step: Step, why: &'static str, verdict: Verdict) -> Decision {
         Decision { step, why, verdict, record: self.record, plan: Vec::new(), hold: false }
+    }
+
+    fn begin(&self, kind: OperationKind, tenant: Option<&TenantId>, policy: &Policy) -> Step {
+        Step::Keep(Mark::Begin { kind, start: self.now.whole_second(), tenant: tenant.cloned(), place: policy.place.clone() })
     }
 
     fn look(self, query: Query, not_before: Time, why: &'static str) -> Decision {
@@ -229,7 +236,7 @@ impl Case<'_> {
         self.decide(step, "suspended", verdict)
     }
 
-    fn be(self, desired: &Desired) -> Decision {
+    fn be(mut self, desired: &Desired) -> Decision {
         let policy = match &self.facts.connection {
             Connection::Usable(policy) => policy.clone(),
             Connection::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
@@ -249,7 +256,11 @@ impl Case<'_> {
             return self.look(Query::Services, not_before, "is there a service");
         };
         let view = view.clone();
-        match found::find(self.facts.pass_started, &self.record, desired, &view) {
+        if let Some(trouble) = self.asked_elsewhere(&policy, desired, &view) {
+            self.leave_out();
+            return self.stop(trouble, "the open create was asked for elsewhere");
+        }
+        match found::find(self.facts.pass_started, policy.place.as_deref(), &self.record, desired, &view) {
             Found::Two(guids) => {
                 let message = format!(
                     "The platform lists more than one service for this tenant ({guids}), and which of them is this object's can't be told. Nothing is changed. Set the annotation operatorconnect.dev/ump-customer-guid to the guid of the one that is used."
@@ -276,23 +287,6 @@ impl Case<'_> {
         } else {
             self.facts.pass_started - timing::CREATE_LOOK
         }
-    }
-
-    /// Whether a task was given whose end has not been seen: then the task is the thing to look at, not the list.
-    fn task_still_runs(&self) -> bool {
-        let Some(task) = self.record.running().and_then(|op| op.task.as_ref()) else { return false };
-        match self.facts.task.value() {
-            Some(Some(seen)) => &seen.id == task && seen.state == TaskState::Running,
-            Some(None) => false,
-            None => true,
-        }
-    }
-
-    /// The task can't be read, and its deadline is over: whoever has the service in the list need not wait for its task. That there is none proves
-    /// nothing, and nothing is asked for again because of it.
-    fn task_out_of_sight(&self, policy: &Policy) -> bool {
-        let overdue = |op: &crate::record::Operation| self.now > op.started + policy.task_deadline;
-        matches!(self.facts.task, Fact::Unreadable(_)) && self.record.running().is_some_and(overdue)
     }
 
     /// There is no service. One is made when nothing is under way and nothing stands against it.
@@ -328,7 +322,7 @@ impl Case<'_> {
         if !view.complete {
             return self.not_whole();
         }
-        checks::eligible(self, desired, view)
+        checks::eligible(self, policy, desired, view)
     }
 
     /// What comes before it is said that the tenant has no lead, or none that shows a service; `None` when that is proven.
@@ -338,58 +332,6 @@ impl Case<'_> {
             Absence::Unconfirmed => Some(self.again().look(Query::LeadsOfTenant, self.facts.pass_started, "is the lead only not in the list")),
             Absence::NotWhole => Some(self.again().stop(LeadsView::not_whole(), "the leads of the tenant are not whole")),
         }
-    }
-
-    /// Polls the task that was given for the create, and ends with it. `None` when there is none, or it succeeded or failed.
-    fn follow_task(&self, policy: &Policy) -> Option<Decision> {
-        let operation = self.record.running().filter(|op| op.kind == OperationKind::Create)?;
-        let task = operation.task.clone()?;
-        let started = operation.started;
-        let case = || self.again();
-        let converting = || Verdict::not_ready(Reason::Converting, "The platform is converting the lead to an OC Essential service.");
-        match &self.facts.task {
-            // The task that this pass was given is looked at when it can have ended, not at once.
-            Fact::Unread if self.facts.answer.is_some() => {
-                Some(case().decide(Step::Wait(timing::next_poll(self.now, started), Wake::Clock), "the task was given just now", converting()))
-            }
-            Fact::Unread => Some(case().decide(Step::Look(Query::Task(task), self.facts.pass_started), "how far is the task", converting())),
-            Fact::Unreadable(trouble) => Some(case().unreadable(trouble.clone())),
-            Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Running => {
-                if self.now > started + policy.task_deadline {
-                    let message = format!(
-                        "The platform's task {task} has not ended within spec.taskDeadline of the LivePlatform. It is still watched and never asked for twice; ask the platform's operator why it does not end."
-                    );
-                    return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "the task is over its deadline"));
-                }
-                Some(case().decide(Step::Wait(timing::next_poll(self.now, started), Wake::Clock), "the task is running", converting()))
-            }
-            // It ended, well or by a word that nobody knows, and the service does not show yet (U-8): the lists follow the task, nobody knows how late. It is
-            // never asked for again, since it may have been done.
-            Fact::Known { value: Some(seen), .. } if matches!(seen.state, TaskState::Succeeded | TaskState::Ended) => {
-                let unknown = format!("has ended with the status {:?}, which is not known", seen.status);
-                let how = if seen.state == TaskState::Succeeded { "has succeeded" } else { &unknown };
-                let message = format!("The platform's task {how}; the service does not show in the list of services yet.");
-                if self.now > started + policy.task_deadline {
-                    let message = format!("{message} It is never asked for twice; ask the platform's operator where it is.");
-                    return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that has ended"));
-                }
-                Some(case().look_for_effect(started, &message))
-            }
-            // Not known to the platform: just after the create it may not show yet, later it is lost (U-5). Either way the list decides.
-            Fact::Known { .. } if self.record.running().is_some() => {
-                if self.facts.pass_started < started + policy.grace() {
-                    return Some(case().look_for_effect(started, "The platform does not know the task it gave: looking whether the service appears."));
-                }
-                None
-            }
-            Fact::Known { .. } => None,
-        }
-    }
-
-    /// The task ended well, and for longer than `spec.taskDeadline` no service shows: somebody removed it before it was seen.
-    fn succeeded_and_overdue(&self, policy: &Policy) -> bool {
-        let succeeded = matches!(self.facts.task.value(), Some(Some(task)) if task.state == TaskState::Succeeded);
-        succeeded && self.record.running().is_some_and(|operation| self.now > operation.started + policy.task_deadline)
     }
 
     /// Looks for an effect, and at the latest when its time is over: what follows then must not wait for the next look.
@@ -426,7 +368,7 @@ impl Case<'_> {
             return None;
         }
         let operation = self.record.operation.as_ref()?;
-        let outcome = operation.outcome.filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
+        let outcome = operation.ended().filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
         let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
         // A spec that was changed while the platform was away is still another one than the one that failed.
         let other_spec = operation.generation.is_some_and(|of| of != self.facts.generation);
@@ -538,7 +480,7 @@ impl Case<'_> {
     }
 
     /// Asks for the create: intent first, in a write of its own, then the request.
-    fn create(self, desired: &Desired) -> Decision {
+    fn create(self, policy: &Policy, desired: &Desired) -> Decision {
         match desired.mode {
             Mode::Plan => return self.planned(checks::plan_create(desired)),
             Mode::Observe => return self.observed("No service exists for this tenant; mode Observe makes none."),
@@ -553,8 +495,8 @@ impl Case<'_> {
         if self.facts.services.since(since).is_none() {
             return self.look(Query::Services, since, "is there still no service");
         }
-        let start = self.now.whole_second();
-        self.decide(Step::Keep(Mark::Begin { kind: OperationKind::Create, start }), "the intent comes before the effect", verdict)
+        let mark = self.begin(OperationKind::Create, Some(&desired.tenant), policy);
+        self.decide(mark, "the intent comes before the effect", verdict)
     }
 
     /// The service is ours: verify it, see to the jobs, and rest.
@@ -579,16 +521,6 @@ impl Case<'_> {
             return self.decide(Step::Keep(Mark::Adopt(service.guid.clone())), "the service is taken hold of", verdict);
         }
         jobs::see_to(self, policy, desired, service)
-    }
-
-    /// While the task of a create still runs, the service that shows early is not finished.
-    fn follow_running_task(&self, policy: &Policy) -> Option<Decision> {
-        let ended = match self.facts.task.value() {
-            Some(Some(task)) => task.state != TaskState::Running,
-            Some(None) => true,
-            None => self.task_out_of_sight(policy),
-        };
-        if ended { None } else { self.follow_task(policy) }
     }
 
     fn rest(self, verdict: Verdict, until: Duration) -> Decision {

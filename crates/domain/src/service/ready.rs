@@ -8,7 +8,7 @@ use super::Desired;
 
 /// Whether this object's own create made the service. What that create asked for stays in the spec, since the schema keeps it there.
 pub(super) fn made_here(record: &Record) -> bool {
-    record.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Succeeded))
+    record.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded))
 }
 
 /// The service is gone from the platform: nothing is synchronized for it any more. When it was is kept, for the case that it shows again.

@@ -131,7 +131,7 @@ pub fn empty_platform() -> Facts {
 }
 
 pub fn intent(kind: OperationKind, start: Time, sent: Sent) -> Intent {
-    Intent { kind, id: OperationId("op-1".into()), start: start.whole_second(), sent }
+    Intent { kind, id: OperationId("op-1".into()), start: start.whole_second(), tenant: None, place: None, sent }
 }
 
 /// An object under whose intent a create may be under way since `start`.

@@ -2,7 +2,7 @@ use oc_domain::competition::{Access, Contest, Other, Rank, Spec, contest};
 use oc_domain::names::ShortNameRule::{Alphanumeric, Portal};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 
-use crate::common::{NOW, guid, secs};
+use crate::common::{NOW, guid, secs, task_id};
 
 use Access::{May, MayNot, Unknown};
 use Rank::{Applicant, Doubtful, Holder};
@@ -10,14 +10,26 @@ use Rank::{Applicant, Doubtful, Holder};
 const PLAIN: Spec<'static> = Spec { going: false, suspended: false, applies: true, has_tenant: true, short_name: Some(("Contoso", Portal)) };
 
 fn intent(ago: u64) -> Record {
-    let intent = Intent { kind: OperationKind::Create, id: OperationId("1".into()), start: NOW - secs(ago), sent: Sent::Maybe };
+    let intent = Intent { kind: OperationKind::Create, id: OperationId("1".into()), start: NOW - secs(ago), tenant: None, place: None, sent: Sent::Maybe };
     Record { finalizer: true, intent: Some(intent), ..Record::default() }
 }
 
 fn created(outcome: Option<Outcome>) -> Record {
     let record = intent(100_000);
-    let operation = record.intent.as_ref().map(|intent| Operation { outcome, ..Operation::of(intent) });
+    let operation = record.intent.as_ref().map(|intent| Operation {
+        task: Some(task_id(1)),
+        outcome,
+        completed: outcome.map(|_| NOW - secs(99_000)),
+        ..Operation::of(intent)
+    });
     Record { operation, ..record }
+}
+
+/// The same, which stands in status as well.
+fn noted(ago: u64) -> Record {
+    let mut record = intent(ago);
+    record.note_open_intent();
+    record
 }
 
 fn failed(ago: u64) -> Record {
@@ -54,7 +66,9 @@ fn an_object_takes_part_that_could_ask_or_has_something() {
         ("nothing came of what it may have asked", PLAIN, intent(901), Some(Applicant)),
         ("nothing came of what it may have asked, and it is suspended", Spec { suspended: true, ..PLAIN }, intent(901), None),
         ("an intent that holds nothing", Spec { suspended: true, ..PLAIN }, Record { finalizer: false, ..intent(100) }, None),
-        ("its create runs, long ago", Spec { suspended: true, ..PLAIN }, created(None), Some(Holder)),
+        ("its task runs, long since", Spec { suspended: true, ..PLAIN }, created(None), Some(Holder)),
+        ("status tells of what it may have asked, lately", Spec { suspended: true, ..PLAIN }, noted(100), Some(Holder)),
+        ("status tells of what it may have asked, and nothing came of it", Spec { suspended: true, ..PLAIN }, noted(901), None),
         ("its create failed just now, and may have left a service", Spec { suspended: true, ..PLAIN }, failed(19), Some(Doubtful)),
         ("its create failed", Spec { suspended: true, ..PLAIN }, failed(20), None),
     ];

@@ -27,7 +27,8 @@ fn a_first_create_step_by_step() {
         match decision.step {
             Step::Look(oc_domain::step::Query::Services, _) => facts.services = known(view(&[])),
             Step::Look(_, _) => facts.leads = known_leads(vec![lead()]),
-            Step::Keep(Mark::Begin { kind, start }) => {
+            Step::Keep(Mark::Begin { kind, start, tenant: whose, .. }) => {
+                assert_eq!(whose, Some(tenant()), "the intent says for whom it is");
                 assert_eq!(start, NOW.whole_second(), "what is written has no milliseconds");
                 record = Record { finalizer: true, intent: Some(intent(kind, start, Sent::No)), ..record };
             }

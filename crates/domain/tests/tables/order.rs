@@ -109,7 +109,7 @@ fn which_changes_need_an_intent() {
 #[test]
 fn steps_at_records() {
     let ask = |change| Step::Ask(change);
-    let begin = |kind| Step::Keep(Mark::Begin { kind, start: NOW.whole_second() });
+    let begin = |kind| Step::Keep(Mark::Begin { kind, start: NOW.whole_second(), tenant: None, place: None });
     let adopt = || Step::Keep(Mark::Adopt(guid(1)));
     let (fine, unready) = ("", "without an intent that is recorded, fresh and unsent");
     let table = [
@@ -200,7 +200,7 @@ fn what_a_mark_leaves_in_the_pass() {
         pass.kept(&mark, deciding(Step::Keep(mark.clone()), &record), drawn);
         pass.record
     };
-    let begun = after(Record { guid: Some(guid(1)), ..Record::default() }, Mark::Begin { kind: Delete, start: NOW });
+    let begun = after(Record { guid: Some(guid(1)), ..Record::default() }, Mark::Begin { kind: Delete, start: NOW, tenant: None, place: None });
     assert!(begun.finalizer && begun.guid_annotated && begun.may_send(Delete, NOW), "{begun:?}");
     let adopted = after(ended(Outcome::Unknown, NOW), Mark::Adopt(guid(2)));
     assert_eq!((adopted.finalizer, adopted.guid, adopted.guid_annotated, adopted.intent), (true, Some(guid(2)), true, None));

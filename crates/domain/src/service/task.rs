@@ -1,0 +1,93 @@
+//! The task that the platform gave for a create: followed while it runs, and what follows from its end.
+
+use crate::conditions::{Reason, Trouble, Verdict};
+use crate::facts::TaskState;
+use crate::policy::Policy;
+use crate::record::OperationKind;
+use crate::step::{Decision, Fact, Query, Step, Wake};
+use crate::timing;
+
+use super::Case;
+
+impl Case<'_> {
+    /// Whether a task was given whose end has not been seen: then the task is the thing to look at, not the list.
+    pub(super) fn task_still_runs(&self) -> bool {
+        let Some(task) = self.record.running().and_then(|op| op.task.as_ref()) else { return false };
+        match self.facts.task.value() {
+            Some(Some(seen)) => &seen.id == task && seen.state == TaskState::Running,
+            Some(None) => false,
+            None => true,
+        }
+    }
+
+    /// The task can't be read, and its deadline is over: whoever has the service in the list need not wait for its task. That there is none proves
+    /// nothing, and nothing is asked for again because of it.
+    pub(super) fn task_out_of_sight(&self, policy: &Policy) -> bool {
+        let overdue = |op: &crate::record::Operation| self.now > op.started + policy.task_deadline;
+        matches!(self.facts.task, Fact::Unreadable(_)) && self.record.running().is_some_and(overdue)
+    }
+
+    /// Polls the task that was given for the create, and ends with it. `None` when there is none, or it succeeded or failed.
+    pub(super) fn follow_task(&self, policy: &Policy) -> Option<Decision> {
+        let operation = self.record.running().filter(|op| op.kind == OperationKind::Create)?;
+        // Another place has other tasks.
+        let here = self.record.open_intent().is_none_or(|intent| intent.other_place(policy.place.as_deref()).is_none());
+        let task = operation.task.clone().filter(|_| here)?;
+        let started = operation.started;
+        let case = || self.again();
+        let converting = || Verdict::not_ready(Reason::Converting, "The platform is converting the lead to an OC Essential service.");
+        match &self.facts.task {
+            // The task that this pass was given is looked at when it can have ended, not at once.
+            Fact::Unread if self.facts.answer.is_some() => {
+                Some(case().decide(Step::Wait(timing::next_poll(self.now, started), Wake::Clock), "the task was given just now", converting()))
+            }
+            Fact::Unread => Some(case().decide(Step::Look(Query::Task(task), self.facts.pass_started), "how far is the task", converting())),
+            Fact::Unreadable(trouble) => Some(case().unreadable(trouble.clone())),
+            Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Running => {
+                if self.now > started + policy.task_deadline {
+                    let message = format!(
+                        "The platform's task {task} has not ended within spec.taskDeadline of the LivePlatform. It is still watched and never asked for twice; ask the platform's operator why it does not end."
+                    );
+                    return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "the task is over its deadline"));
+                }
+                Some(case().decide(Step::Wait(timing::next_poll(self.now, started), Wake::Clock), "the task is running", converting()))
+            }
+            // It ended, well or by a word that nobody knows, and the service does not show yet (U-8): the lists follow the task, nobody knows how late. It is
+            // never asked for again, since it may have been done.
+            Fact::Known { value: Some(seen), .. } if matches!(seen.state, TaskState::Succeeded | TaskState::Ended) => {
+                let unknown = format!("has ended with the status {:?}, which is not known", seen.status);
+                let how = if seen.state == TaskState::Succeeded { "has succeeded" } else { &unknown };
+                let message = format!("The platform's task {how}; the service does not show in the list of services yet.");
+                if self.now > started + policy.task_deadline {
+                    let message = format!("{message} It is never asked for twice; ask the platform's operator where it is.");
+                    return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that has ended"));
+                }
+                Some(case().look_for_effect(started, &message))
+            }
+            // Not known to the platform: just after the create it may not show yet, later it is lost (U-5). Either way the list decides.
+            Fact::Known { .. } if self.record.running().is_some() => {
+                if self.facts.pass_started < started + policy.grace() {
+                    return Some(case().look_for_effect(started, "The platform does not know the task it gave: looking whether the service appears."));
+                }
+                None
+            }
+            Fact::Known { .. } => None,
+        }
+    }
+
+    /// The task ended well, and for longer than `spec.taskDeadline` no service shows: somebody removed it before it was seen.
+    pub(super) fn succeeded_and_overdue(&self, policy: &Policy) -> bool {
+        let succeeded = matches!(self.facts.task.value(), Some(Some(task)) if task.state == TaskState::Succeeded);
+        succeeded && self.record.running().is_some_and(|operation| self.now > operation.started + policy.task_deadline)
+    }
+
+    /// While the task of a create still runs, the service that shows early is not finished.
+    pub(super) fn follow_running_task(&self, policy: &Policy) -> Option<Decision> {
+        let ended = match self.facts.task.value() {
+            Some(Some(task)) => task.state != TaskState::Running,
+            Some(None) => true,
+            None => self.task_out_of_sight(policy),
+        };
+        if ended { None } else { self.follow_task(policy) }
+    }
+}

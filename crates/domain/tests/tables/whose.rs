@@ -1,0 +1,160 @@
+//! Whose an operation is: to which one an outcome belongs, and for which tenant and of which platform a create was asked.
+
+use oc_domain::driver::{Memo, Pass};
+use oc_domain::names::TenantId;
+use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::policy::{Connection, Policy};
+use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
+use oc_domain::service::{self, Adoption, Deletion, Desired, Wish};
+use oc_domain::step::{Decision, Fact, Mark, Step};
+
+use crate::common::*;
+use crate::{at_now, short, told};
+
+use DeletionPolicy::{Delete, Retain};
+
+const HERE: &str = "https://live.example.com:443/tenantui";
+const THERE: &str = "https://old.example.com:443/tenantui";
+
+/// What stands beside a create whose task runs: an outcome, whose it is, and when it ended after the create began, in seconds.
+fn beside(outcome: Outcome, of: Option<&str>, after: Option<i64>) -> Record {
+    let mut record = converting(NOW - secs(60));
+    let operation = record.operation.as_mut().expect("an operation");
+    operation.outcome = Some(outcome);
+    operation.outcome_of = of.map(|of| OperationId(of.into()));
+    operation.messages = vec!["The script ended badly.".into()];
+    operation.completed = after.map(|after| oc_domain::time::Time(operation.started.0 + after * 1000));
+    record
+}
+
+/// What another writer of status has left of an earlier operation ends nothing, whatever time it has. What an older version has written, without saying whose
+/// it is, still counts.
+#[test]
+fn an_outcome_belongs_to_one_operation() {
+    let table = [
+        ("its own", Some("op-1"), Some(30), true),
+        ("its own, by a clock that was behind", Some("op-1"), Some(-7200), true),
+        ("of an older version, which did not say whose it is", None, Some(0), true),
+        ("of another one that ended before", Some("op-0"), Some(-7200), false),
+        ("of another one that ended after", Some("op-0"), Some(30), false),
+        ("of nobody, and it ended before", None, Some(-1), false),
+        ("its own, and nobody has seen when", Some("op-1"), None, false),
+        ("of nobody, and nobody has seen when", None, None, false),
+    ];
+    for outcome in [Outcome::Failed, Outcome::Unknown, Outcome::Succeeded, Outcome::Refused] {
+        for (what, of, after, ends) in table {
+            let record = beside(outcome, of, after);
+            assert_eq!(record.operation.as_ref().and_then(|operation| operation.ended()), Some(outcome).filter(|_| ends), "{outcome:?}, {what}");
+            assert_eq!(record.open_intent().is_none(), ends, "{outcome:?}, {what}");
+            let decision = at_now(&be(Desired { recreate: true, ..desired() }), &record, &empty_platform());
+            assert_eq!(told(&decision) == "look task: False Converting Reconciling", !ends, "{outcome:?}, {what}: {}", told(&decision));
+            if !ends {
+                let operation = decision.record.operation.expect("an operation");
+                assert_eq!((operation.outcome, operation.outcome_of, operation.completed), (None, None, None), "{outcome:?}, {what}: taken off");
+            }
+        }
+    }
+    // What ends now says whose it is.
+    let failed = Facts { task: known(Some(task(1, oc_domain::facts::TaskState::Failed))), ..empty_platform() };
+    let ended = at_now(&be(desired()), &converting(NOW - secs(60)), &failed).record.operation.expect("an operation");
+    assert_eq!((ended.outcome, ended.outcome_of), (Some(Outcome::Failed), Some(OperationId("op-1".into()))));
+}
+
+/// An open create, `ago` seconds old, that was asked for this tenant at this place.
+fn asked(tenant: Option<&str>, place: Option<&str>, ago: u64) -> Record {
+    let intent = Intent {
+        tenant: tenant.and_then(|tenant| TenantId::parse(tenant).ok()),
+        place: place.map(Into::into),
+        ..intent(OperationKind::Create, NOW - secs(ago), Sent::Maybe)
+    };
+    Record { finalizer: true, intent: Some(intent), ..Record::default() }
+}
+
+fn here(facts: Facts) -> Facts {
+    Facts { connection: Connection::Usable(Policy { place: Some(HERE.into()), slowest_create: Some(secs(60)), ..Policy::default() }), ..facts }
+}
+
+fn shown() -> Facts {
+    here(Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead_with(1)]), ..facts() })
+}
+
+/// A create that was asked for another tenant, or at another place, is no matter of what this tenant and this place show. A platform that shows a service for
+/// the tenant has got another address, or was moved, and `spec.adoption` decides.
+#[test]
+fn an_open_create_that_was_asked_for_elsewhere() {
+    let (begins, elsewhere, adopts) =
+        ("keep intent: False Converting Reconciling", "stop: False Conflict Stalled", "keep adopted: False Progressing Reconciling");
+    let never = || Desired { adoption: Adoption::Never, ..desired() };
+    let table = [
+        ("by an older version", None, None, desired(), here(empty_platform()), begins),
+        ("here", Some(TENANT), Some(HERE), desired(), here(empty_platform()), begins),
+        ("here, and it shows", Some(TENANT), Some(HERE), never(), shown(), "rest: True Succeeded -"),
+        ("for another tenant", Some(OTHER_TENANT), None, desired(), here(empty_platform()), elsewhere),
+        ("for another tenant, and this one has a service", Some(OTHER_TENANT), Some(HERE), never(), shown(), elsewhere),
+        ("at another place", Some(TENANT), Some(THERE), desired(), here(empty_platform()), elsewhere),
+        ("at another place, and there is one here", Some(TENANT), Some(THERE), desired(), shown(), adopts),
+        ("at another place, and one here may not be taken over", Some(TENANT), Some(THERE), never(), shown(), elsewhere),
+        ("at a place, and it is not known where this is", Some(TENANT), Some(THERE), desired(), empty_platform(), begins),
+    ];
+    for (what, tenant, place, wanted, facts, expected) in table {
+        let decision = at_now(&be(wanted), &asked(tenant, place, 5000), &facts);
+        assert_eq!(told(&decision), expected, "{what}");
+        if expected == elsewhere && facts.services == known(view(&[])) {
+            assert!(decision.record.open_intent().is_some() && decision.record.operation.is_none(), "{what}: {:?}", decision.record);
+        }
+    }
+    // A task of another place is another task: nobody is asked for it here.
+    let mut running = asked(Some(TENANT), Some(THERE), 60);
+    running.operation = converting(NOW - secs(60)).operation;
+    assert_eq!(told(&at_now(&be(desired()), &running, &here(empty_platform()))), elsewhere);
+    assert_eq!(told(&at_now(&be(desired()), &running, &shown())), adopts);
+}
+
+/// The same for an object that is going: what shows here is not what it made, and that nothing shows proves nothing.
+#[test]
+fn an_object_goes_whose_create_was_asked_for_elsewhere() {
+    let gone = |policy| {
+        Wish::Gone(Deletion {
+            policy,
+            tenant: Some(tenant()),
+            short_name: Some("Contoso_NL".into()),
+            suspended: false,
+            guard_numbers: false,
+            of_others: Vec::new(),
+        })
+    };
+    let (elsewhere, let_go) = ("stop: False Conflict Stalled", "release: False Deleting Reconciling");
+    for (tenant, place) in [(Some(OTHER_TENANT), Some(HERE)), (Some(TENANT), Some(THERE))] {
+        for facts in [shown(), here(empty_platform())] {
+            let table = [(Delete, 5000, elsewhere), (Retain, 5000, elsewhere), (Delete, 7300, elsewhere), (Retain, 7300, let_go)];
+            for (policy, ago, expected) in table {
+                let decision = at_now(&gone(policy), &asked(tenant, place, ago), &facts);
+                assert_eq!(told(&decision), expected, "{tenant:?} {place:?} {policy:?} {ago}");
+            }
+        }
+    }
+    assert_eq!(short(&at_now(&gone(Delete), &asked(Some(TENANT), Some(HERE), 5000), &shown()).step), "keep intent", "its own is deleted");
+}
+
+/// A policy of the API server takes the record of a request off in the very write that puts it back: this process, which has read it, still knows it.
+#[test]
+fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
+    let wish = be(desired());
+    let decide = |now, record: &Record, facts: &Facts| service::decide(now, &wish, record, facts);
+    let next_after = |dropped: bool| {
+        let read = Record { finalizer: false, ..creating(NOW - secs(60)) };
+        let mut pass = Pass::begin(read, facts(), &Memo::default());
+        let decision = pass.next(NOW, decide);
+        assert_eq!(decision.step, Step::Keep(Mark::Hold));
+        if dropped {
+            pass.dropped(&Mark::Hold);
+        }
+        let refused: Decision = pass.unkept(NOW, decision, &away());
+        let mut memo = Memo::default();
+        memo.after(&pass, &refused, oc_domain::driver::Ended::Unwritten);
+        let mut next = Pass::begin(Record::default(), Facts { services: Fact::Unread, ..empty_platform() }, &memo);
+        next.next(NOW, decide).step
+    };
+    assert_eq!(next_after(true), Step::Keep(Mark::Hold), "it is put back again");
+    assert!(matches!(next_after(false), Step::Look(..)), "what was only read may have been outdated");
+}
