@@ -28,7 +28,8 @@ enum Recorded {
     Missing,
     /// It shows.
     Shown,
-    /// It may have something that status does not tell of yet: a create may be under way, or it has taken a service over just now.
+    /// What it has asked for does not show, which is as it should be where it was asked: a create may be under way, it has taken a service over just now, or
+    /// it has had removed what it had. At another account it proves nothing.
     Asked,
     /// Nothing, or it can't be told.
     Nothing,
@@ -45,7 +46,13 @@ fn of_service(object: &OcEssentialService, services: Option<&ServiceIndex>) -> R
     let read_back = object.status.as_ref().filter(|status| status.license_type.is_some());
     let guid = read_back.and_then(|status| CustomerGuid::parse(status.ump_customer_guid.as_deref()?).ok());
     match guid {
-        Some(_) if removes(object.metadata.deletion_timestamp.is_some(), read_back.and_then(|status| status.operation.as_ref())) => Recorded::Nothing,
+        Some(guid) if removes(object.metadata.deletion_timestamp.is_some(), read_back.and_then(|status| status.operation.as_ref())) => {
+            if services.has(&guid) {
+                Recorded::Nothing
+            } else {
+                Recorded::Asked
+            }
+        }
         Some(guid) if services.has(&guid) => Recorded::Shown,
         Some(_) => Recorded::Missing,
         None => {
@@ -60,7 +67,13 @@ fn of_lead(object: &Lead, leads: Option<&LeadIndex>) -> Recorded {
     let (Some(leads), Some(status)) = (leads, &object.status) else { return Recorded::Nothing };
     let tenant = TenantId::parse(&object.spec.ms_tenant_id).ok();
     match tenant.filter(|_| status.lead_id.is_some()) {
-        Some(_) if removes(object.metadata.deletion_timestamp.is_some(), status.operation.as_ref()) => Recorded::Nothing,
+        Some(tenant) if removes(object.metadata.deletion_timestamp.is_some(), status.operation.as_ref()) => {
+            if leads.has(&tenant) {
+                Recorded::Nothing
+            } else {
+                Recorded::Asked
+            }
+        }
         Some(tenant) if leads.has(&tenant) => Recorded::Shown,
         Some(_) => Recorded::Missing,
         None if may_have(&record::of_lead(object)) => Recorded::Asked,
@@ -148,6 +161,38 @@ mod tests {
             ("https://live.example.com/tenantui", "55555555-5555-4555-8555-555555555555"),
         ] {
             assert_ne!(account(&platform(url, client)), here, "{url} {client}");
+        }
+    }
+
+    /// A list of what the platform has: nothing.
+    fn nothing<T>() -> live_platform::Listed<T> {
+        live_platform::Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 }
+    }
+
+    /// A deletion that was asked for explains what does not show where it was asked, and nothing at another account.
+    #[test]
+    fn what_has_its_own_removed_misses_nothing_here_and_proves_nothing_elsewhere() {
+        let object = |deleting: bool, operation: &str| {
+            let deleted = deleting.then_some("2026-01-01T00:00:00Z");
+            serde_json::json!({
+                "apiVersion": "operatorconnect.dev/v1alpha1", "metadata": {"name": "contoso", "namespace": "n", "deletionTimestamp": deleted},
+                "spec": {"platform": "p", "msTenantId": "22222222-2222-4222-8222-222222222222", "shortName": "Contoso", "fullName": "Contoso"},
+                "status": {
+                    "leadId": "44444444-4444-4444-8444-444444444444", "licenseType": "OC Essential", "umpCustomerGuid": "55555555-5555-4555-8555-555555555555",
+                    "operation": {"kind": operation, "id": "1", "startedTime": "2026-01-01T00:00:00Z"},
+                },
+            })
+        };
+        let (services, leads) = (ServiceIndex::new(nothing()), LeadIndex::new(nothing()));
+        for (deleting, operation, missing) in [(true, "Delete", false), (true, "Create", true), (false, "Delete", true)] {
+            let (mut service, mut lead) = (object(deleting, operation), object(deleting, operation));
+            (service["kind"], lead["kind"]) = ("OcEssentialService".into(), "Lead".into());
+            let of_both =
+                [of_service(&serde_json::from_value(service).unwrap(), Some(&services)), of_lead(&serde_json::from_value(lead).unwrap(), Some(&leads))];
+            for recorded in of_both {
+                let as_expected = if missing { matches!(recorded, Recorded::Missing) } else { matches!(recorded, Recorded::Asked) };
+                assert!(as_expected, "{deleting} {operation}");
+            }
         }
     }
 }

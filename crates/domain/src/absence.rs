@@ -40,7 +40,8 @@ pub struct Counted {
     pub recorded: usize,
     /// The uids of those of them whose service or lead the lists do not show.
     pub missing: BTreeSet<String>,
-    /// How many others may have something that was not read back yet: a create may be under way, or a service was taken over just now.
+    /// How many others have asked for something that does not show, so that it proves nothing at another account: a create may be under way, a service was
+    /// taken over just now, or they have removed what they had.
     pub asked: usize,
 }
 
