@@ -39,6 +39,7 @@ impl Pass {
     /// Begins a pass with what the object remembers, and with what this process remembers of its own earlier passes over it (`memo`).
     pub fn begin(mut record: Record, facts: Facts, memo: &Memo) -> Self {
         memo.remind(&mut record);
+        let facts = Facts { own: memo.asked.as_ref().map(|asked| asked.id.clone()), ..facts };
         Self { record, facts, asked: None, looks: 0, bug: None, drawn: Vec::new(), stripped: false, steps: 0 }
     }
 
@@ -177,6 +178,10 @@ impl Memo {
         let says_nothing = record.guid.is_none() && record.intent.is_none() && record.operation.is_none();
         if let Some(guid) = self.guid.as_ref().filter(|_| !record.guid_proven) {
             record.prove(guid.clone());
+        }
+        // An annotated guid beside an open create is that of the service before it: nothing was taken over since this process has asked.
+        if asked.ended().is_none() && record.intent.is_none() {
+            record.guid_annotated = false;
         }
         // How an operation ended says something as long as its intent is the object's, or nothing is.
         let followed = !says_nothing && record.intent.as_ref().is_none_or(|intent| intent.id != asked.id);

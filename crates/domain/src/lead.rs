@@ -393,7 +393,7 @@ impl Case<'_> {
         }
         let asked = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete && intent.sent == Sent::Maybe).cloned();
         match asked {
-            Some(intent) if self.now < intent.start + timing::DELETE_AGAIN => {
+            Some(intent) if self.now < intent.start + timing::DELETE_AGAIN && !self.facts.left_open_by_another(&self.record, &intent) => {
                 let until = timing::next_look(self.now, intent.start);
                 self.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict)
             }

@@ -5,6 +5,7 @@ use crate::conditions::{Reason, Trouble, Verdict};
 use crate::facts::{LcCustomer, Lead, Service, Task};
 use crate::names::CustomerGuid;
 use crate::policy::Connection;
+use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
 use crate::step::{Answer, Fact};
 use crate::time::Time;
 
@@ -143,6 +144,8 @@ pub struct Facts {
     pub numbers: Fact<Numbers>,
     /// What became of the change that this pass asked for.
     pub answer: Option<Answer>,
+    /// The last operation that this process has asked the platform for, if it remembers one. What another process has asked for, or was about to, is not.
+    pub own: Option<OperationId>,
     /// How often in a row a request for this spec was not executed.
     pub failures: u32,
     /// The reason for which status says `Stalled` for this spec: a restart, which forgets the failures, does not take it back.
@@ -167,9 +170,17 @@ impl Facts {
             task: Fact::Unread,
             numbers: Fact::Unread,
             answer: None,
+            own: None,
             failures: 0,
             stalled_for: None,
         }
+    }
+
+    /// Whether a deletion that may have been asked for is asked for again at once: the process that recorded it is gone, and nobody knows whether its request
+    /// has left. It names one service, so that asking twice does no harm, while waiting costs minutes for each that was under way.
+    pub(crate) fn left_open_by_another(&self, record: &Record, intent: &Intent) -> bool {
+        let accepted = record.running().is_some_and(|op| op.id == intent.id && op.task.is_some());
+        intent.kind == OperationKind::Delete && intent.sent == Sent::Maybe && !accepted && self.own.as_ref() != Some(&intent.id)
     }
 
     /// Whether a change was asked for in this pass and left, whatever came of it.

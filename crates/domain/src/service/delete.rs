@@ -266,7 +266,8 @@ fn unreadable<T>(fact: &Fact<T>) -> Option<Trouble> {
 fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, service: &Service) -> Decision {
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     let open = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete).cloned();
-    if let Some(intent) = open.as_ref().filter(|intent| intent.sent == Sent::Maybe && case.now < intent.start + timing::DELETE_AGAIN) {
+    let lately = |intent: &&Intent| intent.sent == Sent::Maybe && case.now < intent.start + timing::DELETE_AGAIN;
+    if let Some(intent) = open.as_ref().filter(lately).filter(|intent| !case.facts.left_open_by_another(&case.record, intent)) {
         let until = timing::next_look(case.now, intent.start);
         return case.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict);
     }

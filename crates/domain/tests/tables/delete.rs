@@ -148,19 +148,35 @@ fn a_service_of_another_tenant_is_not_deleted() {
     assert_eq!(told(&at_now(&gone(Retain), &record, &facts)), LET_GO);
 }
 
-/// The intent before the effect; asked again only after a while; a request that was held up gets a new intent.
+/// By a process that has asked for the deletion itself.
+fn by_this_process(facts: Facts) -> Facts {
+    Facts { own: Some(OperationId("op-2".into())), ..facts }
+}
+
+/// A deletion that was accepted, and whose task status has, is not asked for again by the next process: it goes on.
+#[test]
+fn a_deletion_that_was_accepted_is_not_asked_for_again_after_a_restart() {
+    let mut record = deleting(10, Sent::Maybe);
+    record.operation = record.intent.as_ref().map(|intent| Operation { task: Some(task_id(2)), ..Operation::of(intent) });
+    assert_eq!(short(&at_now(&gone(Delete), &record, &there()).step), "wait");
+}
+
+/// The intent before the effect; asked again only after a while, or at once when the process that recorded it is gone; a request that was held up gets a new intent.
 #[test]
 fn the_request() {
     let table = [
-        (Sent::No, 1, "ask delete"),
-        (Sent::No, 3600, "keep intent"),
-        (Sent::Maybe, 10, "wait"),
-        (Sent::Maybe, 299, "wait"),
-        (Sent::Maybe, 301, "keep intent"),
+        (Sent::No, 1, true, "ask delete"),
+        (Sent::No, 3600, true, "keep intent"),
+        (Sent::Maybe, 10, true, "wait"),
+        (Sent::Maybe, 299, true, "wait"),
+        (Sent::Maybe, 301, true, "keep intent"),
+        // By a process that is gone, and nobody knows whether its request has left.
+        (Sent::Maybe, 10, false, "keep intent"),
+        (Sent::Maybe, 301, false, "keep intent"),
     ];
-    for (sent, age, expected) in table {
-        let step = at_now(&gone(Delete), &deleting(age, sent), &there()).step;
-        assert_eq!(short(&step), expected, "{sent:?}, {age} s");
+    for (sent, age, own, expected) in table {
+        let step = at_now(&gone(Delete), &deleting(age, sent), &if own { by_this_process(there()) } else { there() }).step;
+        assert_eq!(short(&step), expected, "{sent:?}, {age} s, by this process: {own}");
         if expected == "ask delete" {
             assert_eq!(step, Step::Ask(Change::DeleteService(guid(1))));
         }
@@ -300,7 +316,7 @@ fn telephone_numbers_at_other_times() {
     let three = |facts: Facts| Facts { numbers: known(Numbers::Count(3)), ..facts };
     let table = [
         ("recorded, not sent", deleting(1, Sent::No), three(there()), "stop: False DeletionBlocked Stalled"),
-        ("asked for just now", deleting(10, Sent::Maybe), three(there()), "wait: False Deleting Reconciling"),
+        ("asked for just now", deleting(10, Sent::Maybe), by_this_process(three(there())), "wait: False Deleting Reconciling"),
         ("asked for long ago, and still there", deleting(301, Sent::Maybe), three(there()), "stop: False DeletionBlocked Stalled"),
         ("gone from both lists", verified(), three(empty_platform()), LET_GO),
         ("nothing was ever made", Record { finalizer: true, ..Record::default() }, three(empty_platform()), LET_GO),

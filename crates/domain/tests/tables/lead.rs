@@ -194,6 +194,7 @@ fn letting_go() {
     let held = || Record { finalizer: true, ..Record::default() };
     let asked = |seconds, sent| Record { intent: Some(intent(OperationKind::Delete, NOW - secs(seconds), sent)), ..held() };
     let own = || shown(Lead { consentless: true, ..lead() });
+    let by_this_process = || Facts { own: Some(oc_domain::record::OperationId("op-1".into())), ..own() };
     let with = |services| Facts { services, ..own() };
     let holes = ServicesView { complete: false, ..view(&[]) };
     let licensed = shown(Lead { consentless: true, ..lead_with(1) });
@@ -216,7 +217,8 @@ fn letting_go() {
         ("the list of services has holes", Delete, held(), with(known(holes)), "stop: False PlatformUnavailable Reconciling"),
         ("the services can't be read", Delete, held(), with(Fact::Unreadable(away())), "wait: False PlatformUnavailable Reconciling"),
         ("recorded", Delete, asked(0, Sent::No), own(), "ask delete lead: False Deleting Reconciling"),
-        ("asked for", Delete, asked(10, Sent::Maybe), own(), "wait: False Deleting Reconciling"),
+        ("asked for", Delete, asked(10, Sent::Maybe), by_this_process(), "wait: False Deleting Reconciling"),
+        ("asked for by a process that is gone", Delete, asked(10, Sent::Maybe), own(), "keep intent: False Deleting Reconciling"),
         ("asked for long ago", Delete, asked(301, Sent::Maybe), own(), "keep intent: False Deleting Reconciling"),
         ("the platform object is gone", Delete, held(), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
         ("the platform object is gone, retained", Retain, held(), no_platform, release),

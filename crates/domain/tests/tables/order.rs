@@ -395,8 +395,7 @@ fn annotation_and_status_come_apart() {
     let Wish::Gone(named) = gone.clone() else { unreachable!() };
     let renamed = Wish::Gone(Deletion { short_name: Some("Another".into()), ..named });
     let table = [
-        ("a crash after the intent of a deletion, before status", gone.clone(), overtaken(60), shown(), "wait"),
-        ("the same, and the request was never sent", gone.clone(), overtaken(301), shown(), "keep intent"),
+        ("a crash after the intent of a deletion, before status", gone.clone(), overtaken(60), shown(), "keep intent"),
         // First what was taken off is written down again.
         ("annotations wiped, the task runs", be(desired()), wiped(60), running(), "keep hold"),
         ("annotations wiped, the answer was lost", be(desired()), wiped_no_task(60), empty_platform(), "keep hold"),

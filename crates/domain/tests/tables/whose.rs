@@ -4,7 +4,7 @@ use oc_domain::driver::{Memo, Pass};
 use oc_domain::names::TenantId;
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::{Connection, Policy};
-use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
+use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{self, Adoption, Deletion, Desired, Wish};
 use oc_domain::step::{Decision, Fact, Mark, Step};
 
@@ -157,4 +157,17 @@ fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
     };
     assert_eq!(next_after(true), Step::Keep(Mark::Hold), "it is put back again");
     assert!(matches!(next_after(false), Step::Look(..)), "what was only read may have been outdated");
+}
+
+/// `spec.recreate` of a service that was taken over, whose lost answer is looked for: annotations of before the create are put back, with the guid of the
+/// service that is gone. Without memory it looks as if the service had been taken over since.
+#[test]
+fn a_guid_that_is_put_back_beside_an_open_create_hides_nothing() {
+    let wish = be(Desired { recreate: true, ..desired() });
+    let asked = converting(NOW - secs(5)).operation.map(|operation| Operation { task: None, ..operation });
+    let put_back = Record { finalizer: true, operation: asked.clone(), guid: Some(guid(9)), guid_annotated: true, ..Record::default() };
+    let first =
+        |memo: &Memo| Pass::begin(put_back.clone(), empty_platform(), memo).next(NOW, |now, record, facts| service::decide(now, &wish, record, facts)).step;
+    assert_eq!(first(&Memo { asked, ..Memo::default() }), Step::Keep(Mark::Hold));
+    assert_ne!(first(&Memo::default()), Step::Keep(Mark::Hold));
 }
