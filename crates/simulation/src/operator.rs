@@ -145,6 +145,18 @@ impl Operator {
         }
     }
 
+    /// Takes in one consistent list, as whoever is elected does before its first pass. Nothing is removed by it: the watch brings that.
+    pub fn catch_up(&mut self, newest: &Snapshot, now: Time) {
+        let mut newer = newest.clone();
+        for (slot, known) in self.view.objects.iter().enumerate() {
+            if newer.objects[slot].is_none() {
+                newer.objects[slot].clone_from(known);
+            }
+        }
+        newer.revision = self.view.revision;
+        self.deliver(&newer, now);
+    }
+
     /// What is remembered of an object. Of one that was there before it, nothing is.
     pub fn memo(&mut self, slot: usize, uid: u32) -> &mut Memo {
         let (of, memo) = &mut self.memos[slot];

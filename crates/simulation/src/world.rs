@@ -55,6 +55,8 @@ pub struct Rules {
     pub places: bool,
     /// Whether only an object that could ask for something, or has it, is heeded.
     pub able: bool,
+    /// Whether whoever is elected reads all objects once more before its first pass.
+    pub catches_up: bool,
     /// Whether an outcome whose word is not known is read as one that is not known.
     pub strange_words_end: bool,
 }
@@ -75,6 +77,7 @@ impl Default for Rules {
             wakes_waiting: true,
             places: true,
             able: true,
+            catches_up: true,
             strange_words_end: false,
         }
     }
@@ -228,7 +231,7 @@ impl World {
             told_refused: BTreeSet::new(),
             broken: Vec::new(),
         };
-        world.elect();
+        world.elect(&Rules::default());
         world
     }
 
@@ -247,7 +250,7 @@ impl World {
     }
 
     /// A free lease is taken by the first replica that can.
-    pub fn elect(&mut self) {
+    pub fn elect(&mut self, rules: &Rules) {
         if self.setup.operators == 1 || self.now < self.lease.free_at {
             return;
         }
@@ -256,6 +259,9 @@ impl World {
         self.lease = Lease { holder: Some(op), free_at: NEVER };
         self.operators[op].valid_until = NEVER;
         let now = self.now;
+        if rules.catches_up {
+            self.operators[op].catch_up(&self.cluster.now, now);
+        }
         self.operators[op].wake(now);
     }
 
@@ -376,7 +382,7 @@ impl World {
         for op in 0..self.operators.len() {
             self.settle_operator(play.rules, op);
         }
-        self.elect();
+        self.elect(play.rules);
     }
 
     fn settle_operator(&mut self, rules: &Rules, op: usize) {
