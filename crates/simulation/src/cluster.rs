@@ -3,10 +3,11 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
+use oc_domain::absence;
 use oc_domain::breaker::{Asking, Ledger};
 use oc_domain::conditions::{Condition, Reason, Truth};
 use oc_domain::names::{ChannelId, CustomerGuid};
-use oc_domain::record::{Intent, JobRecord, Operation, OperationId, OperationKind, Record, Sent};
+use oc_domain::record::{Intent, JobRecord, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::step::{Decision, Mark};
 use oc_domain::time::Time;
 
@@ -120,13 +121,24 @@ impl Object {
         }
     }
 
+    /// Whether it has recorded a service that was read back, and does not have it deleted itself.
+    pub fn recorded(&self) -> bool {
+        self.status.guid.is_some() && self.status.license.is_some() && !self.removes()
+    }
+
+    /// Whether it has its service deleted itself.
+    pub fn removes(&self) -> bool {
+        let asked = |op: &Operation| op.kind == OperationKind::Delete && matches!(op.outcome, None | Some(Outcome::Succeeded));
+        self.deleting.is_some() && self.status.operation.as_ref().is_some_and(asked)
+    }
+
     /// As the breaker counts it.
     pub fn asking(&self) -> Option<Asking> {
         self.deleting.map(|deleted| Asking { deleted, uid: self.uid.to_string() })
     }
 }
 
-/// The platform object, as far as the breaker goes.
+/// The platform object, as far as the breakers go.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Breaker {
     /// Counts changes.
@@ -135,6 +147,10 @@ pub struct Breaker {
     pub ledger: Ledger,
     /// The annotation.
     pub approval: Option<String>,
+    /// What is missing, by its status.
+    pub absences: absence::Ledger,
+    /// The annotation that says that it is gone.
+    pub gone: Option<String>,
 }
 
 /// All objects at one revision.
@@ -331,20 +347,32 @@ impl Cluster {
         self.write(slot, read, false, |object| (object.strange_word, object.status) = (false, status))
     }
 
-    /// Writes the platform object's ledger.
-    pub fn count(&mut self, read: &Breaker, ledger: Ledger) -> Option<Arc<Breaker>> {
+    /// Writes the platform object's ledgers.
+    pub fn count(&mut self, read: &Breaker, ledger: Ledger, absences: absence::Ledger) -> Option<Arc<Breaker>> {
         if self.now.breaker.version != read.version {
             return None;
         }
         let version = self.step();
-        self.now.breaker = Arc::new(Breaker { version, ledger, approval: self.now.breaker.approval.clone() });
+        self.now.breaker = Arc::new(Breaker { version, ledger, absences, ..Breaker::clone(&self.now.breaker) });
         Some(Arc::clone(&self.now.breaker))
     }
 
     /// A person lets held deletions go on.
     pub fn approve(&mut self) {
         let version = self.step();
-        self.now.breaker = Arc::new(Breaker { version, ledger: self.now.breaker.ledger.clone(), approval: Some(version.to_string()) });
+        self.now.breaker = Arc::new(Breaker { version, approval: Some(version.to_string()), ..Breaker::clone(&self.now.breaker) });
+    }
+
+    /// A person changes the spec of the platform object.
+    pub fn change_platform(&mut self) {
+        let version = self.step();
+        self.now.breaker = Arc::new(Breaker { version, ..Breaker::clone(&self.now.breaker) });
+    }
+
+    /// A person says that what is missing is gone.
+    pub fn approve_absences(&mut self) {
+        let version = self.step();
+        self.now.breaker = Arc::new(Breaker { version, gone: Some(version.to_string()), ..Breaker::clone(&self.now.breaker) });
     }
 
     /// A person deletes an object.

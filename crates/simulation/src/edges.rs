@@ -3,14 +3,14 @@
 use oc_domain::record::{OperationId, Outcome};
 
 use crate::cluster::Strips;
-use crate::setup::{LEAD, SLOTS, secs};
+use crate::setup::{LEAD, PLACES, SLOTS, secs};
 use crate::tape::Tape;
 use crate::world::{Loses, Play, World};
 
 /// One of them. The number comes from the tape, for what the disturbance has to choose.
 pub type Edge = fn(&mut World, &mut Play<'_>, &mut Tape<'_>, usize);
 
-/// All of them. What takes two of one kind, one after the other, stands twice.
+/// All of them. What takes two of one kind, one after the other, or many hands besides, stands twice.
 pub const EDGES: &[Edge] = &[
     replaced,
     put_back,
@@ -21,9 +21,12 @@ pub const EDGES: &[Edge] = &[
     direct_routing,
     relabels,
     a_lead_can_not_be_read,
+    a_lead_can_not_be_read,
     a_lead_is_between_two_pages,
     numbers_are_not_told,
     others_outcome,
+    an_empty_list,
+    another_account,
 ];
 
 /// For how long.
@@ -53,6 +56,30 @@ fn which(draw: usize) -> u8 {
 /// The call that tells telephone numbers does not.
 fn numbers_are_not_told(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     world.platform.numbers_untold_until = world.now + seconds(draw);
+}
+
+/// The list of services is empty for a while, between two whole ones.
+fn an_empty_list(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
+    let seconds = [1, 20, 120, 1000][draw % 4];
+    play.trail.note(world.now, || format!("the list of services is empty for {seconds} s"));
+    world.platform.empty_until = world.now + secs(seconds);
+}
+
+/// Somebody changes the address, or as whom the platform is spoken to, and perhaps back: another platform, with the same leads and other services. Not while
+/// the outcome of a create is not known: whether what shows under its name at the other place is what was asked for at this one can't be told by a list.
+fn another_account(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, _: usize) {
+    if world.creating() {
+        return;
+    }
+    let now = world.now;
+    world.platform.here = (world.platform.here + 1) % PLACES;
+    world.cluster.change_platform();
+    let here = world.platform.here;
+    play.trail.note(now, || format!("the platform object names the place {here}"));
+    for operator in &mut world.operators {
+        operator.inventory[here] = Default::default();
+        operator.wake(now);
+    }
 }
 
 /// One of them happens.
@@ -121,7 +148,8 @@ fn direct_routing(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: u
     let (now, taken) = (world.now, world.platform.direct_routing(tenant).map(|made| made.service.guid.clone()));
     match taken {
         Some(guid) => {
-            world.platform.delete(now, &guid);
+            let here = world.platform.here;
+            world.platform.delete(now, here, &guid);
         }
         None => world.platform.make_direct_routing(tenant, ["Routed", world.setup.name_of(usize::from(tenant) - 1)][draw / 2 % 2], now),
     }

@@ -136,22 +136,26 @@ impl World {
         let tenant = setup.tenant_of(late.slot);
         match &late.change {
             Change::CreateService(_) => {
-                let person = self.platform.alive(tenant).any(|made| made.by == Maker::Person);
-                if !person && (self.platform.alive(tenant).next().is_some() || self.platform.converting(tenant)) {
+                let person = self.platform.alive_at(tenant, late.place).any(|made| made.by == Maker::Person);
+                let there = self.platform.alive_at(tenant, late.place).next().is_some() || self.platform.converting(tenant, late.place);
+                // What an object has at another place it has, whatever the platform at this one shows.
+                let own = |made: &Made| made.place != late.place && made.removed.is_none() && self.own(late.uid, &made.service.guid);
+                let elsewhere = self.platform.made.iter().any(own) || (self.platform.converting_for(late.uid));
+                if !person && (there || elsewhere) {
                     self.breaks(play, "L1: a second service is made for the tenant");
                 }
                 if self.removed.contains(&late.uid) && !late.recreate {
                     self.breaks(play, "a service that somebody removed is made again without spec.recreate");
                 }
                 self.counts.creates += 1;
-                self.platform.create(&setup, now, tenant, setup.name_of(late.slot), late.uid)
+                self.platform.create(&setup, now, late.place, tenant, setup.name_of(late.slot), late.uid)
             }
             Change::DeleteService(guid) => {
                 if !self.own_or_excused(late.uid, guid) {
                     self.breaks(play, "L2: a service is deleted that this object neither made nor took over");
                 }
                 self.deleted(play, late);
-                self.platform.delete(now, guid)
+                self.platform.delete(now, late.place, guid)
             }
             Change::CreateLead(_) => {
                 if self.platform.consentless.0 {
@@ -269,7 +273,8 @@ impl World {
 
     /// Holds a status to the laws: it calls its own only what is.
     pub(crate) fn judge_status(&mut self, play: &mut Play<'_>, slot: usize, object: &Arc<Object>) {
-        if slot == LEAD {
+        // What an object that is going has read back is judged when it has it deleted, and when it is let go.
+        if slot == LEAD || object.deleting.is_some() {
             return;
         }
         let refusal = object.status.operation.as_ref().filter(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Refused));

@@ -3,9 +3,11 @@
 //!
 //! A *story* is a tape of numbers (from a seed): what the world is like, and at which moments something disturbs it. Disturbances are crashes
 //! before and after each step, watches that lag or go back in time, lost answers, writes that fail or whose answer is lost, a second replica and a
-//! lease, pauses, a wiped status, people who change, delete and make anew, and a platform that is slow, down, throttled or shows holes. The laws
+//! lease, pauses, a wiped status, people who change, delete and make anew, and a platform that is slow, down, throttled, shows
+//! holes or nothing at all, or is another one for a while. The laws
 //! of the architecture are held after each step; then the faults stop, and everything must come to rest where it belongs.
 
+pub mod breakers;
 pub mod cluster;
 pub mod edges;
 pub mod laws;

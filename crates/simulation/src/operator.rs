@@ -9,7 +9,7 @@ use oc_domain::time::Time;
 
 use crate::cluster::{Object, Snapshot};
 use crate::platform::{LeadsListed, Listed};
-use crate::setup::SLOTS;
+use crate::setup::{PLACES, SLOTS};
 
 /// What is wished for, of either kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -29,6 +29,8 @@ pub struct Running {
     pub wish: Wish,
     /// The object as this pass knows it.
     pub object: Arc<Object>,
+    /// The place of the platform that this pass speaks to.
+    pub place: usize,
 }
 
 /// The newest lists.
@@ -75,8 +77,8 @@ pub struct Operator {
     pub view: Snapshot,
     /// Before that time the watches bring nothing.
     pub behind_until: Time,
-    /// What was read of the platform.
-    pub inventory: Inventory,
+    /// What was read of the platform, by its place.
+    pub inventory: [Inventory; PLACES],
     /// What is remembered between passes, and of which object, by uid.
     memos: [(u32, Memo); SLOTS],
     /// When each object is looked at next.
@@ -101,7 +103,7 @@ impl Operator {
             state: State::Up,
             view,
             behind_until: Time(0),
-            inventory: Inventory::default(),
+            inventory: Default::default(),
             memos: Default::default(),
             due: [now; SLOTS],
             not_whole: [None; SLOTS],

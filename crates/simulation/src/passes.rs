@@ -9,11 +9,11 @@ use oc_domain::lead;
 use oc_domain::names::{ShortNameRule, fold};
 use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
 use oc_domain::policy::{Connection, JobRuns, Policy, slowest_create};
-use oc_domain::record::{Outcome, Record};
+use oc_domain::record::{OperationKind, Outcome, Record};
 use oc_domain::service::{Deletion, Desired, Mode, Wish as ServiceWish};
 use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step};
 use oc_domain::time::{Duration, Time};
-use oc_domain::{breaker, timing};
+use oc_domain::timing;
 
 use crate::cluster::{Object, Status, Unwritten};
 use crate::operator::{NEVER, Running, State, Wish};
@@ -71,7 +71,8 @@ impl World {
         }
         let pass = Pass::begin(record, facts, self.operators[op].memo(slot, object.uid));
         play.trail.note(self.now, || format!("operator {op} looks at object {} (version {})", object.uid, object.version));
-        self.operators[op].passes[slot] = Some(Running { pass, wish, object });
+        let place = self.platform.here;
+        self.operators[op].passes[slot] = Some(Running { pass, wish, object, place });
     }
 
     fn facts(&mut self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Facts {
@@ -225,7 +226,8 @@ impl World {
         self.judge(play, &running, &decision);
         let over = match decision.step.clone() {
             Step::Look(query, not_before) => {
-                self.look(play.rules, op, slot, &query, not_before, &decision.record, &mut running.pass.facts);
+                self.look(play.rules, op, slot, &query, not_before, &decision.record, &mut running.pass.facts, running.place);
+                running.pass.facts.belief = self.belief(play.rules, op, &running);
                 running.pass.looked(decision);
                 None
             }
@@ -280,13 +282,13 @@ impl World {
         let memo = operator.memo(slot, running.object.uid);
         memo.after(&running.pass, decision, Ended::Well);
         let waits = memo.waits_for_whole_lists;
-        operator.not_whole[slot] = Some(read).filter(|_| !operator.inventory.whole());
+        operator.not_whole[slot] = Some(read).filter(|_| !operator.inventory[running.place].whole());
         // A list that became whole while the pass went on woke everybody who was known to wait for that.
-        let meanwhile = rules.wakes_waiting && waits && operator.inventory.whole_since(read);
+        let meanwhile = rules.wakes_waiting && waits && operator.inventory[running.place].whole_since(read);
         self.appoint(op, slot, if meanwhile { now } else { until });
     }
 
-    fn appoint(&mut self, op: usize, slot: usize, at: Time) {
+    pub(crate) fn appoint(&mut self, op: usize, slot: usize, at: Time) {
         let due = &mut self.operators[op].due[slot];
         *due = at.min(*due);
     }
@@ -349,30 +351,30 @@ impl World {
     }
 
     #[allow(clippy::too_many_arguments, reason = "everything that a read depends on")]
-    fn look(&mut self, rules: &Rules, op: usize, slot: usize, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) {
+    fn look(&mut self, rules: &Rules, op: usize, slot: usize, query: &Query, not_before: Time, record: &Record, facts: &mut Facts, place: usize) {
         let now = self.now;
         let away = self.platform.unreachable(now);
         let old = |at: Option<Time>| at.is_none_or(|at| at < not_before);
         match query {
             Query::Services => {
-                if old(self.operators[op].inventory.services.as_ref().map(|(at, _)| *at)) {
+                if old(self.operators[op].inventory[place].services.as_ref().map(|(at, _)| *at)) {
                     if let Some(trouble) = away {
                         return facts.services = Fact::Unreadable(trouble);
                     }
                     self.counts.reads += 1;
-                    self.list_services(rules, op);
+                    self.list_services(rules, op, place);
                 }
-                facts.services = self.view(op, slot, record);
+                facts.services = self.view(op, slot, record, place);
             }
             Query::Leads => {
-                if old(self.operators[op].inventory.leads.as_ref().map(|(at, _)| *at)) {
+                if old(self.operators[op].inventory[place].leads.as_ref().map(|(at, _)| *at)) {
                     if let Some(trouble) = away {
                         return facts.leads = Fact::Unreadable(trouble);
                     }
                     self.counts.reads += 1;
-                    self.list_leads(rules, op);
+                    self.list_leads(rules, op, place);
                 }
-                let Some((at, leads)) = self.operators[op].inventory.leads.clone() else { return };
+                let Some((at, leads)) = self.operators[op].inventory[place].leads.clone() else { return };
                 let tenant = setup::tenant(self.setup.tenant_of(slot));
                 facts.leads = Fact::Known { value: leads.view(&tenant), at };
             }
@@ -381,14 +383,14 @@ impl World {
                 let tenant = setup::tenant(self.setup.tenant_of(slot));
                 facts.leads = match away {
                     Some(trouble) => Fact::Unreadable(trouble),
-                    None => Fact::Known { value: self.platform.leads_of(&self.setup, now, &tenant), at: now },
+                    None => Fact::Known { value: self.platform.leads_of(&self.setup, now, place, &tenant), at: now },
                 };
             }
             Query::Task(id) => {
                 self.counts.reads += 1;
                 facts.task = match away {
                     Some(trouble) => Fact::Unreadable(trouble),
-                    None => Fact::Known { value: self.platform.task(&self.setup, id), at: now },
+                    None => Fact::Known { value: self.platform.task(&self.setup, id, place), at: now },
                 };
             }
             Query::LcCustomer(_) => facts.lc_customer = Fact::Known { value: None, at: now },
@@ -401,8 +403,8 @@ impl World {
         }
     }
 
-    fn view(&self, op: usize, slot: usize, record: &Record) -> Fact<ServicesView> {
-        let Some((at, listed)) = self.operators[op].inventory.services.clone() else { return Fact::Unread };
+    fn view(&self, op: usize, slot: usize, record: &Record, place: usize) -> Fact<ServicesView> {
+        let Some((at, listed)) = self.operators[op].inventory[place].services.clone() else { return Fact::Unread };
         let tenant = setup::tenant(self.setup.tenant_of(slot));
         let named = fold(self.setup.name_of(slot));
         let all = |keep: &dyn Fn(&oc_domain::facts::Service) -> bool| listed.services.iter().filter(|service| keep(service)).cloned().collect::<Vec<_>>();
@@ -426,10 +428,14 @@ impl World {
         decision: &Decision,
         fate: Write,
     ) -> Result<Option<oc_domain::record::Intent>, Failed> {
+        // What was read at a place that the platform object does not name any more is not recorded.
+        if running.place != self.platform.here {
+            return Err(Failed::Unwritten(Unwritten::Changed));
+        }
         if fate == Write::Refused || self.refuses(play) {
             return Err(Failed::Refused);
         }
-        let creates = matches!(mark, Mark::Begin { kind: oc_domain::record::OperationKind::Create, .. });
+        let creates = matches!(mark, Mark::Begin { kind: OperationKind::Create, .. });
         if creates && slot != LEAD && (!self.allowed[slot] || self.rival(play, op, slot, &running.object).is_some()) {
             return Err(Failed::Unwritten(Unwritten::Changed));
         }
@@ -452,6 +458,9 @@ impl World {
     }
 
     fn say(&mut self, play: &mut Play<'_>, op: usize, slot: usize, running: &Running, decision: &Decision, fate: Write) -> Result<(), Failed> {
+        if running.place != self.platform.here && running.pass.asked.is_none() {
+            return Err(Failed::Unwritten(Unwritten::Changed));
+        }
         let status = Status::of(decision, running.object.generation);
         if status == running.object.status {
             // What this pass would say is said, of the version that it knows. The watch may have brought another one meanwhile.
@@ -479,7 +488,8 @@ impl World {
         }
         self.own_write(op, slot, &written);
         let blocked = matches!(&running.pass.facts.connection, Connection::Usable(policy) if policy.deletions_blocked.is_some());
-        self.operators[op].count_due |= blocked;
+        let given_up = running.object.status.license.is_some() && written.status.license.is_none();
+        self.operators[op].count_due |= blocked || given_up;
         Ok(())
     }
 
@@ -502,6 +512,9 @@ impl World {
             return Answer::NotSent(trouble(Reason::Progressing, "This replica does not lead."));
         }
         self.judge_lease(play, op);
+        if running.place != self.platform.here {
+            return Answer::NotSent(trouble(Reason::ProgressingWithRetry, "The platform object names another place by now."));
+        }
         if let Some(away) = self.platform.unreachable(now) {
             return Answer::NotSent(away);
         }
@@ -510,7 +523,8 @@ impl World {
         }
         self.counts.asks += 1;
         let recreate = running.object.spec.recreate;
-        let mut request = Late { at: now, slot, uid: running.object.uid, change: change.clone(), recreate, deleted: running.object.deleting };
+        let mut request =
+            Late { at: now, slot, uid: running.object.uid, change: change.clone(), recreate, deleted: running.object.deleting, place: running.place };
         self.judge_change(play, running, change);
         match fate {
             Ask::NotSent => Answer::NotSent(trouble(Reason::PlatformUnavailable, "The connection could not be made.")),
@@ -530,38 +544,6 @@ impl World {
                 Answer::Lost(trouble(Reason::PlatformUnavailable, "The answer was lost."))
             }
             Ask::Fine => self.execute(play, &request),
-        }
-    }
-
-    /// The platform object's pass: the breaker counts who wants to delete.
-    pub fn count(&mut self, play: &mut Play<'_>, op: usize) {
-        self.operators[op].count_due = false;
-        let view = &self.operators[op].view;
-        let wanted = |(slot, object): (usize, &Option<Arc<Object>>)| {
-            let object = object.as_ref()?;
-            let service = slot == LEAD || (object.spec.mode == Mode::Apply && object.record().guid.is_some() && !object.spec.suspend);
-            let counted = object.finalizer && object.spec.policy == DeletionPolicy::Delete && service;
-            counted.then(|| object.asking()).flatten()
-        };
-        let asking: Vec<_> = view.objects.iter().enumerate().filter_map(wanted).collect();
-        let breaker = Arc::clone(&view.breaker);
-        let ledger = breaker::settle(self.now, self.setup.per_hour, breaker.approval.as_deref(), &breaker.ledger, &asking);
-        if ledger == breaker.ledger {
-            return;
-        }
-        play.trail.note(self.now, || format!("operator {op} counts deletions: {ledger:?}"));
-        self.counts.writes += 1;
-        match self.cluster.count(&breaker, ledger) {
-            Some(written) => {
-                self.approved = written.ledger.approved;
-                self.operators[op].view.breaker = written;
-                let now = self.now;
-                for slot in 0..SLOTS {
-                    self.appoint(op, slot, now);
-                }
-            }
-            // Somebody else has counted: what the watch brings of it wakes this replica.
-            None => self.counts.conflicts += 1,
         }
     }
 

@@ -8,7 +8,7 @@ use oc_domain::pass::{LeadsRead, LeadsView, Numbers};
 use oc_domain::step::Answer;
 use oc_domain::time::Time;
 
-use crate::setup::{self, START, Setup, is_direct_routing, secs};
+use crate::setup::{self, PLACES, START, Setup, is_direct_routing, secs};
 
 /// Who made a service.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -26,6 +26,8 @@ pub struct Made {
     pub service: Service,
     /// Its tenant.
     pub tenant: u8,
+    /// At which place.
+    pub place: usize,
     /// Who made it.
     pub by: Maker,
     /// When.
@@ -39,6 +41,7 @@ pub struct Made {
 pub struct Tasked {
     id: TaskId,
     tenant: u8,
+    place: usize,
     name: String,
     by: u32,
     ends: Time,
@@ -58,8 +61,8 @@ pub struct Platform {
     pub tasks: Vec<Tasked>,
     /// Microsoft's status of the leads of tenants 1 and 2.
     pub status: [MicrosoftStatus; 2],
-    /// Which service each of these leads shows.
-    pub shows: [Option<CustomerGuid>; 2],
+    /// Which service each of these leads shows, by place.
+    pub shows: [[Option<CustomerGuid>; 2]; PLACES],
     /// Whether tenant 3 has a consentless lead, and since when it has (or has not).
     pub consentless: (bool, Time),
     /// Nothing is answered before.
@@ -78,6 +81,10 @@ pub struct Platform {
     pub single_unreadable_until: Time,
     /// Telephone numbers are not told, before.
     pub numbers_untold_until: Time,
+    /// The list of services is empty, and looks whole, before: as long as two objects miss theirs.
+    pub empty_until: Time,
+    /// The place that the platform object names.
+    pub here: usize,
     /// When the leads job runs next.
     pub next_job: Time,
     /// Whether an Operator Connect service is refused beside a Direct Routing one.
@@ -124,7 +131,7 @@ impl Platform {
             made: Vec::new(),
             tasks: Vec::new(),
             status: [MicrosoftStatus::Active, MicrosoftStatus::Active],
-            shows: [None, None],
+            shows: Default::default(),
             consentless: (false, Time(0)),
             down_until: Time(0),
             refused_until: Time(0),
@@ -134,6 +141,8 @@ impl Platform {
             lead_between_pages: (Time(0), 0),
             single_unreadable_until: Time(0),
             numbers_untold_until: Time(0),
+            empty_until: Time(0),
+            here: 0,
             next_job: START + secs(setup.job_every),
             refuses_beside: setup.refuses_beside,
             creates: 0,
@@ -148,26 +157,35 @@ impl Platform {
         platform
     }
 
-    /// The Operator Connect services of a tenant that are there: of these it can have one.
+    /// The Operator Connect services of a tenant that are there, at the place that the platform object names: of these it can have one.
     pub fn alive(&self, tenant: u8) -> impl Iterator<Item = &Made> {
-        self.made.iter().filter(move |made| made.tenant == tenant && made.removed.is_none() && !is_direct_routing(&made.service))
+        self.alive_at(tenant, self.here)
     }
 
-    /// The Direct Routing service of a tenant, if there is one.
+    /// The Direct Routing service of a tenant at that place, if there is one.
     pub fn direct_routing(&self, tenant: u8) -> Option<&Made> {
-        self.made.iter().find(move |made| made.tenant == tenant && made.removed.is_none() && is_direct_routing(&made.service))
+        self.there(tenant, self.here).find(|made| is_direct_routing(&made.service))
     }
 
-    /// Whether a task that will make a service for the tenant runs.
-    pub fn converting(&self, tenant: u8) -> bool {
-        self.tasks.iter().any(|task| task.tenant == tenant && !task.done && (!task.fails || task.leaves))
+    fn there(&self, tenant: u8, place: usize) -> impl Iterator<Item = &Made> {
+        self.made.iter().filter(move |made| made.tenant == tenant && made.place == place && made.removed.is_none())
+    }
+
+    /// The same at any place.
+    pub fn alive_at(&self, tenant: u8, place: usize) -> impl Iterator<Item = &Made> {
+        self.there(tenant, place).filter(|made| !is_direct_routing(&made.service))
+    }
+
+    /// Whether a task that will make a service for the tenant runs at a place.
+    pub fn converting(&self, tenant: u8, place: usize) -> bool {
+        self.tasks.iter().any(|task| task.tenant == tenant && task.place == place && !task.done && (!task.fails || task.leaves))
     }
 
     /// Somebody makes a service in the portal.
     pub fn make_by_person(&mut self, tenant: u8, name: &str, at: Time) {
         self.serial += 1;
         let service = setup::service(self.serial, tenant, name);
-        self.made.push(Made { service, tenant, by: Maker::Person, at, removed: None });
+        self.made.push(Made { service, tenant, place: self.here, by: Maker::Person, at, removed: None });
     }
 
     /// Somebody makes a Direct Routing service in the portal.
@@ -192,18 +210,18 @@ impl Platform {
             task.done = true;
             if !task.fails || task.leaves {
                 let service = Service { guid: task.guid.clone(), ..setup::service(task.number, task.tenant, &task.name) };
-                self.made.push(Made { service, tenant: task.tenant, by: Maker::Object(task.by), at: task.ends, removed: None });
+                self.made.push(Made { service, tenant: task.tenant, place: task.place, by: Maker::Object(task.by), at: task.ends, removed: None });
             }
         }
         while self.next_job <= now {
             let at = self.next_job;
-            for tenant in [1u8, 2] {
+            for (place, tenant) in (0..PLACES).flat_map(|place| [1u8, 2].map(|tenant| (place, tenant))) {
                 let there = self
                     .made
                     .iter()
-                    .filter(|made| !is_direct_routing(&made.service))
+                    .filter(|made| made.place == place && !is_direct_routing(&made.service))
                     .find(|made| made.tenant == tenant && made.at <= at && made.removed.is_none_or(|removed| removed > at));
-                self.shows[usize::from(tenant) - 1] = there.map(|made| made.service.guid.clone());
+                self.shows[place][usize::from(tenant) - 1] = there.map(|made| made.service.guid.clone());
             }
             self.next_job = at + secs(setup.job_every);
         }
@@ -214,15 +232,15 @@ impl Platform {
         self.tasks.iter().filter(|task| !task.done).map(|task| task.ends).min()
     }
 
-    /// The list of services.
-    pub fn services(&self, setup: &Setup, now: Time) -> Listed {
+    /// The list of services at a place.
+    pub fn services(&self, setup: &Setup, now: Time, place: usize) -> Listed {
         if now < self.hidden_until {
             return Listed { services: Vec::new(), complete: false };
         }
         // What the portal does shows at once; the lists lag behind the tasks (U-8).
         let lag = |made: &Made| if made.by == Maker::Person { secs(0) } else { secs(setup.lag) };
         let shown = |made: &&Made| made.at + lag(made) <= now && made.removed.is_none_or(|removed| removed + lag(made) > now);
-        Listed { services: self.made.iter().filter(shown).map(|made| made.service.clone()).collect(), complete: true }
+        Listed { services: self.made.iter().filter(|made| made.place == place).filter(shown).map(|made| made.service.clone()).collect(), complete: true }
     }
 
     /// Nothing is hidden any more.
@@ -232,8 +250,8 @@ impl Platform {
     }
 
     /// The list of leads.
-    pub fn list_of_leads(&self, setup: &Setup, now: Time) -> LeadsListed {
-        let mut leads = self.leads(setup, now);
+    pub fn list_of_leads(&self, setup: &Setup, now: Time, place: usize) -> LeadsListed {
+        let mut leads = self.leads(setup, now, place);
         let ((unreadable_until, unreadable), (between_until, between)) = (self.lead_unreadable, self.lead_between_pages);
         let (complete, in_pages) = (now >= unreadable_until, now < between_until);
         let of = |lead: &Lead, number: u8| lead.tenant == setup::tenant(number);
@@ -242,8 +260,8 @@ impl Platform {
     }
 
     /// The leads of a tenant, by the single read.
-    pub fn leads_of(&self, setup: &Setup, now: Time, tenant: &TenantId) -> LeadsView {
-        let mut leads = self.leads(setup, now);
+    pub fn leads_of(&self, setup: &Setup, now: Time, place: usize, tenant: &TenantId) -> LeadsView {
+        let mut leads = self.leads(setup, now, place);
         let complete = now >= self.single_unreadable_until;
         leads.retain(|lead| complete && &lead.tenant == tenant);
         LeadsView { leads, complete, read: LeadsRead::OfTenant }
@@ -254,13 +272,13 @@ impl Platform {
         if now < self.numbers_untold_until { Numbers::Untold } else { Numbers::Count(0) }
     }
 
-    /// All leads.
-    fn leads(&self, setup: &Setup, now: Time) -> Vec<Lead> {
+    /// The leads at a place. Each of them knows the tenants; which service they have it knows of its own ones.
+    fn leads(&self, setup: &Setup, now: Time, place: usize) -> Vec<Lead> {
         let mut leads = Vec::new();
         if now >= START + secs(setup.lead_from) {
             for tenant in [1u8, 2] {
                 let at = usize::from(tenant) - 1;
-                leads.push(setup::lead(tenant, self.status[at].clone(), false, self.shows[at].clone()));
+                leads.push(setup::lead(tenant, self.status[at].clone(), false, self.shows[place][at].clone()));
             }
         }
         let (there, since) = self.consentless;
@@ -271,9 +289,9 @@ impl Platform {
         leads
     }
 
-    /// A task.
-    pub fn task(&self, setup: &Setup, id: &TaskId) -> Option<Task> {
-        let task = self.tasks.iter().find(|task| &task.id == id)?;
+    /// A task at a place.
+    pub fn task(&self, setup: &Setup, id: &TaskId, place: usize) -> Option<Task> {
+        let task = self.tasks.iter().find(|task| &task.id == id && task.place == place)?;
         let (state, status) = match (task.done, task.fails) {
             (false, _) => (TaskState::Running, "Running"),
             (true, true) => (TaskState::Failed, "Failed"),
@@ -284,11 +302,11 @@ impl Platform {
     }
 
     /// A create is executed, for the object with this uid. Refused when somebody else has made one in the portal: our own second one is not.
-    pub fn create(&mut self, setup: &Setup, now: Time, tenant: u8, name: &str, by: u32) -> Answer {
-        if self.alive(tenant).any(|made| made.by == Maker::Person) {
+    pub fn create(&mut self, setup: &Setup, now: Time, place: usize, tenant: u8, name: &str, by: u32) -> Answer {
+        if self.alive_at(tenant, place).any(|made| made.by == Maker::Person) {
             return Answer::Refused(Trouble::new(Reason::PlatformRefused, "The tenant has a service already."));
         }
-        if self.refuses_beside && self.direct_routing(tenant).is_some() {
+        if self.refuses_beside && self.there(tenant, place).any(|made| is_direct_routing(&made.service)) {
             return Answer::Refused(Trouble::new(Reason::PlatformRefused, "The tenant has a Direct Routing service."));
         }
         self.serial += 1;
@@ -298,6 +316,7 @@ impl Platform {
         self.tasks.push(Tasked {
             id: setup::task_id(number),
             tenant,
+            place,
             name: name.to_owned(),
             by,
             ends: now + secs(setup.task),
@@ -311,8 +330,8 @@ impl Platform {
     }
 
     /// A deletion is executed.
-    pub fn delete(&mut self, now: Time, guid: &CustomerGuid) -> Answer {
-        match self.made.iter_mut().find(|made| &made.service.guid == guid && made.removed.is_none()) {
+    pub fn delete(&mut self, now: Time, place: usize, guid: &CustomerGuid) -> Answer {
+        match self.made.iter_mut().find(|made| &made.service.guid == guid && made.place == place && made.removed.is_none()) {
             Some(made) => {
                 made.removed = Some(now);
                 Answer::Done
@@ -337,6 +356,13 @@ impl Platform {
 }
 
 impl Platform {
+    /// A person has seen to it that nothing is left at other places than the one that the platform object names.
+    pub fn clear_elsewhere(&mut self, now: Time) {
+        let here = self.here;
+        self.made.iter_mut().filter(|made| made.place != here && made.removed.is_none()).for_each(|made| made.removed = Some(now));
+        self.tasks.iter_mut().filter(|task| task.place != here).for_each(|task| task.done = true);
+    }
+
     /// Whether a task that will make a service for this object runs.
     pub fn converting_for(&self, uid: u32) -> bool {
         self.tasks.iter().any(|task| task.by == uid && !task.done && (!task.fails || task.leaves))

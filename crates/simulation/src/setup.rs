@@ -16,6 +16,8 @@ pub const OBSERVE: Duration = Duration::from_secs(600);
 
 /// The objects: two services and a lead.
 pub const SLOTS: usize = 3;
+/// How many places there are at which the platform object can look for its platform.
+pub const PLACES: usize = 2;
 /// The slot of the lead object.
 pub const LEAD: usize = 2;
 

@@ -222,14 +222,14 @@ impl World {
     /// the answer to a create of ours is not known. Then nobody could tell whose it is: see docs/crashes.md.
     fn person_makes(&mut self, draw: usize) {
         let tenant = u8::try_from(1 + draw % 2).unwrap_or(1);
-        if self.platform.alive(tenant).next().is_none() && !self.platform.converting(tenant) && !self.unknown(tenant) {
+        if self.platform.alive(tenant).next().is_none() && !self.platform.converting(tenant, self.platform.here) && !self.unknown(tenant) {
             let name = [self.setup.name_of(usize::from(tenant) - 1), "Somebody"][draw / 2 % 2];
             self.platform.make_by_person(tenant, name, self.now);
         }
     }
 
     /// Whether the answer to a create for a tenant is not known, or it has failed just now, or it may be asked for this very moment.
-    fn unknown(&self, tenant: u8) -> bool {
+    pub(crate) fn unknown(&self, tenant: u8) -> bool {
         let now = self.now;
         let open = |object: &Object| {
             let record = object.record();
@@ -255,6 +255,7 @@ impl World {
         (platform.down_until, platform.refused_until, platform.throttled_until, platform.hidden_until) = (Time(0), Time(0), Time(0), Time(0));
         platform.status = [MicrosoftStatus::Active, MicrosoftStatus::Active];
         platform.refuses_beside = false;
+        platform.empty_until = Time(0);
         edges::calm(self);
         for operator in &mut self.operators {
             operator.behind_until = Time(0);
@@ -271,6 +272,7 @@ impl World {
             if self.cluster.now.breaker.ledger.held > 0 {
                 self.cluster.approve();
             }
+            self.absences_are_looked_at(play);
             self.turn(play, &mut fates);
             if !self.at_rest() {
                 quiet = None;
@@ -283,6 +285,21 @@ impl World {
             }
         }
         self.breaks(play, "L5: not at rest, long after the faults have stopped");
+    }
+
+    /// A person has looked at what is missing for half an hour: it is at another place, or somebody has removed it. Whatever is at another place is removed
+    /// there, and what is missing is approved.
+    fn absences_are_looked_at(&mut self, play: &mut Play<'_>) {
+        let breaker = &self.cluster.now.breaker;
+        let held = breaker.absences.since.is_some_and(|since| self.now >= since + secs(1800));
+        if held && breaker.gone == breaker.absences.handled {
+            let now = self.now;
+            play.trail.note(now, || "a person says that what is missing is gone".to_owned());
+            self.platform.clear_elsewhere(now);
+            let here = self.platform.here;
+            self.late.retain(|late| late.place == here);
+            self.cluster.approve_absences();
+        }
     }
 
     /// Nothing changes, so nothing is written, and nothing is asked but the lists; a restart changes neither.

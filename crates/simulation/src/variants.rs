@@ -17,7 +17,7 @@ use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Step};
 use oc_domain::time::Time;
 
 use crate::setup::{is_direct_routing, secs};
-use crate::world::Rules;
+use crate::world::{Rules, Vanishing};
 
 /// A wrong variant: what it does, its rules, and a word of the law that must catch it.
 pub struct Variant {
@@ -72,6 +72,13 @@ pub fn all() -> Vec<Variant> {
         ruled("lets a lead go that it can't see", Rules { lead: leads_read_are_all, ..Rules::default() }, "the lead is left behind"),
         decided("takes numbers that are not told for none", untold_is_none, "nobody has told that its tenant has no telephone numbers"),
         ruled("forgets who waits for whole lists", Rules { wakes_waiting: false, ..Rules::default() }, "who waited for that is not looked at"),
+        ruled(
+            "believes that all services are gone when the list is empty",
+            Rules { absences: Vanishing::Believed, ..Rules::default() },
+            "L1: a second service",
+        ),
+        ruled("lets go what an empty list does not show", Rules { absences: Vanishing::Believed, ..Rules::default() }, "L2: the object is let go"),
+        ruled("believes another place as it believes its own", Rules { absences: Vanishing::AnyPlace, ..Rules::default() }, "L2: the object is let go"),
         unchecked("does not look at its lease", Rules { lease: false, ..Rules::default() }, "L3"),
         ruled("does not ask the breaker", Rules { breaker: false, ..Rules::default() }, "breaker"),
         decided("takes any outcome for that of the operation beside it", owns_any_outcome, "L1: a second service"),

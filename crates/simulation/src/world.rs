@@ -3,18 +3,19 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use oc_domain::absence;
 use oc_domain::lead;
 use oc_domain::names::CustomerGuid;
 use oc_domain::pass::Facts;
 use oc_domain::record::{Intent, OperationId, Record, Sent};
 use oc_domain::service;
 use oc_domain::step::Decision;
-use oc_domain::time::Time;
+use oc_domain::time::{Duration, Time};
 
-use crate::cluster::Cluster;
+use crate::cluster::{Cluster, Object};
 use crate::operator::{NEVER, Operator, Running, State};
-use crate::platform::Platform;
-use crate::setup::{OBSERVE, SLOTS, START, Setup, secs};
+use crate::platform::{Listed, Platform};
+use crate::setup::{LEAD, OBSERVE, SLOTS, START, Setup, secs};
 
 /// How long a lease lasts without being renewed, and how long its holder may act after it was last renewed.
 const LEASE: u64 = 35;
@@ -25,6 +26,16 @@ pub type Decide = fn(Time, &service::Wish, &Record, &Facts) -> Decision;
 
 /// The decision about a lead.
 pub type DecideLead = fn(Time, &lead::Wish, &Record, &Facts) -> Decision;
+/// What is believed of what the lists do not show.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Vanishing {
+    /// What the breaker says.
+    Counted,
+    /// What the breaker says, whatever the place.
+    AnyPlace,
+    /// All of it.
+    Believed,
+}
 
 /// The rules by which the operator plays: the real ones, or wrong ones that the laws must catch.
 #[derive(Clone, Copy)]
@@ -59,6 +70,8 @@ pub struct Rules {
     pub catches_up: bool,
     /// Whether an outcome whose word is not known is read as one that is not known.
     pub strange_words_end: bool,
+    /// What is believed of what the lists do not show.
+    pub absences: Vanishing,
 }
 
 impl Default for Rules {
@@ -70,6 +83,7 @@ impl Default for Rules {
             versions: true,
             pace: true,
             rivals: true,
+            absences: Vanishing::Counted,
             reads_answers: true,
             memory: true,
             backs_off: true,
@@ -163,6 +177,8 @@ pub struct Late {
     pub recreate: bool,
     /// The object's deletion time stamp, when it asked.
     pub deleted: Option<Time>,
+    /// The place of the platform that was asked.
+    pub place: usize,
 }
 
 /// See the module.
@@ -420,31 +436,50 @@ impl World {
     /// The platform object's own passes: both lists are read when they are due, and what they bring wakes the objects.
     fn observe(&mut self, rules: &Rules, op: usize) {
         let now = self.now;
-        let due = |at: Option<Time>| at.is_none_or(|at| at + OBSERVE <= now);
-        let inventory = &self.operators[op].inventory;
+        let interval = self.interval(op);
+        let due = |at: Option<Time>| at.is_none_or(|at| at + interval <= now);
+        let here = self.platform.here;
+        let inventory = &self.operators[op].inventory[here];
         let stale = due(inventory.services.as_ref().map(|(at, _)| *at)) || due(inventory.leads.as_ref().map(|(at, _)| *at));
         if stale && self.platform.unreachable(now).is_none() {
             self.operators[op].count_due = true;
-            self.list_services(rules, op);
-            self.list_leads(rules, op);
+            self.list_services(rules, op, here);
+            self.list_leads(rules, op, here);
         }
     }
 
+    /// How often a replica lists the platform unasked: while something is missing more often.
+    fn interval(&self, op: usize) -> Duration {
+        if self.operators[op].view.breaker.absences.held > 0 { absence::CONFIRM } else { OBSERVE }
+    }
+
+    /// Whether the list of services is empty that this replica reads: only where two objects that it knows of miss theirs, since one is believed.
+    fn emptied(&self, op: usize, place: usize) -> bool {
+        let view = &self.operators[op].view;
+        let there = |object: &Object| {
+            let of = |guid| self.platform.made.iter().any(|made| Some(&made.service.guid) == guid && made.place == place && made.removed.is_none());
+            object.recorded() && of(object.status.guid.as_ref())
+        };
+        let missed = view.objects[..LEAD].iter().flatten().filter(|object| there(object)).count();
+        self.now < self.platform.empty_until && missed >= if view.breaker.absences.held > 0 { 1 } else { 2 }
+    }
+
     /// Reads the list of services.
-    pub fn list_services(&mut self, rules: &Rules, op: usize) {
+    pub fn list_services(&mut self, rules: &Rules, op: usize, place: usize) {
         let now = self.now;
-        let listed = Arc::new(self.platform.services(&self.setup, now));
-        let before = self.operators[op].inventory.services.replace((now, Arc::clone(&listed))).map(|(_, before)| before);
+        let empty = Listed { services: Vec::new(), complete: true };
+        let listed = Arc::new(if self.emptied(op, place) { empty } else { self.platform.services(&self.setup, now, place) });
+        let before = self.operators[op].inventory[place].services.replace((now, Arc::clone(&listed))).map(|(_, before)| before);
         let whole_again = before.as_ref().is_some_and(|before| !before.complete) && listed.complete;
         let changed = before.is_none_or(|before| before.services != listed.services);
         (0..SLOTS).for_each(|slot| self.brings(rules, op, slot, changed, whole_again));
     }
 
     /// Reads the list of leads.
-    pub fn list_leads(&mut self, rules: &Rules, op: usize) {
+    pub fn list_leads(&mut self, rules: &Rules, op: usize, place: usize) {
         let now = self.now;
-        let listed = Arc::new(self.platform.list_of_leads(&self.setup, now));
-        let before = self.operators[op].inventory.leads.replace((now, Arc::clone(&listed))).map(|(_, before)| before);
+        let listed = Arc::new(self.platform.list_of_leads(&self.setup, now, place));
+        let before = self.operators[op].inventory[place].leads.replace((now, Arc::clone(&listed))).map(|(_, before)| before);
         let whole_again = before.as_ref().is_some_and(|before| !before.complete) && listed.complete;
         let changed = before.is_none_or(|before| before.leads != listed.leads);
         (0..SLOTS).for_each(|slot| self.brings(rules, op, slot, changed, whole_again));
@@ -469,7 +504,7 @@ impl World {
                 && self.leads(op)
                 && waits
                 && operator.due[slot] > soon
-                && operator.not_whole[slot].is_some_and(|read| operator.inventory.whole_since(read))
+                && operator.not_whole[slot].is_some_and(|read| operator.inventory[self.platform.here].whole_since(read))
         };
         if (0..self.operators.len()).any(|op| (0..SLOTS).any(|slot| sleeps(op, slot))) {
             self.breaks(play, "L5: the lists are whole again, and who waited for that is not looked at");
@@ -490,7 +525,8 @@ impl World {
                     moments.push(operator.behind_until);
                     if self.leads(op) {
                         moments.extend((0..SLOTS).filter(|slot| operator.view.objects[*slot].is_some()).map(|slot| operator.due[slot]));
-                        moments.extend(operator.inventory.services.as_ref().map(|(at, _)| *at + OBSERVE));
+                        let services = operator.inventory[self.platform.here].services.as_ref();
+                        moments.extend(services.map(|(at, _)| *at + self.interval(op)));
                     }
                 }
             }

@@ -138,6 +138,7 @@ impl Model for Orders {
 
     fn init_states(&self) -> Vec<State> {
         let mut world = World::new(self.setup.clone());
+        world.known_before();
         quiet(&self.rules, |play| world.settle(play));
         vec![State { world, faults: self.faults, deletes: self.deletes, seen: Seen::default() }]
     }

@@ -1,0 +1,121 @@
+//! The platform object's pass, as far as its breakers go: who wants to delete, and what vanishes, counted by a walk over all objects as the product makes it.
+
+use std::sync::Arc;
+
+use oc_domain::absence::{self, Account, Belief, Counted};
+use oc_domain::breaker;
+use oc_domain::pass::DeletionPolicy;
+use oc_domain::record::{OperationKind, Outcome};
+use oc_domain::service::Mode;
+use oc_domain::time::Time;
+
+use crate::cluster::{Breaker, Object};
+use crate::operator::Running;
+use crate::setup::{LEAD, SLOTS};
+use crate::world::{Play, Rules, Vanishing, World};
+
+impl World {
+    /// The platform object's pass: the breakers count who wants to delete, and what is missing.
+    pub fn count(&mut self, play: &mut Play<'_>, op: usize) {
+        self.operators[op].count_due = false;
+        let view = &self.operators[op].view;
+        let wanted = |(slot, object): (usize, &Option<Arc<Object>>)| {
+            let object = object.as_ref()?;
+            let service = slot == LEAD || (object.spec.mode == Mode::Apply && object.record().guid.is_some() && !object.spec.suspend);
+            let counted = object.finalizer && object.spec.policy == DeletionPolicy::Delete && service;
+            counted.then(|| object.asking()).flatten()
+        };
+        let asking: Vec<_> = view.objects.iter().enumerate().filter_map(wanted).collect();
+        let breaker = Arc::clone(&view.breaker);
+        let ledger = breaker::settle(self.now, self.setup.per_hour, breaker.approval.as_deref(), &breaker.ledger, &asking);
+        let absences = self.count_absences(play.rules, op, &breaker);
+        if ledger == breaker.ledger && absences == breaker.absences {
+            return;
+        }
+        play.trail.note(self.now, || format!("operator {op} counts deletions: {ledger:?}, absences: {absences:?}"));
+        self.counts.writes += 1;
+        match self.cluster.count(&breaker, ledger, absences) {
+            Some(written) => {
+                self.approved = written.ledger.approved;
+                self.operators[op].view.breaker = written;
+                let now = self.now;
+                for slot in 0..SLOTS {
+                    self.appoint(op, slot, now);
+                }
+            }
+            // Somebody else has counted: what the watch brings of it wakes this replica.
+            None => self.counts.conflicts += 1,
+        }
+    }
+
+    /// The account that the platform object names, as a variant of the rules sees it.
+    fn account(&self, rules: &Rules) -> Account {
+        let here = if rules.absences == Vanishing::AnyPlace { 0 } else { self.platform.here };
+        Account { url: format!("place {here}"), identity: String::new() }
+    }
+
+    /// What the lists that a replica has read of a place lack of what it knows that objects have recorded.
+    fn counted(&self, op: usize, place: usize) -> Option<(Time, Counted)> {
+        let operator = &self.operators[op];
+        let (at, listed) = operator.inventory[place].services.as_ref().filter(|(_, listed)| listed.complete)?;
+        let mut counted = Counted::default();
+        for object in operator.view.objects[..LEAD].iter().flatten() {
+            let guid = object.record().guid;
+            let shown = listed.services.iter().any(|service| Some(&service.guid) == guid.as_ref());
+            if object.recorded() {
+                counted.recorded += 1;
+                if !shown {
+                    counted.missing.insert(object.uid.to_string());
+                }
+            } else if (may_have(object) || object.removes()) && !shown {
+                counted.asked += 1;
+            }
+        }
+        Some((*at, counted))
+    }
+
+    /// What an object may conclude from what the list that was read last does not show.
+    pub(crate) fn belief(&mut self, rules: &Rules, op: usize, running: &Running) -> Belief {
+        let Some((_, counted)) = self.counted(op, running.place).filter(|_| rules.absences != Vanishing::Believed) else { return Belief::Believed };
+        let ledger = &self.operators[op].view.breaker.absences;
+        let belief = ledger.belief(self.now, &self.account(rules), &counted, &running.object.uid.to_string());
+        self.operators[op].count_due |= belief == Belief::Doubted;
+        belief
+    }
+
+    /// The platform object's pass: what is believed, and what is held.
+    fn count_absences(&self, rules: &Rules, op: usize, breaker: &Breaker) -> absence::Ledger {
+        match self.counted(op, self.platform.here) {
+            Some((at, counted)) => absence::settle(self.now, at, &self.account(rules), breaker.gone.as_deref(), &breaker.absences, &counted),
+            None => breaker.absences.clone(),
+        }
+    }
+
+    /// The platform was counted before anything of this happens, and is known.
+    pub fn known_before(&mut self) {
+        let known = Some(self.account(&Rules::default()));
+        let absences = absence::Ledger { known, ..absence::Ledger::default() };
+        self.cluster.now.breaker = Arc::new(Breaker { absences, ..Breaker::clone(&self.cluster.now.breaker) });
+        for operator in &mut self.operators {
+            operator.view.breaker = Arc::clone(&self.cluster.now.breaker);
+        }
+    }
+
+    /// Whether the outcome of a create is not known, or one may be asked for this very moment; or one has failed, and what it may have left was not seen.
+    pub fn creating(&self) -> bool {
+        let failed =
+            |object: &Object| object.status.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Failed));
+        let under_way = self.operators.iter().any(|operator| operator.passes.iter().any(Option::is_some));
+        under_way
+            || [1, 2].into_iter().any(|tenant| self.unknown(tenant))
+            || self.cluster.now.objects[..LEAD].iter().flatten().any(|object| may_have(object) || failed(object))
+    }
+}
+
+/// Whether this object may have something on the platform that its status does not tell of yet.
+fn may_have(object: &Object) -> bool {
+    let record = object.record();
+    let intended = record.open_intent().map(|intent| intent.kind);
+    let creates = [intended, record.running().map(|op| op.kind)].contains(&Some(OperationKind::Create));
+    creates || (record.guid_annotated && !record.guid_proven)
+}
