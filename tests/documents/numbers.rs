@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use super::{cells, docs};
+use super::{cells, docs, documents};
 
 /// Every Rust file of the repository.
 fn sources() -> Vec<PathBuf> {
@@ -25,7 +25,7 @@ fn sources() -> Vec<PathBuf> {
 
 /// The words of the comments of a file, without what stands around them.
 fn words(text: &str) -> Vec<&str> {
-    let comments = text.lines().filter_map(|line| line.split_once("//").map(|(_, comment)| comment));
+    let comments = text.lines().filter_map(|line| line.split_once("//")).filter(|(before, _)| !before.contains('"')).map(|(_, comment)| comment);
     let edges = |c: char| !c.is_alphanumeric();
     comments.flat_map(str::split_whitespace).map(move |word| word.trim_matches(edges)).collect()
 }
@@ -65,6 +65,27 @@ fn every_number_that_the_code_cites_is_defined() {
         }
     }
     assert!(seen > 150, "{seen} numbers are cited");
+    assert!(bad.is_empty(), "{bad:#?}");
+}
+
+#[test]
+fn every_page_that_a_comment_names_is_there() {
+    let known: BTreeSet<String> = documents().iter().filter_map(|page| Some(page.file_name()?.to_string_lossy().into_owned())).collect();
+    let here = |word: &str| {
+        known.contains(word.rsplit('/').next().unwrap_or(word))
+            || Path::new(env!("CARGO_MANIFEST_DIR")).join("charts/oc-essentials-operator").join(word).exists()
+    };
+    let (mut seen, mut bad) = (0, Vec::new());
+    for file in sources() {
+        let text = std::fs::read_to_string(&file).unwrap();
+        for word in words(&text).into_iter().filter(|word| word.ends_with(".md")) {
+            seen += 1;
+            if !here(word) {
+                bad.push(format!("{}: there is no page {word}", file.display()));
+            }
+        }
+    }
+    assert!(seen > 100, "{seen} pages are named");
     assert!(bad.is_empty(), "{bad:#?}");
 }
 

@@ -2,7 +2,7 @@
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
-/// All reasons of `api.md`, by hand.
+/// All reasons of docs/reasons, by hand.
 const REASONS: [&str; 29] = [
     "Progressing",
     "Converting",
@@ -53,7 +53,7 @@ pub fn violations(generation: i64, observed: Option<i64>, conditions: &[Conditio
     rule(6, truth("Ready") != Some("True") || (truth("Reconciling").is_none() && truth("Stalled").is_none()), "with Ready=True neither is there");
     rule(7, conditions.iter().all(|condition| condition.observed_generation == Some(generation)), "each condition has the current generation");
     rule(8, observed == Some(generation), "status.observedGeneration is the current generation");
-    rule(9, conditions.iter().all(|condition| REASONS.contains(&condition.reason.as_str())), "each reason is one of api.md");
+    rule(9, conditions.iter().all(|condition| REASONS.contains(&condition.reason.as_str())), "each reason is one of those in docs/reasons");
     rule(10, conditions.iter().all(|condition| !condition.message.trim().is_empty()), "each message says something");
     rule(11, conditions.iter().all(|condition| !holds_a_time(&condition.message)), "no message holds a time");
     let stated: Vec<_> = conditions.iter().filter(|condition| ["Ready", "Reconciling", "Stalled"].contains(&condition.type_.as_str())).collect();

@@ -6,7 +6,7 @@ use std::fmt;
 
 use crate::timing;
 
-/// The reasons of `api.md`. Closed, so that documents, metrics and tests can list them.
+/// The reasons of docs/reasons. Closed, so that documents, metrics and tests can list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(missing_docs, reason = "the names are the documentation: docs/reasons has a page for each, held to this list by a test")]
 pub enum Reason {
@@ -62,7 +62,7 @@ pub enum Move {
 }
 
 impl Reason {
-    /// Every reason, in the order of `api.md`.
+    /// Every reason, in the order of the index of docs/reasons.
     pub const ALL: [Reason; 29] = [
         Reason::Progressing,
         Reason::Converting,

@@ -3,12 +3,12 @@
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, LeadId, TaskId, TenantId};
 use crate::time::Time;
 
-/// Microsoft's status of a lead (platform.md 2.2; N-1: Microsoft knows only the first three).
+/// Microsoft's status of a lead (platform-facts.md 2.2; N-1: Microsoft knows only the first three).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MicrosoftStatus {
     /// The only status from which a license can be applied or a channel assigned.
     Active,
-    /// Suspended, by Microsoft or by the customer (platform-3.md 5).
+    /// Suspended, by Microsoft or by the customer (platform-facts-3.md 5).
     Suspended,
     /// Removed, by Microsoft or by the customer. Such a lead stays in the list (U-19), and can become Active again when the customer consents anew
     /// (N-18): it is no reason to forget anything.
@@ -61,7 +61,7 @@ impl std::fmt::Debug for Contact {
     }
 }
 
-/// One lead, as the platform lists it (platform.md 2.1).
+/// One lead, as the platform lists it (platform-facts.md 2.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lead {
     /// `id`.
@@ -80,7 +80,7 @@ pub struct Lead {
     pub company_name: Option<String>,
     /// `contactDetails.companySize`, opaque (U-13).
     pub company_size: Option<String>,
-    /// `consentedCountries`, as given: not all are ISO codes (platform-2.md 3).
+    /// `consentedCountries`, as given: not all are ISO codes (platform-facts-2.md 3).
     pub countries: Vec<String>,
     /// `consentedOn`.
     pub consented: Option<Time>,
@@ -90,7 +90,7 @@ pub struct Lead {
     pub contact: Contact,
 }
 
-/// The license of a service (platform.md 4; C-19).
+/// The license of a service (platform-facts.md 4; C-19).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LicenseType {
     /// 0, Direct Routing.
@@ -147,12 +147,12 @@ impl LicenseType {
     }
 }
 
-/// One service, as the platform's V3 list gives it (platform.md 6.1).
+/// One service, as the platform's V3 list gives it (platform-facts.md 6.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
     /// `UmpCustomerGuid`.
     pub guid: CustomerGuid,
-    /// `MsTenantId`; null on many Direct Routing services, but not on all (platform-3.md 2).
+    /// `MsTenantId`; null on many Direct Routing services, but not on all (platform-facts-3.md 2).
     pub tenant: Option<TenantId>,
     /// `CustomerShortName`, as the platform has it: it may break our rules.
     pub short_name: String,
@@ -170,7 +170,7 @@ impl Service {
     }
 }
 
-/// One LC customer (platform.md 6.2; the read itself is inferred, platform-2.md 6).
+/// One LC customer (platform-facts.md 6.2; the read itself is inferred, platform-facts-2.md 6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LcCustomer {
     /// `id`.
@@ -194,7 +194,7 @@ pub enum TaskState {
     Ended,
 }
 
-/// One task (platform.md 5). A task that succeeded can still hold error messages (E6).
+/// One task (platform-facts.md 5). A task that succeeded can still hold error messages (E6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Task {
     /// `id`, the one that was asked for.

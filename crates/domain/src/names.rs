@@ -51,15 +51,15 @@ macro_rules! guid_name {
 }
 
 guid_name! {
-    /// A customer's Microsoft 365 tenant: the natural key of a lead and of a service (one tenant has at most one service, platform.md 3.1).
+    /// A customer's Microsoft 365 tenant: the natural key of a lead and of a service (one tenant has at most one service, platform-facts.md 3.1).
     TenantId
 }
 guid_name! {
-    /// The platform's key of one service, `umpCustomerGuid` (platform.md, names table).
+    /// The platform's key of one service, `umpCustomerGuid` (platform-facts.md, names table).
     CustomerGuid
 }
 guid_name! {
-    /// The platform's key of one lead, `id` (platform.md 2.1). Not the tenant: one tenant can own two leads.
+    /// The platform's key of one lead, `id` (platform-facts.md 2.1). Not the tenant: one tenant can own two leads.
     LeadId
 }
 
@@ -70,10 +70,10 @@ fn guid(text: &str) -> Result<String, BadName> {
     if fits { Ok(text.to_ascii_lowercase()) } else { Err(BadName("must be a GUID such as 22222222-2222-4222-8222-222222222222".into())) }
 }
 
-/// The integer id of an LC customer, the Operation Center's entity that owns services (platform.md 6.2).
+/// The integer id of an LC customer, the Operation Center's entity that owns services (platform-facts.md 6.2).
 pub type LcCustomerId = i64;
 
-/// The integer id of a channel in the Operation Center (platform.md 6.3, C-27).
+/// The integer id of a channel in the Operation Center (platform-facts.md 6.3, C-27).
 pub type ChannelId = i64;
 
 /// Which characters a short name may have (C-2: the vendor's pages give two rules).
@@ -176,7 +176,7 @@ impl fmt::Debug for ShortName {
     }
 }
 
-/// The platform's id of an asynchronous task (`wst_…`, `tsk_…`; platform.md 5). Opaque, but of a form that fits a path.
+/// The platform's id of an asynchronous task (`wst_…`, `tsk_…`; platform-facts.md 5). Opaque, but of a form that fits a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TaskId(String);
 

@@ -5,7 +5,7 @@ use crate::names::ShortNameRule;
 use crate::record::{Job, Operation, OperationId, OperationKind, Outcome};
 use crate::time::{Duration, Time};
 
-/// How synchronization jobs are started (platform.md 7: the platform documents no call that does, U-9).
+/// How synchronization jobs are started (platform-facts.md 7: the platform documents no call that does, U-9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum JobTrigger {
     /// By a person, in the portal.
@@ -78,7 +78,7 @@ impl Policy {
     /// How long the effect of a create whose answer was lost is looked for before the create is asked for again.
     ///
     /// `spec.createGrace` is safe only on a platform that is faster than it: asked for again while the first one still runs, a create makes a
-    /// second service (law L1), and nobody knows how long a platform takes (platform-2.md 2). So it is believed once creates have been seen to take at
+    /// second service (law L1), and nobody knows how long a platform takes (platform-facts-2.md 2). So it is believed once creates have been seen to take at
     /// most half of it; a slower platform gets twice what it took, and one of which nothing was seen gets `spec.taskDeadline`.
     pub fn grace(&self) -> Duration {
         match self.slowest_create {

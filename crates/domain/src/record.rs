@@ -152,7 +152,7 @@ impl JobState {
     }
 }
 
-/// The two jobs that the vendor names (platform.md 7).
+/// The two jobs that the vendor names (platform-facts.md 7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Job {
     /// `peering.sync-leads-job`, due after every conversion.

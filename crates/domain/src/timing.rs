@@ -34,7 +34,7 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
 pub const DELETE_AGAIN: Duration = Duration::from_secs(300);
 
 /// When a task that was started at `started` is looked at next: after a second or half of its age, whichever is more, at most 30 s.
-/// Tasks take seconds on an idle platform and many minutes on a loaded one (platform-2.md 2); a share of the age serves both.
+/// Tasks take seconds on an idle platform and many minutes on a loaded one (platform-facts-2.md 2); a share of the age serves both.
 pub fn next_poll(now: Time, started: Time) -> Time {
     now + half_age(now, started, Duration::from_secs(1), Duration::from_secs(30))
 }

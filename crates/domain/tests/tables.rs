@@ -1,4 +1,4 @@
-//! Tables of the decision: a situation, and what must come of it. What is expected is written by hand from mission.md and api.md.
+//! Tables of the decision: a situation, and what must come of it. What is expected is written by hand from docs/design/flow.md and docs/reasons.
 
 #[path = "tables/absence.rs"]
 mod absence;

@@ -1,4 +1,4 @@
-//! The laws of architecture.md, held after each step, each change at the platform, and at the end.
+//! The laws of docs/design/laws.md, held after each step, each change at the platform, and at the end.
 
 use std::sync::Arc;
 

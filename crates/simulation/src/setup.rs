@@ -269,7 +269,7 @@ pub fn service(number: u32, of_tenant: u8, name: &str) -> Service {
     }
 }
 
-/// Whether a service is one of Direct Routing, by the numbers of its license (platform.md 4): 0, 1 or 2.
+/// Whether a service is one of Direct Routing, by the numbers of its license (platform-facts.md 4): 0, 1 or 2.
 pub fn is_direct_routing(service: &Service) -> bool {
     matches!(service.license, Some(LicenseType::HostedEssentials | LicenseType::HostedEssentialsPlus | LicenseType::HostedPro))
 }

@@ -107,7 +107,7 @@ fn short_name_taken(desired: &Desired, view: &ServicesView) -> Option<Trouble> {
     Some(Trouble::new(Reason::ShortNameTaken, message))
 }
 
-/// The lead that counts: of two for one tenant the consented one (platform.md 12.1, step 2), whatever its status: a customer who has withdrawn is not
+/// The lead that counts: of two for one tenant the consented one (platform-facts.md 12.1, step 2), whatever its status: a customer who has withdrawn is not
 /// made a service behind his back.
 pub fn lead_that_counts(leads: &[Lead]) -> Option<&Lead> {
     let rank = |lead: &&Lead| (lead.consentless, lead.status != MicrosoftStatus::Active, lead.id.clone());

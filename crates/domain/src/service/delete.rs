@@ -289,7 +289,7 @@ fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, service: &Se
     case.decide(mark, "the intent comes before the effect", verdict)
 }
 
-/// Telephone numbers of the tenant are in use by people: what the platform does with them when the service goes is not documented (platform-2.md 5), so
+/// Telephone numbers of the tenant are in use by people: what the platform does with them when the service goes is not documented (platform-facts-2.md 5), so
 /// the service is left alone while there are any, and while that can't be told. Only a release that is known to have no way to tell is not held against
 /// the object.
 fn numbers(case: &Case<'_>, deletion: &Deletion, service: &Service) -> Option<Decision> {

@@ -108,7 +108,7 @@ fn connection(record: &Record, desired: &Desired) -> Option<&'static str> {
     }
 }
 
-/// Messages of level Error of the create's task, whatever it came to (platform.md 12.1, step 7). They stay in the record when the platform has forgotten
+/// Messages of level Error of the create's task, whatever it came to (platform-facts.md 12.1, step 7). They stay in the record when the platform has forgotten
 /// the task.
 pub(super) fn errors_of_the_task(record: &Record) -> Option<String> {
     let operation = record.operation.as_ref().filter(|op| op.kind == OperationKind::Create && op.task.is_some())?;

@@ -2,7 +2,7 @@
 
 use oc_domain::conditions::{Condition, Truth};
 
-/// The reasons of api.md, written here by hand: the code's own list is what is checked.
+/// The reasons of docs/reasons, written here by hand: the code's own list is what is checked.
 const REASONS: [&str; 29] = [
     "Progressing",
     "Converting",
@@ -65,7 +65,7 @@ pub fn kstatus_violations(conditions: &[Condition]) -> Vec<String> {
             broken.push(format!("K6: {kind} is there twice"));
         }
         if !REASONS.contains(&condition.reason.to_string().as_str()) {
-            broken.push(format!("K7: {kind} has the reason {}, which api.md does not list", condition.reason));
+            broken.push(format!("K7: {kind} has the reason {}, which is not in the list here", condition.reason));
         }
         if message.trim().is_empty() {
             broken.push(format!("K8: {kind} has no message"));

@@ -57,7 +57,7 @@ fn a_license_that_is_none_of_operator_connects_is_not_ready() {
     assert_eq!(told(&decision), "stop: False AlreadyLicensed Stalled");
 }
 
-/// `CompletedSuccess` beside a message of level Error (platform.md 12.1, step 7): told, and still told from the record, when the task is forgotten.
+/// `CompletedSuccess` beside a message of level Error (platform-facts.md 12.1, step 7): told, and still told from the record, when the task is forgotten.
 #[test]
 fn errors_of_a_task_that_succeeded_are_told() {
     let mut ended = task(1, TaskState::Succeeded);

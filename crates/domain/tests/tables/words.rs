@@ -7,7 +7,7 @@ use oc_domain::timing;
 use crate::common::{NOW, kstatus::kstatus_violations, secs};
 use crate::says;
 
-/// Whose move it is, row by row of the table in api.md.
+/// Whose move it is, row by row of the table in docs/reasons.
 #[test]
 fn a_reason_answers_whose_move_it_is() {
     let table: [(Move, &[&str]); 5] = [
