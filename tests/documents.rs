@@ -112,22 +112,33 @@ fn every_law_has_tests_that_are_there() {
     assert!(bad.is_empty(), "{bad:#?}");
 }
 
-/// All documents: those of the folder and of its folders, and those at the top of the repository.
-fn documents() -> Vec<PathBuf> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut found: Vec<PathBuf> = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].iter().map(|name| top.join(name)).collect();
-    let mut folders = vec![docs()];
+/// The files with this ending in these folders and in the folders in them.
+fn files(mut folders: Vec<PathBuf>, ending: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {
             let path = entry.unwrap().path();
             if path.is_dir() {
                 folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "md") {
+            } else if path.extension().is_some_and(|extension| extension == ending) {
                 found.push(path);
             }
         }
     }
     found
+}
+
+/// All documents: those of the folder and of its folders, and those at the top of the repository.
+fn documents() -> Vec<PathBuf> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let at_the_top = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| top.join(name));
+    at_the_top.into_iter().chain(files(vec![docs()], "md")).collect()
+}
+
+/// Every Rust file of the repository.
+fn sources() -> Vec<PathBuf> {
+    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
+    files(["src", "crates", "tests", "xtask"].map(|folder| top.join(folder)).to_vec(), "rs")
 }
 
 /// The names by which one can point to the headings of a page, as forges make them.

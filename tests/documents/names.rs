@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{documents, spans};
+use super::{documents, sources, spans};
 
 fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
@@ -205,20 +205,7 @@ fn words(text: &str, begin: &str, of: fn(char) -> bool) -> BTreeSet<String> {
 
 /// All code, one text.
 fn code() -> String {
-    let mut folders: Vec<std::path::PathBuf> =
-        ["src", "crates", "tests", "xtask"].iter().map(|name| Path::new(env!("CARGO_MANIFEST_DIR")).join(name)).collect();
-    let mut code = String::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                code.push_str(&std::fs::read_to_string(&path).unwrap());
-            }
-        }
-    }
-    code
+    sources().into_iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
 }
 
 #[test]

@@ -1,27 +1,9 @@
 //! What a comment in the code cites of the facts about the platform, and of the laws, is defined in `docs/design`.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use super::{cells, docs, documents};
-
-/// Every Rust file of the repository.
-fn sources() -> Vec<PathBuf> {
-    let top = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let mut folders: Vec<PathBuf> = ["src", "crates", "tests", "xtask"].iter().map(|folder| top.join(folder)).collect();
-    let mut found = Vec::new();
-    while let Some(folder) = folders.pop() {
-        for entry in std::fs::read_dir(folder).unwrap() {
-            let path = entry.unwrap().path();
-            if path.is_dir() {
-                folders.push(path);
-            } else if path.extension().is_some_and(|extension| extension == "rs") {
-                found.push(path);
-            }
-        }
-    }
-    found
-}
+use super::{cells, docs, documents, sources};
 
 /// The words of the comments of a file, without what stands around them.
 fn words(text: &str) -> Vec<&str> {
