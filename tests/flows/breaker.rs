@@ -22,19 +22,6 @@ fn held(platform: &LivePlatform) -> Option<String> {
     condition(platform, "DeletionsHeld").filter(|condition| condition.status == "True" && condition.reason == "DeletionRateExceeded").map(|held| held.message)
 }
 
-/// Services that are to be deleted with their objects, all Ready.
-async fn services(scene: &Scene, tenants: &[u32], change: Value) -> Result<Vec<String>> {
-    scene.consented(tenants).await?;
-    let names: Vec<String> = tenants.iter().map(|tenant| format!("customer-{tenant}")).collect();
-    for (tenant, name) in tenants.iter().zip(&names) {
-        scene.service(name, *tenant, change.clone()).await?;
-    }
-    for name in &names {
-        scene.ready::<OcEssentialService>(name, "True", "Succeeded").await?;
-    }
-    Ok(names)
-}
-
 /// Those that are left, once so many are; each of them is held and says what to do.
 async fn held_services(scene: &Scene, left: usize) -> Result<Vec<String>> {
     let api = <OcEssentialService as Own>::api(scene);
@@ -56,8 +43,8 @@ async fn held_services(scene: &Scene, left: usize) -> Result<Vec<String>> {
 
 pub async fn deletions_beyond_the_hours_number_wait_for_a_person(scene: Scene) -> Result<()> {
     scene.connect(json!({"deletions": {"perHour": 2}})).await?;
-    let names = services(&scene, &[1, 2, 3, 4, 5, 6], json!({"deletionPolicy": "Delete"})).await?;
-    services(&scene, &[7], json!({})).await?;
+    let names = scene.services(&[1, 2, 3, 4, 5, 6], json!({"deletionPolicy": "Delete"})).await?;
+    scene.services(&[7], json!({})).await?;
     for name in &names[..5] {
         scene.delete::<OcEssentialService>(name).await?;
     }
@@ -99,7 +86,7 @@ pub async fn deletions_beyond_the_hours_number_wait_for_a_person(scene: Scene) -
 pub async fn a_held_object_goes_at_once_when_nothing_is_to_be_deleted_for_it(scene: Scene) -> Result<()> {
     // Seldom listed: what happens is not the next observation's doing.
     scene.connect(json!({"deletions": {"perHour": 1}, "observeInterval": "1h"})).await?;
-    let names = services(&scene, &[1, 2, 3], json!({"deletionPolicy": "Delete"})).await?;
+    let names = scene.services(&[1, 2, 3], json!({"deletionPolicy": "Delete"})).await?;
     for name in &names {
         scene.delete::<OcEssentialService>(name).await?;
     }
@@ -121,7 +108,7 @@ pub async fn a_held_object_goes_at_once_when_nothing_is_to_be_deleted_for_it(sce
 
 pub async fn leads_count_as_services_do(scene: Scene) -> Result<()> {
     scene.connect(json!({"deletions": {"perHour": 1}})).await?;
-    services(&scene, &[1], json!({"deletionPolicy": "Delete"})).await?;
+    scene.services(&[1], json!({"deletionPolicy": "Delete"})).await?;
     for (name, tenant) in [("first", 2), ("second", 3)] {
         scene.lead(name, tenant, json!({"consentless": {"companyName": format!("{name} Ltd")}, "deletionPolicy": "Delete"})).await?;
         scene.ready::<Lead>(name, "True", "Succeeded").await?;
@@ -146,7 +133,7 @@ pub async fn leads_count_as_services_do(scene: Scene) -> Result<()> {
 /// Whoever may edit an object may write the annotation that says that its deletion was recorded. It lets nothing past the breaker.
 pub async fn an_intent_that_somebody_wrote_passes_no_breaker(scene: Scene) -> Result<()> {
     scene.connect(json!({"deletions": {"perHour": 0}})).await?;
-    services(&scene, &[1], json!({"deletionPolicy": "Delete"})).await?;
+    scene.services(&[1], json!({"deletionPolicy": "Delete"})).await?;
     scene.lead("second", 2, json!({"consentless": {"companyName": "Second Ltd"}, "deletionPolicy": "Delete"})).await?;
     scene.ready::<Lead>("second", "True", "Succeeded").await?;
     let recorded = json!({"kind": "Delete", "id": "x", "start": "2020-01-01T00:00:00Z"}).to_string();
@@ -169,7 +156,7 @@ pub async fn an_intent_that_somebody_wrote_passes_no_breaker(scene: Scene) -> Re
 /// stands there, soon, and no grant is lost or made twice.
 pub async fn the_count_survives_others_who_write_the_platform_object(scene: Scene) -> Result<()> {
     scene.connect(json!({"deletions": {"perHour": 2}, "observeInterval": "1h"})).await?;
-    let names = services(&scene, &[1, 2, 3, 4, 5], json!({"deletionPolicy": "Delete"})).await?;
+    let names = scene.services(&[1, 2, 3, 4, 5], json!({"deletionPolicy": "Delete"})).await?;
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
     // Labels wake nobody: what is counted late because of them is not woken by them either.
     let busy = tokio::spawn({

@@ -18,19 +18,6 @@ fn held(platform: &LivePlatform) -> Option<String> {
     condition(platform, "AbsencesHeld").filter(|condition| condition.status == "True").map(|held| held.message)
 }
 
-/// Services that are Ready, one for each tenant.
-async fn services(scene: &Scene, tenants: &[u32], change: Value) -> Result<Vec<String>> {
-    scene.consented(tenants).await?;
-    let names: Vec<String> = tenants.iter().map(|tenant| format!("customer-{tenant}")).collect();
-    for (tenant, name) in tenants.iter().zip(&names) {
-        scene.service(name, *tenant, change.clone()).await?;
-    }
-    for name in &names {
-        scene.ready::<OcEssentialService>(name, "True", "Succeeded").await?;
-    }
-    Ok(names)
-}
-
 async fn guid(scene: &Scene, name: &str) -> Result<String> {
     let object = <OcEssentialService as Own>::api(scene).get(name).await?;
     object.status.and_then(|status| status.ump_customer_guid).context("a guid")
@@ -45,7 +32,7 @@ async fn look(scene: &Scene, value: &str) -> Result<()> {
 /// An empty list, whole and in good order, for some seconds: nothing is made again, nothing is let go, nothing is called deleted.
 pub async fn a_list_that_is_empty_for_a_while_is_not_believed(scene: Scene) -> Result<()> {
     scene.connect(json!({})).await?;
-    let names = services(&scene, &[1, 2, 3], json!({"recreate": true, "deletionPolicy": "Delete"})).await?;
+    let names = scene.services(&[1, 2, 3], json!({"recreate": true, "deletionPolicy": "Delete"})).await?;
     scene.fault(json!({"kind": "emptyList", "endpoint": "services.list", "forever": true})).await?;
     scene.delete::<OcEssentialService>(&names[2]).await?;
     look(&scene, "while it is empty").await?;
@@ -78,7 +65,7 @@ pub async fn a_list_that_is_empty_for_a_while_is_not_believed(scene: Scene) -> R
 pub async fn services_that_are_really_gone_wait_for_a_persons_word(scene: Scene) -> Result<()> {
     scene.connect(json!({})).await?;
     scene.annotate::<LivePlatform>(&scene.platform, APPROVE, "from Git").await?;
-    let names = services(&scene, &[1, 2], json!({})).await?;
+    let names = scene.services(&[1, 2], json!({})).await?;
     for name in &names {
         let guid = guid(&scene, name).await?;
         scene.simulate("DELETE", &format!("services/{guid}"), Value::Null).await?;
@@ -103,7 +90,7 @@ pub async fn services_that_are_really_gone_wait_for_a_persons_word(scene: Scene)
 /// The address is changed to that of another platform, while an object is being deleted, one wants to be made again and a third one only watches.
 pub async fn another_address_proves_nothing_of_what_is_at_the_former_one(scene: Scene) -> Result<()> {
     scene.connect(json!({})).await?;
-    let names = services(&scene, &[1], json!({"deletionPolicy": "Delete"})).await?;
+    let names = scene.services(&[1], json!({"deletionPolicy": "Delete"})).await?;
     let options = live_platform_simulator::Options { client_id: "44444444-4444-4444-8444-444444444444".into(), ..Default::default() };
     let other = live_platform_simulator::Simulator::start(options).await;
     let former = scene.platform_spec(&scene.simulator);
@@ -131,7 +118,7 @@ pub async fn another_address_proves_nothing_of_what_is_at_the_former_one(scene: 
 /// One that vanishes is believed after a second look; the next one within the hour waits.
 pub async fn one_service_after_another_is_not_believed_without_end(scene: Scene) -> Result<()> {
     scene.connect(json!({})).await?;
-    let names = services(&scene, &[1, 2, 3], json!({})).await?;
+    let names = scene.services(&[1, 2, 3], json!({})).await?;
     for (at, name) in names.iter().take(2).enumerate() {
         let guid = guid(&scene, name).await?;
         scene.simulate("DELETE", &format!("services/{guid}"), Value::Null).await?;

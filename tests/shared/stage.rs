@@ -261,6 +261,19 @@ impl Scene {
         bail!("{} {name} is not as wanted after 30 s: {:?}", K::kind(&()), last.map(|object| (object.annotations().clone(), object.told())))
     }
 
+    /// Services that are Ready, one for each tenant, with this in their specs. Returns their names.
+    pub async fn services(&self, tenants: &[u32], change: Value) -> Result<Vec<String>> {
+        self.consented(tenants).await?;
+        let names: Vec<String> = tenants.iter().map(|tenant| format!("customer-{tenant}")).collect();
+        for (tenant, name) in tenants.iter().zip(&names) {
+            self.service(name, *tenant, change.clone()).await?;
+        }
+        for name in &names {
+            self.ready::<OcEssentialService>(name, "True", "Succeeded").await?;
+        }
+        Ok(names)
+    }
+
     /// Waits until `Ready` has a value and a reason.
     pub async fn ready<K: Own>(&self, name: &str, status: &str, reason: &str) -> Result<K> {
         self.until(name, |object: &K| ready_is(object, status, reason)).await

@@ -412,16 +412,7 @@ fn tasks() {
 fn a_task_that_stays_unreadable() {
     let unread = |facts: Facts| Facts { task: Fact::Unreadable(away()), ..facts };
     let shown = || unread(Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead_with(1)]), ..facts() });
-    let gone = |policy| {
-        Wish::Gone(Deletion {
-            policy,
-            tenant: Some(tenant()),
-            short_name: Some("Contoso_NL".into()),
-            suspended: false,
-            guard_numbers: false,
-            of_others: Vec::new(),
-        })
-    };
+    let gone = crate::delete::gone;
     let away = "wait: False PlatformUnavailable Reconciling";
     let table = [
         ("it shows, within the deadline", be(desired()), 7100, shown(), away),

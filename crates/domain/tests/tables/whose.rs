@@ -5,7 +5,7 @@ use oc_domain::names::TenantId;
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{self, Adoption, Deletion, Desired, Wish};
+use oc_domain::service::{self, Adoption, Desired};
 use oc_domain::step::{Decision, Fact, Mark, Step};
 
 use crate::common::*;
@@ -113,16 +113,7 @@ fn an_open_create_that_was_asked_for_elsewhere() {
 /// The same for an object that is going: what shows here is not what it made, and that nothing shows proves nothing.
 #[test]
 fn an_object_goes_whose_create_was_asked_for_elsewhere() {
-    let gone = |policy| {
-        Wish::Gone(Deletion {
-            policy,
-            tenant: Some(tenant()),
-            short_name: Some("Contoso_NL".into()),
-            suspended: false,
-            guard_numbers: false,
-            of_others: Vec::new(),
-        })
-    };
+    let gone = crate::delete::gone;
     let (elsewhere, let_go) = ("stop: False Conflict Stalled", "release: False Deleting Reconciling");
     for (tenant, place) in [(Some(OTHER_TENANT), Some(HERE)), (Some(TENANT), Some(THERE))] {
         for facts in [shown(), here(empty_platform())] {
