@@ -20,7 +20,7 @@ use super::index::Entry;
 use super::meter::PassOutcome;
 use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
-use super::world::{self, Told, answer, deleted, fact, leads_of, policy};
+use super::world::{self, Told, answer, deleted, fact, leads_of, policy, still_there};
 use super::{Next, after, forgotten};
 use super::{absences, competition, deletions, history};
 use crate::api::live_platform::ContactDetails;
@@ -117,14 +117,6 @@ impl LeadWorld<'_> {
         }
     }
 
-    /// What was read of a platform that the platform object does not name any more is not recorded: the pass is run again.
-    fn still_there(&self) -> Result<(), WriteFailed> {
-        match self.reach.inventory() {
-            Ok(inventory) => self.shared.still_by(&self.entry.platform, &inventory).map_err(|_| WriteFailed::Changed),
-            Err(_) => Ok(()),
-        }
-    }
-
     /// Makes the call that a change is.
     async fn send(&self, change: &Change) -> Answer {
         let inventory = match self.reach.inventory() {
@@ -190,7 +182,7 @@ impl World for LeadWorld<'_> {
     }
 
     async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
-        self.still_there()?;
+        still_there(self.shared, &self.entry.platform, &self.reach)?;
         if matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
             // As for a service: who comes first, and whether the namespace may use the platform, counts now.
             let Some(policy) = &self.policy else { return Err(WriteFailed::Changed) };
@@ -214,7 +206,7 @@ impl World for LeadWorld<'_> {
     async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteFailed> {
         // What was asked for is written whatever has become of the connection.
         if !sent && !facts.asked() {
-            self.still_there()?;
+            still_there(self.shared, &self.entry.platform, &self.reach)?;
         }
         let object = self.object.get();
         let extras = status::LeadExtras { service_ref: self.service_ref(), contacts: self.contacts() };

@@ -24,7 +24,7 @@ use super::meter::PassOutcome;
 use super::pace;
 use super::reach::Reach;
 use super::shared::{Key, Kind, Shared};
-use super::world::{self, Told, answer, deleted, fact, leads_of, policy};
+use super::world::{self, Told, answer, deleted, fact, leads_of, policy, still_there};
 use super::{Next, after, forgotten};
 use super::{absences, competition, deletions, history, secrets};
 use crate::api::{self, OcEssentialService};
@@ -227,14 +227,6 @@ impl ServiceWorld<'_> {
         Ok(variables)
     }
 
-    /// What was read of a platform that the platform object does not name any more is not recorded: the pass is run again.
-    fn still_there(&self) -> Result<(), WriteFailed> {
-        match self.reach.inventory() {
-            Ok(inventory) => self.shared.still_by(&self.entry.platform, &inventory).map_err(|_| WriteFailed::Changed),
-            Err(_) => Ok(()),
-        }
-    }
-
     /// Makes the call that a change is.
     async fn send(&self, change: &Change, record: &Record) -> Answer {
         let inventory = match self.reach.inventory() {
@@ -332,7 +324,7 @@ impl World for ServiceWorld<'_> {
     }
 
     async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
-        self.still_there()?;
+        still_there(self.shared, &self.entry.platform, &self.reach)?;
         if !matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
             return self.object.keep(mark, record, id).await;
         }
@@ -361,7 +353,7 @@ impl World for ServiceWorld<'_> {
     async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteFailed> {
         // What was asked for is written whatever has become of the connection.
         if !sent && !facts.asked() {
-            self.still_there()?;
+            still_there(self.shared, &self.entry.platform, &self.reach)?;
         }
         let object = self.object.get();
         let tenant = self.entry.tenant.as_ref().map(ToString::to_string);

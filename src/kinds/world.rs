@@ -13,10 +13,12 @@ use oc_domain::policy::Connection;
 use oc_domain::step::{Answer, Fact};
 use oc_domain::time::Time;
 
-use super::shared::Key;
+use super::reach::Reach;
+use super::shared::{Key, Shared};
 use crate::api;
 use crate::engine::budget::Failed;
 use crate::engine::clock;
+use crate::engine::pass::WriteFailed;
 use crate::inventory::Inventory;
 use crate::object::record;
 use crate::object::store::Store;
@@ -109,6 +111,17 @@ pub fn policy(policy: api::DeletionPolicy) -> DeletionPolicy {
     match policy {
         api::DeletionPolicy::Retain => DeletionPolicy::Retain,
         api::DeletionPolicy::Delete => DeletionPolicy::Delete,
+    }
+}
+
+/// What was read of a platform that the platform object does not name any more is not recorded: the pass is run again.
+///
+/// # Errors
+/// [`WriteFailed::Changed`] then.
+pub fn still_there(shared: &Shared, platform: &str, reach: &Reach) -> Result<(), WriteFailed> {
+    match reach.inventory() {
+        Ok(inventory) => shared.still_by(platform, &inventory).map_err(|_| WriteFailed::Changed),
+        Err(_) => Ok(()),
     }
 }
 
