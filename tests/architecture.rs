@@ -83,7 +83,7 @@ fn kinds_ask_for_changes_only_with_the_lease() {
     for text in &texts {
         assert!(!text.contains(".spend("), "a call of a kind bypasses the lease");
         changes += text.matches(".change(").count();
-        clients += ["create_service", "convert_lead", "delete_service", "create_lead", "delete_lead", "assign_channel", "run_job"]
+        clients += ["create_service", "delete_service", "create_lead", "delete_lead", "assign_channel", "run_job"]
             .iter()
             .map(|call| text.matches(&format!(".{call}(")).count())
             .sum::<usize>();

@@ -233,7 +233,7 @@ async fn credential(shared: &Shared, object: &LivePlatform, cached: bool) -> Res
     let value = value.ok_or_else(|| trouble(format!("{name} has no key {}.", reference.key)))?;
     let text = std::str::from_utf8(&value.0).map_err(|_| trouble(format!("{name}: the value of {} is no text.", reference.key)))?;
     let version = format!("{}/{}", secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default());
-    Ok((Credential::ClientSecret { secret: text.trim_end_matches(['\r', '\n']).to_owned().into(), version: version.clone() }, version))
+    Ok((Credential::ClientSecret(text.trim_end_matches(['\r', '\n']).to_owned().into()), version))
 }
 
 #[cfg(test)]

@@ -203,8 +203,6 @@ pub struct Task {
     pub state: TaskState,
     /// `status`, as given.
     pub status: String,
-    /// Texts of `executionMessages` of level Error, as given, bounded.
-    pub errors: Vec<String>,
     /// All texts of `executionMessages`, each behind its level, bounded.
     pub messages: Vec<String>,
     /// `outputData.umpCustomerGuid` in any case; empty after a V2 create (C-8).

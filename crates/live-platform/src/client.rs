@@ -28,6 +28,9 @@ pub struct Client {
     transport: Arc<Transport>,
 }
 
+/// Where LC customers are read, below the base. `api/ovoc/v1/topology/lcCustomers` is the other guess (C-9, platform-facts-2.md 6).
+const LC_CUSTOMERS: &str = "api/ovoc/v1/topology/customers";
+
 /// What became of a delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Deleted {
@@ -58,8 +61,6 @@ pub enum SecretsSent {
 /// How an installation's own job call is made.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum JobMethod {
-    /// GET.
-    Get,
     /// POST with an empty body.
     #[default]
     Post,
@@ -80,23 +81,6 @@ impl Client {
     /// [`ErrorKind::Settings`], saying what to change: a URL that is neither https nor local, an empty id or scope, a CA bundle that is none, a limit out of range.
     pub fn new(settings: Settings, credential: Credential, observer: Option<Arc<dyn Observer>>) -> Result<Self, Error> {
         Ok(Self { transport: Arc::new(Transport::new(settings, credential, observer)?) })
-    }
-
-    /// Uses another credential from now on, in all clones. When its version is another one the next call asks for a new token. While that is refused, the token that is held is used
-    /// on until its end: a directory does not know a new secret at once. [`Client::credential_trouble`] tells of it.
-    pub fn set_credential(&self, credential: Credential) {
-        self.transport.set_credential(credential);
-    }
-
-    /// Why no new token could be had, while calls go on with the one that is held from before: a person should look at the credential before that one ends. `None` when the
-    /// last try succeeded, and when no token is left: then the calls fail with this error themselves. Asks nothing.
-    pub fn credential_trouble(&self) -> Option<Error> {
-        self.transport.tokens.trouble()
-    }
-
-    /// Drops the held token: the next call asks for a new one.
-    pub fn forget_token(&self) {
-        self.transport.tokens.forget();
     }
 
     /// Lists all leads: GET `/api/v2/oc/lead`, page by page (platform-facts.md 1.3, 2.1; C-12). Each page has its own deadline and limit. The first list of a client asks
@@ -174,23 +158,6 @@ impl Client {
         self.start(&call).await
     }
 
-    /// Asks for a service by the older call: PATCH `/api/v2/oc/lead` (platform-facts.md 3.2), an alternative where V3 is missing. Its task does not tell the service's guid (C-8).
-    ///
-    /// # Errors
-    /// As [`Client::create_service`]; [`ErrorKind::Bug`] when the request needs an IP group, an LC customer or a channel, which V2 does not have.
-    pub async fn convert_lead(&self, request: &CreateService) -> Result<TaskId, Error> {
-        let Some(body) = requests::convert_lead(request) else {
-            return Err(Error::new(
-                ErrorKind::Bug,
-                Sent::No,
-                "converting the lead by the V2 call knows no IP group, no LC customer and no channel; use the V3 call",
-            ));
-        };
-        let mut call = self.change(Endpoint::ConvertLead, Method::PATCH, "api/v2/oc/lead", Some(body));
-        call.url.query_pairs_mut().append_pair("msTenantID", request.tenant.as_str());
-        self.start(&call).await
-    }
-
     /// Reads a task: GET `/api/v2/task/{id}` (platform-facts.md 5). `None` when the platform does not know it: right after the create it may not be visible yet, later it is lost (U-5).
     /// `sent` says what is to be done with its texts when this client does not know with which secrets it was begun.
     ///
@@ -256,25 +223,12 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it is not JSON.
     pub async fn lc_customer(&self, id: LcCustomerId) -> Result<Capability<Option<LcCustomer>>, Error> {
-        let path = format!("{}/{id}", self.transport.settings.lc_customers_path.trim_matches('/'));
-        let Some(answer) = self.inferred(Endpoint::LcCustomer, &path).await? else { return Ok(Capability::Unavailable) };
+        let Some(answer) = self.inferred(Endpoint::LcCustomer, &format!("{LC_CUSTOMERS}/{id}")).await? else { return Ok(Capability::Unavailable) };
         let Some(answer) = answer else { return Ok(Capability::Available(None)) };
         match wire::topology::lc_customer(&answer.body).map_err(|why| unreadable(Endpoint::LcCustomer, answer.status, why))? {
             Some(customer) if customer.id == id => Ok(Capability::Available(Some(customer))),
             _ => Ok(Capability::Unavailable),
         }
-    }
-
-    /// Whether a channel exists: GET `/api/ovoc/v1/topology/channels/{id}` (platform-facts.md 6.3).
-    ///
-    /// # Errors
-    /// [`ErrorKind::BadAnswer`] when it is not JSON.
-    pub async fn channel(&self, id: ChannelId) -> Result<Capability<bool>, Error> {
-        let path = format!("{}/{id}", self.transport.settings.channels_path.trim_matches('/'));
-        let Some(answer) = self.inferred(Endpoint::Channel, &path).await? else { return Ok(Capability::Unavailable) };
-        let Some(answer) = answer else { return Ok(Capability::Available(false)) };
-        let found = wire::topology::channel_id(&answer.body).map_err(|why| unreadable(Endpoint::Channel, answer.status, why))?;
-        Ok(if found == id { Capability::Available(true) } else { Capability::Unavailable })
     }
 
     /// How many numbers a tenant has: GET `/api/v2/oc/numbers?msTenantId=` (platform-facts.md 6.6). The call documents no paging: a release that pages all the
@@ -303,7 +257,6 @@ impl Client {
     pub async fn run_job(&self, url: &Url, method: JobMethod) -> Result<(), Error> {
         check_url(url, "the url of the synchronization job")?;
         let method = match method {
-            JobMethod::Get => Method::GET,
             JobMethod::Post => Method::POST,
             JobMethod::Put => Method::PUT,
         };
@@ -404,14 +357,7 @@ mod tests {
     #[allow(dead_code, reason = "it is compiled, not run")]
     fn futures_are_send(client: &Client, request: &CreateService, tenant: &TenantId, guid: &CustomerGuid, id: &TaskId, url: &Url) {
         fn is_send(_: impl Send) {}
-        is_send((
-            client.leads(),
-            client.leads_of(tenant),
-            client.services(),
-            client.create_service(request),
-            client.convert_lead(request),
-            client.task(id, SecretsSent::No),
-        ));
+        is_send((client.leads(), client.leads_of(tenant), client.services(), client.create_service(request), client.task(id, SecretsSent::No)));
         is_send((
             client.delete_service(guid),
             client.create_lead(tenant, ""),
@@ -419,6 +365,6 @@ mod tests {
             client.assign_channel(tenant, 1),
             client.unassign_channel(tenant),
         ));
-        is_send((client.lc_customer(1), client.channel(1), client.numbers_of(tenant), client.run_job(url, JobMethod::Get)));
+        is_send((client.lc_customer(1), client.numbers_of(tenant), client.run_job(url, JobMethod::Post)));
     }
 }

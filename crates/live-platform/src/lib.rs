@@ -19,7 +19,7 @@
 //!
 //! # Promises
 //!
-//! - A change (POST, PATCH, PUT, DELETE) is sent at most once, with one exception: after a 401 it is sent once more with a new token, since
+//! - A change (POST, PUT, DELETE) is sent at most once, with one exception: after a 401 it is sent once more with a new token, since
 //!   a call that was answered 401 was not executed. [`Error::may_have_happened`] says whether a change that failed may have been made.
 //! - A change goes by a connection of its own, at the cost of one handshake for each: a connection that lies open may be closed in the moment in which it is used again.
 //! - A GET is tried at most twice more, and only when the connection failed; never after a status, never after the deadline.

@@ -21,8 +21,6 @@ pub enum Endpoint {
     CreateLead,
     /// DELETE `/api/v2/oc/lead`.
     DeleteLead,
-    /// PATCH `/api/v2/oc/lead`.
-    ConvertLead,
     /// GET `/api/v3/customer`.
     Services,
     /// POST `/api/v3/customer`.
@@ -37,8 +35,6 @@ pub enum Endpoint {
     UnassignChannel,
     /// GET of one LC customer (inferred).
     LcCustomer,
-    /// GET of one channel.
-    Channel,
     /// GET `/api/v2/oc/numbers`.
     Numbers,
     /// The installation's own call that starts a synchronization job.
@@ -47,13 +43,12 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Endpoint; 16] = [
+    pub const ALL: [Endpoint; 14] = [
         Self::Token,
         Self::Leads,
         Self::LeadsOfTenant,
         Self::CreateLead,
         Self::DeleteLead,
-        Self::ConvertLead,
         Self::Services,
         Self::CreateService,
         Self::DeleteService,
@@ -61,7 +56,6 @@ impl Endpoint {
         Self::AssignChannel,
         Self::UnassignChannel,
         Self::LcCustomer,
-        Self::Channel,
         Self::Numbers,
         Self::Job,
     ];
@@ -74,7 +68,6 @@ impl Endpoint {
             Self::LeadsOfTenant => "leads_of_tenant",
             Self::CreateLead => "create_lead",
             Self::DeleteLead => "delete_lead",
-            Self::ConvertLead => "convert_lead",
             Self::Services => "services",
             Self::CreateService => "create_service",
             Self::DeleteService => "delete_service",
@@ -82,7 +75,6 @@ impl Endpoint {
             Self::AssignChannel => "assign_channel",
             Self::UnassignChannel => "unassign_channel",
             Self::LcCustomer => "lc_customer",
-            Self::Channel => "channel",
             Self::Numbers => "numbers",
             Self::Job => "job",
         }
@@ -96,7 +88,6 @@ impl Endpoint {
             Self::LeadsOfTenant => "reading the tenant's leads",
             Self::CreateLead => "creating the lead",
             Self::DeleteLead => "deleting the lead",
-            Self::ConvertLead => "converting the lead",
             Self::Services => "listing the services",
             Self::CreateService => "creating the service",
             Self::DeleteService => "deleting the service",
@@ -104,7 +95,6 @@ impl Endpoint {
             Self::AssignChannel => "assigning the channel",
             Self::UnassignChannel => "unassigning the channel",
             Self::LcCustomer => "reading the LC customer",
-            Self::Channel => "reading the channel",
             Self::Numbers => "reading the tenant's numbers",
             Self::Job => "starting the synchronization job",
         }

@@ -112,12 +112,6 @@ pub(crate) fn secrets(request: &CreateService) -> Secrets {
     }
 }
 
-/// The body of PATCH `/api/v2/oc/lead` (platform-facts.md 3.2). `None` when the request needs what V2 does not have.
-pub(crate) fn convert_lead(request: &CreateService) -> Option<Value> {
-    let plain = matches!(request.connection, Connection::Tenant) && request.lc_customer.is_none() && request.channel.is_none();
-    plain.then(|| json!({"statusChange": "OCEssential", "customerShortName": request.short_name, "customerFullName": request.full_name}))
-}
-
 /// The body of POST `/api/v2/oc/lead` (platform-facts.md 2.3).
 pub(crate) fn create_lead(tenant: &TenantId, company_name: &str) -> Value {
     json!({"tenantId": tenant.as_str(), "companyName": company_name})
@@ -156,11 +150,6 @@ mod tests {
             json!({"configurationName": "OcEssential_IPGROUP_TYPE", "customerShortName": "Example_1", "customerFullName": "Example BV", "msTenantId": "22222222-2222-4222-8222-222222222222",
                    "scriptParameters": {"ProxySet": "SIPTrunk", "OnlinePstnGateway": "gw.example.com"}})
         );
-        assert_eq!(
-            convert_lead(&request(Connection::Tenant)).unwrap(),
-            json!({"statusChange": "OCEssential", "customerShortName": "Example_1", "customerFullName": "Example BV"})
-        );
-        assert_eq!(convert_lead(&request(group(BTreeMap::new()))), None);
         let with = create_service(&request(group(BTreeMap::from([("proxyset".into(), "evil".into()), ("CustomVar.Variable1".into(), "hunter2".into())]))));
         assert_eq!(with["scriptParameters"], json!({"ProxySet": "SIPTrunk", "OnlinePstnGateway": "gw.example.com", "CustomVar.Variable1": "hunter2"}));
     }

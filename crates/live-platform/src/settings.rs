@@ -27,10 +27,6 @@ pub struct Settings {
     pub answer_limit: usize,
     /// How many leads are asked for at once: 1 to 20,000 (platform-facts.md 1.3). Default 1000.
     pub page_size: u32,
-    /// Where LC customers are read, below `base_url`. Default `api/ovoc/v1/topology/customers`; `api/ovoc/v1/topology/lcCustomers` is the other guess (C-9, platform-facts-2.md 6).
-    pub lc_customers_path: String,
-    /// Where channels are read, below `base_url`. Default `api/ovoc/v1/topology/channels` (platform-facts.md 6.3).
-    pub channels_path: String,
 }
 
 impl Settings {
@@ -45,8 +41,6 @@ impl Settings {
             deadline: Duration::from_secs(30),
             answer_limit: 32 << 20,
             page_size: 1000,
-            lc_customers_path: "api/ovoc/v1/topology/customers".into(),
-            channels_path: "api/ovoc/v1/topology/channels".into(),
         }
     }
 
@@ -76,26 +70,12 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// A client secret (platform-facts.md 1.1).
-    ClientSecret {
-        /// The secret.
-        secret: SecretString,
-        /// What changes whenever the secret does, such as the Kubernetes Secret's uid and resourceVersion: a token is kept for one version only.
-        version: String,
-    },
+    ClientSecret(SecretString),
     /// Workload identity: the token of a file, projected into the pod, is the client assertion.
     FederatedToken {
         /// The file; it is read for each token request, since it rotates.
         file: PathBuf,
     },
-}
-
-impl Credential {
-    pub(crate) fn version(&self) -> String {
-        match self {
-            Self::ClientSecret { version, .. } => format!("secret {version}"),
-            Self::FederatedToken { file } => format!("file {}", file.display()),
-        }
-    }
 }
 
 fn bad(message: impl Into<String>) -> Error {
@@ -169,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_credential_does_not_print() {
-        let credential = Credential::ClientSecret { secret: "hunter2".into(), version: "u/1".into() };
+        let credential = Credential::ClientSecret("hunter2".into());
         assert!(!format!("{credential:?}").contains("hunter2"));
     }
 }

@@ -1,5 +1,4 @@
-//! One token for many callers: asked for once at a time, renewed before it expires, and at once for another version of the credential. The one that is held
-//! is used on while a new one is refused.
+//! One token for many callers: asked for once at a time, and renewed before it expires. The one that is held is used on while no new one can be had.
 
 use std::sync::Mutex as StdMutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -32,32 +31,28 @@ pub(crate) struct Fresh {
 
 struct Held {
     token: Token,
-    version: String,
     renew: Instant,
     end: Instant,
-    /// For which version of the credential there was no new one, and why.
-    refused: Option<(String, Error)>,
 }
 
-/// The cache. One for each [`crate::Client`], so for one identity.
+/// The cache. One for each [`crate::Client`], so for one identity and one credential.
 #[derive(Default)]
 pub(crate) struct Tokens {
     held: StdMutex<Option<Held>>,
-    /// Held by the one who asks; inside, how the last try failed, and for which version.
-    flight: Mutex<Option<(String, Error)>>,
+    /// Held by the one who asks; inside, how the last try failed.
+    flight: Mutex<Option<Error>>,
     tries: AtomicU64,
 }
 
 impl Tokens {
-    /// A token for this version of the credential: the held one, or a new one by `ask`. Many callers cause one request; they share its failure too.
-    /// When that fails and a token is held that is still good, that is given, also one of another version: it is of the same identity, and a directory does not know a new
-    /// secret at once. Then it is asked again after [`AGAIN`].
-    pub(crate) async fn get<F>(&self, version: &str, ask: impl FnOnce() -> F) -> Result<Token, Error>
+    /// The held token, or a new one by `ask`. Many callers cause one request; they share its failure too. When that fails and the held token is still good, that
+    /// one is given, and a new one is asked for after [`AGAIN`].
+    pub(crate) async fn get<F>(&self, ask: impl FnOnce() -> F) -> Result<Token, Error>
     where
         F: Future<Output = Result<Fresh, Error>>,
     {
         let seen = self.tries.load(Ordering::SeqCst);
-        if let Some(token) = self.fresh(version) {
+        if let Some(token) = self.fresh() {
             return Ok(token);
         }
         let mut flight = match self.flight.try_lock() {
@@ -68,12 +63,11 @@ impl Tokens {
                 None => self.flight.lock().await,
             },
         };
-        if let Some(token) = self.fresh(version) {
+        if let Some(token) = self.fresh() {
             return Ok(token);
         }
         if self.tries.load(Ordering::SeqCst) != seen
-            && let Some((failed, error)) = flight.as_ref()
-            && failed == version
+            && let Some(error) = flight.as_ref()
         {
             return self.usable().ok_or_else(|| error.clone());
         }
@@ -83,11 +77,11 @@ impl Tokens {
         match result {
             Ok(fresh) => {
                 *flight = None;
-                Ok(self.keep(version, asked, fresh))
+                Ok(self.keep(asked, fresh))
             }
             Err(error) => {
-                *flight = Some((version.to_owned(), error.clone()));
-                self.postpone(version, &error);
+                *flight = Some(error.clone());
+                self.postpone();
                 self.usable().ok_or(error)
             }
         }
@@ -101,28 +95,14 @@ impl Tokens {
         }
     }
 
-    /// Drops the token, whatever it is.
-    pub(crate) fn forget(&self) {
-        *self.lock() = None;
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, Option<Held>> {
         self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    /// Why the last try for a token failed, while the one that is held from before is used on.
-    pub(crate) fn trouble(&self) -> Option<Error> {
-        let now = Instant::now();
-        self.lock().as_ref().filter(|held| now < held.end)?.refused.as_ref().map(|(_, error)| error.clone())
-    }
-
     /// The held token, when there is no reason to ask for another.
-    fn fresh(&self, version: &str) -> Option<Token> {
+    fn fresh(&self) -> Option<Token> {
         let now = Instant::now();
-        let held = self.lock();
-        let held = held.as_ref().filter(|held| now < held.renew)?;
-        let tried = |(refused, _): &(String, Error)| refused == version;
-        (held.version == version || held.refused.as_ref().is_some_and(tried)).then(|| held.token.clone())
+        self.lock().as_ref().filter(|held| now < held.renew).map(|held| held.token.clone())
     }
 
     fn usable(&self) -> Option<Token> {
@@ -130,20 +110,16 @@ impl Tokens {
         self.lock().as_ref().filter(|held| now < held.end).map(|held| held.token.clone())
     }
 
-    fn keep(&self, version: &str, asked: Instant, fresh: Fresh) -> Token {
+    fn keep(&self, asked: Instant, fresh: Fresh) -> Token {
         let token = Token { header: fresh.header, serial: self.tries.load(Ordering::SeqCst) };
         let (renew, end) = times(fresh.lifetime);
-        *self.lock() = Some(Held { token: token.clone(), version: version.to_owned(), renew: asked + renew, end: asked + end, refused: None });
+        *self.lock() = Some(Held { token: token.clone(), renew: asked + renew, end: asked + end });
         token
     }
 
-    fn postpone(&self, version: &str, error: &Error) {
+    fn postpone(&self) {
         if let Some(held) = self.lock().as_mut() {
-            held.refused = Some((version.to_owned(), error.clone()));
-            held.renew = Instant::now() + AGAIN;
-            if held.renew > held.end {
-                held.renew = held.end;
-            }
+            held.renew = held.end.min(Instant::now() + AGAIN);
         }
     }
 }
@@ -183,15 +159,15 @@ mod tests {
         }
     }
 
-    async fn get(tokens: &Tokens, source: &Source, version: &str) -> Result<String, Error> {
-        tokens.get(version, || source.ask(3599)).await.map(|token| token.header.to_str().unwrap().to_owned())
+    async fn get(tokens: &Tokens, source: &Source) -> Result<String, Error> {
+        tokens.get(|| source.ask(3599)).await.map(|token| token.header.to_str().unwrap().to_owned())
     }
 
     async fn crowd(tokens: &Arc<Tokens>, source: &Arc<Source>) -> Vec<Result<String, ErrorKind>> {
         let tasks: Vec<_> = (0..50)
             .map(|_| {
                 let (tokens, source) = (tokens.clone(), source.clone());
-                tokio::spawn(async move { get(&tokens, &source, "v1").await.map_err(|error| error.kind) })
+                tokio::spawn(async move { get(&tokens, &source).await.map_err(|error| error.kind) })
             })
             .collect();
         let mut results = Vec::new();
@@ -216,92 +192,48 @@ mod tests {
         assert_eq!(source.asked.load(Ordering::SeqCst), 1);
         // Whoever comes later asks again.
         source.fails.store(false, Ordering::SeqCst);
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "2");
+        assert_eq!(get(&tokens, &source).await.unwrap(), "2");
     }
 
     #[tokio::test(start_paused = true)]
     async fn renewed_before_it_expires() {
         let (tokens, source) = (Tokens::default(), Source::default());
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "1");
+        assert_eq!(get(&tokens, &source).await.unwrap(), "1");
         tokio::time::advance(Duration::from_secs(2870)).await;
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "1");
+        assert_eq!(get(&tokens, &source).await.unwrap(), "1");
         tokio::time::advance(Duration::from_secs(10)).await;
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "2");
+        assert_eq!(get(&tokens, &source).await.unwrap(), "2");
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_failed_renewal_keeps_the_old_one_until_its_end() {
         let (tokens, source) = (Tokens::default(), Source::default());
-        get(&tokens, &source, "v1").await.unwrap();
+        get(&tokens, &source).await.unwrap();
         source.fails.store(true, Ordering::SeqCst);
         tokio::time::advance(Duration::from_secs(2900)).await;
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "1");
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "1");
+        assert_eq!(get(&tokens, &source).await.unwrap(), "1");
+        assert_eq!(get(&tokens, &source).await.unwrap(), "1");
         assert_eq!(source.asked.load(Ordering::SeqCst), 2, "not asked again at once");
         tokio::time::advance(Duration::from_secs(700)).await;
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap_err().kind, ErrorKind::Authentication);
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn another_version_has_another_token() {
-        let (tokens, source) = (Tokens::default(), Source::default());
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "1");
-        assert_eq!(get(&tokens, &source, "v2").await.unwrap(), "2");
-        assert_eq!(get(&tokens, &source, "v2").await.unwrap(), "2");
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_good_token_is_used_on_while_a_new_secret_is_not_known_yet() {
-        let (tokens, source) = (Tokens::default(), Source::default());
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "1");
-        assert!(tokens.trouble().is_none());
-        source.fails.store(true, Ordering::SeqCst);
-        for _ in 0..5 {
-            assert_eq!(get(&tokens, &source, "v2").await.unwrap(), "1");
-        }
-        assert_eq!(source.asked.load(Ordering::SeqCst), 2, "not with each call");
-        assert_eq!(tokens.trouble().map(|error| error.kind), Some(ErrorKind::Authentication));
-        // A third version is another question.
-        assert_eq!(get(&tokens, &source, "v3").await.unwrap(), "1");
-        assert_eq!(source.asked.load(Ordering::SeqCst), 3);
-        // Known at last.
-        source.fails.store(false, Ordering::SeqCst);
-        assert_eq!(get(&tokens, &source, "v3").await.unwrap(), "1");
-        tokio::time::advance(AGAIN).await;
-        assert_eq!(get(&tokens, &source, "v3").await.unwrap(), "4");
-        assert!(tokens.trouble().is_none());
-        // Never known, or the held token is refused: then it is told.
-        source.fails.store(true, Ordering::SeqCst);
-        assert_eq!(get(&tokens, &source, "v4").await.unwrap(), "4");
-        tokio::time::advance(Duration::from_secs(3600)).await;
-        assert!(tokens.trouble().is_none(), "no token is left, so the calls themselves tell it");
-        assert_eq!(get(&tokens, &source, "v4").await.unwrap_err().kind, ErrorKind::Authentication);
-        source.fails.store(false, Ordering::SeqCst);
-        let held = tokens.get("v4", || source.ask(3599)).await.unwrap();
-        source.fails.store(true, Ordering::SeqCst);
-        assert!(get(&tokens, &source, "v5").await.is_ok());
-        tokens.refused(&held);
-        assert_eq!(get(&tokens, &source, "v5").await.unwrap_err().kind, ErrorKind::Authentication);
+        assert_eq!(get(&tokens, &source).await.unwrap_err().kind, ErrorKind::Authentication);
     }
 
     #[tokio::test(start_paused = true)]
     async fn a_refused_token_is_dropped_once() {
         let (tokens, source) = (Tokens::default(), Source::default());
-        let first = tokens.get("v1", || source.ask(3599)).await.ok().unwrap();
+        let first = tokens.get(|| source.ask(3599)).await.ok().unwrap();
         tokens.refused(&first);
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "2");
+        assert_eq!(get(&tokens, &source).await.unwrap(), "2");
         tokens.refused(&first);
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "2");
-        tokens.forget();
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "3");
+        assert_eq!(get(&tokens, &source).await.unwrap(), "2");
     }
 
     #[tokio::test(start_paused = true)]
     async fn one_who_gives_up_does_not_stop_the_others() {
         let (tokens, source) = (Arc::new(Tokens::default()), Arc::new(Source::default()));
-        let gives_up = tokio::time::timeout(Duration::from_millis(500), get(&tokens, &source, "v1"));
+        let gives_up = tokio::time::timeout(Duration::from_millis(500), get(&tokens, &source));
         assert!(gives_up.await.is_err());
-        assert_eq!(get(&tokens, &source, "v1").await.unwrap(), "2");
+        assert_eq!(get(&tokens, &source).await.unwrap(), "2");
     }
 
     #[test]

@@ -1,7 +1,7 @@
 //! One call: token, deadline, size limit, retry by method, and what a failure means.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::Duration;
 
 use oc_domain::names::TaskId;
@@ -60,10 +60,10 @@ pub(crate) struct Answer {
 /// What all clones of a client share.
 pub(crate) struct Transport {
     pub(crate) settings: Settings,
-    credential: RwLock<Arc<Credential>>,
+    credential: Credential,
     http: Http,
     observer: Option<Arc<dyn Observer>>,
-    pub(crate) tokens: Tokens,
+    tokens: Tokens,
     first_page: Mutex<First>,
     begun: Mutex<Begun>,
 }
@@ -94,23 +94,7 @@ impl Transport {
     pub(crate) fn new(settings: Settings, credential: Credential, observer: Option<Arc<dyn Observer>>) -> Result<Self, Error> {
         settings.check()?;
         let http = Http::new(&settings)?;
-        Ok(Self {
-            settings,
-            credential: RwLock::new(Arc::new(credential)),
-            http,
-            observer,
-            tokens: Tokens::default(),
-            first_page: Mutex::default(),
-            begun: Mutex::default(),
-        })
-    }
-
-    pub(crate) fn set_credential(&self, credential: Credential) {
-        *self.credential.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(credential);
-    }
-
-    fn credential(&self) -> Arc<Credential> {
-        self.credential.read().unwrap_or_else(PoisonError::into_inner).clone()
+        Ok(Self { settings, credential, http, observer, tokens: Tokens::default(), first_page: Mutex::default(), begun: Mutex::default() })
     }
 
     /// From which number the platform counts its pages, as far as that is known.
@@ -178,19 +162,16 @@ impl Transport {
     }
 
     async fn token(&self, until: Instant) -> Result<Token, Error> {
-        let credential = self.credential();
-        let version = credential.version();
-        let token = self.tokens.get(&version, || self.grant(&credential));
-        match timeout_at(until, token).await {
+        match timeout_at(until, self.tokens.get(|| self.grant())).await {
             Ok(result) => result,
             Err(_) => Err(late(Endpoint::Token, self.settings.deadline).never_sent()),
         }
     }
 
     /// Asks the token endpoint (platform-facts.md 1.1). Whatever goes wrong, the call itself was not sent.
-    async fn grant(&self, credential: &Credential) -> Result<Fresh, Error> {
-        let (name, secret) = match credential {
-            Credential::ClientSecret { secret, .. } => ("client_secret", secret.clone()),
+    async fn grant(&self) -> Result<Fresh, Error> {
+        let (name, secret) = match &self.credential {
+            Credential::ClientSecret(secret) => ("client_secret", secret.clone()),
             Credential::FederatedToken { file } => ("client_assertion", assertion(file).await?),
         };
         let call = Call {

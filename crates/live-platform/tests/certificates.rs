@@ -61,7 +61,7 @@ async fn ask(url: &Url, bundle: Option<String>) -> Option<String> {
     let tokens = Server::start(|_, _| json(404, "")).await;
     let mut settings = settings(url, &tokens.url);
     settings.ca_bundle_pem = bundle.map(String::into_bytes);
-    let client = Client::new(settings, secret("v1"), None).unwrap();
+    let client = Client::new(settings, secret(), None).unwrap();
     let error = client.services().await.err()?;
     assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, Sent::No), "{error}");
     Some(error.to_string())

@@ -298,7 +298,7 @@ impl Platform {
             (true, false) => (TaskState::Succeeded, "CompletedSuccess"),
         };
         let service = Some(task.guid.clone()).filter(|_| setup.guid_in_task);
-        Some(Task { id: id.clone(), state, status: status.into(), errors: Vec::new(), messages: vec!["A message of the task.".into()], service })
+        Some(Task { id: id.clone(), state, status: status.into(), messages: vec!["A message of the task.".into()], service })
     }
 
     /// A create is executed, for the object with this uid. Refused when somebody else has made one in the portal: our own second one is not.

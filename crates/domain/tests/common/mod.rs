@@ -72,7 +72,7 @@ pub fn task(number: u32, state: TaskState) -> Task {
         TaskState::Failed => "Failed",
         TaskState::Ended => "CompletedWithErrors",
     };
-    Task { id: task_id(number), state, status: status.into(), errors: vec![], messages: vec!["Error: the script ended badly".into()], service: None }
+    Task { id: task_id(number), state, status: status.into(), messages: vec!["Error: the script ended badly".into()], service: None }
 }
 
 pub fn desired() -> Desired {

@@ -37,18 +37,13 @@ pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malform
     let answer = sole(&answer);
     let status = text(answer, "status", 60).ok_or(Malformed::Lacks("a status"))?;
     let state = state(&status);
-    let mut errors = Vec::new();
     let mut messages = Vec::new();
     let all = field(answer, "executionMessages").and_then(Value::as_array);
     for item in all.into_iter().flatten().take(MESSAGES) {
         let Some(said) = text(item, "message", 4096).or_else(|| item.as_str().map(str::to_owned)) else { continue };
         let level = text(item, "level", 30).map(|level| level.chars().filter(|c| !c.is_control()).collect::<String>());
         let level = level.filter(|level| !level.is_empty()).map_or_else(|| "Information".into(), |level| secrets.word(&level));
-        let said = secrets.shown(&said);
-        if level.eq_ignore_ascii_case("error") {
-            errors.push(said.clone());
-        }
-        messages.push(bounded(&format!("{level}: {said}"), crate::text::TEXT));
+        messages.push(bounded(&format!("{level}: {}", secrets.shown(&said)), crate::text::TEXT));
     }
     if matches!(state, TaskState::Failed | TaskState::Ended) && messages.is_empty() {
         let details = field(answer, "details").and_then(Value::as_array);
@@ -58,7 +53,7 @@ pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malform
     }
     let output = field(answer, "outputData").unwrap_or(&Value::Null);
     let service = json::guid(output, "umpCustomerGuid").and_then(|guid| CustomerGuid::parse(&guid).ok());
-    Ok(Task { id: id.clone(), state, status: bounded(&secrets.word(&status), 60), errors, messages, service })
+    Ok(Task { id: id.clone(), state, status: bounded(&secrets.word(&status), 60), messages, service })
 }
 
 /// How words begin that say that a task is over, without saying well how. `CompletedSuccess` is the only one that was ever seen; that it is spelt in two words suggests others that

@@ -1,4 +1,4 @@
-//! LC customers and channels behind `/api/ovoc/v1` (platform-facts.md 6.2, 6.3; platform-facts-2.md 6).
+//! LC customers behind `/api/ovoc/v1` (platform-facts.md 6.2; platform-facts-2.md 6).
 
 use oc_domain::facts::LcCustomer;
 
@@ -16,12 +16,4 @@ pub fn lc_customer(body: &[u8]) -> Result<Option<LcCustomer>, Malformed> {
     let id = json::id(&answer, "id").ok_or(Malformed::Lacks("an id"))?;
     let name = text(&answer, "name", 300).or_else(|| text(&answer, "fullName", 300));
     Ok(Some(LcCustomer { id, name, channel: json::id(&answer, "channelId") }))
-}
-
-/// Reads the id of one channel.
-///
-/// # Errors
-/// When it is not JSON, or has no id.
-pub fn channel_id(body: &[u8]) -> Result<i64, Malformed> {
-    json::id(&json::value(body)?, "id").ok_or(Malformed::Lacks("an id"))
 }

@@ -105,7 +105,7 @@ impl Server {
     }
 
     pub fn client(&self) -> Client {
-        Client::new(self.settings(), secret("v1"), None).unwrap()
+        Client::new(self.settings(), secret(), None).unwrap()
     }
 }
 
@@ -115,8 +115,8 @@ pub fn settings(api: &Url, token: &Url) -> Settings {
     settings
 }
 
-pub fn secret(version: &str) -> Credential {
-    Credential::ClientSecret { secret: SECRET.into(), version: version.into() }
+pub fn secret() -> Credential {
+    Credential::ClientSecret(SECRET.into())
 }
 
 pub fn answer(status: u16, kind: &str, body: impl Into<Body>) -> Response {
