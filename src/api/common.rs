@@ -199,6 +199,13 @@ pub struct Operation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub task_status: Option<String>,
+    /// When the task was first seen to have ended.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task_ended_time: Option<Time>,
+    /// How many seconds passed until the service was read back. Absent unless the operator watched all the time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schemars(range(min = 0))]
+    pub duration_seconds: Option<i64>,
     /// How it ended: Succeeded, Failed, Refused or Unknown. Absent while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,

@@ -5,7 +5,6 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use oc_domain::absence::{Account, Belief, Counted};
 use oc_domain::names::{CustomerGuid, TenantId};
-use oc_domain::record::{OperationKind, Record};
 
 use super::connect;
 use super::shared::{Key, Kind, Shared};
@@ -58,7 +57,7 @@ fn of_service(object: &OcEssentialService, services: Option<&ServiceIndex>) -> R
         None => {
             let record = record::of_service(object);
             let shown = record.guid.as_ref().is_some_and(|guid| services.has(guid));
-            if !shown && may_have(&record) { Recorded::Asked } else { Recorded::Nothing }
+            if !shown && (record.may_come_to_have() || record.is_unseen()) { Recorded::Asked } else { Recorded::Nothing }
         }
     }
 }
@@ -76,16 +75,9 @@ fn of_lead(object: &Lead, leads: Option<&LeadIndex>) -> Recorded {
         }
         Some(tenant) if leads.has(&tenant) => Recorded::Shown,
         Some(_) => Recorded::Missing,
-        None if may_have(&record::of_lead(object)) => Recorded::Asked,
+        None if record::of_lead(object).may_come_to_have() => Recorded::Asked,
         None => Recorded::Nothing,
     }
-}
-
-/// Whether an object may have something on the platform that its status does not tell of yet.
-fn may_have(record: &Record) -> bool {
-    let intended = record.open_intent().map(|intent| intent.kind);
-    let creates = [intended, record.running().map(|operation| operation.kind)].contains(&Some(OperationKind::Create));
-    creates || (record.guid_annotated && !record.guid_proven)
 }
 
 /// What the lists lack of what the objects of a platform have recorded: a walk over all of them.

@@ -20,19 +20,19 @@ pub fn with_pace(shared: &Shared, connection: Connection, platform: &str, record
     let nearly_over = |intent: &&Intent| soon >= intent.start + policy.create_grace;
     let lost = |intent: &&Intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe;
     if let Some(lost) = record.open_intent().filter(lost).filter(nearly_over) {
-        policy.slowest_create = slowest_create(shared, platform, &lost.id);
+        policy.slowest_create = slowest_create(shared, platform, &lost.id, policy.task_deadline);
     }
     Connection::Usable(policy)
 }
 
 /// How long the effect of a create of another object is looked for, of which only an annotation tells: no status tells how long that one takes.
 pub fn longest(shared: &Shared, policy: &Policy, platform: &str) -> Duration {
-    Policy { slowest_create: slowest_create(shared, platform, &OperationId(String::new())), ..policy.clone() }.grace()
+    Policy { slowest_create: slowest_create(shared, platform, &OperationId(String::new()), policy.task_deadline), ..policy.clone() }.grace()
 }
 
-fn slowest_create(shared: &Shared, platform: &str, own: &OperationId) -> Option<Duration> {
+fn slowest_create(shared: &Shared, platform: &str, own: &OperationId, deadline: Duration) -> Option<Duration> {
     let keys = shared.index().on(platform);
     let services = keys.iter().filter(|key| key.kind == Kind::OcEssentialService).filter_map(|key| shared.services.get(&key.namespace, &key.name));
     let operations: Vec<_> = services.filter_map(|object| record::of_service(&object).operation).collect();
-    policy::slowest_create(clock::now(), own, operations.iter())
+    policy::slowest_create(clock::now(), own, deadline, operations.iter())
 }

@@ -8,7 +8,7 @@ use oc_domain::absence::{self, Account};
 use oc_domain::breaker::Ledger;
 use oc_domain::names::{CustomerGuid, TaskId, TenantId};
 use oc_domain::record::{Intent, JobRecord, JobState, Operation, OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::time::Time;
+use oc_domain::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
 
 use crate::api;
@@ -129,6 +129,8 @@ fn operation(written: Option<&api::Operation>) -> Option<Operation> {
         started: time(written.started_time.as_ref()).unwrap_or_default(),
         task: written.task_id.as_deref().and_then(|id| TaskId::parse(id).ok()),
         task_status: written.task_status.clone(),
+        task_ended: time(written.task_ended_time.as_ref()),
+        took: written.duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
         outcome,
         outcome_of: written.outcome_of.clone().map(OperationId),
         completed: time(written.completed_time.as_ref()),

@@ -97,6 +97,8 @@ fn operation(operation: &Operation) -> api::Operation {
         started_time: Some(written(operation.started)),
         task_id: operation.task.as_ref().map(ToString::to_string),
         task_status: operation.task_status.clone().map(|text| cut(text, 200)),
+        task_ended_time: operation.task_ended.map(written),
+        duration_seconds: operation.took.map(|took| i64::try_from(took.as_secs()).unwrap_or(i64::MAX)),
         outcome: operation.outcome.map(|outcome| match outcome {
             Outcome::Succeeded => api::Outcome::Succeeded,
             Outcome::Failed => api::Outcome::Failed,

@@ -39,7 +39,7 @@ impl Pass {
     /// Begins a pass with what the object remembers, and with what this process remembers of its own earlier passes over it (`memo`).
     pub fn begin(mut record: Record, facts: Facts, memo: &Memo) -> Self {
         memo.remind(&mut record);
-        let facts = Facts { own: memo.asked.as_ref().map(|asked| asked.id.clone()), ..facts };
+        let facts = Facts { own: memo.asked.as_ref().map(|asked| asked.id.clone()), watched: memo.watched(facts.pass_started), ..facts };
         Self { record, facts, asked: None, looks: 0, bug: None, drawn: Vec::new(), stripped: false, steps: 0 }
     }
 
@@ -159,6 +159,8 @@ pub struct Memo {
     pub asked: Option<Operation>,
     /// The service that this operation was proven to have made: what proves it can be taken off before it is in status.
     pub guid: Option<CustomerGuid>,
+    /// The operation that this process has asked for and looked at ever since, and when it was looked at last.
+    pub watched: Option<(OperationId, Time)>,
     /// It did not come to Ready, and read a list with entries that can't be read: it is looked at again as soon as the lists are whole.
     pub waits_for_whole_lists: bool,
 }
@@ -167,6 +169,10 @@ impl Memo {
     /// How often tries for this generation of the object have failed: a changed spec begins anew.
     pub fn failures_of(&self, generation: i64) -> u32 {
         if self.generation == Some(generation) { self.failures } else { 0 }
+    }
+
+    fn watched(&self, now: Time) -> Option<OperationId> {
+        self.watched.as_ref().filter(|(_, at)| now <= *at + timing::WATCHED).map(|(id, _)| id.clone())
     }
 
     /// Puts into the record what this process knows and the object does not say: that a request was surely not sent, and what was asked for last.
@@ -219,6 +225,8 @@ impl Memo {
             self.unsent.drain(..surplus);
         }
         self.learn(pass.sent() || pass.stripped, last);
+        let open = self.asked.as_ref().filter(|op| op.ended().is_none() && (pass.sent() || pass.facts.watched.as_ref() == Some(&op.id)));
+        self.watched = open.map(|op| (op.id.clone(), pass.facts.pass_started));
     }
 
     /// Remembers the operation as far as it has come, if it is this process that has asked for it, or that it surely was on the object's last version. What

@@ -146,6 +146,8 @@ pub struct Facts {
     pub answer: Option<Answer>,
     /// The last operation that this process has asked the platform for, if it remembers one. What another process has asked for, or was about to, is not.
     pub own: Option<OperationId>,
+    /// The same, if this process has looked at it ever since without a long pause.
+    pub watched: Option<OperationId>,
     /// How often in a row a request for this spec was not executed.
     pub failures: u32,
     /// The reason for which status says `Stalled` for this spec: a restart, which forgets the failures, does not take it back.
@@ -171,6 +173,7 @@ impl Facts {
             numbers: Fact::Unread,
             answer: None,
             own: None,
+            watched: None,
             failures: 0,
             stalled_for: None,
         }

@@ -50,8 +50,8 @@ pub struct Policy {
     pub leads_job: JobRuns,
     /// Runs of `peering.sync-trunks-job`.
     pub trunks_job: JobRuns,
-    /// The longest that a create of this platform was seen to take, from its intent to its service in the list; of one that still runs, its age.
-    /// `None` when none has been seen to end.
+    /// The longest that a create of this platform was seen to take, from its intent to its service in the list; of one that still runs, its age, up to
+    /// `spec.taskDeadline`. `None` when none has been seen to end.
     pub slowest_create: Option<Duration>,
     /// Why a deletion must wait, when the breaker says so (`spec.deletions.perHour`).
     pub deletions_blocked: Option<Trouble>,
@@ -109,17 +109,18 @@ pub enum Connection {
 
 /// The pace of a platform's creates, from the operations in the statuses of its services: see [`Policy::slowest_create`].
 ///
-/// Only creates whose task was followed to its end tell how fast a platform is: a service that merely showed may have been made by somebody else. One
-/// that still runs only tells how slow it is. `own` is the create that is waited for: it tells nothing about itself.
-pub fn slowest_create<'a>(now: Time, own: &OperationId, operations: impl Iterator<Item = &'a Operation>) -> Option<Duration> {
+/// Only creates whose task was followed to its end tell how fast a platform is: a service that merely showed may have been made by somebody else, and
+/// what was not watched all the time (the operator was away, the object suspended) took nobody knows how long. One that still runs only tells how slow
+/// the platform is, and no more than `deadline` (`spec.taskDeadline`): one that never ends would hold every other one for ever. `own` is the create that
+/// is waited for: it tells nothing about itself.
+pub fn slowest_create<'a>(now: Time, own: &OperationId, deadline: Duration, operations: impl Iterator<Item = &'a Operation>) -> Option<Duration> {
     let (mut ended, mut running): (Option<Duration>, Duration) = (None, Duration::ZERO);
     let counts = |operation: &&Operation| operation.kind == OperationKind::Create && operation.task.is_some() && &operation.id != own;
     for operation in operations.filter(counts) {
-        // A task that has succeeded (C-6) is not slow, though its service may not have been read back.
-        let over = operation.task_status.as_deref().is_some_and(|status| status.to_lowercase().contains("success"));
-        match (operation.ended(), operation.completed) {
-            (Some(Outcome::Succeeded), Some(completed)) => ended = ended.max(Some(completed.since(operation.started))),
-            (None, _) if !over => running = running.max(now.since(operation.started)),
+        match operation.ended() {
+            Some(Outcome::Succeeded) => ended = ended.max(operation.took),
+            // A task that has ended is not slow, though its service may not have been read back.
+            None if operation.task_ended().is_none() => running = running.max(now.since(operation.started).min(deadline)),
             _ => {}
         }
     }

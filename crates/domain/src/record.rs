@@ -111,6 +111,11 @@ pub struct Operation {
     pub task: Option<TaskId>,
     /// The platform's word for the task's state.
     pub task_status: Option<String>,
+    /// When the task was first seen to have ended. Another writer of status can leave that of an earlier operation here: see [`Operation::task_ended`].
+    pub task_ended: Option<Time>,
+    /// How long it took from the intent until the service was read back, where the process that had asked for it watched all the time: what a process
+    /// finds done may have been done long before.
+    pub took: Option<Duration>,
     /// How it ended; absent while it has not. Another writer of status can leave the outcome of an operation before this one here: see
     /// [`Operation::ended`].
     pub outcome: Option<Outcome>,
@@ -251,6 +256,18 @@ impl Record {
         self.guid_proven || [intended, self.running().map(|op| op.kind)].contains(&Some(OperationKind::Create))
     }
 
+    /// Whether a create of this object may be under way, or it is about to take a service over, as far as its status tells.
+    pub fn may_come_to_have(&self) -> bool {
+        let intended = self.open_intent().map(|intent| intent.kind);
+        let creates = [intended, self.running().map(|op| op.kind)].contains(&Some(OperationKind::Create));
+        creates || (self.guid_annotated && !self.guid_proven)
+    }
+
+    /// Whether a task has told of the service of this object, and no list has shown it.
+    pub fn is_unseen(&self) -> bool {
+        self.guid_proven && self.license.is_none() && self.leads_job.due.is_none()
+    }
+
     /// Whether this object comes before an older one that wants the same: as [`Record::has_or_asked`], but of a create without a task no more is believed than
     /// what looking for its effect takes. Whoever may write the object may write its intent.
     pub fn comes_first(&self, now: Time, grace: impl FnOnce() -> Duration) -> bool {
@@ -278,18 +295,31 @@ impl Record {
         }
     }
 
-    /// Forgets an operation that status calls open, and that is over: another intent, a later one, stands on the object, or the object took a service
-    /// over. A crash between that mark and the status leaves it so. An earlier intent is what somebody has put back (a manifest that was exported, a
-    /// backup), and ends nothing; neither does the intent of a deletion on an object that is not going, nor a guid while there is a task to follow.
+    /// Forgets an operation that status calls open, and that is over: another intent, a later one, stands on the object. A crash between that mark and the
+    /// status leaves it so. An earlier intent is what somebody has put back (a manifest that was exported, a backup), and ends nothing; neither does the
+    /// intent of a deletion on an object that is not going.
     pub fn forget_superseded(&mut self, going: bool) {
         let superseded = |op: &Operation| match &self.intent {
             Some(intent) if intent.kind == OperationKind::Delete && op.kind == OperationKind::Create && !going => false,
             Some(intent) => intent.id != op.id && intent.start >= op.started,
-            None => self.guid_annotated && op.task.is_none(),
+            None => false,
         };
         if self.running().is_some_and(superseded) {
             self.operation = None;
         }
+    }
+
+    /// The same for an object that took a service over: it has a guid and no intent. Annotations that were put back look the same, with the guid of a
+    /// service that went before the operation was begun: so the platform must show it (`shown`, `None` when that is not known). Says whether it could be told.
+    pub fn forget_taken_over(&mut self, shown: Option<bool>) -> bool {
+        let perhaps = |op: &Operation| self.intent.is_none() && self.guid_annotated && op.kind == OperationKind::Create && op.task.is_none();
+        if !self.running().is_some_and(perhaps) {
+            return true;
+        }
+        if shown == Some(true) {
+            self.operation = None;
+        }
+        shown.is_some()
     }
 
     /// Recalls the intent of an operation that status calls open and whose annotation is gone, or is an earlier one: annotations that were wiped
@@ -381,6 +411,23 @@ impl Operation {
         self.outcome.filter(|_| own)
     }
 
+    /// When its task was first seen to have ended, whatever came of it.
+    pub fn task_ended(&self) -> Option<Time> {
+        self.task_ended.filter(|at| *at >= self.started)
+    }
+
+    /// Its task is seen to have ended.
+    pub(crate) fn see_task_end(&mut self, now: Time) {
+        if self.task_ended().is_none() {
+            self.task_ended = Some(now.whole_second());
+        }
+    }
+
+    /// Since when the effect must show: since its task was seen to have ended, and until then since it was begun.
+    pub(crate) fn due(&self) -> Time {
+        self.task_ended().unwrap_or(self.started)
+    }
+
     /// It ends.
     pub fn end(&mut self, outcome: Outcome, now: Time) {
         (self.outcome, self.outcome_of, self.completed) = (Some(outcome), Some(self.id.clone()), Some(now.whole_second()));
@@ -394,6 +441,8 @@ impl Operation {
             started: intent.start,
             task: None,
             task_status: None,
+            task_ended: None,
+            took: None,
             outcome: None,
             outcome_of: None,
             completed: None,

@@ -2,8 +2,8 @@
 
 use crate::conditions::{Trouble, Verdict};
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
-use crate::record::{Job, OperationKind, Outcome, Record, Sent};
-use crate::time::Time;
+use crate::record::{Job, Operation, OperationId, OperationKind, Outcome, Record, Sent};
+use crate::time::{Duration, Time};
 use crate::timing;
 
 /// A fact of the platform, as far as this pass knows it.
@@ -175,6 +175,17 @@ pub struct Decision {
 }
 
 impl Decision {
+    /// How long a create took tells how slow the platform is, if this process watched all the time.
+    pub(crate) fn with_duration(mut self, before: &Record, watched: Option<&OperationId>, now: Time) -> Self {
+        let was_open = |op: &&mut Operation| before.operation.as_ref().is_none_or(|was| was.id != op.id || was.ended().is_none());
+        let done = |op: &&mut Operation| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded) && watched == Some(&op.id);
+        if let Some(op) = self.record.operation.as_mut().filter(done).filter(was_open) {
+            // Rounded up: half of a grace that is too short is no grace.
+            op.took = Some(Duration::from_secs(now.since(op.started).as_secs() + 1));
+        }
+        self
+    }
+
     /// That an intent was surely not sent is known to the memory of this process alone. When its request is not going to leave while the intent is fresh,
     /// that it never left is written down: a restart need not look for it until its grace is over.
     pub(crate) fn without_unsent(mut self, now: Time) -> Self {

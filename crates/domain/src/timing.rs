@@ -33,6 +33,9 @@ pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
 /// How long after an accepted deletion the same deletion is asked for again, if the service is still there.
 pub const DELETE_AGAIN: Duration = Duration::from_secs(300);
 
+/// How far apart two passes over an object may be for its operation to count as watched all the time: twice the longest pause between two looks.
+pub const WATCHED: Duration = Duration::from_secs(120);
+
 /// When a task that was started at `started` is looked at next: after a second or half of its age, whichever is more, at most 30 s.
 /// Tasks take seconds on an idle platform and many minutes on a loaded one (platform-facts-2.md 2); a share of the age serves both.
 pub fn next_poll(now: Time, started: Time) -> Time {

@@ -67,7 +67,7 @@ impl World {
                 if !shown {
                     counted.missing.insert(object.uid.to_string());
                 }
-            } else if (may_have(object) || object.removes()) && !shown {
+            } else if (object.record().may_come_to_have() || object.record().is_unseen() || object.removes()) && !shown {
                 counted.asked += 1;
             }
         }
@@ -108,14 +108,6 @@ impl World {
         let under_way = self.operators.iter().any(|operator| operator.passes.iter().any(Option::is_some));
         under_way
             || [1, 2].into_iter().any(|tenant| self.unknown(tenant))
-            || self.cluster.now.objects[..LEAD].iter().flatten().any(|object| may_have(object) || failed(object))
+            || self.cluster.now.objects[..LEAD].iter().flatten().any(|object| object.record().may_come_to_have() || failed(object))
     }
-}
-
-/// Whether this object may have something on the platform that its status does not tell of yet.
-fn may_have(object: &Object) -> bool {
-    let record = object.record();
-    let intended = record.open_intent().map(|intent| intent.kind);
-    let creates = [intended, record.running().map(|op| op.kind)].contains(&Some(OperationKind::Create));
-    creates || (record.guid_annotated && !record.guid_proven)
 }

@@ -9,7 +9,7 @@ use oc_domain::conditions::{Condition, Reason, Truth};
 use oc_domain::names::{ChannelId, CustomerGuid};
 use oc_domain::record::{Intent, JobRecord, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::step::{Decision, Mark};
-use oc_domain::time::Time;
+use oc_domain::time::{Duration, Time};
 
 use crate::setup::{SLOTS, Setup, Spec};
 
@@ -44,7 +44,15 @@ impl Status {
             None => JobRecord::default(),
             Some(_) => JobRecord { state: job.state, due: whole(job.due), requested: whole(job.requested), completed: whole(job.completed) },
         };
-        let operation = record.operation.clone().map(|op| Operation { started: op.started.whole_second(), completed: whole(op.completed), ..op });
+        let seconds = |took: Duration| Duration::from_secs(took.as_secs());
+        let times = |op: Operation| Operation {
+            started: op.started.whole_second(),
+            completed: whole(op.completed),
+            task_ended: whole(op.task_ended),
+            took: op.took.map(seconds),
+            ..op
+        };
+        let operation = record.operation.clone().map(times);
         Self {
             guid: record.guid.clone().filter(|_| record.guid_proven),
             license: record.license.clone(),

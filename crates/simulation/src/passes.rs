@@ -127,7 +127,7 @@ impl World {
     fn slowest_create(&self, op: usize, object: &Object) -> Option<Duration> {
         let services = self.operators[op].view.objects[..LEAD].iter().flatten();
         let own = &object.intent.as_ref()?.id;
-        slowest_create(self.now, own, services.filter_map(|object| object.status.operation.as_ref()))
+        slowest_create(self.now, own, secs(self.setup.deadline), services.filter_map(|object| object.status.operation.as_ref()))
     }
 
     fn grace(&self, play: &Play<'_>, op: usize, object: &Object) -> Duration {

@@ -1,8 +1,8 @@
 //! Letting go of a service. Needs no valid spec, no lead, no reference.
 
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::facts::{LicenseType, Service, TaskState};
-use crate::names::fold;
+use crate::facts::{LicenseType, Service};
+use crate::names::{CustomerGuid, TenantId, fold};
 use crate::pass::{Numbers, ServicesView};
 use crate::policy::{Connection, Policy};
 use crate::record::{Intent, Operation, OperationKind, Outcome, Record, Sent};
@@ -103,10 +103,15 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
             DeletionPolicy::Delete => delete(case, deletion, policy),
         };
     }
-    // A task that succeeded has made what no list shows: let go now, it would be left behind, and paid for; and whoever makes the object anew would ask for a
-    // second one. A task that can't be read may still run, and what it makes would be left behind; under Retain it would be left all the same.
+    // A task that has ended has made what no list shows, unless nobody knows what its last word means: let go now, it would be left behind, and paid for; and whoever makes the object anew would ask for a
+    // second one. Where the task has told its guid, it is asked for by that. A task that can't be read may still run, and what it makes would be left behind;
+    // under Retain it would be left all the same.
     let unseen = deletion.policy == DeletionPolicy::Delete && case.task_out_of_sight(policy);
-    let made = matches!(case.facts.task.value(), Some(Some(task)) if task.state == TaskState::Succeeded);
+    let made = case.record.running().is_some_and(|op| op.task_ended().is_some()) && !(case.ended_unclear() && case.ended_and_overdue(policy));
+    if made && told_by_task(&case.record, deletion) {
+        case.record.end_operation(Outcome::Unknown, case.now, Vec::new());
+        return delete(case, deletion, policy);
+    }
     if let Some(decision) = case.follow_task(policy).filter(|_| made || unseen || case.now <= intent.start + policy.task_deadline) {
         return decision;
     }
@@ -121,8 +126,15 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
     if let Some(decision) = unbelieved(&case, deletion) {
         return decision;
     }
+    let told = told_by_task(&case.record, deletion);
     case.record.end_operation(Outcome::Unknown, case.now, Vec::new());
-    release(case, "the grace is over, and no service appeared")
+    if told { delete(case, deletion, policy) } else { release(case, "the grace is over, and no service appeared") }
+}
+
+/// A guid that a task has told is deleted though no list has shown it.
+fn told_by_task(record: &Record, deletion: &Deletion) -> bool {
+    let told = |op: &Operation| op.kind == OperationKind::Create && op.task.is_some();
+    deletion.policy == DeletionPolicy::Delete && record.guid_proven && record.operation.as_ref().is_some_and(told)
 }
 
 /// When this object's create failed, if it did. Its intent may have been taken off; another one that followed means that it is over.
@@ -182,7 +194,7 @@ fn named<'a>(view: &'a ServicesView, deletion: &Deletion) -> Option<&'a Service>
 /// Deletes the service, and looks until it is gone from both lists (N-11).
 fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision {
     let Some(guid) = case.record.guid.clone() else { return release(case, "nothing of its own exists") };
-    if let Some(decision) = after_asking(&case) {
+    if let Some(decision) = after_asking(&mut case) {
         return decision;
     }
     let since = case.facts.pass_started;
@@ -198,7 +210,16 @@ fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision 
         if let Some(trouble) = not_this_tenants(&case.record, deletion, service) {
             return case.stop(trouble, "the service may be another tenant's");
         }
-        return ask_for_it(case, deletion, policy, service);
+        let tenant = service.tenant.clone().or_else(|| deletion.tenant.clone());
+        return ask_for_it(case, deletion, policy, guid, tenant);
+    }
+    // A guid names one service, whatever the lists show, and whoever is asked to delete it says whether there is one.
+    if never_seen(&case.record) && !deletion.of_others.contains(&guid) {
+        // Another place, or one that is not to be believed now, has other services.
+        if let Some(decision) = unbelieved(&case, deletion) {
+            return decision;
+        }
+        return ask_for_it(case, deletion, policy, guid, deletion.tenant.clone());
     }
     if !view.complete {
         return not_whole(case);
@@ -263,7 +284,13 @@ fn unreadable<T>(fact: &Fact<T>) -> Option<Trouble> {
     }
 }
 
-fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, service: &Service) -> Decision {
+/// Whether no list has shown the service of this object, of which its task has told, and the platform has not said either that it has none.
+fn never_seen(record: &Record) -> bool {
+    let not_found = |op: &Operation| op.kind == OperationKind::Delete && op.ended() == Some(Outcome::Succeeded);
+    record.is_unseen() && !record.operation.as_ref().is_some_and(not_found)
+}
+
+fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, guid: CustomerGuid, tenant: Option<TenantId>) -> Decision {
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     let open = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete).cloned();
     let lately = |intent: &&Intent| intent.sent == Sent::Maybe && case.now < intent.start + timing::DELETE_AGAIN;
@@ -272,7 +299,7 @@ fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, service: &Se
         return case.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict);
     }
     if deletion.guard_numbers
-        && let Some(decision) = numbers(&case, deletion, service)
+        && let Some(decision) = numbers(&case, tenant.as_ref())
     {
         return decision;
     }
@@ -280,21 +307,21 @@ fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, service: &Se
         return case.stop(trouble.clone(), "the breaker holds it");
     }
     if case.record.may_send(OperationKind::Delete, case.now) {
-        return case.decide(Step::Ask(Change::DeleteService(service.guid.clone())), "recorded, and nothing stands against it", verdict);
+        return case.decide(Step::Ask(Change::DeleteService(guid)), "recorded, and nothing stands against it", verdict);
     }
     if let Some((retry, trouble)) = case.record.refusal(OperationKind::Delete, case.now).filter(|_| !case.facts.asked_anew) {
         return case.decide(Step::Stop(retry), "the last try was refused", Verdict::trouble(&trouble));
     }
-    let mark = case.begin(OperationKind::Delete, service.tenant.as_ref().or(deletion.tenant.as_ref()), policy);
+    let mark = case.begin(OperationKind::Delete, tenant.as_ref(), policy);
     case.decide(mark, "the intent comes before the effect", verdict)
 }
 
 /// Telephone numbers of the tenant are in use by people: what the platform does with them when the service goes is not documented (platform-facts-2.md 5), so
 /// the service is left alone while there are any, and while that can't be told. Only a release that is known to have no way to tell is not held against
 /// the object.
-fn numbers(case: &Case<'_>, deletion: &Deletion, service: &Service) -> Option<Decision> {
+fn numbers(case: &Case<'_>, tenant: Option<&TenantId>) -> Option<Decision> {
     // Without a tenant nobody can be asked.
-    let Some(tenant) = service.tenant.clone().or_else(|| deletion.tenant.clone()) else { return Some(numbers_untold(case)) };
+    let Some(tenant) = tenant.cloned() else { return Some(numbers_untold(case)) };
     let since = case.facts.pass_started;
     match &case.facts.numbers {
         Fact::Unreadable(trouble) => Some(case.again().unreadable(trouble.clone())),
@@ -318,7 +345,13 @@ fn numbers_untold(case: &Case<'_>) -> Decision {
     case.again().stop(Trouble::new(Reason::DeletionBlocked, message), "whether the tenant has telephone numbers can't be told")
 }
 
-fn after_asking(case: &Case<'_>) -> Option<Decision> {
+fn after_asking(case: &mut Case<'_>) -> Option<Decision> {
+    // While a list shows it, that it is not found proves nothing: it is looked at again.
+    let shown = case.record.guid.as_ref().is_none_or(|guid| case.facts.services.value().is_none_or(|view| view.with_guid(guid).is_some()));
+    if case.facts.answer == Some(Answer::NotFound) && !shown {
+        case.record.end_operation(Outcome::Succeeded, case.now, vec!["The platform has no such service.".into()]);
+    }
+    let case = &*case;
     let again = || case.again();
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     match case.facts.answer.as_ref()? {

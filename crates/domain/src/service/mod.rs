@@ -114,17 +114,22 @@ pub enum Wish {
 /// Decides what comes next.
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let restored = record.operation.is_none() && record.intent.is_some();
+    let before = record;
     let mut record = record.clone();
     record.disown();
     record.forget_superseded(matches!(wish, Wish::Gone(_)));
+    let told = record.forget_taken_over(shown(&record, facts));
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
     record.note_open_intent();
     let case = Case { now, facts, restored, record };
+    if !told && case.can_look(wish) {
+        return Case { record: before.clone(), ..case }.look(Query::Services, facts.pass_started, "was its service taken over, or was its record put back");
+    }
     // Before anything else: what another writer has taken off is put back. An object that is going gets no finalizer any more, and one that is only to be
     // looked at needs none.
     let kept = matches!(wish, Wish::Be(desired) if desired.mode == Mode::Apply);
-    if kept && case.record.is_bare(recalled) && facts.answer.is_none() {
+    if kept && told && case.record.is_bare(recalled) && facts.answer.is_none() {
         let verdict = Verdict::not_ready(Reason::Verifying, "Writing down again what was asked for: its record was taken off this object.");
         return case.decide(Step::Keep(Mark::Hold), "the record of a create was taken off", verdict);
     }
@@ -134,7 +139,13 @@ pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decisio
         Wish::Unclear(trouble) => case.missing(trouble.clone(), "the spec can't be followed"),
         Wish::Be(desired) => case.be(desired),
     };
-    decision.without_unsent(now)
+    decision.without_unsent(now).with_duration(before, facts.watched.as_ref(), now)
+}
+
+/// Whether a list of this pass shows the service of this object's guid. `None` when none was read.
+fn shown(record: &Record, facts: &Facts) -> Option<bool> {
+    let view = facts.services.since(facts.pass_started)?;
+    record.guid.as_ref().map(|guid| view.with_guid(guid).is_some())
 }
 
 /// Takes what is now known into the record: how the task stands, and what became of the change asked for in this pass.
@@ -168,6 +179,9 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
     let Some(operation) = record.operation.as_mut().filter(|op| op.ended().is_none() && op.task.as_ref() == Some(&task.id)) else { return };
     operation.task_status = Some(task.status.clone());
     operation.messages = task.messages.clone();
+    if matches!(task.state, TaskState::Succeeded | TaskState::Ended) {
+        operation.see_task_end(now);
+    }
     if let Some(guid) = task.service.as_ref().filter(|_| record.guid.is_none()) {
         record.prove(guid.clone());
     }
@@ -225,6 +239,12 @@ impl Case<'_> {
         let until = if hold { self.now + timing::HELD } else { timing::next_try(self.now, self.facts.failures, trouble.retry_after) };
         let verdict = self.facts.verdict_of(&trouble);
         Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", verdict) }
+    }
+
+    /// Whether this pass may read the list of services.
+    fn can_look(&self, wish: &Wish) -> bool {
+        let looks = matches!(wish, Wish::Be(_) | Wish::Gone(_));
+        looks && matches!(self.facts.connection, Connection::Usable(_)) && !matches!(self.facts.services, Fact::Unreadable(_))
     }
 
     fn suspended(self) -> Decision {
@@ -436,7 +456,7 @@ impl Case<'_> {
 
     /// A service exists for the tenant, and nothing says that this object made it.
     fn foreign(mut self, policy: &Policy, desired: &Desired, service: &Service) -> Decision {
-        if let Some(decision) = self.follow_task(policy).filter(|_| !self.succeeded_and_overdue(policy)) {
+        if let Some(decision) = self.follow_task(policy).filter(|_| !self.ended_and_overdue(policy)) {
             return decision;
         }
         match found::adoptable(&self.record, desired, service) {

@@ -3,7 +3,7 @@
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::facts::TaskState;
 use crate::policy::Policy;
-use crate::record::OperationKind;
+use crate::record::{Operation, OperationKind};
 use crate::step::{Decision, Fact, Query, Step, Wake};
 use crate::timing;
 
@@ -23,7 +23,7 @@ impl Case<'_> {
     /// The task can't be read, and its deadline is over: whoever has the service in the list need not wait for its task. That there is none proves
     /// nothing, and nothing is asked for again because of it.
     pub(super) fn task_out_of_sight(&self, policy: &Policy) -> bool {
-        let overdue = |op: &crate::record::Operation| self.now > op.started + policy.task_deadline;
+        let overdue = |op: &Operation| self.now > op.started + policy.task_deadline;
         matches!(self.facts.task, Fact::Unreadable(_)) && self.record.running().is_some_and(overdue)
     }
 
@@ -54,16 +54,12 @@ impl Case<'_> {
             }
             // It ended, well or by a word that nobody knows, and the service does not show yet (U-8): the lists follow the task, nobody knows how late. It is
             // never asked for again, since it may have been done.
-            Fact::Known { value: Some(seen), .. } if matches!(seen.state, TaskState::Succeeded | TaskState::Ended) => {
-                let unknown = format!("has ended with the status {:?}, which is not known", seen.status);
-                let how = if seen.state == TaskState::Succeeded { "has succeeded" } else { &unknown };
-                let message = format!("The platform's task {how}; the service does not show in the list of services yet.");
-                if self.now > started + policy.task_deadline {
-                    let message = format!("{message} It is never asked for twice; ask the platform's operator where it is.");
-                    return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that has ended"));
-                }
-                Some(case().look_for_effect(started, &message))
+            Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Succeeded => Some(self.not_shown("has succeeded", policy)),
+            Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Ended => {
+                Some(self.not_shown(&format!("has ended with the status {:?}, which is not known", seen.status), policy))
             }
+            // The platform does not keep its tasks for ever (U-5).
+            Fact::Known { value: None, .. } if operation.task_ended().is_some() => Some(self.not_shown("has ended", policy)),
             // Not known to the platform: just after the create it may not show yet, later it is lost (U-5). Either way the list decides.
             Fact::Known { .. } if self.record.running().is_some() => {
                 if self.facts.pass_started < started + policy.grace() {
@@ -75,10 +71,24 @@ impl Case<'_> {
         }
     }
 
-    /// The task ended well, and for longer than `spec.taskDeadline` no service shows: somebody removed it before it was seen.
-    pub(super) fn succeeded_and_overdue(&self, policy: &Policy) -> bool {
-        let succeeded = matches!(self.facts.task.value(), Some(Some(task)) if task.state == TaskState::Succeeded);
-        succeeded && self.record.running().is_some_and(|operation| self.now > operation.started + policy.task_deadline)
+    fn not_shown(&self, how: &str, policy: &Policy) -> Decision {
+        let since = self.record.running().map_or(self.now, Operation::due);
+        let message = format!("The platform's task {how}; the service does not show in the list of services yet.");
+        if self.now > since + policy.task_deadline {
+            let message = format!("{message} It is never asked for twice; ask the platform's operator where it is.");
+            return self.again().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that has ended");
+        }
+        self.again().look_for_effect(since, &message)
+    }
+
+    /// The task has ended by a word that nobody knows.
+    pub(super) fn ended_unclear(&self) -> bool {
+        matches!(self.facts.task.value(), Some(Some(task)) if task.state == TaskState::Ended)
+    }
+
+    /// The task was seen to end, and for longer than `spec.taskDeadline` no service shows: somebody removed it before it was seen.
+    pub(super) fn ended_and_overdue(&self, policy: &Policy) -> bool {
+        self.record.running().and_then(Operation::task_ended).is_some_and(|ended| self.now > ended + policy.task_deadline)
     }
 
     /// While the task of a create still runs, the service that shows early is not finished.

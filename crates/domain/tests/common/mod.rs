@@ -147,6 +147,20 @@ pub fn converting(start: Time) -> Record {
     Record { operation: Some(operation), ..record }
 }
 
+/// The same, with a task that was seen to have ended a while ago.
+pub fn converted(start: Time, ago: u64) -> Record {
+    let mut record = converting(start);
+    record.operation.as_mut().expect("an operation").task_ended = Some((NOW - secs(ago)).whole_second());
+    record
+}
+
+/// The same, whose task has told the service's guid.
+pub fn told_by_task(start: Time, ago: u64) -> Record {
+    let mut record = converted(start, ago);
+    record.prove(guid(1));
+    record
+}
+
 /// An object whose create ended like this at `completed`.
 pub fn ended(outcome: Outcome, completed: Time) -> Record {
     let mut record = converting(completed - secs(60));

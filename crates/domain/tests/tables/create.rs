@@ -394,7 +394,7 @@ fn tasks() {
         ("running for long, within the deadline", 7190, running(), "wait: False Converting Reconciling"),
         ("over its deadline", 7300, running(), "stop: False TaskFailed Stalled"),
         ("succeeded, the list lags", 60, succeeded(), "wait: False Verifying Reconciling"),
-        ("succeeded, and nothing shows past the deadline", 7300, succeeded(), "stop: False TaskFailed Stalled"),
+        ("succeeded just now, longer than the deadline after its beginning", 7300, succeeded(), "wait: False Verifying Reconciling"),
         ("failed", 60, known(Some(task(1, TaskState::Failed))), "stop: False TaskFailed Stalled"),
         ("unknown to the platform, in the grace", 60, known(None), "wait: False Verifying Reconciling"),
         ("unknown to the platform, after the grace", 901, known(None), "keep intent: False Converting Reconciling"),
@@ -405,6 +405,20 @@ fn tasks() {
         let decision = at_now(&be(desired()), &converting(NOW - secs(seconds)), &facts);
         assert_eq!(told(&decision), expected, "{what}");
     }
+    // `taskDeadline` of "the service must show" counts from the end that was seen, and a task that was seen to end is never asked for again, known or not.
+    let table = [
+        ("succeeded", succeeded(), 7199, "wait: False Verifying Reconciling"),
+        ("succeeded", succeeded(), 7201, "stop: False TaskFailed Stalled"),
+        ("forgotten by the platform", known(None), 7199, "wait: False Verifying Reconciling"),
+        ("forgotten by the platform", known(None), 7201, "stop: False TaskFailed Stalled"),
+    ];
+    for (what, seen, ago, expected) in table {
+        let facts = Facts { task: seen, ..empty_platform() };
+        assert_eq!(told(&at_now(&be(desired()), &converted(NOW - secs(30_000), ago), &facts)), expected, "{what}, {ago} s ago");
+    }
+    // What another writer has left of an earlier operation counts as little as an outcome of one.
+    let decision = at_now(&be(desired()), &converted(NOW - secs(60), 90), &Facts { task: succeeded(), ..empty_platform() });
+    assert_eq!(decision.record.operation.and_then(|op| op.task_ended), Some(NOW.whole_second()));
 }
 
 /// A task that can't be read for longer than its deadline holds nobody who has the service, and lets nobody ask again.
@@ -449,7 +463,7 @@ fn recreate_after_a_task_whose_service_never_showed() {
     let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
     let shown = Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead_with(1)]), ..facts() };
     let table = [
-        ("before the deadline", true, 7100, succeeded(empty_platform()), "wait: False Verifying Reconciling"),
+        ("before the deadline", true, 7199, succeeded(empty_platform()), "wait: False Verifying Reconciling"),
         ("after it", true, 7201, succeeded(empty_platform()), "stop: False TaskFailed Stalled"),
         ("a day after it", true, 86_400, succeeded(empty_platform()), "stop: False TaskFailed Stalled"),
         ("an unknown last word", true, 60, ended_somehow(empty_platform()), "wait: False Verifying Reconciling"),
@@ -468,7 +482,7 @@ fn recreate_after_a_task_whose_service_never_showed() {
         ("after it, and it shows", true, 7201, succeeded(shown), "rest: True Succeeded -"),
     ];
     for (what, recreate, age, facts, expected) in table {
-        let decision = at_now(&be(Desired { recreate, ..desired() }), &converting(NOW - secs(age)), &facts);
+        let decision = at_now(&be(Desired { recreate, ..desired() }), &converted(NOW - secs(100_000), age), &facts);
         assert_eq!(told(&decision), expected, "{what}");
         assert!(!decision.verdict.message.contains("spec.recreate"), "{what}: {}", decision.verdict.message);
     }

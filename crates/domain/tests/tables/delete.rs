@@ -14,15 +14,12 @@ use crate::{at_now, short, told};
 
 use DeletionPolicy::{Delete, Retain};
 
+fn deletion(policy: DeletionPolicy) -> Deletion {
+    Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false, of_others: Vec::new() }
+}
+
 pub fn gone(policy: DeletionPolicy) -> Wish {
-    Wish::Gone(Deletion {
-        policy,
-        tenant: Some(tenant()),
-        short_name: Some("Contoso_NL".into()),
-        suspended: false,
-        guard_numbers: false,
-        of_others: Vec::new(),
-    })
+    Wish::Gone(deletion(policy))
 }
 
 /// The list shows service 1, and the lead too.
@@ -211,9 +208,10 @@ fn an_open_create() {
     let verifying = "wait: False Verifying Reconciling";
     let task_is = |state| Facts { task: known(Some(task(1, state))), ..empty_platform() };
     let shown = || Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead()]), ..facts() };
-    let with_holes = || Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
     let foreign = Facts { services: known(view(&[Service { short_name: "Else".into(), ..service(1) }])), ..empty_platform() };
-    let table: [(&str, DeletionPolicy, Record, Facts, &str); 20] = [
+    let with_holes = || Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
+    let overdue = || converted(NOW - secs(20_000), 7300);
+    let table: [(&str, DeletionPolicy, Record, Facts, &str); 22] = [
         ("not looked at", Delete, creating(NOW - secs(60)), facts(), look),
         ("nothing yet", Delete, creating(NOW - secs(60)), empty_platform(), verifying),
         ("nothing yet, retained", Retain, creating(NOW - secs(60)), empty_platform(), verifying),
@@ -244,13 +242,75 @@ fn an_open_create() {
             "keep intent: False Deleting Reconciling",
         ),
         // What it has made would be left behind; and who makes the object anew would ask for a second one.
-        ("a task that succeeded, and nothing for hours", Delete, converting(NOW - secs(7300)), task_is(TaskState::Succeeded), "stop: False TaskFailed Stalled"),
-        ("the same, retained", Retain, converting(NOW - secs(7300)), task_is(TaskState::Succeeded), "stop: False TaskFailed Stalled"),
-        ("a task that ended somehow, and nothing for hours", Delete, converting(NOW - secs(7300)), task_is(TaskState::Ended), LET_GO),
+        ("a task that succeeded, and nothing for hours", Delete, overdue(), task_is(TaskState::Succeeded), "stop: False TaskFailed Stalled"),
+        ("the same, retained", Retain, overdue(), task_is(TaskState::Succeeded), "stop: False TaskFailed Stalled"),
+        (
+            "the same, and the platform has forgotten the task",
+            Delete,
+            overdue(),
+            Facts { task: known(None), ..empty_platform() },
+            "stop: False TaskFailed Stalled",
+        ),
+        ("a task that ended somehow, and nothing for hours", Delete, overdue(), task_is(TaskState::Ended), LET_GO),
+        ("a task that ended somehow, not so long ago", Delete, converted(NOW - secs(20_000), 7100), task_is(TaskState::Ended), verifying),
     ];
     for (what, policy, record, facts, expected) in table {
         assert_eq!(told(&at_now(&gone(policy), &record, &facts)), expected, "{what}");
     }
+}
+
+/// A guid that a task has told is never forgotten: under `Delete` the platform is asked to delete it, whatever the lists show, and that it knows no such
+/// service is the proof.
+#[test]
+fn what_a_task_has_told_is_deleted_by_its_guid() {
+    let begin = "keep intent: False Deleting Reconciling";
+    let task_is = |state| Facts { task: known(Some(task(1, state))), ..empty_platform() };
+    let with_holes = || Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
+    let lost = || Facts { task: known(None), ..empty_platform() };
+    let failed = || {
+        let mut record = ended(Outcome::Failed, NOW - secs(5));
+        record.prove(guid(1));
+        record
+    };
+    let lost_task = |ago: u64| Record { guid: Some(guid(1)), guid_proven: true, ..converting(NOW - secs(ago)) };
+    let others = || Wish::Gone(Deletion { of_others: vec![guid(1)], ..deletion(Delete) });
+    let table = [
+        ("its task has succeeded", gone(Delete), told_by_task(NOW - secs(60), 5), task_is(TaskState::Succeeded), begin),
+        ("its task has ended somehow", gone(Delete), told_by_task(NOW - secs(60), 5), task_is(TaskState::Ended), begin),
+        ("the same, retained", gone(Retain), told_by_task(NOW - secs(60), 5), task_is(TaskState::Succeeded), "wait: False Verifying Reconciling"),
+        ("its task still runs", gone(Delete), lost_task(60), task_is(TaskState::Running), "wait: False Converting Reconciling"),
+        ("its task has failed", gone(Delete), failed(), empty_platform(), begin),
+        ("its task is lost, in the grace", gone(Delete), lost_task(60), lost(), "wait: False Verifying Reconciling"),
+        ("its task is lost, after the grace", gone(Delete), lost_task(901), lost(), begin),
+        (
+            "the list has holes",
+            gone(Delete),
+            told_by_task(NOW - secs(60), 5),
+            Facts { task: known(Some(task(1, TaskState::Succeeded))), ..with_holes() },
+            begin,
+        ),
+        ("another object has it", others(), failed(), empty_platform(), "wait: False Verifying Reconciling"),
+    ];
+    for (what, wish, record, facts, expected) in table {
+        assert_eq!(told(&at_now(&wish, &record, &facts)), expected, "{what}");
+    }
+    // It was asked for.
+    let unseen = Record { finalizer: true, guid: Some(guid(1)), guid_proven: true, intent: deleting(0, Sent::No).intent, ..Record::default() };
+    let asked = |answer: Answer, facts: Facts| at_now(&gone(Delete), &unseen, &Facts { answer: Some(answer), ..facts });
+    assert_eq!(at_now(&gone(Delete), &unseen, &empty_platform()).step, Step::Ask(Change::DeleteService(guid(1))));
+    let not_found = asked(Answer::NotFound, empty_platform());
+    assert_eq!(not_found.record.operation.as_ref().and_then(Operation::ended), Some(Outcome::Succeeded));
+    assert_eq!(told(&at_now(&gone(Delete), &not_found.record, &empty_platform())), LET_GO);
+    // While a list shows it, that it is not found proves nothing; nor does a word that it was taken on.
+    assert_eq!(asked(Answer::NotFound, there()).record.operation.as_ref().and_then(Operation::ended), None);
+    let accepted = asked(Answer::Done, empty_platform());
+    assert_eq!(
+        told(&at_now(&gone(Delete), &accepted.record, &Facts { own: Some(OperationId("op-2".into())), ..empty_platform() })),
+        "wait: False Deleting Reconciling"
+    );
+    // What was read back once is gone when the lists say so.
+    let seen = Record { license: Some("OC Essential".into()), ..accepted.record };
+    assert_eq!(told(&at_now(&gone(Delete), &seen, &empty_platform())), LET_GO);
 }
 
 /// The way from an accepted request to the end.

@@ -6,7 +6,7 @@ use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{self, Adoption, Desired};
-use oc_domain::step::{Decision, Fact, Mark, Step};
+use oc_domain::step::{Decision, Fact, Mark, Query, Step};
 
 use crate::common::*;
 use crate::{at_now, short, told};
@@ -158,7 +158,18 @@ fn a_guid_that_is_put_back_beside_an_open_create_hides_nothing() {
     let asked = converting(NOW - secs(5)).operation.map(|operation| Operation { task: None, ..operation });
     let put_back = Record { finalizer: true, operation: asked.clone(), guid: Some(guid(9)), guid_annotated: true, ..Record::default() };
     let first =
-        |memo: &Memo| Pass::begin(put_back.clone(), empty_platform(), memo).next(NOW, |now, record, facts| service::decide(now, &wish, record, facts)).step;
-    assert_eq!(first(&Memo { asked, ..Memo::default() }), Step::Keep(Mark::Hold));
-    assert_ne!(first(&Memo::default()), Step::Keep(Mark::Hold));
+        |memo: &Memo, facts: Facts| Pass::begin(put_back.clone(), facts, memo).next(NOW, |now, record, facts| service::decide(now, &wish, record, facts));
+    assert_eq!(first(&Memo { asked, ..Memo::default() }, empty_platform()).step, Step::Keep(Mark::Hold), "this process has asked");
+    // Another one can tell by what the platform shows, and does not conclude anything before it has looked.
+    let unread = first(&Memo::default(), Facts { services: Fact::Unread, ..empty_platform() });
+    assert!(matches!(unread.step, Step::Look(Query::Services, NOW)), "{:?}", unread.step);
+    assert_eq!(unread.record, put_back, "as long as it is not known which of the two it is, nothing is taken off");
+    assert_eq!(first(&Memo::default(), empty_platform()).step, Step::Keep(Mark::Hold), "the guid does not show: it went before the create");
+    let shown = first(&Memo::default(), Facts { services: known(view(&[service(9)])), ..empty_platform() });
+    assert_ne!(shown.step, Step::Keep(Mark::Hold), "the guid shows: the service was taken over");
+    assert_eq!(shown.record.operation, None);
+    // Where nothing can be read nothing is put back either: the object may have taken a service over.
+    let unreadable = first(&Memo::default(), Facts { services: Fact::Unreadable(away()), ..empty_platform() });
+    assert!(matches!(unreadable.step, Step::Wait(..)), "{:?}", unreadable.step);
+    assert!(unreadable.record.running().is_some());
 }
