@@ -233,8 +233,8 @@ fn share_in_the_code(message: &str, texts: &[Vec<String>]) -> usize {
 /// The conditions that a page of a reason shows: type, status, reason, message.
 fn shown(page: &str) -> Vec<[String; 4]> {
     let yaml = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
-    let example: serde_yaml::Value = serde_yaml::from_str(yaml).unwrap();
-    let conditions = example["status"]["conditions"].as_sequence().expect("conditions");
+    let example: serde_json::Value = serde_saphyr::from_str(yaml).unwrap();
+    let conditions = example["status"]["conditions"].as_array().expect("conditions");
     conditions.iter().map(|one| ["type", "status", "reason", "message"].map(|key| one[key].as_str().unwrap_or_default().to_owned())).collect()
 }
 

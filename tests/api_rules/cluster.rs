@@ -58,7 +58,7 @@ pub fn files() -> Vec<(String, CustomResourceDefinition)> {
     files.sort();
     let read = |path| {
         let text = std::fs::read_to_string(path).unwrap();
-        let crd = serde_yaml::from_str(&text).unwrap();
+        let crd = serde_saphyr::from_str(&text).unwrap();
         (text, crd)
     };
     files.into_iter().map(read).collect()

@@ -23,9 +23,9 @@ fn earlier(folder: &Path) -> Result<PathBuf> {
     let to = folder.join("earlier");
     copy(&control_plane::chart(), &to)?;
     let file = to.join("files/crds/operatorconnect.dev_ocessentialservices.yaml");
-    let mut kind: Value = serde_yaml::from_str(&std::fs::read_to_string(&file)?)?;
+    let mut kind: Value = serde_saphyr::from_str(&std::fs::read_to_string(&file)?)?;
     kind["spec"]["versions"][0]["additionalPrinterColumns"].as_array_mut().and_then(Vec::pop).context("a column")?;
-    std::fs::write(&file, serde_yaml::to_string(&kind)?)?;
+    std::fs::write(&file, serde_saphyr::to_string(&kind)?)?;
     Ok(to)
 }
 

@@ -112,12 +112,12 @@ fn strange(value: &Value, schema: &Value, at: &str, bad: &mut Vec<String>) {
 #[test]
 fn objects_and_values_that_are_shown_can_be_applied() {
     let kinds = oc_essentials_operator::api::crds::generate();
-    let values: Value = serde_yaml::from_str(&read("charts/oc-essentials-operator/values.yaml")).unwrap();
+    let values: Value = serde_saphyr::from_str(&read("charts/oc-essentials-operator/values.yaml")).unwrap();
     let (mut objects, mut files, mut bad) = (0, 0, Vec::new());
     for (file, text) in written() {
         for block in blocks(&text) {
             for document in block.split("\n---\n") {
-                let shown: Value = match serde_yaml::from_str(document) {
+                let shown: Value = match serde_saphyr::from_str(document) {
                     Ok(shown) => shown,
                     Err(error) => {
                         bad.push(format!("{file}: {error}: {document}"));
@@ -176,7 +176,7 @@ fn has_value(values: &Value, path: &[&str]) -> bool {
 
 #[test]
 fn values_of_the_chart_that_are_named_are_there() {
-    let values: Value = serde_yaml::from_str(&read("charts/oc-essentials-operator/values.yaml")).unwrap();
+    let values: Value = serde_saphyr::from_str(&read("charts/oc-essentials-operator/values.yaml")).unwrap();
     let (mut seen, mut bad) = (0, Vec::new());
     for (file, text) in written() {
         for span in named(&text).into_iter().map(subject).filter(|span| is_path(span) && !span.ends_with(".md")) {

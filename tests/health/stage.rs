@@ -50,7 +50,7 @@ impl Stage {
         let http = reqwest::Client::builder().no_proxy().http1_only().tls_certs_only(authority).build()?;
         let proxy = Arc::new(Proxy::start(config.cluster_url.to_string().trim_end_matches('/').to_owned(), http).await?);
         // By way of the proxy: the token of the service account, another address.
-        let mut kubeconfig: Value = serde_yaml::from_str(&std::fs::read_to_string(direct)?).context("the operator's kubeconfig")?;
+        let mut kubeconfig: Value = serde_saphyr::from_str(&std::fs::read_to_string(direct)?).context("the operator's kubeconfig")?;
         kubeconfig["clusters"][0]["cluster"] = json!({"server": proxy.url()});
         let rights = cluster.folder().join("by-proxy.kubeconfig");
         std::fs::write(&rights, kubeconfig.to_string())?;

@@ -49,7 +49,7 @@ impl Cluster {
     /// Writes it, by way of a proxy: the token of the service account, another address.
     pub fn write_kubeconfig(&self, name: &str, url: &str) -> Result<()> {
         let text = std::fs::read_to_string(self.release.kubeconfig())?;
-        let mut config: Value = serde_yaml::from_str(&text).context("the operator's kubeconfig")?;
+        let mut config: Value = serde_saphyr::from_str(&text).context("the operator's kubeconfig")?;
         config["clusters"][0]["cluster"] = json!({"server": url});
         Ok(std::fs::write(self.kubeconfig(name), config.to_string())?)
     }

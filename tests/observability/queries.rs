@@ -33,7 +33,7 @@ pub struct Query {
 
 /// The alerts, each as it stands in the file.
 pub fn alerts() -> Result<Vec<Value>> {
-    let file: Value = serde_yaml::from_str(&text(ALERTS)?)?;
+    let file: Value = serde_saphyr::from_str(&text(ALERTS)?)?;
     let groups = file["groups"].as_array().context("groups")?;
     Ok(groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten().cloned()).collect())
 }

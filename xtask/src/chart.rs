@@ -232,7 +232,7 @@ mod tests {
         }
         let read = |name: &str| fs::read_to_string(root().join("charts/oc-essentials-operator").join(name)).unwrap();
         let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
-        let values: Value = serde_yaml::from_str(&read("values.yaml")).unwrap();
+        let values: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
         let mut found = Vec::new();
         absent(&schema, &values, "", &mut found);
         // What Helm gives to each chart, and what Kubernetes knows of resources beside.

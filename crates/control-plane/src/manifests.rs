@@ -4,7 +4,6 @@ use anyhow::{Context, Result};
 use kube::api::{DynamicObject, Patch, PatchParams};
 use kube::core::GroupVersionKind;
 use kube::{Api, Client, ResourceExt};
-use serde::Deserialize;
 
 /// Parses a file with one or more YAML documents.
 ///
@@ -12,11 +11,7 @@ use serde::Deserialize;
 /// When one of them is no Kubernetes object.
 pub fn parse(text: &str) -> Result<Vec<DynamicObject>> {
     let mut objects = Vec::new();
-    for document in serde_yaml::Deserializer::from_str(text) {
-        let value = serde_json::Value::deserialize(document).context("a document is no YAML")?;
-        if value.is_null() {
-            continue;
-        }
+    for value in serde_saphyr::from_multiple::<serde_json::Value>(text).context("a document is no YAML")? {
         objects.push(serde_json::from_value(value).context("a document is no Kubernetes object")?);
     }
     Ok(objects)

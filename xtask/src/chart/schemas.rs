@@ -55,10 +55,8 @@ fn kinds(rendered: &[PathBuf]) -> Result<BTreeSet<Kind>> {
     let mut kinds = BTreeSet::new();
     for path in rendered {
         let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        for document in serde_yaml::Deserializer::from_str(&text) {
-            let kind = Option::<Kind>::deserialize(document).with_context(|| format!("{} has a document without apiVersion or kind", path.display()))?;
-            kinds.extend(kind);
-        }
+        let found: Vec<Kind> = serde_saphyr::from_multiple(&text).with_context(|| format!("{} has a document without apiVersion or kind", path.display()))?;
+        kinds.extend(found);
     }
     Ok(kinds)
 }
@@ -165,7 +163,7 @@ fn of_definitions(folder: &Path) -> Result<BTreeMap<Kind, Value>> {
             continue;
         }
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let definition: Value = serde_yaml::from_str(&text).with_context(|| format!("{} is no YAML", path.display()))?;
+        let definition: Value = serde_saphyr::from_str(&text).with_context(|| format!("{} is no YAML", path.display()))?;
         let spec = &definition["spec"];
         let (group, kind) = (spec["group"].as_str().unwrap_or_default(), spec["names"]["kind"].as_str().unwrap_or_default());
         for version in spec["versions"].as_array().into_iter().flatten() {
