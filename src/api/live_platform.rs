@@ -416,10 +416,10 @@ pub struct AbsencesStatus {
     /// How many objects still have recorded what is known to be gone, by a person's word or since it was believed long ago.
     #[serde(default)]
     pub accepted: u32,
-    /// The objects of which it was believed lately that what they had is gone.
+    /// What was lately believed to be gone from the platform.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
-    #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
+    #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub believed: Vec<BelievedAbsence>,
     /// For which platform the objects have recorded what they have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -430,13 +430,13 @@ pub struct AbsencesStatus {
     pub last_handled_approval: Option<String>,
 }
 
-/// One object of which it was believed that what it had is gone.
+/// One service or lead that is believed to be gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BelievedAbsence {
-    /// Its uid.
+    /// The umpCustomerGuid of the service, or the leadId of the lead.
     #[schemars(length(max = 64))]
-    pub uid: String,
+    pub id: String,
     /// When it was counted.
     pub time: Time,
 }

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use kube::ResourceExt;
 use oc_domain::absence::{Account, Belief, Counted};
 use oc_domain::names::{CustomerGuid, TenantId};
 
@@ -23,8 +22,8 @@ pub fn account(object: &LivePlatform) -> Account {
 
 /// What an object of a platform has there, as far as a list can show it.
 enum Recorded {
-    /// Its service, or its lead, was read back, and does not show.
-    Missing,
+    /// Its service, or its lead, of this id was read back, and does not show.
+    Missing(String),
     /// It shows.
     Shown,
     /// What it has asked for does not show, which is as it should be where it was asked: a create may be under way, it has taken a service over just now, or
@@ -53,13 +52,19 @@ fn of_service(object: &OcEssentialService, services: Option<&ServiceIndex>) -> R
             }
         }
         Some(guid) if services.has(&guid) => Recorded::Shown,
-        Some(_) => Recorded::Missing,
+        Some(guid) => Recorded::Missing(guid.to_string()),
         None => {
             let record = record::of_service(object);
             let shown = record.guid.as_ref().is_some_and(|guid| services.has(guid));
             if !shown && (record.may_come_to_have() || record.is_unseen()) { Recorded::Asked } else { Recorded::Nothing }
         }
     }
+}
+
+/// The guid of the service that an object has recorded, in the one spelling that is counted.
+pub fn recorded_guid(object: &OcEssentialService) -> Option<String> {
+    let guid = object.status.as_ref()?.ump_customer_guid.as_deref()?;
+    CustomerGuid::parse(guid).ok().map(|guid| guid.to_string())
 }
 
 fn of_lead(object: &Lead, leads: Option<&LeadIndex>) -> Recorded {
@@ -74,7 +79,7 @@ fn of_lead(object: &Lead, leads: Option<&LeadIndex>) -> Recorded {
             }
         }
         Some(tenant) if leads.has(&tenant) => Recorded::Shown,
-        Some(_) => Recorded::Missing,
+        Some(_) => Recorded::Missing(status.lead_id.clone().unwrap_or_default()),
         None if record::of_lead(object).may_come_to_have() => Recorded::Asked,
         None => Recorded::Nothing,
     }
@@ -85,21 +90,21 @@ fn count(shared: &Shared, platform: &str, services: Option<&ServiceIndex>, leads
     let mut counted = Counted::default();
     let keys = shared.index().on(platform);
     for key in keys {
-        let (recorded, uid) = match key.kind {
+        let recorded = match key.kind {
             Kind::LivePlatform => continue,
             Kind::Lead => match shared.leads.get(&key.namespace, &key.name) {
-                Some(object) => (of_lead(&object, leads), object.uid()),
+                Some(object) => of_lead(&object, leads),
                 None => continue,
             },
             Kind::OcEssentialService => match shared.services.get(&key.namespace, &key.name) {
-                Some(object) => (of_service(&object, services), object.uid()),
+                Some(object) => of_service(&object, services),
                 None => continue,
             },
         };
-        counted.recorded += usize::from(matches!(recorded, Recorded::Missing | Recorded::Shown));
+        counted.recorded += usize::from(matches!(recorded, Recorded::Missing(_) | Recorded::Shown));
         counted.asked += usize::from(matches!(recorded, Recorded::Asked));
-        if matches!(recorded, Recorded::Missing) {
-            counted.missing.insert(uid.unwrap_or_default());
+        if let Recorded::Missing(id) = recorded {
+            counted.missing.insert(id);
         }
     }
     counted
@@ -110,12 +115,13 @@ pub fn recounted(shared: &Shared, platform: &str, inventory: &Inventory) -> Coun
     Counted::clone(&inventory.counted(true, |services, leads| count(shared, platform, services, leads)))
 }
 
-/// What an object may conclude from what the newest lists do not show. The platform object is woken to count, when it has to.
-pub fn of_object(shared: &Arc<Shared>, platform: &str, inventory: &Inventory, uid: Option<&str>) -> Belief {
+/// What an object may conclude from what the newest lists do not show, which has recorded a service or a lead of this id. The platform object is woken to
+/// count, when it has to.
+pub fn of_object(shared: &Arc<Shared>, platform: &str, inventory: &Inventory, id: Option<&str>) -> Belief {
     let Some(object) = shared.platforms.get("", platform) else { return Belief::Doubted };
     let counted = inventory.counted(false, |services, leads| count(shared, platform, services, leads));
     let ledger = record::absences(&object);
-    let belief = ledger.belief(clock::now(), &account(&object), &counted, uid.unwrap_or_default());
+    let belief = ledger.belief(clock::now(), &account(&object), &counted, id.unwrap_or_default());
     if belief == Belief::Doubted {
         shared.wake(&Key::platform(platform), Lane::Effect);
     }
@@ -182,7 +188,7 @@ mod tests {
             let of_both =
                 [of_service(&serde_json::from_value(service).unwrap(), Some(&services)), of_lead(&serde_json::from_value(lead).unwrap(), Some(&leads))];
             for recorded in of_both {
-                let as_expected = if missing { matches!(recorded, Recorded::Missing) } else { matches!(recorded, Recorded::Asked) };
+                let as_expected = if missing { matches!(recorded, Recorded::Missing(_)) } else { matches!(recorded, Recorded::Asked) };
                 assert!(as_expected, "{deleting} {operation}");
             }
         }

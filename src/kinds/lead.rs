@@ -164,7 +164,8 @@ impl World for LeadWorld<'_> {
         }
         if let Ok(inventory) = looked {
             let object = self.object.get();
-            facts.belief = absences::of_object(self.shared, &self.entry.platform, &inventory, object.metadata.uid.as_deref());
+            facts.belief =
+                absences::of_object(self.shared, &self.entry.platform, &inventory, object.status.as_ref().and_then(|status| status.lead_id.as_deref()));
         }
     }
 

@@ -276,7 +276,7 @@ impl World for ServiceWorld<'_> {
                 facts.services = fact(async { inventory.clone()?.view(not_before, tenant, record.guid.as_ref(), name).await }.await);
                 if let Ok(inventory) = inventory {
                     let object = self.object.get();
-                    facts.belief = absences::of_object(self.shared, &self.entry.platform, &inventory, object.metadata.uid.as_deref());
+                    facts.belief = absences::of_object(self.shared, &self.entry.platform, &inventory, absences::recorded_guid(&object).as_deref());
                 }
             }
             Query::Leads => {

@@ -183,7 +183,7 @@ pub fn absences(object: &api::LivePlatform) -> absence::Ledger {
     let Some(written) = object.status.as_ref().and_then(|status| status.absences.as_ref()) else { return absence::Ledger::default() };
     absence::Ledger {
         known: written.known.as_ref().map(|known| Account { url: known.url.clone(), identity: known.identity.clone() }),
-        believed: written.believed.iter().map(|one| (one.uid.clone(), clock::time(one.time.0))).collect(),
+        believed: written.believed.iter().map(|one| (one.id.clone(), clock::time(one.time.0))).collect(),
         accepted: written.accepted,
         held: written.held,
         since: time(written.since_time.as_ref()),

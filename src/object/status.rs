@@ -66,7 +66,7 @@ pub fn deletions(ledger: &Ledger) -> Option<api::live_platform::DeletionsStatus>
 
 /// What is remembered of what is missing, as a status has it.
 pub fn absences(ledger: &absence::Ledger) -> Option<api::live_platform::AbsencesStatus> {
-    let believed = |(uid, at): (&String, &Time)| api::live_platform::BelievedAbsence { uid: uid.clone(), time: written(*at) };
+    let believed = |(id, at): (&String, &Time)| api::live_platform::BelievedAbsence { id: id.clone(), time: written(*at) };
     let known = |known: &absence::Account| api::live_platform::KnownPlatform { url: known.url.clone(), identity: known.identity.clone() };
     (*ledger != absence::Ledger::default()).then(|| api::live_platform::AbsencesStatus {
         held: ledger.held,

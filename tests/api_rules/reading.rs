@@ -206,7 +206,7 @@ fn platform_status() -> Value {
         "syncJobs": [{ "name": "peering.sync-leads-job", "state": "Requested", "dueTime": "2026-01-01T00:00:00Z", "requestedTime": "2026-01-01T00:00:00Z", "completedTime": "2026-01-01T00:00:00Z" }],
         "deletions": { "held": 1, "granted": [{ "uid": "one", "time": "2026-01-01T00:00:00Z" }], "approvedTime": "2026-01-01T00:00:00Z", "lastHandledApproval": "yes" },
         "absences": {
-            "held": 2, "sinceTime": "2026-01-01T00:00:00Z", "accepted": 1, "believed": [{ "uid": "two", "time": "2026-01-01T00:00:00Z" }],
+            "held": 2, "sinceTime": "2026-01-01T00:00:00Z", "accepted": 1, "believed": [{ "id": "two", "time": "2026-01-01T00:00:00Z" }],
             "known": { "url": "https://live.example.com:443/tenantui", "identity": "directory/application" }, "lastHandledApproval": "yes",
         },
         "refusedJobTimes": [{ "name": "peering.sync-trunks-job", "value": "2027-01-01T00:00:00Z" }],

@@ -2,7 +2,7 @@
 //!
 //! A list that is empty for a moment, another address, an application that sees less: each looks as if everything had been deleted, for all objects
 //! together. So one object, the `LivePlatform`, counts for all. Of what objects have recorded (a service or a lead that was read back once) as many may be
-//! missing within an hour as `Ledger::room` says; each of these is granted by the object's uid before the object concludes anything. When more are missing,
+//! missing within an hour as `Ledger::room` says; each of these is granted by its id (that of a service or a lead, so that what is made again is another one) before the object concludes anything. When more are missing,
 //! or anything at all while the platform's account is another one than that for which the objects' records are known, it holds: until all of it shows again, or
 //! until a later list agrees and a person has said so. What is granted, accepted and held stands in status, and what was recorded in the objects, so that
 //! neither a restart nor a second operator believes what this one does not.
@@ -38,7 +38,7 @@ pub struct Account {
 pub struct Counted {
     /// How many objects have recorded a service or a lead that was read back, and do not have it removed themselves.
     pub recorded: usize,
-    /// The uids of those of them whose service or lead the lists do not show.
+    /// What the lists do not show of that: the guids of services and the ids of leads.
     pub missing: BTreeSet<String>,
     /// How many others have asked for something that does not show, so that it proves nothing at another account: a create may be under way, a service was
     /// taken over just now, or they have removed what they had.
@@ -50,7 +50,7 @@ pub struct Counted {
 pub struct Ledger {
     /// For which account the objects' records are known. `None`: it was never written, or status was lost.
     pub known: Option<Account>,
-    /// Whose absence was believed lately, and since when.
+    /// What was believed to be gone lately, by its id, and since when.
     pub believed: BTreeMap<String, Time>,
     /// How many are known to be gone and are counted as missing all the same: by a person's word, until each object has taken it in; and of those that were
     /// believed long ago the ones that can't take it in, suspended ones say.
@@ -93,11 +93,11 @@ impl Belief {
 impl Ledger {
     /// What is missing and neither believed nor accepted.
     fn unexplained(&self, here: &Account, counted: &Counted) -> usize {
-        let missing = counted.missing.iter().filter(|uid| !self.believed.contains_key(*uid)).count();
+        let missing = counted.missing.iter().filter(|id| !self.believed.contains_key(*id)).count();
         match &self.known {
             Some(known) if known == here => missing.saturating_sub(self.accepted as usize),
-            // What was asked for elsewhere does not show here.
-            Some(_) => missing + counted.asked,
+            // What was believed of another place says nothing of this one, and what was asked for elsewhere does not show here.
+            Some(_) => counted.missing.len() + counted.asked,
             None => missing,
         }
     }
@@ -114,7 +114,7 @@ impl Ledger {
     /// Forgets whose absence was believed more than an hour ago: only as many as are missing still are remembered.
     fn forget_old(&mut self, now: Time, counted: &Counted) {
         let lately = |at: &Time| now < *at + WINDOW && *at <= now + timing::CLOCK_SKEW;
-        let still = self.believed.iter().filter(|(uid, at)| !lately(at) && counted.missing.contains(*uid)).count();
+        let still = self.believed.iter().filter(|(id, at)| !lately(at) && counted.missing.contains(*id)).count();
         self.accepted = self.accepted.saturating_add(u32::try_from(still).unwrap_or(u32::MAX));
         self.believed.retain(|_, at| lately(at));
     }
@@ -124,20 +124,20 @@ impl Ledger {
         self.held > 0 && self.since.is_some_and(|since| at >= since + CONFIRM)
     }
 
-    /// What an object with this uid may conclude.
+    /// What an object may conclude that has recorded what has this id; an empty one stands for nothing.
     ///
     /// One whose service shows, and one that has recorded nothing, go on while others are held, unless half of what is recorded is missing: such a list is
     /// not believed at all, and nobody makes anything by it. At an account that is not the known one nobody begins anything either: what is recorded at one
     /// must never be counted as missing at another one that is taken for the same.
-    pub fn belief(&self, now: Time, here: &Account, counted: &Counted, uid: &str) -> Belief {
+    pub fn belief(&self, now: Time, here: &Account, counted: &Counted, id: &str) -> Belief {
         let unexplained = self.unexplained(here, counted);
         let known = self.known.as_ref() == Some(here);
-        let missing = counted.missing.contains(uid);
+        let missing = counted.missing.contains(id);
         if known && unexplained == 0 {
             return Belief::Believed;
         }
         if known && self.held == 0 && unexplained <= self.room(now, here, counted) {
-            return if missing && !self.believed.contains_key(uid) { Belief::Doubted } else { Belief::Believed };
+            return if missing && !self.believed.contains_key(id) { Belief::Doubted } else { Belief::Believed };
         }
         match missing || !known || unexplained * 2 >= counted.recorded {
             false => Belief::Believed,
@@ -191,13 +191,13 @@ pub fn settle(now: Time, listed: Time, here: &Account, approval: Option<&str>, l
     let another = approval.is_some() && approval != ledger.handled.as_deref();
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     if unexplained == 0 || (ledger.held == 0 && unexplained <= ledger.room(now, here, counted)) {
-        let unbelieved: Vec<String> = counted.missing.iter().filter(|uid| !ledger.believed.contains_key(*uid)).cloned().collect();
+        let unbelieved: Vec<String> = counted.missing.iter().filter(|id| !ledger.believed.contains_key(*id)).cloned().collect();
         // Rounded up: an hour that is counted from too early would be over too early.
-        ledger.believed.extend(unbelieved.into_iter().take(unexplained).map(|uid| (uid, now.next_whole_second())));
+        ledger.believed.extend(unbelieved.into_iter().take(unexplained).map(|id| (id, now.next_whole_second())));
         if unexplained == 0 {
             ledger.known = Some(here.clone());
         }
-        let still = counted.missing.iter().filter(|uid| !ledger.believed.contains_key(*uid)).count();
+        let still = counted.missing.iter().filter(|id| !ledger.believed.contains_key(*id)).count();
         (ledger.accepted, ledger.held, ledger.since) = (ledger.accepted.min(count(still)), 0, None);
         // An annotation that was there before anything was held (set in Git, or restored) approves nothing.
         if another {
@@ -210,7 +210,7 @@ pub fn settle(now: Time, listed: Time, here: &Account, approval: Option<&str>, l
         // A person approves what is seen to be missing. Now it is more.
         ledger.handled = approval.map(str::to_owned);
     } else if another && ledger.confirmed(listed) {
-        let missing = counted.missing.iter().filter(|uid| !ledger.believed.contains_key(*uid)).count();
+        let missing = counted.missing.iter().filter(|id| !ledger.believed.contains_key(*id)).count();
         ledger = Ledger { known: Some(here.clone()), accepted: count(missing), held: 0, since: None, handled: approval.map(str::to_owned), ..ledger };
         return ledger;
     }

@@ -65,7 +65,7 @@ impl World {
             if object.recorded() {
                 counted.recorded += 1;
                 if !shown {
-                    counted.missing.insert(object.uid.to_string());
+                    counted.missing.extend(guid.map(|guid| guid.to_string()));
                 }
             } else if (object.record().may_come_to_have() || object.record().is_unseen() || object.removes()) && !shown {
                 counted.asked += 1;
@@ -78,7 +78,8 @@ impl World {
     pub(crate) fn belief(&mut self, rules: &Rules, op: usize, running: &Running) -> Belief {
         let Some((_, counted)) = self.counted(op, running.place).filter(|_| rules.absences != Vanishing::Believed) else { return Belief::Believed };
         let ledger = &self.operators[op].view.breaker.absences;
-        let belief = ledger.belief(self.now, &self.account(rules), &counted, &running.object.uid.to_string());
+        let recorded = running.object.status.guid.as_ref().map(ToString::to_string).unwrap_or_default();
+        let belief = ledger.belief(self.now, &self.account(rules), &counted, &recorded);
         self.operators[op].count_due |= belief == Belief::Doubted;
         belief
     }

@@ -25,7 +25,7 @@ fn elsewhere() -> Account {
 
 /// So many objects have recorded something, and these miss it.
 fn counted(recorded: usize, missing: &[&str]) -> Counted {
-    Counted { recorded, missing: missing.iter().map(|uid| (*uid).to_owned()).collect(), asked: 0 }
+    Counted { recorded, missing: missing.iter().map(|id| (*id).to_owned()).collect(), asked: 0 }
 }
 
 /// A ledger of a platform that is known, with nothing missing.
@@ -57,6 +57,9 @@ fn one_is_believed_and_more_within_the_hour_are_not() {
     let next = counted(2, &["b"]);
     assert_eq!(after(HOUR - 1, &ledger, None, &next).held, 1);
     assert_eq!(after(HOUR + 1, &ledger, None, &next).held, 0);
+    // What the same object has made again is another one: the grant was for what it had before.
+    let again = counted(3, &["a-again"]);
+    assert_eq!((may(&ledger, 60, &again, "a-again"), after(60, &ledger, None, &again).held), ("doubted", 1));
     // One in a hundred, and never more than a hundred.
     for (recorded, room) in [(1, 1), (199, 1), (200, 2), (5_000, 50), (1_000_000, 100)] {
         for (more, held) in [(0, false), (1, true)] {
@@ -140,6 +143,17 @@ fn at_another_account_even_one_is_held() {
 }
 
 /// An hour that passes writes nothing (law L6), and what is read back after a restart is equal.
+/// What was believed to be gone at one place says nothing of another one: there it was never looked for.
+#[test]
+fn what_was_believed_at_one_place_is_not_believed_at_another() {
+    let gone = counted(3, &["a"]);
+    let ledger = after(0, &known(), None, &gone);
+    assert_eq!((ledger.held, may(&ledger, 1, &gone, "a")), (0, "believed"));
+    assert_eq!(ledger.belief(NOW + secs(1), &elsewhere(), &gone, "a"), Belief::Doubted);
+    let there = settle(NOW + secs(1), NOW + secs(1), &elsewhere(), None, &ledger, &gone);
+    assert_eq!((there.held, there.known), (1, Some(here())), "nothing at the other place makes it the known one");
+}
+
 #[test]
 fn nothing_changes_while_nothing_is_missing() {
     let believed = after(0, &known(), None, &counted(3, &["a"]));
