@@ -118,10 +118,9 @@ pub fn recounted(shared: &Shared, platform: &str, inventory: &Inventory) -> Coun
 /// What an object may conclude from what the newest lists do not show, which has recorded a service or a lead of this id. The platform object is woken to
 /// count, when it has to.
 pub fn of_object(shared: &Arc<Shared>, platform: &str, inventory: &Inventory, id: Option<&str>) -> Belief {
-    let Some(object) = shared.platforms.get("", platform) else { return Belief::Doubted };
+    let Some(reading) = shared.reading(platform) else { return Belief::Doubted };
     let counted = inventory.counted(false, |services, leads| count(shared, platform, services, leads));
-    let ledger = record::absences(&object);
-    let belief = ledger.belief(clock::now(), &account(&object), &counted, id.unwrap_or_default());
+    let belief = reading.absences.belief(clock::now(), &reading.account, &counted, id.unwrap_or_default());
     if belief == Belief::Doubted {
         shared.wake(&Key::platform(platform), Lane::Effect);
     }
@@ -130,8 +129,7 @@ pub fn of_object(shared: &Arc<Shared>, platform: &str, inventory: &Inventory, id
 
 /// A list has brought something new, or an object has taken in that something is gone: while anything is held or accepted the platform object counts again.
 pub fn changed(shared: &Shared, platform: &str) {
-    let counts = |ledger: oc_domain::absence::Ledger| ledger.held > 0 || ledger.accepted > 0;
-    if shared.platforms.get("", platform).is_some_and(|object| counts(record::absences(&object))) {
+    if shared.reading(platform).is_some_and(|reading| reading.absences.held > 0 || reading.absences.accepted > 0) {
         shared.wake(&Key::platform(platform), Lane::Effect);
     }
 }

@@ -82,9 +82,9 @@ pub fn uncounted(shared: &Shared, object: &LivePlatform) -> bool {
 /// is woken, to count.
 pub fn with_breaker<K: Resource>(shared: &Shared, connection: Connection, platform: &str, object: &K) -> Connection {
     let Connection::Usable(mut policy) = connection else { return connection };
-    let counted = asking(object).zip(shared.platforms.get("", platform));
-    if let Some((asking, object)) = counted {
-        policy.deletions_blocked = record::ledger(&object).holds(&asking, per_hour(shared, &object));
+    let counted = asking(object).zip(shared.reading(platform));
+    if let Some((asking, reading)) = counted {
+        policy.deletions_blocked = reading.deletions.holds(&asking, per_hour(shared, &reading.object));
         if policy.deletions_blocked.is_some() {
             shared.wake(&Key::platform(platform), Lane::Effect);
         }
@@ -111,7 +111,7 @@ pub fn counted(shared: &Shared, platform: &LivePlatform) {
 
 /// An object is gone. While deletions are held the platform object counts again: the last one that waited may have been set to Retain.
 pub fn gone(shared: &Shared, platform: &str) {
-    if shared.platforms.get("", platform).is_some_and(|object| record::ledger(&object).held > 0) {
+    if shared.reading(platform).is_some_and(|reading| reading.deletions.held > 0) {
         shared.wake(&Key::platform(platform), Lane::Effect);
     }
 }

@@ -17,6 +17,7 @@ mod namespaces;
 mod pace;
 mod platform;
 mod reach;
+mod reading;
 mod secrets;
 mod service;
 mod shared;

@@ -11,8 +11,8 @@ use oc_domain::discovery::Attempts;
 use oc_domain::driver::Memo;
 use oc_domain::pass::DeletionPolicy;
 use oc_domain::place::Place;
-use oc_domain::policy::{Connection, JobTrigger, Policy};
-use oc_domain::record::{Job, Record};
+use oc_domain::policy::{Connection, JobTrigger};
+use oc_domain::record::Record;
 use oc_domain::time::Time;
 
 use super::claims::Claims;
@@ -20,6 +20,7 @@ use super::competition::Records;
 use super::index::Index;
 use super::meter::{Meter, PassOutcome};
 use super::namespaces::{Looked, Namespaces};
+use super::reading::{Reading, Readings};
 use super::wakes;
 use super::world::Told;
 use crate::api::live_platform::SyncTrigger;
@@ -226,6 +227,7 @@ pub struct Shared {
     pub claims: Claims,
     /// What the objects remember that compete for something.
     pub records: Records,
+    readings: Readings,
     rooms: Mutex<HashMap<Place, Weak<Room>>>,
     ledgers: Mutex<HashMap<String, Ledger>>,
     attempts: Mutex<HashMap<String, Attempts>>,
@@ -270,6 +272,7 @@ impl Shared {
             namespaces: Namespaces::default(),
             claims: Claims::default(),
             records: Records::default(),
+            readings: Readings::default(),
             rooms: Mutex::default(),
             ledgers: Mutex::default(),
             attempts: Mutex::default(),
@@ -335,6 +338,9 @@ impl Shared {
         self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
         self.young.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
         self.records.forget(key);
+        if key.kind == Kind::LivePlatform {
+            self.readings.forget(&key.name);
+        }
         self.queue.remove(key);
     }
 
@@ -500,9 +506,14 @@ impl Shared {
         };
     }
 
+    /// What the newest version of a platform object says.
+    pub fn reading(&self, platform: &str) -> Option<Arc<Reading>> {
+        Some(self.readings.of(platform, self.platforms.get("", platform)?))
+    }
+
     /// What an object in this namespace may use a platform for.
     pub async fn connection(&self, platform: &str, namespace: &str) -> Connection {
-        let Some(object) = self.platforms.get("", platform) else {
+        let Some(reading) = self.reading(platform) else {
             let message = format!("There is no LivePlatform {platform}. Make it, or name another one.");
             return Connection::Unusable(Trouble::new(Reason::PlatformNotFound, message));
         };
@@ -510,7 +521,7 @@ impl Shared {
             let message = format!("LivePlatform {platform} can't be read by this version of the operator. See its conditions; what is there stays as it is.");
             return Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message));
         }
-        self.stands_against(&object, namespace).await.unwrap_or_else(|| Connection::Usable(policy(&object)))
+        self.stands_against(&reading.object, namespace).await.unwrap_or_else(|| Connection::Usable(reading.policy.clone()))
     }
 
     async fn stands_against(&self, platform: &LivePlatform, namespace: &str) -> Option<Connection> {
@@ -549,24 +560,6 @@ impl Shared {
             }
         }
         self.scope.named().next().is_some()
-    }
-}
-
-/// The settings of a platform object.
-pub fn policy(platform: &LivePlatform) -> Policy {
-    let spec = &platform.spec;
-    let record = super::platform::record(platform);
-    Policy {
-        place: super::connect::place(platform).map(|place| place.as_str().to_owned()),
-        short_name_rule: spec.short_name_rule.into(),
-        observe_interval: spec.observe_interval.span(),
-        create_grace: spec.create_grace.span(),
-        task_deadline: spec.task_deadline.span(),
-        trigger: trigger(platform),
-        leads_job: record.runs(Job::Leads),
-        trunks_job: record.runs(Job::Trunks),
-        slowest_create: None,
-        deletions_blocked: None,
     }
 }
 
