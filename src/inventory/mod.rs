@@ -9,7 +9,6 @@ mod list;
 use std::sync::Arc;
 
 use live_platform::{Capability, ErrorKind, SecretsSent};
-use oc_domain::absence::Counted;
 use oc_domain::capability::{Heard, Known};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{LcCustomer, LicenseType, MicrosoftStatus, Task};
@@ -32,12 +31,17 @@ pub struct Inventory {
     lc_customers: std::sync::Mutex<Option<bool>>,
     numbers: std::sync::Mutex<Known>,
     give_up: Notify,
-    counted: std::sync::Mutex<Option<(Lists, Arc<Counted>)>>,
     tell: Box<dyn Fn(Changed) + Send + Sync>,
 }
 
-/// When the reads of both lists were begun.
-type Lists = [Option<Time>; 2];
+/// The newest lists, as far as they were read.
+#[derive(Clone, Default)]
+pub struct Lists {
+    /// Of services.
+    pub services: Option<Arc<ServiceIndex>>,
+    /// Of leads.
+    pub leads: Option<Arc<LeadIndex>>,
+}
 
 /// How many leads and services there are, for the platform object's status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -59,7 +63,6 @@ impl Inventory {
             lc_customers: std::sync::Mutex::new(None),
             numbers: std::sync::Mutex::new(numbers),
             give_up: Notify::new(),
-            counted: std::sync::Mutex::new(None),
             tell: Box::new(tell),
         }
     }
@@ -246,20 +249,9 @@ impl Inventory {
         self.services.newest()
     }
 
-    /// What the newest lists lack of what objects have recorded. It is counted once for each list, by whoever asks first, and `anew` when what objects have
-    /// recorded may have changed.
-    pub fn counted(&self, anew: bool, count: impl FnOnce(Option<&ServiceIndex>, Option<&LeadIndex>) -> Counted) -> Arc<Counted> {
-        let (services, leads) = (self.services.newest(), self.leads.newest());
-        let lists: Lists = [services.as_ref().map(|(at, _)| *at), leads.as_ref().map(|(at, _)| *at)];
-        let mut kept = self.counted.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match kept.as_ref().filter(|(of, _)| *of == lists && !anew) {
-            Some((_, counted)) => Arc::clone(counted),
-            None => {
-                let counted = Arc::new(count(services.as_ref().map(|(_, list)| &**list), leads.as_ref().map(|(_, list)| &**list)));
-                *kept = Some((lists, Arc::clone(&counted)));
-                counted
-            }
-        }
+    /// Both lists as they are known.
+    pub fn lists(&self) -> Lists {
+        Lists { services: self.services.known(), leads: self.leads.known() }
     }
 
     /// The leads that are known, for discovery.

@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use oc_domain::absence::{Account, Belief, Counted};
 use oc_domain::names::{CustomerGuid, TenantId};
+use oc_domain::record::Record;
 
 use super::connect;
-use super::shared::{Key, Kind, Shared};
+use super::shared::{Key, Shared};
 use crate::api::{self, Lead, LivePlatform, OcEssentialService};
 use crate::engine::clock;
 use crate::engine::queue::Lane;
-use crate::inventory::{Inventory, LeadIndex, ServiceIndex};
-use crate::object::record;
+use crate::inventory::{Inventory, Lists};
 
 /// Which platform an object of ours means, and as whom it speaks to it. Another credential of the same application is no other account.
 pub fn account(object: &LivePlatform) -> Account {
@@ -21,7 +21,8 @@ pub fn account(object: &LivePlatform) -> Account {
 }
 
 /// What an object of a platform has there, as far as a list can show it.
-enum Recorded {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
     /// Its service, or its lead, of this id was read back, and does not show.
     Missing(String),
     /// It shows.
@@ -33,30 +34,69 @@ enum Recorded {
     Nothing,
 }
 
-/// Whether the object has what it has there removed by itself.
-fn removes(deleting: bool, operation: Option<&api::Operation>) -> bool {
+/// What an object has recorded that it has on its platform, whatever the lists show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Has {
+    /// A service that was read back once.
+    Service(CustomerGuid, Removes),
+    /// A lead of this id that was read back once.
+    Lead(TenantId, String, Removes),
+    /// A service that it may have asked for, or that no list has shown yet, and which one, if the object says so.
+    AskedService(Option<CustomerGuid>),
+    /// A lead that it may have asked for.
+    AskedLead,
+    /// Nothing.
+    Nothing,
+}
+
+/// Whether an object has what it has there removed by itself.
+type Removes = bool;
+
+fn removes(deleting: bool, operation: Option<&api::Operation>) -> Removes {
     let asked = |operation: &api::Operation| matches!(operation.outcome, None | Some(api::Outcome::Succeeded));
     deleting && operation.is_some_and(|operation| operation.kind == api::OperationKind::Delete && asked(operation))
 }
 
-fn of_service(object: &OcEssentialService, services: Option<&ServiceIndex>) -> Recorded {
-    let Some(services) = services else { return Recorded::Nothing };
-    let read_back = object.status.as_ref().filter(|status| status.license_type.is_some());
-    let guid = read_back.and_then(|status| CustomerGuid::parse(status.ump_customer_guid.as_deref()?).ok());
-    match guid {
-        Some(guid) if removes(object.metadata.deletion_timestamp.is_some(), read_back.and_then(|status| status.operation.as_ref())) => {
-            if services.has(&guid) {
-                Recorded::Nothing
-            } else {
-                Recorded::Asked
+impl Has {
+    /// By a service object, of which this is the record.
+    pub fn of_service(object: &OcEssentialService, record: &Record) -> Self {
+        let read_back = object.status.as_ref().filter(|status| status.license_type.is_some());
+        let guid = read_back.and_then(|status| CustomerGuid::parse(status.ump_customer_guid.as_deref()?).ok());
+        match guid {
+            Some(guid) => {
+                let removes = removes(object.metadata.deletion_timestamp.is_some(), read_back.and_then(|status| status.operation.as_ref()));
+                Self::Service(guid, removes)
             }
+            None if record.may_come_to_have() || record.is_unseen() => Self::AskedService(record.guid.clone()),
+            None => Self::Nothing,
         }
-        Some(guid) if services.has(&guid) => Recorded::Shown,
-        Some(guid) => Recorded::Missing(guid.to_string()),
-        None => {
-            let record = record::of_service(object);
-            let shown = record.guid.as_ref().is_some_and(|guid| services.has(guid));
-            if !shown && (record.may_come_to_have() || record.is_unseen()) { Recorded::Asked } else { Recorded::Nothing }
+    }
+
+    /// By a lead object, of which this is the record.
+    pub fn of_lead(object: &Lead, record: &Record) -> Self {
+        let Some(status) = &object.status else { return Self::Nothing };
+        let tenant = TenantId::parse(&object.spec.ms_tenant_id).ok();
+        match tenant.zip(status.lead_id.clone()) {
+            Some((tenant, id)) => Self::Lead(tenant, id, removes(object.metadata.deletion_timestamp.is_some(), status.operation.as_ref())),
+            None if record.may_come_to_have() => Self::AskedLead,
+            None => Self::Nothing,
+        }
+    }
+
+    /// How that stands to the lists that are known. One that was never read tells nothing.
+    pub fn shown_by(&self, lists: &Lists) -> Recorded {
+        let read_back = |shown: bool, removes: bool, id: &str| match (shown, removes) {
+            (true, false) => Recorded::Shown,
+            (false, false) => Recorded::Missing(id.to_owned()),
+            (true, true) => Recorded::Nothing,
+            (false, true) => Recorded::Asked,
+        };
+        match (self, &lists.services, &lists.leads) {
+            (Self::Service(guid, removes), Some(services), _) => read_back(services.has(guid), *removes, guid.as_str()),
+            (Self::Lead(tenant, id, removes), _, Some(leads)) => read_back(leads.has(tenant), *removes, id),
+            (Self::AskedService(Some(guid)), Some(services), _) if services.has(guid) => Recorded::Nothing,
+            (Self::AskedService(_), Some(_), _) | (Self::AskedLead, _, Some(_)) => Recorded::Asked,
+            _ => Recorded::Nothing,
         }
     }
 }
@@ -67,59 +107,16 @@ pub fn recorded_guid(object: &OcEssentialService) -> Option<String> {
     CustomerGuid::parse(guid).ok().map(|guid| guid.to_string())
 }
 
-fn of_lead(object: &Lead, leads: Option<&LeadIndex>) -> Recorded {
-    let (Some(leads), Some(status)) = (leads, &object.status) else { return Recorded::Nothing };
-    let tenant = TenantId::parse(&object.spec.ms_tenant_id).ok();
-    match tenant.filter(|_| status.lead_id.is_some()) {
-        Some(tenant) if removes(object.metadata.deletion_timestamp.is_some(), status.operation.as_ref()) => {
-            if leads.has(&tenant) {
-                Recorded::Nothing
-            } else {
-                Recorded::Asked
-            }
-        }
-        Some(tenant) if leads.has(&tenant) => Recorded::Shown,
-        Some(_) => Recorded::Missing(status.lead_id.clone().unwrap_or_default()),
-        None if record::of_lead(object).may_come_to_have() => Recorded::Asked,
-        None => Recorded::Nothing,
-    }
-}
-
-/// What the lists lack of what the objects of a platform have recorded: a walk over all of them.
-fn count(shared: &Shared, platform: &str, services: Option<&ServiceIndex>, leads: Option<&LeadIndex>) -> Counted {
-    let mut counted = Counted::default();
-    let keys = shared.index().on(platform);
-    for key in keys {
-        let recorded = match key.kind {
-            Kind::LivePlatform => continue,
-            Kind::Lead => match shared.leads.get(&key.namespace, &key.name) {
-                Some(object) => of_lead(&object, leads),
-                None => continue,
-            },
-            Kind::OcEssentialService => match shared.services.get(&key.namespace, &key.name) {
-                Some(object) => of_service(&object, services),
-                None => continue,
-            },
-        };
-        counted.recorded += usize::from(matches!(recorded, Recorded::Missing(_) | Recorded::Shown));
-        counted.asked += usize::from(matches!(recorded, Recorded::Asked));
-        if let Recorded::Missing(id) = recorded {
-            counted.missing.insert(id);
-        }
-    }
-    counted
-}
-
-/// The same anew, for the platform object's own pass.
+/// What the lists lack of what the objects of a platform have recorded, counted anew for the platform object's own pass.
 pub fn recounted(shared: &Shared, platform: &str, inventory: &Inventory) -> Counted {
-    Counted::clone(&inventory.counted(true, |services, leads| count(shared, platform, services, leads)))
+    Counted::clone(&shared.tallies.counted(platform, true, || inventory.lists()))
 }
 
 /// What an object may conclude from what the newest lists do not show, which has recorded a service or a lead of this id. The platform object is woken to
 /// count, when it has to.
 pub fn of_object(shared: &Arc<Shared>, platform: &str, inventory: &Inventory, id: Option<&str>) -> Belief {
     let Some(reading) = shared.reading(platform) else { return Belief::Doubted };
-    let counted = inventory.counted(false, |services, leads| count(shared, platform, services, leads));
+    let counted = shared.tallies.counted(platform, false, || inventory.lists());
     let belief = reading.absences.belief(clock::now(), &reading.account, &counted, id.unwrap_or_default());
     if belief == Belief::Doubted {
         shared.wake(&Key::platform(platform), Lane::Effect);
@@ -137,6 +134,8 @@ pub fn changed(shared: &Shared, platform: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::inventory::{LeadIndex, ServiceIndex};
+    use crate::object::record;
 
     fn platform(url: &str, client: &str) -> LivePlatform {
         let entra = serde_json::json!({"tenantId": "33333333-3333-4333-8333-333333333333", "clientId": client, "scope": "x", "workloadIdentity": {}});
@@ -179,13 +178,13 @@ mod tests {
                 },
             })
         };
-        let (services, leads) = (ServiceIndex::new(nothing()), LeadIndex::new(nothing()));
+        let lists = Lists { services: Some(Arc::new(ServiceIndex::new(nothing()))), leads: Some(Arc::new(LeadIndex::new(nothing()))) };
         for (deleting, operation, missing) in [(true, "Delete", false), (true, "Create", true), (false, "Delete", true)] {
             let (mut service, mut lead) = (object(deleting, operation), object(deleting, operation));
             (service["kind"], lead["kind"]) = ("OcEssentialService".into(), "Lead".into());
-            let of_both =
-                [of_service(&serde_json::from_value(service).unwrap(), Some(&services)), of_lead(&serde_json::from_value(lead).unwrap(), Some(&leads))];
-            for recorded in of_both {
+            let (service, lead): (OcEssentialService, Lead) = (serde_json::from_value(service).unwrap(), serde_json::from_value(lead).unwrap());
+            let of_both = [Has::of_service(&service, &record::of_service(&service)), Has::of_lead(&lead, &record::of_lead(&lead))];
+            for recorded in of_both.map(|has| has.shown_by(&lists)) {
                 let as_expected = if missing { matches!(recorded, Recorded::Missing(_)) } else { matches!(recorded, Recorded::Asked) };
                 assert!(as_expected, "{deleting} {operation}");
             }

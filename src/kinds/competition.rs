@@ -52,7 +52,7 @@ type Known<'a> = &'a dyn Fn(&str, &str) -> Access;
 /// How a service object stands to the others that want its tenant or its short name.
 pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService, entry: &Entry, known: Known<'_>) -> Contest<Key> {
     let now = clock::now();
-    // A walk over all services, which is needed once at most.
+    // Few need it, and then all the same one.
     let slowest = OnceCell::new();
     let grace = || *slowest.get_or_init(|| pace::longest(shared, policy, &entry.platform));
     let own = Key::service(&object.namespace().unwrap_or_default(), &object.name_any());

@@ -6,7 +6,7 @@ use oc_domain::record::{Intent, OperationId, Record};
 use oc_domain::step::Mark;
 use serde::Serialize;
 
-use super::shared::{Kind, Shared};
+use super::shared::{Key, Kind, Shared};
 use super::wakes;
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::pass::WriteFailed;
@@ -83,8 +83,10 @@ impl<'a, K: Kept> Held<'a, K> {
     pub async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
         match write::mark(&self.shared.client, &*self.get(), mark, record, id).await {
             Ok((object, intent)) => {
-                // It was written under the condition that nobody else had changed the object: there is no news in it.
+                // It was written under the condition that nobody else had changed the object: there is no news in it, but what it counts for may be another.
+                let (namespace, name) = place(&object);
                 self.answered(object);
+                self.shared.tallies.enter(self.shared, &Key { kind: K::KIND, namespace, name });
                 Ok(intent)
             }
             Err(failed) => Err(self.catch_up(failed).await),
@@ -159,8 +161,11 @@ impl<'a, K: Kept> Held<'a, K> {
 mod tests {
     use super::*;
     use crate::engine::lease::Leadership;
-    use crate::kinds::Key;
+    use crate::inventory::{Lists, ServiceIndex};
+    use http::{Request, Response};
+    use kube::client::Body;
     use kube::{Client, Config};
+    use oc_domain::record::OperationKind;
 
     /// A version of the object: `generation` changes with the spec, `version` with each write.
     fn object(version: u32, generation: i64, short_name: &str) -> OcEssentialService {
@@ -175,6 +180,39 @@ mod tests {
     async fn is_woken(shared: &Shared) -> bool {
         let next = tokio::time::timeout(std::time::Duration::from_millis(50), shared.queue.next()).await;
         next.is_ok_and(|(key, _, _)| key == Key::service("n", "contoso"))
+    }
+
+    /// An API server that takes each patch of the object, and answers with what comes of it.
+    fn taking(object: &OcEssentialService) -> Client {
+        let known = serde_json::to_value(object).unwrap();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let mut object = known.clone();
+            async move {
+                let patch: serde_json::Value = serde_json::from_slice(&request.into_body().collect_bytes().await.unwrap()).unwrap();
+                for part in ["annotations", "finalizers"] {
+                    object["metadata"][part] = patch["metadata"][part].clone();
+                }
+                object["metadata"]["resourceVersion"] = "2".into();
+                let answer = Response::builder().status(200).body(Body::from(object.to_string().into_bytes())).unwrap();
+                Ok::<_, std::convert::Infallible>(answer)
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn an_intent_counts_as_soon_as_it_is_written() {
+        let before = object(1, 1, "Contoso");
+        let shared = Shared::bare(taking(&before), Leadership::alone(), Arc::new(()));
+        shared.services.put(before.clone()).into_iter().for_each(|learnt| wakes::service(&shared, learnt));
+        let nothing = live_platform::Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 };
+        let lists = Lists { services: Some(Arc::new(ServiceIndex::new(nothing))), leads: None };
+        let asked = || shared.tallies.counted("default", true, || lists.clone()).asked;
+        assert_eq!(asked(), 0);
+        let begin = Mark::Begin { kind: OperationKind::Create, start: oc_domain::time::Time(0), tenant: None, place: None };
+        let kept = Held::new(&shared, Arc::new(before)).keep(&begin, &Record::default(), OperationId("1".into())).await;
+        assert!(matches!(kept, Ok(Some(_))), "{kept:?}");
+        assert_eq!(asked(), 1, "the watch brings no news of it");
     }
 
     #[tokio::test]

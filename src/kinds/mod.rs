@@ -21,6 +21,7 @@ mod reading;
 mod secrets;
 mod service;
 mod shared;
+mod tally;
 mod unreadable;
 pub(crate) mod wakes;
 mod world;

@@ -1,18 +1,17 @@
 //! How slow a platform is: only one that was seen to be faster than `spec.createGrace` is asked again after it.
 
-use oc_domain::policy::{self, Connection, Policy};
+use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
 use oc_domain::time::Duration;
 
-use super::shared::{Kind, Shared};
+use super::shared::Shared;
 use crate::engine::clock;
-use crate::object::record;
 
 /// How long before the end of `createGrace` the pace is looked at: longer than the time between two looks for the effect.
 const SOON: Duration = Duration::from_secs(120);
 
 /// The connection, with the pace of the platform's creates, for an object that has to know it: one that looks for the effect of a create whose
-/// answer was lost. For all others it would be a walk over every service for nothing.
+/// answer was lost.
 pub fn with_pace(shared: &Shared, connection: Connection, platform: &str, record: &Record) -> Connection {
     let Connection::Usable(mut policy) = connection else { return connection };
     // Before `createGrace` is nearly over the pace decides nothing.
@@ -31,8 +30,5 @@ pub fn longest(shared: &Shared, policy: &Policy, platform: &str) -> Duration {
 }
 
 fn slowest_create(shared: &Shared, platform: &str, own: &OperationId, deadline: Duration) -> Option<Duration> {
-    let keys = shared.index().on(platform);
-    let services = keys.iter().filter(|key| key.kind == Kind::OcEssentialService).filter_map(|key| shared.services.get(&key.namespace, &key.name));
-    let operations: Vec<_> = services.filter_map(|object| record::of_service(&object).operation).collect();
-    policy::slowest_create(clock::now(), own, deadline, operations.iter())
+    shared.tallies.slowest_create(platform, clock::now(), own, deadline)
 }

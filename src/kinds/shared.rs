@@ -21,6 +21,7 @@ use super::index::Index;
 use super::meter::{Meter, PassOutcome};
 use super::namespaces::{Looked, Namespaces};
 use super::reading::{Reading, Readings};
+use super::tally::Tallies;
 use super::wakes;
 use super::world::Told;
 use crate::api::live_platform::SyncTrigger;
@@ -227,6 +228,8 @@ pub struct Shared {
     pub claims: Claims,
     /// What the objects remember that compete for something.
     pub records: Records,
+    /// What is kept of the objects as they change.
+    pub tallies: Tallies,
     readings: Readings,
     rooms: Mutex<HashMap<Place, Weak<Room>>>,
     ledgers: Mutex<HashMap<String, Ledger>>,
@@ -272,6 +275,7 @@ impl Shared {
             namespaces: Namespaces::default(),
             claims: Claims::default(),
             records: Records::default(),
+            tallies: Tallies::default(),
             readings: Readings::default(),
             rooms: Mutex::default(),
             ledgers: Mutex::default(),

@@ -156,6 +156,7 @@ fn enter_service(shared: &Shared, object: &Arc<OcEssentialService>, concerns_us:
     let entry = service::entry(shared, object);
     let tenant = entry.tenant.clone().map(|tenant| (entry.platform.clone(), tenant));
     let moved = shared.index().enter(&key, entry);
+    shared.tallies.enter(shared, &key);
     if concerns_us {
         shared.wake(&key, Lane::Changed);
         wake_leads_of(shared, tenant);
@@ -169,6 +170,7 @@ fn enter_lead(shared: &Shared, object: &Arc<Lead>, concerns_us: bool) {
     let at = place(&**object);
     let key = Key::lead(&at.0, &at.1);
     shared.index().enter(&key, lead::entry(object));
+    shared.tallies.enter(shared, &key);
     if concerns_us {
         shared.wake(&key, Lane::Changed);
         wake_services_of(shared, &at);
@@ -182,6 +184,7 @@ fn wake_services_of(shared: &Shared, lead: &(String, String)) {
         if let Some(object) = shared.services.get(&key.namespace, &key.name) {
             let entry = service::entry(shared, &object);
             shared.index().enter(&key, entry);
+            shared.tallies.enter(shared, &key);
         }
         shared.wake(&key, Lane::Effect);
     }
@@ -202,6 +205,7 @@ fn wake_neighbours(shared: &Shared, entry: &super::index::Entry) {
 fn gone(shared: &Shared, key: &Key) {
     shared.forget(key);
     let entry = shared.index().leave(key);
+    shared.tallies.enter(shared, key);
     if let Some(entry) = entry {
         wake_neighbours(shared, &entry);
         deletions::gone(shared, &entry.platform);

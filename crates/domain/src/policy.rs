@@ -107,6 +107,30 @@ pub enum Connection {
     Unknown(Trouble),
 }
 
+/// What one operation tells of the pace of its platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Pace {
+    /// A create that took so long, from its intent to its service in the list.
+    Took(Duration),
+    /// A create that was begun then, and whose task has not ended.
+    Runs(Time),
+}
+
+impl Pace {
+    /// Only a create tells anything, and only one whose task is known.
+    pub fn of(operation: &Operation) -> Option<Self> {
+        if operation.kind != OperationKind::Create || operation.task.is_none() {
+            return None;
+        }
+        match operation.ended() {
+            Some(Outcome::Succeeded) => operation.took.map(Self::Took),
+            // A task that has ended is not slow, though its service may not have been read back.
+            None if operation.task_ended().is_none() => Some(Self::Runs(operation.started)),
+            _ => None,
+        }
+    }
+}
+
 /// The pace of a platform's creates, from the operations in the statuses of its services: see [`Policy::slowest_create`].
 ///
 /// Only creates whose task was followed to its end tell how fast a platform is: a service that merely showed may have been made by somebody else, and
@@ -114,15 +138,13 @@ pub enum Connection {
 /// the platform is, and no more than `deadline` (`spec.taskDeadline`): one that never ends would hold every other one for ever. `own` is the create that
 /// is waited for: it tells nothing about itself.
 pub fn slowest_create<'a>(now: Time, own: &OperationId, deadline: Duration, operations: impl Iterator<Item = &'a Operation>) -> Option<Duration> {
-    let (mut ended, mut running): (Option<Duration>, Duration) = (None, Duration::ZERO);
-    let counts = |operation: &&Operation| operation.kind == OperationKind::Create && operation.task.is_some() && &operation.id != own;
-    for operation in operations.filter(counts) {
-        match operation.ended() {
-            Some(Outcome::Succeeded) => ended = ended.max(operation.took),
-            // A task that has ended is not slow, though its service may not have been read back.
-            None if operation.task_ended().is_none() => running = running.max(now.since(operation.started).min(deadline)),
-            _ => {}
+    let (mut slowest, mut running): (Option<Duration>, Duration) = (None, Duration::ZERO);
+    for operation in operations.filter(|operation| &operation.id != own) {
+        match Pace::of(operation) {
+            Some(Pace::Took(span)) => slowest = slowest.max(Some(span)),
+            Some(Pace::Runs(since)) => running = running.max(now.since(since).min(deadline)),
+            None => {}
         }
     }
-    ended.map(|ended| ended.max(running))
+    slowest.map(|slowest| slowest.max(running))
 }
