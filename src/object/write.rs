@@ -1,8 +1,11 @@
 //! The only place that writes our objects: their marks, their statuses, and the leads that are discovered. Beside them the program writes events
 //! ([`super::events`]) and its lease (`crate::engine::lease`), and nothing else.
 
+use std::borrow::Cow;
+
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
+use kube::core::object::HasStatus;
 use kube::{Api, Client, Resource, ResourceExt};
 use oc_domain::names::CustomerGuid;
 use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
@@ -21,7 +24,9 @@ pub const FIELD_MANAGER: &str = "oc-essentials-operator";
 const STATUS_TRIES: usize = 4;
 
 /// What all our kinds are.
-pub trait Own: Resource<DynamicType = ()> + Clone + DeserializeOwned + Serialize + std::fmt::Debug + Send + Sync + 'static {
+pub trait Own:
+    Resource<DynamicType = ()> + HasStatus<Status: Serialize> + Clone + DeserializeOwned + Serialize + std::fmt::Debug + Send + Sync + 'static
+{
     /// The interface for the namespace that this object is in, or for the cluster.
     fn api(client: &Client, namespace: Option<&str>) -> Api<Self>;
 }
@@ -158,14 +163,14 @@ fn dropped<K: Own>(written: &K, finalizers: &[String], annotations: &serde_json:
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write status", skip_all, fields(kind = %K::kind(&())))]
 pub async fn status<K: Own>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteFailed> {
     let status = serde_json::to_value(status).unwrap_or_default();
-    let mut known = object.clone();
+    let mut known = Cow::Borrowed(object);
     for _ in 0..STATUS_TRIES {
-        match write_status(client, &known, &status).await {
+        match write_status(client, &*known, &status).await {
             Err(WriteFailed::Changed) => {}
             other => return other,
         }
-        known = newest_of_same(client, object).await?;
-        if ours(&known) != ours(object) {
+        known = Cow::Owned(newest_of_same(client, object).await?);
+        if ours(&*known) != ours(object) {
             return Err(WriteFailed::Changed);
         }
     }
@@ -244,7 +249,7 @@ fn ours<K: Own>(object: &K) -> (bool, Vec<Option<&String>>, Value) {
 }
 
 fn status_of<K: Own>(object: &K) -> Value {
-    serde_json::to_value(object).map(|mut object| object["status"].take()).unwrap_or_default()
+    object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_default()
 }
 
 /// The newest version of this very object.
