@@ -12,8 +12,9 @@ use k8s_openapi::api::core::v1::ObjectReference;
 use k8s_openapi::api::events::v1::Event;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
 use kube::api::PostParams;
+use kube::core::Request;
 use kube::core::response::StatusCause;
-use kube::{Api, Client};
+use kube::{Client, Resource};
 use oc_domain::history::{Note, Severity};
 use tokio::sync::Semaphore;
 
@@ -102,11 +103,10 @@ impl Recorder {
         };
         let recorder = self.clone();
         tokio::spawn(async move {
-            let api = Api::<Event>::namespaced(recorder.client.clone(), &namespace);
             for event in events {
                 // Never closed.
                 let _turn = recorder.writing.acquire().await;
-                match tokio::time::timeout(TO_WRITE, api.create(&PostParams::default(), &event)).await {
+                match tokio::time::timeout(TO_WRITE, write(&recorder.client, &namespace, &event)).await {
                     Ok(Ok(_)) => {}
                     Ok(Err(error)) => recorder.leave(Failure::of(&error), &namespace, 1, &error.to_string()),
                     Err(_) => recorder.leave(Failure::Other, &namespace, 1, "the API server did not answer in time"),
@@ -168,6 +168,13 @@ impl Recorder {
             ..Event::default()
         }
     }
+}
+
+/// Writes one. The answer is the same event again, and is not read as one.
+async fn write(client: &Client, namespace: &str, event: &Event) -> Result<(), kube::Error> {
+    let written = serde_json::to_vec(event).map_err(kube::Error::SerdeError)?;
+    let request = Request::new(Event::url_path(&(), Some(namespace))).create(&PostParams::default(), written).map_err(kube::Error::BuildRequest)?;
+    client.request_text(request).await.map(|_| ())
 }
 
 #[cfg(test)]
