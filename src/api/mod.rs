@@ -16,7 +16,7 @@ pub mod service;
 mod words;
 
 pub use common::{ConfigMapKeyRef, DeletionPolicy, Interval, JobStatus, LeadOrigin, LocalRef, ObjectRef, Operation, SecretKeyRef};
-pub use condition::{ConditionType, Polarity};
+pub use condition::ConditionType;
 pub use lead::{Consentless, Contact, Lead, LeadSpec, LeadStatus};
 pub use live_platform::{LivePlatform, LivePlatformSpec, LivePlatformStatus};
 pub use service::{OcEssentialService, OcEssentialServiceSpec, OcEssentialServiceStatus};

@@ -1,10 +1,7 @@
 //! Cases that need the cluster or the operator for themselves: they measure its memory, end it, or take its kinds away. One after the other.
-//! And one that needs neither: that the rules by which every case is judged can be broken.
 
 #[path = "../shared/gallery.rs"]
 mod gallery;
-#[path = "../shared/kstatus.rs"]
-mod kstatus;
 #[allow(dead_code, reason = "shared with other tests, which use the rest")]
 #[path = "../shared/stage.rs"]
 mod stage;
@@ -16,7 +13,6 @@ mod trials;
 
 mod memory;
 mod restart;
-mod teeth;
 mod uninstall;
 mod unreadable;
 
@@ -29,7 +25,6 @@ use trials::Trials;
 
 fn main() -> Result<ExitCode> {
     let mut trials = Trials::<Stage>::new(|| Box::pin(Stage::set()))?;
-    trials.check("teeth::the_checker_of_status_sees_each_rule", teeth::the_checker_of_status_sees_each_rule);
     // In this order: the last takes the kinds away.
     trials.case("memory::a_huge_answer_costs_little", |stage| async move { stage.play("memory", memory::a_huge_answer_costs_little).await });
     trials.case("restart::nothing_is_told_again", |stage| async move {

@@ -10,8 +10,6 @@
 mod gallery;
 mod ground;
 mod install;
-#[path = "../shared/kstatus.rs"]
-mod kstatus;
 mod policies;
 mod removal;
 mod rights;

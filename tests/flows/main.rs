@@ -12,8 +12,6 @@ mod drift;
 #[path = "../shared/gallery.rs"]
 mod gallery;
 mod history;
-#[path = "../shared/kstatus.rs"]
-mod kstatus;
 mod leads;
 mod letting_go;
 mod modes;

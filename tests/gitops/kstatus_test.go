@@ -54,18 +54,18 @@ func TestKstatusAgreesWithOurOwnChecker(t *testing.T) {
 	fmt.Printf("kstatus of the objects of the flows: %v\n", counts)
 }
 
-// Which reasons stand beside Ready, by the contract in src/api/condition.rs.
+// Which reasons stand beside Ready, by the contract in crates/status-rules.
 func contract(t *testing.T) map[string][]string {
 	t.Helper()
-	text, err := os.ReadFile("../../src/api/condition.rs")
+	text, err := os.ReadFile("../../crates/status-rules/src/lib.rs")
 	if err != nil {
 		t.Fatal(err)
 	}
 	allowed := map[string][]string{}
 	for _, kind := range []string{"Reconciling", "Stalled"} {
-		before, _, _ := strings.Cut(string(text), "\n    "+kind+",\n")
-		told, _, _ := strings.Cut(before[strings.LastIndex(before, "Possible reasons for it to be True:"):], "///\n")
-		spans := strings.Split(told, "`")
+		_, after, _ := strings.Cut(string(text), `("`+kind+`", "True", &[`)
+		listed, _, _ := strings.Cut(after, "]")
+		spans := strings.Split(listed, `"`)
 		for at := 1; at < len(spans); at += 2 {
 			allowed[kind] = append(allowed[kind], spans[at])
 		}

@@ -2,8 +2,6 @@
 
 #[path = "../shared/gallery.rs"]
 mod gallery;
-#[path = "../shared/kstatus.rs"]
-mod kstatus;
 #[path = "../shared/simulated.rs"]
 mod simulated;
 #[allow(dead_code, reason = "shared with other tests, which use the rest")]

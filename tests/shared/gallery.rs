@@ -6,13 +6,27 @@ use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use serde_json::{Value, json};
 
-use super::kstatus;
 use super::stage::Own;
 
 /// The states that this process has kept an object of.
 static KEPT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+fn shown(conditions: &[Condition]) -> Vec<status_rules::Condition<'_>> {
+    let shown = conditions.iter();
+    shown.map(|of| status_rules::Condition { kind: &of.type_, truth: &of.status, reason: &of.reason, message: &of.message }).collect()
+}
+
+/// Which rules the status of an object breaks. Others may put conditions of their own beside ours, which keep none but those of generations.
+pub fn violations<K: Own>(object: &K) -> Vec<String> {
+    let (observed, conditions) = object.told();
+    let generation = object.meta().generation.unwrap_or_default();
+    let ours: Vec<_> = shown(&conditions).into_iter().filter(|condition| status_rules::is_ours(condition.kind)).collect();
+    [status_rules::violations(&ours), status_rules::generations(generation, observed, conditions.iter().map(|condition| condition.observed_generation))]
+        .concat()
+}
 
 /// Keeps an object, unless one in the same state was kept before.
 pub fn keep<K: Own>(object: &K) -> Result<()> {
@@ -28,8 +42,8 @@ pub fn keep<K: Own>(object: &K) -> Result<()> {
     let kept = json!({
         "object": plain,
         "checker": {
-            "status": kstatus::computed(deleting, generation, observed, &conditions),
-            "violations": kstatus::violations(generation, observed, &conditions),
+            "status": status_rules::computed(deleting, generation, observed, &shown(&conditions)),
+            "violations": violations(object),
         },
     });
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().context("the target folder")?.join("evidence/objects");

@@ -17,7 +17,7 @@ use live_platform_simulator::Simulator;
 use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
-use super::{gallery, kstatus};
+use super::gallery;
 
 /// What a case does on its scene.
 pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -403,9 +403,8 @@ impl Scene {
 /// Keeps an object, and adds the rules that its status breaks.
 fn judged<K: Own>(object: &K, broken: &mut Vec<String>) -> Result<()> {
     gallery::keep(object)?;
-    let (observed, conditions) = object.told();
-    for rule in kstatus::violations(object.meta().generation.unwrap_or_default(), observed, &conditions) {
-        broken.push(format!("{} {}: {rule} ({conditions:?})", K::kind(&()), object.name_any()));
+    for rule in gallery::violations(object) {
+        broken.push(format!("{} {}: {rule} ({:?})", K::kind(&()), object.name_any(), object.told().1));
     }
     Ok(())
 }

@@ -1,0 +1,166 @@
+//! The rules that every status must keep, numbered. They are those of kstatus, and the operator's own contract: which conditions there are, which way each points, and the reasons
+//! that each may have. Nothing here is taken from the code that makes conditions; `tests/gitops` asks the real kstatus about the same objects.
+
+#[cfg(test)]
+mod tests;
+
+/// One condition, as any of the types that hold one can show it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condition<'a> {
+    /// `type`
+    pub kind: &'a str,
+    /// `status`: `True`, `False` or `Unknown`.
+    pub truth: &'a str,
+    /// `reason`
+    pub reason: &'a str,
+    /// `message`
+    pub message: &'a str,
+}
+
+/// The most characters of a message, with the sign that says that it was cut.
+const LONGEST: usize = 1001;
+
+/// The conditions that are there only while true. `Ready` is always there; it is good when true, as `Synced` and `LeadEligible` are.
+const ONLY_TRUE: [&str; 4] = ["Reconciling", "Stalled", "DeletionsHeld", "AbsencesHeld"];
+
+/// The reasons that a condition may have with a value. `docs/reasons` says what each means, and whose move it is.
+#[rustfmt::skip]
+const REASONS: [(&str, &str, &[&str]); 13] = [
+    ("Ready", "True", &["Succeeded", "Suspended", "Observing"]),
+    ("Ready", "False", &[
+        "Progressing", "Converting", "Verifying", "Deleting", "ProgressingWithRetry", "InvalidSpec", "ShortNameTaken", "Conflict", "LeadNotFound", "LeadNotActive", "AlreadyLicensed",
+        "ChannelMismatch", "NamespaceNotAllowed", "DeletedExternally", "PlanReady", "DeletionBlocked", "AwaitingLeadsJob", "AwaitingTrunksJob", "TaskFailed", "PlatformRefused",
+        "PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "DeletionRateExceeded", "AbsenceUnconfirmed", "Suspended", "Observing",
+    ]),
+    // Nobody has looked yet (the schema's default), the platform can't be read, or nothing was read before.
+    ("Ready", "Unknown", &["Progressing", "PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "Suspended", "Observing"]),
+    // The last three while the object is young: what it needs may be on its way.
+    ("Reconciling", "True", &[
+        "Progressing", "Converting", "Verifying", "Deleting", "ProgressingWithRetry", "AwaitingLeadsJob", "AwaitingTrunksJob", "PlatformUnavailable", "Throttled",
+        "LeadNotFound", "PlatformNotFound", "NamespaceNotAllowed",
+    ]),
+    // The last two after many tries only.
+    ("Stalled", "True", &[
+        "InvalidSpec", "ShortNameTaken", "Conflict", "LeadNotFound", "LeadNotActive", "AlreadyLicensed", "ChannelMismatch", "NamespaceNotAllowed", "DeletedExternally", "PlanReady",
+        "DeletionBlocked", "TaskFailed", "PlatformRefused", "PlatformNotFound", "AuthenticationFailed", "DeletionRateExceeded", "AbsenceUnconfirmed", "PlatformUnavailable",
+        "Throttled",
+    ]),
+    ("Synced", "True", &["Succeeded"]),
+    ("Synced", "False", &[
+        "Progressing", "Converting", "Verifying", "AwaitingLeadsJob", "AwaitingTrunksJob", "DeletedExternally", "LeadNotFound", "Conflict",
+    ]),
+    ("Synced", "Unknown", &["Progressing", "PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled"]),
+    ("LeadEligible", "True", &["Succeeded"]),
+    ("LeadEligible", "False", &["LeadNotFound", "LeadNotActive", "AlreadyLicensed", "ChannelMismatch"]),
+    ("LeadEligible", "Unknown", &["Progressing", "PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled"]),
+    ("DeletionsHeld", "True", &["DeletionRateExceeded"]),
+    ("AbsencesHeld", "True", &["AbsenceUnconfirmed"]),
+];
+
+/// Whether a type of condition is one of the operator's; others may stand beside them.
+pub fn is_ours(kind: &str) -> bool {
+    REASONS.iter().any(|(ours, ..)| *ours == kind)
+}
+
+/// The rules about which conditions there are, and with which values and reasons (K1 to K8). Cheap enough for each step of a simulation.
+pub fn shape(conditions: &[Condition<'_>]) -> Vec<String> {
+    let mut broken = Vec::new();
+    let times = |kind: &str| conditions.iter().filter(|condition| condition.kind == kind).count();
+    let first = |kind: &str| conditions.iter().find(|condition| condition.kind == kind);
+    let is_true = |kind: &str| conditions.iter().any(|condition| condition.kind == kind && condition.truth == "True");
+    if times("Ready") != 1 {
+        broken.push(format!("K1: Ready is there {} times, not once", times("Ready")));
+    }
+    for condition in conditions {
+        let Condition { kind, truth, reason, .. } = *condition;
+        if kind != "Ready" && times(kind) > 1 {
+            broken.push(format!("K2: {kind} is there twice"));
+        }
+        if !is_ours(kind) {
+            broken.push(format!("K3: {kind} is no condition of ours"));
+        } else if ONLY_TRUE.contains(&kind) && truth != "True" {
+            broken.push(format!("K4: {kind} is there, and {truth}"));
+        } else if !REASONS.iter().any(|(of, with, reasons)| *of == kind && *with == truth && reasons.contains(&reason)) {
+            broken.push(format!("K5: {kind} is {truth} because of {reason}"));
+        }
+    }
+    for kind in ["Reconciling", "Stalled"] {
+        if is_true(kind) && is_true("Ready") {
+            broken.push(format!("K6: {kind} beside Ready=True"));
+        }
+        if let (Some(beside), Some(ready)) = (first(kind), first("Ready"))
+            && beside.reason != ready.reason
+        {
+            broken.push(format!("K7: {kind} and Ready give different reasons"));
+        }
+    }
+    if is_true("Reconciling") && is_true("Stalled") {
+        broken.push("K8: Reconciling and Stalled together".to_owned());
+    }
+    broken
+}
+
+/// The rules about messages (K9 to K11).
+pub fn words(conditions: &[Condition<'_>]) -> Vec<String> {
+    let mut broken = Vec::new();
+    for Condition { kind, message, .. } in conditions {
+        if message.trim().is_empty() {
+            broken.push(format!("K9: {kind} has no message"));
+        }
+        if holds_a_time(message) {
+            broken.push(format!("K10: {kind} names a time: {message}"));
+        }
+        let length = message.chars().count();
+        if length > LONGEST {
+            broken.push(format!("K11: {kind} has a message of {length} characters"));
+        }
+    }
+    broken
+}
+
+/// All rules about conditions.
+pub fn violations(conditions: &[Condition<'_>]) -> Vec<String> {
+    [shape(conditions), words(conditions)].concat()
+}
+
+/// The rules about generations: `status.observedGeneration`, and that of each condition (K12, K13).
+pub fn generations(now: i64, observed: Option<i64>, conditions: impl IntoIterator<Item = Option<i64>>) -> Vec<String> {
+    let mut broken = Vec::new();
+    if observed != Some(now) {
+        broken.push(format!("K12: status.observedGeneration is {observed:?}, not the current {now}"));
+    }
+    if conditions.into_iter().any(|condition| condition != Some(now)) {
+        broken.push(format!("K13: a condition is not of the current generation {now}"));
+    }
+    broken
+}
+
+/// What kstatus makes of a status, by its rules as they are written down, and not by its code.
+pub fn computed(deleting: bool, now: i64, observed: Option<i64>, conditions: &[Condition<'_>]) -> &'static str {
+    let truth = |kind: &str| conditions.iter().find(|condition| condition.kind == kind).map(|condition| condition.truth);
+    if deleting {
+        "Terminating"
+    } else if observed.is_some_and(|observed| observed != now) || truth("Reconciling") == Some("True") {
+        "InProgress"
+    } else if truth("Stalled") == Some("True") {
+        "Failed"
+    } else if matches!(truth("Ready"), Some("False" | "Unknown")) {
+        "InProgress"
+    } else {
+        "Current"
+    }
+}
+
+/// Whether a text holds a clock time (12:34), a date (2026-11), or a count of seconds or milliseconds since 1970. Guids are set aside, alone or as discovery names its objects: they
+/// are digits that stay.
+fn holds_a_time(text: &str) -> bool {
+    let is_guid = |word: &str| {
+        let word = word.strip_prefix("lead-").unwrap_or(word);
+        word.len() == 36 && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
+    };
+    let words = text.split(|c: char| !matches!(c, '-' | ':') && !c.is_ascii_alphanumeric()).map(|word| word.trim_matches(':'));
+    words.filter(|word| !is_guid(word)).any(|word| {
+        let shape: String = word.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+        ["99:99", "9999-99", "9999999999"].iter().any(|time| shape.contains(time))
+    })
+}
