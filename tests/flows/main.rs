@@ -28,6 +28,7 @@ mod simulated;
 #[allow(dead_code, reason = "shared with other tests, which use the rest")]
 #[path = "../shared/stage.rs"]
 mod stage;
+#[macro_use]
 #[path = "../shared/trials.rs"]
 mod trials;
 mod troubles;
@@ -38,12 +39,6 @@ use std::process::ExitCode;
 use anyhow::Result;
 use stage::{Case, Stage};
 use trials::Trials;
-
-macro_rules! cases {
-    ($($module:ident :: $case:ident),+ $(,)?) => {
-        [$((concat!(stringify!($module), "::", stringify!($case)), (|scene| Box::pin($module::$case(scene))) as Case)),+]
-    };
-}
 
 const CASES: &[(&str, Case)] = &cases![
     provisioning::tenant_id_service_becomes_ready,

@@ -9,20 +9,16 @@ mod proxy;
 #[path = "../shared/simulated.rs"]
 mod simulated;
 mod stage;
+#[macro_use]
 #[path = "../shared/trials.rs"]
 mod trials;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use cases::*;
 use stage::{Case, Stage};
 use trials::Trials;
-
-macro_rules! cases {
-    ($($case:ident),+ $(,)?) => {
-        [$((stringify!($case), (|scene| Box::pin(cases::$case(scene))) as Case)),+]
-    };
-}
 
 const CASES: &[(&str, Case)] = &cases![
     what_can_not_be_listened_on_is_told_at_the_start,

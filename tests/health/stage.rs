@@ -16,10 +16,11 @@ use kube::{Api, Client};
 use live_platform_simulator::Simulator;
 use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
-use tokio::time::Instant;
 
 use super::openmetrics::Scrape;
 use super::proxy::{Mood, Proxy};
+use super::simulated;
+pub use super::simulated::until;
 
 const CUSTOMERS: &str = "customers";
 
@@ -95,18 +96,6 @@ pub struct Operator {
 #[allow(clippy::disallowed_methods, reason = "a test compares what was written with the true time")]
 pub fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
-}
-
-/// Asks again and again, for so many seconds.
-pub async fn until<T, F: Future<Output = Result<Option<T>>>>(seconds: u64, ask: impl Fn() -> F) -> Result<T> {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    loop {
-        if let Some(found) = ask().await? {
-            return Ok(found);
-        }
-        ensure!(Instant::now() < end, "it is not so after {seconds} s");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
 }
 
 impl Operator {
@@ -231,16 +220,7 @@ impl Scene {
 
     /// Makes the platform object.
     pub async fn platform(&self) -> Result<()> {
-        let spec = json!({
-            "url": self.simulator.base_url(),
-            "authentication": {"entra": {
-                "tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444",
-                "scope": "api://simulator/.default", "tokenUrl": self.simulator.token_url(),
-                "clientSecretRef": {"namespace": CUSTOMERS, "name": "credential", "key": "key"},
-            }},
-            "observeInterval": "5s",
-            "requests": {"perSecond": 200, "burst": 200, "inFlight": 8},
-        });
+        let spec = simulated::platform_spec(&self.simulator, CUSTOMERS);
         self.own("LivePlatform", json!({"name": self.platform_name()}), spec).await
     }
 
@@ -303,11 +283,11 @@ impl Scene {
 
     /// One of the simulator's own calls.
     pub async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
-        super::simulated::call(&self.http, &self.simulator, method, path, body).await
+        simulated::call(&self.http, &self.simulator, method, path, body).await
     }
 
     /// How often the platform was called, by endpoint.
     pub async fn calls(&self, endpoint: &str) -> Result<u64> {
-        Ok(self.simulate("GET", "calls", Value::Null).await?["byEndpoint"][endpoint].as_u64().unwrap_or_default())
+        simulated::calls(&self.http, &self.simulator, endpoint).await
     }
 }

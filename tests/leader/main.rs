@@ -7,20 +7,16 @@ mod cases;
 #[path = "../shared/simulated.rs"]
 mod simulated;
 mod stage;
+#[macro_use]
 #[path = "../shared/trials.rs"]
 mod trials;
 
 use std::process::ExitCode;
 
 use anyhow::Result;
+use cases::*;
 use stage::{Case, Stage};
 use trials::Trials;
-
-macro_rules! cases {
-    ($($case:ident),+ $(,)?) => {
-        [$((stringify!($case), (|scene| Box::pin(cases::$case(scene))) as Case)),+]
-    };
-}
 
 const CASES: &[(&str, Case)] = &cases![
     what_makes_no_sense_is_refused_at_the_start,

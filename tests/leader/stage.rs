@@ -18,6 +18,9 @@ use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::simulated;
+pub use super::simulated::until;
+
 const CUSTOMERS: &str = "customers";
 const PLATFORM: &str = "default";
 
@@ -118,18 +121,6 @@ impl Replica {
     }
 }
 
-/// Asks again and again, for so many seconds.
-pub async fn until<T, F: Future<Output = Result<Option<T>>>>(seconds: u64, ask: impl Fn() -> F) -> Result<T> {
-    let end = Instant::now() + Duration::from_secs(seconds);
-    loop {
-        if let Some(found) = ask().await? {
-            return Ok(found);
-        }
-        ensure!(Instant::now() < end, "it is not so after {seconds} s");
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-}
-
 /// What one case has.
 #[derive(Clone)]
 pub struct Scene {
@@ -210,17 +201,11 @@ impl Scene {
 
     /// Makes or changes the one platform object.
     pub async fn platform(&self, requests: Value) -> Result<()> {
-        let spec = json!({
-            "url": self.simulator.base_url(),
-            "authentication": {"entra": {
-                "tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444",
-                "scope": "api://simulator/.default", "tokenUrl": self.simulator.token_url(),
-                "clientSecretRef": {"namespace": CUSTOMERS, "name": "credential", "key": "key"},
-            }},
-            "observeInterval": "5s",
-            "createGrace": "1m",
-            "requests": if requests == json!({}) { json!({"perSecond": 200, "burst": 200, "inFlight": 8}) } else { requests },
-        });
+        let mut spec = simulated::platform_spec(&self.simulator, CUSTOMERS);
+        spec["createGrace"] = json!("1m");
+        if requests != json!({}) {
+            spec["requests"] = requests;
+        }
         self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": PLATFORM}, "spec": spec})).await
     }
 
@@ -286,16 +271,16 @@ impl Scene {
 
     /// One of the simulator's own calls.
     pub async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
-        super::simulated::call(&self.http, &self.simulator, method, path, body).await
+        simulated::call(&self.http, &self.simulator, method, path, body).await
     }
 
     /// How often the platform was called, by endpoint.
     pub async fn calls(&self, endpoint: &str) -> Result<u64> {
-        Ok(self.simulate("GET", "calls", Value::Null).await?["byEndpoint"][endpoint].as_u64().unwrap_or_default())
+        simulated::calls(&self.http, &self.simulator, endpoint).await
     }
 
     /// How many changes the platform was asked for.
     pub async fn changes(&self) -> Result<u64> {
-        self.simulate("GET", "calls", Value::Null).await?["changes"].as_u64().context("the simulator counts changes")
+        simulated::changes(&self.http, &self.simulator).await
     }
 }

@@ -17,7 +17,7 @@ use live_platform_simulator::Simulator;
 use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
-use super::gallery;
+use super::{gallery, simulated};
 
 /// What a case does on its scene.
 pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
@@ -182,16 +182,7 @@ impl Scene {
 
     /// What the spec of the platform object is, when nothing else is asked for.
     pub fn platform_spec(&self, simulator: &Simulator) -> Value {
-        json!({
-            "url": simulator.base_url(),
-            "authentication": {"entra": {
-                "tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444",
-                "scope": "api://simulator/.default", "tokenUrl": simulator.token_url(),
-                "clientSecretRef": {"namespace": self.namespace, "name": "credential", "key": "key"},
-            }},
-            "observeInterval": "5s",
-            "requests": {"perSecond": 200, "burst": 200, "inFlight": 8},
-        })
+        simulated::platform_spec(simulator, &self.namespace)
     }
 
     /// Makes the platform object alone.
@@ -295,7 +286,7 @@ impl Scene {
 
     /// One of the simulator's own calls.
     pub async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
-        super::simulated::call(&self.http, &self.simulator, method, path, body).await
+        simulated::call(&self.http, &self.simulator, method, path, body).await
     }
 
     /// Makes consented leads, as Microsoft would.
@@ -336,14 +327,12 @@ impl Scene {
 
     /// How often the platform was called, by endpoint.
     pub async fn calls(&self, endpoint: &str) -> Result<u64> {
-        let calls = self.simulate("GET", "calls", Value::Null).await?;
-        Ok(calls["byEndpoint"][endpoint].as_u64().unwrap_or_default())
+        simulated::calls(&self.http, &self.simulator, endpoint).await
     }
 
     /// How many changes the platform was asked for.
     pub async fn changes(&self) -> Result<u64> {
-        let calls = self.simulate("GET", "calls", Value::Null).await?;
-        calls["changes"].as_u64().context("the simulator counts changes")
+        simulated::changes(&self.http, &self.simulator).await
     }
 
     /// All that the operator has said.

@@ -10,6 +10,17 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
+/// Cases, each with its name: functions of the scene, in the order in which they are listed. Each is named by its module, if that is given.
+#[allow(unused_macros, reason = "targets of a few cases add them one by one")]
+macro_rules! cases {
+    (@name $first:ident $(:: $rest:ident)*) => {
+        concat!(stringify!($first) $(, "::", stringify!($rest))*)
+    };
+    ($($($part:ident)::+),+ $(,)?) => {
+        [$((cases!(@name $($part)::+), (|scene| Box::pin($($part)::+(scene))) as Case)),+]
+    };
+}
+
 /// Sets up what the cases share.
 pub type Set<S> = fn() -> Pin<Box<dyn Future<Output = Result<S>>>>;
 
