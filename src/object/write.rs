@@ -5,6 +5,7 @@ use std::borrow::Cow;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
+use kube::core::Request;
 use kube::core::object::HasStatus;
 use kube::{Api, Client, Resource, ResourceExt};
 use oc_domain::names::CustomerGuid;
@@ -14,6 +15,7 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
+use super::decode::lean;
 use super::record::{FINALIZER, GUID, OPERATION, intent_text};
 pub use crate::engine::pass::WriteFailed;
 
@@ -126,8 +128,9 @@ pub async fn mark<K: Own>(client: &Client, object: &K, mark: &Mark, record: &Rec
         metadata["annotations"] = Value::Object(annotations.clone());
     }
     let patch = json!({ "metadata": metadata });
-    let api = K::api(client, object.meta().namespace.as_deref());
-    let written = api.patch(&object.name_any(), &params(), &Patch::Merge(patch)).await.map_err(failed)?;
+    let url = K::api(client, object.meta().namespace.as_deref()).resource_url().to_owned();
+    let request = Request::new(url).patch(&object.name_any(), &params(), &Patch::Merge(patch));
+    let written = answer(client, request).await.map_err(failed)?;
     match dropped(&written, &finalizers, &annotations) {
         Some(what) => Err(WriteFailed::Dropped(what)),
         None => Ok((written, intent)),
@@ -208,8 +211,15 @@ async fn write_status<K: Own>(client: &Client, known: &K, status: &Value) -> Res
     let Some(difference) = difference(&status_of(known), status) else { return Ok(known.clone()) };
     let metadata = json!({ "uid": known.meta().uid, "resourceVersion": known.resource_version() });
     let patch = json!({ "metadata": metadata, "status": difference });
-    let api = K::api(client, known.meta().namespace.as_deref());
-    api.patch_status(&known.name_any(), &params(), &Patch::Merge(patch)).await.map_err(failed)
+    let url = K::api(client, known.meta().namespace.as_deref()).resource_url().to_owned();
+    let request = Request::new(url).patch_subresource("status", &known.name_any(), &params(), &Patch::Merge(patch));
+    answer(client, request).await.map_err(failed)
+}
+
+/// The object that the API server answers to a write.
+async fn answer<K: Own>(client: &Client, request: Result<http::Request<Vec<u8>>, kube::core::request::Error>) -> kube::Result<K> {
+    let text = client.request_text(request.map_err(kube::Error::BuildRequest)?).await?;
+    serde_json::from_str(&lean(&text)).map_err(kube::Error::SerdeError)
 }
 
 /// What has to be merged into `before` to make it `after` (RFC 7386), if anything. No library: those for JSON make patches of another kind (RFC 6902), which
@@ -237,7 +247,7 @@ pub async fn conditions<K: Own>(client: &Client, object: &K, conditions: &[Condi
     });
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     // The answer is not read as an object: it is one that can't be.
-    let request = kube::core::Request::new(api.resource_url()).patch_subresource("status", &object.name_any(), &params, &Patch::Merge(patch));
+    let request = Request::new(api.resource_url()).patch_subresource("status", &object.name_any(), &params, &Patch::Merge(patch));
     let request = request.map_err(|error| WriteFailed::Refused(error.to_string()))?;
     client.request_text(request).await.map(|_| ()).map_err(failed)
 }
