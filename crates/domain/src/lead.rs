@@ -44,7 +44,8 @@ pub enum Wish {
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     record.disown();
-    record.forget_superseded(matches!(wish, Wish::Gone(..)));
+    record.forget_superseded(matches!(wish, Wish::Gone(..)), now);
+    record.not_ahead(now);
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
     record.note_open_intent();

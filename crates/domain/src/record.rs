@@ -276,8 +276,28 @@ impl Record {
             return true;
         }
         let intended = self.open_intent().filter(|intent| self.finalizer && intent.kind == OperationKind::Create).map(|intent| intent.start);
-        let start = intended.max(running.map(|op| op.started)).filter(|start| *start <= now + timing::CLOCK_SKEW);
+        let start = intended.into_iter().chain(running.map(|op| op.started)).filter(|start| !timing::is_ahead(*start, now)).max();
         start.is_some_and(|start| now < start + grace())
+    }
+
+    /// Times that no process can have recorded by a clock that was right count from now on; in status they are written so. Else what was recorded while the
+    /// clocks of the cluster were ahead, or by whoever may write the annotation, would be waited for until then.
+    pub fn not_ahead(&mut self, now: Time) {
+        let then = now.whole_second();
+        let ahead = |at: Time| timing::is_ahead(at, now);
+        let told = self.operation.as_ref().map(|op| (op.id.clone(), op.started));
+        if let Some(intent) = self.intent.as_mut().filter(|intent| ahead(intent.start)) {
+            let started = told.filter(|(id, at)| *id == intent.id && !ahead(*at)).map(|(_, at)| at);
+            intent.start = started.unwrap_or(then);
+        }
+        let Some(op) = self.operation.as_mut() else { return };
+        if ahead(op.started) {
+            let intended = self.intent.as_ref().filter(|intent| intent.id == op.id).map(|intent| intent.start);
+            op.started = intended.unwrap_or(then);
+        }
+        for at in [&mut op.completed, &mut op.task_ended] {
+            *at = at.map(|at| if ahead(at) { then } else { at });
+        }
     }
 
     /// Takes off what another writer of status has left of an earlier operation.
@@ -297,11 +317,11 @@ impl Record {
 
     /// Forgets an operation that status calls open, and that is over: another intent, a later one, stands on the object. A crash between that mark and the
     /// status leaves it so. An earlier intent is what somebody has put back (a manifest that was exported, a backup), and ends nothing; neither does the
-    /// intent of a deletion on an object that is not going.
-    pub fn forget_superseded(&mut self, going: bool) {
+    /// intent of a deletion on an object that is not going, nor one of a time that has not come.
+    pub fn forget_superseded(&mut self, going: bool, now: Time) {
         let superseded = |op: &Operation| match &self.intent {
             Some(intent) if intent.kind == OperationKind::Delete && op.kind == OperationKind::Create && !going => false,
-            Some(intent) => intent.id != op.id && intent.start >= op.started,
+            Some(intent) => intent.id != op.id && intent.start >= op.started && !timing::is_ahead(intent.start, now),
             None => false,
         };
         if self.running().is_some_and(superseded) {

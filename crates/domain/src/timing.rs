@@ -30,6 +30,11 @@ pub const HELD: Duration = Duration::from_secs(1800);
 /// How far ahead of this process's clock an intent may have been recorded by another one. One that is further ahead is nobody's word.
 pub const CLOCK_SKEW: Duration = Duration::from_secs(300);
 
+/// Whether nobody whose clock was right can have recorded that time yet.
+pub fn is_ahead(at: Time, now: Time) -> bool {
+    at > now + CLOCK_SKEW
+}
+
 /// How long after an accepted deletion the same deletion is asked for again, if the service is still there.
 pub const DELETE_AGAIN: Duration = Duration::from_secs(300);
 

@@ -25,6 +25,7 @@ pub const EDGES: &[Edge] = &[
     a_lead_is_between_two_pages,
     numbers_are_not_told,
     others_outcome,
+    the_far_future,
     an_empty_list,
     another_account,
 ];
@@ -192,6 +193,22 @@ fn old_outcome(world: &mut World, _: &mut Play<'_>, tape: &mut Tape<'_>, draw: u
             }
         });
     }
+}
+
+/// What is recorded bears a time that has not come: clocks were a year ahead and are right again, or somebody has written into the annotation.
+fn the_far_future(world: &mut World, _: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
+    let year = secs(365 * 86_400);
+    let (annotated, told) = tape.one_of(&[(true, true), (true, false), (false, true)]);
+    world.cluster.change(draw % SLOTS, |object| {
+        if let Some(intent) = object.intent.as_mut().filter(|_| annotated) {
+            intent.start = intent.start + year;
+        }
+        if let Some(op) = object.status.operation.as_mut().filter(|_| told) {
+            op.started = op.started + year;
+            op.completed = op.completed.map(|at| at + year);
+            op.task_ended = op.task_ended.map(|at| at + year);
+        }
+    });
 }
 
 /// A status as an older version has written it.

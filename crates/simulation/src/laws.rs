@@ -345,7 +345,7 @@ impl World {
         let has = |object: &Object| {
             let record = object.record();
             let told = record.guid_proven || record.running().is_some_and(|op| op.kind == OperationKind::Create && op.task.is_some());
-            let asked = record.open_intent().map(|intent| intent.start).max(record.running().map(|op| op.started));
+            let asked = record.running().map(|op| op.started).or(record.open_intent().map(|intent| intent.start));
             let over = asked.is_none_or(|start| self.now > start + secs(20_000));
             (told || over || !record.has_or_asked()).then_some(told)
         };

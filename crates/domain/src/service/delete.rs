@@ -59,7 +59,6 @@ pub(super) fn release(case: Case<'_>, why: &'static str) -> Decision {
 /// platform object, would ask for a second service beside it. It is waited for as long as for a platform of which nothing is known.
 fn retain_unseen(case: Case<'_>, trouble: &Trouble) -> Decision {
     let asked = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe);
-    let asked = asked.filter(|intent| intent.start <= case.now + timing::CLOCK_SKEW);
     let Some(end) = asked.map(|intent| intent.start + Policy::default().task_deadline).filter(|end| case.now < *end) else {
         return release(case, "retained; its platform object can't be used");
     };

@@ -117,7 +117,8 @@ pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decisio
     let before = record;
     let mut record = record.clone();
     record.disown();
-    record.forget_superseded(matches!(wish, Wish::Gone(_)));
+    record.forget_superseded(matches!(wish, Wish::Gone(_)), now);
+    record.not_ahead(now);
     let told = record.forget_taken_over(shown(&record, facts));
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);

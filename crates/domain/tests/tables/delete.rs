@@ -56,7 +56,14 @@ fn by_policy_and_by_what_there_is() {
         ("the platform object is gone, to be deleted", Delete, verified(), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
         ("the platform object is gone, a create is open", Retain, creating(NOW - secs(7199)), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
         ("the platform object is gone, a create was open for long", Retain, creating(NOW - secs(7200)), no_platform.clone(), LET_GO),
-        ("the platform object is gone, and nobody can have recorded that create", Retain, creating(NOW + secs(301)), no_platform, LET_GO),
+        // A time that has not come counts from now on, and so it is written.
+        (
+            "the platform object is gone, and the create is of the future",
+            Retain,
+            creating(NOW + secs(301)),
+            no_platform,
+            "stop: False PlatformNotFound Stalled",
+        ),
         (
             "whether the platform can be used is not known, a create is open",
             Retain,

@@ -9,7 +9,7 @@ use oc_domain::service::{self, Adoption, Desired};
 use oc_domain::step::{Decision, Fact, Mark, Query, Step};
 
 use crate::common::*;
-use crate::{at_now, short, told};
+use crate::{at, at_now, short, told};
 
 use DeletionPolicy::{Delete, Retain};
 
@@ -172,4 +172,38 @@ fn a_guid_that_is_put_back_beside_an_open_create_hides_nothing() {
     let unreadable = first(&Memo::default(), Facts { services: Fact::Unreadable(away()), ..empty_platform() });
     assert!(matches!(unreadable.step, Step::Wait(..)), "{:?}", unreadable.step);
     assert!(unreadable.record.running().is_some());
+}
+
+/// What was recorded while the clocks were ahead, or what somebody has written into the annotation, is looked for as long as if it were of now, and so it is
+/// written into status. It ends no other operation.
+#[test]
+fn a_time_that_has_not_come_counts_from_now_on() {
+    let year = secs(365 * 86_400);
+    let ahead = |record: Record| {
+        let operation = record.operation.map(|op| Operation { started: op.started + year, completed: op.completed.map(|at| at + year), ..op });
+        Record { intent: record.intent.map(|intent| Intent { start: intent.start + year, ..intent }), operation, ..record }
+    };
+    let mut noted = creating(NOW);
+    noted.note_open_intent();
+    for (what, record) in [("the annotation alone", ahead(creating(NOW))), ("both records", ahead(noted.clone()))] {
+        let first = at_now(&be(desired()), &record, &empty_platform());
+        let operation = first.record.operation.clone().expect("an operation");
+        assert_eq!((told(&first).as_str(), operation.started), ("wait: False Verifying Reconciling", NOW.whole_second()), "{what}");
+        // The annotation stays as it is; what status says counts.
+        let next = Record { intent: record.intent.clone(), operation: Some(operation), ..record };
+        let late = Facts { pass_started: NOW + secs(901), services: Fact::Known { value: view(&[]), at: NOW + secs(901) }, ..empty_platform() };
+        assert_eq!(told(&at(NOW + secs(901), &be(desired()), &next, &late)), "look leads: False Progressing Reconciling", "{what}, when the grace is over");
+    }
+    // A status whose time is ahead counts from when the intent was recorded.
+    let of_intent = Record { operation: ahead(noted).operation, ..creating(NOW - secs(60)) };
+    assert_eq!(at_now(&be(desired()), &of_intent, &empty_platform()).record.operation.map(|op| op.started), Some((NOW - secs(60)).whole_second()));
+    // A refusal of the future is tried again after an hour, not in a year.
+    let refused = at_now(&be(desired()), &ahead(ended(Outcome::Failed, NOW)), &empty_platform());
+    assert_eq!(refused.step, Step::Stop(NOW.whole_second() + secs(3600)));
+    // An intent of another id supersedes what status calls open only when its time has come.
+    for (start, superseded) in [(NOW, true), (NOW + year, false)] {
+        let other = Some(Intent { id: OperationId("op-9".into()), ..intent(OperationKind::Create, start, Sent::Maybe) });
+        let decision = at_now(&be(desired()), &Record { intent: other, ..converting(NOW - secs(60)) }, &empty_platform());
+        assert_eq!(decision.record.operation.map(|op| op.id.0), Some(if superseded { "op-9" } else { "op-1" }.into()), "{start:?}");
+    }
 }
