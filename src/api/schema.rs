@@ -32,8 +32,8 @@ pub(super) mod kept {
     use super::rule_at;
 
     /// The create was asked for and has not ended, or it has made the service and the platform shows it. A service that was taken over was not made as
-    /// the spec says; for one that failed or is gone the next create takes what the spec says then.
-    const ASKED_FOR: &str = "has(oldSelf.status) && has(oldSelf.status.operation) && oldSelf.status.operation.kind == 'Create' && (!has(oldSelf.status.operation.outcome) || (oldSelf.status.operation.outcome == 'Succeeded' && has(oldSelf.status.licenseType)))";
+    /// the spec says; for one that failed or is gone the next create takes what the spec says then. An outcome of another operation ends nothing.
+    const ASKED_FOR: &str = "has(oldSelf.status) && has(oldSelf.status.operation) && oldSelf.status.operation.kind == 'Create' && (!has(oldSelf.status.operation.outcome) || (has(oldSelf.status.operation.outcomeOf) && has(oldSelf.status.operation.id) && oldSelf.status.operation.outcomeOf != oldSelf.status.operation.id) || (oldSelf.status.operation.outcome == 'Succeeded' && has(oldSelf.status.licenseType)))";
 
     /// The trunks job was due for it: its SIP connection is by IP group.
     const BY_IP_GROUP: &str = "has(oldSelf.status.sync.jobs) && oldSelf.status.sync.jobs.exists(job, job.name == 'peering.sync-trunks-job')";

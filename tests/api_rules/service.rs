@@ -130,6 +130,12 @@ fn kept() -> Vec<Table> {
         }
         operation
     };
+    // An outcome that another writer has left of an earlier operation.
+    let of = |id: &str| {
+        let mut operation = operation(Some("Failed"));
+        operation["outcomeOf"] = json!(id);
+        operation
+    };
     let made = || json!({ "operation": operation(Some("Succeeded")), "umpCustomerGuid": "c0ffee00-0000-4000-8000-000000000001", "licenseType": "OC Essential", "shortName": "Renamed" });
     let job = |name: &str| json!({ "name": name, "state": "Synced" });
     let jobs = |names: &[&str]| json!({ "state": "Synced", "jobs": names.iter().map(|name| job(name)).collect::<Vec<_>>() });
@@ -155,6 +161,8 @@ fn kept() -> Vec<Table> {
         table("settings added too late", true, with(made(), leads()), vec![update("/spec/advancedSettings", None, &[])]),
         table("settings lost", false, with(made(), both()), vec![update("/spec/advancedSettings", settings(), &[])]),
         table("failed", false, json!({ "operation": operation(Some("Failed")) }), changes(true)),
+        table("failed before it is made now", false, json!({ "operation": of("op-0") }), changes(false)),
+        table("failed itself", false, json!({ "operation": of("op-1") }), changes(true)),
         table(
             "gone",
             false,

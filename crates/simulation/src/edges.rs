@@ -110,10 +110,14 @@ fn replaced(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) 
     }
 }
 
-/// A manifest that was exported a while ago is applied: its annotations come back.
+/// A manifest that was exported a while ago is applied: its annotations come back. How the create of such an intent has ended stood in status alone, which
+/// may be lost as well: then what others have made under the same names since can't be told from what was asked for (docs/crashes.md, e).
 fn put_back(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let slot = draw % SLOTS;
     let Some(earlier) = world.cluster.earlier(slot, draw / SLOTS % 6).filter(|_| world.survives(slot, Loses::Annotations)) else { return };
+    if slot != LEAD && earlier.intent.is_some() {
+        world.excuse(slot, earlier.uid);
+    }
     world.cluster.change(slot, |object| {
         object.intent.clone_from(&earlier.intent);
         object.annotated.clone_from(&earlier.annotated);
