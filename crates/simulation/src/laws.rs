@@ -272,9 +272,9 @@ impl World {
     }
 
     /// Holds a status to the laws: it calls its own only what is.
-    pub(crate) fn judge_status(&mut self, play: &mut Play<'_>, slot: usize, object: &Arc<Object>) {
-        // What an object that is going has read back is judged when it has it deleted, and when it is let go.
-        if slot == LEAD || object.deleting.is_some() {
+    pub(crate) fn judge_status(&mut self, play: &mut Play<'_>, slot: usize, object: &Arc<Object>, going: bool) {
+        // What a pass over an object that it knows to be going has read back is judged when it has it deleted, and when it is let go.
+        if slot == LEAD || going {
             return;
         }
         let refusal = object.status.operation.as_ref().filter(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Refused));
@@ -305,8 +305,7 @@ impl World {
             let of_both = slot != LEAD && guid.is_some() && self.cluster.now.objects[1 - slot].as_ref().is_some_and(|other| other.status.guid == guid);
             let blocked = blocked || (of_both && reason == Reason::DeletionBlocked);
             // What its task has made never showed: it was removed before anybody saw it, and nobody can tell.
-            let told = object.status.operation.as_ref().is_some_and(|op| op.task_status.as_deref() == Some("CompletedSuccess"));
-            let gone = slot != LEAD && reason == Reason::TaskFailed && told && self.platform.alive(self.setup.tenant_of(slot)).next().is_none();
+            let gone = slot != LEAD && reason == Reason::TaskFailed && task_ended(object) && self.platform.alive(self.setup.tenant_of(slot)).next().is_none();
             let kept_out = delete && object.spec.mode == Mode::Apply && !self.allowed[slot] && reason == Reason::NamespaceNotAllowed;
             return gone || kept_out || delete && (blocked || reason == Reason::Suspended && object.spec.suspend);
         }
@@ -368,7 +367,7 @@ impl World {
             }
             Reason::AlreadyLicensed => !object.spec.beside && alive.is_empty() && self.platform.direct_routing(tenant).is_some(),
             // Somebody removed the service before it was ever seen: the task succeeded, and nothing shows.
-            Reason::TaskFailed => alive.is_empty() && object.status.operation.as_ref().is_some_and(|op| op.task_status.as_deref() == Some("CompletedSuccess")),
+            Reason::TaskFailed => alive.is_empty() && task_ended(object),
             _ => false,
         }
     }
@@ -399,6 +398,12 @@ impl World {
         let taken = self.now >= self.cluster.refuses_until;
         taken && self.late.is_empty() && (0..SLOTS).all(|slot| self.settled(slot)) && self.platform.next_moment().is_none()
     }
+}
+
+/// Whether the object's task is told to have ended, and not by a failure.
+fn task_ended(object: &Object) -> bool {
+    let word = object.status.operation.as_ref().and_then(|op| op.task_status.as_deref());
+    matches!(word, Some("CompletedSuccess" | "CompletedWithErrors"))
 }
 
 fn tells_something(running: &Running, query: &Query, not_before: Time) -> bool {

@@ -390,7 +390,7 @@ impl World {
                 self.counts.reads += 1;
                 facts.task = match away {
                     Some(trouble) => Fact::Unreadable(trouble),
-                    None => Fact::Known { value: self.platform.task(&self.setup, id, place), at: now },
+                    None => Fact::Known { value: self.platform.task(&self.setup, now, id, place), at: now },
                 };
             }
             Query::LcCustomer(_) => facts.lc_customer = Fact::Known { value: None, at: now },
@@ -482,7 +482,7 @@ impl World {
         };
         self.counts.writes += 1;
         play.trail.note(self.now, || format!("operator {op}, object {}: says {:?}: {}", written.uid, written.status.ready(), decision.verdict.message));
-        self.judge_status(play, slot, &written);
+        self.judge_status(play, slot, &written, running.object.deleting.is_some());
         if fate == Write::Lost {
             return Err(Failed::Unanswered);
         }

@@ -46,6 +46,7 @@ pub struct Tasked {
     by: u32,
     ends: Time,
     fails: bool,
+    unclear: bool,
     leaves: bool,
     guid: CustomerGuid,
     number: u32,
@@ -289,11 +290,13 @@ impl Platform {
         leads
     }
 
-    /// A task at a place.
-    pub fn task(&self, setup: &Setup, id: &TaskId, place: usize) -> Option<Task> {
-        let task = self.tasks.iter().find(|task| &task.id == id && task.place == place)?;
+    /// A task at a place, as long as it is known there.
+    pub fn task(&self, setup: &Setup, now: Time, id: &TaskId, place: usize) -> Option<Task> {
+        let known = |task: &&Tasked| setup.task_known.is_none_or(|seconds| now < task.ends + secs(seconds));
+        let task = self.tasks.iter().find(|task| &task.id == id && task.place == place).filter(known)?;
         let (state, status) = match (task.done, task.fails) {
             (false, _) => (TaskState::Running, "Running"),
+            (true, _) if task.unclear => (TaskState::Ended, "CompletedWithErrors"),
             (true, true) => (TaskState::Failed, "Failed"),
             (true, false) => (TaskState::Succeeded, "CompletedSuccess"),
         };
@@ -321,6 +324,7 @@ impl Platform {
             by,
             ends: now + secs(setup.task),
             fails,
+            unclear: self.creates <= setup.unclear_tasks,
             leaves: fails && setup.leaves_service,
             guid: setup::guid(number),
             number,

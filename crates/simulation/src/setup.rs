@@ -98,6 +98,10 @@ pub struct Setup {
     pub task: u64,
     /// How many of the first tasks fail.
     pub failing_tasks: u32,
+    /// How many of the first tasks end by a word that nobody knows, whatever came of them.
+    pub unclear_tasks: u32,
+    /// For how many seconds after its end the platform knows a task (U-5); `None`: for ever.
+    pub task_known: Option<u64>,
     /// Whether a failed task leaves a service all the same.
     pub leaves_service: bool,
     /// How long a list lags behind.
@@ -143,6 +147,8 @@ impl Default for Setup {
         Self {
             task: 10,
             failing_tasks: 0,
+            unclear_tasks: 0,
+            task_known: None,
             leaves_service: false,
             lag: 0,
             lead_from: 0,
@@ -197,6 +203,15 @@ impl Setup {
         setup.allowed = [tape.one_of(&[true, true, true, false]), tape.one_of(&[true, true, true, false])];
         let (of_all, edges) = (tape.one_of(&[true, false]), [tape.draw(), tape.draw()]);
         setup.edges = (!of_all).then_some(edges);
+        setup.unclear_tasks = tape.one_of(&[0, 0, 0, 1]);
+        setup.task_known = tape.one_of(&[None, None, None, Some(90)]);
+        setup.deadline = tape.one_of(&[7200, 7200, 300]);
+        if setup.deadline < 7200 {
+            // An answer that is lost on a platform slower than it is believed to be is another story: docs/crashes.md (d).
+            setup.grace = 20_000;
+            // Lists that follow their tasks later than the deadline.
+            setup.lag = if setup.leaves_service { setup.lag } else { tape.one_of(&[setup.lag, 600]) };
+        }
         setup
     }
 

@@ -16,7 +16,7 @@ use crate::tape::Tape;
 use crate::world::{Loses, Play, Rules, Trail, World};
 
 /// After so many turns of calm everything must be at rest: far more than any story needs.
-const CALM_TURNS: usize = 6000;
+const CALM_TURNS: usize = 12_000;
 
 /// How long everything must have been at rest before it is believed: what was removed, or has failed, is noticed by the next list, and that a rival has nothing any more
 /// within an hour.

@@ -84,6 +84,8 @@ pub fn all() -> Vec<Variant> {
         decided("takes any outcome for that of the operation beside it", owns_any_outcome, "L1: a second service"),
         decided("tells by its time alone whose an outcome is", owns_what_ended_after, "L1: a second service"),
         ruled("takes an outcome that it can't read for an end", Rules { strange_words_end: true, ..Rules::default() }, "L1: a second service"),
+        decided("lets go of what a task has told and no list shows", lets_go_of_what_a_task_told, "L2: the object is let go"),
+        decided("takes an unknown last word for a failure", unclear_is_failed, "L1: a second service"),
         unchecked("writes over what it has not read", Rules { versions: false, ..Rules::default() }, "L1: a second service"),
     ]
 }
@@ -339,6 +341,23 @@ fn gives_up(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision 
         }
         _ => decision,
     }
+}
+
+fn lets_go_of_what_a_task_told(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(now, wish, record, facts);
+    let begins = matches!(decision.step, Step::Keep(Mark::Begin { kind: OperationKind::Delete, .. }));
+    let shown = decision.record.guid.as_ref().is_some_and(|guid| facts.services.value().is_some_and(|view| view.with_guid(guid).is_some()));
+    if begins && !shown { Decision { step: Step::Keep(Mark::Release), ..decision } } else { decision }
+}
+
+fn unclear_is_failed(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    with_facts(now, wish, record, facts, |facts| {
+        if let Fact::Known { value: Some(task), .. } = &mut facts.task
+            && task.state == TaskState::Ended
+        {
+            task.state = TaskState::Failed;
+        }
+    })
 }
 
 fn owns_any_outcome(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
