@@ -16,24 +16,12 @@ use crate::platform::{Made, Maker};
 use crate::setup::{LEAD, SLOTS, START, is_direct_routing, secs};
 use crate::world::{Late, Play, World};
 
-/// The kstatus rules that a set of conditions can break; written from the rules, not from the code that makes conditions.
-fn kstatus(conditions: &[Condition]) -> Option<&'static str> {
-    let of = |kind: &str| conditions.iter().filter(|condition| condition.kind == kind).collect::<Vec<_>>();
-    let (ready, reconciling, stalled) = (of("Ready"), of("Reconciling"), of("Stalled"));
-    let [ready] = ready.as_slice() else { return Some("Ready is not there once") };
-    if reconciling.len() + stalled.len() > 1 {
-        return Some("Reconciling and Stalled together");
-    }
-    if reconciling.iter().chain(&stalled).any(|condition| condition.truth != Truth::True) {
-        return Some("Reconciling or Stalled is there and not True");
-    }
-    if ready.truth == Truth::True && !(reconciling.is_empty() && stalled.is_empty()) {
-        return Some("Ready beside Reconciling or Stalled");
-    }
-    if ready.message.is_empty() {
-        return Some("Ready without a message");
-    }
-    None
+/// The first rule that a set of conditions breaks.
+fn broken_rule(conditions: &[Condition]) -> Option<String> {
+    let reasons: Vec<String> = conditions.iter().map(|condition| condition.reason.to_string()).collect();
+    let shown = conditions.iter().zip(&reasons);
+    let shown = shown.map(|(of, reason)| status_rules::Condition { kind: of.kind, truth: of.truth.as_str(), reason, message: &of.message });
+    status_rules::violations(&shown.collect::<Vec<_>>()).into_iter().next()
 }
 
 impl World {
@@ -51,7 +39,7 @@ impl World {
             let bug = bug.split(" (").next().unwrap_or_default().to_owned();
             self.breaks(play, format!("order: {bug}"));
         }
-        if let Some(rule) = kstatus(&decision.verdict.conditions()) {
+        if let Some(rule) = broken_rule(&decision.verdict.conditions()) {
             self.breaks(play, format!("L9: {rule}"));
         }
         if let Wish::Service(wish) = &running.wish {

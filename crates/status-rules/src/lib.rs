@@ -62,7 +62,7 @@ pub fn is_ours(kind: &str) -> bool {
     REASONS.iter().any(|(ours, ..)| *ours == kind)
 }
 
-/// The rules about which conditions there are, and with which values and reasons (K1 to K8). Cheap enough for each step of a simulation.
+/// The rules about which conditions there are, and with which values and reasons (K1 to K8).
 pub fn shape(conditions: &[Condition<'_>]) -> Vec<String> {
     let mut broken = Vec::new();
     let times = |kind: &str| conditions.iter().filter(|condition| condition.kind == kind).count();
@@ -160,7 +160,7 @@ fn holds_a_time(text: &str) -> bool {
     };
     let words = text.split(|c: char| !matches!(c, '-' | ':') && !c.is_ascii_alphanumeric()).map(|word| word.trim_matches(':'));
     words.filter(|word| !is_guid(word)).any(|word| {
-        let shape: String = word.chars().map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
-        ["99:99", "9999-99", "9999999999"].iter().any(|time| shape.contains(time))
+        let is_like = |part: &[u8], time: &[u8]| part.iter().zip(time).all(|(byte, like)| if *like == b'9' { byte.is_ascii_digit() } else { byte == like });
+        [&b"99:99"[..], b"9999-99", b"9999999999"].iter().any(|time| word.as_bytes().windows(time.len()).any(|part| is_like(part, time)))
     })
 }
