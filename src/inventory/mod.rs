@@ -11,7 +11,7 @@ use std::sync::Arc;
 use live_platform::{Capability, ErrorKind, SecretsSent};
 use oc_domain::capability::{Heard, Known};
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::facts::{LcCustomer, LicenseType, MicrosoftStatus, Task};
+use oc_domain::facts::{LcCustomerAnswer, LicenseType, MicrosoftStatus, Task};
 use oc_domain::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
 use oc_domain::pass::{LeadsRead, LeadsView, Numbers, ServicesView};
 use oc_domain::time::Time;
@@ -155,17 +155,17 @@ impl Inventory {
         self.read(self.client.task(id, sent)).await
     }
 
-    /// One LC customer; `None` when the platform has no way to read it, `Some(Err)` when there is none of that id.
+    /// One LC customer.
     ///
     /// # Errors
     /// When it can't be read: also when the platform says that it has no such call, and has answered it before.
-    pub async fn lc_customer(&self, id: LcCustomerId) -> Result<Option<Result<LcCustomer, ()>>, Trouble> {
+    pub async fn lc_customer(&self, id: LcCustomerId) -> Result<LcCustomerAnswer, Trouble> {
         let answer = self.read(self.client.lc_customer(id)).await?;
         let mut reads = self.lc_customers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match answer {
             Capability::Available(customer) => {
                 *reads = Some(true);
-                Ok(Some(customer.ok_or(())))
+                Ok(customer.map_or(LcCustomerAnswer::NotFound, LcCustomerAnswer::Found))
             }
             // A platform that is being deployed, or a gateway without a route, says so of calls that there are.
             Capability::Unavailable if *reads == Some(true) => {
@@ -173,7 +173,7 @@ impl Inventory {
             }
             Capability::Unavailable => {
                 *reads = Some(false);
-                Ok(None)
+                Ok(LcCustomerAnswer::NoSuchCall)
             }
         }
     }

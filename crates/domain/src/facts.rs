@@ -181,6 +181,17 @@ pub struct LcCustomer {
     pub channel: Option<ChannelId>,
 }
 
+/// What the platform says of one LC customer.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum LcCustomerAnswer {
+    /// It is this one.
+    Found(LcCustomer),
+    /// There is none of that id.
+    NotFound,
+    /// This release has no way to read it.
+    NoSuchCall,
+}
+
 /// How far a task is (C-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskState {

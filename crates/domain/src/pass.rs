@@ -2,7 +2,7 @@
 
 use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::facts::{LcCustomer, Lead, Service, Task};
+use crate::facts::{LcCustomerAnswer, Lead, Service, Task};
 use crate::names::CustomerGuid;
 use crate::policy::Connection;
 use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
@@ -136,8 +136,8 @@ pub struct Facts {
     pub belief: Belief,
     /// The leads of the tenant.
     pub leads: Fact<LeadsView>,
-    /// The LC customer of the spec; `None` when the platform has no way to read it.
-    pub lc_customer: Fact<Option<Result<LcCustomer, ()>>>,
+    /// The LC customer of the spec.
+    pub lc_customer: Fact<LcCustomerAnswer>,
     /// The task in flight; `None` when the platform does not know it.
     pub task: Fact<Option<Task>>,
     /// The telephone numbers of the tenant.

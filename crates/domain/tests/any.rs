@@ -5,7 +5,7 @@ mod common;
 use common::{NOW, guid, kstatus::kstatus_violations, secs, tenant};
 use oc_domain::absence::{self, Belief, Counted};
 use oc_domain::conditions::{Reason, Trouble, Verdict};
-use oc_domain::facts::{Lead, LicenseType, MicrosoftStatus, Service, TaskState};
+use oc_domain::facts::{LcCustomerAnswer, Lead, LicenseType, MicrosoftStatus, Service, TaskState};
 use oc_domain::lead;
 use oc_domain::pass::{Absence, DeletionPolicy, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::platform;
@@ -108,7 +108,7 @@ fn a_record() -> impl Strategy<Value = Record> {
 fn any_facts() -> impl Strategy<Value = Facts> {
     let task = option::of(select(vec![TaskState::Running, TaskState::Succeeded, TaskState::Failed]).prop_map(|state| common::task(1, state)));
     let connection = prop_oneof![6 => Just(Connection::Usable(Policy::default())), 1 => trouble().prop_map(Connection::Unusable), 1 => trouble().prop_map(Connection::Unknown)];
-    let read = (fact(a_view()), fact(leads()), fact(Just(None)), fact(task), option::weighted(0.3, an_answer()));
+    let read = (fact(a_view()), fact(leads()), fact(Just(LcCustomerAnswer::NoSuchCall)), fact(task), option::weighted(0.3, an_answer()));
     let belief = prop_oneof![4 => Just(Belief::Believed), 1 => Just(Belief::Doubted), 1 => trouble().prop_map(Belief::Held)];
     (read, connection, any::<[bool; 3]>(), (age(), belief), 0u32..12).prop_map(|(read, connection, flags, (object_created, belief), failures)| {
         let ((services, leads, lc_customer, task, answer), [asked_anew, look_now, settled]) = (read, flags);

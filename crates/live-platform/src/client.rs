@@ -15,7 +15,7 @@ use crate::paging::{Endless, Listed, Pager};
 use crate::requests::{self, CreateService};
 use crate::secrets::Secrets;
 use crate::settings::{Credential, Settings, check_url};
-use crate::transport::{Answer, Call, Transport, declined, unreadable};
+use crate::transport::{Answer, Call, Reply, Transport, declined, unreadable};
 use crate::wire;
 use crate::wire::errors::Form;
 use crate::wire::json::Malformed;
@@ -117,11 +117,11 @@ impl Client {
     pub async fn leads_of(&self, tenant: &TenantId) -> Result<Listed<Lead>, Error> {
         let call = self.list(Endpoint::LeadsOfTenant, "api/v2/oc/lead", &[("msTenantID", tenant.to_string())]);
         let answer = match self.transport.ask_raw(&call).await? {
-            Ok(answer) => answer,
-            Err((error, Form::Bare | Form::Described)) if error.status == Some(404) => {
+            Reply::Success(answer) => answer,
+            Reply::Refusal(error, Form::Bare | Form::Described) if error.status == Some(404) => {
                 return Ok(Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 });
             }
-            Err((error, _)) => return Err(error),
+            Reply::Refusal(error, _) => return Err(error),
         };
         let page = wire::leads::leads(&answer.body).map_err(|why| unreadable(call.endpoint, answer.status, why))?;
         let mut listed = Listed::of(page);
@@ -223,8 +223,11 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it is not JSON.
     pub async fn lc_customer(&self, id: LcCustomerId) -> Result<Capability<Option<LcCustomer>>, Error> {
-        let Some(answer) = self.inferred(Endpoint::LcCustomer, &format!("{LC_CUSTOMERS}/{id}")).await? else { return Ok(Capability::Unavailable) };
-        let Some(answer) = answer else { return Ok(Capability::Available(None)) };
+        let answer = match self.inferred(Endpoint::LcCustomer, &format!("{LC_CUSTOMERS}/{id}")).await? {
+            Capability::Available(Some(answer)) => answer,
+            Capability::Available(None) => return Ok(Capability::Available(None)),
+            Capability::Unavailable => return Ok(Capability::Unavailable),
+        };
         match wire::topology::lc_customer(&answer.body).map_err(|why| unreadable(Endpoint::LcCustomer, answer.status, why))? {
             Some(customer) if customer.id == id => Ok(Capability::Available(Some(customer))),
             _ => Ok(Capability::Unavailable),
@@ -243,9 +246,11 @@ impl Client {
     pub async fn numbers_of(&self, tenant: &TenantId) -> Result<Capability<u64>, Error> {
         let call = self.list(Endpoint::Numbers, "api/v2/oc/numbers", &[("msTenantId", tenant.to_string())]);
         match self.transport.ask_raw(&call).await? {
-            Ok(answer) => wire::services::count_numbers(&answer.body).map(Capability::Available).map_err(|why| unreadable(call.endpoint, answer.status, why)),
-            Err((error, Form::Bare | Form::Described)) if error.status == Some(404) => Ok(Capability::Unavailable),
-            Err((error, _)) => Err(error),
+            Reply::Success(answer) => {
+                wire::services::count_numbers(&answer.body).map(Capability::Available).map_err(|why| unreadable(call.endpoint, answer.status, why))
+            }
+            Reply::Refusal(error, Form::Bare | Form::Described) if error.status == Some(404) => Ok(Capability::Unavailable),
+            Reply::Refusal(error, _) => Err(error),
         }
     }
 
@@ -322,13 +327,13 @@ impl Client {
         }
     }
 
-    /// A read that a release may lack: `None` when it does, `Some(None)` when there is none of this id, in the topology server's own words (E4).
-    async fn inferred(&self, endpoint: Endpoint, path: &str) -> Result<Option<Option<Answer>>, Error> {
+    /// A read that a release may lack. `Available(None)`: there is none of this id, in the topology server's own words (E4).
+    async fn inferred(&self, endpoint: Endpoint, path: &str) -> Result<Capability<Option<Answer>>, Error> {
         match self.transport.ask_raw(&self.read(endpoint, path)).await? {
-            Ok(answer) => Ok(Some(Some(answer))),
-            Err((error, form)) => match (error.status, form) {
-                (Some(404), Form::Described) => Ok(Some(None)),
-                (Some(404 | 405 | 410 | 501), _) => Ok(None),
+            Reply::Success(answer) => Ok(Capability::Available(Some(answer))),
+            Reply::Refusal(error, form) => match (error.status, form) {
+                (Some(404), Form::Described) => Ok(Capability::Available(None)),
+                (Some(404 | 405 | 410 | 501), _) => Ok(Capability::Unavailable),
                 _ => Err(error),
             },
         }

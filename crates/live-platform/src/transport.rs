@@ -57,6 +57,14 @@ pub(crate) struct Answer {
     retry_after: Option<Duration>,
 }
 
+/// What a call was answered.
+pub(crate) enum Reply {
+    /// Status 2xx, and no web page.
+    Success(Answer),
+    /// All else, and the form of its body: who it is that says so.
+    Refusal(Error, Form),
+}
+
 /// What all clones of a client share.
 pub(crate) struct Transport {
     pub(crate) settings: Settings,
@@ -123,14 +131,14 @@ impl Transport {
         if answer.status.is_success() && !answer.page { Ok(answer) } else { Err(refusal(call, &answer)) }
     }
 
-    /// Makes a call that the platform may lack. The inner error comes with the form of its body.
-    pub(crate) async fn ask_raw(&self, call: &Call) -> Result<Result<Answer, (Error, Form)>, Error> {
+    /// Makes a call of which a refusal can be an answer too: that there is nothing of this id, or no such call.
+    pub(crate) async fn ask_raw(&self, call: &Call) -> Result<Reply, Error> {
         let answer = self.perform(call).await?;
         if answer.status.is_success() && !answer.page {
-            return Ok(Ok(answer));
+            return Ok(Reply::Success(answer));
         }
         let form = if answer.page { Form::Other } else { wire::errors::fault(&answer.body, &call.secrets).form };
-        Ok(Err((refusal(call, &answer), form)))
+        Ok(Reply::Refusal(refusal(call, &answer), form))
     }
 
     /// Makes the call, with a token, and again where that is allowed.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use oc_domain::competition::{self, Access, Contest, Other, Rank, Spec, contest};
 use oc_domain::conditions::{Reason, Trouble, Truth};
 use oc_domain::driver::{Ended, Pass};
+use oc_domain::facts::LcCustomerAnswer;
 use oc_domain::lead;
 use oc_domain::names::{ShortNameRule, fold};
 use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
@@ -393,7 +394,7 @@ impl World {
                     None => Fact::Known { value: self.platform.task(&self.setup, now, id, place), at: now },
                 };
             }
-            Query::LcCustomer(_) => facts.lc_customer = Fact::Known { value: None, at: now },
+            Query::LcCustomer(_) => facts.lc_customer = Fact::Known { value: LcCustomerAnswer::NoSuchCall, at: now },
             Query::Numbers(_) => {
                 facts.numbers = match away {
                     Some(trouble) => Fact::Unreadable(trouble),

@@ -4,7 +4,7 @@
 
 use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Truth};
-use crate::facts::{Lead, MicrosoftStatus, Service};
+use crate::facts::{LcCustomerAnswer, Lead, MicrosoftStatus, Service};
 use crate::names::ShortName;
 use crate::policy::{Connection, Policy};
 use crate::step::{Decision, Fact, PlanItem, Query};
@@ -64,7 +64,7 @@ pub(super) fn eligible(case: Case<'_>, policy: &Policy, desired: &Desired, view:
                 return case.unreadable(trouble);
             }
             Fact::Known { value, .. } => {
-                if let Some(trouble) = value.as_ref().and_then(|answer| lc_customer_fits(answer.as_ref().ok(), id, &lead, desired)) {
+                if let Some(trouble) = lc_customer_fits(value, id, &lead, desired) {
                     return case.stop(trouble, "the LC customer can't be used");
                 }
             }
@@ -162,12 +162,14 @@ fn lead_eligible<'a>(leads: &'a [Lead], desired: &Desired, view: &ServicesView) 
 }
 
 /// S4: when the lead belongs to a channel, only that channel's customers may be chosen.
-fn lc_customer_fits(customer: Option<&crate::facts::LcCustomer>, id: i64, lead: &Lead, desired: &Desired) -> Option<Trouble> {
-    let Some(customer) = customer else {
-        return Some(Trouble::new(
-            Reason::InvalidSpec,
-            format!("spec.lcCustomerId: the platform has no LC customer {id}. Correct it, or leave it out to have one made."),
-        ));
+fn lc_customer_fits(answer: &LcCustomerAnswer, id: i64, lead: &Lead, desired: &Desired) -> Option<Trouble> {
+    let customer = match answer {
+        LcCustomerAnswer::Found(customer) => customer,
+        LcCustomerAnswer::NotFound => {
+            let message = format!("spec.lcCustomerId: the platform has no LC customer {id}. Correct it, or leave it out to have one made.");
+            return Some(Trouble::new(Reason::InvalidSpec, message));
+        }
+        LcCustomerAnswer::NoSuchCall => return None,
     };
     let channel = desired.channel.or(lead.channel)?;
     if customer.channel == Some(channel) {

@@ -2,7 +2,7 @@
 
 use oc_domain::conditions::{Reason, Trouble, Truth};
 use oc_domain::driver::{Memo, Pass};
-use oc_domain::facts::{LcCustomer, Lead, MicrosoftStatus, Service, TaskState};
+use oc_domain::facts::{LcCustomer, LcCustomerAnswer, Lead, MicrosoftStatus, Service, TaskState};
 use oc_domain::names::TenantId;
 use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::policy::{Connection, Policy};
@@ -144,12 +144,12 @@ fn eligibility() {
 /// S4: only the customers of the lead's channel, as far as the release can tell.
 #[test]
 fn lc_customers() {
-    let customer = |channel| Some(Ok(LcCustomer { id: 4711, name: None, channel }));
+    let customer = |channel| LcCustomerAnswer::Found(LcCustomer { id: 4711, name: None, channel });
     let go = "keep intent: False Converting Reconciling";
     let mismatch = "stop: False ChannelMismatch Stalled";
     let table = [
-        ("the release can't read them", Some(5), None, None, go),
-        ("there is none of that id", None, None, Some(Err(())), "stop: False InvalidSpec Stalled"),
+        ("the release can't read them", Some(5), None, LcCustomerAnswer::NoSuchCall, go),
+        ("there is none of that id", None, None, LcCustomerAnswer::NotFound, "stop: False InvalidSpec Stalled"),
         ("the lead's channel", None, Some(5), customer(Some(5)), go),
         ("another than the lead's", None, Some(5), customer(Some(6)), mismatch),
         ("in none, the lead in one", None, Some(5), customer(None), mismatch),
@@ -174,7 +174,7 @@ fn the_order_of_the_checks() {
         connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")),
         services: known(ServicesView { by_name: vec![other_tenants("CONTOSO_nl")], ..view(&[]) }),
         leads: leads(|lead| (lead.status, lead.service, lead.channel) = (MicrosoftStatus::Removed, Some(guid(7)), Some(6))),
-        lc_customer: known(Some(Err(()))),
+        lc_customer: known(LcCustomerAnswer::NotFound),
         ..facts()
     };
     let mut order = Vec::new();
