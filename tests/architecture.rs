@@ -2,6 +2,9 @@
 
 #![allow(clippy::unwrap_used, reason = "a file that can't be read fails the test")]
 
+#[path = "architecture/circle.rs"]
+mod circle;
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -63,6 +66,16 @@ fn modules_use_only_what_they_stand_on() {
         }
     }
     assert!(seen > 20, "only {seen} files were read");
+}
+
+/// No file uses one that uses it, by whatever way: what a file needs can be read from it downwards. The root of the program and its tests are not asked.
+#[test]
+fn no_files_use_each_other_in_a_circle() {
+    let files = circle::read(&root().join("src"));
+    assert!(files.len() > 60, "only {} files were read", files.len());
+    if let Some(circle) = circle::find(&files) {
+        panic!("these files use each other in a circle: {}", circle.join(" -> "));
+    }
 }
 
 #[test]

@@ -250,9 +250,12 @@ pub struct JobStatus {
     pub completed_time: Option<Time>,
 }
 
+/// The platform that is meant when none is named.
+pub const DEFAULT_PLATFORM: &str = "default";
+
 /// For `serde(default)` of the platform's name.
 pub(super) fn default_platform() -> String {
-    super::DEFAULT_PLATFORM.to_owned()
+    DEFAULT_PLATFORM.to_owned()
 }
 
 #[cfg(test)]

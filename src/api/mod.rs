@@ -15,7 +15,7 @@ mod schema;
 pub mod service;
 mod words;
 
-pub use common::{ConfigMapKeyRef, DeletionPolicy, Interval, JobStatus, LeadOrigin, LocalRef, ObjectRef, Operation, SecretKeyRef};
+pub use common::{ConfigMapKeyRef, DEFAULT_PLATFORM, DeletionPolicy, Interval, JobStatus, LeadOrigin, LocalRef, ObjectRef, Operation, SecretKeyRef};
 pub use condition::ConditionType;
 pub use lead::{Consentless, Contact, Lead, LeadSpec, LeadStatus};
 pub use live_platform::{LivePlatform, LivePlatformSpec, LivePlatformStatus};
@@ -27,6 +27,3 @@ pub const GROUP: &str = "operatorconnect.dev";
 
 /// The API version.
 pub const VERSION: &str = "v1alpha1";
-
-/// The platform that is meant when none is named.
-pub const DEFAULT_PLATFORM: &str = "default";

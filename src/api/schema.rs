@@ -29,7 +29,7 @@ pub(super) fn immutable_optional(name: &str) -> Rule {
 pub(super) mod kept {
     use kube::core::Rule;
 
-    use super::rule_at;
+    use crate::api::schema::rule_at;
 
     /// The create was asked for and has not ended, or it has made the service and the platform shows it. A service that was taken over was not made as
     /// the spec says; for one that failed or is gone the next create takes what the spec says then. An outcome of another operation ends nothing.

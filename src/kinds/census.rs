@@ -10,8 +10,9 @@ use oc_domain::facts::LicenseType;
 use oc_domain::record::{Job, Record};
 use oc_domain::time::Time;
 
-use super::shared::{Kind, Shared};
-use super::world::Told;
+use super::has_status::HasStatus;
+use super::key::Kind;
+use super::shared::Shared;
 use crate::api::{OcEssentialService, SyncState};
 use crate::engine::budget::Use;
 use crate::engine::clock;
@@ -90,7 +91,7 @@ pub struct Census {
 }
 
 /// The value and the reason of `Ready`. A text that somebody else has written into a status never becomes a label.
-fn standing(kind: Kind, status: Option<&impl Told>) -> Standing {
+fn standing(kind: Kind, status: Option<&impl HasStatus>) -> Standing {
     let ready: Option<&Condition> = status.and_then(|status| status.conditions().iter().find(|condition| condition.type_ == "Ready"));
     let Some(ready) = ready else { return (kind, "Unknown", "None".to_owned()) };
     let value = ["True", "False"].into_iter().find(|value| *value == ready.status).unwrap_or("Unknown");
@@ -116,18 +117,18 @@ impl Census {
             leads: shared.leadership.may_change().is_ok(),
             ..Self::default()
         };
-        shared.platforms.each(|object| {
+        shared.cache.platforms.each(|object| {
             *census.objects.entry(standing(Kind::LivePlatform, object.status.as_ref())).or_default() += 1;
             let deletions_held = u64::from(record::ledger(object).held);
             let absences_held = u64::from(record::absences(object).held);
             let observe_interval = object.spec.observe_interval.span();
             census.platforms.insert(object.name_any(), Platform { deletions_held, absences_held, observe_interval, ..Platform::default() });
         });
-        shared.leads.each(|object| {
+        shared.cache.leads.each(|object| {
             *census.objects.entry(standing(Kind::Lead, object.status.as_ref())).or_default() += 1;
             census.open(0, now, &record::of_lead(object));
         });
-        shared.services.each(|object| {
+        shared.cache.services.each(|object| {
             *census.objects.entry(standing(Kind::OcEssentialService, object.status.as_ref())).or_default() += 1;
             census.open(1, now, &record::of_service(object));
             census.jobs(object);

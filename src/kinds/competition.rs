@@ -3,16 +3,16 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 use oc_domain::competition::{Access, Contest, Other, Rank, Spec, contest, holds};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::policy::{Connection, Policy};
-use oc_domain::record::Record;
 
 use super::index::Entry;
-use super::shared::{Key, Kind, Shared};
+use super::key::{Key, Kind};
+use super::shared::Shared;
 use super::{pace, world};
 use crate::api::{self, Lead, OcEssentialService};
 use crate::engine::clock;
@@ -20,31 +20,6 @@ use crate::object::record;
 
 /// For so many namespaces it is asked in one pass whether they may use the platform. Whoever could have more of them in the way waits for the next.
 const MOST_ASKED: usize = 16;
-
-/// What objects remember, read from each version of an object once: of many that want the same each looks at all others.
-#[derive(Default)]
-pub struct Records(Mutex<HashMap<Key, (Version, Arc<Record>)>>);
-
-/// Uid and resource version.
-type Version = (Option<String>, Option<String>);
-
-impl Records {
-    fn of<K: Resource>(&self, key: &Key, object: &K, read: impl FnOnce(&K) -> Record) -> Arc<Record> {
-        let version = (object.meta().uid.clone(), object.meta().resource_version.clone());
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some((_, record)) = all.get(key).filter(|(known, _)| *known == version) {
-            return Arc::clone(record);
-        }
-        let record = Arc::new(read(object));
-        all.insert(key.clone(), (version, Arc::clone(&record)));
-        record
-    }
-
-    /// Forgets an object that is gone.
-    pub fn forget(&self, key: &Key) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
-    }
-}
 
 /// Whether the objects of a namespace may use a platform: which platform, which namespace.
 type Known<'a> = &'a dyn Fn(&str, &str) -> Access;
@@ -56,10 +31,10 @@ pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService,
     let slowest = OnceCell::new();
     let grace = || *slowest.get_or_init(|| pace::longest(shared, policy, &entry.platform));
     let own = Key::service(&object.namespace().unwrap_or_default(), &object.name_any());
-    let keys = shared.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
+    let keys = shared.cache.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
     let others = keys.filter_map(|key| {
-        let other = shared.services.get(&key.namespace, &key.name)?;
-        let theirs = shared.index().entry(&key).cloned()?;
+        let other = shared.cache.services.get(&key.namespace, &key.name)?;
+        let theirs = shared.cache.index().entry(&key).cloned()?;
         let record = shared.reminded(&key, other.meta().uid.as_deref(), shared.records.of(&key, &*other, record::of_service));
         let spec = Spec {
             going: other.meta().deletion_timestamp.is_some(),
@@ -87,9 +62,9 @@ pub fn of_lead(shared: &Shared, policy: &Policy, object: &Lead, entry: &Entry, k
     };
     let own = Key::lead(&object.namespace().unwrap_or_default(), &object.name_any());
     let Some(tenant) = entry.tenant.as_ref() else { return Contest::Won };
-    let keys = shared.index().of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
+    let keys = shared.cache.index().of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
     let others = keys.filter_map(|key| {
-        let other = shared.leads.get(&key.namespace, &key.name)?;
+        let other = shared.cache.leads.get(&key.namespace, &key.name)?;
         let record = shared.reminded(&key, other.meta().uid.as_deref(), shared.records.of(&key, &*other, record::of_lead));
         let rank = Rank::of_lead(now, &record, &spec(&other, true), grace)?;
         Some(Other { rank, access: access(rank, &other.spec.platform, &key.namespace, known), age: world::age(&*other), object: key })
@@ -119,7 +94,7 @@ pub async fn first(shared: &Shared, connection: Connection, compete: impl Fn(&Po
             Contest::Lost(key) => return (Connection::Usable(policy), Some(key)),
             Contest::Open(key) => key,
         };
-        let platform = shared.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
+        let platform = shared.cache.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
         let access = shared.may_use(&platform, &key.namespace).await;
         // Asked, and still open: its create failed just now, and may have left a service.
         if access == Access::Unknown || asked.insert((platform, key.namespace), access).is_some() {

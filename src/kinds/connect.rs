@@ -11,11 +11,12 @@ use kube::ResourceExt;
 use live_platform::{Client, Credential, Settings};
 use oc_domain::capability::Known;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::place::Place;
 use oc_domain::time::{Duration, Time};
 
+use super::address::{identity, place};
+use super::connected::{Connected, Trying};
 use super::meter::Calls;
-use super::shared::{Connected, Shared, Trying};
+use super::shared::Shared;
 use super::{secrets, wakes};
 use crate::api::LivePlatform;
 use crate::engine::budget::{Budget, Limits, News, Room};
@@ -107,23 +108,11 @@ fn numbers(object: &LivePlatform, before: Option<&Connected>) -> Known {
     Known::told(learnt.or(capability(object, NUMBERS)).filter(|_| before.spec.starts_with(&identity(object))))
 }
 
-/// Which platform is meant, and as whom it is spoken to.
-pub fn identity(object: &LivePlatform) -> String {
-    let spec = &object.spec;
-    format!("{}|{:?}|{:?}", spec.url, spec.authentication, spec.ca_bundle_ref)
-}
-
-/// Where the platform is; `None` for a text that is no URL.
-pub fn place(object: &LivePlatform) -> Option<Place> {
-    let url = reqwest::Url::parse(&object.spec.url).ok()?;
-    Some(Place::new(url.scheme(), url.host_str()?, url.port_or_known_default()?, url.path()))
-}
-
 /// How much the platform may be asked. Several objects of one place share one budget, and of each limit the least holds: whoever set it meant the platform,
 /// and it is the same platform.
 fn limits(shared: &Shared, object: &LivePlatform) -> Limits {
-    let siblings = shared.index().siblings(&object.name_any());
-    let all = siblings.iter().filter_map(|name| shared.platforms.get("", name)).map(|other| other.spec.requests.clone());
+    let siblings = shared.cache.index().siblings(&object.name_any());
+    let all = siblings.iter().filter_map(|name| shared.cache.platforms.get("", name)).map(|other| other.spec.requests.clone());
     let own = &object.spec.requests;
     let own = Limits { per_second: own.per_second, burst: own.burst, in_flight: own.in_flight };
     all.fold(own, |least, other| Limits {
@@ -234,44 +223,4 @@ async fn credential(shared: &Shared, object: &LivePlatform, cached: bool) -> Res
     let text = std::str::from_utf8(&value.0).map_err(|_| trouble(format!("{name}: the value of {} is no text.", reference.key)))?;
     let version = format!("{}/{}", secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default());
     Ok((Credential::ClientSecret(text.trim_end_matches(['\r', '\n']).to_owned().into()), version))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn at(url: &str) -> Option<String> {
-        let spec = serde_json::json!({
-            "url": url,
-            "authentication": {"entra": {"tenantId": "22222222-2222-4222-8222-222222222222", "clientId": "22222222-2222-4222-8222-222222222222", "scope": "api://x/.default"}},
-        });
-        let object = LivePlatform::new("default", serde_json::from_value(spec).unwrap());
-        place(&object).map(|place| place.as_str().to_owned())
-    }
-
-    #[test]
-    fn the_ways_to_write_one_url_are_one_place() {
-        let one = Some("https://live.example.com:443/tenantui".to_owned());
-        for url in [
-            "https://live.example.com/tenantui",
-            "https://live.example.com/tenantui/",
-            "HTTPS://LIVE.Example.com:443/TenantUI",
-            "https://live.example.com.//tenantui",
-            "https://live.example.com/x/../tenantui/.",
-            "https://live.example.com/x/%2E%2e/%74enantui",
-            "https://live%2eexample.com/tenantui",
-            "https:\\\\live.example.com\\tenantui",
-            " https://live.example.com/tenantui?x=1#y ",
-        ] {
-            assert_eq!(at(url), one, "{url}");
-        }
-        assert_eq!(at("https://bücher.example/tenantui"), at("https://xn--bcher-kva.example/tenantui"));
-        assert_eq!(at("https://BÜCHER.example/tenantui"), at("https://xn--bcher-kva.example:443/tenantui"));
-        assert_eq!(at("http://127.1:8080/tenantui"), at("http://127.0.0.1:8080/tenantui"));
-        assert_eq!(at("https://[::1]/tenantui"), at("https://[0:0::0:1]:443/tenantui"));
-        for url in ["https://live.example.com:8443/tenantui", "https://live.example.org/tenantui", "https://live.example.com/other"] {
-            assert_ne!(at(url), one, "{url}");
-        }
-        assert_eq!(at("no url"), None);
-    }
 }

@@ -7,7 +7,8 @@ use oc_domain::breaker::{Asking, Ledger, Limit};
 use oc_domain::pass::Facts;
 use oc_domain::policy::Connection;
 
-use super::shared::{Key, Kind, Shared};
+use super::key::{Key, Kind};
+use super::shared::Shared;
 use crate::api::{self, DeletionPolicy, LivePlatform};
 use crate::engine::clock;
 use crate::engine::queue::Lane;
@@ -26,13 +27,13 @@ pub fn wanted(shared: &Shared, platform: &str) -> Vec<Asking> {
     let of = |key: &Key| match key.kind {
         Kind::LivePlatform => None,
         Kind::Lead => {
-            let lead = shared.leads.get(&key.namespace, &key.name)?;
+            let lead = shared.cache.leads.get(&key.namespace, &key.name)?;
             let asking = asking(&*lead)?;
             let counted = counts(record::has_finalizer(&*lead), lead.spec.deletion_policy, false);
             counted.then_some(asking)
         }
         Kind::OcEssentialService => {
-            let service = shared.services.get(&key.namespace, &key.name)?;
+            let service = shared.cache.services.get(&key.namespace, &key.name)?;
             // Of thousands few are being deleted, and the rest of the questions is dearer.
             let asking = asking(&*service)?;
             let spec = &service.spec;
@@ -41,14 +42,14 @@ pub fn wanted(shared: &Shared, platform: &str) -> Vec<Asking> {
             (applied && counted).then_some(asking)
         }
     };
-    let keys = shared.index().on(platform);
+    let keys = shared.cache.index().on(platform);
     keys.iter().filter_map(of).collect()
 }
 
 /// The least `spec.deletions.perHour` of all platform objects that point to where this one does.
 pub fn per_hour(shared: &Shared, object: &LivePlatform) -> u32 {
-    let siblings = shared.index().siblings(&object.name_any());
-    let others = siblings.iter().filter_map(|name| shared.platforms.get("", name)).map(|other| other.spec.deletions.per_hour);
+    let siblings = shared.cache.index().siblings(&object.name_any());
+    let others = siblings.iter().filter_map(|name| shared.cache.platforms.get("", name)).map(|other| other.spec.deletions.per_hour);
     others.fold(object.spec.deletions.per_hour, u32::min)
 }
 
@@ -57,13 +58,13 @@ pub fn per_hour(shared: &Shared, object: &LivePlatform) -> u32 {
 pub fn counting<D>(shared: &Shared, object: &LivePlatform, decide: impl FnOnce(Limit) -> (D, Ledger)) -> D {
     let name = object.name_any();
     let per_hour = per_hour(shared, object);
-    let siblings = shared.index().siblings(&name);
+    let siblings = shared.cache.index().siblings(&name);
     let mut decided = shared.ledgers();
     let mut limit = Limit::from(per_hour);
     for sibling in siblings.iter().filter(|sibling| **sibling != name) {
-        let written = shared.platforms.get("", sibling).map(|object| record::ledger(&object));
+        let written = shared.cache.platforms.get("", sibling).map(|object| record::ledger(&object));
         let newest = decided.get(sibling).or(written.as_ref());
-        limit.held_elsewhere |= shared.platforms.get("", sibling).is_some() && newest.is_some_and(|ledger| ledger.held > 0);
+        limit.held_elsewhere |= shared.cache.platforms.get("", sibling).is_some() && newest.is_some_and(|ledger| ledger.held > 0);
         let granted: BTreeMap<_, _> = written.iter().chain(decided.get(sibling)).flat_map(|ledger| ledger.granted.clone()).collect();
         limit.elsewhere.extend(granted.into_values());
     }
@@ -102,10 +103,10 @@ pub fn counted(shared: &Shared, platform: &LivePlatform) {
     let name = platform.metadata.name.clone().unwrap_or_default();
     let deleting = |key: &Key| match key.kind {
         Kind::LivePlatform => false,
-        Kind::Lead => shared.leads.get(&key.namespace, &key.name).is_some_and(|lead| asking(&*lead).is_some()),
-        Kind::OcEssentialService => shared.services.get(&key.namespace, &key.name).is_some_and(|service| asking(&*service).is_some()),
+        Kind::Lead => shared.cache.leads.get(&key.namespace, &key.name).is_some_and(|lead| asking(&*lead).is_some()),
+        Kind::OcEssentialService => shared.cache.services.get(&key.namespace, &key.name).is_some_and(|service| asking(&*service).is_some()),
     };
-    let keys = shared.index().on(&name);
+    let keys = shared.cache.index().on(&name);
     shared.wake_all(keys.into_iter().filter(deleting), Lane::Effect);
 }
 

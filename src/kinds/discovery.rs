@@ -15,7 +15,8 @@ use oc_domain::service::lead_that_counts;
 use oc_domain::time::Time;
 
 use super::history;
-use super::shared::{Kind, Shared};
+use super::key::Kind;
+use super::shared::Shared;
 use crate::api::live_platform::LeadDiscovery;
 use crate::api::{Lead, LeadOrigin, LeadSpec, LivePlatform};
 use crate::engine::clock;
@@ -65,7 +66,7 @@ pub async fn discover(shared: &Arc<Shared>, platform: &LivePlatform, inventory: 
 async fn make(shared: &Shared, rules: &LeadDiscovery, platform: &str, lead: &Fact, attempts: &mut Attempts) -> bool {
     let now = clock::now();
     let used = |name: &str| {
-        let object = shared.leads.get(&rules.namespace, name)?;
+        let object = shared.cache.leads.get(&rules.namespace, name)?;
         let same = object.spec.platform == platform && TenantId::parse(&object.spec.ms_tenant_id).ok().as_ref() == Some(&lead.tenant);
         Some(if same { Used::ForThis } else { Used::ForAnother })
     };
@@ -105,9 +106,9 @@ fn sentence(text: &str) -> String {
 
 /// Whether the lead has an object. One that may not use the platform stands for nothing, unless it is what this made.
 async fn there(shared: &Shared, platform: &str, rules: &LeadDiscovery, tenant: &TenantId) -> bool {
-    let keys = shared.index().of_tenant(platform, tenant);
+    let keys = shared.cache.index().of_tenant(platform, tenant);
     for key in keys.into_iter().filter(|key| key.kind == Kind::Lead) {
-        let of = shared.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
+        let of = shared.cache.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
         if (of == platform && key.namespace == rules.namespace) || shared.may_use(&of, &key.namespace).await != Access::MayNot {
             return true;
         }

@@ -6,15 +6,17 @@ use oc_domain::record::{Intent, OperationId, Record};
 use oc_domain::step::Mark;
 use serde::Serialize;
 
-use super::shared::{Key, Kind, Shared};
+use super::key::{Key, Kind};
+use super::shared::Shared;
 use super::wakes;
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::pass::WriteFailed;
+use crate::object::managed::ManagedResource;
 use crate::object::store::{Learnt, Store, place, pruned};
-use crate::object::write::{self, Own};
+use crate::object::write;
 
 /// Our kinds, with the store that knows their objects.
-pub trait Kept: Own {
+pub trait Kept: ManagedResource {
     /// The kind.
     const KIND: Kind;
     /// Where its objects are known.
@@ -27,7 +29,7 @@ impl Kept for OcEssentialService {
     const KIND: Kind = Kind::OcEssentialService;
 
     fn store(shared: &Shared) -> &Store<Self> {
-        &shared.services
+        &shared.cache.services
     }
 
     fn learnt(shared: &Shared, learnt: Learnt<Self>) {
@@ -39,7 +41,7 @@ impl Kept for Lead {
     const KIND: Kind = Kind::Lead;
 
     fn store(shared: &Shared) -> &Store<Self> {
-        &shared.leads
+        &shared.cache.leads
     }
 
     fn learnt(shared: &Shared, learnt: Learnt<Self>) {
@@ -51,7 +53,7 @@ impl Kept for LivePlatform {
     const KIND: Kind = Kind::LivePlatform;
 
     fn store(shared: &Shared) -> &Store<Self> {
-        &shared.platforms
+        &shared.cache.platforms
     }
 
     fn learnt(shared: &Shared, learnt: Learnt<Self>) {
@@ -86,7 +88,7 @@ impl<'a, K: Kept> Held<'a, K> {
                 // It was written under the condition that nobody else had changed the object: there is no news in it, but what it counts for may be another.
                 let (namespace, name) = place(&object);
                 self.answered(object);
-                self.shared.tallies.enter(self.shared, &Key { kind: K::KIND, namespace, name });
+                self.shared.tallies.enter(&self.shared.cache, &Key { kind: K::KIND, namespace, name });
                 Ok(intent)
             }
             Err(failed) => Err(self.catch_up(failed).await),
@@ -204,7 +206,7 @@ mod tests {
     async fn an_intent_counts_as_soon_as_it_is_written() {
         let before = object(1, 1, "Contoso");
         let shared = Shared::bare(taking(&before), Leadership::alone(), Arc::new(()));
-        shared.services.put(before.clone()).into_iter().for_each(|learnt| wakes::service(&shared, learnt));
+        shared.cache.services.put(before.clone()).into_iter().for_each(|learnt| wakes::service(&shared, learnt));
         let nothing = live_platform::Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 };
         let lists = Lists { services: Some(Arc::new(ServiceIndex::new(nothing))), leads: None };
         let asked = || shared.tallies.counted("default", true, || lists.clone()).asked;
@@ -220,13 +222,13 @@ mod tests {
         let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
         let shared = Shared::bare(client, Leadership::alone(), Arc::new(()));
         let key = Key::service("n", "contoso");
-        shared.services.put(object(1, 1, "Contoso"));
+        shared.cache.services.put(object(1, 1, "Contoso"));
         let held = |object| Held::new(&shared, Arc::new(object));
         held(object(1, 1, "Contoso")).said(object(2, 1, "Contoso"));
         assert!(!is_woken(&shared).await, "its own status wakes nobody");
         held(object(2, 1, "Contoso")).said(object(4, 2, "Fabrikam"));
         assert!(is_woken(&shared).await, "version 3 was somebody else's");
-        assert_eq!(shared.index().entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
-        assert!(shared.services.put(object(3, 2, "Fabrikam")).is_none(), "the watch brings it later: no news");
+        assert_eq!(shared.cache.index().entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
+        assert!(shared.cache.services.put(object(3, 2, "Fabrikam")).is_none(), "the watch brings it later: no news");
     }
 }

@@ -10,8 +10,8 @@ use oc_domain::platform;
 use oc_domain::record::Job;
 use oc_domain::step::Decision;
 
+use super::has_status::HasStatus;
 use super::shared::Shared;
-use super::world::Told;
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::pass::Ended;
 use crate::object::record;
@@ -30,8 +30,8 @@ fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
 }
 
 /// What a status says. `Unknown` is what the API server writes into a new object: nobody has said anything yet.
-fn said(status: Option<&dyn Told>) -> Said {
-    let conditions = status.map(Told::conditions).unwrap_or_default();
+fn said(status: Option<&dyn HasStatus>) -> Said {
+    let conditions = status.map(HasStatus::conditions).unwrap_or_default();
     let of = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
     let ready = of("Ready").and_then(|ready| {
         let truth = [Truth::True, Truth::False].into_iter().find(|truth| truth.as_str() == ready.status)?;
@@ -53,7 +53,7 @@ fn unwritten(said: &Said, pass: &Pass, ended: &Ended) -> Option<Note> {
 
 /// Tells what a pass over a service was worth; `object` is what it began with.
 pub fn of_service(shared: &Shared, object: &OcEssentialService, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, Ended)) {
-    let said = said(object.status.as_ref().map(|status| status as &dyn Told));
+    let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
     let mut notes = history::of_service(&said, &record::of_service(object), pass, last, end(last, ended), going);
     notes.extend(unwritten(&said, pass, ended));
     shared.events.tell(&reference(object), &notes);
@@ -61,7 +61,7 @@ pub fn of_service(shared: &Shared, object: &OcEssentialService, going: Option<De
 
 /// Tells what a pass over a lead was worth.
 pub fn of_lead(shared: &Shared, object: &Lead, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, Ended)) {
-    let said = said(object.status.as_ref().map(|status| status as &dyn Told));
+    let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
     let mut notes = history::of_lead(&said, &record::of_lead(object), pass, last, end(last, ended), going);
     notes.extend(unwritten(&said, pass, ended));
     shared.events.tell(&reference(object), &notes);
@@ -69,7 +69,7 @@ pub fn of_lead(shared: &Shared, object: &Lead, going: Option<DeletionPolicy>, (p
 
 /// Tells what a pass over a platform object was worth, which has run these jobs and written its status or not.
 pub fn of_platform(shared: &Shared, object: &LivePlatform, before: &platform::Record, last: &platform::Decision, jobs: &[Job], written: bool) {
-    let said = said(object.status.as_ref().map(|status| status as &dyn Told));
+    let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
     shared.events.tell(&reference(object), &history::of_platform(&said, before, last, jobs, written));
 }
 

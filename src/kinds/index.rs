@@ -8,7 +8,7 @@ use std::hash::Hash;
 use oc_domain::names::{TenantId, fold};
 use oc_domain::place::Place;
 
-use super::Key;
+use super::key::Key;
 use crate::object::store;
 
 /// What an object has to do with.

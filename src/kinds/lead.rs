@@ -7,22 +7,23 @@ use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Pass;
 use oc_domain::lead::{Desired, Wish, decide};
-use oc_domain::names::TenantId;
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
+use super::action::{Action, after, forgotten};
 use super::audit::Line;
+use super::has_status::HasStatus;
 use super::held::Held;
 use super::index::Entry;
+use super::key::{Key, Kind};
 use super::meter::PassOutcome;
 use super::reach::Reach;
-use super::shared::{Key, Kind, Shared};
-use super::world::{self, Told, answer, deleted, fact, leads_of, policy, still_there};
-use super::{Next, after, forgotten};
-use super::{absences, competition, deletions, history};
+use super::shared::Shared;
+use super::world::{self, answer, deleted, fact, leads_of, policy, still_there};
+use super::{absences, cache, competition, deletions, history};
 use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
 use crate::engine::clock;
@@ -30,21 +31,16 @@ use crate::engine::pass::{self, World, WriteFailed};
 use crate::engine::queue::Lane;
 use crate::object::{record, status};
 
-/// What a lead object has to do with.
-pub fn entry(object: &Lead) -> Entry {
-    Entry { platform: object.spec.platform.clone(), tenant: TenantId::parse(&object.spec.ms_tenant_id).ok(), short_name: None, lead: None }
-}
-
-pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOutcome) {
-    let Some(object) = shared.leads.get(&key.namespace, &key.name) else {
+pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassOutcome) {
+    let Some(object) = shared.cache.leads.get(&key.namespace, &key.name) else {
         return (forgotten(shared, key, None), PassOutcome::Gone);
     };
-    let entry = entry(&object);
+    let entry = cache::entry_of_lead(&object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
     let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object);
     let inventory = match (&connection, shared.connected(&entry.platform)) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
-        (Connection::Usable(_), None) => return (Next::Woken, PassOutcome::Waiting),
+        (Connection::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
         (Connection::Unusable(_) | Connection::Unknown(_), None) => None,
     };
     let competes = object.meta().deletion_timestamp.is_none() && !object.spec.suspend;
@@ -55,7 +51,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let policy = if let Connection::Usable(policy) = &connection { Some(policy.clone()) } else { None };
     let wish = wish(&object, &entry, rival.map(|rival| format!("Lead {}/{}", rival.namespace, rival.name)));
     let memo = shared.with_memo(key, object.meta().uid.as_deref(), |memo| memo.clone());
-    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
+    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memo);
     let pass = Pass::begin(record::of_lead(&object), facts, &memo);
     let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, policy, reach: Reach::new(inventory) };
     world.show_no_contact().await;
@@ -96,13 +92,13 @@ struct LeadWorld<'a> {
 impl LeadWorld<'_> {
     /// The service object for the tenant: the oldest, should there be several.
     fn service_ref(&self) -> Option<ObjectRef> {
-        let keys = self.shared.index().of_tenant(&self.entry.platform, self.entry.tenant.as_ref()?);
-        let oldest = world::oldest(keys.into_iter().filter(|key| key.kind == Kind::OcEssentialService), &self.shared.services)?;
+        let keys = self.shared.cache.index().of_tenant(&self.entry.platform, self.entry.tenant.as_ref()?);
+        let oldest = world::oldest(keys.into_iter().filter(|key| key.kind == Kind::OcEssentialService), &self.shared.cache.services)?;
         Some(ObjectRef { namespace: oldest.namespace().unwrap_or_default(), name: oldest.name_any() })
     }
 
     fn contacts(&self) -> bool {
-        self.shared.platforms.get("", &self.entry.platform).is_some_and(|platform| platform.spec.contact_details == ContactDetails::Include)
+        self.shared.cache.platforms.get("", &self.entry.platform).is_some_and(|platform| platform.spec.contact_details == ContactDetails::Include)
     }
 
     /// What may not be shown any more goes before anything else: the pass may come to say nothing. When it can't be written, the pass goes on, and

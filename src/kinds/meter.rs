@@ -7,7 +7,7 @@ use oc_domain::conditions::{Reason, Truth, Verdict};
 use oc_domain::driver::Pass;
 use oc_domain::step::Decision;
 
-use super::Kind;
+use super::key::Kind;
 use crate::engine::budget::News;
 use crate::engine::pass::{Ended, WriteFailed};
 use crate::engine::queue::Lane;

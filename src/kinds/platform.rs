@@ -12,11 +12,15 @@ use oc_domain::step::{Answer, Change, Fact, Query, Step};
 use oc_domain::time::{Duration, Time};
 use oc_domain::timing;
 
+use super::action::{Action, forgotten, outcome};
 use super::audit::Line;
+use super::connected::{Connected, CredentialBackoff, LastGood};
+use super::key::{Key, Kind};
 use super::meter::PassOutcome;
-use super::shared::{Connected, Held, Key, Kind, LastGood, Shared, trigger};
-use super::world::{Told, answer, fact, stalled_for};
-use super::{Next, absences, connect, deletions, discovery, forgotten, held, history, outcome, wakes};
+use super::reading::{self, trigger};
+use super::shared::Shared;
+use super::world::{answer, fact};
+use super::{absences, address, connect, deletions, discovery, held, history, wakes};
 use crate::api::condition::ConditionType;
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, RefusedJobTime, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
@@ -25,25 +29,11 @@ use crate::engine::lease::Leadership;
 use crate::engine::pass::WriteFailed;
 use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
-use crate::object::record::{self, LC_CUSTOMERS, LEADS_JOB_RAN, NUMBERS, TRUNKS_JOB_RAN, approval, job, ledger, requested};
+use crate::object::record::{self, LC_CUSTOMERS, LEADS_JOB_RAN, NUMBERS, TRUNKS_JOB_RAN, approval, job, requested};
 use crate::object::status;
 
 /// When a platform that no watched namespace may use is looked at again: a namespace's new label wakes nobody.
 const OTHERS_LOOK: Duration = Duration::from_secs(20);
-
-/// What a platform object remembers.
-pub fn record(object: &LivePlatform) -> Record {
-    let jobs = object.status.as_ref().map(|status| status.sync_jobs.as_slice()).unwrap_or_default();
-    let status = object.status.as_ref().map(|status| status as &dyn Told);
-    let stalled_for = stalled_for(status, object.meta().generation.unwrap_or_default());
-    Record {
-        jobs: Job::ALL.map(|which| job(jobs, which.name())),
-        ledger: ledger(object),
-        absences: record::absences(object),
-        refused: refused(object),
-        stalled_for,
-    }
-}
 
 fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>, unproven: Option<Trouble>) -> Desired {
     let (undiscovered, remark) = discovery::told(shared, object);
@@ -58,7 +48,7 @@ fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>, un
         deletions: deletions::per_hour(shared, object).into(),
         approval: approval(object),
         absence_approval: record::absence_approval(object),
-        account: absences::account(object),
+        account: address::account(object),
         look_now: requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()),
         unusable,
         unfollowed: unproven.or_else(|| discovery::out_of_sight(shared, object)).or(undiscovered),
@@ -69,9 +59,9 @@ fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>, un
 /// Since when services of this platform wait for each job.
 fn waiting(shared: &Shared, platform: &str) -> [Waiting; 2] {
     let mut waiting = [Waiting::default(); 2];
-    let keys = shared.index().on(platform);
+    let keys = shared.cache.index().on(platform);
     for key in keys.iter().filter(|key| key.kind == Kind::OcEssentialService) {
-        let Some(object) = shared.services.get(&key.namespace, &key.name) else { continue };
+        let Some(object) = shared.cache.services.get(&key.namespace, &key.name) else { continue };
         let Some(sync) = object.status.as_ref().and_then(|status| status.sync.as_ref()) else { continue };
         for which in Job::ALL {
             let record = job(&sync.jobs, which.name());
@@ -85,15 +75,15 @@ fn waiting(shared: &Shared, platform: &str) -> [Waiting; 2] {
     waiting
 }
 
-pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOutcome) {
-    let Some(object) = shared.platforms.get("", &key.name) else {
+pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassOutcome) {
+    let Some(object) = shared.cache.platforms.get("", &key.name) else {
         return (forgotten(shared, key, None), PassOutcome::Gone);
     };
     if shared.leaves_to_others(&object).await {
         tracing::debug!(kind = "LivePlatform", name = key.name, watched = %shared.scope, "no namespace that is watched may use it: left to others");
         shared.connect(&key.name, None);
-        shared.hold(&key.name, None);
-        return (Next::At(clock::now() + OTHERS_LOOK, Lane::Observe), PassOutcome::Waiting);
+        shared.back_off(&key.name, None);
+        return (Action::RequeueAt(clock::now() + OTHERS_LOOK, Lane::Observe), PassOutcome::Waiting);
     }
     let uid = object.meta().uid.clone();
     let memo = shared.with_memo(key, uid.as_deref(), |memo| memo.clone());
@@ -107,7 +97,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     } else if tries {
         // Nothing has changed for the objects.
     } else if let Some(at) = held(shared, &object, &connected) {
-        return (Next::At(at, Lane::Effect), PassOutcome::Failed);
+        return (Action::RequeueAt(at, Lane::Effect), PassOutcome::Failed);
     }
     let (connected, unproven) = prove(shared, key, &object, connected).await;
     // A changed spec begins anew.
@@ -119,7 +109,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     use Reason::{AuthenticationFailed, PlatformRefused, PlatformUnavailable, Throttled};
     let failed = matches!(decision.verdict.reason, PlatformUnavailable | PlatformRefused | Throttled | AuthenticationFailed);
     let written = say(shared, &object, &decision, connected.inventory.as_ref().ok()).await;
-    history::of_platform(shared, &object, &record(&object), &decision, &ran, written.is_ok());
+    history::of_platform(shared, &object, &reading::record(&object), &decision, &ran, written.is_ok());
     let undiscovered = match (&connected.inventory, failed) {
         (Ok(inventory), false) => discover(shared, &object, inventory).await,
         _ => None,
@@ -138,9 +128,9 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
         Ok(()) => PassOutcome::of(&decision.verdict, false),
     };
     let next = match next(&decision, written, &memo) {
-        Next::At(at, _) if tries => Next::At(at.min(timing::next_try(clock::now(), memo.failures, None)), Lane::Effect),
-        Next::At(at, lane) => Next::At(undiscovered.map_or(at, |again| at.min(again)), lane),
-        Next::Woken => Next::Woken,
+        Action::RequeueAt(at, _) if tries => Action::RequeueAt(at.min(timing::next_try(clock::now(), memo.failures, None)), Lane::Effect),
+        Action::RequeueAt(at, lane) => Action::RequeueAt(undiscovered.map_or(at, |again| at.min(again)), lane),
+        Action::AwaitChange => Action::AwaitChange,
     };
     let refused = tries && connected.refused() || decision.verdict.reason == AuthenticationFailed;
     remember(shared, key, &object, connected, &decision);
@@ -173,21 +163,22 @@ fn held(shared: &Shared, object: &LivePlatform, connected: &Connected) -> Option
     if deletions::uncounted(shared, object) {
         return None;
     }
-    let held = shared.held(&object.name_any()).filter(|held| now < held.until && held.version == object.resource_version() && connected.refused())?;
+    let held =
+        shared.credential_backoff(&object.name_any()).filter(|held| now < held.until && held.version == object.resource_version() && connected.refused())?;
     Some(held.until.min(now + connect::CREDENTIAL_LOOK))
 }
 
 /// A platform whose credential fails is passed over again soon, to see whether there is another Secret.
-fn hold(shared: &Shared, key: &Key, refused: bool, next: Next) -> Next {
+fn hold(shared: &Shared, key: &Key, refused: bool, next: Action) -> Action {
     let until = match next {
-        Next::At(until, _) if refused => Some(until),
+        Action::RequeueAt(until, _) if refused => Some(until),
         _ => None,
     };
     // The version after our own write of status, which is no news.
-    let version = shared.platforms.get("", &key.name).and_then(|object| object.resource_version());
-    shared.hold(&key.name, until.map(|until| Held { version, until }));
+    let version = shared.cache.platforms.get("", &key.name).and_then(|object| object.resource_version());
+    shared.back_off(&key.name, until.map(|until| CredentialBackoff { version, until }));
     match until {
-        Some(until) => Next::At(until.min(clock::now() + connect::CREDENTIAL_LOOK), Lane::Effect),
+        Some(until) => Action::RequeueAt(until.min(clock::now() + connect::CREDENTIAL_LOOK), Lane::Effect),
         None => next,
     }
 }
@@ -197,21 +188,21 @@ fn remember(shared: &Shared, key: &Key, object: &LivePlatform, connected: Connec
     let Ok(inventory) = connected.inventory.clone() else { return };
     let known = connected.last_good.as_ref().is_some_and(|good| good.fingerprint == connected.fingerprint);
     if decision.answers() && !known {
-        let last_good = Some(LastGood { fingerprint: connected.fingerprint.clone(), identity: connect::identity(object), inventory });
+        let last_good = Some(LastGood { fingerprint: connected.fingerprint.clone(), identity: address::identity(object), inventory });
         shared.connect(&key.name, Some(Connected { last_good, ..connected }));
     }
 }
 
-fn next(decision: &Decision, written: Result<(), WriteFailed>, memo: &Memo) -> Next {
+fn next(decision: &Decision, written: Result<(), WriteFailed>, memo: &Memo) -> Action {
     match (written, &decision.step) {
-        (Err(WriteFailed::Gone), _) => Next::Woken,
-        (Err(WriteFailed::Changed), _) => Next::At(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
+        (Err(WriteFailed::Gone), _) => Action::AwaitChange,
+        (Err(WriteFailed::Changed), _) => Action::RequeueAt(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
         (Err(failed), _) => {
             tracing::warn!(?failed, "the platform object could not be written and is tried again");
-            Next::At(timing::next_try(clock::now(), memo.failures, None), Lane::Effect)
+            Action::RequeueAt(timing::next_try(clock::now(), memo.failures, None), Lane::Effect)
         }
-        (Ok(()), Step::Rest(until) | Step::Stop(until) | Step::Wait(until, _)) => Next::At(*until, Lane::Effect),
-        (Ok(()), _) => Next::At(clock::now() + timing::SETTLING, Lane::Effect),
+        (Ok(()), Step::Rest(until) | Step::Stop(until) | Step::Wait(until, _)) => Action::RequeueAt(*until, Lane::Effect),
+        (Ok(()), _) => Action::RequeueAt(clock::now() + timing::SETTLING, Lane::Effect),
     }
 }
 
@@ -234,7 +225,7 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
         inventory.budget().probe_now();
         inventory.forget_failures();
     }
-    let mut record = record(object);
+    let mut record = reading::record(object);
     let mut facts = Facts {
         leads: Fact::Unread,
         services: Fact::Unread,
@@ -329,12 +320,6 @@ async fn say(shared: &Shared, object: &Arc<LivePlatform>, decision: &Decision, i
 fn held_absences(status: &LivePlatformStatus) -> Option<&str> {
     let held = status.conditions.iter().find(|condition| condition.type_ == ConditionType::AbsencesHeld.as_str());
     held.map(|condition| condition.message.as_str())
-}
-
-/// The times of jobs that are not taken.
-fn refused(object: &LivePlatform) -> [Option<String>; 2] {
-    let refused = object.status.as_ref().map(|status| status.refused_job_times.as_slice()).unwrap_or_default();
-    Job::ALL.map(|which| refused.iter().find(|one| one.name == which.name()).map(|one| one.value.clone()))
 }
 
 fn refused_times(refused: &[Option<String>; 2]) -> Vec<RefusedJobTime> {

@@ -3,14 +3,18 @@
 use std::collections::HashMap;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use kube::Resource;
 use oc_domain::absence::{self, Account};
 use oc_domain::breaker;
-use oc_domain::policy::Policy;
+use oc_domain::platform::Record;
+use oc_domain::policy::{JobTrigger, Policy};
 use oc_domain::record::Job;
 
-use super::{absences, connect, platform, shared};
+use super::address;
+use super::has_status::{HasStatus, stalled_for};
 use crate::api::LivePlatform;
-use crate::object::record;
+use crate::api::live_platform::SyncTrigger;
+use crate::object::record::{self, job, ledger};
 
 /// One version of a platform object, and what it says.
 pub struct Reading {
@@ -28,7 +32,7 @@ pub struct Reading {
 
 impl Reading {
     fn new(object: Arc<LivePlatform>) -> Self {
-        Self { policy: policy(&object), account: absences::account(&object), deletions: record::ledger(&object), absences: record::absences(&object), object }
+        Self { policy: policy(&object), account: address::account(&object), deletions: ledger(&object), absences: record::absences(&object), object }
     }
 }
 
@@ -57,17 +61,45 @@ impl Readings {
 /// The settings of a platform object.
 fn policy(platform: &LivePlatform) -> Policy {
     let spec = &platform.spec;
-    let record = platform::record(platform);
+    let record = record(platform);
     Policy {
-        place: connect::place(platform).map(|place| place.as_str().to_owned()),
+        place: address::place(platform).map(|place| place.as_str().to_owned()),
         short_name_rule: spec.short_name_rule.into(),
         observe_interval: spec.observe_interval.span(),
         create_grace: spec.create_grace.span(),
         task_deadline: spec.task_deadline.span(),
-        trigger: shared::trigger(platform),
+        trigger: trigger(platform),
         leads_job: record.runs(Job::Leads),
         trunks_job: record.runs(Job::Trunks),
         slowest_create: None,
         deletions_blocked: None,
     }
+}
+
+/// What a platform object remembers.
+pub fn record(object: &LivePlatform) -> Record {
+    let jobs = object.status.as_ref().map(|status| status.sync_jobs.as_slice()).unwrap_or_default();
+    let status = object.status.as_ref().map(|status| status as &dyn HasStatus);
+    let stalled_for = stalled_for(status, object.meta().generation.unwrap_or_default());
+    Record {
+        jobs: Job::ALL.map(|which| job(jobs, which.name())),
+        ledger: ledger(object),
+        absences: record::absences(object),
+        refused: refused(object),
+        stalled_for,
+    }
+}
+
+/// How jobs are started.
+pub fn trigger(platform: &LivePlatform) -> JobTrigger {
+    match platform.spec.sync_jobs.trigger {
+        SyncTrigger::Manual => JobTrigger::Manual,
+        SyncTrigger::Http => JobTrigger::Http,
+    }
+}
+
+/// The times of jobs that are not taken.
+fn refused(object: &LivePlatform) -> [Option<String>; 2] {
+    let refused = object.status.as_ref().map(|status| status.refused_job_times.as_slice()).unwrap_or_default();
+    Job::ALL.map(|which| refused.iter().find(|one| one.name == which.name()).map(|one| one.value.clone()))
 }

@@ -17,49 +17,29 @@ use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
+use super::action::{Action, after, forgotten};
 use super::audit::Line;
+use super::has_status::HasStatus;
 use super::held::Held;
 use super::index::Entry;
+use super::key::{Key, Kind};
 use super::meter::PassOutcome;
 use super::pace;
 use super::reach::Reach;
-use super::shared::{Key, Kind, Shared};
-use super::world::{self, Told, answer, deleted, fact, leads_of, policy, still_there};
-use super::{Next, after, forgotten};
-use super::{absences, competition, deletions, history, secrets};
+use super::shared::Shared;
+use super::world::{self, answer, deleted, fact, leads_of, policy, still_there};
+use super::{absences, competition, deletions, history, recorded, secrets};
 use crate::api::{self, OcEssentialService};
 use crate::engine::clock;
 use crate::engine::pass::{self, World, WriteFailed};
 use crate::engine::queue::Lane;
 use crate::object::{record, status};
 
-/// What a service object has to do with. The tenant and the platform of one that refers to a lead are the lead's, and stay known when the lead object
-/// goes. Once something may have been asked for they stay as they were: a lead that is made anew under the same name, for another tenant, moves neither
-/// what is paid for nor what is deleted. Until status tells of it, the intent tells for which tenant it was.
-pub fn entry(shared: &Shared, object: &OcEssentialService) -> Entry {
-    let namespace = object.namespace().unwrap_or_default();
-    let lead = object.spec.lead_ref.as_ref().map(|lead| (namespace.clone(), lead.name.clone()));
-    let lead_object = lead.as_ref().and_then(|(namespace, name)| shared.leads.get(namespace, name));
-    let recorded = object.status.as_ref().and_then(|status| Some((status.platform.clone()?, status.ms_tenant_id.clone()?)));
-    let of_lead = lead_object.map(|lead| (lead.spec.platform.clone(), lead.spec.ms_tenant_id.clone()));
-    let asked = |status: &api::OcEssentialServiceStatus| status.operation.is_some() || status.ump_customer_guid.is_some();
-    let pinned = record::has_finalizer(object) && object.status.as_ref().is_some_and(asked);
-    let followed = if pinned { recorded.or(of_lead) } else { of_lead.or(recorded) };
-    let asked = || record::asked_for(object).map(|tenant| tenant.to_string());
-    let followed = followed.filter(|_| lead.is_some()).map(|(platform, tenant)| (platform, if pinned { tenant } else { asked().unwrap_or(tenant) }));
-    let own = || object.spec.platform.clone().unwrap_or_else(|| api::DEFAULT_PLATFORM.into());
-    let (platform, tenant) = match followed {
-        Some((platform, tenant)) => (platform, Some(tenant)),
-        None => (own(), object.spec.ms_tenant_id.clone().or_else(|| asked().filter(|_| lead.is_some()))),
-    };
-    Entry { platform, tenant: tenant.and_then(|tenant| TenantId::parse(&tenant).ok()), short_name: Some(object.spec.short_name.clone()), lead }
-}
-
-pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOutcome) {
-    let Some(object) = shared.services.get(&key.namespace, &key.name) else {
+pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassOutcome) {
+    let Some(object) = shared.cache.services.get(&key.namespace, &key.name) else {
         return (forgotten(shared, key, None), PassOutcome::Gone);
     };
-    let entry = entry(shared, &object);
+    let entry = shared.cache.entry_of_service(&object);
     let connection = shared.connection(&entry.platform, &key.namespace).await;
     let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object);
     let connected = shared.connected(&entry.platform);
@@ -67,7 +47,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let inventory = match (&connection, connected) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         // The platform object's own pass makes the connection, and then wakes its objects.
-        (Connection::Usable(_), None) => return (Next::Woken, PassOutcome::Waiting),
+        (Connection::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
         (Connection::Unusable(_) | Connection::Unknown(_), None) => None,
     };
     let competes = object.meta().deletion_timestamp.is_none() && !object.spec.suspend;
@@ -80,7 +60,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Next, PassOut
     let record = record::of_service(&object);
     let connection = pace::with_pace(shared, connection, &entry.platform, &record);
     let policy = if let Connection::Usable(policy) = &connection { Some(policy.clone()) } else { None };
-    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn Told), connection, &memo);
+    let facts = world::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memo);
     let pass = Pass::begin(record, facts, &memo);
     let object_of = Held::new(shared, Arc::clone(&object));
     let world = ServiceWorld { shared, object: object_of, entry, policy, place, reach: Reach::new(inventory), prepared: Mutex::default() };
@@ -141,7 +121,7 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, rival: Opti
 
 /// What is wrong with the lead to which an object refers: it is not there, or it was made anew for another tenant or platform.
 fn lead_trouble(shared: &Shared, entry: &Entry, (namespace, name): &(String, String)) -> Option<Trouble> {
-    let Some(lead) = shared.leads.get(namespace, name) else {
+    let Some(lead) = shared.cache.leads.get(namespace, name) else {
         let message = format!("spec.leadRef: there is no Lead {name} in this namespace. Make it, or correct the name.");
         return Some(Trouble::new(Reason::LeadNotFound, message));
     };
@@ -157,8 +137,8 @@ fn lead_trouble(shared: &Shared, entry: &Entry, (namespace, name): &(String, Str
 /// The other service objects that have the same tenant or short name on the same platform.
 fn neighbours(shared: &Shared, object: &OcEssentialService, entry: &Entry) -> impl Iterator<Item = Arc<OcEssentialService>> {
     let own = Key::service(&object.namespace().unwrap_or_default(), &object.name_any());
-    let keys = shared.index().neighbours(entry).into_iter().filter(move |key| key.kind == Kind::OcEssentialService && *key != own);
-    keys.filter_map(|key| shared.services.get(&key.namespace, &key.name))
+    let keys = shared.cache.index().neighbours(entry).into_iter().filter(move |key| key.kind == Kind::OcEssentialService && *key != own);
+    keys.filter_map(|key| shared.cache.services.get(&key.namespace, &key.name))
 }
 
 /// The service that an object has, by its status.
@@ -169,7 +149,7 @@ fn guid(object: &OcEssentialService) -> Option<CustomerGuid> {
 /// How another object is called that comes before this one.
 fn named(shared: &Shared, object: &OcEssentialService, rival: &Key) -> String {
     let same_name = |other: Arc<OcEssentialService>| other.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name);
-    let what = if shared.services.get(&rival.namespace, &rival.name).is_some_and(same_name) { "short name" } else { "tenant" };
+    let what = if shared.cache.services.get(&rival.namespace, &rival.name).is_some_and(same_name) { "short name" } else { "tenant" };
     format!("OcEssentialService {}/{} (same {what})", rival.namespace, rival.name)
 }
 
@@ -276,7 +256,7 @@ impl World for ServiceWorld<'_> {
                 facts.services = fact(async { inventory.clone()?.view(not_before, tenant, record.guid.as_ref(), name).await }.await);
                 if let Ok(inventory) = inventory {
                     let object = self.object.get();
-                    facts.belief = absences::of_object(self.shared, &self.entry.platform, &inventory, absences::recorded_guid(&object).as_deref());
+                    facts.belief = absences::of_object(self.shared, &self.entry.platform, &inventory, recorded::recorded_guid(&object).as_deref());
                 }
             }
             Query::Leads => {
@@ -330,7 +310,7 @@ impl World for ServiceWorld<'_> {
         }
         // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does. A platform whose
         // url was changed meanwhile has other neighbours, and this pass would ask the one before.
-        let place = self.place.as_ref().filter(|place| self.shared.index().place(&self.entry.platform) == Some(*place));
+        let place = self.place.as_ref().filter(|place| self.shared.cache.index().place(&self.entry.platform) == Some(*place));
         let (Some(place), Some(policy), Some(tenant)) = (place, &self.policy, &self.entry.tenant) else { return Err(WriteFailed::Changed) };
         // Another object for this tenant is being recorded: looked at again when it is.
         let Some(_claim) = self.shared.claims.claim(place, tenant) else { return Err(WriteFailed::Changed) };

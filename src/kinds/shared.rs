@@ -1,6 +1,6 @@
-//! What the passes over all kinds share: the stores, the index, the queue, and one connection per platform.
+//! What the passes over all kinds share: the objects, the queue, and one connection per platform.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
 
 use kube::{Client, ResourceExt};
@@ -9,23 +9,22 @@ use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::discovery::Attempts;
 use oc_domain::driver::Memo;
-use oc_domain::pass::DeletionPolicy;
 use oc_domain::place::Place;
-use oc_domain::policy::{Connection, JobTrigger};
+use oc_domain::policy::Connection;
 use oc_domain::record::Record;
 use oc_domain::time::Time;
 
+use super::cache::Cache;
 use super::claims::Claims;
-use super::competition::Records;
-use super::index::Index;
+use super::connected::{Connected, CredentialBackoff};
+use super::has_status::HasStatus;
+use super::key::{Group, Key, Kind};
 use super::meter::{Meter, PassOutcome};
 use super::namespaces::{Looked, Namespaces};
 use super::reading::{Reading, Readings};
+use super::records::Records;
 use super::tally::Tallies;
-use super::wakes;
-use super::world::Told;
-use crate::api::live_platform::SyncTrigger;
-use crate::api::{Lead, LivePlatform, OcEssentialService};
+use crate::api::LivePlatform;
 use crate::engine::budget::{Limits, Room};
 use crate::engine::clock;
 use crate::engine::lease::Leadership;
@@ -40,164 +39,6 @@ use crate::object::watched::{Seen, Watched};
 /// How many passes over the objects of one platform run at once. Most of a pass is waiting for an API server.
 const PASSES_PER_PLATFORM: usize = 128;
 
-/// Our kinds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// `LivePlatform`
-    LivePlatform,
-    /// `Lead`
-    Lead,
-    /// `OcEssentialService`
-    OcEssentialService,
-}
-
-impl Kind {
-    /// All of them.
-    pub const ALL: [Kind; 3] = [Kind::LivePlatform, Kind::Lead, Kind::OcEssentialService];
-
-    /// As Kubernetes has it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::LivePlatform => "LivePlatform",
-            Self::Lead => "Lead",
-            Self::OcEssentialService => "OcEssentialService",
-        }
-    }
-}
-
-/// One object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
-    /// Its kind.
-    pub kind: Kind,
-    /// Its namespace; empty for a `LivePlatform`.
-    pub namespace: String,
-    /// Its name.
-    pub name: String,
-}
-
-impl Key {
-    /// The key of a platform.
-    pub fn platform(name: &str) -> Self {
-        Self { kind: Kind::LivePlatform, namespace: String::new(), name: name.to_owned() }
-    }
-
-    /// The key of a lead.
-    pub fn lead(namespace: &str, name: &str) -> Self {
-        Self { kind: Kind::Lead, namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-
-    /// The key of a service.
-    pub fn service(namespace: &str, name: &str) -> Self {
-        Self { kind: Kind::OcEssentialService, namespace: namespace.to_owned(), name: name.to_owned() }
-    }
-}
-
-impl std::fmt::Display for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{} ", self.kind.as_str())?;
-        if !self.namespace.is_empty() {
-            write!(f, "{}/", self.namespace)?;
-        }
-        f.write_str(&self.name)
-    }
-}
-
-/// How a platform is connected to.
-#[derive(Clone)]
-pub struct Connected {
-    /// What the connection was made from: another one is made when this differs.
-    pub fingerprint: String,
-    /// What of that stands in the spec.
-    pub spec: String,
-    /// Where it leads to; `None` while there is no URL that can be read.
-    pub place: Option<Place>,
-    /// When the rest (the Secret, the CA bundle) was last read.
-    pub read: Time,
-    /// The inventory, or why there is none.
-    pub inventory: Result<Arc<Inventory>, Trouble>,
-    /// The connection by which the platform was last read.
-    pub last_good: Option<LastGood>,
-    /// The connection by another credential, which is not proven yet: while the one before is good, the objects go on with that.
-    pub trying: Option<Trying>,
-}
-
-/// A connection by a credential that was changed and is not proven yet.
-#[derive(Clone)]
-pub struct Trying {
-    /// See [`Connected`].
-    pub fingerprint: String,
-    /// The inventory.
-    pub inventory: Arc<Inventory>,
-}
-
-/// A connection that has worked. It is kept in memory only, and for one purpose: a namespace that is deleted loses its Secret first, and what is
-/// in it must be able to go all the same.
-#[derive(Clone)]
-pub struct LastGood {
-    /// See [`Connected`].
-    pub fingerprint: String,
-    /// Which platform it is to, and as whom: for another one it is worth nothing.
-    pub identity: String,
-    /// The inventory, with its client.
-    pub inventory: Arc<Inventory>,
-}
-
-impl Connected {
-    /// Whether the credential is what fails: it is missing, or it was refused.
-    pub fn refused(&self) -> bool {
-        let trouble = match (&self.trying, &self.inventory) {
-            (Some(trying), _) => trying.inventory.budget().left_alone(),
-            (None, Ok(inventory)) => inventory.budget().left_alone(),
-            (None, Err(trouble)) => Some(trouble.clone()),
-        };
-        trouble.is_some_and(|trouble| trouble.reason == Reason::AuthenticationFailed)
-    }
-
-    /// Whether it tries another credential than before, or begins or ends to try one.
-    pub fn tries_another(&self, before: &Self) -> bool {
-        let tried = |connected: &Self| connected.trying.as_ref().map(|trying| trying.fingerprint.clone());
-        tried(self) != tried(before)
-    }
-
-    /// Whether what can be done with it is something else than before.
-    pub fn differs(&self, before: &Self) -> bool {
-        match (&self.inventory, &before.inventory) {
-            (Ok(_), Ok(_)) => self.fingerprint != before.fingerprint,
-            (Err(now), Err(before)) => now != before,
-            _ => true,
-        }
-    }
-
-    /// What a pass over an object of a service or lead uses. One that is being deleted uses the connection that last worked when there is no other:
-    /// to delete what it made, or (whatever its policy) to see what became of a create. Nothing else does.
-    ///
-    /// # Errors
-    /// Why there is no connection, and for an object that can't go without one what lets it go.
-    pub fn for_object(&self, going: Option<DeletionPolicy>) -> Result<Arc<Inventory>, Trouble> {
-        match (&self.inventory, going, &self.last_good) {
-            (Err(_), Some(_), Some(good)) => Ok(Arc::clone(&good.inventory)),
-            (Err(trouble), Some(DeletionPolicy::Delete), None) => {
-                let message = format!("{} Or set spec.deletionPolicy to Retain to let this object go and keep what it has on the platform.", trouble.message);
-                Err(Trouble { message, ..trouble.clone() })
-            }
-            (given, _, _) => given.clone(),
-        }
-    }
-}
-
-/// A platform object that waits for another credential: until this time there is nothing else to do, unless the object itself is changed.
-#[derive(Clone, Debug)]
-pub struct Held {
-    /// The object's version.
-    pub version: Option<String>,
-    /// When the platform is asked again.
-    pub until: Time,
-}
-
-/// Entries that share a limit: a platform's objects, and apart from them the platform object itself, which must never wait behind them.
-pub type Group = (Kind, String);
-
 /// See the module.
 pub struct Shared {
     /// The API server.
@@ -210,19 +51,14 @@ pub struct Shared {
     pub scope: Scope,
     /// Where events go.
     pub events: Recorder,
-    /// All `LivePlatform` objects.
-    pub platforms: Arc<Store<LivePlatform>>,
-    /// All `Lead` objects.
-    pub leads: Arc<Store<Lead>>,
-    /// All `OcEssentialService` objects.
-    pub services: Arc<Store<OcEssentialService>>,
+    /// The objects, as the watches have brought them.
+    pub cache: Cache,
     /// Who is next.
     pub queue: Queue<Key, Group>,
     /// Who counts.
     pub meter: Arc<dyn Meter>,
-    index: Mutex<Index>,
     connections: RwLock<HashMap<String, Connected>>,
-    held: Mutex<HashMap<String, Held>>,
+    backoffs: Mutex<HashMap<String, CredentialBackoff>>,
     namespaces: Namespaces,
     /// Tenants for which a create is being recorded.
     pub claims: Claims,
@@ -264,14 +100,11 @@ impl Shared {
             federated_token_file,
             scope,
             events,
-            platforms: Arc::default(),
-            leads: Arc::default(),
-            services: Arc::default(),
+            cache: Cache::default(),
             queue: Queue::new(PASSES_PER_PLATFORM),
             meter,
-            index: Mutex::default(),
             connections: RwLock::default(),
-            held: Mutex::default(),
+            backoffs: Mutex::default(),
             namespaces: Namespaces::default(),
             claims: Claims::default(),
             records: Records::default(),
@@ -288,16 +121,11 @@ impl Shared {
         })
     }
 
-    /// The index.
-    pub fn index(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-    }
-
     /// Which limit an object's passes count against.
     pub fn group(&self, key: &Key) -> Group {
         match key.kind {
             Kind::LivePlatform => (Kind::LivePlatform, key.name.clone()),
-            _ => (Kind::OcEssentialService, self.index().entry(key).map(|entry| entry.platform.clone()).unwrap_or_default()),
+            _ => (Kind::OcEssentialService, self.cache.index().entry(key).map(|entry| entry.platform.clone()).unwrap_or_default()),
         }
     }
 
@@ -389,15 +217,15 @@ impl Shared {
     pub fn has_something_open(&self) -> bool {
         let open = |record: &Record| record.open_intent().is_some() || record.running().is_some();
         let mut found = false;
-        self.services.each(|object| found |= open(&record::of_service(object)));
-        self.leads.each(|object| found |= open(&record::of_lead(object)));
+        self.cache.services.each(|object| found |= open(&record::of_service(object)));
+        self.cache.leads.each(|object| found |= open(&record::of_lead(object)));
         found
     }
 
     /// The longest span for which any platform lets something be open.
     pub fn longest_wait(&self) -> std::time::Duration {
         let mut longest = std::time::Duration::ZERO;
-        self.platforms.each(|platform| longest = longest.max(platform.spec.create_grace.span()).max(platform.spec.task_deadline.span()));
+        self.cache.platforms.each(|platform| longest = longest.max(platform.spec.create_grace.span()).max(platform.spec.task_deadline.span()));
         longest
     }
 
@@ -409,18 +237,18 @@ impl Shared {
     /// What of an object can't be read by this version of the program.
     pub fn wrong(&self, key: &Key) -> Option<Arc<str>> {
         match key.kind {
-            Kind::LivePlatform => self.platforms.wrong("", &key.name),
-            Kind::Lead => self.leads.wrong(&key.namespace, &key.name),
-            Kind::OcEssentialService => self.services.wrong(&key.namespace, &key.name),
+            Kind::LivePlatform => self.cache.platforms.wrong("", &key.name),
+            Kind::Lead => self.cache.leads.wrong(&key.namespace, &key.name),
+            Kind::OcEssentialService => self.cache.services.wrong(&key.namespace, &key.name),
         }
     }
 
     /// How many objects of a kind can't be read.
     pub fn unreadable(&self, kind: Kind) -> usize {
         match kind {
-            Kind::LivePlatform => self.platforms.unreadable(),
-            Kind::Lead => self.leads.unreadable(),
-            Kind::OcEssentialService => self.services.unreadable(),
+            Kind::LivePlatform => self.cache.platforms.unreadable(),
+            Kind::Lead => self.cache.leads.unreadable(),
+            Kind::OcEssentialService => self.cache.services.unreadable(),
         }
     }
 
@@ -431,9 +259,9 @@ impl Shared {
             object.creation_timestamp().map(|time| clock::time(time.0))
         }
         let made = match key.kind {
-            Kind::LivePlatform => made(&self.platforms, key, |object| object.status.as_ref().and_then(Told::observed)),
-            Kind::Lead => made(&self.leads, key, |object| object.status.as_ref().and_then(Told::observed)),
-            Kind::OcEssentialService => made(&self.services, key, |object| object.status.as_ref().and_then(Told::observed)),
+            Kind::LivePlatform => made(&self.cache.platforms, key, |object| object.status.as_ref().and_then(HasStatus::observed)),
+            Kind::Lead => made(&self.cache.leads, key, |object| object.status.as_ref().and_then(HasStatus::observed)),
+            Kind::OcEssentialService => made(&self.cache.services, key, |object| object.status.as_ref().and_then(HasStatus::observed)),
         };
         made.filter(|made| *made >= self.began)
     }
@@ -497,22 +325,22 @@ impl Shared {
     }
 
     /// What a platform object waits for, if its credential fails.
-    pub fn held(&self, platform: &str) -> Option<Held> {
-        self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(platform).cloned()
+    pub fn credential_backoff(&self, platform: &str) -> Option<CredentialBackoff> {
+        self.backoffs.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(platform).cloned()
     }
 
     /// Sets or removes that.
-    pub fn hold(&self, platform: &str, held: Option<Held>) {
-        let mut all = self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        match held {
-            Some(held) => all.insert(platform.to_owned(), held),
+    pub fn back_off(&self, platform: &str, backoff: Option<CredentialBackoff>) {
+        let mut all = self.backoffs.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match backoff {
+            Some(backoff) => all.insert(platform.to_owned(), backoff),
             None => all.remove(platform),
         };
     }
 
     /// What the newest version of a platform object says.
     pub fn reading(&self, platform: &str) -> Option<Arc<Reading>> {
-        Some(self.readings.of(platform, self.platforms.get("", platform)?))
+        Some(self.readings.of(platform, self.cache.platforms.get("", platform)?))
     }
 
     /// What an object in this namespace may use a platform for.
@@ -521,24 +349,34 @@ impl Shared {
             let message = format!("There is no LivePlatform {platform}. Make it, or name another one.");
             return Connection::Unusable(Trouble::new(Reason::PlatformNotFound, message));
         };
-        if self.platforms.wrong("", platform).is_some() {
+        if self.cache.platforms.wrong("", platform).is_some() {
             let message = format!("LivePlatform {platform} can't be read by this version of the operator. See its conditions; what is there stays as it is.");
             return Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message));
         }
         self.stands_against(&reading.object, namespace).await.unwrap_or_else(|| Connection::Usable(reading.policy.clone()))
     }
 
+    /// The labels of a namespace are others: its objects are looked at, and those that want the same.
+    fn namespace_changed(&self, namespace: &str) {
+        let keys: BTreeSet<Key> = {
+            let index = self.cache.index();
+            let own = index.in_namespace(namespace);
+            own.iter().filter_map(|key| index.entry(key)).flat_map(|entry| index.neighbours(entry)).chain(own.iter().cloned()).collect()
+        };
+        self.wake_all(keys, Lane::Effect);
+    }
+
     async fn stands_against(&self, platform: &LivePlatform, namespace: &str) -> Option<Connection> {
         let Looked { against, changed } = self.namespaces.stands_against(&self.client, platform, namespace).await;
         if changed {
-            wakes::namespace_changed(self, namespace);
+            self.namespace_changed(namespace);
         }
         against
     }
 
     /// Whether the objects of a namespace may use a platform, as far as it is known without asking. Nobody may use one that is not there.
     pub fn access(&self, platform: &str, namespace: &str) -> Access {
-        self.platforms.get("", platform).map_or(Access::MayNot, |object| self.namespaces.access(&object, namespace))
+        self.cache.platforms.get("", platform).map_or(Access::MayNot, |object| self.namespaces.access(&object, namespace))
     }
 
     /// The same, asked when it is not known.
@@ -564,13 +402,5 @@ impl Shared {
             }
         }
         self.scope.named().next().is_some()
-    }
-}
-
-/// How jobs are started.
-pub fn trigger(platform: &LivePlatform) -> JobTrigger {
-    match platform.spec.sync_jobs.trigger {
-        SyncTrigger::Manual => JobTrigger::Manual,
-        SyncTrigger::Http => JobTrigger::Http,
     }
 }

@@ -12,8 +12,9 @@ use oc_domain::policy::Pace;
 use oc_domain::record::OperationId;
 use oc_domain::time::{Duration, Time};
 
-use super::absences::{Has, Recorded};
-use super::shared::{Key, Kind, Shared};
+use super::cache::Cache;
+use super::key::{Key, Kind};
+use super::recorded::{Has, Recorded};
 use crate::inventory::{LeadIndex, Lists, ServiceIndex};
 use crate::object::record;
 
@@ -201,9 +202,9 @@ impl Tallies {
     }
 
     /// Enters an object as it is known now, on the platform that the index has for it, or takes it out when it is gone.
-    pub fn enter(&self, shared: &Shared, key: &Key) {
+    pub fn enter(&self, cache: &Cache, key: &Key) {
         let mut state = self.state();
-        let Some((platform, noted)) = noted(shared, key) else { return state.leave(key) };
+        let Some((platform, noted)) = noted(cache, key) else { return state.leave(key) };
         if state.on.get(key) != Some(&platform) {
             state.leave(key);
             state.on.insert(key.clone(), platform.clone());
@@ -226,16 +227,16 @@ impl Tallies {
     }
 }
 
-fn noted(shared: &Shared, key: &Key) -> Option<(String, Noted)> {
-    let platform = shared.index().entry(key)?.platform.clone();
+fn noted(cache: &Cache, key: &Key) -> Option<(String, Noted)> {
+    let platform = cache.index().entry(key)?.platform.clone();
     let noted = match key.kind {
         Kind::LivePlatform => return None,
         Kind::Lead => {
-            let object = shared.leads.get(&key.namespace, &key.name)?;
+            let object = cache.leads.get(&key.namespace, &key.name)?;
             Noted { has: Has::of_lead(&object, &record::of_lead(&object)), pace: None }
         }
         Kind::OcEssentialService => {
-            let object = shared.services.get(&key.namespace, &key.name)?;
+            let object = cache.services.get(&key.namespace, &key.name)?;
             let record = record::of_service(&object);
             let pace = record.operation.as_ref().and_then(|operation| Some((Pace::of(operation)?, operation.id.clone())));
             Noted { has: Has::of_service(&object, &record), pace }
@@ -250,6 +251,7 @@ mod tests {
     use crate::api::{Lead, OcEssentialService};
     use crate::engine::clock;
     use crate::engine::lease::Leadership;
+    use crate::kinds::shared::Shared;
     use crate::kinds::wakes;
     use kube::{Client, Config, Resource};
     use live_platform::Listed;
@@ -441,14 +443,14 @@ mod tests {
         };
         let on = |its: &str| its == platform;
         if let Some(services) = &lists.services {
-            shared.services.each(|object| {
+            shared.cache.services.each(|object| {
                 if on(object.spec.platform.as_deref().unwrap()) {
                     note(of_service(object, services));
                 }
             });
         }
         if let Some(leads) = &lists.leads {
-            shared.leads.each(|object| {
+            shared.cache.leads.each(|object| {
                 if on(&object.spec.platform) {
                     note(of_lead(object, leads));
                 }
@@ -459,7 +461,7 @@ mod tests {
 
     fn slowest(shared: &Shared, platform: &str, now: Time, own: &OperationId, deadline: Duration) -> Option<Duration> {
         let mut operations = Vec::new();
-        shared.services.each(|object| {
+        shared.cache.services.each(|object| {
             if object.spec.platform.as_deref() == Some(platform) {
                 operations.extend(record::of_service(object).operation);
             }
@@ -487,25 +489,25 @@ mod tests {
             let shared = &self.shared;
             object["kind"] = if lead { "Lead" } else { "OcEssentialService" }.into();
             object["spec"]["msTenantId"] = tenant(name).to_string().into();
-            let known = if lead { uid(shared.leads.get("n", &name.to_string())) } else { uid(shared.services.get("n", &name.to_string())) };
+            let known = if lead { uid(shared.cache.leads.get("n", &name.to_string())) } else { uid(shared.cache.services.get("n", &name.to_string())) };
             let metadata = &mut object["metadata"];
             (metadata["namespace"], metadata["name"]) = ("n".into(), name.to_string().into());
             metadata["resourceVersion"] = self.version.to_string().into();
             metadata["uid"] = known.filter(|_| !again).unwrap_or_else(|| format!("{lead}-{name}-{}", self.version)).into();
             if lead {
-                shared.leads.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| wakes::lead(shared, learnt));
+                shared.cache.leads.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| wakes::lead(shared, learnt));
             } else {
-                shared.services.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| wakes::service(shared, learnt));
+                shared.cache.services.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| wakes::service(shared, learnt));
             }
         }
 
         fn goes(&self, lead: bool, name: u8) {
             let (shared, name) = (&self.shared, name.to_string());
             if lead {
-                let gone = shared.leads.get("n", &name).and_then(|object| shared.leads.remove(&*object));
+                let gone = shared.cache.leads.get("n", &name).and_then(|object| shared.cache.leads.remove(&*object));
                 gone.into_iter().for_each(|learnt| wakes::lead(shared, learnt));
             } else {
-                let gone = shared.services.get("n", &name).and_then(|object| shared.services.remove(&*object));
+                let gone = shared.cache.services.get("n", &name).and_then(|object| shared.cache.services.remove(&*object));
                 gone.into_iter().for_each(|learnt| wakes::service(shared, learnt));
             }
         }

@@ -7,24 +7,27 @@ use kube::Resource;
 use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::timing;
 
+use super::action::{Action, outcome};
+use super::has_status::HasStatus;
+use super::key::{Key, Kind};
 use super::meter::PassOutcome;
-use super::shared::{Key, Kind, Shared};
-use super::world::Told;
-use super::{Next, outcome};
+use super::shared::Shared;
 use crate::engine::clock;
 use crate::engine::pass::WriteFailed;
 use crate::engine::queue::Lane;
+use crate::object::managed::ManagedResource;
 use crate::object::store::Store;
-use crate::object::write::Own;
 use crate::object::{record, status, write};
 
 /// Says in the conditions of an object that it can't be read, and by which fields. Everything else of it stays as it is, its finalizer too: it may have
 /// something on the platform.
-pub(super) async fn tell(shared: &Arc<Shared>, key: &Key, wrong: &str) -> (Next, PassOutcome) {
+pub(super) async fn tell(shared: &Arc<Shared>, key: &Key, wrong: &str) -> (Action, PassOutcome) {
     let written = match key.kind {
-        Kind::LivePlatform => say(shared, &shared.platforms, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn Told)).await,
-        Kind::Lead => say(shared, &shared.leads, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn Told)).await,
-        Kind::OcEssentialService => say(shared, &shared.services, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn Told)).await,
+        Kind::LivePlatform => say(shared, &shared.cache.platforms, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await,
+        Kind::Lead => say(shared, &shared.cache.leads, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await,
+        Kind::OcEssentialService => {
+            say(shared, &shared.cache.services, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await
+        }
     };
     outcome(Reason::InvalidSpec, "this version can't read it");
     let failures = shared.with_memo(key, uid(shared, key).as_deref(), |memo| {
@@ -32,7 +35,7 @@ pub(super) async fn tell(shared: &Arc<Shared>, key: &Key, wrong: &str) -> (Next,
         memo.failures
     });
     match written {
-        Ok(()) => (Next::Woken, PassOutcome::Stalled),
+        Ok(()) => (Action::AwaitChange, PassOutcome::Stalled),
         Err(failed) => {
             tracing::warn!(
                 kind = key.kind.as_str(),
@@ -41,7 +44,7 @@ pub(super) async fn tell(shared: &Arc<Shared>, key: &Key, wrong: &str) -> (Next,
                 ?failed,
                 "that the object can't be read could not be written on it"
             );
-            (Next::At(timing::next_try(clock::now(), failures, None), Lane::Effect), PassOutcome::unwritten(&failed))
+            (Action::RequeueAt(timing::next_try(clock::now(), failures, None), Lane::Effect), PassOutcome::unwritten(&failed))
         }
     }
 }
@@ -51,9 +54,9 @@ fn uid(shared: &Shared, key: &Key) -> Option<String> {
         store.get(&key.namespace, &key.name).and_then(|object| object.meta().uid.clone())
     }
     match key.kind {
-        Kind::LivePlatform => of(&shared.platforms, key),
-        Kind::Lead => of(&shared.leads, key),
-        Kind::OcEssentialService => of(&shared.services, key),
+        Kind::LivePlatform => of(&shared.cache.platforms, key),
+        Kind::Lead => of(&shared.cache.leads, key),
+        Kind::OcEssentialService => of(&shared.cache.services, key),
     }
 }
 
@@ -66,7 +69,13 @@ fn verdict(wrong: &str, going: bool, held: bool) -> Verdict {
     Verdict::trouble(&Trouble::new(Reason::InvalidSpec, message))
 }
 
-async fn say<K: Own>(shared: &Shared, store: &Store<K>, key: &Key, wrong: &str, told: impl Fn(&K) -> Option<&dyn Told>) -> Result<(), WriteFailed> {
+async fn say<K: ManagedResource>(
+    shared: &Shared,
+    store: &Store<K>,
+    key: &Key,
+    wrong: &str,
+    told: impl Fn(&K) -> Option<&dyn HasStatus>,
+) -> Result<(), WriteFailed> {
     let Some(object) = store.get(&key.namespace, &key.name) else { return Ok(()) };
     // Where status itself is what can't be read, a list of conditions would be written over one that is not known here.
     if wrong.contains("status.conditions:") {

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use oc_domain::conditions::Reason;
 
-use super::shared::{Key, Kind, Shared};
-use super::{absences, connect, deletions, lead, service};
+use super::key::{Key, Kind};
+use super::shared::Shared;
+use super::{absences, address, cache, deletions};
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::queue::Lane;
 use crate::inventory::Changed;
@@ -24,14 +25,14 @@ pub fn service(shared: &Shared, learnt: Learnt<OcEssentialService>) {
             let competed = before.spec != object.spec || before.metadata.deletion_timestamp != object.metadata.deletion_timestamp;
             // One that can't ask any more (suspended, only observing, going) lets another one have its turn.
             if competed {
-                wake_neighbours(shared, &service::entry(shared, &object));
+                wake_neighbours(shared, &shared.cache.entry_of_service(&object));
             }
             // Who has something comes first: one that has not any more, or can't be believed any more to have asked, lets another one have its turn; and one
             // that has it now is what the others wait for.
             let had = before.status != object.status && has_or_asked(&before);
             let has = before.status != object.status && has_or_asked(&object);
             if had != has || had && gave_way(&before, &object) {
-                wake_neighbours(shared, &service::entry(shared, &object));
+                wake_neighbours(shared, &shared.cache.entry_of_service(&object));
             }
         }
         Learnt::Gone(object) => {
@@ -51,7 +52,7 @@ pub fn lead(shared: &Shared, learnt: Learnt<Lead>) {
             let restated = before.status != object.status && restated(shared, &Key::lead(&namespace, &name));
             enter_lead(shared, &object, restated || concerns_us(&*before, &*object));
             if before.spec != object.spec || before.metadata.deletion_timestamp != object.metadata.deletion_timestamp {
-                wake_neighbours(shared, &lead::entry(&object));
+                wake_neighbours(shared, &cache::entry_of_lead(&object));
             }
         }
         Learnt::Gone(object) => {
@@ -76,7 +77,7 @@ pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
                 settle(shared, &object);
                 shared.wake(&Key::platform(&name), Lane::Changed);
                 // A pass that waits for a platform that hangs would keep its place until that has an answer.
-                if connect::identity(&before) != connect::identity(&object) || before.spec.requests != object.spec.requests {
+                if address::identity(&before) != address::identity(&object) || before.spec.requests != object.spec.requests {
                     shared.give_up(&name);
                 }
                 // Its policy has changed for all that is on it, and for those that share its place.
@@ -88,7 +89,7 @@ pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
         Learnt::Gone(object) => {
             let name = place(&*object).1;
             shared.connect(&name, None);
-            shared.hold(&name, None);
+            shared.back_off(&name, None);
             shared.forget(&Key::platform(&name));
             wake_place(shared, &name);
         }
@@ -99,12 +100,12 @@ pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
 /// Enters where a platform object points to. When that is another place than before, those that it leaves and those that it joins have other neighbours.
 fn settle(shared: &Shared, object: &LivePlatform) {
     let name = place(object).1;
-    let Some(at) = connect::place(object) else { return };
-    let left = shared.index().siblings(&name);
-    if !shared.index().settle(&name, at) {
+    let Some(at) = address::place(object) else { return };
+    let left = shared.cache.index().siblings(&name);
+    if !shared.cache.index().settle(&name, at) {
         return;
     }
-    let joined = shared.index().siblings(&name);
+    let joined = shared.cache.index().siblings(&name);
     for sibling in left.union(&joined).filter(|sibling| **sibling != name) {
         shared.wake(&Key::platform(sibling), Lane::Effect);
         platform_is_back(shared, sibling);
@@ -114,20 +115,10 @@ fn settle(shared: &Shared, object: &LivePlatform) {
 /// Everything that shares a platform's place is looked at, and the other platform objects of that place.
 fn wake_place(shared: &Shared, platform: &str) {
     let (siblings, keys) = {
-        let index = shared.index();
+        let index = shared.cache.index();
         (index.siblings(platform), index.at(platform))
     };
     shared.wake_all(siblings.iter().filter(|sibling| *sibling != platform).map(|sibling| Key::platform(sibling)), Lane::Effect);
-    shared.wake_all(keys, Lane::Effect);
-}
-
-/// The labels of a namespace are others: its objects are looked at, and those that want the same.
-pub fn namespace_changed(shared: &Shared, namespace: &str) {
-    let keys: BTreeSet<Key> = {
-        let index = shared.index();
-        let own = index.in_namespace(namespace);
-        own.iter().filter_map(|key| index.entry(key)).flat_map(|entry| index.neighbours(entry)).chain(own.iter().cloned()).collect()
-    };
     shared.wake_all(keys, Lane::Effect);
 }
 
@@ -153,10 +144,10 @@ fn has_or_asked(object: &OcEssentialService) -> bool {
 fn enter_service(shared: &Shared, object: &Arc<OcEssentialService>, concerns_us: bool) {
     let at = place(&**object);
     let key = Key::service(&at.0, &at.1);
-    let entry = service::entry(shared, object);
+    let entry = shared.cache.entry_of_service(object);
     let tenant = entry.tenant.clone().map(|tenant| (entry.platform.clone(), tenant));
-    let moved = shared.index().enter(&key, entry);
-    shared.tallies.enter(shared, &key);
+    let moved = shared.cache.index().enter(&key, entry);
+    shared.tallies.enter(&shared.cache, &key);
     if concerns_us {
         shared.wake(&key, Lane::Changed);
         wake_leads_of(shared, tenant);
@@ -169,8 +160,8 @@ fn enter_service(shared: &Shared, object: &Arc<OcEssentialService>, concerns_us:
 fn enter_lead(shared: &Shared, object: &Arc<Lead>, concerns_us: bool) {
     let at = place(&**object);
     let key = Key::lead(&at.0, &at.1);
-    shared.index().enter(&key, lead::entry(object));
-    shared.tallies.enter(shared, &key);
+    shared.cache.index().enter(&key, cache::entry_of_lead(object));
+    shared.tallies.enter(&shared.cache, &key);
     if concerns_us {
         shared.wake(&key, Lane::Changed);
         wake_services_of(shared, &at);
@@ -179,12 +170,12 @@ fn enter_lead(shared: &Shared, object: &Arc<Lead>, concerns_us: bool) {
 
 /// A service's tenant and platform come from its lead: both are entered anew when the lead changes.
 fn wake_services_of(shared: &Shared, lead: &(String, String)) {
-    let keys = shared.index().of_lead(lead);
+    let keys = shared.cache.index().of_lead(lead);
     for key in keys {
-        if let Some(object) = shared.services.get(&key.namespace, &key.name) {
-            let entry = service::entry(shared, &object);
-            shared.index().enter(&key, entry);
-            shared.tallies.enter(shared, &key);
+        if let Some(object) = shared.cache.services.get(&key.namespace, &key.name) {
+            let entry = shared.cache.entry_of_service(&object);
+            shared.cache.index().enter(&key, entry);
+            shared.tallies.enter(&shared.cache, &key);
         }
         shared.wake(&key, Lane::Effect);
     }
@@ -193,19 +184,19 @@ fn wake_services_of(shared: &Shared, lead: &(String, String)) {
 /// A lead's status names the service object for its tenant.
 fn wake_leads_of(shared: &Shared, tenant: Option<(String, oc_domain::names::TenantId)>) {
     let Some((platform, tenant)) = tenant else { return };
-    let keys = shared.index().of_tenant(&platform, &tenant);
+    let keys = shared.cache.index().of_tenant(&platform, &tenant);
     shared.wake_all(keys.into_iter().filter(|key| key.kind == Kind::Lead), Lane::Effect);
 }
 
 fn wake_neighbours(shared: &Shared, entry: &super::index::Entry) {
-    let keys = shared.index().neighbours(entry);
+    let keys = shared.cache.index().neighbours(entry);
     shared.wake_all(keys, Lane::Effect);
 }
 
 fn gone(shared: &Shared, key: &Key) {
     shared.forget(key);
-    let entry = shared.index().leave(key);
-    shared.tallies.enter(shared, key);
+    let entry = shared.cache.index().leave(key);
+    shared.tallies.enter(&shared.cache, key);
     if let Some(entry) = entry {
         wake_neighbours(shared, &entry);
         deletions::gone(shared, &entry.platform);
@@ -221,7 +212,7 @@ pub fn inventory_changed(shared: &Shared, platform: &str, changed: &Changed) {
     }
     absences::changed(shared, platform);
     let keys: BTreeSet<Key> = {
-        let index = shared.index();
+        let index = shared.cache.index();
         let by_tenant = changed.tenants.iter().flat_map(|tenant| index.of_tenant(platform, tenant));
         let waiting = index.on(platform).into_iter().filter(|key| changed.whole_again && shared.waits_for_whole_lists(key));
         by_tenant.chain(changed.names.iter().flat_map(|name| index.named(platform, name))).chain(waiting).collect()
@@ -231,17 +222,17 @@ pub fn inventory_changed(shared: &Shared, platform: &str, changed: &Changed) {
 
 /// A platform can be used again, or in another way: everything on it is looked at.
 pub fn platform_is_back(shared: &Shared, platform: &str) {
-    let keys = shared.index().on(platform);
+    let keys = shared.cache.index().on(platform);
     shared.wake_all(keys, Lane::Effect);
 }
 
 /// A job has run: the services that wait for it are looked at.
 pub fn job_ran(shared: &Shared, platform: &str) {
     let waiting = |key: &Key| {
-        let object = shared.services.get(&key.namespace, &key.name);
+        let object = shared.cache.services.get(&key.namespace, &key.name);
         object.and_then(|object| object.status.clone()).and_then(|status| status.sync).is_some_and(|sync| sync.state != crate::api::SyncState::Synced)
     };
-    let keys: Vec<Key> = shared.index().on(platform).into_iter().filter(|key| key.kind == Kind::OcEssentialService).collect();
+    let keys: Vec<Key> = shared.cache.index().on(platform).into_iter().filter(|key| key.kind == Kind::OcEssentialService).collect();
     shared.wake_all(keys.into_iter().filter(waiting), Lane::Effect);
 }
 
@@ -268,7 +259,7 @@ mod tests {
         let key = |number: u8| Key::service("n", &format!("customer-{number}"));
         for number in 1..=4 {
             let entry = |platform: &str| super::super::index::Entry { platform: platform.into(), tenant: Some(tenant(number)), short_name: None, lead: None };
-            shared.index().enter(&key(number), entry(if number == 4 { "other" } else { "default" }));
+            shared.cache.index().enter(&key(number), entry(if number == 4 { "other" } else { "default" }));
         }
         for number in [2, 4] {
             shared.with_memo(&key(number), None, |memo| memo.waits_for_whole_lists = true);

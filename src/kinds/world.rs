@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{Resource, ResourceExt};
 use live_platform::{Deleted, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
@@ -13,8 +12,10 @@ use oc_domain::policy::Connection;
 use oc_domain::step::{Answer, Fact};
 use oc_domain::time::Time;
 
+use super::has_status::{HasStatus, stalled_for};
+use super::key::Key;
 use super::reach::Reach;
-use super::shared::{Key, Shared};
+use super::shared::Shared;
 use crate::api;
 use crate::engine::budget::Failed;
 use crate::engine::clock;
@@ -23,41 +24,11 @@ use crate::inventory::Inventory;
 use crate::object::record;
 use crate::object::store::Store;
 
-/// What every status of ours tells.
-pub trait Told {
-    /// `observedGeneration`
-    fn observed(&self) -> Option<i64>;
-    /// `conditions`
-    fn conditions(&self) -> &[Condition];
-    /// `lastHandledReconcileAt`
-    fn handled(&self) -> Option<&String>;
-}
-
-macro_rules! told {
-    ($($status:ty),+) => {$(
-        impl Told for $status {
-            fn observed(&self) -> Option<i64> {
-                self.observed_generation
-            }
-
-            fn conditions(&self) -> &[Condition] {
-                &self.conditions
-            }
-
-            fn handled(&self) -> Option<&String> {
-                self.last_handled_reconcile_at.as_ref()
-            }
-        }
-    )+};
-}
-
-told!(api::LeadStatus, api::LivePlatformStatus, api::OcEssentialServiceStatus);
-
 /// What is known at the beginning of a pass: nothing of the platform yet.
-pub fn facts<K: Resource>(object: &K, status: Option<&dyn Told>, connection: Connection, memo: &Memo) -> Facts {
+pub fn facts<K: Resource>(object: &K, status: Option<&dyn HasStatus>, connection: Connection, memo: &Memo) -> Facts {
     let generation = object.meta().generation.unwrap_or_default();
-    let observed = status.and_then(Told::observed);
-    let look_now = record::requested(object).as_ref() != status.and_then(Told::handled);
+    let observed = status.and_then(HasStatus::observed);
+    let look_now = record::requested(object).as_ref() != status.and_then(HasStatus::handled);
     let ready = status.is_some_and(|status| status.conditions().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"));
     Facts {
         object_created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
@@ -69,13 +40,6 @@ pub fn facts<K: Resource>(object: &K, status: Option<&dyn Told>, connection: Con
         stalled_for: stalled_for(status, generation),
         ..Facts::unread(clock::now(), connection)
     }
-}
-
-/// The reason for which status says `Stalled`, when it speaks of this generation.
-pub fn stalled_for(status: Option<&dyn Told>, generation: i64) -> Option<Reason> {
-    let status = status.filter(|status| status.observed() == Some(generation))?;
-    let stalled = status.conditions().iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
-    Reason::parse(&stalled.reason)
 }
 
 /// How objects that want the same are ordered: of two the older one has it.
@@ -171,6 +135,7 @@ fn refusal(fields: &[(String, Vec<String>)]) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 
     fn status(generation: i64, kind: &str, truth: &str, reason: &str) -> api::LeadStatus {
         let condition = Condition {
@@ -182,21 +147,6 @@ mod tests {
             last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(clock::timestamp(Time(0))),
         };
         api::LeadStatus { observed_generation: Some(generation), conditions: vec![condition], ..api::LeadStatus::default() }
-    }
-
-    #[test]
-    fn what_status_says_of_a_trouble_counts_for_the_spec_it_speaks_of() {
-        let table = [
-            (status(3, "Stalled", "True", "PlatformUnavailable"), Some(Reason::PlatformUnavailable)),
-            (status(2, "Stalled", "True", "PlatformUnavailable"), None),
-            (status(3, "Reconciling", "True", "PlatformUnavailable"), None),
-            (status(3, "Stalled", "False", "PlatformUnavailable"), None),
-            (status(3, "Stalled", "True", "SomebodyElsesReason"), None),
-        ];
-        for (status, expected) in table {
-            assert_eq!(stalled_for(Some(&status), 3), expected, "{status:?}");
-        }
-        assert_eq!(stalled_for(None, 3), None);
     }
 
     fn object(generation: i64) -> api::Lead {

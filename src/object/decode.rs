@@ -12,14 +12,14 @@ use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 use serde_json::{Map, Value};
 
-use super::write::Own;
+use super::managed::ManagedResource;
 use crate::api::{Lead, LivePlatform, OcEssentialService};
 
 /// How much of what is wrong is told.
 const MOST_TOLD: usize = 600;
 
 /// A kind of which as much is read as can be.
-pub trait Decode: Own {
+pub trait Decode: ManagedResource {
     /// What its spec must hold to be read at all. It stands for a field that can't be read, and is never acted upon.
     fn least() -> Value;
 }

@@ -4,6 +4,7 @@
 
 pub mod decode;
 pub mod events;
+pub mod managed;
 pub mod record;
 pub mod reflector;
 pub mod scope;

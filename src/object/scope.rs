@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use kube::Client;
 
-use super::write::Own;
+use super::managed::ManagedResource;
 
 /// All namespaces, or some. In one that is not in it nothing is read or written, so that no right for it is needed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,7 +48,7 @@ impl std::fmt::Display for Scope {
 /// The interface for one part of a scope.
 pub fn api<K>(client: Client, part: Option<&str>) -> kube::Api<K>
 where
-    K: Own + kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+    K: ManagedResource + kube::Resource<Scope = kube::core::NamespaceResourceScope>,
 {
     match part {
         None => kube::Api::all(client),

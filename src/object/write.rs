@@ -6,16 +6,15 @@ use std::borrow::Cow;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use kube::core::Request;
-use kube::core::object::HasStatus;
-use kube::{Api, Client, Resource, ResourceExt};
+use kube::{Client, ResourceExt};
 use oc_domain::names::CustomerGuid;
 use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
 use oc_domain::step::Mark;
 use serde::Serialize;
-use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 
 use super::decode::lean;
+use super::managed::ManagedResource;
 use super::record::{FINALIZER, GUID, OPERATION, intent_text};
 pub use crate::engine::pass::WriteFailed;
 
@@ -24,33 +23,6 @@ pub const FIELD_MANAGER: &str = "oc-essentials-operator";
 
 /// How often a status is written when others keep changing the object meanwhile.
 const STATUS_TRIES: usize = 4;
-
-/// What all our kinds are.
-pub trait Own:
-    Resource<DynamicType = ()> + HasStatus<Status: Serialize> + Clone + DeserializeOwned + Serialize + std::fmt::Debug + Send + Sync + 'static
-{
-    /// The interface for the namespace that this object is in, or for the cluster.
-    fn api(client: &Client, namespace: Option<&str>) -> Api<Self>;
-}
-
-macro_rules! namespaced {
-    ($kind:ty) => {
-        impl Own for $kind {
-            fn api(client: &Client, namespace: Option<&str>) -> Api<Self> {
-                Api::namespaced(client.clone(), namespace.unwrap_or_default())
-            }
-        }
-    };
-}
-
-namespaced!(crate::api::Lead);
-namespaced!(crate::api::OcEssentialService);
-
-impl Own for crate::api::LivePlatform {
-    fn api(client: &Client, _: Option<&str>) -> Api<Self> {
-        Api::all(client.clone())
-    }
-}
 
 /// How much of the API server's own sentence is kept.
 const SENTENCE: usize = 300;
@@ -88,7 +60,7 @@ fn sentence(message: &str) -> String {
 /// # Errors
 /// When the object is gone or was changed, or the API server does not take it, or not whole.
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write mark", skip_all, fields(kind = %K::kind(&())))]
-pub async fn mark<K: Own>(client: &Client, object: &K, mark: &Mark, record: &Record, id: OperationId) -> Result<(K, Option<Intent>), WriteFailed> {
+pub async fn mark<K: ManagedResource>(client: &Client, object: &K, mark: &Mark, record: &Record, id: OperationId) -> Result<(K, Option<Intent>), WriteFailed> {
     let mut finalizers = object.finalizers().to_vec();
     finalizers.retain(|name| name != FINALIZER);
     let mut annotations = serde_json::Map::new();
@@ -142,7 +114,7 @@ fn params() -> PatchParams {
 }
 
 /// What the API server has left out of a mark that it took.
-fn dropped<K: Own>(written: &K, finalizers: &[String], annotations: &serde_json::Map<String, Value>) -> Option<&'static str> {
+fn dropped<K: ManagedResource>(written: &K, finalizers: &[String], annotations: &serde_json::Map<String, Value>) -> Option<&'static str> {
     let wanted = finalizers.iter().any(|name| name == FINALIZER);
     if wanted != super::record::has_finalizer(written) {
         return Some(if wanted { "the finalizer operatorconnect.dev/external" } else { "the removal of the finalizer operatorconnect.dev/external" });
@@ -164,7 +136,7 @@ fn dropped<K: Own>(written: &K, finalizers: &[String], annotations: &serde_json:
 /// # Errors
 /// As [`mark`].
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write status", skip_all, fields(kind = %K::kind(&())))]
-pub async fn status<K: Own>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteFailed> {
+pub async fn status<K: ManagedResource>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteFailed> {
     let status = serde_json::to_value(status).unwrap_or_default();
     let mut known = Cow::Borrowed(object);
     for _ in 0..STATUS_TRIES {
@@ -186,7 +158,7 @@ pub async fn status<K: Own>(client: &Client, object: &K, status: &impl Serialize
 /// # Errors
 /// As [`mark`].
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write operation", skip_all, fields(kind = %K::kind(&())))]
-pub async fn operation<K: Own>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteFailed> {
+pub async fn operation<K: ManagedResource>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteFailed> {
     let operation = serde_json::to_value(status).unwrap_or_default()["operation"].take();
     for _ in 0..STATUS_TRIES {
         let known = newest_of_same(client, object).await?;
@@ -207,7 +179,7 @@ pub async fn operation<K: Own>(client: &Client, object: &K, status: &impl Serial
     Err(WriteFailed::Changed)
 }
 
-async fn write_status<K: Own>(client: &Client, known: &K, status: &Value) -> Result<K, WriteFailed> {
+async fn write_status<K: ManagedResource>(client: &Client, known: &K, status: &Value) -> Result<K, WriteFailed> {
     let Some(difference) = difference(&status_of(known), status) else { return Ok(known.clone()) };
     let metadata = json!({ "uid": known.meta().uid, "resourceVersion": known.resource_version() });
     let patch = json!({ "metadata": metadata, "status": difference });
@@ -217,7 +189,7 @@ async fn write_status<K: Own>(client: &Client, known: &K, status: &Value) -> Res
 }
 
 /// The object that the API server answers to a write.
-async fn answer<K: Own>(client: &Client, request: Result<http::Request<Vec<u8>>, kube::core::request::Error>) -> kube::Result<K> {
+async fn answer<K: ManagedResource>(client: &Client, request: Result<http::Request<Vec<u8>>, kube::core::request::Error>) -> kube::Result<K> {
     let text = client.request_text(request.map_err(kube::Error::BuildRequest)?).await?;
     serde_json::from_str(&lean(&text)).map_err(kube::Error::SerdeError)
 }
@@ -239,7 +211,7 @@ fn difference(before: &Value, after: &Value) -> Option<Value> {
 ///
 /// # Errors
 /// As [`mark`].
-pub async fn conditions<K: Own>(client: &Client, object: &K, conditions: &[Condition], generation: i64) -> Result<(), WriteFailed> {
+pub async fn conditions<K: ManagedResource>(client: &Client, object: &K, conditions: &[Condition], generation: i64) -> Result<(), WriteFailed> {
     let api = K::api(client, object.meta().namespace.as_deref());
     let patch = json!({
         "metadata": {"uid": object.meta().uid, "resourceVersion": object.resource_version()},
@@ -253,17 +225,17 @@ pub async fn conditions<K: Own>(client: &Client, object: &K, conditions: &[Condi
 }
 
 /// What nobody but us writes: our marks and the status.
-fn ours<K: Own>(object: &K) -> (bool, Vec<Option<&String>>, Value) {
+fn ours<K: ManagedResource>(object: &K) -> (bool, Vec<Option<&String>>, Value) {
     let annotations = super::record::OWN_ANNOTATIONS.iter().chain([&GUID]).map(|name| object.annotations().get(*name)).collect();
     (super::record::has_finalizer(object), annotations, status_of(object))
 }
 
-fn status_of<K: Own>(object: &K) -> Value {
+fn status_of<K: ManagedResource>(object: &K) -> Value {
     object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_default()
 }
 
 /// The newest version of this very object.
-async fn newest_of_same<K: Own>(client: &Client, object: &K) -> Result<K, WriteFailed> {
+async fn newest_of_same<K: ManagedResource>(client: &Client, object: &K) -> Result<K, WriteFailed> {
     let newest = newest(client, object).await?;
     if newest.meta().uid == object.meta().uid { Ok(newest) } else { Err(WriteFailed::Gone) }
 }
@@ -272,7 +244,7 @@ async fn newest_of_same<K: Own>(client: &Client, object: &K) -> Result<K, WriteF
 ///
 /// # Errors
 /// As [`mark`].
-pub async fn newest<K: Own>(client: &Client, object: &K) -> Result<K, WriteFailed> {
+pub async fn newest<K: ManagedResource>(client: &Client, object: &K) -> Result<K, WriteFailed> {
     K::api(client, object.meta().namespace.as_deref()).get(&object.name_any()).await.map_err(failed)
 }
 
@@ -281,7 +253,7 @@ pub async fn newest<K: Own>(client: &Client, object: &K) -> Result<K, WriteFaile
 /// # Errors
 /// As the API server answers: whoever asks for a new object tells a person what was said to it.
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "create object", skip_all, fields(kind = %K::kind(&())))]
-pub async fn create<K: Own>(client: &Client, object: &K) -> Result<K, kube::Error> {
+pub async fn create<K: ManagedResource>(client: &Client, object: &K) -> Result<K, kube::Error> {
     let api = K::api(client, object.meta().namespace.as_deref());
     api.create(&kube::api::PostParams { field_manager: Some(FIELD_MANAGER.into()), ..kube::api::PostParams::default() }, object).await
 }

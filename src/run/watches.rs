@@ -45,7 +45,7 @@ pub(super) fn begin(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<(
             first.push(First { complete, watched: Arc::clone(&watched) });
             let client = watched::listening(client, &watched);
             tasks.spawn(async move {
-                let store = Arc::clone(&shared.$store);
+                let store = Arc::clone(&shared.cache.$store);
                 reflector::follow(client, of.as_deref(), store, watched, move |learnt| {
                     if matches!(learnt, Learnt::Complete) {
                         tell.send_replace(true);
@@ -70,7 +70,7 @@ pub(super) async fn catch_up(shared: &Arc<Shared>, client: &Client) {
     let begun = clock::since_start();
     macro_rules! list {
         ($of:expr, $store:ident, $wake:path) => {
-            while let Err(error) = reflector::catch_up(client, $of, &shared.$store, |learnt| $wake(shared, learnt)).await {
+            while let Err(error) = reflector::catch_up(client, $of, &shared.cache.$store, |learnt| $wake(shared, learnt)).await {
                 if matches!(&error, kube::Error::Api(status) if status.code == 403) {
                     break;
                 }

@@ -12,7 +12,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::registry::Registry;
 use tower::{Layer, Service};
 
-use super::{Histograms, catalogue, histograms, register};
+use super::catalogue;
+use super::families::{Histograms, histograms, register};
 use crate::engine::clock;
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]

@@ -5,6 +5,7 @@
 
 mod apiserver;
 mod catalogue;
+mod families;
 mod gauges;
 mod process;
 
@@ -14,15 +15,15 @@ use std::time::Duration;
 
 use live_platform::{Endpoint, Outcome};
 use oc_domain::conditions::Reason;
-use prometheus_client::encoding::{EncodeLabelSet, EncodeMetric};
+use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
-use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
 
 pub use apiserver::ApiCalls;
 pub use catalogue::{Described, Type, catalogue};
 
+use self::families::{Histograms, histograms, register};
 use crate::engine::budget::News;
 use crate::engine::queue::Lane;
 use crate::kinds::Kind;
@@ -59,22 +60,6 @@ labels! {
     ByReason { platform: String, reason: String }
 }
 
-/// Histograms that all have the same buckets.
-#[derive(Clone, Copy, Debug)]
-struct Buckets(&'static [f64]);
-
-impl MetricConstructor<Histogram> for Buckets {
-    fn new_metric(&self) -> Histogram {
-        Histogram::new(self.0.iter().copied())
-    }
-}
-
-type Histograms<L> = Family<L, Histogram, Buckets>;
-
-fn histograms<L: Clone + std::hash::Hash + Eq>(buckets: &'static [f64]) -> Histograms<L> {
-    Family::new_with_constructor(Buckets(buckets))
-}
-
 /// A series is there, with nothing counted yet.
 fn begin<L, M, C>(family: &Family<L, M, C>, labels: &L)
 where
@@ -101,13 +86,6 @@ pub struct Metrics {
     api: ApiCalls,
     /// The platforms that have series.
     platforms: Mutex<BTreeSet<String>>,
-}
-
-fn register(registry: &mut Registry, described: &Described, metric: impl EncodeMetric + Send + Sync + std::fmt::Debug + 'static) {
-    match described.typed_unit() {
-        Some(unit) => registry.register_with_unit(described.stem(), described.help, unit, metric),
-        None => registry.register(described.stem(), described.help, metric),
-    }
 }
 
 impl Default for Metrics {

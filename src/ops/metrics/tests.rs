@@ -61,11 +61,11 @@ fn read<K: serde::de::DeserializeOwned>(object: Value) -> K {
 #[tokio::test]
 async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
     let shared = shared(Arc::new(()));
-    shared.platforms.put(read(platform("default")));
-    shared.leads.put(read(lead(1)));
+    shared.cache.platforms.put(read(platform("default")));
+    shared.cache.leads.put(read(lead(1)));
     for (number, ready) in [condition("True", "Succeeded"), condition("False", "TaskFailed"), condition("Maybe", "customer-9 said so")].into_iter().enumerate()
     {
-        shared.services.put(read(service(number, ready)));
+        shared.cache.services.put(read(service(number, ready)));
     }
     let text = Metrics::default().text(Census::of(&shared)).unwrap();
     for line in [
@@ -95,8 +95,8 @@ async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
 async fn the_series_of_a_platform_go_with_it() {
     let metrics = Arc::<Metrics>::default();
     let shared = shared(Arc::clone(&metrics) as _);
-    shared.platforms.put(read(platform("here")));
-    shared.platforms.put(read(platform("gone")));
+    shared.cache.platforms.put(read(platform("here")));
+    shared.cache.platforms.put(read(platform("gone")));
     for name in ["here", "gone"] {
         for outcome in [Outcome::Answered(200), Outcome::Answered(429), Outcome::Lost] {
             metrics.called(name, Endpoint::Services, outcome, Duration::from_millis(20));
@@ -106,8 +106,8 @@ async fn the_series_of_a_platform_go_with_it() {
     }
     let text = metrics.text(Census::of(&shared)).unwrap();
     assert!(text.contains(r#"operatorconnect_platform_circuit_opened_total{platform="gone",reason="Throttled"} 1"#), "{text}");
-    let gone = shared.platforms.get("", "gone").unwrap();
-    shared.platforms.remove(&*gone);
+    let gone = shared.cache.platforms.get("", "gone").unwrap();
+    shared.cache.platforms.remove(&*gone);
     let text = metrics.text(Census::of(&shared)).unwrap();
     assert!(text.contains(r#"platform="here""#) && !text.contains(r#"platform="gone""#), "{text}");
     metrics.called("gone", Endpoint::Task, Outcome::Lost, Duration::ZERO);
@@ -126,11 +126,11 @@ fn cpu() -> Duration {
 async fn a_thousand_objects_cost_no_more_series_than_a_few() {
     let shared = shared(Arc::new(()));
     let metrics = Metrics::default();
-    shared.platforms.put(read(platform("default")));
+    shared.cache.platforms.put(read(platform("default")));
     let lines = |count: usize| {
         for number in 0..count {
-            shared.leads.put(read(lead(number)));
-            shared.services.put(read(service(number, condition("True", "Succeeded"))));
+            shared.cache.leads.put(read(lead(number)));
+            shared.cache.services.put(read(service(number, condition("True", "Succeeded"))));
         }
         let text = metrics.text(Census::of(&shared)).unwrap();
         (text.lines().count(), text.len())
