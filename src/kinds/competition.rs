@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
-use oc_domain::competition::{Access, Contest, Other, Rank, Spec, contest, holds};
+use oc_domain::competition::{self, Access, Candidate, Contest, Other, Rank, Spec, contest};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::policy::{Connection, Policy};
 
@@ -32,22 +32,33 @@ pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService,
     let grace = || *slowest.get_or_init(|| pace::longest(shared, policy, &entry.platform));
     let own = Key::service(&object.namespace().unwrap_or_default(), &object.name_any());
     let keys = shared.cache.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
-    let others = keys.filter_map(|key| {
-        let other = shared.cache.services.get(&key.namespace, &key.name)?;
-        let theirs = shared.cache.index().entry(&key).cloned()?;
-        let record = shared.reminded(&key, other.meta().uid.as_deref(), shared.records.of(&key, &*other, record::of_service));
-        let spec = Spec {
+    let others: Vec<_> = keys
+        .filter_map(|key| {
+            let other = shared.cache.services.get(&key.namespace, &key.name)?;
+            let theirs = shared.cache.index().entry(&key).cloned()?;
+            let record = shared.reminded(&key, other.meta().uid.as_deref(), shared.records.of(&key, &*other, record::of_service));
+            Some((key, other, theirs, record))
+        })
+        .collect();
+    let candidates = others.iter().map(|(key, other, theirs, record)| Candidate {
+        object: (key, theirs),
+        record,
+        spec: Spec {
             going: other.meta().deletion_timestamp.is_some(),
             suspended: other.spec.suspend,
             applies: other.spec.mode == api::service::Mode::Apply,
             has_tenant: theirs.tenant.is_some(),
             short_name: Some((&other.spec.short_name, policy.short_name_rule)),
-        };
-        let rank = Rank::of_service(now, &record, &spec, grace)?;
-        Some(Other { rank, access: access(rank, &theirs.platform, &key.namespace, known), age: world::age(&*other), object: key })
+        },
+        age: world::age(&**other),
     });
-    let holds_own = holds(now, &shared.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_service(object))), grace);
-    contest(holds_own, &world::age(object), others)
+    let record = shared.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_service(object)));
+    let access = |(key, theirs): &(&Key, &Entry)| known(&theirs.platform, &key.namespace);
+    match competition::of_service(now, (&record, &world::age(object)), candidates, access, grace) {
+        Contest::Won => Contest::Won,
+        Contest::Lost((key, _)) => Contest::Lost(key.clone()),
+        Contest::Open((key, _)) => Contest::Open(key.clone()),
+    }
 }
 
 /// How a lead object stands to the others for its tenant.

@@ -6,7 +6,7 @@ use kube::{Resource, ResourceExt};
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Pass;
-use oc_domain::lead::{Desired, Wish, decide};
+use oc_domain::lead::{Spec, Wish, decide};
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
@@ -67,16 +67,15 @@ fn going(object: &Lead) -> Option<DeletionPolicy> {
 
 fn wish(object: &Lead, entry: &Entry, rival: Option<String>) -> Wish {
     let spec = &object.spec;
-    if let Some(policy) = going(object) {
-        return Wish::Gone(policy, entry.tenant.clone());
-    }
-    if spec.suspend {
-        return Wish::Suspended;
-    }
-    let Some(tenant) = entry.tenant.clone() else {
-        return Wish::Unclear(Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID."));
+    let said = Spec {
+        deleting: object.meta().deletion_timestamp.is_some(),
+        suspended: spec.suspend,
+        tenant: entry.tenant.clone().ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")),
+        consentless: spec.consentless.is_some(),
+        channel: spec.channel_id,
+        deletion_policy: policy(spec.deletion_policy),
     };
-    Wish::Be(Desired { tenant, consentless: spec.consentless.is_some(), channel: spec.channel_id, deletion_policy: policy(spec.deletion_policy), rival })
+    said.wish(rival)
 }
 
 /// What of the world a pass over one lead can touch.

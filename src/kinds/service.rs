@@ -8,12 +8,12 @@ use live_platform::{CreateService, SecretsSent};
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Pass;
-use oc_domain::names::{CustomerGuid, ShortName, TenantId};
+use oc_domain::names::{CustomerGuid, TenantId};
 use oc_domain::pass::{DeletionPolicy, Facts};
 use oc_domain::place::Place;
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
-use oc_domain::service::{Adoption, Deletion, Desired, Mode, Wish, decide};
+use oc_domain::service::{self, Adoption, Mode, Neighbour, Spec, Wish, decide};
 use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
@@ -69,44 +69,32 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
     after(shared, key, object.meta().uid.as_deref(), &pass)
 }
 
-/// The policy by which an object goes that is being deleted. Plan and Observe change nothing on the platform, not even in going.
+/// The policy by which an object goes that is being deleted.
 fn going(object: &OcEssentialService) -> Option<DeletionPolicy> {
-    object.meta().deletion_timestamp.as_ref()?;
-    Some(if object.spec.mode == api::service::Mode::Apply { policy(object.spec.deletion_policy) } else { DeletionPolicy::Retain })
+    service::going(object.meta().deletion_timestamp.is_some(), mode(object), policy(object.spec.deletion_policy))
+}
+
+fn mode(object: &OcEssentialService) -> Mode {
+    match object.spec.mode {
+        api::service::Mode::Apply => Mode::Apply,
+        api::service::Mode::Plan => Mode::Plan,
+        api::service::Mode::Observe => Mode::Observe,
+    }
 }
 
 fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, rival: Option<String>) -> Wish {
     let spec = &object.spec;
-    if let Some(policy) = going(object) {
-        return Wish::Gone(Deletion {
-            policy,
-            tenant: entry.tenant.clone(),
-            short_name: Some(spec.short_name.clone()),
-            suspended: spec.suspend,
-            guard_numbers: spec.deletion_guard == api::service::DeletionGuard::Numbers,
-            of_others: neighbours(shared, object, entry).filter(|other| going(other).is_none()).filter_map(|other| guid(&other)).collect(),
-        });
-    }
-    if spec.suspend {
-        return Wish::Suspended;
-    }
-    let missing = entry.lead.as_ref().and_then(|lead| lead_trouble(shared, entry, lead));
-    let Some(tenant) = entry.tenant.clone() else {
-        let unclear = missing.unwrap_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID."));
-        return Wish::Unclear(unclear);
-    };
-    Wish::Be(Box::new(Desired {
-        tenant,
-        short_name: ShortName::as_written(&spec.short_name),
+    let neighbour = |other: Arc<OcEssentialService>| Neighbour { deleting: other.meta().deletion_timestamp.is_some(), guid: guid(&other) };
+    let said = Spec {
+        deleting: object.meta().deletion_timestamp.is_some(),
+        suspended: spec.suspend,
+        tenant: entry.tenant.clone().ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")),
+        short_name: spec.short_name.clone(),
         full_name: spec.full_name.clone(),
         lc_customer: spec.lc_customer_id,
         channel: spec.channel_id,
         ip_group: spec.advanced_settings.is_some(),
-        mode: match spec.mode {
-            api::service::Mode::Apply => Mode::Apply,
-            api::service::Mode::Plan => Mode::Plan,
-            api::service::Mode::Observe => Mode::Observe,
-        },
+        mode: mode(object),
         adoption: match spec.adoption {
             api::service::Adoption::IfMatching => Adoption::IfMatching,
             api::service::Adoption::Never => Adoption::Never,
@@ -114,9 +102,11 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, rival: Opti
         },
         recreate: spec.recreate,
         beside_direct_routing: spec.beside_direct_routing,
-        missing,
-        rival,
-    }))
+        deletion_policy: policy(spec.deletion_policy),
+        guard_numbers: spec.deletion_guard == api::service::DeletionGuard::Numbers,
+        missing: entry.lead.as_ref().and_then(|lead| lead_trouble(shared, entry, lead)),
+    };
+    said.wish(rival, || neighbours(shared, object, entry).map(neighbour).collect())
 }
 
 /// What is wrong with the lead to which an object refers: it is not there, or it was made anew for another tenant or platform.

@@ -7,7 +7,7 @@ use live_platform::{Deleted, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::driver::Memo;
 use oc_domain::names::TenantId;
-use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView};
+use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView, Seen};
 use oc_domain::policy::Connection;
 use oc_domain::step::{Answer, Fact};
 use oc_domain::time::Time;
@@ -27,19 +27,15 @@ use crate::object::store::Store;
 /// What is known at the beginning of a pass: nothing of the platform yet.
 pub fn facts<K: Resource>(object: &K, status: Option<&dyn HasStatus>, connection: Connection, memo: &Memo) -> Facts {
     let generation = object.meta().generation.unwrap_or_default();
-    let observed = status.and_then(HasStatus::observed);
-    let look_now = record::requested(object).as_ref() != status.and_then(HasStatus::handled);
-    let ready = status.is_some_and(|status| status.conditions().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"));
-    Facts {
-        object_created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
+    let seen = Seen {
+        created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
         generation,
-        asked_anew: observed != Some(generation) || look_now,
-        look_now,
-        settled: ready && observed == Some(generation),
-        failures: memo.failures_of(generation),
+        observed: status.and_then(HasStatus::observed),
+        ready: status.is_some_and(|status| status.conditions().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")),
+        look_requested: record::requested(object).as_ref() != status.and_then(HasStatus::handled),
         stalled_for: stalled_for(status, generation),
-        ..Facts::unread(clock::now(), connection)
-    }
+    };
+    Facts::begin(clock::now(), seen, connection, memo)
 }
 
 /// How objects that want the same are ordered: of two the older one has it.

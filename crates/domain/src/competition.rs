@@ -113,6 +113,36 @@ pub enum Contest<T> {
     Open(T),
 }
 
+/// A service object that wants what another one wants.
+#[derive(Clone, Debug)]
+pub struct Candidate<'a, T, A> {
+    /// Which one.
+    pub object: T,
+    /// What it remembers.
+    pub record: &'a Record,
+    /// What its spec says.
+    pub spec: Spec<'a>,
+    /// What orders objects by age.
+    pub age: A,
+}
+
+/// How a service object stands to the others that want its tenant or its short name. `access` is asked only of those that have nothing yet: what a holder has
+/// is protected, whether its namespace may use the platform or not. `grace` is how long the effect of a lost create is looked for.
+pub fn of_service<'a, T, A: Ord>(
+    now: Time,
+    own: (&Record, &A),
+    others: impl Iterator<Item = Candidate<'a, T, A>>,
+    access: impl Fn(&T) -> Access,
+    grace: impl Fn() -> Duration,
+) -> Contest<T> {
+    let others = others.filter_map(|other| {
+        let rank = Rank::of_service(now, other.record, &other.spec, &grace)?;
+        let access = if rank == Rank::Applicant { access(&other.object) } else { Access::May };
+        Some(Other { object: other.object, rank, access, age: other.age })
+    });
+    contest(holds(now, own.0, &grace), own.1, others)
+}
+
 /// Decides for one object, by its age; `holds` says whether it is a holder itself.
 pub fn contest<T, A: Ord>(holds: bool, age: &A, others: impl IntoIterator<Item = Other<T, A>>) -> Contest<T> {
     let own = (if holds { Rank::Holder } else { Rank::Applicant }, age);

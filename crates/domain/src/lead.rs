@@ -40,6 +40,37 @@ pub enum Wish {
     Gone(DeletionPolicy, Option<TenantId>),
 }
 
+/// What a lead object says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Spec {
+    /// Whether it is being deleted.
+    pub deleting: bool,
+    /// `spec.suspend`.
+    pub suspended: bool,
+    /// `spec.msTenantId`; `Err` says why it is none.
+    pub tenant: Result<TenantId, Trouble>,
+    /// Whether `spec.consentless` is there.
+    pub consentless: bool,
+    /// `spec.channelId`.
+    pub channel: Option<ChannelId>,
+    /// `spec.deletionPolicy`.
+    pub deletion_policy: DeletionPolicy,
+}
+
+impl Spec {
+    /// What the object is to become. `rival` is another object that comes before it, as people read it.
+    pub fn wish(self, rival: Option<String>) -> Wish {
+        if self.deleting {
+            return Wish::Gone(self.deletion_policy, self.tenant.ok());
+        }
+        match self.tenant {
+            _ if self.suspended => Wish::Suspended,
+            Err(unclear) => Wish::Unclear(unclear),
+            Ok(tenant) => Wish::Be(Desired { tenant, consentless: self.consentless, channel: self.channel, deletion_policy: self.deletion_policy, rival }),
+        }
+    }
+}
+
 /// Decides what comes next.
 pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();

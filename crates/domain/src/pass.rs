@@ -2,6 +2,7 @@
 
 use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Verdict};
+use crate::driver::Memo;
 use crate::facts::{LcCustomerAnswer, Lead, Service, Task};
 use crate::names::CustomerGuid;
 use crate::policy::Connection;
@@ -154,7 +155,39 @@ pub struct Facts {
     pub stalled_for: Option<Reason>,
 }
 
+/// What an object says of itself when a pass over it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// When it was created.
+    pub created: Time,
+    /// Its generation.
+    pub generation: i64,
+    /// `status.observedGeneration`.
+    pub observed: Option<i64>,
+    /// Whether status says `Ready=True`.
+    pub ready: bool,
+    /// Whether somebody has asked for a look that no pass has taken in yet.
+    pub look_requested: bool,
+    /// The reason for which status says `Stalled`, for whatever generation.
+    pub stalled_for: Option<Reason>,
+}
+
 impl Facts {
+    /// What a pass begins with: nothing of the platform yet.
+    pub fn begin(now: Time, seen: Seen, connection: Connection, memo: &Memo) -> Self {
+        let current = seen.observed == Some(seen.generation);
+        Self {
+            object_created: seen.created,
+            generation: seen.generation,
+            asked_anew: !current || seen.look_requested,
+            look_now: seen.look_requested,
+            settled: seen.ready && current,
+            failures: memo.failures_of(seen.generation),
+            stalled_for: seen.stalled_for.filter(|_| current),
+            ..Self::unread(now, connection)
+        }
+    }
+
     /// What a pass begins with that has read nothing, over an object that is new at that moment and of which nothing was said or tried.
     pub fn unread(pass_started: Time, connection: Connection) -> Self {
         Self {

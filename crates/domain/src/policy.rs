@@ -2,8 +2,11 @@
 
 use crate::conditions::Trouble;
 use crate::names::ShortNameRule;
-use crate::record::{Job, Operation, OperationId, OperationKind, Outcome};
+use crate::record::{Intent, Job, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use crate::time::{Duration, Time};
+
+/// How long before the end of `createGrace` the pace is looked at: longer than the time between two looks for the effect.
+const SOON: Duration = Duration::from_secs(120);
 
 /// How synchronization jobs are started (platform-facts.md 7: the platform documents no call that does, U-9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -75,6 +78,23 @@ impl Default for Policy {
 }
 
 impl Policy {
+    /// The same with the pace of the platform's creates, for an object that has to know it: one that looks for the effect of a create whose answer was
+    /// lost. Before `spec.createGrace` is nearly over the pace decides nothing, and is not asked for.
+    #[must_use]
+    pub fn with_pace(self, now: Time, record: &Record, slowest: impl FnOnce(&OperationId, Duration) -> Option<Duration>) -> Self {
+        let nearly_over = |intent: &&Intent| now + SOON >= intent.start + self.create_grace;
+        let lost = |intent: &&Intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe;
+        match record.open_intent().filter(lost).filter(nearly_over) {
+            Some(lost) => Self { slowest_create: slowest(&lost.id, self.task_deadline), ..self },
+            None => self,
+        }
+    }
+
+    /// How long the effect of a create of another object is looked for, of which only an annotation tells: no status tells how long that one takes.
+    pub fn longest_grace(&self, slowest: impl FnOnce(&OperationId, Duration) -> Option<Duration>) -> Duration {
+        Self { slowest_create: slowest(&OperationId(String::new()), self.task_deadline), ..self.clone() }.grace()
+    }
+
     /// How long the effect of a create whose answer was lost is looked for before the create is asked for again.
     ///
     /// `spec.createGrace` is safe only on a platform that is faster than it: asked for again while the first one still runs, a create makes a

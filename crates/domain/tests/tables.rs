@@ -31,6 +31,8 @@ mod place;
 mod platform;
 #[path = "tables/ready.rs"]
 mod ready;
+#[path = "tables/spec.rs"]
+mod spec;
 #[path = "tables/voice.rs"]
 mod voice;
 #[path = "tables/whose.rs"]

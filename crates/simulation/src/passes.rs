@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use oc_domain::competition::{self, Access, Contest, Other, Rank, Spec, contest};
+use oc_domain::competition::{self, Access, Candidate, Contest, Spec};
 use oc_domain::conditions::{Reason, Trouble, Truth};
 use oc_domain::driver::{Ended, Pass};
 use oc_domain::facts::LcCustomerAnswer;
 use oc_domain::lead;
 use oc_domain::names::{ShortNameRule, fold};
-use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
+use oc_domain::pass::{Facts, Seen, ServicesView};
 use oc_domain::policy::{Connection, JobRuns, Policy, slowest_create};
-use oc_domain::record::{OperationKind, Outcome, Record};
-use oc_domain::service::{Deletion, Desired, Mode, Wish as ServiceWish};
+use oc_domain::record::{OperationId, OperationKind, Outcome, Record};
+use oc_domain::service::{self, Mode, Neighbour};
 use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step};
 use oc_domain::time::{Duration, Time};
 use oc_domain::timing;
@@ -77,18 +77,17 @@ impl World {
     }
 
     fn facts(&mut self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Facts {
-        let seen = object.status.observed == Some(object.generation);
-        let settled = seen && object.status.ready().is_some_and(|(truth, _)| truth == Truth::True);
-        let failures = self.operators[op].memo(slot, object.uid).failures_of(object.generation);
-        Facts {
-            object_created: object.created,
+        let status = &object.status;
+        let seen = Seen {
+            created: object.created,
             generation: object.generation,
-            asked_anew: !seen,
-            settled,
-            failures,
-            stalled_for: object.status.stalled_for().filter(|_| seen),
-            ..Facts::unread(self.now, self.connection(play, op, slot, object))
-        }
+            observed: status.observed,
+            ready: status.ready().is_some_and(|(truth, _)| truth == Truth::True),
+            look_requested: false,
+            stalled_for: status.stalled_for(),
+        };
+        let (now, connection) = (self.now, self.connection(play, op, slot, object));
+        Facts::begin(now, seen, connection, self.operators[op].memo(slot, object.uid))
     }
 
     fn connection(&mut self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Connection {
@@ -112,90 +111,83 @@ impl World {
         let asking = object.asking().filter(|_| play.rules.breaker);
         let deletions_blocked = asking.and_then(|asking| breaker.ledger.holds(&asking, self.setup.per_hour));
         self.operators[op].count_due |= deletions_blocked.is_some();
-        let grace = secs(self.setup.grace);
-        Policy {
-            create_grace: grace,
-            task_deadline: secs(self.setup.deadline),
-            leads_job: runs,
-            trunks_job: runs,
-            slowest_create: if play.rules.pace { self.slowest_create(op, object) } else { Some(Duration::ZERO) },
-            deletions_blocked,
-            ..Policy::default()
-        }
+        let settings = Policy { leads_job: runs, trunks_job: runs, deletions_blocked, ..self.settings() };
+        settings.with_pace(self.now, &object.record(), |own, deadline| self.slowest_create(play.rules, op, own, deadline))
+    }
+
+    /// What the platform object says.
+    fn settings(&self) -> Policy {
+        Policy { create_grace: secs(self.setup.grace), task_deadline: secs(self.setup.deadline), ..Policy::default() }
     }
 
     /// As the operator finds it in the statuses of all services of a platform.
-    fn slowest_create(&self, op: usize, object: &Object) -> Option<Duration> {
+    fn slowest_create(&self, rules: &Rules, op: usize, own: &OperationId, deadline: Duration) -> Option<Duration> {
         let services = self.operators[op].view.objects[..LEAD].iter().flatten();
-        let own = &object.intent.as_ref()?.id;
-        slowest_create(self.now, own, secs(self.setup.deadline), services.filter_map(|object| object.status.operation.as_ref()))
-    }
-
-    fn grace(&self, play: &Play<'_>, op: usize, object: &Object) -> Duration {
-        let slowest_create = if play.rules.pace { self.slowest_create(op, object) } else { Some(Duration::ZERO) };
-        Policy { create_grace: secs(self.setup.grace), task_deadline: secs(self.setup.deadline), slowest_create, ..Policy::default() }.grace()
+        let slowest = slowest_create(self.now, own, deadline, services.filter_map(|object| object.status.operation.as_ref()));
+        if rules.pace { slowest } else { Some(Duration::ZERO) }
     }
 
     fn wish(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Wish {
         let spec = &object.spec;
         let tenant = setup::tenant(self.setup.tenant_of(slot));
         if slot == LEAD {
-            return Wish::Lead(match object.deleting {
-                Some(_) => lead::Wish::Gone(spec.policy, Some(tenant)),
-                None if spec.suspend => lead::Wish::Suspended,
-                None => lead::Wish::Be(lead::Desired { tenant, consentless: true, channel: None, deletion_policy: spec.policy, rival: None }),
-            });
-        }
-        let applied = spec.mode == Mode::Apply;
-        Wish::Service(match object.deleting {
-            Some(_) => ServiceWish::Gone(Deletion {
-                policy: if applied { spec.policy } else { DeletionPolicy::Retain },
-                tenant: Some(tenant),
-                short_name: Some(self.setup.name_of(slot).to_owned()),
+            let said = lead::Spec {
+                deleting: object.deleting.is_some(),
                 suspended: spec.suspend,
-                guard_numbers: true,
-                of_others: self.operators[op].view.objects[1 - slot]
-                    .iter()
-                    .filter(|other| other.deleting.is_none())
-                    .filter_map(|other| other.status.guid.clone())
-                    .collect(),
-            }),
-            None if spec.suspend => ServiceWish::Suspended,
-            None if spec.refused => ServiceWish::Unclear(Trouble::new(Reason::InvalidSpec, "The spec breaks a rule.")),
-            None => ServiceWish::Be(Box::new(Desired {
-                tenant,
-                short_name: setup::short_name(self.setup.name_of(slot)),
-                full_name: setup::full_name(spec.full_name),
-                lc_customer: None,
+                tenant: Ok(tenant),
+                consentless: true,
                 channel: None,
-                ip_group: false,
-                mode: spec.mode,
-                adoption: spec.adoption,
-                recreate: spec.recreate,
-                beside_direct_routing: spec.beside,
-                missing: None,
-                rival: self.rival(play, op, slot, object).and_then(|contest| match contest {
-                    Contest::Lost(uid) => Some(format!("object {uid}")),
-                    Contest::Won | Contest::Open(_) => None,
-                }),
-            })),
-        })
+                deletion_policy: spec.policy,
+            };
+            return Wish::Lead(said.wish(None));
+        }
+        let said = service::Spec {
+            deleting: object.deleting.is_some(),
+            suspended: spec.suspend,
+            // One that is going stands for the tenant that its status names.
+            tenant: if spec.refused && object.deleting.is_none() { Err(Trouble::new(Reason::InvalidSpec, "The spec breaks a rule.")) } else { Ok(tenant) },
+            short_name: self.setup.name_of(slot).to_owned(),
+            full_name: setup::full_name(spec.full_name),
+            lc_customer: None,
+            channel: None,
+            ip_group: false,
+            mode: spec.mode,
+            adoption: spec.adoption,
+            recreate: spec.recreate,
+            beside_direct_routing: spec.beside,
+            deletion_policy: spec.policy,
+            guard_numbers: true,
+            missing: None,
+        };
+        let rival = || match self.rival(play, op, slot, object)? {
+            Contest::Lost(uid) => Some(format!("object {uid}")),
+            Contest::Won | Contest::Open(_) => None,
+        };
+        let neighbour = |other: &Arc<Object>| Neighbour { deleting: other.deleting.is_some(), guid: other.status.guid.clone() };
+        Wish::Service(said.wish(rival(), || self.neighbour(op, slot).into_iter().map(neighbour).collect()))
+    }
+
+    /// The other service object, as far as this replica has seen, when it has the same tenant or short name.
+    fn neighbour(&self, op: usize, slot: usize) -> Option<&Arc<Object>> {
+        let other = 1 - slot;
+        let same_tenant = self.setup.tenant_of(other) == self.setup.tenant_of(slot);
+        let same_name = fold(self.setup.name_of(other)) == fold(self.setup.name_of(slot));
+        self.operators[op].view.objects[other].as_ref().filter(|_| same_tenant || same_name)
     }
 
     /// Another object with the same tenant or short name that comes first, as far as this replica has seen.
     fn rival(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Option<Contest<u32>> {
         let other = 1 - slot;
-        let same_tenant = self.setup.tenant_of(other) == self.setup.tenant_of(slot);
-        let same_name = fold(self.setup.name_of(other)) == fold(self.setup.name_of(slot));
         let heeded = play.rules.rivals && (play.rules.places || !self.setup.two_names);
-        let theirs = self.operators[op].view.objects[other].as_ref().filter(|_| heeded && (same_tenant || same_name))?;
+        let theirs = self.neighbour(op, slot).filter(|_| heeded)?;
+        let able = |able: bool| able || !play.rules.able;
+        // What can't be followed in a spec is a tenant that is none.
         let spec = Spec {
-            going: theirs.deleting.is_some(),
-            suspended: theirs.spec.suspend,
-            applies: theirs.spec.mode == Mode::Apply,
-            has_tenant: true,
-            // What can't be followed in a spec is a short name that is none.
-            short_name: Some((if theirs.spec.refused { "" } else { self.setup.name_of(other) }, ShortNameRule::Portal)),
+            going: theirs.deleting.is_some() && play.rules.able,
+            suspended: theirs.spec.suspend && play.rules.able,
+            applies: able(theirs.spec.mode == Mode::Apply),
+            has_tenant: able(!theirs.spec.refused),
+            short_name: Some((self.setup.name_of(other), ShortNameRule::Portal)),
         };
         // With what this process has asked for it: what says so may have been taken off a moment ago.
         let record = |slot: usize, object: &Object| {
@@ -204,14 +196,12 @@ impl World {
             memo.into_iter().for_each(|memo| memo.remind(&mut record));
             record
         };
-        let rank = |object: &Object, spec: &Spec<'_>| Rank::of_service(self.now, &record(other, object), spec, || self.grace(play, op, object));
-        let (rank, access) = match (rank(theirs, &spec), self.allowed[other]) {
-            (None, _) | (Some(Rank::Applicant), false) if !play.rules.able => (Rank::Applicant, Access::May),
-            (rank, allowed) => (rank?, if allowed { Access::May } else { Access::MayNot }),
-        };
-        let holds = competition::holds(self.now, &record(slot, object), || self.grace(play, op, object));
-        let theirs = Other { object: theirs.uid, rank, access, age: (theirs.created, theirs.uid) };
-        Some(contest(holds, &(object.created, object.uid), [theirs])).filter(|contest| *contest != Contest::Won)
+        let (own, of_other) = (record(slot, object), record(other, theirs));
+        let candidate = Candidate { object: theirs.uid, record: &of_other, spec, age: (theirs.created, theirs.uid) };
+        let access = |_: &u32| if able(self.allowed[other]) { Access::May } else { Access::MayNot };
+        let grace = || self.settings().longest_grace(|own, deadline| self.slowest_create(play.rules, op, own, deadline));
+        let contest = competition::of_service(self.now, (&own, &(object.created, object.uid)), [candidate].into_iter(), access, grace);
+        Some(contest).filter(|contest| *contest != Contest::Won)
     }
 
     /// The next step of a pass.

@@ -10,6 +10,7 @@ mod elsewhere;
 mod found;
 mod jobs;
 mod ready;
+mod spec;
 mod task;
 
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
@@ -26,6 +27,7 @@ pub use crate::pass::{DeletionPolicy, Facts};
 pub(crate) use checks::active_beside;
 pub use checks::lead_that_counts;
 pub use found::Found;
+pub use spec::{Neighbour, Spec, going};
 
 /// `spec.mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]

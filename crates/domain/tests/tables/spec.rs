@@ -1,0 +1,122 @@
+//! From what an object says to what it is to become, and what a pass begins with.
+
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::driver::Memo;
+use oc_domain::lead;
+use oc_domain::pass::{DeletionPolicy, Facts, Seen};
+use oc_domain::policy::{Connection, Policy};
+use oc_domain::record::OperationKind;
+use oc_domain::service::{Deletion, Desired, Mode, Neighbour, Spec, Wish};
+
+use crate::common::*;
+
+use DeletionPolicy::{Delete, Retain};
+
+fn said() -> Spec {
+    let desired = desired();
+    Spec {
+        deleting: false,
+        suspended: false,
+        tenant: Ok(tenant()),
+        short_name: "Contoso_NL".into(),
+        full_name: desired.full_name,
+        lc_customer: None,
+        channel: None,
+        ip_group: false,
+        mode: Mode::Apply,
+        adoption: desired.adoption,
+        recreate: false,
+        beside_direct_routing: false,
+        deletion_policy: Delete,
+        guard_numbers: true,
+        missing: None,
+    }
+}
+
+fn unclear() -> Trouble {
+    Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")
+}
+
+#[test]
+fn a_spec_says_what_its_object_is_to_become() {
+    let no_lead = || Trouble::new(Reason::LeadNotFound, "There is no such Lead.");
+    let table = [
+        ("plain", said(), Wish::Be(Box::new(desired()))),
+        ("suspended", Spec { suspended: true, ..said() }, Wish::Suspended),
+        ("suspended, and its tenant is not known", Spec { suspended: true, tenant: Err(unclear()), ..said() }, Wish::Suspended),
+        ("its tenant is not known", Spec { tenant: Err(unclear()), ..said() }, Wish::Unclear(unclear())),
+        ("its lead is not there", Spec { tenant: Err(unclear()), missing: Some(no_lead()), ..said() }, Wish::Unclear(no_lead())),
+        ("its lead is not there any more", Spec { missing: Some(no_lead()), ..said() }, Wish::Be(Box::new(Desired { missing: Some(no_lead()), ..desired() }))),
+    ];
+    for (what, spec, expected) in table {
+        assert_eq!(spec.wish(None, || panic!("neighbours are asked for one that is going alone")), expected, "{what}");
+    }
+    let rival = Some("OcEssentialService n/first (same tenant)".to_owned());
+    assert_eq!(said().wish(rival.clone(), Vec::new), Wish::Be(Box::new(Desired { rival, ..desired() })));
+}
+
+/// What another object has is that one's, unless it is going as well; and what changes nothing on the platform deletes nothing there.
+#[test]
+fn an_object_that_is_going_leaves_alone_what_others_have() {
+    let other = |deleting, number: Option<u32>| Neighbour { deleting, guid: number.map(guid) };
+    let others = || vec![other(false, Some(1)), other(true, Some(2)), other(false, None)];
+    for (mode, policy, expected) in
+        [(Mode::Apply, Delete, Delete), (Mode::Apply, Retain, Retain), (Mode::Plan, Delete, Retain), (Mode::Observe, Delete, Retain)]
+    {
+        let wish = Spec { deleting: true, mode, deletion_policy: policy, suspended: true, ..said() }.wish(None, others);
+        let gone = Deletion {
+            policy: expected,
+            tenant: Some(tenant()),
+            short_name: Some("Contoso_NL".into()),
+            suspended: true,
+            guard_numbers: true,
+            of_others: vec![guid(1)],
+        };
+        assert_eq!(wish, Wish::Gone(gone), "{mode:?} {policy:?}");
+    }
+    let unknown = Spec { deleting: true, tenant: Err(unclear()), ..said() }.wish(None, Vec::new);
+    assert!(matches!(unknown, Wish::Gone(Deletion { tenant: None, .. })), "{unknown:?}");
+}
+
+#[test]
+fn a_lead_says_what_it_is_to_become() {
+    let said = || lead::Spec { deleting: false, suspended: false, tenant: Ok(tenant()), consentless: true, channel: None, deletion_policy: Delete };
+    let be = lead::Wish::Be(lead::Desired { tenant: tenant(), consentless: true, channel: None, deletion_policy: Delete, rival: None });
+    let table = [
+        (said(), be),
+        (lead::Spec { suspended: true, ..said() }, lead::Wish::Suspended),
+        (lead::Spec { tenant: Err(unclear()), ..said() }, lead::Wish::Unclear(unclear())),
+        (lead::Spec { deleting: true, suspended: true, ..said() }, lead::Wish::Gone(Delete, Some(tenant()))),
+        (lead::Spec { deleting: true, tenant: Err(unclear()), ..said() }, lead::Wish::Gone(Delete, None)),
+    ];
+    for (spec, expected) in table {
+        assert_eq!(spec.wish(None), expected);
+    }
+}
+
+#[test]
+fn what_status_says_counts_for_the_generation_it_speaks_of() {
+    let memo = Memo { failures: 3, generation: Some(2), ..Memo::default() };
+    let seen = Seen { created: NOW - secs(60), generation: 2, observed: Some(2), ready: true, look_requested: false, stalled_for: Some(Reason::TaskFailed) };
+    let begin = |seen: Seen| {
+        let facts = Facts::begin(NOW, seen, Connection::Usable(Policy::default()), &memo);
+        (facts.asked_anew, facts.look_now, facts.settled, facts.failures, facts.stalled_for)
+    };
+    assert_eq!(begin(seen), (false, false, true, 3, Some(Reason::TaskFailed)));
+    assert_eq!(begin(Seen { look_requested: true, ..seen }), (true, true, true, 3, Some(Reason::TaskFailed)));
+    assert_eq!(begin(Seen { generation: 3, ..seen }), (true, false, false, 0, None), "the spec was changed");
+    assert_eq!(begin(Seen { observed: None, ..seen }), (true, false, false, 3, None), "status was lost");
+}
+
+/// The pace is asked for when the grace that it decides is nearly over, and not before.
+#[test]
+fn the_pace_is_asked_for_when_it_decides() {
+    let policy = || Policy { create_grace: secs(900), ..Policy::default() };
+    let asked = |record: &oc_domain::record::Record| policy().with_pace(NOW, record, |_, deadline| Some(deadline)).slowest_create;
+    assert_eq!(asked(&creating(NOW - secs(779))), None);
+    assert_eq!(asked(&creating(NOW - secs(780))), Some(policy().task_deadline));
+    assert_eq!(asked(&oc_domain::record::Record::default()), None);
+    let deleting = intent(OperationKind::Delete, NOW - secs(5000), oc_domain::record::Sent::Maybe);
+    assert_eq!(asked(&oc_domain::record::Record { intent: Some(deleting), ..verified() }), None);
+    assert_eq!(policy().longest_grace(|own, _| own.0.is_empty().then_some(secs(1000))), secs(2000), "of another object's create nothing is left out");
+}
