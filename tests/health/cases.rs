@@ -93,11 +93,11 @@ fn values(scrape: &Scrape, platform: &str) -> Result<()> {
         ensure!((is - value).abs() < f64::EPSILON, "{name} {labels:?} is {is}, not {value}");
     }
     for (name, labels) in [
-        ("operatorconnect_passes_total", [("kind", "Lead"), ("outcome", "ready")].as_slice()),
-        ("operatorconnect_passes_total", &[("kind", "OcEssentialService"), ("outcome", "asked")]),
-        ("operatorconnect_queue_wait_seconds_count", &[("lane", "changed")]),
-        ("operatorconnect_apiserver_calls_total", &[("verb", "watch"), ("code", "200")]),
-        ("operatorconnect_apiserver_calls_total", &[("verb", "patch"), ("code", "200")]),
+        ("operatorconnect_reconcile_total", [("kind", "Lead"), ("outcome", "ready")].as_slice()),
+        ("operatorconnect_reconcile_total", &[("kind", "OcEssentialService"), ("outcome", "asked")]),
+        ("operatorconnect_workqueue_queue_duration_seconds_count", &[("lane", "changed")]),
+        ("operatorconnect_apiserver_requests_total", &[("verb", "watch"), ("code", "200")]),
+        ("operatorconnect_apiserver_requests_total", &[("verb", "patch"), ("code", "200")]),
         ("operatorconnect_platform_budget_wait_seconds_count", &[]),
         ("operatorconnect_inventory_age_seconds", &[("list", "leads")]),
         ("process_cpu_seconds_total", &[]),
@@ -161,8 +161,8 @@ pub async fn a_status_that_is_not_taken_is_counted(scene: Scene) -> Result<()> {
     let counted = || async {
         let scrape = operator.scrape().await?;
         let failed = scrape.sum("operatorconnect_status_write_failures_total", &[lead]);
-        let passes = scrape.sum("operatorconnect_passes_total", &[lead, ("outcome", "unwritten")]);
-        let refused = scrape.sum("operatorconnect_apiserver_calls_total", &[("verb", "patch"), ("code", "503")]);
+        let passes = scrape.sum("operatorconnect_reconcile_total", &[lead, ("outcome", "unwritten")]);
+        let refused = scrape.sum("operatorconnect_apiserver_requests_total", &[("verb", "patch"), ("code", "503")]);
         Ok((failed >= 2.0 && passes >= 2.0 && refused >= 2.0).then_some(()))
     };
     until(20, counted).await.context("waiting for two tries that failed")?;
@@ -278,7 +278,7 @@ pub async fn a_platform_that_is_away_is_no_reason_to_restart(scene: Scene) -> Re
     scene.simulate("POST", "faults", json!({"kind": "serverError", "forever": true})).await?;
     let scrape = until(40, shows(1.0, 1.0)).await.context("waiting for the circuit to open")?;
     ensure!(scrape.sum("operatorconnect_platform_calls_total", &[("platform", &platform), ("outcome", "5xx")]) >= 3.0);
-    ensure!(scrape.sum("operatorconnect_passes_total", &[("kind", "LivePlatform"), ("outcome", "failed")]) >= 1.0);
+    ensure!(scrape.sum("operatorconnect_reconcile_total", &[("kind", "LivePlatform"), ("outcome", "failed")]) >= 1.0);
     for path in ["/livez", "/readyz"] {
         let (well, text) = operator.probe(path).await?;
         ensure!(well, "{path}: nothing here can be mended by a restart, and another platform may be well: {text}");
@@ -342,7 +342,7 @@ pub async fn a_replica_that_waits_is_ready(scene: Scene) -> Result<()> {
         ensure!((operator.scrape().await?.sum("operatorconnect_leader", &[]) - leads).abs() < f64::EPSILON);
     }
     // Longer than the election may stand still would be long; that it takes steps while it waits shows in its looking at the lease again and again.
-    let looks = || async { anyhow::Ok(second.scrape().await?.sum("operatorconnect_apiserver_calls_total", &[("verb", "get"), ("code", "200")])) };
+    let looks = || async { anyhow::Ok(second.scrape().await?.sum("operatorconnect_apiserver_requests_total", &[("verb", "get"), ("code", "200")])) };
     let before = looks().await?;
     tokio::time::sleep(Duration::from_secs(4)).await;
     let after = looks().await?;
@@ -363,7 +363,7 @@ pub async fn one_that_is_to_end_is_not_ready_and_lives(scene: Scene) -> Result<(
     ensure!(text.contains("[-]stage failed: it was asked to end"), "{text}");
     let (well, text) = operator.probe("/livez").await?;
     ensure!(well, "what finishes its work must not be killed: {text}");
-    ensure!(operator.scrape().await?.sum("operatorconnect_queue_running", &[]) >= 1.0, "metrics are served to the end");
+    ensure!(operator.scrape().await?.sum("operatorconnect_active_workers", &[]) >= 1.0, "metrics are served to the end");
     let status = operator.ended().await?;
     ensure!(status.success(), "{status}: {}", operator.said()?);
     Ok(())

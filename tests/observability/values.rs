@@ -25,6 +25,6 @@ pub fn all() -> BTreeMap<String, Vec<String>> {
         ("verb".to_owned(), texts(&["get", "list", "watch", "create", "update", "patch", "delete"])),
         ("code".to_owned(), (100..600).map(|code| code.to_string()).chain(["none".to_owned()]).collect()),
         ("operatorconnect_platform_calls_total outcome".to_owned(), texts(&Outcome::LABELS)),
-        ("operatorconnect_passes_total outcome".to_owned(), texts(&PassOutcome::ALL.map(PassOutcome::label))),
+        ("operatorconnect_reconcile_total outcome".to_owned(), texts(&PassOutcome::ALL.map(PassOutcome::label))),
     ])
 }

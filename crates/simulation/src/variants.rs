@@ -86,6 +86,7 @@ pub fn all() -> Vec<Variant> {
         ruled("takes an outcome that it can't read for an end", Rules { strange_words_end: true, ..Rules::default() }, "L1: a second service"),
         decided("lets go of what a task has told and no list shows", lets_go_of_what_a_task_told, "L2: the object is let go"),
         decided("takes an unknown last word for a failure", unclear_is_failed, "L1: a second service"),
+        decided("waits for a time that has not come", waits_for_the_far_future, "L5"),
         unchecked("writes over what it has not read", Rules { versions: false, ..Rules::default() }, "L1: a second service"),
     ]
 }
@@ -348,6 +349,15 @@ fn lets_go_of_what_a_task_told(now: Time, wish: &Wish, record: &Record, facts: &
     let begins = matches!(decision.step, Step::Keep(Mark::Begin { kind: OperationKind::Delete, .. }));
     let shown = decision.record.guid.as_ref().is_some_and(|guid| facts.services.value().is_some_and(|view| view.with_guid(guid).is_some()));
     if begins && !shown { Decision { step: Step::Keep(Mark::Release), ..decision } } else { decision }
+}
+
+/// An intent is looked for until its grace is over, whenever it says that it was recorded.
+fn waits_for_the_far_future(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(now, wish, record, facts);
+    match record.open_intent().filter(|intent| intent.start > now + oc_domain::timing::CLOCK_SKEW) {
+        Some(intent) => Decision { step: Step::Wait(intent.start, oc_domain::step::Wake::Inventory), record: record.clone(), ..decision },
+        None => decision,
+    }
 }
 
 fn unclear_is_failed(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {

@@ -63,19 +63,19 @@ macro_rules! catalogue {
 }
 
 catalogue! {
-    PASSES: Counter "operatorconnect_passes_total" ["kind", "outcome"]
+    PASSES: Counter "operatorconnect_reconcile_total" ["kind", "outcome"]
         "Passes over objects, by how they ended: ready, waiting (for what comes by itself), asked (for a change at the platform), stalled (a person must act), failed (the platform is away, throttles or refuses the credential), conflict (the object was changed meanwhile), unwritten (the API server did not take a write), gone";
-    PASS_DURATION: Histogram "operatorconnect_pass_duration_seconds" ["kind"]
+    PASS_DURATION: Histogram "operatorconnect_reconcile_time_seconds" ["kind"]
         "How long passes took, with all they waited for";
-    QUEUE_READY: Gauge "operatorconnect_queue_ready" ["lane"]
+    QUEUE_READY: Gauge "operatorconnect_workqueue_depth" ["lane"]
         "Objects that are ready to be looked at, by urgency: changed (by somebody), effect (of something under way), observe (another look is due)";
-    QUEUE_APPOINTED: Gauge "operatorconnect_queue_appointed" []
+    QUEUE_APPOINTED: Gauge "operatorconnect_workqueue_delayed" []
         "Objects that have an appointment for a later look";
-    QUEUE_RUNNING: Gauge "operatorconnect_queue_running" []
+    QUEUE_RUNNING: Gauge "operatorconnect_active_workers" []
         "Passes under way";
-    QUEUE_WAIT: Histogram "operatorconnect_queue_wait_seconds" ["lane"]
+    QUEUE_WAIT: Histogram "operatorconnect_workqueue_queue_duration_seconds" ["lane"]
         "How long objects were ready before their pass began";
-    QUEUE_OLDEST: Gauge "operatorconnect_queue_oldest_seconds" ["lane"]
+    QUEUE_OLDEST: Gauge "operatorconnect_workqueue_oldest_seconds" ["lane"]
         "For how long the oldest object that is ready has been so; in a replica that does not lead nothing is taken, and it grows";
     FIRST_LOOK: Histogram "operatorconnect_time_to_first_look_seconds" ["kind"]
         "From the creation of an object to its first pass, for objects made while this process runs; to the second, as creation times are";
@@ -125,9 +125,9 @@ catalogue! {
         "1 while this replica may change things, else 0";
     STATUS_FAILURES: Counter "operatorconnect_status_write_failures_total" ["kind"]
         "Writes of a status that failed, conflicts among them; each is tried again";
-    API_CALLS: Counter "operatorconnect_apiserver_calls_total" ["verb", "code"]
+    API_CALLS: Counter "operatorconnect_apiserver_requests_total" ["verb", "code"]
         "Requests to the API server by verb and status of the answer; none when no answer came";
-    API_DURATION: Histogram "operatorconnect_apiserver_call_duration_seconds" ["verb"]
+    API_DURATION: Histogram "operatorconnect_apiserver_request_duration_seconds" ["verb"]
         "How long the API server took to begin its answer";
     WATCH_FAILURES: Counter "operatorconnect_watch_failures_total" ["kind"]
         "How often a watch failed; it is begun again, each with a back-off of its own";
