@@ -39,11 +39,11 @@ const REASONS: [(&str, &str, &[&str]); 13] = [
         "Progressing", "Converting", "Verifying", "Deleting", "ProgressingWithRetry", "AwaitingLeadsJob", "AwaitingTrunksJob", "PlatformUnavailable", "Throttled",
         "LeadNotFound", "PlatformNotFound", "NamespaceNotAllowed",
     ]),
-    // The last two after many tries only.
+    // The last three after many tries only.
     ("Stalled", "True", &[
         "InvalidSpec", "ShortNameTaken", "Conflict", "LeadNotFound", "LeadNotActive", "AlreadyLicensed", "ChannelMismatch", "NamespaceNotAllowed", "DeletedExternally", "PlanReady",
         "DeletionBlocked", "TaskFailed", "PlatformRefused", "PlatformNotFound", "AuthenticationFailed", "DeletionRateExceeded", "AbsenceUnconfirmed", "PlatformUnavailable",
-        "Throttled",
+        "Throttled", "ProgressingWithRetry",
     ]),
     ("Synced", "True", &["Succeeded"]),
     ("Synced", "False", &[
