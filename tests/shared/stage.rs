@@ -138,11 +138,16 @@ pub struct Scene {
 /// The client secret of every simulated platform: no log may ever hold it.
 pub const SECRET: &str = "simulator-secret";
 
+/// The simulators of all cases live until the last case has ended: the objects of a case stay, and a port that was free again could become the platform of
+/// another case, with whose short names theirs would compete.
+static SIMULATORS: Mutex<Vec<Arc<Simulator>>> = Mutex::new(Vec::new());
+
 impl Scene {
     /// Starts the platform and makes the namespace; `log` is where the operator writes.
     pub async fn set(client: Client, number: u32, log: PathBuf) -> Result<Self> {
         let options = live_platform_simulator::Options { client_id: "44444444-4444-4444-8444-444444444444".into(), ..Default::default() };
         let simulator = Arc::new(Simulator::start(options).await);
+        SIMULATORS.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(&simulator));
         let name = format!("case-{number}");
         let http = reqwest::Client::builder().no_proxy().build()?;
         let scene = Self { client, namespace: name.clone(), platform: name, simulator, operator: 0, metrics: String::new(), audit: None, number, http, log };
