@@ -11,30 +11,30 @@ use oc_domain::time::Time;
 
 /// An own object could not be written.
 #[derive(Debug)]
-pub enum WriteFailed {
+pub enum WriteError {
     /// It is not there any more.
-    Gone,
+    NotFound,
     /// It was changed meanwhile: the pass starts again with the newer one.
-    Changed,
+    Conflict,
     /// The API server said no, in these words: a right that is missing, an admission policy, a webhook.
-    Refused(String),
+    Rejected(String),
     /// The API server took it, and left out what the operator can't do without: a mutating policy takes this away.
     Dropped(&'static str),
     /// There was no answer, or none that says what became of the write: it may have been made.
     Unanswered(String),
 }
 
-impl WriteFailed {
+impl WriteError {
     /// Whether it is a failure, tried again ever more slowly: not a conflict, nor an object that is gone.
     pub fn lasts(&self) -> bool {
-        !matches!(self, Self::Gone | Self::Changed)
+        !matches!(self, Self::NotFound | Self::Conflict)
     }
 
     /// What the object says of it; `None` for what is no trouble of its own: a conflict, an object that is gone, an API server that is away.
     pub fn trouble(&self) -> Option<Trouble> {
         let message = match self {
-            Self::Gone | Self::Changed | Self::Unanswered(_) => return None,
-            Self::Refused(sentence) => format!(
+            Self::NotFound | Self::Conflict | Self::Unanswered(_) => return None,
+            Self::Rejected(sentence) => format!(
                 "The API server refuses what the operator must record on this object: {sentence} Look at admission policies, webhooks and the operator's rights; tried again."
             ),
             Self::Dropped(what) => format!(
@@ -65,11 +65,11 @@ pub trait World: Send + Sync {
     /// An id that no other operation has.
     fn draw(&self) -> OperationId;
     /// Writes a mark to the object's metadata, under the condition that the object is as this pass read it. An intent gets this id.
-    fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> impl Future<Output = Result<Option<Intent>, WriteFailed>> + Send;
+    fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> impl Future<Output = Result<Option<Intent>, WriteError>> + Send;
     /// Asks one change of the platform.
     fn ask(&self, change: &Change, record: &Record) -> impl Future<Output = Answer> + Send;
     /// Writes status, when it differs. After a request was `sent` its operation is written whatever else has changed on the object.
-    fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> impl Future<Output = Result<(), WriteFailed>> + Send;
+    fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> impl Future<Output = Result<(), WriteError>> + Send;
 }
 
 /// How a pass ended.
@@ -82,7 +82,7 @@ pub enum Ended {
     /// The object is gone: somebody else has seen to that.
     Gone,
     /// It could not be written; to be tried again.
-    Unwritten(WriteFailed),
+    Unwritten(WriteError),
 }
 
 /// Runs a pass. Returns it, the last decision, and how it ended.
@@ -119,9 +119,9 @@ pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Rec
                         pass.kept(&mark, decision, intent);
                         continue;
                     }
-                    Err(WriteFailed::Gone) => Ended::Gone,
+                    Err(WriteError::NotFound) => Ended::Gone,
                     Err(failed) => {
-                        if matches!(failed, WriteFailed::Dropped(_)) {
+                        if matches!(failed, WriteError::Dropped(_)) {
                             pass.dropped(&mark);
                         }
                         return unkept(world, pass, decision, failed).await;
@@ -147,7 +147,7 @@ async fn ready<W: World>(world: &W, kind: OperationKind) -> Result<(), Trouble> 
 }
 
 /// The API server did not take a mark: the object says so, as far as its status can be written.
-async fn unkept<W: World>(world: &W, pass: Pass, decision: Decision, failed: WriteFailed) -> (Pass, Decision, Ended) {
+async fn unkept<W: World>(world: &W, pass: Pass, decision: Decision, failed: WriteError) -> (Pass, Decision, Ended) {
     let Some(trouble) = failed.trouble() else { return (pass, decision, Ended::Unwritten(failed)) };
     let decision = pass.unkept(world.now(), decision, &trouble);
     // Whatever becomes of this write, the first one is what failed, and what is tried again.
@@ -161,7 +161,7 @@ async fn said<W: World>(world: &W, decision: &Decision, pass: &Pass, until: Time
     }
     match world.say(decision, &pass.facts, pass.sent()).await {
         Ok(()) => Ended::Until(until, wake),
-        Err(WriteFailed::Gone) => Ended::Gone,
+        Err(WriteError::NotFound) => Ended::Gone,
         Err(failed) => Ended::Unwritten(failed),
     }
 }
@@ -184,7 +184,7 @@ mod tests {
         room: bool,
         whole: bool,
         /// What the API server answers to an intent.
-        refusal: Option<fn() -> WriteFailed>,
+        refusal: Option<fn() -> WriteError>,
     }
 
     impl Default for Told {
@@ -222,7 +222,7 @@ mod tests {
             self.room.then_some(()).ok_or_else(|| Trouble::new(Reason::Throttled, "There is no room."))
         }
 
-        async fn keep(&self, mark: &Mark, _: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
+        async fn keep(&self, mark: &Mark, _: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
             let Mark::Begin { kind, start, .. } = *mark else { return Ok(None) };
             assert_eq!(start, self.now(), "the time after the place was waited for");
             self.does("keep");
@@ -237,7 +237,7 @@ mod tests {
             Answer::Done
         }
 
-        async fn say(&self, decision: &Decision, _: &Facts, sent: bool) -> Result<(), WriteFailed> {
+        async fn say(&self, decision: &Decision, _: &Facts, sent: bool) -> Result<(), WriteError> {
             self.does(if sent { "say what was sent" } else { "say" });
             *self.said.lock().unwrap() = Some(decision.verdict.clone());
             Ok(())
@@ -279,13 +279,13 @@ mod tests {
 
     #[tokio::test]
     async fn what_the_api_server_does_not_take_is_told_and_nothing_is_sent() {
-        type Row = (fn() -> WriteFailed, &'static [&'static str], Option<&'static str>);
+        type Row = (fn() -> WriteError, &'static [&'static str], Option<&'static str>);
         let table: [Row; 4] = [
-            (|| WriteFailed::Refused("denied by a policy.".into()), &["prepare", "place", "keep", "say"], Some("denied by a policy.")),
-            (|| WriteFailed::Dropped("the finalizer"), &["prepare", "place", "keep", "say"], Some("drops the finalizer")),
+            (|| WriteError::Rejected("denied by a policy.".into()), &["prepare", "place", "keep", "say"], Some("denied by a policy.")),
+            (|| WriteError::Dropped("the finalizer"), &["prepare", "place", "keep", "say"], Some("drops the finalizer")),
             // Nobody is told of what every object has, or of what the next pass sets right.
-            (|| WriteFailed::Unanswered("timed out".into()), &["prepare", "place", "keep"], None),
-            (|| WriteFailed::Changed, &["prepare", "place", "keep"], None),
+            (|| WriteError::Unanswered("timed out".into()), &["prepare", "place", "keep"], None),
+            (|| WriteError::Conflict, &["prepare", "place", "keep"], None),
         ];
         for (failed, expected, told) in table {
             let world = Told { refusal: Some(failed), ..Told::default() };

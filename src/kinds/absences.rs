@@ -22,7 +22,7 @@ pub fn of_object(shared: &Arc<Shared>, platform: &str, inventory: &Inventory, id
     let counted = shared.tallies.counted(platform, false, || inventory.lists());
     let belief = reading.absences.belief(clock::now(), &reading.account, &counted, id.unwrap_or_default());
     if belief == Belief::Doubted {
-        shared.wake(&Key::platform(platform), Lane::Effect);
+        shared.enqueue(&Key::platform(platform), Lane::Effect);
     }
     belief
 }
@@ -30,6 +30,6 @@ pub fn of_object(shared: &Arc<Shared>, platform: &str, inventory: &Inventory, id
 /// A list has brought something new, or an object has taken in that something is gone: while anything is held or accepted the platform object counts again.
 pub fn changed(shared: &Shared, platform: &str) {
     if shared.reading(platform).is_some_and(|reading| reading.absences.held > 0 || reading.absences.accepted > 0) {
-        shared.wake(&Key::platform(platform), Lane::Effect);
+        shared.enqueue(&Key::platform(platform), Lane::Effect);
     }
 }

@@ -9,7 +9,7 @@ use super::key::{Key, Kind};
 use super::meter::PassOutcome;
 use super::shared::Shared;
 use crate::engine::clock;
-use crate::engine::pass::{Ended, WriteFailed};
+use crate::engine::pass::{Ended, WriteError};
 use crate::engine::queue::Lane;
 use crate::object::store::Store;
 
@@ -35,7 +35,7 @@ pub fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Deci
     // A 404 that nothing else confirms may be a gateway's: what the store still has is looked at again.
     let still_there = matches!(ended, Ended::Gone) && !anew(shared, key, uid) && exists(shared, key);
     let how = match ended {
-        Ended::Unwritten(WriteFailed::Changed) => driver::Ended::Conflict,
+        Ended::Unwritten(WriteError::Conflict) => driver::Ended::Conflict,
         Ended::Unwritten(_) => driver::Ended::Unwritten,
         Ended::Gone if still_there => driver::Ended::Unwritten,
         _ => driver::Ended::Well,
@@ -53,7 +53,7 @@ pub fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Deci
         // A list that became whole while this pass went on woke everybody who was known to wait for it.
         Ended::Until(..) if memo.waits_for_whole_lists && whole_meanwhile(shared, key, pass) => Action::RequeueAt(clock::now(), Lane::Effect),
         Ended::Until(at, wake) => Action::RequeueAt(*at, if *wake == Wake::Clock { Lane::Effect } else { Lane::Observe }),
-        Ended::Unwritten(WriteFailed::Changed) => Action::RequeueAt(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
+        Ended::Unwritten(WriteError::Conflict) => Action::RequeueAt(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
         Ended::Unwritten(_) => again(),
     };
     (next, PassOutcome::of_pass(passed))

@@ -17,7 +17,7 @@ use super::address::{identity, place};
 use super::connected::{Connected, Trying};
 use super::meter::Calls;
 use super::shared::Shared;
-use super::{secrets, wakes};
+use super::{handlers, secrets};
 use crate::api::LivePlatform;
 use crate::engine::budget::{Budget, Limits, News, Room};
 use crate::engine::clock;
@@ -153,12 +153,12 @@ fn make(shared: &Arc<Shared>, object: &LivePlatform, settings: Settings, credent
             if let Some(inventory) = shared.connected(&name).and_then(|connected| connected.inventory.ok()) {
                 inventory.forget_failures();
             }
-            wakes::platform_is_back(&shared, &name);
+            handlers::platform_is_back(&shared, &name);
         }
     });
     Ok(Arc::new(Inventory::new(client, budget, numbers, move |changed| {
         if let Some(shared) = for_inventory.upgrade() {
-            wakes::inventory_changed(&shared, &platform, &changed);
+            handlers::inventory_changed(&shared, &platform, &changed);
         }
     })))
 }

@@ -87,7 +87,7 @@ pub fn with_breaker<K: Resource>(shared: &Shared, connection: Connection, platfo
     if let Some((asking, reading)) = counted {
         policy.deletions_blocked = reading.deletions.holds(&asking, per_hour(shared, &reading.object));
         if policy.deletions_blocked.is_some() {
-            shared.wake(&Key::platform(platform), Lane::Effect);
+            shared.enqueue(&Key::platform(platform), Lane::Effect);
         }
     }
     Connection::Usable(policy)
@@ -107,12 +107,12 @@ pub fn counted(shared: &Shared, platform: &LivePlatform) {
         Kind::OcEssentialService => shared.cache.services.get(&key.namespace, &key.name).is_some_and(|service| asking(&*service).is_some()),
     };
     let keys = shared.cache.index().on(&name);
-    shared.wake_all(keys.into_iter().filter(deleting), Lane::Effect);
+    shared.enqueue_all(keys.into_iter().filter(deleting), Lane::Effect);
 }
 
 /// An object is gone. While deletions are held the platform object counts again: the last one that waited may have been set to Retain.
 pub fn gone(shared: &Shared, platform: &str) {
     if shared.reading(platform).is_some_and(|reading| reading.deletions.held > 0) {
-        shared.wake(&Key::platform(platform), Lane::Effect);
+        shared.enqueue(&Key::platform(platform), Lane::Effect);
     }
 }

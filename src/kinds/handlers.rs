@@ -12,13 +12,13 @@ use crate::api::{Lead, LivePlatform, OcEssentialService};
 use crate::engine::queue::Lane;
 use crate::inventory::Changed;
 use crate::object::record;
-use crate::object::store::{Learnt, concerns_us, place};
+use crate::object::store::{StoreEvent, concerns_us, place};
 
 /// The watch of services has learnt something.
-pub fn service(shared: &Shared, learnt: Learnt<OcEssentialService>) {
+pub fn service(shared: &Shared, learnt: StoreEvent<OcEssentialService>) {
     match learnt {
-        Learnt::New(object) => enter_service(shared, &object, true),
-        Learnt::Changed(before, object) => {
+        StoreEvent::Added(object) => enter_service(shared, &object, true),
+        StoreEvent::Updated(before, object) => {
             let (namespace, name) = place(&*object);
             let restated = before.status != object.status && restated(shared, &Key::service(&namespace, &name));
             enter_service(shared, &object, restated || concerns_us(&*before, &*object));
@@ -35,19 +35,19 @@ pub fn service(shared: &Shared, learnt: Learnt<OcEssentialService>) {
                 wake_neighbours(shared, &shared.cache.entry_of_service(&object));
             }
         }
-        Learnt::Gone(object) => {
+        StoreEvent::Deleted(object) => {
             let (namespace, name) = place(&*object);
             gone(shared, &Key::service(&namespace, &name));
         }
-        Learnt::Complete => {}
+        StoreEvent::Synced => {}
     }
 }
 
 /// The watch of leads has learnt something.
-pub fn lead(shared: &Shared, learnt: Learnt<Lead>) {
+pub fn lead(shared: &Shared, learnt: StoreEvent<Lead>) {
     match learnt {
-        Learnt::New(object) => enter_lead(shared, &object, true),
-        Learnt::Changed(before, object) => {
+        StoreEvent::Added(object) => enter_lead(shared, &object, true),
+        StoreEvent::Updated(before, object) => {
             let (namespace, name) = place(&*object);
             let restated = before.status != object.status && restated(shared, &Key::lead(&namespace, &name));
             enter_lead(shared, &object, restated || concerns_us(&*before, &*object));
@@ -55,27 +55,27 @@ pub fn lead(shared: &Shared, learnt: Learnt<Lead>) {
                 wake_neighbours(shared, &cache::entry_of_lead(&object));
             }
         }
-        Learnt::Gone(object) => {
+        StoreEvent::Deleted(object) => {
             let at = place(&*object);
             gone(shared, &Key::lead(&at.0, &at.1));
             wake_services_of(shared, &at);
         }
-        Learnt::Complete => {}
+        StoreEvent::Synced => {}
     }
 }
 
 /// The watch of platforms has learnt something.
-pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
+pub fn platform(shared: &Shared, learnt: StoreEvent<LivePlatform>) {
     match learnt {
-        Learnt::New(object) => {
+        StoreEvent::Added(object) => {
             settle(shared, &object);
-            shared.wake(&Key::platform(&place(&*object).1), Lane::Changed);
+            shared.enqueue(&Key::platform(&place(&*object).1), Lane::Changed);
         }
-        Learnt::Changed(before, object) => {
+        StoreEvent::Updated(before, object) => {
             if concerns_us(&*before, &*object) {
                 let name = place(&*object).1;
                 settle(shared, &object);
-                shared.wake(&Key::platform(&name), Lane::Changed);
+                shared.enqueue(&Key::platform(&name), Lane::Changed);
                 // A pass that waits for a platform that hangs would keep its place until that has an answer.
                 if address::identity(&before) != address::identity(&object) || before.spec.requests != object.spec.requests {
                     shared.give_up(&name);
@@ -86,14 +86,14 @@ pub fn platform(shared: &Shared, learnt: Learnt<LivePlatform>) {
                 }
             }
         }
-        Learnt::Gone(object) => {
+        StoreEvent::Deleted(object) => {
             let name = place(&*object).1;
             shared.connect(&name, None);
             shared.back_off(&name, None);
             shared.forget(&Key::platform(&name));
             wake_place(shared, &name);
         }
-        Learnt::Complete => {}
+        StoreEvent::Synced => {}
     }
 }
 
@@ -107,7 +107,7 @@ fn settle(shared: &Shared, object: &LivePlatform) {
     }
     let joined = shared.cache.index().siblings(&name);
     for sibling in left.union(&joined).filter(|sibling| **sibling != name) {
-        shared.wake(&Key::platform(sibling), Lane::Effect);
+        shared.enqueue(&Key::platform(sibling), Lane::Effect);
         platform_is_back(shared, sibling);
     }
 }
@@ -118,8 +118,8 @@ fn wake_place(shared: &Shared, platform: &str) {
         let index = shared.cache.index();
         (index.siblings(platform), index.at(platform))
     };
-    shared.wake_all(siblings.iter().filter(|sibling| *sibling != platform).map(|sibling| Key::platform(sibling)), Lane::Effect);
-    shared.wake_all(keys, Lane::Effect);
+    shared.enqueue_all(siblings.iter().filter(|sibling| *sibling != platform).map(|sibling| Key::platform(sibling)), Lane::Effect);
+    shared.enqueue_all(keys, Lane::Effect);
 }
 
 /// Whether a status that the watch brings was written by somebody else: a restore, a person, another replica. What this process writes it knows from
@@ -149,7 +149,7 @@ fn enter_service(shared: &Shared, object: &Arc<OcEssentialService>, concerns_us:
     let moved = shared.cache.index().enter(&key, entry);
     shared.tallies.enter(&shared.cache, &key);
     if concerns_us {
-        shared.wake(&key, Lane::Changed);
+        shared.enqueue(&key, Lane::Changed);
         wake_leads_of(shared, tenant);
     }
     if let Some(before) = moved {
@@ -163,7 +163,7 @@ fn enter_lead(shared: &Shared, object: &Arc<Lead>, concerns_us: bool) {
     shared.cache.index().enter(&key, cache::entry_of_lead(object));
     shared.tallies.enter(&shared.cache, &key);
     if concerns_us {
-        shared.wake(&key, Lane::Changed);
+        shared.enqueue(&key, Lane::Changed);
         wake_services_of(shared, &at);
     }
 }
@@ -177,7 +177,7 @@ fn wake_services_of(shared: &Shared, lead: &(String, String)) {
             shared.cache.index().enter(&key, entry);
             shared.tallies.enter(&shared.cache, &key);
         }
-        shared.wake(&key, Lane::Effect);
+        shared.enqueue(&key, Lane::Effect);
     }
 }
 
@@ -185,12 +185,12 @@ fn wake_services_of(shared: &Shared, lead: &(String, String)) {
 fn wake_leads_of(shared: &Shared, tenant: Option<(String, oc_domain::names::TenantId)>) {
     let Some((platform, tenant)) = tenant else { return };
     let keys = shared.cache.index().of_tenant(&platform, &tenant);
-    shared.wake_all(keys.into_iter().filter(|key| key.kind == Kind::Lead), Lane::Effect);
+    shared.enqueue_all(keys.into_iter().filter(|key| key.kind == Kind::Lead), Lane::Effect);
 }
 
 fn wake_neighbours(shared: &Shared, entry: &super::index::Entry) {
     let keys = shared.cache.index().neighbours(entry);
-    shared.wake_all(keys, Lane::Effect);
+    shared.enqueue_all(keys, Lane::Effect);
 }
 
 fn gone(shared: &Shared, key: &Key) {
@@ -217,13 +217,13 @@ pub fn inventory_changed(shared: &Shared, platform: &str, changed: &Changed) {
         let waiting = index.on(platform).into_iter().filter(|key| changed.whole_again && shared.waits_for_whole_lists(key));
         by_tenant.chain(changed.names.iter().flat_map(|name| index.named(platform, name))).chain(waiting).collect()
     };
-    shared.wake_all(keys, Lane::Effect);
+    shared.enqueue_all(keys, Lane::Effect);
 }
 
 /// A platform can be used again, or in another way: everything on it is looked at.
 pub fn platform_is_back(shared: &Shared, platform: &str) {
     let keys = shared.cache.index().on(platform);
-    shared.wake_all(keys, Lane::Effect);
+    shared.enqueue_all(keys, Lane::Effect);
 }
 
 /// A job has run: the services that wait for it are looked at.
@@ -233,7 +233,7 @@ pub fn job_ran(shared: &Shared, platform: &str) {
         object.and_then(|object| object.status.clone()).and_then(|status| status.sync).is_some_and(|sync| sync.state != crate::api::SyncState::Synced)
     };
     let keys: Vec<Key> = shared.cache.index().on(platform).into_iter().filter(|key| key.kind == Kind::OcEssentialService).collect();
-    shared.wake_all(keys.into_iter().filter(waiting), Lane::Effect);
+    shared.enqueue_all(keys.into_iter().filter(waiting), Lane::Effect);
 }
 
 #[cfg(test)]

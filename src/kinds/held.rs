@@ -6,13 +6,13 @@ use oc_domain::record::{Intent, OperationId, Record};
 use oc_domain::step::Mark;
 use serde::Serialize;
 
+use super::handlers;
 use super::key::{Key, Kind};
 use super::shared::Shared;
-use super::wakes;
 use crate::api::{Lead, LivePlatform, OcEssentialService};
-use crate::engine::pass::WriteFailed;
+use crate::engine::pass::WriteError;
 use crate::object::managed::ManagedResource;
-use crate::object::store::{Learnt, Store, place, pruned};
+use crate::object::store::{Store, StoreEvent, place, pruned};
 use crate::object::write;
 
 /// Our kinds, with the store that knows their objects.
@@ -22,7 +22,7 @@ pub trait Kept: ManagedResource {
     /// Where its objects are known.
     fn store(shared: &Shared) -> &Store<Self>;
     /// Wakes whom it concerns.
-    fn learnt(shared: &Shared, learnt: Learnt<Self>);
+    fn learnt(shared: &Shared, learnt: StoreEvent<Self>);
 }
 
 impl Kept for OcEssentialService {
@@ -32,8 +32,8 @@ impl Kept for OcEssentialService {
         &shared.cache.services
     }
 
-    fn learnt(shared: &Shared, learnt: Learnt<Self>) {
-        wakes::service(shared, learnt);
+    fn learnt(shared: &Shared, learnt: StoreEvent<Self>) {
+        handlers::service(shared, learnt);
     }
 }
 
@@ -44,8 +44,8 @@ impl Kept for Lead {
         &shared.cache.leads
     }
 
-    fn learnt(shared: &Shared, learnt: Learnt<Self>) {
-        wakes::lead(shared, learnt);
+    fn learnt(shared: &Shared, learnt: StoreEvent<Self>) {
+        handlers::lead(shared, learnt);
     }
 }
 
@@ -56,8 +56,8 @@ impl Kept for LivePlatform {
         &shared.cache.platforms
     }
 
-    fn learnt(shared: &Shared, learnt: Learnt<Self>) {
-        wakes::platform(shared, learnt);
+    fn learnt(shared: &Shared, learnt: StoreEvent<Self>) {
+        handlers::platform(shared, learnt);
     }
 }
 
@@ -82,7 +82,7 @@ impl<'a, K: Kept> Held<'a, K> {
     ///
     /// # Errors
     /// As [`write::mark`].
-    pub async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
+    pub async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
         match write::mark(&self.shared.client, &*self.get(), mark, record, id).await {
             Ok((object, intent)) => {
                 // It was written under the condition that nobody else had changed the object: there is no news in it, but what it counts for may be another.
@@ -100,7 +100,7 @@ impl<'a, K: Kept> Held<'a, K> {
     ///
     /// # Errors
     /// As [`write::status`].
-    pub async fn say(&self, status: &impl Serialize, sent: bool) -> Result<(), WriteFailed> {
+    pub async fn say(&self, status: &impl Serialize, sent: bool) -> Result<(), WriteError> {
         let failed = match write::status(&self.shared.client, &*self.get(), status).await {
             Ok(object) => {
                 self.said(object);
@@ -110,7 +110,7 @@ impl<'a, K: Kept> Held<'a, K> {
         };
         self.shared.meter.status_unwritten(K::KIND);
         if sent
-            && matches!(failed, WriteFailed::Changed)
+            && matches!(failed, WriteError::Conflict)
             && let Ok(object) = write::operation(&self.shared.client, &*self.get(), status).await
         {
             K::store(self.shared).put(object).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
@@ -123,18 +123,18 @@ impl<'a, K: Kept> Held<'a, K> {
     /// again.
     ///
     /// # Errors
-    /// [`WriteFailed::Changed`] when it has.
-    pub fn still(&self) -> Result<(), WriteFailed> {
+    /// [`WriteError::Conflict`] when it has.
+    pub fn still(&self) -> Result<(), WriteError> {
         let object = self.get();
         let (namespace, name) = place(&*object);
         match K::store(self.shared).get(&namespace, &name) {
-            Some(newest) if newest.meta().resource_version != object.meta().resource_version => Err(WriteFailed::Changed),
+            Some(newest) if newest.meta().resource_version != object.meta().resource_version => Err(WriteError::Conflict),
             _ => Ok(()),
         }
     }
 
     /// Takes in what the API server answered to a write of ours.
-    fn answered(&self, object: K) -> Option<Learnt<K>> {
+    fn answered(&self, object: K) -> Option<StoreEvent<K>> {
         let object = pruned(object);
         let learnt = K::store(self.shared).answered(object.clone());
         *self.object.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(object);
@@ -149,8 +149,8 @@ impl<'a, K: Kept> Held<'a, K> {
 
     /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other. So it is when
     /// nobody has answered: the write may have been made.
-    async fn catch_up(&self, failed: WriteFailed) -> WriteFailed {
-        if matches!(failed, WriteFailed::Changed | WriteFailed::Unanswered(_))
+    async fn catch_up(&self, failed: WriteError) -> WriteError {
+        if matches!(failed, WriteError::Conflict | WriteError::Unanswered(_))
             && let Ok(newest) = write::newest(&self.shared.client, &*self.get()).await
         {
             K::store(self.shared).put(newest).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
@@ -206,7 +206,7 @@ mod tests {
     async fn an_intent_counts_as_soon_as_it_is_written() {
         let before = object(1, 1, "Contoso");
         let shared = Shared::bare(taking(&before), Leadership::alone(), Arc::new(()));
-        shared.cache.services.put(before.clone()).into_iter().for_each(|learnt| wakes::service(&shared, learnt));
+        shared.cache.services.put(before.clone()).into_iter().for_each(|learnt| handlers::service(&shared, learnt));
         let nothing = live_platform::Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 };
         let lists = Lists { services: Some(Arc::new(ServiceIndex::new(nothing))), leads: None };
         let asked = || shared.tallies.counted("default", true, || lists.clone()).asked;

@@ -82,7 +82,7 @@ pub fn discovered(shared: &Shared, lead: &Lead, platform: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::engine::pass::WriteFailed;
+    use crate::engine::pass::WriteError;
     use oc_domain::conditions::Verdict;
     use oc_domain::record::Record;
     use oc_domain::step::{Mark, Step, Wake};
@@ -94,9 +94,9 @@ mod tests {
         let (release, rest) = (last(Step::Keep(Mark::Release)), last(Step::Rest(Time(0))));
         assert_eq!(end(&release, &Ended::Released), End::LetGo);
         assert_eq!(end(&release, &Ended::Gone), End::Unsaid, "somebody else has removed it");
-        assert_eq!(end(&release, &Ended::Unwritten(WriteFailed::Changed)), End::Unsaid);
+        assert_eq!(end(&release, &Ended::Unwritten(WriteError::Conflict)), End::Unsaid);
         assert_eq!(end(&rest, &Ended::Until(Time(0), Wake::Clock)), End::Said);
         assert_eq!(end(&rest, &Ended::Gone), End::Unsaid, "nobody can read it");
-        assert_eq!(end(&rest, &Ended::Unwritten(WriteFailed::Refused("no".into()))), End::Unsaid);
+        assert_eq!(end(&rest, &Ended::Unwritten(WriteError::Rejected("no".into()))), End::Unsaid);
     }
 }

@@ -27,7 +27,7 @@ use super::{absences, cache, competition, deletions, history};
 use crate::api::live_platform::ContactDetails;
 use crate::api::{Lead, ObjectRef};
 use crate::engine::clock;
-use crate::engine::pass::{self, World, WriteFailed};
+use crate::engine::pass::{self, World, WriteError};
 use crate::engine::queue::Lane;
 use crate::object::{record, status};
 
@@ -177,15 +177,15 @@ impl World for LeadWorld<'_> {
         self.reach.wait_for_place().await
     }
 
-    async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
+    async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
         still_there(self.shared, &self.entry.platform, &self.reach)?;
         if matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
             // As for a service: who comes first, and whether the namespace may use the platform, counts now.
-            let Some(policy) = &self.policy else { return Err(WriteFailed::Changed) };
+            let Some(policy) = &self.policy else { return Err(WriteError::Conflict) };
             let object = self.object.get();
             let compete = |known: &dyn Fn(&str, &str) -> Access| competition::of_lead(self.shared, policy, &object, &self.entry, known);
             if !competition::still_first(self.shared, (&self.entry.platform, &object.namespace().unwrap_or_default()), compete) {
-                return Err(WriteFailed::Changed);
+                return Err(WriteError::Conflict);
             }
         }
         self.object.keep(mark, record, id).await
@@ -199,7 +199,7 @@ impl World for LeadWorld<'_> {
         answer
     }
 
-    async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteFailed> {
+    async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteError> {
         // What was asked for is written whatever has become of the connection.
         if !sent && !facts.asked() {
             still_there(self.shared, &self.entry.platform, &self.reach)?;
@@ -215,7 +215,7 @@ impl World for LeadWorld<'_> {
             absences::changed(self.shared, &self.entry.platform);
         }
         if deletions::waits(facts) {
-            self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
+            self.shared.enqueue(&Key::platform(&self.entry.platform), Lane::Effect);
         }
         Ok(())
     }

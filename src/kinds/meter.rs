@@ -9,7 +9,7 @@ use oc_domain::step::Decision;
 
 use super::key::Kind;
 use crate::engine::budget::News;
-use crate::engine::pass::{Ended, WriteFailed};
+use crate::engine::pass::{Ended, WriteError};
 use crate::engine::queue::Lane;
 
 /// How a pass ended: a closed list, so that it can be a label.
@@ -63,11 +63,11 @@ impl PassOutcome {
     }
 
     /// Of a pass whose write failed.
-    pub(super) fn unwritten(failed: &WriteFailed) -> Self {
+    pub(super) fn unwritten(failed: &WriteError) -> Self {
         match failed {
-            WriteFailed::Gone => Self::Gone,
-            WriteFailed::Changed => Self::Conflict,
-            WriteFailed::Refused(_) | WriteFailed::Dropped(_) | WriteFailed::Unanswered(_) => Self::Unwritten,
+            WriteError::NotFound => Self::Gone,
+            WriteError::Conflict => Self::Conflict,
+            WriteError::Rejected(_) | WriteError::Dropped(_) | WriteError::Unanswered(_) => Self::Unwritten,
         }
     }
 

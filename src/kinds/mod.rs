@@ -12,6 +12,7 @@ mod connect;
 mod connected;
 mod deletions;
 mod discovery;
+pub(crate) mod handlers;
 mod has_status;
 mod held;
 mod history;
@@ -31,7 +32,6 @@ mod service;
 mod shared;
 mod tally;
 mod unreadable;
-pub(crate) mod wakes;
 mod world;
 
 pub use key::{Key, Kind};

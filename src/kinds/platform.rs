@@ -20,13 +20,13 @@ use super::meter::PassOutcome;
 use super::reading::{self, trigger};
 use super::shared::Shared;
 use super::world::{answer, fact};
-use super::{absences, address, connect, deletions, discovery, held, history, wakes};
+use super::{absences, address, connect, deletions, discovery, handlers, held, history};
 use crate::api::condition::ConditionType;
 use crate::api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, RefusedJobTime, ServiceCounts};
 use crate::api::{self, LivePlatform, LivePlatformStatus};
 use crate::engine::clock;
 use crate::engine::lease::Leadership;
-use crate::engine::pass::WriteFailed;
+use crate::engine::pass::WriteError;
 use crate::engine::queue::Lane;
 use crate::inventory::Inventory;
 use crate::object::record::{self, LC_CUSTOMERS, LEADS_JOB_RAN, NUMBERS, TRUNKS_JOB_RAN, approval, job, requested};
@@ -93,7 +93,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
     let tries = before.as_ref().is_some_and(|before| connected.tries_another(before));
     shared.connect(&key.name, Some(connected.clone()));
     if other {
-        wakes::platform_is_back(shared, &key.name);
+        handlers::platform_is_back(shared, &key.name);
     } else if tries {
         // Nothing has changed for the objects.
     } else if let Some(at) = held(shared, &object, &connected) {
@@ -117,7 +117,7 @@ pub(super) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
     let failed = failed || tries || refused || matches!(&written, Err(failed) if failed.lasts());
     let memo = shared.with_memo(key, uid.as_deref(), |memo| {
         memo.failures = if failed { failures.saturating_add(1) } else { 0 };
-        memo.conflicts = if matches!(written, Err(WriteFailed::Changed)) { memo.conflicts.saturating_add(1) } else { 0 };
+        memo.conflicts = if matches!(written, Err(WriteError::Conflict)) { memo.conflicts.saturating_add(1) } else { 0 };
         memo.generation = Some(generation);
         memo.clone()
     });
@@ -151,7 +151,7 @@ async fn prove(shared: &Arc<Shared>, key: &Key, object: &LivePlatform, connected
     let (connected, unproven) = connect::prove(connected, object).await;
     if tries && unproven.is_none() {
         shared.connect(&key.name, Some(connected.clone()));
-        wakes::platform_is_back(shared, &key.name);
+        handlers::platform_is_back(shared, &key.name);
     }
     (connected, unproven)
 }
@@ -193,10 +193,10 @@ fn remember(shared: &Shared, key: &Key, object: &LivePlatform, connected: Connec
     }
 }
 
-fn next(decision: &Decision, written: Result<(), WriteFailed>, memo: &Memo) -> Action {
+fn next(decision: &Decision, written: Result<(), WriteError>, memo: &Memo) -> Action {
     match (written, &decision.step) {
-        (Err(WriteFailed::Gone), _) => Action::AwaitChange,
-        (Err(WriteFailed::Changed), _) => Action::RequeueAt(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
+        (Err(WriteError::NotFound), _) => Action::AwaitChange,
+        (Err(WriteError::Conflict), _) => Action::RequeueAt(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
         (Err(failed), _) => {
             tracing::warn!(?failed, "the platform object could not be written and is tried again");
             Action::RequeueAt(timing::next_try(clock::now(), memo.failures, None), Lane::Effect)
@@ -292,7 +292,7 @@ async fn run_job(leadership: &Leadership, object: &LivePlatform, inventory: &Inv
     answer(inventory.budget().change(leadership, inventory.client().run_job(&url, method)).await, |()| Answer::Done)
 }
 
-async fn say(shared: &Shared, object: &Arc<LivePlatform>, decision: &Decision, inventory: Option<&Arc<Inventory>>) -> Result<(), WriteFailed> {
+async fn say(shared: &Shared, object: &Arc<LivePlatform>, decision: &Decision, inventory: Option<&Arc<Inventory>>) -> Result<(), WriteError> {
     let before = object.status.clone().unwrap_or_default();
     let now = clock::now();
     let status = compose(object, &before, decision, inventory, now);
@@ -309,10 +309,10 @@ async fn say(shared: &Shared, object: &Arc<LivePlatform>, decision: &Decision, i
         deletions::counted(shared, &object);
     }
     if ran {
-        wakes::job_ran(shared, &name);
+        handlers::job_ran(shared, &name);
     }
     if believed {
-        wakes::platform_is_back(shared, &name);
+        handlers::platform_is_back(shared, &name);
     }
     Ok(())
 }

@@ -31,7 +31,7 @@ use super::world::{self, answer, deleted, fact, leads_of, policy, still_there};
 use super::{absences, competition, deletions, history, recorded, secrets};
 use crate::api::{self, OcEssentialService};
 use crate::engine::clock;
-use crate::engine::pass::{self, World, WriteFailed};
+use crate::engine::pass::{self, World, WriteError};
 use crate::engine::queue::Lane;
 use crate::object::{record, status};
 
@@ -265,7 +265,7 @@ impl World for ServiceWorld<'_> {
                 let known = inventory.as_ref().ok().and_then(|inventory| inventory.tells_numbers());
                 facts.numbers = fact(async { inventory.clone()?.numbers(tenant).await.map(|numbers| (at, numbers)) }.await);
                 if inventory.is_ok_and(|inventory| inventory.tells_numbers() != known) {
-                    self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
+                    self.shared.enqueue(&Key::platform(&self.entry.platform), Lane::Effect);
                 }
             }
             Query::LcCustomer(id) => {
@@ -293,7 +293,7 @@ impl World for ServiceWorld<'_> {
         self.reach.wait_for_place().await
     }
 
-    async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteFailed> {
+    async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
         still_there(self.shared, &self.entry.platform, &self.reach)?;
         if !matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
             return self.object.keep(mark, record, id).await;
@@ -301,13 +301,13 @@ impl World for ServiceWorld<'_> {
         // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does. A platform whose
         // url was changed meanwhile has other neighbours, and this pass would ask the one before.
         let place = self.place.as_ref().filter(|place| self.shared.cache.index().place(&self.entry.platform) == Some(*place));
-        let (Some(place), Some(policy), Some(tenant)) = (place, &self.policy, &self.entry.tenant) else { return Err(WriteFailed::Changed) };
+        let (Some(place), Some(policy), Some(tenant)) = (place, &self.policy, &self.entry.tenant) else { return Err(WriteError::Conflict) };
         // Another object for this tenant is being recorded: looked at again when it is.
-        let Some(_claim) = self.shared.claims.claim(place, tenant) else { return Err(WriteFailed::Changed) };
+        let Some(_claim) = self.shared.claims.claim(place, tenant) else { return Err(WriteError::Conflict) };
         let object = self.object.get();
         let compete = |known: &dyn Fn(&str, &str) -> Access| competition::of_service(self.shared, policy, &object, &self.entry, known);
         if !competition::still_first(self.shared, (&self.entry.platform, &object.namespace().unwrap_or_default()), compete) {
-            return Err(WriteFailed::Changed);
+            return Err(WriteError::Conflict);
         }
         self.object.keep(mark, record, id).await
     }
@@ -320,7 +320,7 @@ impl World for ServiceWorld<'_> {
         answer
     }
 
-    async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteFailed> {
+    async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteError> {
         // What was asked for is written whatever has become of the connection.
         if !sent && !facts.asked() {
             still_there(self.shared, &self.entry.platform, &self.reach)?;
@@ -338,7 +338,7 @@ impl World for ServiceWorld<'_> {
             absences::changed(self.shared, &self.entry.platform);
         }
         if began_to_wait || deletions::waits(facts) {
-            self.shared.wake(&Key::platform(&self.entry.platform), Lane::Effect);
+            self.shared.enqueue(&Key::platform(&self.entry.platform), Lane::Effect);
         }
         Ok(())
     }

@@ -130,14 +130,14 @@ impl Shared {
     }
 
     /// Wants an object to be looked at as soon as it is its turn.
-    pub fn wake(&self, key: &Key, lane: Lane) {
+    pub fn enqueue(&self, key: &Key, lane: Lane) {
         self.queue.add(key.clone(), self.group(key), lane);
     }
 
     /// Wakes several.
-    pub fn wake_all(&self, keys: impl IntoIterator<Item = Key>, lane: Lane) {
+    pub fn enqueue_all(&self, keys: impl IntoIterator<Item = Key>, lane: Lane) {
         for key in keys {
-            self.wake(&key, lane);
+            self.enqueue(&key, lane);
         }
     }
 
@@ -363,7 +363,7 @@ impl Shared {
             let own = index.in_namespace(namespace);
             own.iter().filter_map(|key| index.entry(key)).flat_map(|entry| index.neighbours(entry)).chain(own.iter().cloned()).collect()
         };
-        self.wake_all(keys, Lane::Effect);
+        self.enqueue_all(keys, Lane::Effect);
     }
 
     async fn stands_against(&self, platform: &LivePlatform, namespace: &str) -> Option<Connection> {

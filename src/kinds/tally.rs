@@ -251,8 +251,8 @@ mod tests {
     use crate::api::{Lead, OcEssentialService};
     use crate::engine::clock;
     use crate::engine::lease::Leadership;
+    use crate::kinds::handlers;
     use crate::kinds::shared::Shared;
-    use crate::kinds::wakes;
     use kube::{Client, Config, Resource};
     use live_platform::Listed;
     use oc_domain::facts;
@@ -495,9 +495,9 @@ mod tests {
             metadata["resourceVersion"] = self.version.to_string().into();
             metadata["uid"] = known.filter(|_| !again).unwrap_or_else(|| format!("{lead}-{name}-{}", self.version)).into();
             if lead {
-                shared.cache.leads.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| wakes::lead(shared, learnt));
+                shared.cache.leads.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| handlers::lead(shared, learnt));
             } else {
-                shared.cache.services.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| wakes::service(shared, learnt));
+                shared.cache.services.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| handlers::service(shared, learnt));
             }
         }
 
@@ -505,10 +505,10 @@ mod tests {
             let (shared, name) = (&self.shared, name.to_string());
             if lead {
                 let gone = shared.cache.leads.get("n", &name).and_then(|object| shared.cache.leads.remove(&*object));
-                gone.into_iter().for_each(|learnt| wakes::lead(shared, learnt));
+                gone.into_iter().for_each(|learnt| handlers::lead(shared, learnt));
             } else {
                 let gone = shared.cache.services.get("n", &name).and_then(|object| shared.cache.services.remove(&*object));
-                gone.into_iter().for_each(|learnt| wakes::service(shared, learnt));
+                gone.into_iter().for_each(|learnt| handlers::service(shared, learnt));
             }
         }
 

@@ -13,7 +13,7 @@ use super::key::{Key, Kind};
 use super::meter::PassOutcome;
 use super::shared::Shared;
 use crate::engine::clock;
-use crate::engine::pass::WriteFailed;
+use crate::engine::pass::WriteError;
 use crate::engine::queue::Lane;
 use crate::object::managed::ManagedResource;
 use crate::object::store::Store;
@@ -75,7 +75,7 @@ async fn say<K: ManagedResource>(
     key: &Key,
     wrong: &str,
     told: impl Fn(&K) -> Option<&dyn HasStatus>,
-) -> Result<(), WriteFailed> {
+) -> Result<(), WriteError> {
     let Some(object) = store.get(&key.namespace, &key.name) else { return Ok(()) };
     // Where status itself is what can't be read, a list of conditions would be written over one that is not known here.
     if wrong.contains("status.conditions:") {

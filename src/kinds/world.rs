@@ -19,7 +19,7 @@ use super::shared::Shared;
 use crate::api;
 use crate::engine::budget::Failed;
 use crate::engine::clock;
-use crate::engine::pass::WriteFailed;
+use crate::engine::pass::WriteError;
 use crate::inventory::Inventory;
 use crate::object::record;
 use crate::object::store::Store;
@@ -77,10 +77,10 @@ pub fn policy(policy: api::DeletionPolicy) -> DeletionPolicy {
 /// What was read of a platform that the platform object does not name any more is not recorded: the pass is run again.
 ///
 /// # Errors
-/// [`WriteFailed::Changed`] then.
-pub fn still_there(shared: &Shared, platform: &str, reach: &Reach) -> Result<(), WriteFailed> {
+/// [`WriteError::Conflict`] then.
+pub fn still_there(shared: &Shared, platform: &str, reach: &Reach) -> Result<(), WriteError> {
     match reach.inventory() {
-        Ok(inventory) => shared.still_by(platform, &inventory).map_err(|_| WriteFailed::Changed),
+        Ok(inventory) => shared.still_by(platform, &inventory).map_err(|_| WriteError::Conflict),
         Err(_) => Ok(()),
     }
 }

@@ -13,7 +13,7 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::{ObjectList, PartialObjectMeta, Request};
 
 use super::decode::{Decode, Read};
-use super::store::{Against, Learnt, Place, Store, place};
+use super::store::{Against, Place, Store, StoreEvent, place};
 use super::watched::Watched;
 use crate::engine::clock;
 
@@ -96,11 +96,11 @@ struct Reflector<'a, K, T> {
 
 /// Keeps a store up to date for as long as it is polled, by all objects of this namespace, or of all. Each has its own back-off, so that one that fails
 /// delays no other.
-pub async fn follow<K: Decode>(client: Client, of: Option<&str>, store: Arc<Store<K>>, watched: Arc<Watched>, tell: impl Fn(Learnt<K>)) {
+pub async fn follow<K: Decode>(client: Client, of: Option<&str>, store: Arc<Store<K>>, watched: Arc<Watched>, tell: impl Fn(StoreEvent<K>)) {
     follow_at(PACE, client, of, &store, &watched, tell).await;
 }
 
-async fn follow_at<K: Decode>(pace: Pace, client: Client, of: Option<&str>, store: &Store<K>, watched: &Watched, tell: impl Fn(Learnt<K>)) {
+async fn follow_at<K: Decode>(pace: Pace, client: Client, of: Option<&str>, store: &Store<K>, watched: &Watched, tell: impl Fn(StoreEvent<K>)) {
     let request = Request::new(K::url_path(&(), of));
     let mut reflector = Reflector { client, request, of, store, watched, tell, backoff: Backoff { pace, failures: 0 }, expired: 0 };
     let mut next = Next::List(Against::Versions);
@@ -120,7 +120,7 @@ async fn follow_at<K: Decode>(pace: Pace, client: Client, of: Option<&str>, stor
 ///
 /// # Errors
 /// When the API server does not answer, or refuses.
-pub async fn catch_up<K: Decode>(client: &Client, of: Option<&str>, store: &Store<K>, tell: impl Fn(Learnt<K>)) -> kube::Result<()> {
+pub async fn catch_up<K: Decode>(client: &Client, of: Option<&str>, store: &Store<K>, tell: impl Fn(StoreEvent<K>)) -> kube::Result<()> {
     let request = Request::new(K::url_path(&(), of));
     pages::<K>(client, &request, |read| take(store, read, Against::Versions, &tell)).await.map(|_| ())
 }
@@ -140,7 +140,7 @@ async fn pages<K: Decode>(client: &Client, request: &Request, mut each: impl FnM
 }
 
 /// Takes in one object. What of it can't be read is logged once for each version of it.
-fn take<K: Decode>(store: &Store<K>, read: Read<K>, against: Against, tell: &impl Fn(Learnt<K>)) {
+fn take<K: Decode>(store: &Store<K>, read: Read<K>, against: Against, tell: &impl Fn(StoreEvent<K>)) {
     let kind = K::kind(&());
     let Some(object) = read.object else {
         let wrong = read.wrong.unwrap_or_default();
@@ -164,7 +164,7 @@ fn expired(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 410)
 }
 
-impl<K: Decode, T: Fn(Learnt<K>)> Reflector<'_, K, T> {
+impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
     async fn step(&mut self, next: Next) -> Result<Next, Failed> {
         match next {
             Next::List(against) => self.list(against).await.map_err(|error| Failed { error, next: Next::List(against) }),
@@ -192,7 +192,7 @@ impl<K: Decode, T: Fn(Learnt<K>)> Reflector<'_, K, T> {
         self.store.remove_all_but(&seen, self.of).into_iter().for_each(&self.tell);
         self.backoff.reset();
         self.watched.complete();
-        (self.tell)(Learnt::Complete);
+        (self.tell)(StoreEvent::Synced);
         Ok(Next::Watch(version))
     }
 

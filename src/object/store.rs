@@ -17,15 +17,15 @@ pub fn place<K: Resource>(object: &K) -> Place {
 }
 
 /// What the store has learnt.
-pub enum Learnt<K> {
+pub enum StoreEvent<K> {
     /// An object that was not there before.
-    New(Arc<K>),
+    Added(Arc<K>),
     /// Another version of an object: before, and now.
-    Changed(Arc<K>, Arc<K>),
+    Updated(Arc<K>, Arc<K>),
     /// It is gone: the last version.
-    Gone(Arc<K>),
+    Deleted(Arc<K>),
     /// The first list is complete.
-    Complete,
+    Synced,
 }
 
 /// What is known of one object.
@@ -99,18 +99,18 @@ impl<K: Resource> Store<K> {
 
     /// Takes in what the API server answered to a write. It comes by another way than the watch, and perhaps after the news that the object is gone: one
     /// that is not known any more stays so.
-    pub fn answered(&self, object: K) -> Option<Learnt<K>> {
+    pub fn answered(&self, object: K) -> Option<StoreEvent<K>> {
         let known = self.read().get(&place(&object)).is_some_and(|known| known.object.meta().uid == object.meta().uid);
         known.then(|| self.put(object)).flatten()
     }
 
     /// Takes in a version of an object that can be read, unless a newer one is known.
-    pub fn put(&self, object: K) -> Option<Learnt<K>> {
+    pub fn put(&self, object: K) -> Option<StoreEvent<K>> {
         self.put_read(object, None, Against::Versions)
     }
 
     /// Takes in a version of an object, and what of it can't be read. One that nothing holds any more is gone: that is for the watch to tell.
-    pub fn put_read(&self, object: K, wrong: Option<&str>, against: Against) -> Option<Learnt<K>> {
+    pub fn put_read(&self, object: K, wrong: Option<&str>, against: Against) -> Option<StoreEvent<K>> {
         if object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty() {
             return None;
         }
@@ -124,27 +124,27 @@ impl<K: Resource> Store<K> {
             before => {
                 objects.insert(place(&*object), Known { object: Arc::clone(&object), wrong: wrong.map(Arc::from) });
                 Some(match before {
-                    Some(before) if before.meta().uid == object.meta().uid => Learnt::Changed(before, object),
-                    _ => Learnt::New(object),
+                    Some(before) if before.meta().uid == object.meta().uid => StoreEvent::Updated(before, object),
+                    _ => StoreEvent::Added(object),
                 })
             }
         }
     }
 
     /// Forgets an object that is gone. Another one that has its name by now stays.
-    pub fn remove(&self, gone: &impl Resource) -> Option<Learnt<K>> {
+    pub fn remove(&self, gone: &impl Resource) -> Option<StoreEvent<K>> {
         let mut objects = self.write();
         let place = place(gone);
         let same = objects.get(&place).is_some_and(|known| known.object.meta().uid == gone.meta().uid);
-        if same { objects.remove(&place).map(|known| Learnt::Gone(known.object)) } else { None }
+        if same { objects.remove(&place).map(|known| StoreEvent::Deleted(known.object)) } else { None }
     }
 
     /// Removes what a list has not brought that was of this namespace, or of all.
-    pub fn remove_all_but(&self, seen: &HashSet<Place>, of: Option<&str>) -> Vec<Learnt<K>> {
+    pub fn remove_all_but(&self, seen: &HashSet<Place>, of: Option<&str>) -> Vec<StoreEvent<K>> {
         let mut objects = self.write();
         let listed = |place: &Place| of.is_none_or(|namespace| namespace == place.0);
         let gone: Vec<Place> = objects.keys().filter(|place| listed(place) && !seen.contains(*place)).cloned().collect();
-        gone.iter().filter_map(|place| objects.remove(place)).map(|known| Learnt::Gone(known.object)).collect()
+        gone.iter().filter_map(|place| objects.remove(place)).map(|known| StoreEvent::Deleted(known.object)).collect()
     }
 }
 
@@ -183,10 +183,10 @@ mod tests {
     #[test]
     fn an_older_version_never_replaces_a_newer_one() {
         let store = Store::default();
-        assert!(matches!(store.put(object("a", "9", "u")), Some(Learnt::New(_))));
+        assert!(matches!(store.put(object("a", "9", "u")), Some(StoreEvent::Added(_))));
         assert!(store.put(object("a", "8", "u")).is_none(), "the watch brings what our own write has overtaken");
         assert!(store.put(object("a", "9", "u")).is_none(), "the same again is no news");
-        assert!(matches!(store.put(object("a", "10", "u")), Some(Learnt::Changed(_, _))), "versions are numbers, not texts");
+        assert!(matches!(store.put(object("a", "10", "u")), Some(StoreEvent::Updated(_, _))), "versions are numbers, not texts");
         assert_eq!(stored(&store, "a").as_deref(), Some("10"));
     }
 
@@ -196,7 +196,7 @@ mod tests {
         assert!(store.answered(object("a", "5", "u")).is_none() && stored(&store, "a").is_none(), "it was gone before the answer came");
         store.put(object("a", "5", "u"));
         assert!(store.answered(object("a", "6", "another")).is_none(), "another one of that name is there now");
-        assert!(matches!(store.answered(object("a", "7", "u")), Some(Learnt::Changed(_, _))));
+        assert!(matches!(store.answered(object("a", "7", "u")), Some(StoreEvent::Updated(_, _))));
         let mut released = object("a", "8", "u");
         released.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
         assert!(store.put(released.clone()).is_none() && stored(&store, "a").as_deref() == Some("7"), "the watch tells that it is gone");
@@ -208,13 +208,13 @@ mod tests {
     fn an_object_made_anew_under_the_same_name_is_a_new_one_and_its_predecessor_takes_nothing_away() {
         let store = Store::default();
         store.put(object("a", "5", "first"));
-        assert!(matches!(store.put(object("a", "20", "second")), Some(Learnt::New(_))), "an answer has brought it before the watch");
+        assert!(matches!(store.put(object("a", "20", "second")), Some(StoreEvent::Added(_))), "an answer has brought it before the watch");
         assert!(store.put(object("a", "8", "first")).is_none() && stored(&store, "a").as_deref() == Some("20"));
         assert!(
             store.remove(&object("a", "9", "first")).is_none() && stored(&store, "a").as_deref() == Some("20"),
             "now the watch tells that the first is gone"
         );
-        assert!(matches!(store.remove(&object("a", "21", "second")), Some(Learnt::Gone(_))));
+        assert!(matches!(store.remove(&object("a", "21", "second")), Some(StoreEvent::Deleted(_))));
     }
 
     #[test]
@@ -222,7 +222,7 @@ mod tests {
         let store = Store::default();
         store.put(object("a", "1", "a"));
         assert!(store.remove_all_but(&HashSet::new(), Some("other")).is_empty() && stored(&store, "a").is_some());
-        assert!(matches!(store.remove_all_but(&HashSet::new(), Some("n")).as_slice(), [Learnt::Gone(_)]) && stored(&store, "a").is_none());
+        assert!(matches!(store.remove_all_but(&HashSet::new(), Some("n")).as_slice(), [StoreEvent::Deleted(_)]) && stored(&store, "a").is_none());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use super::decode::lean;
 use super::managed::ManagedResource;
 use super::record::{FINALIZER, GUID, OPERATION, intent_text};
-pub use crate::engine::pass::WriteFailed;
+pub use crate::engine::pass::WriteError;
 
 /// Who we are in `managedFields`.
 pub const FIELD_MANAGER: &str = "oc-essentials-operator";
@@ -29,17 +29,17 @@ const SENTENCE: usize = 300;
 
 /// What an error of a write means. An answer that does not say what became of the write is none: a time-out or a fault of the server may come after it was
 /// made, and 429 says nothing about this object.
-fn failed(error: kube::Error) -> WriteFailed {
-    let kube::Error::Api(status) = &error else { return WriteFailed::Unanswered(error.to_string()) };
+fn failed(error: kube::Error) -> WriteError {
+    let kube::Error::Api(status) = &error else { return WriteError::Unanswered(error.to_string()) };
     let refused = matches!(status.code, 400..=499) && !matches!(status.code, 408 | 429);
     // A webhook that does not answer is a fault of the server by its code, and of whoever set it up by its cause.
     let webhook = status.code >= 500 && status.message.contains("webhook");
     match status.code {
-        404 => WriteFailed::Gone,
-        409 => WriteFailed::Changed,
-        _ if refused || webhook => WriteFailed::Refused(sentence(&status.message)),
+        404 => WriteError::NotFound,
+        409 => WriteError::Conflict,
+        _ if refused || webhook => WriteError::Rejected(sentence(&status.message)),
         // kube's errors print their source already.
-        _ => WriteFailed::Unanswered(error.to_string()),
+        _ => WriteError::Unanswered(error.to_string()),
     }
 }
 
@@ -60,7 +60,7 @@ fn sentence(message: &str) -> String {
 /// # Errors
 /// When the object is gone or was changed, or the API server does not take it, or not whole.
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write mark", skip_all, fields(kind = %K::kind(&())))]
-pub async fn mark<K: ManagedResource>(client: &Client, object: &K, mark: &Mark, record: &Record, id: OperationId) -> Result<(K, Option<Intent>), WriteFailed> {
+pub async fn mark<K: ManagedResource>(client: &Client, object: &K, mark: &Mark, record: &Record, id: OperationId) -> Result<(K, Option<Intent>), WriteError> {
     let mut finalizers = object.finalizers().to_vec();
     finalizers.retain(|name| name != FINALIZER);
     let mut annotations = serde_json::Map::new();
@@ -104,7 +104,7 @@ pub async fn mark<K: ManagedResource>(client: &Client, object: &K, mark: &Mark, 
     let request = Request::new(url).patch(&object.name_any(), &params(), &Patch::Merge(patch));
     let written = answer(client, request).await.map_err(failed)?;
     match dropped(&written, &finalizers, &annotations) {
-        Some(what) => Err(WriteFailed::Dropped(what)),
+        Some(what) => Err(WriteError::Dropped(what)),
         None => Ok((written, intent)),
     }
 }
@@ -136,20 +136,20 @@ fn dropped<K: ManagedResource>(written: &K, finalizers: &[String], annotations: 
 /// # Errors
 /// As [`mark`].
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write status", skip_all, fields(kind = %K::kind(&())))]
-pub async fn status<K: ManagedResource>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteFailed> {
+pub async fn status<K: ManagedResource>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteError> {
     let status = serde_json::to_value(status).unwrap_or_default();
     let mut known = Cow::Borrowed(object);
     for _ in 0..STATUS_TRIES {
         match write_status(client, &*known, &status).await {
-            Err(WriteFailed::Changed) => {}
+            Err(WriteError::Conflict) => {}
             other => return other,
         }
         known = Cow::Owned(newest_of_same(client, object).await?);
         if ours(&*known) != ours(object) {
-            return Err(WriteFailed::Changed);
+            return Err(WriteError::Conflict);
         }
     }
-    Err(WriteFailed::Changed)
+    Err(WriteError::Conflict)
 }
 
 /// Writes the operation of a request that has left, whatever the object has become meanwhile: its task is what keeps it from being asked for twice. One that
@@ -158,7 +158,7 @@ pub async fn status<K: ManagedResource>(client: &Client, object: &K, status: &im
 /// # Errors
 /// As [`mark`].
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write operation", skip_all, fields(kind = %K::kind(&())))]
-pub async fn operation<K: ManagedResource>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteFailed> {
+pub async fn operation<K: ManagedResource>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteError> {
     let operation = serde_json::to_value(status).unwrap_or_default()["operation"].take();
     for _ in 0..STATUS_TRIES {
         let known = newest_of_same(client, object).await?;
@@ -172,14 +172,14 @@ pub async fn operation<K: ManagedResource>(client: &Client, object: &K, status: 
         }
         status["operation"] = operation.clone();
         match write_status(client, &known, &status).await {
-            Err(WriteFailed::Changed) => {}
+            Err(WriteError::Conflict) => {}
             other => return other,
         }
     }
-    Err(WriteFailed::Changed)
+    Err(WriteError::Conflict)
 }
 
-async fn write_status<K: ManagedResource>(client: &Client, known: &K, status: &Value) -> Result<K, WriteFailed> {
+async fn write_status<K: ManagedResource>(client: &Client, known: &K, status: &Value) -> Result<K, WriteError> {
     let Some(difference) = difference(&status_of(known), status) else { return Ok(known.clone()) };
     let metadata = json!({ "uid": known.meta().uid, "resourceVersion": known.resource_version() });
     let patch = json!({ "metadata": metadata, "status": difference });
@@ -211,7 +211,7 @@ fn difference(before: &Value, after: &Value) -> Option<Value> {
 ///
 /// # Errors
 /// As [`mark`].
-pub async fn conditions<K: ManagedResource>(client: &Client, object: &K, conditions: &[Condition], generation: i64) -> Result<(), WriteFailed> {
+pub async fn conditions<K: ManagedResource>(client: &Client, object: &K, conditions: &[Condition], generation: i64) -> Result<(), WriteError> {
     let api = K::api(client, object.meta().namespace.as_deref());
     let patch = json!({
         "metadata": {"uid": object.meta().uid, "resourceVersion": object.resource_version()},
@@ -220,7 +220,7 @@ pub async fn conditions<K: ManagedResource>(client: &Client, object: &K, conditi
     let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
     // The answer is not read as an object: it is one that can't be.
     let request = Request::new(api.resource_url()).patch_subresource("status", &object.name_any(), &params, &Patch::Merge(patch));
-    let request = request.map_err(|error| WriteFailed::Refused(error.to_string()))?;
+    let request = request.map_err(|error| WriteError::Rejected(error.to_string()))?;
     client.request_text(request).await.map(|_| ()).map_err(failed)
 }
 
@@ -235,16 +235,16 @@ fn status_of<K: ManagedResource>(object: &K) -> Value {
 }
 
 /// The newest version of this very object.
-async fn newest_of_same<K: ManagedResource>(client: &Client, object: &K) -> Result<K, WriteFailed> {
+async fn newest_of_same<K: ManagedResource>(client: &Client, object: &K) -> Result<K, WriteError> {
     let newest = newest(client, object).await?;
-    if newest.meta().uid == object.meta().uid { Ok(newest) } else { Err(WriteFailed::Gone) }
+    if newest.meta().uid == object.meta().uid { Ok(newest) } else { Err(WriteError::NotFound) }
 }
 
 /// Reads the newest version of an object.
 ///
 /// # Errors
 /// As [`mark`].
-pub async fn newest<K: ManagedResource>(client: &Client, object: &K) -> Result<K, WriteFailed> {
+pub async fn newest<K: ManagedResource>(client: &Client, object: &K) -> Result<K, WriteError> {
     K::api(client, object.meta().namespace.as_deref()).get(&object.name_any()).await.map_err(failed)
 }
 
@@ -318,14 +318,14 @@ mod tests {
             let status = kube::core::Status { code, message: message.to_owned(), ..Default::default() };
             failed(kube::Error::Api(Box::new(status)))
         };
-        assert!(matches!(api(404, ""), WriteFailed::Gone) && matches!(api(409, ""), WriteFailed::Changed));
+        assert!(matches!(api(404, ""), WriteError::NotFound) && matches!(api(409, ""), WriteError::Conflict));
         for code in [400, 403, 413, 422] {
-            assert!(matches!(api(code, "no"), WriteFailed::Refused(text) if text == "no."), "{code}");
+            assert!(matches!(api(code, "no"), WriteError::Rejected(text) if text == "no."), "{code}");
         }
         for code in [408, 429, 500, 503, 504] {
-            assert!(matches!(api(code, "busy"), WriteFailed::Unanswered(_)), "{code}");
+            assert!(matches!(api(code, "busy"), WriteError::Unanswered(_)), "{code}");
         }
-        assert!(matches!(api(500, "Internal error occurred: failed calling webhook \"x\""), WriteFailed::Refused(_)));
+        assert!(matches!(api(500, "Internal error occurred: failed calling webhook \"x\""), WriteError::Rejected(_)));
         assert_eq!(sentence("denied:\n\tnot  allowed!"), "denied: not allowed!");
         assert_eq!(sentence(&"x".repeat(1000)).chars().count(), SENTENCE + 1);
     }

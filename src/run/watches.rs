@@ -10,7 +10,7 @@ use tokio::task::JoinSet;
 use crate::engine::clock;
 use crate::kinds::{self, Kind, Shared};
 use crate::object::reflector;
-use crate::object::store::Learnt;
+use crate::object::store::StoreEvent;
 use crate::object::watched::{self, Watched};
 
 /// How often it is looked whether a namespace is refused, before there is a first list.
@@ -47,7 +47,7 @@ pub(super) fn begin(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<(
             tasks.spawn(async move {
                 let store = Arc::clone(&shared.cache.$store);
                 reflector::follow(client, of.as_deref(), store, watched, move |learnt| {
-                    if matches!(learnt, Learnt::Complete) {
+                    if matches!(learnt, StoreEvent::Synced) {
                         tell.send_replace(true);
                     }
                     $wake(&shared, learnt);
@@ -56,10 +56,10 @@ pub(super) fn begin(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<(
             });
         }};
     }
-    follow!(LivePlatform, None, platforms, kinds::wakes::platform);
+    follow!(LivePlatform, None, platforms, kinds::handlers::platform);
     for part in shared.scope.parts() {
-        follow!(Lead, part.clone(), leads, kinds::wakes::lead);
-        follow!(OcEssentialService, part, services, kinds::wakes::service);
+        follow!(Lead, part.clone(), leads, kinds::handlers::lead);
+        follow!(OcEssentialService, part, services, kinds::handlers::service);
     }
     first
 }
@@ -79,10 +79,10 @@ pub(super) async fn catch_up(shared: &Arc<Shared>, client: &Client) {
             }
         };
     }
-    list!(None, platforms, kinds::wakes::platform);
+    list!(None, platforms, kinds::handlers::platform);
     for part in shared.scope.parts() {
-        list!(part.as_deref(), leads, kinds::wakes::lead);
-        list!(part.as_deref(), services, kinds::wakes::service);
+        list!(part.as_deref(), leads, kinds::handlers::lead);
+        list!(part.as_deref(), services, kinds::handlers::service);
     }
     tracing::debug!(took = ?clock::since_start().saturating_sub(begun), "caught up with the leader before");
 }

@@ -99,12 +99,12 @@ async fn a_queue_that_nobody_serves_any_more_is_dead() {
         }
     });
     for _ in 0..5 {
-        shared.wake(&Key::lead("a", "b"), Lane::Changed);
+        shared.enqueue(&Key::lead("a", "b"), Lane::Changed);
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(health.live().is_good(), "{:?}", health.live());
     }
     serving.abort();
-    shared.wake(&Key::lead("a", "b"), Lane::Changed);
+    shared.enqueue(&Key::lead("a", "b"), Lane::Changed);
     until("the queue is dead", || wrong(&health.live()) == ["queue"]).await;
     health.is(Stage::Stopping);
     assert!(health.live().is_good(), "one that is to end takes nothing more, and must not be killed for it");
@@ -114,7 +114,7 @@ async fn a_queue_that_nobody_serves_any_more_is_dead() {
 async fn a_pass_that_never_ends_is_told() {
     let shared = Shared::bare(nowhere(), Leadership::alone(), Arc::new(()));
     let health = Health::new(Arc::clone(&shared), Bounds { pass: Duration::from_millis(100), ..Bounds::default() });
-    shared.wake(&Key::lead("a", "b"), Lane::Changed);
+    shared.enqueue(&Key::lead("a", "b"), Lane::Changed);
     let (key, _, _) = shared.queue.next().await;
     until("the pass is taken for one that never ends", || wrong(&health.live()) == ["passes"]).await;
     shared.queue.done(&key);
