@@ -338,6 +338,10 @@ impl Case<'_> {
         if let Some(decision) = self.unbelieved().filter(|_| view.complete) {
             return decision;
         }
+        // An intent that is put back, of long before, says nothing of a service that was read back since, and is gone.
+        if self.record.guid_proven && self.record.leads_job.due.is_some() && !desired.recreate {
+            return self.gone(policy, desired, view);
+        }
         (self.record.guid, self.record.guid_proven) = (None, false);
         if let Some(decision) = self.rest_after_failure() {
             return decision;

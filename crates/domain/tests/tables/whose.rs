@@ -207,3 +207,16 @@ fn a_time_that_has_not_come_counts_from_now_on() {
         assert_eq!(decision.record.operation.map(|op| op.id.0), Some(if superseded { "op-9" } else { "op-1" }.into()), "{start:?}");
     }
 }
+
+/// The service was read back and is gone; then annotations of long before are put back, with the intent of a create that was refused. It is looked for, and
+/// nothing is made again that `spec.recreate` does not ask for.
+#[test]
+fn an_intent_that_is_put_back_makes_nothing_again() {
+    let mut gone = Record { operation: None, license: None, ..verified() };
+    gone.intent = Some(intent(OperationKind::Create, NOW - secs(5000), Sent::Maybe));
+    let decision = at_now(&be(desired()), &gone, &empty_platform());
+    assert_eq!(told(&decision), "stop: False DeletedExternally Stalled");
+    assert_eq!(told(&at_now(&be(desired()), &decision.record, &empty_platform())), "stop: False DeletedExternally Stalled", "nor in the next pass");
+    let again = be(Desired { recreate: true, ..desired() });
+    assert_eq!(told(&at_now(&again, &decision.record, &empty_platform())), "keep intent: False Converting Reconciling");
+}
