@@ -56,6 +56,32 @@ pub async fn a_tenant_with_telephone_numbers_keeps_its_service(scene: Scene) -> 
     Ok(())
 }
 
+/// The task has told the guid, and no list shows the service: it is deleted by that guid, and the object goes when the platform knows no such service.
+pub async fn a_service_that_no_list_shows_is_deleted_by_what_its_task_has_told(scene: Scene) -> Result<()> {
+    scene.consented(&[1]).await?;
+    scene.simulate("PATCH", "settings", json!({"serviceVisibilityDelay": 3_600_000})).await?;
+    scene.connect(json!({})).await?;
+    scene.service("contoso", 1, json!({"deletionPolicy": "Delete"})).await?;
+    let task_ended = |service: &OcEssentialService| {
+        let operation = service.status.as_ref().and_then(|status| status.operation.as_ref());
+        operation.is_some_and(|operation| operation.task_ended_time.is_some())
+    };
+    let service: OcEssentialService = scene.until("contoso", task_ended).await?;
+    let status = service.status.unwrap_or_default();
+    ensure!(status.ump_customer_guid.is_some() && status.license_type.is_none(), "{status:?}");
+    scene.delete::<OcEssentialService>("contoso").await?;
+    for _ in 0..120 {
+        if scene.calls("services.delete").await? == 2 {
+            break;
+        }
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+    ensure!(scene.calls("services.delete").await? == 2, "asked for, and once more: that it is not found is the proof");
+    scene.gone::<OcEssentialService>("contoso").await?;
+    ensure!(scene.calls("services.create").await? == 1);
+    Ok(())
+}
+
 /// Whatever it is that does not tell them: a platform that is being deployed, a gateway without a route, a release that lacks the call.
 pub async fn a_platform_that_does_not_tell_the_numbers_deletes_nothing(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2]).await?;

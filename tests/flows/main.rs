@@ -80,6 +80,7 @@ const CASES: &[(&str, Case)] = &cases![
     breaker::the_count_survives_others_who_write_the_platform_object,
     letting_go::a_tenant_with_telephone_numbers_keeps_its_service,
     letting_go::a_platform_that_does_not_tell_the_numbers_deletes_nothing,
+    letting_go::a_service_that_no_list_shows_is_deleted_by_what_its_task_has_told,
     letting_go::deleting_needs_no_lead_object_and_no_valid_spec,
     letting_go::a_changed_spec_is_tried_at_once_however_long_the_next_try_was_away,
     platform::a_missing_secret_is_told_and_its_coming_noticed,

@@ -38,6 +38,9 @@ pub fn is_ahead(at: Time, now: Time) -> bool {
 /// How long after an accepted deletion the same deletion is asked for again, if the service is still there.
 pub const DELETE_AGAIN: Duration = Duration::from_secs(300);
 
+/// The same where no list shows the service: that it is not found is the only proof that it is gone.
+pub const DELETE_UNSEEN_AGAIN: Duration = Duration::from_secs(60);
+
 /// How far apart two passes over an object may be for its operation to count as watched all the time: twice the longest pause between two looks.
 pub const WATCHED: Duration = Duration::from_secs(120);
 

@@ -292,7 +292,9 @@ fn never_seen(record: &Record) -> bool {
 fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, guid: CustomerGuid, tenant: Option<TenantId>) -> Decision {
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     let open = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete).cloned();
-    let lately = |intent: &&Intent| intent.sent == Sent::Maybe && case.now < intent.start + timing::DELETE_AGAIN;
+    let shown = case.facts.services.value().is_some_and(|view| view.with_guid(&guid).is_some());
+    let again = if shown { timing::DELETE_AGAIN } else { timing::DELETE_UNSEEN_AGAIN };
+    let lately = |intent: &&Intent| intent.sent == Sent::Maybe && case.now < intent.start + again;
     if let Some(intent) = open.as_ref().filter(lately).filter(|intent| !case.facts.left_open_by_another(&case.record, intent)) {
         let until = timing::next_look(case.now, intent.start);
         return case.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict);

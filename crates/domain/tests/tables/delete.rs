@@ -10,7 +10,7 @@ use oc_domain::service::{Deletion, Wish};
 use oc_domain::step::{Answer, Change, Fact, Mark, Query, Step};
 
 use crate::common::*;
-use crate::{at_now, short, told};
+use crate::{at, at_now, short, told};
 
 use DeletionPolicy::{Delete, Retain};
 
@@ -266,6 +266,12 @@ fn an_open_create() {
     }
 }
 
+/// An empty platform, read in a pass that began so many seconds later.
+fn at_time(seconds: u64) -> Facts {
+    let services = Fact::Known { value: view(&[]), at: NOW + secs(seconds) };
+    Facts { services, ..empty_platform() }
+}
+
 /// A guid that a task has told is never forgotten: under `Delete` the platform is asked to delete it, whatever the lists show, and that it knows no such
 /// service is the proof.
 #[test]
@@ -315,6 +321,10 @@ fn what_a_task_has_told_is_deleted_by_its_guid() {
         told(&at_now(&gone(Delete), &accepted.record, &Facts { own: Some(OperationId("op-2".into())), ..empty_platform() })),
         "wait: False Deleting Reconciling"
     );
+    let own = |seconds| Facts { own: Some(OperationId("op-2".into())), pass_started: NOW + secs(seconds), ..at_time(seconds) };
+    for (seconds, expected) in [(59, "wait: False Deleting Reconciling"), (60, "keep intent: False Deleting Reconciling")] {
+        assert_eq!(told(&at(NOW + secs(seconds), &gone(Delete), &accepted.record, &own(seconds))), expected, "after {seconds} s it is asked for once more");
+    }
     // What was read back once is gone when the lists say so.
     let seen = Record { license: Some("OC Essential".into()), ..accepted.record };
     assert_eq!(told(&at_now(&gone(Delete), &seen, &empty_platform())), LET_GO);
