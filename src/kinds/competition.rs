@@ -78,16 +78,11 @@ pub fn of_lead(shared: &Shared, policy: &Policy, object: &Lead, entry: &Entry, k
         let other = shared.cache.leads.get(&key.namespace, &key.name)?;
         let record = shared.reminded(&key, other.meta().uid.as_deref(), shared.records.of(&key, &*other, record::of_lead));
         let rank = Rank::of_lead(now, &record, &spec(&other, true), grace)?;
-        Some(Other { rank, access: access(rank, &other.spec.platform, &key.namespace, known), age: world::age(&*other), object: key })
+        Some(Other::new(key, rank, world::age(&*other), |key| known(&other.spec.platform, &key.namespace)))
     });
     let record = shared.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_lead(object)));
     let holds = Rank::of_lead(now, &record, &spec(object, true), grace) == Some(Rank::Holder);
     contest(holds, &world::age(object), others)
-}
-
-/// What a holder has is protected, whether its namespace may use the platform or not.
-fn access(rank: Rank, platform: &str, namespace: &str, known: Known<'_>) -> Access {
-    if rank == Rank::Applicant { known(platform, namespace) } else { Access::May }
 }
 
 /// Who comes before an object, for one pass: asks for the namespaces on which it depends. When that can't be told the pass goes on as one of an object of

@@ -42,23 +42,24 @@ pub fn stalled_for(status: Option<&dyn HasStatus>, generation: i64) -> Option<Re
     Reason::parse(&stalled.reason)
 }
 
+/// For tests: a status with one condition.
+#[cfg(test)]
+pub fn status_with(generation: i64, kind: &str, truth: &str, reason: &str) -> api::LeadStatus {
+    let condition = Condition {
+        type_: kind.into(),
+        status: truth.into(),
+        reason: reason.into(),
+        message: "x".into(),
+        observed_generation: Some(generation),
+        last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(crate::engine::clock::timestamp(oc_domain::time::Time(0))),
+    };
+    api::LeadStatus { observed_generation: Some(generation), conditions: vec![condition], ..api::LeadStatus::default() }
+}
+
 #[cfg(test)]
 mod tests {
+    use super::status_with as status;
     use super::*;
-    use crate::engine::clock;
-    use oc_domain::time::Time;
-
-    fn status(generation: i64, kind: &str, truth: &str, reason: &str) -> api::LeadStatus {
-        let condition = Condition {
-            type_: kind.into(),
-            status: truth.into(),
-            reason: reason.into(),
-            message: "x".into(),
-            observed_generation: Some(generation),
-            last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(clock::timestamp(Time(0))),
-        };
-        api::LeadStatus { observed_generation: Some(generation), conditions: vec![condition], ..api::LeadStatus::default() }
-    }
 
     #[test]
     fn what_status_says_of_a_trouble_counts_for_the_spec_it_speaks_of() {

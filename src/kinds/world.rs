@@ -131,19 +131,7 @@ fn refusal(fields: &[(String, Vec<String>)]) -> Reason {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-
-    fn status(generation: i64, kind: &str, truth: &str, reason: &str) -> api::LeadStatus {
-        let condition = Condition {
-            type_: kind.into(),
-            status: truth.into(),
-            reason: reason.into(),
-            message: "x".into(),
-            observed_generation: Some(generation),
-            last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(clock::timestamp(Time(0))),
-        };
-        api::LeadStatus { observed_generation: Some(generation), conditions: vec![condition], ..api::LeadStatus::default() }
-    }
+    use crate::kinds::has_status::status_with;
 
     fn object(generation: i64) -> api::Lead {
         let spec = serde_json::from_value(serde_json::json!({"msTenantId": "22222222-2222-4222-8222-222222222222"})).unwrap();
@@ -155,7 +143,7 @@ mod tests {
     #[test]
     fn a_changed_spec_begins_to_count_anew() {
         let memo = Memo { failures: 9, generation: Some(3), ..Memo::default() };
-        let status = status(3, "Stalled", "True", "Throttled");
+        let status = status_with(3, "Stalled", "True", "Throttled");
         let facts = |generation| {
             let connection = Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x"));
             facts(&object(generation), Some(&status), connection, &memo)

@@ -113,7 +113,7 @@ impl Ledger {
 
     /// Forgets whose absence was believed more than an hour ago: only as many as are missing still are remembered.
     fn forget_old(&mut self, now: Time, counted: &Counted) {
-        let lately = |at: &Time| now < *at + WINDOW && *at <= now + timing::CLOCK_SKEW;
+        let lately = |at: &Time| now < *at + WINDOW && !timing::is_ahead(*at, now);
         let still = self.believed.iter().filter(|(id, at)| !lately(at) && counted.missing.contains(*id)).count();
         self.accepted = self.accepted.saturating_add(u32::try_from(still).unwrap_or(u32::MAX));
         self.believed.retain(|_, at| lately(at));

@@ -101,6 +101,14 @@ pub struct Other<T, A> {
     pub age: A,
 }
 
+impl<T, A> Other<T, A> {
+    /// `access` is asked only of one that has nothing yet: what a holder has is protected, whether its namespace may use the platform or not.
+    pub fn new(object: T, rank: Rank, age: A, access: impl FnOnce(&T) -> Access) -> Self {
+        let access = if rank == Rank::Applicant { access(&object) } else { Access::May };
+        Self { object, rank, access, age }
+    }
+}
+
 /// How a competition ends for one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contest<T> {
@@ -126,8 +134,7 @@ pub struct Candidate<'a, T, A> {
     pub age: A,
 }
 
-/// How a service object stands to the others that want its tenant or its short name. `access` is asked only of those that have nothing yet: what a holder has
-/// is protected, whether its namespace may use the platform or not. `grace` is how long the effect of a lost create is looked for.
+/// How a service object stands to the others that want its tenant or its short name. `access` is asked as by [`Other::new`], and `grace` is how long the effect of a lost create is looked for.
 pub fn of_service<'a, T, A: Ord>(
     now: Time,
     own: (&Record, &A),
@@ -137,8 +144,7 @@ pub fn of_service<'a, T, A: Ord>(
 ) -> Contest<T> {
     let others = others.filter_map(|other| {
         let rank = Rank::of_service(now, other.record, &other.spec, &grace)?;
-        let access = if rank == Rank::Applicant { access(&other.object) } else { Access::May };
-        Some(Other { object: other.object, rank, access, age: other.age })
+        Some(Other::new(other.object, rank, other.age, &access))
     });
     contest(holds(now, own.0, &grace), own.1, others)
 }

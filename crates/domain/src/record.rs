@@ -252,15 +252,17 @@ impl Record {
 
     /// Whether this object has its service, or may have asked for it and the outcome is not known.
     pub fn has_or_asked(&self) -> bool {
-        let intended = self.open_intent().map(|intent| intent.kind);
-        self.guid_proven || [intended, self.running().map(|op| op.kind)].contains(&Some(OperationKind::Create))
+        self.guid_proven || self.may_be_creating()
     }
 
     /// Whether a create of this object may be under way, or it is about to take a service over, as far as its status tells.
     pub fn may_come_to_have(&self) -> bool {
+        self.may_be_creating() || (self.guid_annotated && !self.guid_proven)
+    }
+
+    fn may_be_creating(&self) -> bool {
         let intended = self.open_intent().map(|intent| intent.kind);
-        let creates = [intended, self.running().map(|op| op.kind)].contains(&Some(OperationKind::Create));
-        creates || (self.guid_annotated && !self.guid_proven)
+        [intended, self.running().map(|op| op.kind)].contains(&Some(OperationKind::Create))
     }
 
     /// Whether a task has told of the service of this object, and no list has shown it.
@@ -319,10 +321,10 @@ impl Record {
     /// status leaves it so. An earlier intent is what somebody has put back (a manifest that was exported, a backup), and ends nothing; neither does the
     /// intent of a deletion on an object that is not going, nor one of a time that has not come.
     pub fn forget_superseded(&mut self, going: bool, now: Time) {
-        let superseded = |op: &Operation| match &self.intent {
-            Some(intent) if intent.kind == OperationKind::Delete && op.kind == OperationKind::Create && !going => false,
-            Some(intent) => intent.id != op.id && intent.start >= op.started && !timing::is_ahead(intent.start, now),
-            None => false,
+        let Some(intent) = &self.intent else { return };
+        let superseded = |op: &Operation| {
+            let stray_deletion = intent.kind == OperationKind::Delete && op.kind == OperationKind::Create && !going;
+            !stray_deletion && intent.id != op.id && intent.start >= op.started && !timing::is_ahead(intent.start, now)
         };
         if self.running().is_some_and(superseded) {
             self.operation = None;

@@ -354,7 +354,7 @@ fn lets_go_of_what_a_task_told(now: Time, wish: &Wish, record: &Record, facts: &
 /// An intent is looked for until its grace is over, whenever it says that it was recorded.
 fn waits_for_the_far_future(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
-    match record.open_intent().filter(|intent| intent.start > now + oc_domain::timing::CLOCK_SKEW) {
+    match record.open_intent().filter(|intent| oc_domain::timing::is_ahead(intent.start, now)) {
         Some(intent) => Decision { step: Step::Wait(intent.start, oc_domain::step::Wake::Inventory), record: record.clone(), ..decision },
         None => decision,
     }

@@ -102,9 +102,9 @@ fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, inten
             DeletionPolicy::Delete => delete(case, deletion, policy),
         };
     }
-    // A task that has ended has made what no list shows, unless nobody knows what its last word means: let go now, it would be left behind, and paid for; and whoever makes the object anew would ask for a
-    // second one. Where the task has told its guid, it is asked for by that. A task that can't be read may still run, and what it makes would be left behind;
-    // under Retain it would be left all the same.
+    // A task that has ended has made what no list shows, unless nobody knows what its last word means: let go now, it would be left behind, and paid for;
+    // and whoever makes the object anew would ask for a second one. Where the task has told its guid, it is asked for by that. A task that can't be read may
+    // still run, and what it makes would be left behind; under Retain it would be left all the same.
     let unseen = deletion.policy == DeletionPolicy::Delete && case.task_out_of_sight(policy);
     let made = case.record.running().is_some_and(|op| op.task_ended().is_some()) && !(case.ended_unclear() && case.ended_and_overdue(policy));
     if made && told_by_task(&case.record, deletion) {
@@ -292,8 +292,7 @@ fn never_seen(record: &Record) -> bool {
 fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, guid: CustomerGuid, tenant: Option<TenantId>) -> Decision {
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     let open = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete).cloned();
-    let shown = case.facts.services.value().is_some_and(|view| view.with_guid(&guid).is_some());
-    let again = if shown { timing::DELETE_AGAIN } else { timing::DELETE_UNSEEN_AGAIN };
+    let again = if case.shows(&guid) == Some(true) { timing::DELETE_AGAIN } else { timing::DELETE_UNSEEN_AGAIN };
     let lately = |intent: &&Intent| intent.sent == Sent::Maybe && case.now < intent.start + again;
     if let Some(intent) = open.as_ref().filter(lately).filter(|intent| !case.facts.left_open_by_another(&case.record, intent)) {
         let until = timing::next_look(case.now, intent.start);
@@ -348,8 +347,8 @@ fn numbers_untold(case: &Case<'_>) -> Decision {
 
 fn after_asking(case: &mut Case<'_>) -> Option<Decision> {
     // While a list shows it, that it is not found proves nothing: it is looked at again.
-    let shown = case.record.guid.as_ref().is_none_or(|guid| case.facts.services.value().is_none_or(|view| view.with_guid(guid).is_some()));
-    if case.facts.answer == Some(Answer::NotFound) && !shown {
+    let missing = case.record.guid.as_ref().is_some_and(|guid| case.shows(guid) == Some(false));
+    if case.facts.answer == Some(Answer::NotFound) && missing {
         case.record.end_operation(Outcome::Succeeded, case.now, vec!["The platform has no such service.".into()]);
     }
     let case = &*case;

@@ -244,6 +244,11 @@ impl Case<'_> {
         Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", verdict) }
     }
 
+    /// Whether the list of services shows this one; `None` when it was not read.
+    fn shows(&self, guid: &CustomerGuid) -> Option<bool> {
+        self.facts.services.value().map(|view| view.with_guid(guid).is_some())
+    }
+
     /// Whether this pass may read the list of services.
     fn can_look(&self, wish: &Wish) -> bool {
         let looks = matches!(wish, Wish::Be(_) | Wish::Gone(_));
