@@ -129,7 +129,7 @@ impl World {
             15 => self.make_anew(tape, slot),
             16 => self.edit(tape, slot),
             17 => self.person_removes(draw),
-            18 => self.person_makes(draw),
+            18 => self.person_makes(play, draw),
             19 => fates.write = [Write::Refused, Write::Lost, Write::NoRoom][draw % 3],
             20 => fates.ask = [Ask::LostNotDone, Ask::LostDone(0), Ask::LostDone(25), Ask::NotSent, Ask::Refused, Ask::LostDone(4)][draw % 6],
             21 => self.passes(play, seconds * 1000),
@@ -220,11 +220,15 @@ impl World {
 
     /// Somebody makes a service in the portal: only where the platform has none, which is what the portal allows, and not in the very seconds in which
     /// the answer to a create of ours is not known. Then nobody could tell whose it is: see docs/crashes.md.
-    fn person_makes(&mut self, draw: usize) {
+    ///
+    /// A moment passes before and after: a list that was begun before has an earlier time than the service, and one that was begun after a later one.
+    fn person_makes(&mut self, play: &mut Play<'_>, draw: usize) {
+        self.passes(play, 1);
         let tenant = u8::try_from(1 + draw % 2).unwrap_or(1);
         if self.platform.alive(tenant).next().is_none() && !self.platform.converting(tenant, self.platform.here) && !self.unknown(tenant) {
             let name = [self.setup.name_of(usize::from(tenant) - 1), "Somebody"][draw / 2 % 2];
             self.platform.make_by_person(tenant, name, self.now);
+            self.passes(play, 1);
         }
     }
 
