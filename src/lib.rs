@@ -4,24 +4,24 @@
 //!
 //! ```text
 //!       Kubernetes                                 Live Platform
-//!   watches -> object::store                 lists -> inventory
+//!   watches -> cluster::store                 lists -> platform::inventory
 //!             \                                  /
 //!        what is wished, what is remembered,  facts
 //!                           \                /
 //!                      oc_domain::{service, lead, platform}::decide
 //!                                   |
-//!      engine::pass performs one step, feeds the answer back, and writes status once
+//!      runtime::driver performs one step, feeds the answer back, and writes status once
 //! ```
 //!
-//! [`api`] is the contract with users. [`object`] reads and writes our own objects, and nothing else does. [`inventory`] is what a platform holds.
-//! [`engine`] has the queue, the budget and the driver, and knows no kind; [`kinds`] says what wakes an object and which query or change is
-//! which call. [`run`](mod@run) puts it together; [`cli`] is what can be said to it; [`ops`] is what it says of itself.
+//! `oc_api` is the contract with users. [`cluster`] reads and writes our own objects, and nothing else does; [`platform`] is what a Live Platform holds, and
+//! how often it may be called; neither knows the other. [`runtime`] has the work queue, the clock and the driver, and knows no kind; [`controllers`] say what
+//! enqueues an object and which query or change is which call. [`app`] puts it together; [`cli`] is what can be said to it; [`telemetry`] is what it says
+//! of itself.
 
-pub mod api;
+pub mod app;
 pub mod cli;
-pub mod engine;
-pub mod inventory;
-pub mod kinds;
-pub mod object;
-pub mod ops;
-pub mod run;
+pub mod cluster;
+pub mod controllers;
+pub mod platform;
+pub mod runtime;
+pub mod telemetry;

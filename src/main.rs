@@ -3,7 +3,7 @@
 use std::process::ExitCode;
 
 use oc_essentials_operator::cli::{Cli, Command};
-use oc_essentials_operator::{ops, run};
+use oc_essentials_operator::{app, telemetry};
 
 // The image's binary stands on musl, whose own allocator takes one lock for all threads.
 #[cfg(target_env = "musl")]
@@ -12,19 +12,19 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let result = match Cli::read().command {
-        Command::Run(settings) => ops::telemetry::start(&settings.log, &settings.traces).and_then(|traces| {
-            let result = run::run(*settings);
+        Command::Run(settings) => telemetry::start::start(&settings.log, &settings.traces).and_then(|traces| {
+            let result = app::run(*settings);
             traces.finish();
             result
         }),
-        Command::Crds => run::print_crds(),
+        Command::Crds => app::print_crds(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             #[allow(clippy::print_stderr, reason = "this is what a person sees when nothing else works")]
             {
-                eprintln!("oc-essentials-operator: {}", ops::one_line(&error));
+                eprintln!("oc-essentials-operator: {}", telemetry::one_line(&error));
             }
             ExitCode::FAILURE
         }

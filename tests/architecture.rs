@@ -8,16 +8,35 @@ mod circle;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-/// Which modules of `src` each may use. Nothing may use what stands on it.
-const MAY_USE: [(&str, &[&str]); 8] = [
-    ("api", &[]),
-    ("engine", &[]),
-    ("object", &["api", "engine"]),
-    ("inventory", &["engine"]),
-    ("kinds", &["api", "engine", "object", "inventory"]),
+/// Which folders of `src` each may use. Nothing may use what stands on it, and the two halves of the world do not know each other.
+const MAY_USE: [(&str, &[&str]); 7] = [
+    ("runtime", &[]),
+    ("cluster", &["runtime"]),
+    ("platform", &["runtime"]),
+    ("controllers", &["cluster", "platform", "runtime"]),
     ("cli", &[]),
-    ("ops", &["cli", "engine", "kinds", "object"]),
-    ("run", &["api", "cli", "engine", "kinds", "object", "ops"]),
+    ("telemetry", &["cli", "cluster", "controllers", "platform", "runtime"]),
+    ("app", &["cli", "cluster", "controllers", "runtime", "telemetry"]),
+];
+
+/// Which of our own crates, and which of the two worlds' clients, each folder may name.
+const MAY_NAME: [(&str, &[&str]); 7] = [
+    ("runtime", &["oc_domain"]),
+    ("cluster", &["oc_domain", "oc_api", "kube", "k8s_openapi"]),
+    ("platform", &["oc_domain", "live_platform"]),
+    ("controllers", &["oc_domain", "oc_api", "kube", "k8s_openapi", "live_platform"]),
+    ("cli", &[]),
+    ("telemetry", &["oc_domain", "oc_api", "kube", "k8s_openapi", "live_platform"]),
+    ("app", &["oc_domain", "oc_api", "kube", "k8s_openapi"]),
+];
+
+/// The files of the controllers that name the client of the platform: the connection, the requests that are made by it, and what counts its calls.
+const NAME_THE_CLIENT: [&str; 5] = [
+    "controllers/live_platform/connection.rs",
+    "controllers/live_platform/mod.rs",
+    "controllers/metrics.rs",
+    "controllers/observe.rs",
+    "controllers/service.rs",
 ];
 
 /// Lines in one file of code.
@@ -51,21 +70,60 @@ fn used(text: &str) -> BTreeSet<String> {
         .collect()
 }
 
+/// The files of a module of `src`.
+fn of_module(module: &str) -> Vec<PathBuf> {
+    let folder = root().join("src").join(module);
+    if folder.is_dir() { files(&folder, ".rs") } else { vec![folder.with_extension("rs")] }
+}
+
 #[test]
-fn modules_use_only_what_they_stand_on() {
-    let src = root().join("src");
+fn folders_use_only_what_they_stand_on() {
     let mut seen = 0;
     for (module, allowed) in MAY_USE {
-        let folder = src.join(module);
-        let of_module = if folder.is_dir() { files(&folder, ".rs") } else { vec![src.join(format!("{module}.rs"))] };
-        for file in of_module {
+        for file in of_module(module) {
             seen += 1;
             for name in used(&std::fs::read_to_string(&file).unwrap()) {
                 assert!(name == module || allowed.contains(&name.as_str()), "{} uses crate::{name}; {module} may use {allowed:?}", file.display());
             }
         }
     }
-    assert!(seen > 20, "only {seen} files were read");
+    assert!(seen > 60, "only {seen} files were read");
+}
+
+/// The code of a file that is not its tests.
+fn product(file: &Path) -> String {
+    let text = std::fs::read_to_string(file).unwrap();
+    let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
+    code.lines().filter(|line| !line.trim_start().starts_with("//")).collect::<Vec<_>>().join("\n")
+}
+
+/// Whether code has a path that begins with this crate.
+fn names(code: &str, of: &str) -> bool {
+    code.match_indices(&format!("{of}::")).any(|(at, _)| !code[..at].ends_with(|c: char| c.is_alphanumeric() || c == '_' || c == ':'))
+}
+
+#[test]
+fn folders_name_only_the_crates_that_are_theirs() {
+    let crates: BTreeSet<&str> = MAY_NAME.iter().flat_map(|(_, may)| *may).copied().collect();
+    for (module, allowed) in MAY_NAME {
+        for file in of_module(module) {
+            let code = product(&file);
+            for of in crates.iter().filter(|of| names(&code, of)) {
+                assert!(allowed.contains(of), "{} names {of}; {module} may name {allowed:?}", file.display());
+            }
+        }
+    }
+}
+
+#[test]
+fn controllers_reach_the_platform_by_its_folder() {
+    let src = root().join("src");
+    // `mod.rs` has a child of that name.
+    let by_client = |file: &PathBuf| names(&product(file), "live_platform") && !file.ends_with("controllers/mod.rs");
+    let found: Vec<String> =
+        of_module("controllers").iter().filter(|file| by_client(file)).map(|file| file.strip_prefix(&src).unwrap().to_string_lossy().into_owned()).collect();
+    let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
+    assert_eq!(found, NAME_THE_CLIENT.into());
 }
 
 /// No file uses one that uses it, by whatever way: what a file needs can be read from it downwards. The root of the program and its tests are not asked.
@@ -79,22 +137,23 @@ fn no_files_use_each_other_in_a_circle() {
 }
 
 #[test]
-fn kinds_do_not_call_each_other() {
-    for kind in ["lead", "platform", "service"] {
-        let text = std::fs::read_to_string(root().join(format!("src/kinds/{kind}.rs"))).unwrap();
-        for other in ["lead", "platform", "service"] {
-            assert!(kind == other || !text.contains(&format!("super::{other}::")) && !text.contains(&format!(" {other}::")), "{kind} uses {other}");
+fn controllers_do_not_call_each_other() {
+    let controllers = [("lead", "lead"), ("live_platform", "live_platform/mod"), ("service", "service")];
+    for (kind, file) in controllers {
+        let text = std::fs::read_to_string(root().join(format!("src/controllers/{file}.rs"))).unwrap();
+        for (other, _) in controllers {
+            assert!(kind == other || !text.contains(&format!("controllers::{other}")), "{kind} uses {other}");
         }
     }
 }
 
-/// L3: what the kinds ask of a platform are changes, and `Budget::change` makes one only while this process holds the lease.
+/// L3: what the controllers ask of a platform are changes, and `Budget::change` makes one only while this process holds the lease.
 #[test]
-fn kinds_ask_for_changes_only_with_the_lease() {
-    let texts: Vec<String> = files(&root().join("src/kinds"), ".rs").iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
+fn controllers_ask_for_changes_only_with_the_lease() {
+    let texts: Vec<String> = files(&root().join("src/controllers"), ".rs").iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
     let (mut changes, mut clients) = (0, 0);
     for text in &texts {
-        assert!(!text.contains(".spend("), "a call of a kind bypasses the lease");
+        assert!(!text.contains(".spend("), "a call of a controller bypasses the lease");
         changes += text.matches(".change(").count();
         clients += ["create_service", "delete_service", "create_lead", "delete_lead", "assign_channel", "run_job"]
             .iter()
@@ -106,7 +165,7 @@ fn kinds_ask_for_changes_only_with_the_lease() {
     assert!(changes >= 7 && changes == clients, "{clients} calls that change something, of which {changes} ask for the lease");
 }
 
-/// Who writes to the API server, as the head of `src/object/write.rs` says.
+/// Who writes to the API server, as the head of `src/cluster/patch.rs` says.
 #[test]
 fn three_places_write_to_the_api_server() {
     let src = root().join("src");
@@ -114,7 +173,7 @@ fn three_places_write_to_the_api_server() {
     let found: Vec<String> =
         files(&src, ".rs").iter().filter(|path| writes(path)).map(|path| path.strip_prefix(&src).unwrap().to_string_lossy().into_owned()).collect();
     let found: BTreeSet<&str> = found.iter().map(String::as_str).collect();
-    assert_eq!(found, ["engine/lease.rs", "object/events.rs", "object/write.rs"].into());
+    assert_eq!(found, ["cluster/election.rs", "cluster/events.rs", "cluster/patch.rs"].into());
 }
 
 #[test]

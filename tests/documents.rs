@@ -189,7 +189,8 @@ fn every_page_can_be_reached_from_the_index() {
 
 /// The texts of the code of which a message can consist, each as the parts between what is filled in.
 fn texts() -> Vec<Vec<String>> {
-    let mut folders: Vec<PathBuf> = ["crates/domain/src", "crates/live-platform/src", "src"].iter().map(|name| docs().join("..").join(name)).collect();
+    let mut folders: Vec<PathBuf> =
+        ["crates/api/src", "crates/domain/src", "crates/live-platform/src", "src"].iter().map(|name| docs().join("..").join(name)).collect();
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
         for entry in std::fs::read_dir(folder).unwrap() {

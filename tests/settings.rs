@@ -17,7 +17,7 @@ use control_plane::{ControlPlane, Options, Release, manifests};
 use k8s_openapi::api::events::v1::Event;
 use kube::{Api, ResourceExt};
 use live_platform_simulator::Simulator;
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1::any_value::Value as Any;
 use opentelemetry_proto::tonic::trace::v1::Span;

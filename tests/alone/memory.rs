@@ -1,7 +1,7 @@
 //! How much memory an answer can cost.
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
+use oc_api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::stage::{Own, Scene, measured, message, ready_is};

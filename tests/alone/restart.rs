@@ -7,7 +7,7 @@ use k8s_openapi::api::core::v1::{Namespace, Secret};
 use k8s_openapi::api::events::v1::Event;
 use kube::api::DeleteParams;
 use kube::{Api, ResourceExt};
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::json;
 
 use super::stage::{Scene, Stage, message, ready_is};

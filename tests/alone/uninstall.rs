@@ -7,7 +7,7 @@ use anyhow::{Result, bail, ensure};
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
 use kube::api::DeleteParams;
-use oc_essentials_operator::api::{Lead, OcEssentialService};
+use oc_api::{Lead, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::stage::{Scene, Stage};

@@ -7,7 +7,7 @@ use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomRe
 use kube::api::{DeleteParams, DynamicObject, Patch, PatchParams};
 use kube::core::ApiResource;
 use kube::{Api, ResourceExt};
-use oc_essentials_operator::api::OcEssentialService;
+use oc_api::OcEssentialService;
 use serde_json::{Value, json};
 
 use super::stage::{Scene, Stage};

@@ -1,7 +1,7 @@
 //! What the definitions must be, whatever the rules in them are.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
-use oc_essentials_operator::api::crds::generate;
+use oc_api::crds::generate;
 use serde_json::{Value, json};
 
 use crate::cluster::files;
@@ -113,7 +113,7 @@ fn every_column_is_explained() {
 fn values_of_variables_are_not_printed() {
     let mut service = crate::service::least_object("a");
     service["spec"]["advancedSettings"] = json!({ "proxySet": "a", "onlinePstnGateway": "a.b", "variables": { "CustomVar.Password": "s3cret" } });
-    let service: oc_essentials_operator::api::OcEssentialService = serde_json::from_value(service).unwrap();
+    let service: oc_api::OcEssentialService = serde_json::from_value(service).unwrap();
     let printed = format!("{service:?}");
     assert!(printed.contains("CustomVar.Password") && !printed.contains("s3cret"), "{printed}");
 }
@@ -122,7 +122,7 @@ fn values_of_variables_are_not_printed() {
 fn contacts_are_not_printed() {
     let mut lead = crate::lead::least_object("a");
     lead["status"] = json!({ "contact": { "fullName": "Ada Lovelace", "email": "ada@example.com", "phoneNumber": "+31201234567" } });
-    let lead: oc_essentials_operator::api::Lead = serde_json::from_value(lead).unwrap();
+    let lead: oc_api::Lead = serde_json::from_value(lead).unwrap();
     let printed = format!("{lead:?}");
     assert!(!printed.contains("Ada") && !printed.contains("ada@") && !printed.contains("+31"), "{printed}");
 }
@@ -135,10 +135,10 @@ fn words_of_a_later_version_do_not_break_the_reading_of_a_status() {
         "operation": { "kind": "Rename", "outcome": "Postponed", "later": true },
         "sync": { "state": "Paused", "jobs": [{ "name": "peering.sync-new-job", "state": "Queued" }] },
     });
-    serde_json::from_value::<oc_essentials_operator::api::OcEssentialService>(service).unwrap();
+    serde_json::from_value::<oc_api::OcEssentialService>(service).unwrap();
     let mut platform = crate::live_platform::least_object("a");
     platform["status"] = json!({ "circuit": { "state": "HalfOpen" }, "capabilities": [{ "name": "x", "state": "Partial" }] });
-    serde_json::from_value::<oc_essentials_operator::api::LivePlatform>(platform).unwrap();
+    serde_json::from_value::<oc_api::LivePlatform>(platform).unwrap();
 }
 
 /// The operator's code without the definitions themselves, line by line.
@@ -193,7 +193,7 @@ fn every_field_of_a_status_is_written_by_somebody() {
 #[test]
 fn every_word_of_a_status_is_written_by_somebody() {
     let code = code_that_writes().join("\n");
-    let words = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("src/api/words.rs")).unwrap();
+    let words = std::fs::read_to_string(std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("crates/api/src/words.rs")).unwrap();
     let mut unwritten = Vec::new();
     for block in words.split("\nwords! {\n").skip(1) {
         let block = block.split("\n}\n").next().unwrap();

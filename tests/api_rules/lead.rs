@@ -1,7 +1,7 @@
 //! The rules of `Lead`.
 
 use kube::CustomResourceExt;
-use oc_essentials_operator::api::Lead;
+use oc_api::Lead;
 use serde_json::{Value, json};
 
 use crate::cluster::{Suite, Table, create, update};

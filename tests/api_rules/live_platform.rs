@@ -1,7 +1,7 @@
 //! The rules of `LivePlatform`.
 
 use kube::CustomResourceExt;
-use oc_essentials_operator::api::LivePlatform;
+use oc_api::LivePlatform;
 use serde_json::{Value, json};
 
 use crate::cluster::{Case, Suite, Table, create, update};

@@ -3,7 +3,7 @@
 use kube::api::{Api, DeleteParams, DynamicObject, ListParams, Patch, PatchParams, PostParams};
 use kube::core::{ApiResource, Request};
 use kube::{Client, CustomResourceExt};
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use crate::cluster::api;
@@ -188,9 +188,9 @@ async fn whole_statuses(platforms: &Api<DynamicObject>, leads: &Api<DynamicObjec
         }
         same(&format!("{kind} status"), &stored, &status, &mut failures);
         let typed = match kind {
-            "LivePlatform" => serde_json::from_value(stored).map(|s: oc_essentials_operator::api::LivePlatformStatus| serde_json::to_value(s).unwrap()),
-            "Lead" => serde_json::from_value(stored).map(|s: oc_essentials_operator::api::LeadStatus| serde_json::to_value(s).unwrap()),
-            _ => serde_json::from_value(stored).map(|s: oc_essentials_operator::api::OcEssentialServiceStatus| serde_json::to_value(s).unwrap()),
+            "LivePlatform" => serde_json::from_value(stored).map(|s: oc_api::LivePlatformStatus| serde_json::to_value(s).unwrap()),
+            "Lead" => serde_json::from_value(stored).map(|s: oc_api::LeadStatus| serde_json::to_value(s).unwrap()),
+            _ => serde_json::from_value(stored).map(|s: oc_api::OcEssentialServiceStatus| serde_json::to_value(s).unwrap()),
         };
         same(&format!("{kind} status as the operator knows it"), &typed.unwrap(), &status, &mut failures);
     }

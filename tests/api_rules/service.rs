@@ -1,7 +1,7 @@
 //! The rules of `OcEssentialService`.
 
 use kube::CustomResourceExt;
-use oc_essentials_operator::api::OcEssentialService;
+use oc_api::OcEssentialService;
 use serde_json::{Map, Value, json};
 
 use crate::cluster::{Case, Suite, Table, create, update};

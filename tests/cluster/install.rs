@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use control_plane::{ControlPlane, Helm, Options, RELEASE, SYSTEM, allowed};
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::json;
 
 use super::ground;

@@ -4,7 +4,7 @@ use anyhow::{Context, Result, bail, ensure};
 use control_plane::{ControlPlane, Options, RELEASE, audit};
 use kube::api::{Patch, PatchParams, PostParams};
 use kube::{Api, Client};
-use oc_essentials_operator::api::{Lead, OcEssentialService};
+use oc_api::{Lead, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::ground;

@@ -8,7 +8,7 @@ use control_plane::{ControlPlane, Grant, Options, RELEASE, SYSTEM, allowed, audi
 use k8s_openapi::ByteString;
 use k8s_openapi::api::authorization::v1::ResourceAttributes;
 use kube::config::Kubeconfig;
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::ground;

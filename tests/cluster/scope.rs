@@ -7,7 +7,7 @@ use k8s_openapi::api::rbac::v1::RoleBinding;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, ResourceExt};
 use live_platform_simulator::Simulator;
-use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
+use oc_api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::stage::{Scene, ready_is};

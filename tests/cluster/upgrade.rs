@@ -9,7 +9,7 @@ use control_plane::{ControlPlane, Helm, Options, RELEASE, Release, audit};
 use k8s_openapi::api::apps::v1::Deployment;
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use kube::Api;
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::ground;

@@ -20,7 +20,7 @@ fn written() -> Vec<(String, String)> {
 /// The schemas of our kinds.
 fn schemas() -> Vec<Value> {
     let schema = |crd| serde_json::to_value(&crd).unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
-    oc_essentials_operator::api::crds::generate().into_iter().map(schema).collect()
+    oc_api::crds::generate().into_iter().map(schema).collect()
 }
 
 /// Whether a path of names leads somewhere in a schema.
@@ -111,7 +111,7 @@ fn strange(value: &Value, schema: &Value, at: &str, bad: &mut Vec<String>) {
 
 #[test]
 fn objects_and_values_that_are_shown_can_be_applied() {
-    let kinds = oc_essentials_operator::api::crds::generate();
+    let kinds = oc_api::crds::generate();
     let values: Value = serde_saphyr::from_str(&read("charts/oc-essentials-operator/values.yaml")).unwrap();
     let (mut objects, mut files, mut bad) = (0, 0, Vec::new());
     for (file, text) in written() {

@@ -1,7 +1,7 @@
 //! Services that exist already, and objects that want the same.
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::api::{Lead, OcEssentialService};
+use oc_api::{Lead, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::stage::{Scene, message, ready_is};

@@ -2,7 +2,7 @@
 //! service.
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::stage::{Own, Scene, message, ready_is};

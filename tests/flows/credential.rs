@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use control_plane::audit;
-use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
+use oc_api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::stage::{Scene, measured, message, ready_is};

@@ -1,7 +1,7 @@
 //! Letting go.
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::api::OcEssentialService;
+use oc_api::OcEssentialService;
 use serde_json::{Value, json};
 
 use super::stage::{Scene, message};

@@ -1,7 +1,7 @@
 //! Lead objects.
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::stage::{Scene, message};

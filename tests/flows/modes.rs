@@ -3,7 +3,7 @@
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
 use kube::api::PostParams;
-use oc_essentials_operator::api::{OcEssentialService, OcEssentialServiceStatus};
+use oc_api::{OcEssentialService, OcEssentialServiceStatus};
 use serde_json::{Value, json};
 
 use super::stage::{Own, Scene, message};

@@ -1,7 +1,7 @@
 //! The platform object: its references, its rules, what it shows.
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::api::{CircuitState, Lead, LivePlatform, OcEssentialService};
+use oc_api::{CircuitState, Lead, LivePlatform, OcEssentialService};
 use serde_json::json;
 
 use super::stage::{Scene, message};

@@ -1,7 +1,7 @@
 //! From a lead to a service that is Ready.
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService, SyncState};
+use oc_api::{Lead, LivePlatform, OcEssentialService, SyncState};
 use serde_json::{Value, json};
 
 use super::stage::{Own, Scene, message, ready_is};

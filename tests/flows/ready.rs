@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, bail, ensure};
 use kube::api::{Patch, PatchParams};
-use oc_essentials_operator::api::{LivePlatform, OcEssentialService, SyncState};
+use oc_api::{LivePlatform, OcEssentialService, SyncState};
 use serde_json::{Value, json};
 
 use super::stage::{Own, Scene, message, ready_is};

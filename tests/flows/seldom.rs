@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::api::{Lead, OcEssentialService};
+use oc_api::{Lead, OcEssentialService};
 use serde_json::json;
 
 use super::stage::{Scene, message, ready_is};

@@ -1,7 +1,7 @@
 //! Bad days of a platform, and what is refused before it is asked.
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService, Outcome};
+use oc_api::{Lead, LivePlatform, OcEssentialService, Outcome};
 use serde_json::json;
 
 use super::stage::{Scene, message};

@@ -2,7 +2,7 @@
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
+use oc_api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::stage::{Own, Scene, message, ready_is};

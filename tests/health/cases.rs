@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
-use oc_essentials_operator::ops::metrics::{CONTENT_TYPE, Type, catalogue};
+use oc_essentials_operator::telemetry::metrics::{CONTENT_TYPE, Type, catalogue};
 use serde_json::json;
 use tokio::time::Instant;
 

@@ -14,7 +14,7 @@ use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::config::{KubeConfigOptions, Kubeconfig};
 use kube::{Api, Client};
 use live_platform_simulator::Simulator;
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::openmetrics::Scrape;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt};
 use kube::ResourceExt;
 use kube::api::ListParams;
-use oc_essentials_operator::api::OcEssentialService;
+use oc_api::OcEssentialService;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

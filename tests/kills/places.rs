@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 use futures::{StreamExt, TryStreamExt};
-use oc_essentials_operator::api::OcEssentialService;
+use oc_api::OcEssentialService;
 use serde_json::json;
 use tokio::time::Instant;
 

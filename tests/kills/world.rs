@@ -11,7 +11,7 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use live_platform_simulator::Simulator;
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 

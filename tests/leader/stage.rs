@@ -14,7 +14,7 @@ use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::{DeleteParams, Patch, PatchParams};
 use kube::{Api, Client};
 use live_platform_simulator::Simulator;
-use oc_essentials_operator::api::{LivePlatform, OcEssentialService};
+use oc_api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

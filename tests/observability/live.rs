@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 use oc_domain::conditions::Reason;
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::exposition::{self, Page};

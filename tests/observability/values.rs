@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use live_platform::{Endpoint, Outcome};
 use oc_domain::conditions::{Reason, Truth};
 use oc_domain::record::Job;
-use oc_essentials_operator::engine::queue::Lane;
-use oc_essentials_operator::kinds::Kind;
-use oc_essentials_operator::kinds::meter::PassOutcome;
+use oc_essentials_operator::controllers::Kind;
+use oc_essentials_operator::controllers::metrics::PassOutcome;
+use oc_essentials_operator::runtime::workqueue::Lane;
 
 /// By the name of the label; or by metric and label, where a name is used for two things.
 pub fn all() -> BTreeMap<String, Vec<String>> {

@@ -45,7 +45,7 @@ enum Command {
     Image(image::Settings),
     /// Check the Helm chart: its README and copies, lint, its own tests, the schemas of Kubernetes, kube-score
     Chart(chart::Settings),
-    /// Write crds/, and the chart's copy of it, from the types in src/api
+    /// Write crds/, and the chart's copy of it, from the types in crates/api
     Crds {
         /// Write nothing; fail when one of the two is not what it should be
         #[arg(long)]

@@ -8,7 +8,7 @@ use clap::Args;
 use control_plane::audit;
 use kube::api::ListParams;
 use kube::{Api, ResourceExt};
-use oc_essentials_operator::api::OcEssentialService;
+use oc_api::OcEssentialService;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 

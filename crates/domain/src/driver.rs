@@ -1,6 +1,6 @@
 //! One pass over one object, without any I/O: what was decided last, what it needs, and what follows from the answer.
 //!
-//! The operator's `engine::pass` performs the steps against a cluster and a platform; the simulation performs the same steps against a made-up
+//! The operator's `runtime::driver` performs the steps against a cluster and a platform; the simulation performs the same steps against a made-up
 //! world, stops anywhere between two of them, and runs two of these side by side. Both use this very code.
 
 use crate::conditions::{Reason, Trouble, Truth};

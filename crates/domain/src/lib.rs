@@ -1,7 +1,7 @@
 //! What the operator decides, and nothing of how it is done.
 //!
 //! Nothing here can do I/O, read a clock or draw a random number: the manifest has no dependency that could.
-//! The driver (in the operator's `engine`) asks [`service::decide`], [`lead::decide`] or [`platform::decide`] what comes next,
+//! The driver (the operator's `runtime::driver`) asks [`service::decide`], [`lead::decide`] or [`platform::decide`] what comes next,
 //! performs that one step, and feeds the answer back.
 
 pub mod absence;

@@ -112,7 +112,7 @@ impl Object {
     pub fn record(&self) -> Record {
         let intent = self.intent.clone().map(|intent| Intent { sent: Sent::Maybe, ..intent });
         let status = &self.status;
-        // Read as src/object/record.rs reads it: a word that is not known is no outcome.
+        // Read as src/cluster/record.rs reads it: a word that is not known is no outcome.
         let operation = status.operation.clone().map(|op| if self.strange_word { Operation { outcome: None, ..op } } else { op });
         Record {
             finalizer: self.finalizer,

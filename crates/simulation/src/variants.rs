@@ -3,7 +3,7 @@
 //! Most of them are an operator that is wrong: around its decisions, which are the product's own code, something is done or asked that should not be.
 //! Two switch off what the simulated world checks by itself. They show that the law is judged, and that without the check it would be broken; they show
 //! nothing of the product's code, whose fence and whose conditional writes are not played here. Those are for the tests of `crates/domain/tests/lease.rs`,
-//! `src/engine/budget.rs`, `tests/leader` and `tests/kills`.
+//! `src/platform/budget.rs`, `tests/leader` and `tests/kills`.
 
 use oc_domain::conditions::Reason;
 use oc_domain::facts::{LicenseType, TaskState};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use anyhow::Result;
 use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
-use oc_essentials_operator::api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform, OcEssentialService};
 
 /// Kind and name, the value and the reason of `Ready`, and for what has one the License Type.
 const WANTED: [(&str, &str, &str, &str, Option<&str>); 13] = [

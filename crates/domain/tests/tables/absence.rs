@@ -301,7 +301,7 @@ proptest! {
                         recorded.remove(&which);
                         by_word += u32::from(!granted.contains(&uid));
                         prop_assert!(by_word <= accepted, "{by_word} were believed without a grant, and a person has said so of {accepted}");
-                        // The platform object counts before the next one concludes: `kinds::absences::changed` wakes it.
+                        // The platform object counts before the next one concludes: `controllers::absences::changed` wakes it.
                         let missing = recorded.difference(&shows).map(ToString::to_string).collect();
                         ledger = settle(now, now, &here(), None, &ledger, &Counted { recorded: recorded.len(), missing, asked: 0 });
                     }

@@ -1,0 +1,307 @@
+//! The rules of single values, as schemas: a bound for every text, list and map (which also bounds what a rule can cost), and for
+//! each rule one message that says what is asked for.
+
+use kube::core::{Reason, Rule, validate};
+use schemars::{Schema, SchemaGenerator, json_schema};
+
+/// A rule with its message.
+pub(super) fn rule(cel: &str, message: &str) -> Rule {
+    Rule::new(cel).message(message).reason(Reason::FieldValueInvalid)
+}
+
+/// A rule with its message, reported at a field below the place where it stands.
+pub(super) fn rule_at(field: &str, cel: &str, message: &str) -> Rule {
+    rule(cel, message).field_path(field)
+}
+
+/// A required field that can't be changed. For the field itself.
+pub(super) fn immutable(name: &str) -> Rule {
+    rule("self == oldSelf", &format!("{name} is immutable: make a new object instead"))
+}
+
+/// An optional field that can't be changed, added or removed. For the object that has it.
+pub(super) fn immutable_optional(name: &str) -> Rule {
+    let cel = format!("has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})");
+    rule_at(&format!(".{name}"), &cel, &format!("{name} is immutable (adding or removing it is a change too): make a new object instead"))
+}
+
+/// What of a service's spec no call can change. These rules stand at the object: they look at its status.
+pub(super) mod kept {
+    use kube::core::Rule;
+
+    use crate::schema::rule_at;
+
+    /// The create was asked for and has not ended, or it has made the service and the platform shows it. A service that was taken over was not made as
+    /// the spec says; for one that failed or is gone the next create takes what the spec says then. An outcome of another operation ends nothing.
+    const ASKED_FOR: &str = "has(oldSelf.status) && has(oldSelf.status.operation) && oldSelf.status.operation.kind == 'Create' && (!has(oldSelf.status.operation.outcome) || (has(oldSelf.status.operation.outcomeOf) && has(oldSelf.status.operation.id) && oldSelf.status.operation.outcomeOf != oldSelf.status.operation.id) || (oldSelf.status.operation.outcome == 'Succeeded' && has(oldSelf.status.licenseType)))";
+
+    /// The trunks job was due for it: its SIP connection is by IP group.
+    const BY_IP_GROUP: &str = "has(oldSelf.status.sync.jobs) && oldSelf.status.sync.jobs.exists(job, job.name == 'peering.sync-trunks-job')";
+
+    fn same(field: &str) -> String {
+        format!("has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})")
+    }
+
+    /// The short name: it follows the platform, and nothing else.
+    pub fn short_name() -> Rule {
+        let cel = "self.spec.shortName == oldSelf.spec.shortName || (has(oldSelf.status) && has(oldSelf.status.licenseType) && has(oldSelf.status.shortName) && self.spec.shortName == oldSelf.status.shortName)";
+        rule_at(
+            ".spec.shortName",
+            cel,
+            "shortName is immutable: no call renames a service. It can only be set to status.shortName, the name that the platform shows for it",
+        )
+    }
+
+    /// A field that may go, but not come or change.
+    pub fn unless_taken_out(field: &str) -> Rule {
+        let cel = format!("!({ASKED_FOR}) || !has(self.spec.{field}) || ({})", same(field));
+        rule_at(
+            &format!(".spec.{field}"),
+            &cel,
+            &format!("{field} is immutable once the service was asked for: no call changes it. Put it back as it was, or take it out"),
+        )
+    }
+
+    /// They may come or go only to say again how the service was made.
+    pub fn advanced_settings() -> Rule {
+        let field = "advancedSettings";
+        let mended = format!("has(oldSelf.status.sync) && has(self.spec.{field}) != has(oldSelf.spec.{field}) && has(self.spec.{field}) == ({BY_IP_GROUP})");
+        let cel = format!("!({ASKED_FOR}) || ({}) || ({mended})", same(field));
+        rule_at(
+            ".spec.advancedSettings",
+            &cel,
+            "advancedSettings is immutable once the service was asked for (adding or removing it is a change too): no call changes how it is connected. Put it back as it was",
+        )
+    }
+}
+
+/// Puts rules on a schema.
+fn with(mut schema: Schema, rules: &[(&str, &str)]) -> Schema {
+    for (cel, message) in rules {
+        // Can't fail: a rule is a plain record of texts.
+        let _ = validate(&mut schema, rule(cel, message));
+    }
+    schema
+}
+
+fn text(longest: u32, rules: &[(&str, &str)]) -> Schema {
+    with(json_schema!({ "type": "string", "maxLength": longest }), rules)
+}
+
+const GUID: &str = "self.matches('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')";
+const GUID_ANY_CASE: &str = "self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')";
+
+/// A customer's tenant id.
+pub(super) fn tenant_id(_: &mut SchemaGenerator) -> Schema {
+    text(64, &[(GUID, "must be a GUID in lower case, such as 22222222-2222-4222-8222-222222222222")])
+}
+
+/// A GUID of the provider's own directory.
+pub(super) fn guid(_: &mut SchemaGenerator) -> Schema {
+    text(64, &[(GUID_ANY_CASE, "must be a GUID, such as 22222222-2222-4222-8222-222222222222")])
+}
+
+/// The name of an object.
+pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
+    text(
+        253,
+        &[(
+            "!format.dns1123Subdomain().validate(self).hasValue()",
+            "must be the name of an object: lower-case letters, digits, - and ., beginning and ending with a letter or digit",
+        )],
+    )
+}
+
+/// The name of a namespace.
+pub(super) fn namespace(_: &mut SchemaGenerator) -> Schema {
+    text(
+        63,
+        &[(
+            "!format.dns1123Label().validate(self).hasValue()",
+            "must be the name of a namespace: lower-case letters, digits and -, beginning and ending with a letter or digit",
+        )],
+    )
+}
+
+/// A key of a Secret or ConfigMap.
+pub(super) fn data_key(_: &mut SchemaGenerator) -> Schema {
+    text(253, &[("self.matches('^[-._a-zA-Z0-9]+$')", "must be a key of letters, digits, -, _ and .")])
+}
+
+/// A service's short name (S3).
+pub(super) fn short_name(_: &mut SchemaGenerator) -> Schema {
+    text(
+        64,
+        &[
+            ("size(self) >= 3 && size(self) <= 15", "must have 3 to 15 characters"),
+            (r#"!self.matches('[\\\\/:*?"<>|]')"#, r#"must have none of \ / : * ? " < > |"#),
+            ("!self.contains('.')", "must not have a dot"),
+            (r"!self.matches('[\\s\\p{Z}\\p{Cc}]')", "must not have a blank"),
+            ("!self.matches('(?i)audit')", "must not be or contain the word audit"),
+            (
+                "!self.matches('^(?i)(con|prn|aux|nul|com[1-9]|lpt[1-9])$')",
+                "must not be a device name of Windows (CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9)",
+            ),
+        ],
+    )
+}
+
+const NOT_BLANK: (&str, &str) = (r"size(self) == 0 || self.matches('[^\\s\\p{Z}]')", "must not be only blanks");
+
+/// A service's full name, or a company's name.
+pub(super) fn full_name(_: &mut SchemaGenerator) -> Schema {
+    text(400, &[("size(self) >= 1 && size(self) <= 200", "must have 1 to 200 characters"), NOT_BLANK])
+}
+
+/// A short text that must say something.
+pub(super) fn label_text(_: &mut SchemaGenerator) -> Schema {
+    text(200, &[("size(self) >= 1 && size(self) <= 100", "must have 1 to 100 characters"), NOT_BLANK])
+}
+
+/// An OAuth scope.
+pub(super) fn scope(_: &mut SchemaGenerator) -> Schema {
+    text(500, &[(r"self.matches('^[^\\s\\p{Z}]+$')", "must be one scope without blanks, such as api://<application id>/.default")])
+}
+
+/// A host name in full.
+pub(super) fn fqdn(_: &mut SchemaGenerator) -> Schema {
+    text(
+        253,
+        &[(
+            "self.matches('^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?[.])+[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$')",
+            "must be a host name in full (FQDN), such as gw.example.com",
+        )],
+    )
+}
+
+const URL_RULES: [(&str, &str); 4] = [
+    (
+        "isURL(self) && url(self).getScheme() in ['https', 'http'] && url(self).getHostname() != ''",
+        "must be an https URL with a host, such as https://live.example.com/tenantui",
+    ),
+    (
+        // By a pattern on the whole text: what url() gives has no bound, and a pattern on it would cost too much.
+        r"!isURL(self) || url(self).getScheme() != 'http' || self.matches('^(?i)http://([^/?#]*@)?(localhost|127[.]0[.]0[.]1|\\[::1\\]|[a-z0-9.-]+[.]svc([.]cluster[.]local)?)(:[0-9]+)?([/?#]|$)')",
+        "must be https: http is taken only for a loopback host (localhost, 127.0.0.1, [::1]) or a cluster-local one (*.svc, *.svc.cluster.local)",
+    ),
+    ("!self.matches('^[^/]*//[^/?#]*@')", "must not have a user name or password"),
+    ("!self.contains('#')", "must not have a fragment (#)"),
+];
+
+/// The address of a call.
+pub(super) fn https_url(_: &mut SchemaGenerator) -> Schema {
+    text(2000, &URL_RULES)
+}
+
+/// The address that calls begin with.
+pub(super) fn base_url(_: &mut SchemaGenerator) -> Schema {
+    with(text(2000, &URL_RULES), &[("!self.contains('?')", "must not have a query (?)")])
+}
+
+fn interval(shortest: &str, longest: &str) -> Schema {
+    let cel = format!("self.matches('^([0-9]{{1,9}}(ms|s|m|h))+$') && duration(self) >= duration('{shortest}') && duration(self) <= duration('{longest}')");
+    text(32, &[(&cel, &format!("must be a duration from {shortest} to {longest}, written with the units h, m, s and ms, such as 1h30m"))])
+}
+
+/// `observeInterval`.
+pub(super) fn observe_interval(_: &mut SchemaGenerator) -> Schema {
+    interval("5s", "24h")
+}
+
+/// `createGrace`.
+pub(super) fn create_grace(_: &mut SchemaGenerator) -> Schema {
+    interval("1m", "24h")
+}
+
+/// `taskDeadline`.
+pub(super) fn task_deadline(_: &mut SchemaGenerator) -> Schema {
+    interval("1m", "72h")
+}
+
+/// Countries, each once.
+pub(super) fn countries(_: &mut SchemaGenerator) -> Schema {
+    let country = text(16, &[("self.matches('^[A-Z]{2}$')", "must be a country's ISO 3166 code of two capital letters, such as NL")]);
+    json_schema!({ "type": "array", "items": country, "minItems": 1, "maxItems": 300, "x-kubernetes-list-type": "set" })
+}
+
+fn label_value() -> Schema {
+    text(100, &[("!format.labelValue().validate(self).hasValue()", "must be the value of a label: at most 63 letters, digits, -, _ and .")])
+}
+
+/// Labels for objects that the operator makes.
+pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
+    let labels = json_schema!({ "type": "object", "additionalProperties": label_value(), "maxProperties": 32 });
+    with(labels, &[("self.all(k, !format.qualifiedName().validate(k).hasValue())", "keys must be names of labels, such as example.com/team")])
+}
+
+/// Custom variables by name.
+pub(super) fn variables(_: &mut SchemaGenerator) -> Schema {
+    let variables = json_schema!({ "type": "object", "additionalProperties": { "type": "string", "maxLength": 1000 }, "maxProperties": 50 });
+    with(
+        variables,
+        &[
+            ("self.all(k, k.matches('^[A-Za-z0-9._-]{1,100}$'))", "names must have 1 to 100 letters, digits, dots, underscores and dashes"),
+            ("!('ProxySet' in self)", "ProxySet has a field of its own: set advancedSettings.proxySet"),
+            ("!('OnlinePstnGateway' in self)", "OnlinePstnGateway has a field of its own: set advancedSettings.onlinePstnGateway"),
+        ],
+    )
+}
+
+/// A selector of labels, as everywhere in Kubernetes, but with bounds.
+pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
+    let mut key = text(400, &[("!format.qualifiedName().validate(self).hasValue()", "must be the name of a label, such as example.com/team")]);
+    key.insert("description".into(), "The label's key.".into());
+    let expression = with(
+        json_schema!({
+            "type": "object",
+            "required": ["key", "operator"],
+            "properties": {
+                "key": key,
+                "operator": { "type": "string", "enum": ["In", "NotIn", "Exists", "DoesNotExist"], "description": "How values are compared." },
+                "values": {
+                    "type": "array", "maxItems": 50, "x-kubernetes-list-type": "atomic", "items": label_value(),
+                    "description": "The values, for In and NotIn."
+                },
+            },
+        }),
+        &[("(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)", "In and NotIn need values; Exists and DoesNotExist take none")],
+    );
+    json_schema!({
+        "type": "object",
+        "x-kubernetes-map-type": "atomic",
+        "properties": {
+            "matchLabels": {
+                "type": "object", "maxProperties": 50, "additionalProperties": label_value(),
+                "description": "Labels that must all be there, with these values.",
+            },
+            "matchExpressions": {
+                "type": "array", "maxItems": 50, "x-kubernetes-list-type": "atomic", "items": expression,
+                "description": "Requirements that must all hold.",
+            },
+        },
+    })
+}
+
+/// Conditions, one of each type.
+pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
+    let condition = json_schema!({
+        "type": "object",
+        "description": "One aspect of the object's state.",
+        "required": ["type", "status", "reason", "message", "lastTransitionTime"],
+        "properties": {
+            "type": {
+                "type": "string", "maxLength": 316, "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
+                "description": "What it is about.",
+            },
+            "status": { "type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it is so." },
+            "reason": {
+                "type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
+                "description": "Why, in one word. It tells whose move it is.",
+            },
+            "message": { "type": "string", "maxLength": 32768, "description": "What happened, for a person to read." },
+            "lastTransitionTime": { "type": "string", "format": "date-time", "description": "When the status last changed." },
+            "observedGeneration": { "type": "integer", "format": "int64", "minimum": 0, "description": "The metadata.generation that it was said of." },
+        },
+    });
+    json_schema!({ "type": "array", "items": condition, "maxItems": 16, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"] })
+}

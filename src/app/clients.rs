@@ -1,0 +1,298 @@
+//! The clients, and the first requests: whether the API server answers, and what it will not let this process do.
+
+use std::future::Future;
+use std::time::Duration;
+
+use anyhow::Context;
+use http::Uri;
+use k8s_openapi::api::coordination::v1::Lease;
+use kube::api::ListParams;
+use kube::client::ClientBuilder;
+use kube::{Api, Client, Config};
+use tower::filter::FilterLayer;
+use tower::limit::ConcurrencyLimitLayer;
+
+use crate::cli;
+use crate::cli::Settings;
+use crate::cluster::election;
+use crate::cluster::scope::{self, Scope};
+use crate::runtime::clock;
+use crate::runtime::leadership::Leadership;
+use crate::telemetry;
+use crate::telemetry::metrics::ApiCalls;
+use oc_api::{Lead, LivePlatform, OcEssentialService};
+
+/// How many requests to the API server are under way at once. Each has a connection of its own (kube speaks HTTP/1.1), and a connection costs memory
+/// on both sides; more of them make the API server no faster. A watch counts only until it begins to answer.
+const REQUESTS_AT_ONCE: usize = 24;
+
+/// How the first requests are made. Whoever starts a process that ends again and again waits for minutes in the end, and would be late when the API
+/// server is back.
+struct Tries {
+    /// How long one may take.
+    patience: Duration,
+    /// The time between the first two; it doubles.
+    pause: Duration,
+    /// The most that it comes to.
+    longest: Duration,
+}
+
+const TRIES: Tries = Tries { patience: Duration::from_secs(15), pause: Duration::from_secs(1), longest: Duration::from_secs(10) };
+
+/// There is no right to something.
+#[derive(Debug)]
+struct Refused(String);
+
+impl std::fmt::Display for Refused {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Refused {}
+
+/// The ways to the API server.
+pub(crate) struct Clients {
+    /// For the watches and passes.
+    pub(crate) client: Client,
+    /// For the lease, whose renewal must not wait behind their requests.
+    pub(crate) for_lease: Client,
+    address: Uri,
+}
+
+impl Clients {
+    /// Makes them; nothing is asked yet.
+    pub(crate) async fn new(settings: &Settings, leadership: &Leadership, calls: &ApiCalls) -> anyhow::Result<Self> {
+        let mut config = match &settings.kubeconfig {
+            Some(file) => {
+                let kubeconfig = kube::config::Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {} can't be read", file.display()))?;
+                Config::from_custom_kubeconfig(kubeconfig, &Default::default())
+                    .await
+                    .with_context(|| format!("--kubeconfig {} can't be used", file.display()))?
+            }
+            None => Config::infer()
+                .await
+                .context("no cluster: neither a kubeconfig nor a pod's service account was found; give --kubeconfig FILE or set KUBECONFIG")?,
+        };
+        own_way(&mut config)?;
+        // kube's own retry would repeat a write up to 15 times and hold a pass for minutes; the queue retries.
+        config.default_retry = false;
+        config.connect_timeout = Some(Duration::from_secs(10));
+        // A connection whose other end is gone is noticed before a watch is taken for dead: it is an outage, which a restart does not mend. A watch that
+        // lives is never silent for so long: there are bookmarks, and it lasts less than five minutes.
+        config.read_timeout = Some(Duration::from_secs(300));
+        let address = config.cluster_url.clone();
+        let unusable = "the API server's address or credentials can't be used";
+        let for_lease = ClientBuilder::try_from(config.clone()).context(unusable)?.with_layer(calls).build();
+        let client = fenced(config, leadership.clone(), calls).context(unusable)?;
+        Ok(Self { client: timed(client), for_lease: timed(for_lease), address })
+    }
+
+    /// Waits until the API server answers, and checks that all which is to be watched can be listed, and the lease read.
+    ///
+    /// # Errors
+    /// When it answers that something is missing, or refuses.
+    pub(crate) async fn reach(&self, scope: &Scope, lease: Option<&election::Settings>) -> anyhow::Result<()> {
+        let version = answered(&TRIES, &self.address, || self.client.apiserver_version())
+            .await
+            .with_context(|| format!("the API server {} can't be used; is it one, and is the kubeconfig right?", self.address))?;
+        tracing::info!(version = version.git_version, "reached the API server");
+        self.check::<LivePlatform>(Api::all(self.client.clone()), "liveplatforms", None).await?;
+        self.check_parts(scope).await?;
+        match lease {
+            Some(lease) => self.check_lease(lease).await,
+            None => Ok(()),
+        }
+    }
+
+    /// Whether leads and services can be listed. Of several namespaces one that refuses keeps nobody from the others: it is going perhaps, or its rights
+    /// come later. Its watch tells, and tries again.
+    async fn check_parts(&self, scope: &Scope) -> anyhow::Result<()> {
+        let mut refused = None;
+        let parts = scope.parts();
+        for part in &parts {
+            let part = part.as_deref();
+            let checked = async {
+                self.check::<Lead>(scope::api(self.client.clone(), part), "leads", part).await?;
+                self.check::<OcEssentialService>(scope::api(self.client.clone(), part), "ocessentialservices", part).await
+            };
+            match checked.await {
+                Ok(()) => return Ok(()),
+                Err(error) if error.downcast_ref::<Refused>().is_some() => refused = Some(error),
+                Err(error) => return Err(error),
+            }
+        }
+        refused.map_or(Ok(()), Err)
+    }
+
+    /// Whether a kind is there and may be listed, in one namespace or (without one) everywhere.
+    async fn check<K>(&self, api: Api<K>, plural: &str, namespace: Option<&str>) -> anyhow::Result<()>
+    where
+        K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
+    {
+        let inside = namespace.map(|namespace| format!(" in the namespace {namespace} (--watch-namespaces)")).unwrap_or_default();
+        let one = ListParams::default().limit(1);
+        match answered(&TRIES, &self.address, || api.list_metadata(&one)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 404 => {
+                anyhow::bail!(
+                    "the custom resource definition {plural}.{} is missing; install it: oc-essentials-operator crds | kubectl apply --server-side -f -",
+                    oc_api::GROUP
+                )
+            }
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                let message = format!("no right to list {plural}.{}{inside}; install the rights that the chart gives: {}", oc_api::GROUP, status.message);
+                Err(Refused(message).into())
+            }
+            Err(error) => Err(error).with_context(|| format!("{plural}.{} can't be listed{inside}", oc_api::GROUP)),
+        }
+    }
+
+    /// Whether the lease can be read: a right that is missing shall be told at the start, not when it is this replica's turn.
+    async fn check_lease(&self, lease: &election::Settings) -> anyhow::Result<()> {
+        let api = Api::<Lease>::namespaced(self.for_lease.clone(), &lease.namespace);
+        match answered(&TRIES, &self.address, || api.get_opt(&lease.name)).await {
+            Ok(_) => Ok(()),
+            Err(kube::Error::Api(status)) if status.code == 403 => {
+                anyhow::bail!("no right to get leases in the namespace {}; install the rights that the chart gives there: {}", lease.namespace, status.message)
+            }
+            Err(error) => Err(error).with_context(|| format!("the lease {}/{} can't be read", lease.namespace, lease.name)),
+        }
+    }
+}
+
+/// A proxy of the environment is for the platform and Entra; the API server is reached without one.
+fn own_way(config: &mut Config) -> anyhow::Result<()> {
+    let Some(proxy) = config.proxy_url.take() else { return Ok(()) };
+    if cli::is_proxy_of_environment(&proxy) {
+        tracing::info!(%proxy, "the proxy of the environment is used for the platform, and not for the API server");
+        return Ok(());
+    }
+    anyhow::bail!(
+        "the kubeconfig has a proxy-url, {proxy}: the API server is reached without a proxy only; take it out, and let the operator run where it can reach the API server"
+    )
+}
+
+/// Asks until the API server answers. A person is told what is wrong once, and again when it is something else.
+async fn answered<T, F: Future<Output = kube::Result<T>>>(tries: &Tries, address: &Uri, ask: impl Fn() -> F) -> kube::Result<T> {
+    let (mut pause, mut told) = (tries.pause, String::new());
+    loop {
+        let error = match tokio::time::timeout(tries.patience, ask()).await {
+            Ok(Err(error)) if may_pass(&error) => telemetry::one_line(&error.into()),
+            Ok(answer) => return answer,
+            Err(_) => format!("no answer within {} s", tries.patience.as_secs()),
+        };
+        if error == told {
+            tracing::debug!(%address, error, "the API server still does not answer");
+        } else {
+            tracing::warn!(
+                %address,
+                error,
+                "the API server does not answer and is asked again until it does; is it running, is this its address, and is the kubeconfig right?"
+            );
+        }
+        told = error;
+        tokio::time::sleep(pause).await;
+        pause = (pause * 2).min(tries.longest);
+    }
+}
+
+/// Whether it may be better by itself: nobody answered, or the API server is in trouble or has too much to do. What it refuses it will refuse again.
+fn may_pass(error: &kube::Error) -> bool {
+    match error {
+        kube::Error::Api(status) => status.code == 429 || status.code >= 500,
+        kube::Error::Service(_) | kube::Error::HyperError(_) => true,
+        _ => false,
+    }
+}
+
+/// A client whose answers tell what time it is for the API server.
+fn timed(client: Client) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
+        let client = client.clone();
+        async move {
+            let asked = clock::since_start();
+            let answer = client.send(request).await?;
+            let date =
+                answer.headers().get(http::header::DATE).and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date.as_bytes()).ok());
+            if let Some(date) = date {
+                clock::heard(clock::time(date), asked);
+            }
+            Ok::<_, kube::Error>(answer)
+        }
+    });
+    Client::new(service, namespace)
+}
+
+/// A client that limits its requests and, of a replica that does not lead or does so no more, lets only reads pass. That is asked when a request leaves,
+/// after it has waited for its turn.
+fn fenced(config: Config, leadership: Leadership, calls: &ApiCalls) -> Result<Client, kube::Error> {
+    let writes_of_the_leader = FilterLayer::new(move |request: http::Request<kube::client::Body>| {
+        if request.method() != http::Method::GET {
+            leadership.may_change().map_err(|trouble| trouble.message)?;
+        }
+        Ok::<_, String>(request)
+    });
+    Ok(ClientBuilder::try_from(config)?.with_layer(calls).with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::RefCell;
+
+    use super::*;
+
+    /// What becomes of a read and of a write, where no server listens.
+    async fn read_and_write(leadership: Leadership) -> [bool; 2] {
+        let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
+        config.default_retry = false;
+        let leads = Api::<Lead>::namespaced(fenced(config, leadership, &ApiCalls::default()).unwrap(), "a");
+        let patch = kube::api::Patch::Merge(serde_json::json!({}));
+        let errors = [leads.get("a").await.unwrap_err(), leads.patch("a", &Default::default(), &patch).await.unwrap_err()];
+        errors.map(|error| error.to_string().contains("does not lead"))
+    }
+
+    #[tokio::test]
+    async fn one_that_does_not_lead_writes_nothing() {
+        assert_eq!(read_and_write(Leadership::elected()).await, [false, true], "the read was sent, the write refused");
+        assert_eq!(read_and_write(Leadership::alone()).await, [false, false]);
+    }
+
+    fn answer(code: u16) -> kube::Error {
+        kube::Error::Api(kube::core::Status::failure("it says so", "Reason").with_code(code).boxed())
+    }
+
+    /// Asks where these come one after the other (`None`: nothing at all), and then an answer. A second is a millisecond here.
+    /// What came of it, how often it was asked, and for how long.
+    async fn asked(troubles: Vec<Option<kube::Error>>) -> (kube::Result<()>, u32, Duration) {
+        let tries = Tries { patience: TRIES.patience / 1000, pause: TRIES.pause / 1000, longest: TRIES.longest / 1000 };
+        let (troubles, asked, begun) = (RefCell::new(troubles.into_iter()), RefCell::new(0), tokio::time::Instant::now());
+        let ask = || async {
+            *asked.borrow_mut() += 1;
+            let trouble = troubles.borrow_mut().next();
+            match trouble {
+                Some(Some(error)) => Err(error),
+                Some(None) => std::future::pending().await,
+                None => Ok(()),
+            }
+        };
+        let came = answered(&tries, &"http://127.0.0.1:1".parse().unwrap(), ask).await;
+        let times = *asked.borrow();
+        (came, times, begun.elapsed())
+    }
+
+    #[tokio::test]
+    async fn who_does_not_answer_is_asked_again_and_who_refuses_is_not() {
+        let nobody = || Some(kube::Error::Service("connection refused".into()));
+        let (came, times, after) = asked(vec![nobody(), Some(answer(503)), Some(answer(429)), Some(answer(500)), nobody(), nobody(), None]).await;
+        assert!(came.is_ok());
+        let least = Duration::from_millis(1 + 2 + 4 + 8 + 10 + 10 + 15 + 10);
+        assert!(times == 8 && after >= least, "{times} times in {after:?}");
+        for code in [401, 403, 404] {
+            let (came, times, _) = asked(vec![nobody(), Some(answer(code))]).await;
+            assert!(matches!(came, Err(kube::Error::Api(status)) if status.code == code));
+            assert_eq!(times, 2, "{code}");
+        }
+    }
+}

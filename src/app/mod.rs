@@ -1,0 +1,325 @@
+//! Puts everything together, holds every task in one set, and ends when one of them ends.
+
+mod clients;
+mod identity;
+mod watches;
+
+use std::io::Write;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context;
+use oc_domain::lease::Timing;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use self::clients::Clients;
+use crate::cli::{LeaseSettings, Settings};
+use crate::cluster::election::{self, Seat};
+use crate::cluster::events::Recorder;
+use crate::cluster::scope::Scope;
+use crate::controllers;
+use crate::controllers::Shared;
+use crate::controllers::metrics::Meter;
+use crate::runtime::clock;
+use crate::runtime::leadership::Leadership;
+use crate::telemetry::health::{Bounds, Health, Stage};
+use crate::telemetry::metrics::Metrics;
+use crate::telemetry::server;
+
+/// How long events may still be written at the end: a replica that waits for the lease need not wait for long.
+const TO_TELL: Duration = Duration::from_millis(500);
+
+/// The CRDs, as they are in the repository.
+const CRDS: [&str; 3] = [
+    include_str!("../../crds/operatorconnect.dev_liveplatforms.yaml"),
+    include_str!("../../crds/operatorconnect.dev_leads.yaml"),
+    include_str!("../../crds/operatorconnect.dev_ocessentialservices.yaml"),
+];
+
+/// Prints the CRDs.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn print_crds() -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    for crd in CRDS {
+        writeln!(out, "---\n{}", crd.trim_end()).context("standard output is closed")?;
+    }
+    Ok(())
+}
+
+/// Runs the controller until it is told to stop.
+///
+/// # Errors
+/// When the API server refuses, the CRDs are missing, or a task ends that should not.
+pub fn run(settings: Settings) -> anyhow::Result<()> {
+    // One worker is enough for thousands of objects (a pass takes a few milliseconds of CPU), and each more costs memory.
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("the runtime can't be started")?;
+    let result = runtime.block_on(controller(settings));
+    // A name that is still being looked up must not hold up the end.
+    runtime.shutdown_timeout(Duration::from_millis(500));
+    result
+}
+
+/// Where a pod finds the name of its namespace.
+const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
+
+/// Which lease to hold, when one is to be held.
+fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<election::Settings>> {
+    if !settings.leader_elect {
+        return Ok(None);
+    }
+    let seconds = Duration::from_secs;
+    let timing = Timing::new(seconds(settings.lease_duration), seconds(settings.lease_renew_deadline), seconds(settings.lease_retry))
+        .map_err(|wrong| anyhow::anyhow!("--lease-duration, --lease-renew-deadline, --lease-retry: {wrong}"))?;
+    let namespace = settings.lease_namespace.clone().or_else(|| line_of(POD_NAMESPACE));
+    let namespace = namespace.context("--leader-elect: this is no pod, so that the lease has no namespace by itself; give --lease-namespace")?;
+    let identity = format!("{}_{}", replica(settings), identity::life(settings.pod_uid.as_deref()));
+    Ok(Some(election::Settings { namespace, name: settings.lease_name.clone(), identity, timing }))
+}
+
+/// What this replica calls itself.
+fn replica(settings: &LeaseSettings) -> String {
+    settings.lease_identity.clone().or_else(|| line_of("/proc/sys/kernel/hostname")).unwrap_or_else(|| "replica".into())
+}
+
+fn line_of(file: &str) -> Option<String> {
+    std::fs::read_to_string(file).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+}
+
+/// What there is before anything was asked of the API server.
+struct Begun {
+    clients: Clients,
+    shared: Arc<Shared>,
+    health: Arc<Health>,
+    /// They serve for as long as this is held.
+    _servers: JoinSet<()>,
+}
+
+impl Begun {
+    /// Puts it together, and serves what is to be served: one that waits for the API server can be asked why it does nothing.
+    async fn new(settings: &Settings, leadership: &Leadership) -> anyhow::Result<Self> {
+        let for_metrics = server::bind("--metrics-address", "metrics", settings.serve.metrics_address).await?;
+        let for_health = server::bind("--health-address", "health", settings.serve.health_address).await?;
+        let metrics = for_metrics.as_ref().map(|_| Arc::<Metrics>::default());
+        let calls = metrics.as_ref().map(|metrics| metrics.api_calls()).unwrap_or_default();
+        let clients = Clients::new(settings, leadership, &calls).await?;
+        let client = clients.client.clone();
+        let events = Recorder::new(client.clone(), &replica(&settings.lease));
+        let meter: Arc<dyn Meter> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
+        let scope = Scope::of(&settings.watch_namespaces);
+        let shared = Shared::new(client, leadership.clone(), settings.federated_token_file.clone(), scope, events, meter);
+        let bounds = Bounds { watch: Duration::from_secs(settings.serve.watch_silence), ..Bounds::default() };
+        let health = Arc::new(Health::new(Arc::clone(&shared), bounds));
+        let mut servers = JoinSet::new();
+        if let (Some(listener), Some(metrics)) = (for_metrics, metrics) {
+            servers.spawn(server::metrics(listener, metrics, Arc::clone(&shared)));
+        }
+        if let Some(listener) = for_health {
+            servers.spawn(server::health(listener, Arc::clone(&health)));
+        }
+        Ok(Self { clients, shared, health, _servers: servers })
+    }
+}
+
+async fn controller(settings: Settings) -> anyhow::Result<()> {
+    // First of all: the first process of a container gets no signal for which it has no handler.
+    let mut stop = Stop::new()?;
+    let lease = lease(&settings.lease)?;
+    let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::alone() };
+    let start = async {
+        let begun = Begun::new(&settings, &leadership).await?;
+        begun.clients.reach(&begun.shared.scope, lease.as_ref()).await?;
+        anyhow::Ok(begun)
+    };
+    // Held to the end of this function: the servers end after all else.
+    let begun = tokio::select! { begun = start => begun?, () = stop.asked() => return Ok(()) };
+    let (shared, health) = (&begun.shared, &begun.health);
+    health.is(Stage::Starting);
+    tracing::info!(namespaces = %shared.scope, "watching leads and services");
+    let mut tasks = JoinSet::new();
+    let first = watches::begin(shared, &begun.clients.client, &mut tasks);
+    // Nothing is decided before all three kinds are known: half of the objects would make the other half look missing.
+    let complete = async {
+        for mut list in first {
+            list.known().await;
+        }
+    };
+    tokio::select! {
+        () = complete => tracing::info!("all watches are complete; beginning"),
+        () = stop.asked() => return Ok(()),
+        ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+    }
+    // Only now: one that does not see the objects must not keep another from leading.
+    let step = lease.as_ref().map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
+    let elected = lease.is_some();
+    let mut seat = lease.map_or_else(Seat::alone, |lease| {
+        let eyes = Arc::clone(shared);
+        Seat::stand(begun.clients.for_lease.clone(), lease, leadership, move || eyes.sees())
+    });
+    health.is(Stage::Waiting);
+    health.election(seat.pulse().zip(step));
+    // While another leads the watches go on, so that nothing is to be read when that one ends; what they wake waits in the queue.
+    tokio::select! {
+        leads = seat.leads() => {
+            leads.map_err(anyhow::Error::msg)?;
+            begin_the_time();
+            if elected {
+                tokio::select! {
+                    () = watches::catch_up(shared, &begun.clients.client) => {}
+                    why = seat.lost() => anyhow::bail!(lost(&why, 0)),
+                    () = stop.asked() => return release(shared, health, seat).await,
+                    ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+                }
+            }
+            health.is(Stage::Working);
+            let end = lead(shared, health, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
+            if let End::OfTime = end {
+                release(shared, health, seat).await?;
+                anyhow::bail!("the time was set by more than {} s; this process ends, to be started again with the time that is right", clock::APART.as_secs());
+            }
+        }
+        () = stop.asked() => {}
+        ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+    }
+    release(shared, health, seat).await
+}
+
+/// From here on times are written.
+fn begin_the_time() {
+    let apart = clock::begin();
+    if apart > clock::APART {
+        let seconds = apart.as_secs();
+        tracing::error!(seconds, "the clock of this node is not that of the API server, whose time is taken; put the clocks in step");
+    }
+}
+
+/// Ends in order.
+async fn release(shared: &Shared, health: &Health, seat: Seat) -> anyhow::Result<()> {
+    health.is(Stage::Stopping);
+    health.election(None);
+    // While this replica leads: nobody else may write.
+    shared.events.finish(TO_TELL).await;
+    // The last thing: until here this replica may have had something to finish.
+    seat.release().await;
+    Ok(())
+}
+
+/// What asks the program to stop.
+struct Stop {
+    terminate: Signal,
+    interrupt: Signal,
+}
+
+impl Stop {
+    fn new() -> anyhow::Result<Self> {
+        let heard = |kind| signal(kind).context("signals can't be listened to");
+        Ok(Self { terminate: heard(SignalKind::terminate())?, interrupt: heard(SignalKind::interrupt())? })
+    }
+
+    async fn asked(&mut self) {
+        tokio::select! { _ = self.terminate.recv() => {}, _ = self.interrupt.recv() => {} }
+    }
+}
+
+/// Why a leader ends in order.
+enum End {
+    /// It was asked to.
+    Asked,
+    /// The time by which it has written is not the one that is right.
+    OfTime,
+}
+
+/// How often it is looked whether the time is right.
+const TIME_LOOK: Duration = Duration::from_secs(2);
+
+/// How long nothing new is begun at the least before a process ends for the time.
+const TO_SETTLE: Duration = Duration::from_secs(10);
+
+/// While the time is wrong: whether this process should end, since nothing hangs on the old time any more. Spans are as long as they should be while it
+/// lives; a successor would take an intent of a minute ago for one of yesterday, and so it is waited for what is under way, at most for as long as the
+/// longest grace and deadline.
+fn out_of_time(shared: &Shared, since: &mut Option<Duration>) -> bool {
+    let now = clock::since_start();
+    let wrong = clock::wrong_by();
+    if wrong <= clock::APART {
+        *since = None;
+        clock::hold(false);
+        return false;
+    }
+    let begun = *since.get_or_insert_with(|| {
+        let seconds = wrong.as_secs();
+        tracing::error!(seconds, "the API server's clock was set: nothing new is begun, and when what is under way has ended this process begins anew");
+        now
+    });
+    clock::hold(true);
+    let held = now.saturating_sub(begun);
+    // An intent that was about to be written when the hold began is written by then.
+    held > TO_SETTLE && (!shared.has_something_open() || held > shared.longest_wait())
+}
+
+/// Works for as long as this process leads, until it is asked to stop and has finished what it had begun.
+async fn lead(shared: &Arc<Shared>, health: &Health, seat: &mut Seat, tasks: &mut JoinSet<()>, stop: &mut Stop, to_finish: Duration) -> anyhow::Result<End> {
+    let mut passes = JoinSet::new();
+    let mut look = tokio::time::interval(TIME_LOOK);
+    let mut wrong_since = None;
+    let end = loop {
+        tokio::select! {
+            _ = look.tick() => if out_of_time(shared, &mut wrong_since) { break End::OfTime },
+            (key, lane, waited) = shared.queue.next() => {
+                shared.meter.taken(lane, waited);
+                let span = controllers::span(&key, lane);
+                passes.spawn(controllers::reconcile(Arc::clone(shared), key).instrument(span));
+            }
+            Some(ended) = passes.join_next(), if !passes.is_empty() => {
+                // The object of a pass that panicked would never run again.
+                ended.context("a pass ended by a panic; this is a bug")?;
+            }
+            ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+            why = seat.lost() => anyhow::bail!(lost(&why, passes.len())),
+            () = stop.asked() => break End::Asked,
+        }
+    };
+    health.is(Stage::Stopping);
+    tracing::info!(under_way = passes.len(), "stopping: no new pass is begun, and those under way may finish");
+    let finish = async { while passes.join_next().await.is_some() {} };
+    tokio::select! {
+        ended = tokio::time::timeout(to_finish, finish) => {
+            if ended.is_err() {
+                tracing::warn!("not every pass finished in time; what was asked for is looked up at the next start");
+            }
+        }
+        why = seat.lost() => anyhow::bail!(lost(&why, passes.len())),
+    }
+    passes.shutdown().await;
+    Ok(end)
+}
+
+/// What is said when the lease was lost. Whoever started this process starts it again, and it waits for its turn with nothing left over from before.
+fn lost(why: &str, under_way: usize) -> String {
+    tracing::error!(why, under_way, "this replica leads no more; it ends at once, and its passes with it");
+    format!("{why}; this replica leads no more and ends, to be started again as one that waits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_lease_is_wanted_only_when_asked_for_and_no_two_processes_have_one_name() {
+        use clap::Parser;
+        let parsed = |arguments: &[&str]| {
+            let cli = crate::cli::Cli::parse_from([&["oc-essentials-operator", "run"], arguments].concat());
+            let crate::cli::Command::Run(settings) = cli.command else { panic!("not run") };
+            lease(&settings.lease)
+        };
+        assert!(parsed(&[]).unwrap().is_none());
+        let asked = ["--leader-elect", "--lease-namespace", "system", "--lease-identity", "pod", "--pod-uid", "a-uid-of-this-test"];
+        let (one, other) = (parsed(&asked).unwrap().unwrap(), parsed(&asked).unwrap().unwrap());
+        assert_eq!((one.namespace.as_str(), one.name.as_str()), ("system", "oc-essentials-operator"));
+        assert!(one.identity.starts_with("pod_") && one.identity != other.identity);
+        assert_eq!((one.timing.duration().as_secs(), one.timing.deadline().as_secs(), one.timing.retry().as_secs()), (35, 30, 5));
+    }
+}

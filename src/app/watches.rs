@@ -1,0 +1,89 @@
+//! The watches: one of each kind, or for leads and services one of each namespace.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use kube::Client;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+
+use crate::cluster::reflector;
+use crate::cluster::store::StoreEvent;
+use crate::cluster::watch_health::{self, Watched};
+use crate::controllers;
+use crate::controllers::{Kind, Shared};
+use crate::runtime::clock;
+
+/// How often it is looked whether a namespace is refused, before there is a first list.
+const REFUSED_LOOK: Duration = Duration::from_millis(100);
+
+/// The first list of one watch.
+pub(crate) struct First {
+    complete: watch::Receiver<bool>,
+    watched: Arc<Watched>,
+}
+
+impl First {
+    /// Waits until it is complete, or until the API server refuses its namespace: then the others begin without it.
+    pub(crate) async fn known(&mut self) {
+        let refused = async {
+            while self.watched.seen().refused.is_none() {
+                tokio::time::sleep(REFUSED_LOOK).await;
+            }
+        };
+        tokio::select! { _ = self.complete.wait_for(|complete| *complete) => {}, () = refused => {} }
+    }
+}
+
+/// Starts them.
+pub(crate) fn begin(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<First> {
+    let mut first = Vec::new();
+    macro_rules! follow {
+        ($kind:ident, $of:expr, $store:ident, $wake:path) => {{
+            let (tell, complete) = watch::channel(false);
+            let of: Option<String> = $of;
+            let (shared, watched) = (Arc::clone(shared), shared.begin_watch(Kind::$kind, of.as_deref()));
+            first.push(First { complete, watched: Arc::clone(&watched) });
+            let client = watch_health::listening(client, &watched);
+            tasks.spawn(async move {
+                let store = Arc::clone(&shared.cache.$store);
+                reflector::follow(client, of.as_deref(), store, watched, move |learnt| {
+                    if matches!(learnt, StoreEvent::Synced) {
+                        tell.send_replace(true);
+                    }
+                    $wake(&shared, learnt);
+                })
+                .await;
+            });
+        }};
+    }
+    follow!(LivePlatform, None, platforms, controllers::handlers::platform);
+    for part in shared.scope.parts() {
+        follow!(Lead, part.clone(), leads, controllers::handlers::lead);
+        follow!(OcEssentialService, part, services, controllers::handlers::service);
+    }
+    first
+}
+
+/// One list of each kind, after this replica has begun to lead: what the leader before it wrote last, an intent for the same tenant perhaps, need not have
+/// come by the watches yet. Asked until the API server answers; a namespace that it refuses is left out.
+pub(crate) async fn catch_up(shared: &Arc<Shared>, client: &Client) {
+    let begun = clock::since_start();
+    macro_rules! list {
+        ($of:expr, $store:ident, $wake:path) => {
+            while let Err(error) = reflector::catch_up(client, $of, &shared.cache.$store, |learnt| $wake(shared, learnt)).await {
+                if matches!(&error, kube::Error::Api(status) if status.code == 403) {
+                    break;
+                }
+                tracing::warn!(%error, "what the leader before has written can't be read yet; nothing is begun before");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+            }
+        };
+    }
+    list!(None, platforms, controllers::handlers::platform);
+    for part in shared.scope.parts() {
+        list!(part.as_deref(), leads, controllers::handlers::lead);
+        list!(part.as_deref(), services, controllers::handlers::service);
+    }
+    tracing::debug!(took = ?clock::since_start().saturating_sub(begun), "caught up with the leader before");
+}

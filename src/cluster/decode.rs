@@ -1,0 +1,202 @@
+//! Reads objects one by one, so that one that this version can't read costs no other.
+//!
+//! The definition may be newer than this program: after a rollback, or with two releases in one cluster. Then a word, or a type, of one object is not
+//! known here. What of such an object can be read is kept all the same, field by field: it may have a service on the platform, and what it stands for (its
+//! tenant, its short name, its guid) must stay taken. Nothing is decided for it, and nothing of it is written but its conditions.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+use serde_json::{Map, Value};
+
+use crate::cluster::managed::ManagedResource;
+use oc_api::{Lead, LivePlatform, OcEssentialService};
+
+/// How much of what is wrong is told.
+const MOST_TOLD: usize = 600;
+
+/// A kind of which as much is read as can be.
+pub trait Decode: ManagedResource {
+    /// What its spec must hold to be read at all. It stands for a field that can't be read, and is never acted upon.
+    fn least() -> Value;
+}
+
+impl Decode for OcEssentialService {
+    fn least() -> Value {
+        serde_json::json!({"shortName": "", "fullName": ""})
+    }
+}
+
+impl Decode for Lead {
+    fn least() -> Value {
+        serde_json::json!({"msTenantId": ""})
+    }
+}
+
+impl Decode for LivePlatform {
+    fn least() -> Value {
+        serde_json::json!({"url": "", "authentication": {"entra": {"tenantId": "", "clientId": "", "scope": ""}}})
+    }
+}
+
+/// One object of an answer.
+#[derive(Clone, Debug)]
+pub struct Read<K> {
+    /// The object; `None` when nothing of it can be read.
+    pub object: Option<K>,
+    /// What of it can't be read: the fields, and why.
+    pub wrong: Option<String>,
+}
+
+impl<'de, K: Decode> Deserialize<'de> for Read<K> {
+    fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        // The raw text, so that what is sound costs no more than before.
+        let raw = Box::<RawValue>::deserialize(from)?;
+        Ok(read(raw.get()))
+    }
+}
+
+/// The text of an object without its `managedFields`: four fifths of it (measured), a tree of maps to whoever reads them, and of use to nobody here. What can't
+/// be taken apart is left as it is.
+pub fn lean(text: &str) -> Cow<'_, str> {
+    let without = || {
+        let mut object: BTreeMap<&str, &RawValue> = serde_json::from_str(text).ok()?;
+        let mut metadata: BTreeMap<&str, &RawValue> = serde_json::from_str(object.get("metadata")?.get()).ok()?;
+        metadata.remove("managedFields")?;
+        let metadata = serde_json::value::to_raw_value(&metadata).ok()?;
+        object.insert("metadata", &metadata);
+        serde_json::to_string(&object).ok()
+    };
+    let without = if text.contains("\"managedFields\"") { without() } else { None };
+    without.map_or(Cow::Borrowed(text), Cow::Owned)
+}
+
+fn read<K: Decode>(text: &str) -> Read<K> {
+    let text = &*lean(text);
+    match serde_json::from_str(text) {
+        Ok(object) => Read { object: Some(object), wrong: None },
+        Err(error) => match serde_json::from_str(text) {
+            Ok(raw) => salvaged(&raw, &error.to_string()),
+            Err(_) => Read { object: None, wrong: Some(error.to_string()) },
+        },
+    }
+}
+
+/// Takes over each field of spec and status that can be read, and names the others. `error` is what stands against the whole.
+fn salvaged<K: Decode>(raw: &Value, error: &str) -> Read<K> {
+    let mut sound = serde_json::json!({"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": raw["metadata"], "spec": K::least()});
+    let mut wrong = Vec::new();
+    for part in ["spec", "status"] {
+        let Some(fields) = raw[part].as_object() else { continue };
+        if sound[part].is_null() {
+            sound[part] = Value::Object(Map::new());
+        }
+        for (name, value) in fields {
+            let before = sound[part].get(name).cloned();
+            sound[part][name] = value.clone();
+            if let Err(error) = readable::<K>(&sound) {
+                wrong.push(format!("{part}.{name}: {error}"));
+                match (before, sound[part].as_object_mut()) {
+                    (Some(before), _) => sound[part][name] = before,
+                    (None, Some(fields)) => drop(fields.remove(name)),
+                    (None, None) => {}
+                }
+            }
+        }
+    }
+    // A field that is missing shows in the whole alone.
+    let wrong = if wrong.is_empty() { error.to_owned() } else { wrong.join("; ") };
+    let wrong: String = wrong.chars().take(MOST_TOLD).collect();
+    Read { object: readable(&sound).ok(), wrong: Some(wrong) }
+}
+
+fn readable<K: DeserializeOwned>(value: &Value) -> Result<K, serde_json::Error> {
+    K::deserialize(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn of(spec: Value, status: Value) -> Read<OcEssentialService> {
+        let metadata = json!({"name": "contoso", "namespace": "n", "uid": "u", "finalizers": ["operatorconnect.dev/external"]});
+        let object = json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": metadata, "spec": spec, "status": status});
+        serde_json::from_value(object).unwrap()
+    }
+
+    const TENANT: &str = "22222222-2222-4222-8222-222222222222";
+
+    fn spec(more: Value) -> Value {
+        let mut spec = json!({"msTenantId": TENANT, "shortName": "Contoso", "fullName": "Contoso Ltd"});
+        for (name, value) in more.as_object().into_iter().flatten() {
+            spec[name] = value.clone();
+        }
+        spec
+    }
+
+    #[test]
+    fn what_can_be_read_is_kept_and_what_can_not_is_named() {
+        let guid = json!({"umpCustomerGuid": "33333333-3333-4333-8333-333333333333", "msTenantId": TENANT});
+        let table = [
+            (spec(json!({})), guid.clone(), None),
+            (spec(json!({"mode": "Strict"})), guid.clone(), Some("spec.mode: unknown variant `Strict`")),
+            (spec(json!({"recreate": "perhaps"})), guid.clone(), Some("spec.recreate: invalid type: string")),
+            (spec(json!({"deletionPolicy": "Archive", "adoption": 5})), guid.clone(), Some("spec.deletionPolicy: unknown variant `Archive`")),
+            (spec(json!({"advancedSettings": {"proxySet": 7}})), guid.clone(), Some("spec.advancedSettings: ")),
+        ];
+        for (spec, status, says) in table {
+            let read = of(spec.clone(), status);
+            assert_eq!(read.wrong.is_some(), says.is_some(), "{spec}");
+            assert!(says.is_none_or(|says| read.wrong.as_ref().is_some_and(|wrong| wrong.contains(says))), "{spec}: {:?}", read.wrong);
+            let object = read.object.unwrap_or_else(|| panic!("{spec}"));
+            assert_eq!((object.spec.ms_tenant_id.as_deref(), object.spec.short_name.as_str()), (Some(TENANT), "Contoso"), "{spec}");
+            assert_eq!(object.status.and_then(|status| status.ump_customer_guid).as_deref(), Some("33333333-3333-4333-8333-333333333333"), "{spec}");
+            assert_eq!(object.metadata.finalizers.map(|finalizers| finalizers.len()), Some(1), "{spec}");
+        }
+        let read = of(spec(json!({})), json!({"plan": 7, "umpCustomerGuid": "x"}));
+        assert!(read.wrong.is_some_and(|wrong| wrong.starts_with("status.plan: ")));
+        assert_eq!(read.object.and_then(|object| object.status).and_then(|status| status.ump_customer_guid).as_deref(), Some("x"));
+        let read = of(spec(json!({"shortName": ["x"]})), Value::Null);
+        assert_eq!(read.object.map(|object| (object.spec.short_name, object.spec.full_name)), Some((String::new(), "Contoso Ltd".into())));
+    }
+
+    #[test]
+    fn all_but_the_managed_fields_is_read_as_it_was() {
+        let managed =
+            json!([{"manager": "x", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:shortName": {}}}}]);
+        let annotations = json!({"a": "\"managedFields\":[1]", "\u{e9}\n": "{\"metadata\":{}}"});
+        let object = |managed: &Value| {
+            let mut metadata = json!({"name": "contoso", "namespace": "n", "uid": "u", "resourceVersion": "7", "annotations": annotations});
+            if !managed.is_null() {
+                metadata["managedFields"] = managed.clone();
+            }
+            let status = json!({"operation": {"kind": "Create", "id": "1"}, "shortName": "managedFields"});
+            let object = json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": metadata, "spec": spec(json!({})), "status": status});
+            object.to_string()
+        };
+        let (with, without) = (object(&managed), object(&Value::Null));
+        let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
+        assert_eq!(parsed(&lean(&with)), parsed(&without));
+        assert_eq!(lean(&without), without, "it only speaks of them");
+        let [lean_one, whole] = [&with, &without].map(|text| serde_json::from_str::<Read<OcEssentialService>>(text).unwrap().object.unwrap());
+        assert_eq!(serde_json::to_value(lean_one).unwrap(), serde_json::to_value(whole).unwrap());
+        for text in ["", "{", "[\"managedFields\"]", "{\"managedFields\":[]}", "{\"metadata\":{\"managedFields\":[}}", "{\"metadata\":[\"managedFields\"]}"] {
+            assert_eq!(lean(text), text);
+        }
+    }
+
+    #[test]
+    fn the_least_of_each_kind_can_be_read() {
+        fn can<K: Decode>() {
+            let read: Read<K> = salvaged(&json!({"metadata": {"name": "a"}, "spec": {"nothing": 1}}), "a field is missing");
+            assert_eq!((read.object.is_some(), read.wrong.as_deref()), (true, Some("a field is missing")), "{}", K::kind(&()));
+        }
+        can::<OcEssentialService>();
+        can::<Lead>();
+        can::<LivePlatform>();
+    }
+}

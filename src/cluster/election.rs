@@ -1,0 +1,361 @@
+//! Takes part in the election of a leader, and tells everything that would change something whether this process may.
+//!
+//! [`oc_domain::lease`] decides; here are the requests and a watch. [`Leadership`] is what is asked right before each change leaves.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::{Stream, StreamExt};
+use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
+use kube::api::{ObjectMeta, PostParams, WatchEvent, WatchParams};
+use kube::{Api, Client, ResourceExt};
+use oc_domain::lease::{Decision, Election, Held, Release, Timing};
+use tokio::sync::{oneshot, watch};
+use tokio::task::JoinHandle;
+
+use crate::runtime::clock;
+use crate::runtime::heartbeat::Pulse;
+use crate::runtime::leadership::Leadership;
+
+/// How long giving the lease back may take. Whoever waits for it takes over by itself when it fails.
+const TO_RELEASE: Duration = Duration::from_secs(3);
+
+/// How often one that does not see what happens looks whether it does.
+const BLIND: Duration = Duration::from_millis(200);
+
+/// How long a watch lasts before another one is begun, as kube has it.
+const WATCH_SECONDS: u32 = 290;
+
+/// Which lease, and how it is kept.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Its namespace.
+    pub namespace: String,
+    /// Its name.
+    pub name: String,
+    /// Who we are: a name that no other process has that lives.
+    pub identity: String,
+    /// Its times.
+    pub timing: Timing,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Standing {
+    Waits,
+    Leads,
+    Lost(String),
+}
+
+/// A place in the election. Dropping it ends the part in it without giving the lease back.
+pub struct Seat {
+    standing: watch::Receiver<Standing>,
+    stop: Option<oneshot::Sender<()>>,
+    task: Option<JoinHandle<()>>,
+    pulse: Option<Arc<Pulse>>,
+    /// Without an election: what keeps `standing` as it is.
+    _alone: Option<watch::Sender<Standing>>,
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        if let Some(task) = &self.task {
+            task.abort();
+        }
+    }
+}
+
+impl Seat {
+    /// There is no election: this process leads at once, and for ever.
+    pub fn alone() -> Self {
+        let (tell, standing) = watch::channel(Standing::Leads);
+        Self { standing, stop: None, task: None, pulse: None, _alone: Some(tell) }
+    }
+
+    /// Stands for election.
+    /// `sees` says whether this process sees what happens in the cluster: while it does not, it leaves the lease to others.
+    pub fn stand(client: Client, settings: Settings, leadership: Leadership, sees: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let (tell, standing) = watch::channel(Standing::Waits);
+        let (stop, stopped) = oneshot::channel();
+        let pulse = Arc::new(Pulse::default());
+        let candidate = Candidate {
+            api: Api::namespaced(client, &settings.namespace),
+            election: Election::new(settings.identity, settings.timing),
+            namespace: settings.namespace,
+            name: settings.name,
+            leadership,
+            tell,
+            object: None,
+            events: None,
+            sees: Box::new(sees),
+            pulse: Arc::clone(&pulse),
+        };
+        Self { standing, stop: Some(stop), task: Some(tokio::spawn(candidate.run(stopped))), pulse: Some(pulse), _alone: None }
+    }
+
+    /// What beats with each step of the election, at the latest after the time that a request may take: of one that leads, of one that waits, and while
+    /// the API server is away. `None` without an election.
+    pub fn pulse(&self) -> Option<Arc<Pulse>> {
+        self.pulse.clone()
+    }
+
+    /// Waits until this process leads.
+    ///
+    /// # Errors
+    /// When it never will.
+    pub async fn leads(&mut self) -> Result<(), String> {
+        match self.standing.wait_for(|standing| *standing != Standing::Waits).await.map(|standing| standing.clone()) {
+            Ok(Standing::Lost(why)) => Err(why),
+            Ok(_) => Ok(()),
+            Err(_) => Err("the task of the election ended; this is a bug".into()),
+        }
+    }
+
+    /// Waits until this process leads no more, and says why.
+    pub async fn lost(&mut self) -> String {
+        match self.standing.wait_for(|standing| matches!(standing, Standing::Lost(_))).await.map(|standing| standing.clone()) {
+            Ok(Standing::Lost(why)) => why,
+            _ => "the task of the election ended; this is a bug".into(),
+        }
+    }
+
+    /// Gives the lease back, so that another need not wait for its end. From here on nothing may be changed.
+    pub async fn release(mut self) {
+        if let Some(stop) = self.stop.take() {
+            let _ended = stop.send(());
+        }
+        if let Some(task) = self.task.take() {
+            // The task bounds itself.
+            let _ended = task.await;
+        }
+    }
+}
+
+type Events = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Lease>>> + Send>>;
+
+struct Candidate {
+    api: Api<Lease>,
+    namespace: String,
+    name: String,
+    election: Election,
+    leadership: Leadership,
+    tell: watch::Sender<Standing>,
+    /// The lease as it was seen last: what the next write changes.
+    object: Option<Lease>,
+    /// While another leads: what happens to the lease.
+    events: Option<Events>,
+    sees: Box<dyn Fn() -> bool + Send + Sync>,
+    pulse: Arc<Pulse>,
+}
+
+impl Candidate {
+    async fn run(mut self, mut stop: oneshot::Receiver<()>) {
+        loop {
+            self.pulse.beat();
+            self.election.sees((self.sees)());
+            let decision = self.election.decide(clock::since_start());
+            if decision == Decision::Lost {
+                return self.lose();
+            }
+            tokio::select! {
+                // A seat that is dropped releases nothing.
+                asked = &mut stop => return if asked.is_ok() { self.release().await },
+                () = self.perform(decision) => {}
+            }
+            self.publish();
+        }
+    }
+
+    async fn perform(&mut self, decision: Decision) {
+        match decision {
+            Decision::Wait(until) => {
+                let leads = self.election.valid_until().is_some();
+                // One that is blind may see again at any moment.
+                let blind = !leads && !(self.sees)();
+                let news = async {
+                    // Who leads asks at each renewal; who waits shall know at once when the lease is given back.
+                    if leads { std::future::pending().await } else { self.news().await }
+                };
+                let sees = async { if blind { tokio::time::sleep(BLIND).await } else { std::future::pending().await } };
+                tokio::select! { () = clock::sleep_until_moment(until) => {}, () = news => {}, () = sees => {} }
+            }
+            Decision::Look => self.look().await,
+            Decision::Acquire(version) => self.claim(version.is_some(), true).await,
+            Decision::Renew(version) => self.claim(version.is_some(), false).await,
+            Decision::Lost => {}
+        }
+    }
+
+    /// How long a request that is begun now may take: never past the time in which this process may act.
+    fn patience(&self) -> Duration {
+        let left = self.election.valid_until().map(|until| until.saturating_sub(clock::since_start()));
+        left.unwrap_or(Duration::MAX).min(self.election.timing().patience())
+    }
+
+    async fn look(&mut self) {
+        match tokio::time::timeout(self.patience(), self.api.get_opt(&self.name)).await {
+            Ok(Ok(lease)) => self.saw(lease),
+            failed => self.failed("read", failed.map(|answer| answer.map(|_| ()))),
+        }
+    }
+
+    /// Takes in the lease. The time is read here, after the answer has come.
+    fn saw(&mut self, lease: Option<Lease>) {
+        let before = self.election.holder().map(str::to_owned);
+        self.election.observed(clock::since_start(), lease.as_ref().map(|lease| self.held(lease)));
+        self.object = lease;
+        if let Some(holder) = self.election.holder().filter(|holder| before.as_deref() != Some(holder) && *holder != self.election.identity()) {
+            tracing::info!(lease = self.name, holder, "another replica leads; waiting");
+        }
+    }
+
+    fn held(&self, lease: &Lease) -> Held {
+        let spec = lease.spec.clone().unwrap_or_default();
+        let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+        Held {
+            version: lease.resource_version().unwrap_or_default(),
+            holder: spec.holder_identity.unwrap_or_default(),
+            duration: seconds.map_or(self.election.timing().duration(), Duration::from_secs),
+        }
+    }
+
+    /// Writes us into the lease that was seen last, or makes one. The API server refuses when it is another one by now.
+    async fn claim(&mut self, exists: bool, anew: bool) {
+        let lease = self.written(self.election.identity().to_owned(), self.election.timing().duration(), anew);
+        self.election.writing();
+        let begun = clock::since_start();
+        let answer = tokio::time::timeout(self.patience(), self.write(exists, lease)).await;
+        match answer {
+            Ok(Ok(lease)) => {
+                let held = self.held(&lease);
+                self.election.wrote(begun, clock::since_start(), held);
+                self.object = Some(lease);
+                self.events = None;
+            }
+            Ok(Err(kube::Error::Api(status))) if status.code == 409 || (status.code == 404 && exists) => {
+                tracing::debug!(lease = self.name, "the lease was changed by another");
+                self.election.conflicted(clock::since_start());
+            }
+            failed => self.failed("written", failed.map(|answer| answer.map(|_| ()))),
+        }
+    }
+
+    /// Replaces just the version that `lease` names, or makes the lease.
+    fn write(&self, exists: bool, lease: Lease) -> impl Future<Output = kube::Result<Lease>> + Send + use<> {
+        let (api, name) = (self.api.clone(), self.name.clone());
+        async move {
+            let parameters = PostParams { field_manager: Some("oc-essentials-operator".into()), ..PostParams::default() };
+            if exists { api.replace(&name, &parameters, &lease).await } else { api.create(&parameters, &lease).await }
+        }
+    }
+
+    /// The lease that was seen last, with another holder. What else is in it stays.
+    fn written(&self, holder: String, duration: Duration, anew: bool) -> Lease {
+        let now = Some(MicroTime(clock::timestamp(clock::now())));
+        let mut lease = self.object.clone().unwrap_or_else(|| Lease {
+            metadata: ObjectMeta { name: Some(self.name.clone()), namespace: Some(self.namespace.clone()), ..ObjectMeta::default() },
+            spec: None,
+        });
+        let before = lease.spec.take().unwrap_or_default();
+        let transitions = before.lease_transitions.unwrap_or_default();
+        lease.spec = Some(LeaseSpec {
+            lease_duration_seconds: Some(i32::try_from(duration.as_secs()).unwrap_or(i32::MAX)),
+            // Times are written for people and other tools; nothing here ever reads one.
+            renew_time: now.clone(),
+            acquire_time: if anew { now } else { before.acquire_time.clone() },
+            lease_transitions: Some(transitions.saturating_add(i32::from(anew && self.object.is_some()))),
+            holder_identity: Some(holder),
+            ..before
+        });
+        lease
+    }
+
+    fn failed(&mut self, what: &str, answer: Result<kube::Result<()>, tokio::time::error::Elapsed>) {
+        let error = match answer {
+            Ok(Err(error)) => error.to_string(),
+            Ok(Ok(())) => String::new(),
+            Err(_) => "no answer in time".into(),
+        };
+        tracing::warn!(lease = format!("{}/{}", self.namespace, self.name), error, "the lease could not be {what} and is tried again");
+        self.election.unanswered(clock::since_start());
+    }
+
+    /// Waits for the next event of the lease. Without a watch it waits for ever: the next look comes by itself, and begins another watch.
+    async fn news(&mut self) {
+        if self.events.is_none() {
+            let version = self.object.as_ref().and_then(ResourceExt::resource_version).unwrap_or_else(|| "0".into());
+            let parameters = WatchParams::default().fields(&format!("metadata.name={}", self.name)).timeout(WATCH_SECONDS);
+            match self.api.watch(&parameters, &version).await {
+                Ok(events) => self.events = Some(Box::pin(events)),
+                Err(error) => tracing::debug!(lease = self.name, %error, "the lease can't be watched and is looked at instead"),
+            }
+        }
+        loop {
+            let Some(events) = self.events.as_mut() else { return std::future::pending().await };
+            match events.next().await {
+                Some(Ok(WatchEvent::Added(lease) | WatchEvent::Modified(lease))) => return self.saw(Some(lease)),
+                Some(Ok(WatchEvent::Deleted(_))) => return self.saw(None),
+                Some(Ok(WatchEvent::Bookmark(_))) => {}
+                Some(Ok(WatchEvent::Error(_)) | Err(_)) | None => self.events = None,
+            }
+        }
+    }
+
+    fn publish(&self) {
+        let until = self.election.valid_until();
+        self.leadership.set(until);
+        if until.is_some() && *self.tell.borrow() == Standing::Waits {
+            tracing::info!(lease = format!("{}/{}", self.namespace, self.name), identity = self.election.identity(), "this replica leads");
+            self.tell.send_replace(Standing::Leads);
+        }
+    }
+
+    fn lose(&self) {
+        self.leadership.set(None);
+        let (name, deadline) = (format!("{}/{}", self.namespace, self.name), self.election.timing().deadline());
+        let why = match self.election.holder().filter(|holder| *holder != self.election.identity()) {
+            Some(holder) => format!("the lease {name} was lost to {holder}"),
+            None => format!("the lease {name} was lost: it could not be renewed within {} s", deadline.as_secs()),
+        };
+        self.tell.send_replace(Standing::Lost(why));
+    }
+
+    async fn release(mut self) {
+        self.leadership.set(None);
+        let give_back = async {
+            loop {
+                match self.election.release() {
+                    Release::Nothing => return,
+                    Release::Look => self.look().await,
+                    Release::Replace(_) => {
+                        // As client-go has it: nobody, for a second. Whoever is a client of an older kind waits for that second.
+                        let lease = self.written(String::new(), Duration::from_secs(1), false);
+                        match self.write(true, lease).await {
+                            Ok(_) => return tracing::info!(lease = self.name, "gave the lease back"),
+                            Err(kube::Error::Api(status)) if status.code == 409 => self.election.conflicted(clock::since_start()),
+                            Err(error) => self.failed("given back", Ok(Err(error))),
+                        }
+                    }
+                }
+                tokio::time::sleep(Duration::from_millis(50)).await;
+            }
+        };
+        if tokio::time::timeout(TO_RELEASE, give_back).await.is_err() {
+            tracing::warn!("the lease could not be given back; another replica takes over when it is over");
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn without_an_election_one_leads_at_once_and_is_never_told_to_stop() {
+        let mut seat = Seat::alone();
+        assert_eq!(seat.leads().await, Ok(()));
+        assert!(tokio::time::timeout(Duration::from_millis(20), seat.lost()).await.is_err());
+        seat.release().await;
+    }
+}

@@ -1,0 +1,235 @@
+//! Events about our objects (`events.k8s.io/v1`): what `kubectl describe` shows below an object, and what outlives one that is gone.
+//!
+//! Not kube's `Recorder`: that makes a series of what it takes for the same, which loses the text and the order of a history, and walks over its cache
+//! at each event. What comes here is a change already (see `oc_domain::history`), so each is one small object. A pass never waits for one: they
+//! are written beside it, a limited number at once, and one that can't be written is left: the log tells the first of each kind of failure.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use k8s_openapi::api::events::v1::Event;
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::{MicroTime, ObjectMeta};
+use kube::api::PostParams;
+use kube::core::Request;
+use kube::core::response::StatusCause;
+use kube::{Client, Resource};
+use oc_domain::history::{Note, Severity};
+use tokio::sync::Semaphore;
+
+use crate::runtime::clock;
+
+/// Who tells.
+pub const CONTROLLER: &str = "operatorconnect.dev/oc-essentials-operator";
+
+/// How many are written at once: a small part of the requests that may be under way, so that passes do not wait for events.
+const AT_ONCE: usize = 4;
+
+/// For how many passes events may wait to be written, about a kilobyte each: the histories of a thousand customers who come in the same minute. More
+/// are left.
+const WAITING: u32 = 4000;
+
+/// How long one may take.
+const TO_WRITE: Duration = Duration::from_secs(10);
+
+/// Where the events of an object without a namespace are: the API server takes them nowhere else.
+const NO_NAMESPACE: &str = "default";
+
+/// Why events could not be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Failure {
+    /// The API server does not allow it.
+    Forbidden,
+    /// Everything else: it does not answer, or takes them not, or there are too many.
+    Other,
+    /// The namespace is going or gone, and the history of what was in it with it: nobody has to do anything.
+    NoNamespace,
+}
+
+impl Failure {
+    fn of(error: &kube::Error) -> Self {
+        let kube::Error::Api(status) = error else { return Self::Other };
+        let goes = |cause: &StatusCause| cause.reason == "NamespaceTerminating";
+        match status.code {
+            404 => Self::NoNamespace,
+            // It is a refusal of this kind too that nothing is made in a namespace that goes.
+            403 if status.details.iter().any(|details| details.causes.iter().any(goes)) => Self::NoNamespace,
+            403 => Self::Forbidden,
+            _ => Self::Other,
+        }
+    }
+}
+
+/// Which failures the log has told already: an event that can't be written is not worth a warning each time.
+#[derive(Default)]
+struct Warned([AtomicBool; 3]);
+
+impl Warned {
+    /// Whether this is the first of its kind.
+    fn first(&self, failure: Failure) -> bool {
+        !self.0[failure as usize].swap(true, Ordering::Relaxed)
+    }
+}
+
+/// Writes events. Cheap to clone.
+#[derive(Clone)]
+pub struct Recorder {
+    client: Client,
+    instance: Arc<str>,
+    waiting: Arc<Semaphore>,
+    writing: Arc<Semaphore>,
+    warned: Arc<Warned>,
+}
+
+impl Recorder {
+    /// A recorder for this process, which is called `instance`.
+    pub fn new(client: Client, instance: &str) -> Self {
+        let instance = instance.chars().take(128).collect::<String>().into();
+        let places = |count| Arc::new(Semaphore::new(count));
+        Self { client, instance, waiting: places(WAITING as usize), writing: places(AT_ONCE), warned: Arc::default() }
+    }
+
+    /// Writes what there is to tell of an object, in this order, and returns at once.
+    pub fn tell(&self, regarding: &ObjectReference, notes: &[Note]) {
+        if notes.is_empty() {
+            return;
+        }
+        let events: Vec<Event> = notes.iter().map(|note| self.event(regarding, note)).collect();
+        let namespace = regarding.namespace.clone().unwrap_or_else(|| NO_NAMESPACE.to_owned());
+        let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
+            self.leave(Failure::Other, &namespace, events.len(), "too many wait to be written");
+            return;
+        };
+        let recorder = self.clone();
+        tokio::spawn(async move {
+            for event in events {
+                // Never closed.
+                let _turn = recorder.writing.acquire().await;
+                match tokio::time::timeout(TO_WRITE, write(&recorder.client, &namespace, &event)).await {
+                    Ok(Ok(_)) => {}
+                    Ok(Err(error)) => recorder.leave(Failure::of(&error), &namespace, 1, &error.to_string()),
+                    Err(_) => recorder.leave(Failure::Other, &namespace, 1, "the API server did not answer in time"),
+                }
+            }
+            drop(place);
+        });
+    }
+
+    /// An event is no more than a help for people: what it tells stands in status too, or in the log.
+    fn leave(&self, failure: Failure, namespace: &str, count: usize, why: &str) {
+        match (self.warned.first(failure), failure) {
+            (false, _) | (_, Failure::NoNamespace) => tracing::debug!(namespace, count, why, "events could not be written"),
+            (true, Failure::Forbidden) => tracing::warn!(
+                namespace,
+                count,
+                why,
+                "events may not be written: give the operator's service account the verb create on events of events.k8s.io in this namespace (those about a LivePlatform are in the namespace default); the next are left with a line at debug"
+            ),
+            (true, Failure::Other) => tracing::warn!(
+                namespace,
+                count,
+                why,
+                "events could not be written and are left: see whether the API server answers and takes them; the next are left with a line at debug"
+            ),
+        }
+    }
+
+    /// Waits until those under way are written, for a short while.
+    pub async fn finish(&self, at_most: Duration) {
+        let all = tokio::time::timeout(at_most, self.waiting.acquire_many(WAITING)).await;
+        if all.is_err() {
+            tracing::debug!("not every event was written before the end");
+        }
+    }
+
+    fn event(&self, regarding: &ObjectReference, note: &Note) -> Event {
+        // A name of its own for each: of a long object name only the beginning, so that the whole is no longer than a name may be.
+        let object: String = regarding.name.as_deref().unwrap_or("object").chars().take(200).collect();
+        let unique = uuid::Uuid::new_v4().simple().to_string();
+        let name = format!("{}.{}", object.trim_end_matches(['.', '-']), &unique[..16]);
+        Event {
+            metadata: ObjectMeta {
+                name: Some(name),
+                namespace: Some(regarding.namespace.clone().unwrap_or_else(|| NO_NAMESPACE.to_owned())),
+                ..ObjectMeta::default()
+            },
+            event_time: Some(MicroTime(clock::timestamp(clock::now()))),
+            reporting_controller: Some(CONTROLLER.to_owned()),
+            reporting_instance: Some(self.instance.to_string()),
+            action: Some(note.event.action().to_owned()),
+            reason: Some(note.event.to_string()),
+            note: Some(note.text.clone()),
+            regarding: Some(regarding.clone()),
+            type_: Some(match note.event.severity() {
+                Severity::Normal => "Normal".to_owned(),
+                Severity::Warning => "Warning".to_owned(),
+            }),
+            ..Event::default()
+        }
+    }
+}
+
+/// Writes one. The answer is the same event again, and is not read as one.
+async fn write(client: &Client, namespace: &str, event: &Event) -> Result<(), kube::Error> {
+    let written = serde_json::to_vec(event).map_err(kube::Error::SerdeError)?;
+    let request = Request::new(Event::url_path(&(), Some(namespace))).create(&PostParams::default(), written).map_err(kube::Error::BuildRequest)?;
+    client.request_text(request).await.map(|_| ())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oc_domain::history;
+
+    fn recorder() -> Recorder {
+        let mut config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
+        config.default_retry = false;
+        Recorder::new(Client::try_from(config).unwrap(), &"i".repeat(300))
+    }
+
+    fn regarding(name: &str) -> ObjectReference {
+        ObjectReference { name: Some(name.into()), namespace: Some("n".into()), ..ObjectReference::default() }
+    }
+
+    #[tokio::test]
+    async fn what_the_api_server_asks_of_an_event_is_kept() {
+        let recorder = recorder();
+        for event in history::Event::ALL {
+            let made = recorder.event(&regarding(&format!("{}.", "x".repeat(199))), &Note::new(event, "ü".repeat(2000)));
+            let name = made.metadata.name.unwrap();
+            assert!(name.len() <= 253 && !name.contains(".."), "{name}");
+            assert!(made.note.unwrap().len() <= 1024);
+            assert!(made.reporting_instance.unwrap().len() <= 128 && made.reason.unwrap().len() <= 128 && !made.action.unwrap().is_empty());
+        }
+        let cluster =
+            recorder.event(&ObjectReference { name: Some("default".into()), ..ObjectReference::default() }, &Note::new(history::Event::Throttled, "x"));
+        assert_eq!(cluster.metadata.namespace.as_deref(), Some("default"));
+    }
+
+    #[tokio::test]
+    async fn what_can_not_be_written_is_told_once_and_holds_nobody_up() {
+        let recorder = recorder();
+        let notes = [Note::new(history::Event::Licensed, "x"), Note::new(history::Event::Synced, "x")];
+        for _ in 0..WAITING + 10 {
+            recorder.tell(&regarding("a"), &notes);
+        }
+        assert!(!recorder.warned.first(Failure::Other), "those beyond the limit were told, at once");
+        recorder.finish(Duration::from_secs(60)).await;
+        assert_eq!(recorder.waiting.available_permits(), WAITING as usize, "nobody listens, and none waits any more");
+        assert!(recorder.warned.first(Failure::Forbidden) && !recorder.warned.first(Failure::Forbidden), "of another kind is told as well");
+        recorder.tell(&regarding("a"), &[]);
+    }
+
+    #[test]
+    fn what_is_forbidden_is_told_from_the_rest() {
+        let refused = |code| kube::Error::Api(Box::new(kube::core::Status::failure("no", "x").with_code(code)));
+        assert_eq!(Failure::of(&refused(403)), Failure::Forbidden);
+        assert_eq!(Failure::of(&refused(500)), Failure::Other);
+        assert_eq!(Failure::of(&refused(404)), Failure::NoNamespace);
+        let answer = serde_json::json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": "x",
+            "details": {"causes": [{"reason": "NamespaceTerminating", "message": "x", "field": "metadata.namespace"}]}});
+        let goes = kube::Error::Api(Box::new(serde_json::from_value(answer).unwrap()));
+        assert_eq!(Failure::of(&goes), Failure::NoNamespace, "that is no right that is missing");
+    }
+}

@@ -1,0 +1,203 @@
+//! Which objects have to do with which platform, tenant, short name and lead: so that a change wakes those it concerns, and no others.
+//!
+//! Tenants and short names are unique on a platform, and a platform is known by its place: `LivePlatform` objects that point to one place share them.
+
+use std::collections::{BTreeSet, HashMap};
+use std::hash::Hash;
+
+use oc_domain::names::{TenantId, fold};
+use oc_domain::place::Place;
+
+use crate::cluster::key::Key;
+use crate::cluster::store;
+
+/// What an object has to do with.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Entry {
+    /// The `LivePlatform` it is on.
+    pub platform: String,
+    /// Its tenant, as far as known.
+    pub tenant: Option<TenantId>,
+    /// Its short name (services).
+    pub short_name: Option<String>,
+    /// The `Lead` it refers to (services).
+    pub lead: Option<store::Place>,
+}
+
+/// The index.
+#[derive(Default)]
+pub struct Index {
+    entries: HashMap<Key, Entry>,
+    by_platform: HashMap<String, BTreeSet<Key>>,
+    by_tenant: HashMap<(String, TenantId), BTreeSet<Key>>,
+    by_name: HashMap<(String, String), BTreeSet<Key>>,
+    by_lead: HashMap<store::Place, BTreeSet<Key>>,
+    places: HashMap<String, Place>,
+    at_place: HashMap<Place, BTreeSet<String>>,
+}
+
+fn put<K: Eq + Hash, V: Ord + Clone>(map: &mut HashMap<K, BTreeSet<V>>, at: K, value: &V) {
+    map.entry(at).or_default().insert(value.clone());
+}
+
+fn take<K: Eq + Hash, V: Ord>(map: &mut HashMap<K, BTreeSet<V>>, at: &K, value: &V) {
+    if let Some(values) = map.get_mut(at) {
+        values.remove(value);
+        if values.is_empty() {
+            map.remove(at);
+        }
+    }
+}
+
+fn listed<K: Eq + Hash>(map: &HashMap<K, BTreeSet<Key>>, at: &K) -> Vec<Key> {
+    map.get(at).into_iter().flatten().cloned().collect()
+}
+
+impl Index {
+    /// Where a `LivePlatform` points to now. Returns whether it pointed elsewhere before. One that is deleted stays where it was: what its objects have is
+    /// still there.
+    pub fn settle(&mut self, platform: &str, place: Place) -> bool {
+        if self.places.get(platform) == Some(&place) {
+            return false;
+        }
+        if let Some(before) = self.places.insert(platform.to_owned(), place.clone()) {
+            take(&mut self.at_place, &before, &platform.to_owned());
+        }
+        put(&mut self.at_place, place, &platform.to_owned());
+        true
+    }
+
+    /// Where a `LivePlatform` points to; `None` when it was never seen, or its URL can't be read.
+    pub fn place(&self, platform: &str) -> Option<&Place> {
+        self.places.get(platform)
+    }
+
+    /// The names of all `LivePlatform` objects that point to where this one does, itself among them.
+    pub fn siblings(&self, platform: &str) -> BTreeSet<String> {
+        let same = self.place(platform).and_then(|place| self.at_place.get(place)).cloned();
+        same.unwrap_or_else(|| BTreeSet::from([platform.to_owned()]))
+    }
+
+    /// Enters an object, or enters it anew. Returns what was known of it before, when that was something else.
+    pub fn enter(&mut self, key: &Key, entry: Entry) -> Option<Entry> {
+        if self.entries.get(key) == Some(&entry) {
+            return None;
+        }
+        let before = self.leave(key);
+        put(&mut self.by_platform, entry.platform.clone(), key);
+        if let Some(tenant) = &entry.tenant {
+            put(&mut self.by_tenant, (entry.platform.clone(), tenant.clone()), key);
+        }
+        if let Some(name) = &entry.short_name {
+            put(&mut self.by_name, (entry.platform.clone(), fold(name)), key);
+        }
+        if let Some(lead) = &entry.lead {
+            put(&mut self.by_lead, lead.clone(), key);
+        }
+        self.entries.insert(key.clone(), entry);
+        before
+    }
+
+    /// Takes an object out.
+    pub fn leave(&mut self, key: &Key) -> Option<Entry> {
+        let entry = self.entries.remove(key)?;
+        take(&mut self.by_platform, &entry.platform, key);
+        if let Some(tenant) = &entry.tenant {
+            take(&mut self.by_tenant, &(entry.platform.clone(), tenant.clone()), key);
+        }
+        if let Some(name) = &entry.short_name {
+            take(&mut self.by_name, &(entry.platform.clone(), fold(name)), key);
+        }
+        if let Some(lead) = &entry.lead {
+            take(&mut self.by_lead, lead, key);
+        }
+        Some(entry)
+    }
+
+    /// What an object has to do with.
+    pub fn entry(&self, key: &Key) -> Option<&Entry> {
+        self.entries.get(key)
+    }
+
+    /// The objects on a `LivePlatform`.
+    pub fn on(&self, platform: &str) -> Vec<Key> {
+        listed(&self.by_platform, &platform.to_owned())
+    }
+
+    /// The objects on all `LivePlatform` objects that point to where this one does.
+    pub fn at(&self, platform: &str) -> Vec<Key> {
+        self.siblings(platform).iter().flat_map(|sibling| self.on(sibling)).collect()
+    }
+
+    /// The objects in a namespace. A walk over all: for what changes once a year.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<Key> {
+        self.entries.keys().filter(|key| key.namespace == namespace).cloned().collect()
+    }
+
+    /// The objects for a tenant, wherever a `LivePlatform` points to where this one does.
+    pub fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<Key> {
+        self.siblings(platform).into_iter().flat_map(|sibling| listed(&self.by_tenant, &(sibling, tenant.clone()))).collect()
+    }
+
+    /// The objects with a short name, likewise, compared without regard to case.
+    pub fn named(&self, platform: &str, name: &str) -> Vec<Key> {
+        let name = fold(name);
+        self.siblings(platform).into_iter().flat_map(|sibling| listed(&self.by_name, &(sibling, name.clone()))).collect()
+    }
+
+    /// The services that refer to a lead.
+    pub fn of_lead(&self, lead: &store::Place) -> Vec<Key> {
+        listed(&self.by_lead, lead)
+    }
+
+    /// The objects that share a tenant or a short name with this one.
+    pub fn neighbours(&self, entry: &Entry) -> BTreeSet<Key> {
+        let mut keys = BTreeSet::new();
+        if let Some(tenant) = &entry.tenant {
+            keys.extend(self.of_tenant(&entry.platform, tenant));
+        }
+        if let Some(name) = &entry.short_name {
+            keys.extend(self.named(&entry.platform, name));
+        }
+        keys
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tenant() -> TenantId {
+        TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap()
+    }
+
+    fn entry(platform: &str, name: &str) -> Entry {
+        Entry { platform: platform.into(), tenant: Some(tenant()), short_name: Some(name.into()), lead: None }
+    }
+
+    fn names(keys: impl IntoIterator<Item = Key>) -> Vec<String> {
+        keys.into_iter().map(|key| key.name).collect()
+    }
+
+    #[test]
+    fn what_is_unique_is_unique_at_a_place() {
+        let place = |path: &str| Place::new("https", "live.example.com", 443, path);
+        let mut index = Index::default();
+        index.enter(&Key::service("n", "one"), entry("default", "Contoso"));
+        index.enter(&Key::service("n", "two"), entry("team-b", "CONTOSO"));
+        let neighbours = |index: &Index| names(index.neighbours(&entry("default", "Contoso")));
+        assert_eq!(neighbours(&index), ["one"], "nothing is known of where they point to");
+        assert!(index.settle("default", place("/tenantui")) && index.settle("team-b", place("/TENANTUI/")));
+        assert_eq!(neighbours(&index), ["one", "two"], "two names of one place");
+        assert_eq!(names(index.named("team-b", "contoso")), ["one", "two"]);
+        assert_eq!((names(index.on("default")), names(index.at("default"))), (vec!["one".to_owned()], vec!["one".to_owned(), "two".to_owned()]));
+        assert!(!index.settle("team-b", place("/tenantui")), "it points to where it did");
+        assert!(index.settle("team-b", place("/elsewhere")), "its url was changed");
+        assert_eq!(neighbours(&index), ["one"]);
+        assert!(index.settle("default", place("/elsewhere")));
+        assert_eq!(neighbours(&index), ["one", "two"], "the objects move with it");
+        assert_eq!(names(index.in_namespace("n")).len(), 2);
+        index.leave(&Key::service("n", "two"));
+        assert_eq!(neighbours(&index), ["one"]);
+    }
+}

@@ -1,0 +1,332 @@
+//! The only place that writes our objects: their marks, their statuses, and the leads that are discovered. Beside them the program writes events
+//! ([`crate::cluster::events`]) and its lease (`crate::cluster::election`), and nothing else.
+
+use std::borrow::Cow;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::api::{Patch, PatchParams};
+use kube::core::Request;
+use kube::{Client, ResourceExt};
+use oc_domain::names::CustomerGuid;
+use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
+use oc_domain::step::Mark;
+use serde::Serialize;
+use serde_json::{Value, json};
+
+use crate::cluster::decode::lean;
+use crate::cluster::managed::ManagedResource;
+use crate::cluster::record::{FINALIZER, GUID, OPERATION, intent_text};
+pub use crate::runtime::driver::WriteError;
+
+/// Who we are in `managedFields`.
+pub const FIELD_MANAGER: &str = "oc-essentials-operator";
+
+/// How often a status is written when others keep changing the object meanwhile.
+const STATUS_TRIES: usize = 4;
+
+/// How much of the API server's own sentence is kept.
+const SENTENCE: usize = 300;
+
+/// What an error of a write means. An answer that does not say what became of the write is none: a time-out or a fault of the server may come after it was
+/// made, and 429 says nothing about this object.
+fn failed(error: kube::Error) -> WriteError {
+    let kube::Error::Api(status) = &error else { return WriteError::Unanswered(error.to_string()) };
+    let refused = matches!(status.code, 400..=499) && !matches!(status.code, 408 | 429);
+    // A webhook that does not answer is a fault of the server by its code, and of whoever set it up by its cause.
+    let webhook = status.code >= 500 && status.message.contains("webhook");
+    match status.code {
+        404 => WriteError::NotFound,
+        409 => WriteError::Conflict,
+        _ if refused || webhook => WriteError::Rejected(sentence(&status.message)),
+        // kube's errors print their source already.
+        _ => WriteError::Unanswered(error.to_string()),
+    }
+}
+
+fn sentence(message: &str) -> String {
+    let words = message.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let cut: String = words.chars().take(SENTENCE).collect();
+    match cut.chars().last() {
+        _ if cut.len() < words.len() => format!("{cut}…"),
+        Some('.' | '!' | '?') | None => cut,
+        Some(_) => format!("{cut}."),
+    }
+}
+
+/// Writes a mark into an object's metadata, under the condition that the object is still the version that was read: of two operators, or of a
+/// pass that began from an old version, only one can record an intent. What the API server answers is read: a mutating policy can take away what was
+/// written, and without it nothing may be sent.
+///
+/// # Errors
+/// When the object is gone or was changed, or the API server does not take it, or not whole.
+#[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write mark", skip_all, fields(kind = %K::kind(&())))]
+pub async fn mark<K: ManagedResource>(client: &Client, object: &K, mark: &Mark, record: &Record, id: OperationId) -> Result<(K, Option<Intent>), WriteError> {
+    let mut finalizers = object.finalizers().to_vec();
+    finalizers.retain(|name| name != FINALIZER);
+    let mut annotations = serde_json::Map::new();
+    let mut intent = None;
+    match mark {
+        Mark::Begin { kind, start, tenant, place } => {
+            finalizers.push(FINALIZER.to_owned());
+            let begun = Intent { kind: *kind, id, start: *start, tenant: tenant.clone(), place: place.clone(), sent: Sent::No };
+            annotations.insert(OPERATION.into(), intent_text(&begun).into());
+            if let Some(guid) = record.guid.as_ref().filter(|_| *kind == OperationKind::Delete) {
+                annotations.insert(GUID.into(), guid.as_str().into());
+            } else if *kind == OperationKind::Create && object.annotations().contains_key(GUID) {
+                // What is made anew gets another guid.
+                annotations.insert(GUID.into(), Value::Null);
+            }
+            intent = Some(begun);
+        }
+        Mark::Adopt(guid) => {
+            finalizers.push(FINALIZER.to_owned());
+            annotations.insert(GUID.into(), CustomerGuid::as_str(guid).into());
+            annotations.insert(OPERATION.into(), Value::Null);
+        }
+        Mark::Hold => {
+            finalizers.push(FINALIZER.to_owned());
+            // What may be under way is written down again, where somebody has taken it off.
+            if let Some(open) = record.open_intent() {
+                annotations.insert(OPERATION.into(), intent_text(open).into());
+            }
+        }
+        Mark::Release => {
+            annotations.insert(OPERATION.into(), Value::Null);
+        }
+    }
+    annotations.retain(|name, value| !value.is_null() || object.annotations().contains_key(name));
+    let mut metadata = json!({ "resourceVersion": object.resource_version(), "finalizers": finalizers });
+    if !annotations.is_empty() {
+        metadata["annotations"] = Value::Object(annotations.clone());
+    }
+    let patch = json!({ "metadata": metadata });
+    let url = K::api(client, object.meta().namespace.as_deref()).resource_url().to_owned();
+    let request = Request::new(url).patch(&object.name_any(), &params(), &Patch::Merge(patch));
+    let written = answer(client, request).await.map_err(failed)?;
+    match dropped(&written, &finalizers, &annotations) {
+        Some(what) => Err(WriteError::Dropped(what)),
+        None => Ok((written, intent)),
+    }
+}
+
+fn params() -> PatchParams {
+    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
+}
+
+/// What the API server has left out of a mark that it took.
+fn dropped<K: ManagedResource>(written: &K, finalizers: &[String], annotations: &serde_json::Map<String, Value>) -> Option<&'static str> {
+    let wanted = finalizers.iter().any(|name| name == FINALIZER);
+    if wanted != crate::cluster::record::has_finalizer(written) {
+        return Some(if wanted { "the finalizer operatorconnect.dev/external" } else { "the removal of the finalizer operatorconnect.dev/external" });
+    }
+    let differs = |name: &str| annotations.get(name).is_some_and(|value| value.as_str() != written.annotations().get(name).map(String::as_str));
+    if differs(OPERATION) {
+        return Some("the annotation operatorconnect.dev/operation");
+    }
+    differs(GUID).then_some("the annotation operatorconnect.dev/ump-customer-guid")
+}
+
+/// Writes a whole status, under the condition that what we have written of the object before is still what was read: a pass that began from an old version
+/// (a second operator, an API server that lags) must not put back what a newer one has said. That somebody else has changed the object meanwhile, its
+/// spec or its deletion, is no reason to lose what this pass has learnt.
+///
+/// It is a merge patch of what differs, with an explicit null for what is no more. Server-side apply would leave in place whatever another manager has
+/// written too: after a restore of status, or a `kubectl edit`, what is over could never be taken back.
+///
+/// # Errors
+/// As [`mark`].
+#[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write status", skip_all, fields(kind = %K::kind(&())))]
+pub async fn status<K: ManagedResource>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteError> {
+    let status = serde_json::to_value(status).unwrap_or_default();
+    let mut known = Cow::Borrowed(object);
+    for _ in 0..STATUS_TRIES {
+        match write_status(client, &*known, &status).await {
+            Err(WriteError::Conflict) => {}
+            other => return other,
+        }
+        known = Cow::Owned(newest_of_same(client, object).await?);
+        if ours(&*known) != ours(object) {
+            return Err(WriteError::Conflict);
+        }
+    }
+    Err(WriteError::Conflict)
+}
+
+/// Writes the operation of a request that has left, whatever the object has become meanwhile: its task is what keeps it from being asked for twice. One that
+/// began later is left as it is.
+///
+/// # Errors
+/// As [`mark`].
+#[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write operation", skip_all, fields(kind = %K::kind(&())))]
+pub async fn operation<K: ManagedResource>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteError> {
+    let operation = serde_json::to_value(status).unwrap_or_default()["operation"].take();
+    for _ in 0..STATUS_TRIES {
+        let known = newest_of_same(client, object).await?;
+        let mut status = status_of(&known);
+        let began = |operation: &Value| operation["startedTime"].as_str().map(str::to_owned);
+        if began(&status["operation"]) > began(&operation) {
+            return Ok(known);
+        }
+        if !status.is_object() {
+            status = json!({});
+        }
+        status["operation"] = operation.clone();
+        match write_status(client, &known, &status).await {
+            Err(WriteError::Conflict) => {}
+            other => return other,
+        }
+    }
+    Err(WriteError::Conflict)
+}
+
+async fn write_status<K: ManagedResource>(client: &Client, known: &K, status: &Value) -> Result<K, WriteError> {
+    let Some(difference) = difference(&status_of(known), status) else { return Ok(known.clone()) };
+    let metadata = json!({ "uid": known.meta().uid, "resourceVersion": known.resource_version() });
+    let patch = json!({ "metadata": metadata, "status": difference });
+    let url = K::api(client, known.meta().namespace.as_deref()).resource_url().to_owned();
+    let request = Request::new(url).patch_subresource("status", &known.name_any(), &params(), &Patch::Merge(patch));
+    answer(client, request).await.map_err(failed)
+}
+
+/// The object that the API server answers to a write.
+async fn answer<K: ManagedResource>(client: &Client, request: Result<http::Request<Vec<u8>>, kube::core::request::Error>) -> kube::Result<K> {
+    let text = client.request_text(request.map_err(kube::Error::BuildRequest)?).await?;
+    serde_json::from_str(&lean(&text)).map_err(kube::Error::SerdeError)
+}
+
+/// What has to be merged into `before` to make it `after` (RFC 7386), if anything. No library: those for JSON make patches of another kind (RFC 6902), which
+/// fail where this says what is wanted.
+fn difference(before: &Value, after: &Value) -> Option<Value> {
+    let (Value::Object(old), Value::Object(new)) = (before, after) else { return (before != after).then(|| after.clone()) };
+    let gone = old.iter().filter(|(name, value)| !value.is_null() && new.get(*name).is_none_or(Value::is_null)).map(|(name, _)| (name.clone(), Value::Null));
+    let changed = new.iter().filter(|(_, value)| !value.is_null()).filter_map(|(name, value)| {
+        let before = old.get(name).unwrap_or(&Value::Null);
+        Some((name.clone(), difference(before, value)?))
+    });
+    let all: serde_json::Map<String, Value> = gone.chain(changed).collect();
+    (!all.is_empty()).then_some(Value::Object(all))
+}
+
+/// Writes the conditions of an object of which the rest can't be read, and nothing else, under the condition that it is the version that was read.
+///
+/// # Errors
+/// As [`mark`].
+pub async fn conditions<K: ManagedResource>(client: &Client, object: &K, conditions: &[Condition], generation: i64) -> Result<(), WriteError> {
+    let api = K::api(client, object.meta().namespace.as_deref());
+    let patch = json!({
+        "metadata": {"uid": object.meta().uid, "resourceVersion": object.resource_version()},
+        "status": {"observedGeneration": generation, "conditions": conditions},
+    });
+    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    // The answer is not read as an object: it is one that can't be.
+    let request = Request::new(api.resource_url()).patch_subresource("status", &object.name_any(), &params, &Patch::Merge(patch));
+    let request = request.map_err(|error| WriteError::Rejected(error.to_string()))?;
+    client.request_text(request).await.map(|_| ()).map_err(failed)
+}
+
+/// What nobody but us writes: our marks and the status.
+fn ours<K: ManagedResource>(object: &K) -> (bool, Vec<Option<&String>>, Value) {
+    let annotations = crate::cluster::record::OWN_ANNOTATIONS.iter().chain([&GUID]).map(|name| object.annotations().get(*name)).collect();
+    (crate::cluster::record::has_finalizer(object), annotations, status_of(object))
+}
+
+fn status_of<K: ManagedResource>(object: &K) -> Value {
+    object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_default()
+}
+
+/// The newest version of this very object.
+async fn newest_of_same<K: ManagedResource>(client: &Client, object: &K) -> Result<K, WriteError> {
+    let newest = newest(client, object).await?;
+    if newest.meta().uid == object.meta().uid { Ok(newest) } else { Err(WriteError::NotFound) }
+}
+
+/// Reads the newest version of an object.
+///
+/// # Errors
+/// As [`mark`].
+pub async fn newest<K: ManagedResource>(client: &Client, object: &K) -> Result<K, WriteError> {
+    K::api(client, object.meta().namespace.as_deref()).get(&object.name_any()).await.map_err(failed)
+}
+
+/// Makes an object.
+///
+/// # Errors
+/// As the API server answers: whoever asks for a new object tells a person what was said to it.
+#[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "create object", skip_all, fields(kind = %K::kind(&())))]
+pub async fn create<K: ManagedResource>(client: &Client, object: &K) -> Result<K, kube::Error> {
+    let api = K::api(client, object.meta().namespace.as_deref());
+    api.create(&kube::api::PostParams { field_manager: Some(FIELD_MANAGER.into()), ..kube::api::PostParams::default() }, object).await
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn any_value() -> impl Strategy<Value = Value> {
+        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0i64..3).prop_map(Value::from), "[ab]{0,2}".prop_map(Value::from)];
+        leaf.prop_recursive(3, 24, 4, |inner| {
+            prop_oneof![
+                proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
+                proptest::collection::btree_map("[abc]", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+            ]
+        })
+    }
+
+    /// RFC 7386, by its pseudo code.
+    fn merged(target: Value, patch: &Value) -> Value {
+        let Value::Object(patch) = patch else { return patch.clone() };
+        let mut target = if let Value::Object(target) = target { target } else { serde_json::Map::new() };
+        for (name, value) in patch {
+            if value.is_null() {
+                target.remove(name);
+            } else {
+                let before = target.remove(name).unwrap_or(Value::Null);
+                target.insert(name.clone(), merged(before, value));
+            }
+        }
+        Value::Object(target)
+    }
+
+    /// Whether objects stand where the other has something else: a merge patch can't make an empty object out of a text.
+    fn object_map() -> impl Strategy<Value = Value> {
+        proptest::collection::btree_map("[abcd]", any_value(), 0..5).prop_map(|map| Value::Object(map.into_iter().collect()))
+    }
+
+    proptest! {
+        #[test]
+        fn whatever_stood_there_becomes_what_is_wanted(before in object_map(), after in object_map()) {
+            match difference(&before, &after) {
+                None => prop_assert_eq!(before, after),
+                Some(patch) => prop_assert_eq!(merged(before, &patch), after),
+            }
+        }
+    }
+
+    #[test]
+    fn what_is_no_more_is_taken_away_by_name() {
+        let before = json!({"operation": {"id": "1", "outcome": "Failed", "messages": ["x"]}, "licenseType": "OC Essential", "same": [1]});
+        let after = json!({"operation": {"id": "2", "taskId": "wst_1"}, "same": [1], "none": null});
+        let patch = json!({"operation": {"id": "2", "taskId": "wst_1", "outcome": null, "messages": null}, "licenseType": null});
+        assert_eq!(difference(&before, &after), Some(patch));
+        assert_eq!(difference(&after, &after), None);
+    }
+
+    #[test]
+    fn an_answer_says_what_became_of_a_write_or_it_is_none() {
+        let api = |code: u16, message: &str| {
+            let status = kube::core::Status { code, message: message.to_owned(), ..Default::default() };
+            failed(kube::Error::Api(Box::new(status)))
+        };
+        assert!(matches!(api(404, ""), WriteError::NotFound) && matches!(api(409, ""), WriteError::Conflict));
+        for code in [400, 403, 413, 422] {
+            assert!(matches!(api(code, "no"), WriteError::Rejected(text) if text == "no."), "{code}");
+        }
+        for code in [408, 429, 500, 503, 504] {
+            assert!(matches!(api(code, "busy"), WriteError::Unanswered(_)), "{code}");
+        }
+        assert!(matches!(api(500, "Internal error occurred: failed calling webhook \"x\""), WriteError::Rejected(_)));
+        assert_eq!(sentence("denied:\n\tnot  allowed!"), "denied: not allowed!");
+        assert_eq!(sentence(&"x".repeat(1000)).chars().count(), SENTENCE + 1);
+    }
+}

@@ -1,0 +1,35 @@
+//! What the objects remember that compete for something.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use kube::Resource;
+use oc_domain::record::Record;
+
+use crate::cluster::key::Key;
+
+/// What objects remember, read from each version of an object once: of many that want the same each looks at all others.
+#[derive(Default)]
+pub struct Records(Mutex<HashMap<Key, (Version, Arc<Record>)>>);
+
+/// Uid and resource version.
+type Version = (Option<String>, Option<String>);
+
+impl Records {
+    /// What this version of an object remembers.
+    pub fn of<K: Resource>(&self, key: &Key, object: &K, read: impl FnOnce(&K) -> Record) -> Arc<Record> {
+        let version = (object.meta().uid.clone(), object.meta().resource_version.clone());
+        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, record)) = all.get(key).filter(|(known, _)| *known == version) {
+            return Arc::clone(record);
+        }
+        let record = Arc::new(read(object));
+        all.insert(key.clone(), (version, Arc::clone(&record)));
+        record
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, key: &Key) {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+    }
+}

@@ -1,0 +1,77 @@
+//! In which namespaces leads and services are looked after.
+
+use std::collections::BTreeSet;
+
+use kube::Client;
+
+use crate::cluster::managed::ManagedResource;
+
+/// All namespaces, or some. In one that is not in it nothing is read or written, so that no right for it is needed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Scope(Option<BTreeSet<String>>);
+
+impl Scope {
+    /// These namespaces; all of them when there is none.
+    pub fn of(namespaces: &[String]) -> Self {
+        let named: BTreeSet<String> = namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
+        Self((!named.is_empty()).then_some(named))
+    }
+
+    /// Whether a namespace is in it.
+    pub fn holds(&self, namespace: &str) -> bool {
+        self.0.as_ref().is_none_or(|named| named.contains(namespace))
+    }
+
+    /// The namespaces that are named; none when it is all of them.
+    pub fn named(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().flatten().map(String::as_str)
+    }
+
+    /// What is to be watched for a kind that has namespaces: all at once, or each namespace by itself.
+    pub fn parts(&self) -> Vec<Option<String>> {
+        match &self.0 {
+            None => vec![None],
+            Some(named) => named.iter().cloned().map(Some).collect(),
+        }
+    }
+}
+
+impl std::fmt::Display for Scope {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match &self.0 {
+            None => f.write_str("all namespaces"),
+            Some(named) => f.write_str(&named.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
+        }
+    }
+}
+
+/// The interface for one part of a scope.
+pub fn api<K>(client: Client, part: Option<&str>) -> kube::Api<K>
+where
+    K: ManagedResource + kube::Resource<Scope = kube::core::NamespaceResourceScope>,
+{
+    match part {
+        None => kube::Api::all(client),
+        Some(namespace) => kube::Api::namespaced(client, namespace),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn scope(names: &[&str]) -> Scope {
+        Scope::of(&names.iter().map(ToString::to_string).collect::<Vec<_>>())
+    }
+
+    #[test]
+    fn nothing_named_is_everything_and_a_name_is_watched_once() {
+        for all in [scope(&[]), scope(&[""])] {
+            assert_eq!(all.named().count(), 0);
+            assert_eq!((all.parts(), all.holds("a"), all.to_string().as_str()), (vec![None], true, "all namespaces"));
+        }
+        let some = scope(&["b", "a", "b", ""]);
+        assert_eq!(some.parts(), [Some("a".to_owned()), Some("b".to_owned())]);
+        assert_eq!((some.holds("a"), some.holds("c"), some.to_string().as_str()), (true, false, "a, b"));
+    }
+}

@@ -1,0 +1,302 @@
+//! What an object says: from a decision and the facts behind it to its status. A status is written only when it differs.
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
+use kube::Resource;
+use oc_domain::absence;
+use oc_domain::breaker::Ledger;
+use oc_domain::conditions::Verdict;
+use oc_domain::facts::Lead as LeadFact;
+use oc_domain::pass::{Absence, Facts};
+use oc_domain::record::{Job, JobRecord, JobState, Operation, OperationKind, Outcome};
+use oc_domain::service::lead_that_counts;
+use oc_domain::step::Decision;
+use oc_domain::time::Time;
+
+use crate::cluster::record::requested;
+
+use crate::runtime::clock;
+use oc_api::condition::ConditionType;
+
+/// A time as the cluster writes it: without milliseconds, so that what is read back is equal.
+pub fn written(time: Time) -> meta::Time {
+    meta::Time(clock::timestamp(time.whole_second()))
+}
+
+/// The conditions of a verdict, and those of other types, which are somebody else's, as they are. Where the value has not changed, the time of the last
+/// change stays; where nothing has, so does the order, which another manager may have chosen.
+pub fn conditions(before: &[meta::Condition], verdict: &Verdict, generation: i64, now: Time) -> Vec<meta::Condition> {
+    let made = |condition: oc_domain::conditions::Condition| {
+        let same = before.iter().find(|old| old.type_ == condition.kind && old.status == condition.truth.as_str());
+        meta::Condition {
+            type_: condition.kind.to_owned(),
+            status: condition.truth.as_str().to_owned(),
+            reason: condition.reason.to_string(),
+            message: condition.message,
+            observed_generation: Some(generation),
+            last_transition_time: same.map_or_else(|| written(now), |old| old.last_transition_time.clone()),
+        }
+    };
+    let foreign = before.iter().filter(|old| ConditionType::parse(&old.type_).is_none()).cloned();
+    let after: Vec<_> = verdict.conditions().into_iter().map(made).chain(foreign).collect();
+    let same = after.len() == before.len() && after.iter().all(|condition| before.contains(condition));
+    if same { before.to_vec() } else { after }
+}
+
+/// One job, as a status has it.
+pub fn job(job: Job, record: &JobRecord) -> oc_api::JobStatus {
+    oc_api::JobStatus {
+        name: job.name().to_owned(),
+        state: sync_state(record.state),
+        due_time: record.due.map(written),
+        requested_time: record.requested.map(written),
+        completed_time: record.completed.map(written),
+    }
+}
+
+/// What the breaker remembers, as a status has it; nothing before the first deletion.
+pub fn deletions(ledger: &Ledger) -> Option<oc_api::live_platform::DeletionsStatus> {
+    let grant = |(uid, at): (&String, &Time)| oc_api::live_platform::DeletionGrant { uid: uid.clone(), time: written(*at) };
+    (*ledger != Ledger::default()).then(|| oc_api::live_platform::DeletionsStatus {
+        held: ledger.held,
+        granted: ledger.granted.iter().map(grant).collect(),
+        approved_time: ledger.approved.map(written),
+        last_handled_approval: ledger.handled.clone(),
+    })
+}
+
+/// What is remembered of what is missing, as a status has it.
+pub fn absences(ledger: &absence::Ledger) -> Option<oc_api::live_platform::AbsencesStatus> {
+    let believed = |(id, at): (&String, &Time)| oc_api::live_platform::BelievedAbsence { id: id.clone(), time: written(*at) };
+    let known = |known: &absence::Account| oc_api::live_platform::KnownPlatform { url: known.url.clone(), identity: known.identity.clone() };
+    (*ledger != absence::Ledger::default()).then(|| oc_api::live_platform::AbsencesStatus {
+        held: ledger.held,
+        since_time: ledger.since.map(written),
+        accepted: ledger.accepted,
+        believed: ledger.believed.iter().map(believed).collect(),
+        known: ledger.known.as_ref().map(known),
+        last_handled_approval: ledger.handled.clone(),
+    })
+}
+
+fn sync_state(state: JobState) -> oc_api::SyncState {
+    match state {
+        JobState::NotDue => oc_api::SyncState::NotDue,
+        JobState::Due => oc_api::SyncState::Due,
+        JobState::Requested => oc_api::SyncState::Requested,
+        JobState::Synced => oc_api::SyncState::Synced,
+    }
+}
+
+fn operation(operation: &Operation) -> oc_api::Operation {
+    oc_api::Operation {
+        kind: match operation.kind {
+            OperationKind::Create => oc_api::OperationKind::Create,
+            OperationKind::Delete => oc_api::OperationKind::Delete,
+        },
+        id: Some(operation.id.0.clone()),
+        started_time: Some(written(operation.started)),
+        task_id: operation.task.as_ref().map(ToString::to_string),
+        task_status: operation.task_status.clone().map(|text| cut(text, 200)),
+        task_ended_time: operation.task_ended.map(written),
+        duration_seconds: operation.took.map(|took| i64::try_from(took.as_secs()).unwrap_or(i64::MAX)),
+        outcome: operation.outcome.map(|outcome| match outcome {
+            Outcome::Succeeded => oc_api::Outcome::Succeeded,
+            Outcome::Failed => oc_api::Outcome::Failed,
+            Outcome::Refused => oc_api::Outcome::Refused,
+            Outcome::Unknown => oc_api::Outcome::Unknown,
+        }),
+        outcome_of: operation.outcome_of.as_ref().map(|id| id.0.clone()),
+        completed_time: operation.completed.map(written),
+        generation: operation.generation,
+        reason: operation.reason.map(|reason| reason.to_string()),
+        messages: operation.messages.iter().take(20).map(|text| cut(text.clone(), 1000)).collect(),
+    }
+}
+
+fn cut(text: String, most: usize) -> String {
+    if text.chars().count() <= most { text } else { text.chars().take(most).collect() }
+}
+
+/// The state of all jobs together: the one that is least far.
+fn sync(decision: &Decision) -> Option<oc_api::service::Sync> {
+    let jobs = [(Job::Leads, decision.record.leads_job), (Job::Trunks, decision.record.trunks_job)];
+    let known: Vec<_> = jobs.into_iter().filter(|(_, record)| record.due.is_some()).collect();
+    if known.is_empty() {
+        return None;
+    }
+    let rank = |state: JobState| match state {
+        JobState::Due => 0,
+        JobState::Requested => 1,
+        JobState::Synced => 2,
+        JobState::NotDue => 3,
+    };
+    let state = known.iter().map(|(_, record)| record.state).min_by_key(|state| rank(*state)).unwrap_or_default();
+    Some(oc_api::service::Sync { state: sync_state(state), jobs: known.iter().map(|(name, record)| job(*name, record)).collect() })
+}
+
+/// The status of a service; `None` when it is as it was.
+pub fn of_service(
+    object: &oc_api::OcEssentialService,
+    platform: &str,
+    tenant: Option<String>,
+    decision: &Decision,
+    facts: &Facts,
+    now: Time,
+) -> Option<oc_api::OcEssentialServiceStatus> {
+    let before = object.status.clone().unwrap_or_default();
+    let record = &decision.record;
+    let generation = object.meta().generation.unwrap_or_default();
+    let seen = facts.services.value();
+    // One that only the annotation names stays out: what stands in status is believed.
+    let guid = record.guid.as_ref().filter(|_| record.guid_proven);
+    let own = seen.and_then(|view| view.with_guid(guid?));
+    let mut status = oc_api::OcEssentialServiceStatus {
+        observed_generation: Some(generation),
+        license_type: record.license.clone(),
+        ump_customer_guid: guid.map(ToString::to_string),
+        ms_tenant_id: tenant.or(before.ms_tenant_id.clone()),
+        platform: Some(platform.to_owned()),
+        short_name: own.map(|service| cut(service.short_name.clone(), 1000)).or(before.short_name.clone()),
+        full_name: own.and_then(|service| service.full_name.clone()).map(|name| cut(name, 1000)).or(before.full_name.clone()),
+        operation: record.operation.as_ref().map(operation),
+        sync: sync(decision),
+        plan: decision.plan.iter().map(plan_item).collect(),
+        last_handled_reconcile_at: requested(object),
+        conditions: conditions(&before.conditions, &decision.verdict, generation, now),
+    };
+    if guid.is_none() {
+        (status.short_name, status.full_name) = (None, None);
+    }
+    (status != before).then_some(status)
+}
+
+fn plan_item(item: &oc_domain::step::PlanItem) -> oc_api::service::PlanItem {
+    oc_api::service::PlanItem {
+        action: item.action.to_owned(),
+        field: Some(item.field.to_owned()).filter(|field| !field.is_empty()),
+        from: item.from.clone(),
+        to: item.to.clone(),
+    }
+}
+
+/// What of a lead object's status does not come from the platform's answer to this pass.
+pub struct LeadExtras {
+    /// The service object for the tenant.
+    pub service_ref: Option<oc_api::ObjectRef>,
+    /// Whether names, mail and telephone of people may be shown.
+    pub contacts: bool,
+}
+
+/// The status of a lead; `None` when it is as it was.
+pub fn of_lead(object: &oc_api::Lead, extras: LeadExtras, decision: &Decision, facts: &Facts, now: Time) -> Option<oc_api::LeadStatus> {
+    let before = object.status.clone().unwrap_or_default();
+    let generation = object.meta().generation.unwrap_or_default();
+    let mut status = match facts.leads.value() {
+        Some(view) => match lead_that_counts(&view.leads) {
+            Some(lead) => shown(lead, facts, extras.contacts, &before),
+            None if view.absence() == Absence::Proven => oc_api::LeadStatus::default(),
+            None => before.clone(),
+        },
+        None => before.clone(),
+    };
+    status.observed_generation = Some(generation);
+    status.assigned_channel_id = decision.record.assigned_channel;
+    status.service_ref = extras.service_ref;
+    status.operation = decision.record.operation.as_ref().map(operation);
+    if !extras.contacts {
+        // Whatever keeps this pass from looking: what may not be shown goes.
+        status.contact = None;
+    }
+    status.last_handled_reconcile_at = requested(object);
+    status.conditions = conditions(&before.conditions, &decision.verdict, generation, now);
+    (status != before).then_some(status)
+}
+
+/// The status of a lead without the contact that it shows; `None` when it shows none. A pass that says nothing, because the platform is away, takes
+/// nothing out of a status.
+pub fn without_contact(object: &oc_api::Lead) -> Option<oc_api::LeadStatus> {
+    let status = object.status.as_ref().filter(|status| status.contact.is_some())?;
+    Some(oc_api::LeadStatus { contact: None, ..status.clone() })
+}
+
+fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &oc_api::LeadStatus) -> oc_api::LeadStatus {
+    let license = match (&lead.service, facts.services.value()) {
+        (None, _) => Some("None".to_owned()),
+        (Some(guid), Some(view)) => {
+            view.by_tenant.iter().find(|service| &service.guid == guid).and_then(|service| service.license).map(|license| license.label())
+        }
+        (Some(_), None) => before.license_type.clone(),
+    };
+    let contact = contacts.then(|| oc_api::Contact {
+        full_name: lead.contact.full_name.clone().map(|text| cut(text, 500)),
+        email: lead.contact.email.clone().map(|text| cut(text, 500)),
+        phone_number: lead.contact.phone_number.clone().map(|text| cut(text, 100)),
+    });
+    oc_api::LeadStatus {
+        lead_id: Some(lead.id.to_string()),
+        origin: Some(if lead.consentless { oc_api::LeadOrigin::Consentless } else { oc_api::LeadOrigin::Consented }.as_str().to_owned()),
+        microsoft_status: Some(cut(lead.status.label().to_owned(), 200)),
+        company_name: lead.company_name.clone().map(|name| cut(name, 1000)),
+        company_size: lead.company_size.clone().map(|size| cut(size, 200)),
+        countries: lead.countries.iter().take(300).map(|country| cut(country.clone(), 64)).collect(),
+        consented_time: lead.consented.map(written),
+        last_modified_time: lead.last_modified.map(written),
+        channel_id: lead.channel,
+        license_type: license,
+        ump_customer_guid: lead.service.as_ref().map(ToString::to_string),
+        contact,
+        ..oc_api::LeadStatus::default()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use oc_domain::conditions::{Reason, Trouble};
+    use oc_domain::policy::Connection;
+    use oc_domain::record::Record;
+    use oc_domain::step::Fact;
+    use oc_domain::step::Step;
+
+    fn decision(reason: Reason) -> Decision {
+        let verdict = Verdict::not_ready(reason, "Because.");
+        Decision { step: Step::Rest(Time(0)), why: "", verdict, record: Record::default(), plan: Vec::new(), hold: false }
+    }
+
+    /// A lead that shows a person, and whose pass did not look.
+    #[test]
+    fn a_contact_goes_whatever_keeps_the_pass_from_looking() {
+        let object = serde_json::json!({
+            "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": {"name": "contoso"}, "spec": {"msTenantId": "x"},
+            "status": {"companyName": "Contoso", "contact": {"fullName": "Ada Lovelace"}, "conditions": []},
+        });
+        let object: oc_api::Lead = serde_json::from_value(object).unwrap();
+        let trouble = Trouble::new(Reason::PlatformUnavailable, "It is away.");
+        for reason in [Reason::Suspended, Reason::Conflict, Reason::NamespaceNotAllowed, Reason::PlatformNotFound] {
+            for leads in [Fact::Unread, Fact::Unreadable(trouble.clone())] {
+                let facts = Facts { leads, ..Facts::unread(Time(0), Connection::Unusable(trouble.clone())) };
+                let shown = |contacts| of_lead(&object, LeadExtras { service_ref: None, contacts }, &decision(reason), &facts, Time(0)).unwrap();
+                assert!(shown(true).contact.is_some(), "{reason}");
+                assert!(shown(false).contact.is_none(), "{reason}: Omit");
+                assert_eq!(shown(false).company_name.as_deref(), Some("Contoso"), "{reason}: the rest stays");
+            }
+        }
+    }
+
+    /// The API server takes no list with two conditions of one type.
+    #[test]
+    fn conditions_written_over_themselves_are_the_same_and_those_of_others_stay() {
+        let trouble = || Some(Trouble::new(Reason::Conflict, "Because."));
+        let told = || Some((oc_domain::conditions::Truth::False, Reason::Progressing, "Because.".to_owned()));
+        let all = Verdict { synced: told(), lead_eligible: told(), held: trouble(), absences: trouble(), ..Verdict::not_ready(Reason::Progressing, "x") };
+        let stalled = Verdict { held: trouble(), ..Verdict::not_ready(Reason::Conflict, "x") };
+        for verdict in [all, stalled] {
+            let foreign = meta::Condition { type_: "Somebodys".into(), ..conditions(&[], &verdict, 1, Time(0))[0].clone() };
+            let before: Vec<_> = conditions(&[], &verdict, 1, Time(0)).into_iter().chain([foreign.clone()]).collect();
+            assert_eq!(conditions(&before, &verdict, 1, Time(9_000)), before);
+            let after = conditions(&before, &Verdict::ready("x"), 2, Time(9_000));
+            assert_eq!(after.iter().map(|condition| condition.type_.as_str()).collect::<Vec<_>>(), ["Ready", "Somebodys"]);
+            assert_eq!(after[1], foreign);
+        }
+    }
+}

@@ -1,0 +1,262 @@
+//! A local copy of one kind, fed by a watch and by the answers to our own writes: of two versions the newer one stays.
+//!
+//! Not kube's reflector: that knows of our own writes only when the watch brings them, and a pass must never start from an object that is older
+//! than its own last write.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, RwLock};
+
+use kube::{Resource, ResourceExt};
+
+/// Namespace and name; the namespace is empty for cluster-scoped objects.
+pub type Place = (String, String);
+
+/// Where an object is.
+pub fn place<K: Resource>(object: &K) -> Place {
+    (object.meta().namespace.clone().unwrap_or_default(), object.meta().name.clone().unwrap_or_default())
+}
+
+/// What the store has learnt.
+pub enum StoreEvent<K> {
+    /// An object that was not there before.
+    Added(Arc<K>),
+    /// Another version of an object: before, and now.
+    Updated(Arc<K>, Arc<K>),
+    /// It is gone: the last version.
+    Deleted(Arc<K>),
+    /// The first list is complete.
+    Synced,
+}
+
+/// What is known of one object.
+struct Known<K> {
+    object: Arc<K>,
+    /// What of it can't be read.
+    wrong: Option<Arc<str>>,
+}
+
+/// The local copy of one kind.
+pub struct Store<K> {
+    objects: RwLock<HashMap<Place, Known<K>>>,
+}
+
+impl<K> Default for Store<K> {
+    fn default() -> Self {
+        Self { objects: RwLock::new(HashMap::new()) }
+    }
+}
+
+/// `managedFields` and the last-applied annotation are four fifths of an object (measured), and nothing here reads them.
+pub fn pruned<K: Resource>(mut object: K) -> K {
+    object.meta_mut().managed_fields = None;
+    if let Some(annotations) = object.meta_mut().annotations.as_mut() {
+        annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
+    }
+    object
+}
+
+fn version<K: Resource>(object: &K) -> u64 {
+    object.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX)
+}
+
+/// Which of two versions of an object stays.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Against {
+    /// The newer one.
+    Versions,
+    /// The one that comes: the API server's store has gone back, as it does when etcd is restored, and numbers say nothing any more.
+    Nothing,
+}
+
+impl<K: Resource> Store<K> {
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Place, Known<K>>> {
+        self.objects.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Place, Known<K>>> {
+        self.objects.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The newest known version of an object.
+    pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
+        self.read().get(&(namespace.to_owned(), name.to_owned())).map(|known| Arc::clone(&known.object))
+    }
+
+    /// What of an object can't be read by this version of the program. Nothing is decided for such an object.
+    pub fn wrong(&self, namespace: &str, name: &str) -> Option<Arc<str>> {
+        self.read().get(&(namespace.to_owned(), name.to_owned())).and_then(|known| known.wrong.clone())
+    }
+
+    /// How many objects can't be read wholly.
+    pub fn unreadable(&self) -> usize {
+        self.read().values().filter(|known| known.wrong.is_some()).count()
+    }
+
+    /// Looks at all objects, one after the other.
+    pub fn each(&self, mut look: impl FnMut(&Arc<K>)) {
+        self.read().values().for_each(|known| look(&known.object));
+    }
+
+    /// Takes in what the API server answered to a write. It comes by another way than the watch, and perhaps after the news that the object is gone: one
+    /// that is not known any more stays so.
+    pub fn answered(&self, object: K) -> Option<StoreEvent<K>> {
+        let known = self.read().get(&place(&object)).is_some_and(|known| known.object.meta().uid == object.meta().uid);
+        known.then(|| self.put(object)).flatten()
+    }
+
+    /// Takes in a version of an object that can be read, unless a newer one is known.
+    pub fn put(&self, object: K) -> Option<StoreEvent<K>> {
+        self.put_read(object, None, Against::Versions)
+    }
+
+    /// Takes in a version of an object, and what of it can't be read. One that nothing holds any more is gone: that is for the watch to tell.
+    pub fn put_read(&self, object: K, wrong: Option<&str>, against: Against) -> Option<StoreEvent<K>> {
+        if object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty() {
+            return None;
+        }
+        let object = Arc::new(pruned(object));
+        let mut objects = self.write();
+        let before = objects.get(&place(&*object)).map(|known| Arc::clone(&known.object));
+        // One of another uid too: a watch that lags brings the one that was there before after an answer has brought its successor.
+        let newer = |known: &Arc<K>| version(&**known) >= version(&*object);
+        match before {
+            Some(known) if against == Against::Versions && newer(&known) => None,
+            before => {
+                objects.insert(place(&*object), Known { object: Arc::clone(&object), wrong: wrong.map(Arc::from) });
+                Some(match before {
+                    Some(before) if before.meta().uid == object.meta().uid => StoreEvent::Updated(before, object),
+                    _ => StoreEvent::Added(object),
+                })
+            }
+        }
+    }
+
+    /// Forgets an object that is gone. Another one that has its name by now stays.
+    pub fn remove(&self, gone: &impl Resource) -> Option<StoreEvent<K>> {
+        let mut objects = self.write();
+        let place = place(gone);
+        let same = objects.get(&place).is_some_and(|known| known.object.meta().uid == gone.meta().uid);
+        if same { objects.remove(&place).map(|known| StoreEvent::Deleted(known.object)) } else { None }
+    }
+
+    /// Removes what a list has not brought that was of this namespace, or of all.
+    pub fn remove_all_but(&self, seen: &HashSet<Place>, of: Option<&str>) -> Vec<StoreEvent<K>> {
+        let mut objects = self.write();
+        let listed = |place: &Place| of.is_none_or(|namespace| namespace == place.0);
+        let gone: Vec<Place> = objects.keys().filter(|place| listed(place) && !seen.contains(*place)).cloned().collect();
+        gone.iter().filter_map(|place| objects.remove(place)).map(|known| StoreEvent::Deleted(known.object)).collect()
+    }
+}
+
+/// Whether a person or another tool changed what we must look at: not our own status, nor the annotations that we write.
+pub fn concerns_us<K: Resource>(before: &K, now: &K) -> bool {
+    let theirs = |object: &K| {
+        let annotations: Vec<_> = object
+            .annotations()
+            .iter()
+            .filter(|(name, _)| !crate::cluster::record::OWN_ANNOTATIONS.contains(&name.as_str()))
+            .map(|(name, value)| (name.clone(), value.clone()))
+            .collect();
+        (object.meta().generation, object.meta().deletion_timestamp.clone(), annotations, object.finalizers().to_vec())
+    };
+    theirs(before) != theirs(now)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use k8s_openapi::api::core::v1::ConfigMap;
+
+    fn object(name: &str, version: &str, uid: &str) -> ConfigMap {
+        let mut object = ConfigMap::default();
+        object.metadata.name = Some(name.into());
+        object.metadata.namespace = Some("n".into());
+        object.metadata.resource_version = Some(version.into());
+        object.metadata.uid = Some(uid.into());
+        object
+    }
+
+    fn stored(store: &Store<ConfigMap>, name: &str) -> Option<String> {
+        store.get("n", name).and_then(|object| object.metadata.resource_version.clone())
+    }
+
+    #[test]
+    fn an_older_version_never_replaces_a_newer_one() {
+        let store = Store::default();
+        assert!(matches!(store.put(object("a", "9", "u")), Some(StoreEvent::Added(_))));
+        assert!(store.put(object("a", "8", "u")).is_none(), "the watch brings what our own write has overtaken");
+        assert!(store.put(object("a", "9", "u")).is_none(), "the same again is no news");
+        assert!(matches!(store.put(object("a", "10", "u")), Some(StoreEvent::Updated(_, _))), "versions are numbers, not texts");
+        assert_eq!(stored(&store, "a").as_deref(), Some("10"));
+    }
+
+    #[test]
+    fn the_answer_to_a_write_brings_nothing_back() {
+        let store = Store::default();
+        assert!(store.answered(object("a", "5", "u")).is_none() && stored(&store, "a").is_none(), "it was gone before the answer came");
+        store.put(object("a", "5", "u"));
+        assert!(store.answered(object("a", "6", "another")).is_none(), "another one of that name is there now");
+        assert!(matches!(store.answered(object("a", "7", "u")), Some(StoreEvent::Updated(_, _))));
+        let mut released = object("a", "8", "u");
+        released.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
+        assert!(store.put(released.clone()).is_none() && stored(&store, "a").as_deref() == Some("7"), "the watch tells that it is gone");
+        store.remove(&released);
+        assert!(store.put(released).is_none() && stored(&store, "a").is_none());
+    }
+
+    #[test]
+    fn an_object_made_anew_under_the_same_name_is_a_new_one_and_its_predecessor_takes_nothing_away() {
+        let store = Store::default();
+        store.put(object("a", "5", "first"));
+        assert!(matches!(store.put(object("a", "20", "second")), Some(StoreEvent::Added(_))), "an answer has brought it before the watch");
+        assert!(store.put(object("a", "8", "first")).is_none() && stored(&store, "a").as_deref() == Some("20"));
+        assert!(
+            store.remove(&object("a", "9", "first")).is_none() && stored(&store, "a").as_deref() == Some("20"),
+            "now the watch tells that the first is gone"
+        );
+        assert!(matches!(store.remove(&object("a", "21", "second")), Some(StoreEvent::Deleted(_))));
+    }
+
+    #[test]
+    fn the_list_of_another_namespace_says_nothing_of_this_one() {
+        let store = Store::default();
+        store.put(object("a", "1", "a"));
+        assert!(store.remove_all_but(&HashSet::new(), Some("other")).is_empty() && stored(&store, "a").is_some());
+        assert!(matches!(store.remove_all_but(&HashSet::new(), Some("n")).as_slice(), [StoreEvent::Deleted(_)]) && stored(&store, "a").is_none());
+    }
+
+    #[test]
+    fn what_can_not_be_read_is_remembered_until_it_can() {
+        let store = Store::default();
+        let put = |version: &str, wrong| store.put_read(object("a", version, "u"), wrong, Against::Versions).is_some();
+        assert!(put("1", Some("spec.mode")) && store.unreadable() == 1);
+        assert_eq!(store.wrong("n", "a").as_deref(), Some("spec.mode"));
+        assert!(!put("1", None) && put("2", None) && store.wrong("n", "a").is_none() && store.unreadable() == 0);
+    }
+
+    #[test]
+    fn after_the_store_has_gone_back_what_comes_counts() {
+        let store = Store::default();
+        store.put(object("a", "500", "u"));
+        let put = |against| store.put_read(object("a", "300", "u"), None, against).is_some();
+        assert!(!put(Against::Versions) && put(Against::Nothing));
+        assert_eq!(stored(&store, "a").as_deref(), Some("300"));
+        assert!(put(Against::Nothing), "numbers are given anew, so that the same one may be another version");
+    }
+
+    #[test]
+    fn our_own_annotation_wakes_nobody_and_theirs_does() {
+        let mut before = object("a", "1", "u");
+        before.metadata.generation = Some(1);
+        let annotated = |name: &str| {
+            let mut object = before.clone();
+            object.metadata.annotations = Some([(name.to_owned(), "x".to_owned())].into());
+            object
+        };
+        assert!(!concerns_us(&before, &annotated(crate::cluster::record::OPERATION)));
+        assert!(concerns_us(&before, &annotated(crate::cluster::record::RECONCILE)));
+        let mut changed = before.clone();
+        changed.metadata.generation = Some(2);
+        assert!(concerns_us(&before, &changed));
+    }
+}

@@ -1,0 +1,186 @@
+//! Whether a watch lives. Of a cluster in which nothing happens a watch brings no event for hours, as one does that is dead: what tells them apart is
+//! what comes over its connections, bookmarks among it, and that it is begun anew every few minutes.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use kube::Client;
+use kube::client::Body;
+
+use crate::runtime::heartbeat::Pulse;
+
+/// One watch, as far as its health goes.
+#[derive(Debug, Default)]
+pub struct Watched {
+    pulse: Pulse,
+    failures: AtomicU64,
+    failing: AtomicBool,
+    complete: AtomicBool,
+    /// The namespace that is watched; empty for all.
+    of: String,
+    trouble: Mutex<Trouble>,
+}
+
+/// Why the last try failed.
+#[derive(Debug, Default)]
+struct Trouble {
+    text: String,
+    /// The API server refuses this one namespace, which has gone or is not ours any more.
+    refused: bool,
+}
+
+/// What is known of a watch.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    /// The namespace that it is of; empty for all.
+    pub of: String,
+    /// Why the API server refuses this one namespace, if it does: it is going, or there is no right to it. The others are served all the same.
+    pub refused: Option<String>,
+    /// Whether its first list was complete.
+    pub complete: bool,
+    /// Whether its last try failed.
+    pub failing: bool,
+    /// How often it has failed.
+    pub failures: u64,
+    /// For how long there was no sign of it: no request, no answer, nothing received, no failure.
+    pub silent: Duration,
+}
+
+impl Seen {
+    /// Whether it shows what happens now, so that who leads by it is not blind. One that is refused shows nothing, and never will by waiting.
+    pub fn is_well(&self) -> bool {
+        self.refused.is_some() || (self.complete && !self.failing)
+    }
+}
+
+impl Watched {
+    /// Of this namespace, or of all.
+    pub fn of(namespace: Option<&str>) -> Self {
+        Self { of: namespace.unwrap_or_default().to_owned(), ..Self::default() }
+    }
+
+    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Its list is complete.
+    pub fn complete(&self) {
+        self.pulse.beat();
+        self.complete.store(true, Ordering::Relaxed);
+        self.failing.store(false, Ordering::Relaxed);
+        *self.trouble() = Trouble::default();
+    }
+
+    /// It failed, and is tried again; `refused` is whether the API server refuses the namespace. Returns whether this is another trouble than before.
+    pub fn failed(&self, text: &str, refused: bool) -> bool {
+        self.pulse.beat();
+        self.failing.store(true, Ordering::Relaxed);
+        self.failures.fetch_add(1, Ordering::Relaxed);
+        let mut trouble = self.trouble();
+        let news = trouble.text != text || trouble.refused != refused;
+        *trouble = Trouble { text: text.to_owned(), refused };
+        news
+    }
+
+    /// What is known of it now.
+    pub fn seen(&self) -> Seen {
+        let trouble = self.trouble();
+        Seen {
+            of: self.of.clone(),
+            refused: trouble.refused.then(|| trouble.text.clone()),
+            complete: self.complete.load(Ordering::Relaxed),
+            failing: self.failing.load(Ordering::Relaxed),
+            failures: self.failures.load(Ordering::Relaxed),
+            silent: self.pulse.still_for(),
+        }
+    }
+
+    fn answered(&self, well: bool) {
+        self.pulse.beat();
+        if well {
+            self.failing.store(false, Ordering::Relaxed);
+            *self.trouble() = Trouble::default();
+        }
+    }
+}
+
+/// A client whose requests and answers are signs of life of one watch.
+pub fn listening(client: &Client, watched: &Arc<Watched>) -> Client {
+    let namespace = client.default_namespace().to_owned();
+    let (client, watched) = (client.clone(), Arc::clone(watched));
+    let service = tower::service_fn(move |request: Request<Body>| {
+        let (client, watched) = (client.clone(), Arc::clone(&watched));
+        async move {
+            watched.pulse.beat();
+            let response = client.send(request).await?;
+            watched.answered(response.status().is_success());
+            let (parts, body) = response.into_parts();
+            let body = body.map_frame(move |frame| {
+                watched.pulse.beat();
+                frame
+            });
+            Ok::<_, kube::Error>(Response::from_parts(parts, body))
+        }
+    });
+    Client::new(service, namespace)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_lasts_until_an_answer_is_good() {
+        let watched = Watched::default();
+        assert_eq!((watched.seen().complete, watched.seen().failing, watched.seen().is_well()), (false, false, false));
+        watched.complete();
+        assert!(watched.seen().is_well() && watched.failed("503", false));
+        watched.answered(false);
+        assert!(!watched.failed("503", false), "it is told once");
+        let seen = watched.seen();
+        assert_eq!((seen.complete, seen.failing, seen.failures, seen.is_well()), (true, true, 2, false));
+        watched.answered(true);
+        assert!(watched.seen().is_well(), "a watch that is begun anew brings no event while nothing happens");
+        assert!(watched.failed("503", false), "and again after it was well");
+    }
+
+    #[test]
+    fn a_namespace_that_is_refused_keeps_nobody_from_the_others() {
+        let watched = Watched::of(Some("b"));
+        assert!(!watched.seen().is_well());
+        assert!(watched.failed("forbidden", true));
+        let seen = watched.seen();
+        assert_eq!((seen.of.as_str(), seen.refused.as_deref(), seen.is_well(), seen.complete), ("b", Some("forbidden"), true, false));
+        watched.answered(true);
+        assert_eq!((watched.seen().refused, watched.seen().is_well()), (None, false), "it is listed, and not complete yet");
+        watched.complete();
+        assert!(watched.seen().is_well());
+    }
+
+    #[tokio::test]
+    async fn requests_answers_and_each_piece_of_them_are_signs_of_life() {
+        const PAUSE: Duration = Duration::from_millis(200);
+        let pieces = |_: Request<Body>| async {
+            let pieces = futures::stream::unfold(0, |number| async move {
+                tokio::time::sleep(PAUSE).await;
+                (number < 3).then_some((Ok::<_, std::io::Error>("piece"), number + 1))
+            });
+            Ok::<_, kube::Error>(Response::new(axum::body::Body::from_stream(pieces)))
+        };
+        let watched = Arc::new(Watched::default());
+        let client = listening(&Client::new(tower::service_fn(pieces), "default"), &watched);
+        let silent = || watched.seen().silent;
+        tokio::time::sleep(PAUSE).await;
+        assert!(silent() >= PAUSE * 9 / 10);
+        let mut body = client.send(Request::new(Body::empty())).await.unwrap().into_body();
+        assert!(silent() < PAUSE / 2, "{:?}", silent());
+        while let Some(piece) = body.frame().await {
+            assert!(piece.is_ok() && silent() < PAUSE / 2, "{:?}", silent());
+        }
+        tokio::time::sleep(PAUSE).await;
+        assert!(silent() >= PAUSE * 9 / 10, "what has ended gives none");
+    }
+}

@@ -1,0 +1,110 @@
+//! What follows from a pass: when its object is looked at next, and what is remembered of it.
+
+use oc_domain::driver::{self, Memo, Pass};
+use oc_domain::step::{Decision, Wake};
+use oc_domain::time::Time;
+use oc_domain::timing;
+
+use crate::cluster::key::{Key, Kind};
+use crate::cluster::store::Store;
+use crate::controllers::context::Shared;
+use crate::controllers::metrics::PassOutcome;
+use crate::runtime::clock;
+use crate::runtime::driver::{Ended, WriteError};
+use crate::runtime::workqueue::Lane;
+
+/// When an object is looked at next.
+pub enum Action {
+    /// At this time.
+    RequeueAt(Time, Lane),
+    /// When something wakes it.
+    AwaitChange,
+}
+
+/// Says in the span of a pass what it came to.
+pub fn outcome(reason: impl std::fmt::Display, why: &str) {
+    let span = tracing::Span::current();
+    if !span.is_disabled() {
+        span.record("outcome", tracing::field::display(reason)).record("why", why);
+    }
+}
+
+/// What follows from how a pass over a service or a lead ended: the memo, a line in the log, and the next appointment.
+pub fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Decision, Ended)) -> (Action, PassOutcome) {
+    let (pass, decision, ended) = passed;
+    // A 404 that nothing else confirms may be a gateway's: what the store still has is looked at again.
+    let still_there = matches!(ended, Ended::Gone) && !anew(shared, key, uid) && exists(shared, key);
+    let how = match ended {
+        Ended::Unwritten(WriteError::Conflict) => driver::Ended::Conflict,
+        Ended::Unwritten(_) => driver::Ended::Unwritten,
+        Ended::Gone if still_there => driver::Ended::Unwritten,
+        _ => driver::Ended::Well,
+    };
+    let memo = shared.with_memo(key, uid, |memo| {
+        memo.after(pass, decision, how);
+        memo.clone()
+    });
+    outcome(decision.verdict.reason, decision.why);
+    log(key, pass, decision, ended, &memo);
+    let again = || Action::RequeueAt(timing::next_try(clock::now(), memo.failures, None), Lane::Effect);
+    let next = match ended {
+        Ended::Gone if still_there => again(),
+        Ended::Released | Ended::Gone => forgotten(shared, key, uid),
+        // A list that became whole while this pass went on woke everybody who was known to wait for it.
+        Ended::Until(..) if memo.waits_for_whole_lists && whole_meanwhile(shared, key, pass) => Action::RequeueAt(clock::now(), Lane::Effect),
+        Ended::Until(at, wake) => Action::RequeueAt(*at, if *wake == Wake::Clock { Lane::Effect } else { Lane::Observe }),
+        Ended::Unwritten(WriteError::Conflict) => Action::RequeueAt(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
+        Ended::Unwritten(_) => again(),
+    };
+    (next, PassOutcome::of_pass(passed))
+}
+
+/// Whether the lists that are known are whole, and newer than what the pass read.
+fn whole_meanwhile(shared: &Shared, key: &Key, pass: &Pass) -> bool {
+    let platform = shared.cache.index().entry(key).map(|entry| entry.platform.clone());
+    let inventory = platform.and_then(|platform| shared.connected(&platform)?.inventory.ok());
+    let read = pass.facts.lists_read();
+    inventory.zip(read).is_some_and(|(inventory, read)| inventory.whole_since(read))
+}
+
+/// The object with this uid is gone. Whoever has taken its name meanwhile was woken while this pass ran, and that may be forgotten with it: so it is looked for
+/// afterwards.
+pub fn forgotten(shared: &Shared, key: &Key, uid: Option<&str>) -> Action {
+    shared.forget(key);
+    if anew(shared, key, uid) { Action::RequeueAt(clock::now(), Lane::Changed) } else { Action::AwaitChange }
+}
+
+/// Whether an object of this name is known.
+fn exists(shared: &Shared, key: &Key) -> bool {
+    match key.kind {
+        Kind::LivePlatform => shared.cache.platforms.get(&key.namespace, &key.name).is_some(),
+        Kind::Lead => shared.cache.leads.get(&key.namespace, &key.name).is_some(),
+        Kind::OcEssentialService => shared.cache.services.get(&key.namespace, &key.name).is_some(),
+    }
+}
+
+/// Whether another object has the name of the one with this uid.
+pub fn anew(shared: &Shared, key: &Key, uid: Option<&str>) -> bool {
+    fn another<K: kube::Resource>(store: &Store<K>, key: &Key, uid: Option<&str>) -> bool {
+        store.get(&key.namespace, &key.name).is_some_and(|object| object.meta().uid.as_deref() != uid)
+    }
+    match key.kind {
+        Kind::LivePlatform => another(&shared.cache.platforms, key, uid),
+        Kind::Lead => another(&shared.cache.leads, key, uid),
+        Kind::OcEssentialService => another(&shared.cache.services, key, uid),
+    }
+}
+
+/// A pass is worth a line only to somebody who looks closely: what it asked for has its audit line.
+fn log(key: &Key, pass: &Pass, decision: &Decision, ended: &Ended, memo: &Memo) {
+    let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
+    let (why, reason, looks) = (decision.why, decision.verdict.reason, pass.looks);
+    if let Ended::Unwritten(failed) = ended {
+        tracing::warn!(kind, namespace, name, ?failed, failures = memo.failures, "the object could not be written and is tried again");
+        return;
+    }
+    match &pass.asked {
+        Some((change, answer)) => tracing::debug!(kind, namespace, name, ?change, ?answer, why, %reason, looks, "asked"),
+        None => tracing::debug!(kind, namespace, name, step = ?decision.step, why, %reason, looks, "looked"),
+    }
+}

@@ -1,0 +1,118 @@
+//! The objects that compete for a tenant or a short name, as `oc_domain::competition` needs them: what they remember, what their specs say, and whether
+//! their namespaces may use the platform.
+
+use std::cell::OnceCell;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use kube::{Resource, ResourceExt};
+use oc_domain::competition::{self, Access, Candidate, Contest, Other, Rank, Spec, contest};
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::policy::{Connection, Policy};
+
+use crate::cluster::index::Entry;
+use crate::cluster::key::{Key, Kind};
+use crate::cluster::record;
+use crate::controllers::context::Shared;
+use crate::controllers::{observe, pace};
+use crate::runtime::clock;
+use oc_api::{Lead, OcEssentialService};
+
+/// For so many namespaces it is asked in one pass whether they may use the platform. Whoever could have more of them in the way waits for the next.
+const MOST_ASKED: usize = 16;
+
+/// Whether the objects of a namespace may use a platform: which platform, which namespace.
+type Known<'a> = &'a dyn Fn(&str, &str) -> Access;
+
+/// How a service object stands to the others that want its tenant or its short name.
+pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService, entry: &Entry, known: Known<'_>) -> Contest<Key> {
+    let now = clock::now();
+    // Few need it, and then all the same one.
+    let slowest = OnceCell::new();
+    let grace = || *slowest.get_or_init(|| pace::longest(shared, policy, &entry.platform));
+    let own = Key::service(&object.namespace().unwrap_or_default(), &object.name_any());
+    let keys = shared.cache.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
+    let others: Vec<_> = keys
+        .filter_map(|key| {
+            let other = shared.cache.services.get(&key.namespace, &key.name)?;
+            let theirs = shared.cache.index().entry(&key).cloned()?;
+            let record = shared.reminded(&key, other.meta().uid.as_deref(), shared.records.of(&key, &*other, record::of_service));
+            Some((key, other, theirs, record))
+        })
+        .collect();
+    let candidates = others.iter().map(|(key, other, theirs, record)| Candidate {
+        object: (key, theirs),
+        record,
+        spec: Spec {
+            going: other.meta().deletion_timestamp.is_some(),
+            suspended: other.spec.suspend,
+            applies: other.spec.mode == oc_api::service::Mode::Apply,
+            has_tenant: theirs.tenant.is_some(),
+            short_name: Some((&other.spec.short_name, policy.short_name_rule)),
+        },
+        age: observe::age(&**other),
+    });
+    let record = shared.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_service(object)));
+    let access = |(key, theirs): &(&Key, &Entry)| known(&theirs.platform, &key.namespace);
+    match competition::of_service(now, (&record, &observe::age(object)), candidates, access, grace) {
+        Contest::Won => Contest::Won,
+        Contest::Lost((key, _)) => Contest::Lost(key.clone()),
+        Contest::Open((key, _)) => Contest::Open(key.clone()),
+    }
+}
+
+/// How a lead object stands to the others for its tenant.
+pub fn of_lead(shared: &Shared, policy: &Policy, object: &Lead, entry: &Entry, known: Known<'_>) -> Contest<Key> {
+    let (now, grace) = (clock::now(), || policy.create_grace);
+    let spec = |lead: &Lead, has_tenant| Spec {
+        going: lead.meta().deletion_timestamp.is_some(),
+        suspended: lead.spec.suspend,
+        applies: true,
+        has_tenant,
+        short_name: None,
+    };
+    let own = Key::lead(&object.namespace().unwrap_or_default(), &object.name_any());
+    let Some(tenant) = entry.tenant.as_ref() else { return Contest::Won };
+    let keys = shared.cache.index().of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
+    let others = keys.filter_map(|key| {
+        let other = shared.cache.leads.get(&key.namespace, &key.name)?;
+        let record = shared.reminded(&key, other.meta().uid.as_deref(), shared.records.of(&key, &*other, record::of_lead));
+        let rank = Rank::of_lead(now, &record, &spec(&other, true), grace)?;
+        Some(Other::new(key, rank, observe::age(&*other), |key| known(&other.spec.platform, &key.namespace)))
+    });
+    let record = shared.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_lead(object)));
+    let holds = Rank::of_lead(now, &record, &spec(object, true), grace) == Some(Rank::Holder);
+    contest(holds, &observe::age(object), others)
+}
+
+/// Who comes before an object, for one pass: asks for the namespaces on which it depends. When that can't be told the pass goes on as one of an object of
+/// which it is not known whether it may use the platform: it asks for nothing, and gives nothing up.
+pub async fn first(shared: &Shared, connection: Connection, compete: impl Fn(&Policy, Known<'_>) -> Contest<Key>) -> (Connection, Option<Key>) {
+    let Connection::Usable(policy) = connection else { return (connection, None) };
+    let mut asked: HashMap<(String, String), Access> = HashMap::new();
+    for _ in 0..MOST_ASKED {
+        let known = |platform: &str, namespace: &str| {
+            let asked = asked.get(&(platform.to_owned(), namespace.to_owned())).copied();
+            asked.unwrap_or_else(|| shared.access(platform, namespace))
+        };
+        let key = match compete(&policy, &known) {
+            Contest::Won => return (Connection::Usable(policy), None),
+            Contest::Lost(key) => return (Connection::Usable(policy), Some(key)),
+            Contest::Open(key) => key,
+        };
+        let platform = shared.cache.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
+        let access = shared.may_use(&platform, &key.namespace).await;
+        // Asked, and still open: its create failed just now, and may have left a service.
+        if access == Access::Unknown || asked.insert((platform, key.namespace), access).is_some() {
+            break;
+        }
+    }
+    let message = "Whether another object has this tenant or short name, or may have it, can't be told now; tried again.";
+    (Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message)), None)
+}
+
+/// The same without asking, at the moment of the intent: whether nobody comes before the object, and its own namespace may still use the platform.
+pub fn still_first(shared: &Shared, key: (&str, &str), compete: impl Fn(Known<'_>) -> Contest<Key>) -> bool {
+    let (platform, namespace) = key;
+    shared.access(platform, namespace) == Access::May && compete(&|platform, namespace| shared.access(platform, namespace)) == Contest::Won
+}

@@ -1,0 +1,102 @@
+//! From a pass to the events about its object: what `oc_domain::history` makes of what was so before and is so now.
+
+use k8s_openapi::api::core::v1::ObjectReference;
+use kube::Resource;
+use oc_domain::conditions::{Reason, Truth};
+use oc_domain::driver::Pass;
+use oc_domain::history::{self, End, Event, Note, Said};
+use oc_domain::pass::DeletionPolicy;
+use oc_domain::platform;
+use oc_domain::record::Job;
+use oc_domain::step::Decision;
+
+use crate::cluster::has_status::HasStatus;
+use crate::cluster::record;
+use crate::controllers::context::Shared;
+use crate::runtime::driver::Ended;
+use oc_api::{Lead, LivePlatform, OcEssentialService};
+
+/// How an object is named in an event about it.
+fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
+    let meta = object.meta();
+    ObjectReference {
+        api_version: Some(K::api_version(&()).into_owned()),
+        kind: Some(K::kind(&()).into_owned()),
+        name: meta.name.clone(),
+        namespace: meta.namespace.clone(),
+        uid: meta.uid.clone(),
+        ..ObjectReference::default()
+    }
+}
+
+/// What a status says. `Unknown` is what the API server writes into a new object: nobody has said anything yet.
+fn said(status: Option<&dyn HasStatus>) -> Said {
+    let conditions = status.map(HasStatus::conditions).unwrap_or_default();
+    let of = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
+    let ready = of("Ready").and_then(|ready| {
+        let truth = [Truth::True, Truth::False].into_iter().find(|truth| truth.as_str() == ready.status)?;
+        Some((truth, Reason::parse(&ready.reason)?))
+    });
+    Said { ready, stalled: of("Stalled").is_some_and(|stalled| stalled.status == "True") }
+}
+
+/// An object that was found gone was not let go by this pass, and has no status that could say something.
+fn end(last: &Decision, ended: &Ended) -> End {
+    End::of(last, matches!(ended, Ended::Released | Ended::Until(..)))
+}
+
+/// What is to be told of a write that the API server did not take.
+fn unwritten(said: &Said, pass: &Pass, ended: &Ended) -> Option<Note> {
+    let Ended::Unwritten(failed) = ended else { return None };
+    history::write_refused(said, pass.facts.failures, &failed.trouble()?)
+}
+
+/// Tells what a pass over a service was worth; `object` is what it began with.
+pub fn of_service(shared: &Shared, object: &OcEssentialService, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, Ended)) {
+    let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
+    let mut notes = history::of_service(&said, &record::of_service(object), pass, last, end(last, ended), going);
+    notes.extend(unwritten(&said, pass, ended));
+    shared.events.tell(&reference(object), &notes);
+}
+
+/// Tells what a pass over a lead was worth.
+pub fn of_lead(shared: &Shared, object: &Lead, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, Ended)) {
+    let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
+    let mut notes = history::of_lead(&said, &record::of_lead(object), pass, last, end(last, ended), going);
+    notes.extend(unwritten(&said, pass, ended));
+    shared.events.tell(&reference(object), &notes);
+}
+
+/// Tells what a pass over a platform object was worth, which has run these jobs and written its status or not.
+pub fn of_platform(shared: &Shared, object: &LivePlatform, before: &platform::Record, last: &platform::Decision, jobs: &[Job], written: bool) {
+    let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
+    shared.events.tell(&reference(object), &history::of_platform(&said, before, last, jobs, written));
+}
+
+/// Tells that an object was made for a lead that was found.
+pub fn discovered(shared: &Shared, lead: &Lead, platform: &str) {
+    let note = Note::new(Event::LeadDiscovered, format!("Made for a lead that was found on the platform, by spec.leadDiscovery of LivePlatform {platform}."));
+    shared.events.tell(&reference(lead), &[note]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::runtime::driver::WriteError;
+    use oc_domain::conditions::Verdict;
+    use oc_domain::record::Record;
+    use oc_domain::step::{Mark, Step, Wake};
+    use oc_domain::time::Time;
+
+    #[test]
+    fn only_what_the_api_server_has_taken_was_said_or_let_go() {
+        let last = |step| Decision { step, why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
+        let (release, rest) = (last(Step::Keep(Mark::Release)), last(Step::Rest(Time(0))));
+        assert_eq!(end(&release, &Ended::Released), End::LetGo);
+        assert_eq!(end(&release, &Ended::Gone), End::Unsaid, "somebody else has removed it");
+        assert_eq!(end(&release, &Ended::Unwritten(WriteError::Conflict)), End::Unsaid);
+        assert_eq!(end(&rest, &Ended::Until(Time(0), Wake::Clock)), End::Said);
+        assert_eq!(end(&rest, &Ended::Gone), End::Unsaid, "nobody can read it");
+        assert_eq!(end(&rest, &Ended::Unwritten(WriteError::Rejected("no".into()))), End::Unsaid);
+    }
+}

@@ -1,0 +1,223 @@
+//! `Lead`: from spec to what is wished for, and from queries and changes to calls.
+
+use std::sync::Arc;
+
+use kube::{Resource, ResourceExt};
+use oc_domain::competition::Access;
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::driver::Pass;
+use oc_domain::lead::{Spec, Wish, decide};
+use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::policy::{Connection, Policy};
+use oc_domain::record::{Intent, OperationId, OperationKind, Record};
+use oc_domain::step::{Answer, Change, Decision, Mark, Query};
+use oc_domain::time::Time;
+
+use crate::cluster::cache;
+use crate::cluster::has_status::HasStatus;
+use crate::cluster::index::Entry;
+use crate::cluster::key::{Key, Kind};
+use crate::cluster::{record, status};
+use crate::controllers::action::{Action, after, forgotten};
+use crate::controllers::audit::Line;
+use crate::controllers::context::Shared;
+use crate::controllers::metrics::PassOutcome;
+use crate::controllers::object::Held;
+use crate::controllers::observe::{self, answer, deleted, fact, leads_of, policy, still_there};
+use crate::controllers::{absences, competition, deletions, events};
+use crate::platform::session::Reach;
+use crate::runtime::clock;
+use crate::runtime::driver::{self, World, WriteError};
+use crate::runtime::workqueue::Lane;
+use oc_api::live_platform::ContactDetails;
+use oc_api::{Lead, ObjectRef};
+
+pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassOutcome) {
+    let Some(object) = shared.cache.leads.get(&key.namespace, &key.name) else {
+        return (forgotten(shared, key, None), PassOutcome::Gone);
+    };
+    let entry = cache::entry_of_lead(&object);
+    let connection = shared.connection(&entry.platform, &key.namespace).await;
+    let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object);
+    let inventory = match (&connection, shared.connected(&entry.platform)) {
+        (_, Some(connected)) => Some(connected.for_object(going(&object))),
+        (Connection::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
+        (Connection::Unusable(_) | Connection::Unknown(_), None) => None,
+    };
+    let competes = object.meta().deletion_timestamp.is_none() && !object.spec.suspend;
+    let (connection, rival) = match connection {
+        connection if competes => competition::first(shared, connection, |policy, known| competition::of_lead(shared, policy, &object, &entry, known)).await,
+        connection => (connection, None),
+    };
+    let policy = if let Connection::Usable(policy) = &connection { Some(policy.clone()) } else { None };
+    let wish = wish(&object, &entry, rival.map(|rival| format!("Lead {}/{}", rival.namespace, rival.name)));
+    let memo = shared.with_memo(key, object.meta().uid.as_deref(), |memo| memo.clone());
+    let facts = observe::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memo);
+    let pass = Pass::begin(record::of_lead(&object), facts, &memo);
+    let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, policy, reach: Reach::new(inventory) };
+    world.show_no_contact().await;
+    let pass = driver::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
+    events::of_lead(shared, &object, going(&object), &pass);
+    after(shared, key, object.meta().uid.as_deref(), &pass)
+}
+
+/// The policy by which an object goes that is being deleted.
+fn going(object: &Lead) -> Option<DeletionPolicy> {
+    object.meta().deletion_timestamp.as_ref().map(|_| policy(object.spec.deletion_policy))
+}
+
+fn wish(object: &Lead, entry: &Entry, rival: Option<String>) -> Wish {
+    let spec = &object.spec;
+    let said = Spec {
+        deleting: object.meta().deletion_timestamp.is_some(),
+        suspended: spec.suspend,
+        tenant: entry.tenant.clone().ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")),
+        consentless: spec.consentless.is_some(),
+        channel: spec.channel_id,
+        deletion_policy: policy(spec.deletion_policy),
+    };
+    said.wish(rival)
+}
+
+/// What of the world a pass over one lead can touch.
+struct LeadWorld<'a> {
+    shared: &'a Arc<Shared>,
+    object: Held<'a, Lead>,
+    entry: Entry,
+    /// The settings of the platform object, while it can be used.
+    policy: Option<Policy>,
+    reach: Reach,
+}
+
+impl LeadWorld<'_> {
+    /// The service object for the tenant: the oldest, should there be several.
+    fn service_ref(&self) -> Option<ObjectRef> {
+        let keys = self.shared.cache.index().of_tenant(&self.entry.platform, self.entry.tenant.as_ref()?);
+        let oldest = observe::oldest(keys.into_iter().filter(|key| key.kind == Kind::OcEssentialService), &self.shared.cache.services)?;
+        Some(ObjectRef { namespace: oldest.namespace().unwrap_or_default(), name: oldest.name_any() })
+    }
+
+    fn contacts(&self) -> bool {
+        self.shared.cache.platforms.get("", &self.entry.platform).is_some_and(|platform| platform.spec.contact_details == ContactDetails::Include)
+    }
+
+    /// What may not be shown any more goes before anything else: the pass may come to say nothing. When it can't be written, the pass goes on, and
+    /// the next one tries again.
+    async fn show_no_contact(&self) {
+        if self.contacts() {
+            return;
+        }
+        if let Some(status) = status::without_contact(&self.object.get()) {
+            // Counted and told by the write itself.
+            let _ = self.object.say(&status, false).await;
+        }
+    }
+
+    /// Makes the call that a change is.
+    async fn send(&self, change: &Change) -> Answer {
+        let inventory = match self.reach.inventory() {
+            Ok(inventory) => inventory,
+            Err(trouble) => return Answer::NotSent(trouble),
+        };
+        if let Err(trouble) = self.shared.still_by(&self.entry.platform, &inventory) {
+            return Answer::NotSent(trouble);
+        }
+        let (client, leadership) = (inventory.client(), &self.shared.leadership);
+        match change {
+            Change::CreateLead(tenant) => {
+                let object = self.object.get();
+                let company = object.spec.consentless.as_ref().map(|lead| lead.company_name.clone()).unwrap_or_default();
+                answer(self.reach.change(&inventory, leadership, client.create_lead(tenant, &company)).await, |()| Answer::Done)
+            }
+            Change::DeleteLead(tenant) => answer(self.reach.change(&inventory, leadership, client.delete_lead(tenant)).await, deleted),
+            Change::AssignChannel(tenant, channel) => {
+                answer(self.reach.change(&inventory, leadership, client.assign_channel(tenant, *channel)).await, |()| Answer::Done)
+            }
+            Change::UnassignChannel(tenant) => answer(self.reach.change(&inventory, leadership, client.unassign_channel(tenant)).await, |()| Answer::Done),
+            other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A lead does not ask for {other:?}; this is a bug."))),
+        }
+    }
+}
+
+impl World for LeadWorld<'_> {
+    fn now(&self) -> Time {
+        clock::now()
+    }
+
+    async fn look(&self, query: &Query, not_before: Time, _: &Record, facts: &mut Facts) {
+        let inventory = self.reach.inventory_to_read();
+        let looked = inventory.clone();
+        let tenant = self.entry.tenant.as_ref();
+        match query {
+            Query::Services => facts.services = fact(async { inventory?.view(not_before, tenant, None, None).await }.await),
+            Query::Leads => {
+                let leads = async { inventory?.leads(not_before).await }.await;
+                facts.leads = fact(leads.map(|(at, leads)| (at, leads.view(tenant))));
+            }
+            Query::LeadsOfTenant => facts.leads = leads_of(inventory, tenant).await,
+            // A lead has neither a task nor an LC customer, and the numbers are its service's.
+            Query::Task(_) | Query::LcCustomer(_) | Query::Numbers(_) => {}
+        }
+        if let Ok(inventory) = looked {
+            let object = self.object.get();
+            facts.belief =
+                absences::of_object(self.shared, &self.entry.platform, &inventory, object.status.as_ref().and_then(|status| status.lead_id.as_deref()));
+        }
+    }
+
+    async fn prepare(&self, _: OperationKind) -> Result<(), Trouble> {
+        // All that its requests need stands in the object.
+        Ok(())
+    }
+
+    fn draw(&self) -> OperationId {
+        OperationId(uuid::Uuid::new_v4().to_string())
+    }
+
+    async fn place(&self) -> Result<(), Trouble> {
+        self.reach.wait_for_place().await
+    }
+
+    async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
+        still_there(self.shared, &self.entry.platform, &self.reach)?;
+        if matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
+            // As for a service: who comes first, and whether the namespace may use the platform, counts now.
+            let Some(policy) = &self.policy else { return Err(WriteError::Conflict) };
+            let object = self.object.get();
+            let compete = |known: &dyn Fn(&str, &str) -> Access| competition::of_lead(self.shared, policy, &object, &self.entry, known);
+            if !competition::still_first(self.shared, (&self.entry.platform, &object.namespace().unwrap_or_default()), compete) {
+                return Err(WriteError::Conflict);
+            }
+        }
+        self.object.keep(mark, record, id).await
+    }
+
+    async fn ask(&self, change: &Change, record: &Record) -> Answer {
+        let object = self.object.get();
+        let line = Line::asking(&*object, &self.entry.platform, change, Some(record)).by(going(&object)).begin();
+        let answer = self.send(change).await;
+        line.answered(&answer);
+        answer
+    }
+
+    async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteError> {
+        // What was asked for is written whatever has become of the connection.
+        if !sent && !facts.asked() {
+            still_there(self.shared, &self.entry.platform, &self.reach)?;
+        }
+        let object = self.object.get();
+        let extras = status::LeadExtras { service_ref: self.service_ref(), contacts: self.contacts() };
+        let Some(status) = status::of_lead(&object, extras, decision, facts, clock::now()) else {
+            return self.object.still();
+        };
+        let given_up = status.lead_id.is_none() && object.status.as_ref().is_some_and(|before| before.lead_id.is_some());
+        self.object.say(&status, sent).await?;
+        if given_up {
+            absences::changed(self.shared, &self.entry.platform);
+        }
+        if deletions::waits(facts) {
+            self.shared.enqueue(&Key::platform(&self.entry.platform), Lane::Effect);
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,170 @@
+//! `spec.leadDiscovery`: leads that are found on the platform appear as `Lead` objects.
+//!
+//! Only made, never removed: an object may carry what people have written into it since. One that is deleted is made again while the lead is there.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use oc_domain::competition::Access;
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::discovery::{Attempts, Name, Told, Used, name};
+use oc_domain::facts::{Lead as Fact, MicrosoftStatus};
+use oc_domain::names::TenantId;
+use oc_domain::service::lead_that_counts;
+use oc_domain::time::Time;
+
+use crate::cluster::key::Kind;
+use crate::cluster::patch;
+use crate::controllers::context::Shared;
+use crate::controllers::events;
+use crate::platform::inventory::Inventory;
+use crate::runtime::clock;
+use oc_api::live_platform::LeadDiscovery;
+use oc_api::{Lead, LeadOrigin, LeadSpec, LivePlatform};
+
+/// How much of the API server's sentence is told.
+const SENTENCE: usize = 400;
+
+/// Makes the objects that are missing. Returns when there is something to try again.
+pub async fn discover(shared: &Arc<Shared>, platform: &LivePlatform, inventory: &Inventory) -> Option<Time> {
+    let (Some(rules), Some(known)) = (&platform.spec.lead_discovery, inventory.known_leads()) else {
+        shared.with_attempts(&platform.name_any(), |attempts| *attempts = Attempts::default());
+        return None;
+    };
+    if out_of_sight(shared, platform).is_some() {
+        return None;
+    }
+    let own = platform.name_any();
+    let mut missing: Vec<&Fact> = Vec::new();
+    for lead in known.tenants().filter_map(lead_that_counts).filter(|lead| wanted(rules, lead)) {
+        if !there(shared, &own, rules, &lead.tenant).await {
+            missing.push(lead);
+        }
+    }
+    let mut attempts = shared.with_attempts(&own, |attempts| attempts.clone());
+    if missing.is_empty() {
+        attempts = Attempts::default();
+    }
+    attempts.begin(|tenant| missing.iter().any(|lead| &lead.tenant == tenant));
+    let now = clock::now();
+    if attempts.may_run(now) {
+        let mut due: Vec<(u32, &Fact)> = missing.into_iter().filter_map(|lead| Some((attempts.turn(now, &lead.tenant)?, lead))).collect();
+        due.sort_by(|one, two| (one.0, &one.1.tenant).cmp(&(two.0, &two.1.tenant)));
+        for (_, lead) in due {
+            if !make(shared, rules, &own, lead, &mut attempts).await {
+                break;
+            }
+        }
+    }
+    let next = attempts.next();
+    shared.with_attempts(&own, |before| *before = attempts);
+    next
+}
+
+/// Makes one, and says whether another may be tried.
+async fn make(shared: &Shared, rules: &LeadDiscovery, platform: &str, lead: &Fact, attempts: &mut Attempts) -> bool {
+    let now = clock::now();
+    let used = |name: &str| {
+        let object = shared.cache.leads.get(&rules.namespace, name)?;
+        let same = object.spec.platform == platform && TenantId::parse(&object.spec.ms_tenant_id).ok().as_ref() == Some(&lead.tenant);
+        Some(if same { Used::ForThis } else { Used::ForAnother })
+    };
+    let name = match name(platform, &lead.tenant, used) {
+        Name::There => return true,
+        Name::Free(name) => name,
+        Name::Taken(name) => {
+            let said = format!("the names for tenant {} are in use for something else, {name} the last of them", lead.tenant);
+            return attempts.refused(now, &lead.tenant, &said);
+        }
+    };
+    match patch::create(&shared.client, &object(rules, platform, &name, lead)).await {
+        Ok(made) => {
+            attempts.made(&lead.tenant);
+            events::discovered(shared, &made, platform);
+            tracing::info!(kind = "Lead", namespace = rules.namespace, name, tenant = %lead.tenant, "made an object for a lead that was found on the platform");
+            true
+        }
+        Err(error) => {
+            tracing::warn!(namespace = rules.namespace, name, tenant = %lead.tenant, %error, "an object for a lead could not be made and is tried again");
+            match &error {
+                kube::Error::Api(status) if status.code == 404 => attempts.blocked(now, Some(&sentence(&status.message))),
+                kube::Error::Api(status) if status.code < 500 && !matches!(status.code, 401 | 429) => {
+                    return attempts.refused(now, &lead.tenant, &sentence(&status.message));
+                }
+                // The API server does not answer: that passes, and then a person can be told nothing either.
+                _ => attempts.blocked(now, None),
+            }
+            false
+        }
+    }
+}
+
+fn sentence(text: &str) -> String {
+    text.chars().take(SENTENCE).collect()
+}
+
+/// Whether the lead has an object. One that may not use the platform stands for nothing, unless it is what this made.
+async fn there(shared: &Shared, platform: &str, rules: &LeadDiscovery, tenant: &TenantId) -> bool {
+    let keys = shared.cache.index().of_tenant(platform, tenant);
+    for key in keys.into_iter().filter(|key| key.kind == Kind::Lead) {
+        let of = shared.cache.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
+        if (of == platform && key.namespace == rules.namespace) || shared.may_use(&of, &key.namespace).await != Access::MayNot {
+            return true;
+        }
+    }
+    false
+}
+
+/// What a person has to know of objects that could not be made: what keeps all of them from it, or a remark on some.
+pub fn told(shared: &Shared, platform: &LivePlatform) -> (Option<Trouble>, Option<String>) {
+    let Some(rules) = &platform.spec.lead_discovery else { return (None, None) };
+    let namespace = &rules.namespace;
+    match shared.with_attempts(&platform.name_any(), |attempts| attempts.told()) {
+        None => (None, None),
+        Some(Told::None(said)) => {
+            let message = format!(
+                "spec.leadDiscovery: no Lead objects can be made in the namespace {namespace}: {said}. Put that in order there, or change spec.leadDiscovery; everything else goes on."
+            );
+            (Some(Trouble::new(Reason::InvalidSpec, message)), None)
+        }
+        Some(Told::Some(count, said)) => {
+            let leads = if count == 1 { "1 lead has".to_owned() } else { format!("{count} leads have") };
+            (None, Some(format!("{leads} no Lead object in the namespace {namespace} (spec.leadDiscovery), and making it is tried again: {said}.")))
+        }
+    }
+}
+
+/// What is said when the objects would be in a namespace that this operator does not look into: it would see none of them, and make them again and again.
+pub fn out_of_sight(shared: &Shared, platform: &LivePlatform) -> Option<Trouble> {
+    let namespace = &platform.spec.lead_discovery.as_ref()?.namespace;
+    let message = || {
+        let watched = &shared.scope;
+        format!(
+            "spec.leadDiscovery.namespace: the operator does not watch the namespace {namespace} (--watch-namespaces: {watched}), so no lead objects are made there. Name one that it watches, or have it watch this one; everything else goes on."
+        )
+    };
+    (!shared.scope.holds(namespace)).then(|| Trouble::new(Reason::InvalidSpec, message()))
+}
+
+/// Removed leads stay in the platform's list for ever (U-19); an object for them would be noise.
+fn wanted(rules: &LeadDiscovery, lead: &Fact) -> bool {
+    let origin = if lead.consentless { LeadOrigin::Consentless } else { LeadOrigin::Consented };
+    let country = rules.countries.as_ref().is_none_or(|wanted| lead.countries.iter().any(|has| wanted.iter().any(|country| country.eq_ignore_ascii_case(has))));
+    lead.status != MicrosoftStatus::Removed && rules.origins.contains(&origin) && country
+}
+
+fn object(rules: &LeadDiscovery, platform: &str, name: &str, lead: &Fact) -> Lead {
+    let spec = LeadSpec {
+        platform: platform.to_owned(),
+        ms_tenant_id: lead.tenant.to_string(),
+        consentless: None,
+        channel_id: None,
+        deletion_policy: oc_api::DeletionPolicy::Retain,
+        suspend: false,
+    };
+    let mut object = Lead::new(name, spec);
+    object.metadata.namespace = Some(rules.namespace.clone());
+    object.metadata.labels = Some(rules.labels.clone()).filter(|labels: &BTreeMap<String, String>| !labels.is_empty());
+    object
+}

@@ -1,0 +1,114 @@
+//! What passes and calls are worth counting for: told to whoever counts, as it happens.
+
+use std::time::Duration;
+
+use live_platform::{Endpoint, Observer, Outcome};
+use oc_domain::conditions::{Reason, Truth, Verdict};
+use oc_domain::driver::Pass;
+use oc_domain::step::Decision;
+
+use crate::cluster::key::Kind;
+use crate::platform::budget::News;
+use crate::runtime::driver::{Ended, WriteError};
+use crate::runtime::workqueue::Lane;
+
+/// How a pass ended: a closed list, so that it can be a label.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum PassOutcome {
+    /// All is as it should be.
+    Ready,
+    /// It waits for what comes by itself, or for nothing.
+    Waiting,
+    /// A change was asked of the platform.
+    Asked,
+    /// A person must act.
+    Stalled,
+    /// The platform could not be read or asked: it is away, throttles, or refuses the credential.
+    Failed,
+    /// The object was changed meanwhile: it is looked at again at once.
+    Conflict,
+    /// The API server did not take a write of ours.
+    Unwritten,
+    /// The object is gone, or was let go.
+    Gone,
+}
+
+impl PassOutcome {
+    /// All of them.
+    pub const ALL: [PassOutcome; 8] = [Self::Ready, Self::Waiting, Self::Asked, Self::Stalled, Self::Failed, Self::Conflict, Self::Unwritten, Self::Gone];
+
+    /// The name for a label.
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Ready => "ready",
+            Self::Waiting => "waiting",
+            Self::Asked => "asked",
+            Self::Stalled => "stalled",
+            Self::Failed => "failed",
+            Self::Conflict => "conflict",
+            Self::Unwritten => "unwritten",
+            Self::Gone => "gone",
+        }
+    }
+
+    /// Of a pass whose own writes went well.
+    pub(crate) fn of(verdict: &Verdict, asked: bool) -> Self {
+        match verdict.reason {
+            Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed => Self::Failed,
+            _ if asked => Self::Asked,
+            _ if verdict.ready == Truth::True => Self::Ready,
+            _ if verdict.stalled => Self::Stalled,
+            _ => Self::Waiting,
+        }
+    }
+
+    /// Of a pass whose write failed.
+    pub(crate) fn unwritten(failed: &WriteError) -> Self {
+        match failed {
+            WriteError::NotFound => Self::Gone,
+            WriteError::Conflict => Self::Conflict,
+            WriteError::Rejected(_) | WriteError::Dropped(_) | WriteError::Unanswered(_) => Self::Unwritten,
+        }
+    }
+
+    pub(crate) fn of_pass((pass, decision, ended): &(Pass, Decision, Ended)) -> Self {
+        match ended {
+            Ended::Released | Ended::Gone => Self::Gone,
+            Ended::Unwritten(failed) => Self::unwritten(failed),
+            Ended::Until(..) => Self::of(&decision.verdict, pass.asked.is_some()),
+        }
+    }
+}
+
+/// Whoever counts. Each of these must return at once. What does nothing is what those hear who do not care.
+pub trait Meter: Send + Sync {
+    /// An entry of the queue was taken after so long.
+    fn taken(&self, _lane: Lane, _waited: Duration) {}
+    /// A pass ended.
+    fn passed(&self, _kind: Kind, _outcome: PassOutcome, _took: Duration) {}
+    /// The first pass over a new object began so long after it was made.
+    fn first_look(&self, _kind: Kind, _after: Duration) {}
+    /// A new object was Ready for the first time so long after it was made.
+    fn ready(&self, _kind: Kind, _after: Duration) {}
+    /// A status could not be written.
+    fn status_unwritten(&self, _kind: Kind) {}
+    /// A call to a platform is over.
+    fn called(&self, _platform: &str, _endpoint: Endpoint, _outcome: Outcome, _took: Duration) {}
+    /// The budget of a platform has something to tell.
+    fn budget(&self, _platform: &str, _news: News) {}
+}
+
+/// Nobody counts.
+impl Meter for () {}
+
+/// Tells of the calls of one platform.
+pub(crate) struct Calls {
+    pub(crate) meter: std::sync::Arc<dyn Meter>,
+    pub(crate) platform: String,
+}
+
+impl Observer for Calls {
+    fn called(&self, endpoint: Endpoint, outcome: Outcome, elapsed: Duration) {
+        self.meter.called(&self.platform, endpoint, outcome, elapsed);
+    }
+}

@@ -1,0 +1,63 @@
+//! The three kinds: what wakes an object of each, which query or change is which call, and what they share.
+
+mod absences;
+mod action;
+mod audit;
+mod competition;
+mod context;
+mod deletions;
+mod events;
+pub(crate) mod handlers;
+mod lead;
+mod live_platform;
+pub mod metrics;
+mod object;
+mod observe;
+mod pace;
+mod recorded;
+mod service;
+pub mod snapshot;
+mod tallies;
+mod tenant_locks;
+mod unreadable;
+
+pub use context::Shared;
+
+pub use crate::cluster::key::{Key, Kind};
+
+use std::sync::Arc;
+
+use self::action::Action;
+use self::metrics::PassOutcome;
+use crate::runtime::clock;
+use crate::runtime::workqueue::Lane;
+
+/// The span of a pass, for traces: `outcome` is the reason that it came to, `why` the decision's.
+pub fn span(key: &Key, lane: Lane) -> tracing::Span {
+    let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
+    let empty = tracing::field::Empty;
+    tracing::trace_span!(target: "operatorconnect::trace", "pass", otel.name = kind, kind, namespace, name, lane = ?lane, outcome = empty, why = empty)
+}
+
+/// Runs one pass over one object and makes the next appointment.
+pub async fn reconcile(shared: Arc<Shared>, key: Key) {
+    let begun = clock::since_start();
+    shared.looks(&key);
+    let (next, outcome) = match (shared.wrong(&key), key.kind) {
+        (Some(wrong), _) => unreadable::tell(&shared, &key, &wrong).await,
+        (None, kind) => decided(&shared, &key, kind).await,
+    };
+    shared.looked(&key, outcome, clock::since_start().saturating_sub(begun));
+    if let Action::RequeueAt(at, lane) = next {
+        shared.queue.add_at(at, key.clone(), shared.group(&key), lane);
+    }
+    shared.queue.done(&key);
+}
+
+async fn decided(shared: &Arc<Shared>, key: &Key, kind: Kind) -> (Action, PassOutcome) {
+    match kind {
+        Kind::LivePlatform => live_platform::reconcile(shared, key).await,
+        Kind::Lead => lead::reconcile(shared, key).await,
+        Kind::OcEssentialService => service::reconcile(shared, key).await,
+    }
+}

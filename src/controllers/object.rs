@@ -1,0 +1,235 @@
+//! The object that a pass is about: how the pass and the store learn what the API server answers to a write of it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use oc_domain::record::{Intent, OperationId, Record};
+use oc_domain::step::Mark;
+use serde::Serialize;
+
+use crate::cluster::key::{Key, Kind};
+use crate::cluster::managed::ManagedResource;
+use crate::cluster::patch;
+use crate::cluster::store::{Store, StoreEvent, place, pruned};
+use crate::controllers::context::Shared;
+use crate::controllers::handlers;
+use crate::runtime::driver::WriteError;
+use oc_api::{Lead, LivePlatform, OcEssentialService};
+
+/// Our kinds, with the store that knows their objects.
+pub trait Kept: ManagedResource {
+    /// The kind.
+    const KIND: Kind;
+    /// Where its objects are known.
+    fn store(shared: &Shared) -> &Store<Self>;
+    /// Wakes whom it concerns.
+    fn learnt(shared: &Shared, learnt: StoreEvent<Self>);
+}
+
+impl Kept for OcEssentialService {
+    const KIND: Kind = Kind::OcEssentialService;
+
+    fn store(shared: &Shared) -> &Store<Self> {
+        &shared.cache.services
+    }
+
+    fn learnt(shared: &Shared, learnt: StoreEvent<Self>) {
+        handlers::service(shared, learnt);
+    }
+}
+
+impl Kept for Lead {
+    const KIND: Kind = Kind::Lead;
+
+    fn store(shared: &Shared) -> &Store<Self> {
+        &shared.cache.leads
+    }
+
+    fn learnt(shared: &Shared, learnt: StoreEvent<Self>) {
+        handlers::lead(shared, learnt);
+    }
+}
+
+impl Kept for LivePlatform {
+    const KIND: Kind = Kind::LivePlatform;
+
+    fn store(shared: &Shared) -> &Store<Self> {
+        &shared.cache.platforms
+    }
+
+    fn learnt(shared: &Shared, learnt: StoreEvent<Self>) {
+        handlers::platform(shared, learnt);
+    }
+}
+
+/// The object of a pass, in the version that the pass knows.
+pub struct Held<'a, K> {
+    shared: &'a Shared,
+    object: Mutex<Arc<K>>,
+}
+
+impl<'a, K: Kept> Held<'a, K> {
+    /// A pass begins with this version.
+    pub fn new(shared: &'a Shared, object: Arc<K>) -> Self {
+        Self { shared, object: Mutex::new(object) }
+    }
+
+    /// The version that the pass knows.
+    pub fn get(&self) -> Arc<K> {
+        Arc::clone(&self.object.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Writes a mark into the object; an intent gets this id.
+    ///
+    /// # Errors
+    /// As [`patch::mark`].
+    pub async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
+        match patch::mark(&self.shared.client, &*self.get(), mark, record, id).await {
+            Ok((object, intent)) => {
+                // It was written under the condition that nobody else had changed the object: there is no news in it, but what it counts for may be another.
+                let (namespace, name) = place(&object);
+                self.answered(object);
+                self.shared.tallies.enter(&self.shared.cache, &Key { kind: K::KIND, namespace, name });
+                Ok(intent)
+            }
+            Err(failed) => Err(self.catch_up(failed).await),
+        }
+    }
+
+    /// Writes the object's status. When a request was `sent` and somebody has changed what is ours meanwhile, its operation is written all the same, and the
+    /// pass is run again from there.
+    ///
+    /// # Errors
+    /// As [`patch::status`].
+    pub async fn say(&self, status: &impl Serialize, sent: bool) -> Result<(), WriteError> {
+        let failed = match patch::status(&self.shared.client, &*self.get(), status).await {
+            Ok(object) => {
+                self.said(object);
+                return Ok(());
+            }
+            Err(failed) => failed,
+        };
+        self.shared.meter.status_unwritten(K::KIND);
+        if sent
+            && matches!(failed, WriteError::Conflict)
+            && let Ok(object) = patch::operation(&self.shared.client, &*self.get(), status).await
+        {
+            K::store(self.shared).put(object).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
+            return Err(failed);
+        }
+        Err(self.catch_up(failed).await)
+    }
+
+    /// What the pass would say is said already, of the version that it knows. When the watch has brought another one meanwhile, the pass is run
+    /// again.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`] when it has.
+    pub fn still(&self) -> Result<(), WriteError> {
+        let object = self.get();
+        let (namespace, name) = place(&*object);
+        match K::store(self.shared).get(&namespace, &name) {
+            Some(newest) if newest.meta().resource_version != object.meta().resource_version => Err(WriteError::Conflict),
+            _ => Ok(()),
+        }
+    }
+
+    /// Takes in what the API server answered to a write of ours.
+    fn answered(&self, object: K) -> Option<StoreEvent<K>> {
+        let object = pruned(object);
+        let learnt = K::store(self.shared).answered(object.clone());
+        *self.object.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(object);
+        learnt
+    }
+
+    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the
+    /// watch, which brings it later, is not heard any more: it wakes whom it concerns from here.
+    fn said(&self, object: K) {
+        self.answered(object).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
+    }
+
+    /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other. So it is when
+    /// nobody has answered: the write may have been made.
+    async fn catch_up(&self, failed: WriteError) -> WriteError {
+        if matches!(failed, WriteError::Conflict | WriteError::Unanswered(_))
+            && let Ok(newest) = patch::newest(&self.shared.client, &*self.get()).await
+        {
+            K::store(self.shared).put(newest).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
+        }
+        failed
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::platform::index::ServiceIndex;
+    use crate::platform::inventory::Lists;
+    use crate::runtime::leadership::Leadership;
+    use http::{Request, Response};
+    use kube::client::Body;
+    use kube::{Client, Config};
+    use oc_domain::record::OperationKind;
+
+    /// A version of the object: `generation` changes with the spec, `version` with each write.
+    fn object(version: u32, generation: i64, short_name: &str) -> OcEssentialService {
+        let spec = serde_json::json!({"platform": "default", "msTenantId": "22222222-2222-4222-8222-222222222222", "shortName": short_name, "fullName": "x"});
+        let mut object = OcEssentialService::new("contoso", serde_json::from_value(spec).unwrap());
+        let meta = &mut object.metadata;
+        (meta.namespace, meta.uid) = (Some("n".into()), Some("u".into()));
+        (meta.resource_version, meta.generation) = (Some(version.to_string()), Some(generation));
+        object
+    }
+
+    async fn is_woken(shared: &Shared) -> bool {
+        let next = tokio::time::timeout(std::time::Duration::from_millis(50), shared.queue.next()).await;
+        next.is_ok_and(|(key, _, _)| key == Key::service("n", "contoso"))
+    }
+
+    /// An API server that takes each patch of the object, and answers with what comes of it.
+    fn taking(object: &OcEssentialService) -> Client {
+        let known = serde_json::to_value(object).unwrap();
+        let service = tower::service_fn(move |request: Request<Body>| {
+            let mut object = known.clone();
+            async move {
+                let patch: serde_json::Value = serde_json::from_slice(&request.into_body().collect_bytes().await.unwrap()).unwrap();
+                for part in ["annotations", "finalizers"] {
+                    object["metadata"][part] = patch["metadata"][part].clone();
+                }
+                object["metadata"]["resourceVersion"] = "2".into();
+                let answer = Response::builder().status(200).body(Body::from(object.to_string().into_bytes())).unwrap();
+                Ok::<_, std::convert::Infallible>(answer)
+            }
+        });
+        Client::new(service, "default")
+    }
+
+    #[tokio::test]
+    async fn an_intent_counts_as_soon_as_it_is_written() {
+        let before = object(1, 1, "Contoso");
+        let shared = Shared::bare(taking(&before), Leadership::alone(), Arc::new(()));
+        shared.cache.services.put(before.clone()).into_iter().for_each(|learnt| handlers::service(&shared, learnt));
+        let nothing = live_platform::Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 };
+        let lists = Lists { services: Some(Arc::new(ServiceIndex::new(nothing))), leads: None };
+        let asked = || shared.tallies.counted("default", true, || lists.clone()).asked;
+        assert_eq!(asked(), 0);
+        let begin = Mark::Begin { kind: OperationKind::Create, start: oc_domain::time::Time(0), tenant: None, place: None };
+        let kept = Held::new(&shared, Arc::new(before)).keep(&begin, &Record::default(), OperationId("1".into())).await;
+        assert!(matches!(kept, Ok(Some(_))), "{kept:?}");
+        assert_eq!(asked(), 1, "the watch brings no news of it");
+    }
+
+    #[tokio::test]
+    async fn a_spec_that_changed_while_status_was_written_is_not_missed() {
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        let shared = Shared::bare(client, Leadership::alone(), Arc::new(()));
+        let key = Key::service("n", "contoso");
+        shared.cache.services.put(object(1, 1, "Contoso"));
+        let held = |object| Held::new(&shared, Arc::new(object));
+        held(object(1, 1, "Contoso")).said(object(2, 1, "Contoso"));
+        assert!(!is_woken(&shared).await, "its own status wakes nobody");
+        held(object(2, 1, "Contoso")).said(object(4, 2, "Fabrikam"));
+        assert!(is_woken(&shared).await, "version 3 was somebody else's");
+        assert_eq!(shared.cache.index().entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
+        assert!(shared.cache.services.put(object(3, 2, "Fabrikam")).is_none(), "the watch brings it later: no news");
+    }
+}

@@ -1,0 +1,155 @@
+//! What the passes over all kinds have in common: what is known at their beginning, and what a call's result means.
+
+use std::sync::Arc;
+
+use kube::{Resource, ResourceExt};
+use live_platform::{Deleted, ErrorKind};
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::driver::Memo;
+use oc_domain::names::TenantId;
+use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView, Seen};
+use oc_domain::policy::Connection;
+use oc_domain::step::{Answer, Fact};
+use oc_domain::time::Time;
+
+use crate::cluster::has_status::{HasStatus, stalled_for};
+use crate::cluster::key::Key;
+use crate::controllers::context::Shared;
+use crate::platform::session::Reach;
+
+use crate::cluster::record;
+use crate::cluster::store::Store;
+use crate::platform::budget::Failed;
+use crate::platform::inventory::Inventory;
+use crate::runtime::clock;
+use crate::runtime::driver::WriteError;
+
+/// What is known at the beginning of a pass: nothing of the platform yet.
+pub fn facts<K: Resource>(object: &K, status: Option<&dyn HasStatus>, connection: Connection, memo: &Memo) -> Facts {
+    let generation = object.meta().generation.unwrap_or_default();
+    let seen = Seen {
+        created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
+        generation,
+        observed: status.and_then(HasStatus::observed),
+        ready: status.is_some_and(|status| status.conditions().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")),
+        look_requested: record::requested(object).as_ref() != status.and_then(HasStatus::handled),
+        stalled_for: stalled_for(status, generation),
+    };
+    Facts::begin(clock::now(), seen, connection, memo)
+}
+
+/// How objects that want the same are ordered: of two the older one has it.
+pub fn age<K: Resource>(object: &K) -> impl Ord + use<K> {
+    (object.creation_timestamp().map(|time| time.0), object.namespace(), object.name_any())
+}
+
+/// The oldest of these objects that is known.
+pub fn oldest<K: Resource>(keys: impl Iterator<Item = Key>, store: &Store<K>) -> Option<Arc<K>> {
+    keys.filter_map(|key| store.get(&key.namespace, &key.name)).min_by_key(|object| age(&**object))
+}
+
+/// Puts an answer into a fact.
+pub fn fact<T>(answer: Result<(Time, T), Trouble>) -> Fact<T> {
+    match answer {
+        Ok((at, value)) => Fact::Known { value, at },
+        Err(trouble) => Fact::Unreadable(trouble),
+    }
+}
+
+/// The leads of a tenant, by a read of their own.
+pub async fn leads_of(inventory: Result<Arc<Inventory>, Trouble>, tenant: Option<&TenantId>) -> Fact<LeadsView> {
+    match (inventory, tenant) {
+        (Ok(inventory), Some(tenant)) => fact(inventory.leads_of(tenant).await),
+        (Err(trouble), _) => Fact::Unreadable(trouble),
+        // Nobody's: that there is none needs no proof.
+        (Ok(_), None) => fact(Ok((clock::now(), LeadsView { complete: true, read: LeadsRead::OfTenant, ..LeadsView::default() }))),
+    }
+}
+
+/// `spec.deletionPolicy`, as the domain has it.
+pub fn policy(policy: oc_api::DeletionPolicy) -> DeletionPolicy {
+    match policy {
+        oc_api::DeletionPolicy::Retain => DeletionPolicy::Retain,
+        oc_api::DeletionPolicy::Delete => DeletionPolicy::Delete,
+    }
+}
+
+/// What was read of a platform that the platform object does not name any more is not recorded: the pass is run again.
+///
+/// # Errors
+/// [`WriteError::Conflict`] then.
+pub fn still_there(shared: &Shared, platform: &str, reach: &Reach) -> Result<(), WriteError> {
+    match reach.inventory() {
+        Ok(inventory) => shared.still_by(platform, &inventory).map_err(|_| WriteError::Conflict),
+        Err(_) => Ok(()),
+    }
+}
+
+/// What a deletion's answer means.
+pub fn deleted(deleted: Deleted) -> Answer {
+    match deleted {
+        Deleted::Accepted => Answer::Done,
+        Deleted::NotFound => Answer::NotFound,
+    }
+}
+
+/// What became of a change.
+pub fn answer<T>(result: Result<T, Failed>, done: impl FnOnce(T) -> Answer) -> Answer {
+    match result {
+        Ok(value) => done(value),
+        Err(Failed::LeftAlone(trouble)) => Answer::NotSent(trouble),
+        Err(Failed::Cut(trouble)) => Answer::Lost(trouble),
+        Err(failed @ Failed::Call(_)) => {
+            let trouble = failed.trouble();
+            let Failed::Call(error) = failed else { return Answer::NotSent(trouble) };
+            if error.may_have_happened() {
+                return Answer::Lost(trouble);
+            }
+            match &error.kind {
+                ErrorKind::Refused { fields, .. } => Answer::Refused(Trouble { reason: refusal(fields), ..trouble }),
+                ErrorKind::NotFound { .. } => Answer::Refused(trouble),
+                _ => Answer::NotSent(trouble),
+            }
+        }
+    }
+}
+
+/// Which reason a refusal gets. That a short name is taken may show only here: a provider sees only its own services (platform-facts-2.md 5).
+fn refusal(fields: &[(String, Vec<String>)]) -> Reason {
+    let about_name = fields.iter().find(|(field, _)| field.to_lowercase().contains("shortname"));
+    match about_name {
+        Some((_, texts))
+            if texts.iter().any(|text| ["taken", "already", "exist", "in use", "unique"].iter().any(|word| text.to_lowercase().contains(word))) =>
+        {
+            Reason::ShortNameTaken
+        }
+        Some(_) => Reason::InvalidSpec,
+        None => Reason::PlatformRefused,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cluster::has_status::status_with;
+
+    fn object(generation: i64) -> oc_api::Lead {
+        let spec = serde_json::from_value(serde_json::json!({"msTenantId": "22222222-2222-4222-8222-222222222222"})).unwrap();
+        let mut object = oc_api::Lead::new("contoso", spec);
+        object.metadata.generation = Some(generation);
+        object
+    }
+
+    #[test]
+    fn a_changed_spec_begins_to_count_anew() {
+        let memo = Memo { failures: 9, generation: Some(3), ..Memo::default() };
+        let status = status_with(3, "Stalled", "True", "Throttled");
+        let facts = |generation| {
+            let connection = Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x"));
+            facts(&object(generation), Some(&status), connection, &memo)
+        };
+        let (same, changed) = (facts(3), facts(4));
+        assert_eq!((same.failures, same.stalled_for, same.asked_anew), (9, Some(Reason::Throttled), false));
+        assert_eq!((changed.failures, changed.stalled_for, changed.asked_anew), (0, None, true));
+    }
+}

@@ -1,0 +1,25 @@
+//! How slow a platform is: only one that was seen to be faster than `spec.createGrace` is asked again after it.
+
+use oc_domain::policy::{Connection, Policy};
+use oc_domain::record::{OperationId, Record};
+use oc_domain::time::Duration;
+
+use crate::controllers::context::Shared;
+use crate::runtime::clock;
+
+/// The connection, with the pace of the platform's creates, for an object that has to know it.
+pub fn with_pace(shared: &Shared, connection: Connection, platform: &str, record: &Record) -> Connection {
+    match connection {
+        Connection::Usable(policy) => Connection::Usable(policy.with_pace(clock::now(), record, slowest_create(shared, platform))),
+        other => other,
+    }
+}
+
+/// How long the effect of a create of another object is looked for.
+pub fn longest(shared: &Shared, policy: &Policy, platform: &str) -> Duration {
+    policy.longest_grace(slowest_create(shared, platform))
+}
+
+fn slowest_create(shared: &Shared, platform: &str) -> impl FnOnce(&OperationId, Duration) -> Option<Duration> {
+    |own, deadline| shared.tallies.slowest_create(platform, clock::now(), own, deadline)
+}

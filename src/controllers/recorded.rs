@@ -1,0 +1,135 @@
+//! What objects have recorded that they have on their platforms, and how that stands to the lists.
+
+use oc_domain::names::{CustomerGuid, TenantId};
+use oc_domain::record::Record;
+
+use crate::platform::inventory::Lists;
+use oc_api::{Lead, OcEssentialService};
+
+/// What an object of a platform has there, as far as a list can show it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Recorded {
+    /// Its service, or its lead, of this id was read back, and does not show.
+    Missing(String),
+    /// It shows.
+    Shown,
+    /// What it has asked for does not show, which is as it should be where it was asked: a create may be under way, it has taken a service over just now, or
+    /// it has had removed what it had. At another account it proves nothing.
+    Asked,
+    /// Nothing, or it can't be told.
+    Nothing,
+}
+
+/// What an object has recorded that it has on its platform, whatever the lists show.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Has {
+    /// A service that was read back once.
+    Service(CustomerGuid, Removes),
+    /// A lead of this id that was read back once.
+    Lead(TenantId, String, Removes),
+    /// A service that it may have asked for, or that no list has shown yet, and which one, if the object says so.
+    AskedService(Option<CustomerGuid>),
+    /// A lead that it may have asked for.
+    AskedLead,
+    /// Nothing.
+    Nothing,
+}
+
+/// Whether an object has what it has there removed by itself.
+type Removes = bool;
+
+fn removes(deleting: bool, operation: Option<&oc_api::Operation>) -> Removes {
+    let asked = |operation: &oc_api::Operation| matches!(operation.outcome, None | Some(oc_api::Outcome::Succeeded));
+    deleting && operation.is_some_and(|operation| operation.kind == oc_api::OperationKind::Delete && asked(operation))
+}
+
+impl Has {
+    /// By a service object, of which this is the record.
+    pub fn of_service(object: &OcEssentialService, record: &Record) -> Self {
+        let read_back = object.status.as_ref().filter(|status| status.license_type.is_some());
+        let guid = read_back.and_then(|status| CustomerGuid::parse(status.ump_customer_guid.as_deref()?).ok());
+        match guid {
+            Some(guid) => {
+                let removes = removes(object.metadata.deletion_timestamp.is_some(), read_back.and_then(|status| status.operation.as_ref()));
+                Self::Service(guid, removes)
+            }
+            None if record.may_come_to_have() || record.is_unseen() => Self::AskedService(record.guid.clone()),
+            None => Self::Nothing,
+        }
+    }
+
+    /// By a lead object, of which this is the record.
+    pub fn of_lead(object: &Lead, record: &Record) -> Self {
+        let Some(status) = &object.status else { return Self::Nothing };
+        let tenant = TenantId::parse(&object.spec.ms_tenant_id).ok();
+        match tenant.zip(status.lead_id.clone()) {
+            Some((tenant, id)) => Self::Lead(tenant, id, removes(object.metadata.deletion_timestamp.is_some(), status.operation.as_ref())),
+            None if record.may_come_to_have() => Self::AskedLead,
+            None => Self::Nothing,
+        }
+    }
+
+    /// How that stands to the lists that are known. One that was never read tells nothing.
+    pub fn shown_by(&self, lists: &Lists) -> Recorded {
+        let read_back = |shown: bool, removes: bool, id: &str| match (shown, removes) {
+            (true, false) => Recorded::Shown,
+            (false, false) => Recorded::Missing(id.to_owned()),
+            (true, true) => Recorded::Nothing,
+            (false, true) => Recorded::Asked,
+        };
+        match (self, &lists.services, &lists.leads) {
+            (Self::Service(guid, removes), Some(services), _) => read_back(services.has(guid), *removes, guid.as_str()),
+            (Self::Lead(tenant, id, removes), _, Some(leads)) => read_back(leads.has(tenant), *removes, id),
+            (Self::AskedService(Some(guid)), Some(services), _) if services.has(guid) => Recorded::Nothing,
+            (Self::AskedService(_), Some(_), _) | (Self::AskedLead, _, Some(_)) => Recorded::Asked,
+            _ => Recorded::Nothing,
+        }
+    }
+}
+
+/// The guid of the service that an object has recorded, in the one spelling that is counted.
+pub fn recorded_guid(object: &OcEssentialService) -> Option<String> {
+    let guid = object.status.as_ref()?.ump_customer_guid.as_deref()?;
+    CustomerGuid::parse(guid).ok().map(|guid| guid.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::Arc;
+
+    use crate::cluster::record;
+    use crate::platform::index::{LeadIndex, ServiceIndex};
+
+    /// A list of what the platform has: nothing.
+    fn nothing<T>() -> live_platform::Listed<T> {
+        live_platform::Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 }
+    }
+
+    /// A deletion that was asked for explains what does not show where it was asked, and nothing at another account.
+    #[test]
+    fn what_has_its_own_removed_misses_nothing_here_and_proves_nothing_elsewhere() {
+        let object = |deleting: bool, operation: &str| {
+            let deleted = deleting.then_some("2026-01-01T00:00:00Z");
+            serde_json::json!({
+                "apiVersion": "operatorconnect.dev/v1alpha1", "metadata": {"name": "contoso", "namespace": "n", "deletionTimestamp": deleted},
+                "spec": {"platform": "p", "msTenantId": "22222222-2222-4222-8222-222222222222", "shortName": "Contoso", "fullName": "Contoso"},
+                "status": {
+                    "leadId": "44444444-4444-4444-8444-444444444444", "licenseType": "OC Essential", "umpCustomerGuid": "55555555-5555-4555-8555-555555555555",
+                    "operation": {"kind": operation, "id": "1", "startedTime": "2026-01-01T00:00:00Z"},
+                },
+            })
+        };
+        let lists = Lists { services: Some(Arc::new(ServiceIndex::new(nothing()))), leads: Some(Arc::new(LeadIndex::new(nothing()))) };
+        for (deleting, operation, missing) in [(true, "Delete", false), (true, "Create", true), (false, "Delete", true)] {
+            let (mut service, mut lead) = (object(deleting, operation), object(deleting, operation));
+            (service["kind"], lead["kind"]) = ("OcEssentialService".into(), "Lead".into());
+            let (service, lead): (OcEssentialService, Lead) = (serde_json::from_value(service).unwrap(), serde_json::from_value(lead).unwrap());
+            let of_both = [Has::of_service(&service, &record::of_service(&service)), Has::of_lead(&lead, &record::of_lead(&lead))];
+            for recorded in of_both.map(|has| has.shown_by(&lists)) {
+                let as_expected = if missing { matches!(recorded, Recorded::Missing(_)) } else { matches!(recorded, Recorded::Asked) };
+                assert!(as_expected, "{deleting} {operation}");
+            }
+        }
+    }
+}

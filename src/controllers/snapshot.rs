@@ -1,0 +1,177 @@
+//! How things stand: counted over all that is known, when somebody asks. Nothing of it is kept.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::ResourceExt;
+use oc_domain::conditions::Reason;
+use oc_domain::facts::LicenseType;
+use oc_domain::record::{Job, Record};
+use oc_domain::time::Time;
+
+use crate::cluster::has_status::HasStatus;
+use crate::cluster::key::Kind;
+use crate::cluster::record;
+use crate::cluster::watch_health::Seen;
+use crate::controllers::context::Shared;
+use crate::platform::budget::Use;
+use crate::runtime::clock;
+use crate::runtime::workqueue::Load;
+use oc_api::{OcEssentialService, SyncState};
+
+/// Objects of one kind that have something open, and since when the oldest of it is.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Open {
+    /// How many.
+    pub count: u64,
+    /// For how long the oldest.
+    pub oldest: Duration,
+}
+
+impl Open {
+    fn add(&mut self, now: Time, since: Time) {
+        self.count += 1;
+        self.oldest = self.oldest.max(now.since(since));
+    }
+}
+
+/// One list of a platform.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct List {
+    /// How old it is.
+    pub age: Duration,
+    /// How many entries it has.
+    pub entries: u64,
+}
+
+/// What is known of a platform.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Platform {
+    /// Its list of leads, once it was read.
+    pub leads: Option<List>,
+    /// Its list of services, once it was read.
+    pub services: Option<List>,
+    /// How many services have which license type, in the portal's words; a closed list.
+    pub licenses: BTreeMap<String, u64>,
+    /// How the budget is used, when there is a connection.
+    pub budget: Option<Use>,
+    /// How many services wait for each of the jobs.
+    pub jobs_due: [u64; 2],
+    /// How many deletions wait for a person's word.
+    pub deletions_held: u64,
+    /// How much is missing from its lists that is not believed to be gone.
+    pub absences_held: u64,
+    /// How often its lists are read.
+    pub observe_interval: Duration,
+}
+
+/// Kind, value and reason of `Ready`; the reason is of a closed list.
+pub type Standing = (Kind, &'static str, String);
+
+/// How things stand.
+#[derive(Clone, Debug, Default)]
+pub struct Census {
+    /// How many objects there are of each standing.
+    pub objects: BTreeMap<Standing, u64>,
+    /// Changes that may have been asked for, and whose outcome is not known: of leads, and of services.
+    pub intents: [Open; 2],
+    /// Tasks that the platform has not ended: of leads (which never have one), and of services.
+    pub tasks: [Open; 2],
+    /// Each platform object's, by its name.
+    pub platforms: BTreeMap<String, Platform>,
+    /// The queue.
+    pub queue: Load,
+    /// How many objects this version can't read, by the order of [`Kind::ALL`].
+    pub unreadable: [usize; 3],
+    /// The watches.
+    pub watches: Vec<(Kind, Seen)>,
+    /// Whether this process may change anything.
+    pub leads: bool,
+}
+
+/// The value and the reason of `Ready`. A text that somebody else has written into a status never becomes a label.
+fn standing(kind: Kind, status: Option<&impl HasStatus>) -> Standing {
+    let ready: Option<&Condition> = status.and_then(|status| status.conditions().iter().find(|condition| condition.type_ == "Ready"));
+    let Some(ready) = ready else { return (kind, "Unknown", "None".to_owned()) };
+    let value = ["True", "False"].into_iter().find(|value| *value == ready.status).unwrap_or("Unknown");
+    (kind, value, Reason::parse(&ready.reason).map_or_else(|| "Other".to_owned(), |reason| reason.to_string()))
+}
+
+fn license(license: Option<LicenseType>) -> String {
+    match license {
+        None => "None".to_owned(),
+        Some(LicenseType::Other(_)) => "Other".to_owned(),
+        Some(license) => license.label(),
+    }
+}
+
+impl Census {
+    /// Counts.
+    pub fn of(shared: &Shared) -> Self {
+        let now = clock::now();
+        let mut census = Self {
+            queue: shared.queue.load(),
+            watches: shared.watches(),
+            unreadable: Kind::ALL.map(|kind| shared.unreadable(kind)),
+            leads: shared.leadership.may_change().is_ok(),
+            ..Self::default()
+        };
+        shared.cache.platforms.each(|object| {
+            *census.objects.entry(standing(Kind::LivePlatform, object.status.as_ref())).or_default() += 1;
+            let deletions_held = u64::from(record::ledger(object).held);
+            let absences_held = u64::from(record::absences(object).held);
+            let observe_interval = object.spec.observe_interval.span();
+            census.platforms.insert(object.name_any(), Platform { deletions_held, absences_held, observe_interval, ..Platform::default() });
+        });
+        shared.cache.leads.each(|object| {
+            *census.objects.entry(standing(Kind::Lead, object.status.as_ref())).or_default() += 1;
+            census.open(0, now, &record::of_lead(object));
+        });
+        shared.cache.services.each(|object| {
+            *census.objects.entry(standing(Kind::OcEssentialService, object.status.as_ref())).or_default() += 1;
+            census.open(1, now, &record::of_service(object));
+            census.jobs(object);
+        });
+        for (name, platform) in &mut census.platforms {
+            platform.read(shared, now, name);
+        }
+        census
+    }
+
+    fn open(&mut self, which: usize, now: Time, record: &Record) {
+        if let Some(intent) = record.open_intent() {
+            self.intents[which].add(now, intent.start);
+        }
+        if let Some(operation) = record.running().filter(|operation| operation.task.is_some()) {
+            self.tasks[which].add(now, operation.started);
+        }
+    }
+
+    fn jobs(&mut self, object: &OcEssentialService) {
+        let Some(status) = &object.status else { return };
+        let platform = status.platform.as_ref().and_then(|platform| self.platforms.get_mut(platform));
+        let (Some(platform), Some(sync)) = (platform, &status.sync) else { return };
+        for (due, job) in platform.jobs_due.iter_mut().zip(Job::ALL) {
+            let waits = |state: SyncState| matches!(state, SyncState::Due | SyncState::Requested);
+            *due += u64::from(sync.jobs.iter().any(|status| status.name == job.name() && waits(status.state)));
+        }
+    }
+}
+
+impl Platform {
+    /// What its connection has read.
+    fn read(&mut self, shared: &Shared, now: Time, name: &str) {
+        let Some(connected) = shared.connected(name) else { return };
+        // While there is no other connection what was read by the last good one is what is known.
+        let inventory = connected.inventory.ok().or(connected.last_good.map(|good| good.inventory));
+        let Some(inventory) = inventory else { return };
+        self.budget = Some(inventory.budget().used());
+        let (leads, services) = (inventory.newest_leads(), inventory.newest_services());
+        self.leads = leads.map(|(at, leads)| List { age: now.since(at), entries: leads.all().count() as u64 });
+        self.services = services.as_ref().map(|(at, services)| List { age: now.since(*at), entries: services.all().count() as u64 });
+        for service in services.iter().flat_map(|(_, services)| services.all()) {
+            *self.licenses.entry(license(service.license)).or_default() += 1;
+        }
+    }
+}

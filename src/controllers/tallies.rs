@@ -1,0 +1,560 @@
+//! What is kept of the objects of each platform as they change, so that nothing in the pass of one object walks over all: what the newest lists lack of what
+//! they have recorded (`oc_domain::absence`), and how long their creates take (`oc_domain::policy::slowest_create`).
+//!
+//! An object is entered after each version of it that a store takes in, always as the store has it by then: of two who enter it at once the later one enters
+//! the newer version. Only a new list is held against all objects, by whoever asks first, which is little beside reading that list.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+
+use oc_domain::absence::Counted;
+use oc_domain::policy::Pace;
+use oc_domain::record::OperationId;
+use oc_domain::time::{Duration, Time};
+
+use crate::cluster::cache::Cache;
+use crate::cluster::key::{Key, Kind};
+use crate::cluster::record;
+use crate::controllers::recorded::{Has, Recorded};
+use crate::platform::index::{LeadIndex, ServiceIndex};
+use crate::platform::inventory::Lists;
+
+/// What one version of an object counts for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Noted {
+    has: Has,
+    pace: Option<(Pace, OperationId)>,
+}
+
+/// An object, and how it was counted.
+struct Entered {
+    /// No other object's.
+    number: u64,
+    noted: Noted,
+    recorded: Recorded,
+}
+
+/// Which lists a tally was counted by. It does not keep them.
+struct By {
+    services: Option<Weak<ServiceIndex>>,
+    leads: Option<Weak<LeadIndex>>,
+}
+
+impl By {
+    fn new(lists: &Lists) -> Self {
+        Self { services: lists.services.as_ref().map(Arc::downgrade), leads: lists.leads.as_ref().map(Arc::downgrade) }
+    }
+
+    fn is(&self, lists: &Lists) -> bool {
+        fn same<T>(kept: Option<&Weak<T>>, list: Option<&Arc<T>>) -> bool {
+            kept.map(Weak::as_ptr) == list.map(Arc::as_ptr)
+        }
+        same(self.services.as_ref(), lists.services.as_ref()) && same(self.leads.as_ref(), lists.leads.as_ref())
+    }
+}
+
+/// What is kept of one platform's objects.
+#[derive(Default)]
+struct Tally {
+    entered: HashMap<Key, Entered>,
+    numbers: u64,
+    by: Option<By>,
+    counted: Arc<Counted>,
+    /// What has changed since it was counted, and how those were counted that have left.
+    changed: HashSet<Key>,
+    left: Vec<Recorded>,
+    /// How many objects miss each of what is missing: two can have recorded the same.
+    missing: HashMap<String, usize>,
+    took: BTreeMap<(Duration, u64), OperationId>,
+    run: BTreeMap<(Time, u64), OperationId>,
+}
+
+impl Tally {
+    fn enter(&mut self, key: &Key, noted: Noted) {
+        let Some(entered) = self.entered.get_mut(key) else {
+            self.numbers += 1;
+            self.pace(self.numbers, noted.pace.clone());
+            self.changed.insert(key.clone());
+            self.entered.insert(key.clone(), Entered { number: self.numbers, noted, recorded: Recorded::Nothing });
+            return;
+        };
+        if entered.noted.has != noted.has {
+            self.changed.insert(key.clone());
+        }
+        let (number, now) = (entered.number, noted.pace.clone());
+        let before = std::mem::replace(&mut entered.noted, noted).pace;
+        if before != now {
+            self.unpace(number, before);
+            self.pace(number, now);
+        }
+    }
+
+    fn leave(&mut self, key: &Key) {
+        let Some(entered) = self.entered.remove(key) else { return };
+        self.changed.remove(key);
+        self.unpace(entered.number, entered.noted.pace);
+        if entered.recorded != Recorded::Nothing {
+            self.left.push(entered.recorded);
+        }
+    }
+
+    fn pace(&mut self, number: u64, pace: Option<(Pace, OperationId)>) {
+        match pace {
+            Some((Pace::Took(span), id)) => drop(self.took.insert((span, number), id)),
+            Some((Pace::Runs(since), id)) => drop(self.run.insert((since, number), id)),
+            None => {}
+        }
+    }
+
+    fn unpace(&mut self, number: u64, pace: Option<(Pace, OperationId)>) {
+        match pace {
+            Some((Pace::Took(span), _)) => drop(self.took.remove(&(span, number))),
+            Some((Pace::Runs(since), _)) => drop(self.run.remove(&(since, number))),
+            None => {}
+        }
+    }
+
+    fn counted(&mut self, anew: bool, lists: &Lists) -> Arc<Counted> {
+        if !self.by.as_ref().is_some_and(|by| by.is(lists)) {
+            self.by = Some(By::new(lists));
+            (self.counted, self.missing, self.changed, self.left) = Default::default();
+            let mut entered = std::mem::take(&mut self.entered);
+            for entered in entered.values_mut() {
+                entered.recorded = entered.noted.has.shown_by(lists);
+                self.count(&entered.recorded);
+            }
+            self.entered = entered;
+        } else if anew {
+            for recorded in std::mem::take(&mut self.left) {
+                self.uncount(&recorded);
+            }
+            for key in std::mem::take(&mut self.changed) {
+                let Some(entered) = self.entered.get_mut(&key) else { continue };
+                let now = entered.noted.has.shown_by(lists);
+                let before = std::mem::replace(&mut entered.recorded, now.clone());
+                self.uncount(&before);
+                self.count(&now);
+            }
+        }
+        Arc::clone(&self.counted)
+    }
+
+    fn count(&mut self, recorded: &Recorded) {
+        match recorded {
+            Recorded::Nothing => {}
+            Recorded::Asked => Arc::make_mut(&mut self.counted).asked += 1,
+            Recorded::Shown => Arc::make_mut(&mut self.counted).recorded += 1,
+            Recorded::Missing(id) => {
+                let counted = Arc::make_mut(&mut self.counted);
+                counted.recorded += 1;
+                counted.missing.insert(id.clone());
+                *self.missing.entry(id.clone()).or_default() += 1;
+            }
+        }
+    }
+
+    fn uncount(&mut self, recorded: &Recorded) {
+        match recorded {
+            Recorded::Nothing => {}
+            Recorded::Asked => Arc::make_mut(&mut self.counted).asked -= 1,
+            Recorded::Shown => Arc::make_mut(&mut self.counted).recorded -= 1,
+            Recorded::Missing(id) => {
+                let counted = Arc::make_mut(&mut self.counted);
+                counted.recorded -= 1;
+                let others = self.missing.remove(id).unwrap_or_default().saturating_sub(1);
+                if others == 0 {
+                    counted.missing.remove(id);
+                } else {
+                    self.missing.insert(id.clone(), others);
+                }
+            }
+        }
+    }
+
+    fn slowest_create(&self, now: Time, own: &OperationId, deadline: Duration) -> Option<Duration> {
+        let took = self.took.iter().rev().find(|(_, id)| *id != own).map(|((span, _), _)| *span)?;
+        let runs = self.run.iter().find(|(_, id)| *id != own).map(|((since, _), _)| now.since(*since));
+        Some(took.max(runs.unwrap_or_default().min(deadline)))
+    }
+}
+
+/// The tallies of all platforms.
+#[derive(Default)]
+pub struct Tallies(Mutex<State>);
+
+#[derive(Default)]
+struct State {
+    tallies: HashMap<String, Tally>,
+    /// On which platform an object was entered.
+    on: HashMap<Key, String>,
+}
+
+impl State {
+    fn leave(&mut self, key: &Key) {
+        if let Some(platform) = self.on.remove(key) {
+            self.tallies.entry(platform).or_default().leave(key);
+        }
+    }
+}
+
+impl Tallies {
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Enters an object as it is known now, on the platform that the index has for it, or takes it out when it is gone.
+    pub fn enter(&self, cache: &Cache, key: &Key) {
+        let mut state = self.state();
+        let Some((platform, noted)) = noted(cache, key) else { return state.leave(key) };
+        if state.on.get(key) != Some(&platform) {
+            state.leave(key);
+            state.on.insert(key.clone(), platform.clone());
+        }
+        state.tallies.entry(platform).or_default().enter(key, noted);
+    }
+
+    /// What the newest lists lack of what the objects of a platform have recorded. It is counted once for each list, when somebody first asks, and `anew` when
+    /// what objects have recorded may have changed.
+    pub fn counted(&self, platform: &str, anew: bool, newest: impl FnOnce() -> Lists) -> Arc<Counted> {
+        let mut state = self.state();
+        // Read in here: of two who ask none counts by older lists after the other.
+        let lists = newest();
+        state.tallies.entry(platform.to_owned()).or_default().counted(anew, &lists)
+    }
+
+    /// The pace of a platform's creates but the one that is `own`: see [`oc_domain::policy::slowest_create`].
+    pub fn slowest_create(&self, platform: &str, now: Time, own: &OperationId, deadline: Duration) -> Option<Duration> {
+        self.state().tallies.get(platform)?.slowest_create(now, own, deadline)
+    }
+}
+
+fn noted(cache: &Cache, key: &Key) -> Option<(String, Noted)> {
+    let platform = cache.index().entry(key)?.platform.clone();
+    let noted = match key.kind {
+        Kind::LivePlatform => return None,
+        Kind::Lead => {
+            let object = cache.leads.get(&key.namespace, &key.name)?;
+            Noted { has: Has::of_lead(&object, &record::of_lead(&object)), pace: None }
+        }
+        Kind::OcEssentialService => {
+            let object = cache.services.get(&key.namespace, &key.name)?;
+            let record = record::of_service(&object);
+            let pace = record.operation.as_ref().and_then(|operation| Some((Pace::of(operation)?, operation.id.clone())));
+            Noted { has: Has::of_service(&object, &record), pace }
+        }
+    };
+    Some((platform, noted))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::controllers::context::Shared;
+    use crate::controllers::handlers;
+    use crate::runtime::clock;
+    use crate::runtime::leadership::Leadership;
+    use kube::{Client, Config, Resource};
+    use live_platform::Listed;
+    use oc_api::{Lead, OcEssentialService};
+    use oc_domain::facts;
+    use oc_domain::names::{CustomerGuid, LeadId, TenantId};
+    use oc_domain::policy;
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    const PLATFORMS: [&str; 2] = ["one", "two"];
+
+    fn guid(number: u8) -> String {
+        format!("{number:08x}-0000-4000-9000-000000000000")
+    }
+
+    fn tenant(number: u8) -> TenantId {
+        TenantId::parse(&format!("{number:08x}-0000-4000-8000-000000000000")).unwrap()
+    }
+
+    fn services(numbers: &[u8]) -> Arc<ServiceIndex> {
+        let of = |number: &u8| facts::Service {
+            guid: CustomerGuid::parse(&guid(*number)).unwrap(),
+            tenant: None,
+            short_name: "x".into(),
+            full_name: None,
+            license: None,
+        };
+        Arc::new(ServiceIndex::new(Listed { items: numbers.iter().map(of).collect(), unreadable: 0, why: None, pages: 1 }))
+    }
+
+    fn leads(numbers: &[u8]) -> Arc<LeadIndex> {
+        let of = |number: &u8| facts::Lead {
+            id: LeadId::parse(&guid(*number)).unwrap(),
+            tenant: tenant(*number),
+            status: facts::MicrosoftStatus::Active,
+            consentless: false,
+            service: None,
+            channel: None,
+            company_name: None,
+            company_size: None,
+            countries: Vec::new(),
+            consented: None,
+            last_modified: None,
+            contact: facts::Contact::default(),
+        };
+        Arc::new(LeadIndex::new(Listed { items: numbers.iter().map(of).collect(), unreadable: 0, why: None, pages: 1 }))
+    }
+
+    /// What happens.
+    #[derive(Clone, Debug)]
+    enum Event {
+        /// A version of an object comes, or it is another one of that name.
+        Comes {
+            lead: bool,
+            name: u8,
+            again: bool,
+            object: Value,
+        },
+        Goes {
+            lead: bool,
+            name: u8,
+        },
+        Services(Vec<u8>),
+        Leads(Vec<u8>),
+        /// An object asks, or the platform object has it counted anew.
+        Asks {
+            platform: usize,
+            anew: bool,
+        },
+        /// How long creates take but the one of this id.
+        Paces {
+            platform: usize,
+            own: &'static str,
+            deadline: Duration,
+        },
+    }
+
+    fn id() -> impl Strategy<Value = &'static str> {
+        prop::sample::select(vec!["", "1", "2"])
+    }
+
+    fn at(second: u8) -> String {
+        format!("2026-01-01T00:00:{second:02}Z")
+    }
+
+    fn operation() -> impl Strategy<Value = Value> {
+        let outcome = prop::sample::select(vec![None, Some("Succeeded"), Some("Succeeded"), Some("Failed")]);
+        let (task_ended, took) = (prop::option::of(0u8..8), prop::option::of(0u8..8));
+        (any::<bool>(), id(), 0u8..4, prop::option::of(0u8..8), outcome, any::<bool>(), task_ended, took).prop_map(
+            |(create, id, began, ended, outcome, task, task_ended, took)| {
+                json!({
+                    "kind": if create { "Create" } else { "Delete" }, "id": id, "startedTime": at(began), "completedTime": ended.map(at), "outcome": outcome,
+                    "outcomeOf": id, "taskId": task.then_some("wst_1"), "taskEndedTime": task_ended.map(at), "durationSeconds": took,
+                })
+            },
+        )
+    }
+
+    fn object() -> impl Strategy<Value = Value> {
+        let intent = prop::option::of((any::<bool>(), id()));
+        (prop::option::of(operation()), any::<bool>(), prop::option::of(0u8..4), prop::option::of(0u8..4), intent, prop::bool::weighted(0.2), 0usize..2)
+            .prop_map(|(operation, read_back, told, annotated, intent, deleting, platform)| {
+                let mut annotations = serde_json::Map::new();
+                if let Some((create, id)) = intent {
+                    let kind = if create { "Create" } else { "Delete" };
+                    annotations.insert(record::OPERATION.into(), json!({"kind": kind, "id": id, "start": at(0)}).to_string().into());
+                }
+                annotations.extend(annotated.map(|number| (record::GUID.to_owned(), guid(number).into())));
+                json!({
+                    "apiVersion": "operatorconnect.dev/v1alpha1",
+                    "metadata": {"annotations": annotations, "finalizers": [record::FINALIZER], "deletionTimestamp": deleting.then(|| at(0))},
+                    "spec": {"platform": PLATFORMS[platform], "shortName": "Contoso", "fullName": "Contoso"},
+                    "status": {
+                        "operation": operation, "leadId": told.map(guid).filter(|_| read_back), "licenseType": read_back.then_some("OC Essential"),
+                        "umpCustomerGuid": told.map(guid),
+                    },
+                })
+            })
+    }
+
+    fn event() -> impl Strategy<Value = Event> {
+        let some = || prop::collection::vec(0u8..4, 0..4);
+        prop_oneof![
+            6 => (any::<bool>(), 0u8..4, prop::bool::weighted(0.1), object()).prop_map(|(lead, name, again, object)| Event::Comes { lead, name, again, object }),
+            1 => (any::<bool>(), 0u8..4).prop_map(|(lead, name)| Event::Goes { lead, name }),
+            1 => some().prop_map(Event::Services),
+            1 => some().prop_map(Event::Leads),
+            4 => (0usize..2, any::<bool>()).prop_map(|(platform, anew)| Event::Asks { platform, anew }),
+            2 => (0usize..2, id(), prop::sample::select(vec![Duration::from_secs(3), Duration::MAX])).prop_map(|(platform, own, deadline)| Event::Paces { platform, own, deadline }),
+        ]
+    }
+
+    /// What a service object has by a list: the rule as it reads for one object and one list.
+    fn of_service(object: &OcEssentialService, services: &ServiceIndex) -> Recorded {
+        let (record, status) = (record::of_service(object), object.status.clone().unwrap_or_default());
+        let removes = object.metadata.deletion_timestamp.is_some() && asked_to_remove(status.operation.as_ref());
+        match status.ump_customer_guid.filter(|_| status.license_type.is_some()).map(|guid| CustomerGuid::parse(&guid).unwrap()) {
+            Some(guid) if removes => {
+                if services.has(&guid) {
+                    Recorded::Nothing
+                } else {
+                    Recorded::Asked
+                }
+            }
+            Some(guid) if services.has(&guid) => Recorded::Shown,
+            Some(guid) => Recorded::Missing(guid.to_string()),
+            None if record.guid.as_ref().is_some_and(|guid| services.has(guid)) => Recorded::Nothing,
+            None if record.may_come_to_have() || record.is_unseen() => Recorded::Asked,
+            None => Recorded::Nothing,
+        }
+    }
+
+    fn of_lead(object: &Lead, leads: &LeadIndex) -> Recorded {
+        let (record, status) = (record::of_lead(object), object.status.clone().unwrap_or_default());
+        let shown = leads.has(&TenantId::parse(&object.spec.ms_tenant_id).unwrap());
+        let removes = object.metadata.deletion_timestamp.is_some() && asked_to_remove(status.operation.as_ref());
+        match (status.lead_id.is_some(), removes, shown) {
+            (true, true, true) => Recorded::Nothing,
+            (true, true, false) => Recorded::Asked,
+            (true, false, true) => Recorded::Shown,
+            (true, false, false) => Recorded::Missing(status.lead_id.unwrap()),
+            (false, _, _) => {
+                if record.may_come_to_have() {
+                    Recorded::Asked
+                } else {
+                    Recorded::Nothing
+                }
+            }
+        }
+    }
+
+    fn asked_to_remove(operation: Option<&oc_api::Operation>) -> bool {
+        operation
+            .is_some_and(|operation| operation.kind == oc_api::OperationKind::Delete && matches!(operation.outcome, None | Some(oc_api::Outcome::Succeeded)))
+    }
+
+    /// The walk over all objects of a platform, which the tally replaces.
+    fn walk(shared: &Shared, platform: &str, lists: &Lists) -> Counted {
+        let mut counted = Counted::default();
+        let mut note = |recorded| match recorded {
+            Recorded::Nothing => {}
+            Recorded::Asked => counted.asked += 1,
+            Recorded::Shown => counted.recorded += 1,
+            Recorded::Missing(id) => {
+                counted.recorded += 1;
+                counted.missing.insert(id);
+            }
+        };
+        let on = |its: &str| its == platform;
+        if let Some(services) = &lists.services {
+            shared.cache.services.each(|object| {
+                if on(object.spec.platform.as_deref().unwrap()) {
+                    note(of_service(object, services));
+                }
+            });
+        }
+        if let Some(leads) = &lists.leads {
+            shared.cache.leads.each(|object| {
+                if on(&object.spec.platform) {
+                    note(of_lead(object, leads));
+                }
+            });
+        }
+        counted
+    }
+
+    fn slowest(shared: &Shared, platform: &str, now: Time, own: &OperationId, deadline: Duration) -> Option<Duration> {
+        let mut operations = Vec::new();
+        shared.cache.services.each(|object| {
+            if object.spec.platform.as_deref() == Some(platform) {
+                operations.extend(record::of_service(object).operation);
+            }
+        });
+        policy::slowest_create(now, own, deadline, operations.iter())
+    }
+
+    /// The objects of a world, and how they come and go.
+    struct World {
+        shared: Arc<Shared>,
+        version: u64,
+        lists: Lists,
+        /// What was last counted of each platform, and by which lists.
+        kept: [Option<(Lists, Counted)>; 2],
+    }
+
+    impl World {
+        fn new() -> Self {
+            let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+            Self { shared: Shared::bare(client, Leadership::alone(), Arc::new(())), version: 0, lists: Lists::default(), kept: [None, None] }
+        }
+
+        fn comes(&mut self, lead: bool, name: u8, again: bool, mut object: Value) {
+            self.version += 1;
+            let shared = &self.shared;
+            object["kind"] = if lead { "Lead" } else { "OcEssentialService" }.into();
+            object["spec"]["msTenantId"] = tenant(name).to_string().into();
+            let known = if lead { uid(shared.cache.leads.get("n", &name.to_string())) } else { uid(shared.cache.services.get("n", &name.to_string())) };
+            let metadata = &mut object["metadata"];
+            (metadata["namespace"], metadata["name"]) = ("n".into(), name.to_string().into());
+            metadata["resourceVersion"] = self.version.to_string().into();
+            metadata["uid"] = known.filter(|_| !again).unwrap_or_else(|| format!("{lead}-{name}-{}", self.version)).into();
+            if lead {
+                shared.cache.leads.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| handlers::lead(shared, learnt));
+            } else {
+                shared.cache.services.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| handlers::service(shared, learnt));
+            }
+        }
+
+        fn goes(&self, lead: bool, name: u8) {
+            let (shared, name) = (&self.shared, name.to_string());
+            if lead {
+                let gone = shared.cache.leads.get("n", &name).and_then(|object| shared.cache.leads.remove(&*object));
+                gone.into_iter().for_each(|learnt| handlers::lead(shared, learnt));
+            } else {
+                let gone = shared.cache.services.get("n", &name).and_then(|object| shared.cache.services.remove(&*object));
+                gone.into_iter().for_each(|learnt| handlers::service(shared, learnt));
+            }
+        }
+
+        /// What was counted is kept until there is another list, or it is to be counted anew.
+        fn expected(&mut self, which: usize, anew: bool) -> Counted {
+            let same = |lists: &Lists| By::new(&self.lists).is(lists);
+            match &self.kept[which] {
+                Some((lists, counted)) if !anew && same(lists) => counted.clone(),
+                _ => {
+                    let counted = walk(&self.shared, PLATFORMS[which], &self.lists);
+                    self.kept[which] = Some((self.lists.clone(), counted.clone()));
+                    counted
+                }
+            }
+        }
+    }
+
+    fn uid<K: Resource>(object: Option<Arc<K>>) -> Option<String> {
+        object.and_then(|object| object.meta().uid.clone())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+        #[test]
+        fn what_is_kept_is_what_a_walk_over_all_finds(events in prop::collection::vec(event(), 1..60)) {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            let _in = runtime.enter();
+            let mut world = World::new();
+            for event in events {
+                match event {
+                    Event::Comes { lead, name, again, object } => world.comes(lead, name, again, object),
+                    Event::Goes { lead, name } => world.goes(lead, name),
+                    Event::Services(numbers) => world.lists.services = Some(services(&numbers)),
+                    Event::Leads(numbers) => world.lists.leads = Some(leads(&numbers)),
+                    Event::Asks { platform, anew } => {
+                        let counted = world.shared.tallies.counted(PLATFORMS[platform], anew, || world.lists.clone());
+                        prop_assert_eq!(&*counted, &world.expected(platform, anew));
+                    }
+                    Event::Paces { platform, own, deadline } => {
+                        let (now, own) = (clock::time(at(6).parse().unwrap()), OperationId(own.into()));
+                        let kept = world.shared.tallies.slowest_create(PLATFORMS[platform], now, &own, deadline);
+                        prop_assert_eq!(kept, slowest(&world.shared, PLATFORMS[platform], now, &own, deadline));
+                    }
+                }
+            }
+        }
+    }
+}

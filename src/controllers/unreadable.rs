@@ -1,0 +1,100 @@
+//! An object that this version of the program can't read: nothing is decided for it, and it says so.
+
+use std::sync::Arc;
+
+use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use kube::Resource;
+use oc_domain::conditions::{Reason, Trouble, Verdict};
+use oc_domain::timing;
+
+use crate::cluster::has_status::HasStatus;
+use crate::cluster::key::{Key, Kind};
+use crate::cluster::managed::ManagedResource;
+use crate::cluster::store::Store;
+use crate::cluster::{patch, record, status};
+use crate::controllers::action::{Action, outcome};
+use crate::controllers::context::Shared;
+use crate::controllers::metrics::PassOutcome;
+use crate::runtime::clock;
+use crate::runtime::driver::WriteError;
+use crate::runtime::workqueue::Lane;
+
+/// Says in the conditions of an object that it can't be read, and by which fields. Everything else of it stays as it is, its finalizer too: it may have
+/// something on the platform.
+pub(crate) async fn tell(shared: &Arc<Shared>, key: &Key, wrong: &str) -> (Action, PassOutcome) {
+    let written = match key.kind {
+        Kind::LivePlatform => say(shared, &shared.cache.platforms, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await,
+        Kind::Lead => say(shared, &shared.cache.leads, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await,
+        Kind::OcEssentialService => {
+            say(shared, &shared.cache.services, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await
+        }
+    };
+    outcome(Reason::InvalidSpec, "this version can't read it");
+    let failures = shared.with_memo(key, uid(shared, key).as_deref(), |memo| {
+        memo.failures = if written.is_err() { memo.failures.saturating_add(1) } else { 0 };
+        memo.failures
+    });
+    match written {
+        Ok(()) => (Action::AwaitChange, PassOutcome::Stalled),
+        Err(failed) => {
+            tracing::warn!(
+                kind = key.kind.as_str(),
+                namespace = key.namespace,
+                name = key.name,
+                ?failed,
+                "that the object can't be read could not be written on it"
+            );
+            (Action::RequeueAt(timing::next_try(clock::now(), failures, None), Lane::Effect), PassOutcome::unwritten(&failed))
+        }
+    }
+}
+
+fn uid(shared: &Shared, key: &Key) -> Option<String> {
+    fn of<K: Resource>(store: &Store<K>, key: &Key) -> Option<String> {
+        store.get(&key.namespace, &key.name).and_then(|object| object.meta().uid.clone())
+    }
+    match key.kind {
+        Kind::LivePlatform => of(&shared.cache.platforms, key),
+        Kind::Lead => of(&shared.cache.leads, key),
+        Kind::OcEssentialService => of(&shared.cache.services, key),
+    }
+}
+
+fn verdict(wrong: &str, going: bool, held: bool) -> Verdict {
+    let stays = match (going, held) {
+        (true, true) => " It is not let go before: it may have something on the platform.",
+        _ => " Until then nothing is done for it, and what it has on the platform stays.",
+    };
+    let message = format!("This version of the operator can't read {wrong}. Correct the field, or run the version that knows it.{stays}");
+    Verdict::trouble(&Trouble::new(Reason::InvalidSpec, message))
+}
+
+async fn say<K: ManagedResource>(
+    shared: &Shared,
+    store: &Store<K>,
+    key: &Key,
+    wrong: &str,
+    told: impl Fn(&K) -> Option<&dyn HasStatus>,
+) -> Result<(), WriteError> {
+    let Some(object) = store.get(&key.namespace, &key.name) else { return Ok(()) };
+    // Where status itself is what can't be read, a list of conditions would be written over one that is not known here.
+    if wrong.contains("status.conditions:") {
+        return Ok(());
+    }
+    let status = told(&object);
+    let before = status.map(|status| status.conditions().to_vec()).unwrap_or_default();
+    let generation = object.meta().generation.unwrap_or_default();
+    let verdict = verdict(wrong, object.meta().deletion_timestamp.is_some(), record::has_finalizer(&*object));
+    let conditions = with_others(&before, status::conditions(&before, &verdict, generation, clock::now()));
+    if conditions == before {
+        return Ok(());
+    }
+    patch::conditions(&shared.client, &*object, &conditions, generation).await
+}
+
+/// The conditions of ours that count now, and all those that are somebody else's.
+fn with_others(before: &[Condition], ours: Vec<Condition>) -> Vec<Condition> {
+    const OURS: [&str; 3] = ["Ready", "Stalled", "Reconciling"];
+    let others = before.iter().filter(|condition| !OURS.contains(&condition.type_.as_str()) && ours.iter().all(|own| own.type_ != condition.type_));
+    ours.iter().chain(others).cloned().collect()
+}

@@ -1,0 +1,480 @@
+//! What a platform may be asked at once: a rate, a number in flight, and a circuit, shared by all kinds of objects.
+//!
+//! A platform that refuses the credential, throttles or is down is left alone as a whole: one probe at a time finds out when it is back.
+
+use std::num::NonZeroU32;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
+use live_platform::{Error, ErrorKind};
+use oc_domain::conditions::{Reason, Trouble};
+use tokio::sync::{AcquireError, OwnedSemaphorePermit, Semaphore};
+
+use crate::platform::circuit::{Circuit, MOST_REST};
+use crate::runtime::clock;
+use crate::runtime::leadership::Leadership;
+
+/// How long a call waits for room in the budget. Then it was surely not made, and its object is tried again: an intent must not grow old in a line.
+const MOST_WAIT: Duration = Duration::from_secs(20);
+
+/// For each call that may be under way, how many changes may have their intents recorded ahead of their turn. That many a crash can leave recorded and not
+/// asked for, which then wait for the grace.
+const PLACES: usize = 2;
+
+/// `spec.requests`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Calls per second.
+    pub per_second: u32,
+    /// Calls that may be made at once after a pause.
+    pub burst: u32,
+    /// Calls under way at the same time.
+    pub in_flight: u32,
+}
+
+/// What whoever made the budget is told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum News {
+    /// The platform is being left alone from now on.
+    Opened(Reason),
+    /// It is back after having been left alone.
+    Back,
+    /// A call has waited so long for its turn, whether it came or not.
+    Waited(Duration),
+}
+
+/// How the budget is used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Use {
+    /// Calls that wait for their turn.
+    pub waiting: usize,
+    /// Calls under way.
+    pub in_flight: usize,
+    /// How many calls a second are let pass.
+    pub per_second: u32,
+    /// Whether the platform is being left alone.
+    pub open: bool,
+}
+
+/// What a platform's error means for objects.
+pub fn trouble_of(error: &Error) -> Trouble {
+    let reason = match error.kind {
+        ErrorKind::Authentication | ErrorKind::Forbidden => Reason::AuthenticationFailed,
+        ErrorKind::Throttled => Reason::Throttled,
+        ErrorKind::Refused { .. } | ErrorKind::NotFound { .. } => Reason::PlatformRefused,
+        ErrorKind::Settings | ErrorKind::Unavailable | ErrorKind::BadAnswer | ErrorKind::Bug => Reason::PlatformUnavailable,
+    };
+    Trouble { reason, message: error.message().to_owned(), retry_after: error.retry_after.map(|rest| rest.min(MOST_REST)) }
+}
+
+/// Whether the error says something about the platform as a whole.
+fn platform_wide(error: &Error) -> bool {
+    matches!(error.kind, ErrorKind::Authentication | ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::BadAnswer)
+}
+
+/// Why a call has no result.
+#[derive(Debug)]
+pub enum Failed {
+    /// It was not made: the platform is being left alone.
+    LeftAlone(Trouble),
+    /// It may have been made: this process lost the lease while the call was under way.
+    Cut(Trouble),
+    /// It was made.
+    Call(Error),
+}
+
+impl Failed {
+    /// What it means for objects.
+    pub fn trouble(&self) -> Trouble {
+        match self {
+            Self::LeftAlone(trouble) | Self::Cut(trouble) => trouble.clone(),
+            Self::Call(error) => trouble_of(error),
+        }
+    }
+}
+
+/// The room that a platform has for calls. All who speak to one platform share it, by whatever credential.
+pub struct Room {
+    rate: DefaultDirectRateLimiter,
+    in_flight: Arc<Semaphore>,
+    places: Arc<Semaphore>,
+    limits: Limits,
+}
+
+impl Room {
+    /// An empty room.
+    pub fn new(limits: Limits) -> Arc<Self> {
+        let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
+        let quota = Quota::per_second(at_least_one(limits.per_second)).allow_burst(at_least_one(limits.burst));
+        let in_flight = limits.in_flight.max(1) as usize;
+        Arc::new(Self {
+            rate: RateLimiter::direct(quota),
+            in_flight: Arc::new(Semaphore::new(in_flight)),
+            places: Arc::new(Semaphore::new(PLACES * in_flight)),
+            limits,
+        })
+    }
+
+    /// How large it is.
+    pub fn limits(&self) -> Limits {
+        self.limits
+    }
+}
+
+/// The budget of one connection to a platform: the platform's room, and a circuit of its own, since a credential that is refused says nothing of another.
+pub struct Budget {
+    room: Arc<Room>,
+    circuit: Mutex<Circuit>,
+    waiting: Arc<AtomicUsize>,
+    under_way: Arc<AtomicUsize>,
+    tell: Box<dyn Fn(News) + Send + Sync>,
+}
+
+/// Counts a call for as long as it is there: one that is dropped counts no more.
+struct Counted(Arc<AtomicUsize>);
+
+impl Counted {
+    fn among(calls: &Arc<AtomicUsize>) -> Self {
+        calls.fetch_add(1, Ordering::Relaxed);
+        Self(Arc::clone(calls))
+    }
+}
+
+impl Drop for Counted {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A call that the circuit has let through. If it is the probe and is dropped before anything was heard of it, another one may be.
+struct Entered {
+    budget: Arc<Budget>,
+    unheard_probe: bool,
+}
+
+impl Drop for Entered {
+    fn drop(&mut self) {
+        if self.unheard_probe {
+            self.budget.circuit().abandon();
+        }
+    }
+}
+
+/// A place at the head of the line, for a change whose intent is being recorded: its time has come by the rate, and few are before it. It counts as no call,
+/// so that an API server that is slow to record takes nothing from those that read. It is given back when it is dropped.
+pub struct Place {
+    entered: Entered,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Place {
+    /// Waits for the calls that are under way.
+    ///
+    /// # Errors
+    /// As [`Budget::turn`].
+    pub async fn turn(self) -> Result<Turn, Failed> {
+        let budget = &self.entered.budget;
+        let permit = budget.in_line(Arc::clone(&budget.room.in_flight).acquire_owned()).await?;
+        Ok(Turn::of(self.entered, permit))
+    }
+}
+
+/// The turn of one call. It is given back when it is dropped, whether the call was made or not.
+pub struct Turn {
+    entered: Entered,
+    _permit: OwnedSemaphorePermit,
+    _counted: Counted,
+}
+
+impl Turn {
+    fn of(entered: Entered, permit: OwnedSemaphorePermit) -> Self {
+        let counted = Counted::among(&entered.budget.under_way);
+        Self { entered, _permit: permit, _counted: counted }
+    }
+
+    /// Makes a call that changes something, if this process leads **then**: the turn may have been waited for.
+    ///
+    /// # Errors
+    /// When the call fails, and when this process does not lead.
+    pub async fn change<T>(self, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        match leadership.guard(call).await {
+            Ok(answer) => self.report(answer, platform_wide),
+            Err(stopped) if stopped.begun => Err(Failed::Cut(stopped.trouble)),
+            Err(stopped) => Err(Failed::LeftAlone(stopped.trouble)),
+        }
+    }
+
+    fn report<T>(mut self, answer: Result<T, Error>, wide: fn(&Error) -> bool) -> Result<T, Failed> {
+        self.entered.unheard_probe = false;
+        self.entered.budget.went(answer.as_ref().err().filter(|error| wide(error)).map(trouble_of).as_ref());
+        answer.map_err(Failed::Call)
+    }
+}
+
+impl Budget {
+    /// A full budget, with a room of its own.
+    #[cfg(test)]
+    pub fn new(limits: Limits, tell: impl Fn(News) + Send + Sync + 'static) -> Arc<Self> {
+        Self::sharing(Room::new(limits), tell)
+    }
+
+    /// A budget for calls that need room among others.
+    pub fn sharing(room: Arc<Room>, tell: impl Fn(News) + Send + Sync + 'static) -> Arc<Self> {
+        Arc::new(Self { room, circuit: Mutex::new(Circuit::default()), waiting: Arc::default(), under_way: Arc::default(), tell: Box::new(tell) })
+    }
+
+    fn circuit(&self) -> std::sync::MutexGuard<'_, Circuit> {
+        self.circuit.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// Makes a call that reads, when there is room for it.
+    ///
+    /// # Errors
+    /// When the platform is being left alone, or the call fails.
+    pub async fn spend<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        let turn = self.turn().await?;
+        turn.report(call.await, platform_wide)
+    }
+
+    /// The same for a list: an identity that may not even read is refused for every object alike.
+    ///
+    /// # Errors
+    /// As [`Budget::spend`].
+    pub async fn spend_list<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        let turn = self.turn().await?;
+        turn.report(call.await, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden)
+    }
+
+    /// Makes a call that changes something, when there is room for it and if this process leads then.
+    ///
+    /// # Errors
+    /// As [`Budget::turn`] and [`Turn::change`].
+    pub async fn change<T>(self: &Arc<Self>, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+        self.change_at(None, leadership, call).await
+    }
+
+    /// The same from the place that was waited for, if there is one.
+    ///
+    /// # Errors
+    /// As [`Budget::change`].
+    pub async fn change_at<T>(
+        self: &Arc<Self>,
+        place: Option<Place>,
+        leadership: &Leadership,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, Failed> {
+        let turn = match place {
+            Some(place) => place.turn().await?,
+            None => self.turn().await?,
+        };
+        turn.change(leadership, call).await
+    }
+
+    /// Waits until there is room for one call.
+    ///
+    /// # Errors
+    /// [`Failed::LeftAlone`] when the platform is being left alone, or there is no room for long.
+    pub async fn turn(self: &Arc<Self>) -> Result<Turn, Failed> {
+        let entered = self.enter()?;
+        let permit = self.in_line(self.paced(&self.room.in_flight)).await?;
+        Ok(Turn::of(entered, permit))
+    }
+
+    /// Waits until a change can be asked for soon, before its intent is recorded.
+    ///
+    /// # Errors
+    /// As [`Budget::turn`].
+    pub async fn place(self: &Arc<Self>) -> Result<Place, Failed> {
+        let entered = self.enter()?;
+        let permit = self.in_line(self.paced(&self.room.places)).await?;
+        Ok(Place { entered, _permit: permit })
+    }
+
+    fn enter(self: &Arc<Self>) -> Result<Entered, Failed> {
+        let unheard_probe = self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
+        Ok(Entered { budget: Arc::clone(self), unheard_probe })
+    }
+
+    async fn paced(&self, room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, AcquireError> {
+        let permit = Arc::clone(room).acquire_owned().await;
+        self.wait_for_rate().await;
+        permit
+    }
+
+    async fn in_line(&self, room: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>) -> Result<OwnedSemaphorePermit, Failed> {
+        let (since, waits) = (clock::since_start(), Counted::among(&self.waiting));
+        let answer = tokio::time::timeout(MOST_WAIT, room).await;
+        drop(waits);
+        (self.tell)(News::Waited(clock::since_start().saturating_sub(since)));
+        // The semaphores are never closed.
+        let Ok(Ok(permit)) = answer else {
+            let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
+            return Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)));
+        };
+        Ok(permit)
+    }
+
+    fn went(&self, trouble: Option<&Trouble>) {
+        let (back, opened) = {
+            let mut circuit = self.circuit();
+            let closed = circuit.why_open().is_none();
+            let back = circuit.report(clock::now(), trouble);
+            (back, circuit.why_open().filter(|_| closed).map(|trouble| trouble.reason))
+        };
+        if back {
+            (self.tell)(News::Back);
+        }
+        if let Some(reason) = opened {
+            (self.tell)(News::Opened(reason));
+        }
+    }
+
+    async fn wait_for_rate(&self) {
+        while let Err(not_yet) = self.room.rate.check() {
+            let now = governor::clock::Clock::now(&governor::clock::DefaultClock::default());
+            tokio::time::sleep(not_yet.wait_time_from(now)).await;
+        }
+    }
+
+    /// How it is used now.
+    pub fn used(&self) -> Use {
+        let count = |calls: &AtomicUsize| calls.load(Ordering::Relaxed);
+        let (waiting, in_flight) = (count(&self.waiting), count(&self.under_way));
+        Use { waiting, in_flight, per_second: self.room.limits.per_second, open: self.left_alone().is_some() }
+    }
+
+    /// Why the platform is being left alone, if it is.
+    pub fn left_alone(&self) -> Option<Trouble> {
+        self.circuit().why_open().cloned()
+    }
+
+    /// Lets the next caller through as a probe when the platform is left alone.
+    pub fn probe_now(&self) {
+        self.circuit().probe_now(clock::now());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn trouble(reason: Reason) -> Trouble {
+        Trouble::new(reason, "x")
+    }
+
+    #[tokio::test]
+    async fn a_change_that_waited_in_line_is_not_made_by_one_that_leads_no_more() {
+        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, |_| {});
+        let leadership = Leadership::elected();
+        let asked = std::cell::Cell::new(false);
+        let (free, taken) = tokio::sync::oneshot::channel::<()>();
+        let first = budget.spend(async { Ok(taken.await.is_ok()) });
+        let second = budget.change(&leadership, async {
+            asked.set(true);
+            Ok(())
+        });
+        let go_on = async {
+            tokio::task::yield_now().await;
+            free.send(()).unwrap();
+        };
+        let (first, second, ()) = tokio::join!(first, second, go_on);
+        assert!(first.unwrap(), "a read needs no lease");
+        assert!(matches!(second, Err(Failed::LeftAlone(trouble)) if trouble.reason == Reason::Progressing) && !asked.get());
+        assert!(budget.change(&Leadership::alone(), async { Ok(()) }).await.is_ok(), "the turn was given back");
+    }
+
+    /// A turn that is not used, a call that is broken off, and one that still stands in line: none of them leaves the platform without a probe.
+    #[tokio::test]
+    async fn a_turn_is_given_back_by_whoever_does_not_use_it() {
+        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, |_| {});
+        let open = || {
+            let refused = Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) };
+            budget.circuit().report(clock::now(), Some(&refused));
+        };
+        open();
+        let unused = budget.turn().await.unwrap();
+        assert!(unused.entered.unheard_probe && budget.used().in_flight == 1);
+        assert!(budget.turn().await.is_err(), "one probe, not two");
+        drop(unused);
+        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 0, per_second: 1000, open: true });
+        let broken_off = budget.spend(std::future::pending::<Result<(), Error>>());
+        assert!(tokio::time::timeout(Duration::from_millis(10), broken_off).await.is_err());
+        let turn = budget.turn().await.unwrap();
+        assert!(turn.entered.unheard_probe && turn.report(Ok(()), platform_wide).is_ok() && !budget.used().open, "found out by the third");
+        let ordinary = budget.turn().await.unwrap();
+        open();
+        let in_line = budget.turn();
+        assert!(tokio::time::timeout(Duration::from_millis(10), in_line).await.is_err(), "no room");
+        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 1, per_second: 1000, open: true });
+        assert!(!ordinary.entered.unheard_probe);
+        let (probe, ()) = tokio::join!(budget.turn(), async {
+            tokio::task::yield_now().await;
+            drop(ordinary);
+        });
+        assert!(probe.is_ok_and(|turn| turn.entered.unheard_probe), "the one before gave up, and who goes without having been the probe says nothing of it");
+    }
+
+    #[tokio::test]
+    async fn a_place_is_at_the_head_of_the_line_and_takes_no_call() {
+        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, |_| {});
+        let (first, second) = (budget.place().await.unwrap(), budget.place().await.unwrap());
+        assert!(tokio::time::timeout(Duration::from_millis(10), budget.place()).await.is_err(), "two for one call");
+        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 0, per_second: 1000, open: false });
+        assert!(budget.spend(async { Ok(()) }).await.is_ok(), "who reads need not wait for them");
+        let turn = first.turn().await.unwrap();
+        let third = budget.place().await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(10), second.turn()).await.is_err(), "one call at once");
+        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 1, per_second: 1000, open: false });
+        drop(turn);
+        assert!(third.turn().await.unwrap().change(&Leadership::alone(), async { Ok(()) }).await.is_ok());
+        budget.circuit().report(clock::now(), Some(&Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) }));
+        drop(budget.place().await.unwrap());
+        let probe = budget.place().await.unwrap().turn().await.unwrap();
+        assert!(probe.entered.unheard_probe && budget.place().await.is_err() && budget.turn().await.is_err(), "the place was the probe, and its turn is");
+        assert_eq!((budget.room.places.available_permits(), budget.room.in_flight.available_permits()), (2, 0));
+    }
+
+    /// Two credentials of one platform: what one has under way the other waits for, and what one is refused says nothing of the other.
+    #[tokio::test]
+    async fn who_speaks_to_one_platform_shares_its_room_and_not_its_circuit() {
+        let room = Room::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 });
+        let (one, other) = (Budget::sharing(Arc::clone(&room), |_| {}), Budget::sharing(room, |_| {}));
+        let turn = one.turn().await.unwrap();
+        assert!(tokio::time::timeout(Duration::from_millis(10), other.turn()).await.is_err(), "one call at once, whoever makes it");
+        drop(turn);
+        one.circuit().report(clock::now(), Some(&trouble(Reason::AuthenticationFailed)));
+        assert!(one.turn().await.is_err());
+        assert!(other.turn().await.is_ok());
+    }
+
+    #[tokio::test]
+    async fn it_tells_who_waits_what_is_under_way_and_when_the_circuit_opens_and_closes() {
+        let told = Arc::new(Mutex::new(Vec::new()));
+        let hears = Arc::clone(&told);
+        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, move |news| hears.lock().unwrap().push(news));
+        let (free, taken) = tokio::sync::oneshot::channel::<()>();
+        let first = budget.spend(async { Ok(taken.await.is_ok()) });
+        let second = budget.spend(async { Ok(()) });
+        let look = async {
+            tokio::task::yield_now().await;
+            let used = budget.used();
+            free.send(()).unwrap();
+            used
+        };
+        let (_, _, used) = tokio::join!(first, second, look);
+        assert_eq!(used, Use { waiting: 1, in_flight: 1, per_second: 1000, open: false });
+        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 0, per_second: 1000, open: false });
+        // It asks for no time at all, so that the pause is over at once.
+        let refused = Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) };
+        budget.went(Some(&refused));
+        budget.went(Some(&refused));
+        assert!(budget.used().open);
+        let news = || told.lock().unwrap().iter().filter(|news| !matches!(news, News::Waited(_))).copied().collect::<Vec<_>>();
+        assert_eq!((news(), told.lock().unwrap().len()), (vec![News::Opened(Reason::Throttled)], 3), "and twice how long a call had waited");
+        assert!(budget.spend(async { Ok(()) }).await.is_ok() && !budget.used().open, "the probe went well");
+        assert!(budget.spend(async { Ok(()) }).await.is_ok());
+        assert_eq!((news(), told.lock().unwrap().len()), (vec![News::Opened(Reason::Throttled), News::Back], 6), "it is back once");
+    }
+}

@@ -1,0 +1,264 @@
+//! What one platform holds, and how fresh that is: to the platform what a reflector is to the API server.
+//!
+//! Every question about services or leads is answered from a list of all of them. Questions that need a newer list than there is wait for the
+//! next one together, as a data loader does it: one list answers them all, and the services list has no filter by tenant anyway.
+
+use std::sync::Arc;
+
+use live_platform::{Capability, ErrorKind, SecretsSent};
+use oc_domain::capability::{Heard, Known};
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::facts::{LcCustomerAnswer, LicenseType, MicrosoftStatus, Task};
+use oc_domain::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
+use oc_domain::pass::{LeadsRead, LeadsView, Numbers, ServicesView};
+use oc_domain::time::Time;
+use tokio::sync::Notify;
+
+use crate::platform::budget::{Budget, Failed};
+use crate::platform::index::{Changed, LeadIndex, ServiceIndex};
+use crate::platform::list::Kept;
+use crate::runtime::clock;
+
+/// The inventory of one platform.
+pub struct Inventory {
+    client: live_platform::Client,
+    budget: Arc<Budget>,
+    services: Kept<ServiceIndex>,
+    leads: Kept<LeadIndex>,
+    lc_customers: std::sync::Mutex<Option<bool>>,
+    numbers: std::sync::Mutex<Known>,
+    give_up: Notify,
+    tell: Box<dyn Fn(Changed) + Send + Sync>,
+}
+
+/// The newest lists, as far as they were read.
+#[derive(Clone, Default)]
+pub struct Lists {
+    /// Of services.
+    pub services: Option<Arc<ServiceIndex>>,
+    /// Of leads.
+    pub leads: Option<Arc<LeadIndex>>,
+}
+
+/// How many leads and services there are, for the platform object's status.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Counts {
+    /// Leads: all, active, suspended, removed.
+    pub leads: [u32; 4],
+    /// Services: all, those with the license OC Essential.
+    pub services: [u32; 2],
+}
+
+impl Inventory {
+    /// An empty inventory, with what is known of the call for telephone numbers. `tell` hears for whom something has changed.
+    pub fn new(client: live_platform::Client, budget: Arc<Budget>, numbers: Known, tell: impl Fn(Changed) + Send + Sync + 'static) -> Self {
+        Self {
+            client,
+            budget,
+            services: Kept::default(),
+            leads: Kept::default(),
+            lc_customers: std::sync::Mutex::new(None),
+            numbers: std::sync::Mutex::new(numbers),
+            give_up: Notify::new(),
+            tell: Box::new(tell),
+        }
+    }
+
+    /// Whoever waits here for the platform gives up and begins anew: there is another connection, or the platform is another one.
+    pub fn give_up(&self) {
+        self.give_up.notify_waiters();
+    }
+
+    /// What failed a moment ago is asked again.
+    pub fn forget_failures(&self) {
+        self.services.forget_failure();
+        self.leads.forget_failure();
+    }
+
+    /// Waits for something of the platform, unless it is to be given up.
+    ///
+    /// # Errors
+    /// When it is given up, and those of the work.
+    pub async fn unless_given_up<T>(&self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+        tokio::select! {
+            biased;
+            () = self.give_up.notified() => Err(Trouble::new(Reason::ProgressingWithRetry, "The connection to the platform was replaced; tried again.")),
+            answer = work => answer,
+        }
+    }
+
+    /// The client, for changes.
+    pub fn client(&self) -> &live_platform::Client {
+        &self.client
+    }
+
+    /// The budget, for changes.
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// The list of services, by a read begun at or after `not_before`.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn services(&self, not_before: Time) -> Result<(Time, Arc<ServiceIndex>), Trouble> {
+        let read = async { self.budget.spend_list(self.client.services()).await.map(ServiceIndex::new).map_err(|failed| failed.trouble()) };
+        self.unless_given_up(self.services.since(not_before, read, |before, now| (self.tell)(now.changed_since(before)))).await
+    }
+
+    /// The list of leads, by a read begun at or after `not_before`.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn leads(&self, not_before: Time) -> Result<(Time, Arc<LeadIndex>), Trouble> {
+        let read = async { self.budget.spend_list(self.client.leads()).await.map(LeadIndex::new).map_err(|failed| failed.trouble()) };
+        self.unless_given_up(self.leads.since(not_before, read, |before, now| (self.tell)(now.changed_since(before)))).await
+    }
+
+    /// The leads of one tenant by a read of their own, and when that was begun.
+    ///
+    /// # Errors
+    /// When they can't be read.
+    pub async fn leads_of(&self, tenant: &TenantId) -> Result<(Time, LeadsView), Trouble> {
+        let at = clock::now();
+        let listed = self.read(self.client.leads_of(tenant)).await?;
+        Ok((at, LeadsView { complete: listed.unreadable == 0, leads: listed.items, read: LeadsRead::OfTenant }))
+    }
+
+    async fn read<T>(&self, call: impl Future<Output = Result<T, live_platform::Error>>) -> Result<T, Trouble> {
+        self.unless_given_up(async { self.budget.spend(call).await.map_err(|failed| failed.trouble()) }).await
+    }
+
+    /// What the list of services holds for one object.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn view(
+        &self,
+        not_before: Time,
+        tenant: Option<&TenantId>,
+        guid: Option<&CustomerGuid>,
+        name: Option<&str>,
+    ) -> Result<(Time, ServicesView), Trouble> {
+        let (at, index) = self.services(not_before).await?;
+        Ok((at, index.view(tenant, guid, name)))
+    }
+
+    /// One task; `None` when the platform does not know it. `sent` says whether its texts may repeat secret values.
+    ///
+    /// # Errors
+    /// When it can't be read.
+    pub async fn task(&self, id: &TaskId, sent: SecretsSent) -> Result<Option<Task>, Trouble> {
+        self.read(self.client.task(id, sent)).await
+    }
+
+    /// One LC customer.
+    ///
+    /// # Errors
+    /// When it can't be read: also when the platform says that it has no such call, and has answered it before.
+    pub async fn lc_customer(&self, id: LcCustomerId) -> Result<LcCustomerAnswer, Trouble> {
+        let answer = self.read(self.client.lc_customer(id)).await?;
+        let mut reads = self.lc_customers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        match answer {
+            Capability::Available(customer) => {
+                *reads = Some(true);
+                Ok(customer.map_or(LcCustomerAnswer::NotFound, LcCustomerAnswer::Found))
+            }
+            // A platform that is being deployed, or a gateway without a route, says so of calls that there are.
+            Capability::Unavailable if *reads == Some(true) => {
+                Err(Trouble::new(Reason::PlatformUnavailable, "The platform has told its LC customers before and does not now. It is asked again."))
+            }
+            Capability::Unavailable => {
+                *reads = Some(false);
+                Ok(LcCustomerAnswer::NoSuchCall)
+            }
+        }
+    }
+
+    /// What the platform says of a tenant's telephone numbers.
+    ///
+    /// # Errors
+    /// When the platform as a whole can't be read: it is away, throttles, or refuses the credential.
+    pub async fn numbers(&self, tenant: &TenantId) -> Result<Numbers, Trouble> {
+        let answer = self.unless_given_up(async { Ok(self.budget.spend(self.client.numbers_of(tenant)).await) }).await?;
+        let heard = match &answer {
+            Ok(Capability::Available(_)) => Heard::Answered,
+            Ok(Capability::Unavailable) => Heard::Lacks,
+            Err(Failed::Call(error)) if says_nothing_of_numbers(error) => Heard::Other,
+            Err(failed) => return Err(failed.trouble()),
+        };
+        let lacking = self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).hears(clock::now(), heard);
+        Ok(match answer {
+            Ok(Capability::Available(count)) => Numbers::Count(count),
+            _ if lacking => Numbers::NoCall,
+            _ => Numbers::Untold,
+        })
+    }
+
+    /// Whether this release has the call for telephone numbers; `None` while that is not known.
+    pub fn tells_numbers(&self) -> Option<bool> {
+        self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).has()
+    }
+
+    /// Whether both lists, as far as they were read since then, are whole. Who stopped because a list of before was not need not wait.
+    pub fn whole_since(&self, read: Time) -> bool {
+        let services = self.services.newest().map(|(at, list)| (at, list.unreadable()));
+        let leads = self.leads.newest().map(|(at, list)| (at, list.unreadable()));
+        let known: Vec<_> = services.into_iter().chain(leads).collect();
+        known.iter().all(|(_, unreadable)| *unreadable == 0) && known.iter().any(|(at, _)| *at > read)
+    }
+
+    /// Whether this release has the read of LC customers; `None` while nobody asked.
+    pub fn reads_lc_customers(&self) -> Option<bool> {
+        *self.lc_customers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+
+    /// The counts, of what is known.
+    pub fn counts(&self) -> Counts {
+        let mut counts = Counts::default();
+        if let Some(leads) = self.leads.known() {
+            for lead in leads.all() {
+                counts.leads[0] += 1;
+                match lead.status {
+                    MicrosoftStatus::Active => counts.leads[1] += 1,
+                    MicrosoftStatus::Suspended => counts.leads[2] += 1,
+                    MicrosoftStatus::Removed => counts.leads[3] += 1,
+                    MicrosoftStatus::NotActive | MicrosoftStatus::Other(_) => {}
+                }
+            }
+        }
+        if let Some(services) = self.services.known() {
+            for service in services.all() {
+                counts.services[0] += 1;
+                counts.services[1] += u32::from(service.license == Some(LicenseType::OcEssential));
+            }
+        }
+        counts
+    }
+
+    /// The list of leads as it is known, and when its read was begun.
+    pub fn newest_leads(&self) -> Option<(Time, Arc<LeadIndex>)> {
+        self.leads.newest()
+    }
+
+    /// The same of services.
+    pub fn newest_services(&self) -> Option<(Time, Arc<ServiceIndex>)> {
+        self.services.newest()
+    }
+
+    /// Both lists as they are known.
+    pub fn lists(&self) -> Lists {
+        Lists { services: self.services.known(), leads: self.leads.known() }
+    }
+
+    /// The leads that are known, for discovery.
+    pub fn known_leads(&self) -> Option<Arc<LeadIndex>> {
+        self.leads.known()
+    }
+}
+
+/// An answer to the call for telephone numbers that is about this call, and tells nothing of them: a refusal, or what a gateway or a proxy says that does
+/// not know it.
+fn says_nothing_of_numbers(error: &live_platform::Error) -> bool {
+    matches!(error.status, Some(404 | 405 | 410 | 501)) || matches!(error.kind, ErrorKind::Refused { .. } | ErrorKind::NotFound { .. } | ErrorKind::Forbidden)
+}

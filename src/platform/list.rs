@@ -1,0 +1,263 @@
+//! One list: read when somebody needs a newer one, once for all who wait.
+//!
+//! Every wait here has a bound. A read that fails, fails for all who wait for it and for a while for all who come after it; who waits for the platform's
+//! rest to be over holds no lock meanwhile.
+
+use std::sync::{Arc, RwLock};
+use std::time::Duration;
+
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::time::Time;
+use tokio::sync::{Mutex, MutexGuard};
+use tokio::time::Instant;
+
+use crate::runtime::clock;
+
+/// A list is not begun again sooner than this after it was begun, so that those who ask in a stream share lists instead of each having its own.
+const LEAST_PAUSE: Duration = Duration::from_millis(500);
+
+/// A list that takes long is begun again only after a multiple of the time it took: a platform is not kept busy with lists.
+const PAUSE_PER_DURATION: u32 = 3;
+
+/// But whoever needs a newer one does not wait longer than this after a list has ended.
+const MOST_PAUSE: Duration = Duration::from_secs(60);
+
+/// After a read that failed nobody tries again for as long as that took, and not longer than this: whether a platform is left alone for longer is for the
+/// circuit to say.
+const MOST_PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
+
+/// A list that takes longer than this has failed. A wait lasts two reads and a pause at the most, which must be less than what `/livez` takes for a pass
+/// that hangs.
+const LONGEST_READ: Duration = Duration::from_secs(900);
+
+struct State<T> {
+    list: Option<(Time, Arc<T>)>,
+    failure: Option<Failure>,
+}
+
+struct Failure {
+    /// When the read was begun.
+    begun: Time,
+    trouble: Trouble,
+    /// Until then it is everybody's.
+    until: Instant,
+}
+
+/// The newest list, and how to come by a newer one.
+pub struct Kept<T> {
+    state: RwLock<State<T>>,
+    /// Held by who reads. From when on the next read may begin.
+    reading: Mutex<Option<Instant>>,
+}
+
+impl<T> Default for Kept<T> {
+    fn default() -> Self {
+        Self { state: RwLock::new(State { list: None, failure: None }), reading: Mutex::new(None) }
+    }
+}
+
+impl<T> Kept<T> {
+    fn answer(&self, not_before: Time) -> Option<Result<(Time, Arc<T>), Trouble>> {
+        let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        if let Some((at, list)) = state.list.as_ref().filter(|(at, _)| *at >= not_before) {
+            return Some(Ok((*at, Arc::clone(list))));
+        }
+        // Who waited while a read failed shares its failure, and so does who comes just after it: otherwise each of a thousand waiting passes would try
+        // for itself, and with a platform that hangs each would wait for all before it.
+        let failure = state.failure.as_ref()?;
+        let shared = (failure.begun >= not_before && not_before > Time(0)) || clock::moment() < failure.until;
+        shared.then(|| Err(failure.trouble.clone()))
+    }
+
+    /// The newest list, whatever its age.
+    pub fn known(&self) -> Option<Arc<T>> {
+        self.newest().map(|(_, list)| list)
+    }
+
+    /// The same, and when its read was begun.
+    pub fn newest(&self) -> Option<(Time, Arc<T>)> {
+        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner).list.clone()
+    }
+
+    /// What failed a moment ago is tried again by the next who asks: the platform is back, or somebody asked for a look.
+    pub fn forget_failure(&self) {
+        self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner).failure = None;
+    }
+
+    /// A list that was begun at or after `not_before`.
+    pub async fn since(
+        &self,
+        not_before: Time,
+        read: impl Future<Output = Result<T, Trouble>>,
+        tell: impl FnOnce(Option<&T>, &T),
+    ) -> Result<(Time, Arc<T>), Trouble> {
+        let mut next = match self.turn(not_before).await {
+            Ok(answer) => return answer,
+            Err(turn) => turn,
+        };
+        let (begun, from) = (clock::now(), clock::moment());
+        let result = tokio::time::timeout(LONGEST_READ, read).await.unwrap_or_else(|_| Err(too_long()));
+        let took = clock::moment().duration_since(from);
+        match result {
+            Ok(list) => {
+                *next = Some(from + pause(took));
+                let list = Arc::new(list);
+                let before = {
+                    let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    state.failure = None;
+                    state.list.replace((begun, Arc::clone(&list)))
+                };
+                tell(before.as_ref().map(|(_, list)| list.as_ref()), &list);
+                Ok((begun, list))
+            }
+            Err(trouble) => {
+                let until = (from + took + took.min(MOST_PAUSE_AFTER_FAILURE)).max(from + LEAST_PAUSE);
+                *next = Some(until);
+                let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+                state.failure = Some(Failure { begun, trouble: trouble.clone(), until });
+                Err(trouble)
+            }
+        }
+    }
+
+    /// The answer, as soon as there is one; or the turn to read.
+    async fn turn(&self, not_before: Time) -> Result<Result<(Time, Arc<T>), Trouble>, MutexGuard<'_, Option<Instant>>> {
+        loop {
+            if let Some(answer) = self.answer(not_before) {
+                return Ok(answer);
+            }
+            let next = self.reading.lock().await;
+            if let Some(answer) = self.answer(not_before) {
+                return Ok(answer);
+            }
+            match next.filter(|at| clock::moment() < *at) {
+                None => return Err(next),
+                Some(at) => {
+                    drop(next);
+                    tokio::time::sleep_until(at).await;
+                }
+            }
+        }
+    }
+}
+
+fn too_long() -> Trouble {
+    let minutes = LONGEST_READ.as_secs() / 60;
+    Trouble::new(Reason::PlatformUnavailable, format!("The platform's list did not come to an end within {minutes} minutes; tried again."))
+}
+
+/// How long after the begin of a list that took so long the next one is begun.
+fn pause(took: Duration) -> Duration {
+    LEAST_PAUSE.max((took * PAUSE_PER_DURATION).min(took + MOST_PAUSE))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    async fn ask(kept: &Kept<usize>, reads: &AtomicUsize, not_before: Time, fail: bool) -> Result<usize, Trouble> {
+        let read = async {
+            tokio::time::sleep(Duration::from_millis(30)).await;
+            let number = reads.fetch_add(1, Ordering::SeqCst) + 1;
+            if fail { Err(Trouble::new(Reason::PlatformUnavailable, "down")) } else { Ok(number) }
+        };
+        kept.since(not_before, read, |_, _| ()).await.map(|(at, list)| {
+            assert!(at >= not_before, "begun at {at:?}, wanted since {not_before:?}");
+            *list
+        })
+    }
+
+    #[tokio::test]
+    async fn a_hundred_who_ask_at_once_share_one_list_and_an_old_one_does_for_who_takes_it() {
+        let (kept, reads) = (Kept::default(), AtomicUsize::new(0));
+        let now = clock::now();
+        let all = futures::future::join_all((0..100).map(|_| ask(&kept, &reads, now, false))).await;
+        assert!(all.iter().all(|answer| *answer == Ok(1)), "{all:?}");
+        assert_eq!(ask(&kept, &reads, now, false).await, Ok(1), "still new enough");
+        assert_eq!(ask(&kept, &reads, clock::now(), false).await, Ok(2), "a newer one is wanted");
+        assert_eq!(reads.load(Ordering::SeqCst), 2);
+    }
+
+    #[tokio::test]
+    async fn who_asks_while_a_read_is_under_way_gets_one_that_was_begun_later() {
+        let (kept, reads) = (Kept::default(), AtomicUsize::new(0));
+        let first = ask(&kept, &reads, clock::now(), false);
+        let second = async {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+            ask(&kept, &reads, clock::now(), false).await
+        };
+        assert_eq!(futures::future::join(first, second).await, (Ok(1), Ok(2)));
+    }
+
+    #[test]
+    fn a_slow_list_leaves_the_platform_alone_for_a_while_but_not_for_long() {
+        let seconds = Duration::from_secs;
+        for (took, after) in [(0, Duration::from_millis(500)), (1, seconds(3)), (30, seconds(90)), (250, seconds(310))] {
+            assert_eq!(pause(seconds(took)), after, "{took} s");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_crowd_shares_one_failure() {
+        let (kept, reads) = (Kept::default(), AtomicUsize::new(0));
+        let now = clock::now();
+        let all = futures::future::join_all((0..50).map(|_| ask(&kept, &reads, now, true))).await;
+        assert!(all.iter().all(Result::is_err));
+        assert_eq!(reads.load(Ordering::SeqCst), 1);
+    }
+
+    /// A platform that hangs, after a restart: no list is there, and 128 passes come, for most of which any list would do. Here it hangs for 200 ms, and
+    /// not for half a minute.
+    #[tokio::test]
+    async fn a_crowd_before_a_platform_that_hangs_shares_one_failure_whatever_list_would_do() {
+        const HANG: Duration = Duration::from_millis(200);
+        let (kept, reads) = (&Kept::<usize>::default(), &AtomicUsize::new(0));
+        let pass = |not_before| {
+            let read = async {
+                reads.fetch_add(1, Ordering::SeqCst);
+                tokio::time::sleep(HANG).await;
+                Err(Trouble::new(Reason::PlatformUnavailable, "no answer"))
+            };
+            async move { kept.since(not_before, read, |_, _| ()).await.is_err() }
+        };
+        let (now, begun) = (clock::now(), clock::moment());
+        let any = |number: usize| if number.is_multiple_of(4) { now } else { Time(i64::MIN) };
+        let all = futures::future::join_all((0..128).map(|number| pass(any(number)))).await;
+        let took = clock::moment().duration_since(begun);
+        assert!(all.iter().all(|failed| *failed));
+        assert_eq!(reads.load(Ordering::SeqCst), 1, "each of them waits for all before it: {took:?}");
+        assert!(took < HANG * 4, "{took:?}");
+        // Who comes within the next moments need not find out for itself; then somebody does.
+        assert!(pass(clock::now()).await && reads.load(Ordering::SeqCst) == 1);
+        tokio::time::sleep(LEAST_PAUSE).await;
+        assert!(pass(Time(i64::MIN)).await && reads.load(Ordering::SeqCst) == 2);
+        kept.forget_failure();
+        assert!(pass(clock::now()).await && reads.load(Ordering::SeqCst) == 3, "the platform is said to be back, so it is asked");
+    }
+
+    /// While one who needs a newer list waits for its time, nobody is kept by that.
+    #[tokio::test]
+    async fn nobody_sleeps_under_the_lock() {
+        let kept = Kept::<usize>::default();
+        kept.since(Time(1), async { Ok(1) }, |_, _| ()).await.unwrap();
+        let waits = kept.since(clock::now() + Duration::from_secs(3600), async { Ok(2) }, |_, _| ());
+        assert!(tokio::time::timeout(Duration::from_millis(20), waits).await.is_err(), "the platform is not kept busy with lists");
+        let waits = kept.since(clock::now() + Duration::from_secs(3600), async { Ok(2) }, |_, _| ());
+        let look = async {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+            kept.reading.try_lock().is_ok()
+        };
+        let (free, _) = tokio::join!(look, tokio::time::timeout(Duration::from_millis(50), waits));
+        assert!(free, "it holds the lock while it waits");
+    }
+
+    /// A reader that gives up, as when its connection is replaced, leaves the turn to the next.
+    #[tokio::test]
+    async fn who_gives_up_leaves_the_turn_to_the_next() {
+        let kept = Kept::<usize>::default();
+        let hangs = kept.since(Time(1), std::future::pending(), |_, _| ());
+        assert!(tokio::time::timeout(Duration::from_millis(10), hangs).await.is_err());
+        assert!(kept.since(Time(1), async { Ok(7) }, |_, _| ()).await.is_ok());
+    }
+}

@@ -1,0 +1,77 @@
+//! What a pass can reach of its platform: the inventory, if there is one, and the place in line for which it has waited.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oc_domain::conditions::{Reason, Trouble};
+
+use crate::platform::budget::{Failed, Place};
+use crate::platform::inventory::Inventory;
+use crate::runtime::clock;
+use crate::runtime::leadership::Leadership;
+
+/// The platform, for one pass.
+pub struct Reach {
+    inventory: Option<Result<Arc<Inventory>, Trouble>>,
+    place: Mutex<Option<Place>>,
+}
+
+impl Reach {
+    /// With the inventory of the platform, or the reason why there is none.
+    pub fn new(inventory: Option<Result<Arc<Inventory>, Trouble>>) -> Self {
+        Self { inventory, place: Mutex::new(None) }
+    }
+
+    /// The inventory.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn inventory(&self) -> Result<Arc<Inventory>, Trouble> {
+        match &self.inventory {
+            Some(Ok(inventory)) => Ok(Arc::clone(inventory)),
+            Some(Err(trouble)) => Err(trouble.clone()),
+            None => Err(Trouble::new(Reason::PlatformNotFound, "The platform object is not there.")),
+        }
+    }
+
+    /// The inventory, to read from. A place that this pass has is given back: what is ahead of its turn must not wait for anything else.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub fn inventory_to_read(&self) -> Result<Arc<Inventory>, Trouble> {
+        self.kept().take();
+        self.inventory()
+    }
+
+    fn kept(&self) -> MutexGuard<'_, Option<Place>> {
+        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Waits for a place, and keeps it for the change that follows. One that is not used is given back when the pass ends.
+    ///
+    /// # Errors
+    /// Why there is none.
+    pub async fn wait_for_place(&self) -> Result<(), Trouble> {
+        if clock::is_held() {
+            let message = "The clocks of the cluster were set. Nothing new is begun until what is under way has ended, and the operator has begun anew.";
+            return Err(Trouble::new(Reason::ProgressingWithRetry, message));
+        }
+        let inventory = self.inventory()?;
+        let place = inventory.unless_given_up(async { inventory.budget().place().await.map_err(|failed| failed.trouble()) }).await?;
+        *self.kept() = Some(place);
+        Ok(())
+    }
+
+    /// Makes a call that changes something, by the place that was waited for if there is one.
+    ///
+    /// # Errors
+    /// As [`crate::platform::budget::Budget::change`].
+    pub async fn change<T>(
+        &self,
+        inventory: &Inventory,
+        leadership: &Leadership,
+        call: impl Future<Output = Result<T, live_platform::Error>>,
+    ) -> Result<T, Failed> {
+        let place = self.kept().take();
+        inventory.budget().change_at(place, leadership, call).await
+    }
+}

@@ -1,0 +1,152 @@
+//! What is served, and what it costs. That it is the whole catalogue is shown on a live run (`tests/health`).
+
+use std::sync::Arc;
+
+use kube::{Client, Config};
+use serde_json::{Value, json};
+
+use crate::controllers::Shared;
+use crate::runtime::leadership::Leadership;
+use crate::telemetry::metrics::*;
+
+const TENANT: &str = "22222222-2222-4222-8222";
+
+fn shared(meter: Arc<dyn Meter>) -> Arc<Shared> {
+    let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
+    config.default_retry = false;
+    Shared::bare(Client::try_from(config).unwrap(), Leadership::alone(), meter)
+}
+
+fn platform(name: &str) -> Value {
+    json!({
+        "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": name, "resourceVersion": "1"},
+        "spec": {"url": "https://live.example.com/tenantui", "authentication": {"entra": {
+            "tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444", "scope": "api://x/.default",
+            "clientSecretRef": {"namespace": "a", "name": "b", "key": "c"},
+        }}},
+        "status": {"deletions": {"held": 3}, "absences": {"held": 2}, "conditions": [condition("True", "Succeeded")]},
+    })
+}
+
+fn condition(status: &str, reason: &str) -> Value {
+    json!({"type": "Ready", "status": status, "reason": reason, "message": "x", "lastTransitionTime": "2026-01-01T00:00:00Z"})
+}
+
+fn service(number: usize, ready: Value) -> Value {
+    json!({
+        "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService",
+        "metadata": {"name": format!("customer-{number}"), "namespace": "customers", "resourceVersion": "1",
+            "annotations": {"operatorconnect.dev/operation": r#"{"kind":"Create","id":"1","start":"2026-01-01T00:00:00Z"}"#}},
+        "spec": {"platform": "default", "msTenantId": format!("{TENANT}-{number:012x}"), "shortName": format!("C{number}"), "fullName": "A customer"},
+        "status": {
+            "platform": "default", "conditions": [ready],
+            "operation": {"kind": "Create", "id": "1", "startedTime": "2026-01-01T00:00:00Z", "taskId": "7"},
+            "sync": {"state": "Due", "jobs": [{"name": "peering.sync-leads-job", "state": "Due"}]},
+        },
+    })
+}
+
+fn lead(number: usize) -> Value {
+    json!({
+        "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead",
+        "metadata": {"name": format!("customer-{number}"), "namespace": "customers"},
+        "spec": {"msTenantId": format!("{TENANT}-{number:012x}")},
+    })
+}
+
+fn read<K: serde::de::DeserializeOwned>(object: Value) -> K {
+    serde_json::from_value(object).unwrap()
+}
+
+#[tokio::test]
+async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
+    let shared = shared(Arc::new(()));
+    shared.cache.platforms.put(read(platform("default")));
+    shared.cache.leads.put(read(lead(1)));
+    for (number, ready) in [condition("True", "Succeeded"), condition("False", "TaskFailed"), condition("Maybe", "customer-9 said so")].into_iter().enumerate()
+    {
+        shared.cache.services.put(read(service(number, ready)));
+    }
+    let text = Metrics::default().text(Census::of(&shared)).unwrap();
+    for line in [
+        r#"operatorconnect_objects{kind="Lead",ready="Unknown",reason="None"} 1.0"#,
+        r#"operatorconnect_objects{kind="OcEssentialService",ready="True",reason="Succeeded"} 1.0"#,
+        r#"operatorconnect_objects{kind="OcEssentialService",ready="False",reason="TaskFailed"} 1.0"#,
+        r#"operatorconnect_objects{kind="OcEssentialService",ready="Unknown",reason="Other"} 1.0"#,
+        r#"operatorconnect_open_intents{kind="OcEssentialService"} 3.0"#,
+        r#"operatorconnect_open_tasks{kind="OcEssentialService"} 3.0"#,
+        r#"operatorconnect_open_tasks{kind="Lead"} 0.0"#,
+        r#"operatorconnect_sync_jobs_due{platform="default",sync_job="peering.sync-leads-job"} 3.0"#,
+        r#"operatorconnect_sync_jobs_due{platform="default",sync_job="peering.sync-trunks-job"} 0.0"#,
+        r#"operatorconnect_deletions_held{platform="default"} 3.0"#,
+        r#"operatorconnect_absences_held{platform="default"} 2.0"#,
+        "operatorconnect_leader 1.0",
+        "# UNIT operatorconnect_oldest_task_seconds seconds",
+        "# EOF",
+    ] {
+        assert!(text.lines().any(|served| served == line), "{line} is not in\n{text}");
+    }
+    for named in ["customer", TENANT, "said so"] {
+        assert!(!text.contains(named), "{named} is in\n{text}");
+    }
+}
+
+#[tokio::test]
+async fn the_series_of_a_platform_go_with_it() {
+    let metrics = Arc::<Metrics>::default();
+    let shared = shared(Arc::clone(&metrics) as _);
+    shared.cache.platforms.put(read(platform("here")));
+    shared.cache.platforms.put(read(platform("gone")));
+    for name in ["here", "gone"] {
+        for outcome in [Outcome::Answered(200), Outcome::Answered(429), Outcome::Lost] {
+            metrics.called(name, Endpoint::Services, outcome, Duration::from_millis(20));
+        }
+        metrics.budget(name, News::Opened(Reason::Throttled));
+        metrics.budget(name, News::Waited(Duration::ZERO));
+    }
+    let text = metrics.text(Census::of(&shared)).unwrap();
+    assert!(text.contains(r#"operatorconnect_platform_circuit_opened_total{platform="gone",reason="Throttled"} 1"#), "{text}");
+    let gone = shared.cache.platforms.get("", "gone").unwrap();
+    shared.cache.platforms.remove(&*gone);
+    let text = metrics.text(Census::of(&shared)).unwrap();
+    assert!(text.contains(r#"platform="here""#) && !text.contains(r#"platform="gone""#), "{text}");
+    metrics.called("gone", Endpoint::Task, Outcome::Lost, Duration::ZERO);
+    let text = metrics.text(Census::of(&shared)).unwrap();
+    assert!(!text.contains(r#"platform="gone""#), "a call that was under way when it went makes no series for ever: {text}");
+}
+
+/// The CPU time of this thread: a machine that is busy with something else does not count.
+fn cpu() -> Duration {
+    let spent = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    Duration::from_nanos(spent.split_whitespace().next().unwrap().parse().unwrap())
+}
+
+/// The number of series does not grow with the number of objects, and a scrape of a thousand is not felt.
+#[tokio::test]
+async fn a_thousand_objects_cost_no_more_series_than_a_few() {
+    let shared = shared(Arc::new(()));
+    let metrics = Metrics::default();
+    shared.cache.platforms.put(read(platform("default")));
+    let lines = |count: usize| {
+        for number in 0..count {
+            shared.cache.leads.put(read(lead(number)));
+            shared.cache.services.put(read(service(number, condition("True", "Succeeded"))));
+        }
+        let text = metrics.text(Census::of(&shared)).unwrap();
+        (text.lines().count(), text.len())
+    };
+    let (few, _) = lines(3);
+    let (many, bytes) = lines(1000);
+    assert_eq!(few, many);
+    let before = cpu();
+    const SCRAPES: u32 = 20;
+    for _ in 0..SCRAPES {
+        metrics.text(Census::of(&shared)).unwrap();
+    }
+    let each = (cpu() - before) / SCRAPES;
+    #[allow(clippy::print_stdout, reason = "a measurement, shown by --nocapture")]
+    {
+        println!("a scrape of 1,000 leads and 1,000 services: {} µs of CPU, {bytes} bytes, {many} lines", each.as_micros());
+    }
+    assert!(each < Duration::from_millis(500), "{each:?}");
+}

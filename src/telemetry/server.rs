@@ -1,0 +1,76 @@
+//! The two small servers: `/metrics` on one address, `/livez` and `/readyz` on another.
+
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::Arc;
+
+use anyhow::Context;
+use axum::Router;
+use axum::extract::{RawQuery, State};
+use axum::http::{StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use tokio::net::TcpListener;
+
+use crate::cli::Listen;
+use crate::controllers::Shared;
+use crate::controllers::snapshot::Census;
+use crate::telemetry::health::{Health, Report};
+use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
+
+/// Takes an address, before anything else is done: one that can't be had is told at the start.
+///
+/// # Errors
+/// When it can't be had.
+pub async fn bind(flag: &str, what: &str, listen: Option<Listen>) -> anyhow::Result<Option<TcpListener>> {
+    let Some(listen) = listen else { return Ok(None) };
+    let taken = match listen {
+        Listen::At(address) => TcpListener::bind(address).await,
+        Listen::Everywhere(port) => {
+            // By IPv6, which takes IPv4 as well; and by that alone on a machine that has no other.
+            let all = [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)].map(|all| SocketAddr::new(all, port));
+            TcpListener::bind(&all[..]).await
+        }
+    };
+    let listener = taken.with_context(|| format!("{flag} {listen} can't be listened on; is it in use, or not an address of this machine?"))?;
+    tracing::info!(address = %listener.local_addr()?, "serving {what}");
+    Ok(Some(listener))
+}
+
+/// Serves metrics for as long as it is polled.
+pub async fn metrics(listener: TcpListener, metrics: Arc<Metrics>, shared: Arc<Shared>) {
+    let router = Router::new().route("/metrics", get(scrape)).with_state((metrics, shared));
+    serve(listener, router).await;
+}
+
+/// Serves health for as long as it is polled.
+pub async fn health(listener: TcpListener, health: Arc<Health>) {
+    let router = Router::new().route("/livez", get(live)).route("/readyz", get(ready)).with_state(health);
+    serve(listener, router).await;
+}
+
+async fn serve(listener: TcpListener, router: Router) {
+    if let Err(error) = axum::serve(listener, router).await {
+        tracing::error!(%error, "a server ended");
+    }
+}
+
+async fn scrape(State((metrics, shared)): State<(Arc<Metrics>, Arc<Shared>)>) -> Response {
+    match metrics.text(Census::of(&shared)) {
+        Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
+        Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
+    }
+}
+
+async fn live(State(health): State<Arc<Health>>, RawQuery(query): RawQuery) -> Response {
+    answer("livez", &health.live(), query.as_deref())
+}
+
+async fn ready(State(health): State<Arc<Health>>, RawQuery(query): RawQuery) -> Response {
+    answer("readyz", &health.ready(), query.as_deref())
+}
+
+fn answer(name: &str, report: &Report, query: Option<&str>) -> Response {
+    let verbose = query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose=")));
+    let status = if report.is_good() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, report.text(name, verbose)).into_response()
+}
