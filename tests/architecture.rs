@@ -191,8 +191,7 @@ const SECTIONS: [&str; 5] = ["What it means", "What to do", "What the operator d
 fn every_event_has_a_row_and_every_row_an_event() {
     let text = std::fs::read_to_string(root().join("docs/events.md")).unwrap();
     let rows: Vec<String> = text.lines().filter(|line| line.starts_with("| `") && line.matches('|').count() == 6).map(str::to_owned).collect();
-    let known: Vec<String> =
-        oc_domain::history::Event::ALL.iter().map(|event| format!("| `{event}` | {:?} | {} |", event.severity(), event.action())).collect();
+    let known: Vec<String> = oc_domain::events::Event::ALL.iter().map(|event| format!("| `{event}` | {:?} | {} |", event.severity(), event.action())).collect();
     assert_eq!(rows.len(), known.len());
     for (row, event) in rows.iter().zip(known) {
         assert!(row.starts_with(&event), "{row} instead of {event}");

@@ -1,6 +1,6 @@
 //! Takes part in the election of a leader, and tells everything that would change something whether this process may.
 //!
-//! [`oc_domain::lease`] decides; here are the requests and a watch. [`Leadership`] is what is asked right before each change leaves.
+//! [`oc_domain::election`] decides; here are the requests and a watch. [`Leadership`] is what is asked right before each change leaves.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,7 +11,7 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams, WatchEvent, WatchParams};
 use kube::{Api, Client, ResourceExt};
-use oc_domain::lease::{Decision, Election, Held, Release, Timing};
+use oc_domain::election::{Decision, Election, Held, Release, Timing};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 

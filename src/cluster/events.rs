@@ -1,7 +1,7 @@
 //! Events about our objects (`events.k8s.io/v1`): what `kubectl describe` shows below an object, and what outlives one that is gone.
 //!
 //! Not kube's `Recorder`: that makes a series of what it takes for the same, which loses the text and the order of a history, and walks over its cache
-//! at each event. What comes here is a change already (see `oc_domain::history`), so each is one small object. A pass never waits for one: they
+//! at each event. What comes here is a change already (see `oc_domain::events`), so each is one small object. A pass never waits for one: they
 //! are written beside it, a limited number at once, and one that can't be written is left: the log tells the first of each kind of failure.
 
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use kube::api::PostParams;
 use kube::core::Request;
 use kube::core::response::StatusCause;
 use kube::{Client, Resource};
-use oc_domain::history::{Note, Severity};
+use oc_domain::events::{Note, Severity};
 use tokio::sync::Semaphore;
 
 use crate::runtime::clock;
@@ -180,7 +180,7 @@ async fn write(client: &Client, namespace: &str, event: &Event) -> Result<(), ku
 #[cfg(test)]
 mod tests {
     use super::*;
-    use oc_domain::history;
+    use oc_domain::events;
 
     fn recorder() -> Recorder {
         let mut config = kube::Config::new("http://127.0.0.1:1".parse().unwrap());
@@ -195,7 +195,7 @@ mod tests {
     #[tokio::test]
     async fn what_the_api_server_asks_of_an_event_is_kept() {
         let recorder = recorder();
-        for event in history::Event::ALL {
+        for event in events::Event::ALL {
             let made = recorder.event(&regarding(&format!("{}.", "x".repeat(199))), &Note::new(event, "ü".repeat(2000)));
             let name = made.metadata.name.unwrap();
             assert!(name.len() <= 253 && !name.contains(".."), "{name}");
@@ -203,14 +203,14 @@ mod tests {
             assert!(made.reporting_instance.unwrap().len() <= 128 && made.reason.unwrap().len() <= 128 && !made.action.unwrap().is_empty());
         }
         let cluster =
-            recorder.event(&ObjectReference { name: Some("default".into()), ..ObjectReference::default() }, &Note::new(history::Event::Throttled, "x"));
+            recorder.event(&ObjectReference { name: Some("default".into()), ..ObjectReference::default() }, &Note::new(events::Event::Throttled, "x"));
         assert_eq!(cluster.metadata.namespace.as_deref(), Some("default"));
     }
 
     #[tokio::test]
     async fn what_can_not_be_written_is_told_once_and_holds_nobody_up() {
         let recorder = recorder();
-        let notes = [Note::new(history::Event::Licensed, "x"), Note::new(history::Event::Synced, "x")];
+        let notes = [Note::new(events::Event::Licensed, "x"), Note::new(events::Event::Synced, "x")];
         for _ in 0..WAITING + 10 {
             recorder.tell(&regarding("a"), &notes);
         }

@@ -7,9 +7,9 @@ use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
 use kube::core::Request;
 use kube::{Client, ResourceExt};
+use oc_domain::decision::Mark;
 use oc_domain::names::CustomerGuid;
 use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
-use oc_domain::step::Mark;
 use serde::Serialize;
 use serde_json::{Value, json};
 

@@ -5,11 +5,11 @@ use kube::Resource;
 use oc_domain::absence;
 use oc_domain::breaker::Ledger;
 use oc_domain::conditions::Verdict;
-use oc_domain::facts::Lead as LeadFact;
-use oc_domain::pass::{Absence, Facts};
+use oc_domain::decision::Decision;
+use oc_domain::facts::{Absence, Facts};
+use oc_domain::model::Lead as LeadFact;
 use oc_domain::record::{Job, JobRecord, JobState, Operation, OperationKind, Outcome};
 use oc_domain::service::lead_that_counts;
-use oc_domain::step::Decision;
 use oc_domain::time::Time;
 
 use crate::cluster::record::requested;
@@ -170,7 +170,7 @@ pub fn of_service(
     (status != before).then_some(status)
 }
 
-fn plan_item(item: &oc_domain::step::PlanItem) -> oc_api::service::PlanItem {
+fn plan_item(item: &oc_domain::decision::PlanItem) -> oc_api::service::PlanItem {
     oc_api::service::PlanItem {
         action: item.action.to_owned(),
         field: Some(item.field.to_owned()).filter(|field| !field.is_empty()),
@@ -253,10 +253,10 @@ fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &oc_api::LeadSt
 mod tests {
     use super::*;
     use oc_domain::conditions::{Reason, Trouble};
+    use oc_domain::decision::Fact;
+    use oc_domain::decision::Step;
     use oc_domain::policy::Connection;
     use oc_domain::record::Record;
-    use oc_domain::step::Fact;
-    use oc_domain::step::Step;
 
     fn decision(reason: Reason) -> Decision {
         let verdict = Verdict::not_ready(reason, "Because.");

@@ -1,7 +1,7 @@
 //! What follows from a pass: when its object is looked at next, and what is remembered of it.
 
-use oc_domain::driver::{self, Memo, Pass};
-use oc_domain::step::{Decision, Wake};
+use oc_domain::decision::{Decision, Wake};
+use oc_domain::pass::{self, Memo, Pass};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
@@ -35,10 +35,10 @@ pub fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Deci
     // A 404 that nothing else confirms may be a gateway's: what the store still has is looked at again.
     let still_there = matches!(ended, Ended::Gone) && !anew(shared, key, uid) && exists(shared, key);
     let how = match ended {
-        Ended::Unwritten(WriteError::Conflict) => driver::Ended::Conflict,
-        Ended::Unwritten(_) => driver::Ended::Unwritten,
-        Ended::Gone if still_there => driver::Ended::Unwritten,
-        _ => driver::Ended::Well,
+        Ended::Unwritten(WriteError::Conflict) => pass::Ended::Conflict,
+        Ended::Unwritten(_) => pass::Ended::Unwritten,
+        Ended::Gone if still_there => pass::Ended::Unwritten,
+        _ => pass::Ended::Well,
     };
     let memo = shared.with_memo(key, uid, |memo| {
         memo.after(pass, decision, how);

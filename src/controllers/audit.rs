@@ -6,9 +6,9 @@
 
 use kube::{Resource, ResourceExt};
 use oc_domain::conditions::Trouble;
-use oc_domain::pass::DeletionPolicy;
+use oc_domain::decision::{Answer, Change};
+use oc_domain::facts::DeletionPolicy;
 use oc_domain::record::Record;
-use oc_domain::step::{Answer, Change};
 
 /// A change in our words, and what it is about.
 #[derive(Debug, Default)]

@@ -8,7 +8,7 @@ use oc_domain::breaker::Ledger;
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::discovery::Attempts;
-use oc_domain::driver::Memo;
+use oc_domain::pass::Memo;
 use oc_domain::place::Place;
 use oc_domain::policy::Connection;
 use oc_domain::record::Record;

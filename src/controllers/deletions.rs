@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use kube::{Resource, ResourceExt};
 use oc_domain::breaker::{Asking, Ledger, Limit};
-use oc_domain::pass::Facts;
+use oc_domain::facts::Facts;
 use oc_domain::policy::Connection;
 
 use crate::cluster::key::{Key, Kind};

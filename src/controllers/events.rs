@@ -1,14 +1,14 @@
-//! From a pass to the events about its object: what `oc_domain::history` makes of what was so before and is so now.
+//! From a pass to the events about its object: what `oc_domain::events` makes of what was so before and is so now.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
 use oc_domain::conditions::{Reason, Truth};
-use oc_domain::driver::Pass;
-use oc_domain::history::{self, End, Event, Note, Said};
-use oc_domain::pass::DeletionPolicy;
+use oc_domain::decision::Decision;
+use oc_domain::events::{self, End, Event, Note, Said};
+use oc_domain::facts::DeletionPolicy;
+use oc_domain::pass::Pass;
 use oc_domain::platform;
 use oc_domain::record::Job;
-use oc_domain::step::Decision;
 
 use crate::cluster::has_status::HasStatus;
 use crate::cluster::record;
@@ -48,13 +48,13 @@ fn end(last: &Decision, ended: &Ended) -> End {
 /// What is to be told of a write that the API server did not take.
 fn unwritten(said: &Said, pass: &Pass, ended: &Ended) -> Option<Note> {
     let Ended::Unwritten(failed) = ended else { return None };
-    history::write_refused(said, pass.facts.failures, &failed.trouble()?)
+    events::write_refused(said, pass.facts.failures, &failed.trouble()?)
 }
 
 /// Tells what a pass over a service was worth; `object` is what it began with.
 pub fn of_service(shared: &Shared, object: &OcEssentialService, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, Ended)) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
-    let mut notes = history::of_service(&said, &record::of_service(object), pass, last, end(last, ended), going);
+    let mut notes = events::of_service(&said, &record::of_service(object), pass, last, end(last, ended), going);
     notes.extend(unwritten(&said, pass, ended));
     shared.events.tell(&reference(object), &notes);
 }
@@ -62,7 +62,7 @@ pub fn of_service(shared: &Shared, object: &OcEssentialService, going: Option<De
 /// Tells what a pass over a lead was worth.
 pub fn of_lead(shared: &Shared, object: &Lead, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, Ended)) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
-    let mut notes = history::of_lead(&said, &record::of_lead(object), pass, last, end(last, ended), going);
+    let mut notes = events::of_lead(&said, &record::of_lead(object), pass, last, end(last, ended), going);
     notes.extend(unwritten(&said, pass, ended));
     shared.events.tell(&reference(object), &notes);
 }
@@ -70,7 +70,7 @@ pub fn of_lead(shared: &Shared, object: &Lead, going: Option<DeletionPolicy>, (p
 /// Tells what a pass over a platform object was worth, which has run these jobs and written its status or not.
 pub fn of_platform(shared: &Shared, object: &LivePlatform, before: &platform::Record, last: &platform::Decision, jobs: &[Job], written: bool) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
-    shared.events.tell(&reference(object), &history::of_platform(&said, before, last, jobs, written));
+    shared.events.tell(&reference(object), &events::of_platform(&said, before, last, jobs, written));
 }
 
 /// Tells that an object was made for a lead that was found.
@@ -84,8 +84,8 @@ mod tests {
     use super::*;
     use crate::runtime::driver::WriteError;
     use oc_domain::conditions::Verdict;
+    use oc_domain::decision::{Mark, Step, Wake};
     use oc_domain::record::Record;
-    use oc_domain::step::{Mark, Step, Wake};
     use oc_domain::time::Time;
 
     #[test]

@@ -5,12 +5,12 @@ use std::sync::Arc;
 use kube::{Resource, ResourceExt};
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::driver::Pass;
+use oc_domain::decision::{Answer, Change, Decision, Mark, Query};
+use oc_domain::facts::{DeletionPolicy, Facts};
 use oc_domain::lead::{Spec, Wish, decide};
-use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::pass::Pass;
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
-use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
 use crate::cluster::cache;

@@ -4,8 +4,8 @@ use std::time::Duration;
 
 use live_platform::{Endpoint, Observer, Outcome};
 use oc_domain::conditions::{Reason, Truth, Verdict};
-use oc_domain::driver::Pass;
-use oc_domain::step::Decision;
+use oc_domain::decision::Decision;
+use oc_domain::pass::Pass;
 
 use crate::cluster::key::Kind;
 use crate::platform::budget::News;

@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
+use oc_domain::decision::Mark;
 use oc_domain::record::{Intent, OperationId, Record};
-use oc_domain::step::Mark;
 use serde::Serialize;
 
 use crate::cluster::key::{Key, Kind};

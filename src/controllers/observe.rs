@@ -5,11 +5,11 @@ use std::sync::Arc;
 use kube::{Resource, ResourceExt};
 use live_platform::{Deleted, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::driver::Memo;
+use oc_domain::decision::{Answer, Fact};
+use oc_domain::facts::{DeletionPolicy, Facts, LeadsRead, LeadsView, Seen};
 use oc_domain::names::TenantId;
-use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView, Seen};
+use oc_domain::pass::Memo;
 use oc_domain::policy::Connection;
-use oc_domain::step::{Answer, Fact};
 use oc_domain::time::Time;
 
 use crate::cluster::has_status::{HasStatus, stalled_for};

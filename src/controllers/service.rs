@@ -7,14 +7,14 @@ use kube::{Resource, ResourceExt};
 use live_platform::{CreateService, SecretsSent};
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::driver::Pass;
+use oc_domain::decision::{Answer, Change, Decision, Mark, Query};
+use oc_domain::facts::{DeletionPolicy, Facts};
 use oc_domain::names::{CustomerGuid, TenantId};
-use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::pass::Pass;
 use oc_domain::place::Place;
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
 use oc_domain::service::{self, Adoption, Mode, Neighbour, Spec, Wish, decide};
-use oc_domain::step::{Answer, Change, Decision, Mark, Query};
 use oc_domain::time::Time;
 
 use crate::cluster::has_status::HasStatus;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::ResourceExt;
 use oc_domain::conditions::Reason;
-use oc_domain::facts::LicenseType;
+use oc_domain::model::LicenseType;
 use oc_domain::record::{Job, Record};
 use oc_domain::time::Time;
 

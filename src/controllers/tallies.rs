@@ -256,7 +256,7 @@ mod tests {
     use kube::{Client, Config, Resource};
     use live_platform::Listed;
     use oc_api::{Lead, OcEssentialService};
-    use oc_domain::facts;
+    use oc_domain::model;
     use oc_domain::names::{CustomerGuid, LeadId, TenantId};
     use oc_domain::policy;
     use proptest::prelude::*;
@@ -273,7 +273,7 @@ mod tests {
     }
 
     fn services(numbers: &[u8]) -> Arc<ServiceIndex> {
-        let of = |number: &u8| facts::Service {
+        let of = |number: &u8| model::Service {
             guid: CustomerGuid::parse(&guid(*number)).unwrap(),
             tenant: None,
             short_name: "x".into(),
@@ -284,10 +284,10 @@ mod tests {
     }
 
     fn leads(numbers: &[u8]) -> Arc<LeadIndex> {
-        let of = |number: &u8| facts::Lead {
+        let of = |number: &u8| model::Lead {
             id: LeadId::parse(&guid(*number)).unwrap(),
             tenant: tenant(*number),
-            status: facts::MicrosoftStatus::Active,
+            status: model::MicrosoftStatus::Active,
             consentless: false,
             service: None,
             channel: None,
@@ -296,7 +296,7 @@ mod tests {
             countries: Vec::new(),
             consented: None,
             last_modified: None,
-            contact: facts::Contact::default(),
+            contact: model::Contact::default(),
         };
         Arc::new(LeadIndex::new(Listed { items: numbers.iter().map(of).collect(), unreadable: 0, why: None, pages: 1 }))
     }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::pass::DeletionPolicy;
+use oc_domain::facts::DeletionPolicy;
 use oc_domain::place::Place;
 use oc_domain::time::Time;
 

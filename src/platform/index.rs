@@ -3,9 +3,9 @@
 use std::collections::{HashMap, HashSet};
 
 use live_platform::Listed;
-use oc_domain::facts::{Lead, Service};
+use oc_domain::facts::{LeadsRead, LeadsView, ServicesView};
+use oc_domain::model::{Lead, Service};
 use oc_domain::names::{CustomerGuid, TenantId, fold};
-use oc_domain::pass::{LeadsRead, LeadsView, ServicesView};
 
 /// For whom something has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -196,7 +196,7 @@ mod tests {
         Lead {
             id: LeadId::parse(&format!("{number:08x}-0000-4000-a000-000000000000")).unwrap(),
             tenant: tenant(1),
-            status: oc_domain::facts::MicrosoftStatus::Active,
+            status: oc_domain::model::MicrosoftStatus::Active,
             consentless: false,
             service: None,
             channel: None,
@@ -205,7 +205,7 @@ mod tests {
             countries: Vec::new(),
             consented: None,
             last_modified: None,
-            contact: oc_domain::facts::Contact::default(),
+            contact: oc_domain::model::Contact::default(),
         }
     }
 
@@ -241,7 +241,7 @@ mod tests {
 
     #[test]
     fn what_a_list_of_leads_proves() {
-        use oc_domain::pass::Absence::{Proven, Unconfirmed};
+        use oc_domain::facts::Absence::{Proven, Unconfirmed};
         let table = [(0, 0, 1, Proven), (0, 0, 2, Proven), (1, 0, 1, Proven), (1, 0, 2, Unconfirmed), (1, 1, 1, Unconfirmed), (0, 1, 2, Unconfirmed)];
         for (items, unreadable, pages, absence) in table {
             let index = LeadIndex::new(Listed { items: (0..items).map(lead).collect(), unreadable, why: None, pages });

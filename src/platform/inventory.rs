@@ -8,9 +8,9 @@ use std::sync::Arc;
 use live_platform::{Capability, ErrorKind, SecretsSent};
 use oc_domain::capability::{Heard, Known};
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::facts::{LcCustomerAnswer, LicenseType, MicrosoftStatus, Task};
+use oc_domain::facts::{LeadsRead, LeadsView, Numbers, ServicesView};
+use oc_domain::model::{LcCustomerAnswer, LicenseType, MicrosoftStatus, Task};
 use oc_domain::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
-use oc_domain::pass::{LeadsRead, LeadsView, Numbers, ServicesView};
 use oc_domain::time::Time;
 use tokio::sync::Notify;
 

@@ -1,12 +1,12 @@
-//! Performs one pass over one object: each step that `oc_domain::driver` names, against everything that a pass can touch.
+//! Performs one pass over one object: each step that `oc_domain::pass` names, against everything that a pass can touch.
 //!
 //! It knows no kind and chooses nothing.
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::driver::Pass;
-use oc_domain::pass::Facts;
+use oc_domain::decision::{Answer, Change, Decision, Mark, Query, Step, Wake};
+use oc_domain::facts::Facts;
+use oc_domain::pass::Pass;
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
-use oc_domain::step::{Answer, Change, Decision, Mark, Query, Step, Wake};
 use oc_domain::time::Time;
 
 /// An own object could not be written.
@@ -170,8 +170,8 @@ async fn said<W: World>(world: &W, decision: &Decision, pass: &Pass, until: Time
 mod tests {
     use super::*;
     use oc_domain::conditions::{Reason, Verdict};
-    use oc_domain::driver::Memo;
     use oc_domain::names::TenantId;
+    use oc_domain::pass::Memo;
     use oc_domain::policy::Connection;
     use oc_domain::record::{OperationId, OperationKind, Sent};
     use std::sync::Mutex;
@@ -298,7 +298,7 @@ mod tests {
             // This process drew the id of the intent, so it knows that nothing was sent, whatever has become of the write.
             let mut memo = Memo::default();
             let rest = Decision { step: Step::Rest(Time(0)), why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
-            memo.after(&pass, &rest, oc_domain::driver::Ended::Unwritten);
+            memo.after(&pass, &rest, oc_domain::pass::Ended::Unwritten);
             assert_eq!(memo.unsent, [OperationId("op".into())]);
         }
     }

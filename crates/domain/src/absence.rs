@@ -10,7 +10,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::step::{Step, Wake};
+use crate::decision::{Step, Wake};
 use crate::time::{Duration, Time};
 use crate::timing;
 

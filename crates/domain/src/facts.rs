@@ -1,221 +1,247 @@
-//! What was read from the platform, reduced to what a decision needs. The client makes these; nothing here knows the wire.
+//! What one pass over one object knows. The driver fills it as the decision asks.
 
-use crate::names::{ChannelId, CustomerGuid, LcCustomerId, LeadId, TaskId, TenantId};
+use crate::absence::Belief;
+use crate::conditions::{Reason, Trouble, Verdict};
+use crate::decision::{Answer, Fact};
+use crate::model::{LcCustomerAnswer, Lead, Service, Task};
+use crate::names::CustomerGuid;
+use crate::pass::Memo;
+use crate::policy::Connection;
+use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
 use crate::time::Time;
 
-/// Microsoft's status of a lead (platform-facts.md 2.2; N-1: Microsoft knows only the first three).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum MicrosoftStatus {
-    /// The only status from which a license can be applied or a channel assigned.
-    Active,
-    /// Suspended, by Microsoft or by the customer (platform-facts-3.md 5).
-    Suspended,
-    /// Removed, by Microsoft or by the customer. Such a lead stays in the list (U-19), and can become Active again when the customer consents anew
-    /// (N-18): it is no reason to forget anything.
-    Removed,
-    /// Not yet activated (a label of the portal; JSON spelling unknown, U-14).
-    NotActive,
-    /// Any other text: not eligible (U-14).
-    Other(String),
+/// `spec.deletionPolicy`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum DeletionPolicy {
+    /// The platform keeps what it has.
+    #[default]
+    Retain,
+    /// What this object made or took over is deleted.
+    Delete,
 }
 
-impl MicrosoftStatus {
-    /// Reads the platform's text without regard to case and blanks (U-14).
-    pub fn parse(text: &str) -> Self {
-        let folded: String = text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
-        match folded.as_str() {
-            "active" => Self::Active,
-            "suspended" => Self::Suspended,
-            "removed" => Self::Removed,
-            "notactive" => Self::NotActive,
-            _ => Self::Other(text.to_owned()),
-        }
+/// What the list of services holds for one object.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ServicesView {
+    /// Those of the tenant: none, one, a Direct Routing service beside one of Operator Connect (C-31), or (never seen, but not excluded) more.
+    pub by_tenant: Vec<Service>,
+    /// The one with the recorded guid.
+    pub by_guid: Option<Service>,
+    /// Those with the short name, compared without regard to case.
+    pub by_name: Vec<Service>,
+    /// Whether each entry of the list could be read: only then does "not in it" mean "not there".
+    pub complete: bool,
+}
+
+impl ServicesView {
+    /// The service with this guid. `by_guid` is that of the guid which was recorded when the list was asked; a guid that this pass has learned
+    /// since is found among those of the tenant.
+    pub fn with_guid(&self, guid: &CustomerGuid) -> Option<&Service> {
+        self.by_guid.iter().chain(&self.by_tenant).find(|service| &service.guid == guid)
     }
 
-    /// The portal's word for it.
-    pub fn label(&self) -> &str {
-        match self {
-            Self::Active => "Active",
-            Self::Suspended => "Suspended",
-            Self::Removed => "Removed",
-            Self::NotActive => "Not Active",
-            Self::Other(text) => text,
-        }
+    /// Those of the tenant that are, or could be, Operator Connect services: all but Direct Routing ones.
+    pub fn of_operator_connect(&self) -> impl Iterator<Item = &Service> {
+        self.by_tenant.iter().filter(|service| !service.direct_routing())
     }
-}
 
-/// How a person can be reached. Personal data: kept only where the platform object says `contactDetails: Include` (law L8).
-#[derive(Clone, Default, PartialEq, Eq, Hash)]
-pub struct Contact {
-    /// The person's name.
-    pub full_name: Option<String>,
-    /// The person's mail address.
-    pub email: Option<String>,
-    /// The person's telephone number.
-    pub phone_number: Option<String>,
-}
-
-impl std::fmt::Debug for Contact {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Contact(withheld)")
+    /// The tenant's Direct Routing service, if it has one.
+    pub fn direct_routing(&self) -> Option<&Service> {
+        self.by_tenant.iter().find(|service| service.direct_routing())
     }
 }
 
-/// One lead, as the platform lists it (platform-facts.md 2.1).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Lead {
-    /// `id`.
-    pub id: LeadId,
-    /// `tenantId`.
-    pub tenant: TenantId,
-    /// `status`.
-    pub status: MicrosoftStatus,
-    /// `isDirectLead`: made by the operator, without the customer's consent.
-    pub consentless: bool,
-    /// `umpCustomerGuid`: the service that this lead became; absent without license (C-5).
-    pub service: Option<CustomerGuid>,
-    /// `ovocChannelId`, else `channelId`: the channel that the lead is attached to.
-    pub channel: Option<ChannelId>,
-    /// `contactDetails.companyName`.
-    pub company_name: Option<String>,
-    /// `contactDetails.companySize`, opaque (U-13).
-    pub company_size: Option<String>,
-    /// `consentedCountries`, as given: not all are ISO codes (platform-facts-2.md 3).
-    pub countries: Vec<String>,
-    /// `consentedOn`.
-    pub consented: Option<Time>,
-    /// `lastModifiedOn`.
-    pub last_modified: Option<Time>,
-    /// The rest of `contactDetails`.
-    pub contact: Contact,
+/// How the leads of a tenant were read.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub enum LeadsRead {
+    /// In a list of all leads that came in one piece.
+    #[default]
+    AtOnce,
+    /// In a list of all leads that came page by page: when a lead goes meanwhile, another one moves from a page that is still to come to one that has been
+    /// read, and is in neither.
+    InPages,
+    /// By the single read of this tenant's.
+    OfTenant,
 }
 
-/// The license of a service (platform-facts.md 4; C-19).
+/// The leads of one object's tenant, and what they prove.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LeadsView {
+    /// Those of the tenant.
+    pub leads: Vec<Lead>,
+    /// Whether each entry of what was read could be read.
+    pub complete: bool,
+    /// How they were read.
+    pub read: LeadsRead,
+}
+
+/// Whether a lead that is not among those of its tenant is not there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum LicenseType {
-    /// 0, Direct Routing.
-    HostedEssentials,
-    /// 1, Direct Routing.
-    HostedEssentialsPlus,
-    /// 2, Direct Routing.
-    HostedPro,
-    /// 3.
-    OcEssential,
-    /// 4.
-    OcEssentialPlus,
-    /// 5.
-    OcPro,
-    /// A number that no page names.
-    Other(i64),
+pub enum Absence {
+    /// It is not there.
+    Proven,
+    /// The list proves nothing, and the single read of the tenant's leads can.
+    Unconfirmed,
+    /// Not even the single read could be read as a whole.
+    NotWhole,
 }
 
-impl LicenseType {
-    /// Reads the platform's number.
-    pub fn from_number(number: i64) -> Self {
-        match number {
-            0 => Self::HostedEssentials,
-            1 => Self::HostedEssentialsPlus,
-            2 => Self::HostedPro,
-            3 => Self::OcEssential,
-            4 => Self::OcEssentialPlus,
-            5 => Self::OcPro,
-            other => Self::Other(other),
-        }
+impl LeadsView {
+    /// What is said while a lead that can't be read may be that of the tenant.
+    pub(crate) fn not_whole() -> Trouble {
+        let message = "The platform's answer has leads that can't be read; that of this tenant may be among them. Ask the platform's operator to mend it.";
+        Trouble::new(Reason::PlatformUnavailable, message)
     }
 
-    /// Whether it is one of Operator Connect's: 3 to 5.
-    pub fn operator_connect(self) -> bool {
-        matches!(self, Self::OcEssential | Self::OcEssentialPlus | Self::OcPro)
-    }
-
-    /// Whether it is one of Direct Routing's: 0 to 2. What a number means that no page names is not known.
-    pub fn direct_routing(self) -> bool {
-        matches!(self, Self::HostedEssentials | Self::HostedEssentialsPlus | Self::HostedPro)
-    }
-
-    /// The portal's words.
-    pub fn label(self) -> String {
-        match self {
-            Self::HostedEssentials => "Hosted Essentials".into(),
-            Self::HostedEssentialsPlus => "Hosted Essentials Plus".into(),
-            Self::HostedPro => "Hosted Pro".into(),
-            Self::OcEssential => "OC Essential".into(),
-            Self::OcEssentialPlus => "OC Essential Plus".into(),
-            Self::OcPro => "OC Pro".into(),
-            Self::Other(number) => format!("License {number}"),
+    /// What it means that a lead is not among them.
+    pub fn absence(&self) -> Absence {
+        match (self.complete, self.read) {
+            (true, LeadsRead::AtOnce | LeadsRead::OfTenant) => Absence::Proven,
+            (false, LeadsRead::OfTenant) => Absence::NotWhole,
+            (_, LeadsRead::InPages) | (false, LeadsRead::AtOnce) => Absence::Unconfirmed,
         }
     }
 }
 
-/// One service, as the platform's V3 list gives it (platform-facts.md 6.1).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Service {
-    /// `UmpCustomerGuid`.
-    pub guid: CustomerGuid,
-    /// `MsTenantId`; null on many Direct Routing services, but not on all (platform-facts-3.md 2).
-    pub tenant: Option<TenantId>,
-    /// `CustomerShortName`, as the platform has it: it may break our rules.
-    pub short_name: String,
-    /// `CustomerFullName`.
-    pub full_name: Option<String>,
-    /// `LicenseType`.
-    pub license: Option<LicenseType>,
-}
-
-impl Service {
-    /// Whether it is a Direct Routing service. A tenant can have one beside its Operator Connect service (C-31). One without a license, or with a
-    /// license that no page names, is not taken for one: it could be the service that was just asked for.
-    pub fn direct_routing(&self) -> bool {
-        self.license.is_some_and(LicenseType::direct_routing)
-    }
-}
-
-/// One LC customer (platform-facts.md 6.2; the read itself is inferred, platform-facts-2.md 6).
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct LcCustomer {
-    /// `id`.
-    pub id: LcCustomerId,
-    /// `name`.
-    pub name: Option<String>,
-    /// `channelId`: the channel that it belongs to; absent or 0 when it belongs to none.
-    pub channel: Option<ChannelId>,
-}
-
-/// What the platform says of one LC customer.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum LcCustomerAnswer {
-    /// It is this one.
-    Found(LcCustomer),
-    /// There is none of that id.
-    NotFound,
-    /// This release has no way to read it.
-    NoSuchCall,
-}
-
-/// How far a task is (C-6).
+/// What the platform says of a tenant's telephone numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum TaskState {
-    /// Any word that names no end.
-    Running,
-    /// `CompletedSuccess`.
-    Succeeded,
-    /// Begins with `fail` or `cancel`.
-    Failed,
-    /// A last word that is not known (`CompletedWithErrors`, `Aborted`): the task has ended, and what came of it is for the lists to say.
-    Ended,
+pub enum Numbers {
+    /// How many there are.
+    Count(u64),
+    /// Its release is known to have no call that would tell ([`crate::capability`]).
+    NoCall,
+    /// It did not tell.
+    Untold,
 }
 
-/// One task (platform-facts.md 5). A task that succeeded can still hold error messages (E6).
+/// What a pass knows. The driver fills it as the decision asks.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Task {
-    /// `id`, the one that was asked for.
-    pub id: TaskId,
-    /// `status`, judged.
-    pub state: TaskState,
-    /// `status`, as given.
-    pub status: String,
-    /// All texts of `executionMessages`, each behind its level, bounded.
-    pub messages: Vec<String>,
-    /// `outputData.umpCustomerGuid` in any case; empty after a V2 create (C-8).
-    pub service: Option<CustomerGuid>,
+pub struct Facts {
+    /// When the pass began: a read begun since then is a read of this pass.
+    pub pass_started: Time,
+    /// When the object was created.
+    pub object_created: Time,
+    /// The object's generation.
+    pub generation: i64,
+    /// Whether somebody asked for a look now, or changed the spec, since the last one: what waits for the slow retry is tried at once.
+    pub asked_anew: bool,
+    /// Whether somebody asked for a look now: what is answered from an old list does not do.
+    pub look_now: bool,
+    /// Whether status says `Ready=True` for this generation.
+    pub settled: bool,
+    /// The platform object.
+    pub connection: Connection,
+    /// The list of services, as far as it concerns this object.
+    pub services: Fact<ServicesView>,
+    /// What may be concluded from what the lists do not show: known as soon as one of them is.
+    pub belief: Belief,
+    /// The leads of the tenant.
+    pub leads: Fact<LeadsView>,
+    /// The LC customer of the spec.
+    pub lc_customer: Fact<LcCustomerAnswer>,
+    /// The task in flight; `None` when the platform does not know it.
+    pub task: Fact<Option<Task>>,
+    /// The telephone numbers of the tenant.
+    pub numbers: Fact<Numbers>,
+    /// What became of the change that this pass asked for.
+    pub answer: Option<Answer>,
+    /// The last operation that this process has asked the platform for, if it remembers one. What another process has asked for, or was about to, is not.
+    pub own: Option<OperationId>,
+    /// The same, if this process has looked at it ever since without a long pause.
+    pub watched: Option<OperationId>,
+    /// How often in a row a request for this spec was not executed.
+    pub failures: u32,
+    /// The reason for which status says `Stalled` for this spec: a restart, which forgets the failures, does not take it back.
+    pub stalled_for: Option<Reason>,
+}
+
+/// What an object says of itself when a pass over it begins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// When it was created.
+    pub created: Time,
+    /// Its generation.
+    pub generation: i64,
+    /// `status.observedGeneration`.
+    pub observed: Option<i64>,
+    /// Whether status says `Ready=True`.
+    pub ready: bool,
+    /// Whether somebody has asked for a look that no pass has taken in yet.
+    pub look_requested: bool,
+    /// The reason for which status says `Stalled`, for whatever generation.
+    pub stalled_for: Option<Reason>,
+}
+
+impl Facts {
+    /// What a pass begins with: nothing of the platform yet.
+    pub fn begin(now: Time, seen: Seen, connection: Connection, memo: &Memo) -> Self {
+        let current = seen.observed == Some(seen.generation);
+        Self {
+            object_created: seen.created,
+            generation: seen.generation,
+            asked_anew: !current || seen.look_requested,
+            look_now: seen.look_requested,
+            settled: seen.ready && current,
+            failures: memo.failures_of(seen.generation),
+            stalled_for: seen.stalled_for.filter(|_| current),
+            ..Self::unread(now, connection)
+        }
+    }
+
+    /// What a pass begins with that has read nothing, over an object that is new at that moment and of which nothing was said or tried.
+    pub fn unread(pass_started: Time, connection: Connection) -> Self {
+        Self {
+            pass_started,
+            object_created: pass_started,
+            generation: 1,
+            asked_anew: false,
+            look_now: false,
+            settled: false,
+            connection,
+            services: Fact::Unread,
+            belief: Belief::Believed,
+            leads: Fact::Unread,
+            lc_customer: Fact::Unread,
+            task: Fact::Unread,
+            numbers: Fact::Unread,
+            answer: None,
+            own: None,
+            watched: None,
+            failures: 0,
+            stalled_for: None,
+        }
+    }
+
+    /// Whether a deletion that may have been asked for is asked for again at once: the process that recorded it is gone, and nobody knows whether its request
+    /// has left. It names one service, so that asking twice does no harm, while waiting costs minutes for each that was under way.
+    pub(crate) fn left_open_by_another(&self, record: &Record, intent: &Intent) -> bool {
+        let accepted = record.running().is_some_and(|op| op.id == intent.id && op.task.is_some());
+        intent.kind == OperationKind::Delete && intent.sent == Sent::Maybe && !accepted && self.own.as_ref() != Some(&intent.id)
+    }
+
+    /// Whether a change was asked for in this pass and left, whatever came of it.
+    pub fn asked(&self) -> bool {
+        self.answer.as_ref().is_some_and(|answer| !matches!(answer, Answer::NotSent(_)))
+    }
+
+    /// Whether a list was read that has entries which can't be read.
+    pub fn saw_holes(&self) -> bool {
+        self.services.value().is_some_and(|view| !view.complete) || self.leads.value().is_some_and(|view| !view.complete)
+    }
+
+    /// When the newest of the lists was read that this pass knows.
+    pub fn lists_read(&self) -> Option<Time> {
+        fn at<T>(fact: &Fact<T>) -> Option<Time> {
+            match fact {
+                Fact::Known { at, .. } => Some(*at),
+                _ => None,
+            }
+        }
+        at(&self.services).max(at(&self.leads))
+    }
+
+    /// What is said of a trouble that passes by itself.
+    pub fn verdict_of(&self, trouble: &Trouble) -> Verdict {
+        Verdict::passing(trouble, self.failures, self.stalled_for)
+    }
 }

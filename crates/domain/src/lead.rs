@@ -2,13 +2,13 @@
 
 use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
-use crate::facts::{Lead, MicrosoftStatus};
+use crate::decision::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
+use crate::facts::{Absence, DeletionPolicy, Facts, LeadsView};
+use crate::model::{Lead, MicrosoftStatus};
 use crate::names::{ChannelId, TenantId};
-use crate::pass::{Absence, DeletionPolicy, Facts, LeadsView};
 use crate::policy::{Connection, Policy};
 use crate::record::{Operation, OperationKind, Outcome, Record, Sent};
 use crate::service::{active_beside, lead_that_counts};
-use crate::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
 use crate::time::Time;
 use crate::timing;
 

@@ -3,9 +3,9 @@
 use crate::absence::{self, Account, Counted};
 use crate::breaker::{self, Asking, Ledger};
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
+use crate::decision::{Answer, Change, Fact, Query, Step, Wake};
 use crate::policy::{JobRuns, JobTrigger};
 use crate::record::{Job, JobRecord, JobState};
-use crate::step::{Answer, Change, Fact, Query, Step, Wake};
 use crate::time::{Duration, Time};
 use crate::timing;
 

@@ -13,18 +13,16 @@ mod create;
 mod delete;
 #[path = "tables/discovery.rs"]
 mod discovery;
+#[path = "tables/events.rs"]
+mod events;
 #[path = "tables/found.rs"]
 mod found;
-#[path = "tables/history.rs"]
-mod history;
 #[path = "tables/jobs.rs"]
 mod jobs;
 #[path = "tables/lead.rs"]
 mod lead;
 #[path = "tables/names.rs"]
 mod names;
-#[path = "tables/order.rs"]
-mod order;
 #[path = "tables/place.rs"]
 mod place;
 #[path = "tables/platform.rs"]
@@ -33,6 +31,8 @@ mod platform;
 mod ready;
 #[path = "tables/spec.rs"]
 mod spec;
+#[path = "tables/transitions.rs"]
+mod transitions;
 #[path = "tables/voice.rs"]
 mod voice;
 #[path = "tables/whose.rs"]
@@ -41,10 +41,10 @@ mod whose;
 mod words;
 
 use oc_domain::conditions::Verdict;
-use oc_domain::pass::Facts;
+use oc_domain::decision::{Change, Decision, Mark, Query, Step};
+use oc_domain::facts::Facts;
 use oc_domain::record::Record;
 use oc_domain::service::{Wish, decide};
-use oc_domain::step::{Change, Decision, Mark, Query, Step};
 use oc_domain::time::Time;
 
 /// A step, as short as a table can hold.

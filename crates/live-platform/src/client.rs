@@ -3,7 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
-use oc_domain::facts::{LcCustomer, Lead, Service, Task};
+use oc_domain::model::{LcCustomer, Lead, Service, Task};
 use oc_domain::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
 use reqwest::Method;
 use serde_json::Value;

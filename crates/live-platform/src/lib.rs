@@ -8,7 +8,7 @@
 //!
 //! | Module | Does | Knows |
 //! |---|---|---|
-//! | [`Client`] | one method for each call, answers as [`oc_domain::facts`] | paths, which status means what |
+//! | [`Client`] | one method for each call, answers as [`oc_domain::model`] | paths, which status means what |
 //! | `requests` | the bodies that are sent | the spelling of fields (C-4) |
 //! | `paging` | which page is next, and when to stop (C-12) | pure |
 //! | `transport` | one call: token, deadline, size limit, retry, classes of failure | reqwest |

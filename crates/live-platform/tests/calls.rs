@@ -6,7 +6,7 @@ mod support;
 use std::collections::BTreeMap;
 
 use live_platform::{Capability, Client, Connection, CreateService, Deleted, ErrorKind, SecretsSent, Sent};
-use oc_domain::facts::{LcCustomer, TaskState};
+use oc_domain::model::{LcCustomer, TaskState};
 use oc_domain::names::{CustomerGuid, TaskId, TenantId};
 use support::*;
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use live_platform::{Capability, Client, Connection, CreateService, Credential, Deleted, ErrorKind, SecretsSent, Settings, SiteLocation};
 use live_platform_simulator::{Options, Paging, Simulator};
-use oc_domain::facts::{LicenseType, MicrosoftStatus, Task, TaskState};
+use oc_domain::model::{LicenseType, MicrosoftStatus, Task, TaskState};
 use oc_domain::names::{TaskId, TenantId};
 use url::Url;
 

@@ -5,7 +5,7 @@ mod support;
 
 use live_platform::wire::errors;
 use live_platform::{Client, Connection, CreateService, Secrets, SecretsSent};
-use oc_domain::facts::TaskState;
+use oc_domain::model::TaskState;
 use oc_domain::names::{TaskId, TenantId};
 use proptest::prelude::*;
 use support::*;

@@ -5,7 +5,7 @@ use live_platform::Secrets;
 use live_platform::wire::errors::{self, Fault, Form};
 use live_platform::wire::json::Malformed;
 use live_platform::wire::{leads, services, tasks, token, topology};
-use oc_domain::facts::{Contact, LcCustomer, Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
+use oc_domain::model::{Contact, LcCustomer, Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
 use oc_domain::names::{CustomerGuid, LeadId, TaskId, TenantId};
 use oc_domain::time::Time;
 use proptest::prelude::*;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use oc_domain::absence::{self, Account, Belief, Counted};
 use oc_domain::breaker;
-use oc_domain::pass::DeletionPolicy;
+use oc_domain::facts::DeletionPolicy;
 use oc_domain::record::{OperationKind, Outcome};
 use oc_domain::service::Mode;
 use oc_domain::time::Time;

@@ -6,9 +6,9 @@ use std::sync::Arc;
 use oc_domain::absence;
 use oc_domain::breaker::{Asking, Ledger};
 use oc_domain::conditions::{Condition, Reason, Truth};
+use oc_domain::decision::{Decision, Mark};
 use oc_domain::names::{ChannelId, CustomerGuid};
 use oc_domain::record::{Intent, JobRecord, Operation, OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::step::{Decision, Mark};
 use oc_domain::time::{Duration, Time};
 
 use crate::setup::{SLOTS, Setup, Spec};

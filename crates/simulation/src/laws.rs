@@ -3,11 +3,11 @@
 use std::sync::Arc;
 
 use oc_domain::conditions::{Condition, Reason, Truth};
+use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Query, Step};
+use oc_domain::facts::{DeletionPolicy, LeadsRead, Numbers};
 use oc_domain::names::{CustomerGuid, fold};
-use oc_domain::pass::{DeletionPolicy, LeadsRead, Numbers};
 use oc_domain::record::{OperationKind, Outcome, Record};
 use oc_domain::service::{Adoption, Mode, Wish as ServiceWish};
-use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step};
 use oc_domain::time::Time;
 
 use crate::cluster::Object;
@@ -101,7 +101,7 @@ impl World {
             self.breaks(play, "L2: a service is deleted, and nobody has told that its tenant has no telephone numbers");
         }
         if let Change::CreateService(_) | Change::DeleteService(_) | Change::CreateLead(_) | Change::DeleteLead(_) = change {
-            let kind = oc_domain::order::needs(change);
+            let kind = oc_domain::transitions::needs(change);
             // The version that this pass wrote, wherever the object has got to since: the intent was on it when the request left.
             let recorded = running.object.finalizer && running.object.intent.as_ref().map(|intent| intent.kind) == kind;
             if !recorded {

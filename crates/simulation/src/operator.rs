@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use oc_domain::driver::{Memo, Pass};
 use oc_domain::lead;
+use oc_domain::pass::{Memo, Pass};
 use oc_domain::service;
 use oc_domain::time::Time;
 

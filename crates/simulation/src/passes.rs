@@ -4,15 +4,15 @@ use std::sync::Arc;
 
 use oc_domain::competition::{self, Access, Candidate, Contest, Spec};
 use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::driver::{Ended, Pass};
-use oc_domain::facts::LcCustomerAnswer;
+use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Query, Step};
+use oc_domain::facts::{Facts, Seen, ServicesView};
 use oc_domain::lead;
+use oc_domain::model::LcCustomerAnswer;
 use oc_domain::names::{ShortNameRule, fold};
-use oc_domain::pass::{Facts, Seen, ServicesView};
+use oc_domain::pass::{Ended, Pass};
 use oc_domain::policy::{Connection, JobRuns, Policy, slowest_create};
 use oc_domain::record::{OperationId, OperationKind, Outcome, Record};
 use oc_domain::service::{self, Mode, Neighbour};
-use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step};
 use oc_domain::time::{Duration, Time};
 use oc_domain::timing;
 
@@ -398,7 +398,7 @@ impl World {
         let Some((at, listed)) = self.operators[op].inventory[place].services.clone() else { return Fact::Unread };
         let tenant = setup::tenant(self.setup.tenant_of(slot));
         let named = fold(self.setup.name_of(slot));
-        let all = |keep: &dyn Fn(&oc_domain::facts::Service) -> bool| listed.services.iter().filter(|service| keep(service)).cloned().collect::<Vec<_>>();
+        let all = |keep: &dyn Fn(&oc_domain::model::Service) -> bool| listed.services.iter().filter(|service| keep(service)).cloned().collect::<Vec<_>>();
         let value = ServicesView {
             by_tenant: all(&|service| service.tenant.as_ref() == Some(&tenant)),
             by_guid: listed.services.iter().find(|service| record.guid.as_ref() == Some(&service.guid)).cloned(),

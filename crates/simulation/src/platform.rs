@@ -2,10 +2,10 @@
 //! the laws to say, not for the platform to prevent.
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::facts::{Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
+use oc_domain::decision::Answer;
+use oc_domain::facts::{LeadsRead, LeadsView, Numbers};
+use oc_domain::model::{Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
 use oc_domain::names::{CustomerGuid, TaskId, TenantId};
-use oc_domain::pass::{LeadsRead, LeadsView, Numbers};
-use oc_domain::step::Answer;
 use oc_domain::time::Time;
 
 use crate::setup::{self, PLACES, START, Setup, is_direct_routing, secs};

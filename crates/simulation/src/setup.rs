@@ -1,8 +1,8 @@
 //! What a world is like before anything happens in it.
 
-use oc_domain::facts::{Contact, Lead, LicenseType, MicrosoftStatus, Service};
+use oc_domain::facts::DeletionPolicy;
+use oc_domain::model::{Contact, Lead, LicenseType, MicrosoftStatus, Service};
 use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, TenantId};
-use oc_domain::pass::DeletionPolicy;
 use oc_domain::service::{Adoption, Mode};
 use oc_domain::time::{Duration, Time};
 

@@ -1,7 +1,7 @@
 //! A story: a tape played to its end, then calm until everything rests.
 
 use oc_domain::conditions::Reason;
-use oc_domain::facts::MicrosoftStatus;
+use oc_domain::model::MicrosoftStatus;
 use oc_domain::record::{OperationKind, Outcome};
 use oc_domain::time::Time;
 use oc_domain::timing::LEFT_OVER;

@@ -2,18 +2,18 @@
 //!
 //! Most of them are an operator that is wrong: around its decisions, which are the product's own code, something is done or asked that should not be.
 //! Two switch off what the simulated world checks by itself. They show that the law is judged, and that without the check it would be broken; they show
-//! nothing of the product's code, whose fence and whose conditional writes are not played here. Those are for the tests of `crates/domain/tests/lease.rs`,
+//! nothing of the product's code, whose fence and whose conditional writes are not played here. Those are for the tests of `crates/domain/tests/election.rs`,
 //! `src/platform/budget.rs`, `tests/leader` and `tests/kills`.
 
 use oc_domain::conditions::Reason;
-use oc_domain::facts::{LicenseType, TaskState};
+use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Step};
+use oc_domain::facts::{DeletionPolicy, Facts, LeadsRead, Numbers, ServicesView};
 use oc_domain::lead;
+use oc_domain::model::{LicenseType, TaskState};
 use oc_domain::names::CustomerGuid;
-use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, Numbers, ServicesView};
 use oc_domain::policy::Connection;
 use oc_domain::record::{OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Wish, decide};
-use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Step};
 use oc_domain::time::Time;
 
 use crate::setup::{is_direct_routing, secs};
@@ -234,7 +234,7 @@ fn deletes_anything(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> D
         Wish::Gone(deletion) if deletion.policy == DeletionPolicy::Delete => {
             let looked = decide(now, wish, &with_guid(record, shown), facts);
             let lets_go = matches!(looked.step, Step::Keep(Mark::Release)) && facts.services == Fact::Unread;
-            let look = Step::Look(oc_domain::step::Query::Services, facts.pass_started);
+            let look = Step::Look(oc_domain::decision::Query::Services, facts.pass_started);
             if lets_go { Decision { step: look, ..looked } } else { looked }
         }
         _ => decide(now, wish, record, facts),
@@ -355,7 +355,7 @@ fn lets_go_of_what_a_task_told(now: Time, wish: &Wish, record: &Record, facts: &
 fn waits_for_the_far_future(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     match record.open_intent().filter(|intent| oc_domain::timing::is_ahead(intent.start, now)) {
-        Some(intent) => Decision { step: Step::Wait(intent.start, oc_domain::step::Wake::Inventory), record: record.clone(), ..decision },
+        Some(intent) => Decision { step: Step::Wait(intent.start, oc_domain::decision::Wake::Inventory), record: record.clone(), ..decision },
         None => decision,
     }
 }

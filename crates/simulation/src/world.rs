@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use oc_domain::absence;
+use oc_domain::decision::Decision;
+use oc_domain::facts::Facts;
 use oc_domain::lead;
 use oc_domain::names::CustomerGuid;
-use oc_domain::pass::Facts;
 use oc_domain::record::{Intent, OperationId, Record, Sent};
 use oc_domain::service;
-use oc_domain::step::Decision;
 use oc_domain::time::{Duration, Time};
 
 use crate::cluster::{Cluster, Object};
@@ -172,7 +172,7 @@ pub struct Late {
     /// Its uid.
     pub uid: u32,
     /// The change.
-    pub change: oc_domain::step::Change,
+    pub change: oc_domain::decision::Change,
     /// Whether it was asked for while `spec.recreate` was true.
     pub recreate: bool,
     /// The object's deletion time stamp, when it asked.

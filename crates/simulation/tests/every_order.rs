@@ -7,7 +7,7 @@
 mod evidence;
 
 use oc_domain::conditions::Reason;
-use oc_domain::step::{Change, Mark, Step};
+use oc_domain::decision::{Change, Mark, Step};
 use oc_simulation::operator::State as Process;
 use oc_simulation::passes::{Ask, Write};
 use oc_simulation::setup::{SLOTS, START, Second, Setup, secs};
@@ -351,7 +351,7 @@ fn wrong_variants_are_caught_by_trying_every_order() {
         let mut models = models(variant.rules);
         // One fault is enough for them, and an object that retains what it made shows one more.
         let mut retained = base();
-        retained.specs[0].policy = oc_domain::pass::DeletionPolicy::Retain;
+        retained.specs[0].policy = oc_domain::facts::DeletionPolicy::Retain;
         models[0] = ("one object, retained", Orders { setup: retained, rules: variant.rules, faults: 0, deletes: 1 }, &[]);
         let found = models.into_iter().any(|(_, model, _)| !broken(&check(model, true)).is_empty());
         if !found {

@@ -9,7 +9,7 @@ use kube::ResourceExt;
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::discovery::{Attempts, Name, Told, Used, name};
-use oc_domain::facts::{Lead as Fact, MicrosoftStatus};
+use oc_domain::model::{Lead as Fact, MicrosoftStatus};
 use oc_domain::names::TenantId;
 use oc_domain::service::lead_that_counts;
 use oc_domain::time::Time;

@@ -8,10 +8,10 @@ use std::sync::Arc;
 use kube::{Resource, ResourceExt};
 use live_platform::JobMethod;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::driver::Memo;
+use oc_domain::decision::{Answer, Change, Fact, Query, Step};
+use oc_domain::pass::Memo;
 use oc_domain::platform::{Decision, Desired, Facts, RanAt, Record, Waiting, decide, index};
 use oc_domain::record::Job;
-use oc_domain::step::{Answer, Change, Fact, Query, Step};
 use oc_domain::time::{Duration, Time};
 use oc_domain::timing;
 

@@ -1,7 +1,7 @@
 //! Each check fails when what it looks at stands still, and no other does.
 
 use kube::{Client, Config};
-use oc_domain::lease::Timing;
+use oc_domain::election::Timing;
 
 use crate::cluster::election::{self, Seat};
 use crate::controllers::Key;

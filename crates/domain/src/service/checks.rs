@@ -4,10 +4,10 @@
 
 use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Truth};
-use crate::facts::{LcCustomerAnswer, Lead, MicrosoftStatus, Service};
+use crate::decision::{Decision, Fact, PlanItem, Query};
+use crate::model::{LcCustomerAnswer, Lead, MicrosoftStatus, Service};
 use crate::names::ShortName;
 use crate::policy::{Connection, Policy};
-use crate::step::{Decision, Fact, PlanItem, Query};
 use crate::timing;
 
 use super::{Case, Desired, ServicesView};
@@ -87,7 +87,7 @@ fn short_name_fits(connection: &Connection, desired: &Desired) -> Option<Trouble
 /// two ways (C-19): a second paid service is asked for only at a person's word.
 fn beside_direct_routing(desired: &Desired, view: &ServicesView) -> Option<Trouble> {
     let other = view.direct_routing().filter(|_| !desired.beside_direct_routing)?;
-    let license = other.license.map(crate::facts::LicenseType::label).unwrap_or_default();
+    let license = other.license.map(crate::model::LicenseType::label).unwrap_or_default();
     let message = format!(
         "The tenant has the Direct Routing service {} ({:?}, {license}). Whether the platform takes an Operator Connect service beside it is not documented. Set spec.besideDirectRouting to true to ask it for one; the Direct Routing service is left as it is.",
         other.guid, other.short_name

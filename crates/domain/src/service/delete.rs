@@ -1,12 +1,12 @@
 //! Letting go of a service. Needs no valid spec, no lead, no reference.
 
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::facts::{LicenseType, Service};
+use crate::decision::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
+use crate::facts::{Numbers, ServicesView};
+use crate::model::{LicenseType, Service};
 use crate::names::{CustomerGuid, TenantId, fold};
-use crate::pass::{Numbers, ServicesView};
 use crate::policy::{Connection, Policy};
 use crate::record::{Intent, Operation, OperationKind, Outcome, Record, Sent};
-use crate::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
 use crate::time::Time;
 use crate::timing;
 

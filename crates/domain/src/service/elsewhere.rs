@@ -2,11 +2,11 @@
 //! proves nothing of it: nothing is asked for, and nothing is deleted, until a person has seen to it.
 
 use crate::conditions::{Reason, Trouble, Verdict};
+use crate::decision::{Decision, Step};
+use crate::facts::{DeletionPolicy, ServicesView};
 use crate::names::TenantId;
-use crate::pass::{DeletionPolicy, ServicesView};
 use crate::policy::Policy;
 use crate::record::{Intent, OperationKind, Sent};
-use crate::step::{Decision, Step};
 use crate::timing;
 
 use super::{Case, Deletion, Desired, delete};

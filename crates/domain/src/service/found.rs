@@ -1,11 +1,11 @@
 //! Whose is the service that the list shows for a tenant?
 
 use crate::conditions::{Reason, Trouble};
-use crate::facts::{LicenseType, Service};
+use crate::model::{LicenseType, Service};
 use crate::names::fold;
 use crate::record::{OperationKind, Outcome, Record};
 
-use crate::pass::ServicesView;
+use crate::facts::ServicesView;
 use crate::time::Time;
 use crate::timing;
 

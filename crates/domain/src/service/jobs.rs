@@ -1,10 +1,10 @@
 //! The two synchronization jobs, as one service sees them, and the end of the way: Ready.
 
 use crate::conditions::{Reason, Truth, Verdict};
-use crate::facts::{Lead, MicrosoftStatus, Service};
+use crate::decision::{Decision, Fact, Query, Step, Wake};
+use crate::model::{Lead, MicrosoftStatus, Service};
 use crate::policy::{JobTrigger, Policy};
 use crate::record::{Job, JobRecord, JobState};
-use crate::step::{Decision, Fact, Query, Step, Wake};
 use crate::time::Time;
 use crate::timing;
 

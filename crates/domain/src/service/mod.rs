@@ -14,16 +14,16 @@ mod spec;
 mod task;
 
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
-use crate::facts::{Service, TaskState};
+use crate::decision::{Answer, Change, Decision, Fact, Mark, PlanItem, Query, Step, Wake};
+use crate::facts::{Absence, LeadsView, ServicesView};
+use crate::model::{Service, TaskState};
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, ShortName, TenantId};
-use crate::pass::{Absence, LeadsView, ServicesView};
 use crate::policy::{Connection, Policy};
 use crate::record::{OperationKind, Outcome, Record, Sent};
-use crate::step::{Answer, Change, Decision, Fact, Mark, PlanItem, Query, Step, Wake};
 use crate::time::{Duration, Time};
 use crate::timing;
 
-pub use crate::pass::{DeletionPolicy, Facts};
+pub use crate::facts::{DeletionPolicy, Facts};
 pub(crate) use checks::active_beside;
 pub use checks::lead_that_counts;
 pub use found::Found;

@@ -1,7 +1,7 @@
 //! What is said of a service that is there: what differs from the spec, what was not compared, what the platform's task has told.
 
 use crate::conditions::{Reason, Truth, Verdict};
-use crate::facts::{Lead, LicenseType, Service};
+use crate::model::{Lead, LicenseType, Service};
 use crate::record::{JobState, OperationKind, Outcome, Record};
 
 use super::Desired;

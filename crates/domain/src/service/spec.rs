@@ -1,8 +1,8 @@
 //! From what a service object says to what it is to become.
 
 use crate::conditions::Trouble;
+use crate::facts::DeletionPolicy;
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, ShortName, TenantId};
-use crate::pass::DeletionPolicy;
 
 use super::{Adoption, Deletion, Desired, Mode, Wish};
 

@@ -1,10 +1,10 @@
 //! The task that the platform gave for a create: followed while it runs, and what follows from its end.
 
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::facts::TaskState;
+use crate::decision::{Decision, Fact, Query, Step, Wake};
+use crate::model::TaskState;
 use crate::policy::Policy;
 use crate::record::{Operation, OperationKind};
-use crate::step::{Decision, Fact, Query, Step, Wake};
 use crate::timing;
 
 use super::Case;

@@ -4,13 +4,13 @@
 pub mod kstatus;
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::facts::{Contact, Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
+use oc_domain::decision::Fact;
+use oc_domain::facts::{Facts, LeadsRead, LeadsView, ServicesView};
+use oc_domain::model::{Contact, Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
 use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, TenantId};
-use oc_domain::pass::{Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Adoption, Desired, Mode, Wish};
-use oc_domain::step::Fact;
 use oc_domain::time::{Duration, Time};
 
 /// A moment with milliseconds, so that what is truncated shows.

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use oc_domain::absence::{Account, Belief, Counted, Ledger, settle};
 use oc_domain::conditions::Reason;
-use oc_domain::pass::{DeletionPolicy, Facts, ServicesView};
+use oc_domain::facts::{DeletionPolicy, Facts, ServicesView};
 use oc_domain::service::Wish;
 use oc_domain::time::Time;
 use oc_domain::{lead, platform};

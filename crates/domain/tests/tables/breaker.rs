@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oc_domain::breaker::{Asking, Ledger, settle};
 use oc_domain::conditions::Reason;
+use oc_domain::decision::Fact;
 use oc_domain::platform::{Desired, Facts, Record, Waiting, decide};
 use oc_domain::policy::JobTrigger;
-use oc_domain::step::Fact;
 use oc_domain::time::{Duration, Time};
 use proptest::prelude::*;
 

@@ -1,14 +1,14 @@
 //! The way to a service: eligibility, the request, the task, and what follows a failure.
 
 use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::driver::{Memo, Pass};
-use oc_domain::facts::{LcCustomer, LcCustomerAnswer, Lead, MicrosoftStatus, Service, TaskState};
+use oc_domain::decision::{Answer, Change, Fact, Mark, Step};
+use oc_domain::facts::{DeletionPolicy, Facts, LeadsRead, LeadsView, ServicesView};
+use oc_domain::model::{LcCustomer, LcCustomerAnswer, Lead, MicrosoftStatus, Service, TaskState};
 use oc_domain::names::TenantId;
-use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView, ServicesView};
+use oc_domain::pass::{Memo, Pass};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{self, Deletion, Desired, Mode, Wish};
-use oc_domain::step::{Answer, Change, Fact, Mark, Step};
 use oc_domain::timing;
 
 use crate::common::*;
@@ -25,7 +25,7 @@ fn a_first_create_step_by_step() {
         steps.push(told(&decision));
         record = decision.record;
         match decision.step {
-            Step::Look(oc_domain::step::Query::Services, _) => facts.services = known(view(&[])),
+            Step::Look(oc_domain::decision::Query::Services, _) => facts.services = known(view(&[])),
             Step::Look(_, _) => facts.leads = known_leads(vec![lead()]),
             Step::Keep(Mark::Begin { kind, start, tenant: whose, .. }) => {
                 assert_eq!(whose, Some(tenant()), "the intent says for whom it is");
@@ -388,7 +388,7 @@ fn the_grace() {
 fn tasks() {
     let running = || known(Some(task(1, TaskState::Running)));
     let succeeded = || known(Some(task(1, TaskState::Succeeded)));
-    let table: [(&str, u64, Fact<Option<oc_domain::facts::Task>>, &str); 10] = [
+    let table: [(&str, u64, Fact<Option<oc_domain::model::Task>>, &str); 10] = [
         ("not looked at", 60, Fact::Unread, "look task: False Converting Reconciling"),
         ("running", 60, running(), "wait: False Converting Reconciling"),
         ("running for long, within the deadline", 7190, running(), "wait: False Converting Reconciling"),

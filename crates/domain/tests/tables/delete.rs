@@ -1,13 +1,13 @@
 //! Letting go of a service.
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::facts::{Service, TaskState};
+use oc_domain::decision::{Answer, Change, Fact, Mark, Query, Step};
+use oc_domain::facts::{DeletionPolicy, Facts, LeadsRead, LeadsView, Numbers, ServicesView};
+use oc_domain::model::{Service, TaskState};
 use oc_domain::names::TenantId;
-use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView, Numbers, ServicesView};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Deletion, Wish};
-use oc_domain::step::{Answer, Change, Fact, Mark, Query, Step};
 
 use crate::common::*;
 use crate::{at, at_now, short, told};

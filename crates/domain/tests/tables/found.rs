@@ -1,12 +1,12 @@
 //! Whose is the service that exists: ours, to be taken over, or somebody else's; and what was ours and is gone.
 
 use oc_domain::conditions::Reason;
-use oc_domain::facts::{LicenseType, Service, TaskState};
+use oc_domain::decision::{Fact, Mark, Step};
+use oc_domain::facts::{Facts, ServicesView};
+use oc_domain::model::{LicenseType, Service, TaskState};
 use oc_domain::names::TenantId;
-use oc_domain::pass::{Facts, ServicesView};
 use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Adoption, Desired, Mode, Wish};
-use oc_domain::step::{Fact, Mark, Step};
 
 use crate::common::*;
 use crate::{at, at_now, short, told};

@@ -1,12 +1,12 @@
 //! The two synchronization jobs, as one service sees them.
 
 use oc_domain::conditions::{Reason, Truth};
-use oc_domain::facts::{Lead, MicrosoftStatus};
-use oc_domain::pass::{Facts, LeadsView};
+use oc_domain::decision::{Decision, Fact};
+use oc_domain::facts::{Facts, LeadsView};
+use oc_domain::model::{Lead, MicrosoftStatus};
 use oc_domain::policy::{Connection, JobRuns, JobTrigger, Policy};
 use oc_domain::record::{JobRecord, JobState, Record};
 use oc_domain::service::Desired;
-use oc_domain::step::{Decision, Fact};
 use oc_domain::time::Time;
 
 use crate::common::*;

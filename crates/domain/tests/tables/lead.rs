@@ -1,12 +1,12 @@
 //! A `Lead`: looked at, made without consent, assigned to a channel, let go.
 
 use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::facts::{Lead, MicrosoftStatus};
+use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Step};
+use oc_domain::facts::{DeletionPolicy, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::lead::{Desired, Wish, decide};
-use oc_domain::pass::{DeletionPolicy, Facts, LeadsRead, LeadsView, ServicesView};
+use oc_domain::model::{Lead, MicrosoftStatus};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{OperationKind, Outcome, Record, Sent};
-use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Step};
 
 use crate::common::*;
 use crate::{says, short};

@@ -1,4 +1,4 @@
-use oc_domain::facts::{LicenseType, MicrosoftStatus};
+use oc_domain::model::{LicenseType, MicrosoftStatus};
 use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, TenantId};
 
 use ShortNameRule::{Alphanumeric, Portal};

@@ -1,10 +1,10 @@
 //! The platform object: its lists, its troubles, and the runs of the jobs.
 
 use oc_domain::conditions::{Reason, Trouble, Truth};
+use oc_domain::decision::{Answer, Change, Fact, Step};
 use oc_domain::platform::{Decision, Desired, Facts, RanAt, Record, Waiting, decide};
 use oc_domain::policy::JobTrigger;
 use oc_domain::record::{Job, JobRecord, JobState};
-use oc_domain::step::{Answer, Change, Fact, Step};
 use oc_domain::time::Time;
 
 use crate::common::{NOW, away, known, secs};

@@ -1,13 +1,13 @@
 //! What Ready and Synced say of a service that is there: every field that can be compared is compared, and what differs is named.
 
 use oc_domain::conditions::{Reason, Truth};
-use oc_domain::facts::{Lead, LicenseType, MicrosoftStatus, Service, TaskState};
+use oc_domain::decision::Decision;
+use oc_domain::facts::{Facts, ServicesView};
+use oc_domain::model::{Lead, LicenseType, MicrosoftStatus, Service, TaskState};
 use oc_domain::names::{ShortName, ShortNameRule};
-use oc_domain::pass::{Facts, ServicesView};
 use oc_domain::policy::{Connection, JobRuns, Policy};
 use oc_domain::record::{JobRecord, JobState, Operation, Outcome, Record};
 use oc_domain::service::Desired;
-use oc_domain::step::Decision;
 
 use crate::common::*;
 use crate::{at_now, told};
@@ -213,7 +213,7 @@ fn a_direct_routing_service_beside_one_of_operator_connect() {
     // What is not known to be one keeps the old caution; so do two that are none.
     for license in [None, Some(LicenseType::Other(9)), Some(LicenseType::OcPro)] {
         let decision = at(&Record::default(), &both(Service { license, ..service(1) }));
-        assert!(!matches!(decision.step, oc_domain::step::Step::Look(..)), "{license:?}");
+        assert!(!matches!(decision.step, oc_domain::decision::Step::Look(..)), "{license:?}");
         let two = at(&Record::default(), &Facts { services: known(view(&[service(2), Service { license, ..service(1) }])), ..both(service(1)) });
         assert_eq!(told(&two), "stop: False Conflict Stalled", "{license:?}");
         assert!(two.verdict.message.contains("ump-customer-guid") && !two.verdict.message.contains("Remove"), "{}", two.verdict.message);

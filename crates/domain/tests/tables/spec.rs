@@ -1,9 +1,9 @@
 //! From what an object says to what it is to become, and what a pass begins with.
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::driver::Memo;
+use oc_domain::facts::{DeletionPolicy, Facts, Seen};
 use oc_domain::lead;
-use oc_domain::pass::{DeletionPolicy, Facts, Seen};
+use oc_domain::pass::Memo;
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::OperationKind;
 use oc_domain::service::{Deletion, Desired, Mode, Neighbour, Spec, Wish};

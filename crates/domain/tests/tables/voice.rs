@@ -1,13 +1,13 @@
 //! When a passing trouble begins to ask for a person's eye, and what a pass leaves in memory for that.
 
 use oc_domain::conditions::{Reason, Trouble, Verdict};
-use oc_domain::driver::{Ended, Memo, Pass};
+use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Step, Wake};
+use oc_domain::facts::{DeletionPolicy, Facts, LeadsView, ServicesView};
 use oc_domain::lead;
-use oc_domain::pass::{DeletionPolicy, Facts, LeadsView, ServicesView};
+use oc_domain::pass::{Ended, Memo, Pass};
 use oc_domain::platform;
 use oc_domain::record::{OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Deletion, Wish, decide};
-use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Step, Wake};
 
 use crate::common::*;
 use crate::{at_now, says, told};

@@ -1,12 +1,12 @@
 //! Whose an operation is: to which one an outcome belongs, and for which tenant and of which platform a create was asked.
 
-use oc_domain::driver::{Memo, Pass};
+use oc_domain::decision::{Decision, Fact, Mark, Query, Step};
+use oc_domain::facts::{DeletionPolicy, Facts};
 use oc_domain::names::TenantId;
-use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::pass::{Memo, Pass};
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{self, Adoption, Desired};
-use oc_domain::step::{Decision, Fact, Mark, Query, Step};
 
 use crate::common::*;
 use crate::{at, at_now, short, told};
@@ -55,7 +55,7 @@ fn an_outcome_belongs_to_one_operation() {
         }
     }
     // What ends now says whose it is.
-    let failed = Facts { task: known(Some(task(1, oc_domain::facts::TaskState::Failed))), ..empty_platform() };
+    let failed = Facts { task: known(Some(task(1, oc_domain::model::TaskState::Failed))), ..empty_platform() };
     let ended = at_now(&be(desired()), &converting(NOW - secs(60)), &failed).record.operation.expect("an operation");
     assert_eq!((ended.outcome, ended.outcome_of), (Some(Outcome::Failed), Some(OperationId("op-1".into()))));
 }
@@ -142,7 +142,7 @@ fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
         }
         let refused: Decision = pass.unkept(NOW, decision, &away());
         let mut memo = Memo::default();
-        memo.after(&pass, &refused, oc_domain::driver::Ended::Unwritten);
+        memo.after(&pass, &refused, oc_domain::pass::Ended::Unwritten);
         let mut next = Pass::begin(Record::default(), Facts { services: Fact::Unread, ..empty_platform() }, &memo);
         next.next(NOW, decide).step
     };

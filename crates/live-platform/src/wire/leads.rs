@@ -1,6 +1,6 @@
 //! Leads (platform-facts.md 2.1).
 
-use oc_domain::facts::{Contact, Lead, MicrosoftStatus};
+use oc_domain::model::{Contact, Lead, MicrosoftStatus};
 use oc_domain::names::{CustomerGuid, LeadId, TenantId};
 use serde_json::Value;
 

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use oc_domain::facts::{LicenseType, Service};
+use oc_domain::model::{LicenseType, Service};
 use oc_domain::names::{CustomerGuid, TenantId};
 use serde_json::Value;
 

@@ -1,6 +1,6 @@
 //! Task ids (C-7), tasks (platform-facts.md 5) and result envelopes (C-11).
 
-use oc_domain::facts::{Task, TaskState};
+use oc_domain::model::{Task, TaskState};
 use oc_domain::names::{CustomerGuid, TaskId};
 use serde_json::Value;
 

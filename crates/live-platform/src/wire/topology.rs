@@ -1,6 +1,6 @@
 //! LC customers behind `/api/ovoc/v1` (platform-facts.md 6.2; platform-facts-2.md 6).
 
-use oc_domain::facts::LcCustomer;
+use oc_domain::model::LcCustomer;
 
 use super::json::{self, Malformed, field, text};
 

@@ -6,11 +6,11 @@
 use std::fmt;
 
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
-use crate::driver::Pass;
-use crate::pass::DeletionPolicy;
+use crate::decision::{Answer, Change, Decision, Mark, Step};
+use crate::facts::DeletionPolicy;
+use crate::pass::Pass;
 use crate::platform;
 use crate::record::{Job, JobState, OperationKind, Outcome, Record};
-use crate::step::{Answer, Change, Decision, Mark, Step};
 
 /// The reasons of events. Closed, so that documents and tests can list them; where a condition has a reason for it, that is the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]

@@ -3,8 +3,8 @@
 //! A decision is built so that it keeps the order. The driver asks this table all the same before each step, so that a mistake in a decision ends
 //! as a refused step and a line in the log, not as a second service.
 
+use crate::decision::{Change, Mark, Step};
 use crate::record::{OperationKind, Record, Sent};
-use crate::step::{Change, Mark, Step};
 use crate::time::Time;
 
 /// How far the change of an object is.

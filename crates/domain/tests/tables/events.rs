@@ -3,12 +3,12 @@
 use oc_domain::absence;
 use oc_domain::breaker::Ledger;
 use oc_domain::conditions::{Reason, Trouble, Truth, Verdict};
-use oc_domain::driver::{Memo, Pass};
-use oc_domain::history::{self, End, Event, Note, Said};
-use oc_domain::pass::DeletionPolicy;
+use oc_domain::decision::{Answer, Change, Decision, Mark, Step, Wake};
+use oc_domain::events::{self, End, Event, Note, Said};
+use oc_domain::facts::DeletionPolicy;
+use oc_domain::pass::{Memo, Pass};
 use oc_domain::platform;
 use oc_domain::record::{JobRecord, JobState, OperationKind, Outcome, Record, Sent};
-use oc_domain::step::{Answer, Change, Decision, Mark, Step, Wake};
 
 use crate::common::*;
 
@@ -43,7 +43,7 @@ fn names(notes: &[Note]) -> String {
 }
 
 fn of_service(said: Said, before: &Record, last: &Decision) -> String {
-    names(&history::of_service(&said, before, &pass(None), last, End::of(last, true), None))
+    names(&events::of_service(&said, before, &pass(None), last, End::of(last, true), None))
 }
 
 fn due() -> JobRecord {
@@ -58,9 +58,9 @@ fn waits(leads: JobRecord, trunks: JobRecord) -> Record {
 fn from_the_request_to_ready() {
     let asked = pass(Some((Change::CreateService(tenant()), Answer::Task(task_id(1)))));
     let last = decided(Step::Wait(NOW, Wake::Clock), not(Reason::Converting), converting(NOW));
-    assert_eq!(names(&history::of_service(&nothing(), &Record::default(), &asked, &last, End::Said, None)), "ConversionRequested");
+    assert_eq!(names(&events::of_service(&nothing(), &Record::default(), &asked, &last, End::Said, None)), "ConversionRequested");
     // It is told though status could not be written: nobody would tell it later.
-    assert_eq!(names(&history::of_service(&nothing(), &Record::default(), &asked, &last, End::of(&last, false), None)), "ConversionRequested");
+    assert_eq!(names(&events::of_service(&nothing(), &Record::default(), &asked, &last, End::of(&last, false), None)), "ConversionRequested");
     let converting = (said(Truth::False, Reason::Converting, false), converting(NOW));
     let ready = said(Truth::True, Reason::Succeeded, false);
     let awaits = |reason| said(Truth::False, reason, false);
@@ -118,9 +118,9 @@ fn what_stands_in_the_way_is_told_when_it_begins() {
     for (what, said, now, expected) in table {
         assert_eq!(of_service(said, &Record::default(), &rest(now.clone(), Record::default())), expected, "{what}");
         let last = rest(now, Record::default());
-        let lead = history::of_lead(&said, &Record::default(), &pass(None), &last, End::of(&last, true), None);
+        let lead = events::of_lead(&said, &Record::default(), &pass(None), &last, End::of(&last, true), None);
         assert_eq!(names(&lead), expected, "{what}, of a lead");
-        assert_eq!(names(&history::of_service(&said, &Record::default(), &pass(None), &last, End::of(&last, false), None)), "", "{what}, unwritten");
+        assert_eq!(names(&events::of_service(&said, &Record::default(), &pass(None), &last, End::of(&last, false), None)), "", "{what}, unwritten");
         let held = Decision { hold: true, ..last };
         assert_eq!(of_service(said, &Record::default(), &held), "", "{what}, and status is left as it is");
     }
@@ -156,7 +156,7 @@ fn the_end_of_an_outage_tells_nothing_again() {
         for (away, stalled) in [(Reason::PlatformUnavailable, false), (Reason::AuthenticationFailed, true), (Reason::Throttled, false)] {
             let (said, last) = (said(Truth::False, away, stalled), rest(not(reason), after.clone()));
             assert_eq!(of_service(said, &before, &last), expected, "{what}, after {away}");
-            let lead = history::of_lead(&said, &before, &pass(None), &last, End::of(&last, true), None);
+            let lead = events::of_lead(&said, &before, &pass(None), &last, End::of(&last, true), None);
             assert_eq!(names(&lead), expected, "{what}, of a lead, after {away}");
         }
     }
@@ -185,7 +185,7 @@ fn what_was_asked_for_is_told_with_its_answer() {
     for (change, answer, expected) in table {
         let asked = pass(Some((change, answer)));
         let last = rest(not(Reason::Verifying), Record::default());
-        let notes = history::of_lead(&nothing(), &Record::default(), &asked, &last, End::of(&last, false), None);
+        let notes = events::of_lead(&nothing(), &Record::default(), &asked, &last, End::of(&last, false), None);
         assert_eq!(names(&notes), expected, "{:?}", asked.asked);
     }
 }
@@ -203,7 +203,7 @@ fn taken_over_and_let_go() {
     let released = |record: Record| decided(Step::Keep(Mark::Release), not(Reason::Deleting), record);
     let go = |record: &Record, policy| {
         let last = released(record.clone());
-        names(&history::of_service(&nothing(), record, &pass(None), &last, End::of(&last, true), Some(policy)))
+        names(&events::of_service(&nothing(), record, &pass(None), &last, End::of(&last, true), Some(policy)))
     };
     assert_eq!(go(&verified(), DeletionPolicy::Retain), "Retained");
     assert_eq!(go(&verified(), DeletionPolicy::Delete), "Deleted");
@@ -212,7 +212,7 @@ fn taken_over_and_let_go() {
     let deleting = Record { intent: Some(intent(OperationKind::Delete, NOW, Sent::Maybe)), ..Record::default() };
     let lead = |record: &Record, policy| {
         let last = released(record.clone());
-        names(&history::of_lead(&nothing(), record, &pass(None), &last, End::of(&last, true), Some(policy)))
+        names(&events::of_lead(&nothing(), record, &pass(None), &last, End::of(&last, true), Some(policy)))
     };
     assert_eq!(lead(&deleting, DeletionPolicy::Delete), "Deleted");
     assert_eq!(lead(&Record::default(), DeletionPolicy::Delete), "Released");
@@ -223,7 +223,7 @@ fn taken_over_and_let_go() {
 fn a_lead_is_active_once() {
     let of = |said: Said, before: Record, record: Record| {
         let last = rest(Verdict::ready("x"), record);
-        names(&history::of_lead(&said, &before, &pass(None), &last, End::of(&last, true), None))
+        names(&events::of_lead(&said, &before, &pass(None), &last, End::of(&last, true), None))
     };
     let plain = Record::default;
     assert_eq!(of(nothing(), plain(), plain()), "LeadActive");
@@ -264,16 +264,16 @@ fn the_platform_tells_for_all() {
     ];
     for (what, said, before, verdict, record, expected) in table {
         let last = platform::Decision { step: Step::Rest(NOW), why: "", verdict, record };
-        assert_eq!(names(&history::of_platform(&said, &before, &last, &[], true)), expected, "{what}");
-        assert_eq!(names(&history::of_platform(&said, &before, &last, &[], false)), "", "{what}, unwritten");
+        assert_eq!(names(&events::of_platform(&said, &before, &last, &[], true)), expected, "{what}");
+        assert_eq!(names(&events::of_platform(&said, &before, &last, &[], false)), "", "{what}, unwritten");
     }
     let invalid = |step| platform::Decision { step, why: "", verdict: not(Reason::InvalidSpec), record: held(0) };
-    let of = |said: Said, last: &platform::Decision| names(&history::of_platform(&said, &held(0), last, &[], true));
+    let of = |said: Said, last: &platform::Decision| names(&events::of_platform(&said, &held(0), last, &[], true));
     assert_eq!(of(ready, &invalid(Step::Rest(NOW))), "InvalidSpec");
     assert_eq!(of(refused, &invalid(Step::Rest(NOW))), "", "the platform is back, and what of the spec is not followed is as it was");
     assert_eq!(of(refused, &invalid(Step::Wait(NOW, Wake::Clock))), "InvalidSpec", "the spec can't be used at all: that is new");
     let last = platform::Decision { step: Step::Rest(NOW), why: "", verdict: up(), record: held(0) };
-    assert_eq!(names(&history::of_platform(&ready, &held(0), &last, &[oc_domain::record::Job::Leads], false)), "SyncJobRun");
+    assert_eq!(names(&events::of_platform(&ready, &held(0), &last, &[oc_domain::record::Job::Leads], false)), "SyncJobRun");
 }
 
 #[test]
@@ -292,9 +292,9 @@ fn the_list_is_whole_and_a_note_fits() {
 fn a_refused_write_is_told_where_nothing_else_tells_it() {
     let refused = Trouble::new(Reason::ProgressingWithRetry, "no finalizers here.");
     let said = |reason| Said { ready: Some((Truth::False, reason)), stalled: false };
-    let told = |said: &Said| (0..40).filter(|failures| history::write_refused(said, *failures, &refused).is_some()).collect::<Vec<u32>>();
+    let told = |said: &Said| (0..40).filter(|failures| events::write_refused(said, *failures, &refused).is_some()).collect::<Vec<u32>>();
     assert_eq!(told(&said(Reason::Converting)), [0, 1, 2, 4, 8, 16, 32]);
     assert_eq!(told(&said(Reason::ProgressingWithRetry)), Vec::<u32>::new());
-    let note = history::write_refused(&Said::default(), 0, &refused);
+    let note = events::write_refused(&Said::default(), 0, &refused);
     assert_eq!(note.map(|note| (note.event, note.text)), Some((Event::WriteRefused, refused.message.clone())));
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use oc_domain::lease::{Decision, Election, Held, Release, Timing};
+use oc_domain::election::{Decision, Election, Held, Release, Timing};
 
 /// From here on nothing new goes wrong.
 const CALM: u64 = 560;

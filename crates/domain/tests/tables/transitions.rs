@@ -3,15 +3,15 @@
 use std::cell::Cell;
 
 use oc_domain::conditions::{Reason, Trouble, Verdict};
-use oc_domain::driver::{Memo, Pass};
-use oc_domain::facts::{Service, TaskState};
+use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
+use oc_domain::facts::{DeletionPolicy, Facts};
 use oc_domain::lead;
-use oc_domain::order::{Event, Stage, check, follows, needs, stage};
-use oc_domain::pass::{DeletionPolicy, Facts};
+use oc_domain::model::{Service, TaskState};
+use oc_domain::pass::{Memo, Pass};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{self, Adoption, Deletion, Desired, Mode, Wish};
-use oc_domain::step::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
 use oc_domain::timing;
+use oc_domain::transitions::{Event, Stage, check, follows, needs, stage};
 
 use crate::common::*;
 use crate::short;
@@ -259,7 +259,7 @@ fn worlds() -> Vec<Facts> {
     for view in &views {
         for task in tasks.iter().cloned().chain([Fact::Unread]) {
             for answer in &answers {
-                let lead = oc_domain::facts::Lead { consentless: true, ..lead() };
+                let lead = oc_domain::model::Lead { consentless: true, ..lead() };
                 all.push(Facts { services: known(view.clone()), leads: known_leads(vec![lead]), task: task.clone(), answer: answer.clone(), ..facts() });
             }
         }

@@ -1,11 +1,11 @@
 //! The laws of the election, held over random schedules of pauses, crashes, lost and late answers, late writes and clocks that disagree.
 
-#[path = "lease/world.rs"]
+#[path = "election/world.rs"]
 mod world;
 
 use std::time::Duration;
 
-use oc_domain::lease::{Decision, Election, Held, Release, Timing};
+use oc_domain::election::{Decision, Election, Held, Release, Timing};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, RngAlgorithm, TestRng, TestRunner};
