@@ -253,8 +253,8 @@ fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &oc_api::LeadSt
 mod tests {
     use super::*;
     use oc_domain::conditions::{Reason, Trouble};
-    use oc_domain::decision::Fact;
     use oc_domain::decision::Step;
+    use oc_domain::facts::Fact;
     use oc_domain::policy::Connection;
     use oc_domain::record::Record;
 

@@ -1,7 +1,8 @@
 //! What follows from a pass: when its object is looked at next, and what is remembered of it.
 
 use oc_domain::decision::{Decision, Wake};
-use oc_domain::pass::{self, Memo, Pass};
+use oc_domain::memory::PassMemory;
+use oc_domain::pass::{self, Pass};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
@@ -29,7 +30,7 @@ pub fn outcome(reason: impl std::fmt::Display, why: &str) {
     }
 }
 
-/// What follows from how a pass over a service or a lead ended: the memo, a line in the log, and the next appointment.
+/// What follows from how a pass over a service or a lead ended: the memory, a line in the log, and the next appointment.
 pub fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Decision, Ended)) -> (Action, PassOutcome) {
     let (pass, decision, ended) = passed;
     // A 404 that nothing else confirms may be a gateway's: what the store still has is looked at again.
@@ -40,20 +41,20 @@ pub fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Deci
         Ended::Gone if still_there => pass::Ended::Unwritten,
         _ => pass::Ended::Well,
     };
-    let memo = shared.with_memo(key, uid, |memo| {
-        memo.after(pass, decision, how);
-        memo.clone()
+    let memory = shared.with_memory(key, uid, |memory| {
+        pass.remember(memory, decision, how);
+        memory.clone()
     });
     outcome(decision.verdict.reason, decision.why);
-    log(key, pass, decision, ended, &memo);
-    let again = || Action::RequeueAt(timing::next_try(clock::now(), memo.failures, None), Lane::Effect);
+    log(key, pass, decision, ended, &memory);
+    let again = || Action::RequeueAt(timing::next_try(clock::now(), memory.failures, None), Lane::Effect);
     let next = match ended {
         Ended::Gone if still_there => again(),
         Ended::Released | Ended::Gone => forgotten(shared, key, uid),
         // A list that became whole while this pass went on woke everybody who was known to wait for it.
-        Ended::Until(..) if memo.waits_for_whole_lists && whole_meanwhile(shared, key, pass) => Action::RequeueAt(clock::now(), Lane::Effect),
+        Ended::Until(..) if memory.waits_for_whole_lists && whole_meanwhile(shared, key, pass) => Action::RequeueAt(clock::now(), Lane::Effect),
         Ended::Until(at, wake) => Action::RequeueAt(*at, if *wake == Wake::Clock { Lane::Effect } else { Lane::Observe }),
-        Ended::Unwritten(WriteError::Conflict) => Action::RequeueAt(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
+        Ended::Unwritten(WriteError::Conflict) => Action::RequeueAt(timing::after_conflict(clock::now(), memory.conflicts), Lane::Effect),
         Ended::Unwritten(_) => again(),
     };
     (next, PassOutcome::of_pass(passed))
@@ -96,11 +97,11 @@ pub fn anew(shared: &Shared, key: &Key, uid: Option<&str>) -> bool {
 }
 
 /// A pass is worth a line only to somebody who looks closely: what it asked for has its audit line.
-fn log(key: &Key, pass: &Pass, decision: &Decision, ended: &Ended, memo: &Memo) {
+fn log(key: &Key, pass: &Pass, decision: &Decision, ended: &Ended, memory: &PassMemory) {
     let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
     let (why, reason, looks) = (decision.why, decision.verdict.reason, pass.looks);
     if let Ended::Unwritten(failed) = ended {
-        tracing::warn!(kind, namespace, name, ?failed, failures = memo.failures, "the object could not be written and is tried again");
+        tracing::warn!(kind, namespace, name, ?failed, failures = memory.failures, "the object could not be written and is tried again");
         return;
     }
     match &pass.asked {

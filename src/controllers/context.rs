@@ -8,7 +8,7 @@ use oc_domain::breaker::Ledger;
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::discovery::Attempts;
-use oc_domain::pass::Memo;
+use oc_domain::memory::PassMemory;
 use oc_domain::place::Place;
 use oc_domain::policy::Connection;
 use oc_domain::record::Record;
@@ -70,7 +70,7 @@ pub struct Shared {
     rooms: Mutex<HashMap<Place, Weak<Room>>>,
     ledgers: Mutex<HashMap<String, Ledger>>,
     attempts: Mutex<HashMap<String, Attempts>>,
-    memos: Mutex<HashMap<Key, (Option<String>, Memo)>>,
+    memories: Mutex<HashMap<Key, (Option<String>, PassMemory)>>,
     watches: Mutex<Vec<(Kind, Arc<Watched>)>>,
     began: Time,
     /// The objects that were made since then, were looked at, and are not Ready yet; and when they were made.
@@ -113,7 +113,7 @@ impl Shared {
             rooms: Mutex::default(),
             ledgers: Mutex::default(),
             attempts: Mutex::default(),
-            memos: Mutex::default(),
+            memories: Mutex::default(),
             watches: Mutex::default(),
             // Creation times have no milliseconds.
             began: clock::now().whole_second(),
@@ -142,32 +142,32 @@ impl Shared {
     }
 
     /// Works on what is remembered of the object with this uid between passes. Of one that had the name before, nothing is.
-    pub fn with_memo<T>(&self, key: &Key, uid: Option<&str>, work: impl FnOnce(&mut Memo) -> T) -> T {
-        let mut memos = self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let (of, memo) = memos.entry(key.clone()).or_default();
+    pub fn with_memory<T>(&self, key: &Key, uid: Option<&str>, work: impl FnOnce(&mut PassMemory) -> T) -> T {
+        let mut memories = self.memories.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (of, memory) = memories.entry(key.clone()).or_default();
         if of.as_deref() != uid {
-            (*of, *memo) = (uid.map(str::to_owned), Memo::default());
+            (*of, *memory) = (uid.map(str::to_owned), PassMemory::default());
         }
-        work(memo)
+        work(memory)
     }
 
     /// What an object remembers, with what this process has asked for it: what says so on the object may have been taken off a moment ago.
     pub fn reminded(&self, key: &Key, uid: Option<&str>, record: Arc<Record>) -> Arc<Record> {
-        let memos = self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let Some((_, memo)) = memos.get(key).filter(|(of, memo)| of.as_deref() == uid && memo.waits_for_outcome()) else { return record };
+        let memories = self.memories.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let Some((_, memory)) = memories.get(key).filter(|(of, memory)| of.as_deref() == uid && memory.waits_for_outcome()) else { return record };
         let mut reminded = Record::clone(&record);
-        memo.remind(&mut reminded);
+        memory.remind(&mut reminded);
         Arc::new(reminded)
     }
 
     /// Whether an object waits for lists without entries that can't be read.
     pub fn waits_for_whole_lists(&self, key: &Key) -> bool {
-        self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(key).is_some_and(|(_, memo)| memo.waits_for_whole_lists)
+        self.memories.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(key).is_some_and(|(_, memory)| memory.waits_for_whole_lists)
     }
 
     /// Forgets an object that is gone.
     pub fn forget(&self, key: &Key) {
-        self.memos.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
+        self.memories.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
         self.young.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
         self.records.forget(key);
         if key.kind == Kind::LivePlatform {

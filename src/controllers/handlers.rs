@@ -263,7 +263,7 @@ mod tests {
             shared.cache.index().enter(&key(number), entry(if number == 4 { "other" } else { "default" }));
         }
         for number in [2, 4] {
-            shared.with_memo(&key(number), None, |memo| memo.waits_for_whole_lists = true);
+            shared.with_memory(&key(number), None, |memory| memory.waits_for_whole_lists = true);
         }
         inventory_changed(&shared, "default", &Changed::default());
         assert!(woken(&shared).await.is_empty());

@@ -51,9 +51,9 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
     };
     let policy = if let Connection::Usable(policy) = &connection { Some(policy.clone()) } else { None };
     let wish = wish(&object, &entry, rival.map(|rival| format!("Lead {}/{}", rival.namespace, rival.name)));
-    let memo = shared.with_memo(key, object.meta().uid.as_deref(), |memo| memo.clone());
-    let facts = observe::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memo);
-    let pass = Pass::begin(record::of_lead(&object), facts, &memo);
+    let memory = shared.with_memory(key, object.meta().uid.as_deref(), |memory| memory.clone());
+    let facts = observe::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memory);
+    let pass = Pass::begin(record::of_lead(&object), facts, &memory);
     let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, policy, reach: Reach::new(inventory) };
     world.show_no_contact().await;
     let pass = driver::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;

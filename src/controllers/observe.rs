@@ -5,10 +5,10 @@ use std::sync::Arc;
 use kube::{Resource, ResourceExt};
 use live_platform::{Deleted, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::{Answer, Fact};
-use oc_domain::facts::{DeletionPolicy, Facts, LeadsRead, LeadsView, Seen};
+use oc_domain::decision::Answer;
+use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, Seen};
+use oc_domain::memory::PassMemory;
 use oc_domain::names::TenantId;
-use oc_domain::pass::Memo;
 use oc_domain::policy::Connection;
 use oc_domain::time::Time;
 
@@ -25,7 +25,7 @@ use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
 
 /// What is known at the beginning of a pass: nothing of the platform yet.
-pub fn facts<K: Resource>(object: &K, status: Option<&dyn HasStatus>, connection: Connection, memo: &Memo) -> Facts {
+pub fn facts<K: Resource>(object: &K, status: Option<&dyn HasStatus>, connection: Connection, memory: &PassMemory) -> Facts {
     let generation = object.meta().generation.unwrap_or_default();
     let seen = Seen {
         created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
@@ -35,7 +35,7 @@ pub fn facts<K: Resource>(object: &K, status: Option<&dyn HasStatus>, connection
         look_requested: record::requested(object).as_ref() != status.and_then(HasStatus::handled),
         stalled_for: stalled_for(status, generation),
     };
-    Facts::begin(clock::now(), seen, connection, memo)
+    Facts::begin(clock::now(), seen, connection, memory)
 }
 
 /// How objects that want the same are ordered: of two the older one has it.
@@ -142,11 +142,11 @@ mod tests {
 
     #[test]
     fn a_changed_spec_begins_to_count_anew() {
-        let memo = Memo { failures: 9, generation: Some(3), ..Memo::default() };
+        let memory = PassMemory { failures: 9, generation: Some(3), ..PassMemory::default() };
         let status = status_with(3, "Stalled", "True", "Throttled");
         let facts = |generation| {
             let connection = Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x"));
-            facts(&object(generation), Some(&status), connection, &memo)
+            facts(&object(generation), Some(&status), connection, &memory)
         };
         let (same, changed) = (facts(3), facts(4));
         assert_eq!((same.failures, same.stalled_for, same.asked_anew), (9, Some(Reason::Throttled), false));

@@ -57,12 +57,12 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
         connection => (connection, None),
     };
     let wish = wish(shared, &object, &entry, rival.map(|rival| named(shared, &object, &rival)));
-    let memo = shared.with_memo(key, object.meta().uid.as_deref(), |memo| memo.clone());
+    let memory = shared.with_memory(key, object.meta().uid.as_deref(), |memory| memory.clone());
     let record = record::of_service(&object);
     let connection = pace::with_pace(shared, connection, &entry.platform, &record);
     let policy = if let Connection::Usable(policy) = &connection { Some(policy.clone()) } else { None };
-    let facts = observe::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memo);
-    let pass = Pass::begin(record, facts, &memo);
+    let facts = observe::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memory);
+    let pass = Pass::begin(record, facts, &memory);
     let object_of = Held::new(shared, Arc::clone(&object));
     let world = ServiceWorld { shared, object: object_of, entry, policy, place, reach: Reach::new(inventory), prepared: Mutex::default() };
     let pass = driver::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;

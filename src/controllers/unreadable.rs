@@ -30,9 +30,9 @@ pub(crate) async fn tell(shared: &Arc<Shared>, key: &Key, wrong: &str) -> (Actio
         }
     };
     outcome(Reason::InvalidSpec, "this version can't read it");
-    let failures = shared.with_memo(key, uid(shared, key).as_deref(), |memo| {
-        memo.failures = if written.is_err() { memo.failures.saturating_add(1) } else { 0 };
-        memo.failures
+    let failures = shared.with_memory(key, uid(shared, key).as_deref(), |memory| {
+        memory.failures = if written.is_err() { memory.failures.saturating_add(1) } else { 0 };
+        memory.failures
     });
     match written {
         Ok(()) => (Action::AwaitChange, PassOutcome::Stalled),

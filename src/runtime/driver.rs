@@ -170,8 +170,8 @@ async fn said<W: World>(world: &W, decision: &Decision, pass: &Pass, until: Time
 mod tests {
     use super::*;
     use oc_domain::conditions::{Reason, Verdict};
+    use oc_domain::memory::PassMemory;
     use oc_domain::names::TenantId;
-    use oc_domain::pass::Memo;
     use oc_domain::policy::Connection;
     use oc_domain::record::{OperationId, OperationKind, Sent};
     use std::sync::Mutex;
@@ -257,7 +257,7 @@ mod tests {
 
     async fn done(world: &Told) -> (Vec<&'static str>, Pass, Ended) {
         let facts = Facts::unread(Time(0), Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x")));
-        let (pass, _, ended) = run(world, Pass::begin(Record::default(), facts, &Memo::default()), decide).await;
+        let (pass, _, ended) = run(world, Pass::begin(Record::default(), facts, &PassMemory::default()), decide).await;
         assert!(pass.bug.is_none(), "{:?}", pass.bug);
         (world.done.lock().unwrap().clone(), pass, ended)
     }
@@ -296,10 +296,10 @@ mod tests {
             assert_eq!(said.as_ref().map(|verdict| verdict.reason), told.map(|_| Reason::ProgressingWithRetry));
             assert!(said.is_none_or(|verdict| verdict.message.contains(told.unwrap_or_default())));
             // This process drew the id of the intent, so it knows that nothing was sent, whatever has become of the write.
-            let mut memo = Memo::default();
+            let mut memory = PassMemory::default();
             let rest = Decision { step: Step::Rest(Time(0)), why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
-            memo.after(&pass, &rest, oc_domain::pass::Ended::Unwritten);
-            assert_eq!(memo.unsent, [OperationId("op".into())]);
+            pass.remember(&mut memory, &rest, oc_domain::pass::Ended::Unwritten);
+            assert_eq!(memory.unsent, [OperationId("op".into())]);
         }
     }
 }

@@ -6,41 +6,6 @@ use crate::record::{Job, Operation, OperationId, OperationKind, Outcome, Record,
 use crate::time::{Duration, Time};
 use crate::timing;
 
-/// A fact of the platform, as far as this pass knows it.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub enum Fact<T> {
-    /// Not asked for in this pass.
-    #[default]
-    Unread,
-    /// Known, by a read that was begun at `at`.
-    Known {
-        /// What was read.
-        value: T,
-        /// When the read was begun: what happened after that may not be in it.
-        at: Time,
-    },
-    /// It could not be read.
-    Unreadable(Trouble),
-}
-
-impl<T> Fact<T> {
-    /// The value, when the read was begun at or after `not_before`.
-    pub fn since(&self, not_before: Time) -> Option<&T> {
-        match self {
-            Self::Known { value, at } if *at >= not_before => Some(value),
-            _ => None,
-        }
-    }
-
-    /// The value, however old.
-    pub fn value(&self) -> Option<&T> {
-        match self {
-            Self::Known { value, .. } => Some(value),
-            _ => None,
-        }
-    }
-}
-
 /// One question to the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Query {

@@ -2,13 +2,48 @@
 
 use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::decision::{Answer, Fact};
+use crate::decision::Answer;
+use crate::memory::PassMemory;
 use crate::model::{LcCustomerAnswer, Lead, Service, Task};
 use crate::names::CustomerGuid;
-use crate::pass::Memo;
 use crate::policy::Connection;
 use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
 use crate::time::Time;
+
+/// A fact of the platform, as far as this pass knows it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub enum Fact<T> {
+    /// Not asked for in this pass.
+    #[default]
+    Unread,
+    /// Known, by a read that was begun at `at`.
+    Known {
+        /// What was read.
+        value: T,
+        /// When the read was begun: what happened after that may not be in it.
+        at: Time,
+    },
+    /// It could not be read.
+    Unreadable(Trouble),
+}
+
+impl<T> Fact<T> {
+    /// The value, when the read was begun at or after `not_before`.
+    pub fn since(&self, not_before: Time) -> Option<&T> {
+        match self {
+            Self::Known { value, at } if *at >= not_before => Some(value),
+            _ => None,
+        }
+    }
+
+    /// The value, however old.
+    pub fn value(&self) -> Option<&T> {
+        match self {
+            Self::Known { value, .. } => Some(value),
+            _ => None,
+        }
+    }
+}
 
 /// `spec.deletionPolicy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -174,7 +209,7 @@ pub struct Seen {
 
 impl Facts {
     /// What a pass begins with: nothing of the platform yet.
-    pub fn begin(now: Time, seen: Seen, connection: Connection, memo: &Memo) -> Self {
+    pub fn begin(now: Time, seen: Seen, connection: Connection, memory: &PassMemory) -> Self {
         let current = seen.observed == Some(seen.generation);
         Self {
             object_created: seen.created,
@@ -182,7 +217,7 @@ impl Facts {
             asked_anew: !current || seen.look_requested,
             look_now: seen.look_requested,
             settled: seen.ready && current,
-            failures: memo.failures_of(seen.generation),
+            failures: memory.failures_of(seen.generation),
             stalled_for: seen.stalled_for.filter(|_| current),
             ..Self::unread(now, connection)
         }

@@ -2,8 +2,8 @@
 
 use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
-use crate::decision::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
-use crate::facts::{Absence, DeletionPolicy, Facts, LeadsView};
+use crate::decision::{Answer, Change, Decision, Mark, Query, Step, Wake};
+use crate::facts::{Absence, DeletionPolicy, Fact, Facts, LeadsView};
 use crate::model::{Lead, MicrosoftStatus};
 use crate::names::{ChannelId, TenantId};
 use crate::policy::{Connection, Policy};

@@ -15,6 +15,7 @@ pub mod election;
 pub mod events;
 pub mod facts;
 pub mod lead;
+pub mod memory;
 pub mod model;
 pub mod names;
 pub mod pass;

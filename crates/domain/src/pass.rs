@@ -6,8 +6,8 @@
 use crate::conditions::{Reason, Trouble, Truth};
 use crate::decision::{Answer, Change, Decision, Mark, Step, Wake};
 use crate::facts::Facts;
-use crate::names::CustomerGuid;
-use crate::record::{Intent, Operation, OperationId, OperationKind, Record, Sent};
+use crate::memory::{PassMemory, UNSENT};
+use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
 use crate::time::Time;
 use crate::timing;
 use crate::transitions;
@@ -36,10 +36,10 @@ pub struct Pass {
 }
 
 impl Pass {
-    /// Begins a pass with what the object remembers, and with what this process remembers of its own earlier passes over it (`memo`).
-    pub fn begin(mut record: Record, facts: Facts, memo: &Memo) -> Self {
-        memo.remind(&mut record);
-        let facts = Facts { own: memo.asked.as_ref().map(|asked| asked.id.clone()), watched: memo.watched(facts.pass_started), ..facts };
+    /// Begins a pass with what the object remembers, and with what this process remembers of its own earlier passes over it (`memory`).
+    pub fn begin(mut record: Record, facts: Facts, memory: &PassMemory) -> Self {
+        memory.remind(&mut record);
+        let facts = Facts { own: memory.asked.as_ref().map(|asked| asked.id.clone()), watched: memory.watched(facts.pass_started), ..facts };
         Self { record, facts, asked: None, looks: 0, bug: None, drawn: Vec::new(), stripped: false, steps: 0 }
     }
 
@@ -139,114 +139,38 @@ pub enum Ended {
     Unwritten,
 }
 
-/// How many intents that were surely not sent are remembered for one object. Of those that are drawn one after the other only the last few can still
-/// turn up on it.
-const UNSENT: usize = 4;
-
-/// What a pass leaves in memory for the next one over the same object. Losing it is safe.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Memo {
-    /// How often in a row a request was not executed, or the object could not be written, for the same spec.
-    pub failures: u32,
-    /// How often in a row somebody else had written the object meanwhile.
-    pub conflicts: u32,
-    /// The generation that those failures are about, by this process's own memory: status may be what can't be written.
-    pub generation: Option<i64>,
-    /// The intents whose requests were surely never executed.
-    pub unsent: Vec<OperationId>,
-    /// The last operation that this process has asked the platform for. What stands on the object may be removed or put back by anybody, and a task id may
-    /// never get into status: what was asked here is known here.
-    pub asked: Option<Operation>,
-    /// The service that this operation was proven to have made: what proves it can be taken off before it is in status.
-    pub guid: Option<CustomerGuid>,
-    /// The operation that this process has asked for and looked at ever since, and when it was looked at last.
-    pub watched: Option<(OperationId, Time)>,
-    /// It did not come to Ready, and read a list with entries that can't be read: it is looked at again as soon as the lists are whole.
-    pub waits_for_whole_lists: bool,
-}
-
-impl Memo {
-    /// How often tries for this generation of the object have failed: a changed spec begins anew.
-    pub fn failures_of(&self, generation: i64) -> u32 {
-        if self.generation == Some(generation) { self.failures } else { 0 }
-    }
-
-    fn watched(&self, now: Time) -> Option<OperationId> {
-        self.watched.as_ref().filter(|(_, at)| now <= *at + timing::WATCHED).map(|(id, _)| id.clone())
-    }
-
-    /// Puts into the record what this process knows and the object does not say: that a request was surely not sent, and what was asked for last.
-    pub fn remind(&self, record: &mut Record) {
-        if let Some(intent) = record.intent.as_mut().filter(|intent| self.unsent.contains(&intent.id)) {
-            intent.sent = Sent::No;
-        }
-        let Some(asked) = &self.asked else { return };
-        let says_nothing = record.guid.is_none() && record.intent.is_none() && record.operation.is_none();
-        if let Some(guid) = self.guid.as_ref().filter(|_| !record.guid_proven) {
-            record.prove(guid.clone());
-        }
-        // An annotated guid beside an open create is that of the service before it: nothing was taken over since this process has asked.
-        if asked.ended().is_none() && record.intent.is_none() {
-            record.guid_annotated = false;
-        }
-        // How an operation ended says something as long as its intent is the object's, or nothing is.
-        let followed = !says_nothing && record.intent.as_ref().is_none_or(|intent| intent.id != asked.id);
-        let knows_more = |op: &Operation| (op.ended().is_some(), op.task.is_some()) < (asked.ended().is_some(), asked.task.is_some());
-        // Another operation that began later is another replica's, and the last word.
-        let reminds = record.operation.as_ref().is_none_or(|op| if op.id == asked.id { knows_more(op) } else { op.started <= asked.started });
-        if reminds && !(asked.ended().is_some() && followed) {
-            record.operation = Some(asked.clone());
-        }
-    }
-
-    /// Whether this process has asked for something whose outcome it has not seen.
-    pub fn waits_for_outcome(&self) -> bool {
-        self.asked.as_ref().is_some_and(|asked| asked.ended().is_none())
-    }
-
-    /// Takes in how a pass went.
-    pub fn after(&mut self, pass: &Pass, last: &Decision, ended: Ended) {
-        let failed = ended == Ended::Unwritten || matches!(pass.facts.answer, Some(Answer::NotSent(_))) || transient(last);
-        self.waits_for_whole_lists = last.verdict.ready != Truth::True && pass.facts.saw_holes();
-        self.failures = if failed { pass.facts.failures.saturating_add(1) } else { 0 };
-        self.conflicts = if ended == Ended::Conflict { self.conflicts.saturating_add(1) } else { 0 };
-        self.generation = Some(pass.facts.generation);
-        let open = last.record.open_intent();
-        if pass.sent() {
-            self.unsent.retain(|id| open.is_none_or(|intent| *id != intent.id));
-        } else {
-            // Nothing left in this pass for the intents that it drew: an outage that comes in just there is no lost answer, and need not cost the grace.
-            let still = open.filter(|intent| intent.sent == Sent::No).map(|intent| &intent.id);
-            for id in pass.drawn.iter().chain(still) {
-                self.unsent.retain(|known| known != id);
-                self.unsent.push(id.clone());
-            }
-            let surplus = self.unsent.len().saturating_sub(UNSENT);
-            self.unsent.drain(..surplus);
-        }
-        self.learn(pass.sent() || pass.stripped, last);
-        let open = self.asked.as_ref().filter(|op| op.ended().is_none() && (pass.sent() || pass.facts.watched.as_ref() == Some(&op.id)));
-        self.watched = open.map(|op| (op.id.clone(), pass.facts.pass_started));
-    }
-
-    /// Remembers the operation as far as it has come, if it is this process that has asked for it, or that it surely was on the object's last version. What
-    /// was only read may have been outdated when it was.
-    fn learn(&mut self, surely: bool, last: &Decision) {
-        let record = &last.record;
-        let open = record.open_intent().filter(|intent| intent.sent == Sent::Maybe || record.running().is_some_and(|op| op.id == intent.id));
-        let told = record.operation.as_ref().filter(|op| open.is_none_or(|intent| intent.id == op.id));
-        let before = self.asked.take().map(|op| op.id);
-        // It was put into the record when the pass began: what is not in it any more was found to be over.
-        self.asked = told.cloned().or_else(|| open.map(Operation::of)).filter(|op| surely || before.as_ref() == Some(&op.id));
-        self.guid = record.guid.clone().filter(|_| record.guid_proven && self.asked.is_some());
-    }
-}
-
 fn transient(decision: &Decision) -> bool {
     match decision.verdict.reason {
         Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed | Reason::ProgressingWithRetry => true,
         // A read was refused: it is tried again, ever more slowly. A refused change stops.
         Reason::PlatformRefused => matches!(decision.step, Step::Wait(..)),
         _ => false,
+    }
+}
+
+impl Pass {
+    /// Leaves in memory how the pass went: what was decided last, and how it ended.
+    pub fn remember(&self, memory: &mut PassMemory, last: &Decision, ended: Ended) {
+        let failed = ended == Ended::Unwritten || matches!(self.facts.answer, Some(Answer::NotSent(_))) || transient(last);
+        memory.waits_for_whole_lists = last.verdict.ready != Truth::True && self.facts.saw_holes();
+        memory.failures = if failed { self.facts.failures.saturating_add(1) } else { 0 };
+        memory.conflicts = if ended == Ended::Conflict { memory.conflicts.saturating_add(1) } else { 0 };
+        memory.generation = Some(self.facts.generation);
+        let open = last.record.open_intent();
+        if self.sent() {
+            memory.unsent.retain(|id| open.is_none_or(|intent| *id != intent.id));
+        } else {
+            // Nothing left in this pass for the intents that it drew: an outage that comes in just there is no lost answer, and need not cost the grace.
+            let still = open.filter(|intent| intent.sent == Sent::No).map(|intent| &intent.id);
+            for id in self.drawn.iter().chain(still) {
+                memory.unsent.retain(|known| known != id);
+                memory.unsent.push(id.clone());
+            }
+            let surplus = memory.unsent.len().saturating_sub(UNSENT);
+            memory.unsent.drain(..surplus);
+        }
+        memory.learn(self.sent() || self.stripped, last);
+        let open = memory.asked.as_ref().filter(|op| op.ended().is_none() && (self.sent() || self.facts.watched.as_ref() == Some(&op.id)));
+        memory.watched = open.map(|op| (op.id.clone(), self.facts.pass_started));
     }
 }

@@ -3,7 +3,8 @@
 use crate::absence::{self, Account, Counted};
 use crate::breaker::{self, Asking, Ledger};
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
-use crate::decision::{Answer, Change, Fact, Query, Step, Wake};
+use crate::decision::{Answer, Change, Query, Step, Wake};
+use crate::facts::Fact;
 use crate::policy::{JobRuns, JobTrigger};
 use crate::record::{Job, JobRecord, JobState};
 use crate::time::{Duration, Time};

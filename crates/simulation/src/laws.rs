@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use oc_domain::conditions::{Condition, Reason, Truth};
-use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Query, Step};
-use oc_domain::facts::{DeletionPolicy, LeadsRead, Numbers};
+use oc_domain::decision::{Answer, Change, Decision, Mark, Query, Step};
+use oc_domain::facts::{DeletionPolicy, Fact, LeadsRead, Numbers};
 use oc_domain::names::{CustomerGuid, fold};
 use oc_domain::record::{OperationKind, Outcome, Record};
 use oc_domain::service::{Adoption, Mode, Wish as ServiceWish};

@@ -3,7 +3,8 @@
 use std::sync::Arc;
 
 use oc_domain::lead;
-use oc_domain::pass::{Memo, Pass};
+use oc_domain::memory::PassMemory;
+use oc_domain::pass::Pass;
 use oc_domain::service;
 use oc_domain::time::Time;
 
@@ -80,7 +81,7 @@ pub struct Operator {
     /// What was read of the platform, by its place.
     pub inventory: [Inventory; PLACES],
     /// What is remembered between passes, and of which object, by uid.
-    memos: [(u32, Memo); SLOTS],
+    memories: [(u32, PassMemory); SLOTS],
     /// When each object is looked at next.
     pub due: [Time; SLOTS],
     /// When the newest list was read that the last pass over each object knew, if a list was not whole when that pass ended.
@@ -104,7 +105,7 @@ impl Operator {
             view,
             behind_until: Time(0),
             inventory: Default::default(),
-            memos: Default::default(),
+            memories: Default::default(),
             due: [now; SLOTS],
             not_whole: [None; SLOTS],
             passes: [None, None, None],
@@ -160,28 +161,28 @@ impl Operator {
     }
 
     /// What is remembered of an object. Of one that was there before it, nothing is.
-    pub fn memo(&mut self, slot: usize, uid: u32) -> &mut Memo {
-        let (of, memo) = &mut self.memos[slot];
+    pub fn memory(&mut self, slot: usize, uid: u32) -> &mut PassMemory {
+        let (of, memory) = &mut self.memories[slot];
         if *of != uid {
-            (*of, *memo) = (uid, Memo::default());
+            (*of, *memory) = (uid, PassMemory::default());
         }
-        memo
+        memory
     }
 
     /// Whether the object waits for lists without entries that can't be read.
     pub fn waits_for_whole_lists(&self, slot: usize) -> bool {
         let there = self.view.objects[slot].as_ref().and_then(|object| self.remembers(slot, object.uid));
-        there.is_some_and(|memo| memo.waits_for_whole_lists)
+        there.is_some_and(|memory| memory.waits_for_whole_lists)
     }
 
     /// What is remembered of the object that this process last worked on, if it is the one with this uid.
-    pub fn remembers(&self, slot: usize, uid: u32) -> Option<&Memo> {
-        Some(&self.memos[slot]).filter(|(of, _)| *of == uid).map(|(_, memo)| memo)
+    pub fn remembers(&self, slot: usize, uid: u32) -> Option<&PassMemory> {
+        Some(&self.memories[slot]).filter(|(of, _)| *of == uid).map(|(_, memory)| memory)
     }
 
     /// Nothing is remembered any more.
     pub fn forget(&mut self) {
-        self.memos = Default::default();
+        self.memories = Default::default();
     }
 
     /// Everything is looked at.

@@ -4,8 +4,8 @@ use std::sync::Arc;
 
 use oc_domain::competition::{self, Access, Candidate, Contest, Spec};
 use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Query, Step};
-use oc_domain::facts::{Facts, Seen, ServicesView};
+use oc_domain::decision::{Answer, Change, Decision, Mark, Query, Step};
+use oc_domain::facts::{Fact, Facts, Seen, ServicesView};
 use oc_domain::lead;
 use oc_domain::model::LcCustomerAnswer;
 use oc_domain::names::{ShortNameRule, fold};
@@ -58,19 +58,19 @@ impl World {
         };
         self.operators[op].due[slot] = NEVER;
         if !play.rules.backs_off {
-            self.operators[op].memo(slot, object.uid).failures = 0;
+            self.operators[op].memory(slot, object.uid).failures = 0;
         }
         let facts = self.facts(play, op, slot, &object);
         let wish = self.wish(play, op, slot, &object);
         if !play.rules.memory {
-            let memo = self.operators[op].memo(slot, object.uid);
-            (memo.asked, memo.guid) = (None, None);
+            let memory = self.operators[op].memory(slot, object.uid);
+            (memory.asked, memory.guid) = (None, None);
         }
         let mut record = object.record();
         if let Some(op) = record.operation.as_mut().filter(|_| play.rules.strange_words_end && object.strange_word) {
             op.end(Outcome::Unknown, self.now);
         }
-        let pass = Pass::begin(record, facts, self.operators[op].memo(slot, object.uid));
+        let pass = Pass::begin(record, facts, self.operators[op].memory(slot, object.uid));
         play.trail.note(self.now, || format!("operator {op} looks at object {} (version {})", object.uid, object.version));
         let place = self.platform.here;
         self.operators[op].passes[slot] = Some(Running { pass, wish, object, place });
@@ -87,7 +87,7 @@ impl World {
             stalled_for: status.stalled_for(),
         };
         let (now, connection) = (self.now, self.connection(play, op, slot, object));
-        Facts::begin(now, seen, connection, self.operators[op].memo(slot, object.uid))
+        Facts::begin(now, seen, connection, self.operators[op].memory(slot, object.uid))
     }
 
     fn connection(&mut self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Connection {
@@ -192,8 +192,8 @@ impl World {
         // With what this process has asked for it: what says so may have been taken off a moment ago.
         let record = |slot: usize, object: &Object| {
             let mut record = object.record();
-            let memo = self.operators[op].remembers(slot, object.uid).filter(|memo| play.rules.memory && memo.waits_for_outcome());
-            memo.into_iter().for_each(|memo| memo.remind(&mut record));
+            let memory = self.operators[op].remembers(slot, object.uid).filter(|memory| play.rules.memory && memory.waits_for_outcome());
+            memory.into_iter().for_each(|memory| memory.remind(&mut record));
             record
         };
         let (own, of_other) = (record(slot, object), record(other, theirs));
@@ -230,7 +230,7 @@ impl World {
             Step::Keep(mark) => match self.keep(play, op, slot, &mut running, &mark, &decision, write) {
                 Ok(intent) => {
                     if mark == Mark::Release {
-                        *self.operators[op].memo(slot, running.object.uid) = Default::default();
+                        *self.operators[op].memory(slot, running.object.uid) = Default::default();
                         return;
                     }
                     running.pass.kept(&mark, decision, intent);
@@ -270,9 +270,9 @@ impl World {
     fn ended(&mut self, rules: &Rules, op: usize, slot: usize, running: &Running, decision: &Decision, until: Time) {
         let (now, read) = (self.now, running.pass.facts.lists_read().unwrap_or(self.now));
         let operator = &mut self.operators[op];
-        let memo = operator.memo(slot, running.object.uid);
-        memo.after(&running.pass, decision, Ended::Well);
-        let waits = memo.waits_for_whole_lists;
+        let memory = operator.memory(slot, running.object.uid);
+        running.pass.remember(memory, decision, Ended::Well);
+        let waits = memory.waits_for_whole_lists;
         operator.not_whole[slot] = Some(read).filter(|_| !operator.inventory[running.place].whole());
         // A list that became whole while the pass went on woke everybody who was known to wait for that.
         let meanwhile = rules.wakes_waiting && waits && operator.inventory[running.place].whole_since(read);
@@ -286,19 +286,19 @@ impl World {
 
     fn unwritten(&mut self, op: usize, slot: usize, running: &Running, decision: &Decision, failed: Failed) {
         let (now, pass) = (self.now, &running.pass);
-        let memo = self.operators[op].memo(slot, running.object.uid);
+        let memory = self.operators[op].memory(slot, running.object.uid);
         match failed {
             Failed::Unwritten(Unwritten::Changed) => {
-                memo.after(pass, decision, Ended::Conflict);
-                let at = timing::after_conflict(now, memo.conflicts);
+                pass.remember(memory, decision, Ended::Conflict);
+                let at = timing::after_conflict(now, memory.conflicts);
                 self.counts.conflicts += 1;
                 self.read_anew(op, slot);
                 self.appoint(op, slot, at);
             }
-            Failed::Unwritten(Unwritten::Gone) => *memo = Default::default(),
+            Failed::Unwritten(Unwritten::Gone) => *memory = Default::default(),
             Failed::Refused | Failed::Dropped | Failed::Unanswered => {
-                memo.after(pass, decision, Ended::Unwritten);
-                let at = timing::next_try(now, memo.failures, None);
+                pass.remember(memory, decision, Ended::Unwritten);
+                let at = timing::next_try(now, memory.failures, None);
                 if matches!(failed, Failed::Unanswered) {
                     self.read_anew(op, slot);
                 }

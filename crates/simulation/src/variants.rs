@@ -6,8 +6,8 @@
 //! `src/platform/budget.rs`, `tests/leader` and `tests/kills`.
 
 use oc_domain::conditions::Reason;
-use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Step};
-use oc_domain::facts::{DeletionPolicy, Facts, LeadsRead, Numbers, ServicesView};
+use oc_domain::decision::{Answer, Change, Decision, Mark, Step};
+use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, Numbers, ServicesView};
 use oc_domain::lead;
 use oc_domain::model::{LicenseType, TaskState};
 use oc_domain::names::CustomerGuid;

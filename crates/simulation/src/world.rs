@@ -299,7 +299,7 @@ impl World {
         // What a process has only read it may have read too late.
         let own = |running: &&Running| running.pass.sent() || running.pass.record.open_intent().is_some_and(|intent| intent.sent == Sent::No);
         let running = running.filter(own).and_then(|running| running.pass.record.open_intent().cloned());
-        let asked = operator.remembers(slot, uid).and_then(|memo| memo.asked.as_ref()).filter(|op| op.ended().is_none());
+        let asked = operator.remembers(slot, uid).and_then(|memory| memory.asked.as_ref()).filter(|op| op.ended().is_none());
         running.or_else(|| asked.map(|op| Intent { kind: op.kind, id: op.id.clone(), start: op.started, tenant: None, place: None, sent: Sent::Maybe }))
     }
 

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use kube::{Resource, ResourceExt};
 use live_platform::JobMethod;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::{Answer, Change, Fact, Query, Step};
-use oc_domain::pass::Memo;
+use oc_domain::decision::{Answer, Change, Query, Step};
+use oc_domain::facts::Fact;
+use oc_domain::memory::PassMemory;
 use oc_domain::platform::{Decision, Desired, Facts, RanAt, Record, Waiting, decide, index};
 use oc_domain::record::Job;
 use oc_domain::time::{Duration, Time};
@@ -90,9 +91,9 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
         return (Action::RequeueAt(clock::now() + OTHERS_LOOK, Lane::Observe), PassOutcome::Waiting);
     }
     let uid = object.meta().uid.clone();
-    let memo = shared.with_memo(key, uid.as_deref(), |memo| memo.clone());
+    let memory = shared.with_memory(key, uid.as_deref(), |memory| memory.clone());
     let before = shared.connected(&key.name);
-    let connected = connection::connection(shared, &object, memo.failures > 0).await;
+    let connected = connection::connection(shared, &object, memory.failures > 0).await;
     let other = before.as_ref().is_none_or(|before| connected.differs(before));
     let tries = before.as_ref().is_some_and(|before| connected.tries_another(before));
     shared.connect(&key.name, Some(connected.clone()));
@@ -106,7 +107,7 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
     let (connected, unproven) = prove(shared, key, &object, connected).await;
     // A changed spec begins anew.
     let generation = object.meta().generation.unwrap_or_default();
-    let failures = memo.failures_of(generation);
+    let failures = memory.failures_of(generation);
     let unproven = unproven.map(|trouble| oc_domain::platform::unproven(&trouble, failures));
     let tries = unproven.is_some();
     let Driven { decision, refused, ran } = drive(shared, &object, &connected.inventory, unproven, failures).await;
@@ -119,11 +120,11 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
         _ => None,
     };
     let failed = failed || tries || refused || matches!(&written, Err(failed) if failed.lasts());
-    let memo = shared.with_memo(key, uid.as_deref(), |memo| {
-        memo.failures = if failed { failures.saturating_add(1) } else { 0 };
-        memo.conflicts = if matches!(written, Err(WriteError::Conflict)) { memo.conflicts.saturating_add(1) } else { 0 };
-        memo.generation = Some(generation);
-        memo.clone()
+    let memory = shared.with_memory(key, uid.as_deref(), |memory| {
+        memory.failures = if failed { failures.saturating_add(1) } else { 0 };
+        memory.conflicts = if matches!(written, Err(WriteError::Conflict)) { memory.conflicts.saturating_add(1) } else { 0 };
+        memory.generation = Some(generation);
+        memory.clone()
     });
     outcome(decision.verdict.reason, decision.why);
     tracing::debug!(kind = "LivePlatform", name = key.name, step = ?decision.step, why = decision.why, reason = %decision.verdict.reason, "looked");
@@ -131,8 +132,8 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
         Err(failed) => PassOutcome::unwritten(failed),
         Ok(()) => PassOutcome::of(&decision.verdict, false),
     };
-    let next = match next(&decision, written, &memo) {
-        Action::RequeueAt(at, _) if tries => Action::RequeueAt(at.min(timing::next_try(clock::now(), memo.failures, None)), Lane::Effect),
+    let next = match next(&decision, written, &memory) {
+        Action::RequeueAt(at, _) if tries => Action::RequeueAt(at.min(timing::next_try(clock::now(), memory.failures, None)), Lane::Effect),
         Action::RequeueAt(at, lane) => Action::RequeueAt(undiscovered.map_or(at, |again| at.min(again)), lane),
         Action::AwaitChange => Action::AwaitChange,
     };
@@ -197,13 +198,13 @@ fn remember(shared: &Shared, key: &Key, object: &LivePlatform, connected: Connec
     }
 }
 
-fn next(decision: &Decision, written: Result<(), WriteError>, memo: &Memo) -> Action {
+fn next(decision: &Decision, written: Result<(), WriteError>, memory: &PassMemory) -> Action {
     match (written, &decision.step) {
         (Err(WriteError::NotFound), _) => Action::AwaitChange,
-        (Err(WriteError::Conflict), _) => Action::RequeueAt(timing::after_conflict(clock::now(), memo.conflicts), Lane::Effect),
+        (Err(WriteError::Conflict), _) => Action::RequeueAt(timing::after_conflict(clock::now(), memory.conflicts), Lane::Effect),
         (Err(failed), _) => {
             tracing::warn!(?failed, "the platform object could not be written and is tried again");
-            Action::RequeueAt(timing::next_try(clock::now(), memo.failures, None), Lane::Effect)
+            Action::RequeueAt(timing::next_try(clock::now(), memory.failures, None), Lane::Effect)
         }
         (Ok(()), Step::Rest(until) | Step::Stop(until) | Step::Wait(until, _)) => Action::RequeueAt(*until, Lane::Effect),
         (Ok(()), _) => Action::RequeueAt(clock::now() + timing::SETTLING, Lane::Effect),

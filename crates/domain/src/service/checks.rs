@@ -4,7 +4,8 @@
 
 use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Truth};
-use crate::decision::{Decision, Fact, PlanItem, Query};
+use crate::decision::{Decision, PlanItem, Query};
+use crate::facts::Fact;
 use crate::model::{LcCustomerAnswer, Lead, MicrosoftStatus, Service};
 use crate::names::ShortName;
 use crate::policy::{Connection, Policy};

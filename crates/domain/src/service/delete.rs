@@ -1,8 +1,8 @@
 //! Letting go of a service. Needs no valid spec, no lead, no reference.
 
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::decision::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
-use crate::facts::{Numbers, ServicesView};
+use crate::decision::{Answer, Change, Decision, Mark, Query, Step, Wake};
+use crate::facts::{Fact, Numbers, ServicesView};
 use crate::model::{LicenseType, Service};
 use crate::names::{CustomerGuid, TenantId, fold};
 use crate::policy::{Connection, Policy};

@@ -1,7 +1,8 @@
 //! The two synchronization jobs, as one service sees them, and the end of the way: Ready.
 
 use crate::conditions::{Reason, Truth, Verdict};
-use crate::decision::{Decision, Fact, Query, Step, Wake};
+use crate::decision::{Decision, Query, Step, Wake};
+use crate::facts::Fact;
 use crate::model::{Lead, MicrosoftStatus, Service};
 use crate::policy::{JobTrigger, Policy};
 use crate::record::{Job, JobRecord, JobState};

@@ -14,8 +14,8 @@ mod spec;
 mod task;
 
 use crate::conditions::{Reason, Trouble, Truth, Verdict};
-use crate::decision::{Answer, Change, Decision, Fact, Mark, PlanItem, Query, Step, Wake};
-use crate::facts::{Absence, LeadsView, ServicesView};
+use crate::decision::{Answer, Change, Decision, Mark, PlanItem, Query, Step, Wake};
+use crate::facts::{Absence, Fact, LeadsView, ServicesView};
 use crate::model::{Service, TaskState};
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, ShortName, TenantId};
 use crate::policy::{Connection, Policy};

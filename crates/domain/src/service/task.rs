@@ -1,7 +1,8 @@
 //! The task that the platform gave for a create: followed while it runs, and what follows from its end.
 
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::decision::{Decision, Fact, Query, Step, Wake};
+use crate::decision::{Decision, Query, Step, Wake};
+use crate::facts::Fact;
 use crate::model::TaskState;
 use crate::policy::Policy;
 use crate::record::{Operation, OperationKind};

@@ -4,8 +4,7 @@
 pub mod kstatus;
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::Fact;
-use oc_domain::facts::{Facts, LeadsRead, LeadsView, ServicesView};
+use oc_domain::facts::{Fact, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::model::{Contact, Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
 use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, TenantId};
 use oc_domain::policy::{Connection, Policy};

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use oc_domain::breaker::{Asking, Ledger, settle};
 use oc_domain::conditions::Reason;
-use oc_domain::decision::Fact;
+use oc_domain::facts::Fact;
 use oc_domain::platform::{Desired, Facts, Record, Waiting, decide};
 use oc_domain::policy::JobTrigger;
 use oc_domain::time::{Duration, Time};

@@ -1,11 +1,12 @@
 //! The way to a service: eligibility, the request, the task, and what follows a failure.
 
 use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::decision::{Answer, Change, Fact, Mark, Step};
-use oc_domain::facts::{DeletionPolicy, Facts, LeadsRead, LeadsView, ServicesView};
+use oc_domain::decision::{Answer, Change, Mark, Step};
+use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, ServicesView};
+use oc_domain::memory::PassMemory;
 use oc_domain::model::{LcCustomer, LcCustomerAnswer, Lead, MicrosoftStatus, Service, TaskState};
 use oc_domain::names::TenantId;
-use oc_domain::pass::{Memo, Pass};
+use oc_domain::pass::Pass;
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{self, Deletion, Desired, Mode, Wish};
@@ -449,7 +450,7 @@ fn a_deletion_that_never_came_about() {
     let intent = Intent { id: OperationId("op-2".into()), ..intent(OperationKind::Delete, NOW - secs(90_000), Sent::Maybe) };
     let restored = Record { finalizer: true, intent: Some(intent), guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
     let again = Desired { recreate: true, ..desired() };
-    let mut pass = Pass::begin(restored, empty_platform(), &Memo::default());
+    let mut pass = Pass::begin(restored, empty_platform(), &PassMemory::default());
     let decision = pass.next(NOW, |now, record, facts| service::decide(now, &be(again.clone()), record, facts));
     assert_eq!((told(&decision).as_str(), pass.bug), ("keep intent: False Converting Reconciling", None));
 }

@@ -1,8 +1,8 @@
 //! Letting go of a service.
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::{Answer, Change, Fact, Mark, Query, Step};
-use oc_domain::facts::{DeletionPolicy, Facts, LeadsRead, LeadsView, Numbers, ServicesView};
+use oc_domain::decision::{Answer, Change, Mark, Query, Step};
+use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, Numbers, ServicesView};
 use oc_domain::model::{Service, TaskState};
 use oc_domain::names::TenantId;
 use oc_domain::policy::{Connection, Policy};

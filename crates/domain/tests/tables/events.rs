@@ -6,7 +6,8 @@ use oc_domain::conditions::{Reason, Trouble, Truth, Verdict};
 use oc_domain::decision::{Answer, Change, Decision, Mark, Step, Wake};
 use oc_domain::events::{self, End, Event, Note, Said};
 use oc_domain::facts::DeletionPolicy;
-use oc_domain::pass::{Memo, Pass};
+use oc_domain::memory::PassMemory;
+use oc_domain::pass::Pass;
 use oc_domain::platform;
 use oc_domain::record::{JobRecord, JobState, OperationKind, Outcome, Record, Sent};
 
@@ -33,7 +34,7 @@ fn rest(verdict: Verdict, record: Record) -> Decision {
 }
 
 fn pass(asked: Option<(Change, Answer)>) -> Pass {
-    let mut pass = Pass::begin(Record::default(), facts(), &Memo::default());
+    let mut pass = Pass::begin(Record::default(), facts(), &PassMemory::default());
     pass.asked = asked;
     pass
 }

@@ -1,8 +1,8 @@
 //! Whose is the service that exists: ours, to be taken over, or somebody else's; and what was ours and is gone.
 
 use oc_domain::conditions::Reason;
-use oc_domain::decision::{Fact, Mark, Step};
-use oc_domain::facts::{Facts, ServicesView};
+use oc_domain::decision::{Mark, Step};
+use oc_domain::facts::{Fact, Facts, ServicesView};
 use oc_domain::model::{LicenseType, Service, TaskState};
 use oc_domain::names::TenantId;
 use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};

@@ -1,8 +1,8 @@
 //! The two synchronization jobs, as one service sees them.
 
 use oc_domain::conditions::{Reason, Truth};
-use oc_domain::decision::{Decision, Fact};
-use oc_domain::facts::{Facts, LeadsView};
+use oc_domain::decision::Decision;
+use oc_domain::facts::{Fact, Facts, LeadsView};
 use oc_domain::model::{Lead, MicrosoftStatus};
 use oc_domain::policy::{Connection, JobRuns, JobTrigger, Policy};
 use oc_domain::record::{JobRecord, JobState, Record};

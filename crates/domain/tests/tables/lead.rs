@@ -1,8 +1,8 @@
 //! A `Lead`: looked at, made without consent, assigned to a channel, let go.
 
 use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Step};
-use oc_domain::facts::{DeletionPolicy, Facts, LeadsRead, LeadsView, ServicesView};
+use oc_domain::decision::{Answer, Change, Decision, Mark, Step};
+use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::lead::{Desired, Wish, decide};
 use oc_domain::model::{Lead, MicrosoftStatus};
 use oc_domain::policy::{Connection, Policy};

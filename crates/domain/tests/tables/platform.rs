@@ -1,7 +1,8 @@
 //! The platform object: its lists, its troubles, and the runs of the jobs.
 
 use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::decision::{Answer, Change, Fact, Step};
+use oc_domain::decision::{Answer, Change, Step};
+use oc_domain::facts::Fact;
 use oc_domain::platform::{Decision, Desired, Facts, RanAt, Record, Waiting, decide};
 use oc_domain::policy::JobTrigger;
 use oc_domain::record::{Job, JobRecord, JobState};

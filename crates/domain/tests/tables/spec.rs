@@ -3,7 +3,7 @@
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{DeletionPolicy, Facts, Seen};
 use oc_domain::lead;
-use oc_domain::pass::Memo;
+use oc_domain::memory::PassMemory;
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::OperationKind;
 use oc_domain::service::{Deletion, Desired, Mode, Neighbour, Spec, Wish};
@@ -96,10 +96,10 @@ fn a_lead_says_what_it_is_to_become() {
 
 #[test]
 fn what_status_says_counts_for_the_generation_it_speaks_of() {
-    let memo = Memo { failures: 3, generation: Some(2), ..Memo::default() };
+    let memory = PassMemory { failures: 3, generation: Some(2), ..PassMemory::default() };
     let seen = Seen { created: NOW - secs(60), generation: 2, observed: Some(2), ready: true, look_requested: false, stalled_for: Some(Reason::TaskFailed) };
     let begin = |seen: Seen| {
-        let facts = Facts::begin(NOW, seen, Connection::Usable(Policy::default()), &memo);
+        let facts = Facts::begin(NOW, seen, Connection::Usable(Policy::default()), &memory);
         (facts.asked_anew, facts.look_now, facts.settled, facts.failures, facts.stalled_for)
     };
     assert_eq!(begin(seen), (false, false, true, 3, Some(Reason::TaskFailed)));

@@ -3,11 +3,12 @@
 use std::cell::Cell;
 
 use oc_domain::conditions::{Reason, Trouble, Verdict};
-use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Query, Step, Wake};
-use oc_domain::facts::{DeletionPolicy, Facts};
+use oc_domain::decision::{Answer, Change, Decision, Mark, Query, Step, Wake};
+use oc_domain::facts::{DeletionPolicy, Fact, Facts};
 use oc_domain::lead;
+use oc_domain::memory::PassMemory;
 use oc_domain::model::{Service, TaskState};
-use oc_domain::pass::{Memo, Pass};
+use oc_domain::pass::Pass;
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{self, Adoption, Deletion, Desired, Mode, Wish};
 use oc_domain::timing;
@@ -157,11 +158,11 @@ fn refused(pass: &Pass, decision: &Decision, words: &str) {
 #[test]
 fn a_request_without_an_intent_is_refused() {
     for record in [Record::default(), creating(NOW - secs(5)), recorded(Create, 40), recorded(Delete, 0)] {
-        let mut pass = Pass::begin(record, facts(), &Memo::default());
+        let mut pass = Pass::begin(record, facts(), &PassMemory::default());
         let decision = pass.next(NOW, |_, record, _| deciding(Step::Ask(Change::CreateService(tenant())), record));
         refused(&pass, &decision, "without an intent");
     }
-    let mut pass = Pass::begin(recorded(Create, 0), facts(), &Memo::default());
+    let mut pass = Pass::begin(recorded(Create, 0), facts(), &PassMemory::default());
     let decision = pass.next(NOW, |_, record, _| deciding(Step::Ask(Change::CreateService(tenant())), record));
     assert_eq!((short(&decision.step), pass.bug), ("ask create", None));
 }
@@ -169,7 +170,7 @@ fn a_request_without_an_intent_is_refused() {
 #[test]
 fn a_second_change_in_one_pass_is_refused() {
     let assign = |_, record: &Record, _: &Facts| deciding(Step::Ask(Change::AssignChannel(tenant(), 5)), record);
-    let mut pass = Pass::begin(Record::default(), facts(), &Memo::default());
+    let mut pass = Pass::begin(Record::default(), facts(), &PassMemory::default());
     let decision = pass.next(NOW, assign);
     assert_eq!(short(&decision.step), "ask assign");
     pass.answered(Change::AssignChannel(tenant(), 5), decision, Answer::Done);
@@ -179,7 +180,7 @@ fn a_second_change_in_one_pass_is_refused() {
 
 #[test]
 fn a_pass_in_circles_is_ended() {
-    let mut pass = Pass::begin(Record::default(), facts(), &Memo::default());
+    let mut pass = Pass::begin(Record::default(), facts(), &PassMemory::default());
     let looking = |_, record: &Record, _: &Facts| deciding(Step::Look(Query::Services, NOW), record);
     for step in 1..=24 {
         let decision = pass.next(NOW, looking);
@@ -195,7 +196,7 @@ fn a_pass_in_circles_is_ended() {
 #[test]
 fn what_a_mark_leaves_in_the_pass() {
     let after = |record: Record, mark: Mark| {
-        let mut pass = Pass::begin(record.clone(), facts(), &Memo::default());
+        let mut pass = Pass::begin(record.clone(), facts(), &PassMemory::default());
         let drawn = matches!(mark, Mark::Begin { .. }).then(|| Intent { id: OperationId("op-9".into()), ..intent(Delete, NOW, Sent::Maybe) });
         pass.kept(&mark, deciding(Step::Keep(mark.clone()), &record), drawn);
         pass.record
@@ -211,8 +212,8 @@ fn what_a_mark_leaves_in_the_pass() {
 #[test]
 fn what_memory_knows_of_an_intent() {
     let of = |unsent: Option<&str>| {
-        let memo = Memo { unsent: unsent.map(|id| OperationId(id.into())).into_iter().collect(), ..Memo::default() };
-        Pass::begin(creating(NOW), facts(), &memo).record.intent.map(|intent| intent.sent)
+        let memory = PassMemory { unsent: unsent.map(|id| OperationId(id.into())).into_iter().collect(), ..PassMemory::default() };
+        Pass::begin(creating(NOW), facts(), &memory).record.intent.map(|intent| intent.sent)
     };
     assert_eq!([of(Some("op-1")), of(Some("op-0")), of(None)], [Some(Sent::No), Some(Sent::Maybe), Some(Sent::Maybe)]);
 }
@@ -342,7 +343,7 @@ fn no_decision_about_a_lead_is_out_of_order() {
 #[test]
 fn a_whole_pass() {
     let (wish, steps) = (be(desired()), Cell::new(0));
-    let mut pass = Pass::begin(Record::default(), facts(), &Memo::default());
+    let mut pass = Pass::begin(Record::default(), facts(), &PassMemory::default());
     let mut taken = Vec::new();
     loop {
         let decision = pass.next(NOW, |now, record, facts| service::decide(now, &wish, record, facts));
@@ -411,7 +412,7 @@ fn annotation_and_status_come_apart() {
         ("the same, being deleted", gone, restored(9000), running(), "wait"),
     ];
     for (what, wish, record, facts, expected) in table {
-        let mut pass = Pass::begin(record, facts, &Memo::default());
+        let mut pass = Pass::begin(record, facts, &PassMemory::default());
         let decision = pass.next(NOW, |now, record, facts| service::decide(now, &wish, record, facts));
         assert_eq!((short(&decision.step), pass.bug), (expected, None), "{what}");
     }

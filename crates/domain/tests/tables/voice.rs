@@ -1,10 +1,11 @@
 //! When a passing trouble begins to ask for a person's eye, and what a pass leaves in memory for that.
 
 use oc_domain::conditions::{Reason, Trouble, Verdict};
-use oc_domain::decision::{Answer, Change, Decision, Fact, Mark, Step, Wake};
-use oc_domain::facts::{DeletionPolicy, Facts, LeadsView, ServicesView};
+use oc_domain::decision::{Answer, Change, Decision, Mark, Step, Wake};
+use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsView, ServicesView};
 use oc_domain::lead;
-use oc_domain::pass::{Ended, Memo, Pass};
+use oc_domain::memory::PassMemory;
+use oc_domain::pass::{Ended, Pass};
 use oc_domain::platform;
 use oc_domain::record::{OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{Deletion, Wish, decide};
@@ -130,35 +131,35 @@ fn what_is_ready_stays_so() {
 /// One pass over an object whose platform is away, and the next, and the next: four minutes until a person is asked.
 #[test]
 fn from_the_first_failure_to_the_person() {
-    let mut memo = Memo::default();
+    let mut memory = PassMemory::default();
     let mut waited = 0;
     let mut said = Vec::new();
     for _ in 0..10 {
-        let facts = broken(Reason::PlatformUnavailable, memo.failures_of(1), None);
-        let mut pass = Pass::begin(Record::default(), facts, &memo);
+        let facts = broken(Reason::PlatformUnavailable, memory.failures_of(1), None);
+        let mut pass = Pass::begin(Record::default(), facts, &memory);
         let decision = pass.next(NOW, |now, record, facts| decide(now, &be(desired()), record, facts));
         said.push((waited, says(&decision.verdict)));
         let Step::Wait(until, Wake::Inventory) = decision.step else { panic!("{:?}", decision.step) };
         waited += until.since(NOW).as_secs();
-        memo.after(&pass, &decision, Ended::Well);
+        pass.remember(&mut memory, &decision, Ended::Well);
     }
     let first = said.iter().find(|(_, words)| words.ends_with("Stalled"));
     assert_eq!(first.map(|(seconds, _)| *seconds), Some(1 + 2 + 4 + 8 + 16 + 32 + 64 + 128));
     assert!(said.iter().skip(8).all(|(_, words)| words.ends_with("Stalled")), "{said:?}");
     // A changed spec begins anew: one second to the next try, and nobody is asked.
-    let facts = broken(Reason::PlatformUnavailable, memo.failures_of(2), None);
+    let facts = broken(Reason::PlatformUnavailable, memory.failures_of(2), None);
     let decision = at_now(&be(desired()), &Record::default(), &facts);
     assert_eq!((told(&decision).as_str(), decision.step), ("wait: False PlatformUnavailable Reconciling", Step::Wait(NOW + secs(1), Wake::Inventory)));
 }
 
-fn ended_with(memo: &mut Memo, answer: Option<Answer>, verdict: Verdict, ended: Ended) {
+fn ended_with(memory: &mut PassMemory, answer: Option<Answer>, verdict: Verdict, ended: Ended) {
     let record = Record { finalizer: true, intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..Record::default() };
-    let mut pass = Pass::begin(record.clone(), Facts { failures: memo.failures, ..facts() }, memo);
+    let mut pass = Pass::begin(record.clone(), Facts { failures: memory.failures, ..facts() }, memory);
     let last = Decision { step: Step::Rest(NOW), why: "made up", verdict, record, plan: Vec::new(), hold: false };
     if let Some(answer) = answer {
         pass.answered(Change::CreateService(tenant()), last.clone(), answer);
     }
-    memo.after(&pass, &last, ended);
+    pass.remember(memory, &last, ended);
 }
 
 /// What counts as a failure, and what takes the count back.
@@ -180,19 +181,19 @@ fn what_a_pass_leaves_in_memory() {
         ("the object can't be written", None, fine(), Ended::Unwritten, 4),
     ];
     for (what, answer, verdict, ended, failures) in table {
-        let mut memo = Memo { failures: 3, ..Memo::default() };
-        ended_with(&mut memo, answer, verdict, ended);
-        assert_eq!(memo.failures, failures, "{what}");
+        let mut memory = PassMemory { failures: 3, ..PassMemory::default() };
+        ended_with(&mut memory, answer, verdict, ended);
+        assert_eq!(memory.failures, failures, "{what}");
     }
     // A read that is refused waits ever longer, as one that fails does; a change that is refused has stopped.
     for (step, failures) in [(Step::Wait(NOW, Wake::Inventory), 4), (Step::Stop(NOW), 0)] {
-        let mut memo = Memo { failures: 3, ..Memo::default() };
-        let pass = Pass::begin(Record::default(), Facts { failures: 3, ..facts() }, &memo);
+        let mut memory = PassMemory { failures: 3, ..PassMemory::default() };
+        let pass = Pass::begin(Record::default(), Facts { failures: 3, ..facts() }, &memory);
         let verdict = verdict(Reason::PlatformRefused);
-        memo.after(&pass, &Decision { step, why: "made up", verdict, record: Record::default(), plan: Vec::new(), hold: false }, Ended::Well);
-        assert_eq!(memo.failures, failures);
+        pass.remember(&mut memory, &Decision { step, why: "made up", verdict, record: Record::default(), plan: Vec::new(), hold: false }, Ended::Well);
+        assert_eq!(memory.failures, failures);
     }
-    let mut most = Memo { failures: u32::MAX, ..Memo::default() };
+    let mut most = PassMemory { failures: u32::MAX, ..PassMemory::default() };
     ended_with(&mut most, None, verdict(Reason::Throttled), Ended::Well);
     assert_eq!(most.failures, u32::MAX);
     assert_eq!((most.failures_of(1), most.failures_of(2)), (u32::MAX, 0));
@@ -213,11 +214,11 @@ fn who_waits_for_whole_lists() {
         ("the leads were whole", Facts { leads: leads(true), ..empty_platform() }, verdict(Reason::LeadNotFound), false),
     ];
     for (what, facts, verdict, waits) in table {
-        let mut memo = Memo { waits_for_whole_lists: !waits, ..Memo::default() };
-        let pass = Pass::begin(Record::default(), facts, &memo);
+        let mut memory = PassMemory { waits_for_whole_lists: !waits, ..PassMemory::default() };
+        let pass = Pass::begin(Record::default(), facts, &memory);
         let last = Decision { step: Step::Stop(NOW), why: "made up", verdict, record: Record::default(), plan: Vec::new(), hold: false };
-        memo.after(&pass, &last, Ended::Well);
-        assert_eq!(memo.waits_for_whole_lists, waits, "{what}");
+        pass.remember(&mut memory, &last, Ended::Well);
+        assert_eq!(memory.waits_for_whole_lists, waits, "{what}");
     }
 }
 
@@ -238,9 +239,9 @@ fn which_intent_was_surely_not_sent() {
         (known(), Some(Answer::Refused(away())), none()),
     ];
     for (before, answer, after) in table {
-        let mut memo = Memo { unsent: before.clone(), ..Memo::default() };
-        ended_with(&mut memo, answer.clone(), busy(), Ended::Well);
-        assert_eq!(memo.unsent, after, "{before:?}, {answer:?}");
+        let mut memory = PassMemory { unsent: before.clone(), ..PassMemory::default() };
+        ended_with(&mut memory, answer.clone(), busy(), Ended::Well);
+        assert_eq!(memory.unsent, after, "{before:?}, {answer:?}");
     }
 }
 
@@ -261,15 +262,15 @@ fn a_change_that_is_held_back() {
     let table =
         [("create", &create, Record::default(), empty_platform()), ("again", &create, failed, empty_platform()), ("delete", &delete, verified(), there)];
     for (what, wish, record, facts) in table {
-        let mut memo = Memo { failures: 3, ..Memo::default() };
-        let mut pass = Pass::begin(record.clone(), Facts { failures: 3, ..facts }, &memo);
+        let mut memory = PassMemory { failures: 3, ..PassMemory::default() };
+        let mut pass = Pass::begin(record.clone(), Facts { failures: 3, ..facts }, &memory);
         let decision = pass.next(NOW, |now, record, facts| decide(now, wish, record, facts));
         assert!(matches!(decision.step, Step::Keep(Mark::Begin { .. })), "{what}: {:?}", decision.step);
         pass.held_back(Trouble { retry_after: Some(secs(40)), ..trouble(Reason::Throttled) });
         let decision = pass.next(NOW, |now, record, facts| decide(now, wish, record, facts));
         assert_eq!((told(&decision).as_str(), &decision.step), ("wait: False Throttled Reconciling", &Step::Wait(NOW + secs(40), Wake::Inventory)), "{what}");
         assert_eq!((decision.record.open_intent(), &decision.record.guid, pass.bug.clone()), (None, &record.guid, None), "{what}");
-        memo.after(&pass, &decision, Ended::Well);
-        assert_eq!((memo.failures, memo.unsent, pass.asked), (4, Vec::new(), None), "{what}: nothing was asked");
+        pass.remember(&mut memory, &decision, Ended::Well);
+        assert_eq!((memory.failures, memory.unsent, pass.asked), (4, Vec::new(), None), "{what}: nothing was asked");
     }
 }

@@ -1,9 +1,10 @@
 //! Whose an operation is: to which one an outcome belongs, and for which tenant and of which platform a create was asked.
 
-use oc_domain::decision::{Decision, Fact, Mark, Query, Step};
-use oc_domain::facts::{DeletionPolicy, Facts};
+use oc_domain::decision::{Decision, Mark, Query, Step};
+use oc_domain::facts::{DeletionPolicy, Fact, Facts};
+use oc_domain::memory::PassMemory;
 use oc_domain::names::TenantId;
-use oc_domain::pass::{Memo, Pass};
+use oc_domain::pass::Pass;
 use oc_domain::policy::{Connection, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::service::{self, Adoption, Desired};
@@ -134,16 +135,16 @@ fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
     let decide = |now, record: &Record, facts: &Facts| service::decide(now, &wish, record, facts);
     let next_after = |dropped: bool| {
         let read = Record { finalizer: false, ..creating(NOW - secs(60)) };
-        let mut pass = Pass::begin(read, facts(), &Memo::default());
+        let mut pass = Pass::begin(read, facts(), &PassMemory::default());
         let decision = pass.next(NOW, decide);
         assert_eq!(decision.step, Step::Keep(Mark::Hold));
         if dropped {
             pass.dropped(&Mark::Hold);
         }
         let refused: Decision = pass.unkept(NOW, decision, &away());
-        let mut memo = Memo::default();
-        memo.after(&pass, &refused, oc_domain::pass::Ended::Unwritten);
-        let mut next = Pass::begin(Record::default(), Facts { services: Fact::Unread, ..empty_platform() }, &memo);
+        let mut memory = PassMemory::default();
+        pass.remember(&mut memory, &refused, oc_domain::pass::Ended::Unwritten);
+        let mut next = Pass::begin(Record::default(), Facts { services: Fact::Unread, ..empty_platform() }, &memory);
         next.next(NOW, decide).step
     };
     assert_eq!(next_after(true), Step::Keep(Mark::Hold), "it is put back again");
@@ -157,19 +158,20 @@ fn a_guid_that_is_put_back_beside_an_open_create_hides_nothing() {
     let wish = be(Desired { recreate: true, ..desired() });
     let asked = converting(NOW - secs(5)).operation.map(|operation| Operation { task: None, ..operation });
     let put_back = Record { finalizer: true, operation: asked.clone(), guid: Some(guid(9)), guid_annotated: true, ..Record::default() };
-    let first =
-        |memo: &Memo, facts: Facts| Pass::begin(put_back.clone(), facts, memo).next(NOW, |now, record, facts| service::decide(now, &wish, record, facts));
-    assert_eq!(first(&Memo { asked, ..Memo::default() }, empty_platform()).step, Step::Keep(Mark::Hold), "this process has asked");
+    let first = |memory: &PassMemory, facts: Facts| {
+        Pass::begin(put_back.clone(), facts, memory).next(NOW, |now, record, facts| service::decide(now, &wish, record, facts))
+    };
+    assert_eq!(first(&PassMemory { asked, ..PassMemory::default() }, empty_platform()).step, Step::Keep(Mark::Hold), "this process has asked");
     // Another one can tell by what the platform shows, and does not conclude anything before it has looked.
-    let unread = first(&Memo::default(), Facts { services: Fact::Unread, ..empty_platform() });
+    let unread = first(&PassMemory::default(), Facts { services: Fact::Unread, ..empty_platform() });
     assert!(matches!(unread.step, Step::Look(Query::Services, NOW)), "{:?}", unread.step);
     assert_eq!(unread.record, put_back, "as long as it is not known which of the two it is, nothing is taken off");
-    assert_eq!(first(&Memo::default(), empty_platform()).step, Step::Keep(Mark::Hold), "the guid does not show: it went before the create");
-    let shown = first(&Memo::default(), Facts { services: known(view(&[service(9)])), ..empty_platform() });
+    assert_eq!(first(&PassMemory::default(), empty_platform()).step, Step::Keep(Mark::Hold), "the guid does not show: it went before the create");
+    let shown = first(&PassMemory::default(), Facts { services: known(view(&[service(9)])), ..empty_platform() });
     assert_ne!(shown.step, Step::Keep(Mark::Hold), "the guid shows: the service was taken over");
     assert_eq!(shown.record.operation, None);
     // Where nothing can be read nothing is put back either: the object may have taken a service over.
-    let unreadable = first(&Memo::default(), Facts { services: Fact::Unreadable(away()), ..empty_platform() });
+    let unreadable = first(&PassMemory::default(), Facts { services: Fact::Unreadable(away()), ..empty_platform() });
     assert!(matches!(unreadable.step, Step::Wait(..)), "{:?}", unreadable.step);
     assert!(unreadable.record.running().is_some());
 }
