@@ -5,7 +5,7 @@
 #[path = "architecture/circle.rs"]
 mod circle;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 /// Which folders of `src` each may use. Nothing may use what stands on it, and the two halves of the world do not know each other.
@@ -38,6 +38,9 @@ const NAME_THE_CLIENT: [&str; 5] = [
     "controllers/observe.rs",
     "controllers/service.rs",
 ];
+
+/// Types of the custom resources that the domain, the client or the circuit has a twin of: the same word for the same thing on the other side of a border.
+const TWINS: [&str; 10] = ["Adoption", "Circuit", "Contact", "DeletionPolicy", "LeadSpec", "Mode", "Operation", "PlanItem", "ShortNameRule", "SiteLocation"];
 
 /// Lines in one file of code.
 const MOST_LINES: usize = 600;
@@ -176,6 +179,33 @@ fn three_places_write_to_the_api_server() {
     assert_eq!(found, ["cluster/election.rs", "cluster/events.rs", "cluster/patch.rs"].into());
 }
 
+/// The names of the types that a file defines, but for those inside of functions and of its tests.
+fn types(code: &str) -> Vec<String> {
+    let name = |line: &str| {
+        let rest = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub ")).unwrap_or(line);
+        let rest = ["struct ", "enum ", "trait ", "type "].iter().find_map(|word| rest.strip_prefix(word))?;
+        Some(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect())
+    };
+    code.lines().filter_map(name).collect()
+}
+
+#[test]
+fn no_type_name_stands_twice() {
+    let mut seen: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for folder in ["src", "crates/api/src", "crates/domain/src", "crates/live-platform/src"] {
+        for file in files(&root().join(folder), ".rs").iter().filter(|file| !file.ends_with("tests.rs")) {
+            for name in types(&product(file)) {
+                seen.entry(name).or_default().push(file.strip_prefix(root()).unwrap().to_string_lossy().into_owned());
+            }
+        }
+    }
+    assert!(seen.len() > 300, "only {} types were found", seen.len());
+    for (name, places) in seen {
+        let twin = TWINS.contains(&name.as_str()) && places.len() == 2 && places.iter().filter(|place| place.starts_with("crates/api")).count() == 1;
+        assert!(places.len() == 1 || twin, "{name} is a type of {places:?}: give each its own word");
+    }
+}
+
 #[test]
 fn no_file_of_code_is_too_long() {
     for file in files(&root(), ".rs") {
@@ -219,12 +249,12 @@ fn every_reason_has_a_page_and_every_page_a_reason() {
 
 /// How the index calls whoever is to move.
 fn whose(reason: oc_domain::conditions::Reason) -> &'static str {
-    use oc_domain::conditions::Move;
+    use oc_domain::conditions::Responsible;
     match reason.whose_move() {
-        Move::Operator => "The operator's move",
-        Move::User => "The user's move",
-        Move::PlatformOperator => "The platform operator's move",
-        Move::Administrator => "The administrator's move",
-        Move::Nobody => "Nobody's move",
+        Responsible::Operator => "The operator's move",
+        Responsible::User => "The user's move",
+        Responsible::PlatformOperator => "The platform operator's move",
+        Responsible::Administrator => "The administrator's move",
+        Responsible::Nobody => "Nobody's move",
     }
 }

@@ -9,7 +9,7 @@ mod names;
 #[path = "documents/numbers.rs"]
 mod numbers;
 
-use oc_domain::conditions::{Reason, Truth, Verdict};
+use oc_domain::conditions::{ConditionStatus, Reason, Verdict};
 
 /// How many threads there are.
 const THREADS: usize = 38;
@@ -253,7 +253,7 @@ fn what_the_pages_of_the_reasons_show_is_what_the_code_says() {
             // It asks for a decision, and is no obstacle.
             Reason::PlanReady => Verdict { stalled: false, ..Verdict::not_ready(reason, message) },
             // As the schema has it, before any operator has looked.
-            Reason::Progressing => Verdict { ready: Truth::Unknown, ..Verdict::not_ready(reason, message) },
+            Reason::Progressing => Verdict { ready: ConditionStatus::Unknown, ..Verdict::not_ready(reason, message) },
             _ => Verdict::not_ready(reason, message),
         };
         let told = |condition: &oc_domain::conditions::Condition| {

@@ -261,7 +261,7 @@ async fn each_pass_is_a_trace() -> Result<()> {
     let names: Vec<&str> = spans.iter().map(|span| span.name.as_str()).collect();
     let create = passes.iter().find(|pass| children(pass).contains(&"create_service")).with_context(|| format!("a pass that creates, in {names:?}"))?;
     ensure!(create.parent_span_id.is_empty() && attribute(create, "name") == "customer" && attribute(create, "namespace") == "one", "{create:?}");
-    ensure!(attribute(create, "outcome") == "Converting" && !attribute(create, "lane").is_empty(), "{create:?}");
+    ensure!(attribute(create, "outcome") == "Converting" && !attribute(create, "priority").is_empty(), "{create:?}");
     ensure!(["write mark", "write status"].iter().all(|write| children(create).contains(write)), "{:?}", children(create));
     let call = spans.iter().find(|span| span.name == "create_service").context("the call")?;
     ensure!(attribute(call, "outcome").starts_with("Answered(2") && call.end_time_unix_nano > call.start_time_unix_nano, "{call:?}");

@@ -92,7 +92,7 @@ impl Clients {
     ///
     /// # Errors
     /// When it answers that something is missing, or refuses.
-    pub(crate) async fn reach(&self, scope: &Scope, lease: Option<&election::Settings>) -> anyhow::Result<()> {
+    pub(crate) async fn reach(&self, scope: &Scope, lease: Option<&election::ElectionSettings>) -> anyhow::Result<()> {
         let version = answered(&TRIES, &self.address, || self.client.apiserver_version())
             .await
             .with_context(|| format!("the API server {} can't be used; is it one, and is the kubeconfig right?", self.address))?;
@@ -149,7 +149,7 @@ impl Clients {
     }
 
     /// Whether the lease can be read: a right that is missing shall be told at the start, not when it is this replica's turn.
-    async fn check_lease(&self, lease: &election::Settings) -> anyhow::Result<()> {
+    async fn check_lease(&self, lease: &election::ElectionSettings) -> anyhow::Result<()> {
         let api = Api::<Lease>::namespaced(self.for_lease.clone(), &lease.namespace);
         match answered(&TRIES, &self.address, || api.get_opt(&lease.name)).await {
             Ok(_) => Ok(()),

@@ -16,15 +16,15 @@ use tracing::Instrument;
 
 use self::clients::Clients;
 use crate::cli::{LeaseSettings, Settings};
-use crate::cluster::election::{self, Seat};
+use crate::cluster::election::{self, ElectionHandle};
 use crate::cluster::events::Recorder;
 use crate::cluster::scope::Scope;
 use crate::controllers;
 use crate::controllers::Shared;
-use crate::controllers::metrics::Meter;
+use crate::controllers::metrics::MetricsSink;
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
-use crate::telemetry::health::{Bounds, Health, Stage};
+use crate::telemetry::health::{Bounds, Health, StartStage};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::server;
 
@@ -67,7 +67,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
 /// Which lease to hold, when one is to be held.
-fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<election::Settings>> {
+fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<election::ElectionSettings>> {
     if !settings.leader_elect {
         return Ok(None);
     }
@@ -77,7 +77,7 @@ fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<election::Settings>>
     let namespace = settings.lease_namespace.clone().or_else(|| line_of(POD_NAMESPACE));
     let namespace = namespace.context("--leader-elect: this is no pod, so that the lease has no namespace by itself; give --lease-namespace")?;
     let identity = format!("{}_{}", replica(settings), identity::life(settings.pod_uid.as_deref()));
-    Ok(Some(election::Settings { namespace, name: settings.lease_name.clone(), identity, timing }))
+    Ok(Some(election::ElectionSettings { namespace, name: settings.lease_name.clone(), identity, timing }))
 }
 
 /// What this replica calls itself.
@@ -90,7 +90,7 @@ fn line_of(file: &str) -> Option<String> {
 }
 
 /// What there is before anything was asked of the API server.
-struct Begun {
+struct App {
     clients: Clients,
     shared: Arc<Shared>,
     health: Arc<Health>,
@@ -98,7 +98,7 @@ struct Begun {
     _servers: JoinSet<()>,
 }
 
-impl Begun {
+impl App {
     /// Puts it together, and serves what is to be served: one that waits for the API server can be asked why it does nothing.
     async fn new(settings: &Settings, leadership: &Leadership) -> anyhow::Result<Self> {
         let for_metrics = server::bind("--metrics-address", "metrics", settings.serve.metrics_address).await?;
@@ -108,7 +108,7 @@ impl Begun {
         let clients = Clients::new(settings, leadership, &calls).await?;
         let client = clients.client.clone();
         let events = Recorder::new(client.clone(), &replica(&settings.lease));
-        let meter: Arc<dyn Meter> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
+        let meter: Arc<dyn MetricsSink> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
         let scope = Scope::of(&settings.watch_namespaces);
         let shared = Shared::new(client, leadership.clone(), settings.federated_token_file.clone(), scope, events, meter);
         let bounds = Bounds { watch: Duration::from_secs(settings.serve.watch_silence), ..Bounds::default() };
@@ -126,18 +126,18 @@ impl Begun {
 
 async fn controller(settings: Settings) -> anyhow::Result<()> {
     // First of all: the first process of a container gets no signal for which it has no handler.
-    let mut stop = Stop::new()?;
+    let mut stop = Shutdown::new()?;
     let lease = lease(&settings.lease)?;
     let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::alone() };
     let start = async {
-        let begun = Begun::new(&settings, &leadership).await?;
+        let begun = App::new(&settings, &leadership).await?;
         begun.clients.reach(&begun.shared.scope, lease.as_ref()).await?;
         anyhow::Ok(begun)
     };
     // Held to the end of this function: the servers end after all else.
     let begun = tokio::select! { begun = start => begun?, () = stop.asked() => return Ok(()) };
     let (shared, health) = (&begun.shared, &begun.health);
-    health.is(Stage::Starting);
+    health.is(StartStage::Starting);
     tracing::info!(namespaces = %shared.scope, "watching leads and services");
     let mut tasks = JoinSet::new();
     let first = watches::begin(shared, &begun.clients.client, &mut tasks);
@@ -155,11 +155,11 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     // Only now: one that does not see the objects must not keep another from leading.
     let step = lease.as_ref().map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
     let elected = lease.is_some();
-    let mut seat = lease.map_or_else(Seat::alone, |lease| {
+    let mut seat = lease.map_or_else(ElectionHandle::alone, |lease| {
         let eyes = Arc::clone(shared);
-        Seat::stand(begun.clients.for_lease.clone(), lease, leadership, move || eyes.sees())
+        ElectionHandle::stand(begun.clients.for_lease.clone(), lease, leadership, move || eyes.sees())
     });
-    health.is(Stage::Waiting);
+    health.is(StartStage::Waiting);
     health.election(seat.pulse().zip(step));
     // While another leads the watches go on, so that nothing is to be read when that one ends; what they wake waits in the queue.
     tokio::select! {
@@ -174,9 +174,9 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
                     ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
                 }
             }
-            health.is(Stage::Working);
+            health.is(StartStage::Working);
             let end = lead(shared, health, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
-            if let End::OfTime = end {
+            if let LeaderEnd::OfTime = end {
                 release(shared, health, seat).await?;
                 anyhow::bail!("the time was set by more than {} s; this process ends, to be started again with the time that is right", clock::APART.as_secs());
             }
@@ -197,8 +197,8 @@ fn begin_the_time() {
 }
 
 /// Ends in order.
-async fn release(shared: &Shared, health: &Health, seat: Seat) -> anyhow::Result<()> {
-    health.is(Stage::Stopping);
+async fn release(shared: &Shared, health: &Health, seat: ElectionHandle) -> anyhow::Result<()> {
+    health.is(StartStage::Stopping);
     health.election(None);
     // While this replica leads: nobody else may write.
     shared.events.finish(TO_TELL).await;
@@ -208,12 +208,12 @@ async fn release(shared: &Shared, health: &Health, seat: Seat) -> anyhow::Result
 }
 
 /// What asks the program to stop.
-struct Stop {
+struct Shutdown {
     terminate: Signal,
     interrupt: Signal,
 }
 
-impl Stop {
+impl Shutdown {
     fn new() -> anyhow::Result<Self> {
         let heard = |kind| signal(kind).context("signals can't be listened to");
         Ok(Self { terminate: heard(SignalKind::terminate())?, interrupt: heard(SignalKind::interrupt())? })
@@ -225,7 +225,7 @@ impl Stop {
 }
 
 /// Why a leader ends in order.
-enum End {
+enum LeaderEnd {
     /// It was asked to.
     Asked,
     /// The time by which it has written is not the one that is right.
@@ -261,16 +261,23 @@ fn out_of_time(shared: &Shared, since: &mut Option<Duration>) -> bool {
 }
 
 /// Works for as long as this process leads, until it is asked to stop and has finished what it had begun.
-async fn lead(shared: &Arc<Shared>, health: &Health, seat: &mut Seat, tasks: &mut JoinSet<()>, stop: &mut Stop, to_finish: Duration) -> anyhow::Result<End> {
+async fn lead(
+    shared: &Arc<Shared>,
+    health: &Health,
+    seat: &mut ElectionHandle,
+    tasks: &mut JoinSet<()>,
+    stop: &mut Shutdown,
+    to_finish: Duration,
+) -> anyhow::Result<LeaderEnd> {
     let mut passes = JoinSet::new();
     let mut look = tokio::time::interval(TIME_LOOK);
     let mut wrong_since = None;
     let end = loop {
         tokio::select! {
-            _ = look.tick() => if out_of_time(shared, &mut wrong_since) { break End::OfTime },
-            (key, lane, waited) = shared.queue.next() => {
-                shared.meter.taken(lane, waited);
-                let span = controllers::span(&key, lane);
+            _ = look.tick() => if out_of_time(shared, &mut wrong_since) { break LeaderEnd::OfTime },
+            (key, priority, waited) = shared.queue.next() => {
+                shared.meter.taken(priority, waited);
+                let span = controllers::span(&key, priority);
                 passes.spawn(controllers::reconcile(Arc::clone(shared), key).instrument(span));
             }
             Some(ended) = passes.join_next(), if !passes.is_empty() => {
@@ -279,10 +286,10 @@ async fn lead(shared: &Arc<Shared>, health: &Health, seat: &mut Seat, tasks: &mu
             }
             ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
             why = seat.lost() => anyhow::bail!(lost(&why, passes.len())),
-            () = stop.asked() => break End::Asked,
+            () = stop.asked() => break LeaderEnd::Asked,
         }
     };
-    health.is(Stage::Stopping);
+    health.is(StartStage::Stopping);
     tracing::info!(under_way = passes.len(), "stopping: no new pass is begun, and those under way may finish");
     let finish = async { while passes.join_next().await.is_some() {} };
     tokio::select! {

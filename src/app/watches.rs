@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 
 use crate::cluster::reflector;
 use crate::cluster::store::StoreEvent;
-use crate::cluster::watch_health::{self, Watched};
+use crate::cluster::watch_health::{self, WatchHealth};
 use crate::controllers;
 use crate::controllers::{Kind, Shared};
 use crate::runtime::clock;
@@ -18,12 +18,12 @@ use crate::runtime::clock;
 const REFUSED_LOOK: Duration = Duration::from_millis(100);
 
 /// The first list of one watch.
-pub(crate) struct First {
+pub(crate) struct FirstList {
     complete: watch::Receiver<bool>,
-    watched: Arc<Watched>,
+    watched: Arc<WatchHealth>,
 }
 
-impl First {
+impl FirstList {
     /// Waits until it is complete, or until the API server refuses its namespace: then the others begin without it.
     pub(crate) async fn known(&mut self) {
         let refused = async {
@@ -36,14 +36,14 @@ impl First {
 }
 
 /// Starts them.
-pub(crate) fn begin(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<First> {
+pub(crate) fn begin(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<FirstList> {
     let mut first = Vec::new();
     macro_rules! follow {
         ($kind:ident, $of:expr, $store:ident, $wake:path) => {{
             let (tell, complete) = watch::channel(false);
             let of: Option<String> = $of;
             let (shared, watched) = (Arc::clone(shared), shared.begin_watch(Kind::$kind, of.as_deref()));
-            first.push(First { complete, watched: Arc::clone(&watched) });
+            first.push(FirstList { complete, watched: Arc::clone(&watched) });
             let client = watch_health::listening(client, &watched);
             tasks.spawn(async move {
                 let store = Arc::clone(&shared.cache.$store);

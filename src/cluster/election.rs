@@ -11,12 +11,12 @@ use k8s_openapi::api::coordination::v1::{Lease, LeaseSpec};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::MicroTime;
 use kube::api::{ObjectMeta, PostParams, WatchEvent, WatchParams};
 use kube::{Api, Client, ResourceExt};
-use oc_domain::election::{Decision, Election, Held, Release, Timing};
+use oc_domain::election::{Election, ElectionStep, LeaseRecord, Release, Timing};
 use tokio::sync::{oneshot, watch};
 use tokio::task::JoinHandle;
 
 use crate::runtime::clock;
-use crate::runtime::heartbeat::Pulse;
+use crate::runtime::heartbeat::Heartbeat;
 use crate::runtime::leadership::Leadership;
 
 /// How long giving the lease back may take. Whoever waits for it takes over by itself when it fails.
@@ -30,7 +30,7 @@ const WATCH_SECONDS: u32 = 290;
 
 /// Which lease, and how it is kept.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ElectionSettings {
     /// Its namespace.
     pub namespace: String,
     /// Its name.
@@ -42,23 +42,23 @@ pub struct Settings {
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Standing {
+enum LeaderState {
     Waits,
     Leads,
     Lost(String),
 }
 
 /// A place in the election. Dropping it ends the part in it without giving the lease back.
-pub struct Seat {
-    standing: watch::Receiver<Standing>,
+pub struct ElectionHandle {
+    standing: watch::Receiver<LeaderState>,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
-    pulse: Option<Arc<Pulse>>,
+    pulse: Option<Arc<Heartbeat>>,
     /// Without an election: what keeps `standing` as it is.
-    _alone: Option<watch::Sender<Standing>>,
+    _alone: Option<watch::Sender<LeaderState>>,
 }
 
-impl Drop for Seat {
+impl Drop for ElectionHandle {
     fn drop(&mut self) {
         if let Some(task) = &self.task {
             task.abort();
@@ -66,20 +66,20 @@ impl Drop for Seat {
     }
 }
 
-impl Seat {
+impl ElectionHandle {
     /// There is no election: this process leads at once, and for ever.
     pub fn alone() -> Self {
-        let (tell, standing) = watch::channel(Standing::Leads);
+        let (tell, standing) = watch::channel(LeaderState::Leads);
         Self { standing, stop: None, task: None, pulse: None, _alone: Some(tell) }
     }
 
     /// Stands for election.
     /// `sees` says whether this process sees what happens in the cluster: while it does not, it leaves the lease to others.
-    pub fn stand(client: Client, settings: Settings, leadership: Leadership, sees: impl Fn() -> bool + Send + Sync + 'static) -> Self {
-        let (tell, standing) = watch::channel(Standing::Waits);
+    pub fn stand(client: Client, settings: ElectionSettings, leadership: Leadership, sees: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+        let (tell, standing) = watch::channel(LeaderState::Waits);
         let (stop, stopped) = oneshot::channel();
-        let pulse = Arc::new(Pulse::default());
-        let candidate = Candidate {
+        let pulse = Arc::new(Heartbeat::default());
+        let candidate = LeaderElector {
             api: Api::namespaced(client, &settings.namespace),
             election: Election::new(settings.identity, settings.timing),
             namespace: settings.namespace,
@@ -96,7 +96,7 @@ impl Seat {
 
     /// What beats with each step of the election, at the latest after the time that a request may take: of one that leads, of one that waits, and while
     /// the API server is away. `None` without an election.
-    pub fn pulse(&self) -> Option<Arc<Pulse>> {
+    pub fn pulse(&self) -> Option<Arc<Heartbeat>> {
         self.pulse.clone()
     }
 
@@ -105,8 +105,8 @@ impl Seat {
     /// # Errors
     /// When it never will.
     pub async fn leads(&mut self) -> Result<(), String> {
-        match self.standing.wait_for(|standing| *standing != Standing::Waits).await.map(|standing| standing.clone()) {
-            Ok(Standing::Lost(why)) => Err(why),
+        match self.standing.wait_for(|standing| *standing != LeaderState::Waits).await.map(|standing| standing.clone()) {
+            Ok(LeaderState::Lost(why)) => Err(why),
             Ok(_) => Ok(()),
             Err(_) => Err("the task of the election ended; this is a bug".into()),
         }
@@ -114,8 +114,8 @@ impl Seat {
 
     /// Waits until this process leads no more, and says why.
     pub async fn lost(&mut self) -> String {
-        match self.standing.wait_for(|standing| matches!(standing, Standing::Lost(_))).await.map(|standing| standing.clone()) {
-            Ok(Standing::Lost(why)) => why,
+        match self.standing.wait_for(|standing| matches!(standing, LeaderState::Lost(_))).await.map(|standing| standing.clone()) {
+            Ok(LeaderState::Lost(why)) => why,
             _ => "the task of the election ended; this is a bug".into(),
         }
     }
@@ -132,30 +132,30 @@ impl Seat {
     }
 }
 
-type Events = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Lease>>> + Send>>;
+type LeaseEvents = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Lease>>> + Send>>;
 
-struct Candidate {
+struct LeaderElector {
     api: Api<Lease>,
     namespace: String,
     name: String,
     election: Election,
     leadership: Leadership,
-    tell: watch::Sender<Standing>,
+    tell: watch::Sender<LeaderState>,
     /// The lease as it was seen last: what the next write changes.
     object: Option<Lease>,
     /// While another leads: what happens to the lease.
-    events: Option<Events>,
+    events: Option<LeaseEvents>,
     sees: Box<dyn Fn() -> bool + Send + Sync>,
-    pulse: Arc<Pulse>,
+    pulse: Arc<Heartbeat>,
 }
 
-impl Candidate {
+impl LeaderElector {
     async fn run(mut self, mut stop: oneshot::Receiver<()>) {
         loop {
             self.pulse.beat();
             self.election.sees((self.sees)());
             let decision = self.election.decide(clock::since_start());
-            if decision == Decision::Lost {
+            if decision == ElectionStep::Lost {
                 return self.lose();
             }
             tokio::select! {
@@ -167,9 +167,9 @@ impl Candidate {
         }
     }
 
-    async fn perform(&mut self, decision: Decision) {
+    async fn perform(&mut self, decision: ElectionStep) {
         match decision {
-            Decision::Wait(until) => {
+            ElectionStep::Wait(until) => {
                 let leads = self.election.valid_until().is_some();
                 // One that is blind may see again at any moment.
                 let blind = !leads && !(self.sees)();
@@ -180,10 +180,10 @@ impl Candidate {
                 let sees = async { if blind { tokio::time::sleep(BLIND).await } else { std::future::pending().await } };
                 tokio::select! { () = clock::sleep_until_moment(until) => {}, () = news => {}, () = sees => {} }
             }
-            Decision::Look => self.look().await,
-            Decision::Acquire(version) => self.claim(version.is_some(), true).await,
-            Decision::Renew(version) => self.claim(version.is_some(), false).await,
-            Decision::Lost => {}
+            ElectionStep::Look => self.look().await,
+            ElectionStep::Acquire(version) => self.claim(version.is_some(), true).await,
+            ElectionStep::Renew(version) => self.claim(version.is_some(), false).await,
+            ElectionStep::Lost => {}
         }
     }
 
@@ -210,10 +210,10 @@ impl Candidate {
         }
     }
 
-    fn held(&self, lease: &Lease) -> Held {
+    fn held(&self, lease: &Lease) -> LeaseRecord {
         let spec = lease.spec.clone().unwrap_or_default();
         let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
-        Held {
+        LeaseRecord {
             version: lease.resource_version().unwrap_or_default(),
             holder: spec.holder_identity.unwrap_or_default(),
             duration: seconds.map_or(self.election.timing().duration(), Duration::from_secs),
@@ -305,9 +305,9 @@ impl Candidate {
     fn publish(&self) {
         let until = self.election.valid_until();
         self.leadership.set(until);
-        if until.is_some() && *self.tell.borrow() == Standing::Waits {
+        if until.is_some() && *self.tell.borrow() == LeaderState::Waits {
             tracing::info!(lease = format!("{}/{}", self.namespace, self.name), identity = self.election.identity(), "this replica leads");
-            self.tell.send_replace(Standing::Leads);
+            self.tell.send_replace(LeaderState::Leads);
         }
     }
 
@@ -318,7 +318,7 @@ impl Candidate {
             Some(holder) => format!("the lease {name} was lost to {holder}"),
             None => format!("the lease {name} was lost: it could not be renewed within {} s", deadline.as_secs()),
         };
-        self.tell.send_replace(Standing::Lost(why));
+        self.tell.send_replace(LeaderState::Lost(why));
     }
 
     async fn release(mut self) {
@@ -353,7 +353,7 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_election_one_leads_at_once_and_is_never_told_to_stop() {
-        let mut seat = Seat::alone();
+        let mut seat = ElectionHandle::alone();
         assert_eq!(seat.leads().await, Ok(()));
         assert!(tokio::time::timeout(Duration::from_millis(20), seat.lost()).await.is_err());
         seat.release().await;

@@ -15,7 +15,7 @@ use kube::api::PostParams;
 use kube::core::Request;
 use kube::core::response::StatusCause;
 use kube::{Client, Resource};
-use oc_domain::events::{Note, Severity};
+use oc_domain::events::{EventMessage, Severity};
 use tokio::sync::Semaphore;
 
 use crate::runtime::clock;
@@ -38,7 +38,7 @@ const NO_NAMESPACE: &str = "default";
 
 /// Why events could not be written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Failure {
+enum WriteFailure {
     /// The API server does not allow it.
     Forbidden,
     /// Everything else: it does not answer, or takes them not, or there are too many.
@@ -47,7 +47,7 @@ enum Failure {
     NoNamespace,
 }
 
-impl Failure {
+impl WriteFailure {
     fn of(error: &kube::Error) -> Self {
         let kube::Error::Api(status) = error else { return Self::Other };
         let goes = |cause: &StatusCause| cause.reason == "NamespaceTerminating";
@@ -67,7 +67,7 @@ struct Warned([AtomicBool; 3]);
 
 impl Warned {
     /// Whether this is the first of its kind.
-    fn first(&self, failure: Failure) -> bool {
+    fn first(&self, failure: WriteFailure) -> bool {
         !self.0[failure as usize].swap(true, Ordering::Relaxed)
     }
 }
@@ -91,14 +91,14 @@ impl Recorder {
     }
 
     /// Writes what there is to tell of an object, in this order, and returns at once.
-    pub fn tell(&self, regarding: &ObjectReference, notes: &[Note]) {
+    pub fn tell(&self, regarding: &ObjectReference, notes: &[EventMessage]) {
         if notes.is_empty() {
             return;
         }
         let events: Vec<Event> = notes.iter().map(|note| self.event(regarding, note)).collect();
         let namespace = regarding.namespace.clone().unwrap_or_else(|| NO_NAMESPACE.to_owned());
         let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
-            self.leave(Failure::Other, &namespace, events.len(), "too many wait to be written");
+            self.leave(WriteFailure::Other, &namespace, events.len(), "too many wait to be written");
             return;
         };
         let recorder = self.clone();
@@ -108,8 +108,8 @@ impl Recorder {
                 let _turn = recorder.writing.acquire().await;
                 match tokio::time::timeout(TO_WRITE, write(&recorder.client, &namespace, &event)).await {
                     Ok(Ok(_)) => {}
-                    Ok(Err(error)) => recorder.leave(Failure::of(&error), &namespace, 1, &error.to_string()),
-                    Err(_) => recorder.leave(Failure::Other, &namespace, 1, "the API server did not answer in time"),
+                    Ok(Err(error)) => recorder.leave(WriteFailure::of(&error), &namespace, 1, &error.to_string()),
+                    Err(_) => recorder.leave(WriteFailure::Other, &namespace, 1, "the API server did not answer in time"),
                 }
             }
             drop(place);
@@ -117,16 +117,16 @@ impl Recorder {
     }
 
     /// An event is no more than a help for people: what it tells stands in status too, or in the log.
-    fn leave(&self, failure: Failure, namespace: &str, count: usize, why: &str) {
+    fn leave(&self, failure: WriteFailure, namespace: &str, count: usize, why: &str) {
         match (self.warned.first(failure), failure) {
-            (false, _) | (_, Failure::NoNamespace) => tracing::debug!(namespace, count, why, "events could not be written"),
-            (true, Failure::Forbidden) => tracing::warn!(
+            (false, _) | (_, WriteFailure::NoNamespace) => tracing::debug!(namespace, count, why, "events could not be written"),
+            (true, WriteFailure::Forbidden) => tracing::warn!(
                 namespace,
                 count,
                 why,
                 "events may not be written: give the operator's service account the verb create on events of events.k8s.io in this namespace (those about a LivePlatform are in the namespace default); the next are left with a line at debug"
             ),
-            (true, Failure::Other) => tracing::warn!(
+            (true, WriteFailure::Other) => tracing::warn!(
                 namespace,
                 count,
                 why,
@@ -143,7 +143,7 @@ impl Recorder {
         }
     }
 
-    fn event(&self, regarding: &ObjectReference, note: &Note) -> Event {
+    fn event(&self, regarding: &ObjectReference, note: &EventMessage) -> Event {
         // A name of its own for each: of a long object name only the beginning, so that the whole is no longer than a name may be.
         let object: String = regarding.name.as_deref().unwrap_or("object").chars().take(200).collect();
         let unique = uuid::Uuid::new_v4().simple().to_string();
@@ -196,40 +196,40 @@ mod tests {
     async fn what_the_api_server_asks_of_an_event_is_kept() {
         let recorder = recorder();
         for event in events::Event::ALL {
-            let made = recorder.event(&regarding(&format!("{}.", "x".repeat(199))), &Note::new(event, "ü".repeat(2000)));
+            let made = recorder.event(&regarding(&format!("{}.", "x".repeat(199))), &EventMessage::new(event, "ü".repeat(2000)));
             let name = made.metadata.name.unwrap();
             assert!(name.len() <= 253 && !name.contains(".."), "{name}");
             assert!(made.note.unwrap().len() <= 1024);
             assert!(made.reporting_instance.unwrap().len() <= 128 && made.reason.unwrap().len() <= 128 && !made.action.unwrap().is_empty());
         }
         let cluster =
-            recorder.event(&ObjectReference { name: Some("default".into()), ..ObjectReference::default() }, &Note::new(events::Event::Throttled, "x"));
+            recorder.event(&ObjectReference { name: Some("default".into()), ..ObjectReference::default() }, &EventMessage::new(events::Event::Throttled, "x"));
         assert_eq!(cluster.metadata.namespace.as_deref(), Some("default"));
     }
 
     #[tokio::test]
     async fn what_can_not_be_written_is_told_once_and_holds_nobody_up() {
         let recorder = recorder();
-        let notes = [Note::new(events::Event::Licensed, "x"), Note::new(events::Event::Synced, "x")];
+        let notes = [EventMessage::new(events::Event::Licensed, "x"), EventMessage::new(events::Event::Synced, "x")];
         for _ in 0..WAITING + 10 {
             recorder.tell(&regarding("a"), &notes);
         }
-        assert!(!recorder.warned.first(Failure::Other), "those beyond the limit were told, at once");
+        assert!(!recorder.warned.first(WriteFailure::Other), "those beyond the limit were told, at once");
         recorder.finish(Duration::from_secs(60)).await;
         assert_eq!(recorder.waiting.available_permits(), WAITING as usize, "nobody listens, and none waits any more");
-        assert!(recorder.warned.first(Failure::Forbidden) && !recorder.warned.first(Failure::Forbidden), "of another kind is told as well");
+        assert!(recorder.warned.first(WriteFailure::Forbidden) && !recorder.warned.first(WriteFailure::Forbidden), "of another kind is told as well");
         recorder.tell(&regarding("a"), &[]);
     }
 
     #[test]
     fn what_is_forbidden_is_told_from_the_rest() {
         let refused = |code| kube::Error::Api(Box::new(kube::core::Status::failure("no", "x").with_code(code)));
-        assert_eq!(Failure::of(&refused(403)), Failure::Forbidden);
-        assert_eq!(Failure::of(&refused(500)), Failure::Other);
-        assert_eq!(Failure::of(&refused(404)), Failure::NoNamespace);
+        assert_eq!(WriteFailure::of(&refused(403)), WriteFailure::Forbidden);
+        assert_eq!(WriteFailure::of(&refused(500)), WriteFailure::Other);
+        assert_eq!(WriteFailure::of(&refused(404)), WriteFailure::NoNamespace);
         let answer = serde_json::json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": "x",
             "details": {"causes": [{"reason": "NamespaceTerminating", "message": "x", "field": "metadata.namespace"}]}});
         let goes = kube::Error::Api(Box::new(serde_json::from_value(answer).unwrap()));
-        assert_eq!(Failure::of(&goes), Failure::NoNamespace, "that is no right that is missing");
+        assert_eq!(WriteFailure::of(&goes), WriteFailure::NoNamespace, "that is no right that is missing");
     }
 }

@@ -8,7 +8,7 @@ use std::hash::Hash;
 use oc_domain::names::{TenantId, fold};
 use oc_domain::place::Place;
 
-use crate::cluster::key::Key;
+use crate::cluster::key::ObjectKey;
 use crate::cluster::store;
 
 /// What an object has to do with.
@@ -21,17 +21,17 @@ pub struct Entry {
     /// Its short name (services).
     pub short_name: Option<String>,
     /// The `Lead` it refers to (services).
-    pub lead: Option<store::Place>,
+    pub lead: Option<store::ObjectName>,
 }
 
 /// The index.
 #[derive(Default)]
 pub struct Index {
-    entries: HashMap<Key, Entry>,
-    by_platform: HashMap<String, BTreeSet<Key>>,
-    by_tenant: HashMap<(String, TenantId), BTreeSet<Key>>,
-    by_name: HashMap<(String, String), BTreeSet<Key>>,
-    by_lead: HashMap<store::Place, BTreeSet<Key>>,
+    entries: HashMap<ObjectKey, Entry>,
+    by_platform: HashMap<String, BTreeSet<ObjectKey>>,
+    by_tenant: HashMap<(String, TenantId), BTreeSet<ObjectKey>>,
+    by_name: HashMap<(String, String), BTreeSet<ObjectKey>>,
+    by_lead: HashMap<store::ObjectName, BTreeSet<ObjectKey>>,
     places: HashMap<String, Place>,
     at_place: HashMap<Place, BTreeSet<String>>,
 }
@@ -49,7 +49,7 @@ fn take<K: Eq + Hash, V: Ord>(map: &mut HashMap<K, BTreeSet<V>>, at: &K, value: 
     }
 }
 
-fn listed<K: Eq + Hash>(map: &HashMap<K, BTreeSet<Key>>, at: &K) -> Vec<Key> {
+fn listed<K: Eq + Hash>(map: &HashMap<K, BTreeSet<ObjectKey>>, at: &K) -> Vec<ObjectKey> {
     map.get(at).into_iter().flatten().cloned().collect()
 }
 
@@ -79,7 +79,7 @@ impl Index {
     }
 
     /// Enters an object, or enters it anew. Returns what was known of it before, when that was something else.
-    pub fn enter(&mut self, key: &Key, entry: Entry) -> Option<Entry> {
+    pub fn enter(&mut self, key: &ObjectKey, entry: Entry) -> Option<Entry> {
         if self.entries.get(key) == Some(&entry) {
             return None;
         }
@@ -99,7 +99,7 @@ impl Index {
     }
 
     /// Takes an object out.
-    pub fn leave(&mut self, key: &Key) -> Option<Entry> {
+    pub fn leave(&mut self, key: &ObjectKey) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         take(&mut self.by_platform, &entry.platform, key);
         if let Some(tenant) = &entry.tenant {
@@ -115,43 +115,43 @@ impl Index {
     }
 
     /// What an object has to do with.
-    pub fn entry(&self, key: &Key) -> Option<&Entry> {
+    pub fn entry(&self, key: &ObjectKey) -> Option<&Entry> {
         self.entries.get(key)
     }
 
     /// The objects on a `LivePlatform`.
-    pub fn on(&self, platform: &str) -> Vec<Key> {
+    pub fn on(&self, platform: &str) -> Vec<ObjectKey> {
         listed(&self.by_platform, &platform.to_owned())
     }
 
     /// The objects on all `LivePlatform` objects that point to where this one does.
-    pub fn at(&self, platform: &str) -> Vec<Key> {
+    pub fn at(&self, platform: &str) -> Vec<ObjectKey> {
         self.siblings(platform).iter().flat_map(|sibling| self.on(sibling)).collect()
     }
 
     /// The objects in a namespace. A walk over all: for what changes once a year.
-    pub fn in_namespace(&self, namespace: &str) -> Vec<Key> {
+    pub fn in_namespace(&self, namespace: &str) -> Vec<ObjectKey> {
         self.entries.keys().filter(|key| key.namespace == namespace).cloned().collect()
     }
 
     /// The objects for a tenant, wherever a `LivePlatform` points to where this one does.
-    pub fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<Key> {
+    pub fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<ObjectKey> {
         self.siblings(platform).into_iter().flat_map(|sibling| listed(&self.by_tenant, &(sibling, tenant.clone()))).collect()
     }
 
     /// The objects with a short name, likewise, compared without regard to case.
-    pub fn named(&self, platform: &str, name: &str) -> Vec<Key> {
+    pub fn named(&self, platform: &str, name: &str) -> Vec<ObjectKey> {
         let name = fold(name);
         self.siblings(platform).into_iter().flat_map(|sibling| listed(&self.by_name, &(sibling, name.clone()))).collect()
     }
 
     /// The services that refer to a lead.
-    pub fn of_lead(&self, lead: &store::Place) -> Vec<Key> {
+    pub fn of_lead(&self, lead: &store::ObjectName) -> Vec<ObjectKey> {
         listed(&self.by_lead, lead)
     }
 
     /// The objects that share a tenant or a short name with this one.
-    pub fn neighbours(&self, entry: &Entry) -> BTreeSet<Key> {
+    pub fn neighbours(&self, entry: &Entry) -> BTreeSet<ObjectKey> {
         let mut keys = BTreeSet::new();
         if let Some(tenant) = &entry.tenant {
             keys.extend(self.of_tenant(&entry.platform, tenant));
@@ -175,7 +175,7 @@ mod tests {
         Entry { platform: platform.into(), tenant: Some(tenant()), short_name: Some(name.into()), lead: None }
     }
 
-    fn names(keys: impl IntoIterator<Item = Key>) -> Vec<String> {
+    fn names(keys: impl IntoIterator<Item = ObjectKey>) -> Vec<String> {
         keys.into_iter().map(|key| key.name).collect()
     }
 
@@ -183,8 +183,8 @@ mod tests {
     fn what_is_unique_is_unique_at_a_place() {
         let place = |path: &str| Place::new("https", "live.example.com", 443, path);
         let mut index = Index::default();
-        index.enter(&Key::service("n", "one"), entry("default", "Contoso"));
-        index.enter(&Key::service("n", "two"), entry("team-b", "CONTOSO"));
+        index.enter(&ObjectKey::service("n", "one"), entry("default", "Contoso"));
+        index.enter(&ObjectKey::service("n", "two"), entry("team-b", "CONTOSO"));
         let neighbours = |index: &Index| names(index.neighbours(&entry("default", "Contoso")));
         assert_eq!(neighbours(&index), ["one"], "nothing is known of where they point to");
         assert!(index.settle("default", place("/tenantui")) && index.settle("team-b", place("/TENANTUI/")));
@@ -197,7 +197,7 @@ mod tests {
         assert!(index.settle("default", place("/elsewhere")));
         assert_eq!(neighbours(&index), ["one", "two"], "the objects move with it");
         assert_eq!(names(index.in_namespace("n")).len(), 2);
-        index.leave(&Key::service("n", "two"));
+        index.leave(&ObjectKey::service("n", "two"));
         assert_eq!(neighbours(&index), ["one"]);
     }
 }

@@ -27,7 +27,7 @@ impl Kind {
 
 /// One object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Key {
+pub struct ObjectKey {
     /// Its kind.
     pub kind: Kind,
     /// Its namespace; empty for a `LivePlatform`.
@@ -36,7 +36,7 @@ pub struct Key {
     pub name: String,
 }
 
-impl Key {
+impl ObjectKey {
     /// The key of a platform.
     pub fn platform(name: &str) -> Self {
         Self { kind: Kind::LivePlatform, namespace: String::new(), name: name.to_owned() }
@@ -53,7 +53,7 @@ impl Key {
     }
 }
 
-impl std::fmt::Display for Key {
+impl std::fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ", self.kind.as_str())?;
         if !self.namespace.is_empty() {

@@ -11,7 +11,7 @@ use kube::core::{Selector, SelectorExt};
 use kube::{Api, Client, ResourceExt};
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::policy::Connection;
+use oc_domain::policy::PlatformAccess;
 use oc_domain::time::Time;
 
 use crate::runtime::clock;
@@ -37,11 +37,11 @@ const AGAIN: Duration = Duration::from_secs(60);
 /// The labels of namespaces, as they were read last.
 #[derive(Default)]
 pub struct Namespaces {
-    known: Mutex<HashMap<String, Known>>,
+    known: Mutex<HashMap<String, KnownNamespace>>,
 }
 
 #[derive(Clone)]
-struct Known {
+struct KnownNamespace {
     at: Time,
     labels: Labels,
 }
@@ -64,13 +64,13 @@ impl Labels {
 /// What a question for a namespace came to.
 pub struct Looked {
     /// Why its objects can't use the platform now; `None` when they may.
-    pub against: Option<Connection>,
+    pub against: Option<PlatformAccess>,
     /// Its labels are others than when they were last read.
     pub changed: bool,
 }
 
 impl Namespaces {
-    fn known(&self) -> MutexGuard<'_, HashMap<String, Known>> {
+    fn known(&self) -> MutexGuard<'_, HashMap<String, KnownNamespace>> {
         self.known.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -94,7 +94,7 @@ impl Namespaces {
     pub async fn stands_against(&self, client: &Client, platform: &LivePlatform, namespace: &str) -> Looked {
         let name = platform.name_any();
         let looked = |against, changed| Looked { against, changed };
-        let refused = |message| Some(Connection::Unusable(Trouble { retry_after: Some(AGAIN), ..Trouble::new(Reason::NamespaceNotAllowed, message) }));
+        let refused = |message| Some(PlatformAccess::Unusable(Trouble { retry_after: Some(AGAIN), ..Trouble::new(Reason::NamespaceNotAllowed, message) }));
         let not_allowed =
             || refused(format!("LivePlatform {name} does not allow the namespace {namespace} (spec.allowedNamespaces). Ask whoever administers it."));
         let allowed = &platform.spec.allowed_namespaces;
@@ -120,7 +120,7 @@ impl Namespaces {
             Ok((_, changed)) => looked(not_allowed(), changed),
             Err(error) => {
                 let message = format!("The labels of namespace {namespace}, which spec.allowedNamespaces needs, can't be read now; tried again. {error}");
-                looked(Some(Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message))), false)
+                looked(Some(PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, message))), false)
             }
         }
     }
@@ -129,7 +129,7 @@ impl Namespaces {
     async fn labels(&self, client: &Client, selector: &Selector, namespace: &str) -> Result<(Labels, bool), kube::Error> {
         let known = self.known().get(namespace).cloned();
         let at = clock::now();
-        let fresh = |known: &&Known| at < known.at + if known.labels.fit(selector) { FRESH } else { FRESH_NO };
+        let fresh = |known: &&KnownNamespace| at < known.at + if known.labels.fit(selector) { FRESH } else { FRESH_NO };
         if let Some(known) = known.as_ref().filter(fresh) {
             return Ok((known.labels.clone(), false));
         }
@@ -142,7 +142,7 @@ impl Namespaces {
         let changed = known.is_some_and(|known| known.labels != labels);
         let mut all = self.known();
         all.retain(|_, known| at < known.at + KEPT);
-        all.insert(namespace.to_owned(), Known { at, labels: labels.clone() });
+        all.insert(namespace.to_owned(), KnownNamespace { at, labels: labels.clone() });
         Ok((labels, changed))
     }
 }
@@ -199,9 +199,9 @@ mod tests {
         let namespaces = Namespaces::default();
         let told = async || match namespaces.stands_against(&client, &by_label, "sales").await.against {
             None => "may".to_owned(),
-            Some(Connection::Unusable(trouble)) => format!("{} {:?}", trouble.reason, trouble.retry_after.map(|after| after.as_secs())),
-            Some(Connection::Unknown(trouble)) => format!("unknown {}", trouble.reason),
-            Some(Connection::Usable(_)) => "usable".to_owned(),
+            Some(PlatformAccess::Unusable(trouble)) => format!("{} {:?}", trouble.reason, trouble.retry_after.map(|after| after.as_secs())),
+            Some(PlatformAccess::Unknown(trouble)) => format!("unknown {}", trouble.reason),
+            Some(PlatformAccess::Usable(_)) => "usable".to_owned(),
         };
         let age = |by: Duration| namespaces.known().values_mut().for_each(|known| known.at = known.at - by);
         let table = [
@@ -244,7 +244,7 @@ mod tests {
             namespaces.known().values_mut().for_each(|known| known.at = known.at - FRESH_NO);
             *server.lock().unwrap() = Server { status, label: "no", asked: 0 };
             for _ in 0..1000 {
-                assert!(matches!(namespaces.stands_against(&client, &by_label, "sales").await.against, Some(Connection::Unusable(_))), "{what}");
+                assert!(matches!(namespaces.stands_against(&client, &by_label, "sales").await.against, Some(PlatformAccess::Unusable(_))), "{what}");
             }
             assert_eq!(server.lock().unwrap().asked, 1, "{what}");
         }
@@ -276,7 +276,7 @@ mod tests {
         let (server, client) = serving();
         let namespaces = Namespaces::default();
         assert!(namespaces.stands_against(&client, &platform(json!({"from": "All"})), "sales").await.against.is_none());
-        assert!(matches!(namespaces.stands_against(&client, &platform(json!({"from": "None"})), "sales").await.against, Some(Connection::Unusable(_))));
+        assert!(matches!(namespaces.stands_against(&client, &platform(json!({"from": "None"})), "sales").await.against, Some(PlatformAccess::Unusable(_))));
         assert_eq!(server.lock().unwrap().asked, 0);
     }
 }

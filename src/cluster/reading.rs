@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use kube::Resource;
 use oc_domain::absence::{self, Account};
 use oc_domain::breaker;
-use oc_domain::platform::Record;
+use oc_domain::platform::PlatformRecord;
 use oc_domain::policy::{JobTrigger, Policy};
 use oc_domain::record::Job;
 
@@ -25,9 +25,9 @@ pub struct Reading {
     /// Which platform it means, and as whom it speaks to it.
     pub account: Account,
     /// What it remembers of deletions.
-    pub deletions: breaker::Ledger,
+    pub deletions: breaker::DeletionLedger,
     /// What it remembers of what is missing.
-    pub absences: absence::Ledger,
+    pub absences: absence::AbsenceLedger,
 }
 
 impl Reading {
@@ -77,11 +77,11 @@ fn policy(platform: &LivePlatform) -> Policy {
 }
 
 /// What a platform object remembers.
-pub fn record(object: &LivePlatform) -> Record {
+pub fn record(object: &LivePlatform) -> PlatformRecord {
     let jobs = object.status.as_ref().map(|status| status.sync_jobs.as_slice()).unwrap_or_default();
     let status = object.status.as_ref().map(|status| status as &dyn HasStatus);
     let stalled_for = stalled_for(status, object.meta().generation.unwrap_or_default());
-    Record {
+    PlatformRecord {
         jobs: Job::ALL.map(|which| job(jobs, which.name())),
         ledger: ledger(object),
         absences: record::absences(object),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::{Resource, ResourceExt};
 use oc_domain::absence::{self, Account};
-use oc_domain::breaker::Ledger;
+use oc_domain::breaker::DeletionLedger;
 use oc_domain::names::{CustomerGuid, TaskId, TenantId};
 use oc_domain::record::{Intent, JobRecord, JobState, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use oc_domain::time::{Duration, Time};
@@ -162,9 +162,9 @@ pub fn has_finalizer<K: Resource>(object: &K) -> bool {
 }
 
 /// What the breaker of a platform object remembers.
-pub fn ledger(object: &oc_api::LivePlatform) -> Ledger {
-    let Some(written) = object.status.as_ref().and_then(|status| status.deletions.as_ref()) else { return Ledger::default() };
-    Ledger {
+pub fn ledger(object: &oc_api::LivePlatform) -> DeletionLedger {
+    let Some(written) = object.status.as_ref().and_then(|status| status.deletions.as_ref()) else { return DeletionLedger::default() };
+    DeletionLedger {
         granted: written.granted.iter().map(|grant| (grant.uid.clone(), clock::time(grant.time.0))).collect(),
         approved: time(written.approved_time.as_ref()),
         handled: written.last_handled_approval.clone(),
@@ -178,9 +178,9 @@ pub fn approval<K: Resource>(object: &K) -> Option<String> {
 }
 
 /// What a platform object remembers of what is missing.
-pub fn absences(object: &oc_api::LivePlatform) -> absence::Ledger {
-    let Some(written) = object.status.as_ref().and_then(|status| status.absences.as_ref()) else { return absence::Ledger::default() };
-    absence::Ledger {
+pub fn absences(object: &oc_api::LivePlatform) -> absence::AbsenceLedger {
+    let Some(written) = object.status.as_ref().and_then(|status| status.absences.as_ref()) else { return absence::AbsenceLedger::default() };
+    absence::AbsenceLedger {
         known: written.known.as_ref().map(|known| Account { url: known.url.clone(), identity: known.identity.clone() }),
         believed: written.believed.iter().map(|one| (one.id.clone(), clock::time(one.time.0))).collect(),
         accepted: written.accepted,

@@ -6,18 +6,18 @@ use std::sync::{Arc, Mutex, PoisonError};
 use kube::Resource;
 use oc_domain::record::Record;
 
-use crate::cluster::key::Key;
+use crate::cluster::key::ObjectKey;
 
 /// What objects remember, read from each version of an object once: of many that want the same each looks at all others.
 #[derive(Default)]
-pub struct Records(Mutex<HashMap<Key, (Version, Arc<Record>)>>);
+pub struct Records(Mutex<HashMap<ObjectKey, (Version, Arc<Record>)>>);
 
 /// Uid and resource version.
 type Version = (Option<String>, Option<String>);
 
 impl Records {
     /// What this version of an object remembers.
-    pub fn of<K: Resource>(&self, key: &Key, object: &K, read: impl FnOnce(&K) -> Record) -> Arc<Record> {
+    pub fn of<K: Resource>(&self, key: &ObjectKey, object: &K, read: impl FnOnce(&K) -> Record) -> Arc<Record> {
         let version = (object.meta().uid.clone(), object.meta().resource_version.clone());
         let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, record)) = all.get(key).filter(|(known, _)| *known == version) {
@@ -29,7 +29,7 @@ impl Records {
     }
 
     /// Forgets an object that is gone.
-    pub fn forget(&self, key: &Key) {
+    pub fn forget(&self, key: &ObjectKey) {
         self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
     }
 }

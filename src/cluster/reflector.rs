@@ -13,8 +13,8 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::{ObjectList, PartialObjectMeta, Request};
 
 use crate::cluster::decode::{Decode, Read};
-use crate::cluster::store::{Against, Place, Store, StoreEvent, place};
-use crate::cluster::watch_health::Watched;
+use crate::cluster::store::{Against, ObjectName, Store, StoreEvent, place};
+use crate::cluster::watch_health::WatchHealth;
 use crate::runtime::clock;
 
 /// How many objects come in one page of a list.
@@ -28,7 +28,7 @@ const BEYOND: Duration = Duration::from_secs(30);
 
 /// How long is waited after what fails.
 #[derive(Clone, Copy, Debug)]
-struct Pace {
+struct BackOff {
     /// After a first failure; it doubles.
     first: Duration,
     /// The longest wait between two tries.
@@ -38,11 +38,11 @@ struct Pace {
 }
 
 /// After an outage everything is to be seen again within five seconds; and a request in that time is no load, whatever the API server goes through.
-const PACE: Pace = Pace { first: Duration::from_millis(250), longest: Duration::from_secs(5), short: Duration::from_secs(1) };
+const PACE: BackOff = BackOff { first: Duration::from_millis(250), longest: Duration::from_secs(5), short: Duration::from_secs(1) };
 
 /// The wait between tries that fail.
 struct Backoff {
-    pace: Pace,
+    pace: BackOff,
     failures: u32,
 }
 
@@ -60,7 +60,7 @@ impl Backoff {
     }
 }
 
-type Events<K> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Read<K>>>> + Send>>;
+type WatchEvents<K> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Read<K>>>> + Send>>;
 
 /// What comes next.
 #[derive(Debug, PartialEq, Eq)]
@@ -75,7 +75,7 @@ enum Next {
 
 /// How a step failed.
 #[derive(Debug)]
-struct Failed {
+struct StepFailure {
     error: kube::Error,
     next: Next,
 }
@@ -87,7 +87,7 @@ struct Reflector<'a, K, T> {
     /// The namespace; without one, all.
     of: Option<&'a str>,
     store: &'a Store<K>,
-    watched: &'a Watched,
+    watched: &'a WatchHealth,
     tell: T,
     backoff: Backoff,
     /// How often one after the other a watch was too old from the first.
@@ -96,11 +96,11 @@ struct Reflector<'a, K, T> {
 
 /// Keeps a store up to date for as long as it is polled, by all objects of this namespace, or of all. Each has its own back-off, so that one that fails
 /// delays no other.
-pub async fn follow<K: Decode>(client: Client, of: Option<&str>, store: Arc<Store<K>>, watched: Arc<Watched>, tell: impl Fn(StoreEvent<K>)) {
+pub async fn follow<K: Decode>(client: Client, of: Option<&str>, store: Arc<Store<K>>, watched: Arc<WatchHealth>, tell: impl Fn(StoreEvent<K>)) {
     follow_at(PACE, client, of, &store, &watched, tell).await;
 }
 
-async fn follow_at<K: Decode>(pace: Pace, client: Client, of: Option<&str>, store: &Store<K>, watched: &Watched, tell: impl Fn(StoreEvent<K>)) {
+async fn follow_at<K: Decode>(pace: BackOff, client: Client, of: Option<&str>, store: &Store<K>, watched: &WatchHealth, tell: impl Fn(StoreEvent<K>)) {
     let request = Request::new(K::url_path(&(), of));
     let mut reflector = Reflector { client, request, of, store, watched, tell, backoff: Backoff { pace, failures: 0 }, expired: 0 };
     let mut next = Next::List(Against::Versions);
@@ -165,9 +165,9 @@ fn expired(error: &kube::Error) -> bool {
 }
 
 impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
-    async fn step(&mut self, next: Next) -> Result<Next, Failed> {
+    async fn step(&mut self, next: Next) -> Result<Next, StepFailure> {
         match next {
-            Next::List(against) => self.list(against).await.map_err(|error| Failed { error, next: Next::List(against) }),
+            Next::List(against) => self.list(against).await.map_err(|error| StepFailure { error, next: Next::List(against) }),
             Next::Watch(version) => self.watch(version).await,
             Next::Resume(version) => match self.newest().await {
                 Ok(newest) if older(&newest, &version) => {
@@ -175,13 +175,13 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
                     Ok(Next::List(Against::Nothing))
                 }
                 Ok(_) => Ok(Next::Watch(version)),
-                Err(error) => Err(Failed { error, next: Next::Resume(version) }),
+                Err(error) => Err(StepFailure { error, next: Next::Resume(version) }),
             },
         }
     }
 
     async fn list(&mut self, against: Against) -> kube::Result<Next> {
-        let mut seen = HashSet::<Place>::new();
+        let mut seen = HashSet::<ObjectName>::new();
         let (store, tell) = (self.store, &self.tell);
         let version = pages::<K>(&self.client, &self.request, |read| {
             seen.extend(read.object.as_ref().map(place));
@@ -203,7 +203,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
         Ok(list.metadata.resource_version.unwrap_or_default())
     }
 
-    async fn watch(&mut self, mut version: String) -> Result<Next, Failed> {
+    async fn watch(&mut self, mut version: String) -> Result<Next, StepFailure> {
         let begun = clock::since_start();
         let lasted = || clock::since_start().saturating_sub(begun);
         let params = WatchParams::default().timeout(WATCH_SECONDS);
@@ -232,16 +232,16 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
                     return Ok(next);
                 }
                 self.backoff.failures = self.expired;
-                Err(Failed { error, next })
+                Err(StepFailure { error, next })
             }
-            Some(error) => Err(Failed { error, next: Next::Resume(version) }),
-            None if !lived => Err(Failed { error: silent("the watch ended at once"), next: Next::Resume(version) }),
+            Some(error) => Err(StepFailure { error, next: Next::Resume(version) }),
+            None if !lived => Err(StepFailure { error: silent("the watch ended at once"), next: Next::Resume(version) }),
             None => Ok(Next::Resume(version)),
         }
     }
 
     /// Takes in what a watch brings until it ends.
-    async fn events(&self, mut events: Events<K>, version: &mut String, heard: &mut bool) -> kube::Result<()> {
+    async fn events(&self, mut events: WatchEvents<K>, version: &mut String, heard: &mut bool) -> kube::Result<()> {
         let most = Duration::from_secs(WATCH_SECONDS.into()) + BEYOND;
         loop {
             let event = match tokio::time::timeout(most, events.try_next()).await {

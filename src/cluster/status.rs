@@ -3,7 +3,7 @@
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::Resource;
 use oc_domain::absence;
-use oc_domain::breaker::Ledger;
+use oc_domain::breaker::DeletionLedger;
 use oc_domain::conditions::Verdict;
 use oc_domain::decision::Decision;
 use oc_domain::facts::{Absence, Facts};
@@ -54,9 +54,9 @@ pub fn job(job: Job, record: &JobRecord) -> oc_api::JobStatus {
 }
 
 /// What the breaker remembers, as a status has it; nothing before the first deletion.
-pub fn deletions(ledger: &Ledger) -> Option<oc_api::live_platform::DeletionsStatus> {
+pub fn deletions(ledger: &DeletionLedger) -> Option<oc_api::live_platform::DeletionsStatus> {
     let grant = |(uid, at): (&String, &Time)| oc_api::live_platform::DeletionGrant { uid: uid.clone(), time: written(*at) };
-    (*ledger != Ledger::default()).then(|| oc_api::live_platform::DeletionsStatus {
+    (*ledger != DeletionLedger::default()).then(|| oc_api::live_platform::DeletionsStatus {
         held: ledger.held,
         granted: ledger.granted.iter().map(grant).collect(),
         approved_time: ledger.approved.map(written),
@@ -65,10 +65,10 @@ pub fn deletions(ledger: &Ledger) -> Option<oc_api::live_platform::DeletionsStat
 }
 
 /// What is remembered of what is missing, as a status has it.
-pub fn absences(ledger: &absence::Ledger) -> Option<oc_api::live_platform::AbsencesStatus> {
+pub fn absences(ledger: &absence::AbsenceLedger) -> Option<oc_api::live_platform::AbsencesStatus> {
     let believed = |(id, at): (&String, &Time)| oc_api::live_platform::BelievedAbsence { id: id.clone(), time: written(*at) };
     let known = |known: &absence::Account| oc_api::live_platform::KnownPlatform { url: known.url.clone(), identity: known.identity.clone() };
-    (*ledger != absence::Ledger::default()).then(|| oc_api::live_platform::AbsencesStatus {
+    (*ledger != absence::AbsenceLedger::default()).then(|| oc_api::live_platform::AbsencesStatus {
         held: ledger.held,
         since_time: ledger.since.map(written),
         accepted: ledger.accepted,
@@ -255,7 +255,7 @@ mod tests {
     use oc_domain::conditions::{Reason, Trouble};
     use oc_domain::decision::Step;
     use oc_domain::facts::Fact;
-    use oc_domain::policy::Connection;
+    use oc_domain::policy::PlatformAccess;
     use oc_domain::record::Record;
 
     fn decision(reason: Reason) -> Decision {
@@ -274,7 +274,7 @@ mod tests {
         let trouble = Trouble::new(Reason::PlatformUnavailable, "It is away.");
         for reason in [Reason::Suspended, Reason::Conflict, Reason::NamespaceNotAllowed, Reason::PlatformNotFound] {
             for leads in [Fact::Unread, Fact::Unreadable(trouble.clone())] {
-                let facts = Facts { leads, ..Facts::unread(Time(0), Connection::Unusable(trouble.clone())) };
+                let facts = Facts { leads, ..Facts::unread(Time(0), PlatformAccess::Unusable(trouble.clone())) };
                 let shown = |contacts| of_lead(&object, LeadExtras { service_ref: None, contacts }, &decision(reason), &facts, Time(0)).unwrap();
                 assert!(shown(true).contact.is_some(), "{reason}");
                 assert!(shown(false).contact.is_none(), "{reason}: Omit");
@@ -287,7 +287,7 @@ mod tests {
     #[test]
     fn conditions_written_over_themselves_are_the_same_and_those_of_others_stay() {
         let trouble = || Some(Trouble::new(Reason::Conflict, "Because."));
-        let told = || Some((oc_domain::conditions::Truth::False, Reason::Progressing, "Because.".to_owned()));
+        let told = || Some((oc_domain::conditions::ConditionStatus::False, Reason::Progressing, "Because.".to_owned()));
         let all = Verdict { synced: told(), lead_eligible: told(), held: trouble(), absences: trouble(), ..Verdict::not_ready(Reason::Progressing, "x") };
         let stalled = Verdict { held: trouble(), ..Verdict::not_ready(Reason::Conflict, "x") };
         for verdict in [all, stalled] {

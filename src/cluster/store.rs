@@ -9,10 +9,10 @@ use std::sync::{Arc, RwLock};
 use kube::{Resource, ResourceExt};
 
 /// Namespace and name; the namespace is empty for cluster-scoped objects.
-pub type Place = (String, String);
+pub type ObjectName = (String, String);
 
 /// Where an object is.
-pub fn place<K: Resource>(object: &K) -> Place {
+pub fn place<K: Resource>(object: &K) -> ObjectName {
     (object.meta().namespace.clone().unwrap_or_default(), object.meta().name.clone().unwrap_or_default())
 }
 
@@ -29,7 +29,7 @@ pub enum StoreEvent<K> {
 }
 
 /// What is known of one object.
-struct Known<K> {
+struct StoredObject<K> {
     object: Arc<K>,
     /// What of it can't be read.
     wrong: Option<Arc<str>>,
@@ -37,7 +37,7 @@ struct Known<K> {
 
 /// The local copy of one kind.
 pub struct Store<K> {
-    objects: RwLock<HashMap<Place, Known<K>>>,
+    objects: RwLock<HashMap<ObjectName, StoredObject<K>>>,
 }
 
 impl<K> Default for Store<K> {
@@ -69,11 +69,11 @@ pub enum Against {
 }
 
 impl<K: Resource> Store<K> {
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<Place, Known<K>>> {
+    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectName, StoredObject<K>>> {
         self.objects.write().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<Place, Known<K>>> {
+    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<ObjectName, StoredObject<K>>> {
         self.objects.read().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -122,7 +122,7 @@ impl<K: Resource> Store<K> {
         match before {
             Some(known) if against == Against::Versions && newer(&known) => None,
             before => {
-                objects.insert(place(&*object), Known { object: Arc::clone(&object), wrong: wrong.map(Arc::from) });
+                objects.insert(place(&*object), StoredObject { object: Arc::clone(&object), wrong: wrong.map(Arc::from) });
                 Some(match before {
                     Some(before) if before.meta().uid == object.meta().uid => StoreEvent::Updated(before, object),
                     _ => StoreEvent::Added(object),
@@ -140,10 +140,10 @@ impl<K: Resource> Store<K> {
     }
 
     /// Removes what a list has not brought that was of this namespace, or of all.
-    pub fn remove_all_but(&self, seen: &HashSet<Place>, of: Option<&str>) -> Vec<StoreEvent<K>> {
+    pub fn remove_all_but(&self, seen: &HashSet<ObjectName>, of: Option<&str>) -> Vec<StoreEvent<K>> {
         let mut objects = self.write();
-        let listed = |place: &Place| of.is_none_or(|namespace| namespace == place.0);
-        let gone: Vec<Place> = objects.keys().filter(|place| listed(place) && !seen.contains(*place)).cloned().collect();
+        let listed = |place: &ObjectName| of.is_none_or(|namespace| namespace == place.0);
+        let gone: Vec<ObjectName> = objects.keys().filter(|place| listed(place) && !seen.contains(*place)).cloned().collect();
         gone.iter().filter_map(|place| objects.remove(place)).map(|known| StoreEvent::Deleted(known.object)).collect()
     }
 }

@@ -10,23 +10,23 @@ use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
 
-use crate::runtime::heartbeat::Pulse;
+use crate::runtime::heartbeat::Heartbeat;
 
 /// One watch, as far as its health goes.
 #[derive(Debug, Default)]
-pub struct Watched {
-    pulse: Pulse,
+pub struct WatchHealth {
+    pulse: Heartbeat,
     failures: AtomicU64,
     failing: AtomicBool,
     complete: AtomicBool,
     /// The namespace that is watched; empty for all.
     of: String,
-    trouble: Mutex<Trouble>,
+    trouble: Mutex<WatchTrouble>,
 }
 
 /// Why the last try failed.
 #[derive(Debug, Default)]
-struct Trouble {
+struct WatchTrouble {
     text: String,
     /// The API server refuses this one namespace, which has gone or is not ours any more.
     refused: bool,
@@ -34,7 +34,7 @@ struct Trouble {
 
 /// What is known of a watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Seen {
+pub struct WatchStatus {
     /// The namespace that it is of; empty for all.
     pub of: String,
     /// Why the API server refuses this one namespace, if it does: it is going, or there is no right to it. The others are served all the same.
@@ -49,20 +49,20 @@ pub struct Seen {
     pub silent: Duration,
 }
 
-impl Seen {
+impl WatchStatus {
     /// Whether it shows what happens now, so that who leads by it is not blind. One that is refused shows nothing, and never will by waiting.
     pub fn is_well(&self) -> bool {
         self.refused.is_some() || (self.complete && !self.failing)
     }
 }
 
-impl Watched {
+impl WatchHealth {
     /// Of this namespace, or of all.
     pub fn of(namespace: Option<&str>) -> Self {
         Self { of: namespace.unwrap_or_default().to_owned(), ..Self::default() }
     }
 
-    fn trouble(&self) -> std::sync::MutexGuard<'_, Trouble> {
+    fn trouble(&self) -> std::sync::MutexGuard<'_, WatchTrouble> {
         self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -71,7 +71,7 @@ impl Watched {
         self.pulse.beat();
         self.complete.store(true, Ordering::Relaxed);
         self.failing.store(false, Ordering::Relaxed);
-        *self.trouble() = Trouble::default();
+        *self.trouble() = WatchTrouble::default();
     }
 
     /// It failed, and is tried again; `refused` is whether the API server refuses the namespace. Returns whether this is another trouble than before.
@@ -81,14 +81,14 @@ impl Watched {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let mut trouble = self.trouble();
         let news = trouble.text != text || trouble.refused != refused;
-        *trouble = Trouble { text: text.to_owned(), refused };
+        *trouble = WatchTrouble { text: text.to_owned(), refused };
         news
     }
 
     /// What is known of it now.
-    pub fn seen(&self) -> Seen {
+    pub fn seen(&self) -> WatchStatus {
         let trouble = self.trouble();
-        Seen {
+        WatchStatus {
             of: self.of.clone(),
             refused: trouble.refused.then(|| trouble.text.clone()),
             complete: self.complete.load(Ordering::Relaxed),
@@ -102,13 +102,13 @@ impl Watched {
         self.pulse.beat();
         if well {
             self.failing.store(false, Ordering::Relaxed);
-            *self.trouble() = Trouble::default();
+            *self.trouble() = WatchTrouble::default();
         }
     }
 }
 
 /// A client whose requests and answers are signs of life of one watch.
-pub fn listening(client: &Client, watched: &Arc<Watched>) -> Client {
+pub fn listening(client: &Client, watched: &Arc<WatchHealth>) -> Client {
     let namespace = client.default_namespace().to_owned();
     let (client, watched) = (client.clone(), Arc::clone(watched));
     let service = tower::service_fn(move |request: Request<Body>| {
@@ -134,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_failure_lasts_until_an_answer_is_good() {
-        let watched = Watched::default();
+        let watched = WatchHealth::default();
         assert_eq!((watched.seen().complete, watched.seen().failing, watched.seen().is_well()), (false, false, false));
         watched.complete();
         assert!(watched.seen().is_well() && watched.failed("503", false));
@@ -149,7 +149,7 @@ mod tests {
 
     #[test]
     fn a_namespace_that_is_refused_keeps_nobody_from_the_others() {
-        let watched = Watched::of(Some("b"));
+        let watched = WatchHealth::of(Some("b"));
         assert!(!watched.seen().is_well());
         assert!(watched.failed("forbidden", true));
         let seen = watched.seen();
@@ -170,7 +170,7 @@ mod tests {
             });
             Ok::<_, kube::Error>(Response::new(axum::body::Body::from_stream(pieces)))
         };
-        let watched = Arc::new(Watched::default());
+        let watched = Arc::new(WatchHealth::default());
         let client = listening(&Client::new(tower::service_fn(pieces), "default"), &watched);
         let silent = || watched.seen().silent;
         tokio::time::sleep(PAUSE).await;

@@ -6,18 +6,18 @@ use oc_domain::pass::{self, Pass};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
-use crate::cluster::key::{Key, Kind};
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::store::Store;
 use crate::controllers::context::Shared;
 use crate::controllers::metrics::PassOutcome;
 use crate::runtime::clock;
-use crate::runtime::driver::{Ended, WriteError};
-use crate::runtime::workqueue::Lane;
+use crate::runtime::driver::{PassResult, WriteError};
+use crate::runtime::workqueue::Priority;
 
 /// When an object is looked at next.
 pub enum Action {
     /// At this time.
-    RequeueAt(Time, Lane),
+    RequeueAt(Time, Priority),
     /// When something wakes it.
     AwaitChange,
 }
@@ -31,15 +31,15 @@ pub fn outcome(reason: impl std::fmt::Display, why: &str) {
 }
 
 /// What follows from how a pass over a service or a lead ended: the memory, a line in the log, and the next appointment.
-pub fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Decision, Ended)) -> (Action, PassOutcome) {
+pub fn after(shared: &Shared, key: &ObjectKey, uid: Option<&str>, passed: &(Pass, Decision, PassResult)) -> (Action, PassOutcome) {
     let (pass, decision, ended) = passed;
     // A 404 that nothing else confirms may be a gateway's: what the store still has is looked at again.
-    let still_there = matches!(ended, Ended::Gone) && !anew(shared, key, uid) && exists(shared, key);
+    let still_there = matches!(ended, PassResult::Gone) && !anew(shared, key, uid) && exists(shared, key);
     let how = match ended {
-        Ended::Unwritten(WriteError::Conflict) => pass::Ended::Conflict,
-        Ended::Unwritten(_) => pass::Ended::Unwritten,
-        Ended::Gone if still_there => pass::Ended::Unwritten,
-        _ => pass::Ended::Well,
+        PassResult::Unwritten(WriteError::Conflict) => pass::PassEnd::Conflict,
+        PassResult::Unwritten(_) => pass::PassEnd::Unwritten,
+        PassResult::Gone if still_there => pass::PassEnd::Unwritten,
+        _ => pass::PassEnd::Well,
     };
     let memory = shared.with_memory(key, uid, |memory| {
         pass.remember(memory, decision, how);
@@ -47,21 +47,21 @@ pub fn after(shared: &Shared, key: &Key, uid: Option<&str>, passed: &(Pass, Deci
     });
     outcome(decision.verdict.reason, decision.why);
     log(key, pass, decision, ended, &memory);
-    let again = || Action::RequeueAt(timing::next_try(clock::now(), memory.failures, None), Lane::Effect);
+    let again = || Action::RequeueAt(timing::next_try(clock::now(), memory.failures, None), Priority::Effect);
     let next = match ended {
-        Ended::Gone if still_there => again(),
-        Ended::Released | Ended::Gone => forgotten(shared, key, uid),
+        PassResult::Gone if still_there => again(),
+        PassResult::Released | PassResult::Gone => forgotten(shared, key, uid),
         // A list that became whole while this pass went on woke everybody who was known to wait for it.
-        Ended::Until(..) if memory.waits_for_whole_lists && whole_meanwhile(shared, key, pass) => Action::RequeueAt(clock::now(), Lane::Effect),
-        Ended::Until(at, wake) => Action::RequeueAt(*at, if *wake == Wake::Clock { Lane::Effect } else { Lane::Observe }),
-        Ended::Unwritten(WriteError::Conflict) => Action::RequeueAt(timing::after_conflict(clock::now(), memory.conflicts), Lane::Effect),
-        Ended::Unwritten(_) => again(),
+        PassResult::Until(..) if memory.waits_for_whole_lists && whole_meanwhile(shared, key, pass) => Action::RequeueAt(clock::now(), Priority::Effect),
+        PassResult::Until(at, wake) => Action::RequeueAt(*at, if *wake == Wake::Clock { Priority::Effect } else { Priority::Observe }),
+        PassResult::Unwritten(WriteError::Conflict) => Action::RequeueAt(timing::after_conflict(clock::now(), memory.conflicts), Priority::Effect),
+        PassResult::Unwritten(_) => again(),
     };
     (next, PassOutcome::of_pass(passed))
 }
 
 /// Whether the lists that are known are whole, and newer than what the pass read.
-fn whole_meanwhile(shared: &Shared, key: &Key, pass: &Pass) -> bool {
+fn whole_meanwhile(shared: &Shared, key: &ObjectKey, pass: &Pass) -> bool {
     let platform = shared.cache.index().entry(key).map(|entry| entry.platform.clone());
     let inventory = platform.and_then(|platform| shared.connected(&platform)?.inventory.ok());
     let read = pass.facts.lists_read();
@@ -70,13 +70,13 @@ fn whole_meanwhile(shared: &Shared, key: &Key, pass: &Pass) -> bool {
 
 /// The object with this uid is gone. Whoever has taken its name meanwhile was woken while this pass ran, and that may be forgotten with it: so it is looked for
 /// afterwards.
-pub fn forgotten(shared: &Shared, key: &Key, uid: Option<&str>) -> Action {
+pub fn forgotten(shared: &Shared, key: &ObjectKey, uid: Option<&str>) -> Action {
     shared.forget(key);
-    if anew(shared, key, uid) { Action::RequeueAt(clock::now(), Lane::Changed) } else { Action::AwaitChange }
+    if anew(shared, key, uid) { Action::RequeueAt(clock::now(), Priority::Changed) } else { Action::AwaitChange }
 }
 
 /// Whether an object of this name is known.
-fn exists(shared: &Shared, key: &Key) -> bool {
+fn exists(shared: &Shared, key: &ObjectKey) -> bool {
     match key.kind {
         Kind::LivePlatform => shared.cache.platforms.get(&key.namespace, &key.name).is_some(),
         Kind::Lead => shared.cache.leads.get(&key.namespace, &key.name).is_some(),
@@ -85,8 +85,8 @@ fn exists(shared: &Shared, key: &Key) -> bool {
 }
 
 /// Whether another object has the name of the one with this uid.
-pub fn anew(shared: &Shared, key: &Key, uid: Option<&str>) -> bool {
-    fn another<K: kube::Resource>(store: &Store<K>, key: &Key, uid: Option<&str>) -> bool {
+pub fn anew(shared: &Shared, key: &ObjectKey, uid: Option<&str>) -> bool {
+    fn another<K: kube::Resource>(store: &Store<K>, key: &ObjectKey, uid: Option<&str>) -> bool {
         store.get(&key.namespace, &key.name).is_some_and(|object| object.meta().uid.as_deref() != uid)
     }
     match key.kind {
@@ -97,10 +97,10 @@ pub fn anew(shared: &Shared, key: &Key, uid: Option<&str>) -> bool {
 }
 
 /// A pass is worth a line only to somebody who looks closely: what it asked for has its audit line.
-fn log(key: &Key, pass: &Pass, decision: &Decision, ended: &Ended, memory: &PassMemory) {
+fn log(key: &ObjectKey, pass: &Pass, decision: &Decision, ended: &PassResult, memory: &PassMemory) {
     let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
     let (why, reason, looks) = (decision.why, decision.verdict.reason, pass.looks);
-    if let Ended::Unwritten(failed) = ended {
+    if let PassResult::Unwritten(failed) = ended {
         tracing::warn!(kind, namespace, name, ?failed, failures = memory.failures, "the object could not be written and is tried again");
         return;
     }

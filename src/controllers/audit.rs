@@ -6,13 +6,13 @@
 
 use kube::{Resource, ResourceExt};
 use oc_domain::conditions::Trouble;
-use oc_domain::decision::{Answer, Change};
+use oc_domain::decision::{Change, ChangeResult};
 use oc_domain::facts::DeletionPolicy;
 use oc_domain::record::Record;
 
 /// A change in our words, and what it is about.
 #[derive(Debug, Default)]
-struct Named {
+struct AuditedChange {
     change: &'static str,
     tenant: Option<String>,
     guid: Option<String>,
@@ -20,7 +20,7 @@ struct Named {
     job: Option<&'static str>,
 }
 
-impl Named {
+impl AuditedChange {
     fn of(change: &Change) -> Self {
         let named = |change| Self { change, ..Self::default() };
         match change {
@@ -36,7 +36,7 @@ impl Named {
 }
 
 /// What the lines of one change have in common.
-pub struct Line {
+pub struct AuditRecord {
     kind: &'static str,
     namespace: String,
     name: String,
@@ -47,10 +47,10 @@ pub struct Line {
     operation: Option<String>,
     short_name: Option<String>,
     policy: Option<&'static str>,
-    named: Named,
+    named: AuditedChange,
 }
 
-impl Line {
+impl AuditRecord {
     /// Says that a change is going to be asked for, for this object.
     pub fn asking<K: Resource<DynamicType = ()>>(object: &K, platform: &str, change: &Change, record: Option<&Record>) -> Self {
         Self {
@@ -64,7 +64,7 @@ impl Line {
             operation: record.and_then(|record| record.open_intent()).map(|intent| intent.id.0.clone()),
             short_name: None,
             policy: None,
-            named: Named::of(change),
+            named: AuditedChange::of(change),
         }
     }
 
@@ -89,7 +89,7 @@ impl Line {
     }
 
     /// Writes the second.
-    pub fn answered(&self, answer: &Answer) {
+    pub fn answered(&self, answer: &ChangeResult) {
         let (word, task, trouble) = told(answer);
         self.write(word, task, trouble, "asked the platform for a change");
     }
@@ -126,13 +126,13 @@ fn kind_of<K: Resource<DynamicType = ()>>(_: &K) -> &'static str {
 }
 
 /// An answer in one word, and what comes with it. A refusal's words are the platform's, and hold its status.
-fn told(answer: &Answer) -> (&'static str, Option<String>, Option<&Trouble>) {
+fn told(answer: &ChangeResult) -> (&'static str, Option<String>, Option<&Trouble>) {
     match answer {
-        Answer::Task(task) => ("accepted", Some(task.to_string()), None),
-        Answer::Done => ("accepted", None, None),
-        Answer::NotFound => ("not found", None, None),
-        Answer::Refused(trouble) => ("refused", None, Some(trouble)),
-        Answer::Lost(trouble) => ("lost", None, Some(trouble)),
-        Answer::NotSent(trouble) => ("not executed", None, Some(trouble)),
+        ChangeResult::Task(task) => ("accepted", Some(task.to_string()), None),
+        ChangeResult::Done => ("accepted", None, None),
+        ChangeResult::NotFound => ("not found", None, None),
+        ChangeResult::Refused(trouble) => ("refused", None, Some(trouble)),
+        ChangeResult::Lost(trouble) => ("lost", None, Some(trouble)),
+        ChangeResult::NotSent(trouble) => ("not executed", None, Some(trouble)),
     }
 }

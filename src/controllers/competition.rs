@@ -6,12 +6,12 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
-use oc_domain::competition::{self, Access, Candidate, Contest, Other, Rank, Spec, contest};
+use oc_domain::competition::{self, Access, Contender, Contest, ContestSpec, Other, Rank, contest};
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::policy::{Connection, Policy};
+use oc_domain::policy::{PlatformAccess, Policy};
 
 use crate::cluster::index::Entry;
-use crate::cluster::key::{Key, Kind};
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::record;
 use crate::controllers::context::Shared;
 use crate::controllers::{observe, pace};
@@ -22,15 +22,15 @@ use oc_api::{Lead, OcEssentialService};
 const MOST_ASKED: usize = 16;
 
 /// Whether the objects of a namespace may use a platform: which platform, which namespace.
-type Known<'a> = &'a dyn Fn(&str, &str) -> Access;
+type KnownAccess<'a> = &'a dyn Fn(&str, &str) -> Access;
 
 /// How a service object stands to the others that want its tenant or its short name.
-pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService, entry: &Entry, known: Known<'_>) -> Contest<Key> {
+pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey> {
     let now = clock::now();
     // Few need it, and then all the same one.
     let slowest = OnceCell::new();
     let grace = || *slowest.get_or_init(|| pace::longest(shared, policy, &entry.platform));
-    let own = Key::service(&object.namespace().unwrap_or_default(), &object.name_any());
+    let own = ObjectKey::service(&object.namespace().unwrap_or_default(), &object.name_any());
     let keys = shared.cache.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
     let others: Vec<_> = keys
         .filter_map(|key| {
@@ -40,10 +40,10 @@ pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService,
             Some((key, other, theirs, record))
         })
         .collect();
-    let candidates = others.iter().map(|(key, other, theirs, record)| Candidate {
+    let candidates = others.iter().map(|(key, other, theirs, record)| Contender {
         object: (key, theirs),
         record,
-        spec: Spec {
+        spec: ContestSpec {
             going: other.meta().deletion_timestamp.is_some(),
             suspended: other.spec.suspend,
             applies: other.spec.mode == oc_api::service::Mode::Apply,
@@ -53,7 +53,7 @@ pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService,
         age: observe::age(&**other),
     });
     let record = shared.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_service(object)));
-    let access = |(key, theirs): &(&Key, &Entry)| known(&theirs.platform, &key.namespace);
+    let access = |(key, theirs): &(&ObjectKey, &Entry)| known(&theirs.platform, &key.namespace);
     match competition::of_service(now, (&record, &observe::age(object)), candidates, access, grace) {
         Contest::Won => Contest::Won,
         Contest::Lost((key, _)) => Contest::Lost(key.clone()),
@@ -62,16 +62,16 @@ pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService,
 }
 
 /// How a lead object stands to the others for its tenant.
-pub fn of_lead(shared: &Shared, policy: &Policy, object: &Lead, entry: &Entry, known: Known<'_>) -> Contest<Key> {
+pub fn of_lead(shared: &Shared, policy: &Policy, object: &Lead, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey> {
     let (now, grace) = (clock::now(), || policy.create_grace);
-    let spec = |lead: &Lead, has_tenant| Spec {
+    let spec = |lead: &Lead, has_tenant| ContestSpec {
         going: lead.meta().deletion_timestamp.is_some(),
         suspended: lead.spec.suspend,
         applies: true,
         has_tenant,
         short_name: None,
     };
-    let own = Key::lead(&object.namespace().unwrap_or_default(), &object.name_any());
+    let own = ObjectKey::lead(&object.namespace().unwrap_or_default(), &object.name_any());
     let Some(tenant) = entry.tenant.as_ref() else { return Contest::Won };
     let keys = shared.cache.index().of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
     let others = keys.filter_map(|key| {
@@ -87,8 +87,12 @@ pub fn of_lead(shared: &Shared, policy: &Policy, object: &Lead, entry: &Entry, k
 
 /// Who comes before an object, for one pass: asks for the namespaces on which it depends. When that can't be told the pass goes on as one of an object of
 /// which it is not known whether it may use the platform: it asks for nothing, and gives nothing up.
-pub async fn first(shared: &Shared, connection: Connection, compete: impl Fn(&Policy, Known<'_>) -> Contest<Key>) -> (Connection, Option<Key>) {
-    let Connection::Usable(policy) = connection else { return (connection, None) };
+pub async fn first(
+    shared: &Shared,
+    connection: PlatformAccess,
+    compete: impl Fn(&Policy, KnownAccess<'_>) -> Contest<ObjectKey>,
+) -> (PlatformAccess, Option<ObjectKey>) {
+    let PlatformAccess::Usable(policy) = connection else { return (connection, None) };
     let mut asked: HashMap<(String, String), Access> = HashMap::new();
     for _ in 0..MOST_ASKED {
         let known = |platform: &str, namespace: &str| {
@@ -96,8 +100,8 @@ pub async fn first(shared: &Shared, connection: Connection, compete: impl Fn(&Po
             asked.unwrap_or_else(|| shared.access(platform, namespace))
         };
         let key = match compete(&policy, &known) {
-            Contest::Won => return (Connection::Usable(policy), None),
-            Contest::Lost(key) => return (Connection::Usable(policy), Some(key)),
+            Contest::Won => return (PlatformAccess::Usable(policy), None),
+            Contest::Lost(key) => return (PlatformAccess::Usable(policy), Some(key)),
             Contest::Open(key) => key,
         };
         let platform = shared.cache.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
@@ -108,11 +112,11 @@ pub async fn first(shared: &Shared, connection: Connection, compete: impl Fn(&Po
         }
     }
     let message = "Whether another object has this tenant or short name, or may have it, can't be told now; tried again.";
-    (Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message)), None)
+    (PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, message)), None)
 }
 
 /// The same without asking, at the moment of the intent: whether nobody comes before the object, and its own namespace may still use the platform.
-pub fn still_first(shared: &Shared, key: (&str, &str), compete: impl Fn(Known<'_>) -> Contest<Key>) -> bool {
+pub fn still_first(shared: &Shared, key: (&str, &str), compete: impl Fn(KnownAccess<'_>) -> Contest<ObjectKey>) -> bool {
     let (platform, namespace) = key;
     shared.access(platform, namespace) == Access::May && compete(&|platform, namespace| shared.access(platform, namespace)) == Contest::Won
 }

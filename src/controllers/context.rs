@@ -4,36 +4,36 @@ use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
 
 use kube::{Client, ResourceExt};
-use oc_domain::breaker::Ledger;
+use oc_domain::breaker::DeletionLedger;
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::discovery::Attempts;
 use oc_domain::memory::PassMemory;
 use oc_domain::place::Place;
-use oc_domain::policy::Connection;
+use oc_domain::policy::PlatformAccess;
 use oc_domain::record::Record;
 use oc_domain::time::Time;
 
 use crate::cluster::cache::Cache;
 use crate::cluster::events::Recorder;
 use crate::cluster::has_status::HasStatus;
-use crate::cluster::key::{Group, Key, Kind};
+use crate::cluster::key::{Group, Kind, ObjectKey};
 use crate::cluster::namespaces::{Looked, Namespaces};
 use crate::cluster::reading::{Reading, Readings};
 use crate::cluster::record;
 use crate::cluster::records::Records;
 use crate::cluster::scope::Scope;
 use crate::cluster::store::Store;
-use crate::cluster::watch_health::{Seen, Watched};
-use crate::controllers::metrics::{Meter, PassOutcome};
+use crate::cluster::watch_health::{WatchHealth, WatchStatus};
+use crate::controllers::metrics::{MetricsSink, PassOutcome};
 use crate::controllers::tallies::Tallies;
-use crate::controllers::tenant_locks::Claims;
+use crate::controllers::tenant_locks::TenantLocks;
 use crate::platform::budget::{Limits, Room};
 use crate::platform::connected::{Connected, CredentialBackoff};
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
-use crate::runtime::workqueue::{Lane, Queue};
+use crate::runtime::workqueue::{Priority, Queue};
 use oc_api::LivePlatform;
 
 /// How many passes over the objects of one platform run at once. Most of a pass is waiting for an API server.
@@ -54,33 +54,33 @@ pub struct Shared {
     /// The objects, as the watches have brought them.
     pub cache: Cache,
     /// Who is next.
-    pub queue: Queue<Key, Group>,
+    pub queue: Queue<ObjectKey, Group>,
     /// Who counts.
-    pub meter: Arc<dyn Meter>,
+    pub meter: Arc<dyn MetricsSink>,
     connections: RwLock<HashMap<String, Connected>>,
     backoffs: Mutex<HashMap<String, CredentialBackoff>>,
     namespaces: Namespaces,
     /// Tenants for which a create is being recorded.
-    pub claims: Claims,
+    pub claims: TenantLocks,
     /// What the objects remember that compete for something.
     pub records: Records,
     /// What is kept of the objects as they change.
     pub tallies: Tallies,
     readings: Readings,
     rooms: Mutex<HashMap<Place, Weak<Room>>>,
-    ledgers: Mutex<HashMap<String, Ledger>>,
+    ledgers: Mutex<HashMap<String, DeletionLedger>>,
     attempts: Mutex<HashMap<String, Attempts>>,
-    memories: Mutex<HashMap<Key, (Option<String>, PassMemory)>>,
-    watches: Mutex<Vec<(Kind, Arc<Watched>)>>,
+    memories: Mutex<HashMap<ObjectKey, (Option<String>, PassMemory)>>,
+    watches: Mutex<Vec<(Kind, Arc<WatchHealth>)>>,
     began: Time,
     /// The objects that were made since then, were looked at, and are not Ready yet; and when they were made.
-    young: Mutex<HashMap<Key, Time>>,
+    young: Mutex<HashMap<ObjectKey, Time>>,
 }
 
 impl Shared {
     /// For tests: all namespaces, and no token of a pod.
     #[cfg(test)]
-    pub fn bare(client: Client, leadership: Leadership, meter: Arc<dyn Meter>) -> Arc<Self> {
+    pub fn bare(client: Client, leadership: Leadership, meter: Arc<dyn MetricsSink>) -> Arc<Self> {
         let events = Recorder::new(client.clone(), "test");
         Self::new(client, leadership, None, Scope::default(), events, meter)
     }
@@ -92,7 +92,7 @@ impl Shared {
         federated_token_file: Option<std::path::PathBuf>,
         scope: Scope,
         events: Recorder,
-        meter: Arc<dyn Meter>,
+        meter: Arc<dyn MetricsSink>,
     ) -> Arc<Self> {
         Arc::new(Self {
             client,
@@ -106,7 +106,7 @@ impl Shared {
             connections: RwLock::default(),
             backoffs: Mutex::default(),
             namespaces: Namespaces::default(),
-            claims: Claims::default(),
+            claims: TenantLocks::default(),
             records: Records::default(),
             tallies: Tallies::default(),
             readings: Readings::default(),
@@ -122,7 +122,7 @@ impl Shared {
     }
 
     /// Which limit an object's passes count against.
-    pub fn group(&self, key: &Key) -> Group {
+    pub fn group(&self, key: &ObjectKey) -> Group {
         match key.kind {
             Kind::LivePlatform => (Kind::LivePlatform, key.name.clone()),
             _ => (Kind::OcEssentialService, self.cache.index().entry(key).map(|entry| entry.platform.clone()).unwrap_or_default()),
@@ -130,19 +130,19 @@ impl Shared {
     }
 
     /// Wants an object to be looked at as soon as it is its turn.
-    pub fn enqueue(&self, key: &Key, lane: Lane) {
-        self.queue.add(key.clone(), self.group(key), lane);
+    pub fn enqueue(&self, key: &ObjectKey, priority: Priority) {
+        self.queue.add(key.clone(), self.group(key), priority);
     }
 
     /// Wakes several.
-    pub fn enqueue_all(&self, keys: impl IntoIterator<Item = Key>, lane: Lane) {
+    pub fn enqueue_all(&self, keys: impl IntoIterator<Item = ObjectKey>, priority: Priority) {
         for key in keys {
-            self.enqueue(&key, lane);
+            self.enqueue(&key, priority);
         }
     }
 
     /// Works on what is remembered of the object with this uid between passes. Of one that had the name before, nothing is.
-    pub fn with_memory<T>(&self, key: &Key, uid: Option<&str>, work: impl FnOnce(&mut PassMemory) -> T) -> T {
+    pub fn with_memory<T>(&self, key: &ObjectKey, uid: Option<&str>, work: impl FnOnce(&mut PassMemory) -> T) -> T {
         let mut memories = self.memories.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let (of, memory) = memories.entry(key.clone()).or_default();
         if of.as_deref() != uid {
@@ -152,7 +152,7 @@ impl Shared {
     }
 
     /// What an object remembers, with what this process has asked for it: what says so on the object may have been taken off a moment ago.
-    pub fn reminded(&self, key: &Key, uid: Option<&str>, record: Arc<Record>) -> Arc<Record> {
+    pub fn reminded(&self, key: &ObjectKey, uid: Option<&str>, record: Arc<Record>) -> Arc<Record> {
         let memories = self.memories.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         let Some((_, memory)) = memories.get(key).filter(|(of, memory)| of.as_deref() == uid && memory.waits_for_outcome()) else { return record };
         let mut reminded = Record::clone(&record);
@@ -161,12 +161,12 @@ impl Shared {
     }
 
     /// Whether an object waits for lists without entries that can't be read.
-    pub fn waits_for_whole_lists(&self, key: &Key) -> bool {
+    pub fn waits_for_whole_lists(&self, key: &ObjectKey) -> bool {
         self.memories.lock().unwrap_or_else(std::sync::PoisonError::into_inner).get(key).is_some_and(|(_, memory)| memory.waits_for_whole_lists)
     }
 
     /// Forgets an object that is gone.
-    pub fn forget(&self, key: &Key) {
+    pub fn forget(&self, key: &ObjectKey) {
         self.memories.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
         self.young.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key);
         self.records.forget(key);
@@ -190,7 +190,7 @@ impl Shared {
 
     /// Works on what was last decided of deletions, by `LivePlatform`. Who counts does so under this lock: what one has granted is seen by the next, before it
     /// is written and comes back by the watch.
-    pub fn ledgers(&self) -> MutexGuard<'_, HashMap<String, Ledger>> {
+    pub fn ledgers(&self) -> MutexGuard<'_, HashMap<String, DeletionLedger>> {
         self.ledgers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -201,14 +201,14 @@ impl Shared {
     }
 
     /// A watch of this kind begins, of one namespace or of all.
-    pub fn begin_watch(&self, kind: Kind, namespace: Option<&str>) -> Arc<Watched> {
-        let watched = Arc::new(Watched::of(namespace));
+    pub fn begin_watch(&self, kind: Kind, namespace: Option<&str>) -> Arc<WatchHealth> {
+        let watched = Arc::new(WatchHealth::of(namespace));
         self.watches.lock().unwrap_or_else(std::sync::PoisonError::into_inner).push((kind, Arc::clone(&watched)));
         watched
     }
 
     /// What is known of the watches.
-    pub fn watches(&self) -> Vec<(Kind, Seen)> {
+    pub fn watches(&self) -> Vec<(Kind, WatchStatus)> {
         let watches = self.watches.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         watches.iter().map(|(kind, watched)| (*kind, watched.seen())).collect()
     }
@@ -235,7 +235,7 @@ impl Shared {
     }
 
     /// What of an object can't be read by this version of the program.
-    pub fn wrong(&self, key: &Key) -> Option<Arc<str>> {
+    pub fn wrong(&self, key: &ObjectKey) -> Option<Arc<str>> {
         match key.kind {
             Kind::LivePlatform => self.cache.platforms.wrong("", &key.name),
             Kind::Lead => self.cache.leads.wrong(&key.namespace, &key.name),
@@ -253,8 +253,8 @@ impl Shared {
     }
 
     /// When an object was made that was made since this process began, and of which no operator has said anything yet.
-    fn new_since(&self, key: &Key) -> Option<Time> {
-        fn made<K: kube::Resource>(store: &Store<K>, key: &Key, said: impl Fn(&K) -> Option<i64>) -> Option<Time> {
+    fn new_since(&self, key: &ObjectKey) -> Option<Time> {
+        fn made<K: kube::Resource>(store: &Store<K>, key: &ObjectKey, said: impl Fn(&K) -> Option<i64>) -> Option<Time> {
             let object = store.get(&key.namespace, &key.name).filter(|object| said(object).is_none())?;
             object.creation_timestamp().map(|time| clock::time(time.0))
         }
@@ -267,7 +267,7 @@ impl Shared {
     }
 
     /// A pass begins.
-    pub fn looks(&self, key: &Key) {
+    pub fn looks(&self, key: &ObjectKey) {
         let Some(made) = self.new_since(key) else { return };
         let before = self.young.lock().unwrap_or_else(std::sync::PoisonError::into_inner).insert(key.clone(), made);
         if before != Some(made) {
@@ -276,7 +276,7 @@ impl Shared {
     }
 
     /// A pass has ended.
-    pub fn looked(&self, key: &Key, outcome: PassOutcome, took: std::time::Duration) {
+    pub fn looked(&self, key: &ObjectKey, outcome: PassOutcome, took: std::time::Duration) {
         self.meter.passed(key.kind, outcome, took);
         if outcome == PassOutcome::Ready
             && let Some(made) = self.young.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key)
@@ -344,29 +344,29 @@ impl Shared {
     }
 
     /// What an object in this namespace may use a platform for.
-    pub async fn connection(&self, platform: &str, namespace: &str) -> Connection {
+    pub async fn connection(&self, platform: &str, namespace: &str) -> PlatformAccess {
         let Some(reading) = self.reading(platform) else {
             let message = format!("There is no LivePlatform {platform}. Make it, or name another one.");
-            return Connection::Unusable(Trouble::new(Reason::PlatformNotFound, message));
+            return PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, message));
         };
         if self.cache.platforms.wrong("", platform).is_some() {
             let message = format!("LivePlatform {platform} can't be read by this version of the operator. See its conditions; what is there stays as it is.");
-            return Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, message));
+            return PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, message));
         }
-        self.stands_against(&reading.object, namespace).await.unwrap_or_else(|| Connection::Usable(reading.policy.clone()))
+        self.stands_against(&reading.object, namespace).await.unwrap_or_else(|| PlatformAccess::Usable(reading.policy.clone()))
     }
 
     /// The labels of a namespace are others: its objects are looked at, and those that want the same.
     fn namespace_changed(&self, namespace: &str) {
-        let keys: BTreeSet<Key> = {
+        let keys: BTreeSet<ObjectKey> = {
             let index = self.cache.index();
             let own = index.in_namespace(namespace);
             own.iter().filter_map(|key| index.entry(key)).flat_map(|entry| index.neighbours(entry)).chain(own.iter().cloned()).collect()
         };
-        self.enqueue_all(keys, Lane::Effect);
+        self.enqueue_all(keys, Priority::Effect);
     }
 
-    async fn stands_against(&self, platform: &LivePlatform, namespace: &str) -> Option<Connection> {
+    async fn stands_against(&self, platform: &LivePlatform, namespace: &str) -> Option<PlatformAccess> {
         let Looked { against, changed } = self.namespaces.stands_against(&self.client, platform, namespace).await;
         if changed {
             self.namespace_changed(namespace);
@@ -383,9 +383,9 @@ impl Shared {
     pub async fn may_use(&self, platform: &str, namespace: &str) -> Access {
         match self.access(platform, namespace) {
             Access::Unknown => match self.connection(platform, namespace).await {
-                Connection::Usable(_) => Access::May,
-                Connection::Unusable(_) => Access::MayNot,
-                Connection::Unknown(_) => Access::Unknown,
+                PlatformAccess::Usable(_) => Access::May,
+                PlatformAccess::Unusable(_) => Access::MayNot,
+                PlatformAccess::Unknown(_) => Access::Unknown,
             },
             known => known,
         }
@@ -397,7 +397,7 @@ impl Shared {
         for namespace in self.scope.named() {
             match self.stands_against(platform, namespace).await {
                 None => return false,
-                Some(Connection::Unknown(_)) if self.connected(&platform.name_any()).is_some() => return false,
+                Some(PlatformAccess::Unknown(_)) if self.connected(&platform.name_any()).is_some() => return false,
                 Some(_) => {}
             }
         }

@@ -3,15 +3,15 @@
 use std::collections::BTreeMap;
 
 use kube::{Resource, ResourceExt};
-use oc_domain::breaker::{Asking, Ledger, Limit};
+use oc_domain::breaker::{Asking, DeletionLedger, Limit};
 use oc_domain::facts::Facts;
-use oc_domain::policy::Connection;
+use oc_domain::policy::PlatformAccess;
 
-use crate::cluster::key::{Key, Kind};
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::record;
 use crate::controllers::context::Shared;
 use crate::runtime::clock;
-use crate::runtime::workqueue::Lane;
+use crate::runtime::workqueue::Priority;
 use oc_api::{DeletionPolicy, LivePlatform};
 
 /// An object as the breaker counts it; `None` while it is not being deleted.
@@ -24,7 +24,7 @@ fn asking<K: Resource>(object: &K) -> Option<Asking> {
 /// keep their grant for as long as they are there: an intent to delete in the annotation is no proof of one, since whoever may write the object may write it.
 pub fn wanted(shared: &Shared, platform: &str) -> Vec<Asking> {
     let counts = |finalizer: bool, policy: DeletionPolicy, suspended: bool| finalizer && policy == DeletionPolicy::Delete && !suspended;
-    let of = |key: &Key| match key.kind {
+    let of = |key: &ObjectKey| match key.kind {
         Kind::LivePlatform => None,
         Kind::Lead => {
             let lead = shared.cache.leads.get(&key.namespace, &key.name)?;
@@ -55,7 +55,7 @@ pub fn per_hour(shared: &Shared, object: &LivePlatform) -> u32 {
 
 /// Decides for a platform object while no other one does: `decide` is given what the place lets through and what of that the others have granted, and returns
 /// the decision with the ledger in it. What is granted so is known to the others at once, whether it can be written or not.
-pub fn counting<D>(shared: &Shared, object: &LivePlatform, decide: impl FnOnce(Limit) -> (D, Ledger)) -> D {
+pub fn counting<D>(shared: &Shared, object: &LivePlatform, decide: impl FnOnce(Limit) -> (D, DeletionLedger)) -> D {
     let name = object.name_any();
     let per_hour = per_hour(shared, object);
     let siblings = shared.cache.index().siblings(&name);
@@ -81,38 +81,38 @@ pub fn uncounted(shared: &Shared, object: &LivePlatform) -> bool {
 
 /// The connection, with what the breaker says to an object that is being deleted. The first time that it has to say something the platform object
 /// is woken, to count.
-pub fn with_breaker<K: Resource>(shared: &Shared, connection: Connection, platform: &str, object: &K) -> Connection {
-    let Connection::Usable(mut policy) = connection else { return connection };
+pub fn with_breaker<K: Resource>(shared: &Shared, connection: PlatformAccess, platform: &str, object: &K) -> PlatformAccess {
+    let PlatformAccess::Usable(mut policy) = connection else { return connection };
     let counted = asking(object).zip(shared.reading(platform));
     if let Some((asking, reading)) = counted {
         policy.deletions_blocked = reading.deletions.holds(&asking, per_hour(shared, &reading.object));
         if policy.deletions_blocked.is_some() {
-            shared.enqueue(&Key::platform(platform), Lane::Effect);
+            shared.enqueue(&ObjectKey::platform(platform), Priority::Effect);
         }
     }
-    Connection::Usable(policy)
+    PlatformAccess::Usable(policy)
 }
 
 /// Whether this pass met the breaker. What it has written may be what the breaker has to know to count the object: it is woken once more.
 pub fn waits(facts: &Facts) -> bool {
-    matches!(&facts.connection, Connection::Usable(policy) if policy.deletions_blocked.is_some())
+    matches!(&facts.connection, PlatformAccess::Usable(policy) if policy.deletions_blocked.is_some())
 }
 
 /// The breaker has counted: the objects that wait for it are looked at.
 pub fn counted(shared: &Shared, platform: &LivePlatform) {
     let name = platform.metadata.name.clone().unwrap_or_default();
-    let deleting = |key: &Key| match key.kind {
+    let deleting = |key: &ObjectKey| match key.kind {
         Kind::LivePlatform => false,
         Kind::Lead => shared.cache.leads.get(&key.namespace, &key.name).is_some_and(|lead| asking(&*lead).is_some()),
         Kind::OcEssentialService => shared.cache.services.get(&key.namespace, &key.name).is_some_and(|service| asking(&*service).is_some()),
     };
     let keys = shared.cache.index().on(&name);
-    shared.enqueue_all(keys.into_iter().filter(deleting), Lane::Effect);
+    shared.enqueue_all(keys.into_iter().filter(deleting), Priority::Effect);
 }
 
 /// An object is gone. While deletions are held the platform object counts again: the last one that waited may have been set to Retain.
 pub fn gone(shared: &Shared, platform: &str) {
     if shared.reading(platform).is_some_and(|reading| reading.deletions.held > 0) {
-        shared.enqueue(&Key::platform(platform), Lane::Effect);
+        shared.enqueue(&ObjectKey::platform(platform), Priority::Effect);
     }
 }

@@ -2,9 +2,9 @@
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
-use oc_domain::conditions::{Reason, Truth};
+use oc_domain::conditions::{ConditionStatus, Reason};
 use oc_domain::decision::Decision;
-use oc_domain::events::{self, End, Event, Note, Said};
+use oc_domain::events::{self, Event, EventMessage, LastReported, ReportedEnd};
 use oc_domain::facts::DeletionPolicy;
 use oc_domain::pass::Pass;
 use oc_domain::platform;
@@ -13,7 +13,7 @@ use oc_domain::record::Job;
 use crate::cluster::has_status::HasStatus;
 use crate::cluster::record;
 use crate::controllers::context::Shared;
-use crate::runtime::driver::Ended;
+use crate::runtime::driver::PassResult;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 
 /// How an object is named in an event about it.
@@ -30,29 +30,29 @@ fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
 }
 
 /// What a status says. `Unknown` is what the API server writes into a new object: nobody has said anything yet.
-fn said(status: Option<&dyn HasStatus>) -> Said {
+fn said(status: Option<&dyn HasStatus>) -> LastReported {
     let conditions = status.map(HasStatus::conditions).unwrap_or_default();
     let of = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
     let ready = of("Ready").and_then(|ready| {
-        let truth = [Truth::True, Truth::False].into_iter().find(|truth| truth.as_str() == ready.status)?;
+        let truth = [ConditionStatus::True, ConditionStatus::False].into_iter().find(|truth| truth.as_str() == ready.status)?;
         Some((truth, Reason::parse(&ready.reason)?))
     });
-    Said { ready, stalled: of("Stalled").is_some_and(|stalled| stalled.status == "True") }
+    LastReported { ready, stalled: of("Stalled").is_some_and(|stalled| stalled.status == "True") }
 }
 
 /// An object that was found gone was not let go by this pass, and has no status that could say something.
-fn end(last: &Decision, ended: &Ended) -> End {
-    End::of(last, matches!(ended, Ended::Released | Ended::Until(..)))
+fn end(last: &Decision, ended: &PassResult) -> ReportedEnd {
+    ReportedEnd::of(last, matches!(ended, PassResult::Released | PassResult::Until(..)))
 }
 
 /// What is to be told of a write that the API server did not take.
-fn unwritten(said: &Said, pass: &Pass, ended: &Ended) -> Option<Note> {
-    let Ended::Unwritten(failed) = ended else { return None };
+fn unwritten(said: &LastReported, pass: &Pass, ended: &PassResult) -> Option<EventMessage> {
+    let PassResult::Unwritten(failed) = ended else { return None };
     events::write_refused(said, pass.facts.failures, &failed.trouble()?)
 }
 
 /// Tells what a pass over a service was worth; `object` is what it began with.
-pub fn of_service(shared: &Shared, object: &OcEssentialService, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, Ended)) {
+pub fn of_service(shared: &Shared, object: &OcEssentialService, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, PassResult)) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
     let mut notes = events::of_service(&said, &record::of_service(object), pass, last, end(last, ended), going);
     notes.extend(unwritten(&said, pass, ended));
@@ -60,7 +60,7 @@ pub fn of_service(shared: &Shared, object: &OcEssentialService, going: Option<De
 }
 
 /// Tells what a pass over a lead was worth.
-pub fn of_lead(shared: &Shared, object: &Lead, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, Ended)) {
+pub fn of_lead(shared: &Shared, object: &Lead, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, PassResult)) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
     let mut notes = events::of_lead(&said, &record::of_lead(object), pass, last, end(last, ended), going);
     notes.extend(unwritten(&said, pass, ended));
@@ -68,14 +68,15 @@ pub fn of_lead(shared: &Shared, object: &Lead, going: Option<DeletionPolicy>, (p
 }
 
 /// Tells what a pass over a platform object was worth, which has run these jobs and written its status or not.
-pub fn of_platform(shared: &Shared, object: &LivePlatform, before: &platform::Record, last: &platform::Decision, jobs: &[Job], written: bool) {
+pub fn of_platform(shared: &Shared, object: &LivePlatform, before: &platform::PlatformRecord, last: &platform::PlatformDecision, jobs: &[Job], written: bool) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
     shared.events.tell(&reference(object), &events::of_platform(&said, before, last, jobs, written));
 }
 
 /// Tells that an object was made for a lead that was found.
 pub fn discovered(shared: &Shared, lead: &Lead, platform: &str) {
-    let note = Note::new(Event::LeadDiscovered, format!("Made for a lead that was found on the platform, by spec.leadDiscovery of LivePlatform {platform}."));
+    let note =
+        EventMessage::new(Event::LeadDiscovered, format!("Made for a lead that was found on the platform, by spec.leadDiscovery of LivePlatform {platform}."));
     shared.events.tell(&reference(lead), &[note]);
 }
 
@@ -92,11 +93,11 @@ mod tests {
     fn only_what_the_api_server_has_taken_was_said_or_let_go() {
         let last = |step| Decision { step, why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
         let (release, rest) = (last(Step::Keep(Mark::Release)), last(Step::Rest(Time(0))));
-        assert_eq!(end(&release, &Ended::Released), End::LetGo);
-        assert_eq!(end(&release, &Ended::Gone), End::Unsaid, "somebody else has removed it");
-        assert_eq!(end(&release, &Ended::Unwritten(WriteError::Conflict)), End::Unsaid);
-        assert_eq!(end(&rest, &Ended::Until(Time(0), Wake::Clock)), End::Said);
-        assert_eq!(end(&rest, &Ended::Gone), End::Unsaid, "nobody can read it");
-        assert_eq!(end(&rest, &Ended::Unwritten(WriteError::Rejected("no".into()))), End::Unsaid);
+        assert_eq!(end(&release, &PassResult::Released), ReportedEnd::LetGo);
+        assert_eq!(end(&release, &PassResult::Gone), ReportedEnd::Unsaid, "somebody else has removed it");
+        assert_eq!(end(&release, &PassResult::Unwritten(WriteError::Conflict)), ReportedEnd::Unsaid);
+        assert_eq!(end(&rest, &PassResult::Until(Time(0), Wake::Clock)), ReportedEnd::LastReported);
+        assert_eq!(end(&rest, &PassResult::Gone), ReportedEnd::Unsaid, "nobody can read it");
+        assert_eq!(end(&rest, &PassResult::Unwritten(WriteError::Rejected("no".into()))), ReportedEnd::Unsaid);
     }
 }

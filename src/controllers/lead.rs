@@ -5,34 +5,34 @@ use std::sync::Arc;
 use kube::{Resource, ResourceExt};
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::{Answer, Change, Decision, Mark, Query};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query};
 use oc_domain::facts::{DeletionPolicy, Facts};
-use oc_domain::lead::{Spec, Wish, decide};
+use oc_domain::lead::{LeadSpec, LeadTarget, decide};
 use oc_domain::pass::Pass;
-use oc_domain::policy::{Connection, Policy};
+use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
 use oc_domain::time::Time;
 
 use crate::cluster::cache;
 use crate::cluster::has_status::HasStatus;
 use crate::cluster::index::Entry;
-use crate::cluster::key::{Key, Kind};
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::{record, status};
 use crate::controllers::action::{Action, after, forgotten};
-use crate::controllers::audit::Line;
+use crate::controllers::audit::AuditRecord;
 use crate::controllers::context::Shared;
 use crate::controllers::metrics::PassOutcome;
-use crate::controllers::object::Held;
+use crate::controllers::object::PassObject;
 use crate::controllers::observe::{self, answer, deleted, fact, leads_of, policy, still_there};
 use crate::controllers::{absences, competition, deletions, events};
-use crate::platform::session::Reach;
+use crate::platform::session::PlatformSession;
 use crate::runtime::clock;
-use crate::runtime::driver::{self, World, WriteError};
-use crate::runtime::workqueue::Lane;
+use crate::runtime::driver::{self, Actuator, WriteError};
+use crate::runtime::workqueue::Priority;
 use oc_api::live_platform::ContactDetails;
 use oc_api::{Lead, ObjectRef};
 
-pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassOutcome) {
+pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &ObjectKey) -> (Action, PassOutcome) {
     let Some(object) = shared.cache.leads.get(&key.namespace, &key.name) else {
         return (forgotten(shared, key, None), PassOutcome::Gone);
     };
@@ -41,20 +41,20 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
     let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object);
     let inventory = match (&connection, shared.connected(&entry.platform)) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
-        (Connection::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
-        (Connection::Unusable(_) | Connection::Unknown(_), None) => None,
+        (PlatformAccess::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
+        (PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_), None) => None,
     };
     let competes = object.meta().deletion_timestamp.is_none() && !object.spec.suspend;
     let (connection, rival) = match connection {
         connection if competes => competition::first(shared, connection, |policy, known| competition::of_lead(shared, policy, &object, &entry, known)).await,
         connection => (connection, None),
     };
-    let policy = if let Connection::Usable(policy) = &connection { Some(policy.clone()) } else { None };
+    let policy = if let PlatformAccess::Usable(policy) = &connection { Some(policy.clone()) } else { None };
     let wish = wish(&object, &entry, rival.map(|rival| format!("Lead {}/{}", rival.namespace, rival.name)));
     let memory = shared.with_memory(key, object.meta().uid.as_deref(), |memory| memory.clone());
     let facts = observe::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memory);
     let pass = Pass::begin(record::of_lead(&object), facts, &memory);
-    let world = LeadWorld { shared, object: Held::new(shared, Arc::clone(&object)), entry, policy, reach: Reach::new(inventory) };
+    let world = LeadWorld { shared, object: PassObject::new(shared, Arc::clone(&object)), entry, policy, reach: PlatformSession::new(inventory) };
     world.show_no_contact().await;
     let pass = driver::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     events::of_lead(shared, &object, going(&object), &pass);
@@ -66,9 +66,9 @@ fn going(object: &Lead) -> Option<DeletionPolicy> {
     object.meta().deletion_timestamp.as_ref().map(|_| policy(object.spec.deletion_policy))
 }
 
-fn wish(object: &Lead, entry: &Entry, rival: Option<String>) -> Wish {
+fn wish(object: &Lead, entry: &Entry, rival: Option<String>) -> LeadTarget {
     let spec = &object.spec;
-    let said = Spec {
+    let said = LeadSpec {
         deleting: object.meta().deletion_timestamp.is_some(),
         suspended: spec.suspend,
         tenant: entry.tenant.clone().ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")),
@@ -82,11 +82,11 @@ fn wish(object: &Lead, entry: &Entry, rival: Option<String>) -> Wish {
 /// What of the world a pass over one lead can touch.
 struct LeadWorld<'a> {
     shared: &'a Arc<Shared>,
-    object: Held<'a, Lead>,
+    object: PassObject<'a, Lead>,
     entry: Entry,
     /// The settings of the platform object, while it can be used.
     policy: Option<Policy>,
-    reach: Reach,
+    reach: PlatformSession,
 }
 
 impl LeadWorld<'_> {
@@ -114,32 +114,34 @@ impl LeadWorld<'_> {
     }
 
     /// Makes the call that a change is.
-    async fn send(&self, change: &Change) -> Answer {
+    async fn send(&self, change: &Change) -> ChangeResult {
         let inventory = match self.reach.inventory() {
             Ok(inventory) => inventory,
-            Err(trouble) => return Answer::NotSent(trouble),
+            Err(trouble) => return ChangeResult::NotSent(trouble),
         };
         if let Err(trouble) = self.shared.still_by(&self.entry.platform, &inventory) {
-            return Answer::NotSent(trouble);
+            return ChangeResult::NotSent(trouble);
         }
         let (client, leadership) = (inventory.client(), &self.shared.leadership);
         match change {
             Change::CreateLead(tenant) => {
                 let object = self.object.get();
                 let company = object.spec.consentless.as_ref().map(|lead| lead.company_name.clone()).unwrap_or_default();
-                answer(self.reach.change(&inventory, leadership, client.create_lead(tenant, &company)).await, |()| Answer::Done)
+                answer(self.reach.change(&inventory, leadership, client.create_lead(tenant, &company)).await, |()| ChangeResult::Done)
             }
             Change::DeleteLead(tenant) => answer(self.reach.change(&inventory, leadership, client.delete_lead(tenant)).await, deleted),
             Change::AssignChannel(tenant, channel) => {
-                answer(self.reach.change(&inventory, leadership, client.assign_channel(tenant, *channel)).await, |()| Answer::Done)
+                answer(self.reach.change(&inventory, leadership, client.assign_channel(tenant, *channel)).await, |()| ChangeResult::Done)
             }
-            Change::UnassignChannel(tenant) => answer(self.reach.change(&inventory, leadership, client.unassign_channel(tenant)).await, |()| Answer::Done),
-            other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A lead does not ask for {other:?}; this is a bug."))),
+            Change::UnassignChannel(tenant) => {
+                answer(self.reach.change(&inventory, leadership, client.unassign_channel(tenant)).await, |()| ChangeResult::Done)
+            }
+            other => ChangeResult::NotSent(Trouble::new(Reason::PlatformRefused, format!("A lead does not ask for {other:?}; this is a bug."))),
         }
     }
 }
 
-impl World for LeadWorld<'_> {
+impl Actuator for LeadWorld<'_> {
     fn now(&self) -> Time {
         clock::now()
     }
@@ -192,9 +194,9 @@ impl World for LeadWorld<'_> {
         self.object.keep(mark, record, id).await
     }
 
-    async fn ask(&self, change: &Change, record: &Record) -> Answer {
+    async fn ask(&self, change: &Change, record: &Record) -> ChangeResult {
         let object = self.object.get();
-        let line = Line::asking(&*object, &self.entry.platform, change, Some(record)).by(going(&object)).begin();
+        let line = AuditRecord::asking(&*object, &self.entry.platform, change, Some(record)).by(going(&object)).begin();
         let answer = self.send(change).await;
         line.answered(&answer);
         answer
@@ -216,7 +218,7 @@ impl World for LeadWorld<'_> {
             absences::changed(self.shared, &self.entry.platform);
         }
         if deletions::waits(facts) {
-            self.shared.enqueue(&Key::platform(&self.entry.platform), Lane::Effect);
+            self.shared.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
         }
         Ok(())
     }

@@ -2,15 +2,15 @@
 
 use std::time::Duration;
 
-use live_platform::{Endpoint, Observer, Outcome};
-use oc_domain::conditions::{Reason, Truth, Verdict};
+use live_platform::{CallOutcome, Endpoint, Observer};
+use oc_domain::conditions::{ConditionStatus, Reason, Verdict};
 use oc_domain::decision::Decision;
 use oc_domain::pass::Pass;
 
 use crate::cluster::key::Kind;
-use crate::platform::budget::News;
-use crate::runtime::driver::{Ended, WriteError};
-use crate::runtime::workqueue::Lane;
+use crate::platform::budget::BudgetEvent;
+use crate::runtime::driver::{PassResult, WriteError};
+use crate::runtime::workqueue::Priority;
 
 /// How a pass ended: a closed list, so that it can be a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -56,7 +56,7 @@ impl PassOutcome {
         match verdict.reason {
             Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed => Self::Failed,
             _ if asked => Self::Asked,
-            _ if verdict.ready == Truth::True => Self::Ready,
+            _ if verdict.ready == ConditionStatus::True => Self::Ready,
             _ if verdict.stalled => Self::Stalled,
             _ => Self::Waiting,
         }
@@ -71,19 +71,19 @@ impl PassOutcome {
         }
     }
 
-    pub(crate) fn of_pass((pass, decision, ended): &(Pass, Decision, Ended)) -> Self {
+    pub(crate) fn of_pass((pass, decision, ended): &(Pass, Decision, PassResult)) -> Self {
         match ended {
-            Ended::Released | Ended::Gone => Self::Gone,
-            Ended::Unwritten(failed) => Self::unwritten(failed),
-            Ended::Until(..) => Self::of(&decision.verdict, pass.asked.is_some()),
+            PassResult::Released | PassResult::Gone => Self::Gone,
+            PassResult::Unwritten(failed) => Self::unwritten(failed),
+            PassResult::Until(..) => Self::of(&decision.verdict, pass.asked.is_some()),
         }
     }
 }
 
 /// Whoever counts. Each of these must return at once. What does nothing is what those hear who do not care.
-pub trait Meter: Send + Sync {
+pub trait MetricsSink: Send + Sync {
     /// An entry of the queue was taken after so long.
-    fn taken(&self, _lane: Lane, _waited: Duration) {}
+    fn taken(&self, _lane: Priority, _waited: Duration) {}
     /// A pass ended.
     fn passed(&self, _kind: Kind, _outcome: PassOutcome, _took: Duration) {}
     /// The first pass over a new object began so long after it was made.
@@ -93,22 +93,22 @@ pub trait Meter: Send + Sync {
     /// A status could not be written.
     fn status_unwritten(&self, _kind: Kind) {}
     /// A call to a platform is over.
-    fn called(&self, _platform: &str, _endpoint: Endpoint, _outcome: Outcome, _took: Duration) {}
+    fn called(&self, _platform: &str, _endpoint: Endpoint, _outcome: CallOutcome, _took: Duration) {}
     /// The budget of a platform has something to tell.
-    fn budget(&self, _platform: &str, _news: News) {}
+    fn budget(&self, _platform: &str, _news: BudgetEvent) {}
 }
 
 /// Nobody counts.
-impl Meter for () {}
+impl MetricsSink for () {}
 
 /// Tells of the calls of one platform.
 pub(crate) struct Calls {
-    pub(crate) meter: std::sync::Arc<dyn Meter>,
+    pub(crate) meter: std::sync::Arc<dyn MetricsSink>,
     pub(crate) platform: String,
 }
 
 impl Observer for Calls {
-    fn called(&self, endpoint: Endpoint, outcome: Outcome, elapsed: Duration) {
+    fn called(&self, endpoint: Endpoint, outcome: CallOutcome, elapsed: Duration) {
         self.meter.called(&self.platform, endpoint, outcome, elapsed);
     }
 }

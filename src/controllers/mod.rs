@@ -23,24 +23,24 @@ mod unreadable;
 
 pub use context::Shared;
 
-pub use crate::cluster::key::{Key, Kind};
+pub use crate::cluster::key::{Kind, ObjectKey};
 
 use std::sync::Arc;
 
 use self::action::Action;
 use self::metrics::PassOutcome;
 use crate::runtime::clock;
-use crate::runtime::workqueue::Lane;
+use crate::runtime::workqueue::Priority;
 
 /// The span of a pass, for traces: `outcome` is the reason that it came to, `why` the decision's.
-pub fn span(key: &Key, lane: Lane) -> tracing::Span {
+pub fn span(key: &ObjectKey, priority: Priority) -> tracing::Span {
     let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
     let empty = tracing::field::Empty;
-    tracing::trace_span!(target: "operatorconnect::trace", "pass", otel.name = kind, kind, namespace, name, lane = ?lane, outcome = empty, why = empty)
+    tracing::trace_span!(target: "operatorconnect::trace", "pass", otel.name = kind, kind, namespace, name, priority = ?priority, outcome = empty, why = empty)
 }
 
 /// Runs one pass over one object and makes the next appointment.
-pub async fn reconcile(shared: Arc<Shared>, key: Key) {
+pub async fn reconcile(shared: Arc<Shared>, key: ObjectKey) {
     let begun = clock::since_start();
     shared.looks(&key);
     let (next, outcome) = match (shared.wrong(&key), key.kind) {
@@ -48,13 +48,13 @@ pub async fn reconcile(shared: Arc<Shared>, key: Key) {
         (None, kind) => decided(&shared, &key, kind).await,
     };
     shared.looked(&key, outcome, clock::since_start().saturating_sub(begun));
-    if let Action::RequeueAt(at, lane) = next {
-        shared.queue.add_at(at, key.clone(), shared.group(&key), lane);
+    if let Action::RequeueAt(at, priority) = next {
+        shared.queue.add_at(at, key.clone(), shared.group(&key), priority);
     }
     shared.queue.done(&key);
 }
 
-async fn decided(shared: &Arc<Shared>, key: &Key, kind: Kind) -> (Action, PassOutcome) {
+async fn decided(shared: &Arc<Shared>, key: &ObjectKey, kind: Kind) -> (Action, PassOutcome) {
     match kind {
         Kind::LivePlatform => live_platform::reconcile(shared, key).await,
         Kind::Lead => lead::reconcile(shared, key).await,

@@ -6,7 +6,7 @@ use oc_domain::decision::Mark;
 use oc_domain::record::{Intent, OperationId, Record};
 use serde::Serialize;
 
-use crate::cluster::key::{Key, Kind};
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::managed::ManagedResource;
 use crate::cluster::patch;
 use crate::cluster::store::{Store, StoreEvent, place, pruned};
@@ -16,7 +16,7 @@ use crate::runtime::driver::WriteError;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 
 /// Our kinds, with the store that knows their objects.
-pub trait Kept: ManagedResource {
+pub trait StoredResource: ManagedResource {
     /// The kind.
     const KIND: Kind;
     /// Where its objects are known.
@@ -25,7 +25,7 @@ pub trait Kept: ManagedResource {
     fn learnt(shared: &Shared, learnt: StoreEvent<Self>);
 }
 
-impl Kept for OcEssentialService {
+impl StoredResource for OcEssentialService {
     const KIND: Kind = Kind::OcEssentialService;
 
     fn store(shared: &Shared) -> &Store<Self> {
@@ -37,7 +37,7 @@ impl Kept for OcEssentialService {
     }
 }
 
-impl Kept for Lead {
+impl StoredResource for Lead {
     const KIND: Kind = Kind::Lead;
 
     fn store(shared: &Shared) -> &Store<Self> {
@@ -49,7 +49,7 @@ impl Kept for Lead {
     }
 }
 
-impl Kept for LivePlatform {
+impl StoredResource for LivePlatform {
     const KIND: Kind = Kind::LivePlatform;
 
     fn store(shared: &Shared) -> &Store<Self> {
@@ -62,12 +62,12 @@ impl Kept for LivePlatform {
 }
 
 /// The object of a pass, in the version that the pass knows.
-pub struct Held<'a, K> {
+pub struct PassObject<'a, K> {
     shared: &'a Shared,
     object: Mutex<Arc<K>>,
 }
 
-impl<'a, K: Kept> Held<'a, K> {
+impl<'a, K: StoredResource> PassObject<'a, K> {
     /// A pass begins with this version.
     pub fn new(shared: &'a Shared, object: Arc<K>) -> Self {
         Self { shared, object: Mutex::new(object) }
@@ -88,7 +88,7 @@ impl<'a, K: Kept> Held<'a, K> {
                 // It was written under the condition that nobody else had changed the object: there is no news in it, but what it counts for may be another.
                 let (namespace, name) = place(&object);
                 self.answered(object);
-                self.shared.tallies.enter(&self.shared.cache, &Key { kind: K::KIND, namespace, name });
+                self.shared.tallies.enter(&self.shared.cache, &ObjectKey { kind: K::KIND, namespace, name });
                 Ok(intent)
             }
             Err(failed) => Err(self.catch_up(failed).await),
@@ -182,7 +182,7 @@ mod tests {
 
     async fn is_woken(shared: &Shared) -> bool {
         let next = tokio::time::timeout(std::time::Duration::from_millis(50), shared.queue.next()).await;
-        next.is_ok_and(|(key, _, _)| key == Key::service("n", "contoso"))
+        next.is_ok_and(|(key, _, _)| key == ObjectKey::service("n", "contoso"))
     }
 
     /// An API server that takes each patch of the object, and answers with what comes of it.
@@ -213,7 +213,7 @@ mod tests {
         let asked = || shared.tallies.counted("default", true, || lists.clone()).asked;
         assert_eq!(asked(), 0);
         let begin = Mark::Begin { kind: OperationKind::Create, start: oc_domain::time::Time(0), tenant: None, place: None };
-        let kept = Held::new(&shared, Arc::new(before)).keep(&begin, &Record::default(), OperationId("1".into())).await;
+        let kept = PassObject::new(&shared, Arc::new(before)).keep(&begin, &Record::default(), OperationId("1".into())).await;
         assert!(matches!(kept, Ok(Some(_))), "{kept:?}");
         assert_eq!(asked(), 1, "the watch brings no news of it");
     }
@@ -222,9 +222,9 @@ mod tests {
     async fn a_spec_that_changed_while_status_was_written_is_not_missed() {
         let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
         let shared = Shared::bare(client, Leadership::alone(), Arc::new(()));
-        let key = Key::service("n", "contoso");
+        let key = ObjectKey::service("n", "contoso");
         shared.cache.services.put(object(1, 1, "Contoso"));
-        let held = |object| Held::new(&shared, Arc::new(object));
+        let held = |object| PassObject::new(&shared, Arc::new(object));
         held(object(1, 1, "Contoso")).said(object(2, 1, "Contoso"));
         assert!(!is_woken(&shared).await, "its own status wakes nobody");
         held(object(2, 1, "Contoso")).said(object(4, 2, "Fabrikam"));

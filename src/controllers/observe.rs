@@ -5,29 +5,29 @@ use std::sync::Arc;
 use kube::{Resource, ResourceExt};
 use live_platform::{Deleted, ErrorKind};
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::Answer;
-use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, Seen};
+use oc_domain::decision::ChangeResult;
+use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, ObjectState};
 use oc_domain::memory::PassMemory;
 use oc_domain::names::TenantId;
-use oc_domain::policy::Connection;
+use oc_domain::policy::PlatformAccess;
 use oc_domain::time::Time;
 
 use crate::cluster::has_status::{HasStatus, stalled_for};
-use crate::cluster::key::Key;
+use crate::cluster::key::ObjectKey;
 use crate::controllers::context::Shared;
-use crate::platform::session::Reach;
+use crate::platform::session::PlatformSession;
 
 use crate::cluster::record;
 use crate::cluster::store::Store;
-use crate::platform::budget::Failed;
+use crate::platform::budget::CallError;
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
 
 /// What is known at the beginning of a pass: nothing of the platform yet.
-pub fn facts<K: Resource>(object: &K, status: Option<&dyn HasStatus>, connection: Connection, memory: &PassMemory) -> Facts {
+pub fn facts<K: Resource>(object: &K, status: Option<&dyn HasStatus>, connection: PlatformAccess, memory: &PassMemory) -> Facts {
     let generation = object.meta().generation.unwrap_or_default();
-    let seen = Seen {
+    let seen = ObjectState {
         created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
         generation,
         observed: status.and_then(HasStatus::observed),
@@ -44,7 +44,7 @@ pub fn age<K: Resource>(object: &K) -> impl Ord + use<K> {
 }
 
 /// The oldest of these objects that is known.
-pub fn oldest<K: Resource>(keys: impl Iterator<Item = Key>, store: &Store<K>) -> Option<Arc<K>> {
+pub fn oldest<K: Resource>(keys: impl Iterator<Item = ObjectKey>, store: &Store<K>) -> Option<Arc<K>> {
     keys.filter_map(|key| store.get(&key.namespace, &key.name)).min_by_key(|object| age(&**object))
 }
 
@@ -78,7 +78,7 @@ pub fn policy(policy: oc_api::DeletionPolicy) -> DeletionPolicy {
 ///
 /// # Errors
 /// [`WriteError::Conflict`] then.
-pub fn still_there(shared: &Shared, platform: &str, reach: &Reach) -> Result<(), WriteError> {
+pub fn still_there(shared: &Shared, platform: &str, reach: &PlatformSession) -> Result<(), WriteError> {
     match reach.inventory() {
         Ok(inventory) => shared.still_by(platform, &inventory).map_err(|_| WriteError::Conflict),
         Err(_) => Ok(()),
@@ -86,29 +86,29 @@ pub fn still_there(shared: &Shared, platform: &str, reach: &Reach) -> Result<(),
 }
 
 /// What a deletion's answer means.
-pub fn deleted(deleted: Deleted) -> Answer {
+pub fn deleted(deleted: Deleted) -> ChangeResult {
     match deleted {
-        Deleted::Accepted => Answer::Done,
-        Deleted::NotFound => Answer::NotFound,
+        Deleted::Accepted => ChangeResult::Done,
+        Deleted::NotFound => ChangeResult::NotFound,
     }
 }
 
 /// What became of a change.
-pub fn answer<T>(result: Result<T, Failed>, done: impl FnOnce(T) -> Answer) -> Answer {
+pub fn answer<T>(result: Result<T, CallError>, done: impl FnOnce(T) -> ChangeResult) -> ChangeResult {
     match result {
         Ok(value) => done(value),
-        Err(Failed::LeftAlone(trouble)) => Answer::NotSent(trouble),
-        Err(Failed::Cut(trouble)) => Answer::Lost(trouble),
-        Err(failed @ Failed::Call(_)) => {
+        Err(CallError::LeftAlone(trouble)) => ChangeResult::NotSent(trouble),
+        Err(CallError::Cut(trouble)) => ChangeResult::Lost(trouble),
+        Err(failed @ CallError::Call(_)) => {
             let trouble = failed.trouble();
-            let Failed::Call(error) = failed else { return Answer::NotSent(trouble) };
+            let CallError::Call(error) = failed else { return ChangeResult::NotSent(trouble) };
             if error.may_have_happened() {
-                return Answer::Lost(trouble);
+                return ChangeResult::Lost(trouble);
             }
             match &error.kind {
-                ErrorKind::Refused { fields, .. } => Answer::Refused(Trouble { reason: refusal(fields), ..trouble }),
-                ErrorKind::NotFound { .. } => Answer::Refused(trouble),
-                _ => Answer::NotSent(trouble),
+                ErrorKind::Refused { fields, .. } => ChangeResult::Refused(Trouble { reason: refusal(fields), ..trouble }),
+                ErrorKind::NotFound { .. } => ChangeResult::Refused(trouble),
+                _ => ChangeResult::NotSent(trouble),
             }
         }
     }
@@ -145,7 +145,7 @@ mod tests {
         let memory = PassMemory { failures: 9, generation: Some(3), ..PassMemory::default() };
         let status = status_with(3, "Stalled", "True", "Throttled");
         let facts = |generation| {
-            let connection = Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x"));
+            let connection = PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "x"));
             facts(&object(generation), Some(&status), connection, &memory)
         };
         let (same, changed) = (facts(3), facts(4));

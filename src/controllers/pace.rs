@@ -1,6 +1,6 @@
 //! How slow a platform is: only one that was seen to be faster than `spec.createGrace` is asked again after it.
 
-use oc_domain::policy::{Connection, Policy};
+use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{OperationId, Record};
 use oc_domain::time::Duration;
 
@@ -8,9 +8,9 @@ use crate::controllers::context::Shared;
 use crate::runtime::clock;
 
 /// The connection, with the pace of the platform's creates, for an object that has to know it.
-pub fn with_pace(shared: &Shared, connection: Connection, platform: &str, record: &Record) -> Connection {
+pub fn with_pace(shared: &Shared, connection: PlatformAccess, platform: &str, record: &Record) -> PlatformAccess {
     match connection {
-        Connection::Usable(policy) => Connection::Usable(policy.with_pace(clock::now(), record, slowest_create(shared, platform))),
+        PlatformAccess::Usable(policy) => PlatformAccess::Usable(policy.with_pace(clock::now(), record, slowest_create(shared, platform))),
         other => other,
     }
 }

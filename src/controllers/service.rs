@@ -7,36 +7,36 @@ use kube::{Resource, ResourceExt};
 use live_platform::{CreateService, SecretsSent};
 use oc_domain::competition::Access;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::{Answer, Change, Decision, Mark, Query};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query};
 use oc_domain::facts::{DeletionPolicy, Facts};
 use oc_domain::names::{CustomerGuid, TenantId};
 use oc_domain::pass::Pass;
 use oc_domain::place::Place;
-use oc_domain::policy::{Connection, Policy};
+use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
-use oc_domain::service::{self, Adoption, Mode, Neighbour, Spec, Wish, decide};
+use oc_domain::service::{self, Adoption, Mode, Neighbour, ServiceSpec, ServiceTarget, decide};
 use oc_domain::time::Time;
 
 use crate::cluster::has_status::HasStatus;
 use crate::cluster::index::Entry;
-use crate::cluster::key::{Key, Kind};
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::secrets;
 use crate::cluster::{record, status};
 use crate::controllers::action::{Action, after, forgotten};
-use crate::controllers::audit::Line;
+use crate::controllers::audit::AuditRecord;
 use crate::controllers::context::Shared;
 use crate::controllers::metrics::PassOutcome;
-use crate::controllers::object::Held;
+use crate::controllers::object::PassObject;
 use crate::controllers::observe::{self, answer, deleted, fact, leads_of, policy, still_there};
 use crate::controllers::pace;
 use crate::controllers::{absences, competition, deletions, events, recorded};
-use crate::platform::session::Reach;
+use crate::platform::session::PlatformSession;
 use crate::runtime::clock;
-use crate::runtime::driver::{self, World, WriteError};
-use crate::runtime::workqueue::Lane;
+use crate::runtime::driver::{self, Actuator, WriteError};
+use crate::runtime::workqueue::Priority;
 use oc_api::OcEssentialService;
 
-pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassOutcome) {
+pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &ObjectKey) -> (Action, PassOutcome) {
     let Some(object) = shared.cache.services.get(&key.namespace, &key.name) else {
         return (forgotten(shared, key, None), PassOutcome::Gone);
     };
@@ -48,8 +48,8 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
     let inventory = match (&connection, connected) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         // The platform object's own pass makes the connection, and then wakes its objects.
-        (Connection::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
-        (Connection::Unusable(_) | Connection::Unknown(_), None) => None,
+        (PlatformAccess::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
+        (PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_), None) => None,
     };
     let competes = object.meta().deletion_timestamp.is_none() && !object.spec.suspend;
     let (connection, rival) = match connection {
@@ -60,11 +60,11 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
     let memory = shared.with_memory(key, object.meta().uid.as_deref(), |memory| memory.clone());
     let record = record::of_service(&object);
     let connection = pace::with_pace(shared, connection, &entry.platform, &record);
-    let policy = if let Connection::Usable(policy) = &connection { Some(policy.clone()) } else { None };
+    let policy = if let PlatformAccess::Usable(policy) = &connection { Some(policy.clone()) } else { None };
     let facts = observe::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memory);
     let pass = Pass::begin(record, facts, &memory);
-    let object_of = Held::new(shared, Arc::clone(&object));
-    let world = ServiceWorld { shared, object: object_of, entry, policy, place, reach: Reach::new(inventory), prepared: Mutex::default() };
+    let object_of = PassObject::new(shared, Arc::clone(&object));
+    let world = ServiceWorld { shared, object: object_of, entry, policy, place, reach: PlatformSession::new(inventory), prepared: Mutex::default() };
     let pass = driver::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
     events::of_service(shared, &object, going(&object), &pass);
     after(shared, key, object.meta().uid.as_deref(), &pass)
@@ -83,10 +83,10 @@ fn mode(object: &OcEssentialService) -> Mode {
     }
 }
 
-fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, rival: Option<String>) -> Wish {
+fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, rival: Option<String>) -> ServiceTarget {
     let spec = &object.spec;
     let neighbour = |other: Arc<OcEssentialService>| Neighbour { deleting: other.meta().deletion_timestamp.is_some(), guid: guid(&other) };
-    let said = Spec {
+    let said = ServiceSpec {
         deleting: object.meta().deletion_timestamp.is_some(),
         suspended: spec.suspend,
         tenant: entry.tenant.clone().ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")),
@@ -127,7 +127,7 @@ fn lead_trouble(shared: &Shared, entry: &Entry, (namespace, name): &(String, Str
 
 /// The other service objects that have the same tenant or short name on the same platform.
 fn neighbours(shared: &Shared, object: &OcEssentialService, entry: &Entry) -> impl Iterator<Item = Arc<OcEssentialService>> {
-    let own = Key::service(&object.namespace().unwrap_or_default(), &object.name_any());
+    let own = ObjectKey::service(&object.namespace().unwrap_or_default(), &object.name_any());
     let keys = shared.cache.index().neighbours(entry).into_iter().filter(move |key| key.kind == Kind::OcEssentialService && *key != own);
     keys.filter_map(|key| shared.cache.services.get(&key.namespace, &key.name))
 }
@@ -138,7 +138,7 @@ fn guid(object: &OcEssentialService) -> Option<CustomerGuid> {
 }
 
 /// How another object is called that comes before this one.
-fn named(shared: &Shared, object: &OcEssentialService, rival: &Key) -> String {
+fn named(shared: &Shared, object: &OcEssentialService, rival: &ObjectKey) -> String {
     let same_name = |other: Arc<OcEssentialService>| other.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name);
     let what = if shared.cache.services.get(&rival.namespace, &rival.name).is_some_and(same_name) { "short name" } else { "tenant" };
     format!("OcEssentialService {}/{} (same {what})", rival.namespace, rival.name)
@@ -147,13 +147,13 @@ fn named(shared: &Shared, object: &OcEssentialService, rival: &Key) -> String {
 /// What of the world a pass over one service can touch.
 struct ServiceWorld<'a> {
     shared: &'a Arc<Shared>,
-    object: Held<'a, OcEssentialService>,
+    object: PassObject<'a, OcEssentialService>,
     entry: Entry,
     /// The settings of the platform object, while it can be used.
     policy: Option<Policy>,
     /// Where the connection of this pass leads to.
     place: Option<Place>,
-    reach: Reach,
+    reach: PlatformSession,
     /// The request of the create whose intent is going to be recorded.
     prepared: Mutex<Option<CreateService>>,
 }
@@ -163,8 +163,8 @@ impl ServiceWorld<'_> {
         let object = self.object.get();
         let spec = &object.spec;
         let connection = match &spec.advanced_settings {
-            None => live_platform::Connection::Tenant,
-            Some(settings) => live_platform::Connection::IpGroup {
+            None => live_platform::ServiceConnection::Tenant,
+            Some(settings) => live_platform::ServiceConnection::IpGroup {
                 proxy_set: settings.proxy_set.clone(),
                 online_pstn_gateway: settings.online_pstn_gateway.clone(),
                 site_location: settings.site_location.as_ref().map(|site| live_platform::SiteLocation {
@@ -199,13 +199,13 @@ impl ServiceWorld<'_> {
     }
 
     /// Makes the call that a change is.
-    async fn send(&self, change: &Change, record: &Record) -> Answer {
+    async fn send(&self, change: &Change, record: &Record) -> ChangeResult {
         let inventory = match self.reach.inventory() {
             Ok(inventory) => inventory,
-            Err(trouble) => return Answer::NotSent(trouble),
+            Err(trouble) => return ChangeResult::NotSent(trouble),
         };
         if let Err(trouble) = self.shared.still_by(&self.entry.platform, &inventory) {
-            return Answer::NotSent(trouble);
+            return ChangeResult::NotSent(trouble);
         }
         let (client, leadership) = (inventory.client(), &self.shared.leadership);
         match change {
@@ -218,22 +218,22 @@ impl ServiceWorld<'_> {
                 };
                 let request = match request {
                     Ok(request) => request,
-                    Err(trouble) => return Answer::NotSent(trouble),
+                    Err(trouble) => return ChangeResult::NotSent(trouble),
                 };
                 // A Secret that was long in coming: the grace counts from the intent, and must be whole.
                 if !record.may_send(OperationKind::Create, clock::now()) {
                     let message = "The request was not ready in time; it is recorded and asked for anew.";
-                    return Answer::NotSent(Trouble::new(Reason::ProgressingWithRetry, message));
+                    return ChangeResult::NotSent(Trouble::new(Reason::ProgressingWithRetry, message));
                 }
-                answer(self.reach.change(&inventory, leadership, client.create_service(&request)).await, Answer::Task)
+                answer(self.reach.change(&inventory, leadership, client.create_service(&request)).await, ChangeResult::Task)
             }
             Change::DeleteService(guid) => answer(self.reach.change(&inventory, leadership, client.delete_service(guid)).await, deleted),
-            other => Answer::NotSent(Trouble::new(Reason::PlatformRefused, format!("A service does not ask for {other:?}; this is a bug."))),
+            other => ChangeResult::NotSent(Trouble::new(Reason::PlatformRefused, format!("A service does not ask for {other:?}; this is a bug."))),
         }
     }
 }
 
-impl World for ServiceWorld<'_> {
+impl Actuator for ServiceWorld<'_> {
     fn now(&self) -> Time {
         clock::now()
     }
@@ -266,7 +266,7 @@ impl World for ServiceWorld<'_> {
                 let known = inventory.as_ref().ok().and_then(|inventory| inventory.tells_numbers());
                 facts.numbers = fact(async { inventory.clone()?.numbers(tenant).await.map(|numbers| (at, numbers)) }.await);
                 if inventory.is_ok_and(|inventory| inventory.tells_numbers() != known) {
-                    self.shared.enqueue(&Key::platform(&self.entry.platform), Lane::Effect);
+                    self.shared.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
                 }
             }
             Query::LcCustomer(id) => {
@@ -313,9 +313,9 @@ impl World for ServiceWorld<'_> {
         self.object.keep(mark, record, id).await
     }
 
-    async fn ask(&self, change: &Change, record: &Record) -> Answer {
+    async fn ask(&self, change: &Change, record: &Record) -> ChangeResult {
         let object = self.object.get();
-        let line = Line::asking(&*object, &self.entry.platform, change, Some(record)).short_name(&object.spec.short_name).by(going(&object)).begin();
+        let line = AuditRecord::asking(&*object, &self.entry.platform, change, Some(record)).short_name(&object.spec.short_name).by(going(&object)).begin();
         let answer = self.send(change, record).await;
         line.answered(&answer);
         answer
@@ -339,7 +339,7 @@ impl World for ServiceWorld<'_> {
             absences::changed(self.shared, &self.entry.platform);
         }
         if began_to_wait || deletions::waits(facts) {
-            self.shared.enqueue(&Key::platform(&self.entry.platform), Lane::Effect);
+            self.shared.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
         }
         Ok(())
     }

@@ -13,23 +13,23 @@ use oc_domain::time::Time;
 use crate::cluster::has_status::HasStatus;
 use crate::cluster::key::Kind;
 use crate::cluster::record;
-use crate::cluster::watch_health::Seen;
+use crate::cluster::watch_health::WatchStatus;
 use crate::controllers::context::Shared;
-use crate::platform::budget::Use;
+use crate::platform::budget::BudgetStats;
 use crate::runtime::clock;
-use crate::runtime::workqueue::Load;
+use crate::runtime::workqueue::QueueStats;
 use oc_api::{OcEssentialService, SyncState};
 
 /// Objects of one kind that have something open, and since when the oldest of it is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Open {
+pub struct Outstanding {
     /// How many.
     pub count: u64,
     /// For how long the oldest.
     pub oldest: Duration,
 }
 
-impl Open {
+impl Outstanding {
     fn add(&mut self, now: Time, since: Time) {
         self.count += 1;
         self.oldest = self.oldest.max(now.since(since));
@@ -55,7 +55,7 @@ pub struct Platform {
     /// How many services have which license type, in the portal's words; a closed list.
     pub licenses: BTreeMap<String, u64>,
     /// How the budget is used, when there is a connection.
-    pub budget: Option<Use>,
+    pub budget: Option<BudgetStats>,
     /// How many services wait for each of the jobs.
     pub jobs_due: [u64; 2],
     /// How many deletions wait for a person's word.
@@ -67,31 +67,31 @@ pub struct Platform {
 }
 
 /// Kind, value and reason of `Ready`; the reason is of a closed list.
-pub type Standing = (Kind, &'static str, String);
+pub type ReadyState = (Kind, &'static str, String);
 
 /// How things stand.
 #[derive(Clone, Debug, Default)]
-pub struct Census {
+pub struct Snapshot {
     /// How many objects there are of each standing.
-    pub objects: BTreeMap<Standing, u64>,
+    pub objects: BTreeMap<ReadyState, u64>,
     /// Changes that may have been asked for, and whose outcome is not known: of leads, and of services.
-    pub intents: [Open; 2],
+    pub intents: [Outstanding; 2],
     /// Tasks that the platform has not ended: of leads (which never have one), and of services.
-    pub tasks: [Open; 2],
+    pub tasks: [Outstanding; 2],
     /// Each platform object's, by its name.
     pub platforms: BTreeMap<String, Platform>,
     /// The queue.
-    pub queue: Load,
+    pub queue: QueueStats,
     /// How many objects this version can't read, by the order of [`Kind::ALL`].
     pub unreadable: [usize; 3],
     /// The watches.
-    pub watches: Vec<(Kind, Seen)>,
+    pub watches: Vec<(Kind, WatchStatus)>,
     /// Whether this process may change anything.
     pub leads: bool,
 }
 
 /// The value and the reason of `Ready`. A text that somebody else has written into a status never becomes a label.
-fn standing(kind: Kind, status: Option<&impl HasStatus>) -> Standing {
+fn standing(kind: Kind, status: Option<&impl HasStatus>) -> ReadyState {
     let ready: Option<&Condition> = status.and_then(|status| status.conditions().iter().find(|condition| condition.type_ == "Ready"));
     let Some(ready) = ready else { return (kind, "Unknown", "None".to_owned()) };
     let value = ["True", "False"].into_iter().find(|value| *value == ready.status).unwrap_or("Unknown");
@@ -106,7 +106,7 @@ fn license(license: Option<LicenseType>) -> String {
     }
 }
 
-impl Census {
+impl Snapshot {
     /// Counts.
     pub fn of(shared: &Shared) -> Self {
         let now = clock::now();

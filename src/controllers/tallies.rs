@@ -7,13 +7,13 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 
-use oc_domain::absence::Counted;
-use oc_domain::policy::Pace;
+use oc_domain::absence::AbsenceCount;
+use oc_domain::policy::CreatePace;
 use oc_domain::record::OperationId;
 use oc_domain::time::{Duration, Time};
 
 use crate::cluster::cache::Cache;
-use crate::cluster::key::{Key, Kind};
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::record;
 use crate::controllers::recorded::{Has, Recorded};
 use crate::platform::index::{LeadIndex, ServiceIndex};
@@ -23,11 +23,11 @@ use crate::platform::inventory::Lists;
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Noted {
     has: Has,
-    pace: Option<(Pace, OperationId)>,
+    pace: Option<(CreatePace, OperationId)>,
 }
 
 /// An object, and how it was counted.
-struct Entered {
+struct CountedObject {
     /// No other object's.
     number: u64,
     noted: Noted,
@@ -56,12 +56,12 @@ impl By {
 /// What is kept of one platform's objects.
 #[derive(Default)]
 struct Tally {
-    entered: HashMap<Key, Entered>,
+    entered: HashMap<ObjectKey, CountedObject>,
     numbers: u64,
     by: Option<By>,
-    counted: Arc<Counted>,
+    counted: Arc<AbsenceCount>,
     /// What has changed since it was counted, and how those were counted that have left.
-    changed: HashSet<Key>,
+    changed: HashSet<ObjectKey>,
     left: Vec<Recorded>,
     /// How many objects miss each of what is missing: two can have recorded the same.
     missing: HashMap<String, usize>,
@@ -70,12 +70,12 @@ struct Tally {
 }
 
 impl Tally {
-    fn enter(&mut self, key: &Key, noted: Noted) {
+    fn enter(&mut self, key: &ObjectKey, noted: Noted) {
         let Some(entered) = self.entered.get_mut(key) else {
             self.numbers += 1;
             self.pace(self.numbers, noted.pace.clone());
             self.changed.insert(key.clone());
-            self.entered.insert(key.clone(), Entered { number: self.numbers, noted, recorded: Recorded::Nothing });
+            self.entered.insert(key.clone(), CountedObject { number: self.numbers, noted, recorded: Recorded::Nothing });
             return;
         };
         if entered.noted.has != noted.has {
@@ -89,7 +89,7 @@ impl Tally {
         }
     }
 
-    fn leave(&mut self, key: &Key) {
+    fn leave(&mut self, key: &ObjectKey) {
         let Some(entered) = self.entered.remove(key) else { return };
         self.changed.remove(key);
         self.unpace(entered.number, entered.noted.pace);
@@ -98,23 +98,23 @@ impl Tally {
         }
     }
 
-    fn pace(&mut self, number: u64, pace: Option<(Pace, OperationId)>) {
+    fn pace(&mut self, number: u64, pace: Option<(CreatePace, OperationId)>) {
         match pace {
-            Some((Pace::Took(span), id)) => drop(self.took.insert((span, number), id)),
-            Some((Pace::Runs(since), id)) => drop(self.run.insert((since, number), id)),
+            Some((CreatePace::Took(span), id)) => drop(self.took.insert((span, number), id)),
+            Some((CreatePace::Runs(since), id)) => drop(self.run.insert((since, number), id)),
             None => {}
         }
     }
 
-    fn unpace(&mut self, number: u64, pace: Option<(Pace, OperationId)>) {
+    fn unpace(&mut self, number: u64, pace: Option<(CreatePace, OperationId)>) {
         match pace {
-            Some((Pace::Took(span), _)) => drop(self.took.remove(&(span, number))),
-            Some((Pace::Runs(since), _)) => drop(self.run.remove(&(since, number))),
+            Some((CreatePace::Took(span), _)) => drop(self.took.remove(&(span, number))),
+            Some((CreatePace::Runs(since), _)) => drop(self.run.remove(&(since, number))),
             None => {}
         }
     }
 
-    fn counted(&mut self, anew: bool, lists: &Lists) -> Arc<Counted> {
+    fn counted(&mut self, anew: bool, lists: &Lists) -> Arc<AbsenceCount> {
         if !self.by.as_ref().is_some_and(|by| by.is(lists)) {
             self.by = Some(By::new(lists));
             (self.counted, self.missing, self.changed, self.left) = Default::default();
@@ -180,17 +180,17 @@ impl Tally {
 
 /// The tallies of all platforms.
 #[derive(Default)]
-pub struct Tallies(Mutex<State>);
+pub struct Tallies(Mutex<TallyState>);
 
 #[derive(Default)]
-struct State {
+struct TallyState {
     tallies: HashMap<String, Tally>,
     /// On which platform an object was entered.
-    on: HashMap<Key, String>,
+    on: HashMap<ObjectKey, String>,
 }
 
-impl State {
-    fn leave(&mut self, key: &Key) {
+impl TallyState {
+    fn leave(&mut self, key: &ObjectKey) {
         if let Some(platform) = self.on.remove(key) {
             self.tallies.entry(platform).or_default().leave(key);
         }
@@ -198,12 +198,12 @@ impl State {
 }
 
 impl Tallies {
-    fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, TallyState> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Enters an object as it is known now, on the platform that the index has for it, or takes it out when it is gone.
-    pub fn enter(&self, cache: &Cache, key: &Key) {
+    pub fn enter(&self, cache: &Cache, key: &ObjectKey) {
         let mut state = self.state();
         let Some((platform, noted)) = noted(cache, key) else { return state.leave(key) };
         if state.on.get(key) != Some(&platform) {
@@ -215,7 +215,7 @@ impl Tallies {
 
     /// What the newest lists lack of what the objects of a platform have recorded. It is counted once for each list, when somebody first asks, and `anew` when
     /// what objects have recorded may have changed.
-    pub fn counted(&self, platform: &str, anew: bool, newest: impl FnOnce() -> Lists) -> Arc<Counted> {
+    pub fn counted(&self, platform: &str, anew: bool, newest: impl FnOnce() -> Lists) -> Arc<AbsenceCount> {
         let mut state = self.state();
         // Read in here: of two who ask none counts by older lists after the other.
         let lists = newest();
@@ -228,7 +228,7 @@ impl Tallies {
     }
 }
 
-fn noted(cache: &Cache, key: &Key) -> Option<(String, Noted)> {
+fn noted(cache: &Cache, key: &ObjectKey) -> Option<(String, Noted)> {
     let platform = cache.index().entry(key)?.platform.clone();
     let noted = match key.kind {
         Kind::LivePlatform => return None,
@@ -239,7 +239,7 @@ fn noted(cache: &Cache, key: &Key) -> Option<(String, Noted)> {
         Kind::OcEssentialService => {
             let object = cache.services.get(&key.namespace, &key.name)?;
             let record = record::of_service(&object);
-            let pace = record.operation.as_ref().and_then(|operation| Some((Pace::of(operation)?, operation.id.clone())));
+            let pace = record.operation.as_ref().and_then(|operation| Some((CreatePace::of(operation)?, operation.id.clone())));
             Noted { has: Has::of_service(&object, &record), pace }
         }
     };
@@ -430,8 +430,8 @@ mod tests {
     }
 
     /// The walk over all objects of a platform, which the tally replaces.
-    fn walk(shared: &Shared, platform: &str, lists: &Lists) -> Counted {
-        let mut counted = Counted::default();
+    fn walk(shared: &Shared, platform: &str, lists: &Lists) -> AbsenceCount {
+        let mut counted = AbsenceCount::default();
         let mut note = |recorded| match recorded {
             Recorded::Nothing => {}
             Recorded::Asked => counted.asked += 1,
@@ -475,7 +475,7 @@ mod tests {
         version: u64,
         lists: Lists,
         /// What was last counted of each platform, and by which lists.
-        kept: [Option<(Lists, Counted)>; 2],
+        kept: [Option<(Lists, AbsenceCount)>; 2],
     }
 
     impl World {
@@ -513,7 +513,7 @@ mod tests {
         }
 
         /// What was counted is kept until there is another list, or it is to be counted anew.
-        fn expected(&mut self, which: usize, anew: bool) -> Counted {
+        fn expected(&mut self, which: usize, anew: bool) -> AbsenceCount {
             let same = |lists: &Lists| By::new(&self.lists).is(lists);
             match &self.kept[which] {
                 Some((lists, counted)) if !anew && same(lists) => counted.clone(),

@@ -14,15 +14,15 @@ type Tenant = (Place, TenantId);
 
 /// The tenants that are claimed now.
 #[derive(Default)]
-pub struct Claims(Mutex<HashSet<Tenant>>);
+pub struct TenantLocks(Mutex<HashSet<Tenant>>);
 
 /// A tenant is claimed for as long as this is there.
 pub struct Claim<'a> {
-    claims: &'a Claims,
+    claims: &'a TenantLocks,
     tenant: Tenant,
 }
 
-impl Claims {
+impl TenantLocks {
     fn held(&self) -> MutexGuard<'_, HashSet<Tenant>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -48,7 +48,7 @@ mod tests {
 
     #[test]
     fn one_at_a_time() {
-        let claims = Claims::default();
+        let claims = TenantLocks::default();
         let tenant = |last: char| TenantId::parse(&format!("22222222-2222-4222-8222-22222222222{last}")).unwrap();
         let (p, q) = (Place::new("https", "p", 443, ""), Place::new("https", "q", 443, ""));
         let first = claims.claim(&p, &tenant('1'));

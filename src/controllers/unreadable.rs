@@ -8,7 +8,7 @@ use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::timing;
 
 use crate::cluster::has_status::HasStatus;
-use crate::cluster::key::{Key, Kind};
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::managed::ManagedResource;
 use crate::cluster::store::Store;
 use crate::cluster::{patch, record, status};
@@ -17,11 +17,11 @@ use crate::controllers::context::Shared;
 use crate::controllers::metrics::PassOutcome;
 use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
-use crate::runtime::workqueue::Lane;
+use crate::runtime::workqueue::Priority;
 
 /// Says in the conditions of an object that it can't be read, and by which fields. Everything else of it stays as it is, its finalizer too: it may have
 /// something on the platform.
-pub(crate) async fn tell(shared: &Arc<Shared>, key: &Key, wrong: &str) -> (Action, PassOutcome) {
+pub(crate) async fn tell(shared: &Arc<Shared>, key: &ObjectKey, wrong: &str) -> (Action, PassOutcome) {
     let written = match key.kind {
         Kind::LivePlatform => say(shared, &shared.cache.platforms, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await,
         Kind::Lead => say(shared, &shared.cache.leads, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await,
@@ -44,13 +44,13 @@ pub(crate) async fn tell(shared: &Arc<Shared>, key: &Key, wrong: &str) -> (Actio
                 ?failed,
                 "that the object can't be read could not be written on it"
             );
-            (Action::RequeueAt(timing::next_try(clock::now(), failures, None), Lane::Effect), PassOutcome::unwritten(&failed))
+            (Action::RequeueAt(timing::next_try(clock::now(), failures, None), Priority::Effect), PassOutcome::unwritten(&failed))
         }
     }
 }
 
-fn uid(shared: &Shared, key: &Key) -> Option<String> {
-    fn of<K: Resource>(store: &Store<K>, key: &Key) -> Option<String> {
+fn uid(shared: &Shared, key: &ObjectKey) -> Option<String> {
+    fn of<K: Resource>(store: &Store<K>, key: &ObjectKey) -> Option<String> {
         store.get(&key.namespace, &key.name).and_then(|object| object.meta().uid.clone())
     }
     match key.kind {
@@ -72,7 +72,7 @@ fn verdict(wrong: &str, going: bool, held: bool) -> Verdict {
 async fn say<K: ManagedResource>(
     shared: &Shared,
     store: &Store<K>,
-    key: &Key,
+    key: &ObjectKey,
     wrong: &str,
     told: impl Fn(&K) -> Option<&dyn HasStatus>,
 ) -> Result<(), WriteError> {

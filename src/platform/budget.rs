@@ -36,7 +36,7 @@ pub struct Limits {
 
 /// What whoever made the budget is told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum News {
+pub enum BudgetEvent {
     /// The platform is being left alone from now on.
     Opened(Reason),
     /// It is back after having been left alone.
@@ -47,7 +47,7 @@ pub enum News {
 
 /// How the budget is used.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Use {
+pub struct BudgetStats {
     /// Calls that wait for their turn.
     pub waiting: usize,
     /// Calls under way.
@@ -76,7 +76,7 @@ fn platform_wide(error: &Error) -> bool {
 
 /// Why a call has no result.
 #[derive(Debug)]
-pub enum Failed {
+pub enum CallError {
     /// It was not made: the platform is being left alone.
     LeftAlone(Trouble),
     /// It may have been made: this process lost the lease while the call was under way.
@@ -85,7 +85,7 @@ pub enum Failed {
     Call(Error),
 }
 
-impl Failed {
+impl CallError {
     /// What it means for objects.
     pub fn trouble(&self) -> Trouble {
         match self {
@@ -129,32 +129,32 @@ pub struct Budget {
     circuit: Mutex<Circuit>,
     waiting: Arc<AtomicUsize>,
     under_way: Arc<AtomicUsize>,
-    tell: Box<dyn Fn(News) + Send + Sync>,
+    tell: Box<dyn Fn(BudgetEvent) + Send + Sync>,
 }
 
 /// Counts a call for as long as it is there: one that is dropped counts no more.
-struct Counted(Arc<AtomicUsize>);
+struct GaugeGuard(Arc<AtomicUsize>);
 
-impl Counted {
+impl GaugeGuard {
     fn among(calls: &Arc<AtomicUsize>) -> Self {
         calls.fetch_add(1, Ordering::Relaxed);
         Self(Arc::clone(calls))
     }
 }
 
-impl Drop for Counted {
+impl Drop for GaugeGuard {
     fn drop(&mut self) {
         self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
 /// A call that the circuit has let through. If it is the probe and is dropped before anything was heard of it, another one may be.
-struct Entered {
+struct Admission {
     budget: Arc<Budget>,
     unheard_probe: bool,
 }
 
-impl Drop for Entered {
+impl Drop for Admission {
     fn drop(&mut self) {
         if self.unheard_probe {
             self.budget.circuit().abandon();
@@ -164,33 +164,33 @@ impl Drop for Entered {
 
 /// A place at the head of the line, for a change whose intent is being recorded: its time has come by the rate, and few are before it. It counts as no call,
 /// so that an API server that is slow to record takes nothing from those that read. It is given back when it is dropped.
-pub struct Place {
-    entered: Entered,
+pub struct Reservation {
+    entered: Admission,
     _permit: OwnedSemaphorePermit,
 }
 
-impl Place {
+impl Reservation {
     /// Waits for the calls that are under way.
     ///
     /// # Errors
     /// As [`Budget::turn`].
-    pub async fn turn(self) -> Result<Turn, Failed> {
+    pub async fn turn(self) -> Result<Permit, CallError> {
         let budget = &self.entered.budget;
         let permit = budget.in_line(Arc::clone(&budget.room.in_flight).acquire_owned()).await?;
-        Ok(Turn::of(self.entered, permit))
+        Ok(Permit::of(self.entered, permit))
     }
 }
 
 /// The turn of one call. It is given back when it is dropped, whether the call was made or not.
-pub struct Turn {
-    entered: Entered,
+pub struct Permit {
+    entered: Admission,
     _permit: OwnedSemaphorePermit,
-    _counted: Counted,
+    _counted: GaugeGuard,
 }
 
-impl Turn {
-    fn of(entered: Entered, permit: OwnedSemaphorePermit) -> Self {
-        let counted = Counted::among(&entered.budget.under_way);
+impl Permit {
+    fn of(entered: Admission, permit: OwnedSemaphorePermit) -> Self {
+        let counted = GaugeGuard::among(&entered.budget.under_way);
         Self { entered, _permit: permit, _counted: counted }
     }
 
@@ -198,30 +198,30 @@ impl Turn {
     ///
     /// # Errors
     /// When the call fails, and when this process does not lead.
-    pub async fn change<T>(self, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+    pub async fn change<T>(self, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
         match leadership.guard(call).await {
             Ok(answer) => self.report(answer, platform_wide),
-            Err(stopped) if stopped.begun => Err(Failed::Cut(stopped.trouble)),
-            Err(stopped) => Err(Failed::LeftAlone(stopped.trouble)),
+            Err(stopped) if stopped.begun => Err(CallError::Cut(stopped.trouble)),
+            Err(stopped) => Err(CallError::LeftAlone(stopped.trouble)),
         }
     }
 
-    fn report<T>(mut self, answer: Result<T, Error>, wide: fn(&Error) -> bool) -> Result<T, Failed> {
+    fn report<T>(mut self, answer: Result<T, Error>, wide: fn(&Error) -> bool) -> Result<T, CallError> {
         self.entered.unheard_probe = false;
         self.entered.budget.went(answer.as_ref().err().filter(|error| wide(error)).map(trouble_of).as_ref());
-        answer.map_err(Failed::Call)
+        answer.map_err(CallError::Call)
     }
 }
 
 impl Budget {
     /// A full budget, with a room of its own.
     #[cfg(test)]
-    pub fn new(limits: Limits, tell: impl Fn(News) + Send + Sync + 'static) -> Arc<Self> {
+    pub fn new(limits: Limits, tell: impl Fn(BudgetEvent) + Send + Sync + 'static) -> Arc<Self> {
         Self::sharing(Room::new(limits), tell)
     }
 
     /// A budget for calls that need room among others.
-    pub fn sharing(room: Arc<Room>, tell: impl Fn(News) + Send + Sync + 'static) -> Arc<Self> {
+    pub fn sharing(room: Arc<Room>, tell: impl Fn(BudgetEvent) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { room, circuit: Mutex::new(Circuit::default()), waiting: Arc::default(), under_way: Arc::default(), tell: Box::new(tell) })
     }
 
@@ -233,7 +233,7 @@ impl Budget {
     ///
     /// # Errors
     /// When the platform is being left alone, or the call fails.
-    pub async fn spend<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+    pub async fn spend<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
         let turn = self.turn().await?;
         turn.report(call.await, platform_wide)
     }
@@ -242,7 +242,7 @@ impl Budget {
     ///
     /// # Errors
     /// As [`Budget::spend`].
-    pub async fn spend_list<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+    pub async fn spend_list<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
         let turn = self.turn().await?;
         turn.report(call.await, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden)
     }
@@ -250,8 +250,8 @@ impl Budget {
     /// Makes a call that changes something, when there is room for it and if this process leads then.
     ///
     /// # Errors
-    /// As [`Budget::turn`] and [`Turn::change`].
-    pub async fn change<T>(self: &Arc<Self>, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, Failed> {
+    /// As [`Budget::turn`] and [`Permit::change`].
+    pub async fn change<T>(self: &Arc<Self>, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
         self.change_at(None, leadership, call).await
     }
 
@@ -261,10 +261,10 @@ impl Budget {
     /// As [`Budget::change`].
     pub async fn change_at<T>(
         self: &Arc<Self>,
-        place: Option<Place>,
+        place: Option<Reservation>,
         leadership: &Leadership,
         call: impl Future<Output = Result<T, Error>>,
-    ) -> Result<T, Failed> {
+    ) -> Result<T, CallError> {
         let turn = match place {
             Some(place) => place.turn().await?,
             None => self.turn().await?,
@@ -275,26 +275,26 @@ impl Budget {
     /// Waits until there is room for one call.
     ///
     /// # Errors
-    /// [`Failed::LeftAlone`] when the platform is being left alone, or there is no room for long.
-    pub async fn turn(self: &Arc<Self>) -> Result<Turn, Failed> {
+    /// [`CallError::LeftAlone`] when the platform is being left alone, or there is no room for long.
+    pub async fn turn(self: &Arc<Self>) -> Result<Permit, CallError> {
         let entered = self.enter()?;
         let permit = self.in_line(self.paced(&self.room.in_flight)).await?;
-        Ok(Turn::of(entered, permit))
+        Ok(Permit::of(entered, permit))
     }
 
     /// Waits until a change can be asked for soon, before its intent is recorded.
     ///
     /// # Errors
     /// As [`Budget::turn`].
-    pub async fn place(self: &Arc<Self>) -> Result<Place, Failed> {
+    pub async fn place(self: &Arc<Self>) -> Result<Reservation, CallError> {
         let entered = self.enter()?;
         let permit = self.in_line(self.paced(&self.room.places)).await?;
-        Ok(Place { entered, _permit: permit })
+        Ok(Reservation { entered, _permit: permit })
     }
 
-    fn enter(self: &Arc<Self>) -> Result<Entered, Failed> {
-        let unheard_probe = self.circuit().enter(clock::now()).map_err(Failed::LeftAlone)?;
-        Ok(Entered { budget: Arc::clone(self), unheard_probe })
+    fn enter(self: &Arc<Self>) -> Result<Admission, CallError> {
+        let unheard_probe = self.circuit().enter(clock::now()).map_err(CallError::LeftAlone)?;
+        Ok(Admission { budget: Arc::clone(self), unheard_probe })
     }
 
     async fn paced(&self, room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, AcquireError> {
@@ -303,15 +303,15 @@ impl Budget {
         permit
     }
 
-    async fn in_line(&self, room: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>) -> Result<OwnedSemaphorePermit, Failed> {
-        let (since, waits) = (clock::since_start(), Counted::among(&self.waiting));
+    async fn in_line(&self, room: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>) -> Result<OwnedSemaphorePermit, CallError> {
+        let (since, waits) = (clock::since_start(), GaugeGuard::among(&self.waiting));
         let answer = tokio::time::timeout(MOST_WAIT, room).await;
         drop(waits);
-        (self.tell)(News::Waited(clock::since_start().saturating_sub(since)));
+        (self.tell)(BudgetEvent::Waited(clock::since_start().saturating_sub(since)));
         // The semaphores are never closed.
         let Ok(Ok(permit)) = answer else {
             let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
-            return Err(Failed::LeftAlone(Trouble::new(Reason::Throttled, message)));
+            return Err(CallError::LeftAlone(Trouble::new(Reason::Throttled, message)));
         };
         Ok(permit)
     }
@@ -324,10 +324,10 @@ impl Budget {
             (back, circuit.why_open().filter(|_| closed).map(|trouble| trouble.reason))
         };
         if back {
-            (self.tell)(News::Back);
+            (self.tell)(BudgetEvent::Back);
         }
         if let Some(reason) = opened {
-            (self.tell)(News::Opened(reason));
+            (self.tell)(BudgetEvent::Opened(reason));
         }
     }
 
@@ -339,10 +339,10 @@ impl Budget {
     }
 
     /// How it is used now.
-    pub fn used(&self) -> Use {
+    pub fn used(&self) -> BudgetStats {
         let count = |calls: &AtomicUsize| calls.load(Ordering::Relaxed);
         let (waiting, in_flight) = (count(&self.waiting), count(&self.under_way));
-        Use { waiting, in_flight, per_second: self.room.limits.per_second, open: self.left_alone().is_some() }
+        BudgetStats { waiting, in_flight, per_second: self.room.limits.per_second, open: self.left_alone().is_some() }
     }
 
     /// Why the platform is being left alone, if it is.
@@ -381,7 +381,7 @@ mod tests {
         };
         let (first, second, ()) = tokio::join!(first, second, go_on);
         assert!(first.unwrap(), "a read needs no lease");
-        assert!(matches!(second, Err(Failed::LeftAlone(trouble)) if trouble.reason == Reason::Progressing) && !asked.get());
+        assert!(matches!(second, Err(CallError::LeftAlone(trouble)) if trouble.reason == Reason::Progressing) && !asked.get());
         assert!(budget.change(&Leadership::alone(), async { Ok(()) }).await.is_ok(), "the turn was given back");
     }
 
@@ -398,7 +398,7 @@ mod tests {
         assert!(unused.entered.unheard_probe && budget.used().in_flight == 1);
         assert!(budget.turn().await.is_err(), "one probe, not two");
         drop(unused);
-        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 0, per_second: 1000, open: true });
+        assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 0, per_second: 1000, open: true });
         let broken_off = budget.spend(std::future::pending::<Result<(), Error>>());
         assert!(tokio::time::timeout(Duration::from_millis(10), broken_off).await.is_err());
         let turn = budget.turn().await.unwrap();
@@ -407,7 +407,7 @@ mod tests {
         open();
         let in_line = budget.turn();
         assert!(tokio::time::timeout(Duration::from_millis(10), in_line).await.is_err(), "no room");
-        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 1, per_second: 1000, open: true });
+        assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 1, per_second: 1000, open: true });
         assert!(!ordinary.entered.unheard_probe);
         let (probe, ()) = tokio::join!(budget.turn(), async {
             tokio::task::yield_now().await;
@@ -421,12 +421,12 @@ mod tests {
         let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, |_| {});
         let (first, second) = (budget.place().await.unwrap(), budget.place().await.unwrap());
         assert!(tokio::time::timeout(Duration::from_millis(10), budget.place()).await.is_err(), "two for one call");
-        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 0, per_second: 1000, open: false });
+        assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 0, per_second: 1000, open: false });
         assert!(budget.spend(async { Ok(()) }).await.is_ok(), "who reads need not wait for them");
         let turn = first.turn().await.unwrap();
         let third = budget.place().await.unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(10), second.turn()).await.is_err(), "one call at once");
-        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 1, per_second: 1000, open: false });
+        assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 1, per_second: 1000, open: false });
         drop(turn);
         assert!(third.turn().await.unwrap().change(&Leadership::alone(), async { Ok(()) }).await.is_ok());
         budget.circuit().report(clock::now(), Some(&Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) }));
@@ -464,17 +464,17 @@ mod tests {
             used
         };
         let (_, _, used) = tokio::join!(first, second, look);
-        assert_eq!(used, Use { waiting: 1, in_flight: 1, per_second: 1000, open: false });
-        assert_eq!(budget.used(), Use { waiting: 0, in_flight: 0, per_second: 1000, open: false });
+        assert_eq!(used, BudgetStats { waiting: 1, in_flight: 1, per_second: 1000, open: false });
+        assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 0, per_second: 1000, open: false });
         // It asks for no time at all, so that the pause is over at once.
         let refused = Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) };
         budget.went(Some(&refused));
         budget.went(Some(&refused));
         assert!(budget.used().open);
-        let news = || told.lock().unwrap().iter().filter(|news| !matches!(news, News::Waited(_))).copied().collect::<Vec<_>>();
-        assert_eq!((news(), told.lock().unwrap().len()), (vec![News::Opened(Reason::Throttled)], 3), "and twice how long a call had waited");
+        let news = || told.lock().unwrap().iter().filter(|news| !matches!(news, BudgetEvent::Waited(_))).copied().collect::<Vec<_>>();
+        assert_eq!((news(), told.lock().unwrap().len()), (vec![BudgetEvent::Opened(Reason::Throttled)], 3), "and twice how long a call had waited");
         assert!(budget.spend(async { Ok(()) }).await.is_ok() && !budget.used().open, "the probe went well");
         assert!(budget.spend(async { Ok(()) }).await.is_ok());
-        assert_eq!((news(), told.lock().unwrap().len()), (vec![News::Opened(Reason::Throttled), News::Back], 6), "it is back once");
+        assert_eq!((news(), told.lock().unwrap().len()), (vec![BudgetEvent::Opened(Reason::Throttled), BudgetEvent::Back], 6), "it is back once");
     }
 }

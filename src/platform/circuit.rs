@@ -15,11 +15,11 @@ pub const MOST_REST: Duration = Duration::from_secs(15 * 60);
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circuit {
     failures: u32,
-    open: Option<Open>,
+    open: Option<OpenCircuit>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Open {
+struct OpenCircuit {
     until: Time,
     trouble: Trouble,
     probing: bool,
@@ -48,7 +48,7 @@ impl Circuit {
     pub fn report(&mut self, now: Time, trouble: Option<&Trouble>) -> bool {
         let Some(trouble) = trouble else {
             // A call that was under way when the platform asked for rest, or refused the credential, and still ends well is no reason to go on.
-            let asked = |open: &mut Open| now < open.until && open.trouble.reason != Reason::PlatformUnavailable;
+            let asked = |open: &mut OpenCircuit| now < open.until && open.trouble.reason != Reason::PlatformUnavailable;
             if self.open.as_mut().is_some_and(asked) {
                 return false;
             }
@@ -69,7 +69,7 @@ impl Circuit {
             let most = if trouble.reason == Reason::AuthenticationFailed { 8 } else { 5 };
             let doubled = Duration::from_secs(1 << self.failures.min(most));
             let pause = trouble.retry_after.unwrap_or(doubled).min(MOST_REST);
-            self.open = Some(Open { until: now + pause, trouble: trouble.clone(), probing: false });
+            self.open = Some(OpenCircuit { until: now + pause, trouble: trouble.clone(), probing: false });
         }
         false
     }

@@ -23,7 +23,7 @@ pub struct Connected {
     /// The inventory, or why there is none.
     pub inventory: Result<Arc<Inventory>, Trouble>,
     /// The connection by which the platform was last read.
-    pub last_good: Option<LastGood>,
+    pub last_good: Option<LastWorking>,
     /// The connection by another credential, which is not proven yet: while the one before is good, the objects go on with that.
     pub trying: Option<Trying>,
 }
@@ -40,7 +40,7 @@ pub struct Trying {
 /// A connection that has worked. It is kept in memory only, and for one purpose: a namespace that is deleted loses its Secret first, and what is
 /// in it must be able to go all the same.
 #[derive(Clone)]
-pub struct LastGood {
+pub struct LastWorking {
     /// See [`Connected`].
     pub fingerprint: String,
     /// Which platform it is to, and as whom: for another one it is worth nothing.

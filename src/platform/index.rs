@@ -9,7 +9,7 @@ use oc_domain::names::{CustomerGuid, TenantId, fold};
 
 /// For whom something has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Changed {
+pub struct InventoryDiff {
     /// Tenants of which a lead or service has changed, come or gone.
     pub tenants: HashSet<TenantId>,
     /// Short names, folded, that were taken or became free.
@@ -18,7 +18,7 @@ pub struct Changed {
     pub whole_again: bool,
 }
 
-impl Changed {
+impl InventoryDiff {
     /// Whether nothing has.
     pub fn is_empty(&self) -> bool {
         self.tenants.is_empty() && self.names.is_empty() && !self.whole_again
@@ -83,8 +83,8 @@ impl ServiceIndex {
     }
 
     /// For whom something differs from an earlier list; everything, when there is none.
-    pub fn changed_since(&self, before: Option<&Self>) -> Changed {
-        let mut changed = Changed { whole_again: whole_again(before.map(Self::unreadable), self.unreadable), ..Changed::default() };
+    pub fn changed_since(&self, before: Option<&Self>) -> InventoryDiff {
+        let mut changed = InventoryDiff { whole_again: whole_again(before.map(Self::unreadable), self.unreadable), ..InventoryDiff::default() };
         let mut note = |service: &Service| {
             changed.tenants.extend(service.tenant.clone());
             changed.names.insert(fold(&service.short_name));
@@ -162,8 +162,8 @@ impl LeadIndex {
     }
 
     /// For whom something differs from an earlier list; everything, when there is none.
-    pub fn changed_since(&self, before: Option<&Self>) -> Changed {
-        let mut changed = Changed { whole_again: whole_again(before.map(Self::unreadable), self.unreadable), ..Changed::default() };
+    pub fn changed_since(&self, before: Option<&Self>) -> InventoryDiff {
+        let mut changed = InventoryDiff { whole_again: whole_again(before.map(Self::unreadable), self.unreadable), ..InventoryDiff::default() };
         for (tenant, leads) in &self.by_tenant {
             if before.and_then(|before| before.by_tenant.get(tenant)) != Some(leads) {
                 changed.tenants.insert(tenant.clone());

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
-use live_platform::{Capability, ErrorKind, SecretsSent};
-use oc_domain::capability::{Heard, Known};
+use live_platform::{ErrorKind, MaybeAbsent, SecretsSent};
+use oc_domain::capability::{Heard, KnownCapability};
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{LeadsRead, LeadsView, Numbers, ServicesView};
 use oc_domain::model::{LcCustomerAnswer, LicenseType, MicrosoftStatus, Task};
@@ -14,21 +14,21 @@ use oc_domain::names::{CustomerGuid, LcCustomerId, TaskId, TenantId};
 use oc_domain::time::Time;
 use tokio::sync::Notify;
 
-use crate::platform::budget::{Budget, Failed};
-use crate::platform::index::{Changed, LeadIndex, ServiceIndex};
-use crate::platform::list::Kept;
+use crate::platform::budget::{Budget, CallError};
+use crate::platform::index::{InventoryDiff, LeadIndex, ServiceIndex};
+use crate::platform::list::SharedList;
 use crate::runtime::clock;
 
 /// The inventory of one platform.
 pub struct Inventory {
     client: live_platform::Client,
     budget: Arc<Budget>,
-    services: Kept<ServiceIndex>,
-    leads: Kept<LeadIndex>,
+    services: SharedList<ServiceIndex>,
+    leads: SharedList<LeadIndex>,
     lc_customers: std::sync::Mutex<Option<bool>>,
-    numbers: std::sync::Mutex<Known>,
+    numbers: std::sync::Mutex<KnownCapability>,
     give_up: Notify,
-    tell: Box<dyn Fn(Changed) + Send + Sync>,
+    tell: Box<dyn Fn(InventoryDiff) + Send + Sync>,
 }
 
 /// The newest lists, as far as they were read.
@@ -51,12 +51,12 @@ pub struct Counts {
 
 impl Inventory {
     /// An empty inventory, with what is known of the call for telephone numbers. `tell` hears for whom something has changed.
-    pub fn new(client: live_platform::Client, budget: Arc<Budget>, numbers: Known, tell: impl Fn(Changed) + Send + Sync + 'static) -> Self {
+    pub fn new(client: live_platform::Client, budget: Arc<Budget>, numbers: KnownCapability, tell: impl Fn(InventoryDiff) + Send + Sync + 'static) -> Self {
         Self {
             client,
             budget,
-            services: Kept::default(),
-            leads: Kept::default(),
+            services: SharedList::default(),
+            leads: SharedList::default(),
             lc_customers: std::sync::Mutex::new(None),
             numbers: std::sync::Mutex::new(numbers),
             give_up: Notify::new(),
@@ -160,15 +160,15 @@ impl Inventory {
         let answer = self.read(self.client.lc_customer(id)).await?;
         let mut reads = self.lc_customers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         match answer {
-            Capability::Available(customer) => {
+            MaybeAbsent::Available(customer) => {
                 *reads = Some(true);
                 Ok(customer.map_or(LcCustomerAnswer::NotFound, LcCustomerAnswer::Found))
             }
             // A platform that is being deployed, or a gateway without a route, says so of calls that there are.
-            Capability::Unavailable if *reads == Some(true) => {
+            MaybeAbsent::Unavailable if *reads == Some(true) => {
                 Err(Trouble::new(Reason::PlatformUnavailable, "The platform has told its LC customers before and does not now. It is asked again."))
             }
-            Capability::Unavailable => {
+            MaybeAbsent::Unavailable => {
                 *reads = Some(false);
                 Ok(LcCustomerAnswer::NoSuchCall)
             }
@@ -182,14 +182,14 @@ impl Inventory {
     pub async fn numbers(&self, tenant: &TenantId) -> Result<Numbers, Trouble> {
         let answer = self.unless_given_up(async { Ok(self.budget.spend(self.client.numbers_of(tenant)).await) }).await?;
         let heard = match &answer {
-            Ok(Capability::Available(_)) => Heard::Answered,
-            Ok(Capability::Unavailable) => Heard::Lacks,
-            Err(Failed::Call(error)) if says_nothing_of_numbers(error) => Heard::Other,
+            Ok(MaybeAbsent::Available(_)) => Heard::Answered,
+            Ok(MaybeAbsent::Unavailable) => Heard::Lacks,
+            Err(CallError::Call(error)) if says_nothing_of_numbers(error) => Heard::Other,
             Err(failed) => return Err(failed.trouble()),
         };
         let lacking = self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).hears(clock::now(), heard);
         Ok(match answer {
-            Ok(Capability::Available(count)) => Numbers::Count(count),
+            Ok(MaybeAbsent::Available(count)) => Numbers::Count(count),
             _ if lacking => Numbers::NoCall,
             _ => Numbers::Untold,
         })

@@ -30,12 +30,12 @@ const MOST_PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 /// that hangs.
 const LONGEST_READ: Duration = Duration::from_secs(900);
 
-struct State<T> {
+struct ListState<T> {
     list: Option<(Time, Arc<T>)>,
-    failure: Option<Failure>,
+    failure: Option<ListFailure>,
 }
 
-struct Failure {
+struct ListFailure {
     /// When the read was begun.
     begun: Time,
     trouble: Trouble,
@@ -44,19 +44,19 @@ struct Failure {
 }
 
 /// The newest list, and how to come by a newer one.
-pub struct Kept<T> {
-    state: RwLock<State<T>>,
+pub struct SharedList<T> {
+    state: RwLock<ListState<T>>,
     /// Held by who reads. From when on the next read may begin.
     reading: Mutex<Option<Instant>>,
 }
 
-impl<T> Default for Kept<T> {
+impl<T> Default for SharedList<T> {
     fn default() -> Self {
-        Self { state: RwLock::new(State { list: None, failure: None }), reading: Mutex::new(None) }
+        Self { state: RwLock::new(ListState { list: None, failure: None }), reading: Mutex::new(None) }
     }
 }
 
-impl<T> Kept<T> {
+impl<T> SharedList<T> {
     fn answer(&self, not_before: Time) -> Option<Result<(Time, Arc<T>), Trouble>> {
         let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
         if let Some((at, list)) = state.list.as_ref().filter(|(at, _)| *at >= not_before) {
@@ -114,7 +114,7 @@ impl<T> Kept<T> {
                 let until = (from + took + took.min(MOST_PAUSE_AFTER_FAILURE)).max(from + LEAST_PAUSE);
                 *next = Some(until);
                 let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
-                state.failure = Some(Failure { begun, trouble: trouble.clone(), until });
+                state.failure = Some(ListFailure { begun, trouble: trouble.clone(), until });
                 Err(trouble)
             }
         }
@@ -156,7 +156,7 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    async fn ask(kept: &Kept<usize>, reads: &AtomicUsize, not_before: Time, fail: bool) -> Result<usize, Trouble> {
+    async fn ask(kept: &SharedList<usize>, reads: &AtomicUsize, not_before: Time, fail: bool) -> Result<usize, Trouble> {
         let read = async {
             tokio::time::sleep(Duration::from_millis(30)).await;
             let number = reads.fetch_add(1, Ordering::SeqCst) + 1;
@@ -170,7 +170,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_hundred_who_ask_at_once_share_one_list_and_an_old_one_does_for_who_takes_it() {
-        let (kept, reads) = (Kept::default(), AtomicUsize::new(0));
+        let (kept, reads) = (SharedList::default(), AtomicUsize::new(0));
         let now = clock::now();
         let all = futures::future::join_all((0..100).map(|_| ask(&kept, &reads, now, false))).await;
         assert!(all.iter().all(|answer| *answer == Ok(1)), "{all:?}");
@@ -181,7 +181,7 @@ mod tests {
 
     #[tokio::test]
     async fn who_asks_while_a_read_is_under_way_gets_one_that_was_begun_later() {
-        let (kept, reads) = (Kept::default(), AtomicUsize::new(0));
+        let (kept, reads) = (SharedList::default(), AtomicUsize::new(0));
         let first = ask(&kept, &reads, clock::now(), false);
         let second = async {
             tokio::time::sleep(Duration::from_millis(10)).await;
@@ -200,7 +200,7 @@ mod tests {
 
     #[tokio::test]
     async fn a_crowd_shares_one_failure() {
-        let (kept, reads) = (Kept::default(), AtomicUsize::new(0));
+        let (kept, reads) = (SharedList::default(), AtomicUsize::new(0));
         let now = clock::now();
         let all = futures::future::join_all((0..50).map(|_| ask(&kept, &reads, now, true))).await;
         assert!(all.iter().all(Result::is_err));
@@ -212,7 +212,7 @@ mod tests {
     #[tokio::test]
     async fn a_crowd_before_a_platform_that_hangs_shares_one_failure_whatever_list_would_do() {
         const HANG: Duration = Duration::from_millis(200);
-        let (kept, reads) = (&Kept::<usize>::default(), &AtomicUsize::new(0));
+        let (kept, reads) = (&SharedList::<usize>::default(), &AtomicUsize::new(0));
         let pass = |not_before| {
             let read = async {
                 reads.fetch_add(1, Ordering::SeqCst);
@@ -239,7 +239,7 @@ mod tests {
     /// While one who needs a newer list waits for its time, nobody is kept by that.
     #[tokio::test]
     async fn nobody_sleeps_under_the_lock() {
-        let kept = Kept::<usize>::default();
+        let kept = SharedList::<usize>::default();
         kept.since(Time(1), async { Ok(1) }, |_, _| ()).await.unwrap();
         let waits = kept.since(clock::now() + Duration::from_secs(3600), async { Ok(2) }, |_, _| ());
         assert!(tokio::time::timeout(Duration::from_millis(20), waits).await.is_err(), "the platform is not kept busy with lists");
@@ -255,7 +255,7 @@ mod tests {
     /// A reader that gives up, as when its connection is replaced, leaves the turn to the next.
     #[tokio::test]
     async fn who_gives_up_leaves_the_turn_to_the_next() {
-        let kept = Kept::<usize>::default();
+        let kept = SharedList::<usize>::default();
         let hangs = kept.since(Time(1), std::future::pending(), |_, _| ());
         assert!(tokio::time::timeout(Duration::from_millis(10), hangs).await.is_err());
         assert!(kept.since(Time(1), async { Ok(7) }, |_, _| ()).await.is_ok());

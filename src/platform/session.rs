@@ -4,18 +4,18 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use oc_domain::conditions::{Reason, Trouble};
 
-use crate::platform::budget::{Failed, Place};
+use crate::platform::budget::{CallError, Reservation};
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
 
 /// The platform, for one pass.
-pub struct Reach {
+pub struct PlatformSession {
     inventory: Option<Result<Arc<Inventory>, Trouble>>,
-    place: Mutex<Option<Place>>,
+    place: Mutex<Option<Reservation>>,
 }
 
-impl Reach {
+impl PlatformSession {
     /// With the inventory of the platform, or the reason why there is none.
     pub fn new(inventory: Option<Result<Arc<Inventory>, Trouble>>) -> Self {
         Self { inventory, place: Mutex::new(None) }
@@ -42,7 +42,7 @@ impl Reach {
         self.inventory()
     }
 
-    fn kept(&self) -> MutexGuard<'_, Option<Place>> {
+    fn kept(&self) -> MutexGuard<'_, Option<Reservation>> {
         self.place.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -70,7 +70,7 @@ impl Reach {
         inventory: &Inventory,
         leadership: &Leadership,
         call: impl Future<Output = Result<T, live_platform::Error>>,
-    ) -> Result<T, Failed> {
+    ) -> Result<T, CallError> {
         let place = self.kept().take();
         inventory.budget().change_at(place, leadership, call).await
     }

@@ -51,13 +51,13 @@ const PROMPT: Duration = Duration::from_secs(5);
 
 /// The steady time, and what the API server says of the time. A value; it is told all clocks.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Kept {
+pub struct KeptTime {
     steady: Steady,
     /// The API server's time when the monotonic clock showed nothing.
     server: Option<Time>,
 }
 
-impl Kept {
+impl KeptTime {
     /// Begins with the wall clock as it is: the API server has not answered yet.
     pub fn new(monotonic: Duration, wall: Time) -> Self {
         Self { steady: Steady::new(monotonic, wall), server: None }
@@ -114,7 +114,7 @@ fn nanoseconds(time: Time) -> i128 {
 
 static START: LazyLock<Instant> = LazyLock::new(instant);
 static STARTED: LazyLock<Time> = LazyLock::new(|| Time(wall().0.saturating_sub(i64::try_from(since_start().as_millis()).unwrap_or(0))));
-static KEPT: LazyLock<Mutex<Kept>> = LazyLock::new(|| Mutex::new(Kept::new(since_start(), wall())));
+static KEPT: LazyLock<Mutex<KeptTime>> = LazyLock::new(|| Mutex::new(KeptTime::new(since_start(), wall())));
 /// Whether nothing new is begun, since the time that is shown is wrong.
 static HELD: AtomicBool = AtomicBool::new(false);
 
@@ -134,7 +134,7 @@ pub fn now() -> Time {
     kept().read(since_start(), wall())
 }
 
-fn kept() -> MutexGuard<'static, Kept> {
+fn kept() -> MutexGuard<'static, KeptTime> {
     KEPT.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -143,12 +143,12 @@ pub fn heard(date: Time, asked: Duration) {
     kept().heard(date, asked, since_start());
 }
 
-/// This process begins to lead: see [`Kept::begin`].
+/// This process begins to lead: see [`KeptTime::begin`].
 pub fn begin() -> Duration {
     kept().begin(since_start(), wall())
 }
 
-/// See [`Kept::wrong_by`].
+/// See [`KeptTime::wrong_by`].
 pub fn wrong_by() -> Duration {
     kept().wrong_by(since_start(), wall())
 }
@@ -241,7 +241,7 @@ mod tests {
     #[test]
     fn a_node_whose_clock_is_a_day_wrong_begins_with_the_right_time_and_keeps_it_when_its_clock_is_set() {
         for wrong in [Time(NOON.0 - 86_400_000), NOON + DAY] {
-            let mut kept = Kept::new(Duration::ZERO, wrong);
+            let mut kept = KeptTime::new(Duration::ZERO, wrong);
             kept.heard(NOON, Duration::ZERO, Duration::from_millis(20));
             let told = kept.begin(MINUTE, wrong + MINUTE);
             assert!(told > DAY - MINUTE && told < DAY + MINUTE, "{told:?}");
@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn a_clock_of_the_api_server_that_is_set_is_told_and_not_followed_by_a_jump() {
-        let mut kept = Kept::new(Duration::ZERO, NOON);
+        let mut kept = KeptTime::new(Duration::ZERO, NOON);
         kept.heard(NOON, Duration::ZERO, Duration::ZERO);
         assert_eq!(kept.begin(Duration::ZERO, NOON), Duration::ZERO);
         kept.heard(NOON + DAY, MINUTE, MINUTE);
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn an_answer_that_took_long_says_nothing_of_the_time() {
-        let mut kept = Kept::new(Duration::ZERO, NOON);
+        let mut kept = KeptTime::new(Duration::ZERO, NOON);
         kept.heard(NOON + DAY, Duration::ZERO, PROMPT + MINUTE);
         assert_eq!(kept.begin(MINUTE, NOON + MINUTE), Duration::ZERO);
     }
@@ -282,7 +282,7 @@ mod tests {
             steps in vec((0u64..200_000, -400_000_000i64..400_000_000), 1..60),
             first in -400_000_000i64..400_000_000,
         ) {
-            let mut kept = Kept::new(Duration::ZERO, Time(NOON.0 + first));
+            let mut kept = KeptTime::new(Duration::ZERO, Time(NOON.0 + first));
             kept.heard(NOON, Duration::ZERO, Duration::ZERO);
             kept.begin(Duration::ZERO, Time(NOON.0 + first));
             let (mut monotonic, mut before) = (Duration::ZERO, Time(i64::MIN));

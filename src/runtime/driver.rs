@@ -3,7 +3,7 @@
 //! It knows no kind and chooses nothing.
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::{Answer, Change, Decision, Mark, Query, Step, Wake};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query, Step, Wake};
 use oc_domain::facts::Facts;
 use oc_domain::pass::Pass;
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
@@ -46,7 +46,7 @@ impl WriteError {
 }
 
 /// Everything that a pass can touch.
-pub trait World: Send + Sync {
+pub trait Actuator: Send + Sync {
     /// What time it is.
     fn now(&self) -> Time;
     /// Reads one thing, and puts it into `facts`. Reading never fails: what can't be read is a fact as well.
@@ -67,14 +67,14 @@ pub trait World: Send + Sync {
     /// Writes a mark to the object's metadata, under the condition that the object is as this pass read it. An intent gets this id.
     fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> impl Future<Output = Result<Option<Intent>, WriteError>> + Send;
     /// Asks one change of the platform.
-    fn ask(&self, change: &Change, record: &Record) -> impl Future<Output = Answer> + Send;
+    fn ask(&self, change: &Change, record: &Record) -> impl Future<Output = ChangeResult> + Send;
     /// Writes status, when it differs. After a request was `sent` its operation is written whatever else has changed on the object.
     fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> impl Future<Output = Result<(), WriteError>> + Send;
 }
 
 /// How a pass ended.
 #[derive(Debug)]
-pub enum Ended {
+pub enum PassResult {
     /// It waits until then.
     Until(Time, Wake),
     /// The object was let go, and the API server has taken it.
@@ -86,7 +86,7 @@ pub enum Ended {
 }
 
 /// Runs a pass. Returns it, the last decision, and how it ended.
-pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Record, &Facts) -> Decision + Send + Sync) -> (Pass, Decision, Ended) {
+pub async fn run<W: Actuator>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Record, &Facts) -> Decision + Send + Sync) -> (Pass, Decision, PassResult) {
     let mut has_place = false;
     loop {
         let decision = pass.next(world.now(), &decide);
@@ -114,12 +114,12 @@ pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Rec
                     pass.draws(id.clone());
                 }
                 match world.keep(&mark, &decision.record, id).await {
-                    Ok(_) if mark == Mark::Release => Ended::Released,
+                    Ok(_) if mark == Mark::Release => PassResult::Released,
                     Ok(intent) => {
                         pass.kept(&mark, decision, intent);
                         continue;
                     }
-                    Err(WriteError::NotFound) => Ended::Gone,
+                    Err(WriteError::NotFound) => PassResult::Gone,
                     Err(failed) => {
                         if matches!(failed, WriteError::Dropped(_)) {
                             pass.dropped(&mark);
@@ -141,28 +141,28 @@ pub async fn run<W: World>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Rec
 }
 
 /// The request first, then its place in line.
-async fn ready<W: World>(world: &W, kind: OperationKind) -> Result<(), Trouble> {
+async fn ready<W: Actuator>(world: &W, kind: OperationKind) -> Result<(), Trouble> {
     world.prepare(kind).await?;
     world.place().await
 }
 
 /// The API server did not take a mark: the object says so, as far as its status can be written.
-async fn unkept<W: World>(world: &W, pass: Pass, decision: Decision, failed: WriteError) -> (Pass, Decision, Ended) {
-    let Some(trouble) = failed.trouble() else { return (pass, decision, Ended::Unwritten(failed)) };
+async fn unkept<W: Actuator>(world: &W, pass: Pass, decision: Decision, failed: WriteError) -> (Pass, Decision, PassResult) {
+    let Some(trouble) = failed.trouble() else { return (pass, decision, PassResult::Unwritten(failed)) };
     let decision = pass.unkept(world.now(), decision, &trouble);
     // Whatever becomes of this write, the first one is what failed, and what is tried again.
     let _said = world.say(&decision, &pass.facts, pass.sent()).await;
-    (pass, decision, Ended::Unwritten(failed))
+    (pass, decision, PassResult::Unwritten(failed))
 }
 
-async fn said<W: World>(world: &W, decision: &Decision, pass: &Pass, until: Time, wake: Wake) -> Ended {
+async fn said<W: Actuator>(world: &W, decision: &Decision, pass: &Pass, until: Time, wake: Wake) -> PassResult {
     if decision.hold {
-        return Ended::Until(until, wake);
+        return PassResult::Until(until, wake);
     }
     match world.say(decision, &pass.facts, pass.sent()).await {
-        Ok(()) => Ended::Until(until, wake),
-        Err(WriteError::NotFound) => Ended::Gone,
-        Err(failed) => Ended::Unwritten(failed),
+        Ok(()) => PassResult::Until(until, wake),
+        Err(WriteError::NotFound) => PassResult::Gone,
+        Err(failed) => PassResult::Unwritten(failed),
     }
 }
 
@@ -172,7 +172,7 @@ mod tests {
     use oc_domain::conditions::{Reason, Verdict};
     use oc_domain::memory::PassMemory;
     use oc_domain::names::TenantId;
-    use oc_domain::policy::Connection;
+    use oc_domain::policy::PlatformAccess;
     use oc_domain::record::{OperationId, OperationKind, Sent};
     use std::sync::Mutex;
 
@@ -199,7 +199,7 @@ mod tests {
         }
     }
 
-    impl World for Told {
+    impl Actuator for Told {
         fn now(&self) -> Time {
             Time(i64::try_from(self.done.lock().unwrap().len()).unwrap() * 1000)
         }
@@ -232,9 +232,9 @@ mod tests {
             }
         }
 
-        async fn ask(&self, _: &Change, _: &Record) -> Answer {
+        async fn ask(&self, _: &Change, _: &Record) -> ChangeResult {
             self.does("ask");
-            Answer::Done
+            ChangeResult::Done
         }
 
         async fn say(&self, decision: &Decision, _: &Facts, sent: bool) -> Result<(), WriteError> {
@@ -255,8 +255,8 @@ mod tests {
         Decision { step, why: "", verdict: Verdict::ready("x"), record: record.clone(), plan: Vec::new(), hold: false }
     }
 
-    async fn done(world: &Told) -> (Vec<&'static str>, Pass, Ended) {
-        let facts = Facts::unread(Time(0), Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "x")));
+    async fn done(world: &Told) -> (Vec<&'static str>, Pass, PassResult) {
+        let facts = Facts::unread(Time(0), PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "x")));
         let (pass, _, ended) = run(world, Pass::begin(Record::default(), facts, &PassMemory::default()), decide).await;
         assert!(pass.bug.is_none(), "{:?}", pass.bug);
         (world.done.lock().unwrap().clone(), pass, ended)
@@ -265,15 +265,15 @@ mod tests {
     #[tokio::test]
     async fn the_request_is_whole_and_a_place_is_waited_for_before_an_intent_is_written() {
         let (steps, pass, ended) = done(&Told::default()).await;
-        assert_eq!((steps, pass.facts.answer), (vec!["prepare", "place", "keep", "ask", "say what was sent"], Some(Answer::Done)));
-        assert!(matches!(ended, Ended::Until(..)), "{ended:?}");
+        assert_eq!((steps, pass.facts.answer), (vec!["prepare", "place", "keep", "ask", "say what was sent"], Some(ChangeResult::Done)));
+        assert!(matches!(ended, PassResult::Until(..)), "{ended:?}");
         for (world, expected, reason) in [
             (Told { room: false, ..Told::default() }, vec!["prepare", "place", "say"], Reason::Throttled),
             (Told { whole: false, ..Told::default() }, vec!["prepare", "say"], Reason::InvalidSpec),
         ] {
             let (steps, pass, _) = done(&world).await;
             assert_eq!(steps, expected);
-            assert!(matches!(pass.facts.answer, Some(Answer::NotSent(trouble)) if trouble.reason == reason));
+            assert!(matches!(pass.facts.answer, Some(ChangeResult::NotSent(trouble)) if trouble.reason == reason));
         }
     }
 
@@ -291,14 +291,14 @@ mod tests {
             let world = Told { refusal: Some(failed), ..Told::default() };
             let (steps, pass, ended) = done(&world).await;
             assert_eq!((steps.as_slice(), pass.sent()), (expected, false));
-            assert!(matches!(ended, Ended::Unwritten(_)), "{ended:?}");
+            assert!(matches!(ended, PassResult::Unwritten(_)), "{ended:?}");
             let said = world.said.lock().unwrap().clone();
             assert_eq!(said.as_ref().map(|verdict| verdict.reason), told.map(|_| Reason::ProgressingWithRetry));
             assert!(said.is_none_or(|verdict| verdict.message.contains(told.unwrap_or_default())));
             // This process drew the id of the intent, so it knows that nothing was sent, whatever has become of the write.
             let mut memory = PassMemory::default();
             let rest = Decision { step: Step::Rest(Time(0)), why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
-            pass.remember(&mut memory, &rest, oc_domain::pass::Ended::Unwritten);
+            pass.remember(&mut memory, &rest, oc_domain::pass::PassEnd::Unwritten);
             assert_eq!(memory.unsent, [OperationId("op".into())]);
         }
     }

@@ -7,9 +7,9 @@ use crate::runtime::clock;
 
 /// When something was last seen to move, by the clock that never jumps.
 #[derive(Debug)]
-pub struct Pulse(AtomicU64);
+pub struct Heartbeat(AtomicU64);
 
-impl Default for Pulse {
+impl Default for Heartbeat {
     /// It begins to live now.
     fn default() -> Self {
         let pulse = Self(AtomicU64::new(0));
@@ -18,7 +18,7 @@ impl Default for Pulse {
     }
 }
 
-impl Pulse {
+impl Heartbeat {
     /// It moves.
     pub fn beat(&self) {
         let now = u64::try_from(clock::since_start().as_millis()).unwrap_or(u64::MAX);

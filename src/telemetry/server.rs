@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 
 use crate::cli::Listen;
 use crate::controllers::Shared;
-use crate::controllers::snapshot::Census;
+use crate::controllers::snapshot::Snapshot;
 use crate::telemetry::health::{Health, Report};
 use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
 
@@ -55,7 +55,7 @@ async fn serve(listener: TcpListener, router: Router) {
 }
 
 async fn scrape(State((metrics, shared)): State<(Arc<Metrics>, Arc<Shared>)>) -> Response {
-    match metrics.text(Census::of(&shared)) {
+    match metrics.text(Snapshot::of(&shared)) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

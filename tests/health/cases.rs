@@ -95,7 +95,7 @@ fn values(scrape: &Scrape, platform: &str) -> Result<()> {
     for (name, labels) in [
         ("operatorconnect_reconcile_total", [("kind", "Lead"), ("outcome", "ready")].as_slice()),
         ("operatorconnect_reconcile_total", &[("kind", "OcEssentialService"), ("outcome", "asked")]),
-        ("operatorconnect_workqueue_queue_duration_seconds_count", &[("lane", "changed")]),
+        ("operatorconnect_workqueue_queue_duration_seconds_count", &[("priority", "changed")]),
         ("operatorconnect_apiserver_requests_total", &[("verb", "watch"), ("code", "200")]),
         ("operatorconnect_apiserver_requests_total", &[("verb", "patch"), ("code", "200")]),
         ("operatorconnect_platform_budget_wait_seconds_count", &[]),

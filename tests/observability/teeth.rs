@@ -14,9 +14,9 @@ calls_total{platform="a \"b\" \\ c",call="leads"} 7 # {trace="x"} 1
 # HELP wait_seconds Wait.
 # TYPE wait_seconds histogram
 # UNIT wait_seconds seconds
-wait_seconds_sum{lane="changed"} 1.5
-wait_seconds_count{lane="changed"} 3
-wait_seconds_bucket{lane="changed",le="+Inf"} 3
+wait_seconds_sum{priority="changed"} 1.5
+wait_seconds_count{priority="changed"} 3
+wait_seconds_bucket{priority="changed",le="+Inf"} 3
 # HELP leader Whether.
 # TYPE leader gauge
 leader 1
@@ -25,7 +25,7 @@ leader 1
 
 fn known() -> Result<Known> {
     let page = exposition::read(PAGE)?;
-    let values = BTreeMap::from([("call".into(), vec!["leads".into(), "task".into()]), ("lane".into(), vec!["changed".into(), "effect".into()])]);
+    let values = BTreeMap::from([("call".into(), vec!["leads".into(), "task".into()]), ("priority".into(), vec!["changed".into(), "effect".into()])]);
     Ok(Known { samples: page.labels(), counters: page.counters(), values })
 }
 
@@ -40,15 +40,15 @@ const WRONG: [(&str, &str); 20] = [
     ("calls_total{call!=\"lead\"}", "never \"lead\""),
     ("calls_total{call=~\"leads|tusk\"}", "never \"tusk\""),
     ("rate(leader[5m])", "no counter"),
-    ("max by (lane) (sum by (platform) (calls_total))", "no label lane"),
-    ("histogram_quantile(0.9, sum by (lane) (rate(wait_seconds_bucket[5m])))", "no label le"),
+    ("max by (priority) (sum by (platform) (calls_total))", "no label priority"),
+    ("histogram_quantile(0.9, sum by (priority) (rate(wait_seconds_bucket[5m])))", "no label le"),
     ("histogram_quantile(0.9, rate(wait_seconds_count[5m]))", "no label le"),
     ("sum by (platform) (calls_total) / sum by (call) (calls_total)", "never match"),
     ("calls_total / leader", "never match"),
     ("calls_total and on (platform) leader", "right of and: there is no label platform"),
-    ("calls_total * on (job, instance) group_left (lane) leader", "no label lane"),
+    ("calls_total * on (job, instance) group_left (priority) leader", "no label priority"),
     ("max by (platform) (leader and on (job) calls_total)", "no label platform"),
-    ("max_over_time(max by (lane) (leader)[1d:5m])", "no label lane"),
+    ("max_over_time(max by (priority) (leader)[1d:5m])", "no label priority"),
     ("leader{endpoint=\"leads\"}", "no label endpoint"),
     ("sum by (", "is no PromQL"),
 ];
@@ -60,14 +60,14 @@ const RIGHT: [(&str, Option<&[&str]>); 12] = [
     ("absent(leader)", Some(&[])),
     ("absent(leader{job=\"x\"})", Some(&["job"])),
     ("up{job=~\".*\"} == 0", Some(&["job", "instance", "namespace"])),
-    ("histogram_quantile(0.9, sum by (le, lane) (rate(wait_seconds_bucket[5m])))", Some(&["lane"])),
+    ("histogram_quantile(0.9, sum by (le, priority) (rate(wait_seconds_bucket[5m])))", Some(&["priority"])),
     ("sum by (platform) (rate(calls_total{call=~\"leads|task\"}[5m])) > 0.5 * max by (platform) (calls_total)", Some(&["platform"])),
     ("max by (platform) (calls_total and on (job, instance) leader == 1)", Some(&["platform"])),
     ("sum(rate(wait_seconds_sum[5m])) / sum(rate(wait_seconds_count[5m]))", Some(&[])),
     ("topk(3, sum by (platform) (calls_total))", Some(&["platform"])),
     (
-        "sum by (job, instance, lane) (wait_seconds_count) * on (job, instance) group_left () sum by (job, instance) (leader)",
-        Some(&["job", "instance", "lane"]),
+        "sum by (job, instance, priority) (wait_seconds_count) * on (job, instance) group_left () sum by (job, instance) (leader)",
+        Some(&["job", "instance", "priority"]),
     ),
     ("vector(0) or sum by (platform) (calls_total)", Some(&[])),
 ];

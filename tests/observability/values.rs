@@ -2,12 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use live_platform::{Endpoint, Outcome};
-use oc_domain::conditions::{Reason, Truth};
+use live_platform::{CallOutcome, Endpoint};
+use oc_domain::conditions::{ConditionStatus, Reason};
 use oc_domain::record::Job;
 use oc_essentials_operator::controllers::Kind;
 use oc_essentials_operator::controllers::metrics::PassOutcome;
-use oc_essentials_operator::runtime::workqueue::Lane;
+use oc_essentials_operator::runtime::workqueue::Priority;
 
 /// By the name of the label; or by metric and label, where a name is used for two things.
 pub fn all() -> BTreeMap<String, Vec<String>> {
@@ -16,15 +16,15 @@ pub fn all() -> BTreeMap<String, Vec<String>> {
     let reasons = Reason::ALL.iter().map(ToString::to_string).chain(["None", "Other"].map(str::to_owned)).collect();
     BTreeMap::from([
         ("reason".to_owned(), reasons),
-        ("ready".to_owned(), texts(&[Truth::True, Truth::False, Truth::Unknown].map(Truth::as_str))),
+        ("ready".to_owned(), texts(&[ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown].map(ConditionStatus::as_str))),
         ("call".to_owned(), texts(&Endpoint::ALL.map(Endpoint::label))),
         ("kind".to_owned(), texts(&Kind::ALL.map(Kind::as_str))),
-        ("lane".to_owned(), texts(&Lane::ALL.map(Lane::label))),
+        ("priority".to_owned(), texts(&Priority::ALL.map(Priority::label))),
         ("list".to_owned(), texts(&["leads", "services"])),
         ("sync_job".to_owned(), texts(&Job::ALL.map(Job::name))),
         ("verb".to_owned(), texts(&["get", "list", "watch", "create", "update", "patch", "delete"])),
         ("code".to_owned(), (100..600).map(|code| code.to_string()).chain(["none".to_owned()]).collect()),
-        ("operatorconnect_platform_calls_total outcome".to_owned(), texts(&Outcome::LABELS)),
+        ("operatorconnect_platform_calls_total outcome".to_owned(), texts(&CallOutcome::LABELS)),
         ("operatorconnect_reconcile_total outcome".to_owned(), texts(&PassOutcome::ALL.map(PassOutcome::label))),
     ])
 }

@@ -2,7 +2,7 @@
 //!
 //! A list that is empty for a moment, another address, an application that sees less: each looks as if everything had been deleted, for all objects
 //! together. So one object, the `LivePlatform`, counts for all. Of what objects have recorded (a service or a lead that was read back once) as many may be
-//! missing within an hour as `Ledger::room` says; each of these is granted by its id (that of a service or a lead, so that what is made again is another one) before the object concludes anything. When more are missing,
+//! missing within an hour as `AbsenceLedger::room` says; each of these is granted by its id (that of a service or a lead, so that what is made again is another one) before the object concludes anything. When more are missing,
 //! or anything at all while the platform's account is another one than that for which the objects' records are known, it holds: until all of it shows again, or
 //! until a later list agrees and a person has said so. What is granted, accepted and held stands in status, and what was recorded in the objects, so that
 //! neither a restart nor a second operator believes what this one does not.
@@ -35,7 +35,7 @@ pub struct Account {
 
 /// What the newest whole lists lack of what the objects of a platform have recorded.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Counted {
+pub struct AbsenceCount {
     /// How many objects have recorded a service or a lead that was read back, and do not have it removed themselves.
     pub recorded: usize,
     /// What the lists do not show of that: the guids of services and the ids of leads.
@@ -47,7 +47,7 @@ pub struct Counted {
 
 /// What the platform object remembers of absences.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Ledger {
+pub struct AbsenceLedger {
     /// For which account the objects' records are known. `None`: it was never written, or status was lost.
     pub known: Option<Account>,
     /// What was believed to be gone lately, by its id, and since when.
@@ -90,9 +90,9 @@ impl Belief {
     }
 }
 
-impl Ledger {
+impl AbsenceLedger {
     /// What is missing and neither believed nor accepted.
-    fn unexplained(&self, here: &Account, counted: &Counted) -> usize {
+    fn unexplained(&self, here: &Account, counted: &AbsenceCount) -> usize {
         let missing = counted.missing.iter().filter(|id| !self.believed.contains_key(*id)).count();
         match &self.known {
             Some(known) if known == here => missing.saturating_sub(self.accepted as usize),
@@ -103,7 +103,7 @@ impl Ledger {
     }
 
     /// How many more may vanish within this hour: one, or one in a hundred of what is recorded, at most a hundred. At an account that is not the known one none.
-    fn room(&self, now: Time, here: &Account, counted: &Counted) -> usize {
+    fn room(&self, now: Time, here: &Account, counted: &AbsenceCount) -> usize {
         if self.known.as_ref() != Some(here) {
             return 0;
         }
@@ -112,7 +112,7 @@ impl Ledger {
     }
 
     /// Forgets whose absence was believed more than an hour ago: only as many as are missing still are remembered.
-    fn forget_old(&mut self, now: Time, counted: &Counted) {
+    fn forget_old(&mut self, now: Time, counted: &AbsenceCount) {
         let lately = |at: &Time| now < *at + WINDOW && !timing::is_ahead(*at, now);
         let still = self.believed.iter().filter(|(id, at)| !lately(at) && counted.missing.contains(*id)).count();
         self.accepted = self.accepted.saturating_add(u32::try_from(still).unwrap_or(u32::MAX));
@@ -129,7 +129,7 @@ impl Ledger {
     /// One whose service shows, and one that has recorded nothing, go on while others are held, unless half of what is recorded is missing: such a list is
     /// not believed at all, and nobody makes anything by it. At an account that is not the known one nobody begins anything either: what is recorded at one
     /// must never be counted as missing at another one that is taken for the same.
-    pub fn belief(&self, now: Time, here: &Account, counted: &Counted, id: &str) -> Belief {
+    pub fn belief(&self, now: Time, here: &Account, counted: &AbsenceCount, id: &str) -> Belief {
         let unexplained = self.unexplained(here, counted);
         let known = self.known.as_ref() == Some(here);
         let missing = counted.missing.contains(id);
@@ -182,7 +182,7 @@ fn told_to_objects() -> Trouble {
 /// begun that were counted by.
 ///
 /// While nothing is missing and nothing is held the ledger stays as it is, so that an hour that passes writes nothing (law L6).
-pub fn settle(now: Time, listed: Time, here: &Account, approval: Option<&str>, ledger: &Ledger, counted: &Counted) -> Ledger {
+pub fn settle(now: Time, listed: Time, here: &Account, approval: Option<&str>, ledger: &AbsenceLedger, counted: &AbsenceCount) -> AbsenceLedger {
     let mut ledger = ledger.clone();
     if ledger.unexplained(here, counted) > 0 {
         ledger.forget_old(now, counted);
@@ -211,7 +211,7 @@ pub fn settle(now: Time, listed: Time, here: &Account, approval: Option<&str>, l
         ledger.handled = approval.map(str::to_owned);
     } else if another && ledger.confirmed(listed) {
         let missing = counted.missing.iter().filter(|id| !ledger.believed.contains_key(*id)).count();
-        ledger = Ledger { known: Some(here.clone()), accepted: count(missing), held: 0, since: None, handled: approval.map(str::to_owned), ..ledger };
+        ledger = AbsenceLedger { known: Some(here.clone()), accepted: count(missing), held: 0, since: None, handled: approval.map(str::to_owned), ..ledger };
         return ledger;
     }
     if grown {

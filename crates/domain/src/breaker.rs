@@ -27,7 +27,7 @@ pub struct Asking {
 
 /// What the platform object remembers of deletions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Ledger {
+pub struct DeletionLedger {
     /// Who may delete, and since when: those of the last hour, and those who still wait to, within bounds.
     pub granted: BTreeMap<String, Time>,
     /// Whatever was deleted in the cluster until then was approved by a person.
@@ -56,7 +56,7 @@ impl From<u32> for Limit {
     }
 }
 
-impl Ledger {
+impl DeletionLedger {
     /// Why an object may not ask for its deletion yet; `None` when it may.
     pub fn holds(&self, asking: &Asking, per_hour: u32) -> Option<Trouble> {
         if self.admits(asking) {
@@ -91,7 +91,7 @@ impl Ledger {
 /// Counts: grants what the hour has room for, in the order of deletion, and holds the rest until `approval` has a new value.
 ///
 /// While nobody asks and nothing is held the ledger stays as it is, so that an hour that passes writes nothing (law L6).
-pub fn settle(now: Time, limit: impl Into<Limit>, approval: Option<&str>, ledger: &Ledger, asking: &[Asking]) -> Ledger {
+pub fn settle(now: Time, limit: impl Into<Limit>, approval: Option<&str>, ledger: &DeletionLedger, asking: &[Asking]) -> DeletionLedger {
     let limit = limit.into();
     let mut ledger = ledger.clone();
     let another = approval.is_some() && approval != ledger.handled.as_deref();

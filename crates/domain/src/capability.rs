@@ -19,12 +19,12 @@ pub enum Heard {
 
 /// What is known of one call. It begins with what status tells of an earlier process.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Known {
+pub struct KnownCapability {
     has: Option<bool>,
     lacked_since: Option<Time>,
 }
 
-impl Known {
+impl KnownCapability {
     /// What status tells: whether the release has the call, or nothing.
     pub fn told(has: Option<bool>) -> Self {
         Self { has, lacked_since: None }
@@ -82,7 +82,7 @@ mod tests {
             (lacks, &[(0, Answered), (1, Lacks)], false, has),
         ];
         for (told, answers, relied_on, known) in table {
-            let (mut call, mut last) = (Known::told(told), false);
+            let (mut call, mut last) = (KnownCapability::told(told), false);
             for (second, heard) in answers {
                 last = call.hears(Time(1_800_000_000_250) + Duration::from_secs(*second), *heard);
             }

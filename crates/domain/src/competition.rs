@@ -22,7 +22,7 @@ pub enum Access {
 
 /// What an object's spec and metadata say of whether it could ask.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct Spec<'a> {
+pub struct ContestSpec<'a> {
     /// It is being deleted.
     pub going: bool,
     /// `spec.suspend`
@@ -35,7 +35,7 @@ pub struct Spec<'a> {
     pub short_name: Option<(&'a str, ShortNameRule)>,
 }
 
-impl Spec<'_> {
+impl ContestSpec<'_> {
     /// Whether nothing in it keeps the object from asking.
     pub fn could_ask(&self) -> bool {
         let named = self.short_name.is_none_or(|(name, rule)| ShortName::parse(name, rule).is_ok());
@@ -56,7 +56,7 @@ pub enum Rank {
 
 impl Rank {
     /// The rank of a service object; `None` when it does not take part. `grace` is how long the effect of a lost create is looked for.
-    pub fn of_service(now: Time, record: &Record, spec: &Spec<'_>, grace: impl FnOnce() -> Duration) -> Option<Self> {
+    pub fn of_service(now: Time, record: &Record, spec: &ContestSpec<'_>, grace: impl FnOnce() -> Duration) -> Option<Self> {
         if record.comes_first(now, grace) {
             return Some(Self::Holder);
         }
@@ -64,12 +64,12 @@ impl Rank {
     }
 
     /// The same for a lead object: it holds the lead that it made or may have asked for, and the channel that it assigned.
-    pub fn of_lead(now: Time, record: &Record, spec: &Spec<'_>, grace: impl FnOnce() -> Duration) -> Option<Self> {
+    pub fn of_lead(now: Time, record: &Record, spec: &ContestSpec<'_>, grace: impl FnOnce() -> Duration) -> Option<Self> {
         let made = record.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded));
         Self::of(made || record.assigned_channel.is_some() || record.comes_first(now, grace), spec)
     }
 
-    fn of(holds: bool, spec: &Spec<'_>) -> Option<Self> {
+    fn of(holds: bool, spec: &ContestSpec<'_>) -> Option<Self> {
         match (holds, spec.could_ask()) {
             (true, _) => Some(Self::Holder),
             (false, true) => Some(Self::Applicant),
@@ -123,13 +123,13 @@ pub enum Contest<T> {
 
 /// A service object that wants what another one wants.
 #[derive(Clone, Debug)]
-pub struct Candidate<'a, T, A> {
+pub struct Contender<'a, T, A> {
     /// Which one.
     pub object: T,
     /// What it remembers.
     pub record: &'a Record,
     /// What its spec says.
-    pub spec: Spec<'a>,
+    pub spec: ContestSpec<'a>,
     /// What orders objects by age.
     pub age: A,
 }
@@ -138,7 +138,7 @@ pub struct Candidate<'a, T, A> {
 pub fn of_service<'a, T, A: Ord>(
     now: Time,
     own: (&Record, &A),
-    others: impl Iterator<Item = Candidate<'a, T, A>>,
+    others: impl Iterator<Item = Contender<'a, T, A>>,
     access: impl Fn(&T) -> Access,
     grace: impl Fn() -> Duration,
 ) -> Contest<T> {

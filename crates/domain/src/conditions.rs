@@ -48,7 +48,7 @@ pub enum Reason {
 
 /// Whose move it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Move {
+pub enum Responsible {
     /// The operator works, or waits for what comes by itself.
     Operator,
     /// Whoever wrote the object.
@@ -101,9 +101,9 @@ impl Reason {
     }
 
     /// Whose move it is.
-    pub fn whose_move(self) -> Move {
+    pub fn whose_move(self) -> Responsible {
         match self {
-            Self::Progressing | Self::Converting | Self::Verifying | Self::Deleting | Self::ProgressingWithRetry => Move::Operator,
+            Self::Progressing | Self::Converting | Self::Verifying | Self::Deleting | Self::ProgressingWithRetry => Responsible::Operator,
             Self::InvalidSpec
             | Self::ShortNameTaken
             | Self::Conflict
@@ -114,15 +114,15 @@ impl Reason {
             | Self::NamespaceNotAllowed
             | Self::DeletedExternally
             | Self::PlanReady
-            | Self::DeletionBlocked => Move::User,
-            Self::AwaitingLeadsJob | Self::AwaitingTrunksJob | Self::TaskFailed | Self::PlatformRefused => Move::PlatformOperator,
+            | Self::DeletionBlocked => Responsible::User,
+            Self::AwaitingLeadsJob | Self::AwaitingTrunksJob | Self::TaskFailed | Self::PlatformRefused => Responsible::PlatformOperator,
             Self::PlatformNotFound
             | Self::AuthenticationFailed
             | Self::PlatformUnavailable
             | Self::Throttled
             | Self::DeletionRateExceeded
-            | Self::AbsenceUnconfirmed => Move::Administrator,
-            Self::Succeeded | Self::Suspended | Self::Observing => Move::Nobody,
+            | Self::AbsenceUnconfirmed => Responsible::Administrator,
+            Self::Succeeded | Self::Suspended | Self::Observing => Responsible::Nobody,
         }
     }
 
@@ -133,7 +133,7 @@ impl Reason {
     pub fn stalls(self) -> bool {
         match self {
             Self::AwaitingLeadsJob | Self::AwaitingTrunksJob | Self::PlatformUnavailable | Self::Throttled => false,
-            _ => matches!(self.whose_move(), Move::User | Move::PlatformOperator | Move::Administrator),
+            _ => matches!(self.whose_move(), Responsible::User | Responsible::PlatformOperator | Responsible::Administrator),
         }
     }
 }
@@ -164,7 +164,7 @@ impl Trouble {
 
 /// The value of a condition.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Truth {
+pub enum ConditionStatus {
     /// `True`
     True,
     /// `False`
@@ -173,7 +173,7 @@ pub enum Truth {
     Unknown,
 }
 
-impl Truth {
+impl ConditionStatus {
     /// As Kubernetes spells it.
     pub fn as_str(self) -> &'static str {
         match self {
@@ -190,7 +190,7 @@ pub struct Condition {
     /// `Ready`, `Reconciling`, `Stalled`, `Synced`, `LeadEligible`, `DeletionsHeld` or `AbsencesHeld`.
     pub kind: &'static str,
     /// Its value.
-    pub truth: Truth,
+    pub truth: ConditionStatus,
     /// Why.
     pub reason: Reason,
     /// What happened.
@@ -201,7 +201,7 @@ pub struct Condition {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Verdict {
     /// The value of `Ready`.
-    pub ready: Truth,
+    pub ready: ConditionStatus,
     /// The reason of `Ready`, and of `Reconciling` or `Stalled`.
     pub reason: Reason,
     /// The message of the same.
@@ -209,9 +209,9 @@ pub struct Verdict {
     /// Whether a person must act.
     pub stalled: bool,
     /// Does the platform show what it should, jobs included.
-    pub synced: Option<(Truth, Reason, String)>,
+    pub synced: Option<(ConditionStatus, Reason, String)>,
     /// Services only: may the lead become a service.
-    pub lead_eligible: Option<(Truth, Reason, String)>,
+    pub lead_eligible: Option<(ConditionStatus, Reason, String)>,
     /// Platforms only: why deletions are held. The rest of the platform's work goes on, so it is a condition of its own.
     pub held: Option<Trouble>,
     /// Platforms only: why nothing is concluded from what the lists do not show.
@@ -221,12 +221,21 @@ pub struct Verdict {
 impl Verdict {
     /// All is as it should be.
     pub fn ready(message: impl Into<String>) -> Self {
-        Self { ready: Truth::True, stalled: false, ..Self::not_ready(Reason::Succeeded, message) }
+        Self { ready: ConditionStatus::True, stalled: false, ..Self::not_ready(Reason::Succeeded, message) }
     }
 
     /// Not ready; stalled when the reason says that a person must act.
     pub fn not_ready(reason: Reason, message: impl Into<String>) -> Self {
-        Self { ready: Truth::False, reason, message: message.into(), stalled: reason.stalls(), synced: None, lead_eligible: None, held: None, absences: None }
+        Self {
+            ready: ConditionStatus::False,
+            reason,
+            message: message.into(),
+            stalled: reason.stalls(),
+            synced: None,
+            lead_eligible: None,
+            held: None,
+            absences: None,
+        }
     }
 
     /// Not ready because of a trouble.
@@ -246,7 +255,7 @@ impl Verdict {
 
     /// Is somebody or something still at work on it (the kstatus question).
     fn reconciling(&self) -> bool {
-        self.ready != Truth::True && !self.stalled && !matches!(self.reason, Reason::Suspended | Reason::Observing | Reason::PlanReady)
+        self.ready != ConditionStatus::True && !self.stalled && !matches!(self.reason, Reason::Suspended | Reason::Observing | Reason::PlanReady)
     }
 
     /// The conditions, in the order in which they are written.
@@ -254,10 +263,10 @@ impl Verdict {
         let own = |kind, truth| Condition { kind, truth, reason: self.reason, message: bounded(&self.message) };
         let mut all = vec![own("Ready", self.ready)];
         if self.reconciling() {
-            all.push(own("Reconciling", Truth::True));
+            all.push(own("Reconciling", ConditionStatus::True));
         }
-        if self.stalled && self.ready != Truth::True {
-            all.push(own("Stalled", Truth::True));
+        if self.stalled && self.ready != ConditionStatus::True {
+            all.push(own("Stalled", ConditionStatus::True));
         }
         for (kind, given) in [("Synced", &self.synced), ("LeadEligible", &self.lead_eligible)] {
             if let Some((truth, reason, message)) = given {
@@ -266,7 +275,7 @@ impl Verdict {
         }
         for (kind, held) in [("DeletionsHeld", &self.held), ("AbsencesHeld", &self.absences)] {
             if let Some(trouble) = held {
-                all.push(Condition { kind, truth: Truth::True, reason: trouble.reason, message: bounded(&trouble.message) });
+                all.push(Condition { kind, truth: ConditionStatus::True, reason: trouble.reason, message: bounded(&trouble.message) });
             }
         }
         all

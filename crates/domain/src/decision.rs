@@ -66,7 +66,7 @@ pub enum Change {
 
 /// What becomes of a change that was asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Answer {
+pub enum ChangeResult {
     /// Accepted; a task follows.
     Task(TaskId),
     /// Done, as far as the answer says.

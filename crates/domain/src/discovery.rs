@@ -50,7 +50,7 @@ pub fn name(platform: &str, tenant: &TenantId, used: impl Fn(&str) -> Option<Use
 
 /// Why the object of one lead is not there.
 #[derive(Clone, Debug, PartialEq, Eq)]
-struct Failure {
+struct DiscoveryFailure {
     failures: u32,
     again: Time,
     said: String,
@@ -67,7 +67,7 @@ struct Pause {
 /// What is remembered between two runs, for one platform.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Attempts {
-    failed: BTreeMap<TenantId, Failure>,
+    failed: BTreeMap<TenantId, DiscoveryFailure>,
     in_a_row: u32,
     pause: Option<Pause>,
 }
@@ -115,7 +115,7 @@ impl Attempts {
     pub fn refused(&mut self, now: Time, tenant: &TenantId, said: &str) -> bool {
         let failures = self.failed.get(tenant).map_or(0, |failure| failure.failures).saturating_add(1);
         let again = timing::next_try(now, failures.saturating_add(2), None);
-        self.failed.insert(tenant.clone(), Failure { failures, again, said: said.to_owned() });
+        self.failed.insert(tenant.clone(), DiscoveryFailure { failures, again, said: said.to_owned() });
         self.in_a_row += 1;
         if self.in_a_row < IN_A_ROW {
             return true;

@@ -68,7 +68,7 @@ impl Timing {
 
 /// The lease, as it was read or as the API server answered to a write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Held {
+pub struct LeaseRecord {
     /// `metadata.resourceVersion`: what a write must name, and what changes with each write.
     pub version: String,
     /// `spec.holderIdentity`; empty when nobody holds it.
@@ -79,7 +79,7 @@ pub struct Held {
 
 /// What to do next. Each write names the version that it replaces; without one it makes the lease, and fails when there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Decision {
+pub enum ElectionStep {
     /// Read the lease.
     Look,
     /// Write ourselves into it, for the first time.
@@ -107,7 +107,7 @@ pub enum Release {
 enum Lease {
     Unread,
     Absent,
-    Is(Held),
+    Is(LeaseRecord),
 }
 
 /// One candidate's view of the election. Its identity must be used by no other process that lives: a record that bears it is taken for our own. One that
@@ -189,35 +189,35 @@ impl Election {
     }
 
     /// What comes next.
-    pub fn decide(&self, now: Moment) -> Decision {
+    pub fn decide(&self, now: Moment) -> ElectionStep {
         match self.begun {
             Some(begun) => self.keep(now, begun),
             None => self.seek(now),
         }
     }
 
-    fn keep(&self, now: Moment, begun: Moment) -> Decision {
+    fn keep(&self, now: Moment, begun: Moment) -> ElectionStep {
         let end = begun.saturating_add(self.timing.deadline);
         if self.deposed || now >= end {
-            return Decision::Lost;
+            return ElectionStep::Lost;
         }
         let due = if self.stale { self.next } else { self.next.max(begun.saturating_add(self.timing.retry)) };
         if now < due {
-            return Decision::Wait(due.min(end));
+            return ElectionStep::Wait(due.min(end));
         }
         match &self.lease {
-            _ if self.stale => Decision::Look,
-            Lease::Unread | Lease::Absent => Decision::Renew(None),
-            Lease::Is(held) => Decision::Renew(Some(held.version.clone())),
+            _ if self.stale => ElectionStep::Look,
+            Lease::Unread | Lease::Absent => ElectionStep::Renew(None),
+            Lease::Is(held) => ElectionStep::Renew(Some(held.version.clone())),
         }
     }
 
-    fn seek(&self, now: Moment) -> Decision {
+    fn seek(&self, now: Moment) -> ElectionStep {
         if now < self.next {
-            return Decision::Wait(self.next);
+            return ElectionStep::Wait(self.next);
         }
         let (free, version) = match &self.lease {
-            _ if self.stale => return Decision::Look,
+            _ if self.stale => return ElectionStep::Look,
             Lease::Unread | Lease::Absent => (self.since.saturating_add(self.owed), None),
             Lease::Is(held) if held.holder.is_empty() || held.holder == self.identity => (self.since, Some(held.version.clone())),
             Lease::Is(held) => (self.since.saturating_add(held.duration), Some(held.version.clone())),
@@ -225,16 +225,16 @@ impl Election {
         let free = if self.blind { free.saturating_add(self.timing.stand_back()) } else { free };
         let look = self.looked.saturating_add(self.timing.retry);
         if now >= free {
-            Decision::Acquire(version)
+            ElectionStep::Acquire(version)
         } else if now >= look {
-            Decision::Look
+            ElectionStep::Look
         } else {
-            Decision::Wait(free.min(look))
+            ElectionStep::Wait(free.min(look))
         }
     }
 
     /// The lease was read, or a watch brought it; `now` is when that was known here, which is never earlier than when it was so.
-    pub fn observed(&mut self, now: Moment, lease: Option<Held>) {
+    pub fn observed(&mut self, now: Moment, lease: Option<LeaseRecord>) {
         self.looked = now;
         (self.stale, self.open) = (false, false);
         let seen = match lease {
@@ -253,7 +253,7 @@ impl Election {
     }
 
     /// A write was made: when it was begun, when its answer was known here, and what the lease is now.
-    pub fn wrote(&mut self, begun: Moment, now: Moment, held: Held) {
+    pub fn wrote(&mut self, begun: Moment, now: Moment, held: LeaseRecord) {
         self.open = false;
         if self.begun.is_none() && now >= begun.saturating_add(self.timing.deadline) {
             // It took so long that it gives no time in which we could lead: begin again, with what is there by now.

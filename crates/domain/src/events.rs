@@ -5,8 +5,8 @@
 
 use std::fmt;
 
-use crate::conditions::{Reason, Trouble, Truth, Verdict};
-use crate::decision::{Answer, Change, Decision, Mark, Step};
+use crate::conditions::{ConditionStatus, Reason, Trouble, Verdict};
+use crate::decision::{Change, ChangeResult, Decision, Mark, Step};
 use crate::facts::DeletionPolicy;
 use crate::pass::Pass;
 use crate::platform;
@@ -219,14 +219,14 @@ impl fmt::Display for Event {
 
 /// One event, with what it says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Note {
+pub struct EventMessage {
     /// Which one.
     pub event: Event,
     /// Its text, at most 1,000 bytes: an event holds 1,024.
     pub text: String,
 }
 
-impl Note {
+impl EventMessage {
     /// A note; a text that is too long is cut.
     pub fn new(event: Event, text: impl Into<String>) -> Self {
         let mut text = text.into();
@@ -241,20 +241,20 @@ impl Note {
 
 /// What status said before the pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Said {
+pub struct LastReported {
     /// `Ready` and its reason, if there was a status.
-    pub ready: Option<(Truth, Reason)>,
+    pub ready: Option<(ConditionStatus, Reason)>,
     /// Whether it was `Stalled`.
     pub stalled: bool,
 }
 
-impl Said {
+impl LastReported {
     fn reason(&self) -> Option<Reason> {
         self.ready.map(|(_, reason)| reason)
     }
 
     fn was_ready(&self) -> bool {
-        self.ready.is_some_and(|(truth, _)| truth == Truth::True)
+        self.ready.is_some_and(|(truth, _)| truth == ConditionStatus::True)
     }
 
     /// What was said before was a trouble of the whole platform: what was so before that is not known any more.
@@ -274,61 +274,61 @@ fn concerns_all(reason: Reason) -> bool {
 
 /// How a pass over a service or a lead ended, as far as its history goes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum End {
+pub enum ReportedEnd {
     /// Status says what the last decision says.
-    Said,
+    LastReported,
     /// The object was let go.
     LetGo,
     /// Status is as it was: it could not be written, or nothing new is known.
     Unsaid,
 }
 
-impl End {
+impl ReportedEnd {
     /// `written` means that the object could be written.
     pub fn of(last: &Decision, written: bool) -> Self {
         match &last.step {
             _ if !written => Self::Unsaid,
             Step::Keep(Mark::Release) => Self::LetGo,
             _ if last.hold => Self::Unsaid,
-            _ => Self::Said,
+            _ => Self::LastReported,
         }
     }
 }
 
 /// What a pass over a service is worth. `going` is the policy by which the object is being deleted.
-pub fn of_service(said: &Said, before: &Record, pass: &Pass, last: &Decision, end: End, going: Option<DeletionPolicy>) -> Vec<Note> {
+pub fn of_service(said: &LastReported, before: &Record, pass: &Pass, last: &Decision, end: ReportedEnd, going: Option<DeletionPolicy>) -> Vec<EventMessage> {
     let after = &last.record;
-    let mut notes: Vec<Note> = pass.asked.iter().filter_map(|(change, answer)| asked(change, answer)).collect();
+    let mut notes: Vec<EventMessage> = pass.asked.iter().filter_map(|(change, answer)| asked(change, answer)).collect();
     // Marked on the object by this pass, whatever became of its status.
     if let Some(guid) = after.guid.as_ref().filter(|_| going.is_none() && after.guid_annotated && after.guid != before.guid) {
-        notes.push(Note::new(Event::Adopted, format!("The service {guid}, which existed for the tenant, was taken over.")));
+        notes.push(EventMessage::new(Event::Adopted, format!("The service {guid}, which existed for the tenant, was taken over.")));
     }
     match end {
-        End::Unsaid => return notes,
-        End::LetGo => {
+        ReportedEnd::Unsaid => return notes,
+        ReportedEnd::LetGo => {
             notes.push(let_go_of_service(after, going));
             return notes;
         }
-        End::Said => {}
+        ReportedEnd::LastReported => {}
     }
     if let (Some(license), true) = (&after.license, created(before, after)) {
-        notes.push(Note::new(Event::Licensed, format!("The platform shows the service, with the license {license}.")));
+        notes.push(EventMessage::new(Event::Licensed, format!("The platform shows the service, with the license {license}.")));
     }
     if let (Some(was), Some(is)) = (&before.license, &after.license)
         && was != is
     {
-        notes.push(Note::new(Event::LicenseChanged, format!("The license was {was} and is {is} now; that is left as it is.")));
+        notes.push(EventMessage::new(Event::LicenseChanged, format!("The license was {was} and is {is} now; that is left as it is.")));
     }
     for (job, reason, event) in
         [(Job::Leads, Reason::AwaitingLeadsJob, Event::AwaitingLeadsJob), (Job::Trunks, Reason::AwaitingTrunksJob, Event::AwaitingTrunksJob)]
     {
         let known = said.platform_was_away() && is_open(before, job);
         if said.became(reason, &last.verdict) && !known {
-            notes.push(Note::new(event, last.verdict.message.clone()));
+            notes.push(EventMessage::new(event, last.verdict.message.clone()));
         }
     }
-    if last.verdict.ready == Truth::True && is_synced(after) && !is_synced(before) {
-        notes.push(Note::new(Event::Synced, "The platform shows the service everywhere it should."));
+    if last.verdict.ready == ConditionStatus::True && is_synced(after) && !is_synced(before) {
+        notes.push(EventMessage::new(Event::Synced, "The platform shows the service everywhere it should."));
     }
     notes.extend(stands_in_the_way(said, before, pass, last));
     if notes.is_empty() {
@@ -338,16 +338,16 @@ pub fn of_service(said: &Said, before: &Record, pass: &Pass, last: &Decision, en
 }
 
 /// What a pass over a lead is worth.
-pub fn of_lead(said: &Said, before: &Record, pass: &Pass, last: &Decision, end: End, going: Option<DeletionPolicy>) -> Vec<Note> {
-    let mut notes: Vec<Note> = pass.asked.iter().filter_map(|(change, answer)| asked(change, answer)).collect();
+pub fn of_lead(said: &LastReported, before: &Record, pass: &Pass, last: &Decision, end: ReportedEnd, going: Option<DeletionPolicy>) -> Vec<EventMessage> {
+    let mut notes: Vec<EventMessage> = pass.asked.iter().filter_map(|(change, answer)| asked(change, answer)).collect();
     match end {
-        End::Unsaid => {}
-        End::LetGo => notes.push(let_go_of_lead(before, going)),
-        End::Said => {
+        ReportedEnd::Unsaid => {}
+        ReportedEnd::LetGo => notes.push(let_go_of_lead(before, going)),
+        ReportedEnd::LastReported => {
             // A change of its channel takes Ready away for a while, and the lead was Active all the time.
             let changing = matches!(said.reason(), Some(Reason::Verifying | Reason::Progressing | Reason::Suspended)) && !created(before, &last.record);
-            if last.verdict.ready == Truth::True && !said.was_ready() && !said.platform_was_away() && !changing {
-                notes.push(Note::new(Event::LeadActive, last.verdict.message.clone()));
+            if last.verdict.ready == ConditionStatus::True && !said.was_ready() && !said.platform_was_away() && !changing {
+                notes.push(EventMessage::new(Event::LeadActive, last.verdict.message.clone()));
             }
             notes.extend(stands_in_the_way(said, before, pass, last));
         }
@@ -357,22 +357,28 @@ pub fn of_lead(said: &Said, before: &Record, pass: &Pass, last: &Decision, end: 
 
 /// The API server did not take what had to be recorded on an object. Where status says so it is told once, else at the first, second, fourth … try: then
 /// nothing else tells it.
-pub fn write_refused(said: &Said, failures: u32, trouble: &Trouble) -> Option<Note> {
+pub fn write_refused(said: &LastReported, failures: u32, trouble: &Trouble) -> Option<EventMessage> {
     let told = said.reason() == Some(Reason::ProgressingWithRetry);
-    (!told && (failures == 0 || failures.is_power_of_two())).then(|| Note::new(Event::WriteRefused, trouble.message.clone()))
+    (!told && (failures == 0 || failures.is_power_of_two())).then(|| EventMessage::new(Event::WriteRefused, trouble.message.clone()))
 }
 
 /// What a pass over a platform object is worth. `written` says whether its status was written, `jobs` which synchronization jobs this pass has run.
-pub fn of_platform(said: &Said, before: &platform::Record, last: &platform::Decision, jobs: &[Job], written: bool) -> Vec<Note> {
-    let run = |job: &Job| Note::new(Event::SyncJobRun, format!("The job {} was run, for the services that waited for it.", job.name()));
-    let mut notes: Vec<Note> = jobs.iter().map(run).collect();
+pub fn of_platform(
+    said: &LastReported,
+    before: &platform::PlatformRecord,
+    last: &platform::PlatformDecision,
+    jobs: &[Job],
+    written: bool,
+) -> Vec<EventMessage> {
+    let run = |job: &Job| EventMessage::new(Event::SyncJobRun, format!("The job {} was run, for the services that waited for it.", job.name()));
+    let mut notes: Vec<EventMessage> = jobs.iter().map(run).collect();
     if !written {
         return notes;
     }
     let (now, message) = (last.verdict.reason, last.verdict.message.as_str());
-    if last.verdict.ready == Truth::True && !said.was_ready() {
+    if last.verdict.ready == ConditionStatus::True && !said.was_ready() {
         let event = if said.ready.is_some() { Event::PlatformRecovered } else { Event::PlatformConnected };
-        notes.push(Note::new(event, message));
+        notes.push(EventMessage::new(event, message));
     }
     let trouble = match now {
         Reason::AuthenticationFailed => Some(Event::AuthenticationFailed),
@@ -384,32 +390,32 @@ pub fn of_platform(said: &Said, before: &platform::Record, last: &platform::Deci
     // Both lists could be read, so it is something that the spec asks for besides: an outage has hidden it, and its end shows it again.
     let known = now == Reason::InvalidSpec && said.platform_was_away() && last.answers();
     if let Some(event) = trouble.filter(|_| !known && said.became(now, &last.verdict)) {
-        notes.push(Note::new(event, message));
+        notes.push(EventMessage::new(event, message));
     }
     let (was, is) = (&before.ledger, &last.record.ledger);
     if let Some(held) = last.verdict.held.as_ref().filter(|_| was.held == 0) {
-        notes.push(Note::new(Event::DeletionsHeld, held.message.clone()));
+        notes.push(EventMessage::new(Event::DeletionsHeld, held.message.clone()));
     }
     if was.approved != is.approved {
-        notes.push(Note::new(Event::DeletionsApproved, "A person has approved the deletions that waited."));
+        notes.push(EventMessage::new(Event::DeletionsApproved, "A person has approved the deletions that waited."));
     }
     notes.extend(absences(before, last));
     notes
 }
 
 /// What is told of what has vanished.
-fn absences(before: &platform::Record, last: &platform::Decision) -> Option<Note> {
+fn absences(before: &platform::PlatformRecord, last: &platform::PlatformDecision) -> Option<EventMessage> {
     let (was, is) = (&before.absences, &last.record.absences);
     match (was.held, is.held) {
-        (0, 1..) => last.verdict.absences.as_ref().map(|held| Note::new(Event::AbsencesHeld, held.message.clone())),
-        (1.., 0) if was.handled != is.handled => Some(Note::new(Event::AbsencesApproved, "A person has said that what was missing is gone.")),
-        (1.., 0) => Some(Note::new(Event::AbsencesOver, "Nothing is missing any more of what the objects have recorded.")),
+        (0, 1..) => last.verdict.absences.as_ref().map(|held| EventMessage::new(Event::AbsencesHeld, held.message.clone())),
+        (1.., 0) if was.handled != is.handled => Some(EventMessage::new(Event::AbsencesApproved, "A person has said that what was missing is gone.")),
+        (1.., 0) => Some(EventMessage::new(Event::AbsencesOver, "Nothing is missing any more of what the objects have recorded.")),
         _ => None,
     }
 }
 
 /// A change that was asked for, when its answer is news by itself. A refusal shows in status; what was not sent is asked for again.
-fn asked(change: &Change, answer: &Answer) -> Option<Note> {
+fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
     let (event, what) = match change {
         Change::CreateService(tenant) => (Event::ConversionRequested, format!("convert the lead of tenant {tenant} to an OC Essential service")),
         Change::DeleteService(guid) => (Event::DeletionRequested, format!("delete the service {guid}")),
@@ -421,12 +427,12 @@ fn asked(change: &Change, answer: &Answer) -> Option<Note> {
     };
     let of_a_channel = matches!(change, Change::AssignChannel(..) | Change::UnassignChannel(_));
     match answer {
-        Answer::Task(_) | Answer::Done => Some(Note::new(event, format!("The platform was asked to {what}, and took it on."))),
-        Answer::Lost(_) if !of_a_channel => {
+        ChangeResult::Task(_) | ChangeResult::Done => Some(EventMessage::new(event, format!("The platform was asked to {what}, and took it on."))),
+        ChangeResult::Lost(_) if !of_a_channel => {
             let text = format!("The platform was asked to {what}, and its answer was lost: whether it was done is looked up before it is asked for again.");
-            Some(Note::new(Event::AnswerLost, text))
+            Some(EventMessage::new(Event::AnswerLost, text))
         }
-        Answer::Lost(_) | Answer::NotFound | Answer::Refused(_) | Answer::NotSent(_) => None,
+        ChangeResult::Lost(_) | ChangeResult::NotFound | ChangeResult::Refused(_) | ChangeResult::NotSent(_) => None,
     }
 }
 
@@ -444,37 +450,39 @@ fn is_synced(record: &Record) -> bool {
     record.leads_job.state == JobState::Synced && !is_open(record, Job::Trunks)
 }
 
-fn let_go_of_service(after: &Record, going: Option<DeletionPolicy>) -> Note {
+fn let_go_of_service(after: &Record, going: Option<DeletionPolicy>) -> EventMessage {
     match (going, &after.guid) {
         (Some(DeletionPolicy::Delete), Some(guid)) => {
-            Note::new(Event::Deleted, format!("The service {guid} is gone from the platform: looked for and not found."))
+            EventMessage::new(Event::Deleted, format!("The service {guid} is gone from the platform: looked for and not found."))
         }
-        (_, Some(guid)) => Note::new(Event::Retained, format!("The object is gone, and the service {guid} stays on the platform.")),
-        (_, None) => Note::new(Event::Released, "The object is gone; it had no service of its own on the platform."),
+        (_, Some(guid)) => EventMessage::new(Event::Retained, format!("The object is gone, and the service {guid} stays on the platform.")),
+        (_, None) => EventMessage::new(Event::Released, "The object is gone; it had no service of its own on the platform."),
     }
 }
 
-fn let_go_of_lead(before: &Record, going: Option<DeletionPolicy>) -> Note {
+fn let_go_of_lead(before: &Record, going: Option<DeletionPolicy>) -> EventMessage {
     let deleting = before.intent.as_ref().is_some_and(|intent| intent.kind == OperationKind::Delete);
     match going {
-        Some(DeletionPolicy::Delete) if deleting => Note::new(Event::Deleted, "The consentless lead is gone from the platform: looked for and not found."),
-        Some(DeletionPolicy::Delete) => Note::new(Event::Released, "The object is gone; the platform has no consentless lead of its own."),
-        _ => Note::new(Event::Retained, "The object is gone; what the platform has of the lead stays."),
+        Some(DeletionPolicy::Delete) if deleting => {
+            EventMessage::new(Event::Deleted, "The consentless lead is gone from the platform: looked for and not found.")
+        }
+        Some(DeletionPolicy::Delete) => EventMessage::new(Event::Released, "The object is gone; the platform has no consentless lead of its own."),
+        _ => EventMessage::new(Event::Retained, "The object is gone; what the platform has of the lead stays."),
     }
 }
 
 /// What somebody has to see to, or what the spec asks for instead of work, when it is another than before.
-fn stands_in_the_way(said: &Said, before: &Record, pass: &Pass, last: &Decision) -> Option<Note> {
+fn stands_in_the_way(said: &LastReported, before: &Record, pass: &Pass, last: &Decision) -> Option<EventMessage> {
     let now = &last.verdict;
     let again = said.reason() == Some(now.reason);
     // After an outage the same reason comes back: it was told before, and is told again only when this pass shows that it is new.
     let known = said.platform_was_away() && !surely_new(before, pass, last);
     match (of_reason(now.reason), now.reason) {
-        (Some(event), Reason::Suspended | Reason::Observing | Reason::PlanReady) => (!again && !known).then(|| Note::new(event, now.message.clone())),
+        (Some(event), Reason::Suspended | Reason::Observing | Reason::PlanReady) => (!again && !known).then(|| EventMessage::new(event, now.message.clone())),
         // Young objects wait for what is applied along with them: that is no news yet.
-        (Some(event), reason) if reason.stalls() && now.stalled && !(again && said.stalled) => (!known).then(|| Note::new(event, now.message.clone())),
+        (Some(event), reason) if reason.stalls() && now.stalled && !(again && said.stalled) => (!known).then(|| EventMessage::new(event, now.message.clone())),
         (_, reason) if said.reason() == Some(Reason::Suspended) && reason != Reason::Suspended => {
-            Some(Note::new(Event::Resumed, "spec.suspend is no longer true: work goes on."))
+            Some(EventMessage::new(Event::Resumed, "spec.suspend is no longer true: work goes on."))
         }
         _ => None,
     }
@@ -503,9 +511,9 @@ fn failure(record: &Record) -> Option<(OperationKind, Outcome, Option<Reason>)> 
 }
 
 /// What stood in the way for this object alone does so no more.
-fn recovered(said: &Said, now: &Verdict) -> Option<Note> {
+fn recovered(said: &LastReported, now: &Verdict) -> Option<EventMessage> {
     let from = said.reason().filter(|reason| said.stalled && !concerns_all(*reason))?;
-    (now.ready == Truth::True).then(|| Note::new(Event::Recovered, format!("{from} is over. {}", now.message)))
+    (now.ready == ConditionStatus::True).then(|| EventMessage::new(Event::Recovered, format!("{from} is over. {}", now.message)))
 }
 
 /// The event that tells of a reason, for services and leads.

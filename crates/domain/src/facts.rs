@@ -2,11 +2,11 @@
 
 use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::decision::Answer;
+use crate::decision::ChangeResult;
 use crate::memory::PassMemory;
 use crate::model::{LcCustomerAnswer, Lead, Service, Task};
 use crate::names::CustomerGuid;
-use crate::policy::Connection;
+use crate::policy::PlatformAccess;
 use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
 use crate::time::Time;
 
@@ -165,7 +165,7 @@ pub struct Facts {
     /// Whether status says `Ready=True` for this generation.
     pub settled: bool,
     /// The platform object.
-    pub connection: Connection,
+    pub connection: PlatformAccess,
     /// The list of services, as far as it concerns this object.
     pub services: Fact<ServicesView>,
     /// What may be concluded from what the lists do not show: known as soon as one of them is.
@@ -179,7 +179,7 @@ pub struct Facts {
     /// The telephone numbers of the tenant.
     pub numbers: Fact<Numbers>,
     /// What became of the change that this pass asked for.
-    pub answer: Option<Answer>,
+    pub answer: Option<ChangeResult>,
     /// The last operation that this process has asked the platform for, if it remembers one. What another process has asked for, or was about to, is not.
     pub own: Option<OperationId>,
     /// The same, if this process has looked at it ever since without a long pause.
@@ -192,7 +192,7 @@ pub struct Facts {
 
 /// What an object says of itself when a pass over it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
+pub struct ObjectState {
     /// When it was created.
     pub created: Time,
     /// Its generation.
@@ -209,7 +209,7 @@ pub struct Seen {
 
 impl Facts {
     /// What a pass begins with: nothing of the platform yet.
-    pub fn begin(now: Time, seen: Seen, connection: Connection, memory: &PassMemory) -> Self {
+    pub fn begin(now: Time, seen: ObjectState, connection: PlatformAccess, memory: &PassMemory) -> Self {
         let current = seen.observed == Some(seen.generation);
         Self {
             object_created: seen.created,
@@ -224,7 +224,7 @@ impl Facts {
     }
 
     /// What a pass begins with that has read nothing, over an object that is new at that moment and of which nothing was said or tried.
-    pub fn unread(pass_started: Time, connection: Connection) -> Self {
+    pub fn unread(pass_started: Time, connection: PlatformAccess) -> Self {
         Self {
             pass_started,
             object_created: pass_started,
@@ -256,7 +256,7 @@ impl Facts {
 
     /// Whether a change was asked for in this pass and left, whatever came of it.
     pub fn asked(&self) -> bool {
-        self.answer.as_ref().is_some_and(|answer| !matches!(answer, Answer::NotSent(_)))
+        self.answer.as_ref().is_some_and(|answer| !matches!(answer, ChangeResult::NotSent(_)))
     }
 
     /// Whether a list was read that has entries which can't be read.

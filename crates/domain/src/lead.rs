@@ -1,12 +1,12 @@
 //! What comes next for one `Lead`: mostly it is looked at; a consentless one can be made and removed, and a channel assigned.
 
 use crate::absence::Belief;
-use crate::conditions::{Reason, Trouble, Truth, Verdict};
-use crate::decision::{Answer, Change, Decision, Mark, Query, Step, Wake};
+use crate::conditions::{ConditionStatus, Reason, Trouble, Verdict};
+use crate::decision::{Change, ChangeResult, Decision, Mark, Query, Step, Wake};
 use crate::facts::{Absence, DeletionPolicy, Fact, Facts, LeadsView};
 use crate::model::{Lead, MicrosoftStatus};
 use crate::names::{ChannelId, TenantId};
-use crate::policy::{Connection, Policy};
+use crate::policy::{PlatformAccess, Policy};
 use crate::record::{Operation, OperationKind, Outcome, Record, Sent};
 use crate::service::{active_beside, lead_that_counts};
 use crate::time::Time;
@@ -14,7 +14,7 @@ use crate::timing;
 
 /// What the object's spec asks for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Desired {
+pub struct DesiredLead {
     /// `spec.msTenantId`.
     pub tenant: TenantId,
     /// Whether `spec.consentless` is present: the lead is made when the platform has none.
@@ -29,9 +29,9 @@ pub struct Desired {
 
 /// What the object is to become.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Wish {
+pub enum LeadTarget {
     /// As its spec says.
-    Be(Desired),
+    Be(DesiredLead),
     /// As it is: `spec.suspend`.
     Suspended,
     /// It can't be told.
@@ -42,7 +42,7 @@ pub enum Wish {
 
 /// What a lead object says.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spec {
+pub struct LeadSpec {
     /// Whether it is being deleted.
     pub deleting: bool,
     /// `spec.suspend`.
@@ -57,51 +57,53 @@ pub struct Spec {
     pub deletion_policy: DeletionPolicy,
 }
 
-impl Spec {
+impl LeadSpec {
     /// What the object is to become. `rival` is another object that comes before it, as people read it.
-    pub fn wish(self, rival: Option<String>) -> Wish {
+    pub fn wish(self, rival: Option<String>) -> LeadTarget {
         if self.deleting {
-            return Wish::Gone(self.deletion_policy, self.tenant.ok());
+            return LeadTarget::Gone(self.deletion_policy, self.tenant.ok());
         }
         match self.tenant {
-            _ if self.suspended => Wish::Suspended,
-            Err(unclear) => Wish::Unclear(unclear),
-            Ok(tenant) => Wish::Be(Desired { tenant, consentless: self.consentless, channel: self.channel, deletion_policy: self.deletion_policy, rival }),
+            _ if self.suspended => LeadTarget::Suspended,
+            Err(unclear) => LeadTarget::Unclear(unclear),
+            Ok(tenant) => {
+                LeadTarget::Be(DesiredLead { tenant, consentless: self.consentless, channel: self.channel, deletion_policy: self.deletion_policy, rival })
+            }
         }
     }
 }
 
 /// Decides what comes next.
-pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+pub fn decide(now: Time, wish: &LeadTarget, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     record.disown();
-    record.forget_superseded(matches!(wish, Wish::Gone(..)), now);
+    record.forget_superseded(matches!(wish, LeadTarget::Gone(..)), now);
     record.not_ahead(now);
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
     record.note_open_intent();
-    let case = Case { now, facts, record };
-    if matches!(wish, Wish::Be(_)) && case.record.is_bare(recalled) && facts.answer.is_none() {
+    let case = LeadCase { now, facts, record };
+    if matches!(wish, LeadTarget::Be(_)) && case.record.is_bare(recalled) && facts.answer.is_none() {
         let verdict = Verdict::not_ready(Reason::Verifying, "Writing down again what was asked for: its record was taken off this object.");
         return case.decide(Step::Keep(Mark::Hold), "the record of a create was taken off", verdict);
     }
     let decision = match wish {
-        Wish::Be(desired) => case.be(desired),
-        Wish::Suspended => {
+        LeadTarget::Be(desired) => case.be(desired),
+        LeadTarget::Suspended => {
             let verdict = Verdict::not_ready(Reason::Suspended, "spec.suspend is true: nothing is read or changed for this object.");
             let step = Step::Rest(now + timing::SLOW_RETRY);
             case.decide(step, "suspended", verdict)
         }
-        Wish::Unclear(trouble) => case.stop(trouble.clone(), "the spec can't be followed"),
-        Wish::Gone(policy, tenant) => case.gone(*policy, tenant.as_ref()),
+        LeadTarget::Unclear(trouble) => case.stop(trouble.clone(), "the spec can't be followed"),
+        LeadTarget::Gone(policy, tenant) => case.gone(*policy, tenant.as_ref()),
     };
     decision.without_unsent(now)
 }
 
 fn absorb(now: Time, record: &mut Record, facts: &Facts) {
     match &facts.answer {
-        Some(Answer::Refused(trouble)) => record.refuse_operation(trouble, now),
-        Some(Answer::Lost(_) | Answer::Done | Answer::NotFound | Answer::Task(_)) => {
+        Some(ChangeResult::Refused(trouble)) => record.refuse_operation(trouble, now),
+        Some(ChangeResult::Lost(_) | ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Task(_)) => {
             if let Some(intent) = record.intent.as_mut() {
                 intent.sent = Sent::Maybe;
             }
@@ -109,17 +111,17 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
                 record.operation = Some(Operation::of(&intent));
             }
         }
-        Some(Answer::NotSent(_)) | None => {}
+        Some(ChangeResult::NotSent(_)) | None => {}
     }
 }
 
-struct Case<'a> {
+struct LeadCase<'a> {
     now: Time,
     facts: &'a Facts,
     record: Record,
 }
 
-impl Case<'_> {
+impl LeadCase<'_> {
     fn again(&self) -> Self {
         Self { now: self.now, facts: self.facts, record: self.record.clone() }
     }
@@ -166,11 +168,11 @@ impl Case<'_> {
         Some(Decision { hold, ..self.again().decide(step, why, verdict) })
     }
 
-    fn be(mut self, desired: &Desired) -> Decision {
+    fn be(mut self, desired: &DesiredLead) -> Decision {
         let policy = match &self.facts.connection {
-            Connection::Usable(policy) => policy,
-            Connection::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
-            Connection::Unknown(trouble) => return self.unreadable(trouble),
+            PlatformAccess::Usable(policy) => policy,
+            PlatformAccess::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
+            PlatformAccess::Unknown(trouble) => return self.unreadable(trouble),
         };
         if let Some(rival) = &desired.rival {
             let message = format!("{rival} came first and stands for the same tenant. Delete one of the two.");
@@ -198,8 +200,8 @@ impl Case<'_> {
 
     /// The channel that this object holds changes with the answer, not with the request: what was not executed is asked for again. A change of a lead
     /// itself has an open intent; one of its channel has none.
-    fn absorb_channel(&mut self, desired: &Desired) {
-        let done = matches!(self.facts.answer, Some(Answer::Done | Answer::NotFound | Answer::Task(_)));
+    fn absorb_channel(&mut self, desired: &DesiredLead) {
+        let done = matches!(self.facts.answer, Some(ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Task(_)));
         if done && self.record.open_intent().is_none() {
             self.record.assigned_channel = desired.channel;
         }
@@ -209,25 +211,25 @@ impl Case<'_> {
     fn after_asking(&self) -> Option<Decision> {
         let again = || self.again();
         // A channel is asked for again when the answer was lost; not at once.
-        let again_later = matches!(self.facts.answer, Some(Answer::Lost(_))) && self.record.open_intent().is_none();
+        let again_later = matches!(self.facts.answer, Some(ChangeResult::Lost(_))) && self.record.open_intent().is_none();
         let verifying = |message: &str| {
             let until = if again_later { self.now + timing::SETTLING } else { timing::next_look(self.now, self.now) };
             let verdict = Verdict::not_ready(Reason::Verifying, message);
             Some(again().decide(Step::Wait(until, Wake::Inventory), "asked for; looked at again", verdict))
         };
         match self.facts.answer.as_ref()? {
-            Answer::NotSent(trouble) => {
+            ChangeResult::NotSent(trouble) => {
                 let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
                 Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", self.facts.verdict_of(trouble)))
             }
-            Answer::Refused(trouble) => Some(again().stop(trouble.clone(), "the platform refused it")),
-            Answer::Lost(_) => verifying("The answer was lost: looking whether it was done."),
-            Answer::Done | Answer::NotFound | Answer::Task(_) => verifying("Asked for; looking whether the platform shows it."),
+            ChangeResult::Refused(trouble) => Some(again().stop(trouble.clone(), "the platform refused it")),
+            ChangeResult::Lost(_) => verifying("The answer was lost: looking whether it was done."),
+            ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Task(_) => verifying("Asked for; looking whether the platform shows it."),
         }
     }
 
     /// People apply the object just after the lead was made, and an intent is not followed by a read: both want a list of this pass.
-    fn nothing(mut self, policy: &Policy, desired: &Desired, view: &LeadsView) -> Decision {
+    fn nothing(mut self, policy: &Policy, desired: &DesiredLead, view: &LeadsView) -> Decision {
         let since = self.facts.pass_started;
         if self.facts.leads.since(since).is_none() {
             return self.look(Query::Leads, since, "is there still no lead");
@@ -270,7 +272,7 @@ impl Case<'_> {
         }
     }
 
-    fn found(mut self, policy: &Policy, desired: &Desired, lead: &Lead) -> Decision {
+    fn found(mut self, policy: &Policy, desired: &DesiredLead, lead: &Lead) -> Decision {
         self.record.end_operation(Outcome::Succeeded, self.now, Vec::new());
         if desired.deletion_policy == DeletionPolicy::Delete && !self.record.finalizer {
             let verdict = Verdict::not_ready(Reason::Progressing, "Taking hold of the lead of this object.");
@@ -286,9 +288,9 @@ impl Case<'_> {
         let synced = match (service, &lead.service) {
             (Some(service), shown) if shown.as_ref() != Some(&service.guid) => {
                 let message = "The platform has a service for this tenant, and the lead does not show it yet: peering.sync-leads-job is due.";
-                (Truth::False, Reason::AwaitingLeadsJob, message.to_owned())
+                (ConditionStatus::False, Reason::AwaitingLeadsJob, message.to_owned())
             }
-            _ => (Truth::True, Reason::Succeeded, "The lead shows what the list of services shows.".to_owned()),
+            _ => (ConditionStatus::True, Reason::Succeeded, "The lead shows what the list of services shows.".to_owned()),
         };
         let mut decision = self.channel(policy, desired, lead);
         decision.verdict.synced = Some(synced);
@@ -296,7 +298,7 @@ impl Case<'_> {
     }
 
     /// `spec.channelId`: assigned while it stands there, unassigned when it is taken out again and this object had assigned it.
-    fn channel(mut self, policy: &Policy, desired: &Desired, lead: &Lead) -> Decision {
+    fn channel(mut self, policy: &Policy, desired: &DesiredLead, lead: &Lead) -> Decision {
         let active = lead.status == MicrosoftStatus::Active;
         let differs = match (desired.channel, self.record.assigned_channel) {
             (Some(wanted), _) => lead.channel != Some(wanted) && active,
@@ -388,9 +390,9 @@ impl Case<'_> {
         }
         let Some(tenant) = tenant.filter(|_| policy == DeletionPolicy::Delete) else { return release(self, "retained") };
         let usable = match &self.facts.connection {
-            Connection::Usable(usable) => usable,
-            Connection::Unknown(trouble) => return self.unreadable(trouble),
-            Connection::Unusable(trouble) => {
+            PlatformAccess::Usable(usable) => usable,
+            PlatformAccess::Unknown(trouble) => return self.unreadable(trouble),
+            PlatformAccess::Unusable(trouble) => {
                 let message = format!("spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain.", trouble.message);
                 let reason = trouble.reason;
                 return self.stop(Trouble::new(reason, message), "it can't be deleted there");

@@ -5,15 +5,15 @@ use std::hash::{Hash, Hasher};
 
 /// Why a text is not the name it should be. Says the rule, not the field: whoever parses knows the field.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct BadName(pub String);
+pub struct InvalidName(pub String);
 
-impl fmt::Display for BadName {
+impl fmt::Display for InvalidName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.0)
     }
 }
 
-impl std::error::Error for BadName {}
+impl std::error::Error for InvalidName {}
 
 macro_rules! guid_name {
     ($(#[$doc:meta])* $name:ident) => {
@@ -26,7 +26,7 @@ macro_rules! guid_name {
             ///
             /// # Errors
             /// When the text has another form.
-            pub fn parse(text: &str) -> Result<Self, BadName> {
+            pub fn parse(text: &str) -> Result<Self, InvalidName> {
                 guid(text).map(Self)
             }
 
@@ -63,11 +63,11 @@ guid_name! {
     LeadId
 }
 
-fn guid(text: &str) -> Result<String, BadName> {
+fn guid(text: &str) -> Result<String, InvalidName> {
     let shape = [8, 4, 4, 4, 12];
     let parts: Vec<&str> = text.split('-').collect();
     let fits = parts.len() == shape.len() && parts.iter().zip(shape).all(|(part, length)| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit()));
-    if fits { Ok(text.to_ascii_lowercase()) } else { Err(BadName("must be a GUID such as 22222222-2222-4222-8222-222222222222".into())) }
+    if fits { Ok(text.to_ascii_lowercase()) } else { Err(InvalidName("must be a GUID such as 22222222-2222-4222-8222-222222222222".into())) }
 }
 
 /// The integer id of an LC customer, the Operation Center's entity that owns services (platform-facts.md 6.2).
@@ -101,8 +101,8 @@ impl ShortName {
     ///
     /// # Errors
     /// With the one rule that is broken first (platform-facts.md 3.4; S3).
-    pub fn parse(text: &str, rule: ShortNameRule) -> Result<Self, BadName> {
-        let bad = |why: &str| Err(BadName(why.to_owned()));
+    pub fn parse(text: &str, rule: ShortNameRule) -> Result<Self, InvalidName> {
+        let bad = |why: &str| Err(InvalidName(why.to_owned()));
         let length = text.chars().count();
         if !(3..=15).contains(&length) {
             return bad("must have 3 to 15 characters");
@@ -185,9 +185,9 @@ impl TaskId {
     ///
     /// # Errors
     /// When it is empty, over 100 characters, or holds anything but letters, digits, `_` and `-`: such a text can't be asked for safely.
-    pub fn parse(text: &str) -> Result<Self, BadName> {
+    pub fn parse(text: &str) -> Result<Self, InvalidName> {
         let fits = !text.is_empty() && text.len() <= 100 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if fits { Ok(Self(text.to_owned())) } else { Err(BadName("is not a task id (1 to 100 letters, digits, _ or -)".into())) }
+        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidName("is not a task id (1 to 100 letters, digits, _ or -)".into())) }
     }
 
     /// The id as the platform gave it.

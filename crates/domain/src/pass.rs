@@ -3,8 +3,8 @@
 //! The operator's `runtime::driver` performs the steps against a cluster and a platform; the simulation performs the same steps against a made-up
 //! world, stops anywhere between two of them, and runs two of these side by side. Both use this very code.
 
-use crate::conditions::{Reason, Trouble, Truth};
-use crate::decision::{Answer, Change, Decision, Mark, Step, Wake};
+use crate::conditions::{ConditionStatus, Reason, Trouble};
+use crate::decision::{Change, ChangeResult, Decision, Mark, Step, Wake};
 use crate::facts::Facts;
 use crate::memory::{PassMemory, UNSENT};
 use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
@@ -23,7 +23,7 @@ pub struct Pass {
     /// What is known; reads are entered here.
     pub facts: Facts,
     /// The change that was asked for, and what became of it.
-    pub asked: Option<(Change, Answer)>,
+    pub asked: Option<(Change, ChangeResult)>,
     /// How many reads it took.
     pub looks: usize,
     /// A step that was refused or went in circles: a bug in a decision, in words.
@@ -67,7 +67,7 @@ impl Pass {
 
     /// A change that was about to be recorded can't be asked for now: nothing was written, and nothing was asked.
     pub fn held_back(&mut self, trouble: Trouble) {
-        self.facts.answer = Some(Answer::NotSent(trouble));
+        self.facts.answer = Some(ChangeResult::NotSent(trouble));
     }
 
     /// An intent is about to be recorded under this id. It is remembered before the write: when the API server executes the write and its answer is
@@ -116,7 +116,7 @@ impl Pass {
     }
 
     /// A change was asked for.
-    pub fn answered(&mut self, change: Change, decision: Decision, answer: Answer) {
+    pub fn answered(&mut self, change: Change, decision: Decision, answer: ChangeResult) {
         self.facts.answer = Some(answer.clone());
         self.asked = Some((change, answer));
         self.record = decision.record;
@@ -124,13 +124,13 @@ impl Pass {
 
     /// Whether a request has left in this pass, whatever came of it: what it left behind must be written, whatever else has changed.
     pub fn sent(&self) -> bool {
-        self.asked.as_ref().is_some_and(|(_, answer)| !matches!(answer, Answer::NotSent(_)))
+        self.asked.as_ref().is_some_and(|(_, answer)| !matches!(answer, ChangeResult::NotSent(_)))
     }
 }
 
 /// How a pass ended, as far as the next one needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ended {
+pub enum PassEnd {
     /// As decided.
     Well,
     /// Somebody else had written the object meanwhile.
@@ -150,11 +150,11 @@ fn transient(decision: &Decision) -> bool {
 
 impl Pass {
     /// Leaves in memory how the pass went: what was decided last, and how it ended.
-    pub fn remember(&self, memory: &mut PassMemory, last: &Decision, ended: Ended) {
-        let failed = ended == Ended::Unwritten || matches!(self.facts.answer, Some(Answer::NotSent(_))) || transient(last);
-        memory.waits_for_whole_lists = last.verdict.ready != Truth::True && self.facts.saw_holes();
+    pub fn remember(&self, memory: &mut PassMemory, last: &Decision, ended: PassEnd) {
+        let failed = ended == PassEnd::Unwritten || matches!(self.facts.answer, Some(ChangeResult::NotSent(_))) || transient(last);
+        memory.waits_for_whole_lists = last.verdict.ready != ConditionStatus::True && self.facts.saw_holes();
         memory.failures = if failed { self.facts.failures.saturating_add(1) } else { 0 };
-        memory.conflicts = if ended == Ended::Conflict { memory.conflicts.saturating_add(1) } else { 0 };
+        memory.conflicts = if ended == PassEnd::Conflict { memory.conflicts.saturating_add(1) } else { 0 };
         memory.generation = Some(self.facts.generation);
         let open = last.record.open_intent();
         if self.sent() {

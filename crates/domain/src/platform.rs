@@ -1,9 +1,9 @@
 //! What comes next for one `LivePlatform`: its lists are kept fresh, and the synchronization jobs that services wait for are asked for.
 
-use crate::absence::{self, Account, Counted};
-use crate::breaker::{self, Asking, Ledger};
-use crate::conditions::{Reason, Trouble, Truth, Verdict};
-use crate::decision::{Answer, Change, Query, Step, Wake};
+use crate::absence::{self, AbsenceCount, Account};
+use crate::breaker::{self, Asking, DeletionLedger};
+use crate::conditions::{ConditionStatus, Reason, Trouble, Verdict};
+use crate::decision::{Change, ChangeResult, Query, Step, Wake};
 use crate::facts::Fact;
 use crate::policy::{JobRuns, JobTrigger};
 use crate::record::{Job, JobRecord, JobState};
@@ -37,7 +37,7 @@ impl RanAt {
 
 /// What the object's spec and annotations ask for.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Desired {
+pub struct DesiredPlatform {
     /// `spec.observeInterval`.
     pub observe_interval: Duration,
     /// `spec.syncJobs.trigger`.
@@ -71,7 +71,7 @@ pub struct Waiting {
 
 /// What a pass knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Facts {
+pub struct PlatformFacts {
     /// The list of leads: how many entries could not be read.
     pub leads: Fact<usize>,
     /// The list of services: likewise.
@@ -79,24 +79,24 @@ pub struct Facts {
     /// Services that wait for the leads job and for the trunks job.
     pub waiting: [Waiting; 2],
     /// What the lists lack of what objects have recorded; `None` while none was read.
-    pub counted: Option<Counted>,
+    pub counted: Option<AbsenceCount>,
     /// Objects that are being deleted and want something deleted on the platform.
     pub deletions: Vec<Asking>,
     /// What became of the run that this pass asked for: which job it was, and when the request was begun.
-    pub answer: Option<(Job, Time, Answer)>,
+    pub answer: Option<(Job, Time, ChangeResult)>,
     /// How often in a row a request was not executed.
     pub failures: u32,
 }
 
 /// What the object remembers: its two jobs, in the order of [`Job::ALL`].
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
-pub struct Record {
+pub struct PlatformRecord {
     /// The jobs.
     pub jobs: [JobRecord; 2],
     /// Deletions that were granted, and whether more are held.
-    pub ledger: Ledger,
+    pub ledger: DeletionLedger,
     /// What is missing from the lists, and whether it is believed.
-    pub absences: absence::Ledger,
+    pub absences: absence::AbsenceLedger,
     /// The times of jobs that lay ahead when they were first seen, as they stand in the annotations. They are not taken when they have come either: nobody
     /// has seen the job run.
     pub refused: [Option<String>; 2],
@@ -104,7 +104,7 @@ pub struct Record {
     pub stalled_for: Option<Reason>,
 }
 
-impl Record {
+impl PlatformRecord {
     /// What is known of the runs of a job: the newest completed run covers whatever was due when it was begun.
     pub fn runs(&self, job: Job) -> JobRuns {
         let record = self.jobs[index(job)];
@@ -114,7 +114,7 @@ impl Record {
 
 /// What a decision comes to.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Decision {
+pub struct PlatformDecision {
     /// What comes next.
     pub step: Step,
     /// Why, for the log.
@@ -122,10 +122,10 @@ pub struct Decision {
     /// What the object's conditions say.
     pub verdict: Verdict,
     /// What the object remembers from now on.
-    pub record: Record,
+    pub record: PlatformRecord,
 }
 
-impl Decision {
+impl PlatformDecision {
     /// Whether both lists were read: the platform answers, whatever else there is to say.
     pub fn answers(&self) -> bool {
         matches!(self.step, Step::Rest(_) | Step::Ask(_))
@@ -133,7 +133,7 @@ impl Decision {
 }
 
 /// Decides what comes next.
-pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> Decision {
+pub fn decide(now: Time, desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformFacts) -> PlatformDecision {
     let mut record = record.clone();
     absorb(now, desired, &mut record, facts);
     record.ledger = breaker::settle(now, desired.deletions.clone(), desired.approval.as_deref(), &record.ledger, &facts.deletions);
@@ -146,7 +146,7 @@ pub fn decide(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> D
     }
     let held = record.ledger.trouble(desired.deletions.per_hour);
     let absences = record.absences.trouble(now, &desired.account);
-    let decision = |step, why, verdict: Verdict| Decision {
+    let decision = |step, why, verdict: Verdict| PlatformDecision {
         step,
         why,
         verdict: Verdict { held: held.clone(), absences: absences.clone(), ..verdict },
@@ -205,7 +205,7 @@ fn read_at<T>(fact: &Fact<T>) -> Option<Time> {
     }
 }
 
-fn verdict(desired: &Desired, record: &Record, facts: &Facts) -> Verdict {
+fn verdict(desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformFacts) -> Verdict {
     let unreadable = facts.services.value().copied().unwrap_or(0) + facts.leads.value().copied().unwrap_or(0);
     let message = match unreadable {
         0 => "The platform answers.".to_owned(),
@@ -215,9 +215,9 @@ fn verdict(desired: &Desired, record: &Record, facts: &Facts) -> Verdict {
     let mut verdict = desired.unfollowed.as_ref().map_or_else(|| Verdict::ready(message), Verdict::trouble);
     let waiting = Job::ALL.into_iter().find(|job| matches!(record.jobs[index(*job)].state, JobState::Due | JobState::Requested));
     let (truth, reason, message) = match waiting {
-        None => (Truth::True, Reason::Succeeded, "No service waits for a synchronization job."),
-        Some(Job::Leads) => (Truth::False, Reason::AwaitingLeadsJob, "Services wait for peering.sync-leads-job."),
-        Some(Job::Trunks) => (Truth::False, Reason::AwaitingTrunksJob, "Services wait for peering.sync-trunks-job."),
+        None => (ConditionStatus::True, Reason::Succeeded, "No service waits for a synchronization job."),
+        Some(Job::Leads) => (ConditionStatus::False, Reason::AwaitingLeadsJob, "Services wait for peering.sync-leads-job."),
+        Some(Job::Trunks) => (ConditionStatus::False, Reason::AwaitingTrunksJob, "Services wait for peering.sync-trunks-job."),
     };
     let not_taken = Job::ALL.into_iter().filter_map(|job| not_taken(job, desired, record));
     verdict.synced = Some((truth, reason, std::iter::once(message.to_owned()).chain(not_taken).collect::<Vec<_>>().join(" ")));
@@ -225,7 +225,7 @@ fn verdict(desired: &Desired, record: &Record, facts: &Facts) -> Verdict {
 }
 
 /// What is said of a person's time that is not taken.
-fn not_taken(job: Job, desired: &Desired, record: &Record) -> Option<String> {
+fn not_taken(job: Job, desired: &DesiredPlatform, record: &PlatformRecord) -> Option<String> {
     let told = desired.ran_at[index(job)].as_ref()?;
     let why = match told.at {
         None => "can't be read as a time",
@@ -244,7 +244,7 @@ fn not_taken(job: Job, desired: &Desired, record: &Record) -> Option<String> {
 }
 
 /// When a person's time has come that lies ahead by no more than clocks differ.
-fn soon(now: Time, desired: &Desired) -> Option<Time> {
+fn soon(now: Time, desired: &DesiredPlatform) -> Option<Time> {
     desired.ran_at.iter().flatten().filter_map(|told| told.at).filter(|at| *at > now && *at <= now + SKEW).min()
 }
 
@@ -256,15 +256,15 @@ pub fn index(job: Job) -> usize {
     }
 }
 
-fn absorb(now: Time, desired: &Desired, record: &mut Record, facts: &Facts) {
+fn absorb(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, facts: &PlatformFacts) {
     if let Some((job, begun, answer)) = &facts.answer {
         let own = &mut record.jobs[index(*job)];
-        if matches!(answer, Answer::Done | Answer::Task(_) | Answer::Lost(_)) {
+        if matches!(answer, ChangeResult::Done | ChangeResult::Task(_) | ChangeResult::Lost(_)) {
             own.requested = Some(begun.whole_second());
             own.completed = None;
         }
         // The call answers when the job has run: our assumption for an installation that has one (U-9).
-        if matches!(answer, Answer::Done | Answer::Task(_)) {
+        if matches!(answer, ChangeResult::Done | ChangeResult::Task(_)) {
             own.completed = Some(now.whole_second());
         }
     }
@@ -295,7 +295,7 @@ fn absorb(now: Time, desired: &Desired, record: &mut Record, facts: &Facts) {
 }
 
 /// Which job is to be run now, else when the next can be.
-fn next_run(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> (Option<Time>, Option<Job>) {
+fn next_run(now: Time, desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformFacts) -> (Option<Time>, Option<Job>) {
     if desired.trigger != JobTrigger::Http {
         return (None, None);
     }
@@ -308,7 +308,7 @@ fn next_run(now: Time, desired: &Desired, record: &Record, facts: &Facts) -> (Op
         }
         let gathered = earliest + GATHER;
         let at = match (&facts.answer, own.state) {
-            (Some((asked, _, Answer::NotSent(trouble) | Answer::Refused(trouble))), _) if *asked == job => {
+            (Some((asked, _, ChangeResult::NotSent(trouble) | ChangeResult::Refused(trouble))), _) if *asked == job => {
                 timing::next_try(now, facts.failures.max(2), trouble.retry_after)
             }
             (_, JobState::Requested) => own.requested.map_or(gathered, |before| before + RUN_AGAIN),

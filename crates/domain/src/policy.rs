@@ -118,7 +118,7 @@ impl Policy {
 
 /// The platform object that an object refers to, as the cluster has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Connection {
+pub enum PlatformAccess {
     /// It is there, and this namespace may use it.
     Usable(Policy),
     /// It is not there, or not for this namespace.
@@ -129,14 +129,14 @@ pub enum Connection {
 
 /// What one operation tells of the pace of its platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Pace {
+pub enum CreatePace {
     /// A create that took so long, from its intent to its service in the list.
     Took(Duration),
     /// A create that was begun then, and whose task has not ended.
     Runs(Time),
 }
 
-impl Pace {
+impl CreatePace {
     /// Only a create tells anything, and only one whose task is known.
     pub fn of(operation: &Operation) -> Option<Self> {
         if operation.kind != OperationKind::Create || operation.task.is_none() {
@@ -160,9 +160,9 @@ impl Pace {
 pub fn slowest_create<'a>(now: Time, own: &OperationId, deadline: Duration, operations: impl Iterator<Item = &'a Operation>) -> Option<Duration> {
     let (mut slowest, mut running): (Option<Duration>, Duration) = (None, Duration::ZERO);
     for operation in operations.filter(|operation| &operation.id != own) {
-        match Pace::of(operation) {
-            Some(Pace::Took(span)) => slowest = slowest.max(Some(span)),
-            Some(Pace::Runs(since)) => running = running.max(now.since(since).min(deadline)),
+        match CreatePace::of(operation) {
+            Some(CreatePace::Took(span)) => slowest = slowest.max(Some(span)),
+            Some(CreatePace::Runs(since)) => running = running.max(now.since(since).min(deadline)),
             None => {}
         }
     }

@@ -9,7 +9,7 @@ use crate::time::Time;
 
 /// How far the change of an object is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Stage {
+pub enum ChangeStage {
     /// None is under way, or the last one has ended.
     Idle,
     /// The intent stands on the object, and its request has surely not left.
@@ -22,7 +22,7 @@ pub enum Stage {
 
 /// What happens to it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Event {
+pub enum Transition {
     /// The intent of a change of this kind is recorded on the object.
     Begin(OperationKind),
     /// Its request leaves.
@@ -32,16 +32,16 @@ pub enum Event {
 }
 
 /// The stage at which a record is.
-pub fn stage(record: &Record) -> Stage {
+pub fn stage(record: &Record) -> ChangeStage {
     let running = record.running();
     if running.is_some_and(|operation| operation.task.is_some()) {
-        return Stage::Running;
+        return ChangeStage::Running;
     }
     match record.open_intent() {
-        None if running.is_some() => Stage::Asked,
-        None => Stage::Idle,
-        Some(intent) if intent.sent == Sent::No => Stage::Recorded,
-        Some(_) => Stage::Asked,
+        None if running.is_some() => ChangeStage::Asked,
+        None => ChangeStage::Idle,
+        Some(intent) if intent.sent == Sent::No => ChangeStage::Recorded,
+        Some(_) => ChangeStage::Asked,
     }
 }
 
@@ -49,19 +49,19 @@ pub fn stage(record: &Record) -> Stage {
 ///
 /// A deletion that was asked for is begun anew when the service is still there after a while: a second deletion of the same service finds nothing to
 /// delete. A create is never begun while one is under way: it ends first, by its effect, its failure or its grace (law L1).
-pub fn follows(stage: Stage, event: Event) -> Option<Stage> {
+pub fn follows(stage: ChangeStage, event: Transition) -> Option<ChangeStage> {
     use OperationKind::{Create, Delete};
     match (stage, event) {
-        (Stage::Idle, Event::Begin(_)) => Some(Stage::Recorded),
-        (Stage::Idle, Event::Send(_)) => None,
-        (Stage::Idle, Event::Adopt) => Some(Stage::Idle),
+        (ChangeStage::Idle, Transition::Begin(_)) => Some(ChangeStage::Recorded),
+        (ChangeStage::Idle, Transition::Send(_)) => None,
+        (ChangeStage::Idle, Transition::Adopt) => Some(ChangeStage::Idle),
         // An intent that waited too long to be sent is replaced by a new one: its grace counts from its start.
-        (Stage::Recorded, Event::Begin(_)) => Some(Stage::Recorded),
-        (Stage::Recorded, Event::Send(_)) => Some(Stage::Asked),
-        (Stage::Recorded, Event::Adopt) => None,
-        (Stage::Asked, Event::Begin(Delete)) => Some(Stage::Recorded),
-        (Stage::Asked, Event::Begin(Create) | Event::Send(_) | Event::Adopt) => None,
-        (Stage::Running, Event::Begin(_) | Event::Send(_) | Event::Adopt) => None,
+        (ChangeStage::Recorded, Transition::Begin(_)) => Some(ChangeStage::Recorded),
+        (ChangeStage::Recorded, Transition::Send(_)) => Some(ChangeStage::Asked),
+        (ChangeStage::Recorded, Transition::Adopt) => None,
+        (ChangeStage::Asked, Transition::Begin(Delete)) => Some(ChangeStage::Recorded),
+        (ChangeStage::Asked, Transition::Begin(Create) | Transition::Send(_) | Transition::Adopt) => None,
+        (ChangeStage::Running, Transition::Begin(_) | Transition::Send(_) | Transition::Adopt) => None,
     }
 }
 
@@ -80,11 +80,11 @@ pub fn needs(change: &Change) -> Option<OperationKind> {
 /// A sentence that says which order was broken: a bug in a decision.
 pub fn check(step: &Step, record: &Record, now: Time) -> Result<(), String> {
     let event = match step {
-        Step::Keep(Mark::Begin { kind, .. }) => Event::Begin(*kind),
-        Step::Keep(Mark::Adopt(_)) => Event::Adopt,
+        Step::Keep(Mark::Begin { kind, .. }) => Transition::Begin(*kind),
+        Step::Keep(Mark::Adopt(_)) => Transition::Adopt,
         Step::Ask(change) => match needs(change) {
             Some(kind) if !record.may_send(kind, now) => return Err(format!("{change:?} without an intent that is recorded, fresh and unsent")),
-            Some(kind) => Event::Send(kind),
+            Some(kind) => Transition::Send(kind),
             None => return Ok(()),
         },
         Step::Keep(Mark::Hold | Mark::Release) | Step::Look(..) | Step::Wait(..) | Step::Rest(_) | Step::Stop(_) => return Ok(()),

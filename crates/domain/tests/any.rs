@@ -3,16 +3,16 @@
 mod common;
 
 use common::{NOW, guid, kstatus::kstatus_violations, secs, tenant};
-use oc_domain::absence::{self, Belief, Counted};
+use oc_domain::absence::{self, AbsenceCount, Belief};
 use oc_domain::conditions::{Reason, Trouble, Verdict};
-use oc_domain::decision::{Answer, Change, Mark, Query, Step};
+use oc_domain::decision::{Change, ChangeResult, Mark, Query, Step};
 use oc_domain::facts::{Absence, DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::lead;
 use oc_domain::model::{LcCustomerAnswer, Lead, LicenseType, MicrosoftStatus, Service, TaskState};
 use oc_domain::platform;
-use oc_domain::policy::{Connection, JobTrigger, Policy};
+use oc_domain::policy::{JobTrigger, PlatformAccess, Policy};
 use oc_domain::record::{Job, JobRecord, JobState, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{self, Adoption, Deletion, Desired, Mode};
+use oc_domain::service::{self, Adoption, Deletion, DesiredService, Mode};
 use oc_domain::time::Time;
 use proptest::collection::vec;
 use proptest::option;
@@ -67,14 +67,14 @@ fn leads() -> impl Strategy<Value = LeadsView> {
     (vec(a_lead(), 0..3), prop::bool::weighted(0.8), read).prop_map(|(leads, complete, read)| LeadsView { leads, complete, read })
 }
 
-fn an_answer() -> impl Strategy<Value = Answer> {
+fn an_answer() -> impl Strategy<Value = ChangeResult> {
     prop_oneof![
-        Just(Answer::Task(common::task_id(1))),
-        Just(Answer::Done),
-        Just(Answer::NotFound),
-        trouble().prop_map(Answer::Refused),
-        trouble().prop_map(Answer::NotSent),
-        trouble().prop_map(Answer::Lost),
+        Just(ChangeResult::Task(common::task_id(1))),
+        Just(ChangeResult::Done),
+        Just(ChangeResult::NotFound),
+        trouble().prop_map(ChangeResult::Refused),
+        trouble().prop_map(ChangeResult::NotSent),
+        trouble().prop_map(ChangeResult::Lost),
     ]
 }
 
@@ -107,7 +107,7 @@ fn a_record() -> impl Strategy<Value = Record> {
 
 fn any_facts() -> impl Strategy<Value = Facts> {
     let task = option::of(select(vec![TaskState::Running, TaskState::Succeeded, TaskState::Failed]).prop_map(|state| common::task(1, state)));
-    let connection = prop_oneof![6 => Just(Connection::Usable(Policy::default())), 1 => trouble().prop_map(Connection::Unusable), 1 => trouble().prop_map(Connection::Unknown)];
+    let connection = prop_oneof![6 => Just(PlatformAccess::Usable(Policy::default())), 1 => trouble().prop_map(PlatformAccess::Unusable), 1 => trouble().prop_map(PlatformAccess::Unknown)];
     let read = (fact(a_view()), fact(leads()), fact(Just(LcCustomerAnswer::NoSuchCall)), fact(task), option::weighted(0.3, an_answer()));
     let belief = prop_oneof![4 => Just(Belief::Believed), 1 => Just(Belief::Doubted), 1 => trouble().prop_map(Belief::Held)];
     (read, connection, any::<[bool; 3]>(), (age(), belief), 0u32..12).prop_map(|(read, connection, flags, (object_created, belief), failures)| {
@@ -120,7 +120,7 @@ fn policy() -> impl Strategy<Value = DeletionPolicy> {
     select(vec![DeletionPolicy::Retain, DeletionPolicy::Delete])
 }
 
-fn service_wish() -> impl Strategy<Value = service::Wish> {
+fn service_wish() -> impl Strategy<Value = service::ServiceTarget> {
     let spec = (
         select(vec![Mode::Apply, Mode::Plan, Mode::Observe]),
         select(vec![Adoption::IfMatching, Adoption::Never, Adoption::Always]),
@@ -128,10 +128,10 @@ fn service_wish() -> impl Strategy<Value = service::Wish> {
         option::of(5i64..7),
     );
     let be = spec.prop_map(|(mode, adoption, [recreate, ip_group, customer], channel)| {
-        common::be(Desired { mode, adoption, recreate, ip_group, channel, lc_customer: customer.then_some(4711), ..common::desired() })
+        common::be(DesiredService { mode, adoption, recreate, ip_group, channel, lc_customer: customer.then_some(4711), ..common::desired() })
     });
     let gone = (policy(), any::<[bool; 2]>()).prop_map(|(policy, [known, suspended])| {
-        service::Wish::Gone(Deletion {
+        service::ServiceTarget::Gone(Deletion {
             policy,
             tenant: known.then(tenant),
             short_name: known.then(|| "Contoso_NL".into()),
@@ -140,15 +140,15 @@ fn service_wish() -> impl Strategy<Value = service::Wish> {
             of_others: Vec::new(),
         })
     });
-    prop_oneof![5 => be, 3 => gone, 1 => Just(service::Wish::Suspended), 1 => trouble().prop_map(service::Wish::Unclear)]
+    prop_oneof![5 => be, 3 => gone, 1 => Just(service::ServiceTarget::Suspended), 1 => trouble().prop_map(service::ServiceTarget::Unclear)]
 }
 
-fn lead_wish() -> impl Strategy<Value = lead::Wish> {
+fn lead_wish() -> impl Strategy<Value = lead::LeadTarget> {
     let be = (any::<bool>(), option::of(5i64..7), policy()).prop_map(|(consentless, channel, deletion_policy)| {
-        lead::Wish::Be(lead::Desired { tenant: tenant(), consentless, channel, deletion_policy, rival: None })
+        lead::LeadTarget::Be(lead::DesiredLead { tenant: tenant(), consentless, channel, deletion_policy, rival: None })
     });
-    let gone = (policy(), any::<bool>()).prop_map(|(policy, known)| lead::Wish::Gone(policy, known.then(tenant)));
-    prop_oneof![5 => be, 3 => gone, 1 => Just(lead::Wish::Suspended), 1 => trouble().prop_map(lead::Wish::Unclear)]
+    let gone = (policy(), any::<bool>()).prop_map(|(policy, known)| lead::LeadTarget::Gone(policy, known.then(tenant)));
+    prop_oneof![5 => be, 3 => gone, 1 => Just(lead::LeadTarget::Suspended), 1 => trouble().prop_map(lead::LeadTarget::Unclear)]
 }
 
 /// The rules of conditions that a verdict breaks; not the one about reasons, since the troubles here have any, and many that nothing gives.
@@ -187,17 +187,17 @@ fn sound(step: &Step, verdict: &Verdict, facts: &Facts) -> Vec<String> {
     broken
 }
 
-fn a_count() -> impl Strategy<Value = Counted> {
-    (0usize..400, proptest::collection::btree_set("[a-d]", 0..4), 0usize..2).prop_map(|(recorded, missing, asked)| Counted { recorded, missing, asked })
+fn a_count() -> impl Strategy<Value = AbsenceCount> {
+    (0usize..400, proptest::collection::btree_set("[a-d]", 0..4), 0usize..2).prop_map(|(recorded, missing, asked)| AbsenceCount { recorded, missing, asked })
 }
 
-fn a_ledger() -> impl Strategy<Value = absence::Ledger> {
+fn a_ledger() -> impl Strategy<Value = absence::AbsenceLedger> {
     let known = option::of(select(vec![absence::Account::default(), absence::Account { url: "elsewhere".into(), ..absence::Account::default() }]));
     let believed = proptest::collection::btree_map("[a-d]", age().prop_map(Time::whole_second), 0..3);
     (known, believed, 0u32..3, 0u32..3, age(), option::of(select(vec!["a".to_owned(), "b".to_owned()]))).prop_map(
         |(known, believed, accepted, held, since, handled)| {
             let since = (held > 0).then_some(since.whole_second());
-            absence::Ledger { known, believed, accepted, held, since, handled }
+            absence::AbsenceLedger { known, believed, accepted, held, since, handled }
         },
     )
 }
@@ -212,9 +212,9 @@ proptest! {
         prop_assert_eq!(sound(&decision.step, &decision.verdict, &facts), Vec::<String>::new());
         let changes = matches!(decision.step, Step::Ask(_) | Step::Keep(_));
         match (&wish, &decision.step) {
-            (service::Wish::Be(desired), _) => prop_assert!(!changes || desired.mode == Mode::Apply, "{:?} changes something", desired.mode),
-            (service::Wish::Gone(deletion), Step::Ask(_)) => prop_assert!(deletion.policy == DeletionPolicy::Delete && !deletion.suspended),
-            (service::Wish::Gone(_), _) => {}
+            (service::ServiceTarget::Be(desired), _) => prop_assert!(!changes || desired.mode == Mode::Apply, "{:?} changes something", desired.mode),
+            (service::ServiceTarget::Gone(deletion), Step::Ask(_)) => prop_assert!(deletion.policy == DeletionPolicy::Delete && !deletion.suspended),
+            (service::ServiceTarget::Gone(_), _) => {}
             _ => prop_assert!(!changes),
         }
         // By a list that is not believed nothing is made, and what it does not show is not let go.
@@ -242,9 +242,9 @@ proptest! {
             Step::Ask(Change::CreateLead(_)) => prop_assert!(fresh.is_some_and(|view| view.leads.is_empty() && view.absence() == Absence::Proven) && record.may_send(OperationKind::Create, NOW)),
             Step::Ask(Change::DeleteLead(_)) => {
                 prop_assert!(fresh.is_some_and(|view| view.leads.iter().any(|lead| lead.consentless)));
-                prop_assert!(matches!(wish, lead::Wish::Gone(DeletionPolicy::Delete, _)));
+                prop_assert!(matches!(wish, lead::LeadTarget::Gone(DeletionPolicy::Delete, _)));
             }
-            Step::Ask(Change::AssignChannel(..) | Change::UnassignChannel(_)) => prop_assert!(matches!(wish, lead::Wish::Be(_))),
+            Step::Ask(Change::AssignChannel(..) | Change::UnassignChannel(_)) => prop_assert!(matches!(wish, lead::LeadTarget::Be(_))),
             Step::Ask(other) => prop_assert!(false, "a lead asks for {other:?}"),
             _ => {}
         }
@@ -259,12 +259,12 @@ proptest! {
     ) {
         let waiting = waiting.map(|since| platform::Waiting { due: since.map(|since| (NOW - secs(u64::from(since)), NOW - secs(u64::from(since) / 2))) });
         let ran_at = ran_at.map(|(ahead, at)| platform::RanAt::new("x", Some(if ahead < 0 { NOW + secs(ahead.unsigned_abs() * 3) } else { at })));
-        let desired = platform::Desired {
+        let desired = platform::DesiredPlatform {
             observe_interval: secs(600), trigger, ran_at: [ran_at, None], deletions: 1.into(), approval: None, absence_approval: word.map(str::to_owned),
             account: absence::Account::default(), look_now: flags[0], unusable, unfollowed: None, remark: None,
         };
-        let record = platform::Record { jobs: [jobs.0, jobs.1], absences, ..platform::Record::default() };
-        let facts = platform::Facts { leads, services, waiting, counted, deletions: Vec::new(), answer, failures: 0 };
+        let record = platform::PlatformRecord { jobs: [jobs.0, jobs.1], absences, ..platform::PlatformRecord::default() };
+        let facts = platform::PlatformFacts { leads, services, waiting, counted, deletions: Vec::new(), answer, failures: 0 };
         let decision = platform::decide(NOW, &desired, &record, &facts);
         prop_assert_eq!(&decision, &platform::decide(NOW, &desired, &record, &facts));
         prop_assert_eq!(rules(&decision.verdict), Vec::<String>::new());
@@ -279,7 +279,7 @@ proptest! {
             other => prop_assert!(false, "a platform object is not worked on by {other:?}"),
         }
         // Taking in what is known twice changes nothing: status is not written again and again.
-        let again = platform::decide(NOW, &desired, &decision.record, &platform::Facts { answer: None, ..facts });
+        let again = platform::decide(NOW, &desired, &decision.record, &platform::PlatformFacts { answer: None, ..facts });
         prop_assert_eq!(again.record, decision.record);
     }
 }

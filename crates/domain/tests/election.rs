@@ -5,7 +5,7 @@ mod world;
 
 use std::time::Duration;
 
-use oc_domain::election::{Decision, Election, Held, Release, Timing};
+use oc_domain::election::{Election, ElectionStep, LeaseRecord, Release, Timing};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::test_runner::{Config as Runs, RngAlgorithm, TestRng, TestRunner};
@@ -106,14 +106,14 @@ fn timing() -> Timing {
     Timing::new(35 * SECOND, 30 * SECOND, 5 * SECOND).expect("a timing")
 }
 
-fn held(version: &str, holder: &str) -> Held {
-    Held { version: version.into(), holder: holder.into(), duration: 35 * SECOND }
+fn held(version: &str, holder: &str) -> LeaseRecord {
+    LeaseRecord { version: version.into(), holder: holder.into(), duration: 35 * SECOND }
 }
 
 fn leader() -> Election {
     let mut election = Election::new("a", timing());
     election.observed(SECOND, None);
-    assert_eq!(election.decide(SECOND), Decision::Acquire(None), "nobody was ever seen");
+    assert_eq!(election.decide(SECOND), ElectionStep::Acquire(None), "nobody was ever seen");
     election.writing();
     election.wrote(SECOND, 2 * SECOND, held("1", "a"));
     election
@@ -133,41 +133,41 @@ fn a_timing_that_is_not_safe_is_refused_with_its_numbers() {
 fn a_leader_may_act_until_the_deadline_after_its_renewal_was_begun() {
     let mut election = leader();
     assert_eq!(election.valid_until(), Some(31 * SECOND));
-    assert_eq!(election.decide(3 * SECOND), Decision::Wait(6 * SECOND));
-    assert_eq!(election.decide(6 * SECOND), Decision::Renew(Some("1".into())));
+    assert_eq!(election.decide(3 * SECOND), ElectionStep::Wait(6 * SECOND));
+    assert_eq!(election.decide(6 * SECOND), ElectionStep::Renew(Some("1".into())));
     election.unanswered(20 * SECOND);
     assert_eq!(election.valid_until(), Some(31 * SECOND), "no answer gives no time");
-    assert_eq!(election.decide(25 * SECOND), Decision::Look, "before it writes again");
+    assert_eq!(election.decide(25 * SECOND), ElectionStep::Look, "before it writes again");
     election.observed(26 * SECOND, Some(held("2", "a")));
     assert_eq!(election.valid_until(), Some(31 * SECOND), "nor does finding its own write");
-    assert_eq!(election.decide(26 * SECOND), Decision::Renew(Some("2".into())));
-    assert_eq!(election.decide(31 * SECOND), Decision::Lost);
+    assert_eq!(election.decide(26 * SECOND), ElectionStep::Renew(Some("2".into())));
+    assert_eq!(election.decide(31 * SECOND), ElectionStep::Lost);
 }
 
 #[test]
 fn a_leader_that_sees_another_is_one_no_more() {
     let mut election = leader();
     election.conflicted(7 * SECOND);
-    assert_eq!(election.decide(7 * SECOND), Decision::Look);
+    assert_eq!(election.decide(7 * SECOND), ElectionStep::Look);
     election.observed(7 * SECOND, Some(held("2", "b")));
-    assert_eq!((election.decide(7 * SECOND), election.valid_until(), election.release()), (Decision::Lost, None, Release::Nothing));
+    assert_eq!((election.decide(7 * SECOND), election.valid_until(), election.release()), (ElectionStep::Lost, None, Release::Nothing));
 }
 
 #[test]
 fn one_that_waits_measures_by_its_own_clock_and_writes_over_what_it_saw() {
     let mut election = Election::new("b", timing());
-    assert_eq!(election.decide(100 * SECOND), Decision::Look);
+    assert_eq!(election.decide(100 * SECOND), ElectionStep::Look);
     election.observed(100 * SECOND, Some(held("1", "a")));
-    assert_eq!(election.decide(100 * SECOND), Decision::Wait(105 * SECOND));
+    assert_eq!(election.decide(100 * SECOND), ElectionStep::Wait(105 * SECOND));
     for second in [105, 110, 115, 120, 125, 130] {
-        assert_eq!(election.decide(second * SECOND), Decision::Look);
+        assert_eq!(election.decide(second * SECOND), ElectionStep::Look);
         election.observed(second * SECOND, Some(held("1", "a")));
     }
-    assert_eq!(election.decide(135 * SECOND), Decision::Acquire(Some("1".into())));
+    assert_eq!(election.decide(135 * SECOND), ElectionStep::Acquire(Some("1".into())));
     election.observed(135 * SECOND, Some(held("2", "a")));
-    assert_eq!(election.decide(169 * SECOND), Decision::Look);
+    assert_eq!(election.decide(169 * SECOND), ElectionStep::Look);
     election.observed(169 * SECOND, Some(held("3", "")));
-    assert_eq!(election.decide(169 * SECOND), Decision::Acquire(Some("3".into())), "given back");
+    assert_eq!(election.decide(169 * SECOND), ElectionStep::Acquire(Some("3".into())), "given back");
 }
 
 #[test]
@@ -176,10 +176,10 @@ fn the_time_of_a_lease_goes_on_when_a_look_fails_and_when_the_lease_is_deleted()
     election.observed(SECOND, Some(held("1", "a")));
     election.unanswered(10 * SECOND);
     election.observed(15 * SECOND, Some(held("1", "a")));
-    assert_eq!(election.decide(36 * SECOND), Decision::Acquire(Some("1".into())));
+    assert_eq!(election.decide(36 * SECOND), ElectionStep::Acquire(Some("1".into())));
     election.observed(20 * SECOND, None);
-    assert_eq!(election.decide(24 * SECOND), Decision::Wait(25 * SECOND));
-    assert_eq!(election.decide(55 * SECOND), Decision::Acquire(None), "whoever held it may have gone on");
+    assert_eq!(election.decide(24 * SECOND), ElectionStep::Wait(25 * SECOND));
+    assert_eq!(election.decide(55 * SECOND), ElectionStep::Acquire(None), "whoever held it may have gone on");
 }
 
 #[test]
@@ -205,7 +205,7 @@ fn one_that_is_blind_leaves_the_lease_to_others_for_a_while_and_takes_it_in_the_
         election.sees(false);
         let acquires = |election: &mut Election, now: Duration| {
             election.observed(now, lease.clone());
-            matches!(election.decide(now), Decision::Acquire(_))
+            matches!(election.decide(now), ElectionStep::Acquire(_))
         };
         assert!(!acquires(&mut election, 10 * SECOND) && !acquires(&mut election, free + 9 * SECOND), "{lease:?}");
         let mut well = election.clone();
@@ -220,5 +220,5 @@ fn a_process_that_has_the_name_of_the_dead_one_before_it_goes_on_with_its_lease_
     let mut election = Election::new("pod_uid", timing());
     election.observed(SECOND, Some(held("7", "pod_uid")));
     assert_eq!(election.valid_until(), None, "it leads only by a write of its own");
-    assert_eq!(election.decide(SECOND), Decision::Acquire(Some("7".into())));
+    assert_eq!(election.decide(SECOND), ElectionStep::Acquire(Some("7".into())));
 }

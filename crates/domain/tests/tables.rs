@@ -44,7 +44,7 @@ use oc_domain::conditions::Verdict;
 use oc_domain::decision::{Change, Decision, Mark, Query, Step};
 use oc_domain::facts::Facts;
 use oc_domain::record::Record;
-use oc_domain::service::{Wish, decide};
+use oc_domain::service::{ServiceTarget, decide};
 use oc_domain::time::Time;
 
 /// A step, as short as a table can hold.
@@ -83,12 +83,12 @@ pub fn says(verdict: &Verdict) -> String {
 }
 
 /// One decision about a service, at [`common::NOW`].
-pub fn at_now(wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+pub fn at_now(wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     at(common::NOW, wish, record, facts)
 }
 
 /// One decision about a service; equal inputs give an equal decision.
-pub fn at(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+pub fn at(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     assert_eq!(decision, decide(now, wish, record, facts));
     decision

@@ -9,13 +9,13 @@ use reqwest::Method;
 use serde_json::Value;
 use url::Url;
 
-use crate::error::{Error, ErrorKind, Sent};
+use crate::error::{Error, ErrorKind, RequestSent};
 use crate::observer::{Endpoint, Observer};
 use crate::paging::{Endless, Listed, Pager};
 use crate::requests::{self, CreateService};
 use crate::secrets::Secrets;
-use crate::settings::{Credential, Settings, check_url};
-use crate::transport::{Answer, Call, Reply, Transport, declined, unreadable};
+use crate::settings::{ClientSettings, Credential, check_url};
+use crate::transport::{HttpCall, HttpResponse, Reply, Transport, declined, unreadable};
 use crate::wire;
 use crate::wire::errors::Form;
 use crate::wire::json::Malformed;
@@ -42,7 +42,7 @@ pub enum Deleted {
 
 /// The answer of a call that is only inferred: a release may lack it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Capability<T> {
+pub enum MaybeAbsent<T> {
     /// The call exists, and said this.
     Available(T),
     /// This release has no such call, or under that path another one.
@@ -79,7 +79,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Settings`], saying what to change: a URL that is neither https nor local, an empty id or scope, a CA bundle that is none, a limit out of range.
-    pub fn new(settings: Settings, credential: Credential, observer: Option<Arc<dyn Observer>>) -> Result<Self, Error> {
+    pub fn new(settings: ClientSettings, credential: Credential, observer: Option<Arc<dyn Observer>>) -> Result<Self, Error> {
         Ok(Self { transport: Arc::new(Transport::new(settings, credential, observer)?) })
     }
 
@@ -96,7 +96,7 @@ impl Client {
             let call = self.list(Endpoint::Leads, "api/v2/oc/lead", &query);
             let answer = match self.transport.ask(&call).await {
                 Ok(answer) => answer,
-                Err(error) if pager.refused(error.status.filter(|_| error.sent == Sent::Answered)) => continue,
+                Err(error) if pager.refused(error.status.filter(|_| error.sent == RequestSent::Answered)) => continue,
                 Err(error) => return Err(error),
             };
             let page = wire::leads::leads(&answer.body).map_err(|why| unreadable(call.endpoint, answer.status, why))?;
@@ -222,34 +222,34 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it is not JSON.
-    pub async fn lc_customer(&self, id: LcCustomerId) -> Result<Capability<Option<LcCustomer>>, Error> {
+    pub async fn lc_customer(&self, id: LcCustomerId) -> Result<MaybeAbsent<Option<LcCustomer>>, Error> {
         let answer = match self.inferred(Endpoint::LcCustomer, &format!("{LC_CUSTOMERS}/{id}")).await? {
-            Capability::Available(Some(answer)) => answer,
-            Capability::Available(None) => return Ok(Capability::Available(None)),
-            Capability::Unavailable => return Ok(Capability::Unavailable),
+            MaybeAbsent::Available(Some(answer)) => answer,
+            MaybeAbsent::Available(None) => return Ok(MaybeAbsent::Available(None)),
+            MaybeAbsent::Unavailable => return Ok(MaybeAbsent::Unavailable),
         };
         match wire::topology::lc_customer(&answer.body).map_err(|why| unreadable(Endpoint::LcCustomer, answer.status, why))? {
-            Some(customer) if customer.id == id => Ok(Capability::Available(Some(customer))),
-            _ => Ok(Capability::Unavailable),
+            Some(customer) if customer.id == id => Ok(MaybeAbsent::Available(Some(customer))),
+            _ => Ok(MaybeAbsent::Unavailable),
         }
     }
 
     /// How many numbers a tenant has: GET `/api/v2/oc/numbers?msTenantId=` (platform-facts.md 6.6). The call documents no paging: a release that pages all the
     /// same gives too few, so take it as "at least".
     ///
-    /// [`Capability::Unavailable`]: the API itself said, by a 404 in one of its own forms (E3, E4), that it knows no such thing. That one answer is a hint, not a proof: the
+    /// [`MaybeAbsent::Unavailable`]: the API itself said, by a 404 in one of its own forms (E3, E4), that it knows no such thing. That one answer is a hint, not a proof: the
     /// same words may mean this tenant only (assumption), so who has had a count from this platform before must not believe it.
     ///
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it is no list. Any other refusal too, be it 404, 405, 410 or 501: a proxy, a gateway without its route, and a platform that is being
     /// deployed say the same, and whoever takes that for "no numbers" deletes a service that has some.
-    pub async fn numbers_of(&self, tenant: &TenantId) -> Result<Capability<u64>, Error> {
+    pub async fn numbers_of(&self, tenant: &TenantId) -> Result<MaybeAbsent<u64>, Error> {
         let call = self.list(Endpoint::Numbers, "api/v2/oc/numbers", &[("msTenantId", tenant.to_string())]);
         match self.transport.ask_raw(&call).await? {
             Reply::Success(answer) => {
-                wire::services::count_numbers(&answer.body).map(Capability::Available).map_err(|why| unreadable(call.endpoint, answer.status, why))
+                wire::services::count_numbers(&answer.body).map(MaybeAbsent::Available).map_err(|why| unreadable(call.endpoint, answer.status, why))
             }
-            Reply::Refusal(error, Form::Bare | Form::Described) if error.status == Some(404) => Ok(Capability::Unavailable),
+            Reply::Refusal(error, Form::Bare | Form::Described) if error.status == Some(404) => Ok(MaybeAbsent::Unavailable),
             Reply::Refusal(error, _) => Err(error),
         }
     }
@@ -266,7 +266,7 @@ impl Client {
             JobMethod::Put => Method::PUT,
         };
         let bearer = url.origin() == self.transport.settings.base_url.origin();
-        let call = Call { endpoint: Endpoint::Job, method, url: url.clone(), body: None, list: false, bearer, repeat: false, secrets: Secrets::none() };
+        let call = HttpCall { endpoint: Endpoint::Job, method, url: url.clone(), body: None, list: false, bearer, repeat: false, secrets: Secrets::none() };
         self.effect(&call).await
     }
 }
@@ -281,25 +281,25 @@ impl Client {
         url
     }
 
-    fn read(&self, endpoint: Endpoint, path: &str) -> Call {
-        Call { endpoint, method: Method::GET, url: self.url(path), body: None, list: false, bearer: true, repeat: true, secrets: Secrets::none() }
+    fn read(&self, endpoint: Endpoint, path: &str) -> HttpCall {
+        HttpCall { endpoint, method: Method::GET, url: self.url(path), body: None, list: false, bearer: true, repeat: true, secrets: Secrets::none() }
     }
 
-    fn list(&self, endpoint: Endpoint, path: &str, query: &[(&str, String)]) -> Call {
+    fn list(&self, endpoint: Endpoint, path: &str, query: &[(&str, String)]) -> HttpCall {
         let mut call = self.read(endpoint, path);
         if !query.is_empty() {
             call.url.query_pairs_mut().extend_pairs(query);
         }
-        Call { list: true, ..call }
+        HttpCall { list: true, ..call }
     }
 
-    fn change(&self, endpoint: Endpoint, method: Method, path: &str, body: Option<Value>) -> Call {
+    fn change(&self, endpoint: Endpoint, method: Method, path: &str, body: Option<Value>) -> HttpCall {
         let body = body.map(|body| body.to_string().into_bytes());
-        Call { endpoint, method, url: self.url(path), body, list: false, bearer: true, repeat: false, secrets: Secrets::none() }
+        HttpCall { endpoint, method, url: self.url(path), body, list: false, bearer: true, repeat: false, secrets: Secrets::none() }
     }
 
     /// A change that starts a task.
-    async fn start(&self, call: &Call) -> Result<TaskId, Error> {
+    async fn start(&self, call: &HttpCall) -> Result<TaskId, Error> {
         let answer = self.transport.ask(call).await?;
         match wire::tasks::task_id(&answer.body) {
             Ok(id) => {
@@ -314,12 +314,12 @@ impl Client {
     }
 
     /// A change that is over with its answer, unless that says otherwise (E7).
-    async fn effect(&self, call: &Call) -> Result<(), Error> {
+    async fn effect(&self, call: &HttpCall) -> Result<(), Error> {
         let answer = self.transport.ask(call).await?;
         wire::tasks::envelope(&answer.body, &call.secrets).map_err(|said| declined(call, &answer, said))
     }
 
-    async fn delete(&self, call: &Call) -> Result<Deleted, Error> {
+    async fn delete(&self, call: &HttpCall) -> Result<Deleted, Error> {
         match self.effect(call).await {
             Ok(()) => Ok(Deleted::Accepted),
             Err(Error { kind: ErrorKind::NotFound { .. }, .. }) => Ok(Deleted::NotFound),
@@ -328,12 +328,12 @@ impl Client {
     }
 
     /// A read that a release may lack. `Available(None)`: there is none of this id, in the topology server's own words (E4).
-    async fn inferred(&self, endpoint: Endpoint, path: &str) -> Result<Capability<Option<Answer>>, Error> {
+    async fn inferred(&self, endpoint: Endpoint, path: &str) -> Result<MaybeAbsent<Option<HttpResponse>>, Error> {
         match self.transport.ask_raw(&self.read(endpoint, path)).await? {
-            Reply::Success(answer) => Ok(Capability::Available(Some(answer))),
+            Reply::Success(answer) => Ok(MaybeAbsent::Available(Some(answer))),
             Reply::Refusal(error, form) => match (error.status, form) {
-                (Some(404), Form::Described) => Ok(Capability::Available(None)),
-                (Some(404 | 405 | 410 | 501), _) => Ok(Capability::Unavailable),
+                (Some(404), Form::Described) => Ok(MaybeAbsent::Available(None)),
+                (Some(404 | 405 | 410 | 501), _) => Ok(MaybeAbsent::Unavailable),
                 _ => Err(error),
             },
         }
@@ -341,7 +341,7 @@ impl Client {
 }
 
 /// `None` for what the platform does not find.
-fn found(result: Result<Answer, Error>) -> Result<Option<Answer>, Error> {
+fn found(result: Result<HttpResponse, Error>) -> Result<Option<HttpResponse>, Error> {
     match result {
         Ok(answer) => Ok(Some(answer)),
         Err(Error { kind: ErrorKind::NotFound { .. }, .. }) => Ok(None),
@@ -351,7 +351,7 @@ fn found(result: Result<Answer, Error>) -> Result<Option<Answer>, Error> {
 
 fn endless(status: u16) -> Error {
     let message = "listing the leads failed: the platform's list does not end after 1000 pages; it does not page as documented";
-    Error::new(ErrorKind::BadAnswer, Sent::Answered, message).with_status(status).with_source(Malformed::NotAList)
+    Error::new(ErrorKind::BadAnswer, RequestSent::Answered, message).with_status(status).with_source(Malformed::NotAList)
 }
 
 #[cfg(test)]

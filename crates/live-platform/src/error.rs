@@ -13,7 +13,7 @@ pub struct Error {
     /// The class.
     pub kind: ErrorKind,
     /// Whether the request left this machine.
-    pub sent: Sent,
+    pub sent: RequestSent,
     /// The status of the answer, when there was one. For errors of the token endpoint it is that one's status.
     pub status: Option<u16>,
     /// How long the platform asks to wait (`Retry-After`), at most 15 minutes: more is not believed.
@@ -56,7 +56,7 @@ pub enum ErrorKind {
 
 /// Whether a request left this machine.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Sent {
+pub enum RequestSent {
     /// Surely not: no name, no connection, no TLS, no token, or refused before. May be repeated at once.
     No,
     /// It was sent, and an answer came: see [`Error::status`].
@@ -66,7 +66,7 @@ pub enum Sent {
 }
 
 impl Error {
-    pub(crate) fn new(kind: ErrorKind, sent: Sent, message: impl Into<String>) -> Self {
+    pub(crate) fn new(kind: ErrorKind, sent: RequestSent, message: impl Into<String>) -> Self {
         Self { kind, sent, status: None, retry_after: None, message: message.into(), source: None }
     }
 
@@ -86,7 +86,7 @@ impl Error {
     }
 
     pub(crate) fn never_sent(mut self) -> Self {
-        self.sent = Sent::No;
+        self.sent = RequestSent::No;
         self
     }
 
@@ -95,9 +95,9 @@ impl Error {
     /// After a refusal (4xx) or when it was surely never sent: false.
     pub fn may_have_happened(&self) -> bool {
         match self.sent {
-            Sent::No => false,
-            Sent::Maybe => true,
-            Sent::Answered => match self.status {
+            RequestSent::No => false,
+            RequestSent::Maybe => true,
+            RequestSent::Answered => match self.status {
                 Some(status) => (status < 400 && self.kind == ErrorKind::BadAnswer) || status == 408 || status >= 500,
                 None => true,
             },

@@ -42,10 +42,10 @@ mod token;
 mod transport;
 pub mod wire;
 
-pub use client::{Capability, Client, Deleted, JobMethod, SecretsSent};
-pub use error::{Error, ErrorKind, Sent};
-pub use observer::{Endpoint, Observer, Outcome};
+pub use client::{Client, Deleted, JobMethod, MaybeAbsent, SecretsSent};
+pub use error::{Error, ErrorKind, RequestSent};
+pub use observer::{CallOutcome, Endpoint, Observer};
 pub use paging::Listed;
-pub use requests::{Connection, CreateService, SiteLocation};
+pub use requests::{CreateService, ServiceConnection, SiteLocation};
 pub use secrets::Secrets;
-pub use settings::{Credential, Settings};
+pub use settings::{ClientSettings, Credential};

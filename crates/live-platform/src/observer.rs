@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Is told of each HTTP exchange, the retries and the token requests among them. Must return at once.
 pub trait Observer: Send + Sync {
     /// One exchange is over. `elapsed` runs from the first byte sent (or the try to connect) to the last byte read.
-    fn called(&self, endpoint: Endpoint, outcome: Outcome, elapsed: Duration);
+    fn called(&self, endpoint: Endpoint, outcome: CallOutcome, elapsed: Duration);
 }
 
 /// Every call this client can make: a closed list, so that it can be a metric's label.
@@ -103,7 +103,7 @@ impl Endpoint {
 
 /// How one exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Outcome {
+pub enum CallOutcome {
     /// An answer with this status was read whole (or as far as an error's text is read).
     Answered(u16),
     /// No connection: name, address, TLS, proxy.
@@ -116,11 +116,11 @@ pub enum Outcome {
     TooLarge,
 }
 
-impl Outcome {
+impl CallOutcome {
     /// Every label.
     pub const LABELS: [&'static str; 10] = ["2xx", "3xx", "4xx", "401", "429", "5xx", "not_connected", "timed_out", "lost", "too_large"];
 
-    /// The name for a label, one of [`Outcome::LABELS`].
+    /// The name for a label, one of [`CallOutcome::LABELS`].
     pub fn label(self) -> &'static str {
         match self {
             Self::Answered(429) => "429",
@@ -143,9 +143,9 @@ mod tests {
 
     #[test]
     fn every_outcome_has_a_label_of_the_list_and_every_label_an_outcome() {
-        let answered = (100..=599).map(Outcome::Answered);
-        let all = answered.chain([Outcome::NotConnected, Outcome::TimedOut, Outcome::Lost, Outcome::TooLarge]);
-        let labels: std::collections::BTreeSet<&str> = all.map(Outcome::label).collect();
-        assert_eq!(labels, Outcome::LABELS.into());
+        let answered = (100..=599).map(CallOutcome::Answered);
+        let all = answered.chain([CallOutcome::NotConnected, CallOutcome::TimedOut, CallOutcome::Lost, CallOutcome::TooLarge]);
+        let labels: std::collections::BTreeSet<&str> = all.map(CallOutcome::label).collect();
+        assert_eq!(labels, CallOutcome::LABELS.into());
     }
 }

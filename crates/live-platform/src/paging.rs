@@ -34,7 +34,7 @@ const DEFAULTS: [usize; 3] = [10, 100, 200];
 
 /// From which number a server counts its pages (C-12: the vendor's pages say 0 and say 1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) enum First {
+pub(crate) enum FirstPage {
     /// Not found out yet, or not to be found out: the list is empty.
     #[default]
     Unknown,
@@ -52,7 +52,7 @@ pub(crate) struct Pager<T, K> {
     seen: HashSet<K>,
     listed: Listed<T>,
     next: Option<u32>,
-    first: First,
+    first: FirstPage,
 }
 
 /// The list does not end.
@@ -60,7 +60,7 @@ pub(crate) struct Pager<T, K> {
 pub(crate) struct Endless;
 
 impl<T, K: Eq + Hash> Pager<T, K> {
-    pub(crate) fn new(size: u32, first: First, key: fn(&T) -> K) -> Self {
+    pub(crate) fn new(size: u32, first: FirstPage, key: fn(&T) -> K) -> Self {
         let listed = Listed { items: Vec::new(), unreadable: 0, why: None, pages: 0 };
         Self { size: usize::try_from(size).unwrap_or(usize::MAX), key, seen: HashSet::new(), listed, next: Some(1), first }
     }
@@ -87,9 +87,9 @@ impl<T, K: Eq + Hash> Pager<T, K> {
         }
         if number == 0 {
             self.first = match (new, known) {
-                (true, _) => First::Zero,
-                (false, 0) => First::Unknown,
-                (false, _) => First::One,
+                (true, _) => FirstPage::Zero,
+                (false, 0) => FirstPage::Unknown,
+                (false, _) => FirstPage::One,
             };
             self.next = None;
             return Ok(());
@@ -100,7 +100,7 @@ impl<T, K: Eq + Hash> Pager<T, K> {
         let more = new && page.elements >= self.size;
         self.next = match (more, self.first) {
             (true, _) => Some(number + 1),
-            (false, First::One) => None,
+            (false, FirstPage::One) => None,
             (false, _) => Some(0),
         };
         if more && (self.listed.pages >= MOST_PAGES || self.listed.items.len() > MOST_ITEMS) { Err(Endless) } else { Ok(()) }
@@ -109,12 +109,12 @@ impl<T, K: Eq + Hash> Pager<T, K> {
     /// The server did not give page 0, with this status: one that counts from 1 need not know it, or stumbles over it (a 500, for a negative offset; taken
     /// for now, and asked again with the next list). `false` when that is no explanation, and the list has failed.
     pub(crate) fn refused(&mut self, status: Option<u16>) -> bool {
-        if self.next != Some(0) || self.first == First::Zero {
+        if self.next != Some(0) || self.first == FirstPage::Zero {
             return false;
         }
         self.first = match status {
-            Some(400 | 404 | 416 | 422) => First::One,
-            Some(500) => First::Unknown,
+            Some(400 | 404 | 416 | 422) => FirstPage::One,
+            Some(500) => FirstPage::Unknown,
             _ => return false,
         };
         self.listed.pages += 1;
@@ -123,7 +123,7 @@ impl<T, K: Eq + Hash> Pager<T, K> {
     }
 
     /// The whole list, and what was found out about the server.
-    pub(crate) fn done(self) -> (Listed<T>, First) {
+    pub(crate) fn done(self) -> (Listed<T>, FirstPage) {
         (self.listed, self.first)
     }
 }
@@ -138,7 +138,7 @@ mod tests {
     }
 
     /// Asks a server for all it has; gives how much was listed, the pages that were asked for, and what was found out.
-    fn ask(size: u32, first: First, server: impl Fn(u32, u32) -> Page<u32>) -> (Result<usize, Endless>, Vec<u32>, First) {
+    fn ask(size: u32, first: FirstPage, server: impl Fn(u32, u32) -> Page<u32>) -> (Result<usize, Endless>, Vec<u32>, FirstPage) {
         let mut pager = Pager::new(size, first, |n: &u32| *n);
         let mut asked = Vec::new();
         while let Some(number) = pager.next() {
@@ -161,58 +161,58 @@ mod tests {
 
     #[test]
     fn stops_on_a_short_page() {
-        assert_eq!(ask(3, First::One, one_based(7)), (Ok(7), vec![1, 2, 3], First::One));
-        assert_eq!(ask(3, First::One, one_based(2)), (Ok(2), vec![1], First::One));
-        assert_eq!(ask(3, First::One, one_based(0)), (Ok(0), vec![1], First::One));
+        assert_eq!(ask(3, FirstPage::One, one_based(7)), (Ok(7), vec![1, 2, 3], FirstPage::One));
+        assert_eq!(ask(3, FirstPage::One, one_based(2)), (Ok(2), vec![1], FirstPage::One));
+        assert_eq!(ask(3, FirstPage::One, one_based(0)), (Ok(0), vec![1], FirstPage::One));
     }
 
     #[test]
     fn stops_when_nothing_new_comes() {
-        assert_eq!(ask(3, First::One, one_based(6)), (Ok(6), vec![1, 2, 3], First::One));
+        assert_eq!(ask(3, FirstPage::One, one_based(6)), (Ok(6), vec![1, 2, 3], FirstPage::One));
         // It always gives the same page.
-        assert_eq!(ask(3, First::Unknown, |_, _| page(0..3)), (Ok(3), vec![1, 2, 0], First::One));
+        assert_eq!(ask(3, FirstPage::Unknown, |_, _| page(0..3)), (Ok(3), vec![1, 2, 0], FirstPage::One));
         // It ignores paging and gives all.
-        assert_eq!(ask(3, First::One, |_, _| page(0..50)), (Ok(50), vec![1, 2], First::One));
+        assert_eq!(ask(3, FirstPage::One, |_, _| page(0..50)), (Ok(50), vec![1, 2], FirstPage::One));
     }
 
     #[test]
     fn a_server_that_overlooks_the_size_is_asked_on() {
-        assert_eq!(ask(1000, First::One, |number, _| one_based(25)(number, 10)), (Ok(25), vec![1, 2, 3], First::One));
-        assert_eq!(ask(1000, First::One, |number, _| one_based(10)(number, 10)), (Ok(10), vec![1, 2], First::One));
+        assert_eq!(ask(1000, FirstPage::One, |number, _| one_based(25)(number, 10)), (Ok(25), vec![1, 2, 3], FirstPage::One));
+        assert_eq!(ask(1000, FirstPage::One, |number, _| one_based(10)(number, 10)), (Ok(10), vec![1, 2], FirstPage::One));
     }
 
     #[test]
     fn from_which_number_a_server_counts_is_found_out_once() {
-        assert_eq!(ask(3, First::Unknown, one_based(5)), (Ok(5), vec![1, 2, 0], First::One));
-        assert_eq!(ask(3, First::Unknown, one_based(0)), (Ok(0), vec![1, 0], First::Unknown));
+        assert_eq!(ask(3, FirstPage::Unknown, one_based(5)), (Ok(5), vec![1, 2, 0], FirstPage::One));
+        assert_eq!(ask(3, FirstPage::Unknown, one_based(0)), (Ok(0), vec![1, 0], FirstPage::Unknown));
         for total in [1, 3, 5, 7, 9] {
-            let (listed, asked, first) = ask(3, First::Unknown, zero_based(total));
-            assert_eq!((listed, asked.last(), first), (Ok(total as usize), Some(&0), First::Zero));
-            assert_eq!(ask(3, First::Zero, zero_based(total)).0, Ok(total as usize));
+            let (listed, asked, first) = ask(3, FirstPage::Unknown, zero_based(total));
+            assert_eq!((listed, asked.last(), first), (Ok(total as usize), Some(&0), FirstPage::Zero));
+            assert_eq!(ask(3, FirstPage::Zero, zero_based(total)).0, Ok(total as usize));
         }
         // Taken for what it is not, after a change in the middle of a list: found out with the next.
-        assert_eq!(ask(3, First::Zero, one_based(5)), (Ok(5), vec![1, 2, 0], First::One));
-        let mut pager = Pager::new(3, First::Zero, |n: &u32| *n);
+        assert_eq!(ask(3, FirstPage::Zero, one_based(5)), (Ok(5), vec![1, 2, 0], FirstPage::One));
+        let mut pager = Pager::new(3, FirstPage::Zero, |n: &u32| *n);
         pager.take(page(0..2)).unwrap();
         assert!(!pager.refused(Some(500)), "it is known to be there");
-        let mut pager = Pager::new(3, First::Unknown, |n: &u32| *n);
+        let mut pager = Pager::new(3, FirstPage::Unknown, |n: &u32| *n);
         assert!(!pager.refused(Some(400)), "page 1 must be there");
         pager.take(page(0..2)).unwrap();
         assert!(!pager.refused(Some(503)) && !pager.refused(None), "no reason to lack a page");
         assert!(pager.refused(Some(400)));
-        assert_eq!((pager.next(), pager.done().1), (None, First::One));
+        assert_eq!((pager.next(), pager.done().1), (None, FirstPage::One));
     }
 
     #[test]
     fn an_endless_list_is_left() {
-        let (result, asked, _) = ask(1, First::One, |number, _| page([number]));
+        let (result, asked, _) = ask(1, FirstPage::One, |number, _| page([number]));
         assert_eq!(result, Err(Endless));
         assert_eq!(asked.len(), 1000);
     }
 
     #[test]
     fn a_repeated_page_counts_its_unreadable_once() {
-        let mut pager = Pager::new(2, First::Unknown, |n: &u32| *n);
+        let mut pager = Pager::new(2, FirstPage::Unknown, |n: &u32| *n);
         while pager.next().is_some() {
             pager.take(Page { items: vec![1], elements: 2, unreadable: 1, why: Some("w") }).unwrap();
         }

@@ -22,12 +22,12 @@ pub struct CreateService {
     /// The channel to attach to (platform-facts.md 3.3).
     pub channel: Option<ChannelId>,
     /// How the platform tells this customer's calls.
-    pub connection: Connection,
+    pub connection: ServiceConnection,
 }
 
 /// The two flavours of a service (platform-facts.md 3.1).
 #[derive(Clone, Debug)]
-pub enum Connection {
+pub enum ServiceConnection {
     /// By tenant id: `OcEssential_TENANT_TYPE`.
     Tenant,
     /// By an IP group of its own: `OcEssential_IPGROUP_TYPE`.
@@ -64,8 +64,8 @@ pub struct SiteLocation {
 pub(crate) fn create_service(request: &CreateService) -> Value {
     let mut body = Map::new();
     let (configuration, tenant) = match request.connection {
-        Connection::Tenant => ("OcEssential_TENANT_TYPE", "msTenantID"),
-        Connection::IpGroup { .. } => ("OcEssential_IPGROUP_TYPE", "msTenantId"),
+        ServiceConnection::Tenant => ("OcEssential_TENANT_TYPE", "msTenantID"),
+        ServiceConnection::IpGroup { .. } => ("OcEssential_IPGROUP_TYPE", "msTenantId"),
     };
     body.insert("configurationName".into(), json!(configuration));
     body.insert("customerShortName".into(), json!(request.short_name));
@@ -77,7 +77,7 @@ pub(crate) fn create_service(request: &CreateService) -> Value {
     if let Some(lc_customer) = request.lc_customer {
         body.insert("lcCustomerId".into(), json!(lc_customer.to_string()));
     }
-    if let Connection::IpGroup { proxy_set, online_pstn_gateway, site_location, variables } = &request.connection {
+    if let ServiceConnection::IpGroup { proxy_set, online_pstn_gateway, site_location, variables } = &request.connection {
         let own = [("ProxySet", proxy_set.as_str()), ("OnlinePstnGateway", online_pstn_gateway.as_str())];
         let free = variables.iter().filter(|(name, _)| !own.iter().any(|(taken, _)| taken.eq_ignore_ascii_case(name)));
         let mut parameters: Map<String, Value> = free.map(|(name, value)| (name.clone(), json!(value.expose_secret()))).collect();
@@ -107,8 +107,8 @@ fn site_location_of(site: &SiteLocation) -> Value {
 /// The secrets of a request, so that an answer that repeats them can be cleaned of them.
 pub(crate) fn secrets(request: &CreateService) -> Secrets {
     match &request.connection {
-        Connection::Tenant => Secrets::none(),
-        Connection::IpGroup { variables, .. } => Secrets::new(variables.values().cloned()),
+        ServiceConnection::Tenant => Secrets::none(),
+        ServiceConnection::IpGroup { variables, .. } => Secrets::new(variables.values().cloned()),
     }
 }
 
@@ -126,7 +126,7 @@ pub(crate) fn assign_channel(tenant: &TenantId, channel: ChannelId) -> Value {
 mod tests {
     use super::*;
 
-    fn request(connection: Connection) -> CreateService {
+    fn request(connection: ServiceConnection) -> CreateService {
         CreateService {
             tenant: TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap(),
             short_name: "Example_1".into(),
@@ -140,11 +140,15 @@ mod tests {
     #[test]
     fn the_printed_examples() {
         assert_eq!(
-            create_service(&request(Connection::Tenant)),
+            create_service(&request(ServiceConnection::Tenant)),
             json!({"configurationName": "OcEssential_TENANT_TYPE", "customerShortName": "Example_1", "customerFullName": "Example BV", "msTenantID": "22222222-2222-4222-8222-222222222222"})
         );
-        let group =
-            |variables| Connection::IpGroup { proxy_set: "SIPTrunk".into(), online_pstn_gateway: "gw.example.com".into(), site_location: None, variables };
+        let group = |variables| ServiceConnection::IpGroup {
+            proxy_set: "SIPTrunk".into(),
+            online_pstn_gateway: "gw.example.com".into(),
+            site_location: None,
+            variables,
+        };
         assert_eq!(
             create_service(&request(group(BTreeMap::new()))),
             json!({"configurationName": "OcEssential_IPGROUP_TYPE", "customerShortName": "Example_1", "customerFullName": "Example BV", "msTenantId": "22222222-2222-4222-8222-222222222222",
@@ -157,7 +161,8 @@ mod tests {
     #[test]
     fn what_is_set_is_sent() {
         let site = SiteLocation { name: Some("Site".into()), sbc_id: Some(3), cleanup_script: Some(4), ..SiteLocation::default() };
-        let group = Connection::IpGroup { proxy_set: "P".into(), online_pstn_gateway: "G".into(), site_location: Some(site), variables: BTreeMap::new() };
+        let group =
+            ServiceConnection::IpGroup { proxy_set: "P".into(), online_pstn_gateway: "G".into(), site_location: Some(site), variables: BTreeMap::new() };
         let body = create_service(&CreateService { lc_customer: Some(4711), channel: Some(1574), ..request(group) });
         assert_eq!((&body["channelId"], &body["lcCustomerId"], &body["ovocCustomerType"]), (&json!("1574"), &json!("4711"), &json!("IPGROUP_TYPE")));
         assert_eq!(body["siteLocation"], json!({"siteLocationName": "Site", "sbcId": 3, "sbcCleanupScript": 4}));
@@ -165,7 +170,7 @@ mod tests {
 
     #[test]
     fn a_request_does_not_print_its_secrets() {
-        let group = Connection::IpGroup {
+        let group = ServiceConnection::IpGroup {
             proxy_set: "P".into(),
             online_pstn_gateway: "G".into(),
             site_location: None,

@@ -6,11 +6,11 @@ use std::time::Duration;
 use secrecy::SecretString;
 use url::{Host, Url};
 
-use crate::error::{Error, ErrorKind, Sent};
+use crate::error::{Error, ErrorKind, RequestSent};
 
 /// One Live Platform: where it is, and how much it may take.
 #[derive(Clone, Debug)]
-pub struct Settings {
+pub struct ClientSettings {
     /// `https://<service provider>/tenantui` (platform-facts.md 1.2), with or without a slash at its end. http only to a loopback or cluster-local host.
     pub base_url: Url,
     /// The token endpoint (platform-facts.md 1.1), of the same schemes.
@@ -29,7 +29,7 @@ pub struct Settings {
     pub page_size: u32,
 }
 
-impl Settings {
+impl ClientSettings {
     /// Settings with the defaults.
     pub fn new(base_url: Url, token_url: Url, client_id: impl Into<String>, scope: impl Into<String>) -> Self {
         Self {
@@ -79,7 +79,7 @@ pub enum Credential {
 }
 
 fn bad(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Settings, Sent::No, message)
+    Error::new(ErrorKind::Settings, RequestSent::No, message)
 }
 
 /// Whether a token, or the call it is for, may go to this URL.

@@ -2,7 +2,7 @@
 
 use reqwest::Certificate;
 
-use crate::error::{Error, ErrorKind, Sent};
+use crate::error::{Error, ErrorKind, RequestSent};
 
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
@@ -42,7 +42,7 @@ fn bad_block(number: usize) -> Error {
 }
 
 fn bad(message: impl Into<String>) -> Error {
-    Error::new(ErrorKind::Settings, Sent::No, message)
+    Error::new(ErrorKind::Settings, RequestSent::No, message)
 }
 
 /// Why there is no connection, in few stable words. The texts of TLS errors are not shown: they hold times.

@@ -29,7 +29,7 @@ pub(crate) struct Fresh {
     pub(crate) lifetime: Duration,
 }
 
-struct Held {
+struct CachedToken {
     token: Token,
     renew: Instant,
     end: Instant,
@@ -38,7 +38,7 @@ struct Held {
 /// The cache. One for each [`crate::Client`], so for one identity and one credential.
 #[derive(Default)]
 pub(crate) struct Tokens {
-    held: StdMutex<Option<Held>>,
+    held: StdMutex<Option<CachedToken>>,
     /// Held by the one who asks; inside, how the last try failed.
     flight: Mutex<Option<Error>>,
     tries: AtomicU64,
@@ -95,7 +95,7 @@ impl Tokens {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<Held>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Option<CachedToken>> {
         self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 
@@ -113,7 +113,7 @@ impl Tokens {
     fn keep(&self, asked: Instant, fresh: Fresh) -> Token {
         let token = Token { header: fresh.header, serial: self.tries.load(Ordering::SeqCst) };
         let (renew, end) = times(fresh.lifetime);
-        *self.lock() = Some(Held { token: token.clone(), renew: asked + renew, end: asked + end });
+        *self.lock() = Some(CachedToken { token: token.clone(), renew: asked + renew, end: asked + end });
         token
     }
 
@@ -139,7 +139,7 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
-    use crate::error::{ErrorKind, Sent};
+    use crate::error::{ErrorKind, RequestSent};
 
     /// Counts how often it is asked; each token has another name.
     #[derive(Default)]
@@ -153,7 +153,7 @@ mod tests {
             let number = self.asked.fetch_add(1, Ordering::SeqCst) + 1;
             tokio::time::sleep(Duration::from_secs(1)).await;
             if self.fails.load(Ordering::SeqCst) {
-                return Err(Error::new(ErrorKind::Authentication, Sent::No, "no"));
+                return Err(Error::new(ErrorKind::Authentication, RequestSent::No, "no"));
             }
             Ok(Fresh { header: HeaderValue::from_str(&number.to_string()).unwrap(), lifetime: Duration::from_secs(lifetime) })
         }

@@ -12,11 +12,11 @@ use tokio::time::{Instant, timeout_at};
 use tracing::Instrument;
 use url::Url;
 
-use crate::error::{Error, ErrorKind, Sent};
-use crate::observer::{Endpoint, Observer, Outcome};
-use crate::paging::First;
+use crate::error::{Error, ErrorKind, RequestSent};
+use crate::observer::{CallOutcome, Endpoint, Observer};
+use crate::paging::FirstPage;
 use crate::secrets::Secrets;
-use crate::settings::{Credential, Settings, is_local};
+use crate::settings::{ClientSettings, Credential, is_local};
 use crate::tls;
 use crate::token::{Fresh, Token, Tokens};
 use crate::wire;
@@ -33,7 +33,7 @@ const TRIES: u32 = 3;
 const LONGEST_WAIT: u64 = 15 * 60;
 
 /// One request.
-pub(crate) struct Call {
+pub(crate) struct HttpCall {
     pub(crate) endpoint: Endpoint,
     pub(crate) method: Method,
     pub(crate) url: Url,
@@ -50,7 +50,7 @@ pub(crate) struct Call {
 }
 
 /// A whole answer, whatever its status.
-pub(crate) struct Answer {
+pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) body: Vec<u8>,
     page: bool,
@@ -60,30 +60,30 @@ pub(crate) struct Answer {
 /// What a call was answered.
 pub(crate) enum Reply {
     /// Status 2xx, and no web page.
-    Success(Answer),
+    Success(HttpResponse),
     /// All else, and the form of its body: who it is that says so.
     Refusal(Error, Form),
 }
 
 /// What all clones of a client share.
 pub(crate) struct Transport {
-    pub(crate) settings: Settings,
+    pub(crate) settings: ClientSettings,
     credential: Credential,
     http: Http,
     observer: Option<Arc<dyn Observer>>,
     tokens: Tokens,
-    first_page: Mutex<First>,
-    begun: Mutex<Begun>,
+    first_page: Mutex<FirstPage>,
+    begun: Mutex<TaskSecrets>,
 }
 
 /// The secrets of the requests that began tasks, so that the task's own texts can be cleaned of them: those of the newest tasks, up to a bound.
 #[derive(Default)]
-struct Begun {
+struct TaskSecrets {
     tasks: VecDeque<(TaskId, Secrets)>,
     size: usize,
 }
 
-impl Begun {
+impl TaskSecrets {
     /// The most bytes, and tasks, for which secrets are kept.
     const SIZE: usize = 8 << 20;
     const TASKS: usize = 10_000;
@@ -99,18 +99,18 @@ impl Begun {
 }
 
 impl Transport {
-    pub(crate) fn new(settings: Settings, credential: Credential, observer: Option<Arc<dyn Observer>>) -> Result<Self, Error> {
+    pub(crate) fn new(settings: ClientSettings, credential: Credential, observer: Option<Arc<dyn Observer>>) -> Result<Self, Error> {
         settings.check()?;
         let http = Http::new(&settings)?;
         Ok(Self { settings, credential, http, observer, tokens: Tokens::default(), first_page: Mutex::default(), begun: Mutex::default() })
     }
 
     /// From which number the platform counts its pages, as far as that is known.
-    pub(crate) fn first_page(&self) -> First {
+    pub(crate) fn first_page(&self) -> FirstPage {
         *self.first_page.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    pub(crate) fn set_first_page(&self, first: First) {
+    pub(crate) fn set_first_page(&self, first: FirstPage) {
         *self.first_page.lock().unwrap_or_else(PoisonError::into_inner) = first;
     }
 
@@ -126,13 +126,13 @@ impl Transport {
     }
 
     /// Makes the call; an answer of status 2xx that is no web page is a success, all else an error.
-    pub(crate) async fn ask(&self, call: &Call) -> Result<Answer, Error> {
+    pub(crate) async fn ask(&self, call: &HttpCall) -> Result<HttpResponse, Error> {
         let answer = self.perform(call).await?;
         if answer.status.is_success() && !answer.page { Ok(answer) } else { Err(refusal(call, &answer)) }
     }
 
     /// Makes a call of which a refusal can be an answer too: that there is nothing of this id, or no such call.
-    pub(crate) async fn ask_raw(&self, call: &Call) -> Result<Reply, Error> {
+    pub(crate) async fn ask_raw(&self, call: &HttpCall) -> Result<Reply, Error> {
         let answer = self.perform(call).await?;
         if answer.status.is_success() && !answer.page {
             return Ok(Reply::Success(answer));
@@ -142,7 +142,7 @@ impl Transport {
     }
 
     /// Makes the call, with a token, and again where that is allowed.
-    async fn perform(&self, call: &Call) -> Result<Answer, Error> {
+    async fn perform(&self, call: &HttpCall) -> Result<HttpResponse, Error> {
         let until = Instant::now() + self.settings.deadline;
         let mut tries = 1;
         let mut renewed = false;
@@ -182,7 +182,7 @@ impl Transport {
             Credential::ClientSecret(secret) => ("client_secret", secret.clone()),
             Credential::FederatedToken { file } => ("client_assertion", assertion(file).await?),
         };
-        let call = Call {
+        let call = HttpCall {
             endpoint: Endpoint::Token,
             method: Method::POST,
             url: self.settings.token_url.clone(),
@@ -204,15 +204,15 @@ impl Transport {
     }
 
     /// One HTTP exchange, observed.
-    async fn exchange(&self, call: &Call, token: Option<&Token>, until: Instant) -> Result<Answer, Broken> {
+    async fn exchange(&self, call: &HttpCall, token: Option<&Token>, until: Instant) -> Result<HttpResponse, Broken> {
         let start = Instant::now();
         let span = tracing::trace_span!(target: "operatorconnect::trace", "platform call", otel.name = call.endpoint.label(), otel.kind = "client", outcome = tracing::field::Empty);
         let result = match timeout_at(until, self.send_and_read(call, token).instrument(span.clone())).await {
             Ok(result) => result,
-            Err(_) => Err((Outcome::TimedOut, Broken { error: late(call.endpoint, self.settings.deadline), again: false })),
+            Err(_) => Err((CallOutcome::TimedOut, Broken { error: late(call.endpoint, self.settings.deadline), again: false })),
         };
         let (outcome, result) = match result {
-            Ok(answer) => (Outcome::Answered(answer.status.as_u16()), Ok(answer)),
+            Ok(answer) => (CallOutcome::Answered(answer.status.as_u16()), Ok(answer)),
             Err((outcome, broken)) => (outcome, Err(broken)),
         };
         let elapsed = start.elapsed();
@@ -224,8 +224,8 @@ impl Transport {
         result
     }
 
-    async fn send_and_read(&self, call: &Call, token: Option<&Token>) -> Result<Answer, (Outcome, Broken)> {
-        let http = self.http.to(&call.url, !call.repeat).map_err(|error| (Outcome::NotConnected, Broken { error, again: false }))?;
+    async fn send_and_read(&self, call: &HttpCall, token: Option<&Token>) -> Result<HttpResponse, (CallOutcome, Broken)> {
+        let http = self.http.to(&call.url, !call.repeat).map_err(|error| (CallOutcome::NotConnected, Broken { error, again: false }))?;
         let mut request = http.request(call.method.clone(), call.url.clone());
         if let Some(token) = token {
             request = request.header(AUTHORIZATION, token.header.clone());
@@ -263,10 +263,10 @@ impl Transport {
             body.extend_from_slice(&chunk);
         }
         let page = html || wire::is_page(&body);
-        Ok(Answer { status, body, page, retry_after })
+        Ok(HttpResponse { status, body, page, retry_after })
     }
 
-    fn limit(&self, call: &Call) -> usize {
+    fn limit(&self, call: &HttpCall) -> usize {
         if call.list { self.settings.answer_limit } else { self.settings.answer_limit.min(SMALL) }
     }
 }
@@ -288,7 +288,7 @@ struct Http {
 }
 
 impl Http {
-    fn new(settings: &Settings) -> Result<Self, Error> {
+    fn new(settings: &ClientSettings) -> Result<Self, Error> {
         let roots = settings.ca_bundle_pem.as_deref().map(tls::roots).transpose()?.unwrap_or_default();
         let connect = Duration::from_secs(10).min(settings.deadline / 2);
         let http = Self { roots, connect, made: Default::default() };
@@ -337,7 +337,7 @@ impl Http {
 }
 
 /// The form of the token request (platform-facts.md 1.1).
-fn token_form(settings: &Settings, name: &str, secret: &SecretString) -> Vec<u8> {
+fn token_form(settings: &ClientSettings, name: &str, secret: &SecretString) -> Vec<u8> {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("grant_type", "client_credentials").append_pair("client_id", &settings.client_id).append_pair("scope", &settings.scope);
     if name == "client_assertion" {
@@ -351,7 +351,11 @@ fn token_form(settings: &Settings, name: &str, secret: &SecretString) -> Vec<u8>
 async fn assertion(file: &std::path::Path) -> Result<SecretString, Error> {
     use tokio::io::AsyncReadExt as _;
     let bad = |what: &str| {
-        Error::new(ErrorKind::Authentication, Sent::No, format!("the file of the federated token {what}: check that the pod is set up for workload identity"))
+        Error::new(
+            ErrorKind::Authentication,
+            RequestSent::No,
+            format!("the file of the federated token {what}: check that the pod is set up for workload identity"),
+        )
     };
     let file = tokio::fs::File::open(file).await.map_err(|error| bad("cannot be read").with_source(error))?;
     let mut text = String::new();
@@ -398,36 +402,36 @@ fn where_to_look(endpoint: Endpoint) -> &'static str {
 
 fn late(endpoint: Endpoint, deadline: Duration) -> Error {
     let message = format!("{} failed: {} did not answer within {} s; it is asked again later", endpoint.doing(), who(endpoint), deadline.as_secs_f32());
-    Error::new(ErrorKind::Unavailable, Sent::Maybe, message)
+    Error::new(ErrorKind::Unavailable, RequestSent::Maybe, message)
 }
 
-fn too_large(endpoint: Endpoint, status: StatusCode, limit: usize) -> (Outcome, Broken) {
+fn too_large(endpoint: Endpoint, status: StatusCode, limit: usize) -> (CallOutcome, Broken) {
     let message = format!("{} failed: the answer of {} is over the limit of {limit} bytes; check the url", endpoint.doing(), who(endpoint));
-    let error = Error::new(ErrorKind::BadAnswer, Sent::Answered, message).with_status(status.as_u16());
-    (Outcome::TooLarge, Broken { error, again: false })
+    let error = Error::new(ErrorKind::BadAnswer, RequestSent::Answered, message).with_status(status.as_u16());
+    (CallOutcome::TooLarge, Broken { error, again: false })
 }
 
-fn lost(endpoint: Endpoint, status: StatusCode, error: reqwest::Error) -> (Outcome, Broken) {
+fn lost(endpoint: Endpoint, status: StatusCode, error: reqwest::Error) -> (CallOutcome, Broken) {
     let message = format!("{} failed: the connection to {} broke in the middle of its answer; it is asked again later", endpoint.doing(), who(endpoint));
-    let error = Error::new(ErrorKind::Unavailable, Sent::Maybe, message).with_status(status.as_u16()).with_source(error.without_url());
-    (Outcome::Lost, Broken { error, again: true })
+    let error = Error::new(ErrorKind::Unavailable, RequestSent::Maybe, message).with_status(status.as_u16()).with_source(error.without_url());
+    (CallOutcome::Lost, Broken { error, again: true })
 }
 
 /// No answer at all.
-fn broken(endpoint: Endpoint, error: reqwest::Error, with_bundle: bool) -> (Outcome, Broken) {
+fn broken(endpoint: Endpoint, error: reqwest::Error, with_bundle: bool) -> (CallOutcome, Broken) {
     let error = error.without_url();
     let (kind, sent, outcome, again) = if error.is_builder() {
-        (ErrorKind::Bug, Sent::No, Outcome::NotConnected, false)
+        (ErrorKind::Bug, RequestSent::No, CallOutcome::NotConnected, false)
     } else if error.is_connect() {
-        (ErrorKind::Unavailable, Sent::No, Outcome::NotConnected, true)
+        (ErrorKind::Unavailable, RequestSent::No, CallOutcome::NotConnected, true)
     } else if error.is_timeout() {
-        (ErrorKind::Unavailable, Sent::Maybe, Outcome::TimedOut, false)
+        (ErrorKind::Unavailable, RequestSent::Maybe, CallOutcome::TimedOut, false)
     } else {
-        (ErrorKind::Unavailable, Sent::Maybe, Outcome::Lost, true)
+        (ErrorKind::Unavailable, RequestSent::Maybe, CallOutcome::Lost, true)
     };
     let why = match (&kind, sent) {
         (ErrorKind::Bug, _) => "the request could not be built",
-        (_, Sent::No) => tls::no_connection(&error, with_bundle),
+        (_, RequestSent::No) => tls::no_connection(&error, with_bundle),
         _ => "the connection broke before the answer; it is asked again later",
     };
     let message = format!("{} failed: no answer from {}: {why}", endpoint.doing(), who(endpoint));
@@ -441,11 +445,11 @@ pub(crate) fn unreadable(endpoint: Endpoint, status: StatusCode, why: Malformed)
         _ => where_to_look(endpoint),
     };
     let message = format!("{} failed: the answer of {} cannot be used: {why}; {advice}", endpoint.doing(), who(endpoint));
-    Error::new(ErrorKind::BadAnswer, Sent::Answered, message).with_status(status.as_u16()).with_source(why)
+    Error::new(ErrorKind::BadAnswer, RequestSent::Answered, message).with_status(status.as_u16()).with_source(why)
 }
 
 /// What an answer means that is not a success, by status and kind.
-fn refusal(call: &Call, answer: &Answer) -> Error {
+fn refusal(call: &HttpCall, answer: &HttpResponse) -> Error {
     let (doing, who, status) = (call.endpoint.doing(), who(call.endpoint), answer.status.as_u16());
     let fault = wire::errors::fault(if answer.page { &[] } else { &answer.body }, &call.secrets);
     let words = if fault.text.is_empty() { String::new() } else { format!(": {}", fault.text) };
@@ -485,7 +489,7 @@ fn refusal(call: &Call, answer: &Answer) -> Error {
             (ErrorKind::Refused { fields: fault.fields, text: fault.text }, message)
         }
     };
-    Error::new(kind, Sent::Answered, crate::text::bounded(&message, 1000)).with_status(status).with_retry_after(answer.retry_after)
+    Error::new(kind, RequestSent::Answered, crate::text::bounded(&message, 1000)).with_status(status).with_retry_after(answer.retry_after)
 }
 
 /// The sentence for a refusal, the fields first.
@@ -500,19 +504,19 @@ fn refused(doing: &str, who: &str, fault: &wire::errors::Fault, status: u16) -> 
 }
 
 /// A 200 that says that nothing was done (E7), in these words, which have passed the gate.
-pub(crate) fn declined(call: &Call, answer: &Answer, said: String) -> Error {
+pub(crate) fn declined(call: &HttpCall, answer: &HttpResponse, said: String) -> Error {
     let fault = wire::errors::Fault { text: said, ..Default::default() };
     let message = refused(call.endpoint.doing(), who(call.endpoint), &fault, answer.status.as_u16());
-    Error::new(ErrorKind::Refused { fields: Vec::new(), text: fault.text }, Sent::Answered, message).with_status(answer.status.as_u16())
+    Error::new(ErrorKind::Refused { fields: Vec::new(), text: fault.text }, RequestSent::Answered, message).with_status(answer.status.as_u16())
 }
 
 /// What an answer of the token endpoint means (E5).
-fn token_refusal(call: &Call, answer: &Answer) -> Error {
+fn token_refusal(call: &HttpCall, answer: &HttpResponse) -> Error {
     let status = answer.status.as_u16();
     let refusal = if answer.page { wire::token::Refusal::default() } else { wire::token::refusal(&answer.body, &call.secrets) };
     if refusal.passing() {
         let message = format!("the token endpoint is in trouble ({status}{}); it is asked again later", refusal.said(", "));
-        return Error::new(ErrorKind::Unavailable, Sent::No, message).with_status(status).with_retry_after(answer.retry_after);
+        return Error::new(ErrorKind::Unavailable, RequestSent::No, message).with_status(status).with_retry_after(answer.retry_after);
     }
     let ours = matches!(status, 400..=406 | 409..=424) && !(status == 403 && answer.page);
     if !ours {
@@ -520,7 +524,7 @@ fn token_refusal(call: &Call, answer: &Answer) -> Error {
     }
     let said = refusal.said(": ");
     let message = format!("the token endpoint refused our credential ({status}){said}; {}", refusal.advice());
-    Error::new(ErrorKind::Authentication, Sent::No, crate::text::bounded(&message, 1000)).with_status(status).with_retry_after(answer.retry_after)
+    Error::new(ErrorKind::Authentication, RequestSent::No, crate::text::bounded(&message, 1000)).with_status(status).with_retry_after(answer.retry_after)
 }
 
 #[cfg(test)]
@@ -530,7 +534,7 @@ mod tests {
     #[test]
     fn a_local_address_is_called_without_a_proxy_whatever_the_other_one_is() {
         let url = |text: &str| Url::parse(text).unwrap();
-        let settings = Settings::new(url("http://platform.customers.svc"), url("https://login.microsoftonline.com/x/oauth2/v2.0/token"), "id", "scope");
+        let settings = ClientSettings::new(url("http://platform.customers.svc"), url("https://login.microsoftonline.com/x/oauth2/v2.0/token"), "id", "scope");
         let http = Http::new(&settings).unwrap();
         let is = |address: &Url, change, place: usize| std::ptr::eq(http.to(address, change).unwrap(), http.made[place].get().unwrap());
         assert!(is(&settings.base_url, false, 0) && is(&settings.base_url, true, 1) && is(&settings.token_url, true, 3));

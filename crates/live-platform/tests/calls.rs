@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use live_platform::{Capability, Client, Connection, CreateService, Deleted, ErrorKind, SecretsSent, Sent};
+use live_platform::{Client, CreateService, Deleted, ErrorKind, MaybeAbsent, RequestSent, SecretsSent, ServiceConnection};
 use oc_domain::model::{LcCustomer, TaskState};
 use oc_domain::names::{CustomerGuid, TaskId, TenantId};
 use support::*;
@@ -18,7 +18,7 @@ fn guid() -> CustomerGuid {
     CustomerGuid::parse("55555555-5555-4555-8555-555555555555").unwrap()
 }
 
-fn create(connection: Connection) -> CreateService {
+fn create(connection: ServiceConnection) -> CreateService {
     CreateService { tenant: tenant(), short_name: "Example_1".into(), full_name: "Example BV".into(), lc_customer: None, channel: None, connection }
 }
 
@@ -127,7 +127,7 @@ async fn one_bad_entry_does_not_take_the_list_away() {
 async fn a_create_as_printed() {
     let server = Server::start(|_, _| json(200, r#"{"jobId":"wst_1"}"#)).await;
     let client = server.client();
-    assert_eq!(client.create_service(&create(Connection::Tenant)).await.unwrap().as_str(), "wst_1");
+    assert_eq!(client.create_service(&create(ServiceConnection::Tenant)).await.unwrap().as_str(), "wst_1");
     let calls = server.calls();
     assert_eq!((calls[0].path.as_str(), calls[0].headers["content-type"].as_str()), ("/tenantui/api/v3/customer", "application/json"));
     assert_eq!(calls[0].json()["msTenantID"], tenant().as_str());
@@ -136,7 +136,7 @@ async fn a_create_as_printed() {
 #[allow(clippy::too_many_lines, reason = "a table, one row for each form of a refusal")]
 #[tokio::test]
 async fn refusals_of_a_create() {
-    let group = Connection::IpGroup {
+    let group = ServiceConnection::IpGroup {
         proxy_set: "P".into(),
         online_pstn_gateway: "G".into(),
         site_location: None,
@@ -212,7 +212,7 @@ async fn refusals_of_a_create() {
     for (status, _, body, maybe, want) in cases {
         let error = client.create_service(&create(group.clone())).await.unwrap_err();
         assert_eq!(error.to_string(), want);
-        assert_eq!((error.status, error.sent, error.may_have_happened()), (Some(status), Sent::Answered, maybe), "{body}");
+        assert_eq!((error.status, error.sent, error.may_have_happened()), (Some(status), RequestSent::Answered, maybe), "{body}");
         is_clean(&error);
     }
     assert_eq!(server.calls().len(), cases.len(), "none is repeated");
@@ -322,8 +322,8 @@ async fn what_is_only_inferred_may_be_missing() {
     .await;
     let client = server.client();
     let found = LcCustomer { id: 4711, name: Some("Example_1".into()), channel: Some(1574) };
-    let missing = [(); 4].map(|()| Capability::Unavailable);
-    for want in [Capability::Available(Some(found)), Capability::Available(None)].into_iter().chain(missing) {
+    let missing = [(); 4].map(|()| MaybeAbsent::Unavailable);
+    for want in [MaybeAbsent::Available(Some(found)), MaybeAbsent::Available(None)].into_iter().chain(missing) {
         assert_eq!(client.lc_customer(4711).await.unwrap(), want);
     }
     assert_eq!(client.lc_customer(4711).await.unwrap_err().kind, ErrorKind::Forbidden);
@@ -336,7 +336,7 @@ async fn what_is_only_inferred_may_be_missing() {
 #[tokio::test]
 async fn numbers_are_counted() {
     let server = Server::start(|_, _| json(200, r#"[{"id":"1"},{"id":"2"}]"#)).await;
-    assert_eq!(server.client().numbers_of(&tenant()).await.unwrap(), Capability::Available(2));
+    assert_eq!(server.client().numbers_of(&tenant()).await.unwrap(), MaybeAbsent::Available(2));
     assert_eq!((server.calls()[0].path.as_str(), server.calls()[0].query["msTenantId"].as_str()), ("/tenantui/api/v2/oc/numbers", tenant().as_str()));
 }
 
@@ -347,7 +347,7 @@ async fn only_the_api_itself_says_that_it_cannot_count_numbers() {
     let server = Server::start(move |_, before| json(404, own[before])).await;
     let client = server.client();
     for body in own {
-        assert_eq!(client.numbers_of(&tenant()).await.unwrap(), Capability::Unavailable, "{body}");
+        assert_eq!(client.numbers_of(&tenant()).await.unwrap(), MaybeAbsent::Unavailable, "{body}");
     }
     let foreign = [
         (404, "text/html", "<html>"),

@@ -5,7 +5,7 @@ mod support;
 
 use std::sync::Arc;
 
-use live_platform::{Client, ErrorKind, Sent};
+use live_platform::{Client, ErrorKind, RequestSent};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, ExtendedKeyUsagePurpose, IsCa, KeyPair};
 use support::{Server, json, secret, settings};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -63,7 +63,7 @@ async fn ask(url: &Url, bundle: Option<String>) -> Option<String> {
     settings.ca_bundle_pem = bundle.map(String::into_bytes);
     let client = Client::new(settings, secret(), None).unwrap();
     let error = client.services().await.err()?;
-    assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, Sent::No), "{error}");
+    assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, RequestSent::No), "{error}");
     Some(error.to_string())
 }
 

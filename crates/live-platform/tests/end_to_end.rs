@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use live_platform::{Capability, Client, Connection, CreateService, Credential, Deleted, ErrorKind, SecretsSent, Settings, SiteLocation};
+use live_platform::{Client, ClientSettings, CreateService, Credential, Deleted, ErrorKind, MaybeAbsent, SecretsSent, ServiceConnection, SiteLocation};
 use live_platform_simulator::{Options, Paging, Simulator};
 use oc_domain::model::{LicenseType, MicrosoftStatus, Task, TaskState};
 use oc_domain::names::{TaskId, TenantId};
@@ -24,7 +24,7 @@ fn tenant(first: &str) -> TenantId {
 }
 
 fn client(simulator: &Simulator, secret: &str) -> Client {
-    let mut settings = Settings::new(
+    let mut settings = ClientSettings::new(
         Url::parse(&simulator.base_url()).unwrap(),
         Url::parse(&simulator.token_url()).unwrap(),
         simulator.options().client_id.clone(),
@@ -46,7 +46,7 @@ async fn start(name: &str, change: impl FnOnce(&mut Options)) -> (Simulator, Cli
     (simulator, client)
 }
 
-fn request(connection: Connection) -> CreateService {
+fn request(connection: ServiceConnection) -> CreateService {
     CreateService { tenant: tenant("22222222"), short_name: "Example_1".into(), full_name: "Example BV".into(), lc_customer: None, channel: None, connection }
 }
 
@@ -81,12 +81,12 @@ async fn the_whole_way(reuse: bool) {
 
     client.assign_channel(&mine.tenant, 1574).await.unwrap();
     assert_eq!(client.leads_of(&mine.tenant).await.unwrap().items[0].channel, Some(1574));
-    let Capability::Available(Some(customer)) = client.lc_customer(4711).await.unwrap() else { panic!("no LC customer") };
+    let MaybeAbsent::Available(Some(customer)) = client.lc_customer(4711).await.unwrap() else { panic!("no LC customer") };
     assert_eq!((customer.id, customer.channel), (4711, Some(1574)));
-    assert_eq!(client.lc_customer(9999).await.unwrap(), Capability::Available(None));
-    assert_eq!(client.numbers_of(&mine.tenant).await.unwrap(), Capability::Available(3));
+    assert_eq!(client.lc_customer(9999).await.unwrap(), MaybeAbsent::Available(None));
+    assert_eq!(client.numbers_of(&mine.tenant).await.unwrap(), MaybeAbsent::Available(3));
 
-    let id = client.create_service(&CreateService { lc_customer: Some(4711), channel: Some(1574), ..request(Connection::Tenant) }).await.unwrap();
+    let id = client.create_service(&CreateService { lc_customer: Some(4711), channel: Some(1574), ..request(ServiceConnection::Tenant) }).await.unwrap();
     let task = follow(&client, &id).await;
     assert_eq!(task.state, TaskState::Succeeded, "{task:?}");
     assert!(!task.messages.iter().any(|message| message.to_lowercase().starts_with("error")), "{task:?}");
@@ -96,7 +96,7 @@ async fn the_whole_way(reuse: bool) {
     assert_eq!(client.leads_of(&mine.tenant).await.unwrap().items[0].service, task.service);
     assert_eq!(services[0].guid.as_str() == mine.id.as_str(), reuse);
 
-    let error = client.create_service(&request(Connection::Tenant)).await.unwrap_err();
+    let error = client.create_service(&request(ServiceConnection::Tenant)).await.unwrap_err();
     assert!(matches!(error.kind, ErrorKind::Refused { .. }) && !error.may_have_happened(), "{error}");
     assert_eq!(client.delete_service(&services[0].guid).await.unwrap(), Deleted::Accepted);
     for _ in 0..100 {
@@ -120,7 +120,7 @@ async fn an_ip_group() {
         upload_number_script: Some(5000),
         release_number_script: Some(5001),
     };
-    let group = Connection::IpGroup {
+    let group = ServiceConnection::IpGroup {
         proxy_set: "SIPTrunk".into(),
         online_pstn_gateway: "gw.example.com".into(),
         site_location: Some(site_location),

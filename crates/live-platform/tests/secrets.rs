@@ -4,7 +4,7 @@
 mod support;
 
 use live_platform::wire::errors;
-use live_platform::{Client, Connection, CreateService, Secrets, SecretsSent};
+use live_platform::{Client, CreateService, Secrets, SecretsSent, ServiceConnection};
 use oc_domain::model::TaskState;
 use oc_domain::names::{TaskId, TenantId};
 use proptest::prelude::*;
@@ -186,7 +186,7 @@ fn create(secrets: &[(&str, &str)]) -> CreateService {
         full_name: "Example BV".into(),
         lc_customer: None,
         channel: None,
-        connection: Connection::IpGroup {
+        connection: ServiceConnection::IpGroup {
             proxy_set: "P".into(),
             online_pstn_gateway: "G".into(),
             site_location: None,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use live_platform::{Client, Connection, CreateService, Credential, Endpoint, ErrorKind, JobMethod, Outcome, SecretsSent, Sent};
+use live_platform::{CallOutcome, Client, CreateService, Credential, Endpoint, ErrorKind, JobMethod, RequestSent, SecretsSent, ServiceConnection};
 use oc_domain::names::{TaskId, TenantId};
 use support::*;
 use url::Url;
@@ -28,7 +28,7 @@ fn create() -> CreateService {
         full_name: "Example BV".into(),
         lc_customer: None,
         channel: None,
-        connection: Connection::Tenant,
+        connection: ServiceConnection::Tenant,
     }
 }
 
@@ -81,7 +81,7 @@ async fn the_federated_token_is_read_for_each_token_request() {
     assert!(!server.seen()[0].body.contains("client_secret"));
     tokio::fs::remove_file(&file).await.unwrap();
     let error = client.services().await.unwrap_err();
-    assert_eq!((&error.kind, error.sent), (&ErrorKind::Authentication, Sent::No));
+    assert_eq!((&error.kind, error.sent), (&ErrorKind::Authentication, RequestSent::No));
 }
 
 #[tokio::test]
@@ -97,7 +97,7 @@ async fn after_one_401_the_call_is_made_again_with_a_new_token() {
 async fn a_second_401_is_the_end() {
     let server = Server::start(|_, _| json(401, "")).await;
     let error = server.client().create_service(&create()).await.unwrap_err();
-    assert_eq!((&error.kind, error.sent, error.may_have_happened()), (&ErrorKind::Authentication, Sent::Answered, false));
+    assert_eq!((&error.kind, error.sent, error.may_have_happened()), (&ErrorKind::Authentication, RequestSent::Answered, false));
     assert_eq!((server.calls().len(), server.tokens()), (2, 2));
     is_clean(&error);
 }
@@ -127,7 +127,7 @@ async fn a_change_is_never_repeated_when_the_connection_breaks_but_a_read_is() {
         let (url, count) = nasty(what.clone()).await;
         let client = Client::new(settings(&url, &server.url), secret(), None).unwrap();
         let error = client.create_service(&create()).await.unwrap_err();
-        assert_eq!((&error.kind, error.sent, error.may_have_happened()), (&ErrorKind::Unavailable, Sent::Maybe, true));
+        assert_eq!((&error.kind, error.sent, error.may_have_happened()), (&ErrorKind::Unavailable, RequestSent::Maybe, true));
         is_clean(&error);
         assert_eq!(count.load(Ordering::SeqCst), 1);
         for change in [
@@ -136,9 +136,9 @@ async fn a_change_is_never_repeated_when_the_connection_breaks_but_a_read_is() {
             client.unassign_channel(&tenant()).await,
             client.delete_lead(&tenant()).await.map(|_| ()),
         ] {
-            assert_eq!(change.unwrap_err().sent, Sent::Maybe);
+            assert_eq!(change.unwrap_err().sent, RequestSent::Maybe);
         }
-        assert_eq!(client.run_job(&url.join("/job").unwrap(), JobMethod::Post).await.unwrap_err().sent, Sent::Maybe);
+        assert_eq!(client.run_job(&url.join("/job").unwrap(), JobMethod::Post).await.unwrap_err().sent, RequestSent::Maybe);
         assert_eq!(count.load(Ordering::SeqCst), 6);
         assert_eq!(client.services().await.unwrap_err().kind, ErrorKind::Unavailable);
         assert_eq!(count.load(Ordering::SeqCst), 9, "a read is tried three times");
@@ -155,15 +155,15 @@ async fn without_a_connection_nothing_was_sent() {
     let notes = Arc::new(Notes::default());
     let client = Client::new(settings(&closed, &server.url), secret(), Some(notes.clone())).unwrap();
     let error = client.create_service(&create()).await.unwrap_err();
-    assert_eq!((&error.kind, error.sent, error.may_have_happened()), (&ErrorKind::Unavailable, Sent::No, false));
+    assert_eq!((&error.kind, error.sent, error.may_have_happened()), (&ErrorKind::Unavailable, RequestSent::No, false));
     assert_eq!(error.to_string(), "creating the service failed: no answer from the platform: the connection was refused; check the url, and whether it is up");
     client.services().await.unwrap_err();
     let want = [
-        (Endpoint::Token, Outcome::Answered(200)),
-        (Endpoint::CreateService, Outcome::NotConnected),
-        (Endpoint::Services, Outcome::NotConnected),
-        (Endpoint::Services, Outcome::NotConnected),
-        (Endpoint::Services, Outcome::NotConnected),
+        (Endpoint::Token, CallOutcome::Answered(200)),
+        (Endpoint::CreateService, CallOutcome::NotConnected),
+        (Endpoint::Services, CallOutcome::NotConnected),
+        (Endpoint::Services, CallOutcome::NotConnected),
+        (Endpoint::Services, CallOutcome::NotConnected),
     ];
     assert_eq!(*notes.0.lock().unwrap(), want);
     // TLS to a server that speaks none.
@@ -171,12 +171,12 @@ async fn without_a_connection_nothing_was_sent() {
     tls.set_scheme("https").unwrap();
     let client = Client::new(settings(&tls, &server.url), secret(), None).unwrap();
     let error = client.create_service(&create()).await.unwrap_err();
-    assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, Sent::No), "{error}");
+    assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, RequestSent::No), "{error}");
     // A name that does not exist.
     let nowhere = Url::parse("http://nowhere.invalid.svc").unwrap();
     let client = Client::new(settings(&nowhere, &server.url), secret(), None).unwrap();
     let error = client.create_service(&create()).await.unwrap_err();
-    assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, Sent::No), "{error}");
+    assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, RequestSent::No), "{error}");
 }
 
 #[tokio::test]
@@ -189,7 +189,7 @@ async fn a_call_ends_by_its_deadline() {
         let client = Client::new(settings, secret(), None).unwrap();
         let start = tokio::time::Instant::now();
         let error = client.services().await.unwrap_err();
-        assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, Sent::Maybe));
+        assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, RequestSent::Maybe));
         assert!(start.elapsed() < Duration::from_secs(2));
         assert_eq!(error.to_string(), "listing the services failed: the platform did not answer within 0.4 s; it is asked again later");
         assert_eq!(count.load(Ordering::SeqCst), 1, "not after the deadline");
@@ -198,7 +198,7 @@ async fn a_call_ends_by_its_deadline() {
     let mut settings = settings(&server.url, &url);
     settings.deadline = Duration::from_millis(300);
     let error = Client::new(settings, secret(), None).unwrap().services().await.unwrap_err();
-    assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, Sent::No), "no token, so nothing sent");
+    assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, RequestSent::No), "no token, so nothing sent");
 }
 
 #[tokio::test]
@@ -208,11 +208,11 @@ async fn an_answer_is_read_up_to_its_limit() {
     let notes = Arc::new(Notes::default());
     let client = Client::new(settings(&url, &server.url), secret(), Some(notes.clone())).unwrap();
     let error = client.services().await.unwrap_err();
-    assert_eq!((&error.kind, error.sent), (&ErrorKind::BadAnswer, Sent::Answered));
+    assert_eq!((&error.kind, error.sent), (&ErrorKind::BadAnswer, RequestSent::Answered));
     assert!(error.to_string().contains("over the limit of 33554432 bytes"), "{error}");
     let error = client.task(&task(), SecretsSent::No).await.unwrap_err();
     assert!(error.to_string().contains("over the limit of 1048576 bytes"), "{error}");
-    assert_eq!(notes.0.lock().unwrap().last(), Some(&(Endpoint::Task, Outcome::TooLarge)));
+    assert_eq!(notes.0.lock().unwrap().last(), Some(&(Endpoint::Task, CallOutcome::TooLarge)));
     // One that only says how much it will be.
     let (url, _) = nasty(Nasty::Bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 107374182400\r\n\r\n[".to_vec())).await;
     let client = Client::new(settings(&url, &server.url), secret(), None).unwrap();
@@ -220,7 +220,7 @@ async fn an_answer_is_read_up_to_its_limit() {
     // An error without end has said enough with its status.
     let (url, _) = nasty(Nasty::Forever(500, vec![b'x'; 1 << 16], Duration::ZERO)).await;
     let error = Client::new(settings(&url, &server.url), secret(), None).unwrap().create_service(&create()).await.unwrap_err();
-    assert_eq!((error.status, error.sent), (Some(500), Sent::Answered), "{error}");
+    assert_eq!((error.status, error.sent), (Some(500), RequestSent::Answered), "{error}");
     // A long refusal is no reason to lose the status.
     let server = Server::start(|_, _| json(400, &"x".repeat(1 << 20))).await;
     assert!(matches!(server.client().create_service(&create()).await.unwrap_err().kind, ErrorKind::Refused { .. }));
@@ -281,7 +281,7 @@ async fn the_observer_sees_every_exchange() {
     let client = Client::new(server.settings(), secret(), Some(notes.clone())).unwrap();
     client.task(&task(), SecretsSent::No).await.unwrap_err();
     let want = [(Endpoint::Token, 200), (Endpoint::Task, 401), (Endpoint::Token, 200), (Endpoint::Task, 503)];
-    assert_eq!(*notes.0.lock().unwrap(), want.map(|(endpoint, status)| (endpoint, Outcome::Answered(status))));
+    assert_eq!(*notes.0.lock().unwrap(), want.map(|(endpoint, status)| (endpoint, CallOutcome::Answered(status))));
 }
 
 #[tokio::test]
@@ -327,7 +327,7 @@ async fn what_the_token_endpoint_can_do_to_us() {
     ] {
         let server = Server::raw(move |_, _| answer(status, kind, body.clone())).await;
         let error = server.client().create_service(&create()).await.unwrap_err();
-        assert_eq!((&error.kind, error.sent, error.may_have_happened()), (&want, Sent::No, false), "{status} {error}");
+        assert_eq!((&error.kind, error.sent, error.may_have_happened()), (&want, RequestSent::No, false), "{status} {error}");
         assert_eq!(server.seen().len(), 1);
         is_clean(&error);
     }
@@ -439,7 +439,7 @@ async fn a_job_gets_the_token_only_at_the_platforms_origin() {
     is_clean(&error);
     assert_eq!(elsewhere.calls().len(), 2);
     let error = client.run_job(&Url::parse("http://jobs.example.com/?key=hunter2").unwrap(), JobMethod::Post).await.unwrap_err();
-    assert_eq!((&error.kind, error.sent), (&ErrorKind::Settings, Sent::No));
+    assert_eq!((&error.kind, error.sent), (&ErrorKind::Settings, RequestSent::No));
     is_clean(&error);
 }
 

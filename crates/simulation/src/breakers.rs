@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use oc_domain::absence::{self, Account, Belief, Counted};
+use oc_domain::absence::{self, AbsenceCount, Account, Belief};
 use oc_domain::breaker;
 use oc_domain::facts::DeletionPolicy;
 use oc_domain::record::{OperationKind, Outcome};
@@ -55,10 +55,10 @@ impl World {
     }
 
     /// What the lists that a replica has read of a place lack of what it knows that objects have recorded.
-    fn counted(&self, op: usize, place: usize) -> Option<(Time, Counted)> {
+    fn counted(&self, op: usize, place: usize) -> Option<(Time, AbsenceCount)> {
         let operator = &self.operators[op];
         let (at, listed) = operator.inventory[place].services.as_ref().filter(|(_, listed)| listed.complete)?;
-        let mut counted = Counted::default();
+        let mut counted = AbsenceCount::default();
         for object in operator.view.objects[..LEAD].iter().flatten() {
             let guid = object.record().guid;
             let shown = listed.services.iter().any(|service| Some(&service.guid) == guid.as_ref());
@@ -85,7 +85,7 @@ impl World {
     }
 
     /// The platform object's pass: what is believed, and what is held.
-    fn count_absences(&self, rules: &Rules, op: usize, breaker: &Breaker) -> absence::Ledger {
+    fn count_absences(&self, rules: &Rules, op: usize, breaker: &Breaker) -> absence::AbsenceLedger {
         match self.counted(op, self.platform.here) {
             Some((at, counted)) => absence::settle(self.now, at, &self.account(rules), breaker.gone.as_deref(), &breaker.absences, &counted),
             None => breaker.absences.clone(),
@@ -95,7 +95,7 @@ impl World {
     /// The platform was counted before anything of this happens, and is known.
     pub fn known_before(&mut self) {
         let known = Some(self.account(&Rules::default()));
-        let absences = absence::Ledger { known, ..absence::Ledger::default() };
+        let absences = absence::AbsenceLedger { known, ..absence::AbsenceLedger::default() };
         self.cluster.now.breaker = Arc::new(Breaker { absences, ..Breaker::clone(&self.cluster.now.breaker) });
         for operator in &mut self.operators {
             operator.view.breaker = Arc::clone(&self.cluster.now.breaker);

@@ -4,8 +4,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use oc_domain::absence;
-use oc_domain::breaker::{Asking, Ledger};
-use oc_domain::conditions::{Condition, Reason, Truth};
+use oc_domain::breaker::{Asking, DeletionLedger};
+use oc_domain::conditions::{Condition, ConditionStatus, Reason};
 use oc_domain::decision::{Decision, Mark};
 use oc_domain::names::{ChannelId, CustomerGuid};
 use oc_domain::record::{Intent, JobRecord, Operation, OperationId, OperationKind, Outcome, Record, Sent};
@@ -65,7 +65,7 @@ impl Status {
     }
 
     /// `Ready`: its value and reason.
-    pub fn ready(&self) -> Option<(Truth, Reason)> {
+    pub fn ready(&self) -> Option<(ConditionStatus, Reason)> {
         self.conditions.iter().find(|condition| condition.kind == "Ready").map(|condition| (condition.truth, condition.reason))
     }
 
@@ -152,11 +152,11 @@ pub struct Breaker {
     /// Counts changes.
     pub version: u64,
     /// Its status.
-    pub ledger: Ledger,
+    pub ledger: DeletionLedger,
     /// The annotation.
     pub approval: Option<String>,
     /// What is missing, by its status.
-    pub absences: absence::Ledger,
+    pub absences: absence::AbsenceLedger,
     /// The annotation that says that it is gone.
     pub gone: Option<String>,
 }
@@ -356,7 +356,7 @@ impl Cluster {
     }
 
     /// Writes the platform object's ledgers.
-    pub fn count(&mut self, read: &Breaker, ledger: Ledger, absences: absence::Ledger) -> Option<Arc<Breaker>> {
+    pub fn count(&mut self, read: &Breaker, ledger: DeletionLedger, absences: absence::AbsenceLedger) -> Option<Arc<Breaker>> {
         if self.now.breaker.version != read.version {
             return None;
         }

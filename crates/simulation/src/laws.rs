@@ -2,16 +2,16 @@
 
 use std::sync::Arc;
 
-use oc_domain::conditions::{Condition, Reason, Truth};
-use oc_domain::decision::{Answer, Change, Decision, Mark, Query, Step};
+use oc_domain::conditions::{Condition, ConditionStatus, Reason};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query, Step};
 use oc_domain::facts::{DeletionPolicy, Fact, LeadsRead, Numbers};
 use oc_domain::names::{CustomerGuid, fold};
 use oc_domain::record::{OperationKind, Outcome, Record};
-use oc_domain::service::{Adoption, Mode, Wish as ServiceWish};
+use oc_domain::service::{Adoption, Mode, ServiceTarget};
 use oc_domain::time::Time;
 
 use crate::cluster::Object;
-use crate::operator::{Running, Wish};
+use crate::operator::{Running, Target};
 use crate::platform::{Made, Maker};
 use crate::setup::{LEAD, SLOTS, START, is_direct_routing, secs};
 use crate::world::{Late, Play, World};
@@ -42,7 +42,7 @@ impl World {
         if let Some(rule) = broken_rule(&decision.verdict.conditions()) {
             self.breaks(play, format!("L9: {rule}"));
         }
-        if let Wish::Service(wish) = &running.wish {
+        if let Target::Service(wish) = &running.wish {
             let again = (play.rules.decide)(self.now, wish, &running.pass.record, &running.pass.facts);
             if running.pass.bug.is_none() && again != *decision {
                 self.breaks(play, "L9: equal inputs, another decision");
@@ -83,7 +83,7 @@ impl World {
             if seen.is_some_and(|view| view.by_tenant.iter().any(is_direct_routing)) && !running.object.spec.beside {
                 self.breaks(play, "L1: a create beside a Direct Routing service that the spec does not ask for");
             }
-            if !matches!(&running.wish, Wish::Service(ServiceWish::Be(desired)) if desired.mode == Mode::Apply) {
+            if !matches!(&running.wish, Target::Service(ServiceTarget::Be(desired)) if desired.mode == Mode::Apply) {
                 self.breaks(play, "a create that the spec does not ask for");
             }
         }
@@ -118,7 +118,7 @@ impl World {
     }
 
     /// A request is executed at the platform.
-    pub(crate) fn execute(&mut self, play: &mut Play<'_>, late: &Late) -> Answer {
+    pub(crate) fn execute(&mut self, play: &mut Play<'_>, late: &Late) -> ChangeResult {
         // A request that was on its way is executed when it arrives, however far the clock has jumped meanwhile.
         let (now, setup) = (late.at, Arc::clone(&self.setup));
         let tenant = setup.tenant_of(late.slot);
@@ -147,10 +147,10 @@ impl World {
             }
             Change::CreateLead(_) => {
                 if self.platform.consentless.0 {
-                    return Answer::Refused(oc_domain::conditions::Trouble::new(Reason::PlatformRefused, "The lead exists."));
+                    return ChangeResult::Refused(oc_domain::conditions::Trouble::new(Reason::PlatformRefused, "The lead exists."));
                 }
                 self.platform.consentless = (true, now);
-                Answer::Done
+                ChangeResult::Done
             }
             Change::DeleteLead(_) => {
                 self.deleted(play, late);
@@ -158,11 +158,11 @@ impl World {
                 if there {
                     self.platform.consentless = (false, now);
                 }
-                if there { Answer::Done } else { Answer::NotFound }
+                if there { ChangeResult::Done } else { ChangeResult::NotFound }
             }
             Change::AssignChannel(..) | Change::UnassignChannel(_) | Change::RunJob(_) => {
                 self.breaks(play, "a change that nobody asked for");
-                Answer::Done
+                ChangeResult::Done
             }
         }
     }
@@ -304,7 +304,7 @@ impl World {
             return reason == Reason::Suspended;
         }
         if slot == LEAD {
-            return truth == Truth::True;
+            return truth == ConditionStatus::True;
         }
         if object.spec.refused {
             return reason == Reason::InvalidSpec;
@@ -320,7 +320,7 @@ impl World {
         if object.spec.mode != Mode::Apply {
             return !matches!(reason, Reason::Progressing | Reason::Converting | Reason::Verifying | Reason::PlatformUnavailable);
         }
-        truth == Truth::True || self.person_needed(slot, object, reason)
+        truth == ConditionStatus::True || self.person_needed(slot, object, reason)
     }
 
     /// Whether another object that wants the same comes first: one that has its service, or has asked for it, else the older one of those that could. `None`
@@ -364,7 +364,7 @@ impl World {
     pub(crate) fn judge_rest(&mut self, play: &mut Play<'_>) {
         for slot in 0..LEAD {
             let Some(object) = self.cluster.now.objects[slot].clone() else { continue };
-            let ready = object.status.ready().is_some_and(|(truth, _)| truth == Truth::True);
+            let ready = object.status.ready().is_some_and(|(truth, _)| truth == ConditionStatus::True);
             if !ready || object.spec.suspend {
                 continue;
             }

@@ -14,11 +14,11 @@ use crate::setup::{PLACES, SLOTS};
 
 /// What is wished for, of either kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Wish {
+pub enum Target {
     /// Of a service.
-    Service(service::Wish),
+    Service(service::ServiceTarget),
     /// Of a lead.
-    Lead(lead::Wish),
+    Lead(lead::LeadTarget),
 }
 
 /// A pass that has begun.
@@ -27,7 +27,7 @@ pub struct Running {
     /// The driver's.
     pub pass: Pass,
     /// What is wished for.
-    pub wish: Wish,
+    pub wish: Target,
     /// The object as this pass knows it.
     pub object: Arc<Object>,
     /// The place of the platform that this pass speaks to.

@@ -2,22 +2,22 @@
 
 use std::sync::Arc;
 
-use oc_domain::competition::{self, Access, Candidate, Contest, Spec};
-use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::decision::{Answer, Change, Decision, Mark, Query, Step};
-use oc_domain::facts::{Fact, Facts, Seen, ServicesView};
+use oc_domain::competition::{self, Access, Contender, Contest, ContestSpec};
+use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query, Step};
+use oc_domain::facts::{Fact, Facts, ObjectState, ServicesView};
 use oc_domain::lead;
 use oc_domain::model::LcCustomerAnswer;
 use oc_domain::names::{ShortNameRule, fold};
-use oc_domain::pass::{Ended, Pass};
-use oc_domain::policy::{Connection, JobRuns, Policy, slowest_create};
+use oc_domain::pass::{Pass, PassEnd};
+use oc_domain::policy::{JobRuns, PlatformAccess, Policy, slowest_create};
 use oc_domain::record::{OperationId, OperationKind, Outcome, Record};
 use oc_domain::service::{self, Mode, Neighbour};
 use oc_domain::time::{Duration, Time};
 use oc_domain::timing;
 
 use crate::cluster::{Object, Status, Unwritten};
-use crate::operator::{NEVER, Running, State, Wish};
+use crate::operator::{NEVER, Running, State, Target};
 use crate::setup::{self, LEAD, SLOTS, secs};
 use crate::world::{Late, Play, Rules, World};
 
@@ -78,11 +78,11 @@ impl World {
 
     fn facts(&mut self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Facts {
         let status = &object.status;
-        let seen = Seen {
+        let seen = ObjectState {
             created: object.created,
             generation: object.generation,
             observed: status.observed,
-            ready: status.ready().is_some_and(|(truth, _)| truth == Truth::True),
+            ready: status.ready().is_some_and(|(truth, _)| truth == ConditionStatus::True),
             look_requested: false,
             stalled_for: status.stalled_for(),
         };
@@ -90,17 +90,17 @@ impl World {
         Facts::begin(now, seen, connection, self.operators[op].memory(slot, object.uid))
     }
 
-    fn connection(&mut self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Connection {
+    fn connection(&mut self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> PlatformAccess {
         let policy = self.policy(play, op, object);
         let competes = slot != LEAD && object.deleting.is_none() && !object.spec.suspend;
         if slot == LEAD || self.allowed[slot] {
             return match competes.then(|| self.rival(play, op, slot, object)).flatten() {
-                Some(Contest::Open(_)) => Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, "It can't be told who has the tenant.")),
-                _ => Connection::Usable(policy),
+                Some(Contest::Open(_)) => PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, "It can't be told who has the tenant.")),
+                _ => PlatformAccess::Usable(policy),
             };
         }
         let refused = Trouble::new(Reason::NamespaceNotAllowed, "The platform does not allow this namespace.");
-        Connection::Unusable(Trouble { retry_after: Some(secs(60)), ..refused })
+        PlatformAccess::Unusable(Trouble { retry_after: Some(secs(60)), ..refused })
     }
 
     fn policy(&mut self, play: &Play<'_>, op: usize, object: &Object) -> Policy {
@@ -127,11 +127,11 @@ impl World {
         if rules.pace { slowest } else { Some(Duration::ZERO) }
     }
 
-    fn wish(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Wish {
+    fn wish(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Target {
         let spec = &object.spec;
         let tenant = setup::tenant(self.setup.tenant_of(slot));
         if slot == LEAD {
-            let said = lead::Spec {
+            let said = lead::LeadSpec {
                 deleting: object.deleting.is_some(),
                 suspended: spec.suspend,
                 tenant: Ok(tenant),
@@ -139,9 +139,9 @@ impl World {
                 channel: None,
                 deletion_policy: spec.policy,
             };
-            return Wish::Lead(said.wish(None));
+            return Target::Lead(said.wish(None));
         }
-        let said = service::Spec {
+        let said = service::ServiceSpec {
             deleting: object.deleting.is_some(),
             suspended: spec.suspend,
             // One that is going stands for the tenant that its status names.
@@ -164,7 +164,7 @@ impl World {
             Contest::Won | Contest::Open(_) => None,
         };
         let neighbour = |other: &Arc<Object>| Neighbour { deleting: other.deleting.is_some(), guid: other.status.guid.clone() };
-        Wish::Service(said.wish(rival(), || self.neighbour(op, slot).into_iter().map(neighbour).collect()))
+        Target::Service(said.wish(rival(), || self.neighbour(op, slot).into_iter().map(neighbour).collect()))
     }
 
     /// The other service object, as far as this replica has seen, when it has the same tenant or short name.
@@ -182,7 +182,7 @@ impl World {
         let theirs = self.neighbour(op, slot).filter(|_| heeded)?;
         let able = |able: bool| able || !play.rules.able;
         // What can't be followed in a spec is a tenant that is none.
-        let spec = Spec {
+        let spec = ContestSpec {
             going: theirs.deleting.is_some() && play.rules.able,
             suspended: theirs.spec.suspend && play.rules.able,
             applies: able(theirs.spec.mode == Mode::Apply),
@@ -197,7 +197,7 @@ impl World {
             record
         };
         let (own, of_other) = (record(slot, object), record(other, theirs));
-        let candidate = Candidate { object: theirs.uid, record: &of_other, spec, age: (theirs.created, theirs.uid) };
+        let candidate = Contender { object: theirs.uid, record: &of_other, spec, age: (theirs.created, theirs.uid) };
         let access = |_: &u32| if able(self.allowed[other]) { Access::May } else { Access::MayNot };
         let grace = || self.settings().longest_grace(|own, deadline| self.slowest_create(play.rules, op, own, deadline));
         let contest = competition::of_service(self.now, (&own, &(object.created, object.uid)), [candidate].into_iter(), access, grace);
@@ -209,8 +209,8 @@ impl World {
         let Some(mut running) = self.operators[op].passes[slot].take() else { return };
         let now = self.now;
         let decide = |now: Time, record: &Record, facts: &Facts| match &running.wish {
-            Wish::Service(wish) => (play.rules.decide)(now, wish, record, facts),
-            Wish::Lead(wish) => (play.rules.lead)(now, wish, record, facts),
+            Target::Service(wish) => (play.rules.decide)(now, wish, record, facts),
+            Target::Lead(wish) => (play.rules.lead)(now, wish, record, facts),
         };
         let decision = running.pass.next(now, decide);
         play.trail.note(now, || format!("operator {op}, object {}: {:?} ({})", running.object.uid, decision.step, decision.why));
@@ -271,7 +271,7 @@ impl World {
         let (now, read) = (self.now, running.pass.facts.lists_read().unwrap_or(self.now));
         let operator = &mut self.operators[op];
         let memory = operator.memory(slot, running.object.uid);
-        running.pass.remember(memory, decision, Ended::Well);
+        running.pass.remember(memory, decision, PassEnd::Well);
         let waits = memory.waits_for_whole_lists;
         operator.not_whole[slot] = Some(read).filter(|_| !operator.inventory[running.place].whole());
         // A list that became whole while the pass went on woke everybody who was known to wait for that.
@@ -289,7 +289,7 @@ impl World {
         let memory = self.operators[op].memory(slot, running.object.uid);
         match failed {
             Failed::Unwritten(Unwritten::Changed) => {
-                pass.remember(memory, decision, Ended::Conflict);
+                pass.remember(memory, decision, PassEnd::Conflict);
                 let at = timing::after_conflict(now, memory.conflicts);
                 self.counts.conflicts += 1;
                 self.read_anew(op, slot);
@@ -297,7 +297,7 @@ impl World {
             }
             Failed::Unwritten(Unwritten::Gone) => *memory = Default::default(),
             Failed::Refused | Failed::Dropped | Failed::Unanswered => {
-                pass.remember(memory, decision, Ended::Unwritten);
+                pass.remember(memory, decision, PassEnd::Unwritten);
                 let at = timing::next_try(now, memory.failures, None);
                 if matches!(failed, Failed::Unanswered) {
                     self.read_anew(op, slot);
@@ -478,7 +478,7 @@ impl World {
             return Err(Failed::Unanswered);
         }
         self.own_write(op, slot, &written);
-        let blocked = matches!(&running.pass.facts.connection, Connection::Usable(policy) if policy.deletions_blocked.is_some());
+        let blocked = matches!(&running.pass.facts.connection, PlatformAccess::Usable(policy) if policy.deletions_blocked.is_some());
         let given_up = running.object.status.license.is_some() && written.status.license.is_none();
         self.operators[op].count_due |= blocked || given_up;
         Ok(())
@@ -496,21 +496,21 @@ impl World {
         }
     }
 
-    fn ask(&mut self, play: &mut Play<'_>, op: usize, slot: usize, running: &Running, change: &Change, fate: Ask) -> Answer {
+    fn ask(&mut self, play: &mut Play<'_>, op: usize, slot: usize, running: &Running, change: &Change, fate: Ask) -> ChangeResult {
         let now = self.now;
         let trouble = |reason, words: &str| Trouble::new(reason, words);
         if play.rules.lease && !self.leads(op) {
-            return Answer::NotSent(trouble(Reason::Progressing, "This replica does not lead."));
+            return ChangeResult::NotSent(trouble(Reason::Progressing, "This replica does not lead."));
         }
         self.judge_lease(play, op);
         if running.place != self.platform.here {
-            return Answer::NotSent(trouble(Reason::ProgressingWithRetry, "The platform object names another place by now."));
+            return ChangeResult::NotSent(trouble(Reason::ProgressingWithRetry, "The platform object names another place by now."));
         }
         if let Some(away) = self.platform.unreachable(now) {
-            return Answer::NotSent(away);
+            return ChangeResult::NotSent(away);
         }
         if now < self.platform.throttled_until {
-            return Answer::NotSent(trouble(Reason::Throttled, "The platform asks for fewer requests."));
+            return ChangeResult::NotSent(trouble(Reason::Throttled, "The platform asks for fewer requests."));
         }
         self.counts.asks += 1;
         let recreate = running.object.spec.recreate;
@@ -518,11 +518,11 @@ impl World {
             Late { at: now, slot, uid: running.object.uid, change: change.clone(), recreate, deleted: running.object.deleting, place: running.place };
         self.judge_change(play, running, change);
         match fate {
-            Ask::NotSent => Answer::NotSent(trouble(Reason::PlatformUnavailable, "The connection could not be made.")),
-            Ask::Refused => Answer::Refused(trouble(Reason::PlatformRefused, "The platform says no.")),
+            Ask::NotSent => ChangeResult::NotSent(trouble(Reason::PlatformUnavailable, "The connection could not be made.")),
+            Ask::Refused => ChangeResult::Refused(trouble(Reason::PlatformRefused, "The platform says no.")),
             Ask::LostNotDone => {
                 self.counts.lost += 1;
-                Answer::Lost(trouble(Reason::PlatformUnavailable, "The answer was lost."))
+                ChangeResult::Lost(trouble(Reason::PlatformUnavailable, "The answer was lost."))
             }
             Ask::LostDone(seconds) => {
                 self.counts.lost += 1;
@@ -532,7 +532,7 @@ impl World {
                     request.at = now + secs(seconds);
                     self.late.push(request);
                 }
-                Answer::Lost(trouble(Reason::PlatformUnavailable, "The answer was lost."))
+                ChangeResult::Lost(trouble(Reason::PlatformUnavailable, "The answer was lost."))
             }
             Ask::Fine => self.execute(play, &request),
         }

@@ -2,7 +2,7 @@
 //! the laws to say, not for the platform to prevent.
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::Answer;
+use oc_domain::decision::ChangeResult;
 use oc_domain::facts::{LeadsRead, LeadsView, Numbers};
 use oc_domain::model::{Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
 use oc_domain::names::{CustomerGuid, TaskId, TenantId};
@@ -305,12 +305,12 @@ impl Platform {
     }
 
     /// A create is executed, for the object with this uid. Refused when somebody else has made one in the portal: our own second one is not.
-    pub fn create(&mut self, setup: &Setup, now: Time, place: usize, tenant: u8, name: &str, by: u32) -> Answer {
+    pub fn create(&mut self, setup: &Setup, now: Time, place: usize, tenant: u8, name: &str, by: u32) -> ChangeResult {
         if self.alive_at(tenant, place).any(|made| made.by == Maker::Person) {
-            return Answer::Refused(Trouble::new(Reason::PlatformRefused, "The tenant has a service already."));
+            return ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "The tenant has a service already."));
         }
         if self.refuses_beside && self.there(tenant, place).any(|made| is_direct_routing(&made.service)) {
-            return Answer::Refused(Trouble::new(Reason::PlatformRefused, "The tenant has a Direct Routing service."));
+            return ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "The tenant has a Direct Routing service."));
         }
         self.serial += 1;
         self.creates += 1;
@@ -330,17 +330,17 @@ impl Platform {
             number,
             done: false,
         });
-        Answer::Task(setup::task_id(number))
+        ChangeResult::Task(setup::task_id(number))
     }
 
     /// A deletion is executed.
-    pub fn delete(&mut self, now: Time, place: usize, guid: &CustomerGuid) -> Answer {
+    pub fn delete(&mut self, now: Time, place: usize, guid: &CustomerGuid) -> ChangeResult {
         match self.made.iter_mut().find(|made| &made.service.guid == guid && made.place == place && made.removed.is_none()) {
             Some(made) => {
                 made.removed = Some(now);
-                Answer::Done
+                ChangeResult::Done
             }
-            None => Answer::NotFound,
+            None => ChangeResult::NotFound,
         }
     }
 

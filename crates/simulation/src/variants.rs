@@ -6,14 +6,14 @@
 //! `src/platform/budget.rs`, `tests/leader` and `tests/kills`.
 
 use oc_domain::conditions::Reason;
-use oc_domain::decision::{Answer, Change, Decision, Mark, Step};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Step};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, Numbers, ServicesView};
 use oc_domain::lead;
 use oc_domain::model::{LicenseType, TaskState};
 use oc_domain::names::CustomerGuid;
-use oc_domain::policy::Connection;
+use oc_domain::policy::PlatformAccess;
 use oc_domain::record::{OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{Wish, decide};
+use oc_domain::service::{ServiceTarget, decide};
 use oc_domain::time::Time;
 
 use crate::setup::{is_direct_routing, secs};
@@ -91,7 +91,7 @@ pub fn all() -> Vec<Variant> {
     ]
 }
 
-fn takes_any_outcome(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn takes_any_outcome(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     let ended = record.operation.as_ref().filter(|op| op.ended().is_some()).map(|op| op.id.clone());
     if let (Some(ended), Some(intent)) = (ended, record.intent.as_mut().filter(|intent| intent.sent == Sent::Maybe)) {
@@ -100,7 +100,7 @@ fn takes_any_outcome(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> 
     decide(now, wish, &record, facts)
 }
 
-fn heeds_old_intents(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn heeds_old_intents(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     let other = |op: &oc_domain::record::Operation| record.intent.as_ref().is_some_and(|intent| intent.id != op.id);
     if record.running().is_some_and(other) {
@@ -113,13 +113,13 @@ fn empty(at: Time) -> Fact<ServicesView> {
     Fact::Known { value: ServicesView { complete: true, ..ServicesView::default() }, at }
 }
 
-fn with_facts(now: Time, wish: &Wish, record: &Record, facts: &Facts, change: impl FnOnce(&mut Facts)) -> Decision {
+fn with_facts(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts, change: impl FnOnce(&mut Facts)) -> Decision {
     let mut facts = facts.clone();
     change(&mut facts);
     decide(now, wish, record, &facts)
 }
 
-fn skips_the_look(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn skips_the_look(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     with_facts(now, wish, record, facts, |facts| {
         if facts.services == Fact::Unread && record.guid.is_none() {
             facts.services = empty(facts.pass_started);
@@ -127,14 +127,14 @@ fn skips_the_look(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Dec
     })
 }
 
-fn ignores_the_intent(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn ignores_the_intent(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     let told = record.operation.is_some();
     record.intent = record.intent.filter(|intent| told || intent.sent == Sent::No);
     decide(now, wish, &record, facts)
 }
 
-fn unreadable_is_empty(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn unreadable_is_empty(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     with_facts(now, wish, record, facts, |facts| {
         if matches!(facts.services, Fact::Unreadable(_)) {
             facts.services = empty(facts.pass_started);
@@ -142,7 +142,7 @@ fn unreadable_is_empty(now: Time, wish: &Wish, record: &Record, facts: &Facts) -
     })
 }
 
-fn incomplete_is_whole(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn incomplete_is_whole(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     with_facts(now, wish, record, facts, |facts| {
         if let Fact::Known { value, .. } = &mut facts.services {
             value.complete = true;
@@ -150,7 +150,7 @@ fn incomplete_is_whole(now: Time, wish: &Wish, record: &Record, facts: &Facts) -
     })
 }
 
-fn holes_are_absence(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn holes_are_absence(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     with_facts(now, wish, record, facts, |facts| {
         if let Fact::Known { value, .. } = &mut facts.leads {
             value.complete = true;
@@ -158,7 +158,7 @@ fn holes_are_absence(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> 
     })
 }
 
-fn pages_are_proof(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn pages_are_proof(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     with_facts(now, wish, record, facts, |facts| {
         if let Fact::Known { value, .. } = &mut facts.leads
             && value.read == LeadsRead::InPages
@@ -168,7 +168,7 @@ fn pages_are_proof(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> De
     })
 }
 
-fn leads_read_are_all(now: Time, wish: &lead::Wish, record: &Record, facts: &Facts) -> Decision {
+fn leads_read_are_all(now: Time, wish: &lead::LeadTarget, record: &Record, facts: &Facts) -> Decision {
     let mut facts = facts.clone();
     if let Fact::Known { value, .. } = &mut facts.leads {
         (value.complete, value.read) = (true, LeadsRead::OfTenant);
@@ -176,7 +176,7 @@ fn leads_read_are_all(now: Time, wish: &lead::Wish, record: &Record, facts: &Fac
     lead::decide(now, wish, record, &facts)
 }
 
-fn untold_is_none(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn untold_is_none(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     with_facts(now, wish, record, facts, |facts| {
         if let Fact::Known { value, .. } = &mut facts.numbers {
             *value = Numbers::Count(0);
@@ -184,36 +184,36 @@ fn untold_is_none(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Dec
     })
 }
 
-fn no_grace(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn no_grace(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     with_facts(now, wish, record, facts, |facts| {
-        if let Connection::Usable(policy) = &mut facts.connection {
+        if let PlatformAccess::Usable(policy) = &mut facts.connection {
             (policy.create_grace, policy.slowest_create) = (secs(5), Some(secs(1)));
         }
     })
 }
 
-fn asks_first(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn asks_first(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     match (&decision.step, wish) {
-        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), Wish::Be(desired)) => {
+        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), ServiceTarget::Be(desired)) => {
             Decision { step: Step::Ask(Change::CreateService(desired.tenant.clone())), ..decision }
         }
         _ => decision,
     }
 }
 
-fn sends_stale_intents(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn sends_stale_intents(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     let unsent = record.open_intent().is_some_and(|intent| intent.sent == Sent::No);
     match (&decision.step, wish) {
-        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), Wish::Be(desired)) if unsent => {
+        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), ServiceTarget::Be(desired)) if unsent => {
             Decision { step: Step::Ask(Change::CreateService(desired.tenant.clone())), ..decision }
         }
         _ => decision,
     }
 }
 
-fn retries_at_once(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn retries_at_once(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     let failed = matches!(facts.task.value(), Some(Some(task)) if task.state == TaskState::Failed);
     if failed && matches!(decision.step, Step::Stop(_)) && decision.verdict.reason == Reason::TaskFailed {
@@ -228,10 +228,10 @@ fn with_guid(record: &Record, guid: Option<CustomerGuid>) -> Record {
 }
 
 /// Every service that shows for the tenant is taken for this object's own when the object goes.
-fn deletes_anything(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn deletes_anything(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let shown = facts.services.value().and_then(|view| view.by_tenant.first()).map(|service| service.guid.clone());
     match wish {
-        Wish::Gone(deletion) if deletion.policy == DeletionPolicy::Delete => {
+        ServiceTarget::Gone(deletion) if deletion.policy == DeletionPolicy::Delete => {
             let looked = decide(now, wish, &with_guid(record, shown), facts);
             let lets_go = matches!(looked.step, Step::Keep(Mark::Release)) && facts.services == Fact::Unread;
             let look = Step::Look(oc_domain::decision::Query::Services, facts.pass_started);
@@ -241,53 +241,53 @@ fn deletes_anything(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> D
     }
 }
 
-fn deletes_retained(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn deletes_retained(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     match wish {
-        Wish::Gone(deletion) => {
+        ServiceTarget::Gone(deletion) => {
             let deletion = oc_domain::service::Deletion { policy: DeletionPolicy::Delete, ..deletion.clone() };
-            decide(now, &Wish::Gone(deletion), record, facts)
+            decide(now, &ServiceTarget::Gone(deletion), record, facts)
         }
         _ => decide(now, wish, record, facts),
     }
 }
 
-fn lets_go_early(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn lets_go_early(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     match (wish, record.open_intent()) {
-        (Wish::Gone(_), Some(intent)) if intent.kind == OperationKind::Create => Decision { step: Step::Keep(Mark::Release), ..decision },
+        (ServiceTarget::Gone(_), Some(intent)) if intent.kind == OperationKind::Create => Decision { step: Step::Keep(Mark::Release), ..decision },
         _ => decision,
     }
 }
 
-fn adopts_anything(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn adopts_anything(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     match wish {
-        Wish::Be(desired) => {
+        ServiceTarget::Be(desired) => {
             let mut desired = desired.clone();
             desired.adoption = oc_domain::service::Adoption::Always;
-            decide(now, &Wish::Be(desired), record, facts)
+            decide(now, &ServiceTarget::Be(desired), record, facts)
         }
         _ => decide(now, wish, record, facts),
     }
 }
 
-fn forgets_refusals(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn forgets_refusals(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     record.operation = record.operation.filter(|op| op.ended() != Some(Outcome::Refused));
     decide(now, wish, &record, facts)
 }
 
-fn always_recreates(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn always_recreates(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     match wish {
-        Wish::Be(desired) => {
+        ServiceTarget::Be(desired) => {
             let mut desired = desired.clone();
             desired.recreate = true;
-            decide(now, &Wish::Be(desired), record, facts)
+            decide(now, &ServiceTarget::Be(desired), record, facts)
         }
         _ => decide(now, wish, record, facts),
     }
 }
 
-fn with_licenses(now: Time, wish: &Wish, record: &Record, facts: &Facts, license: Option<LicenseType>) -> Decision {
+fn with_licenses(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts, license: Option<LicenseType>) -> Decision {
     with_facts(now, wish, record, facts, |facts| {
         if let Fact::Known { value, .. } = &mut facts.services {
             value.by_tenant.iter_mut().filter(|service| is_direct_routing(service)).for_each(|service| service.license = license);
@@ -296,36 +296,36 @@ fn with_licenses(now: Time, wish: &Wish, record: &Record, facts: &Facts, license
 }
 
 /// Whatever the tenant has is an Operator Connect service.
-fn looks_at_no_license(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn looks_at_no_license(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     with_licenses(now, wish, record, facts, Some(LicenseType::OcEssential))
 }
 
 /// A Direct Routing service is one of which nothing is known: it stands in the way of whatever else the tenant has.
-fn counts_direct_routing(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn counts_direct_routing(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     with_licenses(now, wish, record, facts, None)
 }
 
-fn always_beside(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn always_beside(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     match wish {
-        Wish::Be(desired) => {
+        ServiceTarget::Be(desired) => {
             let mut desired = desired.clone();
             desired.beside_direct_routing = true;
-            decide(now, &Wish::Be(desired), record, facts)
+            decide(now, &ServiceTarget::Be(desired), record, facts)
         }
         _ => decide(now, wish, record, facts),
     }
 }
 
-fn says_the_time(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn says_the_time(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let mut decision = decide(now, wish, record, facts);
-    if !matches!(facts.answer, Some(Answer::Lost(_))) {
+    if !matches!(facts.answer, Some(ChangeResult::Lost(_))) {
         decision.verdict.message = format!("{} Looked at after {} s.", decision.verdict.message, now.0 / 1000 % 100_000);
     }
     decision
 }
 
 /// What was asked for is taken for done.
-fn ready_too_soon(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn ready_too_soon(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     if decision.verdict.reason == Reason::DeletedExternally {
         return Decision { verdict: oc_domain::conditions::Verdict::ready("The service was made."), ..decision };
@@ -334,17 +334,17 @@ fn ready_too_soon(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Dec
 }
 
 /// An open intent stops the object for ever: safe, and what people complain about most.
-fn gives_up(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn gives_up(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     match (&decision.step, wish) {
-        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), Wish::Be(_)) if decision.record.operation.is_some() => {
+        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), ServiceTarget::Be(_)) if decision.record.operation.is_some() => {
             Decision { step: Step::Stop(now + secs(3600)), ..decision }
         }
         _ => decision,
     }
 }
 
-fn lets_go_of_what_a_task_told(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn lets_go_of_what_a_task_told(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     let begins = matches!(decision.step, Step::Keep(Mark::Begin { kind: OperationKind::Delete, .. }));
     let shown = decision.record.guid.as_ref().is_some_and(|guid| facts.services.value().is_some_and(|view| view.with_guid(guid).is_some()));
@@ -352,7 +352,7 @@ fn lets_go_of_what_a_task_told(now: Time, wish: &Wish, record: &Record, facts: &
 }
 
 /// An intent is looked for until its grace is over, whenever it says that it was recorded.
-fn waits_for_the_far_future(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn waits_for_the_far_future(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     match record.open_intent().filter(|intent| oc_domain::timing::is_ahead(intent.start, now)) {
         Some(intent) => Decision { step: Step::Wait(intent.start, oc_domain::decision::Wake::Inventory), record: record.clone(), ..decision },
@@ -360,7 +360,7 @@ fn waits_for_the_far_future(now: Time, wish: &Wish, record: &Record, facts: &Fac
     }
 }
 
-fn unclear_is_failed(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn unclear_is_failed(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     with_facts(now, wish, record, facts, |facts| {
         if let Fact::Known { value: Some(task), .. } = &mut facts.task
             && task.state == TaskState::Ended
@@ -370,7 +370,7 @@ fn unclear_is_failed(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> 
     })
 }
 
-fn owns_any_outcome(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn owns_any_outcome(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     if let Some(op) = record.operation.as_mut().filter(|op| op.outcome.is_some()) {
         op.outcome_of = Some(op.id.clone());
@@ -378,7 +378,7 @@ fn owns_any_outcome(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> D
     decide(now, wish, &record, facts)
 }
 
-fn owns_what_ended_after(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn owns_what_ended_after(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     if let Some(op) = record.operation.as_mut() {
         op.outcome_of = None;

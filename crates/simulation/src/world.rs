@@ -22,10 +22,10 @@ const LEASE: u64 = 35;
 const RENEW_WITHIN: u64 = 30;
 
 /// The decision about a service.
-pub type Decide = fn(Time, &service::Wish, &Record, &Facts) -> Decision;
+pub type Decide = fn(Time, &service::ServiceTarget, &Record, &Facts) -> Decision;
 
 /// The decision about a lead.
-pub type DecideLead = fn(Time, &lead::Wish, &Record, &Facts) -> Decision;
+pub type DecideLead = fn(Time, &lead::LeadTarget, &Record, &Facts) -> Decision;
 /// What is believed of what the lists do not show.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vanishing {

@@ -73,13 +73,13 @@ fn answer(say: Say) -> Response<Body> {
 }
 
 /// A hundred times as fast.
-const FAST: Pace = Pace { first: Duration::from_micros(2500), longest: Duration::from_millis(50), short: Duration::from_millis(10) };
+const FAST: BackOff = BackOff { first: Duration::from_micros(2500), longest: Duration::from_millis(50), short: Duration::from_millis(10) };
 
 /// Where the machine is busy everything takes longer.
 const LAG: Duration = Duration::from_millis(40);
 
 /// Follows a script to its end, and then a little longer. What was asked, and the store.
-async fn follows(script: Vec<Say>) -> (Vec<(String, Duration)>, Arc<Store<Lead>>, Arc<Watched>) {
+async fn follows(script: Vec<Say>) -> (Vec<(String, Duration)>, Arc<Store<Lead>>, Arc<WatchHealth>) {
     let server = Arc::new(Server { script: Mutex::new(script.into()), asked: Mutex::default() });
     let begun = tokio::time::Instant::now();
     let answers = Arc::clone(&server);
@@ -105,7 +105,7 @@ async fn follows(script: Vec<Say>) -> (Vec<(String, Duration)>, Arc<Store<Lead>>
         }),
         "n",
     );
-    let (store, watched) = (Arc::<Store<Lead>>::default(), Arc::new(Watched::of(Some("n"))));
+    let (store, watched) = (Arc::<Store<Lead>>::default(), Arc::new(WatchHealth::of(Some("n"))));
     let client = crate::cluster::watch_health::listening(&client, &watched);
     let played = async {
         while !server.script.lock().unwrap().is_empty() {

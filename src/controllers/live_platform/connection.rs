@@ -8,8 +8,8 @@ use std::sync::{Arc, Weak};
 
 use k8s_openapi::api::core::v1::{ConfigMap, Secret};
 use kube::ResourceExt;
-use live_platform::{Client, Credential, Settings};
-use oc_domain::capability::Known;
+use live_platform::{Client, ClientSettings, Credential};
+use oc_domain::capability::KnownCapability;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::time::{Duration, Time};
 
@@ -19,7 +19,7 @@ use crate::cluster::secrets;
 use crate::controllers::context::Shared;
 use crate::controllers::handlers;
 use crate::controllers::metrics::Calls;
-use crate::platform::budget::{Budget, Limits, News, Room};
+use crate::platform::budget::{Budget, BudgetEvent, Limits, Room};
 use crate::platform::connected::{Connected, Trying};
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
@@ -68,8 +68,8 @@ pub async fn connection(shared: &Arc<Shared>, object: &LivePlatform, failing: bo
             }
         }
         // An API server that is away says nothing about the Secret: what works is worked with on.
-        (Err(Unread::Now(_)), Some(before)) if before.inventory.is_ok() && before.spec == spec(shared, object) => before,
-        (Err(Unread::Now(trouble) | Unread::Lasting(trouble)), _) => connected(String::new(), Err(trouble), None),
+        (Err(NoCredential::Now(_)), Some(before)) if before.inventory.is_ok() && before.spec == spec(shared, object) => before,
+        (Err(NoCredential::Now(trouble) | NoCredential::Lasting(trouble)), _) => connected(String::new(), Err(trouble), None),
     }
 }
 
@@ -103,10 +103,10 @@ fn spec(shared: &Shared, object: &LivePlatform) -> String {
 }
 
 /// What is known of the call for telephone numbers: what the connection before has learnt, else what status tells. Of another platform both say nothing.
-fn numbers(object: &LivePlatform, before: Option<&Connected>) -> Known {
-    let Some(before) = before else { return Known::told(capability(object, NUMBERS)) };
+fn numbers(object: &LivePlatform, before: Option<&Connected>) -> KnownCapability {
+    let Some(before) = before else { return KnownCapability::told(capability(object, NUMBERS)) };
     let learnt = before.inventory.as_ref().ok().or(before.last_good.as_ref().map(|good| &good.inventory)).and_then(|inventory| inventory.tells_numbers());
-    Known::told(learnt.or(capability(object, NUMBERS)).filter(|_| before.spec.starts_with(&identity(object))))
+    KnownCapability::told(learnt.or(capability(object, NUMBERS)).filter(|_| before.spec.starts_with(&identity(object))))
 }
 
 /// How much the platform may be asked. Several objects of one place share one budget, and of each limit the least holds: whoever set it meant the platform,
@@ -124,20 +124,26 @@ fn limits(shared: &Shared, object: &LivePlatform) -> Limits {
 }
 
 /// Why there is nothing to make a connection from.
-enum Unread {
+enum NoCredential {
     /// The API server did not answer: it will.
     Now(Trouble),
     /// As long as nobody does something.
     Lasting(Trouble),
 }
 
-impl From<Trouble> for Unread {
+impl From<Trouble> for NoCredential {
     fn from(trouble: Trouble) -> Self {
         Self::Lasting(trouble)
     }
 }
 
-fn make(shared: &Arc<Shared>, object: &LivePlatform, settings: Settings, credential: Credential, numbers: Known) -> Result<Arc<Inventory>, Trouble> {
+fn make(
+    shared: &Arc<Shared>,
+    object: &LivePlatform,
+    settings: ClientSettings,
+    credential: Credential,
+    numbers: KnownCapability,
+) -> Result<Arc<Inventory>, Trouble> {
     let unusable = |error: live_platform::Error| Trouble::new(Reason::PlatformUnavailable, format!("The connection can't be made: {}", error.message()));
     let calls = Arc::new(Calls { meter: Arc::clone(&shared.meter), platform: object.name_any() });
     let client = Client::new(settings, credential, Some(calls)).map_err(unusable)?;
@@ -149,7 +155,7 @@ fn make(shared: &Arc<Shared>, object: &LivePlatform, settings: Settings, credent
     let budget = Budget::sharing(room, move |news| {
         let Some(shared) = for_budget.upgrade() else { return };
         shared.meter.budget(&name, news);
-        if news == News::Back {
+        if news == BudgetEvent::Back {
             // What failed before that is nobody's answer any more.
             if let Some(inventory) = shared.connected(&name).and_then(|connected| connected.inventory.ok()) {
                 inventory.forget_failures();
@@ -165,7 +171,7 @@ fn make(shared: &Arc<Shared>, object: &LivePlatform, settings: Settings, credent
 }
 
 /// Reads what the spec refers to. `cached` takes the API server's own cache for it, which is good enough for a look that is repeated twice a second.
-async fn ingredients(shared: &Shared, object: &LivePlatform, cached: bool) -> Result<(Settings, Credential, String), Unread> {
+async fn ingredients(shared: &Shared, object: &LivePlatform, cached: bool) -> Result<(ClientSettings, Credential, String), NoCredential> {
     let spec = &object.spec;
     let entra = &spec.authentication.entra;
     let url = |text: &str, field: &str| {
@@ -175,7 +181,7 @@ async fn ingredients(shared: &Shared, object: &LivePlatform, cached: bool) -> Re
     let base_url = url(&spec.url, "spec.url")?;
     let default_token_url = format!("https://login.microsoftonline.com/{}/oauth2/v2.0/token", entra.tenant_id);
     let token_url = url(entra.token_url.as_deref().unwrap_or(&default_token_url), "spec.authentication.entra.tokenUrl")?;
-    let mut settings = Settings::new(base_url, token_url, entra.client_id.clone(), entra.scope.clone());
+    let mut settings = ClientSettings::new(base_url, token_url, entra.client_id.clone(), entra.scope.clone());
     let (credential, version) = credential(shared, object, cached).await?;
     let ca_version = match &spec.ca_bundle_ref {
         None => String::new(),
@@ -193,7 +199,7 @@ async fn ingredients(shared: &Shared, object: &LivePlatform, cached: bool) -> Re
 }
 
 /// Reads one object by its name; `what` is how a message calls it, and `missing` what is to be done when it is not there.
-async fn read<K>(shared: &Shared, (namespace, name): (&str, &str), cached: bool, what: &str, missing: &str) -> Result<K, Unread>
+async fn read<K>(shared: &Shared, (namespace, name): (&str, &str), cached: bool, what: &str, missing: &str) -> Result<K, NoCredential>
 where
     K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
 {
@@ -201,13 +207,13 @@ where
         let says = if unread == secrets::Unread::Missing { missing } else { unread.says() };
         let message = format!("{what} {says}");
         match unread {
-            secrets::Unread::Away => Unread::Now(Trouble::new(Reason::PlatformUnavailable, message)),
+            secrets::Unread::Away => NoCredential::Now(Trouble::new(Reason::PlatformUnavailable, message)),
             secrets::Unread::Forbidden | secrets::Unread::Missing => Trouble::new(Reason::AuthenticationFailed, message).into(),
         }
     })
 }
 
-async fn credential(shared: &Shared, object: &LivePlatform, cached: bool) -> Result<(Credential, String), Unread> {
+async fn credential(shared: &Shared, object: &LivePlatform, cached: bool) -> Result<(Credential, String), NoCredential> {
     let entra = &object.spec.authentication.entra;
     let trouble = |message: String| Trouble::new(Reason::AuthenticationFailed, message);
     let Some(reference) = &entra.client_secret_ref else {

@@ -8,31 +8,31 @@ use std::sync::Arc;
 use kube::{Resource, ResourceExt};
 use live_platform::JobMethod;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::{Answer, Change, Query, Step};
+use oc_domain::decision::{Change, ChangeResult, Query, Step};
 use oc_domain::facts::Fact;
 use oc_domain::memory::PassMemory;
-use oc_domain::platform::{Decision, Desired, Facts, RanAt, Record, Waiting, decide, index};
+use oc_domain::platform::{DesiredPlatform, PlatformDecision, PlatformFacts, PlatformRecord, RanAt, Waiting, decide, index};
 use oc_domain::record::Job;
 use oc_domain::time::{Duration, Time};
 use oc_domain::timing;
 
 use crate::cluster::address;
-use crate::cluster::key::{Key, Kind};
+use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::reading::{self, trigger};
 use crate::cluster::record::{self, LC_CUSTOMERS, LEADS_JOB_RAN, NUMBERS, TRUNKS_JOB_RAN, approval, job, requested};
 use crate::cluster::status;
 use crate::controllers::action::{Action, forgotten, outcome};
-use crate::controllers::audit::Line;
+use crate::controllers::audit::AuditRecord;
 use crate::controllers::context::Shared;
 use crate::controllers::metrics::PassOutcome;
 use crate::controllers::observe::{answer, fact};
 use crate::controllers::{absences, deletions, events, handlers, object};
-use crate::platform::connected::{Connected, CredentialBackoff, LastGood};
+use crate::platform::connected::{Connected, CredentialBackoff, LastWorking};
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
 use crate::runtime::leadership::Leadership;
-use crate::runtime::workqueue::Lane;
+use crate::runtime::workqueue::Priority;
 use oc_api::condition::ConditionType;
 use oc_api::live_platform::{Capability, Circuit, HttpMethod, LeadCounts, RefusedJobTime, ServiceCounts};
 use oc_api::{LivePlatform, LivePlatformStatus};
@@ -40,13 +40,13 @@ use oc_api::{LivePlatform, LivePlatformStatus};
 /// When a platform that no watched namespace may use is looked at again: a namespace's new label wakes nobody.
 const OTHERS_LOOK: Duration = Duration::from_secs(20);
 
-fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>, unproven: Option<Trouble>) -> Desired {
+fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>, unproven: Option<Trouble>) -> DesiredPlatform {
     let (undiscovered, remark) = discovery::told(shared, object);
     let ran = |name: &str| {
         let text = object.annotations().get(name)?;
         Some(RanAt::new(text, text.parse::<jiff::Timestamp>().ok().map(clock::time)))
     };
-    Desired {
+    DesiredPlatform {
         observe_interval: object.spec.observe_interval.span(),
         trigger: trigger(object),
         ran_at: [ran(LEADS_JOB_RAN), ran(TRUNKS_JOB_RAN)],
@@ -80,7 +80,7 @@ fn waiting(shared: &Shared, platform: &str) -> [Waiting; 2] {
     waiting
 }
 
-pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassOutcome) {
+pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &ObjectKey) -> (Action, PassOutcome) {
     let Some(object) = shared.cache.platforms.get("", &key.name) else {
         return (forgotten(shared, key, None), PassOutcome::Gone);
     };
@@ -88,7 +88,7 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
         tracing::debug!(kind = "LivePlatform", name = key.name, watched = %shared.scope, "no namespace that is watched may use it: left to others");
         shared.connect(&key.name, None);
         shared.back_off(&key.name, None);
-        return (Action::RequeueAt(clock::now() + OTHERS_LOOK, Lane::Observe), PassOutcome::Waiting);
+        return (Action::RequeueAt(clock::now() + OTHERS_LOOK, Priority::Observe), PassOutcome::Waiting);
     }
     let uid = object.meta().uid.clone();
     let memory = shared.with_memory(key, uid.as_deref(), |memory| memory.clone());
@@ -102,7 +102,7 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
     } else if tries {
         // Nothing has changed for the objects.
     } else if let Some(at) = held(shared, &object, &connected) {
-        return (Action::RequeueAt(at, Lane::Effect), PassOutcome::Failed);
+        return (Action::RequeueAt(at, Priority::Effect), PassOutcome::Failed);
     }
     let (connected, unproven) = prove(shared, key, &object, connected).await;
     // A changed spec begins anew.
@@ -133,8 +133,8 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &Key) -> (Action, PassO
         Ok(()) => PassOutcome::of(&decision.verdict, false),
     };
     let next = match next(&decision, written, &memory) {
-        Action::RequeueAt(at, _) if tries => Action::RequeueAt(at.min(timing::next_try(clock::now(), memory.failures, None)), Lane::Effect),
-        Action::RequeueAt(at, lane) => Action::RequeueAt(undiscovered.map_or(at, |again| at.min(again)), lane),
+        Action::RequeueAt(at, _) if tries => Action::RequeueAt(at.min(timing::next_try(clock::now(), memory.failures, None)), Priority::Effect),
+        Action::RequeueAt(at, priority) => Action::RequeueAt(undiscovered.map_or(at, |again| at.min(again)), priority),
         Action::AwaitChange => Action::AwaitChange,
     };
     let refused = tries && connected.refused() || decision.verdict.reason == AuthenticationFailed;
@@ -151,7 +151,7 @@ async fn discover(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Inven
 }
 
 /// Tries a credential that was changed, if there is one.
-async fn prove(shared: &Arc<Shared>, key: &Key, object: &LivePlatform, connected: Connected) -> (Connected, Option<Trouble>) {
+async fn prove(shared: &Arc<Shared>, key: &ObjectKey, object: &LivePlatform, connected: Connected) -> (Connected, Option<Trouble>) {
     let tries = connected.trying.is_some();
     let (connected, unproven) = connection::prove(connected, object).await;
     if tries && unproven.is_none() {
@@ -174,7 +174,7 @@ fn held(shared: &Shared, object: &LivePlatform, connected: &Connected) -> Option
 }
 
 /// A platform whose credential fails is passed over again soon, to see whether there is another Secret.
-fn hold(shared: &Shared, key: &Key, refused: bool, next: Action) -> Action {
+fn hold(shared: &Shared, key: &ObjectKey, refused: bool, next: Action) -> Action {
     let until = match next {
         Action::RequeueAt(until, _) if refused => Some(until),
         _ => None,
@@ -183,37 +183,37 @@ fn hold(shared: &Shared, key: &Key, refused: bool, next: Action) -> Action {
     let version = shared.cache.platforms.get("", &key.name).and_then(|object| object.resource_version());
     shared.back_off(&key.name, until.map(|until| CredentialBackoff { version, until }));
     match until {
-        Some(until) => Action::RequeueAt(until.min(clock::now() + connection::CREDENTIAL_LOOK), Lane::Effect),
+        Some(until) => Action::RequeueAt(until.min(clock::now() + connection::CREDENTIAL_LOOK), Priority::Effect),
         None => next,
     }
 }
 
 /// The connection by which the platform was read is remembered as good.
-fn remember(shared: &Shared, key: &Key, object: &LivePlatform, connected: Connected, decision: &Decision) {
+fn remember(shared: &Shared, key: &ObjectKey, object: &LivePlatform, connected: Connected, decision: &PlatformDecision) {
     let Ok(inventory) = connected.inventory.clone() else { return };
     let known = connected.last_good.as_ref().is_some_and(|good| good.fingerprint == connected.fingerprint);
     if decision.answers() && !known {
-        let last_good = Some(LastGood { fingerprint: connected.fingerprint.clone(), identity: address::identity(object), inventory });
+        let last_good = Some(LastWorking { fingerprint: connected.fingerprint.clone(), identity: address::identity(object), inventory });
         shared.connect(&key.name, Some(Connected { last_good, ..connected }));
     }
 }
 
-fn next(decision: &Decision, written: Result<(), WriteError>, memory: &PassMemory) -> Action {
+fn next(decision: &PlatformDecision, written: Result<(), WriteError>, memory: &PassMemory) -> Action {
     match (written, &decision.step) {
         (Err(WriteError::NotFound), _) => Action::AwaitChange,
-        (Err(WriteError::Conflict), _) => Action::RequeueAt(timing::after_conflict(clock::now(), memory.conflicts), Lane::Effect),
+        (Err(WriteError::Conflict), _) => Action::RequeueAt(timing::after_conflict(clock::now(), memory.conflicts), Priority::Effect),
         (Err(failed), _) => {
             tracing::warn!(?failed, "the platform object could not be written and is tried again");
-            Action::RequeueAt(timing::next_try(clock::now(), memory.failures, None), Lane::Effect)
+            Action::RequeueAt(timing::next_try(clock::now(), memory.failures, None), Priority::Effect)
         }
-        (Ok(()), Step::Rest(until) | Step::Stop(until) | Step::Wait(until, _)) => Action::RequeueAt(*until, Lane::Effect),
-        (Ok(()), _) => Action::RequeueAt(clock::now() + timing::SETTLING, Lane::Effect),
+        (Ok(()), Step::Rest(until) | Step::Stop(until) | Step::Wait(until, _)) => Action::RequeueAt(*until, Priority::Effect),
+        (Ok(()), _) => Action::RequeueAt(clock::now() + timing::SETTLING, Priority::Effect),
     }
 }
 
 /// What the steps of a pass came to.
 struct Driven {
-    decision: Decision,
+    decision: PlatformDecision,
     /// A job that was asked for was not run.
     refused: bool,
     /// The jobs that were run.
@@ -231,7 +231,7 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
         inventory.forget_failures();
     }
     let mut record = reading::record(object);
-    let mut facts = Facts {
+    let mut facts = PlatformFacts {
         leads: Fact::Unread,
         services: Fact::Unread,
         waiting: waiting(shared, &name),
@@ -242,8 +242,8 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
     };
     for _ in 0..8 {
         let decision = counted(shared, object, &desired, &record, &facts);
-        let refused = matches!(facts.answer, Some((_, _, Answer::NotSent(_) | Answer::Refused(_))));
-        let ran = facts.answer.iter().filter(|(_, _, answer)| *answer == Answer::Done).map(|(job, _, _)| *job).collect();
+        let refused = matches!(facts.answer, Some((_, _, ChangeResult::NotSent(_) | ChangeResult::Refused(_))));
+        let ran = facts.answer.iter().filter(|(_, _, answer)| *answer == ChangeResult::Done).map(|(job, _, _)| *job).collect();
         let driven = |decision| Driven { decision, refused, ran };
         let Ok(inventory) = inventory else { return driven(decision) };
         match &decision.step {
@@ -257,7 +257,7 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
             }
             Step::Ask(Change::RunJob(job)) => {
                 let begun = clock::now();
-                let line = Line::asking(object, &name, &Change::RunJob(*job), None).begin();
+                let line = AuditRecord::asking(object, &name, &Change::RunJob(*job), None).begin();
                 let answer = run_job(&shared.leadership, object, inventory, *job).await;
                 line.answered(&answer);
                 facts.answer = Some((*job, begun, answer));
@@ -271,33 +271,33 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
 }
 
 /// Decides, with the deletions that other platform objects of the same place have granted.
-fn counted(shared: &Shared, object: &LivePlatform, desired: &Desired, record: &Record, facts: &Facts) -> Decision {
+fn counted(shared: &Shared, object: &LivePlatform, desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformFacts) -> PlatformDecision {
     deletions::counting(shared, object, |limit| {
-        let decision = decide(clock::now(), &Desired { deletions: limit, ..desired.clone() }, record, facts);
+        let decision = decide(clock::now(), &DesiredPlatform { deletions: limit, ..desired.clone() }, record, facts);
         let ledger = decision.record.ledger.clone();
         (decision, ledger)
     })
 }
 
-async fn run_job(leadership: &Leadership, object: &LivePlatform, inventory: &Inventory, job: Job) -> Answer {
+async fn run_job(leadership: &Leadership, object: &LivePlatform, inventory: &Inventory, job: Job) -> ChangeResult {
     let Some(http) = &object.spec.sync_jobs.http else {
-        return Answer::Refused(Trouble::new(Reason::InvalidSpec, "spec.syncJobs.http is missing."));
+        return ChangeResult::Refused(Trouble::new(Reason::InvalidSpec, "spec.syncJobs.http is missing."));
     };
     let text = match job {
         Job::Leads => &http.leads_url,
         Job::Trunks => &http.trunks_url,
     };
     let Ok(url) = reqwest::Url::parse(text) else {
-        return Answer::Refused(Trouble::new(Reason::InvalidSpec, "spec.syncJobs.http holds a text that is no URL."));
+        return ChangeResult::Refused(Trouble::new(Reason::InvalidSpec, "spec.syncJobs.http holds a text that is no URL."));
     };
     let method = match http.method {
         HttpMethod::Post => JobMethod::Post,
         HttpMethod::Put => JobMethod::Put,
     };
-    answer(inventory.budget().change(leadership, inventory.client().run_job(&url, method)).await, |()| Answer::Done)
+    answer(inventory.budget().change(leadership, inventory.client().run_job(&url, method)).await, |()| ChangeResult::Done)
 }
 
-async fn say(shared: &Shared, object: &Arc<LivePlatform>, decision: &Decision, inventory: Option<&Arc<Inventory>>) -> Result<(), WriteError> {
+async fn say(shared: &Shared, object: &Arc<LivePlatform>, decision: &PlatformDecision, inventory: Option<&Arc<Inventory>>) -> Result<(), WriteError> {
     let before = object.status.clone().unwrap_or_default();
     let now = clock::now();
     let status = compose(object, &before, decision, inventory, now);
@@ -307,7 +307,7 @@ async fn say(shared: &Shared, object: &Arc<LivePlatform>, decision: &Decision, i
     let ran = status.sync_jobs != before.sync_jobs;
     let counted = status.deletions != before.deletions;
     let believed = status.absences != before.absences || held_absences(&status) != held_absences(&before);
-    let written = object::Held::new(shared, Arc::clone(object));
+    let written = object::PassObject::new(shared, Arc::clone(object));
     written.say(&status, false).await?;
     let (object, name) = (written.get(), object.name_any());
     if counted {
@@ -332,7 +332,13 @@ fn refused_times(refused: &[Option<String>; 2]) -> Vec<RefusedJobTime> {
     Job::ALL.into_iter().filter_map(told).collect()
 }
 
-fn compose(object: &LivePlatform, before: &LivePlatformStatus, decision: &Decision, inventory: Option<&Arc<Inventory>>, now: Time) -> LivePlatformStatus {
+fn compose(
+    object: &LivePlatform,
+    before: &LivePlatformStatus,
+    decision: &PlatformDecision,
+    inventory: Option<&Arc<Inventory>>,
+    now: Time,
+) -> LivePlatformStatus {
     let generation = object.meta().generation.unwrap_or_default();
     let counts = inventory.map(|inventory| inventory.counts()).unwrap_or_default();
     let trouble = inventory.and_then(|inventory| inventory.budget().left_alone());

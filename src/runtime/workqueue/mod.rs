@@ -1,8 +1,8 @@
 //! Who is next.
 //!
-//! Ours, since no library has it: kube's own scheduler parks what it can't run in a hash set, without order, lanes or a shared budget
+//! Ours, since no library has it: kube's own scheduler parks what it can't run in a hash set, without order, priorities or a shared budget
 //! (measured: at 1.6 times its capacity a quarter of 200 objects never ran). An entry has a deadline, the time at which it became ready plus the
-//! patience of its lane; the smallest deadline is next. So a changed spec goes before a poll, a poll before a drift check, and nothing
+//! patience of its priority; the smallest deadline is next. So a changed spec goes before a poll, a poll before a drift check, and nothing
 //! waits for ever. Entries of one group (a platform) share a limit of passes, so that a slow platform delays nobody else's objects.
 
 use std::collections::{BTreeSet, HashMap};
@@ -17,7 +17,7 @@ use crate::runtime::clock;
 
 /// How urgent an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Lane {
+pub enum Priority {
     /// Somebody changed the object, or asked for a look.
     Changed,
     /// Something is under way and its effect may show: a task, a list, an object that was waited for.
@@ -26,9 +26,9 @@ pub enum Lane {
     Observe,
 }
 
-impl Lane {
+impl Priority {
     /// All of them, the most urgent first.
-    pub const ALL: [Lane; 3] = [Lane::Changed, Lane::Effect, Lane::Observe];
+    pub const ALL: [Priority; 3] = [Priority::Changed, Priority::Effect, Priority::Observe];
 
     /// The name for a label.
     pub fn label(self) -> &'static str {
@@ -39,7 +39,7 @@ impl Lane {
         }
     }
 
-    /// How long an entry of this lane gives way to those of the lanes before it.
+    /// How long an entry of this priority gives way to those of the priorities before it.
     fn patience(self) -> Duration {
         match self {
             Self::Changed => Duration::ZERO,
@@ -55,7 +55,7 @@ struct Ready<G> {
     deadline: Time,
     sequence: u64,
     since: Time,
-    lane: Lane,
+    priority: Priority,
 }
 
 #[derive(Debug)]
@@ -63,7 +63,7 @@ struct Later<G> {
     at: Time,
     sequence: u64,
     group: G,
-    lane: Lane,
+    priority: Priority,
 }
 
 #[derive(Debug)]
@@ -72,9 +72,9 @@ struct Running<G> {
     since: Time,
 }
 
-/// What is in one lane.
+/// What is in one priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct InLane {
+pub struct PriorityStats {
     /// How many entries are ready.
     pub ready: usize,
     /// For how long the oldest of them has been ready.
@@ -83,9 +83,9 @@ pub struct InLane {
 
 /// How the queue does.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Load {
-    /// What is ready, in the order of [`Lane::ALL`].
-    pub lanes: [InLane; 3],
+pub struct QueueStats {
+    /// What is ready, in the order of [`Priority::ALL`].
+    pub priorities: [PriorityStats; 3],
     /// How many entries have an appointment.
     pub appointed: usize,
     /// How many passes are under way.
@@ -98,7 +98,7 @@ pub struct Load {
 
 /// The queue's state, without a clock and without waiting: it is told the time.
 #[derive(Debug)]
-pub struct Lines<K, G> {
+pub struct WorkQueueState<K, G> {
     ready: HashMap<K, Ready<G>>,
     order: HashMap<G, BTreeSet<(Time, u64, K)>>,
     later: HashMap<K, Later<G>>,
@@ -111,7 +111,7 @@ pub struct Lines<K, G> {
     moved: Time,
 }
 
-impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
+impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
     /// An empty queue in which at most `group_limit` entries of a group run at once.
     pub fn new(group_limit: usize) -> Self {
         Self {
@@ -128,11 +128,11 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
     }
 
     /// Wants `key` to run as soon as it is its turn. A later appointment is dropped; of two wishes the more urgent one counts.
-    pub fn add(&mut self, now: Time, key: K, group: G, lane: Lane) {
+    pub fn add(&mut self, now: Time, key: K, group: G, priority: Priority) {
         if let Some(later) = self.later.remove(&key) {
             self.agenda.remove(&(later.at, later.sequence, key.clone()));
         }
-        let deadline = now + lane.patience();
+        let deadline = now + priority.patience();
         let mut since = now;
         if let Some(before) = self.ready.get(&key) {
             if before.deadline <= deadline && before.group == group {
@@ -143,13 +143,13 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
             self.unqueue(&key, &before);
         }
         self.sequence += 1;
-        let entry = Ready { group: group.clone(), deadline, sequence: self.sequence, since, lane };
+        let entry = Ready { group: group.clone(), deadline, sequence: self.sequence, since, priority };
         self.order.entry(group).or_default().insert((deadline, entry.sequence, key.clone()));
         self.ready.insert(key, entry);
     }
 
     /// Wants `key` to run at a time; of several times the earliest counts, and what is ready already stays so.
-    pub fn add_at(&mut self, at: Time, key: K, group: G, lane: Lane) {
+    pub fn add_at(&mut self, at: Time, key: K, group: G, priority: Priority) {
         if self.ready.contains_key(&key) {
             return;
         }
@@ -161,7 +161,7 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
         }
         self.sequence += 1;
         self.agenda.insert((at, self.sequence, key.clone()));
-        self.later.insert(key, Later { at, sequence: self.sequence, group, lane });
+        self.later.insert(key, Later { at, sequence: self.sequence, group, priority });
     }
 
     /// Forgets `key`: it does not exist any more. A pass that runs is not touched.
@@ -184,8 +184,8 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
         }
     }
 
-    /// Takes the next entry. It counts as running until [`Lines::done`]; the same key never runs twice at once.
-    pub fn pop(&mut self, now: Time) -> Option<(K, Lane, Duration)> {
+    /// Takes the next entry. It counts as running until [`WorkQueueState::done`]; the same key never runs twice at once.
+    pub fn pop(&mut self, now: Time) -> Option<(K, Priority, Duration)> {
         self.promote(now);
         let next = self
             .order
@@ -200,7 +200,7 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
         self.moved = now;
         self.running.insert(key.clone(), Running { group: entry.group.clone(), since: now });
         *self.in_group.entry(entry.group).or_default() += 1;
-        Some((key, entry.lane, now.since(entry.since)))
+        Some((key, entry.priority, now.since(entry.since)))
     }
 
     fn has_room(&self, group: &G) -> bool {
@@ -213,9 +213,9 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
                 return;
             }
             let Some(later) = self.later.get(&key) else { return };
-            let (group, lane) = (later.group.clone(), later.lane);
+            let (group, priority) = (later.group.clone(), later.priority);
             // It has been ready since its time came, not since somebody looked.
-            self.add(at, key, group, lane);
+            self.add(at, key, group, priority);
         }
     }
 
@@ -243,14 +243,14 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
     }
 
     /// How it does. What has an appointment that is over counts as ready.
-    pub fn load(&mut self, now: Time) -> Load {
+    pub fn load(&mut self, now: Time) -> QueueStats {
         self.promote(now);
-        let mut load = Load { appointed: self.later.len(), running: self.running.len(), ..Load::default() };
+        let mut load = QueueStats { appointed: self.later.len(), running: self.running.len(), ..QueueStats::default() };
         let mut could_run: Option<Time> = None;
         for (key, entry) in &self.ready {
-            let lane = &mut load.lanes[entry.lane as usize];
-            lane.ready += 1;
-            lane.oldest = lane.oldest.max(now.since(entry.since));
+            let priority = &mut load.priorities[entry.priority as usize];
+            priority.ready += 1;
+            priority.oldest = priority.oldest.max(now.since(entry.since));
             if !self.running.contains_key(key) && self.has_room(&entry.group) {
                 could_run = Some(could_run.map_or(entry.since, |since| since.min(entry.since)));
             }
@@ -263,40 +263,40 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Lines<K, G> {
 
 /// The queue that tasks share.
 pub struct Queue<K, G> {
-    lines: Mutex<Lines<K, G>>,
+    lines: Mutex<WorkQueueState<K, G>>,
     changed: Notify,
 }
 
 impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
-    /// An empty queue; see [`Lines::new`].
+    /// An empty queue; see [`WorkQueueState::new`].
     pub fn new(group_limit: usize) -> Self {
-        Self { lines: Mutex::new(Lines::new(group_limit)), changed: Notify::new() }
+        Self { lines: Mutex::new(WorkQueueState::new(group_limit)), changed: Notify::new() }
     }
 
-    fn with<T>(&self, act: impl FnOnce(&mut Lines<K, G>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut WorkQueueState<K, G>) -> T) -> T {
         let mut lines = self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         act(&mut lines)
     }
 
-    /// See [`Lines::add`].
-    pub fn add(&self, key: K, group: G, lane: Lane) {
-        self.with(|lines| lines.add(clock::now(), key, group, lane));
+    /// See [`WorkQueueState::add`].
+    pub fn add(&self, key: K, group: G, priority: Priority) {
+        self.with(|lines| lines.add(clock::now(), key, group, priority));
         self.changed.notify_one();
     }
 
-    /// See [`Lines::add_at`].
-    pub fn add_at(&self, at: Time, key: K, group: G, lane: Lane) {
-        self.with(|lines| lines.add_at(at, key, group, lane));
+    /// See [`WorkQueueState::add_at`].
+    pub fn add_at(&self, at: Time, key: K, group: G, priority: Priority) {
+        self.with(|lines| lines.add_at(at, key, group, priority));
         self.changed.notify_one();
     }
 
-    /// See [`Lines::remove`].
+    /// See [`WorkQueueState::remove`].
     pub fn remove(&self, key: &K) {
         self.with(|lines| lines.remove(key));
     }
 
     /// Waits for the next entry.
-    pub async fn next(&self) -> (K, Lane, Duration) {
+    pub async fn next(&self) -> (K, Priority, Duration) {
         loop {
             let changed = self.changed.notified();
             let (next, appointment) = self.with(|lines| (lines.pop(clock::now()), lines.next_appointment()));
@@ -312,19 +312,19 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
         }
     }
 
-    /// See [`Lines::done`].
+    /// See [`WorkQueueState::done`].
     pub fn done(&self, key: &K) {
         self.with(|lines| lines.done(clock::now(), key));
         self.changed.notify_one();
     }
 
-    /// See [`Lines::is_running`].
+    /// See [`WorkQueueState::is_running`].
     pub fn is_running(&self, key: &K) -> bool {
         self.with(|lines| lines.is_running(key))
     }
 
-    /// See [`Lines::load`].
-    pub fn load(&self) -> Load {
+    /// See [`WorkQueueState::load`].
+    pub fn load(&self) -> QueueStats {
         self.with(|lines| lines.load(clock::now()))
     }
 }

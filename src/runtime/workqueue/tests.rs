@@ -6,7 +6,7 @@ use std::time::Duration;
 use oc_domain::time::Time;
 use proptest::prelude::*;
 
-use crate::runtime::workqueue::{InLane, Lane, Lines, Load};
+use crate::runtime::workqueue::{Priority, PriorityStats, QueueStats, WorkQueueState};
 
 fn at(milliseconds: i64) -> Time {
     Time(milliseconds)
@@ -24,8 +24,8 @@ enum Act {
 
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
-        (0..12u8, 0..3u8, 0..3u8).prop_map(|(key, group, lane)| Act::Add(key, group, lane)),
-        (0..12u8, 0..3u8, 0..3u8, any::<u16>()).prop_map(|(key, group, lane, later)| Act::AddAt(key, group, lane, later)),
+        (0..12u8, 0..3u8, 0..3u8).prop_map(|(key, group, priority)| Act::Add(key, group, priority)),
+        (0..12u8, 0..3u8, 0..3u8, any::<u16>()).prop_map(|(key, group, priority, later)| Act::AddAt(key, group, priority, later)),
         (0..12u8).prop_map(Act::Remove),
         Just(Act::Pop),
         (0..12u8).prop_map(Act::Done),
@@ -33,8 +33,8 @@ fn act() -> impl Strategy<Value = Act> {
     ]
 }
 
-fn lane(number: u8) -> Lane {
-    [Lane::Changed, Lane::Effect, Lane::Observe][usize::from(number)]
+fn priority(number: u8) -> Priority {
+    [Priority::Changed, Priority::Effect, Priority::Observe][usize::from(number)]
 }
 
 proptest! {
@@ -44,7 +44,7 @@ proptest! {
     #[test]
     fn nothing_runs_twice_and_nothing_is_lost(acts in proptest::collection::vec(act(), 1..120)) {
         const LIMIT: usize = 2;
-        let mut lines = Lines::new(LIMIT);
+        let mut lines = WorkQueueState::new(LIMIT);
         let mut now = at(0);
         let mut wanted: HashSet<u8> = HashSet::new();
         let mut running: HashMap<u8, u8> = HashMap::new();
@@ -54,12 +54,12 @@ proptest! {
                 // A key has one group, as an object has one platform.
                 Act::Add(key, group, number) => {
                     let group = *group_of.entry(key).or_insert(group);
-                    lines.add(now, key, group, lane(number));
+                    lines.add(now, key, group, priority(number));
                     wanted.insert(key);
                 }
                 Act::AddAt(key, group, number, later) => {
                     let group = *group_of.entry(key).or_insert(group);
-                    lines.add_at(now + Duration::from_millis(later.into()), key, group, lane(number));
+                    lines.add_at(now + Duration::from_millis(later.into()), key, group, priority(number));
                     wanted.insert(key);
                 }
                 Act::Remove(key) => {
@@ -91,15 +91,15 @@ proptest! {
             lines.done(now, &key);
         }
         prop_assert!(wanted.is_empty(), "lost: {wanted:?}");
-        prop_assert_eq!(lines.load(now), Load::default());
+        prop_assert_eq!(lines.load(now), QueueStats::default());
     }
 }
 
 #[test]
 fn a_changed_spec_goes_before_a_poll_and_a_poll_before_an_observation() {
-    let mut lines = Lines::new(10);
-    for (key, lane) in [("observe", Lane::Observe), ("effect", Lane::Effect), ("changed", Lane::Changed)] {
-        lines.add(at(0), key, 0, lane);
+    let mut lines = WorkQueueState::new(10);
+    for (key, priority) in [("observe", Priority::Observe), ("effect", Priority::Effect), ("changed", Priority::Changed)] {
+        lines.add(at(0), key, 0, priority);
     }
     let order: Vec<_> = std::iter::from_fn(|| lines.pop(at(0)).map(|(key, _, _)| key)).collect();
     assert_eq!(order, ["changed", "effect", "observe"]);
@@ -107,17 +107,17 @@ fn a_changed_spec_goes_before_a_poll_and_a_poll_before_an_observation() {
 
 #[test]
 fn an_observation_that_has_waited_goes_before_a_change_that_has_not() {
-    let mut lines = Lines::new(10);
-    lines.add(at(0), "observe", 0, Lane::Observe);
-    lines.add(at(31_000), "changed", 0, Lane::Changed);
+    let mut lines = WorkQueueState::new(10);
+    lines.add(at(0), "observe", 0, Priority::Observe);
+    lines.add(at(31_000), "changed", 0, Priority::Changed);
     assert_eq!(lines.pop(at(31_000)).map(|(key, _, _)| key), Some("observe"));
 }
 
 #[test]
 fn a_full_group_delays_no_other() {
-    let mut lines = Lines::new(1);
+    let mut lines = WorkQueueState::new(1);
     for (key, group) in [("slow-1", "slow"), ("slow-2", "slow"), ("other", "other")] {
-        lines.add(at(0), key, group, Lane::Changed);
+        lines.add(at(0), key, group, Priority::Changed);
     }
     assert_eq!(lines.pop(at(0)).map(|(key, _, _)| key), Some("slow-1"));
     assert_eq!(lines.pop(at(0)).map(|(key, _, _)| key), Some("other"));
@@ -128,10 +128,10 @@ fn a_full_group_delays_no_other() {
 
 #[test]
 fn what_is_wanted_while_it_runs_runs_again() {
-    let mut lines = Lines::new(10);
-    lines.add(at(0), "a", 0, Lane::Changed);
+    let mut lines = WorkQueueState::new(10);
+    lines.add(at(0), "a", 0, Priority::Changed);
     assert!(lines.pop(at(0)).is_some());
-    lines.add(at(1), "a", 0, Lane::Changed);
+    lines.add(at(1), "a", 0, Priority::Changed);
     assert!(lines.pop(at(1)).is_none(), "not at the same time");
     lines.done(at(2), &"a");
     assert_eq!(lines.pop(at(2)).map(|(key, _, _)| key), Some("a"));
@@ -139,13 +139,13 @@ fn what_is_wanted_while_it_runs_runs_again() {
 
 #[test]
 fn of_two_appointments_the_earlier_counts_and_a_wish_drops_both() {
-    let mut lines = Lines::new(10);
-    lines.add_at(at(500), "a", 0, Lane::Observe);
-    lines.add_at(at(900), "a", 0, Lane::Observe);
+    let mut lines = WorkQueueState::new(10);
+    lines.add_at(at(500), "a", 0, Priority::Observe);
+    lines.add_at(at(900), "a", 0, Priority::Observe);
     assert_eq!(lines.next_appointment(), Some(at(500)));
-    lines.add_at(at(200), "a", 0, Lane::Observe);
+    lines.add_at(at(200), "a", 0, Priority::Observe);
     assert_eq!(lines.next_appointment(), Some(at(200)));
-    lines.add(at(100), "a", 0, Lane::Changed);
+    lines.add(at(100), "a", 0, Priority::Changed);
     assert_eq!(lines.next_appointment(), None);
     assert!(lines.pop(at(100)).is_some());
     lines.done(at(100), &"a");
@@ -157,18 +157,18 @@ fn of_two_appointments_the_earlier_counts_and_a_wish_drops_both() {
 fn at_twice_the_load_everybody_has_its_share() {
     const OBJECTS: u32 = 200;
     // One pass a millisecond can be served; every object wants one each 100 ms, which is twice as much.
-    let mut lines = Lines::new(4);
+    let mut lines = WorkQueueState::new(4);
     let mut last: HashMap<u32, i64> = (0..OBJECTS).map(|key| (key, 0)).collect();
     let mut longest = 0;
     for key in 0..OBJECTS {
-        lines.add(at(0), key, 0, Lane::Observe);
+        lines.add(at(0), key, 0, Priority::Observe);
     }
     for now in 0..4_000 {
         let (key, _, _) = lines.pop(at(now)).unwrap();
         let before = last.insert(key, now).unwrap_or_default();
         longest = longest.max(now - before);
         lines.done(at(now), &key);
-        lines.add_at(at(now + 100), key, 0, Lane::Observe);
+        lines.add_at(at(now + 100), key, 0, Priority::Observe);
     }
     assert!(longest <= 2 * i64::from(OBJECTS), "one waited {longest} ms; its fair share is {OBJECTS} ms");
 }
@@ -176,19 +176,19 @@ fn at_twice_the_load_everybody_has_its_share() {
 #[test]
 fn how_it_does_tells_one_that_nobody_serves_from_one_that_is_full() {
     let seconds = Duration::from_secs;
-    let mut lines = Lines::new(1);
-    assert_eq!(lines.load(at(0)), Load::default());
-    lines.add(at(0), "first", 0, Lane::Changed);
-    lines.add(at(1_000), "second", 0, Lane::Changed);
-    lines.add_at(at(4_000), "third", 1, Lane::Observe);
+    let mut lines = WorkQueueState::new(1);
+    assert_eq!(lines.load(at(0)), QueueStats::default());
+    lines.add(at(0), "first", 0, Priority::Changed);
+    lines.add(at(1_000), "second", 0, Priority::Changed);
+    lines.add_at(at(4_000), "third", 1, Priority::Observe);
     let load = lines.load(at(3_000));
-    assert_eq!((load.lanes[0], load.appointed, load.running), (InLane { ready: 2, oldest: seconds(3) }, 1, 0));
+    assert_eq!((load.priorities[0], load.appointed, load.running), (PriorityStats { ready: 2, oldest: seconds(3) }, 1, 0));
     assert_eq!(load.idle, seconds(3), "nobody takes what could run");
     assert_eq!(lines.pop(at(3_000)).map(|(key, _, _)| key), Some("first"));
     let load = lines.load(at(3_500));
     assert_eq!((load.idle, load.longest), (Duration::ZERO, Duration::from_millis(500)), "the second waits for the first, as it should");
     let load = lines.load(at(9_000));
-    assert_eq!((load.lanes[2], load.appointed), (InLane { ready: 1, oldest: seconds(5) }, 0), "ready since its time came");
+    assert_eq!((load.priorities[2], load.appointed), (PriorityStats { ready: 1, oldest: seconds(5) }, 0), "ready since its time came");
     assert_eq!((load.idle, load.longest), (seconds(5), seconds(6)), "the third could run, in a group of its own");
     lines.done(at(60_000), &"first");
     assert_eq!(lines.load(at(60_010)).idle, Duration::from_millis(10), "the second could not run before");

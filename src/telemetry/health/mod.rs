@@ -10,10 +10,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use crate::cluster::watch_health::Seen;
+use crate::cluster::watch_health::WatchStatus;
 use crate::controllers::{Kind, Shared};
-use crate::runtime::heartbeat::Pulse;
-use crate::runtime::workqueue::Load;
+use crate::runtime::heartbeat::Heartbeat;
+use crate::runtime::workqueue::QueueStats;
 
 /// How long nothing may move before this is taken for dead. Far longer than it should take, for a restart costs something as well.
 #[derive(Clone, Copy, Debug)]
@@ -36,7 +36,7 @@ impl Default for Bounds {
 
 /// How far the program is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Stage {
+pub enum StartStage {
     /// The API server has not answered yet.
     #[default]
     Asking,
@@ -53,9 +53,9 @@ pub enum Stage {
 /// What is looked at.
 #[derive(Clone, Debug, Default)]
 struct Signs {
-    stage: Stage,
-    watches: Vec<(Kind, Seen)>,
-    queue: Load,
+    stage: StartStage,
+    watches: Vec<(Kind, WatchStatus)>,
+    queue: QueueStats,
     /// For how long the election has made no step, and for how long it may.
     lease: Option<(Duration, Duration)>,
 }
@@ -93,22 +93,22 @@ impl Report {
 }
 
 impl Signs {
-    fn each_watch(&self, look: impl Fn(&Seen) -> Result<(), String>) -> Vec<Check> {
+    fn each_watch(&self, look: impl Fn(&WatchStatus) -> Result<(), String>) -> Vec<Check> {
         self.watches.iter().map(|(kind, seen)| (watch(*kind, seen), look(seen))).collect()
     }
 
     /// What a person should know although nothing is wrong with the program.
     fn notes(&self) -> Vec<String> {
         let refused =
-            |(kind, seen): &(Kind, Seen)| Some(format!("{} is refused: {}; the other namespaces are served", watch(*kind, seen), seen.refused.clone()?));
+            |(kind, seen): &(Kind, WatchStatus)| Some(format!("{} is refused: {}; the other namespaces are served", watch(*kind, seen), seen.refused.clone()?));
         self.watches.iter().filter_map(refused).collect()
     }
 
     fn live(&self, bounds: &Bounds) -> Report {
-        let heard = |seen: &Seen| within(seen.silent, bounds.watch, "nothing was heard of it, neither a failure,");
+        let heard = |seen: &WatchStatus| within(seen.silent, bounds.watch, "nothing was heard of it, neither a failure,");
         let mut checks = self.each_watch(heard);
         // Nobody takes what is due while another replica leads, or when this one is to end.
-        let taken = if self.stage == Stage::Working { within(self.queue.idle, bounds.queue, "nobody has taken what is due") } else { Ok(()) };
+        let taken = if self.stage == StartStage::Working { within(self.queue.idle, bounds.queue, "nobody has taken what is due") } else { Ok(()) };
         checks.push(("queue".into(), taken));
         checks.push(("passes".into(), within(self.queue.longest, bounds.pass, "a pass has been under way")));
         if let Some((still, most)) = self.lease {
@@ -119,14 +119,14 @@ impl Signs {
 
     fn ready(&self, bounds: &Bounds) -> Report {
         let stage = match self.stage {
-            Stage::Asking => Err("the API server has not answered yet; see the log".to_owned()),
-            Stage::Starting => Err("the watches are not complete yet".to_owned()),
-            Stage::Stopping => Err("it was asked to end".to_owned()),
-            Stage::Waiting | Stage::Working => Ok(()),
+            StartStage::Asking => Err("the API server has not answered yet; see the log".to_owned()),
+            StartStage::Starting => Err("the watches are not complete yet".to_owned()),
+            StartStage::Stopping => Err("it was asked to end".to_owned()),
+            StartStage::Waiting | StartStage::Working => Ok(()),
         };
         // A namespace that the API server refuses is no reason to take this replica for unfit, unless it is refused everywhere.
         let somewhere = self.watches.iter().any(|(kind, seen)| *kind != Kind::LivePlatform && seen.refused.is_none());
-        let well = |seen: &Seen| match (seen.complete, seen.failing) {
+        let well = |seen: &WatchStatus| match (seen.complete, seen.failing) {
             _ if seen.refused.is_some() && somewhere => Ok(()),
             (_, true) => Err("its last try failed; see the log".to_owned()),
             (false, _) => Err("its first list is not complete".to_owned()),
@@ -140,7 +140,7 @@ impl Signs {
 }
 
 /// The name of a watch.
-fn watch(kind: Kind, seen: &Seen) -> String {
+fn watch(kind: Kind, seen: &WatchStatus) -> String {
     let dot = if seen.of.is_empty() { "" } else { "." };
     format!("watch-{}{dot}{}", kind.as_str(), seen.of)
 }
@@ -153,8 +153,8 @@ fn within(span: Duration, most: Duration, what: &str) -> Result<(), String> {
 pub struct Health {
     shared: Arc<Shared>,
     bounds: Bounds,
-    stage: Mutex<Stage>,
-    lease: Mutex<Option<(Arc<Pulse>, Duration)>>,
+    stage: Mutex<StartStage>,
+    lease: Mutex<Option<(Arc<Heartbeat>, Duration)>>,
 }
 
 impl Health {
@@ -164,12 +164,12 @@ impl Health {
     }
 
     /// The program is so far.
-    pub fn is(&self, stage: Stage) {
+    pub fn is(&self, stage: StartStage) {
         *self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stage;
     }
 
     /// From now on an election goes on, each step of which beats; or none does any more.
-    pub fn election(&self, pulse: Option<(Arc<Pulse>, Duration)>) {
+    pub fn election(&self, pulse: Option<(Arc<Heartbeat>, Duration)>) {
         *self.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = pulse;
     }
 

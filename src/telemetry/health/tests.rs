@@ -3,21 +3,21 @@
 use kube::{Client, Config};
 use oc_domain::election::Timing;
 
-use crate::cluster::election::{self, Seat};
-use crate::controllers::Key;
+use crate::cluster::election::{self, ElectionHandle};
+use crate::controllers::ObjectKey;
 use crate::runtime::leadership::Leadership;
-use crate::runtime::workqueue::Lane;
+use crate::runtime::workqueue::Priority;
 use crate::telemetry::health::*;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 fn well() -> Signs {
-    let watches = Kind::ALL.map(|kind| (kind, Seen { complete: true, ..Seen::default() }));
-    Signs { stage: Stage::Working, watches: watches.into(), lease: Some((SECOND, SECOND * 45)), ..Signs::default() }
+    let watches = Kind::ALL.map(|kind| (kind, WatchStatus { complete: true, ..WatchStatus::default() }));
+    Signs { stage: StartStage::Working, watches: watches.into(), lease: Some((SECOND, SECOND * 45)), ..Signs::default() }
 }
 
-fn refused(namespace: &str) -> (Kind, Seen) {
-    (Kind::Lead, Seen { of: namespace.into(), refused: Some("forbidden".into()), failing: true, ..Seen::default() })
+fn refused(namespace: &str) -> (Kind, WatchStatus) {
+    (Kind::Lead, WatchStatus { of: namespace.into(), refused: Some("forbidden".into()), failing: true, ..WatchStatus::default() })
 }
 
 /// What of a report is wrong.
@@ -38,12 +38,12 @@ fn what_stands_still_is_told_by_its_name() {
         (|signs| signs.watches.extend([refused("b")]), &[], &[]),
         (|signs| signs.watches = vec![signs.watches[0].clone(), refused("b"), refused("c")], &[], &["watch-Lead.b", "watch-Lead.c"]),
         (|signs| signs.queue.idle = SECOND * 121, &["queue"], &["queue"]),
-        (|signs| (signs.stage, signs.queue.idle) = (Stage::Waiting, SECOND * 9999), &[], &[]),
-        (|signs| (signs.stage, signs.queue.idle) = (Stage::Stopping, SECOND * 9999), &[], &["stage"]),
+        (|signs| (signs.stage, signs.queue.idle) = (StartStage::Waiting, SECOND * 9999), &[], &[]),
+        (|signs| (signs.stage, signs.queue.idle) = (StartStage::Stopping, SECOND * 9999), &[], &["stage"]),
         (|signs| signs.queue.longest = SECOND * 3601, &["passes"], &["passes"]),
         (|signs| signs.lease = Some((SECOND * 46, SECOND * 45)), &["lease"], &["lease"]),
         (|signs| signs.lease = None, &[], &[]),
-        (|signs| signs.stage = Stage::Starting, &[], &["stage"]),
+        (|signs| signs.stage = StartStage::Starting, &[], &["stage"]),
         (|signs| *signs = Signs::default(), &[], &["stage"]),
     ];
     for (number, (change, live, ready)) in table.into_iter().enumerate() {
@@ -91,7 +91,7 @@ async fn until(what: &str, so: impl Fn() -> bool) {
 async fn a_queue_that_nobody_serves_any_more_is_dead() {
     let shared = Shared::bare(nowhere(), Leadership::alone(), Arc::new(()));
     let health = Health::new(Arc::clone(&shared), Bounds { queue: Duration::from_millis(300), ..Bounds::default() });
-    health.is(Stage::Working);
+    health.is(StartStage::Working);
     let served = Arc::clone(&shared);
     let serving = tokio::spawn(async move {
         loop {
@@ -100,14 +100,14 @@ async fn a_queue_that_nobody_serves_any_more_is_dead() {
         }
     });
     for _ in 0..5 {
-        shared.enqueue(&Key::lead("a", "b"), Lane::Changed);
+        shared.enqueue(&ObjectKey::lead("a", "b"), Priority::Changed);
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(health.live().is_good(), "{:?}", health.live());
     }
     serving.abort();
-    shared.enqueue(&Key::lead("a", "b"), Lane::Changed);
+    shared.enqueue(&ObjectKey::lead("a", "b"), Priority::Changed);
     until("the queue is dead", || wrong(&health.live()) == ["queue"]).await;
-    health.is(Stage::Stopping);
+    health.is(StartStage::Stopping);
     assert!(health.live().is_good(), "one that is to end takes nothing more, and must not be killed for it");
 }
 
@@ -115,7 +115,7 @@ async fn a_queue_that_nobody_serves_any_more_is_dead() {
 async fn a_pass_that_never_ends_is_told() {
     let shared = Shared::bare(nowhere(), Leadership::alone(), Arc::new(()));
     let health = Health::new(Arc::clone(&shared), Bounds { pass: Duration::from_millis(100), ..Bounds::default() });
-    shared.enqueue(&Key::lead("a", "b"), Lane::Changed);
+    shared.enqueue(&ObjectKey::lead("a", "b"), Priority::Changed);
     let (key, _, _) = shared.queue.next().await;
     until("the pass is taken for one that never ends", || wrong(&health.live()) == ["passes"]).await;
     shared.queue.done(&key);
@@ -128,8 +128,8 @@ async fn an_election_that_fails_lives_and_one_that_stands_still_is_dead() {
     let shared = Shared::bare(nowhere(), Leadership::elected(), Arc::new(()));
     let health = Health::new(Arc::clone(&shared), Bounds::default());
     let timing = Timing::new(Duration::from_millis(900), Duration::from_millis(600), Duration::from_millis(50)).unwrap();
-    let settings = election::Settings { namespace: "a".into(), name: "b".into(), identity: "c".into(), timing };
-    let seat = Seat::stand(nowhere(), settings, Leadership::elected(), || true);
+    let settings = election::ElectionSettings { namespace: "a".into(), name: "b".into(), identity: "c".into(), timing };
+    let seat = ElectionHandle::stand(nowhere(), settings, Leadership::elected(), || true);
     health.election(seat.pulse().zip(Some(Duration::from_millis(900))));
     for _ in 0..15 {
         tokio::time::sleep(Duration::from_millis(100)).await;

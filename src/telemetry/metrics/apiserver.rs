@@ -51,21 +51,21 @@ impl ApiCalls {
 }
 
 impl<S> Layer<S> for ApiCalls {
-    type Service = Counted<S>;
+    type Service = CountedService<S>;
 
-    fn layer(&self, inner: S) -> Counted<S> {
-        Counted { inner, families: self.0.clone() }
+    fn layer(&self, inner: S) -> CountedService<S> {
+        CountedService { inner, families: self.0.clone() }
     }
 }
 
 /// A service whose requests are counted.
 #[derive(Clone, Debug)]
-pub struct Counted<S> {
+pub struct CountedService<S> {
     inner: S,
     families: Option<Families>,
 }
 
-impl<S, A, B> Service<Request<A>> for Counted<S>
+impl<S, A, B> Service<Request<A>> for CountedService<S>
 where
     S: Service<Request<A>, Response = Response<B>>,
     S::Future: Send + 'static,
@@ -80,7 +80,7 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let verb = verb(request.method(), request.uri());
-        let call = self.families.clone().map(|families| Call { families, verb, begun: clock::since_start(), code: None });
+        let call = self.families.clone().map(|families| CountedCall { families, verb, begun: clock::since_start(), code: None });
         let answer = self.inner.call(request);
         Box::pin(async move {
             let mut call = call;
@@ -94,14 +94,14 @@ where
 }
 
 /// One request, counted when it ends, be it by being given up: whoever asks may have a deadline.
-struct Call {
+struct CountedCall {
     families: Families,
     verb: &'static str,
     begun: Duration,
     code: Option<StatusCode>,
 }
 
-impl Drop for Call {
+impl Drop for CountedCall {
     fn drop(&mut self) {
         let code = self.code.as_ref().map_or("none", StatusCode::as_str).to_owned();
         self.families.calls.get_or_create(&ByCode { verb: self.verb, code }).inc();

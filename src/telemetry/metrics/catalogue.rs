@@ -67,15 +67,15 @@ catalogue! {
         "Passes over objects, by how they ended: ready, waiting (for what comes by itself), asked (for a change at the platform), stalled (a person must act), failed (the platform is away, throttles or refuses the credential), conflict (the object was changed meanwhile), unwritten (the API server did not take a write), gone";
     PASS_DURATION: Histogram "operatorconnect_reconcile_time_seconds" ["kind"]
         "How long passes took, with all they waited for";
-    QUEUE_READY: Gauge "operatorconnect_workqueue_depth" ["lane"]
+    QUEUE_READY: Gauge "operatorconnect_workqueue_depth" ["priority"]
         "Objects that are ready to be looked at, by urgency: changed (by somebody), effect (of something under way), observe (another look is due)";
     QUEUE_APPOINTED: Gauge "operatorconnect_workqueue_delayed" []
         "Objects that have an appointment for a later look";
     QUEUE_RUNNING: Gauge "operatorconnect_active_workers" []
         "Passes under way";
-    QUEUE_WAIT: Histogram "operatorconnect_workqueue_queue_duration_seconds" ["lane"]
+    QUEUE_WAIT: Histogram "operatorconnect_workqueue_queue_duration_seconds" ["priority"]
         "How long objects were ready before their pass began";
-    QUEUE_OLDEST: Gauge "operatorconnect_workqueue_oldest_seconds" ["lane"]
+    QUEUE_OLDEST: Gauge "operatorconnect_workqueue_oldest_seconds" ["priority"]
         "For how long the oldest object that is ready has been so; in a replica that does not lead nothing is taken, and it grows";
     FIRST_LOOK: Histogram "operatorconnect_time_to_first_look_seconds" ["kind"]
         "From the creation of an object to its first pass, for objects made while this process runs; to the second, as creation times are";

@@ -8,13 +8,13 @@ use prometheus_client::encoding::{DescriptorEncoder, NoLabelSet};
 use prometheus_client::metrics::MetricType;
 
 use crate::controllers::Kind;
-use crate::controllers::snapshot::{Census, Platform};
-use crate::runtime::workqueue::Lane;
+use crate::controllers::snapshot::{Platform, Snapshot};
+use crate::runtime::workqueue::Priority;
 use crate::telemetry::metrics::catalogue::{self, Described, Type};
 
 /// One census.
 #[derive(Debug)]
-pub(crate) struct Gauges(pub(crate) Census);
+pub(crate) struct Gauges(pub(crate) Snapshot);
 
 /// Writes one metric: its labels by the names that the catalogue has, and its series.
 pub(crate) fn put<'a, const N: usize>(
@@ -67,9 +67,9 @@ impl Collector for Gauges {
 impl Gauges {
     fn queue(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let queue = &self.0.queue;
-        let lanes = || Lane::ALL.map(Lane::label).into_iter().zip(queue.lanes);
-        put(encoder, &catalogue::QUEUE_READY, lanes().map(|(lane, load)| ([lane], size(load.ready))))?;
-        put(encoder, &catalogue::QUEUE_OLDEST, lanes().map(|(lane, load)| ([lane], load.oldest.as_secs_f64())))?;
+        let priorities = || Priority::ALL.map(Priority::label).into_iter().zip(queue.priorities);
+        put(encoder, &catalogue::QUEUE_READY, priorities().map(|(priority, load)| ([priority], size(load.ready))))?;
+        put(encoder, &catalogue::QUEUE_OLDEST, priorities().map(|(priority, load)| ([priority], load.oldest.as_secs_f64())))?;
         put(encoder, &catalogue::QUEUE_APPOINTED, [([], size(queue.appointed))])?;
         put(encoder, &catalogue::QUEUE_RUNNING, [([], size(queue.running))])
     }

@@ -13,7 +13,7 @@ use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use live_platform::{Endpoint, Outcome};
+use live_platform::{CallOutcome, Endpoint};
 use oc_domain::conditions::Reason;
 use prometheus_client::encoding::EncodeLabelSet;
 use prometheus_client::metrics::counter::Counter;
@@ -25,10 +25,10 @@ pub use catalogue::{Described, Type, catalogue};
 
 use self::families::{Histograms, histograms, register};
 use crate::controllers::Kind;
-use crate::controllers::metrics::{Meter, PassOutcome};
-use crate::controllers::snapshot::Census;
-use crate::platform::budget::News;
-use crate::runtime::workqueue::Lane;
+use crate::controllers::metrics::{MetricsSink, PassOutcome};
+use crate::controllers::snapshot::Snapshot;
+use crate::platform::budget::BudgetEvent;
+use crate::runtime::workqueue::Priority;
 
 /// What the text is, for whoever asks.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -53,7 +53,7 @@ macro_rules! labels {
 labels! {
     ByKind { kind: &'static str }
     ByOutcome { kind: &'static str, outcome: &'static str }
-    ByLane { lane: &'static str }
+    ByPriority { priority: &'static str }
     ByPlatform { platform: String }
     ByCall { platform: String, call: &'static str }
     ByAnswer { platform: String, call: &'static str, outcome: &'static str }
@@ -75,7 +75,7 @@ pub struct Metrics {
     registry: Registry,
     passes: Family<ByOutcome, Counter>,
     pass_duration: Histograms<ByKind>,
-    queue_wait: Histograms<ByLane>,
+    queue_wait: Histograms<ByPriority>,
     first_look: Histograms<ByKind>,
     ready: Histograms<ByKind>,
     status_failures: Family<ByKind, Counter>,
@@ -138,8 +138,8 @@ impl Metrics {
                 begin(&self.passes, &ByOutcome { kind, outcome });
             }
         }
-        for lane in Lane::ALL.map(Lane::label) {
-            begin(&self.queue_wait, &ByLane { lane });
+        for priority in Priority::ALL.map(Priority::label) {
+            begin(&self.queue_wait, &ByPriority { priority });
         }
     }
 
@@ -152,7 +152,7 @@ impl Metrics {
     ///
     /// # Errors
     /// None: a text takes whatever is written into it.
-    pub fn text(&self, now: Census) -> Result<String, std::fmt::Error> {
+    pub fn text(&self, now: Snapshot) -> Result<String, std::fmt::Error> {
         self.forget_all_but(&now);
         let mut standing = Registry::default();
         standing.register_collector(Box::new(gauges::Gauges(now)));
@@ -179,7 +179,7 @@ impl Metrics {
         }
     }
 
-    fn forget_all_but(&self, now: &Census) {
+    fn forget_all_but(&self, now: &Snapshot) {
         now.platforms.keys().for_each(|platform| self.meet(platform));
         let mut platforms = self.platforms();
         let gone: Vec<String> = platforms.iter().filter(|name| !now.platforms.contains_key(*name)).cloned().collect();
@@ -197,16 +197,16 @@ impl Metrics {
         }
         for call in Endpoint::ALL.map(Endpoint::label) {
             self.call_duration.remove(&ByCall { platform: platform(), call });
-            for outcome in Outcome::LABELS {
+            for outcome in CallOutcome::LABELS {
                 self.calls.remove(&ByAnswer { platform: platform(), call, outcome });
             }
         }
     }
 }
 
-impl Meter for Metrics {
-    fn taken(&self, lane: Lane, waited: Duration) {
-        self.queue_wait.get_or_create(&ByLane { lane: lane.label() }).observe(waited.as_secs_f64());
+impl MetricsSink for Metrics {
+    fn taken(&self, priority: Priority, waited: Duration) {
+        self.queue_wait.get_or_create(&ByPriority { priority: priority.label() }).observe(waited.as_secs_f64());
     }
 
     fn passed(&self, kind: Kind, outcome: PassOutcome, took: Duration) {
@@ -227,22 +227,22 @@ impl Meter for Metrics {
         self.status_failures.get_or_create(&ByKind { kind: kind.as_str() }).inc();
     }
 
-    fn called(&self, platform: &str, endpoint: Endpoint, outcome: Outcome, took: Duration) {
+    fn called(&self, platform: &str, endpoint: Endpoint, outcome: CallOutcome, took: Duration) {
         self.meet(platform);
         let (platform, call) = (platform.to_owned(), endpoint.label());
         self.calls.get_or_create(&ByAnswer { platform: platform.clone(), call, outcome: outcome.label() }).inc();
         self.call_duration.get_or_create(&ByCall { platform, call }).observe(took.as_secs_f64());
     }
 
-    fn budget(&self, platform: &str, news: News) {
+    fn budget(&self, platform: &str, news: BudgetEvent) {
         self.meet(platform);
         let platform = platform.to_owned();
         match news {
-            News::Back => {}
-            News::Opened(reason) => {
+            BudgetEvent::Back => {}
+            BudgetEvent::Opened(reason) => {
                 self.circuit_opened.get_or_create(&ByReason { platform, reason: reason.to_string() }).inc();
             }
-            News::Waited(waited) => self.budget_wait.get_or_create(&ByPlatform { platform }).observe(waited.as_secs_f64()),
+            BudgetEvent::Waited(waited) => self.budget_wait.get_or_create(&ByPlatform { platform }).observe(waited.as_secs_f64()),
         }
     }
 }

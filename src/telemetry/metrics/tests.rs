@@ -11,7 +11,7 @@ use crate::telemetry::metrics::*;
 
 const TENANT: &str = "22222222-2222-4222-8222";
 
-fn shared(meter: Arc<dyn Meter>) -> Arc<Shared> {
+fn shared(meter: Arc<dyn MetricsSink>) -> Arc<Shared> {
     let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
     config.default_retry = false;
     Shared::bare(Client::try_from(config).unwrap(), Leadership::alone(), meter)
@@ -67,7 +67,7 @@ async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
     {
         shared.cache.services.put(read(service(number, ready)));
     }
-    let text = Metrics::default().text(Census::of(&shared)).unwrap();
+    let text = Metrics::default().text(Snapshot::of(&shared)).unwrap();
     for line in [
         r#"operatorconnect_objects{kind="Lead",ready="Unknown",reason="None"} 1.0"#,
         r#"operatorconnect_objects{kind="OcEssentialService",ready="True",reason="Succeeded"} 1.0"#,
@@ -98,20 +98,20 @@ async fn the_series_of_a_platform_go_with_it() {
     shared.cache.platforms.put(read(platform("here")));
     shared.cache.platforms.put(read(platform("gone")));
     for name in ["here", "gone"] {
-        for outcome in [Outcome::Answered(200), Outcome::Answered(429), Outcome::Lost] {
+        for outcome in [CallOutcome::Answered(200), CallOutcome::Answered(429), CallOutcome::Lost] {
             metrics.called(name, Endpoint::Services, outcome, Duration::from_millis(20));
         }
-        metrics.budget(name, News::Opened(Reason::Throttled));
-        metrics.budget(name, News::Waited(Duration::ZERO));
+        metrics.budget(name, BudgetEvent::Opened(Reason::Throttled));
+        metrics.budget(name, BudgetEvent::Waited(Duration::ZERO));
     }
-    let text = metrics.text(Census::of(&shared)).unwrap();
+    let text = metrics.text(Snapshot::of(&shared)).unwrap();
     assert!(text.contains(r#"operatorconnect_platform_circuit_opened_total{platform="gone",reason="Throttled"} 1"#), "{text}");
     let gone = shared.cache.platforms.get("", "gone").unwrap();
     shared.cache.platforms.remove(&*gone);
-    let text = metrics.text(Census::of(&shared)).unwrap();
+    let text = metrics.text(Snapshot::of(&shared)).unwrap();
     assert!(text.contains(r#"platform="here""#) && !text.contains(r#"platform="gone""#), "{text}");
-    metrics.called("gone", Endpoint::Task, Outcome::Lost, Duration::ZERO);
-    let text = metrics.text(Census::of(&shared)).unwrap();
+    metrics.called("gone", Endpoint::Task, CallOutcome::Lost, Duration::ZERO);
+    let text = metrics.text(Snapshot::of(&shared)).unwrap();
     assert!(!text.contains(r#"platform="gone""#), "a call that was under way when it went makes no series for ever: {text}");
 }
 
@@ -132,7 +132,7 @@ async fn a_thousand_objects_cost_no_more_series_than_a_few() {
             shared.cache.leads.put(read(lead(number)));
             shared.cache.services.put(read(service(number, condition("True", "Succeeded"))));
         }
-        let text = metrics.text(Census::of(&shared)).unwrap();
+        let text = metrics.text(Snapshot::of(&shared)).unwrap();
         (text.lines().count(), text.len())
     };
     let (few, _) = lines(3);
@@ -141,7 +141,7 @@ async fn a_thousand_objects_cost_no_more_series_than_a_few() {
     let before = cpu();
     const SCRAPES: u32 = 20;
     for _ in 0..SCRAPES {
-        metrics.text(Census::of(&shared)).unwrap();
+        metrics.text(Snapshot::of(&shared)).unwrap();
     }
     let each = (cpu() - before) / SCRAPES;
     #[allow(clippy::print_stdout, reason = "a measurement, shown by --nocapture")]

@@ -3,18 +3,18 @@
 //! A list that is a few seconds old does for a yes, since the create itself needs one of its own pass. No is only said by a list of this pass.
 
 use crate::absence::Belief;
-use crate::conditions::{Reason, Trouble, Truth};
+use crate::conditions::{ConditionStatus, Reason, Trouble};
 use crate::decision::{Decision, PlanItem, Query};
 use crate::facts::Fact;
 use crate::model::{LcCustomerAnswer, Lead, MicrosoftStatus, Service};
 use crate::names::ShortName;
-use crate::policy::{Connection, Policy};
+use crate::policy::{PlatformAccess, Policy};
 use crate::timing;
 
-use super::{Case, Desired, ServicesView};
+use super::{DesiredService, ServiceCase, ServicesView};
 
 /// Goes through the checks, asking for what they need, and makes the service when none says no.
-pub(super) fn eligible(case: Case<'_>, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
+pub(super) fn eligible(case: ServiceCase<'_>, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
     if let Some(trouble) = &desired.missing {
         return case.missing(trouble.clone(), "a reference is missing");
     }
@@ -45,12 +45,12 @@ pub(super) fn eligible(case: Case<'_>, policy: &Policy, desired: &Desired, view:
                 return decision;
             }
             let mut decision = case.missing(trouble.clone(), "no lead for the tenant");
-            decision.verdict.lead_eligible = Some((Truth::False, trouble.reason, trouble.message));
+            decision.verdict.lead_eligible = Some((ConditionStatus::False, trouble.reason, trouble.message));
             return decision;
         }
         Err(trouble) => {
             let mut decision = case.stop(trouble.clone(), "the lead is not eligible");
-            decision.verdict.lead_eligible = Some((Truth::False, trouble.reason, trouble.message));
+            decision.verdict.lead_eligible = Some((ConditionStatus::False, trouble.reason, trouble.message));
             return decision;
         }
     };
@@ -72,13 +72,13 @@ pub(super) fn eligible(case: Case<'_>, policy: &Policy, desired: &Desired, view:
         }
     }
     let mut decision = case.create(policy, desired);
-    decision.verdict.lead_eligible = Some((Truth::True, Reason::Succeeded, "The lead is Active and has no license.".into()));
+    decision.verdict.lead_eligible = Some((ConditionStatus::True, Reason::Succeeded, "The lead is Active and has no license.".into()));
     decision
 }
 
 /// S3: the platform object's rule (C-2). Only here: what exists, or is being made, has its name.
-fn short_name_fits(connection: &Connection, desired: &Desired) -> Option<Trouble> {
-    let Connection::Usable(policy) = connection else { return None };
+fn short_name_fits(connection: &PlatformAccess, desired: &DesiredService) -> Option<Trouble> {
+    let PlatformAccess::Usable(policy) = connection else { return None };
     let bad = ShortName::parse(desired.short_name.as_str(), policy.short_name_rule).err()?;
     let message = format!("spec.shortName {bad}. No service was made for this object, and the name can't be changed: make this object anew with another one.");
     Some(Trouble::new(Reason::InvalidSpec, message))
@@ -86,7 +86,7 @@ fn short_name_fits(connection: &Connection, desired: &Desired) -> Option<Trouble
 
 /// C-31, U-25: whether an Operator Connect service can stand beside a Direct Routing one is not documented, and which license a number means is told in
 /// two ways (C-19): a second paid service is asked for only at a person's word.
-fn beside_direct_routing(desired: &Desired, view: &ServicesView) -> Option<Trouble> {
+fn beside_direct_routing(desired: &DesiredService, view: &ServicesView) -> Option<Trouble> {
     let other = view.direct_routing().filter(|_| !desired.beside_direct_routing)?;
     let license = other.license.map(crate::model::LicenseType::label).unwrap_or_default();
     let message = format!(
@@ -97,7 +97,7 @@ fn beside_direct_routing(desired: &Desired, view: &ServicesView) -> Option<Troub
 }
 
 /// S3: unique, on the whole platform (N-3), without regard to case; also beside the tenant's own Direct Routing service, which is another one.
-fn short_name_taken(desired: &Desired, view: &ServicesView) -> Option<Trouble> {
+fn short_name_taken(desired: &DesiredService, view: &ServicesView) -> Option<Trouble> {
     let is_another = |service: &&Service| service.tenant.as_ref() != Some(&desired.tenant) || service.direct_routing();
     let other = view.by_name.iter().find(is_another)?;
     // Not whose it is: that is another customer, and who reads this may be a third one's administrator.
@@ -123,7 +123,7 @@ pub(crate) fn active_beside(leads: &[Lead], counts: &Lead) -> &'static str {
 }
 
 /// S2: only an Active lead without a license; S4: in the channel that the spec names.
-fn lead_eligible<'a>(leads: &'a [Lead], desired: &Desired, view: &ServicesView) -> Result<&'a Lead, Trouble> {
+fn lead_eligible<'a>(leads: &'a [Lead], desired: &DesiredService, view: &ServicesView) -> Result<&'a Lead, Trouble> {
     let refuse = |reason, message: String| Err(Trouble::new(reason, message));
     let Some(lead) = lead_that_counts(leads) else {
         return refuse(
@@ -163,7 +163,7 @@ fn lead_eligible<'a>(leads: &'a [Lead], desired: &Desired, view: &ServicesView) 
 }
 
 /// S4: when the lead belongs to a channel, only that channel's customers may be chosen.
-fn lc_customer_fits(answer: &LcCustomerAnswer, id: i64, lead: &Lead, desired: &Desired) -> Option<Trouble> {
+fn lc_customer_fits(answer: &LcCustomerAnswer, id: i64, lead: &Lead, desired: &DesiredService) -> Option<Trouble> {
     let customer = match answer {
         LcCustomerAnswer::Found(customer) => customer,
         LcCustomerAnswer::NotFound => {
@@ -184,7 +184,7 @@ fn lc_customer_fits(answer: &LcCustomerAnswer, id: i64, lead: &Lead, desired: &D
 }
 
 /// What a create would change, field by field.
-pub(super) fn plan_create(desired: &Desired) -> Vec<PlanItem> {
+pub(super) fn plan_create(desired: &DesiredService) -> Vec<PlanItem> {
     let item = |field, to: Option<String>| to.map(|to| PlanItem { action: "Create", field, from: None, to: Some(to) });
     let connection = if desired.ip_group { "IP group" } else { "tenant id" };
     [
@@ -200,7 +200,7 @@ pub(super) fn plan_create(desired: &Desired) -> Vec<PlanItem> {
     .collect()
 }
 
-impl Case<'_> {
+impl ServiceCase<'_> {
     /// What a whole list does not show may be there all the same: see [`crate::absence`]. `None` when the list is believed.
     pub(super) fn unbelieved(&self) -> Option<Decision> {
         let (step, why, verdict) = self.facts.belief.doubt(self.now, "services")?;

@@ -1,31 +1,31 @@
 //! Letting go of a service. Needs no valid spec, no lead, no reference.
 
 use crate::conditions::{Reason, Trouble, Verdict};
-use crate::decision::{Answer, Change, Decision, Mark, Query, Step, Wake};
+use crate::decision::{Change, ChangeResult, Decision, Mark, Query, Step, Wake};
 use crate::facts::{Fact, Numbers, ServicesView};
 use crate::model::{LicenseType, Service};
 use crate::names::{CustomerGuid, TenantId, fold};
-use crate::policy::{Connection, Policy};
+use crate::policy::{PlatformAccess, Policy};
 use crate::record::{Intent, Operation, OperationKind, Outcome, Record, Sent};
 use crate::time::Time;
 use crate::timing;
 
-use super::{Case, Deletion, DeletionPolicy, elsewhere};
+use super::{Deletion, DeletionPolicy, ServiceCase, elsewhere};
 
 const LOOKING_FOR_LEFT_OVER: &str = "Being deleted after a create that failed: looking whether it left a service.";
 
 /// Decides what comes next for an object with a deletion time stamp.
-pub(super) fn decide(case: Case<'_>, deletion: &Deletion) -> Decision {
+pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
     if !case.record.finalizer {
         let verdict = Verdict::not_ready(Reason::Deleting, "Nothing is left to do.");
         let step = Step::Rest(case.now + timing::SLOW_RETRY);
         return case.decide(step, "the finalizer is off", verdict);
     }
     let policy = match (&case.facts.connection, deletion.policy) {
-        (Connection::Usable(policy), _) => policy.clone(),
-        (Connection::Unknown(trouble), DeletionPolicy::Delete) => return case.unreadable(trouble.clone()),
-        (Connection::Unusable(trouble) | Connection::Unknown(trouble), DeletionPolicy::Retain) => return retain_unseen(case, trouble),
-        (Connection::Unusable(trouble), DeletionPolicy::Delete) => {
+        (PlatformAccess::Usable(policy), _) => policy.clone(),
+        (PlatformAccess::Unknown(trouble), DeletionPolicy::Delete) => return case.unreadable(trouble.clone()),
+        (PlatformAccess::Unusable(trouble) | PlatformAccess::Unknown(trouble), DeletionPolicy::Retain) => return retain_unseen(case, trouble),
+        (PlatformAccess::Unusable(trouble), DeletionPolicy::Delete) => {
             let message = format!(
                 "spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain to let this object go and keep the service.",
                 trouble.message
@@ -51,13 +51,13 @@ pub(super) fn decide(case: Case<'_>, deletion: &Deletion) -> Decision {
     }
 }
 
-pub(super) fn release(case: Case<'_>, why: &'static str) -> Decision {
+pub(super) fn release(case: ServiceCase<'_>, why: &'static str) -> Decision {
     case.decide(Step::Keep(Mark::Release), why, Verdict::not_ready(Reason::Deleting, "Letting go."))
 }
 
 /// Nothing can be read, and nothing is to be deleted. Only a create that may be under way still counts: whoever makes this object anew, with the
 /// platform object, would ask for a second service beside it. It is waited for as long as for a platform of which nothing is known.
-fn retain_unseen(case: Case<'_>, trouble: &Trouble) -> Decision {
+fn retain_unseen(case: ServiceCase<'_>, trouble: &Trouble) -> Decision {
     let asked = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe);
     let Some(end) = asked.map(|intent| intent.start + Policy::default().task_deadline).filter(|end| case.now < *end) else {
         return release(case, "retained; its platform object can't be used");
@@ -67,7 +67,7 @@ fn retain_unseen(case: Case<'_>, trouble: &Trouble) -> Decision {
         trouble.message
     );
     let trouble = Trouble { message, ..trouble.clone() };
-    if matches!(case.facts.connection, Connection::Unknown(_)) {
+    if matches!(case.facts.connection, PlatformAccess::Unknown(_)) {
         return case.unreadable(trouble);
     }
     let again = Step::Stop(end.min(case.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY)));
@@ -75,7 +75,7 @@ fn retain_unseen(case: Case<'_>, trouble: &Trouble) -> Decision {
 }
 
 /// A create may be under way: the object goes only when its outcome is known, or the grace is over.
-fn outcome_first(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, intent: &Intent) -> Decision {
+fn outcome_first(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, intent: &Intent) -> Decision {
     if let Some(decision) = elsewhere::deleted(&case, deletion, policy, intent) {
         return decision;
     }
@@ -137,7 +137,7 @@ fn told_by_task(record: &Record, deletion: &Deletion) -> bool {
 }
 
 /// When this object's create failed, if it did. Its intent may have been taken off; another one that followed means that it is over.
-fn failed_create(case: &Case<'_>) -> Option<Time> {
+fn failed_create(case: &ServiceCase<'_>) -> Option<Time> {
     let intent = case.record.intent.as_ref();
     let last = |op: &&Operation| op.kind == OperationKind::Create && intent.is_none_or(|intent| intent.id == op.id);
     let failed = case.record.operation.as_ref().filter(last).filter(|op| op.ended() == Some(Outcome::Failed))?;
@@ -145,7 +145,7 @@ fn failed_create(case: &Case<'_>) -> Option<Time> {
 }
 
 /// A task that failed can leave a service all the same, and the lists lag behind: it is looked for, so that nothing paid for is left behind.
-fn left_over(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, ended: Time) -> Decision {
+fn left_over(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, ended: Time) -> Decision {
     if let Some(trouble) = unreadable(&case.facts.services) {
         return case.unreadable(trouble);
     }
@@ -176,7 +176,7 @@ fn left_over(mut case: Case<'_>, deletion: &Deletion, policy: &Policy, ended: Ti
     release(case, "the failed create left nothing")
 }
 
-fn whose_is_it(case: Case<'_>, service: &Service) -> Decision {
+fn whose_is_it(case: ServiceCase<'_>, service: &Service) -> Decision {
     let guid = &service.guid;
     let message = format!(
         "The create of this object failed, and its tenant has the service {guid} under its short name: whether the failed task left it or somebody made it can't be told, so it is not deleted. Set the annotation operatorconnect.dev/ump-customer-guid to {guid} to have it deleted, or spec.deletionPolicy to Retain to let this object go."
@@ -191,7 +191,7 @@ fn named<'a>(view: &'a ServicesView, deletion: &Deletion) -> Option<&'a Service>
 }
 
 /// Deletes the service, and looks until it is gone from both lists (N-11).
-fn delete(mut case: Case<'_>, deletion: &Deletion, policy: &Policy) -> Decision {
+fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> Decision {
     let Some(guid) = case.record.guid.clone() else { return release(case, "nothing of its own exists") };
     if let Some(decision) = after_asking(&mut case) {
         return decision;
@@ -266,12 +266,12 @@ fn not_this_tenants(record: &Record, deletion: &Deletion, service: &Service) -> 
     Some(Trouble::new(Reason::DeletionBlocked, message))
 }
 
-/// What the list does not show may be there all the same: see [`Case::unbelieved`]. Under Retain it would stay there anyway.
-fn unbelieved(case: &Case<'_>, deletion: &Deletion) -> Option<Decision> {
+/// What the list does not show may be there all the same: see [`ServiceCase::unbelieved`]. Under Retain it would stay there anyway.
+fn unbelieved(case: &ServiceCase<'_>, deletion: &Deletion) -> Option<Decision> {
     case.unbelieved().filter(|_| deletion.policy == DeletionPolicy::Delete)
 }
 
-fn not_whole(case: Case<'_>) -> Decision {
+fn not_whole(case: ServiceCase<'_>) -> Decision {
     let message = "The list of services has entries that can't be read; the service may be among them.";
     case.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole")
 }
@@ -289,7 +289,7 @@ fn never_seen(record: &Record) -> bool {
     record.is_unseen() && !record.operation.as_ref().is_some_and(not_found)
 }
 
-fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, guid: CustomerGuid, tenant: Option<TenantId>) -> Decision {
+fn ask_for_it(case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, guid: CustomerGuid, tenant: Option<TenantId>) -> Decision {
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     let open = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete).cloned();
     let again = if case.shows(&guid) == Some(true) { timing::DELETE_AGAIN } else { timing::DELETE_UNSEEN_AGAIN };
@@ -319,7 +319,7 @@ fn ask_for_it(case: Case<'_>, deletion: &Deletion, policy: &Policy, guid: Custom
 /// Telephone numbers of the tenant are in use by people: what the platform does with them when the service goes is not documented (platform-facts-2.md 5), so
 /// the service is left alone while there are any, and while that can't be told. Only a release that is known to have no way to tell is not held against
 /// the object.
-fn numbers(case: &Case<'_>, tenant: Option<&TenantId>) -> Option<Decision> {
+fn numbers(case: &ServiceCase<'_>, tenant: Option<&TenantId>) -> Option<Decision> {
     // Without a tenant nobody can be asked.
     let Some(tenant) = tenant.cloned() else { return Some(numbers_untold(case)) };
     let since = case.facts.pass_started;
@@ -340,27 +340,27 @@ fn numbers(case: &Case<'_>, tenant: Option<&TenantId>) -> Option<Decision> {
     }
 }
 
-fn numbers_untold(case: &Case<'_>) -> Decision {
+fn numbers_untold(case: &ServiceCase<'_>) -> Decision {
     let message = "The platform does not tell whether the tenant has telephone numbers, so the service is not deleted. See in the portal; set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go.";
     case.again().stop(Trouble::new(Reason::DeletionBlocked, message), "whether the tenant has telephone numbers can't be told")
 }
 
-fn after_asking(case: &mut Case<'_>) -> Option<Decision> {
+fn after_asking(case: &mut ServiceCase<'_>) -> Option<Decision> {
     // While a list shows it, that it is not found proves nothing: it is looked at again.
     let missing = case.record.guid.as_ref().is_some_and(|guid| case.shows(guid) == Some(false));
-    if case.facts.answer == Some(Answer::NotFound) && missing {
+    if case.facts.answer == Some(ChangeResult::NotFound) && missing {
         case.record.end_operation(Outcome::Succeeded, case.now, vec!["The platform has no such service.".into()]);
     }
     let case = &*case;
     let again = || case.again();
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     match case.facts.answer.as_ref()? {
-        Answer::NotSent(trouble) => {
+        ChangeResult::NotSent(trouble) => {
             let until = timing::next_try(case.now, case.facts.failures, trouble.retry_after);
             Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", case.facts.verdict_of(trouble)))
         }
-        Answer::Refused(trouble) => Some(again().stop(trouble.clone(), "the platform refused to delete it")),
-        Answer::Task(_) | Answer::Done | Answer::NotFound | Answer::Lost(_) => {
+        ChangeResult::Refused(trouble) => Some(again().stop(trouble.clone(), "the platform refused to delete it")),
+        ChangeResult::Task(_) | ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Lost(_) => {
             let until = timing::next_look(case.now, case.now);
             Some(again().decide(Step::Wait(until, Wake::Inventory), "asked for; looked at again", verdict))
         }

@@ -9,16 +9,16 @@ use crate::policy::Policy;
 use crate::record::{Intent, OperationKind, Sent};
 use crate::timing;
 
-use super::{Case, Deletion, Desired, delete};
+use super::{Deletion, DesiredService, ServiceCase, delete};
 
-impl Case<'_> {
+impl ServiceCase<'_> {
     fn open_create(&self) -> Option<&Intent> {
         self.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe)
     }
 
     /// What is said of an open create that was asked for elsewhere; `None` when there is none. A platform that shows a service for the tenant has got another
     /// address, or was moved: then the service's guid, or `spec.adoption`, decides.
-    pub(super) fn asked_elsewhere(&self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Option<Trouble> {
+    pub(super) fn asked_elsewhere(&self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Option<Trouble> {
         let intent = self.open_create()?;
         let known = self.record.guid.as_ref().is_some_and(|guid| view.with_guid(guid).is_some());
         let shown = known || (intent.other_tenant(Some(&desired.tenant)).is_none() && view.of_operator_connect().next().is_some());
@@ -49,7 +49,7 @@ fn elsewhere(intent: &Intent, policy: &Policy, tenant: Option<&TenantId>) -> Opt
 
 /// The same for an object that is being deleted: nothing that shows here is what it made. Under Retain it goes when it has waited as long as for a platform of
 /// which nothing is known. `None` when the create was asked for here.
-pub(super) fn deleted(case: &Case<'_>, deletion: &Deletion, policy: &Policy, intent: &Intent) -> Option<Decision> {
+pub(super) fn deleted(case: &ServiceCase<'_>, deletion: &Deletion, policy: &Policy, intent: &Intent) -> Option<Decision> {
     let trouble = elsewhere(intent, policy, deletion.tenant.as_ref())?;
     let mut case = case.again();
     case.leave_out();

@@ -9,7 +9,7 @@ use crate::facts::ServicesView;
 use crate::time::Time;
 use crate::timing;
 
-use super::{Adoption, Desired};
+use super::{Adoption, DesiredService};
 
 /// Whose it is.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -28,7 +28,7 @@ pub enum Found {
 
 /// Finds out. `seen` is when the pass began that looked, and `place` where it looks. A Direct Routing service of the tenant is neither this object's nor in its way, unless it is the
 /// one that is recorded.
-pub fn find(seen: Time, place: Option<&str>, record: &Record, desired: &Desired, view: &ServicesView) -> Found {
+pub fn find(seen: Time, place: Option<&str>, record: &Record, desired: &DesiredService, view: &ServicesView) -> Found {
     if let Some(service) = record.guid.as_ref().and_then(|guid| view.with_guid(guid)) {
         let same_tenant = service.tenant.as_ref() == Some(&desired.tenant);
         return if same_tenant { Found::Ours(service.clone()) } else { Found::Foreign(service.clone()) };
@@ -47,7 +47,7 @@ pub fn find(seen: Time, place: Option<&str>, record: &Record, desired: &Desired,
 /// this platform.
 /// A create that was refused explains nothing: whatever is there now, somebody else made. One that failed explains what shows soon after: later
 /// somebody may have helped himself in the portal, and `spec.adoption` decides.
-fn made_here(seen: Time, place: Option<&str>, record: &Record, desired: &Desired, service: &Service) -> bool {
+fn made_here(seen: Time, place: Option<&str>, record: &Record, desired: &DesiredService, service: &Service) -> bool {
     let Some(intent) = record.intent.as_ref().filter(|intent| intent.kind == OperationKind::Create) else { return false };
     if intent.is_elsewhere(place, Some(&desired.tenant)) {
         return false;
@@ -64,7 +64,7 @@ fn made_here(seen: Time, place: Option<&str>, record: &Record, desired: &Desired
 }
 
 /// Whether `spec.adoption` lets this object take the service over; if not, what a person can do.
-pub fn adoptable(record: &Record, desired: &Desired, service: &Service) -> Result<(), Trouble> {
+pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -> Result<(), Trouble> {
     let refuse = |reason, message: String| Err(Trouble::new(reason, message));
     let there = format!("The tenant has the service {} ({:?}, {}) already", service.guid, service.short_name, label(service));
     if service.tenant.as_ref() != Some(&desired.tenant) {

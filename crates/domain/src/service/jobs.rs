@@ -1,6 +1,6 @@
 //! The two synchronization jobs, as one service sees them, and the end of the way: Ready.
 
-use crate::conditions::{Reason, Truth, Verdict};
+use crate::conditions::{ConditionStatus, Reason, Verdict};
 use crate::decision::{Decision, Query, Step, Wake};
 use crate::facts::Fact;
 use crate::model::{Lead, MicrosoftStatus, Service};
@@ -9,10 +9,10 @@ use crate::record::{Job, JobRecord, JobState};
 use crate::time::Time;
 use crate::timing;
 
-use super::{Case, Desired, ready};
+use super::{DesiredService, ServiceCase, ready};
 
 /// The service was read back. What remains is that the platform shows it everywhere it should (S8, S9).
-pub(super) fn see_to(mut case: Case<'_>, policy: &Policy, desired: &Desired, service: &Service) -> Decision {
+pub(super) fn see_to(mut case: ServiceCase<'_>, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
     ready::is_back(&mut case.record);
     // What the create asked for says how the service is connected, and it is what the spec said until the service was seen: what comes into the spec
     // later, or goes, changes nothing on the platform.
@@ -40,7 +40,7 @@ pub(super) fn see_to(mut case: Case<'_>, policy: &Policy, desired: &Desired, ser
     }
     let mut verdict = verdict(&case, policy, desired, service, &leads);
     verdict.lead_eligible = lead_standing(&leads);
-    if verdict.ready == Truth::True {
+    if verdict.ready == ConditionStatus::True {
         return case.rest(verdict, policy.observe_interval.max(timing::SETTLING));
     }
     let until = case.now + policy.observe_interval;
@@ -49,7 +49,7 @@ pub(super) fn see_to(mut case: Case<'_>, policy: &Policy, desired: &Desired, ser
 
 /// Since when the jobs are due: since the service was first seen. When status was lost that is not known any more; then since the grace of the
 /// create was over, which is longer than a task takes (L1), so that a restore does not ask for a run that was made long ago.
-fn due(case: &Case<'_>, policy: &Policy) -> Time {
+fn due(case: &ServiceCase<'_>, policy: &Policy) -> Time {
     // Rounded up, while the beginning of a run is rounded down: a run that began in the same second is not taken to cover it.
     let now = case.now.next_whole_second();
     match case.record.intent.as_ref().filter(|_| case.restored) {
@@ -59,16 +59,18 @@ fn due(case: &Case<'_>, policy: &Policy) -> Time {
 }
 
 /// What became of the lead after it was licensed: that it is suspended or removed does not touch the service, and is shown.
-fn lead_standing(leads: &[Lead]) -> Option<(Truth, Reason, String)> {
+fn lead_standing(leads: &[Lead]) -> Option<(ConditionStatus, Reason, String)> {
     let lead = super::checks::lead_that_counts(leads)?;
     Some(match lead.status {
-        MicrosoftStatus::Active => (Truth::True, Reason::Succeeded, "The lead is Active.".to_owned()),
-        _ => (Truth::False, Reason::LeadNotActive, format!("Microsoft's status of the lead is {}; the service is left as it is.", lead.status.label())),
+        MicrosoftStatus::Active => (ConditionStatus::True, Reason::Succeeded, "The lead is Active.".to_owned()),
+        _ => {
+            (ConditionStatus::False, Reason::LeadNotActive, format!("Microsoft's status of the lead is {}; the service is left as it is.", lead.status.label()))
+        }
     })
 }
 
 /// The leads job is done when the lead on the platform shows the service. `Err` asks for the leads, with the time since which they are needed.
-fn leads_job(case: &Case<'_>, policy: &Policy, service: &Service, due: Time) -> Result<JobRecord, Time> {
+fn leads_job(case: &ServiceCase<'_>, policy: &Policy, service: &Service, due: Time) -> Result<JobRecord, Time> {
     let runs = policy.leads_job;
     let since = runs.covers.map_or(due, |covers| covers.max(due));
     // However old the list is that shows it: what it shows was so.
@@ -83,7 +85,7 @@ fn leads_job(case: &Case<'_>, policy: &Policy, service: &Service, due: Time) -> 
 }
 
 /// The trunks job has no effect that the API shows: it is done when a run is known that was begun after it was due.
-fn trunks_job(case: &Case<'_>, policy: &Policy, needed: bool, due: Time) -> JobRecord {
+fn trunks_job(case: &ServiceCase<'_>, policy: &Policy, needed: bool, due: Time) -> JobRecord {
     if !needed {
         return JobRecord::default();
     }
@@ -101,7 +103,7 @@ fn progress(before: &JobRecord, due: Time, requested: Option<Time>, completed: O
     JobRecord { state, due: Some(due), requested, completed }
 }
 
-fn verdict(case: &Case<'_>, policy: &Policy, desired: &Desired, service: &Service, leads: &[Lead]) -> Verdict {
+fn verdict(case: &ServiceCase<'_>, policy: &Policy, desired: &DesiredService, service: &Service, leads: &[Lead]) -> Verdict {
     let waiting = [(Job::Leads, &case.record.leads_job, Reason::AwaitingLeadsJob), (Job::Trunks, &case.record.trunks_job, Reason::AwaitingTrunksJob)]
         .into_iter()
         .find(|(_, job, _)| matches!(job.state, JobState::Due | JobState::Requested));
@@ -112,7 +114,7 @@ fn verdict(case: &Case<'_>, policy: &Policy, desired: &Desired, service: &Servic
     let message = waiting_message(job, record, policy.trigger);
     let told: Vec<String> = std::iter::once(message.clone()).chain(ready::errors_of_the_task(&case.record)).collect();
     let mut verdict = Verdict::not_ready(reason, told.join(" "));
-    verdict.synced = Some((Truth::False, reason, message));
+    verdict.synced = Some((ConditionStatus::False, reason, message));
     verdict
 }
 

@@ -13,12 +13,12 @@ mod ready;
 mod spec;
 mod task;
 
-use crate::conditions::{Reason, Trouble, Truth, Verdict};
-use crate::decision::{Answer, Change, Decision, Mark, PlanItem, Query, Step, Wake};
+use crate::conditions::{ConditionStatus, Reason, Trouble, Verdict};
+use crate::decision::{Change, ChangeResult, Decision, Mark, PlanItem, Query, Step, Wake};
 use crate::facts::{Absence, Fact, LeadsView, ServicesView};
 use crate::model::{Service, TaskState};
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, ShortName, TenantId};
-use crate::policy::{Connection, Policy};
+use crate::policy::{PlatformAccess, Policy};
 use crate::record::{OperationKind, Outcome, Record, Sent};
 use crate::time::{Duration, Time};
 use crate::timing;
@@ -27,7 +27,7 @@ pub use crate::facts::{DeletionPolicy, Facts};
 pub(crate) use checks::active_beside;
 pub use checks::lead_that_counts;
 pub use found::Found;
-pub use spec::{Neighbour, Spec, going};
+pub use spec::{Neighbour, ServiceSpec, going};
 
 /// `spec.mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -55,7 +55,7 @@ pub enum Adoption {
 
 /// What the object's spec asks for, parsed, its references followed.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub struct Desired {
+pub struct DesiredService {
     /// The customer's tenant.
     pub tenant: TenantId,
     /// `spec.shortName`, as written: whether it may be used for a create is told before a create.
@@ -102,9 +102,9 @@ pub struct Deletion {
 
 /// What the object is to become.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Wish {
+pub enum ServiceTarget {
     /// As its spec says.
-    Be(Box<Desired>),
+    Be(Box<DesiredService>),
     /// As it is: `spec.suspend`.
     Suspended,
     /// It can't be told: the spec breaks a rule, or its lead can't be found.
@@ -114,33 +114,37 @@ pub enum Wish {
 }
 
 /// Decides what comes next.
-pub fn decide(now: Time, wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+pub fn decide(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let restored = record.operation.is_none() && record.intent.is_some();
     let before = record;
     let mut record = record.clone();
     record.disown();
-    record.forget_superseded(matches!(wish, Wish::Gone(_)), now);
+    record.forget_superseded(matches!(wish, ServiceTarget::Gone(_)), now);
     record.not_ahead(now);
     let told = record.forget_taken_over(shown(&record, facts));
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
     record.note_open_intent();
-    let case = Case { now, facts, restored, record };
+    let case = ServiceCase { now, facts, restored, record };
     if !told && case.can_look(wish) {
-        return Case { record: before.clone(), ..case }.look(Query::Services, facts.pass_started, "was its service taken over, or was its record put back");
+        return ServiceCase { record: before.clone(), ..case }.look(
+            Query::Services,
+            facts.pass_started,
+            "was its service taken over, or was its record put back",
+        );
     }
     // Before anything else: what another writer has taken off is put back. An object that is going gets no finalizer any more, and one that is only to be
     // looked at needs none.
-    let kept = matches!(wish, Wish::Be(desired) if desired.mode == Mode::Apply);
+    let kept = matches!(wish, ServiceTarget::Be(desired) if desired.mode == Mode::Apply);
     if kept && told && case.record.is_bare(recalled) && facts.answer.is_none() {
         let verdict = Verdict::not_ready(Reason::Verifying, "Writing down again what was asked for: its record was taken off this object.");
         return case.decide(Step::Keep(Mark::Hold), "the record of a create was taken off", verdict);
     }
     let decision = match wish {
-        Wish::Gone(deletion) => delete::decide(case, deletion),
-        Wish::Suspended => case.suspended(),
-        Wish::Unclear(trouble) => case.missing(trouble.clone(), "the spec can't be followed"),
-        Wish::Be(desired) => case.be(desired),
+        ServiceTarget::Gone(deletion) => delete::decide(case, deletion),
+        ServiceTarget::Suspended => case.suspended(),
+        ServiceTarget::Unclear(trouble) => case.missing(trouble.clone(), "the spec can't be followed"),
+        ServiceTarget::Be(desired) => case.be(desired),
     };
     decision.without_unsent(now).with_duration(before, facts.watched.as_ref(), now)
 }
@@ -154,7 +158,7 @@ fn shown(record: &Record, facts: &Facts) -> Option<bool> {
 /// Takes what is now known into the record: how the task stands, and what became of the change asked for in this pass.
 fn absorb(now: Time, record: &mut Record, facts: &Facts) {
     match &facts.answer {
-        Some(Answer::Task(task)) => {
+        Some(ChangeResult::Task(task)) => {
             if let Some(intent) = record.open_intent().cloned() {
                 let mut operation = crate::record::Operation::of(&intent);
                 operation.task = Some(task.clone());
@@ -164,8 +168,8 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
                 intent.sent = Sent::Maybe;
             }
         }
-        Some(Answer::Refused(trouble)) => record.refuse_operation(trouble, now),
-        Some(Answer::Lost(_) | Answer::Done | Answer::NotFound) => {
+        Some(ChangeResult::Refused(trouble)) => record.refuse_operation(trouble, now),
+        Some(ChangeResult::Lost(_) | ChangeResult::Done | ChangeResult::NotFound) => {
             if let Some(intent) = record.intent.as_mut() {
                 intent.sent = Sent::Maybe;
             }
@@ -173,7 +177,7 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
                 record.operation = Some(crate::record::Operation::of(&intent));
             }
         }
-        Some(Answer::NotSent(_)) | None => {}
+        Some(ChangeResult::NotSent(_)) | None => {}
     }
     if let Some(operation) = record.operation.as_mut().filter(|_| facts.asked()) {
         operation.generation = Some(facts.generation);
@@ -194,7 +198,7 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
 }
 
 /// One decision in the making.
-pub(crate) struct Case<'a> {
+pub(crate) struct ServiceCase<'a> {
     now: Time,
     facts: &'a Facts,
     /// Status was lost: the annotation tells of an operation of which status does not.
@@ -202,7 +206,7 @@ pub(crate) struct Case<'a> {
     record: Record,
 }
 
-impl Case<'_> {
+impl ServiceCase<'_> {
     fn again(&self) -> Self {
         Self { now: self.now, facts: self.facts, restored: self.restored, record: self.record.clone() }
     }
@@ -250,25 +254,25 @@ impl Case<'_> {
     }
 
     /// Whether this pass may read the list of services.
-    fn can_look(&self, wish: &Wish) -> bool {
-        let looks = matches!(wish, Wish::Be(_) | Wish::Gone(_));
-        looks && matches!(self.facts.connection, Connection::Usable(_)) && !matches!(self.facts.services, Fact::Unreadable(_))
+    fn can_look(&self, wish: &ServiceTarget) -> bool {
+        let looks = matches!(wish, ServiceTarget::Be(_) | ServiceTarget::Gone(_));
+        looks && matches!(self.facts.connection, PlatformAccess::Usable(_)) && !matches!(self.facts.services, Fact::Unreadable(_))
     }
 
     fn suspended(self) -> Decision {
         let mut verdict = Verdict::not_ready(Reason::Suspended, "spec.suspend is true: nothing is read or changed for this object.");
         if self.record.license.is_some() && self.facts.settled {
-            verdict.ready = Truth::True;
+            verdict.ready = ConditionStatus::True;
         }
         let step = Step::Rest(self.now + timing::SLOW_RETRY);
         self.decide(step, "suspended", verdict)
     }
 
-    fn be(mut self, desired: &Desired) -> Decision {
+    fn be(mut self, desired: &DesiredService) -> Decision {
         let policy = match &self.facts.connection {
-            Connection::Usable(policy) => policy.clone(),
-            Connection::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
-            Connection::Unknown(trouble) => return self.unreadable(trouble.clone()),
+            PlatformAccess::Usable(policy) => policy.clone(),
+            PlatformAccess::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
+            PlatformAccess::Unknown(trouble) => return self.unreadable(trouble.clone()),
         };
         if let Some(rival) = &desired.rival {
             let message = format!(
@@ -318,7 +322,7 @@ impl Case<'_> {
     }
 
     /// There is no service. One is made when nothing is under way and nothing stands against it.
-    fn nothing(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
+    fn nothing(mut self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
         if let Some(decision) = self.follow_task(policy) {
             return decision;
         }
@@ -382,11 +386,11 @@ impl Case<'_> {
     fn after_asking(&self) -> Option<Decision> {
         let case = || self.again();
         match self.facts.answer.as_ref()? {
-            Answer::NotSent(trouble) => {
+            ChangeResult::NotSent(trouble) => {
                 let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
                 Some(case().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", self.facts.verdict_of(trouble)))
             }
-            Answer::Lost(trouble) => {
+            ChangeResult::Lost(trouble) => {
                 let message = format!("The answer was lost, so it is looked whether it was done. {}", trouble.message);
                 Some(case().look_for_effect(self.now, &message))
             }
@@ -427,7 +431,7 @@ impl Case<'_> {
     }
 
     /// The service that this object made or took over is not in the list any more.
-    fn gone(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
+    fn gone(mut self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
         // Of what was believed before nothing new is concluded.
         if let Some(decision) = self.unbelieved().filter(|_| view.complete && (self.record.license.is_some() || desired.recreate)) {
             return decision;
@@ -450,7 +454,7 @@ impl Case<'_> {
 
     /// A service that is gone is made anew, under another guid. While that is only planned, the object stands for the one that is gone: should the plan
     /// be dropped, it must not look as if there had never been a service.
-    fn make_again(mut self, policy: &Policy, desired: &Desired, view: &ServicesView) -> Decision {
+    fn make_again(mut self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
         let record = &mut self.record;
         let gone = (record.guid.take(), std::mem::take(&mut record.guid_annotated), std::mem::take(&mut record.guid_proven));
         let jobs = (std::mem::take(&mut record.leads_job), std::mem::take(&mut record.trunks_job));
@@ -467,7 +471,7 @@ impl Case<'_> {
     }
 
     /// A service exists for the tenant, and nothing says that this object made it.
-    fn foreign(mut self, policy: &Policy, desired: &Desired, service: &Service) -> Decision {
+    fn foreign(mut self, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
         if let Some(decision) = self.follow_task(policy).filter(|_| !self.ended_and_overdue(policy)) {
             return decision;
         }
@@ -512,7 +516,7 @@ impl Case<'_> {
     }
 
     /// Asks for the create: intent first, in a write of its own, then the request.
-    fn create(self, policy: &Policy, desired: &Desired) -> Decision {
+    fn create(self, policy: &Policy, desired: &DesiredService) -> Decision {
         match desired.mode {
             Mode::Plan => return self.planned(checks::plan_create(desired)),
             Mode::Observe => return self.observed("No service exists for this tenant; mode Observe makes none."),
@@ -532,7 +536,7 @@ impl Case<'_> {
     }
 
     /// The service is ours: verify it, see to the jobs, and rest.
-    fn ours(mut self, policy: &Policy, desired: &Desired, service: &Service) -> Decision {
+    fn ours(mut self, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
         self.record.prove(service.guid.clone());
         if let Some(decision) = self.follow_running_task(policy) {
             return decision;

@@ -1,10 +1,10 @@
 //! What is said of a service that is there: what differs from the spec, what was not compared, what the platform's task has told.
 
-use crate::conditions::{Reason, Truth, Verdict};
+use crate::conditions::{ConditionStatus, Reason, Verdict};
 use crate::model::{Lead, LicenseType, Service};
 use crate::record::{JobState, OperationKind, Outcome, Record};
 
-use super::Desired;
+use super::DesiredService;
 
 /// Whether this object's own create made the service. What that create asked for stays in the spec, since the schema keeps it there.
 pub(super) fn made_here(record: &Record) -> bool {
@@ -38,7 +38,7 @@ pub(super) fn other_license(service: &Service, license: LicenseType) -> String {
 }
 
 /// All that is asked of the platform is done: Ready, with what differs.
-pub(super) fn ready(record: &Record, desired: &Desired, service: &Service, leads: &[Lead], direct_routing: Option<&Service>) -> Verdict {
+pub(super) fn ready(record: &Record, desired: &DesiredService, service: &Service, leads: &[Lead], direct_routing: Option<&Service>) -> Verdict {
     let shown = match service.license {
         Some(LicenseType::OcEssential) | None => "The platform shows the OC Essential service.".to_owned(),
         Some(other) => format!("The platform shows the service with the license {}; an upgrade is left as it is.", other.label()),
@@ -50,15 +50,15 @@ pub(super) fn ready(record: &Record, desired: &Desired, service: &Service, leads
     let told: Vec<String> = std::iter::once(shown).chain(differences.iter().cloned()).chain(errors_of_the_task(record)).chain(beside).collect();
     let mut verdict = Verdict::ready(told.join(" "));
     verdict.synced = Some(if differences.is_empty() {
-        (Truth::True, Reason::Succeeded, "The platform shows what it should.".to_owned())
+        (ConditionStatus::True, Reason::Succeeded, "The platform shows what it should.".to_owned())
     } else {
-        (Truth::False, Reason::Conflict, differences.join(" "))
+        (ConditionStatus::False, Reason::Conflict, differences.join(" "))
     });
     verdict
 }
 
 /// Each field of the spec that can be compared, compared; and those that can't be, when the service was not made as the spec says.
-fn differences(record: &Record, desired: &Desired, service: &Service, leads: &[Lead]) -> Vec<String> {
+fn differences(record: &Record, desired: &DesiredService, service: &Service, leads: &[Lead]) -> Vec<String> {
     let mut told = Vec::new();
     if service.full_name.as_deref().is_some_and(|name| name.trim() != desired.full_name.trim()) {
         told.push(
@@ -96,7 +96,7 @@ fn differences(record: &Record, desired: &Desired, service: &Service, leads: &[L
 }
 
 /// By IP group or by tenant id: the create settled it, and the trunks job was due for it or not.
-fn connection(record: &Record, desired: &Desired) -> Option<&'static str> {
+fn connection(record: &Record, desired: &DesiredService) -> Option<&'static str> {
     match (desired.ip_group, record.trunks_job.due.is_some()) {
         (true, false) => Some(
             "spec.advancedSettings was added when the service was asked for already: its SIP connection is by tenant id, and no call changes that. Take spec.advancedSettings out again.",

@@ -4,11 +4,11 @@ use crate::conditions::Trouble;
 use crate::facts::DeletionPolicy;
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, ShortName, TenantId};
 
-use super::{Adoption, Deletion, Desired, Mode, Wish};
+use super::{Adoption, Deletion, DesiredService, Mode, ServiceTarget};
 
 /// What a service object says, with its references followed.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Spec {
+pub struct ServiceSpec {
     /// Whether it is being deleted.
     pub deleting: bool,
     /// `spec.suspend`.
@@ -55,11 +55,11 @@ pub fn going(deleting: bool, mode: Mode, policy: DeletionPolicy) -> Option<Delet
     deleting.then_some(if mode == Mode::Apply { policy } else { DeletionPolicy::Retain })
 }
 
-impl Spec {
+impl ServiceSpec {
     /// What the object is to become. `rival` is another object that comes before it, as people read it; the neighbours are asked for one that is going alone.
-    pub fn wish(self, rival: Option<String>, neighbours: impl FnOnce() -> Vec<Neighbour>) -> Wish {
+    pub fn wish(self, rival: Option<String>, neighbours: impl FnOnce() -> Vec<Neighbour>) -> ServiceTarget {
         if let Some(policy) = going(self.deleting, self.mode, self.deletion_policy) {
-            return Wish::Gone(Deletion {
+            return ServiceTarget::Gone(Deletion {
                 policy,
                 tenant: self.tenant.ok(),
                 short_name: Some(self.short_name),
@@ -69,13 +69,13 @@ impl Spec {
             });
         }
         if self.suspended {
-            return Wish::Suspended;
+            return ServiceTarget::Suspended;
         }
         let tenant = match self.tenant {
             Ok(tenant) => tenant,
-            Err(unclear) => return Wish::Unclear(self.missing.unwrap_or(unclear)),
+            Err(unclear) => return ServiceTarget::Unclear(self.missing.unwrap_or(unclear)),
         };
-        Wish::Be(Box::new(Desired {
+        ServiceTarget::Be(Box::new(DesiredService {
             tenant,
             short_name: ShortName::as_written(&self.short_name),
             full_name: self.full_name,

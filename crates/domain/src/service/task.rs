@@ -8,9 +8,9 @@ use crate::policy::Policy;
 use crate::record::{Operation, OperationKind};
 use crate::timing;
 
-use super::Case;
+use super::ServiceCase;
 
-impl Case<'_> {
+impl ServiceCase<'_> {
     /// Whether a task was given whose end has not been seen: then the task is the thing to look at, not the list.
     pub(super) fn task_still_runs(&self) -> bool {
         let Some(task) = self.record.running().and_then(|op| op.task.as_ref()) else { return false };

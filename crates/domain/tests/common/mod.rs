@@ -7,9 +7,9 @@ use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{Fact, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::model::{Contact, Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
 use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, TenantId};
-use oc_domain::policy::{Connection, Policy};
+use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{Adoption, Desired, Mode, Wish};
+use oc_domain::service::{Adoption, DesiredService, Mode, ServiceTarget};
 use oc_domain::time::{Duration, Time};
 
 /// A moment with milliseconds, so that what is truncated shows.
@@ -74,8 +74,8 @@ pub fn task(number: u32, state: TaskState) -> Task {
     Task { id: task_id(number), state, status: status.into(), messages: vec!["Error: the script ended badly".into()], service: None }
 }
 
-pub fn desired() -> Desired {
-    Desired {
+pub fn desired() -> DesiredService {
+    DesiredService {
         tenant: tenant(),
         short_name: ShortName::parse("Contoso_NL", ShortNameRule::Portal).expect("a short name"),
         full_name: "Contoso Netherlands B.V.".into(),
@@ -91,13 +91,13 @@ pub fn desired() -> Desired {
     }
 }
 
-pub fn be(desired: Desired) -> Wish {
-    Wish::Be(Box::new(desired))
+pub fn be(desired: DesiredService) -> ServiceTarget {
+    ServiceTarget::Be(Box::new(desired))
 }
 
 /// Nothing read yet, by an object that is old and whose spec has been seen.
 pub fn facts() -> Facts {
-    let connection = Connection::Usable(Policy { slowest_create: Some(secs(60)), ..Policy::default() });
+    let connection = PlatformAccess::Usable(Policy { slowest_create: Some(secs(60)), ..Policy::default() });
     Facts { object_created: NOW - secs(3600), ..Facts::unread(NOW, connection) }
 }
 

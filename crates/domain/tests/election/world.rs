@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use oc_domain::election::{Decision, Election, Held, Release, Timing};
+use oc_domain::election::{Election, ElectionStep, LeaseRecord, Release, Timing};
 
 /// From here on nothing new goes wrong.
 const CALM: u64 = 560;
@@ -86,7 +86,7 @@ pub enum Wrong {
 
 #[derive(Clone, Debug)]
 struct Record {
-    held: Held,
+    held: LeaseRecord,
     renewed_wall: i64,
 }
 
@@ -99,7 +99,7 @@ enum Operation {
 #[derive(Clone, Debug)]
 enum Reply {
     Lease(Option<Record>),
-    Written(Held),
+    Written(LeaseRecord),
     Conflict,
 }
 
@@ -314,7 +314,7 @@ impl World {
                     Reply::Conflict
                 } else {
                     self.version += 1;
-                    let held = Held { version: self.version.to_string(), holder, duration };
+                    let held = LeaseRecord { version: self.version.to_string(), holder, duration };
                     self.note(format!("written: {held:?}"));
                     self.lease = Some(Record { held: held.clone(), renewed_wall: wall });
                     let waits = self.peers[flight.peer].call.as_ref().is_some_and(|call| call.number == flight.call);
@@ -351,17 +351,17 @@ impl World {
             return self.release(peer);
         }
         match self.decide(peer, now) {
-            Decision::Wait(_) => {}
-            Decision::Look if self.wrong == Wrong::NeverLooksAgain && self.peers[peer].looked => {}
-            Decision::Look => self.ask(peer, Operation::Get),
-            Decision::Acquire(over) => {
+            ElectionStep::Wait(_) => {}
+            ElectionStep::Look if self.wrong == Wrong::NeverLooksAgain && self.peers[peer].looked => {}
+            ElectionStep::Look => self.ask(peer, Operation::Get),
+            ElectionStep::Acquire(over) => {
                 if self.lease.as_ref().is_some_and(|record| !record.held.holder.is_empty()) && over.is_some() {
                     self.count("expired and taken");
                 }
                 self.write(peer, over, self.timing.duration());
             }
-            Decision::Renew(over) => self.write(peer, over, self.timing.duration()),
-            Decision::Lost => {
+            ElectionStep::Renew(over) => self.write(peer, over, self.timing.duration()),
+            ElectionStep::Lost => {
                 self.count("lost");
                 self.note(format!("peer {peer} lost the lease"));
                 self.ends(peer);
@@ -369,16 +369,16 @@ impl World {
         }
     }
 
-    fn decide(&self, peer: usize, now: Duration) -> Decision {
+    fn decide(&self, peer: usize, now: Duration) -> ElectionStep {
         let candidate = &self.peers[peer];
-        let Some(election) = &candidate.election else { return Decision::Wait(now) };
+        let Some(election) = &candidate.election else { return ElectionStep::Wait(now) };
         let leads = election.valid_until().is_some();
         let wall = self.tick.cast_signed() + candidate.clocks.wall;
         match (&candidate.seen, self.wrong) {
             (Some(record), Wrong::WallClock) if !leads && record.renewed_wall + record.held.duration.as_secs().cast_signed() < wall => {
-                Decision::Acquire(Some(record.held.version.clone()))
+                ElectionStep::Acquire(Some(record.held.version.clone()))
             }
-            (None, Wrong::AbsentIsFree) if !leads && candidate.looked => Decision::Acquire(None),
+            (None, Wrong::AbsentIsFree) if !leads && candidate.looked => ElectionStep::Acquire(None),
             _ => election.decide(now),
         }
     }

@@ -2,10 +2,10 @@
 
 use std::collections::BTreeSet;
 
-use oc_domain::absence::{Account, Belief, Counted, Ledger, settle};
+use oc_domain::absence::{AbsenceCount, AbsenceLedger, Account, Belief, settle};
 use oc_domain::conditions::Reason;
 use oc_domain::facts::{DeletionPolicy, Facts, ServicesView};
-use oc_domain::service::Wish;
+use oc_domain::service::ServiceTarget;
 use oc_domain::time::Time;
 use oc_domain::{lead, platform};
 use proptest::prelude::*;
@@ -24,22 +24,22 @@ fn elsewhere() -> Account {
 }
 
 /// So many objects have recorded something, and these miss it.
-fn counted(recorded: usize, missing: &[&str]) -> Counted {
-    Counted { recorded, missing: missing.iter().map(|id| (*id).to_owned()).collect(), asked: 0 }
+fn counted(recorded: usize, missing: &[&str]) -> AbsenceCount {
+    AbsenceCount { recorded, missing: missing.iter().map(|id| (*id).to_owned()).collect(), asked: 0 }
 }
 
 /// A ledger of a platform that is known, with nothing missing.
-fn known() -> Ledger {
-    settle(NOW - secs(2 * HOUR), NOW, &here(), None, &Ledger::default(), &counted(3, &[]))
+fn known() -> AbsenceLedger {
+    settle(NOW - secs(2 * HOUR), NOW, &here(), None, &AbsenceLedger::default(), &counted(3, &[]))
 }
 
 /// It is counted `after` seconds, by lists that were begun just then.
-fn after(seconds: u64, ledger: &Ledger, approval: Option<&str>, counted: &Counted) -> Ledger {
+fn after(seconds: u64, ledger: &AbsenceLedger, approval: Option<&str>, counted: &AbsenceCount) -> AbsenceLedger {
     let now = NOW + secs(seconds);
     settle(now, now, &here(), approval, ledger, counted)
 }
 
-fn may(ledger: &Ledger, seconds: u64, counted: &Counted, uid: &str) -> &'static str {
+fn may(ledger: &AbsenceLedger, seconds: u64, counted: &AbsenceCount, uid: &str) -> &'static str {
     match ledger.belief(NOW + secs(seconds), &here(), counted, uid) {
         Belief::Believed => "believed",
         Belief::Doubted => "doubted",
@@ -64,7 +64,7 @@ fn one_is_believed_and_more_within_the_hour_are_not() {
     for (recorded, room) in [(1, 1), (199, 1), (200, 2), (5_000, 50), (1_000_000, 100)] {
         for (more, held) in [(0, false), (1, true)] {
             let missing: BTreeSet<String> = (0..room + more).map(|number| number.to_string()).collect();
-            let counted = Counted { recorded, missing, asked: 0 };
+            let counted = AbsenceCount { recorded, missing, asked: 0 };
             assert_eq!(after(0, &known(), None, &counted).held > 0, held, "{recorded} recorded, {} missing", room + more);
         }
     }
@@ -90,7 +90,7 @@ fn many_are_held_until_all_of_it_shows_again() {
 #[test]
 fn a_person_says_that_it_is_gone() {
     let two = counted(10, &["a", "b"]);
-    let before = Ledger { handled: None, ..known() };
+    let before = AbsenceLedger { handled: None, ..known() };
     let held = after(0, &before, Some("from Git"), &two);
     assert_eq!((held.held, held.handled.as_deref()), (2, Some("from Git")), "what stood there before says nothing");
     assert_eq!(after(40, &held, Some("from Git"), &two), held, "nor does it later");
@@ -118,11 +118,11 @@ fn a_person_says_that_it_is_gone() {
 /// Nothing at all is concluded at another account from what does not show there, and nothing while it is not known for which account the records are.
 #[test]
 fn at_another_account_even_one_is_held() {
-    for (what, ledger, account) in [("moved", known(), elsewhere()), ("status was lost", Ledger::default(), here())] {
+    for (what, ledger, account) in [("moved", known(), elsewhere()), ("status was lost", AbsenceLedger::default(), here())] {
         let one = counted(50, &["a"]);
         let held = settle(NOW, NOW, &account, None, &ledger, &one);
         assert_eq!((held.held, held.known.clone()), (1, ledger.known.clone()), "{what}");
-        let hears = |held: &Ledger, uid| held.belief(NOW + secs(31), &account, &one, uid);
+        let hears = |held: &AbsenceLedger, uid| held.belief(NOW + secs(31), &account, &one, uid);
         assert_eq!(hears(&ledger, "a"), Belief::Doubted, "{what}, not counted yet");
         assert!(matches!(hears(&held, "a"), Belief::Held(_)), "{what}");
         assert!(matches!(hears(&held, "new"), Belief::Held(_)), "{what}: nothing new is begun there either");
@@ -134,9 +134,13 @@ fn at_another_account_even_one_is_held() {
         assert_eq!((said.held, said.accepted, said.known), (0, 1, Some(account)), "{what}: a person has said so");
     }
     // A create that was asked for at the former one is waited for, though nothing was read back yet.
-    let asked = Counted { asked: 1, ..Counted::default() };
+    let asked = AbsenceCount { asked: 1, ..AbsenceCount::default() };
     assert_eq!(settle(NOW, NOW, &elsewhere(), None, &known(), &asked).held, 1);
-    assert_eq!(settle(NOW, NOW, &here(), None, &Ledger::default(), &asked).held, 0, "an operator that never wrote an account begins in the middle of creates");
+    assert_eq!(
+        settle(NOW, NOW, &here(), None, &AbsenceLedger::default(), &asked).held,
+        0,
+        "an operator that never wrote an account begins in the middle of creates"
+    );
     // Back before anybody has said anything.
     let moved = settle(NOW, NOW, &elsewhere(), None, &known(), &counted(50, &["a", "b"]));
     assert_eq!(after(60, &moved, None, &counted(50, &[])), known());
@@ -170,14 +174,14 @@ fn nothing_changes_while_nothing_is_missing() {
 /// What can't be read of a list is not missing; what it shows is there, so that one bad entry keeps nobody from beginning.
 #[test]
 fn a_list_with_holes_proves_no_absence_and_shows_what_it_shows() {
-    let counts = |before: &Ledger, unreadable: [usize; 2], missing: &[&str]| {
+    let counts = |before: &AbsenceLedger, unreadable: [usize; 2], missing: &[&str]| {
         let [services, leads] = unreadable.map(crate::common::known);
-        let record = platform::Record { absences: before.clone(), ..platform::Record::default() };
-        let desired = platform::Desired { account: here(), ..crate::platform::desired() };
-        platform::decide(NOW, &desired, &record, &platform::Facts { services, leads, counted: Some(counted(5, missing)), ..crate::platform::facts() })
+        let record = platform::PlatformRecord { absences: before.clone(), ..platform::PlatformRecord::default() };
+        let desired = platform::DesiredPlatform { account: here(), ..crate::platform::desired() };
+        platform::decide(NOW, &desired, &record, &platform::PlatformFacts { services, leads, counted: Some(counted(5, missing)), ..crate::platform::facts() })
     };
-    let first = counts(&Ledger::default(), [1, 0], &[]);
-    assert_eq!(first.record.absences, Ledger { known: Some(here()), ..Ledger::default() }, "a new platform with a bad entry");
+    let first = counts(&AbsenceLedger::default(), [1, 0], &[]);
+    assert_eq!(first.record.absences, AbsenceLedger { known: Some(here()), ..AbsenceLedger::default() }, "a new platform with a bad entry");
     for unreadable in [[1, 0], [0, 1]] {
         assert_eq!(counts(&known(), unreadable, &["a"]).record.absences, known(), "none is believed");
         assert_eq!(counts(&known(), unreadable, &["a", "b"]).record.absences, known(), "and none held");
@@ -197,9 +201,9 @@ fn what_an_object_concludes() {
         let two = counted(2, &["a", "b"]);
         after(0, &known(), None, &two).belief(NOW + secs(31), &here(), &two, "a")
     };
-    let again = || oc_domain::service::Desired { recreate: true, ..desired() };
+    let again = || oc_domain::service::DesiredService { recreate: true, ..desired() };
     let gone = crate::delete::gone;
-    let table: [(&str, Wish, Belief, &str); 9] = [
+    let table: [(&str, ServiceTarget, Belief, &str); 9] = [
         ("doubted", be(desired()), Belief::Doubted, "wait: False Verifying Reconciling"),
         ("held", be(desired()), held(), "stop: False AbsenceUnconfirmed Stalled"),
         ("believed", be(desired()), Belief::Believed, "stop: False DeletedExternally Stalled"),
@@ -233,10 +237,12 @@ fn what_an_object_concludes() {
 #[test]
 fn what_a_lead_concludes() {
     let held = || Belief::Held(oc_domain::conditions::Trouble::new(Reason::AbsenceUnconfirmed, "x"));
-    let consentless = |consentless| lead::Desired { tenant: tenant(), consentless, channel: None, deletion_policy: DeletionPolicy::Delete, rival: None };
+    let consentless = |consentless| lead::DesiredLead { tenant: tenant(), consentless, channel: None, deletion_policy: DeletionPolicy::Delete, rival: None };
     let record = || oc_domain::record::Record { finalizer: true, ..Default::default() };
     let seen = |belief| Facts { belief, ..facts() };
-    for wish in [lead::Wish::Be(consentless(true)), lead::Wish::Be(consentless(false)), lead::Wish::Gone(DeletionPolicy::Delete, Some(tenant()))] {
+    for wish in
+        [lead::LeadTarget::Be(consentless(true)), lead::LeadTarget::Be(consentless(false)), lead::LeadTarget::Gone(DeletionPolicy::Delete, Some(tenant()))]
+    {
         for (belief, expected) in [(Belief::Doubted, Reason::Verifying), (held(), Reason::AbsenceUnconfirmed)] {
             let none = Facts { leads: crate::common::known_leads(vec![]), ..seen(belief) };
             let decision = lead::decide(NOW, &wish, &record(), &none);
@@ -283,7 +289,7 @@ proptest! {
         let (mut granted, mut accepted, mut by_word): (BTreeSet<String>, u32, u32) = (BTreeSet::new(), 0, 0);
         for life in lives {
             let missing: BTreeSet<String> = recorded.difference(&shows).map(ToString::to_string).collect();
-            let counted = Counted { recorded: recorded.len(), missing, asked: 0 };
+            let counted = AbsenceCount { recorded: recorded.len(), missing, asked: 0 };
             match life {
                 Life::Shows(these) => shows = these,
                 Life::Passes(seconds) => now = now + secs(seconds),
@@ -303,7 +309,7 @@ proptest! {
                         prop_assert!(by_word <= accepted, "{by_word} were believed without a grant, and a person has said so of {accepted}");
                         // The platform object counts before the next one concludes: `controllers::absences::changed` wakes it.
                         let missing = recorded.difference(&shows).map(ToString::to_string).collect();
-                        ledger = settle(now, now, &here(), None, &ledger, &Counted { recorded: recorded.len(), missing, asked: 0 });
+                        ledger = settle(now, now, &here(), None, &ledger, &AbsenceCount { recorded: recorded.len(), missing, asked: 0 });
                     }
                 }
                 Life::Approves => approvals += 1,

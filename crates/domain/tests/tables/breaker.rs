@@ -2,10 +2,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use oc_domain::breaker::{Asking, Ledger, settle};
+use oc_domain::breaker::{Asking, DeletionLedger, settle};
 use oc_domain::conditions::Reason;
 use oc_domain::facts::Fact;
-use oc_domain::platform::{Desired, Facts, Record, Waiting, decide};
+use oc_domain::platform::{DesiredPlatform, PlatformFacts, PlatformRecord, Waiting, decide};
 use oc_domain::policy::JobTrigger;
 use oc_domain::time::{Duration, Time};
 use proptest::prelude::*;
@@ -20,19 +20,19 @@ fn asks(uid: &str, ago: u64) -> Asking {
     Asking { deleted: (NOW - secs(ago)).whole_second(), uid: uid.to_owned() }
 }
 
-fn granted(ledger: &Ledger) -> Vec<&str> {
+fn granted(ledger: &DeletionLedger) -> Vec<&str> {
     ledger.granted.keys().map(String::as_str).collect()
 }
 
 /// Which of them may go on, by the ledger's own word.
-fn lets_go<'a>(ledger: &Ledger, per_hour: u32, asking: &'a [Asking]) -> Vec<&'a str> {
+fn lets_go<'a>(ledger: &DeletionLedger, per_hour: u32, asking: &'a [Asking]) -> Vec<&'a str> {
     asking.iter().filter(|one| ledger.holds(one, per_hour).is_none()).map(|one| one.uid.as_str()).collect()
 }
 
 /// A ledger at its limit: perHour 2, two were granted just now, three are held.
-fn tripped() -> (Ledger, Vec<Asking>) {
+fn tripped() -> (DeletionLedger, Vec<Asking>) {
     let asking = vec![asks("e", 1), asks("d", 2), asks("c", 3), asks("b", 4), asks("a", 5)];
-    (settle(NOW, 2, None, &Ledger::default(), &asking), asking)
+    (settle(NOW, 2, None, &DeletionLedger::default(), &asking), asking)
 }
 
 #[test]
@@ -41,13 +41,13 @@ fn the_hour_has_room_for_so_many_in_the_order_of_deletion() {
     let table: [(u32, &[&str], u32); 5] =
         [(0, &[], 5), (1, &["a"], 4), (2, &["a", "b"], 3), (5, &["a", "b", "c", "d", "e"], 0), (1000, &["a", "b", "c", "d", "e"], 0)];
     for (per_hour, expected, held) in table {
-        let ledger = settle(NOW, per_hour, None, &Ledger::default(), &all);
+        let ledger = settle(NOW, per_hour, None, &DeletionLedger::default(), &all);
         assert_eq!((granted(&ledger).as_slice(), ledger.held), (expected, held), "perHour {per_hour}");
         // Counted again, with the same and with the others first, nothing changes.
         assert_eq!(settle(NOW + secs(1), per_hour, None, &ledger, &all), ledger, "perHour {per_hour}");
     }
     // Deleted in the same second: by uid, so that two operators count alike.
-    let ledger = settle(NOW, 1, None, &Ledger::default(), &[asks("z", 5), asks("a", 5)]);
+    let ledger = settle(NOW, 1, None, &DeletionLedger::default(), &[asks("z", 5), asks("a", 5)]);
     assert_eq!(granted(&ledger), ["a"]);
 }
 
@@ -56,7 +56,7 @@ fn the_hour_has_room_for_so_many_in_the_order_of_deletion() {
 fn what_an_object_is_told() {
     let (ledger, asking) = tripped();
     assert_eq!(lets_go(&ledger, 2, &asking), ["b", "a"]);
-    let waits = Ledger::default().holds(&asks("a", 5), 2).expect("nobody has counted it");
+    let waits = DeletionLedger::default().holds(&asks("a", 5), 2).expect("nobody has counted it");
     assert_eq!(waits.reason, Reason::Deleting);
     let held = ledger.holds(&asks("c", 3), 2).expect("it is held");
     assert_eq!(held.reason, Reason::DeletionRateExceeded);
@@ -70,7 +70,7 @@ fn what_an_object_is_told() {
 #[test]
 fn the_window_is_one_hour_and_not_a_moment_less() {
     let two = [asks("a", 0), asks("b", 0)];
-    let full = settle(NOW, 2, None, &Ledger::default(), &two);
+    let full = settle(NOW, 2, None, &DeletionLedger::default(), &two);
     assert_eq!((granted(&full).as_slice(), full.held), (["a", "b"].as_slice(), 0));
     let third = [Asking { deleted: NOW.whole_second() + secs(HOUR), uid: "c".into() }];
     let after = |span: Duration| settle(NOW + span, 2, None, &full, &third);
@@ -127,7 +127,7 @@ fn an_approval_lets_those_go_that_were_deleted_until_then() {
 #[test]
 fn an_approval_that_was_handled_does_nothing() {
     let (held, asking) = tripped();
-    let handled = Ledger { handled: Some("old".into()), approved: Some(NOW - secs(1000)), ..held };
+    let handled = DeletionLedger { handled: Some("old".into()), approved: Some(NOW - secs(1000)), ..held };
     for approval in [None, Some("old")] {
         assert_eq!(settle(NOW + secs(60), 2, approval, &handled, &asking), handled, "{approval:?}");
     }
@@ -139,7 +139,7 @@ fn an_approval_that_was_handled_does_nothing() {
 #[test]
 fn an_approval_reaches_all_who_wait_though_the_clocks_differ() {
     let ahead: Vec<Asking> = ["a", "b", "c"].iter().map(|uid| Asking { deleted: (NOW + secs(40)).whole_second(), uid: (*uid).to_owned() }).collect();
-    let held = settle(NOW, 1, None, &Ledger::default(), &ahead);
+    let held = settle(NOW, 1, None, &DeletionLedger::default(), &ahead);
     assert_eq!(held.held, 2);
     let ledger = settle(NOW + secs(5), 1, Some("yes"), &held, &ahead);
     assert_eq!((lets_go(&ledger, 1, &ahead).len(), ledger.held), (3, 0));
@@ -150,7 +150,7 @@ fn an_approval_reaches_all_who_wait_though_the_clocks_differ() {
 fn an_approval_by_a_clock_that_is_ahead_reaches_only_those_who_wait() {
     let asking = [asks("a", 20), asks("b", 10)];
     let ahead = NOW + secs(24 * HOUR);
-    let held = settle(ahead, 0, None, &Ledger::default(), &asking);
+    let held = settle(ahead, 0, None, &DeletionLedger::default(), &asking);
     let ledger = settle(ahead + secs(60), 0, Some("yes"), &held, &asking);
     assert_eq!((lets_go(&ledger, 0, &asking).len(), ledger.held), (2, 0));
     let later = asks("c", 0);
@@ -161,7 +161,7 @@ fn an_approval_by_a_clock_that_is_ahead_reaches_only_those_who_wait() {
 /// Deletions that are granted and blocked (by telephone numbers, say) keep their grants; but never so many that the API server refuses the status.
 #[test]
 fn grants_of_many_hours_stay_within_what_a_status_takes() {
-    let (mut ledger, mut asking) = (Ledger::default(), Vec::new());
+    let (mut ledger, mut asking) = (DeletionLedger::default(), Vec::new());
     for hour in 0..6u64 {
         let now = NOW + secs(hour * (HOUR + 60));
         asking.extend((0..1000).map(|number| Asking { deleted: now.whole_second() - secs(1), uid: format!("{hour}-{number:04}") }));
@@ -176,7 +176,7 @@ fn grants_of_many_hours_stay_within_what_a_status_takes() {
 #[test]
 fn none_per_hour() {
     let one = [asks("a", 5)];
-    let held = settle(NOW, 0, None, &Ledger::default(), &one);
+    let held = settle(NOW, 0, None, &DeletionLedger::default(), &one);
     assert_eq!((lets_go(&held, 0, &one), held.held), (vec![], 1));
     let ledger = settle(NOW + secs(5), 0, Some("yes"), &held, &one);
     assert_eq!((lets_go(&ledger, 0, &one), ledger.held), (vec!["a"], 0));
@@ -192,9 +192,9 @@ fn nothing_changes_while_nobody_asks() {
     let done = settle(NOW + secs(60), 2, Some("yes"), &held, &asking);
     for seconds in [0, 60, HOUR, 100 * HOUR] {
         assert_eq!(settle(NOW + secs(seconds), 2, Some("yes"), &done, &[]), done, "after {seconds} s");
-        assert_eq!(settle(NOW + secs(seconds), 2, None, &Ledger::default(), &[]), Ledger::default());
+        assert_eq!(settle(NOW + secs(seconds), 2, None, &DeletionLedger::default(), &[]), DeletionLedger::default());
     }
-    assert_eq!(settle(NOW + secs(HOUR), 2, None, &held, &[]), Ledger { held: 0, ..held.clone() }, "only that none is held any more");
+    assert_eq!(settle(NOW + secs(HOUR), 2, None, &held, &[]), DeletionLedger { held: 0, ..held.clone() }, "only that none is held any more");
 }
 
 /// All times are whole seconds, as the cluster stores them: what is read back after a restart is equal.
@@ -210,7 +210,7 @@ fn a_restart_reads_back_what_was_written() {
 /// What the platform object says: a condition of its own, while the rest of its work goes on.
 #[test]
 fn what_the_platform_object_says() {
-    let desired = Desired {
+    let desired = DesiredPlatform {
         observe_interval: secs(600),
         trigger: JobTrigger::Manual,
         ran_at: [None, None],
@@ -224,7 +224,7 @@ fn what_the_platform_object_says() {
         remark: None,
     };
     let (_, asking) = tripped();
-    let facts = |asking: &[Asking]| Facts {
+    let facts = |asking: &[Asking]| PlatformFacts {
         leads: known(0),
         services: known(0),
         waiting: [Waiting::default(); 2],
@@ -238,10 +238,16 @@ fn what_the_platform_object_says() {
         ("the hour has room", facts(&asking[3..]), "rest", "True Succeeded -", None),
         ("nobody asks", facts(&[]), "rest", "True Succeeded -", None),
         // It counts all the same when the platform is away.
-        ("held, the platform away", Facts { services: Fact::Unreadable(away()), ..facts(&asking) }, "wait", "False PlatformUnavailable Reconciling", Some(3)),
+        (
+            "held, the platform away",
+            PlatformFacts { services: Fact::Unreadable(away()), ..facts(&asking) },
+            "wait",
+            "False PlatformUnavailable Reconciling",
+            Some(3),
+        ),
     ];
     for (what, facts, step, expected, held) in table {
-        let decision = decide(NOW, &desired, &Record::default(), &facts);
+        let decision = decide(NOW, &desired, &PlatformRecord::default(), &facts);
         assert_eq!((short(&decision.step), says(&decision.verdict).as_str()), (step, expected), "{what}");
         let conditions = decision.verdict.conditions();
         let condition = conditions.iter().find(|condition| condition.kind == "DeletionsHeld");
@@ -251,8 +257,8 @@ fn what_the_platform_object_says() {
             assert!(condition.message.contains("operatorconnect.dev/approve-deletions"), "{what}: {}", condition.message);
         }
     }
-    let unusable = Desired { unusable: Some(away()), ..desired };
-    assert_eq!(decide(NOW, &unusable, &Record::default(), &facts(&asking)).record.ledger.held, 3, "and when there is no connection");
+    let unusable = DesiredPlatform { unusable: Some(away()), ..desired };
+    assert_eq!(decide(NOW, &unusable, &PlatformRecord::default(), &facts(&asking)).record.ledger.held, 3, "and when there is no connection");
 }
 
 /// What happens to a platform in a random life.
@@ -299,7 +305,7 @@ struct Model {
     approved: BTreeSet<String>,
     approvals: usize,
     counted: usize,
-    written: Ledger,
+    written: DeletionLedger,
 }
 
 impl Model {

@@ -1,4 +1,4 @@
-use oc_domain::competition::{Access, Contest, Other, Rank, Spec, contest};
+use oc_domain::competition::{Access, Contest, ContestSpec, Other, Rank, contest};
 use oc_domain::names::ShortNameRule::{Alphanumeric, Portal};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 
@@ -7,7 +7,7 @@ use crate::common::{NOW, guid, secs, task_id};
 use Access::{May, MayNot, Unknown};
 use Rank::{Applicant, Doubtful, Holder};
 
-const PLAIN: Spec<'static> = Spec { going: false, suspended: false, applies: true, has_tenant: true, short_name: Some(("Contoso", Portal)) };
+const PLAIN: ContestSpec<'static> = ContestSpec { going: false, suspended: false, applies: true, has_tenant: true, short_name: Some(("Contoso", Portal)) };
 
 fn intent(ago: u64) -> Record {
     let intent = Intent { kind: OperationKind::Create, id: OperationId("1".into()), start: NOW - secs(ago), tenant: None, place: None, sent: Sent::Maybe };
@@ -51,26 +51,26 @@ fn has() -> Record {
 fn an_object_takes_part_that_could_ask_or_has_something() {
     let table = [
         ("a plain one", PLAIN, Record::default(), Some(Applicant)),
-        ("suspended", Spec { suspended: true, ..PLAIN }, Record::default(), None),
-        ("Observe or Plan", Spec { applies: false, ..PLAIN }, Record::default(), None),
-        ("being deleted, held by a finalizer of somebody else", Spec { going: true, ..PLAIN }, Record::default(), None),
-        ("its tenant is not known", Spec { has_tenant: false, ..PLAIN }, Record::default(), None),
-        ("a short name that is none", Spec { short_name: Some(("a b", Portal)), ..PLAIN }, Record::default(), None),
-        ("a short name that this platform does not take", Spec { short_name: Some(("Con-toso", Alphanumeric)), ..PLAIN }, Record::default(), None),
-        ("a lead has no short name", Spec { short_name: None, ..PLAIN }, Record::default(), Some(Applicant)),
+        ("suspended", ContestSpec { suspended: true, ..PLAIN }, Record::default(), None),
+        ("Observe or Plan", ContestSpec { applies: false, ..PLAIN }, Record::default(), None),
+        ("being deleted, held by a finalizer of somebody else", ContestSpec { going: true, ..PLAIN }, Record::default(), None),
+        ("its tenant is not known", ContestSpec { has_tenant: false, ..PLAIN }, Record::default(), None),
+        ("a short name that is none", ContestSpec { short_name: Some(("a b", Portal)), ..PLAIN }, Record::default(), None),
+        ("a short name that this platform does not take", ContestSpec { short_name: Some(("Con-toso", Alphanumeric)), ..PLAIN }, Record::default(), None),
+        ("a lead has no short name", ContestSpec { short_name: None, ..PLAIN }, Record::default(), Some(Applicant)),
         ("it has a service", PLAIN, has(), Some(Holder)),
-        ("it has a service, and is suspended", Spec { suspended: true, ..PLAIN }, has(), Some(Holder)),
-        ("it has a service, and only observes", Spec { applies: false, ..PLAIN }, has(), Some(Holder)),
-        ("it has a service, and is being deleted", Spec { going: true, ..PLAIN }, has(), Some(Holder)),
-        ("it may have asked, and is suspended", Spec { suspended: true, ..PLAIN }, intent(100), Some(Holder)),
+        ("it has a service, and is suspended", ContestSpec { suspended: true, ..PLAIN }, has(), Some(Holder)),
+        ("it has a service, and only observes", ContestSpec { applies: false, ..PLAIN }, has(), Some(Holder)),
+        ("it has a service, and is being deleted", ContestSpec { going: true, ..PLAIN }, has(), Some(Holder)),
+        ("it may have asked, and is suspended", ContestSpec { suspended: true, ..PLAIN }, intent(100), Some(Holder)),
         ("nothing came of what it may have asked", PLAIN, intent(901), Some(Applicant)),
-        ("nothing came of what it may have asked, and it is suspended", Spec { suspended: true, ..PLAIN }, intent(901), None),
-        ("an intent that holds nothing", Spec { suspended: true, ..PLAIN }, Record { finalizer: false, ..intent(100) }, None),
-        ("its task runs, long since", Spec { suspended: true, ..PLAIN }, created(None), Some(Holder)),
-        ("status tells of what it may have asked, lately", Spec { suspended: true, ..PLAIN }, noted(100), Some(Holder)),
-        ("status tells of what it may have asked, and nothing came of it", Spec { suspended: true, ..PLAIN }, noted(901), None),
-        ("its create failed just now, and may have left a service", Spec { suspended: true, ..PLAIN }, failed(19), Some(Doubtful)),
-        ("its create failed", Spec { suspended: true, ..PLAIN }, failed(20), None),
+        ("nothing came of what it may have asked, and it is suspended", ContestSpec { suspended: true, ..PLAIN }, intent(901), None),
+        ("an intent that holds nothing", ContestSpec { suspended: true, ..PLAIN }, Record { finalizer: false, ..intent(100) }, None),
+        ("its task runs, long since", ContestSpec { suspended: true, ..PLAIN }, created(None), Some(Holder)),
+        ("status tells of what it may have asked, lately", ContestSpec { suspended: true, ..PLAIN }, noted(100), Some(Holder)),
+        ("status tells of what it may have asked, and nothing came of it", ContestSpec { suspended: true, ..PLAIN }, noted(901), None),
+        ("its create failed just now, and may have left a service", ContestSpec { suspended: true, ..PLAIN }, failed(19), Some(Doubtful)),
+        ("its create failed", ContestSpec { suspended: true, ..PLAIN }, failed(20), None),
     ];
     for (what, spec, record, expected) in table {
         assert_eq!(Rank::of_service(NOW, &record, &spec, || secs(900)), expected, "{what}");
@@ -79,7 +79,7 @@ fn an_object_takes_part_that_could_ask_or_has_something() {
 
 #[test]
 fn a_lead_object_holds_what_it_made_and_the_channel_that_it_assigned() {
-    let suspended = Spec { suspended: true, short_name: None, ..PLAIN };
+    let suspended = ContestSpec { suspended: true, short_name: None, ..PLAIN };
     let table = [
         ("nothing", Record::default(), None),
         ("it made the lead", created(Some(Outcome::Succeeded)), Some(Holder)),

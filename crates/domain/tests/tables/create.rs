@@ -1,15 +1,15 @@
 //! The way to a service: eligibility, the request, the task, and what follows a failure.
 
-use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::decision::{Answer, Change, Mark, Step};
+use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
+use oc_domain::decision::{Change, ChangeResult, Mark, Step};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::memory::PassMemory;
 use oc_domain::model::{LcCustomer, LcCustomerAnswer, Lead, MicrosoftStatus, Service, TaskState};
 use oc_domain::names::TenantId;
 use oc_domain::pass::Pass;
-use oc_domain::policy::{Connection, Policy};
+use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{self, Deletion, Desired, Mode, Wish};
+use oc_domain::service::{self, Deletion, DesiredService, Mode, ServiceTarget};
 use oc_domain::timing;
 
 use crate::common::*;
@@ -35,7 +35,7 @@ fn a_first_create_step_by_step() {
             }
             Step::Ask(change) => {
                 assert_eq!(change, Change::CreateService(tenant()));
-                facts.answer = Some(Answer::Task(task_id(1)));
+                facts.answer = Some(ChangeResult::Task(task_id(1)));
             }
             _ => break,
         }
@@ -93,7 +93,7 @@ fn no_is_said_by_a_list_of_this_pass() {
     }
 }
 
-type Case = (&'static str, fn(&mut Desired, &mut Facts), &'static str);
+type Case = (&'static str, fn(&mut DesiredService, &mut Facts), &'static str);
 
 fn other_tenants(short_name: &str) -> Service {
     Service { tenant: TenantId::parse(OTHER_TENANT).ok(), short_name: short_name.into(), ..service(9) }
@@ -160,7 +160,7 @@ fn lc_customers() {
         ("a lead without a channel", None, None, customer(Some(6)), go),
     ];
     for (what, wanted, leads_channel, read, expected) in table {
-        let desired = Desired { lc_customer: Some(4711), channel: wanted, ..desired() };
+        let desired = DesiredService { lc_customer: Some(4711), channel: wanted, ..desired() };
         let facts = Facts { leads: leads(|lead| lead.channel = leads_channel), lc_customer: known(read), ..empty_platform() };
         assert_eq!(told(&at_now(&be(desired), &Record::default(), &facts)), expected, "{what}");
     }
@@ -169,10 +169,10 @@ fn lc_customers() {
 /// Of several things that are wrong people read the first: platform, rival, references, short name, lead, channel, customer.
 #[test]
 fn the_order_of_the_checks() {
-    let mut desired = Desired { channel: Some(5), lc_customer: Some(4711), rival: Some("OcEssentialService a/b (same tenant)".into()), ..desired() };
+    let mut desired = DesiredService { channel: Some(5), lc_customer: Some(4711), rival: Some("OcEssentialService a/b (same tenant)".into()), ..desired() };
     desired.missing = Some(Trouble::new(Reason::LeadNotFound, "There is no Lead x."));
     let mut facts = Facts {
-        connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")),
+        connection: PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")),
         services: known(ServicesView { by_name: vec![other_tenants("CONTOSO_nl")], ..view(&[]) }),
         leads: leads(|lead| (lead.status, lead.service, lead.channel) = (MicrosoftStatus::Removed, Some(guid(7)), Some(6))),
         lc_customer: known(LcCustomerAnswer::NotFound),
@@ -182,7 +182,7 @@ fn the_order_of_the_checks() {
     for turn in 0..8 {
         order.push(at_now(&be(desired.clone()), &Record::default(), &facts).verdict.reason.to_string());
         match turn {
-            0 => facts.connection = Connection::Usable(Policy::default()),
+            0 => facts.connection = PlatformAccess::Usable(Policy::default()),
             1 => desired.rival = None,
             2 => desired.missing = None,
             3 => facts.services = known(view(&[])),
@@ -199,9 +199,9 @@ fn the_order_of_the_checks() {
 #[test]
 fn the_lead_eligible_condition() {
     let eligible = |leads| at_now(&be(desired()), &Record::default(), &Facts { leads, ..empty_platform() }).verdict.lead_eligible.map(|told| (told.0, told.1));
-    assert_eq!(eligible(known_leads(vec![lead()])), Some((Truth::True, Reason::Succeeded)));
-    assert_eq!(eligible(leads(|lead| lead.status = MicrosoftStatus::Suspended)), Some((Truth::False, Reason::LeadNotActive)));
-    assert_eq!(eligible(known_leads(vec![])), Some((Truth::False, Reason::LeadNotFound)));
+    assert_eq!(eligible(known_leads(vec![lead()])), Some((ConditionStatus::True, Reason::Succeeded)));
+    assert_eq!(eligible(leads(|lead| lead.status = MicrosoftStatus::Suspended)), Some((ConditionStatus::False, Reason::LeadNotActive)));
+    assert_eq!(eligible(known_leads(vec![])), Some((ConditionStatus::False, Reason::LeadNotFound)));
 }
 
 /// That there is no lead is only said when it is proven; a lead that is there needs no proof.
@@ -234,17 +234,17 @@ fn the_consented_lead_counts() {
 /// What is applied together arrives in any order: for a minute what is missing is waited for.
 #[test]
 fn young_objects_are_not_stalled() {
-    let no_platform = || Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default."));
+    let no_platform = || PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default."));
     let young = |facts: Facts| Facts { object_created: NOW - secs(20), ..facts };
-    let missing = Desired { missing: Some(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), ..desired() };
+    let missing = DesiredService { missing: Some(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), ..desired() };
     let table = [
         ("no platform object", be(desired()), Facts { connection: no_platform(), ..facts() }, "wait: False PlatformNotFound Reconciling"),
         ("no Lead object", be(missing), empty_platform(), "wait: False LeadNotFound Reconciling"),
         ("no lead on the platform", be(desired()), Facts { leads: known_leads(vec![]), ..empty_platform() }, "wait: False LeadNotFound Reconciling"),
-        ("an unclear spec", Wish::Unclear(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), facts(), "wait: False LeadNotFound Reconciling"),
+        ("an unclear spec", ServiceTarget::Unclear(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), facts(), "wait: False LeadNotFound Reconciling"),
         (
             "a spec that breaks a rule",
-            Wish::Unclear(Trouble::new(Reason::InvalidSpec, "spec.shortName must not have a dot.")),
+            ServiceTarget::Unclear(Trouble::new(Reason::InvalidSpec, "spec.shortName must not have a dot.")),
             facts(),
             "stop: False InvalidSpec Stalled",
         ),
@@ -263,17 +263,17 @@ fn young_objects_are_not_stalled() {
 #[test]
 fn a_platform_that_is_not_for_this_namespace() {
     let refused = Trouble { retry_after: Some(secs(60)), ..Trouble::new(Reason::NamespaceNotAllowed, "x") };
-    let facts = Facts { connection: Connection::Unusable(refused), ..empty_platform() };
+    let facts = Facts { connection: PlatformAccess::Unusable(refused), ..empty_platform() };
     let decision = at_now(&be(desired()), &verified(), &facts);
     assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Stop(NOW + secs(60))));
-    let unknown = |settled| Facts { connection: Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), settled, ..empty_platform() };
+    let unknown = |settled| Facts { connection: PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), settled, ..empty_platform() };
     let new = at_now(&be(desired()), &Record::default(), &unknown(false));
     assert_eq!((told(&new).as_str(), new.hold), ("wait: False ProgressingWithRetry Reconciling", false));
     let ready = at_now(&be(desired()), &verified(), &unknown(true));
     assert_eq!((short(&ready.step), ready.hold, ready.record), ("wait", true, verified()));
     let gone = |policy| {
         let deletion = Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() };
-        short(&at_now(&Wish::Gone(deletion), &verified(), &unknown(true)).step)
+        short(&at_now(&ServiceTarget::Gone(deletion), &verified(), &unknown(true)).step)
     };
     assert_eq!((gone(DeletionPolicy::Retain), gone(DeletionPolicy::Delete)), ("release", "wait"));
 }
@@ -304,7 +304,7 @@ fn plan_and_observe_change_nothing() {
                 for record in &records {
                     for task in [Fact::Unread, known(None), known(Some(task(1, TaskState::Succeeded))), known(Some(task(1, TaskState::Failed)))] {
                         let facts = Facts { task, ..facts.clone() };
-                        let step = at_now(&be(Desired { mode, recreate, ..desired() }), record, &facts).step;
+                        let step = at_now(&be(DesiredService { mode, recreate, ..desired() }), record, &facts).step;
                         assert!(!matches!(step, Step::Keep(_) | Step::Ask(_)), "{mode:?}, {what}, {record:?}: {step:?}");
                     }
                 }
@@ -315,7 +315,7 @@ fn plan_and_observe_change_nothing() {
 
 #[test]
 fn what_a_plan_says() {
-    let desired = Desired { mode: Mode::Plan, channel: Some(1574), ip_group: true, ..desired() };
+    let desired = DesiredService { mode: Mode::Plan, channel: Some(1574), ip_group: true, ..desired() };
     let decision = at_now(&be(desired), &Record::default(), &empty_platform());
     assert_eq!((short(&decision.step), decision.verdict.reason), ("rest", Reason::PlanReady));
     let lines: Vec<_> = decision.plan.iter().map(|item| (item.action, item.field, item.to.as_deref().unwrap_or("-"))).collect();
@@ -328,9 +328,9 @@ fn what_a_plan_says() {
     ];
     assert_eq!(lines, expected);
     let facts = Facts { services: known(view(&[service(1)])), ..empty_platform() };
-    let decision = at_now(&be(Desired { mode: Mode::Plan, ..crate::common::desired() }), &Record::default(), &facts);
+    let decision = at_now(&be(DesiredService { mode: Mode::Plan, ..crate::common::desired() }), &Record::default(), &facts);
     assert_eq!(decision.plan.iter().map(|item| (item.action, item.to.clone())).collect::<Vec<_>>(), [("Adopt", Some(guid(1).to_string()))]);
-    let observed = at_now(&be(Desired { mode: Mode::Observe, ..crate::common::desired() }), &Record::default(), &empty_platform());
+    let observed = at_now(&be(DesiredService { mode: Mode::Observe, ..crate::common::desired() }), &Record::default(), &empty_platform());
     assert_eq!(told(&observed), "rest: False Observing -");
 }
 
@@ -340,12 +340,12 @@ fn the_answer_to_a_create() {
     let refused = Trouble::new(Reason::ShortNameTaken, "shortName is already in use");
     let throttled = Trouble { retry_after: Some(secs(30)), ..Trouble::new(Reason::Throttled, "The platform asks for patience.") };
     let table = [
-        ("a task", Answer::Task(task_id(1)), "wait: False Converting Reconciling", 1, None),
-        ("lost", Answer::Lost(away()), "wait: False Verifying Reconciling", 2, None),
-        ("not sent", Answer::NotSent(away()), "wait: False PlatformUnavailable Reconciling", 1, None),
+        ("a task", ChangeResult::Task(task_id(1)), "wait: False Converting Reconciling", 1, None),
+        ("lost", ChangeResult::Lost(away()), "wait: False Verifying Reconciling", 2, None),
+        ("not sent", ChangeResult::NotSent(away()), "wait: False PlatformUnavailable Reconciling", 1, None),
         // Its intent will be too old by then: that it was never sent is written down.
-        ("throttled", Answer::NotSent(throttled), "wait: False Throttled Reconciling", 30, Some(Outcome::Unknown)),
-        ("refused", Answer::Refused(refused), "stop: False ShortNameTaken Stalled", 3600, Some(Outcome::Refused)),
+        ("throttled", ChangeResult::NotSent(throttled), "wait: False Throttled Reconciling", 30, Some(Outcome::Unknown)),
+        ("refused", ChangeResult::Refused(refused), "stop: False ShortNameTaken Stalled", 3600, Some(Outcome::Refused)),
     ];
     let sent = Record { finalizer: true, intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..Record::default() };
     for (what, answer, expected, seconds, outcome) in table {
@@ -449,7 +449,7 @@ fn a_task_that_stays_unreadable() {
 fn a_deletion_that_never_came_about() {
     let intent = Intent { id: OperationId("op-2".into()), ..intent(OperationKind::Delete, NOW - secs(90_000), Sent::Maybe) };
     let restored = Record { finalizer: true, intent: Some(intent), guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
-    let again = Desired { recreate: true, ..desired() };
+    let again = DesiredService { recreate: true, ..desired() };
     let mut pass = Pass::begin(restored, empty_platform(), &PassMemory::default());
     let decision = pass.next(NOW, |now, record, facts| service::decide(now, &be(again.clone()), record, facts));
     assert_eq!((told(&decision).as_str(), pass.bug), ("keep intent: False Converting Reconciling", None));
@@ -483,7 +483,7 @@ fn recreate_after_a_task_whose_service_never_showed() {
         ("after it, and it shows", true, 7201, succeeded(shown), "rest: True Succeeded -"),
     ];
     for (what, recreate, age, facts, expected) in table {
-        let decision = at_now(&be(Desired { recreate, ..desired() }), &converted(NOW - secs(100_000), age), &facts);
+        let decision = at_now(&be(DesiredService { recreate, ..desired() }), &converted(NOW - secs(100_000), age), &facts);
         assert_eq!(told(&decision), expected, "{what}");
         assert!(!decision.verdict.message.contains("spec.recreate"), "{what}: {}", decision.verdict.message);
     }
@@ -554,7 +554,7 @@ fn a_new_spec_is_tried_once() {
     let record = Record { intent: Some(again), ..decision.record };
     let decision = at_now(&wish, &record, &facts);
     assert_eq!(short(&decision.step), "ask create");
-    let answer = Some(Answer::Refused(Trouble::new(Reason::PlatformRefused, "No, still.")));
+    let answer = Some(ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "No, still.")));
     let decision = at_now(&wish, &decision.record, &Facts { answer, ..facts });
     assert_eq!(told(&decision), "stop: False PlatformRefused Stalled");
     // Status is written, and with it the generation: the next pass waits, and says the same.
@@ -582,6 +582,6 @@ fn a_platform_that_cannot_be_read() {
 
 #[test]
 fn suspended_objects_are_left_alone() {
-    let decision = at_now(&Wish::Suspended, &creating(NOW - secs(60)), &facts());
+    let decision = at_now(&ServiceTarget::Suspended, &creating(NOW - secs(60)), &facts());
     assert_eq!(told(&decision), "rest: False Suspended -");
 }

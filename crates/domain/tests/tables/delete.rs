@@ -1,13 +1,13 @@
 //! Letting go of a service.
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::{Answer, Change, Mark, Query, Step};
+use oc_domain::decision::{Change, ChangeResult, Mark, Query, Step};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, Numbers, ServicesView};
 use oc_domain::model::{Service, TaskState};
 use oc_domain::names::TenantId;
-use oc_domain::policy::{Connection, Policy};
+use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{Deletion, Wish};
+use oc_domain::service::{Deletion, ServiceTarget};
 
 use crate::common::*;
 use crate::{at, at_now, short, told};
@@ -18,8 +18,8 @@ fn deletion(policy: DeletionPolicy) -> Deletion {
     Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false, of_others: Vec::new() }
 }
 
-pub fn gone(policy: DeletionPolicy) -> Wish {
-    Wish::Gone(deletion(policy))
+pub fn gone(policy: DeletionPolicy) -> ServiceTarget {
+    ServiceTarget::Gone(deletion(policy))
 }
 
 /// The list shows service 1, and the lead too.
@@ -36,8 +36,8 @@ const LET_GO: &str = "release: False Deleting Reconciling";
 
 #[test]
 fn by_policy_and_by_what_there_is() {
-    let no_platform = Facts { connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
-    let unknown = Facts { connection: Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, "The labels can't be read.")), ..facts() };
+    let no_platform = Facts { connection: PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
+    let unknown = Facts { connection: PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, "The labels can't be read.")), ..facts() };
     let failed = || ended(Outcome::Failed, NOW - secs(60));
     let only_lead = Facts { services: known(view(&[])), ..there() };
     let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
@@ -74,7 +74,7 @@ fn by_policy_and_by_what_there_is() {
         ("whether the platform can be used is not known", Retain, verified(), unknown, LET_GO),
         ("not looked at", Delete, verified(), facts(), "look services: False Progressing Reconciling"),
         ("it is there", Delete, verified(), there(), "keep intent: False Deleting Reconciling"),
-        ("the breaker", Delete, verified(), Facts { connection: Connection::Usable(blocked), ..there() }, "stop: False DeletionRateExceeded Stalled"),
+        ("the breaker", Delete, verified(), Facts { connection: PlatformAccess::Usable(blocked), ..there() }, "stop: False DeletionRateExceeded Stalled"),
         ("the lead is not looked at", Delete, verified(), Facts { leads: Fact::Unread, ..only_lead.clone() }, "look leads: False Progressing Reconciling"),
         ("gone from one list of two", Delete, verified(), only_lead, "wait: False Deleting Reconciling"),
         ("gone from both", Delete, verified(), empty_platform(), LET_GO),
@@ -89,8 +89,9 @@ fn by_policy_and_by_what_there_is() {
 
 #[test]
 fn suspended() {
-    let suspended =
-        |policy| Wish::Gone(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true, guard_numbers: false, of_others: Vec::new() });
+    let suspended = |policy| {
+        ServiceTarget::Gone(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true, guard_numbers: false, of_others: Vec::new() })
+    };
     assert_eq!(told(&at_now(&suspended(Delete), &verified(), &there())), "rest: False Suspended -");
     assert_eq!(told(&at_now(&suspended(Retain), &verified(), &there())), LET_GO);
 }
@@ -98,7 +99,8 @@ fn suspended() {
 /// No spec, no lead, no tenant is needed.
 #[test]
 fn with_gaps() {
-    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
+    let nothing =
+        ServiceTarget::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
     assert_eq!(short(&at_now(&nothing, &verified(), &there()).step), "keep intent");
     assert_eq!(told(&at_now(&nothing, &verified(), &empty_platform())), LET_GO);
 }
@@ -107,7 +109,8 @@ fn with_gaps() {
 #[test]
 fn a_service_that_may_be_anothers_is_not_deleted() {
     let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
-    let nothing = Wish::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
+    let nothing =
+        ServiceTarget::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
     let blocked = at_now(&nothing, &annotated, &there());
     assert_eq!(told(&blocked), "stop: False DeletionBlocked Stalled", "no tenant of its own");
     assert!(!blocked.record.guid_proven, "nothing is proven by being said");
@@ -125,8 +128,8 @@ fn a_service_that_may_be_anothers_is_not_deleted() {
 /// The one of two objects that has not got the service takes it from nobody in going, whatever it once asked for.
 #[test]
 fn what_another_object_has_is_not_deleted() {
-    let Wish::Gone(deletion) = gone(Delete) else { unreachable!() };
-    let wish = Wish::Gone(Deletion { of_others: vec![guid(1)], ..deletion });
+    let ServiceTarget::Gone(deletion) = gone(Delete) else { unreachable!() };
+    let wish = ServiceTarget::Gone(Deletion { of_others: vec![guid(1)], ..deletion });
     let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
     let table = [
         ("it has the guid in an annotation", annotated, "stop: False DeletionBlocked Stalled"),
@@ -189,12 +192,12 @@ fn the_request() {
 
 #[test]
 fn the_answer() {
-    let refused = || Answer::Refused(Trouble::new(Reason::PlatformRefused, "The service has numbers."));
+    let refused = || ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "The service has numbers."));
     let table = [
-        (Answer::Done, "wait: False Deleting Reconciling"),
-        (Answer::NotFound, "wait: False Deleting Reconciling"),
-        (Answer::Lost(away()), "wait: False Deleting Reconciling"),
-        (Answer::NotSent(away()), "wait: False PlatformUnavailable Reconciling"),
+        (ChangeResult::Done, "wait: False Deleting Reconciling"),
+        (ChangeResult::NotFound, "wait: False Deleting Reconciling"),
+        (ChangeResult::Lost(away()), "wait: False Deleting Reconciling"),
+        (ChangeResult::NotSent(away()), "wait: False PlatformUnavailable Reconciling"),
         (refused(), "stop: False PlatformRefused Stalled"),
     ];
     for (answer, expected) in table {
@@ -286,7 +289,7 @@ fn what_a_task_has_told_is_deleted_by_its_guid() {
         record
     };
     let lost_task = |ago: u64| Record { guid: Some(guid(1)), guid_proven: true, ..converting(NOW - secs(ago)) };
-    let others = || Wish::Gone(Deletion { of_others: vec![guid(1)], ..deletion(Delete) });
+    let others = || ServiceTarget::Gone(Deletion { of_others: vec![guid(1)], ..deletion(Delete) });
     let table = [
         ("its task has succeeded", gone(Delete), told_by_task(NOW - secs(60), 5), task_is(TaskState::Succeeded), begin),
         ("its task has ended somehow", gone(Delete), told_by_task(NOW - secs(60), 5), task_is(TaskState::Ended), begin),
@@ -309,14 +312,14 @@ fn what_a_task_has_told_is_deleted_by_its_guid() {
     }
     // It was asked for.
     let unseen = Record { finalizer: true, guid: Some(guid(1)), guid_proven: true, intent: deleting(0, Sent::No).intent, ..Record::default() };
-    let asked = |answer: Answer, facts: Facts| at_now(&gone(Delete), &unseen, &Facts { answer: Some(answer), ..facts });
+    let asked = |answer: ChangeResult, facts: Facts| at_now(&gone(Delete), &unseen, &Facts { answer: Some(answer), ..facts });
     assert_eq!(at_now(&gone(Delete), &unseen, &empty_platform()).step, Step::Ask(Change::DeleteService(guid(1))));
-    let not_found = asked(Answer::NotFound, empty_platform());
+    let not_found = asked(ChangeResult::NotFound, empty_platform());
     assert_eq!(not_found.record.operation.as_ref().and_then(Operation::ended), Some(Outcome::Succeeded));
     assert_eq!(told(&at_now(&gone(Delete), &not_found.record, &empty_platform())), LET_GO);
     // While a list shows it, that it is not found proves nothing; nor does a word that it was taken on.
-    assert_eq!(asked(Answer::NotFound, there()).record.operation.as_ref().and_then(Operation::ended), None);
-    let accepted = asked(Answer::Done, empty_platform());
+    assert_eq!(asked(ChangeResult::NotFound, there()).record.operation.as_ref().and_then(Operation::ended), None);
+    let accepted = asked(ChangeResult::Done, empty_platform());
     assert_eq!(
         told(&at_now(&gone(Delete), &accepted.record, &Facts { own: Some(OperationId("op-2".into())), ..empty_platform() })),
         "wait: False Deleting Reconciling"
@@ -345,7 +348,7 @@ fn to_the_end() {
 #[test]
 fn telephone_numbers() {
     let guarded = |tenant: Option<TenantId>| {
-        Wish::Gone(Deletion { policy: Delete, tenant, short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() })
+        ServiceTarget::Gone(Deletion { policy: Delete, tenant, short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() })
     };
     let with = |numbers: Fact<Numbers>| Facts { numbers, ..there() };
     let old = Fact::Known { value: Numbers::Count(0), at: NOW - secs(1) };
@@ -388,8 +391,14 @@ fn telephone_numbers() {
 /// Numbers that come after the intent was recorded still keep the request from leaving; and a service that is gone is let go, numbers or not.
 #[test]
 fn telephone_numbers_at_other_times() {
-    let guarded =
-        Wish::Gone(Deletion { policy: Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() });
+    let guarded = ServiceTarget::Gone(Deletion {
+        policy: Delete,
+        tenant: Some(tenant()),
+        short_name: None,
+        suspended: false,
+        guard_numbers: true,
+        of_others: Vec::new(),
+    });
     let three = |facts: Facts| Facts { numbers: known(Numbers::Count(3)), ..facts };
     let table = [
         ("recorded, not sent", deleting(1, Sent::No), three(there()), "stop: False DeletionBlocked Stalled"),
@@ -407,9 +416,15 @@ fn telephone_numbers_at_other_times() {
 #[test]
 fn the_breaker_beside_other_things() {
     let held = || Policy { deletions_blocked: Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds.")), ..Policy::default() };
-    let held = |facts: Facts| Facts { connection: Connection::Usable(held()), ..facts };
-    let guarded =
-        Wish::Gone(Deletion { policy: Delete, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() });
+    let held = |facts: Facts| Facts { connection: PlatformAccess::Usable(held()), ..facts };
+    let guarded = ServiceTarget::Gone(Deletion {
+        policy: Delete,
+        tenant: Some(tenant()),
+        short_name: None,
+        suspended: false,
+        guard_numbers: true,
+        of_others: Vec::new(),
+    });
     let blocked = held(Facts { numbers: known(Numbers::Count(3)), ..there() });
     let table = [
         ("numbers first", guarded, verified(), blocked, "stop: False DeletionBlocked Stalled"),

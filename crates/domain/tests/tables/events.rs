@@ -1,10 +1,10 @@
 //! What of a pass is worth an event: what was so before, what is so now, and what must be told.
 
 use oc_domain::absence;
-use oc_domain::breaker::Ledger;
-use oc_domain::conditions::{Reason, Trouble, Truth, Verdict};
-use oc_domain::decision::{Answer, Change, Decision, Mark, Step, Wake};
-use oc_domain::events::{self, End, Event, Note, Said};
+use oc_domain::breaker::DeletionLedger;
+use oc_domain::conditions::{ConditionStatus, Reason, Trouble, Verdict};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Step, Wake};
+use oc_domain::events::{self, Event, EventMessage, LastReported, ReportedEnd};
 use oc_domain::facts::DeletionPolicy;
 use oc_domain::memory::PassMemory;
 use oc_domain::pass::Pass;
@@ -13,12 +13,12 @@ use oc_domain::record::{JobRecord, JobState, OperationKind, Outcome, Record, Sen
 
 use crate::common::*;
 
-fn said(truth: Truth, reason: Reason, stalled: bool) -> Said {
-    Said { ready: Some((truth, reason)), stalled }
+fn said(truth: ConditionStatus, reason: Reason, stalled: bool) -> LastReported {
+    LastReported { ready: Some((truth, reason)), stalled }
 }
 
-fn nothing() -> Said {
-    Said::default()
+fn nothing() -> LastReported {
+    LastReported::default()
 }
 
 fn not(reason: Reason) -> Verdict {
@@ -33,18 +33,18 @@ fn rest(verdict: Verdict, record: Record) -> Decision {
     decided(Step::Rest(NOW), verdict, record)
 }
 
-fn pass(asked: Option<(Change, Answer)>) -> Pass {
+fn pass(asked: Option<(Change, ChangeResult)>) -> Pass {
     let mut pass = Pass::begin(Record::default(), facts(), &PassMemory::default());
     pass.asked = asked;
     pass
 }
 
-fn names(notes: &[Note]) -> String {
+fn names(notes: &[EventMessage]) -> String {
     notes.iter().map(|note| note.event.to_string()).collect::<Vec<_>>().join(" ")
 }
 
-fn of_service(said: Said, before: &Record, last: &Decision) -> String {
-    names(&events::of_service(&said, before, &pass(None), last, End::of(last, true), None))
+fn of_service(said: LastReported, before: &Record, last: &Decision) -> String {
+    names(&events::of_service(&said, before, &pass(None), last, ReportedEnd::of(last, true), None))
 }
 
 fn due() -> JobRecord {
@@ -57,14 +57,14 @@ fn waits(leads: JobRecord, trunks: JobRecord) -> Record {
 
 #[test]
 fn from_the_request_to_ready() {
-    let asked = pass(Some((Change::CreateService(tenant()), Answer::Task(task_id(1)))));
+    let asked = pass(Some((Change::CreateService(tenant()), ChangeResult::Task(task_id(1)))));
     let last = decided(Step::Wait(NOW, Wake::Clock), not(Reason::Converting), converting(NOW));
-    assert_eq!(names(&events::of_service(&nothing(), &Record::default(), &asked, &last, End::Said, None)), "ConversionRequested");
+    assert_eq!(names(&events::of_service(&nothing(), &Record::default(), &asked, &last, ReportedEnd::LastReported, None)), "ConversionRequested");
     // It is told though status could not be written: nobody would tell it later.
-    assert_eq!(names(&events::of_service(&nothing(), &Record::default(), &asked, &last, End::of(&last, false), None)), "ConversionRequested");
-    let converting = (said(Truth::False, Reason::Converting, false), converting(NOW));
-    let ready = said(Truth::True, Reason::Succeeded, false);
-    let awaits = |reason| said(Truth::False, reason, false);
+    assert_eq!(names(&events::of_service(&nothing(), &Record::default(), &asked, &last, ReportedEnd::of(&last, false), None)), "ConversionRequested");
+    let converting = (said(ConditionStatus::False, Reason::Converting, false), converting(NOW));
+    let ready = said(ConditionStatus::True, Reason::Succeeded, false);
+    let awaits = |reason| said(ConditionStatus::False, reason, false);
     let (none, upgraded) = (JobRecord::default(), Record { license: Some("OC Pro".into()), ..verified() });
     let table = [
         ("no news", converting.0, converting.1.clone(), last.clone(), ""),
@@ -82,7 +82,7 @@ fn from_the_request_to_ready() {
         ("at rest, or after a restart", ready, verified(), rest(Verdict::ready("x"), verified()), ""),
         ("an upgrade", ready, verified(), rest(Verdict::ready("x"), upgraded), "LicenseChanged"),
         ("an outage", ready, verified(), rest(not(Reason::AuthenticationFailed), verified()), ""),
-        ("its end", said(Truth::False, Reason::AuthenticationFailed, true), verified(), rest(Verdict::ready("x"), verified()), ""),
+        ("its end", said(ConditionStatus::False, Reason::AuthenticationFailed, true), verified(), rest(Verdict::ready("x"), verified()), ""),
         ("its end, still waiting", awaits(Reason::PlatformUnavailable), waits(due(), none), rest(not(Reason::AwaitingLeadsJob), waits(due(), none)), ""),
         (
             "it comes in between",
@@ -92,7 +92,7 @@ fn from_the_request_to_ready() {
             "Licensed AwaitingLeadsJob",
         ),
         ("deleted by others", ready, verified(), rest(not(Reason::DeletedExternally), verified()), "DeletedExternally"),
-        ("a trouble is over", said(Truth::False, Reason::NamespaceNotAllowed, true), verified(), rest(Verdict::ready("x"), verified()), "Recovered"),
+        ("a trouble is over", said(ConditionStatus::False, Reason::NamespaceNotAllowed, true), verified(), rest(Verdict::ready("x"), verified()), "Recovered"),
     ];
     for (what, said, before, last, expected) in table {
         assert_eq!(of_service(said, &before, &last), expected, "{what}");
@@ -102,26 +102,26 @@ fn from_the_request_to_ready() {
 #[test]
 fn what_stands_in_the_way_is_told_when_it_begins() {
     let young = Verdict { stalled: false, ..not(Reason::LeadNotFound) };
-    let stalled = |reason| said(Truth::False, reason, true);
+    let stalled = |reason| said(ConditionStatus::False, reason, true);
     let table = [
         ("a young object waits", nothing(), young.clone(), ""),
-        ("it is no longer young", said(Truth::False, Reason::LeadNotFound, false), not(Reason::LeadNotFound), "LeadNotFound"),
+        ("it is no longer young", said(ConditionStatus::False, Reason::LeadNotFound, false), not(Reason::LeadNotFound), "LeadNotFound"),
         ("it stays so", stalled(Reason::LeadNotFound), not(Reason::LeadNotFound), ""),
         ("another trouble", stalled(Reason::LeadNotFound), not(Reason::LeadNotActive), "LeadNotActive"),
-        ("a task", said(Truth::False, Reason::Converting, false), not(Reason::TaskFailed), "TaskFailed"),
+        ("a task", said(ConditionStatus::False, Reason::Converting, false), not(Reason::TaskFailed), "TaskFailed"),
         ("the platform's own troubles", nothing(), not(Reason::AuthenticationFailed), ""),
-        ("suspended", said(Truth::True, Reason::Succeeded, false), not(Reason::Suspended), "Suspended"),
-        ("still suspended", said(Truth::False, Reason::Suspended, false), not(Reason::Suspended), ""),
-        ("resumed", said(Truth::False, Reason::Suspended, false), not(Reason::Progressing), "Resumed"),
+        ("suspended", said(ConditionStatus::True, Reason::Succeeded, false), not(Reason::Suspended), "Suspended"),
+        ("still suspended", said(ConditionStatus::False, Reason::Suspended, false), not(Reason::Suspended), ""),
+        ("resumed", said(ConditionStatus::False, Reason::Suspended, false), not(Reason::Progressing), "Resumed"),
         ("planned", nothing(), not(Reason::PlanReady), "PlanReady"),
-        ("still planned", said(Truth::False, Reason::PlanReady, false), not(Reason::PlanReady), ""),
+        ("still planned", said(ConditionStatus::False, Reason::PlanReady, false), not(Reason::PlanReady), ""),
     ];
     for (what, said, now, expected) in table {
         assert_eq!(of_service(said, &Record::default(), &rest(now.clone(), Record::default())), expected, "{what}");
         let last = rest(now, Record::default());
-        let lead = events::of_lead(&said, &Record::default(), &pass(None), &last, End::of(&last, true), None);
+        let lead = events::of_lead(&said, &Record::default(), &pass(None), &last, ReportedEnd::of(&last, true), None);
         assert_eq!(names(&lead), expected, "{what}, of a lead");
-        assert_eq!(names(&events::of_service(&said, &Record::default(), &pass(None), &last, End::of(&last, false), None)), "", "{what}, unwritten");
+        assert_eq!(names(&events::of_service(&said, &Record::default(), &pass(None), &last, ReportedEnd::of(&last, false), None)), "", "{what}, unwritten");
         let held = Decision { hold: true, ..last };
         assert_eq!(of_service(said, &Record::default(), &held), "", "{what}, and status is left as it is");
     }
@@ -155,9 +155,9 @@ fn the_end_of_an_outage_tells_nothing_again() {
     ];
     for (what, reason, before, after, expected) in table {
         for (away, stalled) in [(Reason::PlatformUnavailable, false), (Reason::AuthenticationFailed, true), (Reason::Throttled, false)] {
-            let (said, last) = (said(Truth::False, away, stalled), rest(not(reason), after.clone()));
+            let (said, last) = (said(ConditionStatus::False, away, stalled), rest(not(reason), after.clone()));
             assert_eq!(of_service(said, &before, &last), expected, "{what}, after {away}");
-            let lead = events::of_lead(&said, &before, &pass(None), &last, End::of(&last, true), None);
+            let lead = events::of_lead(&said, &before, &pass(None), &last, ReportedEnd::of(&last, true), None);
             assert_eq!(names(&lead), expected, "{what}, of a lead, after {away}");
         }
     }
@@ -166,27 +166,27 @@ fn the_end_of_an_outage_tells_nothing_again() {
 #[test]
 fn what_was_asked_for_is_told_with_its_answer() {
     let channel = 7;
-    let lost = || Answer::Lost(away());
-    let refused = || Answer::Refused(Trouble::new(Reason::PlatformRefused, "no"));
+    let lost = || ChangeResult::Lost(away());
+    let refused = || ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "no"));
     let table = [
-        (Change::CreateService(tenant()), Answer::Task(task_id(1)), "ConversionRequested"),
+        (Change::CreateService(tenant()), ChangeResult::Task(task_id(1)), "ConversionRequested"),
         (Change::CreateService(tenant()), lost(), "AnswerLost"),
         (Change::CreateService(tenant()), refused(), ""),
-        (Change::CreateService(tenant()), Answer::NotSent(away()), ""),
-        (Change::DeleteService(guid(1)), Answer::Done, "DeletionRequested"),
-        (Change::DeleteService(guid(1)), Answer::NotFound, ""),
+        (Change::CreateService(tenant()), ChangeResult::NotSent(away()), ""),
+        (Change::DeleteService(guid(1)), ChangeResult::Done, "DeletionRequested"),
+        (Change::DeleteService(guid(1)), ChangeResult::NotFound, ""),
         (Change::DeleteService(guid(1)), lost(), "AnswerLost"),
-        (Change::CreateLead(tenant()), Answer::Done, "LeadRequested"),
-        (Change::DeleteLead(tenant()), Answer::Done, "DeletionRequested"),
-        (Change::AssignChannel(tenant(), channel), Answer::Done, "ChannelAssigned"),
+        (Change::CreateLead(tenant()), ChangeResult::Done, "LeadRequested"),
+        (Change::DeleteLead(tenant()), ChangeResult::Done, "DeletionRequested"),
+        (Change::AssignChannel(tenant(), channel), ChangeResult::Done, "ChannelAssigned"),
         // Asked for again every minute: it would be told every minute.
         (Change::AssignChannel(tenant(), channel), lost(), ""),
-        (Change::UnassignChannel(tenant()), Answer::Done, "ChannelUnassigned"),
+        (Change::UnassignChannel(tenant()), ChangeResult::Done, "ChannelUnassigned"),
     ];
     for (change, answer, expected) in table {
         let asked = pass(Some((change, answer)));
         let last = rest(not(Reason::Verifying), Record::default());
-        let notes = events::of_lead(&nothing(), &Record::default(), &asked, &last, End::of(&last, false), None);
+        let notes = events::of_lead(&nothing(), &Record::default(), &asked, &last, ReportedEnd::of(&last, false), None);
         assert_eq!(names(&notes), expected, "{:?}", asked.asked);
     }
 }
@@ -204,7 +204,7 @@ fn taken_over_and_let_go() {
     let released = |record: Record| decided(Step::Keep(Mark::Release), not(Reason::Deleting), record);
     let go = |record: &Record, policy| {
         let last = released(record.clone());
-        names(&events::of_service(&nothing(), record, &pass(None), &last, End::of(&last, true), Some(policy)))
+        names(&events::of_service(&nothing(), record, &pass(None), &last, ReportedEnd::of(&last, true), Some(policy)))
     };
     assert_eq!(go(&verified(), DeletionPolicy::Retain), "Retained");
     assert_eq!(go(&verified(), DeletionPolicy::Delete), "Deleted");
@@ -213,7 +213,7 @@ fn taken_over_and_let_go() {
     let deleting = Record { intent: Some(intent(OperationKind::Delete, NOW, Sent::Maybe)), ..Record::default() };
     let lead = |record: &Record, policy| {
         let last = released(record.clone());
-        names(&events::of_lead(&nothing(), record, &pass(None), &last, End::of(&last, true), Some(policy)))
+        names(&events::of_lead(&nothing(), record, &pass(None), &last, ReportedEnd::of(&last, true), Some(policy)))
     };
     assert_eq!(lead(&deleting, DeletionPolicy::Delete), "Deleted");
     assert_eq!(lead(&Record::default(), DeletionPolicy::Delete), "Released");
@@ -222,31 +222,32 @@ fn taken_over_and_let_go() {
 
 #[test]
 fn a_lead_is_active_once() {
-    let of = |said: Said, before: Record, record: Record| {
+    let of = |said: LastReported, before: Record, record: Record| {
         let last = rest(Verdict::ready("x"), record);
-        names(&events::of_lead(&said, &before, &pass(None), &last, End::of(&last, true), None))
+        names(&events::of_lead(&said, &before, &pass(None), &last, ReportedEnd::of(&last, true), None))
     };
     let plain = Record::default;
     assert_eq!(of(nothing(), plain(), plain()), "LeadActive");
-    assert_eq!(of(said(Truth::True, Reason::Succeeded, false), plain(), plain()), "");
-    assert_eq!(of(said(Truth::False, Reason::LeadNotActive, true), plain(), plain()), "LeadActive");
-    assert_eq!(of(said(Truth::False, Reason::Verifying, false), plain(), plain()), "", "its channel was changed");
-    assert_eq!(of(said(Truth::False, Reason::Verifying, false), creating(NOW), ended(Outcome::Succeeded, NOW)), "LeadActive", "it was made");
-    assert_eq!(of(said(Truth::False, Reason::AuthenticationFailed, true), plain(), plain()), "", "the platform was away");
+    assert_eq!(of(said(ConditionStatus::True, Reason::Succeeded, false), plain(), plain()), "");
+    assert_eq!(of(said(ConditionStatus::False, Reason::LeadNotActive, true), plain(), plain()), "LeadActive");
+    assert_eq!(of(said(ConditionStatus::False, Reason::Verifying, false), plain(), plain()), "", "its channel was changed");
+    assert_eq!(of(said(ConditionStatus::False, Reason::Verifying, false), creating(NOW), ended(Outcome::Succeeded, NOW)), "LeadActive", "it was made");
+    assert_eq!(of(said(ConditionStatus::False, Reason::AuthenticationFailed, true), plain(), plain()), "", "the platform was away");
 }
 
 #[test]
 fn the_platform_tells_for_all() {
-    let held = |held| platform::Record { ledger: Ledger { held, ..Ledger::default() }, ..platform::Record::default() };
-    let approved = platform::Record { ledger: Ledger { approved: Some(NOW), ..Ledger::default() }, ..platform::Record::default() };
+    let held = |held| platform::PlatformRecord { ledger: DeletionLedger { held, ..DeletionLedger::default() }, ..platform::PlatformRecord::default() };
+    let approved =
+        platform::PlatformRecord { ledger: DeletionLedger { approved: Some(NOW), ..DeletionLedger::default() }, ..platform::PlatformRecord::default() };
     let waits = Verdict { held: Some(Trouble::new(Reason::DeletionRateExceeded, "x")), ..Verdict::ready("x") };
     let missing = |held, word: Option<&str>| {
-        let absences = absence::Ledger { held, handled: word.map(str::to_owned), ..absence::Ledger::default() };
-        platform::Record { absences, ..platform::Record::default() }
+        let absences = absence::AbsenceLedger { held, handled: word.map(str::to_owned), ..absence::AbsenceLedger::default() };
+        platform::PlatformRecord { absences, ..platform::PlatformRecord::default() }
     };
     let vanished = Verdict { absences: Some(Trouble::new(Reason::AbsenceUnconfirmed, "x")), ..Verdict::ready("x") };
     let up = || Verdict::ready("x");
-    let (ready, refused) = (said(Truth::True, Reason::Succeeded, false), said(Truth::False, Reason::AuthenticationFailed, true));
+    let (ready, refused) = (said(ConditionStatus::True, Reason::Succeeded, false), said(ConditionStatus::False, Reason::AuthenticationFailed, true));
     let table = [
         ("the first time", nothing(), held(0), up(), held(0), "PlatformConnected"),
         ("at rest", ready, held(0), up(), held(0), ""),
@@ -264,16 +265,16 @@ fn the_platform_tells_for_all() {
         ("it shows again", ready, missing(3, None), up(), missing(0, None), "AbsencesOver"),
     ];
     for (what, said, before, verdict, record, expected) in table {
-        let last = platform::Decision { step: Step::Rest(NOW), why: "", verdict, record };
+        let last = platform::PlatformDecision { step: Step::Rest(NOW), why: "", verdict, record };
         assert_eq!(names(&events::of_platform(&said, &before, &last, &[], true)), expected, "{what}");
         assert_eq!(names(&events::of_platform(&said, &before, &last, &[], false)), "", "{what}, unwritten");
     }
-    let invalid = |step| platform::Decision { step, why: "", verdict: not(Reason::InvalidSpec), record: held(0) };
-    let of = |said: Said, last: &platform::Decision| names(&events::of_platform(&said, &held(0), last, &[], true));
+    let invalid = |step| platform::PlatformDecision { step, why: "", verdict: not(Reason::InvalidSpec), record: held(0) };
+    let of = |said: LastReported, last: &platform::PlatformDecision| names(&events::of_platform(&said, &held(0), last, &[], true));
     assert_eq!(of(ready, &invalid(Step::Rest(NOW))), "InvalidSpec");
     assert_eq!(of(refused, &invalid(Step::Rest(NOW))), "", "the platform is back, and what of the spec is not followed is as it was");
     assert_eq!(of(refused, &invalid(Step::Wait(NOW, Wake::Clock))), "InvalidSpec", "the spec can't be used at all: that is new");
-    let last = platform::Decision { step: Step::Rest(NOW), why: "", verdict: up(), record: held(0) };
+    let last = platform::PlatformDecision { step: Step::Rest(NOW), why: "", verdict: up(), record: held(0) };
     assert_eq!(names(&events::of_platform(&ready, &held(0), &last, &[oc_domain::record::Job::Leads], false)), "SyncJobRun");
 }
 
@@ -284,7 +285,7 @@ fn the_list_is_whole_and_a_note_fits() {
     all.dedup();
     assert_eq!(all.len(), Event::ALL.len());
     assert_eq!(all.last().map(|last| *last as usize + 1), Some(all.len()), "one is missing");
-    let note = Note::new(Event::TaskFailed, "ü".repeat(700));
+    let note = EventMessage::new(Event::TaskFailed, "ü".repeat(700));
     assert!(note.text.len() <= 1000 && note.text.ends_with('…'), "{}", note.text.len());
 }
 
@@ -292,10 +293,10 @@ fn the_list_is_whole_and_a_note_fits() {
 #[test]
 fn a_refused_write_is_told_where_nothing_else_tells_it() {
     let refused = Trouble::new(Reason::ProgressingWithRetry, "no finalizers here.");
-    let said = |reason| Said { ready: Some((Truth::False, reason)), stalled: false };
-    let told = |said: &Said| (0..40).filter(|failures| events::write_refused(said, *failures, &refused).is_some()).collect::<Vec<u32>>();
+    let said = |reason| LastReported { ready: Some((ConditionStatus::False, reason)), stalled: false };
+    let told = |said: &LastReported| (0..40).filter(|failures| events::write_refused(said, *failures, &refused).is_some()).collect::<Vec<u32>>();
     assert_eq!(told(&said(Reason::Converting)), [0, 1, 2, 4, 8, 16, 32]);
     assert_eq!(told(&said(Reason::ProgressingWithRetry)), Vec::<u32>::new());
-    let note = events::write_refused(&Said::default(), 0, &refused);
+    let note = events::write_refused(&LastReported::default(), 0, &refused);
     assert_eq!(note.map(|note| (note.event, note.text)), Some((Event::WriteRefused, refused.message.clone())));
 }

@@ -6,7 +6,7 @@ use oc_domain::facts::{Fact, Facts, ServicesView};
 use oc_domain::model::{LicenseType, Service, TaskState};
 use oc_domain::names::TenantId;
 use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{Adoption, Desired, Mode, Wish};
+use oc_domain::service::{Adoption, DesiredService, Mode, ServiceTarget};
 
 use crate::common::*;
 use crate::{at, at_now, short, told};
@@ -37,7 +37,7 @@ fn adoption() {
         (Adoption::Never, licensed(Some(LicenseType::HostedPro)), no),
     ];
     for (adoption, service, expected) in table {
-        let decision = at_now(&be(Desired { adoption, ..desired() }), &Record::default(), &shown(std::slice::from_ref(&service)));
+        let decision = at_now(&be(DesiredService { adoption, ..desired() }), &Record::default(), &shown(std::slice::from_ref(&service)));
         assert_eq!(told(&decision), expected, "{adoption:?}: {service:?}");
         if short(&decision.step) == "keep adopted" {
             assert_eq!(decision.step, Step::Keep(Mark::Adopt(guid(1))));
@@ -48,7 +48,7 @@ fn adoption() {
 /// What this object asked for is its own without spec.adoption; what was refused explains nothing.
 #[test]
 fn what_was_made_here() {
-    let never = || be(Desired { adoption: Adoption::Never, ..desired() });
+    let never = || be(DesiredService { adoption: Adoption::Never, ..desired() });
     let (ours, foreign) = ("rest: True Succeeded -", "stop: False Conflict Stalled");
     let table = [
         ("an open intent", creating(NOW - secs(60)), service(1), ours),
@@ -81,7 +81,7 @@ fn a_guid_learned_in_this_pass_is_found_in_the_list_of_this_pass() {
 fn a_recreated_service_is_this_objects_own() {
     let anew = Intent { id: OperationId("op-2".into()), ..intent(OperationKind::Create, NOW - secs(60), Sent::Maybe) };
     let record = Record { intent: Some(anew), ..verified() };
-    let wish = be(Desired { recreate: true, adoption: Adoption::Never, ..desired() });
+    let wish = be(DesiredService { recreate: true, adoption: Adoption::Never, ..desired() });
     let facts = Facts { leads: known_leads(vec![lead_with(2)]), ..shown(&[service(2)]) };
     let decision = at_now(&wish, &record, &facts);
     assert_eq!(decision.record.guid, Some(guid(2)));
@@ -157,7 +157,7 @@ fn drift() {
     assert_eq!((told(&next), &next.verdict.message), (told(&first), &first.verdict.message));
     let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
     assert_eq!(told(&at_now(&wish, &verified(), &holes)), "stop: False PlatformUnavailable Reconciling", "it may be among what can't be read");
-    let again = at_now(&be(Desired { recreate: true, ..desired() }), &verified(), &empty_platform());
+    let again = at_now(&be(DesiredService { recreate: true, ..desired() }), &verified(), &empty_platform());
     assert_eq!(short(&again.step), "keep intent");
     assert_eq!((again.record.guid, again.record.license), (None, None));
 }
@@ -165,7 +165,7 @@ fn drift() {
 /// Planned, not done: the plan names the service that is gone, and the object still stands for it, so that without recreate none is made in its place.
 #[test]
 fn a_service_that_would_be_made_again() {
-    let wish = |mode, recreate| be(Desired { mode, recreate, ..desired() });
+    let wish = |mode, recreate| be(DesiredService { mode, recreate, ..desired() });
     let planned = at_now(&wish(Mode::Plan, true), &verified(), &empty_platform());
     assert_eq!(told(&planned), "rest: False PlanReady -");
     let lines: Vec<_> = planned.plan.iter().map(|item| (item.field, item.from.clone(), item.to.is_some())).collect();
@@ -231,7 +231,7 @@ fn status_lost() {
 #[test]
 fn a_rival_keeps_what_it_has() {
     let rival = Some("OcEssentialService a/b (same tenant)".to_owned());
-    let decision = at_now(&be(Desired { rival, ..desired() }), &Record::default(), &empty_platform());
+    let decision = at_now(&be(DesiredService { rival, ..desired() }), &Record::default(), &empty_platform());
     assert_eq!(told(&decision), "stop: False Conflict Stalled");
-    assert!(matches!(be(desired()), Wish::Be(_)));
+    assert!(matches!(be(desired()), ServiceTarget::Be(_)));
 }

@@ -1,12 +1,12 @@
 //! The two synchronization jobs, as one service sees them.
 
-use oc_domain::conditions::{Reason, Truth};
+use oc_domain::conditions::{ConditionStatus, Reason};
 use oc_domain::decision::Decision;
 use oc_domain::facts::{Fact, Facts, LeadsView};
 use oc_domain::model::{Lead, MicrosoftStatus};
-use oc_domain::policy::{Connection, JobRuns, JobTrigger, Policy};
+use oc_domain::policy::{JobRuns, JobTrigger, PlatformAccess, Policy};
 use oc_domain::record::{JobRecord, JobState, Record};
-use oc_domain::service::Desired;
+use oc_domain::service::DesiredService;
 use oc_domain::time::Time;
 
 use crate::common::*;
@@ -26,8 +26,8 @@ fn runs(requested: Option<Time>, covers: Option<Time>) -> JobRuns {
 }
 
 fn decide(record: &Record, ip_group: bool, policy: Policy, leads: Fact<LeadsView>) -> Decision {
-    let facts = Facts { services: known(view_by_guid(&service(1))), leads, connection: Connection::Usable(policy), ..facts() };
-    at_now(&be(Desired { ip_group, ..desired() }), record, &facts)
+    let facts = Facts { services: known(view_by_guid(&service(1))), leads, connection: PlatformAccess::Usable(policy), ..facts() };
+    at_now(&be(DesiredService { ip_group, ..desired() }), record, &facts)
 }
 
 /// The leads job is seen by its effect alone: the lead shows the service.
@@ -50,7 +50,7 @@ fn the_leads_job() {
         let decision = decide(&record, false, Policy { leads_job, ..Policy::default() }, known_leads(vec![lead]));
         assert_eq!((decision.record.leads_job.state, told(&decision).as_str()), (state, expected), "{what}");
         let synced = decision.verdict.synced.as_ref().map(|told| told.0);
-        assert_eq!(synced, Some(if state == JobState::Synced { Truth::True } else { Truth::False }), "{what}");
+        assert_eq!(synced, Some(if state == JobState::Synced { ConditionStatus::True } else { ConditionStatus::False }), "{what}");
     }
 }
 
@@ -133,7 +133,7 @@ fn after_the_way() {
     let suspended = Lead { status: MicrosoftStatus::Suspended, ..lead_with(1) };
     let decision = decide(&verified(), false, Policy::default(), known_leads(vec![suspended]));
     assert_eq!(told(&decision), "rest: True Succeeded -");
-    assert_eq!(decision.verdict.lead_eligible.map(|told| (told.0, told.1)), Some((Truth::False, Reason::LeadNotActive)));
+    assert_eq!(decision.verdict.lead_eligible.map(|told| (told.0, told.1)), Some((ConditionStatus::False, Reason::LeadNotActive)));
 }
 
 /// After status was lost a run that was made long ago still covers: due since the grace of the create was over.

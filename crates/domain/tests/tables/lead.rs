@@ -1,22 +1,22 @@
 //! A `Lead`: looked at, made without consent, assigned to a channel, let go.
 
-use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::decision::{Answer, Change, Decision, Mark, Step};
+use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Step};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, ServicesView};
-use oc_domain::lead::{Desired, Wish, decide};
+use oc_domain::lead::{DesiredLead, LeadTarget, decide};
 use oc_domain::model::{Lead, MicrosoftStatus};
-use oc_domain::policy::{Connection, Policy};
+use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{OperationKind, Outcome, Record, Sent};
 
 use crate::common::*;
 use crate::{says, short};
 
-fn wanted() -> Desired {
-    Desired { tenant: tenant(), consentless: false, channel: None, deletion_policy: DeletionPolicy::Retain, rival: None }
+fn wanted() -> DesiredLead {
+    DesiredLead { tenant: tenant(), consentless: false, channel: None, deletion_policy: DeletionPolicy::Retain, rival: None }
 }
 
-fn consentless() -> Desired {
-    Desired { consentless: true, ..wanted() }
+fn consentless() -> DesiredLead {
+    DesiredLead { consentless: true, ..wanted() }
 }
 
 fn shown(lead: Lead) -> Facts {
@@ -27,7 +27,7 @@ fn none() -> Facts {
     Facts { leads: known_leads(vec![]), services: known(view(&[])), ..facts() }
 }
 
-fn run(wish: &Wish, record: &Record, facts: &Facts) -> Decision {
+fn run(wish: &LeadTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(NOW, wish, record, facts);
     assert_eq!(decision, decide(NOW, wish, record, facts));
     decision
@@ -40,8 +40,8 @@ fn told(decision: &Decision) -> String {
 #[test]
 fn looking() {
     let status = |status| Lead { status, ..lead() };
-    let rival = Desired { rival: Some("Lead a/b".into()), ..wanted() };
-    let no_platform = Facts { connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
+    let rival = DesiredLead { rival: Some("Lead a/b".into()), ..wanted() };
+    let no_platform = Facts { connection: PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
     let table = [
         ("not looked at", wanted(), facts(), "look leads: False Progressing Reconciling"),
         ("the services not looked at", wanted(), Facts { services: Fact::Unread, ..shown(lead()) }, "look services: False Progressing Reconciling"),
@@ -61,10 +61,10 @@ fn looking() {
         ("can't be read", wanted(), Facts { leads: Fact::Unreadable(away()), ..facts() }, "wait: False PlatformUnavailable Reconciling"),
     ];
     for (what, wanted, facts, expected) in table {
-        assert_eq!(told(&run(&Wish::Be(wanted), &Record::default(), &facts)), expected, "{what}");
+        assert_eq!(told(&run(&LeadTarget::Be(wanted), &Record::default(), &facts)), expected, "{what}");
     }
-    assert_eq!(told(&run(&Wish::Suspended, &Record::default(), &facts())), "rest: False Suspended -");
-    let held = run(&Wish::Be(wanted()), &Record::default(), &Facts { leads: Fact::Unreadable(away()), settled: true, ..facts() });
+    assert_eq!(told(&run(&LeadTarget::Suspended, &Record::default(), &facts())), "rest: False Suspended -");
+    let held = run(&LeadTarget::Be(wanted()), &Record::default(), &Facts { leads: Fact::Unreadable(away()), settled: true, ..facts() });
     assert!(held.hold, "what is ready stays so while nothing can be read");
 }
 
@@ -72,14 +72,14 @@ fn looking() {
 #[test]
 fn synced() {
     let table = [
-        (None, vec![], Truth::True),
-        (None, vec![service(1)], Truth::False),
-        (Some(guid(1)), vec![service(1)], Truth::True),
-        (Some(guid(2)), vec![service(1)], Truth::False),
+        (None, vec![], ConditionStatus::True),
+        (None, vec![service(1)], ConditionStatus::False),
+        (Some(guid(1)), vec![service(1)], ConditionStatus::True),
+        (Some(guid(2)), vec![service(1)], ConditionStatus::False),
     ];
     for (shows, services, truth) in table {
         let facts = Facts { services: known(view(&services)), ..shown(Lead { service: shows.clone(), ..lead() }) };
-        let decision = run(&Wish::Be(wanted()), &Record::default(), &facts);
+        let decision = run(&LeadTarget::Be(wanted()), &Record::default(), &facts);
         assert_eq!(decision.verdict.synced.map(|told| told.0), Some(truth), "{shows:?}");
     }
 }
@@ -111,17 +111,17 @@ fn consentless_create() {
         ("it shows", creating(NOW - secs(60)), shown(Lead { consentless: true, ..lead() }), "rest: True Succeeded -"),
     ];
     for (what, record, facts, expected) in table {
-        assert_eq!(told(&run(&Wish::Be(consentless()), &record, &facts)), expected, "{what}");
+        assert_eq!(told(&run(&LeadTarget::Be(consentless()), &record, &facts)), expected, "{what}");
     }
     let answers = [
-        (Answer::Done, "wait: False Verifying Reconciling"),
-        (Answer::Lost(away()), "wait: False Verifying Reconciling"),
-        (Answer::NotSent(away()), "wait: False PlatformUnavailable Reconciling"),
-        (Answer::Refused(Trouble::new(Reason::PlatformRefused, "No.")), "stop: False PlatformRefused Stalled"),
+        (ChangeResult::Done, "wait: False Verifying Reconciling"),
+        (ChangeResult::Lost(away()), "wait: False Verifying Reconciling"),
+        (ChangeResult::NotSent(away()), "wait: False PlatformUnavailable Reconciling"),
+        (ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "No.")), "stop: False PlatformRefused Stalled"),
     ];
     for (answer, expected) in answers {
         let facts = Facts { answer: Some(answer.clone()), asked_anew: true, ..none() };
-        assert_eq!(told(&run(&Wish::Be(consentless()), &unsent(0), &facts)), expected, "{answer:?}");
+        assert_eq!(told(&run(&LeadTarget::Be(consentless()), &unsent(0), &facts)), expected, "{answer:?}");
     }
 }
 
@@ -143,7 +143,7 @@ fn channels() {
     ];
     for (what, channel, assigned_channel, shows, expected) in table {
         let record = Record { assigned_channel, ..Record::default() };
-        let decision = run(&Wish::Be(Desired { channel, ..wanted() }), &record, &shown(Lead { channel: shows, ..lead() }));
+        let decision = run(&LeadTarget::Be(DesiredLead { channel, ..wanted() }), &record, &shown(Lead { channel: shows, ..lead() }));
         assert_eq!(told(&decision), expected, "{what}");
     }
 }
@@ -151,14 +151,14 @@ fn channels() {
 /// Only an answer changes what the object holds: a request that was not executed, or refused, is asked for again, and one that was done is not.
 #[test]
 fn the_answer_to_an_assignment() {
-    let refused = || Answer::Refused(Trouble::new(Reason::PlatformRefused, "No such channel."));
+    let refused = || ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "No such channel."));
     let table = [
-        (Answer::Done, Some(5), "wait"),
-        (Answer::NotSent(away()), None, "ask assign"),
-        (Answer::Lost(away()), None, "ask assign"),
+        (ChangeResult::Done, Some(5), "wait"),
+        (ChangeResult::NotSent(away()), None, "ask assign"),
+        (ChangeResult::Lost(away()), None, "ask assign"),
         (refused(), None, "ask assign"),
     ];
-    let wish = Wish::Be(Desired { channel: Some(5), ..wanted() });
+    let wish = LeadTarget::Be(DesiredLead { channel: Some(5), ..wanted() });
     for (answer, holds, next) in table {
         let asked = run(&wish, &Record::default(), &shown(lead()));
         assert_eq!(short(&asked.step), "ask assign");
@@ -168,24 +168,24 @@ fn the_answer_to_an_assignment() {
         assert_eq!(short(&run(&wish, &ended.record, &shown(lead())).step), next, "{answer:?}");
     }
     // Unassigned, and the list lags: it is not asked for again and again.
-    let wish = Wish::Be(wanted());
+    let wish = LeadTarget::Be(wanted());
     let record = Record { assigned_channel: Some(5), ..Record::default() };
     let lagging = shown(Lead { channel: Some(5), ..lead() });
-    let ended = run(&wish, &record, &Facts { answer: Some(Answer::Done), ..lagging.clone() });
+    let ended = run(&wish, &record, &Facts { answer: Some(ChangeResult::Done), ..lagging.clone() });
     assert_eq!(told(&run(&wish, &ended.record, &lagging)), "rest: True Succeeded -");
 }
 
 /// A lead that becomes Active later is assigned then.
 #[test]
 fn a_channel_for_a_lead_that_is_not_active_yet() {
-    let wish = Wish::Be(Desired { channel: Some(5), ..wanted() });
+    let wish = LeadTarget::Be(DesiredLead { channel: Some(5), ..wanted() });
     let suspended = run(&wish, &Record::default(), &shown(Lead { status: MicrosoftStatus::Suspended, ..lead() }));
     assert_eq!(told(&suspended), "stop: False LeadNotActive Stalled");
     assert_eq!(short(&run(&wish, &suspended.record, &shown(lead())).step), "ask assign");
 }
 
-fn gone(policy: DeletionPolicy) -> Wish {
-    Wish::Gone(policy, Some(tenant()))
+fn gone(policy: DeletionPolicy) -> LeadTarget {
+    LeadTarget::Gone(policy, Some(tenant()))
 }
 
 #[test]
@@ -198,11 +198,11 @@ fn letting_go() {
     let with = |services| Facts { services, ..own() };
     let holes = ServicesView { complete: false, ..view(&[]) };
     let licensed = shown(Lead { consentless: true, ..lead_with(1) });
-    let no_platform = Facts { connection: Connection::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
+    let no_platform = Facts { connection: PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")), ..facts() };
     let release = "release: False Deleting Reconciling";
     let breaker = |facts: Facts| {
         let holds = Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds."));
-        Facts { connection: Connection::Usable(Policy { deletions_blocked: holds, ..Policy::default() }), ..facts }
+        Facts { connection: PlatformAccess::Usable(Policy { deletions_blocked: holds, ..Policy::default() }), ..facts }
     };
     let table = [
         ("no finalizer", Delete, Record::default(), facts(), "rest: False Deleting Reconciling"),
@@ -233,7 +233,7 @@ fn letting_go() {
     for (what, policy, record, facts, expected) in table {
         assert_eq!(told(&run(&gone(policy), &record, &facts)), expected, "{what}");
     }
-    let refused = Some(Answer::Refused(Trouble::new(Reason::PlatformRefused, "No.")));
+    let refused = Some(ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "No.")));
     let ended = run(&gone(Delete), &asked(0, Sent::No), &Facts { answer: refused, ..own() });
     assert_eq!(told(&ended), "stop: False PlatformRefused Stalled");
     assert_eq!(told(&run(&gone(Delete), &ended.record, &own())), "stop: False PlatformRefused Stalled", "a restart does not ask again");
@@ -242,10 +242,10 @@ fn letting_go() {
 /// Only where the lead is to be deleted with the object is the object held.
 #[test]
 fn the_finalizer() {
-    let desired = Desired { deletion_policy: DeletionPolicy::Delete, ..consentless() };
-    let step = run(&Wish::Be(desired), &Record::default(), &shown(Lead { consentless: true, ..lead() })).step;
+    let desired = DesiredLead { deletion_policy: DeletionPolicy::Delete, ..consentless() };
+    let step = run(&LeadTarget::Be(desired), &Record::default(), &shown(Lead { consentless: true, ..lead() })).step;
     assert_eq!(step, Step::Keep(Mark::Hold));
-    assert_eq!(short(&run(&Wish::Be(consentless()), &Record::default(), &shown(lead())).step), "rest");
+    assert_eq!(short(&run(&LeadTarget::Be(consentless()), &Record::default(), &shown(lead())).step), "rest");
     let ask = run(
         &gone(DeletionPolicy::Delete),
         &Record { finalizer: true, intent: Some(intent(OperationKind::Delete, NOW, Sent::No)), ..Record::default() },
@@ -258,12 +258,12 @@ fn the_finalizer() {
 #[test]
 fn a_platform_that_is_not_for_this_namespace() {
     let refused = Trouble { retry_after: Some(secs(60)), ..Trouble::new(Reason::NamespaceNotAllowed, "x") };
-    let decision = run(&Wish::Be(wanted()), &Record::default(), &Facts { connection: Connection::Unusable(refused), ..facts() });
+    let decision = run(&LeadTarget::Be(wanted()), &Record::default(), &Facts { connection: PlatformAccess::Unusable(refused), ..facts() });
     assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Stop(NOW + secs(60))));
-    let unknown = |settled| Facts { connection: Connection::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), settled, ..facts() };
-    let ready = run(&Wish::Be(wanted()), &Record::default(), &unknown(true));
+    let unknown = |settled| Facts { connection: PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), settled, ..facts() };
+    let ready = run(&LeadTarget::Be(wanted()), &Record::default(), &unknown(true));
     assert_eq!((told(&ready).as_str(), ready.hold), ("wait: False ProgressingWithRetry Reconciling", true));
-    let gone = |policy| told(&run(&Wish::Gone(policy, Some(tenant())), &Record { finalizer: true, ..Record::default() }, &unknown(true)));
+    let gone = |policy| told(&run(&LeadTarget::Gone(policy, Some(tenant())), &Record { finalizer: true, ..Record::default() }, &unknown(true)));
     assert!(gone(DeletionPolicy::Delete).starts_with("wait: False ProgressingWithRetry"), "{}", gone(DeletionPolicy::Delete));
     assert!(gone(DeletionPolicy::Retain).starts_with("release"), "{}", gone(DeletionPolicy::Retain));
 }
@@ -275,7 +275,7 @@ fn absence_must_be_proven() {
     let look = "look leads of tenant: False Progressing Reconciling";
     let holes = "stop: False PlatformUnavailable Reconciling";
     let made = Record { finalizer: true, ..Record::default() };
-    let gone = Wish::Gone(DeletionPolicy::Delete, Some(tenant()));
+    let gone = LeadTarget::Gone(DeletionPolicy::Delete, Some(tenant()));
     let table = [
         (
             "one piece",
@@ -292,7 +292,7 @@ fn absence_must_be_proven() {
         ("by itself, with holes", with(vec![], false, LeadsRead::OfTenant), [holes; 3]),
     ];
     for (what, facts, expected) in table {
-        let wishes = [(Wish::Be(wanted()), Record::default()), (Wish::Be(consentless()), Record::default()), (gone.clone(), made.clone())];
+        let wishes = [(LeadTarget::Be(wanted()), Record::default()), (LeadTarget::Be(consentless()), Record::default()), (gone.clone(), made.clone())];
         for ((wish, record), expected) in wishes.into_iter().zip(expected) {
             assert_eq!(told(&run(&wish, &record, &facts)), expected, "{what}: {wish:?}");
         }

@@ -1,9 +1,9 @@
 //! The platform object: its lists, its troubles, and the runs of the jobs.
 
-use oc_domain::conditions::{Reason, Trouble, Truth};
-use oc_domain::decision::{Answer, Change, Step};
+use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
+use oc_domain::decision::{Change, ChangeResult, Step};
 use oc_domain::facts::Fact;
-use oc_domain::platform::{Decision, Desired, Facts, RanAt, Record, Waiting, decide};
+use oc_domain::platform::{DesiredPlatform, PlatformDecision, PlatformFacts, PlatformRecord, RanAt, Waiting, decide};
 use oc_domain::policy::JobTrigger;
 use oc_domain::record::{Job, JobRecord, JobState};
 use oc_domain::time::Time;
@@ -12,8 +12,8 @@ use crate::common::{NOW, away, known, secs};
 use crate::{says, short};
 
 /// A platform object that asks for nothing out of the way.
-pub fn desired() -> Desired {
-    Desired {
+pub fn desired() -> DesiredPlatform {
+    DesiredPlatform {
         observe_interval: secs(600),
         trigger: JobTrigger::Manual,
         ran_at: [None, None],
@@ -28,11 +28,11 @@ pub fn desired() -> Desired {
     }
 }
 
-pub fn facts() -> Facts {
-    Facts { leads: known(0), services: known(0), waiting: [Waiting::default(); 2], counted: None, deletions: Vec::new(), answer: None, failures: 0 }
+pub fn facts() -> PlatformFacts {
+    PlatformFacts { leads: known(0), services: known(0), waiting: [Waiting::default(); 2], counted: None, deletions: Vec::new(), answer: None, failures: 0 }
 }
 
-fn told(decision: &Decision) -> String {
+fn told(decision: &PlatformDecision) -> String {
     format!("{}: {}", short(&decision.step), says(&decision.verdict))
 }
 
@@ -54,18 +54,23 @@ fn ran(at: Time) -> JobRecord {
 #[test]
 fn lists_and_troubles() {
     let broken = |reason| Fact::Unreadable(Trouble::new(reason, "It can't be read."));
-    let unusable = Desired { unusable: Some(Trouble::new(Reason::InvalidSpec, "The Secret a/b is missing.")), ..desired() };
+    let unusable = DesiredPlatform { unusable: Some(Trouble::new(Reason::InvalidSpec, "The Secret a/b is missing.")), ..desired() };
     let table = [
-        ("services first", desired(), Facts { services: Fact::Unread, leads: Fact::Unread, ..facts() }, "look services: False Progressing Reconciling"),
-        ("then leads", desired(), Facts { leads: Fact::Unread, ..facts() }, "look leads: False Progressing Reconciling"),
+        ("services first", desired(), PlatformFacts { services: Fact::Unread, leads: Fact::Unread, ..facts() }, "look services: False Progressing Reconciling"),
+        ("then leads", desired(), PlatformFacts { leads: Fact::Unread, ..facts() }, "look leads: False Progressing Reconciling"),
         ("both", desired(), facts(), "rest: True Succeeded -"),
-        ("away", desired(), Facts { services: broken(Reason::PlatformUnavailable), ..facts() }, "wait: False PlatformUnavailable Reconciling"),
-        ("throttled", desired(), Facts { leads: broken(Reason::Throttled), ..facts() }, "wait: False Throttled Reconciling"),
-        ("a bad credential", desired(), Facts { services: broken(Reason::AuthenticationFailed), ..facts() }, "wait: False AuthenticationFailed Stalled"),
+        ("away", desired(), PlatformFacts { services: broken(Reason::PlatformUnavailable), ..facts() }, "wait: False PlatformUnavailable Reconciling"),
+        ("throttled", desired(), PlatformFacts { leads: broken(Reason::Throttled), ..facts() }, "wait: False Throttled Reconciling"),
+        (
+            "a bad credential",
+            desired(),
+            PlatformFacts { services: broken(Reason::AuthenticationFailed), ..facts() },
+            "wait: False AuthenticationFailed Stalled",
+        ),
         ("unusable", unusable, facts(), "wait: False InvalidSpec Stalled"),
     ];
     for (what, desired, facts, expected) in table {
-        assert_eq!(told(&decide(NOW, &desired, &Record::default(), &facts)), expected, "{what}");
+        assert_eq!(told(&decide(NOW, &desired, &PlatformRecord::default(), &facts)), expected, "{what}");
     }
 }
 
@@ -74,7 +79,7 @@ fn lists_and_troubles() {
 fn waits_after_troubles() {
     let after = |failures, retry_after| {
         let trouble = Trouble { retry_after, ..away() };
-        let decision = decide(NOW, &desired(), &Record::default(), &Facts { services: Fact::Unreadable(trouble), failures, ..facts() });
+        let decision = decide(NOW, &desired(), &PlatformRecord::default(), &PlatformFacts { services: Fact::Unreadable(trouble), failures, ..facts() });
         let Step::Wait(until, _) = decision.step else { panic!("{:?}", decision.step) };
         until.since(NOW).as_secs()
     };
@@ -84,20 +89,20 @@ fn waits_after_troubles() {
 
 #[test]
 fn the_lists_are_read_each_interval() {
-    let since = |desired: &Desired| match decide(NOW, desired, &Record::default(), &Facts { services: Fact::Unread, ..facts() }).step {
+    let since = |desired: &DesiredPlatform| match decide(NOW, desired, &PlatformRecord::default(), &PlatformFacts { services: Fact::Unread, ..facts() }).step {
         Step::Look(_, not_before) => not_before,
         other => panic!("{other:?}"),
     };
     // Read anew when the interval is over; one that is young is left; and the two are read together, so a part of the interval is enough.
     assert!((NOW - secs(600)..=NOW - secs(300)).contains(&since(&desired())), "{:?}", since(&desired()));
-    assert_eq!(since(&Desired { look_now: true, ..desired() }), NOW);
-    let older = Facts { leads: Fact::Known { value: 0, at: NOW - secs(400) }, ..facts() };
-    assert_eq!(decide(NOW, &desired(), &Record::default(), &older).step, Step::Rest(NOW + secs(200)));
+    assert_eq!(since(&DesiredPlatform { look_now: true, ..desired() }), NOW);
+    let older = PlatformFacts { leads: Fact::Known { value: 0, at: NOW - secs(400) }, ..facts() };
+    assert_eq!(decide(NOW, &desired(), &PlatformRecord::default(), &older).step, Step::Rest(NOW + secs(200)));
 }
 
 #[test]
 fn entries_that_cannot_be_read_are_said() {
-    let decision = decide(NOW, &desired(), &Record::default(), &Facts { leads: known(2), services: known(1), ..facts() });
+    let decision = decide(NOW, &desired(), &PlatformRecord::default(), &PlatformFacts { leads: known(2), services: known(1), ..facts() });
     assert_eq!(told(&decision), "rest: True Succeeded -");
     assert!(decision.verdict.message.contains("3 entries"), "{}", decision.verdict.message);
 }
@@ -107,29 +112,29 @@ fn entries_that_cannot_be_read_are_said() {
 fn jobs_by_hand() {
     let due = (NOW - secs(100)).whole_second();
     let table = [
-        ("nobody waits", Waiting::default(), None, JobState::NotDue, Truth::True),
-        ("somebody waits", waited(100)[0], None, JobState::Due, Truth::False),
-        ("it ran before", waited(100)[0], Some(due - secs(1)), JobState::Due, Truth::False),
-        ("it ran when it was due", waited(100)[0], Some(due), JobState::Synced, Truth::True),
-        ("it ran after", waited(100)[0], Some(due + secs(50)), JobState::Synced, Truth::True),
+        ("nobody waits", Waiting::default(), None, JobState::NotDue, ConditionStatus::True),
+        ("somebody waits", waited(100)[0], None, JobState::Due, ConditionStatus::False),
+        ("it ran before", waited(100)[0], Some(due - secs(1)), JobState::Due, ConditionStatus::False),
+        ("it ran when it was due", waited(100)[0], Some(due), JobState::Synced, ConditionStatus::True),
+        ("it ran after", waited(100)[0], Some(due + secs(50)), JobState::Synced, ConditionStatus::True),
     ];
     for (what, waiting, ran_at, state, synced) in table {
-        let desired = Desired { ran_at: [ran_at.and_then(says_it_ran), None], ..desired() };
-        let decision = decide(NOW, &desired, &Record::default(), &Facts { waiting: [waiting, Waiting::default()], ..facts() });
+        let desired = DesiredPlatform { ran_at: [ran_at.and_then(says_it_ran), None], ..desired() };
+        let decision = decide(NOW, &desired, &PlatformRecord::default(), &PlatformFacts { waiting: [waiting, Waiting::default()], ..facts() });
         assert_eq!(short(&decision.step), "rest", "{what}");
         assert_eq!((decision.record.jobs[0].state, decision.verdict.synced.map(|told| told.0)), (state, Some(synced)), "{what}");
         assert_eq!(decision.record.runs(Job::Leads).covers, ran_at, "{what}");
     }
     // One older than what is known changes nothing.
-    let record = Record { jobs: [ran(due), JobRecord::default()], ..Record::default() };
-    let decision = decide(NOW, &Desired { ran_at: [says_it_ran(due - secs(60)), None], ..desired() }, &record, &facts());
+    let record = PlatformRecord { jobs: [ran(due), JobRecord::default()], ..PlatformRecord::default() };
+    let decision = decide(NOW, &DesiredPlatform { ran_at: [says_it_ran(due - secs(60)), None], ..desired() }, &record, &facts());
     assert_eq!(decision.record.runs(Job::Leads).covers, Some(due));
 }
 
 /// Http: gathered for two seconds, then asked once for all who wait.
 #[test]
 fn jobs_by_http() {
-    let http = || Desired { trigger: JobTrigger::Http, ..desired() };
+    let http = || DesiredPlatform { trigger: JobTrigger::Http, ..desired() };
     let due = (NOW - secs(10)).whole_second();
     let requested = |at| JobRecord { state: JobState::Requested, due: Some(due), requested: Some(at), completed: None };
     let none = JobRecord::default();
@@ -144,8 +149,8 @@ fn jobs_by_http() {
         ("the answer was lost, long ago", requested(NOW - secs(61)), waited(100)[0], "ask job"),
     ];
     for (what, job, waiting, expected) in table {
-        let record = Record { jobs: [job, none], ..Record::default() };
-        let decision = decide(NOW, &http(), &record, &Facts { waiting: [waiting, Waiting::default()], ..facts() });
+        let record = PlatformRecord { jobs: [job, none], ..PlatformRecord::default() };
+        let decision = decide(NOW, &http(), &record, &PlatformFacts { waiting: [waiting, Waiting::default()], ..facts() });
         assert_eq!(short(&decision.step), expected, "{what}");
         if expected == "ask job" {
             assert_eq!(decision.step, Step::Ask(Change::RunJob(Job::Leads)), "{what}");
@@ -156,17 +161,18 @@ fn jobs_by_http() {
 /// What a run's answer means. It ends the pass: no second job is asked for in it.
 #[test]
 fn the_answer_to_a_run() {
-    let http = Desired { trigger: JobTrigger::Http, ..desired() };
+    let http = DesiredPlatform { trigger: JobTrigger::Http, ..desired() };
     let begun = NOW - secs(3);
     let both = [waited(10)[0], waited(10)[0]];
     let table = [
-        (Answer::Done, Some(begun.whole_second()), JobState::Synced),
-        (Answer::Lost(away()), None, JobState::Requested),
-        (Answer::NotSent(away()), None, JobState::Due),
-        (Answer::Refused(Trouble::new(Reason::PlatformRefused, "No.")), None, JobState::Due),
+        (ChangeResult::Done, Some(begun.whole_second()), JobState::Synced),
+        (ChangeResult::Lost(away()), None, JobState::Requested),
+        (ChangeResult::NotSent(away()), None, JobState::Due),
+        (ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "No.")), None, JobState::Due),
     ];
     for (answer, covers, state) in table {
-        let decision = decide(NOW, &http, &Record::default(), &Facts { waiting: both, answer: Some((Job::Leads, begun, answer.clone())), ..facts() });
+        let decision =
+            decide(NOW, &http, &PlatformRecord::default(), &PlatformFacts { waiting: both, answer: Some((Job::Leads, begun, answer.clone())), ..facts() });
         assert_eq!(short(&decision.step), "rest", "{answer:?}");
         assert_eq!((decision.record.runs(Job::Leads).covers, decision.record.jobs[0].state), (covers, state), "{answer:?}");
     }
@@ -177,8 +183,8 @@ fn the_answer_to_a_run() {
 fn joining_changes_nothing() {
     let due = (NOW - secs(100)).whole_second();
     let joined = |latest| [Waiting { due: Some((due, latest)) }, Waiting::default()];
-    let first = decide(NOW, &desired(), &Record::default(), &Facts { waiting: joined(due), ..facts() });
-    let second = decide(NOW, &desired(), &first.record, &Facts { waiting: joined(due + secs(60)), ..facts() });
+    let first = decide(NOW, &desired(), &PlatformRecord::default(), &PlatformFacts { waiting: joined(due), ..facts() });
+    let second = decide(NOW, &desired(), &first.record, &PlatformFacts { waiting: joined(due + secs(60)), ..facts() });
     assert_eq!(first.record, second.record);
 }
 
@@ -186,11 +192,11 @@ fn joining_changes_nothing() {
 #[test]
 fn what_can_not_be_followed_is_told_and_the_rest_goes_on() {
     let unfollowed = Some(Trouble::new(Reason::InvalidSpec, "spec.leadDiscovery.namespace: x"));
-    let desired = Desired { unfollowed, ..desired() };
-    let decision = decide(NOW, &desired, &Record::default(), &facts());
+    let desired = DesiredPlatform { unfollowed, ..desired() };
+    let decision = decide(NOW, &desired, &PlatformRecord::default(), &facts());
     assert_eq!(told(&decision), "rest: False InvalidSpec Stalled");
     assert!(decision.answers());
-    let away = decide(NOW, &desired, &Record::default(), &Facts { services: Fact::Unreadable(away()), ..facts() });
+    let away = decide(NOW, &desired, &PlatformRecord::default(), &PlatformFacts { services: Fact::Unreadable(away()), ..facts() });
     assert_eq!((told(&away).as_str(), away.answers()), ("wait: False PlatformUnavailable Reconciling", false), "the platform comes first");
 }
 
@@ -198,12 +204,12 @@ fn what_can_not_be_followed_is_told_and_the_rest_goes_on() {
 #[test]
 fn a_time_that_lies_ahead_is_refused_until_it_is_changed() {
     let due = (NOW - secs(100)).whole_second();
-    let facts = || Facts { waiting: [Waiting { due: Some((due, due)) }, Waiting::default()], ..facts() };
-    let at = |now: Time, said: Option<RanAt>, record: &Record| decide(now, &Desired { ran_at: [said, None], ..desired() }, record, &facts());
+    let facts = || PlatformFacts { waiting: [Waiting { due: Some((due, due)) }, Waiting::default()], ..facts() };
+    let at = |now: Time, said: Option<RanAt>, record: &PlatformRecord| decide(now, &DesiredPlatform { ran_at: [said, None], ..desired() }, record, &facts());
     let ahead = NOW.whole_second() + secs(3600);
-    let first = at(NOW, says_it_ran(ahead), &Record::default());
-    let told = |decision: &Decision| decision.verdict.synced.clone().map(|(truth, _, message)| (truth, message)).expect("Synced");
-    assert_eq!(told(&first).0, Truth::False);
+    let first = at(NOW, says_it_ran(ahead), &PlatformRecord::default());
+    let told = |decision: &PlatformDecision| decision.verdict.synced.clone().map(|(truth, _, message)| (truth, message)).expect("Synced");
+    assert_eq!(told(&first).0, ConditionStatus::False);
     assert!(told(&first).1.contains("operatorconnect.dev/leads-job-ran-at lay ahead"), "{}", told(&first).1);
     // The hour has come, after a restart as well: it is what status remembers.
     let later = at(ahead + secs(60), says_it_ran(ahead), &first.record);
@@ -215,7 +221,7 @@ fn a_time_that_lies_ahead_is_refused_until_it_is_changed() {
     assert_eq!((corrected.record.jobs[0].state, corrected.record.refused.clone()), (JobState::Synced, [None, None]));
     // Clocks differ by seconds: such a time is waited for, and then taken.
     let soon = NOW.whole_second() + secs(3);
-    let waits = at(NOW, says_it_ran(soon), &Record::default());
+    let waits = at(NOW, says_it_ran(soon), &PlatformRecord::default());
     assert_eq!((waits.record.jobs[0].state, waits.record.refused.clone(), waits.step.clone()), (JobState::Due, [None, None], Step::Rest(soon)));
     assert_eq!(at(soon, says_it_ran(soon), &waits.record).record.jobs[0].state, JobState::Synced);
 }
@@ -223,9 +229,9 @@ fn a_time_that_lies_ahead_is_refused_until_it_is_changed() {
 #[test]
 fn a_time_that_can_not_be_read_is_told_with_the_form_that_is_wanted() {
     for text in ["now", "28.11.2026 12:00", "1764333164", ""] {
-        let decision = decide(NOW, &Desired { ran_at: [None, Some(RanAt::new(text, None))], ..desired() }, &Record::default(), &facts());
+        let decision = decide(NOW, &DesiredPlatform { ran_at: [None, Some(RanAt::new(text, None))], ..desired() }, &PlatformRecord::default(), &facts());
         let (truth, _, message) = decision.verdict.synced.clone().expect("Synced");
-        assert_eq!(truth, Truth::True, "nobody waits");
+        assert_eq!(truth, ConditionStatus::True, "nobody waits");
         assert!(message.contains("operatorconnect.dev/trunks-job-ran-at") && message.contains("YYYY-MM-DDThh:mm:ssZ"), "{message}");
         assert_eq!(decision.record.jobs[1], JobRecord::default());
     }

@@ -1,29 +1,29 @@
 //! What Ready and Synced say of a service that is there: every field that can be compared is compared, and what differs is named.
 
-use oc_domain::conditions::{Reason, Truth};
+use oc_domain::conditions::{ConditionStatus, Reason};
 use oc_domain::decision::Decision;
 use oc_domain::facts::{Facts, ServicesView};
 use oc_domain::model::{Lead, LicenseType, MicrosoftStatus, Service, TaskState};
 use oc_domain::names::{ShortName, ShortNameRule};
-use oc_domain::policy::{Connection, JobRuns, Policy};
+use oc_domain::policy::{JobRuns, PlatformAccess, Policy};
 use oc_domain::record::{JobRecord, JobState, Operation, Outcome, Record};
-use oc_domain::service::Desired;
+use oc_domain::service::DesiredService;
 
 use crate::common::*;
 use crate::{at_now, told};
 
 /// A pass over an object whose service is listed, and whose lead shows it.
-fn seen(desired: Desired, record: &Record, service: &Service, lead: Lead) -> Decision {
+fn seen(desired: DesiredService, record: &Record, service: &Service, lead: Lead) -> Decision {
     let facts = Facts { services: known(view_by_guid(service)), leads: known_leads(vec![lead]), ..facts() };
     at_now(&be(desired), record, &facts)
 }
 
-fn synced_of(decision: &Decision) -> Option<(Truth, Reason)> {
+fn synced_of(decision: &Decision) -> Option<(ConditionStatus, Reason)> {
     decision.verdict.synced.as_ref().map(|told| (told.0, told.1))
 }
 
-const IN_STEP: Option<(Truth, Reason)> = Some((Truth::True, Reason::Succeeded));
-const DIFFERS: Option<(Truth, Reason)> = Some((Truth::False, Reason::Conflict));
+const IN_STEP: Option<(ConditionStatus, Reason)> = Some((ConditionStatus::True, Reason::Succeeded));
+const DIFFERS: Option<(ConditionStatus, Reason)> = Some((ConditionStatus::False, Reason::Conflict));
 
 /// An object that took its service over: no create of its own is in its record.
 fn taken_over() -> Record {
@@ -84,11 +84,17 @@ fn advanced_settings_that_came_or_went_later() {
         ("as it was made, by IP group", true, synced(), "rest: True Succeeded -", IN_STEP),
         ("added later", true, JobRecord::default(), "rest: True Succeeded -", DIFFERS),
         ("taken out later", false, synced(), "rest: True Succeeded -", DIFFERS),
-        ("taken out while the job is due", false, by_group(), "wait: False AwaitingTrunksJob Reconciling", Some((Truth::False, Reason::AwaitingTrunksJob))),
+        (
+            "taken out while the job is due",
+            false,
+            by_group(),
+            "wait: False AwaitingTrunksJob Reconciling",
+            Some((ConditionStatus::False, Reason::AwaitingTrunksJob)),
+        ),
     ];
     for (what, ip_group, trunks_job, expected, synced) in table {
         let record = Record { trunks_job, ..verified() };
-        let decision = seen(Desired { ip_group, ..desired() }, &record, &service(1), lead_with(1));
+        let decision = seen(DesiredService { ip_group, ..desired() }, &record, &service(1), lead_with(1));
         let message = &decision.verdict.message;
         assert_eq!((told(&decision).as_str(), synced_of(&decision)), (expected, synced), "{what}: {message}");
         assert_eq!(decision.record.trunks_job.due, trunks_job.due, "{what}");
@@ -118,14 +124,14 @@ fn names_that_differ_are_named_and_called_out_of_step() {
 }
 
 /// What it is, the spec, the record, the channel of the lead, the words of the message, and `Synced`.
-type Row = (&'static str, Desired, Record, Option<i64>, &'static [&'static str], Option<(Truth, Reason)>);
+type Row = (&'static str, DesiredService, Record, Option<i64>, &'static [&'static str], Option<(ConditionStatus, Reason)>);
 
 /// The channel shows on the lead; the LC customer and the SIP connection show nowhere that is read. What this object asked for itself was asked for as the
 /// spec says, since the schema keeps it so.
 #[test]
 fn channel_customer_and_connection() {
     let in_channel = |channel| Lead { channel, ..lead_with(1) };
-    let wants = |channel, lc_customer, ip_group| Desired { channel, lc_customer, ip_group, ..desired() };
+    let wants = |channel, lc_customer, ip_group| DesiredService { channel, lc_customer, ip_group, ..desired() };
     let by_group = || Record { trunks_job: synced(), ..verified() };
     let table: [Row; 8] = [
         ("made here, the channel shows", wants(Some(7), None, false), verified(), Some(7), &[], IN_STEP),
@@ -154,7 +160,7 @@ fn no_job_is_done_for_a_service_that_is_gone() {
     assert_eq!(told(&gone), "stop: False DeletedExternally Stalled");
     assert_eq!((gone.record.leads_job.state, gone.record.trunks_job.state), (JobState::NotDue, JobState::NotDue));
     assert_eq!(at_now(&be(desired()), &gone.record, &empty_platform()).record, gone.record, "said once");
-    let back = seen(Desired { ip_group: true, ..desired() }, &gone.record, &service(1), lead_with(1));
+    let back = seen(DesiredService { ip_group: true, ..desired() }, &gone.record, &service(1), lead_with(1));
     assert_eq!(told(&back), "rest: True Succeeded -");
     assert_eq!((back.record.leads_job, back.record.trunks_job), (synced(), synced()));
     // The tenant has another service meanwhile.
@@ -169,14 +175,14 @@ fn no_job_is_done_for_a_service_that_is_gone() {
 /// A service that is made in the place of one that is gone needs its jobs like the first.
 #[test]
 fn a_service_that_is_made_again_has_jobs_of_its_own() {
-    let again = Desired { recreate: true, ip_group: true, ..desired() };
+    let again = DesiredService { recreate: true, ip_group: true, ..desired() };
     let begun = at_now(&be(again.clone()), &Record { trunks_job: synced(), ..verified() }, &empty_platform());
     assert_eq!(told(&begun), "keep intent: False Converting Reconciling");
     let mut record = begun.record;
     record.intent = creating(NOW).intent;
     record.operation = record.intent.as_ref().map(Operation::of);
     let later = Policy { trunks_job: JobRuns { requested: None, covers: Some(NOW - secs(500)) }, ..Policy::default() };
-    let facts = Facts { services: known(view(&[service(2)])), leads: known_leads(vec![lead()]), connection: Connection::Usable(later), ..facts() };
+    let facts = Facts { services: known(view(&[service(2)])), leads: known_leads(vec![lead()]), connection: PlatformAccess::Usable(later), ..facts() };
     let decision = at_now(&be(again), &record, &facts);
     assert_eq!(decision.record.guid, Some(guid(2)));
     assert_eq!((decision.record.leads_job.state, decision.record.trunks_job.state), (JobState::Due, JobState::Due));
@@ -203,7 +209,7 @@ fn routing(number: u32, name: &str) -> Service {
 #[test]
 fn a_direct_routing_service_beside_one_of_operator_connect() {
     let both = |second: Service| Facts { services: known(view(&[routing(9, "Direct"), second])), leads: known_leads(vec![lead_with(1)]), ..facts() };
-    let at = |record: &Record, facts: &Facts| at_now(&be(Desired { beside_direct_routing: false, ..desired() }), record, facts);
+    let at = |record: &Record, facts: &Facts| at_now(&be(DesiredService { beside_direct_routing: false, ..desired() }), record, facts);
     assert_eq!(told(&at(&Record::default(), &both(service(1)))), "keep adopted: False Progressing Reconciling");
     assert_eq!(told(&at(&creating(NOW - secs(60)), &both(service(1)))), "rest: True Succeeded -");
     let listed = Facts { services: known(ServicesView { by_guid: Some(service(1)), ..view(&[routing(9, "Direct"), service(1)]) }), ..both(service(1)) };
@@ -244,7 +250,7 @@ fn a_create_beside_a_direct_routing_service() {
         let other = Service { license: Some(license), ..routing(9, name) };
         let by_name = if name == "Direct" { vec![] } else { vec![other.clone()] };
         let facts = Facts { services: known(ServicesView { by_name, ..view(std::slice::from_ref(&other)) }), ..empty_platform() };
-        let decision = at_now(&be(Desired { beside_direct_routing, ..desired() }), &Record::default(), &facts);
+        let decision = at_now(&be(DesiredService { beside_direct_routing, ..desired() }), &Record::default(), &facts);
         let message = &decision.verdict.message;
         assert_eq!(told(&decision), expected, "{license:?} {beside_direct_routing} {name}: {message}");
         assert!(!message.to_lowercase().contains("remove"), "a paid service is nobody's to remove: {message}");
@@ -252,7 +258,7 @@ fn a_create_beside_a_direct_routing_service() {
     }
     let licensed =
         Facts { services: known(ServicesView { by_name: vec![], ..view(&[routing(9, "Direct")]) }), leads: known_leads(vec![lead_with(9)]), ..facts() };
-    let decision = at_now(&be(Desired { beside_direct_routing: true, ..desired() }), &Record::default(), &licensed);
+    let decision = at_now(&be(DesiredService { beside_direct_routing: true, ..desired() }), &Record::default(), &licensed);
     assert_eq!(told(&decision), stopped, "only a lead without a service can become one");
     assert!(decision.verdict.message.contains("Direct Routing"), "{}", decision.verdict.message);
 }
@@ -260,10 +266,10 @@ fn a_create_beside_a_direct_routing_service() {
 /// The platform object's rule is for what is to be made. What is there, or under way, is looked at whatever its name.
 #[test]
 fn the_rule_for_short_names_is_for_creates_alone() {
-    let named = |name: &str| Desired { short_name: ShortName::as_written(name), ..desired() };
+    let named = |name: &str| DesiredService { short_name: ShortName::as_written(name), ..desired() };
     let ruled = |facts: Facts| {
         let policy = Policy { short_name_rule: ShortNameRule::Alphanumeric, slowest_create: Some(secs(60)), ..Policy::default() };
-        Facts { connection: Connection::Usable(policy), ..facts }
+        Facts { connection: PlatformAccess::Usable(policy), ..facts }
     };
     let there = Service { short_name: "Con-toso".into(), ..service(1) };
     let shows = ruled(Facts { services: known(view_by_guid(&there)), leads: known_leads(vec![lead_with(1)]), ..facts() });

@@ -1,20 +1,20 @@
 //! From what an object says to what it is to become, and what a pass begins with.
 
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::facts::{DeletionPolicy, Facts, Seen};
+use oc_domain::facts::{DeletionPolicy, Facts, ObjectState};
 use oc_domain::lead;
 use oc_domain::memory::PassMemory;
-use oc_domain::policy::{Connection, Policy};
+use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::OperationKind;
-use oc_domain::service::{Deletion, Desired, Mode, Neighbour, Spec, Wish};
+use oc_domain::service::{Deletion, DesiredService, Mode, Neighbour, ServiceSpec, ServiceTarget};
 
 use crate::common::*;
 
 use DeletionPolicy::{Delete, Retain};
 
-fn said() -> Spec {
+fn said() -> ServiceSpec {
     let desired = desired();
-    Spec {
+    ServiceSpec {
         deleting: false,
         suspended: false,
         tenant: Ok(tenant()),
@@ -41,18 +41,22 @@ fn unclear() -> Trouble {
 fn a_spec_says_what_its_object_is_to_become() {
     let no_lead = || Trouble::new(Reason::LeadNotFound, "There is no such Lead.");
     let table = [
-        ("plain", said(), Wish::Be(Box::new(desired()))),
-        ("suspended", Spec { suspended: true, ..said() }, Wish::Suspended),
-        ("suspended, and its tenant is not known", Spec { suspended: true, tenant: Err(unclear()), ..said() }, Wish::Suspended),
-        ("its tenant is not known", Spec { tenant: Err(unclear()), ..said() }, Wish::Unclear(unclear())),
-        ("its lead is not there", Spec { tenant: Err(unclear()), missing: Some(no_lead()), ..said() }, Wish::Unclear(no_lead())),
-        ("its lead is not there any more", Spec { missing: Some(no_lead()), ..said() }, Wish::Be(Box::new(Desired { missing: Some(no_lead()), ..desired() }))),
+        ("plain", said(), ServiceTarget::Be(Box::new(desired()))),
+        ("suspended", ServiceSpec { suspended: true, ..said() }, ServiceTarget::Suspended),
+        ("suspended, and its tenant is not known", ServiceSpec { suspended: true, tenant: Err(unclear()), ..said() }, ServiceTarget::Suspended),
+        ("its tenant is not known", ServiceSpec { tenant: Err(unclear()), ..said() }, ServiceTarget::Unclear(unclear())),
+        ("its lead is not there", ServiceSpec { tenant: Err(unclear()), missing: Some(no_lead()), ..said() }, ServiceTarget::Unclear(no_lead())),
+        (
+            "its lead is not there any more",
+            ServiceSpec { missing: Some(no_lead()), ..said() },
+            ServiceTarget::Be(Box::new(DesiredService { missing: Some(no_lead()), ..desired() })),
+        ),
     ];
     for (what, spec, expected) in table {
         assert_eq!(spec.wish(None, || panic!("neighbours are asked for one that is going alone")), expected, "{what}");
     }
     let rival = Some("OcEssentialService n/first (same tenant)".to_owned());
-    assert_eq!(said().wish(rival.clone(), Vec::new), Wish::Be(Box::new(Desired { rival, ..desired() })));
+    assert_eq!(said().wish(rival.clone(), Vec::new), ServiceTarget::Be(Box::new(DesiredService { rival, ..desired() })));
 }
 
 /// What another object has is that one's, unless it is going as well; and what changes nothing on the platform deletes nothing there.
@@ -63,7 +67,7 @@ fn an_object_that_is_going_leaves_alone_what_others_have() {
     for (mode, policy, expected) in
         [(Mode::Apply, Delete, Delete), (Mode::Apply, Retain, Retain), (Mode::Plan, Delete, Retain), (Mode::Observe, Delete, Retain)]
     {
-        let wish = Spec { deleting: true, mode, deletion_policy: policy, suspended: true, ..said() }.wish(None, others);
+        let wish = ServiceSpec { deleting: true, mode, deletion_policy: policy, suspended: true, ..said() }.wish(None, others);
         let gone = Deletion {
             policy: expected,
             tenant: Some(tenant()),
@@ -72,22 +76,22 @@ fn an_object_that_is_going_leaves_alone_what_others_have() {
             guard_numbers: true,
             of_others: vec![guid(1)],
         };
-        assert_eq!(wish, Wish::Gone(gone), "{mode:?} {policy:?}");
+        assert_eq!(wish, ServiceTarget::Gone(gone), "{mode:?} {policy:?}");
     }
-    let unknown = Spec { deleting: true, tenant: Err(unclear()), ..said() }.wish(None, Vec::new);
-    assert!(matches!(unknown, Wish::Gone(Deletion { tenant: None, .. })), "{unknown:?}");
+    let unknown = ServiceSpec { deleting: true, tenant: Err(unclear()), ..said() }.wish(None, Vec::new);
+    assert!(matches!(unknown, ServiceTarget::Gone(Deletion { tenant: None, .. })), "{unknown:?}");
 }
 
 #[test]
 fn a_lead_says_what_it_is_to_become() {
-    let said = || lead::Spec { deleting: false, suspended: false, tenant: Ok(tenant()), consentless: true, channel: None, deletion_policy: Delete };
-    let be = lead::Wish::Be(lead::Desired { tenant: tenant(), consentless: true, channel: None, deletion_policy: Delete, rival: None });
+    let said = || lead::LeadSpec { deleting: false, suspended: false, tenant: Ok(tenant()), consentless: true, channel: None, deletion_policy: Delete };
+    let be = lead::LeadTarget::Be(lead::DesiredLead { tenant: tenant(), consentless: true, channel: None, deletion_policy: Delete, rival: None });
     let table = [
         (said(), be),
-        (lead::Spec { suspended: true, ..said() }, lead::Wish::Suspended),
-        (lead::Spec { tenant: Err(unclear()), ..said() }, lead::Wish::Unclear(unclear())),
-        (lead::Spec { deleting: true, suspended: true, ..said() }, lead::Wish::Gone(Delete, Some(tenant()))),
-        (lead::Spec { deleting: true, tenant: Err(unclear()), ..said() }, lead::Wish::Gone(Delete, None)),
+        (lead::LeadSpec { suspended: true, ..said() }, lead::LeadTarget::Suspended),
+        (lead::LeadSpec { tenant: Err(unclear()), ..said() }, lead::LeadTarget::Unclear(unclear())),
+        (lead::LeadSpec { deleting: true, suspended: true, ..said() }, lead::LeadTarget::Gone(Delete, Some(tenant()))),
+        (lead::LeadSpec { deleting: true, tenant: Err(unclear()), ..said() }, lead::LeadTarget::Gone(Delete, None)),
     ];
     for (spec, expected) in table {
         assert_eq!(spec.wish(None), expected);
@@ -97,15 +101,16 @@ fn a_lead_says_what_it_is_to_become() {
 #[test]
 fn what_status_says_counts_for_the_generation_it_speaks_of() {
     let memory = PassMemory { failures: 3, generation: Some(2), ..PassMemory::default() };
-    let seen = Seen { created: NOW - secs(60), generation: 2, observed: Some(2), ready: true, look_requested: false, stalled_for: Some(Reason::TaskFailed) };
-    let begin = |seen: Seen| {
-        let facts = Facts::begin(NOW, seen, Connection::Usable(Policy::default()), &memory);
+    let seen =
+        ObjectState { created: NOW - secs(60), generation: 2, observed: Some(2), ready: true, look_requested: false, stalled_for: Some(Reason::TaskFailed) };
+    let begin = |seen: ObjectState| {
+        let facts = Facts::begin(NOW, seen, PlatformAccess::Usable(Policy::default()), &memory);
         (facts.asked_anew, facts.look_now, facts.settled, facts.failures, facts.stalled_for)
     };
     assert_eq!(begin(seen), (false, false, true, 3, Some(Reason::TaskFailed)));
-    assert_eq!(begin(Seen { look_requested: true, ..seen }), (true, true, true, 3, Some(Reason::TaskFailed)));
-    assert_eq!(begin(Seen { generation: 3, ..seen }), (true, false, false, 0, None), "the spec was changed");
-    assert_eq!(begin(Seen { observed: None, ..seen }), (true, false, false, 3, None), "status was lost");
+    assert_eq!(begin(ObjectState { look_requested: true, ..seen }), (true, true, true, 3, Some(Reason::TaskFailed)));
+    assert_eq!(begin(ObjectState { generation: 3, ..seen }), (true, false, false, 0, None), "the spec was changed");
+    assert_eq!(begin(ObjectState { observed: None, ..seen }), (true, false, false, 3, None), "status was lost");
 }
 
 /// The pace is asked for when the grace that it decides is nearly over, and not before.

@@ -3,16 +3,16 @@
 use std::cell::Cell;
 
 use oc_domain::conditions::{Reason, Trouble, Verdict};
-use oc_domain::decision::{Answer, Change, Decision, Mark, Query, Step, Wake};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query, Step, Wake};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts};
 use oc_domain::lead;
 use oc_domain::memory::PassMemory;
 use oc_domain::model::{Service, TaskState};
 use oc_domain::pass::Pass;
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{self, Adoption, Deletion, Desired, Mode, Wish};
+use oc_domain::service::{self, Adoption, Deletion, DesiredService, Mode, ServiceTarget};
 use oc_domain::timing;
-use oc_domain::transitions::{Event, Stage, check, follows, needs, stage};
+use oc_domain::transitions::{ChangeStage, Transition, check, follows, needs, stage};
 
 use crate::common::*;
 use crate::short;
@@ -22,8 +22,8 @@ use OperationKind::{Create, Delete};
 /// Every stage and every event.
 #[test]
 fn the_table() {
-    use Stage::{Asked, Idle, Recorded, Running};
-    let (begin, send, adopt) = (Event::Begin, Event::Send, Event::Adopt);
+    use ChangeStage::{Asked, Idle, Recorded, Running};
+    let (begin, send, adopt) = (Transition::Begin, Transition::Send, Transition::Adopt);
     let table = [
         (Idle, begin(Create), Some(Recorded)),
         (Idle, begin(Delete), Some(Recorded)),
@@ -71,19 +71,19 @@ fn the_stage_of_a_record() {
     let unsent_beside_an_old_one =
         Record { intent: Some(Intent { id: OperationId("op-2".into()), ..intent(Create, NOW, Sent::No) }), ..ended(Outcome::Failed, NOW - secs(60)) };
     let table = [
-        ("nothing", Record::default(), Stage::Idle),
-        ("only a finalizer", Record { finalizer: true, ..Record::default() }, Stage::Idle),
-        ("verified", verified(), Stage::Idle),
-        ("failed", ended(Outcome::Failed, NOW), Stage::Idle),
-        ("refused", ended(Outcome::Refused, NOW), Stage::Idle),
-        ("given up", ended(Outcome::Unknown, NOW), Stage::Idle),
-        ("an intent, surely not sent", recorded(Create, 0), Stage::Recorded),
-        ("a new intent after one that ended", unsent_beside_an_old_one, Stage::Recorded),
-        ("an intent that was read from the object", creating(NOW - secs(60)), Stage::Asked),
-        ("asked, no task", asked(Delete), Stage::Asked),
-        ("asked, and the annotation is lost", lost, Stage::Asked),
-        ("a task", converting(NOW - secs(60)), Stage::Running),
-        ("a task, and the annotation is lost", Record { intent: None, ..converting(NOW - secs(60)) }, Stage::Running),
+        ("nothing", Record::default(), ChangeStage::Idle),
+        ("only a finalizer", Record { finalizer: true, ..Record::default() }, ChangeStage::Idle),
+        ("verified", verified(), ChangeStage::Idle),
+        ("failed", ended(Outcome::Failed, NOW), ChangeStage::Idle),
+        ("refused", ended(Outcome::Refused, NOW), ChangeStage::Idle),
+        ("given up", ended(Outcome::Unknown, NOW), ChangeStage::Idle),
+        ("an intent, surely not sent", recorded(Create, 0), ChangeStage::Recorded),
+        ("a new intent after one that ended", unsent_beside_an_old_one, ChangeStage::Recorded),
+        ("an intent that was read from the object", creating(NOW - secs(60)), ChangeStage::Asked),
+        ("asked, no task", asked(Delete), ChangeStage::Asked),
+        ("asked, and the annotation is lost", lost, ChangeStage::Asked),
+        ("a task", converting(NOW - secs(60)), ChangeStage::Running),
+        ("a task, and the annotation is lost", Record { intent: None, ..converting(NOW - secs(60)) }, ChangeStage::Running),
     ];
     for (what, record, expected) in table {
         assert_eq!(stage(&record), expected, "{what}");
@@ -173,7 +173,7 @@ fn a_second_change_in_one_pass_is_refused() {
     let mut pass = Pass::begin(Record::default(), facts(), &PassMemory::default());
     let decision = pass.next(NOW, assign);
     assert_eq!(short(&decision.step), "ask assign");
-    pass.answered(Change::AssignChannel(tenant(), 5), decision, Answer::Done);
+    pass.answered(Change::AssignChannel(tenant(), 5), decision, ChangeResult::Done);
     let decision = pass.next(NOW, assign);
     refused(&pass, &decision, "second change");
 }
@@ -255,7 +255,14 @@ fn worlds() -> Vec<Facts> {
     let elses = Service { short_name: "Else".into(), ..service(1) };
     let views = [view(&[]), view(&[service(1)]), view_by_guid(&service(1)), view(&[elses]), view(&[service(1), service(2)])];
     let tasks = [None, Some(TaskState::Running), Some(TaskState::Succeeded), Some(TaskState::Failed)].map(|state| known(state.map(|state| task(1, state))));
-    let answers = [None, Some(Answer::Done), Some(Answer::Lost(away())), Some(Answer::NotSent(away())), Some(Answer::Task(task_id(1))), Some(Answer::NotFound)];
+    let answers = [
+        None,
+        Some(ChangeResult::Done),
+        Some(ChangeResult::Lost(away())),
+        Some(ChangeResult::NotSent(away())),
+        Some(ChangeResult::Task(task_id(1))),
+        Some(ChangeResult::NotFound),
+    ];
     let mut all = Vec::new();
     for view in &views {
         for task in tasks.iter().cloned().chain([Fact::Unread]) {
@@ -273,8 +280,8 @@ fn possible(record: &Record, facts: &Facts, deleted: bool, create_gives_a_task: 
     let kinds = [record.intent.as_ref().map(|intent| intent.kind), record.running().map(|operation| operation.kind)];
     let answered = match &facts.answer {
         None => true,
-        Some(Answer::Task(_)) => create_gives_a_task && record.may_send(Create, NOW),
-        Some(Answer::Done | Answer::NotFound) => record.may_send(Delete, NOW) || (!create_gives_a_task && record.may_send(Create, NOW)),
+        Some(ChangeResult::Task(_)) => create_gives_a_task && record.may_send(Create, NOW),
+        Some(ChangeResult::Done | ChangeResult::NotFound) => record.may_send(Delete, NOW) || (!create_gives_a_task && record.may_send(Create, NOW)),
         Some(_) => record.may_send(Create, NOW) || record.may_send(Delete, NOW),
     };
     answered && (deleted || !kinds.contains(&Some(Delete)))
@@ -286,20 +293,20 @@ fn no_decision_about_a_service_is_out_of_order() {
     let gone = |policy| {
         let deletion =
             Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false, of_others: Vec::new() };
-        Wish::Gone(deletion)
+        ServiceTarget::Gone(deletion)
     };
     let wishes = [
         be(desired()),
-        be(Desired { recreate: true, ..desired() }),
-        be(Desired { adoption: Adoption::Always, ..desired() }),
-        be(Desired { adoption: Adoption::Never, ..desired() }),
+        be(DesiredService { recreate: true, ..desired() }),
+        be(DesiredService { adoption: Adoption::Always, ..desired() }),
+        be(DesiredService { adoption: Adoption::Never, ..desired() }),
         gone(DeletionPolicy::Delete),
         gone(DeletionPolicy::Retain),
     ];
     let (worlds, mut broken) = (worlds(), std::collections::BTreeMap::new());
     for wish in &wishes {
         for record in records() {
-            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, Wish::Gone(_)), true)) {
+            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, ServiceTarget::Gone(_)), true)) {
                 let decision = service::decide(NOW, wish, &record, facts);
                 if let Err(sentence) = check(&decision.step, &decision.record, NOW) {
                     broken.entry(format!("{sentence} ({})", decision.why)).or_insert((wish.clone(), record.clone(), facts.clone()));
@@ -312,20 +319,21 @@ fn no_decision_about_a_service_is_out_of_order() {
 
 #[test]
 fn no_decision_about_a_lead_is_out_of_order() {
-    let be =
-        |consentless, channel| lead::Wish::Be(lead::Desired { tenant: tenant(), consentless, channel, deletion_policy: DeletionPolicy::Delete, rival: None });
+    let be = |consentless, channel| {
+        lead::LeadTarget::Be(lead::DesiredLead { tenant: tenant(), consentless, channel, deletion_policy: DeletionPolicy::Delete, rival: None })
+    };
     let wishes = [
         be(true, None),
         be(true, Some(5)),
         be(false, None),
-        lead::Wish::Gone(DeletionPolicy::Delete, Some(tenant())),
-        lead::Wish::Unclear(Trouble::new(Reason::InvalidSpec, "No.")),
+        lead::LeadTarget::Gone(DeletionPolicy::Delete, Some(tenant())),
+        lead::LeadTarget::Unclear(Trouble::new(Reason::InvalidSpec, "No.")),
     ];
     let (worlds, mut broken) = (worlds(), std::collections::BTreeMap::new());
     for wish in &wishes {
         // A lead has no task.
         for record in records().into_iter().filter(|record| record.running().is_none_or(|operation| operation.task.is_none())) {
-            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, lead::Wish::Gone(..)), false)) {
+            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, lead::LeadTarget::Gone(..)), false)) {
                 for leads in [facts.leads.clone(), known_leads(vec![])] {
                     let facts = Facts { leads, ..facts.clone() };
                     let decision = lead::decide(NOW, wish, &record, &facts);
@@ -359,18 +367,18 @@ fn a_whole_pass() {
                 pass.looked(decision);
             }
             Step::Keep(mark) => pass.kept(&mark, decision, Some(intent(Create, NOW, Sent::No))),
-            Step::Ask(change) => pass.answered(change, decision, Answer::Task(task_id(1))),
+            Step::Ask(change) => pass.answered(change, decision, ChangeResult::Task(task_id(1))),
             Step::Wait(..) | Step::Rest(_) | Step::Stop(_) => break,
         }
     }
     assert_eq!(taken, ["look services", "look leads", "keep intent", "ask create", "wait"]);
-    assert_eq!((pass.bug, pass.looks, pass.asked), (None, 2, Some((Change::CreateService(tenant()), Answer::Task(task_id(1))))));
+    assert_eq!((pass.bug, pass.looks, pass.asked), (None, 2, Some((Change::CreateService(tenant()), ChangeResult::Task(task_id(1))))));
 }
 
 /// Annotation and status are two writes. Whatever comes between them, no second create is begun and no deletion gets stuck.
 #[test]
 fn annotation_and_status_come_apart() {
-    let gone = Wish::Gone(Deletion {
+    let gone = ServiceTarget::Gone(Deletion {
         policy: DeletionPolicy::Delete,
         tenant: Some(tenant()),
         short_name: Some("Contoso_NL".into()),
@@ -392,16 +400,16 @@ fn annotation_and_status_come_apart() {
         intent: Some(Intent { id: OperationId("op-0".into()), ..intent(Create, NOW - secs(ago), Sent::Maybe) }),
         ..converting(NOW - secs(4000))
     };
-    let again = Desired { recreate: true, ..desired() };
-    let Wish::Gone(named) = gone.clone() else { unreachable!() };
-    let renamed = Wish::Gone(Deletion { short_name: Some("Another".into()), ..named });
+    let again = DesiredService { recreate: true, ..desired() };
+    let ServiceTarget::Gone(named) = gone.clone() else { unreachable!() };
+    let renamed = ServiceTarget::Gone(Deletion { short_name: Some("Another".into()), ..named });
     let table = [
         ("a crash after the intent of a deletion, before status", gone.clone(), overtaken(60), shown(), "keep intent"),
         // First what was taken off is written down again.
         ("annotations wiped, the task runs", be(desired()), wiped(60), running(), "keep hold"),
         ("annotations wiped, the answer was lost", be(desired()), wiped_no_task(60), empty_platform(), "keep hold"),
         ("the same, after the grace", be(desired()), wiped_no_task(901), empty_platform(), "keep hold"),
-        ("the same, only looked at", be(Desired { mode: Mode::Plan, ..desired() }), wiped_no_task(60), empty_platform(), "wait"),
+        ("the same, only looked at", be(DesiredService { mode: Mode::Plan, ..desired() }), wiped_no_task(60), empty_platform(), "wait"),
         ("annotations wiped, being deleted while the task runs", gone.clone(), wiped(60), running(), "wait"),
         ("a crash after it was taken over, before status; then deleted", gone.clone(), taken_over(), shown(), "look task"),
         ("the same, and the platform does not know the task", gone.clone(), taken_over(), Facts { task: known(None), ..shown() }, "keep intent"),

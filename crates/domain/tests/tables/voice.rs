@@ -1,14 +1,14 @@
 //! When a passing trouble begins to ask for a person's eye, and what a pass leaves in memory for that.
 
 use oc_domain::conditions::{Reason, Trouble, Verdict};
-use oc_domain::decision::{Answer, Change, Decision, Mark, Step, Wake};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Step, Wake};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsView, ServicesView};
 use oc_domain::lead;
 use oc_domain::memory::PassMemory;
-use oc_domain::pass::{Ended, Pass};
+use oc_domain::pass::{Pass, PassEnd};
 use oc_domain::platform;
 use oc_domain::record::{OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{Deletion, Wish, decide};
+use oc_domain::service::{Deletion, ServiceTarget, decide};
 
 use crate::common::*;
 use crate::{at_now, says, told};
@@ -51,7 +51,7 @@ fn after_so_many_failures_a_person_is_asked() {
 /// Wherever a trouble of the platform is told: a read, a request, a deletion, of a service and of a lead.
 #[test]
 fn it_is_so_for_every_trouble_of_the_platform() {
-    let gone = Wish::Gone(Deletion {
+    let gone = ServiceTarget::Gone(Deletion {
         policy: DeletionPolicy::Delete,
         tenant: Some(tenant()),
         short_name: None,
@@ -60,19 +60,19 @@ fn it_is_so_for_every_trouble_of_the_platform() {
         of_others: Vec::new(),
     });
     let recorded = |kind| Record { finalizer: true, guid: Some(guid(1)), intent: Some(intent(kind, NOW, Sent::No)), ..Record::default() };
-    let not_sent = |facts: Facts| Facts { answer: Some(Answer::NotSent(away())), ..facts };
+    let not_sent = |facts: Facts| Facts { answer: Some(ChangeResult::NotSent(away())), ..facts };
     let there = || Facts { services: known(view_by_guid(&service(1))), leads: known_leads(vec![lead_with(1)]), ..facts() };
     let unread_numbers = || Facts { numbers: Fact::Unreadable(away()), ..there() };
     let unread_leads = || Facts { leads: Fact::Unreadable(away()), ..empty_platform() };
     let unread_task = || Facts { task: Fact::Unreadable(away()), ..empty_platform() };
-    let wanted = lead::Desired { tenant: tenant(), consentless: true, channel: Some(5), deletion_policy: DeletionPolicy::Delete, rival: None };
-    let service = |wish: Wish, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
+    let wanted = lead::DesiredLead { tenant: tenant(), consentless: true, channel: Some(5), deletion_policy: DeletionPolicy::Delete, rival: None };
+    let service = |wish: ServiceTarget, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
         Box::new(move |failures| decide(NOW, &wish, &record, &Facts { failures, ..facts.clone() }))
     };
-    let lead = |wish: lead::Wish, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
+    let lead = |wish: lead::LeadTarget, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
         Box::new(move |failures| lead::decide(NOW, &wish, &record, &Facts { failures, ..facts.clone() }))
     };
-    let leaving = || lead::Wish::Gone(DeletionPolicy::Delete, Some(tenant()));
+    let leaving = || lead::LeadTarget::Gone(DeletionPolicy::Delete, Some(tenant()));
     let table = [
         ("a create that is not sent", service(be(desired()), recorded(OperationKind::Create), not_sent(empty_platform()))),
         ("leads that can't be read", service(be(desired()), Record::default(), unread_leads())),
@@ -80,8 +80,8 @@ fn it_is_so_for_every_trouble_of_the_platform() {
         ("a deletion that is not sent", service(gone.clone(), recorded(OperationKind::Delete), not_sent(there()))),
         ("numbers that can't be read", service(gone.clone(), verified(), unread_numbers())),
         ("a deletion, and the list can't be read", service(gone, verified(), broken(Reason::PlatformUnavailable, 0, None))),
-        ("a lead that can't be read", lead(lead::Wish::Be(wanted.clone()), Record::default(), unread_leads())),
-        ("a change of a lead that is not sent", lead(lead::Wish::Be(wanted), Record::default(), not_sent(empty_platform()))),
+        ("a lead that can't be read", lead(lead::LeadTarget::Be(wanted.clone()), Record::default(), unread_leads())),
+        ("a change of a lead that is not sent", lead(lead::LeadTarget::Be(wanted), Record::default(), not_sent(empty_platform()))),
         ("a lead's deletion that is not sent", lead(leaving(), recorded(OperationKind::Delete), not_sent(empty_platform()))),
         ("a lead's deletion, and the list can't be read", lead(leaving(), Record { finalizer: true, ..Record::default() }, unread_leads())),
     ];
@@ -107,11 +107,18 @@ fn it_is_so_for_the_platform_object() {
         (AuthenticationFailed, 0, None, "Stalled"),
     ];
     for (reason, failures, stalled_for, beside) in table {
-        let record = platform::Record { stalled_for, ..platform::Record::default() };
-        let facts =
-            |services| platform::Facts { services, leads: known(0), waiting: Default::default(), counted: None, deletions: Vec::new(), answer: None, failures };
+        let record = platform::PlatformRecord { stalled_for, ..platform::PlatformRecord::default() };
+        let facts = |services| platform::PlatformFacts {
+            services,
+            leads: known(0),
+            waiting: Default::default(),
+            counted: None,
+            deletions: Vec::new(),
+            answer: None,
+            failures,
+        };
         let unreadable = platform::decide(NOW, &desired, &record, &facts(Fact::Unreadable(trouble(reason))));
-        let unusable = platform::Desired { unusable: Some(trouble(reason)), ..desired.clone() };
+        let unusable = platform::DesiredPlatform { unusable: Some(trouble(reason)), ..desired.clone() };
         let unusable = platform::decide(NOW, &unusable, &record, &facts(known(0)));
         for verdict in [&unreadable.verdict, &unusable.verdict] {
             assert_eq!(says(verdict), format!("False {reason} {beside}"), "{failures} failures, status {stalled_for:?}");
@@ -141,7 +148,7 @@ fn from_the_first_failure_to_the_person() {
         said.push((waited, says(&decision.verdict)));
         let Step::Wait(until, Wake::Inventory) = decision.step else { panic!("{:?}", decision.step) };
         waited += until.since(NOW).as_secs();
-        pass.remember(&mut memory, &decision, Ended::Well);
+        pass.remember(&mut memory, &decision, PassEnd::Well);
     }
     let first = said.iter().find(|(_, words)| words.ends_with("Stalled"));
     assert_eq!(first.map(|(seconds, _)| *seconds), Some(1 + 2 + 4 + 8 + 16 + 32 + 64 + 128));
@@ -152,7 +159,7 @@ fn from_the_first_failure_to_the_person() {
     assert_eq!((told(&decision).as_str(), decision.step), ("wait: False PlatformUnavailable Reconciling", Step::Wait(NOW + secs(1), Wake::Inventory)));
 }
 
-fn ended_with(memory: &mut PassMemory, answer: Option<Answer>, verdict: Verdict, ended: Ended) {
+fn ended_with(memory: &mut PassMemory, answer: Option<ChangeResult>, verdict: Verdict, ended: PassEnd) {
     let record = Record { finalizer: true, intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..Record::default() };
     let mut pass = Pass::begin(record.clone(), Facts { failures: memory.failures, ..facts() }, memory);
     let last = Decision { step: Step::Rest(NOW), why: "made up", verdict, record, plan: Vec::new(), hold: false };
@@ -168,17 +175,17 @@ fn what_a_pass_leaves_in_memory() {
     let verdict = |reason| Verdict::trouble(&trouble(reason));
     let (fine, busy) = (|| Verdict::ready("All is well."), || Verdict::not_ready(Reason::Converting, "Converting."));
     let table = [
-        ("all is well", None, fine(), Ended::Well, 0),
-        ("at work", Some(Answer::Task(task_id(1))), busy(), Ended::Well, 0),
-        ("a lost answer may have been a success", Some(Answer::Lost(away())), busy(), Ended::Well, 0),
-        ("a refusal has its own hour", Some(Answer::Refused(trouble(Reason::PlatformRefused))), verdict(Reason::PlatformRefused), Ended::Well, 0),
-        ("a person is needed", None, verdict(Reason::LeadNotFound), Ended::Well, 0),
-        ("not sent, whatever is said", Some(Answer::NotSent(trouble(Reason::InvalidSpec))), verdict(Reason::InvalidSpec), Ended::Well, 4),
-        ("the platform is away", None, verdict(Reason::PlatformUnavailable), Ended::Well, 4),
-        ("it throttles", None, verdict(Reason::Throttled), Ended::Well, 4),
-        ("the namespace can't be read", None, verdict(Reason::ProgressingWithRetry), Ended::Well, 4),
-        ("the credential is refused", None, verdict(Reason::AuthenticationFailed), Ended::Well, 4),
-        ("the object can't be written", None, fine(), Ended::Unwritten, 4),
+        ("all is well", None, fine(), PassEnd::Well, 0),
+        ("at work", Some(ChangeResult::Task(task_id(1))), busy(), PassEnd::Well, 0),
+        ("a lost answer may have been a success", Some(ChangeResult::Lost(away())), busy(), PassEnd::Well, 0),
+        ("a refusal has its own hour", Some(ChangeResult::Refused(trouble(Reason::PlatformRefused))), verdict(Reason::PlatformRefused), PassEnd::Well, 0),
+        ("a person is needed", None, verdict(Reason::LeadNotFound), PassEnd::Well, 0),
+        ("not sent, whatever is said", Some(ChangeResult::NotSent(trouble(Reason::InvalidSpec))), verdict(Reason::InvalidSpec), PassEnd::Well, 4),
+        ("the platform is away", None, verdict(Reason::PlatformUnavailable), PassEnd::Well, 4),
+        ("it throttles", None, verdict(Reason::Throttled), PassEnd::Well, 4),
+        ("the namespace can't be read", None, verdict(Reason::ProgressingWithRetry), PassEnd::Well, 4),
+        ("the credential is refused", None, verdict(Reason::AuthenticationFailed), PassEnd::Well, 4),
+        ("the object can't be written", None, fine(), PassEnd::Unwritten, 4),
     ];
     for (what, answer, verdict, ended, failures) in table {
         let mut memory = PassMemory { failures: 3, ..PassMemory::default() };
@@ -190,11 +197,11 @@ fn what_a_pass_leaves_in_memory() {
         let mut memory = PassMemory { failures: 3, ..PassMemory::default() };
         let pass = Pass::begin(Record::default(), Facts { failures: 3, ..facts() }, &memory);
         let verdict = verdict(Reason::PlatformRefused);
-        pass.remember(&mut memory, &Decision { step, why: "made up", verdict, record: Record::default(), plan: Vec::new(), hold: false }, Ended::Well);
+        pass.remember(&mut memory, &Decision { step, why: "made up", verdict, record: Record::default(), plan: Vec::new(), hold: false }, PassEnd::Well);
         assert_eq!(memory.failures, failures);
     }
     let mut most = PassMemory { failures: u32::MAX, ..PassMemory::default() };
-    ended_with(&mut most, None, verdict(Reason::Throttled), Ended::Well);
+    ended_with(&mut most, None, verdict(Reason::Throttled), PassEnd::Well);
     assert_eq!(most.failures, u32::MAX);
     assert_eq!((most.failures_of(1), most.failures_of(2)), (u32::MAX, 0));
 }
@@ -217,7 +224,7 @@ fn who_waits_for_whole_lists() {
         let mut memory = PassMemory { waits_for_whole_lists: !waits, ..PassMemory::default() };
         let pass = Pass::begin(Record::default(), facts, &memory);
         let last = Decision { step: Step::Stop(NOW), why: "made up", verdict, record: Record::default(), plan: Vec::new(), hold: false };
-        pass.remember(&mut memory, &last, Ended::Well);
+        pass.remember(&mut memory, &last, PassEnd::Well);
         assert_eq!(memory.waits_for_whole_lists, waits, "{what}");
     }
 }
@@ -229,18 +236,18 @@ fn which_intent_was_surely_not_sent() {
     let none = Vec::new;
     let busy = || Verdict::not_ready(Reason::Converting, "Converting.");
     let table = [
-        (none(), Some(Answer::NotSent(away())), known()),
+        (none(), Some(ChangeResult::NotSent(away())), known()),
         // The pass ended between the intent and the request.
         (none(), None, known()),
         (known(), None, known()),
-        (known(), Some(Answer::NotSent(away())), known()),
-        (known(), Some(Answer::Task(task_id(1))), none()),
-        (known(), Some(Answer::Lost(away())), none()),
-        (known(), Some(Answer::Refused(away())), none()),
+        (known(), Some(ChangeResult::NotSent(away())), known()),
+        (known(), Some(ChangeResult::Task(task_id(1))), none()),
+        (known(), Some(ChangeResult::Lost(away())), none()),
+        (known(), Some(ChangeResult::Refused(away())), none()),
     ];
     for (before, answer, after) in table {
         let mut memory = PassMemory { unsent: before.clone(), ..PassMemory::default() };
-        ended_with(&mut memory, answer.clone(), busy(), Ended::Well);
+        ended_with(&mut memory, answer.clone(), busy(), PassEnd::Well);
         assert_eq!(memory.unsent, after, "{before:?}, {answer:?}");
     }
 }
@@ -249,7 +256,7 @@ fn which_intent_was_surely_not_sent() {
 #[test]
 fn a_change_that_is_held_back() {
     let create = be(desired());
-    let delete = Wish::Gone(Deletion {
+    let delete = ServiceTarget::Gone(Deletion {
         policy: DeletionPolicy::Delete,
         tenant: Some(tenant()),
         short_name: None,
@@ -270,7 +277,7 @@ fn a_change_that_is_held_back() {
         let decision = pass.next(NOW, |now, record, facts| decide(now, wish, record, facts));
         assert_eq!((told(&decision).as_str(), &decision.step), ("wait: False Throttled Reconciling", &Step::Wait(NOW + secs(40), Wake::Inventory)), "{what}");
         assert_eq!((decision.record.open_intent(), &decision.record.guid, pass.bug.clone()), (None, &record.guid, None), "{what}");
-        pass.remember(&mut memory, &decision, Ended::Well);
+        pass.remember(&mut memory, &decision, PassEnd::Well);
         assert_eq!((memory.failures, memory.unsent, pass.asked), (4, Vec::new(), None), "{what}: nothing was asked");
     }
 }

@@ -5,9 +5,9 @@ use oc_domain::facts::{DeletionPolicy, Fact, Facts};
 use oc_domain::memory::PassMemory;
 use oc_domain::names::TenantId;
 use oc_domain::pass::Pass;
-use oc_domain::policy::{Connection, Policy};
+use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
-use oc_domain::service::{self, Adoption, Desired};
+use oc_domain::service::{self, Adoption, DesiredService};
 
 use crate::common::*;
 use crate::{at, at_now, short, told};
@@ -47,7 +47,7 @@ fn an_outcome_belongs_to_one_operation() {
             let record = beside(outcome, of, after);
             assert_eq!(record.operation.as_ref().and_then(|operation| operation.ended()), Some(outcome).filter(|_| ends), "{outcome:?}, {what}");
             assert_eq!(record.open_intent().is_none(), ends, "{outcome:?}, {what}");
-            let decision = at_now(&be(Desired { recreate: true, ..desired() }), &record, &empty_platform());
+            let decision = at_now(&be(DesiredService { recreate: true, ..desired() }), &record, &empty_platform());
             assert_eq!(told(&decision) == "look task: False Converting Reconciling", !ends, "{outcome:?}, {what}: {}", told(&decision));
             if !ends {
                 let operation = decision.record.operation.expect("an operation");
@@ -72,7 +72,7 @@ fn asked(tenant: Option<&str>, place: Option<&str>, ago: u64) -> Record {
 }
 
 fn here(facts: Facts) -> Facts {
-    Facts { connection: Connection::Usable(Policy { place: Some(HERE.into()), slowest_create: Some(secs(60)), ..Policy::default() }), ..facts }
+    Facts { connection: PlatformAccess::Usable(Policy { place: Some(HERE.into()), slowest_create: Some(secs(60)), ..Policy::default() }), ..facts }
 }
 
 fn shown() -> Facts {
@@ -85,7 +85,7 @@ fn shown() -> Facts {
 fn an_open_create_that_was_asked_for_elsewhere() {
     let (begins, elsewhere, adopts) =
         ("keep intent: False Converting Reconciling", "stop: False Conflict Stalled", "keep adopted: False Progressing Reconciling");
-    let never = || Desired { adoption: Adoption::Never, ..desired() };
+    let never = || DesiredService { adoption: Adoption::Never, ..desired() };
     let table = [
         ("by an older version", None, None, desired(), here(empty_platform()), begins),
         ("here", Some(TENANT), Some(HERE), desired(), here(empty_platform()), begins),
@@ -143,7 +143,7 @@ fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
         }
         let refused: Decision = pass.unkept(NOW, decision, &away());
         let mut memory = PassMemory::default();
-        pass.remember(&mut memory, &refused, oc_domain::pass::Ended::Unwritten);
+        pass.remember(&mut memory, &refused, oc_domain::pass::PassEnd::Unwritten);
         let mut next = Pass::begin(Record::default(), Facts { services: Fact::Unread, ..empty_platform() }, &memory);
         next.next(NOW, decide).step
     };
@@ -155,7 +155,7 @@ fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
 /// service that is gone. Without memory it looks as if the service had been taken over since.
 #[test]
 fn a_guid_that_is_put_back_beside_an_open_create_hides_nothing() {
-    let wish = be(Desired { recreate: true, ..desired() });
+    let wish = be(DesiredService { recreate: true, ..desired() });
     let asked = converting(NOW - secs(5)).operation.map(|operation| Operation { task: None, ..operation });
     let put_back = Record { finalizer: true, operation: asked.clone(), guid: Some(guid(9)), guid_annotated: true, ..Record::default() };
     let first = |memory: &PassMemory, facts: Facts| {
@@ -219,6 +219,6 @@ fn an_intent_that_is_put_back_makes_nothing_again() {
     let decision = at_now(&be(desired()), &gone, &empty_platform());
     assert_eq!(told(&decision), "stop: False DeletedExternally Stalled");
     assert_eq!(told(&at_now(&be(desired()), &decision.record, &empty_platform())), "stop: False DeletedExternally Stalled", "nor in the next pass");
-    let again = be(Desired { recreate: true, ..desired() });
+    let again = be(DesiredService { recreate: true, ..desired() });
     assert_eq!(told(&at_now(&again, &decision.record, &empty_platform())), "keep intent: False Converting Reconciling");
 }

@@ -1,6 +1,6 @@
 //! Conditions, and the arithmetic of time.
 
-use oc_domain::conditions::{Condition, Move, Reason, Trouble, Truth, Verdict};
+use oc_domain::conditions::{Condition, ConditionStatus, Reason, Responsible, Trouble, Verdict};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
@@ -10,10 +10,10 @@ use crate::says;
 /// Whose move it is, row by row of the table in docs/reasons.
 #[test]
 fn a_reason_answers_whose_move_it_is() {
-    let table: [(Move, &[&str]); 5] = [
-        (Move::Operator, &["Progressing", "Converting", "Verifying", "Deleting", "ProgressingWithRetry"]),
+    let table: [(Responsible, &[&str]); 5] = [
+        (Responsible::Operator, &["Progressing", "Converting", "Verifying", "Deleting", "ProgressingWithRetry"]),
         (
-            Move::User,
+            Responsible::User,
             &[
                 "InvalidSpec",
                 "ShortNameTaken",
@@ -28,9 +28,12 @@ fn a_reason_answers_whose_move_it_is() {
                 "DeletionBlocked",
             ],
         ),
-        (Move::PlatformOperator, &["AwaitingLeadsJob", "AwaitingTrunksJob", "TaskFailed", "PlatformRefused"]),
-        (Move::Administrator, &["PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "DeletionRateExceeded", "AbsenceUnconfirmed"]),
-        (Move::Nobody, &["Succeeded", "Suspended", "Observing"]),
+        (Responsible::PlatformOperator, &["AwaitingLeadsJob", "AwaitingTrunksJob", "TaskFailed", "PlatformRefused"]),
+        (
+            Responsible::Administrator,
+            &["PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "DeletionRateExceeded", "AbsenceUnconfirmed"],
+        ),
+        (Responsible::Nobody, &["Succeeded", "Suspended", "Observing"]),
     ];
     let mut rows = 0;
     for (whose, names) in table {
@@ -76,7 +79,8 @@ fn what_stalls() {
 fn no_reason_is_without_a_place() {
     for reason in Reason::ALL {
         let ready = |truth| vec![Condition { kind: "Ready", truth, reason, message: "x".into() }];
-        let places = [Truth::True, Truth::False, Truth::Unknown].into_iter().filter(|truth| kstatus_violations(&ready(*truth)).is_empty());
+        let places =
+            [ConditionStatus::True, ConditionStatus::False, ConditionStatus::Unknown].into_iter().filter(|truth| kstatus_violations(&ready(*truth)).is_empty());
         assert_ne!(places.count(), 0, "{reason}");
     }
 }

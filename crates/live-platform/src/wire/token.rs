@@ -23,7 +23,7 @@ pub struct Grant {
 pub fn grant(body: &[u8]) -> Result<Grant, Malformed> {
     // A token can be longer than a text of an answer that is shown.
     #[derive(serde::Deserialize)]
-    struct Answer {
+    struct TokenResponse {
         access_token: String,
     }
     let answer = json::value(body)?;
@@ -33,7 +33,7 @@ pub fn grant(body: &[u8]) -> Result<Grant, Malformed> {
     if text(&answer, "token_type", 30).is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err(Malformed::Lacks("a token of type Bearer"));
     }
-    let whole = json::mended(json::without_mark(body), |body| serde_json::from_slice::<Answer>(body).map_err(|_| Malformed::NotJson));
+    let whole = json::mended(json::without_mark(body), |body| serde_json::from_slice::<TokenResponse>(body).map_err(|_| Malformed::NotJson));
     let whole = whole.map_err(|_| Malformed::Lacks("an access_token"))?;
     if whole.access_token.trim().is_empty() {
         return Err(Malformed::Lacks("an access_token"));

@@ -10,7 +10,7 @@ use axum::Router;
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::response::Response;
-use live_platform::{Client, Credential, Endpoint, Error, Observer, Outcome, Settings};
+use live_platform::{CallOutcome, Client, ClientSettings, Credential, Endpoint, Error, Observer};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use url::Url;
@@ -100,7 +100,7 @@ impl Server {
         self.seen().iter().filter(|seen| seen.path == "/token").count()
     }
 
-    pub fn settings(&self) -> Settings {
+    pub fn settings(&self) -> ClientSettings {
         settings(&self.url, &self.url)
     }
 
@@ -109,8 +109,8 @@ impl Server {
     }
 }
 
-pub fn settings(api: &Url, token: &Url) -> Settings {
-    let mut settings = Settings::new(api.join("/tenantui/").unwrap(), token.join("/token").unwrap(), "the-client", "api://x/.default");
+pub fn settings(api: &Url, token: &Url) -> ClientSettings {
+    let mut settings = ClientSettings::new(api.join("/tenantui/").unwrap(), token.join("/token").unwrap(), "the-client", "api://x/.default");
     settings.deadline = Duration::from_secs(5);
     settings
 }
@@ -195,10 +195,10 @@ async fn one(mut stream: TcpStream, what: Nasty) {
 
 /// Remembers what it is told.
 #[derive(Default)]
-pub struct Notes(pub Mutex<Vec<(Endpoint, Outcome)>>);
+pub struct Notes(pub Mutex<Vec<(Endpoint, CallOutcome)>>);
 
 impl Observer for Notes {
-    fn called(&self, endpoint: Endpoint, outcome: Outcome, _: Duration) {
+    fn called(&self, endpoint: Endpoint, outcome: CallOutcome, _: Duration) {
         self.0.lock().unwrap().push((endpoint, outcome));
     }
 }
