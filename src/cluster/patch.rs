@@ -66,7 +66,7 @@ pub async fn mark<K: ManagedResource>(client: &Client, object: &K, mark: &Mark, 
     let mut annotations = serde_json::Map::new();
     let mut intent = None;
     match mark {
-        Mark::Begin { kind, start, tenant, place } => {
+        Mark::RecordIntent { kind, start, tenant, place } => {
             finalizers.push(FINALIZER.to_owned());
             let begun = Intent { kind: *kind, id, start: *start, tenant: tenant.clone(), place: place.clone(), sent: Sent::No };
             annotations.insert(OPERATION.into(), intent_text(&begun).into());
@@ -83,14 +83,14 @@ pub async fn mark<K: ManagedResource>(client: &Client, object: &K, mark: &Mark, 
             annotations.insert(GUID.into(), CustomerGuid::as_str(guid).into());
             annotations.insert(OPERATION.into(), Value::Null);
         }
-        Mark::Hold => {
+        Mark::AddFinalizer => {
             finalizers.push(FINALIZER.to_owned());
             // What may be under way is written down again, where somebody has taken it off.
             if let Some(open) = record.open_intent() {
                 annotations.insert(OPERATION.into(), intent_text(open).into());
             }
         }
-        Mark::Release => {
+        Mark::RemoveFinalizer => {
             annotations.insert(OPERATION.into(), Value::Null);
         }
     }

@@ -260,7 +260,7 @@ mod tests {
 
     fn decision(reason: Reason) -> Decision {
         let verdict = Verdict::not_ready(reason, "Because.");
-        Decision { step: Step::Rest(Time(0)), why: "", verdict, record: Record::default(), plan: Vec::new(), hold: false }
+        Decision { step: Step::Idle(Time(0)), why: "", verdict, record: Record::default(), plan: Vec::new(), hold: false }
     }
 
     /// A lead that shows a person, and whose pass did not look.

@@ -128,11 +128,11 @@ fn kind_of<K: Resource<DynamicType = ()>>(_: &K) -> &'static str {
 /// An answer in one word, and what comes with it. A refusal's words are the platform's, and hold its status.
 fn told(answer: &ChangeResult) -> (&'static str, Option<String>, Option<&Trouble>) {
     match answer {
-        ChangeResult::Task(task) => ("accepted", Some(task.to_string()), None),
+        ChangeResult::Accepted(task) => ("accepted", Some(task.to_string()), None),
         ChangeResult::Done => ("accepted", None, None),
         ChangeResult::NotFound => ("not found", None, None),
-        ChangeResult::Refused(trouble) => ("refused", None, Some(trouble)),
-        ChangeResult::Lost(trouble) => ("lost", None, Some(trouble)),
+        ChangeResult::Rejected(trouble) => ("refused", None, Some(trouble)),
+        ChangeResult::Unknown(trouble) => ("lost", None, Some(trouble)),
         ChangeResult::NotSent(trouble) => ("not executed", None, Some(trouble)),
     }
 }

@@ -92,7 +92,7 @@ mod tests {
     #[test]
     fn only_what_the_api_server_has_taken_was_said_or_let_go() {
         let last = |step| Decision { step, why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
-        let (release, rest) = (last(Step::Keep(Mark::Release)), last(Step::Rest(Time(0))));
+        let (release, rest) = (last(Step::PatchMetadata(Mark::RemoveFinalizer)), last(Step::Idle(Time(0))));
         assert_eq!(end(&release, &PassResult::Released), ReportedEnd::LetGo);
         assert_eq!(end(&release, &PassResult::Gone), ReportedEnd::Unsaid, "somebody else has removed it");
         assert_eq!(end(&release, &PassResult::Unwritten(WriteError::Conflict)), ReportedEnd::Unsaid);

@@ -182,7 +182,7 @@ impl Actuator for LeadWorld<'_> {
 
     async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
         still_there(self.shared, &self.entry.platform, &self.reach)?;
-        if matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
+        if matches!(mark, Mark::RecordIntent { kind: OperationKind::Create, .. }) {
             // As for a service: who comes first, and whether the namespace may use the platform, counts now.
             let Some(policy) = &self.policy else { return Err(WriteError::Conflict) };
             let object = self.object.get();

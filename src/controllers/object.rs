@@ -212,7 +212,7 @@ mod tests {
         let lists = Lists { services: Some(Arc::new(ServiceIndex::new(nothing))), leads: None };
         let asked = || shared.tallies.counted("default", true, || lists.clone()).asked;
         assert_eq!(asked(), 0);
-        let begin = Mark::Begin { kind: OperationKind::Create, start: oc_domain::time::Time(0), tenant: None, place: None };
+        let begin = Mark::RecordIntent { kind: OperationKind::Create, start: oc_domain::time::Time(0), tenant: None, place: None };
         let kept = PassObject::new(&shared, Arc::new(before)).keep(&begin, &Record::default(), OperationId("1".into())).await;
         assert!(matches!(kept, Ok(Some(_))), "{kept:?}");
         assert_eq!(asked(), 1, "the watch brings no news of it");

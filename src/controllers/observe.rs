@@ -98,16 +98,16 @@ pub fn answer<T>(result: Result<T, CallError>, done: impl FnOnce(T) -> ChangeRes
     match result {
         Ok(value) => done(value),
         Err(CallError::LeftAlone(trouble)) => ChangeResult::NotSent(trouble),
-        Err(CallError::Cut(trouble)) => ChangeResult::Lost(trouble),
+        Err(CallError::Cut(trouble)) => ChangeResult::Unknown(trouble),
         Err(failed @ CallError::Call(_)) => {
             let trouble = failed.trouble();
             let CallError::Call(error) = failed else { return ChangeResult::NotSent(trouble) };
             if error.may_have_happened() {
-                return ChangeResult::Lost(trouble);
+                return ChangeResult::Unknown(trouble);
             }
             match &error.kind {
-                ErrorKind::Refused { fields, .. } => ChangeResult::Refused(Trouble { reason: refusal(fields), ..trouble }),
-                ErrorKind::NotFound { .. } => ChangeResult::Refused(trouble),
+                ErrorKind::Refused { fields, .. } => ChangeResult::Rejected(Trouble { reason: refusal(fields), ..trouble }),
+                ErrorKind::NotFound { .. } => ChangeResult::Rejected(trouble),
                 _ => ChangeResult::NotSent(trouble),
             }
         }

@@ -225,7 +225,7 @@ impl ServiceWorld<'_> {
                     let message = "The request was not ready in time; it is recorded and asked for anew.";
                     return ChangeResult::NotSent(Trouble::new(Reason::ProgressingWithRetry, message));
                 }
-                answer(self.reach.change(&inventory, leadership, client.create_service(&request)).await, ChangeResult::Task)
+                answer(self.reach.change(&inventory, leadership, client.create_service(&request)).await, ChangeResult::Accepted)
             }
             Change::DeleteService(guid) => answer(self.reach.change(&inventory, leadership, client.delete_service(guid)).await, deleted),
             other => ChangeResult::NotSent(Trouble::new(Reason::PlatformRefused, format!("A service does not ask for {other:?}; this is a bug."))),
@@ -296,7 +296,7 @@ impl Actuator for ServiceWorld<'_> {
 
     async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
         still_there(self.shared, &self.entry.platform, &self.reach)?;
-        if !matches!(mark, Mark::Begin { kind: OperationKind::Create, .. }) {
+        if !matches!(mark, Mark::RecordIntent { kind: OperationKind::Create, .. }) {
             return self.object.keep(mark, record, id).await;
         }
         // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does. A platform whose

@@ -94,27 +94,27 @@ pub async fn run<W: Actuator>(world: &W, mut pass: Pass, decide: impl Fn(Time, &
             tracing::error!(bug, "a decision was refused; this is a bug");
         }
         let ended = match decision.step.clone() {
-            Step::Look(query, not_before) => {
+            Step::Observe(query, not_before) => {
                 world.look(&query, not_before, &decision.record, &mut pass.facts).await;
                 pass.looked(decision);
                 continue;
             }
             // First the place, then the intent, with the time that it is then: an intent whose request stands in line looks, after a crash, like one whose
             // answer was lost, and costs its customer the grace.
-            Step::Keep(Mark::Begin { kind, .. }) if !has_place => {
+            Step::PatchMetadata(Mark::RecordIntent { kind, .. }) if !has_place => {
                 match ready(world, kind).await {
                     Ok(()) => has_place = true,
                     Err(trouble) => pass.held_back(trouble),
                 }
                 continue;
             }
-            Step::Keep(mark) => {
+            Step::PatchMetadata(mark) => {
                 let id = world.draw();
-                if matches!(mark, Mark::Begin { .. }) {
+                if matches!(mark, Mark::RecordIntent { .. }) {
                     pass.draws(id.clone());
                 }
                 match world.keep(&mark, &decision.record, id).await {
-                    Ok(_) if mark == Mark::Release => PassResult::Released,
+                    Ok(_) if mark == Mark::RemoveFinalizer => PassResult::Released,
                     Ok(intent) => {
                         pass.kept(&mark, decision, intent);
                         continue;
@@ -128,13 +128,13 @@ pub async fn run<W: Actuator>(world: &W, mut pass: Pass, decide: impl Fn(Time, &
                     }
                 }
             }
-            Step::Ask(change) => {
+            Step::Execute(change) => {
                 let answer = world.ask(&change, &decision.record).await;
                 pass.answered(change, decision, answer);
                 continue;
             }
             Step::Wait(until, wake) => said(world, &decision, &pass, until, wake).await,
-            Step::Rest(until) | Step::Stop(until) => said(world, &decision, &pass, until, Wake::Inventory).await,
+            Step::Idle(until) | Step::Blocked(until) => said(world, &decision, &pass, until, Wake::Inventory).await,
         };
         return (pass, decision, ended);
     }
@@ -223,7 +223,7 @@ mod tests {
         }
 
         async fn keep(&self, mark: &Mark, _: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
-            let Mark::Begin { kind, start, .. } = *mark else { return Ok(None) };
+            let Mark::RecordIntent { kind, start, .. } = *mark else { return Ok(None) };
             assert_eq!(start, self.now(), "the time after the place was waited for");
             self.does("keep");
             match self.refusal {
@@ -248,9 +248,9 @@ mod tests {
     fn decide(now: Time, record: &Record, facts: &Facts) -> Decision {
         let tenant = TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap();
         let step = match (&record.intent, &facts.answer) {
-            (_, Some(_)) => Step::Rest(now),
-            (Some(_), None) => Step::Ask(Change::CreateService(tenant)),
-            (None, None) => Step::Keep(Mark::Begin { kind: OperationKind::Create, start: now, tenant: None, place: None }),
+            (_, Some(_)) => Step::Idle(now),
+            (Some(_), None) => Step::Execute(Change::CreateService(tenant)),
+            (None, None) => Step::PatchMetadata(Mark::RecordIntent { kind: OperationKind::Create, start: now, tenant: None, place: None }),
         };
         Decision { step, why: "", verdict: Verdict::ready("x"), record: record.clone(), plan: Vec::new(), hold: false }
     }
@@ -297,7 +297,7 @@ mod tests {
             assert!(said.is_none_or(|verdict| verdict.message.contains(told.unwrap_or_default())));
             // This process drew the id of the intent, so it knows that nothing was sent, whatever has become of the write.
             let mut memory = PassMemory::default();
-            let rest = Decision { step: Step::Rest(Time(0)), why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
+            let rest = Decision { step: Step::Idle(Time(0)), why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
             pass.remember(&mut memory, &rest, oc_domain::pass::PassEnd::Unwritten);
             assert_eq!(memory.unsent, [OperationId("op".into())]);
         }

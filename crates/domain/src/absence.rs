@@ -85,7 +85,7 @@ impl Belief {
                 let verdict = Verdict::not_ready(Reason::Verifying, format!("The list of {list} does not show what it should: it is looked at again."));
                 Some((Step::Wait(now + timing::SETTLING, Wake::Inventory), "what is missing is not believed yet", verdict))
             }
-            Self::Held(trouble) => Some((Step::Stop(now + timing::SLOW_RETRY), "what is missing is not believed", Verdict::trouble(trouble))),
+            Self::Held(trouble) => Some((Step::Blocked(now + timing::SLOW_RETRY), "what is missing is not believed", Verdict::trouble(trouble))),
         }
     }
 }

@@ -27,7 +27,7 @@ pub enum Query {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Mark {
     /// Finalizer and intent, in one write; the driver draws the operation's id.
-    Begin {
+    RecordIntent {
         /// What is going to be asked.
         kind: OperationKind,
         /// When.
@@ -40,9 +40,9 @@ pub enum Mark {
     /// Finalizer and external id, in one write: the object takes over a service that exists.
     Adopt(CustomerGuid),
     /// The finalizer, and the intent of a change that may be under way: from now on the object is not let go unasked.
-    Hold,
+    AddFinalizer,
     /// The finalizer and the annotations are taken off: the object may go.
-    Release,
+    RemoveFinalizer,
 }
 
 /// One change at the platform.
@@ -68,17 +68,17 @@ pub enum Change {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ChangeResult {
     /// Accepted; a task follows.
-    Task(TaskId),
+    Accepted(TaskId),
     /// Done, as far as the answer says.
     Done,
     /// What should be removed is not there.
     NotFound,
     /// The platform said no; nothing was changed.
-    Refused(Trouble),
+    Rejected(Trouble),
     /// The request was surely never executed: not sent, throttled, no lease.
     NotSent(Trouble),
     /// It may or may not have been executed.
-    Lost(Trouble),
+    Unknown(Trouble),
 }
 
 /// What beside its time can wake an object that waits. Its own changes always do.
@@ -96,17 +96,17 @@ pub enum Wake {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
     /// Read this; an answer of a read begun before `not_before` is too old.
-    Look(Query, Time),
+    Observe(Query, Time),
     /// Write this to the object.
-    Keep(Mark),
+    PatchMetadata(Mark),
     /// Ask this of the platform. It ends the pass: nothing that can fail follows it.
-    Ask(Change),
+    Execute(Change),
     /// Sleep; something is under way.
     Wait(Time, Wake),
     /// Nothing to do until the next observation.
-    Rest(Time),
+    Idle(Time),
     /// A person is needed; still looked at again, slowly.
-    Stop(Time),
+    Blocked(Time),
 }
 
 /// One line of what a plan would change.
@@ -158,8 +158,8 @@ impl Decision {
         let fresh_until = intent.start + timing::INTENT_FRESH;
         let rests = match &self.step {
             Step::Wait(until, _) => *until >= fresh_until,
-            Step::Rest(_) | Step::Stop(_) => true,
-            Step::Look(..) | Step::Keep(_) | Step::Ask(_) => false,
+            Step::Idle(_) | Step::Blocked(_) => true,
+            Step::Observe(..) | Step::PatchMetadata(_) | Step::Execute(_) => false,
         };
         if rests && !self.hold {
             self.record.end_operation(Outcome::Unknown, now, vec!["It was never sent.".into()]);

@@ -288,7 +288,7 @@ impl ReportedEnd {
     pub fn of(last: &Decision, written: bool) -> Self {
         match &last.step {
             _ if !written => Self::Unsaid,
-            Step::Keep(Mark::Release) => Self::LetGo,
+            Step::PatchMetadata(Mark::RemoveFinalizer) => Self::LetGo,
             _ if last.hold => Self::Unsaid,
             _ => Self::LastReported,
         }
@@ -427,12 +427,12 @@ fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
     };
     let of_a_channel = matches!(change, Change::AssignChannel(..) | Change::UnassignChannel(_));
     match answer {
-        ChangeResult::Task(_) | ChangeResult::Done => Some(EventMessage::new(event, format!("The platform was asked to {what}, and took it on."))),
-        ChangeResult::Lost(_) if !of_a_channel => {
+        ChangeResult::Accepted(_) | ChangeResult::Done => Some(EventMessage::new(event, format!("The platform was asked to {what}, and took it on."))),
+        ChangeResult::Unknown(_) if !of_a_channel => {
             let text = format!("The platform was asked to {what}, and its answer was lost: whether it was done is looked up before it is asked for again.");
             Some(EventMessage::new(Event::AnswerLost, text))
         }
-        ChangeResult::Lost(_) | ChangeResult::NotFound | ChangeResult::Refused(_) | ChangeResult::NotSent(_) => None,
+        ChangeResult::Unknown(_) | ChangeResult::NotFound | ChangeResult::Rejected(_) | ChangeResult::NotSent(_) => None,
     }
 }
 

@@ -31,13 +31,13 @@ pub struct DesiredLead {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LeadTarget {
     /// As its spec says.
-    Be(DesiredLead),
+    Present(DesiredLead),
     /// As it is: `spec.suspend`.
     Suspended,
     /// It can't be told.
-    Unclear(Trouble),
+    Invalid(Trouble),
     /// To go: with this policy, for this tenant.
-    Gone(DeletionPolicy, Option<TenantId>),
+    Absent(DeletionPolicy, Option<TenantId>),
 }
 
 /// What a lead object says.
@@ -61,13 +61,13 @@ impl LeadSpec {
     /// What the object is to become. `rival` is another object that comes before it, as people read it.
     pub fn wish(self, rival: Option<String>) -> LeadTarget {
         if self.deleting {
-            return LeadTarget::Gone(self.deletion_policy, self.tenant.ok());
+            return LeadTarget::Absent(self.deletion_policy, self.tenant.ok());
         }
         match self.tenant {
             _ if self.suspended => LeadTarget::Suspended,
-            Err(unclear) => LeadTarget::Unclear(unclear),
+            Err(unclear) => LeadTarget::Invalid(unclear),
             Ok(tenant) => {
-                LeadTarget::Be(DesiredLead { tenant, consentless: self.consentless, channel: self.channel, deletion_policy: self.deletion_policy, rival })
+                LeadTarget::Present(DesiredLead { tenant, consentless: self.consentless, channel: self.channel, deletion_policy: self.deletion_policy, rival })
             }
         }
     }
@@ -77,33 +77,33 @@ impl LeadSpec {
 pub fn decide(now: Time, wish: &LeadTarget, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     record.disown();
-    record.forget_superseded(matches!(wish, LeadTarget::Gone(..)), now);
+    record.forget_superseded(matches!(wish, LeadTarget::Absent(..)), now);
     record.not_ahead(now);
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
     record.note_open_intent();
     let case = LeadCase { now, facts, record };
-    if matches!(wish, LeadTarget::Be(_)) && case.record.is_bare(recalled) && facts.answer.is_none() {
+    if matches!(wish, LeadTarget::Present(_)) && case.record.is_bare(recalled) && facts.answer.is_none() {
         let verdict = Verdict::not_ready(Reason::Verifying, "Writing down again what was asked for: its record was taken off this object.");
-        return case.decide(Step::Keep(Mark::Hold), "the record of a create was taken off", verdict);
+        return case.decide(Step::PatchMetadata(Mark::AddFinalizer), "the record of a create was taken off", verdict);
     }
     let decision = match wish {
-        LeadTarget::Be(desired) => case.be(desired),
+        LeadTarget::Present(desired) => case.be(desired),
         LeadTarget::Suspended => {
             let verdict = Verdict::not_ready(Reason::Suspended, "spec.suspend is true: nothing is read or changed for this object.");
-            let step = Step::Rest(now + timing::SLOW_RETRY);
+            let step = Step::Idle(now + timing::SLOW_RETRY);
             case.decide(step, "suspended", verdict)
         }
-        LeadTarget::Unclear(trouble) => case.stop(trouble.clone(), "the spec can't be followed"),
-        LeadTarget::Gone(policy, tenant) => case.gone(*policy, tenant.as_ref()),
+        LeadTarget::Invalid(trouble) => case.stop(trouble.clone(), "the spec can't be followed"),
+        LeadTarget::Absent(policy, tenant) => case.gone(*policy, tenant.as_ref()),
     };
     decision.without_unsent(now)
 }
 
 fn absorb(now: Time, record: &mut Record, facts: &Facts) {
     match &facts.answer {
-        Some(ChangeResult::Refused(trouble)) => record.refuse_operation(trouble, now),
-        Some(ChangeResult::Lost(_) | ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Task(_)) => {
+        Some(ChangeResult::Rejected(trouble)) => record.refuse_operation(trouble, now),
+        Some(ChangeResult::Unknown(_) | ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Accepted(_)) => {
             if let Some(intent) = record.intent.as_mut() {
                 intent.sent = Sent::Maybe;
             }
@@ -131,15 +131,15 @@ impl LeadCase<'_> {
     }
 
     fn begin(&self, kind: OperationKind, tenant: &TenantId, policy: &Policy) -> Step {
-        Step::Keep(Mark::Begin { kind, start: self.now.whole_second(), tenant: Some(tenant.clone()), place: policy.place.clone() })
+        Step::PatchMetadata(Mark::RecordIntent { kind, start: self.now.whole_second(), tenant: Some(tenant.clone()), place: policy.place.clone() })
     }
 
     fn look(self, query: Query, not_before: Time, why: &'static str) -> Decision {
-        self.decide(Step::Look(query, not_before), why, Verdict::not_ready(Reason::Progressing, "Reading from the platform."))
+        self.decide(Step::Observe(query, not_before), why, Verdict::not_ready(Reason::Progressing, "Reading from the platform."))
     }
 
     fn stop(self, trouble: Trouble, why: &'static str) -> Decision {
-        let step = Step::Stop(self.now + timing::SLOW_RETRY);
+        let step = Step::Blocked(self.now + timing::SLOW_RETRY);
         self.decide(step, why, Verdict::trouble(&trouble))
     }
 
@@ -147,7 +147,7 @@ impl LeadCase<'_> {
     fn missing(self, trouble: Trouble, why: &'static str) -> Decision {
         let settled_at = self.facts.object_created + timing::SETTLING;
         if self.now >= settled_at {
-            let again = Step::Stop(self.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY));
+            let again = Step::Blocked(self.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY));
             return self.decide(again, why, Verdict::trouble(&trouble));
         }
         let verdict = Verdict { stalled: false, ..Verdict::trouble(&trouble) };
@@ -201,7 +201,7 @@ impl LeadCase<'_> {
     /// The channel that this object holds changes with the answer, not with the request: what was not executed is asked for again. A change of a lead
     /// itself has an open intent; one of its channel has none.
     fn absorb_channel(&mut self, desired: &DesiredLead) {
-        let done = matches!(self.facts.answer, Some(ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Task(_)));
+        let done = matches!(self.facts.answer, Some(ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Accepted(_)));
         if done && self.record.open_intent().is_none() {
             self.record.assigned_channel = desired.channel;
         }
@@ -211,7 +211,7 @@ impl LeadCase<'_> {
     fn after_asking(&self) -> Option<Decision> {
         let again = || self.again();
         // A channel is asked for again when the answer was lost; not at once.
-        let again_later = matches!(self.facts.answer, Some(ChangeResult::Lost(_))) && self.record.open_intent().is_none();
+        let again_later = matches!(self.facts.answer, Some(ChangeResult::Unknown(_))) && self.record.open_intent().is_none();
         let verifying = |message: &str| {
             let until = if again_later { self.now + timing::SETTLING } else { timing::next_look(self.now, self.now) };
             let verdict = Verdict::not_ready(Reason::Verifying, message);
@@ -222,9 +222,9 @@ impl LeadCase<'_> {
                 let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
                 Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", self.facts.verdict_of(trouble)))
             }
-            ChangeResult::Refused(trouble) => Some(again().stop(trouble.clone(), "the platform refused it")),
-            ChangeResult::Lost(_) => verifying("The answer was lost: looking whether it was done."),
-            ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Task(_) => verifying("Asked for; looking whether the platform shows it."),
+            ChangeResult::Rejected(trouble) => Some(again().stop(trouble.clone(), "the platform refused it")),
+            ChangeResult::Unknown(_) => verifying("The answer was lost: looking whether it was done."),
+            ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Accepted(_) => verifying("Asked for; looking whether the platform shows it."),
         }
     }
 
@@ -245,11 +245,11 @@ impl LeadCase<'_> {
             return self.missing(Trouble::new(Reason::LeadNotFound, message), "no lead for the tenant");
         }
         if let Some((retry, trouble)) = self.record.refusal(OperationKind::Create, self.now).filter(|_| !self.facts.asked_anew) {
-            return self.decide(Step::Stop(retry), "the last try was refused", Verdict::trouble(&trouble));
+            return self.decide(Step::Blocked(retry), "the last try was refused", Verdict::trouble(&trouble));
         }
         let verdict = Verdict::not_ready(Reason::Progressing, "Asking the platform to make the consentless lead.");
         if self.record.may_send(OperationKind::Create, self.now) {
-            return self.decide(Step::Ask(Change::CreateLead(desired.tenant.clone())), "no lead, and the intent is recorded", verdict);
+            return self.decide(Step::Execute(Change::CreateLead(desired.tenant.clone())), "no lead, and the intent is recorded", verdict);
         }
         if let Some(intent) = self.record.open_intent().filter(|intent| intent.sent == Sent::Maybe).cloned() {
             if self.facts.pass_started < intent.start + policy.create_grace {
@@ -276,7 +276,7 @@ impl LeadCase<'_> {
         self.record.end_operation(Outcome::Succeeded, self.now, Vec::new());
         if desired.deletion_policy == DeletionPolicy::Delete && !self.record.finalizer {
             let verdict = Verdict::not_ready(Reason::Progressing, "Taking hold of the lead of this object.");
-            return self.decide(Step::Keep(Mark::Hold), "the finalizer is missing", verdict);
+            return self.decide(Step::PatchMetadata(Mark::AddFinalizer), "the finalizer is missing", verdict);
         }
         let facts = self.facts;
         let services = match &facts.services {
@@ -313,7 +313,7 @@ impl LeadCase<'_> {
             (Some(wanted), assigned) if lead.channel != Some(wanted) && active => {
                 if assigned != Some(wanted) || self.facts.asked_anew {
                     let verdict = Verdict::not_ready(Reason::Progressing, format!("Assigning the lead to channel {wanted}."));
-                    return self.decide(Step::Ask(Change::AssignChannel(lead.tenant.clone(), wanted)), "the channel differs", verdict);
+                    return self.decide(Step::Execute(Change::AssignChannel(lead.tenant.clone(), wanted)), "the channel differs", verdict);
                 }
                 let until = self.now + policy.observe_interval;
                 let message = format!("The lead was assigned to channel {wanted}, and the platform does not show it yet.");
@@ -321,7 +321,7 @@ impl LeadCase<'_> {
             }
             (None, Some(assigned)) if lead.channel == Some(assigned) => {
                 let verdict = Verdict::not_ready(Reason::Progressing, format!("Taking the lead out of channel {assigned}."));
-                self.decide(Step::Ask(Change::UnassignChannel(lead.tenant.clone())), "spec.channelId was taken out", verdict)
+                self.decide(Step::Execute(Change::UnassignChannel(lead.tenant.clone())), "spec.channelId was taken out", verdict)
             }
             (wanted, _) => {
                 // A lead that is not Active can't be assigned; that it should be is not forgotten.
@@ -346,7 +346,7 @@ impl LeadCase<'_> {
             Some(_) => "The lead is Active and licensed.",
             None => "The lead is Active and has no license yet.",
         };
-        let step = Step::Rest(self.now + policy.observe_interval.max(timing::SETTLING));
+        let step = Step::Idle(self.now + policy.observe_interval.max(timing::SETTLING));
         self.decide(step, "all is as it should be", Verdict::ready(message))
     }
 
@@ -383,9 +383,9 @@ impl LeadCase<'_> {
     }
 
     fn gone(self, policy: DeletionPolicy, tenant: Option<&TenantId>) -> Decision {
-        let release = |case: Self, why| case.decide(Step::Keep(Mark::Release), why, Verdict::not_ready(Reason::Deleting, "Letting go."));
+        let release = |case: Self, why| case.decide(Step::PatchMetadata(Mark::RemoveFinalizer), why, Verdict::not_ready(Reason::Deleting, "Letting go."));
         if !self.record.finalizer {
-            let step = Step::Rest(self.now + timing::SLOW_RETRY);
+            let step = Step::Idle(self.now + timing::SLOW_RETRY);
             return self.decide(step, "the finalizer is off", Verdict::not_ready(Reason::Deleting, "Nothing is left to do."));
         }
         let Some(tenant) = tenant.filter(|_| policy == DeletionPolicy::Delete) else { return release(self, "retained") };
@@ -423,7 +423,7 @@ impl LeadCase<'_> {
         }
         let verdict = Verdict::not_ready(Reason::Deleting, "The platform is removing the consentless lead.");
         if self.record.may_send(OperationKind::Delete, self.now) {
-            return self.decide(Step::Ask(Change::DeleteLead(tenant.clone())), "the intent is recorded", verdict);
+            return self.decide(Step::Execute(Change::DeleteLead(tenant.clone())), "the intent is recorded", verdict);
         }
         let asked = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete && intent.sent == Sent::Maybe).cloned();
         match asked {
@@ -433,7 +433,7 @@ impl LeadCase<'_> {
             }
             _ => {
                 if let Some((retry, trouble)) = self.record.refusal(OperationKind::Delete, self.now).filter(|_| !self.facts.asked_anew) {
-                    return self.decide(Step::Stop(retry), "the last try was refused", Verdict::trouble(&trouble));
+                    return self.decide(Step::Blocked(retry), "the last try was refused", Verdict::trouble(&trouble));
                 }
                 if let Some(trouble) = &usable.deletions_blocked {
                     let trouble = trouble.clone();

@@ -49,7 +49,7 @@ impl Pass {
         self.steps += 1;
         let wrong = match &decision.step {
             _ if self.steps > MOST_STEPS => Some("the pass goes in circles".to_owned()),
-            Step::Ask(change) if self.asked.is_some() => Some(format!("{change:?} is a second change in one pass")),
+            Step::Execute(change) if self.asked.is_some() => Some(format!("{change:?} is a second change in one pass")),
             step => transitions::check(step, &decision.record, now).err(),
         };
         if let Some(wrong) = wrong {
@@ -81,7 +81,7 @@ impl Pass {
         let mut record = decision.record;
         record.finalizer = true;
         match mark {
-            Mark::Begin { kind, .. } => {
+            Mark::RecordIntent { kind, .. } => {
                 record.guid_annotated |= record.guid.is_some() && *kind == OperationKind::Delete;
                 record.intent = intent.map(|intent| Intent { sent: Sent::No, ..intent });
             }
@@ -90,7 +90,7 @@ impl Pass {
                 record.guid_annotated = true;
                 record.intent = None;
             }
-            Mark::Hold | Mark::Release => {}
+            Mark::AddFinalizer | Mark::RemoveFinalizer => {}
         }
         self.record = record;
     }
@@ -98,7 +98,7 @@ impl Pass {
     /// The API server took a mark, under the condition that the object was as it had been read, and something has taken away what it says. The record of a
     /// request that is put back may be gone with it: then nobody but this process knows of it.
     pub fn dropped(&mut self, mark: &Mark) {
-        self.stripped |= *mark == Mark::Hold;
+        self.stripped |= *mark == Mark::AddFinalizer;
     }
 
     /// The API server did not take a mark. What was decided is put off, and the object says so: it must not go on saying that it is Ready, or that it

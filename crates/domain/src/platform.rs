@@ -128,7 +128,7 @@ pub struct PlatformDecision {
 impl PlatformDecision {
     /// Whether both lists were read: the platform answers, whatever else there is to say.
     pub fn answers(&self) -> bool {
-        matches!(self.step, Step::Rest(_) | Step::Ask(_))
+        matches!(self.step, Step::Idle(_) | Step::Execute(_))
     }
 }
 
@@ -163,7 +163,7 @@ pub fn decide(now: Time, desired: &DesiredPlatform, record: &PlatformRecord, fac
     let not_before = if desired.look_now { now } else { now - interval * 3 / 4 };
     for (query, fact) in [(Query::Services, &facts.services), (Query::Leads, &facts.leads)] {
         match fact {
-            Fact::Unread => return decision(Step::Look(query, not_before), "the list is due", progressing()),
+            Fact::Unread => return decision(Step::Observe(query, not_before), "the list is due", progressing()),
             Fact::Unreadable(trouble) => {
                 let until = retry(now, facts.failures, trouble);
                 return decision(Step::Wait(until, Wake::Clock), "the platform can't be read", told(trouble));
@@ -173,12 +173,12 @@ pub fn decide(now: Time, desired: &DesiredPlatform, record: &PlatformRecord, fac
     }
     let (next_run, asked) = next_run(now, desired, &record, facts);
     if let Some(job) = asked {
-        return decision(Step::Ask(Change::RunJob(job)), "services wait for the job", verdict(desired, &record, facts));
+        return decision(Step::Execute(Change::RunJob(job)), "services wait for the job", verdict(desired, &record, facts));
     }
     let oldest = [services_at, leads_at].into_iter().flatten().min().unwrap_or(now);
     let until = (oldest + interval).max(now + Duration::from_millis(100));
     let until = next_run.into_iter().chain(soon(now, desired)).fold(until, Time::min);
-    decision(Step::Rest(until), "observed", verdict(desired, &record, facts))
+    decision(Step::Idle(until), "observed", verdict(desired, &record, facts))
 }
 
 /// What is said of a credential that was changed and is refused, while the one before is still good: a directory may take half a minute to know a new
@@ -259,12 +259,12 @@ pub fn index(job: Job) -> usize {
 fn absorb(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, facts: &PlatformFacts) {
     if let Some((job, begun, answer)) = &facts.answer {
         let own = &mut record.jobs[index(*job)];
-        if matches!(answer, ChangeResult::Done | ChangeResult::Task(_) | ChangeResult::Lost(_)) {
+        if matches!(answer, ChangeResult::Done | ChangeResult::Accepted(_) | ChangeResult::Unknown(_)) {
             own.requested = Some(begun.whole_second());
             own.completed = None;
         }
         // The call answers when the job has run: our assumption for an installation that has one (U-9).
-        if matches!(answer, ChangeResult::Done | ChangeResult::Task(_)) {
+        if matches!(answer, ChangeResult::Done | ChangeResult::Accepted(_)) {
             own.completed = Some(now.whole_second());
         }
     }
@@ -308,7 +308,7 @@ fn next_run(now: Time, desired: &DesiredPlatform, record: &PlatformRecord, facts
         }
         let gathered = earliest + GATHER;
         let at = match (&facts.answer, own.state) {
-            (Some((asked, _, ChangeResult::NotSent(trouble) | ChangeResult::Refused(trouble))), _) if *asked == job => {
+            (Some((asked, _, ChangeResult::NotSent(trouble) | ChangeResult::Rejected(trouble))), _) if *asked == job => {
                 timing::next_try(now, facts.failures.max(2), trouble.retry_after)
             }
             (_, JobState::Requested) => own.requested.map_or(gathered, |before| before + RUN_AGAIN),

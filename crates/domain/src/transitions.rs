@@ -80,14 +80,16 @@ pub fn needs(change: &Change) -> Option<OperationKind> {
 /// A sentence that says which order was broken: a bug in a decision.
 pub fn check(step: &Step, record: &Record, now: Time) -> Result<(), String> {
     let event = match step {
-        Step::Keep(Mark::Begin { kind, .. }) => Transition::Begin(*kind),
-        Step::Keep(Mark::Adopt(_)) => Transition::Adopt,
-        Step::Ask(change) => match needs(change) {
+        Step::PatchMetadata(Mark::RecordIntent { kind, .. }) => Transition::Begin(*kind),
+        Step::PatchMetadata(Mark::Adopt(_)) => Transition::Adopt,
+        Step::Execute(change) => match needs(change) {
             Some(kind) if !record.may_send(kind, now) => return Err(format!("{change:?} without an intent that is recorded, fresh and unsent")),
             Some(kind) => Transition::Send(kind),
             None => return Ok(()),
         },
-        Step::Keep(Mark::Hold | Mark::Release) | Step::Look(..) | Step::Wait(..) | Step::Rest(_) | Step::Stop(_) => return Ok(()),
+        Step::PatchMetadata(Mark::AddFinalizer | Mark::RemoveFinalizer) | Step::Observe(..) | Step::Wait(..) | Step::Idle(_) | Step::Blocked(_) => {
+            return Ok(());
+        }
     };
     let stage = stage(record);
     follows(stage, event).map(|_| ()).ok_or_else(|| format!("{event:?} while the change is {stage:?}"))

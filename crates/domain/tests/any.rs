@@ -69,12 +69,12 @@ fn leads() -> impl Strategy<Value = LeadsView> {
 
 fn an_answer() -> impl Strategy<Value = ChangeResult> {
     prop_oneof![
-        Just(ChangeResult::Task(common::task_id(1))),
+        Just(ChangeResult::Accepted(common::task_id(1))),
         Just(ChangeResult::Done),
         Just(ChangeResult::NotFound),
-        trouble().prop_map(ChangeResult::Refused),
+        trouble().prop_map(ChangeResult::Rejected),
         trouble().prop_map(ChangeResult::NotSent),
-        trouble().prop_map(ChangeResult::Lost),
+        trouble().prop_map(ChangeResult::Unknown),
     ]
 }
 
@@ -131,7 +131,7 @@ fn service_wish() -> impl Strategy<Value = service::ServiceTarget> {
         common::be(DesiredService { mode, adoption, recreate, ip_group, channel, lc_customer: customer.then_some(4711), ..common::desired() })
     });
     let gone = (policy(), any::<[bool; 2]>()).prop_map(|(policy, [known, suspended])| {
-        service::ServiceTarget::Gone(Deletion {
+        service::ServiceTarget::Absent(Deletion {
             policy,
             tenant: known.then(tenant),
             short_name: known.then(|| "Contoso_NL".into()),
@@ -140,15 +140,15 @@ fn service_wish() -> impl Strategy<Value = service::ServiceTarget> {
             of_others: Vec::new(),
         })
     });
-    prop_oneof![5 => be, 3 => gone, 1 => Just(service::ServiceTarget::Suspended), 1 => trouble().prop_map(service::ServiceTarget::Unclear)]
+    prop_oneof![5 => be, 3 => gone, 1 => Just(service::ServiceTarget::Suspended), 1 => trouble().prop_map(service::ServiceTarget::Invalid)]
 }
 
 fn lead_wish() -> impl Strategy<Value = lead::LeadTarget> {
     let be = (any::<bool>(), option::of(5i64..7), policy()).prop_map(|(consentless, channel, deletion_policy)| {
-        lead::LeadTarget::Be(lead::DesiredLead { tenant: tenant(), consentless, channel, deletion_policy, rival: None })
+        lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless, channel, deletion_policy, rival: None })
     });
-    let gone = (policy(), any::<bool>()).prop_map(|(policy, known)| lead::LeadTarget::Gone(policy, known.then(tenant)));
-    prop_oneof![5 => be, 3 => gone, 1 => Just(lead::LeadTarget::Suspended), 1 => trouble().prop_map(lead::LeadTarget::Unclear)]
+    let gone = (policy(), any::<bool>()).prop_map(|(policy, known)| lead::LeadTarget::Absent(policy, known.then(tenant)));
+    prop_oneof![5 => be, 3 => gone, 1 => Just(lead::LeadTarget::Suspended), 1 => trouble().prop_map(lead::LeadTarget::Invalid)]
 }
 
 /// The rules of conditions that a verdict breaks; not the one about reasons, since the troubles here have any, and many that nothing gives.
@@ -168,7 +168,7 @@ fn sound(step: &Step, verdict: &Verdict, facts: &Facts) -> Vec<String> {
         }
     };
     match step {
-        Step::Look(query, since) => {
+        Step::Observe(query, since) => {
             let new = match query {
                 Query::Services => open(&facts.services, *since),
                 Query::Leads => open(&facts.leads, *since),
@@ -179,10 +179,10 @@ fn sound(step: &Step, verdict: &Verdict, facts: &Facts) -> Vec<String> {
             };
             hold(new, "a look that tells nothing new");
         }
-        Step::Ask(_) => hold(facts.answer.is_none(), "a second change in one pass"),
-        Step::Wait(until, _) | Step::Rest(until) | Step::Stop(until) => hold(*until > NOW, "an appointment in the past"),
-        Step::Keep(Mark::Begin { start, .. }) => hold(*start == start.whole_second(), "an intent with milliseconds"),
-        Step::Keep(_) => {}
+        Step::Execute(_) => hold(facts.answer.is_none(), "a second change in one pass"),
+        Step::Wait(until, _) | Step::Idle(until) | Step::Blocked(until) => hold(*until > NOW, "an appointment in the past"),
+        Step::PatchMetadata(Mark::RecordIntent { start, .. }) => hold(*start == start.whole_second(), "an intent with milliseconds"),
+        Step::PatchMetadata(_) => {}
     }
     broken
 }
@@ -210,24 +210,24 @@ proptest! {
         let decision = service::decide(NOW, &wish, &record, &facts);
         prop_assert_eq!(&decision, &service::decide(NOW, &wish, &record, &facts));
         prop_assert_eq!(sound(&decision.step, &decision.verdict, &facts), Vec::<String>::new());
-        let changes = matches!(decision.step, Step::Ask(_) | Step::Keep(_));
+        let changes = matches!(decision.step, Step::Execute(_) | Step::PatchMetadata(_));
         match (&wish, &decision.step) {
-            (service::ServiceTarget::Be(desired), _) => prop_assert!(!changes || desired.mode == Mode::Apply, "{:?} changes something", desired.mode),
-            (service::ServiceTarget::Gone(deletion), Step::Ask(_)) => prop_assert!(deletion.policy == DeletionPolicy::Delete && !deletion.suspended),
-            (service::ServiceTarget::Gone(_), _) => {}
+            (service::ServiceTarget::Present(desired), _) => prop_assert!(!changes || desired.mode == Mode::Apply, "{:?} changes something", desired.mode),
+            (service::ServiceTarget::Absent(deletion), Step::Execute(_)) => prop_assert!(deletion.policy == DeletionPolicy::Delete && !deletion.suspended),
+            (service::ServiceTarget::Absent(_), _) => {}
             _ => prop_assert!(!changes),
         }
         // By a list that is not believed nothing is made, and what it does not show is not let go.
         if facts.belief != Belief::Believed {
-            let makes = matches!(decision.step, Step::Ask(Change::CreateService(_)) | Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }));
+            let makes = matches!(decision.step, Step::Execute(Change::CreateService(_)) | Step::PatchMetadata(Mark::RecordIntent { kind: OperationKind::Create, .. }));
             prop_assert!(!makes, "{:?} by a list that is not believed", decision.step);
             prop_assert!(decision.why != "looked for and not found" && decision.why != "the service was deleted behind our back" || record.license.is_none());
         }
-        if let Step::Ask(Change::CreateService(_)) = decision.step {
+        if let Step::Execute(Change::CreateService(_)) = decision.step {
             prop_assert!(facts.services.since(NOW).is_some_and(|view| view.by_tenant.is_empty() && view.complete));
             prop_assert!(record.may_send(OperationKind::Create, NOW) && record.running().is_none_or(|op| op.task.is_none() || op.kind == OperationKind::Delete));
         }
-        if let Step::Ask(Change::DeleteService(guid)) = &decision.step {
+        if let Step::Execute(Change::DeleteService(guid)) = &decision.step {
             prop_assert_eq!(record.guid.as_ref(), Some(guid));
         }
     }
@@ -239,13 +239,13 @@ proptest! {
         prop_assert_eq!(sound(&decision.step, &decision.verdict, &facts), Vec::<String>::new());
         let fresh = facts.leads.since(NOW);
         match &decision.step {
-            Step::Ask(Change::CreateLead(_)) => prop_assert!(fresh.is_some_and(|view| view.leads.is_empty() && view.absence() == Absence::Proven) && record.may_send(OperationKind::Create, NOW)),
-            Step::Ask(Change::DeleteLead(_)) => {
+            Step::Execute(Change::CreateLead(_)) => prop_assert!(fresh.is_some_and(|view| view.leads.is_empty() && view.absence() == Absence::Proven) && record.may_send(OperationKind::Create, NOW)),
+            Step::Execute(Change::DeleteLead(_)) => {
                 prop_assert!(fresh.is_some_and(|view| view.leads.iter().any(|lead| lead.consentless)));
-                prop_assert!(matches!(wish, lead::LeadTarget::Gone(DeletionPolicy::Delete, _)));
+                prop_assert!(matches!(wish, lead::LeadTarget::Absent(DeletionPolicy::Delete, _)));
             }
-            Step::Ask(Change::AssignChannel(..) | Change::UnassignChannel(_)) => prop_assert!(matches!(wish, lead::LeadTarget::Be(_))),
-            Step::Ask(other) => prop_assert!(false, "a lead asks for {other:?}"),
+            Step::Execute(Change::AssignChannel(..) | Change::UnassignChannel(_)) => prop_assert!(matches!(wish, lead::LeadTarget::Present(_))),
+            Step::Execute(other) => prop_assert!(false, "a lead asks for {other:?}"),
             _ => {}
         }
     }
@@ -269,13 +269,13 @@ proptest! {
         prop_assert_eq!(&decision, &platform::decide(NOW, &desired, &record, &facts));
         prop_assert_eq!(rules(&decision.verdict), Vec::<String>::new());
         match decision.step {
-            Step::Look(Query::Services, _) => prop_assert_eq!(&facts.services, &Fact::Unread),
-            Step::Look(Query::Leads, _) => prop_assert_eq!(&facts.leads, &Fact::Unread),
-            Step::Ask(Change::RunJob(job)) => {
+            Step::Observe(Query::Services, _) => prop_assert_eq!(&facts.services, &Fact::Unread),
+            Step::Observe(Query::Leads, _) => prop_assert_eq!(&facts.leads, &Fact::Unread),
+            Step::Execute(Change::RunJob(job)) => {
                 prop_assert!(facts.answer.is_none() && trigger == JobTrigger::Http);
                 prop_assert!(facts.waiting[platform::index(job)].due.is_some(), "nobody waits for {job:?}");
             }
-            Step::Rest(until) | Step::Wait(until, _) => prop_assert!(until > NOW),
+            Step::Idle(until) | Step::Wait(until, _) => prop_assert!(until > NOW),
             other => prop_assert!(false, "a platform object is not worked on by {other:?}"),
         }
         // Taking in what is known twice changes nothing: status is not written again and again.

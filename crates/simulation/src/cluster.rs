@@ -290,7 +290,7 @@ impl Cluster {
         let strips = self.strips;
         let mut dropped = false;
         let written = self.write(slot, read, checked, |object| match mark {
-            Mark::Begin { kind, start, tenant, place } => {
+            Mark::RecordIntent { kind, start, tenant, place } => {
                 object.finalizer = true;
                 let begun = Intent { kind: *kind, id, start: start.whole_second(), tenant: tenant.clone(), place: place.clone(), sent: Sent::No };
                 object.intent = Some(begun.clone());
@@ -302,18 +302,18 @@ impl Cluster {
                 object.annotated = Some(guid.clone());
                 object.intent = None;
             }
-            Mark::Hold => {
+            Mark::AddFinalizer => {
                 object.finalizer = true;
                 if let Some(open) = record.open_intent() {
                     object.intent = Some(Intent { start: open.start.whole_second(), ..open.clone() });
                 }
             }
-            Mark::Release => {
+            Mark::RemoveFinalizer => {
                 object.finalizer = false;
                 object.intent = None;
             }
         })?;
-        if let (Some(strips), true) = (strips, *mark != Mark::Release) {
+        if let (Some(strips), true) = (strips, *mark != Mark::RemoveFinalizer) {
             // A mutating policy takes it away from whatever is written.
             let bare = self.change(slot, |object| match strips {
                 Strips::Finalizer => object.finalizer = false,

@@ -52,10 +52,10 @@ impl World {
             self.breaks(play, "a lead that is there is said to be missing");
         }
         match &decision.step {
-            Step::Look(query, not_before) if !tells_something(running, query, *not_before) => {
+            Step::Observe(query, not_before) if !tells_something(running, query, *not_before) => {
                 self.breaks(play, format!("a look that tells nothing new: {query:?}"));
             }
-            Step::Keep(Mark::Begin { kind, .. }) if self.too_soon(running, *kind) => {
+            Step::PatchMetadata(Mark::RecordIntent { kind, .. }) if self.too_soon(running, *kind) => {
                 self.breaks(play, "what failed is tried again too soon, and nobody asked");
             }
             _ => {}
@@ -83,7 +83,7 @@ impl World {
             if seen.is_some_and(|view| view.by_tenant.iter().any(is_direct_routing)) && !running.object.spec.beside {
                 self.breaks(play, "L1: a create beside a Direct Routing service that the spec does not ask for");
             }
-            if !matches!(&running.wish, Target::Service(ServiceTarget::Be(desired)) if desired.mode == Mode::Apply) {
+            if !matches!(&running.wish, Target::Service(ServiceTarget::Present(desired)) if desired.mode == Mode::Apply) {
                 self.breaks(play, "a create that the spec does not ask for");
             }
         }
@@ -147,7 +147,7 @@ impl World {
             }
             Change::CreateLead(_) => {
                 if self.platform.consentless.0 {
-                    return ChangeResult::Refused(oc_domain::conditions::Trouble::new(Reason::PlatformRefused, "The lead exists."));
+                    return ChangeResult::Rejected(oc_domain::conditions::Trouble::new(Reason::PlatformRefused, "The lead exists."));
                 }
                 self.platform.consentless = (true, now);
                 ChangeResult::Done
@@ -198,9 +198,9 @@ impl World {
     pub(crate) fn judge_mark(&mut self, play: &mut Play<'_>, slot: usize, object: &Arc<Object>, mark: &Mark, record: &Record) {
         match mark {
             Mark::Adopt(guid) => self.adopt(play, slot, object, guid),
-            Mark::Release => self.left_behind(play, slot, object, record),
-            Mark::Begin { kind: OperationKind::Create, .. } if slot != LEAD => self.excuse(slot, object.uid),
-            Mark::Begin { .. } | Mark::Hold => {}
+            Mark::RemoveFinalizer => self.left_behind(play, slot, object, record),
+            Mark::RecordIntent { kind: OperationKind::Create, .. } if slot != LEAD => self.excuse(slot, object.uid),
+            Mark::RecordIntent { .. } | Mark::AddFinalizer => {}
         }
     }
 

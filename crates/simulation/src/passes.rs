@@ -216,20 +216,20 @@ impl World {
         play.trail.note(now, || format!("operator {op}, object {}: {:?} ({})", running.object.uid, decision.step, decision.why));
         self.judge(play, &running, &decision);
         let over = match decision.step.clone() {
-            Step::Look(query, not_before) => {
+            Step::Observe(query, not_before) => {
                 self.look(play.rules, op, slot, &query, not_before, &decision.record, &mut running.pass.facts, running.place);
                 running.pass.facts.belief = self.belief(play.rules, op, &running);
                 running.pass.looked(decision);
                 None
             }
-            Step::Keep(Mark::Begin { .. }) if write == Write::NoRoom => {
+            Step::PatchMetadata(Mark::RecordIntent { .. }) if write == Write::NoRoom => {
                 self.counts.held_back += 1;
                 running.pass.held_back(Trouble::new(Reason::Throttled, "There is no room."));
                 None
             }
-            Step::Keep(mark) => match self.keep(play, op, slot, &mut running, &mark, &decision, write) {
+            Step::PatchMetadata(mark) => match self.keep(play, op, slot, &mut running, &mark, &decision, write) {
                 Ok(intent) => {
-                    if mark == Mark::Release {
+                    if mark == Mark::RemoveFinalizer {
                         *self.operators[op].memory(slot, running.object.uid) = Default::default();
                         return;
                     }
@@ -243,13 +243,13 @@ impl World {
                     Some((self.unkept(play, op, slot, &running, decision, &failed), failed))
                 }
             },
-            Step::Ask(change) => {
+            Step::Execute(change) => {
                 let answer = self.ask(play, op, slot, &running, &change, ask);
                 play.trail.note(now, || format!("operator {op}, object {}: answer {answer:?}", running.object.uid));
                 running.pass.answered(change, decision, answer);
                 None
             }
-            Step::Wait(until, _) | Step::Rest(until) | Step::Stop(until) => {
+            Step::Wait(until, _) | Step::Idle(until) | Step::Blocked(until) => {
                 let written = if decision.hold { Ok(()) } else { self.say(play, op, slot, &running, &decision, write) };
                 match written {
                     Ok(()) => {
@@ -426,12 +426,12 @@ impl World {
         if fate == Write::Refused || self.refuses(play) {
             return Err(Failed::Refused);
         }
-        let creates = matches!(mark, Mark::Begin { kind: OperationKind::Create, .. });
+        let creates = matches!(mark, Mark::RecordIntent { kind: OperationKind::Create, .. });
         if creates && slot != LEAD && (!self.allowed[slot] || self.rival(play, op, slot, &running.object).is_some()) {
             return Err(Failed::Unwritten(Unwritten::Changed));
         }
         let id = self.cluster.draw();
-        if matches!(mark, Mark::Begin { .. }) {
+        if matches!(mark, Mark::RecordIntent { .. }) {
             running.pass.draws(id.clone());
         }
         let marked = self.cluster.mark(slot, &running.object, play.rules.versions, mark, &decision.record, id).map_err(Failed::Unwritten)?;
@@ -519,10 +519,10 @@ impl World {
         self.judge_change(play, running, change);
         match fate {
             Ask::NotSent => ChangeResult::NotSent(trouble(Reason::PlatformUnavailable, "The connection could not be made.")),
-            Ask::Refused => ChangeResult::Refused(trouble(Reason::PlatformRefused, "The platform says no.")),
+            Ask::Refused => ChangeResult::Rejected(trouble(Reason::PlatformRefused, "The platform says no.")),
             Ask::LostNotDone => {
                 self.counts.lost += 1;
-                ChangeResult::Lost(trouble(Reason::PlatformUnavailable, "The answer was lost."))
+                ChangeResult::Unknown(trouble(Reason::PlatformUnavailable, "The answer was lost."))
             }
             Ask::LostDone(seconds) => {
                 self.counts.lost += 1;
@@ -532,7 +532,7 @@ impl World {
                     request.at = now + secs(seconds);
                     self.late.push(request);
                 }
-                ChangeResult::Lost(trouble(Reason::PlatformUnavailable, "The answer was lost."))
+                ChangeResult::Unknown(trouble(Reason::PlatformUnavailable, "The answer was lost."))
             }
             Ask::Fine => self.execute(play, &request),
         }

@@ -307,10 +307,10 @@ impl Platform {
     /// A create is executed, for the object with this uid. Refused when somebody else has made one in the portal: our own second one is not.
     pub fn create(&mut self, setup: &Setup, now: Time, place: usize, tenant: u8, name: &str, by: u32) -> ChangeResult {
         if self.alive_at(tenant, place).any(|made| made.by == Maker::Person) {
-            return ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "The tenant has a service already."));
+            return ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "The tenant has a service already."));
         }
         if self.refuses_beside && self.there(tenant, place).any(|made| is_direct_routing(&made.service)) {
-            return ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "The tenant has a Direct Routing service."));
+            return ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "The tenant has a Direct Routing service."));
         }
         self.serial += 1;
         self.creates += 1;
@@ -330,7 +330,7 @@ impl Platform {
             number,
             done: false,
         });
-        ChangeResult::Task(setup::task_id(number))
+        ChangeResult::Accepted(setup::task_id(number))
     }
 
     /// A deletion is executed.

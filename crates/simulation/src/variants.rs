@@ -195,8 +195,8 @@ fn no_grace(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> 
 fn asks_first(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     match (&decision.step, wish) {
-        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), ServiceTarget::Be(desired)) => {
-            Decision { step: Step::Ask(Change::CreateService(desired.tenant.clone())), ..decision }
+        (Step::PatchMetadata(Mark::RecordIntent { kind: OperationKind::Create, .. }), ServiceTarget::Present(desired)) => {
+            Decision { step: Step::Execute(Change::CreateService(desired.tenant.clone())), ..decision }
         }
         _ => decision,
     }
@@ -206,8 +206,8 @@ fn sends_stale_intents(now: Time, wish: &ServiceTarget, record: &Record, facts: 
     let decision = decide(now, wish, record, facts);
     let unsent = record.open_intent().is_some_and(|intent| intent.sent == Sent::No);
     match (&decision.step, wish) {
-        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), ServiceTarget::Be(desired)) if unsent => {
-            Decision { step: Step::Ask(Change::CreateService(desired.tenant.clone())), ..decision }
+        (Step::PatchMetadata(Mark::RecordIntent { kind: OperationKind::Create, .. }), ServiceTarget::Present(desired)) if unsent => {
+            Decision { step: Step::Execute(Change::CreateService(desired.tenant.clone())), ..decision }
         }
         _ => decision,
     }
@@ -216,9 +216,9 @@ fn sends_stale_intents(now: Time, wish: &ServiceTarget, record: &Record, facts: 
 fn retries_at_once(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     let failed = matches!(facts.task.value(), Some(Some(task)) if task.state == TaskState::Failed);
-    if failed && matches!(decision.step, Step::Stop(_)) && decision.verdict.reason == Reason::TaskFailed {
-        let mark = Mark::Begin { kind: OperationKind::Create, start: now.whole_second(), tenant: None, place: None };
-        return Decision { step: Step::Keep(mark), ..decision };
+    if failed && matches!(decision.step, Step::Blocked(_)) && decision.verdict.reason == Reason::TaskFailed {
+        let mark = Mark::RecordIntent { kind: OperationKind::Create, start: now.whole_second(), tenant: None, place: None };
+        return Decision { step: Step::PatchMetadata(mark), ..decision };
     }
     decision
 }
@@ -231,10 +231,10 @@ fn with_guid(record: &Record, guid: Option<CustomerGuid>) -> Record {
 fn deletes_anything(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let shown = facts.services.value().and_then(|view| view.by_tenant.first()).map(|service| service.guid.clone());
     match wish {
-        ServiceTarget::Gone(deletion) if deletion.policy == DeletionPolicy::Delete => {
+        ServiceTarget::Absent(deletion) if deletion.policy == DeletionPolicy::Delete => {
             let looked = decide(now, wish, &with_guid(record, shown), facts);
-            let lets_go = matches!(looked.step, Step::Keep(Mark::Release)) && facts.services == Fact::Unread;
-            let look = Step::Look(oc_domain::decision::Query::Services, facts.pass_started);
+            let lets_go = matches!(looked.step, Step::PatchMetadata(Mark::RemoveFinalizer)) && facts.services == Fact::Unread;
+            let look = Step::Observe(oc_domain::decision::Query::Services, facts.pass_started);
             if lets_go { Decision { step: look, ..looked } } else { looked }
         }
         _ => decide(now, wish, record, facts),
@@ -243,9 +243,9 @@ fn deletes_anything(now: Time, wish: &ServiceTarget, record: &Record, facts: &Fa
 
 fn deletes_retained(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     match wish {
-        ServiceTarget::Gone(deletion) => {
+        ServiceTarget::Absent(deletion) => {
             let deletion = oc_domain::service::Deletion { policy: DeletionPolicy::Delete, ..deletion.clone() };
-            decide(now, &ServiceTarget::Gone(deletion), record, facts)
+            decide(now, &ServiceTarget::Absent(deletion), record, facts)
         }
         _ => decide(now, wish, record, facts),
     }
@@ -254,17 +254,19 @@ fn deletes_retained(now: Time, wish: &ServiceTarget, record: &Record, facts: &Fa
 fn lets_go_early(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     match (wish, record.open_intent()) {
-        (ServiceTarget::Gone(_), Some(intent)) if intent.kind == OperationKind::Create => Decision { step: Step::Keep(Mark::Release), ..decision },
+        (ServiceTarget::Absent(_), Some(intent)) if intent.kind == OperationKind::Create => {
+            Decision { step: Step::PatchMetadata(Mark::RemoveFinalizer), ..decision }
+        }
         _ => decision,
     }
 }
 
 fn adopts_anything(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     match wish {
-        ServiceTarget::Be(desired) => {
+        ServiceTarget::Present(desired) => {
             let mut desired = desired.clone();
             desired.adoption = oc_domain::service::Adoption::Always;
-            decide(now, &ServiceTarget::Be(desired), record, facts)
+            decide(now, &ServiceTarget::Present(desired), record, facts)
         }
         _ => decide(now, wish, record, facts),
     }
@@ -278,10 +280,10 @@ fn forgets_refusals(now: Time, wish: &ServiceTarget, record: &Record, facts: &Fa
 
 fn always_recreates(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     match wish {
-        ServiceTarget::Be(desired) => {
+        ServiceTarget::Present(desired) => {
             let mut desired = desired.clone();
             desired.recreate = true;
-            decide(now, &ServiceTarget::Be(desired), record, facts)
+            decide(now, &ServiceTarget::Present(desired), record, facts)
         }
         _ => decide(now, wish, record, facts),
     }
@@ -307,10 +309,10 @@ fn counts_direct_routing(now: Time, wish: &ServiceTarget, record: &Record, facts
 
 fn always_beside(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     match wish {
-        ServiceTarget::Be(desired) => {
+        ServiceTarget::Present(desired) => {
             let mut desired = desired.clone();
             desired.beside_direct_routing = true;
-            decide(now, &ServiceTarget::Be(desired), record, facts)
+            decide(now, &ServiceTarget::Present(desired), record, facts)
         }
         _ => decide(now, wish, record, facts),
     }
@@ -318,7 +320,7 @@ fn always_beside(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts
 
 fn says_the_time(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let mut decision = decide(now, wish, record, facts);
-    if !matches!(facts.answer, Some(ChangeResult::Lost(_))) {
+    if !matches!(facts.answer, Some(ChangeResult::Unknown(_))) {
         decision.verdict.message = format!("{} Looked at after {} s.", decision.verdict.message, now.0 / 1000 % 100_000);
     }
     decision
@@ -337,8 +339,8 @@ fn ready_too_soon(now: Time, wish: &ServiceTarget, record: &Record, facts: &Fact
 fn gives_up(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
     match (&decision.step, wish) {
-        (Step::Keep(Mark::Begin { kind: OperationKind::Create, .. }), ServiceTarget::Be(_)) if decision.record.operation.is_some() => {
-            Decision { step: Step::Stop(now + secs(3600)), ..decision }
+        (Step::PatchMetadata(Mark::RecordIntent { kind: OperationKind::Create, .. }), ServiceTarget::Present(_)) if decision.record.operation.is_some() => {
+            Decision { step: Step::Blocked(now + secs(3600)), ..decision }
         }
         _ => decision,
     }
@@ -346,9 +348,9 @@ fn gives_up(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> 
 
 fn lets_go_of_what_a_task_told(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, wish, record, facts);
-    let begins = matches!(decision.step, Step::Keep(Mark::Begin { kind: OperationKind::Delete, .. }));
+    let begins = matches!(decision.step, Step::PatchMetadata(Mark::RecordIntent { kind: OperationKind::Delete, .. }));
     let shown = decision.record.guid.as_ref().is_some_and(|guid| facts.services.value().is_some_and(|view| view.with_guid(guid).is_some()));
-    if begins && !shown { Decision { step: Step::Keep(Mark::Release), ..decision } } else { decision }
+    if begins && !shown { Decision { step: Step::PatchMetadata(Mark::RemoveFinalizer), ..decision } } else { decision }
 }
 
 /// An intent is looked for until its grace is over, whenever it says that it was recorded.

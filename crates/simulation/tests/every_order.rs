@@ -122,12 +122,12 @@ impl State {
         let oc_simulation::operator::Target::Service(wish) = &running.wish else { return &[] };
         let decision = (rules.decide)(self.world.now, wish, &running.pass.record, &running.pass.facts);
         match decision.step {
-            Step::Look(..) => &[],
-            Step::Ask(Change::CreateService(_)) => &[Fate::LostDone, Fate::LostNotDone, Fate::Late, Fate::Refused],
-            Step::Ask(_) => &[Fate::LostDone, Fate::LostNotDone],
-            Step::Keep(Mark::Begin { .. }) => &[Fate::WriteRefused, Fate::WriteLost, Fate::NoRoom],
-            Step::Keep(_) => &[Fate::WriteRefused, Fate::WriteLost],
-            Step::Wait(..) | Step::Rest(_) | Step::Stop(_) => &[Fate::WriteLost],
+            Step::Observe(..) => &[],
+            Step::Execute(Change::CreateService(_)) => &[Fate::LostDone, Fate::LostNotDone, Fate::Late, Fate::Refused],
+            Step::Execute(_) => &[Fate::LostDone, Fate::LostNotDone],
+            Step::PatchMetadata(Mark::RecordIntent { .. }) => &[Fate::WriteRefused, Fate::WriteLost, Fate::NoRoom],
+            Step::PatchMetadata(_) => &[Fate::WriteRefused, Fate::WriteLost],
+            Step::Wait(..) | Step::Idle(_) | Step::Blocked(_) => &[Fate::WriteLost],
         }
     }
 }

@@ -206,7 +206,7 @@ fn next(decision: &PlatformDecision, written: Result<(), WriteError>, memory: &P
             tracing::warn!(?failed, "the platform object could not be written and is tried again");
             Action::RequeueAt(timing::next_try(clock::now(), memory.failures, None), Priority::Effect)
         }
-        (Ok(()), Step::Rest(until) | Step::Stop(until) | Step::Wait(until, _)) => Action::RequeueAt(*until, Priority::Effect),
+        (Ok(()), Step::Idle(until) | Step::Blocked(until) | Step::Wait(until, _)) => Action::RequeueAt(*until, Priority::Effect),
         (Ok(()), _) => Action::RequeueAt(clock::now() + timing::SETTLING, Priority::Effect),
     }
 }
@@ -242,20 +242,20 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
     };
     for _ in 0..8 {
         let decision = counted(shared, object, &desired, &record, &facts);
-        let refused = matches!(facts.answer, Some((_, _, ChangeResult::NotSent(_) | ChangeResult::Refused(_))));
+        let refused = matches!(facts.answer, Some((_, _, ChangeResult::NotSent(_) | ChangeResult::Rejected(_))));
         let ran = facts.answer.iter().filter(|(_, _, answer)| *answer == ChangeResult::Done).map(|(job, _, _)| *job).collect();
         let driven = |decision| Driven { decision, refused, ran };
         let Ok(inventory) = inventory else { return driven(decision) };
         match &decision.step {
-            Step::Look(Query::Services, not_before) => {
+            Step::Observe(Query::Services, not_before) => {
                 facts.services = fact(inventory.services(*not_before).await.map(|(at, list)| (at, list.unreadable())));
                 facts.counted = Some(absences::recounted(shared, &name, inventory));
             }
-            Step::Look(Query::Leads, not_before) => {
+            Step::Observe(Query::Leads, not_before) => {
                 facts.leads = fact(inventory.leads(*not_before).await.map(|(at, list)| (at, list.unreadable())));
                 facts.counted = Some(absences::recounted(shared, &name, inventory));
             }
-            Step::Ask(Change::RunJob(job)) => {
+            Step::Execute(Change::RunJob(job)) => {
                 let begun = clock::now();
                 let line = AuditRecord::asking(object, &name, &Change::RunJob(*job), None).begin();
                 let answer = run_job(&shared.leadership, object, inventory, *job).await;
@@ -281,14 +281,14 @@ fn counted(shared: &Shared, object: &LivePlatform, desired: &DesiredPlatform, re
 
 async fn run_job(leadership: &Leadership, object: &LivePlatform, inventory: &Inventory, job: Job) -> ChangeResult {
     let Some(http) = &object.spec.sync_jobs.http else {
-        return ChangeResult::Refused(Trouble::new(Reason::InvalidSpec, "spec.syncJobs.http is missing."));
+        return ChangeResult::Rejected(Trouble::new(Reason::InvalidSpec, "spec.syncJobs.http is missing."));
     };
     let text = match job {
         Job::Leads => &http.leads_url,
         Job::Trunks => &http.trunks_url,
     };
     let Ok(url) = reqwest::Url::parse(text) else {
-        return ChangeResult::Refused(Trouble::new(Reason::InvalidSpec, "spec.syncJobs.http holds a text that is no URL."));
+        return ChangeResult::Rejected(Trouble::new(Reason::InvalidSpec, "spec.syncJobs.http holds a text that is no URL."));
     };
     let method = match http.method {
         HttpMethod::Post => JobMethod::Post,

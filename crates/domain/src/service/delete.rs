@@ -18,7 +18,7 @@ const LOOKING_FOR_LEFT_OVER: &str = "Being deleted after a create that failed: l
 pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
     if !case.record.finalizer {
         let verdict = Verdict::not_ready(Reason::Deleting, "Nothing is left to do.");
-        let step = Step::Rest(case.now + timing::SLOW_RETRY);
+        let step = Step::Idle(case.now + timing::SLOW_RETRY);
         return case.decide(step, "the finalizer is off", verdict);
     }
     let policy = match (&case.facts.connection, deletion.policy) {
@@ -36,7 +36,7 @@ pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
     };
     if deletion.suspended && deletion.policy == DeletionPolicy::Delete {
         let message = "spec.suspend is true: the service is not deleted. Set it to false, or spec.deletionPolicy to Retain.";
-        let step = Step::Rest(case.now + timing::SLOW_RETRY);
+        let step = Step::Idle(case.now + timing::SLOW_RETRY);
         return case.decide(step, "suspended", Verdict::not_ready(Reason::Suspended, message));
     }
     let creating = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe).cloned();
@@ -52,7 +52,7 @@ pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
 }
 
 pub(super) fn release(case: ServiceCase<'_>, why: &'static str) -> Decision {
-    case.decide(Step::Keep(Mark::Release), why, Verdict::not_ready(Reason::Deleting, "Letting go."))
+    case.decide(Step::PatchMetadata(Mark::RemoveFinalizer), why, Verdict::not_ready(Reason::Deleting, "Letting go."))
 }
 
 /// Nothing can be read, and nothing is to be deleted. Only a create that may be under way still counts: whoever makes this object anew, with the
@@ -70,7 +70,7 @@ fn retain_unseen(case: ServiceCase<'_>, trouble: &Trouble) -> Decision {
     if matches!(case.facts.connection, PlatformAccess::Unknown(_)) {
         return case.unreadable(trouble);
     }
-    let again = Step::Stop(end.min(case.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY)));
+    let again = Step::Blocked(end.min(case.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY)));
     case.decide(again, "the outcome of a create can't be looked for", Verdict::trouble(&trouble))
 }
 
@@ -307,10 +307,10 @@ fn ask_for_it(case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, guid:
         return case.stop(trouble.clone(), "the breaker holds it");
     }
     if case.record.may_send(OperationKind::Delete, case.now) {
-        return case.decide(Step::Ask(Change::DeleteService(guid)), "recorded, and nothing stands against it", verdict);
+        return case.decide(Step::Execute(Change::DeleteService(guid)), "recorded, and nothing stands against it", verdict);
     }
     if let Some((retry, trouble)) = case.record.refusal(OperationKind::Delete, case.now).filter(|_| !case.facts.asked_anew) {
-        return case.decide(Step::Stop(retry), "the last try was refused", Verdict::trouble(&trouble));
+        return case.decide(Step::Blocked(retry), "the last try was refused", Verdict::trouble(&trouble));
     }
     let mark = case.begin(OperationKind::Delete, tenant.as_ref(), policy);
     case.decide(mark, "the intent comes before the effect", verdict)
@@ -359,8 +359,8 @@ fn after_asking(case: &mut ServiceCase<'_>) -> Option<Decision> {
             let until = timing::next_try(case.now, case.facts.failures, trouble.retry_after);
             Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", case.facts.verdict_of(trouble)))
         }
-        ChangeResult::Refused(trouble) => Some(again().stop(trouble.clone(), "the platform refused to delete it")),
-        ChangeResult::Task(_) | ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Lost(_) => {
+        ChangeResult::Rejected(trouble) => Some(again().stop(trouble.clone(), "the platform refused to delete it")),
+        ChangeResult::Accepted(_) | ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Unknown(_) => {
             let until = timing::next_look(case.now, case.now);
             Some(again().decide(Step::Wait(until, Wake::Inventory), "asked for; looked at again", verdict))
         }

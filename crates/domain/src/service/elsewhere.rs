@@ -59,6 +59,6 @@ pub(super) fn deleted(case: &ServiceCase<'_>, deletion: &Deletion, policy: &Poli
     }
     let message = format!("Being deleted, and: {} Or set spec.deletionPolicy to Retain: then this object goes two hours after the create.", trouble.message);
     let soon = case.now + timing::SLOW_RETRY;
-    let again = Step::Stop(if case.now < end { end.min(soon) } else { soon });
+    let again = Step::Blocked(if case.now < end { end.min(soon) } else { soon });
     Some(case.decide(again, "the outcome of a create can't be looked for", Verdict::trouble(&Trouble { message, ..trouble })))
 }

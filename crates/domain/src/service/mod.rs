@@ -104,13 +104,13 @@ pub struct Deletion {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ServiceTarget {
     /// As its spec says.
-    Be(Box<DesiredService>),
+    Present(Box<DesiredService>),
     /// As it is: `spec.suspend`.
     Suspended,
     /// It can't be told: the spec breaks a rule, or its lead can't be found.
-    Unclear(Trouble),
+    Invalid(Trouble),
     /// To go.
-    Gone(Deletion),
+    Absent(Deletion),
 }
 
 /// Decides what comes next.
@@ -119,7 +119,7 @@ pub fn decide(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -
     let before = record;
     let mut record = record.clone();
     record.disown();
-    record.forget_superseded(matches!(wish, ServiceTarget::Gone(_)), now);
+    record.forget_superseded(matches!(wish, ServiceTarget::Absent(_)), now);
     record.not_ahead(now);
     let told = record.forget_taken_over(shown(&record, facts));
     let recalled = record.recall_intent();
@@ -135,16 +135,16 @@ pub fn decide(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -
     }
     // Before anything else: what another writer has taken off is put back. An object that is going gets no finalizer any more, and one that is only to be
     // looked at needs none.
-    let kept = matches!(wish, ServiceTarget::Be(desired) if desired.mode == Mode::Apply);
+    let kept = matches!(wish, ServiceTarget::Present(desired) if desired.mode == Mode::Apply);
     if kept && told && case.record.is_bare(recalled) && facts.answer.is_none() {
         let verdict = Verdict::not_ready(Reason::Verifying, "Writing down again what was asked for: its record was taken off this object.");
-        return case.decide(Step::Keep(Mark::Hold), "the record of a create was taken off", verdict);
+        return case.decide(Step::PatchMetadata(Mark::AddFinalizer), "the record of a create was taken off", verdict);
     }
     let decision = match wish {
-        ServiceTarget::Gone(deletion) => delete::decide(case, deletion),
+        ServiceTarget::Absent(deletion) => delete::decide(case, deletion),
         ServiceTarget::Suspended => case.suspended(),
-        ServiceTarget::Unclear(trouble) => case.missing(trouble.clone(), "the spec can't be followed"),
-        ServiceTarget::Be(desired) => case.be(desired),
+        ServiceTarget::Invalid(trouble) => case.missing(trouble.clone(), "the spec can't be followed"),
+        ServiceTarget::Present(desired) => case.be(desired),
     };
     decision.without_unsent(now).with_duration(before, facts.watched.as_ref(), now)
 }
@@ -158,7 +158,7 @@ fn shown(record: &Record, facts: &Facts) -> Option<bool> {
 /// Takes what is now known into the record: how the task stands, and what became of the change asked for in this pass.
 fn absorb(now: Time, record: &mut Record, facts: &Facts) {
     match &facts.answer {
-        Some(ChangeResult::Task(task)) => {
+        Some(ChangeResult::Accepted(task)) => {
             if let Some(intent) = record.open_intent().cloned() {
                 let mut operation = crate::record::Operation::of(&intent);
                 operation.task = Some(task.clone());
@@ -168,8 +168,8 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
                 intent.sent = Sent::Maybe;
             }
         }
-        Some(ChangeResult::Refused(trouble)) => record.refuse_operation(trouble, now),
-        Some(ChangeResult::Lost(_) | ChangeResult::Done | ChangeResult::NotFound) => {
+        Some(ChangeResult::Rejected(trouble)) => record.refuse_operation(trouble, now),
+        Some(ChangeResult::Unknown(_) | ChangeResult::Done | ChangeResult::NotFound) => {
             if let Some(intent) = record.intent.as_mut() {
                 intent.sent = Sent::Maybe;
             }
@@ -216,16 +216,16 @@ impl ServiceCase<'_> {
     }
 
     fn begin(&self, kind: OperationKind, tenant: Option<&TenantId>, policy: &Policy) -> Step {
-        Step::Keep(Mark::Begin { kind, start: self.now.whole_second(), tenant: tenant.cloned(), place: policy.place.clone() })
+        Step::PatchMetadata(Mark::RecordIntent { kind, start: self.now.whole_second(), tenant: tenant.cloned(), place: policy.place.clone() })
     }
 
     fn look(self, query: Query, not_before: Time, why: &'static str) -> Decision {
         let reason = if self.record.open_intent().is_some() { Reason::Verifying } else { Reason::Progressing };
-        self.decide(Step::Look(query, not_before), why, Verdict::not_ready(reason, "Reading from the platform."))
+        self.decide(Step::Observe(query, not_before), why, Verdict::not_ready(reason, "Reading from the platform."))
     }
 
     fn stop(self, trouble: Trouble, why: &'static str) -> Decision {
-        let step = Step::Stop(self.now + timing::SLOW_RETRY);
+        let step = Step::Blocked(self.now + timing::SLOW_RETRY);
         self.decide(step, why, Verdict::trouble(&trouble))
     }
 
@@ -233,7 +233,7 @@ impl ServiceCase<'_> {
     fn missing(self, trouble: Trouble, why: &'static str) -> Decision {
         let settled_at = self.facts.object_created + timing::SETTLING;
         if self.now >= settled_at || trouble.reason == Reason::InvalidSpec {
-            let again = Step::Stop(self.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY));
+            let again = Step::Blocked(self.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY));
             return self.decide(again, why, Verdict::trouble(&trouble));
         }
         let verdict = Verdict { stalled: false, ..Verdict::trouble(&trouble) };
@@ -255,7 +255,7 @@ impl ServiceCase<'_> {
 
     /// Whether this pass may read the list of services.
     fn can_look(&self, wish: &ServiceTarget) -> bool {
-        let looks = matches!(wish, ServiceTarget::Be(_) | ServiceTarget::Gone(_));
+        let looks = matches!(wish, ServiceTarget::Present(_) | ServiceTarget::Absent(_));
         looks && matches!(self.facts.connection, PlatformAccess::Usable(_)) && !matches!(self.facts.services, Fact::Unreadable(_))
     }
 
@@ -264,7 +264,7 @@ impl ServiceCase<'_> {
         if self.record.license.is_some() && self.facts.settled {
             verdict.ready = ConditionStatus::True;
         }
-        let step = Step::Rest(self.now + timing::SLOW_RETRY);
+        let step = Step::Idle(self.now + timing::SLOW_RETRY);
         self.decide(step, "suspended", verdict)
     }
 
@@ -390,7 +390,7 @@ impl ServiceCase<'_> {
                 let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
                 Some(case().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", self.facts.verdict_of(trouble)))
             }
-            ChangeResult::Lost(trouble) => {
+            ChangeResult::Unknown(trouble) => {
                 let message = format!("The answer was lost, so it is looked whether it was done. {}", trouble.message);
                 Some(case().look_for_effect(self.now, &message))
             }
@@ -427,7 +427,7 @@ impl ServiceCase<'_> {
             }
         };
         let case = self.again();
-        Some(case.decide(Step::Stop(retry), "the last try failed", Verdict::not_ready(reason, message)))
+        Some(case.decide(Step::Blocked(retry), "the last try failed", Verdict::not_ready(reason, message)))
     }
 
     /// The service that this object made or took over is not in the list any more.
@@ -482,7 +482,7 @@ impl ServiceCase<'_> {
                 }
                 self.record.end_operation(Outcome::Unknown, self.now, Vec::new());
                 let verdict = Verdict::not_ready(Reason::Progressing, "Taking over the service that exists for this tenant.");
-                self.decide(Step::Keep(Mark::Adopt(service.guid.clone())), "the service that exists is taken over", verdict)
+                self.decide(Step::PatchMetadata(Mark::Adopt(service.guid.clone())), "the service that exists is taken over", verdict)
             }
             Ok(()) if desired.mode == Mode::Plan => {
                 let item = PlanItem { action: "Adopt", field: "umpCustomerGuid", from: None, to: Some(service.guid.to_string()) };
@@ -505,13 +505,13 @@ impl ServiceCase<'_> {
 
     fn planned(self, plan: Vec<PlanItem>) -> Decision {
         let message = "spec.mode is Plan: status.plan lists what would be done. Set spec.mode to Apply to have it done.";
-        let step = Step::Rest(self.now + timing::SLOW_RETRY);
+        let step = Step::Idle(self.now + timing::SLOW_RETRY);
         let verdict = Verdict { stalled: false, ..Verdict::not_ready(Reason::PlanReady, message) };
         Decision { plan, ..self.decide(step, "planned, not done", verdict) }
     }
 
     fn observed(self, message: &str) -> Decision {
-        let step = Step::Rest(self.now + timing::SLOW_RETRY);
+        let step = Step::Idle(self.now + timing::SLOW_RETRY);
         self.decide(step, "observed only", Verdict::not_ready(Reason::Observing, message))
     }
 
@@ -524,7 +524,7 @@ impl ServiceCase<'_> {
         }
         let verdict = Verdict::not_ready(Reason::Converting, "Asking the platform to convert the lead.");
         if self.record.may_send(OperationKind::Create, self.now) {
-            return self.decide(Step::Ask(Change::CreateService(desired.tenant.clone())), "nothing stands against it", verdict);
+            return self.decide(Step::Execute(Change::CreateService(desired.tenant.clone())), "nothing stands against it", verdict);
         }
         // Once the intent stands there nothing is read any more: what is between it and the request is what a crash makes expensive.
         let since = self.facts.pass_started;
@@ -554,13 +554,13 @@ impl ServiceCase<'_> {
         // A create that was refused did not make it: it came by its guid, and the intent has nothing to say any more.
         if desired.mode == Mode::Apply && (!self.record.finalizer || self.record.create_refused()) {
             let verdict = Verdict::not_ready(Reason::Progressing, "Taking hold of the service of this object.");
-            return self.decide(Step::Keep(Mark::Adopt(service.guid.clone())), "the service is taken hold of", verdict);
+            return self.decide(Step::PatchMetadata(Mark::Adopt(service.guid.clone())), "the service is taken hold of", verdict);
         }
         jobs::see_to(self, policy, desired, service)
     }
 
     fn rest(self, verdict: Verdict, until: Duration) -> Decision {
-        let step = Step::Rest(self.now + until);
+        let step = Step::Idle(self.now + until);
         self.decide(step, "all is as it should be", verdict)
     }
 }

@@ -59,7 +59,7 @@ impl ServiceSpec {
     /// What the object is to become. `rival` is another object that comes before it, as people read it; the neighbours are asked for one that is going alone.
     pub fn wish(self, rival: Option<String>, neighbours: impl FnOnce() -> Vec<Neighbour>) -> ServiceTarget {
         if let Some(policy) = going(self.deleting, self.mode, self.deletion_policy) {
-            return ServiceTarget::Gone(Deletion {
+            return ServiceTarget::Absent(Deletion {
                 policy,
                 tenant: self.tenant.ok(),
                 short_name: Some(self.short_name),
@@ -73,9 +73,9 @@ impl ServiceSpec {
         }
         let tenant = match self.tenant {
             Ok(tenant) => tenant,
-            Err(unclear) => return ServiceTarget::Unclear(self.missing.unwrap_or(unclear)),
+            Err(unclear) => return ServiceTarget::Invalid(self.missing.unwrap_or(unclear)),
         };
-        ServiceTarget::Be(Box::new(DesiredService {
+        ServiceTarget::Present(Box::new(DesiredService {
             tenant,
             short_name: ShortName::as_written(&self.short_name),
             full_name: self.full_name,

@@ -42,7 +42,7 @@ impl ServiceCase<'_> {
             Fact::Unread if self.facts.answer.is_some() => {
                 Some(case().decide(Step::Wait(timing::next_poll(self.now, started), Wake::Clock), "the task was given just now", converting()))
             }
-            Fact::Unread => Some(case().decide(Step::Look(Query::Task(task), self.facts.pass_started), "how far is the task", converting())),
+            Fact::Unread => Some(case().decide(Step::Observe(Query::Task(task), self.facts.pass_started), "how far is the task", converting())),
             Fact::Unreadable(trouble) => Some(case().unreadable(trouble.clone())),
             Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Running => {
                 if self.now > started + policy.task_deadline {

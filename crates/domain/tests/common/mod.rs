@@ -92,7 +92,7 @@ pub fn desired() -> DesiredService {
 }
 
 pub fn be(desired: DesiredService) -> ServiceTarget {
-    ServiceTarget::Be(Box::new(desired))
+    ServiceTarget::Present(Box::new(desired))
 }
 
 /// Nothing read yet, by an object that is old and whose spec has been seen.

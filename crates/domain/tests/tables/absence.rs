@@ -240,9 +240,11 @@ fn what_a_lead_concludes() {
     let consentless = |consentless| lead::DesiredLead { tenant: tenant(), consentless, channel: None, deletion_policy: DeletionPolicy::Delete, rival: None };
     let record = || oc_domain::record::Record { finalizer: true, ..Default::default() };
     let seen = |belief| Facts { belief, ..facts() };
-    for wish in
-        [lead::LeadTarget::Be(consentless(true)), lead::LeadTarget::Be(consentless(false)), lead::LeadTarget::Gone(DeletionPolicy::Delete, Some(tenant()))]
-    {
+    for wish in [
+        lead::LeadTarget::Present(consentless(true)),
+        lead::LeadTarget::Present(consentless(false)),
+        lead::LeadTarget::Absent(DeletionPolicy::Delete, Some(tenant())),
+    ] {
         for (belief, expected) in [(Belief::Doubted, Reason::Verifying), (held(), Reason::AbsenceUnconfirmed)] {
             let none = Facts { leads: crate::common::known_leads(vec![]), ..seen(belief) };
             let decision = lead::decide(NOW, &wish, &record(), &none);

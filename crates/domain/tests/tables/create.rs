@@ -26,16 +26,16 @@ fn a_first_create_step_by_step() {
         steps.push(told(&decision));
         record = decision.record;
         match decision.step {
-            Step::Look(oc_domain::decision::Query::Services, _) => facts.services = known(view(&[])),
-            Step::Look(_, _) => facts.leads = known_leads(vec![lead()]),
-            Step::Keep(Mark::Begin { kind, start, tenant: whose, .. }) => {
+            Step::Observe(oc_domain::decision::Query::Services, _) => facts.services = known(view(&[])),
+            Step::Observe(_, _) => facts.leads = known_leads(vec![lead()]),
+            Step::PatchMetadata(Mark::RecordIntent { kind, start, tenant: whose, .. }) => {
                 assert_eq!(whose, Some(tenant()), "the intent says for whom it is");
                 assert_eq!(start, NOW.whole_second(), "what is written has no milliseconds");
                 record = Record { finalizer: true, intent: Some(intent(kind, start, Sent::No)), ..record };
             }
-            Step::Ask(change) => {
+            Step::Execute(change) => {
                 assert_eq!(change, Change::CreateService(tenant()));
-                facts.answer = Some(ChangeResult::Task(task_id(1)));
+                facts.answer = Some(ChangeResult::Accepted(task_id(1)));
             }
             _ => break,
         }
@@ -241,10 +241,10 @@ fn young_objects_are_not_stalled() {
         ("no platform object", be(desired()), Facts { connection: no_platform(), ..facts() }, "wait: False PlatformNotFound Reconciling"),
         ("no Lead object", be(missing), empty_platform(), "wait: False LeadNotFound Reconciling"),
         ("no lead on the platform", be(desired()), Facts { leads: known_leads(vec![]), ..empty_platform() }, "wait: False LeadNotFound Reconciling"),
-        ("an unclear spec", ServiceTarget::Unclear(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), facts(), "wait: False LeadNotFound Reconciling"),
+        ("an unclear spec", ServiceTarget::Invalid(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), facts(), "wait: False LeadNotFound Reconciling"),
         (
             "a spec that breaks a rule",
-            ServiceTarget::Unclear(Trouble::new(Reason::InvalidSpec, "spec.shortName must not have a dot.")),
+            ServiceTarget::Invalid(Trouble::new(Reason::InvalidSpec, "spec.shortName must not have a dot.")),
             facts(),
             "stop: False InvalidSpec Stalled",
         ),
@@ -265,7 +265,7 @@ fn a_platform_that_is_not_for_this_namespace() {
     let refused = Trouble { retry_after: Some(secs(60)), ..Trouble::new(Reason::NamespaceNotAllowed, "x") };
     let facts = Facts { connection: PlatformAccess::Unusable(refused), ..empty_platform() };
     let decision = at_now(&be(desired()), &verified(), &facts);
-    assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Stop(NOW + secs(60))));
+    assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Blocked(NOW + secs(60))));
     let unknown = |settled| Facts { connection: PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), settled, ..empty_platform() };
     let new = at_now(&be(desired()), &Record::default(), &unknown(false));
     assert_eq!((told(&new).as_str(), new.hold), ("wait: False ProgressingWithRetry Reconciling", false));
@@ -273,7 +273,7 @@ fn a_platform_that_is_not_for_this_namespace() {
     assert_eq!((short(&ready.step), ready.hold, ready.record), ("wait", true, verified()));
     let gone = |policy| {
         let deletion = Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() };
-        short(&at_now(&ServiceTarget::Gone(deletion), &verified(), &unknown(true)).step)
+        short(&at_now(&ServiceTarget::Absent(deletion), &verified(), &unknown(true)).step)
     };
     assert_eq!((gone(DeletionPolicy::Retain), gone(DeletionPolicy::Delete)), ("release", "wait"));
 }
@@ -305,7 +305,7 @@ fn plan_and_observe_change_nothing() {
                     for task in [Fact::Unread, known(None), known(Some(task(1, TaskState::Succeeded))), known(Some(task(1, TaskState::Failed)))] {
                         let facts = Facts { task, ..facts.clone() };
                         let step = at_now(&be(DesiredService { mode, recreate, ..desired() }), record, &facts).step;
-                        assert!(!matches!(step, Step::Keep(_) | Step::Ask(_)), "{mode:?}, {what}, {record:?}: {step:?}");
+                        assert!(!matches!(step, Step::PatchMetadata(_) | Step::Execute(_)), "{mode:?}, {what}, {record:?}: {step:?}");
                     }
                 }
             }
@@ -340,12 +340,12 @@ fn the_answer_to_a_create() {
     let refused = Trouble::new(Reason::ShortNameTaken, "shortName is already in use");
     let throttled = Trouble { retry_after: Some(secs(30)), ..Trouble::new(Reason::Throttled, "The platform asks for patience.") };
     let table = [
-        ("a task", ChangeResult::Task(task_id(1)), "wait: False Converting Reconciling", 1, None),
-        ("lost", ChangeResult::Lost(away()), "wait: False Verifying Reconciling", 2, None),
+        ("a task", ChangeResult::Accepted(task_id(1)), "wait: False Converting Reconciling", 1, None),
+        ("lost", ChangeResult::Unknown(away()), "wait: False Verifying Reconciling", 2, None),
         ("not sent", ChangeResult::NotSent(away()), "wait: False PlatformUnavailable Reconciling", 1, None),
         // Its intent will be too old by then: that it was never sent is written down.
         ("throttled", ChangeResult::NotSent(throttled), "wait: False Throttled Reconciling", 30, Some(Outcome::Unknown)),
-        ("refused", ChangeResult::Refused(refused), "stop: False ShortNameTaken Stalled", 3600, Some(Outcome::Refused)),
+        ("refused", ChangeResult::Rejected(refused), "stop: False ShortNameTaken Stalled", 3600, Some(Outcome::Refused)),
     ];
     let sent = Record { finalizer: true, intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..Record::default() };
     for (what, answer, expected, seconds, outcome) in table {
@@ -353,7 +353,7 @@ fn the_answer_to_a_create() {
         for asked_anew in [false, true] {
             let decision = at_now(&be(desired()), &sent, &Facts { answer: Some(answer.clone()), asked_anew, ..empty_platform() });
             assert_eq!(told(&decision), expected, "{what}");
-            let (Step::Wait(until, _) | Step::Stop(until)) = decision.step else { panic!("{what}: the pass goes on") };
+            let (Step::Wait(until, _) | Step::Blocked(until)) = decision.step else { panic!("{what}: the pass goes on") };
             assert!(until.since(NOW) <= secs(seconds) && until.since(NOW) + secs(1) >= secs(seconds), "{what}: {:?}", until.since(NOW));
             assert_eq!(decision.record.operation.and_then(|op| op.outcome), outcome, "{what}");
         }
@@ -554,13 +554,13 @@ fn a_new_spec_is_tried_once() {
     let record = Record { intent: Some(again), ..decision.record };
     let decision = at_now(&wish, &record, &facts);
     assert_eq!(short(&decision.step), "ask create");
-    let answer = Some(ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "No, still.")));
+    let answer = Some(ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "No, still.")));
     let decision = at_now(&wish, &decision.record, &Facts { answer, ..facts });
     assert_eq!(told(&decision), "stop: False PlatformRefused Stalled");
     // Status is written, and with it the generation: the next pass waits, and says the same.
     let later = at(NOW + secs(5), &wish, &decision.record, &Facts { pass_started: NOW, ..empty_platform() });
     assert_eq!((told(&later), &later.verdict.message), (told(&decision), &decision.verdict.message));
-    assert_eq!(later.step, Step::Stop(NOW.whole_second() + timing::SLOW_RETRY));
+    assert_eq!(later.step, Step::Blocked(NOW.whole_second() + timing::SLOW_RETRY));
 }
 
 /// Ready stays what it was while the platform can't be read; a credential that is refused is shown on all.

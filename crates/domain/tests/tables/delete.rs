@@ -19,7 +19,7 @@ fn deletion(policy: DeletionPolicy) -> Deletion {
 }
 
 pub fn gone(policy: DeletionPolicy) -> ServiceTarget {
-    ServiceTarget::Gone(deletion(policy))
+    ServiceTarget::Absent(deletion(policy))
 }
 
 /// The list shows service 1, and the lead too.
@@ -90,7 +90,7 @@ fn by_policy_and_by_what_there_is() {
 #[test]
 fn suspended() {
     let suspended = |policy| {
-        ServiceTarget::Gone(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true, guard_numbers: false, of_others: Vec::new() })
+        ServiceTarget::Absent(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true, guard_numbers: false, of_others: Vec::new() })
     };
     assert_eq!(told(&at_now(&suspended(Delete), &verified(), &there())), "rest: False Suspended -");
     assert_eq!(told(&at_now(&suspended(Retain), &verified(), &there())), LET_GO);
@@ -100,7 +100,7 @@ fn suspended() {
 #[test]
 fn with_gaps() {
     let nothing =
-        ServiceTarget::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
+        ServiceTarget::Absent(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
     assert_eq!(short(&at_now(&nothing, &verified(), &there()).step), "keep intent");
     assert_eq!(told(&at_now(&nothing, &verified(), &empty_platform())), LET_GO);
 }
@@ -110,7 +110,7 @@ fn with_gaps() {
 fn a_service_that_may_be_anothers_is_not_deleted() {
     let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
     let nothing =
-        ServiceTarget::Gone(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
+        ServiceTarget::Absent(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
     let blocked = at_now(&nothing, &annotated, &there());
     assert_eq!(told(&blocked), "stop: False DeletionBlocked Stalled", "no tenant of its own");
     assert!(!blocked.record.guid_proven, "nothing is proven by being said");
@@ -128,8 +128,8 @@ fn a_service_that_may_be_anothers_is_not_deleted() {
 /// The one of two objects that has not got the service takes it from nobody in going, whatever it once asked for.
 #[test]
 fn what_another_object_has_is_not_deleted() {
-    let ServiceTarget::Gone(deletion) = gone(Delete) else { unreachable!() };
-    let wish = ServiceTarget::Gone(Deletion { of_others: vec![guid(1)], ..deletion });
+    let ServiceTarget::Absent(deletion) = gone(Delete) else { unreachable!() };
+    let wish = ServiceTarget::Absent(Deletion { of_others: vec![guid(1)], ..deletion });
     let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
     let table = [
         ("it has the guid in an annotation", annotated, "stop: False DeletionBlocked Stalled"),
@@ -185,18 +185,18 @@ fn the_request() {
         let step = at_now(&gone(Delete), &deleting(age, sent), &if own { by_this_process(there()) } else { there() }).step;
         assert_eq!(short(&step), expected, "{sent:?}, {age} s, by this process: {own}");
         if expected == "ask delete" {
-            assert_eq!(step, Step::Ask(Change::DeleteService(guid(1))));
+            assert_eq!(step, Step::Execute(Change::DeleteService(guid(1))));
         }
     }
 }
 
 #[test]
 fn the_answer() {
-    let refused = || ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "The service has numbers."));
+    let refused = || ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "The service has numbers."));
     let table = [
         (ChangeResult::Done, "wait: False Deleting Reconciling"),
         (ChangeResult::NotFound, "wait: False Deleting Reconciling"),
-        (ChangeResult::Lost(away()), "wait: False Deleting Reconciling"),
+        (ChangeResult::Unknown(away()), "wait: False Deleting Reconciling"),
         (ChangeResult::NotSent(away()), "wait: False PlatformUnavailable Reconciling"),
         (refused(), "stop: False PlatformRefused Stalled"),
     ];
@@ -289,7 +289,7 @@ fn what_a_task_has_told_is_deleted_by_its_guid() {
         record
     };
     let lost_task = |ago: u64| Record { guid: Some(guid(1)), guid_proven: true, ..converting(NOW - secs(ago)) };
-    let others = || ServiceTarget::Gone(Deletion { of_others: vec![guid(1)], ..deletion(Delete) });
+    let others = || ServiceTarget::Absent(Deletion { of_others: vec![guid(1)], ..deletion(Delete) });
     let table = [
         ("its task has succeeded", gone(Delete), told_by_task(NOW - secs(60), 5), task_is(TaskState::Succeeded), begin),
         ("its task has ended somehow", gone(Delete), told_by_task(NOW - secs(60), 5), task_is(TaskState::Ended), begin),
@@ -313,7 +313,7 @@ fn what_a_task_has_told_is_deleted_by_its_guid() {
     // It was asked for.
     let unseen = Record { finalizer: true, guid: Some(guid(1)), guid_proven: true, intent: deleting(0, Sent::No).intent, ..Record::default() };
     let asked = |answer: ChangeResult, facts: Facts| at_now(&gone(Delete), &unseen, &Facts { answer: Some(answer), ..facts });
-    assert_eq!(at_now(&gone(Delete), &unseen, &empty_platform()).step, Step::Ask(Change::DeleteService(guid(1))));
+    assert_eq!(at_now(&gone(Delete), &unseen, &empty_platform()).step, Step::Execute(Change::DeleteService(guid(1))));
     let not_found = asked(ChangeResult::NotFound, empty_platform());
     assert_eq!(not_found.record.operation.as_ref().and_then(Operation::ended), Some(Outcome::Succeeded));
     assert_eq!(told(&at_now(&gone(Delete), &not_found.record, &empty_platform())), LET_GO);
@@ -340,7 +340,7 @@ fn to_the_end() {
     operation.outcome = None;
     let record = Record { operation: Some(operation), ..deleting(60, Sent::Maybe) };
     let decision = at_now(&gone(Delete), &record, &empty_platform());
-    assert_eq!(decision.step, Step::Keep(Mark::Release));
+    assert_eq!(decision.step, Step::PatchMetadata(Mark::RemoveFinalizer));
     assert_eq!(decision.record.operation.and_then(|op| op.outcome), Some(Outcome::Succeeded));
 }
 
@@ -348,7 +348,7 @@ fn to_the_end() {
 #[test]
 fn telephone_numbers() {
     let guarded = |tenant: Option<TenantId>| {
-        ServiceTarget::Gone(Deletion { policy: Delete, tenant, short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() })
+        ServiceTarget::Absent(Deletion { policy: Delete, tenant, short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() })
     };
     let with = |numbers: Fact<Numbers>| Facts { numbers, ..there() };
     let old = Fact::Known { value: Numbers::Count(0), at: NOW - secs(1) };
@@ -382,7 +382,7 @@ fn telephone_numbers() {
     for (facts, asked_for, step) in [(there(), None, "look numbers"), (unnamed.clone(), Some(tenant()), "look numbers"), (unnamed, None, "stop")] {
         let decision = at_now(&guarded(asked_for), &verified(), &facts);
         assert_eq!(short(&decision.step), step);
-        if let Step::Look(query, _) = decision.step {
+        if let Step::Observe(query, _) = decision.step {
             assert_eq!(query, Query::Numbers(tenant()));
         }
     }
@@ -391,7 +391,7 @@ fn telephone_numbers() {
 /// Numbers that come after the intent was recorded still keep the request from leaving; and a service that is gone is let go, numbers or not.
 #[test]
 fn telephone_numbers_at_other_times() {
-    let guarded = ServiceTarget::Gone(Deletion {
+    let guarded = ServiceTarget::Absent(Deletion {
         policy: Delete,
         tenant: Some(tenant()),
         short_name: None,
@@ -417,7 +417,7 @@ fn telephone_numbers_at_other_times() {
 fn the_breaker_beside_other_things() {
     let held = || Policy { deletions_blocked: Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds.")), ..Policy::default() };
     let held = |facts: Facts| Facts { connection: PlatformAccess::Usable(held()), ..facts };
-    let guarded = ServiceTarget::Gone(Deletion {
+    let guarded = ServiceTarget::Absent(Deletion {
         policy: Delete,
         tenant: Some(tenant()),
         short_name: None,

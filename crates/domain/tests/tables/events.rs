@@ -30,7 +30,7 @@ fn decided(step: Step, verdict: Verdict, record: Record) -> Decision {
 }
 
 fn rest(verdict: Verdict, record: Record) -> Decision {
-    decided(Step::Rest(NOW), verdict, record)
+    decided(Step::Idle(NOW), verdict, record)
 }
 
 fn pass(asked: Option<(Change, ChangeResult)>) -> Pass {
@@ -57,7 +57,7 @@ fn waits(leads: JobRecord, trunks: JobRecord) -> Record {
 
 #[test]
 fn from_the_request_to_ready() {
-    let asked = pass(Some((Change::CreateService(tenant()), ChangeResult::Task(task_id(1)))));
+    let asked = pass(Some((Change::CreateService(tenant()), ChangeResult::Accepted(task_id(1)))));
     let last = decided(Step::Wait(NOW, Wake::Clock), not(Reason::Converting), converting(NOW));
     assert_eq!(names(&events::of_service(&nothing(), &Record::default(), &asked, &last, ReportedEnd::LastReported, None)), "ConversionRequested");
     // It is told though status could not be written: nobody would tell it later.
@@ -166,10 +166,10 @@ fn the_end_of_an_outage_tells_nothing_again() {
 #[test]
 fn what_was_asked_for_is_told_with_its_answer() {
     let channel = 7;
-    let lost = || ChangeResult::Lost(away());
-    let refused = || ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "no"));
+    let lost = || ChangeResult::Unknown(away());
+    let refused = || ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "no"));
     let table = [
-        (Change::CreateService(tenant()), ChangeResult::Task(task_id(1)), "ConversionRequested"),
+        (Change::CreateService(tenant()), ChangeResult::Accepted(task_id(1)), "ConversionRequested"),
         (Change::CreateService(tenant()), lost(), "AnswerLost"),
         (Change::CreateService(tenant()), refused(), ""),
         (Change::CreateService(tenant()), ChangeResult::NotSent(away()), ""),
@@ -201,7 +201,7 @@ fn taken_over_and_let_go() {
         "Synced",
         "a restore is no adoption"
     );
-    let released = |record: Record| decided(Step::Keep(Mark::Release), not(Reason::Deleting), record);
+    let released = |record: Record| decided(Step::PatchMetadata(Mark::RemoveFinalizer), not(Reason::Deleting), record);
     let go = |record: &Record, policy| {
         let last = released(record.clone());
         names(&events::of_service(&nothing(), record, &pass(None), &last, ReportedEnd::of(&last, true), Some(policy)))
@@ -265,16 +265,16 @@ fn the_platform_tells_for_all() {
         ("it shows again", ready, missing(3, None), up(), missing(0, None), "AbsencesOver"),
     ];
     for (what, said, before, verdict, record, expected) in table {
-        let last = platform::PlatformDecision { step: Step::Rest(NOW), why: "", verdict, record };
+        let last = platform::PlatformDecision { step: Step::Idle(NOW), why: "", verdict, record };
         assert_eq!(names(&events::of_platform(&said, &before, &last, &[], true)), expected, "{what}");
         assert_eq!(names(&events::of_platform(&said, &before, &last, &[], false)), "", "{what}, unwritten");
     }
     let invalid = |step| platform::PlatformDecision { step, why: "", verdict: not(Reason::InvalidSpec), record: held(0) };
     let of = |said: LastReported, last: &platform::PlatformDecision| names(&events::of_platform(&said, &held(0), last, &[], true));
-    assert_eq!(of(ready, &invalid(Step::Rest(NOW))), "InvalidSpec");
-    assert_eq!(of(refused, &invalid(Step::Rest(NOW))), "", "the platform is back, and what of the spec is not followed is as it was");
+    assert_eq!(of(ready, &invalid(Step::Idle(NOW))), "InvalidSpec");
+    assert_eq!(of(refused, &invalid(Step::Idle(NOW))), "", "the platform is back, and what of the spec is not followed is as it was");
     assert_eq!(of(refused, &invalid(Step::Wait(NOW, Wake::Clock))), "InvalidSpec", "the spec can't be used at all: that is new");
-    let last = platform::PlatformDecision { step: Step::Rest(NOW), why: "", verdict: up(), record: held(0) };
+    let last = platform::PlatformDecision { step: Step::Idle(NOW), why: "", verdict: up(), record: held(0) };
     assert_eq!(names(&events::of_platform(&ready, &held(0), &last, &[oc_domain::record::Job::Leads], false)), "SyncJobRun");
 }
 

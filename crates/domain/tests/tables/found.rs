@@ -40,7 +40,7 @@ fn adoption() {
         let decision = at_now(&be(DesiredService { adoption, ..desired() }), &Record::default(), &shown(std::slice::from_ref(&service)));
         assert_eq!(told(&decision), expected, "{adoption:?}: {service:?}");
         if short(&decision.step) == "keep adopted" {
-            assert_eq!(decision.step, Step::Keep(Mark::Adopt(guid(1))));
+            assert_eq!(decision.step, Step::PatchMetadata(Mark::Adopt(guid(1))));
         }
     }
 }
@@ -233,5 +233,5 @@ fn a_rival_keeps_what_it_has() {
     let rival = Some("OcEssentialService a/b (same tenant)".to_owned());
     let decision = at_now(&be(DesiredService { rival, ..desired() }), &Record::default(), &empty_platform());
     assert_eq!(told(&decision), "stop: False Conflict Stalled");
-    assert!(matches!(be(desired()), ServiceTarget::Be(_)));
+    assert!(matches!(be(desired()), ServiceTarget::Present(_)));
 }

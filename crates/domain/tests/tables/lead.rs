@@ -61,10 +61,10 @@ fn looking() {
         ("can't be read", wanted(), Facts { leads: Fact::Unreadable(away()), ..facts() }, "wait: False PlatformUnavailable Reconciling"),
     ];
     for (what, wanted, facts, expected) in table {
-        assert_eq!(told(&run(&LeadTarget::Be(wanted), &Record::default(), &facts)), expected, "{what}");
+        assert_eq!(told(&run(&LeadTarget::Present(wanted), &Record::default(), &facts)), expected, "{what}");
     }
     assert_eq!(told(&run(&LeadTarget::Suspended, &Record::default(), &facts())), "rest: False Suspended -");
-    let held = run(&LeadTarget::Be(wanted()), &Record::default(), &Facts { leads: Fact::Unreadable(away()), settled: true, ..facts() });
+    let held = run(&LeadTarget::Present(wanted()), &Record::default(), &Facts { leads: Fact::Unreadable(away()), settled: true, ..facts() });
     assert!(held.hold, "what is ready stays so while nothing can be read");
 }
 
@@ -79,7 +79,7 @@ fn synced() {
     ];
     for (shows, services, truth) in table {
         let facts = Facts { services: known(view(&services)), ..shown(Lead { service: shows.clone(), ..lead() }) };
-        let decision = run(&LeadTarget::Be(wanted()), &Record::default(), &facts);
+        let decision = run(&LeadTarget::Present(wanted()), &Record::default(), &facts);
         assert_eq!(decision.verdict.synced.map(|told| told.0), Some(truth), "{shows:?}");
     }
 }
@@ -111,17 +111,17 @@ fn consentless_create() {
         ("it shows", creating(NOW - secs(60)), shown(Lead { consentless: true, ..lead() }), "rest: True Succeeded -"),
     ];
     for (what, record, facts, expected) in table {
-        assert_eq!(told(&run(&LeadTarget::Be(consentless()), &record, &facts)), expected, "{what}");
+        assert_eq!(told(&run(&LeadTarget::Present(consentless()), &record, &facts)), expected, "{what}");
     }
     let answers = [
         (ChangeResult::Done, "wait: False Verifying Reconciling"),
-        (ChangeResult::Lost(away()), "wait: False Verifying Reconciling"),
+        (ChangeResult::Unknown(away()), "wait: False Verifying Reconciling"),
         (ChangeResult::NotSent(away()), "wait: False PlatformUnavailable Reconciling"),
-        (ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "No.")), "stop: False PlatformRefused Stalled"),
+        (ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "No.")), "stop: False PlatformRefused Stalled"),
     ];
     for (answer, expected) in answers {
         let facts = Facts { answer: Some(answer.clone()), asked_anew: true, ..none() };
-        assert_eq!(told(&run(&LeadTarget::Be(consentless()), &unsent(0), &facts)), expected, "{answer:?}");
+        assert_eq!(told(&run(&LeadTarget::Present(consentless()), &unsent(0), &facts)), expected, "{answer:?}");
     }
 }
 
@@ -143,7 +143,7 @@ fn channels() {
     ];
     for (what, channel, assigned_channel, shows, expected) in table {
         let record = Record { assigned_channel, ..Record::default() };
-        let decision = run(&LeadTarget::Be(DesiredLead { channel, ..wanted() }), &record, &shown(Lead { channel: shows, ..lead() }));
+        let decision = run(&LeadTarget::Present(DesiredLead { channel, ..wanted() }), &record, &shown(Lead { channel: shows, ..lead() }));
         assert_eq!(told(&decision), expected, "{what}");
     }
 }
@@ -151,24 +151,24 @@ fn channels() {
 /// Only an answer changes what the object holds: a request that was not executed, or refused, is asked for again, and one that was done is not.
 #[test]
 fn the_answer_to_an_assignment() {
-    let refused = || ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "No such channel."));
+    let refused = || ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "No such channel."));
     let table = [
         (ChangeResult::Done, Some(5), "wait"),
         (ChangeResult::NotSent(away()), None, "ask assign"),
-        (ChangeResult::Lost(away()), None, "ask assign"),
+        (ChangeResult::Unknown(away()), None, "ask assign"),
         (refused(), None, "ask assign"),
     ];
-    let wish = LeadTarget::Be(DesiredLead { channel: Some(5), ..wanted() });
+    let wish = LeadTarget::Present(DesiredLead { channel: Some(5), ..wanted() });
     for (answer, holds, next) in table {
         let asked = run(&wish, &Record::default(), &shown(lead()));
         assert_eq!(short(&asked.step), "ask assign");
         let ended = run(&wish, &asked.record, &Facts { answer: Some(answer.clone()), ..shown(lead()) });
-        assert!(matches!(ended.step, Step::Wait(..) | Step::Stop(_)), "{answer:?}: it ends the pass");
+        assert!(matches!(ended.step, Step::Wait(..) | Step::Blocked(_)), "{answer:?}: it ends the pass");
         assert_eq!(ended.record.assigned_channel, holds, "{answer:?}");
         assert_eq!(short(&run(&wish, &ended.record, &shown(lead())).step), next, "{answer:?}");
     }
     // Unassigned, and the list lags: it is not asked for again and again.
-    let wish = LeadTarget::Be(wanted());
+    let wish = LeadTarget::Present(wanted());
     let record = Record { assigned_channel: Some(5), ..Record::default() };
     let lagging = shown(Lead { channel: Some(5), ..lead() });
     let ended = run(&wish, &record, &Facts { answer: Some(ChangeResult::Done), ..lagging.clone() });
@@ -178,14 +178,14 @@ fn the_answer_to_an_assignment() {
 /// A lead that becomes Active later is assigned then.
 #[test]
 fn a_channel_for_a_lead_that_is_not_active_yet() {
-    let wish = LeadTarget::Be(DesiredLead { channel: Some(5), ..wanted() });
+    let wish = LeadTarget::Present(DesiredLead { channel: Some(5), ..wanted() });
     let suspended = run(&wish, &Record::default(), &shown(Lead { status: MicrosoftStatus::Suspended, ..lead() }));
     assert_eq!(told(&suspended), "stop: False LeadNotActive Stalled");
     assert_eq!(short(&run(&wish, &suspended.record, &shown(lead())).step), "ask assign");
 }
 
 fn gone(policy: DeletionPolicy) -> LeadTarget {
-    LeadTarget::Gone(policy, Some(tenant()))
+    LeadTarget::Absent(policy, Some(tenant()))
 }
 
 #[test]
@@ -233,7 +233,7 @@ fn letting_go() {
     for (what, policy, record, facts, expected) in table {
         assert_eq!(told(&run(&gone(policy), &record, &facts)), expected, "{what}");
     }
-    let refused = Some(ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "No.")));
+    let refused = Some(ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "No.")));
     let ended = run(&gone(Delete), &asked(0, Sent::No), &Facts { answer: refused, ..own() });
     assert_eq!(told(&ended), "stop: False PlatformRefused Stalled");
     assert_eq!(told(&run(&gone(Delete), &ended.record, &own())), "stop: False PlatformRefused Stalled", "a restart does not ask again");
@@ -243,27 +243,27 @@ fn letting_go() {
 #[test]
 fn the_finalizer() {
     let desired = DesiredLead { deletion_policy: DeletionPolicy::Delete, ..consentless() };
-    let step = run(&LeadTarget::Be(desired), &Record::default(), &shown(Lead { consentless: true, ..lead() })).step;
-    assert_eq!(step, Step::Keep(Mark::Hold));
-    assert_eq!(short(&run(&LeadTarget::Be(consentless()), &Record::default(), &shown(lead())).step), "rest");
+    let step = run(&LeadTarget::Present(desired), &Record::default(), &shown(Lead { consentless: true, ..lead() })).step;
+    assert_eq!(step, Step::PatchMetadata(Mark::AddFinalizer));
+    assert_eq!(short(&run(&LeadTarget::Present(consentless()), &Record::default(), &shown(lead())).step), "rest");
     let ask = run(
         &gone(DeletionPolicy::Delete),
         &Record { finalizer: true, intent: Some(intent(OperationKind::Delete, NOW, Sent::No)), ..Record::default() },
         &shown(Lead { consentless: true, ..lead() }),
     );
-    assert_eq!(ask.step, Step::Ask(Change::DeleteLead(tenant())));
+    assert_eq!(ask.step, Step::Execute(Change::DeleteLead(tenant())));
 }
 
 /// As for services: a namespace that may not use the platform is looked at again soon, and one of which that can't be told loses nothing.
 #[test]
 fn a_platform_that_is_not_for_this_namespace() {
     let refused = Trouble { retry_after: Some(secs(60)), ..Trouble::new(Reason::NamespaceNotAllowed, "x") };
-    let decision = run(&LeadTarget::Be(wanted()), &Record::default(), &Facts { connection: PlatformAccess::Unusable(refused), ..facts() });
-    assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Stop(NOW + secs(60))));
+    let decision = run(&LeadTarget::Present(wanted()), &Record::default(), &Facts { connection: PlatformAccess::Unusable(refused), ..facts() });
+    assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Blocked(NOW + secs(60))));
     let unknown = |settled| Facts { connection: PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), settled, ..facts() };
-    let ready = run(&LeadTarget::Be(wanted()), &Record::default(), &unknown(true));
+    let ready = run(&LeadTarget::Present(wanted()), &Record::default(), &unknown(true));
     assert_eq!((told(&ready).as_str(), ready.hold), ("wait: False ProgressingWithRetry Reconciling", true));
-    let gone = |policy| told(&run(&LeadTarget::Gone(policy, Some(tenant())), &Record { finalizer: true, ..Record::default() }, &unknown(true)));
+    let gone = |policy| told(&run(&LeadTarget::Absent(policy, Some(tenant())), &Record { finalizer: true, ..Record::default() }, &unknown(true)));
     assert!(gone(DeletionPolicy::Delete).starts_with("wait: False ProgressingWithRetry"), "{}", gone(DeletionPolicy::Delete));
     assert!(gone(DeletionPolicy::Retain).starts_with("release"), "{}", gone(DeletionPolicy::Retain));
 }
@@ -275,7 +275,7 @@ fn absence_must_be_proven() {
     let look = "look leads of tenant: False Progressing Reconciling";
     let holes = "stop: False PlatformUnavailable Reconciling";
     let made = Record { finalizer: true, ..Record::default() };
-    let gone = LeadTarget::Gone(DeletionPolicy::Delete, Some(tenant()));
+    let gone = LeadTarget::Absent(DeletionPolicy::Delete, Some(tenant()));
     let table = [
         (
             "one piece",
@@ -292,7 +292,8 @@ fn absence_must_be_proven() {
         ("by itself, with holes", with(vec![], false, LeadsRead::OfTenant), [holes; 3]),
     ];
     for (what, facts, expected) in table {
-        let wishes = [(LeadTarget::Be(wanted()), Record::default()), (LeadTarget::Be(consentless()), Record::default()), (gone.clone(), made.clone())];
+        let wishes =
+            [(LeadTarget::Present(wanted()), Record::default()), (LeadTarget::Present(consentless()), Record::default()), (gone.clone(), made.clone())];
         for ((wish, record), expected) in wishes.into_iter().zip(expected) {
             assert_eq!(told(&run(&wish, &record, &facts)), expected, "{what}: {wish:?}");
         }

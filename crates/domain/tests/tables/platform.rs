@@ -90,14 +90,14 @@ fn waits_after_troubles() {
 #[test]
 fn the_lists_are_read_each_interval() {
     let since = |desired: &DesiredPlatform| match decide(NOW, desired, &PlatformRecord::default(), &PlatformFacts { services: Fact::Unread, ..facts() }).step {
-        Step::Look(_, not_before) => not_before,
+        Step::Observe(_, not_before) => not_before,
         other => panic!("{other:?}"),
     };
     // Read anew when the interval is over; one that is young is left; and the two are read together, so a part of the interval is enough.
     assert!((NOW - secs(600)..=NOW - secs(300)).contains(&since(&desired())), "{:?}", since(&desired()));
     assert_eq!(since(&DesiredPlatform { look_now: true, ..desired() }), NOW);
     let older = PlatformFacts { leads: Fact::Known { value: 0, at: NOW - secs(400) }, ..facts() };
-    assert_eq!(decide(NOW, &desired(), &PlatformRecord::default(), &older).step, Step::Rest(NOW + secs(200)));
+    assert_eq!(decide(NOW, &desired(), &PlatformRecord::default(), &older).step, Step::Idle(NOW + secs(200)));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn jobs_by_http() {
         let decision = decide(NOW, &http(), &record, &PlatformFacts { waiting: [waiting, Waiting::default()], ..facts() });
         assert_eq!(short(&decision.step), expected, "{what}");
         if expected == "ask job" {
-            assert_eq!(decision.step, Step::Ask(Change::RunJob(Job::Leads)), "{what}");
+            assert_eq!(decision.step, Step::Execute(Change::RunJob(Job::Leads)), "{what}");
         }
     }
 }
@@ -166,9 +166,9 @@ fn the_answer_to_a_run() {
     let both = [waited(10)[0], waited(10)[0]];
     let table = [
         (ChangeResult::Done, Some(begun.whole_second()), JobState::Synced),
-        (ChangeResult::Lost(away()), None, JobState::Requested),
+        (ChangeResult::Unknown(away()), None, JobState::Requested),
         (ChangeResult::NotSent(away()), None, JobState::Due),
-        (ChangeResult::Refused(Trouble::new(Reason::PlatformRefused, "No.")), None, JobState::Due),
+        (ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "No.")), None, JobState::Due),
     ];
     for (answer, covers, state) in table {
         let decision =
@@ -222,7 +222,7 @@ fn a_time_that_lies_ahead_is_refused_until_it_is_changed() {
     // Clocks differ by seconds: such a time is waited for, and then taken.
     let soon = NOW.whole_second() + secs(3);
     let waits = at(NOW, says_it_ran(soon), &PlatformRecord::default());
-    assert_eq!((waits.record.jobs[0].state, waits.record.refused.clone(), waits.step.clone()), (JobState::Due, [None, None], Step::Rest(soon)));
+    assert_eq!((waits.record.jobs[0].state, waits.record.refused.clone(), waits.step.clone()), (JobState::Due, [None, None], Step::Idle(soon)));
     assert_eq!(at(soon, says_it_ran(soon), &waits.record).record.jobs[0].state, JobState::Synced);
 }
 

@@ -219,7 +219,7 @@ fn a_direct_routing_service_beside_one_of_operator_connect() {
     // What is not known to be one keeps the old caution; so do two that are none.
     for license in [None, Some(LicenseType::Other(9)), Some(LicenseType::OcPro)] {
         let decision = at(&Record::default(), &both(Service { license, ..service(1) }));
-        assert!(!matches!(decision.step, oc_domain::decision::Step::Look(..)), "{license:?}");
+        assert!(!matches!(decision.step, oc_domain::decision::Step::Observe(..)), "{license:?}");
         let two = at(&Record::default(), &Facts { services: known(view(&[service(2), Service { license, ..service(1) }])), ..both(service(1)) });
         assert_eq!(told(&two), "stop: False Conflict Stalled", "{license:?}");
         assert!(two.verdict.message.contains("ump-customer-guid") && !two.verdict.message.contains("Remove"), "{}", two.verdict.message);

@@ -41,22 +41,22 @@ fn unclear() -> Trouble {
 fn a_spec_says_what_its_object_is_to_become() {
     let no_lead = || Trouble::new(Reason::LeadNotFound, "There is no such Lead.");
     let table = [
-        ("plain", said(), ServiceTarget::Be(Box::new(desired()))),
+        ("plain", said(), ServiceTarget::Present(Box::new(desired()))),
         ("suspended", ServiceSpec { suspended: true, ..said() }, ServiceTarget::Suspended),
         ("suspended, and its tenant is not known", ServiceSpec { suspended: true, tenant: Err(unclear()), ..said() }, ServiceTarget::Suspended),
-        ("its tenant is not known", ServiceSpec { tenant: Err(unclear()), ..said() }, ServiceTarget::Unclear(unclear())),
-        ("its lead is not there", ServiceSpec { tenant: Err(unclear()), missing: Some(no_lead()), ..said() }, ServiceTarget::Unclear(no_lead())),
+        ("its tenant is not known", ServiceSpec { tenant: Err(unclear()), ..said() }, ServiceTarget::Invalid(unclear())),
+        ("its lead is not there", ServiceSpec { tenant: Err(unclear()), missing: Some(no_lead()), ..said() }, ServiceTarget::Invalid(no_lead())),
         (
             "its lead is not there any more",
             ServiceSpec { missing: Some(no_lead()), ..said() },
-            ServiceTarget::Be(Box::new(DesiredService { missing: Some(no_lead()), ..desired() })),
+            ServiceTarget::Present(Box::new(DesiredService { missing: Some(no_lead()), ..desired() })),
         ),
     ];
     for (what, spec, expected) in table {
         assert_eq!(spec.wish(None, || panic!("neighbours are asked for one that is going alone")), expected, "{what}");
     }
     let rival = Some("OcEssentialService n/first (same tenant)".to_owned());
-    assert_eq!(said().wish(rival.clone(), Vec::new), ServiceTarget::Be(Box::new(DesiredService { rival, ..desired() })));
+    assert_eq!(said().wish(rival.clone(), Vec::new), ServiceTarget::Present(Box::new(DesiredService { rival, ..desired() })));
 }
 
 /// What another object has is that one's, unless it is going as well; and what changes nothing on the platform deletes nothing there.
@@ -76,22 +76,22 @@ fn an_object_that_is_going_leaves_alone_what_others_have() {
             guard_numbers: true,
             of_others: vec![guid(1)],
         };
-        assert_eq!(wish, ServiceTarget::Gone(gone), "{mode:?} {policy:?}");
+        assert_eq!(wish, ServiceTarget::Absent(gone), "{mode:?} {policy:?}");
     }
     let unknown = ServiceSpec { deleting: true, tenant: Err(unclear()), ..said() }.wish(None, Vec::new);
-    assert!(matches!(unknown, ServiceTarget::Gone(Deletion { tenant: None, .. })), "{unknown:?}");
+    assert!(matches!(unknown, ServiceTarget::Absent(Deletion { tenant: None, .. })), "{unknown:?}");
 }
 
 #[test]
 fn a_lead_says_what_it_is_to_become() {
     let said = || lead::LeadSpec { deleting: false, suspended: false, tenant: Ok(tenant()), consentless: true, channel: None, deletion_policy: Delete };
-    let be = lead::LeadTarget::Be(lead::DesiredLead { tenant: tenant(), consentless: true, channel: None, deletion_policy: Delete, rival: None });
+    let be = lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless: true, channel: None, deletion_policy: Delete, rival: None });
     let table = [
         (said(), be),
         (lead::LeadSpec { suspended: true, ..said() }, lead::LeadTarget::Suspended),
-        (lead::LeadSpec { tenant: Err(unclear()), ..said() }, lead::LeadTarget::Unclear(unclear())),
-        (lead::LeadSpec { deleting: true, suspended: true, ..said() }, lead::LeadTarget::Gone(Delete, Some(tenant()))),
-        (lead::LeadSpec { deleting: true, tenant: Err(unclear()), ..said() }, lead::LeadTarget::Gone(Delete, None)),
+        (lead::LeadSpec { tenant: Err(unclear()), ..said() }, lead::LeadTarget::Invalid(unclear())),
+        (lead::LeadSpec { deleting: true, suspended: true, ..said() }, lead::LeadTarget::Absent(Delete, Some(tenant()))),
+        (lead::LeadSpec { deleting: true, tenant: Err(unclear()), ..said() }, lead::LeadTarget::Absent(Delete, None)),
     ];
     for (spec, expected) in table {
         assert_eq!(spec.wish(None), expected);

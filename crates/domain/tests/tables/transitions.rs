@@ -109,9 +109,9 @@ fn which_changes_need_an_intent() {
 /// What `check` says of a step at a record: fine, or a sentence with these words.
 #[test]
 fn steps_at_records() {
-    let ask = |change| Step::Ask(change);
-    let begin = |kind| Step::Keep(Mark::Begin { kind, start: NOW.whole_second(), tenant: None, place: None });
-    let adopt = || Step::Keep(Mark::Adopt(guid(1)));
+    let ask = |change| Step::Execute(change);
+    let begin = |kind| Step::PatchMetadata(Mark::RecordIntent { kind, start: NOW.whole_second(), tenant: None, place: None });
+    let adopt = || Step::PatchMetadata(Mark::Adopt(guid(1)));
     let (fine, unready) = ("", "without an intent that is recorded, fresh and unsent");
     let table = [
         ("a create, recorded", ask(Change::CreateService(tenant())), recorded(Create, 0), fine),
@@ -131,9 +131,9 @@ fn steps_at_records() {
         ("a deletion while a task runs", begin(Delete), converting(NOW - secs(60)), "Begin(Delete) while the change is Running"),
         ("taken over", adopt(), ended(Outcome::Unknown, NOW), fine),
         ("taken over while a create may be under way", adopt(), creating(NOW - secs(60)), "Adopt while the change is Asked"),
-        ("let go, whatever there is", Step::Keep(Mark::Release), converting(NOW), fine),
-        ("held, whatever there is", Step::Keep(Mark::Hold), converting(NOW), fine),
-        ("a look, whatever there is", Step::Look(Query::Services, NOW), converting(NOW), fine),
+        ("let go, whatever there is", Step::PatchMetadata(Mark::RemoveFinalizer), converting(NOW), fine),
+        ("held, whatever there is", Step::PatchMetadata(Mark::AddFinalizer), converting(NOW), fine),
+        ("a look, whatever there is", Step::Observe(Query::Services, NOW), converting(NOW), fine),
     ];
     for (what, step, record, expected) in table {
         let told = check(&step, &record, NOW);
@@ -159,17 +159,17 @@ fn refused(pass: &Pass, decision: &Decision, words: &str) {
 fn a_request_without_an_intent_is_refused() {
     for record in [Record::default(), creating(NOW - secs(5)), recorded(Create, 40), recorded(Delete, 0)] {
         let mut pass = Pass::begin(record, facts(), &PassMemory::default());
-        let decision = pass.next(NOW, |_, record, _| deciding(Step::Ask(Change::CreateService(tenant())), record));
+        let decision = pass.next(NOW, |_, record, _| deciding(Step::Execute(Change::CreateService(tenant())), record));
         refused(&pass, &decision, "without an intent");
     }
     let mut pass = Pass::begin(recorded(Create, 0), facts(), &PassMemory::default());
-    let decision = pass.next(NOW, |_, record, _| deciding(Step::Ask(Change::CreateService(tenant())), record));
+    let decision = pass.next(NOW, |_, record, _| deciding(Step::Execute(Change::CreateService(tenant())), record));
     assert_eq!((short(&decision.step), pass.bug), ("ask create", None));
 }
 
 #[test]
 fn a_second_change_in_one_pass_is_refused() {
-    let assign = |_, record: &Record, _: &Facts| deciding(Step::Ask(Change::AssignChannel(tenant(), 5)), record);
+    let assign = |_, record: &Record, _: &Facts| deciding(Step::Execute(Change::AssignChannel(tenant(), 5)), record);
     let mut pass = Pass::begin(Record::default(), facts(), &PassMemory::default());
     let decision = pass.next(NOW, assign);
     assert_eq!(short(&decision.step), "ask assign");
@@ -181,7 +181,7 @@ fn a_second_change_in_one_pass_is_refused() {
 #[test]
 fn a_pass_in_circles_is_ended() {
     let mut pass = Pass::begin(Record::default(), facts(), &PassMemory::default());
-    let looking = |_, record: &Record, _: &Facts| deciding(Step::Look(Query::Services, NOW), record);
+    let looking = |_, record: &Record, _: &Facts| deciding(Step::Observe(Query::Services, NOW), record);
     for step in 1..=24 {
         let decision = pass.next(NOW, looking);
         assert_eq!((short(&decision.step), &pass.bug), ("look services", &None), "step {step}");
@@ -197,15 +197,15 @@ fn a_pass_in_circles_is_ended() {
 fn what_a_mark_leaves_in_the_pass() {
     let after = |record: Record, mark: Mark| {
         let mut pass = Pass::begin(record.clone(), facts(), &PassMemory::default());
-        let drawn = matches!(mark, Mark::Begin { .. }).then(|| Intent { id: OperationId("op-9".into()), ..intent(Delete, NOW, Sent::Maybe) });
-        pass.kept(&mark, deciding(Step::Keep(mark.clone()), &record), drawn);
+        let drawn = matches!(mark, Mark::RecordIntent { .. }).then(|| Intent { id: OperationId("op-9".into()), ..intent(Delete, NOW, Sent::Maybe) });
+        pass.kept(&mark, deciding(Step::PatchMetadata(mark.clone()), &record), drawn);
         pass.record
     };
-    let begun = after(Record { guid: Some(guid(1)), ..Record::default() }, Mark::Begin { kind: Delete, start: NOW, tenant: None, place: None });
+    let begun = after(Record { guid: Some(guid(1)), ..Record::default() }, Mark::RecordIntent { kind: Delete, start: NOW, tenant: None, place: None });
     assert!(begun.finalizer && begun.guid_annotated && begun.may_send(Delete, NOW), "{begun:?}");
     let adopted = after(ended(Outcome::Unknown, NOW), Mark::Adopt(guid(2)));
     assert_eq!((adopted.finalizer, adopted.guid, adopted.guid_annotated, adopted.intent), (true, Some(guid(2)), true, None));
-    assert!(after(Record::default(), Mark::Hold).finalizer);
+    assert!(after(Record::default(), Mark::AddFinalizer).finalizer);
 }
 
 /// Only the intent that memory names counts as unsent.
@@ -258,9 +258,9 @@ fn worlds() -> Vec<Facts> {
     let answers = [
         None,
         Some(ChangeResult::Done),
-        Some(ChangeResult::Lost(away())),
+        Some(ChangeResult::Unknown(away())),
         Some(ChangeResult::NotSent(away())),
-        Some(ChangeResult::Task(task_id(1))),
+        Some(ChangeResult::Accepted(task_id(1))),
         Some(ChangeResult::NotFound),
     ];
     let mut all = Vec::new();
@@ -280,7 +280,7 @@ fn possible(record: &Record, facts: &Facts, deleted: bool, create_gives_a_task: 
     let kinds = [record.intent.as_ref().map(|intent| intent.kind), record.running().map(|operation| operation.kind)];
     let answered = match &facts.answer {
         None => true,
-        Some(ChangeResult::Task(_)) => create_gives_a_task && record.may_send(Create, NOW),
+        Some(ChangeResult::Accepted(_)) => create_gives_a_task && record.may_send(Create, NOW),
         Some(ChangeResult::Done | ChangeResult::NotFound) => record.may_send(Delete, NOW) || (!create_gives_a_task && record.may_send(Create, NOW)),
         Some(_) => record.may_send(Create, NOW) || record.may_send(Delete, NOW),
     };
@@ -293,7 +293,7 @@ fn no_decision_about_a_service_is_out_of_order() {
     let gone = |policy| {
         let deletion =
             Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false, of_others: Vec::new() };
-        ServiceTarget::Gone(deletion)
+        ServiceTarget::Absent(deletion)
     };
     let wishes = [
         be(desired()),
@@ -306,7 +306,7 @@ fn no_decision_about_a_service_is_out_of_order() {
     let (worlds, mut broken) = (worlds(), std::collections::BTreeMap::new());
     for wish in &wishes {
         for record in records() {
-            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, ServiceTarget::Gone(_)), true)) {
+            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, ServiceTarget::Absent(_)), true)) {
                 let decision = service::decide(NOW, wish, &record, facts);
                 if let Err(sentence) = check(&decision.step, &decision.record, NOW) {
                     broken.entry(format!("{sentence} ({})", decision.why)).or_insert((wish.clone(), record.clone(), facts.clone()));
@@ -320,20 +320,20 @@ fn no_decision_about_a_service_is_out_of_order() {
 #[test]
 fn no_decision_about_a_lead_is_out_of_order() {
     let be = |consentless, channel| {
-        lead::LeadTarget::Be(lead::DesiredLead { tenant: tenant(), consentless, channel, deletion_policy: DeletionPolicy::Delete, rival: None })
+        lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless, channel, deletion_policy: DeletionPolicy::Delete, rival: None })
     };
     let wishes = [
         be(true, None),
         be(true, Some(5)),
         be(false, None),
-        lead::LeadTarget::Gone(DeletionPolicy::Delete, Some(tenant())),
-        lead::LeadTarget::Unclear(Trouble::new(Reason::InvalidSpec, "No.")),
+        lead::LeadTarget::Absent(DeletionPolicy::Delete, Some(tenant())),
+        lead::LeadTarget::Invalid(Trouble::new(Reason::InvalidSpec, "No.")),
     ];
     let (worlds, mut broken) = (worlds(), std::collections::BTreeMap::new());
     for wish in &wishes {
         // A lead has no task.
         for record in records().into_iter().filter(|record| record.running().is_none_or(|operation| operation.task.is_none())) {
-            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, lead::LeadTarget::Gone(..)), false)) {
+            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, lead::LeadTarget::Absent(..)), false)) {
                 for leads in [facts.leads.clone(), known_leads(vec![])] {
                     let facts = Facts { leads, ..facts.clone() };
                     let decision = lead::decide(NOW, wish, &record, &facts);
@@ -358,27 +358,27 @@ fn a_whole_pass() {
         steps.set(steps.get() + 1);
         taken.push(short(&decision.step));
         match decision.step.clone() {
-            Step::Look(Query::Services, _) => {
+            Step::Observe(Query::Services, _) => {
                 pass.facts.services = known(view(&[]));
                 pass.looked(decision);
             }
-            Step::Look(..) => {
+            Step::Observe(..) => {
                 pass.facts.leads = known_leads(vec![lead()]);
                 pass.looked(decision);
             }
-            Step::Keep(mark) => pass.kept(&mark, decision, Some(intent(Create, NOW, Sent::No))),
-            Step::Ask(change) => pass.answered(change, decision, ChangeResult::Task(task_id(1))),
-            Step::Wait(..) | Step::Rest(_) | Step::Stop(_) => break,
+            Step::PatchMetadata(mark) => pass.kept(&mark, decision, Some(intent(Create, NOW, Sent::No))),
+            Step::Execute(change) => pass.answered(change, decision, ChangeResult::Accepted(task_id(1))),
+            Step::Wait(..) | Step::Idle(_) | Step::Blocked(_) => break,
         }
     }
     assert_eq!(taken, ["look services", "look leads", "keep intent", "ask create", "wait"]);
-    assert_eq!((pass.bug, pass.looks, pass.asked), (None, 2, Some((Change::CreateService(tenant()), ChangeResult::Task(task_id(1))))));
+    assert_eq!((pass.bug, pass.looks, pass.asked), (None, 2, Some((Change::CreateService(tenant()), ChangeResult::Accepted(task_id(1))))));
 }
 
 /// Annotation and status are two writes. Whatever comes between them, no second create is begun and no deletion gets stuck.
 #[test]
 fn annotation_and_status_come_apart() {
-    let gone = ServiceTarget::Gone(Deletion {
+    let gone = ServiceTarget::Absent(Deletion {
         policy: DeletionPolicy::Delete,
         tenant: Some(tenant()),
         short_name: Some("Contoso_NL".into()),
@@ -401,8 +401,8 @@ fn annotation_and_status_come_apart() {
         ..converting(NOW - secs(4000))
     };
     let again = DesiredService { recreate: true, ..desired() };
-    let ServiceTarget::Gone(named) = gone.clone() else { unreachable!() };
-    let renamed = ServiceTarget::Gone(Deletion { short_name: Some("Another".into()), ..named });
+    let ServiceTarget::Absent(named) = gone.clone() else { unreachable!() };
+    let renamed = ServiceTarget::Absent(Deletion { short_name: Some("Another".into()), ..named });
     let table = [
         ("a crash after the intent of a deletion, before status", gone.clone(), overtaken(60), shown(), "keep intent"),
         // First what was taken off is written down again.

@@ -51,7 +51,7 @@ fn after_so_many_failures_a_person_is_asked() {
 /// Wherever a trouble of the platform is told: a read, a request, a deletion, of a service and of a lead.
 #[test]
 fn it_is_so_for_every_trouble_of_the_platform() {
-    let gone = ServiceTarget::Gone(Deletion {
+    let gone = ServiceTarget::Absent(Deletion {
         policy: DeletionPolicy::Delete,
         tenant: Some(tenant()),
         short_name: None,
@@ -72,7 +72,7 @@ fn it_is_so_for_every_trouble_of_the_platform() {
     let lead = |wish: lead::LeadTarget, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
         Box::new(move |failures| lead::decide(NOW, &wish, &record, &Facts { failures, ..facts.clone() }))
     };
-    let leaving = || lead::LeadTarget::Gone(DeletionPolicy::Delete, Some(tenant()));
+    let leaving = || lead::LeadTarget::Absent(DeletionPolicy::Delete, Some(tenant()));
     let table = [
         ("a create that is not sent", service(be(desired()), recorded(OperationKind::Create), not_sent(empty_platform()))),
         ("leads that can't be read", service(be(desired()), Record::default(), unread_leads())),
@@ -80,8 +80,8 @@ fn it_is_so_for_every_trouble_of_the_platform() {
         ("a deletion that is not sent", service(gone.clone(), recorded(OperationKind::Delete), not_sent(there()))),
         ("numbers that can't be read", service(gone.clone(), verified(), unread_numbers())),
         ("a deletion, and the list can't be read", service(gone, verified(), broken(Reason::PlatformUnavailable, 0, None))),
-        ("a lead that can't be read", lead(lead::LeadTarget::Be(wanted.clone()), Record::default(), unread_leads())),
-        ("a change of a lead that is not sent", lead(lead::LeadTarget::Be(wanted), Record::default(), not_sent(empty_platform()))),
+        ("a lead that can't be read", lead(lead::LeadTarget::Present(wanted.clone()), Record::default(), unread_leads())),
+        ("a change of a lead that is not sent", lead(lead::LeadTarget::Present(wanted), Record::default(), not_sent(empty_platform()))),
         ("a lead's deletion that is not sent", lead(leaving(), recorded(OperationKind::Delete), not_sent(empty_platform()))),
         ("a lead's deletion, and the list can't be read", lead(leaving(), Record { finalizer: true, ..Record::default() }, unread_leads())),
     ];
@@ -162,7 +162,7 @@ fn from_the_first_failure_to_the_person() {
 fn ended_with(memory: &mut PassMemory, answer: Option<ChangeResult>, verdict: Verdict, ended: PassEnd) {
     let record = Record { finalizer: true, intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..Record::default() };
     let mut pass = Pass::begin(record.clone(), Facts { failures: memory.failures, ..facts() }, memory);
-    let last = Decision { step: Step::Rest(NOW), why: "made up", verdict, record, plan: Vec::new(), hold: false };
+    let last = Decision { step: Step::Idle(NOW), why: "made up", verdict, record, plan: Vec::new(), hold: false };
     if let Some(answer) = answer {
         pass.answered(Change::CreateService(tenant()), last.clone(), answer);
     }
@@ -176,9 +176,9 @@ fn what_a_pass_leaves_in_memory() {
     let (fine, busy) = (|| Verdict::ready("All is well."), || Verdict::not_ready(Reason::Converting, "Converting."));
     let table = [
         ("all is well", None, fine(), PassEnd::Well, 0),
-        ("at work", Some(ChangeResult::Task(task_id(1))), busy(), PassEnd::Well, 0),
-        ("a lost answer may have been a success", Some(ChangeResult::Lost(away())), busy(), PassEnd::Well, 0),
-        ("a refusal has its own hour", Some(ChangeResult::Refused(trouble(Reason::PlatformRefused))), verdict(Reason::PlatformRefused), PassEnd::Well, 0),
+        ("at work", Some(ChangeResult::Accepted(task_id(1))), busy(), PassEnd::Well, 0),
+        ("a lost answer may have been a success", Some(ChangeResult::Unknown(away())), busy(), PassEnd::Well, 0),
+        ("a refusal has its own hour", Some(ChangeResult::Rejected(trouble(Reason::PlatformRefused))), verdict(Reason::PlatformRefused), PassEnd::Well, 0),
         ("a person is needed", None, verdict(Reason::LeadNotFound), PassEnd::Well, 0),
         ("not sent, whatever is said", Some(ChangeResult::NotSent(trouble(Reason::InvalidSpec))), verdict(Reason::InvalidSpec), PassEnd::Well, 4),
         ("the platform is away", None, verdict(Reason::PlatformUnavailable), PassEnd::Well, 4),
@@ -193,7 +193,7 @@ fn what_a_pass_leaves_in_memory() {
         assert_eq!(memory.failures, failures, "{what}");
     }
     // A read that is refused waits ever longer, as one that fails does; a change that is refused has stopped.
-    for (step, failures) in [(Step::Wait(NOW, Wake::Inventory), 4), (Step::Stop(NOW), 0)] {
+    for (step, failures) in [(Step::Wait(NOW, Wake::Inventory), 4), (Step::Blocked(NOW), 0)] {
         let mut memory = PassMemory { failures: 3, ..PassMemory::default() };
         let pass = Pass::begin(Record::default(), Facts { failures: 3, ..facts() }, &memory);
         let verdict = verdict(Reason::PlatformRefused);
@@ -223,7 +223,7 @@ fn who_waits_for_whole_lists() {
     for (what, facts, verdict, waits) in table {
         let mut memory = PassMemory { waits_for_whole_lists: !waits, ..PassMemory::default() };
         let pass = Pass::begin(Record::default(), facts, &memory);
-        let last = Decision { step: Step::Stop(NOW), why: "made up", verdict, record: Record::default(), plan: Vec::new(), hold: false };
+        let last = Decision { step: Step::Blocked(NOW), why: "made up", verdict, record: Record::default(), plan: Vec::new(), hold: false };
         pass.remember(&mut memory, &last, PassEnd::Well);
         assert_eq!(memory.waits_for_whole_lists, waits, "{what}");
     }
@@ -241,9 +241,9 @@ fn which_intent_was_surely_not_sent() {
         (none(), None, known()),
         (known(), None, known()),
         (known(), Some(ChangeResult::NotSent(away())), known()),
-        (known(), Some(ChangeResult::Task(task_id(1))), none()),
-        (known(), Some(ChangeResult::Lost(away())), none()),
-        (known(), Some(ChangeResult::Refused(away())), none()),
+        (known(), Some(ChangeResult::Accepted(task_id(1))), none()),
+        (known(), Some(ChangeResult::Unknown(away())), none()),
+        (known(), Some(ChangeResult::Rejected(away())), none()),
     ];
     for (before, answer, after) in table {
         let mut memory = PassMemory { unsent: before.clone(), ..PassMemory::default() };
@@ -256,7 +256,7 @@ fn which_intent_was_surely_not_sent() {
 #[test]
 fn a_change_that_is_held_back() {
     let create = be(desired());
-    let delete = ServiceTarget::Gone(Deletion {
+    let delete = ServiceTarget::Absent(Deletion {
         policy: DeletionPolicy::Delete,
         tenant: Some(tenant()),
         short_name: None,
@@ -272,7 +272,7 @@ fn a_change_that_is_held_back() {
         let mut memory = PassMemory { failures: 3, ..PassMemory::default() };
         let mut pass = Pass::begin(record.clone(), Facts { failures: 3, ..facts }, &memory);
         let decision = pass.next(NOW, |now, record, facts| decide(now, wish, record, facts));
-        assert!(matches!(decision.step, Step::Keep(Mark::Begin { .. })), "{what}: {:?}", decision.step);
+        assert!(matches!(decision.step, Step::PatchMetadata(Mark::RecordIntent { .. })), "{what}: {:?}", decision.step);
         pass.held_back(Trouble { retry_after: Some(secs(40)), ..trouble(Reason::Throttled) });
         let decision = pass.next(NOW, |now, record, facts| decide(now, wish, record, facts));
         assert_eq!((told(&decision).as_str(), &decision.step), ("wait: False Throttled Reconciling", &Step::Wait(NOW + secs(40), Wake::Inventory)), "{what}");

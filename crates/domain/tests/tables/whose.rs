@@ -137,9 +137,9 @@ fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
         let read = Record { finalizer: false, ..creating(NOW - secs(60)) };
         let mut pass = Pass::begin(read, facts(), &PassMemory::default());
         let decision = pass.next(NOW, decide);
-        assert_eq!(decision.step, Step::Keep(Mark::Hold));
+        assert_eq!(decision.step, Step::PatchMetadata(Mark::AddFinalizer));
         if dropped {
-            pass.dropped(&Mark::Hold);
+            pass.dropped(&Mark::AddFinalizer);
         }
         let refused: Decision = pass.unkept(NOW, decision, &away());
         let mut memory = PassMemory::default();
@@ -147,8 +147,8 @@ fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
         let mut next = Pass::begin(Record::default(), Facts { services: Fact::Unread, ..empty_platform() }, &memory);
         next.next(NOW, decide).step
     };
-    assert_eq!(next_after(true), Step::Keep(Mark::Hold), "it is put back again");
-    assert!(matches!(next_after(false), Step::Look(..)), "what was only read may have been outdated");
+    assert_eq!(next_after(true), Step::PatchMetadata(Mark::AddFinalizer), "it is put back again");
+    assert!(matches!(next_after(false), Step::Observe(..)), "what was only read may have been outdated");
 }
 
 /// `spec.recreate` of a service that was taken over, whose lost answer is looked for: annotations of before the create are put back, with the guid of the
@@ -161,14 +161,18 @@ fn a_guid_that_is_put_back_beside_an_open_create_hides_nothing() {
     let first = |memory: &PassMemory, facts: Facts| {
         Pass::begin(put_back.clone(), facts, memory).next(NOW, |now, record, facts| service::decide(now, &wish, record, facts))
     };
-    assert_eq!(first(&PassMemory { asked, ..PassMemory::default() }, empty_platform()).step, Step::Keep(Mark::Hold), "this process has asked");
+    assert_eq!(first(&PassMemory { asked, ..PassMemory::default() }, empty_platform()).step, Step::PatchMetadata(Mark::AddFinalizer), "this process has asked");
     // Another one can tell by what the platform shows, and does not conclude anything before it has looked.
     let unread = first(&PassMemory::default(), Facts { services: Fact::Unread, ..empty_platform() });
-    assert!(matches!(unread.step, Step::Look(Query::Services, NOW)), "{:?}", unread.step);
+    assert!(matches!(unread.step, Step::Observe(Query::Services, NOW)), "{:?}", unread.step);
     assert_eq!(unread.record, put_back, "as long as it is not known which of the two it is, nothing is taken off");
-    assert_eq!(first(&PassMemory::default(), empty_platform()).step, Step::Keep(Mark::Hold), "the guid does not show: it went before the create");
+    assert_eq!(
+        first(&PassMemory::default(), empty_platform()).step,
+        Step::PatchMetadata(Mark::AddFinalizer),
+        "the guid does not show: it went before the create"
+    );
     let shown = first(&PassMemory::default(), Facts { services: known(view(&[service(9)])), ..empty_platform() });
-    assert_ne!(shown.step, Step::Keep(Mark::Hold), "the guid shows: the service was taken over");
+    assert_ne!(shown.step, Step::PatchMetadata(Mark::AddFinalizer), "the guid shows: the service was taken over");
     assert_eq!(shown.record.operation, None);
     // Where nothing can be read nothing is put back either: the object may have taken a service over.
     let unreadable = first(&PassMemory::default(), Facts { services: Fact::Unreadable(away()), ..empty_platform() });
@@ -201,7 +205,7 @@ fn a_time_that_has_not_come_counts_from_now_on() {
     assert_eq!(at_now(&be(desired()), &of_intent, &empty_platform()).record.operation.map(|op| op.started), Some((NOW - secs(60)).whole_second()));
     // A refusal of the future is tried again after an hour, not in a year.
     let refused = at_now(&be(desired()), &ahead(ended(Outcome::Failed, NOW)), &empty_platform());
-    assert_eq!(refused.step, Step::Stop(NOW.whole_second() + secs(3600)));
+    assert_eq!(refused.step, Step::Blocked(NOW.whole_second() + secs(3600)));
     // An intent of another id supersedes what status calls open only when its time has come.
     for (start, superseded) in [(NOW, true), (NOW + year, false)] {
         let other = Some(Intent { id: OperationId("op-9".into()), ..intent(OperationKind::Create, start, Sent::Maybe) });
