@@ -3,7 +3,7 @@
 use std::future::Future;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use http::Uri;
 use k8s_openapi::api::coordination::v1::Lease;
 use kube::api::ListParams;

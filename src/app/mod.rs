@@ -8,7 +8,7 @@ use std::io::Write;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use oc_domain::election::Timing;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
@@ -20,7 +20,7 @@ use crate::cluster::election::{self, ElectionHandle};
 use crate::cluster::events::Recorder;
 use crate::cluster::scope::Scope;
 use crate::controllers;
-use crate::controllers::Shared;
+use crate::controllers::Context;
 use crate::controllers::metrics::MetricsSink;
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
@@ -92,7 +92,7 @@ fn line_of(file: &str) -> Option<String> {
 /// What there is before anything was asked of the API server.
 struct App {
     clients: Clients,
-    shared: Arc<Shared>,
+    context: Arc<Context>,
     health: Arc<Health>,
     /// They serve for as long as this is held.
     _servers: JoinSet<()>,
@@ -110,17 +110,17 @@ impl App {
         let events = Recorder::new(client.clone(), &replica(&settings.lease));
         let meter: Arc<dyn MetricsSink> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
         let scope = Scope::of(&settings.watch_namespaces);
-        let shared = Shared::new(client, leadership.clone(), settings.federated_token_file.clone(), scope, events, meter);
+        let context = Context::new(client, leadership.clone(), settings.federated_token_file.clone(), scope, events, meter);
         let bounds = Bounds { watch: Duration::from_secs(settings.serve.watch_silence), ..Bounds::default() };
-        let health = Arc::new(Health::new(Arc::clone(&shared), bounds));
+        let health = Arc::new(Health::new(Arc::clone(&context), bounds));
         let mut servers = JoinSet::new();
         if let (Some(listener), Some(metrics)) = (for_metrics, metrics) {
-            servers.spawn(server::metrics(listener, metrics, Arc::clone(&shared)));
+            servers.spawn(server::metrics(listener, metrics, Arc::clone(&context)));
         }
         if let Some(listener) = for_health {
             servers.spawn(server::health(listener, Arc::clone(&health)));
         }
-        Ok(Self { clients, shared, health, _servers: servers })
+        Ok(Self { clients, context, health, _servers: servers })
     }
 }
 
@@ -131,16 +131,16 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::alone() };
     let start = async {
         let begun = App::new(&settings, &leadership).await?;
-        begun.clients.reach(&begun.shared.scope, lease.as_ref()).await?;
+        begun.clients.reach(&begun.context.scope, lease.as_ref()).await?;
         anyhow::Ok(begun)
     };
     // Held to the end of this function: the servers end after all else.
     let begun = tokio::select! { begun = start => begun?, () = stop.asked() => return Ok(()) };
-    let (shared, health) = (&begun.shared, &begun.health);
+    let (context, health) = (&begun.context, &begun.health);
     health.is(StartStage::Starting);
-    tracing::info!(namespaces = %shared.scope, "watching leads and services");
+    tracing::info!(namespaces = %context.scope, "watching leads and services");
     let mut tasks = JoinSet::new();
-    let first = watches::begin(shared, &begun.clients.client, &mut tasks);
+    let first = watches::begin(context, &begun.clients.client, &mut tasks);
     // Nothing is decided before all three kinds are known: half of the objects would make the other half look missing.
     let complete = async {
         for mut list in first {
@@ -156,11 +156,11 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     let step = lease.as_ref().map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
     let elected = lease.is_some();
     let mut seat = lease.map_or_else(ElectionHandle::alone, |lease| {
-        let eyes = Arc::clone(shared);
-        ElectionHandle::stand(begun.clients.for_lease.clone(), lease, leadership, move || eyes.sees())
+        let eyes = Arc::clone(context);
+        ElectionHandle::start(begun.clients.for_lease.clone(), lease, leadership, move || eyes.sees())
     });
     health.is(StartStage::Waiting);
-    health.election(seat.pulse().zip(step));
+    health.election(seat.heartbeat().zip(step));
     // While another leads the watches go on, so that nothing is to be read when that one ends; what they wake waits in the queue.
     tokio::select! {
         leads = seat.leads() => {
@@ -168,23 +168,23 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
             begin_the_time();
             if elected {
                 tokio::select! {
-                    () = watches::catch_up(shared, &begun.clients.client) => {}
+                    () = watches::catch_up(context, &begun.clients.client) => {}
                     why = seat.lost() => anyhow::bail!(lost(&why, 0)),
-                    () = stop.asked() => return release(shared, health, seat).await,
+                    () = stop.asked() => return release(context, health, seat).await,
                     ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
                 }
             }
             health.is(StartStage::Working);
-            let end = lead(shared, health, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
+            let end = lead(context, health, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
             if let LeaderEnd::OfTime = end {
-                release(shared, health, seat).await?;
+                release(context, health, seat).await?;
                 anyhow::bail!("the time was set by more than {} s; this process ends, to be started again with the time that is right", clock::APART.as_secs());
             }
         }
         () = stop.asked() => {}
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
-    release(shared, health, seat).await
+    release(context, health, seat).await
 }
 
 /// From here on times are written.
@@ -197,11 +197,11 @@ fn begin_the_time() {
 }
 
 /// Ends in order.
-async fn release(shared: &Shared, health: &Health, seat: ElectionHandle) -> anyhow::Result<()> {
+async fn release(context: &Context, health: &Health, seat: ElectionHandle) -> anyhow::Result<()> {
     health.is(StartStage::Stopping);
     health.election(None);
     // While this replica leads: nobody else may write.
-    shared.events.finish(TO_TELL).await;
+    context.events.finish(TO_TELL).await;
     // The last thing: until here this replica may have had something to finish.
     seat.release().await;
     Ok(())
@@ -241,7 +241,7 @@ const TO_SETTLE: Duration = Duration::from_secs(10);
 /// While the time is wrong: whether this process should end, since nothing hangs on the old time any more. Spans are as long as they should be while it
 /// lives; a successor would take an intent of a minute ago for one of yesterday, and so it is waited for what is under way, at most for as long as the
 /// longest grace and deadline.
-fn out_of_time(shared: &Shared, since: &mut Option<Duration>) -> bool {
+fn out_of_time(context: &Context, since: &mut Option<Duration>) -> bool {
     let now = clock::since_start();
     let wrong = clock::wrong_by();
     if wrong <= clock::APART {
@@ -257,12 +257,12 @@ fn out_of_time(shared: &Shared, since: &mut Option<Duration>) -> bool {
     clock::hold(true);
     let held = now.saturating_sub(begun);
     // An intent that was about to be written when the hold began is written by then.
-    held > TO_SETTLE && (!shared.has_something_open() || held > shared.longest_wait())
+    held > TO_SETTLE && (!context.has_something_open() || held > context.longest_wait())
 }
 
 /// Works for as long as this process leads, until it is asked to stop and has finished what it had begun.
 async fn lead(
-    shared: &Arc<Shared>,
+    context: &Arc<Context>,
     health: &Health,
     seat: &mut ElectionHandle,
     tasks: &mut JoinSet<()>,
@@ -274,11 +274,11 @@ async fn lead(
     let mut wrong_since = None;
     let end = loop {
         tokio::select! {
-            _ = look.tick() => if out_of_time(shared, &mut wrong_since) { break LeaderEnd::OfTime },
-            (key, priority, waited) = shared.queue.next() => {
-                shared.meter.taken(priority, waited);
+            _ = look.tick() => if out_of_time(context, &mut wrong_since) { break LeaderEnd::OfTime },
+            (key, priority, waited) = context.queue.next() => {
+                context.meter.dequeued(priority, waited);
                 let span = controllers::span(&key, priority);
-                passes.spawn(controllers::reconcile(Arc::clone(shared), key).instrument(span));
+                passes.spawn(controllers::reconcile(Arc::clone(context), key).instrument(span));
             }
             Some(ended) = passes.join_next(), if !passes.is_empty() => {
                 // The object of a pass that panicked would never run again.

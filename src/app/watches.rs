@@ -11,7 +11,7 @@ use crate::cluster::reflector;
 use crate::cluster::store::StoreEvent;
 use crate::cluster::watch_health::{self, WatchHealth};
 use crate::controllers;
-use crate::controllers::{Kind, Shared};
+use crate::controllers::{Context, Kind};
 use crate::runtime::clock;
 
 /// How often it is looked whether a namespace is refused, before there is a first list.
@@ -36,29 +36,29 @@ impl FirstList {
 }
 
 /// Starts them.
-pub(crate) fn begin(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<FirstList> {
+pub(crate) fn begin(context: &Arc<Context>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<FirstList> {
     let mut first = Vec::new();
     macro_rules! follow {
         ($kind:ident, $of:expr, $store:ident, $wake:path) => {{
             let (tell, complete) = watch::channel(false);
             let of: Option<String> = $of;
-            let (shared, watched) = (Arc::clone(shared), shared.begin_watch(Kind::$kind, of.as_deref()));
+            let (context, watched) = (Arc::clone(context), context.begin_watch(Kind::$kind, of.as_deref()));
             first.push(FirstList { complete, watched: Arc::clone(&watched) });
             let client = watch_health::listening(client, &watched);
             tasks.spawn(async move {
-                let store = Arc::clone(&shared.cache.$store);
+                let store = Arc::clone(&context.cache.$store);
                 reflector::follow(client, of.as_deref(), store, watched, move |learnt| {
                     if matches!(learnt, StoreEvent::Synced) {
                         tell.send_replace(true);
                     }
-                    $wake(&shared, learnt);
+                    $wake(&context, learnt);
                 })
                 .await;
             });
         }};
     }
     follow!(LivePlatform, None, platforms, controllers::handlers::platform);
-    for part in shared.scope.parts() {
+    for part in context.scope.parts() {
         follow!(Lead, part.clone(), leads, controllers::handlers::lead);
         follow!(OcEssentialService, part, services, controllers::handlers::service);
     }
@@ -67,11 +67,11 @@ pub(crate) fn begin(shared: &Arc<Shared>, client: &Client, tasks: &mut JoinSet<(
 
 /// One list of each kind, after this replica has begun to lead: what the leader before it wrote last, an intent for the same tenant perhaps, need not have
 /// come by the watches yet. Asked until the API server answers; a namespace that it refuses is left out.
-pub(crate) async fn catch_up(shared: &Arc<Shared>, client: &Client) {
+pub(crate) async fn catch_up(context: &Arc<Context>, client: &Client) {
     let begun = clock::since_start();
     macro_rules! list {
         ($of:expr, $store:ident, $wake:path) => {
-            while let Err(error) = reflector::catch_up(client, $of, &shared.cache.$store, |learnt| $wake(shared, learnt)).await {
+            while let Err(error) = reflector::catch_up(client, $of, &context.cache.$store, |learnt| $wake(context, learnt)).await {
                 if matches!(&error, kube::Error::Api(status) if status.code == 403) {
                     break;
                 }
@@ -81,7 +81,7 @@ pub(crate) async fn catch_up(shared: &Arc<Shared>, client: &Client) {
         };
     }
     list!(None, platforms, controllers::handlers::platform);
-    for part in shared.scope.parts() {
+    for part in context.scope.parts() {
         list!(part.as_deref(), leads, controllers::handlers::lead);
         list!(part.as_deref(), services, controllers::handlers::service);
     }

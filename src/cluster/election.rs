@@ -53,7 +53,7 @@ pub struct ElectionHandle {
     standing: watch::Receiver<LeaderState>,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
-    pulse: Option<Arc<Heartbeat>>,
+    heartbeat: Option<Arc<Heartbeat>>,
     /// Without an election: what keeps `standing` as it is.
     _alone: Option<watch::Sender<LeaderState>>,
 }
@@ -70,15 +70,15 @@ impl ElectionHandle {
     /// There is no election: this process leads at once, and for ever.
     pub fn alone() -> Self {
         let (tell, standing) = watch::channel(LeaderState::Leads);
-        Self { standing, stop: None, task: None, pulse: None, _alone: Some(tell) }
+        Self { standing, stop: None, task: None, heartbeat: None, _alone: Some(tell) }
     }
 
     /// Stands for election.
     /// `sees` says whether this process sees what happens in the cluster: while it does not, it leaves the lease to others.
-    pub fn stand(client: Client, settings: ElectionSettings, leadership: Leadership, sees: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+    pub fn start(client: Client, settings: ElectionSettings, leadership: Leadership, sees: impl Fn() -> bool + Send + Sync + 'static) -> Self {
         let (tell, standing) = watch::channel(LeaderState::Waits);
         let (stop, stopped) = oneshot::channel();
-        let pulse = Arc::new(Heartbeat::default());
+        let heartbeat = Arc::new(Heartbeat::default());
         let candidate = LeaderElector {
             api: Api::namespaced(client, &settings.namespace),
             election: Election::new(settings.identity, settings.timing),
@@ -89,15 +89,15 @@ impl ElectionHandle {
             object: None,
             events: None,
             sees: Box::new(sees),
-            pulse: Arc::clone(&pulse),
+            heartbeat: Arc::clone(&heartbeat),
         };
-        Self { standing, stop: Some(stop), task: Some(tokio::spawn(candidate.run(stopped))), pulse: Some(pulse), _alone: None }
+        Self { standing, stop: Some(stop), task: Some(tokio::spawn(candidate.run(stopped))), heartbeat: Some(heartbeat), _alone: None }
     }
 
     /// What beats with each step of the election, at the latest after the time that a request may take: of one that leads, of one that waits, and while
     /// the API server is away. `None` without an election.
-    pub fn pulse(&self) -> Option<Arc<Heartbeat>> {
-        self.pulse.clone()
+    pub fn heartbeat(&self) -> Option<Arc<Heartbeat>> {
+        self.heartbeat.clone()
     }
 
     /// Waits until this process leads.
@@ -146,13 +146,13 @@ struct LeaderElector {
     /// While another leads: what happens to the lease.
     events: Option<LeaseEvents>,
     sees: Box<dyn Fn() -> bool + Send + Sync>,
-    pulse: Arc<Heartbeat>,
+    heartbeat: Arc<Heartbeat>,
 }
 
 impl LeaderElector {
     async fn run(mut self, mut stop: oneshot::Receiver<()>) {
         loop {
-            self.pulse.beat();
+            self.heartbeat.beat();
             self.election.sees((self.sees)());
             let decision = self.election.decide(clock::since_start());
             if decision == ElectionStep::Lost {

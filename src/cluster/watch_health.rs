@@ -15,7 +15,7 @@ use crate::runtime::heartbeat::Heartbeat;
 /// One watch, as far as its health goes.
 #[derive(Debug, Default)]
 pub struct WatchHealth {
-    pulse: Heartbeat,
+    heartbeat: Heartbeat,
     failures: AtomicU64,
     failing: AtomicBool,
     complete: AtomicBool,
@@ -68,7 +68,7 @@ impl WatchHealth {
 
     /// Its list is complete.
     pub fn complete(&self) {
-        self.pulse.beat();
+        self.heartbeat.beat();
         self.complete.store(true, Ordering::Relaxed);
         self.failing.store(false, Ordering::Relaxed);
         *self.trouble() = WatchTrouble::default();
@@ -76,7 +76,7 @@ impl WatchHealth {
 
     /// It failed, and is tried again; `refused` is whether the API server refuses the namespace. Returns whether this is another trouble than before.
     pub fn failed(&self, text: &str, refused: bool) -> bool {
-        self.pulse.beat();
+        self.heartbeat.beat();
         self.failing.store(true, Ordering::Relaxed);
         self.failures.fetch_add(1, Ordering::Relaxed);
         let mut trouble = self.trouble();
@@ -94,12 +94,12 @@ impl WatchHealth {
             complete: self.complete.load(Ordering::Relaxed),
             failing: self.failing.load(Ordering::Relaxed),
             failures: self.failures.load(Ordering::Relaxed),
-            silent: self.pulse.still_for(),
+            silent: self.heartbeat.idle_for(),
         }
     }
 
     fn answered(&self, well: bool) {
-        self.pulse.beat();
+        self.heartbeat.beat();
         if well {
             self.failing.store(false, Ordering::Relaxed);
             *self.trouble() = WatchTrouble::default();
@@ -114,12 +114,12 @@ pub fn listening(client: &Client, watched: &Arc<WatchHealth>) -> Client {
     let service = tower::service_fn(move |request: Request<Body>| {
         let (client, watched) = (client.clone(), Arc::clone(&watched));
         async move {
-            watched.pulse.beat();
+            watched.heartbeat.beat();
             let response = client.send(request).await?;
             watched.answered(response.status().is_success());
             let (parts, body) = response.into_parts();
             let body = body.map_frame(move |frame| {
-                watched.pulse.beat();
+                watched.heartbeat.beat();
                 frame
             });
             Ok::<_, kube::Error>(Response::from_parts(parts, body))

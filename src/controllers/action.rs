@@ -8,7 +8,7 @@ use oc_domain::timing;
 
 use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::store::Store;
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
 use crate::runtime::clock;
 use crate::runtime::driver::{PassResult, WriteError};
@@ -31,17 +31,17 @@ pub fn outcome(reason: impl std::fmt::Display, why: &str) {
 }
 
 /// What follows from how a pass over a service or a lead ended: the memory, a line in the log, and the next appointment.
-pub fn after(shared: &Shared, key: &ObjectKey, uid: Option<&str>, passed: &(Pass, Decision, PassResult)) -> (Action, PassOutcome) {
+pub fn after(context: &Context, key: &ObjectKey, uid: Option<&str>, passed: &(Pass, Decision, PassResult)) -> (Action, PassOutcome) {
     let (pass, decision, ended) = passed;
     // A 404 that nothing else confirms may be a gateway's: what the store still has is looked at again.
-    let still_there = matches!(ended, PassResult::Gone) && !anew(shared, key, uid) && exists(shared, key);
+    let still_there = matches!(ended, PassResult::Gone) && !anew(context, key, uid) && exists(context, key);
     let how = match ended {
         PassResult::Unwritten(WriteError::Conflict) => pass::PassEnd::Conflict,
         PassResult::Unwritten(_) => pass::PassEnd::Unwritten,
         PassResult::Gone if still_there => pass::PassEnd::Unwritten,
         _ => pass::PassEnd::Well,
     };
-    let memory = shared.with_memory(key, uid, |memory| {
+    let memory = context.with_memory(key, uid, |memory| {
         pass.remember(memory, decision, how);
         memory.clone()
     });
@@ -50,9 +50,9 @@ pub fn after(shared: &Shared, key: &ObjectKey, uid: Option<&str>, passed: &(Pass
     let again = || Action::RequeueAt(timing::next_try(clock::now(), memory.failures, None), Priority::Effect);
     let next = match ended {
         PassResult::Gone if still_there => again(),
-        PassResult::Released | PassResult::Gone => forgotten(shared, key, uid),
+        PassResult::Released | PassResult::Gone => forgotten(context, key, uid),
         // A list that became whole while this pass went on woke everybody who was known to wait for it.
-        PassResult::Until(..) if memory.waits_for_whole_lists && whole_meanwhile(shared, key, pass) => Action::RequeueAt(clock::now(), Priority::Effect),
+        PassResult::Until(..) if memory.waits_for_whole_lists && whole_meanwhile(context, key, pass) => Action::RequeueAt(clock::now(), Priority::Effect),
         PassResult::Until(at, wake) => Action::RequeueAt(*at, if *wake == Wake::Clock { Priority::Effect } else { Priority::Observe }),
         PassResult::Unwritten(WriteError::Conflict) => Action::RequeueAt(timing::after_conflict(clock::now(), memory.conflicts), Priority::Effect),
         PassResult::Unwritten(_) => again(),
@@ -61,38 +61,38 @@ pub fn after(shared: &Shared, key: &ObjectKey, uid: Option<&str>, passed: &(Pass
 }
 
 /// Whether the lists that are known are whole, and newer than what the pass read.
-fn whole_meanwhile(shared: &Shared, key: &ObjectKey, pass: &Pass) -> bool {
-    let platform = shared.cache.index().entry(key).map(|entry| entry.platform.clone());
-    let inventory = platform.and_then(|platform| shared.connected(&platform)?.inventory.ok());
+fn whole_meanwhile(context: &Context, key: &ObjectKey, pass: &Pass) -> bool {
+    let platform = context.cache.index().entry(key).map(|entry| entry.platform.clone());
+    let inventory = platform.and_then(|platform| context.connected(&platform)?.inventory.ok());
     let read = pass.facts.lists_read();
     inventory.zip(read).is_some_and(|(inventory, read)| inventory.whole_since(read))
 }
 
 /// The object with this uid is gone. Whoever has taken its name meanwhile was woken while this pass ran, and that may be forgotten with it: so it is looked for
 /// afterwards.
-pub fn forgotten(shared: &Shared, key: &ObjectKey, uid: Option<&str>) -> Action {
-    shared.forget(key);
-    if anew(shared, key, uid) { Action::RequeueAt(clock::now(), Priority::Changed) } else { Action::AwaitChange }
+pub fn forgotten(context: &Context, key: &ObjectKey, uid: Option<&str>) -> Action {
+    context.forget(key);
+    if anew(context, key, uid) { Action::RequeueAt(clock::now(), Priority::Changed) } else { Action::AwaitChange }
 }
 
 /// Whether an object of this name is known.
-fn exists(shared: &Shared, key: &ObjectKey) -> bool {
+fn exists(context: &Context, key: &ObjectKey) -> bool {
     match key.kind {
-        Kind::LivePlatform => shared.cache.platforms.get(&key.namespace, &key.name).is_some(),
-        Kind::Lead => shared.cache.leads.get(&key.namespace, &key.name).is_some(),
-        Kind::OcEssentialService => shared.cache.services.get(&key.namespace, &key.name).is_some(),
+        Kind::LivePlatform => context.cache.platforms.get(&key.namespace, &key.name).is_some(),
+        Kind::Lead => context.cache.leads.get(&key.namespace, &key.name).is_some(),
+        Kind::OcEssentialService => context.cache.services.get(&key.namespace, &key.name).is_some(),
     }
 }
 
 /// Whether another object has the name of the one with this uid.
-pub fn anew(shared: &Shared, key: &ObjectKey, uid: Option<&str>) -> bool {
+pub fn anew(context: &Context, key: &ObjectKey, uid: Option<&str>) -> bool {
     fn another<K: kube::Resource>(store: &Store<K>, key: &ObjectKey, uid: Option<&str>) -> bool {
         store.get(&key.namespace, &key.name).is_some_and(|object| object.meta().uid.as_deref() != uid)
     }
     match key.kind {
-        Kind::LivePlatform => another(&shared.cache.platforms, key, uid),
-        Kind::Lead => another(&shared.cache.leads, key, uid),
-        Kind::OcEssentialService => another(&shared.cache.services, key, uid),
+        Kind::LivePlatform => another(&context.cache.platforms, key, uid),
+        Kind::Lead => another(&context.cache.leads, key, uid),
+        Kind::OcEssentialService => another(&context.cache.services, key, uid),
     }
 }
 

@@ -13,7 +13,7 @@ use oc_domain::policy::{PlatformAccess, Policy};
 use crate::cluster::index::Entry;
 use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::record;
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::controllers::{observe, pace};
 use crate::runtime::clock;
 use oc_api::{Lead, OcEssentialService};
@@ -25,18 +25,18 @@ const MOST_ASKED: usize = 16;
 type KnownAccess<'a> = &'a dyn Fn(&str, &str) -> Access;
 
 /// How a service object stands to the others that want its tenant or its short name.
-pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey> {
+pub fn of_service(context: &Context, policy: &Policy, object: &OcEssentialService, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey> {
     let now = clock::now();
     // Few need it, and then all the same one.
     let slowest = OnceCell::new();
-    let grace = || *slowest.get_or_init(|| pace::longest(shared, policy, &entry.platform));
+    let grace = || *slowest.get_or_init(|| pace::longest(context, policy, &entry.platform));
     let own = ObjectKey::service(&object.namespace().unwrap_or_default(), &object.name_any());
-    let keys = shared.cache.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
+    let keys = context.cache.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
     let others: Vec<_> = keys
         .filter_map(|key| {
-            let other = shared.cache.services.get(&key.namespace, &key.name)?;
-            let theirs = shared.cache.index().entry(&key).cloned()?;
-            let record = shared.reminded(&key, other.meta().uid.as_deref(), shared.records.of(&key, &*other, record::of_service));
+            let other = context.cache.services.get(&key.namespace, &key.name)?;
+            let theirs = context.cache.index().entry(&key).cloned()?;
+            let record = context.reminded(&key, other.meta().uid.as_deref(), context.records.of(&key, &*other, record::of_service));
             Some((key, other, theirs, record))
         })
         .collect();
@@ -52,7 +52,7 @@ pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService,
         },
         age: observe::age(&**other),
     });
-    let record = shared.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_service(object)));
+    let record = context.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_service(object)));
     let access = |(key, theirs): &(&ObjectKey, &Entry)| known(&theirs.platform, &key.namespace);
     match competition::of_service(now, (&record, &observe::age(object)), candidates, access, grace) {
         Contest::Won => Contest::Won,
@@ -62,7 +62,7 @@ pub fn of_service(shared: &Shared, policy: &Policy, object: &OcEssentialService,
 }
 
 /// How a lead object stands to the others for its tenant.
-pub fn of_lead(shared: &Shared, policy: &Policy, object: &Lead, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey> {
+pub fn of_lead(context: &Context, policy: &Policy, object: &Lead, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey> {
     let (now, grace) = (clock::now(), || policy.create_grace);
     let spec = |lead: &Lead, has_tenant| ContestSpec {
         going: lead.meta().deletion_timestamp.is_some(),
@@ -73,14 +73,14 @@ pub fn of_lead(shared: &Shared, policy: &Policy, object: &Lead, entry: &Entry, k
     };
     let own = ObjectKey::lead(&object.namespace().unwrap_or_default(), &object.name_any());
     let Some(tenant) = entry.tenant.as_ref() else { return Contest::Won };
-    let keys = shared.cache.index().of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
+    let keys = context.cache.index().of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
     let others = keys.filter_map(|key| {
-        let other = shared.cache.leads.get(&key.namespace, &key.name)?;
-        let record = shared.reminded(&key, other.meta().uid.as_deref(), shared.records.of(&key, &*other, record::of_lead));
+        let other = context.cache.leads.get(&key.namespace, &key.name)?;
+        let record = context.reminded(&key, other.meta().uid.as_deref(), context.records.of(&key, &*other, record::of_lead));
         let rank = Rank::of_lead(now, &record, &spec(&other, true), grace)?;
         Some(Other::new(key, rank, observe::age(&*other), |key| known(&other.spec.platform, &key.namespace)))
     });
-    let record = shared.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_lead(object)));
+    let record = context.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_lead(object)));
     let holds = Rank::of_lead(now, &record, &spec(object, true), grace) == Some(Rank::Holder);
     contest(holds, &observe::age(object), others)
 }
@@ -88,7 +88,7 @@ pub fn of_lead(shared: &Shared, policy: &Policy, object: &Lead, entry: &Entry, k
 /// Who comes before an object, for one pass: asks for the namespaces on which it depends. When that can't be told the pass goes on as one of an object of
 /// which it is not known whether it may use the platform: it asks for nothing, and gives nothing up.
 pub async fn first(
-    shared: &Shared,
+    context: &Context,
     connection: PlatformAccess,
     compete: impl Fn(&Policy, KnownAccess<'_>) -> Contest<ObjectKey>,
 ) -> (PlatformAccess, Option<ObjectKey>) {
@@ -97,15 +97,15 @@ pub async fn first(
     for _ in 0..MOST_ASKED {
         let known = |platform: &str, namespace: &str| {
             let asked = asked.get(&(platform.to_owned(), namespace.to_owned())).copied();
-            asked.unwrap_or_else(|| shared.access(platform, namespace))
+            asked.unwrap_or_else(|| context.access(platform, namespace))
         };
         let key = match compete(&policy, &known) {
             Contest::Won => return (PlatformAccess::Usable(policy), None),
             Contest::Lost(key) => return (PlatformAccess::Usable(policy), Some(key)),
             Contest::Open(key) => key,
         };
-        let platform = shared.cache.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
-        let access = shared.may_use(&platform, &key.namespace).await;
+        let platform = context.cache.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
+        let access = context.may_use(&platform, &key.namespace).await;
         // Asked, and still open: its create failed just now, and may have left a service.
         if access == Access::Unknown || asked.insert((platform, key.namespace), access).is_some() {
             break;
@@ -116,7 +116,7 @@ pub async fn first(
 }
 
 /// The same without asking, at the moment of the intent: whether nobody comes before the object, and its own namespace may still use the platform.
-pub fn still_first(shared: &Shared, key: (&str, &str), compete: impl Fn(KnownAccess<'_>) -> Contest<ObjectKey>) -> bool {
+pub fn still_first(context: &Context, key: (&str, &str), compete: impl Fn(KnownAccess<'_>) -> Contest<ObjectKey>) -> bool {
     let (platform, namespace) = key;
-    shared.access(platform, namespace) == Access::May && compete(&|platform, namespace| shared.access(platform, namespace)) == Contest::Won
+    context.access(platform, namespace) == Access::May && compete(&|platform, namespace| context.access(platform, namespace)) == Contest::Won
 }

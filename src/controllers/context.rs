@@ -40,7 +40,7 @@ use oc_api::LivePlatform;
 const PASSES_PER_PLATFORM: usize = 128;
 
 /// See the module.
-pub struct Shared {
+pub struct Context {
     /// The API server.
     pub client: Client,
     /// Whether this process may change anything.
@@ -77,7 +77,7 @@ pub struct Shared {
     young: Mutex<HashMap<ObjectKey, Time>>,
 }
 
-impl Shared {
+impl Context {
     /// For tests: all namespaces, and no token of a pod.
     #[cfg(test)]
     pub fn bare(client: Client, leadership: Leadership, meter: Arc<dyn MetricsSink>) -> Arc<Self> {
@@ -277,7 +277,7 @@ impl Shared {
 
     /// A pass has ended.
     pub fn looked(&self, key: &ObjectKey, outcome: PassOutcome, took: std::time::Duration) {
-        self.meter.passed(key.kind, outcome, took);
+        self.meter.reconciled(key.kind, outcome, took);
         if outcome == PassOutcome::Ready
             && let Some(made) = self.young.lock().unwrap_or_else(std::sync::PoisonError::into_inner).remove(key)
         {

@@ -12,7 +12,7 @@ use oc_domain::record::Job;
 
 use crate::cluster::has_status::HasStatus;
 use crate::cluster::record;
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::runtime::driver::PassResult;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 
@@ -52,32 +52,39 @@ fn unwritten(said: &LastReported, pass: &Pass, ended: &PassResult) -> Option<Eve
 }
 
 /// Tells what a pass over a service was worth; `object` is what it began with.
-pub fn of_service(shared: &Shared, object: &OcEssentialService, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, PassResult)) {
+pub fn of_service(context: &Context, object: &OcEssentialService, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, PassResult)) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
     let mut notes = events::of_service(&said, &record::of_service(object), pass, last, end(last, ended), going);
     notes.extend(unwritten(&said, pass, ended));
-    shared.events.tell(&reference(object), &notes);
+    context.events.tell(&reference(object), &notes);
 }
 
 /// Tells what a pass over a lead was worth.
-pub fn of_lead(shared: &Shared, object: &Lead, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, PassResult)) {
+pub fn of_lead(context: &Context, object: &Lead, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, PassResult)) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
     let mut notes = events::of_lead(&said, &record::of_lead(object), pass, last, end(last, ended), going);
     notes.extend(unwritten(&said, pass, ended));
-    shared.events.tell(&reference(object), &notes);
+    context.events.tell(&reference(object), &notes);
 }
 
 /// Tells what a pass over a platform object was worth, which has run these jobs and written its status or not.
-pub fn of_platform(shared: &Shared, object: &LivePlatform, before: &platform::PlatformRecord, last: &platform::PlatformDecision, jobs: &[Job], written: bool) {
+pub fn of_platform(
+    context: &Context,
+    object: &LivePlatform,
+    before: &platform::PlatformRecord,
+    last: &platform::PlatformDecision,
+    jobs: &[Job],
+    written: bool,
+) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
-    shared.events.tell(&reference(object), &events::of_platform(&said, before, last, jobs, written));
+    context.events.tell(&reference(object), &events::of_platform(&said, before, last, jobs, written));
 }
 
 /// Tells that an object was made for a lead that was found.
-pub fn discovered(shared: &Shared, lead: &Lead, platform: &str) {
+pub fn discovered(context: &Context, lead: &Lead, platform: &str) {
     let note =
         EventMessage::new(Event::LeadDiscovered, format!("Made for a lead that was found on the platform, by spec.leadDiscovery of LivePlatform {platform}."));
-    shared.events.tell(&reference(lead), &[note]);
+    context.events.tell(&reference(lead), &[note]);
 }
 
 #[cfg(test)]

@@ -20,7 +20,7 @@ use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::{record, status};
 use crate::controllers::action::{Action, after, forgotten};
 use crate::controllers::audit::AuditRecord;
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
 use crate::controllers::object::PassObject;
 use crate::controllers::observe::{self, answer, deleted, fact, leads_of, policy, still_there};
@@ -32,33 +32,33 @@ use crate::runtime::workqueue::Priority;
 use oc_api::live_platform::ContactDetails;
 use oc_api::{Lead, ObjectRef};
 
-pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &ObjectKey) -> (Action, PassOutcome) {
-    let Some(object) = shared.cache.leads.get(&key.namespace, &key.name) else {
-        return (forgotten(shared, key, None), PassOutcome::Gone);
+pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
+    let Some(object) = context.cache.leads.get(&key.namespace, &key.name) else {
+        return (forgotten(context, key, None), PassOutcome::Gone);
     };
     let entry = cache::entry_of_lead(&object);
-    let connection = shared.connection(&entry.platform, &key.namespace).await;
-    let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object);
-    let inventory = match (&connection, shared.connected(&entry.platform)) {
+    let connection = context.connection(&entry.platform, &key.namespace).await;
+    let connection = deletions::with_breaker(context, connection, &entry.platform, &*object);
+    let inventory = match (&connection, context.connected(&entry.platform)) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         (PlatformAccess::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
         (PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_), None) => None,
     };
     let competes = object.meta().deletion_timestamp.is_none() && !object.spec.suspend;
     let (connection, rival) = match connection {
-        connection if competes => competition::first(shared, connection, |policy, known| competition::of_lead(shared, policy, &object, &entry, known)).await,
+        connection if competes => competition::first(context, connection, |policy, known| competition::of_lead(context, policy, &object, &entry, known)).await,
         connection => (connection, None),
     };
     let policy = if let PlatformAccess::Usable(policy) = &connection { Some(policy.clone()) } else { None };
     let wish = wish(&object, &entry, rival.map(|rival| format!("Lead {}/{}", rival.namespace, rival.name)));
-    let memory = shared.with_memory(key, object.meta().uid.as_deref(), |memory| memory.clone());
+    let memory = context.with_memory(key, object.meta().uid.as_deref(), |memory| memory.clone());
     let facts = observe::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memory);
     let pass = Pass::begin(record::of_lead(&object), facts, &memory);
-    let world = LeadWorld { shared, object: PassObject::new(shared, Arc::clone(&object)), entry, policy, reach: PlatformSession::new(inventory) };
-    world.show_no_contact().await;
-    let pass = driver::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
-    events::of_lead(shared, &object, going(&object), &pass);
-    after(shared, key, object.meta().uid.as_deref(), &pass)
+    let actuator = LeadActuator { context, object: PassObject::new(context, Arc::clone(&object)), entry, policy, reach: PlatformSession::new(inventory) };
+    actuator.show_no_contact().await;
+    let pass = driver::run(&actuator, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
+    events::of_lead(context, &object, going(&object), &pass);
+    after(context, key, object.meta().uid.as_deref(), &pass)
 }
 
 /// The policy by which an object goes that is being deleted.
@@ -79,9 +79,9 @@ fn wish(object: &Lead, entry: &Entry, rival: Option<String>) -> LeadTarget {
     said.wish(rival)
 }
 
-/// What of the world a pass over one lead can touch.
-struct LeadWorld<'a> {
-    shared: &'a Arc<Shared>,
+/// What of the actuator a pass over one lead can touch.
+struct LeadActuator<'a> {
+    context: &'a Arc<Context>,
     object: PassObject<'a, Lead>,
     entry: Entry,
     /// The settings of the platform object, while it can be used.
@@ -89,16 +89,16 @@ struct LeadWorld<'a> {
     reach: PlatformSession,
 }
 
-impl LeadWorld<'_> {
+impl LeadActuator<'_> {
     /// The service object for the tenant: the oldest, should there be several.
     fn service_ref(&self) -> Option<ObjectRef> {
-        let keys = self.shared.cache.index().of_tenant(&self.entry.platform, self.entry.tenant.as_ref()?);
-        let oldest = observe::oldest(keys.into_iter().filter(|key| key.kind == Kind::OcEssentialService), &self.shared.cache.services)?;
+        let keys = self.context.cache.index().of_tenant(&self.entry.platform, self.entry.tenant.as_ref()?);
+        let oldest = observe::oldest(keys.into_iter().filter(|key| key.kind == Kind::OcEssentialService), &self.context.cache.services)?;
         Some(ObjectRef { namespace: oldest.namespace().unwrap_or_default(), name: oldest.name_any() })
     }
 
     fn contacts(&self) -> bool {
-        self.shared.cache.platforms.get("", &self.entry.platform).is_some_and(|platform| platform.spec.contact_details == ContactDetails::Include)
+        self.context.cache.platforms.get("", &self.entry.platform).is_some_and(|platform| platform.spec.contact_details == ContactDetails::Include)
     }
 
     /// What may not be shown any more goes before anything else: the pass may come to say nothing. When it can't be written, the pass goes on, and
@@ -109,7 +109,7 @@ impl LeadWorld<'_> {
         }
         if let Some(status) = status::without_contact(&self.object.get()) {
             // Counted and told by the write itself.
-            let _ = self.object.say(&status, false).await;
+            let _ = self.object.patch_status(&status, false).await;
         }
     }
 
@@ -119,10 +119,10 @@ impl LeadWorld<'_> {
             Ok(inventory) => inventory,
             Err(trouble) => return ChangeResult::NotSent(trouble),
         };
-        if let Err(trouble) = self.shared.still_by(&self.entry.platform, &inventory) {
+        if let Err(trouble) = self.context.still_by(&self.entry.platform, &inventory) {
             return ChangeResult::NotSent(trouble);
         }
-        let (client, leadership) = (inventory.client(), &self.shared.leadership);
+        let (client, leadership) = (inventory.client(), &self.context.leadership);
         match change {
             Change::CreateLead(tenant) => {
                 let object = self.object.get();
@@ -141,12 +141,12 @@ impl LeadWorld<'_> {
     }
 }
 
-impl Actuator for LeadWorld<'_> {
+impl Actuator for LeadActuator<'_> {
     fn now(&self) -> Time {
         clock::now()
     }
 
-    async fn look(&self, query: &Query, not_before: Time, _: &Record, facts: &mut Facts) {
+    async fn observe(&self, query: &Query, not_before: Time, _: &Record, facts: &mut Facts) {
         let inventory = self.reach.inventory_to_read();
         let looked = inventory.clone();
         let tenant = self.entry.tenant.as_ref();
@@ -163,7 +163,7 @@ impl Actuator for LeadWorld<'_> {
         if let Ok(inventory) = looked {
             let object = self.object.get();
             facts.belief =
-                absences::of_object(self.shared, &self.entry.platform, &inventory, object.status.as_ref().and_then(|status| status.lead_id.as_deref()));
+                absences::of_object(self.context, &self.entry.platform, &inventory, object.status.as_ref().and_then(|status| status.lead_id.as_deref()));
         }
     }
 
@@ -176,25 +176,25 @@ impl Actuator for LeadWorld<'_> {
         OperationId(uuid::Uuid::new_v4().to_string())
     }
 
-    async fn place(&self) -> Result<(), Trouble> {
-        self.reach.wait_for_place().await
+    async fn reserve(&self) -> Result<(), Trouble> {
+        self.reach.reserve().await
     }
 
-    async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
-        still_there(self.shared, &self.entry.platform, &self.reach)?;
+    async fn patch_metadata(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
+        still_there(self.context, &self.entry.platform, &self.reach)?;
         if matches!(mark, Mark::RecordIntent { kind: OperationKind::Create, .. }) {
             // As for a service: who comes first, and whether the namespace may use the platform, counts now.
             let Some(policy) = &self.policy else { return Err(WriteError::Conflict) };
             let object = self.object.get();
-            let compete = |known: &dyn Fn(&str, &str) -> Access| competition::of_lead(self.shared, policy, &object, &self.entry, known);
-            if !competition::still_first(self.shared, (&self.entry.platform, &object.namespace().unwrap_or_default()), compete) {
+            let compete = |known: &dyn Fn(&str, &str) -> Access| competition::of_lead(self.context, policy, &object, &self.entry, known);
+            if !competition::still_first(self.context, (&self.entry.platform, &object.namespace().unwrap_or_default()), compete) {
                 return Err(WriteError::Conflict);
             }
         }
-        self.object.keep(mark, record, id).await
+        self.object.patch_metadata(mark, record, id).await
     }
 
-    async fn ask(&self, change: &Change, record: &Record) -> ChangeResult {
+    async fn execute(&self, change: &Change, record: &Record) -> ChangeResult {
         let object = self.object.get();
         let line = AuditRecord::asking(&*object, &self.entry.platform, change, Some(record)).by(going(&object)).begin();
         let answer = self.send(change).await;
@@ -202,23 +202,23 @@ impl Actuator for LeadWorld<'_> {
         answer
     }
 
-    async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteError> {
+    async fn patch_status(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteError> {
         // What was asked for is written whatever has become of the connection.
         if !sent && !facts.asked() {
-            still_there(self.shared, &self.entry.platform, &self.reach)?;
+            still_there(self.context, &self.entry.platform, &self.reach)?;
         }
         let object = self.object.get();
         let extras = status::LeadExtras { service_ref: self.service_ref(), contacts: self.contacts() };
         let Some(status) = status::of_lead(&object, extras, decision, facts, clock::now()) else {
-            return self.object.still();
+            return self.object.ensure_current();
         };
         let given_up = status.lead_id.is_none() && object.status.as_ref().is_some_and(|before| before.lead_id.is_some());
-        self.object.say(&status, sent).await?;
+        self.object.patch_status(&status, sent).await?;
         if given_up {
-            absences::changed(self.shared, &self.entry.platform);
+            absences::changed(self.context, &self.entry.platform);
         }
         if deletions::waits(facts) {
-            self.shared.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
+            self.context.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
         }
         Ok(())
     }

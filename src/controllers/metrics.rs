@@ -83,9 +83,9 @@ impl PassOutcome {
 /// Whoever counts. Each of these must return at once. What does nothing is what those hear who do not care.
 pub trait MetricsSink: Send + Sync {
     /// An entry of the queue was taken after so long.
-    fn taken(&self, _lane: Priority, _waited: Duration) {}
+    fn dequeued(&self, _lane: Priority, _waited: Duration) {}
     /// A pass ended.
-    fn passed(&self, _kind: Kind, _outcome: PassOutcome, _took: Duration) {}
+    fn reconciled(&self, _kind: Kind, _outcome: PassOutcome, _took: Duration) {}
     /// The first pass over a new object began so long after it was made.
     fn first_look(&self, _kind: Kind, _after: Duration) {}
     /// A new object was Ready for the first time so long after it was made.
@@ -93,7 +93,7 @@ pub trait MetricsSink: Send + Sync {
     /// A status could not be written.
     fn status_unwritten(&self, _kind: Kind) {}
     /// A call to a platform is over.
-    fn called(&self, _platform: &str, _endpoint: Endpoint, _outcome: CallOutcome, _took: Duration) {}
+    fn call_finished(&self, _platform: &str, _endpoint: Endpoint, _outcome: CallOutcome, _took: Duration) {}
     /// The budget of a platform has something to tell.
     fn budget(&self, _platform: &str, _news: BudgetEvent) {}
 }
@@ -108,7 +108,7 @@ pub(crate) struct Calls {
 }
 
 impl Observer for Calls {
-    fn called(&self, endpoint: Endpoint, outcome: CallOutcome, elapsed: Duration) {
-        self.meter.called(&self.platform, endpoint, outcome, elapsed);
+    fn call_finished(&self, endpoint: Endpoint, outcome: CallOutcome, elapsed: Duration) {
+        self.meter.call_finished(&self.platform, endpoint, outcome, elapsed);
     }
 }

@@ -21,7 +21,7 @@ mod tallies;
 mod tenant_locks;
 mod unreadable;
 
-pub use context::Shared;
+pub use context::Context;
 
 pub use crate::cluster::key::{Kind, ObjectKey};
 
@@ -40,24 +40,24 @@ pub fn span(key: &ObjectKey, priority: Priority) -> tracing::Span {
 }
 
 /// Runs one pass over one object and makes the next appointment.
-pub async fn reconcile(shared: Arc<Shared>, key: ObjectKey) {
+pub async fn reconcile(context: Arc<Context>, key: ObjectKey) {
     let begun = clock::since_start();
-    shared.looks(&key);
-    let (next, outcome) = match (shared.wrong(&key), key.kind) {
-        (Some(wrong), _) => unreadable::tell(&shared, &key, &wrong).await,
-        (None, kind) => decided(&shared, &key, kind).await,
+    context.looks(&key);
+    let (next, outcome) = match (context.wrong(&key), key.kind) {
+        (Some(wrong), _) => unreadable::tell(&context, &key, &wrong).await,
+        (None, kind) => decided(&context, &key, kind).await,
     };
-    shared.looked(&key, outcome, clock::since_start().saturating_sub(begun));
+    context.looked(&key, outcome, clock::since_start().saturating_sub(begun));
     if let Action::RequeueAt(at, priority) = next {
-        shared.queue.add_at(at, key.clone(), shared.group(&key), priority);
+        context.queue.add_at(at, key.clone(), context.group(&key), priority);
     }
-    shared.queue.done(&key);
+    context.queue.done(&key);
 }
 
-async fn decided(shared: &Arc<Shared>, key: &ObjectKey, kind: Kind) -> (Action, PassOutcome) {
+async fn decided(context: &Arc<Context>, key: &ObjectKey, kind: Kind) -> (Action, PassOutcome) {
     match kind {
-        Kind::LivePlatform => live_platform::reconcile(shared, key).await,
-        Kind::Lead => lead::reconcile(shared, key).await,
-        Kind::OcEssentialService => service::reconcile(shared, key).await,
+        Kind::LivePlatform => live_platform::reconcile(context, key).await,
+        Kind::Lead => lead::reconcile(context, key).await,
+        Kind::OcEssentialService => service::reconcile(context, key).await,
     }
 }

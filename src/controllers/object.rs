@@ -10,7 +10,7 @@ use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::managed::ManagedResource;
 use crate::cluster::patch;
 use crate::cluster::store::{Store, StoreEvent, place, pruned};
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::controllers::handlers;
 use crate::runtime::driver::WriteError;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
@@ -20,57 +20,57 @@ pub trait StoredResource: ManagedResource {
     /// The kind.
     const KIND: Kind;
     /// Where its objects are known.
-    fn store(shared: &Shared) -> &Store<Self>;
+    fn store(context: &Context) -> &Store<Self>;
     /// Wakes whom it concerns.
-    fn learnt(shared: &Shared, learnt: StoreEvent<Self>);
+    fn learnt(context: &Context, learnt: StoreEvent<Self>);
 }
 
 impl StoredResource for OcEssentialService {
     const KIND: Kind = Kind::OcEssentialService;
 
-    fn store(shared: &Shared) -> &Store<Self> {
-        &shared.cache.services
+    fn store(context: &Context) -> &Store<Self> {
+        &context.cache.services
     }
 
-    fn learnt(shared: &Shared, learnt: StoreEvent<Self>) {
-        handlers::service(shared, learnt);
+    fn learnt(context: &Context, learnt: StoreEvent<Self>) {
+        handlers::service(context, learnt);
     }
 }
 
 impl StoredResource for Lead {
     const KIND: Kind = Kind::Lead;
 
-    fn store(shared: &Shared) -> &Store<Self> {
-        &shared.cache.leads
+    fn store(context: &Context) -> &Store<Self> {
+        &context.cache.leads
     }
 
-    fn learnt(shared: &Shared, learnt: StoreEvent<Self>) {
-        handlers::lead(shared, learnt);
+    fn learnt(context: &Context, learnt: StoreEvent<Self>) {
+        handlers::lead(context, learnt);
     }
 }
 
 impl StoredResource for LivePlatform {
     const KIND: Kind = Kind::LivePlatform;
 
-    fn store(shared: &Shared) -> &Store<Self> {
-        &shared.cache.platforms
+    fn store(context: &Context) -> &Store<Self> {
+        &context.cache.platforms
     }
 
-    fn learnt(shared: &Shared, learnt: StoreEvent<Self>) {
-        handlers::platform(shared, learnt);
+    fn learnt(context: &Context, learnt: StoreEvent<Self>) {
+        handlers::platform(context, learnt);
     }
 }
 
 /// The object of a pass, in the version that the pass knows.
 pub struct PassObject<'a, K> {
-    shared: &'a Shared,
+    context: &'a Context,
     object: Mutex<Arc<K>>,
 }
 
 impl<'a, K: StoredResource> PassObject<'a, K> {
     /// A pass begins with this version.
-    pub fn new(shared: &'a Shared, object: Arc<K>) -> Self {
-        Self { shared, object: Mutex::new(object) }
+    pub fn new(context: &'a Context, object: Arc<K>) -> Self {
+        Self { context, object: Mutex::new(object) }
     }
 
     /// The version that the pass knows.
@@ -82,16 +82,16 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     ///
     /// # Errors
     /// As [`patch::mark`].
-    pub async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
-        match patch::mark(&self.shared.client, &*self.get(), mark, record, id).await {
+    pub async fn patch_metadata(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
+        match patch::mark(&self.context.client, &*self.get(), mark, record, id).await {
             Ok((object, intent)) => {
                 // It was written under the condition that nobody else had changed the object: there is no news in it, but what it counts for may be another.
                 let (namespace, name) = place(&object);
                 self.answered(object);
-                self.shared.tallies.enter(&self.shared.cache, &ObjectKey { kind: K::KIND, namespace, name });
+                self.context.tallies.enter(&self.context.cache, &ObjectKey { kind: K::KIND, namespace, name });
                 Ok(intent)
             }
-            Err(failed) => Err(self.catch_up(failed).await),
+            Err(failed) => Err(self.refresh(failed).await),
         }
     }
 
@@ -100,23 +100,23 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     ///
     /// # Errors
     /// As [`patch::status`].
-    pub async fn say(&self, status: &impl Serialize, sent: bool) -> Result<(), WriteError> {
-        let failed = match patch::status(&self.shared.client, &*self.get(), status).await {
+    pub async fn patch_status(&self, status: &impl Serialize, sent: bool) -> Result<(), WriteError> {
+        let failed = match patch::status(&self.context.client, &*self.get(), status).await {
             Ok(object) => {
                 self.said(object);
                 return Ok(());
             }
             Err(failed) => failed,
         };
-        self.shared.meter.status_unwritten(K::KIND);
+        self.context.meter.status_unwritten(K::KIND);
         if sent
             && matches!(failed, WriteError::Conflict)
-            && let Ok(object) = patch::operation(&self.shared.client, &*self.get(), status).await
+            && let Ok(object) = patch::operation(&self.context.client, &*self.get(), status).await
         {
-            K::store(self.shared).put(object).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
+            K::store(self.context).put(object).into_iter().for_each(|learnt| K::learnt(self.context, learnt));
             return Err(failed);
         }
-        Err(self.catch_up(failed).await)
+        Err(self.refresh(failed).await)
     }
 
     /// What the pass would say is said already, of the version that it knows. When the watch has brought another one meanwhile, the pass is run
@@ -124,10 +124,10 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     ///
     /// # Errors
     /// [`WriteError::Conflict`] when it has.
-    pub fn still(&self) -> Result<(), WriteError> {
+    pub fn ensure_current(&self) -> Result<(), WriteError> {
         let object = self.get();
         let (namespace, name) = place(&*object);
-        match K::store(self.shared).get(&namespace, &name) {
+        match K::store(self.context).get(&namespace, &name) {
             Some(newest) if newest.meta().resource_version != object.meta().resource_version => Err(WriteError::Conflict),
             _ => Ok(()),
         }
@@ -136,7 +136,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     /// Takes in what the API server answered to a write of ours.
     fn answered(&self, object: K) -> Option<StoreEvent<K>> {
         let object = pruned(object);
-        let learnt = K::store(self.shared).answered(object.clone());
+        let learnt = K::store(self.context).answered(object.clone());
         *self.object.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(object);
         learnt
     }
@@ -144,16 +144,16 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the
     /// watch, which brings it later, is not heard any more: it wakes whom it concerns from here.
     fn said(&self, object: K) {
-        self.answered(object).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
+        self.answered(object).into_iter().for_each(|learnt| K::learnt(self.context, learnt));
     }
 
     /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other. So it is when
     /// nobody has answered: the write may have been made.
-    async fn catch_up(&self, failed: WriteError) -> WriteError {
+    async fn refresh(&self, failed: WriteError) -> WriteError {
         if matches!(failed, WriteError::Conflict | WriteError::Unanswered(_))
-            && let Ok(newest) = patch::newest(&self.shared.client, &*self.get()).await
+            && let Ok(newest) = patch::newest(&self.context.client, &*self.get()).await
         {
-            K::store(self.shared).put(newest).into_iter().for_each(|learnt| K::learnt(self.shared, learnt));
+            K::store(self.context).put(newest).into_iter().for_each(|learnt| K::learnt(self.context, learnt));
         }
         failed
     }
@@ -180,8 +180,8 @@ mod tests {
         object
     }
 
-    async fn is_woken(shared: &Shared) -> bool {
-        let next = tokio::time::timeout(std::time::Duration::from_millis(50), shared.queue.next()).await;
+    async fn is_woken(context: &Context) -> bool {
+        let next = tokio::time::timeout(std::time::Duration::from_millis(50), context.queue.next()).await;
         next.is_ok_and(|(key, _, _)| key == ObjectKey::service("n", "contoso"))
     }
 
@@ -206,14 +206,14 @@ mod tests {
     #[tokio::test]
     async fn an_intent_counts_as_soon_as_it_is_written() {
         let before = object(1, 1, "Contoso");
-        let shared = Shared::bare(taking(&before), Leadership::alone(), Arc::new(()));
-        shared.cache.services.put(before.clone()).into_iter().for_each(|learnt| handlers::service(&shared, learnt));
+        let context = Context::bare(taking(&before), Leadership::alone(), Arc::new(()));
+        context.cache.services.put(before.clone()).into_iter().for_each(|learnt| handlers::service(&context, learnt));
         let nothing = live_platform::Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 };
         let lists = Lists { services: Some(Arc::new(ServiceIndex::new(nothing))), leads: None };
-        let asked = || shared.tallies.counted("default", true, || lists.clone()).asked;
+        let asked = || context.tallies.counted("default", true, || lists.clone()).asked;
         assert_eq!(asked(), 0);
         let begin = Mark::RecordIntent { kind: OperationKind::Create, start: oc_domain::time::Time(0), tenant: None, place: None };
-        let kept = PassObject::new(&shared, Arc::new(before)).keep(&begin, &Record::default(), OperationId("1".into())).await;
+        let kept = PassObject::new(&context, Arc::new(before)).patch_metadata(&begin, &Record::default(), OperationId("1".into())).await;
         assert!(matches!(kept, Ok(Some(_))), "{kept:?}");
         assert_eq!(asked(), 1, "the watch brings no news of it");
     }
@@ -221,15 +221,15 @@ mod tests {
     #[tokio::test]
     async fn a_spec_that_changed_while_status_was_written_is_not_missed() {
         let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        let shared = Shared::bare(client, Leadership::alone(), Arc::new(()));
+        let context = Context::bare(client, Leadership::alone(), Arc::new(()));
         let key = ObjectKey::service("n", "contoso");
-        shared.cache.services.put(object(1, 1, "Contoso"));
-        let held = |object| PassObject::new(&shared, Arc::new(object));
+        context.cache.services.put(object(1, 1, "Contoso"));
+        let held = |object| PassObject::new(&context, Arc::new(object));
         held(object(1, 1, "Contoso")).said(object(2, 1, "Contoso"));
-        assert!(!is_woken(&shared).await, "its own status wakes nobody");
+        assert!(!is_woken(&context).await, "its own status wakes nobody");
         held(object(2, 1, "Contoso")).said(object(4, 2, "Fabrikam"));
-        assert!(is_woken(&shared).await, "version 3 was somebody else's");
-        assert_eq!(shared.cache.index().entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
-        assert!(shared.cache.services.put(object(3, 2, "Fabrikam")).is_none(), "the watch brings it later: no news");
+        assert!(is_woken(&context).await, "version 3 was somebody else's");
+        assert_eq!(context.cache.index().entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
+        assert!(context.cache.services.put(object(3, 2, "Fabrikam")).is_none(), "the watch brings it later: no news");
     }
 }

@@ -14,7 +14,7 @@ use oc_domain::time::Time;
 
 use crate::cluster::has_status::{HasStatus, stalled_for};
 use crate::cluster::key::ObjectKey;
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::platform::session::PlatformSession;
 
 use crate::cluster::record;
@@ -78,9 +78,9 @@ pub fn policy(policy: oc_api::DeletionPolicy) -> DeletionPolicy {
 ///
 /// # Errors
 /// [`WriteError::Conflict`] then.
-pub fn still_there(shared: &Shared, platform: &str, reach: &PlatformSession) -> Result<(), WriteError> {
+pub fn still_there(context: &Context, platform: &str, reach: &PlatformSession) -> Result<(), WriteError> {
     match reach.inventory() {
-        Ok(inventory) => shared.still_by(platform, &inventory).map_err(|_| WriteError::Conflict),
+        Ok(inventory) => context.still_by(platform, &inventory).map_err(|_| WriteError::Conflict),
         Err(_) => Ok(()),
     }
 }

@@ -4,22 +4,22 @@ use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{OperationId, Record};
 use oc_domain::time::Duration;
 
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::runtime::clock;
 
 /// The connection, with the pace of the platform's creates, for an object that has to know it.
-pub fn with_pace(shared: &Shared, connection: PlatformAccess, platform: &str, record: &Record) -> PlatformAccess {
+pub fn with_pace(context: &Context, connection: PlatformAccess, platform: &str, record: &Record) -> PlatformAccess {
     match connection {
-        PlatformAccess::Usable(policy) => PlatformAccess::Usable(policy.with_pace(clock::now(), record, slowest_create(shared, platform))),
+        PlatformAccess::Usable(policy) => PlatformAccess::Usable(policy.with_pace(clock::now(), record, slowest_create(context, platform))),
         other => other,
     }
 }
 
 /// How long the effect of a create of another object is looked for.
-pub fn longest(shared: &Shared, policy: &Policy, platform: &str) -> Duration {
-    policy.longest_grace(slowest_create(shared, platform))
+pub fn longest(context: &Context, policy: &Policy, platform: &str) -> Duration {
+    policy.longest_grace(slowest_create(context, platform))
 }
 
-fn slowest_create(shared: &Shared, platform: &str) -> impl FnOnce(&OperationId, Duration) -> Option<Duration> {
-    |own, deadline| shared.tallies.slowest_create(platform, clock::now(), own, deadline)
+fn slowest_create(context: &Context, platform: &str) -> impl FnOnce(&OperationId, Duration) -> Option<Duration> {
+    |own, deadline| context.tallies.slowest_create(platform, clock::now(), own, deadline)
 }

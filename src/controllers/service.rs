@@ -24,7 +24,7 @@ use crate::cluster::secrets;
 use crate::cluster::{record, status};
 use crate::controllers::action::{Action, after, forgotten};
 use crate::controllers::audit::AuditRecord;
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
 use crate::controllers::object::PassObject;
 use crate::controllers::observe::{self, answer, deleted, fact, leads_of, policy, still_there};
@@ -36,14 +36,14 @@ use crate::runtime::driver::{self, Actuator, WriteError};
 use crate::runtime::workqueue::Priority;
 use oc_api::OcEssentialService;
 
-pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &ObjectKey) -> (Action, PassOutcome) {
-    let Some(object) = shared.cache.services.get(&key.namespace, &key.name) else {
-        return (forgotten(shared, key, None), PassOutcome::Gone);
+pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
+    let Some(object) = context.cache.services.get(&key.namespace, &key.name) else {
+        return (forgotten(context, key, None), PassOutcome::Gone);
     };
-    let entry = shared.cache.entry_of_service(&object);
-    let connection = shared.connection(&entry.platform, &key.namespace).await;
-    let connection = deletions::with_breaker(shared, connection, &entry.platform, &*object);
-    let connected = shared.connected(&entry.platform);
+    let entry = context.cache.entry_of_service(&object);
+    let connection = context.connection(&entry.platform, &key.namespace).await;
+    let connection = deletions::with_breaker(context, connection, &entry.platform, &*object);
+    let connected = context.connected(&entry.platform);
     let place = connected.as_ref().and_then(|connected| connected.place.clone());
     let inventory = match (&connection, connected) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
@@ -53,21 +53,23 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &ObjectKey) -> (Action,
     };
     let competes = object.meta().deletion_timestamp.is_none() && !object.spec.suspend;
     let (connection, rival) = match connection {
-        connection if competes => competition::first(shared, connection, |policy, known| competition::of_service(shared, policy, &object, &entry, known)).await,
+        connection if competes => {
+            competition::first(context, connection, |policy, known| competition::of_service(context, policy, &object, &entry, known)).await
+        }
         connection => (connection, None),
     };
-    let wish = wish(shared, &object, &entry, rival.map(|rival| named(shared, &object, &rival)));
-    let memory = shared.with_memory(key, object.meta().uid.as_deref(), |memory| memory.clone());
+    let wish = wish(context, &object, &entry, rival.map(|rival| named(context, &object, &rival)));
+    let memory = context.with_memory(key, object.meta().uid.as_deref(), |memory| memory.clone());
     let record = record::of_service(&object);
-    let connection = pace::with_pace(shared, connection, &entry.platform, &record);
+    let connection = pace::with_pace(context, connection, &entry.platform, &record);
     let policy = if let PlatformAccess::Usable(policy) = &connection { Some(policy.clone()) } else { None };
     let facts = observe::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memory);
     let pass = Pass::begin(record, facts, &memory);
-    let object_of = PassObject::new(shared, Arc::clone(&object));
-    let world = ServiceWorld { shared, object: object_of, entry, policy, place, reach: PlatformSession::new(inventory), prepared: Mutex::default() };
-    let pass = driver::run(&world, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
-    events::of_service(shared, &object, going(&object), &pass);
-    after(shared, key, object.meta().uid.as_deref(), &pass)
+    let object_of = PassObject::new(context, Arc::clone(&object));
+    let actuator = ServiceActuator { context, object: object_of, entry, policy, place, reach: PlatformSession::new(inventory), prepared: Mutex::default() };
+    let pass = driver::run(&actuator, pass, |now, record, facts| decide(now, &wish, record, facts)).await;
+    events::of_service(context, &object, going(&object), &pass);
+    after(context, key, object.meta().uid.as_deref(), &pass)
 }
 
 /// The policy by which an object goes that is being deleted.
@@ -83,7 +85,7 @@ fn mode(object: &OcEssentialService) -> Mode {
     }
 }
 
-fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, rival: Option<String>) -> ServiceTarget {
+fn wish(context: &Context, object: &OcEssentialService, entry: &Entry, rival: Option<String>) -> ServiceTarget {
     let spec = &object.spec;
     let neighbour = |other: Arc<OcEssentialService>| Neighbour { deleting: other.meta().deletion_timestamp.is_some(), guid: guid(&other) };
     let said = ServiceSpec {
@@ -105,14 +107,14 @@ fn wish(shared: &Shared, object: &OcEssentialService, entry: &Entry, rival: Opti
         beside_direct_routing: spec.beside_direct_routing,
         deletion_policy: policy(spec.deletion_policy),
         guard_numbers: spec.deletion_guard == oc_api::service::DeletionGuard::Numbers,
-        missing: entry.lead.as_ref().and_then(|lead| lead_trouble(shared, entry, lead)),
+        missing: entry.lead.as_ref().and_then(|lead| lead_trouble(context, entry, lead)),
     };
-    said.wish(rival, || neighbours(shared, object, entry).map(neighbour).collect())
+    said.wish(rival, || neighbours(context, object, entry).map(neighbour).collect())
 }
 
 /// What is wrong with the lead to which an object refers: it is not there, or it was made anew for another tenant or platform.
-fn lead_trouble(shared: &Shared, entry: &Entry, (namespace, name): &(String, String)) -> Option<Trouble> {
-    let Some(lead) = shared.cache.leads.get(namespace, name) else {
+fn lead_trouble(context: &Context, entry: &Entry, (namespace, name): &(String, String)) -> Option<Trouble> {
+    let Some(lead) = context.cache.leads.get(namespace, name) else {
         let message = format!("spec.leadRef: there is no Lead {name} in this namespace. Make it, or correct the name.");
         return Some(Trouble::new(Reason::LeadNotFound, message));
     };
@@ -126,10 +128,10 @@ fn lead_trouble(shared: &Shared, entry: &Entry, (namespace, name): &(String, Str
 }
 
 /// The other service objects that have the same tenant or short name on the same platform.
-fn neighbours(shared: &Shared, object: &OcEssentialService, entry: &Entry) -> impl Iterator<Item = Arc<OcEssentialService>> {
+fn neighbours(context: &Context, object: &OcEssentialService, entry: &Entry) -> impl Iterator<Item = Arc<OcEssentialService>> {
     let own = ObjectKey::service(&object.namespace().unwrap_or_default(), &object.name_any());
-    let keys = shared.cache.index().neighbours(entry).into_iter().filter(move |key| key.kind == Kind::OcEssentialService && *key != own);
-    keys.filter_map(|key| shared.cache.services.get(&key.namespace, &key.name))
+    let keys = context.cache.index().neighbours(entry).into_iter().filter(move |key| key.kind == Kind::OcEssentialService && *key != own);
+    keys.filter_map(|key| context.cache.services.get(&key.namespace, &key.name))
 }
 
 /// The service that an object has, by its status.
@@ -138,15 +140,15 @@ fn guid(object: &OcEssentialService) -> Option<CustomerGuid> {
 }
 
 /// How another object is called that comes before this one.
-fn named(shared: &Shared, object: &OcEssentialService, rival: &ObjectKey) -> String {
+fn named(context: &Context, object: &OcEssentialService, rival: &ObjectKey) -> String {
     let same_name = |other: Arc<OcEssentialService>| other.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name);
-    let what = if shared.cache.services.get(&rival.namespace, &rival.name).is_some_and(same_name) { "short name" } else { "tenant" };
+    let what = if context.cache.services.get(&rival.namespace, &rival.name).is_some_and(same_name) { "short name" } else { "tenant" };
     format!("OcEssentialService {}/{} (same {what})", rival.namespace, rival.name)
 }
 
-/// What of the world a pass over one service can touch.
-struct ServiceWorld<'a> {
-    shared: &'a Arc<Shared>,
+/// What of the actuator a pass over one service can touch.
+struct ServiceActuator<'a> {
+    context: &'a Arc<Context>,
     object: PassObject<'a, OcEssentialService>,
     entry: Entry,
     /// The settings of the platform object, while it can be used.
@@ -158,7 +160,7 @@ struct ServiceWorld<'a> {
     prepared: Mutex<Option<CreateService>>,
 }
 
-impl ServiceWorld<'_> {
+impl ServiceActuator<'_> {
     async fn request(&self, tenant: &TenantId) -> Result<CreateService, Trouble> {
         let object = self.object.get();
         let spec = &object.spec;
@@ -194,7 +196,7 @@ impl ServiceWorld<'_> {
             settings.variables.0.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
         let Some(from) = &settings.variables_from else { return Ok(variables) };
         let name = &from.secret_ref.name;
-        variables.extend(secrets::variables(&self.shared.client, namespace, name).await?);
+        variables.extend(secrets::variables(&self.context.client, namespace, name).await?);
         Ok(variables)
     }
 
@@ -204,10 +206,10 @@ impl ServiceWorld<'_> {
             Ok(inventory) => inventory,
             Err(trouble) => return ChangeResult::NotSent(trouble),
         };
-        if let Err(trouble) = self.shared.still_by(&self.entry.platform, &inventory) {
+        if let Err(trouble) = self.context.still_by(&self.entry.platform, &inventory) {
             return ChangeResult::NotSent(trouble);
         }
-        let (client, leadership) = (inventory.client(), &self.shared.leadership);
+        let (client, leadership) = (inventory.client(), &self.context.leadership);
         match change {
             Change::CreateService(tenant) => {
                 let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
@@ -233,12 +235,12 @@ impl ServiceWorld<'_> {
     }
 }
 
-impl Actuator for ServiceWorld<'_> {
+impl Actuator for ServiceActuator<'_> {
     fn now(&self) -> Time {
         clock::now()
     }
 
-    async fn look(&self, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) {
+    async fn observe(&self, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) {
         let inventory = self.reach.inventory_to_read();
         let tenant = self.entry.tenant.as_ref();
         match query {
@@ -247,7 +249,7 @@ impl Actuator for ServiceWorld<'_> {
                 facts.services = fact(async { inventory.clone()?.view(not_before, tenant, record.guid.as_ref(), name).await }.await);
                 if let Ok(inventory) = inventory {
                     let object = self.object.get();
-                    facts.belief = absences::of_object(self.shared, &self.entry.platform, &inventory, recorded::recorded_guid(&object).as_deref());
+                    facts.belief = absences::of_object(self.context, &self.entry.platform, &inventory, recorded::recorded_guid(&object).as_deref());
                 }
             }
             Query::Leads => {
@@ -266,7 +268,7 @@ impl Actuator for ServiceWorld<'_> {
                 let known = inventory.as_ref().ok().and_then(|inventory| inventory.tells_numbers());
                 facts.numbers = fact(async { inventory.clone()?.numbers(tenant).await.map(|numbers| (at, numbers)) }.await);
                 if inventory.is_ok_and(|inventory| inventory.tells_numbers() != known) {
-                    self.shared.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
+                    self.context.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
                 }
             }
             Query::LcCustomer(id) => {
@@ -290,30 +292,30 @@ impl Actuator for ServiceWorld<'_> {
         OperationId(uuid::Uuid::new_v4().to_string())
     }
 
-    async fn place(&self) -> Result<(), Trouble> {
-        self.reach.wait_for_place().await
+    async fn reserve(&self) -> Result<(), Trouble> {
+        self.reach.reserve().await
     }
 
-    async fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
-        still_there(self.shared, &self.entry.platform, &self.reach)?;
+    async fn patch_metadata(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
+        still_there(self.context, &self.entry.platform, &self.reach)?;
         if !matches!(mark, Mark::RecordIntent { kind: OperationKind::Create, .. }) {
-            return self.object.keep(mark, record, id).await;
+            return self.object.patch_metadata(mark, record, id).await;
         }
         // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does. A platform whose
         // url was changed meanwhile has other neighbours, and this pass would ask the one before.
-        let place = self.place.as_ref().filter(|place| self.shared.cache.index().place(&self.entry.platform) == Some(*place));
+        let place = self.place.as_ref().filter(|place| self.context.cache.index().place(&self.entry.platform) == Some(*place));
         let (Some(place), Some(policy), Some(tenant)) = (place, &self.policy, &self.entry.tenant) else { return Err(WriteError::Conflict) };
         // Another object for this tenant is being recorded: looked at again when it is.
-        let Some(_claim) = self.shared.claims.claim(place, tenant) else { return Err(WriteError::Conflict) };
+        let Some(_claim) = self.context.claims.claim(place, tenant) else { return Err(WriteError::Conflict) };
         let object = self.object.get();
-        let compete = |known: &dyn Fn(&str, &str) -> Access| competition::of_service(self.shared, policy, &object, &self.entry, known);
-        if !competition::still_first(self.shared, (&self.entry.platform, &object.namespace().unwrap_or_default()), compete) {
+        let compete = |known: &dyn Fn(&str, &str) -> Access| competition::of_service(self.context, policy, &object, &self.entry, known);
+        if !competition::still_first(self.context, (&self.entry.platform, &object.namespace().unwrap_or_default()), compete) {
             return Err(WriteError::Conflict);
         }
-        self.object.keep(mark, record, id).await
+        self.object.patch_metadata(mark, record, id).await
     }
 
-    async fn ask(&self, change: &Change, record: &Record) -> ChangeResult {
+    async fn execute(&self, change: &Change, record: &Record) -> ChangeResult {
         let object = self.object.get();
         let line = AuditRecord::asking(&*object, &self.entry.platform, change, Some(record)).short_name(&object.spec.short_name).by(going(&object)).begin();
         let answer = self.send(change, record).await;
@@ -321,25 +323,25 @@ impl Actuator for ServiceWorld<'_> {
         answer
     }
 
-    async fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteError> {
+    async fn patch_status(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteError> {
         // What was asked for is written whatever has become of the connection.
         if !sent && !facts.asked() {
-            still_there(self.shared, &self.entry.platform, &self.reach)?;
+            still_there(self.context, &self.entry.platform, &self.reach)?;
         }
         let object = self.object.get();
         let tenant = self.entry.tenant.as_ref().map(ToString::to_string);
         let Some(status) = status::of_service(&object, &self.entry.platform, tenant, decision, facts, clock::now()) else {
-            return self.object.still();
+            return self.object.ensure_current();
         };
         let waits = |status: &oc_api::OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == oc_api::SyncState::Due);
         let began_to_wait = waits(&status) && !object.status.as_ref().is_some_and(waits);
         let given_up = status.license_type.is_none() && object.status.as_ref().is_some_and(|before| before.license_type.is_some());
-        self.object.say(&status, sent).await?;
+        self.object.patch_status(&status, sent).await?;
         if given_up {
-            absences::changed(self.shared, &self.entry.platform);
+            absences::changed(self.context, &self.entry.platform);
         }
         if began_to_wait || deletions::waits(facts) {
-            self.shared.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
+            self.context.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
         }
         Ok(())
     }

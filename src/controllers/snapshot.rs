@@ -14,7 +14,7 @@ use crate::cluster::has_status::HasStatus;
 use crate::cluster::key::Kind;
 use crate::cluster::record;
 use crate::cluster::watch_health::WatchStatus;
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::platform::budget::BudgetStats;
 use crate::runtime::clock;
 use crate::runtime::workqueue::QueueStats;
@@ -108,33 +108,33 @@ fn license(license: Option<LicenseType>) -> String {
 
 impl Snapshot {
     /// Counts.
-    pub fn of(shared: &Shared) -> Self {
+    pub fn of(context: &Context) -> Self {
         let now = clock::now();
         let mut census = Self {
-            queue: shared.queue.load(),
-            watches: shared.watches(),
-            unreadable: Kind::ALL.map(|kind| shared.unreadable(kind)),
-            leads: shared.leadership.may_change().is_ok(),
+            queue: context.queue.load(),
+            watches: context.watches(),
+            unreadable: Kind::ALL.map(|kind| context.unreadable(kind)),
+            leads: context.leadership.may_change().is_ok(),
             ..Self::default()
         };
-        shared.cache.platforms.each(|object| {
+        context.cache.platforms.each(|object| {
             *census.objects.entry(standing(Kind::LivePlatform, object.status.as_ref())).or_default() += 1;
             let deletions_held = u64::from(record::ledger(object).held);
             let absences_held = u64::from(record::absences(object).held);
             let observe_interval = object.spec.observe_interval.span();
             census.platforms.insert(object.name_any(), Platform { deletions_held, absences_held, observe_interval, ..Platform::default() });
         });
-        shared.cache.leads.each(|object| {
+        context.cache.leads.each(|object| {
             *census.objects.entry(standing(Kind::Lead, object.status.as_ref())).or_default() += 1;
             census.open(0, now, &record::of_lead(object));
         });
-        shared.cache.services.each(|object| {
+        context.cache.services.each(|object| {
             *census.objects.entry(standing(Kind::OcEssentialService, object.status.as_ref())).or_default() += 1;
             census.open(1, now, &record::of_service(object));
             census.jobs(object);
         });
         for (name, platform) in &mut census.platforms {
-            platform.read(shared, now, name);
+            platform.read(context, now, name);
         }
         census
     }
@@ -161,8 +161,8 @@ impl Snapshot {
 
 impl Platform {
     /// What its connection has read.
-    fn read(&mut self, shared: &Shared, now: Time, name: &str) {
-        let Some(connected) = shared.connected(name) else { return };
+    fn read(&mut self, context: &Context, now: Time, name: &str) {
+        let Some(connected) = context.connected(name) else { return };
         // While there is no other connection what was read by the last good one is what is known.
         let inventory = connected.inventory.ok().or(connected.last_good.map(|good| good.inventory));
         let Some(inventory) = inventory else { return };

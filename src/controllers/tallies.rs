@@ -249,7 +249,7 @@ fn noted(cache: &Cache, key: &ObjectKey) -> Option<(String, Noted)> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::controllers::context::Shared;
+    use crate::controllers::context::Context;
     use crate::controllers::handlers;
     use crate::runtime::clock;
     use crate::runtime::leadership::Leadership;
@@ -430,7 +430,7 @@ mod tests {
     }
 
     /// The walk over all objects of a platform, which the tally replaces.
-    fn walk(shared: &Shared, platform: &str, lists: &Lists) -> AbsenceCount {
+    fn walk(context: &Context, platform: &str, lists: &Lists) -> AbsenceCount {
         let mut counted = AbsenceCount::default();
         let mut note = |recorded| match recorded {
             Recorded::Nothing => {}
@@ -443,14 +443,14 @@ mod tests {
         };
         let on = |its: &str| its == platform;
         if let Some(services) = &lists.services {
-            shared.cache.services.each(|object| {
+            context.cache.services.each(|object| {
                 if on(object.spec.platform.as_deref().unwrap()) {
                     note(of_service(object, services));
                 }
             });
         }
         if let Some(leads) = &lists.leads {
-            shared.cache.leads.each(|object| {
+            context.cache.leads.each(|object| {
                 if on(&object.spec.platform) {
                     note(of_lead(object, leads));
                 }
@@ -459,9 +459,9 @@ mod tests {
         counted
     }
 
-    fn slowest(shared: &Shared, platform: &str, now: Time, own: &OperationId, deadline: Duration) -> Option<Duration> {
+    fn slowest(context: &Context, platform: &str, now: Time, own: &OperationId, deadline: Duration) -> Option<Duration> {
         let mut operations = Vec::new();
-        shared.cache.services.each(|object| {
+        context.cache.services.each(|object| {
             if object.spec.platform.as_deref() == Some(platform) {
                 operations.extend(record::of_service(object).operation);
             }
@@ -471,7 +471,7 @@ mod tests {
 
     /// The objects of a world, and how they come and go.
     struct World {
-        shared: Arc<Shared>,
+        context: Arc<Context>,
         version: u64,
         lists: Lists,
         /// What was last counted of each platform, and by which lists.
@@ -481,34 +481,34 @@ mod tests {
     impl World {
         fn new() -> Self {
             let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-            Self { shared: Shared::bare(client, Leadership::alone(), Arc::new(())), version: 0, lists: Lists::default(), kept: [None, None] }
+            Self { context: Context::bare(client, Leadership::alone(), Arc::new(())), version: 0, lists: Lists::default(), kept: [None, None] }
         }
 
         fn comes(&mut self, lead: bool, name: u8, again: bool, mut object: Value) {
             self.version += 1;
-            let shared = &self.shared;
+            let context = &self.context;
             object["kind"] = if lead { "Lead" } else { "OcEssentialService" }.into();
             object["spec"]["msTenantId"] = tenant(name).to_string().into();
-            let known = if lead { uid(shared.cache.leads.get("n", &name.to_string())) } else { uid(shared.cache.services.get("n", &name.to_string())) };
+            let known = if lead { uid(context.cache.leads.get("n", &name.to_string())) } else { uid(context.cache.services.get("n", &name.to_string())) };
             let metadata = &mut object["metadata"];
             (metadata["namespace"], metadata["name"]) = ("n".into(), name.to_string().into());
             metadata["resourceVersion"] = self.version.to_string().into();
             metadata["uid"] = known.filter(|_| !again).unwrap_or_else(|| format!("{lead}-{name}-{}", self.version)).into();
             if lead {
-                shared.cache.leads.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| handlers::lead(shared, learnt));
+                context.cache.leads.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| handlers::lead(context, learnt));
             } else {
-                shared.cache.services.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| handlers::service(shared, learnt));
+                context.cache.services.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| handlers::service(context, learnt));
             }
         }
 
         fn goes(&self, lead: bool, name: u8) {
-            let (shared, name) = (&self.shared, name.to_string());
+            let (context, name) = (&self.context, name.to_string());
             if lead {
-                let gone = shared.cache.leads.get("n", &name).and_then(|object| shared.cache.leads.remove(&*object));
-                gone.into_iter().for_each(|learnt| handlers::lead(shared, learnt));
+                let gone = context.cache.leads.get("n", &name).and_then(|object| context.cache.leads.remove(&*object));
+                gone.into_iter().for_each(|learnt| handlers::lead(context, learnt));
             } else {
-                let gone = shared.cache.services.get("n", &name).and_then(|object| shared.cache.services.remove(&*object));
-                gone.into_iter().for_each(|learnt| handlers::service(shared, learnt));
+                let gone = context.cache.services.get("n", &name).and_then(|object| context.cache.services.remove(&*object));
+                gone.into_iter().for_each(|learnt| handlers::service(context, learnt));
             }
         }
 
@@ -518,7 +518,7 @@ mod tests {
             match &self.kept[which] {
                 Some((lists, counted)) if !anew && same(lists) => counted.clone(),
                 _ => {
-                    let counted = walk(&self.shared, PLATFORMS[which], &self.lists);
+                    let counted = walk(&self.context, PLATFORMS[which], &self.lists);
                     self.kept[which] = Some((self.lists.clone(), counted.clone()));
                     counted
                 }
@@ -545,13 +545,13 @@ mod tests {
                     Event::Services(numbers) => world.lists.services = Some(services(&numbers)),
                     Event::Leads(numbers) => world.lists.leads = Some(leads(&numbers)),
                     Event::Asks { platform, anew } => {
-                        let counted = world.shared.tallies.counted(PLATFORMS[platform], anew, || world.lists.clone());
+                        let counted = world.context.tallies.counted(PLATFORMS[platform], anew, || world.lists.clone());
                         prop_assert_eq!(&*counted, &world.expected(platform, anew));
                     }
                     Event::Paces { platform, own, deadline } => {
                         let (now, own) = (clock::time(at(6).parse().unwrap()), OperationId(own.into()));
-                        let kept = world.shared.tallies.slowest_create(PLATFORMS[platform], now, &own, deadline);
-                        prop_assert_eq!(kept, slowest(&world.shared, PLATFORMS[platform], now, &own, deadline));
+                        let kept = world.context.tallies.slowest_create(PLATFORMS[platform], now, &own, deadline);
+                        prop_assert_eq!(kept, slowest(&world.context, PLATFORMS[platform], now, &own, deadline));
                     }
                 }
             }

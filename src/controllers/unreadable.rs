@@ -13,7 +13,7 @@ use crate::cluster::managed::ManagedResource;
 use crate::cluster::store::Store;
 use crate::cluster::{patch, record, status};
 use crate::controllers::action::{Action, outcome};
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
 use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
@@ -21,16 +21,18 @@ use crate::runtime::workqueue::Priority;
 
 /// Says in the conditions of an object that it can't be read, and by which fields. Everything else of it stays as it is, its finalizer too: it may have
 /// something on the platform.
-pub(crate) async fn tell(shared: &Arc<Shared>, key: &ObjectKey, wrong: &str) -> (Action, PassOutcome) {
+pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -> (Action, PassOutcome) {
     let written = match key.kind {
-        Kind::LivePlatform => say(shared, &shared.cache.platforms, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await,
-        Kind::Lead => say(shared, &shared.cache.leads, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await,
+        Kind::LivePlatform => {
+            patch_status(context, &context.cache.platforms, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await
+        }
+        Kind::Lead => patch_status(context, &context.cache.leads, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await,
         Kind::OcEssentialService => {
-            say(shared, &shared.cache.services, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await
+            patch_status(context, &context.cache.services, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await
         }
     };
     outcome(Reason::InvalidSpec, "this version can't read it");
-    let failures = shared.with_memory(key, uid(shared, key).as_deref(), |memory| {
+    let failures = context.with_memory(key, uid(context, key).as_deref(), |memory| {
         memory.failures = if written.is_err() { memory.failures.saturating_add(1) } else { 0 };
         memory.failures
     });
@@ -49,14 +51,14 @@ pub(crate) async fn tell(shared: &Arc<Shared>, key: &ObjectKey, wrong: &str) -> 
     }
 }
 
-fn uid(shared: &Shared, key: &ObjectKey) -> Option<String> {
+fn uid(context: &Context, key: &ObjectKey) -> Option<String> {
     fn of<K: Resource>(store: &Store<K>, key: &ObjectKey) -> Option<String> {
         store.get(&key.namespace, &key.name).and_then(|object| object.meta().uid.clone())
     }
     match key.kind {
-        Kind::LivePlatform => of(&shared.cache.platforms, key),
-        Kind::Lead => of(&shared.cache.leads, key),
-        Kind::OcEssentialService => of(&shared.cache.services, key),
+        Kind::LivePlatform => of(&context.cache.platforms, key),
+        Kind::Lead => of(&context.cache.leads, key),
+        Kind::OcEssentialService => of(&context.cache.services, key),
     }
 }
 
@@ -69,8 +71,8 @@ fn verdict(wrong: &str, going: bool, held: bool) -> Verdict {
     Verdict::trouble(&Trouble::new(Reason::InvalidSpec, message))
 }
 
-async fn say<K: ManagedResource>(
-    shared: &Shared,
+async fn patch_status<K: ManagedResource>(
+    context: &Context,
     store: &Store<K>,
     key: &ObjectKey,
     wrong: &str,
@@ -89,7 +91,7 @@ async fn say<K: ManagedResource>(
     if conditions == before {
         return Ok(());
     }
-    patch::conditions(&shared.client, &*object, &conditions, generation).await
+    patch::conditions(&context.client, &*object, &conditions, generation).await
 }
 
 /// The conditions of ours that count now, and all those that are somebody else's.

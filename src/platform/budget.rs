@@ -208,7 +208,7 @@ impl Permit {
 
     fn report<T>(mut self, answer: Result<T, Error>, wide: fn(&Error) -> bool) -> Result<T, CallError> {
         self.entered.unheard_probe = false;
-        self.entered.budget.went(answer.as_ref().err().filter(|error| wide(error)).map(trouble_of).as_ref());
+        self.entered.budget.record_result(answer.as_ref().err().filter(|error| wide(error)).map(trouble_of).as_ref());
         answer.map_err(CallError::Call)
     }
 }
@@ -233,7 +233,7 @@ impl Budget {
     ///
     /// # Errors
     /// When the platform is being left alone, or the call fails.
-    pub async fn spend<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
+    pub async fn call<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
         let turn = self.turn().await?;
         turn.report(call.await, platform_wide)
     }
@@ -242,7 +242,7 @@ impl Budget {
     ///
     /// # Errors
     /// As [`Budget::spend`].
-    pub async fn spend_list<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
+    pub async fn call_list<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
         let turn = self.turn().await?;
         turn.report(call.await, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden)
     }
@@ -286,7 +286,7 @@ impl Budget {
     ///
     /// # Errors
     /// As [`Budget::turn`].
-    pub async fn place(self: &Arc<Self>) -> Result<Reservation, CallError> {
+    pub async fn reserve(self: &Arc<Self>) -> Result<Reservation, CallError> {
         let entered = self.enter()?;
         let permit = self.in_line(self.paced(&self.room.places)).await?;
         Ok(Reservation { entered, _permit: permit })
@@ -316,7 +316,7 @@ impl Budget {
         Ok(permit)
     }
 
-    fn went(&self, trouble: Option<&Trouble>) {
+    fn record_result(&self, trouble: Option<&Trouble>) {
         let (back, opened) = {
             let mut circuit = self.circuit();
             let closed = circuit.why_open().is_none();
@@ -342,11 +342,11 @@ impl Budget {
     pub fn used(&self) -> BudgetStats {
         let count = |calls: &AtomicUsize| calls.load(Ordering::Relaxed);
         let (waiting, in_flight) = (count(&self.waiting), count(&self.under_way));
-        BudgetStats { waiting, in_flight, per_second: self.room.limits.per_second, open: self.left_alone().is_some() }
+        BudgetStats { waiting, in_flight, per_second: self.room.limits.per_second, open: self.open_reason().is_some() }
     }
 
     /// Why the platform is being left alone, if it is.
-    pub fn left_alone(&self) -> Option<Trouble> {
+    pub fn open_reason(&self) -> Option<Trouble> {
         self.circuit().why_open().cloned()
     }
 
@@ -370,7 +370,7 @@ mod tests {
         let leadership = Leadership::elected();
         let asked = std::cell::Cell::new(false);
         let (free, taken) = tokio::sync::oneshot::channel::<()>();
-        let first = budget.spend(async { Ok(taken.await.is_ok()) });
+        let first = budget.call(async { Ok(taken.await.is_ok()) });
         let second = budget.change(&leadership, async {
             asked.set(true);
             Ok(())
@@ -399,7 +399,7 @@ mod tests {
         assert!(budget.turn().await.is_err(), "one probe, not two");
         drop(unused);
         assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 0, per_second: 1000, open: true });
-        let broken_off = budget.spend(std::future::pending::<Result<(), Error>>());
+        let broken_off = budget.call(std::future::pending::<Result<(), Error>>());
         assert!(tokio::time::timeout(Duration::from_millis(10), broken_off).await.is_err());
         let turn = budget.turn().await.unwrap();
         assert!(turn.entered.unheard_probe && turn.report(Ok(()), platform_wide).is_ok() && !budget.used().open, "found out by the third");
@@ -419,20 +419,20 @@ mod tests {
     #[tokio::test]
     async fn a_place_is_at_the_head_of_the_line_and_takes_no_call() {
         let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, |_| {});
-        let (first, second) = (budget.place().await.unwrap(), budget.place().await.unwrap());
-        assert!(tokio::time::timeout(Duration::from_millis(10), budget.place()).await.is_err(), "two for one call");
+        let (first, second) = (budget.reserve().await.unwrap(), budget.reserve().await.unwrap());
+        assert!(tokio::time::timeout(Duration::from_millis(10), budget.reserve()).await.is_err(), "two for one call");
         assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 0, per_second: 1000, open: false });
-        assert!(budget.spend(async { Ok(()) }).await.is_ok(), "who reads need not wait for them");
+        assert!(budget.call(async { Ok(()) }).await.is_ok(), "who reads need not wait for them");
         let turn = first.turn().await.unwrap();
-        let third = budget.place().await.unwrap();
+        let third = budget.reserve().await.unwrap();
         assert!(tokio::time::timeout(Duration::from_millis(10), second.turn()).await.is_err(), "one call at once");
         assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 1, per_second: 1000, open: false });
         drop(turn);
         assert!(third.turn().await.unwrap().change(&Leadership::alone(), async { Ok(()) }).await.is_ok());
         budget.circuit().report(clock::now(), Some(&Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) }));
-        drop(budget.place().await.unwrap());
-        let probe = budget.place().await.unwrap().turn().await.unwrap();
-        assert!(probe.entered.unheard_probe && budget.place().await.is_err() && budget.turn().await.is_err(), "the place was the probe, and its turn is");
+        drop(budget.reserve().await.unwrap());
+        let probe = budget.reserve().await.unwrap().turn().await.unwrap();
+        assert!(probe.entered.unheard_probe && budget.reserve().await.is_err() && budget.turn().await.is_err(), "the place was the probe, and its turn is");
         assert_eq!((budget.room.places.available_permits(), budget.room.in_flight.available_permits()), (2, 0));
     }
 
@@ -455,8 +455,8 @@ mod tests {
         let hears = Arc::clone(&told);
         let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, move |news| hears.lock().unwrap().push(news));
         let (free, taken) = tokio::sync::oneshot::channel::<()>();
-        let first = budget.spend(async { Ok(taken.await.is_ok()) });
-        let second = budget.spend(async { Ok(()) });
+        let first = budget.call(async { Ok(taken.await.is_ok()) });
+        let second = budget.call(async { Ok(()) });
         let look = async {
             tokio::task::yield_now().await;
             let used = budget.used();
@@ -468,13 +468,13 @@ mod tests {
         assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 0, per_second: 1000, open: false });
         // It asks for no time at all, so that the pause is over at once.
         let refused = Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) };
-        budget.went(Some(&refused));
-        budget.went(Some(&refused));
+        budget.record_result(Some(&refused));
+        budget.record_result(Some(&refused));
         assert!(budget.used().open);
         let news = || told.lock().unwrap().iter().filter(|news| !matches!(news, BudgetEvent::Waited(_))).copied().collect::<Vec<_>>();
         assert_eq!((news(), told.lock().unwrap().len()), (vec![BudgetEvent::Opened(Reason::Throttled)], 3), "and twice how long a call had waited");
-        assert!(budget.spend(async { Ok(()) }).await.is_ok() && !budget.used().open, "the probe went well");
-        assert!(budget.spend(async { Ok(()) }).await.is_ok());
+        assert!(budget.call(async { Ok(()) }).await.is_ok() && !budget.used().open, "the probe went well");
+        assert!(budget.call(async { Ok(()) }).await.is_ok());
         assert_eq!((news(), told.lock().unwrap().len()), (vec![BudgetEvent::Opened(Reason::Throttled), BudgetEvent::Back], 6), "it is back once");
     }
 }

@@ -53,8 +53,8 @@ impl Connected {
     /// Whether the credential is what fails: it is missing, or it was refused.
     pub fn refused(&self) -> bool {
         let trouble = match (&self.trying, &self.inventory) {
-            (Some(trying), _) => trying.inventory.budget().left_alone(),
-            (None, Ok(inventory)) => inventory.budget().left_alone(),
+            (Some(trying), _) => trying.inventory.budget().open_reason(),
+            (None, Ok(inventory)) => inventory.budget().open_reason(),
             (None, Err(trouble)) => Some(trouble.clone()),
         };
         trouble.is_some_and(|trouble| trouble.reason == Reason::AuthenticationFailed)

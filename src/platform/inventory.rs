@@ -102,7 +102,7 @@ impl Inventory {
     /// # Errors
     /// When it can't be read.
     pub async fn services(&self, not_before: Time) -> Result<(Time, Arc<ServiceIndex>), Trouble> {
-        let read = async { self.budget.spend_list(self.client.services()).await.map(ServiceIndex::new).map_err(|failed| failed.trouble()) };
+        let read = async { self.budget.call_list(self.client.services()).await.map(ServiceIndex::new).map_err(|failed| failed.trouble()) };
         self.unless_given_up(self.services.since(not_before, read, |before, now| (self.tell)(now.changed_since(before)))).await
     }
 
@@ -111,7 +111,7 @@ impl Inventory {
     /// # Errors
     /// When it can't be read.
     pub async fn leads(&self, not_before: Time) -> Result<(Time, Arc<LeadIndex>), Trouble> {
-        let read = async { self.budget.spend_list(self.client.leads()).await.map(LeadIndex::new).map_err(|failed| failed.trouble()) };
+        let read = async { self.budget.call_list(self.client.leads()).await.map(LeadIndex::new).map_err(|failed| failed.trouble()) };
         self.unless_given_up(self.leads.since(not_before, read, |before, now| (self.tell)(now.changed_since(before)))).await
     }
 
@@ -126,7 +126,7 @@ impl Inventory {
     }
 
     async fn read<T>(&self, call: impl Future<Output = Result<T, live_platform::Error>>) -> Result<T, Trouble> {
-        self.unless_given_up(async { self.budget.spend(call).await.map_err(|failed| failed.trouble()) }).await
+        self.unless_given_up(async { self.budget.call(call).await.map_err(|failed| failed.trouble()) }).await
     }
 
     /// What the list of services holds for one object.
@@ -180,7 +180,7 @@ impl Inventory {
     /// # Errors
     /// When the platform as a whole can't be read: it is away, throttles, or refuses the credential.
     pub async fn numbers(&self, tenant: &TenantId) -> Result<Numbers, Trouble> {
-        let answer = self.unless_given_up(async { Ok(self.budget.spend(self.client.numbers_of(tenant)).await) }).await?;
+        let answer = self.unless_given_up(async { Ok(self.budget.call(self.client.numbers_of(tenant)).await) }).await?;
         let heard = match &answer {
             Ok(MaybeAbsent::Available(_)) => Heard::Answered,
             Ok(MaybeAbsent::Unavailable) => Heard::Lacks,

@@ -65,8 +65,8 @@ impl<T> SharedList<T> {
         // Who waited while a read failed shares its failure, and so does who comes just after it: otherwise each of a thousand waiting passes would try
         // for itself, and with a platform that hangs each would wait for all before it.
         let failure = state.failure.as_ref()?;
-        let shared = (failure.begun >= not_before && not_before > Time(0)) || clock::moment() < failure.until;
-        shared.then(|| Err(failure.trouble.clone()))
+        let context = (failure.begun >= not_before && not_before > Time(0)) || clock::moment() < failure.until;
+        context.then(|| Err(failure.trouble.clone()))
     }
 
     /// The newest list, whatever its age.

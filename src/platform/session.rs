@@ -50,13 +50,13 @@ impl PlatformSession {
     ///
     /// # Errors
     /// Why there is none.
-    pub async fn wait_for_place(&self) -> Result<(), Trouble> {
+    pub async fn reserve(&self) -> Result<(), Trouble> {
         if clock::is_held() {
             let message = "The clocks of the cluster were set. Nothing new is begun until what is under way has ended, and the operator has begun anew.";
             return Err(Trouble::new(Reason::ProgressingWithRetry, message));
         }
         let inventory = self.inventory()?;
-        let place = inventory.unless_given_up(async { inventory.budget().place().await.map_err(|failed| failed.trouble()) }).await?;
+        let place = inventory.unless_given_up(async { inventory.budget().reserve().await.map_err(|failed| failed.trouble()) }).await?;
         *self.kept() = Some(place);
         Ok(())
     }

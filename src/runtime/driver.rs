@@ -50,7 +50,7 @@ pub trait Actuator: Send + Sync {
     /// What time it is.
     fn now(&self) -> Time;
     /// Reads one thing, and puts it into `facts`. Reading never fails: what can't be read is a fact as well.
-    fn look(&self, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) -> impl Future<Output = ()> + Send;
+    fn observe(&self, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) -> impl Future<Output = ()> + Send;
     /// Makes the request ready that a change of this kind is going to be, from everything that it needs: what is missing must be known before an intent
     /// stands on the object.
     ///
@@ -61,15 +61,15 @@ pub trait Actuator: Send + Sync {
     ///
     /// # Errors
     /// Why there is none.
-    fn place(&self) -> impl Future<Output = Result<(), Trouble>> + Send;
+    fn reserve(&self) -> impl Future<Output = Result<(), Trouble>> + Send;
     /// An id that no other operation has.
     fn draw(&self) -> OperationId;
     /// Writes a mark to the object's metadata, under the condition that the object is as this pass read it. An intent gets this id.
-    fn keep(&self, mark: &Mark, record: &Record, id: OperationId) -> impl Future<Output = Result<Option<Intent>, WriteError>> + Send;
+    fn patch_metadata(&self, mark: &Mark, record: &Record, id: OperationId) -> impl Future<Output = Result<Option<Intent>, WriteError>> + Send;
     /// Asks one change of the platform.
-    fn ask(&self, change: &Change, record: &Record) -> impl Future<Output = ChangeResult> + Send;
+    fn execute(&self, change: &Change, record: &Record) -> impl Future<Output = ChangeResult> + Send;
     /// Writes status, when it differs. After a request was `sent` its operation is written whatever else has changed on the object.
-    fn say(&self, decision: &Decision, facts: &Facts, sent: bool) -> impl Future<Output = Result<(), WriteError>> + Send;
+    fn patch_status(&self, decision: &Decision, facts: &Facts, sent: bool) -> impl Future<Output = Result<(), WriteError>> + Send;
 }
 
 /// How a pass ended.
@@ -86,34 +86,34 @@ pub enum PassResult {
 }
 
 /// Runs a pass. Returns it, the last decision, and how it ended.
-pub async fn run<W: Actuator>(world: &W, mut pass: Pass, decide: impl Fn(Time, &Record, &Facts) -> Decision + Send + Sync) -> (Pass, Decision, PassResult) {
+pub async fn run<W: Actuator>(actuator: &W, mut pass: Pass, decide: impl Fn(Time, &Record, &Facts) -> Decision + Send + Sync) -> (Pass, Decision, PassResult) {
     let mut has_place = false;
     loop {
-        let decision = pass.next(world.now(), &decide);
+        let decision = pass.next(actuator.now(), &decide);
         if let Some(bug) = &pass.bug {
             tracing::error!(bug, "a decision was refused; this is a bug");
         }
         let ended = match decision.step.clone() {
             Step::Observe(query, not_before) => {
-                world.look(&query, not_before, &decision.record, &mut pass.facts).await;
+                actuator.observe(&query, not_before, &decision.record, &mut pass.facts).await;
                 pass.looked(decision);
                 continue;
             }
             // First the place, then the intent, with the time that it is then: an intent whose request stands in line looks, after a crash, like one whose
             // answer was lost, and costs its customer the grace.
             Step::PatchMetadata(Mark::RecordIntent { kind, .. }) if !has_place => {
-                match ready(world, kind).await {
+                match ready(actuator, kind).await {
                     Ok(()) => has_place = true,
                     Err(trouble) => pass.held_back(trouble),
                 }
                 continue;
             }
             Step::PatchMetadata(mark) => {
-                let id = world.draw();
+                let id = actuator.draw();
                 if matches!(mark, Mark::RecordIntent { .. }) {
                     pass.draws(id.clone());
                 }
-                match world.keep(&mark, &decision.record, id).await {
+                match actuator.patch_metadata(&mark, &decision.record, id).await {
                     Ok(_) if mark == Mark::RemoveFinalizer => PassResult::Released,
                     Ok(intent) => {
                         pass.kept(&mark, decision, intent);
@@ -124,42 +124,42 @@ pub async fn run<W: Actuator>(world: &W, mut pass: Pass, decide: impl Fn(Time, &
                         if matches!(failed, WriteError::Dropped(_)) {
                             pass.dropped(&mark);
                         }
-                        return unkept(world, pass, decision, failed).await;
+                        return unkept(actuator, pass, decision, failed).await;
                     }
                 }
             }
             Step::Execute(change) => {
-                let answer = world.ask(&change, &decision.record).await;
+                let answer = actuator.execute(&change, &decision.record).await;
                 pass.answered(change, decision, answer);
                 continue;
             }
-            Step::Wait(until, wake) => said(world, &decision, &pass, until, wake).await,
-            Step::Idle(until) | Step::Blocked(until) => said(world, &decision, &pass, until, Wake::Inventory).await,
+            Step::Wait(until, wake) => said(actuator, &decision, &pass, until, wake).await,
+            Step::Idle(until) | Step::Blocked(until) => said(actuator, &decision, &pass, until, Wake::Inventory).await,
         };
         return (pass, decision, ended);
     }
 }
 
 /// The request first, then its place in line.
-async fn ready<W: Actuator>(world: &W, kind: OperationKind) -> Result<(), Trouble> {
-    world.prepare(kind).await?;
-    world.place().await
+async fn ready<W: Actuator>(actuator: &W, kind: OperationKind) -> Result<(), Trouble> {
+    actuator.prepare(kind).await?;
+    actuator.reserve().await
 }
 
 /// The API server did not take a mark: the object says so, as far as its status can be written.
-async fn unkept<W: Actuator>(world: &W, pass: Pass, decision: Decision, failed: WriteError) -> (Pass, Decision, PassResult) {
+async fn unkept<W: Actuator>(actuator: &W, pass: Pass, decision: Decision, failed: WriteError) -> (Pass, Decision, PassResult) {
     let Some(trouble) = failed.trouble() else { return (pass, decision, PassResult::Unwritten(failed)) };
-    let decision = pass.unkept(world.now(), decision, &trouble);
+    let decision = pass.unkept(actuator.now(), decision, &trouble);
     // Whatever becomes of this write, the first one is what failed, and what is tried again.
-    let _said = world.say(&decision, &pass.facts, pass.sent()).await;
+    let _said = actuator.patch_status(&decision, &pass.facts, pass.sent()).await;
     (pass, decision, PassResult::Unwritten(failed))
 }
 
-async fn said<W: Actuator>(world: &W, decision: &Decision, pass: &Pass, until: Time, wake: Wake) -> PassResult {
+async fn said<W: Actuator>(actuator: &W, decision: &Decision, pass: &Pass, until: Time, wake: Wake) -> PassResult {
     if decision.hold {
         return PassResult::Until(until, wake);
     }
-    match world.say(decision, &pass.facts, pass.sent()).await {
+    match actuator.patch_status(decision, &pass.facts, pass.sent()).await {
         Ok(()) => PassResult::Until(until, wake),
         Err(WriteError::NotFound) => PassResult::Gone,
         Err(failed) => PassResult::Unwritten(failed),
@@ -176,7 +176,7 @@ mod tests {
     use oc_domain::record::{OperationId, OperationKind, Sent};
     use std::sync::Mutex;
 
-    /// A world that writes down what is done to it.
+    /// A actuator that writes down what is done to it.
     struct Told {
         done: Mutex<Vec<&'static str>>,
         said: Mutex<Option<Verdict>>,
@@ -204,7 +204,7 @@ mod tests {
             Time(i64::try_from(self.done.lock().unwrap().len()).unwrap() * 1000)
         }
 
-        async fn look(&self, _: &Query, _: Time, _: &Record, _: &mut Facts) {
+        async fn observe(&self, _: &Query, _: Time, _: &Record, _: &mut Facts) {
             self.does("look");
         }
 
@@ -217,12 +217,12 @@ mod tests {
             OperationId("op".into())
         }
 
-        async fn place(&self) -> Result<(), Trouble> {
+        async fn reserve(&self) -> Result<(), Trouble> {
             self.does("place");
             self.room.then_some(()).ok_or_else(|| Trouble::new(Reason::Throttled, "There is no room."))
         }
 
-        async fn keep(&self, mark: &Mark, _: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
+        async fn patch_metadata(&self, mark: &Mark, _: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
             let Mark::RecordIntent { kind, start, .. } = *mark else { return Ok(None) };
             assert_eq!(start, self.now(), "the time after the place was waited for");
             self.does("keep");
@@ -232,12 +232,12 @@ mod tests {
             }
         }
 
-        async fn ask(&self, _: &Change, _: &Record) -> ChangeResult {
+        async fn execute(&self, _: &Change, _: &Record) -> ChangeResult {
             self.does("ask");
             ChangeResult::Done
         }
 
-        async fn say(&self, decision: &Decision, _: &Facts, sent: bool) -> Result<(), WriteError> {
+        async fn patch_status(&self, decision: &Decision, _: &Facts, sent: bool) -> Result<(), WriteError> {
             self.does(if sent { "say what was sent" } else { "say" });
             *self.said.lock().unwrap() = Some(decision.verdict.clone());
             Ok(())
@@ -255,11 +255,11 @@ mod tests {
         Decision { step, why: "", verdict: Verdict::ready("x"), record: record.clone(), plan: Vec::new(), hold: false }
     }
 
-    async fn done(world: &Told) -> (Vec<&'static str>, Pass, PassResult) {
+    async fn done(actuator: &Told) -> (Vec<&'static str>, Pass, PassResult) {
         let facts = Facts::unread(Time(0), PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "x")));
-        let (pass, _, ended) = run(world, Pass::begin(Record::default(), facts, &PassMemory::default()), decide).await;
+        let (pass, _, ended) = run(actuator, Pass::begin(Record::default(), facts, &PassMemory::default()), decide).await;
         assert!(pass.bug.is_none(), "{:?}", pass.bug);
-        (world.done.lock().unwrap().clone(), pass, ended)
+        (actuator.done.lock().unwrap().clone(), pass, ended)
     }
 
     #[tokio::test]
@@ -267,11 +267,11 @@ mod tests {
         let (steps, pass, ended) = done(&Told::default()).await;
         assert_eq!((steps, pass.facts.answer), (vec!["prepare", "place", "keep", "ask", "say what was sent"], Some(ChangeResult::Done)));
         assert!(matches!(ended, PassResult::Until(..)), "{ended:?}");
-        for (world, expected, reason) in [
+        for (actuator, expected, reason) in [
             (Told { room: false, ..Told::default() }, vec!["prepare", "place", "say"], Reason::Throttled),
             (Told { whole: false, ..Told::default() }, vec!["prepare", "say"], Reason::InvalidSpec),
         ] {
-            let (steps, pass, _) = done(&world).await;
+            let (steps, pass, _) = done(&actuator).await;
             assert_eq!(steps, expected);
             assert!(matches!(pass.facts.answer, Some(ChangeResult::NotSent(trouble)) if trouble.reason == reason));
         }
@@ -288,11 +288,11 @@ mod tests {
             (|| WriteError::Conflict, &["prepare", "place", "keep"], None),
         ];
         for (failed, expected, told) in table {
-            let world = Told { refusal: Some(failed), ..Told::default() };
-            let (steps, pass, ended) = done(&world).await;
+            let actuator = Told { refusal: Some(failed), ..Told::default() };
+            let (steps, pass, ended) = done(&actuator).await;
             assert_eq!((steps.as_slice(), pass.sent()), (expected, false));
             assert!(matches!(ended, PassResult::Unwritten(_)), "{ended:?}");
-            let said = world.said.lock().unwrap().clone();
+            let said = actuator.said.lock().unwrap().clone();
             assert_eq!(said.as_ref().map(|verdict| verdict.reason), told.map(|_| Reason::ProgressingWithRetry));
             assert!(said.is_none_or(|verdict| verdict.message.contains(told.unwrap_or_default())));
             // This process drew the id of the intent, so it knows that nothing was sent, whatever has become of the write.

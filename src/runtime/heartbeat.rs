@@ -12,9 +12,9 @@ pub struct Heartbeat(AtomicU64);
 impl Default for Heartbeat {
     /// It begins to live now.
     fn default() -> Self {
-        let pulse = Self(AtomicU64::new(0));
-        pulse.beat();
-        pulse
+        let heartbeat = Self(AtomicU64::new(0));
+        heartbeat.beat();
+        heartbeat
     }
 }
 
@@ -26,7 +26,7 @@ impl Heartbeat {
     }
 
     /// For how long it has not moved.
-    pub fn still_for(&self) -> Duration {
+    pub fn idle_for(&self) -> Duration {
         clock::since_start().saturating_sub(Duration::from_millis(self.0.load(Ordering::Relaxed)))
     }
 }

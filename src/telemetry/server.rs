@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::sync::Arc;
 
-use anyhow::Context;
+use anyhow::Context as _;
 use axum::Router;
 use axum::extract::{RawQuery, State};
 use axum::http::{StatusCode, header};
@@ -12,7 +12,7 @@ use axum::routing::get;
 use tokio::net::TcpListener;
 
 use crate::cli::Listen;
-use crate::controllers::Shared;
+use crate::controllers::Context;
 use crate::controllers::snapshot::Snapshot;
 use crate::telemetry::health::{Health, Report};
 use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
@@ -37,8 +37,8 @@ pub async fn bind(flag: &str, what: &str, listen: Option<Listen>) -> anyhow::Res
 }
 
 /// Serves metrics for as long as it is polled.
-pub async fn metrics(listener: TcpListener, metrics: Arc<Metrics>, shared: Arc<Shared>) {
-    let router = Router::new().route("/metrics", get(scrape)).with_state((metrics, shared));
+pub async fn metrics(listener: TcpListener, metrics: Arc<Metrics>, context: Arc<Context>) {
+    let router = Router::new().route("/metrics", get(scrape)).with_state((metrics, context));
     serve(listener, router).await;
 }
 
@@ -54,8 +54,8 @@ async fn serve(listener: TcpListener, router: Router) {
     }
 }
 
-async fn scrape(State((metrics, shared)): State<(Arc<Metrics>, Arc<Shared>)>) -> Response {
-    match metrics.text(Snapshot::of(&shared)) {
+async fn scrape(State((metrics, context)): State<(Arc<Metrics>, Arc<Context>)>) -> Response {
+    match metrics.text(Snapshot::of(&context)) {
         Ok(text) => ([(header::CONTENT_TYPE, CONTENT_TYPE)], text).into_response(),
         Err(_) => StatusCode::INTERNAL_SERVER_ERROR.into_response(),
     }

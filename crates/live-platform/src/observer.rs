@@ -5,7 +5,7 @@ use std::time::Duration;
 /// Is told of each HTTP exchange, the retries and the token requests among them. Must return at once.
 pub trait Observer: Send + Sync {
     /// One exchange is over. `elapsed` runs from the first byte sent (or the try to connect) to the last byte read.
-    fn called(&self, endpoint: Endpoint, outcome: CallOutcome, elapsed: Duration);
+    fn call_finished(&self, endpoint: Endpoint, outcome: CallOutcome, elapsed: Duration);
 }
 
 /// Every call this client can make: a closed list, so that it can be a metric's label.

@@ -219,7 +219,7 @@ impl Transport {
         span.record("outcome", tracing::field::debug(&outcome));
         tracing::debug!(endpoint = call.endpoint.label(), outcome = ?outcome, millis = elapsed.as_millis(), "called the platform");
         if let Some(observer) = &self.observer {
-            observer.called(call.endpoint, outcome, elapsed);
+            observer.call_finished(call.endpoint, outcome, elapsed);
         }
         result
     }

@@ -16,7 +16,7 @@ use oc_domain::time::Time;
 
 use crate::cluster::key::Kind;
 use crate::cluster::patch;
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::controllers::events;
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
@@ -27,22 +27,22 @@ use oc_api::{Lead, LeadOrigin, LeadSpec, LivePlatform};
 const SENTENCE: usize = 400;
 
 /// Makes the objects that are missing. Returns when there is something to try again.
-pub async fn discover(shared: &Arc<Shared>, platform: &LivePlatform, inventory: &Inventory) -> Option<Time> {
+pub async fn discover(context: &Arc<Context>, platform: &LivePlatform, inventory: &Inventory) -> Option<Time> {
     let (Some(rules), Some(known)) = (&platform.spec.lead_discovery, inventory.known_leads()) else {
-        shared.with_attempts(&platform.name_any(), |attempts| *attempts = Attempts::default());
+        context.with_attempts(&platform.name_any(), |attempts| *attempts = Attempts::default());
         return None;
     };
-    if out_of_sight(shared, platform).is_some() {
+    if out_of_sight(context, platform).is_some() {
         return None;
     }
     let own = platform.name_any();
     let mut missing: Vec<&Fact> = Vec::new();
     for lead in known.tenants().filter_map(lead_that_counts).filter(|lead| wanted(rules, lead)) {
-        if !there(shared, &own, rules, &lead.tenant).await {
+        if !there(context, &own, rules, &lead.tenant).await {
             missing.push(lead);
         }
     }
-    let mut attempts = shared.with_attempts(&own, |attempts| attempts.clone());
+    let mut attempts = context.with_attempts(&own, |attempts| attempts.clone());
     if missing.is_empty() {
         attempts = Attempts::default();
     }
@@ -52,21 +52,21 @@ pub async fn discover(shared: &Arc<Shared>, platform: &LivePlatform, inventory: 
         let mut due: Vec<(u32, &Fact)> = missing.into_iter().filter_map(|lead| Some((attempts.turn(now, &lead.tenant)?, lead))).collect();
         due.sort_by(|one, two| (one.0, &one.1.tenant).cmp(&(two.0, &two.1.tenant)));
         for (_, lead) in due {
-            if !make(shared, rules, &own, lead, &mut attempts).await {
+            if !make(context, rules, &own, lead, &mut attempts).await {
                 break;
             }
         }
     }
     let next = attempts.next();
-    shared.with_attempts(&own, |before| *before = attempts);
+    context.with_attempts(&own, |before| *before = attempts);
     next
 }
 
 /// Makes one, and says whether another may be tried.
-async fn make(shared: &Shared, rules: &LeadDiscovery, platform: &str, lead: &Fact, attempts: &mut Attempts) -> bool {
+async fn make(context: &Context, rules: &LeadDiscovery, platform: &str, lead: &Fact, attempts: &mut Attempts) -> bool {
     let now = clock::now();
     let used = |name: &str| {
-        let object = shared.cache.leads.get(&rules.namespace, name)?;
+        let object = context.cache.leads.get(&rules.namespace, name)?;
         let same = object.spec.platform == platform && TenantId::parse(&object.spec.ms_tenant_id).ok().as_ref() == Some(&lead.tenant);
         Some(if same { Used::ForThis } else { Used::ForAnother })
     };
@@ -78,10 +78,10 @@ async fn make(shared: &Shared, rules: &LeadDiscovery, platform: &str, lead: &Fac
             return attempts.refused(now, &lead.tenant, &said);
         }
     };
-    match patch::create(&shared.client, &object(rules, platform, &name, lead)).await {
+    match patch::create(&context.client, &object(rules, platform, &name, lead)).await {
         Ok(made) => {
             attempts.made(&lead.tenant);
-            events::discovered(shared, &made, platform);
+            events::discovered(context, &made, platform);
             tracing::info!(kind = "Lead", namespace = rules.namespace, name, tenant = %lead.tenant, "made an object for a lead that was found on the platform");
             true
         }
@@ -105,11 +105,11 @@ fn sentence(text: &str) -> String {
 }
 
 /// Whether the lead has an object. One that may not use the platform stands for nothing, unless it is what this made.
-async fn there(shared: &Shared, platform: &str, rules: &LeadDiscovery, tenant: &TenantId) -> bool {
-    let keys = shared.cache.index().of_tenant(platform, tenant);
+async fn there(context: &Context, platform: &str, rules: &LeadDiscovery, tenant: &TenantId) -> bool {
+    let keys = context.cache.index().of_tenant(platform, tenant);
     for key in keys.into_iter().filter(|key| key.kind == Kind::Lead) {
-        let of = shared.cache.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
-        if (of == platform && key.namespace == rules.namespace) || shared.may_use(&of, &key.namespace).await != Access::MayNot {
+        let of = context.cache.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
+        if (of == platform && key.namespace == rules.namespace) || context.may_use(&of, &key.namespace).await != Access::MayNot {
             return true;
         }
     }
@@ -117,10 +117,10 @@ async fn there(shared: &Shared, platform: &str, rules: &LeadDiscovery, tenant: &
 }
 
 /// What a person has to know of objects that could not be made: what keeps all of them from it, or a remark on some.
-pub fn told(shared: &Shared, platform: &LivePlatform) -> (Option<Trouble>, Option<String>) {
+pub fn told(context: &Context, platform: &LivePlatform) -> (Option<Trouble>, Option<String>) {
     let Some(rules) = &platform.spec.lead_discovery else { return (None, None) };
     let namespace = &rules.namespace;
-    match shared.with_attempts(&platform.name_any(), |attempts| attempts.told()) {
+    match context.with_attempts(&platform.name_any(), |attempts| attempts.told()) {
         None => (None, None),
         Some(Told::None(said)) => {
             let message = format!(
@@ -136,15 +136,15 @@ pub fn told(shared: &Shared, platform: &LivePlatform) -> (Option<Trouble>, Optio
 }
 
 /// What is said when the objects would be in a namespace that this operator does not look into: it would see none of them, and make them again and again.
-pub fn out_of_sight(shared: &Shared, platform: &LivePlatform) -> Option<Trouble> {
+pub fn out_of_sight(context: &Context, platform: &LivePlatform) -> Option<Trouble> {
     let namespace = &platform.spec.lead_discovery.as_ref()?.namespace;
     let message = || {
-        let watched = &shared.scope;
+        let watched = &context.scope;
         format!(
             "spec.leadDiscovery.namespace: the operator does not watch the namespace {namespace} (--watch-namespaces: {watched}), so no lead objects are made there. Name one that it watches, or have it watch this one; everything else goes on."
         )
     };
-    (!shared.scope.holds(namespace)).then(|| Trouble::new(Reason::InvalidSpec, message()))
+    (!context.scope.holds(namespace)).then(|| Trouble::new(Reason::InvalidSpec, message()))
 }
 
 /// Removed leads stay in the platform's list for ever (U-19); an object for them would be noise.

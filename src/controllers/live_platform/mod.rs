@@ -23,7 +23,7 @@ use crate::cluster::record::{self, LC_CUSTOMERS, LEADS_JOB_RAN, NUMBERS, TRUNKS_
 use crate::cluster::status;
 use crate::controllers::action::{Action, forgotten, outcome};
 use crate::controllers::audit::AuditRecord;
-use crate::controllers::context::Shared;
+use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
 use crate::controllers::observe::{answer, fact};
 use crate::controllers::{absences, deletions, events, handlers, object};
@@ -40,8 +40,8 @@ use oc_api::{LivePlatform, LivePlatformStatus};
 /// When a platform that no watched namespace may use is looked at again: a namespace's new label wakes nobody.
 const OTHERS_LOOK: Duration = Duration::from_secs(20);
 
-fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>, unproven: Option<Trouble>) -> DesiredPlatform {
-    let (undiscovered, remark) = discovery::told(shared, object);
+fn desired(context: &Context, object: &LivePlatform, unusable: Option<Trouble>, unproven: Option<Trouble>) -> DesiredPlatform {
+    let (undiscovered, remark) = discovery::told(context, object);
     let ran = |name: &str| {
         let text = object.annotations().get(name)?;
         Some(RanAt::new(text, text.parse::<jiff::Timestamp>().ok().map(clock::time)))
@@ -50,23 +50,23 @@ fn desired(shared: &Shared, object: &LivePlatform, unusable: Option<Trouble>, un
         observe_interval: object.spec.observe_interval.span(),
         trigger: trigger(object),
         ran_at: [ran(LEADS_JOB_RAN), ran(TRUNKS_JOB_RAN)],
-        deletions: deletions::per_hour(shared, object).into(),
+        deletions: deletions::per_hour(context, object).into(),
         approval: approval(object),
         absence_approval: record::absence_approval(object),
         account: address::account(object),
         look_now: requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()),
         unusable,
-        unfollowed: unproven.or_else(|| discovery::out_of_sight(shared, object)).or(undiscovered),
+        unfollowed: unproven.or_else(|| discovery::out_of_sight(context, object)).or(undiscovered),
         remark,
     }
 }
 
 /// Since when services of this platform wait for each job.
-fn waiting(shared: &Shared, platform: &str) -> [Waiting; 2] {
+fn waiting(context: &Context, platform: &str) -> [Waiting; 2] {
     let mut waiting = [Waiting::default(); 2];
-    let keys = shared.cache.index().on(platform);
+    let keys = context.cache.index().on(platform);
     for key in keys.iter().filter(|key| key.kind == Kind::OcEssentialService) {
-        let Some(object) = shared.cache.services.get(&key.namespace, &key.name) else { continue };
+        let Some(object) = context.cache.services.get(&key.namespace, &key.name) else { continue };
         let Some(sync) = object.status.as_ref().and_then(|status| status.sync.as_ref()) else { continue };
         for which in Job::ALL {
             let record = job(&sync.jobs, which.name());
@@ -80,47 +80,47 @@ fn waiting(shared: &Shared, platform: &str) -> [Waiting; 2] {
     waiting
 }
 
-pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &ObjectKey) -> (Action, PassOutcome) {
-    let Some(object) = shared.cache.platforms.get("", &key.name) else {
-        return (forgotten(shared, key, None), PassOutcome::Gone);
+pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
+    let Some(object) = context.cache.platforms.get("", &key.name) else {
+        return (forgotten(context, key, None), PassOutcome::Gone);
     };
-    if shared.leaves_to_others(&object).await {
-        tracing::debug!(kind = "LivePlatform", name = key.name, watched = %shared.scope, "no namespace that is watched may use it: left to others");
-        shared.connect(&key.name, None);
-        shared.back_off(&key.name, None);
+    if context.leaves_to_others(&object).await {
+        tracing::debug!(kind = "LivePlatform", name = key.name, watched = %context.scope, "no namespace that is watched may use it: left to others");
+        context.connect(&key.name, None);
+        context.back_off(&key.name, None);
         return (Action::RequeueAt(clock::now() + OTHERS_LOOK, Priority::Observe), PassOutcome::Waiting);
     }
     let uid = object.meta().uid.clone();
-    let memory = shared.with_memory(key, uid.as_deref(), |memory| memory.clone());
-    let before = shared.connected(&key.name);
-    let connected = connection::connection(shared, &object, memory.failures > 0).await;
+    let memory = context.with_memory(key, uid.as_deref(), |memory| memory.clone());
+    let before = context.connected(&key.name);
+    let connected = connection::connection(context, &object, memory.failures > 0).await;
     let other = before.as_ref().is_none_or(|before| connected.differs(before));
     let tries = before.as_ref().is_some_and(|before| connected.tries_another(before));
-    shared.connect(&key.name, Some(connected.clone()));
+    context.connect(&key.name, Some(connected.clone()));
     if other {
-        handlers::platform_is_back(shared, &key.name);
+        handlers::platform_is_back(context, &key.name);
     } else if tries {
         // Nothing has changed for the objects.
-    } else if let Some(at) = held(shared, &object, &connected) {
+    } else if let Some(at) = held(context, &object, &connected) {
         return (Action::RequeueAt(at, Priority::Effect), PassOutcome::Failed);
     }
-    let (connected, unproven) = prove(shared, key, &object, connected).await;
+    let (connected, unproven) = prove(context, key, &object, connected).await;
     // A changed spec begins anew.
     let generation = object.meta().generation.unwrap_or_default();
     let failures = memory.failures_of(generation);
     let unproven = unproven.map(|trouble| oc_domain::platform::unproven(&trouble, failures));
     let tries = unproven.is_some();
-    let Driven { decision, refused, ran } = drive(shared, &object, &connected.inventory, unproven, failures).await;
+    let Driven { decision, refused, ran } = drive(context, &object, &connected.inventory, unproven, failures).await;
     use Reason::{AuthenticationFailed, PlatformRefused, PlatformUnavailable, Throttled};
     let failed = matches!(decision.verdict.reason, PlatformUnavailable | PlatformRefused | Throttled | AuthenticationFailed);
-    let written = say(shared, &object, &decision, connected.inventory.as_ref().ok()).await;
-    events::of_platform(shared, &object, &reading::record(&object), &decision, &ran, written.is_ok());
+    let written = patch_status(context, &object, &decision, connected.inventory.as_ref().ok()).await;
+    events::of_platform(context, &object, &reading::record(&object), &decision, &ran, written.is_ok());
     let undiscovered = match (&connected.inventory, failed) {
-        (Ok(inventory), false) => discover(shared, &object, inventory).await,
+        (Ok(inventory), false) => discover(context, &object, inventory).await,
         _ => None,
     };
     let failed = failed || tries || refused || matches!(&written, Err(failed) if failed.lasts());
-    let memory = shared.with_memory(key, uid.as_deref(), |memory| {
+    let memory = context.with_memory(key, uid.as_deref(), |memory| {
         memory.failures = if failed { failures.saturating_add(1) } else { 0 };
         memory.conflicts = if matches!(written, Err(WriteError::Conflict)) { memory.conflicts.saturating_add(1) } else { 0 };
         memory.generation = Some(generation);
@@ -138,50 +138,50 @@ pub(crate) async fn reconcile(shared: &Arc<Shared>, key: &ObjectKey) -> (Action,
         Action::AwaitChange => Action::AwaitChange,
     };
     let refused = tries && connected.refused() || decision.verdict.reason == AuthenticationFailed;
-    remember(shared, key, &object, connected, &decision);
-    (hold(shared, key, refused, next), outcome)
+    remember(context, key, &object, connected, &decision);
+    (hold(context, key, refused, next), outcome)
 }
 
 /// Makes the Lead objects that are missing. Returns when the platform is looked at again for their sake: what has come of it is told by the next pass.
-async fn discover(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Inventory) -> Option<Time> {
-    let before = discovery::told(shared, object);
-    let again = discovery::discover(shared, object, inventory).await;
+async fn discover(context: &Arc<Context>, object: &LivePlatform, inventory: &Inventory) -> Option<Time> {
+    let before = discovery::told(context, object);
+    let again = discovery::discover(context, object, inventory).await;
     let soon = clock::now() + Duration::from_millis(100);
-    if discovery::told(shared, object) == before { again.map(|again| again.max(soon)) } else { Some(soon) }
+    if discovery::told(context, object) == before { again.map(|again| again.max(soon)) } else { Some(soon) }
 }
 
 /// Tries a credential that was changed, if there is one.
-async fn prove(shared: &Arc<Shared>, key: &ObjectKey, object: &LivePlatform, connected: Connected) -> (Connected, Option<Trouble>) {
+async fn prove(context: &Arc<Context>, key: &ObjectKey, object: &LivePlatform, connected: Connected) -> (Connected, Option<Trouble>) {
     let tries = connected.trying.is_some();
     let (connected, unproven) = connection::prove(connected, object).await;
     if tries && unproven.is_none() {
-        shared.connect(&key.name, Some(connected.clone()));
-        handlers::platform_is_back(shared, &key.name);
+        context.connect(&key.name, Some(connected.clone()));
+        handlers::platform_is_back(context, &key.name);
     }
     (connected, unproven)
 }
 
 /// While the credential fails and neither it nor the object has changed, there is nothing to decide: until when, and whether that is now, says this.
 /// The platform is asked no sooner than the back-off has it. Deletions are counted all the same: they can go on by the connection that last worked.
-fn held(shared: &Shared, object: &LivePlatform, connected: &Connected) -> Option<Time> {
+fn held(context: &Context, object: &LivePlatform, connected: &Connected) -> Option<Time> {
     let now = clock::now();
-    if deletions::uncounted(shared, object) {
+    if deletions::uncounted(context, object) {
         return None;
     }
     let held =
-        shared.credential_backoff(&object.name_any()).filter(|held| now < held.until && held.version == object.resource_version() && connected.refused())?;
+        context.credential_backoff(&object.name_any()).filter(|held| now < held.until && held.version == object.resource_version() && connected.refused())?;
     Some(held.until.min(now + connection::CREDENTIAL_LOOK))
 }
 
 /// A platform whose credential fails is passed over again soon, to see whether there is another Secret.
-fn hold(shared: &Shared, key: &ObjectKey, refused: bool, next: Action) -> Action {
+fn hold(context: &Context, key: &ObjectKey, refused: bool, next: Action) -> Action {
     let until = match next {
         Action::RequeueAt(until, _) if refused => Some(until),
         _ => None,
     };
     // The version after our own write of status, which is no news.
-    let version = shared.cache.platforms.get("", &key.name).and_then(|object| object.resource_version());
-    shared.back_off(&key.name, until.map(|until| CredentialBackoff { version, until }));
+    let version = context.cache.platforms.get("", &key.name).and_then(|object| object.resource_version());
+    context.back_off(&key.name, until.map(|until| CredentialBackoff { version, until }));
     match until {
         Some(until) => Action::RequeueAt(until.min(clock::now() + connection::CREDENTIAL_LOOK), Priority::Effect),
         None => next,
@@ -189,12 +189,12 @@ fn hold(shared: &Shared, key: &ObjectKey, refused: bool, next: Action) -> Action
 }
 
 /// The connection by which the platform was read is remembered as good.
-fn remember(shared: &Shared, key: &ObjectKey, object: &LivePlatform, connected: Connected, decision: &PlatformDecision) {
+fn remember(context: &Context, key: &ObjectKey, object: &LivePlatform, connected: Connected, decision: &PlatformDecision) {
     let Ok(inventory) = connected.inventory.clone() else { return };
     let known = connected.last_good.as_ref().is_some_and(|good| good.fingerprint == connected.fingerprint);
     if decision.answers() && !known {
         let last_good = Some(LastWorking { fingerprint: connected.fingerprint.clone(), identity: address::identity(object), inventory });
-        shared.connect(&key.name, Some(Connected { last_good, ..connected }));
+        context.connect(&key.name, Some(Connected { last_good, ..connected }));
     }
 }
 
@@ -221,9 +221,9 @@ struct Driven {
 }
 
 /// Performs what is decided until nothing is left for now.
-async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, unproven: Option<Trouble>, failures: u32) -> Driven {
+async fn drive(context: &Arc<Context>, object: &LivePlatform, inventory: &Result<Arc<Inventory>, Trouble>, unproven: Option<Trouble>, failures: u32) -> Driven {
     let name = object.name_any();
-    let desired = desired(shared, object, inventory.as_ref().err().cloned(), unproven);
+    let desired = desired(context, object, inventory.as_ref().err().cloned(), unproven);
     // Whoever asks for a look has put something in order, perhaps at the directory, where no Secret changes, or knows that the platform need not be left
     // alone any more. It is one call that finds out.
     if let (true, Ok(inventory)) = (desired.look_now, inventory) {
@@ -234,14 +234,14 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
     let mut facts = PlatformFacts {
         leads: Fact::Unread,
         services: Fact::Unread,
-        waiting: waiting(shared, &name),
+        waiting: waiting(context, &name),
         counted: None,
-        deletions: deletions::wanted(shared, &name),
+        deletions: deletions::wanted(context, &name),
         answer: None,
         failures,
     };
     for _ in 0..8 {
-        let decision = counted(shared, object, &desired, &record, &facts);
+        let decision = counted(context, object, &desired, &record, &facts);
         let refused = matches!(facts.answer, Some((_, _, ChangeResult::NotSent(_) | ChangeResult::Rejected(_))));
         let ran = facts.answer.iter().filter(|(_, _, answer)| *answer == ChangeResult::Done).map(|(job, _, _)| *job).collect();
         let driven = |decision| Driven { decision, refused, ran };
@@ -249,16 +249,16 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
         match &decision.step {
             Step::Observe(Query::Services, not_before) => {
                 facts.services = fact(inventory.services(*not_before).await.map(|(at, list)| (at, list.unreadable())));
-                facts.counted = Some(absences::recounted(shared, &name, inventory));
+                facts.counted = Some(absences::recounted(context, &name, inventory));
             }
             Step::Observe(Query::Leads, not_before) => {
                 facts.leads = fact(inventory.leads(*not_before).await.map(|(at, list)| (at, list.unreadable())));
-                facts.counted = Some(absences::recounted(shared, &name, inventory));
+                facts.counted = Some(absences::recounted(context, &name, inventory));
             }
             Step::Execute(Change::RunJob(job)) => {
                 let begun = clock::now();
                 let line = AuditRecord::asking(object, &name, &Change::RunJob(*job), None).begin();
-                let answer = run_job(&shared.leadership, object, inventory, *job).await;
+                let answer = run_job(&context.leadership, object, inventory, *job).await;
                 line.answered(&answer);
                 facts.answer = Some((*job, begun, answer));
             }
@@ -267,12 +267,12 @@ async fn drive(shared: &Arc<Shared>, object: &LivePlatform, inventory: &Result<A
         record = decision.record;
     }
     tracing::error!(name, "a pass over a platform went in circles; this is a bug");
-    Driven { decision: counted(shared, object, &desired, &record, &facts), refused: true, ran: Vec::new() }
+    Driven { decision: counted(context, object, &desired, &record, &facts), refused: true, ran: Vec::new() }
 }
 
 /// Decides, with the deletions that other platform objects of the same place have granted.
-fn counted(shared: &Shared, object: &LivePlatform, desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformFacts) -> PlatformDecision {
-    deletions::counting(shared, object, |limit| {
+fn counted(context: &Context, object: &LivePlatform, desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformFacts) -> PlatformDecision {
+    deletions::counting(context, object, |limit| {
         let decision = decide(clock::now(), &DesiredPlatform { deletions: limit, ..desired.clone() }, record, facts);
         let ledger = decision.record.ledger.clone();
         (decision, ledger)
@@ -297,7 +297,12 @@ async fn run_job(leadership: &Leadership, object: &LivePlatform, inventory: &Inv
     answer(inventory.budget().change(leadership, inventory.client().run_job(&url, method)).await, |()| ChangeResult::Done)
 }
 
-async fn say(shared: &Shared, object: &Arc<LivePlatform>, decision: &PlatformDecision, inventory: Option<&Arc<Inventory>>) -> Result<(), WriteError> {
+async fn patch_status(
+    context: &Context,
+    object: &Arc<LivePlatform>,
+    decision: &PlatformDecision,
+    inventory: Option<&Arc<Inventory>>,
+) -> Result<(), WriteError> {
     let before = object.status.clone().unwrap_or_default();
     let now = clock::now();
     let status = compose(object, &before, decision, inventory, now);
@@ -307,17 +312,17 @@ async fn say(shared: &Shared, object: &Arc<LivePlatform>, decision: &PlatformDec
     let ran = status.sync_jobs != before.sync_jobs;
     let counted = status.deletions != before.deletions;
     let believed = status.absences != before.absences || held_absences(&status) != held_absences(&before);
-    let written = object::PassObject::new(shared, Arc::clone(object));
-    written.say(&status, false).await?;
+    let written = object::PassObject::new(context, Arc::clone(object));
+    written.patch_status(&status, false).await?;
     let (object, name) = (written.get(), object.name_any());
     if counted {
-        deletions::counted(shared, &object);
+        deletions::counted(context, &object);
     }
     if ran {
-        handlers::job_ran(shared, &name);
+        handlers::job_ran(context, &name);
     }
     if believed {
-        handlers::platform_is_back(shared, &name);
+        handlers::platform_is_back(context, &name);
     }
     Ok(())
 }
@@ -341,7 +346,7 @@ fn compose(
 ) -> LivePlatformStatus {
     let generation = object.meta().generation.unwrap_or_default();
     let counts = inventory.map(|inventory| inventory.counts()).unwrap_or_default();
-    let trouble = inventory.and_then(|inventory| inventory.budget().left_alone());
+    let trouble = inventory.and_then(|inventory| inventory.budget().open_reason());
     let [total, active, suspended, removed] = counts.leads;
     let [services, essential] = counts.services;
     let known = inventory.is_some() && decision.answers();

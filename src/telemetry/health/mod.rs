@@ -11,7 +11,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use crate::cluster::watch_health::WatchStatus;
-use crate::controllers::{Kind, Shared};
+use crate::controllers::{Context, Kind};
 use crate::runtime::heartbeat::Heartbeat;
 use crate::runtime::workqueue::QueueStats;
 
@@ -151,7 +151,7 @@ fn within(span: Duration, most: Duration, what: &str) -> Result<(), String> {
 
 /// Knows where to look.
 pub struct Health {
-    shared: Arc<Shared>,
+    context: Arc<Context>,
     bounds: Bounds,
     stage: Mutex<StartStage>,
     lease: Mutex<Option<(Arc<Heartbeat>, Duration)>>,
@@ -159,8 +159,8 @@ pub struct Health {
 
 impl Health {
     /// Of a program that has just begun.
-    pub fn new(shared: Arc<Shared>, bounds: Bounds) -> Self {
-        Self { shared, bounds, stage: Mutex::default(), lease: Mutex::default() }
+    pub fn new(context: Arc<Context>, bounds: Bounds) -> Self {
+        Self { context, bounds, stage: Mutex::default(), lease: Mutex::default() }
     }
 
     /// The program is so far.
@@ -169,17 +169,17 @@ impl Health {
     }
 
     /// From now on an election goes on, each step of which beats; or none does any more.
-    pub fn election(&self, pulse: Option<(Arc<Heartbeat>, Duration)>) {
-        *self.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = pulse;
+    pub fn election(&self, heartbeat: Option<(Arc<Heartbeat>, Duration)>) {
+        *self.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = heartbeat;
     }
 
     fn signs(&self) -> Signs {
         let lease = self.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Signs {
             stage: *self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
-            watches: self.shared.watches(),
-            queue: self.shared.queue.load(),
-            lease: lease.as_ref().map(|(pulse, most)| (pulse.still_for(), *most)),
+            watches: self.context.watches(),
+            queue: self.context.queue.load(),
+            lease: lease.as_ref().map(|(heartbeat, most)| (heartbeat.idle_for(), *most)),
         }
     }
 

@@ -89,10 +89,10 @@ async fn until(what: &str, so: impl Fn() -> bool) {
 /// The queue is served as `run` does it, and then by nobody any more: its task is dropped, as it would be by a bug.
 #[tokio::test]
 async fn a_queue_that_nobody_serves_any_more_is_dead() {
-    let shared = Shared::bare(nowhere(), Leadership::alone(), Arc::new(()));
-    let health = Health::new(Arc::clone(&shared), Bounds { queue: Duration::from_millis(300), ..Bounds::default() });
+    let context = Context::bare(nowhere(), Leadership::alone(), Arc::new(()));
+    let health = Health::new(Arc::clone(&context), Bounds { queue: Duration::from_millis(300), ..Bounds::default() });
     health.is(StartStage::Working);
-    let served = Arc::clone(&shared);
+    let served = Arc::clone(&context);
     let serving = tokio::spawn(async move {
         loop {
             let (key, _, _) = served.queue.next().await;
@@ -100,12 +100,12 @@ async fn a_queue_that_nobody_serves_any_more_is_dead() {
         }
     });
     for _ in 0..5 {
-        shared.enqueue(&ObjectKey::lead("a", "b"), Priority::Changed);
+        context.enqueue(&ObjectKey::lead("a", "b"), Priority::Changed);
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(health.live().is_good(), "{:?}", health.live());
     }
     serving.abort();
-    shared.enqueue(&ObjectKey::lead("a", "b"), Priority::Changed);
+    context.enqueue(&ObjectKey::lead("a", "b"), Priority::Changed);
     until("the queue is dead", || wrong(&health.live()) == ["queue"]).await;
     health.is(StartStage::Stopping);
     assert!(health.live().is_good(), "one that is to end takes nothing more, and must not be killed for it");
@@ -113,24 +113,24 @@ async fn a_queue_that_nobody_serves_any_more_is_dead() {
 
 #[tokio::test]
 async fn a_pass_that_never_ends_is_told() {
-    let shared = Shared::bare(nowhere(), Leadership::alone(), Arc::new(()));
-    let health = Health::new(Arc::clone(&shared), Bounds { pass: Duration::from_millis(100), ..Bounds::default() });
-    shared.enqueue(&ObjectKey::lead("a", "b"), Priority::Changed);
-    let (key, _, _) = shared.queue.next().await;
+    let context = Context::bare(nowhere(), Leadership::alone(), Arc::new(()));
+    let health = Health::new(Arc::clone(&context), Bounds { pass: Duration::from_millis(100), ..Bounds::default() });
+    context.enqueue(&ObjectKey::lead("a", "b"), Priority::Changed);
+    let (key, _, _) = context.queue.next().await;
     until("the pass is taken for one that never ends", || wrong(&health.live()) == ["passes"]).await;
-    shared.queue.done(&key);
+    context.queue.done(&key);
     assert!(health.live().is_good());
 }
 
 /// The API server is away, so that each try of the election fails: that is no reason to be restarted. That nobody tries any more is.
 #[tokio::test]
 async fn an_election_that_fails_lives_and_one_that_stands_still_is_dead() {
-    let shared = Shared::bare(nowhere(), Leadership::elected(), Arc::new(()));
-    let health = Health::new(Arc::clone(&shared), Bounds::default());
+    let context = Context::bare(nowhere(), Leadership::elected(), Arc::new(()));
+    let health = Health::new(Arc::clone(&context), Bounds::default());
     let timing = Timing::new(Duration::from_millis(900), Duration::from_millis(600), Duration::from_millis(50)).unwrap();
     let settings = election::ElectionSettings { namespace: "a".into(), name: "b".into(), identity: "c".into(), timing };
-    let seat = ElectionHandle::stand(nowhere(), settings, Leadership::elected(), || true);
-    health.election(seat.pulse().zip(Some(Duration::from_millis(900))));
+    let seat = ElectionHandle::start(nowhere(), settings, Leadership::elected(), || true);
+    health.election(seat.heartbeat().zip(Some(Duration::from_millis(900))));
     for _ in 0..15 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(health.live().is_good(), "{:?}", health.live());

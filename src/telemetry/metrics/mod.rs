@@ -205,11 +205,11 @@ impl Metrics {
 }
 
 impl MetricsSink for Metrics {
-    fn taken(&self, priority: Priority, waited: Duration) {
+    fn dequeued(&self, priority: Priority, waited: Duration) {
         self.queue_wait.get_or_create(&ByPriority { priority: priority.label() }).observe(waited.as_secs_f64());
     }
 
-    fn passed(&self, kind: Kind, outcome: PassOutcome, took: Duration) {
+    fn reconciled(&self, kind: Kind, outcome: PassOutcome, took: Duration) {
         let kind = kind.as_str();
         self.passes.get_or_create(&ByOutcome { kind, outcome: outcome.label() }).inc();
         self.pass_duration.get_or_create(&ByKind { kind }).observe(took.as_secs_f64());
@@ -227,7 +227,7 @@ impl MetricsSink for Metrics {
         self.status_failures.get_or_create(&ByKind { kind: kind.as_str() }).inc();
     }
 
-    fn called(&self, platform: &str, endpoint: Endpoint, outcome: CallOutcome, took: Duration) {
+    fn call_finished(&self, platform: &str, endpoint: Endpoint, outcome: CallOutcome, took: Duration) {
         self.meet(platform);
         let (platform, call) = (platform.to_owned(), endpoint.label());
         self.calls.get_or_create(&ByAnswer { platform: platform.clone(), call, outcome: outcome.label() }).inc();

@@ -5,16 +5,16 @@ use std::sync::Arc;
 use kube::{Client, Config};
 use serde_json::{Value, json};
 
-use crate::controllers::Shared;
+use crate::controllers::Context;
 use crate::runtime::leadership::Leadership;
 use crate::telemetry::metrics::*;
 
 const TENANT: &str = "22222222-2222-4222-8222";
 
-fn shared(meter: Arc<dyn MetricsSink>) -> Arc<Shared> {
+fn context(meter: Arc<dyn MetricsSink>) -> Arc<Context> {
     let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
     config.default_retry = false;
-    Shared::bare(Client::try_from(config).unwrap(), Leadership::alone(), meter)
+    Context::bare(Client::try_from(config).unwrap(), Leadership::alone(), meter)
 }
 
 fn platform(name: &str) -> Value {
@@ -60,14 +60,14 @@ fn read<K: serde::de::DeserializeOwned>(object: Value) -> K {
 
 #[tokio::test]
 async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
-    let shared = shared(Arc::new(()));
-    shared.cache.platforms.put(read(platform("default")));
-    shared.cache.leads.put(read(lead(1)));
+    let context = context(Arc::new(()));
+    context.cache.platforms.put(read(platform("default")));
+    context.cache.leads.put(read(lead(1)));
     for (number, ready) in [condition("True", "Succeeded"), condition("False", "TaskFailed"), condition("Maybe", "customer-9 said so")].into_iter().enumerate()
     {
-        shared.cache.services.put(read(service(number, ready)));
+        context.cache.services.put(read(service(number, ready)));
     }
-    let text = Metrics::default().text(Snapshot::of(&shared)).unwrap();
+    let text = Metrics::default().text(Snapshot::of(&context)).unwrap();
     for line in [
         r#"operatorconnect_objects{kind="Lead",ready="Unknown",reason="None"} 1.0"#,
         r#"operatorconnect_objects{kind="OcEssentialService",ready="True",reason="Succeeded"} 1.0"#,
@@ -94,24 +94,24 @@ async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
 #[tokio::test]
 async fn the_series_of_a_platform_go_with_it() {
     let metrics = Arc::<Metrics>::default();
-    let shared = shared(Arc::clone(&metrics) as _);
-    shared.cache.platforms.put(read(platform("here")));
-    shared.cache.platforms.put(read(platform("gone")));
+    let context = context(Arc::clone(&metrics) as _);
+    context.cache.platforms.put(read(platform("here")));
+    context.cache.platforms.put(read(platform("gone")));
     for name in ["here", "gone"] {
         for outcome in [CallOutcome::Answered(200), CallOutcome::Answered(429), CallOutcome::Lost] {
-            metrics.called(name, Endpoint::Services, outcome, Duration::from_millis(20));
+            metrics.call_finished(name, Endpoint::Services, outcome, Duration::from_millis(20));
         }
         metrics.budget(name, BudgetEvent::Opened(Reason::Throttled));
         metrics.budget(name, BudgetEvent::Waited(Duration::ZERO));
     }
-    let text = metrics.text(Snapshot::of(&shared)).unwrap();
+    let text = metrics.text(Snapshot::of(&context)).unwrap();
     assert!(text.contains(r#"operatorconnect_platform_circuit_opened_total{platform="gone",reason="Throttled"} 1"#), "{text}");
-    let gone = shared.cache.platforms.get("", "gone").unwrap();
-    shared.cache.platforms.remove(&*gone);
-    let text = metrics.text(Snapshot::of(&shared)).unwrap();
+    let gone = context.cache.platforms.get("", "gone").unwrap();
+    context.cache.platforms.remove(&*gone);
+    let text = metrics.text(Snapshot::of(&context)).unwrap();
     assert!(text.contains(r#"platform="here""#) && !text.contains(r#"platform="gone""#), "{text}");
-    metrics.called("gone", Endpoint::Task, CallOutcome::Lost, Duration::ZERO);
-    let text = metrics.text(Snapshot::of(&shared)).unwrap();
+    metrics.call_finished("gone", Endpoint::Task, CallOutcome::Lost, Duration::ZERO);
+    let text = metrics.text(Snapshot::of(&context)).unwrap();
     assert!(!text.contains(r#"platform="gone""#), "a call that was under way when it went makes no series for ever: {text}");
 }
 
@@ -124,15 +124,15 @@ fn cpu() -> Duration {
 /// The number of series does not grow with the number of objects, and a scrape of a thousand is not felt.
 #[tokio::test]
 async fn a_thousand_objects_cost_no_more_series_than_a_few() {
-    let shared = shared(Arc::new(()));
+    let context = context(Arc::new(()));
     let metrics = Metrics::default();
-    shared.cache.platforms.put(read(platform("default")));
+    context.cache.platforms.put(read(platform("default")));
     let lines = |count: usize| {
         for number in 0..count {
-            shared.cache.leads.put(read(lead(number)));
-            shared.cache.services.put(read(service(number, condition("True", "Succeeded"))));
+            context.cache.leads.put(read(lead(number)));
+            context.cache.services.put(read(service(number, condition("True", "Succeeded"))));
         }
-        let text = metrics.text(Snapshot::of(&shared)).unwrap();
+        let text = metrics.text(Snapshot::of(&context)).unwrap();
         (text.lines().count(), text.len())
     };
     let (few, _) = lines(3);
@@ -141,7 +141,7 @@ async fn a_thousand_objects_cost_no_more_series_than_a_few() {
     let before = cpu();
     const SCRAPES: u32 = 20;
     for _ in 0..SCRAPES {
-        metrics.text(Snapshot::of(&shared)).unwrap();
+        metrics.text(Snapshot::of(&context)).unwrap();
     }
     let each = (cpu() - before) / SCRAPES;
     #[allow(clippy::print_stdout, reason = "a measurement, shown by --nocapture")]

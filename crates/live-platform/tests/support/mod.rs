@@ -198,7 +198,7 @@ async fn one(mut stream: TcpStream, what: Nasty) {
 pub struct Notes(pub Mutex<Vec<(Endpoint, CallOutcome)>>);
 
 impl Observer for Notes {
-    fn called(&self, endpoint: Endpoint, outcome: CallOutcome, _: Duration) {
+    fn call_finished(&self, endpoint: Endpoint, outcome: CallOutcome, _: Duration) {
         self.0.lock().unwrap().push((endpoint, outcome));
     }
 }
