@@ -1,6 +1,6 @@
 //! The objects as the watches have brought them, and which of them has to do with what.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use kube::ResourceExt;
 use oc_domain::names::TenantId;
@@ -19,15 +19,11 @@ pub struct Cache {
     pub leads: Arc<Store<Lead>>,
     /// All `OcEssentialService` objects.
     pub services: Arc<Store<OcEssentialService>>,
-    index: Mutex<Index>,
+    /// Which of them has to do with what.
+    pub index: Index,
 }
 
 impl Cache {
-    /// The index. The lock is not reentrant: whoever holds the guard must not call what takes it again, as [`crate::controllers::Shared::wake`] does.
-    pub fn index(&self) -> MutexGuard<'_, Index> {
-        self.index.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// What a service object has to do with. The tenant and the platform of one that refers to a lead are the lead's, and stay known when the lead object
     /// goes. Once something may have been asked for they stay as they were: a lead that is made anew under the same name, for another tenant, moves neither
     /// what is paid for nor what is deleted. Until status tells of it, the intent tells for which tenant it was.

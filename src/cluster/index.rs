@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oc_domain::names::{TenantId, fold};
 use oc_domain::place::Place;
@@ -24,9 +25,96 @@ pub struct Entry {
     pub lead: Option<store::ObjectName>,
 }
 
-/// The index.
+/// The index. Its lock is taken within each method and never leaves this file, so that whoever uses it can call what it likes.
 #[derive(Default)]
-pub struct Index {
+pub struct Index(Mutex<Tables>);
+
+impl Index {
+    fn tables(&self) -> MutexGuard<'_, Tables> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Where a `LivePlatform` points to now. Returns whether it pointed elsewhere before. One that is deleted stays where it was: what its objects have is
+    /// still there.
+    pub fn settle(&self, platform: &str, place: Place) -> bool {
+        self.tables().settle(platform, place)
+    }
+
+    /// Where a `LivePlatform` points to; `None` when it was never seen, or its URL can't be read.
+    pub fn place(&self, platform: &str) -> Option<Place> {
+        self.tables().place(platform).cloned()
+    }
+
+    /// The names of all `LivePlatform` objects that point to where this one does, itself among them.
+    pub fn siblings(&self, platform: &str) -> BTreeSet<String> {
+        self.tables().siblings(platform)
+    }
+
+    /// Enters an object, or enters it anew. Returns what was known of it before, when that was something else.
+    pub fn enter(&self, key: &ObjectKey, entry: Entry) -> Option<Entry> {
+        self.tables().enter(key, entry)
+    }
+
+    /// Takes an object out.
+    pub fn leave(&self, key: &ObjectKey) -> Option<Entry> {
+        self.tables().leave(key)
+    }
+
+    /// What an object has to do with.
+    pub fn entry(&self, key: &ObjectKey) -> Option<Entry> {
+        self.tables().entry(key).cloned()
+    }
+
+    /// The objects on a `LivePlatform`.
+    pub fn on(&self, platform: &str) -> Vec<ObjectKey> {
+        self.tables().on(platform)
+    }
+
+    /// The objects on all `LivePlatform` objects that point to where this one does.
+    pub fn at(&self, platform: &str) -> Vec<ObjectKey> {
+        self.tables().at(platform)
+    }
+
+    /// The objects in a namespace. A walk over all: for what changes once a year.
+    pub fn in_namespace(&self, namespace: &str) -> Vec<ObjectKey> {
+        self.tables().in_namespace(namespace)
+    }
+
+    /// The objects for a tenant, wherever a `LivePlatform` points to where this one does.
+    pub fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<ObjectKey> {
+        self.tables().of_tenant(platform, tenant)
+    }
+
+    /// The objects with a short name, likewise, compared without regard to case.
+    pub fn named(&self, platform: &str, name: &str) -> Vec<ObjectKey> {
+        self.tables().named(platform, name)
+    }
+
+    /// The services that refer to a lead.
+    pub fn of_lead(&self, lead: &store::ObjectName) -> Vec<ObjectKey> {
+        self.tables().of_lead(lead)
+    }
+
+    /// The objects that share a tenant or a short name with this one.
+    pub fn neighbours(&self, entry: &Entry) -> BTreeSet<ObjectKey> {
+        self.tables().neighbours(entry)
+    }
+
+    /// The `LivePlatform` that an object is on, as far as the object is known.
+    pub fn platform_of(&self, key: &ObjectKey) -> Option<String> {
+        self.tables().entry(key).map(|entry| entry.platform.clone())
+    }
+
+    /// The objects in a namespace, and those that share a tenant or a short name with one of them. A walk over all, as [`Index::in_namespace`].
+    pub fn around_namespace(&self, namespace: &str) -> BTreeSet<ObjectKey> {
+        let tables = self.tables();
+        let own = tables.in_namespace(namespace);
+        own.iter().filter_map(|key| tables.entry(key)).flat_map(|entry| tables.neighbours(entry)).chain(own.iter().cloned()).collect()
+    }
+}
+
+#[derive(Default)]
+struct Tables {
     entries: HashMap<ObjectKey, Entry>,
     by_platform: HashMap<String, BTreeSet<ObjectKey>>,
     by_tenant: HashMap<(String, TenantId), BTreeSet<ObjectKey>>,
@@ -53,10 +141,8 @@ fn listed<K: Eq + Hash>(map: &HashMap<K, BTreeSet<ObjectKey>>, at: &K) -> Vec<Ob
     map.get(at).into_iter().flatten().cloned().collect()
 }
 
-impl Index {
-    /// Where a `LivePlatform` points to now. Returns whether it pointed elsewhere before. One that is deleted stays where it was: what its objects have is
-    /// still there.
-    pub fn settle(&mut self, platform: &str, place: Place) -> bool {
+impl Tables {
+    fn settle(&mut self, platform: &str, place: Place) -> bool {
         if self.places.get(platform) == Some(&place) {
             return false;
         }
@@ -67,19 +153,16 @@ impl Index {
         true
     }
 
-    /// Where a `LivePlatform` points to; `None` when it was never seen, or its URL can't be read.
-    pub fn place(&self, platform: &str) -> Option<&Place> {
+    fn place(&self, platform: &str) -> Option<&Place> {
         self.places.get(platform)
     }
 
-    /// The names of all `LivePlatform` objects that point to where this one does, itself among them.
-    pub fn siblings(&self, platform: &str) -> BTreeSet<String> {
+    fn siblings(&self, platform: &str) -> BTreeSet<String> {
         let same = self.place(platform).and_then(|place| self.at_place.get(place)).cloned();
         same.unwrap_or_else(|| BTreeSet::from([platform.to_owned()]))
     }
 
-    /// Enters an object, or enters it anew. Returns what was known of it before, when that was something else.
-    pub fn enter(&mut self, key: &ObjectKey, entry: Entry) -> Option<Entry> {
+    fn enter(&mut self, key: &ObjectKey, entry: Entry) -> Option<Entry> {
         if self.entries.get(key) == Some(&entry) {
             return None;
         }
@@ -98,8 +181,7 @@ impl Index {
         before
     }
 
-    /// Takes an object out.
-    pub fn leave(&mut self, key: &ObjectKey) -> Option<Entry> {
+    fn leave(&mut self, key: &ObjectKey) -> Option<Entry> {
         let entry = self.entries.remove(key)?;
         take(&mut self.by_platform, &entry.platform, key);
         if let Some(tenant) = &entry.tenant {
@@ -114,44 +196,36 @@ impl Index {
         Some(entry)
     }
 
-    /// What an object has to do with.
-    pub fn entry(&self, key: &ObjectKey) -> Option<&Entry> {
+    fn entry(&self, key: &ObjectKey) -> Option<&Entry> {
         self.entries.get(key)
     }
 
-    /// The objects on a `LivePlatform`.
-    pub fn on(&self, platform: &str) -> Vec<ObjectKey> {
+    fn on(&self, platform: &str) -> Vec<ObjectKey> {
         listed(&self.by_platform, &platform.to_owned())
     }
 
-    /// The objects on all `LivePlatform` objects that point to where this one does.
-    pub fn at(&self, platform: &str) -> Vec<ObjectKey> {
+    fn at(&self, platform: &str) -> Vec<ObjectKey> {
         self.siblings(platform).iter().flat_map(|sibling| self.on(sibling)).collect()
     }
 
-    /// The objects in a namespace. A walk over all: for what changes once a year.
-    pub fn in_namespace(&self, namespace: &str) -> Vec<ObjectKey> {
+    fn in_namespace(&self, namespace: &str) -> Vec<ObjectKey> {
         self.entries.keys().filter(|key| key.namespace == namespace).cloned().collect()
     }
 
-    /// The objects for a tenant, wherever a `LivePlatform` points to where this one does.
-    pub fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<ObjectKey> {
+    fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<ObjectKey> {
         self.siblings(platform).into_iter().flat_map(|sibling| listed(&self.by_tenant, &(sibling, tenant.clone()))).collect()
     }
 
-    /// The objects with a short name, likewise, compared without regard to case.
-    pub fn named(&self, platform: &str, name: &str) -> Vec<ObjectKey> {
+    fn named(&self, platform: &str, name: &str) -> Vec<ObjectKey> {
         let name = fold(name);
         self.siblings(platform).into_iter().flat_map(|sibling| listed(&self.by_name, &(sibling, name.clone()))).collect()
     }
 
-    /// The services that refer to a lead.
-    pub fn of_lead(&self, lead: &store::ObjectName) -> Vec<ObjectKey> {
+    fn of_lead(&self, lead: &store::ObjectName) -> Vec<ObjectKey> {
         listed(&self.by_lead, lead)
     }
 
-    /// The objects that share a tenant or a short name with this one.
-    pub fn neighbours(&self, entry: &Entry) -> BTreeSet<ObjectKey> {
+    fn neighbours(&self, entry: &Entry) -> BTreeSet<ObjectKey> {
         let mut keys = BTreeSet::new();
         if let Some(tenant) = &entry.tenant {
             keys.extend(self.of_tenant(&entry.platform, tenant));
@@ -182,7 +256,7 @@ mod tests {
     #[test]
     fn what_is_unique_is_unique_at_a_place() {
         let place = |path: &str| Place::new("https", "live.example.com", 443, path);
-        let mut index = Index::default();
+        let index = Index::default();
         index.enter(&ObjectKey::service("n", "one"), entry("default", "Contoso"));
         index.enter(&ObjectKey::service("n", "two"), entry("team-b", "CONTOSO"));
         let neighbours = |index: &Index| names(index.neighbours(&entry("default", "Contoso")));

@@ -31,11 +31,11 @@ pub fn of_service(context: &Context, policy: &Policy, object: &OcEssentialServic
     let slowest = OnceCell::new();
     let grace = || *slowest.get_or_init(|| pace::longest(context, policy, &entry.platform));
     let own = ObjectKey::service(&object.namespace().unwrap_or_default(), &object.name_any());
-    let keys = context.cache.index().neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
+    let keys = context.cache.index.neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
     let others: Vec<_> = keys
         .filter_map(|key| {
             let other = context.cache.services.get(&key.namespace, &key.name)?;
-            let theirs = context.cache.index().entry(&key).cloned()?;
+            let theirs = context.cache.index.entry(&key)?;
             let record = context.reminded(&key, other.meta().uid.as_deref(), context.records.of(&key, &*other, record::of_service));
             Some((key, other, theirs, record))
         })
@@ -73,7 +73,7 @@ pub fn of_lead(context: &Context, policy: &Policy, object: &Lead, entry: &Entry,
     };
     let own = ObjectKey::lead(&object.namespace().unwrap_or_default(), &object.name_any());
     let Some(tenant) = entry.tenant.as_ref() else { return Contest::Won };
-    let keys = context.cache.index().of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
+    let keys = context.cache.index.of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
     let others = keys.filter_map(|key| {
         let other = context.cache.leads.get(&key.namespace, &key.name)?;
         let record = context.reminded(&key, other.meta().uid.as_deref(), context.records.of(&key, &*other, record::of_lead));
@@ -104,7 +104,7 @@ pub async fn first(
             Contest::Lost(key) => return (PlatformAccess::Usable(policy), Some(key)),
             Contest::Open(key) => key,
         };
-        let platform = context.cache.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
+        let platform = context.cache.index.platform_of(&key).unwrap_or_default();
         let access = context.may_use(&platform, &key.namespace).await;
         // Asked, and still open: its create failed just now, and may have left a service.
         if access == Access::Unknown || asked.insert((platform, key.namespace), access).is_some() {

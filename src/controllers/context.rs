@@ -1,6 +1,6 @@
 //! What the passes over all kinds share: the objects, the queue, and one connection per platform.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
 
 use kube::{Client, ResourceExt};
@@ -125,7 +125,7 @@ impl Context {
     pub fn group(&self, key: &ObjectKey) -> Group {
         match key.kind {
             Kind::LivePlatform => (Kind::LivePlatform, key.name.clone()),
-            _ => (Kind::OcEssentialService, self.cache.index().entry(key).map(|entry| entry.platform.clone()).unwrap_or_default()),
+            _ => (Kind::OcEssentialService, self.cache.index.platform_of(key).unwrap_or_default()),
         }
     }
 
@@ -358,12 +358,7 @@ impl Context {
 
     /// The labels of a namespace are others: its objects are looked at, and those that want the same.
     fn namespace_changed(&self, namespace: &str) {
-        let keys: BTreeSet<ObjectKey> = {
-            let index = self.cache.index();
-            let own = index.in_namespace(namespace);
-            own.iter().filter_map(|key| index.entry(key)).flat_map(|entry| index.neighbours(entry)).chain(own.iter().cloned()).collect()
-        };
-        self.enqueue_all(keys, Priority::Effect);
+        self.enqueue_all(self.cache.index.around_namespace(namespace), Priority::Effect);
     }
 
     async fn stands_against(&self, platform: &LivePlatform, namespace: &str) -> Option<PlatformAccess> {

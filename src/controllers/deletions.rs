@@ -42,13 +42,13 @@ pub fn wanted(context: &Context, platform: &str) -> Vec<Asking> {
             (applied && counted).then_some(asking)
         }
     };
-    let keys = context.cache.index().on(platform);
+    let keys = context.cache.index.on(platform);
     keys.iter().filter_map(of).collect()
 }
 
 /// The least `spec.deletions.perHour` of all platform objects that point to where this one does.
 pub fn per_hour(context: &Context, object: &LivePlatform) -> u32 {
-    let siblings = context.cache.index().siblings(&object.name_any());
+    let siblings = context.cache.index.siblings(&object.name_any());
     let others = siblings.iter().filter_map(|name| context.cache.platforms.get("", name)).map(|other| other.spec.deletions.per_hour);
     others.fold(object.spec.deletions.per_hour, u32::min)
 }
@@ -58,7 +58,7 @@ pub fn per_hour(context: &Context, object: &LivePlatform) -> u32 {
 pub fn counting<D>(context: &Context, object: &LivePlatform, decide: impl FnOnce(Limit) -> (D, DeletionLedger)) -> D {
     let name = object.name_any();
     let per_hour = per_hour(context, object);
-    let siblings = context.cache.index().siblings(&name);
+    let siblings = context.cache.index.siblings(&name);
     let mut decided = context.ledgers();
     let mut limit = Limit::from(per_hour);
     for sibling in siblings.iter().filter(|sibling| **sibling != name) {
@@ -106,7 +106,7 @@ pub fn counted(context: &Context, platform: &LivePlatform) {
         Kind::Lead => context.cache.leads.get(&key.namespace, &key.name).is_some_and(|lead| asking(&*lead).is_some()),
         Kind::OcEssentialService => context.cache.services.get(&key.namespace, &key.name).is_some_and(|service| asking(&*service).is_some()),
     };
-    let keys = context.cache.index().on(&name);
+    let keys = context.cache.index.on(&name);
     context.enqueue_all(keys.into_iter().filter(deleting), Priority::Effect);
 }
 

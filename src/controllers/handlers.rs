@@ -102,11 +102,11 @@ pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
 fn settle(context: &Context, object: &LivePlatform) {
     let name = place(object).1;
     let Some(at) = address::place(object) else { return };
-    let left = context.cache.index().siblings(&name);
-    if !context.cache.index().settle(&name, at) {
+    let left = context.cache.index.siblings(&name);
+    if !context.cache.index.settle(&name, at) {
         return;
     }
-    let joined = context.cache.index().siblings(&name);
+    let joined = context.cache.index.siblings(&name);
     for sibling in left.union(&joined).filter(|sibling| **sibling != name) {
         context.enqueue(&ObjectKey::platform(sibling), Priority::Effect);
         platform_is_back(context, sibling);
@@ -115,10 +115,7 @@ fn settle(context: &Context, object: &LivePlatform) {
 
 /// Everything that shares a platform's place is looked at, and the other platform objects of that place.
 fn wake_place(context: &Context, platform: &str) {
-    let (siblings, keys) = {
-        let index = context.cache.index();
-        (index.siblings(platform), index.at(platform))
-    };
+    let (siblings, keys) = (context.cache.index.siblings(platform), context.cache.index.at(platform));
     context.enqueue_all(siblings.iter().filter(|sibling| *sibling != platform).map(|sibling| ObjectKey::platform(sibling)), Priority::Effect);
     context.enqueue_all(keys, Priority::Effect);
 }
@@ -147,7 +144,7 @@ fn enter_service(context: &Context, object: &Arc<OcEssentialService>, concerns_u
     let key = ObjectKey::service(&at.0, &at.1);
     let entry = context.cache.entry_of_service(object);
     let tenant = entry.tenant.clone().map(|tenant| (entry.platform.clone(), tenant));
-    let moved = context.cache.index().enter(&key, entry);
+    let moved = context.cache.index.enter(&key, entry);
     context.tallies.enter(&context.cache, &key);
     if concerns_us {
         context.enqueue(&key, Priority::Changed);
@@ -161,7 +158,7 @@ fn enter_service(context: &Context, object: &Arc<OcEssentialService>, concerns_u
 fn enter_lead(context: &Context, object: &Arc<Lead>, concerns_us: bool) {
     let at = place(&**object);
     let key = ObjectKey::lead(&at.0, &at.1);
-    context.cache.index().enter(&key, cache::entry_of_lead(object));
+    context.cache.index.enter(&key, cache::entry_of_lead(object));
     context.tallies.enter(&context.cache, &key);
     if concerns_us {
         context.enqueue(&key, Priority::Changed);
@@ -171,11 +168,11 @@ fn enter_lead(context: &Context, object: &Arc<Lead>, concerns_us: bool) {
 
 /// A service's tenant and platform come from its lead: both are entered anew when the lead changes.
 fn wake_services_of(context: &Context, lead: &(String, String)) {
-    let keys = context.cache.index().of_lead(lead);
+    let keys = context.cache.index.of_lead(lead);
     for key in keys {
         if let Some(object) = context.cache.services.get(&key.namespace, &key.name) {
             let entry = context.cache.entry_of_service(&object);
-            context.cache.index().enter(&key, entry);
+            context.cache.index.enter(&key, entry);
             context.tallies.enter(&context.cache, &key);
         }
         context.enqueue(&key, Priority::Effect);
@@ -185,18 +182,18 @@ fn wake_services_of(context: &Context, lead: &(String, String)) {
 /// A lead's status names the service object for its tenant.
 fn wake_leads_of(context: &Context, tenant: Option<(String, oc_domain::names::TenantId)>) {
     let Some((platform, tenant)) = tenant else { return };
-    let keys = context.cache.index().of_tenant(&platform, &tenant);
+    let keys = context.cache.index.of_tenant(&platform, &tenant);
     context.enqueue_all(keys.into_iter().filter(|key| key.kind == Kind::Lead), Priority::Effect);
 }
 
 fn wake_neighbours(context: &Context, entry: &crate::cluster::index::Entry) {
-    let keys = context.cache.index().neighbours(entry);
+    let keys = context.cache.index.neighbours(entry);
     context.enqueue_all(keys, Priority::Effect);
 }
 
 fn gone(context: &Context, key: &ObjectKey) {
     context.forget(key);
-    let entry = context.cache.index().leave(key);
+    let entry = context.cache.index.leave(key);
     context.tallies.enter(&context.cache, key);
     if let Some(entry) = entry {
         wake_neighbours(context, &entry);
@@ -212,18 +209,18 @@ pub fn inventory_changed(context: &Context, platform: &str, changed: &InventoryD
         return;
     }
     absences::changed(context, platform);
-    let keys: BTreeSet<ObjectKey> = {
-        let index = context.cache.index();
-        let by_tenant = changed.tenants.iter().flat_map(|tenant| index.of_tenant(platform, tenant));
-        let waiting = index.on(platform).into_iter().filter(|key| changed.whole_again && context.waits_for_whole_lists(key));
-        by_tenant.chain(changed.names.iter().flat_map(|name| index.named(platform, name))).chain(waiting).collect()
-    };
+    let index = &context.cache.index;
+    let by_tenant = changed.tenants.iter().flat_map(|tenant| index.of_tenant(platform, tenant));
+    let by_name = changed.names.iter().flat_map(|name| index.named(platform, name));
+    let on_it = if changed.whole_again { index.on(platform) } else { Vec::new() };
+    let waiting = on_it.into_iter().filter(|key| context.waits_for_whole_lists(key));
+    let keys: BTreeSet<ObjectKey> = by_tenant.chain(by_name).chain(waiting).collect();
     context.enqueue_all(keys, Priority::Effect);
 }
 
 /// A platform can be used again, or in another way: everything on it is looked at.
 pub fn platform_is_back(context: &Context, platform: &str) {
-    let keys = context.cache.index().on(platform);
+    let keys = context.cache.index.on(platform);
     context.enqueue_all(keys, Priority::Effect);
 }
 
@@ -233,7 +230,7 @@ pub fn job_ran(context: &Context, platform: &str) {
         let object = context.cache.services.get(&key.namespace, &key.name);
         object.and_then(|object| object.status.clone()).and_then(|status| status.sync).is_some_and(|sync| sync.state != oc_api::SyncState::Synced)
     };
-    let keys: Vec<ObjectKey> = context.cache.index().on(platform).into_iter().filter(|key| key.kind == Kind::OcEssentialService).collect();
+    let keys: Vec<ObjectKey> = context.cache.index.on(platform).into_iter().filter(|key| key.kind == Kind::OcEssentialService).collect();
     context.enqueue_all(keys.into_iter().filter(waiting), Priority::Effect);
 }
 
@@ -260,7 +257,7 @@ mod tests {
         let key = |number: u8| ObjectKey::service("n", &format!("customer-{number}"));
         for number in 1..=4 {
             let entry = |platform: &str| crate::cluster::index::Entry { platform: platform.into(), tenant: Some(tenant(number)), short_name: None, lead: None };
-            context.cache.index().enter(&key(number), entry(if number == 4 { "other" } else { "default" }));
+            context.cache.index.enter(&key(number), entry(if number == 4 { "other" } else { "default" }));
         }
         for number in [2, 4] {
             context.with_memory(&key(number), None, |memory| memory.waits_for_whole_lists = true);

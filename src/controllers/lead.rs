@@ -92,7 +92,7 @@ struct LeadActuator<'a> {
 impl LeadActuator<'_> {
     /// The service object for the tenant: the oldest, should there be several.
     fn service_ref(&self) -> Option<ObjectRef> {
-        let keys = self.context.cache.index().of_tenant(&self.entry.platform, self.entry.tenant.as_ref()?);
+        let keys = self.context.cache.index.of_tenant(&self.entry.platform, self.entry.tenant.as_ref()?);
         let oldest = observe::oldest(keys.into_iter().filter(|key| key.kind == Kind::OcEssentialService), &self.context.cache.services)?;
         Some(ObjectRef { namespace: oldest.namespace().unwrap_or_default(), name: oldest.name_any() })
     }

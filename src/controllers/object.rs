@@ -229,7 +229,7 @@ mod tests {
         assert!(!is_woken(&context).await, "its own status wakes nobody");
         held(object(2, 1, "Contoso")).said(object(4, 2, "Fabrikam"));
         assert!(is_woken(&context).await, "version 3 was somebody else's");
-        assert_eq!(context.cache.index().entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
+        assert_eq!(context.cache.index.entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
         assert!(context.cache.services.put(object(3, 2, "Fabrikam")).is_none(), "the watch brings it later: no news");
     }
 }

@@ -130,7 +130,7 @@ fn lead_trouble(context: &Context, entry: &Entry, (namespace, name): &(String, S
 /// The other service objects that have the same tenant or short name on the same platform.
 fn neighbours(context: &Context, object: &OcEssentialService, entry: &Entry) -> impl Iterator<Item = Arc<OcEssentialService>> {
     let own = ObjectKey::service(&object.namespace().unwrap_or_default(), &object.name_any());
-    let keys = context.cache.index().neighbours(entry).into_iter().filter(move |key| key.kind == Kind::OcEssentialService && *key != own);
+    let keys = context.cache.index.neighbours(entry).into_iter().filter(move |key| key.kind == Kind::OcEssentialService && *key != own);
     keys.filter_map(|key| context.cache.services.get(&key.namespace, &key.name))
 }
 
@@ -303,7 +303,7 @@ impl Actuator for ServiceActuator<'_> {
         }
         // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does. A platform whose
         // url was changed meanwhile has other neighbours, and this pass would ask the one before.
-        let place = self.place.as_ref().filter(|place| self.context.cache.index().place(&self.entry.platform) == Some(*place));
+        let place = self.place.as_ref().filter(|place| self.context.cache.index.place(&self.entry.platform).as_ref() == Some(*place));
         let (Some(place), Some(policy), Some(tenant)) = (place, &self.policy, &self.entry.tenant) else { return Err(WriteError::Conflict) };
         // Another object for this tenant is being recorded: looked at again when it is.
         let Some(_claim) = self.context.claims.claim(place, tenant) else { return Err(WriteError::Conflict) };

@@ -229,7 +229,7 @@ impl Tallies {
 }
 
 fn noted(cache: &Cache, key: &ObjectKey) -> Option<(String, Noted)> {
-    let platform = cache.index().entry(key)?.platform.clone();
+    let platform = cache.index.platform_of(key)?;
     let noted = match key.kind {
         Kind::LivePlatform => return None,
         Kind::Lead => {

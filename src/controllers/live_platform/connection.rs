@@ -112,7 +112,7 @@ fn numbers(object: &LivePlatform, before: Option<&Connected>) -> KnownCapability
 /// How much the platform may be asked. Several objects of one place share one budget, and of each limit the least holds: whoever set it meant the platform,
 /// and it is the same platform.
 fn limits(context: &Context, object: &LivePlatform) -> Limits {
-    let siblings = context.cache.index().siblings(&object.name_any());
+    let siblings = context.cache.index.siblings(&object.name_any());
     let all = siblings.iter().filter_map(|name| context.cache.platforms.get("", name)).map(|other| other.spec.requests.clone());
     let own = &object.spec.requests;
     let own = Limits { per_second: own.per_second, burst: own.burst, in_flight: own.in_flight };

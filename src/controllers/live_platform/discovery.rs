@@ -106,9 +106,9 @@ fn sentence(text: &str) -> String {
 
 /// Whether the lead has an object. One that may not use the platform stands for nothing, unless it is what this made.
 async fn there(context: &Context, platform: &str, rules: &LeadDiscovery, tenant: &TenantId) -> bool {
-    let keys = context.cache.index().of_tenant(platform, tenant);
+    let keys = context.cache.index.of_tenant(platform, tenant);
     for key in keys.into_iter().filter(|key| key.kind == Kind::Lead) {
-        let of = context.cache.index().entry(&key).map(|entry| entry.platform.clone()).unwrap_or_default();
+        let of = context.cache.index.platform_of(&key).unwrap_or_default();
         if (of == platform && key.namespace == rules.namespace) || context.may_use(&of, &key.namespace).await != Access::MayNot {
             return true;
         }
