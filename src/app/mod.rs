@@ -20,8 +20,8 @@ use crate::cluster::election::{self, ElectionHandle};
 use crate::cluster::events::Recorder;
 use crate::cluster::scope::Scope;
 use crate::controllers;
-use crate::controllers::Context;
 use crate::controllers::metrics::MetricsSink;
+use crate::controllers::{Config, Context};
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
 use crate::telemetry::health::{Bounds, Health, StartStage};
@@ -109,8 +109,8 @@ impl App {
         let client = clients.client.clone();
         let events = Recorder::new(client.clone(), &replica(&settings.lease));
         let meter: Arc<dyn MetricsSink> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
-        let scope = Scope::of(&settings.watch_namespaces);
-        let context = Context::new(client, leadership.clone(), settings.federated_token_file.clone(), scope, events, meter);
+        let config = Config { federated_token_file: settings.federated_token_file.clone(), scope: Scope::of(&settings.watch_namespaces) };
+        let context = Context::new(client, leadership.clone(), config, events, meter);
         let bounds = Bounds { watch: Duration::from_secs(settings.serve.watch_silence), ..Bounds::default() };
         let health = Arc::new(Health::new(Arc::clone(&context), bounds));
         let mut servers = JoinSet::new();
@@ -131,14 +131,14 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::alone() };
     let start = async {
         let begun = App::new(&settings, &leadership).await?;
-        begun.clients.reach(&begun.context.scope, lease.as_ref()).await?;
+        begun.clients.reach(&begun.context.config.scope, lease.as_ref()).await?;
         anyhow::Ok(begun)
     };
     // Held to the end of this function: the servers end after all else.
     let begun = tokio::select! { begun = start => begun?, () = stop.asked() => return Ok(()) };
     let (context, health) = (&begun.context, &begun.health);
     health.is(StartStage::Starting);
-    tracing::info!(namespaces = %context.scope, "watching leads and services");
+    tracing::info!(namespaces = %context.config.scope, "watching leads and services");
     let mut tasks = JoinSet::new();
     let first = watches::begin(context, &begun.clients.client, &mut tasks);
     // Nothing is decided before all three kinds are known: half of the objects would make the other half look missing.
@@ -157,7 +157,7 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     let elected = lease.is_some();
     let mut seat = lease.map_or_else(ElectionHandle::alone, |lease| {
         let eyes = Arc::clone(context);
-        ElectionHandle::start(begun.clients.for_lease.clone(), lease, leadership, move || eyes.sees())
+        ElectionHandle::start(begun.clients.for_lease.clone(), lease, leadership, move || eyes.watches.sees())
     });
     health.is(StartStage::Waiting);
     health.election(seat.heartbeat().zip(step));
@@ -257,7 +257,7 @@ fn out_of_time(context: &Context, since: &mut Option<Duration>) -> bool {
     clock::hold(true);
     let held = now.saturating_sub(begun);
     // An intent that was about to be written when the hold began is written by then.
-    held > TO_SETTLE && (!context.has_something_open() || held > context.longest_wait())
+    held > TO_SETTLE && (!context.cache.has_something_open() || held > context.cache.longest_wait())
 }
 
 /// Works for as long as this process leads, until it is asked to stop and has finished what it had begun.
@@ -276,7 +276,7 @@ async fn lead(
         tokio::select! {
             _ = look.tick() => if out_of_time(context, &mut wrong_since) { break LeaderEnd::OfTime },
             (key, priority, waited) = context.queue.next() => {
-                context.meter.dequeued(priority, waited);
+                context.metrics.dequeued(priority, waited);
                 let span = controllers::span(&key, priority);
                 passes.spawn(controllers::reconcile(Arc::clone(context), key).instrument(span));
             }

@@ -42,7 +42,7 @@ pub(crate) fn begin(context: &Arc<Context>, client: &Client, tasks: &mut JoinSet
         ($kind:ident, $of:expr, $store:ident, $wake:path) => {{
             let (tell, complete) = watch::channel(false);
             let of: Option<String> = $of;
-            let (context, watched) = (Arc::clone(context), context.begin_watch(Kind::$kind, of.as_deref()));
+            let (context, watched) = (Arc::clone(context), context.watches.begin(Kind::$kind, of.as_deref()));
             first.push(FirstList { complete, watched: Arc::clone(&watched) });
             let client = watch_health::listening(client, &watched);
             tasks.spawn(async move {
@@ -58,7 +58,7 @@ pub(crate) fn begin(context: &Arc<Context>, client: &Client, tasks: &mut JoinSet
         }};
     }
     follow!(LivePlatform, None, platforms, controllers::handlers::platform);
-    for part in context.scope.parts() {
+    for part in context.config.scope.parts() {
         follow!(Lead, part.clone(), leads, controllers::handlers::lead);
         follow!(OcEssentialService, part, services, controllers::handlers::service);
     }
@@ -81,7 +81,7 @@ pub(crate) async fn catch_up(context: &Arc<Context>, client: &Client) {
         };
     }
     list!(None, platforms, controllers::handlers::platform);
-    for part in context.scope.parts() {
+    for part in context.config.scope.parts() {
         list!(part.as_deref(), leads, controllers::handlers::lead);
         list!(part.as_deref(), services, controllers::handlers::service);
     }

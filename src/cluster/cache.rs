@@ -4,9 +4,13 @@ use std::sync::Arc;
 
 use kube::ResourceExt;
 use oc_domain::names::TenantId;
+use oc_domain::record::Record;
 
 use crate::cluster::index::{Entry, Index};
+use crate::cluster::key::{Kind, ObjectKey};
+use crate::cluster::reading::{Reading, Readings};
 use crate::cluster::record;
+use crate::cluster::records::Records;
 use crate::cluster::store::Store;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 
@@ -21,9 +25,59 @@ pub struct Cache {
     pub services: Arc<Store<OcEssentialService>>,
     /// Which of them has to do with what.
     pub index: Index,
+    /// What the objects remember that compete for something.
+    pub records: Records,
+    readings: Readings,
 }
 
 impl Cache {
+    /// Whether anything was asked of a platform, or may have been, whose end is not known.
+    pub fn has_something_open(&self) -> bool {
+        let open = |record: &Record| record.open_intent().is_some() || record.running().is_some();
+        let mut found = false;
+        self.services.each(|object| found |= open(&record::of_service(object)));
+        self.leads.each(|object| found |= open(&record::of_lead(object)));
+        found
+    }
+
+    /// The longest span for which any platform lets something be open.
+    pub fn longest_wait(&self) -> std::time::Duration {
+        let mut longest = std::time::Duration::ZERO;
+        self.platforms.each(|platform| longest = longest.max(platform.spec.create_grace.span()).max(platform.spec.task_deadline.span()));
+        longest
+    }
+
+    /// What of an object can't be read by this version of the program.
+    pub fn wrong(&self, key: &ObjectKey) -> Option<Arc<str>> {
+        match key.kind {
+            Kind::LivePlatform => self.platforms.wrong("", &key.name),
+            Kind::Lead => self.leads.wrong(&key.namespace, &key.name),
+            Kind::OcEssentialService => self.services.wrong(&key.namespace, &key.name),
+        }
+    }
+
+    /// How many objects of a kind can't be read.
+    pub fn unreadable(&self, kind: Kind) -> usize {
+        match kind {
+            Kind::LivePlatform => self.platforms.unreadable(),
+            Kind::Lead => self.leads.unreadable(),
+            Kind::OcEssentialService => self.services.unreadable(),
+        }
+    }
+
+    /// What the newest version of a platform object says.
+    pub fn reading(&self, platform: &str) -> Option<Arc<Reading>> {
+        Some(self.readings.of(platform, self.platforms.get("", platform)?))
+    }
+
+    /// Forgets what was read of an object that is gone.
+    pub fn forget(&self, key: &ObjectKey) {
+        self.records.forget(key);
+        if key.kind == Kind::LivePlatform {
+            self.readings.forget(&key.name);
+        }
+    }
+
     /// What a service object has to do with. The tenant and the platform of one that refers to a lead are the lead's, and stay known when the lead object
     /// goes. Once something may have been asked for they stay as they were: a lead that is made anew under the same name, for another tenant, moves neither
     /// what is paid for nor what is deleted. Until status tells of it, the intent tells for which tenant it was.

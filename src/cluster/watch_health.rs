@@ -10,6 +10,7 @@ use http_body_util::BodyExt;
 use kube::Client;
 use kube::client::Body;
 
+use crate::cluster::key::Kind;
 use crate::runtime::heartbeat::Heartbeat;
 
 /// One watch, as far as its health goes.
@@ -104,6 +105,30 @@ impl WatchHealth {
             self.failing.store(false, Ordering::Relaxed);
             *self.trouble() = WatchTrouble::default();
         }
+    }
+}
+
+/// The watches of this process.
+#[derive(Default)]
+pub struct Watches(Mutex<Vec<(Kind, Arc<WatchHealth>)>>);
+
+impl Watches {
+    /// A watch of this kind begins, of one namespace or of all.
+    pub fn begin(&self, kind: Kind, namespace: Option<&str>) -> Arc<WatchHealth> {
+        let watched = Arc::new(WatchHealth::of(namespace));
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((kind, Arc::clone(&watched)));
+        watched
+    }
+
+    /// What is known of the watches.
+    pub fn all(&self) -> Vec<(Kind, WatchStatus)> {
+        let watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        watches.iter().map(|(kind, watched)| (*kind, watched.seen())).collect()
+    }
+
+    /// Whether all watches show what happens now.
+    pub fn sees(&self) -> bool {
+        self.all().iter().all(|(_, seen)| seen.is_well())
     }
 }
 

@@ -41,7 +41,7 @@ pub fn after(context: &Context, key: &ObjectKey, uid: Option<&str>, passed: &(Pa
         PassResult::Gone if still_there => pass::PassEnd::Unwritten,
         _ => pass::PassEnd::Well,
     };
-    let memory = context.with_memory(key, uid, |memory| {
+    let memory = context.memory.with_pass(key, uid, |memory| {
         pass.remember(memory, decision, how);
         memory.clone()
     });
@@ -63,7 +63,7 @@ pub fn after(context: &Context, key: &ObjectKey, uid: Option<&str>, passed: &(Pa
 /// Whether the lists that are known are whole, and newer than what the pass read.
 fn whole_meanwhile(context: &Context, key: &ObjectKey, pass: &Pass) -> bool {
     let platform = context.cache.index.platform_of(key);
-    let inventory = platform.and_then(|platform| context.connected(&platform)?.inventory.ok());
+    let inventory = platform.and_then(|platform| context.connections.of(&platform)?.inventory.ok());
     let read = pass.facts.lists_read();
     inventory.zip(read).is_some_and(|(inventory, read)| inventory.whole_since(read))
 }

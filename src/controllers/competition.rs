@@ -36,7 +36,7 @@ pub fn of_service(context: &Context, policy: &Policy, object: &OcEssentialServic
         .filter_map(|key| {
             let other = context.cache.services.get(&key.namespace, &key.name)?;
             let theirs = context.cache.index.entry(&key)?;
-            let record = context.reminded(&key, other.meta().uid.as_deref(), context.records.of(&key, &*other, record::of_service));
+            let record = context.memory.reminded(&key, other.meta().uid.as_deref(), context.cache.records.of(&key, &*other, record::of_service));
             Some((key, other, theirs, record))
         })
         .collect();
@@ -52,7 +52,7 @@ pub fn of_service(context: &Context, policy: &Policy, object: &OcEssentialServic
         },
         age: observe::age(&**other),
     });
-    let record = context.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_service(object)));
+    let record = context.memory.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_service(object)));
     let access = |(key, theirs): &(&ObjectKey, &Entry)| known(&theirs.platform, &key.namespace);
     match competition::of_service(now, (&record, &observe::age(object)), candidates, access, grace) {
         Contest::Won => Contest::Won,
@@ -76,11 +76,11 @@ pub fn of_lead(context: &Context, policy: &Policy, object: &Lead, entry: &Entry,
     let keys = context.cache.index.of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
     let others = keys.filter_map(|key| {
         let other = context.cache.leads.get(&key.namespace, &key.name)?;
-        let record = context.reminded(&key, other.meta().uid.as_deref(), context.records.of(&key, &*other, record::of_lead));
+        let record = context.memory.reminded(&key, other.meta().uid.as_deref(), context.cache.records.of(&key, &*other, record::of_lead));
         let rank = Rank::of_lead(now, &record, &spec(&other, true), grace)?;
         Some(Other::new(key, rank, observe::age(&*other), |key| known(&other.spec.platform, &key.namespace)))
     });
-    let record = context.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_lead(object)));
+    let record = context.memory.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_lead(object)));
     let holds = Rank::of_lead(now, &record, &spec(object, true), grace) == Some(Rank::Holder);
     contest(holds, &observe::age(object), others)
 }

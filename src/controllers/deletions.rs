@@ -59,7 +59,7 @@ pub fn counting<D>(context: &Context, object: &LivePlatform, decide: impl FnOnce
     let name = object.name_any();
     let per_hour = per_hour(context, object);
     let siblings = context.cache.index.siblings(&name);
-    let mut decided = context.ledgers();
+    let mut decided = context.memory.ledgers();
     let mut limit = Limit::from(per_hour);
     for sibling in siblings.iter().filter(|sibling| **sibling != name) {
         let written = context.cache.platforms.get("", sibling).map(|object| record::ledger(&object));
@@ -83,7 +83,7 @@ pub fn uncounted(context: &Context, object: &LivePlatform) -> bool {
 /// is woken, to count.
 pub fn with_breaker<K: Resource>(context: &Context, connection: PlatformAccess, platform: &str, object: &K) -> PlatformAccess {
     let PlatformAccess::Usable(mut policy) = connection else { return connection };
-    let counted = asking(object).zip(context.reading(platform));
+    let counted = asking(object).zip(context.cache.reading(platform));
     if let Some((asking, reading)) = counted {
         policy.deletions_blocked = reading.deletions.holds(&asking, per_hour(context, &reading.object));
         if policy.deletions_blocked.is_some() {
@@ -112,7 +112,7 @@ pub fn counted(context: &Context, platform: &LivePlatform) {
 
 /// An object is gone. While deletions are held the platform object counts again: the last one that waited may have been set to Retain.
 pub fn gone(context: &Context, platform: &str) {
-    if context.reading(platform).is_some_and(|reading| reading.deletions.held > 0) {
+    if context.cache.reading(platform).is_some_and(|reading| reading.deletions.held > 0) {
         context.enqueue(&ObjectKey::platform(platform), Priority::Effect);
     }
 }

@@ -79,7 +79,7 @@ pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
                 context.enqueue(&ObjectKey::platform(&name), Priority::Changed);
                 // A pass that waits for a platform that hangs would keep its place until that has an answer.
                 if address::identity(&before) != address::identity(&object) || before.spec.requests != object.spec.requests {
-                    context.give_up(&name);
+                    context.connections.give_up(&name);
                 }
                 // Its policy has changed for all that is on it, and for those that share its place.
                 if before.spec != object.spec {
@@ -89,8 +89,8 @@ pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
         }
         StoreEvent::Deleted(object) => {
             let name = place(&*object).1;
-            context.connect(&name, None);
-            context.back_off(&name, None);
+            context.connections.set(&name, None);
+            context.connections.back_off(&name, None);
             context.forget(&ObjectKey::platform(&name));
             wake_place(context, &name);
         }
@@ -213,7 +213,7 @@ pub fn inventory_changed(context: &Context, platform: &str, changed: &InventoryD
     let by_tenant = changed.tenants.iter().flat_map(|tenant| index.of_tenant(platform, tenant));
     let by_name = changed.names.iter().flat_map(|name| index.named(platform, name));
     let on_it = if changed.whole_again { index.on(platform) } else { Vec::new() };
-    let waiting = on_it.into_iter().filter(|key| context.waits_for_whole_lists(key));
+    let waiting = on_it.into_iter().filter(|key| context.memory.waits_for_whole_lists(key));
     let keys: BTreeSet<ObjectKey> = by_tenant.chain(by_name).chain(waiting).collect();
     context.enqueue_all(keys, Priority::Effect);
 }
@@ -260,7 +260,7 @@ mod tests {
             context.cache.index.enter(&key(number), entry(if number == 4 { "other" } else { "default" }));
         }
         for number in [2, 4] {
-            context.with_memory(&key(number), None, |memory| memory.waits_for_whole_lists = true);
+            context.memory.with_pass(&key(number), None, |memory| memory.waits_for_whole_lists = true);
         }
         inventory_changed(&context, "default", &InventoryDiff::default());
         assert!(woken(&context).await.is_empty());

@@ -39,7 +39,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
     let entry = cache::entry_of_lead(&object);
     let connection = context.connection(&entry.platform, &key.namespace).await;
     let connection = deletions::with_breaker(context, connection, &entry.platform, &*object);
-    let inventory = match (&connection, context.connected(&entry.platform)) {
+    let inventory = match (&connection, context.connections.of(&entry.platform)) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
         (PlatformAccess::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
         (PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_), None) => None,
@@ -51,7 +51,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
     };
     let policy = if let PlatformAccess::Usable(policy) = &connection { Some(policy.clone()) } else { None };
     let wish = wish(&object, &entry, rival.map(|rival| format!("Lead {}/{}", rival.namespace, rival.name)));
-    let memory = context.with_memory(key, object.meta().uid.as_deref(), |memory| memory.clone());
+    let memory = context.memory.with_pass(key, object.meta().uid.as_deref(), |memory| memory.clone());
     let facts = observe::facts(&*object, object.status.as_ref().map(|status| status as &dyn HasStatus), connection, &memory);
     let pass = Pass::begin(record::of_lead(&object), facts, &memory);
     let actuator = LeadActuator { context, object: PassObject::new(context, Arc::clone(&object)), entry, policy, reach: PlatformSession::new(inventory) };
@@ -119,7 +119,7 @@ impl LeadActuator<'_> {
             Ok(inventory) => inventory,
             Err(trouble) => return ChangeResult::NotSent(trouble),
         };
-        if let Err(trouble) = self.context.still_by(&self.entry.platform, &inventory) {
+        if let Err(trouble) = self.context.connections.still_by(&self.entry.platform, &inventory) {
             return ChangeResult::NotSent(trouble);
         }
         let (client, leadership) = (inventory.client(), &self.context.leadership);

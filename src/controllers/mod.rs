@@ -10,6 +10,7 @@ mod events;
 pub(crate) mod handlers;
 mod lead;
 mod live_platform;
+mod memory;
 pub mod metrics;
 mod object;
 mod observe;
@@ -21,7 +22,7 @@ mod tallies;
 mod tenant_locks;
 mod unreadable;
 
-pub use context::Context;
+pub use context::{Config, Context};
 
 pub use crate::cluster::key::{Kind, ObjectKey};
 
@@ -42,12 +43,12 @@ pub fn span(key: &ObjectKey, priority: Priority) -> tracing::Span {
 /// Runs one pass over one object and makes the next appointment.
 pub async fn reconcile(context: Arc<Context>, key: ObjectKey) {
     let begun = clock::since_start();
-    context.looks(&key);
-    let (next, outcome) = match (context.wrong(&key), key.kind) {
+    context.pass_begins(&key);
+    let (next, outcome) = match (context.cache.wrong(&key), key.kind) {
         (Some(wrong), _) => unreadable::tell(&context, &key, &wrong).await,
         (None, kind) => decided(&context, &key, kind).await,
     };
-    context.looked(&key, outcome, clock::since_start().saturating_sub(begun));
+    context.pass_ended(&key, outcome, clock::since_start().saturating_sub(begun));
     if let Action::RequeueAt(at, priority) = next {
         context.queue.add_at(at, key.clone(), context.group(&key), priority);
     }

@@ -108,7 +108,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
             }
             Err(failed) => failed,
         };
-        self.context.meter.status_unwritten(K::KIND);
+        self.context.metrics.status_unwritten(K::KIND);
         if sent
             && matches!(failed, WriteError::Conflict)
             && let Ok(object) = patch::operation(&self.context.client, &*self.get(), status).await

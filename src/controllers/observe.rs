@@ -80,7 +80,7 @@ pub fn policy(policy: oc_api::DeletionPolicy) -> DeletionPolicy {
 /// [`WriteError::Conflict`] then.
 pub fn still_there(context: &Context, platform: &str, reach: &PlatformSession) -> Result<(), WriteError> {
     match reach.inventory() {
-        Ok(inventory) => context.still_by(platform, &inventory).map_err(|_| WriteError::Conflict),
+        Ok(inventory) => context.connections.still_by(platform, &inventory).map_err(|_| WriteError::Conflict),
         Err(_) => Ok(()),
     }
 }

@@ -43,7 +43,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
     let entry = context.cache.entry_of_service(&object);
     let connection = context.connection(&entry.platform, &key.namespace).await;
     let connection = deletions::with_breaker(context, connection, &entry.platform, &*object);
-    let connected = context.connected(&entry.platform);
+    let connected = context.connections.of(&entry.platform);
     let place = connected.as_ref().and_then(|connected| connected.place.clone());
     let inventory = match (&connection, connected) {
         (_, Some(connected)) => Some(connected.for_object(going(&object))),
@@ -59,7 +59,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
         connection => (connection, None),
     };
     let wish = wish(context, &object, &entry, rival.map(|rival| named(context, &object, &rival)));
-    let memory = context.with_memory(key, object.meta().uid.as_deref(), |memory| memory.clone());
+    let memory = context.memory.with_pass(key, object.meta().uid.as_deref(), |memory| memory.clone());
     let record = record::of_service(&object);
     let connection = pace::with_pace(context, connection, &entry.platform, &record);
     let policy = if let PlatformAccess::Usable(policy) = &connection { Some(policy.clone()) } else { None };
@@ -206,7 +206,7 @@ impl ServiceActuator<'_> {
             Ok(inventory) => inventory,
             Err(trouble) => return ChangeResult::NotSent(trouble),
         };
-        if let Err(trouble) = self.context.still_by(&self.entry.platform, &inventory) {
+        if let Err(trouble) = self.context.connections.still_by(&self.entry.platform, &inventory) {
             return ChangeResult::NotSent(trouble);
         }
         let (client, leadership) = (inventory.client(), &self.context.leadership);
@@ -306,7 +306,7 @@ impl Actuator for ServiceActuator<'_> {
         let place = self.place.as_ref().filter(|place| self.context.cache.index.place(&self.entry.platform).as_ref() == Some(*place));
         let (Some(place), Some(policy), Some(tenant)) = (place, &self.policy, &self.entry.tenant) else { return Err(WriteError::Conflict) };
         // Another object for this tenant is being recorded: looked at again when it is.
-        let Some(_claim) = self.context.claims.claim(place, tenant) else { return Err(WriteError::Conflict) };
+        let Some(_claim) = self.context.tenant_locks.claim(place, tenant) else { return Err(WriteError::Conflict) };
         let object = self.object.get();
         let compete = |known: &dyn Fn(&str, &str) -> Access| competition::of_service(self.context, policy, &object, &self.entry, known);
         if !competition::still_first(self.context, (&self.entry.platform, &object.namespace().unwrap_or_default()), compete) {

@@ -112,8 +112,8 @@ impl Snapshot {
         let now = clock::now();
         let mut census = Self {
             queue: context.queue.load(),
-            watches: context.watches(),
-            unreadable: Kind::ALL.map(|kind| context.unreadable(kind)),
+            watches: context.watches.all(),
+            unreadable: Kind::ALL.map(|kind| context.cache.unreadable(kind)),
             leads: context.leadership.may_change().is_ok(),
             ..Self::default()
         };
@@ -162,7 +162,7 @@ impl Snapshot {
 impl Platform {
     /// What its connection has read.
     fn read(&mut self, context: &Context, now: Time, name: &str) {
-        let Some(connected) = context.connected(name) else { return };
+        let Some(connected) = context.connections.of(name) else { return };
         // While there is no other connection what was read by the last good one is what is known.
         let inventory = connected.inventory.ok().or(connected.last_good.map(|good| good.inventory));
         let Some(inventory) = inventory else { return };

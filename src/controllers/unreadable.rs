@@ -32,7 +32,7 @@ pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -
         }
     };
     outcome(Reason::InvalidSpec, "this version can't read it");
-    let failures = context.with_memory(key, uid(context, key).as_deref(), |memory| {
+    let failures = context.memory.with_pass(key, uid(context, key).as_deref(), |memory| {
         memory.failures = if written.is_err() { memory.failures.saturating_add(1) } else { 0 };
         memory.failures
     });

@@ -3,7 +3,7 @@
 
 pub mod budget;
 pub mod circuit;
-pub(crate) mod connected;
+pub(crate) mod connections;
 pub mod index;
 pub mod inventory;
 pub mod list;

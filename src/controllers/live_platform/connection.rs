@@ -20,7 +20,7 @@ use crate::controllers::context::Context;
 use crate::controllers::handlers;
 use crate::controllers::metrics::Calls;
 use crate::platform::budget::{Budget, BudgetEvent, Limits, Room};
-use crate::platform::connected::{Connected, Trying};
+use crate::platform::connections::{Connected, Trying};
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use oc_api::LivePlatform;
@@ -32,7 +32,7 @@ pub const CREDENTIAL_LOOK: Duration = Duration::from_millis(500);
 /// last pass met with trouble, so that what it is made from is read again.
 pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: bool) -> Connected {
     let name = object.name_any();
-    let before = context.connected(&name);
+    let before = context.connections.of(&name);
     let now = clock::now();
     if let Some(before) = before.as_ref().filter(|before| !failing && !due(context, before, object, now)) {
         return before.clone();
@@ -145,19 +145,19 @@ fn make(
     numbers: KnownCapability,
 ) -> Result<Arc<Inventory>, Trouble> {
     let unusable = |error: live_platform::Error| Trouble::new(Reason::PlatformUnavailable, format!("The connection can't be made: {}", error.message()));
-    let calls = Arc::new(Calls { meter: Arc::clone(&context.meter), platform: object.name_any() });
+    let calls = Arc::new(Calls { meter: Arc::clone(&context.metrics), platform: object.name_any() });
     let client = Client::new(settings, credential, Some(calls)).map_err(unusable)?;
     let limits = limits(context, object);
-    let room = place(object).map_or_else(|| Room::new(limits), |place| context.room(&place, limits));
+    let room = place(object).map_or_else(|| Room::new(limits), |place| context.connections.room(&place, limits));
     let platform = object.name_any();
     let (for_budget, for_inventory): (Weak<Context>, Weak<Context>) = (Arc::downgrade(context), Arc::downgrade(context));
     let name = platform.clone();
     let budget = Budget::sharing(room, move |news| {
         let Some(context) = for_budget.upgrade() else { return };
-        context.meter.budget(&name, news);
+        context.metrics.budget(&name, news);
         if news == BudgetEvent::Back {
             // What failed before that is nobody's answer any more.
-            if let Some(inventory) = context.connected(&name).and_then(|connected| connected.inventory.ok()) {
+            if let Some(inventory) = context.connections.of(&name).and_then(|connected| connected.inventory.ok()) {
                 inventory.forget_failures();
             }
             handlers::platform_is_back(&context, &name);
@@ -217,7 +217,7 @@ async fn credential(context: &Context, object: &LivePlatform, cached: bool) -> R
     let entra = &object.spec.authentication.entra;
     let trouble = |message: String| Trouble::new(Reason::AuthenticationFailed, message);
     let Some(reference) = &entra.client_secret_ref else {
-        let file = context.federated_token_file.clone().ok_or_else(|| {
+        let file = context.config.federated_token_file.clone().ok_or_else(|| {
             trouble("spec.authentication.entra.workloadIdentity: this operator has no projected token. Start it with --federated-token-file (the chart's workloadIdentity), or use clientSecretRef.".into())
         })?;
         return Ok((Credential::FederatedToken { file: file.clone() }, format!("file {}", file.display())));

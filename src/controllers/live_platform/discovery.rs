@@ -29,7 +29,7 @@ const SENTENCE: usize = 400;
 /// Makes the objects that are missing. Returns when there is something to try again.
 pub async fn discover(context: &Arc<Context>, platform: &LivePlatform, inventory: &Inventory) -> Option<Time> {
     let (Some(rules), Some(known)) = (&platform.spec.lead_discovery, inventory.known_leads()) else {
-        context.with_attempts(&platform.name_any(), |attempts| *attempts = Attempts::default());
+        context.memory.with_attempts(&platform.name_any(), |attempts| *attempts = Attempts::default());
         return None;
     };
     if out_of_sight(context, platform).is_some() {
@@ -42,7 +42,7 @@ pub async fn discover(context: &Arc<Context>, platform: &LivePlatform, inventory
             missing.push(lead);
         }
     }
-    let mut attempts = context.with_attempts(&own, |attempts| attempts.clone());
+    let mut attempts = context.memory.with_attempts(&own, |attempts| attempts.clone());
     if missing.is_empty() {
         attempts = Attempts::default();
     }
@@ -58,7 +58,7 @@ pub async fn discover(context: &Arc<Context>, platform: &LivePlatform, inventory
         }
     }
     let next = attempts.next();
-    context.with_attempts(&own, |before| *before = attempts);
+    context.memory.with_attempts(&own, |before| *before = attempts);
     next
 }
 
@@ -120,7 +120,7 @@ async fn there(context: &Context, platform: &str, rules: &LeadDiscovery, tenant:
 pub fn told(context: &Context, platform: &LivePlatform) -> (Option<Trouble>, Option<String>) {
     let Some(rules) = &platform.spec.lead_discovery else { return (None, None) };
     let namespace = &rules.namespace;
-    match context.with_attempts(&platform.name_any(), |attempts| attempts.told()) {
+    match context.memory.with_attempts(&platform.name_any(), |attempts| attempts.told()) {
         None => (None, None),
         Some(Told::None(said)) => {
             let message = format!(
@@ -139,12 +139,12 @@ pub fn told(context: &Context, platform: &LivePlatform) -> (Option<Trouble>, Opt
 pub fn out_of_sight(context: &Context, platform: &LivePlatform) -> Option<Trouble> {
     let namespace = &platform.spec.lead_discovery.as_ref()?.namespace;
     let message = || {
-        let watched = &context.scope;
+        let watched = &context.config.scope;
         format!(
             "spec.leadDiscovery.namespace: the operator does not watch the namespace {namespace} (--watch-namespaces: {watched}), so no lead objects are made there. Name one that it watches, or have it watch this one; everything else goes on."
         )
     };
-    (!context.scope.holds(namespace)).then(|| Trouble::new(Reason::InvalidSpec, message()))
+    (!context.config.scope.holds(namespace)).then(|| Trouble::new(Reason::InvalidSpec, message()))
 }
 
 /// Removed leads stay in the platform's list for ever (U-19); an object for them would be noise.

@@ -27,7 +27,7 @@ use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
 use crate::controllers::observe::{answer, fact};
 use crate::controllers::{absences, deletions, events, handlers, object};
-use crate::platform::connected::{Connected, CredentialBackoff, LastWorking};
+use crate::platform::connections::{Connected, CredentialBackoff, LastWorking};
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
@@ -85,18 +85,18 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
         return (forgotten(context, key, None), PassOutcome::Gone);
     };
     if context.leaves_to_others(&object).await {
-        tracing::debug!(kind = "LivePlatform", name = key.name, watched = %context.scope, "no namespace that is watched may use it: left to others");
-        context.connect(&key.name, None);
-        context.back_off(&key.name, None);
+        tracing::debug!(kind = "LivePlatform", name = key.name, watched = %context.config.scope, "no namespace that is watched may use it: left to others");
+        context.connections.set(&key.name, None);
+        context.connections.back_off(&key.name, None);
         return (Action::RequeueAt(clock::now() + OTHERS_LOOK, Priority::Observe), PassOutcome::Waiting);
     }
     let uid = object.meta().uid.clone();
-    let memory = context.with_memory(key, uid.as_deref(), |memory| memory.clone());
-    let before = context.connected(&key.name);
+    let memory = context.memory.with_pass(key, uid.as_deref(), |memory| memory.clone());
+    let before = context.connections.of(&key.name);
     let connected = connection::connection(context, &object, memory.failures > 0).await;
     let other = before.as_ref().is_none_or(|before| connected.differs(before));
     let tries = before.as_ref().is_some_and(|before| connected.tries_another(before));
-    context.connect(&key.name, Some(connected.clone()));
+    context.connections.set(&key.name, Some(connected.clone()));
     if other {
         handlers::platform_is_back(context, &key.name);
     } else if tries {
@@ -120,7 +120,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
         _ => None,
     };
     let failed = failed || tries || refused || matches!(&written, Err(failed) if failed.lasts());
-    let memory = context.with_memory(key, uid.as_deref(), |memory| {
+    let memory = context.memory.with_pass(key, uid.as_deref(), |memory| {
         memory.failures = if failed { failures.saturating_add(1) } else { 0 };
         memory.conflicts = if matches!(written, Err(WriteError::Conflict)) { memory.conflicts.saturating_add(1) } else { 0 };
         memory.generation = Some(generation);
@@ -155,7 +155,7 @@ async fn prove(context: &Arc<Context>, key: &ObjectKey, object: &LivePlatform, c
     let tries = connected.trying.is_some();
     let (connected, unproven) = connection::prove(connected, object).await;
     if tries && unproven.is_none() {
-        context.connect(&key.name, Some(connected.clone()));
+        context.connections.set(&key.name, Some(connected.clone()));
         handlers::platform_is_back(context, &key.name);
     }
     (connected, unproven)
@@ -168,8 +168,10 @@ fn held(context: &Context, object: &LivePlatform, connected: &Connected) -> Opti
     if deletions::uncounted(context, object) {
         return None;
     }
-    let held =
-        context.credential_backoff(&object.name_any()).filter(|held| now < held.until && held.version == object.resource_version() && connected.refused())?;
+    let held = context
+        .connections
+        .credential_backoff(&object.name_any())
+        .filter(|held| now < held.until && held.version == object.resource_version() && connected.refused())?;
     Some(held.until.min(now + connection::CREDENTIAL_LOOK))
 }
 
@@ -181,7 +183,7 @@ fn hold(context: &Context, key: &ObjectKey, refused: bool, next: Action) -> Acti
     };
     // The version after our own write of status, which is no news.
     let version = context.cache.platforms.get("", &key.name).and_then(|object| object.resource_version());
-    context.back_off(&key.name, until.map(|until| CredentialBackoff { version, until }));
+    context.connections.back_off(&key.name, until.map(|until| CredentialBackoff { version, until }));
     match until {
         Some(until) => Action::RequeueAt(until.min(clock::now() + connection::CREDENTIAL_LOOK), Priority::Effect),
         None => next,
@@ -194,7 +196,7 @@ fn remember(context: &Context, key: &ObjectKey, object: &LivePlatform, connected
     let known = connected.last_good.as_ref().is_some_and(|good| good.fingerprint == connected.fingerprint);
     if decision.answers() && !known {
         let last_good = Some(LastWorking { fingerprint: connected.fingerprint.clone(), identity: address::identity(object), inventory });
-        context.connect(&key.name, Some(Connected { last_good, ..connected }));
+        context.connections.set(&key.name, Some(Connected { last_good, ..connected }));
     }
 }
 

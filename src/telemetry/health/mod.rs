@@ -177,7 +177,7 @@ impl Health {
         let lease = self.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
         Signs {
             stage: *self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
-            watches: self.context.watches(),
+            watches: self.context.watches.all(),
             queue: self.context.queue.load(),
             lease: lease.as_ref().map(|(heartbeat, most)| (heartbeat.idle_for(), *most)),
         }

@@ -1,12 +1,14 @@
 //! How each platform is connected to.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::DeletionPolicy;
 use oc_domain::place::Place;
 use oc_domain::time::Time;
 
+use crate::platform::budget::{Limits, Room};
 use crate::platform::inventory::Inventory;
 
 /// How a platform is connected to.
@@ -99,4 +101,79 @@ pub struct CredentialBackoff {
     pub version: Option<String>,
     /// When the platform is asked again.
     pub until: Time,
+}
+
+/// How each platform is connected to, by the name of its `LivePlatform`.
+#[derive(Default)]
+pub struct Connections {
+    connected: RwLock<HashMap<String, Connected>>,
+    backoffs: Mutex<HashMap<String, CredentialBackoff>>,
+    rooms: Mutex<HashMap<Place, Weak<Room>>>,
+}
+
+impl Connections {
+    /// How a platform is connected to; `None` before its own first pass.
+    pub fn of(&self, platform: &str) -> Option<Connected> {
+        self.connected.read().unwrap_or_else(PoisonError::into_inner).get(platform).cloned()
+    }
+
+    /// Whether this is still how a platform is connected to. A pass that began before its address was changed must not ask for anything by the former one: what
+    /// the objects have there was counted without it.
+    ///
+    /// # Errors
+    /// When it is not.
+    pub fn still_by(&self, platform: &str, inventory: &Arc<Inventory>) -> Result<(), Trouble> {
+        let by = |other: &Arc<Inventory>| Arc::ptr_eq(other, inventory);
+        match self.of(platform) {
+            Some(connected) if connected.inventory.as_ref().is_ok_and(by) || connected.last_good.as_ref().is_some_and(|good| by(&good.inventory)) => Ok(()),
+            _ => Err(Trouble::new(Reason::ProgressingWithRetry, "The connection to the platform was made anew meanwhile.")),
+        }
+    }
+
+    /// Sets or removes a platform's connection. Who waits for an answer by the one that it replaces gives up.
+    pub fn set(&self, platform: &str, connected: Option<Connected>) {
+        let now = connected.as_ref().and_then(|connected| connected.inventory.as_ref().ok().cloned());
+        let before = {
+            let mut connections = self.connected.write().unwrap_or_else(PoisonError::into_inner);
+            match connected {
+                Some(connected) => connections.insert(platform.to_owned(), connected),
+                None => connections.remove(platform),
+            }
+        };
+        if let Some(before) = before.and_then(|before| before.inventory.ok()).filter(|before| now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, before))) {
+            before.give_up();
+        }
+    }
+
+    /// The platform is to be reached in another way than it is: who waits for an answer by the old one gives up.
+    pub fn give_up(&self, platform: &str) {
+        let Some(Connected { inventory, last_good, .. }) = self.of(platform) else { return };
+        inventory.into_iter().chain(last_good.map(|good| good.inventory)).for_each(|inventory| inventory.give_up());
+    }
+
+    /// What a platform object waits for, if its credential fails.
+    pub fn credential_backoff(&self, platform: &str) -> Option<CredentialBackoff> {
+        self.backoffs.lock().unwrap_or_else(PoisonError::into_inner).get(platform).cloned()
+    }
+
+    /// Sets or removes that.
+    pub fn back_off(&self, platform: &str, backoff: Option<CredentialBackoff>) {
+        let mut all = self.backoffs.lock().unwrap_or_else(PoisonError::into_inner);
+        match backoff {
+            Some(backoff) => all.insert(platform.to_owned(), backoff),
+            None => all.remove(platform),
+        };
+    }
+
+    /// The room for calls at a place, which all `LivePlatform` objects share that point to it. Another one is made when its limits are others.
+    pub fn room(&self, place: &Place, limits: Limits) -> Arc<Room> {
+        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(room) = rooms.get(place).and_then(Weak::upgrade).filter(|room| room.limits() == limits) {
+            return room;
+        }
+        rooms.retain(|_, room| room.strong_count() > 0);
+        let room = Room::new(limits);
+        rooms.insert(place.clone(), Arc::downgrade(&room));
+        room
+    }
 }

@@ -1,0 +1,90 @@
+//! What this process remembers between passes. Losing it is safe.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use oc_domain::breaker::DeletionLedger;
+use oc_domain::discovery::Attempts;
+use oc_domain::memory::PassMemory;
+use oc_domain::record::Record;
+use oc_domain::time::Time;
+
+use crate::cluster::key::ObjectKey;
+use crate::runtime::clock;
+
+/// See the module.
+pub struct Memory {
+    passes: Mutex<HashMap<ObjectKey, (Option<String>, PassMemory)>>,
+    ledgers: Mutex<HashMap<String, DeletionLedger>>,
+    attempts: Mutex<HashMap<String, Attempts>>,
+    began: Time,
+    /// The objects that were made since then, were looked at, and are not Ready yet; and when they were made.
+    young: Mutex<HashMap<ObjectKey, Time>>,
+}
+
+impl Default for Memory {
+    fn default() -> Self {
+        // Creation times have no milliseconds.
+        let began = clock::now().whole_second();
+        Self { passes: Mutex::default(), ledgers: Mutex::default(), attempts: Mutex::default(), began, young: Mutex::default() }
+    }
+}
+
+impl Memory {
+    /// Works on what is remembered of the object with this uid between passes. Of one that had the name before, nothing is.
+    pub fn with_pass<T>(&self, key: &ObjectKey, uid: Option<&str>, work: impl FnOnce(&mut PassMemory) -> T) -> T {
+        let mut passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
+        let (of, memory) = passes.entry(key.clone()).or_default();
+        if of.as_deref() != uid {
+            (*of, *memory) = (uid.map(str::to_owned), PassMemory::default());
+        }
+        work(memory)
+    }
+
+    /// What an object remembers, with what this process has asked for it: what says so on the object may have been taken off a moment ago.
+    pub fn reminded(&self, key: &ObjectKey, uid: Option<&str>, record: Arc<Record>) -> Arc<Record> {
+        let passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some((_, memory)) = passes.get(key).filter(|(of, memory)| of.as_deref() == uid && memory.waits_for_outcome()) else { return record };
+        let mut reminded = Record::clone(&record);
+        memory.remind(&mut reminded);
+        Arc::new(reminded)
+    }
+
+    /// Whether an object waits for lists without entries that can't be read.
+    pub fn waits_for_whole_lists(&self, key: &ObjectKey) -> bool {
+        self.passes.lock().unwrap_or_else(PoisonError::into_inner).get(key).is_some_and(|(_, memory)| memory.waits_for_whole_lists)
+    }
+
+    /// Works on what was last decided of deletions, by `LivePlatform`. Who counts does so under this lock: what one has granted is seen by the next, before it
+    /// is written and comes back by the watch.
+    pub fn ledgers(&self) -> MutexGuard<'_, HashMap<String, DeletionLedger>> {
+        self.ledgers.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Works on what is remembered of a platform's discovery.
+    pub fn with_attempts<T>(&self, platform: &str, work: impl FnOnce(&mut Attempts) -> T) -> T {
+        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        work(attempts.entry(platform.to_owned()).or_default())
+    }
+
+    /// An object that was made then is looked at, and no operator has said anything of it yet. Returns whether it was made since this process began, and
+    /// is looked at for the first time.
+    pub fn is_first_look(&self, key: &ObjectKey, made: Time) -> bool {
+        made >= self.began && self.young().insert(key.clone(), made) != Some(made)
+    }
+
+    /// An object is Ready. Returns when it was made, if it was looked at as a new one and was not Ready before.
+    pub fn is_first_ready(&self, key: &ObjectKey) -> Option<Time> {
+        self.young().remove(key)
+    }
+
+    fn young(&self) -> MutexGuard<'_, HashMap<ObjectKey, Time>> {
+        self.young.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Forgets an object that is gone.
+    pub fn forget(&self, key: &ObjectKey) {
+        self.passes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.young().remove(key);
+    }
+}
