@@ -6,7 +6,7 @@
 //!       Kubernetes                                 Live Platform
 //!   watches -> cluster::store                 lists -> platform::inventory
 //!             \                                  /
-//!        what is wished, what is remembered,  facts
+//!        what is asked for, what is remembered, facts
 //!                           \                /
 //!                      oc_domain::{service, lead, platform}::decide
 //!                                   |

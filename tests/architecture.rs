@@ -32,11 +32,11 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
 
 /// The files of the controllers that name the client of the platform: the connection, the requests that are made by it, and what counts its calls.
 const NAME_THE_CLIENT: [&str; 5] = [
+    "controllers/customer.rs",
     "controllers/live_platform/connection.rs",
     "controllers/live_platform/mod.rs",
     "controllers/metrics.rs",
     "controllers/observe.rs",
-    "controllers/service.rs",
 ];
 
 /// Types of the custom resources that the domain, the client or the circuit has a twin of: the same word for the same thing on the other side of a border.

@@ -24,9 +24,9 @@ impl AuditedChange {
     fn of(change: &Change) -> Self {
         let named = |change| Self { change, ..Self::default() };
         match change {
-            Change::CreateService(tenant) => Self { tenant: Some(tenant.to_string()), ..named("create service") },
+            Change::CreateService(new) => Self { tenant: Some(new.tenant.to_string()), ..named("create service") },
             Change::DeleteService(guid) => Self { guid: Some(guid.to_string()), ..named("delete service") },
-            Change::CreateLead(tenant) => Self { tenant: Some(tenant.to_string()), ..named("create lead") },
+            Change::CreateLead(new) => Self { tenant: Some(new.tenant.to_string()), ..named("create lead") },
             Change::DeleteLead(tenant) => Self { tenant: Some(tenant.to_string()), ..named("delete lead") },
             Change::AssignChannel(tenant, channel) => Self { tenant: Some(tenant.to_string()), channel: Some(channel.to_string()), ..named("assign channel") },
             Change::UnassignChannel(tenant) => Self { tenant: Some(tenant.to_string()), ..named("unassign channel") },
@@ -69,8 +69,8 @@ impl AuditRecord {
     }
 
     /// The short name of the service that it is about.
-    pub fn short_name(self, name: &str) -> Self {
-        Self { short_name: Some(name.to_owned()), ..self }
+    pub fn short_name(self, name: Option<&str>) -> Self {
+        Self { short_name: name.map(str::to_owned), ..self }
     }
 
     /// The policy by which something is deleted.

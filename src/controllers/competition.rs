@@ -22,7 +22,7 @@ use oc_api::{Lead, OcEssentialService};
 const MOST_ASKED: usize = 16;
 
 /// Whether the objects of a namespace may use a platform: which platform, which namespace.
-type KnownAccess<'a> = &'a dyn Fn(&str, &str) -> Access;
+pub type KnownAccess<'a> = &'a dyn Fn(&str, &str) -> Access;
 
 /// How a service object stands to the others that want its tenant or its short name.
 pub fn of_service(context: &Context, policy: &Policy, object: &OcEssentialService, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey> {

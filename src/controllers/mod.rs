@@ -5,6 +5,7 @@ mod action;
 mod audit;
 mod competition;
 mod context;
+mod customer;
 mod deletions;
 mod events;
 pub(crate) mod handlers;
@@ -32,6 +33,7 @@ use self::action::Action;
 use self::metrics::PassOutcome;
 use crate::runtime::clock;
 use crate::runtime::workqueue::Priority;
+use oc_api::{Lead, OcEssentialService};
 
 /// The span of a pass, for traces: `outcome` is the reason that it came to, `why` the decision's.
 pub fn span(key: &ObjectKey, priority: Priority) -> tracing::Span {
@@ -58,7 +60,7 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) {
 async fn decided(context: &Arc<Context>, key: &ObjectKey, kind: Kind) -> (Action, PassOutcome) {
     match kind {
         Kind::LivePlatform => live_platform::reconcile(context, key).await,
-        Kind::Lead => lead::reconcile(context, key).await,
-        Kind::OcEssentialService => service::reconcile(context, key).await,
+        Kind::Lead => customer::reconcile::<Lead>(context, key).await,
+        Kind::OcEssentialService => customer::reconcile::<OcEssentialService>(context, key).await,
     }
 }

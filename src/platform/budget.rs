@@ -241,7 +241,7 @@ impl Budget {
     /// The same for a list: an identity that may not even read is refused for every object alike.
     ///
     /// # Errors
-    /// As [`Budget::spend`].
+    /// As [`Budget::call`].
     pub async fn call_list<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
         let turn = self.turn().await?;
         turn.report(call.await, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden)

@@ -174,6 +174,7 @@ mod tests {
     use oc_domain::names::TenantId;
     use oc_domain::policy::PlatformAccess;
     use oc_domain::record::{OperationId, OperationKind, Sent};
+    use oc_domain::requests::NewLead;
     use std::sync::Mutex;
 
     /// A actuator that writes down what is done to it.
@@ -249,7 +250,7 @@ mod tests {
         let tenant = TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap();
         let step = match (&record.intent, &facts.answer) {
             (_, Some(_)) => Step::Idle(now),
-            (Some(_), None) => Step::Execute(Change::CreateService(tenant)),
+            (Some(_), None) => Step::Execute(Change::CreateLead(NewLead { tenant, company_name: "Contoso".into() })),
             (None, None) => Step::PatchMetadata(Mark::RecordIntent { kind: OperationKind::Create, start: now, tenant: None, place: None }),
         };
         Decision { step, why: "", verdict: Verdict::ready("x"), record: record.clone(), plan: Vec::new(), hold: false }

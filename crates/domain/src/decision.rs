@@ -3,6 +3,7 @@
 use crate::conditions::{Trouble, Verdict};
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
 use crate::record::{Job, Operation, OperationId, OperationKind, Outcome, Record, Sent};
+use crate::requests::{NewLead, NewService};
 use crate::time::{Duration, Time};
 use crate::timing;
 
@@ -48,12 +49,12 @@ pub enum Mark {
 /// One change at the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
-    /// Turn the tenant's lead into an OC Essential service; all parameters are in the object.
-    CreateService(TenantId),
+    /// Turn the tenant's lead into this OC Essential service.
+    CreateService(Box<NewService>),
     /// Delete this service.
     DeleteService(CustomerGuid),
     /// Make a consentless lead.
-    CreateLead(TenantId),
+    CreateLead(NewLead),
     /// Delete a consentless lead.
     DeleteLead(TenantId),
     /// Attach the tenant's lead to a channel.

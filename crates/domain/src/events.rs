@@ -417,9 +417,9 @@ fn absences(before: &platform::PlatformRecord, last: &platform::PlatformDecision
 /// A change that was asked for, when its answer is news by itself. A refusal shows in status; what was not sent is asked for again.
 fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
     let (event, what) = match change {
-        Change::CreateService(tenant) => (Event::ConversionRequested, format!("convert the lead of tenant {tenant} to an OC Essential service")),
+        Change::CreateService(new) => (Event::ConversionRequested, format!("convert the lead of tenant {} to an OC Essential service", new.tenant)),
         Change::DeleteService(guid) => (Event::DeletionRequested, format!("delete the service {guid}")),
-        Change::CreateLead(tenant) => (Event::LeadRequested, format!("make a consentless lead for tenant {tenant}")),
+        Change::CreateLead(new) => (Event::LeadRequested, format!("make a consentless lead for tenant {}", new.tenant)),
         Change::DeleteLead(tenant) => (Event::DeletionRequested, format!("delete the consentless lead of tenant {tenant}")),
         Change::AssignChannel(_, channel) => (Event::ChannelAssigned, format!("assign the lead to channel {channel}")),
         Change::UnassignChannel(_) => (Event::ChannelUnassigned, "take the lead out of its channel".to_owned()),

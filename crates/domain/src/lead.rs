@@ -8,6 +8,7 @@ use crate::model::{Lead, MicrosoftStatus};
 use crate::names::{ChannelId, TenantId};
 use crate::policy::{PlatformAccess, Policy};
 use crate::record::{Operation, OperationKind, Outcome, Record, Sent};
+use crate::requests::NewLead;
 use crate::service::{active_beside, lead_that_counts};
 use crate::time::Time;
 use crate::timing;
@@ -17,8 +18,8 @@ use crate::timing;
 pub struct DesiredLead {
     /// `spec.msTenantId`.
     pub tenant: TenantId,
-    /// Whether `spec.consentless` is present: the lead is made when the platform has none.
-    pub consentless: bool,
+    /// `spec.consentless.companyName`: the lead is made, by this name, when the platform has none.
+    pub consentless: Option<String>,
     /// `spec.channelId`.
     pub channel: Option<ChannelId>,
     /// `spec.deletionPolicy`.
@@ -49,8 +50,8 @@ pub struct LeadSpec {
     pub suspended: bool,
     /// `spec.msTenantId`; `Err` says why it is none.
     pub tenant: Result<TenantId, Trouble>,
-    /// Whether `spec.consentless` is there.
-    pub consentless: bool,
+    /// `spec.consentless.companyName`, if the lead may be made.
+    pub consentless: Option<String>,
     /// `spec.channelId`.
     pub channel: Option<ChannelId>,
     /// `spec.deletionPolicy`.
@@ -59,7 +60,7 @@ pub struct LeadSpec {
 
 impl LeadSpec {
     /// What the object is to become. `rival` is another object that comes before it, as people read it.
-    pub fn wish(self, rival: Option<String>) -> LeadTarget {
+    pub fn target(self, rival: Option<String>) -> LeadTarget {
         if self.deleting {
             return LeadTarget::Absent(self.deletion_policy, self.tenant.ok());
         }
@@ -74,28 +75,28 @@ impl LeadSpec {
 }
 
 /// Decides what comes next.
-pub fn decide(now: Time, wish: &LeadTarget, record: &Record, facts: &Facts) -> Decision {
+pub fn decide(now: Time, target: &LeadTarget, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     record.disown();
-    record.forget_superseded(matches!(wish, LeadTarget::Absent(..)), now);
+    record.forget_superseded(matches!(target, LeadTarget::Absent(..)), now);
     record.not_ahead(now);
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
     record.note_open_intent();
     let case = LeadCase { now, facts, record };
-    if matches!(wish, LeadTarget::Present(_)) && case.record.is_bare(recalled) && facts.answer.is_none() {
+    if matches!(target, LeadTarget::Present(_)) && case.record.is_bare(recalled) && facts.answer.is_none() {
         let verdict = Verdict::not_ready(Reason::Verifying, "Writing down again what was asked for: its record was taken off this object.");
         return case.decide(Step::PatchMetadata(Mark::AddFinalizer), "the record of a create was taken off", verdict);
     }
-    let decision = match wish {
-        LeadTarget::Present(desired) => case.be(desired),
+    let decision = match target {
+        LeadTarget::Present(desired) => case.ensure(desired),
         LeadTarget::Suspended => {
             let verdict = Verdict::not_ready(Reason::Suspended, "spec.suspend is true: nothing is read or changed for this object.");
             let step = Step::Idle(now + timing::SLOW_RETRY);
             case.decide(step, "suspended", verdict)
         }
         LeadTarget::Invalid(trouble) => case.stop(trouble.clone(), "the spec can't be followed"),
-        LeadTarget::Absent(policy, tenant) => case.gone(*policy, tenant.as_ref()),
+        LeadTarget::Absent(policy, tenant) => case.remove(*policy, tenant.as_ref()),
     };
     decision.without_unsent(now)
 }
@@ -122,7 +123,7 @@ struct LeadCase<'a> {
 }
 
 impl LeadCase<'_> {
-    fn again(&self) -> Self {
+    fn copy(&self) -> Self {
         Self { now: self.now, facts: self.facts, record: self.record.clone() }
     }
 
@@ -165,10 +166,10 @@ impl LeadCase<'_> {
     fn unbelieved(&self) -> Option<Decision> {
         let (step, why, verdict) = self.facts.belief.doubt(self.now, "leads")?;
         let hold = self.facts.settled && self.facts.belief == Belief::Doubted;
-        Some(Decision { hold, ..self.again().decide(step, why, verdict) })
+        Some(Decision { hold, ..self.copy().decide(step, why, verdict) })
     }
 
-    fn be(mut self, desired: &DesiredLead) -> Decision {
+    fn ensure(mut self, desired: &DesiredLead) -> Decision {
         let policy = match &self.facts.connection {
             PlatformAccess::Usable(policy) => policy,
             PlatformAccess::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
@@ -194,7 +195,7 @@ impl LeadCase<'_> {
         };
         match lead_that_counts(&view.leads) {
             Some(lead) => self.found(policy, desired, lead),
-            None => self.nothing(policy, desired, view),
+            None => self.when_absent(policy, desired, view),
         }
     }
 
@@ -209,7 +210,7 @@ impl LeadCase<'_> {
 
     /// After a change was asked for in this pass, the pass ends.
     fn after_asking(&self) -> Option<Decision> {
-        let again = || self.again();
+        let again = || self.copy();
         // A channel is asked for again when the answer was lost; not at once.
         let again_later = matches!(self.facts.answer, Some(ChangeResult::Unknown(_))) && self.record.open_intent().is_none();
         let verifying = |message: &str| {
@@ -229,7 +230,7 @@ impl LeadCase<'_> {
     }
 
     /// People apply the object just after the lead was made, and an intent is not followed by a read: both want a list of this pass.
-    fn nothing(mut self, policy: &Policy, desired: &DesiredLead, view: &LeadsView) -> Decision {
+    fn when_absent(mut self, policy: &Policy, desired: &DesiredLead, view: &LeadsView) -> Decision {
         let since = self.facts.pass_started;
         if self.facts.leads.since(since).is_none() {
             return self.look(Query::Leads, since, "is there still no lead");
@@ -237,19 +238,20 @@ impl LeadCase<'_> {
         if let Some(decision) = self.not_proven(view).or_else(|| self.unbelieved()) {
             return decision;
         }
-        if !desired.consentless {
+        let Some(company_name) = &desired.consentless else {
             let message = format!(
                 "The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center; or set spec.consentless to have the lead made.",
                 desired.tenant
             );
             return self.missing(Trouble::new(Reason::LeadNotFound, message), "no lead for the tenant");
-        }
+        };
         if let Some((retry, trouble)) = self.record.refusal(OperationKind::Create, self.now).filter(|_| !self.facts.asked_anew) {
             return self.decide(Step::Blocked(retry), "the last try was refused", Verdict::trouble(&trouble));
         }
         let verdict = Verdict::not_ready(Reason::Progressing, "Asking the platform to make the consentless lead.");
         if self.record.may_send(OperationKind::Create, self.now) {
-            return self.decide(Step::Execute(Change::CreateLead(desired.tenant.clone())), "no lead, and the intent is recorded", verdict);
+            let new = NewLead { tenant: desired.tenant.clone(), company_name: company_name.clone() };
+            return self.decide(Step::Execute(Change::CreateLead(new)), "no lead, and the intent is recorded", verdict);
         }
         if let Some(intent) = self.record.open_intent().filter(|intent| intent.sent == Sent::Maybe).cloned() {
             if self.facts.pass_started < intent.start + policy.create_grace {
@@ -267,8 +269,8 @@ impl LeadCase<'_> {
     fn not_proven(&self, view: &LeadsView) -> Option<Decision> {
         match view.absence() {
             Absence::Proven => None,
-            Absence::Unconfirmed => Some(self.again().look(Query::LeadsOfTenant, self.facts.pass_started, "is it only not in the list")),
-            Absence::NotWhole => Some(self.again().stop(LeadsView::not_whole(), "the leads of the tenant are not whole")),
+            Absence::Unconfirmed => Some(self.copy().look(Query::LeadsOfTenant, self.facts.pass_started, "is it only not in the list")),
+            Absence::NotWhole => Some(self.copy().stop(LeadsView::not_whole(), "the leads of the tenant are not whole")),
         }
     }
 
@@ -356,12 +358,12 @@ impl LeadCase<'_> {
         let until = timing::next_look(self.now, creating.start);
         let verdict = Verdict::not_ready(Reason::Verifying, "Being deleted while the answer to a create is not known: looking whether the lead appears.");
         let waiting = self.facts.pass_started < creating.start + policy.create_grace;
-        waiting.then(|| self.again().decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", verdict))
+        waiting.then(|| self.copy().decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", verdict))
     }
 
     /// The lead shows its service only when the leads job has run.
     fn service_that_the_lead_may_not_show(&self) -> Option<Decision> {
-        let (case, since) = (self.again(), self.facts.pass_started);
+        let (case, since) = (self.copy(), self.facts.pass_started);
         if let Fact::Unreadable(trouble) = &self.facts.services {
             return Some(case.unreadable(trouble));
         }
@@ -382,7 +384,7 @@ impl LeadCase<'_> {
         self.stop(Trouble::new(Reason::DeletionBlocked, message), "the lead has a service")
     }
 
-    fn gone(self, policy: DeletionPolicy, tenant: Option<&TenantId>) -> Decision {
+    fn remove(self, policy: DeletionPolicy, tenant: Option<&TenantId>) -> Decision {
         let release = |case: Self, why| case.decide(Step::PatchMetadata(Mark::RemoveFinalizer), why, Verdict::not_ready(Reason::Deleting, "Letting go."));
         if !self.record.finalizer {
             let step = Step::Idle(self.now + timing::SLOW_RETRY);

@@ -23,6 +23,7 @@ pub mod place;
 pub mod platform;
 pub mod policy;
 pub mod record;
+pub mod requests;
 pub mod service;
 pub mod time;
 pub mod timing;

@@ -12,6 +12,7 @@ use oc_domain::model::{LcCustomerAnswer, Lead, LicenseType, MicrosoftStatus, Ser
 use oc_domain::platform;
 use oc_domain::policy::{JobTrigger, PlatformAccess, Policy};
 use oc_domain::record::{Job, JobRecord, JobState, OperationKind, Outcome, Record, Sent};
+use oc_domain::requests::ServiceParameters;
 use oc_domain::service::{self, Adoption, Deletion, DesiredService, Mode};
 use oc_domain::time::Time;
 use proptest::collection::vec;
@@ -128,7 +129,8 @@ fn service_wish() -> impl Strategy<Value = service::ServiceTarget> {
         option::of(5i64..7),
     );
     let be = spec.prop_map(|(mode, adoption, [recreate, ip_group, customer], channel)| {
-        common::be(DesiredService { mode, adoption, recreate, ip_group, channel, lc_customer: customer.then_some(4711), ..common::desired() })
+        let parameters = ServiceParameters { channel, lc_customer: customer.then_some(4711), ..common::by(ip_group) };
+        common::be(DesiredService { mode, adoption, recreate, parameters, ..common::desired() })
     });
     let gone = (policy(), any::<[bool; 2]>()).prop_map(|(policy, [known, suspended])| {
         service::ServiceTarget::Absent(Deletion {
@@ -145,7 +147,7 @@ fn service_wish() -> impl Strategy<Value = service::ServiceTarget> {
 
 fn lead_wish() -> impl Strategy<Value = lead::LeadTarget> {
     let be = (any::<bool>(), option::of(5i64..7), policy()).prop_map(|(consentless, channel, deletion_policy)| {
-        lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless, channel, deletion_policy, rival: None })
+        lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless: common::company(consentless), channel, deletion_policy, rival: None })
     });
     let gone = (policy(), any::<bool>()).prop_map(|(policy, known)| lead::LeadTarget::Absent(policy, known.then(tenant)));
     prop_oneof![5 => be, 3 => gone, 1 => Just(lead::LeadTarget::Suspended), 1 => trouble().prop_map(lead::LeadTarget::Invalid)]
@@ -206,12 +208,12 @@ proptest! {
     #![proptest_config(ProptestConfig { cases: 4096, failure_persistence: None, ..ProptestConfig::default() })]
 
     #[test]
-    fn any_service(wish in service_wish(), record in a_record(), facts in any_facts()) {
-        let decision = service::decide(NOW, &wish, &record, &facts);
-        prop_assert_eq!(&decision, &service::decide(NOW, &wish, &record, &facts));
+    fn any_service(target in service_wish(), record in a_record(), facts in any_facts()) {
+        let decision = service::decide(NOW, &target, &record, &facts);
+        prop_assert_eq!(&decision, &service::decide(NOW, &target, &record, &facts));
         prop_assert_eq!(sound(&decision.step, &decision.verdict, &facts), Vec::<String>::new());
         let changes = matches!(decision.step, Step::Execute(_) | Step::PatchMetadata(_));
-        match (&wish, &decision.step) {
+        match (&target, &decision.step) {
             (service::ServiceTarget::Present(desired), _) => prop_assert!(!changes || desired.mode == Mode::Apply, "{:?} changes something", desired.mode),
             (service::ServiceTarget::Absent(deletion), Step::Execute(_)) => prop_assert!(deletion.policy == DeletionPolicy::Delete && !deletion.suspended),
             (service::ServiceTarget::Absent(_), _) => {}
@@ -233,18 +235,18 @@ proptest! {
     }
 
     #[test]
-    fn any_lead(wish in lead_wish(), record in a_record(), facts in any_facts()) {
-        let decision = lead::decide(NOW, &wish, &record, &facts);
-        prop_assert_eq!(&decision, &lead::decide(NOW, &wish, &record, &facts));
+    fn any_lead(target in lead_wish(), record in a_record(), facts in any_facts()) {
+        let decision = lead::decide(NOW, &target, &record, &facts);
+        prop_assert_eq!(&decision, &lead::decide(NOW, &target, &record, &facts));
         prop_assert_eq!(sound(&decision.step, &decision.verdict, &facts), Vec::<String>::new());
         let fresh = facts.leads.since(NOW);
         match &decision.step {
             Step::Execute(Change::CreateLead(_)) => prop_assert!(fresh.is_some_and(|view| view.leads.is_empty() && view.absence() == Absence::Proven) && record.may_send(OperationKind::Create, NOW)),
             Step::Execute(Change::DeleteLead(_)) => {
                 prop_assert!(fresh.is_some_and(|view| view.leads.iter().any(|lead| lead.consentless)));
-                prop_assert!(matches!(wish, lead::LeadTarget::Absent(DeletionPolicy::Delete, _)));
+                prop_assert!(matches!(target, lead::LeadTarget::Absent(DeletionPolicy::Delete, _)));
             }
-            Step::Execute(Change::AssignChannel(..) | Change::UnassignChannel(_)) => prop_assert!(matches!(wish, lead::LeadTarget::Present(_))),
+            Step::Execute(Change::AssignChannel(..) | Change::UnassignChannel(_)) => prop_assert!(matches!(target, lead::LeadTarget::Present(_))),
             Step::Execute(other) => prop_assert!(false, "a lead asks for {other:?}"),
             _ => {}
         }

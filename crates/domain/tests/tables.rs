@@ -83,14 +83,14 @@ pub fn says(verdict: &Verdict) -> String {
 }
 
 /// One decision about a service, at [`common::NOW`].
-pub fn at_now(wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
-    at(common::NOW, wish, record, facts)
+pub fn at_now(target: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
+    at(common::NOW, target, record, facts)
 }
 
 /// One decision about a service; equal inputs give an equal decision.
-pub fn at(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
-    let decision = decide(now, wish, record, facts);
-    assert_eq!(decision, decide(now, wish, record, facts));
+pub fn at(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(now, target, record, facts);
+    assert_eq!(decision, decide(now, target, record, facts));
     decision
 }
 

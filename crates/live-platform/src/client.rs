@@ -19,6 +19,7 @@ use crate::transport::{HttpCall, HttpResponse, Reply, Transport, declined, unrea
 use crate::wire;
 use crate::wire::errors::Form;
 use crate::wire::json::Malformed;
+use oc_domain::requests::NewLead;
 
 /// A client of one Live Platform, for one identity. Cheap to clone: clones share connections, token and credential.
 ///
@@ -185,8 +186,8 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Refused`], with `TenantId` or `CompanyName` among the fields when one is taken.
-    pub async fn create_lead(&self, tenant: &TenantId, company_name: &str) -> Result<(), Error> {
-        self.effect(&self.change(Endpoint::CreateLead, Method::POST, "api/v2/oc/lead", Some(requests::create_lead(tenant, company_name)))).await
+    pub async fn create_lead(&self, lead: &NewLead) -> Result<(), Error> {
+        self.effect(&self.change(Endpoint::CreateLead, Method::POST, "api/v2/oc/lead", Some(requests::create_lead(lead)))).await
     }
 
     /// Deletes a consentless lead: DELETE `/api/v2/oc/lead?msTenantID=` (platform-facts.md 2.4). A consented lead cannot be deleted here.
@@ -360,12 +361,12 @@ mod tests {
 
     /// The futures of all methods can be spawned: this compiles.
     #[allow(dead_code, reason = "it is compiled, not run")]
-    fn futures_are_send(client: &Client, request: &CreateService, tenant: &TenantId, guid: &CustomerGuid, id: &TaskId, url: &Url) {
+    fn futures_are_send(client: &Client, request: &CreateService, lead: &NewLead, tenant: &TenantId, guid: &CustomerGuid, id: &TaskId, url: &Url) {
         fn is_send(_: impl Send) {}
         is_send((client.leads(), client.leads_of(tenant), client.services(), client.create_service(request), client.task(id, SecretsSent::No)));
         is_send((
             client.delete_service(guid),
-            client.create_lead(tenant, ""),
+            client.create_lead(lead),
             client.delete_lead(tenant),
             client.assign_channel(tenant, 1),
             client.unassign_channel(tenant),

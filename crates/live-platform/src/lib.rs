@@ -46,6 +46,6 @@ pub use client::{Client, Deleted, JobMethod, MaybeAbsent, SecretsSent};
 pub use error::{Error, ErrorKind, RequestSent};
 pub use observer::{CallOutcome, Endpoint, Observer};
 pub use paging::Listed;
-pub use requests::{CreateService, ServiceConnection, SiteLocation};
+pub use requests::CreateService;
 pub use secrets::Secrets;
 pub use settings::{ClientSettings, Credential};

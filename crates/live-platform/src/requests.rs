@@ -2,93 +2,57 @@
 
 use std::collections::BTreeMap;
 
-use oc_domain::names::{ChannelId, LcCustomerId, TenantId};
+use oc_domain::names::{ChannelId, TenantId};
+use oc_domain::requests::{IpGroup, NewLead, NewService, SipConnection, SiteLocation};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
 use crate::secrets::Secrets;
 
-/// One OC Essential service to be made from a lead (platform-facts.md 3).
+/// A request for one OC Essential service (platform-facts.md 3).
 #[derive(Clone, Debug)]
 pub struct CreateService {
-    /// The customer's Microsoft 365 tenant, whose lead must be active.
-    pub tenant: TenantId,
-    /// 3 to 15 characters (platform-facts.md 3.4); not checked here.
-    pub short_name: String,
-    /// 1 to 200 characters (platform-facts-2.md 5); not checked here.
-    pub full_name: String,
-    /// The LC customer that shall own the service (U-11). Absent: the platform makes one of the same short name (platform-facts.md 6.2).
-    pub lc_customer: Option<LcCustomerId>,
-    /// The channel to attach to (platform-facts.md 3.3).
-    pub channel: Option<ChannelId>,
-    /// How the platform tells this customer's calls.
-    pub connection: ServiceConnection,
-}
-
-/// The two flavours of a service (platform-facts.md 3.1).
-#[derive(Clone, Debug)]
-pub enum ServiceConnection {
-    /// By tenant id: `OcEssential_TENANT_TYPE`.
-    Tenant,
-    /// By an IP group of its own: `OcEssential_IPGROUP_TYPE`.
-    IpGroup {
-        /// `ProxySet`.
-        proxy_set: String,
-        /// `OnlinePstnGateway`.
-        online_pstn_gateway: String,
-        /// `siteLocation`, of the newer pages.
-        site_location: Option<SiteLocation>,
-        /// Further script parameters; they may hold passwords. One that is named as one of the two above does not replace it.
-        variables: BTreeMap<String, SecretString>,
-    },
-}
-
-/// `siteLocation` (platform-facts.md 3.3). Only what is set is sent.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct SiteLocation {
-    /// `siteLocationName`.
-    pub name: Option<String>,
-    /// `sbcId`, the id in UMP-365's own list (platform-facts-2.md 6).
-    pub sbc_id: Option<i64>,
-    /// `sbcOnboardingScript`.
-    pub onboarding_script: Option<i64>,
-    /// `sbcCleanupScript`.
-    pub cleanup_script: Option<i64>,
-    /// `sbcOcUploadNumberScript`.
-    pub upload_number_script: Option<i64>,
-    /// `sbcOcReleaseNumberScript`.
-    pub release_number_script: Option<i64>,
+    /// What is asked for. Nothing of it is checked here.
+    pub service: NewService,
+    /// Further script parameters of an IP group; they may hold passwords. One that is named as one of the two of [`IpGroup`] does not replace it. Not sent
+    /// for a service by tenant id.
+    pub variables: BTreeMap<String, SecretString>,
 }
 
 /// The body of POST `/api/v3/customer` (platform-facts.md 3.3). `channelId` and `lcCustomerId` go as digits in a text, the type that the page gives.
 pub(crate) fn create_service(request: &CreateService) -> Value {
+    let NewService { tenant, parameters } = &request.service;
     let mut body = Map::new();
-    let (configuration, tenant) = match request.connection {
-        ServiceConnection::Tenant => ("OcEssential_TENANT_TYPE", "msTenantID"),
-        ServiceConnection::IpGroup { .. } => ("OcEssential_IPGROUP_TYPE", "msTenantId"),
+    let (configuration, tenant_field) = match parameters.connection {
+        SipConnection::Tenant => ("OcEssential_TENANT_TYPE", "msTenantID"),
+        SipConnection::IpGroup(_) => ("OcEssential_IPGROUP_TYPE", "msTenantId"),
     };
     body.insert("configurationName".into(), json!(configuration));
-    body.insert("customerShortName".into(), json!(request.short_name));
-    body.insert("customerFullName".into(), json!(request.full_name));
-    body.insert(tenant.into(), json!(request.tenant.as_str()));
-    if let Some(channel) = request.channel {
+    body.insert("customerShortName".into(), json!(parameters.short_name.as_str()));
+    body.insert("customerFullName".into(), json!(parameters.full_name));
+    body.insert(tenant_field.into(), json!(tenant.as_str()));
+    if let Some(channel) = parameters.channel {
         body.insert("channelId".into(), json!(channel.to_string()));
     }
-    if let Some(lc_customer) = request.lc_customer {
+    if let Some(lc_customer) = parameters.lc_customer {
         body.insert("lcCustomerId".into(), json!(lc_customer.to_string()));
     }
-    if let ServiceConnection::IpGroup { proxy_set, online_pstn_gateway, site_location, variables } = &request.connection {
-        let own = [("ProxySet", proxy_set.as_str()), ("OnlinePstnGateway", online_pstn_gateway.as_str())];
-        let free = variables.iter().filter(|(name, _)| !own.iter().any(|(taken, _)| taken.eq_ignore_ascii_case(name)));
-        let mut parameters: Map<String, Value> = free.map(|(name, value)| (name.clone(), json!(value.expose_secret()))).collect();
-        parameters.extend(own.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
-        body.insert("scriptParameters".into(), Value::Object(parameters));
-        if let Some(site) = site_location {
+    if let SipConnection::IpGroup(group) = &parameters.connection {
+        body.insert("scriptParameters".into(), script_parameters(group, &request.variables));
+        if let Some(site) = &group.site_location {
             body.insert("siteLocation".into(), site_location_of(site));
             body.insert("ovocCustomerType".into(), json!("IPGROUP_TYPE"));
         }
     }
     Value::Object(body)
+}
+
+fn script_parameters(group: &IpGroup, variables: &BTreeMap<String, SecretString>) -> Value {
+    let own = [("ProxySet", group.proxy_set.as_str()), ("OnlinePstnGateway", group.online_pstn_gateway.as_str())];
+    let free = variables.iter().filter(|(name, _)| !own.iter().any(|(taken, _)| taken.eq_ignore_ascii_case(name)));
+    let mut parameters: Map<String, Value> = free.map(|(name, value)| (name.clone(), json!(value.expose_secret()))).collect();
+    parameters.extend(own.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
+    Value::Object(parameters)
 }
 
 fn site_location_of(site: &SiteLocation) -> Value {
@@ -106,15 +70,12 @@ fn site_location_of(site: &SiteLocation) -> Value {
 
 /// The secrets of a request, so that an answer that repeats them can be cleaned of them.
 pub(crate) fn secrets(request: &CreateService) -> Secrets {
-    match &request.connection {
-        ServiceConnection::Tenant => Secrets::none(),
-        ServiceConnection::IpGroup { variables, .. } => Secrets::new(variables.values().cloned()),
-    }
+    if request.variables.is_empty() { Secrets::none() } else { Secrets::new(request.variables.values().cloned()) }
 }
 
 /// The body of POST `/api/v2/oc/lead` (platform-facts.md 2.3).
-pub(crate) fn create_lead(tenant: &TenantId, company_name: &str) -> Value {
-    json!({"tenantId": tenant.as_str(), "companyName": company_name})
+pub(crate) fn create_lead(lead: &NewLead) -> Value {
+    json!({"tenantId": lead.tenant.as_str(), "companyName": lead.company_name})
 }
 
 /// The body of PUT `/api/v3/ovoc/channel/action/assign`, the new form (C-10).
@@ -125,57 +86,49 @@ pub(crate) fn assign_channel(tenant: &TenantId, channel: ChannelId) -> Value {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use oc_domain::names::ShortName;
+    use oc_domain::requests::ServiceParameters;
 
-    fn request(connection: ServiceConnection) -> CreateService {
-        CreateService {
-            tenant: TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap(),
-            short_name: "Example_1".into(),
-            full_name: "Example BV".into(),
-            lc_customer: None,
-            channel: None,
-            connection,
-        }
+    fn request(connection: SipConnection, variables: BTreeMap<String, SecretString>) -> CreateService {
+        let short_name = ShortName::as_written("Example_1");
+        let parameters = ServiceParameters { short_name, full_name: "Example BV".into(), lc_customer: None, channel: None, connection };
+        let tenant = TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap();
+        CreateService { service: NewService { tenant, parameters }, variables }
+    }
+
+    fn group(proxy_set: &str, online_pstn_gateway: &str, site_location: Option<SiteLocation>) -> SipConnection {
+        SipConnection::IpGroup(Box::new(IpGroup { proxy_set: proxy_set.into(), online_pstn_gateway: online_pstn_gateway.into(), site_location }))
     }
 
     #[test]
     fn the_printed_examples() {
         assert_eq!(
-            create_service(&request(ServiceConnection::Tenant)),
+            create_service(&request(SipConnection::Tenant, BTreeMap::new())),
             json!({"configurationName": "OcEssential_TENANT_TYPE", "customerShortName": "Example_1", "customerFullName": "Example BV", "msTenantID": "22222222-2222-4222-8222-222222222222"})
         );
-        let group = |variables| ServiceConnection::IpGroup {
-            proxy_set: "SIPTrunk".into(),
-            online_pstn_gateway: "gw.example.com".into(),
-            site_location: None,
-            variables,
-        };
+        let by_group = |variables| request(group("SIPTrunk", "gw.example.com", None), variables);
         assert_eq!(
-            create_service(&request(group(BTreeMap::new()))),
+            create_service(&by_group(BTreeMap::new())),
             json!({"configurationName": "OcEssential_IPGROUP_TYPE", "customerShortName": "Example_1", "customerFullName": "Example BV", "msTenantId": "22222222-2222-4222-8222-222222222222",
                    "scriptParameters": {"ProxySet": "SIPTrunk", "OnlinePstnGateway": "gw.example.com"}})
         );
-        let with = create_service(&request(group(BTreeMap::from([("proxyset".into(), "evil".into()), ("CustomVar.Variable1".into(), "hunter2".into())]))));
+        let with = create_service(&by_group(BTreeMap::from([("proxyset".into(), "evil".into()), ("CustomVar.Variable1".into(), "hunter2".into())])));
         assert_eq!(with["scriptParameters"], json!({"ProxySet": "SIPTrunk", "OnlinePstnGateway": "gw.example.com", "CustomVar.Variable1": "hunter2"}));
     }
 
     #[test]
     fn what_is_set_is_sent() {
         let site = SiteLocation { name: Some("Site".into()), sbc_id: Some(3), cleanup_script: Some(4), ..SiteLocation::default() };
-        let group =
-            ServiceConnection::IpGroup { proxy_set: "P".into(), online_pstn_gateway: "G".into(), site_location: Some(site), variables: BTreeMap::new() };
-        let body = create_service(&CreateService { lc_customer: Some(4711), channel: Some(1574), ..request(group) });
+        let mut request = request(group("P", "G", Some(site)), BTreeMap::new());
+        (request.service.parameters.lc_customer, request.service.parameters.channel) = (Some(4711), Some(1574));
+        let body = create_service(&request);
         assert_eq!((&body["channelId"], &body["lcCustomerId"], &body["ovocCustomerType"]), (&json!("1574"), &json!("4711"), &json!("IPGROUP_TYPE")));
         assert_eq!(body["siteLocation"], json!({"siteLocationName": "Site", "sbcId": 3, "sbcCleanupScript": 4}));
     }
 
     #[test]
     fn a_request_does_not_print_its_secrets() {
-        let group = ServiceConnection::IpGroup {
-            proxy_set: "P".into(),
-            online_pstn_gateway: "G".into(),
-            site_location: None,
-            variables: BTreeMap::from([("a".into(), "hunter2".into())]),
-        };
-        assert!(!format!("{:?}", request(group)).contains("hunter2"));
+        let request = request(group("P", "G", None), BTreeMap::from([("a".into(), "hunter2".into())]));
+        assert!(!format!("{request:?}").contains("hunter2"));
     }
 }

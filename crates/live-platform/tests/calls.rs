@@ -5,9 +5,11 @@ mod support;
 
 use std::collections::BTreeMap;
 
-use live_platform::{Client, CreateService, Deleted, ErrorKind, MaybeAbsent, RequestSent, SecretsSent, ServiceConnection};
+use live_platform::{Client, CreateService, Deleted, ErrorKind, MaybeAbsent, RequestSent, SecretsSent};
 use oc_domain::model::{LcCustomer, TaskState};
-use oc_domain::names::{CustomerGuid, TaskId, TenantId};
+use oc_domain::names::{CustomerGuid, ShortName, TaskId, TenantId};
+use oc_domain::requests::{IpGroup, NewLead, NewService, ServiceParameters, SipConnection};
+use secrecy::SecretString;
 use support::*;
 
 fn tenant() -> TenantId {
@@ -18,8 +20,14 @@ fn guid() -> CustomerGuid {
     CustomerGuid::parse("55555555-5555-4555-8555-555555555555").unwrap()
 }
 
-fn create(connection: ServiceConnection) -> CreateService {
-    CreateService { tenant: tenant(), short_name: "Example_1".into(), full_name: "Example BV".into(), lc_customer: None, channel: None, connection }
+fn create(connection: SipConnection, variables: BTreeMap<String, SecretString>) -> CreateService {
+    let short_name = ShortName::as_written("Example_1");
+    let parameters = ServiceParameters { short_name, full_name: "Example BV".into(), lc_customer: None, channel: None, connection };
+    CreateService { service: NewService { tenant: tenant(), parameters }, variables }
+}
+
+fn lead_of(tenant: TenantId) -> NewLead {
+    NewLead { tenant, company_name: "Contoso".into() }
 }
 
 fn lead(number: u32) -> String {
@@ -127,7 +135,7 @@ async fn one_bad_entry_does_not_take_the_list_away() {
 async fn a_create_as_printed() {
     let server = Server::start(|_, _| json(200, r#"{"jobId":"wst_1"}"#)).await;
     let client = server.client();
-    assert_eq!(client.create_service(&create(ServiceConnection::Tenant)).await.unwrap().as_str(), "wst_1");
+    assert_eq!(client.create_service(&create(SipConnection::Tenant, BTreeMap::new())).await.unwrap().as_str(), "wst_1");
     let calls = server.calls();
     assert_eq!((calls[0].path.as_str(), calls[0].headers["content-type"].as_str()), ("/tenantui/api/v3/customer", "application/json"));
     assert_eq!(calls[0].json()["msTenantID"], tenant().as_str());
@@ -136,12 +144,8 @@ async fn a_create_as_printed() {
 #[allow(clippy::too_many_lines, reason = "a table, one row for each form of a refusal")]
 #[tokio::test]
 async fn refusals_of_a_create() {
-    let group = ServiceConnection::IpGroup {
-        proxy_set: "P".into(),
-        online_pstn_gateway: "G".into(),
-        site_location: None,
-        variables: BTreeMap::from([("CarrierUserPassword".into(), "hunter2".into())]),
-    };
+    let group = IpGroup { proxy_set: "P".into(), online_pstn_gateway: "G".into(), site_location: None };
+    let request = create(SipConnection::IpGroup(Box::new(group)), BTreeMap::from([("CarrierUserPassword".into(), "hunter2".into())]));
     type Case = (u16, &'static str, &'static str, bool, &'static str);
     let cases: [Case; 14] = [
         (
@@ -210,7 +214,7 @@ async fn refusals_of_a_create() {
     let server = Server::start(move |_, before| answer(cases[before].0, cases[before].1, cases[before].2)).await;
     let client = server.client();
     for (status, _, body, maybe, want) in cases {
-        let error = client.create_service(&create(group.clone())).await.unwrap_err();
+        let error = client.create_service(&request).await.unwrap_err();
         assert_eq!(error.to_string(), want);
         assert_eq!((error.status, error.sent, error.may_have_happened()), (Some(status), RequestSent::Answered, maybe), "{body}");
         is_clean(&error);
@@ -289,8 +293,8 @@ async fn leads_and_channels_are_changed() {
     })
     .await;
     let client = server.client();
-    client.create_lead(&tenant(), "Contoso").await.unwrap();
-    let ErrorKind::Refused { fields, .. } = client.create_lead(&tenant(), "Contoso").await.unwrap_err().kind else { panic!("not refused") };
+    client.create_lead(&lead_of(tenant())).await.unwrap();
+    let ErrorKind::Refused { fields, .. } = client.create_lead(&lead_of(tenant())).await.unwrap_err().kind else { panic!("not refused") };
     assert_eq!(fields.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["CompanyName", "TenantId"]);
     client.assign_channel(&tenant(), 1574).await.unwrap();
     let error = client.assign_channel(&tenant(), 1574).await.unwrap_err();

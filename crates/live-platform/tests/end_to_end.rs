@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use live_platform::{Client, ClientSettings, CreateService, Credential, Deleted, ErrorKind, MaybeAbsent, SecretsSent, ServiceConnection, SiteLocation};
+use live_platform::{Client, ClientSettings, CreateService, Credential, Deleted, ErrorKind, MaybeAbsent, SecretsSent};
 use live_platform_simulator::{Options, Paging, Simulator};
 use oc_domain::model::{LicenseType, MicrosoftStatus, Task, TaskState};
-use oc_domain::names::{TaskId, TenantId};
+use oc_domain::names::{ShortName, TaskId, TenantId};
+use oc_domain::requests::{IpGroup, NewLead, NewService, ServiceParameters, SipConnection, SiteLocation};
 use url::Url;
 
 const SEED: &str = r#"{
@@ -46,8 +47,10 @@ async fn start(name: &str, change: impl FnOnce(&mut Options)) -> (Simulator, Cli
     (simulator, client)
 }
 
-fn request(connection: ServiceConnection) -> CreateService {
-    CreateService { tenant: tenant("22222222"), short_name: "Example_1".into(), full_name: "Example BV".into(), lc_customer: None, channel: None, connection }
+fn request(connection: SipConnection) -> CreateService {
+    let short_name = ShortName::as_written("Example_1");
+    let parameters = ServiceParameters { short_name, full_name: "Example BV".into(), lc_customer: None, channel: None, connection };
+    CreateService { service: NewService { tenant: tenant("22222222"), parameters }, variables: BTreeMap::new() }
 }
 
 async fn follow(client: &Client, id: &TaskId) -> Task {
@@ -86,7 +89,9 @@ async fn the_whole_way(reuse: bool) {
     assert_eq!(client.lc_customer(9999).await.unwrap(), MaybeAbsent::Available(None));
     assert_eq!(client.numbers_of(&mine.tenant).await.unwrap(), MaybeAbsent::Available(3));
 
-    let id = client.create_service(&CreateService { lc_customer: Some(4711), channel: Some(1574), ..request(ServiceConnection::Tenant) }).await.unwrap();
+    let mut with_all = request(SipConnection::Tenant);
+    (with_all.service.parameters.lc_customer, with_all.service.parameters.channel) = (Some(4711), Some(1574));
+    let id = client.create_service(&with_all).await.unwrap();
     let task = follow(&client, &id).await;
     assert_eq!(task.state, TaskState::Succeeded, "{task:?}");
     assert!(!task.messages.iter().any(|message| message.to_lowercase().starts_with("error")), "{task:?}");
@@ -96,7 +101,7 @@ async fn the_whole_way(reuse: bool) {
     assert_eq!(client.leads_of(&mine.tenant).await.unwrap().items[0].service, task.service);
     assert_eq!(services[0].guid.as_str() == mine.id.as_str(), reuse);
 
-    let error = client.create_service(&request(ServiceConnection::Tenant)).await.unwrap_err();
+    let error = client.create_service(&request(SipConnection::Tenant)).await.unwrap_err();
     assert!(matches!(error.kind, ErrorKind::Refused { .. }) && !error.may_have_happened(), "{error}");
     assert_eq!(client.delete_service(&services[0].guid).await.unwrap(), Deleted::Accepted);
     for _ in 0..100 {
@@ -120,13 +125,8 @@ async fn an_ip_group() {
         upload_number_script: Some(5000),
         release_number_script: Some(5001),
     };
-    let group = ServiceConnection::IpGroup {
-        proxy_set: "SIPTrunk".into(),
-        online_pstn_gateway: "gw.example.com".into(),
-        site_location: Some(site_location),
-        variables: BTreeMap::new(),
-    };
-    let id = client.create_service(&request(group)).await.unwrap();
+    let group = IpGroup { proxy_set: "SIPTrunk".into(), online_pstn_gateway: "gw.example.com".into(), site_location: Some(site_location) };
+    let id = client.create_service(&request(SipConnection::IpGroup(Box::new(group)))).await.unwrap();
     assert_eq!(follow(&client, &id).await.state, TaskState::Succeeded);
 }
 
@@ -134,9 +134,12 @@ async fn an_ip_group() {
 async fn leads_are_made_and_unmade() {
     let (_simulator, client) = start("leads", |_| {}).await;
     let made = tenant("55555555");
-    client.create_lead(&made, "Fabrikam").await.unwrap();
+    client.create_lead(&NewLead { tenant: made.clone(), company_name: "Fabrikam".into() }).await.unwrap();
     assert!(client.leads_of(&made).await.unwrap().items[0].consentless);
-    assert!(matches!(client.create_lead(&made, "Fabrikam").await.unwrap_err().kind, ErrorKind::Refused { .. }));
+    assert!(matches!(
+        client.create_lead(&NewLead { tenant: made.clone(), company_name: "Fabrikam".into() }).await.unwrap_err().kind,
+        ErrorKind::Refused { .. }
+    ));
     assert_eq!(client.delete_lead(&made).await.unwrap(), Deleted::Accepted);
     assert!(client.leads_of(&made).await.unwrap().items.is_empty());
     assert!(client.delete_lead(&tenant("22222222")).await.is_err(), "a consented lead cannot be deleted");

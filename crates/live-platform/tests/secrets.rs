@@ -4,9 +4,10 @@
 mod support;
 
 use live_platform::wire::errors;
-use live_platform::{Client, CreateService, Secrets, SecretsSent, ServiceConnection};
+use live_platform::{Client, CreateService, Secrets, SecretsSent};
 use oc_domain::model::TaskState;
-use oc_domain::names::{TaskId, TenantId};
+use oc_domain::names::{ShortName, TaskId, TenantId};
+use oc_domain::requests::{IpGroup, NewService, ServiceParameters, SipConnection};
 use proptest::prelude::*;
 use support::*;
 
@@ -180,19 +181,17 @@ fn what_stands_beside_a_secret_stays() {
 }
 
 fn create(secrets: &[(&str, &str)]) -> CreateService {
-    CreateService {
-        tenant: TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap(),
-        short_name: "Example_1".into(),
+    let group = IpGroup { proxy_set: "P".into(), online_pstn_gateway: "G".into(), site_location: None };
+    let parameters = ServiceParameters {
+        short_name: ShortName::as_written("Example_1"),
         full_name: "Example BV".into(),
         lc_customer: None,
         channel: None,
-        connection: ServiceConnection::IpGroup {
-            proxy_set: "P".into(),
-            online_pstn_gateway: "G".into(),
-            site_location: None,
-            variables: secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect(),
-        },
-    }
+        connection: SipConnection::IpGroup(Box::new(group)),
+    };
+    let tenant = TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap();
+    let variables = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
+    CreateService { service: NewService { tenant, parameters }, variables }
 }
 
 const PASSWORD: &str = "hunter2-Secret\n";

@@ -8,8 +8,9 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime};
 
-use live_platform::{CallOutcome, Client, CreateService, Credential, Endpoint, ErrorKind, JobMethod, RequestSent, SecretsSent, ServiceConnection};
-use oc_domain::names::{TaskId, TenantId};
+use live_platform::{CallOutcome, Client, CreateService, Credential, Endpoint, ErrorKind, JobMethod, RequestSent, SecretsSent};
+use oc_domain::names::{ShortName, TaskId, TenantId};
+use oc_domain::requests::{NewLead, NewService, ServiceParameters, SipConnection};
 use support::*;
 use url::Url;
 
@@ -22,14 +23,9 @@ fn task() -> TaskId {
 }
 
 fn create() -> CreateService {
-    CreateService {
-        tenant: tenant(),
-        short_name: "Example_1".into(),
-        full_name: "Example BV".into(),
-        lc_customer: None,
-        channel: None,
-        connection: ServiceConnection::Tenant,
-    }
+    let short_name = ShortName::as_written("Example_1");
+    let parameters = ServiceParameters { short_name, full_name: "Example BV".into(), lc_customer: None, channel: None, connection: SipConnection::Tenant };
+    CreateService { service: NewService { tenant: tenant(), parameters }, variables: BTreeMap::new() }
 }
 
 #[tokio::test]
@@ -131,7 +127,7 @@ async fn a_change_is_never_repeated_when_the_connection_breaks_but_a_read_is() {
         is_clean(&error);
         assert_eq!(count.load(Ordering::SeqCst), 1);
         for change in [
-            client.create_lead(&tenant(), "Contoso").await,
+            client.create_lead(&NewLead { tenant: tenant(), company_name: "Contoso".into() }).await,
             client.assign_channel(&tenant(), 1).await,
             client.unassign_channel(&tenant()).await,
             client.delete_lead(&tenant()).await.map(|_| ()),

@@ -42,8 +42,8 @@ impl World {
         if let Some(rule) = broken_rule(&decision.verdict.conditions()) {
             self.breaks(play, format!("L9: {rule}"));
         }
-        if let Target::Service(wish) = &running.wish {
-            let again = (play.rules.decide)(self.now, wish, &running.pass.record, &running.pass.facts);
+        if let Target::Service(target) = &running.target {
+            let again = (play.rules.decide)(self.now, target, &running.pass.record, &running.pass.facts);
             if running.pass.bug.is_none() && again != *decision {
                 self.breaks(play, "L9: equal inputs, another decision");
             }
@@ -83,7 +83,7 @@ impl World {
             if seen.is_some_and(|view| view.by_tenant.iter().any(is_direct_routing)) && !running.object.spec.beside {
                 self.breaks(play, "L1: a create beside a Direct Routing service that the spec does not ask for");
             }
-            if !matches!(&running.wish, Target::Service(ServiceTarget::Present(desired)) if desired.mode == Mode::Apply) {
+            if !matches!(&running.target, Target::Service(ServiceTarget::Present(desired)) if desired.mode == Mode::Apply) {
                 self.breaks(play, "a create that the spec does not ask for");
             }
         }

@@ -12,7 +12,7 @@ use crate::cluster::{Object, Snapshot};
 use crate::platform::{LeadsListed, Listed};
 use crate::setup::{PLACES, SLOTS};
 
-/// What is wished for, of either kind.
+/// What an object is to become, of either kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
     /// Of a service.
@@ -26,8 +26,8 @@ pub enum Target {
 pub struct Running {
     /// The driver's.
     pub pass: Pass,
-    /// What is wished for.
-    pub wish: Target,
+    /// What its object is to become.
+    pub target: Target,
     /// The object as this pass knows it.
     pub object: Arc<Object>,
     /// The place of the platform that this pass speaks to.

@@ -8,10 +8,12 @@ use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query, Step};
 use oc_domain::facts::{Fact, Facts, ObjectState, ServicesView};
 use oc_domain::lead;
 use oc_domain::model::LcCustomerAnswer;
+use oc_domain::names::ShortName;
 use oc_domain::names::{ShortNameRule, fold};
 use oc_domain::pass::{Pass, PassEnd};
 use oc_domain::policy::{JobRuns, PlatformAccess, Policy, slowest_create};
 use oc_domain::record::{OperationId, OperationKind, Outcome, Record};
+use oc_domain::requests::{ServiceParameters, SipConnection};
 use oc_domain::service::{self, Mode, Neighbour};
 use oc_domain::time::{Duration, Time};
 use oc_domain::timing;
@@ -61,7 +63,7 @@ impl World {
             self.operators[op].memory(slot, object.uid).failures = 0;
         }
         let facts = self.facts(play, op, slot, &object);
-        let wish = self.wish(play, op, slot, &object);
+        let target = self.target(play, op, slot, &object);
         if !play.rules.memory {
             let memory = self.operators[op].memory(slot, object.uid);
             (memory.asked, memory.guid) = (None, None);
@@ -73,7 +75,7 @@ impl World {
         let pass = Pass::begin(record, facts, self.operators[op].memory(slot, object.uid));
         play.trail.note(self.now, || format!("operator {op} looks at object {} (version {})", object.uid, object.version));
         let place = self.platform.here;
-        self.operators[op].passes[slot] = Some(Running { pass, wish, object, place });
+        self.operators[op].passes[slot] = Some(Running { pass, target, object, place });
     }
 
     fn facts(&mut self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Facts {
@@ -127,7 +129,7 @@ impl World {
         if rules.pace { slowest } else { Some(Duration::ZERO) }
     }
 
-    fn wish(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Target {
+    fn target(&self, play: &Play<'_>, op: usize, slot: usize, object: &Object) -> Target {
         let spec = &object.spec;
         let tenant = setup::tenant(self.setup.tenant_of(slot));
         if slot == LEAD {
@@ -135,22 +137,24 @@ impl World {
                 deleting: object.deleting.is_some(),
                 suspended: spec.suspend,
                 tenant: Ok(tenant),
-                consentless: true,
+                consentless: Some("Contoso".into()),
                 channel: None,
                 deletion_policy: spec.policy,
             };
-            return Target::Lead(said.wish(None));
+            return Target::Lead(said.target(None));
         }
         let said = service::ServiceSpec {
             deleting: object.deleting.is_some(),
             suspended: spec.suspend,
             // One that is going stands for the tenant that its status names.
             tenant: if spec.refused && object.deleting.is_none() { Err(Trouble::new(Reason::InvalidSpec, "The spec breaks a rule.")) } else { Ok(tenant) },
-            short_name: self.setup.name_of(slot).to_owned(),
-            full_name: setup::full_name(spec.full_name),
-            lc_customer: None,
-            channel: None,
-            ip_group: false,
+            parameters: ServiceParameters {
+                short_name: ShortName::as_written(self.setup.name_of(slot)),
+                full_name: setup::full_name(spec.full_name),
+                lc_customer: None,
+                channel: None,
+                connection: SipConnection::Tenant,
+            },
             mode: spec.mode,
             adoption: spec.adoption,
             recreate: spec.recreate,
@@ -164,7 +168,7 @@ impl World {
             Contest::Won | Contest::Open(_) => None,
         };
         let neighbour = |other: &Arc<Object>| Neighbour { deleting: other.deleting.is_some(), guid: other.status.guid.clone() };
-        Target::Service(said.wish(rival(), || self.neighbour(op, slot).into_iter().map(neighbour).collect()))
+        Target::Service(said.target(rival(), || self.neighbour(op, slot).into_iter().map(neighbour).collect()))
     }
 
     /// The other service object, as far as this replica has seen, when it has the same tenant or short name.
@@ -208,9 +212,9 @@ impl World {
     pub fn step(&mut self, play: &mut Play<'_>, op: usize, slot: usize, write: Write, ask: Ask) {
         let Some(mut running) = self.operators[op].passes[slot].take() else { return };
         let now = self.now;
-        let decide = |now: Time, record: &Record, facts: &Facts| match &running.wish {
-            Target::Service(wish) => (play.rules.decide)(now, wish, record, facts),
-            Target::Lead(wish) => (play.rules.lead)(now, wish, record, facts),
+        let decide = |now: Time, record: &Record, facts: &Facts| match &running.target {
+            Target::Service(target) => (play.rules.decide)(now, target, record, facts),
+            Target::Lead(target) => (play.rules.lead)(now, target, record, facts),
         };
         let decision = running.pass.next(now, decide);
         play.trail.note(now, || format!("operator {op}, object {}: {:?} ({})", running.object.uid, decision.step, decision.why));

@@ -119,8 +119,8 @@ impl State {
     /// What the next step of a pass would be, so that fates are only tried where they make a difference.
     fn fates(&self, rules: &Rules, op: usize, slot: usize) -> &'static [Fate] {
         let Some(running) = &self.world.operators[op].passes[slot] else { return &[] };
-        let oc_simulation::operator::Target::Service(wish) = &running.wish else { return &[] };
-        let decision = (rules.decide)(self.world.now, wish, &running.pass.record, &running.pass.facts);
+        let oc_simulation::operator::Target::Service(target) = &running.target else { return &[] };
+        let decision = (rules.decide)(self.world.now, target, &running.pass.record, &running.pass.facts);
         match decision.step {
             Step::Observe(..) => &[],
             Step::Execute(Change::CreateService(_)) => &[Fate::LostDone, Fate::LostNotDone, Fate::Late, Fate::Refused],

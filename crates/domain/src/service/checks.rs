@@ -54,7 +54,7 @@ pub(super) fn eligible(case: ServiceCase<'_>, policy: &Policy, desired: &Desired
             return decision;
         }
     };
-    if let Some(id) = desired.lc_customer {
+    if let Some(id) = desired.parameters.lc_customer {
         match &case.facts.lc_customer {
             Fact::Unread => {
                 let since = case.facts.pass_started;
@@ -79,7 +79,7 @@ pub(super) fn eligible(case: ServiceCase<'_>, policy: &Policy, desired: &Desired
 /// S3: the platform object's rule (C-2). Only here: what exists, or is being made, has its name.
 fn short_name_fits(connection: &PlatformAccess, desired: &DesiredService) -> Option<Trouble> {
     let PlatformAccess::Usable(policy) = connection else { return None };
-    let bad = ShortName::parse(desired.short_name.as_str(), policy.short_name_rule).err()?;
+    let bad = ShortName::parse(desired.parameters.short_name.as_str(), policy.short_name_rule).err()?;
     let message = format!("spec.shortName {bad}. No service was made for this object, and the name can't be changed: make this object anew with another one.");
     Some(Trouble::new(Reason::InvalidSpec, message))
 }
@@ -103,7 +103,7 @@ fn short_name_taken(desired: &DesiredService, view: &ServicesView) -> Option<Tro
     // Not whose it is: that is another customer, and who reads this may be a third one's administrator.
     let message = format!(
         "spec.shortName {} is taken by another service on the platform, umpCustomerGuid {}. Short names are unique on a platform; no service was made for this object: make it anew with another one.",
-        desired.short_name, other.guid
+        desired.parameters.short_name, other.guid
     );
     Some(Trouble::new(Reason::ShortNameTaken, message))
 }
@@ -151,7 +151,7 @@ fn lead_eligible<'a>(leads: &'a [Lead], desired: &DesiredService, view: &Service
         };
         return refuse(Reason::AlreadyLicensed, format!("The lead has the service {guid} already, {what}. Ask the platform's operator."));
     }
-    match (desired.channel, lead.channel) {
+    match (desired.parameters.channel, lead.channel) {
         (Some(wanted), Some(has)) if wanted != has => refuse(
             Reason::ChannelMismatch,
             format!(
@@ -172,7 +172,7 @@ fn lc_customer_fits(answer: &LcCustomerAnswer, id: i64, lead: &Lead, desired: &D
         }
         LcCustomerAnswer::NoSuchCall => return None,
     };
-    let channel = desired.channel.or(lead.channel)?;
+    let channel = desired.parameters.channel.or(lead.channel)?;
     if customer.channel == Some(channel) {
         return None;
     }
@@ -186,13 +186,13 @@ fn lc_customer_fits(answer: &LcCustomerAnswer, id: i64, lead: &Lead, desired: &D
 /// What a create would change, field by field.
 pub(super) fn plan_create(desired: &DesiredService) -> Vec<PlanItem> {
     let item = |field, to: Option<String>| to.map(|to| PlanItem { action: "Create", field, from: None, to: Some(to) });
-    let connection = if desired.ip_group { "IP group" } else { "tenant id" };
+    let connection = if desired.parameters.connection.is_ip_group() { "IP group" } else { "tenant id" };
     [
         item("msTenantId", Some(desired.tenant.to_string())),
-        item("shortName", Some(desired.short_name.to_string())),
-        item("fullName", Some(desired.full_name.clone())),
-        item("lcCustomerId", desired.lc_customer.map(|id| id.to_string())),
-        item("channelId", desired.channel.map(|id| id.to_string())),
+        item("shortName", Some(desired.parameters.short_name.to_string())),
+        item("fullName", Some(desired.parameters.full_name.clone())),
+        item("lcCustomerId", desired.parameters.lc_customer.map(|id| id.to_string())),
+        item("channelId", desired.parameters.channel.map(|id| id.to_string())),
         item("advancedSettings", Some(format!("SIP connection by {connection}"))),
     ]
     .into_iter()
@@ -205,12 +205,12 @@ impl ServiceCase<'_> {
     pub(super) fn unbelieved(&self) -> Option<Decision> {
         let (step, why, verdict) = self.facts.belief.doubt(self.now, "services")?;
         let hold = self.facts.settled && self.facts.belief == Belief::Doubted;
-        Some(Decision { hold, ..self.again().decide(step, why, verdict) })
+        Some(Decision { hold, ..self.copy().decide(step, why, verdict) })
     }
 
     /// What comes before it is concluded that a create has left nothing; `None` when that is proven.
     pub(super) fn unproven(&self, view: &ServicesView) -> Option<Decision> {
-        self.unbelieved().or_else(|| (!view.complete).then(|| self.again().not_whole()))
+        self.unbelieved().or_else(|| (!view.complete).then(|| self.copy().not_whole()))
     }
 
     pub(super) fn not_whole(self) -> Decision {

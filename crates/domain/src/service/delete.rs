@@ -324,9 +324,9 @@ fn numbers(case: &ServiceCase<'_>, tenant: Option<&TenantId>) -> Option<Decision
     let Some(tenant) = tenant.cloned() else { return Some(numbers_untold(case)) };
     let since = case.facts.pass_started;
     match &case.facts.numbers {
-        Fact::Unreadable(trouble) => Some(case.again().unreadable(trouble.clone())),
+        Fact::Unreadable(trouble) => Some(case.copy().unreadable(trouble.clone())),
         fact => match fact.since(since) {
-            None => Some(case.again().look(Query::Numbers(tenant), since, "does the tenant have telephone numbers")),
+            None => Some(case.copy().look(Query::Numbers(tenant), since, "does the tenant have telephone numbers")),
             Some(Numbers::NoCall | Numbers::Count(0)) => None,
             Some(Numbers::Untold) => Some(numbers_untold(case)),
             Some(Numbers::Count(count)) => {
@@ -334,7 +334,7 @@ fn numbers(case: &ServiceCase<'_>, tenant: Option<&TenantId>) -> Option<Decision
                 let message = format!(
                     "The tenant has {count} telephone {numbers} on the platform, so the service is not deleted. Release them there; or set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go."
                 );
-                Some(case.again().stop(Trouble::new(Reason::DeletionBlocked, message), "the tenant has telephone numbers"))
+                Some(case.copy().stop(Trouble::new(Reason::DeletionBlocked, message), "the tenant has telephone numbers"))
             }
         },
     }
@@ -342,7 +342,7 @@ fn numbers(case: &ServiceCase<'_>, tenant: Option<&TenantId>) -> Option<Decision
 
 fn numbers_untold(case: &ServiceCase<'_>) -> Decision {
     let message = "The platform does not tell whether the tenant has telephone numbers, so the service is not deleted. See in the portal; set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go.";
-    case.again().stop(Trouble::new(Reason::DeletionBlocked, message), "whether the tenant has telephone numbers can't be told")
+    case.copy().stop(Trouble::new(Reason::DeletionBlocked, message), "whether the tenant has telephone numbers can't be told")
 }
 
 fn after_asking(case: &mut ServiceCase<'_>) -> Option<Decision> {
@@ -352,7 +352,7 @@ fn after_asking(case: &mut ServiceCase<'_>) -> Option<Decision> {
         case.record.end_operation(Outcome::Succeeded, case.now, vec!["The platform has no such service.".into()]);
     }
     let case = &*case;
-    let again = || case.again();
+    let again = || case.copy();
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
     match case.facts.answer.as_ref()? {
         ChangeResult::NotSent(trouble) => {

@@ -51,7 +51,7 @@ fn elsewhere(intent: &Intent, policy: &Policy, tenant: Option<&TenantId>) -> Opt
 /// which nothing is known. `None` when the create was asked for here.
 pub(super) fn deleted(case: &ServiceCase<'_>, deletion: &Deletion, policy: &Policy, intent: &Intent) -> Option<Decision> {
     let trouble = elsewhere(intent, policy, deletion.tenant.as_ref())?;
-    let mut case = case.again();
+    let mut case = case.copy();
     case.leave_out();
     let end = intent.start + Policy::default().task_deadline;
     if deletion.policy == DeletionPolicy::Retain && case.now >= end {

@@ -17,7 +17,7 @@ pub(super) fn see_to(mut case: ServiceCase<'_>, policy: &Policy, desired: &Desir
     // What the create asked for says how the service is connected, and it is what the spec said until the service was seen: what comes into the spec
     // later, or goes, changes nothing on the platform.
     let by_ip_group = match case.record.leads_job.due {
-        None => desired.ip_group && ready::made_here(&case.record),
+        None => desired.parameters.connection.is_ip_group() && ready::made_here(&case.record),
         Some(_) => case.record.trunks_job.due.is_some(),
     };
     let first_seen = case.record.leads_job.due.unwrap_or_else(|| due(&case, policy));

@@ -17,9 +17,10 @@ use crate::conditions::{ConditionStatus, Reason, Trouble, Verdict};
 use crate::decision::{Change, ChangeResult, Decision, Mark, PlanItem, Query, Step, Wake};
 use crate::facts::{Absence, Fact, LeadsView, ServicesView};
 use crate::model::{Service, TaskState};
-use crate::names::{ChannelId, CustomerGuid, LcCustomerId, ShortName, TenantId};
+use crate::names::{CustomerGuid, TenantId};
 use crate::policy::{PlatformAccess, Policy};
 use crate::record::{OperationKind, Outcome, Record, Sent};
+use crate::requests::{NewService, ServiceParameters};
 use crate::time::{Duration, Time};
 use crate::timing;
 
@@ -58,16 +59,8 @@ pub enum Adoption {
 pub struct DesiredService {
     /// The customer's tenant.
     pub tenant: TenantId,
-    /// `spec.shortName`, as written: whether it may be used for a create is told before a create.
-    pub short_name: ShortName,
-    /// `spec.fullName`.
-    pub full_name: String,
-    /// `spec.lcCustomerId`.
-    pub lc_customer: Option<LcCustomerId>,
-    /// `spec.channelId`.
-    pub channel: Option<ChannelId>,
-    /// Whether `spec.advancedSettings` is present: a SIP connection by IP group.
-    pub ip_group: bool,
+    /// How the service shall be.
+    pub parameters: ServiceParameters,
     /// `spec.mode`.
     pub mode: Mode,
     /// `spec.adoption`.
@@ -81,6 +74,13 @@ pub struct DesiredService {
     /// An object of ours that has the same tenant or short name and comes first: it has its service or may have asked for it, or is older. Its kind,
     /// namespace and name, and which of the two.
     pub rival: Option<String>,
+}
+
+impl DesiredService {
+    /// What is asked for when there is none.
+    pub fn new_service(&self) -> NewService {
+        NewService { tenant: self.tenant.clone(), parameters: self.parameters.clone() }
+    }
 }
 
 /// What an object that is being deleted needs: no valid spec, no lead, no reference.
@@ -114,19 +114,19 @@ pub enum ServiceTarget {
 }
 
 /// Decides what comes next.
-pub fn decide(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
+pub fn decide(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let restored = record.operation.is_none() && record.intent.is_some();
     let before = record;
     let mut record = record.clone();
     record.disown();
-    record.forget_superseded(matches!(wish, ServiceTarget::Absent(_)), now);
+    record.forget_superseded(matches!(target, ServiceTarget::Absent(_)), now);
     record.not_ahead(now);
     let told = record.forget_taken_over(shown(&record, facts));
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
     record.note_open_intent();
     let case = ServiceCase { now, facts, restored, record };
-    if !told && case.can_look(wish) {
+    if !told && case.can_look(target) {
         return ServiceCase { record: before.clone(), ..case }.look(
             Query::Services,
             facts.pass_started,
@@ -135,16 +135,16 @@ pub fn decide(now: Time, wish: &ServiceTarget, record: &Record, facts: &Facts) -
     }
     // Before anything else: what another writer has taken off is put back. An object that is going gets no finalizer any more, and one that is only to be
     // looked at needs none.
-    let kept = matches!(wish, ServiceTarget::Present(desired) if desired.mode == Mode::Apply);
+    let kept = matches!(target, ServiceTarget::Present(desired) if desired.mode == Mode::Apply);
     if kept && told && case.record.is_bare(recalled) && facts.answer.is_none() {
         let verdict = Verdict::not_ready(Reason::Verifying, "Writing down again what was asked for: its record was taken off this object.");
         return case.decide(Step::PatchMetadata(Mark::AddFinalizer), "the record of a create was taken off", verdict);
     }
-    let decision = match wish {
+    let decision = match target {
         ServiceTarget::Absent(deletion) => delete::decide(case, deletion),
         ServiceTarget::Suspended => case.suspended(),
         ServiceTarget::Invalid(trouble) => case.missing(trouble.clone(), "the spec can't be followed"),
-        ServiceTarget::Present(desired) => case.be(desired),
+        ServiceTarget::Present(desired) => case.ensure(desired),
     };
     decision.without_unsent(now).with_duration(before, facts.watched.as_ref(), now)
 }
@@ -207,7 +207,7 @@ pub(crate) struct ServiceCase<'a> {
 }
 
 impl ServiceCase<'_> {
-    fn again(&self) -> Self {
+    fn copy(&self) -> Self {
         Self { now: self.now, facts: self.facts, restored: self.restored, record: self.record.clone() }
     }
 
@@ -254,8 +254,8 @@ impl ServiceCase<'_> {
     }
 
     /// Whether this pass may read the list of services.
-    fn can_look(&self, wish: &ServiceTarget) -> bool {
-        let looks = matches!(wish, ServiceTarget::Present(_) | ServiceTarget::Absent(_));
+    fn can_look(&self, target: &ServiceTarget) -> bool {
+        let looks = matches!(target, ServiceTarget::Present(_) | ServiceTarget::Absent(_));
         looks && matches!(self.facts.connection, PlatformAccess::Usable(_)) && !matches!(self.facts.services, Fact::Unreadable(_))
     }
 
@@ -268,7 +268,7 @@ impl ServiceCase<'_> {
         self.decide(step, "suspended", verdict)
     }
 
-    fn be(mut self, desired: &DesiredService) -> Decision {
+    fn ensure(mut self, desired: &DesiredService) -> Decision {
         let policy = match &self.facts.connection {
             PlatformAccess::Usable(policy) => policy.clone(),
             PlatformAccess::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
@@ -299,10 +299,10 @@ impl ServiceCase<'_> {
                 );
                 self.stop(Trouble::new(Reason::Conflict, message), "two services for the tenant")
             }
-            Found::Ours(service) => self.ours(&policy, desired, &service),
-            Found::Foreign(service) => self.foreign(&policy, desired, &service),
-            Found::NoLonger => self.gone(&policy, desired, &view),
-            Found::Nothing => self.nothing(&policy, desired, &view),
+            Found::Ours(service) => self.verify(&policy, desired, &service),
+            Found::Foreign(service) => self.adopt_or_conflict(&policy, desired, &service),
+            Found::NoLonger => self.vanished(&policy, desired, &view),
+            Found::Nothing => self.when_absent(&policy, desired, &view),
         }
     }
 
@@ -322,7 +322,7 @@ impl ServiceCase<'_> {
     }
 
     /// There is no service. One is made when nothing is under way and nothing stands against it.
-    fn nothing(mut self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
+    fn when_absent(mut self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
         if let Some(decision) = self.follow_task(policy) {
             return decision;
         }
@@ -349,7 +349,7 @@ impl ServiceCase<'_> {
         }
         // An intent that is put back, of long before, says nothing of a service that was read back since, and is gone.
         if self.record.guid_proven && self.record.leads_job.due.is_some() && !desired.recreate {
-            return self.gone(policy, desired, view);
+            return self.vanished(policy, desired, view);
         }
         (self.record.guid, self.record.guid_proven) = (None, false);
         if let Some(decision) = self.rest_after_failure() {
@@ -365,8 +365,8 @@ impl ServiceCase<'_> {
     fn no_lead_is_not_proven(&self, view: &LeadsView) -> Option<Decision> {
         match view.absence() {
             Absence::Proven => None,
-            Absence::Unconfirmed => Some(self.again().look(Query::LeadsOfTenant, self.facts.pass_started, "is the lead only not in the list")),
-            Absence::NotWhole => Some(self.again().stop(LeadsView::not_whole(), "the leads of the tenant are not whole")),
+            Absence::Unconfirmed => Some(self.copy().look(Query::LeadsOfTenant, self.facts.pass_started, "is the lead only not in the list")),
+            Absence::NotWhole => Some(self.copy().stop(LeadsView::not_whole(), "the leads of the tenant are not whole")),
         }
     }
 
@@ -384,7 +384,7 @@ impl ServiceCase<'_> {
 
     /// After a change was asked for in this pass, whatever came of it, the pass ends.
     fn after_asking(&self) -> Option<Decision> {
-        let case = || self.again();
+        let case = || self.copy();
         match self.facts.answer.as_ref()? {
             ChangeResult::NotSent(trouble) => {
                 let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
@@ -412,7 +412,7 @@ impl ServiceCase<'_> {
         let looked = operation.completed.unwrap_or(self.now) + timing::LEFT_OVER;
         if outcome == Outcome::Failed && (anew || other_spec) && self.now < looked {
             let verdict = Verdict::not_ready(Reason::Verifying, "The last create failed: looking whether it left a service, before it is asked for again.");
-            return Some(self.again().decide(Step::Wait(looked, Wake::Inventory), "what did the failed create leave", verdict));
+            return Some(self.copy().decide(Step::Wait(looked, Wake::Inventory), "what did the failed create leave", verdict));
         }
         if anew || self.now >= retry {
             return None;
@@ -426,12 +426,12 @@ impl ServiceCase<'_> {
                 (Reason::TaskFailed, format!("The platform's task failed: {told}{stop} Tried again hourly, at once when the spec changes."))
             }
         };
-        let case = self.again();
+        let case = self.copy();
         Some(case.decide(Step::Blocked(retry), "the last try failed", Verdict::not_ready(reason, message)))
     }
 
     /// The service that this object made or took over is not in the list any more.
-    fn gone(mut self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
+    fn vanished(mut self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
         // Of what was believed before nothing new is concluded.
         if let Some(decision) = self.unbelieved().filter(|_| view.complete && (self.record.license.is_some() || desired.recreate)) {
             return decision;
@@ -458,7 +458,7 @@ impl ServiceCase<'_> {
         let record = &mut self.record;
         let gone = (record.guid.take(), std::mem::take(&mut record.guid_annotated), std::mem::take(&mut record.guid_proven));
         let jobs = (std::mem::take(&mut record.leads_job), std::mem::take(&mut record.trunks_job));
-        let mut decision = self.nothing(policy, desired, view);
+        let mut decision = self.when_absent(policy, desired, view);
         if desired.mode == Mode::Plan {
             (decision.record.leads_job, decision.record.trunks_job) = jobs;
             if !decision.plan.is_empty() {
@@ -471,7 +471,7 @@ impl ServiceCase<'_> {
     }
 
     /// A service exists for the tenant, and nothing says that this object made it.
-    fn foreign(mut self, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
+    fn adopt_or_conflict(mut self, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
         if let Some(decision) = self.follow_task(policy).filter(|_| !self.ended_and_overdue(policy)) {
             return decision;
         }
@@ -524,7 +524,7 @@ impl ServiceCase<'_> {
         }
         let verdict = Verdict::not_ready(Reason::Converting, "Asking the platform to convert the lead.");
         if self.record.may_send(OperationKind::Create, self.now) {
-            return self.decide(Step::Execute(Change::CreateService(desired.tenant.clone())), "nothing stands against it", verdict);
+            return self.decide(Step::Execute(Change::CreateService(Box::new(desired.new_service()))), "nothing stands against it", verdict);
         }
         // Once the intent stands there nothing is read any more: what is between it and the request is what a crash makes expensive.
         let since = self.facts.pass_started;
@@ -536,7 +536,7 @@ impl ServiceCase<'_> {
     }
 
     /// The service is ours: verify it, see to the jobs, and rest.
-    fn ours(mut self, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
+    fn verify(mut self, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
         self.record.prove(service.guid.clone());
         if let Some(decision) = self.follow_running_task(policy) {
             return decision;

@@ -60,18 +60,18 @@ pub(super) fn ready(record: &Record, desired: &DesiredService, service: &Service
 /// Each field of the spec that can be compared, compared; and those that can't be, when the service was not made as the spec says.
 fn differences(record: &Record, desired: &DesiredService, service: &Service, leads: &[Lead]) -> Vec<String> {
     let mut told = Vec::new();
-    if service.full_name.as_deref().is_some_and(|name| name.trim() != desired.full_name.trim()) {
+    if service.full_name.as_deref().is_some_and(|name| name.trim() != desired.parameters.full_name.trim()) {
         told.push(
             "Its full name differs from spec.fullName, and no call renames a service: write status.fullName into the spec, or have it changed on the platform."
                 .to_owned(),
         );
     }
-    if crate::names::fold(&service.short_name) != desired.short_name.folded() {
+    if crate::names::fold(&service.short_name) != desired.parameters.short_name.folded() {
         told.push("Its short name differs from spec.shortName, and no call renames a service: spec.shortName can be set to status.shortName.".to_owned());
     }
     let shown = leads.iter().find(|lead| lead.service.as_ref() == Some(&service.guid)).or_else(|| super::checks::lead_that_counts(leads));
     let channel = shown.and_then(|lead| lead.channel);
-    if let (Some(wanted), Some(has)) = (desired.channel, channel)
+    if let (Some(wanted), Some(has)) = (desired.parameters.channel, channel)
         && wanted != has
     {
         told.push(format!("Its lead is in channel {has}, and spec.channelId is {wanted}: have it assigned to that channel, or take spec.channelId out."));
@@ -81,9 +81,9 @@ fn differences(record: &Record, desired: &DesiredService, service: &Service, lea
         return told;
     }
     let unseen = [
-        ("spec.channelId", desired.channel.is_some() && channel.is_none()),
-        ("spec.lcCustomerId", desired.lc_customer.is_some()),
-        ("spec.advancedSettings", desired.ip_group),
+        ("spec.channelId", desired.parameters.channel.is_some() && channel.is_none()),
+        ("spec.lcCustomerId", desired.parameters.lc_customer.is_some()),
+        ("spec.advancedSettings", desired.parameters.connection.is_ip_group()),
     ];
     let unseen: Vec<&str> = unseen.into_iter().filter(|(_, is)| *is).map(|(field, _)| field).collect();
     if !unseen.is_empty() {
@@ -97,7 +97,7 @@ fn differences(record: &Record, desired: &DesiredService, service: &Service, lea
 
 /// By IP group or by tenant id: the create settled it, and the trunks job was due for it or not.
 fn connection(record: &Record, desired: &DesiredService) -> Option<&'static str> {
-    match (desired.ip_group, record.trunks_job.due.is_some()) {
+    match (desired.parameters.connection.is_ip_group(), record.trunks_job.due.is_some()) {
         (true, false) => Some(
             "spec.advancedSettings was added when the service was asked for already: its SIP connection is by tenant id, and no call changes that. Take spec.advancedSettings out again.",
         ),

@@ -2,7 +2,8 @@
 
 use crate::conditions::Trouble;
 use crate::facts::DeletionPolicy;
-use crate::names::{ChannelId, CustomerGuid, LcCustomerId, ShortName, TenantId};
+use crate::names::{CustomerGuid, TenantId};
+use crate::requests::ServiceParameters;
 
 use super::{Adoption, Deletion, DesiredService, Mode, ServiceTarget};
 
@@ -15,16 +16,8 @@ pub struct ServiceSpec {
     pub suspended: bool,
     /// The tenant: of the spec, or of the lead to which it refers. `Err` says what keeps it from being known.
     pub tenant: Result<TenantId, Trouble>,
-    /// `spec.shortName`, as written.
-    pub short_name: String,
-    /// `spec.fullName`.
-    pub full_name: String,
-    /// `spec.lcCustomerId`.
-    pub lc_customer: Option<LcCustomerId>,
-    /// `spec.channelId`.
-    pub channel: Option<ChannelId>,
-    /// Whether `spec.advancedSettings` is there.
-    pub ip_group: bool,
+    /// How the service shall be.
+    pub parameters: ServiceParameters,
     /// `spec.mode`.
     pub mode: Mode,
     /// `spec.adoption`.
@@ -57,12 +50,12 @@ pub fn going(deleting: bool, mode: Mode, policy: DeletionPolicy) -> Option<Delet
 
 impl ServiceSpec {
     /// What the object is to become. `rival` is another object that comes before it, as people read it; the neighbours are asked for one that is going alone.
-    pub fn wish(self, rival: Option<String>, neighbours: impl FnOnce() -> Vec<Neighbour>) -> ServiceTarget {
+    pub fn target(self, rival: Option<String>, neighbours: impl FnOnce() -> Vec<Neighbour>) -> ServiceTarget {
         if let Some(policy) = going(self.deleting, self.mode, self.deletion_policy) {
             return ServiceTarget::Absent(Deletion {
                 policy,
                 tenant: self.tenant.ok(),
-                short_name: Some(self.short_name),
+                short_name: Some(self.parameters.short_name.as_str().to_owned()),
                 suspended: self.suspended,
                 guard_numbers: self.guard_numbers,
                 of_others: neighbours().into_iter().filter(|other| !other.deleting).filter_map(|other| other.guid).collect(),
@@ -77,11 +70,7 @@ impl ServiceSpec {
         };
         ServiceTarget::Present(Box::new(DesiredService {
             tenant,
-            short_name: ShortName::as_written(&self.short_name),
-            full_name: self.full_name,
-            lc_customer: self.lc_customer,
-            channel: self.channel,
-            ip_group: self.ip_group,
+            parameters: self.parameters,
             mode: self.mode,
             adoption: self.adoption,
             recreate: self.recreate,

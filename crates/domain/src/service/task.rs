@@ -35,7 +35,7 @@ impl ServiceCase<'_> {
         let here = self.record.open_intent().is_none_or(|intent| intent.other_place(policy.place.as_deref()).is_none());
         let task = operation.task.clone().filter(|_| here)?;
         let started = operation.started;
-        let case = || self.again();
+        let case = || self.copy();
         let converting = || Verdict::not_ready(Reason::Converting, "The platform is converting the lead to an OC Essential service.");
         match &self.facts.task {
             // The task that this pass was given is looked at when it can have ended, not at once.
@@ -77,9 +77,9 @@ impl ServiceCase<'_> {
         let message = format!("The platform's task {how}; the service does not show in the list of services yet.");
         if self.now > since + policy.task_deadline {
             let message = format!("{message} It is never asked for twice; ask the platform's operator where it is.");
-            return self.again().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that has ended");
+            return self.copy().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that has ended");
         }
-        self.again().look_for_effect(since, &message)
+        self.copy().look_for_effect(since, &message)
     }
 
     /// The task has ended by a word that nobody knows.

@@ -4,11 +4,13 @@
 pub mod kstatus;
 
 use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::decision::Change;
 use oc_domain::facts::{Fact, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::model::{Contact, Lead, LicenseType, MicrosoftStatus, Service, Task, TaskState};
 use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, TenantId};
 use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{Intent, Operation, OperationId, OperationKind, Outcome, Record, Sent};
+use oc_domain::requests::{NewLead, ServiceParameters, SipConnection};
 use oc_domain::service::{Adoption, DesiredService, Mode, ServiceTarget};
 use oc_domain::time::{Duration, Time};
 
@@ -74,14 +76,45 @@ pub fn task(number: u32, state: TaskState) -> Task {
     Task { id: task_id(number), state, status: status.into(), messages: vec!["Error: the script ended badly".into()], service: None }
 }
 
-pub fn desired() -> DesiredService {
-    DesiredService {
-        tenant: tenant(),
+pub fn parameters() -> ServiceParameters {
+    ServiceParameters {
         short_name: ShortName::parse("Contoso_NL", ShortNameRule::Portal).expect("a short name"),
         full_name: "Contoso Netherlands B.V.".into(),
         lc_customer: None,
         channel: None,
-        ip_group: false,
+        connection: SipConnection::Tenant,
+    }
+}
+
+/// By tenant id, or by an IP group of its own.
+pub fn connection(ip_group: bool) -> SipConnection {
+    if ip_group { SipConnection::IpGroup(Box::default()) } else { SipConnection::Tenant }
+}
+
+/// The name by which a consentless lead may be made, if it may.
+pub fn company(consentless: bool) -> Option<String> {
+    consentless.then(|| "Contoso".into())
+}
+
+/// A service by an IP group of its own, or by tenant id.
+pub fn by(ip_group: bool) -> ServiceParameters {
+    ServiceParameters { connection: connection(ip_group), ..parameters() }
+}
+
+/// What is asked for when [`desired`] is not there.
+pub fn create() -> Change {
+    Change::CreateService(Box::new(desired().new_service()))
+}
+
+/// What is asked for when a consentless lead is not there.
+pub fn create_lead() -> Change {
+    Change::CreateLead(NewLead { tenant: tenant(), company_name: "Contoso".into() })
+}
+
+pub fn desired() -> DesiredService {
+    DesiredService {
+        tenant: tenant(),
+        parameters: parameters(),
         mode: Mode::Apply,
         adoption: Adoption::IfMatching,
         recreate: false,

@@ -214,8 +214,8 @@ fn what_an_object_concludes() {
         ("believed, going", gone(DeletionPolicy::Delete), Belief::Believed, "release: False Deleting Reconciling"),
         ("held, going, and it stays there anyway", gone(DeletionPolicy::Retain), held(), "release: False Deleting Reconciling"),
     ];
-    for (what, wish, belief, expected) in table {
-        let decision = at(NOW, &wish, &verified(), &doubt(belief.clone())(empty_platform()));
+    for (what, target, belief, expected) in table {
+        let decision = at(NOW, &target, &verified(), &doubt(belief.clone())(empty_platform()));
         assert_eq!(told(&decision), expected, "{what}");
         if belief != Belief::Believed {
             assert_eq!((decision.record.license, decision.record.guid), (verified().license, Some(guid(1))), "{what}: nothing is forgotten");
@@ -237,18 +237,24 @@ fn what_an_object_concludes() {
 #[test]
 fn what_a_lead_concludes() {
     let held = || Belief::Held(oc_domain::conditions::Trouble::new(Reason::AbsenceUnconfirmed, "x"));
-    let consentless = |consentless| lead::DesiredLead { tenant: tenant(), consentless, channel: None, deletion_policy: DeletionPolicy::Delete, rival: None };
+    let consentless = |consentless| lead::DesiredLead {
+        tenant: tenant(),
+        consentless: crate::common::company(consentless),
+        channel: None,
+        deletion_policy: DeletionPolicy::Delete,
+        rival: None,
+    };
     let record = || oc_domain::record::Record { finalizer: true, ..Default::default() };
     let seen = |belief| Facts { belief, ..facts() };
-    for wish in [
+    for target in [
         lead::LeadTarget::Present(consentless(true)),
         lead::LeadTarget::Present(consentless(false)),
         lead::LeadTarget::Absent(DeletionPolicy::Delete, Some(tenant())),
     ] {
         for (belief, expected) in [(Belief::Doubted, Reason::Verifying), (held(), Reason::AbsenceUnconfirmed)] {
             let none = Facts { leads: crate::common::known_leads(vec![]), ..seen(belief) };
-            let decision = lead::decide(NOW, &wish, &record(), &none);
-            assert_eq!(decision.verdict.reason, expected, "{wish:?}: {:?}", decision.step);
+            let decision = lead::decide(NOW, &target, &record(), &none);
+            assert_eq!(decision.verdict.reason, expected, "{target:?}: {:?}", decision.step);
         }
     }
 }

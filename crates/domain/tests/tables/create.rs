@@ -1,7 +1,7 @@
 //! The way to a service: eligibility, the request, the task, and what follows a failure.
 
 use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
-use oc_domain::decision::{Change, ChangeResult, Mark, Step};
+use oc_domain::decision::{ChangeResult, Mark, Step};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, LeadsView, ServicesView};
 use oc_domain::memory::PassMemory;
 use oc_domain::model::{LcCustomer, LcCustomerAnswer, Lead, MicrosoftStatus, Service, TaskState};
@@ -9,6 +9,7 @@ use oc_domain::names::TenantId;
 use oc_domain::pass::Pass;
 use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{Intent, OperationId, OperationKind, Outcome, Record, Sent};
+use oc_domain::requests::ServiceParameters;
 use oc_domain::service::{self, Deletion, DesiredService, Mode, ServiceTarget};
 use oc_domain::timing;
 
@@ -18,11 +19,11 @@ use crate::{at, at_now, short, told};
 /// A new object goes from the outside in, one step at a time.
 #[test]
 fn a_first_create_step_by_step() {
-    let wish = be(desired());
+    let target = be(desired());
     let (mut record, mut facts) = (Record::default(), facts());
     let mut steps = Vec::new();
     for _ in 0..6 {
-        let decision = at_now(&wish, &record, &facts);
+        let decision = at_now(&target, &record, &facts);
         steps.push(told(&decision));
         record = decision.record;
         match decision.step {
@@ -34,7 +35,7 @@ fn a_first_create_step_by_step() {
                 record = Record { finalizer: true, intent: Some(intent(kind, start, Sent::No)), ..record };
             }
             Step::Execute(change) => {
-                assert_eq!(change, Change::CreateService(tenant()));
+                assert_eq!(change, create());
                 facts.answer = Some(ChangeResult::Accepted(task_id(1)));
             }
             _ => break,
@@ -123,13 +124,13 @@ fn eligibility() {
         ("not active", |_, f| f.leads = leads(|l| l.status = MicrosoftStatus::NotActive), "stop: False LeadNotActive Stalled"),
         ("a status nobody knows", |_, f| f.leads = leads(|l| l.status = MicrosoftStatus::Other("Pending".into())), "stop: False LeadNotActive Stalled"),
         ("licensed", |_, f| f.leads = known_leads(vec![lead_with(7)]), "stop: False AlreadyLicensed Stalled"),
-        ("another channel", |d, f| (d.channel, f.leads) = (Some(5), leads(|l| l.channel = Some(6))), "stop: False ChannelMismatch Stalled"),
-        ("the same channel", |d, f| (d.channel, f.leads) = (Some(5), leads(|l| l.channel = Some(5))), "keep intent: False Converting Reconciling"),
-        ("a channel for a lead without one", |d, _| d.channel = Some(5), "keep intent: False Converting Reconciling"),
-        ("an LC customer, not read", |d, _| d.lc_customer = Some(4711), "look customer: False Progressing Reconciling"),
+        ("another channel", |d, f| (d.parameters.channel, f.leads) = (Some(5), leads(|l| l.channel = Some(6))), "stop: False ChannelMismatch Stalled"),
+        ("the same channel", |d, f| (d.parameters.channel, f.leads) = (Some(5), leads(|l| l.channel = Some(5))), "keep intent: False Converting Reconciling"),
+        ("a channel for a lead without one", |d, _| d.parameters.channel = Some(5), "keep intent: False Converting Reconciling"),
+        ("an LC customer, not read", |d, _| d.parameters.lc_customer = Some(4711), "look customer: False Progressing Reconciling"),
         (
             "an LC customer that can't be read",
-            |d, f| (d.lc_customer, f.lc_customer) = (Some(4711), Fact::Unreadable(away())),
+            |d, f| (d.parameters.lc_customer, f.lc_customer) = (Some(4711), Fact::Unreadable(away())),
             "wait: False PlatformUnavailable Reconciling",
         ),
         ("leads that can't be read", |_, f| f.leads = Fact::Unreadable(away()), "wait: False PlatformUnavailable Reconciling"),
@@ -160,7 +161,7 @@ fn lc_customers() {
         ("a lead without a channel", None, None, customer(Some(6)), go),
     ];
     for (what, wanted, leads_channel, read, expected) in table {
-        let desired = DesiredService { lc_customer: Some(4711), channel: wanted, ..desired() };
+        let desired = DesiredService { parameters: ServiceParameters { lc_customer: Some(4711), channel: wanted, ..parameters() }, ..desired() };
         let facts = Facts { leads: leads(|lead| lead.channel = leads_channel), lc_customer: known(read), ..empty_platform() };
         assert_eq!(told(&at_now(&be(desired), &Record::default(), &facts)), expected, "{what}");
     }
@@ -169,7 +170,8 @@ fn lc_customers() {
 /// Of several things that are wrong people read the first: platform, rival, references, short name, lead, channel, customer.
 #[test]
 fn the_order_of_the_checks() {
-    let mut desired = DesiredService { channel: Some(5), lc_customer: Some(4711), rival: Some("OcEssentialService a/b (same tenant)".into()), ..desired() };
+    let parameters = ServiceParameters { channel: Some(5), lc_customer: Some(4711), ..parameters() };
+    let mut desired = DesiredService { parameters, rival: Some("OcEssentialService a/b (same tenant)".into()), ..desired() };
     desired.missing = Some(Trouble::new(Reason::LeadNotFound, "There is no Lead x."));
     let mut facts = Facts {
         connection: PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")),
@@ -249,13 +251,13 @@ fn young_objects_are_not_stalled() {
             "stop: False InvalidSpec Stalled",
         ),
     ];
-    for (what, wish, facts, expected) in table {
-        let decision = at_now(&wish, &Record::default(), &young(facts.clone()));
+    for (what, target, facts, expected) in table {
+        let decision = at_now(&target, &Record::default(), &young(facts.clone()));
         assert_eq!(told(&decision), expected, "{what}");
         if let Step::Wait(until, _) = decision.step {
             assert_eq!(until, NOW + secs(40), "{what}: until it is a minute old");
         }
-        assert!(told(&at_now(&wish, &Record::default(), &facts)).starts_with("stop"), "{what}, an hour later");
+        assert!(told(&at_now(&target, &Record::default(), &facts)).starts_with("stop"), "{what}, an hour later");
     }
 }
 
@@ -315,7 +317,7 @@ fn plan_and_observe_change_nothing() {
 
 #[test]
 fn what_a_plan_says() {
-    let desired = DesiredService { mode: Mode::Plan, channel: Some(1574), ip_group: true, ..desired() };
+    let desired = DesiredService { mode: Mode::Plan, parameters: ServiceParameters { channel: Some(1574), ..by(true) }, ..desired() };
     let decision = at_now(&be(desired), &Record::default(), &empty_platform());
     assert_eq!((short(&decision.step), decision.verdict.reason), ("rest", Reason::PlanReady));
     let lines: Vec<_> = decision.plan.iter().map(|item| (item.action, item.field, item.to.as_deref().unwrap_or("-"))).collect();
@@ -439,8 +441,8 @@ fn a_task_that_stays_unreadable() {
         ("retained, and it does not show", gone(DeletionPolicy::Retain), 7300, unread(empty_platform()), "release: False Deleting Reconciling"),
         ("to be deleted, and it does not show: the task may still run", gone(DeletionPolicy::Delete), 7300, unread(empty_platform()), away),
     ];
-    for (what, wish, age, facts, expected) in table {
-        assert_eq!(told(&at_now(&wish, &converting(NOW - secs(age)), &facts)), expected, "{what}");
+    for (what, target, age, facts, expected) in table {
+        assert_eq!(told(&at_now(&target, &converting(NOW - secs(age)), &facts)), expected, "{what}");
     }
 }
 
@@ -545,20 +547,20 @@ fn the_platforms_words_end_as_a_sentence() {
 /// Only once: the same pass goes on with the new request, fails again, and stops, though the spec is still new to status.
 #[test]
 fn a_new_spec_is_tried_once() {
-    let wish = be(desired());
+    let target = be(desired());
     let facts = Facts { asked_anew: true, ..empty_platform() };
     let before = ended(Outcome::Refused, NOW - secs(60));
-    let decision = at_now(&wish, &before, &facts);
+    let decision = at_now(&target, &before, &facts);
     assert_eq!(short(&decision.step), "keep intent");
     let again = Intent { id: OperationId("op-2".into()), ..intent(OperationKind::Create, NOW, Sent::No) };
     let record = Record { intent: Some(again), ..decision.record };
-    let decision = at_now(&wish, &record, &facts);
+    let decision = at_now(&target, &record, &facts);
     assert_eq!(short(&decision.step), "ask create");
     let answer = Some(ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "No, still.")));
-    let decision = at_now(&wish, &decision.record, &Facts { answer, ..facts });
+    let decision = at_now(&target, &decision.record, &Facts { answer, ..facts });
     assert_eq!(told(&decision), "stop: False PlatformRefused Stalled");
     // Status is written, and with it the generation: the next pass waits, and says the same.
-    let later = at(NOW + secs(5), &wish, &decision.record, &Facts { pass_started: NOW, ..empty_platform() });
+    let later = at(NOW + secs(5), &target, &decision.record, &Facts { pass_started: NOW, ..empty_platform() });
     assert_eq!((told(&later), &later.verdict.message), (told(&decision), &decision.verdict.message));
     assert_eq!(later.step, Step::Blocked(NOW.whole_second() + timing::SLOW_RETRY));
 }

@@ -129,7 +129,7 @@ fn a_service_that_may_be_anothers_is_not_deleted() {
 #[test]
 fn what_another_object_has_is_not_deleted() {
     let ServiceTarget::Absent(deletion) = gone(Delete) else { unreachable!() };
-    let wish = ServiceTarget::Absent(Deletion { of_others: vec![guid(1)], ..deletion });
+    let target = ServiceTarget::Absent(Deletion { of_others: vec![guid(1)], ..deletion });
     let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
     let table = [
         ("it has the guid in an annotation", annotated, "stop: False DeletionBlocked Stalled"),
@@ -140,7 +140,7 @@ fn what_another_object_has_is_not_deleted() {
         ("its create failed a while ago", ended(Outcome::Failed, NOW - secs(60)), LET_GO),
     ];
     for (what, record, expected) in table {
-        assert_eq!(told(&at_now(&wish, &record, &there())), expected, "{what}");
+        assert_eq!(told(&at_now(&target, &record, &there())), expected, "{what}");
         assert_eq!(told(&at_now(&gone(Retain), &verified(), &there())), LET_GO);
     }
 }
@@ -307,8 +307,8 @@ fn what_a_task_has_told_is_deleted_by_its_guid() {
         ),
         ("another object has it", others(), failed(), empty_platform(), "wait: False Verifying Reconciling"),
     ];
-    for (what, wish, record, facts, expected) in table {
-        assert_eq!(told(&at_now(&wish, &record, &facts)), expected, "{what}");
+    for (what, target, record, facts, expected) in table {
+        assert_eq!(told(&at_now(&target, &record, &facts)), expected, "{what}");
     }
     // It was asked for.
     let unseen = Record { finalizer: true, guid: Some(guid(1)), guid_proven: true, intent: deleting(0, Sent::No).intent, ..Record::default() };
@@ -434,8 +434,8 @@ fn the_breaker_beside_other_things() {
         ("another is gone from one list", gone(Delete), verified(), held(Facts { services: known(view(&[])), ..there() }), "wait: False Deleting Reconciling"),
         ("recorded in this pass, and then held", gone(Delete), deleting(0, Sent::No), held(there()), "stop: False DeletionRateExceeded Stalled"),
     ];
-    for (what, wish, record, facts, expected) in table {
-        assert_eq!(told(&at_now(&wish, &record, &facts)), expected, "{what}");
+    for (what, target, record, facts, expected) in table {
+        assert_eq!(told(&at_now(&target, &record, &facts)), expected, "{what}");
     }
 }
 

@@ -57,7 +57,7 @@ fn waits(leads: JobRecord, trunks: JobRecord) -> Record {
 
 #[test]
 fn from_the_request_to_ready() {
-    let asked = pass(Some((Change::CreateService(tenant()), ChangeResult::Accepted(task_id(1)))));
+    let asked = pass(Some((create(), ChangeResult::Accepted(task_id(1)))));
     let last = decided(Step::Wait(NOW, Wake::Clock), not(Reason::Converting), converting(NOW));
     assert_eq!(names(&events::of_service(&nothing(), &Record::default(), &asked, &last, ReportedEnd::LastReported, None)), "ConversionRequested");
     // It is told though status could not be written: nobody would tell it later.
@@ -169,14 +169,14 @@ fn what_was_asked_for_is_told_with_its_answer() {
     let lost = || ChangeResult::Unknown(away());
     let refused = || ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "no"));
     let table = [
-        (Change::CreateService(tenant()), ChangeResult::Accepted(task_id(1)), "ConversionRequested"),
-        (Change::CreateService(tenant()), lost(), "AnswerLost"),
-        (Change::CreateService(tenant()), refused(), ""),
-        (Change::CreateService(tenant()), ChangeResult::NotSent(away()), ""),
+        (create(), ChangeResult::Accepted(task_id(1)), "ConversionRequested"),
+        (create(), lost(), "AnswerLost"),
+        (create(), refused(), ""),
+        (create(), ChangeResult::NotSent(away()), ""),
         (Change::DeleteService(guid(1)), ChangeResult::Done, "DeletionRequested"),
         (Change::DeleteService(guid(1)), ChangeResult::NotFound, ""),
         (Change::DeleteService(guid(1)), lost(), "AnswerLost"),
-        (Change::CreateLead(tenant()), ChangeResult::Done, "LeadRequested"),
+        (create_lead(), ChangeResult::Done, "LeadRequested"),
         (Change::DeleteLead(tenant()), ChangeResult::Done, "DeletionRequested"),
         (Change::AssignChannel(tenant(), channel), ChangeResult::Done, "ChannelAssigned"),
         // Asked for again every minute: it would be told every minute.

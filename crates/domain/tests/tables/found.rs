@@ -81,9 +81,9 @@ fn a_guid_learned_in_this_pass_is_found_in_the_list_of_this_pass() {
 fn a_recreated_service_is_this_objects_own() {
     let anew = Intent { id: OperationId("op-2".into()), ..intent(OperationKind::Create, NOW - secs(60), Sent::Maybe) };
     let record = Record { intent: Some(anew), ..verified() };
-    let wish = be(DesiredService { recreate: true, adoption: Adoption::Never, ..desired() });
+    let target = be(DesiredService { recreate: true, adoption: Adoption::Never, ..desired() });
     let facts = Facts { leads: known_leads(vec![lead_with(2)]), ..shown(&[service(2)]) };
-    let decision = at_now(&wish, &record, &facts);
+    let decision = at_now(&target, &record, &facts);
     assert_eq!(decision.record.guid, Some(guid(2)));
     assert_eq!(decision.verdict.reason, Reason::Succeeded);
 }
@@ -147,16 +147,16 @@ fn what_came_of_a_failed_create_counts_as_read_back() {
 /// Deleted behind our back: reported, with a fresh list, and in the next pass still, though status has no license any more.
 #[test]
 fn drift() {
-    let wish = be(desired());
+    let target = be(desired());
     let stale = Facts { services: Fact::Known { value: view(&[]), at: NOW - secs(300) }, ..empty_platform() };
-    assert_eq!(short(&at_now(&wish, &verified(), &stale).step), "look services");
-    let first = at_now(&wish, &verified(), &empty_platform());
+    assert_eq!(short(&at_now(&target, &verified(), &stale).step), "look services");
+    let first = at_now(&target, &verified(), &empty_platform());
     assert_eq!(told(&first), "stop: False DeletedExternally Stalled");
     assert_eq!((first.record.license.clone(), first.record.guid.clone()), (None, Some(guid(1))));
-    let next = at(NOW + secs(600), &wish, &first.record, &Facts { pass_started: NOW, asked_anew: true, ..empty_platform() });
+    let next = at(NOW + secs(600), &target, &first.record, &Facts { pass_started: NOW, asked_anew: true, ..empty_platform() });
     assert_eq!((told(&next), &next.verdict.message), (told(&first), &first.verdict.message));
     let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
-    assert_eq!(told(&at_now(&wish, &verified(), &holes)), "stop: False PlatformUnavailable Reconciling", "it may be among what can't be read");
+    assert_eq!(told(&at_now(&target, &verified(), &holes)), "stop: False PlatformUnavailable Reconciling", "it may be among what can't be read");
     let again = at_now(&be(DesiredService { recreate: true, ..desired() }), &verified(), &empty_platform());
     assert_eq!(short(&again.step), "keep intent");
     assert_eq!((again.record.guid, again.record.license), (None, None));
@@ -165,8 +165,8 @@ fn drift() {
 /// Planned, not done: the plan names the service that is gone, and the object still stands for it, so that without recreate none is made in its place.
 #[test]
 fn a_service_that_would_be_made_again() {
-    let wish = |mode, recreate| be(DesiredService { mode, recreate, ..desired() });
-    let planned = at_now(&wish(Mode::Plan, true), &verified(), &empty_platform());
+    let target = |mode, recreate| be(DesiredService { mode, recreate, ..desired() });
+    let planned = at_now(&target(Mode::Plan, true), &verified(), &empty_platform());
     assert_eq!(told(&planned), "rest: False PlanReady -");
     let lines: Vec<_> = planned.plan.iter().map(|item| (item.field, item.from.clone(), item.to.is_some())).collect();
     let named = |field| (field, None, true);
@@ -175,13 +175,13 @@ fn a_service_that_would_be_made_again() {
         [("umpCustomerGuid", Some(guid(1).to_string()), false), named("msTenantId"), named("shortName"), named("fullName"), named("advancedSettings")]
     );
     assert_eq!((planned.record.guid.clone(), planned.record.license.clone()), (Some(guid(1)), None));
-    let next = at_now(&wish(Mode::Plan, true), &planned.record, &empty_platform());
+    let next = at_now(&target(Mode::Plan, true), &planned.record, &empty_platform());
     assert_eq!((&next.plan, &next.record), (&planned.plan, &planned.record), "the same is said again");
-    assert_eq!(told(&at_now(&wish(Mode::Apply, false), &planned.record, &empty_platform())), "stop: False DeletedExternally Stalled");
-    assert_eq!(short(&at_now(&wish(Mode::Apply, true), &planned.record, &empty_platform()).step), "keep intent");
-    assert_eq!(told(&at_now(&wish(Mode::Observe, true), &verified(), &empty_platform())), "stop: False DeletedExternally Stalled");
+    assert_eq!(told(&at_now(&target(Mode::Apply, false), &planned.record, &empty_platform())), "stop: False DeletedExternally Stalled");
+    assert_eq!(short(&at_now(&target(Mode::Apply, true), &planned.record, &empty_platform()).step), "keep intent");
+    assert_eq!(told(&at_now(&target(Mode::Observe, true), &verified(), &empty_platform())), "stop: False DeletedExternally Stalled");
     let refused = Facts { leads: known_leads(vec![]), ..empty_platform() };
-    let refused = at_now(&wish(Mode::Plan, true), &verified(), &refused);
+    let refused = at_now(&target(Mode::Plan, true), &verified(), &refused);
     assert_eq!((refused.verdict.reason, refused.plan.len(), refused.record.guid), (Reason::LeadNotFound, 0, Some(guid(1))));
 }
 

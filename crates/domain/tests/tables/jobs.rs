@@ -27,7 +27,7 @@ fn runs(requested: Option<Time>, covers: Option<Time>) -> JobRuns {
 
 fn decide(record: &Record, ip_group: bool, policy: Policy, leads: Fact<LeadsView>) -> Decision {
     let facts = Facts { services: known(view_by_guid(&service(1))), leads, connection: PlatformAccess::Usable(policy), ..facts() };
-    at_now(&be(DesiredService { ip_group, ..desired() }), record, &facts)
+    at_now(&be(DesiredService { parameters: by(ip_group), ..desired() }), record, &facts)
 }
 
 /// The leads job is seen by its effect alone: the lead shows the service.

@@ -12,11 +12,11 @@ use crate::common::*;
 use crate::{says, short};
 
 fn wanted() -> DesiredLead {
-    DesiredLead { tenant: tenant(), consentless: false, channel: None, deletion_policy: DeletionPolicy::Retain, rival: None }
+    DesiredLead { tenant: tenant(), consentless: None, channel: None, deletion_policy: DeletionPolicy::Retain, rival: None }
 }
 
 fn consentless() -> DesiredLead {
-    DesiredLead { consentless: true, ..wanted() }
+    DesiredLead { consentless: company(true), ..wanted() }
 }
 
 fn shown(lead: Lead) -> Facts {
@@ -27,9 +27,9 @@ fn none() -> Facts {
     Facts { leads: known_leads(vec![]), services: known(view(&[])), ..facts() }
 }
 
-fn run(wish: &LeadTarget, record: &Record, facts: &Facts) -> Decision {
-    let decision = decide(NOW, wish, record, facts);
-    assert_eq!(decision, decide(NOW, wish, record, facts));
+fn run(target: &LeadTarget, record: &Record, facts: &Facts) -> Decision {
+    let decision = decide(NOW, target, record, facts);
+    assert_eq!(decision, decide(NOW, target, record, facts));
     decision
 }
 
@@ -158,30 +158,30 @@ fn the_answer_to_an_assignment() {
         (ChangeResult::Unknown(away()), None, "ask assign"),
         (refused(), None, "ask assign"),
     ];
-    let wish = LeadTarget::Present(DesiredLead { channel: Some(5), ..wanted() });
+    let target = LeadTarget::Present(DesiredLead { channel: Some(5), ..wanted() });
     for (answer, holds, next) in table {
-        let asked = run(&wish, &Record::default(), &shown(lead()));
+        let asked = run(&target, &Record::default(), &shown(lead()));
         assert_eq!(short(&asked.step), "ask assign");
-        let ended = run(&wish, &asked.record, &Facts { answer: Some(answer.clone()), ..shown(lead()) });
+        let ended = run(&target, &asked.record, &Facts { answer: Some(answer.clone()), ..shown(lead()) });
         assert!(matches!(ended.step, Step::Wait(..) | Step::Blocked(_)), "{answer:?}: it ends the pass");
         assert_eq!(ended.record.assigned_channel, holds, "{answer:?}");
-        assert_eq!(short(&run(&wish, &ended.record, &shown(lead())).step), next, "{answer:?}");
+        assert_eq!(short(&run(&target, &ended.record, &shown(lead())).step), next, "{answer:?}");
     }
     // Unassigned, and the list lags: it is not asked for again and again.
-    let wish = LeadTarget::Present(wanted());
+    let target = LeadTarget::Present(wanted());
     let record = Record { assigned_channel: Some(5), ..Record::default() };
     let lagging = shown(Lead { channel: Some(5), ..lead() });
-    let ended = run(&wish, &record, &Facts { answer: Some(ChangeResult::Done), ..lagging.clone() });
-    assert_eq!(told(&run(&wish, &ended.record, &lagging)), "rest: True Succeeded -");
+    let ended = run(&target, &record, &Facts { answer: Some(ChangeResult::Done), ..lagging.clone() });
+    assert_eq!(told(&run(&target, &ended.record, &lagging)), "rest: True Succeeded -");
 }
 
 /// A lead that becomes Active later is assigned then.
 #[test]
 fn a_channel_for_a_lead_that_is_not_active_yet() {
-    let wish = LeadTarget::Present(DesiredLead { channel: Some(5), ..wanted() });
-    let suspended = run(&wish, &Record::default(), &shown(Lead { status: MicrosoftStatus::Suspended, ..lead() }));
+    let target = LeadTarget::Present(DesiredLead { channel: Some(5), ..wanted() });
+    let suspended = run(&target, &Record::default(), &shown(Lead { status: MicrosoftStatus::Suspended, ..lead() }));
     assert_eq!(told(&suspended), "stop: False LeadNotActive Stalled");
-    assert_eq!(short(&run(&wish, &suspended.record, &shown(lead())).step), "ask assign");
+    assert_eq!(short(&run(&target, &suspended.record, &shown(lead())).step), "ask assign");
 }
 
 fn gone(policy: DeletionPolicy) -> LeadTarget {
@@ -292,10 +292,10 @@ fn absence_must_be_proven() {
         ("by itself, with holes", with(vec![], false, LeadsRead::OfTenant), [holes; 3]),
     ];
     for (what, facts, expected) in table {
-        let wishes =
+        let targets =
             [(LeadTarget::Present(wanted()), Record::default()), (LeadTarget::Present(consentless()), Record::default()), (gone.clone(), made.clone())];
-        for ((wish, record), expected) in wishes.into_iter().zip(expected) {
-            assert_eq!(told(&run(&wish, &record, &facts)), expected, "{what}: {wish:?}");
+        for ((target, record), expected) in targets.into_iter().zip(expected) {
+            assert_eq!(told(&run(&target, &record, &facts)), expected, "{what}: {target:?}");
         }
     }
     // A consented lead in the list says nothing of the consentless one beside it.

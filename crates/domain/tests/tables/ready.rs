@@ -7,6 +7,7 @@ use oc_domain::model::{Lead, LicenseType, MicrosoftStatus, Service, TaskState};
 use oc_domain::names::{ShortName, ShortNameRule};
 use oc_domain::policy::{JobRuns, PlatformAccess, Policy};
 use oc_domain::record::{JobRecord, JobState, Operation, Outcome, Record};
+use oc_domain::requests::ServiceParameters;
 use oc_domain::service::DesiredService;
 
 use crate::common::*;
@@ -94,7 +95,7 @@ fn advanced_settings_that_came_or_went_later() {
     ];
     for (what, ip_group, trunks_job, expected, synced) in table {
         let record = Record { trunks_job, ..verified() };
-        let decision = seen(DesiredService { ip_group, ..desired() }, &record, &service(1), lead_with(1));
+        let decision = seen(DesiredService { parameters: by(ip_group), ..desired() }, &record, &service(1), lead_with(1));
         let message = &decision.verdict.message;
         assert_eq!((told(&decision).as_str(), synced_of(&decision)), (expected, synced), "{what}: {message}");
         assert_eq!(decision.record.trunks_job.due, trunks_job.due, "{what}");
@@ -131,7 +132,7 @@ type Row = (&'static str, DesiredService, Record, Option<i64>, &'static [&'stati
 #[test]
 fn channel_customer_and_connection() {
     let in_channel = |channel| Lead { channel, ..lead_with(1) };
-    let wants = |channel, lc_customer, ip_group| DesiredService { channel, lc_customer, ip_group, ..desired() };
+    let wants = |channel, lc_customer, ip_group| DesiredService { parameters: ServiceParameters { channel, lc_customer, ..by(ip_group) }, ..desired() };
     let by_group = || Record { trunks_job: synced(), ..verified() };
     let table: [Row; 8] = [
         ("made here, the channel shows", wants(Some(7), None, false), verified(), Some(7), &[], IN_STEP),
@@ -160,7 +161,7 @@ fn no_job_is_done_for_a_service_that_is_gone() {
     assert_eq!(told(&gone), "stop: False DeletedExternally Stalled");
     assert_eq!((gone.record.leads_job.state, gone.record.trunks_job.state), (JobState::NotDue, JobState::NotDue));
     assert_eq!(at_now(&be(desired()), &gone.record, &empty_platform()).record, gone.record, "said once");
-    let back = seen(DesiredService { ip_group: true, ..desired() }, &gone.record, &service(1), lead_with(1));
+    let back = seen(DesiredService { parameters: by(true), ..desired() }, &gone.record, &service(1), lead_with(1));
     assert_eq!(told(&back), "rest: True Succeeded -");
     assert_eq!((back.record.leads_job, back.record.trunks_job), (synced(), synced()));
     // The tenant has another service meanwhile.
@@ -175,7 +176,7 @@ fn no_job_is_done_for_a_service_that_is_gone() {
 /// A service that is made in the place of one that is gone needs its jobs like the first.
 #[test]
 fn a_service_that_is_made_again_has_jobs_of_its_own() {
-    let again = DesiredService { recreate: true, ip_group: true, ..desired() };
+    let again = DesiredService { recreate: true, parameters: by(true), ..desired() };
     let begun = at_now(&be(again.clone()), &Record { trunks_job: synced(), ..verified() }, &empty_platform());
     assert_eq!(told(&begun), "keep intent: False Converting Reconciling");
     let mut record = begun.record;
@@ -266,7 +267,7 @@ fn a_create_beside_a_direct_routing_service() {
 /// The platform object's rule is for what is to be made. What is there, or under way, is looked at whatever its name.
 #[test]
 fn the_rule_for_short_names_is_for_creates_alone() {
-    let named = |name: &str| DesiredService { short_name: ShortName::as_written(name), ..desired() };
+    let named = |name: &str| DesiredService { parameters: ServiceParameters { short_name: ShortName::as_written(name), ..parameters() }, ..desired() };
     let ruled = |facts: Facts| {
         let policy = Policy { short_name_rule: ShortNameRule::Alphanumeric, slowest_create: Some(secs(60)), ..Policy::default() };
         Facts { connection: PlatformAccess::Usable(policy), ..facts }

@@ -18,11 +18,7 @@ fn said() -> ServiceSpec {
         deleting: false,
         suspended: false,
         tenant: Ok(tenant()),
-        short_name: "Contoso_NL".into(),
-        full_name: desired.full_name,
-        lc_customer: None,
-        channel: None,
-        ip_group: false,
+        parameters: desired.parameters,
         mode: Mode::Apply,
         adoption: desired.adoption,
         recreate: false,
@@ -53,10 +49,10 @@ fn a_spec_says_what_its_object_is_to_become() {
         ),
     ];
     for (what, spec, expected) in table {
-        assert_eq!(spec.wish(None, || panic!("neighbours are asked for one that is going alone")), expected, "{what}");
+        assert_eq!(spec.target(None, || panic!("neighbours are asked for one that is going alone")), expected, "{what}");
     }
     let rival = Some("OcEssentialService n/first (same tenant)".to_owned());
-    assert_eq!(said().wish(rival.clone(), Vec::new), ServiceTarget::Present(Box::new(DesiredService { rival, ..desired() })));
+    assert_eq!(said().target(rival.clone(), Vec::new), ServiceTarget::Present(Box::new(DesiredService { rival, ..desired() })));
 }
 
 /// What another object has is that one's, unless it is going as well; and what changes nothing on the platform deletes nothing there.
@@ -67,7 +63,7 @@ fn an_object_that_is_going_leaves_alone_what_others_have() {
     for (mode, policy, expected) in
         [(Mode::Apply, Delete, Delete), (Mode::Apply, Retain, Retain), (Mode::Plan, Delete, Retain), (Mode::Observe, Delete, Retain)]
     {
-        let wish = ServiceSpec { deleting: true, mode, deletion_policy: policy, suspended: true, ..said() }.wish(None, others);
+        let target = ServiceSpec { deleting: true, mode, deletion_policy: policy, suspended: true, ..said() }.target(None, others);
         let gone = Deletion {
             policy: expected,
             tenant: Some(tenant()),
@@ -76,16 +72,17 @@ fn an_object_that_is_going_leaves_alone_what_others_have() {
             guard_numbers: true,
             of_others: vec![guid(1)],
         };
-        assert_eq!(wish, ServiceTarget::Absent(gone), "{mode:?} {policy:?}");
+        assert_eq!(target, ServiceTarget::Absent(gone), "{mode:?} {policy:?}");
     }
-    let unknown = ServiceSpec { deleting: true, tenant: Err(unclear()), ..said() }.wish(None, Vec::new);
+    let unknown = ServiceSpec { deleting: true, tenant: Err(unclear()), ..said() }.target(None, Vec::new);
     assert!(matches!(unknown, ServiceTarget::Absent(Deletion { tenant: None, .. })), "{unknown:?}");
 }
 
 #[test]
 fn a_lead_says_what_it_is_to_become() {
-    let said = || lead::LeadSpec { deleting: false, suspended: false, tenant: Ok(tenant()), consentless: true, channel: None, deletion_policy: Delete };
-    let be = lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless: true, channel: None, deletion_policy: Delete, rival: None });
+    let said =
+        || lead::LeadSpec { deleting: false, suspended: false, tenant: Ok(tenant()), consentless: company(true), channel: None, deletion_policy: Delete };
+    let be = lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless: company(true), channel: None, deletion_policy: Delete, rival: None });
     let table = [
         (said(), be),
         (lead::LeadSpec { suspended: true, ..said() }, lead::LeadTarget::Suspended),
@@ -94,7 +91,7 @@ fn a_lead_says_what_it_is_to_become() {
         (lead::LeadSpec { deleting: true, tenant: Err(unclear()), ..said() }, lead::LeadTarget::Absent(Delete, None)),
     ];
     for (spec, expected) in table {
-        assert_eq!(spec.wish(None), expected);
+        assert_eq!(spec.target(None), expected);
     }
 }
 

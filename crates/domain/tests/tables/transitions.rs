@@ -93,8 +93,8 @@ fn the_stage_of_a_record() {
 #[test]
 fn which_changes_need_an_intent() {
     let table = [
-        (Change::CreateService(tenant()), Some(Create)),
-        (Change::CreateLead(tenant()), Some(Create)),
+        (create(), Some(Create)),
+        (create_lead(), Some(Create)),
         (Change::DeleteService(guid(1)), Some(Delete)),
         (Change::DeleteLead(tenant()), Some(Delete)),
         (Change::AssignChannel(tenant(), 5), None),
@@ -114,14 +114,14 @@ fn steps_at_records() {
     let adopt = || Step::PatchMetadata(Mark::Adopt(guid(1)));
     let (fine, unready) = ("", "without an intent that is recorded, fresh and unsent");
     let table = [
-        ("a create, recorded", ask(Change::CreateService(tenant())), recorded(Create, 0), fine),
-        ("a create, nothing recorded", ask(Change::CreateService(tenant())), Record::default(), unready),
-        ("a create, the intent 29 s old", ask(Change::CreateService(tenant())), recorded(Create, 29), fine),
-        ("a create, the intent 31 s old", ask(Change::CreateService(tenant())), recorded(Create, 31), unready),
-        ("a create under the intent of a deletion", ask(Change::CreateService(tenant())), recorded(Delete, 0), unready),
+        ("a create, recorded", ask(create()), recorded(Create, 0), fine),
+        ("a create, nothing recorded", ask(create()), Record::default(), unready),
+        ("a create, the intent 29 s old", ask(create()), recorded(Create, 29), fine),
+        ("a create, the intent 31 s old", ask(create()), recorded(Create, 31), unready),
+        ("a create under the intent of a deletion", ask(create()), recorded(Delete, 0), unready),
         ("a deletion under the intent of a create", ask(Change::DeleteService(guid(1))), recorded(Create, 0), unready),
-        ("a create that may have been sent", ask(Change::CreateService(tenant())), creating(NOW), unready),
-        ("without the finalizer", ask(Change::CreateLead(tenant())), Record { finalizer: false, ..recorded(Create, 0) }, unready),
+        ("a create that may have been sent", ask(create()), creating(NOW), unready),
+        ("without the finalizer", ask(create_lead()), Record { finalizer: false, ..recorded(Create, 0) }, unready),
         ("a deletion, recorded", ask(Change::DeleteLead(tenant())), recorded(Delete, 0), fine),
         ("a channel needs none", ask(Change::AssignChannel(tenant(), 5)), Record::default(), fine),
         ("a new intent", begin(Create), Record::default(), fine),
@@ -159,11 +159,11 @@ fn refused(pass: &Pass, decision: &Decision, words: &str) {
 fn a_request_without_an_intent_is_refused() {
     for record in [Record::default(), creating(NOW - secs(5)), recorded(Create, 40), recorded(Delete, 0)] {
         let mut pass = Pass::begin(record, facts(), &PassMemory::default());
-        let decision = pass.next(NOW, |_, record, _| deciding(Step::Execute(Change::CreateService(tenant())), record));
+        let decision = pass.next(NOW, |_, record, _| deciding(Step::Execute(create()), record));
         refused(&pass, &decision, "without an intent");
     }
     let mut pass = Pass::begin(recorded(Create, 0), facts(), &PassMemory::default());
-    let decision = pass.next(NOW, |_, record, _| deciding(Step::Execute(Change::CreateService(tenant())), record));
+    let decision = pass.next(NOW, |_, record, _| deciding(Step::Execute(create()), record));
     assert_eq!((short(&decision.step), pass.bug), ("ask create", None));
 }
 
@@ -295,7 +295,7 @@ fn no_decision_about_a_service_is_out_of_order() {
             Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false, of_others: Vec::new() };
         ServiceTarget::Absent(deletion)
     };
-    let wishes = [
+    let targets = [
         be(desired()),
         be(DesiredService { recreate: true, ..desired() }),
         be(DesiredService { adoption: Adoption::Always, ..desired() }),
@@ -304,12 +304,12 @@ fn no_decision_about_a_service_is_out_of_order() {
         gone(DeletionPolicy::Retain),
     ];
     let (worlds, mut broken) = (worlds(), std::collections::BTreeMap::new());
-    for wish in &wishes {
+    for target in &targets {
         for record in records() {
-            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, ServiceTarget::Absent(_)), true)) {
-                let decision = service::decide(NOW, wish, &record, facts);
+            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(target, ServiceTarget::Absent(_)), true)) {
+                let decision = service::decide(NOW, target, &record, facts);
                 if let Err(sentence) = check(&decision.step, &decision.record, NOW) {
-                    broken.entry(format!("{sentence} ({})", decision.why)).or_insert((wish.clone(), record.clone(), facts.clone()));
+                    broken.entry(format!("{sentence} ({})", decision.why)).or_insert((target.clone(), record.clone(), facts.clone()));
                 }
             }
         }
@@ -320,9 +320,15 @@ fn no_decision_about_a_service_is_out_of_order() {
 #[test]
 fn no_decision_about_a_lead_is_out_of_order() {
     let be = |consentless, channel| {
-        lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless, channel, deletion_policy: DeletionPolicy::Delete, rival: None })
+        lead::LeadTarget::Present(lead::DesiredLead {
+            tenant: tenant(),
+            consentless: company(consentless),
+            channel,
+            deletion_policy: DeletionPolicy::Delete,
+            rival: None,
+        })
     };
-    let wishes = [
+    let targets = [
         be(true, None),
         be(true, Some(5)),
         be(false, None),
@@ -330,15 +336,15 @@ fn no_decision_about_a_lead_is_out_of_order() {
         lead::LeadTarget::Invalid(Trouble::new(Reason::InvalidSpec, "No.")),
     ];
     let (worlds, mut broken) = (worlds(), std::collections::BTreeMap::new());
-    for wish in &wishes {
+    for target in &targets {
         // A lead has no task.
         for record in records().into_iter().filter(|record| record.running().is_none_or(|operation| operation.task.is_none())) {
-            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(wish, lead::LeadTarget::Absent(..)), false)) {
+            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(target, lead::LeadTarget::Absent(..)), false)) {
                 for leads in [facts.leads.clone(), known_leads(vec![])] {
                     let facts = Facts { leads, ..facts.clone() };
-                    let decision = lead::decide(NOW, wish, &record, &facts);
+                    let decision = lead::decide(NOW, target, &record, &facts);
                     if let Err(sentence) = check(&decision.step, &decision.record, NOW) {
-                        broken.entry(format!("{sentence} ({})", decision.why)).or_insert((wish.clone(), record.clone(), facts));
+                        broken.entry(format!("{sentence} ({})", decision.why)).or_insert((target.clone(), record.clone(), facts));
                     }
                 }
             }
@@ -350,11 +356,11 @@ fn no_decision_about_a_lead_is_out_of_order() {
 /// A pass over a real decision keeps the order to its end: look, look, intent, request, and nothing after it.
 #[test]
 fn a_whole_pass() {
-    let (wish, steps) = (be(desired()), Cell::new(0));
+    let (target, steps) = (be(desired()), Cell::new(0));
     let mut pass = Pass::begin(Record::default(), facts(), &PassMemory::default());
     let mut taken = Vec::new();
     loop {
-        let decision = pass.next(NOW, |now, record, facts| service::decide(now, &wish, record, facts));
+        let decision = pass.next(NOW, |now, record, facts| service::decide(now, &target, record, facts));
         steps.set(steps.get() + 1);
         taken.push(short(&decision.step));
         match decision.step.clone() {
@@ -372,7 +378,7 @@ fn a_whole_pass() {
         }
     }
     assert_eq!(taken, ["look services", "look leads", "keep intent", "ask create", "wait"]);
-    assert_eq!((pass.bug, pass.looks, pass.asked), (None, 2, Some((Change::CreateService(tenant()), ChangeResult::Accepted(task_id(1))))));
+    assert_eq!((pass.bug, pass.looks, pass.asked), (None, 2, Some((create(), ChangeResult::Accepted(task_id(1))))));
 }
 
 /// Annotation and status are two writes. Whatever comes between them, no second create is begun and no deletion gets stuck.
@@ -419,9 +425,9 @@ fn annotation_and_status_come_apart() {
         ("a backup brought an older intent back while the task runs", be(desired()), restored(9000), running(), "keep hold"),
         ("the same, being deleted", gone, restored(9000), running(), "wait"),
     ];
-    for (what, wish, record, facts, expected) in table {
+    for (what, target, record, facts, expected) in table {
         let mut pass = Pass::begin(record, facts, &PassMemory::default());
-        let decision = pass.next(NOW, |now, record, facts| service::decide(now, &wish, record, facts));
+        let decision = pass.next(NOW, |now, record, facts| service::decide(now, &target, record, facts));
         assert_eq!((short(&decision.step), pass.bug), (expected, None), "{what}");
     }
 }

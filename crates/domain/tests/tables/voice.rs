@@ -1,7 +1,7 @@
 //! When a passing trouble begins to ask for a person's eye, and what a pass leaves in memory for that.
 
 use oc_domain::conditions::{Reason, Trouble, Verdict};
-use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Step, Wake};
+use oc_domain::decision::{ChangeResult, Decision, Mark, Step, Wake};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsView, ServicesView};
 use oc_domain::lead;
 use oc_domain::memory::PassMemory;
@@ -65,12 +65,12 @@ fn it_is_so_for_every_trouble_of_the_platform() {
     let unread_numbers = || Facts { numbers: Fact::Unreadable(away()), ..there() };
     let unread_leads = || Facts { leads: Fact::Unreadable(away()), ..empty_platform() };
     let unread_task = || Facts { task: Fact::Unreadable(away()), ..empty_platform() };
-    let wanted = lead::DesiredLead { tenant: tenant(), consentless: true, channel: Some(5), deletion_policy: DeletionPolicy::Delete, rival: None };
-    let service = |wish: ServiceTarget, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
-        Box::new(move |failures| decide(NOW, &wish, &record, &Facts { failures, ..facts.clone() }))
+    let wanted = lead::DesiredLead { tenant: tenant(), consentless: company(true), channel: Some(5), deletion_policy: DeletionPolicy::Delete, rival: None };
+    let service = |target: ServiceTarget, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
+        Box::new(move |failures| decide(NOW, &target, &record, &Facts { failures, ..facts.clone() }))
     };
-    let lead = |wish: lead::LeadTarget, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
-        Box::new(move |failures| lead::decide(NOW, &wish, &record, &Facts { failures, ..facts.clone() }))
+    let lead = |target: lead::LeadTarget, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
+        Box::new(move |failures| lead::decide(NOW, &target, &record, &Facts { failures, ..facts.clone() }))
     };
     let leaving = || lead::LeadTarget::Absent(DeletionPolicy::Delete, Some(tenant()));
     let table = [
@@ -164,7 +164,7 @@ fn ended_with(memory: &mut PassMemory, answer: Option<ChangeResult>, verdict: Ve
     let mut pass = Pass::begin(record.clone(), Facts { failures: memory.failures, ..facts() }, memory);
     let last = Decision { step: Step::Idle(NOW), why: "made up", verdict, record, plan: Vec::new(), hold: false };
     if let Some(answer) = answer {
-        pass.answered(Change::CreateService(tenant()), last.clone(), answer);
+        pass.answered(create(), last.clone(), answer);
     }
     pass.remember(memory, &last, ended);
 }
@@ -268,13 +268,13 @@ fn a_change_that_is_held_back() {
     let failed = ended(Outcome::Failed, NOW - secs(7200));
     let table =
         [("create", &create, Record::default(), empty_platform()), ("again", &create, failed, empty_platform()), ("delete", &delete, verified(), there)];
-    for (what, wish, record, facts) in table {
+    for (what, target, record, facts) in table {
         let mut memory = PassMemory { failures: 3, ..PassMemory::default() };
         let mut pass = Pass::begin(record.clone(), Facts { failures: 3, ..facts }, &memory);
-        let decision = pass.next(NOW, |now, record, facts| decide(now, wish, record, facts));
+        let decision = pass.next(NOW, |now, record, facts| decide(now, target, record, facts));
         assert!(matches!(decision.step, Step::PatchMetadata(Mark::RecordIntent { .. })), "{what}: {:?}", decision.step);
         pass.held_back(Trouble { retry_after: Some(secs(40)), ..trouble(Reason::Throttled) });
-        let decision = pass.next(NOW, |now, record, facts| decide(now, wish, record, facts));
+        let decision = pass.next(NOW, |now, record, facts| decide(now, target, record, facts));
         assert_eq!((told(&decision).as_str(), &decision.step), ("wait: False Throttled Reconciling", &Step::Wait(NOW + secs(40), Wake::Inventory)), "{what}");
         assert_eq!((decision.record.open_intent(), &decision.record.guid, pass.bug.clone()), (None, &record.guid, None), "{what}");
         pass.remember(&mut memory, &decision, PassEnd::Well);

@@ -131,8 +131,8 @@ fn an_object_goes_whose_create_was_asked_for_elsewhere() {
 /// A policy of the API server takes the record of a request off in the very write that puts it back: this process, which has read it, still knows it.
 #[test]
 fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
-    let wish = be(desired());
-    let decide = |now, record: &Record, facts: &Facts| service::decide(now, &wish, record, facts);
+    let target = be(desired());
+    let decide = |now, record: &Record, facts: &Facts| service::decide(now, &target, record, facts);
     let next_after = |dropped: bool| {
         let read = Record { finalizer: false, ..creating(NOW - secs(60)) };
         let mut pass = Pass::begin(read, facts(), &PassMemory::default());
@@ -155,11 +155,11 @@ fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
 /// service that is gone. Without memory it looks as if the service had been taken over since.
 #[test]
 fn a_guid_that_is_put_back_beside_an_open_create_hides_nothing() {
-    let wish = be(DesiredService { recreate: true, ..desired() });
+    let target = be(DesiredService { recreate: true, ..desired() });
     let asked = converting(NOW - secs(5)).operation.map(|operation| Operation { task: None, ..operation });
     let put_back = Record { finalizer: true, operation: asked.clone(), guid: Some(guid(9)), guid_annotated: true, ..Record::default() };
     let first = |memory: &PassMemory, facts: Facts| {
-        Pass::begin(put_back.clone(), facts, memory).next(NOW, |now, record, facts| service::decide(now, &wish, record, facts))
+        Pass::begin(put_back.clone(), facts, memory).next(NOW, |now, record, facts| service::decide(now, &target, record, facts))
     };
     assert_eq!(first(&PassMemory { asked, ..PassMemory::default() }, empty_platform()).step, Step::PatchMetadata(Mark::AddFinalizer), "this process has asked");
     // Another one can tell by what the platform shows, and does not conclude anything before it has looked.

@@ -1,0 +1,294 @@
+//! One pass over an object that stands for something of a customer, a lead or a service: what is alike for both. What differs is in [`CustomerResource`].
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use live_platform::{CreateService, SecretsSent};
+use oc_domain::competition::{Access, Contest};
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query};
+use oc_domain::facts::{DeletionPolicy, Facts};
+use oc_domain::pass::Pass;
+use oc_domain::place::Place;
+use oc_domain::policy::{PlatformAccess, Policy};
+use oc_domain::record::{Intent, OperationId, OperationKind, Record};
+use oc_domain::time::Time;
+use secrecy::SecretString;
+use serde::Serialize;
+
+use crate::cluster::has_status::HasStatus;
+use crate::cluster::index::Entry;
+use crate::cluster::key::ObjectKey;
+use crate::controllers::action::{Action, after, forgotten};
+use crate::controllers::audit::AuditRecord;
+use crate::controllers::competition::KnownAccess;
+use crate::controllers::context::Context;
+use crate::controllers::metrics::PassOutcome;
+use crate::controllers::object::{PassObject, StoredResource};
+use crate::controllers::observe::{self, answer, deleted, fact, leads_of, still_there};
+use crate::controllers::tenant_locks::Claim;
+use crate::controllers::{absences, competition, deletions};
+use crate::platform::inventory::Inventory;
+use crate::platform::session::PlatformSession;
+use crate::runtime::clock;
+use crate::runtime::driver::{self, Actuator, PassResult, WriteError};
+use crate::runtime::workqueue::Priority;
+
+/// Further script parameters of a service, which may be secret.
+pub type ScriptVariables = BTreeMap<String, SecretString>;
+
+/// A kind whose objects stand for something of a customer.
+pub trait CustomerResource: StoredResource<Status: HasStatus + Serialize + Send + Sync> {
+    /// What an object is to become.
+    type Target: Send + Sync;
+
+    /// What the object has to do with.
+    fn entry(context: &Context, object: &Self) -> Entry;
+    /// What it remembers.
+    fn record(&self) -> Record;
+    /// `spec.suspend`
+    fn is_suspended(&self) -> bool;
+    /// The policy by which it goes, if it is being deleted.
+    fn going(&self) -> Option<DeletionPolicy>;
+    /// How it is called in an audit line, beside its own name.
+    fn short_name(&self) -> Option<&str>;
+    /// The id of what it was read back to have on the platform.
+    fn recorded_id(&self) -> Option<String>;
+    /// Whether it is asked after this query what may be concluded from absence.
+    fn doubts(query: &Query) -> bool;
+    /// How it stands to the others that want the same.
+    fn contest(context: &Context, policy: &Policy, object: &Self, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey>;
+    /// The connection, with what else this kind has to know of the platform.
+    fn with_pace(context: &Context, connection: PlatformAccess, platform: &str, record: &Record) -> PlatformAccess;
+    /// What it is to become. `rival` is another object that comes before it.
+    fn target(context: &Context, object: &Self, entry: &Entry, rival: Option<&ObjectKey>) -> Self::Target;
+    /// What comes next.
+    fn decide(now: Time, target: &Self::Target, record: &Record, facts: &Facts) -> Decision;
+    /// The new status; `None` when it says nothing else than before.
+    fn new_status(context: &Context, object: &Self, entry: &Entry, decision: &Decision, facts: &Facts) -> Option<Self::Status>;
+    /// Whether the new status gives up what the one before had.
+    fn gives_up(before: Option<&Self::Status>, status: &Self::Status) -> bool;
+    /// Whether by the new status the object begins to wait for a job of its platform.
+    fn begins_to_wait(before: Option<&Self::Status>, status: &Self::Status) -> bool;
+    /// Tells what a pass over the object was worth.
+    fn tell(context: &Context, object: &Self, pass: &(Pass, Decision, PassResult));
+    /// What a create needs beside what the spec says: read only for the request, and never kept.
+    fn variables(context: &Context, object: &Self) -> impl Future<Output = Result<ScriptVariables, Trouble>> + Send;
+    /// Whether what was sent for the object may hold secrets, should this process not know.
+    fn may_have_sent_secrets(&self) -> bool;
+    /// What may not be shown any more goes before anything else: the pass may come to say nothing.
+    fn hide(pass: &CustomerPass<'_, Self>) -> impl Future<Output = ()> + Send;
+    /// Claims what the object is going to record an intent for, until the returned value is dropped.
+    ///
+    /// # Errors
+    /// [`WriteError::Conflict`] while another pass has it, or when the pass stands on what is not so any more.
+    fn claim<'a>(pass: &'a CustomerPass<'_, Self>) -> Result<Option<Claim<'a>>, WriteError>;
+}
+
+/// What of the world a pass over one object can touch.
+pub struct CustomerPass<'a, K> {
+    /// What all passes share.
+    pub context: &'a Arc<Context>,
+    /// The object.
+    pub object: PassObject<'a, K>,
+    /// What it has to do with.
+    pub entry: Entry,
+    /// Where the connection of this pass leads to.
+    pub place: Option<Place>,
+    /// The settings of the platform object, while it can be used.
+    policy: Option<Policy>,
+    session: PlatformSession,
+    /// What the create needs whose intent is going to be recorded.
+    prepared: Mutex<Option<ScriptVariables>>,
+}
+
+/// Runs one pass over an object.
+pub async fn reconcile<K: CustomerResource>(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
+    let Some(object) = K::store(context).get(&key.namespace, &key.name) else {
+        return (forgotten(context, key, None), PassOutcome::Gone);
+    };
+    let entry = K::entry(context, &object);
+    let connection = context.connection(&entry.platform, &key.namespace).await;
+    let connection = deletions::with_breaker(context, connection, &entry.platform, &*object);
+    let connected = context.connections.of(&entry.platform);
+    let place = connected.as_ref().and_then(|connected| connected.place.clone());
+    let inventory = match (&connection, connected) {
+        (_, Some(connected)) => Some(connected.for_object(object.going())),
+        // The platform object's own pass makes the connection, and then wakes its objects.
+        (PlatformAccess::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
+        (PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_), None) => None,
+    };
+    let competes = object.meta().deletion_timestamp.is_none() && !object.is_suspended();
+    let (connection, rival) = match connection {
+        connection if competes => competition::first(context, connection, |policy, known| K::contest(context, policy, &object, &entry, known)).await,
+        connection => (connection, None),
+    };
+    let target = K::target(context, &object, &entry, rival.as_ref());
+    let uid = object.meta().uid.clone();
+    let memory = context.memory.with_pass(key, uid.as_deref(), |memory| memory.clone());
+    let record = object.record();
+    let connection = K::with_pace(context, connection, &entry.platform, &record);
+    let policy = if let PlatformAccess::Usable(policy) = &connection { Some(policy.clone()) } else { None };
+    let facts = observe::facts(&*object, object.status().map(|status| status as &dyn HasStatus), connection, &memory);
+    let pass = Pass::begin(record, facts, &memory);
+    let session = PlatformSession::new(inventory);
+    let actuator = CustomerPass { context, object: PassObject::new(context, Arc::clone(&object)), entry, place, policy, session, prepared: Mutex::default() };
+    K::hide(&actuator).await;
+    let pass = driver::run(&actuator, pass, |now, record, facts| K::decide(now, &target, record, facts)).await;
+    K::tell(context, &object, &pass);
+    after(context, key, uid.as_deref(), &pass)
+}
+
+impl<K: CustomerResource> CustomerPass<'_, K> {
+    /// Makes the call that a change is.
+    async fn send(&self, change: &Change, record: &Record) -> ChangeResult {
+        let inventory = match self.session.inventory() {
+            Ok(inventory) => inventory,
+            Err(trouble) => return ChangeResult::NotSent(trouble),
+        };
+        if let Err(trouble) = self.context.connections.still_by(&self.entry.platform, &inventory) {
+            return ChangeResult::NotSent(trouble);
+        }
+        let (client, leadership, session) = (inventory.client(), &self.context.leadership, &self.session);
+        match change {
+            Change::CreateService(service) => {
+                let request = match self.variables(record).await {
+                    Ok(variables) => CreateService { service: (**service).clone(), variables },
+                    Err(trouble) => return ChangeResult::NotSent(trouble),
+                };
+                answer(session.change(&inventory, leadership, client.create_service(&request)).await, ChangeResult::Accepted)
+            }
+            Change::DeleteService(guid) => answer(session.change(&inventory, leadership, client.delete_service(guid)).await, deleted),
+            Change::CreateLead(lead) => answer(session.change(&inventory, leadership, client.create_lead(lead)).await, |()| ChangeResult::Done),
+            Change::DeleteLead(tenant) => answer(session.change(&inventory, leadership, client.delete_lead(tenant)).await, deleted),
+            Change::AssignChannel(tenant, channel) => {
+                answer(session.change(&inventory, leadership, client.assign_channel(tenant, *channel)).await, |()| ChangeResult::Done)
+            }
+            Change::UnassignChannel(tenant) => answer(session.change(&inventory, leadership, client.unassign_channel(tenant)).await, |()| ChangeResult::Done),
+            Change::RunJob(job) => {
+                let message = format!("The job {} is run for a LivePlatform, not for {}; this is a bug.", job.name(), K::KIND.as_str());
+                ChangeResult::NotSent(Trouble::new(Reason::PlatformRefused, message))
+            }
+        }
+    }
+
+    /// What was prepared for the create; read now when the intent is of an earlier pass, whose request was surely not sent.
+    async fn variables(&self, record: &Record) -> Result<ScriptVariables, Trouble> {
+        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let variables = match prepared {
+            Some(variables) => variables,
+            None => K::variables(self.context, &self.object.get()).await?,
+        };
+        // A Secret that was long in coming: the grace counts from the intent, and must be whole.
+        if record.may_send(OperationKind::Create, clock::now()) {
+            return Ok(variables);
+        }
+        let message = "The request was not ready in time; it is recorded and asked for anew.";
+        Err(Trouble::new(Reason::ProgressingWithRetry, message))
+    }
+
+    async fn numbers(&self, inventory: Result<Arc<Inventory>, Trouble>, tenant: &oc_domain::names::TenantId, facts: &mut Facts) {
+        let at = clock::now();
+        let known = inventory.as_ref().ok().and_then(|inventory| inventory.tells_numbers());
+        facts.numbers = fact(async { inventory.clone()?.numbers(tenant).await.map(|numbers| (at, numbers)) }.await);
+        if inventory.is_ok_and(|inventory| inventory.tells_numbers() != known) {
+            self.context.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
+        }
+    }
+}
+
+impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
+    fn now(&self) -> Time {
+        clock::now()
+    }
+
+    async fn observe(&self, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) {
+        let inventory = self.session.inventory_to_read();
+        let looked = inventory.clone();
+        let tenant = self.entry.tenant.as_ref();
+        let at = clock::now();
+        match query {
+            Query::Services => {
+                let name = self.entry.short_name.as_deref();
+                facts.services = fact(async { inventory?.view(not_before, tenant, record.guid.as_ref(), name).await }.await);
+            }
+            Query::Leads => {
+                let leads = async { inventory?.leads(not_before).await }.await;
+                facts.leads = fact(leads.map(|(at, leads)| (at, leads.view(tenant))));
+            }
+            Query::LeadsOfTenant => facts.leads = leads_of(inventory, tenant).await,
+            Query::Task(id) => {
+                let sent = if self.object.get().may_have_sent_secrets() { SecretsSent::Perhaps } else { SecretsSent::No };
+                facts.task = fact(async { inventory?.task(id, sent).await.map(|task| (at, task)) }.await);
+            }
+            Query::Numbers(tenant) => self.numbers(inventory, tenant, facts).await,
+            Query::LcCustomer(id) => {
+                facts.lc_customer = fact(async { inventory?.lc_customer(*id).await.map(|customer| (at, customer)) }.await);
+            }
+        }
+        if let Some(inventory) = looked.ok().filter(|_| K::doubts(query)) {
+            facts.belief = absences::of_object(self.context, &self.entry.platform, &inventory, self.object.get().recorded_id().as_deref());
+        }
+    }
+
+    async fn prepare(&self, kind: OperationKind) -> Result<(), Trouble> {
+        if kind == OperationKind::Create {
+            let variables = K::variables(self.context, &self.object.get()).await?;
+            *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(variables);
+        }
+        Ok(())
+    }
+
+    fn draw(&self) -> OperationId {
+        OperationId(uuid::Uuid::new_v4().to_string())
+    }
+
+    async fn reserve(&self) -> Result<(), Trouble> {
+        self.session.reserve().await
+    }
+
+    async fn patch_metadata(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
+        still_there(self.context, &self.entry.platform, &self.session)?;
+        if !matches!(mark, Mark::RecordIntent { kind: OperationKind::Create, .. }) {
+            return self.object.patch_metadata(mark, record, id).await;
+        }
+        // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does.
+        let Some(policy) = &self.policy else { return Err(WriteError::Conflict) };
+        let _claim = K::claim(self)?;
+        let object = self.object.get();
+        let compete = |known: &dyn Fn(&str, &str) -> Access| K::contest(self.context, policy, &object, &self.entry, known);
+        let namespace = object.meta().namespace.as_deref().unwrap_or_default();
+        if !competition::still_first(self.context, (&self.entry.platform, namespace), compete) {
+            return Err(WriteError::Conflict);
+        }
+        self.object.patch_metadata(mark, record, id).await
+    }
+
+    async fn execute(&self, change: &Change, record: &Record) -> ChangeResult {
+        let object = self.object.get();
+        let line = AuditRecord::asking(&*object, &self.entry.platform, change, Some(record)).short_name(object.short_name()).by(object.going()).begin();
+        let answer = self.send(change, record).await;
+        line.answered(&answer);
+        answer
+    }
+
+    async fn patch_status(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteError> {
+        // What was asked for is written whatever has become of the connection.
+        if !sent && !facts.asked() {
+            still_there(self.context, &self.entry.platform, &self.session)?;
+        }
+        let object = self.object.get();
+        let Some(status) = K::new_status(self.context, &object, &self.entry, decision, facts) else {
+            return self.object.ensure_current();
+        };
+        let (gives_up, waits) = (K::gives_up(object.status(), &status), K::begins_to_wait(object.status(), &status));
+        self.object.patch_status(&status, sent).await?;
+        if gives_up {
+            absences::changed(self.context, &self.entry.platform);
+        }
+        if waits || deletions::waits(facts) {
+            self.context.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
+        }
+        Ok(())
+    }
+}
