@@ -92,8 +92,8 @@ impl Clients {
     ///
     /// # Errors
     /// When it answers that something is missing, or refuses.
-    pub(crate) async fn reach(&self, scope: &Scope, lease: Option<&election::ElectionSettings>) -> anyhow::Result<()> {
-        let version = answered(&TRIES, &self.address, || self.client.apiserver_version())
+    pub(crate) async fn preflight(&self, scope: &Scope, lease: Option<&election::ElectionSettings>) -> anyhow::Result<()> {
+        let version = retry_until_reachable(&TRIES, &self.address, || self.client.apiserver_version())
             .await
             .with_context(|| format!("the API server {} can't be used; is it one, and is the kubeconfig right?", self.address))?;
         tracing::info!(version = version.git_version, "reached the API server");
@@ -132,7 +132,7 @@ impl Clients {
     {
         let inside = namespace.map(|namespace| format!(" in the namespace {namespace} (--watch-namespaces)")).unwrap_or_default();
         let one = ListParams::default().limit(1);
-        match answered(&TRIES, &self.address, || api.list_metadata(&one)).await {
+        match retry_until_reachable(&TRIES, &self.address, || api.list_metadata(&one)).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 404 => {
                 anyhow::bail!(
@@ -151,7 +151,7 @@ impl Clients {
     /// Whether the lease can be read: a right that is missing shall be told at the start, not when it is this replica's turn.
     async fn check_lease(&self, lease: &election::ElectionSettings) -> anyhow::Result<()> {
         let api = Api::<Lease>::namespaced(self.for_lease.clone(), &lease.namespace);
-        match answered(&TRIES, &self.address, || api.get_opt(&lease.name)).await {
+        match retry_until_reachable(&TRIES, &self.address, || api.get_opt(&lease.name)).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 anyhow::bail!("no right to get leases in the namespace {}; install the rights that the chart gives there: {}", lease.namespace, status.message)
@@ -174,11 +174,11 @@ fn own_way(config: &mut Config) -> anyhow::Result<()> {
 }
 
 /// Asks until the API server answers. A person is told what is wrong once, and again when it is something else.
-async fn answered<T, F: Future<Output = kube::Result<T>>>(tries: &Tries, address: &Uri, ask: impl Fn() -> F) -> kube::Result<T> {
+async fn retry_until_reachable<T, F: Future<Output = kube::Result<T>>>(tries: &Tries, address: &Uri, ask: impl Fn() -> F) -> kube::Result<T> {
     let (mut pause, mut told) = (tries.pause, String::new());
     loop {
         let error = match tokio::time::timeout(tries.patience, ask()).await {
-            Ok(Err(error)) if may_pass(&error) => telemetry::one_line(&error.into()),
+            Ok(Err(error)) if is_transient(&error) => telemetry::one_line(&error.into()),
             Ok(answer) => return answer,
             Err(_) => format!("no answer within {} s", tries.patience.as_secs()),
         };
@@ -198,7 +198,7 @@ async fn answered<T, F: Future<Output = kube::Result<T>>>(tries: &Tries, address
 }
 
 /// Whether it may be better by itself: nobody answered, or the API server is in trouble or has too much to do. What it refuses it will refuse again.
-fn may_pass(error: &kube::Error) -> bool {
+fn is_transient(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => status.code == 429 || status.code >= 500,
         kube::Error::Service(_) | kube::Error::HyperError(_) => true,
@@ -256,7 +256,7 @@ mod tests {
     #[tokio::test]
     async fn one_that_does_not_lead_writes_nothing() {
         assert_eq!(read_and_write(Leadership::elected()).await, [false, true], "the read was sent, the write refused");
-        assert_eq!(read_and_write(Leadership::alone()).await, [false, false]);
+        assert_eq!(read_and_write(Leadership::without_election()).await, [false, false]);
     }
 
     fn answer(code: u16) -> kube::Error {
@@ -277,7 +277,7 @@ mod tests {
                 None => Ok(()),
             }
         };
-        let came = answered(&tries, &"http://127.0.0.1:1".parse().unwrap(), ask).await;
+        let came = retry_until_reachable(&tries, &"http://127.0.0.1:1".parse().unwrap(), ask).await;
         let times = *asked.borrow();
         (came, times, begun.elapsed())
     }

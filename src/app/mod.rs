@@ -108,9 +108,9 @@ impl App {
         let clients = Clients::new(settings, leadership, &calls).await?;
         let client = clients.client.clone();
         let events = Recorder::new(client.clone(), &replica(&settings.lease));
-        let meter: Arc<dyn MetricsSink> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
+        let sink: Arc<dyn MetricsSink> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
         let config = Config { federated_token_file: settings.federated_token_file.clone(), scope: Scope::of(&settings.watch_namespaces) };
-        let context = Context::new(client, leadership.clone(), config, events, meter);
+        let context = Context::new(client, leadership.clone(), config, events, sink);
         let bounds = Bounds { watch: Duration::from_secs(settings.serve.watch_silence), ..Bounds::default() };
         let health = Arc::new(Health::new(Arc::clone(&context), bounds));
         let mut servers = JoinSet::new();
@@ -128,10 +128,10 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     // First of all: the first process of a container gets no signal for which it has no handler.
     let mut stop = Shutdown::new()?;
     let lease = lease(&settings.lease)?;
-    let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::alone() };
+    let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::without_election() };
     let start = async {
         let begun = App::new(&settings, &leadership).await?;
-        begun.clients.reach(&begun.context.config.scope, lease.as_ref()).await?;
+        begun.clients.preflight(&begun.context.config.scope, lease.as_ref()).await?;
         anyhow::Ok(begun)
     };
     // Held to the end of this function: the servers end after all else.
@@ -155,36 +155,36 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     // Only now: one that does not see the objects must not keep another from leading.
     let step = lease.as_ref().map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
     let elected = lease.is_some();
-    let mut seat = lease.map_or_else(ElectionHandle::alone, |lease| {
+    let mut election_handle = lease.map_or_else(ElectionHandle::without_election, |lease| {
         let eyes = Arc::clone(context);
         ElectionHandle::start(begun.clients.for_lease.clone(), lease, leadership, move || eyes.watches.sees())
     });
     health.is(StartStage::Waiting);
-    health.election(seat.heartbeat().zip(step));
+    health.election(election_handle.heartbeat().zip(step));
     // While another leads the watches go on, so that nothing is to be read when that one ends; what they wake waits in the queue.
     tokio::select! {
-        leads = seat.leads() => {
+        leads = election_handle.leads() => {
             leads.map_err(anyhow::Error::msg)?;
             begin_the_time();
             if elected {
                 tokio::select! {
                     () = watches::catch_up(context, &begun.clients.client) => {}
-                    why = seat.lost() => anyhow::bail!(lost(&why, 0)),
-                    () = stop.asked() => return release(context, health, seat).await,
+                    why = election_handle.lost() => anyhow::bail!(lost(&why, 0)),
+                    () = stop.asked() => return release(context, health, election_handle).await,
                     ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
                 }
             }
             health.is(StartStage::Working);
-            let end = lead(context, health, &mut seat, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
+            let end = run_leader_loop(context, health, &mut election_handle, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
             if let LeaderEnd::OfTime = end {
-                release(context, health, seat).await?;
+                release(context, health, election_handle).await?;
                 anyhow::bail!("the time was set by more than {} s; this process ends, to be started again with the time that is right", clock::APART.as_secs());
             }
         }
         () = stop.asked() => {}
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
-    release(context, health, seat).await
+    release(context, health, election_handle).await
 }
 
 /// From here on times are written.
@@ -197,13 +197,13 @@ fn begin_the_time() {
 }
 
 /// Ends in order.
-async fn release(context: &Context, health: &Health, seat: ElectionHandle) -> anyhow::Result<()> {
+async fn release(context: &Context, health: &Health, election_handle: ElectionHandle) -> anyhow::Result<()> {
     health.is(StartStage::Stopping);
     health.election(None);
     // While this replica leads: nobody else may write.
     context.events.finish(TO_TELL).await;
     // The last thing: until here this replica may have had something to finish.
-    seat.release().await;
+    election_handle.release().await;
     Ok(())
 }
 
@@ -261,10 +261,10 @@ fn out_of_time(context: &Context, since: &mut Option<Duration>) -> bool {
 }
 
 /// Works for as long as this process leads, until it is asked to stop and has finished what it had begun.
-async fn lead(
+async fn run_leader_loop(
     context: &Arc<Context>,
     health: &Health,
-    seat: &mut ElectionHandle,
+    election_handle: &mut ElectionHandle,
     tasks: &mut JoinSet<()>,
     stop: &mut Shutdown,
     to_finish: Duration,
@@ -285,7 +285,7 @@ async fn lead(
                 ended.context("a pass ended by a panic; this is a bug")?;
             }
             ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
-            why = seat.lost() => anyhow::bail!(lost(&why, passes.len())),
+            why = election_handle.lost() => anyhow::bail!(lost(&why, passes.len())),
             () = stop.asked() => break LeaderEnd::Asked,
         }
     };
@@ -298,7 +298,7 @@ async fn lead(
                 tracing::warn!("not every pass finished in time; what was asked for is looked up at the next start");
             }
         }
-        why = seat.lost() => anyhow::bail!(lost(&why, passes.len())),
+        why = election_handle.lost() => anyhow::bail!(lost(&why, passes.len())),
     }
     passes.shutdown().await;
     Ok(end)

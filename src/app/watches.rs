@@ -38,16 +38,16 @@ impl FirstList {
 /// Starts them.
 pub(crate) fn begin(context: &Arc<Context>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<FirstList> {
     let mut first = Vec::new();
-    macro_rules! follow {
+    macro_rules! watch {
         ($kind:ident, $of:expr, $store:ident, $wake:path) => {{
             let (tell, complete) = watch::channel(false);
             let of: Option<String> = $of;
             let (context, watched) = (Arc::clone(context), context.watches.begin(Kind::$kind, of.as_deref()));
             first.push(FirstList { complete, watched: Arc::clone(&watched) });
-            let client = watch_health::listening(client, &watched);
+            let client = watch_health::instrumented(client, &watched);
             tasks.spawn(async move {
                 let store = Arc::clone(&context.cache.$store);
-                reflector::follow(client, of.as_deref(), store, watched, move |learnt| {
+                reflector::watch_into(client, of.as_deref(), store, watched, move |learnt| {
                     if matches!(learnt, StoreEvent::Synced) {
                         tell.send_replace(true);
                     }
@@ -57,10 +57,10 @@ pub(crate) fn begin(context: &Arc<Context>, client: &Client, tasks: &mut JoinSet
             });
         }};
     }
-    follow!(LivePlatform, None, platforms, controllers::handlers::platform);
+    watch!(LivePlatform, None, platforms, controllers::handlers::platform);
     for part in context.config.scope.parts() {
-        follow!(Lead, part.clone(), leads, controllers::handlers::lead);
-        follow!(OcEssentialService, part, services, controllers::handlers::service);
+        watch!(Lead, part.clone(), leads, controllers::handlers::lead);
+        watch!(OcEssentialService, part, services, controllers::handlers::service);
     }
     first
 }

@@ -35,15 +35,15 @@ impl Cache {
     pub fn has_something_open(&self) -> bool {
         let open = |record: &Record| record.open_intent().is_some() || record.running().is_some();
         let mut found = false;
-        self.services.each(|object| found |= open(&record::of_service(object)));
-        self.leads.each(|object| found |= open(&record::of_lead(object)));
+        self.services.for_each(|object| found |= open(&record::of_service(object)));
+        self.leads.for_each(|object| found |= open(&record::of_lead(object)));
         found
     }
 
     /// The longest span for which any platform lets something be open.
     pub fn longest_wait(&self) -> std::time::Duration {
         let mut longest = std::time::Duration::ZERO;
-        self.platforms.each(|platform| longest = longest.max(platform.spec.create_grace.span()).max(platform.spec.task_deadline.span()));
+        self.platforms.for_each(|platform| longest = longest.max(platform.spec.create_grace.span()).max(platform.spec.task_deadline.span()));
         longest
     }
 

@@ -68,7 +68,7 @@ impl Drop for ElectionHandle {
 
 impl ElectionHandle {
     /// There is no election: this process leads at once, and for ever.
-    pub fn alone() -> Self {
+    pub fn without_election() -> Self {
         let (tell, standing) = watch::channel(LeaderState::Leads);
         Self { standing, stop: None, task: None, heartbeat: None, _alone: Some(tell) }
     }
@@ -353,9 +353,9 @@ mod tests {
 
     #[tokio::test]
     async fn without_an_election_one_leads_at_once_and_is_never_told_to_stop() {
-        let mut seat = ElectionHandle::alone();
-        assert_eq!(seat.leads().await, Ok(()));
-        assert!(tokio::time::timeout(Duration::from_millis(20), seat.lost()).await.is_err());
-        seat.release().await;
+        let mut election_handle = ElectionHandle::without_election();
+        assert_eq!(election_handle.leads().await, Ok(()));
+        assert!(tokio::time::timeout(Duration::from_millis(20), election_handle.lost()).await.is_err());
+        election_handle.release().await;
     }
 }

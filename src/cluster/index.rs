@@ -6,7 +6,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use oc_domain::names::{TenantId, fold};
+use oc_domain::names::{TenantId, fold_case};
 use oc_domain::place::Place;
 
 use crate::cluster::key::ObjectKey;
@@ -172,7 +172,7 @@ impl Tables {
             put(&mut self.by_tenant, (entry.platform.clone(), tenant.clone()), key);
         }
         if let Some(name) = &entry.short_name {
-            put(&mut self.by_name, (entry.platform.clone(), fold(name)), key);
+            put(&mut self.by_name, (entry.platform.clone(), fold_case(name)), key);
         }
         if let Some(lead) = &entry.lead {
             put(&mut self.by_lead, lead.clone(), key);
@@ -188,7 +188,7 @@ impl Tables {
             take(&mut self.by_tenant, &(entry.platform.clone(), tenant.clone()), key);
         }
         if let Some(name) = &entry.short_name {
-            take(&mut self.by_name, &(entry.platform.clone(), fold(name)), key);
+            take(&mut self.by_name, &(entry.platform.clone(), fold_case(name)), key);
         }
         if let Some(lead) = &entry.lead {
             take(&mut self.by_lead, lead, key);
@@ -217,7 +217,7 @@ impl Tables {
     }
 
     fn named(&self, platform: &str, name: &str) -> Vec<ObjectKey> {
-        let name = fold(name);
+        let name = fold_case(name);
         self.siblings(platform).into_iter().flat_map(|sibling| listed(&self.by_name, &(sibling, name.clone()))).collect()
     }
 

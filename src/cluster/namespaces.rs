@@ -91,7 +91,7 @@ impl Namespaces {
     }
 
     /// Asks whether the objects of this namespace can use the platform now.
-    pub async fn stands_against(&self, client: &Client, platform: &LivePlatform, namespace: &str) -> Looked {
+    pub async fn check_access(&self, client: &Client, platform: &LivePlatform, namespace: &str) -> Looked {
         let name = platform.name_any();
         let looked = |against, changed| Looked { against, changed };
         let refused = |message| Some(PlatformAccess::Unusable(Trouble { retry_after: Some(AGAIN), ..Trouble::new(Reason::NamespaceNotAllowed, message) }));
@@ -197,7 +197,7 @@ mod tests {
         let (server, client) = serving();
         let by_label = platform(json!({"from": "Selector", "selector": {"matchLabels": {"telephony": "yes"}}}));
         let namespaces = Namespaces::default();
-        let told = async || match namespaces.stands_against(&client, &by_label, "sales").await.against {
+        let told = async || match namespaces.check_access(&client, &by_label, "sales").await.against {
             None => "may".to_owned(),
             Some(PlatformAccess::Unusable(trouble)) => format!("{} {:?}", trouble.reason, trouble.retry_after.map(|after| after.as_secs())),
             Some(PlatformAccess::Unknown(trouble)) => format!("unknown {}", trouble.reason),
@@ -244,7 +244,7 @@ mod tests {
             namespaces.known().values_mut().for_each(|known| known.at = known.at - FRESH_NO);
             *server.lock().unwrap() = Server { status, label: "no", asked: 0 };
             for _ in 0..1000 {
-                assert!(matches!(namespaces.stands_against(&client, &by_label, "sales").await.against, Some(PlatformAccess::Unusable(_))), "{what}");
+                assert!(matches!(namespaces.check_access(&client, &by_label, "sales").await.against, Some(PlatformAccess::Unusable(_))), "{what}");
             }
             assert_eq!(server.lock().unwrap().asked, 1, "{what}");
         }
@@ -258,11 +258,11 @@ mod tests {
         let namespaces = Namespaces::default();
         let access = || namespaces.access(&by_label, "sales");
         assert_eq!(access(), Access::Unknown, "nobody has asked");
-        assert!(!namespaces.stands_against(&client, &by_label, "sales").await.changed, "the first answer is no change");
+        assert!(!namespaces.check_access(&client, &by_label, "sales").await.changed, "the first answer is no change");
         assert_eq!(access(), Access::MayNot);
         server.lock().unwrap().label = "yes";
         namespaces.known().values_mut().for_each(|known| known.at = known.at - FRESH_NO);
-        assert!(namespaces.stands_against(&client, &by_label, "sales").await.changed);
+        assert!(namespaces.check_access(&client, &by_label, "sales").await.changed);
         assert_eq!(access(), Access::May);
         assert_eq!(namespaces.access(&platform(json!({"from": "None"})), "sales"), Access::MayNot);
         assert_eq!(namespaces.access(&platform(json!({"from": "All"})), "other"), Access::May);
@@ -275,8 +275,8 @@ mod tests {
     async fn all_and_none_need_no_labels() {
         let (server, client) = serving();
         let namespaces = Namespaces::default();
-        assert!(namespaces.stands_against(&client, &platform(json!({"from": "All"})), "sales").await.against.is_none());
-        assert!(matches!(namespaces.stands_against(&client, &platform(json!({"from": "None"})), "sales").await.against, Some(PlatformAccess::Unusable(_))));
+        assert!(namespaces.check_access(&client, &platform(json!({"from": "All"})), "sales").await.against.is_none());
+        assert!(matches!(namespaces.check_access(&client, &platform(json!({"from": "None"})), "sales").await.against, Some(PlatformAccess::Unusable(_))));
         assert_eq!(server.lock().unwrap().asked, 0);
     }
 }

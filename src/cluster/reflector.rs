@@ -96,7 +96,7 @@ struct Reflector<'a, K, T> {
 
 /// Keeps a store up to date for as long as it is polled, by all objects of this namespace, or of all. Each has its own back-off, so that one that fails
 /// delays no other.
-pub async fn follow<K: Decode>(client: Client, of: Option<&str>, store: Arc<Store<K>>, watched: Arc<WatchHealth>, tell: impl Fn(StoreEvent<K>)) {
+pub async fn watch_into<K: Decode>(client: Client, of: Option<&str>, store: Arc<Store<K>>, watched: Arc<WatchHealth>, tell: impl Fn(StoreEvent<K>)) {
     follow_at(PACE, client, of, &store, &watched, tell).await;
 }
 

@@ -47,7 +47,7 @@ impl<K> Default for Store<K> {
 }
 
 /// `managedFields` and the last-applied annotation are four fifths of an object (measured), and nothing here reads them.
-pub fn pruned<K: Resource>(mut object: K) -> K {
+pub fn strip_managed_fields<K: Resource>(mut object: K) -> K {
     object.meta_mut().managed_fields = None;
     if let Some(annotations) = object.meta_mut().annotations.as_mut() {
         annotations.remove("kubectl.kubernetes.io/last-applied-configuration");
@@ -93,13 +93,13 @@ impl<K: Resource> Store<K> {
     }
 
     /// Looks at all objects, one after the other.
-    pub fn each(&self, mut look: impl FnMut(&Arc<K>)) {
+    pub fn for_each(&self, mut look: impl FnMut(&Arc<K>)) {
         self.read().values().for_each(|known| look(&known.object));
     }
 
     /// Takes in what the API server answered to a write. It comes by another way than the watch, and perhaps after the news that the object is gone: one
     /// that is not known any more stays so.
-    pub fn answered(&self, object: K) -> Option<StoreEvent<K>> {
+    pub fn apply_response(&self, object: K) -> Option<StoreEvent<K>> {
         let known = self.read().get(&place(&object)).is_some_and(|known| known.object.meta().uid == object.meta().uid);
         known.then(|| self.put(object)).flatten()
     }
@@ -114,7 +114,7 @@ impl<K: Resource> Store<K> {
         if object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty() {
             return None;
         }
-        let object = Arc::new(pruned(object));
+        let object = Arc::new(strip_managed_fields(object));
         let mut objects = self.write();
         let before = objects.get(&place(&*object)).map(|known| Arc::clone(&known.object));
         // One of another uid too: a watch that lags brings the one that was there before after an answer has brought its successor.
@@ -149,7 +149,7 @@ impl<K: Resource> Store<K> {
 }
 
 /// Whether a person or another tool changed what we must look at: not our own status, nor the annotations that we write.
-pub fn concerns_us<K: Resource>(before: &K, now: &K) -> bool {
+pub fn is_relevant_change<K: Resource>(before: &K, now: &K) -> bool {
     let theirs = |object: &K| {
         let annotations: Vec<_> = object
             .annotations()
@@ -193,10 +193,10 @@ mod tests {
     #[test]
     fn the_answer_to_a_write_brings_nothing_back() {
         let store = Store::default();
-        assert!(store.answered(object("a", "5", "u")).is_none() && stored(&store, "a").is_none(), "it was gone before the answer came");
+        assert!(store.apply_response(object("a", "5", "u")).is_none() && stored(&store, "a").is_none(), "it was gone before the answer came");
         store.put(object("a", "5", "u"));
-        assert!(store.answered(object("a", "6", "another")).is_none(), "another one of that name is there now");
-        assert!(matches!(store.answered(object("a", "7", "u")), Some(StoreEvent::Updated(_, _))));
+        assert!(store.apply_response(object("a", "6", "another")).is_none(), "another one of that name is there now");
+        assert!(matches!(store.apply_response(object("a", "7", "u")), Some(StoreEvent::Updated(_, _))));
         let mut released = object("a", "8", "u");
         released.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
         assert!(store.put(released.clone()).is_none() && stored(&store, "a").as_deref() == Some("7"), "the watch tells that it is gone");
@@ -253,10 +253,10 @@ mod tests {
             object.metadata.annotations = Some([(name.to_owned(), "x".to_owned())].into());
             object
         };
-        assert!(!concerns_us(&before, &annotated(crate::cluster::record::OPERATION)));
-        assert!(concerns_us(&before, &annotated(crate::cluster::record::RECONCILE)));
+        assert!(!is_relevant_change(&before, &annotated(crate::cluster::record::OPERATION)));
+        assert!(is_relevant_change(&before, &annotated(crate::cluster::record::RECONCILE)));
         let mut changed = before.clone();
         changed.metadata.generation = Some(2);
-        assert!(concerns_us(&before, &changed));
+        assert!(is_relevant_change(&before, &changed));
     }
 }

@@ -133,7 +133,7 @@ impl Watches {
 }
 
 /// A client whose requests and answers are signs of life of one watch.
-pub fn listening(client: &Client, watched: &Arc<WatchHealth>) -> Client {
+pub fn instrumented(client: &Client, watched: &Arc<WatchHealth>) -> Client {
     let namespace = client.default_namespace().to_owned();
     let (client, watched) = (client.clone(), Arc::clone(watched));
     let service = tower::service_fn(move |request: Request<Body>| {
@@ -196,7 +196,7 @@ mod tests {
             Ok::<_, kube::Error>(Response::new(axum::body::Body::from_stream(pieces)))
         };
         let watched = Arc::new(WatchHealth::default());
-        let client = listening(&Client::new(tower::service_fn(pieces), "default"), &watched);
+        let client = instrumented(&Client::new(tower::service_fn(pieces), "default"), &watched);
         let silent = || watched.seen().silent;
         tokio::time::sleep(PAUSE).await;
         assert!(silent() >= PAUSE * 9 / 10);

@@ -90,7 +90,7 @@ impl AuditRecord {
 
     /// Writes the second.
     pub fn answered(&self, answer: &ChangeResult) {
-        let (word, task, trouble) = told(answer);
+        let (word, task, trouble) = describe(answer);
         self.write(word, task, trouble, "asked the platform for a change");
     }
 
@@ -126,7 +126,7 @@ fn kind_of<K: Resource<DynamicType = ()>>(_: &K) -> &'static str {
 }
 
 /// An answer in one word, and what comes with it. A refusal's words are the platform's, and hold its status.
-fn told(answer: &ChangeResult) -> (&'static str, Option<String>, Option<&Trouble>) {
+fn describe(answer: &ChangeResult) -> (&'static str, Option<String>, Option<&Trouble>) {
     match answer {
         ChangeResult::Accepted(task) => ("accepted", Some(task.to_string()), None),
         ChangeResult::Done => ("accepted", None, None),

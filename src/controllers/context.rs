@@ -160,7 +160,7 @@ impl Context {
             let message = format!("LivePlatform {platform} can't be read by this version of the operator. See its conditions; what is there stays as it is.");
             return PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, message));
         }
-        self.stands_against(&reading.object, namespace).await.unwrap_or_else(|| PlatformAccess::Usable(reading.policy.clone()))
+        self.check_access(&reading.object, namespace).await.unwrap_or_else(|| PlatformAccess::Usable(reading.policy.clone()))
     }
 
     /// The labels of a namespace are others: its objects are looked at, and those that want the same.
@@ -168,8 +168,8 @@ impl Context {
         self.enqueue_all(self.cache.index.around_namespace(namespace), Priority::Effect);
     }
 
-    async fn stands_against(&self, platform: &LivePlatform, namespace: &str) -> Option<PlatformAccess> {
-        let Looked { against, changed } = self.namespaces.stands_against(&self.client, platform, namespace).await;
+    async fn check_access(&self, platform: &LivePlatform, namespace: &str) -> Option<PlatformAccess> {
+        let Looked { against, changed } = self.namespaces.check_access(&self.client, platform, namespace).await;
         if changed {
             self.namespace_changed(namespace);
         }
@@ -195,9 +195,9 @@ impl Context {
 
     /// Whether a platform is left to the operators of other namespaces: this one looks after some, and none of them may use it. While that can't be told
     /// it stays as it was.
-    pub async fn leaves_to_others(&self, platform: &LivePlatform) -> bool {
+    pub async fn is_out_of_scope(&self, platform: &LivePlatform) -> bool {
         for namespace in self.config.scope.named() {
-            match self.stands_against(platform, namespace).await {
+            match self.check_access(platform, namespace).await {
                 None => return false,
                 Some(PlatformAccess::Unknown(_)) if self.connections.of(&platform.name_any()).is_some() => return false,
                 Some(_) => {}

@@ -25,7 +25,7 @@ use crate::controllers::competition::KnownAccess;
 use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
 use crate::controllers::object::{PassObject, StoredResource};
-use crate::controllers::observe::{self, answer, deleted, fact, leads_of, still_there};
+use crate::controllers::observe::{self, answer, deleted, fact, leads_of, same_connection};
 use crate::controllers::tenant_locks::Claim;
 use crate::controllers::{absences, competition, deletions};
 use crate::platform::inventory::Inventory;
@@ -248,7 +248,7 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
     }
 
     async fn patch_metadata(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
-        still_there(self.context, &self.entry.platform, &self.session)?;
+        same_connection(self.context, &self.entry.platform, &self.session)?;
         if !matches!(mark, Mark::RecordIntent { kind: OperationKind::Create, .. }) {
             return self.object.patch_metadata(mark, record, id).await;
         }
@@ -275,7 +275,7 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
     async fn patch_status(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteError> {
         // What was asked for is written whatever has become of the connection.
         if !sent && !facts.asked() {
-            still_there(self.context, &self.entry.platform, &self.session)?;
+            same_connection(self.context, &self.entry.platform, &self.session)?;
         }
         let object = self.object.get();
         let Some(status) = K::new_status(self.context, &object, &self.entry, decision, facts) else {

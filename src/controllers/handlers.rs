@@ -7,7 +7,7 @@ use oc_domain::conditions::Reason;
 
 use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::record;
-use crate::cluster::store::{StoreEvent, concerns_us, place};
+use crate::cluster::store::{StoreEvent, is_relevant_change, place};
 use crate::cluster::{address, cache};
 use crate::controllers::context::Context;
 use crate::controllers::{absences, deletions};
@@ -21,8 +21,8 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
         StoreEvent::Added(object) => enter_service(context, &object, true),
         StoreEvent::Updated(before, object) => {
             let (namespace, name) = place(&*object);
-            let restated = before.status != object.status && restated(context, &ObjectKey::service(&namespace, &name));
-            enter_service(context, &object, restated || concerns_us(&*before, &*object));
+            let restated = before.status != object.status && status_changed_externally(context, &ObjectKey::service(&namespace, &name));
+            enter_service(context, &object, restated || is_relevant_change(&*before, &*object));
             let competed = before.spec != object.spec || before.metadata.deletion_timestamp != object.metadata.deletion_timestamp;
             // One that can't ask any more (suspended, only observing, going) lets another one have its turn.
             if competed {
@@ -30,8 +30,8 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
             }
             // Who has something comes first: one that has not any more, or can't be believed any more to have asked, lets another one have its turn; and one
             // that has it now is what the others wait for.
-            let had = before.status != object.status && has_or_asked(&before);
-            let has = before.status != object.status && has_or_asked(&object);
+            let had = before.status != object.status && may_own_service(&before);
+            let has = before.status != object.status && may_own_service(&object);
             if had != has || had && gave_way(&before, &object) {
                 wake_neighbours(context, &context.cache.entry_of_service(&object));
             }
@@ -50,8 +50,8 @@ pub fn lead(context: &Context, learnt: StoreEvent<Lead>) {
         StoreEvent::Added(object) => enter_lead(context, &object, true),
         StoreEvent::Updated(before, object) => {
             let (namespace, name) = place(&*object);
-            let restated = before.status != object.status && restated(context, &ObjectKey::lead(&namespace, &name));
-            enter_lead(context, &object, restated || concerns_us(&*before, &*object));
+            let restated = before.status != object.status && status_changed_externally(context, &ObjectKey::lead(&namespace, &name));
+            enter_lead(context, &object, restated || is_relevant_change(&*before, &*object));
             if before.spec != object.spec || before.metadata.deletion_timestamp != object.metadata.deletion_timestamp {
                 wake_neighbours(context, &cache::entry_of_lead(&object));
             }
@@ -73,7 +73,7 @@ pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
             context.enqueue(&ObjectKey::platform(&place(&*object).1), Priority::Changed);
         }
         StoreEvent::Updated(before, object) => {
-            if concerns_us(&*before, &*object) {
+            if is_relevant_change(&*before, &*object) {
                 let name = place(&*object).1;
                 settle(context, &object);
                 context.enqueue(&ObjectKey::platform(&name), Priority::Changed);
@@ -122,7 +122,7 @@ fn wake_place(context: &Context, platform: &str) {
 
 /// Whether a status that the watch brings was written by somebody else: a restore, a person, another replica. What this process writes it knows from
 /// the answer, unless the watch was quicker, and then the pass that wrote it is still under way.
-fn restated(context: &Context, key: &ObjectKey) -> bool {
+fn status_changed_externally(context: &Context, key: &ObjectKey) -> bool {
     !context.queue.is_running(key)
 }
 
@@ -135,18 +135,18 @@ fn gave_way(before: &OcEssentialService, now: &OcEssentialService) -> bool {
     conflict(now) && !conflict(before)
 }
 
-fn has_or_asked(object: &OcEssentialService) -> bool {
-    record::of_service(object).has_or_asked()
+fn may_own_service(object: &OcEssentialService) -> bool {
+    record::of_service(object).may_own_service()
 }
 
-fn enter_service(context: &Context, object: &Arc<OcEssentialService>, concerns_us: bool) {
+fn enter_service(context: &Context, object: &Arc<OcEssentialService>, is_relevant_change: bool) {
     let at = place(&**object);
     let key = ObjectKey::service(&at.0, &at.1);
     let entry = context.cache.entry_of_service(object);
     let tenant = entry.tenant.clone().map(|tenant| (entry.platform.clone(), tenant));
     let moved = context.cache.index.enter(&key, entry);
     context.tallies.enter(&context.cache, &key);
-    if concerns_us {
+    if is_relevant_change {
         context.enqueue(&key, Priority::Changed);
         wake_leads_of(context, tenant);
     }
@@ -155,12 +155,12 @@ fn enter_service(context: &Context, object: &Arc<OcEssentialService>, concerns_u
     }
 }
 
-fn enter_lead(context: &Context, object: &Arc<Lead>, concerns_us: bool) {
+fn enter_lead(context: &Context, object: &Arc<Lead>, is_relevant_change: bool) {
     let at = place(&**object);
     let key = ObjectKey::lead(&at.0, &at.1);
     context.cache.index.enter(&key, cache::entry_of_lead(object));
     context.tallies.enter(&context.cache, &key);
-    if concerns_us {
+    if is_relevant_change {
         context.enqueue(&key, Priority::Changed);
         wake_services_of(context, &at);
     }
@@ -252,7 +252,7 @@ mod tests {
     #[tokio::test]
     async fn a_list_that_is_whole_again_wakes_who_waited_for_it_and_nobody_at_rest() {
         let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        let context = Context::bare(client, Leadership::alone(), Arc::new(()));
+        let context = Context::bare(client, Leadership::without_election(), Arc::new(()));
         let tenant = |number: u8| oc_domain::names::TenantId::parse(&format!("{number:08x}-0000-4000-8000-000000000000")).unwrap();
         let key = |number: u8| ObjectKey::service("n", &format!("customer-{number}"));
         for number in 1..=4 {

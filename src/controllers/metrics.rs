@@ -103,12 +103,12 @@ impl MetricsSink for () {}
 
 /// Tells of the calls of one platform.
 pub(crate) struct Calls {
-    pub(crate) meter: std::sync::Arc<dyn MetricsSink>,
+    pub(crate) metrics: std::sync::Arc<dyn MetricsSink>,
     pub(crate) platform: String,
 }
 
 impl Observer for Calls {
     fn call_finished(&self, endpoint: Endpoint, outcome: CallOutcome, elapsed: Duration) {
-        self.meter.call_finished(&self.platform, endpoint, outcome, elapsed);
+        self.metrics.call_finished(&self.platform, endpoint, outcome, elapsed);
     }
 }

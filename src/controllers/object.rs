@@ -9,7 +9,7 @@ use serde::Serialize;
 use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::managed::ManagedResource;
 use crate::cluster::patch;
-use crate::cluster::store::{Store, StoreEvent, place, pruned};
+use crate::cluster::store::{Store, StoreEvent, place, strip_managed_fields};
 use crate::controllers::context::Context;
 use crate::controllers::handlers;
 use crate::runtime::driver::WriteError;
@@ -87,7 +87,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
             Ok((object, intent)) => {
                 // It was written under the condition that nobody else had changed the object: there is no news in it, but what it counts for may be another.
                 let (namespace, name) = place(&object);
-                self.answered(object);
+                self.apply_response(object);
                 self.context.tallies.enter(&self.context.cache, &ObjectKey { kind: K::KIND, namespace, name });
                 Ok(intent)
             }
@@ -134,9 +134,9 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     }
 
     /// Takes in what the API server answered to a write of ours.
-    fn answered(&self, object: K) -> Option<StoreEvent<K>> {
-        let object = pruned(object);
-        let learnt = K::store(self.context).answered(object.clone());
+    fn apply_response(&self, object: K) -> Option<StoreEvent<K>> {
+        let object = strip_managed_fields(object);
+        let learnt = K::store(self.context).apply_response(object.clone());
         *self.object.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(object);
         learnt
     }
@@ -144,7 +144,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the
     /// watch, which brings it later, is not heard any more: it wakes whom it concerns from here.
     fn said(&self, object: K) {
-        self.answered(object).into_iter().for_each(|learnt| K::learnt(self.context, learnt));
+        self.apply_response(object).into_iter().for_each(|learnt| K::learnt(self.context, learnt));
     }
 
     /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other. So it is when
@@ -206,7 +206,7 @@ mod tests {
     #[tokio::test]
     async fn an_intent_counts_as_soon_as_it_is_written() {
         let before = object(1, 1, "Contoso");
-        let context = Context::bare(taking(&before), Leadership::alone(), Arc::new(()));
+        let context = Context::bare(taking(&before), Leadership::without_election(), Arc::new(()));
         context.cache.services.put(before.clone()).into_iter().for_each(|learnt| handlers::service(&context, learnt));
         let nothing = live_platform::Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 };
         let lists = Lists { services: Some(Arc::new(ServiceIndex::new(nothing))), leads: None };
@@ -221,7 +221,7 @@ mod tests {
     #[tokio::test]
     async fn a_spec_that_changed_while_status_was_written_is_not_missed() {
         let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-        let context = Context::bare(client, Leadership::alone(), Arc::new(()));
+        let context = Context::bare(client, Leadership::without_election(), Arc::new(()));
         let key = ObjectKey::service("n", "contoso");
         context.cache.services.put(object(1, 1, "Contoso"));
         let held = |object| PassObject::new(&context, Arc::new(object));

@@ -78,8 +78,8 @@ pub fn policy(policy: oc_api::DeletionPolicy) -> DeletionPolicy {
 ///
 /// # Errors
 /// [`WriteError::Conflict`] then.
-pub fn still_there(context: &Context, platform: &str, reach: &PlatformSession) -> Result<(), WriteError> {
-    match reach.inventory() {
+pub fn same_connection(context: &Context, platform: &str, session: &PlatformSession) -> Result<(), WriteError> {
+    match session.inventory() {
         Ok(inventory) => context.connections.still_by(platform, &inventory).map_err(|_| WriteError::Conflict),
         Err(_) => Ok(()),
     }
@@ -149,7 +149,7 @@ mod tests {
             facts(&object(generation), Some(&status), connection, &memory)
         };
         let (same, changed) = (facts(3), facts(4));
-        assert_eq!((same.failures, same.stalled_for, same.asked_anew), (9, Some(Reason::Throttled), false));
-        assert_eq!((changed.failures, changed.stalled_for, changed.asked_anew), (0, None, true));
+        assert_eq!((same.failures, same.stalled_for, same.retry_now), (9, Some(Reason::Throttled), false));
+        assert_eq!((changed.failures, changed.stalled_for, changed.retry_now), (0, None, true));
     }
 }

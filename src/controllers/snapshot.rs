@@ -117,18 +117,18 @@ impl Snapshot {
             leads: context.leadership.may_change().is_ok(),
             ..Self::default()
         };
-        context.cache.platforms.each(|object| {
+        context.cache.platforms.for_each(|object| {
             *census.objects.entry(standing(Kind::LivePlatform, object.status.as_ref())).or_default() += 1;
             let deletions_held = u64::from(record::ledger(object).held);
             let absences_held = u64::from(record::absences(object).held);
             let observe_interval = object.spec.observe_interval.span();
             census.platforms.insert(object.name_any(), Platform { deletions_held, absences_held, observe_interval, ..Platform::default() });
         });
-        context.cache.leads.each(|object| {
+        context.cache.leads.for_each(|object| {
             *census.objects.entry(standing(Kind::Lead, object.status.as_ref())).or_default() += 1;
             census.open(0, now, &record::of_lead(object));
         });
-        context.cache.services.each(|object| {
+        context.cache.services.for_each(|object| {
             *census.objects.entry(standing(Kind::OcEssentialService, object.status.as_ref())).or_default() += 1;
             census.open(1, now, &record::of_service(object));
             census.jobs(object);

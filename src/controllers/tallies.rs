@@ -443,14 +443,14 @@ mod tests {
         };
         let on = |its: &str| its == platform;
         if let Some(services) = &lists.services {
-            context.cache.services.each(|object| {
+            context.cache.services.for_each(|object| {
                 if on(object.spec.platform.as_deref().unwrap()) {
                     note(of_service(object, services));
                 }
             });
         }
         if let Some(leads) = &lists.leads {
-            context.cache.leads.each(|object| {
+            context.cache.leads.for_each(|object| {
                 if on(&object.spec.platform) {
                     note(of_lead(object, leads));
                 }
@@ -461,7 +461,7 @@ mod tests {
 
     fn slowest(context: &Context, platform: &str, now: Time, own: &OperationId, deadline: Duration) -> Option<Duration> {
         let mut operations = Vec::new();
-        context.cache.services.each(|object| {
+        context.cache.services.for_each(|object| {
             if object.spec.platform.as_deref() == Some(platform) {
                 operations.extend(record::of_service(object).operation);
             }
@@ -481,7 +481,7 @@ mod tests {
     impl World {
         fn new() -> Self {
             let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-            Self { context: Context::bare(client, Leadership::alone(), Arc::new(())), version: 0, lists: Lists::default(), kept: [None, None] }
+            Self { context: Context::bare(client, Leadership::without_election(), Arc::new(())), version: 0, lists: Lists::default(), kept: [None, None] }
         }
 
         fn comes(&mut self, lead: bool, name: u8, again: bool, mut object: Value) {

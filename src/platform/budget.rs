@@ -382,7 +382,7 @@ mod tests {
         let (first, second, ()) = tokio::join!(first, second, go_on);
         assert!(first.unwrap(), "a read needs no lease");
         assert!(matches!(second, Err(CallError::LeftAlone(trouble)) if trouble.reason == Reason::Progressing) && !asked.get());
-        assert!(budget.change(&Leadership::alone(), async { Ok(()) }).await.is_ok(), "the turn was given back");
+        assert!(budget.change(&Leadership::without_election(), async { Ok(()) }).await.is_ok(), "the turn was given back");
     }
 
     /// A turn that is not used, a call that is broken off, and one that still stands in line: none of them leaves the platform without a probe.
@@ -428,7 +428,7 @@ mod tests {
         assert!(tokio::time::timeout(Duration::from_millis(10), second.turn()).await.is_err(), "one call at once");
         assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 1, per_second: 1000, open: false });
         drop(turn);
-        assert!(third.turn().await.unwrap().change(&Leadership::alone(), async { Ok(()) }).await.is_ok());
+        assert!(third.turn().await.unwrap().change(&Leadership::without_election(), async { Ok(()) }).await.is_ok());
         budget.circuit().report(clock::now(), Some(&Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) }));
         drop(budget.reserve().await.unwrap());
         let probe = budget.reserve().await.unwrap().turn().await.unwrap();

@@ -5,7 +5,7 @@ use std::collections::{HashMap, HashSet};
 use live_platform::Listed;
 use oc_domain::facts::{LeadsRead, LeadsView, ServicesView};
 use oc_domain::model::{Lead, Service};
-use oc_domain::names::{CustomerGuid, TenantId, fold};
+use oc_domain::names::{CustomerGuid, TenantId, fold_case};
 
 /// For whom something has changed.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -47,7 +47,7 @@ impl ServiceIndex {
             if let Some(tenant) = &service.tenant {
                 index.by_tenant.entry(tenant.clone()).or_default().push(service.guid.clone());
             }
-            index.by_name.entry(fold(&service.short_name)).or_default().push(service.guid.clone());
+            index.by_name.entry(fold_case(&service.short_name)).or_default().push(service.guid.clone());
             index.services.insert(service.guid.clone(), service);
         }
         index
@@ -62,7 +62,7 @@ impl ServiceIndex {
         ServicesView {
             by_tenant: self.those(tenant.and_then(|tenant| self.by_tenant.get(tenant))),
             by_guid: guid.and_then(|guid| self.services.get(guid)).cloned(),
-            by_name: self.those(name.and_then(|name| self.by_name.get(&fold(name)))),
+            by_name: self.those(name.and_then(|name| self.by_name.get(&fold_case(name)))),
             complete: self.unreadable == 0,
         }
     }
@@ -87,7 +87,7 @@ impl ServiceIndex {
         let mut changed = InventoryDiff { whole_again: whole_again(before.map(Self::unreadable), self.unreadable), ..InventoryDiff::default() };
         let mut note = |service: &Service| {
             changed.tenants.extend(service.tenant.clone());
-            changed.names.insert(fold(&service.short_name));
+            changed.names.insert(fold_case(&service.short_name));
         };
         for service in self.all() {
             match before.and_then(|before| before.services.get(&service.guid)) {

@@ -27,7 +27,7 @@ pub struct Stopped {
 
 impl Leadership {
     /// There is no election: this process is the only one.
-    pub fn alone() -> Self {
+    pub fn without_election() -> Self {
         Self(None)
     }
 
@@ -99,7 +99,7 @@ mod tests {
         assert!(clone.may_change().is_ok(), "all clones are told");
         leadership.set(Some(clock::since_start()));
         assert!(clone.may_change().is_err(), "the end is not included");
-        assert!(Leadership::alone().may_change().is_ok());
+        assert!(Leadership::without_election().may_change().is_ok());
     }
 
     #[tokio::test]

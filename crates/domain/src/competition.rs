@@ -57,7 +57,7 @@ pub enum Rank {
 impl Rank {
     /// The rank of a service object; `None` when it does not take part. `grace` is how long the effect of a lost create is looked for.
     pub fn of_service(now: Time, record: &Record, spec: &ContestSpec<'_>, grace: impl FnOnce() -> Duration) -> Option<Self> {
-        if record.comes_first(now, grace) {
+        if record.outranks(now, grace) {
             return Some(Self::Holder);
         }
         if left_over(now, record) { Some(Self::Doubtful) } else { Self::of(false, spec) }
@@ -66,7 +66,7 @@ impl Rank {
     /// The same for a lead object: it holds the lead that it made or may have asked for, and the channel that it assigned.
     pub fn of_lead(now: Time, record: &Record, spec: &ContestSpec<'_>, grace: impl FnOnce() -> Duration) -> Option<Self> {
         let made = record.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded));
-        Self::of(made || record.assigned_channel.is_some() || record.comes_first(now, grace), spec)
+        Self::of(made || record.assigned_channel.is_some() || record.outranks(now, grace), spec)
     }
 
     fn of(holds: bool, spec: &ContestSpec<'_>) -> Option<Self> {
@@ -80,7 +80,7 @@ impl Rank {
 
 /// Whether a service object has its service, or may have asked for it. What a create that failed just now may have left is its own as well.
 pub fn holds(now: Time, record: &Record, grace: impl FnOnce() -> Duration) -> bool {
-    left_over(now, record) || record.comes_first(now, grace)
+    left_over(now, record) || record.outranks(now, grace)
 }
 
 fn left_over(now: Time, record: &Record) -> bool {

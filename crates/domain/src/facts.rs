@@ -159,11 +159,11 @@ pub struct Facts {
     /// The object's generation.
     pub generation: i64,
     /// Whether somebody asked for a look now, or changed the spec, since the last one: what waits for the slow retry is tried at once.
-    pub asked_anew: bool,
+    pub retry_now: bool,
     /// Whether somebody asked for a look now: what is answered from an old list does not do.
-    pub look_now: bool,
+    pub reconcile_requested: bool,
     /// Whether status says `Ready=True` for this generation.
-    pub settled: bool,
+    pub ready_at_generation: bool,
     /// The platform object.
     pub connection: PlatformAccess,
     /// The list of services, as far as it concerns this object.
@@ -214,9 +214,9 @@ impl Facts {
         Self {
             object_created: seen.created,
             generation: seen.generation,
-            asked_anew: !current || seen.look_requested,
-            look_now: seen.look_requested,
-            settled: seen.ready && current,
+            retry_now: !current || seen.look_requested,
+            reconcile_requested: seen.look_requested,
+            ready_at_generation: seen.ready && current,
             failures: memory.failures_of(seen.generation),
             stalled_for: seen.stalled_for.filter(|_| current),
             ..Self::unread(now, connection)
@@ -229,9 +229,9 @@ impl Facts {
             pass_started,
             object_created: pass_started,
             generation: 1,
-            asked_anew: false,
-            look_now: false,
-            settled: false,
+            retry_now: false,
+            reconcile_requested: false,
+            ready_at_generation: false,
             connection,
             services: Fact::Unread,
             belief: Belief::Believed,

@@ -156,7 +156,7 @@ impl LeadCase<'_> {
     }
 
     fn unreadable(self, trouble: &Trouble) -> Decision {
-        let hold = self.facts.settled && trouble.reason != Reason::AuthenticationFailed;
+        let hold = self.facts.ready_at_generation && trouble.reason != Reason::AuthenticationFailed;
         let until = if hold { self.now + timing::HELD } else { timing::next_try(self.now, self.facts.failures, trouble.retry_after) };
         let verdict = self.facts.verdict_of(trouble);
         Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", verdict) }
@@ -165,7 +165,7 @@ impl LeadCase<'_> {
     /// What a whole list does not show may be there all the same: see [`crate::absence`]. `None` when the list is believed.
     fn unbelieved(&self) -> Option<Decision> {
         let (step, why, verdict) = self.facts.belief.doubt(self.now, "leads")?;
-        let hold = self.facts.settled && self.facts.belief == Belief::Doubted;
+        let hold = self.facts.ready_at_generation && self.facts.belief == Belief::Doubted;
         Some(Decision { hold, ..self.copy().decide(step, why, verdict) })
     }
 
@@ -179,7 +179,7 @@ impl LeadCase<'_> {
             let message = format!("{rival} came first and stands for the same tenant. Delete one of the two.");
             return self.stop(Trouble::new(Reason::Conflict, message), "another object has the tenant");
         }
-        let in_doubt = self.record.open_intent().is_some() || self.facts.answer.is_some() || self.facts.look_now;
+        let in_doubt = self.record.open_intent().is_some() || self.facts.answer.is_some() || self.facts.reconcile_requested;
         let not_before = if in_doubt { self.facts.pass_started } else { Time(i64::MIN) };
         self.absorb_channel(desired);
         if let Some(decision) = self.after_asking() {
@@ -245,7 +245,7 @@ impl LeadCase<'_> {
             );
             return self.missing(Trouble::new(Reason::LeadNotFound, message), "no lead for the tenant");
         };
-        if let Some((retry, trouble)) = self.record.refusal(OperationKind::Create, self.now).filter(|_| !self.facts.asked_anew) {
+        if let Some((retry, trouble)) = self.record.refusal(OperationKind::Create, self.now).filter(|_| !self.facts.retry_now) {
             return self.decide(Step::Blocked(retry), "the last try was refused", Verdict::trouble(&trouble));
         }
         let verdict = Verdict::not_ready(Reason::Progressing, "Asking the platform to make the consentless lead.");
@@ -313,7 +313,7 @@ impl LeadCase<'_> {
         }
         match (desired.channel, self.record.assigned_channel) {
             (Some(wanted), assigned) if lead.channel != Some(wanted) && active => {
-                if assigned != Some(wanted) || self.facts.asked_anew {
+                if assigned != Some(wanted) || self.facts.retry_now {
                     let verdict = Verdict::not_ready(Reason::Progressing, format!("Assigning the lead to channel {wanted}."));
                     return self.decide(Step::Execute(Change::AssignChannel(lead.tenant.clone(), wanted)), "the channel differs", verdict);
                 }
@@ -434,7 +434,7 @@ impl LeadCase<'_> {
                 self.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict)
             }
             _ => {
-                if let Some((retry, trouble)) = self.record.refusal(OperationKind::Delete, self.now).filter(|_| !self.facts.asked_anew) {
+                if let Some((retry, trouble)) = self.record.refusal(OperationKind::Delete, self.now).filter(|_| !self.facts.retry_now) {
                     return self.decide(Step::Blocked(retry), "the last try was refused", Verdict::trouble(&trouble));
                 }
                 if let Some(trouble) = &usable.deletions_blocked {

@@ -116,7 +116,7 @@ impl ShortName {
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
             return bad("must not have a blank");
         }
-        let folded = fold(text);
+        let folded = fold_case(text);
         if folded.contains("audit") {
             return bad("must not be or contain the word audit");
         }
@@ -141,12 +141,12 @@ impl ShortName {
 
     /// The name as it is compared.
     pub fn folded(&self) -> String {
-        fold(&self.0)
+        fold_case(&self.0)
     }
 }
 
 /// How short names are compared: without regard to case (N-3).
-pub fn fold(text: &str) -> String {
+pub fn fold_case(text: &str) -> String {
     text.to_lowercase()
 }
 

@@ -53,7 +53,7 @@ pub struct DesiredPlatform {
     /// `spec.url` and `spec.authentication`.
     pub account: Account,
     /// Whether somebody asked for a look now.
-    pub look_now: bool,
+    pub reconcile_requested: bool,
     /// What keeps the platform from being used at all: a Secret that is missing, a URL that can't be.
     pub unusable: Option<Trouble>,
     /// What of the spec can't be followed, while the rest goes on.
@@ -160,7 +160,7 @@ pub fn decide(now: Time, desired: &DesiredPlatform, record: &PlatformRecord, fac
     // Both lists are read together: one that will soon be due is read along with the one that is.
     // What is missing is looked for often, so that it is noticed when it shows again.
     let interval = if record.absences.held > 0 { desired.observe_interval.min(absence::CONFIRM) } else { desired.observe_interval };
-    let not_before = if desired.look_now { now } else { now - interval * 3 / 4 };
+    let not_before = if desired.reconcile_requested { now } else { now - interval * 3 / 4 };
     for (query, fact) in [(Query::Services, &facts.services), (Query::Leads, &facts.leads)] {
         match fact {
             Fact::Unread => return decision(Step::Observe(query, not_before), "the list is due", progressing()),

@@ -251,7 +251,7 @@ impl Record {
     }
 
     /// Whether this object has its service, or may have asked for it and the outcome is not known.
-    pub fn has_or_asked(&self) -> bool {
+    pub fn may_own_service(&self) -> bool {
         self.guid_proven || self.may_be_creating()
     }
 
@@ -270,9 +270,9 @@ impl Record {
         self.guid_proven && self.license.is_none() && self.leads_job.due.is_none()
     }
 
-    /// Whether this object comes before an older one that wants the same: as [`Record::has_or_asked`], but of a create without a task no more is believed than
+    /// Whether this object comes before an older one that wants the same: as [`Record::may_own_service`], but of a create without a task no more is believed than
     /// what looking for its effect takes. Whoever may write the object may write its intent.
-    pub fn comes_first(&self, now: Time, grace: impl FnOnce() -> Duration) -> bool {
+    pub fn outranks(&self, now: Time, grace: impl FnOnce() -> Duration) -> bool {
         let running = self.running().filter(|op| op.kind == OperationKind::Create);
         if self.guid_proven || running.is_some_and(|op| op.task.is_some()) {
             return true;

@@ -112,8 +112,22 @@ fn any_facts() -> impl Strategy<Value = Facts> {
     let read = (fact(a_view()), fact(leads()), fact(Just(LcCustomerAnswer::NoSuchCall)), fact(task), option::weighted(0.3, an_answer()));
     let belief = prop_oneof![4 => Just(Belief::Believed), 1 => Just(Belief::Doubted), 1 => trouble().prop_map(Belief::Held)];
     (read, connection, any::<[bool; 3]>(), (age(), belief), 0u32..12).prop_map(|(read, connection, flags, (object_created, belief), failures)| {
-        let ((services, leads, lc_customer, task, answer), [asked_anew, look_now, settled]) = (read, flags);
-        Facts { services, belief, leads, lc_customer, task, answer, connection, asked_anew, look_now, settled, object_created, failures, ..common::facts() }
+        let ((services, leads, lc_customer, task, answer), [retry_now, reconcile_requested, settled]) = (read, flags);
+        Facts {
+            services,
+            belief,
+            leads,
+            lc_customer,
+            task,
+            answer,
+            connection,
+            retry_now,
+            reconcile_requested,
+            ready_at_generation: settled,
+            object_created,
+            failures,
+            ..common::facts()
+        }
     })
 }
 
@@ -139,7 +153,7 @@ fn service_wish() -> impl Strategy<Value = service::ServiceTarget> {
             short_name: known.then(|| "Contoso_NL".into()),
             suspended,
             guard_numbers: suspended != known,
-            of_others: Vec::new(),
+            owned_by_others: Vec::new(),
         })
     });
     prop_oneof![5 => be, 3 => gone, 1 => Just(service::ServiceTarget::Suspended), 1 => trouble().prop_map(service::ServiceTarget::Invalid)]
@@ -263,7 +277,7 @@ proptest! {
         let ran_at = ran_at.map(|(ahead, at)| platform::RanAt::new("x", Some(if ahead < 0 { NOW + secs(ahead.unsigned_abs() * 3) } else { at })));
         let desired = platform::DesiredPlatform {
             observe_interval: secs(600), trigger, ran_at: [ran_at, None], deletions: 1.into(), approval: None, absence_approval: word.map(str::to_owned),
-            account: absence::Account::default(), look_now: flags[0], unusable, unfollowed: None, remark: None,
+            account: absence::Account::default(), reconcile_requested: flags[0], unusable, unfollowed: None, remark: None,
         };
         let record = platform::PlatformRecord { jobs: [jobs.0, jobs.1], absences, ..platform::PlatformRecord::default() };
         let facts = platform::PlatformFacts { leads, services, waiting, counted, deletions: Vec::new(), answer, failures: 0 };

@@ -69,7 +69,7 @@ impl Secrets {
             }
             needles.extend(in_base64(text).iter().filter_map(|form| needle(form.expose_secret())));
             let word = text.trim();
-            if !word.is_empty() && fold(&plain(word)).len() < LEAST {
+            if !word.is_empty() && fold_case(&plain(word)).len() < LEAST {
                 words.push(SecretString::from(word));
             }
         }
@@ -117,7 +117,7 @@ impl Secrets {
         if self.needles.is_empty() && self.words.is_empty() {
             return Cow::Borrowed(text);
         }
-        let mut spans: Vec<Range<usize>> = views(text).iter().flat_map(|view| self.found(&fold(view))).collect();
+        let mut spans: Vec<Range<usize>> = views(text).iter().flat_map(|view| self.found(&fold_case(view))).collect();
         spans.extend(self.words.iter().flat_map(|word| alone(text, word.expose_secret())));
         if spans.is_empty() {
             return Cow::Borrowed(text);
@@ -183,7 +183,7 @@ fn counts(c: char) -> bool {
 }
 
 /// The lowest byte of each character that counts, in lower case: enough to know a stretch again. That others have the same takes out too much, never too little.
-fn fold(text: &[Glyph<char>]) -> Vec<Glyph<u8>> {
+fn fold_case(text: &[Glyph<char>]) -> Vec<Glyph<u8>> {
     let fold = |glyph: &Glyph<char>| Glyph { what: (u32::from(glyph.what.to_ascii_lowercase()) & 0xff) as u8, from: glyph.from, to: glyph.to };
     text.iter().filter(|glyph| counts(glyph.what)).map(fold).collect()
 }
@@ -194,7 +194,7 @@ fn key(window: impl Iterator<Item = u8>) -> u64 {
 }
 
 fn needle(text: &str) -> Option<Needle> {
-    let folded: Vec<u8> = fold(&plain(text)).iter().map(|glyph| glyph.what).collect();
+    let folded: Vec<u8> = fold_case(&plain(text)).iter().map(|glyph| glyph.what).collect();
     let window = (folded.len() / 2).clamp(LEAST, MOST);
     (folded.len() >= LEAST).then(|| Needle { folded: folded.into(), window })
 }

@@ -105,7 +105,7 @@ pub struct Object {
 impl Object {
     /// Whether it has its service, or may have asked for it: its beginning or its end concerns those that want the same.
     pub fn holds(&self) -> bool {
-        self.record().has_or_asked()
+        self.record().may_own_service()
     }
 
     /// What it remembers.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use oc_domain::conditions::{Condition, ConditionStatus, Reason};
 use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query, Step};
 use oc_domain::facts::{DeletionPolicy, Fact, LeadsRead, Numbers};
-use oc_domain::names::{CustomerGuid, fold};
+use oc_domain::names::{CustomerGuid, fold_case};
 use oc_domain::record::{OperationKind, Outcome, Record};
 use oc_domain::service::{Adoption, Mode, ServiceTarget};
 use oc_domain::time::Time;
@@ -68,7 +68,7 @@ impl World {
         let ended = record.operation.as_ref().filter(|op| op.kind == kind && matches!(op.ended(), Some(Outcome::Failed | Outcome::Refused)));
         let early = ended.is_some_and(|op| op.completed.is_some_and(|at| self.now < at + secs(3600)));
         let changed = ended.is_some_and(|op| op.generation.is_some_and(|of| of != running.object.generation));
-        early && !changed && !running.pass.facts.asked_anew && record.open_intent().is_none()
+        early && !changed && !running.pass.facts.retry_now && record.open_intent().is_none()
     }
 
     /// Holds a change to the laws, when it leaves.
@@ -207,8 +207,8 @@ impl World {
     /// While the answer to an object's create is not known, what somebody else makes (or has just made) for the same tenant under the same short name
     /// can't be told from what was asked for: the object may take it for its own.
     pub(crate) fn excuse(&mut self, slot: usize, uid: u32) {
-        let (tenant, name) = (self.setup.tenant_of(slot), fold(self.setup.name_of(slot)));
-        let same = self.platform.alive(tenant).filter(|made| fold(&made.service.short_name) == name);
+        let (tenant, name) = (self.setup.tenant_of(slot), fold_case(self.setup.name_of(slot)));
+        let same = self.platform.alive(tenant).filter(|made| fold_case(&made.service.short_name) == name);
         let guids: Vec<_> = same.map(|made| (uid, made.service.guid.clone())).collect();
         self.excused.extend(guids);
     }
@@ -228,7 +228,7 @@ impl World {
     }
 
     fn adoptable(&self, slot: usize, object: &Object, made: &Made) -> bool {
-        let names = fold(&made.service.short_name) == fold(self.setup.name_of(slot))
+        let names = fold_case(&made.service.short_name) == fold_case(self.setup.name_of(slot))
             && made.service.full_name.as_deref() == Some(crate::setup::full_name(object.spec.full_name).as_str());
         match object.spec.adoption {
             Adoption::Always => true,
@@ -327,14 +327,14 @@ impl World {
     /// while one of them has an intent of which nothing else tells, since that is believed for as long as the grace, and then no more.
     fn yields(&self, slot: usize, object: &Object) -> Option<bool> {
         let other = 1 - slot;
-        let same = self.setup.tenant_of(other) == self.setup.tenant_of(slot) || fold(self.setup.name_of(other)) == fold(self.setup.name_of(slot));
+        let same = self.setup.tenant_of(other) == self.setup.tenant_of(slot) || fold_case(self.setup.name_of(other)) == fold_case(self.setup.name_of(slot));
         let Some(theirs) = self.cluster.now.objects[other].as_ref().filter(|_| same) else { return Some(false) };
         let has = |object: &Object| {
             let record = object.record();
             let told = record.guid_proven || record.running().is_some_and(|op| op.kind == OperationKind::Create && op.task.is_some());
             let asked = record.running().map(|op| op.started).or(record.open_intent().map(|intent| intent.start));
             let over = asked.is_none_or(|start| self.now > start + secs(20_000));
-            (told || over || !record.has_or_asked()).then_some(told)
+            (told || over || !record.may_own_service()).then_some(told)
         };
         let could = theirs.deleting.is_none() && !theirs.spec.suspend && !theirs.spec.refused && theirs.spec.mode == Mode::Apply && self.allowed[other];
         let (own, others) = (has(object)?, has(theirs)?);
@@ -350,7 +350,8 @@ impl World {
             Reason::DeletedExternally => !object.spec.recreate && alive.is_empty(),
             Reason::ShortNameTaken => {
                 let another = |made: &Made| made.tenant != tenant || is_direct_routing(&made.service);
-                let named = |made: &&Made| another(made) && made.removed.is_none() && fold(&made.service.short_name) == fold(self.setup.name_of(slot));
+                let named =
+                    |made: &&Made| another(made) && made.removed.is_none() && fold_case(&made.service.short_name) == fold_case(self.setup.name_of(slot));
                 self.platform.made.iter().any(|made| named(&made))
             }
             Reason::AlreadyLicensed => !object.spec.beside && alive.is_empty() && self.platform.direct_routing(tenant).is_some(),

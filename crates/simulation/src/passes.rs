@@ -9,7 +9,7 @@ use oc_domain::facts::{Fact, Facts, ObjectState, ServicesView};
 use oc_domain::lead;
 use oc_domain::model::LcCustomerAnswer;
 use oc_domain::names::ShortName;
-use oc_domain::names::{ShortNameRule, fold};
+use oc_domain::names::{ShortNameRule, fold_case};
 use oc_domain::pass::{Pass, PassEnd};
 use oc_domain::policy::{JobRuns, PlatformAccess, Policy, slowest_create};
 use oc_domain::record::{OperationId, OperationKind, Outcome, Record};
@@ -175,7 +175,7 @@ impl World {
     fn neighbour(&self, op: usize, slot: usize) -> Option<&Arc<Object>> {
         let other = 1 - slot;
         let same_tenant = self.setup.tenant_of(other) == self.setup.tenant_of(slot);
-        let same_name = fold(self.setup.name_of(other)) == fold(self.setup.name_of(slot));
+        let same_name = fold_case(self.setup.name_of(other)) == fold_case(self.setup.name_of(slot));
         self.operators[op].view.objects[other].as_ref().filter(|_| same_tenant || same_name)
     }
 
@@ -401,12 +401,12 @@ impl World {
     fn view(&self, op: usize, slot: usize, record: &Record, place: usize) -> Fact<ServicesView> {
         let Some((at, listed)) = self.operators[op].inventory[place].services.clone() else { return Fact::Unread };
         let tenant = setup::tenant(self.setup.tenant_of(slot));
-        let named = fold(self.setup.name_of(slot));
+        let named = fold_case(self.setup.name_of(slot));
         let all = |keep: &dyn Fn(&oc_domain::model::Service) -> bool| listed.services.iter().filter(|service| keep(service)).cloned().collect::<Vec<_>>();
         let value = ServicesView {
             by_tenant: all(&|service| service.tenant.as_ref() == Some(&tenant)),
             by_guid: listed.services.iter().find(|service| record.guid.as_ref() == Some(&service.guid)).cloned(),
-            by_name: if slot == LEAD { Vec::new() } else { all(&|service| fold(&service.short_name) == named) },
+            by_name: if slot == LEAD { Vec::new() } else { all(&|service| fold_case(&service.short_name) == named) },
             complete: listed.complete,
         };
         Fact::Known { value, at }

@@ -106,7 +106,7 @@ async fn follows(script: Vec<Say>) -> (Vec<(String, Duration)>, Arc<Store<Lead>>
         "n",
     );
     let (store, watched) = (Arc::<Store<Lead>>::default(), Arc::new(WatchHealth::of(Some("n"))));
-    let client = crate::cluster::watch_health::listening(&client, &watched);
+    let client = crate::cluster::watch_health::instrumented(&client, &watched);
     let played = async {
         while !server.script.lock().unwrap().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -124,7 +124,7 @@ fn words(asked: &[(String, Duration)]) -> Vec<&str> {
 
 fn known(store: &Store<Lead>) -> Vec<String> {
     let mut names = Vec::new();
-    store.each(|lead| names.push(format!("{}@{}", lead.metadata.name.clone().unwrap(), lead.metadata.resource_version.clone().unwrap())));
+    store.for_each(|lead| names.push(format!("{}@{}", lead.metadata.name.clone().unwrap(), lead.metadata.resource_version.clone().unwrap())));
     names.sort();
     names
 }

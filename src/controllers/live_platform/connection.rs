@@ -145,7 +145,7 @@ fn make(
     numbers: KnownCapability,
 ) -> Result<Arc<Inventory>, Trouble> {
     let unusable = |error: live_platform::Error| Trouble::new(Reason::PlatformUnavailable, format!("The connection can't be made: {}", error.message()));
-    let calls = Arc::new(Calls { meter: Arc::clone(&context.metrics), platform: object.name_any() });
+    let calls = Arc::new(Calls { metrics: Arc::clone(&context.metrics), platform: object.name_any() });
     let client = Client::new(settings, credential, Some(calls)).map_err(unusable)?;
     let limits = limits(context, object);
     let room = place(object).map_or_else(|| Room::new(limits), |place| context.connections.room(&place, limits));

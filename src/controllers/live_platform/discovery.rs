@@ -32,7 +32,7 @@ pub async fn discover(context: &Arc<Context>, platform: &LivePlatform, inventory
         context.memory.with_attempts(&platform.name_any(), |attempts| *attempts = Attempts::default());
         return None;
     };
-    if out_of_sight(context, platform).is_some() {
+    if unwatched_namespace(context, platform).is_some() {
         return None;
     }
     let own = platform.name_any();
@@ -136,7 +136,7 @@ pub fn told(context: &Context, platform: &LivePlatform) -> (Option<Trouble>, Opt
 }
 
 /// What is said when the objects would be in a namespace that this operator does not look into: it would see none of them, and make them again and again.
-pub fn out_of_sight(context: &Context, platform: &LivePlatform) -> Option<Trouble> {
+pub fn unwatched_namespace(context: &Context, platform: &LivePlatform) -> Option<Trouble> {
     let namespace = &platform.spec.lead_discovery.as_ref()?.namespace;
     let message = || {
         let watched = &context.config.scope;

@@ -54,9 +54,9 @@ fn desired(context: &Context, object: &LivePlatform, unusable: Option<Trouble>, 
         approval: approval(object),
         absence_approval: record::absence_approval(object),
         account: address::account(object),
-        look_now: requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()),
+        reconcile_requested: requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()),
         unusable,
-        unfollowed: unproven.or_else(|| discovery::out_of_sight(context, object)).or(undiscovered),
+        unfollowed: unproven.or_else(|| discovery::unwatched_namespace(context, object)).or(undiscovered),
         remark,
     }
 }
@@ -84,7 +84,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
     let Some(object) = context.cache.platforms.get("", &key.name) else {
         return (forgotten(context, key, None), PassOutcome::Gone);
     };
-    if context.leaves_to_others(&object).await {
+    if context.is_out_of_scope(&object).await {
         tracing::debug!(kind = "LivePlatform", name = key.name, watched = %context.config.scope, "no namespace that is watched may use it: left to others");
         context.connections.set(&key.name, None);
         context.connections.back_off(&key.name, None);
@@ -228,7 +228,7 @@ async fn drive(context: &Arc<Context>, object: &LivePlatform, inventory: &Result
     let desired = desired(context, object, inventory.as_ref().err().cloned(), unproven);
     // Whoever asks for a look has put something in order, perhaps at the directory, where no Secret changes, or knows that the platform need not be left
     // alone any more. It is one call that finds out.
-    if let (true, Ok(inventory)) = (desired.look_now, inventory) {
+    if let (true, Ok(inventory)) = (desired.reconcile_requested, inventory) {
         inventory.budget().probe_now();
         inventory.forget_failures();
     }

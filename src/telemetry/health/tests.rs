@@ -89,7 +89,7 @@ async fn until(what: &str, so: impl Fn() -> bool) {
 /// The queue is served as `run` does it, and then by nobody any more: its task is dropped, as it would be by a bug.
 #[tokio::test]
 async fn a_queue_that_nobody_serves_any_more_is_dead() {
-    let context = Context::bare(nowhere(), Leadership::alone(), Arc::new(()));
+    let context = Context::bare(nowhere(), Leadership::without_election(), Arc::new(()));
     let health = Health::new(Arc::clone(&context), Bounds { queue: Duration::from_millis(300), ..Bounds::default() });
     health.is(StartStage::Working);
     let served = Arc::clone(&context);
@@ -113,7 +113,7 @@ async fn a_queue_that_nobody_serves_any_more_is_dead() {
 
 #[tokio::test]
 async fn a_pass_that_never_ends_is_told() {
-    let context = Context::bare(nowhere(), Leadership::alone(), Arc::new(()));
+    let context = Context::bare(nowhere(), Leadership::without_election(), Arc::new(()));
     let health = Health::new(Arc::clone(&context), Bounds { pass: Duration::from_millis(100), ..Bounds::default() });
     context.enqueue(&ObjectKey::lead("a", "b"), Priority::Changed);
     let (key, _, _) = context.queue.next().await;
@@ -129,12 +129,12 @@ async fn an_election_that_fails_lives_and_one_that_stands_still_is_dead() {
     let health = Health::new(Arc::clone(&context), Bounds::default());
     let timing = Timing::new(Duration::from_millis(900), Duration::from_millis(600), Duration::from_millis(50)).unwrap();
     let settings = election::ElectionSettings { namespace: "a".into(), name: "b".into(), identity: "c".into(), timing };
-    let seat = ElectionHandle::start(nowhere(), settings, Leadership::elected(), || true);
-    health.election(seat.heartbeat().zip(Some(Duration::from_millis(900))));
+    let election_handle = ElectionHandle::start(nowhere(), settings, Leadership::elected(), || true);
+    health.election(election_handle.heartbeat().zip(Some(Duration::from_millis(900))));
     for _ in 0..15 {
         tokio::time::sleep(Duration::from_millis(100)).await;
         assert!(health.live().is_good(), "{:?}", health.live());
     }
-    drop(seat);
+    drop(election_handle);
     until("the election is dead", || wrong(&health.live()) == ["lease"]).await;
 }

@@ -11,10 +11,10 @@ use crate::telemetry::metrics::*;
 
 const TENANT: &str = "22222222-2222-4222-8222";
 
-fn context(meter: Arc<dyn MetricsSink>) -> Arc<Context> {
+fn context(metrics: Arc<dyn MetricsSink>) -> Arc<Context> {
     let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
     config.default_retry = false;
-    Context::bare(Client::try_from(config).unwrap(), Leadership::alone(), meter)
+    Context::bare(Client::try_from(config).unwrap(), Leadership::without_election(), metrics)
 }
 
 fn platform(name: &str) -> Value {

@@ -204,7 +204,7 @@ impl ServiceCase<'_> {
     /// What a whole list does not show may be there all the same: see [`crate::absence`]. `None` when the list is believed.
     pub(super) fn unbelieved(&self) -> Option<Decision> {
         let (step, why, verdict) = self.facts.belief.doubt(self.now, "services")?;
-        let hold = self.facts.settled && self.facts.belief == Belief::Doubted;
+        let hold = self.facts.ready_at_generation && self.facts.belief == Belief::Doubted;
         Some(Decision { hold, ..self.copy().decide(step, why, verdict) })
     }
 

@@ -4,7 +4,7 @@ use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Change, ChangeResult, Decision, Mark, Query, Step, Wake};
 use crate::facts::{Fact, Numbers, ServicesView};
 use crate::model::{LicenseType, Service};
-use crate::names::{CustomerGuid, TenantId, fold};
+use crate::names::{CustomerGuid, TenantId, fold_case};
 use crate::policy::{PlatformAccess, Policy};
 use crate::record::{Intent, Operation, OperationKind, Outcome, Record, Sent};
 use crate::time::Time;
@@ -93,7 +93,8 @@ fn outcome_first(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy
     };
     // What was taken over under another name while the create was open is this object's as well.
     let taken_over = case.record.guid.as_ref().and_then(|guid| view.with_guid(guid));
-    let taken_over = taken_over.filter(|service| service.tenant.is_some() && service.tenant == deletion.tenant && !deletion.of_others.contains(&service.guid));
+    let taken_over =
+        taken_over.filter(|service| service.tenant.is_some() && service.tenant == deletion.tenant && !deletion.owned_by_others.contains(&service.guid));
     if let Some(service) = taken_over.or_else(|| named(&view, deletion)) {
         case.record.prove(service.guid.clone());
         case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
@@ -186,8 +187,8 @@ fn whose_is_it(case: ServiceCase<'_>, service: &Service) -> Decision {
 
 /// The service of the tenant that has this object's short name, unless another object has it. A Direct Routing service is not what was asked for.
 fn named<'a>(view: &'a ServicesView, deletion: &Deletion) -> Option<&'a Service> {
-    let name = fold(deletion.short_name.as_deref()?);
-    view.of_operator_connect().find(|service| fold(&service.short_name) == name && !deletion.of_others.contains(&service.guid))
+    let name = fold_case(deletion.short_name.as_deref()?);
+    view.of_operator_connect().find(|service| fold_case(&service.short_name) == name && !deletion.owned_by_others.contains(&service.guid))
 }
 
 /// Deletes the service, and looks until it is gone from both lists (N-11).
@@ -213,7 +214,7 @@ fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> De
         return ask_for_it(case, deletion, policy, guid, tenant);
     }
     // A guid names one service, whatever the lists show, and whoever is asked to delete it says whether there is one.
-    if never_seen(&case.record) && !deletion.of_others.contains(&guid) {
+    if never_seen(&case.record) && !deletion.owned_by_others.contains(&guid) {
         // Another place, or one that is not to be believed now, has other services.
         if let Some(decision) = unbelieved(&case, deletion) {
             return decision;
@@ -254,7 +255,7 @@ fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> De
 fn not_this_tenants(record: &Record, deletion: &Deletion, service: &Service) -> Option<Trouble> {
     const ANNOTATION: &str = "Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain.";
     let (why, advice) = match (&deletion.tenant, &service.tenant) {
-        _ if deletion.of_others.contains(&service.guid) => {
+        _ if deletion.owned_by_others.contains(&service.guid) => {
             ("is that of another object for the same tenant or short name", "Set spec.deletionPolicy to Retain to let this object go.")
         }
         (Some(tenant), Some(whose)) if tenant == whose => return None,
@@ -309,7 +310,7 @@ fn ask_for_it(case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, guid:
     if case.record.may_send(OperationKind::Delete, case.now) {
         return case.decide(Step::Execute(Change::DeleteService(guid)), "recorded, and nothing stands against it", verdict);
     }
-    if let Some((retry, trouble)) = case.record.refusal(OperationKind::Delete, case.now).filter(|_| !case.facts.asked_anew) {
+    if let Some((retry, trouble)) = case.record.refusal(OperationKind::Delete, case.now).filter(|_| !case.facts.retry_now) {
         return case.decide(Step::Blocked(retry), "the last try was refused", Verdict::trouble(&trouble));
     }
     let mark = case.begin(OperationKind::Delete, tenant.as_ref(), policy);

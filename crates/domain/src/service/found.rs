@@ -2,7 +2,7 @@
 
 use crate::conditions::{Reason, Trouble};
 use crate::model::{LicenseType, Service};
-use crate::names::fold;
+use crate::names::fold_case;
 use crate::record::{OperationKind, Outcome, Record};
 
 use crate::facts::ServicesView;
@@ -60,7 +60,7 @@ fn made_here(seen: Time, place: Option<&str>, record: &Record, desired: &Desired
     });
     // A guid that is recorded beside an open create is that of the service before it (spec.recreate): status is written after the request.
     let unknown = record.guid.is_none() || record.open_intent().is_some();
-    unknown && !refused && fold(&service.short_name) == desired.parameters.short_name.folded()
+    unknown && !refused && fold_case(&service.short_name) == desired.parameters.short_name.folded()
 }
 
 /// Whether `spec.adoption` lets this object take the service over; if not, what a person can do.
@@ -87,7 +87,7 @@ pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -
             ),
         );
     }
-    let same_short = fold(&service.short_name) == desired.parameters.short_name.folded();
+    let same_short = fold_case(&service.short_name) == desired.parameters.short_name.folded();
     let same_full = service.full_name.as_deref().is_none_or(|name| name.trim() == desired.parameters.full_name.trim());
     match desired.adoption {
         Adoption::Always => Ok(()),

@@ -97,7 +97,7 @@ pub struct Deletion {
     /// Whether a service whose tenant has telephone numbers is to be left alone (`spec.deletionGuard`).
     pub guard_numbers: bool,
     /// The services that other objects for the same tenant or short name have, by their status: not this object's to delete.
-    pub of_others: Vec<CustomerGuid>,
+    pub owned_by_others: Vec<CustomerGuid>,
 }
 
 /// What the object is to become.
@@ -242,7 +242,7 @@ impl ServiceCase<'_> {
 
     /// The platform can't be read or does not take requests. What is ready stays so: that it can't be looked at does not make it otherwise.
     fn unreadable(self, trouble: Trouble) -> Decision {
-        let hold = self.facts.settled && trouble.reason != Reason::AuthenticationFailed;
+        let hold = self.facts.ready_at_generation && trouble.reason != Reason::AuthenticationFailed;
         let until = if hold { self.now + timing::HELD } else { timing::next_try(self.now, self.facts.failures, trouble.retry_after) };
         let verdict = self.facts.verdict_of(&trouble);
         Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", verdict) }
@@ -261,7 +261,7 @@ impl ServiceCase<'_> {
 
     fn suspended(self) -> Decision {
         let mut verdict = Verdict::not_ready(Reason::Suspended, "spec.suspend is true: nothing is read or changed for this object.");
-        if self.record.license.is_some() && self.facts.settled {
+        if self.record.license.is_some() && self.facts.ready_at_generation {
             verdict.ready = ConditionStatus::True;
         }
         let step = Step::Idle(self.now + timing::SLOW_RETRY);
@@ -312,7 +312,7 @@ impl ServiceCase<'_> {
         if unsettled && self.task_still_runs() {
             return Time(i64::MIN);
         }
-        if unsettled || self.facts.look_now {
+        if unsettled || self.facts.reconcile_requested {
             self.facts.pass_started
         } else if self.record.verified() {
             Time(i64::MIN)
@@ -408,7 +408,7 @@ impl ServiceCase<'_> {
         let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
         // A spec that was changed while the platform was away is still another one than the one that failed.
         let other_spec = operation.generation.is_some_and(|of| of != self.facts.generation);
-        let anew = (self.facts.asked_anew || other_spec) && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
+        let anew = (self.facts.retry_now || other_spec) && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
         let looked = operation.completed.unwrap_or(self.now) + timing::LEFT_OVER;
         if outcome == Outcome::Failed && (anew || other_spec) && self.now < looked {
             let verdict = Verdict::not_ready(Reason::Verifying, "The last create failed: looking whether it left a service, before it is asked for again.");

@@ -66,7 +66,7 @@ fn differences(record: &Record, desired: &DesiredService, service: &Service, lea
                 .to_owned(),
         );
     }
-    if crate::names::fold(&service.short_name) != desired.parameters.short_name.folded() {
+    if crate::names::fold_case(&service.short_name) != desired.parameters.short_name.folded() {
         told.push("Its short name differs from spec.shortName, and no call renames a service: spec.shortName can be set to status.shortName.".to_owned());
     }
     let shown = leads.iter().find(|lead| lead.service.as_ref() == Some(&service.guid)).or_else(|| super::checks::lead_that_counts(leads));

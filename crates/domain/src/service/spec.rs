@@ -58,7 +58,7 @@ impl ServiceSpec {
                 short_name: Some(self.parameters.short_name.as_str().to_owned()),
                 suspended: self.suspended,
                 guard_numbers: self.guard_numbers,
-                of_others: neighbours().into_iter().filter(|other| !other.deleting).filter_map(|other| other.guid).collect(),
+                owned_by_others: neighbours().into_iter().filter(|other| !other.deleting).filter_map(|other| other.guid).collect(),
             });
         }
         if self.suspended {

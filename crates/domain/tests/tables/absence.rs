@@ -228,9 +228,9 @@ fn what_an_object_concludes() {
         assert_eq!(decision.record.license, verified().license, "{belief:?}: {:?}", decision.verdict);
     }
     // What is Ready says nothing new while it is only doubted.
-    let ready = Facts { belief: Belief::Doubted, settled: true, ..empty_platform() };
+    let ready = Facts { belief: Belief::Doubted, ready_at_generation: true, ..empty_platform() };
     assert!(at(NOW, &be(desired()), &verified(), &ready).hold);
-    let held = Facts { belief: held(), settled: true, ..empty_platform() };
+    let held = Facts { belief: held(), ready_at_generation: true, ..empty_platform() };
     assert!(!at(NOW, &be(desired()), &verified(), &held).hold);
 }
 

@@ -218,7 +218,7 @@ fn what_the_platform_object_says() {
         approval: None,
         absence_approval: None,
         account: Default::default(),
-        look_now: false,
+        reconcile_requested: false,
         unusable: None,
         unfollowed: None,
         remark: None,

@@ -268,13 +268,17 @@ fn a_platform_that_is_not_for_this_namespace() {
     let facts = Facts { connection: PlatformAccess::Unusable(refused), ..empty_platform() };
     let decision = at_now(&be(desired()), &verified(), &facts);
     assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Blocked(NOW + secs(60))));
-    let unknown = |settled| Facts { connection: PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), settled, ..empty_platform() };
+    let unknown = |settled| Facts {
+        connection: PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")),
+        ready_at_generation: settled,
+        ..empty_platform()
+    };
     let new = at_now(&be(desired()), &Record::default(), &unknown(false));
     assert_eq!((told(&new).as_str(), new.hold), ("wait: False ProgressingWithRetry Reconciling", false));
     let ready = at_now(&be(desired()), &verified(), &unknown(true));
     assert_eq!((short(&ready.step), ready.hold, ready.record), ("wait", true, verified()));
     let gone = |policy| {
-        let deletion = Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() };
+        let deletion = Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: false, guard_numbers: true, owned_by_others: Vec::new() };
         short(&at_now(&ServiceTarget::Absent(deletion), &verified(), &unknown(true)).step)
     };
     assert_eq!((gone(DeletionPolicy::Retain), gone(DeletionPolicy::Delete)), ("release", "wait"));
@@ -352,8 +356,8 @@ fn the_answer_to_a_create() {
     let sent = Record { finalizer: true, intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..Record::default() };
     for (what, answer, expected, seconds, outcome) in table {
         // In the pass that was asked for by a new spec, too: what failed is not tried again in it.
-        for asked_anew in [false, true] {
-            let decision = at_now(&be(desired()), &sent, &Facts { answer: Some(answer.clone()), asked_anew, ..empty_platform() });
+        for retry_now in [false, true] {
+            let decision = at_now(&be(desired()), &sent, &Facts { answer: Some(answer.clone()), retry_now, ..empty_platform() });
             assert_eq!(told(&decision), expected, "{what}");
             let (Step::Wait(until, _) | Step::Blocked(until)) = decision.step else { panic!("{what}: the pass goes on") };
             assert!(until.since(NOW) <= secs(seconds) && until.since(NOW) + secs(1) >= secs(seconds), "{what}: {:?}", until.since(NOW));
@@ -517,13 +521,13 @@ fn the_words_of_the_task() {
 fn after_a_failure() {
     let failed_now = Facts { task: known(Some(task(1, TaskState::Failed))), ..empty_platform() };
     let table = [
-        ("in the pass in which the task failed", converting(NOW - secs(60)), Facts { asked_anew: false, ..failed_now.clone() }, "stop"),
-        ("in that pass, with a new spec", converting(NOW - secs(60)), Facts { asked_anew: true, ..failed_now }, "stop"),
+        ("in the pass in which the task failed", converting(NOW - secs(60)), Facts { retry_now: false, ..failed_now.clone() }, "stop"),
+        ("in that pass, with a new spec", converting(NOW - secs(60)), Facts { retry_now: true, ..failed_now }, "stop"),
         ("a minute later", ended(Outcome::Failed, NOW - secs(60)), empty_platform(), "stop"),
-        ("a minute later, with a new spec", ended(Outcome::Failed, NOW - secs(60)), Facts { asked_anew: true, ..empty_platform() }, "keep intent"),
+        ("a minute later, with a new spec", ended(Outcome::Failed, NOW - secs(60)), Facts { retry_now: true, ..empty_platform() }, "keep intent"),
         ("an hour later", ended(Outcome::Failed, NOW - secs(3601)), empty_platform(), "keep intent"),
         ("refused, a minute later", ended(Outcome::Refused, NOW - secs(60)), empty_platform(), "stop"),
-        ("refused, with a new spec", ended(Outcome::Refused, NOW - secs(60)), Facts { asked_anew: true, ..empty_platform() }, "keep intent"),
+        ("refused, with a new spec", ended(Outcome::Refused, NOW - secs(60)), Facts { retry_now: true, ..empty_platform() }, "keep intent"),
         ("refused, an hour later", ended(Outcome::Refused, NOW - secs(3601)), empty_platform(), "keep intent"),
         ("unknown", ended(Outcome::Unknown, NOW - secs(60)), empty_platform(), "keep intent"),
     ];
@@ -548,7 +552,7 @@ fn the_platforms_words_end_as_a_sentence() {
 #[test]
 fn a_new_spec_is_tried_once() {
     let target = be(desired());
-    let facts = Facts { asked_anew: true, ..empty_platform() };
+    let facts = Facts { retry_now: true, ..empty_platform() };
     let before = ended(Outcome::Refused, NOW - secs(60));
     let decision = at_now(&target, &before, &facts);
     assert_eq!(short(&decision.step), "keep intent");
@@ -576,7 +580,7 @@ fn a_platform_that_cannot_be_read() {
         (false, Reason::PlatformUnavailable, false),
     ];
     for (settled, reason, hold) in table {
-        let facts = Facts { services: broken(reason), settled, ..facts() };
+        let facts = Facts { services: broken(reason), ready_at_generation: settled, ..facts() };
         let decision = at_now(&be(desired()), &verified(), &facts);
         assert_eq!((short(&decision.step), decision.hold, decision.verdict.reason), ("wait", hold, reason), "settled: {settled}");
     }

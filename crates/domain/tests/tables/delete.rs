@@ -15,7 +15,7 @@ use crate::{at, at_now, short, told};
 use DeletionPolicy::{Delete, Retain};
 
 fn deletion(policy: DeletionPolicy) -> Deletion {
-    Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false, of_others: Vec::new() }
+    Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false, owned_by_others: Vec::new() }
 }
 
 pub fn gone(policy: DeletionPolicy) -> ServiceTarget {
@@ -90,7 +90,7 @@ fn by_policy_and_by_what_there_is() {
 #[test]
 fn suspended() {
     let suspended = |policy| {
-        ServiceTarget::Absent(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true, guard_numbers: false, of_others: Vec::new() })
+        ServiceTarget::Absent(Deletion { policy, tenant: Some(tenant()), short_name: None, suspended: true, guard_numbers: false, owned_by_others: Vec::new() })
     };
     assert_eq!(told(&at_now(&suspended(Delete), &verified(), &there())), "rest: False Suspended -");
     assert_eq!(told(&at_now(&suspended(Retain), &verified(), &there())), LET_GO);
@@ -100,7 +100,7 @@ fn suspended() {
 #[test]
 fn with_gaps() {
     let nothing =
-        ServiceTarget::Absent(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
+        ServiceTarget::Absent(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, owned_by_others: Vec::new() });
     assert_eq!(short(&at_now(&nothing, &verified(), &there()).step), "keep intent");
     assert_eq!(told(&at_now(&nothing, &verified(), &empty_platform())), LET_GO);
 }
@@ -110,7 +110,7 @@ fn with_gaps() {
 fn a_service_that_may_be_anothers_is_not_deleted() {
     let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
     let nothing =
-        ServiceTarget::Absent(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, of_others: Vec::new() });
+        ServiceTarget::Absent(Deletion { policy: Delete, tenant: None, short_name: None, suspended: false, guard_numbers: false, owned_by_others: Vec::new() });
     let blocked = at_now(&nothing, &annotated, &there());
     assert_eq!(told(&blocked), "stop: False DeletionBlocked Stalled", "no tenant of its own");
     assert!(!blocked.record.guid_proven, "nothing is proven by being said");
@@ -129,7 +129,7 @@ fn a_service_that_may_be_anothers_is_not_deleted() {
 #[test]
 fn what_another_object_has_is_not_deleted() {
     let ServiceTarget::Absent(deletion) = gone(Delete) else { unreachable!() };
-    let target = ServiceTarget::Absent(Deletion { of_others: vec![guid(1)], ..deletion });
+    let target = ServiceTarget::Absent(Deletion { owned_by_others: vec![guid(1)], ..deletion });
     let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
     let table = [
         ("it has the guid in an annotation", annotated, "stop: False DeletionBlocked Stalled"),
@@ -208,7 +208,7 @@ fn the_answer() {
     let decision = at_now(&gone(Delete), &deleting(0, Sent::No), &Facts { answer: Some(refused()), ..there() });
     let next = at_now(&gone(Delete), &decision.record, &there());
     assert_eq!((told(&next), &next.verdict.message), (told(&decision), &decision.verdict.message));
-    assert_eq!(short(&at_now(&gone(Delete), &decision.record, &Facts { asked_anew: true, ..there() }).step), "keep intent");
+    assert_eq!(short(&at_now(&gone(Delete), &decision.record, &Facts { retry_now: true, ..there() }).step), "keep intent");
 }
 
 /// While a create may be under way the object is held until its outcome is known, or the grace is over.
@@ -289,7 +289,7 @@ fn what_a_task_has_told_is_deleted_by_its_guid() {
         record
     };
     let lost_task = |ago: u64| Record { guid: Some(guid(1)), guid_proven: true, ..converting(NOW - secs(ago)) };
-    let others = || ServiceTarget::Absent(Deletion { of_others: vec![guid(1)], ..deletion(Delete) });
+    let others = || ServiceTarget::Absent(Deletion { owned_by_others: vec![guid(1)], ..deletion(Delete) });
     let table = [
         ("its task has succeeded", gone(Delete), told_by_task(NOW - secs(60), 5), task_is(TaskState::Succeeded), begin),
         ("its task has ended somehow", gone(Delete), told_by_task(NOW - secs(60), 5), task_is(TaskState::Ended), begin),
@@ -348,7 +348,7 @@ fn to_the_end() {
 #[test]
 fn telephone_numbers() {
     let guarded = |tenant: Option<TenantId>| {
-        ServiceTarget::Absent(Deletion { policy: Delete, tenant, short_name: None, suspended: false, guard_numbers: true, of_others: Vec::new() })
+        ServiceTarget::Absent(Deletion { policy: Delete, tenant, short_name: None, suspended: false, guard_numbers: true, owned_by_others: Vec::new() })
     };
     let with = |numbers: Fact<Numbers>| Facts { numbers, ..there() };
     let old = Fact::Known { value: Numbers::Count(0), at: NOW - secs(1) };
@@ -397,7 +397,7 @@ fn telephone_numbers_at_other_times() {
         short_name: None,
         suspended: false,
         guard_numbers: true,
-        of_others: Vec::new(),
+        owned_by_others: Vec::new(),
     });
     let three = |facts: Facts| Facts { numbers: known(Numbers::Count(3)), ..facts };
     let table = [
@@ -423,7 +423,7 @@ fn the_breaker_beside_other_things() {
         short_name: None,
         suspended: false,
         guard_numbers: true,
-        of_others: Vec::new(),
+        owned_by_others: Vec::new(),
     });
     let blocked = held(Facts { numbers: known(Numbers::Count(3)), ..there() });
     let table = [

@@ -153,7 +153,7 @@ fn drift() {
     let first = at_now(&target, &verified(), &empty_platform());
     assert_eq!(told(&first), "stop: False DeletedExternally Stalled");
     assert_eq!((first.record.license.clone(), first.record.guid.clone()), (None, Some(guid(1))));
-    let next = at(NOW + secs(600), &target, &first.record, &Facts { pass_started: NOW, asked_anew: true, ..empty_platform() });
+    let next = at(NOW + secs(600), &target, &first.record, &Facts { pass_started: NOW, retry_now: true, ..empty_platform() });
     assert_eq!((told(&next), &next.verdict.message), (told(&first), &first.verdict.message));
     let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
     assert_eq!(told(&at_now(&target, &verified(), &holes)), "stop: False PlatformUnavailable Reconciling", "it may be among what can't be read");
@@ -204,10 +204,10 @@ fn differences_that_are_shown() {
 /// At rest any list does, however old the inventory's is, unless somebody asks for a look.
 #[test]
 fn at_rest_the_inventory_answers() {
-    let old = |look_now| Facts {
+    let old = |reconcile_requested| Facts {
         services: Fact::Known { value: view_by_guid(&service(1)), at: NOW - secs(590) },
         leads: Fact::Known { value: whole(vec![lead_with(1)]), at: NOW - secs(590) },
-        look_now,
+        reconcile_requested,
         ..facts()
     };
     assert_eq!(told(&at_now(&be(desired()), &verified(), &old(false))), "rest: True Succeeded -");

@@ -64,7 +64,7 @@ fn looking() {
         assert_eq!(told(&run(&LeadTarget::Present(wanted), &Record::default(), &facts)), expected, "{what}");
     }
     assert_eq!(told(&run(&LeadTarget::Suspended, &Record::default(), &facts())), "rest: False Suspended -");
-    let held = run(&LeadTarget::Present(wanted()), &Record::default(), &Facts { leads: Fact::Unreadable(away()), settled: true, ..facts() });
+    let held = run(&LeadTarget::Present(wanted()), &Record::default(), &Facts { leads: Fact::Unreadable(away()), ready_at_generation: true, ..facts() });
     assert!(held.hold, "what is ready stays so while nothing can be read");
 }
 
@@ -104,7 +104,7 @@ fn consentless_create() {
         (
             "refused, with a new spec",
             ended(Outcome::Refused, NOW - secs(60)),
-            Facts { asked_anew: true, ..none() },
+            Facts { retry_now: true, ..none() },
             "keep intent: False Progressing Reconciling",
         ),
         ("refused an hour ago", ended(Outcome::Refused, NOW - secs(3601)), none(), "keep intent: False Progressing Reconciling"),
@@ -120,7 +120,7 @@ fn consentless_create() {
         (ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "No.")), "stop: False PlatformRefused Stalled"),
     ];
     for (answer, expected) in answers {
-        let facts = Facts { answer: Some(answer.clone()), asked_anew: true, ..none() };
+        let facts = Facts { answer: Some(answer.clone()), retry_now: true, ..none() };
         assert_eq!(told(&run(&LeadTarget::Present(consentless()), &unsent(0), &facts)), expected, "{answer:?}");
     }
 }
@@ -260,7 +260,8 @@ fn a_platform_that_is_not_for_this_namespace() {
     let refused = Trouble { retry_after: Some(secs(60)), ..Trouble::new(Reason::NamespaceNotAllowed, "x") };
     let decision = run(&LeadTarget::Present(wanted()), &Record::default(), &Facts { connection: PlatformAccess::Unusable(refused), ..facts() });
     assert_eq!((told(&decision).as_str(), decision.step), ("stop: False NamespaceNotAllowed Stalled", Step::Blocked(NOW + secs(60))));
-    let unknown = |settled| Facts { connection: PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), settled, ..facts() };
+    let unknown =
+        |settled| Facts { connection: PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), ready_at_generation: settled, ..facts() };
     let ready = run(&LeadTarget::Present(wanted()), &Record::default(), &unknown(true));
     assert_eq!((told(&ready).as_str(), ready.hold), ("wait: False ProgressingWithRetry Reconciling", true));
     let gone = |policy| told(&run(&LeadTarget::Absent(policy, Some(tenant())), &Record { finalizer: true, ..Record::default() }, &unknown(true)));

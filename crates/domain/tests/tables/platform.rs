@@ -21,7 +21,7 @@ pub fn desired() -> DesiredPlatform {
         approval: None,
         absence_approval: None,
         account: Default::default(),
-        look_now: false,
+        reconcile_requested: false,
         unusable: None,
         unfollowed: None,
         remark: None,
@@ -95,7 +95,7 @@ fn the_lists_are_read_each_interval() {
     };
     // Read anew when the interval is over; one that is young is left; and the two are read together, so a part of the interval is enough.
     assert!((NOW - secs(600)..=NOW - secs(300)).contains(&since(&desired())), "{:?}", since(&desired()));
-    assert_eq!(since(&DesiredPlatform { look_now: true, ..desired() }), NOW);
+    assert_eq!(since(&DesiredPlatform { reconcile_requested: true, ..desired() }), NOW);
     let older = PlatformFacts { leads: Fact::Known { value: 0, at: NOW - secs(400) }, ..facts() };
     assert_eq!(decide(NOW, &desired(), &PlatformRecord::default(), &older).step, Step::Idle(NOW + secs(200)));
 }

@@ -70,7 +70,7 @@ fn an_object_that_is_going_leaves_alone_what_others_have() {
             short_name: Some("Contoso_NL".into()),
             suspended: true,
             guard_numbers: true,
-            of_others: vec![guid(1)],
+            owned_by_others: vec![guid(1)],
         };
         assert_eq!(target, ServiceTarget::Absent(gone), "{mode:?} {policy:?}");
     }
@@ -102,7 +102,7 @@ fn what_status_says_counts_for_the_generation_it_speaks_of() {
         ObjectState { created: NOW - secs(60), generation: 2, observed: Some(2), ready: true, look_requested: false, stalled_for: Some(Reason::TaskFailed) };
     let begin = |seen: ObjectState| {
         let facts = Facts::begin(NOW, seen, PlatformAccess::Usable(Policy::default()), &memory);
-        (facts.asked_anew, facts.look_now, facts.settled, facts.failures, facts.stalled_for)
+        (facts.retry_now, facts.reconcile_requested, facts.ready_at_generation, facts.failures, facts.stalled_for)
     };
     assert_eq!(begin(seen), (false, false, true, 3, Some(Reason::TaskFailed)));
     assert_eq!(begin(ObjectState { look_requested: true, ..seen }), (true, true, true, 3, Some(Reason::TaskFailed)));

@@ -291,8 +291,14 @@ fn possible(record: &Record, facts: &Facts, deleted: bool, create_gives_a_task: 
 #[test]
 fn no_decision_about_a_service_is_out_of_order() {
     let gone = |policy| {
-        let deletion =
-            Deletion { policy, tenant: Some(tenant()), short_name: Some("Contoso_NL".into()), suspended: false, guard_numbers: false, of_others: Vec::new() };
+        let deletion = Deletion {
+            policy,
+            tenant: Some(tenant()),
+            short_name: Some("Contoso_NL".into()),
+            suspended: false,
+            guard_numbers: false,
+            owned_by_others: Vec::new(),
+        };
         ServiceTarget::Absent(deletion)
     };
     let targets = [
@@ -390,7 +396,7 @@ fn annotation_and_status_come_apart() {
         short_name: Some("Contoso_NL".into()),
         suspended: false,
         guard_numbers: false,
-        of_others: Vec::new(),
+        owned_by_others: Vec::new(),
     });
     let shown = || Facts { services: known(view_by_guid(&service(1))), leads: known_leads(vec![lead_with(1)]), ..facts() };
     let deletion = |ago| Intent { id: OperationId("op-2".into()), ..intent(Delete, NOW - secs(ago), Sent::Maybe) };
@@ -453,6 +459,6 @@ fn who_comes_first() {
         ("a create that failed", ended(Outcome::Failed), false),
     ];
     for (what, record, expected) in table {
-        assert_eq!(record.comes_first(NOW, || secs(900)), expected, "{what}");
+        assert_eq!(record.outranks(NOW, || secs(900)), expected, "{what}");
     }
 }

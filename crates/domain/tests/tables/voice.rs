@@ -57,7 +57,7 @@ fn it_is_so_for_every_trouble_of_the_platform() {
         short_name: None,
         suspended: false,
         guard_numbers: true,
-        of_others: Vec::new(),
+        owned_by_others: Vec::new(),
     });
     let recorded = |kind| Record { finalizer: true, guid: Some(guid(1)), intent: Some(intent(kind, NOW, Sent::No)), ..Record::default() };
     let not_sent = |facts: Facts| Facts { answer: Some(ChangeResult::NotSent(away())), ..facts };
@@ -131,7 +131,7 @@ fn it_is_so_for_the_platform_object() {
 /// What is ready is held, not called stalled, however long the platform is away.
 #[test]
 fn what_is_ready_stays_so() {
-    let facts = Facts { settled: true, ..broken(Reason::PlatformUnavailable, 100, None) };
+    let facts = Facts { ready_at_generation: true, ..broken(Reason::PlatformUnavailable, 100, None) };
     assert!(at_now(&be(desired()), &verified(), &facts).hold);
 }
 
@@ -262,7 +262,7 @@ fn a_change_that_is_held_back() {
         short_name: None,
         suspended: false,
         guard_numbers: false,
-        of_others: Vec::new(),
+        owned_by_others: Vec::new(),
     });
     let there = Facts { services: known(view_by_guid(&service(1))), ..empty_platform() };
     let failed = ended(Outcome::Failed, NOW - secs(7200));
