@@ -5,9 +5,9 @@
 //! it, which the kernel gives to one process alone, and takes back when that process is gone. The containers of a pod share the network namespace in
 //! which such names are. Who does not get the name takes a random one, and waits for its turn.
 
+use parking_lot::Mutex;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::net::{SocketAddr, UnixListener};
-use std::sync::{Mutex, PoisonError};
 
 /// Held for as long as this process lives.
 static NAMES: Mutex<Vec<UnixListener>> = Mutex::new(Vec::new());
@@ -31,7 +31,7 @@ fn random() -> String {
 /// Whether this process alone has the name from now on.
 fn claim(uid: &str) -> bool {
     let bound = SocketAddr::from_abstract_name(format!("operatorconnect.dev/{uid}")).and_then(|address| UnixListener::bind_addr(&address));
-    bound.map(|listener| NAMES.lock().unwrap_or_else(PoisonError::into_inner).push(listener)).is_ok()
+    bound.map(|listener| NAMES.lock().push(listener)).is_ok()
 }
 
 #[cfg(test)]

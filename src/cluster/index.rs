@@ -2,9 +2,9 @@
 //!
 //! Tenants and short names are unique on a platform, and a platform is known by its place: `LivePlatform` objects that point to one place share them.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oc_domain::names::{TenantId, fold_case};
 use oc_domain::place::Place;
@@ -31,7 +31,7 @@ pub struct Index(Mutex<Tables>);
 
 impl Index {
     fn tables(&self) -> MutexGuard<'_, Tables> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Where a `LivePlatform` points to now. Returns whether it pointed elsewhere before. One that is deleted stays where it was: what its objects have is

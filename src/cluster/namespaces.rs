@@ -2,8 +2,8 @@
 //!
 //! The labels are read when they are needed, and not watched: that would take the right to list all namespaces, for what changes once a year.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap};
-use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use k8s_openapi::api::core::v1::Namespace;
@@ -71,7 +71,7 @@ pub struct Looked {
 
 impl Namespaces {
     fn known(&self) -> MutexGuard<'_, HashMap<String, KnownNamespace>> {
-        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+        self.known.lock()
     }
 
     /// Whether the objects of this namespace may use the platform, as far as that is known without asking.
@@ -170,7 +170,7 @@ mod tests {
         let server = Arc::new(Mutex::new(Server { status: 200, label: "no", asked: 0 }));
         let answers = Arc::clone(&server);
         let service = tower::service_fn(move |_: Request<Body>| {
-            let mut server = answers.lock().unwrap();
+            let mut server = answers.lock();
             server.asked += 1;
             let body = if server.status == 200 {
                 json!({"apiVersion": "meta.k8s.io/v1", "kind": "PartialObjectMetadata", "metadata": {"name": "sales", "labels": {"telephony": server.label}}})
@@ -216,9 +216,9 @@ mod tests {
             if asked > 0 {
                 age(FRESH_NO);
             }
-            *server.lock().unwrap() = Server { status, label, asked: 0 };
+            *server.lock() = Server { status, label, asked: 0 };
             assert_eq!(told().await, expected, "{what}");
-            assert_eq!(server.lock().unwrap().asked, asked, "{what}");
+            assert_eq!(server.lock().asked, asked, "{what}");
         }
         let table = [
             ("away: as it was", 503, "no", "may"),
@@ -228,9 +228,9 @@ mod tests {
         ];
         for (what, status, label, expected) in table {
             age(FRESH);
-            *server.lock().unwrap() = Server { status, label, asked: 0 };
+            *server.lock() = Server { status, label, asked: 0 };
             assert_eq!(told().await, expected, "{what}");
-            assert_eq!(server.lock().unwrap().asked, 1, "{what}");
+            assert_eq!(server.lock().asked, 1, "{what}");
         }
     }
 
@@ -242,11 +242,11 @@ mod tests {
         let namespaces = Namespaces::default();
         for (status, what) in [(200, "not labelled"), (404, "gone"), (403, "not to be read")] {
             namespaces.known().values_mut().for_each(|known| known.at = known.at - FRESH_NO);
-            *server.lock().unwrap() = Server { status, label: "no", asked: 0 };
+            *server.lock() = Server { status, label: "no", asked: 0 };
             for _ in 0..1000 {
                 assert!(matches!(namespaces.check_access(&client, &by_label, "sales").await.against, Some(PlatformAccess::Unusable(_))), "{what}");
             }
-            assert_eq!(server.lock().unwrap().asked, 1, "{what}");
+            assert_eq!(server.lock().asked, 1, "{what}");
         }
     }
 
@@ -260,7 +260,7 @@ mod tests {
         assert_eq!(access(), Access::Unknown, "nobody has asked");
         assert!(!namespaces.check_access(&client, &by_label, "sales").await.changed, "the first answer is no change");
         assert_eq!(access(), Access::MayNot);
-        server.lock().unwrap().label = "yes";
+        server.lock().label = "yes";
         namespaces.known().values_mut().for_each(|known| known.at = known.at - FRESH_NO);
         assert!(namespaces.check_access(&client, &by_label, "sales").await.changed);
         assert_eq!(access(), Access::May);
@@ -268,7 +268,7 @@ mod tests {
         assert_eq!(namespaces.access(&platform(json!({"from": "All"})), "other"), Access::May);
         namespaces.known().values_mut().for_each(|known| known.at = known.at - BELIEVED);
         assert_eq!(access(), Access::Unknown, "it is too old");
-        assert_eq!(server.lock().unwrap().asked, 2, "who believes does not ask");
+        assert_eq!(server.lock().asked, 2, "who believes does not ask");
     }
 
     #[tokio::test]
@@ -277,6 +277,6 @@ mod tests {
         let namespaces = Namespaces::default();
         assert!(namespaces.check_access(&client, &platform(json!({"from": "All"})), "sales").await.against.is_none());
         assert!(matches!(namespaces.check_access(&client, &platform(json!({"from": "None"})), "sales").await.against, Some(PlatformAccess::Unusable(_))));
-        assert_eq!(server.lock().unwrap().asked, 0);
+        assert_eq!(server.lock().asked, 0);
     }
 }

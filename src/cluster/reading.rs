@@ -1,7 +1,8 @@
 //! What is read out of each version of a `LivePlatform` once, and not again in each pass of each of its objects.
 
+use parking_lot::RwLock;
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use kube::Resource;
 use oc_domain::absence::{self, Account};
@@ -43,18 +44,18 @@ pub struct Readings(RwLock<HashMap<String, Arc<Reading>>>);
 impl Readings {
     /// The reading of this version, which is the one in the store.
     pub fn of(&self, name: &str, object: Arc<LivePlatform>) -> Arc<Reading> {
-        let known = self.0.read().unwrap_or_else(PoisonError::into_inner).get(name).cloned();
+        let known = self.0.read().get(name).cloned();
         if let Some(reading) = known.filter(|reading| Arc::ptr_eq(&reading.object, &object)) {
             return reading;
         }
         let reading = Arc::new(Reading::new(object));
-        self.0.write().unwrap_or_else(PoisonError::into_inner).insert(name.to_owned(), Arc::clone(&reading));
+        self.0.write().insert(name.to_owned(), Arc::clone(&reading));
         reading
     }
 
     /// Forgets a platform object that is gone.
     pub fn forget(&self, name: &str) {
-        self.0.write().unwrap_or_else(PoisonError::into_inner).remove(name);
+        self.0.write().remove(name);
     }
 }
 

@@ -1,7 +1,8 @@
 //! What the objects remember that compete for something.
 
+use parking_lot::Mutex;
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use kube::Resource;
 use oc_domain::record::Record;
@@ -19,7 +20,7 @@ impl Records {
     /// What this version of an object remembers.
     pub fn of<K: Resource>(&self, key: &ObjectKey, object: &K, read: impl FnOnce(&K) -> Record) -> Arc<Record> {
         let version = (object.meta().uid.clone(), object.meta().resource_version.clone());
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.0.lock();
         if let Some((_, record)) = all.get(key).filter(|(known, _)| *known == version) {
             return Arc::clone(record);
         }
@@ -30,6 +31,6 @@ impl Records {
 
     /// Forgets an object that is gone.
     pub fn forget(&self, key: &ObjectKey) {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.0.lock().remove(key);
     }
 }

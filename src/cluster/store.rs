@@ -3,8 +3,9 @@
 //! Not kube's reflector: that knows of our own writes only when the watch brings them, and a pass must never start from an object that is older
 //! than its own last write.
 
+use parking_lot::RwLock;
 use std::collections::{HashMap, HashSet};
-use std::sync::{Arc, RwLock};
+use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 
@@ -69,12 +70,12 @@ pub enum Against {
 }
 
 impl<K: Resource> Store<K> {
-    fn write(&self) -> std::sync::RwLockWriteGuard<'_, HashMap<ObjectName, StoredObject<K>>> {
-        self.objects.write().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn write(&self) -> parking_lot::RwLockWriteGuard<'_, HashMap<ObjectName, StoredObject<K>>> {
+        self.objects.write()
     }
 
-    fn read(&self) -> std::sync::RwLockReadGuard<'_, HashMap<ObjectName, StoredObject<K>>> {
-        self.objects.read().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn read(&self) -> parking_lot::RwLockReadGuard<'_, HashMap<ObjectName, StoredObject<K>>> {
+        self.objects.read()
     }
 
     /// The newest known version of an object.

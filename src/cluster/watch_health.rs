@@ -1,8 +1,9 @@
 //! Whether a watch lives. Of a cluster in which nothing happens a watch brings no event for hours, as one does that is dead: what tells them apart is
 //! what comes over its connections, bookmarks among it, and that it is begun anew every few minutes.
 
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::{Request, Response};
@@ -63,8 +64,8 @@ impl WatchHealth {
         Self { of: namespace.unwrap_or_default().to_owned(), ..Self::default() }
     }
 
-    fn trouble(&self) -> std::sync::MutexGuard<'_, WatchTrouble> {
-        self.trouble.lock().unwrap_or_else(PoisonError::into_inner)
+    fn trouble(&self) -> parking_lot::MutexGuard<'_, WatchTrouble> {
+        self.trouble.lock()
     }
 
     /// Its list is complete.
@@ -116,13 +117,13 @@ impl Watches {
     /// A watch of this kind begins, of one namespace or of all.
     pub fn begin(&self, kind: Kind, namespace: Option<&str>) -> Arc<WatchHealth> {
         let watched = Arc::new(WatchHealth::of(namespace));
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).push((kind, Arc::clone(&watched)));
+        self.0.lock().push((kind, Arc::clone(&watched)));
         watched
     }
 
     /// What is known of the watches.
     pub fn all(&self) -> Vec<(Kind, WatchStatus)> {
-        let watches = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let watches = self.0.lock();
         watches.iter().map(|(kind, watched)| (*kind, watched.seen())).collect()
     }
 

@@ -1,7 +1,8 @@
 //! One pass over an object that stands for something of a customer, a lead or a service: what is alike for both. What differs is in [`CustomerResource`].
 
+use parking_lot::Mutex;
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use live_platform::{CreateService, SecretsSent};
 use oc_domain::competition::{Access, Contest};
@@ -174,7 +175,7 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
 
     /// What was prepared for the create; read now when the intent is of an earlier pass, whose request was surely not sent.
     async fn variables(&self, record: &Record) -> Result<ScriptVariables, Trouble> {
-        let prepared = self.prepared.lock().unwrap_or_else(PoisonError::into_inner).take();
+        let prepared = self.prepared.lock().take();
         let variables = match prepared {
             Some(variables) => variables,
             None => K::variables(self.context, &self.object.get()).await?,
@@ -234,7 +235,7 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
     async fn prepare(&self, kind: OperationKind) -> Result<(), Trouble> {
         if kind == OperationKind::Create {
             let variables = K::variables(self.context, &self.object.get()).await?;
-            *self.prepared.lock().unwrap_or_else(PoisonError::into_inner) = Some(variables);
+            *self.prepared.lock() = Some(variables);
         }
         Ok(())
     }

@@ -1,7 +1,8 @@
 //! What this process remembers between passes. Losing it is safe.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use oc_domain::breaker::DeletionLedger;
 use oc_domain::discovery::Attempts;
@@ -33,7 +34,7 @@ impl Default for Memory {
 impl Memory {
     /// Works on what is remembered of the object with this uid between passes. Of one that had the name before, nothing is.
     pub fn with_pass<T>(&self, key: &ObjectKey, uid: Option<&str>, work: impl FnOnce(&mut PassMemory) -> T) -> T {
-        let mut passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut passes = self.passes.lock();
         let (of, memory) = passes.entry(key.clone()).or_default();
         if of.as_deref() != uid {
             (*of, *memory) = (uid.map(str::to_owned), PassMemory::default());
@@ -43,7 +44,7 @@ impl Memory {
 
     /// What an object remembers, with what this process has asked for it: what says so on the object may have been taken off a moment ago.
     pub fn reminded(&self, key: &ObjectKey, uid: Option<&str>, record: Arc<Record>) -> Arc<Record> {
-        let passes = self.passes.lock().unwrap_or_else(PoisonError::into_inner);
+        let passes = self.passes.lock();
         let Some((_, memory)) = passes.get(key).filter(|(of, memory)| of.as_deref() == uid && memory.waits_for_outcome()) else { return record };
         let mut reminded = Record::clone(&record);
         memory.remind(&mut reminded);
@@ -52,18 +53,18 @@ impl Memory {
 
     /// Whether an object waits for lists without entries that can't be read.
     pub fn waits_for_whole_lists(&self, key: &ObjectKey) -> bool {
-        self.passes.lock().unwrap_or_else(PoisonError::into_inner).get(key).is_some_and(|(_, memory)| memory.waits_for_whole_lists)
+        self.passes.lock().get(key).is_some_and(|(_, memory)| memory.waits_for_whole_lists)
     }
 
     /// Works on what was last decided of deletions, by `LivePlatform`. Who counts does so under this lock: what one has granted is seen by the next, before it
     /// is written and comes back by the watch.
     pub fn ledgers(&self) -> MutexGuard<'_, HashMap<String, DeletionLedger>> {
-        self.ledgers.lock().unwrap_or_else(PoisonError::into_inner)
+        self.ledgers.lock()
     }
 
     /// Works on what is remembered of a platform's discovery.
     pub fn with_attempts<T>(&self, platform: &str, work: impl FnOnce(&mut Attempts) -> T) -> T {
-        let mut attempts = self.attempts.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut attempts = self.attempts.lock();
         work(attempts.entry(platform.to_owned()).or_default())
     }
 
@@ -79,12 +80,12 @@ impl Memory {
     }
 
     fn young(&self) -> MutexGuard<'_, HashMap<ObjectKey, Time>> {
-        self.young.lock().unwrap_or_else(PoisonError::into_inner)
+        self.young.lock()
     }
 
     /// Forgets an object that is gone.
     pub fn forget(&self, key: &ObjectKey) {
-        self.passes.lock().unwrap_or_else(PoisonError::into_inner).remove(key);
+        self.passes.lock().remove(key);
         self.young().remove(key);
     }
 }

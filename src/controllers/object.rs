@@ -1,6 +1,7 @@
 //! The object that a pass is about: how the pass and the store learn what the API server answers to a write of it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use parking_lot::Mutex;
+use std::sync::Arc;
 
 use oc_domain::decision::Mark;
 use oc_domain::record::{Intent, OperationId, Record};
@@ -75,7 +76,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
 
     /// The version that the pass knows.
     pub fn get(&self) -> Arc<K> {
-        Arc::clone(&self.object.lock().unwrap_or_else(PoisonError::into_inner))
+        Arc::clone(&self.object.lock())
     }
 
     /// Writes a mark into the object; an intent gets this id.
@@ -137,7 +138,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     fn apply_response(&self, object: K) -> Option<StoreEvent<K>> {
         let object = strip_managed_fields(object);
         let learnt = K::store(self.context).apply_response(object.clone());
-        *self.object.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(object);
+        *self.object.lock() = Arc::new(object);
         learnt
     }
 

@@ -4,8 +4,9 @@
 //! An object is entered after each version of it that a store takes in, always as the store has it by then: of two who enter it at once the later one enters
 //! the newer version. Only a new list is held against all objects, by whoever asks first, which is little beside reading that list.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap, HashSet};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Weak};
 
 use oc_domain::absence::AbsenceCount;
 use oc_domain::policy::CreatePace;
@@ -199,7 +200,7 @@ impl TallyState {
 
 impl Tallies {
     fn state(&self) -> MutexGuard<'_, TallyState> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Enters an object as it is known now, on the platform that the index has for it, or takes it out when it is gone.

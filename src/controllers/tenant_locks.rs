@@ -3,8 +3,8 @@
 //! Whether another object wants the same is seen in the objects, and that one has recorded its intent shows there only when it is written. Between the look
 //! and the write nobody else may look.
 
+use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashSet;
-use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use oc_domain::names::TenantId;
 use oc_domain::place::Place;
@@ -24,7 +24,7 @@ pub struct Claim<'a> {
 
 impl TenantLocks {
     fn held(&self) -> MutexGuard<'_, HashSet<Tenant>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.0.lock()
     }
 
     /// Claims a tenant; `None` while another pass has it.

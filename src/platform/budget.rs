@@ -2,9 +2,10 @@
 //!
 //! A platform that refuses the credential, throttles or is down is left alone as a whole: one probe at a time finds out when it is back.
 
+use parking_lot::Mutex;
 use std::num::NonZeroU32;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use governor::{DefaultDirectRateLimiter, Quota, RateLimiter};
@@ -225,8 +226,8 @@ impl Budget {
         Arc::new(Self { room, circuit: Mutex::new(Circuit::default()), waiting: Arc::default(), under_way: Arc::default(), tell: Box::new(tell) })
     }
 
-    fn circuit(&self) -> std::sync::MutexGuard<'_, Circuit> {
-        self.circuit.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn circuit(&self) -> parking_lot::MutexGuard<'_, Circuit> {
+        self.circuit.lock()
     }
 
     /// Makes a call that reads, when there is room for it.
@@ -453,7 +454,7 @@ mod tests {
     async fn it_tells_who_waits_what_is_under_way_and_when_the_circuit_opens_and_closes() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let hears = Arc::clone(&told);
-        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, move |news| hears.lock().unwrap().push(news));
+        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, move |news| hears.lock().push(news));
         let (free, taken) = tokio::sync::oneshot::channel::<()>();
         let first = budget.call(async { Ok(taken.await.is_ok()) });
         let second = budget.call(async { Ok(()) });
@@ -471,10 +472,10 @@ mod tests {
         budget.record_result(Some(&refused));
         budget.record_result(Some(&refused));
         assert!(budget.used().open);
-        let news = || told.lock().unwrap().iter().filter(|news| !matches!(news, BudgetEvent::Waited(_))).copied().collect::<Vec<_>>();
-        assert_eq!((news(), told.lock().unwrap().len()), (vec![BudgetEvent::Opened(Reason::Throttled)], 3), "and twice how long a call had waited");
+        let news = || told.lock().iter().filter(|news| !matches!(news, BudgetEvent::Waited(_))).copied().collect::<Vec<_>>();
+        assert_eq!((news(), told.lock().len()), (vec![BudgetEvent::Opened(Reason::Throttled)], 3), "and twice how long a call had waited");
         assert!(budget.call(async { Ok(()) }).await.is_ok() && !budget.used().open, "the probe went well");
         assert!(budget.call(async { Ok(()) }).await.is_ok());
-        assert_eq!((news(), told.lock().unwrap().len()), (vec![BudgetEvent::Opened(Reason::Throttled), BudgetEvent::Back], 6), "it is back once");
+        assert_eq!((news(), told.lock().len()), (vec![BudgetEvent::Opened(Reason::Throttled), BudgetEvent::Back], 6), "it is back once");
     }
 }

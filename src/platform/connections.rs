@@ -1,7 +1,8 @@
 //! How each platform is connected to.
 
+use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::sync::{Arc, Weak};
 
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::DeletionPolicy;
@@ -114,7 +115,7 @@ pub struct Connections {
 impl Connections {
     /// How a platform is connected to; `None` before its own first pass.
     pub fn of(&self, platform: &str) -> Option<Connected> {
-        self.connected.read().unwrap_or_else(PoisonError::into_inner).get(platform).cloned()
+        self.connected.read().get(platform).cloned()
     }
 
     /// Whether this is still how a platform is connected to. A pass that began before its address was changed must not ask for anything by the former one: what
@@ -134,7 +135,7 @@ impl Connections {
     pub fn set(&self, platform: &str, connected: Option<Connected>) {
         let now = connected.as_ref().and_then(|connected| connected.inventory.as_ref().ok().cloned());
         let before = {
-            let mut connections = self.connected.write().unwrap_or_else(PoisonError::into_inner);
+            let mut connections = self.connected.write();
             match connected {
                 Some(connected) => connections.insert(platform.to_owned(), connected),
                 None => connections.remove(platform),
@@ -153,12 +154,12 @@ impl Connections {
 
     /// What a platform object waits for, if its credential fails.
     pub fn credential_backoff(&self, platform: &str) -> Option<CredentialBackoff> {
-        self.backoffs.lock().unwrap_or_else(PoisonError::into_inner).get(platform).cloned()
+        self.backoffs.lock().get(platform).cloned()
     }
 
     /// Sets or removes that.
     pub fn back_off(&self, platform: &str, backoff: Option<CredentialBackoff>) {
-        let mut all = self.backoffs.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut all = self.backoffs.lock();
         match backoff {
             Some(backoff) => all.insert(platform.to_owned(), backoff),
             None => all.remove(platform),
@@ -167,7 +168,7 @@ impl Connections {
 
     /// The room for calls at a place, which all `LivePlatform` objects share that point to it. Another one is made when its limits are others.
     pub fn room(&self, place: &Place, limits: Limits) -> Arc<Room> {
-        let mut rooms = self.rooms.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut rooms = self.rooms.lock();
         if let Some(room) = rooms.get(place).and_then(Weak::upgrade).filter(|room| room.limits() == limits) {
             return room;
         }

@@ -25,8 +25,8 @@ pub struct Inventory {
     budget: Arc<Budget>,
     services: SharedList<ServiceIndex>,
     leads: SharedList<LeadIndex>,
-    lc_customers: std::sync::Mutex<Option<bool>>,
-    numbers: std::sync::Mutex<KnownCapability>,
+    lc_customers: parking_lot::Mutex<Option<bool>>,
+    numbers: parking_lot::Mutex<KnownCapability>,
     give_up: Notify,
     tell: Box<dyn Fn(InventoryDiff) + Send + Sync>,
 }
@@ -57,8 +57,8 @@ impl Inventory {
             budget,
             services: SharedList::default(),
             leads: SharedList::default(),
-            lc_customers: std::sync::Mutex::new(None),
-            numbers: std::sync::Mutex::new(numbers),
+            lc_customers: parking_lot::Mutex::new(None),
+            numbers: parking_lot::Mutex::new(numbers),
             give_up: Notify::new(),
             tell: Box::new(tell),
         }
@@ -158,7 +158,7 @@ impl Inventory {
     /// When it can't be read: also when the platform says that it has no such call, and has answered it before.
     pub async fn lc_customer(&self, id: LcCustomerId) -> Result<LcCustomerAnswer, Trouble> {
         let answer = self.read(self.client.lc_customer(id)).await?;
-        let mut reads = self.lc_customers.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut reads = self.lc_customers.lock();
         match answer {
             MaybeAbsent::Available(customer) => {
                 *reads = Some(true);
@@ -187,7 +187,7 @@ impl Inventory {
             Err(CallError::Call(error)) if says_nothing_of_numbers(error) => Heard::Other,
             Err(failed) => return Err(failed.trouble()),
         };
-        let lacking = self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).hears(clock::now(), heard);
+        let lacking = self.numbers.lock().hears(clock::now(), heard);
         Ok(match answer {
             Ok(MaybeAbsent::Available(count)) => Numbers::Count(count),
             _ if lacking => Numbers::NoCall,
@@ -197,7 +197,7 @@ impl Inventory {
 
     /// Whether this release has the call for telephone numbers; `None` while that is not known.
     pub fn tells_numbers(&self) -> Option<bool> {
-        self.numbers.lock().unwrap_or_else(std::sync::PoisonError::into_inner).has()
+        self.numbers.lock().has()
     }
 
     /// Whether both lists, as far as they were read since then, are whole. Who stopped because a list of before was not need not wait.
@@ -210,7 +210,7 @@ impl Inventory {
 
     /// Whether this release has the read of LC customers; `None` while nobody asked.
     pub fn reads_lc_customers(&self) -> Option<bool> {
-        *self.lc_customers.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        *self.lc_customers.lock()
     }
 
     /// The counts, of what is known.

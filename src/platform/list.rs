@@ -3,7 +3,8 @@
 //! Every wait here has a bound. A read that fails, fails for all who wait for it and for a while for all who come after it; who waits for the platform's
 //! rest to be over holds no lock meanwhile.
 
-use std::sync::{Arc, RwLock};
+use parking_lot::RwLock;
+use std::sync::Arc;
 use std::time::Duration;
 
 use oc_domain::conditions::{Reason, Trouble};
@@ -58,7 +59,7 @@ impl<T> Default for SharedList<T> {
 
 impl<T> SharedList<T> {
     fn answer(&self, not_before: Time) -> Option<Result<(Time, Arc<T>), Trouble>> {
-        let state = self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let state = self.state.read();
         if let Some((at, list)) = state.list.as_ref().filter(|(at, _)| *at >= not_before) {
             return Some(Ok((*at, Arc::clone(list))));
         }
@@ -76,12 +77,12 @@ impl<T> SharedList<T> {
 
     /// The same, and when its read was begun.
     pub fn newest(&self) -> Option<(Time, Arc<T>)> {
-        self.state.read().unwrap_or_else(std::sync::PoisonError::into_inner).list.clone()
+        self.state.read().list.clone()
     }
 
     /// What failed a moment ago is tried again by the next who asks: the platform is back, or somebody asked for a look.
     pub fn forget_failure(&self) {
-        self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner).failure = None;
+        self.state.write().failure = None;
     }
 
     /// A list that was begun at or after `not_before`.
@@ -103,7 +104,7 @@ impl<T> SharedList<T> {
                 *next = Some(from + pause(took));
                 let list = Arc::new(list);
                 let before = {
-                    let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+                    let mut state = self.state.write();
                     state.failure = None;
                     state.list.replace((begun, Arc::clone(&list)))
                 };
@@ -113,7 +114,7 @@ impl<T> SharedList<T> {
             Err(trouble) => {
                 let until = (from + took + took.min(MOST_PAUSE_AFTER_FAILURE)).max(from + LEAST_PAUSE);
                 *next = Some(until);
-                let mut state = self.state.write().unwrap_or_else(std::sync::PoisonError::into_inner);
+                let mut state = self.state.write();
                 state.failure = Some(ListFailure { begun, trouble: trouble.clone(), until });
                 Err(trouble)
             }

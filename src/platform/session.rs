@@ -1,6 +1,7 @@
 //! What a pass can reach of its platform: the inventory, if there is one, and the place in line for which it has waited.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::Arc;
 
 use oc_domain::conditions::{Reason, Trouble};
 
@@ -43,7 +44,7 @@ impl PlatformSession {
     }
 
     fn kept(&self) -> MutexGuard<'_, Option<Reservation>> {
-        self.place.lock().unwrap_or_else(PoisonError::into_inner)
+        self.place.lock()
     }
 
     /// Waits for a place, and keeps it for the change that follows. One that is not used is given back when the pass ends.

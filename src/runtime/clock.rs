@@ -7,8 +7,9 @@
 //! end, and makes room for a process that begins with the time that is right (see `run`). [`since_start`] is for what must not depend on the time of day
 //! at all.
 
+use parking_lot::{Mutex, MutexGuard};
+use std::sync::LazyLock;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use oc_domain::time::Time;
@@ -135,7 +136,7 @@ pub fn now() -> Time {
 }
 
 fn kept() -> MutexGuard<'static, KeptTime> {
-    KEPT.lock().unwrap_or_else(PoisonError::into_inner)
+    KEPT.lock()
 }
 
 /// An answer of the API server bore this date; it was asked for at this moment.

@@ -175,7 +175,7 @@ mod tests {
     use oc_domain::policy::PlatformAccess;
     use oc_domain::record::{OperationId, OperationKind, Sent};
     use oc_domain::requests::NewLead;
-    use std::sync::Mutex;
+    use parking_lot::Mutex;
 
     /// A actuator that writes down what is done to it.
     struct Told {
@@ -196,13 +196,13 @@ mod tests {
 
     impl Told {
         fn does(&self, what: &'static str) {
-            self.done.lock().unwrap().push(what);
+            self.done.lock().push(what);
         }
     }
 
     impl Actuator for Told {
         fn now(&self) -> Time {
-            Time(i64::try_from(self.done.lock().unwrap().len()).unwrap() * 1000)
+            Time(i64::try_from(self.done.lock().len()).unwrap() * 1000)
         }
 
         async fn observe(&self, _: &Query, _: Time, _: &Record, _: &mut Facts) {
@@ -240,7 +240,7 @@ mod tests {
 
         async fn patch_status(&self, decision: &Decision, _: &Facts, sent: bool) -> Result<(), WriteError> {
             self.does(if sent { "say what was sent" } else { "say" });
-            *self.said.lock().unwrap() = Some(decision.verdict.clone());
+            *self.said.lock() = Some(decision.verdict.clone());
             Ok(())
         }
     }
@@ -260,7 +260,7 @@ mod tests {
         let facts = Facts::unread(Time(0), PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "x")));
         let (pass, _, ended) = run(actuator, Pass::begin(Record::default(), facts, &PassMemory::default()), decide).await;
         assert!(pass.bug.is_none(), "{:?}", pass.bug);
-        (actuator.done.lock().unwrap().clone(), pass, ended)
+        (actuator.done.lock().clone(), pass, ended)
     }
 
     #[tokio::test]
@@ -293,7 +293,7 @@ mod tests {
             let (steps, pass, ended) = done(&actuator).await;
             assert_eq!((steps.as_slice(), pass.sent()), (expected, false));
             assert!(matches!(ended, PassResult::Unwritten(_)), "{ended:?}");
-            let said = actuator.said.lock().unwrap().clone();
+            let said = actuator.said.lock().clone();
             assert_eq!(said.as_ref().map(|verdict| verdict.reason), told.map(|_| Reason::ProgressingWithRetry));
             assert!(said.is_none_or(|verdict| verdict.message.contains(told.unwrap_or_default())));
             // This process drew the id of the intent, so it knows that nothing was sent, whatever has become of the write.

@@ -1,6 +1,6 @@
 //! One token for many callers: asked for once at a time, and renewed before it expires. The one that is held is used on while no new one can be had.
 
-use std::sync::Mutex as StdMutex;
+use parking_lot::Mutex as StdMutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
@@ -95,8 +95,8 @@ impl Tokens {
         }
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, Option<CachedToken>> {
-        self.held.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn lock(&self) -> parking_lot::MutexGuard<'_, Option<CachedToken>> {
+        self.held.lock()
     }
 
     /// The held token, when there is no reason to ask for another.

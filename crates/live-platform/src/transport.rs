@@ -1,7 +1,8 @@
 //! One call: token, deadline, size limit, retry by method, and what a failure means.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use oc_domain::names::TaskId;
@@ -107,21 +108,21 @@ impl Transport {
 
     /// From which number the platform counts its pages, as far as that is known.
     pub(crate) fn first_page(&self) -> FirstPage {
-        *self.first_page.lock().unwrap_or_else(PoisonError::into_inner)
+        *self.first_page.lock()
     }
 
     pub(crate) fn set_first_page(&self, first: FirstPage) {
-        *self.first_page.lock().unwrap_or_else(PoisonError::into_inner) = first;
+        *self.first_page.lock() = first;
     }
 
     /// Remembers with which secrets a task was begun.
     pub(crate) fn has_begun(&self, task: &TaskId, secrets: &Secrets) {
-        self.begun.lock().unwrap_or_else(PoisonError::into_inner).keep(task.clone(), secrets.clone());
+        self.begun.lock().keep(task.clone(), secrets.clone());
     }
 
     /// The secrets with which this client has begun a task; `None` when it has not, or no longer knows.
     pub(crate) fn begun_with(&self, task: &TaskId) -> Option<Secrets> {
-        let begun = self.begun.lock().unwrap_or_else(PoisonError::into_inner);
+        let begun = self.begun.lock();
         begun.tasks.iter().rev().find(|(known, _)| known == task).map(|(_, secrets)| secrets.clone())
     }
 

@@ -1,7 +1,7 @@
 //! An API server that answers by a script, and what the store knows after each step.
 
+use parking_lot::Mutex;
 use std::collections::VecDeque;
-use std::sync::Mutex;
 
 use axum::body::Body;
 use http::{Response, StatusCode};
@@ -94,8 +94,8 @@ async fn follows(script: Vec<Say>) -> (Vec<(String, Duration)>, Arc<Store<Lead>>
             } else {
                 "list".to_owned()
             };
-            answers.asked.lock().unwrap().push((what, begun.elapsed()));
-            let say = answers.script.lock().unwrap().pop_front();
+            answers.asked.lock().push((what, begun.elapsed()));
+            let say = answers.script.lock().pop_front();
             async move {
                 match say {
                     Some(say) => Ok::<_, std::convert::Infallible>(answer(say)),
@@ -108,13 +108,13 @@ async fn follows(script: Vec<Say>) -> (Vec<(String, Duration)>, Arc<Store<Lead>>
     let (store, watched) = (Arc::<Store<Lead>>::default(), Arc::new(WatchHealth::of(Some("n"))));
     let client = crate::cluster::watch_health::instrumented(&client, &watched);
     let played = async {
-        while !server.script.lock().unwrap().is_empty() {
+        while !server.script.lock().is_empty() {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
         tokio::time::sleep(Duration::from_millis(150)).await;
     };
     tokio::select! { () = follow_at(FAST, client, Some("n"), &store, &watched, |_| {}) => {}, () = played => {} }
-    let asked = server.asked.lock().unwrap().clone();
+    let asked = server.asked.lock().clone();
     (asked, store, watched)
 }
 

@@ -5,9 +5,9 @@
 //! patience of its priority; the smallest deadline is next. So a changed spec goes before a poll, a poll before a drift check, and nothing
 //! waits for ever. Entries of one group (a platform) share a limit of passes, so that a slow platform delays nobody else's objects.
 
+use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use oc_domain::time::Time;
@@ -274,7 +274,7 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut WorkQueueState<K, G>) -> T) -> T {
-        let mut lines = self.lines.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let mut lines = self.lines.lock();
         act(&mut lines)
     }
 

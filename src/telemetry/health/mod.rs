@@ -7,7 +7,8 @@
 //! With an election there is one end more when the API server is away, and it is no probe's: a leader that can't renew its lease until the deadline ends
 //! by itself, since another may lead by then. The process that is started in its place waits for the API server, alive and not ready.
 
-use std::sync::{Arc, Mutex};
+use parking_lot::Mutex;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::cluster::watch_health::WatchStatus;
@@ -165,18 +166,18 @@ impl Health {
 
     /// The program is so far.
     pub fn is(&self, stage: StartStage) {
-        *self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = stage;
+        *self.stage.lock() = stage;
     }
 
     /// From now on an election goes on, each step of which beats; or none does any more.
     pub fn election(&self, heartbeat: Option<(Arc<Heartbeat>, Duration)>) {
-        *self.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner) = heartbeat;
+        *self.lease.lock() = heartbeat;
     }
 
     fn signs(&self) -> Signs {
-        let lease = self.lease.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+        let lease = self.lease.lock();
         Signs {
-            stage: *self.stage.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+            stage: *self.stage.lock(),
             watches: self.context.watches.all(),
             queue: self.context.queue.load(),
             lease: lease.as_ref().map(|(heartbeat, most)| (heartbeat.idle_for(), *most)),

@@ -9,8 +9,8 @@ mod families;
 mod gauges;
 mod process;
 
+use parking_lot::Mutex;
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use live_platform::{CallOutcome, Endpoint};
@@ -163,8 +163,8 @@ impl Metrics {
         Ok(text)
     }
 
-    fn platforms(&self) -> std::sync::MutexGuard<'_, BTreeSet<String>> {
-        self.platforms.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    fn platforms(&self) -> parking_lot::MutexGuard<'_, BTreeSet<String>> {
+        self.platforms.lock()
     }
 
     /// A platform has series from now on.
