@@ -92,7 +92,13 @@ pub struct ServeSettings {
     pub health_address: Option<Listen>,
 
     /// For tests: seconds after which a watch that is not heard of is taken for dead
-    #[arg(long, env = "OPERATORCONNECT_WATCH_SILENCE", value_name = "SECONDS", default_value_t = 600, hide = true)]
+    #[arg(
+        long,
+        env = "OPERATORCONNECT_WATCH_SILENCE",
+        value_name = "SECONDS",
+        default_value_t = 600,
+        hide = true
+    )]
     pub watch_silence: u64,
 }
 
@@ -107,9 +113,14 @@ pub enum Listen {
 
 impl Listen {
     fn parse(text: &str) -> Result<Self, String> {
-        let everywhere = text.strip_prefix(':').and_then(|port| port.parse().ok()).map(Self::Everywhere);
+        let everywhere = text
+            .strip_prefix(':')
+            .and_then(|port| port.parse().ok())
+            .map(Self::Everywhere);
         let address = || text.parse().ok().map(Self::At);
-        everywhere.or_else(address).ok_or_else(|| "give :PORT, such as :8080, or ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080".to_owned())
+        everywhere.or_else(address).ok_or_else(|| {
+            "give :PORT, such as :8080, or ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080".to_owned()
+        })
     }
 }
 
@@ -134,7 +145,12 @@ pub struct LeaseSettings {
     pub lease_namespace: Option<String>,
 
     /// Name of the lease
-    #[arg(long, env = "OPERATORCONNECT_LEASE_NAME", value_name = "NAME", default_value = "oc-essentials-operator")]
+    #[arg(
+        long,
+        env = "OPERATORCONNECT_LEASE_NAME",
+        value_name = "NAME",
+        default_value = "oc-essentials-operator"
+    )]
     pub lease_name: String,
 
     /// What this replica calls itself in the lease, before a part that no other process has; default: the host's name
@@ -181,25 +197,51 @@ pub enum LogFormat {
 
 impl Cli {
     /// What the command line and the environment say. A variable that is set to nothing is one that is not set.
-    #[allow(clippy::disallowed_methods, reason = "whether a setting of this file is empty")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "whether a setting of this file is empty"
+    )]
     pub fn read() -> Self {
-        let command = without(Self::command(), |name| std::env::var_os(name).is_some_and(|value| value.is_empty()));
+        let command = without(Self::command(), |name| {
+            std::env::var_os(name).is_some_and(|value| value.is_empty())
+        });
         let matches = command.get_matches();
         Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
     }
 }
 
 /// Whether a proxy's address is what the environment has for all programs, for the platform among others.
-#[allow(clippy::disallowed_methods, reason = "no setting of ours, but of whatever makes connections")]
+#[allow(
+    clippy::disallowed_methods,
+    reason = "no setting of ours, but of whatever makes connections"
+)]
 pub fn is_proxy_of_environment(proxy: &http::Uri) -> bool {
-    let names = ["HTTPS_PROXY", "https_proxy", "HTTP_PROXY", "http_proxy", "ALL_PROXY", "all_proxy"];
-    names.iter().any(|name| std::env::var(name).is_ok_and(|value| value.parse::<http::Uri>().is_ok_and(|value| value == *proxy)))
+    let names = [
+        "HTTPS_PROXY",
+        "https_proxy",
+        "HTTP_PROXY",
+        "http_proxy",
+        "ALL_PROXY",
+        "all_proxy",
+    ];
+    names.iter().any(|name| {
+        std::env::var(name).is_ok_and(|value| value.parse::<http::Uri>().is_ok_and(|value| value == *proxy))
+    })
 }
 
 /// The command, with the variables forgotten that are empty.
 fn without(mut command: clap::Command, empty: impl Fn(&OsStr) -> bool) -> clap::Command {
-    let forget = |arg: clap::Arg| if arg.get_env().is_some_and(&empty) { arg.env(Resettable::Reset) } else { arg };
-    let names: Vec<String> = command.get_subcommands().map(|sub| sub.get_name().to_owned()).collect();
+    let forget = |arg: clap::Arg| {
+        if arg.get_env().is_some_and(&empty) {
+            arg.env(Resettable::Reset)
+        } else {
+            arg
+        }
+    };
+    let names: Vec<String> = command
+        .get_subcommands()
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
     for name in names {
         command = command.mut_subcommand(name, |sub| sub.mut_args(forget));
     }
@@ -209,16 +251,31 @@ fn without(mut command: clap::Command, empty: impl Fn(&OsStr) -> bool) -> clap::
 /// Empty is what an environment variable is that is set to nothing.
 /// The variable is one that others inject, for all programs of a pod: `collector:4318` is meant as gRPC clients take it, and is no reason not to start.
 fn collector(text: &str) -> Result<String, String> {
-    let url = if text.is_empty() || text.contains("://") { text.to_owned() } else { format!("http://{text}") };
-    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://")).unwrap_or_default();
-    if url.is_empty() || !host.is_empty() && !host.starts_with(['/', ':']) && !host.contains(char::is_whitespace) {
+    let url = if text.is_empty() || text.contains("://") {
+        text.to_owned()
+    } else {
+        format!("http://{text}")
+    };
+    let host = url
+        .strip_prefix("http://")
+        .or_else(|| url.strip_prefix("https://"))
+        .unwrap_or_default();
+    if url.is_empty()
+        || !host.is_empty() && !host.starts_with(['/', ':']) && !host.contains(char::is_whitespace)
+    {
         return Ok(url.trim_end_matches('/').to_owned());
     }
-    Err("give the URL of a collector, such as http://collector:4318; the path /v1/traces is added to it".to_owned())
+    Err(
+        "give the URL of a collector, such as http://collector:4318; the path /v1/traces is added to it"
+            .to_owned(),
+    )
 }
 
 fn ratio(text: &str) -> Result<f64, String> {
-    text.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio)).ok_or_else(|| "give a number from 0 to 1, such as 0.1".to_owned())
+    text.parse()
+        .ok()
+        .filter(|ratio| (0.0..=1.0).contains(ratio))
+        .ok_or_else(|| "give a number from 0 to 1, such as 0.1".to_owned())
 }
 
 /// A name as the API server takes it; empty is what an environment variable is that is set to nothing.
@@ -246,31 +303,81 @@ mod tests {
     fn a_variable_that_is_set_to_nothing_is_forgotten() {
         let variables = |command: clap::Command| -> Vec<String> {
             let run = command.find_subcommand("run").unwrap().clone();
-            run.get_arguments().filter_map(|arg| arg.get_env()).map(|name| name.to_string_lossy().into_owned()).collect()
+            run.get_arguments()
+                .filter_map(|arg| arg.get_env())
+                .map(|name| name.to_string_lossy().into_owned())
+                .collect()
         };
         let all = variables(Cli::command());
-        assert!(all.len() > 15 && all.iter().any(|name| name == "AZURE_FEDERATED_TOKEN_FILE"), "{all:?}");
-        let left = variables(without(Cli::command(), |name| name == "AZURE_FEDERATED_TOKEN_FILE"));
-        assert_eq!(left, all.iter().filter(|name| *name != "AZURE_FEDERATED_TOKEN_FILE").cloned().collect::<Vec<_>>());
+        assert!(
+            all.len() > 15 && all.iter().any(|name| name == "AZURE_FEDERATED_TOKEN_FILE"),
+            "{all:?}"
+        );
+        let left = variables(without(Cli::command(), |name| {
+            name == "AZURE_FEDERATED_TOKEN_FILE"
+        }));
+        assert_eq!(
+            left,
+            all.iter()
+                .filter(|name| *name != "AZURE_FEDERATED_TOKEN_FILE")
+                .cloned()
+                .collect::<Vec<_>>()
+        );
         assert!(variables(without(Cli::command(), |_| true)).is_empty());
     }
 
     #[test]
     fn a_collector_may_be_named_without_a_scheme() {
-        let taken = ["", "http://c:4318/", "https://c.example/otlp", "collector:4317", "c.observe.svc"].map(|text| collector(text).unwrap());
-        assert_eq!(taken, ["", "http://c:4318", "https://c.example/otlp", "http://collector:4317", "http://c.observe.svc"]);
+        let taken = [
+            "",
+            "http://c:4318/",
+            "https://c.example/otlp",
+            "collector:4317",
+            "c.observe.svc",
+        ]
+        .map(|text| collector(text).unwrap());
+        assert_eq!(
+            taken,
+            [
+                "",
+                "http://c:4318",
+                "https://c.example/otlp",
+                "http://collector:4317",
+                "http://c.observe.svc"
+            ]
+        );
         for wrong in ["http://", "grpc://c:4317", "https:///x", ":4317", "a collector"] {
-            assert!(collector(wrong).is_err_and(|message| message.contains("http://collector:4318")), "{wrong}");
+            assert!(
+                collector(wrong).is_err_and(|message| message.contains("http://collector:4318")),
+                "{wrong}"
+            );
         }
     }
 
     #[test]
     fn an_address_is_a_port_of_all_or_one_in_full() {
         assert_eq!(Listen::parse(":8080"), Ok(Listen::Everywhere(8080)));
-        assert_eq!(Listen::parse("127.0.0.1:0"), Ok(Listen::At(([127, 0, 0, 1], 0).into())));
-        for wrong in ["", "8080", ":", ":99999", "localhost:8080", "::1:8080x", "http://a:1"] {
-            assert!(Listen::parse(wrong).is_err_and(|message| message.contains("give :PORT")), "{wrong}");
+        assert_eq!(
+            Listen::parse("127.0.0.1:0"),
+            Ok(Listen::At(([127, 0, 0, 1], 0).into()))
+        );
+        for wrong in [
+            "",
+            "8080",
+            ":",
+            ":99999",
+            "localhost:8080",
+            "::1:8080x",
+            "http://a:1",
+        ] {
+            assert!(
+                Listen::parse(wrong).is_err_and(|message| message.contains("give :PORT")),
+                "{wrong}"
+            );
         }
-        assert_eq!(["[::1]:9", ":9"].map(|text| Listen::parse(text).unwrap().to_string()), ["[::1]:9", ":9"]);
+        assert_eq!(
+            ["[::1]:9", ":9"].map(|text| Listen::parse(text).unwrap().to_string()),
+            ["[::1]:9", ":9"]
+        );
     }
 }

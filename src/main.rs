@@ -12,17 +12,22 @@ static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
 
 fn main() -> ExitCode {
     let result = match Cli::read().command {
-        Command::Run(settings) => telemetry::start::start(&settings.log, &settings.traces).and_then(|traces| {
-            let result = app::run(*settings);
-            traces.finish();
-            result
-        }),
+        Command::Run(settings) => {
+            telemetry::start::start(&settings.log, &settings.traces).and_then(|traces| {
+                let result = app::run(*settings);
+                traces.finish();
+                result
+            })
+        }
         Command::Crds => app::print_crds(),
     };
     match result {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            #[allow(clippy::print_stderr, reason = "this is what a person sees when nothing else works")]
+            #[allow(
+                clippy::print_stderr,
+                reason = "this is what a person sees when nothing else works"
+            )]
             {
                 eprintln!("oc-essentials-operator: {}", telemetry::one_line(&error));
             }

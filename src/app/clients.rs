@@ -37,7 +37,11 @@ struct Tries {
     longest: Duration,
 }
 
-const TRIES: Tries = Tries { patience: Duration::from_secs(15), pause: Duration::from_secs(1), longest: Duration::from_secs(10) };
+const TRIES: Tries = Tries {
+    patience: Duration::from_secs(15),
+    pause: Duration::from_secs(1),
+    longest: Duration::from_secs(10),
+};
 
 /// There is no right to something.
 #[derive(Debug)]
@@ -62,7 +66,11 @@ pub(crate) struct Clients {
 
 impl Clients {
     /// Makes them; nothing is asked yet.
-    pub(crate) async fn new(settings: &Settings, leadership: &Leadership, calls: &ApiCalls) -> anyhow::Result<Self> {
+    pub(crate) async fn new(
+        settings: &Settings,
+        leadership: &Leadership,
+        calls: &ApiCalls,
+    ) -> anyhow::Result<Self> {
         let mut config = match &settings.kubeconfig {
             Some(file) => {
                 let kubeconfig = kube::config::Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {} can't be read", file.display()))?;
@@ -83,21 +91,38 @@ impl Clients {
         config.read_timeout = Some(Duration::from_secs(300));
         let address = config.cluster_url.clone();
         let unusable = "the API server's address or credentials can't be used";
-        let for_lease = ClientBuilder::try_from(config.clone()).context(unusable)?.with_layer(calls).build();
+        let for_lease = ClientBuilder::try_from(config.clone())
+            .context(unusable)?
+            .with_layer(calls)
+            .build();
         let client = fenced(config, leadership.clone(), calls).context(unusable)?;
-        Ok(Self { client: timed(client), for_lease: timed(for_lease), address })
+        Ok(Self {
+            client: timed(client),
+            for_lease: timed(for_lease),
+            address,
+        })
     }
 
     /// Waits until the API server answers, and checks that all which is to be watched can be listed, and the lease read.
     ///
     /// # Errors
     /// When it answers that something is missing, or refuses.
-    pub(crate) async fn preflight(&self, scope: &Scope, lease: Option<&election::ElectionSettings>) -> anyhow::Result<()> {
+    pub(crate) async fn preflight(
+        &self,
+        scope: &Scope,
+        lease: Option<&election::ElectionSettings>,
+    ) -> anyhow::Result<()> {
         let version = retry_until_reachable(&TRIES, &self.address, || self.client.apiserver_version())
             .await
-            .with_context(|| format!("the API server {} can't be used; is it one, and is the kubeconfig right?", self.address))?;
+            .with_context(|| {
+                format!(
+                    "the API server {} can't be used; is it one, and is the kubeconfig right?",
+                    self.address
+                )
+            })?;
         tracing::info!(version = version.git_version, "reached the API server");
-        self.check::<LivePlatform>(Api::all(self.client.clone()), "liveplatforms", None).await?;
+        self.check::<LivePlatform>(Api::all(self.client.clone()), "liveplatforms", None)
+            .await?;
         self.check_parts(scope).await?;
         match lease {
             Some(lease) => self.check_lease(lease).await,
@@ -113,8 +138,14 @@ impl Clients {
         for part in &parts {
             let part = part.as_deref();
             let checked = async {
-                self.check::<Lead>(scope::api(self.client.clone(), part), "leads", part).await?;
-                self.check::<OcEssentialService>(scope::api(self.client.clone(), part), "ocessentialservices", part).await
+                self.check::<Lead>(scope::api(self.client.clone(), part), "leads", part)
+                    .await?;
+                self.check::<OcEssentialService>(
+                    scope::api(self.client.clone(), part),
+                    "ocessentialservices",
+                    part,
+                )
+                .await
             };
             match checked.await {
                 Ok(()) => return Ok(()),
@@ -130,7 +161,9 @@ impl Clients {
     where
         K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
     {
-        let inside = namespace.map(|namespace| format!(" in the namespace {namespace} (--watch-namespaces)")).unwrap_or_default();
+        let inside = namespace
+            .map(|namespace| format!(" in the namespace {namespace} (--watch-namespaces)"))
+            .unwrap_or_default();
         let one = ListParams::default().limit(1);
         match retry_until_reachable(&TRIES, &self.address, || api.list_metadata(&one)).await {
             Ok(_) => Ok(()),
@@ -141,10 +174,16 @@ impl Clients {
                 )
             }
             Err(kube::Error::Api(status)) if status.code == 403 => {
-                let message = format!("no right to list {plural}.{}{inside}; install the rights that the chart gives: {}", oc_api::GROUP, status.message);
+                let message = format!(
+                    "no right to list {plural}.{}{inside}; install the rights that the chart gives: {}",
+                    oc_api::GROUP,
+                    status.message
+                );
                 Err(Refused(message).into())
             }
-            Err(error) => Err(error).with_context(|| format!("{plural}.{} can't be listed{inside}", oc_api::GROUP)),
+            Err(error) => {
+                Err(error).with_context(|| format!("{plural}.{} can't be listed{inside}", oc_api::GROUP))
+            }
         }
     }
 
@@ -154,16 +193,23 @@ impl Clients {
         match retry_until_reachable(&TRIES, &self.address, || api.get_opt(&lease.name)).await {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 403 => {
-                anyhow::bail!("no right to get leases in the namespace {}; install the rights that the chart gives there: {}", lease.namespace, status.message)
+                anyhow::bail!(
+                    "no right to get leases in the namespace {}; install the rights that the chart gives there: {}",
+                    lease.namespace,
+                    status.message
+                )
             }
-            Err(error) => Err(error).with_context(|| format!("the lease {}/{} can't be read", lease.namespace, lease.name)),
+            Err(error) => Err(error)
+                .with_context(|| format!("the lease {}/{} can't be read", lease.namespace, lease.name)),
         }
     }
 }
 
 /// A proxy of the environment is for the platform and Entra; the API server is reached without one.
 fn own_way(config: &mut Config) -> anyhow::Result<()> {
-    let Some(proxy) = config.proxy_url.take() else { return Ok(()) };
+    let Some(proxy) = config.proxy_url.take() else {
+        return Ok(());
+    };
     if cli::is_proxy_of_environment(&proxy) {
         tracing::info!(%proxy, "the proxy of the environment is used for the platform, and not for the API server");
         return Ok(());
@@ -174,7 +220,11 @@ fn own_way(config: &mut Config) -> anyhow::Result<()> {
 }
 
 /// Asks until the API server answers. A person is told what is wrong once, and again when it is something else.
-async fn retry_until_reachable<T, F: Future<Output = kube::Result<T>>>(tries: &Tries, address: &Uri, ask: impl Fn() -> F) -> kube::Result<T> {
+async fn retry_until_reachable<T, F: Future<Output = kube::Result<T>>>(
+    tries: &Tries,
+    address: &Uri,
+    ask: impl Fn() -> F,
+) -> kube::Result<T> {
     let (mut pause, mut told) = (tries.pause, String::new());
     loop {
         let error = match tokio::time::timeout(tries.patience, ask()).await {
@@ -214,8 +264,11 @@ fn timed(client: Client) -> Client {
         async move {
             let asked = clock::since_start();
             let answer = client.send(request).await?;
-            let date =
-                answer.headers().get(http::header::DATE).and_then(|date| jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(date.as_bytes()).ok());
+            let date = answer.headers().get(http::header::DATE).and_then(|date| {
+                jiff::fmt::rfc2822::DateTimeParser::new()
+                    .parse_timestamp(date.as_bytes())
+                    .ok()
+            });
             if let Some(date) = date {
                 clock::heard(clock::time(date), asked);
             }
@@ -234,7 +287,11 @@ fn fenced(config: Config, leadership: Leadership, calls: &ApiCalls) -> Result<Cl
         }
         Ok::<_, String>(request)
     });
-    Ok(ClientBuilder::try_from(config)?.with_layer(calls).with_layer(&writes_of_the_leader).with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE)).build())
+    Ok(ClientBuilder::try_from(config)?
+        .with_layer(calls)
+        .with_layer(&writes_of_the_leader)
+        .with_layer(&ConcurrencyLimitLayer::new(REQUESTS_AT_ONCE))
+        .build())
 }
 
 #[cfg(test)]
@@ -249,25 +306,47 @@ mod tests {
         config.default_retry = false;
         let leads = Api::<Lead>::namespaced(fenced(config, leadership, &ApiCalls::default()).unwrap(), "a");
         let patch = kube::api::Patch::Merge(serde_json::json!({}));
-        let errors = [leads.get("a").await.unwrap_err(), leads.patch("a", &Default::default(), &patch).await.unwrap_err()];
+        let errors = [
+            leads.get("a").await.unwrap_err(),
+            leads.patch("a", &Default::default(), &patch).await.unwrap_err(),
+        ];
         errors.map(|error| error.to_string().contains("does not lead"))
     }
 
     #[tokio::test]
     async fn one_that_does_not_lead_writes_nothing() {
-        assert_eq!(read_and_write(Leadership::elected()).await, [false, true], "the read was sent, the write refused");
-        assert_eq!(read_and_write(Leadership::without_election()).await, [false, false]);
+        assert_eq!(
+            read_and_write(Leadership::elected()).await,
+            [false, true],
+            "the read was sent, the write refused"
+        );
+        assert_eq!(
+            read_and_write(Leadership::without_election()).await,
+            [false, false]
+        );
     }
 
     fn answer(code: u16) -> kube::Error {
-        kube::Error::Api(kube::core::Status::failure("it says so", "Reason").with_code(code).boxed())
+        kube::Error::Api(
+            kube::core::Status::failure("it says so", "Reason")
+                .with_code(code)
+                .boxed(),
+        )
     }
 
     /// Asks where these come one after the other (`None`: nothing at all), and then an answer. A second is a millisecond here.
     /// What came of it, how often it was asked, and for how long.
     async fn asked(troubles: Vec<Option<kube::Error>>) -> (kube::Result<()>, u32, Duration) {
-        let tries = Tries { patience: TRIES.patience / 1000, pause: TRIES.pause / 1000, longest: TRIES.longest / 1000 };
-        let (troubles, asked, begun) = (RefCell::new(troubles.into_iter()), RefCell::new(0), tokio::time::Instant::now());
+        let tries = Tries {
+            patience: TRIES.patience / 1000,
+            pause: TRIES.pause / 1000,
+            longest: TRIES.longest / 1000,
+        };
+        let (troubles, asked, begun) = (
+            RefCell::new(troubles.into_iter()),
+            RefCell::new(0),
+            tokio::time::Instant::now(),
+        );
         let ask = || async {
             *asked.borrow_mut() += 1;
             let trouble = troubles.borrow_mut().next();
@@ -285,7 +364,16 @@ mod tests {
     #[tokio::test]
     async fn who_does_not_answer_is_asked_again_and_who_refuses_is_not() {
         let nobody = || Some(kube::Error::Service("connection refused".into()));
-        let (came, times, after) = asked(vec![nobody(), Some(answer(503)), Some(answer(429)), Some(answer(500)), nobody(), nobody(), None]).await;
+        let (came, times, after) = asked(vec![
+            nobody(),
+            Some(answer(503)),
+            Some(answer(429)),
+            Some(answer(500)),
+            nobody(),
+            nobody(),
+            None,
+        ])
+        .await;
         assert!(came.is_ok());
         let least = Duration::from_millis(1 + 2 + 4 + 8 + 10 + 10 + 15 + 10);
         assert!(times == 8 && after >= least, "{times} times in {after:?}");

@@ -17,7 +17,10 @@ pub(crate) fn life(pod: Option<&str>) -> String {
     match pod.filter(|uid| !uid.is_empty()) {
         Some(uid) if claim(uid) => uid.to_owned(),
         Some(uid) => {
-            tracing::warn!(uid, "another process of this pod lives, or its name can't be claimed: this one has a lease identity of its own");
+            tracing::warn!(
+                uid,
+                "another process of this pod lives, or its name can't be claimed: this one has a lease identity of its own"
+            );
             random()
         }
         None => random(),
@@ -30,7 +33,8 @@ fn random() -> String {
 
 /// Whether this process alone has the name from now on.
 fn claim(uid: &str) -> bool {
-    let bound = SocketAddr::from_abstract_name(format!("operatorconnect.dev/{uid}")).and_then(|address| UnixListener::bind_addr(&address));
+    let bound = SocketAddr::from_abstract_name(format!("operatorconnect.dev/{uid}"))
+        .and_then(|address| UnixListener::bind_addr(&address));
     bound.map(|listener| NAMES.lock().push(listener)).is_ok()
 }
 

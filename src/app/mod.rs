@@ -56,7 +56,11 @@ pub fn print_crds() -> anyhow::Result<()> {
 /// When the API server refuses, the CRDs are missing, or a task ends that should not.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
     // One worker is enough for thousands of objects (a pass takes a few milliseconds of CPU), and each more costs memory.
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().context("the runtime can't be started")?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(1)
+        .enable_all()
+        .build()
+        .context("the runtime can't be started")?;
     let result = runtime.block_on(controller(settings));
     // A name that is still being looked up must not hold up the end.
     runtime.shutdown_timeout(Duration::from_millis(500));
@@ -72,21 +76,44 @@ fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<election::ElectionSe
         return Ok(None);
     }
     let seconds = Duration::from_secs;
-    let timing = Timing::new(seconds(settings.lease_duration), seconds(settings.lease_renew_deadline), seconds(settings.lease_retry))
-        .map_err(|wrong| anyhow::anyhow!("--lease-duration, --lease-renew-deadline, --lease-retry: {wrong}"))?;
-    let namespace = settings.lease_namespace.clone().or_else(|| line_of(POD_NAMESPACE));
+    let timing = Timing::new(
+        seconds(settings.lease_duration),
+        seconds(settings.lease_renew_deadline),
+        seconds(settings.lease_retry),
+    )
+    .map_err(|wrong| anyhow::anyhow!("--lease-duration, --lease-renew-deadline, --lease-retry: {wrong}"))?;
+    let namespace = settings
+        .lease_namespace
+        .clone()
+        .or_else(|| line_of(POD_NAMESPACE));
     let namespace = namespace.context("--leader-elect: this is no pod, so that the lease has no namespace by itself; give --lease-namespace")?;
-    let identity = format!("{}_{}", replica(settings), identity::life(settings.pod_uid.as_deref()));
-    Ok(Some(election::ElectionSettings { namespace, name: settings.lease_name.clone(), identity, timing }))
+    let identity = format!(
+        "{}_{}",
+        replica(settings),
+        identity::life(settings.pod_uid.as_deref())
+    );
+    Ok(Some(election::ElectionSettings {
+        namespace,
+        name: settings.lease_name.clone(),
+        identity,
+        timing,
+    }))
 }
 
 /// What this replica calls itself.
 fn replica(settings: &LeaseSettings) -> String {
-    settings.lease_identity.clone().or_else(|| line_of("/proc/sys/kernel/hostname")).unwrap_or_else(|| "replica".into())
+    settings
+        .lease_identity
+        .clone()
+        .or_else(|| line_of("/proc/sys/kernel/hostname"))
+        .unwrap_or_else(|| "replica".into())
 }
 
 fn line_of(file: &str) -> Option<String> {
-    std::fs::read_to_string(file).ok().map(|text| text.trim().to_owned()).filter(|text| !text.is_empty())
+    std::fs::read_to_string(file)
+        .ok()
+        .map(|text| text.trim().to_owned())
+        .filter(|text| !text.is_empty())
 }
 
 /// What there is before anything was asked of the API server.
@@ -101,17 +128,29 @@ struct App {
 impl App {
     /// Puts it together, and serves what is to be served: one that waits for the API server can be asked why it does nothing.
     async fn new(settings: &Settings, leadership: &Leadership) -> anyhow::Result<Self> {
-        let for_metrics = server::bind("--metrics-address", "metrics", settings.serve.metrics_address).await?;
+        let for_metrics =
+            server::bind("--metrics-address", "metrics", settings.serve.metrics_address).await?;
         let for_health = server::bind("--health-address", "health", settings.serve.health_address).await?;
         let metrics = for_metrics.as_ref().map(|_| Arc::<Metrics>::default());
-        let calls = metrics.as_ref().map(|metrics| metrics.api_calls()).unwrap_or_default();
+        let calls = metrics
+            .as_ref()
+            .map(|metrics| metrics.api_calls())
+            .unwrap_or_default();
         let clients = Clients::new(settings, leadership, &calls).await?;
         let client = clients.client.clone();
         let events = Recorder::new(client.clone(), &replica(&settings.lease));
-        let sink: Arc<dyn MetricsSink> = metrics.clone().map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
-        let config = Config { federated_token_file: settings.federated_token_file.clone(), scope: Scope::of(&settings.watch_namespaces) };
+        let sink: Arc<dyn MetricsSink> = metrics
+            .clone()
+            .map_or_else(|| Arc::new(()) as _, |metrics| metrics as _);
+        let config = Config {
+            federated_token_file: settings.federated_token_file.clone(),
+            scope: Scope::of(&settings.watch_namespaces),
+        };
         let context = Context::new(client, leadership.clone(), config, events, sink);
-        let bounds = Bounds { watch: Duration::from_secs(settings.serve.watch_silence), ..Bounds::default() };
+        let bounds = Bounds {
+            watch: Duration::from_secs(settings.serve.watch_silence),
+            ..Bounds::default()
+        };
         let health = Arc::new(Health::new(Arc::clone(&context), bounds));
         let mut servers = JoinSet::new();
         if let (Some(listener), Some(metrics)) = (for_metrics, metrics) {
@@ -120,7 +159,12 @@ impl App {
         if let Some(listener) = for_health {
             servers.spawn(server::health(listener, Arc::clone(&health)));
         }
-        Ok(Self { clients, context, health, _servers: servers })
+        Ok(Self {
+            clients,
+            context,
+            health,
+            _servers: servers,
+        })
     }
 }
 
@@ -128,10 +172,17 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     // First of all: the first process of a container gets no signal for which it has no handler.
     let mut stop = Shutdown::new()?;
     let lease = lease(&settings.lease)?;
-    let leadership = if lease.is_some() { Leadership::elected() } else { Leadership::without_election() };
+    let leadership = if lease.is_some() {
+        Leadership::elected()
+    } else {
+        Leadership::without_election()
+    };
     let start = async {
         let begun = App::new(&settings, &leadership).await?;
-        begun.clients.preflight(&begun.context.config.scope, lease.as_ref()).await?;
+        begun
+            .clients
+            .preflight(&begun.context.config.scope, lease.as_ref())
+            .await?;
         anyhow::Ok(begun)
     };
     // Held to the end of this function: the servers end after all else.
@@ -153,11 +204,15 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
     // Only now: one that does not see the objects must not keep another from leading.
-    let step = lease.as_ref().map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
+    let step = lease
+        .as_ref()
+        .map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
     let elected = lease.is_some();
     let mut election_handle = lease.map_or_else(ElectionHandle::without_election, |lease| {
         let eyes = Arc::clone(context);
-        ElectionHandle::start(begun.clients.for_lease.clone(), lease, leadership, move || eyes.watches.sees())
+        ElectionHandle::start(begun.clients.for_lease.clone(), lease, leadership, move || {
+            eyes.watches.sees()
+        })
     });
     health.is(StartStage::Waiting);
     health.election(election_handle.heartbeat().zip(step));
@@ -192,7 +247,10 @@ fn begin_the_time() {
     let apart = clock::begin();
     if apart > clock::APART {
         let seconds = apart.as_secs();
-        tracing::error!(seconds, "the clock of this node is not that of the API server, whose time is taken; put the clocks in step");
+        tracing::error!(
+            seconds,
+            "the clock of this node is not that of the API server, whose time is taken; put the clocks in step"
+        );
     }
 }
 
@@ -216,7 +274,10 @@ struct Shutdown {
 impl Shutdown {
     fn new() -> anyhow::Result<Self> {
         let heard = |kind| signal(kind).context("signals can't be listened to");
-        Ok(Self { terminate: heard(SignalKind::terminate())?, interrupt: heard(SignalKind::interrupt())? })
+        Ok(Self {
+            terminate: heard(SignalKind::terminate())?,
+            interrupt: heard(SignalKind::interrupt())?,
+        })
     }
 
     async fn asked(&mut self) {
@@ -290,7 +351,10 @@ async fn run_leader_loop(
         }
     };
     health.is(StartStage::Stopping);
-    tracing::info!(under_way = passes.len(), "stopping: no new pass is begun, and those under way may finish");
+    tracing::info!(
+        under_way = passes.len(),
+        "stopping: no new pass is begun, and those under way may finish"
+    );
     let finish = async { while passes.join_next().await.is_some() {} };
     tokio::select! {
         ended = tokio::time::timeout(to_finish, finish) => {
@@ -306,7 +370,11 @@ async fn run_leader_loop(
 
 /// What is said when the lease was lost. Whoever started this process starts it again, and it waits for its turn with nothing left over from before.
 fn lost(why: &str, under_way: usize) -> String {
-    tracing::error!(why, under_way, "this replica leads no more; it ends at once, and its passes with it");
+    tracing::error!(
+        why,
+        under_way,
+        "this replica leads no more; it ends at once, and its passes with it"
+    );
     format!("{why}; this replica leads no more and ends, to be started again as one that waits")
 }
 
@@ -319,14 +387,34 @@ mod tests {
         use clap::Parser;
         let parsed = |arguments: &[&str]| {
             let cli = crate::cli::Cli::parse_from([&["oc-essentials-operator", "run"], arguments].concat());
-            let crate::cli::Command::Run(settings) = cli.command else { panic!("not run") };
+            let crate::cli::Command::Run(settings) = cli.command else {
+                panic!("not run")
+            };
             lease(&settings.lease)
         };
         assert!(parsed(&[]).unwrap().is_none());
-        let asked = ["--leader-elect", "--lease-namespace", "system", "--lease-identity", "pod", "--pod-uid", "a-uid-of-this-test"];
+        let asked = [
+            "--leader-elect",
+            "--lease-namespace",
+            "system",
+            "--lease-identity",
+            "pod",
+            "--pod-uid",
+            "a-uid-of-this-test",
+        ];
         let (one, other) = (parsed(&asked).unwrap().unwrap(), parsed(&asked).unwrap().unwrap());
-        assert_eq!((one.namespace.as_str(), one.name.as_str()), ("system", "oc-essentials-operator"));
+        assert_eq!(
+            (one.namespace.as_str(), one.name.as_str()),
+            ("system", "oc-essentials-operator")
+        );
         assert!(one.identity.starts_with("pod_") && one.identity != other.identity);
-        assert_eq!((one.timing.duration().as_secs(), one.timing.deadline().as_secs(), one.timing.retry().as_secs()), (35, 30, 5));
+        assert_eq!(
+            (
+                one.timing.duration().as_secs(),
+                one.timing.deadline().as_secs(),
+                one.timing.retry().as_secs()
+            ),
+            (35, 30, 5)
+        );
     }
 }

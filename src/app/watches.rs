@@ -42,8 +42,14 @@ pub(crate) fn begin(context: &Arc<Context>, client: &Client, tasks: &mut JoinSet
         ($kind:ident, $of:expr, $store:ident, $wake:path) => {{
             let (tell, complete) = watch::channel(false);
             let of: Option<String> = $of;
-            let (context, watched) = (Arc::clone(context), context.watches.begin(Kind::$kind, of.as_deref()));
-            first.push(FirstList { complete, watched: Arc::clone(&watched) });
+            let (context, watched) = (
+                Arc::clone(context),
+                context.watches.begin(Kind::$kind, of.as_deref()),
+            );
+            first.push(FirstList {
+                complete,
+                watched: Arc::clone(&watched),
+            });
             let client = watch_health::instrumented(client, &watched);
             tasks.spawn(async move {
                 let store = Arc::clone(&context.cache.$store);

@@ -14,14 +14,22 @@ pub fn identity(object: &LivePlatform) -> String {
 /// Where the platform is; `None` for a text that is no URL.
 pub fn place(object: &LivePlatform) -> Option<Place> {
     let url = reqwest::Url::parse(&object.spec.url).ok()?;
-    Some(Place::new(url.scheme(), url.host_str()?, url.port_or_known_default()?, url.path()))
+    Some(Place::new(
+        url.scheme(),
+        url.host_str()?,
+        url.port_or_known_default()?,
+        url.path(),
+    ))
 }
 
 /// Which platform an object of ours means, and as whom it speaks to it. Another credential of the same application is no other account.
 pub fn account(object: &LivePlatform) -> Account {
     let entra = &object.spec.authentication.entra;
     let url = place(object).map_or_else(|| object.spec.url.clone(), |place| place.as_str().to_owned());
-    Account { url, identity: format!("{}/{}", entra.tenant_id, entra.client_id).to_lowercase() }
+    Account {
+        url,
+        identity: format!("{}/{}", entra.tenant_id, entra.client_id).to_lowercase(),
+    }
 }
 
 #[cfg(test)]
@@ -53,11 +61,27 @@ mod tests {
         ] {
             assert_eq!(at(url), one, "{url}");
         }
-        assert_eq!(at("https://bücher.example/tenantui"), at("https://xn--bcher-kva.example/tenantui"));
-        assert_eq!(at("https://BÜCHER.example/tenantui"), at("https://xn--bcher-kva.example:443/tenantui"));
-        assert_eq!(at("http://127.1:8080/tenantui"), at("http://127.0.0.1:8080/tenantui"));
-        assert_eq!(at("https://[::1]/tenantui"), at("https://[0:0::0:1]:443/tenantui"));
-        for url in ["https://live.example.com:8443/tenantui", "https://live.example.org/tenantui", "https://live.example.com/other"] {
+        assert_eq!(
+            at("https://bücher.example/tenantui"),
+            at("https://xn--bcher-kva.example/tenantui")
+        );
+        assert_eq!(
+            at("https://BÜCHER.example/tenantui"),
+            at("https://xn--bcher-kva.example:443/tenantui")
+        );
+        assert_eq!(
+            at("http://127.1:8080/tenantui"),
+            at("http://127.0.0.1:8080/tenantui")
+        );
+        assert_eq!(
+            at("https://[::1]/tenantui"),
+            at("https://[0:0::0:1]:443/tenantui")
+        );
+        for url in [
+            "https://live.example.com:8443/tenantui",
+            "https://live.example.org/tenantui",
+            "https://live.example.com/other",
+        ] {
             assert_ne!(at(url), one, "{url}");
         }
         assert_eq!(at("no url"), None);
@@ -65,21 +89,31 @@ mod tests {
 
     fn platform(url: &str, client: &str) -> LivePlatform {
         let entra = serde_json::json!({"tenantId": "33333333-3333-4333-8333-333333333333", "clientId": client, "scope": "x", "workloadIdentity": {}});
-        LivePlatform::new("p", serde_json::from_value(serde_json::json!({"url": url, "authentication": {"entra": entra}})).unwrap())
+        LivePlatform::new(
+            "p",
+            serde_json::from_value(serde_json::json!({"url": url, "authentication": {"entra": entra}}))
+                .unwrap(),
+        )
     }
 
     #[test]
     fn the_same_platform_written_otherwise_is_no_other_account() {
         let client = "44444444-4444-4444-8444-44444444444a";
         let here = account(&platform("https://live.example.com/tenantui", client));
-        for url in ["https://live.example.com/tenantui/", "https://LIVE.example.com:443/tenantui"] {
+        for url in [
+            "https://live.example.com/tenantui/",
+            "https://LIVE.example.com:443/tenantui",
+        ] {
             assert_eq!(account(&platform(url, &client.to_uppercase())), here, "{url}");
         }
         for (url, client) in [
             ("https://live.example.com/other", client),
             ("https://live.example.com:8443/tenantui", client),
             ("https://stage.example.com/tenantui", client),
-            ("https://live.example.com/tenantui", "55555555-5555-4555-8555-555555555555"),
+            (
+                "https://live.example.com/tenantui",
+                "55555555-5555-4555-8555-555555555555",
+            ),
         ] {
             assert_ne!(account(&platform(url, client)), here, "{url} {client}");
         }

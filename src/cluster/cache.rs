@@ -35,15 +35,21 @@ impl Cache {
     pub fn has_something_open(&self) -> bool {
         let open = |record: &Record| record.open_intent().is_some() || record.running().is_some();
         let mut found = false;
-        self.services.for_each(|object| found |= open(&record::of_service(object)));
-        self.leads.for_each(|object| found |= open(&record::of_lead(object)));
+        self.services
+            .for_each(|object| found |= open(&record::of_service(object)));
+        self.leads
+            .for_each(|object| found |= open(&record::of_lead(object)));
         found
     }
 
     /// The longest span for which any platform lets something be open.
     pub fn longest_wait(&self) -> std::time::Duration {
         let mut longest = std::time::Duration::ZERO;
-        self.platforms.for_each(|platform| longest = longest.max(platform.spec.create_grace.span()).max(platform.spec.task_deadline.span()));
+        self.platforms.for_each(|platform| {
+            longest = longest
+                .max(platform.spec.create_grace.span())
+                .max(platform.spec.task_deadline.span())
+        });
         longest
     }
 
@@ -83,25 +89,65 @@ impl Cache {
     /// what is paid for nor what is deleted. Until status tells of it, the intent tells for which tenant it was.
     pub fn entry_of_service(&self, object: &OcEssentialService) -> Entry {
         let namespace = object.namespace().unwrap_or_default();
-        let lead = object.spec.lead_ref.as_ref().map(|lead| (namespace.clone(), lead.name.clone()));
-        let lead_object = lead.as_ref().and_then(|(namespace, name)| self.leads.get(namespace, name));
-        let recorded = object.status.as_ref().and_then(|status| Some((status.platform.clone()?, status.ms_tenant_id.clone()?)));
+        let lead = object
+            .spec
+            .lead_ref
+            .as_ref()
+            .map(|lead| (namespace.clone(), lead.name.clone()));
+        let lead_object = lead
+            .as_ref()
+            .and_then(|(namespace, name)| self.leads.get(namespace, name));
+        let recorded = object
+            .status
+            .as_ref()
+            .and_then(|status| Some((status.platform.clone()?, status.ms_tenant_id.clone()?)));
         let of_lead = lead_object.map(|lead| (lead.spec.platform.clone(), lead.spec.ms_tenant_id.clone()));
-        let asked = |status: &oc_api::OcEssentialServiceStatus| status.operation.is_some() || status.ump_customer_guid.is_some();
+        let asked = |status: &oc_api::OcEssentialServiceStatus| {
+            status.operation.is_some() || status.ump_customer_guid.is_some()
+        };
         let pinned = record::has_finalizer(object) && object.status.as_ref().is_some_and(asked);
-        let followed = if pinned { recorded.or(of_lead) } else { of_lead.or(recorded) };
+        let followed = if pinned {
+            recorded.or(of_lead)
+        } else {
+            of_lead.or(recorded)
+        };
         let asked = || record::asked_for(object).map(|tenant| tenant.to_string());
-        let followed = followed.filter(|_| lead.is_some()).map(|(platform, tenant)| (platform, if pinned { tenant } else { asked().unwrap_or(tenant) }));
-        let own = || object.spec.platform.clone().unwrap_or_else(|| oc_api::DEFAULT_PLATFORM.into());
+        let followed = followed
+            .filter(|_| lead.is_some())
+            .map(|(platform, tenant)| (platform, if pinned { tenant } else { asked().unwrap_or(tenant) }));
+        let own = || {
+            object
+                .spec
+                .platform
+                .clone()
+                .unwrap_or_else(|| oc_api::DEFAULT_PLATFORM.into())
+        };
         let (platform, tenant) = match followed {
             Some((platform, tenant)) => (platform, Some(tenant)),
-            None => (own(), object.spec.ms_tenant_id.clone().or_else(|| asked().filter(|_| lead.is_some()))),
+            None => (
+                own(),
+                object
+                    .spec
+                    .ms_tenant_id
+                    .clone()
+                    .or_else(|| asked().filter(|_| lead.is_some())),
+            ),
         };
-        Entry { platform, tenant: tenant.and_then(|tenant| TenantId::parse(&tenant).ok()), short_name: Some(object.spec.short_name.clone()), lead }
+        Entry {
+            platform,
+            tenant: tenant.and_then(|tenant| TenantId::parse(&tenant).ok()),
+            short_name: Some(object.spec.short_name.clone()),
+            lead,
+        }
     }
 }
 
 /// What a lead object has to do with.
 pub fn entry_of_lead(object: &Lead) -> Entry {
-    Entry { platform: object.spec.platform.clone(), tenant: TenantId::parse(&object.spec.ms_tenant_id).ok(), short_name: None, lead: None }
+    Entry {
+        platform: object.spec.platform.clone(),
+        tenant: TenantId::parse(&object.spec.ms_tenant_id).ok(),
+        short_name: None,
+        lead: None,
+    }
 }

@@ -64,23 +64,34 @@ impl<'de, K: Decode> Deserialize<'de> for Read<K> {
 pub fn lean(text: &str) -> Cow<'_, str> {
     let without = || {
         let mut object: BTreeMap<&str, &RawValue> = serde_json::from_str(text).ok()?;
-        let mut metadata: BTreeMap<&str, &RawValue> = serde_json::from_str(object.get("metadata")?.get()).ok()?;
+        let mut metadata: BTreeMap<&str, &RawValue> =
+            serde_json::from_str(object.get("metadata")?.get()).ok()?;
         metadata.remove("managedFields")?;
         let metadata = serde_json::value::to_raw_value(&metadata).ok()?;
         object.insert("metadata", &metadata);
         serde_json::to_string(&object).ok()
     };
-    let without = if text.contains("\"managedFields\"") { without() } else { None };
+    let without = if text.contains("\"managedFields\"") {
+        without()
+    } else {
+        None
+    };
     without.map_or(Cow::Borrowed(text), Cow::Owned)
 }
 
 fn read<K: Decode>(text: &str) -> Read<K> {
     let text = &*lean(text);
     match serde_json::from_str(text) {
-        Ok(object) => Read { object: Some(object), wrong: None },
+        Ok(object) => Read {
+            object: Some(object),
+            wrong: None,
+        },
         Err(error) => match serde_json::from_str(text) {
             Ok(raw) => salvaged(&raw, &error.to_string()),
-            Err(_) => Read { object: None, wrong: Some(error.to_string()) },
+            Err(_) => Read {
+                object: None,
+                wrong: Some(error.to_string()),
+            },
         },
     }
 }
@@ -90,7 +101,9 @@ fn salvaged<K: Decode>(raw: &Value, error: &str) -> Read<K> {
     let mut sound = serde_json::json!({"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": raw["metadata"], "spec": K::least()});
     let mut wrong = Vec::new();
     for part in ["spec", "status"] {
-        let Some(fields) = raw[part].as_object() else { continue };
+        let Some(fields) = raw[part].as_object() else {
+            continue;
+        };
         if sound[part].is_null() {
             sound[part] = Value::Object(Map::new());
         }
@@ -108,9 +121,16 @@ fn salvaged<K: Decode>(raw: &Value, error: &str) -> Read<K> {
         }
     }
     // A field that is missing shows in the whole alone.
-    let wrong = if wrong.is_empty() { error.to_owned() } else { wrong.join("; ") };
+    let wrong = if wrong.is_empty() {
+        error.to_owned()
+    } else {
+        wrong.join("; ")
+    };
     let wrong: String = wrong.chars().take(MOST_TOLD).collect();
-    Read { object: readable(&sound).ok(), wrong: Some(wrong) }
+    Read {
+        object: readable(&sound).ok(),
+        wrong: Some(wrong),
+    }
 }
 
 fn readable<K: DeserializeOwned>(value: &Value) -> Result<K, serde_json::Error> {
@@ -143,31 +163,78 @@ mod tests {
         let guid = json!({"umpCustomerGuid": "33333333-3333-4333-8333-333333333333", "msTenantId": TENANT});
         let table = [
             (spec(json!({})), guid.clone(), None),
-            (spec(json!({"mode": "Strict"})), guid.clone(), Some("spec.mode: unknown variant `Strict`")),
-            (spec(json!({"recreate": "perhaps"})), guid.clone(), Some("spec.recreate: invalid type: string")),
-            (spec(json!({"deletionPolicy": "Archive", "adoption": 5})), guid.clone(), Some("spec.deletionPolicy: unknown variant `Archive`")),
-            (spec(json!({"advancedSettings": {"proxySet": 7}})), guid.clone(), Some("spec.advancedSettings: ")),
+            (
+                spec(json!({"mode": "Strict"})),
+                guid.clone(),
+                Some("spec.mode: unknown variant `Strict`"),
+            ),
+            (
+                spec(json!({"recreate": "perhaps"})),
+                guid.clone(),
+                Some("spec.recreate: invalid type: string"),
+            ),
+            (
+                spec(json!({"deletionPolicy": "Archive", "adoption": 5})),
+                guid.clone(),
+                Some("spec.deletionPolicy: unknown variant `Archive`"),
+            ),
+            (
+                spec(json!({"advancedSettings": {"proxySet": 7}})),
+                guid.clone(),
+                Some("spec.advancedSettings: "),
+            ),
         ];
         for (spec, status, says) in table {
             let read = of(spec.clone(), status);
             assert_eq!(read.wrong.is_some(), says.is_some(), "{spec}");
-            assert!(says.is_none_or(|says| read.wrong.as_ref().is_some_and(|wrong| wrong.contains(says))), "{spec}: {:?}", read.wrong);
+            assert!(
+                says.is_none_or(|says| read.wrong.as_ref().is_some_and(|wrong| wrong.contains(says))),
+                "{spec}: {:?}",
+                read.wrong
+            );
             let object = read.object.unwrap_or_else(|| panic!("{spec}"));
-            assert_eq!((object.spec.ms_tenant_id.as_deref(), object.spec.short_name.as_str()), (Some(TENANT), "Contoso"), "{spec}");
-            assert_eq!(object.status.and_then(|status| status.ump_customer_guid).as_deref(), Some("33333333-3333-4333-8333-333333333333"), "{spec}");
-            assert_eq!(object.metadata.finalizers.map(|finalizers| finalizers.len()), Some(1), "{spec}");
+            assert_eq!(
+                (
+                    object.spec.ms_tenant_id.as_deref(),
+                    object.spec.short_name.as_str()
+                ),
+                (Some(TENANT), "Contoso"),
+                "{spec}"
+            );
+            assert_eq!(
+                object
+                    .status
+                    .and_then(|status| status.ump_customer_guid)
+                    .as_deref(),
+                Some("33333333-3333-4333-8333-333333333333"),
+                "{spec}"
+            );
+            assert_eq!(
+                object.metadata.finalizers.map(|finalizers| finalizers.len()),
+                Some(1),
+                "{spec}"
+            );
         }
         let read = of(spec(json!({})), json!({"plan": 7, "umpCustomerGuid": "x"}));
         assert!(read.wrong.is_some_and(|wrong| wrong.starts_with("status.plan: ")));
-        assert_eq!(read.object.and_then(|object| object.status).and_then(|status| status.ump_customer_guid).as_deref(), Some("x"));
+        assert_eq!(
+            read.object
+                .and_then(|object| object.status)
+                .and_then(|status| status.ump_customer_guid)
+                .as_deref(),
+            Some("x")
+        );
         let read = of(spec(json!({"shortName": ["x"]})), Value::Null);
-        assert_eq!(read.object.map(|object| (object.spec.short_name, object.spec.full_name)), Some((String::new(), "Contoso Ltd".into())));
+        assert_eq!(
+            read.object
+                .map(|object| (object.spec.short_name, object.spec.full_name)),
+            Some((String::new(), "Contoso Ltd".into()))
+        );
     }
 
     #[test]
     fn all_but_the_managed_fields_is_read_as_it_was() {
-        let managed =
-            json!([{"manager": "x", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:shortName": {}}}}]);
+        let managed = json!([{"manager": "x", "operation": "Apply", "apiVersion": "v1", "fieldsType": "FieldsV1", "fieldsV1": {"f:spec": {"f:shortName": {}}}}]);
         let annotations = json!({"a": "\"managedFields\":[1]", "\u{e9}\n": "{\"metadata\":{}}"});
         let object = |managed: &Value| {
             let mut metadata = json!({"name": "contoso", "namespace": "n", "uid": "u", "resourceVersion": "7", "annotations": annotations});
@@ -182,9 +249,24 @@ mod tests {
         let parsed = |text: &str| serde_json::from_str::<Value>(text).unwrap();
         assert_eq!(parsed(&lean(&with)), parsed(&without));
         assert_eq!(lean(&without), without, "it only speaks of them");
-        let [lean_one, whole] = [&with, &without].map(|text| serde_json::from_str::<Read<OcEssentialService>>(text).unwrap().object.unwrap());
-        assert_eq!(serde_json::to_value(lean_one).unwrap(), serde_json::to_value(whole).unwrap());
-        for text in ["", "{", "[\"managedFields\"]", "{\"managedFields\":[]}", "{\"metadata\":{\"managedFields\":[}}", "{\"metadata\":[\"managedFields\"]}"] {
+        let [lean_one, whole] = [&with, &without].map(|text| {
+            serde_json::from_str::<Read<OcEssentialService>>(text)
+                .unwrap()
+                .object
+                .unwrap()
+        });
+        assert_eq!(
+            serde_json::to_value(lean_one).unwrap(),
+            serde_json::to_value(whole).unwrap()
+        );
+        for text in [
+            "",
+            "{",
+            "[\"managedFields\"]",
+            "{\"managedFields\":[]}",
+            "{\"metadata\":{\"managedFields\":[}}",
+            "{\"metadata\":[\"managedFields\"]}",
+        ] {
             assert_eq!(lean(text), text);
         }
     }
@@ -192,8 +274,16 @@ mod tests {
     #[test]
     fn the_least_of_each_kind_can_be_read() {
         fn can<K: Decode>() {
-            let read: Read<K> = salvaged(&json!({"metadata": {"name": "a"}, "spec": {"nothing": 1}}), "a field is missing");
-            assert_eq!((read.object.is_some(), read.wrong.as_deref()), (true, Some("a field is missing")), "{}", K::kind(&()));
+            let read: Read<K> = salvaged(
+                &json!({"metadata": {"name": "a"}, "spec": {"nothing": 1}}),
+                "a field is missing",
+            );
+            assert_eq!(
+                (read.object.is_some(), read.wrong.as_deref()),
+                (true, Some("a field is missing")),
+                "{}",
+                K::kind(&())
+            );
         }
         can::<OcEssentialService>();
         can::<Lead>();

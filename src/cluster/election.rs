@@ -70,12 +70,23 @@ impl ElectionHandle {
     /// There is no election: this process leads at once, and for ever.
     pub fn without_election() -> Self {
         let (tell, standing) = watch::channel(LeaderState::Leads);
-        Self { standing, stop: None, task: None, heartbeat: None, _alone: Some(tell) }
+        Self {
+            standing,
+            stop: None,
+            task: None,
+            heartbeat: None,
+            _alone: Some(tell),
+        }
     }
 
     /// Stands for election.
     /// `sees` says whether this process sees what happens in the cluster: while it does not, it leaves the lease to others.
-    pub fn start(client: Client, settings: ElectionSettings, leadership: Leadership, sees: impl Fn() -> bool + Send + Sync + 'static) -> Self {
+    pub fn start(
+        client: Client,
+        settings: ElectionSettings,
+        leadership: Leadership,
+        sees: impl Fn() -> bool + Send + Sync + 'static,
+    ) -> Self {
         let (tell, standing) = watch::channel(LeaderState::Waits);
         let (stop, stopped) = oneshot::channel();
         let heartbeat = Arc::new(Heartbeat::default());
@@ -91,7 +102,13 @@ impl ElectionHandle {
             sees: Box::new(sees),
             heartbeat: Arc::clone(&heartbeat),
         };
-        Self { standing, stop: Some(stop), task: Some(tokio::spawn(candidate.run(stopped))), heartbeat: Some(heartbeat), _alone: None }
+        Self {
+            standing,
+            stop: Some(stop),
+            task: Some(tokio::spawn(candidate.run(stopped))),
+            heartbeat: Some(heartbeat),
+            _alone: None,
+        }
     }
 
     /// What beats with each step of the election, at the latest after the time that a request may take: of one that leads, of one that waits, and while
@@ -105,7 +122,12 @@ impl ElectionHandle {
     /// # Errors
     /// When it never will.
     pub async fn leads(&mut self) -> Result<(), String> {
-        match self.standing.wait_for(|standing| *standing != LeaderState::Waits).await.map(|standing| standing.clone()) {
+        match self
+            .standing
+            .wait_for(|standing| *standing != LeaderState::Waits)
+            .await
+            .map(|standing| standing.clone())
+        {
             Ok(LeaderState::Lost(why)) => Err(why),
             Ok(_) => Ok(()),
             Err(_) => Err("the task of the election ended; this is a bug".into()),
@@ -114,7 +136,12 @@ impl ElectionHandle {
 
     /// Waits until this process leads no more, and says why.
     pub async fn lost(&mut self) -> String {
-        match self.standing.wait_for(|standing| matches!(standing, LeaderState::Lost(_))).await.map(|standing| standing.clone()) {
+        match self
+            .standing
+            .wait_for(|standing| matches!(standing, LeaderState::Lost(_)))
+            .await
+            .map(|standing| standing.clone())
+        {
             Ok(LeaderState::Lost(why)) => why,
             _ => "the task of the election ended; this is a bug".into(),
         }
@@ -175,9 +202,19 @@ impl LeaderElector {
                 let blind = !leads && !(self.sees)();
                 let news = async {
                     // Who leads asks at each renewal; who waits shall know at once when the lease is given back.
-                    if leads { std::future::pending().await } else { self.news().await }
+                    if leads {
+                        std::future::pending().await
+                    } else {
+                        self.news().await
+                    }
                 };
-                let sees = async { if blind { tokio::time::sleep(BLIND).await } else { std::future::pending().await } };
+                let sees = async {
+                    if blind {
+                        tokio::time::sleep(BLIND).await
+                    } else {
+                        std::future::pending().await
+                    }
+                };
                 tokio::select! { () = clock::sleep_until_moment(until) => {}, () = news => {}, () = sees => {} }
             }
             ElectionStep::Look => self.look().await,
@@ -189,8 +226,12 @@ impl LeaderElector {
 
     /// How long a request that is begun now may take: never past the time in which this process may act.
     fn patience(&self) -> Duration {
-        let left = self.election.valid_until().map(|until| until.saturating_sub(clock::since_start()));
-        left.unwrap_or(Duration::MAX).min(self.election.timing().patience())
+        let left = self
+            .election
+            .valid_until()
+            .map(|until| until.saturating_sub(clock::since_start()));
+        left.unwrap_or(Duration::MAX)
+            .min(self.election.timing().patience())
     }
 
     async fn look(&mut self) {
@@ -203,16 +244,24 @@ impl LeaderElector {
     /// Takes in the lease. The time is read here, after the answer has come.
     fn saw(&mut self, lease: Option<Lease>) {
         let before = self.election.holder().map(str::to_owned);
-        self.election.observed(clock::since_start(), lease.as_ref().map(|lease| self.held(lease)));
+        self.election
+            .observed(clock::since_start(), lease.as_ref().map(|lease| self.held(lease)));
         self.object = lease;
-        if let Some(holder) = self.election.holder().filter(|holder| before.as_deref() != Some(holder) && *holder != self.election.identity()) {
+        if let Some(holder) = self
+            .election
+            .holder()
+            .filter(|holder| before.as_deref() != Some(holder) && *holder != self.election.identity())
+        {
             tracing::info!(lease = self.name, holder, "another replica leads; waiting");
         }
     }
 
     fn held(&self, lease: &Lease) -> LeaseRecord {
         let spec = lease.spec.clone().unwrap_or_default();
-        let seconds = spec.lease_duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).filter(|seconds| *seconds > 0);
+        let seconds = spec
+            .lease_duration_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .filter(|seconds| *seconds > 0);
         LeaseRecord {
             version: lease.resource_version().unwrap_or_default(),
             holder: spec.holder_identity.unwrap_or_default(),
@@ -222,7 +271,11 @@ impl LeaderElector {
 
     /// Writes us into the lease that was seen last, or makes one. The API server refuses when it is another one by now.
     async fn claim(&mut self, exists: bool, anew: bool) {
-        let lease = self.written(self.election.identity().to_owned(), self.election.timing().duration(), anew);
+        let lease = self.written(
+            self.election.identity().to_owned(),
+            self.election.timing().duration(),
+            anew,
+        );
         self.election.writing();
         let begun = clock::since_start();
         let answer = tokio::time::timeout(self.patience(), self.write(exists, lease)).await;
@@ -245,8 +298,15 @@ impl LeaderElector {
     fn write(&self, exists: bool, lease: Lease) -> impl Future<Output = kube::Result<Lease>> + Send + use<> {
         let (api, name) = (self.api.clone(), self.name.clone());
         async move {
-            let parameters = PostParams { field_manager: Some("oc-essentials-operator".into()), ..PostParams::default() };
-            if exists { api.replace(&name, &parameters, &lease).await } else { api.create(&parameters, &lease).await }
+            let parameters = PostParams {
+                field_manager: Some("oc-essentials-operator".into()),
+                ..PostParams::default()
+            };
+            if exists {
+                api.replace(&name, &parameters, &lease).await
+            } else {
+                api.create(&parameters, &lease).await
+            }
         }
     }
 
@@ -254,7 +314,11 @@ impl LeaderElector {
     fn written(&self, holder: String, duration: Duration, anew: bool) -> Lease {
         let now = Some(MicroTime(clock::timestamp(clock::now())));
         let mut lease = self.object.clone().unwrap_or_else(|| Lease {
-            metadata: ObjectMeta { name: Some(self.name.clone()), namespace: Some(self.namespace.clone()), ..ObjectMeta::default() },
+            metadata: ObjectMeta {
+                name: Some(self.name.clone()),
+                namespace: Some(self.namespace.clone()),
+                ..ObjectMeta::default()
+            },
             spec: None,
         });
         let before = lease.spec.take().unwrap_or_default();
@@ -277,24 +341,40 @@ impl LeaderElector {
             Ok(Ok(())) => String::new(),
             Err(_) => "no answer in time".into(),
         };
-        tracing::warn!(lease = format!("{}/{}", self.namespace, self.name), error, "the lease could not be {what} and is tried again");
+        tracing::warn!(
+            lease = format!("{}/{}", self.namespace, self.name),
+            error,
+            "the lease could not be {what} and is tried again"
+        );
         self.election.unanswered(clock::since_start());
     }
 
     /// Waits for the next event of the lease. Without a watch it waits for ever: the next look comes by itself, and begins another watch.
     async fn news(&mut self) {
         if self.events.is_none() {
-            let version = self.object.as_ref().and_then(ResourceExt::resource_version).unwrap_or_else(|| "0".into());
-            let parameters = WatchParams::default().fields(&format!("metadata.name={}", self.name)).timeout(WATCH_SECONDS);
+            let version = self
+                .object
+                .as_ref()
+                .and_then(ResourceExt::resource_version)
+                .unwrap_or_else(|| "0".into());
+            let parameters = WatchParams::default()
+                .fields(&format!("metadata.name={}", self.name))
+                .timeout(WATCH_SECONDS);
             match self.api.watch(&parameters, &version).await {
                 Ok(events) => self.events = Some(Box::pin(events)),
-                Err(error) => tracing::debug!(lease = self.name, %error, "the lease can't be watched and is looked at instead"),
+                Err(error) => {
+                    tracing::debug!(lease = self.name, %error, "the lease can't be watched and is looked at instead")
+                }
             }
         }
         loop {
-            let Some(events) = self.events.as_mut() else { return std::future::pending().await };
+            let Some(events) = self.events.as_mut() else {
+                return std::future::pending().await;
+            };
             match events.next().await {
-                Some(Ok(WatchEvent::Added(lease) | WatchEvent::Modified(lease))) => return self.saw(Some(lease)),
+                Some(Ok(WatchEvent::Added(lease) | WatchEvent::Modified(lease))) => {
+                    return self.saw(Some(lease));
+                }
                 Some(Ok(WatchEvent::Deleted(_))) => return self.saw(None),
                 Some(Ok(WatchEvent::Bookmark(_))) => {}
                 Some(Ok(WatchEvent::Error(_)) | Err(_)) | None => self.events = None,
@@ -306,17 +386,31 @@ impl LeaderElector {
         let until = self.election.valid_until();
         self.leadership.set(until);
         if until.is_some() && *self.tell.borrow() == LeaderState::Waits {
-            tracing::info!(lease = format!("{}/{}", self.namespace, self.name), identity = self.election.identity(), "this replica leads");
+            tracing::info!(
+                lease = format!("{}/{}", self.namespace, self.name),
+                identity = self.election.identity(),
+                "this replica leads"
+            );
             self.tell.send_replace(LeaderState::Leads);
         }
     }
 
     fn lose(&self) {
         self.leadership.set(None);
-        let (name, deadline) = (format!("{}/{}", self.namespace, self.name), self.election.timing().deadline());
-        let why = match self.election.holder().filter(|holder| *holder != self.election.identity()) {
+        let (name, deadline) = (
+            format!("{}/{}", self.namespace, self.name),
+            self.election.timing().deadline(),
+        );
+        let why = match self
+            .election
+            .holder()
+            .filter(|holder| *holder != self.election.identity())
+        {
             Some(holder) => format!("the lease {name} was lost to {holder}"),
-            None => format!("the lease {name} was lost: it could not be renewed within {} s", deadline.as_secs()),
+            None => format!(
+                "the lease {name} was lost: it could not be renewed within {} s",
+                deadline.as_secs()
+            ),
         };
         self.tell.send_replace(LeaderState::Lost(why));
     }
@@ -333,7 +427,9 @@ impl LeaderElector {
                         let lease = self.written(String::new(), Duration::from_secs(1), false);
                         match self.write(true, lease).await {
                             Ok(_) => return tracing::info!(lease = self.name, "gave the lease back"),
-                            Err(kube::Error::Api(status)) if status.code == 409 => self.election.conflicted(clock::since_start()),
+                            Err(kube::Error::Api(status)) if status.code == 409 => {
+                                self.election.conflicted(clock::since_start())
+                            }
                             Err(error) => self.failed("given back", Ok(Err(error))),
                         }
                     }
@@ -355,7 +451,11 @@ mod tests {
     async fn without_an_election_one_leads_at_once_and_is_never_told_to_stop() {
         let mut election_handle = ElectionHandle::without_election();
         assert_eq!(election_handle.leads().await, Ok(()));
-        assert!(tokio::time::timeout(Duration::from_millis(20), election_handle.lost()).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), election_handle.lost())
+                .await
+                .is_err()
+        );
         election_handle.release().await;
     }
 }

@@ -49,12 +49,20 @@ enum WriteFailure {
 
 impl WriteFailure {
     fn of(error: &kube::Error) -> Self {
-        let kube::Error::Api(status) = error else { return Self::Other };
+        let kube::Error::Api(status) = error else {
+            return Self::Other;
+        };
         let goes = |cause: &StatusCause| cause.reason == "NamespaceTerminating";
         match status.code {
             404 => Self::NoNamespace,
             // It is a refusal of this kind too that nothing is made in a namespace that goes.
-            403 if status.details.iter().any(|details| details.causes.iter().any(goes)) => Self::NoNamespace,
+            403 if status
+                .details
+                .iter()
+                .any(|details| details.causes.iter().any(goes)) =>
+            {
+                Self::NoNamespace
+            }
             403 => Self::Forbidden,
             _ => Self::Other,
         }
@@ -87,7 +95,13 @@ impl Recorder {
     pub fn new(client: Client, instance: &str) -> Self {
         let instance = instance.chars().take(128).collect::<String>().into();
         let places = |count| Arc::new(Semaphore::new(count));
-        Self { client, instance, waiting: places(WAITING as usize), writing: places(AT_ONCE), warned: Arc::default() }
+        Self {
+            client,
+            instance,
+            waiting: places(WAITING as usize),
+            writing: places(AT_ONCE),
+            warned: Arc::default(),
+        }
     }
 
     /// Writes what there is to tell of an object, in this order, and returns at once.
@@ -96,9 +110,17 @@ impl Recorder {
             return;
         }
         let events: Vec<Event> = notes.iter().map(|note| self.event(regarding, note)).collect();
-        let namespace = regarding.namespace.clone().unwrap_or_else(|| NO_NAMESPACE.to_owned());
+        let namespace = regarding
+            .namespace
+            .clone()
+            .unwrap_or_else(|| NO_NAMESPACE.to_owned());
         let Ok(place) = Arc::clone(&self.waiting).try_acquire_owned() else {
-            self.leave(WriteFailure::Other, &namespace, events.len(), "too many wait to be written");
+            self.leave(
+                WriteFailure::Other,
+                &namespace,
+                events.len(),
+                "too many wait to be written",
+            );
             return;
         };
         let recorder = self.clone();
@@ -108,8 +130,15 @@ impl Recorder {
                 let _turn = recorder.writing.acquire().await;
                 match tokio::time::timeout(TO_WRITE, write(&recorder.client, &namespace, &event)).await {
                     Ok(Ok(_)) => {}
-                    Ok(Err(error)) => recorder.leave(WriteFailure::of(&error), &namespace, 1, &error.to_string()),
-                    Err(_) => recorder.leave(WriteFailure::Other, &namespace, 1, "the API server did not answer in time"),
+                    Ok(Err(error)) => {
+                        recorder.leave(WriteFailure::of(&error), &namespace, 1, &error.to_string())
+                    }
+                    Err(_) => recorder.leave(
+                        WriteFailure::Other,
+                        &namespace,
+                        1,
+                        "the API server did not answer in time",
+                    ),
                 }
             }
             drop(place);
@@ -119,7 +148,9 @@ impl Recorder {
     /// An event is no more than a help for people: what it tells stands in status too, or in the log.
     fn leave(&self, failure: WriteFailure, namespace: &str, count: usize, why: &str) {
         match (self.warned.first(failure), failure) {
-            (false, _) | (_, WriteFailure::NoNamespace) => tracing::debug!(namespace, count, why, "events could not be written"),
+            (false, _) | (_, WriteFailure::NoNamespace) => {
+                tracing::debug!(namespace, count, why, "events could not be written")
+            }
             (true, WriteFailure::Forbidden) => tracing::warn!(
                 namespace,
                 count,
@@ -145,13 +176,24 @@ impl Recorder {
 
     fn event(&self, regarding: &ObjectReference, note: &EventMessage) -> Event {
         // A name of its own for each: of a long object name only the beginning, so that the whole is no longer than a name may be.
-        let object: String = regarding.name.as_deref().unwrap_or("object").chars().take(200).collect();
+        let object: String = regarding
+            .name
+            .as_deref()
+            .unwrap_or("object")
+            .chars()
+            .take(200)
+            .collect();
         let unique = uuid::Uuid::new_v4().simple().to_string();
         let name = format!("{}.{}", object.trim_end_matches(['.', '-']), &unique[..16]);
         Event {
             metadata: ObjectMeta {
                 name: Some(name),
-                namespace: Some(regarding.namespace.clone().unwrap_or_else(|| NO_NAMESPACE.to_owned())),
+                namespace: Some(
+                    regarding
+                        .namespace
+                        .clone()
+                        .unwrap_or_else(|| NO_NAMESPACE.to_owned()),
+                ),
                 ..ObjectMeta::default()
             },
             event_time: Some(MicroTime(clock::timestamp(clock::now()))),
@@ -173,7 +215,9 @@ impl Recorder {
 /// Writes one. The answer is the same event again, and is not read as one.
 async fn write(client: &Client, namespace: &str, event: &Event) -> Result<(), kube::Error> {
     let written = serde_json::to_vec(event).map_err(kube::Error::SerdeError)?;
-    let request = Request::new(Event::url_path(&(), Some(namespace))).create(&PostParams::default(), written).map_err(kube::Error::BuildRequest)?;
+    let request = Request::new(Event::url_path(&(), Some(namespace)))
+        .create(&PostParams::default(), written)
+        .map_err(kube::Error::BuildRequest)?;
     client.request_text(request).await.map(|_| ())
 }
 
@@ -189,47 +233,81 @@ mod tests {
     }
 
     fn regarding(name: &str) -> ObjectReference {
-        ObjectReference { name: Some(name.into()), namespace: Some("n".into()), ..ObjectReference::default() }
+        ObjectReference {
+            name: Some(name.into()),
+            namespace: Some("n".into()),
+            ..ObjectReference::default()
+        }
     }
 
     #[tokio::test]
     async fn what_the_api_server_asks_of_an_event_is_kept() {
         let recorder = recorder();
         for event in events::Event::ALL {
-            let made = recorder.event(&regarding(&format!("{}.", "x".repeat(199))), &EventMessage::new(event, "ü".repeat(2000)));
+            let made = recorder.event(
+                &regarding(&format!("{}.", "x".repeat(199))),
+                &EventMessage::new(event, "ü".repeat(2000)),
+            );
             let name = made.metadata.name.unwrap();
             assert!(name.len() <= 253 && !name.contains(".."), "{name}");
             assert!(made.note.unwrap().len() <= 1024);
-            assert!(made.reporting_instance.unwrap().len() <= 128 && made.reason.unwrap().len() <= 128 && !made.action.unwrap().is_empty());
+            assert!(
+                made.reporting_instance.unwrap().len() <= 128
+                    && made.reason.unwrap().len() <= 128
+                    && !made.action.unwrap().is_empty()
+            );
         }
-        let cluster =
-            recorder.event(&ObjectReference { name: Some("default".into()), ..ObjectReference::default() }, &EventMessage::new(events::Event::Throttled, "x"));
+        let cluster = recorder.event(
+            &ObjectReference {
+                name: Some("default".into()),
+                ..ObjectReference::default()
+            },
+            &EventMessage::new(events::Event::Throttled, "x"),
+        );
         assert_eq!(cluster.metadata.namespace.as_deref(), Some("default"));
     }
 
     #[tokio::test]
     async fn what_can_not_be_written_is_told_once_and_holds_nobody_up() {
         let recorder = recorder();
-        let notes = [EventMessage::new(events::Event::Licensed, "x"), EventMessage::new(events::Event::Synced, "x")];
+        let notes = [
+            EventMessage::new(events::Event::Licensed, "x"),
+            EventMessage::new(events::Event::Synced, "x"),
+        ];
         for _ in 0..WAITING + 10 {
             recorder.tell(&regarding("a"), &notes);
         }
-        assert!(!recorder.warned.first(WriteFailure::Other), "those beyond the limit were told, at once");
+        assert!(
+            !recorder.warned.first(WriteFailure::Other),
+            "those beyond the limit were told, at once"
+        );
         recorder.finish(Duration::from_secs(60)).await;
-        assert_eq!(recorder.waiting.available_permits(), WAITING as usize, "nobody listens, and none waits any more");
-        assert!(recorder.warned.first(WriteFailure::Forbidden) && !recorder.warned.first(WriteFailure::Forbidden), "of another kind is told as well");
+        assert_eq!(
+            recorder.waiting.available_permits(),
+            WAITING as usize,
+            "nobody listens, and none waits any more"
+        );
+        assert!(
+            recorder.warned.first(WriteFailure::Forbidden) && !recorder.warned.first(WriteFailure::Forbidden),
+            "of another kind is told as well"
+        );
         recorder.tell(&regarding("a"), &[]);
     }
 
     #[test]
     fn what_is_forbidden_is_told_from_the_rest() {
-        let refused = |code| kube::Error::Api(Box::new(kube::core::Status::failure("no", "x").with_code(code)));
+        let refused =
+            |code| kube::Error::Api(Box::new(kube::core::Status::failure("no", "x").with_code(code)));
         assert_eq!(WriteFailure::of(&refused(403)), WriteFailure::Forbidden);
         assert_eq!(WriteFailure::of(&refused(500)), WriteFailure::Other);
         assert_eq!(WriteFailure::of(&refused(404)), WriteFailure::NoNamespace);
         let answer = serde_json::json!({"status": "Failure", "code": 403, "reason": "Forbidden", "message": "x",
             "details": {"causes": [{"reason": "NamespaceTerminating", "message": "x", "field": "metadata.namespace"}]}});
         let goes = kube::Error::Api(Box::new(serde_json::from_value(answer).unwrap()));
-        assert_eq!(WriteFailure::of(&goes), WriteFailure::NoNamespace, "that is no right that is missing");
+        assert_eq!(
+            WriteFailure::of(&goes),
+            WriteFailure::NoNamespace,
+            "that is no right that is missing"
+        );
     }
 }

@@ -31,12 +31,19 @@ macro_rules! told {
     )+};
 }
 
-told!(oc_api::LeadStatus, oc_api::LivePlatformStatus, oc_api::OcEssentialServiceStatus);
+told!(
+    oc_api::LeadStatus,
+    oc_api::LivePlatformStatus,
+    oc_api::OcEssentialServiceStatus
+);
 
 /// The reason for which status says `Stalled`, when it speaks of this generation.
 pub fn stalled_for(status: Option<&dyn HasStatus>, generation: i64) -> Option<Reason> {
     let status = status.filter(|status| status.observed() == Some(generation))?;
-    let stalled = status.conditions().iter().find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
+    let stalled = status
+        .conditions()
+        .iter()
+        .find(|condition| condition.type_ == "Stalled" && condition.status == "True")?;
     Reason::parse(&stalled.reason)
 }
 
@@ -49,9 +56,15 @@ pub fn status_with(generation: i64, kind: &str, truth: &str, reason: &str) -> oc
         reason: reason.into(),
         message: "x".into(),
         observed_generation: Some(generation),
-        last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(crate::runtime::clock::timestamp(oc_domain::time::Time(0))),
+        last_transition_time: k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+            crate::runtime::clock::timestamp(oc_domain::time::Time(0)),
+        ),
     };
-    oc_api::LeadStatus { observed_generation: Some(generation), conditions: vec![condition], ..oc_api::LeadStatus::default() }
+    oc_api::LeadStatus {
+        observed_generation: Some(generation),
+        conditions: vec![condition],
+        ..oc_api::LeadStatus::default()
+    }
 }
 
 #[cfg(test)]
@@ -62,7 +75,10 @@ mod tests {
     #[test]
     fn what_status_says_of_a_trouble_counts_for_the_spec_it_speaks_of() {
         let table = [
-            (status(3, "Stalled", "True", "PlatformUnavailable"), Some(Reason::PlatformUnavailable)),
+            (
+                status(3, "Stalled", "True", "PlatformUnavailable"),
+                Some(Reason::PlatformUnavailable),
+            ),
             (status(2, "Stalled", "True", "PlatformUnavailable"), None),
             (status(3, "Reconciling", "True", "PlatformUnavailable"), None),
             (status(3, "Stalled", "False", "PlatformUnavailable"), None),

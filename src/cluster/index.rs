@@ -109,7 +109,11 @@ impl Index {
     pub fn around_namespace(&self, namespace: &str) -> BTreeSet<ObjectKey> {
         let tables = self.tables();
         let own = tables.in_namespace(namespace);
-        own.iter().filter_map(|key| tables.entry(key)).flat_map(|entry| tables.neighbours(entry)).chain(own.iter().cloned()).collect()
+        own.iter()
+            .filter_map(|key| tables.entry(key))
+            .flat_map(|entry| tables.neighbours(entry))
+            .chain(own.iter().cloned())
+            .collect()
     }
 }
 
@@ -158,7 +162,10 @@ impl Tables {
     }
 
     fn siblings(&self, platform: &str) -> BTreeSet<String> {
-        let same = self.place(platform).and_then(|place| self.at_place.get(place)).cloned();
+        let same = self
+            .place(platform)
+            .and_then(|place| self.at_place.get(place))
+            .cloned();
         same.unwrap_or_else(|| BTreeSet::from([platform.to_owned()]))
     }
 
@@ -185,7 +192,11 @@ impl Tables {
         let entry = self.entries.remove(key)?;
         take(&mut self.by_platform, &entry.platform, key);
         if let Some(tenant) = &entry.tenant {
-            take(&mut self.by_tenant, &(entry.platform.clone(), tenant.clone()), key);
+            take(
+                &mut self.by_tenant,
+                &(entry.platform.clone(), tenant.clone()),
+                key,
+            );
         }
         if let Some(name) = &entry.short_name {
             take(&mut self.by_name, &(entry.platform.clone(), fold_case(name)), key);
@@ -205,20 +216,33 @@ impl Tables {
     }
 
     fn at(&self, platform: &str) -> Vec<ObjectKey> {
-        self.siblings(platform).iter().flat_map(|sibling| self.on(sibling)).collect()
+        self.siblings(platform)
+            .iter()
+            .flat_map(|sibling| self.on(sibling))
+            .collect()
     }
 
     fn in_namespace(&self, namespace: &str) -> Vec<ObjectKey> {
-        self.entries.keys().filter(|key| key.namespace == namespace).cloned().collect()
+        self.entries
+            .keys()
+            .filter(|key| key.namespace == namespace)
+            .cloned()
+            .collect()
     }
 
     fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<ObjectKey> {
-        self.siblings(platform).into_iter().flat_map(|sibling| listed(&self.by_tenant, &(sibling, tenant.clone()))).collect()
+        self.siblings(platform)
+            .into_iter()
+            .flat_map(|sibling| listed(&self.by_tenant, &(sibling, tenant.clone())))
+            .collect()
     }
 
     fn named(&self, platform: &str, name: &str) -> Vec<ObjectKey> {
         let name = fold_case(name);
-        self.siblings(platform).into_iter().flat_map(|sibling| listed(&self.by_name, &(sibling, name.clone()))).collect()
+        self.siblings(platform)
+            .into_iter()
+            .flat_map(|sibling| listed(&self.by_name, &(sibling, name.clone())))
+            .collect()
     }
 
     fn of_lead(&self, lead: &store::ObjectName) -> Vec<ObjectKey> {
@@ -246,7 +270,12 @@ mod tests {
     }
 
     fn entry(platform: &str, name: &str) -> Entry {
-        Entry { platform: platform.into(), tenant: Some(tenant()), short_name: Some(name.into()), lead: None }
+        Entry {
+            platform: platform.into(),
+            tenant: Some(tenant()),
+            short_name: Some(name.into()),
+            lead: None,
+        }
     }
 
     fn names(keys: impl IntoIterator<Item = ObjectKey>) -> Vec<String> {
@@ -260,12 +289,22 @@ mod tests {
         index.enter(&ObjectKey::service("n", "one"), entry("default", "Contoso"));
         index.enter(&ObjectKey::service("n", "two"), entry("team-b", "CONTOSO"));
         let neighbours = |index: &Index| names(index.neighbours(&entry("default", "Contoso")));
-        assert_eq!(neighbours(&index), ["one"], "nothing is known of where they point to");
+        assert_eq!(
+            neighbours(&index),
+            ["one"],
+            "nothing is known of where they point to"
+        );
         assert!(index.settle("default", place("/tenantui")) && index.settle("team-b", place("/TENANTUI/")));
         assert_eq!(neighbours(&index), ["one", "two"], "two names of one place");
         assert_eq!(names(index.named("team-b", "contoso")), ["one", "two"]);
-        assert_eq!((names(index.on("default")), names(index.at("default"))), (vec!["one".to_owned()], vec!["one".to_owned(), "two".to_owned()]));
-        assert!(!index.settle("team-b", place("/tenantui")), "it points to where it did");
+        assert_eq!(
+            (names(index.on("default")), names(index.at("default"))),
+            (vec!["one".to_owned()], vec!["one".to_owned(), "two".to_owned()])
+        );
+        assert!(
+            !index.settle("team-b", place("/tenantui")),
+            "it points to where it did"
+        );
         assert!(index.settle("team-b", place("/elsewhere")), "its url was changed");
         assert_eq!(neighbours(&index), ["one"]);
         assert!(index.settle("default", place("/elsewhere")));

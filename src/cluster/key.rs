@@ -39,17 +39,29 @@ pub struct ObjectKey {
 impl ObjectKey {
     /// The key of a platform.
     pub fn platform(name: &str) -> Self {
-        Self { kind: Kind::LivePlatform, namespace: String::new(), name: name.to_owned() }
+        Self {
+            kind: Kind::LivePlatform,
+            namespace: String::new(),
+            name: name.to_owned(),
+        }
     }
 
     /// The key of a lead.
     pub fn lead(namespace: &str, name: &str) -> Self {
-        Self { kind: Kind::Lead, namespace: namespace.to_owned(), name: name.to_owned() }
+        Self {
+            kind: Kind::Lead,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
     }
 
     /// The key of a service.
     pub fn service(namespace: &str, name: &str) -> Self {
-        Self { kind: Kind::OcEssentialService, namespace: namespace.to_owned(), name: name.to_owned() }
+        Self {
+            kind: Kind::OcEssentialService,
+            namespace: namespace.to_owned(),
+            name: name.to_owned(),
+        }
     }
 }
 

@@ -7,7 +7,15 @@ use serde::de::DeserializeOwned;
 
 /// A kind of ours: an object that the operator reads, marks and writes the status of.
 pub trait ManagedResource:
-    Resource<DynamicType = ()> + HasStatus<Status: Serialize> + Clone + DeserializeOwned + Serialize + std::fmt::Debug + Send + Sync + 'static
+    Resource<DynamicType = ()>
+    + HasStatus<Status: Serialize>
+    + Clone
+    + DeserializeOwned
+    + Serialize
+    + std::fmt::Debug
+    + Send
+    + Sync
+    + 'static
 {
     /// The interface for the namespace that this object is in, or for the cluster.
     fn api(client: &Client, namespace: Option<&str>) -> Api<Self>;

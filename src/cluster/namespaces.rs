@@ -82,8 +82,14 @@ impl Namespaces {
             NamespacesFrom::None => return Access::MayNot,
             NamespacesFrom::Selector => Selector::try_from(allowed.selector.clone().unwrap_or_default()),
         };
-        let Ok(selector) = selector else { return Access::MayNot };
-        match self.known().get(namespace).filter(|known| clock::now() < known.at + BELIEVED) {
+        let Ok(selector) = selector else {
+            return Access::MayNot;
+        };
+        match self
+            .known()
+            .get(namespace)
+            .filter(|known| clock::now() < known.at + BELIEVED)
+        {
             None => Access::Unknown,
             Some(known) if known.labels.fit(&selector) => Access::May,
             Some(_) => Access::MayNot,
@@ -94,9 +100,17 @@ impl Namespaces {
     pub async fn check_access(&self, client: &Client, platform: &LivePlatform, namespace: &str) -> Looked {
         let name = platform.name_any();
         let looked = |against, changed| Looked { against, changed };
-        let refused = |message| Some(PlatformAccess::Unusable(Trouble { retry_after: Some(AGAIN), ..Trouble::new(Reason::NamespaceNotAllowed, message) }));
-        let not_allowed =
-            || refused(format!("LivePlatform {name} does not allow the namespace {namespace} (spec.allowedNamespaces). Ask whoever administers it."));
+        let refused = |message| {
+            Some(PlatformAccess::Unusable(Trouble {
+                retry_after: Some(AGAIN),
+                ..Trouble::new(Reason::NamespaceNotAllowed, message)
+            }))
+        };
+        let not_allowed = || {
+            refused(format!(
+                "LivePlatform {name} does not allow the namespace {namespace} (spec.allowedNamespaces). Ask whoever administers it."
+            ))
+        };
         let allowed = &platform.spec.allowed_namespaces;
         let selector = match allowed.from {
             NamespacesFrom::All => return looked(None, false),
@@ -106,34 +120,60 @@ impl Namespaces {
         let selector = match selector {
             Ok(selector) => selector,
             Err(error) => {
-                let message = format!("spec.allowedNamespaces.selector of LivePlatform {name} can't be read: {error}. Ask whoever administers it.");
+                let message = format!(
+                    "spec.allowedNamespaces.selector of LivePlatform {name} can't be read: {error}. Ask whoever administers it."
+                );
                 return looked(refused(message), false);
             }
         };
         match self.labels(client, &selector, namespace).await {
             Ok((labels, changed)) if labels.fit(&selector) => looked(None, changed),
             Ok((Labels::Forbidden, changed)) => {
-                let message =
-                    format!("The operator may not read the labels of namespace {namespace}, which spec.allowedNamespaces needs. Grant it get on namespaces.");
+                let message = format!(
+                    "The operator may not read the labels of namespace {namespace}, which spec.allowedNamespaces needs. Grant it get on namespaces."
+                );
                 looked(refused(message), changed)
             }
             Ok((_, changed)) => looked(not_allowed(), changed),
             Err(error) => {
-                let message = format!("The labels of namespace {namespace}, which spec.allowedNamespaces needs, can't be read now; tried again. {error}");
-                looked(Some(PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, message))), false)
+                let message = format!(
+                    "The labels of namespace {namespace}, which spec.allowedNamespaces needs, can't be read now; tried again. {error}"
+                );
+                looked(
+                    Some(PlatformAccess::Unknown(Trouble::new(
+                        Reason::ProgressingWithRetry,
+                        message,
+                    ))),
+                    false,
+                )
             }
         }
     }
 
     /// An API server that does not answer takes nothing away: then the labels count as they were.
-    async fn labels(&self, client: &Client, selector: &Selector, namespace: &str) -> Result<(Labels, bool), kube::Error> {
+    async fn labels(
+        &self,
+        client: &Client,
+        selector: &Selector,
+        namespace: &str,
+    ) -> Result<(Labels, bool), kube::Error> {
         let known = self.known().get(namespace).cloned();
         let at = clock::now();
-        let fresh = |known: &&KnownNamespace| at < known.at + if known.labels.fit(selector) { FRESH } else { FRESH_NO };
+        let fresh = |known: &&KnownNamespace| {
+            at < known.at
+                + if known.labels.fit(selector) {
+                    FRESH
+                } else {
+                    FRESH_NO
+                }
+        };
         if let Some(known) = known.as_ref().filter(fresh) {
             return Ok((known.labels.clone(), false));
         }
-        let labels = match Api::<Namespace>::all(client.clone()).get_metadata_opt(namespace).await {
+        let labels = match Api::<Namespace>::all(client.clone())
+            .get_metadata_opt(namespace)
+            .await
+        {
             Ok(Some(found)) => Labels::Of(found.metadata.labels.unwrap_or_default()),
             Ok(None) => Labels::Absent,
             Err(error) if forbidden(&error) => Labels::Forbidden,
@@ -142,7 +182,13 @@ impl Namespaces {
         let changed = known.is_some_and(|known| known.labels != labels);
         let mut all = self.known();
         all.retain(|_, known| at < known.at + KEPT);
-        all.insert(namespace.to_owned(), KnownNamespace { at, labels: labels.clone() });
+        all.insert(
+            namespace.to_owned(),
+            KnownNamespace {
+                at,
+                labels: labels.clone(),
+            },
+        );
         Ok((labels, changed))
     }
 }
@@ -167,7 +213,11 @@ mod tests {
     }
 
     fn serving() -> (Arc<Mutex<Server>>, Client) {
-        let server = Arc::new(Mutex::new(Server { status: 200, label: "no", asked: 0 }));
+        let server = Arc::new(Mutex::new(Server {
+            status: 200,
+            label: "no",
+            asked: 0,
+        }));
         let answers = Arc::clone(&server);
         let service = tower::service_fn(move |_: Request<Body>| {
             let mut server = answers.lock();
@@ -178,7 +228,10 @@ mod tests {
                 let reason = if server.status == 404 { "NotFound" } else { "Other" };
                 json!({"apiVersion": "v1", "kind": "Status", "status": "Failure", "reason": reason, "message": "x", "code": server.status})
             };
-            let answer = Response::builder().status(server.status).body(Body::from(body.to_string().into_bytes())).unwrap();
+            let answer = Response::builder()
+                .status(server.status)
+                .body(Body::from(body.to_string().into_bytes()))
+                .unwrap();
             async move { Ok::<_, std::convert::Infallible>(answer) }
         });
         (server, Client::new(service, "default"))
@@ -195,20 +248,48 @@ mod tests {
     #[tokio::test]
     async fn labels_are_read_when_they_are_needed_and_an_api_server_that_is_away_takes_nothing_away() {
         let (server, client) = serving();
-        let by_label = platform(json!({"from": "Selector", "selector": {"matchLabels": {"telephony": "yes"}}}));
+        let by_label =
+            platform(json!({"from": "Selector", "selector": {"matchLabels": {"telephony": "yes"}}}));
         let namespaces = Namespaces::default();
         let told = async || match namespaces.check_access(&client, &by_label, "sales").await.against {
             None => "may".to_owned(),
-            Some(PlatformAccess::Unusable(trouble)) => format!("{} {:?}", trouble.reason, trouble.retry_after.map(|after| after.as_secs())),
+            Some(PlatformAccess::Unusable(trouble)) => format!(
+                "{} {:?}",
+                trouble.reason,
+                trouble.retry_after.map(|after| after.as_secs())
+            ),
             Some(PlatformAccess::Unknown(trouble)) => format!("unknown {}", trouble.reason),
             Some(PlatformAccess::Usable(_)) => "usable".to_owned(),
         };
-        let age = |by: Duration| namespaces.known().values_mut().for_each(|known| known.at = known.at - by);
+        let age = |by: Duration| {
+            namespaces
+                .known()
+                .values_mut()
+                .for_each(|known| known.at = known.at - by)
+        };
         let table = [
-            ("nothing was ever read", 500, "no", "unknown ProgressingWithRetry", 1),
+            (
+                "nothing was ever read",
+                500,
+                "no",
+                "unknown ProgressingWithRetry",
+                1,
+            ),
             ("it is not labelled", 200, "no", "NamespaceNotAllowed Some(60)", 1),
-            ("a no is kept for a moment", 200, "yes", "NamespaceNotAllowed Some(60)", 0),
-            ("…and not for longer; away: as it was", 503, "yes", "NamespaceNotAllowed Some(60)", 1),
+            (
+                "a no is kept for a moment",
+                200,
+                "yes",
+                "NamespaceNotAllowed Some(60)",
+                0,
+            ),
+            (
+                "…and not for longer; away: as it was",
+                503,
+                "yes",
+                "NamespaceNotAllowed Some(60)",
+                1,
+            ),
             ("it is labelled", 200, "yes", "may", 1),
             ("a yes is kept for a while", 200, "no", "may", 0),
         ];
@@ -216,19 +297,37 @@ mod tests {
             if asked > 0 {
                 age(FRESH_NO);
             }
-            *server.lock() = Server { status, label, asked: 0 };
+            *server.lock() = Server {
+                status,
+                label,
+                asked: 0,
+            };
             assert_eq!(told().await, expected, "{what}");
             assert_eq!(server.lock().asked, asked, "{what}");
         }
         let table = [
             ("away: as it was", 503, "no", "may"),
-            ("the right was taken away", 403, "yes", "NamespaceNotAllowed Some(60)"),
-            ("it is not labelled any more", 200, "no", "NamespaceNotAllowed Some(60)"),
+            (
+                "the right was taken away",
+                403,
+                "yes",
+                "NamespaceNotAllowed Some(60)",
+            ),
+            (
+                "it is not labelled any more",
+                200,
+                "no",
+                "NamespaceNotAllowed Some(60)",
+            ),
             ("it is gone", 404, "no", "NamespaceNotAllowed Some(60)"),
         ];
         for (what, status, label, expected) in table {
             age(FRESH);
-            *server.lock() = Server { status, label, asked: 0 };
+            *server.lock() = Server {
+                status,
+                label,
+                asked: 0,
+            };
             assert_eq!(told().await, expected, "{what}");
             assert_eq!(server.lock().asked, 1, "{what}");
         }
@@ -238,13 +337,27 @@ mod tests {
     #[tokio::test]
     async fn many_objects_of_a_namespace_that_is_not_allowed_cost_one_request() {
         let (server, client) = serving();
-        let by_label = platform(json!({"from": "Selector", "selector": {"matchLabels": {"telephony": "yes"}}}));
+        let by_label =
+            platform(json!({"from": "Selector", "selector": {"matchLabels": {"telephony": "yes"}}}));
         let namespaces = Namespaces::default();
         for (status, what) in [(200, "not labelled"), (404, "gone"), (403, "not to be read")] {
-            namespaces.known().values_mut().for_each(|known| known.at = known.at - FRESH_NO);
-            *server.lock() = Server { status, label: "no", asked: 0 };
+            namespaces
+                .known()
+                .values_mut()
+                .for_each(|known| known.at = known.at - FRESH_NO);
+            *server.lock() = Server {
+                status,
+                label: "no",
+                asked: 0,
+            };
             for _ in 0..1000 {
-                assert!(matches!(namespaces.check_access(&client, &by_label, "sales").await.against, Some(PlatformAccess::Unusable(_))), "{what}");
+                assert!(
+                    matches!(
+                        namespaces.check_access(&client, &by_label, "sales").await.against,
+                        Some(PlatformAccess::Unusable(_))
+                    ),
+                    "{what}"
+                );
             }
             assert_eq!(server.lock().asked, 1, "{what}");
         }
@@ -254,19 +367,35 @@ mod tests {
     #[tokio::test]
     async fn what_is_believed_of_others() {
         let (server, client) = serving();
-        let by_label = platform(json!({"from": "Selector", "selector": {"matchLabels": {"telephony": "yes"}}}));
+        let by_label =
+            platform(json!({"from": "Selector", "selector": {"matchLabels": {"telephony": "yes"}}}));
         let namespaces = Namespaces::default();
         let access = || namespaces.access(&by_label, "sales");
         assert_eq!(access(), Access::Unknown, "nobody has asked");
-        assert!(!namespaces.check_access(&client, &by_label, "sales").await.changed, "the first answer is no change");
+        assert!(
+            !namespaces.check_access(&client, &by_label, "sales").await.changed,
+            "the first answer is no change"
+        );
         assert_eq!(access(), Access::MayNot);
         server.lock().label = "yes";
-        namespaces.known().values_mut().for_each(|known| known.at = known.at - FRESH_NO);
+        namespaces
+            .known()
+            .values_mut()
+            .for_each(|known| known.at = known.at - FRESH_NO);
         assert!(namespaces.check_access(&client, &by_label, "sales").await.changed);
         assert_eq!(access(), Access::May);
-        assert_eq!(namespaces.access(&platform(json!({"from": "None"})), "sales"), Access::MayNot);
-        assert_eq!(namespaces.access(&platform(json!({"from": "All"})), "other"), Access::May);
-        namespaces.known().values_mut().for_each(|known| known.at = known.at - BELIEVED);
+        assert_eq!(
+            namespaces.access(&platform(json!({"from": "None"})), "sales"),
+            Access::MayNot
+        );
+        assert_eq!(
+            namespaces.access(&platform(json!({"from": "All"})), "other"),
+            Access::May
+        );
+        namespaces
+            .known()
+            .values_mut()
+            .for_each(|known| known.at = known.at - BELIEVED);
         assert_eq!(access(), Access::Unknown, "it is too old");
         assert_eq!(server.lock().asked, 2, "who believes does not ask");
     }
@@ -275,8 +404,20 @@ mod tests {
     async fn all_and_none_need_no_labels() {
         let (server, client) = serving();
         let namespaces = Namespaces::default();
-        assert!(namespaces.check_access(&client, &platform(json!({"from": "All"})), "sales").await.against.is_none());
-        assert!(matches!(namespaces.check_access(&client, &platform(json!({"from": "None"})), "sales").await.against, Some(PlatformAccess::Unusable(_))));
+        assert!(
+            namespaces
+                .check_access(&client, &platform(json!({"from": "All"})), "sales")
+                .await
+                .against
+                .is_none()
+        );
+        assert!(matches!(
+            namespaces
+                .check_access(&client, &platform(json!({"from": "None"})), "sales")
+                .await
+                .against,
+            Some(PlatformAccess::Unusable(_))
+        ));
         assert_eq!(server.lock().asked, 0);
     }
 }

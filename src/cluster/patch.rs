@@ -30,7 +30,9 @@ const SENTENCE: usize = 300;
 /// What an error of a write means. An answer that does not say what became of the write is none: a time-out or a fault of the server may come after it was
 /// made, and 429 says nothing about this object.
 fn failed(error: kube::Error) -> WriteError {
-    let kube::Error::Api(status) = &error else { return WriteError::Unanswered(error.to_string()) };
+    let kube::Error::Api(status) = &error else {
+        return WriteError::Unanswered(error.to_string());
+    };
     let refused = matches!(status.code, 400..=499) && !matches!(status.code, 408 | 429);
     // A webhook that does not answer is a fault of the server by its code, and of whoever set it up by its cause.
     let webhook = status.code >= 500 && status.message.contains("webhook");
@@ -44,7 +46,11 @@ fn failed(error: kube::Error) -> WriteError {
 }
 
 fn sentence(message: &str) -> String {
-    let words = message.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()).collect::<Vec<_>>().join(" ");
+    let words = message
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+        .collect::<Vec<_>>()
+        .join(" ");
     let cut: String = words.chars().take(SENTENCE).collect();
     match cut.chars().last() {
         _ if cut.len() < words.len() => format!("{cut}…"),
@@ -60,15 +66,33 @@ fn sentence(message: &str) -> String {
 /// # Errors
 /// When the object is gone or was changed, or the API server does not take it, or not whole.
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write mark", skip_all, fields(kind = %K::kind(&())))]
-pub async fn mark<K: ManagedResource>(client: &Client, object: &K, mark: &Mark, record: &Record, id: OperationId) -> Result<(K, Option<Intent>), WriteError> {
+pub async fn mark<K: ManagedResource>(
+    client: &Client,
+    object: &K,
+    mark: &Mark,
+    record: &Record,
+    id: OperationId,
+) -> Result<(K, Option<Intent>), WriteError> {
     let mut finalizers = object.finalizers().to_vec();
     finalizers.retain(|name| name != FINALIZER);
     let mut annotations = serde_json::Map::new();
     let mut intent = None;
     match mark {
-        Mark::RecordIntent { kind, start, tenant, place } => {
+        Mark::RecordIntent {
+            kind,
+            start,
+            tenant,
+            place,
+        } => {
             finalizers.push(FINALIZER.to_owned());
-            let begun = Intent { kind: *kind, id, start: *start, tenant: tenant.clone(), place: place.clone(), sent: Sent::No };
+            let begun = Intent {
+                kind: *kind,
+                id,
+                start: *start,
+                tenant: tenant.clone(),
+                place: place.clone(),
+                sent: Sent::No,
+            };
             annotations.insert(OPERATION.into(), intent_text(&begun).into());
             if let Some(guid) = record.guid.as_ref().filter(|_| *kind == OperationKind::Delete) {
                 annotations.insert(GUID.into(), guid.as_str().into());
@@ -100,7 +124,9 @@ pub async fn mark<K: ManagedResource>(client: &Client, object: &K, mark: &Mark, 
         metadata["annotations"] = Value::Object(annotations.clone());
     }
     let patch = json!({ "metadata": metadata });
-    let url = K::api(client, object.meta().namespace.as_deref()).resource_url().to_owned();
+    let url = K::api(client, object.meta().namespace.as_deref())
+        .resource_url()
+        .to_owned();
     let request = Request::new(url).patch(&object.name_any(), &params(), &Patch::Merge(patch));
     let written = answer(client, request).await.map_err(failed)?;
     match dropped(&written, &finalizers, &annotations) {
@@ -110,16 +136,31 @@ pub async fn mark<K: ManagedResource>(client: &Client, object: &K, mark: &Mark, 
 }
 
 fn params() -> PatchParams {
-    PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() }
+    PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    }
 }
 
 /// What the API server has left out of a mark that it took.
-fn dropped<K: ManagedResource>(written: &K, finalizers: &[String], annotations: &serde_json::Map<String, Value>) -> Option<&'static str> {
+fn dropped<K: ManagedResource>(
+    written: &K,
+    finalizers: &[String],
+    annotations: &serde_json::Map<String, Value>,
+) -> Option<&'static str> {
     let wanted = finalizers.iter().any(|name| name == FINALIZER);
     if wanted != crate::cluster::record::has_finalizer(written) {
-        return Some(if wanted { "the finalizer operatorconnect.dev/external" } else { "the removal of the finalizer operatorconnect.dev/external" });
+        return Some(if wanted {
+            "the finalizer operatorconnect.dev/external"
+        } else {
+            "the removal of the finalizer operatorconnect.dev/external"
+        });
     }
-    let differs = |name: &str| annotations.get(name).is_some_and(|value| value.as_str() != written.annotations().get(name).map(String::as_str));
+    let differs = |name: &str| {
+        annotations
+            .get(name)
+            .is_some_and(|value| value.as_str() != written.annotations().get(name).map(String::as_str))
+    };
     if differs(OPERATION) {
         return Some("the annotation operatorconnect.dev/operation");
     }
@@ -136,7 +177,11 @@ fn dropped<K: ManagedResource>(written: &K, finalizers: &[String], annotations: 
 /// # Errors
 /// As [`mark`].
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write status", skip_all, fields(kind = %K::kind(&())))]
-pub async fn status<K: ManagedResource>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteError> {
+pub async fn status<K: ManagedResource>(
+    client: &Client,
+    object: &K,
+    status: &impl Serialize,
+) -> Result<K, WriteError> {
     let status = serde_json::to_value(status).unwrap_or_default();
     let mut known = Cow::Borrowed(object);
     for _ in 0..STATUS_TRIES {
@@ -158,7 +203,11 @@ pub async fn status<K: ManagedResource>(client: &Client, object: &K, status: &im
 /// # Errors
 /// As [`mark`].
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write operation", skip_all, fields(kind = %K::kind(&())))]
-pub async fn operation<K: ManagedResource>(client: &Client, object: &K, status: &impl Serialize) -> Result<K, WriteError> {
+pub async fn operation<K: ManagedResource>(
+    client: &Client,
+    object: &K,
+    status: &impl Serialize,
+) -> Result<K, WriteError> {
     let operation = serde_json::to_value(status).unwrap_or_default()["operation"].take();
     for _ in 0..STATUS_TRIES {
         let known = newest_of_same(client, object).await?;
@@ -179,30 +228,52 @@ pub async fn operation<K: ManagedResource>(client: &Client, object: &K, status: 
     Err(WriteError::Conflict)
 }
 
-async fn write_status<K: ManagedResource>(client: &Client, known: &K, status: &Value) -> Result<K, WriteError> {
-    let Some(difference) = difference(&status_of(known), status) else { return Ok(known.clone()) };
+async fn write_status<K: ManagedResource>(
+    client: &Client,
+    known: &K,
+    status: &Value,
+) -> Result<K, WriteError> {
+    let Some(difference) = difference(&status_of(known), status) else {
+        return Ok(known.clone());
+    };
     let metadata = json!({ "uid": known.meta().uid, "resourceVersion": known.resource_version() });
     let patch = json!({ "metadata": metadata, "status": difference });
-    let url = K::api(client, known.meta().namespace.as_deref()).resource_url().to_owned();
-    let request = Request::new(url).patch_subresource("status", &known.name_any(), &params(), &Patch::Merge(patch));
+    let url = K::api(client, known.meta().namespace.as_deref())
+        .resource_url()
+        .to_owned();
+    let request =
+        Request::new(url).patch_subresource("status", &known.name_any(), &params(), &Patch::Merge(patch));
     answer(client, request).await.map_err(failed)
 }
 
 /// The object that the API server answers to a write.
-async fn answer<K: ManagedResource>(client: &Client, request: Result<http::Request<Vec<u8>>, kube::core::request::Error>) -> kube::Result<K> {
-    let text = client.request_text(request.map_err(kube::Error::BuildRequest)?).await?;
+async fn answer<K: ManagedResource>(
+    client: &Client,
+    request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
+) -> kube::Result<K> {
+    let text = client
+        .request_text(request.map_err(kube::Error::BuildRequest)?)
+        .await?;
     serde_json::from_str(&lean(&text)).map_err(kube::Error::SerdeError)
 }
 
 /// What has to be merged into `before` to make it `after` (RFC 7386), if anything. No library: those for JSON make patches of another kind (RFC 6902), which
 /// fail where this says what is wanted.
 fn difference(before: &Value, after: &Value) -> Option<Value> {
-    let (Value::Object(old), Value::Object(new)) = (before, after) else { return (before != after).then(|| after.clone()) };
-    let gone = old.iter().filter(|(name, value)| !value.is_null() && new.get(*name).is_none_or(Value::is_null)).map(|(name, _)| (name.clone(), Value::Null));
-    let changed = new.iter().filter(|(_, value)| !value.is_null()).filter_map(|(name, value)| {
-        let before = old.get(name).unwrap_or(&Value::Null);
-        Some((name.clone(), difference(before, value)?))
-    });
+    let (Value::Object(old), Value::Object(new)) = (before, after) else {
+        return (before != after).then(|| after.clone());
+    };
+    let gone = old
+        .iter()
+        .filter(|(name, value)| !value.is_null() && new.get(*name).is_none_or(Value::is_null))
+        .map(|(name, _)| (name.clone(), Value::Null));
+    let changed = new
+        .iter()
+        .filter(|(_, value)| !value.is_null())
+        .filter_map(|(name, value)| {
+            let before = old.get(name).unwrap_or(&Value::Null);
+            Some((name.clone(), difference(before, value)?))
+        });
     let all: serde_json::Map<String, Value> = gone.chain(changed).collect();
     (!all.is_empty()).then_some(Value::Object(all))
 }
@@ -211,33 +282,61 @@ fn difference(before: &Value, after: &Value) -> Option<Value> {
 ///
 /// # Errors
 /// As [`mark`].
-pub async fn conditions<K: ManagedResource>(client: &Client, object: &K, conditions: &[Condition], generation: i64) -> Result<(), WriteError> {
+pub async fn conditions<K: ManagedResource>(
+    client: &Client,
+    object: &K,
+    conditions: &[Condition],
+    generation: i64,
+) -> Result<(), WriteError> {
     let api = K::api(client, object.meta().namespace.as_deref());
     let patch = json!({
         "metadata": {"uid": object.meta().uid, "resourceVersion": object.resource_version()},
         "status": {"observedGeneration": generation, "conditions": conditions},
     });
-    let params = PatchParams { field_manager: Some(FIELD_MANAGER.into()), ..PatchParams::default() };
+    let params = PatchParams {
+        field_manager: Some(FIELD_MANAGER.into()),
+        ..PatchParams::default()
+    };
     // The answer is not read as an object: it is one that can't be.
-    let request = Request::new(api.resource_url()).patch_subresource("status", &object.name_any(), &params, &Patch::Merge(patch));
+    let request = Request::new(api.resource_url()).patch_subresource(
+        "status",
+        &object.name_any(),
+        &params,
+        &Patch::Merge(patch),
+    );
     let request = request.map_err(|error| WriteError::Rejected(error.to_string()))?;
     client.request_text(request).await.map(|_| ()).map_err(failed)
 }
 
 /// What nobody but us writes: our marks and the status.
 fn ours<K: ManagedResource>(object: &K) -> (bool, Vec<Option<&String>>, Value) {
-    let annotations = crate::cluster::record::OWN_ANNOTATIONS.iter().chain([&GUID]).map(|name| object.annotations().get(*name)).collect();
-    (crate::cluster::record::has_finalizer(object), annotations, status_of(object))
+    let annotations = crate::cluster::record::OWN_ANNOTATIONS
+        .iter()
+        .chain([&GUID])
+        .map(|name| object.annotations().get(*name))
+        .collect();
+    (
+        crate::cluster::record::has_finalizer(object),
+        annotations,
+        status_of(object),
+    )
 }
 
 fn status_of<K: ManagedResource>(object: &K) -> Value {
-    object.status().and_then(|status| serde_json::to_value(status).ok()).unwrap_or_default()
+    object
+        .status()
+        .and_then(|status| serde_json::to_value(status).ok())
+        .unwrap_or_default()
 }
 
 /// The newest version of this very object.
 async fn newest_of_same<K: ManagedResource>(client: &Client, object: &K) -> Result<K, WriteError> {
     let newest = newest(client, object).await?;
-    if newest.meta().uid == object.meta().uid { Ok(newest) } else { Err(WriteError::NotFound) }
+    if newest.meta().uid == object.meta().uid {
+        Ok(newest)
+    } else {
+        Err(WriteError::NotFound)
+    }
 }
 
 /// Reads the newest version of an object.
@@ -245,7 +344,10 @@ async fn newest_of_same<K: ManagedResource>(client: &Client, object: &K) -> Resu
 /// # Errors
 /// As [`mark`].
 pub async fn newest<K: ManagedResource>(client: &Client, object: &K) -> Result<K, WriteError> {
-    K::api(client, object.meta().namespace.as_deref()).get(&object.name_any()).await.map_err(failed)
+    K::api(client, object.meta().namespace.as_deref())
+        .get(&object.name_any())
+        .await
+        .map_err(failed)
 }
 
 /// Makes an object.
@@ -255,7 +357,14 @@ pub async fn newest<K: ManagedResource>(client: &Client, object: &K) -> Result<K
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "create object", skip_all, fields(kind = %K::kind(&())))]
 pub async fn create<K: ManagedResource>(client: &Client, object: &K) -> Result<K, kube::Error> {
     let api = K::api(client, object.meta().namespace.as_deref());
-    api.create(&kube::api::PostParams { field_manager: Some(FIELD_MANAGER.into()), ..kube::api::PostParams::default() }, object).await
+    api.create(
+        &kube::api::PostParams {
+            field_manager: Some(FIELD_MANAGER.into()),
+            ..kube::api::PostParams::default()
+        },
+        object,
+    )
+    .await
 }
 
 #[cfg(test)]
@@ -264,19 +373,30 @@ mod tests {
     use proptest::prelude::*;
 
     fn any_value() -> impl Strategy<Value = Value> {
-        let leaf = prop_oneof![any::<bool>().prop_map(Value::from), (0i64..3).prop_map(Value::from), "[ab]{0,2}".prop_map(Value::from)];
+        let leaf = prop_oneof![
+            any::<bool>().prop_map(Value::from),
+            (0i64..3).prop_map(Value::from),
+            "[ab]{0,2}".prop_map(Value::from)
+        ];
         leaf.prop_recursive(3, 24, 4, |inner| {
             prop_oneof![
                 proptest::collection::vec(inner.clone(), 0..3).prop_map(Value::from),
-                proptest::collection::btree_map("[abc]", inner, 0..4).prop_map(|map| Value::Object(map.into_iter().collect())),
+                proptest::collection::btree_map("[abc]", inner, 0..4)
+                    .prop_map(|map| Value::Object(map.into_iter().collect())),
             ]
         })
     }
 
     /// RFC 7386, by its pseudo code.
     fn merged(target: Value, patch: &Value) -> Value {
-        let Value::Object(patch) = patch else { return patch.clone() };
-        let mut target = if let Value::Object(target) = target { target } else { serde_json::Map::new() };
+        let Value::Object(patch) = patch else {
+            return patch.clone();
+        };
+        let mut target = if let Value::Object(target) = target {
+            target
+        } else {
+            serde_json::Map::new()
+        };
         for (name, value) in patch {
             if value.is_null() {
                 target.remove(name);
@@ -290,7 +410,8 @@ mod tests {
 
     /// Whether objects stand where the other has something else: a merge patch can't make an empty object out of a text.
     fn object_map() -> impl Strategy<Value = Value> {
-        proptest::collection::btree_map("[abcd]", any_value(), 0..5).prop_map(|map| Value::Object(map.into_iter().collect()))
+        proptest::collection::btree_map("[abcd]", any_value(), 0..5)
+            .prop_map(|map| Value::Object(map.into_iter().collect()))
     }
 
     proptest! {
@@ -315,17 +436,27 @@ mod tests {
     #[test]
     fn an_answer_says_what_became_of_a_write_or_it_is_none() {
         let api = |code: u16, message: &str| {
-            let status = kube::core::Status { code, message: message.to_owned(), ..Default::default() };
+            let status = kube::core::Status {
+                code,
+                message: message.to_owned(),
+                ..Default::default()
+            };
             failed(kube::Error::Api(Box::new(status)))
         };
         assert!(matches!(api(404, ""), WriteError::NotFound) && matches!(api(409, ""), WriteError::Conflict));
         for code in [400, 403, 413, 422] {
-            assert!(matches!(api(code, "no"), WriteError::Rejected(text) if text == "no."), "{code}");
+            assert!(
+                matches!(api(code, "no"), WriteError::Rejected(text) if text == "no."),
+                "{code}"
+            );
         }
         for code in [408, 429, 500, 503, 504] {
             assert!(matches!(api(code, "busy"), WriteError::Unanswered(_)), "{code}");
         }
-        assert!(matches!(api(500, "Internal error occurred: failed calling webhook \"x\""), WriteError::Rejected(_)));
+        assert!(matches!(
+            api(500, "Internal error occurred: failed calling webhook \"x\""),
+            WriteError::Rejected(_)
+        ));
         assert_eq!(sentence("denied:\n\tnot  allowed!"), "denied: not allowed!");
         assert_eq!(sentence(&"x".repeat(1000)).chars().count(), SENTENCE + 1);
     }

@@ -33,7 +33,13 @@ pub struct Reading {
 
 impl Reading {
     fn new(object: Arc<LivePlatform>) -> Self {
-        Self { policy: policy(&object), account: address::account(&object), deletions: ledger(&object), absences: record::absences(&object), object }
+        Self {
+            policy: policy(&object),
+            account: address::account(&object),
+            deletions: ledger(&object),
+            absences: record::absences(&object),
+            object,
+        }
     }
 }
 
@@ -79,7 +85,11 @@ fn policy(platform: &LivePlatform) -> Policy {
 
 /// What a platform object remembers.
 pub fn record(object: &LivePlatform) -> PlatformRecord {
-    let jobs = object.status.as_ref().map(|status| status.sync_jobs.as_slice()).unwrap_or_default();
+    let jobs = object
+        .status
+        .as_ref()
+        .map(|status| status.sync_jobs.as_slice())
+        .unwrap_or_default();
     let status = object.status.as_ref().map(|status| status as &dyn HasStatus);
     let stalled_for = stalled_for(status, object.meta().generation.unwrap_or_default());
     PlatformRecord {
@@ -101,6 +111,15 @@ pub fn trigger(platform: &LivePlatform) -> JobTrigger {
 
 /// The times of jobs that are not taken.
 fn refused(object: &LivePlatform) -> [Option<String>; 2] {
-    let refused = object.status.as_ref().map(|status| status.refused_job_times.as_slice()).unwrap_or_default();
-    Job::ALL.map(|which| refused.iter().find(|one| one.name == which.name()).map(|one| one.value.clone()))
+    let refused = object
+        .status
+        .as_ref()
+        .map(|status| status.refused_job_times.as_slice())
+        .unwrap_or_default();
+    Job::ALL.map(|which| {
+        refused
+            .iter()
+            .find(|one| one.name == which.name())
+            .map(|one| one.value.clone())
+    })
 }

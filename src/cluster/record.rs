@@ -7,7 +7,9 @@ use kube::{Resource, ResourceExt};
 use oc_domain::absence::{self, Account};
 use oc_domain::breaker::DeletionLedger;
 use oc_domain::names::{CustomerGuid, TaskId, TenantId};
-use oc_domain::record::{Intent, JobRecord, JobState, Operation, OperationId, OperationKind, Outcome, Record, Sent};
+use oc_domain::record::{
+    Intent, JobRecord, JobState, Operation, OperationId, OperationKind, Outcome, Record, Sent,
+};
 use oc_domain::time::{Duration, Time};
 use serde::{Deserialize, Serialize};
 
@@ -70,7 +72,11 @@ pub fn intent_text(intent: &Intent) -> String {
 fn intent(annotations: &BTreeMap<String, String>) -> Option<Intent> {
     let written: Written = serde_json::from_str(annotations.get(OPERATION)?).ok()?;
     // Whatever can't be read as a deletion is taken for a create: that is the one that must never be repeated blindly.
-    let kind = if written.kind == OperationKind::Delete.as_str() { OperationKind::Delete } else { OperationKind::Create };
+    let kind = if written.kind == OperationKind::Delete.as_str() {
+        OperationKind::Delete
+    } else {
+        OperationKind::Create
+    };
     // Whatever is read may be written again, into a status that takes neither longer ids nor years before the first.
     let id = written.id.chars().take(LONGEST_ID).collect();
     Some(Intent {
@@ -78,23 +84,39 @@ fn intent(annotations: &BTreeMap<String, String>) -> Option<Intent> {
         id: OperationId(id),
         start: clock::time(written.start).max(Time(0)),
         tenant: written.tenant.and_then(|tenant| TenantId::parse(&tenant).ok()),
-        place: written.platform.map(|place| place.chars().take(LONGEST_PLACE).collect()),
+        place: written
+            .platform
+            .map(|place| place.chars().take(LONGEST_PLACE).collect()),
         sent: Sent::Maybe,
     })
 }
 
 /// The tenant for which a service may have been asked for, by an intent of which status does not tell yet.
 pub fn asked_for(object: &oc_api::OcEssentialService) -> Option<TenantId> {
-    let intent = intent(object.annotations()).filter(|intent| intent.kind == OperationKind::Create && has_finalizer(object))?;
+    let intent = intent(object.annotations())
+        .filter(|intent| intent.kind == OperationKind::Create && has_finalizer(object))?;
     let told = |status: &oc_api::OcEssentialServiceStatus| {
-        status.ump_customer_guid.is_some() || status.operation.as_ref().is_some_and(|op| op.id.as_deref() == Some(intent.id.0.as_str()))
+        status.ump_customer_guid.is_some()
+            || status
+                .operation
+                .as_ref()
+                .is_some_and(|op| op.id.as_deref() == Some(intent.id.0.as_str()))
     };
-    if object.status.as_ref().is_some_and(told) { None } else { intent.tenant }
+    if object.status.as_ref().is_some_and(told) {
+        None
+    } else {
+        intent.tenant
+    }
 }
 
 /// What the status of a platform object tells of a call: whether its release has it.
 pub fn capability(object: &oc_api::LivePlatform, name: &str) -> Option<bool> {
-    let told = object.status.as_ref()?.capabilities.iter().find(|told| told.name == name)?;
+    let told = object
+        .status
+        .as_ref()?
+        .capabilities
+        .iter()
+        .find(|told| told.name == name)?;
     match told.state {
         oc_api::CapabilityState::Available => Some(true),
         oc_api::CapabilityState::Unavailable => Some(false),
@@ -129,19 +151,27 @@ fn operation(written: Option<&oc_api::Operation>) -> Option<Operation> {
         task: written.task_id.as_deref().and_then(|id| TaskId::parse(id).ok()),
         task_status: written.task_status.clone(),
         task_ended: time(written.task_ended_time.as_ref()),
-        took: written.duration_seconds.and_then(|seconds| u64::try_from(seconds).ok()).map(Duration::from_secs),
+        took: written
+            .duration_seconds
+            .and_then(|seconds| u64::try_from(seconds).ok())
+            .map(Duration::from_secs),
         outcome,
         outcome_of: written.outcome_of.clone().map(OperationId),
         completed: time(written.completed_time.as_ref()),
         generation: written.generation,
-        reason: written.reason.as_deref().and_then(oc_domain::conditions::Reason::parse),
+        reason: written
+            .reason
+            .as_deref()
+            .and_then(oc_domain::conditions::Reason::parse),
         messages: written.messages.clone(),
     })
 }
 
 /// One job, from a status.
 pub fn job(jobs: &[oc_api::JobStatus], name: &str) -> JobRecord {
-    let Some(written) = jobs.iter().find(|job| job.name == name) else { return JobRecord::default() };
+    let Some(written) = jobs.iter().find(|job| job.name == name) else {
+        return JobRecord::default();
+    };
     let state = match written.state {
         oc_api::SyncState::Due => JobState::Due,
         oc_api::SyncState::Requested => JobState::Requested,
@@ -163,9 +193,19 @@ pub fn has_finalizer<K: Resource>(object: &K) -> bool {
 
 /// What the breaker of a platform object remembers.
 pub fn ledger(object: &oc_api::LivePlatform) -> DeletionLedger {
-    let Some(written) = object.status.as_ref().and_then(|status| status.deletions.as_ref()) else { return DeletionLedger::default() };
+    let Some(written) = object
+        .status
+        .as_ref()
+        .and_then(|status| status.deletions.as_ref())
+    else {
+        return DeletionLedger::default();
+    };
     DeletionLedger {
-        granted: written.granted.iter().map(|grant| (grant.uid.clone(), clock::time(grant.time.0))).collect(),
+        granted: written
+            .granted
+            .iter()
+            .map(|grant| (grant.uid.clone(), clock::time(grant.time.0)))
+            .collect(),
         approved: time(written.approved_time.as_ref()),
         handled: written.last_handled_approval.clone(),
         held: written.held,
@@ -174,15 +214,27 @@ pub fn ledger(object: &oc_api::LivePlatform) -> DeletionLedger {
 
 /// The value of the annotation that lets held deletions go on.
 pub fn approval<K: Resource>(object: &K) -> Option<String> {
-    object.annotations().get(APPROVE_DELETIONS).map(|value| value.chars().take(256).collect())
+    object
+        .annotations()
+        .get(APPROVE_DELETIONS)
+        .map(|value| value.chars().take(256).collect())
 }
 
 /// What a platform object remembers of what is missing.
 pub fn absences(object: &oc_api::LivePlatform) -> absence::AbsenceLedger {
-    let Some(written) = object.status.as_ref().and_then(|status| status.absences.as_ref()) else { return absence::AbsenceLedger::default() };
+    let Some(written) = object.status.as_ref().and_then(|status| status.absences.as_ref()) else {
+        return absence::AbsenceLedger::default();
+    };
     absence::AbsenceLedger {
-        known: written.known.as_ref().map(|known| Account { url: known.url.clone(), identity: known.identity.clone() }),
-        believed: written.believed.iter().map(|one| (one.id.clone(), clock::time(one.time.0))).collect(),
+        known: written.known.as_ref().map(|known| Account {
+            url: known.url.clone(),
+            identity: known.identity.clone(),
+        }),
+        believed: written
+            .believed
+            .iter()
+            .map(|one| (one.id.clone(), clock::time(one.time.0)))
+            .collect(),
         accepted: written.accepted,
         held: written.held,
         since: time(written.since_time.as_ref()),
@@ -192,25 +244,45 @@ pub fn absences(object: &oc_api::LivePlatform) -> absence::AbsenceLedger {
 
 /// The value of the annotation that says that what is missing is gone.
 pub fn absence_approval<K: Resource>(object: &K) -> Option<String> {
-    object.annotations().get(APPROVE_ABSENCES).map(|value| value.chars().take(256).collect())
+    object
+        .annotations()
+        .get(APPROVE_ABSENCES)
+        .map(|value| value.chars().take(256).collect())
 }
 
 /// The value of the annotations that ask for a look now, both together.
 pub fn requested<K: Resource>(object: &K) -> Option<String> {
     let annotations = object.annotations();
-    let values: Vec<&str> = [RECONCILE, FLUX_RECONCILE].iter().filter_map(|name| annotations.get(*name)).map(String::as_str).collect();
+    let values: Vec<&str> = [RECONCILE, FLUX_RECONCILE]
+        .iter()
+        .filter_map(|name| annotations.get(*name))
+        .map(String::as_str)
+        .collect();
     // The API server takes long annotations; a token that must be echoed need not be.
-    if values.is_empty() { None } else { Some(values.join(" ").chars().take(256).collect()) }
+    if values.is_empty() {
+        None
+    } else {
+        Some(values.join(" ").chars().take(256).collect())
+    }
 }
 
 /// What a service object remembers.
 pub fn of_service(object: &oc_api::OcEssentialService) -> Record {
     let annotations = object.annotations();
-    let annotated = annotations.get(GUID).and_then(|guid| CustomerGuid::parse(guid).ok());
+    let annotated = annotations
+        .get(GUID)
+        .and_then(|guid| CustomerGuid::parse(guid).ok());
     let empty = oc_api::OcEssentialServiceStatus::default();
     let status = object.status.as_ref().unwrap_or(&empty);
-    let jobs = status.sync.as_ref().map(|sync| sync.jobs.as_slice()).unwrap_or_default();
-    let told = status.ump_customer_guid.as_deref().and_then(|guid| CustomerGuid::parse(guid).ok());
+    let jobs = status
+        .sync
+        .as_ref()
+        .map(|sync| sync.jobs.as_slice())
+        .unwrap_or_default();
+    let told = status
+        .ump_customer_guid
+        .as_deref()
+        .and_then(|guid| CustomerGuid::parse(guid).ok());
     Record {
         finalizer: has_finalizer(object),
         intent: intent(annotations),
@@ -267,7 +339,10 @@ mod tests {
 
     #[test]
     fn what_anybody_can_write_fits_a_status() {
-        let long = format!(r#"{{"kind":"Create","id":"{}","start":"-000044-03-15T12:00:00Z"}}"#, "x".repeat(300));
+        let long = format!(
+            r#"{{"kind":"Create","id":"{}","start":"-000044-03-15T12:00:00Z"}}"#,
+            "x".repeat(300)
+        );
         let intent = read(&long).unwrap();
         assert_eq!((intent.id.0.len(), intent.start), (100, Time(0)));
     }
@@ -276,9 +351,15 @@ mod tests {
     fn only_the_end_of_this_very_operation_ends_it() {
         let read = |outcome: &str, of: Option<&str>, completed: Option<&str>| {
             let written = serde_json::json!({"kind": "Create", "id": "2", "taskId": "wst_1", "startedTime": "2026-01-02T03:00:00Z", "outcome": outcome, "outcomeOf": of, "completedTime": completed});
-            operation(Some(&serde_json::from_value(written).unwrap())).unwrap().ended()
+            operation(Some(&serde_json::from_value(written).unwrap()))
+                .unwrap()
+                .ended()
         };
-        let (before, same, after) = (Some("2026-01-02T02:59:59Z"), Some("2026-01-02T03:00:00Z"), Some("2026-01-02T03:05:00Z"));
+        let (before, same, after) = (
+            Some("2026-01-02T02:59:59Z"),
+            Some("2026-01-02T03:00:00Z"),
+            Some("2026-01-02T03:05:00Z"),
+        );
         let table = [
             ("its own", Some("2"), after, true),
             ("its own, by a clock that was behind", Some("2"), before, true),
@@ -289,25 +370,62 @@ mod tests {
         ];
         for outcome in ["Succeeded", "Failed", "Refused", "Unknown"] {
             for (what, of, completed, ends) in table {
-                assert_eq!(read(outcome, of, completed).map(|ended| ended.as_str()), Some(outcome).filter(|_| ends), "{outcome}, {what}");
+                assert_eq!(
+                    read(outcome, of, completed).map(|ended| ended.as_str()),
+                    Some(outcome).filter(|_| ends),
+                    "{outcome}, {what}"
+                );
             }
         }
-        assert_eq!(read("HandedOver", Some("2"), after), None, "a word of a later version");
-        assert_eq!(operation(Some(&serde_json::from_value(serde_json::json!({"kind": "Move", "id": "3"})).unwrap())).unwrap().kind, OperationKind::Create);
+        assert_eq!(
+            read("HandedOver", Some("2"), after),
+            None,
+            "a word of a later version"
+        );
+        assert_eq!(
+            operation(Some(
+                &serde_json::from_value(serde_json::json!({"kind": "Move", "id": "3"})).unwrap()
+            ))
+            .unwrap()
+            .kind,
+            OperationKind::Create
+        );
     }
 
     #[test]
     fn an_intent_as_it_is_written_is_read_and_others_are_not() {
         let text = r#"{"kind":"Create","id":"1","start":"2025-01-02T03:04:05Z"}"#;
-        assert_eq!(read(text).map(|intent| intent.start), Some(Time(1_735_787_045_000)));
+        assert_eq!(
+            read(text).map(|intent| intent.start),
+            Some(Time(1_735_787_045_000))
+        );
         let whose = r#"{"kind":"Create","id":"1","start":"2025-01-02T03:04:05Z","tenant":"22222222-2222-4222-8222-222222222222","platform":"https://live.example.com:443/tenantui"}"#;
         let intent = read(whose).unwrap();
-        assert_eq!(intent.tenant.as_ref().map(ToString::to_string).as_deref(), Some("22222222-2222-4222-8222-222222222222"));
-        assert_eq!(intent.place.as_deref(), Some("https://live.example.com:443/tenantui"));
+        assert_eq!(
+            intent.tenant.as_ref().map(ToString::to_string).as_deref(),
+            Some("22222222-2222-4222-8222-222222222222")
+        );
+        assert_eq!(
+            intent.place.as_deref(),
+            Some("https://live.example.com:443/tenantui")
+        );
         assert_eq!(intent_text(&intent), whose);
-        let edge = format!(r#"{{"kind":"Create","id":"1","start":"2025-01-02T03:04:05Z","tenant":"nobody","platform":"{}"}}"#, "x".repeat(9000));
-        assert_eq!(read(&edge).map(|intent| (intent.tenant, intent.place.map(|place| place.len()))), Some((None, Some(LONGEST_PLACE))));
-        for text in ["", "{}", "null", "[]", r#"{"kind":"Create","id":"1"}"#, r#"{"kind":"Create","id":1,"start":"2025-01-02T03:04:05Z"}"#] {
+        let edge = format!(
+            r#"{{"kind":"Create","id":"1","start":"2025-01-02T03:04:05Z","tenant":"nobody","platform":"{}"}}"#,
+            "x".repeat(9000)
+        );
+        assert_eq!(
+            read(&edge).map(|intent| (intent.tenant, intent.place.map(|place| place.len()))),
+            Some((None, Some(LONGEST_PLACE)))
+        );
+        for text in [
+            "",
+            "{}",
+            "null",
+            "[]",
+            r#"{"kind":"Create","id":"1"}"#,
+            r#"{"kind":"Create","id":1,"start":"2025-01-02T03:04:05Z"}"#,
+        ] {
             assert_eq!(read(text), None, "{text}");
         }
     }

@@ -18,7 +18,12 @@ type Version = (Option<String>, Option<String>);
 
 impl Records {
     /// What this version of an object remembers.
-    pub fn of<K: Resource>(&self, key: &ObjectKey, object: &K, read: impl FnOnce(&K) -> Record) -> Arc<Record> {
+    pub fn of<K: Resource>(
+        &self,
+        key: &ObjectKey,
+        object: &K,
+        read: impl FnOnce(&K) -> Record,
+    ) -> Arc<Record> {
         let version = (object.meta().uid.clone(), object.meta().resource_version.clone());
         let mut all = self.0.lock();
         if let Some((_, record)) = all.get(key).filter(|(known, _)| *known == version) {

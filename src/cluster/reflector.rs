@@ -38,7 +38,11 @@ struct BackOff {
 }
 
 /// After an outage everything is to be seen again within five seconds; and a request in that time is no load, whatever the API server goes through.
-const PACE: BackOff = BackOff { first: Duration::from_millis(250), longest: Duration::from_secs(5), short: Duration::from_secs(1) };
+const PACE: BackOff = BackOff {
+    first: Duration::from_millis(250),
+    longest: Duration::from_secs(5),
+    short: Duration::from_secs(1),
+};
 
 /// The wait between tries that fail.
 struct Backoff {
@@ -48,7 +52,11 @@ struct Backoff {
 
 impl Backoff {
     fn next(&mut self) -> Duration {
-        let whole = self.pace.first.saturating_mul(1 << self.failures.min(8)).min(self.pace.longest);
+        let whole = self
+            .pace
+            .first
+            .saturating_mul(1 << self.failures.min(8))
+            .min(self.pace.longest);
         self.failures = self.failures.saturating_add(1);
         // From half of it to the whole, so that the watches of all replicas do not come at once.
         let part = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
@@ -96,13 +104,35 @@ struct Reflector<'a, K, T> {
 
 /// Keeps a store up to date for as long as it is polled, by all objects of this namespace, or of all. Each has its own back-off, so that one that fails
 /// delays no other.
-pub async fn watch_into<K: Decode>(client: Client, of: Option<&str>, store: Arc<Store<K>>, watched: Arc<WatchHealth>, tell: impl Fn(StoreEvent<K>)) {
+pub async fn watch_into<K: Decode>(
+    client: Client,
+    of: Option<&str>,
+    store: Arc<Store<K>>,
+    watched: Arc<WatchHealth>,
+    tell: impl Fn(StoreEvent<K>),
+) {
     follow_at(PACE, client, of, &store, &watched, tell).await;
 }
 
-async fn follow_at<K: Decode>(pace: BackOff, client: Client, of: Option<&str>, store: &Store<K>, watched: &WatchHealth, tell: impl Fn(StoreEvent<K>)) {
+async fn follow_at<K: Decode>(
+    pace: BackOff,
+    client: Client,
+    of: Option<&str>,
+    store: &Store<K>,
+    watched: &WatchHealth,
+    tell: impl Fn(StoreEvent<K>),
+) {
     let request = Request::new(K::url_path(&(), of));
-    let mut reflector = Reflector { client, request, of, store, watched, tell, backoff: Backoff { pace, failures: 0 }, expired: 0 };
+    let mut reflector = Reflector {
+        client,
+        request,
+        of,
+        store,
+        watched,
+        tell,
+        backoff: Backoff { pace, failures: 0 },
+        expired: 0,
+    };
     let mut next = Next::List(Against::Versions);
     loop {
         next = match reflector.step(next).await {
@@ -120,13 +150,26 @@ async fn follow_at<K: Decode>(pace: BackOff, client: Client, of: Option<&str>, s
 ///
 /// # Errors
 /// When the API server does not answer, or refuses.
-pub async fn catch_up<K: Decode>(client: &Client, of: Option<&str>, store: &Store<K>, tell: impl Fn(StoreEvent<K>)) -> kube::Result<()> {
+pub async fn catch_up<K: Decode>(
+    client: &Client,
+    of: Option<&str>,
+    store: &Store<K>,
+    tell: impl Fn(StoreEvent<K>),
+) -> kube::Result<()> {
     let request = Request::new(K::url_path(&(), of));
-    pages::<K>(client, &request, |read| take(store, read, Against::Versions, &tell)).await.map(|_| ())
+    pages::<K>(client, &request, |read| {
+        take(store, read, Against::Versions, &tell)
+    })
+    .await
+    .map(|_| ())
 }
 
 /// Lists page by page, and returns the version of the list.
-async fn pages<K: Decode>(client: &Client, request: &Request, mut each: impl FnMut(Read<K>)) -> kube::Result<String> {
+async fn pages<K: Decode>(
+    client: &Client,
+    request: &Request,
+    mut each: impl FnMut(Read<K>),
+) -> kube::Result<String> {
     let mut params = ListParams::default().limit(PAGE);
     loop {
         let request = request.list(&params).map_err(kube::Error::BuildRequest)?;
@@ -167,7 +210,10 @@ fn expired(error: &kube::Error) -> bool {
 impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
     async fn step(&mut self, next: Next) -> Result<Next, StepFailure> {
         match next {
-            Next::List(against) => self.list(against).await.map_err(|error| StepFailure { error, next: Next::List(against) }),
+            Next::List(against) => self.list(against).await.map_err(|error| StepFailure {
+                error,
+                next: Next::List(against),
+            }),
             Next::Watch(version) => self.watch(version).await,
             Next::Resume(version) => match self.newest().await {
                 Ok(newest) if older(&newest, &version) => {
@@ -175,7 +221,10 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
                     Ok(Next::List(Against::Nothing))
                 }
                 Ok(_) => Ok(Next::Watch(version)),
-                Err(error) => Err(StepFailure { error, next: Next::Resume(version) }),
+                Err(error) => Err(StepFailure {
+                    error,
+                    next: Next::Resume(version),
+                }),
             },
         }
     }
@@ -189,7 +238,10 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
         })
         .await?;
         // Only now is absence known: a list that was broken off says nothing of what it has not brought.
-        self.store.remove_all_but(&seen, self.of).into_iter().for_each(&self.tell);
+        self.store
+            .remove_all_but(&seen, self.of)
+            .into_iter()
+            .for_each(&self.tell);
         self.backoff.reset();
         self.watched.complete();
         (self.tell)(StoreEvent::Synced);
@@ -198,7 +250,10 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
 
     /// The version of the API server's store now, from one small answer.
     async fn newest(&self) -> kube::Result<String> {
-        let request = self.request.list_metadata(&ListParams::default().limit(1)).map_err(kube::Error::BuildRequest)?;
+        let request = self
+            .request
+            .list_metadata(&ListParams::default().limit(1))
+            .map_err(kube::Error::BuildRequest)?;
         let list: ObjectList<PartialObjectMeta<K>> = self.client.request(request).await?;
         Ok(list.metadata.resource_version.unwrap_or_default())
     }
@@ -207,14 +262,20 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
         let begun = clock::since_start();
         let lasted = || clock::since_start().saturating_sub(begun);
         let params = WatchParams::default().timeout(WATCH_SECONDS);
-        let request = self.request.watch(&params, &version).map_err(kube::Error::BuildRequest);
+        let request = self
+            .request
+            .watch(&params, &version)
+            .map_err(kube::Error::BuildRequest);
         let events = match request {
             Ok(request) => self.client.request_events::<Read<K>>(request).await,
             Err(error) => Err(error),
         };
         let mut heard = false;
         let error = match events {
-            Ok(events) => self.events(Box::pin(events), &mut version, &mut heard).await.err(),
+            Ok(events) => self
+                .events(Box::pin(events), &mut version, &mut heard)
+                .await
+                .err(),
             Err(error) => Some(error),
         };
         let lived = heard || lasted() >= self.backoff.pace.short;
@@ -234,14 +295,25 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
                 self.backoff.failures = self.expired;
                 Err(StepFailure { error, next })
             }
-            Some(error) => Err(StepFailure { error, next: Next::Resume(version) }),
-            None if !lived => Err(StepFailure { error: silent("the watch ended at once"), next: Next::Resume(version) }),
+            Some(error) => Err(StepFailure {
+                error,
+                next: Next::Resume(version),
+            }),
+            None if !lived => Err(StepFailure {
+                error: silent("the watch ended at once"),
+                next: Next::Resume(version),
+            }),
             None => Ok(Next::Resume(version)),
         }
     }
 
     /// Takes in what a watch brings until it ends.
-    async fn events(&self, mut events: WatchEvents<K>, version: &mut String, heard: &mut bool) -> kube::Result<()> {
+    async fn events(
+        &self,
+        mut events: WatchEvents<K>,
+        version: &mut String,
+        heard: &mut bool,
+    ) -> kube::Result<()> {
         let most = Duration::from_secs(WATCH_SECONDS.into()) + BEYOND;
         loop {
             let event = match tokio::time::timeout(most, events.try_next()).await {
@@ -258,7 +330,10 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
                 }
                 Some(WatchEvent::Deleted(read)) => {
                     self.reached(&read, version);
-                    read.object.and_then(|object| self.store.remove(&object)).into_iter().for_each(&self.tell);
+                    read.object
+                        .and_then(|object| self.store.remove(&object))
+                        .into_iter()
+                        .for_each(&self.tell);
                     *heard = true;
                     continue;
                 }
@@ -271,7 +346,11 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
     }
 
     fn reached(&self, read: &Read<K>, version: &mut String) {
-        if let Some(reached) = read.object.as_ref().and_then(|object| object.meta().resource_version.clone()) {
+        if let Some(reached) = read
+            .object
+            .as_ref()
+            .and_then(|object| object.meta().resource_version.clone())
+        {
             *version = reached;
         }
     }

@@ -13,7 +13,11 @@ pub struct Scope(Option<BTreeSet<String>>);
 impl Scope {
     /// These namespaces; all of them when there is none.
     pub fn of(namespaces: &[String]) -> Self {
-        let named: BTreeSet<String> = namespaces.iter().filter(|name| !name.is_empty()).cloned().collect();
+        let named: BTreeSet<String> = namespaces
+            .iter()
+            .filter(|name| !name.is_empty())
+            .cloned()
+            .collect();
         Self((!named.is_empty()).then_some(named))
     }
 
@@ -68,10 +72,16 @@ mod tests {
     fn nothing_named_is_everything_and_a_name_is_watched_once() {
         for all in [scope(&[]), scope(&[""])] {
             assert_eq!(all.named().count(), 0);
-            assert_eq!((all.parts(), all.holds("a"), all.to_string().as_str()), (vec![None], true, "all namespaces"));
+            assert_eq!(
+                (all.parts(), all.holds("a"), all.to_string().as_str()),
+                (vec![None], true, "all namespaces")
+            );
         }
         let some = scope(&["b", "a", "b", ""]);
         assert_eq!(some.parts(), [Some("a".to_owned()), Some("b".to_owned())]);
-        assert_eq!((some.holds("a"), some.holds("c"), some.to_string().as_str()), (true, false, "a, b"));
+        assert_eq!(
+            (some.holds("a"), some.holds("c"), some.to_string().as_str()),
+            (true, false, "a, b")
+        );
     }
 }

@@ -46,10 +46,20 @@ impl Unread {
 /// Why there is none.
 pub async fn read<K>(client: &Client, namespace: &str, name: &str, cached: bool) -> Result<K, Unread>
 where
-    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
 {
-    let params = if cached { GetParams::any() } else { GetParams::default() };
-    Api::<K>::namespaced(client.clone(), namespace).get_with(name, &params).await.map_err(|error| Unread::of(&error))
+    let params = if cached {
+        GetParams::any()
+    } else {
+        GetParams::default()
+    };
+    Api::<K>::namespaced(client.clone(), namespace)
+        .get_with(name, &params)
+        .await
+        .map_err(|error| Unread::of(&error))
 }
 
 /// The values of a Secret as the variables of a service, without the line break that most tools leave at the end of a value. Read only for a request,
@@ -57,15 +67,33 @@ where
 ///
 /// # Errors
 /// [`Reason::ProgressingWithRetry`] while the API server does not answer; [`Reason::InvalidSpec`] when somebody has to do something about the Secret.
-pub async fn variables(client: &Client, namespace: &str, name: &str) -> Result<BTreeMap<String, SecretString>, Trouble> {
-    let trouble = |reason, what: &str| Trouble::new(reason, format!("spec.advancedSettings.variablesFrom: Secret {name} {what}"));
-    let secret = read::<Secret>(client, namespace, name, false).await.map_err(|unread| {
-        let reason = if unread == Unread::Away { Reason::ProgressingWithRetry } else { Reason::InvalidSpec };
-        trouble(reason, unread.says())
-    })?;
+pub async fn variables(
+    client: &Client,
+    namespace: &str,
+    name: &str,
+) -> Result<BTreeMap<String, SecretString>, Trouble> {
+    let trouble = |reason, what: &str| {
+        Trouble::new(
+            reason,
+            format!("spec.advancedSettings.variablesFrom: Secret {name} {what}"),
+        )
+    };
+    let secret = read::<Secret>(client, namespace, name, false)
+        .await
+        .map_err(|unread| {
+            let reason = if unread == Unread::Away {
+                Reason::ProgressingWithRetry
+            } else {
+                Reason::InvalidSpec
+            };
+            trouble(reason, unread.says())
+        })?;
     let value = |(key, value): (String, k8s_openapi::ByteString)| match std::str::from_utf8(&value.0) {
         Ok(text) => Ok((key, text.trim_end_matches(['\r', '\n']).into())),
-        Err(_) => Err(trouble(Reason::InvalidSpec, &format!("holds the key {key}, which is no text."))),
+        Err(_) => Err(trouble(
+            Reason::InvalidSpec,
+            &format!("holds the key {key}, which is no text."),
+        )),
     };
     secret.data.unwrap_or_default().into_iter().map(value).collect()
 }
@@ -82,7 +110,9 @@ mod tests {
     fn answering(status: u16, body: &Value) -> Client {
         let text = body.to_string();
         let service = tower::service_fn(move |_: Request<Body>| {
-            let answer = Response::builder().status(status.max(200)).body(Body::from(text.clone().into_bytes()));
+            let answer = Response::builder()
+                .status(status.max(200))
+                .body(Body::from(text.clone().into_bytes()));
             async move {
                 match (status, answer) {
                     (1.., Ok(answer)) => Ok(answer),
@@ -100,18 +130,47 @@ mod tests {
     #[tokio::test]
     async fn an_api_server_that_does_not_answer_never_makes_a_spec_invalid() {
         let table = [
-            (0, "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again."),
-            (500, "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again."),
-            (503, "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again."),
-            (504, "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again."),
-            (429, "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again."),
-            (401, "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again."),
-            (403, "InvalidSpec: …Secret pbx can't be read; grant the operator get on it."),
+            (
+                0,
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+            ),
+            (
+                500,
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+            ),
+            (
+                503,
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+            ),
+            (
+                504,
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+            ),
+            (
+                429,
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+            ),
+            (
+                401,
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+            ),
+            (
+                403,
+                "InvalidSpec: …Secret pbx can't be read; grant the operator get on it.",
+            ),
             (404, "InvalidSpec: …Secret pbx is not there; make it."),
         ];
         for (status, expected) in table {
-            let trouble = variables(&answering(status, &refusal(status)), "customers", "pbx").await.unwrap_err();
-            let told = format!("{}: {}", trouble.reason, trouble.message.replace("spec.advancedSettings.variablesFrom: ", "…"));
+            let trouble = variables(&answering(status, &refusal(status)), "customers", "pbx")
+                .await
+                .unwrap_err();
+            let told = format!(
+                "{}: {}",
+                trouble.reason,
+                trouble
+                    .message
+                    .replace("spec.advancedSettings.variablesFrom: ", "…")
+            );
             assert_eq!(told, expected, "{status}");
         }
     }
@@ -120,13 +179,37 @@ mod tests {
     async fn values_lose_the_line_break_at_their_end_and_nothing_else() {
         let secret = |data: Value| json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "pbx", "namespace": "customers"}, "data": data});
         // "pass word \r\n", "a\nb\n", "" in base64.
-        let client = answering(200, &secret(json!({"password": "cGFzcyB3b3JkIA0K", "lines": "YQpiCg==", "empty": ""})));
+        let client = answering(
+            200,
+            &secret(json!({"password": "cGFzcyB3b3JkIA0K", "lines": "YQpiCg==", "empty": ""})),
+        );
         let read = variables(&client, "customers", "pbx").await.unwrap();
-        let read: Vec<(&str, &str)> = read.iter().map(|(name, value)| (name.as_str(), value.expose_secret())).collect();
-        assert_eq!(read, [("empty", ""), ("lines", "a\nb"), ("password", "pass word ")]);
-        let trouble = variables(&answering(200, &secret(json!({"password": "/w=="}))), "customers", "pbx").await.unwrap_err();
+        let read: Vec<(&str, &str)> = read
+            .iter()
+            .map(|(name, value)| (name.as_str(), value.expose_secret()))
+            .collect();
+        assert_eq!(
+            read,
+            [("empty", ""), ("lines", "a\nb"), ("password", "pass word ")]
+        );
+        let trouble = variables(
+            &answering(200, &secret(json!({"password": "/w=="}))),
+            "customers",
+            "pbx",
+        )
+        .await
+        .unwrap_err();
         assert_eq!(trouble.reason, Reason::InvalidSpec);
-        assert!(trouble.message.contains("the key password, which is no text"), "{}", trouble.message);
-        assert!(variables(&answering(200, &secret(Value::Null)), "customers", "pbx").await.unwrap().is_empty());
+        assert!(
+            trouble.message.contains("the key password, which is no text"),
+            "{}",
+            trouble.message
+        );
+        assert!(
+            variables(&answering(200, &secret(Value::Null)), "customers", "pbx")
+                .await
+                .unwrap()
+                .is_empty()
+        );
     }
 }

@@ -24,9 +24,16 @@ pub fn written(time: Time) -> meta::Time {
 
 /// The conditions of a verdict, and those of other types, which are somebody else's, as they are. Where the value has not changed, the time of the last
 /// change stays; where nothing has, so does the order, which another manager may have chosen.
-pub fn conditions(before: &[meta::Condition], verdict: &Verdict, generation: i64, now: Time) -> Vec<meta::Condition> {
+pub fn conditions(
+    before: &[meta::Condition],
+    verdict: &Verdict,
+    generation: i64,
+    now: Time,
+) -> Vec<meta::Condition> {
     let made = |condition: oc_domain::conditions::Condition| {
-        let same = before.iter().find(|old| old.type_ == condition.kind && old.status == condition.truth.as_str());
+        let same = before
+            .iter()
+            .find(|old| old.type_ == condition.kind && old.status == condition.truth.as_str());
         meta::Condition {
             type_: condition.kind.to_owned(),
             status: condition.truth.as_str().to_owned(),
@@ -36,8 +43,16 @@ pub fn conditions(before: &[meta::Condition], verdict: &Verdict, generation: i64
             last_transition_time: same.map_or_else(|| written(now), |old| old.last_transition_time.clone()),
         }
     };
-    let foreign = before.iter().filter(|old| ConditionType::parse(&old.type_).is_none()).cloned();
-    let after: Vec<_> = verdict.conditions().into_iter().map(made).chain(foreign).collect();
+    let foreign = before
+        .iter()
+        .filter(|old| ConditionType::parse(&old.type_).is_none())
+        .cloned();
+    let after: Vec<_> = verdict
+        .conditions()
+        .into_iter()
+        .map(made)
+        .chain(foreign)
+        .collect();
     let same = after.len() == before.len() && after.iter().all(|condition| before.contains(condition));
     if same { before.to_vec() } else { after }
 }
@@ -55,7 +70,10 @@ pub fn job(job: Job, record: &JobRecord) -> oc_api::JobStatus {
 
 /// What the breaker remembers, as a status has it; nothing before the first deletion.
 pub fn deletions(ledger: &DeletionLedger) -> Option<oc_api::live_platform::DeletionsStatus> {
-    let grant = |(uid, at): (&String, &Time)| oc_api::live_platform::DeletionGrant { uid: uid.clone(), time: written(*at) };
+    let grant = |(uid, at): (&String, &Time)| oc_api::live_platform::DeletionGrant {
+        uid: uid.clone(),
+        time: written(*at),
+    };
     (*ledger != DeletionLedger::default()).then(|| oc_api::live_platform::DeletionsStatus {
         held: ledger.held,
         granted: ledger.granted.iter().map(grant).collect(),
@@ -66,8 +84,14 @@ pub fn deletions(ledger: &DeletionLedger) -> Option<oc_api::live_platform::Delet
 
 /// What is remembered of what is missing, as a status has it.
 pub fn absences(ledger: &absence::AbsenceLedger) -> Option<oc_api::live_platform::AbsencesStatus> {
-    let believed = |(id, at): (&String, &Time)| oc_api::live_platform::BelievedAbsence { id: id.clone(), time: written(*at) };
-    let known = |known: &absence::Account| oc_api::live_platform::KnownPlatform { url: known.url.clone(), identity: known.identity.clone() };
+    let believed = |(id, at): (&String, &Time)| oc_api::live_platform::BelievedAbsence {
+        id: id.clone(),
+        time: written(*at),
+    };
+    let known = |known: &absence::Account| oc_api::live_platform::KnownPlatform {
+        url: known.url.clone(),
+        identity: known.identity.clone(),
+    };
     (*ledger != absence::AbsenceLedger::default()).then(|| oc_api::live_platform::AbsencesStatus {
         held: ledger.held,
         since_time: ledger.since.map(written),
@@ -98,7 +122,9 @@ fn operation(operation: &Operation) -> oc_api::Operation {
         task_id: operation.task.as_ref().map(ToString::to_string),
         task_status: operation.task_status.clone().map(|text| cut(text, 200)),
         task_ended_time: operation.task_ended.map(written),
-        duration_seconds: operation.took.map(|took| i64::try_from(took.as_secs()).unwrap_or(i64::MAX)),
+        duration_seconds: operation
+            .took
+            .map(|took| i64::try_from(took.as_secs()).unwrap_or(i64::MAX)),
         outcome: operation.outcome.map(|outcome| match outcome {
             Outcome::Succeeded => oc_api::Outcome::Succeeded,
             Outcome::Failed => oc_api::Outcome::Failed,
@@ -109,18 +135,33 @@ fn operation(operation: &Operation) -> oc_api::Operation {
         completed_time: operation.completed.map(written),
         generation: operation.generation,
         reason: operation.reason.map(|reason| reason.to_string()),
-        messages: operation.messages.iter().take(20).map(|text| cut(text.clone(), 1000)).collect(),
+        messages: operation
+            .messages
+            .iter()
+            .take(20)
+            .map(|text| cut(text.clone(), 1000))
+            .collect(),
     }
 }
 
 fn cut(text: String, most: usize) -> String {
-    if text.chars().count() <= most { text } else { text.chars().take(most).collect() }
+    if text.chars().count() <= most {
+        text
+    } else {
+        text.chars().take(most).collect()
+    }
 }
 
 /// The state of all jobs together: the one that is least far.
 fn sync(decision: &Decision) -> Option<oc_api::service::Sync> {
-    let jobs = [(Job::Leads, decision.record.leads_job), (Job::Trunks, decision.record.trunks_job)];
-    let known: Vec<_> = jobs.into_iter().filter(|(_, record)| record.due.is_some()).collect();
+    let jobs = [
+        (Job::Leads, decision.record.leads_job),
+        (Job::Trunks, decision.record.trunks_job),
+    ];
+    let known: Vec<_> = jobs
+        .into_iter()
+        .filter(|(_, record)| record.due.is_some())
+        .collect();
     if known.is_empty() {
         return None;
     }
@@ -130,8 +171,15 @@ fn sync(decision: &Decision) -> Option<oc_api::service::Sync> {
         JobState::Synced => 2,
         JobState::NotDue => 3,
     };
-    let state = known.iter().map(|(_, record)| record.state).min_by_key(|state| rank(*state)).unwrap_or_default();
-    Some(oc_api::service::Sync { state: sync_state(state), jobs: known.iter().map(|(name, record)| job(*name, record)).collect() })
+    let state = known
+        .iter()
+        .map(|(_, record)| record.state)
+        .min_by_key(|state| rank(*state))
+        .unwrap_or_default();
+    Some(oc_api::service::Sync {
+        state: sync_state(state),
+        jobs: known.iter().map(|(name, record)| job(*name, record)).collect(),
+    })
 }
 
 /// The status of a service; `None` when it is as it was.
@@ -156,8 +204,13 @@ pub fn of_service(
         ump_customer_guid: guid.map(ToString::to_string),
         ms_tenant_id: tenant.or(before.ms_tenant_id.clone()),
         platform: Some(platform.to_owned()),
-        short_name: own.map(|service| cut(service.short_name.clone(), 1000)).or(before.short_name.clone()),
-        full_name: own.and_then(|service| service.full_name.clone()).map(|name| cut(name, 1000)).or(before.full_name.clone()),
+        short_name: own
+            .map(|service| cut(service.short_name.clone(), 1000))
+            .or(before.short_name.clone()),
+        full_name: own
+            .and_then(|service| service.full_name.clone())
+            .map(|name| cut(name, 1000))
+            .or(before.full_name.clone()),
         operation: record.operation.as_ref().map(operation),
         sync: sync(decision),
         plan: decision.plan.iter().map(plan_item).collect(),
@@ -188,7 +241,13 @@ pub struct LeadExtras {
 }
 
 /// The status of a lead; `None` when it is as it was.
-pub fn of_lead(object: &oc_api::Lead, extras: LeadExtras, decision: &Decision, facts: &Facts, now: Time) -> Option<oc_api::LeadStatus> {
+pub fn of_lead(
+    object: &oc_api::Lead,
+    extras: LeadExtras,
+    decision: &Decision,
+    facts: &Facts,
+    now: Time,
+) -> Option<oc_api::LeadStatus> {
     let before = object.status.clone().unwrap_or_default();
     let generation = object.meta().generation.unwrap_or_default();
     let mut status = match facts.leads.value() {
@@ -216,15 +275,21 @@ pub fn of_lead(object: &oc_api::Lead, extras: LeadExtras, decision: &Decision, f
 /// nothing out of a status.
 pub fn without_contact(object: &oc_api::Lead) -> Option<oc_api::LeadStatus> {
     let status = object.status.as_ref().filter(|status| status.contact.is_some())?;
-    Some(oc_api::LeadStatus { contact: None, ..status.clone() })
+    Some(oc_api::LeadStatus {
+        contact: None,
+        ..status.clone()
+    })
 }
 
 fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &oc_api::LeadStatus) -> oc_api::LeadStatus {
     let license = match (&lead.service, facts.services.value()) {
         (None, _) => Some("None".to_owned()),
-        (Some(guid), Some(view)) => {
-            view.by_tenant.iter().find(|service| &service.guid == guid).and_then(|service| service.license).map(|license| license.label())
-        }
+        (Some(guid), Some(view)) => view
+            .by_tenant
+            .iter()
+            .find(|service| &service.guid == guid)
+            .and_then(|service| service.license)
+            .map(|license| license.label()),
         (Some(_), None) => before.license_type.clone(),
     };
     let contact = contacts.then(|| oc_api::Contact {
@@ -234,11 +299,24 @@ fn shown(lead: &LeadFact, facts: &Facts, contacts: bool, before: &oc_api::LeadSt
     });
     oc_api::LeadStatus {
         lead_id: Some(lead.id.to_string()),
-        origin: Some(if lead.consentless { oc_api::LeadOrigin::Consentless } else { oc_api::LeadOrigin::Consented }.as_str().to_owned()),
+        origin: Some(
+            if lead.consentless {
+                oc_api::LeadOrigin::Consentless
+            } else {
+                oc_api::LeadOrigin::Consented
+            }
+            .as_str()
+            .to_owned(),
+        ),
         microsoft_status: Some(cut(lead.status.label().to_owned(), 200)),
         company_name: lead.company_name.clone().map(|name| cut(name, 1000)),
         company_size: lead.company_size.clone().map(|size| cut(size, 200)),
-        countries: lead.countries.iter().take(300).map(|country| cut(country.clone(), 64)).collect(),
+        countries: lead
+            .countries
+            .iter()
+            .take(300)
+            .map(|country| cut(country.clone(), 64))
+            .collect(),
         consented_time: lead.consented.map(written),
         last_modified_time: lead.last_modified.map(written),
         channel_id: lead.channel,
@@ -260,7 +338,14 @@ mod tests {
 
     fn decision(reason: Reason) -> Decision {
         let verdict = Verdict::not_ready(reason, "Because.");
-        Decision { step: Step::Idle(Time(0)), why: "", verdict, record: Record::default(), plan: Vec::new(), hold: false }
+        Decision {
+            step: Step::Idle(Time(0)),
+            why: "",
+            verdict,
+            record: Record::default(),
+            plan: Vec::new(),
+            hold: false,
+        }
     }
 
     /// A lead that shows a person, and whose pass did not look.
@@ -272,13 +357,37 @@ mod tests {
         });
         let object: oc_api::Lead = serde_json::from_value(object).unwrap();
         let trouble = Trouble::new(Reason::PlatformUnavailable, "It is away.");
-        for reason in [Reason::Suspended, Reason::Conflict, Reason::NamespaceNotAllowed, Reason::PlatformNotFound] {
+        for reason in [
+            Reason::Suspended,
+            Reason::Conflict,
+            Reason::NamespaceNotAllowed,
+            Reason::PlatformNotFound,
+        ] {
             for leads in [Fact::Unread, Fact::Unreadable(trouble.clone())] {
-                let facts = Facts { leads, ..Facts::unread(Time(0), PlatformAccess::Unusable(trouble.clone())) };
-                let shown = |contacts| of_lead(&object, LeadExtras { service_ref: None, contacts }, &decision(reason), &facts, Time(0)).unwrap();
+                let facts = Facts {
+                    leads,
+                    ..Facts::unread(Time(0), PlatformAccess::Unusable(trouble.clone()))
+                };
+                let shown = |contacts| {
+                    of_lead(
+                        &object,
+                        LeadExtras {
+                            service_ref: None,
+                            contacts,
+                        },
+                        &decision(reason),
+                        &facts,
+                        Time(0),
+                    )
+                    .unwrap()
+                };
                 assert!(shown(true).contact.is_some(), "{reason}");
                 assert!(shown(false).contact.is_none(), "{reason}: Omit");
-                assert_eq!(shown(false).company_name.as_deref(), Some("Contoso"), "{reason}: the rest stays");
+                assert_eq!(
+                    shown(false).company_name.as_deref(),
+                    Some("Contoso"),
+                    "{reason}: the rest stays"
+                );
             }
         }
     }
@@ -287,15 +396,42 @@ mod tests {
     #[test]
     fn conditions_written_over_themselves_are_the_same_and_those_of_others_stay() {
         let trouble = || Some(Trouble::new(Reason::Conflict, "Because."));
-        let told = || Some((oc_domain::conditions::ConditionStatus::False, Reason::Progressing, "Because.".to_owned()));
-        let all = Verdict { synced: told(), lead_eligible: told(), held: trouble(), absences: trouble(), ..Verdict::not_ready(Reason::Progressing, "x") };
-        let stalled = Verdict { held: trouble(), ..Verdict::not_ready(Reason::Conflict, "x") };
+        let told = || {
+            Some((
+                oc_domain::conditions::ConditionStatus::False,
+                Reason::Progressing,
+                "Because.".to_owned(),
+            ))
+        };
+        let all = Verdict {
+            synced: told(),
+            lead_eligible: told(),
+            held: trouble(),
+            absences: trouble(),
+            ..Verdict::not_ready(Reason::Progressing, "x")
+        };
+        let stalled = Verdict {
+            held: trouble(),
+            ..Verdict::not_ready(Reason::Conflict, "x")
+        };
         for verdict in [all, stalled] {
-            let foreign = meta::Condition { type_: "Somebodys".into(), ..conditions(&[], &verdict, 1, Time(0))[0].clone() };
-            let before: Vec<_> = conditions(&[], &verdict, 1, Time(0)).into_iter().chain([foreign.clone()]).collect();
+            let foreign = meta::Condition {
+                type_: "Somebodys".into(),
+                ..conditions(&[], &verdict, 1, Time(0))[0].clone()
+            };
+            let before: Vec<_> = conditions(&[], &verdict, 1, Time(0))
+                .into_iter()
+                .chain([foreign.clone()])
+                .collect();
             assert_eq!(conditions(&before, &verdict, 1, Time(9_000)), before);
             let after = conditions(&before, &Verdict::ready("x"), 2, Time(9_000));
-            assert_eq!(after.iter().map(|condition| condition.type_.as_str()).collect::<Vec<_>>(), ["Ready", "Somebodys"]);
+            assert_eq!(
+                after
+                    .iter()
+                    .map(|condition| condition.type_.as_str())
+                    .collect::<Vec<_>>(),
+                ["Ready", "Somebodys"]
+            );
             assert_eq!(after[1], foreign);
         }
     }

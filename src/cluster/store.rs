@@ -14,7 +14,10 @@ pub type ObjectName = (String, String);
 
 /// Where an object is.
 pub fn place<K: Resource>(object: &K) -> ObjectName {
-    (object.meta().namespace.clone().unwrap_or_default(), object.meta().name.clone().unwrap_or_default())
+    (
+        object.meta().namespace.clone().unwrap_or_default(),
+        object.meta().name.clone().unwrap_or_default(),
+    )
 }
 
 /// What the store has learnt.
@@ -43,7 +46,9 @@ pub struct Store<K> {
 
 impl<K> Default for Store<K> {
     fn default() -> Self {
-        Self { objects: RwLock::new(HashMap::new()) }
+        Self {
+            objects: RwLock::new(HashMap::new()),
+        }
     }
 }
 
@@ -57,7 +62,12 @@ pub fn strip_managed_fields<K: Resource>(mut object: K) -> K {
 }
 
 fn version<K: Resource>(object: &K) -> u64 {
-    object.meta().resource_version.as_deref().and_then(|version| version.parse().ok()).unwrap_or(u64::MAX)
+    object
+        .meta()
+        .resource_version
+        .as_deref()
+        .and_then(|version| version.parse().ok())
+        .unwrap_or(u64::MAX)
 }
 
 /// Which of two versions of an object stays.
@@ -80,12 +90,16 @@ impl<K: Resource> Store<K> {
 
     /// The newest known version of an object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
-        self.read().get(&(namespace.to_owned(), name.to_owned())).map(|known| Arc::clone(&known.object))
+        self.read()
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .map(|known| Arc::clone(&known.object))
     }
 
     /// What of an object can't be read by this version of the program. Nothing is decided for such an object.
     pub fn wrong(&self, namespace: &str, name: &str) -> Option<Arc<str>> {
-        self.read().get(&(namespace.to_owned(), name.to_owned())).and_then(|known| known.wrong.clone())
+        self.read()
+            .get(&(namespace.to_owned(), name.to_owned()))
+            .and_then(|known| known.wrong.clone())
     }
 
     /// How many objects can't be read wholly.
@@ -101,7 +115,10 @@ impl<K: Resource> Store<K> {
     /// Takes in what the API server answered to a write. It comes by another way than the watch, and perhaps after the news that the object is gone: one
     /// that is not known any more stays so.
     pub fn apply_response(&self, object: K) -> Option<StoreEvent<K>> {
-        let known = self.read().get(&place(&object)).is_some_and(|known| known.object.meta().uid == object.meta().uid);
+        let known = self
+            .read()
+            .get(&place(&object))
+            .is_some_and(|known| known.object.meta().uid == object.meta().uid);
         known.then(|| self.put(object)).flatten()
     }
 
@@ -117,15 +134,25 @@ impl<K: Resource> Store<K> {
         }
         let object = Arc::new(strip_managed_fields(object));
         let mut objects = self.write();
-        let before = objects.get(&place(&*object)).map(|known| Arc::clone(&known.object));
+        let before = objects
+            .get(&place(&*object))
+            .map(|known| Arc::clone(&known.object));
         // One of another uid too: a watch that lags brings the one that was there before after an answer has brought its successor.
         let newer = |known: &Arc<K>| version(&**known) >= version(&*object);
         match before {
             Some(known) if against == Against::Versions && newer(&known) => None,
             before => {
-                objects.insert(place(&*object), StoredObject { object: Arc::clone(&object), wrong: wrong.map(Arc::from) });
+                objects.insert(
+                    place(&*object),
+                    StoredObject {
+                        object: Arc::clone(&object),
+                        wrong: wrong.map(Arc::from),
+                    },
+                );
                 Some(match before {
-                    Some(before) if before.meta().uid == object.meta().uid => StoreEvent::Updated(before, object),
+                    Some(before) if before.meta().uid == object.meta().uid => {
+                        StoreEvent::Updated(before, object)
+                    }
                     _ => StoreEvent::Added(object),
                 })
             }
@@ -136,16 +163,31 @@ impl<K: Resource> Store<K> {
     pub fn remove(&self, gone: &impl Resource) -> Option<StoreEvent<K>> {
         let mut objects = self.write();
         let place = place(gone);
-        let same = objects.get(&place).is_some_and(|known| known.object.meta().uid == gone.meta().uid);
-        if same { objects.remove(&place).map(|known| StoreEvent::Deleted(known.object)) } else { None }
+        let same = objects
+            .get(&place)
+            .is_some_and(|known| known.object.meta().uid == gone.meta().uid);
+        if same {
+            objects
+                .remove(&place)
+                .map(|known| StoreEvent::Deleted(known.object))
+        } else {
+            None
+        }
     }
 
     /// Removes what a list has not brought that was of this namespace, or of all.
     pub fn remove_all_but(&self, seen: &HashSet<ObjectName>, of: Option<&str>) -> Vec<StoreEvent<K>> {
         let mut objects = self.write();
         let listed = |place: &ObjectName| of.is_none_or(|namespace| namespace == place.0);
-        let gone: Vec<ObjectName> = objects.keys().filter(|place| listed(place) && !seen.contains(*place)).cloned().collect();
-        gone.iter().filter_map(|place| objects.remove(place)).map(|known| StoreEvent::Deleted(known.object)).collect()
+        let gone: Vec<ObjectName> = objects
+            .keys()
+            .filter(|place| listed(place) && !seen.contains(*place))
+            .cloned()
+            .collect();
+        gone.iter()
+            .filter_map(|place| objects.remove(place))
+            .map(|known| StoreEvent::Deleted(known.object))
+            .collect()
     }
 }
 
@@ -158,7 +200,12 @@ pub fn is_relevant_change<K: Resource>(before: &K, now: &K) -> bool {
             .filter(|(name, _)| !crate::cluster::record::OWN_ANNOTATIONS.contains(&name.as_str()))
             .map(|(name, value)| (name.clone(), value.clone()))
             .collect();
-        (object.meta().generation, object.meta().deletion_timestamp.clone(), annotations, object.finalizers().to_vec())
+        (
+            object.meta().generation,
+            object.meta().deletion_timestamp.clone(),
+            annotations,
+            object.finalizers().to_vec(),
+        )
     };
     theirs(before) != theirs(now)
 }
@@ -178,29 +225,57 @@ mod tests {
     }
 
     fn stored(store: &Store<ConfigMap>, name: &str) -> Option<String> {
-        store.get("n", name).and_then(|object| object.metadata.resource_version.clone())
+        store
+            .get("n", name)
+            .and_then(|object| object.metadata.resource_version.clone())
     }
 
     #[test]
     fn an_older_version_never_replaces_a_newer_one() {
         let store = Store::default();
-        assert!(matches!(store.put(object("a", "9", "u")), Some(StoreEvent::Added(_))));
-        assert!(store.put(object("a", "8", "u")).is_none(), "the watch brings what our own write has overtaken");
-        assert!(store.put(object("a", "9", "u")).is_none(), "the same again is no news");
-        assert!(matches!(store.put(object("a", "10", "u")), Some(StoreEvent::Updated(_, _))), "versions are numbers, not texts");
+        assert!(matches!(
+            store.put(object("a", "9", "u")),
+            Some(StoreEvent::Added(_))
+        ));
+        assert!(
+            store.put(object("a", "8", "u")).is_none(),
+            "the watch brings what our own write has overtaken"
+        );
+        assert!(
+            store.put(object("a", "9", "u")).is_none(),
+            "the same again is no news"
+        );
+        assert!(
+            matches!(store.put(object("a", "10", "u")), Some(StoreEvent::Updated(_, _))),
+            "versions are numbers, not texts"
+        );
         assert_eq!(stored(&store, "a").as_deref(), Some("10"));
     }
 
     #[test]
     fn the_answer_to_a_write_brings_nothing_back() {
         let store = Store::default();
-        assert!(store.apply_response(object("a", "5", "u")).is_none() && stored(&store, "a").is_none(), "it was gone before the answer came");
+        assert!(
+            store.apply_response(object("a", "5", "u")).is_none() && stored(&store, "a").is_none(),
+            "it was gone before the answer came"
+        );
         store.put(object("a", "5", "u"));
-        assert!(store.apply_response(object("a", "6", "another")).is_none(), "another one of that name is there now");
-        assert!(matches!(store.apply_response(object("a", "7", "u")), Some(StoreEvent::Updated(_, _))));
+        assert!(
+            store.apply_response(object("a", "6", "another")).is_none(),
+            "another one of that name is there now"
+        );
+        assert!(matches!(
+            store.apply_response(object("a", "7", "u")),
+            Some(StoreEvent::Updated(_, _))
+        ));
         let mut released = object("a", "8", "u");
-        released.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(jiff::Timestamp::UNIX_EPOCH));
-        assert!(store.put(released.clone()).is_none() && stored(&store, "a").as_deref() == Some("7"), "the watch tells that it is gone");
+        released.metadata.deletion_timestamp = Some(k8s_openapi::apimachinery::pkg::apis::meta::v1::Time(
+            jiff::Timestamp::UNIX_EPOCH,
+        ));
+        assert!(
+            store.put(released.clone()).is_none() && stored(&store, "a").as_deref() == Some("7"),
+            "the watch tells that it is gone"
+        );
         store.remove(&released);
         assert!(store.put(released).is_none() && stored(&store, "a").is_none());
     }
@@ -209,30 +284,52 @@ mod tests {
     fn an_object_made_anew_under_the_same_name_is_a_new_one_and_its_predecessor_takes_nothing_away() {
         let store = Store::default();
         store.put(object("a", "5", "first"));
-        assert!(matches!(store.put(object("a", "20", "second")), Some(StoreEvent::Added(_))), "an answer has brought it before the watch");
-        assert!(store.put(object("a", "8", "first")).is_none() && stored(&store, "a").as_deref() == Some("20"));
         assert!(
-            store.remove(&object("a", "9", "first")).is_none() && stored(&store, "a").as_deref() == Some("20"),
+            matches!(store.put(object("a", "20", "second")), Some(StoreEvent::Added(_))),
+            "an answer has brought it before the watch"
+        );
+        assert!(
+            store.put(object("a", "8", "first")).is_none() && stored(&store, "a").as_deref() == Some("20")
+        );
+        assert!(
+            store.remove(&object("a", "9", "first")).is_none()
+                && stored(&store, "a").as_deref() == Some("20"),
             "now the watch tells that the first is gone"
         );
-        assert!(matches!(store.remove(&object("a", "21", "second")), Some(StoreEvent::Deleted(_))));
+        assert!(matches!(
+            store.remove(&object("a", "21", "second")),
+            Some(StoreEvent::Deleted(_))
+        ));
     }
 
     #[test]
     fn the_list_of_another_namespace_says_nothing_of_this_one() {
         let store = Store::default();
         store.put(object("a", "1", "a"));
-        assert!(store.remove_all_but(&HashSet::new(), Some("other")).is_empty() && stored(&store, "a").is_some());
-        assert!(matches!(store.remove_all_but(&HashSet::new(), Some("n")).as_slice(), [StoreEvent::Deleted(_)]) && stored(&store, "a").is_none());
+        assert!(
+            store.remove_all_but(&HashSet::new(), Some("other")).is_empty() && stored(&store, "a").is_some()
+        );
+        assert!(
+            matches!(
+                store.remove_all_but(&HashSet::new(), Some("n")).as_slice(),
+                [StoreEvent::Deleted(_)]
+            ) && stored(&store, "a").is_none()
+        );
     }
 
     #[test]
     fn what_can_not_be_read_is_remembered_until_it_can() {
         let store = Store::default();
-        let put = |version: &str, wrong| store.put_read(object("a", version, "u"), wrong, Against::Versions).is_some();
+        let put = |version: &str, wrong| {
+            store
+                .put_read(object("a", version, "u"), wrong, Against::Versions)
+                .is_some()
+        };
         assert!(put("1", Some("spec.mode")) && store.unreadable() == 1);
         assert_eq!(store.wrong("n", "a").as_deref(), Some("spec.mode"));
-        assert!(!put("1", None) && put("2", None) && store.wrong("n", "a").is_none() && store.unreadable() == 0);
+        assert!(
+            !put("1", None) && put("2", None) && store.wrong("n", "a").is_none() && store.unreadable() == 0
+        );
     }
 
     #[test]
@@ -242,7 +339,10 @@ mod tests {
         let put = |against| store.put_read(object("a", "300", "u"), None, against).is_some();
         assert!(!put(Against::Versions) && put(Against::Nothing));
         assert_eq!(stored(&store, "a").as_deref(), Some("300"));
-        assert!(put(Against::Nothing), "numbers are given anew, so that the same one may be another version");
+        assert!(
+            put(Against::Nothing),
+            "numbers are given anew, so that the same one may be another version"
+        );
     }
 
     #[test]
@@ -254,8 +354,14 @@ mod tests {
             object.metadata.annotations = Some([(name.to_owned(), "x".to_owned())].into());
             object
         };
-        assert!(!is_relevant_change(&before, &annotated(crate::cluster::record::OPERATION)));
-        assert!(is_relevant_change(&before, &annotated(crate::cluster::record::RECONCILE)));
+        assert!(!is_relevant_change(
+            &before,
+            &annotated(crate::cluster::record::OPERATION)
+        ));
+        assert!(is_relevant_change(
+            &before,
+            &annotated(crate::cluster::record::RECONCILE)
+        ));
         let mut changed = before.clone();
         changed.metadata.generation = Some(2);
         assert!(is_relevant_change(&before, &changed));

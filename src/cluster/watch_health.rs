@@ -61,7 +61,10 @@ impl WatchStatus {
 impl WatchHealth {
     /// Of this namespace, or of all.
     pub fn of(namespace: Option<&str>) -> Self {
-        Self { of: namespace.unwrap_or_default().to_owned(), ..Self::default() }
+        Self {
+            of: namespace.unwrap_or_default().to_owned(),
+            ..Self::default()
+        }
     }
 
     fn trouble(&self) -> parking_lot::MutexGuard<'_, WatchTrouble> {
@@ -83,7 +86,10 @@ impl WatchHealth {
         self.failures.fetch_add(1, Ordering::Relaxed);
         let mut trouble = self.trouble();
         let news = trouble.text != text || trouble.refused != refused;
-        *trouble = WatchTrouble { text: text.to_owned(), refused };
+        *trouble = WatchTrouble {
+            text: text.to_owned(),
+            refused,
+        };
         news
     }
 
@@ -124,7 +130,10 @@ impl Watches {
     /// What is known of the watches.
     pub fn all(&self) -> Vec<(Kind, WatchStatus)> {
         let watches = self.0.lock();
-        watches.iter().map(|(kind, watched)| (*kind, watched.seen())).collect()
+        watches
+            .iter()
+            .map(|(kind, watched)| (*kind, watched.seen()))
+            .collect()
     }
 
     /// Whether all watches show what happens now.
@@ -161,15 +170,28 @@ mod tests {
     #[test]
     fn a_failure_lasts_until_an_answer_is_good() {
         let watched = WatchHealth::default();
-        assert_eq!((watched.seen().complete, watched.seen().failing, watched.seen().is_well()), (false, false, false));
+        assert_eq!(
+            (
+                watched.seen().complete,
+                watched.seen().failing,
+                watched.seen().is_well()
+            ),
+            (false, false, false)
+        );
         watched.complete();
         assert!(watched.seen().is_well() && watched.failed("503", false));
         watched.answered(false);
         assert!(!watched.failed("503", false), "it is told once");
         let seen = watched.seen();
-        assert_eq!((seen.complete, seen.failing, seen.failures, seen.is_well()), (true, true, 2, false));
+        assert_eq!(
+            (seen.complete, seen.failing, seen.failures, seen.is_well()),
+            (true, true, 2, false)
+        );
         watched.answered(true);
-        assert!(watched.seen().is_well(), "a watch that is begun anew brings no event while nothing happens");
+        assert!(
+            watched.seen().is_well(),
+            "a watch that is begun anew brings no event while nothing happens"
+        );
         assert!(watched.failed("503", false), "and again after it was well");
     }
 
@@ -179,9 +201,21 @@ mod tests {
         assert!(!watched.seen().is_well());
         assert!(watched.failed("forbidden", true));
         let seen = watched.seen();
-        assert_eq!((seen.of.as_str(), seen.refused.as_deref(), seen.is_well(), seen.complete), ("b", Some("forbidden"), true, false));
+        assert_eq!(
+            (
+                seen.of.as_str(),
+                seen.refused.as_deref(),
+                seen.is_well(),
+                seen.complete
+            ),
+            ("b", Some("forbidden"), true, false)
+        );
         watched.answered(true);
-        assert_eq!((watched.seen().refused, watched.seen().is_well()), (None, false), "it is listed, and not complete yet");
+        assert_eq!(
+            (watched.seen().refused, watched.seen().is_well()),
+            (None, false),
+            "it is listed, and not complete yet"
+        );
         watched.complete();
         assert!(watched.seen().is_well());
     }
@@ -201,7 +235,11 @@ mod tests {
         let silent = || watched.seen().silent;
         tokio::time::sleep(PAUSE).await;
         assert!(silent() >= PAUSE * 9 / 10);
-        let mut body = client.send(Request::new(Body::empty())).await.unwrap().into_body();
+        let mut body = client
+            .send(Request::new(Body::empty()))
+            .await
+            .unwrap()
+            .into_body();
         assert!(silent() < PAUSE / 2, "{:?}", silent());
         while let Some(piece) = body.frame().await {
             assert!(piece.is_ok() && silent() < PAUSE / 2, "{:?}", silent());

@@ -26,12 +26,18 @@ pub enum Action {
 pub fn outcome(reason: impl std::fmt::Display, why: &str) {
     let span = tracing::Span::current();
     if !span.is_disabled() {
-        span.record("outcome", tracing::field::display(reason)).record("why", why);
+        span.record("outcome", tracing::field::display(reason))
+            .record("why", why);
     }
 }
 
 /// What follows from how a pass over a service or a lead ended: the memory, a line in the log, and the next appointment.
-pub fn after(context: &Context, key: &ObjectKey, uid: Option<&str>, passed: &(Pass, Decision, PassResult)) -> (Action, PassOutcome) {
+pub fn after(
+    context: &Context,
+    key: &ObjectKey,
+    uid: Option<&str>,
+    passed: &(Pass, Decision, PassResult),
+) -> (Action, PassOutcome) {
     let (pass, decision, ended) = passed;
     // A 404 that nothing else confirms may be a gateway's: what the store still has is looked at again.
     let still_there = matches!(ended, PassResult::Gone) && !anew(context, key, uid) && exists(context, key);
@@ -47,14 +53,31 @@ pub fn after(context: &Context, key: &ObjectKey, uid: Option<&str>, passed: &(Pa
     });
     outcome(decision.verdict.reason, decision.why);
     log(key, pass, decision, ended, &memory);
-    let again = || Action::RequeueAt(timing::next_try(clock::now(), memory.failures, None), Priority::Effect);
+    let again = || {
+        Action::RequeueAt(
+            timing::next_try(clock::now(), memory.failures, None),
+            Priority::Effect,
+        )
+    };
     let next = match ended {
         PassResult::Gone if still_there => again(),
         PassResult::Released | PassResult::Gone => forgotten(context, key, uid),
         // A list that became whole while this pass went on woke everybody who was known to wait for it.
-        PassResult::Until(..) if memory.waits_for_whole_lists && whole_meanwhile(context, key, pass) => Action::RequeueAt(clock::now(), Priority::Effect),
-        PassResult::Until(at, wake) => Action::RequeueAt(*at, if *wake == Wake::Clock { Priority::Effect } else { Priority::Observe }),
-        PassResult::Unwritten(WriteError::Conflict) => Action::RequeueAt(timing::after_conflict(clock::now(), memory.conflicts), Priority::Effect),
+        PassResult::Until(..) if memory.waits_for_whole_lists && whole_meanwhile(context, key, pass) => {
+            Action::RequeueAt(clock::now(), Priority::Effect)
+        }
+        PassResult::Until(at, wake) => Action::RequeueAt(
+            *at,
+            if *wake == Wake::Clock {
+                Priority::Effect
+            } else {
+                Priority::Observe
+            },
+        ),
+        PassResult::Unwritten(WriteError::Conflict) => Action::RequeueAt(
+            timing::after_conflict(clock::now(), memory.conflicts),
+            Priority::Effect,
+        ),
         PassResult::Unwritten(_) => again(),
     };
     (next, PassOutcome::of_pass(passed))
@@ -65,14 +88,20 @@ fn whole_meanwhile(context: &Context, key: &ObjectKey, pass: &Pass) -> bool {
     let platform = context.cache.index.platform_of(key);
     let inventory = platform.and_then(|platform| context.connections.of(&platform)?.inventory.ok());
     let read = pass.facts.lists_read();
-    inventory.zip(read).is_some_and(|(inventory, read)| inventory.whole_since(read))
+    inventory
+        .zip(read)
+        .is_some_and(|(inventory, read)| inventory.whole_since(read))
 }
 
 /// The object with this uid is gone. Whoever has taken its name meanwhile was woken while this pass ran, and that may be forgotten with it: so it is looked for
 /// afterwards.
 pub fn forgotten(context: &Context, key: &ObjectKey, uid: Option<&str>) -> Action {
     context.forget(key);
-    if anew(context, key, uid) { Action::RequeueAt(clock::now(), Priority::Changed) } else { Action::AwaitChange }
+    if anew(context, key, uid) {
+        Action::RequeueAt(clock::now(), Priority::Changed)
+    } else {
+        Action::AwaitChange
+    }
 }
 
 /// Whether an object of this name is known.
@@ -87,7 +116,9 @@ fn exists(context: &Context, key: &ObjectKey) -> bool {
 /// Whether another object has the name of the one with this uid.
 pub fn anew(context: &Context, key: &ObjectKey, uid: Option<&str>) -> bool {
     fn another<K: kube::Resource>(store: &Store<K>, key: &ObjectKey, uid: Option<&str>) -> bool {
-        store.get(&key.namespace, &key.name).is_some_and(|object| object.meta().uid.as_deref() != uid)
+        store
+            .get(&key.namespace, &key.name)
+            .is_some_and(|object| object.meta().uid.as_deref() != uid)
     }
     match key.kind {
         Kind::LivePlatform => another(&context.cache.platforms, key, uid),
@@ -101,11 +132,20 @@ fn log(key: &ObjectKey, pass: &Pass, decision: &Decision, ended: &PassResult, me
     let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
     let (why, reason, looks) = (decision.why, decision.verdict.reason, pass.looks);
     if let PassResult::Unwritten(failed) = ended {
-        tracing::warn!(kind, namespace, name, ?failed, failures = memory.failures, "the object could not be written and is tried again");
+        tracing::warn!(
+            kind,
+            namespace,
+            name,
+            ?failed,
+            failures = memory.failures,
+            "the object could not be written and is tried again"
+        );
         return;
     }
     match &pass.asked {
-        Some((change, answer)) => tracing::debug!(kind, namespace, name, ?change, ?answer, why, %reason, looks, "asked"),
+        Some((change, answer)) => {
+            tracing::debug!(kind, namespace, name, ?change, ?answer, why, %reason, looks, "asked")
+        }
         None => tracing::debug!(kind, namespace, name, step = ?decision.step, why, %reason, looks, "looked"),
     }
 }

@@ -22,15 +22,40 @@ struct AuditedChange {
 
 impl AuditedChange {
     fn of(change: &Change) -> Self {
-        let named = |change| Self { change, ..Self::default() };
+        let named = |change| Self {
+            change,
+            ..Self::default()
+        };
         match change {
-            Change::CreateService(new) => Self { tenant: Some(new.tenant.to_string()), ..named("create service") },
-            Change::DeleteService(guid) => Self { guid: Some(guid.to_string()), ..named("delete service") },
-            Change::CreateLead(new) => Self { tenant: Some(new.tenant.to_string()), ..named("create lead") },
-            Change::DeleteLead(tenant) => Self { tenant: Some(tenant.to_string()), ..named("delete lead") },
-            Change::AssignChannel(tenant, channel) => Self { tenant: Some(tenant.to_string()), channel: Some(channel.to_string()), ..named("assign channel") },
-            Change::UnassignChannel(tenant) => Self { tenant: Some(tenant.to_string()), ..named("unassign channel") },
-            Change::RunJob(job) => Self { job: Some(job.name()), ..named("run job") },
+            Change::CreateService(new) => Self {
+                tenant: Some(new.tenant.to_string()),
+                ..named("create service")
+            },
+            Change::DeleteService(guid) => Self {
+                guid: Some(guid.to_string()),
+                ..named("delete service")
+            },
+            Change::CreateLead(new) => Self {
+                tenant: Some(new.tenant.to_string()),
+                ..named("create lead")
+            },
+            Change::DeleteLead(tenant) => Self {
+                tenant: Some(tenant.to_string()),
+                ..named("delete lead")
+            },
+            Change::AssignChannel(tenant, channel) => Self {
+                tenant: Some(tenant.to_string()),
+                channel: Some(channel.to_string()),
+                ..named("assign channel")
+            },
+            Change::UnassignChannel(tenant) => Self {
+                tenant: Some(tenant.to_string()),
+                ..named("unassign channel")
+            },
+            Change::RunJob(job) => Self {
+                job: Some(job.name()),
+                ..named("run job")
+            },
         }
     }
 }
@@ -52,7 +77,12 @@ pub struct AuditRecord {
 
 impl AuditRecord {
     /// Says that a change is going to be asked for, for this object.
-    pub fn asking<K: Resource<DynamicType = ()>>(object: &K, platform: &str, change: &Change, record: Option<&Record>) -> Self {
+    pub fn asking<K: Resource<DynamicType = ()>>(
+        object: &K,
+        platform: &str,
+        change: &Change,
+        record: Option<&Record>,
+    ) -> Self {
         Self {
             kind: kind_of(object),
             namespace: object.namespace().unwrap_or_default(),
@@ -61,7 +91,9 @@ impl AuditRecord {
             generation: object.meta().generation.unwrap_or_default(),
             platform: platform.to_owned(),
             request: uuid::Uuid::new_v4().to_string(),
-            operation: record.and_then(|record| record.open_intent()).map(|intent| intent.id.0.clone()),
+            operation: record
+                .and_then(|record| record.open_intent())
+                .map(|intent| intent.id.0.clone()),
             short_name: None,
             policy: None,
             named: AuditedChange::of(change),
@@ -70,7 +102,10 @@ impl AuditRecord {
 
     /// The short name of the service that it is about.
     pub fn short_name(self, name: Option<&str>) -> Self {
-        Self { short_name: name.map(str::to_owned), ..self }
+        Self {
+            short_name: name.map(str::to_owned),
+            ..self
+        }
     }
 
     /// The policy by which something is deleted.
@@ -95,8 +130,23 @@ impl AuditRecord {
     }
 
     fn write(&self, answer: &str, task: Option<String>, trouble: Option<&Trouble>, says: &str) {
-        let Self { kind, namespace, name, uid, generation, platform, request, operation, short_name, policy, named } = self;
-        let (reason, said) = (trouble.map(|trouble| trouble.reason.to_string()), trouble.map(|trouble| trouble.message.as_str()));
+        let Self {
+            kind,
+            namespace,
+            name,
+            uid,
+            generation,
+            platform,
+            request,
+            operation,
+            short_name,
+            policy,
+            named,
+        } = self;
+        let (reason, said) = (
+            trouble.map(|trouble| trouble.reason.to_string()),
+            trouble.map(|trouble| trouble.message.as_str()),
+        );
         tracing::info!(
             target: "audit",
             kind, namespace, name, uid, generation, platform, request,

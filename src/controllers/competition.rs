@@ -25,18 +25,33 @@ const MOST_ASKED: usize = 16;
 pub type KnownAccess<'a> = &'a dyn Fn(&str, &str) -> Access;
 
 /// How a service object stands to the others that want its tenant or its short name.
-pub fn of_service(context: &Context, policy: &Policy, object: &OcEssentialService, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey> {
+pub fn of_service(
+    context: &Context,
+    policy: &Policy,
+    object: &OcEssentialService,
+    entry: &Entry,
+    known: KnownAccess<'_>,
+) -> Contest<ObjectKey> {
     let now = clock::now();
     // Few need it, and then all the same one.
     let slowest = OnceCell::new();
     let grace = || *slowest.get_or_init(|| pace::longest(context, policy, &entry.platform));
     let own = ObjectKey::service(&object.namespace().unwrap_or_default(), &object.name_any());
-    let keys = context.cache.index.neighbours(entry).into_iter().filter(|key| key.kind == Kind::OcEssentialService && *key != own);
+    let keys = context
+        .cache
+        .index
+        .neighbours(entry)
+        .into_iter()
+        .filter(|key| key.kind == Kind::OcEssentialService && *key != own);
     let others: Vec<_> = keys
         .filter_map(|key| {
             let other = context.cache.services.get(&key.namespace, &key.name)?;
             let theirs = context.cache.index.entry(&key)?;
-            let record = context.memory.reminded(&key, other.meta().uid.as_deref(), context.cache.records.of(&key, &*other, record::of_service));
+            let record = context.memory.reminded(
+                &key,
+                other.meta().uid.as_deref(),
+                context.cache.records.of(&key, &*other, record::of_service),
+            );
             Some((key, other, theirs, record))
         })
         .collect();
@@ -52,7 +67,11 @@ pub fn of_service(context: &Context, policy: &Policy, object: &OcEssentialServic
         },
         age: observe::age(&**other),
     });
-    let record = context.memory.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_service(object)));
+    let record = context.memory.reminded(
+        &own,
+        object.meta().uid.as_deref(),
+        Arc::new(record::of_service(object)),
+    );
     let access = |(key, theirs): &(&ObjectKey, &Entry)| known(&theirs.platform, &key.namespace);
     match competition::of_service(now, (&record, &observe::age(object)), candidates, access, grace) {
         Contest::Won => Contest::Won,
@@ -62,7 +81,13 @@ pub fn of_service(context: &Context, policy: &Policy, object: &OcEssentialServic
 }
 
 /// How a lead object stands to the others for its tenant.
-pub fn of_lead(context: &Context, policy: &Policy, object: &Lead, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey> {
+pub fn of_lead(
+    context: &Context,
+    policy: &Policy,
+    object: &Lead,
+    entry: &Entry,
+    known: KnownAccess<'_>,
+) -> Contest<ObjectKey> {
     let (now, grace) = (clock::now(), || policy.create_grace);
     let spec = |lead: &Lead, has_tenant| ContestSpec {
         going: lead.meta().deletion_timestamp.is_some(),
@@ -72,15 +97,32 @@ pub fn of_lead(context: &Context, policy: &Policy, object: &Lead, entry: &Entry,
         short_name: None,
     };
     let own = ObjectKey::lead(&object.namespace().unwrap_or_default(), &object.name_any());
-    let Some(tenant) = entry.tenant.as_ref() else { return Contest::Won };
-    let keys = context.cache.index.of_tenant(&entry.platform, tenant).into_iter().filter(|key| key.kind == Kind::Lead && *key != own);
+    let Some(tenant) = entry.tenant.as_ref() else {
+        return Contest::Won;
+    };
+    let keys = context
+        .cache
+        .index
+        .of_tenant(&entry.platform, tenant)
+        .into_iter()
+        .filter(|key| key.kind == Kind::Lead && *key != own);
     let others = keys.filter_map(|key| {
         let other = context.cache.leads.get(&key.namespace, &key.name)?;
-        let record = context.memory.reminded(&key, other.meta().uid.as_deref(), context.cache.records.of(&key, &*other, record::of_lead));
+        let record = context.memory.reminded(
+            &key,
+            other.meta().uid.as_deref(),
+            context.cache.records.of(&key, &*other, record::of_lead),
+        );
         let rank = Rank::of_lead(now, &record, &spec(&other, true), grace)?;
-        Some(Other::new(key, rank, observe::age(&*other), |key| known(&other.spec.platform, &key.namespace)))
+        Some(Other::new(key, rank, observe::age(&*other), |key| {
+            known(&other.spec.platform, &key.namespace)
+        }))
     });
-    let record = context.memory.reminded(&own, object.meta().uid.as_deref(), Arc::new(record::of_lead(object)));
+    let record = context.memory.reminded(
+        &own,
+        object.meta().uid.as_deref(),
+        Arc::new(record::of_lead(object)),
+    );
     let holds = Rank::of_lead(now, &record, &spec(object, true), grace) == Some(Rank::Holder);
     contest(holds, &observe::age(object), others)
 }
@@ -92,7 +134,9 @@ pub async fn first(
     connection: PlatformAccess,
     compete: impl Fn(&Policy, KnownAccess<'_>) -> Contest<ObjectKey>,
 ) -> (PlatformAccess, Option<ObjectKey>) {
-    let PlatformAccess::Usable(policy) = connection else { return (connection, None) };
+    let PlatformAccess::Usable(policy) = connection else {
+        return (connection, None);
+    };
     let mut asked: HashMap<(String, String), Access> = HashMap::new();
     for _ in 0..MOST_ASKED {
         let known = |platform: &str, namespace: &str| {
@@ -112,11 +156,19 @@ pub async fn first(
         }
     }
     let message = "Whether another object has this tenant or short name, or may have it, can't be told now; tried again.";
-    (PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, message)), None)
+    (
+        PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, message)),
+        None,
+    )
 }
 
 /// The same without asking, at the moment of the intent: whether nobody comes before the object, and its own namespace may still use the platform.
-pub fn still_first(context: &Context, key: (&str, &str), compete: impl Fn(KnownAccess<'_>) -> Contest<ObjectKey>) -> bool {
+pub fn still_first(
+    context: &Context,
+    key: (&str, &str),
+    compete: impl Fn(KnownAccess<'_>) -> Contest<ObjectKey>,
+) -> bool {
     let (platform, namespace) = key;
-    context.access(platform, namespace) == Access::May && compete(&|platform, namespace| context.access(platform, namespace)) == Contest::Won
+    context.access(platform, namespace) == Access::May
+        && compete(&|platform, namespace| context.access(platform, namespace)) == Contest::Won
 }

@@ -77,7 +77,13 @@ impl Context {
     }
 
     /// Nothing known yet.
-    pub fn new(client: Client, leadership: Leadership, config: Config, events: Recorder, metrics: Arc<dyn MetricsSink>) -> Arc<Self> {
+    pub fn new(
+        client: Client,
+        leadership: Leadership,
+        config: Config,
+        events: Recorder,
+        metrics: Arc<dyn MetricsSink>,
+    ) -> Arc<Self> {
         Arc::new(Self {
             client,
             leadership,
@@ -99,7 +105,10 @@ impl Context {
     pub fn group(&self, key: &ObjectKey) -> Group {
         match key.kind {
             Kind::LivePlatform => (Kind::LivePlatform, key.name.clone()),
-            _ => (Kind::OcEssentialService, self.cache.index.platform_of(key).unwrap_or_default()),
+            _ => (
+                Kind::OcEssentialService,
+                self.cache.index.platform_of(key).unwrap_or_default(),
+            ),
         }
     }
 
@@ -124,20 +133,35 @@ impl Context {
 
     /// When an object was made of which no operator has said anything yet.
     fn made_and_unseen(&self, key: &ObjectKey) -> Option<Time> {
-        fn made<K: kube::Resource>(store: &Store<K>, key: &ObjectKey, said: impl Fn(&K) -> Option<i64>) -> Option<Time> {
-            let object = store.get(&key.namespace, &key.name).filter(|object| said(object).is_none())?;
+        fn made<K: kube::Resource>(
+            store: &Store<K>,
+            key: &ObjectKey,
+            said: impl Fn(&K) -> Option<i64>,
+        ) -> Option<Time> {
+            let object = store
+                .get(&key.namespace, &key.name)
+                .filter(|object| said(object).is_none())?;
             object.creation_timestamp().map(|time| clock::time(time.0))
         }
         match key.kind {
-            Kind::LivePlatform => made(&self.cache.platforms, key, |object| object.status.as_ref().and_then(HasStatus::observed)),
-            Kind::Lead => made(&self.cache.leads, key, |object| object.status.as_ref().and_then(HasStatus::observed)),
-            Kind::OcEssentialService => made(&self.cache.services, key, |object| object.status.as_ref().and_then(HasStatus::observed)),
+            Kind::LivePlatform => made(&self.cache.platforms, key, |object| {
+                object.status.as_ref().and_then(HasStatus::observed)
+            }),
+            Kind::Lead => made(&self.cache.leads, key, |object| {
+                object.status.as_ref().and_then(HasStatus::observed)
+            }),
+            Kind::OcEssentialService => made(&self.cache.services, key, |object| {
+                object.status.as_ref().and_then(HasStatus::observed)
+            }),
         }
     }
 
     /// A pass begins.
     pub fn pass_begins(&self, key: &ObjectKey) {
-        if let Some(made) = self.made_and_unseen(key).filter(|made| self.memory.is_first_look(key, *made)) {
+        if let Some(made) = self
+            .made_and_unseen(key)
+            .filter(|made| self.memory.is_first_look(key, *made))
+        {
             self.metrics.first_look(key.kind, clock::now().since(made));
         }
     }
@@ -145,7 +169,10 @@ impl Context {
     /// A pass has ended.
     pub fn pass_ended(&self, key: &ObjectKey, outcome: PassOutcome, took: Duration) {
         self.metrics.reconciled(key.kind, outcome, took);
-        if let Some(made) = (outcome == PassOutcome::Ready).then(|| self.memory.is_first_ready(key)).flatten() {
+        if let Some(made) = (outcome == PassOutcome::Ready)
+            .then(|| self.memory.is_first_ready(key))
+            .flatten()
+        {
             self.metrics.ready(key.kind, clock::now().since(made));
         }
     }
@@ -157,10 +184,14 @@ impl Context {
             return PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, message));
         };
         if self.cache.platforms.wrong("", platform).is_some() {
-            let message = format!("LivePlatform {platform} can't be read by this version of the operator. See its conditions; what is there stays as it is.");
+            let message = format!(
+                "LivePlatform {platform} can't be read by this version of the operator. See its conditions; what is there stays as it is."
+            );
             return PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, message));
         }
-        self.check_access(&reading.object, namespace).await.unwrap_or_else(|| PlatformAccess::Usable(reading.policy.clone()))
+        self.check_access(&reading.object, namespace)
+            .await
+            .unwrap_or_else(|| PlatformAccess::Usable(reading.policy.clone()))
     }
 
     /// The labels of a namespace are others: its objects are looked at, and those that want the same.
@@ -169,7 +200,10 @@ impl Context {
     }
 
     async fn check_access(&self, platform: &LivePlatform, namespace: &str) -> Option<PlatformAccess> {
-        let Looked { against, changed } = self.namespaces.check_access(&self.client, platform, namespace).await;
+        let Looked { against, changed } = self
+            .namespaces
+            .check_access(&self.client, platform, namespace)
+            .await;
         if changed {
             self.namespace_changed(namespace);
         }
@@ -178,7 +212,12 @@ impl Context {
 
     /// Whether the objects of a namespace may use a platform, as far as it is known without asking. Nobody may use one that is not there.
     pub fn access(&self, platform: &str, namespace: &str) -> Access {
-        self.cache.platforms.get("", platform).map_or(Access::MayNot, |object| self.namespaces.access(&object, namespace))
+        self.cache
+            .platforms
+            .get("", platform)
+            .map_or(Access::MayNot, |object| {
+                self.namespaces.access(&object, namespace)
+            })
     }
 
     /// The same, asked when it is not known.
@@ -199,7 +238,9 @@ impl Context {
         for namespace in self.config.scope.named() {
             match self.check_access(platform, namespace).await {
                 None => return false,
-                Some(PlatformAccess::Unknown(_)) if self.connections.of(&platform.name_any()).is_some() => return false,
+                Some(PlatformAccess::Unknown(_)) if self.connections.of(&platform.name_any()).is_some() => {
+                    return false;
+                }
                 Some(_) => {}
             }
         }

@@ -58,15 +58,32 @@ pub trait CustomerResource: StoredResource<Status: HasStatus + Serialize + Send 
     /// Whether it is asked after this query what may be concluded from absence.
     fn doubts(query: &Query) -> bool;
     /// How it stands to the others that want the same.
-    fn contest(context: &Context, policy: &Policy, object: &Self, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey>;
+    fn contest(
+        context: &Context,
+        policy: &Policy,
+        object: &Self,
+        entry: &Entry,
+        known: KnownAccess<'_>,
+    ) -> Contest<ObjectKey>;
     /// The connection, with what else this kind has to know of the platform.
-    fn with_pace(context: &Context, connection: PlatformAccess, platform: &str, record: &Record) -> PlatformAccess;
+    fn with_pace(
+        context: &Context,
+        connection: PlatformAccess,
+        platform: &str,
+        record: &Record,
+    ) -> PlatformAccess;
     /// What it is to become. `rival` is another object that comes before it.
     fn target(context: &Context, object: &Self, entry: &Entry, rival: Option<&ObjectKey>) -> Self::Target;
     /// What comes next.
     fn decide(now: Time, target: &Self::Target, record: &Record, facts: &Facts) -> Decision;
     /// The new status; `None` when it says nothing else than before.
-    fn new_status(context: &Context, object: &Self, entry: &Entry, decision: &Decision, facts: &Facts) -> Option<Self::Status>;
+    fn new_status(
+        context: &Context,
+        object: &Self,
+        entry: &Entry,
+        decision: &Decision,
+        facts: &Facts,
+    ) -> Option<Self::Status>;
     /// Whether the new status gives up what the one before had.
     fn gives_up(before: Option<&Self::Status>, status: &Self::Status) -> bool;
     /// Whether by the new status the object begins to wait for a job of its platform.
@@ -74,7 +91,10 @@ pub trait CustomerResource: StoredResource<Status: HasStatus + Serialize + Send 
     /// Tells what a pass over the object was worth.
     fn tell(context: &Context, object: &Self, pass: &(Pass, Decision, PassResult));
     /// What a create needs beside what the spec says: read only for the request, and never kept.
-    fn variables(context: &Context, object: &Self) -> impl Future<Output = Result<ScriptVariables, Trouble>> + Send;
+    fn variables(
+        context: &Context,
+        object: &Self,
+    ) -> impl Future<Output = Result<ScriptVariables, Trouble>> + Send;
     /// Whether what was sent for the object may hold secrets, should this process not know.
     fn may_have_sent_secrets(&self) -> bool;
     /// What may not be shown any more goes before anything else: the pass may come to say nothing.
@@ -104,7 +124,10 @@ pub struct CustomerPass<'a, K> {
 }
 
 /// Runs one pass over an object.
-pub async fn reconcile<K: CustomerResource>(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
+pub async fn reconcile<K: CustomerResource>(
+    context: &Arc<Context>,
+    key: &ObjectKey,
+) -> (Action, PassOutcome) {
     let Some(object) = K::store(context).get(&key.namespace, &key.name) else {
         return (forgotten(context, key, None), PassOutcome::Gone);
     };
@@ -121,21 +144,48 @@ pub async fn reconcile<K: CustomerResource>(context: &Arc<Context>, key: &Object
     };
     let competes = object.meta().deletion_timestamp.is_none() && !object.is_suspended();
     let (connection, rival) = match connection {
-        connection if competes => competition::first(context, connection, |policy, known| K::contest(context, policy, &object, &entry, known)).await,
+        connection if competes => {
+            competition::first(context, connection, |policy, known| {
+                K::contest(context, policy, &object, &entry, known)
+            })
+            .await
+        }
         connection => (connection, None),
     };
     let target = K::target(context, &object, &entry, rival.as_ref());
     let uid = object.meta().uid.clone();
-    let memory = context.memory.with_pass(key, uid.as_deref(), |memory| memory.clone());
+    let memory = context
+        .memory
+        .with_pass(key, uid.as_deref(), |memory| memory.clone());
     let record = object.record();
     let connection = K::with_pace(context, connection, &entry.platform, &record);
-    let policy = if let PlatformAccess::Usable(policy) = &connection { Some(policy.clone()) } else { None };
-    let facts = observe::facts(&*object, object.status().map(|status| status as &dyn HasStatus), connection, &memory);
+    let policy = if let PlatformAccess::Usable(policy) = &connection {
+        Some(policy.clone())
+    } else {
+        None
+    };
+    let facts = observe::facts(
+        &*object,
+        object.status().map(|status| status as &dyn HasStatus),
+        connection,
+        &memory,
+    );
     let pass = Pass::begin(record, facts, &memory);
     let session = PlatformSession::new(inventory);
-    let actuator = CustomerPass { context, object: PassObject::new(context, Arc::clone(&object)), entry, place, policy, session, prepared: Mutex::default() };
+    let actuator = CustomerPass {
+        context,
+        object: PassObject::new(context, Arc::clone(&object)),
+        entry,
+        place,
+        policy,
+        session,
+        prepared: Mutex::default(),
+    };
     K::hide(&actuator).await;
-    let pass = driver::run(&actuator, pass, |now, record, facts| K::decide(now, &target, record, facts)).await;
+    let pass = driver::run(&actuator, pass, |now, record, facts| {
+        K::decide(now, &target, record, facts)
+    })
+    .await;
     K::tell(context, &object, &pass);
     after(context, key, uid.as_deref(), &pass)
 }
@@ -147,27 +197,66 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
             Ok(inventory) => inventory,
             Err(trouble) => return ChangeResult::NotSent(trouble),
         };
-        if let Err(trouble) = self.context.connections.still_by(&self.entry.platform, &inventory) {
+        if let Err(trouble) = self
+            .context
+            .connections
+            .still_by(&self.entry.platform, &inventory)
+        {
             return ChangeResult::NotSent(trouble);
         }
         let (client, leadership, session) = (inventory.client(), &self.context.leadership, &self.session);
         match change {
             Change::CreateService(service) => {
                 let request = match self.variables(record).await {
-                    Ok(variables) => CreateService { service: (**service).clone(), variables },
+                    Ok(variables) => CreateService {
+                        service: (**service).clone(),
+                        variables,
+                    },
                     Err(trouble) => return ChangeResult::NotSent(trouble),
                 };
-                answer(session.change(&inventory, leadership, client.create_service(&request)).await, ChangeResult::Accepted)
+                answer(
+                    session
+                        .change(&inventory, leadership, client.create_service(&request))
+                        .await,
+                    ChangeResult::Accepted,
+                )
             }
-            Change::DeleteService(guid) => answer(session.change(&inventory, leadership, client.delete_service(guid)).await, deleted),
-            Change::CreateLead(lead) => answer(session.change(&inventory, leadership, client.create_lead(lead)).await, |()| ChangeResult::Done),
-            Change::DeleteLead(tenant) => answer(session.change(&inventory, leadership, client.delete_lead(tenant)).await, deleted),
-            Change::AssignChannel(tenant, channel) => {
-                answer(session.change(&inventory, leadership, client.assign_channel(tenant, *channel)).await, |()| ChangeResult::Done)
-            }
-            Change::UnassignChannel(tenant) => answer(session.change(&inventory, leadership, client.unassign_channel(tenant)).await, |()| ChangeResult::Done),
+            Change::DeleteService(guid) => answer(
+                session
+                    .change(&inventory, leadership, client.delete_service(guid))
+                    .await,
+                deleted,
+            ),
+            Change::CreateLead(lead) => answer(
+                session
+                    .change(&inventory, leadership, client.create_lead(lead))
+                    .await,
+                |()| ChangeResult::Done,
+            ),
+            Change::DeleteLead(tenant) => answer(
+                session
+                    .change(&inventory, leadership, client.delete_lead(tenant))
+                    .await,
+                deleted,
+            ),
+            Change::AssignChannel(tenant, channel) => answer(
+                session
+                    .change(&inventory, leadership, client.assign_channel(tenant, *channel))
+                    .await,
+                |()| ChangeResult::Done,
+            ),
+            Change::UnassignChannel(tenant) => answer(
+                session
+                    .change(&inventory, leadership, client.unassign_channel(tenant))
+                    .await,
+                |()| ChangeResult::Done,
+            ),
             Change::RunJob(job) => {
-                let message = format!("The job {} is run for a LivePlatform, not for {}; this is a bug.", job.name(), K::KIND.as_str());
+                let message = format!(
+                    "The job {} is run for a LivePlatform, not for {}; this is a bug.",
+                    job.name(),
+                    K::KIND.as_str()
+                );
                 ChangeResult::NotSent(Trouble::new(Reason::PlatformRefused, message))
             }
         }
@@ -188,12 +277,30 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
         Err(Trouble::new(Reason::ProgressingWithRetry, message))
     }
 
-    async fn numbers(&self, inventory: Result<Arc<Inventory>, Trouble>, tenant: &oc_domain::names::TenantId, facts: &mut Facts) {
+    async fn numbers(
+        &self,
+        inventory: Result<Arc<Inventory>, Trouble>,
+        tenant: &oc_domain::names::TenantId,
+        facts: &mut Facts,
+    ) {
         let at = clock::now();
-        let known = inventory.as_ref().ok().and_then(|inventory| inventory.tells_numbers());
-        facts.numbers = fact(async { inventory.clone()?.numbers(tenant).await.map(|numbers| (at, numbers)) }.await);
+        let known = inventory
+            .as_ref()
+            .ok()
+            .and_then(|inventory| inventory.tells_numbers());
+        facts.numbers = fact(
+            async {
+                inventory
+                    .clone()?
+                    .numbers(tenant)
+                    .await
+                    .map(|numbers| (at, numbers))
+            }
+            .await,
+        );
         if inventory.is_ok_and(|inventory| inventory.tells_numbers() != known) {
-            self.context.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
+            self.context
+                .enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
         }
     }
 }
@@ -211,7 +318,14 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
         match query {
             Query::Services => {
                 let name = self.entry.short_name.as_deref();
-                facts.services = fact(async { inventory?.view(not_before, tenant, record.guid.as_ref(), name).await }.await);
+                facts.services = fact(
+                    async {
+                        inventory?
+                            .view(not_before, tenant, record.guid.as_ref(), name)
+                            .await
+                    }
+                    .await,
+                );
             }
             Query::Leads => {
                 let leads = async { inventory?.leads(not_before).await }.await;
@@ -219,16 +333,26 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
             }
             Query::LeadsOfTenant => facts.leads = leads_of(inventory, tenant).await,
             Query::Task(id) => {
-                let sent = if self.object.get().may_have_sent_secrets() { SecretsSent::Perhaps } else { SecretsSent::No };
+                let sent = if self.object.get().may_have_sent_secrets() {
+                    SecretsSent::Perhaps
+                } else {
+                    SecretsSent::No
+                };
                 facts.task = fact(async { inventory?.task(id, sent).await.map(|task| (at, task)) }.await);
             }
             Query::Numbers(tenant) => self.numbers(inventory, tenant, facts).await,
             Query::LcCustomer(id) => {
-                facts.lc_customer = fact(async { inventory?.lc_customer(*id).await.map(|customer| (at, customer)) }.await);
+                facts.lc_customer =
+                    fact(async { inventory?.lc_customer(*id).await.map(|customer| (at, customer)) }.await);
             }
         }
         if let Some(inventory) = looked.ok().filter(|_| K::doubts(query)) {
-            facts.belief = absences::of_object(self.context, &self.entry.platform, &inventory, self.object.get().recorded_id().as_deref());
+            facts.belief = absences::of_object(
+                self.context,
+                &self.entry.platform,
+                &inventory,
+                self.object.get().recorded_id().as_deref(),
+            );
         }
     }
 
@@ -248,16 +372,31 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
         self.session.reserve().await
     }
 
-    async fn patch_metadata(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
+    async fn patch_metadata(
+        &self,
+        mark: &Mark,
+        record: &Record,
+        id: OperationId,
+    ) -> Result<Option<Intent>, WriteError> {
         same_connection(self.context, &self.entry.platform, &self.session)?;
-        if !matches!(mark, Mark::RecordIntent { kind: OperationKind::Create, .. }) {
+        if !matches!(
+            mark,
+            Mark::RecordIntent {
+                kind: OperationKind::Create,
+                ..
+            }
+        ) {
             return self.object.patch_metadata(mark, record, id).await;
         }
         // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does.
-        let Some(policy) = &self.policy else { return Err(WriteError::Conflict) };
+        let Some(policy) = &self.policy else {
+            return Err(WriteError::Conflict);
+        };
         let _claim = K::claim(self)?;
         let object = self.object.get();
-        let compete = |known: &dyn Fn(&str, &str) -> Access| K::contest(self.context, policy, &object, &self.entry, known);
+        let compete = |known: &dyn Fn(&str, &str) -> Access| {
+            K::contest(self.context, policy, &object, &self.entry, known)
+        };
         let namespace = object.meta().namespace.as_deref().unwrap_or_default();
         if !competition::still_first(self.context, (&self.entry.platform, namespace), compete) {
             return Err(WriteError::Conflict);
@@ -267,7 +406,10 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
 
     async fn execute(&self, change: &Change, record: &Record) -> ChangeResult {
         let object = self.object.get();
-        let line = AuditRecord::asking(&*object, &self.entry.platform, change, Some(record)).short_name(object.short_name()).by(object.going()).begin();
+        let line = AuditRecord::asking(&*object, &self.entry.platform, change, Some(record))
+            .short_name(object.short_name())
+            .by(object.going())
+            .begin();
         let answer = self.send(change, record).await;
         line.answered(&answer);
         answer
@@ -282,13 +424,17 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
         let Some(status) = K::new_status(self.context, &object, &self.entry, decision, facts) else {
             return self.object.ensure_current();
         };
-        let (gives_up, waits) = (K::gives_up(object.status(), &status), K::begins_to_wait(object.status(), &status));
+        let (gives_up, waits) = (
+            K::gives_up(object.status(), &status),
+            K::begins_to_wait(object.status(), &status),
+        );
         self.object.patch_status(&status, sent).await?;
         if gives_up {
             absences::changed(self.context, &self.entry.platform);
         }
         if waits || deletions::waits(facts) {
-            self.context.enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
+            self.context
+                .enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
         }
         Ok(())
     }

@@ -34,35 +34,69 @@ fn said(status: Option<&dyn HasStatus>) -> LastReported {
     let conditions = status.map(HasStatus::conditions).unwrap_or_default();
     let of = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
     let ready = of("Ready").and_then(|ready| {
-        let truth = [ConditionStatus::True, ConditionStatus::False].into_iter().find(|truth| truth.as_str() == ready.status)?;
+        let truth = [ConditionStatus::True, ConditionStatus::False]
+            .into_iter()
+            .find(|truth| truth.as_str() == ready.status)?;
         Some((truth, Reason::parse(&ready.reason)?))
     });
-    LastReported { ready, stalled: of("Stalled").is_some_and(|stalled| stalled.status == "True") }
+    LastReported {
+        ready,
+        stalled: of("Stalled").is_some_and(|stalled| stalled.status == "True"),
+    }
 }
 
 /// An object that was found gone was not let go by this pass, and has no status that could say something.
 fn end(last: &Decision, ended: &PassResult) -> ReportedEnd {
-    ReportedEnd::of(last, matches!(ended, PassResult::Released | PassResult::Until(..)))
+    ReportedEnd::of(
+        last,
+        matches!(ended, PassResult::Released | PassResult::Until(..)),
+    )
 }
 
 /// What is to be told of a write that the API server did not take.
 fn unwritten(said: &LastReported, pass: &Pass, ended: &PassResult) -> Option<EventMessage> {
-    let PassResult::Unwritten(failed) = ended else { return None };
+    let PassResult::Unwritten(failed) = ended else {
+        return None;
+    };
     events::write_refused(said, pass.facts.failures, &failed.trouble()?)
 }
 
 /// Tells what a pass over a service was worth; `object` is what it began with.
-pub fn of_service(context: &Context, object: &OcEssentialService, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, PassResult)) {
+pub fn of_service(
+    context: &Context,
+    object: &OcEssentialService,
+    going: Option<DeletionPolicy>,
+    (pass, last, ended): &(Pass, Decision, PassResult),
+) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
-    let mut notes = events::of_service(&said, &record::of_service(object), pass, last, end(last, ended), going);
+    let mut notes = events::of_service(
+        &said,
+        &record::of_service(object),
+        pass,
+        last,
+        end(last, ended),
+        going,
+    );
     notes.extend(unwritten(&said, pass, ended));
     context.events.tell(&reference(object), &notes);
 }
 
 /// Tells what a pass over a lead was worth.
-pub fn of_lead(context: &Context, object: &Lead, going: Option<DeletionPolicy>, (pass, last, ended): &(Pass, Decision, PassResult)) {
+pub fn of_lead(
+    context: &Context,
+    object: &Lead,
+    going: Option<DeletionPolicy>,
+    (pass, last, ended): &(Pass, Decision, PassResult),
+) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
-    let mut notes = events::of_lead(&said, &record::of_lead(object), pass, last, end(last, ended), going);
+    let mut notes = events::of_lead(
+        &said,
+        &record::of_lead(object),
+        pass,
+        last,
+        end(last, ended),
+        going,
+    );
     notes.extend(unwritten(&said, pass, ended));
     context.events.tell(&reference(object), &notes);
 }
@@ -77,13 +111,20 @@ pub fn of_platform(
     written: bool,
 ) {
     let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
-    context.events.tell(&reference(object), &events::of_platform(&said, before, last, jobs, written));
+    context.events.tell(
+        &reference(object),
+        &events::of_platform(&said, before, last, jobs, written),
+    );
 }
 
 /// Tells that an object was made for a lead that was found.
 pub fn discovered(context: &Context, lead: &Lead, platform: &str) {
-    let note =
-        EventMessage::new(Event::LeadDiscovered, format!("Made for a lead that was found on the platform, by spec.leadDiscovery of LivePlatform {platform}."));
+    let note = EventMessage::new(
+        Event::LeadDiscovered,
+        format!(
+            "Made for a lead that was found on the platform, by spec.leadDiscovery of LivePlatform {platform}."
+        ),
+    );
     context.events.tell(&reference(lead), &[note]);
 }
 
@@ -98,13 +139,40 @@ mod tests {
 
     #[test]
     fn only_what_the_api_server_has_taken_was_said_or_let_go() {
-        let last = |step| Decision { step, why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
-        let (release, rest) = (last(Step::PatchMetadata(Mark::RemoveFinalizer)), last(Step::Idle(Time(0))));
+        let last = |step| Decision {
+            step,
+            why: "",
+            verdict: Verdict::ready("x"),
+            record: Record::default(),
+            plan: Vec::new(),
+            hold: false,
+        };
+        let (release, rest) = (
+            last(Step::PatchMetadata(Mark::RemoveFinalizer)),
+            last(Step::Idle(Time(0))),
+        );
         assert_eq!(end(&release, &PassResult::Released), ReportedEnd::LetGo);
-        assert_eq!(end(&release, &PassResult::Gone), ReportedEnd::Unsaid, "somebody else has removed it");
-        assert_eq!(end(&release, &PassResult::Unwritten(WriteError::Conflict)), ReportedEnd::Unsaid);
-        assert_eq!(end(&rest, &PassResult::Until(Time(0), Wake::Clock)), ReportedEnd::LastReported);
-        assert_eq!(end(&rest, &PassResult::Gone), ReportedEnd::Unsaid, "nobody can read it");
-        assert_eq!(end(&rest, &PassResult::Unwritten(WriteError::Rejected("no".into()))), ReportedEnd::Unsaid);
+        assert_eq!(
+            end(&release, &PassResult::Gone),
+            ReportedEnd::Unsaid,
+            "somebody else has removed it"
+        );
+        assert_eq!(
+            end(&release, &PassResult::Unwritten(WriteError::Conflict)),
+            ReportedEnd::Unsaid
+        );
+        assert_eq!(
+            end(&rest, &PassResult::Until(Time(0), Wake::Clock)),
+            ReportedEnd::LastReported
+        );
+        assert_eq!(
+            end(&rest, &PassResult::Gone),
+            ReportedEnd::Unsaid,
+            "nobody can read it"
+        );
+        assert_eq!(
+            end(&rest, &PassResult::Unwritten(WriteError::Rejected("no".into()))),
+            ReportedEnd::Unsaid
+        );
     }
 }

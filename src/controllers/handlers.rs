@@ -21,9 +21,15 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
         StoreEvent::Added(object) => enter_service(context, &object, true),
         StoreEvent::Updated(before, object) => {
             let (namespace, name) = place(&*object);
-            let restated = before.status != object.status && status_changed_externally(context, &ObjectKey::service(&namespace, &name));
-            enter_service(context, &object, restated || is_relevant_change(&*before, &*object));
-            let competed = before.spec != object.spec || before.metadata.deletion_timestamp != object.metadata.deletion_timestamp;
+            let restated = before.status != object.status
+                && status_changed_externally(context, &ObjectKey::service(&namespace, &name));
+            enter_service(
+                context,
+                &object,
+                restated || is_relevant_change(&*before, &*object),
+            );
+            let competed = before.spec != object.spec
+                || before.metadata.deletion_timestamp != object.metadata.deletion_timestamp;
             // One that can't ask any more (suspended, only observing, going) lets another one have its turn.
             if competed {
                 wake_neighbours(context, &context.cache.entry_of_service(&object));
@@ -50,9 +56,16 @@ pub fn lead(context: &Context, learnt: StoreEvent<Lead>) {
         StoreEvent::Added(object) => enter_lead(context, &object, true),
         StoreEvent::Updated(before, object) => {
             let (namespace, name) = place(&*object);
-            let restated = before.status != object.status && status_changed_externally(context, &ObjectKey::lead(&namespace, &name));
-            enter_lead(context, &object, restated || is_relevant_change(&*before, &*object));
-            if before.spec != object.spec || before.metadata.deletion_timestamp != object.metadata.deletion_timestamp {
+            let restated = before.status != object.status
+                && status_changed_externally(context, &ObjectKey::lead(&namespace, &name));
+            enter_lead(
+                context,
+                &object,
+                restated || is_relevant_change(&*before, &*object),
+            );
+            if before.spec != object.spec
+                || before.metadata.deletion_timestamp != object.metadata.deletion_timestamp
+            {
                 wake_neighbours(context, &cache::entry_of_lead(&object));
             }
         }
@@ -78,7 +91,9 @@ pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
                 settle(context, &object);
                 context.enqueue(&ObjectKey::platform(&name), Priority::Changed);
                 // A pass that waits for a platform that hangs would keep its place until that has an answer.
-                if address::identity(&before) != address::identity(&object) || before.spec.requests != object.spec.requests {
+                if address::identity(&before) != address::identity(&object)
+                    || before.spec.requests != object.spec.requests
+                {
                     context.connections.give_up(&name);
                 }
                 // Its policy has changed for all that is on it, and for those that share its place.
@@ -115,8 +130,17 @@ fn settle(context: &Context, object: &LivePlatform) {
 
 /// Everything that shares a platform's place is looked at, and the other platform objects of that place.
 fn wake_place(context: &Context, platform: &str) {
-    let (siblings, keys) = (context.cache.index.siblings(platform), context.cache.index.at(platform));
-    context.enqueue_all(siblings.iter().filter(|sibling| *sibling != platform).map(|sibling| ObjectKey::platform(sibling)), Priority::Effect);
+    let (siblings, keys) = (
+        context.cache.index.siblings(platform),
+        context.cache.index.at(platform),
+    );
+    context.enqueue_all(
+        siblings
+            .iter()
+            .filter(|sibling| *sibling != platform)
+            .map(|sibling| ObjectKey::platform(sibling)),
+        Priority::Effect,
+    );
     context.enqueue_all(keys, Priority::Effect);
 }
 
@@ -129,8 +153,14 @@ fn status_changed_externally(context: &Context, key: &ObjectKey) -> bool {
 /// Whether it says Conflict now, and did not before.
 fn gave_way(before: &OcEssentialService, now: &OcEssentialService) -> bool {
     let conflict = |object: &OcEssentialService| {
-        let conditions = object.status.as_ref().map(|status| status.conditions.as_slice()).unwrap_or_default();
-        conditions.iter().any(|condition| condition.type_ == "Ready" && Reason::parse(&condition.reason) == Some(Reason::Conflict))
+        let conditions = object
+            .status
+            .as_ref()
+            .map(|status| status.conditions.as_slice())
+            .unwrap_or_default();
+        conditions.iter().any(|condition| {
+            condition.type_ == "Ready" && Reason::parse(&condition.reason) == Some(Reason::Conflict)
+        })
     };
     conflict(now) && !conflict(before)
 }
@@ -143,7 +173,10 @@ fn enter_service(context: &Context, object: &Arc<OcEssentialService>, is_relevan
     let at = place(&**object);
     let key = ObjectKey::service(&at.0, &at.1);
     let entry = context.cache.entry_of_service(object);
-    let tenant = entry.tenant.clone().map(|tenant| (entry.platform.clone(), tenant));
+    let tenant = entry
+        .tenant
+        .clone()
+        .map(|tenant| (entry.platform.clone(), tenant));
     let moved = context.cache.index.enter(&key, entry);
     context.tallies.enter(&context.cache, &key);
     if is_relevant_change {
@@ -183,7 +216,10 @@ fn wake_services_of(context: &Context, lead: &(String, String)) {
 fn wake_leads_of(context: &Context, tenant: Option<(String, oc_domain::names::TenantId)>) {
     let Some((platform, tenant)) = tenant else { return };
     let keys = context.cache.index.of_tenant(&platform, &tenant);
-    context.enqueue_all(keys.into_iter().filter(|key| key.kind == Kind::Lead), Priority::Effect);
+    context.enqueue_all(
+        keys.into_iter().filter(|key| key.kind == Kind::Lead),
+        Priority::Effect,
+    );
 }
 
 fn wake_neighbours(context: &Context, entry: &crate::cluster::index::Entry) {
@@ -210,10 +246,19 @@ pub fn inventory_changed(context: &Context, platform: &str, changed: &InventoryD
     }
     absences::changed(context, platform);
     let index = &context.cache.index;
-    let by_tenant = changed.tenants.iter().flat_map(|tenant| index.of_tenant(platform, tenant));
+    let by_tenant = changed
+        .tenants
+        .iter()
+        .flat_map(|tenant| index.of_tenant(platform, tenant));
     let by_name = changed.names.iter().flat_map(|name| index.named(platform, name));
-    let on_it = if changed.whole_again { index.on(platform) } else { Vec::new() };
-    let waiting = on_it.into_iter().filter(|key| context.memory.waits_for_whole_lists(key));
+    let on_it = if changed.whole_again {
+        index.on(platform)
+    } else {
+        Vec::new()
+    };
+    let waiting = on_it
+        .into_iter()
+        .filter(|key| context.memory.waits_for_whole_lists(key));
     let keys: BTreeSet<ObjectKey> = by_tenant.chain(by_name).chain(waiting).collect();
     context.enqueue_all(keys, Priority::Effect);
 }
@@ -228,9 +273,18 @@ pub fn platform_is_back(context: &Context, platform: &str) {
 pub fn job_ran(context: &Context, platform: &str) {
     let waiting = |key: &ObjectKey| {
         let object = context.cache.services.get(&key.namespace, &key.name);
-        object.and_then(|object| object.status.clone()).and_then(|status| status.sync).is_some_and(|sync| sync.state != oc_api::SyncState::Synced)
+        object
+            .and_then(|object| object.status.clone())
+            .and_then(|status| status.sync)
+            .is_some_and(|sync| sync.state != oc_api::SyncState::Synced)
     };
-    let keys: Vec<ObjectKey> = context.cache.index.on(platform).into_iter().filter(|key| key.kind == Kind::OcEssentialService).collect();
+    let keys: Vec<ObjectKey> = context
+        .cache
+        .index
+        .on(platform)
+        .into_iter()
+        .filter(|key| key.kind == Kind::OcEssentialService)
+        .collect();
     context.enqueue_all(keys.into_iter().filter(waiting), Priority::Effect);
 }
 
@@ -242,7 +296,9 @@ mod tests {
 
     async fn woken(context: &Context) -> BTreeSet<ObjectKey> {
         let mut keys = BTreeSet::new();
-        while let Ok((key, _, _)) = tokio::time::timeout(std::time::Duration::from_millis(50), context.queue.next()).await {
+        while let Ok((key, _, _)) =
+            tokio::time::timeout(std::time::Duration::from_millis(50), context.queue.next()).await
+        {
             context.queue.done(&key);
             keys.insert(key);
         }
@@ -253,20 +309,50 @@ mod tests {
     async fn a_list_that_is_whole_again_wakes_who_waited_for_it_and_nobody_at_rest() {
         let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
         let context = Context::bare(client, Leadership::without_election(), Arc::new(()));
-        let tenant = |number: u8| oc_domain::names::TenantId::parse(&format!("{number:08x}-0000-4000-8000-000000000000")).unwrap();
+        let tenant = |number: u8| {
+            oc_domain::names::TenantId::parse(&format!("{number:08x}-0000-4000-8000-000000000000")).unwrap()
+        };
         let key = |number: u8| ObjectKey::service("n", &format!("customer-{number}"));
         for number in 1..=4 {
-            let entry = |platform: &str| crate::cluster::index::Entry { platform: platform.into(), tenant: Some(tenant(number)), short_name: None, lead: None };
-            context.cache.index.enter(&key(number), entry(if number == 4 { "other" } else { "default" }));
+            let entry = |platform: &str| crate::cluster::index::Entry {
+                platform: platform.into(),
+                tenant: Some(tenant(number)),
+                short_name: None,
+                lead: None,
+            };
+            context
+                .cache
+                .index
+                .enter(&key(number), entry(if number == 4 { "other" } else { "default" }));
         }
         for number in [2, 4] {
-            context.memory.with_pass(&key(number), None, |memory| memory.waits_for_whole_lists = true);
+            context
+                .memory
+                .with_pass(&key(number), None, |memory| memory.waits_for_whole_lists = true);
         }
         inventory_changed(&context, "default", &InventoryDiff::default());
         assert!(woken(&context).await.is_empty());
-        inventory_changed(&context, "default", &InventoryDiff { whole_again: true, ..InventoryDiff::default() });
-        assert_eq!(woken(&context).await, BTreeSet::from([key(2)]), "one at rest, one of another platform");
-        inventory_changed(&context, "default", &InventoryDiff { tenants: [tenant(3)].into(), ..InventoryDiff::default() });
+        inventory_changed(
+            &context,
+            "default",
+            &InventoryDiff {
+                whole_again: true,
+                ..InventoryDiff::default()
+            },
+        );
+        assert_eq!(
+            woken(&context).await,
+            BTreeSet::from([key(2)]),
+            "one at rest, one of another platform"
+        );
+        inventory_changed(
+            &context,
+            "default",
+            &InventoryDiff {
+                tenants: [tenant(3)].into(),
+                ..InventoryDiff::default()
+            },
+        );
         assert_eq!(woken(&context).await, BTreeSet::from([key(3)]));
     }
 }

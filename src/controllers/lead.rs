@@ -42,7 +42,10 @@ impl CustomerResource for Lead {
     }
 
     fn going(&self) -> Option<DeletionPolicy> {
-        self.meta().deletion_timestamp.as_ref().map(|_| policy(self.spec.deletion_policy))
+        self.meta()
+            .deletion_timestamp
+            .as_ref()
+            .map(|_| policy(self.spec.deletion_policy))
     }
 
     fn short_name(&self) -> Option<&str> {
@@ -57,7 +60,13 @@ impl CustomerResource for Lead {
         true
     }
 
-    fn contest(context: &Context, policy: &Policy, object: &Self, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey> {
+    fn contest(
+        context: &Context,
+        policy: &Policy,
+        object: &Self,
+        entry: &Entry,
+        known: KnownAccess<'_>,
+    ) -> Contest<ObjectKey> {
         competition::of_lead(context, policy, object, entry, known)
     }
 
@@ -71,7 +80,10 @@ impl CustomerResource for Lead {
         let said = LeadSpec {
             deleting: object.meta().deletion_timestamp.is_some(),
             suspended: spec.suspend,
-            tenant: entry.tenant.clone().ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")),
+            tenant: entry
+                .tenant
+                .clone()
+                .ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")),
             consentless: spec.consentless.as_ref().map(|lead| lead.company_name.clone()),
             channel: spec.channel_id,
             deletion_policy: policy(spec.deletion_policy),
@@ -83,8 +95,17 @@ impl CustomerResource for Lead {
         decide(now, target, record, facts)
     }
 
-    fn new_status(context: &Context, object: &Self, entry: &Entry, decision: &Decision, facts: &Facts) -> Option<LeadStatus> {
-        let extras = status::LeadExtras { service_ref: service_ref(context, entry), contacts: contacts(context, entry) };
+    fn new_status(
+        context: &Context,
+        object: &Self,
+        entry: &Entry,
+        decision: &Decision,
+        facts: &Facts,
+    ) -> Option<LeadStatus> {
+        let extras = status::LeadExtras {
+            service_ref: service_ref(context, entry),
+            contacts: contacts(context, entry),
+        };
         status::of_lead(object, extras, decision, facts, clock::now())
     }
 
@@ -126,12 +147,26 @@ impl CustomerResource for Lead {
 
 /// The service object for the tenant: the oldest, should there be several.
 fn service_ref(context: &Context, entry: &Entry) -> Option<ObjectRef> {
-    let keys = context.cache.index.of_tenant(&entry.platform, entry.tenant.as_ref()?);
-    let oldest = observe::oldest(keys.into_iter().filter(|key| key.kind == Kind::OcEssentialService), &context.cache.services)?;
-    Some(ObjectRef { namespace: oldest.namespace().unwrap_or_default(), name: oldest.name_any() })
+    let keys = context
+        .cache
+        .index
+        .of_tenant(&entry.platform, entry.tenant.as_ref()?);
+    let oldest = observe::oldest(
+        keys.into_iter()
+            .filter(|key| key.kind == Kind::OcEssentialService),
+        &context.cache.services,
+    )?;
+    Some(ObjectRef {
+        namespace: oldest.namespace().unwrap_or_default(),
+        name: oldest.name_any(),
+    })
 }
 
 /// Whether the platform object says that contacts are shown.
 fn contacts(context: &Context, entry: &Entry) -> bool {
-    context.cache.platforms.get("", &entry.platform).is_some_and(|platform| platform.spec.contact_details == ContactDetails::Include)
+    context
+        .cache
+        .platforms
+        .get("", &entry.platform)
+        .is_some_and(|platform| platform.spec.contact_details == ContactDetails::Include)
 }

@@ -27,13 +27,24 @@ impl Default for Memory {
     fn default() -> Self {
         // Creation times have no milliseconds.
         let began = clock::now().whole_second();
-        Self { passes: Mutex::default(), ledgers: Mutex::default(), attempts: Mutex::default(), began, young: Mutex::default() }
+        Self {
+            passes: Mutex::default(),
+            ledgers: Mutex::default(),
+            attempts: Mutex::default(),
+            began,
+            young: Mutex::default(),
+        }
     }
 }
 
 impl Memory {
     /// Works on what is remembered of the object with this uid between passes. Of one that had the name before, nothing is.
-    pub fn with_pass<T>(&self, key: &ObjectKey, uid: Option<&str>, work: impl FnOnce(&mut PassMemory) -> T) -> T {
+    pub fn with_pass<T>(
+        &self,
+        key: &ObjectKey,
+        uid: Option<&str>,
+        work: impl FnOnce(&mut PassMemory) -> T,
+    ) -> T {
         let mut passes = self.passes.lock();
         let (of, memory) = passes.entry(key.clone()).or_default();
         if of.as_deref() != uid {
@@ -45,7 +56,12 @@ impl Memory {
     /// What an object remembers, with what this process has asked for it: what says so on the object may have been taken off a moment ago.
     pub fn reminded(&self, key: &ObjectKey, uid: Option<&str>, record: Arc<Record>) -> Arc<Record> {
         let passes = self.passes.lock();
-        let Some((_, memory)) = passes.get(key).filter(|(of, memory)| of.as_deref() == uid && memory.waits_for_outcome()) else { return record };
+        let Some((_, memory)) = passes
+            .get(key)
+            .filter(|(of, memory)| of.as_deref() == uid && memory.waits_for_outcome())
+        else {
+            return record;
+        };
         let mut reminded = Record::clone(&record);
         memory.remind(&mut reminded);
         Arc::new(reminded)
@@ -53,7 +69,10 @@ impl Memory {
 
     /// Whether an object waits for lists without entries that can't be read.
     pub fn waits_for_whole_lists(&self, key: &ObjectKey) -> bool {
-        self.passes.lock().get(key).is_some_and(|(_, memory)| memory.waits_for_whole_lists)
+        self.passes
+            .lock()
+            .get(key)
+            .is_some_and(|(_, memory)| memory.waits_for_whole_lists)
     }
 
     /// Works on what was last decided of deletions, by `LivePlatform`. Who counts does so under this lock: what one has granted is seen by the next, before it

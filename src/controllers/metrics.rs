@@ -35,7 +35,16 @@ pub enum PassOutcome {
 
 impl PassOutcome {
     /// All of them.
-    pub const ALL: [PassOutcome; 8] = [Self::Ready, Self::Waiting, Self::Asked, Self::Stalled, Self::Failed, Self::Conflict, Self::Unwritten, Self::Gone];
+    pub const ALL: [PassOutcome; 8] = [
+        Self::Ready,
+        Self::Waiting,
+        Self::Asked,
+        Self::Stalled,
+        Self::Failed,
+        Self::Conflict,
+        Self::Unwritten,
+        Self::Gone,
+    ];
 
     /// The name for a label.
     pub fn label(self) -> &'static str {
@@ -109,6 +118,7 @@ pub(crate) struct Calls {
 
 impl Observer for Calls {
     fn call_finished(&self, endpoint: Endpoint, outcome: CallOutcome, elapsed: Duration) {
-        self.metrics.call_finished(&self.platform, endpoint, outcome, elapsed);
+        self.metrics
+            .call_finished(&self.platform, endpoint, outcome, elapsed);
     }
 }

@@ -52,7 +52,9 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) {
     };
     context.pass_ended(&key, outcome, clock::since_start().saturating_sub(begun));
     if let Action::RequeueAt(at, priority) = next {
-        context.queue.add_at(at, key.clone(), context.group(&key), priority);
+        context
+            .queue
+            .add_at(at, key.clone(), context.group(&key), priority);
     }
     context.queue.done(&key);
 }

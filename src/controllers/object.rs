@@ -71,7 +71,10 @@ pub struct PassObject<'a, K> {
 impl<'a, K: StoredResource> PassObject<'a, K> {
     /// A pass begins with this version.
     pub fn new(context: &'a Context, object: Arc<K>) -> Self {
-        Self { context, object: Mutex::new(object) }
+        Self {
+            context,
+            object: Mutex::new(object),
+        }
     }
 
     /// The version that the pass knows.
@@ -83,13 +86,25 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     ///
     /// # Errors
     /// As [`patch::mark`].
-    pub async fn patch_metadata(&self, mark: &Mark, record: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
+    pub async fn patch_metadata(
+        &self,
+        mark: &Mark,
+        record: &Record,
+        id: OperationId,
+    ) -> Result<Option<Intent>, WriteError> {
         match patch::mark(&self.context.client, &*self.get(), mark, record, id).await {
             Ok((object, intent)) => {
                 // It was written under the condition that nobody else had changed the object: there is no news in it, but what it counts for may be another.
                 let (namespace, name) = place(&object);
                 self.apply_response(object);
-                self.context.tallies.enter(&self.context.cache, &ObjectKey { kind: K::KIND, namespace, name });
+                self.context.tallies.enter(
+                    &self.context.cache,
+                    &ObjectKey {
+                        kind: K::KIND,
+                        namespace,
+                        name,
+                    },
+                );
                 Ok(intent)
             }
             Err(failed) => Err(self.refresh(failed).await),
@@ -114,7 +129,10 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
             && matches!(failed, WriteError::Conflict)
             && let Ok(object) = patch::operation(&self.context.client, &*self.get(), status).await
         {
-            K::store(self.context).put(object).into_iter().for_each(|learnt| K::learnt(self.context, learnt));
+            K::store(self.context)
+                .put(object)
+                .into_iter()
+                .for_each(|learnt| K::learnt(self.context, learnt));
             return Err(failed);
         }
         Err(self.refresh(failed).await)
@@ -129,7 +147,9 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
         let object = self.get();
         let (namespace, name) = place(&*object);
         match K::store(self.context).get(&namespace, &name) {
-            Some(newest) if newest.meta().resource_version != object.meta().resource_version => Err(WriteError::Conflict),
+            Some(newest) if newest.meta().resource_version != object.meta().resource_version => {
+                Err(WriteError::Conflict)
+            }
             _ => Ok(()),
         }
     }
@@ -145,7 +165,9 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the
     /// watch, which brings it later, is not heard any more: it wakes whom it concerns from here.
     fn said(&self, object: K) {
-        self.apply_response(object).into_iter().for_each(|learnt| K::learnt(self.context, learnt));
+        self.apply_response(object)
+            .into_iter()
+            .for_each(|learnt| K::learnt(self.context, learnt));
     }
 
     /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other. So it is when
@@ -154,7 +176,10 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
         if matches!(failed, WriteError::Conflict | WriteError::Unanswered(_))
             && let Ok(newest) = patch::newest(&self.context.client, &*self.get()).await
         {
-            K::store(self.context).put(newest).into_iter().for_each(|learnt| K::learnt(self.context, learnt));
+            K::store(self.context)
+                .put(newest)
+                .into_iter()
+                .for_each(|learnt| K::learnt(self.context, learnt));
         }
         failed
     }
@@ -192,12 +217,16 @@ mod tests {
         let service = tower::service_fn(move |request: Request<Body>| {
             let mut object = known.clone();
             async move {
-                let patch: serde_json::Value = serde_json::from_slice(&request.into_body().collect_bytes().await.unwrap()).unwrap();
+                let patch: serde_json::Value =
+                    serde_json::from_slice(&request.into_body().collect_bytes().await.unwrap()).unwrap();
                 for part in ["annotations", "finalizers"] {
                     object["metadata"][part] = patch["metadata"][part].clone();
                 }
                 object["metadata"]["resourceVersion"] = "2".into();
-                let answer = Response::builder().status(200).body(Body::from(object.to_string().into_bytes())).unwrap();
+                let answer = Response::builder()
+                    .status(200)
+                    .body(Body::from(object.to_string().into_bytes()))
+                    .unwrap();
                 Ok::<_, std::convert::Infallible>(answer)
             }
         });
@@ -208,13 +237,33 @@ mod tests {
     async fn an_intent_counts_as_soon_as_it_is_written() {
         let before = object(1, 1, "Contoso");
         let context = Context::bare(taking(&before), Leadership::without_election(), Arc::new(()));
-        context.cache.services.put(before.clone()).into_iter().for_each(|learnt| handlers::service(&context, learnt));
-        let nothing = live_platform::Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 };
-        let lists = Lists { services: Some(Arc::new(ServiceIndex::new(nothing))), leads: None };
+        context
+            .cache
+            .services
+            .put(before.clone())
+            .into_iter()
+            .for_each(|learnt| handlers::service(&context, learnt));
+        let nothing = live_platform::Listed {
+            items: Vec::new(),
+            unreadable: 0,
+            why: None,
+            pages: 1,
+        };
+        let lists = Lists {
+            services: Some(Arc::new(ServiceIndex::new(nothing))),
+            leads: None,
+        };
         let asked = || context.tallies.counted("default", true, || lists.clone()).asked;
         assert_eq!(asked(), 0);
-        let begin = Mark::RecordIntent { kind: OperationKind::Create, start: oc_domain::time::Time(0), tenant: None, place: None };
-        let kept = PassObject::new(&context, Arc::new(before)).patch_metadata(&begin, &Record::default(), OperationId("1".into())).await;
+        let begin = Mark::RecordIntent {
+            kind: OperationKind::Create,
+            start: oc_domain::time::Time(0),
+            tenant: None,
+            place: None,
+        };
+        let kept = PassObject::new(&context, Arc::new(before))
+            .patch_metadata(&begin, &Record::default(), OperationId("1".into()))
+            .await;
         assert!(matches!(kept, Ok(Some(_))), "{kept:?}");
         assert_eq!(asked(), 1, "the watch brings no news of it");
     }
@@ -230,7 +279,18 @@ mod tests {
         assert!(!is_woken(&context).await, "its own status wakes nobody");
         held(object(2, 1, "Contoso")).said(object(4, 2, "Fabrikam"));
         assert!(is_woken(&context).await, "version 3 was somebody else's");
-        assert_eq!(context.cache.index.entry(&key).and_then(|entry| entry.short_name.clone()).as_deref(), Some("Fabrikam"));
-        assert!(context.cache.services.put(object(3, 2, "Fabrikam")).is_none(), "the watch brings it later: no news");
+        assert_eq!(
+            context
+                .cache
+                .index
+                .entry(&key)
+                .and_then(|entry| entry.short_name.clone())
+                .as_deref(),
+            Some("Fabrikam")
+        );
+        assert!(
+            context.cache.services.put(object(3, 2, "Fabrikam")).is_none(),
+            "the watch brings it later: no news"
+        );
     }
 }

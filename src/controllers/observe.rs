@@ -25,13 +25,26 @@ use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
 
 /// What is known at the beginning of a pass: nothing of the platform yet.
-pub fn facts<K: Resource>(object: &K, status: Option<&dyn HasStatus>, connection: PlatformAccess, memory: &PassMemory) -> Facts {
+pub fn facts<K: Resource>(
+    object: &K,
+    status: Option<&dyn HasStatus>,
+    connection: PlatformAccess,
+    memory: &PassMemory,
+) -> Facts {
     let generation = object.meta().generation.unwrap_or_default();
     let seen = ObjectState {
-        created: object.creation_timestamp().map(|time| clock::time(time.0)).unwrap_or_default(),
+        created: object
+            .creation_timestamp()
+            .map(|time| clock::time(time.0))
+            .unwrap_or_default(),
         generation,
         observed: status.and_then(HasStatus::observed),
-        ready: status.is_some_and(|status| status.conditions().iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")),
+        ready: status.is_some_and(|status| {
+            status
+                .conditions()
+                .iter()
+                .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+        }),
         look_requested: record::requested(object).as_ref() != status.and_then(HasStatus::handled),
         stalled_for: stalled_for(status, generation),
     };
@@ -40,12 +53,17 @@ pub fn facts<K: Resource>(object: &K, status: Option<&dyn HasStatus>, connection
 
 /// How objects that want the same are ordered: of two the older one has it.
 pub fn age<K: Resource>(object: &K) -> impl Ord + use<K> {
-    (object.creation_timestamp().map(|time| time.0), object.namespace(), object.name_any())
+    (
+        object.creation_timestamp().map(|time| time.0),
+        object.namespace(),
+        object.name_any(),
+    )
 }
 
 /// The oldest of these objects that is known.
 pub fn oldest<K: Resource>(keys: impl Iterator<Item = ObjectKey>, store: &Store<K>) -> Option<Arc<K>> {
-    keys.filter_map(|key| store.get(&key.namespace, &key.name)).min_by_key(|object| age(&**object))
+    keys.filter_map(|key| store.get(&key.namespace, &key.name))
+        .min_by_key(|object| age(&**object))
 }
 
 /// Puts an answer into a fact.
@@ -57,12 +75,22 @@ pub fn fact<T>(answer: Result<(Time, T), Trouble>) -> Fact<T> {
 }
 
 /// The leads of a tenant, by a read of their own.
-pub async fn leads_of(inventory: Result<Arc<Inventory>, Trouble>, tenant: Option<&TenantId>) -> Fact<LeadsView> {
+pub async fn leads_of(
+    inventory: Result<Arc<Inventory>, Trouble>,
+    tenant: Option<&TenantId>,
+) -> Fact<LeadsView> {
     match (inventory, tenant) {
         (Ok(inventory), Some(tenant)) => fact(inventory.leads_of(tenant).await),
         (Err(trouble), _) => Fact::Unreadable(trouble),
         // Nobody's: that there is none needs no proof.
-        (Ok(_), None) => fact(Ok((clock::now(), LeadsView { complete: true, read: LeadsRead::OfTenant, ..LeadsView::default() }))),
+        (Ok(_), None) => fact(Ok((
+            clock::now(),
+            LeadsView {
+                complete: true,
+                read: LeadsRead::OfTenant,
+                ..LeadsView::default()
+            },
+        ))),
     }
 }
 
@@ -78,9 +106,16 @@ pub fn policy(policy: oc_api::DeletionPolicy) -> DeletionPolicy {
 ///
 /// # Errors
 /// [`WriteError::Conflict`] then.
-pub fn same_connection(context: &Context, platform: &str, session: &PlatformSession) -> Result<(), WriteError> {
+pub fn same_connection(
+    context: &Context,
+    platform: &str,
+    session: &PlatformSession,
+) -> Result<(), WriteError> {
     match session.inventory() {
-        Ok(inventory) => context.connections.still_by(platform, &inventory).map_err(|_| WriteError::Conflict),
+        Ok(inventory) => context
+            .connections
+            .still_by(platform, &inventory)
+            .map_err(|_| WriteError::Conflict),
         Err(_) => Ok(()),
     }
 }
@@ -101,12 +136,17 @@ pub fn answer<T>(result: Result<T, CallError>, done: impl FnOnce(T) -> ChangeRes
         Err(CallError::Cut(trouble)) => ChangeResult::Unknown(trouble),
         Err(failed @ CallError::Call(_)) => {
             let trouble = failed.trouble();
-            let CallError::Call(error) = failed else { return ChangeResult::NotSent(trouble) };
+            let CallError::Call(error) = failed else {
+                return ChangeResult::NotSent(trouble);
+            };
             if error.may_have_happened() {
                 return ChangeResult::Unknown(trouble);
             }
             match &error.kind {
-                ErrorKind::Refused { fields, .. } => ChangeResult::Rejected(Trouble { reason: refusal(fields), ..trouble }),
+                ErrorKind::Refused { fields, .. } => ChangeResult::Rejected(Trouble {
+                    reason: refusal(fields),
+                    ..trouble
+                }),
                 ErrorKind::NotFound { .. } => ChangeResult::Rejected(trouble),
                 _ => ChangeResult::NotSent(trouble),
             }
@@ -116,10 +156,16 @@ pub fn answer<T>(result: Result<T, CallError>, done: impl FnOnce(T) -> ChangeRes
 
 /// Which reason a refusal gets. That a short name is taken may show only here: a provider sees only its own services (platform-facts-2.md 5).
 fn refusal(fields: &[(String, Vec<String>)]) -> Reason {
-    let about_name = fields.iter().find(|(field, _)| field.to_lowercase().contains("shortname"));
+    let about_name = fields
+        .iter()
+        .find(|(field, _)| field.to_lowercase().contains("shortname"));
     match about_name {
         Some((_, texts))
-            if texts.iter().any(|text| ["taken", "already", "exist", "in use", "unique"].iter().any(|word| text.to_lowercase().contains(word))) =>
+            if texts.iter().any(|text| {
+                ["taken", "already", "exist", "in use", "unique"]
+                    .iter()
+                    .any(|word| text.to_lowercase().contains(word))
+            }) =>
         {
             Reason::ShortNameTaken
         }
@@ -134,7 +180,9 @@ mod tests {
     use crate::cluster::has_status::status_with;
 
     fn object(generation: i64) -> oc_api::Lead {
-        let spec = serde_json::from_value(serde_json::json!({"msTenantId": "22222222-2222-4222-8222-222222222222"})).unwrap();
+        let spec =
+            serde_json::from_value(serde_json::json!({"msTenantId": "22222222-2222-4222-8222-222222222222"}))
+                .unwrap();
         let mut object = oc_api::Lead::new("contoso", spec);
         object.metadata.generation = Some(generation);
         object
@@ -142,14 +190,24 @@ mod tests {
 
     #[test]
     fn a_changed_spec_begins_to_count_anew() {
-        let memory = PassMemory { failures: 9, generation: Some(3), ..PassMemory::default() };
+        let memory = PassMemory {
+            failures: 9,
+            generation: Some(3),
+            ..PassMemory::default()
+        };
         let status = status_with(3, "Stalled", "True", "Throttled");
         let facts = |generation| {
             let connection = PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "x"));
             facts(&object(generation), Some(&status), connection, &memory)
         };
         let (same, changed) = (facts(3), facts(4));
-        assert_eq!((same.failures, same.stalled_for, same.retry_now), (9, Some(Reason::Throttled), false));
-        assert_eq!((changed.failures, changed.stalled_for, changed.retry_now), (0, None, true));
+        assert_eq!(
+            (same.failures, same.stalled_for, same.retry_now),
+            (9, Some(Reason::Throttled), false)
+        );
+        assert_eq!(
+            (changed.failures, changed.stalled_for, changed.retry_now),
+            (0, None, true)
+        );
     }
 }

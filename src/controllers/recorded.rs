@@ -39,31 +39,52 @@ pub enum Has {
 type Removes = bool;
 
 fn removes(deleting: bool, operation: Option<&oc_api::Operation>) -> Removes {
-    let asked = |operation: &oc_api::Operation| matches!(operation.outcome, None | Some(oc_api::Outcome::Succeeded));
-    deleting && operation.is_some_and(|operation| operation.kind == oc_api::OperationKind::Delete && asked(operation))
+    let asked =
+        |operation: &oc_api::Operation| matches!(operation.outcome, None | Some(oc_api::Outcome::Succeeded));
+    deleting
+        && operation
+            .is_some_and(|operation| operation.kind == oc_api::OperationKind::Delete && asked(operation))
 }
 
 impl Has {
     /// By a service object, of which this is the record.
     pub fn of_service(object: &OcEssentialService, record: &Record) -> Self {
-        let read_back = object.status.as_ref().filter(|status| status.license_type.is_some());
-        let guid = read_back.and_then(|status| CustomerGuid::parse(status.ump_customer_guid.as_deref()?).ok());
+        let read_back = object
+            .status
+            .as_ref()
+            .filter(|status| status.license_type.is_some());
+        let guid =
+            read_back.and_then(|status| CustomerGuid::parse(status.ump_customer_guid.as_deref()?).ok());
         match guid {
             Some(guid) => {
-                let removes = removes(object.metadata.deletion_timestamp.is_some(), read_back.and_then(|status| status.operation.as_ref()));
+                let removes = removes(
+                    object.metadata.deletion_timestamp.is_some(),
+                    read_back.and_then(|status| status.operation.as_ref()),
+                );
                 Self::Service(guid, removes)
             }
-            None if record.may_come_to_have() || record.is_unseen() => Self::AskedService(record.guid.clone()),
+            None if record.may_come_to_have() || record.is_unseen() => {
+                Self::AskedService(record.guid.clone())
+            }
             None => Self::Nothing,
         }
     }
 
     /// By a lead object, of which this is the record.
     pub fn of_lead(object: &Lead, record: &Record) -> Self {
-        let Some(status) = &object.status else { return Self::Nothing };
+        let Some(status) = &object.status else {
+            return Self::Nothing;
+        };
         let tenant = TenantId::parse(&object.spec.ms_tenant_id).ok();
         match tenant.zip(status.lead_id.clone()) {
-            Some((tenant, id)) => Self::Lead(tenant, id, removes(object.metadata.deletion_timestamp.is_some(), status.operation.as_ref())),
+            Some((tenant, id)) => Self::Lead(
+                tenant,
+                id,
+                removes(
+                    object.metadata.deletion_timestamp.is_some(),
+                    status.operation.as_ref(),
+                ),
+            ),
             None if record.may_come_to_have() => Self::AskedLead,
             None => Self::Nothing,
         }
@@ -78,7 +99,9 @@ impl Has {
             (false, true) => Recorded::Asked,
         };
         match (self, &lists.services, &lists.leads) {
-            (Self::Service(guid, removes), Some(services), _) => read_back(services.has(guid), *removes, guid.as_str()),
+            (Self::Service(guid, removes), Some(services), _) => {
+                read_back(services.has(guid), *removes, guid.as_str())
+            }
             (Self::Lead(tenant, id, removes), _, Some(leads)) => read_back(leads.has(tenant), *removes, id),
             (Self::AskedService(Some(guid)), Some(services), _) if services.has(guid) => Recorded::Nothing,
             (Self::AskedService(_), Some(_), _) | (Self::AskedLead, _, Some(_)) => Recorded::Asked,
@@ -103,7 +126,12 @@ mod tests {
 
     /// A list of what the platform has: nothing.
     fn nothing<T>() -> live_platform::Listed<T> {
-        live_platform::Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 }
+        live_platform::Listed {
+            items: Vec::new(),
+            unreadable: 0,
+            why: None,
+            pages: 1,
+        }
     }
 
     /// A deletion that was asked for explains what does not show where it was asked, and nothing at another account.
@@ -120,14 +148,31 @@ mod tests {
                 },
             })
         };
-        let lists = Lists { services: Some(Arc::new(ServiceIndex::new(nothing()))), leads: Some(Arc::new(LeadIndex::new(nothing()))) };
-        for (deleting, operation, missing) in [(true, "Delete", false), (true, "Create", true), (false, "Delete", true)] {
+        let lists = Lists {
+            services: Some(Arc::new(ServiceIndex::new(nothing()))),
+            leads: Some(Arc::new(LeadIndex::new(nothing()))),
+        };
+        for (deleting, operation, missing) in [
+            (true, "Delete", false),
+            (true, "Create", true),
+            (false, "Delete", true),
+        ] {
             let (mut service, mut lead) = (object(deleting, operation), object(deleting, operation));
             (service["kind"], lead["kind"]) = ("OcEssentialService".into(), "Lead".into());
-            let (service, lead): (OcEssentialService, Lead) = (serde_json::from_value(service).unwrap(), serde_json::from_value(lead).unwrap());
-            let of_both = [Has::of_service(&service, &record::of_service(&service)), Has::of_lead(&lead, &record::of_lead(&lead))];
+            let (service, lead): (OcEssentialService, Lead) = (
+                serde_json::from_value(service).unwrap(),
+                serde_json::from_value(lead).unwrap(),
+            );
+            let of_both = [
+                Has::of_service(&service, &record::of_service(&service)),
+                Has::of_lead(&lead, &record::of_lead(&lead)),
+            ];
             for recorded in of_both.map(|has| has.shown_by(&lists)) {
-                let as_expected = if missing { matches!(recorded, Recorded::Missing(_)) } else { matches!(recorded, Recorded::Asked) };
+                let as_expected = if missing {
+                    matches!(recorded, Recorded::Missing(_))
+                } else {
+                    matches!(recorded, Recorded::Asked)
+                };
                 assert!(as_expected, "{deleting} {operation}");
             }
         }

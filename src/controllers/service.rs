@@ -45,7 +45,11 @@ impl CustomerResource for OcEssentialService {
     }
 
     fn going(&self) -> Option<DeletionPolicy> {
-        service::going(self.meta().deletion_timestamp.is_some(), mode(self), policy(self.spec.deletion_policy))
+        service::going(
+            self.meta().deletion_timestamp.is_some(),
+            mode(self),
+            policy(self.spec.deletion_policy),
+        )
     }
 
     fn short_name(&self) -> Option<&str> {
@@ -60,25 +64,47 @@ impl CustomerResource for OcEssentialService {
         *query == Query::Services
     }
 
-    fn contest(context: &Context, policy: &Policy, object: &Self, entry: &Entry, known: KnownAccess<'_>) -> Contest<ObjectKey> {
+    fn contest(
+        context: &Context,
+        policy: &Policy,
+        object: &Self,
+        entry: &Entry,
+        known: KnownAccess<'_>,
+    ) -> Contest<ObjectKey> {
         competition::of_service(context, policy, object, entry, known)
     }
 
-    fn with_pace(context: &Context, connection: PlatformAccess, platform: &str, record: &Record) -> PlatformAccess {
+    fn with_pace(
+        context: &Context,
+        connection: PlatformAccess,
+        platform: &str,
+        record: &Record,
+    ) -> PlatformAccess {
         pace::with_pace(context, connection, platform, record)
     }
 
     fn target(context: &Context, object: &Self, entry: &Entry, rival: Option<&ObjectKey>) -> ServiceTarget {
-        let neighbour = |other: Arc<OcEssentialService>| Neighbour { deleting: other.meta().deletion_timestamp.is_some(), guid: guid(&other) };
+        let neighbour = |other: Arc<OcEssentialService>| Neighbour {
+            deleting: other.meta().deletion_timestamp.is_some(),
+            guid: guid(&other),
+        };
         let rival = rival.map(|rival| named(context, object, rival));
-        said(context, object, entry).target(rival, || neighbours(context, object, entry).map(neighbour).collect())
+        said(context, object, entry).target(rival, || {
+            neighbours(context, object, entry).map(neighbour).collect()
+        })
     }
 
     fn decide(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
         decide(now, target, record, facts)
     }
 
-    fn new_status(_: &Context, object: &Self, entry: &Entry, decision: &Decision, facts: &Facts) -> Option<OcEssentialServiceStatus> {
+    fn new_status(
+        _: &Context,
+        object: &Self,
+        entry: &Entry,
+        decision: &Decision,
+        facts: &Facts,
+    ) -> Option<OcEssentialServiceStatus> {
         let tenant = entry.tenant.as_ref().map(ToString::to_string);
         status::of_service(object, &entry.platform, tenant, decision, facts, clock::now())
     }
@@ -88,7 +114,12 @@ impl CustomerResource for OcEssentialService {
     }
 
     fn begins_to_wait(before: Option<&OcEssentialServiceStatus>, status: &OcEssentialServiceStatus) -> bool {
-        let waits = |status: &OcEssentialServiceStatus| status.sync.as_ref().is_some_and(|sync| sync.state == SyncState::Due);
+        let waits = |status: &OcEssentialServiceStatus| {
+            status
+                .sync
+                .as_ref()
+                .is_some_and(|sync| sync.state == SyncState::Due)
+        };
         waits(status) && !before.is_some_and(waits)
     }
 
@@ -98,8 +129,15 @@ impl CustomerResource for OcEssentialService {
 
     /// The variables of the spec, and over them those of the Secret.
     async fn variables(context: &Context, object: &Self) -> Result<ScriptVariables, Trouble> {
-        let Some(settings) = &object.spec.advanced_settings else { return Ok(ScriptVariables::new()) };
-        let mut variables: ScriptVariables = settings.variables.0.iter().map(|(name, value)| (name.clone(), value.clone().into())).collect();
+        let Some(settings) = &object.spec.advanced_settings else {
+            return Ok(ScriptVariables::new());
+        };
+        let mut variables: ScriptVariables = settings
+            .variables
+            .0
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone().into()))
+            .collect();
         if let Some(from) = &settings.variables_from {
             let namespace = object.namespace().unwrap_or_default();
             variables.extend(secrets::variables(&context.client, &namespace, &from.secret_ref.name).await?);
@@ -108,7 +146,10 @@ impl CustomerResource for OcEssentialService {
     }
 
     fn may_have_sent_secrets(&self) -> bool {
-        self.spec.advanced_settings.as_ref().is_some_and(|settings| settings.variables_from.is_some())
+        self.spec
+            .advanced_settings
+            .as_ref()
+            .is_some_and(|settings| settings.variables_from.is_some())
     }
 
     async fn hide(_: &CustomerPass<'_, Self>) {
@@ -118,10 +159,19 @@ impl CustomerResource for OcEssentialService {
     /// The tenant, at the place to which the platform object points now: one whose url was changed meanwhile has other neighbours, and this pass would ask the
     /// one before.
     fn claim<'a>(pass: &'a CustomerPass<'_, Self>) -> Result<Option<Claim<'a>>, WriteError> {
-        let place = pass.place.as_ref().filter(|place| pass.context.cache.index.place(&pass.entry.platform).as_ref() == Some(*place));
-        let (Some(place), Some(tenant)) = (place, &pass.entry.tenant) else { return Err(WriteError::Conflict) };
+        let place = pass
+            .place
+            .as_ref()
+            .filter(|place| pass.context.cache.index.place(&pass.entry.platform).as_ref() == Some(*place));
+        let (Some(place), Some(tenant)) = (place, &pass.entry.tenant) else {
+            return Err(WriteError::Conflict);
+        };
         // Another object for this tenant is being recorded: looked at again when it is.
-        pass.context.tenant_locks.claim(place, tenant).map(Some).ok_or(WriteError::Conflict)
+        pass.context
+            .tenant_locks
+            .claim(place, tenant)
+            .map(Some)
+            .ok_or(WriteError::Conflict)
     }
 }
 
@@ -138,13 +188,21 @@ fn said(context: &Context, object: &OcEssentialService, entry: &Entry) -> Servic
     ServiceSpec {
         deleting: object.meta().deletion_timestamp.is_some(),
         suspended: spec.suspend,
-        tenant: entry.tenant.clone().ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")),
+        tenant: entry
+            .tenant
+            .clone()
+            .ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")),
         parameters: ServiceParameters {
             short_name: ShortName::as_written(&spec.short_name),
             full_name: spec.full_name.clone(),
             lc_customer: spec.lc_customer_id,
             channel: spec.channel_id,
-            connection: spec.advanced_settings.as_ref().map_or(SipConnection::Tenant, |settings| SipConnection::IpGroup(Box::new(ip_group(settings)))),
+            connection: spec
+                .advanced_settings
+                .as_ref()
+                .map_or(SipConnection::Tenant, |settings| {
+                    SipConnection::IpGroup(Box::new(ip_group(settings)))
+                }),
         },
         mode: mode(object),
         adoption: match spec.adoption {
@@ -156,7 +214,10 @@ fn said(context: &Context, object: &OcEssentialService, entry: &Entry) -> Servic
         beside_direct_routing: spec.beside_direct_routing,
         deletion_policy: policy(spec.deletion_policy),
         guard_numbers: spec.deletion_guard == oc_api::service::DeletionGuard::Numbers,
-        missing: entry.lead.as_ref().and_then(|lead| lead_trouble(context, entry, lead)),
+        missing: entry
+            .lead
+            .as_ref()
+            .and_then(|lead| lead_trouble(context, entry, lead)),
     }
 }
 
@@ -178,10 +239,12 @@ fn ip_group(settings: &AdvancedSettings) -> IpGroup {
 /// What is wrong with the lead to which an object refers: it is not there, or it was made anew for another tenant or platform.
 fn lead_trouble(context: &Context, entry: &Entry, (namespace, name): &(String, String)) -> Option<Trouble> {
     let Some(lead) = context.cache.leads.get(namespace, name) else {
-        let message = format!("spec.leadRef: there is no Lead {name} in this namespace. Make it, or correct the name.");
+        let message =
+            format!("spec.leadRef: there is no Lead {name} in this namespace. Make it, or correct the name.");
         return Some(Trouble::new(Reason::LeadNotFound, message));
     };
-    let same = lead.spec.platform == entry.platform && TenantId::parse(&lead.spec.ms_tenant_id).ok() == entry.tenant;
+    let same =
+        lead.spec.platform == entry.platform && TenantId::parse(&lead.spec.ms_tenant_id).ok() == entry.tenant;
     let message = || {
         format!(
             "spec.leadRef: the Lead {name} stands for another tenant or platform than when this object asked for its service. Make this object anew, or the Lead as it was."
@@ -191,20 +254,51 @@ fn lead_trouble(context: &Context, entry: &Entry, (namespace, name): &(String, S
 }
 
 /// The other service objects that have the same tenant or short name on the same platform.
-fn neighbours(context: &Context, object: &OcEssentialService, entry: &Entry) -> impl Iterator<Item = Arc<OcEssentialService>> {
+fn neighbours(
+    context: &Context,
+    object: &OcEssentialService,
+    entry: &Entry,
+) -> impl Iterator<Item = Arc<OcEssentialService>> {
     let own = ObjectKey::service(&object.namespace().unwrap_or_default(), &object.name_any());
-    let keys = context.cache.index.neighbours(entry).into_iter().filter(move |key| key.kind == Kind::OcEssentialService && *key != own);
+    let keys = context
+        .cache
+        .index
+        .neighbours(entry)
+        .into_iter()
+        .filter(move |key| key.kind == Kind::OcEssentialService && *key != own);
     keys.filter_map(|key| context.cache.services.get(&key.namespace, &key.name))
 }
 
 /// The service that an object has, by its status.
 fn guid(object: &OcEssentialService) -> Option<CustomerGuid> {
-    object.status.as_ref()?.ump_customer_guid.as_deref().and_then(|guid| CustomerGuid::parse(guid).ok())
+    object
+        .status
+        .as_ref()?
+        .ump_customer_guid
+        .as_deref()
+        .and_then(|guid| CustomerGuid::parse(guid).ok())
 }
 
 /// How another object is called that comes before this one.
 fn named(context: &Context, object: &OcEssentialService, rival: &ObjectKey) -> String {
-    let same_name = |other: Arc<OcEssentialService>| other.spec.short_name.eq_ignore_ascii_case(&object.spec.short_name);
-    let what = if context.cache.services.get(&rival.namespace, &rival.name).is_some_and(same_name) { "short name" } else { "tenant" };
-    format!("OcEssentialService {}/{} (same {what})", rival.namespace, rival.name)
+    let same_name = |other: Arc<OcEssentialService>| {
+        other
+            .spec
+            .short_name
+            .eq_ignore_ascii_case(&object.spec.short_name)
+    };
+    let what = if context
+        .cache
+        .services
+        .get(&rival.namespace, &rival.name)
+        .is_some_and(same_name)
+    {
+        "short name"
+    } else {
+        "tenant"
+    };
+    format!(
+        "OcEssentialService {}/{} (same {what})",
+        rival.namespace, rival.name
+    )
 }

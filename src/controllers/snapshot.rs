@@ -92,10 +92,24 @@ pub struct Snapshot {
 
 /// The value and the reason of `Ready`. A text that somebody else has written into a status never becomes a label.
 fn standing(kind: Kind, status: Option<&impl HasStatus>) -> ReadyState {
-    let ready: Option<&Condition> = status.and_then(|status| status.conditions().iter().find(|condition| condition.type_ == "Ready"));
-    let Some(ready) = ready else { return (kind, "Unknown", "None".to_owned()) };
-    let value = ["True", "False"].into_iter().find(|value| *value == ready.status).unwrap_or("Unknown");
-    (kind, value, Reason::parse(&ready.reason).map_or_else(|| "Other".to_owned(), |reason| reason.to_string()))
+    let ready: Option<&Condition> = status.and_then(|status| {
+        status
+            .conditions()
+            .iter()
+            .find(|condition| condition.type_ == "Ready")
+    });
+    let Some(ready) = ready else {
+        return (kind, "Unknown", "None".to_owned());
+    };
+    let value = ["True", "False"]
+        .into_iter()
+        .find(|value| *value == ready.status)
+        .unwrap_or("Unknown");
+    (
+        kind,
+        value,
+        Reason::parse(&ready.reason).map_or_else(|| "Other".to_owned(), |reason| reason.to_string()),
+    )
 }
 
 fn license(license: Option<LicenseType>) -> String {
@@ -118,18 +132,35 @@ impl Snapshot {
             ..Self::default()
         };
         context.cache.platforms.for_each(|object| {
-            *census.objects.entry(standing(Kind::LivePlatform, object.status.as_ref())).or_default() += 1;
+            *census
+                .objects
+                .entry(standing(Kind::LivePlatform, object.status.as_ref()))
+                .or_default() += 1;
             let deletions_held = u64::from(record::ledger(object).held);
             let absences_held = u64::from(record::absences(object).held);
             let observe_interval = object.spec.observe_interval.span();
-            census.platforms.insert(object.name_any(), Platform { deletions_held, absences_held, observe_interval, ..Platform::default() });
+            census.platforms.insert(
+                object.name_any(),
+                Platform {
+                    deletions_held,
+                    absences_held,
+                    observe_interval,
+                    ..Platform::default()
+                },
+            );
         });
         context.cache.leads.for_each(|object| {
-            *census.objects.entry(standing(Kind::Lead, object.status.as_ref())).or_default() += 1;
+            *census
+                .objects
+                .entry(standing(Kind::Lead, object.status.as_ref()))
+                .or_default() += 1;
             census.open(0, now, &record::of_lead(object));
         });
         context.cache.services.for_each(|object| {
-            *census.objects.entry(standing(Kind::OcEssentialService, object.status.as_ref())).or_default() += 1;
+            *census
+                .objects
+                .entry(standing(Kind::OcEssentialService, object.status.as_ref()))
+                .or_default() += 1;
             census.open(1, now, &record::of_service(object));
             census.jobs(object);
         });
@@ -150,11 +181,20 @@ impl Snapshot {
 
     fn jobs(&mut self, object: &OcEssentialService) {
         let Some(status) = &object.status else { return };
-        let platform = status.platform.as_ref().and_then(|platform| self.platforms.get_mut(platform));
-        let (Some(platform), Some(sync)) = (platform, &status.sync) else { return };
+        let platform = status
+            .platform
+            .as_ref()
+            .and_then(|platform| self.platforms.get_mut(platform));
+        let (Some(platform), Some(sync)) = (platform, &status.sync) else {
+            return;
+        };
         for (due, job) in platform.jobs_due.iter_mut().zip(Job::ALL) {
             let waits = |state: SyncState| matches!(state, SyncState::Due | SyncState::Requested);
-            *due += u64::from(sync.jobs.iter().any(|status| status.name == job.name() && waits(status.state)));
+            *due += u64::from(
+                sync.jobs
+                    .iter()
+                    .any(|status| status.name == job.name() && waits(status.state)),
+            );
         }
     }
 }
@@ -162,14 +202,25 @@ impl Snapshot {
 impl Platform {
     /// What its connection has read.
     fn read(&mut self, context: &Context, now: Time, name: &str) {
-        let Some(connected) = context.connections.of(name) else { return };
+        let Some(connected) = context.connections.of(name) else {
+            return;
+        };
         // While there is no other connection what was read by the last good one is what is known.
-        let inventory = connected.inventory.ok().or(connected.last_good.map(|good| good.inventory));
+        let inventory = connected
+            .inventory
+            .ok()
+            .or(connected.last_good.map(|good| good.inventory));
         let Some(inventory) = inventory else { return };
         self.budget = Some(inventory.budget().used());
         let (leads, services) = (inventory.newest_leads(), inventory.newest_services());
-        self.leads = leads.map(|(at, leads)| List { age: now.since(at), entries: leads.all().count() as u64 });
-        self.services = services.as_ref().map(|(at, services)| List { age: now.since(*at), entries: services.all().count() as u64 });
+        self.leads = leads.map(|(at, leads)| List {
+            age: now.since(at),
+            entries: leads.all().count() as u64,
+        });
+        self.services = services.as_ref().map(|(at, services)| List {
+            age: now.since(*at),
+            entries: services.all().count() as u64,
+        });
         for service in services.iter().flat_map(|(_, services)| services.all()) {
             *self.licenses.entry(license(service.license)).or_default() += 1;
         }

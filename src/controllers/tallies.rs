@@ -43,14 +43,18 @@ struct By {
 
 impl By {
     fn new(lists: &Lists) -> Self {
-        Self { services: lists.services.as_ref().map(Arc::downgrade), leads: lists.leads.as_ref().map(Arc::downgrade) }
+        Self {
+            services: lists.services.as_ref().map(Arc::downgrade),
+            leads: lists.leads.as_ref().map(Arc::downgrade),
+        }
     }
 
     fn is(&self, lists: &Lists) -> bool {
         fn same<T>(kept: Option<&Weak<T>>, list: Option<&Arc<T>>) -> bool {
             kept.map(Weak::as_ptr) == list.map(Arc::as_ptr)
         }
-        same(self.services.as_ref(), lists.services.as_ref()) && same(self.leads.as_ref(), lists.leads.as_ref())
+        same(self.services.as_ref(), lists.services.as_ref())
+            && same(self.leads.as_ref(), lists.leads.as_ref())
     }
 }
 
@@ -76,7 +80,14 @@ impl Tally {
             self.numbers += 1;
             self.pace(self.numbers, noted.pace.clone());
             self.changed.insert(key.clone());
-            self.entered.insert(key.clone(), CountedObject { number: self.numbers, noted, recorded: Recorded::Nothing });
+            self.entered.insert(
+                key.clone(),
+                CountedObject {
+                    number: self.numbers,
+                    noted,
+                    recorded: Recorded::Nothing,
+                },
+            );
             return;
         };
         if entered.noted.has != noted.has {
@@ -91,7 +102,9 @@ impl Tally {
     }
 
     fn leave(&mut self, key: &ObjectKey) {
-        let Some(entered) = self.entered.remove(key) else { return };
+        let Some(entered) = self.entered.remove(key) else {
+            return;
+        };
         self.changed.remove(key);
         self.unpace(entered.number, entered.noted.pace);
         if entered.recorded != Recorded::Nothing {
@@ -130,7 +143,9 @@ impl Tally {
                 self.uncount(&recorded);
             }
             for key in std::mem::take(&mut self.changed) {
-                let Some(entered) = self.entered.get_mut(&key) else { continue };
+                let Some(entered) = self.entered.get_mut(&key) else {
+                    continue;
+                };
                 let now = entered.noted.has.shown_by(lists);
                 let before = std::mem::replace(&mut entered.recorded, now.clone());
                 self.uncount(&before);
@@ -173,8 +188,17 @@ impl Tally {
     }
 
     fn slowest_create(&self, now: Time, own: &OperationId, deadline: Duration) -> Option<Duration> {
-        let took = self.took.iter().rev().find(|(_, id)| *id != own).map(|((span, _), _)| *span)?;
-        let runs = self.run.iter().find(|(_, id)| *id != own).map(|((since, _), _)| now.since(*since));
+        let took = self
+            .took
+            .iter()
+            .rev()
+            .find(|(_, id)| *id != own)
+            .map(|((span, _), _)| *span)?;
+        let runs = self
+            .run
+            .iter()
+            .find(|(_, id)| *id != own)
+            .map(|((since, _), _)| now.since(*since));
         Some(took.max(runs.unwrap_or_default().min(deadline)))
     }
 }
@@ -206,7 +230,9 @@ impl Tallies {
     /// Enters an object as it is known now, on the platform that the index has for it, or takes it out when it is gone.
     pub fn enter(&self, cache: &Cache, key: &ObjectKey) {
         let mut state = self.state();
-        let Some((platform, noted)) = noted(cache, key) else { return state.leave(key) };
+        let Some((platform, noted)) = noted(cache, key) else {
+            return state.leave(key);
+        };
         if state.on.get(key) != Some(&platform) {
             state.leave(key);
             state.on.insert(key.clone(), platform.clone());
@@ -220,12 +246,25 @@ impl Tallies {
         let mut state = self.state();
         // Read in here: of two who ask none counts by older lists after the other.
         let lists = newest();
-        state.tallies.entry(platform.to_owned()).or_default().counted(anew, &lists)
+        state
+            .tallies
+            .entry(platform.to_owned())
+            .or_default()
+            .counted(anew, &lists)
     }
 
     /// The pace of a platform's creates but the one that is `own`: see [`oc_domain::policy::slowest_create`].
-    pub fn slowest_create(&self, platform: &str, now: Time, own: &OperationId, deadline: Duration) -> Option<Duration> {
-        self.state().tallies.get(platform)?.slowest_create(now, own, deadline)
+    pub fn slowest_create(
+        &self,
+        platform: &str,
+        now: Time,
+        own: &OperationId,
+        deadline: Duration,
+    ) -> Option<Duration> {
+        self.state()
+            .tallies
+            .get(platform)?
+            .slowest_create(now, own, deadline)
     }
 }
 
@@ -235,13 +274,22 @@ fn noted(cache: &Cache, key: &ObjectKey) -> Option<(String, Noted)> {
         Kind::LivePlatform => return None,
         Kind::Lead => {
             let object = cache.leads.get(&key.namespace, &key.name)?;
-            Noted { has: Has::of_lead(&object, &record::of_lead(&object)), pace: None }
+            Noted {
+                has: Has::of_lead(&object, &record::of_lead(&object)),
+                pace: None,
+            }
         }
         Kind::OcEssentialService => {
             let object = cache.services.get(&key.namespace, &key.name)?;
             let record = record::of_service(&object);
-            let pace = record.operation.as_ref().and_then(|operation| Some((CreatePace::of(operation)?, operation.id.clone())));
-            Noted { has: Has::of_service(&object, &record), pace }
+            let pace = record
+                .operation
+                .as_ref()
+                .and_then(|operation| Some((CreatePace::of(operation)?, operation.id.clone())));
+            Noted {
+                has: Has::of_service(&object, &record),
+                pace,
+            }
         }
     };
     Some((platform, noted))
@@ -281,7 +329,12 @@ mod tests {
             full_name: None,
             license: None,
         };
-        Arc::new(ServiceIndex::new(Listed { items: numbers.iter().map(of).collect(), unreadable: 0, why: None, pages: 1 }))
+        Arc::new(ServiceIndex::new(Listed {
+            items: numbers.iter().map(of).collect(),
+            unreadable: 0,
+            why: None,
+            pages: 1,
+        }))
     }
 
     fn leads(numbers: &[u8]) -> Arc<LeadIndex> {
@@ -299,7 +352,12 @@ mod tests {
             last_modified: None,
             contact: model::Contact::default(),
         };
-        Arc::new(LeadIndex::new(Listed { items: numbers.iter().map(of).collect(), unreadable: 0, why: None, pages: 1 }))
+        Arc::new(LeadIndex::new(Listed {
+            items: numbers.iter().map(of).collect(),
+            unreadable: 0,
+            why: None,
+            pages: 1,
+        }))
     }
 
     /// What happens.
@@ -388,9 +446,17 @@ mod tests {
 
     /// What a service object has by a list: the rule as it reads for one object and one list.
     fn of_service(object: &OcEssentialService, services: &ServiceIndex) -> Recorded {
-        let (record, status) = (record::of_service(object), object.status.clone().unwrap_or_default());
-        let removes = object.metadata.deletion_timestamp.is_some() && asked_to_remove(status.operation.as_ref());
-        match status.ump_customer_guid.filter(|_| status.license_type.is_some()).map(|guid| CustomerGuid::parse(&guid).unwrap()) {
+        let (record, status) = (
+            record::of_service(object),
+            object.status.clone().unwrap_or_default(),
+        );
+        let removes =
+            object.metadata.deletion_timestamp.is_some() && asked_to_remove(status.operation.as_ref());
+        match status
+            .ump_customer_guid
+            .filter(|_| status.license_type.is_some())
+            .map(|guid| CustomerGuid::parse(&guid).unwrap())
+        {
             Some(guid) if removes => {
                 if services.has(&guid) {
                     Recorded::Nothing
@@ -409,7 +475,8 @@ mod tests {
     fn of_lead(object: &Lead, leads: &LeadIndex) -> Recorded {
         let (record, status) = (record::of_lead(object), object.status.clone().unwrap_or_default());
         let shown = leads.has(&TenantId::parse(&object.spec.ms_tenant_id).unwrap());
-        let removes = object.metadata.deletion_timestamp.is_some() && asked_to_remove(status.operation.as_ref());
+        let removes =
+            object.metadata.deletion_timestamp.is_some() && asked_to_remove(status.operation.as_ref());
         match (status.lead_id.is_some(), removes, shown) {
             (true, true, true) => Recorded::Nothing,
             (true, true, false) => Recorded::Asked,
@@ -426,8 +493,10 @@ mod tests {
     }
 
     fn asked_to_remove(operation: Option<&oc_api::Operation>) -> bool {
-        operation
-            .is_some_and(|operation| operation.kind == oc_api::OperationKind::Delete && matches!(operation.outcome, None | Some(oc_api::Outcome::Succeeded)))
+        operation.is_some_and(|operation| {
+            operation.kind == oc_api::OperationKind::Delete
+                && matches!(operation.outcome, None | Some(oc_api::Outcome::Succeeded))
+        })
     }
 
     /// The walk over all objects of a platform, which the tally replaces.
@@ -460,7 +529,13 @@ mod tests {
         counted
     }
 
-    fn slowest(context: &Context, platform: &str, now: Time, own: &OperationId, deadline: Duration) -> Option<Duration> {
+    fn slowest(
+        context: &Context,
+        platform: &str,
+        now: Time,
+        own: &OperationId,
+        deadline: Duration,
+    ) -> Option<Duration> {
         let mut operations = Vec::new();
         context.cache.services.for_each(|object| {
             if object.spec.platform.as_deref() == Some(platform) {
@@ -482,7 +557,12 @@ mod tests {
     impl World {
         fn new() -> Self {
             let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
-            Self { context: Context::bare(client, Leadership::without_election(), Arc::new(())), version: 0, lists: Lists::default(), kept: [None, None] }
+            Self {
+                context: Context::bare(client, Leadership::without_election(), Arc::new(())),
+                version: 0,
+                lists: Lists::default(),
+                kept: [None, None],
+            }
         }
 
         fn comes(&mut self, lead: bool, name: u8, again: bool, mut object: Value) {
@@ -490,26 +570,53 @@ mod tests {
             let context = &self.context;
             object["kind"] = if lead { "Lead" } else { "OcEssentialService" }.into();
             object["spec"]["msTenantId"] = tenant(name).to_string().into();
-            let known = if lead { uid(context.cache.leads.get("n", &name.to_string())) } else { uid(context.cache.services.get("n", &name.to_string())) };
+            let known = if lead {
+                uid(context.cache.leads.get("n", &name.to_string()))
+            } else {
+                uid(context.cache.services.get("n", &name.to_string()))
+            };
             let metadata = &mut object["metadata"];
             (metadata["namespace"], metadata["name"]) = ("n".into(), name.to_string().into());
             metadata["resourceVersion"] = self.version.to_string().into();
-            metadata["uid"] = known.filter(|_| !again).unwrap_or_else(|| format!("{lead}-{name}-{}", self.version)).into();
+            metadata["uid"] = known
+                .filter(|_| !again)
+                .unwrap_or_else(|| format!("{lead}-{name}-{}", self.version))
+                .into();
             if lead {
-                context.cache.leads.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| handlers::lead(context, learnt));
+                context
+                    .cache
+                    .leads
+                    .put(serde_json::from_value(object).unwrap())
+                    .into_iter()
+                    .for_each(|learnt| handlers::lead(context, learnt));
             } else {
-                context.cache.services.put(serde_json::from_value(object).unwrap()).into_iter().for_each(|learnt| handlers::service(context, learnt));
+                context
+                    .cache
+                    .services
+                    .put(serde_json::from_value(object).unwrap())
+                    .into_iter()
+                    .for_each(|learnt| handlers::service(context, learnt));
             }
         }
 
         fn goes(&self, lead: bool, name: u8) {
             let (context, name) = (&self.context, name.to_string());
             if lead {
-                let gone = context.cache.leads.get("n", &name).and_then(|object| context.cache.leads.remove(&*object));
-                gone.into_iter().for_each(|learnt| handlers::lead(context, learnt));
+                let gone = context
+                    .cache
+                    .leads
+                    .get("n", &name)
+                    .and_then(|object| context.cache.leads.remove(&*object));
+                gone.into_iter()
+                    .for_each(|learnt| handlers::lead(context, learnt));
             } else {
-                let gone = context.cache.services.get("n", &name).and_then(|object| context.cache.services.remove(&*object));
-                gone.into_iter().for_each(|learnt| handlers::service(context, learnt));
+                let gone = context
+                    .cache
+                    .services
+                    .get("n", &name)
+                    .and_then(|object| context.cache.services.remove(&*object));
+                gone.into_iter()
+                    .for_each(|learnt| handlers::service(context, learnt));
             }
         }
 

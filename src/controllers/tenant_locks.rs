@@ -49,11 +49,18 @@ mod tests {
     #[test]
     fn one_at_a_time() {
         let claims = TenantLocks::default();
-        let tenant = |last: char| TenantId::parse(&format!("22222222-2222-4222-8222-22222222222{last}")).unwrap();
-        let (p, q) = (Place::new("https", "p", 443, ""), Place::new("https", "q", 443, ""));
+        let tenant =
+            |last: char| TenantId::parse(&format!("22222222-2222-4222-8222-22222222222{last}")).unwrap();
+        let (p, q) = (
+            Place::new("https", "p", 443, ""),
+            Place::new("https", "q", 443, ""),
+        );
         let first = claims.claim(&p, &tenant('1'));
         assert!(first.is_some() && claims.claim(&p, &tenant('1')).is_none());
-        assert!(claims.claim(&p, &tenant('2')).is_some() && claims.claim(&q, &tenant('1')).is_some(), "another tenant, another platform");
+        assert!(
+            claims.claim(&p, &tenant('2')).is_some() && claims.claim(&q, &tenant('1')).is_some(),
+            "another tenant, another platform"
+        );
         drop(first);
         assert!(claims.claim(&p, &tenant('1')).is_some());
     }

@@ -24,18 +24,35 @@ use crate::runtime::workqueue::Priority;
 pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -> (Action, PassOutcome) {
     let written = match key.kind {
         Kind::LivePlatform => {
-            patch_status(context, &context.cache.platforms, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await
+            patch_status(context, &context.cache.platforms, key, wrong, |object| {
+                object.status.as_ref().map(|status| status as &dyn HasStatus)
+            })
+            .await
         }
-        Kind::Lead => patch_status(context, &context.cache.leads, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await,
+        Kind::Lead => {
+            patch_status(context, &context.cache.leads, key, wrong, |object| {
+                object.status.as_ref().map(|status| status as &dyn HasStatus)
+            })
+            .await
+        }
         Kind::OcEssentialService => {
-            patch_status(context, &context.cache.services, key, wrong, |object| object.status.as_ref().map(|status| status as &dyn HasStatus)).await
+            patch_status(context, &context.cache.services, key, wrong, |object| {
+                object.status.as_ref().map(|status| status as &dyn HasStatus)
+            })
+            .await
         }
     };
     outcome(Reason::InvalidSpec, "this version can't read it");
-    let failures = context.memory.with_pass(key, uid(context, key).as_deref(), |memory| {
-        memory.failures = if written.is_err() { memory.failures.saturating_add(1) } else { 0 };
-        memory.failures
-    });
+    let failures = context
+        .memory
+        .with_pass(key, uid(context, key).as_deref(), |memory| {
+            memory.failures = if written.is_err() {
+                memory.failures.saturating_add(1)
+            } else {
+                0
+            };
+            memory.failures
+        });
     match written {
         Ok(()) => (Action::AwaitChange, PassOutcome::Stalled),
         Err(failed) => {
@@ -46,14 +63,19 @@ pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -
                 ?failed,
                 "that the object can't be read could not be written on it"
             );
-            (Action::RequeueAt(timing::next_try(clock::now(), failures, None), Priority::Effect), PassOutcome::unwritten(&failed))
+            (
+                Action::RequeueAt(timing::next_try(clock::now(), failures, None), Priority::Effect),
+                PassOutcome::unwritten(&failed),
+            )
         }
     }
 }
 
 fn uid(context: &Context, key: &ObjectKey) -> Option<String> {
     fn of<K: Resource>(store: &Store<K>, key: &ObjectKey) -> Option<String> {
-        store.get(&key.namespace, &key.name).and_then(|object| object.meta().uid.clone())
+        store
+            .get(&key.namespace, &key.name)
+            .and_then(|object| object.meta().uid.clone())
     }
     match key.kind {
         Kind::LivePlatform => of(&context.cache.platforms, key),
@@ -67,7 +89,9 @@ fn verdict(wrong: &str, going: bool, held: bool) -> Verdict {
         (true, true) => " It is not let go before: it may have something on the platform.",
         _ => " Until then nothing is done for it, and what it has on the platform stays.",
     };
-    let message = format!("This version of the operator can't read {wrong}. Correct the field, or run the version that knows it.{stays}");
+    let message = format!(
+        "This version of the operator can't read {wrong}. Correct the field, or run the version that knows it.{stays}"
+    );
     Verdict::trouble(&Trouble::new(Reason::InvalidSpec, message))
 }
 
@@ -78,16 +102,27 @@ async fn patch_status<K: ManagedResource>(
     wrong: &str,
     told: impl Fn(&K) -> Option<&dyn HasStatus>,
 ) -> Result<(), WriteError> {
-    let Some(object) = store.get(&key.namespace, &key.name) else { return Ok(()) };
+    let Some(object) = store.get(&key.namespace, &key.name) else {
+        return Ok(());
+    };
     // Where status itself is what can't be read, a list of conditions would be written over one that is not known here.
     if wrong.contains("status.conditions:") {
         return Ok(());
     }
     let status = told(&object);
-    let before = status.map(|status| status.conditions().to_vec()).unwrap_or_default();
+    let before = status
+        .map(|status| status.conditions().to_vec())
+        .unwrap_or_default();
     let generation = object.meta().generation.unwrap_or_default();
-    let verdict = verdict(wrong, object.meta().deletion_timestamp.is_some(), record::has_finalizer(&*object));
-    let conditions = with_others(&before, status::conditions(&before, &verdict, generation, clock::now()));
+    let verdict = verdict(
+        wrong,
+        object.meta().deletion_timestamp.is_some(),
+        record::has_finalizer(&*object),
+    );
+    let conditions = with_others(
+        &before,
+        status::conditions(&before, &verdict, generation, clock::now()),
+    );
     if conditions == before {
         return Ok(());
     }
@@ -97,6 +132,8 @@ async fn patch_status<K: ManagedResource>(
 /// The conditions of ours that count now, and all those that are somebody else's.
 fn with_others(before: &[Condition], ours: Vec<Condition>) -> Vec<Condition> {
     const OURS: [&str; 3] = ["Ready", "Stalled", "Reconciling"];
-    let others = before.iter().filter(|condition| !OURS.contains(&condition.type_.as_str()) && ours.iter().all(|own| own.type_ != condition.type_));
+    let others = before.iter().filter(|condition| {
+        !OURS.contains(&condition.type_.as_str()) && ours.iter().all(|own| own.type_ != condition.type_)
+    });
     ours.iter().chain(others).cloned().collect()
 }

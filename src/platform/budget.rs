@@ -65,14 +65,23 @@ pub fn trouble_of(error: &Error) -> Trouble {
         ErrorKind::Authentication | ErrorKind::Forbidden => Reason::AuthenticationFailed,
         ErrorKind::Throttled => Reason::Throttled,
         ErrorKind::Refused { .. } | ErrorKind::NotFound { .. } => Reason::PlatformRefused,
-        ErrorKind::Settings | ErrorKind::Unavailable | ErrorKind::BadAnswer | ErrorKind::Bug => Reason::PlatformUnavailable,
+        ErrorKind::Settings | ErrorKind::Unavailable | ErrorKind::BadAnswer | ErrorKind::Bug => {
+            Reason::PlatformUnavailable
+        }
     };
-    Trouble { reason, message: error.message().to_owned(), retry_after: error.retry_after.map(|rest| rest.min(MOST_REST)) }
+    Trouble {
+        reason,
+        message: error.message().to_owned(),
+        retry_after: error.retry_after.map(|rest| rest.min(MOST_REST)),
+    }
 }
 
 /// Whether the error says something about the platform as a whole.
 fn platform_wide(error: &Error) -> bool {
-    matches!(error.kind, ErrorKind::Authentication | ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::BadAnswer)
+    matches!(
+        error.kind,
+        ErrorKind::Authentication | ErrorKind::Throttled | ErrorKind::Unavailable | ErrorKind::BadAnswer
+    )
 }
 
 /// Why a call has no result.
@@ -108,7 +117,8 @@ impl Room {
     /// An empty room.
     pub fn new(limits: Limits) -> Arc<Self> {
         let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
-        let quota = Quota::per_second(at_least_one(limits.per_second)).allow_burst(at_least_one(limits.burst));
+        let quota =
+            Quota::per_second(at_least_one(limits.per_second)).allow_burst(at_least_one(limits.burst));
         let in_flight = limits.in_flight.max(1) as usize;
         Arc::new(Self {
             rate: RateLimiter::direct(quota),
@@ -177,7 +187,9 @@ impl Reservation {
     /// As [`Budget::turn`].
     pub async fn turn(self) -> Result<Permit, CallError> {
         let budget = &self.entered.budget;
-        let permit = budget.in_line(Arc::clone(&budget.room.in_flight).acquire_owned()).await?;
+        let permit = budget
+            .in_line(Arc::clone(&budget.room.in_flight).acquire_owned())
+            .await?;
         Ok(Permit::of(self.entered, permit))
     }
 }
@@ -192,14 +204,22 @@ pub struct Permit {
 impl Permit {
     fn of(entered: Admission, permit: OwnedSemaphorePermit) -> Self {
         let counted = GaugeGuard::among(&entered.budget.under_way);
-        Self { entered, _permit: permit, _counted: counted }
+        Self {
+            entered,
+            _permit: permit,
+            _counted: counted,
+        }
     }
 
     /// Makes a call that changes something, if this process leads **then**: the turn may have been waited for.
     ///
     /// # Errors
     /// When the call fails, and when this process does not lead.
-    pub async fn change<T>(self, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
+    pub async fn change<T>(
+        self,
+        leadership: &Leadership,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, CallError> {
         match leadership.guard(call).await {
             Ok(answer) => self.report(answer, platform_wide),
             Err(stopped) if stopped.begun => Err(CallError::Cut(stopped.trouble)),
@@ -209,7 +229,14 @@ impl Permit {
 
     fn report<T>(mut self, answer: Result<T, Error>, wide: fn(&Error) -> bool) -> Result<T, CallError> {
         self.entered.unheard_probe = false;
-        self.entered.budget.record_result(answer.as_ref().err().filter(|error| wide(error)).map(trouble_of).as_ref());
+        self.entered.budget.record_result(
+            answer
+                .as_ref()
+                .err()
+                .filter(|error| wide(error))
+                .map(trouble_of)
+                .as_ref(),
+        );
         answer.map_err(CallError::Call)
     }
 }
@@ -223,7 +250,13 @@ impl Budget {
 
     /// A budget for calls that need room among others.
     pub fn sharing(room: Arc<Room>, tell: impl Fn(BudgetEvent) + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { room, circuit: Mutex::new(Circuit::default()), waiting: Arc::default(), under_way: Arc::default(), tell: Box::new(tell) })
+        Arc::new(Self {
+            room,
+            circuit: Mutex::new(Circuit::default()),
+            waiting: Arc::default(),
+            under_way: Arc::default(),
+            tell: Box::new(tell),
+        })
     }
 
     fn circuit(&self) -> parking_lot::MutexGuard<'_, Circuit> {
@@ -234,7 +267,10 @@ impl Budget {
     ///
     /// # Errors
     /// When the platform is being left alone, or the call fails.
-    pub async fn call<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
+    pub async fn call<T>(
+        self: &Arc<Self>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, CallError> {
         let turn = self.turn().await?;
         turn.report(call.await, platform_wide)
     }
@@ -243,16 +279,25 @@ impl Budget {
     ///
     /// # Errors
     /// As [`Budget::call`].
-    pub async fn call_list<T>(self: &Arc<Self>, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
+    pub async fn call_list<T>(
+        self: &Arc<Self>,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, CallError> {
         let turn = self.turn().await?;
-        turn.report(call.await, |error| platform_wide(error) || error.kind == ErrorKind::Forbidden)
+        turn.report(call.await, |error| {
+            platform_wide(error) || error.kind == ErrorKind::Forbidden
+        })
     }
 
     /// Makes a call that changes something, when there is room for it and if this process leads then.
     ///
     /// # Errors
     /// As [`Budget::turn`] and [`Permit::change`].
-    pub async fn change<T>(self: &Arc<Self>, leadership: &Leadership, call: impl Future<Output = Result<T, Error>>) -> Result<T, CallError> {
+    pub async fn change<T>(
+        self: &Arc<Self>,
+        leadership: &Leadership,
+        call: impl Future<Output = Result<T, Error>>,
+    ) -> Result<T, CallError> {
         self.change_at(None, leadership, call).await
     }
 
@@ -290,12 +335,18 @@ impl Budget {
     pub async fn reserve(self: &Arc<Self>) -> Result<Reservation, CallError> {
         let entered = self.enter()?;
         let permit = self.in_line(self.paced(&self.room.places)).await?;
-        Ok(Reservation { entered, _permit: permit })
+        Ok(Reservation {
+            entered,
+            _permit: permit,
+        })
     }
 
     fn enter(self: &Arc<Self>) -> Result<Admission, CallError> {
         let unheard_probe = self.circuit().enter(clock::now()).map_err(CallError::LeftAlone)?;
-        Ok(Admission { budget: Arc::clone(self), unheard_probe })
+        Ok(Admission {
+            budget: Arc::clone(self),
+            unheard_probe,
+        })
     }
 
     async fn paced(&self, room: &Arc<Semaphore>) -> Result<OwnedSemaphorePermit, AcquireError> {
@@ -304,14 +355,18 @@ impl Budget {
         permit
     }
 
-    async fn in_line(&self, room: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>) -> Result<OwnedSemaphorePermit, CallError> {
+    async fn in_line(
+        &self,
+        room: impl Future<Output = Result<OwnedSemaphorePermit, AcquireError>>,
+    ) -> Result<OwnedSemaphorePermit, CallError> {
         let (since, waits) = (clock::since_start(), GaugeGuard::among(&self.waiting));
         let answer = tokio::time::timeout(MOST_WAIT, room).await;
         drop(waits);
         (self.tell)(BudgetEvent::Waited(clock::since_start().saturating_sub(since)));
         // The semaphores are never closed.
         let Ok(Ok(permit)) = answer else {
-            let message = "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
+            let message =
+                "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
             return Err(CallError::LeftAlone(Trouble::new(Reason::Throttled, message)));
         };
         Ok(permit)
@@ -322,7 +377,13 @@ impl Budget {
             let mut circuit = self.circuit();
             let closed = circuit.why_open().is_none();
             let back = circuit.report(clock::now(), trouble);
-            (back, circuit.why_open().filter(|_| closed).map(|trouble| trouble.reason))
+            (
+                back,
+                circuit
+                    .why_open()
+                    .filter(|_| closed)
+                    .map(|trouble| trouble.reason),
+            )
         };
         if back {
             (self.tell)(BudgetEvent::Back);
@@ -343,7 +404,12 @@ impl Budget {
     pub fn used(&self) -> BudgetStats {
         let count = |calls: &AtomicUsize| calls.load(Ordering::Relaxed);
         let (waiting, in_flight) = (count(&self.waiting), count(&self.under_way));
-        BudgetStats { waiting, in_flight, per_second: self.room.limits.per_second, open: self.open_reason().is_some() }
+        BudgetStats {
+            waiting,
+            in_flight,
+            per_second: self.room.limits.per_second,
+            open: self.open_reason().is_some(),
+        }
     }
 
     /// Why the platform is being left alone, if it is.
@@ -367,7 +433,14 @@ mod tests {
 
     #[tokio::test]
     async fn a_change_that_waited_in_line_is_not_made_by_one_that_leads_no_more() {
-        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, |_| {});
+        let budget = Budget::new(
+            Limits {
+                per_second: 1000,
+                burst: 1000,
+                in_flight: 1,
+            },
+            |_| {},
+        );
         let leadership = Leadership::elected();
         let asked = std::cell::Cell::new(false);
         let (free, taken) = tokio::sync::oneshot::channel::<()>();
@@ -382,16 +455,35 @@ mod tests {
         };
         let (first, second, ()) = tokio::join!(first, second, go_on);
         assert!(first.unwrap(), "a read needs no lease");
-        assert!(matches!(second, Err(CallError::LeftAlone(trouble)) if trouble.reason == Reason::Progressing) && !asked.get());
-        assert!(budget.change(&Leadership::without_election(), async { Ok(()) }).await.is_ok(), "the turn was given back");
+        assert!(
+            matches!(second, Err(CallError::LeftAlone(trouble)) if trouble.reason == Reason::Progressing)
+                && !asked.get()
+        );
+        assert!(
+            budget
+                .change(&Leadership::without_election(), async { Ok(()) })
+                .await
+                .is_ok(),
+            "the turn was given back"
+        );
     }
 
     /// A turn that is not used, a call that is broken off, and one that still stands in line: none of them leaves the platform without a probe.
     #[tokio::test]
     async fn a_turn_is_given_back_by_whoever_does_not_use_it() {
-        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, |_| {});
+        let budget = Budget::new(
+            Limits {
+                per_second: 1000,
+                burst: 1000,
+                in_flight: 1,
+            },
+            |_| {},
+        );
         let open = || {
-            let refused = Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) };
+            let refused = Trouble {
+                retry_after: Some(Duration::ZERO),
+                ..trouble(Reason::Throttled)
+            };
             budget.circuit().report(clock::now(), Some(&refused));
         };
         open();
@@ -399,53 +491,156 @@ mod tests {
         assert!(unused.entered.unheard_probe && budget.used().in_flight == 1);
         assert!(budget.turn().await.is_err(), "one probe, not two");
         drop(unused);
-        assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 0, per_second: 1000, open: true });
+        assert_eq!(
+            budget.used(),
+            BudgetStats {
+                waiting: 0,
+                in_flight: 0,
+                per_second: 1000,
+                open: true
+            }
+        );
         let broken_off = budget.call(std::future::pending::<Result<(), Error>>());
-        assert!(tokio::time::timeout(Duration::from_millis(10), broken_off).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), broken_off)
+                .await
+                .is_err()
+        );
         let turn = budget.turn().await.unwrap();
-        assert!(turn.entered.unheard_probe && turn.report(Ok(()), platform_wide).is_ok() && !budget.used().open, "found out by the third");
+        assert!(
+            turn.entered.unheard_probe && turn.report(Ok(()), platform_wide).is_ok() && !budget.used().open,
+            "found out by the third"
+        );
         let ordinary = budget.turn().await.unwrap();
         open();
         let in_line = budget.turn();
-        assert!(tokio::time::timeout(Duration::from_millis(10), in_line).await.is_err(), "no room");
-        assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 1, per_second: 1000, open: true });
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), in_line)
+                .await
+                .is_err(),
+            "no room"
+        );
+        assert_eq!(
+            budget.used(),
+            BudgetStats {
+                waiting: 0,
+                in_flight: 1,
+                per_second: 1000,
+                open: true
+            }
+        );
         assert!(!ordinary.entered.unheard_probe);
         let (probe, ()) = tokio::join!(budget.turn(), async {
             tokio::task::yield_now().await;
             drop(ordinary);
         });
-        assert!(probe.is_ok_and(|turn| turn.entered.unheard_probe), "the one before gave up, and who goes without having been the probe says nothing of it");
+        assert!(
+            probe.is_ok_and(|turn| turn.entered.unheard_probe),
+            "the one before gave up, and who goes without having been the probe says nothing of it"
+        );
     }
 
     #[tokio::test]
     async fn a_place_is_at_the_head_of_the_line_and_takes_no_call() {
-        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, |_| {});
+        let budget = Budget::new(
+            Limits {
+                per_second: 1000,
+                burst: 1000,
+                in_flight: 1,
+            },
+            |_| {},
+        );
         let (first, second) = (budget.reserve().await.unwrap(), budget.reserve().await.unwrap());
-        assert!(tokio::time::timeout(Duration::from_millis(10), budget.reserve()).await.is_err(), "two for one call");
-        assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 0, per_second: 1000, open: false });
-        assert!(budget.call(async { Ok(()) }).await.is_ok(), "who reads need not wait for them");
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), budget.reserve())
+                .await
+                .is_err(),
+            "two for one call"
+        );
+        assert_eq!(
+            budget.used(),
+            BudgetStats {
+                waiting: 0,
+                in_flight: 0,
+                per_second: 1000,
+                open: false
+            }
+        );
+        assert!(
+            budget.call(async { Ok(()) }).await.is_ok(),
+            "who reads need not wait for them"
+        );
         let turn = first.turn().await.unwrap();
         let third = budget.reserve().await.unwrap();
-        assert!(tokio::time::timeout(Duration::from_millis(10), second.turn()).await.is_err(), "one call at once");
-        assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 1, per_second: 1000, open: false });
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), second.turn())
+                .await
+                .is_err(),
+            "one call at once"
+        );
+        assert_eq!(
+            budget.used(),
+            BudgetStats {
+                waiting: 0,
+                in_flight: 1,
+                per_second: 1000,
+                open: false
+            }
+        );
         drop(turn);
-        assert!(third.turn().await.unwrap().change(&Leadership::without_election(), async { Ok(()) }).await.is_ok());
-        budget.circuit().report(clock::now(), Some(&Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) }));
+        assert!(
+            third
+                .turn()
+                .await
+                .unwrap()
+                .change(&Leadership::without_election(), async { Ok(()) })
+                .await
+                .is_ok()
+        );
+        budget.circuit().report(
+            clock::now(),
+            Some(&Trouble {
+                retry_after: Some(Duration::ZERO),
+                ..trouble(Reason::Throttled)
+            }),
+        );
         drop(budget.reserve().await.unwrap());
         let probe = budget.reserve().await.unwrap().turn().await.unwrap();
-        assert!(probe.entered.unheard_probe && budget.reserve().await.is_err() && budget.turn().await.is_err(), "the place was the probe, and its turn is");
-        assert_eq!((budget.room.places.available_permits(), budget.room.in_flight.available_permits()), (2, 0));
+        assert!(
+            probe.entered.unheard_probe && budget.reserve().await.is_err() && budget.turn().await.is_err(),
+            "the place was the probe, and its turn is"
+        );
+        assert_eq!(
+            (
+                budget.room.places.available_permits(),
+                budget.room.in_flight.available_permits()
+            ),
+            (2, 0)
+        );
     }
 
     /// Two credentials of one platform: what one has under way the other waits for, and what one is refused says nothing of the other.
     #[tokio::test]
     async fn who_speaks_to_one_platform_shares_its_room_and_not_its_circuit() {
-        let room = Room::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 });
-        let (one, other) = (Budget::sharing(Arc::clone(&room), |_| {}), Budget::sharing(room, |_| {}));
+        let room = Room::new(Limits {
+            per_second: 1000,
+            burst: 1000,
+            in_flight: 1,
+        });
+        let (one, other) = (
+            Budget::sharing(Arc::clone(&room), |_| {}),
+            Budget::sharing(room, |_| {}),
+        );
         let turn = one.turn().await.unwrap();
-        assert!(tokio::time::timeout(Duration::from_millis(10), other.turn()).await.is_err(), "one call at once, whoever makes it");
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), other.turn())
+                .await
+                .is_err(),
+            "one call at once, whoever makes it"
+        );
         drop(turn);
-        one.circuit().report(clock::now(), Some(&trouble(Reason::AuthenticationFailed)));
+        one.circuit()
+            .report(clock::now(), Some(&trouble(Reason::AuthenticationFailed)));
         assert!(one.turn().await.is_err());
         assert!(other.turn().await.is_ok());
     }
@@ -454,7 +649,14 @@ mod tests {
     async fn it_tells_who_waits_what_is_under_way_and_when_the_circuit_opens_and_closes() {
         let told = Arc::new(Mutex::new(Vec::new()));
         let hears = Arc::clone(&told);
-        let budget = Budget::new(Limits { per_second: 1000, burst: 1000, in_flight: 1 }, move |news| hears.lock().push(news));
+        let budget = Budget::new(
+            Limits {
+                per_second: 1000,
+                burst: 1000,
+                in_flight: 1,
+            },
+            move |news| hears.lock().push(news),
+        );
         let (free, taken) = tokio::sync::oneshot::channel::<()>();
         let first = budget.call(async { Ok(taken.await.is_ok()) });
         let second = budget.call(async { Ok(()) });
@@ -465,17 +667,53 @@ mod tests {
             used
         };
         let (_, _, used) = tokio::join!(first, second, look);
-        assert_eq!(used, BudgetStats { waiting: 1, in_flight: 1, per_second: 1000, open: false });
-        assert_eq!(budget.used(), BudgetStats { waiting: 0, in_flight: 0, per_second: 1000, open: false });
+        assert_eq!(
+            used,
+            BudgetStats {
+                waiting: 1,
+                in_flight: 1,
+                per_second: 1000,
+                open: false
+            }
+        );
+        assert_eq!(
+            budget.used(),
+            BudgetStats {
+                waiting: 0,
+                in_flight: 0,
+                per_second: 1000,
+                open: false
+            }
+        );
         // It asks for no time at all, so that the pause is over at once.
-        let refused = Trouble { retry_after: Some(Duration::ZERO), ..trouble(Reason::Throttled) };
+        let refused = Trouble {
+            retry_after: Some(Duration::ZERO),
+            ..trouble(Reason::Throttled)
+        };
         budget.record_result(Some(&refused));
         budget.record_result(Some(&refused));
         assert!(budget.used().open);
-        let news = || told.lock().iter().filter(|news| !matches!(news, BudgetEvent::Waited(_))).copied().collect::<Vec<_>>();
-        assert_eq!((news(), told.lock().len()), (vec![BudgetEvent::Opened(Reason::Throttled)], 3), "and twice how long a call had waited");
-        assert!(budget.call(async { Ok(()) }).await.is_ok() && !budget.used().open, "the probe went well");
+        let news = || {
+            told.lock()
+                .iter()
+                .filter(|news| !matches!(news, BudgetEvent::Waited(_)))
+                .copied()
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(
+            (news(), told.lock().len()),
+            (vec![BudgetEvent::Opened(Reason::Throttled)], 3),
+            "and twice how long a call had waited"
+        );
+        assert!(
+            budget.call(async { Ok(()) }).await.is_ok() && !budget.used().open,
+            "the probe went well"
+        );
         assert!(budget.call(async { Ok(()) }).await.is_ok());
-        assert_eq!((news(), told.lock().len()), (vec![BudgetEvent::Opened(Reason::Throttled), BudgetEvent::Back], 6), "it is back once");
+        assert_eq!(
+            (news(), told.lock().len()),
+            (vec![BudgetEvent::Opened(Reason::Throttled), BudgetEvent::Back], 6),
+            "it is back once"
+        );
     }
 }

@@ -39,7 +39,10 @@ impl Circuit {
             }
             Some(open) => {
                 let wait = open.until.since(now).max(Duration::from_millis(500));
-                Err(Trouble { retry_after: Some(wait), ..open.trouble.clone() })
+                Err(Trouble {
+                    retry_after: Some(wait),
+                    ..open.trouble.clone()
+                })
             }
         }
     }
@@ -48,7 +51,9 @@ impl Circuit {
     pub fn report(&mut self, now: Time, trouble: Option<&Trouble>) -> bool {
         let Some(trouble) = trouble else {
             // A call that was under way when the platform asked for rest, or refused the credential, and still ends well is no reason to go on.
-            let asked = |open: &mut OpenCircuit| now < open.until && open.trouble.reason != Reason::PlatformUnavailable;
+            let asked = |open: &mut OpenCircuit| {
+                now < open.until && open.trouble.reason != Reason::PlatformUnavailable
+            };
             if self.open.as_mut().is_some_and(asked) {
                 return false;
             }
@@ -59,17 +64,29 @@ impl Circuit {
         };
         // What was under way when it began fails along: many calls at once are one failure, else one second of outage would cost half a minute.
         if let Some(open) = self.open.as_mut().filter(|open| now < open.until) {
-            open.until = open.until.max(trouble.retry_after.map_or(now, |pause| now + pause.min(MOST_REST)));
+            open.until = open.until.max(
+                trouble
+                    .retry_after
+                    .map_or(now, |pause| now + pause.min(MOST_REST)),
+            );
             return false;
         }
         self.failures = self.failures.saturating_add(1);
         let at_once = matches!(trouble.reason, Reason::AuthenticationFailed | Reason::Throttled);
         if at_once || self.failures >= FAILURES_TO_OPEN || self.open.is_some() {
             // A refused credential waits for a person, and a directory may lock out who comes too often.
-            let most = if trouble.reason == Reason::AuthenticationFailed { 8 } else { 5 };
+            let most = if trouble.reason == Reason::AuthenticationFailed {
+                8
+            } else {
+                5
+            };
             let doubled = Duration::from_secs(1 << self.failures.min(most));
             let pause = trouble.retry_after.unwrap_or(doubled).min(MOST_REST);
-            self.open = Some(OpenCircuit { until: now + pause, trouble: trouble.clone(), probing: false });
+            self.open = Some(OpenCircuit {
+                until: now + pause,
+                trouble: trouble.clone(),
+                probing: false,
+            });
         }
         false
     }
@@ -106,7 +123,10 @@ mod tests {
     fn a_refused_credential_opens_at_once_and_one_probe_is_let_through() {
         let mut circuit = Circuit::default();
         circuit.report(Time(0), Some(&trouble(Reason::AuthenticationFailed)));
-        assert_eq!(circuit.enter(Time(100)).map_err(|trouble| trouble.reason), Err(Reason::AuthenticationFailed));
+        assert_eq!(
+            circuit.enter(Time(100)).map_err(|trouble| trouble.reason),
+            Err(Reason::AuthenticationFailed)
+        );
         assert!(circuit.enter(Time(60_000)).is_ok(), "the probe");
         assert!(circuit.enter(Time(60_000)).is_err(), "one probe, not two");
         assert!(circuit.report(Time(60_100), None), "the platform is back");
@@ -133,7 +153,13 @@ mod tests {
     #[test]
     fn retry_after_is_obeyed_to_the_second() {
         let mut circuit = Circuit::default();
-        circuit.report(Time(0), Some(&Trouble { retry_after: Some(Duration::from_secs(90)), ..trouble(Reason::Throttled) }));
+        circuit.report(
+            Time(0),
+            Some(&Trouble {
+                retry_after: Some(Duration::from_secs(90)),
+                ..trouble(Reason::Throttled)
+            }),
+        );
         let left = circuit.enter(Time(30_000)).map_err(|trouble| trouble.retry_after);
         assert_eq!(left, Err(Some(Duration::from_secs(60))));
         assert!(circuit.enter(Time(89_999)).is_err());
@@ -155,29 +181,58 @@ mod tests {
         assert!((10..25).contains(&probes), "{probes} probes in an hour");
         assert!(circuit.enter(now).is_err());
         circuit.probe_now(now);
-        assert!(circuit.enter(now).is_ok() && circuit.enter(now).is_err(), "one, at once");
+        assert!(
+            circuit.enter(now).is_ok() && circuit.enter(now).is_err(),
+            "one, at once"
+        );
     }
 
     #[test]
-    fn a_platform_that_asks_for_a_day_is_left_alone_for_a_quarter_of_an_hour_and_a_look_ends_it_by_one_call() {
-        let day = Trouble { retry_after: Some(Duration::from_secs(86_400)), ..trouble(Reason::Throttled) };
+    fn a_platform_that_asks_for_a_day_is_left_alone_for_a_quarter_of_an_hour_and_a_look_ends_it_by_one_call()
+    {
+        let day = Trouble {
+            retry_after: Some(Duration::from_secs(86_400)),
+            ..trouble(Reason::Throttled)
+        };
         let quarter = Time(900_000);
         let mut circuit = Circuit::default();
         circuit.report(Time(0), Some(&day));
         circuit.report(Time(5), Some(&day));
-        assert_eq!(circuit.enter(Time(5)).map_err(|trouble| trouble.retry_after), Err(Some(MOST_REST)), "objects are told no more than that either");
+        assert_eq!(
+            circuit.enter(Time(5)).map_err(|trouble| trouble.retry_after),
+            Err(Some(MOST_REST)),
+            "objects are told no more than that either"
+        );
         assert!(circuit.enter(quarter).is_err() && circuit.enter(quarter + Duration::from_millis(5)).is_ok());
         for reason in [Reason::Throttled, Reason::PlatformUnavailable] {
             let mut circuit = Circuit::default();
             for _ in 0..3 {
-                circuit.report(Time(0), Some(&Trouble { reason, ..day.clone() }));
+                circuit.report(
+                    Time(0),
+                    Some(&Trouble {
+                        reason,
+                        ..day.clone()
+                    }),
+                );
             }
             circuit.probe_now(Time(1000));
-            assert!(circuit.enter(Time(1000)).is_ok() && circuit.enter(Time(1000)).is_err(), "{reason}: one, at once");
-            circuit.report(Time(1001), Some(&Trouble { reason, ..day.clone() }));
+            assert!(
+                circuit.enter(Time(1000)).is_ok() && circuit.enter(Time(1000)).is_err(),
+                "{reason}: one, at once"
+            );
+            circuit.report(
+                Time(1001),
+                Some(&Trouble {
+                    reason,
+                    ..day.clone()
+                }),
+            );
             assert!(circuit.enter(Time(1002)).is_err(), "{reason}: it still says so");
             circuit.probe_now(Time(2000));
-            assert!(circuit.enter(Time(2000)).is_ok() && circuit.report(Time(2001), None), "{reason}: it does not say so any more");
+            assert!(
+                circuit.enter(Time(2000)).is_ok() && circuit.report(Time(2001), None),
+                "{reason}: it does not say so any more"
+            );
         }
     }
 
@@ -185,7 +240,10 @@ mod tests {
     fn one_success_between_refusals_does_not_start_the_pauses_anew() {
         let mut circuit = Circuit::default();
         for probe in 0..5 {
-            circuit.report(Time(probe * 100_000 - 500_000), Some(&trouble(Reason::AuthenticationFailed)));
+            circuit.report(
+                Time(probe * 100_000 - 500_000),
+                Some(&trouble(Reason::AuthenticationFailed)),
+            );
         }
         assert!(circuit.enter(Time(60_000)).is_ok());
         assert!(circuit.report(Time(60_000), None), "another call goes through");
@@ -201,9 +259,15 @@ mod tests {
             circuit.report(Time(0), Some(&trouble(Reason::PlatformUnavailable)));
         }
         assert!(circuit.enter(Time(7_999)).is_err());
-        assert!(circuit.enter(Time(8_000)).is_ok(), "three failures, and not eleven");
+        assert!(
+            circuit.enter(Time(8_000)).is_ok(),
+            "three failures, and not eleven"
+        );
         let mut circuit = Circuit::default();
-        let asks = |seconds| Trouble { retry_after: Some(Duration::from_secs(seconds)), ..trouble(Reason::Throttled) };
+        let asks = |seconds| Trouble {
+            retry_after: Some(Duration::from_secs(seconds)),
+            ..trouble(Reason::Throttled)
+        };
         circuit.report(Time(0), Some(&asks(6)));
         assert!(!circuit.report(Time(50), None), "it was on its way before");
         assert!(circuit.enter(Time(5_999)).is_err());
@@ -227,7 +291,9 @@ mod tests {
     fn an_hour_of_outage_costs_a_probe_each_half_minute_however_many_objects_wait() {
         let calls = |objects: u32| {
             let (mut circuit, mut calls) = (Circuit::default(), 0);
-            let mut agenda: std::collections::BTreeSet<(Time, u32)> = (0..objects).map(|object| (Time(i64::from(object)), object)).collect();
+            let mut agenda: std::collections::BTreeSet<(Time, u32)> = (0..objects)
+                .map(|object| (Time(i64::from(object)), object))
+                .collect();
             let mut failures = vec![0; objects as usize];
             while let Some((now, object)) = agenda.pop_first().filter(|(now, _)| *now < Time(3_600_000)) {
                 let told = circuit.enter(now).err().unwrap_or_else(|| {
@@ -239,12 +305,18 @@ mod tests {
                 *tried += 1;
                 agenda.insert((oc_domain::timing::next_try(now, *tried, told.retry_after), object));
             }
-            assert!(circuit.enter(Time(4_000_000)).is_ok() && circuit.report(Time(4_000_100), None), "one probe finds it back, and says so to all");
+            assert!(
+                circuit.enter(Time(4_000_000)).is_ok() && circuit.report(Time(4_000_100), None),
+                "one probe finds it back, and says so to all"
+            );
             calls
         };
         for objects in [10, 1000] {
             let calls = calls(objects);
-            assert!((100..=120).contains(&calls), "{calls} calls for {objects} objects: after the first few one each 32 s");
+            assert!(
+                (100..=120).contains(&calls),
+                "{calls} calls for {objects} objects: after the first few one each 32 s"
+            );
         }
     }
 }

@@ -87,8 +87,14 @@ impl Connected {
         match (&self.inventory, going, &self.last_good) {
             (Err(_), Some(_), Some(good)) => Ok(Arc::clone(&good.inventory)),
             (Err(trouble), Some(DeletionPolicy::Delete), None) => {
-                let message = format!("{} Or set spec.deletionPolicy to Retain to let this object go and keep what it has on the platform.", trouble.message);
-                Err(Trouble { message, ..trouble.clone() })
+                let message = format!(
+                    "{} Or set spec.deletionPolicy to Retain to let this object go and keep what it has on the platform.",
+                    trouble.message
+                );
+                Err(Trouble {
+                    message,
+                    ..trouble.clone()
+                })
             }
             (given, _, _) => given.clone(),
         }
@@ -126,14 +132,27 @@ impl Connections {
     pub fn still_by(&self, platform: &str, inventory: &Arc<Inventory>) -> Result<(), Trouble> {
         let by = |other: &Arc<Inventory>| Arc::ptr_eq(other, inventory);
         match self.of(platform) {
-            Some(connected) if connected.inventory.as_ref().is_ok_and(by) || connected.last_good.as_ref().is_some_and(|good| by(&good.inventory)) => Ok(()),
-            _ => Err(Trouble::new(Reason::ProgressingWithRetry, "The connection to the platform was made anew meanwhile.")),
+            Some(connected)
+                if connected.inventory.as_ref().is_ok_and(by)
+                    || connected
+                        .last_good
+                        .as_ref()
+                        .is_some_and(|good| by(&good.inventory)) =>
+            {
+                Ok(())
+            }
+            _ => Err(Trouble::new(
+                Reason::ProgressingWithRetry,
+                "The connection to the platform was made anew meanwhile.",
+            )),
         }
     }
 
     /// Sets or removes a platform's connection. Who waits for an answer by the one that it replaces gives up.
     pub fn set(&self, platform: &str, connected: Option<Connected>) {
-        let now = connected.as_ref().and_then(|connected| connected.inventory.as_ref().ok().cloned());
+        let now = connected
+            .as_ref()
+            .and_then(|connected| connected.inventory.as_ref().ok().cloned());
         let before = {
             let mut connections = self.connected.write();
             match connected {
@@ -141,15 +160,26 @@ impl Connections {
                 None => connections.remove(platform),
             }
         };
-        if let Some(before) = before.and_then(|before| before.inventory.ok()).filter(|before| now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, before))) {
+        if let Some(before) = before
+            .and_then(|before| before.inventory.ok())
+            .filter(|before| now.as_ref().is_none_or(|now| !Arc::ptr_eq(now, before)))
+        {
             before.give_up();
         }
     }
 
     /// The platform is to be reached in another way than it is: who waits for an answer by the old one gives up.
     pub fn give_up(&self, platform: &str) {
-        let Some(Connected { inventory, last_good, .. }) = self.of(platform) else { return };
-        inventory.into_iter().chain(last_good.map(|good| good.inventory)).for_each(|inventory| inventory.give_up());
+        let Some(Connected {
+            inventory, last_good, ..
+        }) = self.of(platform)
+        else {
+            return;
+        };
+        inventory
+            .into_iter()
+            .chain(last_good.map(|good| good.inventory))
+            .for_each(|inventory| inventory.give_up());
     }
 
     /// What a platform object waits for, if its credential fails.
@@ -169,7 +199,11 @@ impl Connections {
     /// The room for calls at a place, which all `LivePlatform` objects share that point to it. Another one is made when its limits are others.
     pub fn room(&self, place: &Place, limits: Limits) -> Arc<Room> {
         let mut rooms = self.rooms.lock();
-        if let Some(room) = rooms.get(place).and_then(Weak::upgrade).filter(|room| room.limits() == limits) {
+        if let Some(room) = rooms
+            .get(place)
+            .and_then(Weak::upgrade)
+            .filter(|room| room.limits() == limits)
+        {
             return room;
         }
         rooms.retain(|_, room| room.strong_count() > 0);

@@ -42,23 +42,44 @@ pub struct ServiceIndex {
 impl ServiceIndex {
     /// Indexes a list.
     pub fn new(listed: Listed<Service>) -> Self {
-        let mut index = Self { unreadable: listed.unreadable, ..Self::default() };
+        let mut index = Self {
+            unreadable: listed.unreadable,
+            ..Self::default()
+        };
         for service in listed.items {
             if let Some(tenant) = &service.tenant {
-                index.by_tenant.entry(tenant.clone()).or_default().push(service.guid.clone());
+                index
+                    .by_tenant
+                    .entry(tenant.clone())
+                    .or_default()
+                    .push(service.guid.clone());
             }
-            index.by_name.entry(fold_case(&service.short_name)).or_default().push(service.guid.clone());
+            index
+                .by_name
+                .entry(fold_case(&service.short_name))
+                .or_default()
+                .push(service.guid.clone());
             index.services.insert(service.guid.clone(), service);
         }
         index
     }
 
     fn those(&self, guids: Option<&Vec<CustomerGuid>>) -> Vec<Service> {
-        guids.into_iter().flatten().filter_map(|guid| self.services.get(guid)).cloned().collect()
+        guids
+            .into_iter()
+            .flatten()
+            .filter_map(|guid| self.services.get(guid))
+            .cloned()
+            .collect()
     }
 
     /// What it holds for one object.
-    pub fn view(&self, tenant: Option<&TenantId>, guid: Option<&CustomerGuid>, name: Option<&str>) -> ServicesView {
+    pub fn view(
+        &self,
+        tenant: Option<&TenantId>,
+        guid: Option<&CustomerGuid>,
+        name: Option<&str>,
+    ) -> ServicesView {
         ServicesView {
             by_tenant: self.those(tenant.and_then(|tenant| self.by_tenant.get(tenant))),
             by_guid: guid.and_then(|guid| self.services.get(guid)).cloned(),
@@ -84,7 +105,10 @@ impl ServiceIndex {
 
     /// For whom something differs from an earlier list; everything, when there is none.
     pub fn changed_since(&self, before: Option<&Self>) -> InventoryDiff {
-        let mut changed = InventoryDiff { whole_again: whole_again(before.map(Self::unreadable), self.unreadable), ..InventoryDiff::default() };
+        let mut changed = InventoryDiff {
+            whole_again: whole_again(before.map(Self::unreadable), self.unreadable),
+            ..InventoryDiff::default()
+        };
         let mut note = |service: &Service| {
             changed.tenants.extend(service.tenant.clone());
             changed.names.insert(fold_case(&service.short_name));
@@ -121,7 +145,11 @@ impl LeadIndex {
     pub fn new(listed: Listed<Lead>) -> Self {
         // An empty list has nothing that could move from one page to another.
         let in_pages = listed.pages > 1 && !listed.items.is_empty();
-        let mut index = Self { unreadable: listed.unreadable, in_pages, ..Self::default() };
+        let mut index = Self {
+            unreadable: listed.unreadable,
+            in_pages,
+            ..Self::default()
+        };
         for lead in listed.items {
             index.by_tenant.entry(lead.tenant.clone()).or_default().push(lead);
         }
@@ -135,9 +163,16 @@ impl LeadIndex {
     /// What it holds for one object: the leads of its tenant.
     pub fn view(&self, tenant: Option<&TenantId>) -> LeadsView {
         LeadsView {
-            leads: tenant.and_then(|tenant| self.by_tenant.get(tenant)).cloned().unwrap_or_default(),
+            leads: tenant
+                .and_then(|tenant| self.by_tenant.get(tenant))
+                .cloned()
+                .unwrap_or_default(),
             complete: self.unreadable == 0,
-            read: if self.in_pages { LeadsRead::InPages } else { LeadsRead::AtOnce },
+            read: if self.in_pages {
+                LeadsRead::InPages
+            } else {
+                LeadsRead::AtOnce
+            },
         }
     }
 
@@ -163,7 +198,10 @@ impl LeadIndex {
 
     /// For whom something differs from an earlier list; everything, when there is none.
     pub fn changed_since(&self, before: Option<&Self>) -> InventoryDiff {
-        let mut changed = InventoryDiff { whole_again: whole_again(before.map(Self::unreadable), self.unreadable), ..InventoryDiff::default() };
+        let mut changed = InventoryDiff {
+            whole_again: whole_again(before.map(Self::unreadable), self.unreadable),
+            ..InventoryDiff::default()
+        };
         for (tenant, leads) in &self.by_tenant {
             if before.and_then(|before| before.by_tenant.get(tenant)) != Some(leads) {
                 changed.tenants.insert(tenant.clone());
@@ -189,7 +227,13 @@ mod tests {
 
     fn service(number: u8, name: &str) -> Service {
         let guid = CustomerGuid::parse(&format!("{number:08x}-0000-4000-9000-000000000000")).unwrap();
-        Service { guid, tenant: Some(tenant(number)), short_name: name.into(), full_name: None, license: None }
+        Service {
+            guid,
+            tenant: Some(tenant(number)),
+            short_name: name.into(),
+            full_name: None,
+            license: None,
+        }
     }
 
     fn lead(number: u8) -> Lead {
@@ -210,7 +254,12 @@ mod tests {
     }
 
     fn services(all: Vec<Service>, unreadable: usize) -> ServiceIndex {
-        ServiceIndex::new(Listed { items: all, unreadable, why: None, pages: 1 })
+        ServiceIndex::new(Listed {
+            items: all,
+            unreadable,
+            why: None,
+            pages: 1,
+        })
     }
 
     #[test]
@@ -220,7 +269,10 @@ mod tests {
         let changed = now.changed_since(Some(&before));
         assert_eq!(changed.tenants, HashSet::from([tenant(2), tenant(3), tenant(4)]));
         let names: HashSet<String> = ["two", "zwei", "three", "four"].map(str::to_owned).into();
-        assert_eq!(changed.names, names, "names that were taken and names that became free");
+        assert_eq!(
+            changed.names, names,
+            "names that were taken and names that became free"
+        );
         assert!(now.changed_since(Some(&now)).is_empty());
         assert_eq!(before.changed_since(None).tenants.len(), 3);
     }
@@ -228,24 +280,64 @@ mod tests {
     #[test]
     fn a_list_that_is_whole_again_is_told_though_nothing_in_it_has_changed() {
         let one = || service(1, "One");
-        let told = |before: &ServiceIndex, now: &ServiceIndex| (now.changed_since(Some(before)).whole_again, now.changed_since(Some(before)).is_empty());
-        let (holes, fewer, whole) = (services(vec![one()], 2), services(vec![one()], 1), services(vec![one()], 0));
+        let told = |before: &ServiceIndex, now: &ServiceIndex| {
+            (
+                now.changed_since(Some(before)).whole_again,
+                now.changed_since(Some(before)).is_empty(),
+            )
+        };
+        let (holes, fewer, whole) = (
+            services(vec![one()], 2),
+            services(vec![one()], 1),
+            services(vec![one()], 0),
+        );
         assert_eq!(told(&holes, &whole), (true, false));
-        for (before, now) in [(&whole, &holes), (&holes, &fewer), (&whole, &whole), (&holes, &holes)] {
+        for (before, now) in [
+            (&whole, &holes),
+            (&holes, &fewer),
+            (&whole, &whole),
+            (&holes, &holes),
+        ] {
             assert_eq!(told(before, now), (false, true), "nobody waits for holes");
         }
         assert!(!whole.changed_since(None).whole_again);
-        let leads = |unreadable| LeadIndex::new(Listed { items: Vec::new(), unreadable, why: None, pages: 1 });
-        assert!(leads(0).changed_since(Some(&leads(1))).whole_again && leads(1).changed_since(Some(&leads(0))).is_empty());
+        let leads = |unreadable| {
+            LeadIndex::new(Listed {
+                items: Vec::new(),
+                unreadable,
+                why: None,
+                pages: 1,
+            })
+        };
+        assert!(
+            leads(0).changed_since(Some(&leads(1))).whole_again
+                && leads(1).changed_since(Some(&leads(0))).is_empty()
+        );
     }
 
     #[test]
     fn what_a_list_of_leads_proves() {
         use oc_domain::facts::Absence::{Proven, Unconfirmed};
-        let table = [(0, 0, 1, Proven), (0, 0, 2, Proven), (1, 0, 1, Proven), (1, 0, 2, Unconfirmed), (1, 1, 1, Unconfirmed), (0, 1, 2, Unconfirmed)];
+        let table = [
+            (0, 0, 1, Proven),
+            (0, 0, 2, Proven),
+            (1, 0, 1, Proven),
+            (1, 0, 2, Unconfirmed),
+            (1, 1, 1, Unconfirmed),
+            (0, 1, 2, Unconfirmed),
+        ];
         for (items, unreadable, pages, absence) in table {
-            let index = LeadIndex::new(Listed { items: (0..items).map(lead).collect(), unreadable, why: None, pages });
-            assert_eq!(index.view(Some(&tenant(9))).absence(), absence, "{items} leads, {unreadable} unreadable, {pages} pages");
+            let index = LeadIndex::new(Listed {
+                items: (0..items).map(lead).collect(),
+                unreadable,
+                why: None,
+                pages,
+            });
+            assert_eq!(
+                index.view(Some(&tenant(9))).absence(),
+                absence,
+                "{items} leads, {unreadable} unreadable, {pages} pages"
+            );
         }
     }
 
@@ -261,9 +353,19 @@ mod tests {
 
     #[test]
     fn two_leads_of_a_tenant_that_change_places_are_no_change() {
-        let leads = |all: Vec<Lead>| LeadIndex::new(Listed { items: all, unreadable: 0, why: None, pages: 1 });
+        let leads = |all: Vec<Lead>| {
+            LeadIndex::new(Listed {
+                items: all,
+                unreadable: 0,
+                why: None,
+                pages: 1,
+            })
+        };
         let (before, now) = (leads(vec![lead(1), lead(2)]), leads(vec![lead(2), lead(1)]));
         assert!(now.changed_since(Some(&before)).is_empty());
-        assert_eq!(leads(vec![lead(1)]).changed_since(Some(&before)).tenants, HashSet::from([tenant(1)]));
+        assert_eq!(
+            leads(vec![lead(1)]).changed_since(Some(&before)).tenants,
+            HashSet::from([tenant(1)])
+        );
     }
 }

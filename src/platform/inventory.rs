@@ -51,7 +51,12 @@ pub struct Counts {
 
 impl Inventory {
     /// An empty inventory, with what is known of the call for telephone numbers. `tell` hears for whom something has changed.
-    pub fn new(client: live_platform::Client, budget: Arc<Budget>, numbers: KnownCapability, tell: impl Fn(InventoryDiff) + Send + Sync + 'static) -> Self {
+    pub fn new(
+        client: live_platform::Client,
+        budget: Arc<Budget>,
+        numbers: KnownCapability,
+        tell: impl Fn(InventoryDiff) + Send + Sync + 'static,
+    ) -> Self {
         Self {
             client,
             budget,
@@ -79,7 +84,10 @@ impl Inventory {
     ///
     /// # Errors
     /// When it is given up, and those of the work.
-    pub async fn unless_given_up<T>(&self, work: impl Future<Output = Result<T, Trouble>>) -> Result<T, Trouble> {
+    pub async fn unless_given_up<T>(
+        &self,
+        work: impl Future<Output = Result<T, Trouble>>,
+    ) -> Result<T, Trouble> {
         tokio::select! {
             biased;
             () = self.give_up.notified() => Err(Trouble::new(Reason::ProgressingWithRetry, "The connection to the platform was replaced; tried again.")),
@@ -102,8 +110,17 @@ impl Inventory {
     /// # Errors
     /// When it can't be read.
     pub async fn services(&self, not_before: Time) -> Result<(Time, Arc<ServiceIndex>), Trouble> {
-        let read = async { self.budget.call_list(self.client.services()).await.map(ServiceIndex::new).map_err(|failed| failed.trouble()) };
-        self.unless_given_up(self.services.since(not_before, read, |before, now| (self.tell)(now.changed_since(before)))).await
+        let read = async {
+            self.budget
+                .call_list(self.client.services())
+                .await
+                .map(ServiceIndex::new)
+                .map_err(|failed| failed.trouble())
+        };
+        self.unless_given_up(self.services.since(not_before, read, |before, now| {
+            (self.tell)(now.changed_since(before))
+        }))
+        .await
     }
 
     /// The list of leads, by a read begun at or after `not_before`.
@@ -111,8 +128,17 @@ impl Inventory {
     /// # Errors
     /// When it can't be read.
     pub async fn leads(&self, not_before: Time) -> Result<(Time, Arc<LeadIndex>), Trouble> {
-        let read = async { self.budget.call_list(self.client.leads()).await.map(LeadIndex::new).map_err(|failed| failed.trouble()) };
-        self.unless_given_up(self.leads.since(not_before, read, |before, now| (self.tell)(now.changed_since(before)))).await
+        let read = async {
+            self.budget
+                .call_list(self.client.leads())
+                .await
+                .map(LeadIndex::new)
+                .map_err(|failed| failed.trouble())
+        };
+        self.unless_given_up(self.leads.since(not_before, read, |before, now| {
+            (self.tell)(now.changed_since(before))
+        }))
+        .await
     }
 
     /// The leads of one tenant by a read of their own, and when that was begun.
@@ -122,11 +148,22 @@ impl Inventory {
     pub async fn leads_of(&self, tenant: &TenantId) -> Result<(Time, LeadsView), Trouble> {
         let at = clock::now();
         let listed = self.read(self.client.leads_of(tenant)).await?;
-        Ok((at, LeadsView { complete: listed.unreadable == 0, leads: listed.items, read: LeadsRead::OfTenant }))
+        Ok((
+            at,
+            LeadsView {
+                complete: listed.unreadable == 0,
+                leads: listed.items,
+                read: LeadsRead::OfTenant,
+            },
+        ))
     }
 
-    async fn read<T>(&self, call: impl Future<Output = Result<T, live_platform::Error>>) -> Result<T, Trouble> {
-        self.unless_given_up(async { self.budget.call(call).await.map_err(|failed| failed.trouble()) }).await
+    async fn read<T>(
+        &self,
+        call: impl Future<Output = Result<T, live_platform::Error>>,
+    ) -> Result<T, Trouble> {
+        self.unless_given_up(async { self.budget.call(call).await.map_err(|failed| failed.trouble()) })
+            .await
     }
 
     /// What the list of services holds for one object.
@@ -165,9 +202,10 @@ impl Inventory {
                 Ok(customer.map_or(LcCustomerAnswer::NotFound, LcCustomerAnswer::Found))
             }
             // A platform that is being deployed, or a gateway without a route, says so of calls that there are.
-            MaybeAbsent::Unavailable if *reads == Some(true) => {
-                Err(Trouble::new(Reason::PlatformUnavailable, "The platform has told its LC customers before and does not now. It is asked again."))
-            }
+            MaybeAbsent::Unavailable if *reads == Some(true) => Err(Trouble::new(
+                Reason::PlatformUnavailable,
+                "The platform has told its LC customers before and does not now. It is asked again.",
+            )),
             MaybeAbsent::Unavailable => {
                 *reads = Some(false);
                 Ok(LcCustomerAnswer::NoSuchCall)
@@ -180,7 +218,9 @@ impl Inventory {
     /// # Errors
     /// When the platform as a whole can't be read: it is away, throttles, or refuses the credential.
     pub async fn numbers(&self, tenant: &TenantId) -> Result<Numbers, Trouble> {
-        let answer = self.unless_given_up(async { Ok(self.budget.call(self.client.numbers_of(tenant)).await) }).await?;
+        let answer = self
+            .unless_given_up(async { Ok(self.budget.call(self.client.numbers_of(tenant)).await) })
+            .await?;
         let heard = match &answer {
             Ok(MaybeAbsent::Available(_)) => Heard::Answered,
             Ok(MaybeAbsent::Unavailable) => Heard::Lacks,
@@ -248,7 +288,10 @@ impl Inventory {
 
     /// Both lists as they are known.
     pub fn lists(&self) -> Lists {
-        Lists { services: self.services.known(), leads: self.leads.known() }
+        Lists {
+            services: self.services.known(),
+            leads: self.leads.known(),
+        }
     }
 
     /// The leads that are known, for discovery.
@@ -260,5 +303,9 @@ impl Inventory {
 /// An answer to the call for telephone numbers that is about this call, and tells nothing of them: a refusal, or what a gateway or a proxy says that does
 /// not know it.
 fn says_nothing_of_numbers(error: &live_platform::Error) -> bool {
-    matches!(error.status, Some(404 | 405 | 410 | 501)) || matches!(error.kind, ErrorKind::Refused { .. } | ErrorKind::NotFound { .. } | ErrorKind::Forbidden)
+    matches!(error.status, Some(404 | 405 | 410 | 501))
+        || matches!(
+            error.kind,
+            ErrorKind::Refused { .. } | ErrorKind::NotFound { .. } | ErrorKind::Forbidden
+        )
 }

@@ -53,7 +53,13 @@ pub struct SharedList<T> {
 
 impl<T> Default for SharedList<T> {
     fn default() -> Self {
-        Self { state: RwLock::new(ListState { list: None, failure: None }), reading: Mutex::new(None) }
+        Self {
+            state: RwLock::new(ListState {
+                list: None,
+                failure: None,
+            }),
+            reading: Mutex::new(None),
+        }
     }
 }
 
@@ -66,7 +72,8 @@ impl<T> SharedList<T> {
         // Who waited while a read failed shares its failure, and so does who comes just after it: otherwise each of a thousand waiting passes would try
         // for itself, and with a platform that hangs each would wait for all before it.
         let failure = state.failure.as_ref()?;
-        let context = (failure.begun >= not_before && not_before > Time(0)) || clock::moment() < failure.until;
+        let context =
+            (failure.begun >= not_before && not_before > Time(0)) || clock::moment() < failure.until;
         context.then(|| Err(failure.trouble.clone()))
     }
 
@@ -97,7 +104,9 @@ impl<T> SharedList<T> {
             Err(turn) => turn,
         };
         let (begun, from) = (clock::now(), clock::moment());
-        let result = tokio::time::timeout(LONGEST_READ, read).await.unwrap_or_else(|_| Err(too_long()));
+        let result = tokio::time::timeout(LONGEST_READ, read)
+            .await
+            .unwrap_or_else(|_| Err(too_long()));
         let took = clock::moment().duration_since(from);
         match result {
             Ok(list) => {
@@ -115,14 +124,21 @@ impl<T> SharedList<T> {
                 let until = (from + took + took.min(MOST_PAUSE_AFTER_FAILURE)).max(from + LEAST_PAUSE);
                 *next = Some(until);
                 let mut state = self.state.write();
-                state.failure = Some(ListFailure { begun, trouble: trouble.clone(), until });
+                state.failure = Some(ListFailure {
+                    begun,
+                    trouble: trouble.clone(),
+                    until,
+                });
                 Err(trouble)
             }
         }
     }
 
     /// The answer, as soon as there is one; or the turn to read.
-    async fn turn(&self, not_before: Time) -> Result<Result<(Time, Arc<T>), Trouble>, MutexGuard<'_, Option<Instant>>> {
+    async fn turn(
+        &self,
+        not_before: Time,
+    ) -> Result<Result<(Time, Arc<T>), Trouble>, MutexGuard<'_, Option<Instant>>> {
         loop {
             if let Some(answer) = self.answer(not_before) {
                 return Ok(answer);
@@ -144,7 +160,10 @@ impl<T> SharedList<T> {
 
 fn too_long() -> Trouble {
     let minutes = LONGEST_READ.as_secs() / 60;
-    Trouble::new(Reason::PlatformUnavailable, format!("The platform's list did not come to an end within {minutes} minutes; tried again."))
+    Trouble::new(
+        Reason::PlatformUnavailable,
+        format!("The platform's list did not come to an end within {minutes} minutes; tried again."),
+    )
 }
 
 /// How long after the begin of a list that took so long the next one is begun.
@@ -157,11 +176,20 @@ mod tests {
     use super::*;
     use std::sync::atomic::{AtomicUsize, Ordering};
 
-    async fn ask(kept: &SharedList<usize>, reads: &AtomicUsize, not_before: Time, fail: bool) -> Result<usize, Trouble> {
+    async fn ask(
+        kept: &SharedList<usize>,
+        reads: &AtomicUsize,
+        not_before: Time,
+        fail: bool,
+    ) -> Result<usize, Trouble> {
         let read = async {
             tokio::time::sleep(Duration::from_millis(30)).await;
             let number = reads.fetch_add(1, Ordering::SeqCst) + 1;
-            if fail { Err(Trouble::new(Reason::PlatformUnavailable, "down")) } else { Ok(number) }
+            if fail {
+                Err(Trouble::new(Reason::PlatformUnavailable, "down"))
+            } else {
+                Ok(number)
+            }
         };
         kept.since(not_before, read, |_, _| ()).await.map(|(at, list)| {
             assert!(at >= not_before, "begun at {at:?}, wanted since {not_before:?}");
@@ -176,7 +204,11 @@ mod tests {
         let all = futures::future::join_all((0..100).map(|_| ask(&kept, &reads, now, false))).await;
         assert!(all.iter().all(|answer| *answer == Ok(1)), "{all:?}");
         assert_eq!(ask(&kept, &reads, now, false).await, Ok(1), "still new enough");
-        assert_eq!(ask(&kept, &reads, clock::now(), false).await, Ok(2), "a newer one is wanted");
+        assert_eq!(
+            ask(&kept, &reads, clock::now(), false).await,
+            Ok(2),
+            "a newer one is wanted"
+        );
         assert_eq!(reads.load(Ordering::SeqCst), 2);
     }
 
@@ -194,7 +226,12 @@ mod tests {
     #[test]
     fn a_slow_list_leaves_the_platform_alone_for_a_while_but_not_for_long() {
         let seconds = Duration::from_secs;
-        for (took, after) in [(0, Duration::from_millis(500)), (1, seconds(3)), (30, seconds(90)), (250, seconds(310))] {
+        for (took, after) in [
+            (0, Duration::from_millis(500)),
+            (1, seconds(3)),
+            (30, seconds(90)),
+            (250, seconds(310)),
+        ] {
             assert_eq!(pause(seconds(took)), after, "{took} s");
         }
     }
@@ -223,18 +260,31 @@ mod tests {
             async move { kept.since(not_before, read, |_, _| ()).await.is_err() }
         };
         let (now, begun) = (clock::now(), clock::moment());
-        let any = |number: usize| if number.is_multiple_of(4) { now } else { Time(i64::MIN) };
+        let any = |number: usize| {
+            if number.is_multiple_of(4) {
+                now
+            } else {
+                Time(i64::MIN)
+            }
+        };
         let all = futures::future::join_all((0..128).map(|number| pass(any(number)))).await;
         let took = clock::moment().duration_since(begun);
         assert!(all.iter().all(|failed| *failed));
-        assert_eq!(reads.load(Ordering::SeqCst), 1, "each of them waits for all before it: {took:?}");
+        assert_eq!(
+            reads.load(Ordering::SeqCst),
+            1,
+            "each of them waits for all before it: {took:?}"
+        );
         assert!(took < HANG * 4, "{took:?}");
         // Who comes within the next moments need not find out for itself; then somebody does.
         assert!(pass(clock::now()).await && reads.load(Ordering::SeqCst) == 1);
         tokio::time::sleep(LEAST_PAUSE).await;
         assert!(pass(Time(i64::MIN)).await && reads.load(Ordering::SeqCst) == 2);
         kept.forget_failure();
-        assert!(pass(clock::now()).await && reads.load(Ordering::SeqCst) == 3, "the platform is said to be back, so it is asked");
+        assert!(
+            pass(clock::now()).await && reads.load(Ordering::SeqCst) == 3,
+            "the platform is said to be back, so it is asked"
+        );
     }
 
     /// While one who needs a newer list waits for its time, nobody is kept by that.
@@ -242,9 +292,22 @@ mod tests {
     async fn nobody_sleeps_under_the_lock() {
         let kept = SharedList::<usize>::default();
         kept.since(Time(1), async { Ok(1) }, |_, _| ()).await.unwrap();
-        let waits = kept.since(clock::now() + Duration::from_secs(3600), async { Ok(2) }, |_, _| ());
-        assert!(tokio::time::timeout(Duration::from_millis(20), waits).await.is_err(), "the platform is not kept busy with lists");
-        let waits = kept.since(clock::now() + Duration::from_secs(3600), async { Ok(2) }, |_, _| ());
+        let waits = kept.since(
+            clock::now() + Duration::from_secs(3600),
+            async { Ok(2) },
+            |_, _| (),
+        );
+        assert!(
+            tokio::time::timeout(Duration::from_millis(20), waits)
+                .await
+                .is_err(),
+            "the platform is not kept busy with lists"
+        );
+        let waits = kept.since(
+            clock::now() + Duration::from_secs(3600),
+            async { Ok(2) },
+            |_, _| (),
+        );
         let look = async {
             tokio::time::sleep(Duration::from_millis(20)).await;
             kept.reading.try_lock().is_ok()
@@ -258,7 +321,11 @@ mod tests {
     async fn who_gives_up_leaves_the_turn_to_the_next() {
         let kept = SharedList::<usize>::default();
         let hangs = kept.since(Time(1), std::future::pending(), |_, _| ());
-        assert!(tokio::time::timeout(Duration::from_millis(10), hangs).await.is_err());
+        assert!(
+            tokio::time::timeout(Duration::from_millis(10), hangs)
+                .await
+                .is_err()
+        );
         assert!(kept.since(Time(1), async { Ok(7) }, |_, _| ()).await.is_ok());
     }
 }

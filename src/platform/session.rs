@@ -19,7 +19,10 @@ pub struct PlatformSession {
 impl PlatformSession {
     /// With the inventory of the platform, or the reason why there is none.
     pub fn new(inventory: Option<Result<Arc<Inventory>, Trouble>>) -> Self {
-        Self { inventory, place: Mutex::new(None) }
+        Self {
+            inventory,
+            place: Mutex::new(None),
+        }
     }
 
     /// The inventory.
@@ -30,7 +33,10 @@ impl PlatformSession {
         match &self.inventory {
             Some(Ok(inventory)) => Ok(Arc::clone(inventory)),
             Some(Err(trouble)) => Err(trouble.clone()),
-            None => Err(Trouble::new(Reason::PlatformNotFound, "The platform object is not there.")),
+            None => Err(Trouble::new(
+                Reason::PlatformNotFound,
+                "The platform object is not there.",
+            )),
         }
     }
 
@@ -57,7 +63,15 @@ impl PlatformSession {
             return Err(Trouble::new(Reason::ProgressingWithRetry, message));
         }
         let inventory = self.inventory()?;
-        let place = inventory.unless_given_up(async { inventory.budget().reserve().await.map_err(|failed| failed.trouble()) }).await?;
+        let place = inventory
+            .unless_given_up(async {
+                inventory
+                    .budget()
+                    .reserve()
+                    .await
+                    .map_err(|failed| failed.trouble())
+            })
+            .await?;
         *self.kept() = Some(place);
         Ok(())
     }

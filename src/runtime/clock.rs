@@ -30,7 +30,10 @@ pub struct Steady {
 impl Steady {
     /// Begins with the wall clock as it is.
     pub fn new(monotonic: Duration, wall: Time) -> Self {
-        Self { at: monotonic, shown: nanoseconds(wall) }
+        Self {
+            at: monotonic,
+            shown: nanoseconds(wall),
+        }
     }
 
     /// The time, when the two clocks show this.
@@ -61,7 +64,10 @@ pub struct KeptTime {
 impl KeptTime {
     /// Begins with the wall clock as it is: the API server has not answered yet.
     pub fn new(monotonic: Duration, wall: Time) -> Self {
-        Self { steady: Steady::new(monotonic, wall), server: None }
+        Self {
+            steady: Steady::new(monotonic, wall),
+            server: None,
+        }
     }
 
     /// An answer of the API server bore this date, to the second; it was asked for then, and came now, by the monotonic clock.
@@ -76,8 +82,12 @@ impl KeptTime {
 
     /// The time of day that counts: the wall clock's, unless the API server's is another one.
     fn right(&self, monotonic: Duration, wall: Time) -> Time {
-        let server = self.server.map(|server| Time(server.0.saturating_add(millis(monotonic))));
-        server.filter(|server| apart(*server, wall) > APART).unwrap_or(wall)
+        let server = self
+            .server
+            .map(|server| Time(server.0.saturating_add(millis(monotonic))));
+        server
+            .filter(|server| apart(*server, wall) > APART)
+            .unwrap_or(wall)
     }
 
     /// The time, when the two clocks show this.
@@ -114,7 +124,13 @@ fn nanoseconds(time: Time) -> i128 {
 }
 
 static START: LazyLock<Instant> = LazyLock::new(instant);
-static STARTED: LazyLock<Time> = LazyLock::new(|| Time(wall().0.saturating_sub(i64::try_from(since_start().as_millis()).unwrap_or(0))));
+static STARTED: LazyLock<Time> = LazyLock::new(|| {
+    Time(
+        wall()
+            .0
+            .saturating_sub(i64::try_from(since_start().as_millis()).unwrap_or(0)),
+    )
+});
 static KEPT: LazyLock<Mutex<KeptTime>> = LazyLock::new(|| Mutex::new(KeptTime::new(since_start(), wall())));
 /// Whether nothing new is begun, since the time that is shown is wrong.
 static HELD: AtomicBool = AtomicBool::new(false);
@@ -212,7 +228,10 @@ mod tests {
     fn a_clock_that_does_not_jump_is_shown_as_it_is() {
         let mut steady = Steady::new(MINUTE, NOON);
         for minutes in 1..100 {
-            assert_eq!(steady.read(MINUTE * (minutes + 1), NOON + MINUTE * minutes), NOON + MINUTE * minutes);
+            assert_eq!(
+                steady.read(MINUTE * (minutes + 1), NOON + MINUTE * minutes),
+                NOON + MINUTE * minutes
+            );
         }
     }
 
@@ -225,16 +244,29 @@ mod tests {
             minutes += 1;
             shown = steady.read(MINUTE * minutes, NOON + hour + MINUTE * minutes);
         }
-        assert_eq!(minutes, 15, "the grace is over in the 15th minute, as it should be: {shown:?}");
+        assert_eq!(
+            minutes, 15,
+            "the grace is over in the 15th minute, as it should be: {shown:?}"
+        );
         let later = steady.read(hour * 61, NOON + hour + hour * 61);
-        assert_eq!(later, NOON + hour + hour * 61, "two days and a half later it is right");
+        assert_eq!(
+            later,
+            NOON + hour + hour * 61,
+            "two days and a half later it is right"
+        );
     }
 
     #[test]
     fn a_jump_is_followed_although_it_is_read_every_microsecond() {
         let mut steady = Steady::new(Duration::ZERO, NOON);
-        let shown = (1..=600_000).map(|micros| steady.read(Duration::from_micros(micros), NOON + MINUTE)).last();
-        assert_eq!(shown, Some(NOON + Duration::from_millis(609)), "600 ms have passed, and 10 ms of the jump but for what is less than a nanosecond");
+        let shown = (1..=600_000)
+            .map(|micros| steady.read(Duration::from_micros(micros), NOON + MINUTE))
+            .last();
+        assert_eq!(
+            shown,
+            Some(NOON + Duration::from_millis(609)),
+            "600 ms have passed, and 10 ms of the jump but for what is less than a nanosecond"
+        );
     }
 
     const DAY: Duration = Duration::from_secs(86_400);
@@ -246,7 +278,12 @@ mod tests {
             kept.heard(NOON, Duration::ZERO, Duration::from_millis(20));
             let told = kept.begin(MINUTE, wrong + MINUTE);
             assert!(told > DAY - MINUTE && told < DAY + MINUTE, "{told:?}");
-            let near = |shown: Time, minutes: u32| assert!(apart(shown, NOON + MINUTE * minutes) <= Duration::from_secs(1), "{minutes}: {shown:?}");
+            let near = |shown: Time, minutes: u32| {
+                assert!(
+                    apart(shown, NOON + MINUTE * minutes) <= Duration::from_secs(1),
+                    "{minutes}: {shown:?}"
+                )
+            };
             near(kept.read(MINUTE * 2, wrong + MINUTE * 2), 2);
             // The node's clock is put in step, and then wrong again.
             near(kept.read(MINUTE * 3, NOON + MINUTE * 3), 3);

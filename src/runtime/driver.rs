@@ -50,7 +50,13 @@ pub trait Actuator: Send + Sync {
     /// What time it is.
     fn now(&self) -> Time;
     /// Reads one thing, and puts it into `facts`. Reading never fails: what can't be read is a fact as well.
-    fn observe(&self, query: &Query, not_before: Time, record: &Record, facts: &mut Facts) -> impl Future<Output = ()> + Send;
+    fn observe(
+        &self,
+        query: &Query,
+        not_before: Time,
+        record: &Record,
+        facts: &mut Facts,
+    ) -> impl Future<Output = ()> + Send;
     /// Makes the request ready that a change of this kind is going to be, from everything that it needs: what is missing must be known before an intent
     /// stands on the object.
     ///
@@ -65,11 +71,21 @@ pub trait Actuator: Send + Sync {
     /// An id that no other operation has.
     fn draw(&self) -> OperationId;
     /// Writes a mark to the object's metadata, under the condition that the object is as this pass read it. An intent gets this id.
-    fn patch_metadata(&self, mark: &Mark, record: &Record, id: OperationId) -> impl Future<Output = Result<Option<Intent>, WriteError>> + Send;
+    fn patch_metadata(
+        &self,
+        mark: &Mark,
+        record: &Record,
+        id: OperationId,
+    ) -> impl Future<Output = Result<Option<Intent>, WriteError>> + Send;
     /// Asks one change of the platform.
     fn execute(&self, change: &Change, record: &Record) -> impl Future<Output = ChangeResult> + Send;
     /// Writes status, when it differs. After a request was `sent` its operation is written whatever else has changed on the object.
-    fn patch_status(&self, decision: &Decision, facts: &Facts, sent: bool) -> impl Future<Output = Result<(), WriteError>> + Send;
+    fn patch_status(
+        &self,
+        decision: &Decision,
+        facts: &Facts,
+        sent: bool,
+    ) -> impl Future<Output = Result<(), WriteError>> + Send;
 }
 
 /// How a pass ended.
@@ -86,7 +102,11 @@ pub enum PassResult {
 }
 
 /// Runs a pass. Returns it, the last decision, and how it ended.
-pub async fn run<W: Actuator>(actuator: &W, mut pass: Pass, decide: impl Fn(Time, &Record, &Facts) -> Decision + Send + Sync) -> (Pass, Decision, PassResult) {
+pub async fn run<W: Actuator>(
+    actuator: &W,
+    mut pass: Pass,
+    decide: impl Fn(Time, &Record, &Facts) -> Decision + Send + Sync,
+) -> (Pass, Decision, PassResult) {
     let mut has_place = false;
     loop {
         let decision = pass.next(actuator.now(), &decide);
@@ -95,7 +115,9 @@ pub async fn run<W: Actuator>(actuator: &W, mut pass: Pass, decide: impl Fn(Time
         }
         let ended = match decision.step.clone() {
             Step::Observe(query, not_before) => {
-                actuator.observe(&query, not_before, &decision.record, &mut pass.facts).await;
+                actuator
+                    .observe(&query, not_before, &decision.record, &mut pass.facts)
+                    .await;
                 pass.looked(decision);
                 continue;
             }
@@ -134,7 +156,9 @@ pub async fn run<W: Actuator>(actuator: &W, mut pass: Pass, decide: impl Fn(Time
                 continue;
             }
             Step::Wait(until, wake) => said(actuator, &decision, &pass, until, wake).await,
-            Step::Idle(until) | Step::Blocked(until) => said(actuator, &decision, &pass, until, Wake::Inventory).await,
+            Step::Idle(until) | Step::Blocked(until) => {
+                said(actuator, &decision, &pass, until, Wake::Inventory).await
+            }
         };
         return (pass, decision, ended);
     }
@@ -147,15 +171,28 @@ async fn ready<W: Actuator>(actuator: &W, kind: OperationKind) -> Result<(), Tro
 }
 
 /// The API server did not take a mark: the object says so, as far as its status can be written.
-async fn unkept<W: Actuator>(actuator: &W, pass: Pass, decision: Decision, failed: WriteError) -> (Pass, Decision, PassResult) {
-    let Some(trouble) = failed.trouble() else { return (pass, decision, PassResult::Unwritten(failed)) };
+async fn unkept<W: Actuator>(
+    actuator: &W,
+    pass: Pass,
+    decision: Decision,
+    failed: WriteError,
+) -> (Pass, Decision, PassResult) {
+    let Some(trouble) = failed.trouble() else {
+        return (pass, decision, PassResult::Unwritten(failed));
+    };
     let decision = pass.unkept(actuator.now(), decision, &trouble);
     // Whatever becomes of this write, the first one is what failed, and what is tried again.
     let _said = actuator.patch_status(&decision, &pass.facts, pass.sent()).await;
     (pass, decision, PassResult::Unwritten(failed))
 }
 
-async fn said<W: Actuator>(actuator: &W, decision: &Decision, pass: &Pass, until: Time, wake: Wake) -> PassResult {
+async fn said<W: Actuator>(
+    actuator: &W,
+    decision: &Decision,
+    pass: &Pass,
+    until: Time,
+    wake: Wake,
+) -> PassResult {
     if decision.hold {
         return PassResult::Until(until, wake);
     }
@@ -190,7 +227,13 @@ mod tests {
 
     impl Default for Told {
         fn default() -> Self {
-            Self { done: Mutex::default(), said: Mutex::default(), room: true, whole: true, refusal: None }
+            Self {
+                done: Mutex::default(),
+                said: Mutex::default(),
+                room: true,
+                whole: true,
+                refusal: None,
+            }
         }
     }
 
@@ -211,7 +254,9 @@ mod tests {
 
         async fn prepare(&self, _: OperationKind) -> Result<(), Trouble> {
             self.does("prepare");
-            self.whole.then_some(()).ok_or_else(|| Trouble::new(Reason::InvalidSpec, "The Secret is not there."))
+            self.whole
+                .then_some(())
+                .ok_or_else(|| Trouble::new(Reason::InvalidSpec, "The Secret is not there."))
         }
 
         fn draw(&self) -> OperationId {
@@ -220,16 +265,32 @@ mod tests {
 
         async fn reserve(&self) -> Result<(), Trouble> {
             self.does("place");
-            self.room.then_some(()).ok_or_else(|| Trouble::new(Reason::Throttled, "There is no room."))
+            self.room
+                .then_some(())
+                .ok_or_else(|| Trouble::new(Reason::Throttled, "There is no room."))
         }
 
-        async fn patch_metadata(&self, mark: &Mark, _: &Record, id: OperationId) -> Result<Option<Intent>, WriteError> {
-            let Mark::RecordIntent { kind, start, .. } = *mark else { return Ok(None) };
+        async fn patch_metadata(
+            &self,
+            mark: &Mark,
+            _: &Record,
+            id: OperationId,
+        ) -> Result<Option<Intent>, WriteError> {
+            let Mark::RecordIntent { kind, start, .. } = *mark else {
+                return Ok(None);
+            };
             assert_eq!(start, self.now(), "the time after the place was waited for");
             self.does("keep");
             match self.refusal {
                 Some(failed) => Err(failed()),
-                None => Ok(Some(Intent { kind, id, start, tenant: None, place: None, sent: Sent::No })),
+                None => Ok(Some(Intent {
+                    kind,
+                    id,
+                    start,
+                    tenant: None,
+                    place: None,
+                    sent: Sent::No,
+                })),
             }
         }
 
@@ -250,15 +311,38 @@ mod tests {
         let tenant = TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap();
         let step = match (&record.intent, &facts.answer) {
             (_, Some(_)) => Step::Idle(now),
-            (Some(_), None) => Step::Execute(Change::CreateLead(NewLead { tenant, company_name: "Contoso".into() })),
-            (None, None) => Step::PatchMetadata(Mark::RecordIntent { kind: OperationKind::Create, start: now, tenant: None, place: None }),
+            (Some(_), None) => Step::Execute(Change::CreateLead(NewLead {
+                tenant,
+                company_name: "Contoso".into(),
+            })),
+            (None, None) => Step::PatchMetadata(Mark::RecordIntent {
+                kind: OperationKind::Create,
+                start: now,
+                tenant: None,
+                place: None,
+            }),
         };
-        Decision { step, why: "", verdict: Verdict::ready("x"), record: record.clone(), plan: Vec::new(), hold: false }
+        Decision {
+            step,
+            why: "",
+            verdict: Verdict::ready("x"),
+            record: record.clone(),
+            plan: Vec::new(),
+            hold: false,
+        }
     }
 
     async fn done(actuator: &Told) -> (Vec<&'static str>, Pass, PassResult) {
-        let facts = Facts::unread(Time(0), PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "x")));
-        let (pass, _, ended) = run(actuator, Pass::begin(Record::default(), facts, &PassMemory::default()), decide).await;
+        let facts = Facts::unread(
+            Time(0),
+            PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "x")),
+        );
+        let (pass, _, ended) = run(
+            actuator,
+            Pass::begin(Record::default(), facts, &PassMemory::default()),
+            decide,
+        )
+        .await;
         assert!(pass.bug.is_none(), "{:?}", pass.bug);
         (actuator.done.lock().clone(), pass, ended)
     }
@@ -266,15 +350,37 @@ mod tests {
     #[tokio::test]
     async fn the_request_is_whole_and_a_place_is_waited_for_before_an_intent_is_written() {
         let (steps, pass, ended) = done(&Told::default()).await;
-        assert_eq!((steps, pass.facts.answer), (vec!["prepare", "place", "keep", "ask", "say what was sent"], Some(ChangeResult::Done)));
+        assert_eq!(
+            (steps, pass.facts.answer),
+            (
+                vec!["prepare", "place", "keep", "ask", "say what was sent"],
+                Some(ChangeResult::Done)
+            )
+        );
         assert!(matches!(ended, PassResult::Until(..)), "{ended:?}");
         for (actuator, expected, reason) in [
-            (Told { room: false, ..Told::default() }, vec!["prepare", "place", "say"], Reason::Throttled),
-            (Told { whole: false, ..Told::default() }, vec!["prepare", "say"], Reason::InvalidSpec),
+            (
+                Told {
+                    room: false,
+                    ..Told::default()
+                },
+                vec!["prepare", "place", "say"],
+                Reason::Throttled,
+            ),
+            (
+                Told {
+                    whole: false,
+                    ..Told::default()
+                },
+                vec!["prepare", "say"],
+                Reason::InvalidSpec,
+            ),
         ] {
             let (steps, pass, _) = done(&actuator).await;
             assert_eq!(steps, expected);
-            assert!(matches!(pass.facts.answer, Some(ChangeResult::NotSent(trouble)) if trouble.reason == reason));
+            assert!(
+                matches!(pass.facts.answer, Some(ChangeResult::NotSent(trouble)) if trouble.reason == reason)
+            );
         }
     }
 
@@ -282,23 +388,48 @@ mod tests {
     async fn what_the_api_server_does_not_take_is_told_and_nothing_is_sent() {
         type Row = (fn() -> WriteError, &'static [&'static str], Option<&'static str>);
         let table: [Row; 4] = [
-            (|| WriteError::Rejected("denied by a policy.".into()), &["prepare", "place", "keep", "say"], Some("denied by a policy.")),
-            (|| WriteError::Dropped("the finalizer"), &["prepare", "place", "keep", "say"], Some("drops the finalizer")),
+            (
+                || WriteError::Rejected("denied by a policy.".into()),
+                &["prepare", "place", "keep", "say"],
+                Some("denied by a policy."),
+            ),
+            (
+                || WriteError::Dropped("the finalizer"),
+                &["prepare", "place", "keep", "say"],
+                Some("drops the finalizer"),
+            ),
             // Nobody is told of what every object has, or of what the next pass sets right.
-            (|| WriteError::Unanswered("timed out".into()), &["prepare", "place", "keep"], None),
+            (
+                || WriteError::Unanswered("timed out".into()),
+                &["prepare", "place", "keep"],
+                None,
+            ),
             (|| WriteError::Conflict, &["prepare", "place", "keep"], None),
         ];
         for (failed, expected, told) in table {
-            let actuator = Told { refusal: Some(failed), ..Told::default() };
+            let actuator = Told {
+                refusal: Some(failed),
+                ..Told::default()
+            };
             let (steps, pass, ended) = done(&actuator).await;
             assert_eq!((steps.as_slice(), pass.sent()), (expected, false));
             assert!(matches!(ended, PassResult::Unwritten(_)), "{ended:?}");
             let said = actuator.said.lock().clone();
-            assert_eq!(said.as_ref().map(|verdict| verdict.reason), told.map(|_| Reason::ProgressingWithRetry));
+            assert_eq!(
+                said.as_ref().map(|verdict| verdict.reason),
+                told.map(|_| Reason::ProgressingWithRetry)
+            );
             assert!(said.is_none_or(|verdict| verdict.message.contains(told.unwrap_or_default())));
             // This process drew the id of the intent, so it knows that nothing was sent, whatever has become of the write.
             let mut memory = PassMemory::default();
-            let rest = Decision { step: Step::Idle(Time(0)), why: "", verdict: Verdict::ready("x"), record: Record::default(), plan: Vec::new(), hold: false };
+            let rest = Decision {
+                step: Step::Idle(Time(0)),
+                why: "",
+                verdict: Verdict::ready("x"),
+                record: Record::default(),
+                plan: Vec::new(),
+                hold: false,
+            };
             pass.remember(&mut memory, &rest, oc_domain::pass::PassEnd::Unwritten);
             assert_eq!(memory.unsent, [OperationId("op".into())]);
         }

@@ -51,7 +51,10 @@ impl Leadership {
     pub fn may_change(&self) -> Result<(), Trouble> {
         match &self.0 {
             Some(until) if clock::since_start() >= Duration::from_millis(until.load(Ordering::SeqCst)) => {
-                Err(Trouble::new(Reason::Progressing, "This replica does not lead; the one that does goes on."))
+                Err(Trouble::new(
+                    Reason::Progressing,
+                    "This replica does not lead; the one that does goes on.",
+                ))
             }
             _ => Ok(()),
         }
@@ -94,7 +97,10 @@ mod tests {
     fn nobody_may_change_before_being_elected_nor_after_the_end() {
         let leadership = Leadership::elected();
         let clone = leadership.clone();
-        assert_eq!(clone.may_change().map_err(|trouble| trouble.reason), Err(Reason::Progressing));
+        assert_eq!(
+            clone.may_change().map_err(|trouble| trouble.reason),
+            Err(Reason::Progressing)
+        );
         leadership.set(Some(clock::since_start() + LONG));
         assert!(clone.may_change().is_ok(), "all clones are told");
         leadership.set(Some(clock::since_start()));
@@ -106,7 +112,9 @@ mod tests {
     async fn time_alone_ends_it_and_no_task_needs_to_run() {
         let leadership = elected_for(Duration::from_millis(20));
         assert!(leadership.may_change().is_ok());
-        while clock::since_start() < Duration::from_millis(leadership.0.as_ref().unwrap().load(Ordering::SeqCst)) {
+        while clock::since_start()
+            < Duration::from_millis(leadership.0.as_ref().unwrap().load(Ordering::SeqCst))
+        {
             std::hint::spin_loop();
         }
         assert!(leadership.may_change().is_err());
@@ -115,7 +123,10 @@ mod tests {
     #[tokio::test]
     async fn a_call_is_not_begun_by_one_that_does_not_lead() {
         let mut called = false;
-        let stopped = Leadership::elected().guard(async { called = true }).await.unwrap_err();
+        let stopped = Leadership::elected()
+            .guard(async { called = true })
+            .await
+            .unwrap_err();
         assert!(!stopped.begun && !called);
     }
 
@@ -134,7 +145,10 @@ mod tests {
             go.send(()).unwrap();
         };
         let (stopped, ()) = tokio::join!(leadership.guard(call), lose);
-        assert!(stopped.unwrap_err().begun, "it may have been sent, as far as can be known here");
+        assert!(
+            stopped.unwrap_err().begun,
+            "it may have been sent, as far as can be known here"
+        );
         assert!(!sent.get(), "and yet it was not");
     }
 }

@@ -27,24 +27,35 @@ pub async fn bind(flag: &str, what: &str, listen: Option<Listen>) -> anyhow::Res
         Listen::At(address) => TcpListener::bind(address).await,
         Listen::Everywhere(port) => {
             // By IPv6, which takes IPv4 as well; and by that alone on a machine that has no other.
-            let all = [IpAddr::V6(Ipv6Addr::UNSPECIFIED), IpAddr::V4(Ipv4Addr::UNSPECIFIED)].map(|all| SocketAddr::new(all, port));
+            let all = [
+                IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+                IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            ]
+            .map(|all| SocketAddr::new(all, port));
             TcpListener::bind(&all[..]).await
         }
     };
-    let listener = taken.with_context(|| format!("{flag} {listen} can't be listened on; is it in use, or not an address of this machine?"))?;
+    let listener = taken.with_context(|| {
+        format!("{flag} {listen} can't be listened on; is it in use, or not an address of this machine?")
+    })?;
     tracing::info!(address = %listener.local_addr()?, "serving {what}");
     Ok(Some(listener))
 }
 
 /// Serves metrics for as long as it is polled.
 pub async fn metrics(listener: TcpListener, metrics: Arc<Metrics>, context: Arc<Context>) {
-    let router = Router::new().route("/metrics", get(scrape)).with_state((metrics, context));
+    let router = Router::new()
+        .route("/metrics", get(scrape))
+        .with_state((metrics, context));
     serve(listener, router).await;
 }
 
 /// Serves health for as long as it is polled.
 pub async fn health(listener: TcpListener, health: Arc<Health>) {
-    let router = Router::new().route("/livez", get(live)).route("/readyz", get(ready)).with_state(health);
+    let router = Router::new()
+        .route("/livez", get(live))
+        .route("/readyz", get(ready))
+        .with_state(health);
     serve(listener, router).await;
 }
 
@@ -70,7 +81,15 @@ async fn ready(State(health): State<Arc<Health>>, RawQuery(query): RawQuery) -> 
 }
 
 fn answer(name: &str, report: &Report, query: Option<&str>) -> Response {
-    let verbose = query.is_some_and(|query| query.split('&').any(|part| part == "verbose" || part.starts_with("verbose=")));
-    let status = if report.is_good() { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    let verbose = query.is_some_and(|query| {
+        query
+            .split('&')
+            .any(|part| part == "verbose" || part.starts_with("verbose="))
+    });
+    let status = if report.is_good() {
+        StatusCode::OK
+    } else {
+        StatusCode::SERVICE_UNAVAILABLE
+    };
     (status, report.text(name, verbose)).into_response()
 }

@@ -15,12 +15,24 @@ use crate::telemetry::traces::Traces;
 pub fn start(settings: &LogSettings, traces: &TraceSettings) -> anyhow::Result<Traces> {
     let filter = filter(&settings.log_level);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match settings.log_format {
-        LogFormat::Json => fmt::layer().with_writer(std::io::stderr).json().flatten_event(true).with_current_span(false).boxed(),
-        LogFormat::Text => fmt::layer().with_writer(std::io::stderr).with_target(false).with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr())).boxed(),
+        LogFormat::Json => fmt::layer()
+            .with_writer(std::io::stderr)
+            .json()
+            .flatten_event(true)
+            .with_current_span(false)
+            .boxed(),
+        LogFormat::Text => fmt::layer()
+            .with_writer(std::io::stderr)
+            .with_target(false)
+            .with_ansi(std::io::IsTerminal::is_terminal(&std::io::stderr()))
+            .boxed(),
     };
     let traces = Traces::start(traces)?;
     // A failure means that a subscriber is set already, as in a test.
-    let _already_set = tracing_subscriber::registry().with(lines.with_filter(filter)).with(traces.layer()).try_init();
+    let _already_set = tracing_subscriber::registry()
+        .with(lines.with_filter(filter))
+        .with(traces.layer())
+        .try_init();
     Ok(traces)
 }
 
@@ -28,7 +40,10 @@ pub fn start(settings: &LogSettings, traces: &TraceSettings) -> anyhow::Result<T
 /// often. So kube's own word is only there for who asks for more than `info`, or names kube.
 fn filter(level: &str) -> EnvFilter {
     let filter = EnvFilter::new(level);
-    let asks_for_more = level.contains("kube") || filter.max_level_hint().is_none_or(|most| most > LevelFilter::INFO);
+    let asks_for_more = level.contains("kube")
+        || filter
+            .max_level_hint()
+            .is_none_or(|most| most > LevelFilter::INFO);
     match "kube_client::client::builder=off".parse() {
         Ok(off) if !asks_for_more => filter.add_directive(off),
         _ => filter,
@@ -41,8 +56,20 @@ mod tests {
 
     #[test]
     fn kube_is_silent_about_requests_unless_it_is_asked() {
-        for (level, silent) in [("error", true), ("info", true), ("debug", false), ("info,kube=debug", false), ("warn,kube_client=error", false)] {
-            assert_eq!(filter(level).to_string().contains("kube_client::client::builder=off"), silent, "{level}");
+        for (level, silent) in [
+            ("error", true),
+            ("info", true),
+            ("debug", false),
+            ("info,kube=debug", false),
+            ("warn,kube_client=error", false),
+        ] {
+            assert_eq!(
+                filter(level)
+                    .to_string()
+                    .contains("kube_client::client::builder=off"),
+                silent,
+                "{level}"
+            );
         }
     }
 }

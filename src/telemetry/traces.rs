@@ -41,7 +41,13 @@ pub struct Traces(Option<SdkTracerProvider>);
 impl Traces {
     /// Begins to gather spans when there is a collector.
     pub(crate) fn start(settings: &TraceSettings) -> anyhow::Result<Self> {
-        let Some(collector) = settings.otlp_endpoint.as_deref().filter(|collector| !collector.is_empty()) else { return Ok(Self(None)) };
+        let Some(collector) = settings
+            .otlp_endpoint
+            .as_deref()
+            .filter(|collector| !collector.is_empty())
+        else {
+            return Ok(Self(None));
+        };
         let exporter = SpanExporter::builder()
             .with_http()
             .with_http_client(Sender::new()?)
@@ -49,9 +55,18 @@ impl Traces {
             .with_timeout(TO_SEND)
             .build()
             .context("--otlp-endpoint can't be used")?;
-        let resource = Resource::builder().with_service_name(SERVICE).with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION"))).build();
+        let resource = Resource::builder()
+            .with_service_name(SERVICE)
+            .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
+            .build();
         let sampler = Sampler::ParentBased(Box::new(Sampler::TraceIdRatioBased(settings.trace_ratio)));
-        Ok(Self(Some(SdkTracerProvider::builder().with_batch_exporter(exporter).with_resource(resource).with_sampler(sampler).build())))
+        Ok(Self(Some(
+            SdkTracerProvider::builder()
+                .with_batch_exporter(exporter)
+                .with_resource(resource)
+                .with_sampler(sampler)
+                .build(),
+        )))
     }
 
     /// What takes the spans in.
@@ -60,9 +75,17 @@ impl Traces {
         S: tracing::Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
     {
         let tracer = self.0.as_ref()?.tracer(SERVICE);
-        let spans =
-            tracing_opentelemetry::layer().with_tracer(tracer).with_location(false).with_threads(false).with_tracked_inactivity(false).with_target(false);
-        Some(spans.with_filter(filter_fn(|meta| meta.is_span() && meta.target() == TARGET)).boxed())
+        let spans = tracing_opentelemetry::layer()
+            .with_tracer(tracer)
+            .with_location(false)
+            .with_threads(false)
+            .with_tracked_inactivity(false)
+            .with_target(false);
+        Some(
+            spans
+                .with_filter(filter_fn(|meta| meta.is_span() && meta.target() == TARGET))
+                .boxed(),
+        )
     }
 
     /// Sends what is left.
@@ -85,15 +108,30 @@ struct Sender {
 
 impl Sender {
     fn new() -> anyhow::Result<Self> {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().context("the runtime for traces can't be started")?;
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("the runtime for traces can't be started")?;
         // Between two sends nobody looks after a connection, so that none is kept.
-        let client = reqwest::Client::builder().timeout(TO_SEND).redirect(reqwest::redirect::Policy::none()).pool_max_idle_per_host(0).build();
+        let client = reqwest::Client::builder()
+            .timeout(TO_SEND)
+            .redirect(reqwest::redirect::Policy::none())
+            .pool_max_idle_per_host(0)
+            .build();
         let client = client.context("the connection to the collector of traces can't be set up")?;
-        Ok(Self { client, runtime, failing: AtomicBool::new(false) })
+        Ok(Self {
+            client,
+            runtime,
+            failing: AtomicBool::new(false),
+        })
     }
 
     async fn send(&self, request: Request<Bytes>) -> Result<Response<Bytes>, HttpError> {
-        let answer = self.client.execute(request.try_into()?).await.map_err(reqwest::Error::without_url)?;
+        let answer = self
+            .client
+            .execute(request.try_into()?)
+            .await
+            .map_err(reqwest::Error::without_url)?;
         let mut response = Response::builder().status(answer.status());
         if let Some(headers) = response.headers_mut() {
             headers.clone_from(answer.headers());
@@ -109,8 +147,13 @@ impl HttpClient for Sender {
         let failed = !result.as_ref().is_ok_and(|answer| answer.status().is_success());
         if self.failing.swap(failed, Ordering::Relaxed) != failed {
             match (&result, failed) {
-                (Ok(answer), true) => tracing::warn!(status = answer.status().as_u16(), "the collector does not take traces; spans are lost"),
-                (Err(error), true) => tracing::warn!(%error, "the collector of traces can't be reached; spans are lost"),
+                (Ok(answer), true) => tracing::warn!(
+                    status = answer.status().as_u16(),
+                    "the collector does not take traces; spans are lost"
+                ),
+                (Err(error), true) => {
+                    tracing::warn!(%error, "the collector of traces can't be reached; spans are lost")
+                }
                 _ => tracing::info!("the collector takes traces again"),
             }
         }
@@ -125,10 +168,21 @@ mod tests {
 
     #[test]
     fn without_a_collector_nothing_takes_spans() {
-        let traces = Traces::start(&TraceSettings { otlp_endpoint: None, trace_ratio: 1.0 }).unwrap();
+        let traces = Traces::start(&TraceSettings {
+            otlp_endpoint: None,
+            trace_ratio: 1.0,
+        })
+        .unwrap();
         assert!(traces.layer::<Registry>().is_none());
         traces.finish();
-        let empty = Traces::start(&TraceSettings { otlp_endpoint: Some(String::new()), trace_ratio: 1.0 }).unwrap();
-        assert!(empty.layer::<Registry>().is_none(), "a variable that is set to nothing");
+        let empty = Traces::start(&TraceSettings {
+            otlp_endpoint: Some(String::new()),
+            trace_ratio: 1.0,
+        })
+        .unwrap();
+        assert!(
+            empty.layer::<Registry>().is_none(),
+            "a variable that is set to nothing"
+        );
     }
 }

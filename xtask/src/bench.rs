@@ -46,7 +46,10 @@ pub const NAMESPACE: &str = "customers";
 /// # Errors
 /// When something can't be built or started, or the objects do not become Ready.
 pub fn run(settings: &Settings) -> Result<bool> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(measure(settings))
 }
 
@@ -81,23 +84,54 @@ pub struct Ground {
 ///
 /// # Errors
 /// When something can't be started.
-pub async fn ground(name: &str, programs: &build::Programs, services: u32, task: u64, platform: impl Fn(u16) -> String) -> Result<Ground> {
+pub async fn ground(
+    name: &str,
+    programs: &build::Programs,
+    services: u32,
+    task: u64,
+    platform: impl Fn(u16) -> String,
+) -> Result<Ground> {
     let folder = build::target().join(name);
     std::fs::create_dir_all(&folder)?;
-    let cluster = ControlPlane::start(control_plane::Options { keep: Some(folder.clone()), progress: note }).await?;
+    let cluster = ControlPlane::start(control_plane::Options {
+        keep: Some(folder.clone()),
+        progress: note,
+    })
+    .await?;
     let client = cluster.client();
     let release = trial::install(&cluster).await?;
     let port = control_plane::free_port(0)?;
-    let leads: Vec<Value> = (0..services).map(|number| json!({"tenantId": tenant(number), "companyName": format!("Customer {number}")})).collect();
+    let leads: Vec<Value> = (0..services)
+        .map(|number| json!({"tenantId": tenant(number), "companyName": format!("Customer {number}")}))
+        .collect();
     let seed = folder.join("seed.json");
-    std::fs::write(&seed, json!({"leads": leads, "settings": {"latency": 5, "taskDuration": task}}).to_string())?;
-    let simulator = trial::simulator(&programs.simulator, port, Some(&seed), &folder.join("simulator.log")).await?;
+    std::fs::write(
+        &seed,
+        json!({"leads": leads, "settings": {"latency": 5, "taskDuration": task}}).to_string(),
+    )?;
+    let simulator = trial::simulator(
+        &programs.simulator,
+        port,
+        Some(&seed),
+        &folder.join("simulator.log"),
+    )
+    .await?;
     let log = folder.join("operator.log");
     let _absent = std::fs::remove_file(&log);
-    for text in [include_str!("../../examples/00-namespaces.yaml").to_owned(), platform(port)] {
+    for text in [
+        include_str!("../../examples/00-namespaces.yaml").to_owned(),
+        platform(port),
+    ] {
         manifests::apply_all(&client, &text).await?;
     }
-    Ok(Ground { cluster, client, release, port, _simulator: simulator, log })
+    Ok(Ground {
+        cluster,
+        client,
+        release,
+        port,
+        _simulator: simulator,
+        log,
+    })
 }
 
 fn tenant(number: u32) -> String {
@@ -127,7 +161,11 @@ pub async fn apply(client: &Client, services: std::ops::Range<u32>) -> Result<()
     stream::iter(services)
         .map(|number| {
             let api = api.clone();
-            async move { api.create(&PostParams::default(), &object(number, NAMESPACE)?).await.map_err(anyhow::Error::from) }
+            async move {
+                api.create(&PostParams::default(), &object(number, NAMESPACE)?)
+                    .await
+                    .map_err(anyhow::Error::from)
+            }
         })
         .buffer_unordered(AT_ONCE)
         .try_for_each(|_| async { Ok(()) })
@@ -147,14 +185,23 @@ pub async fn all_ready(client: &Client, services: u32, patience: Duration) -> Re
         if ready == services as usize {
             return Ok(());
         }
-        ensure!(Instant::now() < until, "{ready} of {services} are Ready after {} s", patience.as_secs());
+        ensure!(
+            Instant::now() < until,
+            "{ready} of {services} are Ready after {} s",
+            patience.as_secs()
+        );
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
 }
 
 /// Whether a service is Ready.
 pub fn is_ready(object: &OcEssentialService) -> bool {
-    object.status.as_ref().is_some_and(|status| status.conditions.iter().any(|condition| condition.type_ == "Ready" && condition.status == "True"))
+    object.status.as_ref().is_some_and(|status| {
+        status
+            .conditions
+            .iter()
+            .any(|condition| condition.type_ == "Ready" && condition.status == "True")
+    })
 }
 
 /// Where the same is written without an operator.
@@ -162,35 +209,56 @@ const ALONE: &str = "alone";
 
 /// The same writes, by nobody but this measurement: for each object its create, its mark, its status twice, and beside that three events.
 async fn alone(client: &Client, services: u32) -> Result<Duration> {
-    manifests::apply_all(client, &format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {ALONE}\n")).await?;
+    manifests::apply_all(
+        client,
+        &format!("apiVersion: v1\nkind: Namespace\nmetadata:\n  name: {ALONE}\n"),
+    )
+    .await?;
     let begun = Instant::now();
-    let lives = async { stream::iter(0..services).map(|number| life(client, number)).buffer_unordered(AT_ONCE).try_for_each(|()| async { Ok(()) }).await };
-    let told =
-        async { stream::iter(0..services * 3).map(|number| tell(client, number)).buffer_unordered(TOLD_AT_ONCE).try_for_each(|()| async { Ok(()) }).await };
+    let lives = async {
+        stream::iter(0..services)
+            .map(|number| life(client, number))
+            .buffer_unordered(AT_ONCE)
+            .try_for_each(|()| async { Ok(()) })
+            .await
+    };
+    let told = async {
+        stream::iter(0..services * 3)
+            .map(|number| tell(client, number))
+            .buffer_unordered(TOLD_AT_ONCE)
+            .try_for_each(|()| async { Ok(()) })
+            .await
+    };
     tokio::try_join!(lives, told)?;
     let took = begun.elapsed();
     // They are not the operator's to see: gone before it starts.
     let api = Api::<OcEssentialService>::namespaced(client.clone(), ALONE);
     for object in api.list(&ListParams::default()).await? {
         let free = json!({"metadata": {"finalizers": null}});
-        api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(free)).await?;
+        api.patch(&object.name_any(), &PatchParams::default(), &Patch::Merge(free))
+            .await?;
     }
-    api.delete_collection(&Default::default(), &ListParams::default()).await?;
+    api.delete_collection(&Default::default(), &ListParams::default())
+        .await?;
     Ok(took)
 }
 
 async fn life(client: &Client, number: u32) -> Result<()> {
     let api = Api::<OcEssentialService>::namespaced(client.clone(), ALONE);
-    let made = api.create(&PostParams::default(), &object(number, ALONE)?).await?;
+    let made = api
+        .create(&PostParams::default(), &object(number, ALONE)?)
+        .await?;
     let name = made.name_any();
     let mark = json!({"metadata": {"resourceVersion": made.resource_version(), "finalizers": ["operatorconnect.dev/external"], "annotations": {"operatorconnect.dev/operation": "{}"}}});
-    api.patch(&name, &PatchParams::default(), &Patch::Merge(mark)).await?;
+    api.patch(&name, &PatchParams::default(), &Patch::Merge(mark))
+        .await?;
     for reason in ["Converting", "Succeeded"] {
         let status = json!({
             "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": {"name": name},
             "status": {"observedGeneration": 1, "conditions": [{"type": "Ready", "status": "False", "reason": reason, "message": "x", "lastTransitionTime": "2026-01-01T00:00:00Z"}]},
         });
-        api.patch_status(&name, &PatchParams::apply("alone").force(), &Patch::Apply(status)).await?;
+        api.patch_status(&name, &PatchParams::apply("alone").force(), &Patch::Apply(status))
+            .await?;
     }
     Ok(())
 }
@@ -202,16 +270,27 @@ async fn tell(client: &Client, number: u32) -> Result<()> {
         "action": "Convert", "reason": "ConversionRequested", "type": "Normal", "note": "Asked the platform to convert the lead to an OC Essential service.",
         "regarding": {"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "namespace": ALONE, "name": format!("customer-{}", number / 3)},
     }))?;
-    Api::<Event>::namespaced(client.clone(), ALONE).create(&PostParams::default(), &event).await?;
+    Api::<Event>::namespaced(client.clone(), ALONE)
+        .create(&PostParams::default(), &event)
+        .await?;
     Ok(())
 }
 
 async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let count = settings.services;
-    step(&format!("{count} services, applied as fast as the API server takes them (5 ms a call, tasks of {} ms)", settings.task));
-    let ground = ground("bench", programs, count, settings.task, |port| platform(port, "10m")).await?;
+    step(&format!(
+        "{count} services, applied as fast as the API server takes them (5 ms a call, tasks of {} ms)",
+        settings.task
+    ));
+    let ground = ground("bench", programs, count, settings.task, |port| {
+        platform(port, "10m")
+    })
+    .await?;
     let before = alone(&ground.client, count).await?;
-    note(&format!("the API server alone, for one object made, three writes and three events each: {:.1} s", before.as_secs_f64()));
+    note(&format!(
+        "the API server alone, for one object made, three writes and three events each: {:.1} s",
+        before.as_secs_f64()
+    ));
     let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let idle = usage(operator.id())?;
@@ -233,22 +312,44 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     result(&format!("\n| {count} services | |\n|---|---|"));
     result(&format!("| all applied after | {:.1} s |", applied.as_secs_f64()));
     result(&format!("| all Ready after | {:.1} s |", ready.as_secs_f64()));
-    result(&format!("| the API server alone, same writes | {:.1} s; ratio {:.2} |", before.as_secs_f64(), ready.as_secs_f64() / before.as_secs_f64()));
-    result(&format!("| less the task | ratio {:.2} |", (ready.as_secs_f64() - settings.task as f64 / 1000.0) / before.as_secs_f64()));
-    result(&format!("| CPU per object | {:.2} ms |", (used.cpu - idle.cpu).as_secs_f64() * 1000.0 / number));
-    result(&format!("| resident memory | {:.1} MiB at the end, {:.1} MiB at most, {:.1} MiB before |", used.resident, used.peak, idle.resident));
+    result(&format!(
+        "| the API server alone, same writes | {:.1} s; ratio {:.2} |",
+        before.as_secs_f64(),
+        ready.as_secs_f64() / before.as_secs_f64()
+    ));
+    result(&format!(
+        "| less the task | ratio {:.2} |",
+        (ready.as_secs_f64() - settings.task as f64 / 1000.0) / before.as_secs_f64()
+    ));
+    result(&format!(
+        "| CPU per object | {:.2} ms |",
+        (used.cpu - idle.cpu).as_secs_f64() * 1000.0 / number
+    ));
+    result(&format!(
+        "| resident memory | {:.1} MiB at the end, {:.1} MiB at most, {:.1} MiB before |",
+        used.resident, used.peak, idle.resident
+    ));
     for ((verb, resource), times) in counts {
-        result(&format!("| API server: {verb} {resource} per object | {:.3} |", times as f64 / number));
+        result(&format!(
+            "| API server: {verb} {resource} per object | {:.3} |",
+            times as f64 / number
+        ));
     }
     for (endpoint, times) in calls(ground.port, false).await? {
-        result(&format!("| platform: {endpoint} per object | {:.3} |", times as f64 / number));
+        result(&format!(
+            "| platform: {endpoint} per object | {:.3} |",
+            times as f64 / number
+        ));
     }
     Ok(())
 }
 
 async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let count = settings.resting;
-    step(&format!("{count} services at rest for {} s, with observeInterval 5s", settings.rest_seconds));
+    step(&format!(
+        "{count} services at rest for {} s, with observeInterval 5s",
+        settings.rest_seconds
+    ));
     let ground = ground("bench", programs, count, 500, |port| platform(port, "5s")).await?;
     let operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
     apply(&ground.client, 0..count).await?;
@@ -256,12 +357,18 @@ async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(10)).await;
     let log = ground.cluster.audit_log().context("an audit log")?;
     let writes = |since| -> Result<usize> {
-        Ok(audit::since(&log, since)?.iter().filter(|request| request.user.ends_with("oc-essentials-operator") && request.writes()).count())
+        Ok(audit::since(&log, since)?
+            .iter()
+            .filter(|request| request.user.ends_with("oc-essentials-operator") && request.writes())
+            .count())
     };
     calls(ground.port, true).await?;
     let mark = audit::end(&log)?;
     tokio::time::sleep(Duration::from_secs(settings.rest_seconds)).await;
-    result(&format!("\n| {count} services at rest, {} s | |\n|---|---|", settings.rest_seconds));
+    result(&format!(
+        "\n| {count} services at rest, {} s | |\n|---|---|",
+        settings.rest_seconds
+    ));
     result(&format!("| writes to the API server | {} |", writes(mark)?));
     for (endpoint, times) in calls(ground.port, true).await? {
         result(&format!("| platform: {endpoint} | {times} |"));
@@ -272,7 +379,9 @@ async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {
     tokio::time::sleep(Duration::from_secs(4)).await;
     result(&format!("| writes after a restart | {} |", writes(mark)?));
     for (endpoint, times) in calls(ground.port, false).await? {
-        result(&format!("| platform, in the 4 s after a restart: {endpoint} | {times} |"));
+        result(&format!(
+            "| platform, in the 4 s after a restart: {endpoint} | {times} |"
+        ));
     }
     Ok(())
 }
@@ -299,12 +408,27 @@ struct Usage {
 fn usage(id: u32) -> Result<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).context("the operator is gone")?;
     // The second field is the name in parentheses; after it, user and system time are the 12th and 13th, in hundredths of a second.
-    let fields: Vec<&str> = stat.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
-    let ticks: u64 = [11, 12].iter().filter_map(|at| fields.get(*at)?.parse::<u64>().ok()).sum();
+    let fields: Vec<&str> = stat
+        .rsplit(')')
+        .next()
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect();
+    let ticks: u64 = [11, 12]
+        .iter()
+        .filter_map(|at| fields.get(*at)?.parse::<u64>().ok())
+        .sum();
     let status = std::fs::read_to_string(format!("/proc/{id}/status"))?;
     let mebibytes = |name: &str| {
         let line = status.lines().find(|line| line.starts_with(name));
-        line.and_then(|line| line.split_whitespace().nth(1)).and_then(|kib| kib.parse::<f64>().ok()).unwrap_or_default() / 1024.0
+        line.and_then(|line| line.split_whitespace().nth(1))
+            .and_then(|kib| kib.parse::<f64>().ok())
+            .unwrap_or_default()
+            / 1024.0
     };
-    Ok(Usage { cpu: Duration::from_millis(ticks * 10), resident: mebibytes("VmRSS:"), peak: mebibytes("VmHWM:") })
+    Ok(Usage {
+        cpu: Duration::from_millis(ticks * 10),
+        resident: mebibytes("VmRSS:"),
+        peak: mebibytes("VmHWM:"),
+    })
 }

@@ -41,7 +41,15 @@ pub struct Programs {
 /// When cargo fails.
 pub fn programs(release: bool) -> Result<Programs> {
     let mut command = cargo();
-    command.args(["build", "--quiet", "-p", "oc-essentials-operator", "-p", "live-platform-simulator", "--bins"]);
+    command.args([
+        "build",
+        "--quiet",
+        "-p",
+        "oc-essentials-operator",
+        "-p",
+        "live-platform-simulator",
+        "--bins",
+    ]);
     if release {
         command.arg("--release");
     }
@@ -49,5 +57,8 @@ pub fn programs(release: bool) -> Result<Programs> {
         bail!("cargo build failed; its messages are above");
     }
     let folder = target().join(if release { "release" } else { "debug" });
-    Ok(Programs { operator: folder.join("oc-essentials-operator"), simulator: folder.join("live-platform-simulator") })
+    Ok(Programs {
+        operator: folder.join("oc-essentials-operator"),
+        simulator: folder.join("live-platform-simulator"),
+    })
 }

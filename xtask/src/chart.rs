@@ -33,7 +33,10 @@ pub struct Settings {
 /// # Errors
 /// When a tool can't be built or run, or a file can't be written.
 pub fn run(settings: &Settings) -> Result<bool> {
-    let chart = Chart { folder: root().join("charts/oc-essentials-operator"), output: target().join("chart") };
+    let chart = Chart {
+        folder: root().join("charts/oc-essentials-operator"),
+        output: target().join("chart"),
+    };
     fs::create_dir_all(&chart.output).with_context(|| format!("make {}", chart.output.display()))?;
     let tools = Tools::build(&root())?;
     let mut wrong = Vec::new();
@@ -63,7 +66,10 @@ pub fn run(settings: &Settings) -> Result<bool> {
         progress::fail(said);
     }
     if wrong.is_empty() {
-        progress::result(&format!("The chart is in order: {} sets of values, its own tests, kubeconform and kube-score.", cases.len()));
+        progress::result(&format!(
+            "The chart is in order: {} sets of values, its own tests, kubeconform and kube-score.",
+            cases.len()
+        ));
     }
     Ok(wrong.is_empty())
 }
@@ -96,8 +102,18 @@ impl Chart {
     fn readme(&self, tools: &Tools, check: bool) -> Result<Option<String>> {
         progress::step("the chart's README");
         let mut command = Command::new(&tools.helm_docs);
-        command.arg("--chart-search-root").arg(&self.folder).args(["--template-files", "README.md.gotmpl", "--sort-values-order", "file"]);
-        command.args(["--document-dependency-values=false", "--badge-style", "flat", "--dry-run"]);
+        command.arg("--chart-search-root").arg(&self.folder).args([
+            "--template-files",
+            "README.md.gotmpl",
+            "--sort-values-order",
+            "file",
+        ]);
+        command.args([
+            "--document-dependency-values=false",
+            "--badge-style",
+            "flat",
+            "--dry-run",
+        ]);
         let made = match said(&mut command)? {
             Ok(made) => format!("{}\n", made.trim()),
             Err(said) => return Ok(Some(format!("helm-docs: {said}"))),
@@ -117,14 +133,29 @@ impl Chart {
     fn lint(&self, tools: &Tools, case: &Path) -> Result<Option<String>> {
         progress::step(&format!("helm lint with {}", name(case)));
         let mut command = Command::new(&tools.helm);
-        command.args(["lint", "--strict", "--quiet", "--kube-version", KUBERNETES, "--values"]).arg(case).arg(&self.folder);
-        Ok(said(&mut command)?.err().map(|said| format!("helm lint with {}:\n{said}", name(case))))
+        command
+            .args([
+                "lint",
+                "--strict",
+                "--quiet",
+                "--kube-version",
+                KUBERNETES,
+                "--values",
+            ])
+            .arg(case)
+            .arg(&self.folder);
+        Ok(said(&mut command)?
+            .err()
+            .map(|said| format!("helm lint with {}:\n{said}", name(case))))
     }
 
     /// Renders the chart as `helm template` does, which is how Argo CD has it.
     fn render(&self, tools: &Tools, case: &Path) -> Result<Result<PathBuf, String>> {
         let mut command = Command::new(&tools.helm);
-        command.args(["template", "oc-essentials-operator"]).arg(&self.folder).args(["--namespace", "oc-essentials-system"]);
+        command
+            .args(["template", "oc-essentials-operator"])
+            .arg(&self.folder)
+            .args(["--namespace", "oc-essentials-system"]);
         command.args(["--kube-version", KUBERNETES, "--values"]).arg(case);
         let file = self.output.join(&*name(case));
         Ok(match said(&mut command)? {
@@ -144,26 +175,60 @@ impl Chart {
         progress::step("kubeconform");
         let schemas = schemas::write(&root(), &self.output.join("schemas"), rendered)?;
         let mut command = Command::new(&tools.kubeconform);
-        command.arg("-schema-location").arg(format!("{}/{}", schemas.display(), schemas::FILE_NAME)).args(["-strict", "-summary", "-output", "text"]);
+        command
+            .arg("-schema-location")
+            .arg(format!("{}/{}", schemas.display(), schemas::FILE_NAME))
+            .args(["-strict", "-summary", "-output", "text"]);
         command.args(rendered);
-        Ok(said(&mut command)?.err().map(|said| format!("kubeconform:\n{said}")))
+        Ok(said(&mut command)?
+            .err()
+            .map(|said| format!("kubeconform:\n{said}")))
     }
 
     fn judge(&self, tools: &Tools, case: &Path, rendered: &Path) -> Result<Option<String>> {
         progress::step(&format!("kube-score with {}", name(case)));
         let mut command = Command::new(&tools.kube_score);
-        command.args(["score", "--kubernetes-version", "v1.33", "--output-format", "ci", "--exit-one-on-warning"]);
-        command.args(["--ignore-container-cpu-limit", "--ignore-test", "container-image-pull-policy"]);
-        command.args(["--enable-optional-test", "container-seccomp-profile", "--enable-optional-test", "container-ports-check"]);
+        command.args([
+            "score",
+            "--kubernetes-version",
+            "v1.33",
+            "--output-format",
+            "ci",
+            "--exit-one-on-warning",
+        ]);
+        command.args([
+            "--ignore-container-cpu-limit",
+            "--ignore-test",
+            "container-image-pull-policy",
+        ]);
+        command.args([
+            "--enable-optional-test",
+            "container-seccomp-profile",
+            "--enable-optional-test",
+            "container-ports-check",
+        ]);
         let values = fs::read_to_string(case).with_context(|| format!("read {}", case.display()))?;
         for answer in values.lines().filter_map(|line| line.strip_prefix(UNHEEDED)) {
-            let (test, _) = answer.split_once(": ").with_context(|| format!("{}: `{UNHEEDED}{answer}` has no reason after a colon", case.display()))?;
+            let (test, _) = answer.split_once(": ").with_context(|| {
+                format!(
+                    "{}: `{UNHEEDED}{answer}` has no reason after a colon",
+                    case.display()
+                )
+            })?;
             command.args(["--ignore-test", test]);
         }
         command.arg(rendered);
         let answer = said(&mut command)?.err().map(|said| {
-            let findings: Vec<&str> = said.lines().filter(|line| !line.starts_with("[OK]") && !line.starts_with("[SKIPPED]")).collect();
-            format!("kube-score with {}: follow it, or answer it in {}/kube-score.md:\n{}", name(case), self.folder.display(), findings.join("\n"))
+            let findings: Vec<&str> = said
+                .lines()
+                .filter(|line| !line.starts_with("[OK]") && !line.starts_with("[SKIPPED]"))
+                .collect();
+            format!(
+                "kube-score with {}: follow it, or answer it in {}/kube-score.md:\n{}",
+                name(case),
+                self.folder.display(),
+                findings.join("\n")
+            )
         });
         Ok(answer)
     }
@@ -172,18 +237,32 @@ impl Chart {
         progress::step("the chart's own tests");
         let mut command = Command::new(&tools.helm_unittest);
         command.args(["--file", "tests/*_test.yaml"]).arg(&self.folder);
-        Ok(said(&mut command)?.err().map(|said| format!("the chart's own tests:\n{said}")))
+        Ok(said(&mut command)?
+            .err()
+            .map(|said| format!("the chart's own tests:\n{said}")))
     }
 }
 
 /// What helm-docs does not take for an error.
 fn fault_of_readme(text: &str) -> Option<String> {
-    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split(" | ").collect()).filter(|row: &Vec<_>| row.len() >= 4).collect();
+    let rows: Vec<Vec<&str>> = text
+        .lines()
+        .map(|line| line.split(" | ").collect())
+        .filter(|row: &Vec<_>| row.len() >= 4)
+        .collect();
     if rows.is_empty() {
         return Some("helm-docs makes no table of values out of README.md.gotmpl and values.yaml; run it by itself to see why".to_owned());
     }
-    let bare = rows.iter().find(|row| row.last().is_some_and(|description| matches!(description.trim(), "" | "|")));
-    bare.map(|row| format!("values.yaml: {} is not explained; write `# -- …` above it", row[0].trim_start_matches("| ")))
+    let bare = rows.iter().find(|row| {
+        row.last()
+            .is_some_and(|description| matches!(description.trim(), "" | "|"))
+    });
+    bare.map(|row| {
+        format!(
+            "values.yaml: {} is not explained; write `# -- …` above it",
+            row[0].trim_start_matches("| ")
+        )
+    })
 }
 
 fn name(path: &Path) -> std::borrow::Cow<'_, str> {
@@ -193,14 +272,24 @@ fn name(path: &Path) -> std::borrow::Cow<'_, str> {
 /// Runs a program to its end. What it says is its answer, or its complaint when it fails.
 fn said(command: &mut Command) -> Result<Result<String, String>> {
     let program = PathBuf::from(command.get_program());
-    let output = command.output().with_context(|| format!("{} can't be run", program.display()))?;
+    let output = command
+        .output()
+        .with_context(|| format!("{} can't be run", program.display()))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
     let (told, complained) = (text(&output.stdout), text(&output.stderr));
     if output.status.success() {
         return Ok(Ok(told));
     }
-    let both = [told, complained].into_iter().filter(|text| !text.is_empty()).collect::<Vec<_>>().join("\n");
-    Ok(Err(if both.is_empty() { format!("{} ended with {}", name(&program), output.status) } else { both }))
+    let both = [told, complained]
+        .into_iter()
+        .filter(|text| !text.is_empty())
+        .collect::<Vec<_>>()
+        .join("\n");
+    Ok(Err(if both.is_empty() {
+        format!("{} ended with {}", name(&program), output.status)
+    } else {
+        both
+    }))
 }
 
 #[cfg(test)]
@@ -230,12 +319,16 @@ mod tests {
                 }
             }
         }
-        let read = |name: &str| fs::read_to_string(root().join("charts/oc-essentials-operator").join(name)).unwrap();
+        let read =
+            |name: &str| fs::read_to_string(root().join("charts/oc-essentials-operator").join(name)).unwrap();
         let schema: Value = serde_json::from_str(&read("values.schema.json")).unwrap();
         let values: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
         let mut found = Vec::new();
         absent(&schema, &values, "", &mut found);
         // What Helm gives to each chart, and what Kubernetes knows of resources beside.
-        assert_eq!(found, [".global", ".resources.claims", ".simulator.resources.claims"]);
+        assert_eq!(
+            found,
+            [".global", ".resources.claims", ".simulator.resources.claims"]
+        );
     }
 }

@@ -27,7 +27,11 @@ pub fn run(check: bool) -> Result<()> {
             write(folder, &files)?;
         }
     }
-    if wrong.is_empty() { Ok(()) } else { bail!("{}; run cargo xtask crds", wrong.join("; ")) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        bail!("{}; run cargo xtask crds", wrong.join("; "))
+    }
 }
 
 fn write(folder: &str, files: &[(String, String)]) -> Result<()> {
@@ -50,7 +54,8 @@ fn files() -> Result<Vec<(String, String)>> {
             let name = format!("{}_{}.yaml", crd.spec.group, crd.spec.names.plural);
             // Each text on one line: a changed word is a changed line.
             let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
-            let text = serde_saphyr::to_string_with_options(&crd, options).with_context(|| format!("turn {name} into YAML"))?;
+            let text = serde_saphyr::to_string_with_options(&crd, options)
+                .with_context(|| format!("turn {name} into YAML"))?;
             Ok((name, format!("{HEADER}{text}")))
         })
         .collect()
@@ -64,7 +69,9 @@ fn stray(folder: &Path, files: &[(String, String)]) -> Result<Vec<PathBuf>> {
     let mut stray = Vec::new();
     for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
         let path = entry?.path();
-        let known = path.file_name().is_some_and(|found| files.iter().any(|(name, _)| found == name.as_str()));
+        let known = path
+            .file_name()
+            .is_some_and(|found| files.iter().any(|(name, _)| found == name.as_str()));
         if !known && path.extension().is_some_and(|extension| extension == "yaml") {
             stray.push(path);
         }
@@ -74,7 +81,10 @@ fn stray(folder: &Path, files: &[(String, String)]) -> Result<Vec<PathBuf>> {
 
 fn differences(folder: &str, files: &[(String, String)]) -> Result<Vec<String>> {
     let path = root().join(folder);
-    let mut wrong: Vec<String> = stray(&path, files)?.iter().map(|path| format!("{} is one too many", path.display())).collect();
+    let mut wrong: Vec<String> = stray(&path, files)?
+        .iter()
+        .map(|path| format!("{} is one too many", path.display()))
+        .collect();
     for (name, text) in files {
         // A file that can't be read differs, whatever the cause.
         if fs::read_to_string(path.join(name)).ok().as_deref() != Some(text.as_str()) {

@@ -27,7 +27,11 @@ const ROWS: [(&str, &str, &str); 7] = [
         "teeth",
         "{caught} of {variants} wrong operators caught, and {worldsCaught} of {worlds} worlds that leave out a check of their own; the last after {storiesUntilTheLastWasCaught} stories",
     ),
-    ("Teeth of the orders", "every-order-teeth", "{caught} wrong operators caught, and {worldsCaught} worlds that leave out a check of their own"),
+    (
+        "Teeth of the orders",
+        "every-order-teeth",
+        "{caught} wrong operators caught, and {worldsCaught} worlds that leave out a check of their own",
+    ),
     (
         "SIGKILL at every place between two effects",
         "kills",
@@ -47,7 +51,10 @@ const ROWS: [(&str, &str, &str); 7] = [
 
 /// The table, of what is there.
 pub fn table() -> String {
-    let mut lines = vec!["| What | Counts of the last `cargo xtask test` |".to_owned(), "|---|---|".to_owned()];
+    let mut lines = vec![
+        "| What | Counts of the last `cargo xtask test` |".to_owned(),
+        "|---|---|".to_owned(),
+    ];
     for (what, file, text) in ROWS {
         let told = counts(file).map_or_else(|| "not run yet".to_owned(), |counts| filled(text, &counts));
         lines.push(format!("| {what} | {told} |"));
@@ -84,8 +91,12 @@ fn filled(text: &str, counts: &Value) -> String {
 pub fn write() -> Result<bool> {
     let path = build::root().join("docs/evidence.md");
     let text = std::fs::read_to_string(&path).context("docs/evidence.md can't be read")?;
-    let (before, rest) = text.split_once(BEGIN).context("docs/evidence.md has no place for the table")?;
-    let (_, after) = rest.split_once(END).context("the place for the table in docs/evidence.md has no end")?;
+    let (before, rest) = text
+        .split_once(BEGIN)
+        .context("docs/evidence.md has no place for the table")?;
+    let (_, after) = rest
+        .split_once(END)
+        .context("the place for the table in docs/evidence.md has no end")?;
     write_if_changed(&path, &format!("{before}{BEGIN}\n{}\n{END}{after}", table()))?;
     progress::result(&table());
     Ok(true)

@@ -68,7 +68,9 @@ impl Arch {
         match std::env::consts::ARCH {
             "x86_64" => Ok(Self::Amd64),
             "aarch64" => Ok(Self::Arm64),
-            other => bail!("this machine is {other}; say which image you want: --arch amd64, --arch arm64 or --arch all"),
+            other => bail!(
+                "this machine is {other}; say which image you want: --arch amd64, --arch arm64 or --arch all"
+            ),
         }
     }
 }
@@ -91,7 +93,11 @@ const OPERATOR: Kind = Kind {
     target: "operator",
     image: "oc-essentials-operator",
     program: "oc-essentials-operator",
-    files: &["etc/ssl/certs/ca-certificates.crt", "oc-essentials-operator", "sbom/oc-essentials-operator.cdx.json"],
+    files: &[
+        "etc/ssl/certs/ca-certificates.crt",
+        "oc-essentials-operator",
+        "sbom/oc-essentials-operator.cdx.json",
+    ],
     most: 20_000_000,
 };
 
@@ -125,7 +131,11 @@ pub fn run(settings: &Settings) -> Result<bool> {
     };
     let host = settings.binary_only || settings.builder.as_deref() == Some("host");
     // Before minutes of compiling: without an engine they would be for nothing.
-    let engine = if settings.binary_only { None } else { Some(Engine::find(settings.engine)?) };
+    let engine = if settings.binary_only {
+        None
+    } else {
+        Some(Engine::find(settings.engine)?)
+    };
     let origin = origin()?;
     if host {
         for arch in &archs {
@@ -159,14 +169,22 @@ pub fn run(settings: &Settings) -> Result<bool> {
 fn compile(arch: Arch, origin: &Origin) -> Result<()> {
     step(&format!("The programs for {}, compiled here", arch.name()));
     let mut command = Command::new(build::root().join("image/build.sh"));
-    command.arg(arch.name()).arg(files().join(arch.name())).env("CARGO_TARGET_DIR", build::target()).env("SOURCE_DATE_EPOCH", &origin.epoch);
+    command
+        .arg(arch.name())
+        .arg(files().join(arch.name()))
+        .env("CARGO_TARGET_DIR", build::target())
+        .env("SOURCE_DATE_EPOCH", &origin.epoch);
     // For operatorconnect_build_info.
     command.env("OPERATORCONNECT_REVISION", &origin.revision);
-    let status = command.status().context("image/build.sh can't be run; it needs bash")?;
+    let status = command
+        .status()
+        .context("image/build.sh can't be run; it needs bash")?;
     ensure!(status.success(), "image/build.sh failed; its messages are above");
     for kind in [&OPERATOR, &SIMULATOR] {
         let path = files().join(arch.name()).join(kind.program);
-        let size = std::fs::metadata(&path).with_context(|| format!("{} can't be read", path.display()))?.len();
+        let size = std::fs::metadata(&path)
+            .with_context(|| format!("{} can't be read", path.display()))?
+            .len();
         note(&format!("{}: {:.1} MB", path.display(), megabytes(size)));
     }
     Ok(())
@@ -181,9 +199,17 @@ fn make(settings: &Settings, engine: Engine, kind: &Kind, arch: Arch, origin: &O
     };
     step(&format!("{name} for {}, by {}", arch.name(), engine.name()));
     let file = folder().join(format!("{}-{}.tar", kind.image, arch.name()));
-    engine.build(&engine::Order { kind, arch, name: &name, builder: settings.builder.as_deref(), files: &files(), origin })?;
+    engine.build(&engine::Order {
+        kind,
+        arch,
+        name: &name,
+        builder: settings.builder.as_deref(),
+        files: &files(),
+        origin,
+    })?;
     engine.save(&name, &file)?;
-    let archive = Archive::read(&file).with_context(|| format!("{} is not an image as docker saves it", file.display()))?;
+    let archive = Archive::read(&file)
+        .with_context(|| format!("{} is not an image as docker saves it", file.display()))?;
     let name = format!("sbom/{}.cdx.json", kind.program);
     if let Some(sbom) = archive.file(&name) {
         let path = folder().join(format!("{}-{}.cdx.json", kind.program, arch.name()));
@@ -199,13 +225,19 @@ fn unpack(archive: &Archive, arch: Arch, and_run: bool) -> Result<bool> {
     if !and_run {
         return Ok(true);
     }
-    ensure!(arch == Arch::here()?, "--run: this machine can't run the program for {}", arch.name());
+    ensure!(
+        arch == Arch::here()?,
+        "--run: this machine can't run the program for {}",
+        arch.name()
+    );
     step("The operator, run out of its image");
     run::all(&root, OPERATOR.program)
 }
 
 fn line(archive: &Archive, kind: &Kind, arch: Arch) -> String {
-    let program = archive.file(kind.program).map_or(0, |file| file.bytes.len() as u64);
+    let program = archive
+        .file(kind.program)
+        .map_or(0, |file| file.bytes.len() as u64);
     let sizes = [program, archive.size, archive.compressed].map(|size| format!("{:.2}", megabytes(size)));
     format!("| {} | {} | {} |", kind.image, arch.name(), sizes.join(" | "))
 }
@@ -213,16 +245,24 @@ fn line(archive: &Archive, kind: &Kind, arch: Arch) -> String {
 /// What git knows of the sources. Without git, as in an archive of them, the images say `unknown`.
 fn origin() -> Result<Origin> {
     let git = |arguments: &[&str]| {
-        let output = Command::new("git").arg("-C").arg(build::root()).args(arguments).output().ok().filter(|output| output.status.success())?;
+        let output = Command::new("git")
+            .arg("-C")
+            .arg(build::root())
+            .args(arguments)
+            .output()
+            .ok()
+            .filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|text| !text.is_empty())
     };
     std::fs::create_dir_all(files()).with_context(|| format!("{} can't be made", files().display()))?;
     Ok(Origin {
         version: env!("CARGO_PKG_VERSION"),
-        revision: git(&["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"]).unwrap_or_else(|| "unknown".to_owned()),
+        revision: git(&["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"])
+            .unwrap_or_else(|| "unknown".to_owned()),
         epoch: git(&["log", "-1", "--format=%ct"]).unwrap_or_else(|| "0".to_owned()),
         // A path of this machine, or an address with a token in it, is nobody's business.
-        source: git(&["remote", "get-url", "origin"]).filter(|url| url.starts_with("https://") && !url.contains('@')),
+        source: git(&["remote", "get-url", "origin"])
+            .filter(|url| url.starts_with("https://") && !url.contains('@')),
     })
 }
 
@@ -241,7 +281,17 @@ fn megabytes(bytes: u64) -> f64 {
 
 /// Removes what an earlier run has left.
 fn removed(path: &Path) -> Result<()> {
-    let gone = if path.is_dir() { std::fs::remove_dir_all(path) } else { std::fs::remove_file(path) };
-    gone.or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
-        .with_context(|| format!("{} can't be removed", path.display()))
+    let gone = if path.is_dir() {
+        std::fs::remove_dir_all(path)
+    } else {
+        std::fs::remove_file(path)
+    };
+    gone.or_else(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
+    .with_context(|| format!("{} can't be removed", path.display()))
 }

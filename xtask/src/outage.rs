@@ -35,13 +35,17 @@ pub struct Settings {
 /// # Errors
 /// When something can't be built or started, or a service is not Ready when it should be.
 pub fn run(settings: &Settings) -> Result<bool> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(live_through(settings))
 }
 
 /// The connection as the examples have it, with the limits and the interval that a LivePlatform has by itself.
 fn platform(port: u16) -> String {
-    let text = include_str!("../../examples/10-platform.yaml").replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"));
+    let text = include_str!("../../examples/10-platform.yaml")
+        .replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"));
     text.replace("  observeInterval: 10s\n", "")
 }
 
@@ -56,10 +60,19 @@ async fn live_through(settings: &Settings) -> Result<bool> {
     bench::all_ready(&ground.client, settled, Duration::from_secs(1800)).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
 
-    step(&format!("{} minutes in which every call is answered by a 503, and {} more services", settings.minutes, settings.late));
+    step(&format!(
+        "{} minutes in which every call is answered by a 503, and {} more services",
+        settings.minutes, settings.late
+    ));
     let before = versions(&ground).await?;
     simulate(&ground, "DELETE", "calls", Value::Null).await?;
-    simulate(&ground, "POST", "faults", json!({"kind": "serverError", "forever": true})).await?;
+    simulate(
+        &ground,
+        "POST",
+        "faults",
+        json!({"kind": "serverError", "forever": true}),
+    )
+    .await?;
     bench::apply(&ground.client, settled..all).await?;
     let log = ground.cluster.audit_log().context("an audit log")?;
     let mut writes = Vec::new();
@@ -67,13 +80,24 @@ async fn live_through(settings: &Settings) -> Result<bool> {
     for minute in 1..=settings.minutes {
         tokio::time::sleep(Duration::from_secs(60)).await;
         operator.check()?;
-        writes.extend(audit::since(&log, mark)?.into_iter().filter(|request| request.user.ends_with("oc-essentials-operator") && request.writes()));
+        writes.extend(
+            audit::since(&log, mark)?
+                .into_iter()
+                .filter(|request| request.user.ends_with("oc-essentials-operator") && request.writes()),
+        );
         mark = audit::end(&log)?;
         if minute % 10 == 0 {
-            note(&format!("minute {minute}: {} calls, {} writes", total(&ground).await?, writes.len()));
+            note(&format!(
+                "minute {minute}: {} calls, {} writes",
+                total(&ground).await?,
+                writes.len()
+            ));
         }
     }
-    result(&format!("\n| {} minutes of outage, {settled} services Ready and {} new ones | |\n|---|---|", settings.minutes, settings.late));
+    result(&format!(
+        "\n| {} minutes of outage, {settled} services Ready and {} new ones | |\n|---|---|",
+        settings.minutes, settings.late
+    ));
     result(&format!("| calls to the platform | {} |", total(&ground).await?));
     for ((verb, resource), times) in audit::count(&writes, "oc-essentials-operator") {
         result(&format!("| API server: {verb} {resource} | {times} |"));
@@ -87,26 +111,42 @@ async fn recovered(ground: &Ground, before: &BTreeMap<String, String>, all: u32)
     step("The platform is back");
     let begun = Instant::now();
     bench::all_ready(&ground.client, all, Duration::from_secs(1800)).await?;
-    result(&format!("| all Ready after it is back | {:.0} s |", begun.elapsed().as_secs_f64()));
+    result(&format!(
+        "| all Ready after it is back | {:.0} s |",
+        begun.elapsed().as_secs_f64()
+    ));
     for (endpoint, times) in by_endpoint(ground).await? {
         result(&format!("| platform, until then: {endpoint} | {times} |"));
     }
     let after = versions(ground).await?;
-    let written = before.iter().filter(|(name, version)| after.get(*name) != Some(version)).count();
-    result(&format!("| services Ready before it that were written, in it or after it | {written} |"));
+    let written = before
+        .iter()
+        .filter(|(name, version)| after.get(*name) != Some(version))
+        .count();
+    result(&format!(
+        "| services Ready before it that were written, in it or after it | {written} |"
+    ));
     let twice = simulate(ground, "GET", "calls", Value::Null).await?;
-    result(&format!("| tenants with two services | {} |", twice["tenantsWithTwoServices"]));
+    result(&format!(
+        "| tenants with two services | {} |",
+        twice["tenantsWithTwoServices"]
+    ));
     Ok(written == 0 && twice["tenantsWithTwoServices"] == json!([]))
 }
 
 async fn versions(ground: &Ground) -> Result<BTreeMap<String, String>> {
     let api = Api::<OcEssentialService>::namespaced(ground.client.clone(), bench::NAMESPACE);
     let objects = api.list(&ListParams::default()).await?;
-    Ok(objects.into_iter().map(|object| (object.name_any(), object.resource_version().unwrap_or_default())).collect())
+    Ok(objects
+        .into_iter()
+        .map(|object| (object.name_any(), object.resource_version().unwrap_or_default()))
+        .collect())
 }
 
 async fn total(ground: &Ground) -> Result<u64> {
-    simulate(ground, "GET", "calls", Value::Null).await?["total"].as_u64().context("the simulator counts calls")
+    simulate(ground, "GET", "calls", Value::Null).await?["total"]
+        .as_u64()
+        .context("the simulator counts calls")
 }
 
 async fn by_endpoint(ground: &Ground) -> Result<BTreeMap<String, u64>> {
@@ -115,7 +155,10 @@ async fn by_endpoint(ground: &Ground) -> Result<BTreeMap<String, u64>> {
 }
 
 async fn simulate(ground: &Ground, method: &str, path: &str, body: Value) -> Result<Value> {
-    let mut request = trial::http()?.request(method.parse()?, format!("http://127.0.0.1:{}/simulator/{path}", ground.port));
+    let mut request = trial::http()?.request(
+        method.parse()?,
+        format!("http://127.0.0.1:{}/simulator/{path}", ground.port),
+    );
     if !body.is_null() {
         request = request.json(&body);
     }

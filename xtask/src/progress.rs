@@ -1,5 +1,9 @@
 //! What people see while they wait. The one place of `xtask` that prints.
-#![allow(clippy::print_stdout, clippy::print_stderr, reason = "this is what people see")]
+#![allow(
+    clippy::print_stdout,
+    clippy::print_stderr,
+    reason = "this is what people see"
+)]
 
 use std::io::{IsTerminal, Write};
 
@@ -44,7 +48,10 @@ impl Redrawn {
             let _drawn = writeln!(out, "{text}");
         } else {
             // Only the lines that are new: a log of what changed.
-            for line in text.lines().filter(|line| !self.last.lines().any(|before| before == *line)) {
+            for line in text
+                .lines()
+                .filter(|line| !self.last.lines().any(|before| before == *line))
+            {
                 let _drawn = writeln!(out, "{line}");
             }
         }

@@ -33,7 +33,11 @@ pub fn run(check: bool) -> Result<()> {
             fs::write(&path, text).with_context(|| format!("write {}", path.display()))?;
         }
     }
-    if wrong.is_empty() { Ok(()) } else { bail!("{}; run cargo xtask reference", wrong.join("; ")) }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        bail!("{}; run cargo xtask reference", wrong.join("; "))
+    }
 }
 
 fn folder() -> PathBuf {
@@ -42,12 +46,20 @@ fn folder() -> PathBuf {
 
 /// File names and texts, as they should be.
 fn pages() -> Result<Vec<(&'static str, String)>> {
-    Ok(vec![("fields.md", fields()?), ("flags.md", flags()), ("metrics.md", metrics())])
+    Ok(vec![
+        ("fields.md", fields()?),
+        ("flags.md", flags()),
+        ("metrics.md", metrics()),
+    ])
 }
 
 /// A text as a cell of a table.
 fn cell(text: &str) -> String {
-    text.split_whitespace().collect::<Vec<_>>().join(" ").replace('|', "\\|").replace('<', "&lt;")
+    text.split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+        .replace('|', "\\|")
+        .replace('<', "&lt;")
 }
 
 /// A value as code in a cell of a table.
@@ -75,10 +87,31 @@ fn kind(page: &mut String, crd: &Value) {
     let (spec, version) = (&crd["spec"], &crd["spec"]["versions"][0]);
     let schema = &version["schema"]["openAPIV3Schema"];
     let names = &spec["names"];
-    let short = names["shortNames"].as_array().map(|names| names.iter().filter_map(Value::as_str).map(code).collect::<Vec<_>>().join(", "));
-    let short = short.filter(|names| !names.is_empty()).map_or_else(String::new, |names| format!(" · short name {names}"));
-    let _ = writeln!(page, "\n## {}\n\n{}\n", string(names, "kind"), string(schema, "description"));
-    let _ = writeln!(page, "`{}/{}` · {} · `{}`{short}\n", string(spec, "group"), string(version, "name"), string(spec, "scope"), string(names, "plural"));
+    let short = names["shortNames"].as_array().map(|names| {
+        names
+            .iter()
+            .filter_map(Value::as_str)
+            .map(code)
+            .collect::<Vec<_>>()
+            .join(", ")
+    });
+    let short = short
+        .filter(|names| !names.is_empty())
+        .map_or_else(String::new, |names| format!(" · short name {names}"));
+    let _ = writeln!(
+        page,
+        "\n## {}\n\n{}\n",
+        string(names, "kind"),
+        string(schema, "description")
+    );
+    let _ = writeln!(
+        page,
+        "`{}/{}` · {} · `{}`{short}\n",
+        string(spec, "group"),
+        string(version, "name"),
+        string(spec, "scope"),
+        string(names, "plural")
+    );
     for part in ["spec", "status"] {
         let _ = writeln!(page, "### {}: {part}\n", string(names, "kind"));
         let _ = writeln!(page, "| Field | Type | Default | What it is |\n|---|---|---|---|");
@@ -94,23 +127,50 @@ fn kind(page: &mut String, crd: &Value) {
 }
 
 fn columns(page: &mut String, version: &Value) {
-    let Some(columns) = version["additionalPrinterColumns"].as_array() else { return };
-    let _ = writeln!(page, "Columns of `kubectl get` (those marked *wide* with `-o wide`):\n\n| Column | What it shows |\n|---|---|");
+    let Some(columns) = version["additionalPrinterColumns"].as_array() else {
+        return;
+    };
+    let _ = writeln!(
+        page,
+        "Columns of `kubectl get` (those marked *wide* with `-o wide`):\n\n| Column | What it shows |\n|---|---|"
+    );
     for column in columns {
-        let wide = if column["priority"].as_i64().unwrap_or(0) > 0 { " *wide*" } else { "" };
-        let _ =
-            writeln!(page, "| {}{wide} | {} (`{}`) |", string(column, "name").to_uppercase(), cell(string(column, "description")), string(column, "jsonPath"));
+        let wide = if column["priority"].as_i64().unwrap_or(0) > 0 {
+            " *wide*"
+        } else {
+            ""
+        };
+        let _ = writeln!(
+            page,
+            "| {}{wide} | {} (`{}`) |",
+            string(column, "name").to_uppercase(),
+            cell(string(column, "description")),
+            string(column, "jsonPath")
+        );
     }
 }
 
 /// The rows of an object's fields, and of theirs.
 fn rows(page: &mut String, schema: &Value, path: &str, rules: &mut Vec<String>) {
-    for rule in schema["x-kubernetes-validations"].as_array().into_iter().flatten() {
+    for rule in schema["x-kubernetes-validations"]
+        .as_array()
+        .into_iter()
+        .flatten()
+    {
         let text = rule["message"].as_str().unwrap_or_else(|| string(rule, "rule"));
-        rules.push(format!("- `{path}{}`: {}\n", string(rule, "fieldPath"), cell(text)));
+        rules.push(format!(
+            "- `{path}{}`: {}\n",
+            string(rule, "fieldPath"),
+            cell(text)
+        ));
     }
     let empty = Map::new();
-    let required: Vec<&str> = schema["required"].as_array().into_iter().flatten().filter_map(Value::as_str).collect();
+    let required: Vec<&str> = schema["required"]
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .collect();
     for (name, field) in schema["properties"].as_object().unwrap_or(&empty) {
         let here = format!("{path}.{name}");
         let default = match (&field["default"], required.contains(&name.as_str())) {
@@ -121,7 +181,12 @@ fn rows(page: &mut String, schema: &Value, path: &str, rules: &mut Vec<String>) 
             (Value::String(text), _) => code(text),
             (value, _) => code(&value.to_string()),
         };
-        let _ = writeln!(page, "| `{here}` | {} | {default} | {} |", kind_of(field), cell(string(field, "description")));
+        let _ = writeln!(
+            page,
+            "| `{here}` | {} | {default} | {} |",
+            kind_of(field),
+            cell(string(field, "description"))
+        );
         // A condition is the same everywhere, and has pages of its own.
         if name != "conditions" {
             within(page, field, &here, rules);
@@ -131,7 +196,12 @@ fn rows(page: &mut String, schema: &Value, path: &str, rules: &mut Vec<String>) 
 
 fn within(page: &mut String, field: &Value, path: &str, rules: &mut Vec<String>) {
     match string(field, "type") {
-        "object" if field["additionalProperties"].is_object() => rows(page, &field["additionalProperties"], &format!("{path}{{}}"), rules),
+        "object" if field["additionalProperties"].is_object() => rows(
+            page,
+            &field["additionalProperties"],
+            &format!("{path}{{}}"),
+            rules,
+        ),
         "array" => rows(page, &field["items"], &format!("{path}[]"), rules),
         _ => rows(page, field, path, rules),
     }
@@ -140,17 +210,28 @@ fn within(page: &mut String, field: &Value, path: &str, rules: &mut Vec<String>)
 /// A field's type, and what its value may be.
 fn kind_of(field: &Value) -> String {
     if let Some(words) = field["enum"].as_array() {
-        return words.iter().filter_map(Value::as_str).map(code).collect::<Vec<_>>().join(", ");
+        return words
+            .iter()
+            .filter_map(Value::as_str)
+            .map(code)
+            .collect::<Vec<_>>()
+            .join(", ");
     }
     let name = match (string(field, "type"), string(field, "format")) {
         ("array", _) => return format!("list of {}", kind_of(&field["items"])),
-        ("object", _) if field["additionalProperties"].is_object() => return format!("map of {}", kind_of(&field["additionalProperties"])),
+        ("object", _) if field["additionalProperties"].is_object() => {
+            return format!("map of {}", kind_of(&field["additionalProperties"]));
+        }
         ("string", "date-time") => "time",
         (name, _) => name,
     };
     // Bounds are numbers of any kind in a schema.
     let bound = |key: &str| field[key].as_f64();
-    match (bound("minimum").or(bound("minLength")), bound("maximum").or(bound("maxLength")), name) {
+    match (
+        bound("minimum").or(bound("minLength")),
+        bound("maximum").or(bound("maxLength")),
+        name,
+    ) {
         (Some(least), Some(most), "string") => format!("string, {least} to {most} characters"),
         (None, Some(most), "string") => format!("string, at most {most} characters"),
         (Some(least), Some(most), _) => format!("{name}, {least} to {most}"),
@@ -168,12 +249,23 @@ fn flags() -> String {
     command.build();
     for sub in command.get_subcommands().filter(|sub| sub.get_name() != "help") {
         let about = sub.get_about().map(ToString::to_string).unwrap_or_default();
-        let _ = writeln!(page, "\n## `oc-essentials-operator {}`\n\n{}.\n", sub.get_name(), about.trim_end_matches('.'));
-        let own: Vec<&clap::Arg> = sub.get_arguments().filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version")).collect();
+        let _ = writeln!(
+            page,
+            "\n## `oc-essentials-operator {}`\n\n{}.\n",
+            sub.get_name(),
+            about.trim_end_matches('.')
+        );
+        let own: Vec<&clap::Arg> = sub
+            .get_arguments()
+            .filter(|arg| !matches!(arg.get_id().as_str(), "help" | "version"))
+            .collect();
         if own.is_empty() {
             continue;
         }
-        let _ = writeln!(page, "| Flag | Environment | Default | What it is |\n|---|---|---|---|");
+        let _ = writeln!(
+            page,
+            "| Flag | Environment | Default | What it is |\n|---|---|---|---|"
+        );
         for arg in own {
             page.push_str(&flag(arg));
         }
@@ -186,14 +278,36 @@ fn flag(arg: &clap::Arg) -> String {
         Some([name, ..]) if arg.get_action().takes_values() => format!(" {name}"),
         _ => String::new(),
     };
-    let env = arg.get_env().map(|env| code(&env.to_string_lossy())).unwrap_or_default();
+    let env = arg
+        .get_env()
+        .map(|env| code(&env.to_string_lossy()))
+        .unwrap_or_default();
     // A switch is off when nobody turns it on.
     let takes = arg.get_action().takes_values();
-    let default = arg.get_default_values().iter().filter(|_| takes).map(|value| code(&value.to_string_lossy())).collect::<Vec<_>>().join(", ");
-    let words: Vec<String> = arg.get_possible_values().iter().filter(|_| takes).map(|word| code(word.get_name())).collect();
-    let words = if words.is_empty() { String::new() } else { format!(": {}", words.join(", ")) };
+    let default = arg
+        .get_default_values()
+        .iter()
+        .filter(|_| takes)
+        .map(|value| code(&value.to_string_lossy()))
+        .collect::<Vec<_>>()
+        .join(", ");
+    let words: Vec<String> = arg
+        .get_possible_values()
+        .iter()
+        .filter(|_| takes)
+        .map(|word| code(word.get_name()))
+        .collect();
+    let words = if words.is_empty() {
+        String::new()
+    } else {
+        format!(": {}", words.join(", "))
+    };
     let help = arg.get_help().map(ToString::to_string).unwrap_or_default();
-    format!("| `--{}{value}` | {env} | {default} | {}{words} |\n", arg.get_long().unwrap_or_default(), cell(&help))
+    format!(
+        "| `--{}{value}` | {env} | {default} | {}{words} |\n",
+        arg.get_long().unwrap_or_default(),
+        cell(&help)
+    )
 }
 
 fn metrics() -> String {
@@ -203,8 +317,19 @@ fn metrics() -> String {
          OcEssentialService.\n\n| Metric | Type | Labels | What it says |\n|---|---|---|---|\n"
     );
     for metric in metrics::catalogue() {
-        let labels = metric.labels.iter().map(|label| code(label)).collect::<Vec<_>>().join(", ");
-        let _ = writeln!(page, "| {} | {} | {labels} | {} |", code(metric.name), metric.kind.as_str(), cell(metric.help));
+        let labels = metric
+            .labels
+            .iter()
+            .map(|label| code(label))
+            .collect::<Vec<_>>()
+            .join(", ");
+        let _ = writeln!(
+            page,
+            "| {} | {} | {labels} | {} |",
+            code(metric.name),
+            metric.kind.as_str(),
+            cell(metric.help)
+        );
     }
     page
 }
@@ -228,6 +353,12 @@ mod tests {
                 assert!(!row.ends_with("|  |"), "{name}: nothing is said of {row}");
             }
         }
-        assert!(pages[0].1.contains("| `spec.requests.perSecond` | integer, 1 to 1000 | `10` |"), "{}", pages[0].1);
+        assert!(
+            pages[0]
+                .1
+                .contains("| `spec.requests.perSecond` | integer, 1 to 1000 | `10` |"),
+            "{}",
+            pages[0].1
+        );
     }
 }

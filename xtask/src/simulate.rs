@@ -39,19 +39,31 @@ pub fn run(settings: &Settings) -> Result<bool> {
     }
     progress::step(&format!("{} stories from seed {}", settings.seeds, settings.from));
     let (begun, last) = (Instant::now(), AtomicU64::new(0));
-    let report = search(settings.from..settings.from.saturating_add(settings.seeds), rules, &|played| {
-        let seconds = begun.elapsed().as_secs();
-        if seconds >= last.load(Ordering::Relaxed) + 10 {
-            last.store(seconds, Ordering::Relaxed);
-            progress::note(&format!("{played} played, {seconds} s"));
-        }
-    });
+    let report = search(
+        settings.from..settings.from.saturating_add(settings.seeds),
+        rules,
+        &|played| {
+            let seconds = begun.elapsed().as_secs();
+            if seconds >= last.load(Ordering::Relaxed) + 10 {
+                last.store(seconds, Ordering::Relaxed);
+                progress::note(&format!("{played} played, {seconds} s"));
+            }
+        },
+    );
     progress::result(&told(&report, begun.elapsed().as_secs_f64()));
-    let Some(broken) = &report.broken else { return Ok(true) };
-    progress::step(&format!("Seed {} breaks {:?}; making its story short", broken.seed, broken.laws));
+    let Some(broken) = &report.broken else {
+        return Ok(true);
+    };
+    progress::step(&format!(
+        "Seed {} breaks {:?}; making its story short",
+        broken.seed, broken.laws
+    ));
     let short = shrink(broken, &rules);
     progress::result(&tell(&short.tape, &rules).join("\n"));
-    progress::fail(&format!("seed {} breaks {:?}. The whole of it: cargo xtask simulate --tell {}", broken.seed, short.laws, broken.seed));
+    progress::fail(&format!(
+        "seed {} breaks {:?}. The whole of it: cargo xtask simulate --tell {}",
+        broken.seed, short.laws, broken.seed
+    ));
     Ok(false)
 }
 

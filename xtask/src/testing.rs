@@ -28,7 +28,10 @@ pub fn run(settings: &Settings) -> Result<bool> {
     let everything = settings.rest.is_empty() && !settings.quick;
     if !settings.quick {
         progress::step("The API server for the tests, and Helm (built once; minutes the first time)");
-        control_plane::prepare(&control_plane::Options { progress: progress::note, ..control_plane::Options::default() })?;
+        control_plane::prepare(&control_plane::Options {
+            progress: progress::note,
+            ..control_plane::Options::default()
+        })?;
     }
     if everything {
         for tool in ["kustomize", "promtool"] {
@@ -40,7 +43,16 @@ pub fn run(settings: &Settings) -> Result<bool> {
     let mut command = build::cargo();
     command.arg("test");
     if settings.quick {
-        command.args(["-p", "oc-domain", "-p", "live-platform", "-p", "live-platform-simulator", "-p", "oc-simulation"]);
+        command.args([
+            "-p",
+            "oc-domain",
+            "-p",
+            "live-platform",
+            "-p",
+            "live-platform-simulator",
+            "-p",
+            "oc-simulation",
+        ]);
         command.args(["-p", "oc-essentials-operator", "--lib"]);
     } else {
         command.arg("--workspace");
@@ -66,7 +78,9 @@ fn objects() -> PathBuf {
 /// What an earlier run saw is no evidence of this one.
 fn forget_objects() -> Result<()> {
     match std::fs::remove_dir_all(objects()) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => Err(error).context("the objects of the last run can't be removed"),
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(error).context("the objects of the last run can't be removed")
+        }
         _ => Ok(()),
     }
 }
@@ -75,12 +89,20 @@ fn forget_objects() -> Result<()> {
 fn gitops() -> Result<bool> {
     let mut command = Command::new("go");
     // Without a package's name go shows what the tests print.
-    command.args(["test", "-count=1"]).current_dir(build::root().join("tests/gitops"));
-    command.env("OPERATORCONNECT_OBJECTS", objects()).env("CGO_ENABLED", "0").env("GOWORK", "off").env("GOFLAGS", "");
+    command
+        .args(["test", "-count=1"])
+        .current_dir(build::root().join("tests/gitops"));
+    command
+        .env("OPERATORCONNECT_OBJECTS", objects())
+        .env("CGO_ENABLED", "0")
+        .env("GOWORK", "off")
+        .env("GOFLAGS", "");
     match command.status() {
         Ok(status) => Ok(status.success()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!("Go is missing: tests/gitops is run by `go test` (1.26 or later, https://go.dev/dl), and there is no `go` in PATH")
+            bail!(
+                "Go is missing: tests/gitops is run by `go test` (1.26 or later, https://go.dev/dl), and there is no `go` in PATH"
+            )
         }
         Err(error) => Err(error).context("go can't be run"),
     }

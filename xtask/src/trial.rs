@@ -34,7 +34,12 @@ pub async fn simulator(program: &Path, port: u16, seed: Option<&Path>, log: &Pat
     let http = http()?;
     for _ in 0..100 {
         started.check().context("the simulator")?;
-        if http.get(&url).send().await.is_ok_and(|answer| answer.status().is_success()) {
+        if http
+            .get(&url)
+            .send()
+            .await
+            .is_ok_and(|answer| answer.status().is_success())
+        {
             return Ok(started);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
@@ -48,7 +53,9 @@ pub async fn simulator(program: &Path, port: u16, seed: Option<&Path>, log: &Pat
 /// When it can't be started.
 pub fn operator(program: &Path, release: &Release, level: &str, log: &Path) -> Result<Running> {
     let mut pod = release.pod(program, "operator-0")?;
-    pod.command.env("OPERATORCONNECT_LOG_LEVEL", level).env("OPERATORCONNECT_LEADER_ELECT", "false");
+    pod.command
+        .env("OPERATORCONNECT_LOG_LEVEL", level)
+        .env("OPERATORCONNECT_LEADER_ELECT", "false");
     pod.start(log).context("the operator")
 }
 
@@ -57,5 +64,8 @@ pub fn operator(program: &Path, release: &Release, level: &str, log: &Path) -> R
 /// # Errors
 /// When it can't be made.
 pub fn http() -> Result<reqwest::Client> {
-    Ok(reqwest::Client::builder().timeout(Duration::from_secs(30)).no_proxy().build()?)
+    Ok(reqwest::Client::builder()
+        .timeout(Duration::from_secs(30))
+        .no_proxy()
+        .build()?)
 }

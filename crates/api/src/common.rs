@@ -111,7 +111,9 @@ impl Interval {
             let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
             let number: u64 = rest[..digits].parse().map_err(|_| bad())?;
             let after = &rest[digits..];
-            let unit = after.find(|c: char| c.is_ascii_digit()).map_or(after, |end| &after[..end]);
+            let unit = after
+                .find(|c: char| c.is_ascii_digit())
+                .map_or(after, |end| &after[..end]);
             let milliseconds: u64 = match unit {
                 "ms" => 1,
                 "s" => 1_000,
@@ -119,26 +121,45 @@ impl Interval {
                 "h" => 3_600_000,
                 _ => return Err(bad()),
             };
-            let part = number.checked_mul(milliseconds).map(Duration::from_millis).ok_or_else(bad)?;
+            let part = number
+                .checked_mul(milliseconds)
+                .map(Duration::from_millis)
+                .ok_or_else(bad)?;
             span = span.checked_add(part).ok_or_else(bad)?;
             rest = &after[unit.len()..];
         }
-        if text.is_empty() { Err(bad()) } else { Ok(Self { text: text.to_owned(), span }) }
+        if text.is_empty() {
+            Err(bad())
+        } else {
+            Ok(Self {
+                text: text.to_owned(),
+                span,
+            })
+        }
     }
 
     /// So many seconds.
     pub fn seconds(seconds: u64) -> Self {
-        Self { text: format!("{seconds}s"), span: Duration::from_secs(seconds) }
+        Self {
+            text: format!("{seconds}s"),
+            span: Duration::from_secs(seconds),
+        }
     }
 
     /// So many minutes.
     pub fn minutes(minutes: u64) -> Self {
-        Self { text: format!("{minutes}m"), span: Duration::from_secs(minutes * 60) }
+        Self {
+            text: format!("{minutes}m"),
+            span: Duration::from_secs(minutes * 60),
+        }
     }
 
     /// So many hours.
     pub fn hours(hours: u64) -> Self {
-        Self { text: format!("{hours}h"), span: Duration::from_secs(hours * 3_600) }
+        Self {
+            text: format!("{hours}h"),
+            span: Duration::from_secs(hours * 3_600),
+        }
     }
 
     /// The span itself.
@@ -265,7 +286,13 @@ mod tests {
 
     #[test]
     fn intervals_parse_as_written() {
-        for (text, milliseconds) in [("10m", 600_000), ("1h30m", 5_400_000), ("500ms", 500), ("1m500ms", 60_500), ("0s", 0)] {
+        for (text, milliseconds) in [
+            ("10m", 600_000),
+            ("1h30m", 5_400_000),
+            ("500ms", 500),
+            ("1m500ms", 60_500),
+            ("0s", 0),
+        ] {
             let interval = Interval::parse(text).unwrap();
             assert_eq!(interval.span(), Duration::from_millis(milliseconds), "{text}");
             assert_eq!(interval.to_string(), text);
@@ -274,7 +301,17 @@ mod tests {
 
     #[test]
     fn other_forms_are_refused() {
-        for text in ["", "10", "m", "1d", "-1m", "1.5h", "1 m", "99999999999999999999h", "9999999999999999999h"] {
+        for text in [
+            "",
+            "10",
+            "m",
+            "1d",
+            "-1m",
+            "1.5h",
+            "1 m",
+            "99999999999999999999h",
+            "9999999999999999999h",
+        ] {
             assert!(Interval::parse(text).is_err(), "{text}");
         }
     }

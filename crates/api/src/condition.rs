@@ -23,7 +23,15 @@ pub enum ConditionType {
 
 impl ConditionType {
     /// Every type.
-    pub const ALL: [Self; 7] = [Self::Ready, Self::Reconciling, Self::Stalled, Self::Synced, Self::LeadEligible, Self::DeletionsHeld, Self::AbsencesHeld];
+    pub const ALL: [Self; 7] = [
+        Self::Ready,
+        Self::Reconciling,
+        Self::Stalled,
+        Self::Synced,
+        Self::LeadEligible,
+        Self::DeletionsHeld,
+        Self::AbsencesHeld,
+    ];
 
     /// The type, as it is written.
     pub fn as_str(self) -> &'static str {

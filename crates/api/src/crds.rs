@@ -1,6 +1,8 @@
 //! The definitions of the custom resources, as they are installed: what the derive makes, and the few things that it can't say.
 
-use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray};
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
+    CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
+};
 use kube::CustomResourceExt;
 use serde_json::json;
 
@@ -8,15 +10,28 @@ use super::{Lead, LivePlatform, OcEssentialService};
 
 /// The definitions of all kinds, by name.
 pub fn generate() -> Vec<CustomResourceDefinition> {
-    [LivePlatform::crd(), Lead::crd(), OcEssentialService::crd()].into_iter().map(finish).collect()
+    [LivePlatform::crd(), Lead::crd(), OcEssentialService::crd()]
+        .into_iter()
+        .map(finish)
+        .collect()
 }
 
 fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     for version in &mut crd.spec.versions {
-        let Some(schema) = version.schema.as_mut().and_then(|schema| schema.open_api_v3_schema.as_mut()) else { continue };
+        let Some(schema) = version
+            .schema
+            .as_mut()
+            .and_then(|schema| schema.open_api_v3_schema.as_mut())
+        else {
+            continue;
+        };
         schema.title = None;
         tidy(schema);
-        if let Some(status) = schema.properties.as_mut().and_then(|fields| fields.get_mut("status")) {
+        if let Some(status) = schema
+            .properties
+            .as_mut()
+            .and_then(|fields| fields.get_mut("status"))
+        {
             status.default = Some(JSON(initial_status()));
         }
     }
@@ -44,10 +59,18 @@ fn tidy(schema: &mut JSONSchemaProps) {
     if let Some(words) = &mut schema.enum_ {
         words.retain(|word| !word.0.is_null());
     }
-    if schema.format.as_deref().is_some_and(|format| format.starts_with("uint")) {
+    if schema
+        .format
+        .as_deref()
+        .is_some_and(|format| format.starts_with("uint"))
+    {
         schema.format = Some("int64".into());
     }
-    for field in schema.properties.iter_mut().flat_map(|fields| fields.values_mut()) {
+    for field in schema
+        .properties
+        .iter_mut()
+        .flat_map(|fields| fields.values_mut())
+    {
         tidy(field);
     }
     match &mut schema.items {

@@ -22,10 +22,30 @@ use super::schema::{self, immutable, rule_at};
     derive = "PartialEq",
     category = "operatorconnect",
     doc = "One customer's Microsoft 365 tenant that may become, or has become, a customer by Operator Connect.",
-    printcolumn(name = "Company", type_ = "string", json_path = ".status.companyName", description = "The company's name, as the platform has it"),
-    printcolumn(name = "Tenant", type_ = "string", json_path = ".spec.msTenantId", description = "The customer's Microsoft 365 tenant id"),
-    printcolumn(name = "MS Status", type_ = "string", json_path = ".status.microsoftStatus", description = "Microsoft's status of the lead"),
-    printcolumn(name = "License", type_ = "string", json_path = ".status.licenseType", description = "The lead's License Type on the platform"),
+    printcolumn(
+        name = "Company",
+        type_ = "string",
+        json_path = ".status.companyName",
+        description = "The company's name, as the platform has it"
+    ),
+    printcolumn(
+        name = "Tenant",
+        type_ = "string",
+        json_path = ".spec.msTenantId",
+        description = "The customer's Microsoft 365 tenant id"
+    ),
+    printcolumn(
+        name = "MS Status",
+        type_ = "string",
+        json_path = ".status.microsoftStatus",
+        description = "Microsoft's status of the lead"
+    ),
+    printcolumn(
+        name = "License",
+        type_ = "string",
+        json_path = ".status.licenseType",
+        description = "The lead's License Type on the platform"
+    ),
     printcolumn(
         name = "Synced",
         type_ = "string",
@@ -38,9 +58,25 @@ use super::schema::{self, immutable, rule_at};
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
         description = "Whether all that was asked for is so"
     ),
-    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why, and whose move it is"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Since when the object exists"),
-    printcolumn(name = "Channel", type_ = "integer", json_path = ".status.channelId", priority = 1, description = "The channel that the lead is attached to"),
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+        description = "Why, and whose move it is"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Since when the object exists"
+    ),
+    printcolumn(
+        name = "Channel",
+        type_ = "integer",
+        json_path = ".status.channelId",
+        priority = 1,
+        description = "The channel that the lead is attached to"
+    ),
     printcolumn(
         name = "Countries",
         type_ = "string",

@@ -3,8 +3,15 @@
 //! Doc comments on the types become the texts of `kubectl explain`, so they speak to users. The rules live in `schema` and
 //! beside the fields; what the derive can't say is added in [`crds`].
 
-#![allow(rustdoc::bare_urls, rustdoc::invalid_html_tags, reason = "the texts of kubectl explain are no HTML")]
-#![allow(clippy::duplicated_attributes, reason = "columns are attributes, and many are texts")]
+#![allow(
+    rustdoc::bare_urls,
+    rustdoc::invalid_html_tags,
+    reason = "the texts of kubectl explain are no HTML"
+)]
+#![allow(
+    clippy::duplicated_attributes,
+    reason = "columns are attributes, and many are texts"
+)]
 
 pub mod common;
 pub mod condition;
@@ -15,7 +22,10 @@ mod schema;
 pub mod service;
 mod words;
 
-pub use common::{ConfigMapKeyRef, DEFAULT_PLATFORM, DeletionPolicy, Interval, JobStatus, LeadOrigin, LocalRef, ObjectRef, Operation, SecretKeyRef};
+pub use common::{
+    ConfigMapKeyRef, DEFAULT_PLATFORM, DeletionPolicy, Interval, JobStatus, LeadOrigin, LocalRef, ObjectRef,
+    Operation, SecretKeyRef,
+};
 pub use condition::ConditionType;
 pub use lead::{Consentless, Contact, Lead, LeadSpec, LeadStatus};
 pub use live_platform::{LivePlatform, LivePlatformSpec, LivePlatformStatus};

@@ -23,17 +23,42 @@ use super::words::{CapabilityState, CircuitState};
     shortname = "lp",
     category = "operatorconnect",
     doc = "One AudioCodes Live Platform: its address, how to authenticate, and what it may be used for.",
-    printcolumn(name = "URL", type_ = "string", json_path = ".spec.url", description = "The platform's address"),
+    printcolumn(
+        name = "URL",
+        type_ = "string",
+        json_path = ".spec.url",
+        description = "The platform's address"
+    ),
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
         description = "Whether the platform answers and is observed"
     ),
-    printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why, and whose move it is"),
-    printcolumn(name = "Leads", type_ = "integer", json_path = ".status.leads.total", description = "How many leads the platform has"),
-    printcolumn(name = "Services", type_ = "integer", json_path = ".status.services.total", description = "How many services the platform has"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Since when the object exists")
+    printcolumn(
+        name = "Reason",
+        type_ = "string",
+        json_path = r#".status.conditions[?(@.type=="Ready")].reason"#,
+        description = "Why, and whose move it is"
+    ),
+    printcolumn(
+        name = "Leads",
+        type_ = "integer",
+        json_path = ".status.leads.total",
+        description = "How many leads the platform has"
+    ),
+    printcolumn(
+        name = "Services",
+        type_ = "integer",
+        json_path = ".status.services.total",
+        description = "How many services the platform has"
+    ),
+    printcolumn(
+        name = "Age",
+        type_ = "date",
+        json_path = ".metadata.creationTimestamp",
+        description = "Since when the object exists"
+    )
 )]
 #[serde(rename_all = "camelCase")]
 pub struct LivePlatformSpec {
@@ -196,7 +221,11 @@ fn four() -> u32 {
 
 impl Default for Requests {
     fn default() -> Self {
-        Self { per_second: ten(), burst: twenty(), in_flight: four() }
+        Self {
+            per_second: ten(),
+            burst: twenty(),
+            in_flight: four(),
+        }
     }
 }
 

@@ -16,13 +16,22 @@ pub(super) fn rule_at(field: &str, cel: &str, message: &str) -> Rule {
 
 /// A required field that can't be changed. For the field itself.
 pub(super) fn immutable(name: &str) -> Rule {
-    rule("self == oldSelf", &format!("{name} is immutable: make a new object instead"))
+    rule(
+        "self == oldSelf",
+        &format!("{name} is immutable: make a new object instead"),
+    )
 }
 
 /// An optional field that can't be changed, added or removed. For the object that has it.
 pub(super) fn immutable_optional(name: &str) -> Rule {
-    let cel = format!("has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})");
-    rule_at(&format!(".{name}"), &cel, &format!("{name} is immutable (adding or removing it is a change too): make a new object instead"))
+    let cel = format!(
+        "has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
+    );
+    rule_at(
+        &format!(".{name}"),
+        &cel,
+        &format!("{name} is immutable (adding or removing it is a change too): make a new object instead"),
+    )
 }
 
 /// What of a service's spec no call can change. These rules stand at the object: they look at its status.
@@ -39,7 +48,9 @@ pub(super) mod kept {
     const BY_IP_GROUP: &str = "has(oldSelf.status.sync.jobs) && oldSelf.status.sync.jobs.exists(job, job.name == 'peering.sync-trunks-job')";
 
     fn same(field: &str) -> String {
-        format!("has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})")
+        format!(
+            "has(self.spec.{field}) == has(oldSelf.spec.{field}) && (!has(self.spec.{field}) || self.spec.{field} == oldSelf.spec.{field})"
+        )
     }
 
     /// The short name: it follows the platform, and nothing else.
@@ -58,14 +69,18 @@ pub(super) mod kept {
         rule_at(
             &format!(".spec.{field}"),
             &cel,
-            &format!("{field} is immutable once the service was asked for: no call changes it. Put it back as it was, or take it out"),
+            &format!(
+                "{field} is immutable once the service was asked for: no call changes it. Put it back as it was, or take it out"
+            ),
         )
     }
 
     /// They may come or go only to say again how the service was made.
     pub fn advanced_settings() -> Rule {
         let field = "advancedSettings";
-        let mended = format!("has(oldSelf.status.sync) && has(self.spec.{field}) != has(oldSelf.spec.{field}) && has(self.spec.{field}) == ({BY_IP_GROUP})");
+        let mended = format!(
+            "has(oldSelf.status.sync) && has(self.spec.{field}) != has(oldSelf.spec.{field}) && has(self.spec.{field}) == ({BY_IP_GROUP})"
+        );
         let cel = format!("!({ASKED_FOR}) || ({}) || ({mended})", same(field));
         rule_at(
             ".spec.advancedSettings",
@@ -89,16 +104,29 @@ fn text(longest: u32, rules: &[(&str, &str)]) -> Schema {
 }
 
 const GUID: &str = "self.matches('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$')";
-const GUID_ANY_CASE: &str = "self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')";
+const GUID_ANY_CASE: &str =
+    "self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')";
 
 /// A customer's tenant id.
 pub(super) fn tenant_id(_: &mut SchemaGenerator) -> Schema {
-    text(64, &[(GUID, "must be a GUID in lower case, such as 22222222-2222-4222-8222-222222222222")])
+    text(
+        64,
+        &[(
+            GUID,
+            "must be a GUID in lower case, such as 22222222-2222-4222-8222-222222222222",
+        )],
+    )
 }
 
 /// A GUID of the provider's own directory.
 pub(super) fn guid(_: &mut SchemaGenerator) -> Schema {
-    text(64, &[(GUID_ANY_CASE, "must be a GUID, such as 22222222-2222-4222-8222-222222222222")])
+    text(
+        64,
+        &[(
+            GUID_ANY_CASE,
+            "must be a GUID, such as 22222222-2222-4222-8222-222222222222",
+        )],
+    )
 }
 
 /// The name of an object.
@@ -125,7 +153,13 @@ pub(super) fn namespace(_: &mut SchemaGenerator) -> Schema {
 
 /// A key of a Secret or ConfigMap.
 pub(super) fn data_key(_: &mut SchemaGenerator) -> Schema {
-    text(253, &[("self.matches('^[-._a-zA-Z0-9]+$')", "must be a key of letters, digits, -, _ and .")])
+    text(
+        253,
+        &[(
+            "self.matches('^[-._a-zA-Z0-9]+$')",
+            "must be a key of letters, digits, -, _ and .",
+        )],
+    )
 }
 
 /// A service's short name (S3).
@@ -133,11 +167,20 @@ pub(super) fn short_name(_: &mut SchemaGenerator) -> Schema {
     text(
         64,
         &[
-            ("size(self) >= 3 && size(self) <= 15", "must have 3 to 15 characters"),
-            (r#"!self.matches('[\\\\/:*?"<>|]')"#, r#"must have none of \ / : * ? " < > |"#),
+            (
+                "size(self) >= 3 && size(self) <= 15",
+                "must have 3 to 15 characters",
+            ),
+            (
+                r#"!self.matches('[\\\\/:*?"<>|]')"#,
+                r#"must have none of \ / : * ? " < > |"#,
+            ),
             ("!self.contains('.')", "must not have a dot"),
             (r"!self.matches('[\\s\\p{Z}\\p{Cc}]')", "must not have a blank"),
-            ("!self.matches('(?i)audit')", "must not be or contain the word audit"),
+            (
+                "!self.matches('(?i)audit')",
+                "must not be or contain the word audit",
+            ),
             (
                 "!self.matches('^(?i)(con|prn|aux|nul|com[1-9]|lpt[1-9])$')",
                 "must not be a device name of Windows (CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9)",
@@ -146,21 +189,48 @@ pub(super) fn short_name(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-const NOT_BLANK: (&str, &str) = (r"size(self) == 0 || self.matches('[^\\s\\p{Z}]')", "must not be only blanks");
+const NOT_BLANK: (&str, &str) = (
+    r"size(self) == 0 || self.matches('[^\\s\\p{Z}]')",
+    "must not be only blanks",
+);
 
 /// A service's full name, or a company's name.
 pub(super) fn full_name(_: &mut SchemaGenerator) -> Schema {
-    text(400, &[("size(self) >= 1 && size(self) <= 200", "must have 1 to 200 characters"), NOT_BLANK])
+    text(
+        400,
+        &[
+            (
+                "size(self) >= 1 && size(self) <= 200",
+                "must have 1 to 200 characters",
+            ),
+            NOT_BLANK,
+        ],
+    )
 }
 
 /// A short text that must say something.
 pub(super) fn label_text(_: &mut SchemaGenerator) -> Schema {
-    text(200, &[("size(self) >= 1 && size(self) <= 100", "must have 1 to 100 characters"), NOT_BLANK])
+    text(
+        200,
+        &[
+            (
+                "size(self) >= 1 && size(self) <= 100",
+                "must have 1 to 100 characters",
+            ),
+            NOT_BLANK,
+        ],
+    )
 }
 
 /// An OAuth scope.
 pub(super) fn scope(_: &mut SchemaGenerator) -> Schema {
-    text(500, &[(r"self.matches('^[^\\s\\p{Z}]+$')", "must be one scope without blanks, such as api://<application id>/.default")])
+    text(
+        500,
+        &[(
+            r"self.matches('^[^\\s\\p{Z}]+$')",
+            "must be one scope without blanks, such as api://<application id>/.default",
+        )],
+    )
 }
 
 /// A host name in full.
@@ -184,7 +254,10 @@ const URL_RULES: [(&str, &str); 4] = [
         r"!isURL(self) || url(self).getScheme() != 'http' || self.matches('^(?i)http://([^/?#]*@)?(localhost|127[.]0[.]0[.]1|\\[::1\\]|[a-z0-9.-]+[.]svc([.]cluster[.]local)?)(:[0-9]+)?([/?#]|$)')",
         "must be https: http is taken only for a loopback host (localhost, 127.0.0.1, [::1]) or a cluster-local one (*.svc, *.svc.cluster.local)",
     ),
-    ("!self.matches('^[^/]*//[^/?#]*@')", "must not have a user name or password"),
+    (
+        "!self.matches('^[^/]*//[^/?#]*@')",
+        "must not have a user name or password",
+    ),
     ("!self.contains('#')", "must not have a fragment (#)"),
 ];
 
@@ -195,12 +268,25 @@ pub(super) fn https_url(_: &mut SchemaGenerator) -> Schema {
 
 /// The address that calls begin with.
 pub(super) fn base_url(_: &mut SchemaGenerator) -> Schema {
-    with(text(2000, &URL_RULES), &[("!self.contains('?')", "must not have a query (?)")])
+    with(
+        text(2000, &URL_RULES),
+        &[("!self.contains('?')", "must not have a query (?)")],
+    )
 }
 
 fn interval(shortest: &str, longest: &str) -> Schema {
-    let cel = format!("self.matches('^([0-9]{{1,9}}(ms|s|m|h))+$') && duration(self) >= duration('{shortest}') && duration(self) <= duration('{longest}')");
-    text(32, &[(&cel, &format!("must be a duration from {shortest} to {longest}, written with the units h, m, s and ms, such as 1h30m"))])
+    let cel = format!(
+        "self.matches('^([0-9]{{1,9}}(ms|s|m|h))+$') && duration(self) >= duration('{shortest}') && duration(self) <= duration('{longest}')"
+    );
+    text(
+        32,
+        &[(
+            &cel,
+            &format!(
+                "must be a duration from {shortest} to {longest}, written with the units h, m, s and ms, such as 1h30m"
+            ),
+        )],
+    )
 }
 
 /// `observeInterval`.
@@ -220,18 +306,37 @@ pub(super) fn task_deadline(_: &mut SchemaGenerator) -> Schema {
 
 /// Countries, each once.
 pub(super) fn countries(_: &mut SchemaGenerator) -> Schema {
-    let country = text(16, &[("self.matches('^[A-Z]{2}$')", "must be a country's ISO 3166 code of two capital letters, such as NL")]);
+    let country = text(
+        16,
+        &[(
+            "self.matches('^[A-Z]{2}$')",
+            "must be a country's ISO 3166 code of two capital letters, such as NL",
+        )],
+    );
     json_schema!({ "type": "array", "items": country, "minItems": 1, "maxItems": 300, "x-kubernetes-list-type": "set" })
 }
 
 fn label_value() -> Schema {
-    text(100, &[("!format.labelValue().validate(self).hasValue()", "must be the value of a label: at most 63 letters, digits, -, _ and .")])
+    text(
+        100,
+        &[(
+            "!format.labelValue().validate(self).hasValue()",
+            "must be the value of a label: at most 63 letters, digits, -, _ and .",
+        )],
+    )
 }
 
 /// Labels for objects that the operator makes.
 pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
-    let labels = json_schema!({ "type": "object", "additionalProperties": label_value(), "maxProperties": 32 });
-    with(labels, &[("self.all(k, !format.qualifiedName().validate(k).hasValue())", "keys must be names of labels, such as example.com/team")])
+    let labels =
+        json_schema!({ "type": "object", "additionalProperties": label_value(), "maxProperties": 32 });
+    with(
+        labels,
+        &[(
+            "self.all(k, !format.qualifiedName().validate(k).hasValue())",
+            "keys must be names of labels, such as example.com/team",
+        )],
+    )
 }
 
 /// Custom variables by name.
@@ -240,16 +345,31 @@ pub(super) fn variables(_: &mut SchemaGenerator) -> Schema {
     with(
         variables,
         &[
-            ("self.all(k, k.matches('^[A-Za-z0-9._-]{1,100}$'))", "names must have 1 to 100 letters, digits, dots, underscores and dashes"),
-            ("!('ProxySet' in self)", "ProxySet has a field of its own: set advancedSettings.proxySet"),
-            ("!('OnlinePstnGateway' in self)", "OnlinePstnGateway has a field of its own: set advancedSettings.onlinePstnGateway"),
+            (
+                "self.all(k, k.matches('^[A-Za-z0-9._-]{1,100}$'))",
+                "names must have 1 to 100 letters, digits, dots, underscores and dashes",
+            ),
+            (
+                "!('ProxySet' in self)",
+                "ProxySet has a field of its own: set advancedSettings.proxySet",
+            ),
+            (
+                "!('OnlinePstnGateway' in self)",
+                "OnlinePstnGateway has a field of its own: set advancedSettings.onlinePstnGateway",
+            ),
         ],
     )
 }
 
 /// A selector of labels, as everywhere in Kubernetes, but with bounds.
 pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
-    let mut key = text(400, &[("!format.qualifiedName().validate(self).hasValue()", "must be the name of a label, such as example.com/team")]);
+    let mut key = text(
+        400,
+        &[(
+            "!format.qualifiedName().validate(self).hasValue()",
+            "must be the name of a label, such as example.com/team",
+        )],
+    );
     key.insert("description".into(), "The label's key.".into());
     let expression = with(
         json_schema!({
@@ -264,7 +384,10 @@ pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
                 },
             },
         }),
-        &[("(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)", "In and NotIn need values; Exists and DoesNotExist take none")],
+        &[(
+            "(self.operator in ['In', 'NotIn']) == (has(self.values) && size(self.values) > 0)",
+            "In and NotIn need values; Exists and DoesNotExist take none",
+        )],
     );
     json_schema!({
         "type": "object",

@@ -231,7 +231,9 @@ impl Variables {
 
 impl fmt::Debug for Variables {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_map().entries(self.0.keys().map(|name| (name, format_args!("(withheld)")))).finish()
+        f.debug_map()
+            .entries(self.0.keys().map(|name| (name, format_args!("(withheld)"))))
+            .finish()
     }
 }
 

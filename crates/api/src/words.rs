@@ -127,10 +127,26 @@ mod tests {
 
     #[test]
     fn a_word_of_a_later_version_reads_as_unknown() {
-        assert_eq!(serde_json::from_str::<SyncState>(r#""Requested""#).unwrap(), SyncState::Requested);
-        assert_eq!(serde_json::from_str::<SyncState>(r#""Postponed""#).unwrap(), SyncState::Unknown);
-        assert_eq!(serde_json::to_string(&OperationKind::Delete).unwrap(), r#""Delete""#);
-        assert_eq!(serde_json::from_str::<Outcome>(r#""Unknown""#).unwrap(), Outcome::Unknown);
-        assert_eq!(serde_json::from_str::<Outcome>(r#""HandedOver""#).unwrap(), Outcome::Other, "it may go on elsewhere");
+        assert_eq!(
+            serde_json::from_str::<SyncState>(r#""Requested""#).unwrap(),
+            SyncState::Requested
+        );
+        assert_eq!(
+            serde_json::from_str::<SyncState>(r#""Postponed""#).unwrap(),
+            SyncState::Unknown
+        );
+        assert_eq!(
+            serde_json::to_string(&OperationKind::Delete).unwrap(),
+            r#""Delete""#
+        );
+        assert_eq!(
+            serde_json::from_str::<Outcome>(r#""Unknown""#).unwrap(),
+            Outcome::Unknown
+        );
+        assert_eq!(
+            serde_json::from_str::<Outcome>(r#""HandedOver""#).unwrap(),
+            Outcome::Other,
+            "it may go on elsewhere"
+        );
     }
 }

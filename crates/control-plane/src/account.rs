@@ -9,7 +9,9 @@ use anyhow::{Context, Result, bail};
 use k8s_openapi::api::authentication::v1::{TokenRequest, TokenRequestSpec};
 use k8s_openapi::api::authorization::v1::{ResourceAttributes, SubjectAccessReview, SubjectAccessReviewSpec};
 use k8s_openapi::api::core::v1::ServiceAccount;
-use k8s_openapi::api::rbac::v1::{ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject};
+use k8s_openapi::api::rbac::v1::{
+    ClusterRole, ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject,
+};
 use kube::api::{ListParams, PostParams};
 use kube::config::Kubeconfig;
 use kube::{Api, Client, ResourceExt};
@@ -49,9 +51,18 @@ impl ControlPlane {
     /// When the administrator's kubeconfig can't be read, or this one not written.
     pub fn token_kubeconfig(&self, file: &str, namespace: &str, token: &str) -> Result<PathBuf> {
         let admin = Kubeconfig::read_from(&self.kubeconfig)?;
-        let context = admin.contexts.iter().find(|context| Some(&context.name) == admin.current_context.as_ref());
-        let cluster = context.and_then(|context| context.context.as_ref()).map(|context| &context.cluster);
-        let cluster = admin.clusters.iter().find(|candidate| Some(&candidate.name) == cluster).context("the kubeconfig has no current cluster")?;
+        let context = admin
+            .contexts
+            .iter()
+            .find(|context| Some(&context.name) == admin.current_context.as_ref());
+        let cluster = context
+            .and_then(|context| context.context.as_ref())
+            .map(|context| &context.cluster);
+        let cluster = admin
+            .clusters
+            .iter()
+            .find(|candidate| Some(&candidate.name) == cluster)
+            .context("the kubeconfig has no current cluster")?;
         let text = kubeconfig(&serde_json::to_value(&cluster.cluster)?, namespace, token);
         let path = self.folder().join(format!("{file}.kubeconfig"));
         write_private(&path, &text)?;
@@ -61,9 +72,18 @@ impl ControlPlane {
 
 /// A token for a service account.
 pub async fn token(client: &Client, namespace: &str, name: &str) -> Result<String> {
-    let request = TokenRequest { spec: TokenRequestSpec { expiration_seconds: Some(TOKEN_SECONDS), ..TokenRequestSpec::default() }, ..TokenRequest::default() };
+    let request = TokenRequest {
+        spec: TokenRequestSpec {
+            expiration_seconds: Some(TOKEN_SECONDS),
+            ..TokenRequestSpec::default()
+        },
+        ..TokenRequest::default()
+    };
     let accounts = Api::<ServiceAccount>::namespaced(client.clone(), namespace);
-    let answer = accounts.create_token_request(name, &PostParams::default(), &request).await.context("no token for the service account")?;
+    let answer = accounts
+        .create_token_request(name, &PostParams::default(), &request)
+        .await
+        .context("no token for the service account")?;
     Ok(answer.status.context("the API server gave no token")?.token)
 }
 
@@ -76,7 +96,11 @@ pub fn user(namespace: &str, name: &str) -> String {
 pub async fn grants(client: &Client, namespace: &str, name: &str) -> Result<Vec<Grant>> {
     let all = ListParams::default();
     let is_it = |subjects: &Option<Vec<Subject>>| {
-        let is_it = |subject: &Subject| subject.kind == "ServiceAccount" && subject.name == name && subject.namespace.as_deref() == Some(namespace);
+        let is_it = |subject: &Subject| {
+            subject.kind == "ServiceAccount"
+                && subject.name == name
+                && subject.namespace.as_deref() == Some(namespace)
+        };
         subjects.iter().flatten().any(is_it)
     };
     let mut found = Vec::new();
@@ -95,16 +119,36 @@ pub async fn grants(client: &Client, namespace: &str, name: &str) -> Result<Vec<
 
 async fn of_role(client: &Client, role: &RoleRef, namespace: Option<String>) -> Result<Vec<Grant>> {
     let rules = match (role.kind.as_str(), &namespace) {
-        ("Role", Some(namespace)) => Api::<Role>::namespaced(client.clone(), namespace).get(&role.name).await?.rules,
-        _ => Api::<ClusterRole>::all(client.clone()).get(&role.name).await?.rules,
+        ("Role", Some(namespace)) => {
+            Api::<Role>::namespaced(client.clone(), namespace)
+                .get(&role.name)
+                .await?
+                .rules
+        }
+        _ => {
+            Api::<ClusterRole>::all(client.clone())
+                .get(&role.name)
+                .await?
+                .rules
+        }
     };
-    Ok(rules.into_iter().flatten().map(|rule| Grant { role: role.name.clone(), namespace: namespace.clone(), rule }).collect())
+    Ok(rules
+        .into_iter()
+        .flatten()
+        .map(|rule| Grant {
+            role: role.name.clone(),
+            namespace: namespace.clone(),
+            rule,
+        })
+        .collect())
 }
 
 /// Waits until the authorizer, which learns of a role by a watch, knows of all of them.
 pub async fn in_force(client: &Client, namespace: &str, name: &str, grants: &[Grant]) -> Result<()> {
     for grant in grants {
-        let Some(attributes) = sample(&grant.rule, grant.namespace.as_deref()) else { continue };
+        let Some(attributes) = sample(&grant.rule, grant.namespace.as_deref()) else {
+            continue;
+        };
         let mut left = 500;
         while !allowed(client, &user(namespace, name), attributes.clone()).await? {
             if left == 0 {
@@ -122,22 +166,36 @@ pub async fn in_force(client: &Client, namespace: &str, name: &str, grants: &[Gr
 /// # Errors
 /// When it does not say.
 pub async fn allowed(client: &Client, user: &str, attributes: ResourceAttributes) -> Result<bool> {
-    let spec = SubjectAccessReviewSpec { user: Some(user.to_owned()), resource_attributes: Some(attributes), ..SubjectAccessReviewSpec::default() };
-    let review = SubjectAccessReview { spec, ..SubjectAccessReview::default() };
-    let answer = Api::<SubjectAccessReview>::all(client.clone()).create(&PostParams::default(), &review).await?;
+    let spec = SubjectAccessReviewSpec {
+        user: Some(user.to_owned()),
+        resource_attributes: Some(attributes),
+        ..SubjectAccessReviewSpec::default()
+    };
+    let review = SubjectAccessReview {
+        spec,
+        ..SubjectAccessReview::default()
+    };
+    let answer = Api::<SubjectAccessReview>::all(client.clone())
+        .create(&PostParams::default(), &review)
+        .await?;
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
 /// A request that a rule allows; none for a rule about URLs.
 fn sample(rule: &PolicyRule, inside: Option<&str>) -> Option<ResourceAttributes> {
     let resource = rule.resources.as_ref()?.first()?;
-    let (resource, subresource) = resource.split_once('/').map_or((resource.as_str(), None), |(left, right)| (left, Some(right)));
+    let (resource, subresource) = resource
+        .split_once('/')
+        .map_or((resource.as_str(), None), |(left, right)| (left, Some(right)));
     Some(ResourceAttributes {
         group: rule.api_groups.as_ref()?.first().cloned(),
         resource: Some(resource.to_owned()),
         subresource: subresource.map(str::to_owned),
         verb: rule.verbs.first().cloned(),
-        name: rule.resource_names.as_ref().and_then(|names| names.first().cloned()),
+        name: rule
+            .resource_names
+            .as_ref()
+            .and_then(|names| names.first().cloned()),
         namespace: inside.map(str::to_owned),
         ..ResourceAttributes::default()
     })

@@ -48,7 +48,9 @@ impl Request {
 /// # Errors
 /// When it can't be read.
 pub fn end(log: &Path) -> Result<u64> {
-    Ok(std::fs::metadata(log).with_context(|| format!("{} can't be read", log.display()))?.len())
+    Ok(std::fs::metadata(log)
+        .with_context(|| format!("{} can't be read", log.display()))?
+        .len())
 }
 
 /// The requests that were recorded since the log ended at `since`.
@@ -61,10 +63,17 @@ pub fn since(log: &Path, since: u64) -> Result<Vec<Request>> {
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
     // The last line may be half written, in the middle of a letter too.
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+    let whole = bytes
+        .iter()
+        .rposition(|byte| *byte == b'\n')
+        .map_or(0, |end| end + 1);
     let mut requests = Vec::new();
-    for line in bytes[..whole].split(|byte| *byte == b'\n').filter(|line| !line.is_empty()) {
-        let event: Value = serde_json::from_slice(line).with_context(|| format!("{} has a line that is no event", log.display()))?;
+    for line in bytes[..whole]
+        .split(|byte| *byte == b'\n')
+        .filter(|line| !line.is_empty())
+    {
+        let event: Value = serde_json::from_slice(line)
+            .with_context(|| format!("{} has a line that is no event", log.display()))?;
         if counts(&event) {
             requests.push(request(&event));
         }
@@ -88,7 +97,10 @@ fn code(event: &Value) -> u64 {
 fn request(event: &Value) -> Request {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     let object = &event["objectRef"];
-    let subresource = object["subresource"].as_str().map(|name| format!("/{name}")).unwrap_or_default();
+    let subresource = object["subresource"]
+        .as_str()
+        .map(|name| format!("/{name}"))
+        .unwrap_or_default();
     Request {
         user: text(&event["user"]["username"]),
         user_agent: text(&event["userAgent"]),
@@ -105,7 +117,9 @@ fn request(event: &Value) -> Request {
 pub fn count(requests: &[Request], user: &str) -> BTreeMap<(String, String), usize> {
     let mut counts = BTreeMap::new();
     for request in requests.iter().filter(|request| request.user.ends_with(user)) {
-        *counts.entry((request.verb.clone(), request.resource.clone())).or_default() += 1;
+        *counts
+            .entry((request.verb.clone(), request.resource.clone()))
+            .or_default() += 1;
     }
     counts
 }
@@ -119,18 +133,49 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let log = folder.path().join("audit.log");
         let line = |stage: &str, verb: &str, code: u16| {
-            let object = r#"{"resource":"leads","apiGroup":"operatorconnect.dev","subresource":"status","name":"x"}"#;
-            format!(r#"{{"stage":"{stage}","verb":"{verb}","user":{{"username":"u"}},"objectRef":{object},"responseStatus":{{"code":{code}}}}}"#) + "\n"
+            let object =
+                r#"{"resource":"leads","apiGroup":"operatorconnect.dev","subresource":"status","name":"x"}"#;
+            format!(
+                r#"{{"stage":"{stage}","verb":"{verb}","user":{{"username":"u"}},"objectRef":{object},"responseStatus":{{"code":{code}}}}}"#
+            ) + "\n"
         };
-        let lines = [line("ResponseStarted", "watch", 200), line("ResponseComplete", "watch", 200), line("ResponseComplete", "watch", 403)];
+        let lines = [
+            line("ResponseStarted", "watch", 200),
+            line("ResponseComplete", "watch", 200),
+            line("ResponseComplete", "watch", 403),
+        ];
         let whole = lines.concat() + &line("ResponseComplete", "patch", 200);
         std::fs::write(&log, [whole.as_bytes(), b"{\"stage\":\"\xc3"].concat()).unwrap();
         let found = since(&log, 0).unwrap();
-        assert_eq!(found.iter().map(|request| (request.verb.as_str(), request.code)).collect::<Vec<_>>(), [("watch", 200), ("watch", 403), ("patch", 200)]);
-        assert!(found.iter().all(|request| request.group == "operatorconnect.dev"), "{found:?}");
-        assert_eq!(found.iter().map(Request::used_its_right).collect::<Vec<_>>(), [true, false, true]);
-        let of = |code| Request { code, ..found[0].clone() }.used_its_right();
-        assert!(of(404) && of(409) && !of(400) && !of(422) && !of(503) && !of(0), "what failed before its end is no use of a right");
-        assert_eq!(count(&found, "u")[&("patch".to_owned(), "leads/status".to_owned())], 1);
+        assert_eq!(
+            found
+                .iter()
+                .map(|request| (request.verb.as_str(), request.code))
+                .collect::<Vec<_>>(),
+            [("watch", 200), ("watch", 403), ("patch", 200)]
+        );
+        assert!(
+            found.iter().all(|request| request.group == "operatorconnect.dev"),
+            "{found:?}"
+        );
+        assert_eq!(
+            found.iter().map(Request::used_its_right).collect::<Vec<_>>(),
+            [true, false, true]
+        );
+        let of = |code| {
+            Request {
+                code,
+                ..found[0].clone()
+            }
+            .used_its_right()
+        };
+        assert!(
+            of(404) && of(409) && !of(400) && !of(422) && !of(503) && !of(0),
+            "what failed before its end is no use of a right"
+        );
+        assert_eq!(
+            count(&found, "u")[&("patch".to_owned(), "leads/status".to_owned())],
+            1
+        );
     }
 }

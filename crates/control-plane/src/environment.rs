@@ -1,5 +1,8 @@
 //! What the environment says, and the clock: the one place of this crate that asks for either.
-#![allow(clippy::disallowed_methods, reason = "the product's bans; here is where the test tool reads what it is told, and how long it has waited")]
+#![allow(
+    clippy::disallowed_methods,
+    reason = "the product's bans; here is where the test tool reads what it is told, and how long it has waited"
+)]
 
 use std::env;
 use std::path::PathBuf;
@@ -18,12 +21,17 @@ pub enum Source {
 
 /// A path that is set. An empty variable counts as not set.
 fn path(name: &str) -> Option<PathBuf> {
-    env::var_os(name).filter(|value| !value.is_empty()).map(PathBuf::from)
+    env::var_os(name)
+        .filter(|value| !value.is_empty())
+        .map(PathBuf::from)
 }
 
 /// Reads it.
 pub fn source() -> Source {
-    match (path("OPERATORCONNECT_TEST_KUBECONFIG"), path("KUBEBUILDER_ASSETS")) {
+    match (
+        path("OPERATORCONNECT_TEST_KUBECONFIG"),
+        path("KUBEBUILDER_ASSETS"),
+    ) {
         (Some(kubeconfig), _) => Source::Existing(kubeconfig),
         (None, Some(assets)) => Source::Assets(assets),
         (None, None) => Source::Build,

@@ -22,10 +22,14 @@ const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy"
 
 /// Starts them in a folder and waits until they are ready. All files are named from there: the path of a socket must be short.
 pub async fn start(assets: &Path, folder: &Path) -> Result<(Processes, PathBuf)> {
-    let assets = assets.canonicalize().with_context(|| format!("KUBEBUILDER_ASSETS: {} can't be read", assets.display()))?;
+    let assets = assets
+        .canonicalize()
+        .with_context(|| format!("KUBEBUILDER_ASSETS: {} can't be read", assets.display()))?;
     fs::create_dir_all(folder.join("pki"))?;
     let (admin, controllers) = (token()?, token()?);
-    let users = format!("{admin},admin,admin,system:masters\n{controllers},system:kube-controller-manager,controllers,system:masters\n");
+    let users = format!(
+        "{admin},admin,admin,system:masters\n{controllers},system:kube-controller-manager,controllers,system:masters\n"
+    );
     write_private(&folder.join("pki/tokens.csv"), &users)?;
     fs::write(folder.join("pki/audit-policy.yaml"), AUDIT_POLICY)?;
     // Free now; that somebody takes it in the next moment is possible, and would show as an API server that ends.
@@ -103,7 +107,10 @@ fn controller_manager() -> Vec<String> {
 }
 
 fn spawn(program: &Path, folder: &Path, arguments: &[String]) -> Result<Child> {
-    let log = File::options().create(true).append(true).open(folder.join("control-plane.log"))?;
+    let log = File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("control-plane.log"))?;
     Command::new(program)
         .args(arguments)
         .current_dir(folder)
@@ -119,7 +126,10 @@ async fn ready(processes: &mut Processes, folder: &Path, path: &Path, port: u16,
     let mut client = None;
     for _ in 0..1200 {
         processes.check().with_context(|| last_words(folder))?;
-        if client.is_none() && fs::read_to_string(folder.join("pki/apiserver.crt")).is_ok_and(|text| text.ends_with("-----END CERTIFICATE-----\n")) {
+        if client.is_none()
+            && fs::read_to_string(folder.join("pki/apiserver.crt"))
+                .is_ok_and(|text| text.ends_with("-----END CERTIFICATE-----\n"))
+        {
             // Named by its file: a kubeconfig may. The file has the server's certificate and the authority that signed it.
             let authority = last_certificate(&fs::read_to_string(folder.join("pki/apiserver.crt"))?)?;
             fs::write(folder.join("pki/ca.crt"), authority)?;
@@ -134,11 +144,16 @@ async fn ready(processes: &mut Processes, folder: &Path, path: &Path, port: u16,
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
     }
-    bail!("the API server was not ready after a minute: {}", last_words(folder))
+    bail!(
+        "the API server was not ready after a minute: {}",
+        last_words(folder)
+    )
 }
 
 async fn serves(client: &Client) -> bool {
-    let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else { return false };
+    let Ok(request) = http::Request::get("/readyz").body(Vec::new()) else {
+        return false;
+    };
     if client.request_text(request).await.is_err() {
         return false;
     }
@@ -147,7 +162,9 @@ async fn serves(client: &Client) -> bool {
 }
 
 fn last_certificate(pem: &str) -> Result<String> {
-    let begin = pem.rfind("-----BEGIN CERTIFICATE-----").context("the API server's certificate can't be read")?;
+    let begin = pem
+        .rfind("-----BEGIN CERTIFICATE-----")
+        .context("the API server's certificate can't be read")?;
     Ok(pem[begin..].to_owned())
 }
 

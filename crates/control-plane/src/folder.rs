@@ -17,10 +17,14 @@ pub struct Folder {
 impl Folder {
     /// Makes a folder below `home`, or takes the one to keep.
     pub fn open(home: &Path, keep: Option<&Path>) -> Result<Self> {
-        let Some(keep) = keep else { return Self::temporary(home) };
+        let Some(keep) = keep else {
+            return Self::temporary(home);
+        };
         fs::create_dir_all(keep).with_context(|| format!("{} can't be made", keep.display()))?;
         let path = keep.canonicalize()?;
-        let Some(lock) = lock(&path)? else { bail!("another control plane runs in {}", path.display()) };
+        let Some(lock) = lock(&path)? else {
+            bail!("another control plane runs in {}", path.display())
+        };
         // Only what a run makes: the folder may hold other things of its owner.
         for name in ["etcd", "pki"] {
             remove(fs::remove_dir_all(path.join(name)))?;
@@ -28,20 +32,31 @@ impl Folder {
         for name in ["audit.log", "control-plane.log", "admin.kubeconfig"] {
             remove(fs::remove_file(path.join(name)))?;
         }
-        Ok(Self { path, _lock: lock, _temporary: None })
+        Ok(Self {
+            path,
+            _lock: lock,
+            _temporary: None,
+        })
     }
 
     fn temporary(home: &Path) -> Result<Self> {
         let runs = home.join("runs");
         fs::create_dir_all(&runs).with_context(|| format!("{} can't be made", runs.display()))?;
         // While this is held, no folder is made and not yet locked, so that the sweep can't take one that is about to be used.
-        let gate = File::options().create(true).append(true).open(home.join("runs.lock"))?;
+        let gate = File::options()
+            .create(true)
+            .append(true)
+            .open(home.join("runs.lock"))?;
         gate.lock()?;
         sweep(&runs)?;
         let temporary = TempDir::with_prefix_in("run-", &runs)?;
         let path = temporary.path().canonicalize()?;
         let lock = lock(&path)?.context("a new folder is locked by somebody else")?;
-        Ok(Self { path, _lock: lock, _temporary: Some(temporary) })
+        Ok(Self {
+            path,
+            _lock: lock,
+            _temporary: Some(temporary),
+        })
     }
 
     pub fn path(&self) -> &Path {
@@ -50,12 +65,21 @@ impl Folder {
 }
 
 fn remove(result: std::io::Result<()>) -> std::io::Result<()> {
-    result.or_else(|error| if error.kind() == std::io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+    result.or_else(|error| {
+        if error.kind() == std::io::ErrorKind::NotFound {
+            Ok(())
+        } else {
+            Err(error)
+        }
+    })
 }
 
 /// The lock of a run's folder; none when another process holds it.
 fn lock(folder: &Path) -> Result<Option<File>> {
-    let file = File::options().create(true).append(true).open(folder.join("lock"))?;
+    let file = File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("lock"))?;
     match file.try_lock() {
         Ok(()) => Ok(Some(file)),
         Err(TryLockError::WouldBlock) => Ok(None),

@@ -43,7 +43,9 @@ impl Program<'_> {
 
     fn compile(&self, output: &Path, progress: fn(&str)) -> Result<()> {
         let called = self.called;
-        progress(&format!("building {called}; minutes the first time, then never until its sources change"));
+        progress(&format!(
+            "building {called}; minutes the first time, then never until its sources change"
+        ));
         let started = environment::now();
         let mut child = self.go(output).spawn().map_err(|error| {
             if error.kind() == std::io::ErrorKind::NotFound {
@@ -57,7 +59,12 @@ impl Program<'_> {
         })?;
         let stderr = child.stderr.take().context("go has no stderr")?;
         let (sender, lines) = mpsc::channel();
-        let reader = std::thread::spawn(move || BufReader::new(stderr).lines().map_while(Result::ok).all(|line| sender.send(line).is_ok()));
+        let reader = std::thread::spawn(move || {
+            BufReader::new(stderr)
+                .lines()
+                .map_while(Result::ok)
+                .all(|line| sender.send(line).is_ok())
+        });
 
         let (mut compiled, mut downloaded, mut said) = (0, 0, VecDeque::new());
         let mut next = EVERY;
@@ -74,7 +81,10 @@ impl Program<'_> {
                 }
                 Err(RecvTimeoutError::Timeout) => {
                     let most = self.packages;
-                    progress(&format!("{} s: {downloaded} modules downloaded, {compiled} of at most {most} packages compiled", started.elapsed().as_secs()));
+                    progress(&format!(
+                        "{} s: {downloaded} modules downloaded, {compiled} of at most {most} packages compiled",
+                        started.elapsed().as_secs()
+                    ));
                     next = started.elapsed() + EVERY;
                 }
                 Err(RecvTimeoutError::Disconnected) => break,
@@ -84,7 +94,11 @@ impl Program<'_> {
         let _all_read = reader.join();
         if !status.success() {
             let said: Vec<String> = said.into();
-            bail!("{called} can't be built ({status}):\n{}\n{}", said.join("\n"), self.otherwise);
+            bail!(
+                "{called} can't be built ({status}):\n{}\n{}",
+                said.join("\n"),
+                self.otherwise
+            );
         }
         progress(&format!("built in {} s", started.elapsed().as_secs()));
         Ok(())
@@ -93,12 +107,30 @@ impl Program<'_> {
     fn go(&self, output: &Path) -> Command {
         let mut command = Command::new("go");
         command
-            .args(["build", "-v", "-mod=readonly", "-trimpath", "-buildvcs=false", "-ldflags", self.flags, "-tags", self.tags, "-o"])
+            .args([
+                "build",
+                "-v",
+                "-mod=readonly",
+                "-trimpath",
+                "-buildvcs=false",
+                "-ldflags",
+                self.flags,
+                "-tags",
+                self.tags,
+                "-o",
+            ])
             .arg(output)
             .arg(self.package);
         // No C compiler is needed; and what somebody set for other Go work has no say here.
-        command.current_dir(self.module).env("CGO_ENABLED", "0").env("GOWORK", "off").env("GOFLAGS", "");
-        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped());
+        command
+            .current_dir(self.module)
+            .env("CGO_ENABLED", "0")
+            .env("GOWORK", "off")
+            .env("GOFLAGS", "");
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped());
         command
     }
 }
@@ -106,7 +138,10 @@ impl Program<'_> {
 /// Waits until no other process builds in this folder, which is made if needed. It is so until the answer is dropped.
 pub fn only_builder(home: &Path, called: &str, progress: fn(&str)) -> Result<File> {
     fs::create_dir_all(home).with_context(|| format!("{} can't be made", home.display()))?;
-    let lock = File::options().create(true).append(true).open(home.join("build.lock"))?;
+    let lock = File::options()
+        .create(true)
+        .append(true)
+        .open(home.join("build.lock"))?;
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
@@ -123,7 +158,11 @@ pub fn sources(module: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(module).with_context(|| format!("{} can't be read", module.display()))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
-        .filter(|path| path.extension().is_some_and(|extension| extension == "go") || path.ends_with("go.mod") || path.ends_with("go.sum"))
+        .filter(|path| {
+            path.extension().is_some_and(|extension| extension == "go")
+                || path.ends_with("go.mod")
+                || path.ends_with("go.sum")
+        })
         .collect();
     files.sort();
     Ok(files)
@@ -139,7 +178,12 @@ pub fn key(sources: &[PathBuf]) -> Result<String> {
         hash.update(text.len().to_le_bytes());
         hash.update(text);
     }
-    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+    Ok(hash
+        .finalize()
+        .iter()
+        .take(8)
+        .map(|byte| format!("{byte:02x}"))
+        .collect())
 }
 
 #[cfg(test)]

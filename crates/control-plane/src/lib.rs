@@ -66,7 +66,10 @@ pub struct Options {
 
 impl Default for Options {
     fn default() -> Self {
-        Self { keep: None, progress: program::to_stderr }
+        Self {
+            keep: None,
+            progress: program::to_stderr,
+        }
     }
 }
 
@@ -117,8 +120,13 @@ impl ControlPlane {
             let (options, source) = (options.clone(), source.clone());
             // Both may wait for another process, minutes when that one builds.
             tokio::task::spawn_blocking(move || -> Result<_> {
-                let program = matches!(source, Source::Build).then(|| build(&program::root(), options.progress)).transpose()?;
-                Ok((Folder::open(&program::home(&program::root()), options.keep.as_deref())?, program))
+                let program = matches!(source, Source::Build)
+                    .then(|| build(&program::root(), options.progress))
+                    .transpose()?;
+                Ok((
+                    Folder::open(&program::home(&program::root()), options.keep.as_deref())?,
+                    program,
+                ))
             })
             .await??
         };
@@ -126,11 +134,23 @@ impl ControlPlane {
         let (processes, kubeconfig) = match (source, program) {
             (Source::Existing(kubeconfig), _) => (Processes::default(), kubeconfig),
             (Source::Assets(assets), _) => envtest::start(&assets, folder.path()).await?,
-            (Source::Build, program) => process::serve(&program.context("nothing was built")?, folder.path()).await?,
+            (Source::Build, program) => {
+                process::serve(&program.context("nothing was built")?, folder.path()).await?
+            }
         };
-        ensure!(audit_log.as_ref().is_none_or(|log| log.exists()), "the API server that was started in {} keeps no audit log", folder.path().display());
+        ensure!(
+            audit_log.as_ref().is_none_or(|log| log.exists()),
+            "the API server that was started in {} keeps no audit log",
+            folder.path().display()
+        );
         let client = client_of(&kubeconfig).await?;
-        Ok(Self { processes, folder, kubeconfig, audit_log, client })
+        Ok(Self {
+            processes,
+            folder,
+            kubeconfig,
+            audit_log,
+            client,
+        })
     }
 
     /// The kubeconfig of an administrator.
@@ -183,7 +203,11 @@ impl ControlPlane {
 
     /// Ends it and waits a moment for a clean end; dropping it is quicker and as thorough.
     pub async fn stop(self) {
-        let Self { mut processes, folder, .. } = self;
+        let Self {
+            mut processes,
+            folder,
+            ..
+        } = self;
         processes.stop().await;
         drop(processes);
         drop(folder);
@@ -199,7 +223,8 @@ pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
 }
 
 async fn config_of(kubeconfig: &Path) -> Result<Config> {
-    let read = Kubeconfig::read_from(kubeconfig).with_context(|| format!("{} can't be read", kubeconfig.display()))?;
+    let read = Kubeconfig::read_from(kubeconfig)
+        .with_context(|| format!("{} can't be read", kubeconfig.display()))?;
     let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
     config.default_retry = false;
     Ok(config)

@@ -19,12 +19,19 @@ pub fn parse(text: &str) -> Result<Vec<DynamicObject>> {
 
 /// The interface for an object's kind. The plural is the API server's own word for it.
 async fn api(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObject>> {
-    let types = object.types.as_ref().context("the object has no apiVersion and kind")?;
+    let types = object
+        .types
+        .as_ref()
+        .context("the object has no apiVersion and kind")?;
     let kind = GroupVersionKind::try_from(types).context("the object's apiVersion can't be read")?;
-    let (resource, capabilities) = kube::discovery::pinned_kind(client, &kind).await.with_context(|| format!("the API server has no {}", types.kind))?;
+    let (resource, capabilities) = kube::discovery::pinned_kind(client, &kind)
+        .await
+        .with_context(|| format!("the API server has no {}", types.kind))?;
     Ok(match (capabilities.scope, object.namespace()) {
         (kube::discovery::Scope::Cluster, _) => Api::all_with(client.clone(), &resource),
-        (kube::discovery::Scope::Namespaced, Some(namespace)) => Api::namespaced_with(client.clone(), &namespace, &resource),
+        (kube::discovery::Scope::Namespaced, Some(namespace)) => {
+            Api::namespaced_with(client.clone(), &namespace, &resource)
+        }
         (kube::discovery::Scope::Namespaced, None) => Api::default_namespaced_with(client.clone(), &resource),
     })
 }
@@ -35,7 +42,14 @@ async fn api(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObjec
 /// With the API server's own words when it refuses the object.
 pub async fn apply(client: &Client, object: &DynamicObject) -> Result<DynamicObject> {
     let api = api(client, object).await?;
-    match api.patch(&object.name_any(), &PatchParams::apply("kubectl").force(), &Patch::Apply(object)).await {
+    match api
+        .patch(
+            &object.name_any(),
+            &PatchParams::apply("kubectl").force(),
+            &Patch::Apply(object),
+        )
+        .await
+    {
         Ok(applied) => Ok(applied),
         Err(kube::Error::Api(status)) => anyhow::bail!("{}", status.message),
         Err(error) => Err(error.into()),
@@ -50,7 +64,11 @@ pub async fn apply_all(client: &Client, text: &str) -> Result<Vec<DynamicObject>
     let mut applied = Vec::new();
     for object in parse(text)? {
         let name = object.name_any();
-        applied.push(apply(client, &object).await.with_context(|| format!("{name} could not be applied"))?);
+        applied.push(
+            apply(client, &object)
+                .await
+                .with_context(|| format!("{name} could not be applied"))?,
+        );
     }
     Ok(applied)
 }
@@ -64,8 +82,14 @@ pub async fn established(client: &Client, name: &str) -> Result<()> {
     let api = Api::<CustomResourceDefinition>::all(client.clone());
     for _ in 0..300 {
         let crd = api.get_opt(name).await?;
-        let conditions = crd.and_then(|crd| crd.status).and_then(|status| status.conditions).unwrap_or_default();
-        if conditions.iter().any(|condition| condition.type_ == "Established" && condition.status == "True") {
+        let conditions = crd
+            .and_then(|crd| crd.status)
+            .and_then(|status| status.conditions)
+            .unwrap_or_default();
+        if conditions
+            .iter()
+            .any(|condition| condition.type_ == "Established" && condition.status == "True")
+        {
             return Ok(());
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;

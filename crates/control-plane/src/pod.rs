@@ -26,7 +26,13 @@ pub struct Pod {
 }
 
 impl Pod {
-    pub(crate) fn new(spec: &PodSpec, program: &Path, name: &str, namespace: &str, kubeconfig: &Path) -> Result<Self> {
+    pub(crate) fn new(
+        spec: &PodSpec,
+        program: &Path,
+        name: &str,
+        namespace: &str,
+        kubeconfig: &Path,
+    ) -> Result<Self> {
         let container = spec.containers.first().context("the pod has no container")?;
         let mut ports = BTreeMap::new();
         let mut moved = Vec::new();
@@ -46,7 +52,11 @@ impl Pod {
         }
         command.env("OPERATORCONNECT_KUBECONFIG", kubeconfig);
         let probes = probes(container, &ports)?;
-        Ok(Self { command, ports, probes })
+        Ok(Self {
+            command,
+            ports,
+            probes,
+        })
     }
 
     /// The port of this machine that stands for a port of the container, by its name.
@@ -94,7 +104,9 @@ fn port_for_a_pod() -> Result<u16> {
 /// # Errors
 /// When none is free.
 pub fn free_port(wanted: u16) -> Result<u16> {
-    let listener = TcpListener::bind(("127.0.0.1", wanted)).or_else(|_| TcpListener::bind(("127.0.0.1", 0))).context("no port is free")?;
+    let listener = TcpListener::bind(("127.0.0.1", wanted))
+        .or_else(|_| TcpListener::bind(("127.0.0.1", 0)))
+        .context("no port is free")?;
     Ok(listener.local_addr()?.port())
 }
 
@@ -110,12 +122,18 @@ fn with_ports(text: &str, moved: &[(i32, u16)]) -> String {
 static NEXT_UID: AtomicU32 = AtomicU32::new(0);
 
 fn value(variable: &EnvVar, spec: &PodSpec, name: &str, namespace: &str) -> Result<String> {
-    let Some(source) = &variable.value_from else { return Ok(variable.value.clone().unwrap_or_default()) };
+    let Some(source) = &variable.value_from else {
+        return Ok(variable.value.clone().unwrap_or_default());
+    };
     let field = source.field_ref.as_ref().map(|field| field.field_path.as_str());
     Ok(match field {
         Some("metadata.name") => name.to_owned(),
         // Each one that is made is another pod; a test that starts a container again says so by the variable itself.
-        Some("metadata.uid") => format!("{name}-{}-{}", std::process::id(), NEXT_UID.fetch_add(1, Ordering::Relaxed)),
+        Some("metadata.uid") => format!(
+            "{name}-{}-{}",
+            std::process::id(),
+            NEXT_UID.fetch_add(1, Ordering::Relaxed)
+        ),
         Some("metadata.namespace") => namespace.to_owned(),
         Some("spec.serviceAccountName") => spec.service_account_name.clone().unwrap_or_default(),
         Some("status.podIP" | "status.hostIP") => "127.0.0.1".to_owned(),
@@ -124,14 +142,26 @@ fn value(variable: &EnvVar, spec: &PodSpec, name: &str, namespace: &str) -> Resu
 }
 
 fn probes(container: &Container, ports: &BTreeMap<String, u16>) -> Result<BTreeMap<&'static str, String>> {
-    let all: [(_, &Option<Probe>); 3] =
-        [("startup", &container.startup_probe), ("liveness", &container.liveness_probe), ("readiness", &container.readiness_probe)];
+    let all: [(_, &Option<Probe>); 3] = [
+        ("startup", &container.startup_probe),
+        ("liveness", &container.liveness_probe),
+        ("readiness", &container.readiness_probe),
+    ];
     let mut found = BTreeMap::new();
     for (kind, probe) in all {
-        let Some(get) = probe.as_ref().and_then(|probe| probe.http_get.as_ref()) else { continue };
-        let IntOrString::String(port) = &get.port else { bail!("the {kind} probe names its port by a number: give the port a name") };
-        let port = ports.get(port).with_context(|| format!("the {kind} probe asks at a port {port} that the container does not have"))?;
-        found.insert(kind, format!("http://127.0.0.1:{port}{}", get.path.as_deref().unwrap_or("/")));
+        let Some(get) = probe.as_ref().and_then(|probe| probe.http_get.as_ref()) else {
+            continue;
+        };
+        let IntOrString::String(port) = &get.port else {
+            bail!("the {kind} probe names its port by a number: give the port a name")
+        };
+        let port = ports.get(port).with_context(|| {
+            format!("the {kind} probe asks at a port {port} that the container does not have")
+        })?;
+        found.insert(
+            kind,
+            format!("http://127.0.0.1:{port}{}", get.path.as_deref().unwrap_or("/")),
+        );
     }
     Ok(found)
 }
@@ -146,18 +176,31 @@ mod tests {
 
     #[test]
     fn a_pod_has_what_the_deployment_says_and_ports_of_its_own() {
-        let spec = serde_json::from_value(json!({"serviceAccountName": "account", "containers": [{"name": "operator", "args": ["run"],
+        let spec = serde_json::from_value(
+            json!({"serviceAccountName": "account", "containers": [{"name": "operator", "args": ["run"],
             "env": [
                 {"name": "POD_NAME", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}},
                 {"name": "HEALTH", "value": ":8081"}, {"name": "OTHER", "value": "example:80810"},
             ],
             "ports": [{"name": "health", "containerPort": 8081}],
-            "livenessProbe": {"httpGet": {"path": "/livez", "port": "health"}}}]}))
+            "livenessProbe": {"httpGet": {"path": "/livez", "port": "health"}}}]}),
+        )
         .unwrap();
-        let pod = Pod::new(&spec, Path::new("/operator"), "operator-0", "system", Path::new("/kubeconfig")).unwrap();
+        let pod = Pod::new(
+            &spec,
+            Path::new("/operator"),
+            "operator-0",
+            "system",
+            Path::new("/kubeconfig"),
+        )
+        .unwrap();
         let port = pod.port("health").unwrap();
         let text = |text: &std::ffi::OsStr| text.to_string_lossy().into_owned();
-        let variables: BTreeMap<_, _> = pod.command.get_envs().map(|(name, value)| (text(name), text(value.unwrap_or_default()))).collect();
+        let variables: BTreeMap<_, _> = pod
+            .command
+            .get_envs()
+            .map(|(name, value)| (text(name), text(value.unwrap_or_default())))
+            .collect();
         assert_eq!(pod.command.get_args().map(text).collect::<Vec<_>>(), ["run"]);
         assert_eq!(variables["POD_NAME"], "operator-0");
         assert_eq!(variables["HEALTH"], format!(":{port}"));
@@ -168,8 +211,18 @@ mod tests {
 
     #[test]
     fn what_only_a_kubelet_knows_is_refused() {
-        let env = json!([{"name": "LIMIT", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}]);
+        let env =
+            json!([{"name": "LIMIT", "valueFrom": {"resourceFieldRef": {"resource": "limits.memory"}}}]);
         let spec = serde_json::from_value(json!({"containers": [{"name": "operator", "env": env}]})).unwrap();
-        assert!(Pod::new(&spec, Path::new("/operator"), "operator-0", "system", Path::new("/kubeconfig")).is_err());
+        assert!(
+            Pod::new(
+                &spec,
+                Path::new("/operator"),
+                "operator-0",
+                "system",
+                Path::new("/kubeconfig")
+            )
+            .is_err()
+        );
     }
 }

@@ -90,7 +90,11 @@ pub async fn serve(program: &Path, folder: &Path) -> Result<(Processes, PathBuf)
     // On a timeout the process is killed here, which ends the thread that reads.
     let line = match said {
         Ok(line) => line??,
-        Err(_) => bail!("the API server was not ready after {} s: {}", READY.as_secs(), last_words(folder)),
+        Err(_) => bail!(
+            "the API server was not ready after {} s: {}",
+            READY.as_secs(),
+            last_words(folder)
+        ),
     };
     match line.trim_end().strip_prefix("READY ") {
         Some(kubeconfig) => Ok((processes, PathBuf::from(kubeconfig))),

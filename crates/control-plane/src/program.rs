@@ -45,7 +45,15 @@ pub fn build(project_root: &Path, progress: fn(&str)) -> Result<PathBuf> {
     if !program.exists() {
         fs::create_dir_all(home.join(&key))?;
         let flags = flags(&fs::read_to_string(module.join("go.mod"))?)?;
-        let server = Program { called: CALLED, module: &module, package: ".", flags: &flags, tags: "", packages: PACKAGES, otherwise: OTHER_WAYS };
+        let server = Program {
+            called: CALLED,
+            module: &module,
+            package: ".",
+            flags: &flags,
+            tags: "",
+            packages: PACKAGES,
+            otherwise: OTHER_WAYS,
+        };
         server.build(&program, progress)?;
         sweep(&home, &key)?;
     }
@@ -58,12 +66,17 @@ fn flags(go_mod: &str) -> Result<String> {
     let mut parts = version.trim_start_matches('v').split('.');
     let (major, minor) = (parts.next().unwrap_or_default(), parts.next().unwrap_or_default());
     let package = "k8s.io/component-base/version";
-    Ok(format!("-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"))
+    Ok(format!(
+        "-s -w -X {package}.gitVersion={version} -X {package}.gitMajor={major} -X {package}.gitMinor={minor}"
+    ))
 }
 
 /// The version of Kubernetes that go.mod asks for.
 fn kubernetes_version(go_mod: &str) -> Result<String> {
-    let version = go_mod.lines().find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes ")).context("go.mod does not ask for k8s.io/kubernetes")?;
+    let version = go_mod
+        .lines()
+        .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
+        .context("go.mod does not ask for k8s.io/kubernetes")?;
     Ok(version.trim().to_owned())
 }
 
@@ -98,10 +111,16 @@ mod tests {
         for name in ["1111111111111111", "2222222222222222", "3333333333333333", "runs"] {
             fs::create_dir(home.path().join(name)).unwrap();
             fs::write(home.path().join(name).join("control-plane"), name).unwrap();
-            fs::File::open(home.path().join(name)).unwrap().set_modified(std::time::UNIX_EPOCH + Duration::from_secs(name.as_bytes()[0].into())).unwrap();
+            fs::File::open(home.path().join(name))
+                .unwrap()
+                .set_modified(std::time::UNIX_EPOCH + Duration::from_secs(name.as_bytes()[0].into()))
+                .unwrap();
         }
         sweep(home.path(), "1111111111111111").unwrap();
-        let mut left: Vec<_> = fs::read_dir(home.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        let mut left: Vec<_> = fs::read_dir(home.path())
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
         left.sort();
         assert_eq!(left, ["1111111111111111", "3333333333333333", "runs"]);
     }

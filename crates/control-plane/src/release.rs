@@ -46,7 +46,8 @@ impl Helm {
 
     /// Builds it, unless it is there.
     pub(crate) async fn program(self) -> Result<PathBuf> {
-        tokio::task::spawn_blocking(move || tools::tool(&program::root(), self.tool(), program::to_stderr)).await?
+        tokio::task::spawn_blocking(move || tools::tool(&program::root(), self.tool(), program::to_stderr))
+            .await?
     }
 }
 
@@ -157,16 +158,38 @@ impl Release {
     async fn apply(&mut self, verb: &str, chart: &Path, values: &Value) -> Result<()> {
         let file = self.folder.join("values.yaml");
         tokio::fs::write(&file, values.to_string()).await?;
-        self.said = self.helm(&[verb, RELEASE, &chart.display().to_string(), "--create-namespace", "--values", &file.display().to_string()]).await?;
+        self.said = self
+            .helm(&[
+                verb,
+                RELEASE,
+                &chart.display().to_string(),
+                "--create-namespace",
+                "--values",
+                &file.display().to_string(),
+            ])
+            .await?;
         self.take_in().await
     }
 
     /// Reads what stands in the API server now, and waits until it counts.
     async fn take_in(&mut self) -> Result<()> {
-        let deployment = Api::<Deployment>::namespaced(self.client.clone(), SYSTEM).get(RELEASE).await.context("the Deployment of the release")?;
-        self.pod = deployment.spec.and_then(|spec| spec.template.spec).context("the Deployment has no pod")?;
-        self.account = self.pod.service_account_name.clone().context("the Deployment has no service account")?;
-        for kind in Api::<CustomResourceDefinition>::all(self.client.clone()).list(&ListParams::default()).await? {
+        let deployment = Api::<Deployment>::namespaced(self.client.clone(), SYSTEM)
+            .get(RELEASE)
+            .await
+            .context("the Deployment of the release")?;
+        self.pod = deployment
+            .spec
+            .and_then(|spec| spec.template.spec)
+            .context("the Deployment has no pod")?;
+        self.account = self
+            .pod
+            .service_account_name
+            .clone()
+            .context("the Deployment has no service account")?;
+        for kind in Api::<CustomResourceDefinition>::all(self.client.clone())
+            .list(&ListParams::default())
+            .await?
+        {
             if kind.spec.group == GROUP {
                 manifests::established(&self.client, &kind.name_any()).await?;
             }
@@ -176,14 +199,36 @@ impl Release {
 
     async fn helm(&self, arguments: &[&str]) -> Result<String> {
         let mut command = tokio::process::Command::new(&self.helm);
-        command.args(arguments).args(["--namespace", SYSTEM, "--kubeconfig"]).arg(&self.admin);
+        command
+            .args(arguments)
+            .args(["--namespace", SYSTEM, "--kubeconfig"])
+            .arg(&self.admin);
         // What somebody keeps for other work with Helm has no say here.
-        for (variable, folder) in [("HELM_CACHE_HOME", "cache"), ("HELM_CONFIG_HOME", "config"), ("HELM_DATA_HOME", "data")] {
+        for (variable, folder) in [
+            ("HELM_CACHE_HOME", "cache"),
+            ("HELM_CONFIG_HOME", "config"),
+            ("HELM_DATA_HOME", "data"),
+        ] {
             command.env(variable, self.folder.join("helm").join(folder));
         }
-        let Output { status, stdout, stderr } = command.kill_on_drop(true).output().await.with_context(|| format!("{} can't be run", self.helm.display()))?;
-        let (stdout, stderr) = (String::from_utf8_lossy(&stdout).into_owned(), String::from_utf8_lossy(&stderr).into_owned());
-        ensure!(status.success(), "helm {} failed ({status}): {stderr}{stdout}", arguments.join(" "));
+        let Output {
+            status,
+            stdout,
+            stderr,
+        } = command
+            .kill_on_drop(true)
+            .output()
+            .await
+            .with_context(|| format!("{} can't be run", self.helm.display()))?;
+        let (stdout, stderr) = (
+            String::from_utf8_lossy(&stdout).into_owned(),
+            String::from_utf8_lossy(&stderr).into_owned(),
+        );
+        ensure!(
+            status.success(),
+            "helm {} failed ({status}): {stderr}{stdout}",
+            arguments.join(" ")
+        );
         Ok(stdout)
     }
 }
@@ -205,8 +250,14 @@ pub fn reads_anywhere() -> Value {
 /// # Errors
 /// When there is none in that folder.
 pub fn operator_of_image() -> Result<Option<PathBuf>> {
-    let Some(root) = environment::image_root() else { return Ok(None) };
+    let Some(root) = environment::image_root() else {
+        return Ok(None);
+    };
     let program = root.join(RELEASE);
-    ensure!(program.is_file(), "OPERATORCONNECT_IMAGE_ROOT: there is no {}; unpack the image there", program.display());
+    ensure!(
+        program.is_file(),
+        "OPERATORCONNECT_IMAGE_ROOT: there is no {}; unpack the image there",
+        program.display()
+    );
     Ok(Some(program))
 }

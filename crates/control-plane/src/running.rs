@@ -19,11 +19,22 @@ impl Running {
     /// # Errors
     /// When it can't be started.
     pub fn start(command: &mut Command, log: &Path) -> Result<Self> {
-        let file = File::options().create(true).append(true).open(log).with_context(|| format!("{} can't be written", log.display()))?;
+        let file = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("{} can't be written", log.display()))?;
         let program = command.get_program().to_owned();
-        let child = command.stdin(Stdio::null()).stdout(file.try_clone()?).stderr(file).spawn();
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(file.try_clone()?)
+            .stderr(file)
+            .spawn();
         let child = child.with_context(|| format!("{} can't be started", Path::new(&program).display()))?;
-        Ok(Self { child, log: log.to_owned() })
+        Ok(Self {
+            child,
+            log: log.to_owned(),
+        })
     }
 
     /// The process id.
@@ -53,7 +64,10 @@ impl Running {
     /// # Errors
     /// When it can't be sent.
     pub fn signal(&self, name: &str) -> Result<()> {
-        let done = Command::new("sh").arg("-c").arg(format!("kill -{name} {}", self.child.id())).status()?;
+        let done = Command::new("sh")
+            .arg("-c")
+            .arg(format!("kill -{name} {}", self.child.id()))
+            .status()?;
         anyhow::ensure!(done.success(), "SIG{name} could not be sent");
         Ok(())
     }
@@ -73,7 +87,11 @@ impl Running {
         if let Some(status) = self.ended()? {
             let said = self.said().unwrap_or_default();
             let last: Vec<&str> = said.lines().rev().take(5).collect();
-            bail!("it ended by itself ({status}; {}): {}", self.log.display(), last.into_iter().rev().collect::<Vec<_>>().join("\n"));
+            bail!(
+                "it ended by itself ({status}; {}): {}",
+                self.log.display(),
+                last.into_iter().rev().collect::<Vec<_>>().join("\n")
+            );
         }
         Ok(())
     }

@@ -34,7 +34,15 @@ pub fn tool(project_root: &Path, name: &str, progress: fn(&str)) -> Result<PathB
         let called = format!("{name}, a tool for the tests");
         let otherwise = "There is no other way: the tests run the version that its go.mod names.";
         let _absent = fs::remove_file(&stamp);
-        let built = Program { called: &called, module: &module, package: &package, flags: "-s -w", tags: tags(&go_mod), packages: PACKAGES, otherwise };
+        let built = Program {
+            called: &called,
+            module: &module,
+            package: &package,
+            flags: "-s -w",
+            tags: tags(&go_mod),
+            packages: PACKAGES,
+            otherwise,
+        };
         built.build(&program, progress)?;
         fs::write(&stamp, key)?;
     }
@@ -43,15 +51,24 @@ pub fn tool(project_root: &Path, name: &str, progress: fn(&str)) -> Result<PathB
 
 /// The package of the one `tool` line.
 fn package(go_mod: &str) -> Result<String> {
-    let mut tools = go_mod.lines().filter_map(|line| line.trim().strip_prefix("tool "));
+    let mut tools = go_mod
+        .lines()
+        .filter_map(|line| line.trim().strip_prefix("tool "));
     let package = tools.next().context("there is no line `tool <package>`")?;
-    anyhow::ensure!(tools.next().is_none(), "there is more than one line `tool <package>`");
+    anyhow::ensure!(
+        tools.next().is_none(),
+        "there is more than one line `tool <package>`"
+    );
     Ok(package.trim().to_owned())
 }
 
 /// The build tags of the comment `// Built with tags: a,b`, if there is one: Go has no place for them in a module.
 fn tags(go_mod: &str) -> &str {
-    go_mod.lines().find_map(|line| line.strip_prefix("// Built with tags: ")).unwrap_or_default().trim()
+    go_mod
+        .lines()
+        .find_map(|line| line.strip_prefix("// Built with tags: "))
+        .unwrap_or_default()
+        .trim()
 }
 
 #[cfg(test)]

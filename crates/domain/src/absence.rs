@@ -82,10 +82,21 @@ impl Belief {
             Self::Believed => None,
             // The platform object counts, and wakes this one.
             Self::Doubted => {
-                let verdict = Verdict::not_ready(Reason::Verifying, format!("The list of {list} does not show what it should: it is looked at again."));
-                Some((Step::Wait(now + timing::SETTLING, Wake::Inventory), "what is missing is not believed yet", verdict))
+                let verdict = Verdict::not_ready(
+                    Reason::Verifying,
+                    format!("The list of {list} does not show what it should: it is looked at again."),
+                );
+                Some((
+                    Step::Wait(now + timing::SETTLING, Wake::Inventory),
+                    "what is missing is not believed yet",
+                    verdict,
+                ))
             }
-            Self::Held(trouble) => Some((Step::Blocked(now + timing::SLOW_RETRY), "what is missing is not believed", Verdict::trouble(trouble))),
+            Self::Held(trouble) => Some((
+                Step::Blocked(now + timing::SLOW_RETRY),
+                "what is missing is not believed",
+                Verdict::trouble(trouble),
+            )),
         }
     }
 }
@@ -93,7 +104,11 @@ impl Belief {
 impl AbsenceLedger {
     /// What is missing and neither believed nor accepted.
     fn unexplained(&self, here: &Account, counted: &AbsenceCount) -> usize {
-        let missing = counted.missing.iter().filter(|id| !self.believed.contains_key(*id)).count();
+        let missing = counted
+            .missing
+            .iter()
+            .filter(|id| !self.believed.contains_key(*id))
+            .count();
         match &self.known {
             Some(known) if known == here => missing.saturating_sub(self.accepted as usize),
             // What was believed of another place says nothing of this one, and what was asked for elsewhere does not show here.
@@ -114,8 +129,14 @@ impl AbsenceLedger {
     /// Forgets whose absence was believed more than an hour ago: only as many as are missing still are remembered.
     fn forget_old(&mut self, now: Time, counted: &AbsenceCount) {
         let lately = |at: &Time| now < *at + WINDOW && !timing::is_ahead(*at, now);
-        let still = self.believed.iter().filter(|(id, at)| !lately(at) && counted.missing.contains(*id)).count();
-        self.accepted = self.accepted.saturating_add(u32::try_from(still).unwrap_or(u32::MAX));
+        let still = self
+            .believed
+            .iter()
+            .filter(|(id, at)| !lately(at) && counted.missing.contains(*id))
+            .count();
+        self.accepted = self
+            .accepted
+            .saturating_add(u32::try_from(still).unwrap_or(u32::MAX));
         self.believed.retain(|_, at| lately(at));
     }
 
@@ -137,7 +158,11 @@ impl AbsenceLedger {
             return Belief::Believed;
         }
         if known && self.held == 0 && unexplained <= self.room(now, here, counted) {
-            return if missing && !self.believed.contains_key(id) { Belief::Doubted } else { Belief::Believed };
+            return if missing && !self.believed.contains_key(id) {
+                Belief::Doubted
+            } else {
+                Belief::Believed
+            };
         }
         match missing || !known || unexplained * 2 >= counted.recorded {
             false => Belief::Believed,
@@ -151,14 +176,24 @@ impl AbsenceLedger {
         if self.held == 0 {
             return None;
         }
-        let (objects, have) = if self.held == 1 { ("object", "has") } else { ("objects", "have") };
+        let (objects, have) = if self.held == 1 {
+            ("object", "has")
+        } else {
+            ("objects", "have")
+        };
         let held = self.held;
         let what = match &self.known {
             Some(known) if known == here => {
-                format!("{held} {objects} {have} recorded what the platform does not show any more, which is more than vanishes by itself.")
+                format!(
+                    "{held} {objects} {have} recorded what the platform does not show any more, which is more than vanishes by itself."
+                )
             }
-            Some(_) => format!("spec.url or spec.authentication is another one than before, and what {held} {objects} {have} recorded does not show here."),
-            None => format!("It is not known for which platform the objects have recorded what they have, and that of {held} {objects} does not show."),
+            Some(_) => format!(
+                "spec.url or spec.authentication is another one than before, and what {held} {objects} {have} recorded does not show here."
+            ),
+            None => format!(
+                "It is not known for which platform the objects have recorded what they have, and that of {held} {objects} does not show."
+            ),
         };
         let advice = if !self.confirmed(now) {
             "It is looked at again."
@@ -167,7 +202,8 @@ impl AbsenceLedger {
         } else {
             "Correct spec.url and spec.authentication: it ends by itself when all of it shows again. If it is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
         };
-        let message = format!("{what} Nothing is made again, let go or called deleted because of that. {advice}");
+        let message =
+            format!("{what} Nothing is made again, let go or called deleted because of that. {advice}");
         Some(Trouble::new(Reason::AbsenceUnconfirmed, message))
     }
 }
@@ -182,7 +218,14 @@ fn told_to_objects() -> Trouble {
 /// begun that were counted by.
 ///
 /// While nothing is missing and nothing is held the ledger stays as it is, so that an hour that passes writes nothing (law L6).
-pub fn settle(now: Time, listed: Time, here: &Account, approval: Option<&str>, ledger: &AbsenceLedger, counted: &AbsenceCount) -> AbsenceLedger {
+pub fn settle(
+    now: Time,
+    listed: Time,
+    here: &Account,
+    approval: Option<&str>,
+    ledger: &AbsenceLedger,
+    counted: &AbsenceCount,
+) -> AbsenceLedger {
     let mut ledger = ledger.clone();
     if ledger.unexplained(here, counted) > 0 {
         ledger.forget_old(now, counted);
@@ -191,13 +234,27 @@ pub fn settle(now: Time, listed: Time, here: &Account, approval: Option<&str>, l
     let another = approval.is_some() && approval != ledger.handled.as_deref();
     let count = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
     if unexplained == 0 || (ledger.held == 0 && unexplained <= ledger.room(now, here, counted)) {
-        let unbelieved: Vec<String> = counted.missing.iter().filter(|id| !ledger.believed.contains_key(*id)).cloned().collect();
+        let unbelieved: Vec<String> = counted
+            .missing
+            .iter()
+            .filter(|id| !ledger.believed.contains_key(*id))
+            .cloned()
+            .collect();
         // Rounded up: an hour that is counted from too early would be over too early.
-        ledger.believed.extend(unbelieved.into_iter().take(unexplained).map(|id| (id, now.next_whole_second())));
+        ledger.believed.extend(
+            unbelieved
+                .into_iter()
+                .take(unexplained)
+                .map(|id| (id, now.next_whole_second())),
+        );
         if unexplained == 0 {
             ledger.known = Some(here.clone());
         }
-        let still = counted.missing.iter().filter(|id| !ledger.believed.contains_key(*id)).count();
+        let still = counted
+            .missing
+            .iter()
+            .filter(|id| !ledger.believed.contains_key(*id))
+            .count();
         (ledger.accepted, ledger.held, ledger.since) = (ledger.accepted.min(count(still)), 0, None);
         // An annotation that was there before anything was held (set in Git, or restored) approves nothing.
         if another {
@@ -210,8 +267,19 @@ pub fn settle(now: Time, listed: Time, here: &Account, approval: Option<&str>, l
         // A person approves what is seen to be missing. Now it is more.
         ledger.handled = approval.map(str::to_owned);
     } else if another && ledger.confirmed(listed) {
-        let missing = counted.missing.iter().filter(|id| !ledger.believed.contains_key(*id)).count();
-        ledger = AbsenceLedger { known: Some(here.clone()), accepted: count(missing), held: 0, since: None, handled: approval.map(str::to_owned), ..ledger };
+        let missing = counted
+            .missing
+            .iter()
+            .filter(|id| !ledger.believed.contains_key(*id))
+            .count();
+        ledger = AbsenceLedger {
+            known: Some(here.clone()),
+            accepted: count(missing),
+            held: 0,
+            since: None,
+            handled: approval.map(str::to_owned),
+            ..ledger
+        };
         return ledger;
     }
     if grown {

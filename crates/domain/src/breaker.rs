@@ -52,7 +52,10 @@ pub struct Limit {
 impl From<u32> for Limit {
     /// The limit of a place to which one object points.
     fn from(per_hour: u32) -> Self {
-        Self { per_hour, ..Self::default() }
+        Self {
+            per_hour,
+            ..Self::default()
+        }
     }
 }
 
@@ -63,7 +66,10 @@ impl DeletionLedger {
             return None;
         }
         if self.held == 0 {
-            return Some(Trouble::new(Reason::Deleting, "Waiting for the LivePlatform to count this deletion (spec.deletions.perHour)."));
+            return Some(Trouble::new(
+                Reason::Deleting,
+                "Waiting for the LivePlatform to count this deletion (spec.deletions.perHour).",
+            ));
         }
         let message = format!(
             "More than {per_hour} deletions within an hour wait on this platform (spec.deletions.perHour). If they are meant, set the annotation operatorconnect.dev/approve-deletions on the LivePlatform to a new value; if this one is not, set spec.deletionPolicy to Retain."
@@ -72,12 +78,17 @@ impl DeletionLedger {
     }
 
     fn admits(&self, asking: &Asking) -> bool {
-        self.granted.contains_key(&asking.uid) || self.approved.is_some_and(|approved| asking.deleted <= approved)
+        self.granted.contains_key(&asking.uid)
+            || self.approved.is_some_and(|approved| asking.deleted <= approved)
     }
 
     /// What the platform object says while deletions are held.
     pub fn trouble(&self, per_hour: u32) -> Option<Trouble> {
-        let wait = if self.held == 1 { "deletion waits" } else { "deletions wait" };
+        let wait = if self.held == 1 {
+            "deletion waits"
+        } else {
+            "deletions wait"
+        };
         let message = || {
             format!(
                 "{} {wait}, since more than {per_hour} were asked for within an hour (spec.deletions.perHour). If they are meant, set the annotation operatorconnect.dev/approve-deletions to a new value.",
@@ -91,7 +102,13 @@ impl DeletionLedger {
 /// Counts: grants what the hour has room for, in the order of deletion, and holds the rest until `approval` has a new value.
 ///
 /// While nobody asks and nothing is held the ledger stays as it is, so that an hour that passes writes nothing (law L6).
-pub fn settle(now: Time, limit: impl Into<Limit>, approval: Option<&str>, ledger: &DeletionLedger, asking: &[Asking]) -> DeletionLedger {
+pub fn settle(
+    now: Time,
+    limit: impl Into<Limit>,
+    approval: Option<&str>,
+    ledger: &DeletionLedger,
+    asking: &[Asking],
+) -> DeletionLedger {
     let limit = limit.into();
     let mut ledger = ledger.clone();
     let another = approval.is_some() && approval != ledger.handled.as_deref();
@@ -115,8 +132,17 @@ pub fn settle(now: Time, limit: impl Into<Limit>, approval: Option<&str>, ledger
     forget_grants(now, &mut ledger.granted, asking);
     // Once it holds it holds, until a person has spoken: only then is there room again.
     let tripped = (ledger.held > 0 || limit.held_elsewhere) && !approved_anew;
-    let recent = ledger.granted.values().chain(&limit.elsewhere).filter(|at| now < **at + WINDOW).count();
-    let mut room = if tripped { 0 } else { (limit.per_hour as usize).saturating_sub(recent) };
+    let recent = ledger
+        .granted
+        .values()
+        .chain(&limit.elsewhere)
+        .filter(|at| now < **at + WINDOW)
+        .count();
+    let mut room = if tripped {
+        0
+    } else {
+        (limit.per_hour as usize).saturating_sub(recent)
+    };
     let mut waiting: Vec<&Asking> = asking.iter().filter(|one| !ledger.admits(one)).collect();
     waiting.sort();
     let mut held = 0;
@@ -138,7 +164,11 @@ pub fn settle(now: Time, limit: impl Into<Limit>, approval: Option<&str>, ledger
 fn forget_grants(now: Time, granted: &mut BTreeMap<String, Time>, asking: &[Asking]) {
     let waiting: BTreeSet<&str> = asking.iter().map(|one| one.uid.as_str()).collect();
     granted.retain(|uid, at| now < *at + WINDOW || waiting.contains(uid.as_str()));
-    let mut old: Vec<(Time, String)> = granted.iter().filter(|(_, at)| now >= **at + WINDOW).map(|(uid, at)| (*at, uid.clone())).collect();
+    let mut old: Vec<(Time, String)> = granted
+        .iter()
+        .filter(|(_, at)| now >= **at + WINDOW)
+        .map(|(uid, at)| (*at, uid.clone()))
+        .collect();
     old.sort_unstable();
     for (_, uid) in old.iter().rev().skip(KEPT) {
         granted.remove(uid);

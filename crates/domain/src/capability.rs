@@ -27,7 +27,10 @@ pub struct KnownCapability {
 impl KnownCapability {
     /// What status tells: whether the release has the call, or nothing.
     pub fn told(has: Option<bool>) -> Self {
-        Self { has, lacked_since: None }
+        Self {
+            has,
+            lacked_since: None,
+        }
     }
 
     /// Whether the release has the call; `None` while that is not known.
@@ -72,10 +75,26 @@ mod tests {
             (None, &[(0, Lacks), (1, Lacks), (599, Lacks)], false, None),
             (None, &[(0, Lacks), (600, Lacks)], true, lacks),
             (None, &[(0, Lacks), (300, Other), (600, Lacks)], false, None),
-            (None, &[(0, Lacks), (300, Other), (600, Lacks), (1200, Lacks)], true, lacks),
+            (
+                None,
+                &[(0, Lacks), (300, Other), (600, Lacks), (1200, Lacks)],
+                true,
+                lacks,
+            ),
             (None, &[(0, Other), (3600, Other)], false, None),
             (None, &[(0, Answered), (10, Lacks), (100_000, Lacks)], false, has),
-            (None, &[(0, Lacks), (600, Lacks), (601, Answered), (5000, Lacks), (9000, Lacks)], false, has),
+            (
+                None,
+                &[
+                    (0, Lacks),
+                    (600, Lacks),
+                    (601, Answered),
+                    (5000, Lacks),
+                    (9000, Lacks),
+                ],
+                false,
+                has,
+            ),
             (has, &[(0, Lacks), (600, Lacks)], false, has),
             (lacks, &[(0, Lacks)], true, lacks),
             (lacks, &[(0, Other)], false, lacks),

@@ -38,7 +38,9 @@ pub struct ContestSpec<'a> {
 impl ContestSpec<'_> {
     /// Whether nothing in it keeps the object from asking.
     pub fn could_ask(&self) -> bool {
-        let named = self.short_name.is_none_or(|(name, rule)| ShortName::parse(name, rule).is_ok());
+        let named = self
+            .short_name
+            .is_none_or(|(name, rule)| ShortName::parse(name, rule).is_ok());
         !self.going && !self.suspended && self.applies && self.has_tenant && named
     }
 }
@@ -56,17 +58,37 @@ pub enum Rank {
 
 impl Rank {
     /// The rank of a service object; `None` when it does not take part. `grace` is how long the effect of a lost create is looked for.
-    pub fn of_service(now: Time, record: &Record, spec: &ContestSpec<'_>, grace: impl FnOnce() -> Duration) -> Option<Self> {
+    pub fn of_service(
+        now: Time,
+        record: &Record,
+        spec: &ContestSpec<'_>,
+        grace: impl FnOnce() -> Duration,
+    ) -> Option<Self> {
         if record.outranks(now, grace) {
             return Some(Self::Holder);
         }
-        if left_over(now, record) { Some(Self::Doubtful) } else { Self::of(false, spec) }
+        if left_over(now, record) {
+            Some(Self::Doubtful)
+        } else {
+            Self::of(false, spec)
+        }
     }
 
     /// The same for a lead object: it holds the lead that it made or may have asked for, and the channel that it assigned.
-    pub fn of_lead(now: Time, record: &Record, spec: &ContestSpec<'_>, grace: impl FnOnce() -> Duration) -> Option<Self> {
-        let made = record.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded));
-        Self::of(made || record.assigned_channel.is_some() || record.outranks(now, grace), spec)
+    pub fn of_lead(
+        now: Time,
+        record: &Record,
+        spec: &ContestSpec<'_>,
+        grace: impl FnOnce() -> Duration,
+    ) -> Option<Self> {
+        let made = record
+            .operation
+            .as_ref()
+            .is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded));
+        Self::of(
+            made || record.assigned_channel.is_some() || record.outranks(now, grace),
+            spec,
+        )
     }
 
     fn of(holds: bool, spec: &ContestSpec<'_>) -> Option<Self> {
@@ -85,7 +107,12 @@ pub fn holds(now: Time, record: &Record, grace: impl FnOnce() -> Duration) -> bo
 
 fn left_over(now: Time, record: &Record) -> bool {
     let failed = |op: &&Operation| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Failed);
-    record.operation.as_ref().filter(failed).and_then(|op| op.completed).is_some_and(|at| now < at + timing::LEFT_OVER)
+    record
+        .operation
+        .as_ref()
+        .filter(failed)
+        .and_then(|op| op.completed)
+        .is_some_and(|at| now < at + timing::LEFT_OVER)
 }
 
 /// Another object that wants the same.
@@ -104,8 +131,17 @@ pub struct Other<T, A> {
 impl<T, A> Other<T, A> {
     /// `access` is asked only of one that has nothing yet: what a holder has is protected, whether its namespace may use the platform or not.
     pub fn new(object: T, rank: Rank, age: A, access: impl FnOnce(&T) -> Access) -> Self {
-        let access = if rank == Rank::Applicant { access(&object) } else { Access::May };
-        Self { object, rank, access, age }
+        let access = if rank == Rank::Applicant {
+            access(&object)
+        } else {
+            Access::May
+        };
+        Self {
+            object,
+            rank,
+            access,
+            age,
+        }
     }
 }
 
@@ -153,10 +189,16 @@ pub fn of_service<'a, T, A: Ord>(
 pub fn contest<T, A: Ord>(holds: bool, age: &A, others: impl IntoIterator<Item = Other<T, A>>) -> Contest<T> {
     let own = (if holds { Rank::Holder } else { Rank::Applicant }, age);
     let plays = |other: &Other<T, A>| other.rank != Rank::Applicant || other.access != Access::MayNot;
-    let before = others.into_iter().filter(|other| plays(other) && (other.rank, &other.age) < own);
+    let before = others
+        .into_iter()
+        .filter(|other| plays(other) && (other.rank, &other.age) < own);
     // Whoever loses to one that surely takes part has lost, whatever the others may do.
-    let doubtful = |other: &Other<T, A>| other.rank == Rank::Doubtful || other.rank == Rank::Applicant && other.access == Access::Unknown;
-    match before.min_by(|one, two| (doubtful(one), one.rank, &one.age).cmp(&(doubtful(two), two.rank, &two.age))) {
+    let doubtful = |other: &Other<T, A>| {
+        other.rank == Rank::Doubtful || other.rank == Rank::Applicant && other.access == Access::Unknown
+    };
+    match before
+        .min_by(|one, two| (doubtful(one), one.rank, &one.age).cmp(&(doubtful(two), two.rank, &two.age)))
+    {
         None => Contest::Won,
         Some(first) if doubtful(&first) => Contest::Open(first.object),
         Some(first) => Contest::Lost(first.object),

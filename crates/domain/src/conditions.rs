@@ -8,7 +8,10 @@ use crate::timing;
 
 /// The reasons of docs/reasons. Closed, so that documents, metrics and tests can list them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are the documentation: docs/reasons has a page for each, held to this list by a test")]
+#[allow(
+    missing_docs,
+    reason = "the names are the documentation: docs/reasons has a page for each, held to this list by a test"
+)]
 pub enum Reason {
     // The operator's move.
     Progressing,
@@ -103,7 +106,11 @@ impl Reason {
     /// Whose move it is.
     pub fn whose_move(self) -> Responsible {
         match self {
-            Self::Progressing | Self::Converting | Self::Verifying | Self::Deleting | Self::ProgressingWithRetry => Responsible::Operator,
+            Self::Progressing
+            | Self::Converting
+            | Self::Verifying
+            | Self::Deleting
+            | Self::ProgressingWithRetry => Responsible::Operator,
             Self::InvalidSpec
             | Self::ShortNameTaken
             | Self::Conflict
@@ -115,7 +122,9 @@ impl Reason {
             | Self::DeletedExternally
             | Self::PlanReady
             | Self::DeletionBlocked => Responsible::User,
-            Self::AwaitingLeadsJob | Self::AwaitingTrunksJob | Self::TaskFailed | Self::PlatformRefused => Responsible::PlatformOperator,
+            Self::AwaitingLeadsJob | Self::AwaitingTrunksJob | Self::TaskFailed | Self::PlatformRefused => {
+                Responsible::PlatformOperator
+            }
             Self::PlatformNotFound
             | Self::AuthenticationFailed
             | Self::PlatformUnavailable
@@ -132,8 +141,14 @@ impl Reason {
     /// (Flux, `kubectl wait`) would give up at once on `Stalled`. A platform that is away or throttles comes back without anybody's help.
     pub fn stalls(self) -> bool {
         match self {
-            Self::AwaitingLeadsJob | Self::AwaitingTrunksJob | Self::PlatformUnavailable | Self::Throttled => false,
-            _ => matches!(self.whose_move(), Responsible::User | Responsible::PlatformOperator | Responsible::Administrator),
+            Self::AwaitingLeadsJob
+            | Self::AwaitingTrunksJob
+            | Self::PlatformUnavailable
+            | Self::Throttled => false,
+            _ => matches!(
+                self.whose_move(),
+                Responsible::User | Responsible::PlatformOperator | Responsible::Administrator
+            ),
         }
     }
 }
@@ -158,7 +173,11 @@ pub struct Trouble {
 impl Trouble {
     /// A trouble that names no time.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
-        Self { reason, message: message.into(), retry_after: None }
+        Self {
+            reason,
+            message: message.into(),
+            retry_after: None,
+        }
     }
 }
 
@@ -221,7 +240,11 @@ pub struct Verdict {
 impl Verdict {
     /// All is as it should be.
     pub fn ready(message: impl Into<String>) -> Self {
-        Self { ready: ConditionStatus::True, stalled: false, ..Self::not_ready(Reason::Succeeded, message) }
+        Self {
+            ready: ConditionStatus::True,
+            stalled: false,
+            ..Self::not_ready(Reason::Succeeded, message)
+        }
     }
 
     /// Not ready; stalled when the reason says that a person must act.
@@ -248,19 +271,32 @@ impl Verdict {
     pub fn passing(trouble: &Trouble, failures: u32, stalled_for: Option<Reason>) -> Self {
         let verdict = Self::trouble(trouble);
         let many = failures >= timing::FAILURES_TO_STALL || stalled_for == Some(trouble.reason);
-        let passing = matches!(trouble.reason, Reason::PlatformUnavailable | Reason::Throttled | Reason::ProgressingWithRetry);
+        let passing = matches!(
+            trouble.reason,
+            Reason::PlatformUnavailable | Reason::Throttled | Reason::ProgressingWithRetry
+        );
         let stalled = verdict.stalled || (many && passing);
         Self { stalled, ..verdict }
     }
 
     /// Is somebody or something still at work on it (the kstatus question).
     fn reconciling(&self) -> bool {
-        self.ready != ConditionStatus::True && !self.stalled && !matches!(self.reason, Reason::Suspended | Reason::Observing | Reason::PlanReady)
+        self.ready != ConditionStatus::True
+            && !self.stalled
+            && !matches!(
+                self.reason,
+                Reason::Suspended | Reason::Observing | Reason::PlanReady
+            )
     }
 
     /// The conditions, in the order in which they are written.
     pub fn conditions(&self) -> Vec<Condition> {
-        let own = |kind, truth| Condition { kind, truth, reason: self.reason, message: bounded(&self.message) };
+        let own = |kind, truth| Condition {
+            kind,
+            truth,
+            reason: self.reason,
+            message: bounded(&self.message),
+        };
         let mut all = vec![own("Ready", self.ready)];
         if self.reconciling() {
             all.push(own("Reconciling", ConditionStatus::True));
@@ -270,12 +306,22 @@ impl Verdict {
         }
         for (kind, given) in [("Synced", &self.synced), ("LeadEligible", &self.lead_eligible)] {
             if let Some((truth, reason, message)) = given {
-                all.push(Condition { kind, truth: *truth, reason: *reason, message: bounded(message) });
+                all.push(Condition {
+                    kind,
+                    truth: *truth,
+                    reason: *reason,
+                    message: bounded(message),
+                });
             }
         }
         for (kind, held) in [("DeletionsHeld", &self.held), ("AbsencesHeld", &self.absences)] {
             if let Some(trouble) = held {
-                all.push(Condition { kind, truth: ConditionStatus::True, reason: trouble.reason, message: bounded(&trouble.message) });
+                all.push(Condition {
+                    kind,
+                    truth: ConditionStatus::True,
+                    reason: trouble.reason,
+                    message: bounded(&trouble.message),
+                });
             }
         }
         all

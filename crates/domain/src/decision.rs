@@ -143,8 +143,17 @@ pub struct Decision {
 impl Decision {
     /// How long a create took tells how slow the platform is, if this process watched all the time.
     pub(crate) fn with_duration(mut self, before: &Record, watched: Option<&OperationId>, now: Time) -> Self {
-        let was_open = |op: &&mut Operation| before.operation.as_ref().is_none_or(|was| was.id != op.id || was.ended().is_none());
-        let done = |op: &&mut Operation| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded) && watched == Some(&op.id);
+        let was_open = |op: &&mut Operation| {
+            before
+                .operation
+                .as_ref()
+                .is_none_or(|was| was.id != op.id || was.ended().is_none())
+        };
+        let done = |op: &&mut Operation| {
+            op.kind == OperationKind::Create
+                && op.ended() == Some(Outcome::Succeeded)
+                && watched == Some(&op.id)
+        };
         if let Some(op) = self.record.operation.as_mut().filter(done).filter(was_open) {
             // Rounded up: half of a grace that is too short is no grace.
             op.took = Some(Duration::from_secs(now.since(op.started).as_secs() + 1));
@@ -155,7 +164,9 @@ impl Decision {
     /// That an intent was surely not sent is known to the memory of this process alone. When its request is not going to leave while the intent is fresh,
     /// that it never left is written down: a restart need not look for it until its grace is over.
     pub(crate) fn without_unsent(mut self, now: Time) -> Self {
-        let Some(intent) = self.record.open_intent().filter(|intent| intent.sent == Sent::No) else { return self };
+        let Some(intent) = self.record.open_intent().filter(|intent| intent.sent == Sent::No) else {
+            return self;
+        };
         let fresh_until = intent.start + timing::INTENT_FRESH;
         let rests = match &self.step {
             Step::Wait(until, _) => *until >= fresh_until,
@@ -163,7 +174,8 @@ impl Decision {
             Step::Observe(..) | Step::PatchMetadata(_) | Step::Execute(_) => false,
         };
         if rests && !self.hold {
-            self.record.end_operation(Outcome::Unknown, now, vec!["It was never sent.".into()]);
+            self.record
+                .end_operation(Outcome::Unknown, now, vec!["It was never sent.".into()]);
         }
         self
     }

@@ -113,9 +113,20 @@ impl Attempts {
 
     /// One was refused, in these words. Returns whether others are tried in this run.
     pub fn refused(&mut self, now: Time, tenant: &TenantId, said: &str) -> bool {
-        let failures = self.failed.get(tenant).map_or(0, |failure| failure.failures).saturating_add(1);
+        let failures = self
+            .failed
+            .get(tenant)
+            .map_or(0, |failure| failure.failures)
+            .saturating_add(1);
         let again = timing::next_try(now, failures.saturating_add(2), None);
-        self.failed.insert(tenant.clone(), DiscoveryFailure { failures, again, said: said.to_owned() });
+        self.failed.insert(
+            tenant.clone(),
+            DiscoveryFailure {
+                failures,
+                again,
+                said: said.to_owned(),
+            },
+        );
         self.in_a_row += 1;
         if self.in_a_row < IN_A_ROW {
             return true;
@@ -130,8 +141,16 @@ impl Attempts {
     }
 
     fn stop(&mut self, now: Time, said: Option<&str>) {
-        let runs = self.pause.as_ref().map_or(0, |pause| pause.runs).saturating_add(1);
-        self.pause = Some(Pause { runs, until: timing::next_try(now, runs, None), said: said.map(str::to_owned) });
+        let runs = self
+            .pause
+            .as_ref()
+            .map_or(0, |pause| pause.runs)
+            .saturating_add(1);
+        self.pause = Some(Pause {
+            runs,
+            until: timing::next_try(now, runs, None),
+            said: said.map(str::to_owned),
+        });
     }
 
     /// What there is to say.

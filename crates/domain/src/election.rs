@@ -26,7 +26,9 @@ impl Timing {
     /// When they make no safe lease; the text names them as a person knows them.
     pub fn new(duration: Duration, deadline: Duration, retry: Duration) -> Result<Self, String> {
         if duration <= deadline {
-            return Err(format!("the lease duration ({duration:?}) must be longer than the renew deadline ({deadline:?}), or two replicas could lead at once"));
+            return Err(format!(
+                "the lease duration ({duration:?}) must be longer than the renew deadline ({deadline:?}), or two replicas could lead at once"
+            ));
         }
         if deadline <= retry {
             return Err(format!(
@@ -36,7 +38,11 @@ impl Timing {
         if retry.is_zero() {
             return Err("the retry interval must be longer than nothing".into());
         }
-        Ok(Self { duration, deadline, retry })
+        Ok(Self {
+            duration,
+            deadline,
+            retry,
+        })
     }
 
     /// How long a lease lasts after its last change.
@@ -185,7 +191,9 @@ impl Election {
 
     /// Until when we may begin what only the leader may do; `None` when we may not at all. The end is not included.
     pub fn valid_until(&self) -> Option<Moment> {
-        self.begun.filter(|_| !self.deposed).map(|begun| begun.saturating_add(self.timing.deadline))
+        self.begun
+            .filter(|_| !self.deposed)
+            .map(|begun| begun.saturating_add(self.timing.deadline))
     }
 
     /// What comes next.
@@ -201,7 +209,11 @@ impl Election {
         if self.deposed || now >= end {
             return ElectionStep::Lost;
         }
-        let due = if self.stale { self.next } else { self.next.max(begun.saturating_add(self.timing.retry)) };
+        let due = if self.stale {
+            self.next
+        } else {
+            self.next.max(begun.saturating_add(self.timing.retry))
+        };
         if now < due {
             return ElectionStep::Wait(due.min(end));
         }
@@ -219,10 +231,19 @@ impl Election {
         let (free, version) = match &self.lease {
             _ if self.stale => return ElectionStep::Look,
             Lease::Unread | Lease::Absent => (self.since.saturating_add(self.owed), None),
-            Lease::Is(held) if held.holder.is_empty() || held.holder == self.identity => (self.since, Some(held.version.clone())),
-            Lease::Is(held) => (self.since.saturating_add(held.duration), Some(held.version.clone())),
+            Lease::Is(held) if held.holder.is_empty() || held.holder == self.identity => {
+                (self.since, Some(held.version.clone()))
+            }
+            Lease::Is(held) => (
+                self.since.saturating_add(held.duration),
+                Some(held.version.clone()),
+            ),
         };
-        let free = if self.blind { free.saturating_add(self.timing.stand_back()) } else { free };
+        let free = if self.blind {
+            free.saturating_add(self.timing.stand_back())
+        } else {
+            free
+        };
         let look = self.looked.saturating_add(self.timing.retry);
         if now >= free {
             ElectionStep::Acquire(version)
@@ -292,7 +313,9 @@ impl Election {
     pub fn release(&self) -> Release {
         match &self.lease {
             _ if self.open || (self.stale && self.begun.is_some()) => Release::Look,
-            Lease::Is(held) if !self.stale && held.holder == self.identity => Release::Replace(held.version.clone()),
+            Lease::Is(held) if !self.stale && held.holder == self.identity => {
+                Release::Replace(held.version.clone())
+            }
             _ => Release::Nothing,
         }
     }

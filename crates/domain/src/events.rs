@@ -14,7 +14,10 @@ use crate::record::{Job, JobState, OperationKind, Outcome, Record};
 
 /// The reasons of events. Closed, so that documents and tests can list them; where a condition has a reason for it, that is the name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[allow(missing_docs, reason = "the names are the documentation: docs/events.md has a row for each, held to this list by a test")]
+#[allow(
+    missing_docs,
+    reason = "the names are the documentation: docs/events.md has a row for each, held to this list by a test"
+)]
 pub enum Event {
     // What was asked of the platform, and what came of it.
     ConversionRequested,
@@ -173,7 +176,9 @@ impl Event {
         match self {
             Self::ConversionRequested | Self::Licensed | Self::TaskFailed => "Convert",
             Self::Adopted => "Adopt",
-            Self::AwaitingLeadsJob | Self::AwaitingTrunksJob | Self::Synced | Self::SyncJobRun => "Synchronize",
+            Self::AwaitingLeadsJob | Self::AwaitingTrunksJob | Self::Synced | Self::SyncJobRun => {
+                "Synchronize"
+            }
             Self::DeletionRequested
             | Self::Deleted
             | Self::Retained
@@ -187,7 +192,11 @@ impl Event {
             Self::ChannelAssigned | Self::ChannelUnassigned => "Assign",
             Self::PlanReady => "Plan",
             Self::WriteRefused => "Record",
-            Self::PlatformConnected | Self::PlatformRecovered | Self::PlatformUnavailable | Self::AuthenticationFailed | Self::Throttled => "Connect",
+            Self::PlatformConnected
+            | Self::PlatformRecovered
+            | Self::PlatformUnavailable
+            | Self::AuthenticationFailed
+            | Self::Throttled => "Connect",
             Self::LicenseChanged
             | Self::Recovered
             | Self::DeletedExternally
@@ -231,7 +240,10 @@ impl EventMessage {
     pub fn new(event: Event, text: impl Into<String>) -> Self {
         let mut text = text.into();
         if text.len() > 1000 {
-            let end = (0..=997).rev().find(|end| text.is_char_boundary(*end)).unwrap_or(0);
+            let end = (0..=997)
+                .rev()
+                .find(|end| text.is_char_boundary(*end))
+                .unwrap_or(0);
             text.truncate(end);
             text.push('…');
         }
@@ -254,7 +266,8 @@ impl LastReported {
     }
 
     fn was_ready(&self) -> bool {
-        self.ready.is_some_and(|(truth, _)| truth == ConditionStatus::True)
+        self.ready
+            .is_some_and(|(truth, _)| truth == ConditionStatus::True)
     }
 
     /// What was said before was a trouble of the whole platform: what was so before that is not known any more.
@@ -269,7 +282,13 @@ impl LastReported {
 
 /// Troubles that the platform object tells for all that is on it.
 fn concerns_all(reason: Reason) -> bool {
-    matches!(reason, Reason::AuthenticationFailed | Reason::PlatformUnavailable | Reason::Throttled | Reason::AbsenceUnconfirmed)
+    matches!(
+        reason,
+        Reason::AuthenticationFailed
+            | Reason::PlatformUnavailable
+            | Reason::Throttled
+            | Reason::AbsenceUnconfirmed
+    )
 }
 
 /// How a pass over a service or a lead ended, as far as its history goes.
@@ -296,12 +315,30 @@ impl ReportedEnd {
 }
 
 /// What a pass over a service is worth. `going` is the policy by which the object is being deleted.
-pub fn of_service(said: &LastReported, before: &Record, pass: &Pass, last: &Decision, end: ReportedEnd, going: Option<DeletionPolicy>) -> Vec<EventMessage> {
+pub fn of_service(
+    said: &LastReported,
+    before: &Record,
+    pass: &Pass,
+    last: &Decision,
+    end: ReportedEnd,
+    going: Option<DeletionPolicy>,
+) -> Vec<EventMessage> {
     let after = &last.record;
-    let mut notes: Vec<EventMessage> = pass.asked.iter().filter_map(|(change, answer)| asked(change, answer)).collect();
+    let mut notes: Vec<EventMessage> = pass
+        .asked
+        .iter()
+        .filter_map(|(change, answer)| asked(change, answer))
+        .collect();
     // Marked on the object by this pass, whatever became of its status.
-    if let Some(guid) = after.guid.as_ref().filter(|_| going.is_none() && after.guid_annotated && after.guid != before.guid) {
-        notes.push(EventMessage::new(Event::Adopted, format!("The service {guid}, which existed for the tenant, was taken over.")));
+    if let Some(guid) = after
+        .guid
+        .as_ref()
+        .filter(|_| going.is_none() && after.guid_annotated && after.guid != before.guid)
+    {
+        notes.push(EventMessage::new(
+            Event::Adopted,
+            format!("The service {guid}, which existed for the tenant, was taken over."),
+        ));
     }
     match end {
         ReportedEnd::Unsaid => return notes,
@@ -312,23 +349,33 @@ pub fn of_service(said: &LastReported, before: &Record, pass: &Pass, last: &Deci
         ReportedEnd::LastReported => {}
     }
     if let (Some(license), true) = (&after.license, created(before, after)) {
-        notes.push(EventMessage::new(Event::Licensed, format!("The platform shows the service, with the license {license}.")));
+        notes.push(EventMessage::new(
+            Event::Licensed,
+            format!("The platform shows the service, with the license {license}."),
+        ));
     }
     if let (Some(was), Some(is)) = (&before.license, &after.license)
         && was != is
     {
-        notes.push(EventMessage::new(Event::LicenseChanged, format!("The license was {was} and is {is} now; that is left as it is.")));
+        notes.push(EventMessage::new(
+            Event::LicenseChanged,
+            format!("The license was {was} and is {is} now; that is left as it is."),
+        ));
     }
-    for (job, reason, event) in
-        [(Job::Leads, Reason::AwaitingLeadsJob, Event::AwaitingLeadsJob), (Job::Trunks, Reason::AwaitingTrunksJob, Event::AwaitingTrunksJob)]
-    {
+    for (job, reason, event) in [
+        (Job::Leads, Reason::AwaitingLeadsJob, Event::AwaitingLeadsJob),
+        (Job::Trunks, Reason::AwaitingTrunksJob, Event::AwaitingTrunksJob),
+    ] {
         let known = said.platform_was_away() && is_open(before, job);
         if said.became(reason, &last.verdict) && !known {
             notes.push(EventMessage::new(event, last.verdict.message.clone()));
         }
     }
     if last.verdict.ready == ConditionStatus::True && is_synced(after) && !is_synced(before) {
-        notes.push(EventMessage::new(Event::Synced, "The platform shows the service everywhere it should."));
+        notes.push(EventMessage::new(
+            Event::Synced,
+            "The platform shows the service everywhere it should.",
+        ));
     }
     notes.extend(stands_in_the_way(said, before, pass, last));
     if notes.is_empty() {
@@ -338,15 +385,33 @@ pub fn of_service(said: &LastReported, before: &Record, pass: &Pass, last: &Deci
 }
 
 /// What a pass over a lead is worth.
-pub fn of_lead(said: &LastReported, before: &Record, pass: &Pass, last: &Decision, end: ReportedEnd, going: Option<DeletionPolicy>) -> Vec<EventMessage> {
-    let mut notes: Vec<EventMessage> = pass.asked.iter().filter_map(|(change, answer)| asked(change, answer)).collect();
+pub fn of_lead(
+    said: &LastReported,
+    before: &Record,
+    pass: &Pass,
+    last: &Decision,
+    end: ReportedEnd,
+    going: Option<DeletionPolicy>,
+) -> Vec<EventMessage> {
+    let mut notes: Vec<EventMessage> = pass
+        .asked
+        .iter()
+        .filter_map(|(change, answer)| asked(change, answer))
+        .collect();
     match end {
         ReportedEnd::Unsaid => {}
         ReportedEnd::LetGo => notes.push(let_go_of_lead(before, going)),
         ReportedEnd::LastReported => {
             // A change of its channel takes Ready away for a while, and the lead was Active all the time.
-            let changing = matches!(said.reason(), Some(Reason::Verifying | Reason::Progressing | Reason::Suspended)) && !created(before, &last.record);
-            if last.verdict.ready == ConditionStatus::True && !said.was_ready() && !said.platform_was_away() && !changing {
+            let changing = matches!(
+                said.reason(),
+                Some(Reason::Verifying | Reason::Progressing | Reason::Suspended)
+            ) && !created(before, &last.record);
+            if last.verdict.ready == ConditionStatus::True
+                && !said.was_ready()
+                && !said.platform_was_away()
+                && !changing
+            {
                 notes.push(EventMessage::new(Event::LeadActive, last.verdict.message.clone()));
             }
             notes.extend(stands_in_the_way(said, before, pass, last));
@@ -359,7 +424,8 @@ pub fn of_lead(said: &LastReported, before: &Record, pass: &Pass, last: &Decisio
 /// nothing else tells it.
 pub fn write_refused(said: &LastReported, failures: u32, trouble: &Trouble) -> Option<EventMessage> {
     let told = said.reason() == Some(Reason::ProgressingWithRetry);
-    (!told && (failures == 0 || failures.is_power_of_two())).then(|| EventMessage::new(Event::WriteRefused, trouble.message.clone()))
+    (!told && (failures == 0 || failures.is_power_of_two()))
+        .then(|| EventMessage::new(Event::WriteRefused, trouble.message.clone()))
 }
 
 /// What a pass over a platform object is worth. `written` says whether its status was written, `jobs` which synchronization jobs this pass has run.
@@ -370,14 +436,26 @@ pub fn of_platform(
     jobs: &[Job],
     written: bool,
 ) -> Vec<EventMessage> {
-    let run = |job: &Job| EventMessage::new(Event::SyncJobRun, format!("The job {} was run, for the services that waited for it.", job.name()));
+    let run = |job: &Job| {
+        EventMessage::new(
+            Event::SyncJobRun,
+            format!(
+                "The job {} was run, for the services that waited for it.",
+                job.name()
+            ),
+        )
+    };
     let mut notes: Vec<EventMessage> = jobs.iter().map(run).collect();
     if !written {
         return notes;
     }
     let (now, message) = (last.verdict.reason, last.verdict.message.as_str());
     if last.verdict.ready == ConditionStatus::True && !said.was_ready() {
-        let event = if said.ready.is_some() { Event::PlatformRecovered } else { Event::PlatformConnected };
+        let event = if said.ready.is_some() {
+            Event::PlatformRecovered
+        } else {
+            Event::PlatformConnected
+        };
         notes.push(EventMessage::new(event, message));
     }
     let trouble = match now {
@@ -397,7 +475,10 @@ pub fn of_platform(
         notes.push(EventMessage::new(Event::DeletionsHeld, held.message.clone()));
     }
     if was.approved != is.approved {
-        notes.push(EventMessage::new(Event::DeletionsApproved, "A person has approved the deletions that waited."));
+        notes.push(EventMessage::new(
+            Event::DeletionsApproved,
+            "A person has approved the deletions that waited.",
+        ));
     }
     notes.extend(absences(before, last));
     notes
@@ -407,9 +488,19 @@ pub fn of_platform(
 fn absences(before: &platform::PlatformRecord, last: &platform::PlatformDecision) -> Option<EventMessage> {
     let (was, is) = (&before.absences, &last.record.absences);
     match (was.held, is.held) {
-        (0, 1..) => last.verdict.absences.as_ref().map(|held| EventMessage::new(Event::AbsencesHeld, held.message.clone())),
-        (1.., 0) if was.handled != is.handled => Some(EventMessage::new(Event::AbsencesApproved, "A person has said that what was missing is gone.")),
-        (1.., 0) => Some(EventMessage::new(Event::AbsencesOver, "Nothing is missing any more of what the objects have recorded.")),
+        (0, 1..) => last
+            .verdict
+            .absences
+            .as_ref()
+            .map(|held| EventMessage::new(Event::AbsencesHeld, held.message.clone())),
+        (1.., 0) if was.handled != is.handled => Some(EventMessage::new(
+            Event::AbsencesApproved,
+            "A person has said that what was missing is gone.",
+        )),
+        (1.., 0) => Some(EventMessage::new(
+            Event::AbsencesOver,
+            "Nothing is missing any more of what the objects have recorded.",
+        )),
         _ => None,
     }
 }
@@ -417,28 +508,60 @@ fn absences(before: &platform::PlatformRecord, last: &platform::PlatformDecision
 /// A change that was asked for, when its answer is news by itself. A refusal shows in status; what was not sent is asked for again.
 fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
     let (event, what) = match change {
-        Change::CreateService(new) => (Event::ConversionRequested, format!("convert the lead of tenant {} to an OC Essential service", new.tenant)),
+        Change::CreateService(new) => (
+            Event::ConversionRequested,
+            format!(
+                "convert the lead of tenant {} to an OC Essential service",
+                new.tenant
+            ),
+        ),
         Change::DeleteService(guid) => (Event::DeletionRequested, format!("delete the service {guid}")),
-        Change::CreateLead(new) => (Event::LeadRequested, format!("make a consentless lead for tenant {}", new.tenant)),
-        Change::DeleteLead(tenant) => (Event::DeletionRequested, format!("delete the consentless lead of tenant {tenant}")),
-        Change::AssignChannel(_, channel) => (Event::ChannelAssigned, format!("assign the lead to channel {channel}")),
-        Change::UnassignChannel(_) => (Event::ChannelUnassigned, "take the lead out of its channel".to_owned()),
+        Change::CreateLead(new) => (
+            Event::LeadRequested,
+            format!("make a consentless lead for tenant {}", new.tenant),
+        ),
+        Change::DeleteLead(tenant) => (
+            Event::DeletionRequested,
+            format!("delete the consentless lead of tenant {tenant}"),
+        ),
+        Change::AssignChannel(_, channel) => (
+            Event::ChannelAssigned,
+            format!("assign the lead to channel {channel}"),
+        ),
+        Change::UnassignChannel(_) => (
+            Event::ChannelUnassigned,
+            "take the lead out of its channel".to_owned(),
+        ),
         Change::RunJob(_) => return None,
     };
     let of_a_channel = matches!(change, Change::AssignChannel(..) | Change::UnassignChannel(_));
     match answer {
-        ChangeResult::Accepted(_) | ChangeResult::Done => Some(EventMessage::new(event, format!("The platform was asked to {what}, and took it on."))),
+        ChangeResult::Accepted(_) | ChangeResult::Done => Some(EventMessage::new(
+            event,
+            format!("The platform was asked to {what}, and took it on."),
+        )),
         ChangeResult::Unknown(_) if !of_a_channel => {
-            let text = format!("The platform was asked to {what}, and its answer was lost: whether it was done is looked up before it is asked for again.");
+            let text = format!(
+                "The platform was asked to {what}, and its answer was lost: whether it was done is looked up before it is asked for again."
+            );
             Some(EventMessage::new(Event::AnswerLost, text))
         }
-        ChangeResult::Unknown(_) | ChangeResult::NotFound | ChangeResult::Rejected(_) | ChangeResult::NotSent(_) => None,
+        ChangeResult::Unknown(_)
+        | ChangeResult::NotFound
+        | ChangeResult::Rejected(_)
+        | ChangeResult::NotSent(_) => None,
     }
 }
 
 /// Whether the create of this object has succeeded since.
 fn created(before: &Record, after: &Record) -> bool {
-    let done = |record: &Record| record.operation.as_ref().filter(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded)).cloned();
+    let done = |record: &Record| {
+        record
+            .operation
+            .as_ref()
+            .filter(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded))
+            .cloned()
+    };
     done(after).is_some_and(|now| done(before).is_none_or(|was| was.id != now.id))
 }
 
@@ -452,45 +575,73 @@ fn is_synced(record: &Record) -> bool {
 
 fn let_go_of_service(after: &Record, going: Option<DeletionPolicy>) -> EventMessage {
     match (going, &after.guid) {
-        (Some(DeletionPolicy::Delete), Some(guid)) => {
-            EventMessage::new(Event::Deleted, format!("The service {guid} is gone from the platform: looked for and not found."))
-        }
-        (_, Some(guid)) => EventMessage::new(Event::Retained, format!("The object is gone, and the service {guid} stays on the platform.")),
-        (_, None) => EventMessage::new(Event::Released, "The object is gone; it had no service of its own on the platform."),
+        (Some(DeletionPolicy::Delete), Some(guid)) => EventMessage::new(
+            Event::Deleted,
+            format!("The service {guid} is gone from the platform: looked for and not found."),
+        ),
+        (_, Some(guid)) => EventMessage::new(
+            Event::Retained,
+            format!("The object is gone, and the service {guid} stays on the platform."),
+        ),
+        (_, None) => EventMessage::new(
+            Event::Released,
+            "The object is gone; it had no service of its own on the platform.",
+        ),
     }
 }
 
 fn let_go_of_lead(before: &Record, going: Option<DeletionPolicy>) -> EventMessage {
-    let deleting = before.intent.as_ref().is_some_and(|intent| intent.kind == OperationKind::Delete);
+    let deleting = before
+        .intent
+        .as_ref()
+        .is_some_and(|intent| intent.kind == OperationKind::Delete);
     match going {
-        Some(DeletionPolicy::Delete) if deleting => {
-            EventMessage::new(Event::Deleted, "The consentless lead is gone from the platform: looked for and not found.")
-        }
-        Some(DeletionPolicy::Delete) => EventMessage::new(Event::Released, "The object is gone; the platform has no consentless lead of its own."),
-        _ => EventMessage::new(Event::Retained, "The object is gone; what the platform has of the lead stays."),
+        Some(DeletionPolicy::Delete) if deleting => EventMessage::new(
+            Event::Deleted,
+            "The consentless lead is gone from the platform: looked for and not found.",
+        ),
+        Some(DeletionPolicy::Delete) => EventMessage::new(
+            Event::Released,
+            "The object is gone; the platform has no consentless lead of its own.",
+        ),
+        _ => EventMessage::new(
+            Event::Retained,
+            "The object is gone; what the platform has of the lead stays.",
+        ),
     }
 }
 
 /// What somebody has to see to, or what the spec asks for instead of work, when it is another than before.
-fn stands_in_the_way(said: &LastReported, before: &Record, pass: &Pass, last: &Decision) -> Option<EventMessage> {
+fn stands_in_the_way(
+    said: &LastReported,
+    before: &Record,
+    pass: &Pass,
+    last: &Decision,
+) -> Option<EventMessage> {
     let now = &last.verdict;
     let again = said.reason() == Some(now.reason);
     // After an outage the same reason comes back: it was told before, and is told again only when this pass shows that it is new.
     let known = said.platform_was_away() && !surely_new(before, pass, last);
     match (of_reason(now.reason), now.reason) {
-        (Some(event), Reason::Suspended | Reason::Observing | Reason::PlanReady) => (!again && !known).then(|| EventMessage::new(event, now.message.clone())),
-        // Young objects wait for what is applied along with them: that is no news yet.
-        (Some(event), reason) if reason.stalls() && now.stalled && !(again && said.stalled) => (!known).then(|| EventMessage::new(event, now.message.clone())),
-        (_, reason) if said.reason() == Some(Reason::Suspended) && reason != Reason::Suspended => {
-            Some(EventMessage::new(Event::Resumed, "spec.suspend is no longer true: work goes on."))
+        (Some(event), Reason::Suspended | Reason::Observing | Reason::PlanReady) => {
+            (!again && !known).then(|| EventMessage::new(event, now.message.clone()))
         }
+        // Young objects wait for what is applied along with them: that is no news yet.
+        (Some(event), reason) if reason.stalls() && now.stalled && !(again && said.stalled) => {
+            (!known).then(|| EventMessage::new(event, now.message.clone()))
+        }
+        (_, reason) if said.reason() == Some(Reason::Suspended) && reason != Reason::Suspended => Some(
+            EventMessage::new(Event::Resumed, "spec.suspend is no longer true: work goes on."),
+        ),
         _ => None,
     }
 }
 
 /// Whether what stands in the way now cannot have been so before the platform was away. What is not sure may well have been told already.
 fn surely_new(before: &Record, pass: &Pass, last: &Decision) -> bool {
-    let other_spec = before.observed_generation.is_some_and(|seen| seen != pass.facts.generation);
+    let other_spec = before
+        .observed_generation
+        .is_some_and(|seen| seen != pass.facts.generation);
     match last.verdict.reason {
         // Known without the platform: had it been so, status would not have spoken of the platform.
         Reason::Suspended | Reason::NamespaceNotAllowed | Reason::PlatformNotFound => true,
@@ -506,14 +657,19 @@ fn surely_new(before: &Record, pass: &Pass, last: &Decision) -> bool {
 /// How the last change of an object failed, if it did.
 fn failure(record: &Record) -> Option<(OperationKind, Outcome, Option<Reason>)> {
     let operation = record.operation.as_ref()?;
-    let outcome = operation.ended().filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
+    let outcome = operation
+        .ended()
+        .filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
     Some((operation.kind, outcome, operation.reason))
 }
 
 /// What stood in the way for this object alone does so no more.
 fn recovered(said: &LastReported, now: &Verdict) -> Option<EventMessage> {
-    let from = said.reason().filter(|reason| said.stalled && !concerns_all(*reason))?;
-    (now.ready == ConditionStatus::True).then(|| EventMessage::new(Event::Recovered, format!("{from} is over. {}", now.message)))
+    let from = said
+        .reason()
+        .filter(|reason| said.stalled && !concerns_all(*reason))?;
+    (now.ready == ConditionStatus::True)
+        .then(|| EventMessage::new(Event::Recovered, format!("{from} is over. {}", now.message)))
 }
 
 /// The event that tells of a reason, for services and leads.

@@ -72,7 +72,10 @@ impl ServicesView {
     /// The service with this guid. `by_guid` is that of the guid which was recorded when the list was asked; a guid that this pass has learned
     /// since is found among those of the tenant.
     pub fn with_guid(&self, guid: &CustomerGuid) -> Option<&Service> {
-        self.by_guid.iter().chain(&self.by_tenant).find(|service| &service.guid == guid)
+        self.by_guid
+            .iter()
+            .chain(&self.by_tenant)
+            .find(|service| &service.guid == guid)
     }
 
     /// Those of the tenant that are, or could be, Operator Connect services: all but Direct Routing ones.
@@ -250,18 +253,26 @@ impl Facts {
     /// Whether a deletion that may have been asked for is asked for again at once: the process that recorded it is gone, and nobody knows whether its request
     /// has left. It names one service, so that asking twice does no harm, while waiting costs minutes for each that was under way.
     pub(crate) fn left_open_by_another(&self, record: &Record, intent: &Intent) -> bool {
-        let accepted = record.running().is_some_and(|op| op.id == intent.id && op.task.is_some());
-        intent.kind == OperationKind::Delete && intent.sent == Sent::Maybe && !accepted && self.own.as_ref() != Some(&intent.id)
+        let accepted = record
+            .running()
+            .is_some_and(|op| op.id == intent.id && op.task.is_some());
+        intent.kind == OperationKind::Delete
+            && intent.sent == Sent::Maybe
+            && !accepted
+            && self.own.as_ref() != Some(&intent.id)
     }
 
     /// Whether a change was asked for in this pass and left, whatever came of it.
     pub fn asked(&self) -> bool {
-        self.answer.as_ref().is_some_and(|answer| !matches!(answer, ChangeResult::NotSent(_)))
+        self.answer
+            .as_ref()
+            .is_some_and(|answer| !matches!(answer, ChangeResult::NotSent(_)))
     }
 
     /// Whether a list was read that has entries which can't be read.
     pub fn saw_holes(&self) -> bool {
-        self.services.value().is_some_and(|view| !view.complete) || self.leads.value().is_some_and(|view| !view.complete)
+        self.services.value().is_some_and(|view| !view.complete)
+            || self.leads.value().is_some_and(|view| !view.complete)
     }
 
     /// When the newest of the lists was read that this pass knows.

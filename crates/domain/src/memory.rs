@@ -35,16 +35,27 @@ pub struct PassMemory {
 impl PassMemory {
     /// How often tries for this generation of the object have failed: a changed spec begins anew.
     pub fn failures_of(&self, generation: i64) -> u32 {
-        if self.generation == Some(generation) { self.failures } else { 0 }
+        if self.generation == Some(generation) {
+            self.failures
+        } else {
+            0
+        }
     }
 
     pub(crate) fn watched(&self, now: Time) -> Option<OperationId> {
-        self.watched.as_ref().filter(|(_, at)| now <= *at + timing::WATCHED).map(|(id, _)| id.clone())
+        self.watched
+            .as_ref()
+            .filter(|(_, at)| now <= *at + timing::WATCHED)
+            .map(|(id, _)| id.clone())
     }
 
     /// Puts into the record what this process knows and the object does not say: that a request was surely not sent, and what was asked for last.
     pub fn remind(&self, record: &mut Record) {
-        if let Some(intent) = record.intent.as_mut().filter(|intent| self.unsent.contains(&intent.id)) {
+        if let Some(intent) = record
+            .intent
+            .as_mut()
+            .filter(|intent| self.unsent.contains(&intent.id))
+        {
             intent.sent = Sent::No;
         }
         let Some(asked) = &self.asked else { return };
@@ -58,9 +69,17 @@ impl PassMemory {
         }
         // How an operation ended says something as long as its intent is the object's, or nothing is.
         let followed = !says_nothing && record.intent.as_ref().is_none_or(|intent| intent.id != asked.id);
-        let knows_more = |op: &Operation| (op.ended().is_some(), op.task.is_some()) < (asked.ended().is_some(), asked.task.is_some());
+        let knows_more = |op: &Operation| {
+            (op.ended().is_some(), op.task.is_some()) < (asked.ended().is_some(), asked.task.is_some())
+        };
         // Another operation that began later is another replica's, and the last word.
-        let reminds = record.operation.as_ref().is_none_or(|op| if op.id == asked.id { knows_more(op) } else { op.started <= asked.started });
+        let reminds = record.operation.as_ref().is_none_or(|op| {
+            if op.id == asked.id {
+                knows_more(op)
+            } else {
+                op.started <= asked.started
+            }
+        });
         if reminds && !(asked.ended().is_some() && followed) {
             record.operation = Some(asked.clone());
         }
@@ -75,11 +94,22 @@ impl PassMemory {
     /// was only read may have been outdated when it was.
     pub(crate) fn learn(&mut self, surely: bool, last: &Decision) {
         let record = &last.record;
-        let open = record.open_intent().filter(|intent| intent.sent == Sent::Maybe || record.running().is_some_and(|op| op.id == intent.id));
-        let told = record.operation.as_ref().filter(|op| open.is_none_or(|intent| intent.id == op.id));
+        let open = record.open_intent().filter(|intent| {
+            intent.sent == Sent::Maybe || record.running().is_some_and(|op| op.id == intent.id)
+        });
+        let told = record
+            .operation
+            .as_ref()
+            .filter(|op| open.is_none_or(|intent| intent.id == op.id));
         let before = self.asked.take().map(|op| op.id);
         // It was put into the record when the pass began: what is not in it any more was found to be over.
-        self.asked = told.cloned().or_else(|| open.map(Operation::of)).filter(|op| surely || before.as_ref() == Some(&op.id));
-        self.guid = record.guid.clone().filter(|_| record.guid_proven && self.asked.is_some());
+        self.asked = told
+            .cloned()
+            .or_else(|| open.map(Operation::of))
+            .filter(|op| surely || before.as_ref() == Some(&op.id));
+        self.guid = record
+            .guid
+            .clone()
+            .filter(|_| record.guid_proven && self.asked.is_some());
     }
 }

@@ -22,7 +22,11 @@ pub enum MicrosoftStatus {
 impl MicrosoftStatus {
     /// Reads the platform's text without regard to case and blanks (U-14).
     pub fn parse(text: &str) -> Self {
-        let folded: String = text.chars().filter(|c| !c.is_whitespace()).flat_map(char::to_lowercase).collect();
+        let folded: String = text
+            .chars()
+            .filter(|c| !c.is_whitespace())
+            .flat_map(char::to_lowercase)
+            .collect();
         match folded.as_str() {
             "active" => Self::Active,
             "suspended" => Self::Suspended,
@@ -130,7 +134,10 @@ impl LicenseType {
 
     /// Whether it is one of Direct Routing's: 0 to 2. What a number means that no page names is not known.
     pub fn direct_routing(self) -> bool {
-        matches!(self, Self::HostedEssentials | Self::HostedEssentialsPlus | Self::HostedPro)
+        matches!(
+            self,
+            Self::HostedEssentials | Self::HostedEssentialsPlus | Self::HostedPro
+        )
     }
 
     /// The portal's words.

@@ -66,8 +66,18 @@ guid_name! {
 fn guid(text: &str) -> Result<String, InvalidName> {
     let shape = [8, 4, 4, 4, 12];
     let parts: Vec<&str> = text.split('-').collect();
-    let fits = parts.len() == shape.len() && parts.iter().zip(shape).all(|(part, length)| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit()));
-    if fits { Ok(text.to_ascii_lowercase()) } else { Err(InvalidName("must be a GUID such as 22222222-2222-4222-8222-222222222222".into())) }
+    let fits = parts.len() == shape.len()
+        && parts
+            .iter()
+            .zip(shape)
+            .all(|(part, length)| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit()));
+    if fits {
+        Ok(text.to_ascii_lowercase())
+    } else {
+        Err(InvalidName(
+            "must be a GUID such as 22222222-2222-4222-8222-222222222222".into(),
+        ))
+    }
 }
 
 /// The integer id of an LC customer, the Operation Center's entity that owns services (platform-facts.md 6.2).
@@ -92,8 +102,8 @@ pub struct ShortName(String);
 
 /// Device names of Windows, refused since the short name very likely becomes a folder (N-4).
 const DEVICES: [&str; 22] = [
-    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9", "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7",
-    "lpt8", "lpt9",
+    "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9",
+    "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
 ];
 
 impl ShortName {
@@ -121,10 +131,15 @@ impl ShortName {
             return bad("must not be or contain the word audit");
         }
         if DEVICES.contains(&folded.as_str()) {
-            return bad("must not be a device name of Windows (CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9)");
+            return bad(
+                "must not be a device name of Windows (CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9)",
+            );
         }
-        if rule == ShortNameRule::Alphanumeric && !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') {
-            return bad("must have only letters, digits and underscore (the platform object's shortNameRule is Alphanumeric)");
+        if rule == ShortNameRule::Alphanumeric && !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
+        {
+            return bad(
+                "must have only letters, digits and underscore (the platform object's shortNameRule is Alphanumeric)",
+            );
         }
         Ok(Self(text.to_owned()))
     }
@@ -186,8 +201,18 @@ impl TaskId {
     /// # Errors
     /// When it is empty, over 100 characters, or holds anything but letters, digits, `_` and `-`: such a text can't be asked for safely.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
-        let fits = !text.is_empty() && text.len() <= 100 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
-        if fits { Ok(Self(text.to_owned())) } else { Err(InvalidName("is not a task id (1 to 100 letters, digits, _ or -)".into())) }
+        let fits = !text.is_empty()
+            && text.len() <= 100
+            && text
+                .bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-');
+        if fits {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidName(
+                "is not a task id (1 to 100 letters, digits, _ or -)".into(),
+            ))
+        }
     }
 
     /// The id as the platform gave it.

@@ -39,8 +39,21 @@ impl Pass {
     /// Begins a pass with what the object remembers, and with what this process remembers of its own earlier passes over it (`memory`).
     pub fn begin(mut record: Record, facts: Facts, memory: &PassMemory) -> Self {
         memory.remind(&mut record);
-        let facts = Facts { own: memory.asked.as_ref().map(|asked| asked.id.clone()), watched: memory.watched(facts.pass_started), ..facts };
-        Self { record, facts, asked: None, looks: 0, bug: None, drawn: Vec::new(), stripped: false, steps: 0 }
+        let facts = Facts {
+            own: memory.asked.as_ref().map(|asked| asked.id.clone()),
+            watched: memory.watched(facts.pass_started),
+            ..facts
+        };
+        Self {
+            record,
+            facts,
+            asked: None,
+            looks: 0,
+            bug: None,
+            drawn: Vec::new(),
+            stripped: false,
+            steps: 0,
+        }
     }
 
     /// What comes next. A step out of order (see [`transitions`]), a second change in one pass and a pass that goes in circles become a wait.
@@ -49,7 +62,9 @@ impl Pass {
         self.steps += 1;
         let wrong = match &decision.step {
             _ if self.steps > MOST_STEPS => Some("the pass goes in circles".to_owned()),
-            Step::Execute(change) if self.asked.is_some() => Some(format!("{change:?} is a second change in one pass")),
+            Step::Execute(change) if self.asked.is_some() => {
+                Some(format!("{change:?} is a second change in one pass"))
+            }
             step => transitions::check(step, &decision.record, now).err(),
         };
         if let Some(wrong) = wrong {
@@ -83,7 +98,10 @@ impl Pass {
         match mark {
             Mark::RecordIntent { kind, .. } => {
                 record.guid_annotated |= record.guid.is_some() && *kind == OperationKind::Delete;
-                record.intent = intent.map(|intent| Intent { sent: Sent::No, ..intent });
+                record.intent = intent.map(|intent| Intent {
+                    sent: Sent::No,
+                    ..intent
+                });
             }
             Mark::Adopt(guid) => {
                 record.prove(guid.clone());
@@ -124,7 +142,9 @@ impl Pass {
 
     /// Whether a request has left in this pass, whatever came of it: what it left behind must be written, whatever else has changed.
     pub fn sent(&self) -> bool {
-        self.asked.as_ref().is_some_and(|(_, answer)| !matches!(answer, ChangeResult::NotSent(_)))
+        self.asked
+            .as_ref()
+            .is_some_and(|(_, answer)| !matches!(answer, ChangeResult::NotSent(_)))
     }
 }
 
@@ -141,7 +161,10 @@ pub enum PassEnd {
 
 fn transient(decision: &Decision) -> bool {
     match decision.verdict.reason {
-        Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed | Reason::ProgressingWithRetry => true,
+        Reason::PlatformUnavailable
+        | Reason::Throttled
+        | Reason::AuthenticationFailed
+        | Reason::ProgressingWithRetry => true,
         // A read was refused: it is tried again, ever more slowly. A refused change stops.
         Reason::PlatformRefused => matches!(decision.step, Step::Wait(..)),
         _ => false,
@@ -151,17 +174,31 @@ fn transient(decision: &Decision) -> bool {
 impl Pass {
     /// Leaves in memory how the pass went: what was decided last, and how it ended.
     pub fn remember(&self, memory: &mut PassMemory, last: &Decision, ended: PassEnd) {
-        let failed = ended == PassEnd::Unwritten || matches!(self.facts.answer, Some(ChangeResult::NotSent(_))) || transient(last);
+        let failed = ended == PassEnd::Unwritten
+            || matches!(self.facts.answer, Some(ChangeResult::NotSent(_)))
+            || transient(last);
         memory.waits_for_whole_lists = last.verdict.ready != ConditionStatus::True && self.facts.saw_holes();
-        memory.failures = if failed { self.facts.failures.saturating_add(1) } else { 0 };
-        memory.conflicts = if ended == PassEnd::Conflict { memory.conflicts.saturating_add(1) } else { 0 };
+        memory.failures = if failed {
+            self.facts.failures.saturating_add(1)
+        } else {
+            0
+        };
+        memory.conflicts = if ended == PassEnd::Conflict {
+            memory.conflicts.saturating_add(1)
+        } else {
+            0
+        };
         memory.generation = Some(self.facts.generation);
         let open = last.record.open_intent();
         if self.sent() {
-            memory.unsent.retain(|id| open.is_none_or(|intent| *id != intent.id));
+            memory
+                .unsent
+                .retain(|id| open.is_none_or(|intent| *id != intent.id));
         } else {
             // Nothing left in this pass for the intents that it drew: an outage that comes in just there is no lost answer, and need not cost the grace.
-            let still = open.filter(|intent| intent.sent == Sent::No).map(|intent| &intent.id);
+            let still = open
+                .filter(|intent| intent.sent == Sent::No)
+                .map(|intent| &intent.id);
             for id in self.drawn.iter().chain(still) {
                 memory.unsent.retain(|known| known != id);
                 memory.unsent.push(id.clone());
@@ -170,7 +207,9 @@ impl Pass {
             memory.unsent.drain(..surplus);
         }
         memory.learn(self.sent() || self.stripped, last);
-        let open = memory.asked.as_ref().filter(|op| op.ended().is_none() && (self.sent() || self.facts.watched.as_ref() == Some(&op.id)));
+        let open = memory.asked.as_ref().filter(|op| {
+            op.ended().is_none() && (self.sent() || self.facts.watched.as_ref() == Some(&op.id))
+        });
         memory.watched = open.map(|op| (op.id.clone(), self.facts.pass_started));
     }
 }

@@ -46,7 +46,12 @@ fn segments(path: &str) -> Vec<&str> {
 /// The path with those characters decoded that mean the same encoded and not (RFC 3986, 2.3), and a `%` that begins no escape encoded.
 fn decoded(path: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
-    let byte = |hex: &str| hex.bytes().all(|digit| digit.is_ascii_hexdigit()).then(|| u8::from_str_radix(hex, 16).ok()).flatten();
+    let byte = |hex: &str| {
+        hex.bytes()
+            .all(|digit| digit.is_ascii_hexdigit())
+            .then(|| u8::from_str_radix(hex, 16).ok())
+            .flatten()
+    };
     let mut text = String::new();
     let mut rest = path;
     while let Some((before, after)) = rest.split_once('%') {

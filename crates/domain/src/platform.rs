@@ -31,7 +31,10 @@ pub struct RanAt {
 impl RanAt {
     /// As it stands there.
     pub fn new(text: &str, at: Option<Time>) -> Self {
-        Self { text: text.chars().take(64).collect(), at }
+        Self {
+            text: text.chars().take(64).collect(),
+            at,
+        }
     }
 }
 
@@ -108,7 +111,10 @@ impl PlatformRecord {
     /// What is known of the runs of a job: the newest completed run covers whatever was due when it was begun.
     pub fn runs(&self, job: Job) -> JobRuns {
         let record = self.jobs[index(job)];
-        JobRuns { requested: record.requested, covers: record.completed.and(record.requested) }
+        JobRuns {
+            requested: record.requested,
+            covers: record.completed.and(record.requested),
+        }
     }
 }
 
@@ -133,60 +139,128 @@ impl PlatformDecision {
 }
 
 /// Decides what comes next.
-pub fn decide(now: Time, desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformFacts) -> PlatformDecision {
+pub fn decide(
+    now: Time,
+    desired: &DesiredPlatform,
+    record: &PlatformRecord,
+    facts: &PlatformFacts,
+) -> PlatformDecision {
     let mut record = record.clone();
     absorb(now, desired, &mut record, facts);
-    record.ledger = breaker::settle(now, desired.deletions.clone(), desired.approval.as_deref(), &record.ledger, &facts.deletions);
+    record.ledger = breaker::settle(
+        now,
+        desired.deletions.clone(),
+        desired.approval.as_deref(),
+        &record.ledger,
+        &facts.deletions,
+    );
     let (services_at, leads_at) = (read_at(&facts.services), read_at(&facts.leads));
     // What can't be read of a list is not missing. What one that is not whole shows is there.
-    let whole = [&facts.services, &facts.leads].iter().all(|list| list.value() == Some(&0));
-    let counted = facts.counted.as_ref().filter(|counted| whole || counted.missing.is_empty());
-    if let (Some(counted), Some(listed)) = (counted, services_at.zip(leads_at).map(|(services, leads)| services.min(leads))) {
-        record.absences = absence::settle(now, listed, &desired.account, desired.absence_approval.as_deref(), &record.absences, counted);
+    let whole = [&facts.services, &facts.leads]
+        .iter()
+        .all(|list| list.value() == Some(&0));
+    let counted = facts
+        .counted
+        .as_ref()
+        .filter(|counted| whole || counted.missing.is_empty());
+    if let (Some(counted), Some(listed)) = (
+        counted,
+        services_at
+            .zip(leads_at)
+            .map(|(services, leads)| services.min(leads)),
+    ) {
+        record.absences = absence::settle(
+            now,
+            listed,
+            &desired.account,
+            desired.absence_approval.as_deref(),
+            &record.absences,
+            counted,
+        );
     }
     let held = record.ledger.trouble(desired.deletions.per_hour);
     let absences = record.absences.trouble(now, &desired.account);
     let decision = |step, why, verdict: Verdict| PlatformDecision {
         step,
         why,
-        verdict: Verdict { held: held.clone(), absences: absences.clone(), ..verdict },
+        verdict: Verdict {
+            held: held.clone(),
+            absences: absences.clone(),
+            ..verdict
+        },
         record: record.clone(),
     };
     let told = |trouble: &Trouble| Verdict::passing(trouble, facts.failures, record.stalled_for);
     if let Some(trouble) = &desired.unusable {
         let until = retry(now, facts.failures, trouble);
-        return decision(Step::Wait(until, Wake::Clock), "the connection can't be made", told(trouble));
+        return decision(
+            Step::Wait(until, Wake::Clock),
+            "the connection can't be made",
+            told(trouble),
+        );
     }
     // Both lists are read together: one that will soon be due is read along with the one that is.
     // What is missing is looked for often, so that it is noticed when it shows again.
-    let interval = if record.absences.held > 0 { desired.observe_interval.min(absence::CONFIRM) } else { desired.observe_interval };
-    let not_before = if desired.reconcile_requested { now } else { now - interval * 3 / 4 };
+    let interval = if record.absences.held > 0 {
+        desired.observe_interval.min(absence::CONFIRM)
+    } else {
+        desired.observe_interval
+    };
+    let not_before = if desired.reconcile_requested {
+        now
+    } else {
+        now - interval * 3 / 4
+    };
     for (query, fact) in [(Query::Services, &facts.services), (Query::Leads, &facts.leads)] {
         match fact {
-            Fact::Unread => return decision(Step::Observe(query, not_before), "the list is due", progressing()),
+            Fact::Unread => {
+                return decision(Step::Observe(query, not_before), "the list is due", progressing());
+            }
             Fact::Unreadable(trouble) => {
                 let until = retry(now, facts.failures, trouble);
-                return decision(Step::Wait(until, Wake::Clock), "the platform can't be read", told(trouble));
+                return decision(
+                    Step::Wait(until, Wake::Clock),
+                    "the platform can't be read",
+                    told(trouble),
+                );
             }
             Fact::Known { .. } => {}
         }
     }
     let (next_run, asked) = next_run(now, desired, &record, facts);
     if let Some(job) = asked {
-        return decision(Step::Execute(Change::RunJob(job)), "services wait for the job", verdict(desired, &record, facts));
+        return decision(
+            Step::Execute(Change::RunJob(job)),
+            "services wait for the job",
+            verdict(desired, &record, facts),
+        );
     }
     let oldest = [services_at, leads_at].into_iter().flatten().min().unwrap_or(now);
     let until = (oldest + interval).max(now + Duration::from_millis(100));
-    let until = next_run.into_iter().chain(soon(now, desired)).fold(until, Time::min);
+    let until = next_run
+        .into_iter()
+        .chain(soon(now, desired))
+        .fold(until, Time::min);
     decision(Step::Idle(until), "observed", verdict(desired, &record, facts))
 }
 
 /// What is said of a credential that was changed and is refused, while the one before is still good: a directory may take half a minute to know a new
 /// secret, so that at first somebody only has to wait.
 pub fn unproven(trouble: &Trouble, failures: u32) -> Trouble {
-    let reason = if failures >= timing::FAILURES_TO_STALL { trouble.reason } else { Reason::ProgressingWithRetry };
-    let message = format!("The changed credential is not taken yet, and tried again; the one before goes on being used while it is good. {}", trouble.message);
-    Trouble { reason, message, retry_after: trouble.retry_after }
+    let reason = if failures >= timing::FAILURES_TO_STALL {
+        trouble.reason
+    } else {
+        Reason::ProgressingWithRetry
+    };
+    let message = format!(
+        "The changed credential is not taken yet, and tried again; the one before goes on being used while it is good. {}",
+        trouble.message
+    );
+    Trouble {
+        reason,
+        message,
+        retry_after: trouble.retry_after,
+    }
 }
 
 /// When the platform is asked again. That a credential which is missing or refused has changed is noticed sooner, by whoever reads the Secret.
@@ -211,16 +285,48 @@ fn verdict(desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformF
         0 => "The platform answers.".to_owned(),
         some => format!("The platform answers; {some} entries of its lists can't be read and are left out."),
     };
-    let message = desired.remark.iter().fold(message, |message, remark| format!("{message} {remark}"));
-    let mut verdict = desired.unfollowed.as_ref().map_or_else(|| Verdict::ready(message), Verdict::trouble);
-    let waiting = Job::ALL.into_iter().find(|job| matches!(record.jobs[index(*job)].state, JobState::Due | JobState::Requested));
+    let message = desired
+        .remark
+        .iter()
+        .fold(message, |message, remark| format!("{message} {remark}"));
+    let mut verdict = desired
+        .unfollowed
+        .as_ref()
+        .map_or_else(|| Verdict::ready(message), Verdict::trouble);
+    let waiting = Job::ALL.into_iter().find(|job| {
+        matches!(
+            record.jobs[index(*job)].state,
+            JobState::Due | JobState::Requested
+        )
+    });
     let (truth, reason, message) = match waiting {
-        None => (ConditionStatus::True, Reason::Succeeded, "No service waits for a synchronization job."),
-        Some(Job::Leads) => (ConditionStatus::False, Reason::AwaitingLeadsJob, "Services wait for peering.sync-leads-job."),
-        Some(Job::Trunks) => (ConditionStatus::False, Reason::AwaitingTrunksJob, "Services wait for peering.sync-trunks-job."),
+        None => (
+            ConditionStatus::True,
+            Reason::Succeeded,
+            "No service waits for a synchronization job.",
+        ),
+        Some(Job::Leads) => (
+            ConditionStatus::False,
+            Reason::AwaitingLeadsJob,
+            "Services wait for peering.sync-leads-job.",
+        ),
+        Some(Job::Trunks) => (
+            ConditionStatus::False,
+            Reason::AwaitingTrunksJob,
+            "Services wait for peering.sync-trunks-job.",
+        ),
     };
-    let not_taken = Job::ALL.into_iter().filter_map(|job| not_taken(job, desired, record));
-    verdict.synced = Some((truth, reason, std::iter::once(message.to_owned()).chain(not_taken).collect::<Vec<_>>().join(" ")));
+    let not_taken = Job::ALL
+        .into_iter()
+        .filter_map(|job| not_taken(job, desired, record));
+    verdict.synced = Some((
+        truth,
+        reason,
+        std::iter::once(message.to_owned())
+            .chain(not_taken)
+            .collect::<Vec<_>>()
+            .join(" "),
+    ));
     verdict
 }
 
@@ -245,7 +351,13 @@ fn not_taken(job: Job, desired: &DesiredPlatform, record: &PlatformRecord) -> Op
 
 /// When a person's time has come that lies ahead by no more than clocks differ.
 fn soon(now: Time, desired: &DesiredPlatform) -> Option<Time> {
-    desired.ran_at.iter().flatten().filter_map(|told| told.at).filter(|at| *at > now && *at <= now + SKEW).min()
+    desired
+        .ran_at
+        .iter()
+        .flatten()
+        .filter_map(|told| told.at)
+        .filter(|at| *at > now && *at <= now + SKEW)
+        .min()
 }
 
 /// Where a job stands in the arrays.
@@ -259,7 +371,10 @@ pub fn index(job: Job) -> usize {
 fn absorb(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, facts: &PlatformFacts) {
     if let Some((job, begun, answer)) = &facts.answer {
         let own = &mut record.jobs[index(*job)];
-        if matches!(answer, ChangeResult::Done | ChangeResult::Accepted(_) | ChangeResult::Unknown(_)) {
+        if matches!(
+            answer,
+            ChangeResult::Done | ChangeResult::Accepted(_) | ChangeResult::Unknown(_)
+        ) {
             own.requested = Some(begun.whole_second());
             own.completed = None;
         }
@@ -274,7 +389,9 @@ fn absorb(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, fac
         let own = &mut record.jobs[index(job)];
         let told = desired.ran_at[index(job)].as_ref();
         // A time that has not come yet would cover services that do not exist yet.
-        record.refused[index(job)] = told.filter(|told| told.at.is_some_and(|at| at > now + SKEW) || refused(told)).map(|told| told.text.clone());
+        record.refused[index(job)] = told
+            .filter(|told| told.at.is_some_and(|at| at > now + SKEW) || refused(told))
+            .map(|told| told.text.clone());
         let ran = told.filter(|told| !refused(told)).and_then(|told| told.at);
         let ran = ran.filter(|ran| *ran <= now && own.requested.is_none_or(|before| *ran > before));
         if let Some(ran) = ran {
@@ -282,7 +399,9 @@ fn absorb(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, fac
             own.completed = Some(ran);
         }
         let covered = own.completed.and(own.requested);
-        let open = facts.waiting[index(job)].due.filter(|(_, latest)| covered.is_none_or(|covers| covers < *latest));
+        let open = facts.waiting[index(job)]
+            .due
+            .filter(|(_, latest)| covered.is_none_or(|covers| covers < *latest));
         // Of what waits only the first time is kept, so that status does not change with each service that joins.
         own.due = open.map(|(earliest, _)| own.due.map_or(earliest, |before| before.min(earliest)));
         own.state = match (open, own.requested, own.completed) {
@@ -295,20 +414,29 @@ fn absorb(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, fac
 }
 
 /// Which job is to be run now, else when the next can be.
-fn next_run(now: Time, desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformFacts) -> (Option<Time>, Option<Job>) {
+fn next_run(
+    now: Time,
+    desired: &DesiredPlatform,
+    record: &PlatformRecord,
+    facts: &PlatformFacts,
+) -> (Option<Time>, Option<Job>) {
     if desired.trigger != JobTrigger::Http {
         return (None, None);
     }
     let mut soonest: Option<Time> = None;
     for job in Job::ALL {
         let own = record.jobs[index(job)];
-        let Some((earliest, _)) = facts.waiting[index(job)].due else { continue };
+        let Some((earliest, _)) = facts.waiting[index(job)].due else {
+            continue;
+        };
         if !matches!(own.state, JobState::Due | JobState::Requested) {
             continue;
         }
         let gathered = earliest + GATHER;
         let at = match (&facts.answer, own.state) {
-            (Some((asked, _, ChangeResult::NotSent(trouble) | ChangeResult::Rejected(trouble))), _) if *asked == job => {
+            (Some((asked, _, ChangeResult::NotSent(trouble) | ChangeResult::Rejected(trouble))), _)
+                if *asked == job =>
+            {
                 timing::next_try(now, facts.failures.max(2), trouble.retry_after)
             }
             (_, JobState::Requested) => own.requested.map_or(gathered, |before| before + RUN_AGAIN),

@@ -81,18 +81,33 @@ impl Policy {
     /// The same with the pace of the platform's creates, for an object that has to know it: one that looks for the effect of a create whose answer was
     /// lost. Before `spec.createGrace` is nearly over the pace decides nothing, and is not asked for.
     #[must_use]
-    pub fn with_pace(self, now: Time, record: &Record, slowest: impl FnOnce(&OperationId, Duration) -> Option<Duration>) -> Self {
+    pub fn with_pace(
+        self,
+        now: Time,
+        record: &Record,
+        slowest: impl FnOnce(&OperationId, Duration) -> Option<Duration>,
+    ) -> Self {
         let nearly_over = |intent: &&Intent| now + SOON >= intent.start + self.create_grace;
         let lost = |intent: &&Intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe;
         match record.open_intent().filter(lost).filter(nearly_over) {
-            Some(lost) => Self { slowest_create: slowest(&lost.id, self.task_deadline), ..self },
+            Some(lost) => Self {
+                slowest_create: slowest(&lost.id, self.task_deadline),
+                ..self
+            },
             None => self,
         }
     }
 
     /// How long the effect of a create of another object is looked for, of which only an annotation tells: no status tells how long that one takes.
-    pub fn longest_grace(&self, slowest: impl FnOnce(&OperationId, Duration) -> Option<Duration>) -> Duration {
-        Self { slowest_create: slowest(&OperationId(String::new()), self.task_deadline), ..self.clone() }.grace()
+    pub fn longest_grace(
+        &self,
+        slowest: impl FnOnce(&OperationId, Duration) -> Option<Duration>,
+    ) -> Duration {
+        Self {
+            slowest_create: slowest(&OperationId(String::new()), self.task_deadline),
+            ..self.clone()
+        }
+        .grace()
     }
 
     /// How long the effect of a create whose answer was lost is looked for before the create is asked for again.
@@ -157,7 +172,12 @@ impl CreatePace {
 /// what was not watched all the time (the operator was away, the object suspended) took nobody knows how long. One that still runs only tells how slow
 /// the platform is, and no more than `deadline` (`spec.taskDeadline`): one that never ends would hold every other one for ever. `own` is the create that
 /// is waited for: it tells nothing about itself.
-pub fn slowest_create<'a>(now: Time, own: &OperationId, deadline: Duration, operations: impl Iterator<Item = &'a Operation>) -> Option<Duration> {
+pub fn slowest_create<'a>(
+    now: Time,
+    own: &OperationId,
+    deadline: Duration,
+    operations: impl Iterator<Item = &'a Operation>,
+) -> Option<Duration> {
     let (mut slowest, mut running): (Option<Duration>, Duration) = (None, Duration::ZERO);
     for operation in operations.filter(|operation| &operation.id != own) {
         match CreatePace::of(operation) {

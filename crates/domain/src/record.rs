@@ -55,7 +55,9 @@ impl Intent {
 
     /// The place of which it was asked, when that is not this one.
     pub fn other_place(&self, place: Option<&str>) -> Option<&str> {
-        self.place.as_deref().filter(|own| place.is_some_and(|place| place != *own))
+        self.place
+            .as_deref()
+            .filter(|own| place.is_some_and(|place| place != *own))
     }
 
     /// The tenant for which it was, when that is not this one.
@@ -223,12 +225,19 @@ pub struct Record {
 impl Record {
     /// The intent whose outcome is not known: there is one, and status does not say how it ended.
     pub fn open_intent(&self) -> Option<&Intent> {
-        self.intent.as_ref().filter(|intent| !self.operation.as_ref().is_some_and(|op| op.id == intent.id && op.ended().is_some()))
+        self.intent.as_ref().filter(|intent| {
+            !self
+                .operation
+                .as_ref()
+                .is_some_and(|op| op.id == intent.id && op.ended().is_some())
+        })
     }
 
     /// Whether the request of an intent of this kind can leave now: recorded, so lately that its grace is still whole, and surely not sent before.
     pub fn may_send(&self, kind: OperationKind, now: Time) -> bool {
-        let fresh = |intent: &Intent| intent.kind == kind && intent.sent == Sent::No && now < intent.start + timing::INTENT_FRESH;
+        let fresh = |intent: &Intent| {
+            intent.kind == kind && intent.sent == Sent::No && now < intent.start + timing::INTENT_FRESH
+        };
         self.finalizer && self.open_intent().is_some_and(fresh)
     }
 
@@ -239,8 +248,11 @@ impl Record {
 
     /// Whether the service was read back once: it is recorded, and no create is under way or failed.
     pub fn verified(&self) -> bool {
-        let done = |op: &Operation| op.kind == OperationKind::Delete || op.ended() == Some(Outcome::Succeeded);
-        let create_open = self.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
+        let done =
+            |op: &Operation| op.kind == OperationKind::Delete || op.ended() == Some(Outcome::Succeeded);
+        let create_open = self
+            .open_intent()
+            .is_some_and(|intent| intent.kind == OperationKind::Create);
         self.guid.is_some() && !create_open && self.operation.as_ref().is_none_or(done)
     }
 
@@ -277,8 +289,15 @@ impl Record {
         if self.guid_proven || running.is_some_and(|op| op.task.is_some()) {
             return true;
         }
-        let intended = self.open_intent().filter(|intent| self.finalizer && intent.kind == OperationKind::Create).map(|intent| intent.start);
-        let start = intended.into_iter().chain(running.map(|op| op.started)).filter(|start| !timing::is_ahead(*start, now)).max();
+        let intended = self
+            .open_intent()
+            .filter(|intent| self.finalizer && intent.kind == OperationKind::Create)
+            .map(|intent| intent.start);
+        let start = intended
+            .into_iter()
+            .chain(running.map(|op| op.started))
+            .filter(|start| !timing::is_ahead(*start, now))
+            .max();
         start.is_some_and(|start| now < start + grace())
     }
 
@@ -289,12 +308,18 @@ impl Record {
         let ahead = |at: Time| timing::is_ahead(at, now);
         let told = self.operation.as_ref().map(|op| (op.id.clone(), op.started));
         if let Some(intent) = self.intent.as_mut().filter(|intent| ahead(intent.start)) {
-            let started = told.filter(|(id, at)| *id == intent.id && !ahead(*at)).map(|(_, at)| at);
+            let started = told
+                .filter(|(id, at)| *id == intent.id && !ahead(*at))
+                .map(|(_, at)| at);
             intent.start = started.unwrap_or(then);
         }
         let Some(op) = self.operation.as_mut() else { return };
         if ahead(op.started) {
-            let intended = self.intent.as_ref().filter(|intent| intent.id == op.id).map(|intent| intent.start);
+            let intended = self
+                .intent
+                .as_ref()
+                .filter(|intent| intent.id == op.id)
+                .map(|intent| intent.start);
             op.started = intended.unwrap_or(then);
         }
         for at in [&mut op.completed, &mut op.task_ended] {
@@ -311,7 +336,9 @@ impl Record {
 
     /// An intent whose outcome is not known stands in status as well, from the first pass that finds it: annotations can be wiped or put back.
     pub fn note_open_intent(&mut self) {
-        let Some(intent) = self.open_intent().filter(|intent| intent.sent == Sent::Maybe) else { return };
+        let Some(intent) = self.open_intent().filter(|intent| intent.sent == Sent::Maybe) else {
+            return;
+        };
         if self.operation.as_ref().is_none_or(|op| op.id != intent.id) {
             self.operation = Some(Operation::of(intent));
         }
@@ -323,8 +350,12 @@ impl Record {
     pub fn forget_superseded(&mut self, going: bool, now: Time) {
         let Some(intent) = &self.intent else { return };
         let superseded = |op: &Operation| {
-            let stray_deletion = intent.kind == OperationKind::Delete && op.kind == OperationKind::Create && !going;
-            !stray_deletion && intent.id != op.id && intent.start >= op.started && !timing::is_ahead(intent.start, now)
+            let stray_deletion =
+                intent.kind == OperationKind::Delete && op.kind == OperationKind::Create && !going;
+            !stray_deletion
+                && intent.id != op.id
+                && intent.start >= op.started
+                && !timing::is_ahead(intent.start, now)
         };
         if self.running().is_some_and(superseded) {
             self.operation = None;
@@ -334,7 +365,12 @@ impl Record {
     /// The same for an object that took a service over: it has a guid and no intent. Annotations that were put back look the same, with the guid of a
     /// service that went before the operation was begun: so the platform must show it (`shown`, `None` when that is not known). Says whether it could be told.
     pub fn forget_taken_over(&mut self, shown: Option<bool>) -> bool {
-        let perhaps = |op: &Operation| self.intent.is_none() && self.guid_annotated && op.kind == OperationKind::Create && op.task.is_none();
+        let perhaps = |op: &Operation| {
+            self.intent.is_none()
+                && self.guid_annotated
+                && op.kind == OperationKind::Create
+                && op.task.is_none()
+        };
         if !self.running().is_some_and(perhaps) {
             return true;
         }
@@ -350,7 +386,14 @@ impl Record {
         let Some(op) = self.running() else { return false };
         let lacks = self.intent.as_ref().is_none_or(|intent| intent.id != op.id);
         if lacks {
-            self.intent = Some(Intent { kind: op.kind, id: op.id.clone(), start: op.started, tenant: None, place: None, sent: Sent::Maybe });
+            self.intent = Some(Intent {
+                kind: op.kind,
+                id: op.id.clone(),
+                start: op.started,
+                tenant: None,
+                place: None,
+                sent: Sent::Maybe,
+            });
         }
         lacks
     }
@@ -358,7 +401,9 @@ impl Record {
     /// Whether somebody has taken off what keeps a create that may be under way from being asked for again, or its object from going unasked.
     /// `recalled` is what [`Record::recall_intent`] said.
     pub fn is_bare(&self, recalled: bool) -> bool {
-        let creating = self.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
+        let creating = self
+            .open_intent()
+            .is_some_and(|intent| intent.kind == OperationKind::Create);
         creating && (recalled || !self.finalizer)
     }
 
@@ -372,16 +417,25 @@ impl Record {
 
     /// The refusal after which a change of this kind is not asked for again yet, and until when. A restart does not shorten it.
     pub fn refusal(&self, kind: OperationKind, now: Time) -> Option<(Time, Trouble)> {
-        let op = self.operation.as_ref().filter(|op| op.kind == kind && op.ended() == Some(Outcome::Refused) && self.open_intent().is_none())?;
+        let op = self.operation.as_ref().filter(|op| {
+            op.kind == kind && op.ended() == Some(Outcome::Refused) && self.open_intent().is_none()
+        })?;
         let retry = op.completed.unwrap_or(now) + timing::SLOW_RETRY;
-        let trouble = Trouble::new(op.reason.unwrap_or(Reason::PlatformRefused), op.messages.join(" "));
+        let trouble = Trouble::new(
+            op.reason.unwrap_or(Reason::PlatformRefused),
+            op.messages.join(" "),
+        );
         (now < retry).then_some((retry, trouble))
     }
 
     /// Ends the operation in flight by a refusal.
     pub fn refuse_operation(&mut self, trouble: &Trouble, now: Time) {
         self.end_operation(Outcome::Refused, now, vec![trouble.message.clone()]);
-        if let Some(operation) = self.operation.as_mut().filter(|op| op.ended() == Some(Outcome::Refused)) {
+        if let Some(operation) = self
+            .operation
+            .as_mut()
+            .filter(|op| op.ended() == Some(Outcome::Refused))
+        {
             operation.reason = Some(trouble.reason);
         }
     }
@@ -392,15 +446,28 @@ impl Record {
         self.end_operation(Outcome::Succeeded, now, Vec::new());
         let intent = self.intent.as_ref().map(|intent| &intent.id);
         match &mut self.operation {
-            Some(op) if op.kind == OperationKind::Create && intent.is_none() && op.ended() != Some(Outcome::Succeeded) => self.operation = None,
-            Some(op) if intent == Some(&op.id) && matches!(op.ended(), Some(Outcome::Failed | Outcome::Unknown)) => op.end(Outcome::Succeeded, now),
+            Some(op)
+                if op.kind == OperationKind::Create
+                    && intent.is_none()
+                    && op.ended() != Some(Outcome::Succeeded) =>
+            {
+                self.operation = None
+            }
+            Some(op)
+                if intent == Some(&op.id)
+                    && matches!(op.ended(), Some(Outcome::Failed | Outcome::Unknown)) =>
+            {
+                op.end(Outcome::Succeeded, now)
+            }
             _ => {}
         }
     }
 
     /// Whether the last create was refused.
     pub fn create_refused(&self) -> bool {
-        self.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Refused))
+        self.operation
+            .as_ref()
+            .is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Refused))
     }
 
     /// Ends the operation in flight: of the open intent, with or without a trace in status.
@@ -429,7 +496,10 @@ impl Operation {
     /// before.
     pub fn ended(&self) -> Option<Outcome> {
         let completed = self.completed?;
-        let own = self.outcome_of.as_ref().map_or(completed >= self.started, |of| *of == self.id);
+        let own = self
+            .outcome_of
+            .as_ref()
+            .map_or(completed >= self.started, |of| *of == self.id);
         self.outcome.filter(|_| own)
     }
 
@@ -452,7 +522,8 @@ impl Operation {
 
     /// It ends.
     pub fn end(&mut self, outcome: Outcome, now: Time) {
-        (self.outcome, self.outcome_of, self.completed) = (Some(outcome), Some(self.id.clone()), Some(now.whole_second()));
+        (self.outcome, self.outcome_of, self.completed) =
+            (Some(outcome), Some(self.id.clone()), Some(now.whole_second()));
     }
 
     /// The operation that an intent begins.

@@ -58,7 +58,9 @@ pub fn next_look(now: Time, since: Time) -> Time {
 /// When a request that was not executed is tried again: 1 s, doubled at each failure, at most 5 min, or what the platform asked for.
 pub fn next_try(now: Time, failures: u32, retry_after: Option<Duration>) -> Time {
     let doubled = Duration::from_secs(1u64 << failures.min(9)).min(Duration::from_secs(300));
-    now + retry_after.unwrap_or(doubled).max(doubled.min(Duration::from_secs(1)))
+    now + retry_after
+        .unwrap_or(doubled)
+        .max(doubled.min(Duration::from_secs(1)))
 }
 
 /// When an object is looked at again that somebody else had written meanwhile: at once, and ever later while that goes on, at most 5 min. A store that never

@@ -83,14 +83,24 @@ pub fn check(step: &Step, record: &Record, now: Time) -> Result<(), String> {
         Step::PatchMetadata(Mark::RecordIntent { kind, .. }) => Transition::Begin(*kind),
         Step::PatchMetadata(Mark::Adopt(_)) => Transition::Adopt,
         Step::Execute(change) => match needs(change) {
-            Some(kind) if !record.may_send(kind, now) => return Err(format!("{change:?} without an intent that is recorded, fresh and unsent")),
+            Some(kind) if !record.may_send(kind, now) => {
+                return Err(format!(
+                    "{change:?} without an intent that is recorded, fresh and unsent"
+                ));
+            }
             Some(kind) => Transition::Send(kind),
             None => return Ok(()),
         },
-        Step::PatchMetadata(Mark::AddFinalizer | Mark::RemoveFinalizer) | Step::Observe(..) | Step::Wait(..) | Step::Idle(_) | Step::Blocked(_) => {
+        Step::PatchMetadata(Mark::AddFinalizer | Mark::RemoveFinalizer)
+        | Step::Observe(..)
+        | Step::Wait(..)
+        | Step::Idle(_)
+        | Step::Blocked(_) => {
             return Ok(());
         }
     };
     let stage = stage(record);
-    follows(stage, event).map(|_| ()).ok_or_else(|| format!("{event:?} while the change is {stage:?}"))
+    follows(stage, event)
+        .map(|_| ())
+        .ok_or_else(|| format!("{event:?} while the change is {stage:?}"))
 }

@@ -71,7 +71,9 @@ pub enum JobMethod {
 
 impl fmt::Debug for Client {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Client").field("base_url", &self.transport.settings.base_url.as_str()).finish_non_exhaustive()
+        f.debug_struct("Client")
+            .field("base_url", &self.transport.settings.base_url.as_str())
+            .finish_non_exhaustive()
     }
 }
 
@@ -80,8 +82,14 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::Settings`], saying what to change: a URL that is neither https nor local, an empty id or scope, a CA bundle that is none, a limit out of range.
-    pub fn new(settings: ClientSettings, credential: Credential, observer: Option<Arc<dyn Observer>>) -> Result<Self, Error> {
-        Ok(Self { transport: Arc::new(Transport::new(settings, credential, observer)?) })
+    pub fn new(
+        settings: ClientSettings,
+        credential: Credential,
+        observer: Option<Arc<dyn Observer>>,
+    ) -> Result<Self, Error> {
+        Ok(Self {
+            transport: Arc::new(Transport::new(settings, credential, observer)?),
+        })
     }
 
     /// Lists all leads: GET `/api/v2/oc/lead`, page by page (platform-facts.md 1.3, 2.1; C-12). Each page has its own deadline and limit. The first list of a client asks
@@ -97,11 +105,16 @@ impl Client {
             let call = self.list(Endpoint::Leads, "api/v2/oc/lead", &query);
             let answer = match self.transport.ask(&call).await {
                 Ok(answer) => answer,
-                Err(error) if pager.refused(error.status.filter(|_| error.sent == RequestSent::Answered)) => continue,
+                Err(error) if pager.refused(error.status.filter(|_| error.sent == RequestSent::Answered)) => {
+                    continue;
+                }
                 Err(error) => return Err(error),
             };
-            let page = wire::leads::leads(&answer.body).map_err(|why| unreadable(call.endpoint, answer.status, why))?;
-            pager.take(page).map_err(|Endless| endless(answer.status.as_u16()))?;
+            let page = wire::leads::leads(&answer.body)
+                .map_err(|why| unreadable(call.endpoint, answer.status, why))?;
+            pager
+                .take(page)
+                .map_err(|Endless| endless(answer.status.as_u16()))?;
         }
         let (listed, first) = pager.done();
         self.transport.set_first_page(first);
@@ -116,22 +129,34 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it is no list; [`ErrorKind::NotFound`] for a 404 in any other form: what stands between us and the API has no say in this.
     pub async fn leads_of(&self, tenant: &TenantId) -> Result<Listed<Lead>, Error> {
-        let call = self.list(Endpoint::LeadsOfTenant, "api/v2/oc/lead", &[("msTenantID", tenant.to_string())]);
+        let call = self.list(
+            Endpoint::LeadsOfTenant,
+            "api/v2/oc/lead",
+            &[("msTenantID", tenant.to_string())],
+        );
         let answer = match self.transport.ask_raw(&call).await? {
             Reply::Success(answer) => answer,
             Reply::Refusal(error, Form::Bare | Form::Described) if error.status == Some(404) => {
-                return Ok(Listed { items: Vec::new(), unreadable: 0, why: None, pages: 1 });
+                return Ok(Listed {
+                    items: Vec::new(),
+                    unreadable: 0,
+                    why: None,
+                    pages: 1,
+                });
             }
             Reply::Refusal(error, _) => return Err(error),
         };
-        let page = wire::leads::leads(&answer.body).map_err(|why| unreadable(call.endpoint, answer.status, why))?;
+        let page =
+            wire::leads::leads(&answer.body).map_err(|why| unreadable(call.endpoint, answer.status, why))?;
         let mut listed = Listed::of(page);
         let all = listed.items.len();
         listed.items.retain(|lead| lead.tenant == *tenant);
         let foreign = all - listed.items.len();
         if foreign > 0 {
             listed.unreadable += foreign;
-            listed.why.get_or_insert("is of another tenant, so the filter was overlooked");
+            listed
+                .why
+                .get_or_insert("is of another tenant, so the filter was overlooked");
         }
         let mut seen = std::collections::HashSet::new();
         listed.items.retain(|lead| seen.insert(lead.id.clone()));
@@ -145,7 +170,9 @@ impl Client {
     pub async fn services(&self) -> Result<Listed<Service>, Error> {
         let call = self.list(Endpoint::Services, "api/v3/customer", &[]);
         let answer = self.transport.ask(&call).await?;
-        wire::services::services(&answer.body).map(Listed::of).map_err(|why| unreadable(call.endpoint, answer.status, why))
+        wire::services::services(&answer.body)
+            .map(Listed::of)
+            .map_err(|why| unreadable(call.endpoint, answer.status, why))
     }
 
     /// Asks for a service: POST `/api/v3/customer` (platform-facts.md 3.3). Sent once, and never repeated but after a 401.
@@ -154,7 +181,12 @@ impl Client {
     /// [`ErrorKind::Refused`] with the platform's words (U-3, U-4), [`ErrorKind::NotFound`] for an unknown lead; [`Error::may_have_happened`] says whether the service may be on its way
     /// all the same: then look before asking again. [`ErrorKind::BadAnswer`] when it was accepted but no task id came.
     pub async fn create_service(&self, request: &CreateService) -> Result<TaskId, Error> {
-        let mut call = self.change(Endpoint::CreateService, Method::POST, "api/v3/customer", Some(requests::create_service(request)));
+        let mut call = self.change(
+            Endpoint::CreateService,
+            Method::POST,
+            "api/v3/customer",
+            Some(requests::create_service(request)),
+        );
         call.secrets = requests::secrets(request);
         self.start(&call).await
     }
@@ -170,8 +202,12 @@ impl Client {
             SecretsSent::No => Secrets::none(),
             SecretsSent::Perhaps => Secrets::unknown(),
         });
-        let Some(answer) = found(self.transport.ask(&call).await)? else { return Ok(None) };
-        wire::tasks::task(&answer.body, id, &call.secrets).map(Some).map_err(|why| unreadable(call.endpoint, answer.status, why))
+        let Some(answer) = found(self.transport.ask(&call).await)? else {
+            return Ok(None);
+        };
+        wire::tasks::task(&answer.body, id, &call.secrets)
+            .map(Some)
+            .map_err(|why| unreadable(call.endpoint, answer.status, why))
     }
 
     /// Deletes a service: DELETE `/api/v2/customer/{guid}` (platform-facts.md 4). Its SIP connections and dial plans go too.
@@ -179,7 +215,13 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Refused`] with the platform's words.
     pub async fn delete_service(&self, guid: &CustomerGuid) -> Result<Deleted, Error> {
-        self.delete(&self.change(Endpoint::DeleteService, Method::DELETE, &format!("api/v2/customer/{guid}"), None)).await
+        self.delete(&self.change(
+            Endpoint::DeleteService,
+            Method::DELETE,
+            &format!("api/v2/customer/{guid}"),
+            None,
+        ))
+        .await
     }
 
     /// Makes a consentless lead: POST `/api/v2/oc/lead` (platform-facts.md 2.3). The answer tells nothing (U-15): read the tenant's leads.
@@ -187,7 +229,13 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Refused`], with `TenantId` or `CompanyName` among the fields when one is taken.
     pub async fn create_lead(&self, lead: &NewLead) -> Result<(), Error> {
-        self.effect(&self.change(Endpoint::CreateLead, Method::POST, "api/v2/oc/lead", Some(requests::create_lead(lead)))).await
+        self.effect(&self.change(
+            Endpoint::CreateLead,
+            Method::POST,
+            "api/v2/oc/lead",
+            Some(requests::create_lead(lead)),
+        ))
+        .await
     }
 
     /// Deletes a consentless lead: DELETE `/api/v2/oc/lead?msTenantID=` (platform-facts.md 2.4). A consented lead cannot be deleted here.
@@ -196,7 +244,9 @@ impl Client {
     /// [`ErrorKind::Refused`] for a consented lead, or one that has a service (U-7).
     pub async fn delete_lead(&self, tenant: &TenantId) -> Result<Deleted, Error> {
         let mut call = self.change(Endpoint::DeleteLead, Method::DELETE, "api/v2/oc/lead", None);
-        call.url.query_pairs_mut().append_pair("msTenantID", tenant.as_str());
+        call.url
+            .query_pairs_mut()
+            .append_pair("msTenantID", tenant.as_str());
         self.delete(&call).await
     }
 
@@ -205,8 +255,13 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::Refused`], also when a 200 says that it failed (E7, C-11).
     pub async fn assign_channel(&self, tenant: &TenantId, channel: ChannelId) -> Result<(), Error> {
-        self.effect(&self.change(Endpoint::AssignChannel, Method::PUT, "api/v3/ovoc/channel/action/assign", Some(requests::assign_channel(tenant, channel))))
-            .await
+        self.effect(&self.change(
+            Endpoint::AssignChannel,
+            Method::PUT,
+            "api/v3/ovoc/channel/action/assign",
+            Some(requests::assign_channel(tenant, channel)),
+        ))
+        .await
     }
 
     /// Detaches the tenant's lead from its channel: PUT `/api/v3/ovoc/channel/action/remove/?msTenantId=` (platform-facts.md 2.5).
@@ -214,8 +269,15 @@ impl Client {
     /// # Errors
     /// As [`Client::assign_channel`].
     pub async fn unassign_channel(&self, tenant: &TenantId) -> Result<(), Error> {
-        let mut call = self.change(Endpoint::UnassignChannel, Method::PUT, "api/v3/ovoc/channel/action/remove/", None);
-        call.url.query_pairs_mut().append_pair("msTenantId", tenant.as_str());
+        let mut call = self.change(
+            Endpoint::UnassignChannel,
+            Method::PUT,
+            "api/v3/ovoc/channel/action/remove/",
+            None,
+        );
+        call.url
+            .query_pairs_mut()
+            .append_pair("msTenantId", tenant.as_str());
         self.effect(&call).await
     }
 
@@ -224,12 +286,17 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it is not JSON.
     pub async fn lc_customer(&self, id: LcCustomerId) -> Result<MaybeAbsent<Option<LcCustomer>>, Error> {
-        let answer = match self.inferred(Endpoint::LcCustomer, &format!("{LC_CUSTOMERS}/{id}")).await? {
+        let answer = match self
+            .inferred(Endpoint::LcCustomer, &format!("{LC_CUSTOMERS}/{id}"))
+            .await?
+        {
             MaybeAbsent::Available(Some(answer)) => answer,
             MaybeAbsent::Available(None) => return Ok(MaybeAbsent::Available(None)),
             MaybeAbsent::Unavailable => return Ok(MaybeAbsent::Unavailable),
         };
-        match wire::topology::lc_customer(&answer.body).map_err(|why| unreadable(Endpoint::LcCustomer, answer.status, why))? {
+        match wire::topology::lc_customer(&answer.body)
+            .map_err(|why| unreadable(Endpoint::LcCustomer, answer.status, why))?
+        {
             Some(customer) if customer.id == id => Ok(MaybeAbsent::Available(Some(customer))),
             _ => Ok(MaybeAbsent::Unavailable),
         }
@@ -245,12 +312,18 @@ impl Client {
     /// [`ErrorKind::BadAnswer`] when it is no list. Any other refusal too, be it 404, 405, 410 or 501: a proxy, a gateway without its route, and a platform that is being
     /// deployed say the same, and whoever takes that for "no numbers" deletes a service that has some.
     pub async fn numbers_of(&self, tenant: &TenantId) -> Result<MaybeAbsent<u64>, Error> {
-        let call = self.list(Endpoint::Numbers, "api/v2/oc/numbers", &[("msTenantId", tenant.to_string())]);
+        let call = self.list(
+            Endpoint::Numbers,
+            "api/v2/oc/numbers",
+            &[("msTenantId", tenant.to_string())],
+        );
         match self.transport.ask_raw(&call).await? {
-            Reply::Success(answer) => {
-                wire::services::count_numbers(&answer.body).map(MaybeAbsent::Available).map_err(|why| unreadable(call.endpoint, answer.status, why))
+            Reply::Success(answer) => wire::services::count_numbers(&answer.body)
+                .map(MaybeAbsent::Available)
+                .map_err(|why| unreadable(call.endpoint, answer.status, why)),
+            Reply::Refusal(error, Form::Bare | Form::Described) if error.status == Some(404) => {
+                Ok(MaybeAbsent::Unavailable)
             }
-            Reply::Refusal(error, Form::Bare | Form::Described) if error.status == Some(404) => Ok(MaybeAbsent::Unavailable),
             Reply::Refusal(error, _) => Err(error),
         }
     }
@@ -267,7 +340,16 @@ impl Client {
             JobMethod::Put => Method::PUT,
         };
         let bearer = url.origin() == self.transport.settings.base_url.origin();
-        let call = HttpCall { endpoint: Endpoint::Job, method, url: url.clone(), body: None, list: false, bearer, repeat: false, secrets: Secrets::none() };
+        let call = HttpCall {
+            endpoint: Endpoint::Job,
+            method,
+            url: url.clone(),
+            body: None,
+            list: false,
+            bearer,
+            repeat: false,
+            secrets: Secrets::none(),
+        };
         self.effect(&call).await
     }
 }
@@ -283,7 +365,16 @@ impl Client {
     }
 
     fn read(&self, endpoint: Endpoint, path: &str) -> HttpCall {
-        HttpCall { endpoint, method: Method::GET, url: self.url(path), body: None, list: false, bearer: true, repeat: true, secrets: Secrets::none() }
+        HttpCall {
+            endpoint,
+            method: Method::GET,
+            url: self.url(path),
+            body: None,
+            list: false,
+            bearer: true,
+            repeat: true,
+            secrets: Secrets::none(),
+        }
     }
 
     fn list(&self, endpoint: Endpoint, path: &str, query: &[(&str, String)]) -> HttpCall {
@@ -296,7 +387,16 @@ impl Client {
 
     fn change(&self, endpoint: Endpoint, method: Method, path: &str, body: Option<Value>) -> HttpCall {
         let body = body.map(|body| body.to_string().into_bytes());
-        HttpCall { endpoint, method, url: self.url(path), body, list: false, bearer: true, repeat: false, secrets: Secrets::none() }
+        HttpCall {
+            endpoint,
+            method,
+            url: self.url(path),
+            body,
+            list: false,
+            bearer: true,
+            repeat: false,
+            secrets: Secrets::none(),
+        }
     }
 
     /// A change that starts a task.
@@ -323,13 +423,20 @@ impl Client {
     async fn delete(&self, call: &HttpCall) -> Result<Deleted, Error> {
         match self.effect(call).await {
             Ok(()) => Ok(Deleted::Accepted),
-            Err(Error { kind: ErrorKind::NotFound { .. }, .. }) => Ok(Deleted::NotFound),
+            Err(Error {
+                kind: ErrorKind::NotFound { .. },
+                ..
+            }) => Ok(Deleted::NotFound),
             Err(error) => Err(error),
         }
     }
 
     /// A read that a release may lack. `Available(None)`: there is none of this id, in the topology server's own words (E4).
-    async fn inferred(&self, endpoint: Endpoint, path: &str) -> Result<MaybeAbsent<Option<HttpResponse>>, Error> {
+    async fn inferred(
+        &self,
+        endpoint: Endpoint,
+        path: &str,
+    ) -> Result<MaybeAbsent<Option<HttpResponse>>, Error> {
         match self.transport.ask_raw(&self.read(endpoint, path)).await? {
             Reply::Success(answer) => Ok(MaybeAbsent::Available(Some(answer))),
             Reply::Refusal(error, form) => match (error.status, form) {
@@ -345,14 +452,19 @@ impl Client {
 fn found(result: Result<HttpResponse, Error>) -> Result<Option<HttpResponse>, Error> {
     match result {
         Ok(answer) => Ok(Some(answer)),
-        Err(Error { kind: ErrorKind::NotFound { .. }, .. }) => Ok(None),
+        Err(Error {
+            kind: ErrorKind::NotFound { .. },
+            ..
+        }) => Ok(None),
         Err(error) => Err(error),
     }
 }
 
 fn endless(status: u16) -> Error {
     let message = "listing the leads failed: the platform's list does not end after 1000 pages; it does not page as documented";
-    Error::new(ErrorKind::BadAnswer, RequestSent::Answered, message).with_status(status).with_source(Malformed::NotAList)
+    Error::new(ErrorKind::BadAnswer, RequestSent::Answered, message)
+        .with_status(status)
+        .with_source(Malformed::NotAList)
 }
 
 #[cfg(test)]
@@ -361,9 +473,23 @@ mod tests {
 
     /// The futures of all methods can be spawned: this compiles.
     #[allow(dead_code, reason = "it is compiled, not run")]
-    fn futures_are_send(client: &Client, request: &CreateService, lead: &NewLead, tenant: &TenantId, guid: &CustomerGuid, id: &TaskId, url: &Url) {
+    fn futures_are_send(
+        client: &Client,
+        request: &CreateService,
+        lead: &NewLead,
+        tenant: &TenantId,
+        guid: &CustomerGuid,
+        id: &TaskId,
+        url: &Url,
+    ) {
         fn is_send(_: impl Send) {}
-        is_send((client.leads(), client.leads_of(tenant), client.services(), client.create_service(request), client.task(id, SecretsSent::No)));
+        is_send((
+            client.leads(),
+            client.leads_of(tenant),
+            client.services(),
+            client.create_service(request),
+            client.task(id, SecretsSent::No),
+        ));
         is_send((
             client.delete_service(guid),
             client.create_lead(lead),
@@ -371,6 +497,10 @@ mod tests {
             client.assign_channel(tenant, 1),
             client.unassign_channel(tenant),
         ));
-        is_send((client.lc_customer(1), client.numbers_of(tenant), client.run_job(url, JobMethod::Post)));
+        is_send((
+            client.lc_customer(1),
+            client.numbers_of(tenant),
+            client.run_job(url, JobMethod::Post),
+        ));
     }
 }

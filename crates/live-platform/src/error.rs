@@ -67,7 +67,14 @@ pub enum RequestSent {
 
 impl Error {
     pub(crate) fn new(kind: ErrorKind, sent: RequestSent, message: impl Into<String>) -> Self {
-        Self { kind, sent, status: None, retry_after: None, message: message.into(), source: None }
+        Self {
+            kind,
+            sent,
+            status: None,
+            retry_after: None,
+            message: message.into(),
+            source: None,
+        }
     }
 
     pub(crate) fn with_status(mut self, status: u16) -> Self {
@@ -98,7 +105,9 @@ impl Error {
             RequestSent::No => false,
             RequestSent::Maybe => true,
             RequestSent::Answered => match self.status {
-                Some(status) => (status < 400 && self.kind == ErrorKind::BadAnswer) || status == 408 || status >= 500,
+                Some(status) => {
+                    (status < 400 && self.kind == ErrorKind::BadAnswer) || status == 408 || status >= 500
+                }
                 None => true,
             },
         }

@@ -118,7 +118,18 @@ pub enum CallOutcome {
 
 impl CallOutcome {
     /// Every label.
-    pub const LABELS: [&'static str; 10] = ["2xx", "3xx", "4xx", "401", "429", "5xx", "not_connected", "timed_out", "lost", "too_large"];
+    pub const LABELS: [&'static str; 10] = [
+        "2xx",
+        "3xx",
+        "4xx",
+        "401",
+        "429",
+        "5xx",
+        "not_connected",
+        "timed_out",
+        "lost",
+        "too_large",
+    ];
 
     /// The name for a label, one of [`CallOutcome::LABELS`].
     pub fn label(self) -> &'static str {
@@ -144,7 +155,12 @@ mod tests {
     #[test]
     fn every_outcome_has_a_label_of_the_list_and_every_label_an_outcome() {
         let answered = (100..=599).map(CallOutcome::Answered);
-        let all = answered.chain([CallOutcome::NotConnected, CallOutcome::TimedOut, CallOutcome::Lost, CallOutcome::TooLarge]);
+        let all = answered.chain([
+            CallOutcome::NotConnected,
+            CallOutcome::TimedOut,
+            CallOutcome::Lost,
+            CallOutcome::TooLarge,
+        ]);
         let labels: std::collections::BTreeSet<&str> = all.map(CallOutcome::label).collect();
         assert_eq!(labels, CallOutcome::LABELS.into());
     }

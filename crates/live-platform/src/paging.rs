@@ -20,7 +20,12 @@ pub struct Listed<T> {
 
 impl<T> Listed<T> {
     pub(crate) fn of(page: Page<T>) -> Self {
-        Self { items: page.items, unreadable: page.unreadable, why: page.why, pages: 1 }
+        Self {
+            items: page.items,
+            unreadable: page.unreadable,
+            why: page.why,
+            pages: 1,
+        }
     }
 }
 
@@ -61,8 +66,20 @@ pub(crate) struct Endless;
 
 impl<T, K: Eq + Hash> Pager<T, K> {
     pub(crate) fn new(size: u32, first: FirstPage, key: fn(&T) -> K) -> Self {
-        let listed = Listed { items: Vec::new(), unreadable: 0, why: None, pages: 0 };
-        Self { size: usize::try_from(size).unwrap_or(usize::MAX), key, seen: HashSet::new(), listed, next: Some(1), first }
+        let listed = Listed {
+            items: Vec::new(),
+            unreadable: 0,
+            why: None,
+            pages: 0,
+        };
+        Self {
+            size: usize::try_from(size).unwrap_or(usize::MAX),
+            key,
+            seen: HashSet::new(),
+            listed,
+            next: Some(1),
+            first,
+        }
     }
 
     /// The number of the page to ask for; `None` when the list is whole.
@@ -103,7 +120,11 @@ impl<T, K: Eq + Hash> Pager<T, K> {
             (false, FirstPage::One) => None,
             (false, _) => Some(0),
         };
-        if more && (self.listed.pages >= MOST_PAGES || self.listed.items.len() > MOST_ITEMS) { Err(Endless) } else { Ok(()) }
+        if more && (self.listed.pages >= MOST_PAGES || self.listed.items.len() > MOST_ITEMS) {
+            Err(Endless)
+        } else {
+            Ok(())
+        }
     }
 
     /// The server did not give page 0, with this status: one that counts from 1 need not know it, or stumbles over it (a 500, for a negative offset; taken
@@ -134,11 +155,20 @@ mod tests {
 
     fn page(items: impl IntoIterator<Item = u32>) -> Page<u32> {
         let items: Vec<u32> = items.into_iter().collect();
-        Page { elements: items.len(), items, unreadable: 0, why: None }
+        Page {
+            elements: items.len(),
+            items,
+            unreadable: 0,
+            why: None,
+        }
     }
 
     /// Asks a server for all it has; gives how much was listed, the pages that were asked for, and what was found out.
-    fn ask(size: u32, first: FirstPage, server: impl Fn(u32, u32) -> Page<u32>) -> (Result<usize, Endless>, Vec<u32>, FirstPage) {
+    fn ask(
+        size: u32,
+        first: FirstPage,
+        server: impl Fn(u32, u32) -> Page<u32>,
+    ) -> (Result<usize, Endless>, Vec<u32>, FirstPage) {
         let mut pager = Pager::new(size, first, |n: &u32| *n);
         let mut asked = Vec::new();
         while let Some(number) = pager.next() {
@@ -161,44 +191,83 @@ mod tests {
 
     #[test]
     fn stops_on_a_short_page() {
-        assert_eq!(ask(3, FirstPage::One, one_based(7)), (Ok(7), vec![1, 2, 3], FirstPage::One));
-        assert_eq!(ask(3, FirstPage::One, one_based(2)), (Ok(2), vec![1], FirstPage::One));
-        assert_eq!(ask(3, FirstPage::One, one_based(0)), (Ok(0), vec![1], FirstPage::One));
+        assert_eq!(
+            ask(3, FirstPage::One, one_based(7)),
+            (Ok(7), vec![1, 2, 3], FirstPage::One)
+        );
+        assert_eq!(
+            ask(3, FirstPage::One, one_based(2)),
+            (Ok(2), vec![1], FirstPage::One)
+        );
+        assert_eq!(
+            ask(3, FirstPage::One, one_based(0)),
+            (Ok(0), vec![1], FirstPage::One)
+        );
     }
 
     #[test]
     fn stops_when_nothing_new_comes() {
-        assert_eq!(ask(3, FirstPage::One, one_based(6)), (Ok(6), vec![1, 2, 3], FirstPage::One));
+        assert_eq!(
+            ask(3, FirstPage::One, one_based(6)),
+            (Ok(6), vec![1, 2, 3], FirstPage::One)
+        );
         // It always gives the same page.
-        assert_eq!(ask(3, FirstPage::Unknown, |_, _| page(0..3)), (Ok(3), vec![1, 2, 0], FirstPage::One));
+        assert_eq!(
+            ask(3, FirstPage::Unknown, |_, _| page(0..3)),
+            (Ok(3), vec![1, 2, 0], FirstPage::One)
+        );
         // It ignores paging and gives all.
-        assert_eq!(ask(3, FirstPage::One, |_, _| page(0..50)), (Ok(50), vec![1, 2], FirstPage::One));
+        assert_eq!(
+            ask(3, FirstPage::One, |_, _| page(0..50)),
+            (Ok(50), vec![1, 2], FirstPage::One)
+        );
     }
 
     #[test]
     fn a_server_that_overlooks_the_size_is_asked_on() {
-        assert_eq!(ask(1000, FirstPage::One, |number, _| one_based(25)(number, 10)), (Ok(25), vec![1, 2, 3], FirstPage::One));
-        assert_eq!(ask(1000, FirstPage::One, |number, _| one_based(10)(number, 10)), (Ok(10), vec![1, 2], FirstPage::One));
+        assert_eq!(
+            ask(1000, FirstPage::One, |number, _| one_based(25)(number, 10)),
+            (Ok(25), vec![1, 2, 3], FirstPage::One)
+        );
+        assert_eq!(
+            ask(1000, FirstPage::One, |number, _| one_based(10)(number, 10)),
+            (Ok(10), vec![1, 2], FirstPage::One)
+        );
     }
 
     #[test]
     fn from_which_number_a_server_counts_is_found_out_once() {
-        assert_eq!(ask(3, FirstPage::Unknown, one_based(5)), (Ok(5), vec![1, 2, 0], FirstPage::One));
-        assert_eq!(ask(3, FirstPage::Unknown, one_based(0)), (Ok(0), vec![1, 0], FirstPage::Unknown));
+        assert_eq!(
+            ask(3, FirstPage::Unknown, one_based(5)),
+            (Ok(5), vec![1, 2, 0], FirstPage::One)
+        );
+        assert_eq!(
+            ask(3, FirstPage::Unknown, one_based(0)),
+            (Ok(0), vec![1, 0], FirstPage::Unknown)
+        );
         for total in [1, 3, 5, 7, 9] {
             let (listed, asked, first) = ask(3, FirstPage::Unknown, zero_based(total));
-            assert_eq!((listed, asked.last(), first), (Ok(total as usize), Some(&0), FirstPage::Zero));
+            assert_eq!(
+                (listed, asked.last(), first),
+                (Ok(total as usize), Some(&0), FirstPage::Zero)
+            );
             assert_eq!(ask(3, FirstPage::Zero, zero_based(total)).0, Ok(total as usize));
         }
         // Taken for what it is not, after a change in the middle of a list: found out with the next.
-        assert_eq!(ask(3, FirstPage::Zero, one_based(5)), (Ok(5), vec![1, 2, 0], FirstPage::One));
+        assert_eq!(
+            ask(3, FirstPage::Zero, one_based(5)),
+            (Ok(5), vec![1, 2, 0], FirstPage::One)
+        );
         let mut pager = Pager::new(3, FirstPage::Zero, |n: &u32| *n);
         pager.take(page(0..2)).unwrap();
         assert!(!pager.refused(Some(500)), "it is known to be there");
         let mut pager = Pager::new(3, FirstPage::Unknown, |n: &u32| *n);
         assert!(!pager.refused(Some(400)), "page 1 must be there");
         pager.take(page(0..2)).unwrap();
-        assert!(!pager.refused(Some(503)) && !pager.refused(None), "no reason to lack a page");
+        assert!(
+            !pager.refused(Some(503)) && !pager.refused(None),
+            "no reason to lack a page"
+        );
         assert!(pager.refused(Some(400)));
         assert_eq!((pager.next(), pager.done().1), (None, FirstPage::One));
     }
@@ -214,8 +283,23 @@ mod tests {
     fn a_repeated_page_counts_its_unreadable_once() {
         let mut pager = Pager::new(2, FirstPage::Unknown, |n: &u32| *n);
         while pager.next().is_some() {
-            pager.take(Page { items: vec![1], elements: 2, unreadable: 1, why: Some("w") }).unwrap();
+            pager
+                .take(Page {
+                    items: vec![1],
+                    elements: 2,
+                    unreadable: 1,
+                    why: Some("w"),
+                })
+                .unwrap();
         }
-        assert_eq!(pager.done().0, Listed { items: vec![1], unreadable: 1, why: Some("w"), pages: 3 });
+        assert_eq!(
+            pager.done().0,
+            Listed {
+                items: vec![1],
+                unreadable: 1,
+                why: Some("w"),
+                pages: 3
+            }
+        );
     }
 }

@@ -38,7 +38,10 @@ pub(crate) fn create_service(request: &CreateService) -> Value {
         body.insert("lcCustomerId".into(), json!(lc_customer.to_string()));
     }
     if let SipConnection::IpGroup(group) = &parameters.connection {
-        body.insert("scriptParameters".into(), script_parameters(group, &request.variables));
+        body.insert(
+            "scriptParameters".into(),
+            script_parameters(group, &request.variables),
+        );
         if let Some(site) = &group.site_location {
             body.insert("siteLocation".into(), site_location_of(site));
             body.insert("ovocCustomerType".into(), json!("IPGROUP_TYPE"));
@@ -48,9 +51,16 @@ pub(crate) fn create_service(request: &CreateService) -> Value {
 }
 
 fn script_parameters(group: &IpGroup, variables: &BTreeMap<String, SecretString>) -> Value {
-    let own = [("ProxySet", group.proxy_set.as_str()), ("OnlinePstnGateway", group.online_pstn_gateway.as_str())];
-    let free = variables.iter().filter(|(name, _)| !own.iter().any(|(taken, _)| taken.eq_ignore_ascii_case(name)));
-    let mut parameters: Map<String, Value> = free.map(|(name, value)| (name.clone(), json!(value.expose_secret()))).collect();
+    let own = [
+        ("ProxySet", group.proxy_set.as_str()),
+        ("OnlinePstnGateway", group.online_pstn_gateway.as_str()),
+    ];
+    let free = variables
+        .iter()
+        .filter(|(name, _)| !own.iter().any(|(taken, _)| taken.eq_ignore_ascii_case(name)));
+    let mut parameters: Map<String, Value> = free
+        .map(|(name, value)| (name.clone(), json!(value.expose_secret())))
+        .collect();
     parameters.extend(own.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     Value::Object(parameters)
 }
@@ -64,13 +74,24 @@ fn site_location_of(site: &SiteLocation) -> Value {
         ("sbcOcUploadNumberScript", site.upload_number_script),
         ("sbcOcReleaseNumberScript", site.release_number_script),
     ];
-    let numbers = numbers.into_iter().filter_map(|(name, number)| Some((name, json!(number?))));
-    Value::Object(name.into_iter().chain(numbers).map(|(name, value)| (name.to_owned(), value)).collect())
+    let numbers = numbers
+        .into_iter()
+        .filter_map(|(name, number)| Some((name, json!(number?))));
+    Value::Object(
+        name.into_iter()
+            .chain(numbers)
+            .map(|(name, value)| (name.to_owned(), value))
+            .collect(),
+    )
 }
 
 /// The secrets of a request, so that an answer that repeats them can be cleaned of them.
 pub(crate) fn secrets(request: &CreateService) -> Secrets {
-    if request.variables.is_empty() { Secrets::none() } else { Secrets::new(request.variables.values().cloned()) }
+    if request.variables.is_empty() {
+        Secrets::none()
+    } else {
+        Secrets::new(request.variables.values().cloned())
+    }
 }
 
 /// The body of POST `/api/v2/oc/lead` (platform-facts.md 2.3).
@@ -91,13 +112,30 @@ mod tests {
 
     fn request(connection: SipConnection, variables: BTreeMap<String, SecretString>) -> CreateService {
         let short_name = ShortName::as_written("Example_1");
-        let parameters = ServiceParameters { short_name, full_name: "Example BV".into(), lc_customer: None, channel: None, connection };
+        let parameters = ServiceParameters {
+            short_name,
+            full_name: "Example BV".into(),
+            lc_customer: None,
+            channel: None,
+            connection,
+        };
         let tenant = TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap();
-        CreateService { service: NewService { tenant, parameters }, variables }
+        CreateService {
+            service: NewService { tenant, parameters },
+            variables,
+        }
     }
 
-    fn group(proxy_set: &str, online_pstn_gateway: &str, site_location: Option<SiteLocation>) -> SipConnection {
-        SipConnection::IpGroup(Box::new(IpGroup { proxy_set: proxy_set.into(), online_pstn_gateway: online_pstn_gateway.into(), site_location }))
+    fn group(
+        proxy_set: &str,
+        online_pstn_gateway: &str,
+        site_location: Option<SiteLocation>,
+    ) -> SipConnection {
+        SipConnection::IpGroup(Box::new(IpGroup {
+            proxy_set: proxy_set.into(),
+            online_pstn_gateway: online_pstn_gateway.into(),
+            site_location,
+        }))
     }
 
     #[test]
@@ -112,23 +150,50 @@ mod tests {
             json!({"configurationName": "OcEssential_IPGROUP_TYPE", "customerShortName": "Example_1", "customerFullName": "Example BV", "msTenantId": "22222222-2222-4222-8222-222222222222",
                    "scriptParameters": {"ProxySet": "SIPTrunk", "OnlinePstnGateway": "gw.example.com"}})
         );
-        let with = create_service(&by_group(BTreeMap::from([("proxyset".into(), "evil".into()), ("CustomVar.Variable1".into(), "hunter2".into())])));
-        assert_eq!(with["scriptParameters"], json!({"ProxySet": "SIPTrunk", "OnlinePstnGateway": "gw.example.com", "CustomVar.Variable1": "hunter2"}));
+        let with = create_service(&by_group(BTreeMap::from([
+            ("proxyset".into(), "evil".into()),
+            ("CustomVar.Variable1".into(), "hunter2".into()),
+        ])));
+        assert_eq!(
+            with["scriptParameters"],
+            json!({"ProxySet": "SIPTrunk", "OnlinePstnGateway": "gw.example.com", "CustomVar.Variable1": "hunter2"})
+        );
     }
 
     #[test]
     fn what_is_set_is_sent() {
-        let site = SiteLocation { name: Some("Site".into()), sbc_id: Some(3), cleanup_script: Some(4), ..SiteLocation::default() };
+        let site = SiteLocation {
+            name: Some("Site".into()),
+            sbc_id: Some(3),
+            cleanup_script: Some(4),
+            ..SiteLocation::default()
+        };
         let mut request = request(group("P", "G", Some(site)), BTreeMap::new());
-        (request.service.parameters.lc_customer, request.service.parameters.channel) = (Some(4711), Some(1574));
+        (
+            request.service.parameters.lc_customer,
+            request.service.parameters.channel,
+        ) = (Some(4711), Some(1574));
         let body = create_service(&request);
-        assert_eq!((&body["channelId"], &body["lcCustomerId"], &body["ovocCustomerType"]), (&json!("1574"), &json!("4711"), &json!("IPGROUP_TYPE")));
-        assert_eq!(body["siteLocation"], json!({"siteLocationName": "Site", "sbcId": 3, "sbcCleanupScript": 4}));
+        assert_eq!(
+            (
+                &body["channelId"],
+                &body["lcCustomerId"],
+                &body["ovocCustomerType"]
+            ),
+            (&json!("1574"), &json!("4711"), &json!("IPGROUP_TYPE"))
+        );
+        assert_eq!(
+            body["siteLocation"],
+            json!({"siteLocationName": "Site", "sbcId": 3, "sbcCleanupScript": 4})
+        );
     }
 
     #[test]
     fn a_request_does_not_print_its_secrets() {
-        let request = request(group("P", "G", None), BTreeMap::from([("a".into(), "hunter2".into())]));
+        let request = request(
+            group("P", "G", None),
+            BTreeMap::from([("a".into(), "hunter2".into())]),
+        );
         assert!(!format!("{request:?}").contains("hunter2"));
     }
 }

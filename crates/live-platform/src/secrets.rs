@@ -54,7 +54,10 @@ impl Secrets {
 
     /// There may be some, and nobody knows them any more: every text is withheld as a whole.
     pub fn unknown() -> Self {
-        Self { unknown: true, ..Self::default() }
+        Self {
+            unknown: true,
+            ..Self::default()
+        }
     }
 
     /// These.
@@ -67,18 +70,30 @@ impl Secrets {
             for part in std::iter::once(text).chain(text.lines().filter(|line| *line != text)) {
                 needles.extend(needle(part));
             }
-            needles.extend(in_base64(text).iter().filter_map(|form| needle(form.expose_secret())));
+            needles.extend(
+                in_base64(text)
+                    .iter()
+                    .filter_map(|form| needle(form.expose_secret())),
+            );
             let word = text.trim();
             if !word.is_empty() && fold_case(&plain(word)).len() < LEAST {
                 words.push(SecretString::from(word));
             }
         }
-        Self { needles: needles.into(), words: words.into(), unknown: false }
+        Self {
+            needles: needles.into(),
+            words: words.into(),
+            unknown: false,
+        }
     }
 
     /// How many bytes of memory these take.
     pub(crate) fn size(&self) -> usize {
-        self.needles.iter().map(|needle| needle.folded.expose_secret().len()).sum::<usize>() + self.words.len() * LEAST
+        self.needles
+            .iter()
+            .map(|needle| needle.folded.expose_secret().len())
+            .sum::<usize>()
+            + self.words.len() * LEAST
     }
 
     /// A text of the platform as it may be shown: without secrets, bounded, on one line, without personal data. Empty when it is a web page.
@@ -95,14 +110,22 @@ impl Secrets {
     pub(crate) fn first_line(&self, text: &str) -> String {
         self.pass(text, |text| {
             let line = text.trim().lines().next().unwrap_or_default();
-            if line.chars().any(|c| c.is_control() && c != '\t') { String::new() } else { shown(line) }
+            if line.chars().any(|c| c.is_control() && c != '\t') {
+                String::new()
+            } else {
+                shown(line)
+            }
         })
     }
 
     /// A word that the platform has for a state.
     pub(crate) fn word(&self, text: &str) -> String {
         let plain = text.chars().all(|c| c.is_ascii_alphabetic() || c == ' ');
-        if self.unknown && plain { text.to_owned() } else { self.pass(text, str::to_owned) }
+        if self.unknown && plain {
+            text.to_owned()
+        } else {
+            self.pass(text, str::to_owned)
+        }
     }
 
     fn pass(&self, text: &str, show: impl Fn(&str) -> String) -> String {
@@ -117,8 +140,15 @@ impl Secrets {
         if self.needles.is_empty() && self.words.is_empty() {
             return Cow::Borrowed(text);
         }
-        let mut spans: Vec<Range<usize>> = views(text).iter().flat_map(|view| self.found(&fold_case(view))).collect();
-        spans.extend(self.words.iter().flat_map(|word| alone(text, word.expose_secret())));
+        let mut spans: Vec<Range<usize>> = views(text)
+            .iter()
+            .flat_map(|view| self.found(&fold_case(view)))
+            .collect();
+        spans.extend(
+            self.words
+                .iter()
+                .flat_map(|word| alone(text, word.expose_secret())),
+        );
         if spans.is_empty() {
             return Cow::Borrowed(text);
         }
@@ -144,11 +174,16 @@ impl Secrets {
         let mut places: [Option<HashMap<u64, Vec<usize>>>; MOST + 1] = Default::default();
         let mut spans = Vec::new();
         for needle in self.needles.iter() {
-            let Some(places) = places.get_mut(needle.window) else { continue };
+            let Some(places) = places.get_mut(needle.window) else {
+                continue;
+            };
             let places = places.get_or_insert_with(|| {
                 let mut places: HashMap<u64, Vec<usize>> = HashMap::new();
                 for (at, window) in text.windows(needle.window).enumerate() {
-                    places.entry(key(window.iter().map(|glyph| glyph.what))).or_default().push(at);
+                    places
+                        .entry(key(window.iter().map(|glyph| glyph.what)))
+                        .or_default()
+                        .push(at);
                 }
                 places
             });
@@ -156,7 +191,10 @@ impl Secrets {
                 // A stretch that comes again in the secret has its places already.
                 for at in places.remove(&key(window.iter().copied())).unwrap_or_default() {
                     let found = text.get(at..at + needle.window).unwrap_or_default();
-                    let (from, to) = (found.iter().map(|glyph| glyph.from).min(), found.iter().map(|glyph| glyph.to).max());
+                    let (from, to) = (
+                        found.iter().map(|glyph| glyph.from).min(),
+                        found.iter().map(|glyph| glyph.to).max(),
+                    );
                     spans.extend(from.zip(to).map(|(from, to)| from..to));
                 }
             }
@@ -174,7 +212,13 @@ struct Glyph<T> {
 }
 
 fn plain(text: &str) -> Vec<Glyph<char>> {
-    text.char_indices().map(|(from, what)| Glyph { what, from, to: from + what.len_utf8() }).collect()
+    text.char_indices()
+        .map(|(from, what)| Glyph {
+            what,
+            from,
+            to: from + what.len_utf8(),
+        })
+        .collect()
 }
 
 /// Blanks come and go on the way, and a `+` is one in a form.
@@ -184,7 +228,11 @@ fn counts(c: char) -> bool {
 
 /// The lowest byte of each character that counts, in lower case: enough to know a stretch again. That others have the same takes out too much, never too little.
 fn fold_case(text: &[Glyph<char>]) -> Vec<Glyph<u8>> {
-    let fold = |glyph: &Glyph<char>| Glyph { what: (u32::from(glyph.what.to_ascii_lowercase()) & 0xff) as u8, from: glyph.from, to: glyph.to };
+    let fold = |glyph: &Glyph<char>| Glyph {
+        what: (u32::from(glyph.what.to_ascii_lowercase()) & 0xff) as u8,
+        from: glyph.from,
+        to: glyph.to,
+    };
     text.iter().filter(|glyph| counts(glyph.what)).map(fold).collect()
 }
 
@@ -196,7 +244,10 @@ fn key(window: impl Iterator<Item = u8>) -> u64 {
 fn needle(text: &str) -> Option<Needle> {
     let folded: Vec<u8> = fold_case(&plain(text)).iter().map(|glyph| glyph.what).collect();
     let window = (folded.len() / 2).clamp(LEAST, MOST);
-    (folded.len() >= LEAST).then(|| Needle { folded: folded.into(), window })
+    (folded.len() >= LEAST).then(|| Needle {
+        folded: folded.into(),
+        window,
+    })
 }
 
 /// The stretch of base64 that a secret is to be found in, whatever stands before it and behind it; in both alphabets.
@@ -218,7 +269,9 @@ fn in_base64(text: &str) -> Vec<SecretString> {
                 62 => plus,
                 _ => slash,
             };
-            forms.push(SecretString::from(digits.iter().map(|d| char::from(digit(d))).collect::<String>()));
+            forms.push(SecretString::from(
+                digits.iter().map(|d| char::from(digit(d))).collect::<String>(),
+            ));
         }
     }
     forms
@@ -229,7 +282,10 @@ fn views(text: &str) -> Vec<Vec<Glyph<char>>> {
     let mut views = vec![plain(text)];
     let mut add = |decode: fn(&[Glyph<char>]) -> Vec<Glyph<char>>, sign: char, of: Range<usize>| {
         for at in of {
-            if views.get(at).is_some_and(|view| view.iter().any(|glyph| glyph.what == sign)) {
+            if views
+                .get(at)
+                .is_some_and(|view| view.iter().any(|glyph| glyph.what == sign))
+            {
                 let view = decode(views.get(at).map(Vec::as_slice).unwrap_or_default());
                 views.push(view);
             }
@@ -244,18 +300,27 @@ fn views(text: &str) -> Vec<Vec<Glyph<char>>> {
 }
 
 fn hex(glyphs: &[Glyph<char>]) -> Option<u32> {
-    glyphs.iter().try_fold(0, |number, glyph| Some(number << 4 | glyph.what.to_digit(16)?))
+    glyphs
+        .iter()
+        .try_fold(0, |number, glyph| Some(number << 4 | glyph.what.to_digit(16)?))
 }
 
 fn from_json(text: &[Glyph<char>]) -> Vec<Glyph<char>> {
     let mut view = Vec::with_capacity(text.len());
     let mut at = 0;
-    let unit = |at: usize| (text.get(at)?.what == '\\' && text.get(at + 1)?.what == 'u').then(|| hex(text.get(at + 2..at + 6)?)).flatten();
+    let unit = |at: usize| {
+        (text.get(at)?.what == '\\' && text.get(at + 1)?.what == 'u')
+            .then(|| hex(text.get(at + 2..at + 6)?))
+            .flatten()
+    };
     while let Some(glyph) = text.get(at) {
         let next = text.get(at + 1).filter(|_| glyph.what == '\\');
         let (what, length) = match (unit(at), next.map(|next| next.what)) {
             (Some(high @ 0xd800..=0xdbff), _) => match unit(at + 6) {
-                Some(low @ 0xdc00..=0xdfff) => (char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)), 12),
+                Some(low @ 0xdc00..=0xdfff) => (
+                    char::from_u32(0x10000 + ((high - 0xd800) << 10) + (low - 0xdc00)),
+                    12,
+                ),
                 _ => (None, 6),
             },
             (Some(unit), _) => (char::from_u32(unit), 6),
@@ -264,7 +329,11 @@ fn from_json(text: &[Glyph<char>]) -> Vec<Glyph<char>> {
             (None, None) => (Some(glyph.what), 1),
         };
         let to = text.get(at + length - 1).map_or(glyph.to, |last| last.to);
-        view.push(Glyph { what: what.unwrap_or(char::REPLACEMENT_CHARACTER), from: glyph.from, to });
+        view.push(Glyph {
+            what: what.unwrap_or(char::REPLACEMENT_CHARACTER),
+            from: glyph.from,
+            to,
+        });
         at += length;
     }
     view
@@ -273,7 +342,12 @@ fn from_json(text: &[Glyph<char>]) -> Vec<Glyph<char>> {
 fn from_percent(text: &[Glyph<char>]) -> Vec<Glyph<char>> {
     let mut view = Vec::with_capacity(text.len());
     let mut at = 0;
-    let byte = |at: usize| (text.get(at)?.what == '%').then(|| hex(text.get(at + 1..at + 3)?)).flatten().map(|byte| byte as u8);
+    let byte = |at: usize| {
+        (text.get(at)?.what == '%')
+            .then(|| hex(text.get(at + 1..at + 3)?))
+            .flatten()
+            .map(|byte| byte as u8)
+    };
     while let Some(glyph) = text.get(at) {
         let bytes: Vec<u8> = (0..).map_while(|number| byte(at + 3 * number)).collect();
         if bytes.is_empty() {
@@ -285,9 +359,17 @@ fn from_percent(text: &[Glyph<char>]) -> Vec<Glyph<char>> {
         let decoded = String::from_utf8_lossy(&bytes);
         let whole = decoded.len() == bytes.len();
         for (place, what) in decoded.char_indices() {
-            let (first, last) = if whole { (place, place + what.len_utf8() - 1) } else { (0, bytes.len() - 1) };
+            let (first, last) = if whole {
+                (place, place + what.len_utf8() - 1)
+            } else {
+                (0, bytes.len() - 1)
+            };
             let span = text.get(at + 3 * first).zip(text.get(at + 3 * last + 2));
-            view.extend(span.map(|(first, last)| Glyph { what, from: first.from, to: last.to }));
+            view.extend(span.map(|(first, last)| Glyph {
+                what,
+                from: first.from,
+                to: last.to,
+            }));
         }
         at += 3 * bytes.len();
     }
@@ -298,8 +380,16 @@ fn from_html(text: &[Glyph<char>]) -> Vec<Glyph<char>> {
     let mut view = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(glyph) = text.get(at) {
-        let end = (glyph.what == '&').then(|| text.iter().skip(at).take(10).position(|glyph| glyph.what == ';')).flatten();
-        let name: Option<String> = end.map(|end| text.iter().skip(at + 1).take(end - 1).map(|glyph| glyph.what).collect());
+        let end = (glyph.what == '&')
+            .then(|| text.iter().skip(at).take(10).position(|glyph| glyph.what == ';'))
+            .flatten();
+        let name: Option<String> = end.map(|end| {
+            text.iter()
+                .skip(at + 1)
+                .take(end - 1)
+                .map(|glyph| glyph.what)
+                .collect()
+        });
         let what = name.and_then(|name| match name.as_str() {
             "amp" => Some('&'),
             "lt" => Some('<'),
@@ -308,7 +398,9 @@ fn from_html(text: &[Glyph<char>]) -> Vec<Glyph<char>> {
             "apos" => Some('\''),
             number => {
                 let number = number.strip_prefix('#')?;
-                let hex = number.strip_prefix(['x', 'X']).map(|hex| u32::from_str_radix(hex, 16));
+                let hex = number
+                    .strip_prefix(['x', 'X'])
+                    .map(|hex| u32::from_str_radix(hex, 16));
                 char::from_u32(hex.unwrap_or_else(|| number.parse()).ok()?)
             }
         });
@@ -317,7 +409,11 @@ fn from_html(text: &[Glyph<char>]) -> Vec<Glyph<char>> {
             _ => (glyph.what, 1),
         };
         let to = text.get(at + length - 1).map_or(glyph.to, |last| last.to);
-        view.push(Glyph { what, from: glyph.from, to });
+        view.push(Glyph {
+            what,
+            from: glyph.from,
+            to,
+        });
         at += length;
     }
     view
@@ -329,7 +425,10 @@ fn alone(text: &str, word: &str) -> Vec<Range<usize>> {
     let found = text.match_indices(word).map(|(at, word)| at..at + word.len());
     found
         .filter(|span| {
-            free(text.get(..span.start).and_then(|before| before.chars().next_back())) && free(text.get(span.end..).and_then(|rest| rest.chars().next()))
+            free(
+                text.get(..span.start)
+                    .and_then(|before| before.chars().next_back()),
+            ) && free(text.get(span.end..).and_then(|rest| rest.chars().next()))
         })
         .collect()
 }

@@ -31,7 +31,12 @@ pub struct ClientSettings {
 
 impl ClientSettings {
     /// Settings with the defaults.
-    pub fn new(base_url: Url, token_url: Url, client_id: impl Into<String>, scope: impl Into<String>) -> Self {
+    pub fn new(
+        base_url: Url,
+        token_url: Url,
+        client_id: impl Into<String>,
+        scope: impl Into<String>,
+    ) -> Self {
         Self {
             base_url,
             token_url,
@@ -51,7 +56,9 @@ impl ClientSettings {
             return Err(bad("the client id is empty; give the id of the app registration"));
         }
         if self.scope.trim().is_empty() {
-            return Err(bad("the scope is empty; give api://<application id of the platform>/.default"));
+            return Err(bad(
+                "the scope is empty; give api://<application id of the platform>/.default",
+            ));
         }
         if self.deadline.is_zero() || self.deadline > Duration::from_secs(3600) {
             return Err(bad("the deadline of a call must be over 0 s and at most 1 h"));
@@ -85,15 +92,21 @@ fn bad(message: impl Into<String>) -> Error {
 /// Whether a token, or the call it is for, may go to this URL.
 pub(crate) fn check_url(url: &Url, what: &str) -> Result<(), Error> {
     if url.host().is_none() {
-        return Err(bad(format!("{what} names no host; give one such as https://live.example.com/tenantui")));
+        return Err(bad(format!(
+            "{what} names no host; give one such as https://live.example.com/tenantui"
+        )));
     }
     if !url.username().is_empty() || url.password().is_some() {
-        return Err(bad(format!("{what} must not hold a user name or password; give them in the credential")));
+        return Err(bad(format!(
+            "{what} must not hold a user name or password; give them in the credential"
+        )));
     }
     match url.scheme() {
         "https" => Ok(()),
         "http" if is_local(url) => Ok(()),
-        "http" => Err(bad(format!("{what} must begin with https://; http is for a loopback or cluster-local host (.svc, .svc.cluster.local) only"))),
+        "http" => Err(bad(format!(
+            "{what} must begin with https://; http is for a loopback or cluster-local host (.svc, .svc.cluster.local) only"
+        ))),
         _ => Err(bad(format!("{what} must begin with https://"))),
     }
 }
@@ -105,7 +118,10 @@ pub(crate) fn is_local(url: &Url) -> bool {
         Some(Host::Ipv6(ip)) => ip.is_loopback(),
         Some(Host::Domain(name)) => {
             let name = name.trim_end_matches('.').to_ascii_lowercase();
-            name == "localhost" || [".localhost", ".svc", ".svc.cluster.local"].iter().any(|end| name.ends_with(end))
+            name == "localhost"
+                || [".localhost", ".svc", ".svc.cluster.local"]
+                    .iter()
+                    .any(|end| name.ends_with(end))
         }
         None => false,
     }

@@ -13,7 +13,17 @@ pub(crate) fn bounded(text: &str, most: usize) -> String {
 }
 
 /// Behind these words stands something that changes from try to try.
-const LABELS: [&str; 9] = ["trace id", "traceid", "trace-id", "correlation id", "correlationid", "request id", "requestid", "timestamp", "errorticket"];
+const LABELS: [&str; 9] = [
+    "trace id",
+    "traceid",
+    "trace-id",
+    "correlation id",
+    "correlationid",
+    "request id",
+    "requestid",
+    "timestamp",
+    "errorticket",
+];
 
 /// A text of the platform as it may be shown. Empty when it is a web page.
 pub(crate) fn shown(text: &str) -> String {
@@ -24,11 +34,18 @@ pub(crate) fn shown(text: &str) -> String {
     let head: String = text.chars().take(4 * TEXT).collect();
     // ASCII folding keeps every byte where it is.
     let folded = head.to_ascii_lowercase();
-    let end = LABELS.iter().filter_map(|label| folded.find(label)).min().unwrap_or(head.len());
+    let end = LABELS
+        .iter()
+        .filter_map(|label| folded.find(label))
+        .min()
+        .unwrap_or(head.len());
     let head = head.get(..end).unwrap_or_default();
     let mut words: Vec<String> = Vec::new();
     let mut in_number = false;
-    for word in head.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty()) {
+    for word in head
+        .split(|c: char| c.is_whitespace() || c.is_control())
+        .filter(|word| !word.is_empty())
+    {
         let core = word.trim_matches(|c: char| !c.is_alphanumeric() && c != '+');
         if in_number && !core.is_empty() && core.chars().all(|c| c.is_ascii_digit() || c == '-') {
             continue;
@@ -61,16 +78,23 @@ fn stand_in(word: &str, core: &str) -> Option<&'static str> {
 
 /// A `+` with a digit behind it, as telephone numbers begin.
 fn is_number(word: &str) -> bool {
-    word.as_bytes().windows(2).any(|pair| matches!(pair, [b'+', digit] if digit.is_ascii_digit()))
+    word.as_bytes()
+        .windows(2)
+        .any(|pair| matches!(pair, [b'+', digit] if digit.is_ascii_digit()))
 }
 
 fn has_hex_run(text: &str, length: usize) -> bool {
-    text.split(|c: char| !c.is_ascii_hexdigit()).any(|run| run.len() >= length)
+    text.split(|c: char| !c.is_ascii_hexdigit())
+        .any(|run| run.len() >= length)
 }
 
 /// `2025-01-02…`, `03:04:05…` or `1/2/2025`.
 fn is_time(core: &str) -> bool {
-    let shape: String = core.chars().take(10).map(|c| if c.is_ascii_digit() { '9' } else { c }).collect();
+    let shape: String = core
+        .chars()
+        .take(10)
+        .map(|c| if c.is_ascii_digit() { '9' } else { c })
+        .collect();
     shape == "9999-99-99"
         || shape.starts_with("99:99:99")
         || shape.starts_with("9:99:99")
@@ -92,13 +116,31 @@ mod tests {
     fn what_changes_or_is_personal_goes() {
         for (given, want) in [
             ("Entity with id 3700 not found", "Entity with id 3700 not found"),
-            ("Customer with 55555555-5555-4555-8555-555555555555 not found", "Customer with 55555555-5555-4555-8555-555555555555 not found"),
-            ("broke at 2025-01-02T03:04:05.1234567Z, sorry", "broke at (time) sorry"),
-            ("broke at 2025-01-02 03:04:05Z sorry", "broke at (time) (time) sorry"),
+            (
+                "Customer with 55555555-5555-4555-8555-555555555555 not found",
+                "Customer with 55555555-5555-4555-8555-555555555555 not found",
+            ),
+            (
+                "broke at 2025-01-02T03:04:05.1234567Z, sorry",
+                "broke at (time) sorry",
+            ),
+            (
+                "broke at 2025-01-02 03:04:05Z sorry",
+                "broke at (time) (time) sorry",
+            ),
             ("broke. Trace ID: 1 Correlation ID: 2 Timestamp: 3", "broke."),
-            ("see 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00", "see (id)"),
-            ("mail a@example.com or call +31 20 123 4567 now", "mail (address withheld) or call (number withheld) now"),
-            ("token eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.x bad", "token (withheld) bad"),
+            (
+                "see 00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-00",
+                "see (id)",
+            ),
+            (
+                "mail a@example.com or call +31 20 123 4567 now",
+                "mail (address withheld) or call (number withheld) now",
+            ),
+            (
+                "token eyJhbGciOiJSUzI1NiJ9.eyJhIjoxfQ.x bad",
+                "token (withheld) bad",
+            ),
             ("two\r\n  lines\u{0}here", "two lines here"),
             ("<html><body>No</body></html>", ""),
             ("", ""),
@@ -113,7 +155,10 @@ mod tests {
     #[test]
     fn entra_is_cut_at_its_first_sentence() {
         let text = "AADSTS7000215: Invalid client secret provided. Ensure the secret being sent in the request is the client secret value.\r\nTrace ID: 1\r\nCorrelation ID: 2\r\nTimestamp: 2025-01-02 03:04:05Z";
-        assert_eq!(first_sentence(text), "AADSTS7000215: Invalid client secret provided.");
+        assert_eq!(
+            first_sentence(text),
+            "AADSTS7000215: Invalid client secret provided."
+        );
     }
 
     proptest::proptest! {

@@ -10,35 +10,50 @@ const END: &str = "-----END CERTIFICATE-----";
 /// The certificates of a bundle. A byte order mark, indented lines, and an end and a begin on one line are forgiven; a block that is no certificate is not: what it was meant to be would
 /// be missed later, by words that do not say why.
 pub(crate) fn roots(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
-    let text = String::from_utf8_lossy(pem).replace('\u{feff}', "").replace("----------BEGIN", "-----\n-----BEGIN");
+    let text = String::from_utf8_lossy(pem)
+        .replace('\u{feff}', "")
+        .replace("----------BEGIN", "-----\n-----BEGIN");
     let lines: Vec<&str> = text.lines().map(str::trim).collect();
     let mut roots = Vec::new();
     for block in lines.split(|line| *line == BEGIN).skip(1) {
         let number = roots.len() + 1;
         let end = block.iter().position(|line| *line == END);
-        let body = end.and_then(|end| block.get(..end)).ok_or_else(|| bad_block(number))?;
+        let body = end
+            .and_then(|end| block.get(..end))
+            .ok_or_else(|| bad_block(number))?;
         let block = [&[BEGIN][..], body, &[END, ""]].concat().join("\n");
-        let read = Certificate::from_pem_bundle(block.as_bytes()).map_err(|error| bad_block(number).with_source(error))?;
+        let read = Certificate::from_pem_bundle(block.as_bytes())
+            .map_err(|error| bad_block(number).with_source(error))?;
         let [certificate] = <[Certificate; 1]>::try_from(read).map_err(|_| bad_block(number))?;
         roots.push(certificate);
     }
     if roots.is_empty() {
-        return Err(bad("the CA bundle holds no certificate: give PEM, each certificate between BEGIN CERTIFICATE and END CERTIFICATE"));
+        return Err(bad(
+            "the CA bundle holds no certificate: give PEM, each certificate between BEGIN CERTIFICATE and END CERTIFICATE",
+        ));
     }
     Ok(roots)
 }
 
 /// Why a client could not be built: by the first certificate of the bundle that alone makes it fail.
 pub(crate) fn unusable(roots: &[Certificate], error: reqwest::Error) -> Error {
-    let alone = |root: &Certificate| reqwest::Client::builder().tls_certs_only([root.clone()]).build().is_err();
+    let alone = |root: &Certificate| {
+        reqwest::Client::builder()
+            .tls_certs_only([root.clone()])
+            .build()
+            .is_err()
+    };
     match roots.iter().position(alone) {
         Some(at) => bad_block(at + 1).with_source(error),
-        None => bad("TLS could not be set up: check that the image holds the system's root certificates").with_source(error),
+        None => bad("TLS could not be set up: check that the image holds the system's root certificates")
+            .with_source(error),
     }
 }
 
 fn bad_block(number: usize) -> Error {
-    bad(format!("certificate {number} of the CA bundle can't be read: give it whole, from BEGIN CERTIFICATE to END CERTIFICATE, or take it out"))
+    bad(format!(
+        "certificate {number} of the CA bundle can't be read: give it whole, from BEGIN CERTIFICATE to END CERTIFICATE, or take it out"
+    ))
 }
 
 fn bad(message: impl Into<String>) -> Error {

@@ -90,7 +90,10 @@ impl Tokens {
     /// Drops the token, when it is still the one that was refused: of many callers that are refused at once, the first drops it, and the others get its successor.
     pub(crate) fn refused(&self, token: &Token) {
         let mut held = self.lock();
-        if held.as_ref().is_some_and(|held| held.token.serial == token.serial) {
+        if held
+            .as_ref()
+            .is_some_and(|held| held.token.serial == token.serial)
+        {
             *held = None;
         }
     }
@@ -102,18 +105,31 @@ impl Tokens {
     /// The held token, when there is no reason to ask for another.
     fn fresh(&self) -> Option<Token> {
         let now = Instant::now();
-        self.lock().as_ref().filter(|held| now < held.renew).map(|held| held.token.clone())
+        self.lock()
+            .as_ref()
+            .filter(|held| now < held.renew)
+            .map(|held| held.token.clone())
     }
 
     fn usable(&self) -> Option<Token> {
         let now = Instant::now();
-        self.lock().as_ref().filter(|held| now < held.end).map(|held| held.token.clone())
+        self.lock()
+            .as_ref()
+            .filter(|held| now < held.end)
+            .map(|held| held.token.clone())
     }
 
     fn keep(&self, asked: Instant, fresh: Fresh) -> Token {
-        let token = Token { header: fresh.header, serial: self.tries.load(Ordering::SeqCst) };
+        let token = Token {
+            header: fresh.header,
+            serial: self.tries.load(Ordering::SeqCst),
+        };
         let (renew, end) = times(fresh.lifetime);
-        *self.lock() = Some(CachedToken { token: token.clone(), renew: asked + renew, end: asked + end });
+        *self.lock() = Some(CachedToken {
+            token: token.clone(),
+            renew: asked + renew,
+            end: asked + end,
+        });
         token
     }
 
@@ -130,7 +146,11 @@ fn times(lifetime: Duration) -> (Duration, Duration) {
     let end = lifetime.saturating_sub(MARGIN);
     let part = lifetime * 4 / 5;
     let before = lifetime.saturating_sub(Duration::from_secs(300));
-    let renew = if lifetime > Duration::from_secs(600) { part.min(before) } else { part };
+    let renew = if lifetime > Duration::from_secs(600) {
+        part.min(before)
+    } else {
+        part
+    };
     (renew.min(end), end)
 }
 
@@ -155,12 +175,18 @@ mod tests {
             if self.fails.load(Ordering::SeqCst) {
                 return Err(Error::new(ErrorKind::Authentication, RequestSent::No, "no"));
             }
-            Ok(Fresh { header: HeaderValue::from_str(&number.to_string()).unwrap(), lifetime: Duration::from_secs(lifetime) })
+            Ok(Fresh {
+                header: HeaderValue::from_str(&number.to_string()).unwrap(),
+                lifetime: Duration::from_secs(lifetime),
+            })
         }
     }
 
     async fn get(tokens: &Tokens, source: &Source) -> Result<String, Error> {
-        tokens.get(|| source.ask(3599)).await.map(|token| token.header.to_str().unwrap().to_owned())
+        tokens
+            .get(|| source.ask(3599))
+            .await
+            .map(|token| token.header.to_str().unwrap().to_owned())
     }
 
     async fn crowd(tokens: &Arc<Tokens>, source: &Arc<Source>) -> Vec<Result<String, ErrorKind>> {
@@ -180,7 +206,12 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn a_crowd_asks_once() {
         let (tokens, source) = (Arc::new(Tokens::default()), Arc::new(Source::default()));
-        assert!(crowd(&tokens, &source).await.iter().all(|result| result.as_deref() == Ok("1")));
+        assert!(
+            crowd(&tokens, &source)
+                .await
+                .iter()
+                .all(|result| result.as_deref() == Ok("1"))
+        );
         assert_eq!(source.asked.load(Ordering::SeqCst), 1);
     }
 
@@ -188,7 +219,12 @@ mod tests {
     async fn a_crowd_shares_one_failure() {
         let (tokens, source) = (Arc::new(Tokens::default()), Arc::new(Source::default()));
         source.fails.store(true, Ordering::SeqCst);
-        assert!(crowd(&tokens, &source).await.iter().all(|result| *result == Err(ErrorKind::Authentication)));
+        assert!(
+            crowd(&tokens, &source)
+                .await
+                .iter()
+                .all(|result| *result == Err(ErrorKind::Authentication))
+        );
         assert_eq!(source.asked.load(Ordering::SeqCst), 1);
         // Whoever comes later asks again.
         source.fails.store(false, Ordering::SeqCst);
@@ -215,7 +251,10 @@ mod tests {
         assert_eq!(get(&tokens, &source).await.unwrap(), "1");
         assert_eq!(source.asked.load(Ordering::SeqCst), 2, "not asked again at once");
         tokio::time::advance(Duration::from_secs(700)).await;
-        assert_eq!(get(&tokens, &source).await.unwrap_err().kind, ErrorKind::Authentication);
+        assert_eq!(
+            get(&tokens, &source).await.unwrap_err().kind,
+            ErrorKind::Authentication
+        );
     }
 
     #[tokio::test(start_paused = true)]
@@ -242,6 +281,9 @@ mod tests {
             let (renew, end) = times(Duration::from_secs(lifetime));
             (renew.as_secs(), end.as_secs())
         };
-        assert_eq!([seconds(3599), seconds(700), seconds(600), seconds(10)], [(2879, 3594), (400, 695), (480, 595), (5, 5)]);
+        assert_eq!(
+            [seconds(3599), seconds(700), seconds(600), seconds(10)],
+            [(2879, 3594), (400, 695), (480, 595), (5, 5)]
+        );
     }
 }

@@ -21,18 +21,29 @@ impl World {
         let view = &self.operators[op].view;
         let wanted = |(slot, object): (usize, &Option<Arc<Object>>)| {
             let object = object.as_ref()?;
-            let service = slot == LEAD || (object.spec.mode == Mode::Apply && object.record().guid.is_some() && !object.spec.suspend);
+            let service = slot == LEAD
+                || (object.spec.mode == Mode::Apply
+                    && object.record().guid.is_some()
+                    && !object.spec.suspend);
             let counted = object.finalizer && object.spec.policy == DeletionPolicy::Delete && service;
             counted.then(|| object.asking()).flatten()
         };
         let asking: Vec<_> = view.objects.iter().enumerate().filter_map(wanted).collect();
         let breaker = Arc::clone(&view.breaker);
-        let ledger = breaker::settle(self.now, self.setup.per_hour, breaker.approval.as_deref(), &breaker.ledger, &asking);
+        let ledger = breaker::settle(
+            self.now,
+            self.setup.per_hour,
+            breaker.approval.as_deref(),
+            &breaker.ledger,
+            &asking,
+        );
         let absences = self.count_absences(play.rules, op, &breaker);
         if ledger == breaker.ledger && absences == breaker.absences {
             return;
         }
-        play.trail.note(self.now, || format!("operator {op} counts deletions: {ledger:?}, absences: {absences:?}"));
+        play.trail.note(self.now, || {
+            format!("operator {op} counts deletions: {ledger:?}, absences: {absences:?}")
+        });
         self.counts.writes += 1;
         match self.cluster.count(&breaker, ledger, absences) {
             Some(written) => {
@@ -50,24 +61,39 @@ impl World {
 
     /// The account that the platform object names, as a variant of the rules sees it.
     fn account(&self, rules: &Rules) -> Account {
-        let here = if rules.absences == Vanishing::AnyPlace { 0 } else { self.platform.here };
-        Account { url: format!("place {here}"), identity: String::new() }
+        let here = if rules.absences == Vanishing::AnyPlace {
+            0
+        } else {
+            self.platform.here
+        };
+        Account {
+            url: format!("place {here}"),
+            identity: String::new(),
+        }
     }
 
     /// What the lists that a replica has read of a place lack of what it knows that objects have recorded.
     fn counted(&self, op: usize, place: usize) -> Option<(Time, AbsenceCount)> {
         let operator = &self.operators[op];
-        let (at, listed) = operator.inventory[place].services.as_ref().filter(|(_, listed)| listed.complete)?;
+        let (at, listed) = operator.inventory[place]
+            .services
+            .as_ref()
+            .filter(|(_, listed)| listed.complete)?;
         let mut counted = AbsenceCount::default();
         for object in operator.view.objects[..LEAD].iter().flatten() {
             let guid = object.record().guid;
-            let shown = listed.services.iter().any(|service| Some(&service.guid) == guid.as_ref());
+            let shown = listed
+                .services
+                .iter()
+                .any(|service| Some(&service.guid) == guid.as_ref());
             if object.recorded() {
                 counted.recorded += 1;
                 if !shown {
                     counted.missing.extend(guid.map(|guid| guid.to_string()));
                 }
-            } else if (object.record().may_come_to_have() || object.record().is_unseen() || object.removes()) && !shown {
+            } else if (object.record().may_come_to_have() || object.record().is_unseen() || object.removes())
+                && !shown
+            {
                 counted.asked += 1;
             }
         }
@@ -76,9 +102,20 @@ impl World {
 
     /// What an object may conclude from what the list that was read last does not show.
     pub(crate) fn belief(&mut self, rules: &Rules, op: usize, running: &Running) -> Belief {
-        let Some((_, counted)) = self.counted(op, running.place).filter(|_| rules.absences != Vanishing::Believed) else { return Belief::Believed };
+        let Some((_, counted)) = self
+            .counted(op, running.place)
+            .filter(|_| rules.absences != Vanishing::Believed)
+        else {
+            return Belief::Believed;
+        };
         let ledger = &self.operators[op].view.breaker.absences;
-        let recorded = running.object.status.guid.as_ref().map(ToString::to_string).unwrap_or_default();
+        let recorded = running
+            .object
+            .status
+            .guid
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let belief = ledger.belief(self.now, &self.account(rules), &counted, &recorded);
         self.operators[op].count_due |= belief == Belief::Doubted;
         belief
@@ -87,7 +124,14 @@ impl World {
     /// The platform object's pass: what is believed, and what is held.
     fn count_absences(&self, rules: &Rules, op: usize, breaker: &Breaker) -> absence::AbsenceLedger {
         match self.counted(op, self.platform.here) {
-            Some((at, counted)) => absence::settle(self.now, at, &self.account(rules), breaker.gone.as_deref(), &breaker.absences, &counted),
+            Some((at, counted)) => absence::settle(
+                self.now,
+                at,
+                &self.account(rules),
+                breaker.gone.as_deref(),
+                &breaker.absences,
+                &counted,
+            ),
             None => breaker.absences.clone(),
         }
     }
@@ -95,8 +139,14 @@ impl World {
     /// The platform was counted before anything of this happens, and is known.
     pub fn known_before(&mut self) {
         let known = Some(self.account(&Rules::default()));
-        let absences = absence::AbsenceLedger { known, ..absence::AbsenceLedger::default() };
-        self.cluster.now.breaker = Arc::new(Breaker { absences, ..Breaker::clone(&self.cluster.now.breaker) });
+        let absences = absence::AbsenceLedger {
+            known,
+            ..absence::AbsenceLedger::default()
+        };
+        self.cluster.now.breaker = Arc::new(Breaker {
+            absences,
+            ..Breaker::clone(&self.cluster.now.breaker)
+        });
         for operator in &mut self.operators {
             operator.view.breaker = Arc::clone(&self.cluster.now.breaker);
         }
@@ -104,11 +154,22 @@ impl World {
 
     /// Whether the outcome of a create is not known, or one may be asked for this very moment; or one has failed, and what it may have left was not seen.
     pub fn creating(&self) -> bool {
-        let failed =
-            |object: &Object| object.status.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Failed));
-        let under_way = self.operators.iter().any(|operator| operator.passes.iter().any(Option::is_some));
+        let failed = |object: &Object| {
+            object
+                .status
+                .operation
+                .as_ref()
+                .is_some_and(|op| op.kind == OperationKind::Create && op.outcome == Some(Outcome::Failed))
+        };
+        let under_way = self
+            .operators
+            .iter()
+            .any(|operator| operator.passes.iter().any(Option::is_some));
         under_way
             || [1, 2].into_iter().any(|tenant| self.unknown(tenant))
-            || self.cluster.now.objects[..LEAD].iter().flatten().any(|object| object.record().may_come_to_have() || failed(object))
+            || self.cluster.now.objects[..LEAD]
+                .iter()
+                .flatten()
+                .any(|object| object.record().may_come_to_have() || failed(object))
     }
 }

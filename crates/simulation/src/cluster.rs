@@ -42,7 +42,12 @@ impl Status {
         let whole = |time: Option<Time>| time.map(Time::whole_second);
         let job = |job: &JobRecord| match job.due {
             None => JobRecord::default(),
-            Some(_) => JobRecord { state: job.state, due: whole(job.due), requested: whole(job.requested), completed: whole(job.completed) },
+            Some(_) => JobRecord {
+                state: job.state,
+                due: whole(job.due),
+                requested: whole(job.requested),
+                completed: whole(job.completed),
+            },
         };
         let seconds = |took: Duration| Duration::from_secs(took.as_secs());
         let times = |op: Operation| Operation {
@@ -66,12 +71,18 @@ impl Status {
 
     /// `Ready`: its value and reason.
     pub fn ready(&self) -> Option<(ConditionStatus, Reason)> {
-        self.conditions.iter().find(|condition| condition.kind == "Ready").map(|condition| (condition.truth, condition.reason))
+        self.conditions
+            .iter()
+            .find(|condition| condition.kind == "Ready")
+            .map(|condition| (condition.truth, condition.reason))
     }
 
     /// The reason of `Stalled`, while it is.
     pub fn stalled_for(&self) -> Option<Reason> {
-        self.conditions.iter().find(|condition| condition.kind == "Stalled").map(|condition| condition.reason)
+        self.conditions
+            .iter()
+            .find(|condition| condition.kind == "Stalled")
+            .map(|condition| condition.reason)
     }
 }
 
@@ -110,10 +121,19 @@ impl Object {
 
     /// What it remembers.
     pub fn record(&self) -> Record {
-        let intent = self.intent.clone().map(|intent| Intent { sent: Sent::Maybe, ..intent });
+        let intent = self.intent.clone().map(|intent| Intent {
+            sent: Sent::Maybe,
+            ..intent
+        });
         let status = &self.status;
         // Read as src/cluster/record.rs reads it: a word that is not known is no outcome.
-        let operation = status.operation.clone().map(|op| if self.strange_word { Operation { outcome: None, ..op } } else { op });
+        let operation = status.operation.clone().map(|op| {
+            if self.strange_word {
+                Operation { outcome: None, ..op }
+            } else {
+                op
+            }
+        });
         Record {
             finalizer: self.finalizer,
             intent,
@@ -136,13 +156,18 @@ impl Object {
 
     /// Whether it has its service deleted itself.
     pub fn removes(&self) -> bool {
-        let asked = |op: &Operation| op.kind == OperationKind::Delete && matches!(op.outcome, None | Some(Outcome::Succeeded));
+        let asked = |op: &Operation| {
+            op.kind == OperationKind::Delete && matches!(op.outcome, None | Some(Outcome::Succeeded))
+        };
         self.deleting.is_some() && self.status.operation.as_ref().is_some_and(asked)
     }
 
     /// As the breaker counts it.
     pub fn asking(&self) -> Option<Asking> {
-        self.deleting.map(|deleted| Asking { deleted, uid: self.uid.to_string() })
+        self.deleting.map(|deleted| Asking {
+            deleted,
+            uid: self.uid.to_string(),
+        })
     }
 }
 
@@ -218,7 +243,14 @@ pub struct Cluster {
 impl Cluster {
     /// The objects of a setup, all of the same time.
     pub fn new(setup: &Setup, at: Time) -> Self {
-        let mut cluster = Self { now: Snapshot::default(), past: VecDeque::new(), strips: None, refuses_until: Time(0), uids: 0, operations: 0 };
+        let mut cluster = Self {
+            now: Snapshot::default(),
+            past: VecDeque::new(),
+            strips: None,
+            refuses_until: Time(0),
+            uids: 0,
+            operations: 0,
+        };
         for slot in (0..SLOTS).filter(|slot| setup.has(*slot)) {
             cluster.make(slot, setup.specs[slot], at);
         }
@@ -267,7 +299,13 @@ impl Cluster {
     }
 
     /// Changes an object that must still be as it was read.
-    fn write(&mut self, slot: usize, read: &Object, checked: bool, change: impl FnOnce(&mut Object)) -> Result<Arc<Object>, Unwritten> {
+    fn write(
+        &mut self,
+        slot: usize,
+        read: &Object,
+        checked: bool,
+        change: impl FnOnce(&mut Object),
+    ) -> Result<Arc<Object>, Unwritten> {
         let there = self.now.objects[slot].as_ref().ok_or(Unwritten::Gone)?;
         if there.uid != read.uid {
             return Err(Unwritten::Gone);
@@ -285,16 +323,40 @@ impl Cluster {
     }
 
     /// Writes a mark into metadata; an intent gets this id. Says whether a policy has taken something of it away.
-    pub fn mark(&mut self, slot: usize, read: &Object, checked: bool, mark: &Mark, record: &Record, id: OperationId) -> Result<Marked, Unwritten> {
+    pub fn mark(
+        &mut self,
+        slot: usize,
+        read: &Object,
+        checked: bool,
+        mark: &Mark,
+        record: &Record,
+        id: OperationId,
+    ) -> Result<Marked, Unwritten> {
         let mut intent = None;
         let strips = self.strips;
         let mut dropped = false;
         let written = self.write(slot, read, checked, |object| match mark {
-            Mark::RecordIntent { kind, start, tenant, place } => {
+            Mark::RecordIntent {
+                kind,
+                start,
+                tenant,
+                place,
+            } => {
                 object.finalizer = true;
-                let begun = Intent { kind: *kind, id, start: start.whole_second(), tenant: tenant.clone(), place: place.clone(), sent: Sent::No };
+                let begun = Intent {
+                    kind: *kind,
+                    id,
+                    start: start.whole_second(),
+                    tenant: tenant.clone(),
+                    place: place.clone(),
+                    sent: Sent::No,
+                };
                 object.intent = Some(begun.clone());
-                object.annotated = if *kind == OperationKind::Delete { record.guid.clone().or(object.annotated.clone()) } else { None };
+                object.annotated = if *kind == OperationKind::Delete {
+                    record.guid.clone().or(object.annotated.clone())
+                } else {
+                    None
+                };
                 intent = Some(begun);
             }
             Mark::Adopt(guid) => {
@@ -305,7 +367,10 @@ impl Cluster {
             Mark::AddFinalizer => {
                 object.finalizer = true;
                 if let Some(open) = record.open_intent() {
-                    object.intent = Some(Intent { start: open.start.whole_second(), ..open.clone() });
+                    object.intent = Some(Intent {
+                        start: open.start.whole_second(),
+                        ..open.clone()
+                    });
                 }
             }
             Mark::RemoveFinalizer => {
@@ -323,16 +388,27 @@ impl Cluster {
                 Strips::Finalizer => true,
                 Strips::Intent => written.intent.is_some(),
             };
-            return Ok(Marked { written: bare.unwrap_or(written), intent, dropped });
+            return Ok(Marked {
+                written: bare.unwrap_or(written),
+                intent,
+                dropped,
+            });
         }
-        Ok(Marked { written, intent, dropped })
+        Ok(Marked {
+            written,
+            intent,
+            dropped,
+        })
     }
 
     /// Writes the operation of a request that has left, whatever the object has become; one that began later stays.
     pub fn say_operation(&mut self, slot: usize, read: &Object, operation: Option<Operation>) {
         let same = |object: &Arc<Object>| object.uid == read.uid;
-        let Some(there) = self.now.objects[slot].clone().filter(same) else { return };
-        let later = there.status.operation.as_ref().map(|op| op.started) > operation.as_ref().map(|op| op.started);
+        let Some(there) = self.now.objects[slot].clone().filter(same) else {
+            return;
+        };
+        let later =
+            there.status.operation.as_ref().map(|op| op.started) > operation.as_ref().map(|op| op.started);
         if !later && there.status.operation != operation {
             self.change(slot, |object| object.status.operation = operation);
         }
@@ -342,50 +418,91 @@ impl Cluster {
     pub fn earlier(&self, slot: usize, back: usize) -> Option<Arc<Object>> {
         let at = self.past.len().checked_sub(1 + back)?;
         let uid = self.now.objects[slot].as_ref()?.uid;
-        self.past[at].objects[slot].clone().filter(|object| object.uid == uid)
+        self.past[at].objects[slot]
+            .clone()
+            .filter(|object| object.uid == uid)
     }
 
     /// Writes a status: as long as what the operator has written before is what was read, whatever others have changed.
-    pub fn say(&mut self, slot: usize, read: &Object, checked: bool, status: Status) -> Result<Arc<Object>, Unwritten> {
+    pub fn say(
+        &mut self,
+        slot: usize,
+        read: &Object,
+        checked: bool,
+        status: Status,
+    ) -> Result<Arc<Object>, Unwritten> {
         let there = self.now.objects[slot].as_ref().ok_or(Unwritten::Gone)?;
-        let ours = |object: &Object| (object.finalizer, object.intent.clone(), object.annotated.clone(), object.status.clone());
+        let ours = |object: &Object| {
+            (
+                object.finalizer,
+                object.intent.clone(),
+                object.annotated.clone(),
+                object.status.clone(),
+            )
+        };
         if checked && there.uid == read.uid && ours(there) != ours(read) {
             return Err(Unwritten::Changed);
         }
-        self.write(slot, read, false, |object| (object.strange_word, object.status) = (false, status))
+        self.write(slot, read, false, |object| {
+            (object.strange_word, object.status) = (false, status)
+        })
     }
 
     /// Writes the platform object's ledgers.
-    pub fn count(&mut self, read: &Breaker, ledger: DeletionLedger, absences: absence::AbsenceLedger) -> Option<Arc<Breaker>> {
+    pub fn count(
+        &mut self,
+        read: &Breaker,
+        ledger: DeletionLedger,
+        absences: absence::AbsenceLedger,
+    ) -> Option<Arc<Breaker>> {
         if self.now.breaker.version != read.version {
             return None;
         }
         let version = self.step();
-        self.now.breaker = Arc::new(Breaker { version, ledger, absences, ..Breaker::clone(&self.now.breaker) });
+        self.now.breaker = Arc::new(Breaker {
+            version,
+            ledger,
+            absences,
+            ..Breaker::clone(&self.now.breaker)
+        });
         Some(Arc::clone(&self.now.breaker))
     }
 
     /// A person lets held deletions go on.
     pub fn approve(&mut self) {
         let version = self.step();
-        self.now.breaker = Arc::new(Breaker { version, approval: Some(version.to_string()), ..Breaker::clone(&self.now.breaker) });
+        self.now.breaker = Arc::new(Breaker {
+            version,
+            approval: Some(version.to_string()),
+            ..Breaker::clone(&self.now.breaker)
+        });
     }
 
     /// A person changes the spec of the platform object.
     pub fn change_platform(&mut self) {
         let version = self.step();
-        self.now.breaker = Arc::new(Breaker { version, ..Breaker::clone(&self.now.breaker) });
+        self.now.breaker = Arc::new(Breaker {
+            version,
+            ..Breaker::clone(&self.now.breaker)
+        });
     }
 
     /// A person says that what is missing is gone.
     pub fn approve_absences(&mut self) {
         let version = self.step();
-        self.now.breaker = Arc::new(Breaker { version, gone: Some(version.to_string()), ..Breaker::clone(&self.now.breaker) });
+        self.now.breaker = Arc::new(Breaker {
+            version,
+            gone: Some(version.to_string()),
+            ..Breaker::clone(&self.now.breaker)
+        });
     }
 
     /// A person deletes an object.
     pub fn delete(&mut self, slot: usize, at: Time) {
-        if self.now.objects[slot].as_ref().is_some_and(|object| object.deleting.is_none()) {
+        if self.now.objects[slot]
+            .as_ref()
+            .is_some_and(|object| object.deleting.is_none())
+        {
             self.change(slot, |object| {
                 object.deleting = Some(at.whole_second());
                 object.generation += 1;

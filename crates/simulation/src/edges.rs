@@ -62,7 +62,9 @@ fn numbers_are_not_told(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, d
 /// The list of services is empty for a while, between two whole ones.
 fn an_empty_list(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let seconds = [1, 20, 120, 1000][draw % 4];
-    play.trail.note(world.now, || format!("the list of services is empty for {seconds} s"));
+    play.trail.note(world.now, || {
+        format!("the list of services is empty for {seconds} s")
+    });
     world.platform.empty_until = world.now + secs(seconds);
 }
 
@@ -76,7 +78,8 @@ fn another_account(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, _: 
     world.platform.here = (world.platform.here + 1) % PLACES;
     world.cluster.change_platform();
     let here = world.platform.here;
-    play.trail.note(now, || format!("the platform object names the place {here}"));
+    play.trail
+        .note(now, || format!("the platform object names the place {here}"));
     for operator in &mut world.operators {
         operator.inventory[here] = Default::default();
         operator.wake(now);
@@ -104,9 +107,13 @@ pub fn calm(world: &mut World) {
 /// going it would be its end, by a person's hand.
 fn replaced(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let slot = draw % SLOTS;
-    let going = world.cluster.now.objects[slot].as_ref().is_none_or(|object| object.deleting.is_some());
+    let going = world.cluster.now.objects[slot]
+        .as_ref()
+        .is_none_or(|object| object.deleting.is_some());
     if !going && world.survives(slot, Loses::Annotations) {
-        world.cluster.change(slot, |object| (object.finalizer, object.intent, object.annotated) = (false, None, None));
+        world.cluster.change(slot, |object| {
+            (object.finalizer, object.intent, object.annotated) = (false, None, None)
+        });
     }
 }
 
@@ -114,7 +121,13 @@ fn replaced(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) 
 /// may be lost as well: then what others have made under the same names since can't be told from what was asked for (docs/crashes.md, e).
 fn put_back(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let slot = draw % SLOTS;
-    let Some(earlier) = world.cluster.earlier(slot, draw / SLOTS % 6).filter(|_| world.survives(slot, Loses::Annotations)) else { return };
+    let Some(earlier) = world
+        .cluster
+        .earlier(slot, draw / SLOTS % 6)
+        .filter(|_| world.survives(slot, Loses::Annotations))
+    else {
+        return;
+    };
     if slot != LEAD && earlier.intent.is_some() {
         world.excuse(slot, earlier.uid);
     }
@@ -127,13 +140,21 @@ fn put_back(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) 
 /// A restore puts a status back as it was a while ago, whatever has become of the object since.
 fn restored(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let slot = draw % SLOTS;
-    let Some(earlier) = world.cluster.earlier(slot, draw / SLOTS % 6).filter(|_| world.survives(slot, Loses::Status)) else { return };
+    let Some(earlier) = world
+        .cluster
+        .earlier(slot, draw / SLOTS % 6)
+        .filter(|_| world.survives(slot, Loses::Status))
+    else {
+        return;
+    };
     world.removed.remove(&earlier.uid);
     world.told_refused.clear();
     if slot != LEAD {
         world.excuse(slot, earlier.uid);
     }
-    world.cluster.change(slot, |object| object.status.clone_from(&earlier.status));
+    world
+        .cluster
+        .change(slot, |object| object.status.clone_from(&earlier.status));
 }
 
 /// A mutating policy begins to take something away from what is written, or is removed.
@@ -150,13 +171,23 @@ fn refused(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
 /// from what was asked for.
 fn direct_routing(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let tenant = if draw.is_multiple_of(2) { 1 } else { 2 };
-    let (now, taken) = (world.now, world.platform.direct_routing(tenant).map(|made| made.service.guid.clone()));
+    let (now, taken) = (
+        world.now,
+        world
+            .platform
+            .direct_routing(tenant)
+            .map(|made| made.service.guid.clone()),
+    );
     match taken {
         Some(guid) => {
             let here = world.platform.here;
             world.platform.delete(now, here, &guid);
         }
-        None => world.platform.make_direct_routing(tenant, ["Routed", world.setup.name_of(usize::from(tenant) - 1)][draw / 2 % 2], now),
+        None => world.platform.make_direct_routing(
+            tenant,
+            ["Routed", world.setup.name_of(usize::from(tenant) - 1)][draw / 2 % 2],
+            now,
+        ),
     }
 }
 
@@ -165,7 +196,9 @@ fn relabels(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, draw: usiz
     let (slot, now) = (draw % 2, world.now);
     world.allowed[slot] = !world.allowed[slot];
     let allowed = world.allowed;
-    play.trail.note(now, || format!("the namespaces that may use the platform: {allowed:?}"));
+    play.trail.note(now, || {
+        format!("the namespaces that may use the platform: {allowed:?}")
+    });
     for operator in &mut world.operators {
         operator.wake(now);
     }
@@ -183,9 +216,16 @@ fn others_outcome(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, d
 /// what it owns.
 fn old_outcome(world: &mut World, _: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
     let slot = draw % LEAD;
-    let outcome = tape.one_of(&[Outcome::Failed, Outcome::Unknown, Outcome::Succeeded, Outcome::Refused]);
+    let outcome = tape.one_of(&[
+        Outcome::Failed,
+        Outcome::Unknown,
+        Outcome::Succeeded,
+        Outcome::Refused,
+    ]);
     let told = tape.one_of(&[true, false]);
-    let open = world.cluster.now.objects[slot].as_ref().is_some_and(|object| object.record().running().is_some());
+    let open = world.cluster.now.objects[slot]
+        .as_ref()
+        .is_some_and(|object| object.record().running().is_some());
     let now = world.now.whole_second();
     if open {
         world.cluster.change(slot, |object| {
@@ -218,8 +258,13 @@ fn the_far_future(world: &mut World, _: &mut Play<'_>, tape: &mut Tape<'_>, draw
 /// A status as an older version has written it.
 fn older_status(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let slot = draw % LEAD;
-    if world.cluster.now.objects[slot].as_ref().is_some_and(|object| object.status.operation.as_ref().is_some_and(|op| op.outcome_of.as_ref() == Some(&op.id)))
-    {
+    if world.cluster.now.objects[slot].as_ref().is_some_and(|object| {
+        object
+            .status
+            .operation
+            .as_ref()
+            .is_some_and(|op| op.outcome_of.as_ref() == Some(&op.id))
+    }) {
         world.cluster.change(slot, |object| {
             if let Some(op) = object.status.operation.as_mut() {
                 op.outcome_of = None;
@@ -231,7 +276,10 @@ fn older_status(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usi
 /// A newer version has written an outcome whose word this one does not know, of an operation that goes on.
 fn newer_status(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let slot = draw % LEAD;
-    if world.cluster.now.objects[slot].as_ref().is_some_and(|object| object.record().running().is_some()) {
+    if world.cluster.now.objects[slot]
+        .as_ref()
+        .is_some_and(|object| object.record().running().is_some())
+    {
         world.cluster.change(slot, |object| object.strange_word = true);
     }
 }

@@ -18,10 +18,20 @@ use crate::world::{Late, Play, World};
 
 /// The first rule that a set of conditions breaks.
 fn broken_rule(conditions: &[Condition]) -> Option<String> {
-    let reasons: Vec<String> = conditions.iter().map(|condition| condition.reason.to_string()).collect();
+    let reasons: Vec<String> = conditions
+        .iter()
+        .map(|condition| condition.reason.to_string())
+        .collect();
     let shown = conditions.iter().zip(&reasons);
-    let shown = shown.map(|(of, reason)| status_rules::Condition { kind: of.kind, truth: of.truth.as_str(), reason, message: &of.message });
-    status_rules::violations(&shown.collect::<Vec<_>>()).into_iter().next()
+    let shown = shown.map(|(of, reason)| status_rules::Condition {
+        kind: of.kind,
+        truth: of.truth.as_str(),
+        reason,
+        message: &of.message,
+    });
+    status_rules::violations(&shown.collect::<Vec<_>>())
+        .into_iter()
+        .next()
 }
 
 impl World {
@@ -48,7 +58,9 @@ impl World {
                 self.breaks(play, "L9: equal inputs, another decision");
             }
         }
-        if decision.verdict.reason == Reason::LeadNotFound && running.pass.facts.pass_started >= START + secs(self.setup.lead_from) {
+        if decision.verdict.reason == Reason::LeadNotFound
+            && running.pass.facts.pass_started >= START + secs(self.setup.lead_from)
+        {
             self.breaks(play, "a lead that is there is said to be missing");
         }
         match &decision.step {
@@ -65,7 +77,10 @@ impl World {
     /// What failed or was refused is begun again after an hour, because somebody asked, or because the spec is another one than the one that failed.
     fn too_soon(&self, running: &Running, kind: OperationKind) -> bool {
         let record = &running.pass.record;
-        let ended = record.operation.as_ref().filter(|op| op.kind == kind && matches!(op.ended(), Some(Outcome::Failed | Outcome::Refused)));
+        let ended = record
+            .operation
+            .as_ref()
+            .filter(|op| op.kind == kind && matches!(op.ended(), Some(Outcome::Failed | Outcome::Refused)));
         let early = ended.is_some_and(|op| op.completed.is_some_and(|at| self.now < at + secs(3600)));
         let changed = ended.is_some_and(|op| op.generation.is_some_and(|of| of != running.object.generation));
         early && !changed && !running.pass.facts.retry_now && record.open_intent().is_none()
@@ -76,14 +91,24 @@ impl World {
         let facts = &running.pass.facts;
         if let Change::CreateService(_) = change {
             let seen = facts.services.since(facts.pass_started);
-            let looked = seen.is_some_and(|view| view.by_tenant.iter().all(is_direct_routing) && view.complete);
+            let looked =
+                seen.is_some_and(|view| view.by_tenant.iter().all(is_direct_routing) && view.complete);
             if !looked {
-                self.breaks(play, "L1: a create without a look of this pass that found none in a whole list");
+                self.breaks(
+                    play,
+                    "L1: a create without a look of this pass that found none in a whole list",
+                );
             }
-            if seen.is_some_and(|view| view.by_tenant.iter().any(is_direct_routing)) && !running.object.spec.beside {
-                self.breaks(play, "L1: a create beside a Direct Routing service that the spec does not ask for");
+            if seen.is_some_and(|view| view.by_tenant.iter().any(is_direct_routing))
+                && !running.object.spec.beside
+            {
+                self.breaks(
+                    play,
+                    "L1: a create beside a Direct Routing service that the spec does not ask for",
+                );
             }
-            if !matches!(&running.target, Target::Service(ServiceTarget::Present(desired)) if desired.mode == Mode::Apply) {
+            if !matches!(&running.target, Target::Service(ServiceTarget::Present(desired)) if desired.mode == Mode::Apply)
+            {
                 self.breaks(play, "a create that the spec does not ask for");
             }
         }
@@ -93,17 +118,31 @@ impl World {
             self.breaks(play, "L2: something is deleted that should be retained");
         }
         // When it was looked for: a pass can be held up for long between that and its request.
-        let looked = if let Fact::Known { at, .. } = &facts.leads { *at } else { self.now };
+        let looked = if let Fact::Known { at, .. } = &facts.leads {
+            *at
+        } else {
+            self.now
+        };
         if matches!(change, Change::CreateLead(_)) && self.lead_shows(looked) {
             self.breaks(play, "a lead is made that is there");
         }
-        if matches!(change, Change::DeleteService(_)) && facts.numbers.since(facts.pass_started) != Some(&Numbers::Count(0)) {
-            self.breaks(play, "L2: a service is deleted, and nobody has told that its tenant has no telephone numbers");
+        if matches!(change, Change::DeleteService(_))
+            && facts.numbers.since(facts.pass_started) != Some(&Numbers::Count(0))
+        {
+            self.breaks(
+                play,
+                "L2: a service is deleted, and nobody has told that its tenant has no telephone numbers",
+            );
         }
-        if let Change::CreateService(_) | Change::DeleteService(_) | Change::CreateLead(_) | Change::DeleteLead(_) = change {
+        if let Change::CreateService(_)
+        | Change::DeleteService(_)
+        | Change::CreateLead(_)
+        | Change::DeleteLead(_) = change
+        {
             let kind = oc_domain::transitions::needs(change);
             // The version that this pass wrote, wherever the object has got to since: the intent was on it when the request left.
-            let recorded = running.object.finalizer && running.object.intent.as_ref().map(|intent| intent.kind) == kind;
+            let recorded =
+                running.object.finalizer && running.object.intent.as_ref().map(|intent| intent.kind) == kind;
             if !recorded {
                 self.breaks(play, "L1: a change without a recorded intent");
             }
@@ -124,30 +163,55 @@ impl World {
         let tenant = setup.tenant_of(late.slot);
         match &late.change {
             Change::CreateService(_) => {
-                let person = self.platform.alive_at(tenant, late.place).any(|made| made.by == Maker::Person);
-                let there = self.platform.alive_at(tenant, late.place).next().is_some() || self.platform.converting(tenant, late.place);
+                let person = self
+                    .platform
+                    .alive_at(tenant, late.place)
+                    .any(|made| made.by == Maker::Person);
+                let there = self.platform.alive_at(tenant, late.place).next().is_some()
+                    || self.platform.converting(tenant, late.place);
                 // What an object has at another place it has, whatever the platform at this one shows.
-                let own = |made: &Made| made.place != late.place && made.removed.is_none() && self.own(late.uid, &made.service.guid);
-                let elsewhere = self.platform.made.iter().any(own) || (self.platform.converting_for(late.uid));
+                let own = |made: &Made| {
+                    made.place != late.place
+                        && made.removed.is_none()
+                        && self.own(late.uid, &made.service.guid)
+                };
+                let elsewhere =
+                    self.platform.made.iter().any(own) || (self.platform.converting_for(late.uid));
                 if !person && (there || elsewhere) {
                     self.breaks(play, "L1: a second service is made for the tenant");
                 }
                 if self.removed.contains(&late.uid) && !late.recreate {
-                    self.breaks(play, "a service that somebody removed is made again without spec.recreate");
+                    self.breaks(
+                        play,
+                        "a service that somebody removed is made again without spec.recreate",
+                    );
                 }
                 self.counts.creates += 1;
-                self.platform.create(&setup, now, late.place, tenant, setup.name_of(late.slot), late.uid)
+                self.platform.create(
+                    &setup,
+                    now,
+                    late.place,
+                    tenant,
+                    setup.name_of(late.slot),
+                    late.uid,
+                )
             }
             Change::DeleteService(guid) => {
                 if !self.own_or_excused(late.uid, guid) {
-                    self.breaks(play, "L2: a service is deleted that this object neither made nor took over");
+                    self.breaks(
+                        play,
+                        "L2: a service is deleted that this object neither made nor took over",
+                    );
                 }
                 self.deleted(play, late);
                 self.platform.delete(now, late.place, guid)
             }
             Change::CreateLead(_) => {
                 if self.platform.consentless.0 {
-                    return ChangeResult::Rejected(oc_domain::conditions::Trouble::new(Reason::PlatformRefused, "The lead exists."));
+                    return ChangeResult::Rejected(oc_domain::conditions::Trouble::new(
+                        Reason::PlatformRefused,
+                        "The lead exists.",
+                    ));
                 }
                 self.platform.consentless = (true, now);
                 ChangeResult::Done
@@ -158,7 +222,11 @@ impl World {
                 if there {
                     self.platform.consentless = (false, now);
                 }
-                if there { ChangeResult::Done } else { ChangeResult::NotFound }
+                if there {
+                    ChangeResult::Done
+                } else {
+                    ChangeResult::NotFound
+                }
             }
             Change::AssignChannel(..) | Change::UnassignChannel(_) | Change::RunJob(_) => {
                 self.breaks(play, "a change that nobody asked for");
@@ -180,26 +248,54 @@ impl World {
         if self.deletions.contains_key(&late.uid) {
             return;
         }
-        let approved = late.deleted.zip(self.approved).is_some_and(|(asked, approved)| asked <= approved);
+        let approved = late
+            .deleted
+            .zip(self.approved)
+            .is_some_and(|(asked, approved)| asked <= approved);
         self.deletions.insert(late.uid, (now, approved));
         // An object is counted when it is granted, and may be deleted a while later: the hour is that of the grants, which the ledger keeps.
-        let granted = self.cluster.now.breaker.ledger.granted.get(&late.uid.to_string()).copied();
+        let granted = self
+            .cluster
+            .now
+            .breaker
+            .ledger
+            .granted
+            .get(&late.uid.to_string())
+            .copied();
         if !approved && granted.is_none() {
             self.breaks(play, "L2: a deletion that the breaker has not let through");
         }
         let hour = secs(3600);
-        let grants = self.cluster.now.breaker.ledger.granted.values().filter(|at| granted.is_some_and(|own| **at <= own && own < **at + hour)).count();
+        let grants = self
+            .cluster
+            .now
+            .breaker
+            .ledger
+            .granted
+            .values()
+            .filter(|at| granted.is_some_and(|own| **at <= own && own < **at + hour))
+            .count();
         if !approved && grants > self.setup.per_hour as usize {
             self.breaks(play, "L2: more deletions within an hour than the breaker allows");
         }
     }
 
     /// Holds a mark to the laws, and remembers what was taken over.
-    pub(crate) fn judge_mark(&mut self, play: &mut Play<'_>, slot: usize, object: &Arc<Object>, mark: &Mark, record: &Record) {
+    pub(crate) fn judge_mark(
+        &mut self,
+        play: &mut Play<'_>,
+        slot: usize,
+        object: &Arc<Object>,
+        mark: &Mark,
+        record: &Record,
+    ) {
         match mark {
             Mark::Adopt(guid) => self.adopt(play, slot, object, guid),
             Mark::RemoveFinalizer => self.left_behind(play, slot, object, record),
-            Mark::RecordIntent { kind: OperationKind::Create, .. } if slot != LEAD => self.excuse(slot, object.uid),
+            Mark::RecordIntent {
+                kind: OperationKind::Create,
+                ..
+            } if slot != LEAD => self.excuse(slot, object.uid),
             Mark::RecordIntent { .. } | Mark::AddFinalizer => {}
         }
     }
@@ -208,7 +304,10 @@ impl World {
     /// can't be told from what was asked for: the object may take it for its own.
     pub(crate) fn excuse(&mut self, slot: usize, uid: u32) {
         let (tenant, name) = (self.setup.tenant_of(slot), fold_case(self.setup.name_of(slot)));
-        let same = self.platform.alive(tenant).filter(|made| fold_case(&made.service.short_name) == name);
+        let same = self
+            .platform
+            .alive(tenant)
+            .filter(|made| fold_case(&made.service.short_name) == name);
         let guids: Vec<_> = same.map(|made| (uid, made.service.guid.clone())).collect();
         self.excused.extend(guids);
     }
@@ -229,7 +328,8 @@ impl World {
 
     fn adoptable(&self, slot: usize, object: &Object, made: &Made) -> bool {
         let names = fold_case(&made.service.short_name) == fold_case(self.setup.name_of(slot))
-            && made.service.full_name.as_deref() == Some(crate::setup::full_name(object.spec.full_name).as_str());
+            && made.service.full_name.as_deref()
+                == Some(crate::setup::full_name(object.spec.full_name).as_str());
         match object.spec.adoption {
             Adoption::Always => true,
             Adoption::IfMatching => names,
@@ -239,7 +339,10 @@ impl World {
 
     /// When an object goes under `Delete`, nothing that it made stays.
     fn left_behind(&mut self, play: &mut Play<'_>, slot: usize, object: &Arc<Object>, record: &Record) {
-        if object.spec.policy != DeletionPolicy::Delete || object.spec.mode != Mode::Apply || object.deleting.is_none() {
+        if object.spec.policy != DeletionPolicy::Delete
+            || object.spec.mode != Mode::Apply
+            || object.deleting.is_none()
+        {
             return;
         }
         if slot == LEAD && self.lead_shows(self.now) {
@@ -247,7 +350,11 @@ impl World {
         }
         let uid = object.uid;
         // What another object has taken over meanwhile is that one's.
-        let taken = |made: &Made| self.adopted.iter().any(|(of, guid)| *of != uid && *guid == made.service.guid);
+        let taken = |made: &Made| {
+            self.adopted
+                .iter()
+                .any(|(of, guid)| *of != uid && *guid == made.service.guid)
+        };
         let own = |made: &&Made| made.removed.is_none() && self.own(uid, &made.service.guid) && !taken(made);
         let stays = self.platform.made.iter().any(|made| own(&made));
         let coming = slot != LEAD && self.platform.converting_for(uid);
@@ -260,19 +367,34 @@ impl World {
     }
 
     /// Holds a status to the laws: it calls its own only what is.
-    pub(crate) fn judge_status(&mut self, play: &mut Play<'_>, slot: usize, object: &Arc<Object>, going: bool) {
+    pub(crate) fn judge_status(
+        &mut self,
+        play: &mut Play<'_>,
+        slot: usize,
+        object: &Arc<Object>,
+        going: bool,
+    ) {
         // What a pass over an object that it knows to be going has read back is judged when it has it deleted, and when it is let go.
         if slot == LEAD || going {
             return;
         }
-        let refusal = object.status.operation.as_ref().filter(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Refused));
+        let refusal = object
+            .status
+            .operation
+            .as_ref()
+            .filter(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Refused));
         self.told_refused.extend(refusal.map(|op| op.id.0.clone()));
-        let (Some(guid), Some(_)) = (object.status.guid.clone(), object.status.license.as_ref()) else { return };
+        let (Some(guid), Some(_)) = (object.status.guid.clone(), object.status.license.as_ref()) else {
+            return;
+        };
         if self.own_or_excused(object.uid, &guid) {
             return;
         }
         // While the answer to a create is not known, what somebody else makes under the same names can't be told from what was asked for.
-        let refused = object.intent.as_ref().is_some_and(|intent| self.told_refused.contains(&intent.id.0));
+        let refused = object
+            .intent
+            .as_ref()
+            .is_some_and(|intent| self.told_refused.contains(&intent.id.0));
         if object.intent.is_none() || refused {
             self.breaks(play, "L2: a service of somebody else is called this object's own");
         }
@@ -281,21 +403,42 @@ impl World {
 
     /// Whether an object has come to rest where it belongs, given its spec and what there is: however it got there.
     pub fn settled(&self, slot: usize) -> bool {
-        let Some(object) = &self.cluster.now.objects[slot] else { return true };
-        let Some((truth, reason)) = object.status.ready() else { return false };
+        let Some(object) = &self.cluster.now.objects[slot] else {
+            return true;
+        };
+        let Some((truth, reason)) = object.status.ready() else {
+            return false;
+        };
         if object.deleting.is_some() {
             let delete = slot != LEAD && object.spec.policy == DeletionPolicy::Delete;
             // Whose the service is can't be told: a failed task may have left it, or somebody made it.
-            let failed = object.status.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Failed));
-            let blocked = reason == Reason::DeletionBlocked && failed && self.platform.alive(self.setup.tenant_of(slot)).next().is_some();
+            let failed =
+                object.status.operation.as_ref().is_some_and(|op| {
+                    op.kind == OperationKind::Create && op.ended() == Some(Outcome::Failed)
+                });
+            let blocked = reason == Reason::DeletionBlocked
+                && failed
+                && self.platform.alive(self.setup.tenant_of(slot)).next().is_some();
             // Two objects have taken over one service: a process had not yet seen what the one before it had written.
             let guid = object.record().guid;
-            let of_both = slot != LEAD && guid.is_some() && self.cluster.now.objects[1 - slot].as_ref().is_some_and(|other| other.status.guid == guid);
+            let of_both = slot != LEAD
+                && guid.is_some()
+                && self.cluster.now.objects[1 - slot]
+                    .as_ref()
+                    .is_some_and(|other| other.status.guid == guid);
             let blocked = blocked || (of_both && reason == Reason::DeletionBlocked);
             // What its task has made never showed: it was removed before anybody saw it, and nobody can tell.
-            let gone = slot != LEAD && reason == Reason::TaskFailed && task_ended(object) && self.platform.alive(self.setup.tenant_of(slot)).next().is_none();
-            let kept_out = delete && object.spec.mode == Mode::Apply && !self.allowed[slot] && reason == Reason::NamespaceNotAllowed;
-            return gone || kept_out || delete && (blocked || reason == Reason::Suspended && object.spec.suspend);
+            let gone = slot != LEAD
+                && reason == Reason::TaskFailed
+                && task_ended(object)
+                && self.platform.alive(self.setup.tenant_of(slot)).next().is_none();
+            let kept_out = delete
+                && object.spec.mode == Mode::Apply
+                && !self.allowed[slot]
+                && reason == Reason::NamespaceNotAllowed;
+            return gone
+                || kept_out
+                || delete && (blocked || reason == Reason::Suspended && object.spec.suspend);
         }
         if object.status.observed != Some(object.generation) {
             return false;
@@ -318,7 +461,10 @@ impl World {
             Some(false) => {}
         }
         if object.spec.mode != Mode::Apply {
-            return !matches!(reason, Reason::Progressing | Reason::Converting | Reason::Verifying | Reason::PlatformUnavailable);
+            return !matches!(
+                reason,
+                Reason::Progressing | Reason::Converting | Reason::Verifying | Reason::PlatformUnavailable
+            );
         }
         truth == ConditionStatus::True || self.person_needed(slot, object, reason)
     }
@@ -327,16 +473,29 @@ impl World {
     /// while one of them has an intent of which nothing else tells, since that is believed for as long as the grace, and then no more.
     fn yields(&self, slot: usize, object: &Object) -> Option<bool> {
         let other = 1 - slot;
-        let same = self.setup.tenant_of(other) == self.setup.tenant_of(slot) || fold_case(self.setup.name_of(other)) == fold_case(self.setup.name_of(slot));
-        let Some(theirs) = self.cluster.now.objects[other].as_ref().filter(|_| same) else { return Some(false) };
+        let same = self.setup.tenant_of(other) == self.setup.tenant_of(slot)
+            || fold_case(self.setup.name_of(other)) == fold_case(self.setup.name_of(slot));
+        let Some(theirs) = self.cluster.now.objects[other].as_ref().filter(|_| same) else {
+            return Some(false);
+        };
         let has = |object: &Object| {
             let record = object.record();
-            let told = record.guid_proven || record.running().is_some_and(|op| op.kind == OperationKind::Create && op.task.is_some());
-            let asked = record.running().map(|op| op.started).or(record.open_intent().map(|intent| intent.start));
+            let told = record.guid_proven
+                || record
+                    .running()
+                    .is_some_and(|op| op.kind == OperationKind::Create && op.task.is_some());
+            let asked = record
+                .running()
+                .map(|op| op.started)
+                .or(record.open_intent().map(|intent| intent.start));
             let over = asked.is_none_or(|start| self.now > start + secs(20_000));
             (told || over || !record.may_own_service()).then_some(told)
         };
-        let could = theirs.deleting.is_none() && !theirs.spec.suspend && !theirs.spec.refused && theirs.spec.mode == Mode::Apply && self.allowed[other];
+        let could = theirs.deleting.is_none()
+            && !theirs.spec.suspend
+            && !theirs.spec.refused
+            && theirs.spec.mode == Mode::Apply
+            && self.allowed[other];
         let (own, others) = (has(object)?, has(theirs)?);
         Some((others || could) && (!others, theirs.created, theirs.uid) < (!own, object.created, object.uid))
     }
@@ -346,15 +505,25 @@ impl World {
         let tenant = self.setup.tenant_of(slot);
         let alive: Vec<&Made> = self.platform.alive(tenant).collect();
         match reason {
-            Reason::Conflict => alive.len() > 1 || alive.iter().any(|made| !self.adoptable(slot, object, made) || object.record().guid.is_some()),
+            Reason::Conflict => {
+                alive.len() > 1
+                    || alive
+                        .iter()
+                        .any(|made| !self.adoptable(slot, object, made) || object.record().guid.is_some())
+            }
             Reason::DeletedExternally => !object.spec.recreate && alive.is_empty(),
             Reason::ShortNameTaken => {
                 let another = |made: &Made| made.tenant != tenant || is_direct_routing(&made.service);
-                let named =
-                    |made: &&Made| another(made) && made.removed.is_none() && fold_case(&made.service.short_name) == fold_case(self.setup.name_of(slot));
+                let named = |made: &&Made| {
+                    another(made)
+                        && made.removed.is_none()
+                        && fold_case(&made.service.short_name) == fold_case(self.setup.name_of(slot))
+                };
                 self.platform.made.iter().any(|made| named(&made))
             }
-            Reason::AlreadyLicensed => !object.spec.beside && alive.is_empty() && self.platform.direct_routing(tenant).is_some(),
+            Reason::AlreadyLicensed => {
+                !object.spec.beside && alive.is_empty() && self.platform.direct_routing(tenant).is_some()
+            }
             // Somebody removed the service before it was ever seen: the task succeeded, and nothing shows.
             Reason::TaskFailed => alive.is_empty() && task_ended(object),
             _ => false,
@@ -364,18 +533,37 @@ impl World {
     /// What must hold when everything is at rest.
     pub(crate) fn judge_rest(&mut self, play: &mut Play<'_>) {
         for slot in 0..LEAD {
-            let Some(object) = self.cluster.now.objects[slot].clone() else { continue };
-            let ready = object.status.ready().is_some_and(|(truth, _)| truth == ConditionStatus::True);
+            let Some(object) = self.cluster.now.objects[slot].clone() else {
+                continue;
+            };
+            let ready = object
+                .status
+                .ready()
+                .is_some_and(|(truth, _)| truth == ConditionStatus::True);
             if !ready || object.spec.suspend {
                 continue;
             }
-            let alive: Vec<CustomerGuid> = self.platform.alive(self.setup.tenant_of(slot)).map(|made| made.service.guid.clone()).collect();
+            let alive: Vec<CustomerGuid> = self
+                .platform
+                .alive(self.setup.tenant_of(slot))
+                .map(|made| made.service.guid.clone())
+                .collect();
             if alive.len() != 1 || object.status.guid.as_ref() != alive.first() {
-                self.breaks(play, format!("L4: Ready, and the platform has {} services for the tenant", alive.len()));
+                self.breaks(
+                    play,
+                    format!(
+                        "L4: Ready, and the platform has {} services for the tenant",
+                        alive.len()
+                    ),
+                );
             }
         }
         for tenant in 1..=2 {
-            let ours = self.platform.alive(tenant).filter(|made| made.by != Maker::Person).count();
+            let ours = self
+                .platform
+                .alive(tenant)
+                .filter(|made| made.by != Maker::Person)
+                .count();
             if ours > 1 {
                 self.breaks(play, "L1: a tenant with two services");
             }
@@ -385,13 +573,20 @@ impl World {
     /// Whether every object is where it belongs, and nothing is on its way.
     pub fn at_rest(&self) -> bool {
         let taken = self.now >= self.cluster.refuses_until;
-        taken && self.late.is_empty() && (0..SLOTS).all(|slot| self.settled(slot)) && self.platform.next_moment().is_none()
+        taken
+            && self.late.is_empty()
+            && (0..SLOTS).all(|slot| self.settled(slot))
+            && self.platform.next_moment().is_none()
     }
 }
 
 /// Whether the object's task is told to have ended, and not by a failure.
 fn task_ended(object: &Object) -> bool {
-    let word = object.status.operation.as_ref().and_then(|op| op.task_status.as_deref());
+    let word = object
+        .status
+        .operation
+        .as_ref()
+        .and_then(|op| op.task_status.as_deref());
     matches!(word, Some("CompletedSuccess" | "CompletedWithErrors"))
 }
 
@@ -407,7 +602,10 @@ fn tells_something(running: &Running, query: &Query, not_before: Time) -> bool {
     match query {
         Query::Services => open(&facts.services, not_before),
         Query::Leads => open(&facts.leads, not_before),
-        Query::LeadsOfTenant => facts.leads.value().is_some_and(|view| view.read != LeadsRead::OfTenant),
+        Query::LeadsOfTenant => facts
+            .leads
+            .value()
+            .is_some_and(|view| view.read != LeadsRead::OfTenant),
         Query::Task(_) => open(&facts.task, not_before),
         Query::LcCustomer(_) => open(&facts.lc_customer, not_before),
         Query::Numbers(_) => open(&facts.numbers, not_before),

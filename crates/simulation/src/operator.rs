@@ -46,12 +46,16 @@ pub struct Inventory {
 impl Inventory {
     /// Whether both lists are whole, as far as they are known.
     pub fn whole(&self) -> bool {
-        self.services.as_ref().is_none_or(|(_, listed)| listed.complete) && self.leads.as_ref().is_none_or(|(_, listed)| listed.complete)
+        self.services.as_ref().is_none_or(|(_, listed)| listed.complete)
+            && self.leads.as_ref().is_none_or(|(_, listed)| listed.complete)
     }
 
     /// Whether they are, and one of them is newer than this.
     pub fn whole_since(&self, read: Time) -> bool {
-        let read_at = [self.services.as_ref().map(|(at, _)| *at), self.leads.as_ref().map(|(at, _)| *at)];
+        let read_at = [
+            self.services.as_ref().map(|(at, _)| *at),
+            self.leads.as_ref().map(|(at, _)| *at),
+        ];
         self.whole() && read_at.into_iter().flatten().any(|at| at > read)
     }
 }
@@ -133,9 +137,15 @@ impl Operator {
             if own_write_is_newer {
                 continue;
             }
-            let theirs = |object: &Option<Arc<Object>>| object.as_ref().map(|object| (object.uid, object.generation, object.deleting, object.finalizer));
+            let theirs = |object: &Option<Arc<Object>>| {
+                object
+                    .as_ref()
+                    .map(|object| (object.uid, object.generation, object.deleting, object.finalizer))
+            };
             // A status that somebody else has written: own writes are in the view already.
-            let restated = self.passes[slot].is_none() && before.as_ref().map(|object| &object.status) != there.as_ref().map(|object| &object.status);
+            let restated = self.passes[slot].is_none()
+                && before.as_ref().map(|object| &object.status)
+                    != there.as_ref().map(|object| &object.status);
             // One that has something now, or may have asked for it, or does no more, concerns those that want the same.
             let has = |object: &Option<Arc<Object>>| object.as_ref().is_some_and(|object| object.holds());
             woken |= restated || theirs(before) != theirs(there) || has(before) != has(there);
@@ -171,13 +181,17 @@ impl Operator {
 
     /// Whether the object waits for lists without entries that can't be read.
     pub fn waits_for_whole_lists(&self, slot: usize) -> bool {
-        let there = self.view.objects[slot].as_ref().and_then(|object| self.remembers(slot, object.uid));
+        let there = self.view.objects[slot]
+            .as_ref()
+            .and_then(|object| self.remembers(slot, object.uid));
         there.is_some_and(|memory| memory.waits_for_whole_lists)
     }
 
     /// What is remembered of the object that this process last worked on, if it is the one with this uid.
     pub fn remembers(&self, slot: usize, uid: u32) -> Option<&PassMemory> {
-        Some(&self.memories[slot]).filter(|(of, _)| *of == uid).map(|(_, memory)| memory)
+        Some(&self.memories[slot])
+            .filter(|(of, _)| *of == uid)
+            .map(|(_, memory)| memory)
     }
 
     /// Nothing is remembered any more.

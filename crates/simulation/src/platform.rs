@@ -118,9 +118,18 @@ impl LeadsListed {
     /// As the inventory gives it for one tenant.
     pub fn view(&self, tenant: &TenantId) -> LeadsView {
         LeadsView {
-            leads: self.leads.iter().filter(|lead| &lead.tenant == tenant).cloned().collect(),
+            leads: self
+                .leads
+                .iter()
+                .filter(|lead| &lead.tenant == tenant)
+                .cloned()
+                .collect(),
             complete: self.complete,
-            read: if self.in_pages { LeadsRead::InPages } else { LeadsRead::AtOnce },
+            read: if self.in_pages {
+                LeadsRead::InPages
+            } else {
+                LeadsRead::AtOnce
+            },
         }
     }
 }
@@ -165,28 +174,41 @@ impl Platform {
 
     /// The Direct Routing service of a tenant at that place, if there is one.
     pub fn direct_routing(&self, tenant: u8) -> Option<&Made> {
-        self.there(tenant, self.here).find(|made| is_direct_routing(&made.service))
+        self.there(tenant, self.here)
+            .find(|made| is_direct_routing(&made.service))
     }
 
     fn there(&self, tenant: u8, place: usize) -> impl Iterator<Item = &Made> {
-        self.made.iter().filter(move |made| made.tenant == tenant && made.place == place && made.removed.is_none())
+        self.made
+            .iter()
+            .filter(move |made| made.tenant == tenant && made.place == place && made.removed.is_none())
     }
 
     /// The same at any place.
     pub fn alive_at(&self, tenant: u8, place: usize) -> impl Iterator<Item = &Made> {
-        self.there(tenant, place).filter(|made| !is_direct_routing(&made.service))
+        self.there(tenant, place)
+            .filter(|made| !is_direct_routing(&made.service))
     }
 
     /// Whether a task that will make a service for the tenant runs at a place.
     pub fn converting(&self, tenant: u8, place: usize) -> bool {
-        self.tasks.iter().any(|task| task.tenant == tenant && task.place == place && !task.done && (!task.fails || task.leaves))
+        self.tasks.iter().any(|task| {
+            task.tenant == tenant && task.place == place && !task.done && (!task.fails || task.leaves)
+        })
     }
 
     /// Somebody makes a service in the portal.
     pub fn make_by_person(&mut self, tenant: u8, name: &str, at: Time) {
         self.serial += 1;
         let service = setup::service(self.serial, tenant, name);
-        self.made.push(Made { service, tenant, place: self.here, by: Maker::Person, at, removed: None });
+        self.made.push(Made {
+            service,
+            tenant,
+            place: self.here,
+            by: Maker::Person,
+            at,
+            removed: None,
+        });
     }
 
     /// Somebody makes a Direct Routing service in the portal.
@@ -200,18 +222,36 @@ impl Platform {
     /// Why a call is not answered, at a time.
     pub fn unreachable(&self, now: Time) -> Option<Trouble> {
         if now < self.refused_until {
-            return Some(Trouble::new(Reason::AuthenticationFailed, "The credential is refused."));
+            return Some(Trouble::new(
+                Reason::AuthenticationFailed,
+                "The credential is refused.",
+            ));
         }
-        (now < self.down_until).then(|| Trouble::new(Reason::PlatformUnavailable, "The platform does not answer."))
+        (now < self.down_until)
+            .then(|| Trouble::new(Reason::PlatformUnavailable, "The platform does not answer."))
     }
 
     /// Time passes: tasks end, the job runs.
     pub fn advance(&mut self, setup: &Setup, now: Time) {
-        for task in self.tasks.iter_mut().filter(|task| !task.done && task.ends <= now) {
+        for task in self
+            .tasks
+            .iter_mut()
+            .filter(|task| !task.done && task.ends <= now)
+        {
             task.done = true;
             if !task.fails || task.leaves {
-                let service = Service { guid: task.guid.clone(), ..setup::service(task.number, task.tenant, &task.name) };
-                self.made.push(Made { service, tenant: task.tenant, place: task.place, by: Maker::Object(task.by), at: task.ends, removed: None });
+                let service = Service {
+                    guid: task.guid.clone(),
+                    ..setup::service(task.number, task.tenant, &task.name)
+                };
+                self.made.push(Made {
+                    service,
+                    tenant: task.tenant,
+                    place: task.place,
+                    by: Maker::Object(task.by),
+                    at: task.ends,
+                    removed: None,
+                });
             }
         }
         while self.next_job <= now {
@@ -221,7 +261,11 @@ impl Platform {
                     .made
                     .iter()
                     .filter(|made| made.place == place && !is_direct_routing(&made.service))
-                    .find(|made| made.tenant == tenant && made.at <= at && made.removed.is_none_or(|removed| removed > at));
+                    .find(|made| {
+                        made.tenant == tenant
+                            && made.at <= at
+                            && made.removed.is_none_or(|removed| removed > at)
+                    });
                 self.shows[place][usize::from(tenant) - 1] = there.map(|made| made.service.guid.clone());
             }
             self.next_job = at + secs(setup.job_every);
@@ -230,18 +274,42 @@ impl Platform {
 
     /// When something happens here by itself.
     pub fn next_moment(&self) -> Option<Time> {
-        self.tasks.iter().filter(|task| !task.done).map(|task| task.ends).min()
+        self.tasks
+            .iter()
+            .filter(|task| !task.done)
+            .map(|task| task.ends)
+            .min()
     }
 
     /// The list of services at a place.
     pub fn services(&self, setup: &Setup, now: Time, place: usize) -> Listed {
         if now < self.hidden_until {
-            return Listed { services: Vec::new(), complete: false };
+            return Listed {
+                services: Vec::new(),
+                complete: false,
+            };
         }
         // What the portal does shows at once; the lists lag behind the tasks (U-8).
-        let lag = |made: &Made| if made.by == Maker::Person { secs(0) } else { secs(setup.lag) };
-        let shown = |made: &&Made| made.at + lag(made) <= now && made.removed.is_none_or(|removed| removed + lag(made) > now);
-        Listed { services: self.made.iter().filter(|made| made.place == place).filter(shown).map(|made| made.service.clone()).collect(), complete: true }
+        let lag = |made: &Made| {
+            if made.by == Maker::Person {
+                secs(0)
+            } else {
+                secs(setup.lag)
+            }
+        };
+        let shown = |made: &&Made| {
+            made.at + lag(made) <= now && made.removed.is_none_or(|removed| removed + lag(made) > now)
+        };
+        Listed {
+            services: self
+                .made
+                .iter()
+                .filter(|made| made.place == place)
+                .filter(shown)
+                .map(|made| made.service.clone())
+                .collect(),
+            complete: true,
+        }
     }
 
     /// Nothing is hidden any more.
@@ -253,11 +321,16 @@ impl Platform {
     /// The list of leads.
     pub fn list_of_leads(&self, setup: &Setup, now: Time, place: usize) -> LeadsListed {
         let mut leads = self.leads(setup, now, place);
-        let ((unreadable_until, unreadable), (between_until, between)) = (self.lead_unreadable, self.lead_between_pages);
+        let ((unreadable_until, unreadable), (between_until, between)) =
+            (self.lead_unreadable, self.lead_between_pages);
         let (complete, in_pages) = (now >= unreadable_until, now < between_until);
         let of = |lead: &Lead, number: u8| lead.tenant == setup::tenant(number);
         leads.retain(|lead| (complete || !of(lead, unreadable)) && (!in_pages || !of(lead, between)));
-        LeadsListed { leads, complete, in_pages }
+        LeadsListed {
+            leads,
+            complete,
+            in_pages,
+        }
     }
 
     /// The leads of a tenant, by the single read.
@@ -265,12 +338,20 @@ impl Platform {
         let mut leads = self.leads(setup, now, place);
         let complete = now >= self.single_unreadable_until;
         leads.retain(|lead| complete && &lead.tenant == tenant);
-        LeadsView { leads, complete, read: LeadsRead::OfTenant }
+        LeadsView {
+            leads,
+            complete,
+            read: LeadsRead::OfTenant,
+        }
     }
 
     /// What the platform says of a tenant's telephone numbers: it has none.
     pub fn numbers(&self, now: Time) -> Numbers {
-        if now < self.numbers_untold_until { Numbers::Untold } else { Numbers::Count(0) }
+        if now < self.numbers_untold_until {
+            Numbers::Untold
+        } else {
+            Numbers::Count(0)
+        }
     }
 
     /// The leads at a place. Each of them knows the tenants; which service they have it knows of its own ones.
@@ -279,7 +360,12 @@ impl Platform {
         if now >= START + secs(setup.lead_from) {
             for tenant in [1u8, 2] {
                 let at = usize::from(tenant) - 1;
-                leads.push(setup::lead(tenant, self.status[at].clone(), false, self.shows[place][at].clone()));
+                leads.push(setup::lead(
+                    tenant,
+                    self.status[at].clone(),
+                    false,
+                    self.shows[place][at].clone(),
+                ));
             }
         }
         let (there, since) = self.consentless;
@@ -292,8 +378,16 @@ impl Platform {
 
     /// A task at a place, as long as it is known there.
     pub fn task(&self, setup: &Setup, now: Time, id: &TaskId, place: usize) -> Option<Task> {
-        let known = |task: &&Tasked| setup.task_known.is_none_or(|seconds| now < task.ends + secs(seconds));
-        let task = self.tasks.iter().find(|task| &task.id == id && task.place == place).filter(known)?;
+        let known = |task: &&Tasked| {
+            setup
+                .task_known
+                .is_none_or(|seconds| now < task.ends + secs(seconds))
+        };
+        let task = self
+            .tasks
+            .iter()
+            .find(|task| &task.id == id && task.place == place)
+            .filter(known)?;
         let (state, status) = match (task.done, task.fails) {
             (false, _) => (TaskState::Running, "Running"),
             (true, _) if task.unclear => (TaskState::Ended, "CompletedWithErrors"),
@@ -301,16 +395,40 @@ impl Platform {
             (true, false) => (TaskState::Succeeded, "CompletedSuccess"),
         };
         let service = Some(task.guid.clone()).filter(|_| setup.guid_in_task);
-        Some(Task { id: id.clone(), state, status: status.into(), messages: vec!["A message of the task.".into()], service })
+        Some(Task {
+            id: id.clone(),
+            state,
+            status: status.into(),
+            messages: vec!["A message of the task.".into()],
+            service,
+        })
     }
 
     /// A create is executed, for the object with this uid. Refused when somebody else has made one in the portal: our own second one is not.
-    pub fn create(&mut self, setup: &Setup, now: Time, place: usize, tenant: u8, name: &str, by: u32) -> ChangeResult {
+    pub fn create(
+        &mut self,
+        setup: &Setup,
+        now: Time,
+        place: usize,
+        tenant: u8,
+        name: &str,
+        by: u32,
+    ) -> ChangeResult {
         if self.alive_at(tenant, place).any(|made| made.by == Maker::Person) {
-            return ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "The tenant has a service already."));
+            return ChangeResult::Rejected(Trouble::new(
+                Reason::PlatformRefused,
+                "The tenant has a service already.",
+            ));
         }
-        if self.refuses_beside && self.there(tenant, place).any(|made| is_direct_routing(&made.service)) {
-            return ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "The tenant has a Direct Routing service."));
+        if self.refuses_beside
+            && self
+                .there(tenant, place)
+                .any(|made| is_direct_routing(&made.service))
+        {
+            return ChangeResult::Rejected(Trouble::new(
+                Reason::PlatformRefused,
+                "The tenant has a Direct Routing service.",
+            ));
         }
         self.serial += 1;
         self.creates += 1;
@@ -335,7 +453,11 @@ impl Platform {
 
     /// A deletion is executed.
     pub fn delete(&mut self, now: Time, place: usize, guid: &CustomerGuid) -> ChangeResult {
-        match self.made.iter_mut().find(|made| &made.service.guid == guid && made.place == place && made.removed.is_none()) {
+        match self
+            .made
+            .iter_mut()
+            .find(|made| &made.service.guid == guid && made.place == place && made.removed.is_none())
+        {
             Some(made) => {
                 made.removed = Some(now);
                 ChangeResult::Done
@@ -346,13 +468,24 @@ impl Platform {
 
     /// Who made a service, or is having it made.
     pub fn maker(&self, guid: &CustomerGuid) -> Option<Maker> {
-        let made = self.made.iter().find(|made| &made.service.guid == guid).map(|made| made.by);
-        made.or_else(|| self.tasks.iter().find(|task| &task.guid == guid).map(|task| Maker::Object(task.by)))
+        let made = self
+            .made
+            .iter()
+            .find(|made| &made.service.guid == guid)
+            .map(|made| made.by);
+        made.or_else(|| {
+            self.tasks
+                .iter()
+                .find(|task| &task.guid == guid)
+                .map(|task| Maker::Object(task.by))
+        })
     }
 
     /// Somebody upgrades a service.
     pub fn upgrade(&mut self, tenant: u8) {
-        let upgradable = |made: &&mut Made| made.tenant == tenant && made.removed.is_none() && !is_direct_routing(&made.service);
+        let upgradable = |made: &&mut Made| {
+            made.tenant == tenant && made.removed.is_none() && !is_direct_routing(&made.service)
+        };
         if let Some(made) = self.made.iter_mut().find(upgradable) {
             made.service.license = Some(LicenseType::OcEssentialPlus);
         }
@@ -363,12 +496,20 @@ impl Platform {
     /// A person has seen to it that nothing is left at other places than the one that the platform object names.
     pub fn clear_elsewhere(&mut self, now: Time) {
         let here = self.here;
-        self.made.iter_mut().filter(|made| made.place != here && made.removed.is_none()).for_each(|made| made.removed = Some(now));
-        self.tasks.iter_mut().filter(|task| task.place != here).for_each(|task| task.done = true);
+        self.made
+            .iter_mut()
+            .filter(|made| made.place != here && made.removed.is_none())
+            .for_each(|made| made.removed = Some(now));
+        self.tasks
+            .iter_mut()
+            .filter(|task| task.place != here)
+            .for_each(|task| task.done = true);
     }
 
     /// Whether a task that will make a service for this object runs.
     pub fn converting_for(&self, uid: u32) -> bool {
-        self.tasks.iter().any(|task| task.by == uid && !task.done && (!task.fails || task.leaves))
+        self.tasks
+            .iter()
+            .any(|task| task.by == uid && !task.done && (!task.fails || task.leaves))
     }
 }

@@ -76,14 +76,23 @@ pub fn search(seeds: std::ops::Range<u64>, rules: Rules, progress: &(dyn Fn(u64)
                     own.add(&world.counts);
                     if !world.broken.is_empty() {
                         stop.store(true, Ordering::Relaxed);
-                        own.broken = Some(Broken { seed, laws: world.broken, tape });
+                        own.broken = Some(Broken {
+                            seed,
+                            laws: world.broken,
+                            tape,
+                        });
                     }
                 }
-                merge(&mut whole.lock().unwrap_or_else(std::sync::PoisonError::into_inner), own);
+                merge(
+                    &mut whole.lock().unwrap_or_else(std::sync::PoisonError::into_inner),
+                    own,
+                );
             });
         }
     });
-    whole.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner)
+    whole
+        .into_inner()
+        .unwrap_or_else(std::sync::PoisonError::into_inner)
 }
 
 fn merge(whole: &mut Report, own: Report) {
@@ -146,7 +155,14 @@ impl Report {
         let broken = u8::from(self.broken.is_some());
         format!(
             "{{\"stories\": {}, \"crashes\": {}, \"lostAnswers\": {}, \"creates\": {}, \"deletions\": {}, \"conflicts\": {}, \"heldBack\": {}, \"elections\": {}, \"violations\": {broken}}}\n",
-            self.stories, self.crashes, self.lost, self.creates, self.deletions, self.conflicts, self.held_back, self.elections
+            self.stories,
+            self.crashes,
+            self.lost,
+            self.creates,
+            self.deletions,
+            self.conflicts,
+            self.held_back,
+            self.elections
         )
     }
 }

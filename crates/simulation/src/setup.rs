@@ -80,7 +80,14 @@ impl Spec {
     pub fn any(tape: &mut Tape<'_>) -> Self {
         Self {
             adoption: tape.one_of(&[Adoption::IfMatching, Adoption::Always, Adoption::Never]),
-            mode: tape.one_of(&[Mode::Apply, Mode::Apply, Mode::Apply, Mode::Apply, Mode::Plan, Mode::Observe]),
+            mode: tape.one_of(&[
+                Mode::Apply,
+                Mode::Apply,
+                Mode::Apply,
+                Mode::Apply,
+                Mode::Plan,
+                Mode::Observe,
+            ]),
             policy: tape.one_of(&[DeletionPolicy::Delete, DeletionPolicy::Retain]),
             recreate: tape.one_of(&[false, true]),
             suspend: tape.one_of(&[false, false, false, false, true]),
@@ -184,7 +191,12 @@ impl Setup {
             job_every: tape.one_of(&[300, 900, 1500]),
             guid_in_task: tape.one_of(&[false, true]),
             operators: tape.one_of(&[1, 2]),
-            second: tape.one_of(&[Second::Absent, Second::SameTenant, Second::SameName, Second::Apart]),
+            second: tape.one_of(&[
+                Second::Absent,
+                Second::SameTenant,
+                Second::SameName,
+                Second::Apart,
+            ]),
             lead: tape.one_of(&[false, false, true]),
             foreign: tape.one_of(&[None, None, None, Some(true), Some(false)]),
             per_hour: tape.one_of(&[10, 1, 0]),
@@ -197,10 +209,14 @@ impl Setup {
         for slot in 0..SLOTS {
             setup.specs[slot] = Spec::any(tape);
         }
-        setup.direct_routing = tape.one_of(&[None, None, None, None, None, Some(false), Some(false), Some(true)]);
+        setup.direct_routing =
+            tape.one_of(&[None, None, None, None, None, Some(false), Some(false), Some(true)]);
         setup.refuses_beside = tape.one_of(&[false, true]);
         setup.two_names = tape.one_of(&[false, true]);
-        setup.allowed = [tape.one_of(&[true, true, true, false]), tape.one_of(&[true, true, true, false])];
+        setup.allowed = [
+            tape.one_of(&[true, true, true, false]),
+            tape.one_of(&[true, true, true, false]),
+        ];
         let (of_all, edges) = (tape.one_of(&[true, false]), [tape.draw(), tape.draw()]);
         setup.edges = (!of_all).then_some(edges);
         setup.unclear_tasks = tape.one_of(&[0, 0, 0, 1]);
@@ -210,7 +226,11 @@ impl Setup {
             // An answer that is lost on a platform slower than it is believed to be is another story: docs/crashes.md (d).
             setup.grace = 20_000;
             // Lists that follow their tasks later than the deadline.
-            setup.lag = if setup.leaves_service { setup.lag } else { tape.one_of(&[setup.lag, 600]) };
+            setup.lag = if setup.leaves_service {
+                setup.lag
+            } else {
+                tape.one_of(&[setup.lag, 600])
+            };
         }
         setup
     }
@@ -250,12 +270,16 @@ fn valid<T, E: std::fmt::Debug>(parsed: Result<T, E>) -> T {
 
 /// A tenant's id.
 pub fn tenant(number: u8) -> TenantId {
-    valid(TenantId::parse(&format!("{number:08x}-2222-4222-8222-222222222222")))
+    valid(TenantId::parse(&format!(
+        "{number:08x}-2222-4222-8222-222222222222"
+    )))
 }
 
 /// A service's id.
 pub fn guid(number: u32) -> CustomerGuid {
-    valid(CustomerGuid::parse(&format!("{number:08x}-aaaa-4aaa-8aaa-aaaaaaaaaaaa")))
+    valid(CustomerGuid::parse(&format!(
+        "{number:08x}-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
+    )))
 }
 
 /// A task's id.
@@ -286,13 +310,18 @@ pub fn service(number: u32, of_tenant: u8, name: &str) -> Service {
 
 /// Whether a service is one of Direct Routing, by the numbers of its license (platform-facts.md 4): 0, 1 or 2.
 pub fn is_direct_routing(service: &Service) -> bool {
-    matches!(service.license, Some(LicenseType::HostedEssentials | LicenseType::HostedEssentialsPlus | LicenseType::HostedPro))
+    matches!(
+        service.license,
+        Some(LicenseType::HostedEssentials | LicenseType::HostedEssentialsPlus | LicenseType::HostedPro)
+    )
 }
 
 /// A lead as the platform lists it.
 pub fn lead(of_tenant: u8, status: MicrosoftStatus, consentless: bool, shows: Option<CustomerGuid>) -> Lead {
     Lead {
-        id: valid(LeadId::parse(&format!("{of_tenant:08x}-bbbb-4bbb-8bbb-bbbbbbbbbbbb"))),
+        id: valid(LeadId::parse(&format!(
+            "{of_tenant:08x}-bbbb-4bbb-8bbb-bbbbbbbbbbbb"
+        ))),
         tenant: tenant(of_tenant),
         status,
         consentless,

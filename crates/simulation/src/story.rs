@@ -50,7 +50,10 @@ pub struct Fates {
 
 impl Default for Fates {
     fn default() -> Self {
-        Self { write: Write::Fine, ask: Ask::Fine }
+        Self {
+            write: Write::Fine,
+            ask: Ask::Fine,
+        }
     }
 }
 
@@ -64,7 +67,9 @@ impl World {
                 return self.count(play, op);
             }
             if self.can_step(op) {
-                let slot = (0..SLOTS).find(|slot| self.operators[op].passes[*slot].is_some()).unwrap_or(0);
+                let slot = (0..SLOTS)
+                    .find(|slot| self.operators[op].passes[*slot].is_some())
+                    .unwrap_or(0);
                 self.step_with(play, op, slot, fates);
                 return self.passes(play, step);
             }
@@ -114,7 +119,8 @@ impl World {
         let op = draw % self.operators.len();
         let slot = draw % SLOTS;
         let seconds = [1, 5, 20, 45, 120, 400, 1000, 3000][draw / 4 % 8];
-        play.trail.note(now, || format!("disturbance {} {draw}", chosen % 32));
+        play.trail
+            .note(now, || format!("disturbance {} {draw}", chosen % 32));
         match chosen % 32 {
             0..=4 => self.turn_otherwise(play, draw, fates),
             5 | 6 => self.crash(op, (0, 0)),
@@ -131,7 +137,16 @@ impl World {
             17 => self.person_removes(draw),
             18 => self.person_makes(play, draw),
             19 => fates.write = [Write::Refused, Write::Lost, Write::NoRoom][draw % 3],
-            20 => fates.ask = [Ask::LostNotDone, Ask::LostDone(0), Ask::LostDone(25), Ask::NotSent, Ask::Refused, Ask::LostDone(4)][draw % 6],
+            20 => {
+                fates.ask = [
+                    Ask::LostNotDone,
+                    Ask::LostDone(0),
+                    Ask::LostDone(25),
+                    Ask::NotSent,
+                    Ask::Refused,
+                    Ask::LostDone(4),
+                ][draw % 6]
+            }
             21 => self.passes(play, seconds * 1000),
             22 => self.lead_changes(draw),
             23 => self.rarely(play, draw, op, seconds),
@@ -153,19 +168,30 @@ impl World {
     /// A restore drops the status. That a create was refused stood only there: what others made under the same names since then can't be told from what
     /// this object asked for.
     pub fn wipe(&mut self, slot: usize) {
-        let Some(object) = self.cluster.now.objects[slot].clone().filter(|_| self.survives(slot, Loses::Status)) else { return };
+        let Some(object) = self.cluster.now.objects[slot]
+            .clone()
+            .filter(|_| self.survives(slot, Loses::Status))
+        else {
+            return;
+        };
         self.removed.remove(&object.uid);
         self.told_refused.clear();
         if object.intent.is_some() && slot != LEAD {
             self.excuse(slot, object.uid);
         }
-        self.cluster.change(slot, |object| (object.strange_word, object.status) = Default::default());
+        self.cluster.change(slot, |object| {
+            (object.strange_word, object.status) = Default::default()
+        });
     }
 
     /// A person deletes an object. Not one whose finalizer somebody has taken off while its create may be under way: it would be gone at once, by hand.
     fn person_deletes(&mut self, slot: usize) {
-        let bare = self.cluster.now.objects[slot].as_ref().is_some_and(|object| !object.finalizer);
-        let open = self.cluster.now.objects[slot].as_ref().map(|object| object.record());
+        let bare = self.cluster.now.objects[slot]
+            .as_ref()
+            .is_some_and(|object| !object.finalizer);
+        let open = self.cluster.now.objects[slot]
+            .as_ref()
+            .map(|object| object.record());
         let open = open.is_some_and(|record| record.open_intent().is_some() || record.running().is_some());
         let asked = open || (0..self.operators.len()).any(|op| self.known(op, slot).is_some());
         if !(bare && asked) {
@@ -183,7 +209,9 @@ impl World {
     fn edit(&mut self, tape: &mut Tape<'_>, slot: usize) {
         let mut spec = Spec::any(tape);
         spec.full_name = u8::try_from(tape.draw() % 2).unwrap_or(0);
-        let changed = self.cluster.now.objects[slot].as_ref().is_some_and(|object| object.spec != spec);
+        let changed = self.cluster.now.objects[slot]
+            .as_ref()
+            .is_some_and(|object| object.spec != spec);
         if changed {
             let object = self.cluster.change(slot, |object| {
                 object.spec = spec;
@@ -202,14 +230,21 @@ impl World {
         let lag = secs(self.setup.lag);
         let shown = |at: &usize| {
             let made = &self.platform.made[*at];
-            made.removed.is_none() && made.at + lag <= now && !(made.by == Maker::Person && self.unknown(made.tenant))
+            made.removed.is_none()
+                && made.at + lag <= now
+                && !(made.by == Maker::Person && self.unknown(made.tenant))
         };
         let alive: Vec<usize> = (0..self.platform.made.len()).filter(shown).collect();
-        let Some(at) = alive.get(draw % alive.len().max(1)).copied() else { return };
+        let Some(at) = alive.get(draw % alive.len().max(1)).copied() else {
+            return;
+        };
         self.platform.made[at].removed = Some(now);
         let guid = self.platform.made[at].service.guid.clone();
         for object in self.cluster.now.objects.iter().flatten() {
-            let ready = object.status.ready().is_some_and(|(_, reason)| reason == Reason::Succeeded);
+            let ready = object
+                .status
+                .ready()
+                .is_some_and(|(_, reason)| reason == Reason::Succeeded);
             // A spec that nobody has read yet forbids nothing.
             let known = object.status.observed == Some(object.generation);
             if ready && known && object.status.guid.as_ref() == Some(&guid) && !object.spec.recreate {
@@ -225,7 +260,10 @@ impl World {
     fn person_makes(&mut self, play: &mut Play<'_>, draw: usize) {
         self.passes(play, 1);
         let tenant = u8::try_from(1 + draw % 2).unwrap_or(1);
-        if self.platform.alive(tenant).next().is_none() && !self.platform.converting(tenant, self.platform.here) && !self.unknown(tenant) {
+        if self.platform.alive(tenant).next().is_none()
+            && !self.platform.converting(tenant, self.platform.here)
+            && !self.unknown(tenant)
+        {
             let name = [self.setup.name_of(usize::from(tenant) - 1), "Somebody"][draw / 2 % 2];
             self.platform.make_by_person(tenant, name, self.now);
             self.passes(play, 1);
@@ -237,17 +275,39 @@ impl World {
         let now = self.now;
         let open = |object: &Object| {
             let record = object.record();
-            let running = record.running().is_some_and(|op| op.kind == OperationKind::Create);
-            let asked = running || record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Create);
-            asked || record.operation.is_some_and(|op| op.ended() == Some(Outcome::Failed) && op.completed.is_some_and(|at| now < at + LEFT_OVER))
+            let running = record
+                .running()
+                .is_some_and(|op| op.kind == OperationKind::Create);
+            let asked = running
+                || record
+                    .open_intent()
+                    .is_some_and(|intent| intent.kind == OperationKind::Create);
+            asked
+                || record.operation.is_some_and(|op| {
+                    op.ended() == Some(Outcome::Failed) && op.completed.is_some_and(|at| now < at + LEFT_OVER)
+                })
         };
-        let asking = |slot: usize| (0..self.operators.len()).any(|op| self.operators[op].passes[slot].is_some() || self.known(op, slot).is_some());
+        let asking = |slot: usize| {
+            (0..self.operators.len())
+                .any(|op| self.operators[op].passes[slot].is_some() || self.known(op, slot).is_some())
+        };
         let mut slots = (0..LEAD).filter(|slot| self.setup.tenant_of(*slot) == tenant);
-        !self.late.is_empty() || slots.any(|slot| asking(slot) || self.cluster.now.objects[slot].as_ref().is_some_and(|object| open(object)))
+        !self.late.is_empty()
+            || slots.any(|slot| {
+                asking(slot)
+                    || self.cluster.now.objects[slot]
+                        .as_ref()
+                        .is_some_and(|object| open(object))
+            })
     }
 
     fn lead_changes(&mut self, draw: usize) {
-        let status = [MicrosoftStatus::Suspended, MicrosoftStatus::Active, MicrosoftStatus::Removed][draw / 2 % 3].clone();
+        let status = [
+            MicrosoftStatus::Suspended,
+            MicrosoftStatus::Active,
+            MicrosoftStatus::Removed,
+        ][draw / 2 % 3]
+            .clone();
         self.platform.status[draw % 2] = status;
     }
 
@@ -256,7 +316,12 @@ impl World {
         let now = self.now;
         play.trail.note(now, || "the faults stop".to_owned());
         let platform = &mut self.platform;
-        (platform.down_until, platform.refused_until, platform.throttled_until, platform.hidden_until) = (Time(0), Time(0), Time(0), Time(0));
+        (
+            platform.down_until,
+            platform.refused_until,
+            platform.throttled_until,
+            platform.hidden_until,
+        ) = (Time(0), Time(0), Time(0), Time(0));
         platform.status = [MicrosoftStatus::Active, MicrosoftStatus::Active];
         platform.refuses_beside = false;
         platform.empty_until = Time(0);
@@ -295,10 +360,14 @@ impl World {
     /// there, and what is missing is approved.
     fn absences_are_looked_at(&mut self, play: &mut Play<'_>) {
         let breaker = &self.cluster.now.breaker;
-        let held = breaker.absences.since.is_some_and(|since| self.now >= since + secs(1800));
+        let held = breaker
+            .absences
+            .since
+            .is_some_and(|since| self.now >= since + secs(1800));
         if held && breaker.gone == breaker.absences.handled {
             let now = self.now;
-            play.trail.note(now, || "a person says that what is missing is gone".to_owned());
+            play.trail
+                .note(now, || "a person says that what is missing is gone".to_owned());
             self.platform.clear_elsewhere(now);
             let here = self.platform.here;
             self.late.retain(|late| late.place == here);
@@ -309,7 +378,12 @@ impl World {
     /// Nothing changes, so nothing is written, and nothing is asked but the lists; a restart changes neither.
     fn stays_at_rest(&mut self, play: &mut Play<'_>) {
         let before = (self.counts.writes, self.counts.asks, self.counts.reads);
-        let all_ready = self.cluster.now.objects.iter().flatten().all(|object| object.status.ready().is_some_and(|(_, reason)| reason == Reason::Succeeded));
+        let all_ready = self.cluster.now.objects.iter().flatten().all(|object| {
+            object
+                .status
+                .ready()
+                .is_some_and(|(_, reason)| reason == Reason::Succeeded)
+        });
         for restart in [false, true] {
             for op in 0..self.operators.len() {
                 if restart {

@@ -226,7 +226,9 @@ impl World {
         let setup = Arc::new(setup);
         let cluster = Cluster::new(&setup, START);
         let platform = Platform::new(&setup);
-        let operators = (0..setup.operators).map(|_| Operator::started(cluster.now.clone(), START)).collect();
+        let operators = (0..setup.operators)
+            .map(|_| Operator::started(cluster.now.clone(), START))
+            .collect();
         let allowed = setup.allowed;
         let mut world = Self {
             setup,
@@ -235,7 +237,10 @@ impl World {
             platform,
             cluster,
             operators,
-            lease: Lease { holder: None, free_at: START },
+            lease: Lease {
+                holder: None,
+                free_at: START,
+            },
             late: Vec::new(),
             counts: Counts::default(),
             adopted: BTreeSet::new(),
@@ -262,7 +267,8 @@ impl World {
 
     /// Whether a replica holds a lease that is good now.
     pub fn leads(&self, op: usize) -> bool {
-        self.setup.operators == 1 || (self.lease.holder == Some(op) && self.now < self.operators[op].valid_until)
+        self.setup.operators == 1
+            || (self.lease.holder == Some(op) && self.now < self.operators[op].valid_until)
     }
 
     /// A free lease is taken by the first replica that can.
@@ -270,9 +276,18 @@ impl World {
         if self.setup.operators == 1 || self.now < self.lease.free_at {
             return;
         }
-        let Some(op) = self.operators.iter().position(|operator| operator.state == State::Up) else { return };
+        let Some(op) = self
+            .operators
+            .iter()
+            .position(|operator| operator.state == State::Up)
+        else {
+            return;
+        };
         self.counts.elections += 1;
-        self.lease = Lease { holder: Some(op), free_at: NEVER };
+        self.lease = Lease {
+            holder: Some(op),
+            free_at: NEVER,
+        };
         self.operators[op].valid_until = NEVER;
         let now = self.now;
         if rules.catches_up {
@@ -295,28 +310,62 @@ impl World {
             return None;
         }
         let uid = self.cluster.now.objects[slot].as_ref()?.uid;
-        let running = operator.passes[slot].as_ref().filter(|running| running.object.uid == uid);
+        let running = operator.passes[slot]
+            .as_ref()
+            .filter(|running| running.object.uid == uid);
         // What a process has only read it may have read too late.
-        let own = |running: &&Running| running.pass.sent() || running.pass.record.open_intent().is_some_and(|intent| intent.sent == Sent::No);
-        let running = running.filter(own).and_then(|running| running.pass.record.open_intent().cloned());
-        let asked = operator.remembers(slot, uid).and_then(|memory| memory.asked.as_ref()).filter(|op| op.ended().is_none());
-        running.or_else(|| asked.map(|op| Intent { kind: op.kind, id: op.id.clone(), start: op.started, tenant: None, place: None, sent: Sent::Maybe }))
+        let own = |running: &&Running| {
+            running.pass.sent()
+                || running
+                    .pass
+                    .record
+                    .open_intent()
+                    .is_some_and(|intent| intent.sent == Sent::No)
+        };
+        let running = running
+            .filter(own)
+            .and_then(|running| running.pass.record.open_intent().cloned());
+        let asked = operator
+            .remembers(slot, uid)
+            .and_then(|memory| memory.asked.as_ref())
+            .filter(|op| op.ended().is_none());
+        running.or_else(|| {
+            asked.map(|op| Intent {
+                kind: op.kind,
+                id: op.id.clone(),
+                start: op.started,
+                tenant: None,
+                place: None,
+                sent: Sent::Maybe,
+            })
+        })
     }
 
     /// Whether what may be under way for an object would still be known by somebody if its annotations, or its status, were lost this moment. Where it
     /// would not, both records and the process that made them are lost at once: nobody could tell, and that is not played (docs/crashes.md).
     pub fn survives(&self, slot: usize, loses: Loses) -> bool {
-        let Some(object) = &self.cluster.now.objects[slot] else { return true };
+        let Some(object) = &self.cluster.now.objects[slot] else {
+            return true;
+        };
         let record = object.record();
-        let (annotated, told) = (record.open_intent().map(|intent| intent.id.clone()), record.running().map(|op| op.id.clone()));
+        let (annotated, told) = (
+            record.open_intent().map(|intent| intent.id.clone()),
+            record.running().map(|op| op.id.clone()),
+        );
         // One that leads no more ends, and what it knows with it.
-        let known = |id: &OperationId| (0..self.operators.len()).any(|op| self.leads(op) && self.known(op, slot).is_some_and(|intent| intent.id == *id));
+        let known = |id: &OperationId| {
+            (0..self.operators.len())
+                .any(|op| self.leads(op) && self.known(op, slot).is_some_and(|intent| intent.id == *id))
+        };
         let (lost, kept) = match loses {
             Loses::Annotations => (annotated, told),
             Loses::Status => (told, annotated),
         };
         // The service of an object is known by its guid, or by the intent of the create that made it.
-        let (by_annotations, by_status) = (object.annotated.is_some() || object.intent.is_some(), object.status.guid.is_some());
+        let (by_annotations, by_status) = (
+            object.annotated.is_some() || object.intent.is_some(),
+            object.status.guid.is_some(),
+        );
         let found_again = match loses {
             Loses::Annotations => by_status || !by_annotations,
             Loses::Status => by_annotations || !by_status,
@@ -330,15 +379,31 @@ impl World {
             return;
         }
         for slot in 0..SLOTS {
-            let Some(known) = self.known(op, slot) else { continue };
-            let Some(object) = self.cluster.now.objects[slot].clone() else { continue };
+            let Some(known) = self.known(op, slot) else {
+                continue;
+            };
+            let Some(object) = self.cluster.now.objects[slot].clone() else {
+                continue;
+            };
             let last = |id: &OperationId, at: Time| *id == known.id || at > known.start;
-            let annotated = object.intent.as_ref().is_some_and(|intent| last(&intent.id, intent.start));
-            if !annotated && !object.status.operation.as_ref().is_some_and(|op| last(&op.id, op.started)) {
+            let annotated = object
+                .intent
+                .as_ref()
+                .is_some_and(|intent| last(&intent.id, intent.start));
+            if !annotated
+                && !object
+                    .status
+                    .operation
+                    .as_ref()
+                    .is_some_and(|op| last(&op.id, op.started))
+            {
                 self.cluster.change(slot, |object| {
                     // An object that is going gets no finalizer any more.
                     object.finalizer |= object.deleting.is_none();
-                    object.intent = Some(Intent { start: known.start.whole_second(), ..known.clone() });
+                    object.intent = Some(Intent {
+                        start: known.start.whole_second(),
+                        ..known.clone()
+                    });
                 });
             }
         }
@@ -356,9 +421,16 @@ impl World {
         let operator = &mut self.operators[op];
         *operator = Operator::started(view, now);
         operator.state = State::Down(now + secs(3));
-        operator.behind_until = if behind.0 > 0 { now + secs(3 + behind.1) } else { Time(0) };
+        operator.behind_until = if behind.0 > 0 {
+            now + secs(3 + behind.1)
+        } else {
+            Time(0)
+        };
         if self.lease.holder == Some(op) {
-            self.lease = Lease { holder: None, free_at };
+            self.lease = Lease {
+                holder: None,
+                free_at,
+            };
         }
     }
 
@@ -391,7 +463,12 @@ impl World {
         while let Some(at) = self.late.iter().position(|late| late.at <= now) {
             let late = self.late.remove(at);
             self.platform.advance(&setup, late.at);
-            play.trail.note(late.at, || format!("a request of object {} that was on its way arrives: {:?}", late.uid, late.change));
+            play.trail.note(late.at, || {
+                format!(
+                    "a request of object {} that was on its way arrives: {:?}",
+                    late.uid, late.change
+                )
+            });
             self.execute(play, &late);
         }
         self.platform.advance(&setup, now);
@@ -410,8 +487,13 @@ impl World {
                 self.operators[op].wake(now);
             }
             State::Paused(until) if until <= now => {
-                let kept = self.setup.operators == 1 || (self.lease.holder == Some(op) && now < self.operators[op].valid_until);
-                self.operators[op].state = if kept || self.lease.holder != Some(op) && !busy { State::Up } else { State::Leaving };
+                let kept = self.setup.operators == 1
+                    || (self.lease.holder == Some(op) && now < self.operators[op].valid_until);
+                self.operators[op].state = if kept || self.lease.holder != Some(op) && !busy {
+                    State::Up
+                } else {
+                    State::Leaving
+                };
                 if !kept {
                     // A process that has lost its lease ends, and what it remembers with it.
                     self.operators[op].forget();
@@ -422,7 +504,10 @@ impl World {
                 }
             }
             State::Leaving if !busy => self.end(op, now, (0, 0)),
-            State::Up if now >= self.operators[op].behind_until && self.operators[op].view.revision != self.cluster.now.revision => {
+            State::Up
+                if now >= self.operators[op].behind_until
+                    && self.operators[op].view.revision != self.cluster.now.revision =>
+            {
                 let newest = self.cluster.now.clone();
                 self.operators[op].deliver(&newest, now);
             }
@@ -440,7 +525,8 @@ impl World {
         let due = |at: Option<Time>| at.is_none_or(|at| at + interval <= now);
         let here = self.platform.here;
         let inventory = &self.operators[op].inventory[here];
-        let stale = due(inventory.services.as_ref().map(|(at, _)| *at)) || due(inventory.leads.as_ref().map(|(at, _)| *at));
+        let stale = due(inventory.services.as_ref().map(|(at, _)| *at))
+            || due(inventory.leads.as_ref().map(|(at, _)| *at));
         if stale && self.platform.unreachable(now).is_none() {
             self.operators[op].count_due = true;
             self.list_services(rules, op, here);
@@ -450,26 +536,48 @@ impl World {
 
     /// How often a replica lists the platform unasked: while something is missing more often.
     fn interval(&self, op: usize) -> Duration {
-        if self.operators[op].view.breaker.absences.held > 0 { absence::CONFIRM } else { OBSERVE }
+        if self.operators[op].view.breaker.absences.held > 0 {
+            absence::CONFIRM
+        } else {
+            OBSERVE
+        }
     }
 
     /// Whether the list of services is empty that this replica reads: only where two objects that it knows of miss theirs, since one is believed.
     fn emptied(&self, op: usize, place: usize) -> bool {
         let view = &self.operators[op].view;
         let there = |object: &Object| {
-            let of = |guid| self.platform.made.iter().any(|made| Some(&made.service.guid) == guid && made.place == place && made.removed.is_none());
+            let of = |guid| {
+                self.platform.made.iter().any(|made| {
+                    Some(&made.service.guid) == guid && made.place == place && made.removed.is_none()
+                })
+            };
             object.recorded() && of(object.status.guid.as_ref())
         };
-        let missed = view.objects[..LEAD].iter().flatten().filter(|object| there(object)).count();
+        let missed = view.objects[..LEAD]
+            .iter()
+            .flatten()
+            .filter(|object| there(object))
+            .count();
         self.now < self.platform.empty_until && missed >= if view.breaker.absences.held > 0 { 1 } else { 2 }
     }
 
     /// Reads the list of services.
     pub fn list_services(&mut self, rules: &Rules, op: usize, place: usize) {
         let now = self.now;
-        let empty = Listed { services: Vec::new(), complete: true };
-        let listed = Arc::new(if self.emptied(op, place) { empty } else { self.platform.services(&self.setup, now, place) });
-        let before = self.operators[op].inventory[place].services.replace((now, Arc::clone(&listed))).map(|(_, before)| before);
+        let empty = Listed {
+            services: Vec::new(),
+            complete: true,
+        };
+        let listed = Arc::new(if self.emptied(op, place) {
+            empty
+        } else {
+            self.platform.services(&self.setup, now, place)
+        });
+        let before = self.operators[op].inventory[place]
+            .services
+            .replace((now, Arc::clone(&listed)))
+            .map(|(_, before)| before);
         let whole_again = before.as_ref().is_some_and(|before| !before.complete) && listed.complete;
         let changed = before.is_none_or(|before| before.services != listed.services);
         (0..SLOTS).for_each(|slot| self.brings(rules, op, slot, changed, whole_again));
@@ -479,7 +587,10 @@ impl World {
     pub fn list_leads(&mut self, rules: &Rules, op: usize, place: usize) {
         let now = self.now;
         let listed = Arc::new(self.platform.list_of_leads(&self.setup, now, place));
-        let before = self.operators[op].inventory[place].leads.replace((now, Arc::clone(&listed))).map(|(_, before)| before);
+        let before = self.operators[op].inventory[place]
+            .leads
+            .replace((now, Arc::clone(&listed)))
+            .map(|(_, before)| before);
         let whole_again = before.as_ref().is_some_and(|before| !before.complete) && listed.complete;
         let changed = before.is_none_or(|before| before.leads != listed.leads);
         (0..SLOTS).for_each(|slot| self.brings(rules, op, slot, changed, whole_again));
@@ -504,16 +615,25 @@ impl World {
                 && self.leads(op)
                 && waits
                 && operator.due[slot] > soon
-                && operator.not_whole[slot].is_some_and(|read| operator.inventory[self.platform.here].whole_since(read))
+                && operator.not_whole[slot]
+                    .is_some_and(|read| operator.inventory[self.platform.here].whole_since(read))
         };
         if (0..self.operators.len()).any(|op| (0..SLOTS).any(|slot| sleeps(op, slot))) {
-            self.breaks(play, "L5: the lists are whole again, and who waited for that is not looked at");
+            self.breaks(
+                play,
+                "L5: the lists are whole again, and who waited for that is not looked at",
+            );
         }
     }
 
     /// When something happens next by itself.
     pub fn next_moment(&self) -> Option<Time> {
-        let mut moments: Vec<Time> = self.platform.next_moment().into_iter().chain(self.late.iter().map(|late| late.at)).collect();
+        let mut moments: Vec<Time> = self
+            .platform
+            .next_moment()
+            .into_iter()
+            .chain(self.late.iter().map(|late| late.at))
+            .collect();
         if self.setup.operators > 1 {
             moments.push(self.lease.free_at);
         }
@@ -524,14 +644,21 @@ impl World {
                 State::Up => {
                     moments.push(operator.behind_until);
                     if self.leads(op) {
-                        moments.extend((0..SLOTS).filter(|slot| operator.view.objects[*slot].is_some()).map(|slot| operator.due[slot]));
+                        moments.extend(
+                            (0..SLOTS)
+                                .filter(|slot| operator.view.objects[*slot].is_some())
+                                .map(|slot| operator.due[slot]),
+                        );
                         let services = operator.inventory[self.platform.here].services.as_ref();
                         moments.extend(services.map(|(at, _)| *at + self.interval(op)));
                     }
                 }
             }
         }
-        moments.into_iter().filter(|at| *at > self.now && *at < NEVER).min()
+        moments
+            .into_iter()
+            .filter(|at| *at > self.now && *at < NEVER)
+            .min()
     }
 
     /// Nothing is left to do now: time goes to the next moment.
@@ -543,7 +670,11 @@ impl World {
 
     /// Time passes while something is under way.
     pub fn passes(&mut self, play: &mut Play<'_>, milliseconds: u64) {
-        self.now = Time(self.now.0.saturating_add(i64::try_from(milliseconds).unwrap_or(0)));
+        self.now = Time(
+            self.now
+                .0
+                .saturating_add(i64::try_from(milliseconds).unwrap_or(0)),
+        );
         self.settle(play);
     }
 }

@@ -17,7 +17,7 @@ mod platform;
 mod server;
 
 pub use platform::settings::{
-    AssignError, BesideDirectRouting, CreateAnswer, DoubledPrefix, EmptyList, FoundBy, JobAnswer, OutputGuid, Paging, SecondCreate, Settings,
-    TaskStatusSpelling,
+    AssignError, BesideDirectRouting, CreateAnswer, DoubledPrefix, EmptyList, FoundBy, JobAnswer, OutputGuid,
+    Paging, SecondCreate, Settings, TaskStatusSpelling,
 };
 pub use server::{Options, Simulator, StartError};

@@ -31,19 +31,45 @@ lc-customers, numbers, jobs, settings, faults, calls, log, state, reset, healthz
 #[command(name = "live-platform-simulator", version, after_help = EXAMPLES)]
 struct Cli {
     /// Address to listen on
-    #[arg(long, env = "SIMULATOR_LISTEN", default_value = "127.0.0.1:8090", value_name = "ADDRESS")]
+    #[arg(
+        long,
+        env = "SIMULATOR_LISTEN",
+        default_value = "127.0.0.1:8090",
+        value_name = "ADDRESS"
+    )]
     listen: SocketAddr,
     /// Client id that may ask for tokens
-    #[arg(long, env = "SIMULATOR_CLIENT_ID", default_value = "44444444-4444-4444-8444-444444444444", value_name = "ID")]
+    #[arg(
+        long,
+        env = "SIMULATOR_CLIENT_ID",
+        default_value = "44444444-4444-4444-8444-444444444444",
+        value_name = "ID"
+    )]
     client_id: String,
     /// Client secret that goes with it
-    #[arg(long, env = "SIMULATOR_CLIENT_SECRET", default_value = "simulator-secret", hide_env_values = true, value_name = "SECRET")]
+    #[arg(
+        long,
+        env = "SIMULATOR_CLIENT_SECRET",
+        default_value = "simulator-secret",
+        hide_env_values = true,
+        value_name = "SECRET"
+    )]
     client_secret: String,
     /// Directory (tenant id) of the service provider
-    #[arg(long, env = "SIMULATOR_DIRECTORY", default_value = "33333333-3333-4333-8333-333333333333", value_name = "GUID")]
+    #[arg(
+        long,
+        env = "SIMULATOR_DIRECTORY",
+        default_value = "33333333-3333-4333-8333-333333333333",
+        value_name = "GUID"
+    )]
     directory: String,
     /// How long a task takes, in milliseconds
-    #[arg(long, env = "SIMULATOR_TASK_DURATION", default_value_t = 2_000, value_name = "MS")]
+    #[arg(
+        long,
+        env = "SIMULATOR_TASK_DURATION",
+        default_value_t = 2_000,
+        value_name = "MS"
+    )]
     task_duration: u64,
     /// How much longer each API call takes, in milliseconds
     #[arg(long, env = "SIMULATOR_LATENCY", default_value_t = 0, value_name = "MS")]
@@ -65,7 +91,10 @@ enum LogFormat {
     Json,
 }
 
-#[allow(clippy::print_stderr, reason = "a program's last word goes to its user, whatever the log level")]
+#[allow(
+    clippy::print_stderr,
+    reason = "a program's last word goes to its user, whatever the log level"
+)]
 #[tokio::main]
 async fn main() -> ExitCode {
     match run(Cli::parse()).await {
@@ -79,7 +108,9 @@ async fn main() -> ExitCode {
 
 async fn run(cli: Cli) -> anyhow::Result<()> {
     let filter = EnvFilter::try_new(&cli.log)?;
-    let log = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
     match cli.log_format {
         LogFormat::Text => log.init(),
         LogFormat::Json => log.json().init(),
@@ -90,7 +121,11 @@ async fn run(cli: Cli) -> anyhow::Result<()> {
         client_secret: cli.client_secret,
         directory: cli.directory,
         seed_file: cli.seed,
-        settings: Settings { task_duration: cli.task_duration, latency: cli.latency, ..Settings::default() },
+        settings: Settings {
+            task_duration: cli.task_duration,
+            latency: cli.latency,
+            ..Settings::default()
+        },
     })
     .await?;
     introduce(&simulator);

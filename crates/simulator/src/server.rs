@@ -59,7 +59,10 @@ impl fmt::Display for StartError {
     fn fmt(&self, out: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => {
-                write!(out, "cannot listen on {address}: the port is in use, choose another with --listen")
+                write!(
+                    out,
+                    "cannot listen on {address}: the port is in use, choose another with --listen"
+                )
             }
             Self::Listen(address, error) => write!(out, "cannot listen on {address}: {error}"),
             Self::Seed(path, error) => write!(out, "cannot use the seed file {}: {error}", path.display()),
@@ -104,22 +107,31 @@ impl Simulator {
         let listen = |error| StartError::Listen(options.address, error);
         let listener = TcpListener::bind(options.address).await.map_err(listen)?;
         let address = listener.local_addr().map_err(listen)?;
-        let credentials =
-            Credentials { directory: options.directory.clone(), client_id: options.client_id.clone(), client_secret: options.client_secret.clone() };
+        let credentials = Credentials {
+            directory: options.directory.clone(),
+            client_id: options.client_id.clone(),
+            client_secret: options.client_secret.clone(),
+        };
         let shared = Arc::new(Shared::new(platform, clock, credentials));
         let (stop, stopping) = oneshot::channel::<()>();
         let stopped = Arc::new(AtomicBool::new(false));
         let service = router(shared).into_make_service_with_connect_info::<Cut>();
-        let serve = axum::serve(Listener::new(listener, Arc::clone(&stopped)), service).with_graceful_shutdown(async move {
-            // An error means that the sender is gone, which is a stop as well.
-            let _ = stopping.await;
-        });
+        let serve = axum::serve(Listener::new(listener, Arc::clone(&stopped)), service)
+            .with_graceful_shutdown(async move {
+                // An error means that the sender is gone, which is a stop as well.
+                let _ = stopping.await;
+            });
         tokio::spawn(async move {
             if let Err(error) = serve.await {
                 tracing::error!(%error, "the simulator stopped serving");
             }
         });
-        Ok(Self { address, options, stopped, stop: Some(stop) })
+        Ok(Self {
+            address,
+            options,
+            stopped,
+            stop: Some(stop),
+        })
     }
 
     /// Where it listens.

@@ -65,14 +65,25 @@ pub fn is_ours(kind: &str) -> bool {
 /// The rules about which conditions there are, and with which values and reasons (K1 to K8).
 pub fn shape(conditions: &[Condition<'_>]) -> Vec<String> {
     let mut broken = Vec::new();
-    let times = |kind: &str| conditions.iter().filter(|condition| condition.kind == kind).count();
+    let times = |kind: &str| {
+        conditions
+            .iter()
+            .filter(|condition| condition.kind == kind)
+            .count()
+    };
     let first = |kind: &str| conditions.iter().find(|condition| condition.kind == kind);
-    let is_true = |kind: &str| conditions.iter().any(|condition| condition.kind == kind && condition.truth == "True");
+    let is_true = |kind: &str| {
+        conditions
+            .iter()
+            .any(|condition| condition.kind == kind && condition.truth == "True")
+    };
     if times("Ready") != 1 {
         broken.push(format!("K1: Ready is there {} times, not once", times("Ready")));
     }
     for condition in conditions {
-        let Condition { kind, truth, reason, .. } = *condition;
+        let Condition {
+            kind, truth, reason, ..
+        } = *condition;
         if kind != "Ready" && times(kind) > 1 {
             broken.push(format!("K2: {kind} is there twice"));
         }
@@ -80,7 +91,10 @@ pub fn shape(conditions: &[Condition<'_>]) -> Vec<String> {
             broken.push(format!("K3: {kind} is no condition of ours"));
         } else if ONLY_TRUE.contains(&kind) && truth != "True" {
             broken.push(format!("K4: {kind} is there, and {truth}"));
-        } else if !REASONS.iter().any(|(of, with, reasons)| *of == kind && *with == truth && reasons.contains(&reason)) {
+        } else if !REASONS
+            .iter()
+            .any(|(of, with, reasons)| *of == kind && *with == truth && reasons.contains(&reason))
+        {
             broken.push(format!("K5: {kind} is {truth} because of {reason}"));
         }
     }
@@ -124,10 +138,16 @@ pub fn violations(conditions: &[Condition<'_>]) -> Vec<String> {
 }
 
 /// The rules about generations: `status.observedGeneration`, and that of each condition (K12, K13).
-pub fn generations(now: i64, observed: Option<i64>, conditions: impl IntoIterator<Item = Option<i64>>) -> Vec<String> {
+pub fn generations(
+    now: i64,
+    observed: Option<i64>,
+    conditions: impl IntoIterator<Item = Option<i64>>,
+) -> Vec<String> {
     let mut broken = Vec::new();
     if observed != Some(now) {
-        broken.push(format!("K12: status.observedGeneration is {observed:?}, not the current {now}"));
+        broken.push(format!(
+            "K12: status.observedGeneration is {observed:?}, not the current {now}"
+        ));
     }
     if conditions.into_iter().any(|condition| condition != Some(now)) {
         broken.push(format!("K13: a condition is not of the current generation {now}"));
@@ -136,8 +156,18 @@ pub fn generations(now: i64, observed: Option<i64>, conditions: impl IntoIterato
 }
 
 /// What kstatus makes of a status, by its rules as they are written down, and not by its code.
-pub fn computed(deleting: bool, now: i64, observed: Option<i64>, conditions: &[Condition<'_>]) -> &'static str {
-    let truth = |kind: &str| conditions.iter().find(|condition| condition.kind == kind).map(|condition| condition.truth);
+pub fn computed(
+    deleting: bool,
+    now: i64,
+    observed: Option<i64>,
+    conditions: &[Condition<'_>],
+) -> &'static str {
+    let truth = |kind: &str| {
+        conditions
+            .iter()
+            .find(|condition| condition.kind == kind)
+            .map(|condition| condition.truth)
+    };
     if deleting {
         "Terminating"
     } else if observed.is_some_and(|observed| observed != now) || truth("Reconciling") == Some("True") {
@@ -158,9 +188,23 @@ fn holds_a_time(text: &str) -> bool {
         let word = word.strip_prefix("lead-").unwrap_or(word);
         word.len() == 36 && word.bytes().all(|byte| byte == b'-' || byte.is_ascii_hexdigit())
     };
-    let words = text.split(|c: char| !matches!(c, '-' | ':') && !c.is_ascii_alphanumeric()).map(|word| word.trim_matches(':'));
+    let words = text
+        .split(|c: char| !matches!(c, '-' | ':') && !c.is_ascii_alphanumeric())
+        .map(|word| word.trim_matches(':'));
     words.filter(|word| !is_guid(word)).any(|word| {
-        let is_like = |part: &[u8], time: &[u8]| part.iter().zip(time).all(|(byte, like)| if *like == b'9' { byte.is_ascii_digit() } else { byte == like });
-        [&b"99:99"[..], b"9999-99", b"9999999999"].iter().any(|time| word.as_bytes().windows(time.len()).any(|part| is_like(part, time)))
+        let is_like = |part: &[u8], time: &[u8]| {
+            part.iter().zip(time).all(|(byte, like)| {
+                if *like == b'9' {
+                    byte.is_ascii_digit()
+                } else {
+                    byte == like
+                }
+            })
+        };
+        [&b"99:99"[..], b"9999-99", b"9999999999"].iter().any(|time| {
+            word.as_bytes()
+                .windows(time.len())
+                .any(|part| is_like(part, time))
+        })
     })
 }

@@ -34,11 +34,17 @@ pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: 
     let name = object.name_any();
     let before = context.connections.of(&name);
     let now = clock::now();
-    if let Some(before) = before.as_ref().filter(|before| !failing && !due(context, before, object, now)) {
+    if let Some(before) = before
+        .as_ref()
+        .filter(|before| !failing && !due(context, before, object, now))
+    {
         return before.clone();
     }
     let refused = before.as_ref().is_some_and(Connected::refused);
-    let last_good = before.as_ref().and_then(|before| before.last_good.clone()).filter(|good| good.identity == identity(object));
+    let last_good = before
+        .as_ref()
+        .and_then(|before| before.last_good.clone())
+        .filter(|good| good.identity == identity(object));
     let (place, numbers) = (place(object), numbers(object, before.as_ref()));
     let connected = |fingerprint, inventory, trying| Connected {
         fingerprint,
@@ -51,50 +57,103 @@ pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: 
     };
     match (ingredients(context, object, refused).await, before) {
         (Ok((settings, credential, fingerprint)), before) => {
-            let same_spec = before.as_ref().is_some_and(|before| before.inventory.is_ok() && before.spec == spec(context, object));
-            let tried = before.as_ref().and_then(|before| before.trying.clone()).map(|trying| (trying.fingerprint, trying.inventory));
+            let same_spec = before
+                .as_ref()
+                .is_some_and(|before| before.inventory.is_ok() && before.spec == spec(context, object));
+            let tried = before
+                .as_ref()
+                .and_then(|before| before.trying.clone())
+                .map(|trying| (trying.fingerprint, trying.inventory));
             let active = before.and_then(|before| Some((before.fingerprint, before.inventory.ok()?)));
             let good = last_good.clone().map(|good| (good.fingerprint, good.inventory));
-            let known = [active, tried, good].into_iter().flatten().find(|(known, _)| *known == fingerprint);
-            let proven = last_good.as_ref().is_some_and(|good| good.fingerprint == fingerprint);
+            let known = [active, tried, good]
+                .into_iter()
+                .flatten()
+                .find(|(known, _)| *known == fingerprint);
+            let proven = last_good
+                .as_ref()
+                .is_some_and(|good| good.fingerprint == fingerprint);
             let inventory = match known {
                 Some((_, inventory)) => Ok(inventory),
                 None => make(context, object, settings, credential, numbers),
             };
             // A credential that was changed is tried beside the one before, for as long as that is good.
-            match (inventory, last_good.clone().filter(|good| same_spec && !proven && !refuses(&good.inventory))) {
-                (Ok(inventory), Some(good)) => connected(good.fingerprint, Ok(good.inventory), Some(Trying { fingerprint, inventory })),
+            match (
+                inventory,
+                last_good
+                    .clone()
+                    .filter(|good| same_spec && !proven && !refuses(&good.inventory)),
+            ) {
+                (Ok(inventory), Some(good)) => connected(
+                    good.fingerprint,
+                    Ok(good.inventory),
+                    Some(Trying {
+                        fingerprint,
+                        inventory,
+                    }),
+                ),
                 (inventory, _) => connected(fingerprint, inventory, None),
             }
         }
         // An API server that is away says nothing about the Secret: what works is worked with on.
-        (Err(NoCredential::Now(_)), Some(before)) if before.inventory.is_ok() && before.spec == spec(context, object) => before,
-        (Err(NoCredential::Now(trouble) | NoCredential::Lasting(trouble)), _) => connected(String::new(), Err(trouble), None),
+        (Err(NoCredential::Now(_)), Some(before))
+            if before.inventory.is_ok() && before.spec == spec(context, object) =>
+        {
+            before
+        }
+        (Err(NoCredential::Now(trouble) | NoCredential::Lasting(trouble)), _) => {
+            connected(String::new(), Err(trouble), None)
+        }
     }
 }
 
 /// Tries the credential that is not proven yet. Once it has answered it takes the place of the one before; until then returns why it has not.
 pub async fn prove(connected: Connected, object: &LivePlatform) -> (Connected, Option<Trouble>) {
-    let Some(trying) = connected.trying.clone() else { return (connected, None) };
-    if requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone()) {
+    let Some(trying) = connected.trying.clone() else {
+        return (connected, None);
+    };
+    if requested(object)
+        != object
+            .status
+            .as_ref()
+            .and_then(|status| status.last_handled_reconcile_at.clone())
+    {
         trying.inventory.budget().probe_now();
     }
     match trying.inventory.services(clock::now()).await {
-        Ok(_) => (Connected { fingerprint: trying.fingerprint, inventory: Ok(trying.inventory), trying: None, ..connected }, None),
+        Ok(_) => (
+            Connected {
+                fingerprint: trying.fingerprint,
+                inventory: Ok(trying.inventory),
+                trying: None,
+                ..connected
+            },
+            None,
+        ),
         Err(trouble) => (connected, Some(trouble)),
     }
 }
 
 /// Whether the platform, or its directory, refuses the credential.
 fn refuses(inventory: &Inventory) -> bool {
-    inventory.budget().open_reason().is_some_and(|trouble| trouble.reason == Reason::AuthenticationFailed)
+    inventory
+        .budget()
+        .open_reason()
+        .is_some_and(|trouble| trouble.reason == Reason::AuthenticationFailed)
 }
 
 /// Whether it is time to read the Secret and the CA bundle again.
 fn due(context: &Context, before: &Connected, object: &LivePlatform, now: Time) -> bool {
-    let asked = requested(object) != object.status.as_ref().and_then(|status| status.last_handled_reconcile_at.clone());
+    let asked = requested(object)
+        != object
+            .status
+            .as_ref()
+            .and_then(|status| status.last_handled_reconcile_at.clone());
     let fails = before.inventory.is_err() || before.trying.is_some() || before.refused();
-    asked || fails || before.spec != spec(context, object) || now >= before.read + object.spec.observe_interval.span() * 3 / 4
+    asked
+        || fails
+        || before.spec != spec(context, object)
+        || now >= before.read + object.spec.observe_interval.span() * 3 / 4
 }
 
 /// What of the spec a connection is made from, and of the specs of those that point to the same place.
@@ -104,18 +163,36 @@ fn spec(context: &Context, object: &LivePlatform) -> String {
 
 /// What is known of the call for telephone numbers: what the connection before has learnt, else what status tells. Of another platform both say nothing.
 fn numbers(object: &LivePlatform, before: Option<&Connected>) -> KnownCapability {
-    let Some(before) = before else { return KnownCapability::told(capability(object, NUMBERS)) };
-    let learnt = before.inventory.as_ref().ok().or(before.last_good.as_ref().map(|good| &good.inventory)).and_then(|inventory| inventory.tells_numbers());
-    KnownCapability::told(learnt.or(capability(object, NUMBERS)).filter(|_| before.spec.starts_with(&identity(object))))
+    let Some(before) = before else {
+        return KnownCapability::told(capability(object, NUMBERS));
+    };
+    let learnt = before
+        .inventory
+        .as_ref()
+        .ok()
+        .or(before.last_good.as_ref().map(|good| &good.inventory))
+        .and_then(|inventory| inventory.tells_numbers());
+    KnownCapability::told(
+        learnt
+            .or(capability(object, NUMBERS))
+            .filter(|_| before.spec.starts_with(&identity(object))),
+    )
 }
 
 /// How much the platform may be asked. Several objects of one place share one budget, and of each limit the least holds: whoever set it meant the platform,
 /// and it is the same platform.
 fn limits(context: &Context, object: &LivePlatform) -> Limits {
     let siblings = context.cache.index.siblings(&object.name_any());
-    let all = siblings.iter().filter_map(|name| context.cache.platforms.get("", name)).map(|other| other.spec.requests.clone());
+    let all = siblings
+        .iter()
+        .filter_map(|name| context.cache.platforms.get("", name))
+        .map(|other| other.spec.requests.clone());
     let own = &object.spec.requests;
-    let own = Limits { per_second: own.per_second, burst: own.burst, in_flight: own.in_flight };
+    let own = Limits {
+        per_second: own.per_second,
+        burst: own.burst,
+        in_flight: own.in_flight,
+    };
     all.fold(own, |least, other| Limits {
         per_second: least.per_second.min(other.per_second),
         burst: least.burst.min(other.burst),
@@ -144,90 +221,190 @@ fn make(
     credential: Credential,
     numbers: KnownCapability,
 ) -> Result<Arc<Inventory>, Trouble> {
-    let unusable = |error: live_platform::Error| Trouble::new(Reason::PlatformUnavailable, format!("The connection can't be made: {}", error.message()));
-    let calls = Arc::new(Calls { metrics: Arc::clone(&context.metrics), platform: object.name_any() });
+    let unusable = |error: live_platform::Error| {
+        Trouble::new(
+            Reason::PlatformUnavailable,
+            format!("The connection can't be made: {}", error.message()),
+        )
+    };
+    let calls = Arc::new(Calls {
+        metrics: Arc::clone(&context.metrics),
+        platform: object.name_any(),
+    });
     let client = Client::new(settings, credential, Some(calls)).map_err(unusable)?;
     let limits = limits(context, object);
-    let room = place(object).map_or_else(|| Room::new(limits), |place| context.connections.room(&place, limits));
+    let room = place(object).map_or_else(
+        || Room::new(limits),
+        |place| context.connections.room(&place, limits),
+    );
     let platform = object.name_any();
-    let (for_budget, for_inventory): (Weak<Context>, Weak<Context>) = (Arc::downgrade(context), Arc::downgrade(context));
+    let (for_budget, for_inventory): (Weak<Context>, Weak<Context>) =
+        (Arc::downgrade(context), Arc::downgrade(context));
     let name = platform.clone();
     let budget = Budget::sharing(room, move |news| {
-        let Some(context) = for_budget.upgrade() else { return };
+        let Some(context) = for_budget.upgrade() else {
+            return;
+        };
         context.metrics.budget(&name, news);
         if news == BudgetEvent::Back {
             // What failed before that is nobody's answer any more.
-            if let Some(inventory) = context.connections.of(&name).and_then(|connected| connected.inventory.ok()) {
+            if let Some(inventory) = context
+                .connections
+                .of(&name)
+                .and_then(|connected| connected.inventory.ok())
+            {
                 inventory.forget_failures();
             }
             handlers::platform_is_back(&context, &name);
         }
     });
-    Ok(Arc::new(Inventory::new(client, budget, numbers, move |changed| {
-        if let Some(context) = for_inventory.upgrade() {
-            handlers::inventory_changed(&context, &platform, &changed);
-        }
-    })))
+    Ok(Arc::new(Inventory::new(
+        client,
+        budget,
+        numbers,
+        move |changed| {
+            if let Some(context) = for_inventory.upgrade() {
+                handlers::inventory_changed(&context, &platform, &changed);
+            }
+        },
+    )))
 }
 
 /// Reads what the spec refers to. `cached` takes the API server's own cache for it, which is good enough for a look that is repeated twice a second.
-async fn ingredients(context: &Context, object: &LivePlatform, cached: bool) -> Result<(ClientSettings, Credential, String), NoCredential> {
+async fn ingredients(
+    context: &Context,
+    object: &LivePlatform,
+    cached: bool,
+) -> Result<(ClientSettings, Credential, String), NoCredential> {
     let spec = &object.spec;
     let entra = &spec.authentication.entra;
     let url = |text: &str, field: &str| {
-        reqwest::Url::parse(text)
-            .map_err(|_| Trouble::new(Reason::InvalidSpec, format!("{field} is no URL; give one such as https://live.example.com/tenantui")))
+        reqwest::Url::parse(text).map_err(|_| {
+            Trouble::new(
+                Reason::InvalidSpec,
+                format!("{field} is no URL; give one such as https://live.example.com/tenantui"),
+            )
+        })
     };
     let base_url = url(&spec.url, "spec.url")?;
-    let default_token_url = format!("https://login.microsoftonline.com/{}/oauth2/v2.0/token", entra.tenant_id);
-    let token_url = url(entra.token_url.as_deref().unwrap_or(&default_token_url), "spec.authentication.entra.tokenUrl")?;
+    let default_token_url = format!(
+        "https://login.microsoftonline.com/{}/oauth2/v2.0/token",
+        entra.tenant_id
+    );
+    let token_url = url(
+        entra.token_url.as_deref().unwrap_or(&default_token_url),
+        "spec.authentication.entra.tokenUrl",
+    )?;
     let mut settings = ClientSettings::new(base_url, token_url, entra.client_id.clone(), entra.scope.clone());
     let (credential, version) = credential(context, object, cached).await?;
     let ca_version = match &spec.ca_bundle_ref {
         None => String::new(),
         Some(reference) => {
-            let name = format!("spec.caBundleRef: ConfigMap {}/{}", reference.namespace, reference.name);
+            let name = format!(
+                "spec.caBundleRef: ConfigMap {}/{}",
+                reference.namespace, reference.name
+            );
             let bad = |what: &str| Trouble::new(Reason::AuthenticationFailed, format!("{name} {what}"));
-            let map = read::<ConfigMap>(context, (&reference.namespace, &reference.name), cached, &name, secrets::Unread::Missing.says()).await?;
-            let bundle = map.data.as_ref().and_then(|data| data.get(&reference.key)).ok_or_else(|| bad(&format!("has no key {}.", reference.key)))?;
+            let map = read::<ConfigMap>(
+                context,
+                (&reference.namespace, &reference.name),
+                cached,
+                &name,
+                secrets::Unread::Missing.says(),
+            )
+            .await?;
+            let bundle = map
+                .data
+                .as_ref()
+                .and_then(|data| data.get(&reference.key))
+                .ok_or_else(|| bad(&format!("has no key {}.", reference.key)))?;
             settings.ca_bundle_pem = Some(bundle.clone().into_bytes());
             map.resource_version().unwrap_or_default()
         }
     };
-    let fingerprint = format!("{}|{:?}|{:?}|{version}|{ca_version}", spec.url, spec.authentication, limits(context, object));
+    let fingerprint = format!(
+        "{}|{:?}|{:?}|{version}|{ca_version}",
+        spec.url,
+        spec.authentication,
+        limits(context, object)
+    );
     Ok((settings, credential, fingerprint))
 }
 
 /// Reads one object by its name; `what` is how a message calls it, and `missing` what is to be done when it is not there.
-async fn read<K>(context: &Context, (namespace, name): (&str, &str), cached: bool, what: &str, missing: &str) -> Result<K, NoCredential>
+async fn read<K>(
+    context: &Context,
+    (namespace, name): (&str, &str),
+    cached: bool,
+    what: &str,
+    missing: &str,
+) -> Result<K, NoCredential>
 where
-    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()> + Clone + std::fmt::Debug + serde::de::DeserializeOwned,
+    K: kube::Resource<Scope = k8s_openapi::NamespaceResourceScope, DynamicType = ()>
+        + Clone
+        + std::fmt::Debug
+        + serde::de::DeserializeOwned,
 {
-    secrets::read::<K>(&context.client, namespace, name, cached).await.map_err(|unread| {
-        let says = if unread == secrets::Unread::Missing { missing } else { unread.says() };
-        let message = format!("{what} {says}");
-        match unread {
-            secrets::Unread::Away => NoCredential::Now(Trouble::new(Reason::PlatformUnavailable, message)),
-            secrets::Unread::Forbidden | secrets::Unread::Missing => Trouble::new(Reason::AuthenticationFailed, message).into(),
-        }
-    })
+    secrets::read::<K>(&context.client, namespace, name, cached)
+        .await
+        .map_err(|unread| {
+            let says = if unread == secrets::Unread::Missing {
+                missing
+            } else {
+                unread.says()
+            };
+            let message = format!("{what} {says}");
+            match unread {
+                secrets::Unread::Away => {
+                    NoCredential::Now(Trouble::new(Reason::PlatformUnavailable, message))
+                }
+                secrets::Unread::Forbidden | secrets::Unread::Missing => {
+                    Trouble::new(Reason::AuthenticationFailed, message).into()
+                }
+            }
+        })
 }
 
-async fn credential(context: &Context, object: &LivePlatform, cached: bool) -> Result<(Credential, String), NoCredential> {
+async fn credential(
+    context: &Context,
+    object: &LivePlatform,
+    cached: bool,
+) -> Result<(Credential, String), NoCredential> {
     let entra = &object.spec.authentication.entra;
     let trouble = |message: String| Trouble::new(Reason::AuthenticationFailed, message);
     let Some(reference) = &entra.client_secret_ref else {
         let file = context.config.federated_token_file.clone().ok_or_else(|| {
             trouble("spec.authentication.entra.workloadIdentity: this operator has no projected token. Start it with --federated-token-file (the chart's workloadIdentity), or use clientSecretRef.".into())
         })?;
-        return Ok((Credential::FederatedToken { file: file.clone() }, format!("file {}", file.display())));
+        return Ok((
+            Credential::FederatedToken { file: file.clone() },
+            format!("file {}", file.display()),
+        ));
     };
     let name = format!("Secret {}/{}", reference.namespace, reference.name);
-    let missing = format!("is not there; make it, with the client secret under the key {}.", reference.key);
-    let secret = read::<Secret>(context, (&reference.namespace, &reference.name), cached, &name, &missing).await?;
+    let missing = format!(
+        "is not there; make it, with the client secret under the key {}.",
+        reference.key
+    );
+    let secret = read::<Secret>(
+        context,
+        (&reference.namespace, &reference.name),
+        cached,
+        &name,
+        &missing,
+    )
+    .await?;
     let value = secret.data.as_ref().and_then(|data| data.get(&reference.key));
     let value = value.ok_or_else(|| trouble(format!("{name} has no key {}.", reference.key)))?;
-    let text = std::str::from_utf8(&value.0).map_err(|_| trouble(format!("{name}: the value of {} is no text.", reference.key)))?;
-    let version = format!("{}/{}", secret.uid().unwrap_or_default(), secret.resource_version().unwrap_or_default());
-    Ok((Credential::ClientSecret(text.trim_end_matches(['\r', '\n']).to_owned().into()), version))
+    let text = std::str::from_utf8(&value.0)
+        .map_err(|_| trouble(format!("{name}: the value of {} is no text.", reference.key)))?;
+    let version = format!(
+        "{}/{}",
+        secret.uid().unwrap_or_default(),
+        secret.resource_version().unwrap_or_default()
+    );
+    Ok((
+        Credential::ClientSecret(text.trim_end_matches(['\r', '\n']).to_owned().into()),
+        version,
+    ))
 }

@@ -27,9 +27,15 @@ use oc_api::{Lead, LeadOrigin, LeadSpec, LivePlatform};
 const SENTENCE: usize = 400;
 
 /// Makes the objects that are missing. Returns when there is something to try again.
-pub async fn discover(context: &Arc<Context>, platform: &LivePlatform, inventory: &Inventory) -> Option<Time> {
+pub async fn discover(
+    context: &Arc<Context>,
+    platform: &LivePlatform,
+    inventory: &Inventory,
+) -> Option<Time> {
     let (Some(rules), Some(known)) = (&platform.spec.lead_discovery, inventory.known_leads()) else {
-        context.memory.with_attempts(&platform.name_any(), |attempts| *attempts = Attempts::default());
+        context
+            .memory
+            .with_attempts(&platform.name_any(), |attempts| *attempts = Attempts::default());
         return None;
     };
     if unwatched_namespace(context, platform).is_some() {
@@ -37,7 +43,11 @@ pub async fn discover(context: &Arc<Context>, platform: &LivePlatform, inventory
     }
     let own = platform.name_any();
     let mut missing: Vec<&Fact> = Vec::new();
-    for lead in known.tenants().filter_map(lead_that_counts).filter(|lead| wanted(rules, lead)) {
+    for lead in known
+        .tenants()
+        .filter_map(lead_that_counts)
+        .filter(|lead| wanted(rules, lead))
+    {
         if !there(context, &own, rules, &lead.tenant).await {
             missing.push(lead);
         }
@@ -49,7 +59,10 @@ pub async fn discover(context: &Arc<Context>, platform: &LivePlatform, inventory
     attempts.begin(|tenant| missing.iter().any(|lead| &lead.tenant == tenant));
     let now = clock::now();
     if attempts.may_run(now) {
-        let mut due: Vec<(u32, &Fact)> = missing.into_iter().filter_map(|lead| Some((attempts.turn(now, &lead.tenant)?, lead))).collect();
+        let mut due: Vec<(u32, &Fact)> = missing
+            .into_iter()
+            .filter_map(|lead| Some((attempts.turn(now, &lead.tenant)?, lead)))
+            .collect();
         due.sort_by(|one, two| (one.0, &one.1.tenant).cmp(&(two.0, &two.1.tenant)));
         for (_, lead) in due {
             if !make(context, rules, &own, lead, &mut attempts).await {
@@ -63,18 +76,28 @@ pub async fn discover(context: &Arc<Context>, platform: &LivePlatform, inventory
 }
 
 /// Makes one, and says whether another may be tried.
-async fn make(context: &Context, rules: &LeadDiscovery, platform: &str, lead: &Fact, attempts: &mut Attempts) -> bool {
+async fn make(
+    context: &Context,
+    rules: &LeadDiscovery,
+    platform: &str,
+    lead: &Fact,
+    attempts: &mut Attempts,
+) -> bool {
     let now = clock::now();
     let used = |name: &str| {
         let object = context.cache.leads.get(&rules.namespace, name)?;
-        let same = object.spec.platform == platform && TenantId::parse(&object.spec.ms_tenant_id).ok().as_ref() == Some(&lead.tenant);
+        let same = object.spec.platform == platform
+            && TenantId::parse(&object.spec.ms_tenant_id).ok().as_ref() == Some(&lead.tenant);
         Some(if same { Used::ForThis } else { Used::ForAnother })
     };
     let name = match name(platform, &lead.tenant, used) {
         Name::There => return true,
         Name::Free(name) => name,
         Name::Taken(name) => {
-            let said = format!("the names for tenant {} are in use for something else, {name} the last of them", lead.tenant);
+            let said = format!(
+                "the names for tenant {} are in use for something else, {name} the last of them",
+                lead.tenant
+            );
             return attempts.refused(now, &lead.tenant, &said);
         }
     };
@@ -88,7 +111,9 @@ async fn make(context: &Context, rules: &LeadDiscovery, platform: &str, lead: &F
         Err(error) => {
             tracing::warn!(namespace = rules.namespace, name, tenant = %lead.tenant, %error, "an object for a lead could not be made and is tried again");
             match &error {
-                kube::Error::Api(status) if status.code == 404 => attempts.blocked(now, Some(&sentence(&status.message))),
+                kube::Error::Api(status) if status.code == 404 => {
+                    attempts.blocked(now, Some(&sentence(&status.message)))
+                }
                 kube::Error::Api(status) if status.code < 500 && !matches!(status.code, 401 | 429) => {
                     return attempts.refused(now, &lead.tenant, &sentence(&status.message));
                 }
@@ -109,7 +134,9 @@ async fn there(context: &Context, platform: &str, rules: &LeadDiscovery, tenant:
     let keys = context.cache.index.of_tenant(platform, tenant);
     for key in keys.into_iter().filter(|key| key.kind == Kind::Lead) {
         let of = context.cache.index.platform_of(&key).unwrap_or_default();
-        if (of == platform && key.namespace == rules.namespace) || context.may_use(&of, &key.namespace).await != Access::MayNot {
+        if (of == platform && key.namespace == rules.namespace)
+            || context.may_use(&of, &key.namespace).await != Access::MayNot
+        {
             return true;
         }
     }
@@ -118,9 +145,14 @@ async fn there(context: &Context, platform: &str, rules: &LeadDiscovery, tenant:
 
 /// What a person has to know of objects that could not be made: what keeps all of them from it, or a remark on some.
 pub fn told(context: &Context, platform: &LivePlatform) -> (Option<Trouble>, Option<String>) {
-    let Some(rules) = &platform.spec.lead_discovery else { return (None, None) };
+    let Some(rules) = &platform.spec.lead_discovery else {
+        return (None, None);
+    };
     let namespace = &rules.namespace;
-    match context.memory.with_attempts(&platform.name_any(), |attempts| attempts.told()) {
+    match context
+        .memory
+        .with_attempts(&platform.name_any(), |attempts| attempts.told())
+    {
         None => (None, None),
         Some(Told::None(said)) => {
             let message = format!(
@@ -129,8 +161,17 @@ pub fn told(context: &Context, platform: &LivePlatform) -> (Option<Trouble>, Opt
             (Some(Trouble::new(Reason::InvalidSpec, message)), None)
         }
         Some(Told::Some(count, said)) => {
-            let leads = if count == 1 { "1 lead has".to_owned() } else { format!("{count} leads have") };
-            (None, Some(format!("{leads} no Lead object in the namespace {namespace} (spec.leadDiscovery), and making it is tried again: {said}.")))
+            let leads = if count == 1 {
+                "1 lead has".to_owned()
+            } else {
+                format!("{count} leads have")
+            };
+            (
+                None,
+                Some(format!(
+                    "{leads} no Lead object in the namespace {namespace} (spec.leadDiscovery), and making it is tried again: {said}."
+                )),
+            )
         }
     }
 }
@@ -149,8 +190,16 @@ pub fn unwatched_namespace(context: &Context, platform: &LivePlatform) -> Option
 
 /// Removed leads stay in the platform's list for ever (U-19); an object for them would be noise.
 fn wanted(rules: &LeadDiscovery, lead: &Fact) -> bool {
-    let origin = if lead.consentless { LeadOrigin::Consentless } else { LeadOrigin::Consented };
-    let country = rules.countries.as_ref().is_none_or(|wanted| lead.countries.iter().any(|has| wanted.iter().any(|country| country.eq_ignore_ascii_case(has))));
+    let origin = if lead.consentless {
+        LeadOrigin::Consentless
+    } else {
+        LeadOrigin::Consented
+    };
+    let country = rules.countries.as_ref().is_none_or(|wanted| {
+        lead.countries
+            .iter()
+            .any(|has| wanted.iter().any(|country| country.eq_ignore_ascii_case(has)))
+    });
     lead.status != MicrosoftStatus::Removed && rules.origins.contains(&origin) && country
 }
 
@@ -165,6 +214,7 @@ fn object(rules: &LeadDiscovery, platform: &str, name: &str, lead: &Fact) -> Lea
     };
     let mut object = Lead::new(name, spec);
     object.metadata.namespace = Some(rules.namespace.clone());
-    object.metadata.labels = Some(rules.labels.clone()).filter(|labels: &BTreeMap<String, String>| !labels.is_empty());
+    object.metadata.labels =
+        Some(rules.labels.clone()).filter(|labels: &BTreeMap<String, String>| !labels.is_empty());
     object
 }

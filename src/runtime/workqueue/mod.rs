@@ -143,8 +143,17 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
             self.unqueue(&key, &before);
         }
         self.sequence += 1;
-        let entry = Ready { group: group.clone(), deadline, sequence: self.sequence, since, priority };
-        self.order.entry(group).or_default().insert((deadline, entry.sequence, key.clone()));
+        let entry = Ready {
+            group: group.clone(),
+            deadline,
+            sequence: self.sequence,
+            since,
+            priority,
+        };
+        self.order
+            .entry(group)
+            .or_default()
+            .insert((deadline, entry.sequence, key.clone()));
         self.ready.insert(key, entry);
     }
 
@@ -161,7 +170,15 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
         }
         self.sequence += 1;
         self.agenda.insert((at, self.sequence, key.clone()));
-        self.later.insert(key, Later { at, sequence: self.sequence, group, priority });
+        self.later.insert(
+            key,
+            Later {
+                at,
+                sequence: self.sequence,
+                group,
+                priority,
+            },
+        );
     }
 
     /// Forgets `key`: it does not exist any more. A pass that runs is not touched.
@@ -198,7 +215,13 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
         let entry = self.ready.get(&key)?.clone();
         self.unqueue(&key, &entry);
         self.moved = now;
-        self.running.insert(key.clone(), Running { group: entry.group.clone(), since: now });
+        self.running.insert(
+            key.clone(),
+            Running {
+                group: entry.group.clone(),
+                since: now,
+            },
+        );
         *self.in_group.entry(entry.group).or_default() += 1;
         Some((key, entry.priority, now.since(entry.since)))
     }
@@ -245,7 +268,11 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
     /// How it does. What has an appointment that is over counts as ready.
     pub fn load(&mut self, now: Time) -> QueueStats {
         self.promote(now);
-        let mut load = QueueStats { appointed: self.later.len(), running: self.running.len(), ..QueueStats::default() };
+        let mut load = QueueStats {
+            appointed: self.later.len(),
+            running: self.running.len(),
+            ..QueueStats::default()
+        };
         let mut could_run: Option<Time> = None;
         for (key, entry) in &self.ready {
             let priority = &mut load.priorities[entry.priority as usize];
@@ -255,8 +282,15 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
                 could_run = Some(could_run.map_or(entry.since, |since| since.min(entry.since)));
             }
         }
-        load.longest = self.running.values().map(|running| now.since(running.since)).max().unwrap_or_default();
-        load.idle = could_run.map(|since| now.since(since.max(self.moved))).unwrap_or_default();
+        load.longest = self
+            .running
+            .values()
+            .map(|running| now.since(running.since))
+            .max()
+            .unwrap_or_default();
+        load.idle = could_run
+            .map(|since| now.since(since.max(self.moved)))
+            .unwrap_or_default();
         load
     }
 }
@@ -270,7 +304,10 @@ pub struct Queue<K, G> {
 impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
     /// An empty queue; see [`WorkQueueState::new`].
     pub fn new(group_limit: usize) -> Self {
-        Self { lines: Mutex::new(WorkQueueState::new(group_limit)), changed: Notify::new() }
+        Self {
+            lines: Mutex::new(WorkQueueState::new(group_limit)),
+            changed: Notify::new(),
+        }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut WorkQueueState<K, G>) -> T) -> T {

@@ -25,7 +25,8 @@ enum Act {
 fn act() -> impl Strategy<Value = Act> {
     prop_oneof![
         (0..12u8, 0..3u8, 0..3u8).prop_map(|(key, group, priority)| Act::Add(key, group, priority)),
-        (0..12u8, 0..3u8, 0..3u8, any::<u16>()).prop_map(|(key, group, priority, later)| Act::AddAt(key, group, priority, later)),
+        (0..12u8, 0..3u8, 0..3u8, any::<u16>())
+            .prop_map(|(key, group, priority, later)| Act::AddAt(key, group, priority, later)),
         (0..12u8).prop_map(Act::Remove),
         Just(Act::Pop),
         (0..12u8).prop_map(Act::Done),
@@ -98,7 +99,11 @@ proptest! {
 #[test]
 fn a_changed_spec_goes_before_a_poll_and_a_poll_before_an_observation() {
     let mut lines = WorkQueueState::new(10);
-    for (key, priority) in [("observe", Priority::Observe), ("effect", Priority::Effect), ("changed", Priority::Changed)] {
+    for (key, priority) in [
+        ("observe", Priority::Observe),
+        ("effect", Priority::Effect),
+        ("changed", Priority::Changed),
+    ] {
         lines.add(at(0), key, 0, priority);
     }
     let order: Vec<_> = std::iter::from_fn(|| lines.pop(at(0)).map(|(key, _, _)| key)).collect();
@@ -170,7 +175,10 @@ fn at_twice_the_load_everybody_has_its_share() {
         lines.done(at(now), &key);
         lines.add_at(at(now + 100), key, 0, Priority::Observe);
     }
-    assert!(longest <= 2 * i64::from(OBJECTS), "one waited {longest} ms; its fair share is {OBJECTS} ms");
+    assert!(
+        longest <= 2 * i64::from(OBJECTS),
+        "one waited {longest} ms; its fair share is {OBJECTS} ms"
+    );
 }
 
 #[test]
@@ -182,14 +190,46 @@ fn how_it_does_tells_one_that_nobody_serves_from_one_that_is_full() {
     lines.add(at(1_000), "second", 0, Priority::Changed);
     lines.add_at(at(4_000), "third", 1, Priority::Observe);
     let load = lines.load(at(3_000));
-    assert_eq!((load.priorities[0], load.appointed, load.running), (PriorityStats { ready: 2, oldest: seconds(3) }, 1, 0));
+    assert_eq!(
+        (load.priorities[0], load.appointed, load.running),
+        (
+            PriorityStats {
+                ready: 2,
+                oldest: seconds(3)
+            },
+            1,
+            0
+        )
+    );
     assert_eq!(load.idle, seconds(3), "nobody takes what could run");
     assert_eq!(lines.pop(at(3_000)).map(|(key, _, _)| key), Some("first"));
     let load = lines.load(at(3_500));
-    assert_eq!((load.idle, load.longest), (Duration::ZERO, Duration::from_millis(500)), "the second waits for the first, as it should");
+    assert_eq!(
+        (load.idle, load.longest),
+        (Duration::ZERO, Duration::from_millis(500)),
+        "the second waits for the first, as it should"
+    );
     let load = lines.load(at(9_000));
-    assert_eq!((load.priorities[2], load.appointed), (PriorityStats { ready: 1, oldest: seconds(5) }, 0), "ready since its time came");
-    assert_eq!((load.idle, load.longest), (seconds(5), seconds(6)), "the third could run, in a group of its own");
+    assert_eq!(
+        (load.priorities[2], load.appointed),
+        (
+            PriorityStats {
+                ready: 1,
+                oldest: seconds(5)
+            },
+            0
+        ),
+        "ready since its time came"
+    );
+    assert_eq!(
+        (load.idle, load.longest),
+        (seconds(5), seconds(6)),
+        "the third could run, in a group of its own"
+    );
     lines.done(at(60_000), &"first");
-    assert_eq!(lines.load(at(60_010)).idle, Duration::from_millis(10), "the second could not run before");
+    assert_eq!(
+        lines.load(at(60_010)).idle,
+        Duration::from_millis(10),
+        "the second could not run before"
+    );
 }

@@ -31,7 +31,11 @@ pub struct Bounds {
 impl Default for Bounds {
     fn default() -> Self {
         let seconds = Duration::from_secs;
-        Self { watch: seconds(600), queue: seconds(120), pass: seconds(3600) }
+        Self {
+            watch: seconds(600),
+            queue: seconds(120),
+            pass: seconds(3600),
+        }
     }
 }
 
@@ -89,33 +93,63 @@ impl Report {
         };
         let lines: String = self.checks.iter().map(line).collect();
         let notes: String = self.notes.iter().map(|note| format!("[!]{note}\n")).collect();
-        format!("{lines}{notes}{name} check {}\n", if self.is_good() { "passed" } else { "failed" })
+        format!(
+            "{lines}{notes}{name} check {}\n",
+            if self.is_good() { "passed" } else { "failed" }
+        )
     }
 }
 
 impl Signs {
     fn each_watch(&self, look: impl Fn(&WatchStatus) -> Result<(), String>) -> Vec<Check> {
-        self.watches.iter().map(|(kind, seen)| (watch(*kind, seen), look(seen))).collect()
+        self.watches
+            .iter()
+            .map(|(kind, seen)| (watch(*kind, seen), look(seen)))
+            .collect()
     }
 
     /// What a person should know although nothing is wrong with the program.
     fn notes(&self) -> Vec<String> {
-        let refused =
-            |(kind, seen): &(Kind, WatchStatus)| Some(format!("{} is refused: {}; the other namespaces are served", watch(*kind, seen), seen.refused.clone()?));
+        let refused = |(kind, seen): &(Kind, WatchStatus)| {
+            Some(format!(
+                "{} is refused: {}; the other namespaces are served",
+                watch(*kind, seen),
+                seen.refused.clone()?
+            ))
+        };
         self.watches.iter().filter_map(refused).collect()
     }
 
     fn live(&self, bounds: &Bounds) -> Report {
-        let heard = |seen: &WatchStatus| within(seen.silent, bounds.watch, "nothing was heard of it, neither a failure,");
+        let heard = |seen: &WatchStatus| {
+            within(
+                seen.silent,
+                bounds.watch,
+                "nothing was heard of it, neither a failure,",
+            )
+        };
         let mut checks = self.each_watch(heard);
         // Nobody takes what is due while another replica leads, or when this one is to end.
-        let taken = if self.stage == StartStage::Working { within(self.queue.idle, bounds.queue, "nobody has taken what is due") } else { Ok(()) };
+        let taken = if self.stage == StartStage::Working {
+            within(self.queue.idle, bounds.queue, "nobody has taken what is due")
+        } else {
+            Ok(())
+        };
         checks.push(("queue".into(), taken));
-        checks.push(("passes".into(), within(self.queue.longest, bounds.pass, "a pass has been under way")));
+        checks.push((
+            "passes".into(),
+            within(self.queue.longest, bounds.pass, "a pass has been under way"),
+        ));
         if let Some((still, most)) = self.lease {
-            checks.push(("lease".into(), within(still, most, "the election has made no step")));
+            checks.push((
+                "lease".into(),
+                within(still, most, "the election has made no step"),
+            ));
         }
-        Report { checks, notes: Vec::new() }
+        Report {
+            checks,
+            notes: Vec::new(),
+        }
     }
 
     fn ready(&self, bounds: &Bounds) -> Report {
@@ -126,17 +160,32 @@ impl Signs {
             StartStage::Waiting | StartStage::Working => Ok(()),
         };
         // A namespace that the API server refuses is no reason to take this replica for unfit, unless it is refused everywhere.
-        let somewhere = self.watches.iter().any(|(kind, seen)| *kind != Kind::LivePlatform && seen.refused.is_none());
+        let somewhere = self
+            .watches
+            .iter()
+            .any(|(kind, seen)| *kind != Kind::LivePlatform && seen.refused.is_none());
         let well = |seen: &WatchStatus| match (seen.complete, seen.failing) {
             _ if seen.refused.is_some() && somewhere => Ok(()),
             (_, true) => Err("its last try failed; see the log".to_owned()),
             (false, _) => Err("its first list is not complete".to_owned()),
-            _ => within(seen.silent, bounds.watch, "nothing was heard of it, neither a failure,"),
+            _ => within(
+                seen.silent,
+                bounds.watch,
+                "nothing was heard of it, neither a failure,",
+            ),
         };
         let mut checks = vec![("stage".into(), stage)];
         checks.extend(self.each_watch(well));
-        checks.extend(self.live(bounds).checks.into_iter().filter(|(name, _)| !name.starts_with("watch-")));
-        Report { checks, notes: self.notes() }
+        checks.extend(
+            self.live(bounds)
+                .checks
+                .into_iter()
+                .filter(|(name, _)| !name.starts_with("watch-")),
+        );
+        Report {
+            checks,
+            notes: self.notes(),
+        }
     }
 }
 
@@ -147,7 +196,15 @@ fn watch(kind: Kind, seen: &WatchStatus) -> String {
 }
 
 fn within(span: Duration, most: Duration, what: &str) -> Result<(), String> {
-    if span <= most { Ok(()) } else { Err(format!("{what} for {} s, and {} s are the most", span.as_secs(), most.as_secs())) }
+    if span <= most {
+        Ok(())
+    } else {
+        Err(format!(
+            "{what} for {} s, and {} s are the most",
+            span.as_secs(),
+            most.as_secs()
+        ))
+    }
 }
 
 /// Knows where to look.
@@ -161,7 +218,12 @@ pub struct Health {
 impl Health {
     /// Of a program that has just begun.
     pub fn new(context: Arc<Context>, bounds: Bounds) -> Self {
-        Self { context, bounds, stage: Mutex::default(), lease: Mutex::default() }
+        Self {
+            context,
+            bounds,
+            stage: Mutex::default(),
+            lease: Mutex::default(),
+        }
     }
 
     /// The program is so far.
@@ -180,7 +242,9 @@ impl Health {
             stage: *self.stage.lock(),
             watches: self.context.watches.all(),
             queue: self.context.queue.load(),
-            lease: lease.as_ref().map(|(heartbeat, most)| (heartbeat.idle_for(), *most)),
+            lease: lease
+                .as_ref()
+                .map(|(heartbeat, most)| (heartbeat.idle_for(), *most)),
         }
     }
 

@@ -39,7 +39,10 @@ pub struct ApiCalls(Option<Families>);
 
 impl ApiCalls {
     pub(crate) fn counted(buckets: &'static [f64]) -> Self {
-        Self(Some(Families { calls: Family::default(), duration: histograms(buckets) }))
+        Self(Some(Families {
+            calls: Family::default(),
+            duration: histograms(buckets),
+        }))
     }
 
     pub(crate) fn register(&self, registry: &mut Registry) {
@@ -54,7 +57,10 @@ impl<S> Layer<S> for ApiCalls {
     type Service = CountedService<S>;
 
     fn layer(&self, inner: S) -> CountedService<S> {
-        CountedService { inner, families: self.0.clone() }
+        CountedService {
+            inner,
+            families: self.0.clone(),
+        }
     }
 }
 
@@ -80,7 +86,12 @@ where
 
     fn call(&mut self, request: Request<A>) -> Self::Future {
         let verb = verb(request.method(), request.uri());
-        let call = self.families.clone().map(|families| CountedCall { families, verb, begun: clock::since_start(), code: None });
+        let call = self.families.clone().map(|families| CountedCall {
+            families,
+            verb,
+            begun: clock::since_start(),
+            code: None,
+        });
         let answer = self.inner.call(request);
         Box::pin(async move {
             let mut call = call;
@@ -104,8 +115,17 @@ struct CountedCall {
 impl Drop for CountedCall {
     fn drop(&mut self) {
         let code = self.code.as_ref().map_or("none", StatusCode::as_str).to_owned();
-        self.families.calls.get_or_create(&ByCode { verb: self.verb, code }).inc();
-        self.families.duration.get_or_create(&ByVerb { verb: self.verb }).observe(clock::since_start().saturating_sub(self.begun).as_secs_f64());
+        self.families
+            .calls
+            .get_or_create(&ByCode {
+                verb: self.verb,
+                code,
+            })
+            .inc();
+        self.families
+            .duration
+            .get_or_create(&ByVerb { verb: self.verb })
+            .observe(clock::since_start().saturating_sub(self.begun).as_secs_f64());
     }
 }
 
@@ -116,7 +136,14 @@ fn verb(method: &Method, uri: &Uri) -> &'static str {
         Method::PUT => "update",
         Method::PATCH => "patch",
         Method::DELETE => "delete",
-        _ if uri.query().is_some_and(|query| query.split('&').any(|part| part == "watch=true" || part == "watch=1")) => "watch",
+        _ if uri.query().is_some_and(|query| {
+            query
+                .split('&')
+                .any(|part| part == "watch=true" || part == "watch=1")
+        }) =>
+        {
+            "watch"
+        }
         _ if is_collection(uri.path()) => "list",
         _ => "get",
     }
@@ -144,7 +171,11 @@ mod tests {
         let own = "/apis/operatorconnect.dev/v1alpha1";
         for (method, path, expected) in [
             (Method::GET, format!("{own}/leads?limit=100"), "list"),
-            (Method::GET, format!("{own}/leads?&watch=true&resourceVersion=4"), "watch"),
+            (
+                Method::GET,
+                format!("{own}/leads?&watch=true&resourceVersion=4"),
+                "watch",
+            ),
             (Method::GET, format!("{own}/namespaces/a/leads"), "list"),
             (Method::GET, format!("{own}/namespaces/a/leads/b"), "get"),
             (Method::GET, format!("{own}/liveplatforms/b"), "get"),
@@ -152,9 +183,21 @@ mod tests {
             (Method::GET, "/api/v1/namespaces".into(), "list"),
             (Method::GET, "/api/v1/namespaces/a/secrets/b".into(), "get"),
             (Method::GET, "/version".into(), "get"),
-            (Method::PATCH, format!("{own}/namespaces/a/leads/b/status"), "patch"),
-            (Method::PUT, "/apis/coordination.k8s.io/v1/namespaces/a/leases/b".into(), "update"),
-            (Method::POST, "/apis/coordination.k8s.io/v1/namespaces/a/leases".into(), "create"),
+            (
+                Method::PATCH,
+                format!("{own}/namespaces/a/leads/b/status"),
+                "patch",
+            ),
+            (
+                Method::PUT,
+                "/apis/coordination.k8s.io/v1/namespaces/a/leases/b".into(),
+                "update",
+            ),
+            (
+                Method::POST,
+                "/apis/coordination.k8s.io/v1/namespaces/a/leases".into(),
+                "create",
+            ),
             (Method::DELETE, format!("{own}/namespaces/a/leads/b"), "delete"),
         ] {
             assert_eq!(verb(&method, &path.parse().unwrap()), expected, "{method} {path}");
@@ -179,7 +222,15 @@ mod tests {
         // Not even begun.
         drop(ask("/never"));
         let families = calls.0.unwrap();
-        let count = |code: &str| families.calls.get_or_create(&ByCode { verb: "get", code: code.into() }).get();
+        let count = |code: &str| {
+            families
+                .calls
+                .get_or_create(&ByCode {
+                    verb: "get",
+                    code: code.into(),
+                })
+                .get()
+        };
         assert_eq!((count("429"), count("none")), (1, 3));
     }
 }

@@ -41,17 +41,27 @@ impl Described {
     /// `seconds` or `bytes`; `None` for a plain number.
     pub fn unit(&self) -> Option<&'static str> {
         let name = self.name.strip_suffix("_total").unwrap_or(self.name);
-        ["seconds", "bytes"].into_iter().find(|unit| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_')))
+        ["seconds", "bytes"]
+            .into_iter()
+            .find(|unit| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_')))
     }
 
     /// The name without what is added to it where it is served: the unit, and `_total`.
     pub(crate) fn stem(&self) -> &'static str {
         let name = self.name.strip_suffix("_total").unwrap_or(self.name);
-        self.unit().and_then(|unit| name.strip_suffix(unit)?.strip_suffix('_')).unwrap_or(name)
+        self.unit()
+            .and_then(|unit| name.strip_suffix(unit)?.strip_suffix('_'))
+            .unwrap_or(name)
     }
 
     pub(crate) fn typed_unit(&self) -> Option<Unit> {
-        self.unit().map(|unit| if unit == "bytes" { Unit::Bytes } else { Unit::Seconds })
+        self.unit().map(|unit| {
+            if unit == "bytes" {
+                Unit::Bytes
+            } else {
+                Unit::Seconds
+            }
+        })
     }
 }
 
@@ -162,12 +172,35 @@ mod tests {
         let names: BTreeSet<&str> = catalogue().iter().map(|metric| metric.name).collect();
         assert_eq!(names.len(), catalogue().len(), "a name is there twice");
         for metric in catalogue() {
-            assert_eq!(metric.name.ends_with("_total"), metric.kind == Type::Counter, "{}", metric.name);
-            assert!(metric.name.starts_with("operatorconnect_") || metric.name.starts_with("process_"), "{}", metric.name);
-            assert!(!metric.help.ends_with('.') && !metric.help.is_empty() && !metric.help.contains('\n'), "{}: the full stop is added", metric.name);
-            let served = [Some(metric.stem()), metric.unit(), (metric.kind == Type::Counter).then_some("total")];
-            assert_eq!(served.into_iter().flatten().collect::<Vec<_>>().join("_"), metric.name);
+            assert_eq!(
+                metric.name.ends_with("_total"),
+                metric.kind == Type::Counter,
+                "{}",
+                metric.name
+            );
+            assert!(
+                metric.name.starts_with("operatorconnect_") || metric.name.starts_with("process_"),
+                "{}",
+                metric.name
+            );
+            assert!(
+                !metric.help.ends_with('.') && !metric.help.is_empty() && !metric.help.contains('\n'),
+                "{}: the full stop is added",
+                metric.name
+            );
+            let served = [
+                Some(metric.stem()),
+                metric.unit(),
+                (metric.kind == Type::Counter).then_some("total"),
+            ];
+            assert_eq!(
+                served.into_iter().flatten().collect::<Vec<_>>().join("_"),
+                metric.name
+            );
         }
-        assert_eq!((CPU.stem(), CPU.unit(), LIMIT.unit(), START.unit()), ("process_cpu", Some("seconds"), None, Some("seconds")));
+        assert_eq!(
+            (CPU.stem(), CPU.unit(), LIMIT.unit(), START.unit()),
+            ("process_cpu", Some("seconds"), None, Some("seconds"))
+        );
     }
 }

@@ -26,7 +26,11 @@ pub(crate) fn histograms<L: Clone + std::hash::Hash + Eq>(buckets: &'static [f64
 }
 
 /// Registers a metric as the catalogue describes it.
-pub(crate) fn register(registry: &mut Registry, described: &Described, metric: impl EncodeMetric + Send + Sync + std::fmt::Debug + 'static) {
+pub(crate) fn register(
+    registry: &mut Registry,
+    described: &Described,
+    metric: impl EncodeMetric + Send + Sync + std::fmt::Debug + 'static,
+) {
     match described.typed_unit() {
         Some(unit) => registry.register_with_unit(described.stem(), described.help, unit, metric),
         None => registry.register(described.stem(), described.help, metric),

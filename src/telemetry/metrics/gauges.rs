@@ -22,7 +22,14 @@ pub(crate) fn put<'a, const N: usize>(
     described: &Described,
     series: impl IntoIterator<Item = ([&'a str; N], f64)>,
 ) -> Result<(), Error> {
-    let (kind, unit) = (if described.kind == Type::Counter { MetricType::Counter } else { MetricType::Gauge }, described.typed_unit());
+    let (kind, unit) = (
+        if described.kind == Type::Counter {
+            MetricType::Counter
+        } else {
+            MetricType::Gauge
+        },
+        described.typed_unit(),
+    );
     // As the registry has it, which adds the full stop by itself.
     let help = format!("{}.", described.help);
     let mut metric = encoder.encode_descriptor(described.stem(), &help, unit.as_ref(), kind)?;
@@ -59,7 +66,10 @@ impl Collector for Gauges {
         self.objects(&mut encoder)?;
         self.watches(&mut encoder)?;
         put(&mut encoder, &catalogue::LEADER, [([], truth(self.0.leads))])?;
-        let build = [env!("CARGO_PKG_VERSION"), option_env!("OPERATORCONNECT_REVISION").unwrap_or("unknown")];
+        let build = [
+            env!("CARGO_PKG_VERSION"),
+            option_env!("OPERATORCONNECT_REVISION").unwrap_or("unknown"),
+        ];
         put(&mut encoder, &catalogue::BUILD, [(build, 1.0)])
     }
 }
@@ -67,26 +77,69 @@ impl Collector for Gauges {
 impl Gauges {
     fn queue(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let queue = &self.0.queue;
-        let priorities = || Priority::ALL.map(Priority::label).into_iter().zip(queue.priorities);
-        put(encoder, &catalogue::QUEUE_READY, priorities().map(|(priority, load)| ([priority], size(load.ready))))?;
-        put(encoder, &catalogue::QUEUE_OLDEST, priorities().map(|(priority, load)| ([priority], load.oldest.as_secs_f64())))?;
-        put(encoder, &catalogue::QUEUE_APPOINTED, [([], size(queue.appointed))])?;
+        let priorities = || {
+            Priority::ALL
+                .map(Priority::label)
+                .into_iter()
+                .zip(queue.priorities)
+        };
+        put(
+            encoder,
+            &catalogue::QUEUE_READY,
+            priorities().map(|(priority, load)| ([priority], size(load.ready))),
+        )?;
+        put(
+            encoder,
+            &catalogue::QUEUE_OLDEST,
+            priorities().map(|(priority, load)| ([priority], load.oldest.as_secs_f64())),
+        )?;
+        put(
+            encoder,
+            &catalogue::QUEUE_APPOINTED,
+            [([], size(queue.appointed))],
+        )?;
         put(encoder, &catalogue::QUEUE_RUNNING, [([], size(queue.running))])
     }
 
     /// One series for each platform of which there is something to say.
-    fn each(&self, encoder: &mut DescriptorEncoder<'_>, described: &Described, value: impl Fn(&Platform) -> Option<f64>) -> Result<(), Error> {
-        put(encoder, described, self.0.platforms.iter().filter_map(|(name, platform)| Some(([name.as_str()], value(platform)?))))
+    fn each(
+        &self,
+        encoder: &mut DescriptorEncoder<'_>,
+        described: &Described,
+        value: impl Fn(&Platform) -> Option<f64>,
+    ) -> Result<(), Error> {
+        put(
+            encoder,
+            described,
+            self.0
+                .platforms
+                .iter()
+                .filter_map(|(name, platform)| Some(([name.as_str()], value(platform)?))),
+        )
     }
 
     fn platforms(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        self.each(encoder, &catalogue::BUDGET_WAITING, |platform| Some(size(platform.budget?.waiting)))?;
-        self.each(encoder, &catalogue::IN_FLIGHT, |platform| Some(size(platform.budget?.in_flight)))?;
-        self.each(encoder, &catalogue::LIMIT, |platform| Some(f64::from(platform.budget?.per_second)))?;
-        self.each(encoder, &catalogue::CIRCUIT_OPEN, |platform| Some(truth(platform.budget?.open)))?;
-        self.each(encoder, &catalogue::OBSERVE_INTERVAL, |platform| Some(platform.observe_interval.as_secs_f64()))?;
-        self.each(encoder, &catalogue::DELETIONS_HELD, |platform| Some(count(platform.deletions_held)))?;
-        self.each(encoder, &catalogue::ABSENCES_HELD, |platform| Some(count(platform.absences_held)))?;
+        self.each(encoder, &catalogue::BUDGET_WAITING, |platform| {
+            Some(size(platform.budget?.waiting))
+        })?;
+        self.each(encoder, &catalogue::IN_FLIGHT, |platform| {
+            Some(size(platform.budget?.in_flight))
+        })?;
+        self.each(encoder, &catalogue::LIMIT, |platform| {
+            Some(f64::from(platform.budget?.per_second))
+        })?;
+        self.each(encoder, &catalogue::CIRCUIT_OPEN, |platform| {
+            Some(truth(platform.budget?.open))
+        })?;
+        self.each(encoder, &catalogue::OBSERVE_INTERVAL, |platform| {
+            Some(platform.observe_interval.as_secs_f64())
+        })?;
+        self.each(encoder, &catalogue::DELETIONS_HELD, |platform| {
+            Some(count(platform.deletions_held))
+        })?;
+        self.each(encoder, &catalogue::ABSENCES_HELD, |platform| {
+            Some(count(platform.absences_held))
+        })?;
         let jobs = self.0.platforms.iter().flat_map(|(name, platform)| {
             let due = Job::ALL.map(Job::name).into_iter().zip(platform.jobs_due);
             due.map(move |(job, due)| ([name.as_str(), job], count(due)))
@@ -98,43 +151,86 @@ impl Gauges {
         let lists = || {
             self.0.platforms.iter().flat_map(|(name, platform)| {
                 let known = [("leads", platform.leads), ("services", platform.services)];
-                known.into_iter().filter_map(move |(list, known)| Some(([name.as_str(), list], known?)))
+                known
+                    .into_iter()
+                    .filter_map(move |(list, known)| Some(([name.as_str(), list], known?)))
             })
         };
-        put(encoder, &catalogue::INVENTORY_AGE, lists().map(|(labels, list)| (labels, list.age.as_secs_f64())))?;
-        put(encoder, &catalogue::INVENTORY_ENTRIES, lists().map(|(labels, list)| (labels, count(list.entries))))?;
-        let licenses = self
-            .0
-            .platforms
-            .iter()
-            .flat_map(|(name, platform)| platform.licenses.iter().map(move |(license, number)| ([name.as_str(), license.as_str()], count(*number))));
+        put(
+            encoder,
+            &catalogue::INVENTORY_AGE,
+            lists().map(|(labels, list)| (labels, list.age.as_secs_f64())),
+        )?;
+        put(
+            encoder,
+            &catalogue::INVENTORY_ENTRIES,
+            lists().map(|(labels, list)| (labels, count(list.entries))),
+        )?;
+        let licenses = self.0.platforms.iter().flat_map(|(name, platform)| {
+            platform
+                .licenses
+                .iter()
+                .map(move |(license, number)| ([name.as_str(), license.as_str()], count(*number)))
+        });
         put(encoder, &catalogue::LICENSES, licenses)
     }
 
     fn objects(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let objects = self.0.objects.iter().map(|((kind, ready, reason), number)| ([kind.as_str(), *ready, reason.as_str()], count(*number)));
+        let objects = self.0.objects.iter().map(|((kind, ready, reason), number)| {
+            ([kind.as_str(), *ready, reason.as_str()], count(*number))
+        });
         put(encoder, &catalogue::OBJECTS, objects)?;
         let kinds = [Kind::Lead.as_str(), Kind::OcEssentialService.as_str()];
-        for (many, oldest, open) in
-            [(catalogue::OPEN_INTENTS, catalogue::OLDEST_INTENT, self.0.intents), (catalogue::OPEN_TASKS, catalogue::OLDEST_TASK, self.0.tasks)]
-        {
+        for (many, oldest, open) in [
+            (catalogue::OPEN_INTENTS, catalogue::OLDEST_INTENT, self.0.intents),
+            (catalogue::OPEN_TASKS, catalogue::OLDEST_TASK, self.0.tasks),
+        ] {
             let open = || kinds.into_iter().zip(open);
-            put(encoder, &many, open().map(|(kind, open)| ([kind], count(open.count))))?;
-            put(encoder, &oldest, open().map(|(kind, open)| ([kind], open.oldest.as_secs_f64())))?;
+            put(
+                encoder,
+                &many,
+                open().map(|(kind, open)| ([kind], count(open.count))),
+            )?;
+            put(
+                encoder,
+                &oldest,
+                open().map(|(kind, open)| ([kind], open.oldest.as_secs_f64())),
+            )?;
         }
         Ok(())
     }
 
     /// Of several watches of one kind, each of another namespace, the failures together, and the one that was heard of least.
     fn watches(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
-        let of = |kind: Kind| self.0.watches.iter().filter(move |(of, _)| *of == kind).map(|(_, seen)| seen);
-        let failures = Kind::ALL.into_iter().map(|kind| ([kind.as_str()], count(of(kind).map(|seen| seen.failures).sum())));
+        let of = |kind: Kind| {
+            self.0
+                .watches
+                .iter()
+                .filter(move |(of, _)| *of == kind)
+                .map(|(_, seen)| seen)
+        };
+        let failures = Kind::ALL
+            .into_iter()
+            .map(|kind| ([kind.as_str()], count(of(kind).map(|seen| seen.failures).sum())));
         put(encoder, &catalogue::WATCH_FAILURES, failures)?;
-        let idle = Kind::ALL.into_iter().filter_map(|kind| Some(([kind.as_str()], of(kind).map(|seen| seen.silent).max()?.as_secs_f64())));
+        let idle = Kind::ALL.into_iter().filter_map(|kind| {
+            Some((
+                [kind.as_str()],
+                of(kind).map(|seen| seen.silent).max()?.as_secs_f64(),
+            ))
+        });
         put(encoder, &catalogue::WATCH_IDLE, idle)?;
-        let refused = Kind::ALL.into_iter().map(|kind| ([kind.as_str()], size(of(kind).filter(|seen| seen.refused.is_some()).count())));
+        let refused = Kind::ALL.into_iter().map(|kind| {
+            (
+                [kind.as_str()],
+                size(of(kind).filter(|seen| seen.refused.is_some()).count()),
+            )
+        });
         put(encoder, &catalogue::WATCHES_REFUSED, refused)?;
-        let unreadable = Kind::ALL.into_iter().zip(self.0.unreadable).map(|(kind, number)| ([kind.as_str()], size(number)));
+        let unreadable = Kind::ALL
+            .into_iter()
+            .zip(self.0.unreadable)
+            .map(|(kind, number)| ([kind.as_str()], size(number)));
         put(encoder, &catalogue::UNREADABLE, unreadable)
     }
 }

@@ -34,14 +34,22 @@ use crate::runtime::workqueue::Priority;
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
 /// Calls and passes, in seconds.
-const SHORT: [f64; 13] = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0];
+const SHORT: [f64; 13] = [
+    0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
+];
 /// Waits of what should come at once, in seconds.
 const WAITS: [f64; 10] = [0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 120.0];
 /// What takes a platform's task and a job, in seconds.
-const LONG: [f64; 12] = [1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0];
+const LONG: [f64; 12] = [
+    1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0,
+];
 
 /// The reasons for which a platform is left alone.
-const OPENED: [Reason; 3] = [Reason::PlatformUnavailable, Reason::Throttled, Reason::AuthenticationFailed];
+const OPENED: [Reason; 3] = [
+    Reason::PlatformUnavailable,
+    Reason::Throttled,
+    Reason::AuthenticationFailed,
+];
 
 macro_rules! labels {
     ($($name:ident { $($label:ident: $of:ty),+ })+) => {
@@ -119,7 +127,11 @@ impl Metrics {
         register(registry, &catalogue::QUEUE_WAIT, self.queue_wait.clone());
         register(registry, &catalogue::FIRST_LOOK, self.first_look.clone());
         register(registry, &catalogue::READY, self.ready.clone());
-        register(registry, &catalogue::STATUS_FAILURES, self.status_failures.clone());
+        register(
+            registry,
+            &catalogue::STATUS_FAILURES,
+            self.status_failures.clone(),
+        );
         register(registry, &catalogue::CALLS, self.calls.clone());
         register(registry, &catalogue::CALL_DURATION, self.call_duration.clone());
         register(registry, &catalogue::BUDGET_WAIT, self.budget_wait.clone());
@@ -172,9 +184,20 @@ impl Metrics {
         let mut platforms = self.platforms();
         if !platforms.contains(platform) {
             platforms.insert(platform.to_owned());
-            begin(&self.budget_wait, &ByPlatform { platform: platform.to_owned() });
+            begin(
+                &self.budget_wait,
+                &ByPlatform {
+                    platform: platform.to_owned(),
+                },
+            );
             for reason in OPENED {
-                begin(&self.circuit_opened, &ByReason { platform: platform.to_owned(), reason: reason.to_string() });
+                begin(
+                    &self.circuit_opened,
+                    &ByReason {
+                        platform: platform.to_owned(),
+                        reason: reason.to_string(),
+                    },
+                );
             }
         }
     }
@@ -182,7 +205,11 @@ impl Metrics {
     fn forget_all_but(&self, now: &Snapshot) {
         now.platforms.keys().for_each(|platform| self.meet(platform));
         let mut platforms = self.platforms();
-        let gone: Vec<String> = platforms.iter().filter(|name| !now.platforms.contains_key(*name)).cloned().collect();
+        let gone: Vec<String> = platforms
+            .iter()
+            .filter(|name| !now.platforms.contains_key(*name))
+            .cloned()
+            .collect();
         for name in gone {
             platforms.remove(&name);
             self.forget(&name);
@@ -193,12 +220,22 @@ impl Metrics {
         let platform = || platform.to_owned();
         self.budget_wait.remove(&ByPlatform { platform: platform() });
         for reason in Reason::ALL {
-            self.circuit_opened.remove(&ByReason { platform: platform(), reason: reason.to_string() });
+            self.circuit_opened.remove(&ByReason {
+                platform: platform(),
+                reason: reason.to_string(),
+            });
         }
         for call in Endpoint::ALL.map(Endpoint::label) {
-            self.call_duration.remove(&ByCall { platform: platform(), call });
+            self.call_duration.remove(&ByCall {
+                platform: platform(),
+                call,
+            });
             for outcome in CallOutcome::LABELS {
-                self.calls.remove(&ByAnswer { platform: platform(), call, outcome });
+                self.calls.remove(&ByAnswer {
+                    platform: platform(),
+                    call,
+                    outcome,
+                });
             }
         }
     }
@@ -206,32 +243,57 @@ impl Metrics {
 
 impl MetricsSink for Metrics {
     fn dequeued(&self, priority: Priority, waited: Duration) {
-        self.queue_wait.get_or_create(&ByPriority { priority: priority.label() }).observe(waited.as_secs_f64());
+        self.queue_wait
+            .get_or_create(&ByPriority {
+                priority: priority.label(),
+            })
+            .observe(waited.as_secs_f64());
     }
 
     fn reconciled(&self, kind: Kind, outcome: PassOutcome, took: Duration) {
         let kind = kind.as_str();
-        self.passes.get_or_create(&ByOutcome { kind, outcome: outcome.label() }).inc();
-        self.pass_duration.get_or_create(&ByKind { kind }).observe(took.as_secs_f64());
+        self.passes
+            .get_or_create(&ByOutcome {
+                kind,
+                outcome: outcome.label(),
+            })
+            .inc();
+        self.pass_duration
+            .get_or_create(&ByKind { kind })
+            .observe(took.as_secs_f64());
     }
 
     fn first_look(&self, kind: Kind, after: Duration) {
-        self.first_look.get_or_create(&ByKind { kind: kind.as_str() }).observe(after.as_secs_f64());
+        self.first_look
+            .get_or_create(&ByKind { kind: kind.as_str() })
+            .observe(after.as_secs_f64());
     }
 
     fn ready(&self, kind: Kind, after: Duration) {
-        self.ready.get_or_create(&ByKind { kind: kind.as_str() }).observe(after.as_secs_f64());
+        self.ready
+            .get_or_create(&ByKind { kind: kind.as_str() })
+            .observe(after.as_secs_f64());
     }
 
     fn status_unwritten(&self, kind: Kind) {
-        self.status_failures.get_or_create(&ByKind { kind: kind.as_str() }).inc();
+        self.status_failures
+            .get_or_create(&ByKind { kind: kind.as_str() })
+            .inc();
     }
 
     fn call_finished(&self, platform: &str, endpoint: Endpoint, outcome: CallOutcome, took: Duration) {
         self.meet(platform);
         let (platform, call) = (platform.to_owned(), endpoint.label());
-        self.calls.get_or_create(&ByAnswer { platform: platform.clone(), call, outcome: outcome.label() }).inc();
-        self.call_duration.get_or_create(&ByCall { platform, call }).observe(took.as_secs_f64());
+        self.calls
+            .get_or_create(&ByAnswer {
+                platform: platform.clone(),
+                call,
+                outcome: outcome.label(),
+            })
+            .inc();
+        self.call_duration
+            .get_or_create(&ByCall { platform, call })
+            .observe(took.as_secs_f64());
     }
 
     fn budget(&self, platform: &str, news: BudgetEvent) {
@@ -240,9 +302,17 @@ impl MetricsSink for Metrics {
         match news {
             BudgetEvent::Back => {}
             BudgetEvent::Opened(reason) => {
-                self.circuit_opened.get_or_create(&ByReason { platform, reason: reason.to_string() }).inc();
+                self.circuit_opened
+                    .get_or_create(&ByReason {
+                        platform,
+                        reason: reason.to_string(),
+                    })
+                    .inc();
             }
-            BudgetEvent::Waited(waited) => self.budget_wait.get_or_create(&ByPlatform { platform }).observe(waited.as_secs_f64()),
+            BudgetEvent::Waited(waited) => self
+                .budget_wait
+                .get_or_create(&ByPlatform { platform })
+                .observe(waited.as_secs_f64()),
         }
     }
 }

@@ -18,11 +18,23 @@ pub(crate) struct Process;
 
 impl Collector for Process {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), Error> {
-        let cpu = std::fs::read_to_string("/proc/self/stat").ok().and_then(|stat| cpu_seconds(&stat));
+        let cpu = std::fs::read_to_string("/proc/self/stat")
+            .ok()
+            .and_then(|stat| cpu_seconds(&stat));
         put(&mut encoder, &catalogue::CPU, cpu.map(|seconds| ([], seconds)))?;
-        let resident = std::fs::read_to_string("/proc/self/status").ok().and_then(|status| resident_bytes(&status));
-        put(&mut encoder, &catalogue::MEMORY, resident.map(|bytes| ([], bytes)))?;
-        put(&mut encoder, &catalogue::START, [([], clock::started().0 as f64 / 1000.0)])
+        let resident = std::fs::read_to_string("/proc/self/status")
+            .ok()
+            .and_then(|status| resident_bytes(&status));
+        put(
+            &mut encoder,
+            &catalogue::MEMORY,
+            resident.map(|bytes| ([], bytes)),
+        )?;
+        put(
+            &mut encoder,
+            &catalogue::START,
+            [([], clock::started().0 as f64 / 1000.0)],
+        )
     }
 }
 
@@ -46,7 +58,10 @@ mod tests {
     fn the_kernels_files_are_read() {
         let stat = "1 (a b) c) S 0 1 1 0 -1 4194560 100 0 0 0 150 50 0 0 20 0 4 0 12345 1000000 500";
         assert_eq!(cpu_seconds(stat), Some(2.0));
-        assert_eq!(resident_bytes("VmPeak:\t  99 kB\nVmRSS:\t  12 kB\n"), Some(12_288.0));
+        assert_eq!(
+            resident_bytes("VmPeak:\t  99 kB\nVmRSS:\t  12 kB\n"),
+            Some(12_288.0)
+        );
         assert_eq!((cpu_seconds(""), resident_bytes("")), (None, None));
         let own = std::fs::read_to_string("/proc/self/status").unwrap();
         assert!(resident_bytes(&own).is_some_and(|bytes| bytes > 1_000_000.0));

@@ -14,7 +14,11 @@ const TENANT: &str = "22222222-2222-4222-8222";
 fn context(metrics: Arc<dyn MetricsSink>) -> Arc<Context> {
     let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
     config.default_retry = false;
-    Context::bare(Client::try_from(config).unwrap(), Leadership::without_election(), metrics)
+    Context::bare(
+        Client::try_from(config).unwrap(),
+        Leadership::without_election(),
+        metrics,
+    )
 }
 
 fn platform(name: &str) -> Value {
@@ -63,7 +67,13 @@ async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
     let context = context(Arc::new(()));
     context.cache.platforms.put(read(platform("default")));
     context.cache.leads.put(read(lead(1)));
-    for (number, ready) in [condition("True", "Succeeded"), condition("False", "TaskFailed"), condition("Maybe", "customer-9 said so")].into_iter().enumerate()
+    for (number, ready) in [
+        condition("True", "Succeeded"),
+        condition("False", "TaskFailed"),
+        condition("Maybe", "customer-9 said so"),
+    ]
+    .into_iter()
+    .enumerate()
     {
         context.cache.services.put(read(service(number, ready)));
     }
@@ -84,7 +94,10 @@ async fn objects_are_counted_by_what_their_status_says_and_none_is_named() {
         "# UNIT operatorconnect_oldest_task_seconds seconds",
         "# EOF",
     ] {
-        assert!(text.lines().any(|served| served == line), "{line} is not in\n{text}");
+        assert!(
+            text.lines().any(|served| served == line),
+            "{line} is not in\n{text}"
+        );
     }
     for named in ["customer", TENANT, "said so"] {
         assert!(!text.contains(named), "{named} is in\n{text}");
@@ -98,21 +111,36 @@ async fn the_series_of_a_platform_go_with_it() {
     context.cache.platforms.put(read(platform("here")));
     context.cache.platforms.put(read(platform("gone")));
     for name in ["here", "gone"] {
-        for outcome in [CallOutcome::Answered(200), CallOutcome::Answered(429), CallOutcome::Lost] {
+        for outcome in [
+            CallOutcome::Answered(200),
+            CallOutcome::Answered(429),
+            CallOutcome::Lost,
+        ] {
             metrics.call_finished(name, Endpoint::Services, outcome, Duration::from_millis(20));
         }
         metrics.budget(name, BudgetEvent::Opened(Reason::Throttled));
         metrics.budget(name, BudgetEvent::Waited(Duration::ZERO));
     }
     let text = metrics.text(Snapshot::of(&context)).unwrap();
-    assert!(text.contains(r#"operatorconnect_platform_circuit_opened_total{platform="gone",reason="Throttled"} 1"#), "{text}");
+    assert!(
+        text.contains(
+            r#"operatorconnect_platform_circuit_opened_total{platform="gone",reason="Throttled"} 1"#
+        ),
+        "{text}"
+    );
     let gone = context.cache.platforms.get("", "gone").unwrap();
     context.cache.platforms.remove(&*gone);
     let text = metrics.text(Snapshot::of(&context)).unwrap();
-    assert!(text.contains(r#"platform="here""#) && !text.contains(r#"platform="gone""#), "{text}");
+    assert!(
+        text.contains(r#"platform="here""#) && !text.contains(r#"platform="gone""#),
+        "{text}"
+    );
     metrics.call_finished("gone", Endpoint::Task, CallOutcome::Lost, Duration::ZERO);
     let text = metrics.text(Snapshot::of(&context)).unwrap();
-    assert!(!text.contains(r#"platform="gone""#), "a call that was under way when it went makes no series for ever: {text}");
+    assert!(
+        !text.contains(r#"platform="gone""#),
+        "a call that was under way when it went makes no series for ever: {text}"
+    );
 }
 
 /// The CPU time of this thread: a machine that is busy with something else does not count.
@@ -130,7 +158,10 @@ async fn a_thousand_objects_cost_no_more_series_than_a_few() {
     let lines = |count: usize| {
         for number in 0..count {
             context.cache.leads.put(read(lead(number)));
-            context.cache.services.put(read(service(number, condition("True", "Succeeded"))));
+            context
+                .cache
+                .services
+                .put(read(service(number, condition("True", "Succeeded"))));
         }
         let text = metrics.text(Snapshot::of(&context)).unwrap();
         (text.lines().count(), text.len())
@@ -146,7 +177,10 @@ async fn a_thousand_objects_cost_no_more_series_than_a_few() {
     let each = (cpu() - before) / SCRAPES;
     #[allow(clippy::print_stdout, reason = "a measurement, shown by --nocapture")]
     {
-        println!("a scrape of 1,000 leads and 1,000 services: {} µs of CPU, {bytes} bytes, {many} lines", each.as_micros());
+        println!(
+            "a scrape of 1,000 leads and 1,000 services: {} µs of CPU, {bytes} bytes, {many} lines",
+            each.as_micros()
+        );
     }
     assert!(each < Duration::from_millis(500), "{each:?}");
 }

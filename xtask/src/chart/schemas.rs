@@ -27,7 +27,10 @@ struct Kind {
 impl Kind {
     /// What [`FILE_NAME`] comes to. Of the core group there is only a version.
     fn file(&self) -> String {
-        let (group, version) = self.api_version.split_once('/').unwrap_or((&self.api_version, &self.api_version));
+        let (group, version) = self
+            .api_version
+            .split_once('/')
+            .unwrap_or((&self.api_version, &self.api_version));
         format!("{group}_{version}_{}.json", self.kind.to_lowercase())
     }
 }
@@ -44,7 +47,12 @@ pub fn write(root: &Path, folder: &Path, rendered: &[PathBuf]) -> Result<PathBuf
     schemas.extend(of_definitions(&monitoring)?);
     fs::create_dir_all(folder).with_context(|| format!("make {}", folder.display()))?;
     for kind in &kinds {
-        let schema = schemas.get(kind).with_context(|| format!("{} {} is rendered, and there is no schema for it", kind.api_version, kind.kind))?;
+        let schema = schemas.get(kind).with_context(|| {
+            format!(
+                "{} {} is rendered, and there is no schema for it",
+                kind.api_version, kind.kind
+            )
+        })?;
         let path = folder.join(kind.file());
         fs::write(&path, serde_json::to_vec(schema)?).with_context(|| format!("write {}", path.display()))?;
     }
@@ -55,7 +63,8 @@ fn kinds(rendered: &[PathBuf]) -> Result<BTreeSet<Kind>> {
     let mut kinds = BTreeSet::new();
     for path in rendered {
         let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        let found: Vec<Kind> = serde_saphyr::from_multiple(&text).with_context(|| format!("{} has a document without apiVersion or kind", path.display()))?;
+        let found: Vec<Kind> = serde_saphyr::from_multiple(&text)
+            .with_context(|| format!("{} has a document without apiVersion or kind", path.display()))?;
         kinds.extend(found);
     }
     Ok(kinds)
@@ -68,12 +77,20 @@ fn module(root: &Path, name: &str) -> Result<PathBuf> {
         #[serde(rename = "Dir")]
         folder: PathBuf,
     }
-    let output = Command::new("go").args(["mod", "download", "-json", name]).current_dir(root.join("tests/control-plane")).output();
+    let output = Command::new("go")
+        .args(["mod", "download", "-json", name])
+        .current_dir(root.join("tests/control-plane"))
+        .output();
     let output = output.context("go can't be run; install Go, https://go.dev/dl, and try again")?;
     if !output.status.success() {
-        bail!("go can't fetch {name}:\n{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
+        bail!(
+            "go can't fetch {name}:\n{}{}",
+            String::from_utf8_lossy(&output.stdout),
+            String::from_utf8_lossy(&output.stderr)
+        );
     }
-    let answer: Answer = serde_json::from_slice(&output.stdout).with_context(|| format!("go does not say where {name} is"))?;
+    let answer: Answer =
+        serde_json::from_slice(&output.stdout).with_context(|| format!("go does not say where {name} is"))?;
     Ok(answer.folder)
 }
 
@@ -81,8 +98,11 @@ fn module(root: &Path, name: &str) -> Result<PathBuf> {
 fn of_kubernetes(root: &Path, kinds: &BTreeSet<Kind>) -> Result<BTreeMap<Kind, Value>> {
     let path = module(root, "k8s.io/kubernetes")?.join("api/openapi-spec/swagger.json");
     let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
-    let document: Value = serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))?;
-    let definitions = document["definitions"].as_object().with_context(|| format!("{} has no definitions", path.display()))?;
+    let document: Value =
+        serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+    let definitions = document["definitions"]
+        .as_object()
+        .with_context(|| format!("{} has no definitions", path.display()))?;
     let mut schemas = BTreeMap::new();
     for (name, definition) in definitions {
         for kind in named(definition) {
@@ -96,12 +116,22 @@ fn of_kubernetes(root: &Path, kinds: &BTreeSet<Kind>) -> Result<BTreeMap<Kind, V
 
 /// Which kinds a definition is of: most of none, some of several versions.
 fn named(definition: &Value) -> impl Iterator<Item = Kind> {
-    let entries = definition["x-kubernetes-group-version-kind"].as_array().into_iter().flatten();
+    let entries = definition["x-kubernetes-group-version-kind"]
+        .as_array()
+        .into_iter()
+        .flatten();
     entries.filter_map(|entry| {
         let [group, version, kind] = ["group", "version", "kind"].map(|key| entry[key].as_str());
         let (group, version) = (group?, version?);
-        let api_version = if group.is_empty() { version.to_owned() } else { format!("{group}/{version}") };
-        Some(Kind { api_version, kind: kind?.to_owned() })
+        let api_version = if group.is_empty() {
+            version.to_owned()
+        } else {
+            format!("{group}/{version}")
+        };
+        Some(Kind {
+            api_version,
+            kind: kind?.to_owned(),
+        })
     })
 }
 
@@ -110,7 +140,9 @@ fn with_what_it_needs(definitions: &Map<String, Value>, name: &str) -> Value {
     let mut needed = Map::new();
     let mut left = vec![name.to_owned()];
     while let Some(name) = left.pop() {
-        let Some(definition) = definitions.get(&name).filter(|_| !needed.contains_key(&name)) else { continue };
+        let Some(definition) = definitions.get(&name).filter(|_| !needed.contains_key(&name)) else {
+            continue;
+        };
         references(definition, &mut left);
         let mut definition = definition.clone();
         if name.ends_with(".api.resource.Quantity") {
@@ -126,7 +158,10 @@ fn with_what_it_needs(definitions: &Map<String, Value>, name: &str) -> Value {
 fn references(schema: &Value, found: &mut Vec<String>) {
     match schema {
         Value::Object(object) => {
-            let name = object.get("$ref").and_then(Value::as_str).and_then(|reference| reference.strip_prefix("#/definitions/"));
+            let name = object
+                .get("$ref")
+                .and_then(Value::as_str)
+                .and_then(|reference| reference.strip_prefix("#/definitions/"));
             found.extend(name.map(str::to_owned));
             object.values().for_each(|value| references(value, found));
         }
@@ -139,11 +174,15 @@ fn references(schema: &Value, found: &mut Vec<String>) {
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
-            if object.get("format").is_some_and(|format| format == "int-or-string") {
+            if object
+                .get("format")
+                .is_some_and(|format| format == "int-or-string")
+            {
                 object.insert("type".to_owned(), json!(["string", "integer"]));
                 object.remove("format");
             }
-            let open = object.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true)) || object.contains_key("additionalProperties");
+            let open = object.get("x-kubernetes-preserve-unknown-fields") == Some(&Value::Bool(true))
+                || object.contains_key("additionalProperties");
             if !open && object.get("properties").is_some_and(Value::is_object) {
                 object.insert("additionalProperties".to_owned(), Value::Bool(false));
             }
@@ -163,18 +202,32 @@ fn of_definitions(folder: &Path) -> Result<BTreeMap<Kind, Value>> {
             continue;
         }
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
-        let definition: Value = serde_saphyr::from_str(&text).with_context(|| format!("{} is no YAML", path.display()))?;
+        let definition: Value =
+            serde_saphyr::from_str(&text).with_context(|| format!("{} is no YAML", path.display()))?;
         let spec = &definition["spec"];
-        let (group, kind) = (spec["group"].as_str().unwrap_or_default(), spec["names"]["kind"].as_str().unwrap_or_default());
+        let (group, kind) = (
+            spec["group"].as_str().unwrap_or_default(),
+            spec["names"]["kind"].as_str().unwrap_or_default(),
+        );
         for version in spec["versions"].as_array().into_iter().flatten() {
             let mut schema = version["schema"]["openAPIV3Schema"].clone();
             close(&mut schema);
             // Every object has these, so definitions need not say them.
-            for (key, kind) in [("apiVersion", "string"), ("kind", "string"), ("metadata", "object")] {
+            for (key, kind) in [
+                ("apiVersion", "string"),
+                ("kind", "string"),
+                ("metadata", "object"),
+            ] {
                 schema["properties"][key] = json!({"type": kind});
             }
             let api_version = format!("{group}/{}", version["name"].as_str().unwrap_or_default());
-            schemas.insert(Kind { api_version, kind: kind.to_owned() }, schema);
+            schemas.insert(
+                Kind {
+                    api_version,
+                    kind: kind.to_owned(),
+                },
+                schema,
+            );
         }
     }
     Ok(schemas)
@@ -192,16 +245,35 @@ mod tests {
             "c": {"properties": {}},
         });
         let schema = with_what_it_needs(definitions.as_object().unwrap(), "a");
-        assert_eq!(schema["definitions"].as_object().unwrap().keys().collect::<Vec<_>>(), ["a", "b"]);
+        assert_eq!(
+            schema["definitions"]
+                .as_object()
+                .unwrap()
+                .keys()
+                .collect::<Vec<_>>(),
+            ["a", "b"]
+        );
         assert_eq!(schema["definitions"]["a"]["additionalProperties"], json!(false));
-        assert_eq!(schema["definitions"]["a"]["properties"]["port"], json!({"type": ["string", "integer"]}));
+        assert_eq!(
+            schema["definitions"]["a"]["properties"]["port"],
+            json!({"type": ["string", "integer"]})
+        );
     }
 
     #[test]
     fn the_file_of_a_kind_is_where_kubeconform_looks() {
-        let kind = |api_version: &str, kind: &str| Kind { api_version: api_version.to_owned(), kind: kind.to_owned() }.file();
+        let kind = |api_version: &str, kind: &str| {
+            Kind {
+                api_version: api_version.to_owned(),
+                kind: kind.to_owned(),
+            }
+            .file()
+        };
         assert_eq!(kind("v1", "Service"), "v1_v1_service.json");
         assert_eq!(kind("apps/v1", "Deployment"), "apps_v1_deployment.json");
-        assert_eq!(kind("operatorconnect.dev/v1alpha1", "Lead"), "operatorconnect.dev_v1alpha1_lead.json");
+        assert_eq!(
+            kind("operatorconnect.dev/v1alpha1", "Lead"),
+            "operatorconnect.dev_v1alpha1_lead.json"
+        );
     }
 }

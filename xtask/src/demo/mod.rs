@@ -36,7 +36,10 @@ const PATIENCE: Duration = Duration::from_secs(180);
 /// # Errors
 /// When something can't be built, started or applied.
 pub fn run(settings: Settings) -> Result<bool> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(2)
+        .enable_all()
+        .build()?;
     runtime.block_on(demo(settings))
 }
 
@@ -46,17 +49,29 @@ async fn demo(settings: Settings) -> Result<bool> {
     step("The operator and the simulated platform");
     let programs = build::programs(false)?;
     step("A Kubernetes API server (built once; minutes the first time)");
-    let cluster = ControlPlane::start(control_plane::Options { keep: Some(folder.clone()), progress: note }).await?;
+    let cluster = ControlPlane::start(control_plane::Options {
+        keep: Some(folder.clone()),
+        progress: note,
+    })
+    .await?;
     let client = cluster.client();
     step("The chart, installed by Helm: custom resource definitions, and a service account with its rights");
     let release = trial::install(&cluster).await?;
 
     let port = control_plane::free_port(settings.port)?;
-    step(&format!("A simulated Live Platform on 127.0.0.1:{port}, and the operator"));
+    step(&format!(
+        "A simulated Live Platform on 127.0.0.1:{port}, and the operator"
+    ));
     let examples = build::root().join("examples");
     let log = folder.join("operator.log");
     let _ = std::fs::remove_file(&log);
-    let mut simulator = trial::simulator(&programs.simulator, port, Some(&examples.join("simulator.json")), &folder.join("simulator.log")).await?;
+    let mut simulator = trial::simulator(
+        &programs.simulator,
+        port,
+        Some(&examples.join("simulator.json")),
+        &folder.join("simulator.log"),
+    )
+    .await?;
     let mut operator = trial::operator(&programs.operator, &release, "debug", &log)?;
 
     step("The manifests of examples/");
@@ -95,11 +110,30 @@ async fn demo(settings: Settings) -> Result<bool> {
         }
         note(&format!("the operator's log: {}", log.display()));
     }
-    conclude(settings.once, stands && refused, cluster.kubeconfig(), &log, &mut operator, &mut simulator).await
+    conclude(
+        settings.once,
+        stands && refused,
+        cluster.kubeconfig(),
+        &log,
+        &mut operator,
+        &mut simulator,
+    )
+    .await
 }
 
-async fn conclude(once: bool, good: bool, kubeconfig: &Path, log: &Path, operator: &mut Running, simulator: &mut Running) -> Result<bool> {
-    let verdict = if good { "Everything stands where it should." } else { "Not everything stands where it should." };
+async fn conclude(
+    once: bool,
+    good: bool,
+    kubeconfig: &Path,
+    log: &Path,
+    operator: &mut Running,
+    simulator: &mut Running,
+) -> Result<bool> {
+    let verdict = if good {
+        "Everything stands where it should."
+    } else {
+        "Not everything stands where it should."
+    };
     result(&format!("\n{verdict}"));
     if once {
         result("To look around yourself, run it without --once: cargo xtask demo");
@@ -134,8 +168,14 @@ fn files(folder: &Path) -> Result<Vec<PathBuf>> {
 async fn apply_examples(client: &Client, folder: &Path, port: u16) -> Result<()> {
     for file in files(folder)? {
         let text = std::fs::read_to_string(&file)?.replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"));
-        let applied = manifests::apply_all(client, &text).await.with_context(|| file.display().to_string())?;
-        note(&format!("{}: {} applied", file.file_name().unwrap_or_default().to_string_lossy(), applied.len()));
+        let applied = manifests::apply_all(client, &text)
+            .await
+            .with_context(|| file.display().to_string())?;
+        note(&format!(
+            "{}: {} applied",
+            file.file_name().unwrap_or_default().to_string_lossy(),
+            applied.len()
+        ));
     }
     Ok(())
 }
@@ -148,7 +188,11 @@ async fn all_refused(client: &Client, folder: &Path) -> Result<bool> {
     }
     let mut good = true;
     for file in files {
-        let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        let name = file
+            .file_name()
+            .unwrap_or_default()
+            .to_string_lossy()
+            .into_owned();
         for object in manifests::parse(&std::fs::read_to_string(&file)?)? {
             match manifests::apply(client, &object).await {
                 Ok(_) => {

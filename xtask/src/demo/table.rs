@@ -52,20 +52,37 @@ pub async fn draw(client: &Client) -> Result<String> {
 
 async fn read(client: &Client, kind: &str) -> Result<Table> {
     let request = http_get(&format!("/apis/operatorconnect.dev/v1alpha1/{kind}"))?;
-    client.request(request).await.with_context(|| format!("{kind} can't be listed"))
+    client
+        .request(request)
+        .await
+        .with_context(|| format!("{kind} can't be listed"))
 }
 
 fn http_get(path: &str) -> Result<http::Request<Vec<u8>>> {
     let accept = "application/json;as=Table;v=v1;g=meta.k8s.io";
-    http::Request::get(path).header(http::header::ACCEPT, accept).body(Vec::new()).context("the request can't be made")
+    http::Request::get(path)
+        .header(http::header::ACCEPT, accept)
+        .body(Vec::new())
+        .context("the request can't be made")
 }
 
 fn layout(kind: &str, table: &Table) -> String {
-    let namespaced = table.rows.iter().any(|row| row.object.metadata.namespace.is_some());
-    let shown: Vec<usize> =
-        table.column_definitions.iter().enumerate().filter(|(_, column)| column.priority == 0 && column.name != "Age").map(|(at, _)| at).collect();
+    let namespaced = table
+        .rows
+        .iter()
+        .any(|row| row.object.metadata.namespace.is_some());
+    let shown: Vec<usize> = table
+        .column_definitions
+        .iter()
+        .enumerate()
+        .filter(|(_, column)| column.priority == 0 && column.name != "Age")
+        .map(|(at, _)| at)
+        .collect();
     let mut lines: Vec<Vec<String>> = Vec::new();
-    let mut head: Vec<String> = shown.iter().map(|at| table.column_definitions[*at].name.to_uppercase()).collect();
+    let mut head: Vec<String> = shown
+        .iter()
+        .map(|at| table.column_definitions[*at].name.to_uppercase())
+        .collect();
     if namespaced {
         head.insert(0, "NAMESPACE".into());
     }
@@ -94,8 +111,16 @@ fn cell(value: Option<&serde_json::Value>) -> String {
 
 fn aligned(lines: &[Vec<String>]) -> String {
     let columns = lines.iter().map(Vec::len).max().unwrap_or_default();
-    let widths: Vec<usize> =
-        (0..columns).map(|at| lines.iter().filter_map(|line| line.get(at)).map(|cell| cell.chars().count()).max().unwrap_or_default()).collect();
+    let widths: Vec<usize> = (0..columns)
+        .map(|at| {
+            lines
+                .iter()
+                .filter_map(|line| line.get(at))
+                .map(|cell| cell.chars().count())
+                .max()
+                .unwrap_or_default()
+        })
+        .collect();
     let mut text = String::new();
     for line in lines {
         let mut drawn = String::new();

@@ -16,9 +16,27 @@ const WANTED: [(&str, &str, &str, &str, Option<&str>); 13] = [
     ("Lead", "tailspin", "False", "LeadNotActive", Some("None")),
     ("Lead", "wingtip", "True", "Succeeded", Some("None")),
     ("Lead", "adatum", "True", "Succeeded", Some("None")),
-    ("OcEssentialService", "contoso", "True", "Succeeded", Some("OC Essential")),
-    ("OcEssentialService", "fabrikam", "True", "Succeeded", Some("OC Essential")),
-    ("OcEssentialService", "northwind", "True", "Succeeded", Some("OC Essential")),
+    (
+        "OcEssentialService",
+        "contoso",
+        "True",
+        "Succeeded",
+        Some("OC Essential"),
+    ),
+    (
+        "OcEssentialService",
+        "fabrikam",
+        "True",
+        "Succeeded",
+        Some("OC Essential"),
+    ),
+    (
+        "OcEssentialService",
+        "northwind",
+        "True",
+        "Succeeded",
+        Some("OC Essential"),
+    ),
     ("OcEssentialService", "tailspin", "False", "LeadNotActive", None),
     ("OcEssentialService", "wingtip", "False", "ChannelMismatch", None),
     ("OcEssentialService", "adatum", "False", "ShortNameTaken", None),
@@ -35,10 +53,19 @@ pub struct Stand {
 /// How all objects stand, by kind and name.
 pub type State = BTreeMap<(&'static str, String), Stand>;
 
-fn stand(conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition], license: Option<String>) -> Stand {
+fn stand(
+    conditions: &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition],
+    license: Option<String>,
+) -> Stand {
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
-    let text = |of: fn(&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition) -> &String| ready.map(of).cloned().unwrap_or_default();
-    Stand { ready: text(|condition| &condition.status), reason: text(|condition| &condition.reason), license }
+    let text = |of: fn(&k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition) -> &String| {
+        ready.map(of).cloned().unwrap_or_default()
+    };
+    Stand {
+        ready: text(|condition| &condition.status),
+        reason: text(|condition| &condition.reason),
+        license,
+    }
 }
 
 /// Reads all objects.
@@ -50,15 +77,24 @@ pub async fn read(client: &Client) -> Result<State> {
     let mut state = State::new();
     for object in Api::<LivePlatform>::all(client.clone()).list(&all).await? {
         let status = object.status.clone().unwrap_or_default();
-        state.insert(("LivePlatform", object.name_any()), stand(&status.conditions, None));
+        state.insert(
+            ("LivePlatform", object.name_any()),
+            stand(&status.conditions, None),
+        );
     }
     for object in Api::<Lead>::all(client.clone()).list(&all).await? {
         let status = object.status.clone().unwrap_or_default();
-        state.insert(("Lead", object.name_any()), stand(&status.conditions, status.license_type));
+        state.insert(
+            ("Lead", object.name_any()),
+            stand(&status.conditions, status.license_type),
+        );
     }
     for object in Api::<OcEssentialService>::all(client.clone()).list(&all).await? {
         let status = object.status.clone().unwrap_or_default();
-        state.insert(("OcEssentialService", object.name_any()), stand(&status.conditions, status.license_type));
+        state.insert(
+            ("OcEssentialService", object.name_any()),
+            stand(&status.conditions, status.license_type),
+        );
     }
     Ok(state)
 }
@@ -67,7 +103,11 @@ pub async fn read(client: &Client) -> Result<State> {
 pub fn differences(state: &State) -> Vec<String> {
     let mut lines = Vec::new();
     for (kind, name, ready, reason, license) in WANTED {
-        let wanted = Stand { ready: ready.into(), reason: reason.into(), license: license.map(str::to_owned) };
+        let wanted = Stand {
+            ready: ready.into(),
+            reason: reason.into(),
+            license: license.map(str::to_owned),
+        };
         match state.get(&(kind, name.to_owned())) {
             Some(stand) if *stand == wanted => {}
             Some(stand) => lines.push(format!("{kind} {name}: wanted {wanted:?}, is {stand:?}")),

@@ -43,16 +43,29 @@ impl Archive {
         let parts = members(&fs::read(path)?)?;
         let part = |name: &str| parts.get(name).with_context(|| format!("{name} is not in it"));
         let manifest: Value = serde_json::from_slice(&part("manifest.json")?.bytes)?;
-        let text = |value: &Value| value.as_str().map(ToOwned::to_owned).context("its manifest does not name its parts");
+        let text = |value: &Value| {
+            value
+                .as_str()
+                .map(ToOwned::to_owned)
+                .context("its manifest does not name its parts")
+        };
         let config = serde_json::from_slice(&part(&text(&manifest[0]["Config"])?)?.bytes)?;
         let (mut entries, mut size, mut compressed) = (BTreeMap::new(), 0, 0);
-        for layer in manifest[0]["Layers"].as_array().context("its manifest names no layers")? {
+        for layer in manifest[0]["Layers"]
+            .as_array()
+            .context("its manifest names no layers")?
+        {
             let layer = plain(&part(&text(layer)?)?.bytes)?;
             size += layer.len() as u64;
             compressed += packed(&layer)?;
             entries.append(&mut members(&layer)?);
         }
-        Ok(Self { config, entries, size, compressed })
+        Ok(Self {
+            config,
+            entries,
+            size,
+            compressed,
+        })
     }
 
     pub fn file(&self, name: &str) -> Option<&Entry> {
@@ -67,13 +80,17 @@ impl Archive {
         removed(root)?;
         fs::create_dir_all(root)?;
         for (name, entry) in &self.entries {
-            ensure!(!entry.odd && !name.split('/').any(|part| part == ".."), "{name} is in the image, which is neither a file nor a folder of it");
+            ensure!(
+                !entry.odd && !name.split('/').any(|part| part == ".."),
+                "{name} is in the image, which is neither a file nor a folder of it"
+            );
             let path = root.join(name);
             if entry.folder {
                 fs::create_dir_all(&path)?;
             } else {
                 fs::create_dir_all(path.parent().unwrap_or(root))?;
-                fs::write(&path, &entry.bytes).with_context(|| format!("{} can't be written", path.display()))?;
+                fs::write(&path, &entry.bytes)
+                    .with_context(|| format!("{} can't be written", path.display()))?;
             }
             fs::set_permissions(&path, fs::Permissions::from_mode(entry.mode))?;
         }
@@ -85,14 +102,28 @@ fn members(bytes: &[u8]) -> Result<BTreeMap<String, Entry>> {
     let mut found = BTreeMap::new();
     for member in tar::Archive::new(bytes).entries()? {
         let mut member = member?;
-        let name = member.path()?.to_string_lossy().trim_matches('/').trim_start_matches("./").to_owned();
+        let name = member
+            .path()?
+            .to_string_lossy()
+            .trim_matches('/')
+            .trim_start_matches("./")
+            .to_owned();
         let header = member.header();
         let (folder, file) = (header.entry_type().is_dir(), header.entry_type().is_file());
         let (mode, owner) = (header.mode()?, (header.uid()?, header.gid()?));
         let mut bytes = Vec::new();
         member.read_to_end(&mut bytes)?;
         if !name.is_empty() && name != "." {
-            found.insert(name, Entry { folder, odd: !folder && !file, mode, owner, bytes });
+            found.insert(
+                name,
+                Entry {
+                    folder,
+                    odd: !folder && !file,
+                    mode,
+                    owner,
+                    bytes,
+                },
+            );
         }
     }
     Ok(found)

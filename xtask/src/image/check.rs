@@ -27,14 +27,23 @@ pub fn faults(archive: &Archive, kind: &Kind, arch: Arch, origin: &Origin) -> Ve
             Ok(found) => faults.extend(found),
             Err(error) => faults.push(format!("{} can't be read as a program: {error:#}", kind.program)),
         }
-        let sbom = archive.file(&format!("sbom/{}.cdx.json", kind.program)).map(|file| file.bytes.as_slice()).unwrap_or_default();
+        let sbom = archive
+            .file(&format!("sbom/{}.cdx.json", kind.program))
+            .map(|file| file.bytes.as_slice())
+            .unwrap_or_default();
         match inventory(&program.bytes, sbom, kind, origin) {
             Ok(found) => faults.extend(found),
-            Err(error) => faults.push(format!("its SBOM and the dependencies in the program can't be compared: {error:#}")),
+            Err(error) => faults.push(format!(
+                "its SBOM and the dependencies in the program can't be compared: {error:#}"
+            )),
         }
     }
     if archive.size > kind.most {
-        faults.push(format!("it has {:.2} MB; {} MB are the most it may have", megabytes(archive.size), kind.most / 1_000_000));
+        faults.push(format!(
+            "it has {:.2} MB; {} MB are the most it may have",
+            megabytes(archive.size),
+            kind.most / 1_000_000
+        ));
     }
     faults
 }
@@ -50,7 +59,11 @@ fn told(config: &Value, kind: &Kind, arch: Arch, origin: &Origin) -> Vec<String>
     };
     expect("the architecture", &config["architecture"], arch.name().into());
     expect("the user", &inner["User"], USER.into());
-    expect("the entrypoint", &inner["Entrypoint"], vec![format!("/{}", kind.program)].into());
+    expect(
+        "the entrypoint",
+        &inner["Entrypoint"],
+        vec![format!("/{}", kind.program)].into(),
+    );
     let label = |name: &str| &inner["Labels"][format!("org.opencontainers.image.{name}")];
     expect("the title", label("title"), kind.image.into());
     expect("the version", label("version"), origin.version.into());
@@ -64,20 +77,39 @@ fn told(config: &Value, kind: &Kind, arch: Arch, origin: &Origin) -> Vec<String>
 
 /// Which files there are: these, and no shell, no library, nothing that anybody but root may write.
 fn held(archive: &Archive, kind: &Kind) -> Vec<String> {
-    let found: BTreeSet<&str> = archive.entries.iter().filter(|(_, entry)| !entry.folder).map(|(name, _)| name.as_str()).collect();
+    let found: BTreeSet<&str> = archive
+        .entries
+        .iter()
+        .filter(|(_, entry)| !entry.folder)
+        .map(|(name, _)| name.as_str())
+        .collect();
     let wished: BTreeSet<&str> = kind.files.iter().copied().collect();
-    let mut faults: Vec<String> = found.difference(&wished).map(|name| format!("/{name} is in it, which does not belong there")).collect();
-    faults.extend(wished.difference(&found).map(|name| format!("/{name} is missing")));
+    let mut faults: Vec<String> = found
+        .difference(&wished)
+        .map(|name| format!("/{name} is in it, which does not belong there"))
+        .collect();
+    faults.extend(
+        wished
+            .difference(&found)
+            .map(|name| format!("/{name} is missing")),
+    );
     for (name, entry) in &archive.entries {
         let writable = if entry.folder { 0o022 } else { 0o222 };
         if entry.mode & writable != 0 || entry.mode & 0o6000 != 0 || entry.owner != (0, 0) {
-            faults.push(format!("/{name} has the mode {:o} and the owner {:?}; only root may own it, and nobody change it", entry.mode, entry.owner));
+            faults.push(format!(
+                "/{name} has the mode {:o} and the owner {:?}; only root may own it, and nobody change it",
+                entry.mode, entry.owner
+            ));
         }
     }
     if let Some(roots) = archive.file("etc/ssl/certs/ca-certificates.crt") {
-        let count = String::from_utf8_lossy(&roots.bytes).matches("-----BEGIN CERTIFICATE-----").count();
+        let count = String::from_utf8_lossy(&roots.bytes)
+            .matches("-----BEGIN CERTIFICATE-----")
+            .count();
         if count < FEWEST_ROOTS {
-            faults.push(format!("it has {count} CA roots; Mozilla's list has more than {FEWEST_ROOTS}"));
+            faults.push(format!(
+                "it has {count} CA roots; Mozilla's list has more than {FEWEST_ROOTS}"
+            ));
         }
     }
     faults
@@ -94,9 +126,16 @@ fn binary(bytes: &[u8], arch: Arch) -> Result<Vec<String>> {
         Arch::Arm64 => EM_AARCH64,
     };
     if header.e_machine(endian) != wished {
-        faults.push(format!("the program is for another processor than {}", arch.name()));
+        faults.push(format!(
+            "the program is for another processor than {}",
+            arch.name()
+        ));
     }
-    if file.elf_program_headers().iter().any(|part| part.p_type(endian) == PT_INTERP) {
+    if file
+        .elf_program_headers()
+        .iter()
+        .any(|part| part.p_type(endian) == PT_INTERP)
+    {
         faults.push("the program asks for a dynamic loader, which is not in the image".to_owned());
     }
     Ok(faults)
@@ -107,12 +146,22 @@ fn inventory(program: &[u8], sbom: &[u8], kind: &Kind, origin: &Origin) -> Resul
     let (running, all) = embedded(program)?;
     let sbom: Value = serde_json::from_slice(sbom).context("the SBOM is no JSON")?;
     let listed = listed(&sbom)?;
-    let mut faults: Vec<String> = running.difference(&listed).map(|name| format!("{name} is in the program and not in its SBOM")).collect();
+    let mut faults: Vec<String> = running
+        .difference(&listed)
+        .map(|name| format!("{name} is in the program and not in its SBOM"))
+        .collect();
     // Macros are in the SBOM, and count in the program's list as what only built it.
-    faults.extend(listed.difference(&all).map(|name| format!("{name} is in the SBOM and not in the program's list")));
+    faults.extend(
+        listed
+            .difference(&all)
+            .map(|name| format!("{name} is in the SBOM and not in the program's list")),
+    );
     let subject = &sbom["metadata"]["component"];
     if subject["name"] != kind.program || subject["version"] != origin.version {
-        faults.push(format!("the SBOM is of {} {}", subject["name"], subject["version"]));
+        faults.push(format!(
+            "the SBOM is of {} {}",
+            subject["name"], subject["version"]
+        ));
     }
     Ok(faults)
 }
@@ -120,18 +169,29 @@ fn inventory(program: &[u8], sbom: &[u8], kind: &Kind, origin: &Origin) -> Resul
 /// The crates that run in the program, and those with all that only built it.
 fn embedded(program: &[u8]) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
     let file = ElfFile64::<Endianness>::parse(program)?;
-    let section = file.section_by_name(".dep-v0").context("the program has no list of its dependencies: it was not built by cargo auditable")?;
+    let section = file
+        .section_by_name(".dep-v0")
+        .context("the program has no list of its dependencies: it was not built by cargo auditable")?;
     let mut text = String::new();
     ZlibDecoder::new(section.data()?).read_to_string(&mut text)?;
     let list: Value = serde_json::from_str(&text)?;
-    let packages: Vec<&Value> = list["packages"].as_array().context("the list in the program names no packages")?.iter().collect();
+    let packages: Vec<&Value> = list["packages"]
+        .as_array()
+        .context("the list in the program names no packages")?
+        .iter()
+        .collect();
     let others = packages.iter().filter(|package| package["root"] != true);
     let running = others.clone().filter(|package| package["kind"] != "build");
-    Ok((running.map(|package| named(package)).collect(), others.map(|package| named(package)).collect()))
+    Ok((
+        running.map(|package| named(package)).collect(),
+        others.map(|package| named(package)).collect(),
+    ))
 }
 
 fn listed(sbom: &Value) -> Result<BTreeSet<String>> {
-    let components = sbom["components"].as_array().context("the SBOM names no components")?;
+    let components = sbom["components"]
+        .as_array()
+        .context("the SBOM names no components")?;
     Ok(components.iter().map(named).collect())
 }
 
@@ -150,26 +210,60 @@ mod tests {
     use crate::image::archive::Entry;
 
     fn origin() -> Origin {
-        Origin { version: "1.2.3", revision: "abc".to_owned(), epoch: "0".to_owned(), source: None }
+        Origin {
+            version: "1.2.3",
+            revision: "abc".to_owned(),
+            epoch: "0".to_owned(),
+            source: None,
+        }
     }
 
     fn file(mode: u32, bytes: &[u8]) -> Entry {
-        Entry { folder: false, odd: false, mode, owner: (0, 0), bytes: bytes.to_vec() }
+        Entry {
+            folder: false,
+            odd: false,
+            mode,
+            owner: (0, 0),
+            bytes: bytes.to_vec(),
+        }
     }
 
     /// An image that is as it must be, but for its program, which is not looked at here.
     fn image() -> Archive {
         let roots = "-----BEGIN CERTIFICATE-----\n".repeat(120);
-        let entries = OPERATOR.files.iter().map(|name| ((*name).to_owned(), file(0o444, if name.ends_with(".crt") { roots.as_bytes() } else { b"" })));
-        let labels = ["title", "version", "revision", "licenses", "description"].map(|name| format!("org.opencontainers.image.{name}"));
+        let entries = OPERATOR.files.iter().map(|name| {
+            (
+                (*name).to_owned(),
+                file(
+                    0o444,
+                    if name.ends_with(".crt") {
+                        roots.as_bytes()
+                    } else {
+                        b""
+                    },
+                ),
+            )
+        });
+        let labels = ["title", "version", "revision", "licenses", "description"]
+            .map(|name| format!("org.opencontainers.image.{name}"));
         let values = ["oc-essentials-operator", "1.2.3", "abc", "Apache-2.0", "x"];
-        let labels: serde_json::Map<String, Value> = labels.into_iter().zip(values.map(Value::from)).collect();
+        let labels: serde_json::Map<String, Value> =
+            labels.into_iter().zip(values.map(Value::from)).collect();
         let config = json!({"architecture": "amd64", "config": {"User": "65532:65532", "Entrypoint": ["/oc-essentials-operator"], "Labels": labels}});
-        Archive { config, entries: entries.collect(), size: 0, compressed: 0 }
+        Archive {
+            config,
+            entries: entries.collect(),
+            size: 0,
+            compressed: 0,
+        }
     }
 
     fn around_the_program(archive: &Archive) -> Vec<String> {
-        [told(&archive.config, &OPERATOR, Arch::Amd64, &origin()), held(archive, &OPERATOR)].concat()
+        [
+            told(&archive.config, &OPERATOR, Arch::Amd64, &origin()),
+            held(archive, &OPERATOR),
+        ]
+        .concat()
     }
 
     #[test]
@@ -181,23 +275,49 @@ mod tests {
     fn each_fault_is_told() {
         type Spoil = fn(&mut Archive);
         let spoilt: [(&str, Spoil); 9] = [
-            ("the user is \"0\"", |image| image.config["config"]["User"] = "0".into()),
-            ("the user is null", |image| image.config["config"]["User"] = Value::Null),
-            ("the entrypoint is", |image| image.config["config"]["Entrypoint"] = json!(["/bin/sh"])),
-            ("the architecture is \"arm64\"", |image| image.config["architecture"] = "arm64".into()),
-            ("the revision is", |image| image.config["config"]["Labels"]["org.opencontainers.image.revision"] = "old".into()),
-            ("/bin/sh is in it", |image| drop(image.entries.insert("bin/sh".to_owned(), file(0o555, b"")))),
-            ("/etc/ssl/certs/ca-certificates.crt is missing", |image| drop(image.entries.remove("etc/ssl/certs/ca-certificates.crt"))),
-            ("it has 1 CA roots", |image| {
-                drop(image.entries.insert("etc/ssl/certs/ca-certificates.crt".to_owned(), file(0o444, b"-----BEGIN CERTIFICATE-----")))
+            ("the user is \"0\"", |image| {
+                image.config["config"]["User"] = "0".into()
             }),
-            ("/oc-essentials-operator has the mode 755", |image| drop(image.entries.insert("oc-essentials-operator".to_owned(), file(0o755, b"")))),
+            ("the user is null", |image| {
+                image.config["config"]["User"] = Value::Null
+            }),
+            ("the entrypoint is", |image| {
+                image.config["config"]["Entrypoint"] = json!(["/bin/sh"])
+            }),
+            ("the architecture is \"arm64\"", |image| {
+                image.config["architecture"] = "arm64".into()
+            }),
+            ("the revision is", |image| {
+                image.config["config"]["Labels"]["org.opencontainers.image.revision"] = "old".into()
+            }),
+            ("/bin/sh is in it", |image| {
+                drop(image.entries.insert("bin/sh".to_owned(), file(0o555, b"")))
+            }),
+            ("/etc/ssl/certs/ca-certificates.crt is missing", |image| {
+                drop(image.entries.remove("etc/ssl/certs/ca-certificates.crt"))
+            }),
+            ("it has 1 CA roots", |image| {
+                drop(image.entries.insert(
+                    "etc/ssl/certs/ca-certificates.crt".to_owned(),
+                    file(0o444, b"-----BEGIN CERTIFICATE-----"),
+                ))
+            }),
+            ("/oc-essentials-operator has the mode 755", |image| {
+                drop(
+                    image
+                        .entries
+                        .insert("oc-essentials-operator".to_owned(), file(0o755, b"")),
+                )
+            }),
         ];
         for (wished, spoil) in spoilt {
             let mut image = image();
             spoil(&mut image);
             let faults = around_the_program(&image);
-            assert!(faults.len() == 1 && faults[0].starts_with(wished), "{wished}: {faults:?}");
+            assert!(
+                faults.len() == 1 && faults[0].starts_with(wished),
+                "{wished}: {faults:?}"
+            );
         }
     }
 
@@ -207,10 +327,19 @@ mod tests {
     fn a_program_with_a_loader_is_refused() {
         let bytes = std::fs::read(std::env::current_exe().unwrap()).unwrap();
         let here = Arch::here().unwrap();
-        let other = if here == Arch::Amd64 { Arch::Arm64 } else { Arch::Amd64 };
+        let other = if here == Arch::Amd64 {
+            Arch::Arm64
+        } else {
+            Arch::Amd64
+        };
         assert_eq!(binary(&bytes, here).unwrap().len(), 1);
         assert_eq!(binary(&bytes, other).unwrap().len(), 2);
         assert!(binary(b"#!/bin/sh", here).is_err());
-        assert!(inventory(&bytes, b"{}", &OPERATOR, &origin()).unwrap_err().to_string().contains("cargo auditable"));
+        assert!(
+            inventory(&bytes, b"{}", &OPERATOR, &origin())
+                .unwrap_err()
+                .to_string()
+                .contains("cargo auditable")
+        );
     }
 }

@@ -51,23 +51,39 @@ impl Engine {
     pub fn find(wished: Option<Self>) -> Result<Self> {
         match wished {
             Some(engine) if engine.works() => Ok(engine),
-            Some(Self::Docker) => bail!("--engine docker: `docker info` fails; is it installed, and its daemon running?"),
-            Some(engine) => bail!("--engine {0}: {0} can't be run; install it, or leave --engine out", engine.name()),
-            None => [Self::Docker, Self::Podman, Self::Buildah].into_iter().find(|engine| engine.works()).context(NONE),
+            Some(Self::Docker) => {
+                bail!("--engine docker: `docker info` fails; is it installed, and its daemon running?")
+            }
+            Some(engine) => bail!(
+                "--engine {0}: {0} can't be run; install it, or leave --engine out",
+                engine.name()
+            ),
+            None => [Self::Docker, Self::Podman, Self::Buildah]
+                .into_iter()
+                .find(|engine| engine.works())
+                .context(NONE),
         }
     }
 
     fn works(self) -> bool {
         // A docker client without a daemon builds nothing; `docker version` would be content with it.
         let question = if self == Self::Docker { "info" } else { "--version" };
-        let asked = Command::new(self.name()).arg(question).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).status();
+        let asked = Command::new(self.name())
+            .arg(question)
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null())
+            .status();
         asked.is_ok_and(|status| status.success())
     }
 
     /// # Errors
     /// When the engine fails.
     pub fn build(self, order: &Order<'_>) -> Result<()> {
-        let status = self.build_command(order).status().with_context(|| format!("{} can't be run", self.name()))?;
+        let status = self
+            .build_command(order)
+            .status()
+            .with_context(|| format!("{} can't be run", self.name()))?;
         if status.success() {
             return Ok(());
         }
@@ -81,16 +97,39 @@ impl Engine {
     }
 
     fn build_command(self, order: &Order<'_>) -> Command {
-        let Order { kind, arch, origin, .. } = order;
+        let Order {
+            kind, arch, origin, ..
+        } = order;
         let mut command = Command::new(self.name());
         if self == Self::Buildah {
             command.args(["--storage-driver", "vfs"]);
         }
-        command.arg("build").arg("--file").arg(build::root().join("Dockerfile"));
-        command.args(["--platform", &format!("linux/{}", arch.name()), "--target", kind.target, "--tag", order.name]);
-        let mut arguments = vec![("VERSION", origin.version), ("REVISION", &origin.revision), ("SOURCE_DATE_EPOCH", &origin.epoch)];
+        command
+            .arg("build")
+            .arg("--file")
+            .arg(build::root().join("Dockerfile"));
+        command.args([
+            "--platform",
+            &format!("linux/{}", arch.name()),
+            "--target",
+            kind.target,
+            "--tag",
+            order.name,
+        ]);
+        let mut arguments = vec![
+            ("VERSION", origin.version),
+            ("REVISION", &origin.revision),
+            ("SOURCE_DATE_EPOCH", &origin.epoch),
+        ];
         // Said even where it is the default: buildah leaves a stage out that only the default of an argument names.
-        arguments.push(("FILES", if order.builder == Some("host") { "prebuilt" } else { "build" }));
+        arguments.push((
+            "FILES",
+            if order.builder == Some("host") {
+                "prebuilt"
+            } else {
+                "build"
+            },
+        ));
         if let Some(image) = order.builder.filter(|builder| *builder != "host") {
             arguments.push(("BUILDER", image));
         }
@@ -123,14 +162,25 @@ impl Engine {
         let mut command = Command::new(self.name());
         match self {
             Self::Docker => command.args(["save", "--output"]).arg(file).arg(name),
-            Self::Podman => command.args(["save", "--quiet", "--format", "docker-archive", "--output"]).arg(file).arg(name),
+            Self::Podman => command
+                .args(["save", "--quiet", "--format", "docker-archive", "--output"])
+                .arg(file)
+                .arg(name),
             Self::Buildah => {
                 command.args(["--storage-driver", "vfs", "push", "--quiet", name]);
                 command.arg(format!("docker-archive:{}:{name}", file.display()))
             }
         };
-        let status = command.stdout(Stdio::null()).status().with_context(|| format!("{} can't be run", self.name()))?;
-        ensure!(status.success(), "{} can't write {name} into {}; its messages are above", self.name(), file.display());
+        let status = command
+            .stdout(Stdio::null())
+            .status()
+            .with_context(|| format!("{} can't be run", self.name()))?;
+        ensure!(
+            status.success(),
+            "{} can't write {name} into {}; its messages are above",
+            self.name(),
+            file.display()
+        );
         Ok(())
     }
 }
@@ -141,20 +191,55 @@ mod tests {
     use crate::image::OPERATOR;
 
     fn words(engine: Engine, builder: Option<&str>) -> String {
-        let origin = Origin { version: "1.2.3", revision: "abc".to_owned(), epoch: "7".to_owned(), source: None };
-        let order = Order { kind: &OPERATOR, arch: Arch::Arm64, name: "x:1", builder, files: Path::new("/made"), origin: &origin };
+        let origin = Origin {
+            version: "1.2.3",
+            revision: "abc".to_owned(),
+            epoch: "7".to_owned(),
+            source: None,
+        };
+        let order = Order {
+            kind: &OPERATOR,
+            arch: Arch::Arm64,
+            name: "x:1",
+            builder,
+            files: Path::new("/made"),
+            origin: &origin,
+        };
         let command = engine.build_command(&order);
-        command.get_args().map(|word| word.to_string_lossy()).collect::<Vec<_>>().join(" ")
+        command
+            .get_args()
+            .map(|word| word.to_string_lossy())
+            .collect::<Vec<_>>()
+            .join(" ")
     }
 
     #[test]
     fn each_engine_gets_its_words() {
         let buildah = words(Engine::Buildah, Some("host"));
-        assert!(buildah.starts_with("--storage-driver vfs build") && buildah.contains("--isolation chroot") && buildah.contains("--timestamp 7"), "{buildah}");
-        assert!(buildah.contains("FILES=prebuilt") && buildah.ends_with("/made") && !buildah.contains("BUILDER="), "{buildah}");
+        assert!(
+            buildah.starts_with("--storage-driver vfs build")
+                && buildah.contains("--isolation chroot")
+                && buildah.contains("--timestamp 7"),
+            "{buildah}"
+        );
+        assert!(
+            buildah.contains("FILES=prebuilt") && buildah.ends_with("/made") && !buildah.contains("BUILDER="),
+            "{buildah}"
+        );
         let docker = words(Engine::Docker, Some("mine/rust:1"));
-        assert!(docker.contains("BUILDER=mine/rust:1") && docker.contains("--platform linux/arm64") && docker.contains("FILES=build"), "{docker}");
-        assert!(!docker.contains("--timestamp") && !docker.contains("--isolation"), "{docker}");
-        assert!(!words(Engine::Podman, None).contains("BUILDER="), "the Dockerfile names its builder");
+        assert!(
+            docker.contains("BUILDER=mine/rust:1")
+                && docker.contains("--platform linux/arm64")
+                && docker.contains("FILES=build"),
+            "{docker}"
+        );
+        assert!(
+            !docker.contains("--timestamp") && !docker.contains("--isolation"),
+            "{docker}"
+        );
+        assert!(
+            !words(Engine::Podman, None).contains("BUILDER="),
+            "the Dockerfile names its builder"
+        );
     }
 }

@@ -16,12 +16,21 @@ const WITHIN: &str = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$
 /// When it can't be run.
 pub fn all(root: &Path, program: &str) -> Result<bool> {
     let mut good = true;
-    for (argument, wished) in [("--version", env!("CARGO_PKG_VERSION")), ("--help", "Usage:"), ("crds", "kind: CustomResourceDefinition")] {
+    for (argument, wished) in [
+        ("--version", env!("CARGO_PKG_VERSION")),
+        ("--help", "Usage:"),
+        ("crds", "kind: CustomResourceDefinition"),
+    ] {
         let said = one(root, program, argument)?;
         if said.contains(wished) {
-            note(&format!("{program} {argument}: {}", said.lines().next().unwrap_or_default()));
+            note(&format!(
+                "{program} {argument}: {}",
+                said.lines().next().unwrap_or_default()
+            ));
         } else {
-            fail(&format!("{program} {argument} does not say `{wished}`; it says: {said}"));
+            fail(&format!(
+                "{program} {argument} does not say `{wished}`; it says: {said}"
+            ));
             good = false;
         }
     }
@@ -30,9 +39,22 @@ pub fn all(root: &Path, program: &str) -> Result<bool> {
 
 fn one(root: &Path, program: &str, argument: &str) -> Result<String> {
     let mut command = Command::new("unshare");
-    command.args(["--mount", "sh", "-c", WITHIN]).arg(root).arg(format!("/{program}")).arg(argument).env_clear().stdin(Stdio::null());
-    let output = command.output().context("--run needs the program unshare (Debian: util-linux)")?;
+    command
+        .args(["--mount", "sh", "-c", WITHIN])
+        .arg(root)
+        .arg(format!("/{program}"))
+        .arg(argument)
+        .env_clear()
+        .stdin(Stdio::null());
+    let output = command
+        .output()
+        .context("--run needs the program unshare (Debian: util-linux)")?;
     let wrong = String::from_utf8_lossy(&output.stderr);
-    ensure!(output.status.success(), "{program} {argument} does not run out of the image, or --run was not called as root: {} {}", output.status, wrong.trim());
+    ensure!(
+        output.status.success(),
+        "{program} {argument} does not run out of the image, or --run was not called as root: {} {}",
+        output.status,
+        wrong.trim()
+    );
     Ok(String::from_utf8_lossy(&output.stdout).into_owned())
 }

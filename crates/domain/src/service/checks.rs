@@ -14,7 +14,12 @@ use crate::timing;
 use super::{DesiredService, ServiceCase, ServicesView};
 
 /// Goes through the checks, asking for what they need, and makes the service when none says no.
-pub(super) fn eligible(case: ServiceCase<'_>, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
+pub(super) fn eligible(
+    case: ServiceCase<'_>,
+    policy: &Policy,
+    desired: &DesiredService,
+    view: &ServicesView,
+) -> Decision {
     if let Some(trouble) = &desired.missing {
         return case.missing(trouble.clone(), "a reference is missing");
     }
@@ -24,7 +29,11 @@ pub(super) fn eligible(case: ServiceCase<'_>, policy: &Policy, desired: &Desired
     let since = case.facts.pass_started;
     if let Some(trouble) = beside_direct_routing(desired, view).or_else(|| short_name_taken(desired, view)) {
         if case.facts.services.since(since).is_none() {
-            return case.look(Query::Services, since, "does what the list shows still stand against it");
+            return case.look(
+                Query::Services,
+                since,
+                "does what the list shows still stand against it",
+            );
         }
         return case.stop(trouble, "the list of services shows what stands against it");
     }
@@ -39,7 +48,9 @@ pub(super) fn eligible(case: ServiceCase<'_>, policy: &Policy, desired: &Desired
     let lead = match lead_eligible(&view_of_leads.leads, desired, view) {
         Ok(lead) => lead.clone(),
         // People apply the object just after what it needs was made: no is only said by a list of this pass.
-        Err(_) if case.facts.leads.since(since).is_none() => return case.look(Query::Leads, since, "is the lead still not eligible"),
+        Err(_) if case.facts.leads.since(since).is_none() => {
+            return case.look(Query::Leads, since, "is the lead still not eligible");
+        }
         Err(trouble) if trouble.reason == Reason::LeadNotFound => {
             if let Some(decision) = case.no_lead_is_not_proven(view_of_leads) {
                 return decision;
@@ -72,15 +83,23 @@ pub(super) fn eligible(case: ServiceCase<'_>, policy: &Policy, desired: &Desired
         }
     }
     let mut decision = case.create(policy, desired);
-    decision.verdict.lead_eligible = Some((ConditionStatus::True, Reason::Succeeded, "The lead is Active and has no license.".into()));
+    decision.verdict.lead_eligible = Some((
+        ConditionStatus::True,
+        Reason::Succeeded,
+        "The lead is Active and has no license.".into(),
+    ));
     decision
 }
 
 /// S3: the platform object's rule (C-2). Only here: what exists, or is being made, has its name.
 fn short_name_fits(connection: &PlatformAccess, desired: &DesiredService) -> Option<Trouble> {
-    let PlatformAccess::Usable(policy) = connection else { return None };
+    let PlatformAccess::Usable(policy) = connection else {
+        return None;
+    };
     let bad = ShortName::parse(desired.parameters.short_name.as_str(), policy.short_name_rule).err()?;
-    let message = format!("spec.shortName {bad}. No service was made for this object, and the name can't be changed: make this object anew with another one.");
+    let message = format!(
+        "spec.shortName {bad}. No service was made for this object, and the name can't be changed: make this object anew with another one."
+    );
     Some(Trouble::new(Reason::InvalidSpec, message))
 }
 
@@ -88,7 +107,10 @@ fn short_name_fits(connection: &PlatformAccess, desired: &DesiredService) -> Opt
 /// two ways (C-19): a second paid service is asked for only at a person's word.
 fn beside_direct_routing(desired: &DesiredService, view: &ServicesView) -> Option<Trouble> {
     let other = view.direct_routing().filter(|_| !desired.beside_direct_routing)?;
-    let license = other.license.map(crate::model::LicenseType::label).unwrap_or_default();
+    let license = other
+        .license
+        .map(crate::model::LicenseType::label)
+        .unwrap_or_default();
     let message = format!(
         "The tenant has the Direct Routing service {} ({:?}, {license}). Whether the platform takes an Operator Connect service beside it is not documented. Set spec.besideDirectRouting to true to ask it for one; the Direct Routing service is left as it is.",
         other.guid, other.short_name
@@ -98,7 +120,8 @@ fn beside_direct_routing(desired: &DesiredService, view: &ServicesView) -> Optio
 
 /// S3: unique, on the whole platform (N-3), without regard to case; also beside the tenant's own Direct Routing service, which is another one.
 fn short_name_taken(desired: &DesiredService, view: &ServicesView) -> Option<Trouble> {
-    let is_another = |service: &&Service| service.tenant.as_ref() != Some(&desired.tenant) || service.direct_routing();
+    let is_another =
+        |service: &&Service| service.tenant.as_ref() != Some(&desired.tenant) || service.direct_routing();
     let other = view.by_name.iter().find(is_another)?;
     // Not whose it is: that is another customer, and who reads this may be a third one's administrator.
     let message = format!(
@@ -111,19 +134,35 @@ fn short_name_taken(desired: &DesiredService, view: &ServicesView) -> Option<Tro
 /// The lead that counts: of two for one tenant the consented one (platform-facts.md 12.1, step 2), whatever its status: a customer who has withdrawn is not
 /// made a service behind his back.
 pub fn lead_that_counts(leads: &[Lead]) -> Option<&Lead> {
-    let rank = |lead: &&Lead| (lead.consentless, lead.status != MicrosoftStatus::Active, lead.id.clone());
+    let rank = |lead: &&Lead| {
+        (
+            lead.consentless,
+            lead.status != MicrosoftStatus::Active,
+            lead.id.clone(),
+        )
+    };
     leads.iter().min_by_key(rank)
 }
 
 /// What is said beside a consented lead that is not Active, when a lead that is could be used.
 pub(crate) fn active_beside(leads: &[Lead], counts: &Lead) -> &'static str {
-    let other = leads.iter().any(|lead| lead.consentless && lead.status == MicrosoftStatus::Active);
+    let other = leads
+        .iter()
+        .any(|lead| lead.consentless && lead.status == MicrosoftStatus::Active);
     let hidden = other && !counts.consentless && counts.status != MicrosoftStatus::Active;
-    if hidden { " The tenant has an Active consentless lead as well; it is not used while there is the customer's own." } else { "" }
+    if hidden {
+        " The tenant has an Active consentless lead as well; it is not used while there is the customer's own."
+    } else {
+        ""
+    }
 }
 
 /// S2: only an Active lead without a license; S4: in the channel that the spec names.
-fn lead_eligible<'a>(leads: &'a [Lead], desired: &DesiredService, view: &ServicesView) -> Result<&'a Lead, Trouble> {
+fn lead_eligible<'a>(
+    leads: &'a [Lead],
+    desired: &DesiredService,
+    view: &ServicesView,
+) -> Result<&'a Lead, Trouble> {
     let refuse = |reason, message: String| Err(Trouble::new(reason, message));
     let Some(lead) = lead_that_counts(leads) else {
         return refuse(
@@ -146,10 +185,15 @@ fn lead_eligible<'a>(leads: &'a [Lead], desired: &DesiredService, view: &Service
     }
     if let Some(guid) = &lead.service {
         let what = match view.with_guid(guid) {
-            Some(service) if service.direct_routing() => "a Direct Routing service, and only a lead without a service can become one",
+            Some(service) if service.direct_routing() => {
+                "a Direct Routing service, and only a lead without a service can become one"
+            }
             _ => "which the list of services does not show",
         };
-        return refuse(Reason::AlreadyLicensed, format!("The lead has the service {guid} already, {what}. Ask the platform's operator."));
+        return refuse(
+            Reason::AlreadyLicensed,
+            format!("The lead has the service {guid} already, {what}. Ask the platform's operator."),
+        );
     }
     match (desired.parameters.channel, lead.channel) {
         (Some(wanted), Some(has)) if wanted != has => refuse(
@@ -163,11 +207,18 @@ fn lead_eligible<'a>(leads: &'a [Lead], desired: &DesiredService, view: &Service
 }
 
 /// S4: when the lead belongs to a channel, only that channel's customers may be chosen.
-fn lc_customer_fits(answer: &LcCustomerAnswer, id: i64, lead: &Lead, desired: &DesiredService) -> Option<Trouble> {
+fn lc_customer_fits(
+    answer: &LcCustomerAnswer,
+    id: i64,
+    lead: &Lead,
+    desired: &DesiredService,
+) -> Option<Trouble> {
     let customer = match answer {
         LcCustomerAnswer::Found(customer) => customer,
         LcCustomerAnswer::NotFound => {
-            let message = format!("spec.lcCustomerId: the platform has no LC customer {id}. Correct it, or leave it out to have one made.");
+            let message = format!(
+                "spec.lcCustomerId: the platform has no LC customer {id}. Correct it, or leave it out to have one made."
+            );
             return Some(Trouble::new(Reason::InvalidSpec, message));
         }
         LcCustomerAnswer::NoSuchCall => return None,
@@ -176,24 +227,45 @@ fn lc_customer_fits(answer: &LcCustomerAnswer, id: i64, lead: &Lead, desired: &D
     if customer.channel == Some(channel) {
         return None;
     }
-    let where_it_is = customer.channel.map_or_else(|| "in no channel".to_owned(), |own| format!("in channel {own}"));
+    let where_it_is = customer
+        .channel
+        .map_or_else(|| "in no channel".to_owned(), |own| format!("in channel {own}"));
     Some(Trouble::new(
         Reason::ChannelMismatch,
-        format!("spec.lcCustomerId: LC customer {id} is {where_it_is}, and the lead belongs to channel {channel}. Choose one of that channel's customers."),
+        format!(
+            "spec.lcCustomerId: LC customer {id} is {where_it_is}, and the lead belongs to channel {channel}. Choose one of that channel's customers."
+        ),
     ))
 }
 
 /// What a create would change, field by field.
 pub(super) fn plan_create(desired: &DesiredService) -> Vec<PlanItem> {
-    let item = |field, to: Option<String>| to.map(|to| PlanItem { action: "Create", field, from: None, to: Some(to) });
-    let connection = if desired.parameters.connection.is_ip_group() { "IP group" } else { "tenant id" };
+    let item = |field, to: Option<String>| {
+        to.map(|to| PlanItem {
+            action: "Create",
+            field,
+            from: None,
+            to: Some(to),
+        })
+    };
+    let connection = if desired.parameters.connection.is_ip_group() {
+        "IP group"
+    } else {
+        "tenant id"
+    };
     [
         item("msTenantId", Some(desired.tenant.to_string())),
         item("shortName", Some(desired.parameters.short_name.to_string())),
         item("fullName", Some(desired.parameters.full_name.clone())),
-        item("lcCustomerId", desired.parameters.lc_customer.map(|id| id.to_string())),
+        item(
+            "lcCustomerId",
+            desired.parameters.lc_customer.map(|id| id.to_string()),
+        ),
         item("channelId", desired.parameters.channel.map(|id| id.to_string())),
-        item("advancedSettings", Some(format!("SIP connection by {connection}"))),
+        item(
+            "advancedSettings",
+            Some(format!("SIP connection by {connection}")),
+        ),
     ]
     .into_iter()
     .flatten()
@@ -205,16 +277,23 @@ impl ServiceCase<'_> {
     pub(super) fn unbelieved(&self) -> Option<Decision> {
         let (step, why, verdict) = self.facts.belief.doubt(self.now, "services")?;
         let hold = self.facts.ready_at_generation && self.facts.belief == Belief::Doubted;
-        Some(Decision { hold, ..self.copy().decide(step, why, verdict) })
+        Some(Decision {
+            hold,
+            ..self.copy().decide(step, why, verdict)
+        })
     }
 
     /// What comes before it is concluded that a create has left nothing; `None` when that is proven.
     pub(super) fn unproven(&self, view: &ServicesView) -> Option<Decision> {
-        self.unbelieved().or_else(|| (!view.complete).then(|| self.copy().not_whole()))
+        self.unbelieved()
+            .or_else(|| (!view.complete).then(|| self.copy().not_whole()))
     }
 
     pub(super) fn not_whole(self) -> Decision {
         let message = "The list of services has entries that can't be read, so that a service of this tenant could be among them. Ask the platform's operator to mend it.";
-        self.stop(Trouble::new(Reason::PlatformRefused, message), "the list of services is not whole")
+        self.stop(
+            Trouble::new(Reason::PlatformRefused, message),
+            "the list of services is not whole",
+        )
     }
 }

@@ -12,7 +12,8 @@ use crate::timing;
 
 use super::{Deletion, DeletionPolicy, ServiceCase, elsewhere};
 
-const LOOKING_FOR_LEFT_OVER: &str = "Being deleted after a create that failed: looking whether it left a service.";
+const LOOKING_FOR_LEFT_OVER: &str =
+    "Being deleted after a create that failed: looking whether it left a service.";
 
 /// Decides what comes next for an object with a deletion time stamp.
 pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
@@ -23,8 +24,12 @@ pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
     }
     let policy = match (&case.facts.connection, deletion.policy) {
         (PlatformAccess::Usable(policy), _) => policy.clone(),
-        (PlatformAccess::Unknown(trouble), DeletionPolicy::Delete) => return case.unreadable(trouble.clone()),
-        (PlatformAccess::Unusable(trouble) | PlatformAccess::Unknown(trouble), DeletionPolicy::Retain) => return retain_unseen(case, trouble),
+        (PlatformAccess::Unknown(trouble), DeletionPolicy::Delete) => {
+            return case.unreadable(trouble.clone());
+        }
+        (PlatformAccess::Unusable(trouble) | PlatformAccess::Unknown(trouble), DeletionPolicy::Retain) => {
+            return retain_unseen(case, trouble);
+        }
         (PlatformAccess::Unusable(trouble), DeletionPolicy::Delete) => {
             let message = format!(
                 "spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain to let this object go and keep the service.",
@@ -39,12 +44,18 @@ pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
         let step = Step::Idle(case.now + timing::SLOW_RETRY);
         return case.decide(step, "suspended", Verdict::not_ready(Reason::Suspended, message));
     }
-    let creating = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe).cloned();
+    let creating = case
+        .record
+        .open_intent()
+        .filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe)
+        .cloned();
     if let Some(intent) = creating {
         return outcome_first(case, deletion, &policy, &intent);
     }
     match (deletion.policy, case.record.guid.is_some(), failed_create(&case)) {
-        (DeletionPolicy::Retain, _, Some(ended)) | (DeletionPolicy::Delete, false, Some(ended)) => left_over(case, deletion, &policy, ended),
+        (DeletionPolicy::Retain, _, Some(ended)) | (DeletionPolicy::Delete, false, Some(ended)) => {
+            left_over(case, deletion, &policy, ended)
+        }
         (DeletionPolicy::Retain, _, _) => release(case, "retained"),
         (DeletionPolicy::Delete, false, None) => release(case, "nothing of its own exists"),
         (DeletionPolicy::Delete, true, _) => delete(case, deletion, &policy),
@@ -52,35 +63,60 @@ pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
 }
 
 pub(super) fn release(case: ServiceCase<'_>, why: &'static str) -> Decision {
-    case.decide(Step::PatchMetadata(Mark::RemoveFinalizer), why, Verdict::not_ready(Reason::Deleting, "Letting go."))
+    case.decide(
+        Step::PatchMetadata(Mark::RemoveFinalizer),
+        why,
+        Verdict::not_ready(Reason::Deleting, "Letting go."),
+    )
 }
 
 /// Nothing can be read, and nothing is to be deleted. Only a create that may be under way still counts: whoever makes this object anew, with the
 /// platform object, would ask for a second service beside it. It is waited for as long as for a platform of which nothing is known.
 fn retain_unseen(case: ServiceCase<'_>, trouble: &Trouble) -> Decision {
-    let asked = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe);
-    let Some(end) = asked.map(|intent| intent.start + Policy::default().task_deadline).filter(|end| case.now < *end) else {
+    let asked = case
+        .record
+        .open_intent()
+        .filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe);
+    let Some(end) = asked
+        .map(|intent| intent.start + Policy::default().task_deadline)
+        .filter(|end| case.now < *end)
+    else {
         return release(case, "retained; its platform object can't be used");
     };
     let message = format!(
         "Being deleted while the answer to a create is not known, and: {} Bring that in order to have it looked for; else this object goes two hours after the create.",
         trouble.message
     );
-    let trouble = Trouble { message, ..trouble.clone() };
+    let trouble = Trouble {
+        message,
+        ..trouble.clone()
+    };
     if matches!(case.facts.connection, PlatformAccess::Unknown(_)) {
         return case.unreadable(trouble);
     }
     let again = Step::Blocked(end.min(case.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY)));
-    case.decide(again, "the outcome of a create can't be looked for", Verdict::trouble(&trouble))
+    case.decide(
+        again,
+        "the outcome of a create can't be looked for",
+        Verdict::trouble(&trouble),
+    )
 }
 
 /// A create may be under way: the object goes only when its outcome is known, or the grace is over.
-fn outcome_first(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, intent: &Intent) -> Decision {
+fn outcome_first(
+    mut case: ServiceCase<'_>,
+    deletion: &Deletion,
+    policy: &Policy,
+    intent: &Intent,
+) -> Decision {
     if let Some(decision) = elsewhere::deleted(&case, deletion, policy, intent) {
         return decision;
     }
     // While the task runs it is the thing to look at. Once it has ended the list decides: a task that succeeded says nothing of whose the service is.
-    if let Some(decision) = case.follow_task(policy).filter(|_| case.task_still_runs() && !case.task_out_of_sight(policy)) {
+    if let Some(decision) = case
+        .follow_task(policy)
+        .filter(|_| case.task_still_runs() && !case.task_out_of_sight(policy))
+    {
         return decision;
     }
     if let Fact::Unreadable(trouble) = &case.facts.services {
@@ -93,11 +129,15 @@ fn outcome_first(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy
     };
     // What was taken over under another name while the create was open is this object's as well.
     let taken_over = case.record.guid.as_ref().and_then(|guid| view.with_guid(guid));
-    let taken_over =
-        taken_over.filter(|service| service.tenant.is_some() && service.tenant == deletion.tenant && !deletion.owned_by_others.contains(&service.guid));
+    let taken_over = taken_over.filter(|service| {
+        service.tenant.is_some()
+            && service.tenant == deletion.tenant
+            && !deletion.owned_by_others.contains(&service.guid)
+    });
     if let Some(service) = taken_over.or_else(|| named(&view, deletion)) {
         case.record.prove(service.guid.clone());
-        case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
+        case.record
+            .end_operation(Outcome::Succeeded, case.now, Vec::new());
         return match deletion.policy {
             DeletionPolicy::Retain => release(case, "retained; the create is known to have been done"),
             DeletionPolicy::Delete => delete(case, deletion, policy),
@@ -107,12 +147,16 @@ fn outcome_first(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy
     // and whoever makes the object anew would ask for a second one. Where the task has told its guid, it is asked for by that. A task that can't be read may
     // still run, and what it makes would be left behind; under Retain it would be left all the same.
     let unseen = deletion.policy == DeletionPolicy::Delete && case.task_out_of_sight(policy);
-    let made = case.record.running().is_some_and(|op| op.task_ended().is_some()) && !(case.ended_unclear() && case.ended_and_overdue(policy));
+    let made = case.record.running().is_some_and(|op| op.task_ended().is_some())
+        && !(case.ended_unclear() && case.ended_and_overdue(policy));
     if made && told_by_task(&case.record, deletion) {
         case.record.end_operation(Outcome::Unknown, case.now, Vec::new());
         return delete(case, deletion, policy);
     }
-    if let Some(decision) = case.follow_task(policy).filter(|_| made || unseen || case.now <= intent.start + policy.task_deadline) {
+    if let Some(decision) = case
+        .follow_task(policy)
+        .filter(|_| made || unseen || case.now <= intent.start + policy.task_deadline)
+    {
         return decision;
     }
     if !view.complete && deletion.policy == DeletionPolicy::Delete {
@@ -120,7 +164,8 @@ fn outcome_first(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy
     }
     // The list that does not show it was read when the pass began: the grace must have been over then.
     if case.facts.pass_started < intent.start + policy.grace() {
-        let message = "Being deleted while the answer to a create is not known: looking whether the service appears.";
+        let message =
+            "Being deleted while the answer to a create is not known: looking whether the service appears.";
         return case.look_until(intent.start, intent.start + policy.grace(), message);
     }
     if let Some(decision) = unbelieved(&case, deletion) {
@@ -128,20 +173,32 @@ fn outcome_first(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy
     }
     let told = told_by_task(&case.record, deletion);
     case.record.end_operation(Outcome::Unknown, case.now, Vec::new());
-    if told { delete(case, deletion, policy) } else { release(case, "the grace is over, and no service appeared") }
+    if told {
+        delete(case, deletion, policy)
+    } else {
+        release(case, "the grace is over, and no service appeared")
+    }
 }
 
 /// A guid that a task has told is deleted though no list has shown it.
 fn told_by_task(record: &Record, deletion: &Deletion) -> bool {
     let told = |op: &Operation| op.kind == OperationKind::Create && op.task.is_some();
-    deletion.policy == DeletionPolicy::Delete && record.guid_proven && record.operation.as_ref().is_some_and(told)
+    deletion.policy == DeletionPolicy::Delete
+        && record.guid_proven
+        && record.operation.as_ref().is_some_and(told)
 }
 
 /// When this object's create failed, if it did. Its intent may have been taken off; another one that followed means that it is over.
 fn failed_create(case: &ServiceCase<'_>) -> Option<Time> {
     let intent = case.record.intent.as_ref();
-    let last = |op: &&Operation| op.kind == OperationKind::Create && intent.is_none_or(|intent| intent.id == op.id);
-    let failed = case.record.operation.as_ref().filter(last).filter(|op| op.ended() == Some(Outcome::Failed))?;
+    let last =
+        |op: &&Operation| op.kind == OperationKind::Create && intent.is_none_or(|intent| intent.id == op.id);
+    let failed = case
+        .record
+        .operation
+        .as_ref()
+        .filter(last)
+        .filter(|op| op.ended() == Some(Outcome::Failed))?;
     failed.completed
 }
 
@@ -182,18 +239,25 @@ fn whose_is_it(case: ServiceCase<'_>, service: &Service) -> Decision {
     let message = format!(
         "The create of this object failed, and its tenant has the service {guid} under its short name: whether the failed task left it or somebody made it can't be told, so it is not deleted. Set the annotation operatorconnect.dev/ump-customer-guid to {guid} to have it deleted, or spec.deletionPolicy to Retain to let this object go."
     );
-    case.stop(Trouble::new(Reason::DeletionBlocked, message), "it can't be told whose the service is")
+    case.stop(
+        Trouble::new(Reason::DeletionBlocked, message),
+        "it can't be told whose the service is",
+    )
 }
 
 /// The service of the tenant that has this object's short name, unless another object has it. A Direct Routing service is not what was asked for.
 fn named<'a>(view: &'a ServicesView, deletion: &Deletion) -> Option<&'a Service> {
     let name = fold_case(deletion.short_name.as_deref()?);
-    view.of_operator_connect().find(|service| fold_case(&service.short_name) == name && !deletion.owned_by_others.contains(&service.guid))
+    view.of_operator_connect().find(|service| {
+        fold_case(&service.short_name) == name && !deletion.owned_by_others.contains(&service.guid)
+    })
 }
 
 /// Deletes the service, and looks until it is gone from both lists (N-11).
 fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> Decision {
-    let Some(guid) = case.record.guid.clone() else { return release(case, "nothing of its own exists") };
+    let Some(guid) = case.record.guid.clone() else {
+        return release(case, "nothing of its own exists");
+    };
     if let Some(decision) = after_asking(&mut case) {
         return decision;
     }
@@ -230,11 +294,22 @@ fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> De
     let Some(view_of_leads) = case.facts.leads.since(since) else {
         return case.look(Query::Leads, since, "does the lead still show it");
     };
-    if view_of_leads.leads.iter().any(|lead| lead.service.as_ref() == Some(&guid)) {
+    if view_of_leads
+        .leads
+        .iter()
+        .any(|lead| lead.service.as_ref() == Some(&guid))
+    {
         let started = case.record.intent.as_ref().map_or(since, |intent| intent.start);
         let until = timing::next_look(case.now, started);
-        let verdict = Verdict::not_ready(Reason::Deleting, "The service is gone from the list of services; the lead still shows it.");
-        return case.decide(Step::Wait(until, Wake::Inventory), "gone from one list of two", verdict);
+        let verdict = Verdict::not_ready(
+            Reason::Deleting,
+            "The service is gone from the list of services; the lead still shows it.",
+        );
+        return case.decide(
+            Step::Wait(until, Wake::Inventory),
+            "gone from one list of two",
+            verdict,
+        );
     }
     // A lead that the list has, in whatever page, is the one that would show it.
     if (view_of_leads.leads.is_empty() || !view_of_leads.complete)
@@ -246,35 +321,48 @@ fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> De
     if let Some(ended) = failed_create(&case).filter(|ended| since < *ended + timing::LEFT_OVER) {
         return case.look_until(ended, ended + timing::LEFT_OVER, LOOKING_FOR_LEFT_OVER);
     }
-    case.record.end_operation(Outcome::Succeeded, case.now, Vec::new());
+    case.record
+        .end_operation(Outcome::Succeeded, case.now, Vec::new());
     release(case, "looked for and not found")
 }
 
 /// A guid can have been written into the annotation by hand, or by whoever wants another customer's service deleted. The annotation alone is believed
 /// only of a service that the platform shows under this object's tenant.
 fn not_this_tenants(record: &Record, deletion: &Deletion, service: &Service) -> Option<Trouble> {
-    const ANNOTATION: &str = "Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain.";
+    const ANNOTATION: &str =
+        "Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain.";
     let (why, advice) = match (&deletion.tenant, &service.tenant) {
-        _ if deletion.owned_by_others.contains(&service.guid) => {
-            ("is that of another object for the same tenant or short name", "Set spec.deletionPolicy to Retain to let this object go.")
-        }
+        _ if deletion.owned_by_others.contains(&service.guid) => (
+            "is that of another object for the same tenant or short name",
+            "Set spec.deletionPolicy to Retain to let this object go.",
+        ),
         (Some(tenant), Some(whose)) if tenant == whose => return None,
         (Some(_), Some(_)) => ("belongs to another tenant", ANNOTATION),
         _ if record.guid_proven => return None,
-        _ => ("is named by an annotation alone, and whose it is can't be seen", ANNOTATION),
+        _ => (
+            "is named by an annotation alone, and whose it is can't be seen",
+            ANNOTATION,
+        ),
     };
-    let message = format!("The service {} {why}, so it is not deleted. {advice}", service.guid);
+    let message = format!(
+        "The service {} {why}, so it is not deleted. {advice}",
+        service.guid
+    );
     Some(Trouble::new(Reason::DeletionBlocked, message))
 }
 
 /// What the list does not show may be there all the same: see [`ServiceCase::unbelieved`]. Under Retain it would stay there anyway.
 fn unbelieved(case: &ServiceCase<'_>, deletion: &Deletion) -> Option<Decision> {
-    case.unbelieved().filter(|_| deletion.policy == DeletionPolicy::Delete)
+    case.unbelieved()
+        .filter(|_| deletion.policy == DeletionPolicy::Delete)
 }
 
 fn not_whole(case: ServiceCase<'_>) -> Decision {
     let message = "The list of services has entries that can't be read; the service may be among them.";
-    case.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole")
+    case.stop(
+        Trouble::new(Reason::PlatformUnavailable, message),
+        "the list of services is not whole",
+    )
 }
 
 fn unreadable<T>(fact: &Fact<T>) -> Option<Trouble> {
@@ -286,18 +374,41 @@ fn unreadable<T>(fact: &Fact<T>) -> Option<Trouble> {
 
 /// Whether no list has shown the service of this object, of which its task has told, and the platform has not said either that it has none.
 fn never_seen(record: &Record) -> bool {
-    let not_found = |op: &Operation| op.kind == OperationKind::Delete && op.ended() == Some(Outcome::Succeeded);
+    let not_found =
+        |op: &Operation| op.kind == OperationKind::Delete && op.ended() == Some(Outcome::Succeeded);
     record.is_unseen() && !record.operation.as_ref().is_some_and(not_found)
 }
 
-fn ask_for_it(case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, guid: CustomerGuid, tenant: Option<TenantId>) -> Decision {
+fn ask_for_it(
+    case: ServiceCase<'_>,
+    deletion: &Deletion,
+    policy: &Policy,
+    guid: CustomerGuid,
+    tenant: Option<TenantId>,
+) -> Decision {
     let verdict = Verdict::not_ready(Reason::Deleting, "The platform is deleting the service.");
-    let open = case.record.open_intent().filter(|intent| intent.kind == OperationKind::Delete).cloned();
-    let again = if case.shows(&guid) == Some(true) { timing::DELETE_AGAIN } else { timing::DELETE_UNSEEN_AGAIN };
+    let open = case
+        .record
+        .open_intent()
+        .filter(|intent| intent.kind == OperationKind::Delete)
+        .cloned();
+    let again = if case.shows(&guid) == Some(true) {
+        timing::DELETE_AGAIN
+    } else {
+        timing::DELETE_UNSEEN_AGAIN
+    };
     let lately = |intent: &&Intent| intent.sent == Sent::Maybe && case.now < intent.start + again;
-    if let Some(intent) = open.as_ref().filter(lately).filter(|intent| !case.facts.left_open_by_another(&case.record, intent)) {
+    if let Some(intent) = open
+        .as_ref()
+        .filter(lately)
+        .filter(|intent| !case.facts.left_open_by_another(&case.record, intent))
+    {
         let until = timing::next_look(case.now, intent.start);
-        return case.decide(Step::Wait(until, Wake::Inventory), "asked for; still there", verdict);
+        return case.decide(
+            Step::Wait(until, Wake::Inventory),
+            "asked for; still there",
+            verdict,
+        );
     }
     if deletion.guard_numbers
         && let Some(decision) = numbers(&case, tenant.as_ref())
@@ -308,10 +419,22 @@ fn ask_for_it(case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, guid:
         return case.stop(trouble.clone(), "the breaker holds it");
     }
     if case.record.may_send(OperationKind::Delete, case.now) {
-        return case.decide(Step::Execute(Change::DeleteService(guid)), "recorded, and nothing stands against it", verdict);
+        return case.decide(
+            Step::Execute(Change::DeleteService(guid)),
+            "recorded, and nothing stands against it",
+            verdict,
+        );
     }
-    if let Some((retry, trouble)) = case.record.refusal(OperationKind::Delete, case.now).filter(|_| !case.facts.retry_now) {
-        return case.decide(Step::Blocked(retry), "the last try was refused", Verdict::trouble(&trouble));
+    if let Some((retry, trouble)) = case
+        .record
+        .refusal(OperationKind::Delete, case.now)
+        .filter(|_| !case.facts.retry_now)
+    {
+        return case.decide(
+            Step::Blocked(retry),
+            "the last try was refused",
+            Verdict::trouble(&trouble),
+        );
     }
     let mark = case.begin(OperationKind::Delete, tenant.as_ref(), policy);
     case.decide(mark, "the intent comes before the effect", verdict)
@@ -322,12 +445,18 @@ fn ask_for_it(case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, guid:
 /// the object.
 fn numbers(case: &ServiceCase<'_>, tenant: Option<&TenantId>) -> Option<Decision> {
     // Without a tenant nobody can be asked.
-    let Some(tenant) = tenant.cloned() else { return Some(numbers_untold(case)) };
+    let Some(tenant) = tenant.cloned() else {
+        return Some(numbers_untold(case));
+    };
     let since = case.facts.pass_started;
     match &case.facts.numbers {
         Fact::Unreadable(trouble) => Some(case.copy().unreadable(trouble.clone())),
         fact => match fact.since(since) {
-            None => Some(case.copy().look(Query::Numbers(tenant), since, "does the tenant have telephone numbers")),
+            None => Some(case.copy().look(
+                Query::Numbers(tenant),
+                since,
+                "does the tenant have telephone numbers",
+            )),
             Some(Numbers::NoCall | Numbers::Count(0)) => None,
             Some(Numbers::Untold) => Some(numbers_untold(case)),
             Some(Numbers::Count(count)) => {
@@ -335,7 +464,10 @@ fn numbers(case: &ServiceCase<'_>, tenant: Option<&TenantId>) -> Option<Decision
                 let message = format!(
                     "The tenant has {count} telephone {numbers} on the platform, so the service is not deleted. Release them there; or set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go."
                 );
-                Some(case.copy().stop(Trouble::new(Reason::DeletionBlocked, message), "the tenant has telephone numbers"))
+                Some(case.copy().stop(
+                    Trouble::new(Reason::DeletionBlocked, message),
+                    "the tenant has telephone numbers",
+                ))
             }
         },
     }
@@ -343,14 +475,25 @@ fn numbers(case: &ServiceCase<'_>, tenant: Option<&TenantId>) -> Option<Decision
 
 fn numbers_untold(case: &ServiceCase<'_>) -> Decision {
     let message = "The platform does not tell whether the tenant has telephone numbers, so the service is not deleted. See in the portal; set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go.";
-    case.copy().stop(Trouble::new(Reason::DeletionBlocked, message), "whether the tenant has telephone numbers can't be told")
+    case.copy().stop(
+        Trouble::new(Reason::DeletionBlocked, message),
+        "whether the tenant has telephone numbers can't be told",
+    )
 }
 
 fn after_asking(case: &mut ServiceCase<'_>) -> Option<Decision> {
     // While a list shows it, that it is not found proves nothing: it is looked at again.
-    let missing = case.record.guid.as_ref().is_some_and(|guid| case.shows(guid) == Some(false));
+    let missing = case
+        .record
+        .guid
+        .as_ref()
+        .is_some_and(|guid| case.shows(guid) == Some(false));
     if case.facts.answer == Some(ChangeResult::NotFound) && missing {
-        case.record.end_operation(Outcome::Succeeded, case.now, vec!["The platform has no such service.".into()]);
+        case.record.end_operation(
+            Outcome::Succeeded,
+            case.now,
+            vec!["The platform has no such service.".into()],
+        );
     }
     let case = &*case;
     let again = || case.copy();
@@ -358,12 +501,25 @@ fn after_asking(case: &mut ServiceCase<'_>) -> Option<Decision> {
     match case.facts.answer.as_ref()? {
         ChangeResult::NotSent(trouble) => {
             let until = timing::next_try(case.now, case.facts.failures, trouble.retry_after);
-            Some(again().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", case.facts.verdict_of(trouble)))
+            Some(again().decide(
+                Step::Wait(until, Wake::Inventory),
+                "the request was not executed",
+                case.facts.verdict_of(trouble),
+            ))
         }
-        ChangeResult::Rejected(trouble) => Some(again().stop(trouble.clone(), "the platform refused to delete it")),
-        ChangeResult::Accepted(_) | ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Unknown(_) => {
+        ChangeResult::Rejected(trouble) => {
+            Some(again().stop(trouble.clone(), "the platform refused to delete it"))
+        }
+        ChangeResult::Accepted(_)
+        | ChangeResult::Done
+        | ChangeResult::NotFound
+        | ChangeResult::Unknown(_) => {
             let until = timing::next_look(case.now, case.now);
-            Some(again().decide(Step::Wait(until, Wake::Inventory), "asked for; looked at again", verdict))
+            Some(again().decide(
+                Step::Wait(until, Wake::Inventory),
+                "asked for; looked at again",
+                verdict,
+            ))
         }
     }
 }

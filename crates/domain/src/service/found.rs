@@ -28,10 +28,20 @@ pub enum Found {
 
 /// Finds out. `seen` is when the pass began that looked, and `place` where it looks. A Direct Routing service of the tenant is neither this object's nor in its way, unless it is the
 /// one that is recorded.
-pub fn find(seen: Time, place: Option<&str>, record: &Record, desired: &DesiredService, view: &ServicesView) -> Found {
+pub fn find(
+    seen: Time,
+    place: Option<&str>,
+    record: &Record,
+    desired: &DesiredService,
+    view: &ServicesView,
+) -> Found {
     if let Some(service) = record.guid.as_ref().and_then(|guid| view.with_guid(guid)) {
         let same_tenant = service.tenant.as_ref() == Some(&desired.tenant);
-        return if same_tenant { Found::Ours(service.clone()) } else { Found::Foreign(service.clone()) };
+        return if same_tenant {
+            Found::Ours(service.clone())
+        } else {
+            Found::Foreign(service.clone())
+        };
     }
     let counted: Vec<&Service> = view.of_operator_connect().collect();
     match counted.as_slice() {
@@ -39,7 +49,13 @@ pub fn find(seen: Time, place: Option<&str>, record: &Record, desired: &DesiredS
         [] => Found::Nothing,
         [service] if made_here(seen, place, record, desired, service) => Found::Ours((*service).clone()),
         [service] => Found::Foreign((*service).clone()),
-        several => Found::Two(several.iter().map(|service| service.guid.to_string()).collect::<Vec<_>>().join(", ")),
+        several => Found::Two(
+            several
+                .iter()
+                .map(|service| service.guid.to_string())
+                .collect::<Vec<_>>()
+                .join(", "),
+        ),
     }
 }
 
@@ -47,8 +63,20 @@ pub fn find(seen: Time, place: Option<&str>, record: &Record, desired: &DesiredS
 /// this platform.
 /// A create that was refused explains nothing: whatever is there now, somebody else made. One that failed explains what shows soon after: later
 /// somebody may have helped himself in the portal, and `spec.adoption` decides.
-fn made_here(seen: Time, place: Option<&str>, record: &Record, desired: &DesiredService, service: &Service) -> bool {
-    let Some(intent) = record.intent.as_ref().filter(|intent| intent.kind == OperationKind::Create) else { return false };
+fn made_here(
+    seen: Time,
+    place: Option<&str>,
+    record: &Record,
+    desired: &DesiredService,
+    service: &Service,
+) -> bool {
+    let Some(intent) = record
+        .intent
+        .as_ref()
+        .filter(|intent| intent.kind == OperationKind::Create)
+    else {
+        return false;
+    };
     if intent.is_elsewhere(place, Some(&desired.tenant)) {
         return false;
     }
@@ -66,17 +94,27 @@ fn made_here(seen: Time, place: Option<&str>, record: &Record, desired: &Desired
 /// Whether `spec.adoption` lets this object take the service over; if not, what a person can do.
 pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -> Result<(), Trouble> {
     let refuse = |reason, message: String| Err(Trouble::new(reason, message));
-    let there = format!("The tenant has the service {} ({:?}, {}) already", service.guid, service.short_name, label(service));
+    let there = format!(
+        "The tenant has the service {} ({:?}, {}) already",
+        service.guid,
+        service.short_name,
+        label(service)
+    );
     if service.tenant.as_ref() != Some(&desired.tenant) {
         return refuse(
             Reason::Conflict,
-            format!("The service {} belongs to another tenant. Correct the annotation operatorconnect.dev/ump-customer-guid.", service.guid),
+            format!(
+                "The service {} belongs to another tenant. Correct the annotation operatorconnect.dev/ump-customer-guid.",
+                service.guid
+            ),
         );
     }
     if let Some(guid) = record.guid.as_ref().filter(|guid| **guid != service.guid) {
         return refuse(
             Reason::Conflict,
-            format!("{there}, and this object's own was {guid}. Remove the annotation operatorconnect.dev/ump-customer-guid to let spec.adoption decide."),
+            format!(
+                "{there}, and this object's own was {guid}. Remove the annotation operatorconnect.dev/ump-customer-guid to let spec.adoption decide."
+            ),
         );
     }
     if !service.license.is_some_and(LicenseType::operator_connect) {
@@ -88,18 +126,28 @@ pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -
         );
     }
     let same_short = fold_case(&service.short_name) == desired.parameters.short_name.folded();
-    let same_full = service.full_name.as_deref().is_none_or(|name| name.trim() == desired.parameters.full_name.trim());
+    let same_full = service
+        .full_name
+        .as_deref()
+        .is_none_or(|name| name.trim() == desired.parameters.full_name.trim());
     match desired.adoption {
         Adoption::Always => Ok(()),
         Adoption::IfMatching if same_short && same_full => Ok(()),
         Adoption::IfMatching => refuse(
             Reason::Conflict,
-            format!("{there}, and its names are not those of the spec. Use its names, or set spec.adoption to Always to take it over as it is."),
+            format!(
+                "{there}, and its names are not those of the spec. Use its names, or set spec.adoption to Always to take it over as it is."
+            ),
         ),
-        Adoption::Never => refuse(Reason::Conflict, format!("{there}, and spec.adoption is Never. Set it to IfMatching or Always to take it over.")),
+        Adoption::Never => refuse(
+            Reason::Conflict,
+            format!("{there}, and spec.adoption is Never. Set it to IfMatching or Always to take it over."),
+        ),
     }
 }
 
 fn label(service: &Service) -> String {
-    service.license.map_or_else(|| "no license".to_owned(), LicenseType::label)
+    service
+        .license
+        .map_or_else(|| "no license".to_owned(), LicenseType::label)
 }

@@ -12,7 +12,12 @@ use crate::timing;
 use super::{DesiredService, ServiceCase, ready};
 
 /// The service was read back. What remains is that the platform shows it everywhere it should (S8, S9).
-pub(super) fn see_to(mut case: ServiceCase<'_>, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
+pub(super) fn see_to(
+    mut case: ServiceCase<'_>,
+    policy: &Policy,
+    desired: &DesiredService,
+    service: &Service,
+) -> Decision {
     ready::is_back(&mut case.record);
     // What the create asked for says how the service is connected, and it is what the spec said until the service was seen: what comes into the spec
     // later, or goes, changes nothing on the platform.
@@ -44,7 +49,11 @@ pub(super) fn see_to(mut case: ServiceCase<'_>, policy: &Policy, desired: &Desir
         return case.rest(verdict, policy.observe_interval.max(timing::SETTLING));
     }
     let until = case.now + policy.observe_interval;
-    case.decide(Step::Wait(until, Wake::Inventory), "a synchronization job is due", verdict)
+    case.decide(
+        Step::Wait(until, Wake::Inventory),
+        "a synchronization job is due",
+        verdict,
+    )
 }
 
 /// Since when the jobs are due: since the service was first seen. When status was lost that is not known any more; then since the grace of the
@@ -62,26 +71,49 @@ fn due(case: &ServiceCase<'_>, policy: &Policy) -> Time {
 fn lead_standing(leads: &[Lead]) -> Option<(ConditionStatus, Reason, String)> {
     let lead = super::checks::lead_that_counts(leads)?;
     Some(match lead.status {
-        MicrosoftStatus::Active => (ConditionStatus::True, Reason::Succeeded, "The lead is Active.".to_owned()),
-        _ => {
-            (ConditionStatus::False, Reason::LeadNotActive, format!("Microsoft's status of the lead is {}; the service is left as it is.", lead.status.label()))
-        }
+        MicrosoftStatus::Active => (
+            ConditionStatus::True,
+            Reason::Succeeded,
+            "The lead is Active.".to_owned(),
+        ),
+        _ => (
+            ConditionStatus::False,
+            Reason::LeadNotActive,
+            format!(
+                "Microsoft's status of the lead is {}; the service is left as it is.",
+                lead.status.label()
+            ),
+        ),
     })
 }
 
 /// The leads job is done when the lead on the platform shows the service. `Err` asks for the leads, with the time since which they are needed.
-fn leads_job(case: &ServiceCase<'_>, policy: &Policy, service: &Service, due: Time) -> Result<JobRecord, Time> {
+fn leads_job(
+    case: &ServiceCase<'_>,
+    policy: &Policy,
+    service: &Service,
+    due: Time,
+) -> Result<JobRecord, Time> {
     let runs = policy.leads_job;
     let since = runs.covers.map_or(due, |covers| covers.max(due));
     // However old the list is that shows it: what it shows was so.
-    let shows = |leads: &[Lead]| leads.iter().any(|lead| lead.service.as_ref() == Some(&service.guid));
+    let shows = |leads: &[Lead]| {
+        leads
+            .iter()
+            .any(|lead| lead.service.as_ref() == Some(&service.guid))
+    };
     let leads = match &case.facts.leads {
         Fact::Known { value, .. } if shows(&value.leads) => value.leads.as_slice(),
         // A list begun in the very second in which the service was seen may have been begun before it was there.
         Fact::Known { value, at } if *at >= since || *at >= case.facts.pass_started => value.leads.as_slice(),
         _ => return Err(since),
     };
-    Ok(progress(case.record.job(Job::Leads), due, runs.requested, shows(leads).then(|| case.now.whole_second())))
+    Ok(progress(
+        case.record.job(Job::Leads),
+        due,
+        runs.requested,
+        shows(leads).then(|| case.now.whole_second()),
+    ))
 }
 
 /// The trunks job has no effect that the API shows: it is done when a run is known that was begun after it was due.
@@ -90,7 +122,12 @@ fn trunks_job(case: &ServiceCase<'_>, policy: &Policy, needed: bool, due: Time) 
         return JobRecord::default();
     }
     let runs = policy.trunks_job;
-    progress(case.record.job(Job::Trunks), due, runs.requested, runs.cover(due).then_some(runs.covers).flatten())
+    progress(
+        case.record.job(Job::Trunks),
+        due,
+        runs.requested,
+        runs.cover(due).then_some(runs.covers).flatten(),
+    )
 }
 
 fn progress(before: &JobRecord, due: Time, requested: Option<Time>, completed: Option<Time>) -> JobRecord {
@@ -100,19 +137,35 @@ fn progress(before: &JobRecord, due: Time, requested: Option<Time>, completed: O
         (None, Some(_)) => JobState::Requested,
         (None, None) => JobState::Due,
     };
-    JobRecord { state, due: Some(due), requested, completed }
+    JobRecord {
+        state,
+        due: Some(due),
+        requested,
+        completed,
+    }
 }
 
-fn verdict(case: &ServiceCase<'_>, policy: &Policy, desired: &DesiredService, service: &Service, leads: &[Lead]) -> Verdict {
-    let waiting = [(Job::Leads, &case.record.leads_job, Reason::AwaitingLeadsJob), (Job::Trunks, &case.record.trunks_job, Reason::AwaitingTrunksJob)]
-        .into_iter()
-        .find(|(_, job, _)| matches!(job.state, JobState::Due | JobState::Requested));
+fn verdict(
+    case: &ServiceCase<'_>,
+    policy: &Policy,
+    desired: &DesiredService,
+    service: &Service,
+    leads: &[Lead],
+) -> Verdict {
+    let waiting = [
+        (Job::Leads, &case.record.leads_job, Reason::AwaitingLeadsJob),
+        (Job::Trunks, &case.record.trunks_job, Reason::AwaitingTrunksJob),
+    ]
+    .into_iter()
+    .find(|(_, job, _)| matches!(job.state, JobState::Due | JobState::Requested));
     let Some((job, record, reason)) = waiting else {
         let beside = case.facts.services.value().and_then(|view| view.direct_routing());
         return ready::ready(&case.record, desired, service, leads, beside);
     };
     let message = waiting_message(job, record, policy.trigger);
-    let told: Vec<String> = std::iter::once(message.clone()).chain(ready::errors_of_the_task(&case.record)).collect();
+    let told: Vec<String> = std::iter::once(message.clone())
+        .chain(ready::errors_of_the_task(&case.record))
+        .collect();
     let mut verdict = Verdict::not_ready(reason, told.join(" "));
     verdict.synced = Some((ConditionStatus::False, reason, message));
     verdict
@@ -126,9 +179,13 @@ fn waiting_message(job: Job, record: &JobRecord, trigger: JobTrigger) -> String 
     };
     match (record.state, trigger) {
         (JobState::Requested, _) => format!("The service exists; {name} was asked for, and {what}."),
-        (_, JobTrigger::Http) => format!("The service exists; {name} is due: {what}. It is asked for with the next run."),
+        (_, JobTrigger::Http) => {
+            format!("The service exists; {name} is due: {what}. It is asked for with the next run.")
+        }
         (_, JobTrigger::Manual) => match job {
-            Job::Leads => format!("The service exists; run {name} in the portal: {what}. It is noticed by itself."),
+            Job::Leads => {
+                format!("The service exists; run {name} in the portal: {what}. It is noticed by itself.")
+            }
             Job::Trunks => format!(
                 "The service exists; run {name} in the portal, then set the annotation operatorconnect.dev/trunks-job-ran-at on the LivePlatform: {what}."
             ),

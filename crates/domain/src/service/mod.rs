@@ -79,7 +79,10 @@ pub struct DesiredService {
 impl DesiredService {
     /// What is asked for when there is none.
     pub fn new_service(&self) -> NewService {
-        NewService { tenant: self.tenant.clone(), parameters: self.parameters.clone() }
+        NewService {
+            tenant: self.tenant.clone(),
+            parameters: self.parameters.clone(),
+        }
     }
 }
 
@@ -125,9 +128,18 @@ pub fn decide(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts)
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
     record.note_open_intent();
-    let case = ServiceCase { now, facts, restored, record };
+    let case = ServiceCase {
+        now,
+        facts,
+        restored,
+        record,
+    };
     if !told && case.can_look(target) {
-        return ServiceCase { record: before.clone(), ..case }.look(
+        return ServiceCase {
+            record: before.clone(),
+            ..case
+        }
+        .look(
             Query::Services,
             facts.pass_started,
             "was its service taken over, or was its record put back",
@@ -137,8 +149,15 @@ pub fn decide(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts)
     // looked at needs none.
     let kept = matches!(target, ServiceTarget::Present(desired) if desired.mode == Mode::Apply);
     if kept && told && case.record.is_bare(recalled) && facts.answer.is_none() {
-        let verdict = Verdict::not_ready(Reason::Verifying, "Writing down again what was asked for: its record was taken off this object.");
-        return case.decide(Step::PatchMetadata(Mark::AddFinalizer), "the record of a create was taken off", verdict);
+        let verdict = Verdict::not_ready(
+            Reason::Verifying,
+            "Writing down again what was asked for: its record was taken off this object.",
+        );
+        return case.decide(
+            Step::PatchMetadata(Mark::AddFinalizer),
+            "the record of a create was taken off",
+            verdict,
+        );
     }
     let decision = match target {
         ServiceTarget::Absent(deletion) => delete::decide(case, deletion),
@@ -146,7 +165,9 @@ pub fn decide(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts)
         ServiceTarget::Invalid(trouble) => case.missing(trouble.clone(), "the spec can't be followed"),
         ServiceTarget::Present(desired) => case.ensure(desired),
     };
-    decision.without_unsent(now).with_duration(before, facts.watched.as_ref(), now)
+    decision
+        .without_unsent(now)
+        .with_duration(before, facts.watched.as_ref(), now)
 }
 
 /// Whether a list of this pass shows the service of this object's guid. `None` when none was read.
@@ -182,8 +203,16 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
     if let Some(operation) = record.operation.as_mut().filter(|_| facts.asked()) {
         operation.generation = Some(facts.generation);
     }
-    let Some(Some(task)) = facts.task.value() else { return };
-    let Some(operation) = record.operation.as_mut().filter(|op| op.ended().is_none() && op.task.as_ref() == Some(&task.id)) else { return };
+    let Some(Some(task)) = facts.task.value() else {
+        return;
+    };
+    let Some(operation) = record
+        .operation
+        .as_mut()
+        .filter(|op| op.ended().is_none() && op.task.as_ref() == Some(&task.id))
+    else {
+        return;
+    };
     operation.task_status = Some(task.status.clone());
     operation.messages = task.messages.clone();
     if matches!(task.state, TaskState::Succeeded | TaskState::Ended) {
@@ -208,20 +237,45 @@ pub(crate) struct ServiceCase<'a> {
 
 impl ServiceCase<'_> {
     fn copy(&self) -> Self {
-        Self { now: self.now, facts: self.facts, restored: self.restored, record: self.record.clone() }
+        Self {
+            now: self.now,
+            facts: self.facts,
+            restored: self.restored,
+            record: self.record.clone(),
+        }
     }
 
     fn decide(self, step: Step, why: &'static str, verdict: Verdict) -> Decision {
-        Decision { step, why, verdict, record: self.record, plan: Vec::new(), hold: false }
+        Decision {
+            step,
+            why,
+            verdict,
+            record: self.record,
+            plan: Vec::new(),
+            hold: false,
+        }
     }
 
     fn begin(&self, kind: OperationKind, tenant: Option<&TenantId>, policy: &Policy) -> Step {
-        Step::PatchMetadata(Mark::RecordIntent { kind, start: self.now.whole_second(), tenant: tenant.cloned(), place: policy.place.clone() })
+        Step::PatchMetadata(Mark::RecordIntent {
+            kind,
+            start: self.now.whole_second(),
+            tenant: tenant.cloned(),
+            place: policy.place.clone(),
+        })
     }
 
     fn look(self, query: Query, not_before: Time, why: &'static str) -> Decision {
-        let reason = if self.record.open_intent().is_some() { Reason::Verifying } else { Reason::Progressing };
-        self.decide(Step::Observe(query, not_before), why, Verdict::not_ready(reason, "Reading from the platform."))
+        let reason = if self.record.open_intent().is_some() {
+            Reason::Verifying
+        } else {
+            Reason::Progressing
+        };
+        self.decide(
+            Step::Observe(query, not_before),
+            why,
+            Verdict::not_ready(reason, "Reading from the platform."),
+        )
     }
 
     fn stop(self, trouble: Trouble, why: &'static str) -> Decision {
@@ -236,31 +290,53 @@ impl ServiceCase<'_> {
             let again = Step::Blocked(self.now + trouble.retry_after.unwrap_or(timing::SLOW_RETRY));
             return self.decide(again, why, Verdict::trouble(&trouble));
         }
-        let verdict = Verdict { stalled: false, ..Verdict::trouble(&trouble) };
+        let verdict = Verdict {
+            stalled: false,
+            ..Verdict::trouble(&trouble)
+        };
         self.decide(Step::Wait(settled_at, Wake::Cluster), why, verdict)
     }
 
     /// The platform can't be read or does not take requests. What is ready stays so: that it can't be looked at does not make it otherwise.
     fn unreadable(self, trouble: Trouble) -> Decision {
         let hold = self.facts.ready_at_generation && trouble.reason != Reason::AuthenticationFailed;
-        let until = if hold { self.now + timing::HELD } else { timing::next_try(self.now, self.facts.failures, trouble.retry_after) };
+        let until = if hold {
+            self.now + timing::HELD
+        } else {
+            timing::next_try(self.now, self.facts.failures, trouble.retry_after)
+        };
         let verdict = self.facts.verdict_of(&trouble);
-        Decision { hold, ..self.decide(Step::Wait(until, Wake::Inventory), "the platform can't be read", verdict) }
+        Decision {
+            hold,
+            ..self.decide(
+                Step::Wait(until, Wake::Inventory),
+                "the platform can't be read",
+                verdict,
+            )
+        }
     }
 
     /// Whether the list of services shows this one; `None` when it was not read.
     fn shows(&self, guid: &CustomerGuid) -> Option<bool> {
-        self.facts.services.value().map(|view| view.with_guid(guid).is_some())
+        self.facts
+            .services
+            .value()
+            .map(|view| view.with_guid(guid).is_some())
     }
 
     /// Whether this pass may read the list of services.
     fn can_look(&self, target: &ServiceTarget) -> bool {
         let looks = matches!(target, ServiceTarget::Present(_) | ServiceTarget::Absent(_));
-        looks && matches!(self.facts.connection, PlatformAccess::Usable(_)) && !matches!(self.facts.services, Fact::Unreadable(_))
+        looks
+            && matches!(self.facts.connection, PlatformAccess::Usable(_))
+            && !matches!(self.facts.services, Fact::Unreadable(_))
     }
 
     fn suspended(self) -> Decision {
-        let mut verdict = Verdict::not_ready(Reason::Suspended, "spec.suspend is true: nothing is read or changed for this object.");
+        let mut verdict = Verdict::not_ready(
+            Reason::Suspended,
+            "spec.suspend is true: nothing is read or changed for this object.",
+        );
         if self.record.license.is_some() && self.facts.ready_at_generation {
             verdict.ready = ConditionStatus::True;
         }
@@ -271,14 +347,19 @@ impl ServiceCase<'_> {
     fn ensure(mut self, desired: &DesiredService) -> Decision {
         let policy = match &self.facts.connection {
             PlatformAccess::Usable(policy) => policy.clone(),
-            PlatformAccess::Unusable(trouble) => return self.missing(trouble.clone(), "the platform object can't be used"),
+            PlatformAccess::Unusable(trouble) => {
+                return self.missing(trouble.clone(), "the platform object can't be used");
+            }
             PlatformAccess::Unknown(trouble) => return self.unreadable(trouble.clone()),
         };
         if let Some(rival) = &desired.rival {
             let message = format!(
                 "{rival} came first and keeps it; nothing is done for this object. Delete this one. If it is to have the service, set spec.deletionPolicy of the other one to Retain first, and then delete that."
             );
-            return self.stop(Trouble::new(Reason::Conflict, message), "another object has the tenant or the short name");
+            return self.stop(
+                Trouble::new(Reason::Conflict, message),
+                "another object has the tenant or the short name",
+            );
         }
         let not_before = self.services_needed_since();
         if let Fact::Unreadable(trouble) = &self.facts.services {
@@ -292,12 +373,21 @@ impl ServiceCase<'_> {
             self.leave_out();
             return self.stop(trouble, "the open create was asked for elsewhere");
         }
-        match found::find(self.facts.pass_started, policy.place.as_deref(), &self.record, desired, &view) {
+        match found::find(
+            self.facts.pass_started,
+            policy.place.as_deref(),
+            &self.record,
+            desired,
+            &view,
+        ) {
             Found::Two(guids) => {
                 let message = format!(
                     "The platform lists more than one service for this tenant ({guids}), and which of them is this object's can't be told. Nothing is changed. Set the annotation operatorconnect.dev/ump-customer-guid to the guid of the one that is used."
                 );
-                self.stop(Trouble::new(Reason::Conflict, message), "two services for the tenant")
+                self.stop(
+                    Trouble::new(Reason::Conflict, message),
+                    "two services for the tenant",
+                )
             }
             Found::Ours(service) => self.verify(&policy, desired, &service),
             Found::Foreign(service) => self.adopt_or_conflict(&policy, desired, &service),
@@ -308,7 +398,8 @@ impl ServiceCase<'_> {
 
     /// How new the list of services must be. After a change of ours only a list that was begun in this pass tells anything.
     fn services_needed_since(&self) -> Time {
-        let unsettled = self.record.open_intent().is_some() || self.record.running().is_some() || self.facts.asked();
+        let unsettled =
+            self.record.open_intent().is_some() || self.record.running().is_some() || self.facts.asked();
         if unsettled && self.task_still_runs() {
             return Time(i64::MIN);
         }
@@ -329,7 +420,12 @@ impl ServiceCase<'_> {
         if let Some(decision) = self.after_asking() {
             return decision;
         }
-        if let Some(intent) = self.record.open_intent().filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe).cloned() {
+        if let Some(intent) = self
+            .record
+            .open_intent()
+            .filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe)
+            .cloned()
+        {
             if self.facts.pass_started < intent.start + policy.grace() {
                 let message = "A create was asked for and its answer is not known: looking whether the service appears.";
                 return self.look_until(intent.start, intent.start + policy.grace(), message);
@@ -338,11 +434,23 @@ impl ServiceCase<'_> {
             if let Some(decision) = self.unproven(view) {
                 return decision;
             }
-            self.record.end_operation(Outcome::Unknown, self.now, vec!["The answer was lost, and no service appeared in time.".into()]);
+            self.record.end_operation(
+                Outcome::Unknown,
+                self.now,
+                vec!["The answer was lost, and no service appeared in time.".into()],
+            );
         }
         // The intent of a deletion that never came about: the object was restored from a backup that was made in the middle of it.
-        if self.record.open_intent().is_some_and(|intent| intent.kind == OperationKind::Delete) {
-            self.record.end_operation(Outcome::Unknown, self.now, vec!["A deletion was recorded before this object was restored.".into()]);
+        if self
+            .record
+            .open_intent()
+            .is_some_and(|intent| intent.kind == OperationKind::Delete)
+        {
+            self.record.end_operation(
+                Outcome::Unknown,
+                self.now,
+                vec!["A deletion was recorded before this object was restored.".into()],
+            );
         }
         if let Some(decision) = self.unbelieved().filter(|_| view.complete) {
             return decision;
@@ -365,8 +473,15 @@ impl ServiceCase<'_> {
     fn no_lead_is_not_proven(&self, view: &LeadsView) -> Option<Decision> {
         match view.absence() {
             Absence::Proven => None,
-            Absence::Unconfirmed => Some(self.copy().look(Query::LeadsOfTenant, self.facts.pass_started, "is the lead only not in the list")),
-            Absence::NotWhole => Some(self.copy().stop(LeadsView::not_whole(), "the leads of the tenant are not whole")),
+            Absence::Unconfirmed => Some(self.copy().look(
+                Query::LeadsOfTenant,
+                self.facts.pass_started,
+                "is the lead only not in the list",
+            )),
+            Absence::NotWhole => Some(
+                self.copy()
+                    .stop(LeadsView::not_whole(), "the leads of the tenant are not whole"),
+            ),
         }
     }
 
@@ -374,12 +489,20 @@ impl ServiceCase<'_> {
     fn look_until(self, since: Time, end: Time, message: &str) -> Decision {
         let until = timing::next_look(self.now, since).min(end.max(self.now + Duration::from_secs(1)));
         let verdict = Verdict::not_ready(Reason::Verifying, message);
-        self.decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", verdict)
+        self.decide(
+            Step::Wait(until, Wake::Inventory),
+            "the effect does not show yet",
+            verdict,
+        )
     }
 
     fn look_for_effect(self, since: Time, message: &str) -> Decision {
         let until = timing::next_look(self.now, since);
-        self.decide(Step::Wait(until, Wake::Inventory), "the effect does not show yet", Verdict::not_ready(Reason::Verifying, message))
+        self.decide(
+            Step::Wait(until, Wake::Inventory),
+            "the effect does not show yet",
+            Verdict::not_ready(Reason::Verifying, message),
+        )
     }
 
     /// After a change was asked for in this pass, whatever came of it, the pass ends.
@@ -388,10 +511,17 @@ impl ServiceCase<'_> {
         match self.facts.answer.as_ref()? {
             ChangeResult::NotSent(trouble) => {
                 let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
-                Some(case().decide(Step::Wait(until, Wake::Inventory), "the request was not executed", self.facts.verdict_of(trouble)))
+                Some(case().decide(
+                    Step::Wait(until, Wake::Inventory),
+                    "the request was not executed",
+                    self.facts.verdict_of(trouble),
+                ))
             }
             ChangeResult::Unknown(trouble) => {
-                let message = format!("The answer was lost, so it is looked whether it was done. {}", trouble.message);
+                let message = format!(
+                    "The answer was lost, so it is looked whether it was done. {}",
+                    trouble.message
+                );
                 Some(case().look_for_effect(self.now, &message))
             }
             _ => None,
@@ -404,15 +534,26 @@ impl ServiceCase<'_> {
             return None;
         }
         let operation = self.record.operation.as_ref()?;
-        let outcome = operation.ended().filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
+        let outcome = operation
+            .ended()
+            .filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
         let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
         // A spec that was changed while the platform was away is still another one than the one that failed.
         let other_spec = operation.generation.is_some_and(|of| of != self.facts.generation);
-        let anew = (self.facts.retry_now || other_spec) && self.facts.answer.is_none() && self.facts.task == Fact::Unread;
+        let anew = (self.facts.retry_now || other_spec)
+            && self.facts.answer.is_none()
+            && self.facts.task == Fact::Unread;
         let looked = operation.completed.unwrap_or(self.now) + timing::LEFT_OVER;
         if outcome == Outcome::Failed && (anew || other_spec) && self.now < looked {
-            let verdict = Verdict::not_ready(Reason::Verifying, "The last create failed: looking whether it left a service, before it is asked for again.");
-            return Some(self.copy().decide(Step::Wait(looked, Wake::Inventory), "what did the failed create leave", verdict));
+            let verdict = Verdict::not_ready(
+                Reason::Verifying,
+                "The last create failed: looking whether it left a service, before it is asked for again.",
+            );
+            return Some(self.copy().decide(
+                Step::Wait(looked, Wake::Inventory),
+                "what did the failed create leave",
+                verdict,
+            ));
         }
         if anew || self.now >= retry {
             return None;
@@ -422,18 +563,34 @@ impl ServiceCase<'_> {
             Outcome::Refused => (operation.reason.unwrap_or(Reason::PlatformRefused), told),
             _ => {
                 // The platform's words may be without a full stop.
-                let stop = if told.is_empty() || told.ends_with(['.', '!', '?']) { "" } else { "." };
-                (Reason::TaskFailed, format!("The platform's task failed: {told}{stop} Tried again hourly, at once when the spec changes."))
+                let stop = if told.is_empty() || told.ends_with(['.', '!', '?']) {
+                    ""
+                } else {
+                    "."
+                };
+                (
+                    Reason::TaskFailed,
+                    format!(
+                        "The platform's task failed: {told}{stop} Tried again hourly, at once when the spec changes."
+                    ),
+                )
             }
         };
         let case = self.copy();
-        Some(case.decide(Step::Blocked(retry), "the last try failed", Verdict::not_ready(reason, message)))
+        Some(case.decide(
+            Step::Blocked(retry),
+            "the last try failed",
+            Verdict::not_ready(reason, message),
+        ))
     }
 
     /// The service that this object made or took over is not in the list any more.
     fn vanished(mut self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
         // Of what was believed before nothing new is concluded.
-        if let Some(decision) = self.unbelieved().filter(|_| view.complete && (self.record.license.is_some() || desired.recreate)) {
+        if let Some(decision) = self
+            .unbelieved()
+            .filter(|_| view.complete && (self.record.license.is_some() || desired.recreate))
+        {
             return decision;
         }
         if self.facts.services.since(self.facts.pass_started).is_none() {
@@ -442,37 +599,65 @@ impl ServiceCase<'_> {
         }
         if !view.complete {
             let message = "The list of services has entries that can't be read; the service of this object may be among them.";
-            return self.stop(Trouble::new(Reason::PlatformUnavailable, message), "the list of services is not whole");
+            return self.stop(
+                Trouble::new(Reason::PlatformUnavailable, message),
+                "the list of services is not whole",
+            );
         }
         ready::gone(&mut self.record);
         if desired.recreate && desired.mode != Mode::Observe {
             return self.make_again(policy, desired, view);
         }
         let message = "The service was deleted on the platform, not by this object. Set spec.recreate to true to have it made again, or delete this object.";
-        self.stop(Trouble::new(Reason::DeletedExternally, message), "the service was deleted behind our back")
+        self.stop(
+            Trouble::new(Reason::DeletedExternally, message),
+            "the service was deleted behind our back",
+        )
     }
 
     /// A service that is gone is made anew, under another guid. While that is only planned, the object stands for the one that is gone: should the plan
     /// be dropped, it must not look as if there had never been a service.
     fn make_again(mut self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
         let record = &mut self.record;
-        let gone = (record.guid.take(), std::mem::take(&mut record.guid_annotated), std::mem::take(&mut record.guid_proven));
-        let jobs = (std::mem::take(&mut record.leads_job), std::mem::take(&mut record.trunks_job));
+        let gone = (
+            record.guid.take(),
+            std::mem::take(&mut record.guid_annotated),
+            std::mem::take(&mut record.guid_proven),
+        );
+        let jobs = (
+            std::mem::take(&mut record.leads_job),
+            std::mem::take(&mut record.trunks_job),
+        );
         let mut decision = self.when_absent(policy, desired, view);
         if desired.mode == Mode::Plan {
             (decision.record.leads_job, decision.record.trunks_job) = jobs;
             if !decision.plan.is_empty() {
                 let from = gone.0.as_ref().map(ToString::to_string);
-                decision.plan.insert(0, PlanItem { action: "Create", field: "umpCustomerGuid", from, to: None });
+                decision.plan.insert(
+                    0,
+                    PlanItem {
+                        action: "Create",
+                        field: "umpCustomerGuid",
+                        from,
+                        to: None,
+                    },
+                );
             }
-            (decision.record.guid, decision.record.guid_annotated, decision.record.guid_proven) = gone;
+            (
+                decision.record.guid,
+                decision.record.guid_annotated,
+                decision.record.guid_proven,
+            ) = gone;
         }
         decision
     }
 
     /// A service exists for the tenant, and nothing says that this object made it.
     fn adopt_or_conflict(mut self, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
-        if let Some(decision) = self.follow_task(policy).filter(|_| !self.ended_and_overdue(policy)) {
+        if let Some(decision) = self
+            .follow_task(policy)
+            .filter(|_| !self.ended_and_overdue(policy))
+        {
             return decision;
         }
         match found::adoptable(&self.record, desired, service) {
@@ -481,11 +666,23 @@ impl ServiceCase<'_> {
                     return decision;
                 }
                 self.record.end_operation(Outcome::Unknown, self.now, Vec::new());
-                let verdict = Verdict::not_ready(Reason::Progressing, "Taking over the service that exists for this tenant.");
-                self.decide(Step::PatchMetadata(Mark::Adopt(service.guid.clone())), "the service that exists is taken over", verdict)
+                let verdict = Verdict::not_ready(
+                    Reason::Progressing,
+                    "Taking over the service that exists for this tenant.",
+                );
+                self.decide(
+                    Step::PatchMetadata(Mark::Adopt(service.guid.clone())),
+                    "the service that exists is taken over",
+                    verdict,
+                )
             }
             Ok(()) if desired.mode == Mode::Plan => {
-                let item = PlanItem { action: "Adopt", field: "umpCustomerGuid", from: None, to: Some(service.guid.to_string()) };
+                let item = PlanItem {
+                    action: "Adopt",
+                    field: "umpCustomerGuid",
+                    from: None,
+                    to: Some(service.guid.to_string()),
+                };
                 self.planned(vec![item])
             }
             Ok(()) => self.observed("A service exists for this tenant; mode Observe takes nothing over."),
@@ -506,25 +703,41 @@ impl ServiceCase<'_> {
     fn planned(self, plan: Vec<PlanItem>) -> Decision {
         let message = "spec.mode is Plan: status.plan lists what would be done. Set spec.mode to Apply to have it done.";
         let step = Step::Idle(self.now + timing::SLOW_RETRY);
-        let verdict = Verdict { stalled: false, ..Verdict::not_ready(Reason::PlanReady, message) };
-        Decision { plan, ..self.decide(step, "planned, not done", verdict) }
+        let verdict = Verdict {
+            stalled: false,
+            ..Verdict::not_ready(Reason::PlanReady, message)
+        };
+        Decision {
+            plan,
+            ..self.decide(step, "planned, not done", verdict)
+        }
     }
 
     fn observed(self, message: &str) -> Decision {
         let step = Step::Idle(self.now + timing::SLOW_RETRY);
-        self.decide(step, "observed only", Verdict::not_ready(Reason::Observing, message))
+        self.decide(
+            step,
+            "observed only",
+            Verdict::not_ready(Reason::Observing, message),
+        )
     }
 
     /// Asks for the create: intent first, in a write of its own, then the request.
     fn create(self, policy: &Policy, desired: &DesiredService) -> Decision {
         match desired.mode {
             Mode::Plan => return self.planned(checks::plan_create(desired)),
-            Mode::Observe => return self.observed("No service exists for this tenant; mode Observe makes none."),
+            Mode::Observe => {
+                return self.observed("No service exists for this tenant; mode Observe makes none.");
+            }
             Mode::Apply => {}
         }
         let verdict = Verdict::not_ready(Reason::Converting, "Asking the platform to convert the lead.");
         if self.record.may_send(OperationKind::Create, self.now) {
-            return self.decide(Step::Execute(Change::CreateService(Box::new(desired.new_service()))), "nothing stands against it", verdict);
+            return self.decide(
+                Step::Execute(Change::CreateService(Box::new(desired.new_service()))),
+                "nothing stands against it",
+                verdict,
+            );
         }
         // Once the intent stands there nothing is read any more: what is between it and the request is what a crash makes expensive.
         let since = self.facts.pass_started;
@@ -542,7 +755,11 @@ impl ServiceCase<'_> {
             return decision;
         }
         let Some(license) = service.license else {
-            let since = self.record.operation.as_ref().map_or(self.facts.object_created, |op| op.started);
+            let since = self
+                .record
+                .operation
+                .as_ref()
+                .map_or(self.facts.object_created, |op| op.started);
             return self.look_for_effect(since, "The service shows no license type yet.");
         };
         self.record.license = Some(license.label());
@@ -553,8 +770,13 @@ impl ServiceCase<'_> {
         }
         // A create that was refused did not make it: it came by its guid, and the intent has nothing to say any more.
         if desired.mode == Mode::Apply && (!self.record.finalizer || self.record.create_refused()) {
-            let verdict = Verdict::not_ready(Reason::Progressing, "Taking hold of the service of this object.");
-            return self.decide(Step::PatchMetadata(Mark::Adopt(service.guid.clone())), "the service is taken hold of", verdict);
+            let verdict =
+                Verdict::not_ready(Reason::Progressing, "Taking hold of the service of this object.");
+            return self.decide(
+                Step::PatchMetadata(Mark::Adopt(service.guid.clone())),
+                "the service is taken hold of",
+                verdict,
+            );
         }
         jobs::see_to(self, policy, desired, service)
     }

@@ -8,7 +8,10 @@ use super::DesiredService;
 
 /// Whether this object's own create made the service. What that create asked for stays in the spec, since the schema keeps it there.
 pub(super) fn made_here(record: &Record) -> bool {
-    record.operation.as_ref().is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded))
+    record
+        .operation
+        .as_ref()
+        .is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded))
 }
 
 /// The service is gone from the platform: nothing is synchronized for it any more. When it was is kept, for the case that it shows again.
@@ -38,19 +41,41 @@ pub(super) fn other_license(service: &Service, license: LicenseType) -> String {
 }
 
 /// All that is asked of the platform is done: Ready, with what differs.
-pub(super) fn ready(record: &Record, desired: &DesiredService, service: &Service, leads: &[Lead], direct_routing: Option<&Service>) -> Verdict {
+pub(super) fn ready(
+    record: &Record,
+    desired: &DesiredService,
+    service: &Service,
+    leads: &[Lead],
+    direct_routing: Option<&Service>,
+) -> Verdict {
     let shown = match service.license {
         Some(LicenseType::OcEssential) | None => "The platform shows the OC Essential service.".to_owned(),
-        Some(other) => format!("The platform shows the service with the license {}; an upgrade is left as it is.", other.label()),
+        Some(other) => format!(
+            "The platform shows the service with the license {}; an upgrade is left as it is.",
+            other.label()
+        ),
     };
     let differences = differences(record, desired, service, leads);
     let beside = direct_routing
         .filter(|beside| beside.guid != service.guid)
-        .map(|beside| format!("The tenant's Direct Routing service {} is left as it is.", beside.guid));
-    let told: Vec<String> = std::iter::once(shown).chain(differences.iter().cloned()).chain(errors_of_the_task(record)).chain(beside).collect();
+        .map(|beside| {
+            format!(
+                "The tenant's Direct Routing service {} is left as it is.",
+                beside.guid
+            )
+        });
+    let told: Vec<String> = std::iter::once(shown)
+        .chain(differences.iter().cloned())
+        .chain(errors_of_the_task(record))
+        .chain(beside)
+        .collect();
     let mut verdict = Verdict::ready(told.join(" "));
     verdict.synced = Some(if differences.is_empty() {
-        (ConditionStatus::True, Reason::Succeeded, "The platform shows what it should.".to_owned())
+        (
+            ConditionStatus::True,
+            Reason::Succeeded,
+            "The platform shows what it should.".to_owned(),
+        )
     } else {
         (ConditionStatus::False, Reason::Conflict, differences.join(" "))
     });
@@ -60,7 +85,11 @@ pub(super) fn ready(record: &Record, desired: &DesiredService, service: &Service
 /// Each field of the spec that can be compared, compared; and those that can't be, when the service was not made as the spec says.
 fn differences(record: &Record, desired: &DesiredService, service: &Service, leads: &[Lead]) -> Vec<String> {
     let mut told = Vec::new();
-    if service.full_name.as_deref().is_some_and(|name| name.trim() != desired.parameters.full_name.trim()) {
+    if service
+        .full_name
+        .as_deref()
+        .is_some_and(|name| name.trim() != desired.parameters.full_name.trim())
+    {
         told.push(
             "Its full name differs from spec.fullName, and no call renames a service: write status.fullName into the spec, or have it changed on the platform."
                 .to_owned(),
@@ -69,7 +98,10 @@ fn differences(record: &Record, desired: &DesiredService, service: &Service, lea
     if crate::names::fold_case(&service.short_name) != desired.parameters.short_name.folded() {
         told.push("Its short name differs from spec.shortName, and no call renames a service: spec.shortName can be set to status.shortName.".to_owned());
     }
-    let shown = leads.iter().find(|lead| lead.service.as_ref() == Some(&service.guid)).or_else(|| super::checks::lead_that_counts(leads));
+    let shown = leads
+        .iter()
+        .find(|lead| lead.service.as_ref() == Some(&service.guid))
+        .or_else(|| super::checks::lead_that_counts(leads));
     let channel = shown.and_then(|lead| lead.channel);
     if let (Some(wanted), Some(has)) = (desired.parameters.channel, channel)
         && wanted != has
@@ -81,11 +113,21 @@ fn differences(record: &Record, desired: &DesiredService, service: &Service, lea
         return told;
     }
     let unseen = [
-        ("spec.channelId", desired.parameters.channel.is_some() && channel.is_none()),
+        (
+            "spec.channelId",
+            desired.parameters.channel.is_some() && channel.is_none(),
+        ),
         ("spec.lcCustomerId", desired.parameters.lc_customer.is_some()),
-        ("spec.advancedSettings", desired.parameters.connection.is_ip_group()),
+        (
+            "spec.advancedSettings",
+            desired.parameters.connection.is_ip_group(),
+        ),
     ];
-    let unseen: Vec<&str> = unseen.into_iter().filter(|(_, is)| *is).map(|(field, _)| field).collect();
+    let unseen: Vec<&str> = unseen
+        .into_iter()
+        .filter(|(_, is)| *is)
+        .map(|(field, _)| field)
+        .collect();
     if !unseen.is_empty() {
         told.push(format!(
             "This object did not make the service, and the lists do not show whether {} is so: look in the portal, and take out of the spec what is not.",
@@ -97,7 +139,10 @@ fn differences(record: &Record, desired: &DesiredService, service: &Service, lea
 
 /// By IP group or by tenant id: the create settled it, and the trunks job was due for it or not.
 fn connection(record: &Record, desired: &DesiredService) -> Option<&'static str> {
-    match (desired.parameters.connection.is_ip_group(), record.trunks_job.due.is_some()) {
+    match (
+        desired.parameters.connection.is_ip_group(),
+        record.trunks_job.due.is_some(),
+    ) {
         (true, false) => Some(
             "spec.advancedSettings was added when the service was asked for already: its SIP connection is by tenant id, and no call changes that. Take spec.advancedSettings out again.",
         ),
@@ -111,14 +156,27 @@ fn connection(record: &Record, desired: &DesiredService) -> Option<&'static str>
 /// Messages of level Error of the create's task, whatever it came to (platform-facts.md 12.1, step 7). They stay in the record when the platform has forgotten
 /// the task.
 pub(super) fn errors_of_the_task(record: &Record) -> Option<String> {
-    let operation = record.operation.as_ref().filter(|op| op.kind == OperationKind::Create && op.task.is_some())?;
+    let operation = record
+        .operation
+        .as_ref()
+        .filter(|op| op.kind == OperationKind::Create && op.task.is_some())?;
     let error = |message: &String| {
         let (level, said) = message.split_once(": ")?;
-        level.eq_ignore_ascii_case("error").then(|| said.trim().trim_end_matches('.').to_owned())
+        level
+            .eq_ignore_ascii_case("error")
+            .then(|| said.trim().trim_end_matches('.').to_owned())
     };
-    let said: Vec<String> = operation.messages.iter().filter_map(error).filter(|said| !said.is_empty()).collect();
+    let said: Vec<String> = operation
+        .messages
+        .iter()
+        .filter_map(error)
+        .filter(|said| !said.is_empty())
+        .collect();
     if said.is_empty() {
         return None;
     }
-    Some(format!("The platform's task that made it has told of errors: {}. Ask the platform's operator what they mean for this service.", said.join("; ")))
+    Some(format!(
+        "The platform's task that made it has told of errors: {}. Ask the platform's operator what they mean for this service.",
+        said.join("; ")
+    ))
 }

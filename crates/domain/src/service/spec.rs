@@ -45,7 +45,11 @@ pub struct Neighbour {
 
 /// The policy by which an object goes that is being deleted. Plan and Observe change nothing on the platform, not even in going.
 pub fn going(deleting: bool, mode: Mode, policy: DeletionPolicy) -> Option<DeletionPolicy> {
-    deleting.then_some(if mode == Mode::Apply { policy } else { DeletionPolicy::Retain })
+    deleting.then_some(if mode == Mode::Apply {
+        policy
+    } else {
+        DeletionPolicy::Retain
+    })
 }
 
 impl ServiceSpec {
@@ -58,7 +62,11 @@ impl ServiceSpec {
                 short_name: Some(self.parameters.short_name.as_str().to_owned()),
                 suspended: self.suspended,
                 guard_numbers: self.guard_numbers,
-                owned_by_others: neighbours().into_iter().filter(|other| !other.deleting).filter_map(|other| other.guid).collect(),
+                owned_by_others: neighbours()
+                    .into_iter()
+                    .filter(|other| !other.deleting)
+                    .filter_map(|other| other.guid)
+                    .collect(),
             });
         }
         if self.suspended {

@@ -13,7 +13,9 @@ use super::ServiceCase;
 impl ServiceCase<'_> {
     /// Whether a task was given whose end has not been seen: then the task is the thing to look at, not the list.
     pub(super) fn task_still_runs(&self) -> bool {
-        let Some(task) = self.record.running().and_then(|op| op.task.as_ref()) else { return false };
+        let Some(task) = self.record.running().and_then(|op| op.task.as_ref()) else {
+            return false;
+        };
         match self.facts.task.value() {
             Some(Some(seen)) => &seen.id == task && seen.state == TaskState::Running,
             Some(None) => false,
@@ -30,41 +32,77 @@ impl ServiceCase<'_> {
 
     /// Polls the task that was given for the create, and ends with it. `None` when there is none, or it succeeded or failed.
     pub(super) fn follow_task(&self, policy: &Policy) -> Option<Decision> {
-        let operation = self.record.running().filter(|op| op.kind == OperationKind::Create)?;
+        let operation = self
+            .record
+            .running()
+            .filter(|op| op.kind == OperationKind::Create)?;
         // Another place has other tasks.
-        let here = self.record.open_intent().is_none_or(|intent| intent.other_place(policy.place.as_deref()).is_none());
+        let here = self
+            .record
+            .open_intent()
+            .is_none_or(|intent| intent.other_place(policy.place.as_deref()).is_none());
         let task = operation.task.clone().filter(|_| here)?;
         let started = operation.started;
         let case = || self.copy();
-        let converting = || Verdict::not_ready(Reason::Converting, "The platform is converting the lead to an OC Essential service.");
+        let converting = || {
+            Verdict::not_ready(
+                Reason::Converting,
+                "The platform is converting the lead to an OC Essential service.",
+            )
+        };
         match &self.facts.task {
             // The task that this pass was given is looked at when it can have ended, not at once.
-            Fact::Unread if self.facts.answer.is_some() => {
-                Some(case().decide(Step::Wait(timing::next_poll(self.now, started), Wake::Clock), "the task was given just now", converting()))
-            }
-            Fact::Unread => Some(case().decide(Step::Observe(Query::Task(task), self.facts.pass_started), "how far is the task", converting())),
+            Fact::Unread if self.facts.answer.is_some() => Some(case().decide(
+                Step::Wait(timing::next_poll(self.now, started), Wake::Clock),
+                "the task was given just now",
+                converting(),
+            )),
+            Fact::Unread => Some(case().decide(
+                Step::Observe(Query::Task(task), self.facts.pass_started),
+                "how far is the task",
+                converting(),
+            )),
             Fact::Unreadable(trouble) => Some(case().unreadable(trouble.clone())),
-            Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Running => {
+            Fact::Known {
+                value: Some(seen), ..
+            } if seen.state == TaskState::Running => {
                 if self.now > started + policy.task_deadline {
                     let message = format!(
                         "The platform's task {task} has not ended within spec.taskDeadline of the LivePlatform. It is still watched and never asked for twice; ask the platform's operator why it does not end."
                     );
-                    return Some(case().stop(Trouble::new(Reason::TaskFailed, message), "the task is over its deadline"));
+                    return Some(case().stop(
+                        Trouble::new(Reason::TaskFailed, message),
+                        "the task is over its deadline",
+                    ));
                 }
-                Some(case().decide(Step::Wait(timing::next_poll(self.now, started), Wake::Clock), "the task is running", converting()))
+                Some(case().decide(
+                    Step::Wait(timing::next_poll(self.now, started), Wake::Clock),
+                    "the task is running",
+                    converting(),
+                ))
             }
             // It ended, well or by a word that nobody knows, and the service does not show yet (U-8): the lists follow the task, nobody knows how late. It is
             // never asked for again, since it may have been done.
-            Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Succeeded => Some(self.not_shown("has succeeded", policy)),
-            Fact::Known { value: Some(seen), .. } if seen.state == TaskState::Ended => {
-                Some(self.not_shown(&format!("has ended with the status {:?}, which is not known", seen.status), policy))
-            }
+            Fact::Known {
+                value: Some(seen), ..
+            } if seen.state == TaskState::Succeeded => Some(self.not_shown("has succeeded", policy)),
+            Fact::Known {
+                value: Some(seen), ..
+            } if seen.state == TaskState::Ended => Some(self.not_shown(
+                &format!("has ended with the status {:?}, which is not known", seen.status),
+                policy,
+            )),
             // The platform does not keep its tasks for ever (U-5).
-            Fact::Known { value: None, .. } if operation.task_ended().is_some() => Some(self.not_shown("has ended", policy)),
+            Fact::Known { value: None, .. } if operation.task_ended().is_some() => {
+                Some(self.not_shown("has ended", policy))
+            }
             // Not known to the platform: just after the create it may not show yet, later it is lost (U-5). Either way the list decides.
             Fact::Known { .. } if self.record.running().is_some() => {
                 if self.facts.pass_started < started + policy.grace() {
-                    return Some(case().look_for_effect(started, "The platform does not know the task it gave: looking whether the service appears."));
+                    return Some(case().look_for_effect(
+                        started,
+                        "The platform does not know the task it gave: looking whether the service appears.",
+                    ));
                 }
                 None
             }
@@ -74,10 +112,15 @@ impl ServiceCase<'_> {
 
     fn not_shown(&self, how: &str, policy: &Policy) -> Decision {
         let since = self.record.running().map_or(self.now, Operation::due);
-        let message = format!("The platform's task {how}; the service does not show in the list of services yet.");
+        let message =
+            format!("The platform's task {how}; the service does not show in the list of services yet.");
         if self.now > since + policy.task_deadline {
-            let message = format!("{message} It is never asked for twice; ask the platform's operator where it is.");
-            return self.copy().stop(Trouble::new(Reason::TaskFailed, message), "no service after a task that has ended");
+            let message =
+                format!("{message} It is never asked for twice; ask the platform's operator where it is.");
+            return self.copy().stop(
+                Trouble::new(Reason::TaskFailed, message),
+                "no service after a task that has ended",
+            );
         }
         self.copy().look_for_effect(since, &message)
     }
@@ -89,7 +132,10 @@ impl ServiceCase<'_> {
 
     /// The task was seen to end, and for longer than `spec.taskDeadline` no service shows: somebody removed it before it was seen.
     pub(super) fn ended_and_overdue(&self, policy: &Policy) -> bool {
-        self.record.running().and_then(Operation::task_ended).is_some_and(|ended| self.now > ended + policy.task_deadline)
+        self.record
+            .running()
+            .and_then(Operation::task_ended)
+            .is_some_and(|ended| self.now > ended + policy.task_deadline)
     }
 
     /// While the task of a create still runs, the service that shows early is not finished.

@@ -35,13 +35,25 @@ pub enum Form {
 
 /// Reads the body of an answer that is not a success. Never fails: what can't be read has no text.
 pub fn fault(body: &[u8], secrets: &Secrets) -> Fault {
-    let said = |text: &str| Fault { text: secrets.shown(text), ..Fault::default() };
+    let said = |text: &str| Fault {
+        text: secrets.shown(text),
+        ..Fault::default()
+    };
     match json::value(body) {
-        Ok(Value::String(text)) => Fault { form: Form::Bare, ..said(&text) },
-        Ok(Value::Array(all)) => Fault { text: joined(&all, secrets).join("; "), ..Fault::default() },
+        Ok(Value::String(text)) => Fault {
+            form: Form::Bare,
+            ..said(&text)
+        },
+        Ok(Value::Array(all)) => Fault {
+            text: joined(&all, secrets).join("; "),
+            ..Fault::default()
+        },
         Ok(answer @ Value::Object(_)) => problem(&answer, secrets),
         Ok(_) => Fault::default(),
-        Err(json::Malformed::NotJson) => Fault { text: plain(body, secrets), ..Fault::default() },
+        Err(json::Malformed::NotJson) => Fault {
+            text: plain(body, secrets),
+            ..Fault::default()
+        },
         Err(_) => Fault::default(),
     }
 }
@@ -51,7 +63,11 @@ fn problem(answer: &Value, secrets: &Secrets) -> Fault {
     let mut text = String::new();
     match field(answer, "errors") {
         Some(Value::Object(errors)) => {
-            fields = errors.iter().take(FIELDS).map(|(name, texts)| (bounded(&secrets.shown(name), 60), texts_of(texts, secrets))).collect();
+            fields = errors
+                .iter()
+                .take(FIELDS)
+                .map(|(name, texts)| (bounded(&secrets.shown(name), 60), texts_of(texts, secrets)))
+                .collect();
             // Whatever the order of serde_json's maps, which a feature of another crate can change.
             fields.sort();
         }
@@ -59,13 +75,38 @@ fn problem(answer: &Value, secrets: &Secrets) -> Fault {
         Some(Value::String(error)) => text = secrets.shown(error),
         _ => {}
     }
-    let form = if field(answer, "description").is_some_and(Value::is_string) { Form::Described } else { Form::Other };
+    let form = if field(answer, "description").is_some_and(Value::is_string) {
+        Form::Described
+    } else {
+        Form::Other
+    };
     if text.is_empty() {
-        let names: &[&str] =
-            if fields.is_empty() { &["detail", "description", "message", "msg", "error_description", "data", "error", "title"] } else { &["detail"] };
-        text = names.iter().filter_map(|name| field(answer, name)).map(|value| said(value, secrets)).find(|text| !text.is_empty()).unwrap_or_default();
+        let names: &[&str] = if fields.is_empty() {
+            &[
+                "detail",
+                "description",
+                "message",
+                "msg",
+                "error_description",
+                "data",
+                "error",
+                "title",
+            ]
+        } else {
+            &["detail"]
+        };
+        text = names
+            .iter()
+            .filter_map(|name| field(answer, name))
+            .map(|value| said(value, secrets))
+            .find(|text| !text.is_empty())
+            .unwrap_or_default();
     }
-    Fault { fields, text: bounded(&text, crate::text::TEXT), form }
+    Fault {
+        fields,
+        text: bounded(&text, crate::text::TEXT),
+        form,
+    }
 }
 
 /// A text, or the text in an object (`{"error":{"message":…}}`).
@@ -73,7 +114,9 @@ fn said(value: &Value, secrets: &Secrets) -> String {
     match value {
         Value::String(text) => secrets.shown(text),
         Value::Object(_) => {
-            let inner = ["message", "detail", "description"].iter().find_map(|name| json::text(value, name, 4096));
+            let inner = ["message", "detail", "description"]
+                .iter()
+                .find_map(|name| json::text(value, name, 4096));
             inner.map(|text| secrets.shown(&text)).unwrap_or_default()
         }
         _ => String::new(),
@@ -81,7 +124,12 @@ fn said(value: &Value, secrets: &Secrets) -> String {
 }
 
 fn joined(values: &[Value], secrets: &Secrets) -> Vec<String> {
-    values.iter().map(|value| said(value, secrets)).filter(|text| !text.is_empty()).take(TEXTS).collect()
+    values
+        .iter()
+        .map(|value| said(value, secrets))
+        .filter(|text| !text.is_empty())
+        .take(TEXTS)
+        .collect()
 }
 
 fn texts_of(value: &Value, secrets: &Secrets) -> Vec<String> {

@@ -56,12 +56,29 @@ pub struct Page<T> {
 ///
 /// # Errors
 /// When the whole is not a JSON array, also after small faults were mended. An element that cannot be read is counted, and is no error.
-pub fn list<T>(body: &[u8], wanted: &[&str], read: &mut dyn FnMut(&Value) -> Result<T, &'static str>) -> Result<Page<T>, Malformed> {
+pub fn list<T>(
+    body: &[u8],
+    wanted: &[&str],
+    read: &mut dyn FnMut(&Value) -> Result<T, &'static str>,
+) -> Result<Page<T>, Malformed> {
     mended(checked(body)?, |body| {
-        let mut page = Page { items: Vec::new(), elements: 0, unreadable: 0, why: None };
+        let mut page = Page {
+            items: Vec::new(),
+            elements: 0,
+            unreadable: 0,
+            why: None,
+        };
         let mut reader = serde_json::Deserializer::from_slice(body);
-        let elements = Elements { wanted, read: &mut *read, page: &mut page, nested: false };
-        elements.deserialize(&mut reader).and_then(|()| reader.end()).map_err(|error| malformed(&error, Malformed::NotAList))?;
+        let elements = Elements {
+            wanted,
+            read: &mut *read,
+            page: &mut page,
+            nested: false,
+        };
+        elements
+            .deserialize(&mut reader)
+            .and_then(|()| reader.end())
+            .map_err(|error| malformed(&error, Malformed::NotAList))?;
         Ok(page)
     })
 }
@@ -73,16 +90,25 @@ pub fn list<T>(body: &[u8], wanted: &[&str], read: &mut dyn FnMut(&Value) -> Res
 pub fn value(body: &[u8]) -> Result<Value, Malformed> {
     mended(checked(body)?, |body| {
         let mut reader = serde_json::Deserializer::from_slice(body);
-        let value = Bounded(&Cell::new(ANSWER)).deserialize(&mut reader).map_err(|error| malformed(&error, Malformed::NotJson))?;
-        reader.end().map_err(|error| malformed(&error, Malformed::NotJson))?;
+        let value = Bounded(&Cell::new(ANSWER))
+            .deserialize(&mut reader)
+            .map_err(|error| malformed(&error, Malformed::NotJson))?;
+        reader
+            .end()
+            .map_err(|error| malformed(&error, Malformed::NotJson))?;
         Ok(value)
     })
 }
 
 /// Reads an answer as it came, and once more with its small faults mended when the reader does not take it: what is well costs no copy.
-pub(super) fn mended<T>(body: &[u8], mut read: impl FnMut(&[u8]) -> Result<T, Malformed>) -> Result<T, Malformed> {
+pub(super) fn mended<T>(
+    body: &[u8],
+    mut read: impl FnMut(&[u8]) -> Result<T, Malformed>,
+) -> Result<T, Malformed> {
     match read(body) {
-        Err(why @ (Malformed::NotJson | Malformed::TooDeep)) => super::repair::repaired(body).map_or(Err(why), |body| read(&body)),
+        Err(why @ (Malformed::NotJson | Malformed::TooDeep)) => {
+            super::repair::repaired(body).map_or(Err(why), |body| read(&body))
+        }
         other => other,
     }
 }
@@ -116,7 +142,11 @@ fn malformed(error: &serde_json::Error, shape: Malformed) -> Malformed {
 pub fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     let map = value.as_object()?;
     let exact = map.get(name).filter(|value| !value.is_null());
-    exact.or_else(|| map.iter().find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null()).map(|(_, value)| value))
+    exact.or_else(|| {
+        map.iter()
+            .find(|(key, value)| key.eq_ignore_ascii_case(name) && !value.is_null())
+            .map(|(_, value)| value)
+    })
 }
 
 /// A text, trimmed and bounded to `most` characters; a number gives its digits. Empty gives `None`.
@@ -132,7 +162,12 @@ pub fn text(value: &Value, name: &str, most: usize) -> Option<String> {
 /// A whole number; digits in a text are one, and so is `3.0`.
 pub fn integer(value: &Value, name: &str) -> Option<i64> {
     match field(value, name)? {
-        Value::Number(number) => number.as_i64().or_else(|| number.as_f64().filter(|n| n.fract() == 0.0 && n.abs() < 9e15).map(|n| n as i64)),
+        Value::Number(number) => number.as_i64().or_else(|| {
+            number
+                .as_f64()
+                .filter(|n| n.fract() == 0.0 && n.abs() < 9e15)
+                .map(|n| n as i64)
+        }),
         Value::String(text) => text.trim().parse().ok(),
         _ => None,
     }
@@ -187,7 +222,12 @@ impl<'de, T> Visitor<'de> for Elements<'_, T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
         loop {
-            let element = Element { wanted: self.wanted, read: &mut *self.read, page: &mut *self.page, nested: self.nested };
+            let element = Element {
+                wanted: self.wanted,
+                read: &mut *self.read,
+                page: &mut *self.page,
+                nested: self.nested,
+            };
             if access.next_element_seed(element)?.is_none() {
                 return Ok(());
             }
@@ -252,7 +292,13 @@ impl<'de, T> Visitor<'de> for Element<'_, T> {
 
     fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
         if !self.nested {
-            return Elements { wanted: self.wanted, read: self.read, page: self.page, nested: true }.visit_seq(access);
+            return Elements {
+                wanted: self.wanted,
+                read: self.read,
+                page: self.page,
+                nested: true,
+            }
+            .visit_seq(access);
         }
         while access.next_element::<IgnoredAny>()?.is_some() {}
         self.other()
@@ -326,11 +372,16 @@ impl<'de> Visitor<'de> for Bounded<'_> {
     }
 
     fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Value, E> {
-        Number::from_f64(number).map(Value::Number).ok_or_else(|| E::custom("not a number"))
+        Number::from_f64(number)
+            .map(Value::Number)
+            .ok_or_else(|| E::custom("not a number"))
     }
 
     fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        let end = (0..=TEXT.min(text.len())).rev().find(|at| text.is_char_boundary(*at)).unwrap_or(0);
+        let end = (0..=TEXT.min(text.len()))
+            .rev()
+            .find(|at| text.is_char_boundary(*at))
+            .unwrap_or(0);
         Ok(Value::String(text.get(..end).unwrap_or_default().to_owned()))
     }
 
@@ -374,13 +425,23 @@ mod tests {
     use super::*;
 
     fn numbers(body: &str) -> Result<Page<i64>, Malformed> {
-        list(body.as_bytes(), &["n"], &mut |value| integer(value, "n").ok_or("has no n"))
+        list(body.as_bytes(), &["n"], &mut |value| {
+            integer(value, "n").ok_or("has no n")
+        })
     }
 
     #[test]
     fn lists_are_read_element_by_element() {
         let page = numbers(r#"[{"N":1,"x":[[[{}]]]},[{"n":"2"}],null,7,"t",{"m":1},[[{"n":3}]]]"#).unwrap();
-        assert_eq!(page, Page { items: vec![1, 2], elements: 7, unreadable: 5, why: Some("is not an object") });
+        assert_eq!(
+            page,
+            Page {
+                items: vec![1, 2],
+                elements: 7,
+                unreadable: 5,
+                why: Some("is not an object")
+            }
+        );
         assert_eq!(numbers("[]").unwrap().elements, 0);
         assert_eq!(numbers("\u{feff} [[]]").unwrap().elements, 0);
     }
@@ -418,7 +479,8 @@ mod tests {
             })
         };
         let long = "9".repeat(400);
-        let deep = ["[", "{\"]\\\"}\": "].map(|open| open.repeat(5_000) + "\"}\"" + &if open == "[" { "]" } else { "}" }.repeat(5_000));
+        let deep = ["[", "{\"]\\\"}\": "]
+            .map(|open| open.repeat(5_000) + "\"}\"" + &if open == "[" { "]" } else { "}" }.repeat(5_000));
         let cases: [(&[u8], Option<&str>); 22] = [
             (deep[0].as_bytes(), None),
             (deep[1].as_bytes(), None),
@@ -444,31 +506,71 @@ mod tests {
             (br#"{"x": [NaN, "\ud83d"]}"#, None),
         ];
         for (bad, want) in cases {
-            for (before, after) in [(&b"{\"n\":"[..], &b",\"id\":2}"[..]), (b"{\"id\":2,\"n\":", b"}"), (b"{\"other\":", b",\"id\":2}")] {
-                let body = [b"[{\"id\":1,\"n\":\"one\"},", before, bad, after, b",{\"id\":3,\"n\":1.5e3}]"].concat();
-                let page = texts(&body).unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&body)));
-                let second = if before.starts_with(b"{\"other") { None } else { want.map(str::to_owned) };
-                let want = vec![(1, Some("one".to_owned())), (2, second), (3, Some("1500.0".to_owned()))];
-                assert_eq!((page.items, page.unreadable), (want, 0), "{:.200}", String::from_utf8_lossy(&body));
+            for (before, after) in [
+                (&b"{\"n\":"[..], &b",\"id\":2}"[..]),
+                (b"{\"id\":2,\"n\":", b"}"),
+                (b"{\"other\":", b",\"id\":2}"),
+            ] {
+                let body = [
+                    b"[{\"id\":1,\"n\":\"one\"},",
+                    before,
+                    bad,
+                    after,
+                    b",{\"id\":3,\"n\":1.5e3}]",
+                ]
+                .concat();
+                let page =
+                    texts(&body).unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&body)));
+                let second = if before.starts_with(b"{\"other") {
+                    None
+                } else {
+                    want.map(str::to_owned)
+                };
+                let want = vec![
+                    (1, Some("one".to_owned())),
+                    (2, second),
+                    (3, Some("1500.0".to_owned())),
+                ];
+                assert_eq!(
+                    (page.items, page.unreadable),
+                    (want, 0),
+                    "{:.200}",
+                    String::from_utf8_lossy(&body)
+                );
             }
         }
         // What makes the entry what it is: then it is the entry that can't be read.
-        for bad in [&b"NaN"[..], b"1e400", b"\"\xff\"", br#""\ud83d""#, long.as_bytes()] {
+        for bad in [
+            &b"NaN"[..],
+            b"1e400",
+            b"\"\xff\"",
+            br#""\ud83d""#,
+            long.as_bytes(),
+        ] {
             let body = [b"[{\"id\":1},{\"id\":", bad, b"},{\"id\":3}]"].concat();
             let page = texts(&body).unwrap();
-            assert_eq!((page.items.len(), page.elements, page.unreadable, page.why), (2, 3, 1, Some("has no id")));
+            assert_eq!(
+                (page.items.len(), page.elements, page.unreadable, page.why),
+                (2, 3, 1, Some("has no id"))
+            );
         }
         // Worse faults, and texts that are none of JSON, stay what they are.
-        for (body, want) in
-            [(&b"[{\"n\":\"\xff"[..], Malformed::CutOff), (b"[{\"n\":NaN", Malformed::CutOff), (b"NaN", Malformed::NotJson), (b"[1} \xff", Malformed::NotJson)]
-        {
+        for (body, want) in [
+            (&b"[{\"n\":\"\xff"[..], Malformed::CutOff),
+            (b"[{\"n\":NaN", Malformed::CutOff),
+            (b"NaN", Malformed::NotJson),
+            (b"[1} \xff", Malformed::NotJson),
+        ] {
             assert_eq!(texts(body), Err(want), "{}", String::from_utf8_lossy(body));
         }
     }
 
     #[test]
     fn what_is_well_is_read_once_and_where_it_lies() {
-        let body = format!("[{}]", vec![r#"{"n":"Caf\u00e9 \ud83d\ude00 é","id":1e30}"#; 1000].join(","));
+        let body = format!(
+            "[{}]",
+            vec![r#"{"n":"Caf\u00e9 \ud83d\ude00 é","id":1e30}"#; 1000].join(",")
+        );
         let mut seen = Vec::new();
         mended(body.as_bytes(), |body| {
             seen.push(body.as_ptr());
@@ -485,7 +587,10 @@ mod tests {
     #[test]
     fn what_is_kept_is_bounded() {
         let body = format!("[{{\"n\":[{}0]}}]", "0,".repeat(1_000_000));
-        let page = list(body.as_bytes(), &["n"], &mut |value| Ok(value["n"].as_array().map(Vec::len))).unwrap();
+        let page = list(body.as_bytes(), &["n"], &mut |value| {
+            Ok(value["n"].as_array().map(Vec::len))
+        })
+        .unwrap();
         assert!(page.items[0].unwrap() <= ELEMENT);
         let long = value(format!("\"{}\"", "ä".repeat(100_000)).as_bytes()).unwrap();
         assert_eq!(long.as_str().unwrap().len(), TEXT);

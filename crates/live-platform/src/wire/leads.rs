@@ -34,11 +34,21 @@ pub fn leads(body: &[u8]) -> Result<Page<Lead>, Malformed> {
 /// # Errors
 /// With a stable reason, when it lacks what makes it a lead.
 pub fn lead(value: &Value) -> Result<Lead, &'static str> {
-    let id = json::guid(value, "id").and_then(|id| LeadId::parse(&id).ok()).ok_or("has no id that is a GUID")?;
-    let tenant = json::guid(value, "tenantId").and_then(|id| TenantId::parse(&id).ok()).ok_or("has no tenantId that is a GUID")?;
+    let id = json::guid(value, "id")
+        .and_then(|id| LeadId::parse(&id).ok())
+        .ok_or("has no id that is a GUID")?;
+    let tenant = json::guid(value, "tenantId")
+        .and_then(|id| TenantId::parse(&id).ok())
+        .ok_or("has no tenantId that is a GUID")?;
     // The newer form of Microsoft's record has a list of contacts, each with its own company size (platform-facts-3.md 5).
-    let first = || field(value, "contacts").and_then(Value::as_array).and_then(|all| all.iter().find(|contact| contact.is_object()));
-    let contact = field(value, "contactDetails").or_else(first).unwrap_or(&Value::Null);
+    let first = || {
+        field(value, "contacts")
+            .and_then(Value::as_array)
+            .and_then(|all| all.iter().find(|contact| contact.is_object()))
+    };
+    let contact = field(value, "contactDetails")
+        .or_else(first)
+        .unwrap_or(&Value::Null);
     let phone_number = text(contact, "phoneNumber", 60).or_else(|| text(contact, "telephoneNumber", 60));
     Ok(Lead {
         id,
@@ -52,14 +62,26 @@ pub fn lead(value: &Value) -> Result<Lead, &'static str> {
         countries: countries(value),
         consented: date(value, "consentedOn"),
         last_modified: date(value, "lastModifiedOn"),
-        contact: Contact { full_name: text(contact, "fullName", 300), email: text(contact, "email", 300), phone_number },
+        contact: Contact {
+            full_name: text(contact, "fullName", 300),
+            email: text(contact, "email", 300),
+            phone_number,
+        },
     })
 }
 
 fn countries(value: &Value) -> Vec<String> {
     let all = field(value, "consentedCountries").and_then(Value::as_array);
-    let texts = all.into_iter().flatten().filter_map(Value::as_str).map(str::trim).filter(|text| !text.is_empty());
-    texts.take(300).map(|text| crate::text::bounded(text, 60)).collect()
+    let texts = all
+        .into_iter()
+        .flatten()
+        .filter_map(Value::as_str)
+        .map(str::trim)
+        .filter(|text| !text.is_empty());
+    texts
+        .take(300)
+        .map(|text| crate::text::bounded(text, 60))
+        .collect()
 }
 
 fn date(value: &Value, name: &str) -> Option<oc_domain::time::Time> {

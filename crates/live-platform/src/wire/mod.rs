@@ -24,7 +24,10 @@ pub fn time(text: &str) -> Option<Time> {
     if text.len() > 64 {
         return None;
     }
-    let at = text.parse::<Timestamp>().or_else(|_| format!("{text}Z").parse::<Timestamp>()).ok()?;
+    let at = text
+        .parse::<Timestamp>()
+        .or_else(|_| format!("{text}Z").parse::<Timestamp>())
+        .ok()?;
     let time = Time(at.as_millisecond());
     (time.0 > 0).then_some(time)
 }
@@ -33,11 +36,24 @@ pub fn time(text: &str) -> Option<Time> {
 pub fn guid(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches('{').trim_end_matches('}');
     let text = match text.len() {
-        32 if text.is_ascii() => format!("{}-{}-{}-{}-{}", &text[..8], &text[8..12], &text[12..16], &text[16..20], &text[20..]),
+        32 if text.is_ascii() => format!(
+            "{}-{}-{}-{}-{}",
+            &text[..8],
+            &text[8..12],
+            &text[12..16],
+            &text[16..20],
+            &text[20..]
+        ),
         36 => text.to_owned(),
         _ => return None,
     };
-    let shape = text.char_indices().all(|(at, c)| if matches!(at, 8 | 13 | 18 | 23) { c == '-' } else { c.is_ascii_hexdigit() });
+    let shape = text.char_indices().all(|(at, c)| {
+        if matches!(at, 8 | 13 | 18 | 23) {
+            c == '-'
+        } else {
+            c.is_ascii_hexdigit()
+        }
+    });
     let empty = text.bytes().all(|b| b == b'0' || b == b'-');
     (shape && !empty).then(|| text.to_ascii_lowercase())
 }
@@ -65,7 +81,14 @@ mod tests {
         ] {
             assert_eq!(time(text), want, "{text}");
         }
-        for text in ["0001-01-01T00:00:00", "0001-01-01T00:00:00Z", "", "yesterday", "2025-13-02T03:04:05Z", "1/2/2025 3:04:05 AM"] {
+        for text in [
+            "0001-01-01T00:00:00",
+            "0001-01-01T00:00:00Z",
+            "",
+            "yesterday",
+            "2025-13-02T03:04:05Z",
+            "1/2/2025 3:04:05 AM",
+        ] {
             assert_eq!(time(text), None, "{text}");
         }
     }

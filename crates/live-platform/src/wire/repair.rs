@@ -15,7 +15,13 @@ const SPARE: usize = 64 << 10;
 /// arrays: numbers that are none, or too large to be one, become null,
 /// and so does what is nested more than 100 levels deep. Memory: one copy, longer by at most 64 KiB.
 pub(super) fn repaired(body: &[u8]) -> Option<Vec<u8>> {
-    let mut mender = Mender { body, at: 0, kept: Vec::with_capacity(body.len()), spare: SPARE, changed: false };
+    let mut mender = Mender {
+        body,
+        at: 0,
+        kept: Vec::with_capacity(body.len()),
+        spare: SPARE,
+        changed: false,
+    };
     let mut depth = 0usize;
     while let Some(byte) = mender.peek(0) {
         match byte {
@@ -54,7 +60,8 @@ impl Mender<'_> {
 
     fn keep(&mut self, length: usize) {
         let end = (self.at + length).min(self.body.len());
-        self.kept.extend_from_slice(self.body.get(self.at..end).unwrap_or_default());
+        self.kept
+            .extend_from_slice(self.body.get(self.at..end).unwrap_or_default());
         self.at = end;
     }
 
@@ -85,7 +92,11 @@ impl Mender<'_> {
             0xf0..=0xf4 => 4,
             _ => 1,
         };
-        if self.body.get(self.at..self.at + length).is_some_and(|bytes| std::str::from_utf8(bytes).is_ok()) {
+        if self
+            .body
+            .get(self.at..self.at + length)
+            .is_some_and(|bytes| std::str::from_utf8(bytes).is_ok())
+        {
             return self.keep(length);
         }
         if self.spare < 2 {
@@ -114,7 +125,9 @@ impl Mender<'_> {
     fn unit(&self, ahead: usize) -> Option<u16> {
         let escape = self.body.get(self.at + ahead..self.at + ahead + 6)?;
         let digits = escape.strip_prefix(b"\\u")?;
-        digits.iter().try_fold(0, |unit, digit| Some(unit << 4 | u16::try_from(char::from(*digit).to_digit(16)?).ok()?))
+        digits.iter().try_fold(0, |unit, digit| {
+            Some(unit << 4 | u16::try_from(char::from(*digit).to_digit(16)?).ok()?)
+        })
     }
 
     /// An array or object in too many others.
@@ -131,7 +144,11 @@ impl Mender<'_> {
             }
             depth == 0
         };
-        match self.body.get(self.at..).and_then(|rest| rest.iter().position(ends)) {
+        match self
+            .body
+            .get(self.at..)
+            .and_then(|rest| rest.iter().position(ends))
+        {
             Some(last) => self.instead(last + 1, b"null"),
             // Cut off: that is another fault.
             None => self.keep(self.body.len() - self.at),
@@ -140,16 +157,23 @@ impl Mender<'_> {
 
     /// A number or a word.
     fn bare(&mut self) {
-        let is_part = |byte: &u8| matches!(byte, b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z');
+        let is_part =
+            |byte: &u8| matches!(byte, b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z');
         let rest = self.body.get(self.at..).unwrap_or_default();
         let length = rest.iter().take_while(|byte| is_part(byte)).count();
         let token = rest.get(..length).unwrap_or_default();
         let number = |token: &[u8]| serde_json::from_slice::<f64>(token).is_ok();
         let bad = match token.first() {
-            Some(b'A'..=b'Z' | b'a'..=b'z') => [&b"NaN"[..], b"nan", b"Infinity", b"inf", b"undefined"].contains(&token),
+            Some(b'A'..=b'Z' | b'a'..=b'z') => {
+                [&b"NaN"[..], b"nan", b"Infinity", b"inf", b"undefined"].contains(&token)
+            }
             // One that stands at the end may be cut off.
             _ => length < rest.len() && !number(token),
         };
-        if bad { self.instead(length, b"null") } else { self.keep(length) }
+        if bad {
+            self.instead(length, b"null")
+        } else {
+            self.keep(length)
+        }
     }
 }

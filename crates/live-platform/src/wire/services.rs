@@ -8,7 +8,16 @@ use serde_json::Value;
 
 use super::json::{self, Malformed, Page, field, text};
 
-const WANTED: [&str; 8] = ["UmpCustomerGuid", "Id", "MsTenantId", "CustomerShortName", "ShortName", "CustomerFullName", "FullName", "LicenseType"];
+const WANTED: [&str; 8] = [
+    "UmpCustomerGuid",
+    "Id",
+    "MsTenantId",
+    "CustomerShortName",
+    "ShortName",
+    "CustomerFullName",
+    "FullName",
+    "LicenseType",
+];
 
 /// Reads the list of services, in the names of V3 or of V2. What comes twice counts once, and for the tenant that it names in one of the places: a
 /// service that is overlooked could be made twice.
@@ -17,9 +26,17 @@ const WANTED: [&str; 8] = ["UmpCustomerGuid", "Id", "MsTenantId", "CustomerShort
 /// When it is not a JSON array.
 pub fn services(body: &[u8]) -> Result<Page<Service>, Malformed> {
     let mut page = json::list(body, &WANTED, &mut service)?;
-    let named: HashSet<CustomerGuid> = page.items.iter().filter(|service| service.tenant.is_some()).map(|service| service.guid.clone()).collect();
+    let named: HashSet<CustomerGuid> = page
+        .items
+        .iter()
+        .filter(|service| service.tenant.is_some())
+        .map(|service| service.guid.clone())
+        .collect();
     let mut seen = HashSet::new();
-    page.items.retain(|service| (service.tenant.is_some() || !named.contains(&service.guid)) && seen.insert((service.guid.clone(), service.tenant.clone())));
+    page.items.retain(|service| {
+        (service.tenant.is_some() || !named.contains(&service.guid))
+            && seen.insert((service.guid.clone(), service.tenant.clone()))
+    });
     Ok(page)
 }
 
@@ -30,11 +47,15 @@ pub fn services(body: &[u8]) -> Result<Page<Service>, Malformed> {
 /// With a stable reason, when it lacks that.
 pub fn service(value: &Value) -> Result<Service, &'static str> {
     let guid = json::guid(value, "UmpCustomerGuid").or_else(|| json::guid(value, "Id"));
-    let guid = guid.and_then(|guid| CustomerGuid::parse(&guid).ok()).ok_or("has no UmpCustomerGuid that is a GUID")?;
+    let guid = guid
+        .and_then(|guid| CustomerGuid::parse(&guid).ok())
+        .ok_or("has no UmpCustomerGuid that is a GUID")?;
     Ok(Service {
         guid,
         tenant: tenant(value)?,
-        short_name: text(value, "CustomerShortName", 300).or_else(|| text(value, "ShortName", 300)).unwrap_or_default(),
+        short_name: text(value, "CustomerShortName", 300)
+            .or_else(|| text(value, "ShortName", 300))
+            .unwrap_or_default(),
         full_name: text(value, "CustomerFullName", 300).or_else(|| text(value, "FullName", 300)),
         license: json::integer(value, "LicenseType").map(LicenseType::from_number),
     })
@@ -42,12 +63,20 @@ pub fn service(value: &Value) -> Result<Service, &'static str> {
 
 /// Null, empty and the all-zero GUID are no tenant (Direct Routing); any other text must be one.
 fn tenant(value: &Value) -> Result<Option<TenantId>, &'static str> {
-    let Some(given) = field(value, "MsTenantId") else { return Ok(None) };
-    let none = given.as_str().is_some_and(|text| text.bytes().all(|b| matches!(b, b'0' | b'-' | b' ' | b'{' | b'}')));
+    let Some(given) = field(value, "MsTenantId") else {
+        return Ok(None);
+    };
+    let none = given.as_str().is_some_and(|text| {
+        text.bytes()
+            .all(|b| matches!(b, b'0' | b'-' | b' ' | b'{' | b'}'))
+    });
     if none {
         return Ok(None);
     }
-    let tenant = given.as_str().and_then(super::guid).and_then(|guid| TenantId::parse(&guid).ok());
+    let tenant = given
+        .as_str()
+        .and_then(super::guid)
+        .and_then(|guid| TenantId::parse(&guid).ok());
     tenant.map(Some).ok_or("has a MsTenantId that is not a GUID")
 }
 
@@ -61,7 +90,13 @@ pub fn count_numbers(body: &[u8]) -> Result<u64, Malformed> {
         Err(Malformed::NotAList) => {
             let answer = json::value(body)?;
             let total = json::integer(&answer, "totalRecords").and_then(|total| u64::try_from(total).ok());
-            total.or_else(|| field(&answer, "data").and_then(Value::as_array).map(|data| data.len() as u64)).ok_or(Malformed::NotAList)
+            total
+                .or_else(|| {
+                    field(&answer, "data")
+                        .and_then(Value::as_array)
+                        .map(|data| data.len() as u64)
+                })
+                .ok_or(Malformed::NotAList)
         }
         Err(other) => Err(other),
     }

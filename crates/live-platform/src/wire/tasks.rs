@@ -20,12 +20,15 @@ pub fn task_id(body: &[u8]) -> Result<TaskId, Malformed> {
         Ok(Value::String(text)) => Some(text),
         Ok(answer) => {
             let answer = sole(&answer);
-            ["jobId", "taskId", "id"].iter().find_map(|name| text(answer, name, 200))
+            ["jobId", "taskId", "id"]
+                .iter()
+                .find_map(|name| text(answer, name, 200))
         }
         Err(Malformed::NotJson) => std::str::from_utf8(body).ok().map(str::to_owned),
         Err(other) => return Err(other),
     };
-    text.and_then(|text| TaskId::parse(text.trim()).ok()).ok_or(Malformed::Lacks("a task id"))
+    text.and_then(|text| TaskId::parse(text.trim()).ok())
+        .ok_or(Malformed::Lacks("a task id"))
 }
 
 /// Reads a task. Of its fields only `status` must be there (N-10); the id is the one asked for (C-15). `secrets` are those of the request that began it.
@@ -40,30 +43,67 @@ pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malform
     let mut messages = Vec::new();
     let all = field(answer, "executionMessages").and_then(Value::as_array);
     for item in all.into_iter().flatten().take(MESSAGES) {
-        let Some(said) = text(item, "message", 4096).or_else(|| item.as_str().map(str::to_owned)) else { continue };
-        let level = text(item, "level", 30).map(|level| level.chars().filter(|c| !c.is_control()).collect::<String>());
-        let level = level.filter(|level| !level.is_empty()).map_or_else(|| "Information".into(), |level| secrets.word(&level));
-        messages.push(bounded(&format!("{level}: {}", secrets.shown(&said)), crate::text::TEXT));
+        let Some(said) = text(item, "message", 4096).or_else(|| item.as_str().map(str::to_owned)) else {
+            continue;
+        };
+        let level = text(item, "level", 30)
+            .map(|level| level.chars().filter(|c| !c.is_control()).collect::<String>());
+        let level = level
+            .filter(|level| !level.is_empty())
+            .map_or_else(|| "Information".into(), |level| secrets.word(&level));
+        messages.push(bounded(
+            &format!("{level}: {}", secrets.shown(&said)),
+            crate::text::TEXT,
+        ));
     }
     if matches!(state, TaskState::Failed | TaskState::Ended) && messages.is_empty() {
         let details = field(answer, "details").and_then(Value::as_array);
         messages.extend(
-            details.into_iter().flatten().filter_map(Value::as_str).take(MESSAGES).map(|said| format!("Details: {}", bounded(&secrets.shown(said), 280))),
+            details
+                .into_iter()
+                .flatten()
+                .filter_map(Value::as_str)
+                .take(MESSAGES)
+                .map(|said| format!("Details: {}", bounded(&secrets.shown(said), 280))),
         );
     }
     let output = field(answer, "outputData").unwrap_or(&Value::Null);
     let service = json::guid(output, "umpCustomerGuid").and_then(|guid| CustomerGuid::parse(&guid).ok());
-    Ok(Task { id: id.clone(), state, status: bounded(&secrets.word(&status), 60), messages, service })
+    Ok(Task {
+        id: id.clone(),
+        state,
+        status: bounded(&secrets.word(&status), 60),
+        messages,
+        service,
+    })
 }
 
 /// How words begin that say that a task is over, without saying well how. `CompletedSuccess` is the only one that was ever seen; that it is spelt in two words suggests others that
 /// begin like it (N-19, assumption).
-const ENDS: [&str; 14] =
-    ["complete", "succe", "finish", "done", "ended", "error", "abort", "reject", "denied", "timeout", "timedout", "expired", "terminated", "stopped"];
+const ENDS: [&str; 14] = [
+    "complete",
+    "succe",
+    "finish",
+    "done",
+    "ended",
+    "error",
+    "abort",
+    "reject",
+    "denied",
+    "timeout",
+    "timedout",
+    "expired",
+    "terminated",
+    "stopped",
+];
 
 /// Judges a status without regard to case, blanks and other signs (C-6).
 fn state(status: &str) -> TaskState {
-    let folded: String = status.chars().filter(|c| c.is_alphanumeric()).flat_map(char::to_lowercase).collect();
+    let folded: String = status
+        .chars()
+        .filter(|c| c.is_alphanumeric())
+        .flat_map(char::to_lowercase)
+        .collect();
     match folded.as_str() {
         "completedsuccess" => TaskState::Succeeded,
         other if other.starts_with("fail") || other.starts_with("cancel") => TaskState::Failed,
@@ -81,14 +121,30 @@ fn sole(value: &Value) -> &Value {
 }
 
 /// Words of an answer's `status` that can mean nothing but a failure.
-const FAILURES: [&str; 9] = ["fail", "error", "refus", "reject", "den", "invalid", "false", "forbid", "unauthori"];
+const FAILURES: [&str; 9] = [
+    "fail",
+    "error",
+    "refus",
+    "reject",
+    "den",
+    "invalid",
+    "false",
+    "forbid",
+    "unauthori",
+];
 
 /// Whether an answer to a request that starts a task says beyond doubt that it failed. No such answer is documented (assumption); any other word, such as
 /// `Accepted` or `InProgress`, may stand for a task of which only the id is missing, and that is a lost answer.
 pub fn failed_surely(body: &[u8]) -> bool {
-    let Ok(answer) = json::value(body) else { return false };
+    let Ok(answer) = json::value(body) else {
+        return false;
+    };
     let answer = sole(&answer);
-    let failure = |text: &str| FAILURES.iter().any(|bad| text.trim().to_lowercase().starts_with(bad));
+    let failure = |text: &str| {
+        FAILURES
+            .iter()
+            .any(|bad| text.trim().to_lowercase().starts_with(bad))
+    };
     match field(answer, "status") {
         Some(Value::String(text)) if !text.trim().is_empty() => failure(text),
         Some(Value::Bool(false)) => true,
@@ -100,18 +156,32 @@ pub fn failed_surely(body: &[u8]) -> bool {
 /// What a 200 of a change says about its success (C-11, E7): `Err` with the platform's words when it says that it failed. An empty answer, `1`, and
 /// anything without such a field say nothing against it.
 pub fn envelope(body: &[u8], secrets: &Secrets) -> Result<(), String> {
-    let Ok(answer) = json::value(body) else { return Ok(()) };
+    let Ok(answer) = json::value(body) else {
+        return Ok(());
+    };
     let answer = sole(&answer);
     let by_status = || match field(answer, "status") {
         Some(Value::Bool(yes)) => Some(*yes),
         // Some envelopes repeat the HTTP status.
-        Some(Value::Number(number)) => number.as_i64().filter(|status| *status >= 100).map(|status| status < 300),
-        Some(Value::String(text)) => Some(["success", "succeeded", "ok", "true", "queued"].iter().any(|good| text.trim().eq_ignore_ascii_case(good))),
+        Some(Value::Number(number)) => number
+            .as_i64()
+            .filter(|status| *status >= 100)
+            .map(|status| status < 300),
+        Some(Value::String(text)) => Some(
+            ["success", "succeeded", "ok", "true", "queued"]
+                .iter()
+                .any(|good| text.trim().eq_ignore_ascii_case(good)),
+        ),
         _ => None,
     };
-    match json::boolean(answer, "succeeded").or_else(|| json::boolean(answer, "success")).or_else(by_status) {
+    match json::boolean(answer, "succeeded")
+        .or_else(|| json::boolean(answer, "success"))
+        .or_else(by_status)
+    {
         Some(false) => {
-            let said = ["message", "data", "msg", "detail"].iter().find_map(|name| text(answer, name, 4096));
+            let said = ["message", "data", "msg", "detail"]
+                .iter()
+                .find_map(|name| text(answer, name, 4096));
             Err(said.map(|said| secrets.shown(&said)).unwrap_or_default())
         }
         _ => Ok(()),

@@ -33,13 +33,20 @@ pub fn grant(body: &[u8]) -> Result<Grant, Malformed> {
     if text(&answer, "token_type", 30).is_some_and(|kind| !kind.eq_ignore_ascii_case("bearer")) {
         return Err(Malformed::Lacks("a token of type Bearer"));
     }
-    let whole = json::mended(json::without_mark(body), |body| serde_json::from_slice::<TokenResponse>(body).map_err(|_| Malformed::NotJson));
+    let whole = json::mended(json::without_mark(body), |body| {
+        serde_json::from_slice::<TokenResponse>(body).map_err(|_| Malformed::NotJson)
+    });
     let whole = whole.map_err(|_| Malformed::Lacks("an access_token"))?;
     if whole.access_token.trim().is_empty() {
         return Err(Malformed::Lacks("an access_token"));
     }
-    let seconds = json::integer(&answer, "expires_in").unwrap_or(300).clamp(10, 86_400);
-    Ok(Grant { token: whole.access_token.into(), lifetime: Duration::from_secs(seconds.unsigned_abs()) })
+    let seconds = json::integer(&answer, "expires_in")
+        .unwrap_or(300)
+        .clamp(10, 86_400);
+    Ok(Grant {
+        token: whole.access_token.into(),
+        lifetime: Duration::from_secs(seconds.unsigned_abs()),
+    })
 }
 
 /// Why the token endpoint refused.
@@ -53,10 +60,16 @@ pub struct Refusal {
 
 /// Reads a refusal (E5); empty when it is none.
 pub fn refusal(body: &[u8], secrets: &Secrets) -> Refusal {
-    let Ok(answer) = json::value(body) else { return Refusal::default() };
+    let Ok(answer) = json::value(body) else {
+        return Refusal::default();
+    };
     Refusal {
-        error: text(&answer, "error", 60).map(|text| secrets.shown(&text)).unwrap_or_default(),
-        description: text(&answer, "error_description", 4096).map(|text| secrets.first_sentence(&text)).unwrap_or_default(),
+        error: text(&answer, "error", 60)
+            .map(|text| secrets.shown(&text))
+            .unwrap_or_default(),
+        description: text(&answer, "error_description", 4096)
+            .map(|text| secrets.first_sentence(&text))
+            .unwrap_or_default(),
     }
 }
 
@@ -70,29 +83,48 @@ impl Refusal {
 
     /// Whether it is no refusal of the credential, but a trouble that passes.
     pub fn passing(&self) -> bool {
-        matches!(self.error.as_str(), "temporarily_unavailable" | "server_error") || PASSING.contains(&self.code())
+        matches!(self.error.as_str(), "temporarily_unavailable" | "server_error")
+            || PASSING.contains(&self.code())
     }
 
     /// What was said, behind this sign; empty when nothing was.
     pub(crate) fn said(&self, sign: &str) -> String {
         let texts = [self.error.as_str(), self.description.as_str()];
         let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
-        if texts.is_empty() { String::new() } else { format!("{sign}{}", texts.join(", ")) }
+        if texts.is_empty() {
+            String::new()
+        } else {
+            format!("{sign}{}", texts.join(", "))
+        }
     }
 
     /// What a person can do about it.
     pub fn advice(&self) -> &'static str {
         match self.code() {
-            "AADSTS7000215" => "store the secret's value (not its id) of the app registration LiveCloud-APIToken",
-            "AADSTS7000222" => "make a new client secret in the app registration LiveCloud-APIToken and store it",
-            "AADSTS700016" => "check the client id and the directory, and that the application is installed and consented there",
-            "AADSTS7000229" => "the application has no service principal in this directory: add it there as an enterprise application and consent to it",
-            "AADSTS501051" => "the application is assigned to no role of the platform's application: assign it one, under Users and groups or API permissions",
+            "AADSTS7000215" => {
+                "store the secret's value (not its id) of the app registration LiveCloud-APIToken"
+            }
+            "AADSTS7000222" => {
+                "make a new client secret in the app registration LiveCloud-APIToken and store it"
+            }
+            "AADSTS700016" => {
+                "check the client id and the directory, and that the application is installed and consented there"
+            }
+            "AADSTS7000229" => {
+                "the application has no service principal in this directory: add it there as an enterprise application and consent to it"
+            }
+            "AADSTS501051" => {
+                "the application is assigned to no role of the platform's application: assign it one, under Users and groups or API permissions"
+            }
             "AADSTS53003" => {
                 "a Conditional Access policy of the directory blocks the application: let this application, or the address that this cluster calls from, through"
             }
-            "AADSTS90002" | "AADSTS900023" => "check the directory (tenant) id or the token url, and that the token url is that of the right Microsoft cloud",
-            "AADSTS500011" | "AADSTS70011" | "AADSTS1002012" => "check the scope: api://<application id of the platform>/.default",
+            "AADSTS90002" | "AADSTS900023" => {
+                "check the directory (tenant) id or the token url, and that the token url is that of the right Microsoft cloud"
+            }
+            "AADSTS500011" | "AADSTS70011" | "AADSTS1002012" => {
+                "check the scope: api://<application id of the platform>/.default"
+            }
             "AADSTS70021" | "AADSTS700211" | "AADSTS700212" | "AADSTS700213" => {
                 "check issuer, subject and audience of the app registration's federated credential; one made just now can take some minutes until it is known everywhere"
             }

@@ -10,10 +10,17 @@ use super::json::{self, Malformed, field, text};
 /// When it is not JSON, or has no id.
 pub fn lc_customer(body: &[u8]) -> Result<Option<LcCustomer>, Malformed> {
     let answer = json::value(body)?;
-    if ["serviceId", "serviceSource", "customerSource", "lcCustomerId"].iter().any(|name| field(&answer, name).is_some()) {
+    if ["serviceId", "serviceSource", "customerSource", "lcCustomerId"]
+        .iter()
+        .any(|name| field(&answer, name).is_some())
+    {
         return Ok(None);
     }
     let id = json::id(&answer, "id").ok_or(Malformed::Lacks("an id"))?;
     let name = text(&answer, "name", 300).or_else(|| text(&answer, "fullName", 300));
-    Ok(Some(LcCustomer { id, name, channel: json::id(&answer, "channelId") }))
+    Ok(Some(LcCustomer {
+        id,
+        name,
+        channel: json::id(&answer, "channelId"),
+    }))
 }

@@ -9,7 +9,9 @@ fn decoded(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut index = 0;
     while index < bytes.len() {
-        let hex = bytes.get(index + 1..index + 3).and_then(|hex| std::str::from_utf8(hex).ok());
+        let hex = bytes
+            .get(index + 1..index + 3)
+            .and_then(|hex| std::str::from_utf8(hex).ok());
         match (bytes[index], hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
             (b'%', Some(byte)) => {
                 out.push(byte);
@@ -40,7 +42,10 @@ impl Query {
 
     /// A value; the name must be in lower case.
     pub fn get(&self, name: &str) -> Option<&str> {
-        self.0.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str())
+        self.0
+            .iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A value that is not blank.
@@ -57,8 +62,14 @@ pub fn without_secrets(path: &str, query: &str) -> String {
     let hidden = |pair: &str| {
         let name = pair.split('=').next().unwrap_or_default();
         let folded = name.to_lowercase();
-        let secret = ["secret", "token", "password", "assertion"].iter().any(|word| folded.contains(word));
-        if secret { format!("{name}=…") } else { pair.to_owned() }
+        let secret = ["secret", "token", "password", "assertion"]
+            .iter()
+            .any(|word| folded.contains(word));
+        if secret {
+            format!("{name}=…")
+        } else {
+            pair.to_owned()
+        }
     };
     let shown: Vec<String> = query.split('&').map(hidden).collect();
     format!("{path}?{}", shown.join("&"))
@@ -82,7 +93,12 @@ impl Fields {
     }
 
     fn of(fields: serde_json::Map<String, Value>) -> Self {
-        Self(fields.into_iter().map(|(name, value)| (name.to_lowercase(), value)).collect())
+        Self(
+            fields
+                .into_iter()
+                .map(|(name, value)| (name.to_lowercase(), value))
+                .collect(),
+        )
     }
 
     /// A value that is not null; the name must be in lower case.
@@ -133,7 +149,11 @@ impl Fields {
             _ => Vec::new(),
         };
         let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-        objects.into_iter().flatten().map(|(name, value)| (name.clone(), text(value))).collect()
+        objects
+            .into_iter()
+            .flatten()
+            .map(|(name, value)| (name.clone(), text(value)))
+            .collect()
     }
 }
 
@@ -141,17 +161,27 @@ impl Fields {
 fn syntax_fault(body: &[u8], error: &serde_json::Error) -> Refusal {
     let (line, position) = (error.line(), error.column());
     let lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').collect();
-    let before: usize = lines.iter().take(line.saturating_sub(1)).map(|line| line.len() + 1).sum();
+    let before: usize = lines
+        .iter()
+        .take(line.saturating_sub(1))
+        .map(|line| line.len() + 1)
+        .sum();
     let offset = (before + position).min(body.len());
     let text = String::from_utf8_lossy(&body[..offset]);
     let key = last_key(&text);
-    let found = body.get(offset.saturating_sub(1)).map_or(String::new(), |byte| char::from(*byte).to_string());
-    let message = format!("After parsing a value an unexpected character was encountered: {found}. Path '{key}', line {line}, position {position}.");
+    let found = body
+        .get(offset.saturating_sub(1))
+        .map_or(String::new(), |byte| char::from(*byte).to_string());
+    let message = format!(
+        "After parsing a value an unexpected character was encountered: {found}. Path '{key}', line {line}, position {position}."
+    );
     Refusal::field(key, message)
 }
 
 fn last_key(text: &str) -> String {
-    let Some(colon) = text.rfind("\":") else { return String::new() };
+    let Some(colon) = text.rfind("\":") else {
+        return String::new();
+    };
     let start = text[..colon].rfind('"').map_or(0, |quote| quote + 1);
     text[start..colon].to_owned()
 }
@@ -171,13 +201,19 @@ mod tests {
 
     #[test]
     fn the_log_hides_secrets() {
-        assert_eq!(without_secrets("/a", "x=1&client_secret=abc&Access_Token=d"), "/a?x=1&client_secret=…&Access_Token=…");
+        assert_eq!(
+            without_secrets("/a", "x=1&client_secret=abc&Access_Token=d"),
+            "/a?x=1&client_secret=…&Access_Token=…"
+        );
     }
 
     #[test]
     fn the_parser_speaks_like_the_vendors() {
-        let body = b"{\n\"tenantId\": \"22222222-2222-4222-8222-222222222222\"\n \"companyName\": \"Example BV\"\n}";
-        let Err(Refusal::Validation(faults)) = Fields::parse(body) else { panic!("no fault") };
+        let body =
+            b"{\n\"tenantId\": \"22222222-2222-4222-8222-222222222222\"\n \"companyName\": \"Example BV\"\n}";
+        let Err(Refusal::Validation(faults)) = Fields::parse(body) else {
+            panic!("no fault")
+        };
         let text = "After parsing a value an unexpected character was encountered: \". Path 'tenantId', line 3, position 2.";
         assert_eq!(faults, [("tenantId".to_owned(), text.to_owned())]);
     }

@@ -12,10 +12,16 @@ pub struct Clock {
 
 impl Clock {
     /// Starts from the machine's time of day.
-    #[allow(clippy::disallowed_methods, reason = "the simulator is told the time from here alone")]
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the simulator is told the time from here alone"
+    )]
     pub fn start() -> Self {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        Self { started: Instant::now(), offset: u64::try_from(since.as_millis()).unwrap_or(u64::MAX) }
+        Self {
+            started: Instant::now(),
+            offset: u64::try_from(since.as_millis()).unwrap_or(u64::MAX),
+        }
     }
 
     /// Milliseconds since 1970.

@@ -55,7 +55,10 @@ fn read<T: DeserializeOwned>(body: &[u8]) -> Result<T, Problem> {
 
 fn read_many<T: DeserializeOwned>(body: &[u8]) -> Result<Vec<T>, Problem> {
     match read(body)? {
-        Value::Array(items) => items.into_iter().map(|item| serde_json::from_value(item).map_err(bad)).collect(),
+        Value::Array(items) => items
+            .into_iter()
+            .map(|item| serde_json::from_value(item).map_err(bad))
+            .collect(),
         item => Ok(vec![serde_json::from_value(item).map_err(bad)?]),
     }
 }
@@ -67,9 +70,15 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/simulator/state", get(state))
         .route("/simulator/reset", post(reset))
         .route("/simulator/leads", post(add_leads).get(leads))
-        .route("/simulator/leads/{tenant}", patch(change_lead).delete(forget_lead))
+        .route(
+            "/simulator/leads/{tenant}",
+            patch(change_lead).delete(forget_lead),
+        )
         .route("/simulator/services", post(add_service).get(services))
-        .route("/simulator/services/{guid}", patch(change_service).delete(vanish_service))
+        .route(
+            "/simulator/services/{guid}",
+            patch(change_service).delete(vanish_service),
+        )
         .route("/simulator/channels", post(add_channel))
         .route("/simulator/lc-customers", post(add_lc_customer))
         .route("/simulator/numbers", post(add_numbers))
@@ -78,7 +87,10 @@ pub fn routes() -> Router<Arc<Shared>> {
         .route("/simulator/jobs/{name}/run", post(run_job))
         .route("/simulator/jobs/{name}/schedule", put(schedule_job))
         .route("/simulator/settings", get(settings).patch(change_settings))
-        .route("/simulator/faults", post(add_fault).get(faults).delete(clear_faults))
+        .route(
+            "/simulator/faults",
+            post(add_fault).get(faults).delete(clear_faults),
+        )
         .route("/simulator/calls", get(calls).delete(reset_calls))
         .route("/simulator/log", get(log))
 }
@@ -123,21 +135,32 @@ async fn reset(State(shared): Here) -> Json<Value> {
 
 fn shown(platform: &Platform, ids: &[String], operator: &str) -> Value {
     let leads = ids.iter().filter_map(|id| platform.leads.any_with_id(id));
-    leads.map(|lead| json!(wire::lead(platform, lead, operator))).collect()
+    leads
+        .map(|lead| json!(wire::lead(platform, lead, operator)))
+        .collect()
 }
 
 async fn add_leads(State(shared): Here, body: Bytes) -> Answer {
     let inputs: Vec<LeadInput> = read_many(&body)?;
     with(&shared, |platform, now| {
-        let ids: Result<Vec<String>, String> = inputs.into_iter().map(|input| platform.seed_lead(now, input)).collect();
-        Ok(Json(shown(platform, &ids.map_err(conflict)?, &shared.credentials.directory)))
+        let ids: Result<Vec<String>, String> = inputs
+            .into_iter()
+            .map(|input| platform.seed_lead(now, input))
+            .collect();
+        Ok(Json(shown(
+            platform,
+            &ids.map_err(conflict)?,
+            &shared.credentials.directory,
+        )))
     })
 }
 
 async fn leads(State(shared): Here) -> Json<Value> {
     Json(with(&shared, |platform, _| {
         let leads = platform.leads.local();
-        leads.map(|lead| json!(wire::lead(platform, lead, &shared.credentials.directory))).collect()
+        leads
+            .map(|lead| json!(wire::lead(platform, lead, &shared.credentials.directory)))
+            .collect()
     }))
 }
 
@@ -160,8 +183,20 @@ async fn forget_lead(State(shared): Here, Path(tenant): Path<String>) -> Answer 
 }
 
 fn internals(service: &Service) -> Value {
-    let parameters: BTreeMap<&str, &str> =
-        service.script_parameters.iter().map(|(name, value)| (name.as_str(), if name.to_lowercase().contains("password") { "*****" } else { value })).collect();
+    let parameters: BTreeMap<&str, &str> = service
+        .script_parameters
+        .iter()
+        .map(|(name, value)| {
+            (
+                name.as_str(),
+                if name.to_lowercase().contains("password") {
+                    "*****"
+                } else {
+                    value
+                },
+            )
+        })
+        .collect();
     json!({
         "umpCustomerGuid": service.guid, "tenantId": service.tenant, "shortName": service.short_name,
         "fullName": service.full_name, "licenseType": service.license, "licensedUsersCount": service.licensed_users,
@@ -177,7 +212,10 @@ async fn services(State(shared): Here) -> Json<Value> {
     Json(with(&shared, |platform, _| {
         let list: Vec<Value> = platform.services.all().map(internals).collect();
         let creations = platform.history.creations();
-        let history: BTreeMap<&str, _> = creations.keys().map(|tenant| (*tenant, platform.history.of(tenant))).collect();
+        let history: BTreeMap<&str, _> = creations
+            .keys()
+            .map(|tenant| (*tenant, platform.history.of(tenant)))
+            .collect();
         json!({"services": list, "creationsByTenant": creations, "history": history})
     }))
 }
@@ -211,7 +249,12 @@ async fn add_channel(State(shared): Here, body: Bytes) -> Answer {
     let input: ChannelInput = read(&body)?;
     Ok(Json(with(&shared, |platform, now| {
         let id = platform.topology.put_channel(input, None, now);
-        platform.topology.channels.get(&id).map(|channel| wire::channel(platform, channel)).into()
+        platform
+            .topology
+            .channels
+            .get(&id)
+            .map(|channel| wire::channel(platform, channel))
+            .into()
     })))
 }
 
@@ -219,7 +262,12 @@ async fn add_lc_customer(State(shared): Here, body: Bytes) -> Answer {
     let input: LcCustomerInput = read(&body)?;
     Ok(Json(with(&shared, |platform, now| {
         let id = platform.topology.put_customer(input, now);
-        platform.topology.customers.get(&id).map(|customer| wire::lc_customer(platform, customer)).into()
+        platform
+            .topology
+            .customers
+            .get(&id)
+            .map(|customer| wire::lc_customer(platform, customer))
+            .into()
     })))
 }
 
@@ -245,17 +293,27 @@ async fn jobs(State(shared): Here) -> Json<Value> {
 
 async fn run_job(State(shared): Here, Path(name): Path<String>) -> Answer {
     let name = job_name(&name)?;
-    let at_once = with(&shared, |platform, now| (platform.settings.job_answer == JobAnswer::AtOnce).then(|| platform.start_job(now, name).is_ok()));
+    let at_once = with(&shared, |platform, now| {
+        (platform.settings.job_answer == JobAnswer::AtOnce).then(|| platform.start_job(now, name).is_ok())
+    });
     if let Some(started) = at_once {
-        let message = if started { "Synchronization started" } else { "A synchronization is already in progress" };
+        let message = if started {
+            "Synchronization started"
+        } else {
+            "A synchronization is already in progress"
+        };
         return Ok(Json(json!({"success": true, "message": message})));
     }
     let runs = loop {
-        let started = with(&shared, |platform, now| (platform.start_job(now, name), now, platform.jobs.get(name).runs));
+        let started = with(&shared, |platform, now| {
+            (platform.start_job(now, name), now, platform.jobs.get(name).runs)
+        });
         match started {
             (Ok(_), _, runs) => break runs,
             // A run that began before this call may have missed what the caller wants to be seen.
-            (Err(ends), now, _) => tokio::time::sleep(Duration::from_millis(ends.saturating_sub(now).max(1))).await,
+            (Err(ends), now, _) => {
+                tokio::time::sleep(Duration::from_millis(ends.saturating_sub(now).max(1))).await
+            }
         }
     };
     loop {
@@ -277,7 +335,9 @@ struct Schedule {
 async fn schedule_job(State(shared): Here, Path(name): Path<String>, body: Bytes) -> Answer {
     let (name, schedule) = (job_name(&name)?, read::<Schedule>(&body)?);
     let every = schedule.every_milliseconds;
-    Ok(Json(with(&shared, |platform, now| json!(platform.schedule_job(now, name, every)))))
+    Ok(Json(with(&shared, |platform, now| {
+        json!(platform.schedule_job(now, name, every))
+    })))
 }
 
 async fn settings(State(shared): Here) -> Json<Value> {
@@ -324,7 +384,9 @@ async fn calls(State(shared): Here) -> Json<Value> {
 }
 
 async fn reset_calls(State(shared): Here) -> Json<Value> {
-    with(&shared, |platform, _| platform.record.counters = Default::default());
+    with(&shared, |platform, _| {
+        platform.record.counters = Default::default()
+    });
     Json(json!({"reset": true}))
 }
 

@@ -76,7 +76,11 @@ impl axum::serve::Listener for Listener {
                 Ok((stream, peer)) => {
                     // Without it answers of two writes wait for the client's delayed acknowledgement.
                     let _ = stream.set_nodelay(true);
-                    let cut = Cut { connection: Arc::default(), closing: Arc::default(), server: Arc::clone(&self.stopped) };
+                    let cut = Cut {
+                        connection: Arc::default(),
+                        closing: Arc::default(),
+                        server: Arc::clone(&self.stopped),
+                    };
                     return (Connection { stream, cut }, peer);
                 }
                 Err(error) => {
@@ -106,7 +110,11 @@ pub struct Connection {
 }
 
 impl AsyncRead for Connection {
-    fn poll_read(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buf: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if let Err(error) = self.cut.check() {
             return Poll::Ready(Err(error));
         }
@@ -127,7 +135,11 @@ impl AsyncWrite for Connection {
         Pin::new(&mut self.stream).poll_write(cx, buf)
     }
 
-    fn poll_write_vectored(mut self: Pin<&mut Self>, cx: &mut Context<'_>, bufs: &[io::IoSlice<'_>]) -> Poll<io::Result<usize>> {
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        bufs: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
         if let Err(error) = self.cut.check() {
             return Poll::Ready(Err(error));
         }

@@ -47,7 +47,15 @@ impl Shared {
     /// Around a platform.
     pub fn new(platform: Platform, clock: Clock, credentials: Credentials) -> Self {
         let settings = platform.settings.clone();
-        Self { inner: Mutex::new(Inner { platform, tokens: Tokens::default() }), clock, credentials, settings }
+        Self {
+            inner: Mutex::new(Inner {
+                platform,
+                tokens: Tokens::default(),
+            }),
+            clock,
+            credentials,
+            settings,
+        }
     }
 
     /// The state; never held across an await.
@@ -58,5 +66,8 @@ impl Shared {
 
 /// Everything that is served.
 pub fn router(shared: Arc<Shared>) -> Router {
-    control::routes().fallback(pipeline::serve).layer(DefaultBodyLimit::max(16 << 20)).with_state(shared)
+    control::routes()
+        .fallback(pipeline::serve)
+        .layer(DefaultBodyLimit::max(16 << 20))
+        .with_state(shared)
 }

@@ -52,8 +52,14 @@ pub async fn serve(
     body: Bytes,
 ) -> Response<Body> {
     let query = uri.query().unwrap_or_default();
-    let request =
-        Request { method, path: uri.path().to_owned(), shown: without_secrets(uri.path(), query), query: Query::parse(query), bearer: bearer(&headers), body };
+    let request = Request {
+        method,
+        path: uri.path().to_owned(),
+        shown: without_secrets(uri.path(), query),
+        query: Query::parse(query),
+        bearer: bearer(&headers),
+        body,
+    };
     // The platform goes on with a call when its client hangs up; a handler of this library would not.
     let running = tokio::spawn(run(shared, request, cut));
     match running.await {
@@ -67,7 +73,9 @@ pub async fn serve(
 fn bearer(headers: &HeaderMap) -> Option<String> {
     let value = headers.get(header::AUTHORIZATION)?.to_str().ok()?;
     let (scheme, token) = value.split_once(' ')?;
-    scheme.eq_ignore_ascii_case("bearer").then(|| token.trim().to_owned())
+    scheme
+        .eq_ignore_ascii_case("bearer")
+        .then(|| token.trim().to_owned())
 }
 
 /// Nothing when the call is never answered.
@@ -117,7 +125,12 @@ fn plan(shared: &Shared, request: &Request) -> Plan {
     let platform = &mut inner.platform;
     platform.advance(now);
     let filtered = request.query.filled("mstenantid").is_some();
-    let route = route::find(request.method.as_str(), &request.path, platform.settings.doubled_prefix, filtered);
+    let route = route::find(
+        request.method.as_str(),
+        &request.path,
+        platform.settings.doubled_prefix,
+        filtered,
+    );
     platform.record.arrives(route.endpoint, request.method.as_str());
     let tenant = tenant_of(platform, request, &route);
     let token = route.endpoint == Endpoint::Token;
@@ -125,14 +138,29 @@ fn plan(shared: &Shared, request: &Request) -> Plan {
     let mut befall = |wanted: fn(FaultKind) -> bool| {
         // A call that is refused anyway uses up no fault.
         let Platform { faults, chance, .. } = platform;
-        if authorised { faults.befall(chance, route.endpoint, tenant.as_deref(), wanted) } else { None }
+        if authorised {
+            faults.befall(chance, route.endpoint, tenant.as_deref(), wanted)
+        } else {
+            None
+        }
     };
     let delay = befall(|kind| kind == FaultKind::Delay);
     let fault = befall(|kind| kind != FaultKind::Delay && kind.concerns_call());
     let early = delay.as_ref().filter(|delay| delay.executed != Some(true));
-    let waits = [early, fault.as_ref()].into_iter().flatten().map(Fault::wait).sum::<u64>();
+    let waits = [early, fault.as_ref()]
+        .into_iter()
+        .flatten()
+        .map(Fault::wait)
+        .sum::<u64>();
     let latency = if token { 0 } else { inner.platform.settings.latency };
-    Plan { route, tenant, authorised, delay, fault, before: latency + waits }
+    Plan {
+        route,
+        tenant,
+        authorised,
+        delay,
+        fault,
+        before: latency + waits,
+    }
 }
 
 /// Which Microsoft tenant a call is about, when that can be told.
@@ -141,15 +169,26 @@ fn tenant_of(platform: &Platform, request: &Request, route: &Route) -> Option<St
         return Some(folded(tenant));
     }
     if !route.key.is_empty() {
-        let of_task = || platform.tasks.get(&route.key).and_then(|task| task.tenant.as_deref());
-        let of_service = platform.services.get(&route.key).map(|service| service.tenant.as_str());
+        let of_task = || {
+            platform
+                .tasks
+                .get(&route.key)
+                .and_then(|task| task.tenant.as_deref())
+        };
+        let of_service = platform
+            .services
+            .get(&route.key)
+            .map(|service| service.tenant.as_str());
         return of_service.or_else(of_task).map(folded);
     }
     if request.method == Method::GET || route.endpoint == Endpoint::Token {
         return None;
     }
     let body = Fields::parse(&request.body).ok()?;
-    ["mstenantid", "leadmstenantid", "tenantid"].iter().find_map(|name| body.filled(name)).map(|tenant| folded(&tenant))
+    ["mstenantid", "leadmstenantid", "tenantid"]
+        .iter()
+        .find_map(|name| body.filled(name))
+        .map(|tenant| folded(&tenant))
 }
 
 fn outcome(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
@@ -160,10 +199,17 @@ fn outcome(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
         return execute(shared, request, plan);
     };
     let executed = fault.executes().then(|| execute(shared, request, plan));
-    let message = fault.message.as_ref().map(|message| reflect::filled(message, &sent(request)));
+    let message = fault
+        .message
+        .as_ref()
+        .map(|message| reflect::filled(message, &sent(request)));
     let text = |default: &str| message.clone().unwrap_or_else(|| default.to_owned());
     match fault.kind {
-        FaultKind::TokenRefused => refused(401, "invalid_client", &text("AADSTS7000215: Invalid client secret provided.")),
+        FaultKind::TokenRefused => refused(
+            401,
+            "invalid_client",
+            &text("AADSTS7000215: Invalid client secret provided."),
+        ),
         FaultKind::Unauthorized => {
             shared.lock().tokens.revoke(request.bearer.as_deref());
             Reply::unauthorized()
@@ -171,8 +217,14 @@ fn outcome(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
         FaultKind::TooManyRequests => Reply::too_many(retry_after(fault)),
         FaultKind::ServerError => {
             let status = fault.status.unwrap_or(503);
-            let whole = message.map_or_else(|| Reply::empty(status), |body| Reply::with(status, TEXT, body.into_bytes()));
-            Reply { headers: Reply::too_many(retry_after(fault)).headers, ..whole }
+            let whole = message.map_or_else(
+                || Reply::empty(status),
+                |body| Reply::with(status, TEXT, body.into_bytes()),
+            );
+            Reply {
+                headers: Reply::too_many(retry_after(fault)).headers,
+                ..whole
+            }
         }
         FaultKind::Refused => {
             let field = fault.field.as_deref().unwrap_or("ScriptParameters");
@@ -183,7 +235,11 @@ fn outcome(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
             let content_type = fault.content_type.clone().unwrap_or_else(|| JSON.to_owned());
             Reply::with(fault.status.unwrap_or(200), content_type, text("").into_bytes())
         }
-        FaultKind::HtmlOk => Reply::with(fault.status.unwrap_or(200), "text/html; charset=utf-8", text(shape::PAGE).into_bytes()),
+        FaultKind::HtmlOk => Reply::with(
+            fault.status.unwrap_or(200),
+            "text/html; charset=utf-8",
+            text(shape::PAGE).into_bytes(),
+        ),
         FaultKind::TaskNotFound => {
             let default = format!("Task with {} not found", plan.route.key);
             Reply::json(404, &text(&default))
@@ -194,10 +250,15 @@ fn outcome(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
 
 /// What a request had that may come back: script parameters, the bearer token, the client secret.
 fn sent(request: &Request) -> BTreeMap<String, String> {
-    let mut sent = Fields::parse(&request.body).map(|body| body.pairs("scriptparameters")).unwrap_or_default();
+    let mut sent = Fields::parse(&request.body)
+        .map(|body| body.pairs("scriptparameters"))
+        .unwrap_or_default();
     sent.extend(request.bearer.clone().map(|token| ("bearer".to_owned(), token)));
     let form = Query::parse(&String::from_utf8_lossy(&request.body));
-    sent.extend(form.get("client_secret").map(|secret| ("clientSecret".to_owned(), secret.to_owned())));
+    sent.extend(
+        form.get("client_secret")
+            .map(|secret| ("clientSecret".to_owned(), secret.to_owned())),
+    );
     sent
 }
 
@@ -218,7 +279,9 @@ fn execute(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
         let form = Query::parse(&String::from_utf8_lossy(&request.body));
         let (lifetime, directory) = (inner.platform.settings.token_lifetime, &plan.route.key);
         let chance = &mut inner.platform.ids;
-        return shared.credentials.answer(&mut inner.tokens, chance, now, lifetime, directory, &form);
+        return shared
+            .credentials
+            .answer(&mut inner.tokens, chance, now, lifetime, directory, &form);
     }
     let call = Call {
         endpoint: plan.route.endpoint,
@@ -232,7 +295,10 @@ fn execute(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
 }
 
 fn log(shared: &Shared, request: &Request, plan: &Plan, kind: Option<FaultKind>, status: u16) {
-    let dropped = matches!(kind, Some(FaultKind::DropBeforeExecution | FaultKind::DropAfterExecution | FaultKind::Hang));
+    let dropped = matches!(
+        kind,
+        Some(FaultKind::DropBeforeExecution | FaultKind::DropAfterExecution | FaultKind::Hang)
+    );
     let status = if dropped { 0 } else { status };
     let endpoint = plan.route.endpoint.name();
     let fault = kind.map(tracing::field::debug);

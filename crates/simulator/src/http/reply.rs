@@ -28,7 +28,12 @@ pub struct Reply {
 impl Reply {
     /// A status and nothing else.
     pub fn empty(status: u16) -> Self {
-        Self { status, content_type: None, headers: Vec::new(), body: Vec::new() }
+        Self {
+            status,
+            content_type: None,
+            headers: Vec::new(),
+            body: Vec::new(),
+        }
     }
 
     /// JSON.
@@ -38,17 +43,30 @@ impl Reply {
 
     /// A body of a type.
     pub fn with(status: u16, content_type: impl Into<std::borrow::Cow<'static, str>>, body: Vec<u8>) -> Self {
-        Self { content_type: Some(content_type.into()), body, ..Self::empty(status) }
+        Self {
+            content_type: Some(content_type.into()),
+            body,
+            ..Self::empty(status)
+        }
     }
 
     /// 401 as we assume it (U-1).
     pub fn unauthorized() -> Self {
-        Self { headers: vec![("www-authenticate", "Bearer".into())], ..Self::empty(401) }
+        Self {
+            headers: vec![("www-authenticate", "Bearer".into())],
+            ..Self::empty(401)
+        }
     }
 
     /// 429 (U-2).
     pub fn too_many(retry_after: Option<String>) -> Self {
-        Self { headers: retry_after.map(|value| ("retry-after", value)).into_iter().collect(), ..Self::empty(429) }
+        Self {
+            headers: retry_after
+                .map(|value| ("retry-after", value))
+                .into_iter()
+                .collect(),
+            ..Self::empty(429)
+        }
     }
 }
 
@@ -69,19 +87,34 @@ pub fn refusal(refusal: &Refusal, path: &str, old_assign: bool, chance: &mut Cha
             }
             let title = "One or more validation errors occurred.";
             let body = json!({"errors": errors, "type": RULE, "title": title, "status": 400, "traceId": trace(chance)});
-            Reply { content_type: Some(PROBLEM.into()), ..Reply::json(400, &body) }
+            Reply {
+                content_type: Some(PROBLEM.into()),
+                ..Reply::json(400, &body)
+            }
         }
         Refusal::Problem { status, code, detail } => {
-            let title = if *status == 403 { "Forbidden" } else { "Bad Request" };
+            let title = if *status == 403 {
+                "Forbidden"
+            } else {
+                "Bad Request"
+            };
             let body = json!({"type": RULE, "title": title, "status": status, "detail": detail, "instance": path,
                 "errorTicket": chance.guid(), "errorCode": code, "traceId": trace(chance)});
-            Reply { content_type: Some(PROBLEM.into()), ..Reply::json(*status, &body) }
+            Reply {
+                content_type: Some(PROBLEM.into()),
+                ..Reply::json(*status, &body)
+            }
         }
         Refusal::Quoted(status, text) => Reply::json(*status, text),
         Refusal::Plain(status, text) => Reply::with(*status, TEXT, text.clone().into_bytes()),
         Refusal::Entity(status, description) => Reply::json(*status, &json!({"description": description})),
-        Refusal::Unsuccessful(text) if old_assign => Reply::json(200, &json!({"status": false, "data": text})),
-        Refusal::Unsuccessful(text) => Reply::json(200, &json!({"status": "Failed", "succeeded": false, "message": text})),
+        Refusal::Unsuccessful(text) if old_assign => {
+            Reply::json(200, &json!({"status": false, "data": text}))
+        }
+        Refusal::Unsuccessful(text) => Reply::json(
+            200,
+            &json!({"status": "Failed", "succeeded": false, "message": text}),
+        ),
         Refusal::Bare(status) => Reply::empty(*status),
         Refusal::TooMany => Reply::too_many(Some("1".into())),
     }

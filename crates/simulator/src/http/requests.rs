@@ -7,19 +7,32 @@ use crate::platform::create::{Create, LeadKey};
 use crate::platform::refusal::Refusal;
 use std::collections::BTreeMap;
 
-const SCRIPTS: [&str; 4] = ["sbcOnboardingScript", "sbcCleanupScript", "sbcOcUploadNumberScript", "sbcOcReleaseNumberScript"];
+const SCRIPTS: [&str; 4] = [
+    "sbcOnboardingScript",
+    "sbcCleanupScript",
+    "sbcOcUploadNumberScript",
+    "sbcOcReleaseNumberScript",
+];
 
 fn short_name(body: &Fields, lenient: bool) -> Result<String, Refusal> {
     let alias = || if lenient { body.text("shortname") } else { None };
-    body.text("customershortname").or_else(alias).ok_or_else(|| Refusal::required("CustomerShortName"))
+    body.text("customershortname")
+        .or_else(alias)
+        .ok_or_else(|| Refusal::required("CustomerShortName"))
 }
 
 fn full_name(body: &Fields, lenient: bool) -> Result<String, Refusal> {
     let alias = || {
         let aliases = ["customerfulname", "fullname"];
-        if lenient { aliases.iter().find_map(|name| body.filled(name)) } else { None }
+        if lenient {
+            aliases.iter().find_map(|name| body.filled(name))
+        } else {
+            None
+        }
     };
-    body.filled("customerfullname").or_else(alias).ok_or_else(|| Refusal::required("CustomerFullName"))
+    body.filled("customerfullname")
+        .or_else(alias)
+        .ok_or_else(|| Refusal::required("CustomerFullName"))
 }
 
 /// PATCH lead (V2): no parameters beyond the names.
@@ -27,7 +40,10 @@ pub fn convert(platform: &Platform, call: &Call<'_>) -> Result<Create, Refusal> 
     let body = Fields::parse(call.body)?;
     let change = body.text("statuschange").unwrap_or_default();
     if !change.eq_ignore_ascii_case("OCEssential") {
-        return Err(Refusal::field("StatusChange", format!("The value '{change}' is not valid.")));
+        return Err(Refusal::field(
+            "StatusChange",
+            format!("The value '{change}' is not valid."),
+        ));
     }
     let by_lead = || call.query.filled("leadid").or_else(|| call.query.filled("id"));
     let lead = match (call.query.filled("mstenantid"), by_lead()) {
@@ -52,15 +68,25 @@ pub fn convert(platform: &Platform, call: &Call<'_>) -> Result<Create, Refusal> 
 }
 
 fn flavour(body: &Fields) -> Result<bool, Refusal> {
-    let name = body.text("configurationname").ok_or_else(|| Refusal::required("ConfigurationName"))?;
+    let name = body
+        .text("configurationname")
+        .ok_or_else(|| Refusal::required("ConfigurationName"))?;
     let ip_group = match name.as_str() {
         "OcEssential_TENANT_TYPE" => false,
         "OcEssential_IPGROUP_TYPE" => true,
-        _ => return Err(Refusal::field("ConfigurationName", format!("Configuration {name} does not exist."))),
+        _ => {
+            return Err(Refusal::field(
+                "ConfigurationName",
+                format!("Configuration {name} does not exist."),
+            ));
+        }
     };
     let wanted = if ip_group { "IPGROUP_TYPE" } else { "TENANT_TYPE" };
     match body.text("ovoccustomertype") {
-        Some(kind) if kind != wanted => Err(Refusal::field("OvocCustomerType", format!("The value '{kind}' does not fit {name}."))),
+        Some(kind) if kind != wanted => Err(Refusal::field(
+            "OvocCustomerType",
+            format!("The value '{kind}' does not fit {name}."),
+        )),
         _ => Ok(ip_group),
     }
 }
@@ -68,10 +94,17 @@ fn flavour(body: &Fields) -> Result<bool, Refusal> {
 fn parameters(body: &Fields, ip_group: bool) -> Result<BTreeMap<String, String>, Refusal> {
     let pairs = body.pairs("scriptparameters");
     if ip_group {
-        let filled = |wanted: &str| pairs.iter().any(|(name, value)| name.eq_ignore_ascii_case(wanted) && !value.trim().is_empty());
+        let filled = |wanted: &str| {
+            pairs
+                .iter()
+                .any(|(name, value)| name.eq_ignore_ascii_case(wanted) && !value.trim().is_empty())
+        };
         for name in ["ProxySet", "OnlinePstnGateway"] {
             if !filled(name) {
-                return Err(Refusal::field("ScriptParameters", format!("The script parameter {name} is required.")));
+                return Err(Refusal::field(
+                    "ScriptParameters",
+                    format!("The script parameter {name} is required."),
+                ));
             }
         }
     }
@@ -83,7 +116,9 @@ pub fn create(platform: &Platform, call: &Call<'_>) -> Result<Create, Refusal> {
     let body = Fields::parse(call.body)?;
     let lenient = platform.settings.lenient_aliases;
     let ip_group = flavour(&body)?;
-    let tenant = body.filled("mstenantid").ok_or_else(|| Refusal::required("MsTenantId"))?;
+    let tenant = body
+        .filled("mstenantid")
+        .ok_or_else(|| Refusal::required("MsTenantId"))?;
     let site = body.object("sitelocation");
     if site.is_none() && platform.settings.require_site_location {
         return Err(Refusal::required("SiteLocation"));

@@ -15,11 +15,19 @@ pub struct Route {
 }
 
 fn at(endpoint: Endpoint, key: &str) -> Route {
-    Route { endpoint, key: key.to_owned(), missing: None }
+    Route {
+        endpoint,
+        key: key.to_owned(),
+        missing: None,
+    }
 }
 
 fn nowhere(status: u16) -> Route {
-    Route { endpoint: Endpoint::Other, key: String::new(), missing: Some(status) }
+    Route {
+        endpoint: Endpoint::Other,
+        key: String::new(),
+        missing: Some(status),
+    }
 }
 
 /// Finds the route; paths are compared without regard to case, trailing slashes do not matter (C-26).
@@ -52,7 +60,14 @@ pub fn find(method: &str, path: &str, doubled: DoubledPrefix, tenant_filter: boo
 
 fn second(method: &str, parts: &[&str], key: &str, tenant_filter: bool) -> Route {
     match (parts, method) {
-        (["oc", "lead"], "GET") => at(if tenant_filter { Endpoint::LeadsGet } else { Endpoint::LeadsList }, ""),
+        (["oc", "lead"], "GET") => at(
+            if tenant_filter {
+                Endpoint::LeadsGet
+            } else {
+                Endpoint::LeadsList
+            },
+            "",
+        ),
         (["oc", "lead"], "POST") => at(Endpoint::LeadsCreate, ""),
         (["oc", "lead"], "DELETE") => at(Endpoint::LeadsDelete, ""),
         (["oc", "lead"], "PATCH") => at(Endpoint::LeadsConvert, ""),
@@ -63,7 +78,9 @@ fn second(method: &str, parts: &[&str], key: &str, tenant_filter: bool) -> Route
         (["customer", _, "action", "upgrade"], "POST") => at(Endpoint::ServicesUpgrade, key),
         (["task", _], "GET") => at(Endpoint::TasksGet, key),
         (["sitelocation", _], "GET") => at(Endpoint::SiteLocationsGet, key),
-        (["oc", "lead" | "numbers"] | ["customer" | "task" | "sitelocation", _] | ["customer"], _) => nowhere(405),
+        (["oc", "lead" | "numbers"] | ["customer" | "task" | "sitelocation", _] | ["customer"], _) => {
+            nowhere(405)
+        }
         _ => nowhere(404),
     }
 }
@@ -75,7 +92,9 @@ fn third(method: &str, parts: &[&str], key: &str) -> Route {
         (["customer", _], "GET") => at(Endpoint::ServicesGet, key),
         (["ovoc", "channel", "action", "assign"], "PUT") => at(Endpoint::ChannelsAssign, ""),
         (["ovoc", "channel", "action", "remove"], "PUT") => at(Endpoint::ChannelsRemove, ""),
-        (["customer"] | ["customer", _] | ["ovoc", "channel", "action", "assign" | "remove"], _) => nowhere(405),
+        (["customer"] | ["customer", _] | ["ovoc", "channel", "action", "assign" | "remove"], _) => {
+            nowhere(405)
+        }
         _ => nowhere(404),
     }
 }
@@ -85,11 +104,15 @@ fn topology(method: &str, parts: &[&str], key: &str) -> Route {
         (["channels"], "GET") => at(Endpoint::ChannelsList, ""),
         (["channels"], "POST") => at(Endpoint::ChannelsCreate, ""),
         (["channels", _], "GET") => at(Endpoint::ChannelsGet, key),
-        (["customers" | "lccustomers", _], "GET") | (["customers", _], "PUT") => at(Endpoint::LcCustomersGet, key),
+        (["customers" | "lccustomers", _], "GET") | (["customers", _], "PUT") => {
+            at(Endpoint::LcCustomersGet, key)
+        }
         (["customers", _], "POST") => at(Endpoint::LcCustomersAssign, key),
         (["lccustomers"], "GET") => at(Endpoint::LcCustomersList, ""),
         (["services"], "GET") => at(Endpoint::TopologyServices, ""),
-        (["channels" | "customers" | "lccustomers", _] | ["channels" | "lccustomers" | "services"], _) => nowhere(405),
+        (["channels" | "customers" | "lccustomers", _] | ["channels" | "lccustomers" | "services"], _) => {
+            nowhere(405)
+        }
         _ => nowhere(404),
     }
 }
@@ -100,13 +123,32 @@ mod tests {
 
     #[test]
     fn slashes_and_case() {
-        for path in ["/tenantui/api/v3/customer", "/tenantui/api/v3/customer/", "/TenantUI/api/V3/Customer"] {
-            assert_eq!(find("GET", path, DoubledPrefix::Both, false), at(Endpoint::ServicesList, ""), "{path}");
+        for path in [
+            "/tenantui/api/v3/customer",
+            "/tenantui/api/v3/customer/",
+            "/TenantUI/api/V3/Customer",
+        ] {
+            assert_eq!(
+                find("GET", path, DoubledPrefix::Both, false),
+                at(Endpoint::ServicesList, ""),
+                "{path}"
+            );
         }
-        let task = find("GET", "/tenantui/api/v2/task/wst_AbC/", DoubledPrefix::Both, false);
+        let task = find(
+            "GET",
+            "/tenantui/api/v2/task/wst_AbC/",
+            DoubledPrefix::Both,
+            false,
+        );
         assert_eq!(task, at(Endpoint::TasksGet, "wst_AbC"));
-        assert_eq!(find("GET", "/api/v3/customer", DoubledPrefix::Both, false), nowhere(404));
-        assert_eq!(find("PUT", "/tenantui/api/v3/customer", DoubledPrefix::Both, false), nowhere(405));
+        assert_eq!(
+            find("GET", "/api/v3/customer", DoubledPrefix::Both, false),
+            nowhere(404)
+        );
+        assert_eq!(
+            find("PUT", "/tenantui/api/v3/customer", DoubledPrefix::Both, false),
+            nowhere(405)
+        );
     }
 
     #[test]

@@ -15,7 +15,8 @@ const CHUNKS: usize = 1_600;
 const DEPTH: usize = 100_000;
 
 /// The page that a firewall or a login puts in place of an answer (platform-facts-2.md N-9).
-pub const PAGE: &str = "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Request unsuccessful.</body></html>";
+pub const PAGE: &str =
+    "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Request unsuccessful.</body></html>";
 
 fn head(reply: &Reply) -> axum::http::response::Builder {
     let mut builder = Response::builder().status(StatusCode::from_u16(reply.status).unwrap_or_default());
@@ -53,11 +54,21 @@ pub fn damaged(mut reply: Reply, fault: &Fault, cut: &Cut) -> Response<Body> {
             reply.body = wrong.to_string().into_bytes();
         }
         FaultKind::InvalidUtf8 => {
-            let at = reply.body.iter().position(|byte| *byte == b'"').map_or(0, |quote| quote + 1);
+            let at = reply
+                .body
+                .iter()
+                .position(|byte| *byte == b'"')
+                .map_or(0, |quote| quote + 1);
             reply.body.splice(at..at, [0xFF, 0xFE]);
         }
         FaultKind::EmptyList => reply.body = b"[]".to_vec(),
-        FaultKind::RawValue => edit(&mut reply.body, fault, |entry| replace(entry, fault.field.as_deref().unwrap_or_default(), fault.bytes().is_some())),
+        FaultKind::RawValue => edit(&mut reply.body, fault, |entry| {
+            replace(
+                entry,
+                fault.field.as_deref().unwrap_or_default(),
+                fault.bytes().is_some(),
+            )
+        }),
         FaultKind::StrangeEntry => strange(&mut reply.body, fault),
         _ => {}
     }
@@ -73,7 +84,15 @@ fn entries(value: &mut Value) -> Vec<&mut Value> {
         return vec![value];
     }
     let items = value.as_array_mut().into_iter().flatten();
-    items.flat_map(|item| if item.is_array() { entries(item) } else { vec![item] }).collect()
+    items
+        .flat_map(|item| {
+            if item.is_array() {
+                entries(item)
+            } else {
+                vec![item]
+            }
+        })
+        .collect()
 }
 
 fn is_meant(entry: &Value, fault: &Fault) -> bool {
@@ -83,15 +102,25 @@ fn is_meant(entry: &Value, fault: &Fault) -> bool {
 
 /// Changes the entries that a fault means, and puts its bytes where the change left a place for them.
 fn edit(body: &mut Vec<u8>, fault: &Fault, change: impl Fn(&mut Value)) {
-    let Ok(mut whole) = serde_json::from_slice::<Value>(body) else { return };
-    entries(&mut whole).into_iter().filter(|entry| is_meant(entry, fault)).for_each(change);
+    let Ok(mut whole) = serde_json::from_slice::<Value>(body) else {
+        return;
+    };
+    entries(&mut whole)
+        .into_iter()
+        .filter(|entry| is_meant(entry, fault))
+        .for_each(change);
     *body = placed(&whole, &fault.bytes().unwrap_or_default());
 }
 
 fn strange(body: &mut Vec<u8>, fault: &Fault) {
-    let Ok(mut whole) = serde_json::from_slice::<Value>(body) else { return };
+    let Ok(mut whole) = serde_json::from_slice::<Value>(body) else {
+        return;
+    };
     if fault.entry.is_some() {
-        entries(&mut whole).into_iter().filter(|entry| is_meant(entry, fault)).for_each(|entry| *entry = json!(PLACE));
+        entries(&mut whole)
+            .into_iter()
+            .filter(|entry| is_meant(entry, fault))
+            .for_each(|entry| *entry = json!(PLACE));
     } else if let Value::Array(items) = &mut whole {
         match items.first_mut() {
             Some(Value::Array(inner)) => inner.push(json!(PLACE)),
@@ -104,7 +133,10 @@ fn strange(body: &mut Vec<u8>, fault: &Fault) {
 /// JSON, with other bytes in each place that is left for them.
 fn placed(whole: &Value, bytes: &[u8]) -> Vec<u8> {
     let (text, place) = (whole.to_string(), json!(PLACE).to_string());
-    text.split(&place).map(str::as_bytes).collect::<Vec<_>>().join(bytes)
+    text.split(&place)
+        .map(str::as_bytes)
+        .collect::<Vec<_>>()
+        .join(bytes)
 }
 
 /// Leaves a place for the value of a field, wherever it is, or takes the field out.
@@ -140,7 +172,9 @@ fn truncated(reply: Reply, cut: Cut) -> Response<Body> {
 fn huge(reply: Reply) -> Response<Body> {
     let blanks = Bytes::from_static(&[b' '; CHUNK]);
     let padding = stream::iter(std::iter::repeat_n(blanks, CHUNKS));
-    let whole = padding.chain(stream::iter([Bytes::from(reply.body.clone())])).map(Ok::<Bytes, io::Error>);
+    let whole = padding
+        .chain(stream::iter([Bytes::from(reply.body.clone())]))
+        .map(Ok::<Bytes, io::Error>);
     finished(head(&reply).body(Body::from_stream(whole)))
 }
 
@@ -151,6 +185,9 @@ fn wrong_types(value: Value) -> Value {
         Value::Number(number) => json!([number.to_string()]),
         Value::String(text) => json!(text.len()),
         Value::Array(items) => items.into_iter().map(wrong_types).collect(),
-        Value::Object(fields) => fields.into_iter().map(|(name, value)| (name, wrong_types(value))).collect(),
+        Value::Object(fields) => fields
+            .into_iter()
+            .map(|(name, value)| (name, wrong_types(value)))
+            .collect(),
     }
 }

@@ -25,7 +25,9 @@ pub struct Tokens(HashMap<String, Millis>);
 impl Tokens {
     /// Whether a token is good.
     pub fn accepts(&self, token: Option<&str>, now: Millis) -> bool {
-        token.and_then(|token| self.0.get(token)).is_some_and(|until| now < *until)
+        token
+            .and_then(|token| self.0.get(token))
+            .is_some_and(|until| now < *until)
     }
 
     /// Makes a token void.
@@ -55,33 +57,61 @@ impl Credentials {
             return Some(refused(400, "invalid_request", &text));
         }
         if form.get("grant_type") != Some("client_credentials") {
-            return Some(refused(400, "unsupported_grant_type", "AADSTS70003: The app requested an unsupported grant type."));
+            return Some(refused(
+                400,
+                "unsupported_grant_type",
+                "AADSTS70003: The app requested an unsupported grant type.",
+            ));
         }
-        if !form.get("scope").is_some_and(|scope| scope.ends_with("/.default")) {
+        if !form
+            .get("scope")
+            .is_some_and(|scope| scope.ends_with("/.default"))
+        {
             let text = "AADSTS1002012: The provided value for scope is not valid. Client credential flows must have \
                         a scope value with /.default suffixed to the resource identifier.";
             return Some(refused(400, "invalid_scope", text));
         }
         let client = form.get("client_id").unwrap_or_default();
         if client != self.client_id {
-            let text = format!("AADSTS700016: Application with identifier '{client}' was not found in the directory '{directory}'.");
+            let text = format!(
+                "AADSTS700016: Application with identifier '{client}' was not found in the directory '{directory}'."
+            );
             return Some(refused(400, "unauthorized_client", &text));
         }
-        (!self.proves(form)).then(|| refused(401, "invalid_client", "AADSTS7000215: Invalid client secret provided."))
+        (!self.proves(form)).then(|| {
+            refused(
+                401,
+                "invalid_client",
+                "AADSTS7000215: Invalid client secret provided.",
+            )
+        })
     }
 
     fn proves(&self, form: &Query) -> bool {
-        if form.get("client_secret").is_some_and(|secret| secret == self.client_secret) {
+        if form
+            .get("client_secret")
+            .is_some_and(|secret| secret == self.client_secret)
+        {
             return true;
         }
         // Federated identity: whose signature it is cannot be told here, only that it looks like a JWT.
         let kind = form.get("client_assertion_type");
-        let jwt = form.get("client_assertion").is_some_and(|jwt| jwt.split('.').filter(|part| !part.is_empty()).count() == 3);
+        let jwt = form
+            .get("client_assertion")
+            .is_some_and(|jwt| jwt.split('.').filter(|part| !part.is_empty()).count() == 3);
         kind == Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer") && jwt
     }
 
     /// The answer to a request for a token.
-    pub fn answer(&self, tokens: &mut Tokens, chance: &mut Chance, now: Millis, lifetime: u64, directory: &str, form: &Query) -> Reply {
+    pub fn answer(
+        &self,
+        tokens: &mut Tokens,
+        chance: &mut Chance,
+        now: Millis,
+        lifetime: u64,
+        directory: &str,
+        form: &Query,
+    ) -> Reply {
         if let Some(refusal) = self.refusal(directory, form) {
             return refusal;
         }

@@ -16,7 +16,9 @@ use serde_json::{Value, json};
 pub fn assign(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply, Refusal> {
     let body = Fields::parse(call.body)?;
     let target = AssignTarget {
-        tenant: body.filled("leadmstenantid").or_else(|| body.filled("mstenantid")),
+        tenant: body
+            .filled("leadmstenantid")
+            .or_else(|| body.filled("mstenantid")),
         lead: body.filled("leadid"),
         service: body.filled("umpcustomerguid"),
     };
@@ -31,14 +33,20 @@ pub fn assign(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<R
         Reply::json(200, &json!({"status": true, "data": data}))
     } else {
         let message = "Lead successfully assigned to the channel";
-        Reply::json(200, &json!({"status": "success", "succeeded": true, "message": message}))
+        Reply::json(
+            200,
+            &json!({"status": "success", "succeeded": true, "message": message}),
+        )
     })
 }
 
 /// PUT remove (platform-facts.md 2.5): only this form of its answer is in any page.
 pub fn remove(platform: &mut Platform, call: &Call<'_>) -> Result<Reply, Refusal> {
     let channel = platform.remove_channel(call.query.filled("mstenantid"))?;
-    Ok(Reply::json(200, &json!({"status": true, "data": format!("Removed channel {channel}")})))
+    Ok(Reply::json(
+        200,
+        &json!({"status": true, "data": format!("Removed channel {channel}")}),
+    ))
 }
 
 /// Everything behind `/api/ovoc/v1`.
@@ -49,28 +57,46 @@ pub fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<R
     let id = || call.key.parse::<u64>().map_err(|_| Refusal::no_entity(call.key));
     match call.endpoint {
         Endpoint::ChannelsList => {
-            let items = platform.topology.channels.values().map(|channel| wire::channel(platform, channel)).collect();
+            let items = platform
+                .topology
+                .channels
+                .values()
+                .map(|channel| wire::channel(platform, channel))
+                .collect();
             list(platform, call, "channels", items)
         }
         Endpoint::ChannelsGet => {
             let id = id()?;
-            let channel = platform.topology.channels.get(&id).ok_or_else(|| Refusal::no_entity(id))?;
+            let channel = platform
+                .topology
+                .channels
+                .get(&id)
+                .ok_or_else(|| Refusal::no_entity(id))?;
             Ok(Reply::json(200, &wire::channel(platform, channel)))
         }
         Endpoint::ChannelsCreate => create_channel(platform, now, call),
         Endpoint::LcCustomersList => {
             let customers = platform.topology.customers.values();
-            let items = customers.map(|customer| wire::lc_customer(platform, customer)).collect();
+            let items = customers
+                .map(|customer| wire::lc_customer(platform, customer))
+                .collect();
             list(platform, call, "lcCustomers", items)
         }
         Endpoint::LcCustomersGet => {
             let id = id()?;
-            let customer = platform.topology.customers.get(&id).ok_or_else(|| Refusal::no_entity(id))?;
+            let customer = platform
+                .topology
+                .customers
+                .get(&id)
+                .ok_or_else(|| Refusal::no_entity(id))?;
             Ok(Reply::json(200, &wire::lc_customer(platform, customer)))
         }
         Endpoint::LcCustomersAssign => move_customer(platform, id()?, call),
         _ => {
-            let items = platform.listed(now).map(|service| wire::topology_service(platform, service, now)).collect();
+            let items = platform
+                .listed(now)
+                .map(|service| wire::topology_service(platform, service, now))
+                .collect();
             list(platform, call, "services", items)
         }
     }
@@ -78,27 +104,53 @@ pub fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<R
 
 fn create_channel(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply, Refusal> {
     let body = Fields::parse(call.body).map_err(|refusal| Refusal::Entity(400, refusal.in_words()))?;
-    let name = body.filled("name").ok_or_else(|| Refusal::Entity(400, "name is missing".into()))?;
-    if platform.topology.channels.values().any(|channel| channel.name.eq_ignore_ascii_case(&name)) {
-        return Err(Refusal::Entity(400, format!("Channel with name {name} already exists")));
+    let name = body
+        .filled("name")
+        .ok_or_else(|| Refusal::Entity(400, "name is missing".into()))?;
+    if platform
+        .topology
+        .channels
+        .values()
+        .any(|channel| channel.name.eq_ignore_ascii_case(&name))
+    {
+        return Err(Refusal::Entity(
+            400,
+            format!("Channel with name {name} already exists"),
+        ));
     }
     let max_customers = body.number("maxcustomers", "maxCustomers")?.unwrap_or(0);
-    let input = ChannelInput { id: None, name, max_customers, description: body.text("description") };
+    let input = ChannelInput {
+        id: None,
+        name,
+        max_customers,
+        description: body.text("description"),
+    };
     let id = platform.topology.put_channel(input, body.text("mstenantid"), now);
-    Ok(Reply::json(201, &json!({"id": id, "url": format!("ovoc/v1/topology/channels/{id}")})))
+    Ok(Reply::json(
+        201,
+        &json!({"id": id, "url": format!("ovoc/v1/topology/channels/{id}")}),
+    ))
 }
 
 fn move_customer(platform: &mut Platform, id: u64, call: &Call<'_>) -> Result<Reply, Refusal> {
     let body = Fields::parse(call.body).map_err(|refusal| Refusal::Entity(400, refusal.in_words()))?;
     platform.move_customer(id, body.number("channelid", "channelId")?)?;
-    let customer = platform.topology.customers.get(&id).ok_or_else(|| Refusal::no_entity(id))?;
+    let customer = platform
+        .topology
+        .customers
+        .get(&id)
+        .ok_or_else(|| Refusal::no_entity(id))?;
     let body = json!({"id": id, "tenantId": 1, "name": customer.name, "channelId": customer.channel});
     Ok(Reply::json(200, &body))
 }
 
 /// `(name='x')` as name and value.
 fn filter(text: &str) -> Option<(&str, &str)> {
-    let (name, value) = text.trim().trim_start_matches('(').trim_end_matches(')').split_once('=')?;
+    let (name, value) = text
+        .trim()
+        .trim_start_matches('(')
+        .trim_end_matches(')')
+        .split_once('=')?;
     Some((name.trim(), value.trim().trim_matches('\'')))
 }
 

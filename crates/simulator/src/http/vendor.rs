@@ -32,8 +32,19 @@ pub struct Call<'a> {
 
 /// Executes a call.
 pub fn execute(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Reply {
-    let outcome = if call.endpoint.is_topology() { topology::answer(platform, now, call) } else { answer(platform, now, call) };
-    outcome.unwrap_or_else(|refusal| reply::refusal(&refusal, call.path, platform.settings.old_assign_answer, &mut platform.ids))
+    let outcome = if call.endpoint.is_topology() {
+        topology::answer(platform, now, call)
+    } else {
+        answer(platform, now, call)
+    };
+    outcome.unwrap_or_else(|refusal| {
+        reply::refusal(
+            &refusal,
+            call.path,
+            platform.settings.old_assign_answer,
+            &mut platform.ids,
+        )
+    })
 }
 
 fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply, Refusal> {
@@ -51,11 +62,17 @@ fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply
         Endpoint::ServicesCreate => create_service(platform, now, call),
         Endpoint::ServicesList | Endpoint::ServicesGet => services(platform, now, call),
         Endpoint::ServicesListV2 => {
-            let list: Vec<_> = platform.listed(now).map(|service| wire::service_v2(service, false)).collect();
+            let list: Vec<_> = platform
+                .listed(now)
+                .map(|service| wire::service_v2(service, false))
+                .collect();
             Ok(Reply::json(200, &list))
         }
         Endpoint::ServicesGetV2 => {
-            let service = platform.services.get(call.key).ok_or_else(|| Refusal::no_customer(call.key))?;
+            let service = platform
+                .services
+                .get(call.key)
+                .ok_or_else(|| Refusal::no_customer(call.key))?;
             Ok(Reply::json(200, &wire::service_v2(service, true)))
         }
         Endpoint::ServicesDelete => {
@@ -66,18 +83,32 @@ fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply
             let body = Fields::parse(call.body)?;
             let license = body.number("upgradetolicense", "UpgradeToLicense")?;
             let users = body.number("licensecount", "LicenseCount")?;
-            Ok(Reply::json(200, &platform.upgrade_service(now, call.key, license, users)?))
+            Ok(Reply::json(
+                200,
+                &platform.upgrade_service(now, call.key, license, users)?,
+            ))
         }
         Endpoint::TasksGet => Ok(Reply::json(200, &wire::task(platform, platform.task(call.key)?))),
         Endpoint::ChannelsAssign => topology::assign(platform, now, call),
         Endpoint::ChannelsRemove => topology::remove(platform, call),
         Endpoint::NumbersList => {
-            let tenant = call.query.filled("mstenantid").ok_or_else(|| Refusal::required("MsTenantId"))?;
-            let list: Vec<_> = platform.numbers.of(tenant).iter().map(|one| wire::number(one, tenant)).collect();
+            let tenant = call
+                .query
+                .filled("mstenantid")
+                .ok_or_else(|| Refusal::required("MsTenantId"))?;
+            let list: Vec<_> = platform
+                .numbers
+                .of(tenant)
+                .iter()
+                .map(|one| wire::number(one, tenant))
+                .collect();
             Ok(Reply::json(200, &list))
         }
         Endpoint::SiteLocationsGet => {
-            let found = platform.services.all().find(|service| service.site.id.eq_ignore_ascii_case(call.key));
+            let found = platform
+                .services
+                .all()
+                .find(|service| service.site.id.eq_ignore_ascii_case(call.key));
             let missing = || Refusal::Quoted(404, format!("Site location with {} not found", call.key));
             Ok(Reply::json(200, &wire::site_location(found.ok_or_else(missing)?)))
         }
@@ -88,7 +119,10 @@ fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply
 /// Which rows a page holds (platform-facts.md 1.3, C-12): how many to leave out, how many to show.
 fn page(query: &Query, paging: Paging) -> (usize, usize) {
     let number = |name: &str| query.get(name).and_then(|text| text.trim().parse::<usize>().ok());
-    let size = number("pagesize").filter(|size| *size > 0).unwrap_or(10).min(20_000);
+    let size = number("pagesize")
+        .filter(|size| *size > 0)
+        .unwrap_or(10)
+        .min(20_000);
     let asked = number("pagenumber");
     let index = match paging {
         Paging::OneBased => asked.unwrap_or(1).max(1) - 1,
@@ -101,7 +135,10 @@ fn page(query: &Query, paging: Paging) -> (usize, usize) {
 fn leads(platform: &mut Platform, call: &Call<'_>) -> Reply {
     let tenant = call.query.filled("mstenantid");
     if let Some(tenant) = tenant
-        && call.query.get("checkonline").is_some_and(|value| value.eq_ignore_ascii_case("true"))
+        && call
+            .query
+            .get("checkonline")
+            .is_some_and(|value| value.eq_ignore_ascii_case("true"))
     {
         platform.check_online(tenant);
     }
@@ -109,17 +146,31 @@ fn leads(platform: &mut Platform, call: &Call<'_>) -> Reply {
     let (skip, take) = page(call.query, platform.settings.paging);
     let view = |lead| wire::lead(platform, lead, call.operator);
     let chosen: Vec<&Lead> = match tenant {
-        Some(tenant) => platform.leads.of(tenant).filter(|lead| lead.local).skip(skip).take(take).collect(),
+        Some(tenant) => platform
+            .leads
+            .of(tenant)
+            .filter(|lead| lead.local)
+            .skip(skip)
+            .take(take)
+            .collect(),
         None => platform.leads.local().skip(skip).take(take).collect(),
     };
     let list: Vec<_> = chosen.into_iter().map(view).collect();
-    if platform.settings.nested_lead_array { Reply::json(200, &[list]) } else { Reply::json(200, &list) }
+    if platform.settings.nested_lead_array {
+        Reply::json(200, &[list])
+    } else {
+        Reply::json(200, &list)
+    }
 }
 
 fn create_lead(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply, Refusal> {
     let body = Fields::parse(call.body)?;
-    let tenant = body.filled("tenantid").ok_or_else(|| Refusal::required("TenantId"))?;
-    let company = body.filled("companyname").ok_or_else(|| Refusal::required("CompanyName"))?;
+    let tenant = body
+        .filled("tenantid")
+        .ok_or_else(|| Refusal::required("TenantId"))?;
+    let company = body
+        .filled("companyname")
+        .ok_or_else(|| Refusal::required("CompanyName"))?;
     platform.create_lead(now, &tenant, &company)?;
     // No page shows the body (U-15): whoever needs it has to read the lead.
     Ok(Reply::empty(200))
@@ -135,12 +186,24 @@ fn create_service(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Resu
 }
 
 fn services(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply, Refusal> {
-    let all_details = call.query.get("alldetails").is_some_and(|value| value.eq_ignore_ascii_case("true"));
+    let all_details = call
+        .query
+        .get("alldetails")
+        .is_some_and(|value| value.eq_ignore_ascii_case("true"));
     let platform = &*platform;
     if call.endpoint == Endpoint::ServicesGet {
-        let found = platform.services.get(call.key).ok_or_else(|| Refusal::no_customer(call.key))?;
-        return Ok(Reply::json(200, &wire::service_detail(platform, found, all_details)));
+        let found = platform
+            .services
+            .get(call.key)
+            .ok_or_else(|| Refusal::no_customer(call.key))?;
+        return Ok(Reply::json(
+            200,
+            &wire::service_detail(platform, found, all_details),
+        ));
     }
-    let list: Vec<_> = platform.listed(now).map(|service| wire::service(platform, service, all_details)).collect();
+    let list: Vec<_> = platform
+        .listed(now)
+        .map(|service| wire::service(platform, service, all_details))
+        .collect();
     Ok(Reply::json(200, &list))
 }

@@ -82,7 +82,11 @@ pub fn lead<'a>(platform: &'a Platform, lead: &'a Lead, operator: &'a str) -> Le
         last_modified_on: &lead.last_modified_on,
         consented_countries: &lead.countries,
         contact_details: (!lead.contacts_as_list).then(|| contact(lead)),
-        contacts: if lead.contacts_as_list { Some(vec![contact(lead)]) } else { (!lead.direct).then(Vec::new) },
+        contacts: if lead.contacts_as_list {
+            Some(vec![contact(lead)])
+        } else {
+            (!lead.direct).then(Vec::new)
+        },
         not_in_any_page: extra(platform),
     }
 }
@@ -208,7 +212,11 @@ pub fn task(platform: &Platform, task: &Task) -> Value {
     };
     let status = task.word.as_deref().or(setting.as_deref()).unwrap_or(usual);
     let done = task.state == TaskState::CompletedSuccess;
-    let messages: Vec<Value> = task.messages.iter().map(|(level, message)| json!({"level": level, "message": message})).collect();
+    let messages: Vec<Value> = task
+        .messages
+        .iter()
+        .map(|(level, message)| json!({"level": level, "message": message}))
+        .collect();
     let mut out = Map::new();
     let mut put = |name: &str, value: Value| out.insert(name.to_owned(), value);
     put("id", json!(task.id));
@@ -253,7 +261,12 @@ fn output_data(platform: &Platform, task: &Task) -> Value {
 
 /// A channel (platform-facts.md 6.3).
 pub fn channel(platform: &Platform, channel: &Channel) -> Value {
-    let services = platform.topology.customers.values().filter(|customer| customer.channel == Some(channel.id)).count();
+    let services = platform
+        .topology
+        .customers
+        .values()
+        .filter(|customer| customer.channel == Some(channel.id))
+        .count();
     json!({
         "id": channel.id, "name": channel.name, "description": channel.description,
         "maxCustomers": channel.max_customers, "services": {"OC": {"meteringTag": "OC", "enabled": true}},
@@ -267,7 +280,12 @@ pub fn channel(platform: &Platform, channel: &Channel) -> Value {
 /// An LC customer (platform-facts.md 6.2).
 pub fn lc_customer(platform: &Platform, customer: &LcCustomer) -> Value {
     let owned = |service: &&Service| service.customer == Some(customer.id);
-    let attached: Vec<u64> = platform.services.all().filter(owned).map(|service| service.topology_id).collect();
+    let attached: Vec<u64> = platform
+        .services
+        .all()
+        .filter(owned)
+        .map(|service| service.topology_id)
+        .collect();
     json!({
         "id": customer.id, "name": customer.name, "description": null, "fullName": customer.full_name,
         "tenantId": 1, "channelId": customer.channel, "msTenantId": customer.ms_tenant, "iamAccountId": null,
@@ -279,7 +297,9 @@ pub fn lc_customer(platform: &Platform, customer: &LcCustomer) -> Value {
 
 /// Where the deployment of a service is, in the words of its deploy status (platform-facts-3.md 4; their spelling but `DEPLOYED` is U-23).
 fn deployment(platform: &Platform, service: &Service, now: Millis) -> &'static str {
-    let due = service.created_at.saturating_add(platform.settings.deploy_duration);
+    let due = service
+        .created_at
+        .saturating_add(platform.settings.deploy_duration);
     match platform.settings.deploy_fails {
         _ if service.by_api && now < due => "UNKNOWN",
         true => "FAILED",
@@ -310,8 +330,11 @@ pub fn topology_service(platform: &Platform, service: &Service, now: Millis) -> 
 /// Microsoft side has four scripts, whose names are ours).
 pub fn site_location(service: &Service) -> Value {
     let secret = |name: &str| name.to_lowercase().contains("password");
-    let variables: Map<String, Value> =
-        service.script_parameters.iter().map(|(name, value)| (name.clone(), json!(if secret(name) { "*****" } else { value }))).collect();
+    let variables: Map<String, Value> = service
+        .script_parameters
+        .iter()
+        .map(|(name, value)| (name.clone(), json!(if secret(name) { "*****" } else { value })))
+        .collect();
     let scripts = &service.site.scripts;
     json!({
         "tenantId": service.tenant, "m365DeploymentState": null, "sbcDeploymentState": 3, "siteName": service.site.name,

@@ -29,7 +29,9 @@ impl Chance {
     /// A new GUID in the form of version 4.
     pub fn guid(&mut self) -> String {
         let bits = (u128::from(self.draw()) << 64) | u128::from(self.draw());
-        uuid::Builder::from_random_bytes(bits.to_be_bytes()).into_uuid().to_string()
+        uuid::Builder::from_random_bytes(bits.to_be_bytes())
+            .into_uuid()
+            .to_string()
     }
 
     /// So many hexadecimal digits.

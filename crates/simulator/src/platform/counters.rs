@@ -69,7 +69,11 @@ impl Record {
 
     /// A call is answered, or its connection closed (status 0).
     pub fn answered(&mut self, mut call: LoggedCall) {
-        let status = if call.status == 0 { "dropped".to_owned() } else { call.status.to_string() };
+        let status = if call.status == 0 {
+            "dropped".to_owned()
+        } else {
+            call.status.to_string()
+        };
         *self.counters.by_status.entry(status).or_default() += 1;
         self.sequence += 1;
         call.sequence = self.sequence;
@@ -120,7 +124,13 @@ impl History {
     /// A service comes to be.
     pub fn created(&mut self, tenant: &str, guid: &str, now: Millis, maker: Maker) {
         let (by_api, direct_routing) = (maker == Maker::Api, maker == Maker::DirectRouting);
-        let span = Span { guid: guid.to_owned(), created_at: now, deleted_at: None, by_api, direct_routing };
+        let span = Span {
+            guid: guid.to_owned(),
+            created_at: now,
+            deleted_at: None,
+            by_api,
+            direct_routing,
+        };
         self.0.entry(tenant.to_owned()).or_default().push(span);
     }
 
@@ -135,7 +145,10 @@ impl History {
     /// How many services of a tenant were made over the API, ever.
     pub fn creations(&self) -> BTreeMap<&str, usize> {
         let by_api = |spans: &Vec<Span>| spans.iter().filter(|span| span.by_api).count();
-        self.0.iter().map(|(tenant, spans)| (tenant.as_str(), by_api(spans))).collect()
+        self.0
+            .iter()
+            .map(|(tenant, spans)| (tenant.as_str(), by_api(spans)))
+            .collect()
     }
 
     /// A tenant's services, ever.
@@ -147,11 +160,17 @@ impl History {
     pub fn with_two_services(&self) -> Vec<&str> {
         let doubled = |spans: &Vec<Span>| {
             spans.iter().enumerate().any(|(index, later)| {
-                let overlaps = |earlier: &Span| !earlier.direct_routing && earlier.deleted_at.is_none_or(|end| end > later.created_at);
+                let overlaps = |earlier: &Span| {
+                    !earlier.direct_routing && earlier.deleted_at.is_none_or(|end| end > later.created_at)
+                };
                 later.by_api && spans[..index].iter().any(overlaps)
             })
         };
-        self.0.iter().filter(|(_, spans)| doubled(spans)).map(|(tenant, _)| tenant.as_str()).collect()
+        self.0
+            .iter()
+            .filter(|(_, spans)| doubled(spans))
+            .map(|(tenant, _)| tenant.as_str())
+            .collect()
     }
 }
 

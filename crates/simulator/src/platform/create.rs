@@ -73,28 +73,37 @@ impl Platform {
     /// Whether a create for this tenant is refused when it is asked for (U-4, U-25).
     fn refused_at_once(&self, tenant: &str) -> bool {
         let second = self.settings.second_create == SecondCreate::Request && self.is_served(tenant, None);
-        let beside = self.settings.beside_direct_routing == BesideDirectRouting::Request && self.has_direct_routing(tenant);
+        let beside = self.settings.beside_direct_routing == BesideDirectRouting::Request
+            && self.has_direct_routing(tenant);
         second || beside
     }
 
     /// Whether its task fails for that.
     fn refused_by_task(&self, tenant: &str, task: &str) -> bool {
-        let second = self.settings.second_create != SecondCreate::Allowed && self.is_served(tenant, Some(task));
-        let beside = self.settings.beside_direct_routing != BesideDirectRouting::Allowed && self.has_direct_routing(tenant);
+        let second =
+            self.settings.second_create != SecondCreate::Allowed && self.is_served(tenant, Some(task));
+        let beside = self.settings.beside_direct_routing != BesideDirectRouting::Allowed
+            && self.has_direct_routing(tenant);
         second || beside
     }
 
     fn name_fault(&self, name: &str, tenant: &str, own: Option<&str>) -> Option<&'static str> {
-        let holder = self.reserved_names.get(&name.to_lowercase()).filter(|task| Some(task.as_str()) != own);
+        let holder = self
+            .reserved_names
+            .get(&name.to_lowercase())
+            .filter(|task| Some(task.as_str()) != own);
         let taken = if self.settings.second_create == SecondCreate::Allowed {
             // A tenant may then do everything twice, with the same name too.
-            let about = holder.and_then(|task| self.tasks.get(task)).and_then(|task| task.tenant.as_deref());
+            let about = holder
+                .and_then(|task| self.tasks.get(task))
+                .and_then(|task| task.tenant.as_deref());
             let elsewhere = about.is_some_and(|other| !other.eq_ignore_ascii_case(tenant));
             elsewhere || self.services.has_name_elsewhere(name, tenant)
         } else {
             holder.is_some() || self.services.has_name(name)
         };
-        names::fault(name, &self.settings).or_else(|| taken.then_some("Short name is already used for an UMP customer."))
+        names::fault(name, &self.settings)
+            .or_else(|| taken.then_some("Short name is already used for an UMP customer."))
     }
 
     /// What is wrong with the channel or the LC customer (platform-facts.md U-11, N-8).
@@ -109,13 +118,24 @@ impl Platform {
                 return Some(("LcCustomerId", format!("LC customer {id} does not exist.")));
             };
             if channel.is_some() && customer.channel != channel {
-                return Some(("LcCustomerId", format!("LC customer {id} does not belong to the channel of the lead.")));
+                return Some((
+                    "LcCustomerId",
+                    format!("LC customer {id} does not belong to the channel of the lead."),
+                ));
             }
             return None;
         }
-        let fresh = self.topology.customer_named(&create.short_name, channel).is_none();
+        let fresh = self
+            .topology
+            .customer_named(&create.short_name, channel)
+            .is_none();
         let full = channel.filter(|id| fresh && self.topology.is_full(*id));
-        full.map(|id| ("ChannelId", format!("Channel {id} has reached its maximum number of customers.")))
+        full.map(|id| {
+            (
+                "ChannelId",
+                format!("Channel {id} has reached its maximum number of customers."),
+            )
+        })
     }
 
     /// All that is wrong with a create, apart from a second one for a tenant.
@@ -138,7 +158,11 @@ impl Platform {
 
     /// POST v3 customer or PATCH lead (platform-facts.md 3.2, 3.3): the id of the task that will make the service.
     pub fn create_service(&mut self, now: Millis, create: Create) -> Result<String, Refusal> {
-        let endpoint = if create.v3 { Endpoint::ServicesCreate } else { Endpoint::LeadsConvert };
+        let endpoint = if create.v3 {
+            Endpoint::ServicesCreate
+        } else {
+            Endpoint::LeadsConvert
+        };
         let tenant = self.lead_of(&create.lead).map(|lead| lead.tenant.clone());
         if let Some(tenant) = &tenant
             && self.refused_at_once(tenant)
@@ -153,9 +177,13 @@ impl Platform {
         }
         let id = format!("wst_{}", self.ids.guid());
         if let Some(tenant) = &tenant {
-            self.reserved_tenants.entry(folded(tenant)).or_insert_with(|| id.clone());
+            self.reserved_tenants
+                .entry(folded(tenant))
+                .or_insert_with(|| id.clone());
         }
-        self.reserved_names.entry(create.short_name.to_lowercase()).or_insert_with(|| id.clone());
+        self.reserved_names
+            .entry(create.short_name.to_lowercase())
+            .or_insert_with(|| id.clone());
         self.record.counters.creates_accepted += 1;
         self.accept_task(now, id.clone(), endpoint, tenant, Work::Create(Box::new(create)));
         Ok(id)
@@ -163,7 +191,9 @@ impl Platform {
 
     /// The end of a create's task: the service's guid, or why there is none.
     pub fn finish_create(&mut self, at: Millis, task: &str, create: &Create) -> Result<String, String> {
-        let outcome = self.check_again(task, create).map(|()| self.insert_created(at, create));
+        let outcome = self
+            .check_again(task, create)
+            .map(|()| self.insert_created(at, create));
         self.release(task);
         outcome
     }
@@ -182,7 +212,8 @@ impl Platform {
             self.record.counters.second_creates_refused += 1;
             return Err(SECOND.to_owned());
         }
-        self.create_fault(create, Some(task)).map_or(Ok(()), |refusal| Err(refusal.in_words()))
+        self.create_fault(create, Some(task))
+            .map_or(Ok(()), |refusal| Err(refusal.in_words()))
     }
 
     fn owner_for(&mut self, at: Millis, create: &Create, tenant: &str, channel: Option<u64>) -> u64 {
@@ -192,7 +223,11 @@ impl Platform {
         if let Some(customer) = self.topology.customer_named(&create.short_name, channel) {
             return customer;
         }
-        let input = LcCustomerInput { id: None, name: create.short_name.clone(), channel_id: channel };
+        let input = LcCustomerInput {
+            id: None,
+            name: create.short_name.clone(),
+            channel_id: channel,
+        };
         let id = self.topology.put_customer(input, at);
         if let Some(customer) = self.topology.customers.get_mut(&id) {
             customer.full_name = Some(create.full_name.clone());
@@ -216,7 +251,10 @@ impl Platform {
         self.history.created(&folded(&tenant), &guid, at, Maker::Api);
         let site = Site {
             id: if same_id { guid.clone() } else { self.ids.guid() },
-            name: create.site_name.clone().unwrap_or_else(|| create.short_name.clone()),
+            name: create
+                .site_name
+                .clone()
+                .unwrap_or_else(|| create.short_name.clone()),
             sbc: create.sbc.unwrap_or(1),
             scripts: create.scripts.clone(),
         };

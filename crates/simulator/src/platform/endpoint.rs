@@ -139,7 +139,14 @@ mod tests {
 
     #[test]
     fn names_are_the_same_in_json() {
-        for name in ["token", "leads.get", "services.listV2", "lcCustomers.assign", "siteLocations.get", "other"] {
+        for name in [
+            "token",
+            "leads.get",
+            "services.listV2",
+            "lcCustomers.assign",
+            "siteLocations.get",
+            "other",
+        ] {
             let endpoint: Endpoint = serde_json::from_value(name.into()).unwrap();
             assert_eq!(endpoint.name(), name);
         }

@@ -75,7 +75,10 @@ pub enum FaultKind {
 impl FaultKind {
     /// Whether it is decided when a task is accepted.
     pub fn concerns_task(self) -> bool {
-        matches!(self, Self::SlowTask | Self::TaskFailed | Self::CompletedWithError | Self::TaskWord | Self::MissingGuid)
+        matches!(
+            self,
+            Self::SlowTask | Self::TaskFailed | Self::CompletedWithError | Self::TaskWord | Self::MissingGuid
+        )
     }
 
     /// Whether it is about a call and its answer.
@@ -178,7 +181,9 @@ fn endpoint_or_any<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<
     let name = Option::<String>::deserialize(input)?;
     match name.as_deref() {
         None | Some("any") => Ok(None),
-        Some(name) => serde_json::from_value(name.into()).map(Some).map_err(serde::de::Error::custom),
+        Some(name) => serde_json::from_value(name.into())
+            .map(Some)
+            .map_err(serde::de::Error::custom),
     }
 }
 
@@ -191,15 +196,24 @@ impl Fault {
     /// The bytes that stand in an answer in place of a value.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         let hex = self.raw_hex.as_ref().map(|digits| {
-            let pairs = digits.as_bytes().chunks(2).filter_map(|pair| std::str::from_utf8(pair).ok());
-            pairs.filter_map(|pair| u8::from_str_radix(pair, 16).ok()).collect()
+            let pairs = digits
+                .as_bytes()
+                .chunks(2)
+                .filter_map(|pair| std::str::from_utf8(pair).ok());
+            pairs
+                .filter_map(|pair| u8::from_str_radix(pair, 16).ok())
+                .collect()
         });
         hex.or_else(|| self.raw.as_ref().map(|raw| raw.clone().into_bytes()))
     }
 
     /// How long the call waits before anything else, in milliseconds.
     pub fn wait(&self) -> u64 {
-        if self.kind == FaultKind::CloseAfterAnswer { 0 } else { self.delay.unwrap_or(0) }
+        if self.kind == FaultKind::CloseAfterAnswer {
+            0
+        } else {
+            self.delay.unwrap_or(0)
+        }
     }
 
     fn place(&self) -> Option<Endpoint> {
@@ -250,7 +264,13 @@ impl Faults {
     }
 
     /// The first wanted fault that befalls this call, used up by one.
-    pub fn befall(&mut self, chance: &mut Chance, endpoint: Endpoint, tenant: Option<&str>, wanted: impl Fn(FaultKind) -> bool) -> Option<Fault> {
+    pub fn befall(
+        &mut self,
+        chance: &mut Chance,
+        endpoint: Endpoint,
+        tenant: Option<&str>,
+        wanted: impl Fn(FaultKind) -> bool,
+    ) -> Option<Fault> {
         let mut found = None;
         for (index, fault) in self.0.iter_mut().enumerate() {
             if !wanted(fault.kind) || !fault.matches(endpoint, tenant) {
@@ -291,23 +311,36 @@ mod tests {
 
     fn run(faults: &mut Faults, endpoint: Endpoint, tenant: Option<&str>, calls: usize) -> Vec<bool> {
         let mut chance = Chance::new(7);
-        (0..calls).map(|_| faults.befall(&mut chance, endpoint, tenant, |_| true).is_some()).collect()
+        (0..calls)
+            .map(|_| faults.befall(&mut chance, endpoint, tenant, |_| true).is_some())
+            .collect()
     }
 
     #[test]
     fn skip_and_times() {
-        let mut set = faults(&[json!({"kind": "serverError", "endpoint": "leads.list", "skip": 1, "times": 2})]);
+        let mut set =
+            faults(&[json!({"kind": "serverError", "endpoint": "leads.list", "skip": 1, "times": 2})]);
         assert_eq!(run(&mut set, Endpoint::LeadsGet, None, 2), [false, false]);
-        assert_eq!(run(&mut set, Endpoint::LeadsList, None, 5), [false, true, true, false, false]);
+        assert_eq!(
+            run(&mut set, Endpoint::LeadsList, None, 5),
+            [false, true, true, false, false]
+        );
         assert!(set.active().is_empty());
     }
 
     #[test]
     fn forever_until_cleared() {
-        for spelling in [json!({"kind": "emptyOk", "times": 0}), json!({"kind": "emptyOk", "forever": true})] {
+        for spelling in [
+            json!({"kind": "emptyOk", "times": 0}),
+            json!({"kind": "emptyOk", "forever": true}),
+        ] {
             let mut set = faults(&[spelling]);
             assert_eq!(run(&mut set, Endpoint::Other, None, 50), [true; 50]);
-            assert_eq!(run(&mut set, Endpoint::Token, None, 1), [false], "any is not the token endpoint");
+            assert_eq!(
+                run(&mut set, Endpoint::Token, None, 1),
+                [false],
+                "any is not the token endpoint"
+            );
             assert_eq!(set.clear(None), 1);
             assert_eq!(run(&mut set, Endpoint::Other, None, 1), [false]);
         }
@@ -320,7 +353,10 @@ mod tests {
         assert_eq!(run(&mut set, Endpoint::LeadsGet, Some("abd"), 1), [false]);
         assert_eq!(run(&mut set, Endpoint::LeadsGet, None, 1), [false]);
         let mut set = faults(&[json!({"kind": "emptyOk", "probability": 0.25, "forever": true})]);
-        let hits = run(&mut set, Endpoint::LeadsGet, None, 4_000).into_iter().filter(|hit| *hit).count();
+        let hits = run(&mut set, Endpoint::LeadsGet, None, 4_000)
+            .into_iter()
+            .filter(|hit| *hit)
+            .count();
         assert!((850..1_150).contains(&hits), "{hits}");
     }
 }

@@ -67,7 +67,16 @@ impl Job {
     fn new(name: JobName) -> Self {
         let (state, runs) = (JobState::Idle, 0);
         let (last_started, last_finished, every_milliseconds) = (None, None, None);
-        Self { name, state, runs, last_started, last_finished, every_milliseconds, next: None, ends: None }
+        Self {
+            name,
+            state,
+            runs,
+            last_started,
+            last_finished,
+            every_milliseconds,
+            next: None,
+            ends: None,
+        }
     }
 }
 
@@ -158,13 +167,21 @@ impl Platform {
     }
 
     fn end_job(&mut self, at: Millis, name: JobName) {
-        let failed = self.faults.befall(&mut self.chance, Endpoint::Other, None, |kind| kind == FaultKind::JobFailed);
+        let failed = self
+            .faults
+            .befall(&mut self.chance, Endpoint::Other, None, |kind| {
+                kind == FaultKind::JobFailed
+            });
         let job = self.jobs.get_mut(name);
         let since = job.last_started.unwrap_or(at);
         job.ends = None;
         job.runs += 1;
         job.last_finished = Some(at);
-        job.state = if failed.is_some() { JobState::Failed } else { JobState::Succeeded };
+        job.state = if failed.is_some() {
+            JobState::Failed
+        } else {
+            JobState::Succeeded
+        };
         if failed.is_some() {
             return;
         }
@@ -173,7 +190,9 @@ impl Platform {
                 self.services.synced(since, |service| service.leads_synced = true);
                 self.leads.refresh();
             }
-            JobName::Trunks => self.services.synced(since, |service| service.trunks_synced = true),
+            JobName::Trunks => self
+                .services
+                .synced(since, |service| service.trunks_synced = true),
         }
     }
 }

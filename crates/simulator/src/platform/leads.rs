@@ -161,13 +161,18 @@ impl Leads {
 
     fn insert(&mut self, lead: Lead) -> &Lead {
         self.last += 1;
-        self.by_tenant.entry(folded(&lead.tenant)).or_default().push(self.last);
+        self.by_tenant
+            .entry(folded(&lead.tenant))
+            .or_default()
+            .push(self.last);
         self.by_id.insert(folded(&lead.id), self.last);
         self.rows.entry(self.last).or_insert(lead)
     }
 
     fn remove(&mut self, tenant: &str, which: impl Fn(&Lead) -> bool) -> usize {
-        let Some(rows) = self.by_tenant.get_mut(&folded(tenant)) else { return 0 };
+        let Some(rows) = self.by_tenant.get_mut(&folded(tenant)) else {
+            return 0;
+        };
         let before = rows.len();
         rows.retain(|row| match self.rows.get(row) {
             Some(lead) if which(lead) => self.rows.remove(row).is_none(),
@@ -212,17 +217,30 @@ impl Platform {
     /// POST lead (platform-facts.md 2.3): a consentless one.
     pub fn create_lead(&mut self, now: Millis, tenant: &str, company: &str) -> Result<(), Refusal> {
         let Ok(parsed) = uuid::Uuid::parse_str(tenant) else {
-            return Err(Refusal::field("tenantId", format!("The value '{tenant}' is not valid.")));
+            return Err(Refusal::field(
+                "tenantId",
+                format!("The value '{tenant}' is not valid."),
+            ));
         };
         if parsed.is_nil() {
             return Err(Refusal::no_lead());
         }
         let mut faults = Vec::new();
         if self.leads.of(tenant).next().is_some() {
-            faults.push(("TenantId".to_owned(), "This MsTenant already exists as an UMP lead!".to_owned()));
+            faults.push((
+                "TenantId".to_owned(),
+                "This MsTenant already exists as an UMP lead!".to_owned(),
+            ));
         }
-        if self.leads.local().any(|lead| lead.company.eq_ignore_ascii_case(company)) {
-            faults.push(("CompanyName".to_owned(), "Company name is already used for an UMP lead.".to_owned()));
+        if self
+            .leads
+            .local()
+            .any(|lead| lead.company.eq_ignore_ascii_case(company))
+        {
+            faults.push((
+                "CompanyName".to_owned(),
+                "Company name is already used for an UMP lead.".to_owned(),
+            ));
         }
         if !faults.is_empty() {
             return Err(Refusal::Validation(faults));
@@ -271,7 +289,10 @@ impl Platform {
     pub fn seed_lead(&mut self, now: Millis, input: LeadInput) -> Result<String, String> {
         let direct = !input.consented.unwrap_or(true);
         if !input.force && self.leads.of(&input.tenant_id).any(|lead| lead.direct == direct) {
-            return Err(format!("tenant {} has such a lead already (force: true adds one more)", input.tenant_id));
+            return Err(format!(
+                "tenant {} has such a lead already (force: true adds one more)",
+                input.tenant_id
+            ));
         }
         if let Some(channel) = input.channel_id {
             self.topology.ensure_channel(channel, now);
@@ -282,8 +303,12 @@ impl Platform {
         let contact = input.contact.unwrap_or_default();
         lead.direct = direct;
         lead.status = input.status.unwrap_or(lead.status);
-        lead.countries = input.countries.unwrap_or_else(|| if direct { vec![] } else { vec!["NL".into()] });
-        lead.company_size = input.company_size.or_else(|| (!direct).then(|| "L250_U999".into()));
+        lead.countries = input
+            .countries
+            .unwrap_or_else(|| if direct { vec![] } else { vec!["NL".into()] });
+        lead.company_size = input
+            .company_size
+            .or_else(|| (!direct).then(|| "L250_U999".into()));
         lead.channel = input.channel_id;
         lead.contacts_as_list = input.contacts_as_list;
         (lead.full_name, lead.email, lead.phone) = (contact.full_name, contact.email, contact.phone_number);

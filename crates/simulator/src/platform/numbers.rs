@@ -25,13 +25,18 @@ impl Numbers {
         let numbers = self.by_tenant.entry(folded(tenant)).or_default();
         for _ in 0..count {
             self.last += 1;
-            numbers.push(Number { id: id(), telephone: format!("+3120{:07}", self.last) });
+            numbers.push(Number {
+                id: id(),
+                telephone: format!("+3120{:07}", self.last),
+            });
         }
     }
 
     /// Takes all from a tenant; how many they were.
     pub fn clear(&mut self, tenant: &str) -> usize {
-        self.by_tenant.remove(&folded(tenant)).map_or(0, |numbers| numbers.len())
+        self.by_tenant
+            .remove(&folded(tenant))
+            .map_or(0, |numbers| numbers.len())
     }
 
     /// Those of a tenant.

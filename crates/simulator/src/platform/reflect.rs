@@ -11,7 +11,9 @@ pub fn filled(text: &str, sent: &BTreeMap<String, String>) -> String {
     while let Some(start) = rest.find('{') {
         out.push_str(&rest[..start]);
         rest = &rest[start..];
-        let value = rest.find('}').and_then(|end| Some((end, value(&rest[1..end], sent)?)));
+        let value = rest
+            .find('}')
+            .and_then(|end| Some((end, value(&rest[1..end], sent)?)));
         let (end, value) = value.unwrap_or((0, "{".into()));
         out.push_str(&value);
         rest = &rest[end + 1..];
@@ -28,7 +30,10 @@ fn value(place: &str, sent: &BTreeMap<String, String>) -> Option<String> {
         "folded" => value.split_whitespace().collect::<Vec<_>>().join(" "),
         "joined" => value.lines().collect(),
         "half" => value.chars().take(value.chars().count() / 2).collect(),
-        line => value.lines().nth(line.parse::<usize>().ok()?.checked_sub(1)?)?.to_owned(),
+        line => value
+            .lines()
+            .nth(line.parse::<usize>().ok()?.checked_sub(1)?)?
+            .to_owned(),
     })
 }
 
@@ -46,7 +51,10 @@ mod tests {
             ("{joined:Key}", " one  twothree"),
             ("{half:Key}", " one  tw"),
             ("{2:Key}", "three"),
-            ("{3:Key} {0:Key} {what:Key} {raw:Other} {", "{3:Key} {0:Key} {what:Key} {raw:Other} {"),
+            (
+                "{3:Key} {0:Key} {what:Key} {raw:Other} {",
+                "{3:Key} {0:Key} {what:Key} {raw:Other} {",
+            ),
         ] {
             assert_eq!(filled(text, &sent), expected, "{text}");
         }

@@ -61,9 +61,11 @@ impl Refusal {
                 let texts: Vec<&str> = fields.iter().map(|(_, message)| message.as_str()).collect();
                 texts.join(" ")
             }
-            Self::Problem { detail: text, .. } | Self::Quoted(_, text) | Self::Plain(_, text) | Self::Entity(_, text) | Self::Unsuccessful(text) => {
-                text.clone()
-            }
+            Self::Problem { detail: text, .. }
+            | Self::Quoted(_, text)
+            | Self::Plain(_, text)
+            | Self::Entity(_, text)
+            | Self::Unsuccessful(text) => text.clone(),
             Self::Bare(status) => format!("status {status}"),
             Self::TooMany => "too many requests".into(),
         }

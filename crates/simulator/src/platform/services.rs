@@ -146,28 +146,40 @@ impl Services {
 
     /// Whether a short name is taken, without regard to case (N-3).
     pub fn has_name(&self, name: &str) -> bool {
-        self.by_name.get(&name.to_lowercase()).is_some_and(|rows| !rows.is_empty())
+        self.by_name
+            .get(&name.to_lowercase())
+            .is_some_and(|rows| !rows.is_empty())
     }
 
     /// Whether another tenant has a short name.
     pub fn has_name_elsewhere(&self, name: &str, tenant: &str) -> bool {
         let rows = self.by_name.get(&name.to_lowercase()).into_iter().flatten();
-        rows.filter_map(|row| self.rows.get(row)).any(|service| !service.tenant.eq_ignore_ascii_case(tenant))
+        rows.filter_map(|row| self.rows.get(row))
+            .any(|service| !service.tenant.eq_ignore_ascii_case(tenant))
     }
 
     /// Adds one.
     pub fn insert(&mut self, service: Service) {
         self.last += 1;
         self.by_guid.insert(folded(&service.guid), self.last);
-        self.by_tenant.entry(folded(&service.tenant)).or_default().push(self.last);
-        self.by_name.entry(service.short_name.to_lowercase()).or_default().push(self.last);
+        self.by_tenant
+            .entry(folded(&service.tenant))
+            .or_default()
+            .push(self.last);
+        self.by_name
+            .entry(service.short_name.to_lowercase())
+            .or_default()
+            .push(self.last);
         self.rows.insert(self.last, service);
     }
 
     fn remove(&mut self, guid: &str) -> Option<Service> {
         let row = self.by_guid.remove(&folded(guid))?;
         let service = self.rows.remove(&row)?;
-        for (index, key) in [(&mut self.by_tenant, folded(&service.tenant)), (&mut self.by_name, service.short_name.to_lowercase())] {
+        for (index, key) in [
+            (&mut self.by_tenant, folded(&service.tenant)),
+            (&mut self.by_name, service.short_name.to_lowercase()),
+        ] {
             if let Some(rows) = index.get_mut(&key) {
                 rows.retain(|other| *other != row);
             }
@@ -177,12 +189,17 @@ impl Services {
 
     /// Marks what was there when a job started as seen by it.
     pub fn synced(&mut self, since: Millis, mark: impl Fn(&mut Service)) {
-        self.rows.values_mut().filter(|service| service.created_at <= since).for_each(mark);
+        self.rows
+            .values_mut()
+            .filter(|service| service.created_at <= since)
+            .for_each(mark);
     }
 
     /// Sets the license of a service.
     pub fn set_license(&mut self, guid: &str, license: u8, users: Option<u64>) -> bool {
-        let Some(service) = self.get_mut(guid) else { return false };
+        let Some(service) = self.get_mut(guid) else {
+            return false;
+        };
         service.license = license;
         service.licensed_users = users;
         true
@@ -190,7 +207,10 @@ impl Services {
 
     fn overdue(&self, now: Millis) -> Vec<(String, Millis)> {
         let end = |service: &Service| service.until.filter(|until| *until <= now);
-        self.rows.values().filter_map(|service| Some((service.guid.clone(), end(service)?))).collect()
+        self.rows
+            .values()
+            .filter_map(|service| Some((service.guid.clone(), end(service)?)))
+            .collect()
     }
 }
 
@@ -199,20 +219,33 @@ impl Platform {
     pub fn guid_on_lead(&self, tenant: &str) -> Option<&str> {
         let late = self.settings.visible_after_leads_job;
         let shown = |service: &&Service| !late || service.leads_synced;
-        let of_leads = self.services.of(tenant).filter(|service| !service.is_direct_routing());
-        let others = self.services.of(tenant).filter(|service| service.is_direct_routing() && self.settings.lead_shows_direct_routing);
-        of_leads.chain(others).find(shown).map(|service| service.guid.as_str())
+        let of_leads = self
+            .services
+            .of(tenant)
+            .filter(|service| !service.is_direct_routing());
+        let others = self
+            .services
+            .of(tenant)
+            .filter(|service| service.is_direct_routing() && self.settings.lead_shows_direct_routing);
+        of_leads
+            .chain(others)
+            .find(shown)
+            .map(|service| service.guid.as_str())
     }
 
     /// Those that the lists show at a time (U-8).
     pub fn listed(&self, now: Millis) -> impl Iterator<Item = &Service> {
         let late = self.settings.listed_after_leads_job;
-        self.services.all().filter(move |service| service.listed_from <= now && (!late || service.leads_synced))
+        self.services
+            .all()
+            .filter(move |service| service.listed_from <= now && (!late || service.leads_synced))
     }
 
     /// Whether a tenant has a service of Operator Connect.
     pub fn has_operator_connect(&self, tenant: &str) -> bool {
-        self.services.of(tenant).any(|service| !service.is_direct_routing())
+        self.services
+            .of(tenant)
+            .any(|service| !service.is_direct_routing())
     }
 
     /// Whether a tenant has a service of Direct Routing.
@@ -249,11 +282,17 @@ impl Platform {
     }
 
     fn drop_service(&mut self, now: Millis, guid: &str) -> bool {
-        let Some(service) = self.services.remove(guid) else { return false };
+        let Some(service) = self.services.remove(guid) else {
+            return false;
+        };
         self.history.deleted(&folded(&service.tenant), &service.guid, now);
         if let Some(customer) = service.customer {
             let used = self.services.all().any(|other| other.customer == Some(customer));
-            let made = self.topology.customers.get(&customer).is_some_and(|customer| customer.made_with_service);
+            let made = self
+                .topology
+                .customers
+                .get(&customer)
+                .is_some_and(|customer| customer.made_with_service);
             if made && !used {
                 self.topology.customers.remove(&customer);
             }
@@ -263,7 +302,11 @@ impl Platform {
 
     /// Deleted behind the client's back.
     pub fn vanish_service(&mut self, now: Millis, guid: &str) -> bool {
-        if self.services.get(guid).is_some_and(|service| service.until.is_some()) {
+        if self
+            .services
+            .get(guid)
+            .is_some_and(|service| service.until.is_some())
+        {
             self.lingering -= 1;
         }
         self.drop_service(now, guid)
@@ -276,22 +319,40 @@ impl Platform {
         let direct_routing = license < FIRST_OF_OPERATOR_CONNECT;
         let same_kind = |service: &Service| service.is_direct_routing() == direct_routing;
         if !input.force && !tenant.is_empty() && self.services.of(&tenant).any(same_kind) {
-            return Err(format!("tenant {tenant} has a service already (force: true adds one more)"));
+            return Err(format!(
+                "tenant {tenant} has a service already (force: true adds one more)"
+            ));
         }
         if !input.force && self.services.has_name(&input.short_name) {
-            return Err(format!("short name {} is taken (force: true uses it again)", input.short_name));
+            return Err(format!(
+                "short name {} is taken (force: true uses it again)",
+                input.short_name
+            ));
         }
         let guid = input.ump_customer_guid.unwrap_or_else(|| self.ids.guid());
         if self.services.get(&guid).is_some() {
             return Err(format!("there is a service {guid} already"));
         }
         let site = Site {
-            id: if self.settings.site_location_id_is_service_guid { guid.clone() } else { self.ids.guid() },
+            id: if self.settings.site_location_id_is_service_guid {
+                guid.clone()
+            } else {
+                self.ids.guid()
+            },
             name: input.short_name.clone(),
             sbc: 1,
             scripts: BTreeMap::new(),
         };
-        self.history.created(&folded(&tenant), &guid, now, if direct_routing { Maker::DirectRouting } else { Maker::Portal });
+        self.history.created(
+            &folded(&tenant),
+            &guid,
+            now,
+            if direct_routing {
+                Maker::DirectRouting
+            } else {
+                Maker::Portal
+            },
+        );
         let service = Service {
             guid: guid.clone(),
             full_name: input.full_name.unwrap_or_else(|| input.short_name.clone()),
@@ -317,7 +378,9 @@ impl Platform {
 
     /// Somebody changes a service in the portal; false if there is none.
     pub fn change_service(&mut self, guid: &str, change: ServiceChange) -> bool {
-        let Some(mut service) = self.services.remove(guid) else { return false };
+        let Some(mut service) = self.services.remove(guid) else {
+            return false;
+        };
         service.full_name = change.full_name.unwrap_or(service.full_name);
         service.license = change.license_type.unwrap_or(service.license);
         service.short_name = change.short_name.unwrap_or(service.short_name);

@@ -100,11 +100,27 @@ impl Task {
 
 impl Platform {
     /// Takes a task on; the faults for tasks that are active now will befall it.
-    pub fn accept_task(&mut self, now: Millis, id: String, endpoint: Endpoint, tenant: Option<String>, work: Work) {
+    pub fn accept_task(
+        &mut self,
+        now: Millis,
+        id: String,
+        endpoint: Endpoint,
+        tenant: Option<String>,
+        work: Work,
+    ) {
         let mut faults = Vec::new();
-        for kind in [FaultKind::SlowTask, FaultKind::TaskFailed, FaultKind::CompletedWithError, FaultKind::TaskWord, FaultKind::MissingGuid] {
+        for kind in [
+            FaultKind::SlowTask,
+            FaultKind::TaskFailed,
+            FaultKind::CompletedWithError,
+            FaultKind::TaskWord,
+            FaultKind::MissingGuid,
+        ] {
             let wanted = |other| other == kind;
-            faults.extend(self.faults.befall(&mut self.chance, endpoint, tenant.as_deref(), wanted));
+            faults.extend(
+                self.faults
+                    .befall(&mut self.chance, endpoint, tenant.as_deref(), wanted),
+            );
         }
         let slower = faults.iter().find(|fault| fault.kind == FaultKind::SlowTask);
         let extra = slower.map_or(0, |fault| fault.delay.unwrap_or(60_000));
@@ -112,7 +128,20 @@ impl Platform {
         self.tasks.last += 1;
         self.tasks.pending.insert((due, self.tasks.last, id.clone()));
         let (state, messages) = (TaskState::InProgress, Vec::new());
-        self.tasks.tasks.insert(id.clone(), Task { id, state, work, messages, guid: None, tenant, word: None, due, faults });
+        self.tasks.tasks.insert(
+            id.clone(),
+            Task {
+                id,
+                state,
+                work,
+                messages,
+                guid: None,
+                tenant,
+                word: None,
+                due,
+                faults,
+            },
+        );
     }
 
     /// The id of a task that is not about a new service (platform-facts.md 5).
@@ -122,19 +151,33 @@ impl Platform {
 
     /// GET task (platform-facts.md 5, U-5).
     pub fn task(&self, id: &str) -> Result<&Task, Refusal> {
-        self.tasks.get(id).ok_or_else(|| Refusal::Quoted(404, format!("Task with {id} not found")))
+        self.tasks
+            .get(id)
+            .ok_or_else(|| Refusal::Quoted(404, format!("Task with {id} not found")))
     }
 
     /// POST upgrade (platform-facts.md 4): OC Essential to Plus or Pro.
-    pub fn upgrade_service(&mut self, now: Millis, guid: &str, license: Option<u64>, users: Option<u64>) -> Result<String, Refusal> {
-        let service = self.services.get(guid).ok_or_else(|| Refusal::no_customer(guid))?;
+    pub fn upgrade_service(
+        &mut self,
+        now: Millis,
+        guid: &str,
+        license: Option<u64>,
+        users: Option<u64>,
+    ) -> Result<String, Refusal> {
+        let service = self
+            .services
+            .get(guid)
+            .ok_or_else(|| Refusal::no_customer(guid))?;
         let license = match license {
             Some(4) => 4,
             Some(5) => 5,
             _ => return Err(Refusal::field("UpgradeToLicense", "The license must be 4 or 5.")),
         };
         if service.license != super::services::OC_ESSENTIAL {
-            return Err(Refusal::field("UpgradeToLicense", "Only an OC Essential customer can be upgraded."));
+            return Err(Refusal::field(
+                "UpgradeToLicense",
+                "Only an OC Essential customer can be upgraded.",
+            ));
         }
         let (tenant, guid) = (service.tenant.clone(), service.guid.clone());
         let id = self.next_task_number();
@@ -152,7 +195,9 @@ impl Platform {
     }
 
     fn finish_task(&mut self, task: &mut Task) {
-        let undone = |fault: &&Fault| fault.kind == FaultKind::TaskFailed || fault.kind == FaultKind::TaskWord && !fault.executes();
+        let undone = |fault: &&Fault| {
+            fault.kind == FaultKind::TaskFailed || fault.kind == FaultKind::TaskWord && !fault.executes()
+        };
         let failed = task.faults.iter().find(undone).cloned();
         let outcome = if failed.as_ref().is_some_and(|fault| !fault.executes()) {
             self.release(&task.id);
@@ -161,7 +206,9 @@ impl Platform {
             self.perform(task)
         };
         let outcome = match failed {
-            Some(fault) => Err(task.said(&fault).unwrap_or_else(|| "Failed to create site in Ovoc".into())),
+            Some(fault) => Err(task
+                .said(&fault)
+                .unwrap_or_else(|| "Failed to create site in Ovoc".into())),
             None => outcome,
         };
         match outcome {
@@ -184,7 +231,9 @@ impl Platform {
             Work::Create(create) => self.finish_create(task.due, &task.id, create),
             Work::Upgrade { guid, license, users } => {
                 let found = self.services.set_license(guid, *license, *users);
-                found.then(|| guid.clone()).ok_or_else(|| format!("Customer with {guid} not found"))
+                found
+                    .then(|| guid.clone())
+                    .ok_or_else(|| format!("Customer with {guid} not found"))
             }
         }
     }
@@ -194,7 +243,9 @@ impl Platform {
         let error = task.fault(FaultKind::CompletedWithError).cloned();
         match (error, &task.work) {
             (Some(fault), _) => {
-                let message = task.said(&fault).unwrap_or_else(|| "IAM account could not be created".into());
+                let message = task
+                    .said(&fault)
+                    .unwrap_or_else(|| "IAM account could not be created".into());
                 task.messages = vec![("Error", message)];
             }
             (None, Work::Create(_)) => task.messages = vec![("Information", "Site created in Ovoc".into())],

@@ -104,8 +104,14 @@ impl Topology {
     /// Adds a channel, or changes the one with that id.
     pub fn put_channel(&mut self, input: ChannelInput, ms_tenant: Option<String>, now: Millis) -> u64 {
         let id = input.id.unwrap_or_else(|| self.next_id());
-        let channel =
-            Channel { id, name: input.name, description: input.description, max_customers: input.max_customers, ms_tenant, defined_at: topology_time(now) };
+        let channel = Channel {
+            id,
+            name: input.name,
+            description: input.description,
+            max_customers: input.max_customers,
+            ms_tenant,
+            defined_at: topology_time(now),
+        };
         self.channels.insert(id, channel);
         id
     }
@@ -113,7 +119,12 @@ impl Topology {
     /// Makes a channel of that id, unless there is one.
     pub fn ensure_channel(&mut self, id: u64, now: Millis) {
         if !self.channels.contains_key(&id) {
-            let input = ChannelInput { id: Some(id), name: format!("channel {id}"), max_customers: 0, description: None };
+            let input = ChannelInput {
+                id: Some(id),
+                name: format!("channel {id}"),
+                max_customers: 0,
+                description: None,
+            };
             self.put_channel(input, None, now);
         }
     }
@@ -139,14 +150,22 @@ impl Topology {
 
     /// The LC customer of that name (without regard to case) in that channel.
     pub fn customer_named(&self, name: &str, channel: Option<u64>) -> Option<u64> {
-        let same = |customer: &&LcCustomer| customer.channel == channel && customer.name.eq_ignore_ascii_case(name);
+        let same =
+            |customer: &&LcCustomer| customer.channel == channel && customer.name.eq_ignore_ascii_case(name);
         self.customers.values().find(same).map(|customer| customer.id)
     }
 
     /// Whether no LC customer more may be made in a channel (N-8).
     pub fn is_full(&self, channel: u64) -> bool {
-        let most = self.channels.get(&channel).map_or(0, |channel| channel.max_customers);
-        let inside = self.customers.values().filter(|customer| customer.channel == Some(channel)).count();
+        let most = self
+            .channels
+            .get(&channel)
+            .map_or(0, |channel| channel.max_customers);
+        let inside = self
+            .customers
+            .values()
+            .filter(|customer| customer.channel == Some(channel))
+            .count();
         most > 0 && inside as u64 >= most
     }
 
@@ -166,7 +185,11 @@ impl Platform {
     fn assign_refusal(&self, field: &'static str, detail: &str) -> Refusal {
         match self.settings.assign_error {
             super::settings::AssignError::Validation => Refusal::field(field, detail),
-            super::settings::AssignError::Problem => Refusal::Problem { status: 400, code: field, detail: detail.to_owned() },
+            super::settings::AssignError::Problem => Refusal::Problem {
+                status: 400,
+                code: field,
+                detail: detail.to_owned(),
+            },
         }
     }
 
@@ -191,13 +214,22 @@ impl Platform {
     }
 
     /// PUT assign (platform-facts.md 2.5, C-10, C-24): attaches a lead to a channel. At most 300 a minute (1.4).
-    pub fn assign_channel(&mut self, now: Millis, target: &AssignTarget, channel: Option<u64>) -> Result<(), Refusal> {
+    pub fn assign_channel(
+        &mut self,
+        now: Millis,
+        target: &AssignTarget,
+        channel: Option<u64>,
+    ) -> Result<(), Refusal> {
         if !self.topology.within_rate(now) {
             return Err(Refusal::TooMany);
         }
         if self.settings.channel_caller {
             let detail = "Only a service provider or system administrator may assign channels.".to_owned();
-            return Err(Refusal::Problem { status: 403, code: "Forbidden", detail });
+            return Err(Refusal::Problem {
+                status: 403,
+                code: "Forbidden",
+                detail,
+            });
         }
         if !self.settings.topology_available {
             return Err(Refusal::Unsuccessful("OVOC is not reachable".into()));
@@ -215,9 +247,16 @@ impl Platform {
 
     /// PUT remove (platform-facts.md 2.5): the channel that the lead had.
     pub fn remove_channel(&mut self, tenant: Option<&str>) -> Result<u64, Refusal> {
-        let lead = self.leads.chosen(tenant.unwrap_or_default()).ok_or_else(Refusal::no_lead)?;
+        let lead = self
+            .leads
+            .chosen(tenant.unwrap_or_default())
+            .ok_or_else(Refusal::no_lead)?;
         let (tenant, channel) = (lead.tenant.clone(), lead.channel);
-        let channel = channel.ok_or_else(|| Refusal::Problem { status: 400, code: "NoChannel", detail: "The lead is not assigned to a channel.".into() })?;
+        let channel = channel.ok_or_else(|| Refusal::Problem {
+            status: 400,
+            code: "NoChannel",
+            detail: "The lead is not assigned to a channel.".into(),
+        })?;
         self.leads.set_channel(&tenant, None);
         Ok(channel)
     }
@@ -232,7 +271,10 @@ impl Platform {
             return Err(Refusal::no_entity(channel));
         }
         if self.topology.is_full(channel) {
-            return Err(Refusal::Entity(400, format!("Channel {channel} has its maximum number of customers")));
+            return Err(Refusal::Entity(
+                400,
+                format!("Channel {channel} has its maximum number of customers"),
+            ));
         }
         if let Some(customer) = self.topology.customers.get_mut(&id) {
             customer.channel = Some(channel);
