@@ -166,6 +166,22 @@ impl App {
             _servers: servers,
         })
     }
+
+    /// Takes part in the election, if there is one.
+    fn stand(&self, lease: Option<election::ElectionSettings>, leadership: Leadership) -> ElectionHandle {
+        let step = lease
+            .as_ref()
+            .map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
+        let election_handle = lease.map_or_else(ElectionHandle::without_election, |lease| {
+            let eyes = Arc::clone(&self.context);
+            ElectionHandle::start(self.clients.for_lease.clone(), lease, leadership, move || {
+                eyes.watches.sees()
+            })
+        });
+        self.health.is(StartStage::Waiting);
+        self.health.election(election_handle.heartbeat().zip(step));
+        election_handle
+    }
 }
 
 async fn controller(settings: Settings) -> anyhow::Result<()> {
@@ -192,54 +208,47 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     tracing::info!(namespaces = %context.config.scope, "watching leads and services");
     let mut tasks = JoinSet::new();
     let first = watches::begin(context, &begun.clients.client, &mut tasks);
-    // Nothing is decided before all three kinds are known: half of the objects would make the other half look missing.
-    let complete = async {
-        for mut list in first {
-            list.known().await;
-        }
-    };
     tokio::select! {
-        () = complete => tracing::info!("all watches are complete; beginning"),
+        () = complete(first) => tracing::info!("all watches are complete; beginning"),
         () = stop.asked() => return Ok(()),
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
-    // Only now: one that does not see the objects must not keep another from leading.
-    let step = lease
-        .as_ref()
-        .map(|lease| lease.timing.duration() + 2 * lease.timing.retry());
     let elected = lease.is_some();
-    let mut election_handle = lease.map_or_else(ElectionHandle::without_election, |lease| {
-        let eyes = Arc::clone(context);
-        ElectionHandle::start(begun.clients.for_lease.clone(), lease, leadership, move || {
-            eyes.watches.sees()
-        })
-    });
-    health.is(StartStage::Waiting);
-    health.election(election_handle.heartbeat().zip(step));
-    // While another leads the watches go on, so that nothing is to be read when that one ends; what they wake waits in the queue.
+    // Only now: one that does not see the objects must not keep another from leading.
+    let mut election_handle = begun.stand(lease, leadership);
+    // While another replica leads, the watches go on, so that there is nothing to read when it ends. What they enqueue waits.
     tokio::select! {
-        leads = election_handle.leads() => {
-            leads.map_err(anyhow::Error::msg)?;
-            begin_the_time();
-            if elected {
-                tokio::select! {
-                    () = watches::catch_up(context, &begun.clients.client) => {}
-                    why = election_handle.lost() => anyhow::bail!(lost(&why, 0)),
-                    () = stop.asked() => return release(context, health, election_handle).await,
-                    ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
-                }
-            }
-            health.is(StartStage::Working);
-            let end = run_leader_loop(context, health, &mut election_handle, &mut tasks, &mut stop, Duration::from_secs(settings.shutdown_seconds)).await?;
-            if let LeaderEnd::OfTime = end {
-                release(context, health, election_handle).await?;
-                anyhow::bail!("the time was set by more than {} s; this process ends, to be started again with the time that is right", clock::APART.as_secs());
-            }
-        }
-        () = stop.asked() => {}
+        leads = election_handle.leads() => leads.map_err(anyhow::Error::msg)?,
+        () = stop.asked() => return release(context, health, election_handle).await,
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
-    release(context, health, election_handle).await
+    begin_the_time();
+    if elected {
+        tokio::select! {
+            () = watches::catch_up(context, &begun.clients.client) => {}
+            why = election_handle.lost() => anyhow::bail!(lost(&why, 0)),
+            () = stop.asked() => return release(context, health, election_handle).await,
+            ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
+        }
+    }
+    health.is(StartStage::Working);
+    let most = Duration::from_secs(settings.shutdown_seconds);
+    let end = run_leader_loop(context, health, &mut election_handle, &mut tasks, &mut stop, most).await?;
+    release(context, health, election_handle).await?;
+    if let LeaderEnd::OfTime = end {
+        let apart = clock::APART.as_secs();
+        anyhow::bail!(
+            "the time was set by more than {apart} s; this process ends, to be started again with the time that is right"
+        );
+    }
+    Ok(())
+}
+
+/// Waits until all watches have their first list. Nothing is decided before: half of the objects would make the other half look missing.
+async fn complete(first: Vec<watches::FirstList>) {
+    for mut list in first {
+        list.known().await;
+    }
 }
 
 /// From here on times are written.

@@ -158,6 +158,7 @@ mod tests {
         spec
     }
 
+    #[allow(clippy::too_many_lines, reason = "a table, one row for each case")]
     #[test]
     fn what_can_be_read_is_kept_and_what_can_not_is_named() {
         let guid = json!({"umpCustomerGuid": "33333333-3333-4333-8333-333333333333", "msTenantId": TENANT});

@@ -245,6 +245,7 @@ mod tests {
         LivePlatform::new("default", serde_json::from_value(spec).unwrap())
     }
 
+    #[allow(clippy::too_many_lines, reason = "a table, one row for each case")]
     #[tokio::test]
     async fn labels_are_read_when_they_are_needed_and_an_api_server_that_is_away_takes_nothing_away() {
         let (server, client) = serving();

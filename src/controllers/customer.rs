@@ -12,7 +12,8 @@ use oc_domain::facts::{DeletionPolicy, Facts};
 use oc_domain::pass::Pass;
 use oc_domain::place::Place;
 use oc_domain::policy::{PlatformAccess, Policy};
-use oc_domain::record::{Intent, OperationId, OperationKind, Record};
+use oc_domain::record::{Intent, Job, OperationId, OperationKind, Record};
+use oc_domain::requests::NewService;
 use oc_domain::time::Time;
 use secrecy::SecretString;
 use serde::Serialize;
@@ -143,14 +144,12 @@ pub async fn reconcile<K: CustomerResource>(
         (PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_), None) => None,
     };
     let competes = object.meta().deletion_timestamp.is_none() && !object.is_suspended();
-    let (connection, rival) = match connection {
-        connection if competes => {
-            competition::first(context, connection, |policy, known| {
-                K::contest(context, policy, &object, &entry, known)
-            })
-            .await
-        }
-        connection => (connection, None),
+    let contest =
+        |policy: &Policy, known: KnownAccess<'_>| K::contest(context, policy, &object, &entry, known);
+    let (connection, rival) = if competes {
+        competition::first(context, connection, contest).await
+    } else {
+        (connection, None)
     };
     let target = K::target(context, &object, &entry, rival.as_ref());
     let uid = object.meta().uid.clone();
@@ -159,17 +158,12 @@ pub async fn reconcile<K: CustomerResource>(
         .with_pass(key, uid.as_deref(), |memory| memory.clone());
     let record = object.record();
     let connection = K::with_pace(context, connection, &entry.platform, &record);
-    let policy = if let PlatformAccess::Usable(policy) = &connection {
-        Some(policy.clone())
-    } else {
-        None
+    let policy = match &connection {
+        PlatformAccess::Usable(policy) => Some(policy.clone()),
+        PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_) => None,
     };
-    let facts = observe::facts(
-        &*object,
-        object.status().map(|status| status as &dyn HasStatus),
-        connection,
-        &memory,
-    );
+    let status = object.status().map(|status| status as &dyn HasStatus);
+    let facts = observe::facts(&*object, status, connection, &memory);
     let pass = Pass::begin(record, facts, &memory);
     let session = PlatformSession::new(inventory);
     let actuator = CustomerPass {
@@ -207,58 +201,39 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
         let (client, leadership, session) = (inventory.client(), &self.context.leadership, &self.session);
         match change {
             Change::CreateService(service) => {
-                let request = match self.variables(record).await {
-                    Ok(variables) => CreateService {
-                        service: (**service).clone(),
-                        variables,
-                    },
+                let variables = match self.variables(record).await {
+                    Ok(variables) => variables,
                     Err(trouble) => return ChangeResult::NotSent(trouble),
                 };
+                let service = NewService::clone(service);
+                let request = CreateService { service, variables };
+                let call = client.create_service(&request);
                 answer(
-                    session
-                        .change(&inventory, leadership, client.create_service(&request))
-                        .await,
+                    session.change(&inventory, leadership, call).await,
                     ChangeResult::Accepted,
                 )
             }
-            Change::DeleteService(guid) => answer(
-                session
-                    .change(&inventory, leadership, client.delete_service(guid))
-                    .await,
-                deleted,
-            ),
-            Change::CreateLead(lead) => answer(
-                session
-                    .change(&inventory, leadership, client.create_lead(lead))
-                    .await,
-                |()| ChangeResult::Done,
-            ),
-            Change::DeleteLead(tenant) => answer(
-                session
-                    .change(&inventory, leadership, client.delete_lead(tenant))
-                    .await,
-                deleted,
-            ),
-            Change::AssignChannel(tenant, channel) => answer(
-                session
-                    .change(&inventory, leadership, client.assign_channel(tenant, *channel))
-                    .await,
-                |()| ChangeResult::Done,
-            ),
-            Change::UnassignChannel(tenant) => answer(
-                session
-                    .change(&inventory, leadership, client.unassign_channel(tenant))
-                    .await,
-                |()| ChangeResult::Done,
-            ),
-            Change::RunJob(job) => {
-                let message = format!(
-                    "The job {} is run for a LivePlatform, not for {}; this is a bug.",
-                    job.name(),
-                    K::KIND.as_str()
-                );
-                ChangeResult::NotSent(Trouble::new(Reason::PlatformRefused, message))
+            Change::DeleteService(guid) => {
+                let call = client.delete_service(guid);
+                answer(session.change(&inventory, leadership, call).await, deleted)
             }
+            Change::CreateLead(lead) => {
+                let call = client.create_lead(lead);
+                answer(session.change(&inventory, leadership, call).await, done)
+            }
+            Change::DeleteLead(tenant) => {
+                let call = client.delete_lead(tenant);
+                answer(session.change(&inventory, leadership, call).await, deleted)
+            }
+            Change::AssignChannel(tenant, channel) => {
+                let call = client.assign_channel(tenant, *channel);
+                answer(session.change(&inventory, leadership, call).await, done)
+            }
+            Change::UnassignChannel(tenant) => {
+                let call = client.unassign_channel(tenant);
+                answer(session.change(&inventory, leadership, call).await, done)
+            }
+            Change::RunJob(job) => not_for_a_customer(*job),
         }
     }
 
@@ -303,6 +278,18 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
                 .enqueue(&ObjectKey::platform(&self.entry.platform), Priority::Effect);
         }
     }
+}
+
+fn done((): ()) -> ChangeResult {
+    ChangeResult::Done
+}
+
+fn not_for_a_customer(job: Job) -> ChangeResult {
+    let message = format!(
+        "The job {} is run for a LivePlatform alone; this is a bug.",
+        job.name()
+    );
+    ChangeResult::NotSent(Trouble::new(Reason::PlatformRefused, message))
 }
 
 impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {

@@ -20,7 +20,7 @@ use crate::controllers::context::Context;
 use crate::controllers::handlers;
 use crate::controllers::metrics::Calls;
 use crate::platform::budget::{Budget, BudgetEvent, Limits, Room};
-use crate::platform::connections::{Connected, Trying};
+use crate::platform::connections::{Connected, LastWorking, Trying};
 use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use oc_api::LivePlatform;
@@ -55,56 +55,49 @@ pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: 
         last_good: last_good.clone(),
         trying,
     };
-    match (ingredients(context, object, refused).await, before) {
-        (Ok((settings, credential, fingerprint)), before) => {
-            let same_spec = before
-                .as_ref()
-                .is_some_and(|before| before.inventory.is_ok() && before.spec == spec(context, object));
-            let tried = before
-                .as_ref()
-                .and_then(|before| before.trying.clone())
-                .map(|trying| (trying.fingerprint, trying.inventory));
-            let active = before.and_then(|before| Some((before.fingerprint, before.inventory.ok()?)));
-            let good = last_good.clone().map(|good| (good.fingerprint, good.inventory));
-            let known = [active, tried, good]
-                .into_iter()
-                .flatten()
-                .find(|(known, _)| *known == fingerprint);
-            let proven = last_good
-                .as_ref()
-                .is_some_and(|good| good.fingerprint == fingerprint);
-            let inventory = match known {
-                Some((_, inventory)) => Ok(inventory),
-                None => make(context, object, settings, credential, numbers),
-            };
-            // A credential that was changed is tried beside the one before, for as long as that is good.
-            match (
-                inventory,
-                last_good
-                    .clone()
-                    .filter(|good| same_spec && !proven && !refuses(&good.inventory)),
-            ) {
-                (Ok(inventory), Some(good)) => connected(
-                    good.fingerprint,
-                    Ok(good.inventory),
-                    Some(Trying {
-                        fingerprint,
-                        inventory,
-                    }),
-                ),
-                (inventory, _) => connected(fingerprint, inventory, None),
-            }
-        }
-        // An API server that is away says nothing about the Secret: what works is worked with on.
+    let (settings, credential, fingerprint) = match (ingredients(context, object, refused).await, &before) {
+        (Ok(ingredients), _) => ingredients,
+        // An API server that is away says nothing about the Secret: the connection that works stays.
         (Err(NoCredential::Now(_)), Some(before))
             if before.inventory.is_ok() && before.spec == spec(context, object) =>
         {
-            before
+            return before.clone();
         }
         (Err(NoCredential::Now(trouble) | NoCredential::Lasting(trouble)), _) => {
-            connected(String::new(), Err(trouble), None)
+            return connected(String::new(), Err(trouble), None);
         }
+    };
+    let same_spec = before
+        .as_ref()
+        .is_some_and(|before| before.inventory.is_ok() && before.spec == spec(context, object));
+    let known = known(before, last_good.as_ref(), &fingerprint);
+    let inventory = known.map_or_else(|| make(context, object, settings, credential, numbers), Ok);
+    let proven = |good: &LastWorking| good.fingerprint == fingerprint;
+    let stays = |good: &LastWorking| same_spec && !proven(good) && !refuses(&good.inventory);
+    match (inventory, last_good.clone().filter(stays)) {
+        // A credential that was changed is tried beside the one before, for as long as that one is good.
+        (Ok(inventory), Some(good)) => {
+            let trying = Trying {
+                fingerprint,
+                inventory,
+            };
+            connected(good.fingerprint, Ok(good.inventory), Some(trying))
+        }
+        (inventory, _) => connected(fingerprint, inventory, None),
     }
+}
+
+/// The inventory that was made from these ingredients before: the active one, the one that is tried, or the one that last worked.
+fn known(before: Option<Connected>, good: Option<&LastWorking>, fingerprint: &str) -> Option<Arc<Inventory>> {
+    let tried = before
+        .as_ref()
+        .and_then(|before| before.trying.clone())
+        .map(|trying| (trying.fingerprint, trying.inventory));
+    let active = before.and_then(|before| Some((before.fingerprint, before.inventory.ok()?)));
+    let good = good.map(|good| (good.fingerprint.clone(), Arc::clone(&good.inventory)));
+    let mut all = [active, tried, good].into_iter().flatten();
+    all.find(|(known, _)| known == fingerprint)
+        .map(|(_, inventory)| inventory)
 }
 
 /// Tries the credential that is not proven yet. Once it has answered it takes the place of the one before; until then returns why it has not.

@@ -51,6 +51,7 @@ fn wrong(report: &Report) -> Vec<&str> {
         .collect()
 }
 
+#[allow(clippy::too_many_lines, reason = "a table, one row for each case")]
 #[test]
 fn what_stands_still_is_told_by_its_name() {
     let bounds = Bounds::default();

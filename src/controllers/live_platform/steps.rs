@@ -1,0 +1,244 @@
+//! The steps of one pass over a `LivePlatform`: what is desired, what is waited for, and what is asked of the platform.
+
+use std::sync::Arc;
+
+use kube::ResourceExt;
+use live_platform::JobMethod;
+use oc_domain::conditions::{Reason, Trouble};
+use oc_domain::decision::{Change, ChangeResult, Query, Step};
+use oc_domain::facts::Fact;
+use oc_domain::platform::{
+    DesiredPlatform, PlatformDecision, PlatformFacts, PlatformRecord, RanAt, Waiting, decide, index,
+};
+use oc_domain::record::Job;
+
+use crate::cluster::address;
+use crate::cluster::key::Kind;
+use crate::cluster::reading::{self, trigger};
+use crate::cluster::record::{self, LEADS_JOB_RAN, TRUNKS_JOB_RAN, approval, job, requested};
+use crate::controllers::audit::AuditRecord;
+use crate::controllers::context::Context;
+use crate::controllers::live_platform::discovery;
+use crate::controllers::observe::{answer, fact};
+use crate::controllers::{absences, deletions};
+use crate::platform::inventory::Inventory;
+use crate::runtime::clock;
+use crate::runtime::leadership::Leadership;
+use oc_api::LivePlatform;
+use oc_api::live_platform::HttpMethod;
+
+fn desired(
+    context: &Context,
+    object: &LivePlatform,
+    unusable: Option<Trouble>,
+    unproven: Option<Trouble>,
+) -> DesiredPlatform {
+    let (undiscovered, remark) = discovery::told(context, object);
+    let ran = |name: &str| {
+        let text = object.annotations().get(name)?;
+        Some(RanAt::new(
+            text,
+            text.parse::<jiff::Timestamp>().ok().map(clock::time),
+        ))
+    };
+    DesiredPlatform {
+        observe_interval: object.spec.observe_interval.span(),
+        trigger: trigger(object),
+        ran_at: [ran(LEADS_JOB_RAN), ran(TRUNKS_JOB_RAN)],
+        deletions: deletions::per_hour(context, object).into(),
+        approval: approval(object),
+        absence_approval: record::absence_approval(object),
+        account: address::account(object),
+        reconcile_requested: requested(object)
+            != object
+                .status
+                .as_ref()
+                .and_then(|status| status.last_handled_reconcile_at.clone()),
+        unusable,
+        unfollowed: unproven
+            .or_else(|| discovery::unwatched_namespace(context, object))
+            .or(undiscovered),
+        remark,
+    }
+}
+
+/// Since when services of this platform wait for each job.
+fn waiting(context: &Context, platform: &str) -> [Waiting; 2] {
+    let mut waiting = [Waiting::default(); 2];
+    let keys = context.cache.index.on(platform);
+    for key in keys.iter().filter(|key| key.kind == Kind::OcEssentialService) {
+        let Some(object) = context.cache.services.get(&key.namespace, &key.name) else {
+            continue;
+        };
+        let Some(sync) = object.status.as_ref().and_then(|status| status.sync.as_ref()) else {
+            continue;
+        };
+        for which in Job::ALL {
+            let record = job(&sync.jobs, which.name());
+            let open = matches!(
+                record.state,
+                oc_domain::record::JobState::Due | oc_domain::record::JobState::Requested
+            );
+            if let Some(due) = record.due.filter(|_| open) {
+                let slot = &mut waiting[index(which)].due;
+                *slot = Some(slot.map_or((due, due), |(earliest, latest)| {
+                    (due.min(earliest), due.max(latest))
+                }));
+            }
+        }
+    }
+    waiting
+}
+
+/// What the steps of a pass came to.
+pub(super) struct Driven {
+    pub(super) decision: PlatformDecision,
+    /// A job that was asked for was not run.
+    pub(super) refused: bool,
+    /// The jobs that were run.
+    pub(super) ran: Vec<Job>,
+}
+
+impl Driven {
+    fn with(decision: PlatformDecision, facts: &PlatformFacts) -> Self {
+        let answer = facts.answer.as_ref().map(|(job, _, answer)| (*job, answer));
+        let refused = matches!(
+            answer,
+            Some((_, ChangeResult::NotSent(_) | ChangeResult::Rejected(_)))
+        );
+        let ran = answer.filter(|(_, answer)| **answer == ChangeResult::Done);
+        let ran = ran.map(|(job, _)| job).into_iter().collect();
+        Self {
+            decision,
+            refused,
+            ran,
+        }
+    }
+}
+
+/// Performs what is decided until nothing is left for now.
+pub(super) async fn drive(
+    context: &Arc<Context>,
+    object: &LivePlatform,
+    inventory: &Result<Arc<Inventory>, Trouble>,
+    unproven: Option<Trouble>,
+    failures: u32,
+) -> Driven {
+    let name = object.name_any();
+    let desired = desired(context, object, inventory.as_ref().err().cloned(), unproven);
+    // Whoever asks for a look has put something in order, perhaps at the directory, where no Secret changes, or knows that the platform need not be left
+    // alone any more. It is one call that finds out.
+    if let (true, Ok(inventory)) = (desired.reconcile_requested, inventory) {
+        inventory.budget().probe_now();
+        inventory.forget_failures();
+    }
+    let mut record = reading::record(object);
+    let mut facts = PlatformFacts {
+        leads: Fact::Unread,
+        services: Fact::Unread,
+        waiting: waiting(context, &name),
+        counted: None,
+        deletions: deletions::wanted(context, &name),
+        answer: None,
+        failures,
+    };
+    for _ in 0..8 {
+        let decision = counted(context, object, &desired, &record, &facts);
+        let Ok(inventory) = inventory else {
+            return Driven::with(decision, &facts);
+        };
+        match &decision.step {
+            Step::Observe(Query::Services, not_before) => {
+                facts.services = fact(
+                    inventory
+                        .services(*not_before)
+                        .await
+                        .map(|(at, list)| (at, list.unreadable())),
+                );
+                facts.counted = Some(absences::recounted(context, &name, inventory));
+            }
+            Step::Observe(Query::Leads, not_before) => {
+                facts.leads = fact(
+                    inventory
+                        .leads(*not_before)
+                        .await
+                        .map(|(at, list)| (at, list.unreadable())),
+                );
+                facts.counted = Some(absences::recounted(context, &name, inventory));
+            }
+            Step::Execute(Change::RunJob(job)) => {
+                let begun = clock::now();
+                let line = AuditRecord::asking(object, &name, &Change::RunJob(*job), None).begin();
+                let answer = run_job(&context.leadership, object, inventory, *job).await;
+                line.answered(&answer);
+                facts.answer = Some((*job, begun, answer));
+            }
+            _ => return Driven::with(decision, &facts),
+        }
+        record = decision.record;
+    }
+    tracing::error!(name, "a pass over a platform went in circles; this is a bug");
+    Driven {
+        decision: counted(context, object, &desired, &record, &facts),
+        refused: true,
+        ran: Vec::new(),
+    }
+}
+
+/// Decides, with the deletions that other platform objects of the same place have granted.
+fn counted(
+    context: &Context,
+    object: &LivePlatform,
+    desired: &DesiredPlatform,
+    record: &PlatformRecord,
+    facts: &PlatformFacts,
+) -> PlatformDecision {
+    deletions::counting(context, object, |limit| {
+        let decision = decide(
+            clock::now(),
+            &DesiredPlatform {
+                deletions: limit,
+                ..desired.clone()
+            },
+            record,
+            facts,
+        );
+        let ledger = decision.record.ledger.clone();
+        (decision, ledger)
+    })
+}
+
+async fn run_job(
+    leadership: &Leadership,
+    object: &LivePlatform,
+    inventory: &Inventory,
+    job: Job,
+) -> ChangeResult {
+    let Some(http) = &object.spec.sync_jobs.http else {
+        return ChangeResult::Rejected(Trouble::new(
+            Reason::InvalidSpec,
+            "spec.syncJobs.http is missing.",
+        ));
+    };
+    let text = match job {
+        Job::Leads => &http.leads_url,
+        Job::Trunks => &http.trunks_url,
+    };
+    let Ok(url) = reqwest::Url::parse(text) else {
+        return ChangeResult::Rejected(Trouble::new(
+            Reason::InvalidSpec,
+            "spec.syncJobs.http holds a text that is no URL.",
+        ));
+    };
+    let method = match http.method {
+        HttpMethod::Post => JobMethod::Post,
+        HttpMethod::Put => JobMethod::Put,
+    };
+    answer(
+        inventory
+            .budget()
+            .change(leadership, inventory.client().run_job(&url, method))
+            .await,
+        |()| ChangeResult::Done,
+    )
+}

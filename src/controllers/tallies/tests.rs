@@ -1,0 +1,368 @@
+//! What is kept as objects change is what a walk over all of them finds.
+
+use super::*;
+use crate::controllers::context::Context;
+use crate::controllers::handlers;
+use crate::runtime::clock;
+use crate::runtime::leadership::Leadership;
+use kube::{Client, Config, Resource};
+use live_platform::Listed;
+use oc_api::{Lead, OcEssentialService};
+use oc_domain::model;
+use oc_domain::names::{CustomerGuid, LeadId, TenantId};
+use oc_domain::policy;
+use proptest::prelude::*;
+use serde_json::{Value, json};
+
+const PLATFORMS: [&str; 2] = ["one", "two"];
+
+fn guid(number: u8) -> String {
+    format!("{number:08x}-0000-4000-9000-000000000000")
+}
+
+fn tenant(number: u8) -> TenantId {
+    TenantId::parse(&format!("{number:08x}-0000-4000-8000-000000000000")).unwrap()
+}
+
+fn services(numbers: &[u8]) -> Arc<ServiceIndex> {
+    let of = |number: &u8| model::Service {
+        guid: CustomerGuid::parse(&guid(*number)).unwrap(),
+        tenant: None,
+        short_name: "x".into(),
+        full_name: None,
+        license: None,
+    };
+    Arc::new(ServiceIndex::new(Listed {
+        items: numbers.iter().map(of).collect(),
+        unreadable: 0,
+        why: None,
+        pages: 1,
+    }))
+}
+
+fn leads(numbers: &[u8]) -> Arc<LeadIndex> {
+    let of = |number: &u8| model::Lead {
+        id: LeadId::parse(&guid(*number)).unwrap(),
+        tenant: tenant(*number),
+        status: model::MicrosoftStatus::Active,
+        consentless: false,
+        service: None,
+        channel: None,
+        company_name: None,
+        company_size: None,
+        countries: Vec::new(),
+        consented: None,
+        last_modified: None,
+        contact: model::Contact::default(),
+    };
+    Arc::new(LeadIndex::new(Listed {
+        items: numbers.iter().map(of).collect(),
+        unreadable: 0,
+        why: None,
+        pages: 1,
+    }))
+}
+
+/// What happens.
+#[derive(Clone, Debug)]
+enum Event {
+    /// A version of an object comes, or it is another one of that name.
+    Comes {
+        lead: bool,
+        name: u8,
+        again: bool,
+        object: Value,
+    },
+    Goes {
+        lead: bool,
+        name: u8,
+    },
+    Services(Vec<u8>),
+    Leads(Vec<u8>),
+    /// An object asks, or the platform object has it counted anew.
+    Asks {
+        platform: usize,
+        anew: bool,
+    },
+    /// How long creates take but the one of this id.
+    Paces {
+        platform: usize,
+        own: &'static str,
+        deadline: Duration,
+    },
+}
+
+fn id() -> impl Strategy<Value = &'static str> {
+    prop::sample::select(vec!["", "1", "2"])
+}
+
+fn at(second: u8) -> String {
+    format!("2026-01-01T00:00:{second:02}Z")
+}
+
+fn operation() -> impl Strategy<Value = Value> {
+    let outcome = prop::sample::select(vec![None, Some("Succeeded"), Some("Succeeded"), Some("Failed")]);
+    let (task_ended, took) = (prop::option::of(0u8..8), prop::option::of(0u8..8));
+    (any::<bool>(), id(), 0u8..4, prop::option::of(0u8..8), outcome, any::<bool>(), task_ended, took).prop_map(
+        |(create, id, began, ended, outcome, task, task_ended, took)| {
+            json!({
+                "kind": if create { "Create" } else { "Delete" }, "id": id, "startedTime": at(began), "completedTime": ended.map(at), "outcome": outcome,
+                "outcomeOf": id, "taskId": task.then_some("wst_1"), "taskEndedTime": task_ended.map(at), "durationSeconds": took,
+            })
+        },
+    )
+}
+
+fn object() -> impl Strategy<Value = Value> {
+    let intent = prop::option::of((any::<bool>(), id()));
+    (prop::option::of(operation()), any::<bool>(), prop::option::of(0u8..4), prop::option::of(0u8..4), intent, prop::bool::weighted(0.2), 0usize..2)
+        .prop_map(|(operation, read_back, told, annotated, intent, deleting, platform)| {
+            let mut annotations = serde_json::Map::new();
+            if let Some((create, id)) = intent {
+                let kind = if create { "Create" } else { "Delete" };
+                annotations.insert(record::OPERATION.into(), json!({"kind": kind, "id": id, "start": at(0)}).to_string().into());
+            }
+            annotations.extend(annotated.map(|number| (record::GUID.to_owned(), guid(number).into())));
+            json!({
+                "apiVersion": "operatorconnect.dev/v1alpha1",
+                "metadata": {"annotations": annotations, "finalizers": [record::FINALIZER], "deletionTimestamp": deleting.then(|| at(0))},
+                "spec": {"platform": PLATFORMS[platform], "shortName": "Contoso", "fullName": "Contoso"},
+                "status": {
+                    "operation": operation, "leadId": told.map(guid).filter(|_| read_back), "licenseType": read_back.then_some("OC Essential"),
+                    "umpCustomerGuid": told.map(guid),
+                },
+            })
+        })
+}
+
+fn event() -> impl Strategy<Value = Event> {
+    let some = || prop::collection::vec(0u8..4, 0..4);
+    prop_oneof![
+        6 => (any::<bool>(), 0u8..4, prop::bool::weighted(0.1), object()).prop_map(|(lead, name, again, object)| Event::Comes { lead, name, again, object }),
+        1 => (any::<bool>(), 0u8..4).prop_map(|(lead, name)| Event::Goes { lead, name }),
+        1 => some().prop_map(Event::Services),
+        1 => some().prop_map(Event::Leads),
+        4 => (0usize..2, any::<bool>()).prop_map(|(platform, anew)| Event::Asks { platform, anew }),
+        2 => (0usize..2, id(), prop::sample::select(vec![Duration::from_secs(3), Duration::MAX])).prop_map(|(platform, own, deadline)| Event::Paces { platform, own, deadline }),
+    ]
+}
+
+/// What a service object has by a list: the rule as it reads for one object and one list.
+fn of_service(object: &OcEssentialService, services: &ServiceIndex) -> Recorded {
+    let (record, status) = (
+        record::of_service(object),
+        object.status.clone().unwrap_or_default(),
+    );
+    let removes = object.metadata.deletion_timestamp.is_some() && asked_to_remove(status.operation.as_ref());
+    match status
+        .ump_customer_guid
+        .filter(|_| status.license_type.is_some())
+        .map(|guid| CustomerGuid::parse(&guid).unwrap())
+    {
+        Some(guid) if removes => {
+            if services.has(&guid) {
+                Recorded::Nothing
+            } else {
+                Recorded::Asked
+            }
+        }
+        Some(guid) if services.has(&guid) => Recorded::Shown,
+        Some(guid) => Recorded::Missing(guid.to_string()),
+        None if record.guid.as_ref().is_some_and(|guid| services.has(guid)) => Recorded::Nothing,
+        None if record.may_come_to_have() || record.is_unseen() => Recorded::Asked,
+        None => Recorded::Nothing,
+    }
+}
+
+fn of_lead(object: &Lead, leads: &LeadIndex) -> Recorded {
+    let (record, status) = (record::of_lead(object), object.status.clone().unwrap_or_default());
+    let shown = leads.has(&TenantId::parse(&object.spec.ms_tenant_id).unwrap());
+    let removes = object.metadata.deletion_timestamp.is_some() && asked_to_remove(status.operation.as_ref());
+    match (status.lead_id.is_some(), removes, shown) {
+        (true, true, true) => Recorded::Nothing,
+        (true, true, false) => Recorded::Asked,
+        (true, false, true) => Recorded::Shown,
+        (true, false, false) => Recorded::Missing(status.lead_id.unwrap()),
+        (false, _, _) => {
+            if record.may_come_to_have() {
+                Recorded::Asked
+            } else {
+                Recorded::Nothing
+            }
+        }
+    }
+}
+
+fn asked_to_remove(operation: Option<&oc_api::Operation>) -> bool {
+    operation.is_some_and(|operation| {
+        operation.kind == oc_api::OperationKind::Delete
+            && matches!(operation.outcome, None | Some(oc_api::Outcome::Succeeded))
+    })
+}
+
+/// The walk over all objects of a platform, which the tally replaces.
+fn walk(context: &Context, platform: &str, lists: &Lists) -> AbsenceCount {
+    let mut counted = AbsenceCount::default();
+    let mut note = |recorded| match recorded {
+        Recorded::Nothing => {}
+        Recorded::Asked => counted.asked += 1,
+        Recorded::Shown => counted.recorded += 1,
+        Recorded::Missing(id) => {
+            counted.recorded += 1;
+            counted.missing.insert(id);
+        }
+    };
+    let on = |its: &str| its == platform;
+    if let Some(services) = &lists.services {
+        context.cache.services.for_each(|object| {
+            if on(object.spec.platform.as_deref().unwrap()) {
+                note(of_service(object, services));
+            }
+        });
+    }
+    if let Some(leads) = &lists.leads {
+        context.cache.leads.for_each(|object| {
+            if on(&object.spec.platform) {
+                note(of_lead(object, leads));
+            }
+        });
+    }
+    counted
+}
+
+fn slowest(
+    context: &Context,
+    platform: &str,
+    now: Time,
+    own: &OperationId,
+    deadline: Duration,
+) -> Option<Duration> {
+    let mut operations = Vec::new();
+    context.cache.services.for_each(|object| {
+        if object.spec.platform.as_deref() == Some(platform) {
+            operations.extend(record::of_service(object).operation);
+        }
+    });
+    policy::slowest_create(now, own, deadline, operations.iter())
+}
+
+/// The objects of a world, and how they come and go.
+struct World {
+    context: Arc<Context>,
+    version: u64,
+    lists: Lists,
+    /// What was last counted of each platform, and by which lists.
+    kept: [Option<(Lists, AbsenceCount)>; 2],
+}
+
+impl World {
+    fn new() -> Self {
+        let client = Client::try_from(Config::new("http://127.0.0.1:1".parse().unwrap())).unwrap();
+        Self {
+            context: Context::bare(client, Leadership::without_election(), Arc::new(())),
+            version: 0,
+            lists: Lists::default(),
+            kept: [None, None],
+        }
+    }
+
+    fn comes(&mut self, lead: bool, name: u8, again: bool, mut object: Value) {
+        self.version += 1;
+        let context = &self.context;
+        object["kind"] = if lead { "Lead" } else { "OcEssentialService" }.into();
+        object["spec"]["msTenantId"] = tenant(name).to_string().into();
+        let known = if lead {
+            uid(context.cache.leads.get("n", &name.to_string()))
+        } else {
+            uid(context.cache.services.get("n", &name.to_string()))
+        };
+        let metadata = &mut object["metadata"];
+        (metadata["namespace"], metadata["name"]) = ("n".into(), name.to_string().into());
+        metadata["resourceVersion"] = self.version.to_string().into();
+        metadata["uid"] = known
+            .filter(|_| !again)
+            .unwrap_or_else(|| format!("{lead}-{name}-{}", self.version))
+            .into();
+        if lead {
+            context
+                .cache
+                .leads
+                .put(serde_json::from_value(object).unwrap())
+                .into_iter()
+                .for_each(|learnt| handlers::lead(context, learnt));
+        } else {
+            context
+                .cache
+                .services
+                .put(serde_json::from_value(object).unwrap())
+                .into_iter()
+                .for_each(|learnt| handlers::service(context, learnt));
+        }
+    }
+
+    fn goes(&self, lead: bool, name: u8) {
+        let (context, name) = (&self.context, name.to_string());
+        if lead {
+            let gone = context
+                .cache
+                .leads
+                .get("n", &name)
+                .and_then(|object| context.cache.leads.remove(&*object));
+            gone.into_iter()
+                .for_each(|learnt| handlers::lead(context, learnt));
+        } else {
+            let gone = context
+                .cache
+                .services
+                .get("n", &name)
+                .and_then(|object| context.cache.services.remove(&*object));
+            gone.into_iter()
+                .for_each(|learnt| handlers::service(context, learnt));
+        }
+    }
+
+    /// What was counted is kept until there is another list, or it is to be counted anew.
+    fn expected(&mut self, which: usize, anew: bool) -> AbsenceCount {
+        let same = |lists: &Lists| By::new(&self.lists).is(lists);
+        match &self.kept[which] {
+            Some((lists, counted)) if !anew && same(lists) => counted.clone(),
+            _ => {
+                let counted = walk(&self.context, PLATFORMS[which], &self.lists);
+                self.kept[which] = Some((self.lists.clone(), counted.clone()));
+                counted
+            }
+        }
+    }
+}
+
+fn uid<K: Resource>(object: Option<Arc<K>>) -> Option<String> {
+    object.and_then(|object| object.meta().uid.clone())
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(200) })]
+
+    #[test]
+    fn what_is_kept_is_what_a_walk_over_all_finds(events in prop::collection::vec(event(), 1..60)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let _in = runtime.enter();
+        let mut world = World::new();
+        for event in events {
+            match event {
+                Event::Comes { lead, name, again, object } => world.comes(lead, name, again, object),
+                Event::Goes { lead, name } => world.goes(lead, name),
+                Event::Services(numbers) => world.lists.services = Some(services(&numbers)),
+                Event::Leads(numbers) => world.lists.leads = Some(leads(&numbers)),
+                Event::Asks { platform, anew } => {
+                    let counted = world.context.tallies.counted(PLATFORMS[platform], anew, || world.lists.clone());
+                    prop_assert_eq!(&*counted, &world.expected(platform, anew));
+                }
+                Event::Paces { platform, own, deadline } => {
+                    let (now, own) = (clock::time(at(6).parse().unwrap()), OperationId(own.into()));
+                    let kept = world.context.tallies.slowest_create(PLATFORMS[platform], now, &own, deadline);
+                    prop_assert_eq!(kept, slowest(&world.context, PLATFORMS[platform], now, &own, deadline));
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! How calls wait for their turn, and what becomes of turns that are not used.
+
+#![allow(clippy::too_many_lines, reason = "each is one story, told in its order")]
+
+use super::*;
+
+fn trouble(reason: Reason) -> Trouble {
+    Trouble::new(reason, "x")
+}
+
+#[tokio::test]
+async fn a_change_that_waited_in_line_is_not_made_by_one_that_leads_no_more() {
+    let budget = Budget::new(
+        Limits {
+            per_second: 1000,
+            burst: 1000,
+            in_flight: 1,
+        },
+        |_| {},
+    );
+    let leadership = Leadership::elected();
+    let asked = std::cell::Cell::new(false);
+    let (free, taken) = tokio::sync::oneshot::channel::<()>();
+    let first = budget.call(async { Ok(taken.await.is_ok()) });
+    let second = budget.change(&leadership, async {
+        asked.set(true);
+        Ok(())
+    });
+    let go_on = async {
+        tokio::task::yield_now().await;
+        free.send(()).unwrap();
+    };
+    let (first, second, ()) = tokio::join!(first, second, go_on);
+    assert!(first.unwrap(), "a read needs no lease");
+    assert!(
+        matches!(second, Err(CallError::LeftAlone(trouble)) if trouble.reason == Reason::Progressing)
+            && !asked.get()
+    );
+    assert!(
+        budget
+            .change(&Leadership::without_election(), async { Ok(()) })
+            .await
+            .is_ok(),
+        "the turn was given back"
+    );
+}
+
+/// A turn that is not used, a call that is broken off, and one that still stands in line: none of them leaves the platform without a probe.
+#[tokio::test]
+async fn a_turn_is_given_back_by_whoever_does_not_use_it() {
+    let budget = Budget::new(
+        Limits {
+            per_second: 1000,
+            burst: 1000,
+            in_flight: 1,
+        },
+        |_| {},
+    );
+    let open = || {
+        let refused = Trouble {
+            retry_after: Some(Duration::ZERO),
+            ..trouble(Reason::Throttled)
+        };
+        budget.circuit().report(clock::now(), Some(&refused));
+    };
+    open();
+    let unused = budget.turn().await.unwrap();
+    assert!(unused.entered.unheard_probe && budget.used().in_flight == 1);
+    assert!(budget.turn().await.is_err(), "one probe, not two");
+    drop(unused);
+    assert_eq!(
+        budget.used(),
+        BudgetStats {
+            waiting: 0,
+            in_flight: 0,
+            per_second: 1000,
+            open: true
+        }
+    );
+    let broken_off = budget.call(std::future::pending::<Result<(), Error>>());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(10), broken_off)
+            .await
+            .is_err()
+    );
+    let turn = budget.turn().await.unwrap();
+    assert!(
+        turn.entered.unheard_probe && turn.report(Ok(()), platform_wide).is_ok() && !budget.used().open,
+        "found out by the third"
+    );
+    let ordinary = budget.turn().await.unwrap();
+    open();
+    let in_line = budget.turn();
+    assert!(
+        tokio::time::timeout(Duration::from_millis(10), in_line)
+            .await
+            .is_err(),
+        "no room"
+    );
+    assert_eq!(
+        budget.used(),
+        BudgetStats {
+            waiting: 0,
+            in_flight: 1,
+            per_second: 1000,
+            open: true
+        }
+    );
+    assert!(!ordinary.entered.unheard_probe);
+    let (probe, ()) = tokio::join!(budget.turn(), async {
+        tokio::task::yield_now().await;
+        drop(ordinary);
+    });
+    assert!(
+        probe.is_ok_and(|turn| turn.entered.unheard_probe),
+        "the one before gave up, and who goes without having been the probe says nothing of it"
+    );
+}
+
+#[tokio::test]
+async fn a_place_is_at_the_head_of_the_line_and_takes_no_call() {
+    let budget = Budget::new(
+        Limits {
+            per_second: 1000,
+            burst: 1000,
+            in_flight: 1,
+        },
+        |_| {},
+    );
+    let (first, second) = (budget.reserve().await.unwrap(), budget.reserve().await.unwrap());
+    assert!(
+        tokio::time::timeout(Duration::from_millis(10), budget.reserve())
+            .await
+            .is_err(),
+        "two for one call"
+    );
+    assert_eq!(
+        budget.used(),
+        BudgetStats {
+            waiting: 0,
+            in_flight: 0,
+            per_second: 1000,
+            open: false
+        }
+    );
+    assert!(
+        budget.call(async { Ok(()) }).await.is_ok(),
+        "who reads need not wait for them"
+    );
+    let turn = first.turn().await.unwrap();
+    let third = budget.reserve().await.unwrap();
+    assert!(
+        tokio::time::timeout(Duration::from_millis(10), second.turn())
+            .await
+            .is_err(),
+        "one call at once"
+    );
+    assert_eq!(
+        budget.used(),
+        BudgetStats {
+            waiting: 0,
+            in_flight: 1,
+            per_second: 1000,
+            open: false
+        }
+    );
+    drop(turn);
+    assert!(
+        third
+            .turn()
+            .await
+            .unwrap()
+            .change(&Leadership::without_election(), async { Ok(()) })
+            .await
+            .is_ok()
+    );
+    budget.circuit().report(
+        clock::now(),
+        Some(&Trouble {
+            retry_after: Some(Duration::ZERO),
+            ..trouble(Reason::Throttled)
+        }),
+    );
+    drop(budget.reserve().await.unwrap());
+    let probe = budget.reserve().await.unwrap().turn().await.unwrap();
+    assert!(
+        probe.entered.unheard_probe && budget.reserve().await.is_err() && budget.turn().await.is_err(),
+        "the place was the probe, and its turn is"
+    );
+    assert_eq!(
+        (
+            budget.room.places.available_permits(),
+            budget.room.in_flight.available_permits()
+        ),
+        (2, 0)
+    );
+}
+
+/// Two credentials of one platform: what one has under way the other waits for, and what one is refused says nothing of the other.
+#[tokio::test]
+async fn who_speaks_to_one_platform_shares_its_room_and_not_its_circuit() {
+    let room = Room::new(Limits {
+        per_second: 1000,
+        burst: 1000,
+        in_flight: 1,
+    });
+    let (one, other) = (
+        Budget::sharing(Arc::clone(&room), |_| {}),
+        Budget::sharing(room, |_| {}),
+    );
+    let turn = one.turn().await.unwrap();
+    assert!(
+        tokio::time::timeout(Duration::from_millis(10), other.turn())
+            .await
+            .is_err(),
+        "one call at once, whoever makes it"
+    );
+    drop(turn);
+    one.circuit()
+        .report(clock::now(), Some(&trouble(Reason::AuthenticationFailed)));
+    assert!(one.turn().await.is_err());
+    assert!(other.turn().await.is_ok());
+}
+
+#[tokio::test]
+async fn it_tells_who_waits_what_is_under_way_and_when_the_circuit_opens_and_closes() {
+    let told = Arc::new(Mutex::new(Vec::new()));
+    let hears = Arc::clone(&told);
+    let budget = Budget::new(
+        Limits {
+            per_second: 1000,
+            burst: 1000,
+            in_flight: 1,
+        },
+        move |news| hears.lock().push(news),
+    );
+    let (free, taken) = tokio::sync::oneshot::channel::<()>();
+    let first = budget.call(async { Ok(taken.await.is_ok()) });
+    let second = budget.call(async { Ok(()) });
+    let look = async {
+        tokio::task::yield_now().await;
+        let used = budget.used();
+        free.send(()).unwrap();
+        used
+    };
+    let (_, _, used) = tokio::join!(first, second, look);
+    assert_eq!(
+        used,
+        BudgetStats {
+            waiting: 1,
+            in_flight: 1,
+            per_second: 1000,
+            open: false
+        }
+    );
+    assert_eq!(
+        budget.used(),
+        BudgetStats {
+            waiting: 0,
+            in_flight: 0,
+            per_second: 1000,
+            open: false
+        }
+    );
+    // It asks for no time at all, so that the pause is over at once.
+    let refused = Trouble {
+        retry_after: Some(Duration::ZERO),
+        ..trouble(Reason::Throttled)
+    };
+    budget.record_result(Some(&refused));
+    budget.record_result(Some(&refused));
+    assert!(budget.used().open);
+    let news = || {
+        told.lock()
+            .iter()
+            .filter(|news| !matches!(news, BudgetEvent::Waited(_)))
+            .copied()
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(
+        (news(), told.lock().len()),
+        (vec![BudgetEvent::Opened(Reason::Throttled)], 3),
+        "and twice how long a call had waited"
+    );
+    assert!(
+        budget.call(async { Ok(()) }).await.is_ok() && !budget.used().open,
+        "the probe went well"
+    );
+    assert!(budget.call(async { Ok(()) }).await.is_ok());
+    assert_eq!(
+        (news(), told.lock().len()),
+        (vec![BudgetEvent::Opened(Reason::Throttled), BudgetEvent::Back], 6),
+        "it is back once"
+    );
+}
