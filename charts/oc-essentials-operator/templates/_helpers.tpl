@@ -1,9 +1,9 @@
-{{/* The chart's name, or what it is called instead. */}}
+{{/* The chart's name, or its override. */}}
 {{- define "oc-essentials-operator.name" -}}
 {{- default .Chart.Name .Values.nameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* The name of most objects: the release's, with the chart's name unless that is in it already. */}}
+{{/* The name of most objects: the release name, plus the chart name unless the release name contains it. */}}
 {{- define "oc-essentials-operator.fullname" -}}
 {{- if .Values.fullnameOverride }}
 {{- .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
@@ -17,7 +17,7 @@
 {{- end }}
 {{- end }}
 
-{{/* The name of cluster-wide objects. With watchNamespaces several releases can be in one cluster, and each has its own. */}}
+{{/* The name of cluster-wide objects. With watchNamespaces, several releases can share one cluster, and each needs its own. */}}
 {{- define "oc-essentials-operator.clusterName" -}}
 {{- if .Values.watchNamespaces }}
 {{- printf "%s-%s" .Release.Namespace (include "oc-essentials-operator.fullname" .) }}
@@ -38,7 +38,7 @@
 {{- printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* What tells this release's objects from others; of a Deployment it can't be changed later. */}}
+{{/* Selector labels: what distinguishes this release's objects from others. A Deployment's selector is immutable. */}}
 {{- define "oc-essentials-operator.selectorLabels" -}}
 app.kubernetes.io/name: {{ include "oc-essentials-operator.name" . }}
 app.kubernetes.io/instance: {{ .Release.Name }}
@@ -56,14 +56,14 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 {{- end }}
 
-{{/* A reference to an image, of: the image's values, and the chart. */}}
+{{/* An image reference, from: the image's values, and the chart. */}}
 {{- define "oc-essentials-operator.image" -}}
 {{- $tag := default .chart.AppVersion .image.tag }}
 {{- printf "%s:%s" .image.repository $tag }}
 {{- with .image.digest }}@{{ . }}{{ end }}
 {{- end }}
 
-{{/* Labels of a pod: without the chart's version, so that a chart that differs in other things does not replace pods. */}}
+{{/* Labels of a pod: without the chart's version, so that a new chart version alone does not replace pods. */}}
 {{- define "oc-essentials-operator.podLabels" -}}
 {{ include "oc-essentials-operator.selectorLabels" . }}
 app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
@@ -73,7 +73,7 @@ app.kubernetes.io/part-of: oc-essentials-operator
 {{- end }}
 {{- end }}
 
-{{/* How an endpoint is scraped, of the values of a monitor. */}}
+{{/* How to scrape an endpoint, from the values of a monitor. */}}
 {{- define "oc-essentials-operator.scrape" -}}
 {{- with .interval }}
 interval: {{ . }}

@@ -1,12 +1,12 @@
 {{/*
-Whether the release's own LivePlatforms are rendered. Helm refuses a release that brings a kind and an object of it at once, so by default they wait until the
+Whether to render the release's own LivePlatforms. Helm refuses a release that contains both a kind and an object of that kind, so by default they wait until the
 cluster knows the kind.
 */}}
 {{- define "oc-essentials-operator.rendersPlatforms" -}}
 {{- if or (eq .Values.customResources "Always") (.Capabilities.APIVersions.Has "operatorconnect.dev/v1alpha1") }}true{{ end }}
 {{- end }}
 
-{{/* The spec of livePlatform, with the existing Secret put in. */}}
+{{/* The spec of livePlatform, with the reference to the existing Secret merged in. */}}
 {{- define "oc-essentials-operator.platformSpec" -}}
 {{- $spec := deepCopy .Values.livePlatform.spec }}
 {{- with .Values.livePlatform.existingSecret }}
@@ -18,7 +18,7 @@ cluster knows the kind.
 {{- toYaml $spec }}
 {{- end }}
 
-{{/* Which Secrets and ConfigMaps the release's own LivePlatforms name: {secrets, configMaps}, lists of {namespace, name}, as YAML. */}}
+{{/* The Secrets and ConfigMaps that the release's own LivePlatforms refer to: {secrets, configMaps}, lists of {namespace, name}, as YAML. */}}
 {{- define "oc-essentials-operator.references" -}}
 {{- $secrets := list }}
 {{- $configMaps := list }}
@@ -41,14 +41,14 @@ cluster knows the kind.
 {{- printf "%s-simulator" (include "oc-essentials-operator.fullname" . | trunc 53 | trimSuffix "-") }}
 {{- end }}
 
-{{/* Labels of the simulator's pods that don't change. */}}
+{{/* Selector labels of the simulator's pods. */}}
 {{- define "oc-essentials-operator.simulatorSelector" -}}
 {{ include "oc-essentials-operator.selectorLabels" . }}
 app.kubernetes.io/component: simulator
 {{- end }}
 
-{{/* http://host:port of the simulator, as the operator calls it. http is allowed to hosts of the cluster only, which such a name is,
-whatever the cluster's domain is called. */}}
+{{/* http://host:port of the simulator, as the operator calls it. Plain http is allowed only to hosts in the cluster; this name is one,
+whatever the cluster's domain is. */}}
 {{- define "oc-essentials-operator.simulatorUrl" -}}
 {{- printf "http://%s.%s.svc:%v" (include "oc-essentials-operator.simulatorName" .) .Release.Namespace .Values.simulator.port }}
 {{- end }}

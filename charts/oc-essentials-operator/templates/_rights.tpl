@@ -1,6 +1,6 @@
 {{/*
-Rules of a file. Without names: its text, with the reasons but without what the file says of itself. With names, each rule is bound to them, but for a create, which can't be.
-Of: root, file, names.
+The rules of a file. Without names: its text, with the reasons but without the file's own header. With names, each rule is restricted to them, except a create, for which that is impossible.
+Arguments: root, file, names.
 */}}
 {{- define "oc-essentials-operator.rules" -}}
 {{- $text := .root.Files.Get (printf "files/%s" .file) }}
@@ -24,7 +24,7 @@ Of: root, file, names.
 {{- end }}
 
 {{/*
-A Role and its binding, of: root, name, namespace, rules (text).
+A Role and its binding. Arguments: root, name, namespace, rules (text).
 */}}
 {{- define "oc-essentials-operator.role" -}}
 apiVersion: rbac.authorization.k8s.io/v1
@@ -53,8 +53,8 @@ subjects:
 {{- end }}
 
 {{/*
-Where the operator may read Secrets, or ConfigMaps, and which: {namespace: {all, names}} as YAML. Of: root, grants (rbac.secrets or rbac.configMaps), and the
-references of the LivePlatforms that the release makes, which need no mention in grants.
+Where the operator may read Secrets, or ConfigMaps, and which: {namespace: {all, names}} as YAML. Arguments: root, grants (rbac.secrets or rbac.configMaps), and the
+references of the release's own LivePlatforms, which need no grant of their own.
 */}}
 {{- define "oc-essentials-operator.readable" -}}
 {{- $found := dict }}

@@ -1,4 +1,4 @@
-{{/* What a schema can't say of values. Each message names the value, the rule, and what to do. */}}
+{{/* Rules for values that a schema can't express. Each message names the value, the rule, and what to do. */}}
 {{- define "oc-essentials-operator.validate" -}}
 {{- with .Values.leaderElection }}
 {{- if ge (int .renewDeadline) (int .leaseDuration) }}
