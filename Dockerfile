@@ -1,17 +1,17 @@
-# Two images from one file: `simulator`, and `operator`, which is the last and so the default. docs/image.md tells more.
+# Two images from one file: `simulator`, and `operator`, which is last and therefore the default. See docs/image.md.
 #
 #   docker build --tag oc-essentials-operator:0.1.0 .
 #   docker build --tag oc-essentials-simulator:0.1.0 --target simulator .
 #   docker buildx build --platform linux/amd64,linux/arm64 --tag REGISTRY/oc-essentials-operator:TAG --push .
 #
-# `cargo xtask image` does it with docker, podman or buildah, whichever is there, and checks what came out.
+# `cargo xtask image` does this with docker, podman or buildah, whichever is installed, and checks the result.
 
-# What builds the programs: any image with Rust (rustup), Python and apt.
+# The image that builds the programs: any with Rust (rustup), Python and apt.
 ARG BUILDER=docker.io/library/rust:1.95-bookworm
-# Where the programs come from: `build` makes them here; `prebuilt` takes them from the build context, target/image/files.
+# Where the programs come from: `build` compiles them here; `prebuilt` takes them from the build context, target/image/files.
 ARG FILES=build
 
-# It runs on the builder's own architecture and cross-compiles, since a compiler under emulation takes hours.
+# Runs on the builder's own architecture and cross-compiles, because a compiler under emulation takes hours.
 FROM --platform=$BUILDPLATFORM ${BUILDER} AS build
 WORKDIR /src
 RUN python3 -m venv --help >/dev/null 2>&1 && python3 -c 'import ensurepip' \
@@ -45,7 +45,7 @@ LABEL org.opencontainers.image.title="oc-essentials-simulator" \
 COPY --from=files /out/live-platform-simulator.cdx.json /sbom/
 COPY --from=files /out/live-platform-simulator /
 USER 65532:65532
-# Its own default is for a person's machine, and can't be reached from outside a container.
+# The program's own default is for a local machine, and can't be reached from outside the container.
 ENV SIMULATOR_LISTEN=0.0.0.0:8090
 EXPOSE 8090
 ENTRYPOINT ["/live-platform-simulator"]
@@ -58,7 +58,7 @@ LABEL org.opencontainers.image.title="oc-essentials-operator" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"
-# Where the TLS library looks when SSL_CERT_FILE does not say another place.
+# Where the TLS library looks unless SSL_CERT_FILE says otherwise.
 COPY --from=files /out/ca-certificates.crt /etc/ssl/certs/
 COPY --from=files /out/oc-essentials-operator.cdx.json /sbom/
 COPY --from=files /out/oc-essentials-operator /

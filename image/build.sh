@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# Builds what the images hold, for one architecture: both programs, their SBOMs and the CA roots.
+# Builds the content of the images for one architecture: both programs, their SBOMs and the CA roots.
 #   image/build.sh amd64|arm64 FOLDER
 #   image/build.sh tools
-# The Dockerfile and `cargo xtask image --builder host` both run this, so that a program is the same wherever it was built.
+# The Dockerfile and `cargo xtask image --builder host` both run this, so a program is the same wherever it is built.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -16,7 +16,7 @@ note() { printf '    %s\n' "$*" >&2; }
 fail() { printf 'image/build.sh: %s\n' "$*" >&2; exit 1; }
 need() { command -v "$1" >/dev/null || fail "$1 is not installed; $2"; }
 
-# Fetches the tools once, each in the one version that is written here or in requirements.txt.
+# Fetches the tools once, each in the version pinned here or in requirements.txt.
 install_tools() {
   need cargo 'install Rust from https://rustup.rs'
   need python3 'install it (Debian: apt-get install python3-venv)'
@@ -55,23 +55,23 @@ elif [ ! -d "$(rustc --print sysroot)/lib/rustlib/$triple" ]; then
   fail "Rust can't build for $triple here; install rustup, or your distribution's Rust for musl"
 fi
 
-# Absolute, since cargo runs the tools from other folders.
+# Absolute, because cargo runs the tools from other folders.
 tools=$(cd "$tools" && pwd)
 export PATH="$tools/bin:$tools/python/bin:$PATH"
-# The allocator asks for huge pages unless it is told otherwise: 80 MiB instead of 51 for a thousand services (cargo xtask bench), for a program that has
-# much to wait for and little to compute.
+# By default the allocator requests huge pages: 80 MiB instead of 51 for a thousand services (cargo xtask bench), in a program that waits
+# much and computes little.
 export "CFLAGS_${triple//-/_}=-DMI_DEFAULT_ALLOW_THP=0"
 selected=(); for program in "${programs[@]}"; do selected+=(--package "$program"); done
 cargo auditable zigbuild --locked --profile image --target "$triple" "${selected[@]}" --bins
 
-# The tool writes beside each Cargo.toml; those files are ignored by git, and moved from there.
+# The tool writes next to each Cargo.toml. Git ignores these files; they are moved from there.
 sbom=image-sbom.cdx
 SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-0} cargo cyclonedx --quiet --format json --target "$triple" --no-build-deps --override-filename "$sbom"
 mkdir -p "$out"
 for program in "${programs[@]}"; do
   folder=.; [ "$program" = live-platform-simulator ] && folder=crates/simulator
   install -m 0555 "$target/$triple/image/$program" "$out/$program"
-  # Where the sources lay is nobody's business, and would make each machine's image another.
+  # The path of the sources is private, and would make the image differ on each machine.
   sed -i "s#file://$PWD\b#file:///src#g" "$folder/$sbom.json"
   install -m 0444 "$folder/$sbom.json" "$out/$program.cdx.json"
 done
