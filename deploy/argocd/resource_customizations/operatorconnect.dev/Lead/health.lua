@@ -1,4 +1,4 @@
--- Whether a lead is as its object asks, in Argo CD's words. The rules are the table of docs/gitops.md.
+-- Whether a lead matches its spec, as Argo CD health. The table in docs/gitops.md has the rules.
 local health = { status = "Progressing", message = "The operator has not looked at it yet." }
 if obj.status == nil or obj.status.conditions == nil then
   return health

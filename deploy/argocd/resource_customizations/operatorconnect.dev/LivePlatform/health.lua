@@ -1,4 +1,4 @@
--- Whether the operator can work with a Live Platform, in Argo CD's words. The rules are the table of docs/gitops.md.
+-- Whether the operator can work with a Live Platform, as Argo CD health. The table in docs/gitops.md has the rules.
 local health = { status = "Progressing", message = "The operator has not looked at it yet." }
 if obj.status == nil or obj.status.conditions == nil then
   return health
@@ -15,7 +15,7 @@ if ready == nil or obj.status.observedGeneration ~= generation or ready.observed
 end
 
 health.message = ready.message
--- What waits for a person does not stop the rest of the platform's work. It is told, and is no ill health.
+-- What waits for a person does not stop the rest of the platform's work. It is reported, but is not Degraded.
 for _, held in ipairs({ "DeletionsHeld", "AbsencesHeld" }) do
   if conditions[held] ~= nil and conditions[held].status == "True" then
     health.message = health.message .. " " .. conditions[held].message

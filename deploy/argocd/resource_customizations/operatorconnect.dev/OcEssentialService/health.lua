@@ -1,4 +1,4 @@
--- Whether a service is as its object asks, in Argo CD's words. The rules are the table of docs/gitops.md.
+-- Whether a service matches its spec, as Argo CD health. The table in docs/gitops.md has the rules.
 local health = { status = "Progressing", message = "The operator has not looked at it yet." }
 if obj.status == nil or obj.status.conditions == nil then
   return health
@@ -32,7 +32,7 @@ end
 if ready.status == "True" then
   health.status = "Healthy"
 elseif ready.reason == "Observing" or ready.reason == "PlanReady" then
-  -- Somebody wants it looked at and left alone, or has not released the plan yet: nothing is ill, and nobody is at work.
+  -- Somebody chose to only observe it, or has not applied the plan yet: nothing is wrong, and nothing is in progress.
   health.status = "Suspended"
 end
 return health

@@ -1,4 +1,4 @@
--- Any new value makes the operator look at once. Git does not have the annotation, so a sync leaves it alone.
+-- Any new value triggers an immediate reconcile. Git does not have the annotation, so a sync leaves it alone.
 local os = require("os")
 if obj.metadata.annotations == nil then
   obj.metadata.annotations = {}
