@@ -1,4 +1,4 @@
-//! What more than one kind has.
+//! Types that several kinds share.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::schema;
 use super::words::{OperationKind, Outcome, SyncState};
 
-/// A key of a Secret.
+/// A reference to a key of a Secret.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SecretKeyRef {
@@ -26,7 +26,7 @@ pub struct SecretKeyRef {
     pub key: String,
 }
 
-/// A key of a ConfigMap.
+/// A reference to a key of a ConfigMap.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ConfigMapKeyRef {
@@ -41,7 +41,7 @@ pub struct ConfigMapKeyRef {
     pub key: String,
 }
 
-/// An object in the same namespace.
+/// A reference to an object in the same namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LocalRef {
@@ -50,7 +50,7 @@ pub struct LocalRef {
     pub name: String,
 }
 
-/// An object in some namespace.
+/// A reference to an object in a given namespace.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ObjectRef {
@@ -62,27 +62,27 @@ pub struct ObjectRef {
     pub name: String,
 }
 
-/// What becomes of the thing on the platform when the object is deleted.
+/// What happens on the platform when the object is deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionPolicy {
-    /// It stays.
+    /// The service or lead stays on the platform.
     #[default]
     Retain,
-    /// It is deleted too.
+    /// The service or lead is deleted from the platform too.
     Delete,
 }
 
-/// Where a lead comes from.
+/// How a lead came to exist.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum LeadOrigin {
-    /// The customer chose the operator in the Teams admin center.
+    /// The customer chose the service provider in the Teams admin center.
     Consented,
-    /// The operator entered the customer on the platform.
+    /// The service provider entered the customer on the platform.
     Consentless,
 }
 
 impl LeadOrigin {
-    /// The word, as it is written.
+    /// Returns the value as it is written in the API.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Consented => "Consented",
@@ -91,7 +91,8 @@ impl LeadOrigin {
     }
 }
 
-/// A span of time as people write it: `10m`, `1h30m`, `500ms`. Keeps the text, so that writing an object back changes nothing.
+/// A duration as people write it: `10m`, `1h30m`, `500ms`. Keeps the original text, so that writing an object
+/// back does not change it.
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Interval {
     text: String,
@@ -102,7 +103,7 @@ impl Interval {
     /// Parses numbers with the units `h`, `m`, `s` and `ms`.
     ///
     /// # Errors
-    /// When the text has another form, or says more than can be counted.
+    /// Returns an error when the text has another form or the value overflows.
     pub fn parse(text: &str) -> Result<Self, String> {
         let bad = || format!("{text:?} is not a duration such as 1h30m");
         let mut span = Duration::ZERO;
@@ -138,7 +139,7 @@ impl Interval {
         }
     }
 
-    /// So many seconds.
+    /// An interval of whole seconds.
     pub fn seconds(seconds: u64) -> Self {
         Self {
             text: format!("{seconds}s"),
@@ -146,7 +147,7 @@ impl Interval {
         }
     }
 
-    /// So many minutes.
+    /// An interval of whole minutes.
     pub fn minutes(minutes: u64) -> Self {
         Self {
             text: format!("{minutes}m"),
@@ -154,7 +155,7 @@ impl Interval {
         }
     }
 
-    /// So many hours.
+    /// An interval of whole hours.
     pub fn hours(hours: u64) -> Self {
         Self {
             text: format!("{hours}h"),
@@ -162,7 +163,7 @@ impl Interval {
         }
     }
 
-    /// The span itself.
+    /// Returns the interval as a [`Duration`].
     pub fn span(&self) -> Duration {
         self.span
     }
@@ -199,20 +200,20 @@ impl<'de> Deserialize<'de> for Interval {
     }
 }
 
-/// One change at the platform: the one in flight, or how the last one ended.
+/// One change at the platform: the one in progress, or the outcome of the last one.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Operation {
-    /// What was asked for: Create or Delete.
+    /// What was requested: Create or Delete.
     pub kind: OperationKind,
     /// The operator's own id of this operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub id: Option<String>,
-    /// When it was begun.
+    /// When the operation started.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub started_time: Option<Time>,
-    /// The platform's id of the task that does it.
+    /// The platform's id of the task that performs the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub task_id: Option<String>,
@@ -220,61 +221,62 @@ pub struct Operation {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub task_status: Option<String>,
-    /// When the task was first seen to have ended.
+    /// When the operator first saw that the task had ended.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub task_ended_time: Option<Time>,
-    /// How many seconds passed until the service was read back. Absent unless the operator watched all the time.
+    /// Seconds from the start until the service was read back. Absent unless the operator watched the whole
+    /// time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub duration_seconds: Option<i64>,
-    /// How it ended: Succeeded, Failed, Refused or Unknown. Absent while it runs.
+    /// How the operation ended: Succeeded, Failed, Refused or Unknown. Absent while it runs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<Outcome>,
-    /// The id of the operation that ended so. An outcome of another operation does not count.
+    /// The id of the operation that the outcome belongs to. If it differs from id, the outcome is ignored.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub outcome_of: Option<String>,
-    /// When its end was seen.
+    /// When the operator saw the end of the operation.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_time: Option<Time>,
-    /// The generation of the object for which it was asked for.
+    /// The metadata.generation of the object for which the operation was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub generation: Option<i64>,
-    /// The reason of a refusal, as in the conditions.
+    /// The reason for a refusal, as in the conditions.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub reason: Option<String>,
-    /// What the platform said about it, in its own words.
+    /// What the platform said about the operation, in its own words.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 20), inner(length(max = 1024)))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub messages: Vec<String>,
 }
 
-/// One synchronization job of the platform.
+/// The state of one synchronization job of the platform.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct JobStatus {
     /// Name of the job, such as peering.sync-leads-job.
     #[schemars(length(max = 100))]
     pub name: String,
-    /// How far it is: NotDue, Due, Requested, Synced or Unknown.
+    /// State of the job: NotDue, Due, Requested, Synced or Unknown.
     pub state: SyncState,
-    /// Since when it has been due.
+    /// Since when the job has been due.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub due_time: Option<Time>,
-    /// When it was last asked for.
+    /// When the job was last requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requested_time: Option<Time>,
-    /// When its effect was last seen.
+    /// When the effect of the job was last seen.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub completed_time: Option<Time>,
 }
 
-/// The platform that is meant when none is named.
+/// The platform to use when the spec names none.
 pub const DEFAULT_PLATFORM: &str = "default";
 
-/// For `serde(default)` of the platform's name.
+/// Default of the platform's name, for `serde(default)`.
 pub(super) fn default_platform() -> String {
     DEFAULT_PLATFORM.to_owned()
 }

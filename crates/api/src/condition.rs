@@ -1,28 +1,34 @@
-//! The types of conditions. Which reasons each may have is the contract that every status is held to, in `crates/status-rules`; what a reason means, and whose
-//! move it is, is said once, in [`oc_domain::conditions::Reason`].
+//! The condition types.
+//!
+//! `crates/status-rules` defines which reasons each type may have; every status is checked against it.
+//! [`oc_domain::conditions::Reason`] defines what a reason means and whose move it is.
 
-/// The types of conditions. `Ready` is always there. `Reconciling` and `Stalled` are there only while true, and never both.
+/// A condition type. `Ready` is always present. `Reconciling` and `Stalled` are present only while true, and
+/// never together.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ConditionType {
-    /// Whether all that the object asks for is so, and was read back from the platform. Every kind has it, always.
+    /// Whether everything the object specifies exists and was read back from the platform. Always present, on
+    /// every kind.
     Ready,
-    /// Whether the operator is at work on the object, or waits for what comes by itself. Removed when it is not.
+    /// Whether the operator is working on the object, or waiting for something that happens without a person.
+    /// Removed otherwise.
     Reconciling,
-    /// Whether a person must act before it can go on. The operator looks again all the same, slowly. Removed when it is over.
+    /// Whether a person must act before the operator can continue. The operator still retries, slowly.
+    /// Removed once resolved.
     Stalled,
-    /// Whether the platform shows what it should, synchronization jobs included. Leads and services have it.
+    /// Whether the platform shows what it should, synchronization jobs included. On leads and services.
     Synced,
-    /// Whether the tenant's lead may get a license. Services have it.
+    /// Whether the tenant's lead may get a license. On services.
     LeadEligible,
-    /// Whether deletions wait at the breaker (`spec.deletions.perHour`). Platforms have it, only while it is so.
+    /// Whether deletions are held back by the limit `spec.deletions.perHour`. On platforms, only while true.
     DeletionsHeld,
-    /// Whether more is missing from the platform's lists than vanishes by itself, so that nothing is concluded from that. Platforms have it, only
-    /// while it is so.
+    /// Whether more is missing from the platform's lists than normally disappears, so that the operator draws
+    /// no conclusions from it. On platforms, only while true.
     AbsencesHeld,
 }
 
 impl ConditionType {
-    /// Every type.
+    /// All condition types.
     pub const ALL: [Self; 7] = [
         Self::Ready,
         Self::Reconciling,
@@ -33,7 +39,7 @@ impl ConditionType {
         Self::AbsencesHeld,
     ];
 
-    /// The type, as it is written.
+    /// Returns the type as it is written in `status`.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ready => "Ready",
@@ -46,7 +52,7 @@ impl ConditionType {
         }
     }
 
-    /// The type of this name.
+    /// Parses a type as it is written in `status`.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|known| known.as_str() == text)
     }

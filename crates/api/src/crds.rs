@@ -1,4 +1,5 @@
-//! The definitions of the custom resources, as they are installed: what the derive makes, and the few things that it can't say.
+//! The custom resource definitions as they are installed: the derived ones, plus the few things the derive
+//! can't express.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
@@ -8,7 +9,7 @@ use serde_json::json;
 
 use super::{Lead, LivePlatform, OcEssentialService};
 
-/// The definitions of all kinds, by name.
+/// Returns the definitions of all kinds.
 pub fn generate() -> Vec<CustomResourceDefinition> {
     [LivePlatform::crd(), Lead::crd(), OcEssentialService::crd()]
         .into_iter()
@@ -38,7 +39,8 @@ fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {
     crd
 }
 
-/// The status of an object that no operator has seen, so that nobody takes it for one in order.
+/// The status of an object that no operator has seen yet. Without it, tools would take the object for a
+/// healthy one.
 fn initial_status() -> serde_json::Value {
     json!({ "conditions": [{
         "type": "Ready",
@@ -49,8 +51,8 @@ fn initial_status() -> serde_json::Value {
     }] })
 }
 
-/// An absent field has one form, absence (`null` would pass `has()` in a rule); formats are those that the API server knows; and
-/// where a comment's line ends is no matter of the reader's.
+/// Normalizes a schema. An absent field has one form, absence: a `null` would pass `has()` in a rule. Formats
+/// are limited to those the API server knows. Line breaks of a doc comment do not reach the reader.
 fn tidy(schema: &mut JSONSchemaProps) {
     if let Some(text) = &mut schema.description {
         *text = text.split('\n').collect::<Vec<_>>().join(" ");

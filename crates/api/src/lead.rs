@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::common::{DeletionPolicy, ObjectRef, Operation, default_platform};
 use super::schema::{self, immutable, rule_at};
 
-/// What is known and wished of a lead.
+/// The desired state of a lead.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "operatorconnect.dev",
@@ -104,53 +104,54 @@ pub struct LeadSpec {
     #[schemars(schema_with = "schema::object_name")]
     #[x_kube(validation = immutable("platform"))]
     pub platform: String,
-    /// The customer's Microsoft 365 tenant id, a GUID in lower case. Immutable.
+    /// The customer's Microsoft 365 tenant id, a lowercase GUID. Immutable.
     #[schemars(schema_with = "schema::tenant_id")]
     #[x_kube(validation = immutable("msTenantId"))]
     pub ms_tenant_id: String,
-    /// When present, the lead is made on the platform if the platform has none for the tenant. When absent, the operator only
-    /// watches for a lead that the customer or the portal makes.
+    /// If set, the operator creates the lead on the platform when the platform has none for the tenant. If
+    /// absent, the operator only watches for a lead that the customer or the portal creates.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub consentless: Option<Consentless>,
-    /// The channel to assign the lead to. A channel that was assigned by this object is unassigned when this is removed. Absent:
-    /// the lead's channel is left as it is.
+    /// Id of the channel to assign the lead to. When you remove this field, a channel that this object
+    /// assigned is unassigned. If absent, the lead's channel is left alone.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub channel_id: Option<i64>,
-    /// What becomes of the lead on the platform when this object is deleted: Retain (the default) leaves it there; Delete deletes
-    /// it, which the platform allows for consentless leads only.
+    /// What happens to the lead on the platform when this object is deleted. Retain (the default) keeps it.
+    /// Delete deletes it, which the platform allows only for consentless leads.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// When true, nothing is asked of the platform for this object. Default: false.
+    /// If true, the operator makes no calls to the platform for this object. Default: false.
     #[serde(default)]
     pub suspend: bool,
 }
 
-/// A lead without the customer's consent: the operator enters the customer.
+/// A lead without the customer's consent: the service provider enters the customer.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Consentless {
-    /// The company's name. The platform refuses a name that another lead has.
+    /// The company's name. The platform rejects a name that another lead already has.
     #[schemars(schema_with = "schema::full_name")]
     pub company_name: String,
 }
 
-/// What was read back from the platform.
+/// The lead as last read from the platform.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeadStatus {
-    /// The metadata.generation that this status speaks of.
+    /// The metadata.generation that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
     /// The platform's id of the lead.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub lead_id: Option<String>,
-    /// Where the lead comes from: Consented (the customer chose the operator) or Consentless (the operator entered it).
+    /// How the lead came to exist: Consented (the customer chose the operator) or Consentless (the operator
+    /// entered it).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub origin: Option<String>,
-    /// Microsoft's status of the lead: Active, Suspended, Removed, or another word of the platform.
+    /// Microsoft's status of the lead: Active, Suspended, Removed, or another word the platform uses.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub microsoft_status: Option<String>,
@@ -173,10 +174,10 @@ pub struct LeadStatus {
     /// When the lead last changed on the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_modified_time: Option<Time>,
-    /// The channel that the lead is attached to.
+    /// Id of the channel that the lead is attached to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub channel_id: Option<i64>,
-    /// The channel that this object assigned, and unassigns when spec.channelId is removed.
+    /// Id of the channel that this object assigned. The operator unassigns it when spec.channelId is removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub assigned_channel_id: Option<i64>,
     /// The lead's License Type in the portal's words: OC Essential, None, and so on.
@@ -187,26 +188,27 @@ pub struct LeadStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub ump_customer_guid: Option<String>,
-    /// The OcEssentialService object for the tenant.
+    /// The OcEssentialService object for the same tenant.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub service_ref: Option<ObjectRef>,
-    /// The customer's contact. Only when the platform object says contactDetails: Include.
+    /// The customer's contact person. Set only when the LivePlatform has contactDetails: Include.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub contact: Option<Contact>,
-    /// What is being done at the platform, and how the last of it ended.
+    /// The current operation on the platform, or the outcome of the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
-    /// The last value of the annotation operatorconnect.dev/reconcile-requested-at that was acted upon.
+    /// The last value of the annotation operatorconnect.dev/reconcile-requested-at that the operator handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
-    /// Ready always; Reconciling and Stalled only while true; Synced: does the platform show what it should.
+    /// The conditions. Ready is always present; Reconciling and Stalled only while true. Synced says whether
+    /// the platform shows what it should.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
 
-/// How a person at the customer can be reached.
+/// How to reach a person at the customer.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Contact {
@@ -214,7 +216,7 @@ pub struct Contact {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 500))]
     pub full_name: Option<String>,
-    /// The person's mail address.
+    /// The person's email address.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 500))]
     pub email: Option<String>,

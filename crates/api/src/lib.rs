@@ -1,7 +1,8 @@
-//! The custom resources: what a user can say, what is refused, and what the operator answers in `status`.
+//! The custom resources: what a user can specify, what the API server rejects, and what the operator reports
+//! in `status`.
 //!
-//! Doc comments on the types become the texts of `kubectl explain`, so they speak to users. The rules live in `schema` and
-//! beside the fields; what the derive can't say is added in [`crds`].
+//! Doc comments on the types become the text of `kubectl explain`, so they address users. The validation
+//! rules are in `schema` and next to the fields; [`crds`] adds what the derive can't express.
 
 #![allow(
     rustdoc::bare_urls,

@@ -1,4 +1,4 @@
-//! `LivePlatform`: one Live Platform, how to reach it, and what it may be used for.
+//! `LivePlatform`: one Live Platform, how to reach it, and how it may be used.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,7 @@ use super::common::{ConfigMapKeyRef, Interval, JobStatus, LeadOrigin, SecretKeyR
 use super::schema::{self, rule, rule_at};
 use super::words::{CapabilityState, CircuitState};
 
-/// Where a Live Platform is, how to authenticate, and what it may be used for.
+/// The address of a Live Platform, how to authenticate, and how the platform may be used.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "operatorconnect.dev",
@@ -62,49 +62,56 @@ use super::words::{CapabilityState, CircuitState};
 )]
 #[serde(rename_all = "camelCase")]
 pub struct LivePlatformSpec {
-    /// The address that all calls begin with, such as https://live.example.com/tenantui. https only; http is taken for a loopback
-    /// or cluster-local host.
+    /// The base URL of all calls, such as https://live.example.com/tenantui. Must be https; http is accepted
+    /// only for a loopback or cluster-local host.
     #[schemars(schema_with = "schema::base_url")]
     pub url: String,
-    /// How the operator proves who it is.
+    /// How the operator authenticates to the platform.
     pub authentication: Authentication,
-    /// A ConfigMap's key with PEM certificates of a private authority. They are trusted beside the well-known ones.
+    /// A ConfigMap key with PEM certificates of a private certificate authority, trusted in addition to the
+    /// well-known ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub ca_bundle_ref: Option<ConfigMapKeyRef>,
     /// Which namespaces may use this platform. Default: all.
     #[serde(default)]
     pub allowed_namespaces: AllowedNamespaces,
-    /// How often the platform is listed, 5s to 24h. Default: 10m.
+    /// How often the operator lists the platform, 5s to 24h. Default: 10m.
     #[serde(default = "ten_minutes")]
     #[schemars(schema_with = "schema::observe_interval")]
     pub observe_interval: Interval,
-    /// The budget of requests to this platform, shared by all kinds. Of several LivePlatforms whose url means one place, the least of each limit holds for all.
+    /// The budget of requests to this platform, shared by all kinds. If several LivePlatforms point to the
+    /// same platform, the lowest value of each limit applies to all of them.
     #[serde(default)]
     pub requests: Requests,
-    /// When present, the operator makes a Lead object for each lead of the platform that fits. When absent, it makes none.
+    /// If set, the operator creates a Lead object for each matching lead on the platform. If absent, it
+    /// creates none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub lead_discovery: Option<LeadDiscovery>,
-    /// Whether names, mail addresses and telephone numbers of people come into the cluster: Omit (the default) or Include.
+    /// Whether people's names, email addresses and telephone numbers are copied into the cluster: Omit (the
+    /// default) or Include.
     #[serde(default)]
     pub contact_details: ContactDetails,
-    /// Which characters a short name may have: Portal (the default), the portal's rule; Alphanumeric: letters, digits and
-    /// underscore only, as the vendor's newest pages say.
+    /// Which characters a short name may contain. Portal (the default) applies the portal's rule.
+    /// Alphanumeric allows only letters, digits and underscores, as the vendor's newest pages say.
     #[serde(default)]
     pub short_name_rule: ShortNameRule,
     /// How the platform's synchronization jobs are started.
     #[serde(default)]
     pub sync_jobs: SyncJobs,
-    /// The breaker for deletions. LivePlatforms whose url means one place have one: the least perHour holds for all, and each counts what the others have granted.
+    /// The limit on deletions. LivePlatforms that point to the same platform share one limit: the lowest
+    /// perHour applies to all of them, and each counts what the others have granted.
     #[serde(default)]
     pub deletions: Deletions,
-    /// How long to look for the effect of a create whose answer was lost before it is asked for again, 1m to 24h. It counts once
-    /// creates of this platform were seen to take at most half of it; a slower platform gets twice what it took, and one of which
-    /// nothing was seen yet taskDeadline. Default: 15m.
+    /// If the response to a create is lost, how long the operator looks for its effect before it sends the
+    /// create again, 1m to 24h. Applies once creates on this platform are known to take at most half this
+    /// time. A slower platform gets twice the time its slowest create took; a platform without any observed
+    /// create gets taskDeadline. Default: 15m.
     #[serde(default = "fifteen_minutes")]
     #[schemars(schema_with = "schema::create_grace")]
     pub create_grace: Interval,
-    /// After how long a task that still runs is reported, 1m to 72h. It is never asked for twice. Default: 2h.
+    /// How long a task may run before the operator reports it, 1m to 72h. A running task is never requested a
+    /// second time. Default: 2h.
     #[serde(default = "two_hours")]
     #[schemars(schema_with = "schema::task_deadline")]
     pub task_deadline: Interval,
@@ -122,11 +129,11 @@ fn two_hours() -> Interval {
     Interval::hours(2)
 }
 
-/// How the operator proves who it is.
+/// How the operator authenticates to the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Authentication {
-    /// By an application of the service provider in Microsoft Entra ID.
+    /// Authentication with an application of the service provider in Microsoft Entra ID.
     pub entra: Entra,
 }
 
@@ -135,31 +142,32 @@ pub struct Authentication {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rule("has(self.clientSecretRef) != has(self.workloadIdentity)", "set exactly one of clientSecretRef and workloadIdentity"))]
 pub struct Entra {
-    /// The service provider's own directory, a GUID.
+    /// Id of the service provider's own directory, a GUID.
     #[schemars(schema_with = "schema::guid")]
     pub tenant_id: String,
-    /// The application's client id, a GUID.
+    /// Client id of the application, a GUID.
     #[schemars(schema_with = "schema::guid")]
     pub client_id: String,
-    /// The scope to ask a token for, such as api://<application id>/.default.
+    /// The scope to request a token for, such as api://<application id>/.default.
     #[schemars(schema_with = "schema::scope")]
     pub scope: String,
-    /// Where tokens are asked for. Default: the v2 token endpoint of the directory,
-    /// https://login.microsoftonline.com/<tenantId>/oauth2/v2.0/token. A directory in another Microsoft cloud has another host, such as
-    /// https://login.microsoftonline.us.
+    /// The token endpoint. Default: the v2 endpoint of the directory,
+    /// https://login.microsoftonline.com/<tenantId>/oauth2/v2.0/token. Another Microsoft cloud has another
+    /// host, such as https://login.microsoftonline.us.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::https_url")]
     pub token_url: Option<String>,
-    /// A Secret's key with the application's client secret.
+    /// The Secret key that holds the application's client secret.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub client_secret_ref: Option<SecretKeyRef>,
-    /// Federated: the token that Kubernetes projects into the operator's pod is the proof. No secret is needed.
+    /// If set, the operator uses federated credentials: it authenticates with the service account token that
+    /// Kubernetes projects into its pod. No secret is needed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub workload_identity: Option<WorkloadIdentity>,
 }
 
-/// Federated credentials. It has no settings.
+/// Federated credentials. Has no settings.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub struct WorkloadIdentity {}
 
@@ -168,22 +176,23 @@ pub struct WorkloadIdentity {}
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rule_at(".selector", "(self.from == 'Selector') == has(self.selector)", "set selector with from: Selector, and only then"))]
 pub struct AllowedNamespaces {
-    /// All (the default): every namespace. Selector: those whose labels fit the selector. None: no namespace.
+    /// All (the default): every namespace. Selector: namespaces whose labels match the selector. None: no
+    /// namespace.
     #[serde(default)]
     pub from: NamespacesFrom,
-    /// Labels of the namespaces, with from: Selector.
+    /// Labels that a namespace must have. Required with from: Selector, not allowed otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::label_selector")]
     pub selector: Option<LabelSelector>,
 }
 
-/// How namespaces are chosen.
+/// How namespaces are selected.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum NamespacesFrom {
     /// Every namespace.
     #[default]
     All,
-    /// Those whose labels fit.
+    /// Namespaces whose labels match the selector.
     Selector,
     /// No namespace.
     None,
@@ -193,15 +202,15 @@ pub enum NamespacesFrom {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Requests {
-    /// Requests a second in the long run, 1 to 1000. Default: 10.
+    /// Sustained requests per second, 1 to 1000. Default: 10.
     #[serde(default = "ten")]
     #[schemars(range(min = 1, max = 1000))]
     pub per_second: u32,
-    /// Requests that may go at once after a pause, 1 to 1000. Default: 20.
+    /// Requests that may be sent at once after an idle period, 1 to 1000. Default: 20.
     #[serde(default = "twenty")]
     #[schemars(range(min = 1, max = 1000))]
     pub burst: u32,
-    /// Requests that may wait for an answer at the same time, 1 to 64. Default: 4.
+    /// Requests that may be in flight at the same time, 1 to 64. Default: 4.
     #[serde(default = "four")]
     #[schemars(range(min = 1, max = 64))]
     pub in_flight: u32,
@@ -229,23 +238,24 @@ impl Default for Requests {
     }
 }
 
-/// Which leads become Lead objects by themselves.
+/// Which leads on the platform get a Lead object automatically.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeadDiscovery {
-    /// The namespace to make them in.
+    /// Namespace in which the operator creates the Lead objects.
     #[schemars(schema_with = "schema::namespace")]
     pub namespace: String,
-    /// Where the leads come from: Consented, Consentless or both. Default: Consented.
+    /// Origins of the leads to create objects for: Consented, Consentless or both. Default: Consented.
     #[serde(default = "consented")]
     #[schemars(length(min = 1, max = 2))]
     #[x_kube(merge_strategy = ListMerge::Set)]
     pub origins: Vec<LeadOrigin>,
-    /// Only leads that consented to one of these countries, ISO 3166 codes of two capital letters. Absent: all.
+    /// Only leads that consented to one of these countries, as ISO 3166 codes of two capital letters. If
+    /// absent, all leads.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::countries")]
     pub countries: Option<Vec<String>>,
-    /// Labels for the Lead objects.
+    /// Labels to set on the Lead objects.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schemars(schema_with = "schema::labels")]
     pub labels: BTreeMap<String, String>,
@@ -255,23 +265,23 @@ fn consented() -> Vec<LeadOrigin> {
     vec![LeadOrigin::Consented]
 }
 
-/// Whether data of people come into the cluster.
+/// Whether personal data is copied into the cluster.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ContactDetails {
-    /// They stay out.
+    /// Personal data is not copied.
     #[default]
     Omit,
-    /// They are shown in the status of leads.
+    /// Contact details are shown in the status of leads.
     Include,
 }
 
-/// Which characters a short name may have.
+/// Which characters a short name may contain.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum ShortNameRule {
     /// The portal's rule.
     #[default]
     Portal,
-    /// Letters, digits and underscore.
+    /// Only letters, digits and underscores.
     Alphanumeric,
 }
 
@@ -289,11 +299,11 @@ impl From<ShortNameRule> for oc_domain::names::ShortNameRule {
 #[serde(rename_all = "camelCase")]
 #[x_kube(validation = rule_at(".http", "(self.trigger == 'Http') == has(self.http)", "set http with trigger: Http, and only then"))]
 pub struct SyncJobs {
-    /// Manual (the default): the operator says which job is due, and watches for its effect. Http: it calls the URLs in http, for an
-    /// installation that has such calls.
+    /// Manual (the default): the operator reports which job is due and watches for its effect. Http: the
+    /// operator calls the URLs in http, for an installation that offers such calls.
     #[serde(default)]
     pub trigger: SyncTrigger,
-    /// The calls that start the jobs, with trigger: Http.
+    /// The calls that start the jobs. Required with trigger: Http, not allowed otherwise.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub http: Option<SyncJobsHttp>,
 }
@@ -301,29 +311,29 @@ pub struct SyncJobs {
 /// Who starts a job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum SyncTrigger {
-    /// A person.
+    /// A person, in the portal.
     #[default]
     Manual,
-    /// The operator, by a call.
+    /// The operator, with an HTTP call.
     Http,
 }
 
-/// The calls that start the jobs.
+/// The HTTP calls that start the jobs.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SyncJobsHttp {
-    /// Starts the job peering.sync-leads-job.
+    /// URL of the call that starts the job peering.sync-leads-job.
     #[schemars(schema_with = "schema::https_url")]
     pub leads_url: String,
-    /// Starts the job peering.sync-trunks-job.
+    /// URL of the call that starts the job peering.sync-trunks-job.
     #[schemars(schema_with = "schema::https_url")]
     pub trunks_url: String,
-    /// The method of the calls: POST (the default) or PUT.
+    /// HTTP method of the calls: POST (the default) or PUT.
     #[serde(default)]
     pub method: HttpMethod,
 }
 
-/// A method of HTTP that may change something.
+/// An HTTP method that may change something.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum HttpMethod {
     /// POST.
@@ -335,12 +345,13 @@ pub enum HttpMethod {
     Put,
 }
 
-/// The breaker for deletions.
+/// The limit on deletions.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Deletions {
-    /// How many services and leads may be deleted from the platform in an hour, 0 to 1000. More than that wait for the
-    /// annotation operatorconnect.dev/approve-deletions. Default: 10.
+    /// How many services and leads may be deleted from the platform within an hour, 0 to 1000. Further
+    /// deletions wait until you approve them with the annotation operatorconnect.dev/approve-deletions.
+    /// Default: 10.
     #[serde(default = "ten")]
     #[schemars(range(min = 0, max = 1000))]
     pub per_hour: u32,
@@ -352,114 +363,119 @@ impl Default for Deletions {
     }
 }
 
-/// What was seen of the platform.
+/// The state of the platform as last observed.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LivePlatformStatus {
-    /// The metadata.generation that this status speaks of.
+    /// The metadata.generation that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// How many leads the platform has.
+    /// The number of leads on the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub leads: Option<LeadCounts>,
-    /// How many services the platform has.
+    /// The number of services on the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub services: Option<ServiceCounts>,
-    /// Whether calls are let through to the platform.
+    /// Whether the operator sends calls to the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub circuit: Option<Circuit>,
-    /// The platform's synchronization jobs.
+    /// The state of the platform's synchronization jobs.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub sync_jobs: Vec<JobStatus>,
-    /// What the breaker for deletions has counted.
+    /// What the deletion limit has granted and holds back.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub deletions: Option<DeletionsStatus>,
-    /// What objects have recorded and the platform does not show, and for which platform they have recorded it.
+    /// What objects have recorded but the platform does not show, and the platform for which they recorded
+    /// it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub absences: Option<AbsencesStatus>,
-    /// Times of jobs that are not taken, since they lay ahead when they were set: an annotation's value counts again when it is changed.
+    /// Job times that the operator rejected because they were in the future when they were set. To report a
+    /// run, change the annotation to a new value.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub refused_job_times: Vec<RefusedJobTime>,
-    /// Which calls this release of the platform has.
+    /// Which optional calls this release of the platform supports.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub capabilities: Vec<Capability>,
-    /// The last value of the annotation operatorconnect.dev/reconcile-requested-at that was acted upon.
+    /// The last value of the annotation operatorconnect.dev/reconcile-requested-at that the operator handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
-    /// Ready always; Reconciling and Stalled only while true.
+    /// The conditions. Ready is always present; Reconciling and Stalled only while true. DeletionsHeld and
+    /// AbsencesHeld appear only while they apply.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
 
-/// What the breaker for deletions has counted.
+/// What the deletion limit has granted and holds back.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeletionsStatus {
     /// How many deletions wait for the annotation operatorconnect.dev/approve-deletions.
     #[serde(default)]
     pub held: u32,
-    /// The objects that may delete what they stand for, of the last hour.
+    /// The objects whose deletions on the platform were granted within the last hour.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]
     pub granted: Vec<DeletionGrant>,
-    /// Whatever was deleted in the cluster until then was approved.
+    /// Everything that was deleted in the cluster up to this time is approved.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub approved_time: Option<Time>,
-    /// The last value of the annotation operatorconnect.dev/approve-deletions that was acted upon.
+    /// The last value of the annotation operatorconnect.dev/approve-deletions that the operator handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_approval: Option<String>,
 }
 
-/// One object that may delete what it stands for.
+/// One object whose deletion on the platform was granted.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct DeletionGrant {
-    /// Its uid.
+    /// The object's uid.
     #[schemars(length(max = 64))]
     pub uid: String,
     /// When it was counted.
     pub time: Time,
 }
 
-/// What objects have recorded and the platform does not show.
+/// What objects have recorded but the platform does not show.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct AbsencesStatus {
-    /// How many objects have recorded something that does not show and is not believed to be gone. They wait until it shows again, or for the annotation
+    /// How many objects have recorded something that the platform does not show and that the operator does
+    /// not consider gone. They wait until it shows again, or until you set the annotation
     /// operatorconnect.dev/approve-absences.
     #[serde(default)]
     pub held: u32,
-    /// Since when so many are held.
+    /// Since when this many objects are held.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub since_time: Option<Time>,
-    /// How many objects still have recorded what is known to be gone, by a person's word or since it was believed long ago.
+    /// How many objects still have recorded something that is known to be gone, either because a person
+    /// confirmed it or because it was accepted as gone more than an hour ago.
     #[serde(default)]
     pub accepted: u32,
-    /// What was lately believed to be gone from the platform.
+    /// What the operator recently accepted as gone from the platform.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 200))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["id".into()]))]
     pub believed: Vec<BelievedAbsence>,
-    /// For which platform the objects have recorded what they have.
+    /// The platform for which the objects recorded what they have.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub known: Option<KnownPlatform>,
-    /// The last value of the annotation operatorconnect.dev/approve-absences that was acted upon.
+    /// The last value of the annotation operatorconnect.dev/approve-absences that the operator handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_approval: Option<String>,
 }
 
-/// One service or lead that is believed to be gone.
+/// One service or lead that the operator accepted as gone.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct BelievedAbsence {
@@ -470,82 +486,82 @@ pub struct BelievedAbsence {
     pub time: Time,
 }
 
-/// A platform, and as whom it is spoken to.
+/// A platform, and the application that the operator uses there.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct KnownPlatform {
-    /// spec.url, normalized.
+    /// The value of spec.url, normalized.
     #[schemars(length(max = 2048))]
     pub url: String,
-    /// The directory and the application of spec.authentication.entra: tenantId/clientId.
+    /// The directory and the application of spec.authentication.entra, as tenantId/clientId.
     #[schemars(length(max = 256))]
     pub identity: String,
 }
 
-/// A time of a job that is not taken.
+/// A job time that the operator rejected.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct RefusedJobTime {
-    /// The job.
+    /// Name of the job.
     #[schemars(length(max = 100))]
     pub name: String,
-    /// The annotation's value, its first 64 characters.
+    /// The first 64 characters of the annotation's value.
     #[schemars(length(max = 64))]
     pub value: String,
 }
 
-/// Leads of a platform, counted by Microsoft's status.
+/// The number of leads on a platform, by Microsoft's status.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct LeadCounts {
-    /// All of them.
+    /// The total number.
     #[serde(default)]
     pub total: u32,
-    /// Those that are Active.
+    /// The number of Active leads.
     #[serde(default)]
     pub active: u32,
-    /// Those that are Suspended.
+    /// The number of Suspended leads.
     #[serde(default)]
     pub suspended: u32,
-    /// Those that are Removed.
+    /// The number of Removed leads.
     #[serde(default)]
     pub removed: u32,
 }
 
-/// Services of a platform, counted by License Type.
+/// The number of services on a platform, by License Type.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct ServiceCounts {
-    /// All of them.
+    /// The total number.
     #[serde(default)]
     pub total: u32,
-    /// Those with OC Essential.
+    /// The number of services with OC Essential.
     #[serde(default)]
     pub oc_essential: u32,
-    /// Those with another license.
+    /// The number of services with another license.
     #[serde(default)]
     pub other: u32,
 }
 
-/// Whether calls are let through to a platform.
+/// Whether the operator sends calls to the platform.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Circuit {
-    /// Closed: calls go through. Open: they are held back, but for a probe.
+    /// Closed: calls go through. Open: calls are held back, except for a probe.
     pub state: CircuitState,
-    /// Why it is open.
+    /// Why the circuit is open.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub reason: Option<String>,
 }
 
-/// One call that not every release of the platform has.
+/// One call that not every release of the platform supports.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Capability {
-    /// What it is for.
+    /// What the call is for.
     #[schemars(length(max = 100))]
     pub name: String,
-    /// Available, Unavailable or Unknown.
+    /// Whether the platform has the call: Available, Unavailable or Unknown.
     pub state: CapabilityState,
 }

@@ -1,5 +1,5 @@
-//! The rules of single values, as schemas: a bound for every text, list and map (which also bounds what a rule can cost), and for
-//! each rule one message that says what is asked for.
+//! The rules of single values, as schemas. Every text, list and map has a bound, which also limits what a
+//! rule can cost. Each rule has one message that says what is expected.
 
 use kube::core::{Reason, Rule, validate};
 use schemars::{Schema, SchemaGenerator, json_schema};
@@ -9,12 +9,12 @@ pub(super) fn rule(cel: &str, message: &str) -> Rule {
     Rule::new(cel).message(message).reason(Reason::FieldValueInvalid)
 }
 
-/// A rule with its message, reported at a field below the place where it stands.
+/// A rule whose message is reported at a field below the object that carries the rule.
 pub(super) fn rule_at(field: &str, cel: &str, message: &str) -> Rule {
     rule(cel, message).field_path(field)
 }
 
-/// A required field that can't be changed. For the field itself.
+/// The rule for a required field that can't be changed. It goes on the field itself.
 pub(super) fn immutable(name: &str) -> Rule {
     rule(
         "self == oldSelf",
@@ -22,7 +22,8 @@ pub(super) fn immutable(name: &str) -> Rule {
     )
 }
 
-/// An optional field that can't be changed, added or removed. For the object that has it.
+/// The rule for an optional field that can't be changed, added or removed. It goes on the object that has the
+/// field.
 pub(super) fn immutable_optional(name: &str) -> Rule {
     let cel = format!(
         "has(self.{name}) == has(oldSelf.{name}) && (!has(self.{name}) || self.{name} == oldSelf.{name})"
@@ -34,17 +35,19 @@ pub(super) fn immutable_optional(name: &str) -> Rule {
     )
 }
 
-/// What of a service's spec no call can change. These rules stand at the object: they look at its status.
+/// The parts of a service's spec that no call can change. These rules go on the whole object because they
+/// read its status.
 pub(super) mod kept {
     use kube::core::Rule;
 
     use crate::schema::rule_at;
 
-    /// The create was asked for and has not ended, or it has made the service and the platform shows it. A service that was taken over was not made as
-    /// the spec says; for one that failed or is gone the next create takes what the spec says then. An outcome of another operation ends nothing.
+    /// The create was requested and has not ended, or it made the service and the platform shows it. An
+    /// adopted service was not made according to the spec. If the service failed or is gone, the next create
+    /// uses the spec of that time. An outcome that belongs to another operation ends nothing.
     const ASKED_FOR: &str = "has(oldSelf.status) && has(oldSelf.status.operation) && oldSelf.status.operation.kind == 'Create' && (!has(oldSelf.status.operation.outcome) || (has(oldSelf.status.operation.outcomeOf) && has(oldSelf.status.operation.id) && oldSelf.status.operation.outcomeOf != oldSelf.status.operation.id) || (oldSelf.status.operation.outcome == 'Succeeded' && has(oldSelf.status.licenseType)))";
 
-    /// The trunks job was due for it: its SIP connection is by IP group.
+    /// The trunks job was due for the service, so its SIP connection is by IP group.
     const BY_IP_GROUP: &str = "has(oldSelf.status.sync.jobs) && oldSelf.status.sync.jobs.exists(job, job.name == 'peering.sync-trunks-job')";
 
     fn same(field: &str) -> String {
@@ -53,7 +56,7 @@ pub(super) mod kept {
         )
     }
 
-    /// The short name: it follows the platform, and nothing else.
+    /// The rule for the short name: it may change only to the name the platform shows.
     pub fn short_name() -> Rule {
         let cel = "self.spec.shortName == oldSelf.spec.shortName || (has(oldSelf.status) && has(oldSelf.status.licenseType) && has(oldSelf.status.shortName) && self.spec.shortName == oldSelf.status.shortName)";
         rule_at(
@@ -63,7 +66,7 @@ pub(super) mod kept {
         )
     }
 
-    /// A field that may go, but not come or change.
+    /// The rule for a field that may be removed, but not added or changed.
     pub fn unless_taken_out(field: &str) -> Rule {
         let cel = format!("!({ASKED_FOR}) || !has(self.spec.{field}) || ({})", same(field));
         rule_at(
@@ -75,7 +78,8 @@ pub(super) mod kept {
         )
     }
 
-    /// They may come or go only to say again how the service was made.
+    /// The rule for `advancedSettings`: they may be added or removed only to restate how the service was
+    /// made.
     pub fn advanced_settings() -> Rule {
         let field = "advancedSettings";
         let mended = format!(
@@ -90,10 +94,10 @@ pub(super) mod kept {
     }
 }
 
-/// Puts rules on a schema.
+/// Adds rules to a schema.
 fn with(mut schema: Schema, rules: &[(&str, &str)]) -> Schema {
     for (cel, message) in rules {
-        // Can't fail: a rule is a plain record of texts.
+        // Can't fail: a rule is a plain record of strings.
         let _ = validate(&mut schema, rule(cel, message));
     }
     schema
@@ -107,7 +111,7 @@ const GUID: &str = "self.matches('^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{
 const GUID_ANY_CASE: &str =
     "self.matches('^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$')";
 
-/// A customer's tenant id.
+/// A customer's tenant id, in lower case.
 pub(super) fn tenant_id(_: &mut SchemaGenerator) -> Schema {
     text(
         64,
@@ -118,7 +122,7 @@ pub(super) fn tenant_id(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-/// A GUID of the provider's own directory.
+/// A GUID of the provider's own directory, in any case.
 pub(super) fn guid(_: &mut SchemaGenerator) -> Schema {
     text(
         64,
@@ -129,7 +133,7 @@ pub(super) fn guid(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-/// The name of an object.
+/// The name of a Kubernetes object.
 pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
     text(
         253,
@@ -208,7 +212,7 @@ pub(super) fn full_name(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-/// A short text that must say something.
+/// A short text that must not be blank.
 pub(super) fn label_text(_: &mut SchemaGenerator) -> Schema {
     text(
         200,
@@ -233,7 +237,7 @@ pub(super) fn scope(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-/// A host name in full.
+/// A fully qualified host name.
 pub(super) fn fqdn(_: &mut SchemaGenerator) -> Schema {
     text(
         253,
@@ -250,7 +254,8 @@ const URL_RULES: [(&str, &str); 4] = [
         "must be an https URL with a host, such as https://live.example.com/tenantui",
     ),
     (
-        // By a pattern on the whole text: what url() gives has no bound, and a pattern on it would cost too much.
+        // The pattern applies to the whole text: what url() returns has no bound, so a pattern on it would
+        // cost too much.
         r"!isURL(self) || url(self).getScheme() != 'http' || self.matches('^(?i)http://([^/?#]*@)?(localhost|127[.]0[.]0[.]1|\\[::1\\]|[a-z0-9.-]+[.]svc([.]cluster[.]local)?)(:[0-9]+)?([/?#]|$)')",
         "must be https: http is taken only for a loopback host (localhost, 127.0.0.1, [::1]) or a cluster-local one (*.svc, *.svc.cluster.local)",
     ),
@@ -261,12 +266,12 @@ const URL_RULES: [(&str, &str); 4] = [
     ("!self.contains('#')", "must not have a fragment (#)"),
 ];
 
-/// The address of a call.
+/// The URL of a single call.
 pub(super) fn https_url(_: &mut SchemaGenerator) -> Schema {
     text(2000, &URL_RULES)
 }
 
-/// The address that calls begin with.
+/// The base URL of all calls.
 pub(super) fn base_url(_: &mut SchemaGenerator) -> Schema {
     with(
         text(2000, &URL_RULES),
@@ -289,22 +294,22 @@ fn interval(shortest: &str, longest: &str) -> Schema {
     )
 }
 
-/// `observeInterval`.
+/// The bounds of `observeInterval`.
 pub(super) fn observe_interval(_: &mut SchemaGenerator) -> Schema {
     interval("5s", "24h")
 }
 
-/// `createGrace`.
+/// The bounds of `createGrace`.
 pub(super) fn create_grace(_: &mut SchemaGenerator) -> Schema {
     interval("1m", "24h")
 }
 
-/// `taskDeadline`.
+/// The bounds of `taskDeadline`.
 pub(super) fn task_deadline(_: &mut SchemaGenerator) -> Schema {
     interval("1m", "72h")
 }
 
-/// Countries, each once.
+/// A set of country codes.
 pub(super) fn countries(_: &mut SchemaGenerator) -> Schema {
     let country = text(
         16,
@@ -326,7 +331,7 @@ fn label_value() -> Schema {
     )
 }
 
-/// Labels for objects that the operator makes.
+/// Labels for objects that the operator creates.
 pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
     let labels =
         json_schema!({ "type": "object", "additionalProperties": label_value(), "maxProperties": 32 });
@@ -361,7 +366,7 @@ pub(super) fn variables(_: &mut SchemaGenerator) -> Schema {
     )
 }
 
-/// A selector of labels, as everywhere in Kubernetes, but with bounds.
+/// A label selector as everywhere in Kubernetes, but with bounds.
 pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
     let mut key = text(
         400,

@@ -12,7 +12,7 @@ use super::common::{DeletionPolicy, JobStatus, LocalRef, Operation};
 use super::schema::{self, immutable_optional, kept, rule_at};
 use super::words::SyncState;
 
-/// What service a tenant shall have.
+/// The desired service of one tenant.
 #[derive(CustomResource, KubeSchema, Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[kube(
     group = "operatorconnect.dev",
@@ -71,98 +71,109 @@ use super::words::SyncState;
     validation = immutable_optional("platform")
 )]
 pub struct OcEssentialServiceSpec {
-    /// The Lead object, in the same namespace, that becomes a customer. Set exactly one of leadRef and msTenantId. Immutable.
+    /// The Lead object, in the same namespace, to convert to a customer. Set exactly one of leadRef and
+    /// msTenantId. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[x_kube(merge_strategy = MapMerge::Atomic)]
     pub lead_ref: Option<LocalRef>,
-    /// The customer's Microsoft 365 tenant id, a GUID in lower case. Set exactly one of leadRef and msTenantId. Immutable.
+    /// The customer's Microsoft 365 tenant id, a lowercase GUID. Set exactly one of leadRef and msTenantId.
+    /// Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::tenant_id")]
     pub ms_tenant_id: Option<String>,
-    /// Name of the LivePlatform, with msTenantId; with leadRef the lead's platform is used. Absent: default. Immutable.
+    /// Name of the LivePlatform. Set it only with msTenantId; with leadRef the lead's platform is used.
+    /// Default: default. Immutable.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(schema_with = "schema::object_name")]
     pub platform: Option<String>,
-    /// The service's short name on the platform: 3 to 15 characters, none of \ / : * ? " < > |, no dot, no blank, not the word
-    /// audit, not a device name of Windows. Unique on the platform, without regard to case. Immutable, since no call renames a
-    /// service; but when somebody has renamed it on the platform, it can be set to what status.shortName shows.
+    /// The service's short name on the platform: 3 to 15 characters, none of \ / : * ? " < > |, no dot, no
+    /// blank, not containing the word audit, and not a Windows device name. Must be unique on the platform,
+    /// ignoring case. Immutable, since no call renames a service. If somebody renames the service on the
+    /// platform, you can set this field to the name in status.shortName.
     #[schemars(schema_with = "schema::short_name")]
     pub short_name: String,
-    /// The service's full name, 1 to 200 characters. No call renames a service: when it is changed later, or on the platform, the
-    /// difference is told, and Synced is False.
+    /// The service's full name, 1 to 200 characters. No call renames a service. If the name is changed later,
+    /// here or on the platform, the operator reports the difference and sets Synced to False.
     #[schemars(schema_with = "schema::full_name")]
     pub full_name: String,
-    /// The LC customer to attach the service to. Absent: the platform makes one of the same short name. When the lead belongs to a
-    /// channel, it must be one of that channel's customers. Immutable once the service was asked for; it can be taken out.
+    /// Id of the LC customer to attach the service to. If absent, the platform creates one with the same
+    /// short name. If the lead belongs to a channel, the LC customer must belong to that channel too.
+    /// Immutable once the service was requested, but you may remove it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub lc_customer_id: Option<i64>,
-    /// The channel to attach the service to. Immutable once the service was asked for; it can be taken out.
+    /// Id of the channel to attach the service to. Immutable once the service was requested, but you may
+    /// remove it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 1))]
     pub channel_id: Option<i64>,
-    /// When present, the SIP connection is made by IP group. When absent, by tenant id. Immutable once the service was asked for.
+    /// If set, the SIP connection is made by IP group. If absent, it is made by tenant id. Immutable once the
+    /// service was requested.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub advanced_settings: Option<AdvancedSettings>,
-    /// Apply (the default): do what is needed. Plan: say in status.plan what would be done, and do nothing. Observe: read only.
+    /// Apply (the default): make all needed changes. Plan: list in status.plan what Apply would do, and
+    /// change nothing. Observe: only read.
     #[serde(default)]
     pub mode: Mode,
-    /// What to do with a service that exists for the tenant and was not made by this object. IfMatching (the default): take it over
-    /// when short name and full name agree. Always: take it over. Never: leave it, and report a conflict.
+    /// What to do with an existing service of the tenant that this object did not create. IfMatching (the
+    /// default): adopt it if short name and full name match. Always: adopt it. Never: leave it alone and
+    /// report a conflict.
     #[serde(default)]
     pub adoption: Adoption,
-    /// What becomes of the service on the platform when this object is deleted. Retain (the default): the paid service stays.
-    /// Delete: it is deleted.
+    /// What happens to the service on the platform when this object is deleted. Retain (the default) keeps
+    /// the paid service. Delete deletes it.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// Numbers (the default): with deletionPolicy Delete, a service whose tenant has telephone numbers on the platform is not deleted
-    /// before they are released. None: it is deleted all the same.
+    /// What can block a deletion with deletionPolicy: Delete. Numbers (the default): the service is not
+    /// deleted while its tenant has telephone numbers on the platform; release them first. None: the service
+    /// is deleted anyway.
     #[serde(default)]
     pub deletion_guard: DeletionGuard,
-    /// What to do when the service was deleted by somebody else: false (the default) reports it, true makes it again.
+    /// What to do when somebody else deleted the service. false (the default): report it. true: create the
+    /// service again.
     #[serde(default)]
     pub recreate: bool,
-    /// What to do when the tenant has a Direct Routing service (license Hosted Essentials, Hosted Essentials Plus or Hosted Pro): false
-    /// (the default) reports it, true asks for the service all the same. Whether the platform takes both is not documented. The Direct
-    /// Routing service is left as it is.
+    /// What to do when the tenant has a Direct Routing service (license Hosted Essentials, Hosted Essentials
+    /// Plus or Hosted Pro). false (the default): report it. true: request the OC Essential service anyway.
+    /// Whether the platform accepts both is not documented. The Direct Routing service is left alone.
     #[serde(default)]
     pub beside_direct_routing: bool,
-    /// When true, nothing is asked of the platform for this object. Default: false.
+    /// If true, the operator makes no calls to the platform for this object. Default: false.
     #[serde(default)]
     pub suspend: bool,
 }
 
-/// How much the operator does.
+/// How much the operator does for an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
-    /// Whatever is needed.
+    /// Make all needed changes.
     #[default]
     Apply,
-    /// Nothing; it says what it would do.
+    /// Change nothing; report the planned changes.
     Plan,
-    /// Nothing; it reads.
+    /// Change nothing; only read.
     Observe,
 }
 
 /// What keeps a service from being deleted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum DeletionGuard {
-    /// Telephone numbers of its tenant.
+    /// Telephone numbers of the tenant.
     #[default]
     Numbers,
     /// Nothing.
     None,
 }
 
-/// Which existing services are taken over.
+/// Which existing services are adopted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Adoption {
-    /// Those whose short name and full name agree.
+    /// Services whose short name and full name match.
     #[default]
     IfMatching,
-    /// None.
+    /// No service.
     Never,
-    /// All.
+    /// Every service.
     Always,
 }
 
@@ -173,23 +184,24 @@ pub struct AdvancedSettings {
     /// Name of the proxy set on the SBC, such as SIPTrunk. One proxy set can serve many customers.
     #[schemars(schema_with = "schema::label_text")]
     pub proxy_set: String,
-    /// The online PSTN gateway, as a host name in full, such as gw.example.com. It must be activated at Microsoft.
+    /// The online PSTN gateway, as a fully qualified host name such as gw.example.com. It must be activated
+    /// at Microsoft.
     #[schemars(schema_with = "schema::fqdn")]
     pub online_pstn_gateway: String,
-    /// Where the SIP connection goes. Absent: the platform decides.
+    /// The site and SBC of the SIP connection. If absent, the platform decides.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub site_location: Option<SiteLocation>,
-    /// Custom variables of the onboarding script by name, at most 50. They must exist on the platform as customer variables. Put
-    /// secret values into variablesFrom.
+    /// Custom variables of the onboarding script by name, at most 50. They must exist on the platform as
+    /// customer variables. Put secret values in variablesFrom.
     #[serde(default, skip_serializing_if = "Variables::is_empty")]
     pub variables: Variables,
-    /// More variables, from a Secret: they are read when the service is made, and shown nowhere. Line breaks at the end of a value
-    /// are left out.
+    /// More variables, taken from a Secret. They are read when the service is created, and never shown.
+    /// Trailing line breaks of a value are removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables_from: Option<VariablesFrom>,
 }
 
-/// Where a SIP connection goes.
+/// The site and SBC of a SIP connection.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct SiteLocation {
@@ -199,31 +211,31 @@ pub struct SiteLocation {
     /// The platform's id of the SBC.
     #[schemars(range(min = 1))]
     pub sbc_id: i64,
-    /// The id of the script that sets up the SBC.
+    /// Id of the script that sets up the SBC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub onboarding_script: Option<i64>,
-    /// The id of the script that cleans up the SBC.
+    /// Id of the script that cleans up the SBC.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub cleanup_script: Option<i64>,
-    /// The id of the script that uploads a number.
+    /// Id of the script that uploads a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub upload_number_script: Option<i64>,
-    /// The id of the script that releases a number.
+    /// Id of the script that releases a number.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(range(min = 0))]
     pub release_number_script: Option<i64>,
 }
 
-/// Custom variables by name. Prints their names, never their values.
+/// Custom variables by name. Debug output shows the names, never the values.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct Variables(pub BTreeMap<String, String>);
 
 impl Variables {
-    /// Whether there are none.
+    /// Returns whether there are no variables.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
@@ -251,7 +263,7 @@ impl JsonSchema for Variables {
     }
 }
 
-/// Where more variables come from.
+/// The source of more variables.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct VariablesFrom {
@@ -259,14 +271,14 @@ pub struct VariablesFrom {
     pub secret_ref: LocalRef,
 }
 
-/// What was read back from the platform, and what is being done.
+/// The service as last read from the platform, and the current operation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct OcEssentialServiceStatus {
-    /// The metadata.generation that this status speaks of.
+    /// The metadata.generation that this status describes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub observed_generation: Option<i64>,
-    /// The License Type in the portal's words, read back from the platform. Absent until then.
+    /// The License Type in the portal's words, as read back from the platform. Absent until it was read.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub license_type: Option<String>,
@@ -282,65 +294,66 @@ pub struct OcEssentialServiceStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 253))]
     pub platform: Option<String>,
-    /// The short name that the platform has.
+    /// The short name as the platform shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub short_name: Option<String>,
-    /// The full name that the platform has.
+    /// The full name as the platform shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub full_name: Option<String>,
-    /// What is being done at the platform, and how the last of it ended.
+    /// The current operation on the platform, or the outcome of the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub operation: Option<Operation>,
-    /// The synchronization jobs that the service needs.
+    /// The state of the synchronization jobs that the service needs.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sync: Option<Sync>,
-    /// With mode: Plan, what would be done.
+    /// With mode: Plan, what the operator would do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 64))]
     #[x_kube(merge_strategy = ListMerge::Atomic)]
     pub plan: Vec<PlanItem>,
-    /// The last value of the annotation operatorconnect.dev/reconcile-requested-at that was acted upon.
+    /// The last value of the annotation operatorconnect.dev/reconcile-requested-at that the operator handled.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 256))]
     pub last_handled_reconcile_at: Option<String>,
-    /// Ready always; Reconciling and Stalled only while true; Synced: does the platform show what it should; LeadEligible: may the
-    /// tenant's lead get a license.
+    /// The conditions. Ready is always present; Reconciling and Stalled only while true. Synced says whether
+    /// the platform shows what it should, LeadEligible whether the tenant's lead may get a license.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(schema_with = "schema::conditions")]
     pub conditions: Vec<Condition>,
 }
 
-/// The synchronization jobs that a service needs.
+/// The state of the synchronization jobs that a service needs.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct Sync {
-    /// How far the slowest of them is: NotDue, Due, Requested, Synced or Unknown.
+    /// State of the job that is furthest behind: NotDue, Due, Requested, Synced or Unknown.
     pub state: SyncState,
-    /// Each of them.
+    /// The state of each job.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 16))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["name".into()]))]
     pub jobs: Vec<JobStatus>,
 }
 
-/// One thing that would be done.
+/// One planned change.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "camelCase")]
 pub struct PlanItem {
-    /// What would be done, such as Create or Adopt.
+    /// What the operator would do, such as Create or Adopt.
     #[schemars(length(max = 64))]
     pub action: String,
-    /// The field that it is about.
+    /// The field that would change.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 200))]
     pub field: Option<String>,
-    /// What it is now. Absent when there is nothing: a create begins from nothing, unless it replaces a service that was deleted on the platform.
+    /// The current value. Absent if there is none: a create starts from nothing, unless it replaces a service
+    /// that was deleted on the platform.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub from: Option<String>,
-    /// What it would be. Absent when the platform chooses it.
+    /// The value after the change. Absent if the platform chooses it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 1024))]
     pub to: Option<String>,

@@ -1,5 +1,7 @@
-//! Words of a status. The schema takes any short text for them, and an unknown one reads as `Unknown`: neither an older operator
-//! nor an older schema may break the watch, or refuse a status, because of a word that came later.
+//! Enumerated words in status.
+//!
+//! The schema accepts any short text for them, and an unknown word reads as `Unknown`. A word that a later
+//! version adds must not break the watch of an older operator, or make an older schema reject a status.
 
 macro_rules! words {
     ($(#[$doc:meta])* $name:ident { $($words:tt)+ }) => {
@@ -10,13 +12,13 @@ macro_rules! words {
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
         pub enum $name {
             $($(#[$word_doc])* $word,)+
-            /// Not known, or a word that this version does not know.
+            /// Unknown, or a word that this version does not know.
             #[default]
             $other,
         }
 
         impl $name {
-            /// The word, as it is written.
+            /// Returns the word as it is written in `status`.
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$word => stringify!($word),)+
@@ -64,59 +66,60 @@ macro_rules! words {
 }
 
 words! {
-    /// What is asked of the platform.
+    /// What an operation requests from the platform.
     OperationKind {
-        /// Make a service, or a consentless lead.
+        /// Create a service or a consentless lead.
         Create,
-        /// Delete a service, or a consentless lead.
+        /// Delete a service or a consentless lead.
         Delete,
     }
 }
 
 words! {
-    /// How an operation ended. The word for what is not known is one of these: one that this version does not know says no such thing.
+    /// How an operation ended. `Unknown` is itself an outcome here, so a word that this version does not know
+    /// reads as `Other` instead.
     Outcome or Other {
-        /// The platform did it, and it was seen.
+        /// The platform made the change, and the operator saw it.
         Succeeded,
-        /// The platform began it, and it failed.
+        /// The platform started the change, and it failed.
         Failed,
-        /// The platform refused it, and nothing was begun.
+        /// The platform rejected the request and started nothing.
         Refused,
-        /// The answer was lost, and no effect showed in time.
+        /// The response was lost, and no effect showed in time.
         Unknown,
     }
 }
 
 words! {
-    /// How far a synchronization job is.
+    /// The state of a synchronization job.
     SyncState {
         /// Nothing needs the job.
         NotDue,
-        /// The job must run, and was not asked for.
+        /// The job must run and was not requested yet.
         Due,
-        /// The job was asked for, and its effect was not seen yet.
+        /// The job was requested, and its effect was not seen yet.
         Requested,
-        /// The effect of the job was seen.
+        /// The job's effect was seen.
         Synced,
     }
 }
 
 words! {
-    /// Whether calls are let through to a platform.
+    /// Whether the operator sends calls to a platform.
     CircuitState {
         /// Calls go through.
         Closed,
-        /// Calls are held back, but for a probe now and then.
+        /// Calls are held back, except for an occasional probe.
         Open,
     }
 }
 
 words! {
-    /// Whether a platform has an optional call.
+    /// Whether a platform supports an optional call.
     CapabilityState {
-        /// It answers.
+        /// The platform answers the call.
         Available,
-        /// It answers that there is no such call.
+        /// The platform answers that it has no such call.
         Unavailable,
     }
 }
