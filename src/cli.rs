@@ -1,4 +1,4 @@
-//! What can be said to the program. Every flag is an environment variable too.
+//! The command line. Every flag is also an environment variable.
 
 use std::ffi::OsStr;
 use std::fmt;
@@ -12,86 +12,89 @@ use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 #[derive(Debug, Parser)]
 #[command(version, max_term_width = 120)]
 pub struct Cli {
-    /// What to do.
+    /// The subcommand.
     #[command(subcommand)]
     pub command: Command,
 }
 
-/// The commands.
+/// The subcommands.
 #[derive(Debug, Subcommand)]
 pub enum Command {
     /// Run the controller, in a cluster or with a kubeconfig, until SIGTERM or SIGINT
     Run(Box<Settings>),
-    /// Print the custom resource definitions, for: oc-essentials-operator crds | kubectl apply --server-side -f -
+    /// Print the custom resource definitions; apply them with: oc-essentials-operator crds | kubectl apply
+    /// --server-side -f -
     Crds,
 }
 
-/// How the controller runs.
+/// The settings of the controller.
 #[derive(Debug, Args)]
 pub struct Settings {
-    /// Kubeconfig of the cluster; default: $KUBECONFIG, ~/.kube/config, or the pod's service account
+    /// Path of the kubeconfig; default: $KUBECONFIG, ~/.kube/config, or the pod's service account
     #[arg(long, env = "OPERATORCONNECT_KUBECONFIG", value_name = "FILE")]
     pub kubeconfig: Option<PathBuf>,
 
     /// Namespaces whose leads and services are watched, separated by commas; default: all
     ///
-    /// In all others nothing is read or written, and no right is needed. Every object for one platform must be in sight of one operator: what another one makes
-    /// is to this one as if it had been made by hand.
+    /// In other namespaces the operator reads and writes nothing and needs no permissions. One operator must
+    /// see every object that uses a platform. To it, whatever another operator creates there looks as if it
+    /// had been made by hand.
     #[arg(long, env = "OPERATORCONNECT_WATCH_NAMESPACES", value_name = "NAMESPACES", value_delimiter = ',', value_parser = namespace)]
     pub watch_namespaces: Vec<String>,
 
-    /// The pod's projected service account token, for a LivePlatform with workloadIdentity
+    /// File with the pod's projected service account token, for a LivePlatform with workloadIdentity
     #[arg(long, env = "AZURE_FEDERATED_TOKEN_FILE", value_name = "FILE")]
     pub federated_token_file: Option<PathBuf>,
 
-    /// Seconds that passes under way get to finish after SIGTERM, before the program ends
+    /// Seconds that running passes get to finish after SIGTERM before the program exits
     #[arg(long, env = "OPERATORCONNECT_SHUTDOWN_SECONDS", value_name = "SECONDS", default_value_t = 25, value_parser = clap::value_parser!(u64).range(0..=600))]
     pub shutdown_seconds: u64,
 
-    /// What others may ask this program.
+    /// Endpoints for metrics and health checks.
     #[command(flatten)]
     pub serve: ServeSettings,
 
-    /// Which of several replicas leads.
+    /// Leader election among replicas.
     #[command(flatten)]
     pub lease: LeaseSettings,
 
-    /// How logs are written.
+    /// Log output.
     #[command(flatten)]
     pub log: LogSettings,
 
-    /// Where traces go.
+    /// Tracing.
     #[command(flatten)]
     pub traces: TraceSettings,
 }
 
-/// Where traces go.
+/// Tracing.
 #[derive(Debug, Args)]
 pub struct TraceSettings {
-    /// A collector for traces by OTLP over http/protobuf, such as http://collector:4318; default: none
+    /// URL of an OTLP collector (http/protobuf) for traces, such as http://collector:4318; default: no traces
     ///
-    /// Each pass over an object is a span, and below it each call of the platform and each write to the API server. Names of objects are in it; nothing of it is
-    /// sent to the platform.
+    /// Each pass over an object is a span. Each platform call and each write to the API server is a span
+    /// below it. Traces contain object names. No trace data is sent to the platform.
     #[arg(long, env = "OTEL_EXPORTER_OTLP_ENDPOINT", value_name = "URL", value_parser = collector)]
     pub otlp_endpoint: Option<String>,
 
-    /// Which part of all passes is traced, from 0 to 1
+    /// Fraction of passes to trace, from 0 to 1
     #[arg(long, env = "OPERATORCONNECT_TRACE_RATIO", value_name = "RATIO", default_value_t = 1.0, value_parser = ratio)]
     pub trace_ratio: f64,
 }
 
-/// What others may ask this program.
+/// Endpoints for metrics and health checks.
 #[derive(Debug, Args)]
 pub struct ServeSettings {
-    /// Address to serve /metrics on, such as :8080 (all addresses) or 127.0.0.1:8080; default: it is not served
+    /// Address to serve /metrics on, such as :8080 (all addresses) or 127.0.0.1:8080; default: not served
     #[arg(long, env = "OPERATORCONNECT_METRICS_ADDRESS", value_name = "ADDRESS", value_parser = Listen::parse)]
     pub metrics_address: Option<Listen>,
 
-    /// Address to serve /livez and /readyz on, such as :8081 (all addresses) or 127.0.0.1:8081; default: they are not served
+    /// Address to serve /livez and /readyz on, such as :8081 (all addresses) or 127.0.0.1:8081; default: not
+    /// served
     #[arg(long, env = "OPERATORCONNECT_HEALTH_ADDRESS", value_name = "ADDRESS", value_parser = Listen::parse)]
     pub health_address: Option<Listen>,
 
-    /// For tests: seconds after which a watch that is not heard of is taken for dead
+    /// For tests: seconds of silence after which a watch is considered dead
     #[arg(
         long,
         env = "OPERATORCONNECT_WATCH_SILENCE",
@@ -102,12 +105,12 @@ pub struct ServeSettings {
     pub watch_silence: u64,
 }
 
-/// Where to listen.
+/// An address to listen on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Listen {
-    /// At this address.
+    /// This address and port.
     At(SocketAddr),
-    /// At this port of all addresses, by IPv6 and IPv4.
+    /// This port on all addresses, IPv6 and IPv4.
     Everywhere(u16),
 }
 
@@ -133,14 +136,14 @@ impl fmt::Display for Listen {
     }
 }
 
-/// Which of several replicas leads.
+/// Leader election among replicas.
 #[derive(Debug, Args)]
 pub struct LeaseSettings {
-    /// Act only while holding a lease, so that several replicas can run; without it this must be the only one
+    /// Act only while holding a lease, so that several replicas can run; without it, run a single replica
     #[arg(long, env = "OPERATORCONNECT_LEADER_ELECT", value_parser = FalseyValueParser::new())]
     pub leader_elect: bool,
 
-    /// Namespace of the lease; default: the pod's own
+    /// Namespace of the lease; default: the pod's namespace
     #[arg(long, env = "OPERATORCONNECT_LEASE_NAMESPACE", value_name = "NAMESPACE")]
     pub lease_namespace: Option<String>,
 
@@ -153,50 +156,53 @@ pub struct LeaseSettings {
     )]
     pub lease_name: String,
 
-    /// What this replica calls itself in the lease, before a part that no other process has; default: the host's name
+    /// Name of this replica in the lease, before a unique suffix; default: the host name
     #[arg(long, env = "POD_NAME", value_name = "NAME")]
     pub lease_identity: Option<String>,
 
-    /// The pod's UID: a container that is started again in the same pod goes on with its lease at once; without one it waits for its end
+    /// UID of the pod: a container restarted in the same pod resumes its lease at once; without it, it waits
+    /// for the lease to expire
     #[arg(long, env = "POD_UID", value_name = "UID")]
     pub pod_uid: Option<String>,
 
-    /// Seconds after the last sign of life of the leader until another replica takes over
+    /// Seconds without a sign of life from the leader until another replica takes over
     #[arg(long, env = "OPERATORCONNECT_LEASE_DURATION", value_name = "SECONDS", default_value_t = 35, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub lease_duration: u64,
 
-    /// Seconds after its last renewal until the leader stops acting; less than the duration
+    /// Seconds after its last renewal until the leader stops acting; less than the lease duration
     #[arg(long, env = "OPERATORCONNECT_LEASE_RENEW_DEADLINE", value_name = "SECONDS", default_value_t = 30, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub lease_renew_deadline: u64,
 
-    /// Seconds between two renewals, or two tries; less than the deadline
+    /// Seconds between two renewals, or two attempts; less than the renew deadline
     #[arg(long, env = "OPERATORCONNECT_LEASE_RETRY", value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u64).range(1..=3600))]
     pub lease_retry: u64,
 }
 
-/// How logs are written.
+/// Log output.
 #[derive(Debug, Args)]
 pub struct LogSettings {
-    /// Form of a log line
+    /// Format of a log line
     #[arg(long, env = "OPERATORCONNECT_LOG_FORMAT", value_enum, default_value_t = LogFormat::Json)]
     pub log_format: LogFormat,
 
-    /// What is logged: error, warn, info (each change asked of a platform), debug (each pass), or a filter such as info,kube=debug
+    /// Log level: error, warn, info (each change requested from a platform), debug (each pass), or a filter
+    /// such as info,kube=debug
     #[arg(long, env = "OPERATORCONNECT_LOG_LEVEL", value_name = "FILTER", default_value = "info", value_parser = filter)]
     pub log_level: String,
 }
 
-/// The forms of a log line.
+/// The log formats.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
-    /// One JSON object a line
+    /// One JSON object per line
     Json,
-    /// For people
+    /// Text for people
     Text,
 }
 
 impl Cli {
-    /// What the command line and the environment say. A variable that is set to nothing is one that is not set.
+    /// Parses the command line and the environment. An environment variable set to the empty string counts as
+    /// unset.
     #[allow(
         clippy::disallowed_methods,
         reason = "whether a setting of this file is empty"
@@ -210,7 +216,8 @@ impl Cli {
     }
 }
 
-/// Whether a proxy's address is what the environment has for all programs, for the platform among others.
+/// Whether a proxy address comes from the environment variables that all programs use, and so applies to the
+/// platform too.
 #[allow(
     clippy::disallowed_methods,
     reason = "no setting of ours, but of whatever makes connections"
@@ -229,7 +236,7 @@ pub fn is_proxy_of_environment(proxy: &http::Uri) -> bool {
     })
 }
 
-/// The command, with the variables forgotten that are empty.
+/// Returns the command without the environment variables that `empty` reports as empty.
 fn without(mut command: clap::Command, empty: impl Fn(&OsStr) -> bool) -> clap::Command {
     let forget = |arg: clap::Arg| {
         if arg.get_env().is_some_and(&empty) {
@@ -248,8 +255,9 @@ fn without(mut command: clap::Command, empty: impl Fn(&OsStr) -> bool) -> clap::
     command
 }
 
-/// Empty is what an environment variable is that is set to nothing.
-/// The variable is one that others inject, for all programs of a pod: `collector:4318` is meant as gRPC clients take it, and is no reason not to start.
+/// Parses the URL of a collector. Empty is allowed: an environment variable may be set to the empty string.
+/// Others inject this variable for all programs of a pod. `collector:4318` is the form that gRPC clients
+/// accept, so it must not prevent the start.
 fn collector(text: &str) -> Result<String, String> {
     let url = if text.is_empty() || text.contains("://") {
         text.to_owned()
@@ -278,7 +286,8 @@ fn ratio(text: &str) -> Result<f64, String> {
         .ok_or_else(|| "give a number from 0 to 1, such as 0.1".to_owned())
 }
 
-/// A name as the API server takes it; empty is what an environment variable is that is set to nothing.
+/// Parses a namespace name as the API server accepts it. Empty is allowed: an environment variable may be set
+/// to the empty string.
 fn namespace(text: &str) -> Result<String, String> {
     let name = text.trim();
     let allowed = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';

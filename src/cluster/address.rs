@@ -1,17 +1,17 @@
-//! Which platform a `LivePlatform` object means.
+//! Which platform a `LivePlatform` object points to.
 
 use oc_domain::absence::Account;
 use oc_domain::place::Place;
 
 use oc_api::LivePlatform;
 
-/// Which platform is meant, and as whom it is spoken to.
+/// Identifies the platform an object points to, and the credentials it uses there.
 pub fn identity(object: &LivePlatform) -> String {
     let spec = &object.spec;
     format!("{}|{:?}|{:?}", spec.url, spec.authentication, spec.ca_bundle_ref)
 }
 
-/// Where the platform is; `None` for a text that is no URL.
+/// Returns the place of the platform; `None` if the URL does not parse.
 pub fn place(object: &LivePlatform) -> Option<Place> {
     let url = reqwest::Url::parse(&object.spec.url).ok()?;
     Some(Place::new(
@@ -22,7 +22,8 @@ pub fn place(object: &LivePlatform) -> Option<Place> {
     ))
 }
 
-/// Which platform an object of ours means, and as whom it speaks to it. Another credential of the same application is no other account.
+/// Returns the account of an object: the platform and the application used there. Another credential of the
+/// same application is the same account.
 pub fn account(object: &LivePlatform) -> Account {
     let entra = &object.spec.authentication.entra;
     let url = place(object).map_or_else(|| object.spec.url.clone(), |place| place.as_str().to_owned());

@@ -1,4 +1,4 @@
-//! The objects as the watches have brought them, and which of them has to do with what.
+//! The objects as received from the watches, and how they relate to each other.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::cluster::records::Records;
 use crate::cluster::store::Store;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 
-/// See the module.
+/// The stores of all kinds, with the index and the parsed data derived from them.
 #[derive(Default)]
 pub struct Cache {
     /// All `LivePlatform` objects.
@@ -23,15 +23,15 @@ pub struct Cache {
     pub leads: Arc<Store<Lead>>,
     /// All `OcEssentialService` objects.
     pub services: Arc<Store<OcEssentialService>>,
-    /// Which of them has to do with what.
+    /// How the objects relate to each other.
     pub index: Index,
-    /// What the objects remember that compete for something.
+    /// The records of objects that compete for a tenant or name.
     pub records: Records,
     readings: Readings,
 }
 
 impl Cache {
-    /// Whether anything was asked of a platform, or may have been, whose end is not known.
+    /// Whether any object has an open intent or a running task.
     pub fn has_something_open(&self) -> bool {
         let open = |record: &Record| record.open_intent().is_some() || record.running().is_some();
         let mut found = false;
@@ -42,7 +42,7 @@ impl Cache {
         found
     }
 
-    /// The longest span for which any platform lets something be open.
+    /// The longest time for which any platform lets an intent or a task stay open.
     pub fn longest_wait(&self) -> std::time::Duration {
         let mut longest = std::time::Duration::ZERO;
         self.platforms.for_each(|platform| {
@@ -53,7 +53,7 @@ impl Cache {
         longest
     }
 
-    /// What of an object can't be read by this version of the program.
+    /// Returns which fields of an object this version can't read, and why.
     pub fn wrong(&self, key: &ObjectKey) -> Option<Arc<str>> {
         match key.kind {
             Kind::LivePlatform => self.platforms.wrong("", &key.name),
@@ -62,7 +62,7 @@ impl Cache {
         }
     }
 
-    /// How many objects of a kind can't be read.
+    /// The number of objects of a kind that can't be read.
     pub fn unreadable(&self, kind: Kind) -> usize {
         match kind {
             Kind::LivePlatform => self.platforms.unreadable(),
@@ -71,12 +71,12 @@ impl Cache {
         }
     }
 
-    /// What the newest version of a platform object says.
+    /// Parses the newest version of a platform object.
     pub fn reading(&self, platform: &str) -> Option<Arc<Reading>> {
         Some(self.readings.of(platform, self.platforms.get("", platform)?))
     }
 
-    /// Forgets what was read of an object that is gone.
+    /// Drops the parsed data of a deleted object.
     pub fn forget(&self, key: &ObjectKey) {
         self.records.forget(key);
         if key.kind == Kind::LivePlatform {
@@ -84,9 +84,12 @@ impl Cache {
         }
     }
 
-    /// What a service object has to do with. The tenant and the platform of one that refers to a lead are the lead's, and stay known when the lead object
-    /// goes. Once something may have been asked for they stay as they were: a lead that is made anew under the same name, for another tenant, moves neither
-    /// what is paid for nor what is deleted. Until status tells of it, the intent tells for which tenant it was.
+    /// Returns the index entry of a service.
+    ///
+    /// If the service refers to a lead, its tenant and platform are the lead's, and stay known when the lead
+    /// object is deleted. Once something may have been requested, they no longer change. A lead that is
+    /// created again under the same name for another tenant must affect neither what is paid for nor what is
+    /// deleted. Until status names the tenant, the intent does.
     pub fn entry_of_service(&self, object: &OcEssentialService) -> Entry {
         let namespace = object.namespace().unwrap_or_default();
         let lead = object
@@ -142,7 +145,7 @@ impl Cache {
     }
 }
 
-/// What a lead object has to do with.
+/// Returns the index entry of a lead.
 pub fn entry_of_lead(object: &Lead) -> Entry {
     Entry {
         platform: object.spec.platform.clone(),

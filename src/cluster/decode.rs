@@ -1,8 +1,9 @@
-//! Reads objects one by one, so that one that this version can't read costs no other.
+//! Parses objects one by one, so that one that this version can't read does not affect the others.
 //!
-//! The definition may be newer than this program: after a rollback, or with two releases in one cluster. Then a word, or a type, of one object is not
-//! known here. What of such an object can be read is kept all the same, field by field: it may have a service on the platform, and what it stands for (its
-//! tenant, its short name, its guid) must stay taken. Nothing is decided for it, and nothing of it is written but its conditions.
+//! The CRD may be newer than this program: after a rollback, or with two releases in one cluster. Then an
+//! object may contain a value or a type that is unknown here. What can be read of it is kept, field by field:
+//! the object may have a service on the platform, and its tenant, short name and guid must stay taken.
+//! Nothing is decided for such an object, and only its conditions are written.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -15,12 +16,12 @@ use serde_json::{Map, Value};
 use crate::cluster::managed::ManagedResource;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 
-/// How much of what is wrong is told.
+/// The maximum length of the message about unreadable fields.
 const MOST_TOLD: usize = 600;
 
-/// A kind of which as much is read as can be.
+/// A kind whose objects are read as far as possible.
 pub trait Decode: ManagedResource {
-    /// What its spec must hold to be read at all. It stands for a field that can't be read, and is never acted upon.
+    /// The minimal spec that parses. It replaces a field that can't be read, and is never acted upon.
     fn least() -> Value;
 }
 
@@ -42,25 +43,25 @@ impl Decode for LivePlatform {
     }
 }
 
-/// One object of an answer.
+/// One object of a response.
 #[derive(Clone, Debug)]
 pub struct Read<K> {
-    /// The object; `None` when nothing of it can be read.
+    /// The object; `None` if nothing of it can be read.
     pub object: Option<K>,
-    /// What of it can't be read: the fields, and why.
+    /// The fields that can't be read, and why.
     pub wrong: Option<String>,
 }
 
 impl<'de, K: Decode> Deserialize<'de> for Read<K> {
     fn deserialize<D: serde::Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        // The raw text, so that what is sound costs no more than before.
+        // Keep the raw text, so that a valid object is parsed only once.
         let raw = Box::<RawValue>::deserialize(from)?;
         Ok(read(raw.get()))
     }
 }
 
-/// The text of an object without its `managedFields`: four fifths of it (measured), a tree of maps to whoever reads them, and of use to nobody here. What can't
-/// be taken apart is left as it is.
+/// Returns the text of an object without `managedFields`. They are four fifths of it (measured), parse into a
+/// tree of maps, and nothing here uses them. Text that can't be split is returned unchanged.
 pub fn lean(text: &str) -> Cow<'_, str> {
     let without = || {
         let mut object: BTreeMap<&str, &RawValue> = serde_json::from_str(text).ok()?;
@@ -96,7 +97,8 @@ fn read<K: Decode>(text: &str) -> Read<K> {
     }
 }
 
-/// Takes over each field of spec and status that can be read, and names the others. `error` is what stands against the whole.
+/// Copies each field of spec and status that can be read, and reports the others. `error` is the error for
+/// the whole object.
 fn salvaged<K: Decode>(raw: &Value, error: &str) -> Read<K> {
     let mut sound = serde_json::json!({"apiVersion": raw["apiVersion"], "kind": raw["kind"], "metadata": raw["metadata"], "spec": K::least()});
     let mut wrong = Vec::new();
@@ -120,7 +122,7 @@ fn salvaged<K: Decode>(raw: &Value, error: &str) -> Read<K> {
             }
         }
     }
-    // A field that is missing shows in the whole alone.
+    // A missing field only shows up when the whole object is parsed.
     let wrong = if wrong.is_empty() {
         error.to_owned()
     } else {

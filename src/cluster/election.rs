@@ -1,6 +1,8 @@
-//! Takes part in the election of a leader, and tells everything that would change something whether this process may.
+//! Takes part in the leader election, and reports to everything that makes changes whether this process may
+//! make them.
 //!
-//! [`oc_domain::election`] decides; here are the requests and a watch. [`Leadership`] is what is asked right before each change leaves.
+//! [`oc_domain::election`] decides; this module makes the requests and runs the watch. Every change checks
+//! [`Leadership`] right before it is sent.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -19,25 +21,25 @@ use crate::runtime::clock;
 use crate::runtime::heartbeat::Heartbeat;
 use crate::runtime::leadership::Leadership;
 
-/// How long giving the lease back may take. Whoever waits for it takes over by itself when it fails.
+/// How long releasing the lease may take. If it fails, a waiting replica takes over once the lease expires.
 const TO_RELEASE: Duration = Duration::from_secs(3);
 
-/// How often one that does not see what happens looks whether it does.
+/// How often a candidate that does not see the cluster checks whether it can again.
 const BLIND: Duration = Duration::from_millis(200);
 
-/// How long a watch lasts before another one is begun, as kube has it.
+/// How long a watch lasts before a new one is started, as in kube.
 const WATCH_SECONDS: u32 = 290;
 
-/// Which lease, and how it is kept.
+/// The lease and its timing.
 #[derive(Clone, Debug)]
 pub struct ElectionSettings {
-    /// Its namespace.
+    /// Namespace of the lease.
     pub namespace: String,
-    /// Its name.
+    /// Name of the lease.
     pub name: String,
-    /// Who we are: a name that no other process has that lives.
+    /// Identity of this process. No other live process has the same one.
     pub identity: String,
-    /// Its times.
+    /// Duration, renew deadline and retry time of the lease.
     pub timing: Timing,
 }
 
@@ -48,13 +50,13 @@ enum LeaderState {
     Lost(String),
 }
 
-/// A place in the election. Dropping it ends the part in it without giving the lease back.
+/// Membership in the election. Dropping it ends the membership without releasing the lease.
 pub struct ElectionHandle {
     standing: watch::Receiver<LeaderState>,
     stop: Option<oneshot::Sender<()>>,
     task: Option<JoinHandle<()>>,
     heartbeat: Option<Arc<Heartbeat>>,
-    /// Without an election: what keeps `standing` as it is.
+    /// Without an election: keeps `standing` as it is.
     _alone: Option<watch::Sender<LeaderState>>,
 }
 
@@ -67,7 +69,7 @@ impl Drop for ElectionHandle {
 }
 
 impl ElectionHandle {
-    /// There is no election: this process leads at once, and for ever.
+    /// Returns a handle without an election: this process leads at once and forever.
     pub fn without_election() -> Self {
         let (tell, standing) = watch::channel(LeaderState::Leads);
         Self {
@@ -79,8 +81,8 @@ impl ElectionHandle {
         }
     }
 
-    /// Stands for election.
-    /// `sees` says whether this process sees what happens in the cluster: while it does not, it leaves the lease to others.
+    /// Joins the election. `sees` reports whether this process sees the cluster. While it does not, it leaves
+    /// the lease to others.
     pub fn start(
         client: Client,
         settings: ElectionSettings,
@@ -111,8 +113,9 @@ impl ElectionHandle {
         }
     }
 
-    /// What beats with each step of the election, at the latest after the time that a request may take: of one that leads, of one that waits, and while
-    /// the API server is away. `None` without an election.
+    /// Returns the heartbeat of the election. It beats with each step, at the latest after the maximum time
+    /// of a request, whether this process leads, waits, or the API server is away. `None` without an
+    /// election.
     pub fn heartbeat(&self) -> Option<Arc<Heartbeat>> {
         self.heartbeat.clone()
     }
@@ -120,7 +123,7 @@ impl ElectionHandle {
     /// Waits until this process leads.
     ///
     /// # Errors
-    /// When it never will.
+    /// If this process will never lead.
     pub async fn leads(&mut self) -> Result<(), String> {
         match self
             .standing
@@ -134,7 +137,7 @@ impl ElectionHandle {
         }
     }
 
-    /// Waits until this process leads no more, and says why.
+    /// Waits until this process no longer leads, and returns why.
     pub async fn lost(&mut self) -> String {
         match self
             .standing
@@ -147,13 +150,14 @@ impl ElectionHandle {
         }
     }
 
-    /// Gives the lease back, so that another need not wait for its end. From here on nothing may be changed.
+    /// Releases the lease, so that another replica need not wait until it expires. From here on this process
+    /// may change nothing.
     pub async fn release(mut self) {
         if let Some(stop) = self.stop.take() {
             let _ended = stop.send(());
         }
         if let Some(task) = self.task.take() {
-            // The task bounds itself.
+            // The task limits its own time.
             let _ended = task.await;
         }
     }
@@ -168,9 +172,9 @@ struct LeaderElector {
     election: Election,
     leadership: Leadership,
     tell: watch::Sender<LeaderState>,
-    /// The lease as it was seen last: what the next write changes.
+    /// The lease as last seen. The next write is based on it.
     object: Option<Lease>,
-    /// While another leads: what happens to the lease.
+    /// While another process leads: the events of the lease.
     events: Option<LeaseEvents>,
     sees: Box<dyn Fn() -> bool + Send + Sync>,
     heartbeat: Arc<Heartbeat>,
@@ -186,7 +190,7 @@ impl LeaderElector {
                 return self.lose();
             }
             tokio::select! {
-                // A seat that is dropped releases nothing.
+                // A dropped handle releases nothing.
                 asked = &mut stop => return if asked.is_ok() { self.release().await },
                 () = self.perform(decision) => {}
             }
@@ -198,10 +202,11 @@ impl LeaderElector {
         match decision {
             ElectionStep::Wait(until) => {
                 let leads = self.election.valid_until().is_some();
-                // One that is blind may see again at any moment.
+                // A blind candidate may see again at any moment.
                 let blind = !leads && !(self.sees)();
                 let news = async {
-                    // Who leads asks at each renewal; who waits shall know at once when the lease is given back.
+                    // The leader reads the lease at each renewal. A candidate must learn at once when the
+                    // lease is released.
                     if leads {
                         std::future::pending().await
                     } else {
@@ -224,7 +229,7 @@ impl LeaderElector {
         }
     }
 
-    /// How long a request that is begun now may take: never past the time in which this process may act.
+    /// The time limit for a request that starts now. It never exceeds the time in which this process may act.
     fn patience(&self) -> Duration {
         let left = self
             .election
@@ -241,7 +246,7 @@ impl LeaderElector {
         }
     }
 
-    /// Takes in the lease. The time is read here, after the answer has come.
+    /// Takes in the lease. The clock is read here, after the response has arrived.
     fn saw(&mut self, lease: Option<Lease>) {
         let before = self.election.holder().map(str::to_owned);
         self.election
@@ -269,7 +274,8 @@ impl LeaderElector {
         }
     }
 
-    /// Writes us into the lease that was seen last, or makes one. The API server refuses when it is another one by now.
+    /// Writes our identity into the last seen lease, or creates the lease. The API server rejects the write
+    /// if the lease has changed since.
     async fn claim(&mut self, exists: bool, anew: bool) {
         let lease = self.written(
             self.election.identity().to_owned(),
@@ -294,7 +300,7 @@ impl LeaderElector {
         }
     }
 
-    /// Replaces just the version that `lease` names, or makes the lease.
+    /// Replaces exactly the version in `lease`, or creates the lease.
     fn write(&self, exists: bool, lease: Lease) -> impl Future<Output = kube::Result<Lease>> + Send + use<> {
         let (api, name) = (self.api.clone(), self.name.clone());
         async move {
@@ -310,7 +316,7 @@ impl LeaderElector {
         }
     }
 
-    /// The lease that was seen last, with another holder. What else is in it stays.
+    /// Returns the last seen lease with another holder. Everything else in it stays.
     fn written(&self, holder: String, duration: Duration, anew: bool) -> Lease {
         let now = Some(MicroTime(clock::timestamp(clock::now())));
         let mut lease = self.object.clone().unwrap_or_else(|| Lease {
@@ -349,7 +355,8 @@ impl LeaderElector {
         self.election.unanswered(clock::since_start());
     }
 
-    /// Waits for the next event of the lease. Without a watch it waits for ever: the next look comes by itself, and begins another watch.
+    /// Waits for the next event of the lease. Without a watch it waits forever: the next look comes anyway
+    /// and starts a new watch.
     async fn news(&mut self) {
         if self.events.is_none() {
             let version = self
@@ -423,7 +430,7 @@ impl LeaderElector {
                     Release::Nothing => return,
                     Release::Look => self.look().await,
                     Release::Replace(_) => {
-                        // As client-go has it: nobody, for a second. Whoever is a client of an older kind waits for that second.
+                        // As in client-go: no holder, for one second. Older clients wait for that second.
                         let lease = self.written(String::new(), Duration::from_secs(1), false);
                         match self.write(true, lease).await {
                             Ok(_) => return tracing::info!(lease = self.name, "gave the lease back"),

@@ -1,8 +1,11 @@
-//! Events about our objects (`events.k8s.io/v1`): what `kubectl describe` shows below an object, and what outlives one that is gone.
+//! Events about our objects (`events.k8s.io/v1`): what `kubectl describe` shows below an object, and what
+//! outlives a deleted one.
 //!
-//! Not kube's `Recorder`: that makes a series of what it takes for the same, which loses the text and the order of a history, and walks over its cache
-//! at each event. What comes here is a change already (see `oc_domain::events`), so each is one small object. A pass never waits for one: they
-//! are written beside it, a limited number at once, and one that can't be written is left: the log tells the first of each kind of failure.
+//! This is not kube's `Recorder`. That one merges events it considers equal into a series, which loses the
+//! text and the order of a history, and it scans its cache at each event. Here each event already is a change
+//! (see `oc_domain::events`), so each becomes one small object. A pass never waits for events: they are
+//! written in the background, a limited number at once. An event that can't be written is dropped, and the
+//! log reports the first failure of each kind.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -20,20 +23,21 @@ use tokio::sync::Semaphore;
 
 use crate::runtime::clock;
 
-/// Who tells.
+/// The reporting controller of our events.
 pub const CONTROLLER: &str = "operatorconnect.dev/oc-essentials-operator";
 
-/// How many are written at once: a small part of the requests that may be under way, so that passes do not wait for events.
+/// How many events are written at once: a small part of the requests that may be in flight, so that passes do
+/// not wait for events.
 const AT_ONCE: usize = 4;
 
-/// For how many passes events may wait to be written, about a kilobyte each: the histories of a thousand customers who come in the same minute. More
-/// are left.
+/// How many passes may have events waiting to be written, about a kilobyte each: the histories of a thousand
+/// customers that arrive in the same minute. Beyond that, events are dropped.
 const WAITING: u32 = 4000;
 
-/// How long one may take.
+/// How long writing one event may take.
 const TO_WRITE: Duration = Duration::from_secs(10);
 
-/// Where the events of an object without a namespace are: the API server takes them nowhere else.
+/// The namespace for events about cluster-scoped objects. The API server accepts them nowhere else.
 const NO_NAMESPACE: &str = "default";
 
 /// Why events could not be written.
@@ -41,9 +45,9 @@ const NO_NAMESPACE: &str = "default";
 enum WriteFailure {
     /// The API server does not allow it.
     Forbidden,
-    /// Everything else: it does not answer, or takes them not, or there are too many.
+    /// Everything else: the API server does not answer or rejects the event, or too many are waiting.
     Other,
-    /// The namespace is going or gone, and the history of what was in it with it: nobody has to do anything.
+    /// The namespace is terminating or gone, and the history of its objects with it. Nobody needs to act.
     NoNamespace,
 }
 
@@ -55,7 +59,7 @@ impl WriteFailure {
         let goes = |cause: &StatusCause| cause.reason == "NamespaceTerminating";
         match status.code {
             404 => Self::NoNamespace,
-            // It is a refusal of this kind too that nothing is made in a namespace that goes.
+            // A terminating namespace also rejects new objects with 403.
             403 if status
                 .details
                 .iter()
@@ -69,12 +73,13 @@ impl WriteFailure {
     }
 }
 
-/// Which failures the log has told already: an event that can't be written is not worth a warning each time.
+/// Which kinds of failure were already logged as a warning. An event that can't be written is not worth a
+/// warning each time.
 #[derive(Default)]
 struct Warned([AtomicBool; 3]);
 
 impl Warned {
-    /// Whether this is the first of its kind.
+    /// Returns whether this is the first failure of its kind.
     fn first(&self, failure: WriteFailure) -> bool {
         !self.0[failure as usize].swap(true, Ordering::Relaxed)
     }
@@ -91,7 +96,7 @@ pub struct Recorder {
 }
 
 impl Recorder {
-    /// A recorder for this process, which is called `instance`.
+    /// Creates a recorder for this process, which reports as `instance`.
     pub fn new(client: Client, instance: &str) -> Self {
         let instance = instance.chars().take(128).collect::<String>().into();
         let places = |count| Arc::new(Semaphore::new(count));
@@ -104,7 +109,7 @@ impl Recorder {
         }
     }
 
-    /// Writes what there is to tell of an object, in this order, and returns at once.
+    /// Writes the events of an object in this order, in the background, and returns at once.
     pub fn tell(&self, regarding: &ObjectReference, notes: &[EventMessage]) {
         if notes.is_empty() {
             return;
@@ -126,7 +131,7 @@ impl Recorder {
         let recorder = self.clone();
         tokio::spawn(async move {
             for event in events {
-                // Never closed.
+                // The semaphore is never closed.
                 let _turn = recorder.writing.acquire().await;
                 match tokio::time::timeout(TO_WRITE, write(&recorder.client, &namespace, &event)).await {
                     Ok(Ok(_)) => {}
@@ -145,7 +150,7 @@ impl Recorder {
         });
     }
 
-    /// An event is no more than a help for people: what it tells stands in status too, or in the log.
+    /// Drops events. They only help people: what they say is also in status, or in the log.
     fn leave(&self, failure: WriteFailure, namespace: &str, count: usize, why: &str) {
         match (self.warned.first(failure), failure) {
             (false, _) | (_, WriteFailure::NoNamespace) => {
@@ -166,7 +171,7 @@ impl Recorder {
         }
     }
 
-    /// Waits until those under way are written, for a short while.
+    /// Waits briefly until the pending events are written.
     pub async fn finish(&self, at_most: Duration) {
         let all = tokio::time::timeout(at_most, self.waiting.acquire_many(WAITING)).await;
         if all.is_err() {
@@ -175,7 +180,8 @@ impl Recorder {
     }
 
     fn event(&self, regarding: &ObjectReference, note: &EventMessage) -> Event {
-        // A name of its own for each: of a long object name only the beginning, so that the whole is no longer than a name may be.
+        // Each event gets a unique name. A long object name is cut so that the whole name stays within the
+        // limit.
         let object: String = regarding
             .name
             .as_deref()
@@ -212,7 +218,7 @@ impl Recorder {
     }
 }
 
-/// Writes one. The answer is the same event again, and is not read as one.
+/// Writes one event. The response is the same event again, so it is not parsed.
 async fn write(client: &Client, namespace: &str, event: &Event) -> Result<(), kube::Error> {
     let written = serde_json::to_vec(event).map_err(kube::Error::SerdeError)?;
     let request = Request::new(Event::url_path(&(), Some(namespace)))

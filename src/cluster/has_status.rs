@@ -1,9 +1,9 @@
-//! What the statuses of all kinds have in common.
+//! What the status of every kind has in common.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use oc_domain::conditions::Reason;
 
-/// What every status of ours tells.
+/// The fields that every status of ours has.
 pub trait HasStatus {
     /// `observedGeneration`
     fn observed(&self) -> Option<i64>;
@@ -37,7 +37,7 @@ told!(
     oc_api::OcEssentialServiceStatus
 );
 
-/// The reason for which status says `Stalled`, when it speaks of this generation.
+/// Returns the reason of `Stalled`, if status describes this generation.
 pub fn stalled_for(status: Option<&dyn HasStatus>, generation: i64) -> Option<Reason> {
     let status = status.filter(|status| status.observed() == Some(generation))?;
     let stalled = status

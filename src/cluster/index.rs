@@ -1,6 +1,8 @@
-//! Which objects have to do with which platform, tenant, short name and lead: so that a change wakes those it concerns, and no others.
+//! An index of objects by platform, tenant, short name and lead, so that a change enqueues only the objects
+//! it concerns.
 //!
-//! Tenants and short names are unique on a platform, and a platform is known by its place: `LivePlatform` objects that point to one place share them.
+//! Tenants and short names are unique on a platform. A platform is identified by its place: `LivePlatform`
+//! objects that point to one place share them.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeSet, HashMap};
@@ -12,20 +14,21 @@ use oc_domain::place::Place;
 use crate::cluster::key::ObjectKey;
 use crate::cluster::store;
 
-/// What an object has to do with.
+/// What an object is indexed by.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Entry {
-    /// The `LivePlatform` it is on.
+    /// The `LivePlatform` of the object.
     pub platform: String,
-    /// Its tenant, as far as known.
+    /// The tenant, if known.
     pub tenant: Option<TenantId>,
-    /// Its short name (services).
+    /// The short name (services).
     pub short_name: Option<String>,
-    /// The `Lead` it refers to (services).
+    /// The `Lead` that the object refers to (services).
     pub lead: Option<store::ObjectName>,
 }
 
-/// The index. Its lock is taken within each method and never leaves this file, so that whoever uses it can call what it likes.
+/// The index. Each method takes the lock and releases it before it returns, so callers may call anything
+/// while they use the results.
 #[derive(Default)]
 pub struct Index(Mutex<Tables>);
 
@@ -34,78 +37,80 @@ impl Index {
         self.0.lock()
     }
 
-    /// Where a `LivePlatform` points to now. Returns whether it pointed elsewhere before. One that is deleted stays where it was: what its objects have is
-    /// still there.
+    /// Records where a `LivePlatform` points now. Returns whether that changed. A deleted one keeps its
+    /// place: what its objects have is still there.
     pub fn settle(&self, platform: &str, place: Place) -> bool {
         self.tables().settle(platform, place)
     }
 
-    /// Where a `LivePlatform` points to; `None` when it was never seen, or its URL can't be read.
+    /// Returns where a `LivePlatform` points; `None` if it was never seen or its URL can't be read.
     pub fn place(&self, platform: &str) -> Option<Place> {
         self.tables().place(platform).cloned()
     }
 
-    /// The names of all `LivePlatform` objects that point to where this one does, itself among them.
+    /// Returns the names of all `LivePlatform` objects that point to the same place, this one included.
     pub fn siblings(&self, platform: &str) -> BTreeSet<String> {
         self.tables().siblings(platform)
     }
 
-    /// Enters an object, or enters it anew. Returns what was known of it before, when that was something else.
+    /// Adds or replaces the entry of an object. Returns the previous entry if it was different.
     pub fn enter(&self, key: &ObjectKey, entry: Entry) -> Option<Entry> {
         self.tables().enter(key, entry)
     }
 
-    /// Takes an object out.
+    /// Removes an object and returns its entry.
     pub fn leave(&self, key: &ObjectKey) -> Option<Entry> {
         self.tables().leave(key)
     }
 
-    /// What an object has to do with.
+    /// Returns the entry of an object.
     pub fn entry(&self, key: &ObjectKey) -> Option<Entry> {
         self.tables().entry(key).cloned()
     }
 
-    /// The objects on a `LivePlatform`.
+    /// Returns the objects on a `LivePlatform`.
     pub fn on(&self, platform: &str) -> Vec<ObjectKey> {
         self.tables().on(platform)
     }
 
-    /// The objects on all `LivePlatform` objects that point to where this one does.
+    /// Returns the objects on all `LivePlatform` objects that point to the same place.
     pub fn at(&self, platform: &str) -> Vec<ObjectKey> {
         self.tables().at(platform)
     }
 
-    /// The objects in a namespace. A walk over all: for what changes once a year.
+    /// Returns the objects in a namespace. It scans all objects, for something that changes once a year.
     pub fn in_namespace(&self, namespace: &str) -> Vec<ObjectKey> {
         self.tables().in_namespace(namespace)
     }
 
-    /// The objects for a tenant, wherever a `LivePlatform` points to where this one does.
+    /// Returns the objects of a tenant on all `LivePlatform` objects that point to the same place.
     pub fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<ObjectKey> {
         self.tables().of_tenant(platform, tenant)
     }
 
-    /// The objects with a short name, likewise, compared without regard to case.
+    /// Returns the objects with a short name on all `LivePlatform` objects that point to the same place,
+    /// ignoring case.
     pub fn named(&self, platform: &str, name: &str) -> Vec<ObjectKey> {
         self.tables().named(platform, name)
     }
 
-    /// The services that refer to a lead.
+    /// Returns the services that refer to a lead.
     pub fn of_lead(&self, lead: &store::ObjectName) -> Vec<ObjectKey> {
         self.tables().of_lead(lead)
     }
 
-    /// The objects that share a tenant or a short name with this one.
+    /// Returns the objects that share a tenant or a short name with this one.
     pub fn neighbours(&self, entry: &Entry) -> BTreeSet<ObjectKey> {
         self.tables().neighbours(entry)
     }
 
-    /// The `LivePlatform` that an object is on, as far as the object is known.
+    /// Returns the `LivePlatform` of an object, if the object is known.
     pub fn platform_of(&self, key: &ObjectKey) -> Option<String> {
         self.tables().entry(key).map(|entry| entry.platform.clone())
     }
 
-    /// The objects in a namespace, and those that share a tenant or a short name with one of them. A walk over all, as [`Index::in_namespace`].
+    /// Returns the objects in a namespace, and those that share a tenant or a short name with one of them. It
+    /// scans all objects, as does [`Index::in_namespace`].
     pub fn around_namespace(&self, namespace: &str) -> BTreeSet<ObjectKey> {
         let tables = self.tables();
         let own = tables.in_namespace(namespace);

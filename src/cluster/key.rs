@@ -1,6 +1,6 @@
-//! Which object is meant.
+//! The key that identifies one object.
 
-/// Our kinds.
+/// The kinds of our custom resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
     /// `LivePlatform`
@@ -12,10 +12,10 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// All of them.
+    /// All kinds.
     pub const ALL: [Kind; 3] = [Kind::LivePlatform, Kind::Lead, Kind::OcEssentialService];
 
-    /// As Kubernetes has it.
+    /// Returns the kind as Kubernetes writes it.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::LivePlatform => "LivePlatform",
@@ -25,19 +25,19 @@ impl Kind {
     }
 }
 
-/// One object.
+/// Identifies one object.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ObjectKey {
-    /// Its kind.
+    /// Kind of the object.
     pub kind: Kind,
-    /// Its namespace; empty for a `LivePlatform`.
+    /// Namespace of the object; empty for a `LivePlatform`.
     pub namespace: String,
-    /// Its name.
+    /// Name of the object.
     pub name: String,
 }
 
 impl ObjectKey {
-    /// The key of a platform.
+    /// Returns the key of a platform.
     pub fn platform(name: &str) -> Self {
         Self {
             kind: Kind::LivePlatform,
@@ -46,7 +46,7 @@ impl ObjectKey {
         }
     }
 
-    /// The key of a lead.
+    /// Returns the key of a lead.
     pub fn lead(namespace: &str, name: &str) -> Self {
         Self {
             kind: Kind::Lead,
@@ -55,7 +55,7 @@ impl ObjectKey {
         }
     }
 
-    /// The key of a service.
+    /// Returns the key of a service.
     pub fn service(namespace: &str, name: &str) -> Self {
         Self {
             kind: Kind::OcEssentialService,
@@ -75,5 +75,6 @@ impl std::fmt::Display for ObjectKey {
     }
 }
 
-/// Entries that share a limit: a platform's objects, and apart from them the platform object itself, which must never wait behind them.
+/// Objects that share a limit: the objects of one platform. The platform object is in a group of its own,
+/// since it must never wait behind them.
 pub type Group = (Kind, String);

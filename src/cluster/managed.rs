@@ -1,11 +1,11 @@
-//! What all our kinds are.
+//! The traits that all our kinds share.
 
 use kube::core::object::HasStatus;
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-/// A kind of ours: an object that the operator reads, marks and writes the status of.
+/// One of our kinds: the operator reads its objects, marks them and writes their status.
 pub trait ManagedResource:
     Resource<DynamicType = ()>
     + HasStatus<Status: Serialize>
@@ -17,7 +17,7 @@ pub trait ManagedResource:
     + Sync
     + 'static
 {
-    /// The interface for the namespace that this object is in, or for the cluster.
+    /// Returns the API for the object's namespace, or for the cluster.
     fn api(client: &Client, namespace: Option<&str>) -> Api<Self>;
 }
 

@@ -1,7 +1,13 @@
-//! The API server's half: what the cluster has ([`store`], in which namespaces: [`scope`]), kept up to date by lists and watches ([`reflector`]) that show
-//! whether they live ([`watch_health`]) and read each object by itself ([`decode`]); what is kept of the objects as they change (`cache`); what an object
-//! remembers ([`record`]), what it says ([`status`]), how both are written ([`mod@patch`]), and the [`events`] about it. Beside these two only the lease
-//! ([`election`]) is written to the API server. Nothing here knows a Live Platform.
+//! The Kubernetes half of the operator.
+//!
+//! - [`store`] keeps the objects of the namespaces in [`scope`]. [`reflector`] keeps them up to date with
+//!   lists and watches, [`watch_health`] shows whether these are alive, and [`decode`] parses each object
+//!   separately. `cache` holds what is derived from the objects as they change.
+//! - [`record`] is what an object remembers, [`status`] what it says. [`mod@patch`] writes both, and
+//!   [`events`] writes the events about it. The only other write to the API server is the lease
+//!   ([`election`]).
+//!
+//! Nothing here knows a Live Platform.
 
 pub(crate) mod address;
 pub(crate) mod cache;

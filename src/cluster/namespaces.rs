@@ -1,6 +1,8 @@
-//! May the objects of a namespace use a platform? By `spec.allowedNamespaces`; for a selector, by the namespace's labels.
+//! Whether the objects of a namespace may use a platform: by `spec.allowedNamespaces` and, for a selector,
+//! the namespace's labels.
 //!
-//! The labels are read when they are needed, and not watched: that would take the right to list all namespaces, for what changes once a year.
+//! The labels are read when needed and not watched. A watch would need the permission to list all namespaces,
+//! for something that changes once a year.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap};
@@ -18,23 +20,25 @@ use crate::runtime::clock;
 use oc_api::LivePlatform;
 use oc_api::live_platform::NamespacesFrom;
 
-/// For so long labels that fit are not read again: thousands of objects of one namespace cost one request.
+/// How long matching labels are not read again, so that thousands of objects in one namespace cost one
+/// request.
 const FRESH: Duration = Duration::from_secs(30);
 
-/// For so long labels that do not fit are not read again: thousands of objects of a namespace that is not allowed cost one request as well, and whoever
-/// has labelled it need not wait for long.
+/// How long labels that do not match are not read again. Thousands of objects in a disallowed namespace cost
+/// one request as well, and whoever labels it does not wait long.
 const FRESH_NO: Duration = Duration::from_secs(3);
 
-/// For so long it is believed of **other** objects whether they may use a platform, and of an object itself between the look and its intent.
+/// How long an answer counts for **other** objects, and for an object itself between the look and its intent.
 const BELIEVED: Duration = Duration::from_secs(60);
 
-/// Labels that nobody has asked for in so long are forgotten.
+/// Labels that were not needed for this long are dropped.
 const KEPT: Duration = Duration::from_secs(86_400);
 
-/// When an object of a namespace that is not allowed is looked at again: whoever labels it need not ask for a look.
+/// When to retry an object in a disallowed namespace, so that nobody has to request it after labelling the
+/// namespace.
 const AGAIN: Duration = Duration::from_secs(60);
 
-/// The labels of namespaces, as they were read last.
+/// The labels of namespaces, as last read.
 #[derive(Default)]
 pub struct Namespaces {
     known: Mutex<HashMap<String, KnownNamespace>>,
@@ -49,9 +53,9 @@ struct KnownNamespace {
 #[derive(Clone, PartialEq, Eq)]
 enum Labels {
     Of(BTreeMap<String, String>),
-    /// There is no such namespace.
+    /// The namespace does not exist.
     Absent,
-    /// The operator may not read them.
+    /// The operator may not read the labels.
     Forbidden,
 }
 
@@ -61,11 +65,11 @@ impl Labels {
     }
 }
 
-/// What a question for a namespace came to.
+/// The result of an access check.
 pub struct Looked {
-    /// Why its objects can't use the platform now; `None` when they may.
+    /// Why the objects can't use the platform now; `None` if they may.
     pub against: Option<PlatformAccess>,
-    /// Its labels are others than when they were last read.
+    /// Whether the labels differ from the last read.
     pub changed: bool,
 }
 
@@ -74,7 +78,7 @@ impl Namespaces {
         self.known.lock()
     }
 
-    /// Whether the objects of this namespace may use the platform, as far as that is known without asking.
+    /// Returns whether the objects of this namespace may use the platform, from what is already known.
     pub fn access(&self, platform: &LivePlatform, namespace: &str) -> Access {
         let allowed = &platform.spec.allowed_namespaces;
         let selector = match allowed.from {
@@ -96,7 +100,7 @@ impl Namespaces {
         }
     }
 
-    /// Asks whether the objects of this namespace can use the platform now.
+    /// Checks whether the objects of this namespace can use the platform now, reading the labels if needed.
     pub async fn check_access(&self, client: &Client, platform: &LivePlatform, namespace: &str) -> Looked {
         let name = platform.name_any();
         let looked = |against, changed| Looked { against, changed };
@@ -150,7 +154,8 @@ impl Namespaces {
         }
     }
 
-    /// An API server that does not answer takes nothing away: then the labels count as they were.
+    /// Returns the labels, and whether they changed. If the API server does not answer, the last known labels
+    /// still count.
     async fn labels(
         &self,
         client: &Client,
@@ -205,7 +210,7 @@ mod tests {
     use serde_json::json;
     use std::sync::Arc;
 
-    /// An API server that knows one namespace: answers with a status and its labels, and counts.
+    /// An API server with one namespace. It answers with a status and the labels, and counts requests.
     struct Server {
         status: u16,
         label: &'static str,
@@ -334,7 +339,7 @@ mod tests {
         }
     }
 
-    /// Thousands of objects in a namespace that is not allowed ask once, not once each.
+    /// Thousands of objects in a disallowed namespace cause one request, not one each.
     #[tokio::test]
     async fn many_objects_of_a_namespace_that_is_not_allowed_cost_one_request() {
         let (server, client) = serving();
@@ -364,7 +369,7 @@ mod tests {
         }
     }
 
-    /// What is known without asking, and whether it has changed.
+    /// What is known without a request, and whether it has changed.
     #[tokio::test]
     async fn what_is_believed_of_others() {
         let (server, client) = serving();

@@ -1,4 +1,5 @@
-//! What is read out of each version of a `LivePlatform` once, and not again in each pass of each of its objects.
+//! The data parsed from a `LivePlatform`: once for each version, not again in each pass of each of its
+//! objects.
 
 use parking_lot::RwLock;
 use std::collections::HashMap;
@@ -17,17 +18,17 @@ use crate::cluster::record::{self, job, ledger};
 use oc_api::LivePlatform;
 use oc_api::live_platform::SyncTrigger;
 
-/// One version of a platform object, and what it says.
+/// One version of a platform object, and the data parsed from it.
 pub struct Reading {
-    /// The version.
+    /// This version of the object.
     pub object: Arc<LivePlatform>,
-    /// Its settings.
+    /// The settings of the platform.
     pub policy: Policy,
-    /// Which platform it means, and as whom it speaks to it.
+    /// The platform the object points to, and the application used there.
     pub account: Account,
-    /// What it remembers of deletions.
+    /// The deletions that the object remembers.
     pub deletions: breaker::DeletionLedger,
-    /// What it remembers of what is missing.
+    /// The absences that the object remembers.
     pub absences: absence::AbsenceLedger,
 }
 
@@ -43,12 +44,12 @@ impl Reading {
     }
 }
 
-/// The newest reading of each platform object, by its name.
+/// The newest reading of each platform object, by name.
 #[derive(Default)]
 pub struct Readings(RwLock<HashMap<String, Arc<Reading>>>);
 
 impl Readings {
-    /// The reading of this version, which is the one in the store.
+    /// Returns the reading of this version, which is the one in the store.
     pub fn of(&self, name: &str, object: Arc<LivePlatform>) -> Arc<Reading> {
         let known = self.0.read().get(name).cloned();
         if let Some(reading) = known.filter(|reading| Arc::ptr_eq(&reading.object, &object)) {
@@ -59,13 +60,13 @@ impl Readings {
         reading
     }
 
-    /// Forgets a platform object that is gone.
+    /// Drops the reading of a deleted platform object.
     pub fn forget(&self, name: &str) {
         self.0.write().remove(name);
     }
 }
 
-/// The settings of a platform object.
+/// Returns the settings of a platform object.
 fn policy(platform: &LivePlatform) -> Policy {
     let spec = &platform.spec;
     let record = record(platform);
@@ -83,7 +84,7 @@ fn policy(platform: &LivePlatform) -> Policy {
     }
 }
 
-/// What a platform object remembers.
+/// Returns what a platform object remembers.
 pub fn record(object: &LivePlatform) -> PlatformRecord {
     let jobs = object
         .status
@@ -101,7 +102,7 @@ pub fn record(object: &LivePlatform) -> PlatformRecord {
     }
 }
 
-/// How jobs are started.
+/// Returns how synchronization jobs are started.
 pub fn trigger(platform: &LivePlatform) -> JobTrigger {
     match platform.spec.sync_jobs.trigger {
         SyncTrigger::Manual => JobTrigger::Manual,
@@ -109,7 +110,7 @@ pub fn trigger(platform: &LivePlatform) -> JobTrigger {
     }
 }
 
-/// The times of jobs that are not taken.
+/// Returns the rejected job times.
 fn refused(object: &LivePlatform) -> [Option<String>; 2] {
     let refused = object
         .status

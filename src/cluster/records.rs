@@ -1,4 +1,4 @@
-//! What the objects remember that compete for something.
+//! A cache of the records of objects that compete for something.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -9,15 +9,16 @@ use oc_domain::record::Record;
 
 use crate::cluster::key::ObjectKey;
 
-/// What objects remember, read from each version of an object once: of many that want the same each looks at all others.
+/// What objects remember, parsed once for each version of an object. Of many competitors, each looks at all
+/// others.
 #[derive(Default)]
 pub struct Records(Mutex<HashMap<ObjectKey, (Version, Arc<Record>)>>);
 
-/// Uid and resource version.
+/// Uid and resourceVersion.
 type Version = (Option<String>, Option<String>);
 
 impl Records {
-    /// What this version of an object remembers.
+    /// Returns what this version of an object remembers.
     pub fn of<K: Resource>(
         &self,
         key: &ObjectKey,
@@ -34,7 +35,7 @@ impl Records {
         record
     }
 
-    /// Forgets an object that is gone.
+    /// Drops the record of a deleted object.
     pub fn forget(&self, key: &ObjectKey) {
         self.0.lock().remove(key);
     }

@@ -1,4 +1,4 @@
-//! In which namespaces leads and services are looked after.
+//! The namespaces whose leads and services the operator handles.
 
 use std::collections::BTreeSet;
 
@@ -6,12 +6,12 @@ use kube::Client;
 
 use crate::cluster::managed::ManagedResource;
 
-/// All namespaces, or some. In one that is not in it nothing is read or written, so that no right for it is needed.
+/// All namespaces, or a list. Outside of it nothing is read or written, so no permission is needed there.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Scope(Option<BTreeSet<String>>);
 
 impl Scope {
-    /// These namespaces; all of them when there is none.
+    /// Creates a scope of these namespaces; of all if there are none.
     pub fn of(namespaces: &[String]) -> Self {
         let named: BTreeSet<String> = namespaces
             .iter()
@@ -21,17 +21,17 @@ impl Scope {
         Self((!named.is_empty()).then_some(named))
     }
 
-    /// Whether a namespace is in it.
+    /// Whether a namespace is in scope.
     pub fn holds(&self, namespace: &str) -> bool {
         self.0.as_ref().is_none_or(|named| named.contains(namespace))
     }
 
-    /// The namespaces that are named; none when it is all of them.
+    /// Returns the listed namespaces; none if the scope is all namespaces.
     pub fn named(&self) -> impl Iterator<Item = &str> {
         self.0.iter().flatten().map(String::as_str)
     }
 
-    /// What is to be watched for a kind that has namespaces: all at once, or each namespace by itself.
+    /// Returns what to watch for a namespaced kind: everything at once, or each namespace separately.
     pub fn parts(&self) -> Vec<Option<String>> {
         match &self.0 {
             None => vec![None],
@@ -49,7 +49,7 @@ impl std::fmt::Display for Scope {
     }
 }
 
-/// The interface for one part of a scope.
+/// Returns the API for one part of a scope.
 pub fn api<K>(client: Client, part: Option<&str>) -> kube::Api<K>
 where
     K: ManagedResource + kube::Resource<Scope = kube::core::NamespaceResourceScope>,

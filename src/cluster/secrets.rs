@@ -1,5 +1,7 @@
-//! The one reader of what a spec names: Secrets and ConfigMaps, each by `get` and its name. What the API server answers means the same for every kind:
-//! an API server that does not answer says nothing about the object, so that it never makes a spec invalid or a credential wrong.
+//! The one reader of what a spec names: Secrets and ConfigMaps, each by `get` and name.
+//!
+//! A response of the API server means the same for every kind. An API server that does not answer says
+//! nothing about the object, so it never makes a spec invalid or a credential wrong.
 
 use std::collections::BTreeMap;
 
@@ -13,16 +15,16 @@ use secrecy::SecretString;
 /// Why an object can't be read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unread {
-    /// The API server did not say yes or no (down, overloaded, our own login refused): tried again.
+    /// The API server gave no definite answer (down, overloaded, our own login rejected); retried.
     Away,
     /// The operator may not read it.
     Forbidden,
-    /// It does not exist.
+    /// The object does not exist.
     Missing,
 }
 
 impl Unread {
-    /// What follows the object's name in a message.
+    /// Returns what follows the object's name in a message.
     pub fn says(self) -> &'static str {
         match self {
             Self::Away => "can't be read: the API server does not give it; tried again.",
@@ -40,10 +42,11 @@ impl Unread {
     }
 }
 
-/// Reads one object. `cached` takes the API server's own cache for it, which is good enough for a look that is repeated twice a second.
+/// Reads one object. `cached` accepts an answer from the API server's own cache, which is good enough for a
+/// read that is repeated twice a second.
 ///
 /// # Errors
-/// Why there is none.
+/// Why the object can't be read.
 pub async fn read<K>(client: &Client, namespace: &str, name: &str, cached: bool) -> Result<K, Unread>
 where
     K: Resource<Scope = NamespaceResourceScope, DynamicType = ()>
@@ -62,11 +65,12 @@ where
         .map_err(|error| Unread::of(&error))
 }
 
-/// The values of a Secret as the variables of a service, without the line break that most tools leave at the end of a value. Read only for a request,
-/// and never kept.
+/// Returns the values of a Secret as the variables of a service, without the line break that most tools leave
+/// at the end of a value. They are read only for a request, and never kept.
 ///
 /// # Errors
-/// [`Reason::ProgressingWithRetry`] while the API server does not answer; [`Reason::InvalidSpec`] when somebody has to do something about the Secret.
+/// [`Reason::ProgressingWithRetry`] while the API server does not answer; [`Reason::InvalidSpec`] if somebody
+/// has to fix the Secret.
 pub async fn variables(
     client: &Client,
     namespace: &str,
@@ -106,7 +110,7 @@ mod tests {
     use secrecy::ExposeSecret;
     use serde_json::{Value, json};
 
-    /// An API server that gives this answer to everything; no answer at all for status 0.
+    /// An API server that gives this response to everything; no response at all for status 0.
     fn answering(status: u16, body: &Value) -> Client {
         let text = body.to_string();
         let service = tower::service_fn(move |_: Request<Body>| {
