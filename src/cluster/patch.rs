@@ -1,5 +1,6 @@
-//! The only place that writes our objects: their marks, their statuses, and the leads that are discovered. Beside them the program writes events
-//! ([`crate::cluster::events`]) and its lease (`crate::cluster::election`), and nothing else.
+//! Writes our objects: their marks, their status, and the leads found by discovery. No other module writes
+//! them. Beyond that the program writes only events ([`crate::cluster::events`]) and its lease
+//! (`crate::cluster::election`).
 
 use std::borrow::Cow;
 
@@ -18,23 +19,24 @@ use crate::cluster::managed::ManagedResource;
 use crate::cluster::record::{FINALIZER, GUID, OPERATION, intent_text};
 pub use crate::runtime::driver::WriteError;
 
-/// Who we are in `managedFields`.
+/// Our field manager in `managedFields`.
 pub const FIELD_MANAGER: &str = "oc-essentials-operator";
 
-/// How often a status is written when others keep changing the object meanwhile.
+/// How often a status write is tried while others keep changing the object.
 const STATUS_TRIES: usize = 4;
 
-/// How much of the API server's own sentence is kept.
+/// The maximum length of a message from the API server, in characters.
 const SENTENCE: usize = 300;
 
-/// What an error of a write means. An answer that does not say what became of the write is none: a time-out or a fault of the server may come after it was
-/// made, and 429 says nothing about this object.
+/// Classifies the error of a write. A response that does not say whether the write happened is no answer: a
+/// time-out or a server fault may follow a completed write, and 429 says nothing about this object.
 fn failed(error: kube::Error) -> WriteError {
     let kube::Error::Api(status) = &error else {
         return WriteError::Unanswered(error.to_string());
     };
     let refused = matches!(status.code, 400..=499) && !matches!(status.code, 408 | 429);
-    // A webhook that does not answer is a fault of the server by its code, and of whoever set it up by its cause.
+    // A webhook that does not answer looks like a server fault by its code, but the cause lies with whoever
+    // set it up.
     let webhook = status.code >= 500 && status.message.contains("webhook");
     match status.code {
         404 => WriteError::NotFound,
@@ -59,12 +61,12 @@ fn sentence(message: &str) -> String {
     }
 }
 
-/// Writes a mark into an object's metadata, under the condition that the object is still the version that was read: of two operators, or of a
-/// pass that began from an old version, only one can record an intent. What the API server answers is read: a mutating policy can take away what was
-/// written, and without it nothing may be sent.
+/// Writes a mark into an object's metadata, provided that the object is still the version that was read. So
+/// of two operators, or of a pass that started from an old version, only one can record an intent. The
+/// response is checked: a mutating policy may remove what was written, and without it nothing may be sent.
 ///
 /// # Errors
-/// When the object is gone or was changed, or the API server does not take it, or not whole.
+/// If the object is gone or was changed, or the API server rejects the mark or drops part of it.
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "write mark", skip_all, fields(kind = %K::kind(&())))]
 pub async fn mark<K: ManagedResource>(
     client: &Client,
@@ -97,7 +99,7 @@ pub async fn mark<K: ManagedResource>(
             if let Some(guid) = record.guid.as_ref().filter(|_| *kind == OperationKind::Delete) {
                 annotations.insert(GUID.into(), guid.as_str().into());
             } else if *kind == OperationKind::Create && object.annotations().contains_key(GUID) {
-                // What is made anew gets another guid.
+                // A service created again gets another guid.
                 annotations.insert(GUID.into(), Value::Null);
             }
             intent = Some(begun);
@@ -109,7 +111,7 @@ pub async fn mark<K: ManagedResource>(
         }
         Mark::AddFinalizer => {
             finalizers.push(FINALIZER.to_owned());
-            // What may be under way is written down again, where somebody has taken it off.
+            // Restores the intent of what may be in progress, if somebody removed it.
             if let Some(open) = record.open_intent() {
                 annotations.insert(OPERATION.into(), intent_text(open).into());
             }
@@ -142,7 +144,7 @@ fn params() -> PatchParams {
     }
 }
 
-/// What the API server has left out of a mark that it took.
+/// Returns what the API server dropped from a mark that it accepted.
 fn dropped<K: ManagedResource>(
     written: &K,
     finalizers: &[String],
@@ -167,12 +169,14 @@ fn dropped<K: ManagedResource>(
     differs(GUID).then_some("the annotation operatorconnect.dev/ump-customer-guid")
 }
 
-/// Writes a whole status, under the condition that what we have written of the object before is still what was read: a pass that began from an old version
-/// (a second operator, an API server that lags) must not put back what a newer one has said. That somebody else has changed the object meanwhile, its
-/// spec or its deletion, is no reason to lose what this pass has learnt.
+/// Writes a whole status, provided that what we wrote to the object before is still what was read. A pass
+/// that started from an old version (a second operator, an API server that lags) must not overwrite what a
+/// newer one reported. But if somebody else changed the object's spec or deleted it, what this pass learned
+/// must not be lost.
 ///
-/// It is a merge patch of what differs, with an explicit null for what is no more. Server-side apply would leave in place whatever another manager has
-/// written too: after a restore of status, or a `kubectl edit`, what is over could never be taken back.
+/// It is a merge patch of the differences, with an explicit null for what is gone. Server-side apply would
+/// leave in place what another manager has also written: after a restore of status, or a `kubectl edit`,
+/// outdated values could never be removed.
 ///
 /// # Errors
 /// As [`mark`].
@@ -197,8 +201,8 @@ pub async fn status<K: ManagedResource>(
     Err(WriteError::Conflict)
 }
 
-/// Writes the operation of a request that has left, whatever the object has become meanwhile: its task is what keeps it from being asked for twice. One that
-/// began later is left as it is.
+/// Writes the operation of a request that was sent, no matter how the object has changed. Its task is what
+/// prevents a second request. A later operation is left alone.
 ///
 /// # Errors
 /// As [`mark`].
@@ -246,7 +250,7 @@ async fn write_status<K: ManagedResource>(
     answer(client, request).await.map_err(failed)
 }
 
-/// The object that the API server answers to a write.
+/// Sends a write and parses the object in the response.
 async fn answer<K: ManagedResource>(
     client: &Client,
     request: Result<http::Request<Vec<u8>>, kube::core::request::Error>,
@@ -257,8 +261,8 @@ async fn answer<K: ManagedResource>(
     serde_json::from_str(&lean(&text)).map_err(kube::Error::SerdeError)
 }
 
-/// What has to be merged into `before` to make it `after` (RFC 7386), if anything. No library: those for JSON make patches of another kind (RFC 6902), which
-/// fail where this says what is wanted.
+/// Returns what to merge into `before` to get `after` (RFC 7386), if anything. No library does this: those
+/// for JSON produce patches of another kind (RFC 6902), which fail where this one states the desired value.
 fn difference(before: &Value, after: &Value) -> Option<Value> {
     let (Value::Object(old), Value::Object(new)) = (before, after) else {
         return (before != after).then(|| after.clone());
@@ -278,7 +282,8 @@ fn difference(before: &Value, after: &Value) -> Option<Value> {
     (!all.is_empty()).then_some(Value::Object(all))
 }
 
-/// Writes the conditions of an object of which the rest can't be read, and nothing else, under the condition that it is the version that was read.
+/// Writes only the conditions, for an object whose other fields can't be read, provided that it is the
+/// version that was read.
 ///
 /// # Errors
 /// As [`mark`].
@@ -297,7 +302,7 @@ pub async fn conditions<K: ManagedResource>(
         field_manager: Some(FIELD_MANAGER.into()),
         ..PatchParams::default()
     };
-    // The answer is not read as an object: it is one that can't be.
+    // The response is not parsed as an object: this one can't be.
     let request = Request::new(api.resource_url()).patch_subresource(
         "status",
         &object.name_any(),
@@ -308,7 +313,7 @@ pub async fn conditions<K: ManagedResource>(
     client.request_text(request).await.map(|_| ()).map_err(failed)
 }
 
-/// What nobody but us writes: our marks and the status.
+/// The parts that only we write: our marks and the status.
 fn ours<K: ManagedResource>(object: &K) -> (bool, Vec<Option<&String>>, Value) {
     let annotations = crate::cluster::record::OWN_ANNOTATIONS
         .iter()
@@ -329,7 +334,7 @@ fn status_of<K: ManagedResource>(object: &K) -> Value {
         .unwrap_or_default()
 }
 
-/// The newest version of this very object.
+/// Reads the newest version of an object, provided that it has the same uid.
 async fn newest_of_same<K: ManagedResource>(client: &Client, object: &K) -> Result<K, WriteError> {
     let newest = newest(client, object).await?;
     if newest.meta().uid == object.meta().uid {
@@ -350,10 +355,10 @@ pub async fn newest<K: ManagedResource>(client: &Client, object: &K) -> Result<K
         .map_err(failed)
 }
 
-/// Makes an object.
+/// Creates an object.
 ///
 /// # Errors
-/// As the API server answers: whoever asks for a new object tells a person what was said to it.
+/// The API server's own answer. Callers show it to a person.
 #[tracing::instrument(target = "operatorconnect::trace", level = "trace", name = "create object", skip_all, fields(kind = %K::kind(&())))]
 pub async fn create<K: ManagedResource>(client: &Client, object: &K) -> Result<K, kube::Error> {
     let api = K::api(client, object.meta().namespace.as_deref());
@@ -408,7 +413,8 @@ mod tests {
         Value::Object(target)
     }
 
-    /// Whether objects stand where the other has something else: a merge patch can't make an empty object out of a text.
+    /// Whether one side has an object where the other has something else: a merge patch can't turn a text
+    /// into an empty object.
     fn object_map() -> impl Strategy<Value = Value> {
         proptest::collection::btree_map("[abcd]", any_value(), 0..5)
             .prop_map(|map| Value::Object(map.into_iter().collect()))

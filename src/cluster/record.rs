@@ -1,4 +1,4 @@
-//! From annotations and status to what a decision reads, and the names of our annotations.
+//! Parses annotations and status into what a decision reads, and names our annotations.
 
 use std::collections::BTreeMap;
 
@@ -15,37 +15,38 @@ use serde::{Deserialize, Serialize};
 
 use crate::runtime::clock;
 
-/// Keeps an object until its external side is settled.
+/// The finalizer that keeps an object until its external side is settled.
 pub const FINALIZER: &str = "operatorconnect.dev/external";
-/// The intent of a change at the platform.
+/// The annotation with the intent of a change on the platform.
 pub const OPERATION: &str = "operatorconnect.dev/operation";
-/// The external id.
+/// The annotation with the external id of a service.
 pub const GUID: &str = "operatorconnect.dev/ump-customer-guid";
-/// Any new value: look now.
+/// An annotation that requests a reconciliation: any new value counts.
 pub const RECONCILE: &str = "operatorconnect.dev/reconcile-requested-at";
-/// The same, as Flux writes it.
+/// Flux's annotation with the same meaning.
 pub const FLUX_RECONCILE: &str = "reconcile.fluxcd.io/requestedAt";
 /// On a `LivePlatform`: when a person ran the leads job.
 pub const LEADS_JOB_RAN: &str = "operatorconnect.dev/leads-job-ran-at";
 /// On a `LivePlatform`: when a person ran the trunks job.
 pub const TRUNKS_JOB_RAN: &str = "operatorconnect.dev/trunks-job-ran-at";
-/// On a `LivePlatform`: any new value lets the deletions that wait at the breaker go on.
+/// On a `LivePlatform`: any new value approves the deletions that the breaker holds.
 pub const APPROVE_DELETIONS: &str = "operatorconnect.dev/approve-deletions";
 /// In `status.capabilities` of a `LivePlatform`: the read of an LC customer.
 pub const LC_CUSTOMERS: &str = "LcCustomers";
-/// The call that tells a tenant's telephone numbers.
+/// In `status.capabilities` of a `LivePlatform`: the call that returns a tenant's telephone numbers.
 pub const NUMBERS: &str = "Numbers";
-/// On a `LivePlatform`: any new value says that what objects miss on the platform is really gone.
+/// On a `LivePlatform`: any new value confirms that what objects miss on the platform is really gone.
 pub const APPROVE_ABSENCES: &str = "operatorconnect.dev/approve-absences";
-/// The annotations that only we write: their change wakes nobody.
+/// The annotations that only we write. A change of them enqueues nothing.
 pub const OWN_ANNOTATIONS: [&str; 1] = [OPERATION];
 
-/// The longest id of an operation that status takes.
+/// The longest operation id that status accepts.
 const LONGEST_ID: usize = 100;
-/// The longest place of a platform that an intent names: its URL has at most 2,000 characters, and the place of it hardly more.
+/// The longest place of a platform in an intent. Its URL has at most 2,000 characters, and the place is
+/// hardly longer.
 const LONGEST_PLACE: usize = 4000;
 
-/// The intent, as it stands in the annotation.
+/// The intent as written in the annotation.
 #[derive(Serialize, Deserialize)]
 struct Written {
     kind: String,
@@ -57,7 +58,7 @@ struct Written {
     platform: Option<String>,
 }
 
-/// The annotation's text for an intent.
+/// Returns the annotation's text for an intent.
 pub fn intent_text(intent: &Intent) -> String {
     let written = Written {
         kind: intent.kind.as_str().to_owned(),
@@ -71,13 +72,15 @@ pub fn intent_text(intent: &Intent) -> String {
 
 fn intent(annotations: &BTreeMap<String, String>) -> Option<Intent> {
     let written: Written = serde_json::from_str(annotations.get(OPERATION)?).ok()?;
-    // Whatever can't be read as a deletion is taken for a create: that is the one that must never be repeated blindly.
+    // Whatever can't be read as a deletion counts as a create: that is the one that must never be repeated
+    // blindly.
     let kind = if written.kind == OperationKind::Delete.as_str() {
         OperationKind::Delete
     } else {
         OperationKind::Create
     };
-    // Whatever is read may be written again, into a status that takes neither longer ids nor years before the first.
+    // What is read here may be written to status again, which accepts neither longer ids nor years before the
+    // first.
     let id = written.id.chars().take(LONGEST_ID).collect();
     Some(Intent {
         kind,
@@ -91,7 +94,8 @@ fn intent(annotations: &BTreeMap<String, String>) -> Option<Intent> {
     })
 }
 
-/// The tenant for which a service may have been asked for, by an intent of which status does not tell yet.
+/// Returns the tenant for which a service may have been requested, from an intent that status does not show
+/// yet.
 pub fn asked_for(object: &oc_api::OcEssentialService) -> Option<TenantId> {
     let intent = intent(object.annotations())
         .filter(|intent| intent.kind == OperationKind::Create && has_finalizer(object))?;
@@ -109,7 +113,7 @@ pub fn asked_for(object: &oc_api::OcEssentialService) -> Option<TenantId> {
     }
 }
 
-/// What the status of a platform object tells of a call: whether its release has it.
+/// Returns whether this release of the platform has a call, as far as its status knows.
 pub fn capability(object: &oc_api::LivePlatform, name: &str) -> Option<bool> {
     let told = object
         .status
@@ -132,16 +136,17 @@ fn operation(written: Option<&oc_api::Operation>) -> Option<Operation> {
     let written = written?;
     let kind = match written.kind {
         oc_api::OperationKind::Delete => OperationKind::Delete,
-        // Whatever can't be read as a deletion is taken for a create: that is the one that must never be repeated blindly.
+        // Whatever can't be read as a deletion counts as a create: that is the one that must never be
+        // repeated blindly.
         _ => OperationKind::Create,
     };
-    // Whose it is tells the domain ([`Operation::ended`]).
+    // The domain decides which operation it belongs to ([`Operation::ended`]).
     let outcome = written.outcome.and_then(|outcome| match outcome {
         oc_api::Outcome::Succeeded => Some(Outcome::Succeeded),
         oc_api::Outcome::Failed => Some(Outcome::Failed),
         oc_api::Outcome::Refused => Some(Outcome::Refused),
         oc_api::Outcome::Unknown => Some(Outcome::Unknown),
-        // A word of a later version may say that it goes on elsewhere.
+        // A word of a later version may mean that the operation goes on elsewhere.
         oc_api::Outcome::Other => None,
     });
     Some(Operation {
@@ -167,7 +172,7 @@ fn operation(written: Option<&oc_api::Operation>) -> Option<Operation> {
     })
 }
 
-/// One job, from a status.
+/// Parses one job from a status.
 pub fn job(jobs: &[oc_api::JobStatus], name: &str) -> JobRecord {
     let Some(written) = jobs.iter().find(|job| job.name == name) else {
         return JobRecord::default();
@@ -186,12 +191,12 @@ pub fn job(jobs: &[oc_api::JobStatus], name: &str) -> JobRecord {
     }
 }
 
-/// Whether our finalizer is on it.
+/// Whether the object has our finalizer.
 pub fn has_finalizer<K: Resource>(object: &K) -> bool {
     object.finalizers().iter().any(|name| name == FINALIZER)
 }
 
-/// What the breaker of a platform object remembers.
+/// Returns the deletions that a platform object remembers.
 pub fn ledger(object: &oc_api::LivePlatform) -> DeletionLedger {
     let Some(written) = object
         .status
@@ -212,7 +217,7 @@ pub fn ledger(object: &oc_api::LivePlatform) -> DeletionLedger {
     }
 }
 
-/// The value of the annotation that lets held deletions go on.
+/// Returns the value of the annotation that approves held deletions.
 pub fn approval<K: Resource>(object: &K) -> Option<String> {
     object
         .annotations()
@@ -220,7 +225,7 @@ pub fn approval<K: Resource>(object: &K) -> Option<String> {
         .map(|value| value.chars().take(256).collect())
 }
 
-/// What a platform object remembers of what is missing.
+/// Returns the absences that a platform object remembers.
 pub fn absences(object: &oc_api::LivePlatform) -> absence::AbsenceLedger {
     let Some(written) = object.status.as_ref().and_then(|status| status.absences.as_ref()) else {
         return absence::AbsenceLedger::default();
@@ -242,7 +247,7 @@ pub fn absences(object: &oc_api::LivePlatform) -> absence::AbsenceLedger {
     }
 }
 
-/// The value of the annotation that says that what is missing is gone.
+/// Returns the value of the annotation that confirms absences.
 pub fn absence_approval<K: Resource>(object: &K) -> Option<String> {
     object
         .annotations()
@@ -250,7 +255,7 @@ pub fn absence_approval<K: Resource>(object: &K) -> Option<String> {
         .map(|value| value.chars().take(256).collect())
 }
 
-/// The value of the annotations that ask for a look now, both together.
+/// Returns the values of both annotations that request a reconciliation, joined.
 pub fn requested<K: Resource>(object: &K) -> Option<String> {
     let annotations = object.annotations();
     let values: Vec<&str> = [RECONCILE, FLUX_RECONCILE]
@@ -258,7 +263,7 @@ pub fn requested<K: Resource>(object: &K) -> Option<String> {
         .filter_map(|name| annotations.get(*name))
         .map(String::as_str)
         .collect();
-    // The API server takes long annotations; a token that must be echoed need not be.
+    // The API server accepts long annotations, but a token that must be echoed may be cut.
     if values.is_empty() {
         None
     } else {
@@ -266,7 +271,7 @@ pub fn requested<K: Resource>(object: &K) -> Option<String> {
     }
 }
 
-/// What a service object remembers.
+/// Returns what a service object remembers.
 pub fn of_service(object: &oc_api::OcEssentialService) -> Record {
     let annotations = object.annotations();
     let annotated = annotations
@@ -298,7 +303,7 @@ pub fn of_service(object: &oc_api::OcEssentialService) -> Record {
     }
 }
 
-/// What a lead object remembers.
+/// Returns what a lead object remembers.
 pub fn of_lead(object: &oc_api::Lead) -> Record {
     let empty = oc_api::LeadStatus::default();
     let status = object.status.as_ref().unwrap_or(&empty);
@@ -324,7 +329,8 @@ mod tests {
     proptest! {
         #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
-        /// People can write annotations too: whatever they write is read without a panic, and never taken for a request that was surely not sent.
+        /// People can write annotations too. Whatever they write is read without a panic, and never counts as
+        /// a request that was certainly not sent.
         #[test]
         fn any_annotation_is_survived(any: String, kind in "(Create|Delete|create|\\PC{0,5})", id in "\\PC{0,9}", start in "[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-5][0-9](Z|[+]01:00)|\\PC{0,9}") {
             prop_assert!(read(&any).is_none_or(|intent| intent.sent == Sent::Maybe));

@@ -1,6 +1,8 @@
-//! Keeps a store up to date by a list and then a watch, as client-go's reflector does. Not kube's: that reads a list as a whole, so that one object which
-//! can't be read keeps all others away; it waits after *too old resource version*, which is no failure but an order to list anew; and it does not show
-//! bookmarks, nor notice that resource versions have gone back.
+//! Keeps a store up to date with a list and then a watch, as client-go's reflector does.
+//!
+//! This is not kube's. That one parses a list as a whole, so that one unreadable object hides all others. It
+//! waits after *too old resource version*, which is not a failure but an instruction to list again. And it
+//! neither shows bookmarks nor notices that resource versions have gone back.
 
 use std::collections::HashSet;
 use std::pin::Pin;
@@ -17,34 +19,35 @@ use crate::cluster::store::{Against, ObjectName, Store, StoreEvent, place};
 use crate::cluster::watch_health::WatchHealth;
 use crate::runtime::clock;
 
-/// How many objects come in one page of a list.
+/// How many objects a page of a list has.
 const PAGE: u32 = 100;
 
-/// How long a watch lasts before another one is begun, in seconds.
+/// How long a watch lasts before a new one is started, in seconds.
 const WATCH_SECONDS: u32 = 290;
 
-/// For so long a watch may be silent beyond its end before it is taken for dead.
+/// How long a watch may stay silent past its end before it is considered dead.
 const BEYOND: Duration = Duration::from_secs(30);
 
-/// How long is waited after what fails.
+/// How long to wait after a failure.
 #[derive(Clone, Copy, Debug)]
 struct BackOff {
-    /// After a first failure; it doubles.
+    /// The wait after the first failure; it doubles each time.
     first: Duration,
-    /// The longest wait between two tries.
+    /// The longest wait between two attempts.
     longest: Duration,
-    /// A watch that ends sooner than this and has brought nothing has failed.
+    /// A watch that ends sooner than this without any event has failed.
     short: Duration,
 }
 
-/// After an outage everything is to be seen again within five seconds; and a request in that time is no load, whatever the API server goes through.
+/// After an outage everything must be visible again within five seconds. A request that often is no load,
+/// whatever state the API server is in.
 const PACE: BackOff = BackOff {
     first: Duration::from_millis(250),
     longest: Duration::from_secs(5),
     short: Duration::from_secs(1),
 };
 
-/// The wait between tries that fail.
+/// The wait between failing attempts.
 struct Backoff {
     pace: BackOff,
     failures: u32,
@@ -58,7 +61,7 @@ impl Backoff {
             .saturating_mul(1 << self.failures.min(8))
             .min(self.pace.longest);
         self.failures = self.failures.saturating_add(1);
-        // From half of it to the whole, so that the watches of all replicas do not come at once.
+        // Between half and all of it, so that the watches of all replicas do not arrive at once.
         let part = u32::from(uuid::Uuid::new_v4().as_bytes()[0]);
         whole / 2 + whole * part / 510
     }
@@ -70,40 +73,40 @@ impl Backoff {
 
 type WatchEvents<K> = Pin<Box<dyn Stream<Item = kube::Result<WatchEvent<Read<K>>>> + Send>>;
 
-/// What comes next.
+/// The next step.
 #[derive(Debug, PartialEq, Eq)]
 enum Next {
-    /// A list.
+    /// List everything.
     List(Against),
-    /// A watch from this version on.
+    /// Watch from this version on.
     Watch(String),
-    /// A watch has ended: it goes on from this version, unless versions have gone back meanwhile.
+    /// A watch has ended: resume from this version, unless versions have gone back since.
     Resume(String),
 }
 
-/// How a step failed.
+/// A failed step.
 #[derive(Debug)]
 struct StepFailure {
     error: kube::Error,
     next: Next,
 }
 
-/// One kind, in one namespace or in all.
+/// The reflector of one kind, in one namespace or in all.
 struct Reflector<'a, K, T> {
     client: Client,
     request: Request,
-    /// The namespace; without one, all.
+    /// The namespace; all namespaces if `None`.
     of: Option<&'a str>,
     store: &'a Store<K>,
     watched: &'a WatchHealth,
     tell: T,
     backoff: Backoff,
-    /// How often one after the other a watch was too old from the first.
+    /// How many times in a row a watch was too old from the start.
     expired: u32,
 }
 
-/// Keeps a store up to date for as long as it is polled, by all objects of this namespace, or of all. Each has its own back-off, so that one that fails
-/// delays no other.
+/// Keeps a store up to date for as long as it is polled, with all objects of this namespace, or of all. Each
+/// call has its own back-off, so that a failing one does not delay the others.
 pub async fn watch_into<K: Decode>(
     client: Client,
     of: Option<&str>,
@@ -146,10 +149,11 @@ async fn follow_at<K: Decode>(
     }
 }
 
-/// Takes one consistent list into a store, beside the watch: what was written before this was asked for is known afterwards. Nothing is removed by it.
+/// Takes one consistent list into a store, next to the watch. Afterwards the store contains everything
+/// written before the call. Nothing is removed.
 ///
 /// # Errors
-/// When the API server does not answer, or refuses.
+/// If the API server does not answer or rejects the request.
 pub async fn catch_up<K: Decode>(
     client: &Client,
     of: Option<&str>,
@@ -182,7 +186,7 @@ async fn pages<K: Decode>(
     }
 }
 
-/// Takes in one object. What of it can't be read is logged once for each version of it.
+/// Takes in one object. Unreadable fields are logged once for each version of it.
 fn take<K: Decode>(store: &Store<K>, read: Read<K>, against: Against, tell: &impl Fn(StoreEvent<K>)) {
     let kind = K::kind(&());
     let Some(object) = read.object else {
@@ -197,12 +201,13 @@ fn take<K: Decode>(store: &Store<K>, read: Read<K>, against: Against, tell: &imp
     learnt.into_iter().for_each(tell);
 }
 
-/// Whether the first of two versions is the older one. What is no number is never compared.
+/// Whether the first of two versions is older. Versions that are not numbers are never compared.
 fn older(version: &str, than: &str) -> bool {
     matches!((version.parse::<u64>(), than.parse::<u64>()), (Ok(version), Ok(than)) if version < than)
 }
 
-/// `Expired` and `Gone`: what the watch, or the list that was begun, asks for is not kept any more.
+/// `Expired` and `Gone`: the API server no longer keeps the version that the watch, or a started list, asks
+/// for.
 fn expired(error: &kube::Error) -> bool {
     matches!(error, kube::Error::Api(status) if status.code == 410)
 }
@@ -237,7 +242,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
             take(store, read, against, tell);
         })
         .await?;
-        // Only now is absence known: a list that was broken off says nothing of what it has not brought.
+        // Only a complete list proves absence: one that broke off says nothing about what it did not contain.
         self.store
             .remove_all_but(&seen, self.of)
             .into_iter()
@@ -248,7 +253,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
         Ok(Next::Watch(version))
     }
 
-    /// The version of the API server's store now, from one small answer.
+    /// Returns the current version of the API server's store, from one small response.
     async fn newest(&self) -> kube::Result<String> {
         let request = self
             .request
@@ -288,7 +293,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
                 tracing::debug!(kind = %K::kind(&()), version, "the watch is too old; listing anew");
                 self.expired += 1;
                 let next = Next::List(Against::Versions);
-                // At once, unless it says so of each version that it has just told.
+                // Immediately, unless the API server says so of each version that it has just returned.
                 if self.expired == 1 {
                     return Ok(next);
                 }
@@ -307,7 +312,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
         }
     }
 
-    /// Takes in what a watch brings until it ends.
+    /// Takes in the events of a watch until it ends.
     async fn events(
         &self,
         mut events: WatchEvents<K>,
@@ -355,7 +360,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
         }
     }
 
-    /// A failure is told once, and again when it is another one.
+    /// Logs a failure once, and again when it changes.
     fn failed(&self, error: &kube::Error) {
         let kind = K::kind(&());
         let namespace = self.of.unwrap_or_default();

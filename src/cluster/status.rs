@@ -1,4 +1,5 @@
-//! What an object says: from a decision and the facts behind it to its status. A status is written only when it differs.
+//! What an object says: builds its status from a decision and the facts behind it. A status is written only
+//! if it differs.
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1 as meta;
 use kube::Resource;
@@ -17,13 +18,14 @@ use crate::cluster::record::requested;
 use crate::runtime::clock;
 use oc_api::condition::ConditionType;
 
-/// A time as the cluster writes it: without milliseconds, so that what is read back is equal.
+/// Converts a time to the cluster's form: without milliseconds, so that reading it back gives the same value.
 pub fn written(time: Time) -> meta::Time {
     meta::Time(clock::timestamp(time.whole_second()))
 }
 
-/// The conditions of a verdict, and those of other types, which are somebody else's, as they are. Where the value has not changed, the time of the last
-/// change stays; where nothing has, so does the order, which another manager may have chosen.
+/// Returns the conditions of a verdict, followed by those of other types, which belong to others and stay
+/// unchanged. If a condition's value is unchanged, its transition time stays. If nothing changed, the order
+/// stays too, since another manager may have chosen it.
 pub fn conditions(
     before: &[meta::Condition],
     verdict: &Verdict,
@@ -57,7 +59,7 @@ pub fn conditions(
     if same { before.to_vec() } else { after }
 }
 
-/// One job, as a status has it.
+/// Converts one job for status.
 pub fn job(job: Job, record: &JobRecord) -> oc_api::JobStatus {
     oc_api::JobStatus {
         name: job.name().to_owned(),
@@ -68,7 +70,7 @@ pub fn job(job: Job, record: &JobRecord) -> oc_api::JobStatus {
     }
 }
 
-/// What the breaker remembers, as a status has it; nothing before the first deletion.
+/// Converts the deletion ledger for status; nothing before the first deletion.
 pub fn deletions(ledger: &DeletionLedger) -> Option<oc_api::live_platform::DeletionsStatus> {
     let grant = |(uid, at): (&String, &Time)| oc_api::live_platform::DeletionGrant {
         uid: uid.clone(),
@@ -82,7 +84,7 @@ pub fn deletions(ledger: &DeletionLedger) -> Option<oc_api::live_platform::Delet
     })
 }
 
-/// What is remembered of what is missing, as a status has it.
+/// Converts the absence ledger for status.
 pub fn absences(ledger: &absence::AbsenceLedger) -> Option<oc_api::live_platform::AbsencesStatus> {
     let believed = |(id, at): (&String, &Time)| oc_api::live_platform::BelievedAbsence {
         id: id.clone(),
@@ -152,7 +154,7 @@ fn cut(text: String, most: usize) -> String {
     }
 }
 
-/// The state of all jobs together: the one that is least far.
+/// Returns the combined state of all jobs: that of the job furthest behind.
 fn sync(decision: &Decision) -> Option<oc_api::service::Sync> {
     let jobs = [
         (Job::Leads, decision.record.leads_job),
@@ -182,7 +184,7 @@ fn sync(decision: &Decision) -> Option<oc_api::service::Sync> {
     })
 }
 
-/// The status of a service; `None` when it is as it was.
+/// Returns the status of a service; `None` if it is unchanged.
 pub fn of_service(
     object: &oc_api::OcEssentialService,
     platform: &str,
@@ -195,7 +197,7 @@ pub fn of_service(
     let record = &decision.record;
     let generation = object.meta().generation.unwrap_or_default();
     let seen = facts.services.value();
-    // One that only the annotation names stays out: what stands in status is believed.
+    // A guid that only the annotation names is left out: status is trusted.
     let guid = record.guid.as_ref().filter(|_| record.guid_proven);
     let own = seen.and_then(|view| view.with_guid(guid?));
     let mut status = oc_api::OcEssentialServiceStatus {
@@ -232,15 +234,15 @@ fn plan_item(item: &oc_domain::decision::PlanItem) -> oc_api::service::PlanItem 
     }
 }
 
-/// What of a lead object's status does not come from the platform's answer to this pass.
+/// The parts of a lead's status that do not come from the platform's answer to this pass.
 pub struct LeadExtras {
-    /// The service object for the tenant.
+    /// The service object for the same tenant.
     pub service_ref: Option<oc_api::ObjectRef>,
-    /// Whether names, mail and telephone of people may be shown.
+    /// Whether people's names, email addresses and telephone numbers may be shown.
     pub contacts: bool,
 }
 
-/// The status of a lead; `None` when it is as it was.
+/// Returns the status of a lead; `None` if it is unchanged.
 pub fn of_lead(
     object: &oc_api::Lead,
     extras: LeadExtras,
@@ -263,7 +265,7 @@ pub fn of_lead(
     status.service_ref = extras.service_ref;
     status.operation = decision.record.operation.as_ref().map(operation);
     if !extras.contacts {
-        // Whatever keeps this pass from looking: what may not be shown goes.
+        // Whatever keeps this pass from reading the platform, data that may not be shown is removed.
         status.contact = None;
     }
     status.last_handled_reconcile_at = requested(object);
@@ -271,8 +273,8 @@ pub fn of_lead(
     (status != before).then_some(status)
 }
 
-/// The status of a lead without the contact that it shows; `None` when it shows none. A pass that says nothing, because the platform is away, takes
-/// nothing out of a status.
+/// Returns the status of a lead without its contact; `None` if it shows none. Needed because a pass that
+/// reports nothing, while the platform is away, removes nothing from a status.
 pub fn without_contact(object: &oc_api::Lead) -> Option<oc_api::LeadStatus> {
     let status = object.status.as_ref().filter(|status| status.contact.is_some())?;
     Some(oc_api::LeadStatus {
@@ -348,7 +350,7 @@ mod tests {
         }
     }
 
-    /// A lead that shows a person, and whose pass did not look.
+    /// A lead that shows a person, and whose pass did not read the platform.
     #[test]
     fn a_contact_goes_whatever_keeps_the_pass_from_looking() {
         let object = serde_json::json!({
@@ -392,7 +394,7 @@ mod tests {
         }
     }
 
-    /// The API server takes no list with two conditions of one type.
+    /// The API server rejects a list with two conditions of one type.
     #[test]
     fn conditions_written_over_themselves_are_the_same_and_those_of_others_stay() {
         let trouble = || Some(Trouble::new(Reason::Conflict, "Because."));

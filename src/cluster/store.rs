@@ -1,7 +1,8 @@
-//! A local copy of one kind, fed by a watch and by the answers to our own writes: of two versions the newer one stays.
+//! A local copy of one kind, fed by a watch and by the responses to our own writes. Of two versions the newer
+//! one stays.
 //!
-//! Not kube's reflector: that knows of our own writes only when the watch brings them, and a pass must never start from an object that is older
-//! than its own last write.
+//! This is not kube's reflector. That one learns of our own writes only when the watch delivers them, and a
+//! pass must never start from an object older than its own last write.
 
 use parking_lot::RwLock;
 use std::collections::{HashMap, HashSet};
@@ -12,7 +13,7 @@ use kube::{Resource, ResourceExt};
 /// Namespace and name; the namespace is empty for cluster-scoped objects.
 pub type ObjectName = (String, String);
 
-/// Where an object is.
+/// Returns the namespace and name of an object.
 pub fn place<K: Resource>(object: &K) -> ObjectName {
     (
         object.meta().namespace.clone().unwrap_or_default(),
@@ -20,22 +21,22 @@ pub fn place<K: Resource>(object: &K) -> ObjectName {
     )
 }
 
-/// What the store has learnt.
+/// What changed in the store.
 pub enum StoreEvent<K> {
-    /// An object that was not there before.
+    /// A new object.
     Added(Arc<K>),
-    /// Another version of an object: before, and now.
+    /// A new version of an object: before and after.
     Updated(Arc<K>, Arc<K>),
-    /// It is gone: the last version.
+    /// A deleted object: its last version.
     Deleted(Arc<K>),
     /// The first list is complete.
     Synced,
 }
 
-/// What is known of one object.
+/// What the store knows of one object.
 struct StoredObject<K> {
     object: Arc<K>,
-    /// What of it can't be read.
+    /// The fields that can't be read, and why.
     wrong: Option<Arc<str>>,
 }
 
@@ -52,7 +53,8 @@ impl<K> Default for Store<K> {
     }
 }
 
-/// `managedFields` and the last-applied annotation are four fifths of an object (measured), and nothing here reads them.
+/// Removes `managedFields` and the last-applied annotation. They are four fifths of an object (measured), and
+/// nothing here reads them.
 pub fn strip_managed_fields<K: Resource>(mut object: K) -> K {
     object.meta_mut().managed_fields = None;
     if let Some(annotations) = object.meta_mut().annotations.as_mut() {
@@ -75,7 +77,8 @@ fn version<K: Resource>(object: &K) -> u64 {
 pub enum Against {
     /// The newer one.
     Versions,
-    /// The one that comes: the API server's store has gone back, as it does when etcd is restored, and numbers say nothing any more.
+    /// The incoming one. The API server's store has gone back, as after a restore of etcd, and version
+    /// numbers mean nothing any more.
     Nothing,
 }
 
@@ -88,32 +91,33 @@ impl<K: Resource> Store<K> {
         self.objects.read()
     }
 
-    /// The newest known version of an object.
+    /// Returns the newest known version of an object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         self.read()
             .get(&(namespace.to_owned(), name.to_owned()))
             .map(|known| Arc::clone(&known.object))
     }
 
-    /// What of an object can't be read by this version of the program. Nothing is decided for such an object.
+    /// Returns the fields of an object that this version of the program can't read, and why. Nothing is
+    /// decided for such an object.
     pub fn wrong(&self, namespace: &str, name: &str) -> Option<Arc<str>> {
         self.read()
             .get(&(namespace.to_owned(), name.to_owned()))
             .and_then(|known| known.wrong.clone())
     }
 
-    /// How many objects can't be read wholly.
+    /// The number of objects that can't be read completely.
     pub fn unreadable(&self) -> usize {
         self.read().values().filter(|known| known.wrong.is_some()).count()
     }
 
-    /// Looks at all objects, one after the other.
+    /// Calls `look` for each object.
     pub fn for_each(&self, mut look: impl FnMut(&Arc<K>)) {
         self.read().values().for_each(|known| look(&known.object));
     }
 
-    /// Takes in what the API server answered to a write. It comes by another way than the watch, and perhaps after the news that the object is gone: one
-    /// that is not known any more stays so.
+    /// Takes in the response to a write. It does not come through the watch, and may arrive after the
+    /// deletion of the object: an object that is no longer known stays unknown.
     pub fn apply_response(&self, object: K) -> Option<StoreEvent<K>> {
         let known = self
             .read()
@@ -122,12 +126,13 @@ impl<K: Resource> Store<K> {
         known.then(|| self.put(object)).flatten()
     }
 
-    /// Takes in a version of an object that can be read, unless a newer one is known.
+    /// Takes in a readable version of an object, unless a newer one is known.
     pub fn put(&self, object: K) -> Option<StoreEvent<K>> {
         self.put_read(object, None, Against::Versions)
     }
 
-    /// Takes in a version of an object, and what of it can't be read. One that nothing holds any more is gone: that is for the watch to tell.
+    /// Takes in a version of an object, and which of its fields can't be read. A deleted object without
+    /// finalizers is gone; the watch reports that.
     pub fn put_read(&self, object: K, wrong: Option<&str>, against: Against) -> Option<StoreEvent<K>> {
         if object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty() {
             return None;
@@ -137,7 +142,8 @@ impl<K: Resource> Store<K> {
         let before = objects
             .get(&place(&*object))
             .map(|known| Arc::clone(&known.object));
-        // One of another uid too: a watch that lags brings the one that was there before after an answer has brought its successor.
+        // This also holds for another uid: a watch that lags may deliver the predecessor after a response
+        // delivered its successor.
         let newer = |known: &Arc<K>| version(&**known) >= version(&*object);
         match before {
             Some(known) if against == Against::Versions && newer(&known) => None,
@@ -159,7 +165,7 @@ impl<K: Resource> Store<K> {
         }
     }
 
-    /// Forgets an object that is gone. Another one that has its name by now stays.
+    /// Removes a deleted object, unless another object has its name by now.
     pub fn remove(&self, gone: &impl Resource) -> Option<StoreEvent<K>> {
         let mut objects = self.write();
         let place = place(gone);
@@ -175,7 +181,7 @@ impl<K: Resource> Store<K> {
         }
     }
 
-    /// Removes what a list has not brought that was of this namespace, or of all.
+    /// Removes the objects of this namespace, or of all, that a list did not contain.
     pub fn remove_all_but(&self, seen: &HashSet<ObjectName>, of: Option<&str>) -> Vec<StoreEvent<K>> {
         let mut objects = self.write();
         let listed = |place: &ObjectName| of.is_none_or(|namespace| namespace == place.0);
@@ -191,7 +197,8 @@ impl<K: Resource> Store<K> {
     }
 }
 
-/// Whether a person or another tool changed what we must look at: not our own status, nor the annotations that we write.
+/// Whether a person or another tool changed something that matters to us: neither our own status nor the
+/// annotations that we write.
 pub fn is_relevant_change<K: Resource>(before: &K, now: &K) -> bool {
     let theirs = |object: &K| {
         let annotations: Vec<_> = object

@@ -1,5 +1,6 @@
-//! Whether a watch lives. Of a cluster in which nothing happens a watch brings no event for hours, as one does that is dead: what tells them apart is
-//! what comes over its connections, bookmarks among it, and that it is begun anew every few minutes.
+//! Whether a watch is alive. In a cluster in which nothing happens, a healthy watch delivers no event for
+//! hours, and neither does a dead one. What tells them apart is the traffic on its connections, bookmarks
+//! included, and that a healthy one is restarted every few minutes.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -14,52 +15,54 @@ use kube::client::Body;
 use crate::cluster::key::Kind;
 use crate::runtime::heartbeat::Heartbeat;
 
-/// One watch, as far as its health goes.
+/// The health of one watch.
 #[derive(Debug, Default)]
 pub struct WatchHealth {
     heartbeat: Heartbeat,
     failures: AtomicU64,
     failing: AtomicBool,
     complete: AtomicBool,
-    /// The namespace that is watched; empty for all.
+    /// The watched namespace; empty for all.
     of: String,
     trouble: Mutex<WatchTrouble>,
 }
 
-/// Why the last try failed.
+/// Why the last attempt failed.
 #[derive(Debug, Default)]
 struct WatchTrouble {
     text: String,
-    /// The API server refuses this one namespace, which has gone or is not ours any more.
+    /// The API server rejects this one namespace: it is gone, or no longer ours.
     refused: bool,
 }
 
-/// What is known of a watch.
+/// The state of a watch.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct WatchStatus {
-    /// The namespace that it is of; empty for all.
+    /// The watched namespace; empty for all.
     pub of: String,
-    /// Why the API server refuses this one namespace, if it does: it is going, or there is no right to it. The others are served all the same.
+    /// Why the API server rejects this one namespace, if it does: it is terminating, or we have no
+    /// permission. The other namespaces are still served.
     pub refused: Option<String>,
-    /// Whether its first list was complete.
+    /// Whether the first list was complete.
     pub complete: bool,
-    /// Whether its last try failed.
+    /// Whether the last attempt failed.
     pub failing: bool,
-    /// How often it has failed.
+    /// How often the watch has failed.
     pub failures: u64,
-    /// For how long there was no sign of it: no request, no answer, nothing received, no failure.
+    /// How long there has been no sign of life: no request, no response, no data, no failure.
     pub silent: Duration,
 }
 
 impl WatchStatus {
-    /// Whether it shows what happens now, so that who leads by it is not blind. One that is refused shows nothing, and never will by waiting.
+    /// Whether the watch shows the current state, so that a leader that relies on it is not blind. A rejected
+    /// namespace counts as well: it shows nothing, and waiting would not change that.
     pub fn is_well(&self) -> bool {
         self.refused.is_some() || (self.complete && !self.failing)
     }
 }
 
 impl WatchHealth {
-    /// Of this namespace, or of all.
+    /// Creates the health of a watch of this namespace, or of all.
     pub fn of(namespace: Option<&str>) -> Self {
         Self {
             of: namespace.unwrap_or_default().to_owned(),
@@ -71,7 +74,7 @@ impl WatchHealth {
         self.trouble.lock()
     }
 
-    /// Its list is complete.
+    /// Reports that the list is complete.
     pub fn complete(&self) {
         self.heartbeat.beat();
         self.complete.store(true, Ordering::Relaxed);
@@ -79,7 +82,8 @@ impl WatchHealth {
         *self.trouble() = WatchTrouble::default();
     }
 
-    /// It failed, and is tried again; `refused` is whether the API server refuses the namespace. Returns whether this is another trouble than before.
+    /// Reports a failure that is retried; `refused` says whether the API server rejects the namespace.
+    /// Returns whether the failure differs from the one before.
     pub fn failed(&self, text: &str, refused: bool) -> bool {
         self.heartbeat.beat();
         self.failing.store(true, Ordering::Relaxed);
@@ -93,7 +97,7 @@ impl WatchHealth {
         news
     }
 
-    /// What is known of it now.
+    /// Returns the current state.
     pub fn seen(&self) -> WatchStatus {
         let trouble = self.trouble();
         WatchStatus {
@@ -120,14 +124,14 @@ impl WatchHealth {
 pub struct Watches(Mutex<Vec<(Kind, Arc<WatchHealth>)>>);
 
 impl Watches {
-    /// A watch of this kind begins, of one namespace or of all.
+    /// Registers a watch of this kind, for one namespace or for all.
     pub fn begin(&self, kind: Kind, namespace: Option<&str>) -> Arc<WatchHealth> {
         let watched = Arc::new(WatchHealth::of(namespace));
         self.0.lock().push((kind, Arc::clone(&watched)));
         watched
     }
 
-    /// What is known of the watches.
+    /// Returns the state of all watches.
     pub fn all(&self) -> Vec<(Kind, WatchStatus)> {
         let watches = self.0.lock();
         watches
@@ -136,13 +140,13 @@ impl Watches {
             .collect()
     }
 
-    /// Whether all watches show what happens now.
+    /// Whether all watches show the current state.
     pub fn sees(&self) -> bool {
         self.all().iter().all(|(_, seen)| seen.is_well())
     }
 }
 
-/// A client whose requests and answers are signs of life of one watch.
+/// Returns a client whose requests and responses count as signs of life of one watch.
 pub fn instrumented(client: &Client, watched: &Arc<WatchHealth>) -> Client {
     let namespace = client.default_namespace().to_owned();
     let (client, watched) = (client.clone(), Arc::clone(watched));

@@ -1,4 +1,4 @@
-//! An API server that answers by a script, and what the store knows after each step.
+//! A scripted API server, and what the store knows after each step.
 
 use parking_lot::Mutex;
 use std::collections::VecDeque;
@@ -10,12 +10,12 @@ use serde_json::{Value, json};
 use crate::cluster::reflector::*;
 use oc_api::Lead;
 
-/// What it answers next.
+/// The next response.
 #[derive(Clone)]
 enum Say {
     /// A list of this version, with these objects.
     List(u32, Vec<Value>),
-    /// A watch that brings these events and ends; `None` at its end: it goes on for ever.
+    /// A watch that delivers these events and ends; with `None` at its end it goes on forever.
     Watch(Vec<Option<String>>),
     /// A failure.
     Fail(u16),
@@ -23,7 +23,7 @@ enum Say {
 
 struct Server {
     script: Mutex<VecDeque<Say>>,
-    /// What was asked, and when.
+    /// What was requested, and when.
     asked: Mutex<Vec<(String, Duration)>>,
 }
 
@@ -86,10 +86,10 @@ const FAST: BackOff = BackOff {
     short: Duration::from_millis(10),
 };
 
-/// Where the machine is busy everything takes longer.
+/// On a busy machine everything takes longer.
 const LAG: Duration = Duration::from_millis(40);
 
-/// Follows a script to its end, and then a little longer. What was asked, and the store.
+/// Follows a script to its end, and a little longer. Returns the requests and the store.
 async fn follows(script: Vec<Say>) -> (Vec<(String, Duration)>, Arc<Store<Lead>>, Arc<WatchHealth>) {
     let server = Arc::new(Server {
         script: Mutex::new(script.into()),
@@ -193,7 +193,7 @@ async fn what_is_too_old_is_listed_anew_at_once() {
     assert_eq!(words(&asked), ["list", "watch 10", "list", "watch 90"]);
     assert!(asked[3].1 < LAG, "{asked:?}");
     assert_eq!(known(&store), ["c@92"]);
-    // The same by a status instead of an event.
+    // The same with a status instead of an event.
     let (asked, ..) = follows(vec![
         Say::List(10, vec![]),
         Say::Fail(410),
@@ -206,7 +206,7 @@ async fn what_is_too_old_is_listed_anew_at_once() {
         (vec!["list", "watch 10", "list", "watch 90"], true),
         "{asked:?}"
     );
-    // An API server that says so of each version that it has just told is not asked without a pause.
+    // An API server that says so of each version it has just returned is not asked without a pause.
     let (asked, ..) = follows(
         (0..8)
             .flat_map(|_| [Say::List(10, vec![]), Say::Watch(vec![too_old()])])
@@ -273,7 +273,7 @@ async fn versions_that_go_back_are_noticed_and_what_a_list_brings_then_is_taken(
         ["list", "watch 500", "newest", "list", "watch 317"]
     );
     assert_eq!(known(&store), ["a@318", "back@310"]);
-    // Where they have not, the watch goes on.
+    // If they have not, the watch goes on.
     let script = vec![
         Say::List(500, vec![]),
         Say::Watch(vec![event("ADDED", lead("a", 510, json!({})))]),
