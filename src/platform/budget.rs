@@ -1,6 +1,8 @@
-//! What a platform may be asked at once: a rate, a number in flight, and a circuit, shared by all kinds of objects.
+//! The calls that a platform accepts at once: a rate, a number in flight, and a circuit, shared by all kinds
+//! of objects.
 //!
-//! A platform that refuses the credential, throttles or is down is left alone as a whole: one probe at a time finds out when it is back.
+//! If a platform rejects the credential, throttles or is down, all calls to it stop. One probe at a time
+//! finds out when it is back.
 
 use parking_lot::Mutex;
 use std::num::NonZeroU32;
@@ -17,49 +19,50 @@ use crate::platform::circuit::{Circuit, MOST_REST};
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
 
-/// How long a call waits for room in the budget. Then it was surely not made, and its object is tried again: an intent must not grow old in a line.
+/// How long a call waits for room in the budget. After that it was certainly not made, and its object is
+/// retried: an intent must not age in a queue.
 const MOST_WAIT: Duration = Duration::from_secs(20);
 
-/// For each call that may be under way, how many changes may have their intents recorded ahead of their turn. That many a crash can leave recorded and not
-/// asked for, which then wait for the grace.
+/// Intents written ahead of their turn, per in-flight slot. A crash can leave at most this many recorded but
+/// not requested; each of them then waits out the grace.
 const PLACES: usize = 2;
 
-/// `spec.requests`.
+/// The limits of `spec.requests`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Limits {
     /// Calls per second.
     pub per_second: u32,
     /// Calls that may be made at once after a pause.
     pub burst: u32,
-    /// Calls under way at the same time.
+    /// Calls in flight at the same time.
     pub in_flight: u32,
 }
 
-/// What whoever made the budget is told.
+/// What the budget reports to its creator.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BudgetEvent {
-    /// The platform is being left alone from now on.
+    /// The circuit has opened: calls stop from now on.
     Opened(Reason),
-    /// It is back after having been left alone.
+    /// The circuit has closed again.
     Back,
-    /// A call has waited so long for its turn, whether it came or not.
+    /// A call has waited this long for its turn, whether it got one or not.
     Waited(Duration),
 }
 
-/// How the budget is used.
+/// The current use of the budget.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct BudgetStats {
     /// Calls that wait for their turn.
     pub waiting: usize,
-    /// Calls under way.
+    /// Calls in flight.
     pub in_flight: usize,
-    /// How many calls a second are let pass.
+    /// Calls allowed per second.
     pub per_second: u32,
-    /// Whether the platform is being left alone.
+    /// Whether the circuit is open.
     pub open: bool,
 }
 
-/// What a platform's error means for objects.
+/// Returns what an error of the platform means for objects.
 pub fn trouble_of(error: &Error) -> Trouble {
     let reason = match error.kind {
         ErrorKind::Authentication | ErrorKind::Forbidden => Reason::AuthenticationFailed,
@@ -76,7 +79,7 @@ pub fn trouble_of(error: &Error) -> Trouble {
     }
 }
 
-/// Whether the error says something about the platform as a whole.
+/// Whether the error concerns the platform as a whole.
 fn platform_wide(error: &Error) -> bool {
     matches!(
         error.kind,
@@ -87,16 +90,16 @@ fn platform_wide(error: &Error) -> bool {
 /// Why a call has no result.
 #[derive(Debug)]
 pub enum CallError {
-    /// It was not made: the platform is being left alone.
+    /// The call was not made: the circuit is open.
     LeftAlone(Trouble),
-    /// It may have been made: this process lost the lease while the call was under way.
+    /// The call may have been made: this process lost the lease while it was in flight.
     Cut(Trouble),
-    /// It was made.
+    /// The call was made and failed.
     Call(Error),
 }
 
 impl CallError {
-    /// What it means for objects.
+    /// Returns what the error means for objects.
     pub fn trouble(&self) -> Trouble {
         match self {
             Self::LeftAlone(trouble) | Self::Cut(trouble) => trouble.clone(),
@@ -105,7 +108,8 @@ impl CallError {
     }
 }
 
-/// The room that a platform has for calls. All who speak to one platform share it, by whatever credential.
+/// The capacity of a platform for calls. Everything that calls one platform shares it, whatever the
+/// credential.
 pub struct Room {
     rate: DefaultDirectRateLimiter,
     in_flight: Arc<Semaphore>,
@@ -114,7 +118,7 @@ pub struct Room {
 }
 
 impl Room {
-    /// An empty room.
+    /// Creates a room with no calls in it.
     pub fn new(limits: Limits) -> Arc<Self> {
         let at_least_one = |number: u32| NonZeroU32::new(number).unwrap_or(NonZeroU32::MIN);
         let quota =
@@ -128,13 +132,14 @@ impl Room {
         })
     }
 
-    /// How large it is.
+    /// Returns the limits of the room.
     pub fn limits(&self) -> Limits {
         self.limits
     }
 }
 
-/// The budget of one connection to a platform: the platform's room, and a circuit of its own, since a credential that is refused says nothing of another.
+/// The budget of one connection to a platform. It shares the platform's room but has its own circuit, since a
+/// rejected credential says nothing about another one.
 pub struct Budget {
     room: Arc<Room>,
     circuit: Mutex<Circuit>,
@@ -143,7 +148,7 @@ pub struct Budget {
     tell: Box<dyn Fn(BudgetEvent) + Send + Sync>,
 }
 
-/// Counts a call for as long as it is there: one that is dropped counts no more.
+/// Counts a call until it is dropped.
 struct GaugeGuard(Arc<AtomicUsize>);
 
 impl GaugeGuard {
@@ -159,7 +164,8 @@ impl Drop for GaugeGuard {
     }
 }
 
-/// A call that the circuit has let through. If it is the probe and is dropped before anything was heard of it, another one may be.
+/// A call that the circuit has admitted. If it is the probe and is dropped before its result is known,
+/// another call may become the probe.
 struct Admission {
     budget: Arc<Budget>,
     unheard_probe: bool,
@@ -173,15 +179,16 @@ impl Drop for Admission {
     }
 }
 
-/// A place at the head of the line, for a change whose intent is being recorded: its time has come by the rate, and few are before it. It counts as no call,
-/// so that an API server that is slow to record takes nothing from those that read. It is given back when it is dropped.
+/// A reserved place in the queue for a change whose intent is being recorded. The rate limit has admitted it,
+/// and few are ahead of it. It does not count as a call in flight, so that a slow API server takes no
+/// capacity from reads. Dropping it frees the place.
 pub struct Reservation {
     entered: Admission,
     _permit: OwnedSemaphorePermit,
 }
 
 impl Reservation {
-    /// Waits for the calls that are under way.
+    /// Waits for a free in-flight slot.
     ///
     /// # Errors
     /// As [`Budget::turn`].
@@ -194,7 +201,7 @@ impl Reservation {
     }
 }
 
-/// The turn of one call. It is given back when it is dropped, whether the call was made or not.
+/// Permission to make one call. Dropping it frees the slot, whether the call was made or not.
 pub struct Permit {
     entered: Admission,
     _permit: OwnedSemaphorePermit,
@@ -211,10 +218,11 @@ impl Permit {
         }
     }
 
-    /// Makes a call that changes something, if this process leads **then**: the turn may have been waited for.
+    /// Makes a call that changes something, provided that this process leads **at that moment**: it may have
+    /// waited for its turn.
     ///
     /// # Errors
-    /// When the call fails, and when this process does not lead.
+    /// If the call fails, or this process does not lead.
     pub async fn change<T>(
         self,
         leadership: &Leadership,
@@ -242,13 +250,13 @@ impl Permit {
 }
 
 impl Budget {
-    /// A full budget, with a room of its own.
+    /// Creates an unused budget with its own room.
     #[cfg(test)]
     pub fn new(limits: Limits, tell: impl Fn(BudgetEvent) + Send + Sync + 'static) -> Arc<Self> {
         Self::sharing(Room::new(limits), tell)
     }
 
-    /// A budget for calls that need room among others.
+    /// Creates a budget that shares a room with others.
     pub fn sharing(room: Arc<Room>, tell: impl Fn(BudgetEvent) + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self {
             room,
@@ -263,10 +271,10 @@ impl Budget {
         self.circuit.lock()
     }
 
-    /// Makes a call that reads, when there is room for it.
+    /// Makes a call that reads, once there is room for it.
     ///
     /// # Errors
-    /// When the platform is being left alone, or the call fails.
+    /// If the circuit is open, or the call fails.
     pub async fn call<T>(
         self: &Arc<Self>,
         call: impl Future<Output = Result<T, Error>>,
@@ -275,7 +283,8 @@ impl Budget {
         turn.report(call.await, platform_wide)
     }
 
-    /// The same for a list: an identity that may not even read is refused for every object alike.
+    /// Makes a call that reads a list. Unlike in [`Budget::call`], [`ErrorKind::Forbidden`] counts against
+    /// the platform as a whole: an identity that may not even read is rejected for every object.
     ///
     /// # Errors
     /// As [`Budget::call`].
@@ -289,7 +298,8 @@ impl Budget {
         })
     }
 
-    /// Makes a call that changes something, when there is room for it and if this process leads then.
+    /// Makes a call that changes something, once there is room for it and provided that this process leads
+    /// then.
     ///
     /// # Errors
     /// As [`Budget::turn`] and [`Permit::change`].
@@ -301,7 +311,7 @@ impl Budget {
         self.change_at(None, leadership, call).await
     }
 
-    /// The same from the place that was waited for, if there is one.
+    /// Makes a change as [`Budget::change`] does, from a reserved place if there is one.
     ///
     /// # Errors
     /// As [`Budget::change`].
@@ -321,14 +331,14 @@ impl Budget {
     /// Waits until there is room for one call.
     ///
     /// # Errors
-    /// [`CallError::LeftAlone`] when the platform is being left alone, or there is no room for long.
+    /// [`CallError::LeftAlone`] if the circuit is open, or there is no room for too long.
     pub async fn turn(self: &Arc<Self>) -> Result<Permit, CallError> {
         let entered = self.enter()?;
         let permit = self.in_line(self.paced(&self.room.in_flight)).await?;
         Ok(Permit::of(entered, permit))
     }
 
-    /// Waits until a change can be asked for soon, before its intent is recorded.
+    /// Waits until a change can be requested soon, before its intent is recorded.
     ///
     /// # Errors
     /// As [`Budget::turn`].
@@ -400,7 +410,7 @@ impl Budget {
         }
     }
 
-    /// How it is used now.
+    /// Returns the current use of the budget.
     pub fn used(&self) -> BudgetStats {
         let count = |calls: &AtomicUsize| calls.load(Ordering::Relaxed);
         let (waiting, in_flight) = (count(&self.waiting), count(&self.under_way));
@@ -412,12 +422,12 @@ impl Budget {
         }
     }
 
-    /// Why the platform is being left alone, if it is.
+    /// Returns why the circuit is open, if it is.
     pub fn open_reason(&self) -> Option<Trouble> {
         self.circuit().why_open().cloned()
     }
 
-    /// Lets the next caller through as a probe when the platform is left alone.
+    /// If the circuit is open, lets the next call through as a probe.
     pub fn probe_now(&self) {
         self.circuit().probe_now(clock::now());
     }

@@ -1,17 +1,18 @@
-//! Whether a platform is being left alone, and until when.
+//! The circuit of a platform: whether calls to it are held back, and until when.
 
 use std::time::Duration;
 
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::time::Time;
 
-/// How many calls in a row may fail for want of a platform before it is left alone.
+/// How many calls in a row may fail because the platform is unavailable before the circuit opens.
 const FAILURES_TO_OPEN: u32 = 3;
 
-/// A platform is left alone for this long at the most, whatever it asks for: a `Retry-After` of a day would be a day without it, and nobody could end it.
+/// The longest time the circuit stays open, whatever the platform asks for. A `Retry-After` of a day would be
+/// a day without the platform, and nobody could end it.
 pub const MOST_REST: Duration = Duration::from_secs(15 * 60);
 
-/// Whether the platform is being left alone, and until when. A value; it is told the time.
+/// Whether calls to a platform are held back, and until when. A plain value; callers pass the time in.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Circuit {
     failures: u32,
@@ -26,10 +27,11 @@ struct OpenCircuit {
 }
 
 impl Circuit {
-    /// Asks to make a call. Returns whether it is the probe: when the time of rest is over one caller is let through, to find out.
+    /// Requests permission for a call. Returns whether it is the probe: when the pause is over, one call is
+    /// let through to find out.
     ///
     /// # Errors
-    /// The trouble for which the platform is left alone.
+    /// The trouble for which the circuit is open.
     pub fn enter(&mut self, now: Time) -> Result<bool, Trouble> {
         match self.open.as_mut() {
             None => Ok(false),
@@ -47,22 +49,25 @@ impl Circuit {
         }
     }
 
-    /// Reports how a call went. Returns whether the platform is back after having been left alone.
+    /// Reports the result of a call. Returns whether the circuit closed because of it.
     pub fn report(&mut self, now: Time, trouble: Option<&Trouble>) -> bool {
         let Some(trouble) = trouble else {
-            // A call that was under way when the platform asked for rest, or refused the credential, and still ends well is no reason to go on.
+            // The platform asked for a pause or rejected the credential. A call that was in flight at that
+            // time and still succeeds does not end the pause.
             let asked = |open: &mut OpenCircuit| {
                 now < open.until && open.trouble.reason != Reason::PlatformUnavailable
             };
             if self.open.as_mut().is_some_and(asked) {
                 return false;
             }
-            // One call that goes through again is no proof for all the others: the count is forgotten with the next.
+            // One success does not prove that all other calls work: the failure count is reset with the next
+            // one.
             let back = self.open.take().is_some();
             self.failures = if back { self.failures } else { 0 };
             return back;
         };
-        // What was under way when it began fails along: many calls at once are one failure, else one second of outage would cost half a minute.
+        // Calls in flight when the circuit opened fail too. They count as one failure; otherwise one second
+        // of outage would cost half a minute.
         if let Some(open) = self.open.as_mut().filter(|open| now < open.until) {
             open.until = open.until.max(
                 trouble
@@ -74,7 +79,8 @@ impl Circuit {
         self.failures = self.failures.saturating_add(1);
         let at_once = matches!(trouble.reason, Reason::AuthenticationFailed | Reason::Throttled);
         if at_once || self.failures >= FAILURES_TO_OPEN || self.open.is_some() {
-            // A refused credential waits for a person, and a directory may lock out who comes too often.
+            // A rejected credential waits for a person, and a directory may lock out a client that retries
+            // too often.
             let most = if trouble.reason == Reason::AuthenticationFailed {
                 8
             } else {
@@ -91,21 +97,22 @@ impl Circuit {
         false
     }
 
-    /// The probe was not made after all, or not to its end: another one may be.
+    /// The probe was not made or not completed: another call may become the probe.
     pub fn abandon(&mut self) {
         if let Some(open) = self.open.as_mut() {
             open.probing = false;
         }
     }
 
-    /// Somebody asks for a look: the probe need not wait for its time. It is one call, after which the platform is left alone again if it says so.
+    /// Lets the next probe go at once, because somebody requested a reconciliation. It is one call; the
+    /// circuit opens again if the platform still fails.
     pub fn probe_now(&mut self, now: Time) {
         if let Some(open) = self.open.as_mut() {
             open.until = open.until.min(now);
         }
     }
 
-    /// Why the platform is being left alone.
+    /// Returns why the circuit is open.
     pub fn why_open(&self) -> Option<&Trouble> {
         self.open.as_ref().map(|open| &open.trouble)
     }
@@ -285,8 +292,8 @@ mod tests {
         assert!(circuit.enter(Time(60_000)).is_ok());
     }
 
-    /// Each of a thousand objects tries again when it was told to; the platform sees a probe now and then, whatever their number. The hour passes in
-    /// the clock that the circuit is told.
+    /// Each of a thousand objects retries when it was told to. The platform sees a probe now and then,
+    /// whatever their number. The hour passes on the clock that the circuit is given.
     #[test]
     fn an_hour_of_outage_costs_a_probe_each_half_minute_however_many_objects_wait() {
         let calls = |objects: u32| {

@@ -1,4 +1,4 @@
-//! How each platform is connected to.
+//! The connection to each platform.
 
 use parking_lot::{Mutex, RwLock};
 use std::collections::HashMap;
@@ -12,48 +12,49 @@ use oc_domain::time::Time;
 use crate::platform::budget::{Limits, Room};
 use crate::platform::inventory::Inventory;
 
-/// How a platform is connected to.
+/// The connection to one platform.
 #[derive(Clone)]
 pub struct Connected {
-    /// What the connection was made from: another one is made when this differs.
+    /// What the connection was made from. If it differs, a new connection is made.
     pub fingerprint: String,
-    /// What of that stands in the spec.
+    /// The part of the fingerprint that comes from the spec.
     pub spec: String,
-    /// Where it leads to; `None` while there is no URL that can be read.
+    /// The place of the platform; `None` while the URL can't be parsed.
     pub place: Option<Place>,
     /// When the rest (the Secret, the CA bundle) was last read.
     pub read: Time,
     /// The inventory, or why there is none.
     pub inventory: Result<Arc<Inventory>, Trouble>,
-    /// The connection by which the platform was last read.
+    /// The connection that last read the platform.
     pub last_good: Option<LastWorking>,
-    /// The connection by another credential, which is not proven yet: while the one before is good, the objects go on with that.
+    /// The connection with a changed credential that is not proven yet. While the previous one works, the
+    /// objects keep using that.
     pub trying: Option<Trying>,
 }
 
-/// A connection by a credential that was changed and is not proven yet.
+/// A connection with a changed credential that is not proven yet.
 #[derive(Clone)]
 pub struct Trying {
-    /// See [`Connected`].
+    /// The fingerprint, as in [`Connected`].
     pub fingerprint: String,
     /// The inventory.
     pub inventory: Arc<Inventory>,
 }
 
-/// A connection that has worked. It is kept in memory only, and for one purpose: a namespace that is deleted loses its Secret first, and what is
-/// in it must be able to go all the same.
+/// A connection that has worked. It is kept in memory only, for one purpose: a namespace that is deleted
+/// loses its Secret first, and its objects must still be able to finish their deletion.
 #[derive(Clone)]
 pub struct LastWorking {
-    /// See [`Connected`].
+    /// The fingerprint, as in [`Connected`].
     pub fingerprint: String,
-    /// Which platform it is to, and as whom: for another one it is worth nothing.
+    /// The platform it connects to, and the application used there. It is useless for another one.
     pub identity: String,
     /// The inventory, with its client.
     pub inventory: Arc<Inventory>,
 }
 
 impl Connected {
-    /// Whether the credential is what fails: it is missing, or it was refused.
+    /// Whether the credential is the problem: it is missing or was rejected.
     pub fn refused(&self) -> bool {
         let trouble = match (&self.trying, &self.inventory) {
             (Some(trying), _) => trying.inventory.budget().open_reason(),
@@ -63,13 +64,13 @@ impl Connected {
         trouble.is_some_and(|trouble| trouble.reason == Reason::AuthenticationFailed)
     }
 
-    /// Whether it tries another credential than before, or begins or ends to try one.
+    /// Whether the credential being tried differs from before: another one, a first one, or none any more.
     pub fn tries_another(&self, before: &Self) -> bool {
         let tried = |connected: &Self| connected.trying.as_ref().map(|trying| trying.fingerprint.clone());
         tried(self) != tried(before)
     }
 
-    /// Whether what can be done with it is something else than before.
+    /// Whether this connection differs from `before` in what it can be used for.
     pub fn differs(&self, before: &Self) -> bool {
         match (&self.inventory, &before.inventory) {
             (Ok(_), Ok(_)) => self.fingerprint != before.fingerprint,
@@ -78,11 +79,13 @@ impl Connected {
         }
     }
 
-    /// What a pass over an object of a service or lead uses. One that is being deleted uses the connection that last worked when there is no other:
-    /// to delete what it made, or (whatever its policy) to see what became of a create. Nothing else does.
+    /// Returns what a pass over a lead or service uses. An object that is being deleted falls back to the
+    /// connection that last worked: to delete what it made, or (whatever its policy) to see what happened to
+    /// a create. Nothing else uses that one.
     ///
     /// # Errors
-    /// Why there is no connection, and for an object that can't go without one what lets it go.
+    /// Why there is no connection. For an object that can't finish without one, the message also says how to
+    /// release it.
     pub fn for_object(&self, going: Option<DeletionPolicy>) -> Result<Arc<Inventory>, Trouble> {
         match (&self.inventory, going, &self.last_good) {
             (Err(_), Some(_), Some(good)) => Ok(Arc::clone(&good.inventory)),
@@ -101,16 +104,17 @@ impl Connected {
     }
 }
 
-/// A platform object that waits for another credential: until this time there is nothing else to do, unless the object itself is changed.
+/// A platform object that waits for another credential. Until this time there is nothing else to do, unless
+/// the object itself changes.
 #[derive(Clone, Debug)]
 pub struct CredentialBackoff {
     /// The object's version.
     pub version: Option<String>,
-    /// When the platform is asked again.
+    /// When the platform is called again.
     pub until: Time,
 }
 
-/// How each platform is connected to, by the name of its `LivePlatform`.
+/// The connections to all platforms, by the name of the `LivePlatform`.
 #[derive(Default)]
 pub struct Connections {
     connected: RwLock<HashMap<String, Connected>>,
@@ -119,16 +123,16 @@ pub struct Connections {
 }
 
 impl Connections {
-    /// How a platform is connected to; `None` before its own first pass.
+    /// Returns the connection to a platform; `None` before the platform's own first pass.
     pub fn of(&self, platform: &str) -> Option<Connected> {
         self.connected.read().get(platform).cloned()
     }
 
-    /// Whether this is still how a platform is connected to. A pass that began before its address was changed must not ask for anything by the former one: what
-    /// the objects have there was counted without it.
+    /// Checks that this is still the connection to a platform. A pass that started before the address changed
+    /// must request nothing over the old one: what the objects have there was counted without it.
     ///
     /// # Errors
-    /// When it is not.
+    /// If it is not.
     pub fn still_by(&self, platform: &str, inventory: &Arc<Inventory>) -> Result<(), Trouble> {
         let by = |other: &Arc<Inventory>| Arc::ptr_eq(other, inventory);
         match self.of(platform) {
@@ -148,7 +152,8 @@ impl Connections {
         }
     }
 
-    /// Sets or removes a platform's connection. Who waits for an answer by the one that it replaces gives up.
+    /// Sets or removes a platform's connection. Callers that wait for a response over the replaced one give
+    /// up.
     pub fn set(&self, platform: &str, connected: Option<Connected>) {
         let now = connected
             .as_ref()
@@ -168,7 +173,8 @@ impl Connections {
         }
     }
 
-    /// The platform is to be reached in another way than it is: who waits for an answer by the old one gives up.
+    /// Makes callers that wait for a response over the current connection give up, because the platform is to
+    /// be reached in another way.
     pub fn give_up(&self, platform: &str) {
         let Some(Connected {
             inventory, last_good, ..
@@ -182,12 +188,12 @@ impl Connections {
             .for_each(|inventory| inventory.give_up());
     }
 
-    /// What a platform object waits for, if its credential fails.
+    /// Returns what a platform object waits for, if its credential fails.
     pub fn credential_backoff(&self, platform: &str) -> Option<CredentialBackoff> {
         self.backoffs.lock().get(platform).cloned()
     }
 
-    /// Sets or removes that.
+    /// Sets or removes the back-off of a platform object.
     pub fn back_off(&self, platform: &str, backoff: Option<CredentialBackoff>) {
         let mut all = self.backoffs.lock();
         match backoff {
@@ -196,7 +202,8 @@ impl Connections {
         };
     }
 
-    /// The room for calls at a place, which all `LivePlatform` objects share that point to it. Another one is made when its limits are others.
+    /// Returns the room for calls at a place. All `LivePlatform` objects that point there share it. A new
+    /// room is made if the limits differ.
     pub fn room(&self, place: &Place, limits: Limits) -> Arc<Room> {
         let mut rooms = self.rooms.lock();
         if let Some(room) = rooms

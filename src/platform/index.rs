@@ -1,4 +1,4 @@
-//! The two lists, indexed, and what differs between two of them.
+//! The two lists of a platform, indexed, and the differences between two versions of them.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,25 +7,26 @@ use oc_domain::facts::{LeadsRead, LeadsView, ServicesView};
 use oc_domain::model::{Lead, Service};
 use oc_domain::names::{CustomerGuid, TenantId, fold_case};
 
-/// For whom something has changed.
+/// What changed between two lists, by tenant and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct InventoryDiff {
-    /// Tenants of which a lead or service has changed, come or gone.
+    /// Tenants with a lead or service that appeared, changed or disappeared.
     pub tenants: HashSet<TenantId>,
-    /// Short names, folded, that were taken or became free.
+    /// Short names, case-folded, that were taken or became free.
     pub names: HashSet<String>,
-    /// Whether the list before had entries that can't be read, and this one has none: whoever waited for that goes on.
+    /// Whether the previous list had unreadable entries and this one has none, so that whoever waited for
+    /// that can continue.
     pub whole_again: bool,
 }
 
 impl InventoryDiff {
-    /// Whether nothing has.
+    /// Whether nothing changed.
     pub fn is_empty(&self) -> bool {
         self.tenants.is_empty() && self.names.is_empty() && !self.whole_again
     }
 }
 
-/// Whether a list is whole, and the one before was not.
+/// Whether a list is complete and the previous one was not.
 fn whole_again(before: Option<usize>, now: usize) -> bool {
     before.is_some_and(|unreadable| unreadable > 0) && now == 0
 }
@@ -73,7 +74,7 @@ impl ServiceIndex {
             .collect()
     }
 
-    /// What it holds for one object.
+    /// Returns what the list holds for one object.
     pub fn view(
         &self,
         tenant: Option<&TenantId>,
@@ -88,22 +89,22 @@ impl ServiceIndex {
         }
     }
 
-    /// Whether it holds this service.
+    /// Whether the list contains this service.
     pub fn has(&self, guid: &CustomerGuid) -> bool {
         self.services.contains_key(guid)
     }
 
-    /// All services.
+    /// Returns all services.
     pub fn all(&self) -> impl Iterator<Item = &Service> {
         self.services.values()
     }
 
-    /// How many entries of the list could not be read.
+    /// Returns how many entries of the list could not be read.
     pub fn unreadable(&self) -> usize {
         self.unreadable
     }
 
-    /// For whom something differs from an earlier list; everything, when there is none.
+    /// Returns what changed since an earlier list; everything, if there was none.
     pub fn changed_since(&self, before: Option<&Self>) -> InventoryDiff {
         let mut changed = InventoryDiff {
             whole_again: whole_again(before.map(Self::unreadable), self.unreadable),
@@ -153,14 +154,15 @@ impl LeadIndex {
         for lead in listed.items {
             index.by_tenant.entry(lead.tenant.clone()).or_default().push(lead);
         }
-        // The order of the platform's list is unknown (U-19): two leads of one tenant that change places are no change.
+        // The order of the platform's list is unknown (U-19): two leads of one tenant in another order are no
+        // change.
         for leads in index.by_tenant.values_mut() {
             leads.sort_by(|a, b| a.id.cmp(&b.id));
         }
         index
     }
 
-    /// What it holds for one object: the leads of its tenant.
+    /// Returns what the list holds for one object: the leads of its tenant.
     pub fn view(&self, tenant: Option<&TenantId>) -> LeadsView {
         LeadsView {
             leads: tenant
@@ -176,27 +178,27 @@ impl LeadIndex {
         }
     }
 
-    /// Whether a tenant has any.
+    /// Whether a tenant has any lead.
     pub fn has(&self, tenant: &TenantId) -> bool {
         self.by_tenant.contains_key(tenant)
     }
 
-    /// The leads of each tenant.
+    /// Returns the leads of each tenant.
     pub fn tenants(&self) -> impl Iterator<Item = &[Lead]> {
         self.by_tenant.values().map(Vec::as_slice)
     }
 
-    /// All leads.
+    /// Returns all leads.
     pub fn all(&self) -> impl Iterator<Item = &Lead> {
         self.by_tenant.values().flatten()
     }
 
-    /// How many entries of the list could not be read.
+    /// Returns how many entries of the list could not be read.
     pub fn unreadable(&self) -> usize {
         self.unreadable
     }
 
-    /// For whom something differs from an earlier list; everything, when there is none.
+    /// Returns what changed since an earlier list; everything, if there was none.
     pub fn changed_since(&self, before: Option<&Self>) -> InventoryDiff {
         let mut changed = InventoryDiff {
             whole_again: whole_again(before.map(Self::unreadable), self.unreadable),

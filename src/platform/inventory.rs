@@ -1,7 +1,9 @@
-//! What one platform holds, and how fresh that is: to the platform what a reflector is to the API server.
+//! What one platform holds, and how fresh that is. It is to the platform what a reflector is to the API
+//! server.
 //!
-//! Every question about services or leads is answered from a list of all of them. Questions that need a newer list than there is wait for the
-//! next one together, as a data loader does it: one list answers them all, and the services list has no filter by tenant anyway.
+//! Every question about services or leads is answered from a list of all of them. Questions that need a newer
+//! list wait for the next one together, as in a data loader: one list answers them all. The services list has
+//! no filter by tenant anyway.
 
 use std::sync::Arc;
 
@@ -31,16 +33,16 @@ pub struct Inventory {
     tell: Box<dyn Fn(InventoryDiff) + Send + Sync>,
 }
 
-/// The newest lists, as far as they were read.
+/// The newest lists, if they were read.
 #[derive(Clone, Default)]
 pub struct Lists {
-    /// Of services.
+    /// The list of services.
     pub services: Option<Arc<ServiceIndex>>,
-    /// Of leads.
+    /// The list of leads.
     pub leads: Option<Arc<LeadIndex>>,
 }
 
-/// How many leads and services there are, for the platform object's status.
+/// The numbers of leads and services, for the platform object's status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     /// Leads: all, active, suspended, removed.
@@ -50,7 +52,8 @@ pub struct Counts {
 }
 
 impl Inventory {
-    /// An empty inventory, with what is known of the call for telephone numbers. `tell` hears for whom something has changed.
+    /// Creates an empty inventory, with what is known of the call for telephone numbers. `tell` receives each
+    /// difference between two lists.
     pub fn new(
         client: live_platform::Client,
         budget: Arc<Budget>,
@@ -69,21 +72,22 @@ impl Inventory {
         }
     }
 
-    /// Whoever waits here for the platform gives up and begins anew: there is another connection, or the platform is another one.
+    /// Makes all callers that wait for the platform give up and start again: the connection or the platform
+    /// has changed.
     pub fn give_up(&self) {
         self.give_up.notify_waiters();
     }
 
-    /// What failed a moment ago is asked again.
+    /// Forgets recent failures, so that the next caller tries again.
     pub fn forget_failures(&self) {
         self.services.forget_failure();
         self.leads.forget_failure();
     }
 
-    /// Waits for something of the platform, unless it is to be given up.
+    /// Waits for work on the platform, until [`Inventory::give_up`] is called.
     ///
     /// # Errors
-    /// When it is given up, and those of the work.
+    /// If the wait was given up, and the errors of the work.
     pub async fn unless_given_up<T>(
         &self,
         work: impl Future<Output = Result<T, Trouble>>,
@@ -95,20 +99,20 @@ impl Inventory {
         }
     }
 
-    /// The client, for changes.
+    /// Returns the client, for changes.
     pub fn client(&self) -> &live_platform::Client {
         &self.client
     }
 
-    /// The budget, for changes.
+    /// Returns the budget, for changes.
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
     }
 
-    /// The list of services, by a read begun at or after `not_before`.
+    /// Returns the list of services from a read that started at or after `not_before`.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// If it can't be read.
     pub async fn services(&self, not_before: Time) -> Result<(Time, Arc<ServiceIndex>), Trouble> {
         let read = async {
             self.budget
@@ -123,10 +127,10 @@ impl Inventory {
         .await
     }
 
-    /// The list of leads, by a read begun at or after `not_before`.
+    /// Returns the list of leads from a read that started at or after `not_before`.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// If it can't be read.
     pub async fn leads(&self, not_before: Time) -> Result<(Time, Arc<LeadIndex>), Trouble> {
         let read = async {
             self.budget
@@ -141,10 +145,10 @@ impl Inventory {
         .await
     }
 
-    /// The leads of one tenant by a read of their own, and when that was begun.
+    /// Reads the leads of one tenant separately. Returns them with the start time of the read.
     ///
     /// # Errors
-    /// When they can't be read.
+    /// If they can't be read.
     pub async fn leads_of(&self, tenant: &TenantId) -> Result<(Time, LeadsView), Trouble> {
         let at = clock::now();
         let listed = self.read(self.client.leads_of(tenant)).await?;
@@ -166,10 +170,10 @@ impl Inventory {
             .await
     }
 
-    /// What the list of services holds for one object.
+    /// Returns what the list of services holds for one object.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// If it can't be read.
     pub async fn view(
         &self,
         not_before: Time,
@@ -181,18 +185,20 @@ impl Inventory {
         Ok((at, index.view(tenant, guid, name)))
     }
 
-    /// One task; `None` when the platform does not know it. `sent` says whether its texts may repeat secret values.
+    /// Reads a task; `None` if the platform does not know it. `sent` says whether its texts may repeat secret
+    /// values.
     ///
     /// # Errors
-    /// When it can't be read.
+    /// If it can't be read.
     pub async fn task(&self, id: &TaskId, sent: SecretsSent) -> Result<Option<Task>, Trouble> {
         self.read(self.client.task(id, sent)).await
     }
 
-    /// One LC customer.
+    /// Reads an LC customer.
     ///
     /// # Errors
-    /// When it can't be read: also when the platform says that it has no such call, and has answered it before.
+    /// If it can't be read, and also if the platform reports that it has no such call although it answered it
+    /// before.
     pub async fn lc_customer(&self, id: LcCustomerId) -> Result<LcCustomerAnswer, Trouble> {
         let answer = self.read(self.client.lc_customer(id)).await?;
         let mut reads = self.lc_customers.lock();
@@ -201,7 +207,7 @@ impl Inventory {
                 *reads = Some(true);
                 Ok(customer.map_or(LcCustomerAnswer::NotFound, LcCustomerAnswer::Found))
             }
-            // A platform that is being deployed, or a gateway without a route, says so of calls that there are.
+            // A platform during deployment, or a gateway without a route, reports this of existing calls too.
             MaybeAbsent::Unavailable if *reads == Some(true) => Err(Trouble::new(
                 Reason::PlatformUnavailable,
                 "The platform has told its LC customers before and does not now. It is asked again.",
@@ -213,10 +219,10 @@ impl Inventory {
         }
     }
 
-    /// What the platform says of a tenant's telephone numbers.
+    /// Reads what the platform says about a tenant's telephone numbers.
     ///
     /// # Errors
-    /// When the platform as a whole can't be read: it is away, throttles, or refuses the credential.
+    /// If the platform as a whole can't be read: it is away, throttles, or rejects the credential.
     pub async fn numbers(&self, tenant: &TenantId) -> Result<Numbers, Trouble> {
         let answer = self
             .unless_given_up(async { Ok(self.budget.call(self.client.numbers_of(tenant)).await) })
@@ -235,12 +241,13 @@ impl Inventory {
         })
     }
 
-    /// Whether this release has the call for telephone numbers; `None` while that is not known.
+    /// Whether this release has the call for telephone numbers; `None` if unknown.
     pub fn tells_numbers(&self) -> Option<bool> {
         self.numbers.lock().has()
     }
 
-    /// Whether both lists, as far as they were read since then, are whole. Who stopped because a list of before was not need not wait.
+    /// Whether all known lists are complete and at least one was read after `read`. An object that stopped
+    /// because an earlier list was incomplete need not wait.
     pub fn whole_since(&self, read: Time) -> bool {
         let services = self.services.newest().map(|(at, list)| (at, list.unreadable()));
         let leads = self.leads.newest().map(|(at, list)| (at, list.unreadable()));
@@ -248,12 +255,12 @@ impl Inventory {
         known.iter().all(|(_, unreadable)| *unreadable == 0) && known.iter().any(|(at, _)| *at > read)
     }
 
-    /// Whether this release has the read of LC customers; `None` while nobody asked.
+    /// Whether this release can read LC customers; `None` if nobody has tried.
     pub fn reads_lc_customers(&self) -> Option<bool> {
         *self.lc_customers.lock()
     }
 
-    /// The counts, of what is known.
+    /// Returns the counts of the known lists.
     pub fn counts(&self) -> Counts {
         let mut counts = Counts::default();
         if let Some(leads) = self.leads.known() {
@@ -276,17 +283,17 @@ impl Inventory {
         counts
     }
 
-    /// The list of leads as it is known, and when its read was begun.
+    /// Returns the newest list of leads, with the start time of its read.
     pub fn newest_leads(&self) -> Option<(Time, Arc<LeadIndex>)> {
         self.leads.newest()
     }
 
-    /// The same of services.
+    /// Returns the newest list of services, with the start time of its read.
     pub fn newest_services(&self) -> Option<(Time, Arc<ServiceIndex>)> {
         self.services.newest()
     }
 
-    /// Both lists as they are known.
+    /// Returns both newest lists.
     pub fn lists(&self) -> Lists {
         Lists {
             services: self.services.known(),
@@ -294,14 +301,14 @@ impl Inventory {
         }
     }
 
-    /// The leads that are known, for discovery.
+    /// Returns the newest list of leads, for discovery.
     pub fn known_leads(&self) -> Option<Arc<LeadIndex>> {
         self.leads.known()
     }
 }
 
-/// An answer to the call for telephone numbers that is about this call, and tells nothing of them: a refusal, or what a gateway or a proxy says that does
-/// not know it.
+/// Whether an error concerns only the call for telephone numbers and says nothing about them: a rejection, or
+/// the answer of a gateway or a proxy that does not know the call.
 fn says_nothing_of_numbers(error: &live_platform::Error) -> bool {
     matches!(error.status, Some(404 | 405 | 410 | 501))
         || matches!(

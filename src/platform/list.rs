@@ -1,7 +1,7 @@
-//! One list: read when somebody needs a newer one, once for all who wait.
+//! One list: read when somebody needs a newer one, once for all callers that wait.
 //!
-//! Every wait here has a bound. A read that fails, fails for all who wait for it and for a while for all who come after it; who waits for the platform's
-//! rest to be over holds no lock meanwhile.
+//! Every wait here has a bound. A failed read fails for all callers that wait for it, and for a while for
+//! those that come later. A caller that waits for the end of the platform's pause holds no lock in that time.
 
 use parking_lot::RwLock;
 use std::sync::Arc;
@@ -14,21 +14,23 @@ use tokio::time::Instant;
 
 use crate::runtime::clock;
 
-/// A list is not begun again sooner than this after it was begun, so that those who ask in a stream share lists instead of each having its own.
+/// The minimum time between the starts of two reads, so that a stream of callers shares lists instead of each
+/// reading its own.
 const LEAST_PAUSE: Duration = Duration::from_millis(500);
 
-/// A list that takes long is begun again only after a multiple of the time it took: a platform is not kept busy with lists.
+/// A slow list is read again only after a multiple of the time it took, so that lists do not keep a platform
+/// busy.
 const PAUSE_PER_DURATION: u32 = 3;
 
-/// But whoever needs a newer one does not wait longer than this after a list has ended.
+/// But a caller that needs a newer list waits at most this long after the last one ended.
 const MOST_PAUSE: Duration = Duration::from_secs(60);
 
-/// After a read that failed nobody tries again for as long as that took, and not longer than this: whether a platform is left alone for longer is for the
-/// circuit to say.
+/// After a failed read nobody tries again for as long as it took, but at most this long. Whether calls are
+/// held back for longer is up to the circuit.
 const MOST_PAUSE_AFTER_FAILURE: Duration = Duration::from_secs(5);
 
-/// A list that takes longer than this has failed. A wait lasts two reads and a pause at the most, which must be less than what `/livez` takes for a pass
-/// that hangs.
+/// A list that takes longer than this has failed. A wait lasts at most two reads and a pause, which must be
+/// less than the time after which `/livez` considers a pass hung.
 const LONGEST_READ: Duration = Duration::from_secs(900);
 
 struct ListState<T> {
@@ -37,17 +39,17 @@ struct ListState<T> {
 }
 
 struct ListFailure {
-    /// When the read was begun.
+    /// When the read started.
     begun: Time,
     trouble: Trouble,
-    /// Until then it is everybody's.
+    /// Until then the failure is the answer for every caller.
     until: Instant,
 }
 
-/// The newest list, and how to come by a newer one.
+/// The newest list, and the means to get a newer one.
 pub struct SharedList<T> {
     state: RwLock<ListState<T>>,
-    /// Held by who reads. From when on the next read may begin.
+    /// Held by the reader. The value is the earliest time of the next read.
     reading: Mutex<Option<Instant>>,
 }
 
@@ -69,30 +71,32 @@ impl<T> SharedList<T> {
         if let Some((at, list)) = state.list.as_ref().filter(|(at, _)| *at >= not_before) {
             return Some(Ok((*at, Arc::clone(list))));
         }
-        // Who waited while a read failed shares its failure, and so does who comes just after it: otherwise each of a thousand waiting passes would try
-        // for itself, and with a platform that hangs each would wait for all before it.
+        // Callers that waited during a failed read share its failure, and so do those that come right after
+        // it. Otherwise each of a thousand waiting passes would try for itself; with a platform that hangs,
+        // each would wait for all before it.
         let failure = state.failure.as_ref()?;
         let context =
             (failure.begun >= not_before && not_before > Time(0)) || clock::moment() < failure.until;
         context.then(|| Err(failure.trouble.clone()))
     }
 
-    /// The newest list, whatever its age.
+    /// Returns the newest list, whatever its age.
     pub fn known(&self) -> Option<Arc<T>> {
         self.newest().map(|(_, list)| list)
     }
 
-    /// The same, and when its read was begun.
+    /// Returns the newest list, with the start time of its read.
     pub fn newest(&self) -> Option<(Time, Arc<T>)> {
         self.state.read().list.clone()
     }
 
-    /// What failed a moment ago is tried again by the next who asks: the platform is back, or somebody asked for a look.
+    /// Forgets a recent failure, so that the next caller tries again: the platform is back, or somebody
+    /// requested a reconciliation.
     pub fn forget_failure(&self) {
         self.state.write().failure = None;
     }
 
-    /// A list that was begun at or after `not_before`.
+    /// Returns a list from a read that started at or after `not_before`.
     pub async fn since(
         &self,
         not_before: Time,
@@ -134,7 +138,7 @@ impl<T> SharedList<T> {
         }
     }
 
-    /// The answer, as soon as there is one; or the turn to read.
+    /// Waits for the answer, or for the turn to read.
     async fn turn(
         &self,
         not_before: Time,
@@ -166,7 +170,7 @@ fn too_long() -> Trouble {
     )
 }
 
-/// How long after the begin of a list that took so long the next one is begun.
+/// Returns how long after the start of a list that took this long the next one starts.
 fn pause(took: Duration) -> Duration {
     LEAST_PAUSE.max((took * PAUSE_PER_DURATION).min(took + MOST_PAUSE))
 }
@@ -245,8 +249,8 @@ mod tests {
         assert_eq!(reads.load(Ordering::SeqCst), 1);
     }
 
-    /// A platform that hangs, after a restart: no list is there, and 128 passes come, for most of which any list would do. Here it hangs for 200 ms, and
-    /// not for half a minute.
+    /// A platform that hangs, after a restart: there is no list yet, and 128 passes arrive, most of which
+    /// would accept any list. Here it hangs for 200 ms, not for half a minute.
     #[tokio::test]
     async fn a_crowd_before_a_platform_that_hangs_shares_one_failure_whatever_list_would_do() {
         const HANG: Duration = Duration::from_millis(200);
@@ -276,7 +280,7 @@ mod tests {
             "each of them waits for all before it: {took:?}"
         );
         assert!(took < HANG * 4, "{took:?}");
-        // Who comes within the next moments need not find out for itself; then somebody does.
+        // Callers that come right after share the failure; then one of them tries again.
         assert!(pass(clock::now()).await && reads.load(Ordering::SeqCst) == 1);
         tokio::time::sleep(LEAST_PAUSE).await;
         assert!(pass(Time(i64::MIN)).await && reads.load(Ordering::SeqCst) == 2);
@@ -287,7 +291,7 @@ mod tests {
         );
     }
 
-    /// While one who needs a newer list waits for its time, nobody is kept by that.
+    /// While a caller that needs a newer list waits, it keeps nobody else waiting.
     #[tokio::test]
     async fn nobody_sleeps_under_the_lock() {
         let kept = SharedList::<usize>::default();
@@ -316,7 +320,7 @@ mod tests {
         assert!(free, "it holds the lock while it waits");
     }
 
-    /// A reader that gives up, as when its connection is replaced, leaves the turn to the next.
+    /// A reader that gives up, as when its connection is replaced, passes the turn on.
     #[tokio::test]
     async fn who_gives_up_leaves_the_turn_to_the_next() {
         let kept = SharedList::<usize>::default();

@@ -1,5 +1,6 @@
-//! The Live Platform's half: what one platform holds ([`inventory`]), how often it may be called ([`budget`]) and whether it is left alone ([`circuit`]),
-//! and what of it one pass uses (`session`). Nothing here knows the API server.
+//! The Live Platform's half of the operator: what one platform holds ([`inventory`]), how often it may be
+//! called ([`budget`]), whether calls are held back ([`circuit`]), and what one pass uses of it (`session`).
+//! Nothing here knows the API server.
 
 pub mod budget;
 pub mod circuit;

@@ -1,4 +1,4 @@
-//! What a pass can reach of its platform: the inventory, if there is one, and the place in line for which it has waited.
+//! What one pass can use of its platform: the inventory, if there is one, and the place it has reserved.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::Arc;
@@ -10,14 +10,14 @@ use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
 
-/// The platform, for one pass.
+/// The platform as one pass uses it.
 pub struct PlatformSession {
     inventory: Option<Result<Arc<Inventory>, Trouble>>,
     place: Mutex<Option<Reservation>>,
 }
 
 impl PlatformSession {
-    /// With the inventory of the platform, or the reason why there is none.
+    /// Creates a session with the platform's inventory, or the reason why there is none.
     pub fn new(inventory: Option<Result<Arc<Inventory>, Trouble>>) -> Self {
         Self {
             inventory,
@@ -25,7 +25,7 @@ impl PlatformSession {
         }
     }
 
-    /// The inventory.
+    /// Returns the inventory.
     ///
     /// # Errors
     /// Why there is none.
@@ -40,7 +40,8 @@ impl PlatformSession {
         }
     }
 
-    /// The inventory, to read from. A place that this pass has is given back: what is ahead of its turn must not wait for anything else.
+    /// Returns the inventory for reading, and gives back the reserved place: a place ahead of its turn must
+    /// not wait for anything else.
     ///
     /// # Errors
     /// Why there is none.
@@ -53,7 +54,8 @@ impl PlatformSession {
         self.place.lock()
     }
 
-    /// Waits for a place, and keeps it for the change that follows. One that is not used is given back when the pass ends.
+    /// Reserves a place and keeps it for the change that follows. An unused place is given back when the pass
+    /// ends.
     ///
     /// # Errors
     /// Why there is none.
@@ -76,7 +78,7 @@ impl PlatformSession {
         Ok(())
     }
 
-    /// Makes a call that changes something, by the place that was waited for if there is one.
+    /// Makes a call that changes something, from the reserved place if there is one.
     ///
     /// # Errors
     /// As [`crate::platform::budget::Budget::change`].

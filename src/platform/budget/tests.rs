@@ -1,4 +1,4 @@
-//! How calls wait for their turn, and what becomes of turns that are not used.
+//! How calls wait for their turn, and what happens to unused turns.
 
 #![allow(clippy::too_many_lines, reason = "each is one story, told in its order")]
 
@@ -45,7 +45,8 @@ async fn a_change_that_waited_in_line_is_not_made_by_one_that_leads_no_more() {
     );
 }
 
-/// A turn that is not used, a call that is broken off, and one that still stands in line: none of them leaves the platform without a probe.
+/// An unused turn, a cancelled call and one that is still queued: none of them leaves the platform without a
+/// probe.
 #[tokio::test]
 async fn a_turn_is_given_back_by_whoever_does_not_use_it() {
     let budget = Budget::new(
@@ -196,7 +197,8 @@ async fn a_place_is_at_the_head_of_the_line_and_takes_no_call() {
     );
 }
 
-/// Two credentials of one platform: what one has under way the other waits for, and what one is refused says nothing of the other.
+/// Two credentials of one platform: calls in flight of one make the other wait, and a rejection of one says
+/// nothing about the other.
 #[tokio::test]
 async fn who_speaks_to_one_platform_shares_its_room_and_not_its_circuit() {
     let room = Room::new(Limits {
@@ -262,7 +264,7 @@ async fn it_tells_who_waits_what_is_under_way_and_when_the_circuit_opens_and_clo
             open: false
         }
     );
-    // It asks for no time at all, so that the pause is over at once.
+    // It asks for no pause at all, so the pause is over at once.
     let refused = Trouble {
         retry_after: Some(Duration::ZERO),
         ..trouble(Reason::Throttled)
