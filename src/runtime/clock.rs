@@ -1,11 +1,15 @@
 //! The one place that reads clocks.
 //!
-//! [`now`] is the time of day, kept steady: what is measured with it (a grace, an appointment, a back-off) lasts as long as it should when somebody
-//! sets the machine's clock. Which time of day it is says the API server, in the `Date` of its answers, as soon as the node's clock is more than a minute
-//! away from that: creation and deletion times are the API server's, and all replicas have the same one. A process begins to lead with that time. When the
-//! API server's own clock is set while it leads, it does not follow in a jump, which would end each grace: it begins nothing new, lets what is under way
-//! end, and makes room for a process that begins with the time that is right (see `run`). [`since_start`] is for what must not depend on the time of day
-//! at all.
+//! [`now`] is the time of day, kept steady. What is measured with it (a grace, a scheduled requeue, a
+//! back-off) takes the time it should, even when somebody sets the machine's clock.
+//!
+//! If the node's clock is more than a minute away from the API server's, the API server's time counts, from
+//! the `Date` of its responses. Creation and deletion times are the API server's, and all replicas have the
+//! same one. A process takes over that time when it starts to lead. If the API server's own clock is set
+//! while the process leads, it does not jump, since a jump would end each grace. Instead it starts nothing
+//! new, lets running work finish, and makes room for a process that starts with the right time (see `app`).
+//!
+//! [`since_start`] is for what must not depend on the time of day at all.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::sync::LazyLock;
@@ -14,21 +18,24 @@ use std::time::{Duration, Instant};
 
 use oc_domain::time::Time;
 
-/// How much slower than real time the steady time follows the wall clock when that jumps: one second in a minute. A grace of 15 minutes, after which a
-/// lost create may be asked for again, loses at most 15 seconds whatever the clock does; a clock that was 5 minutes wrong is right again after 5 hours.
+/// How slowly the steady time follows the wall clock after a jump: one second per minute. The grace after
+/// which a lost create may be requested again is 15 minutes; it loses at most 15 seconds, whatever the clock
+/// does. A clock that was 5 minutes wrong is right again after 5 hours.
 const SLEW: u32 = 60;
 
-/// A time of day that never jumps and never goes back: it advances with a monotonic clock, and creeps towards the wall clock. A value; it is told both.
+/// A time of day that never jumps and never goes back: it advances with a monotonic clock and creeps towards
+/// the wall clock. A plain value; callers pass both clocks in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Steady {
     /// The monotonic clock at the last reading.
     at: Duration,
-    /// What was shown then, in nanoseconds since 1970: readings that follow each other quickly must not lose what they round off.
+    /// The time shown then, in nanoseconds since 1970: readings in quick succession must not lose what
+    /// rounding drops.
     shown: i128,
 }
 
 impl Steady {
-    /// Begins with the wall clock as it is.
+    /// Starts with the wall clock's time.
     pub fn new(monotonic: Duration, wall: Time) -> Self {
         Self {
             at: monotonic,
@@ -36,7 +43,7 @@ impl Steady {
         }
     }
 
-    /// The time, when the two clocks show this.
+    /// Returns the time for these two clock readings.
     pub fn read(&mut self, monotonic: Duration, wall: Time) -> Time {
         let passed = monotonic.saturating_sub(self.at);
         let most = (passed / SLEW).as_nanos().cast_signed();
@@ -47,22 +54,22 @@ impl Steady {
     }
 }
 
-/// How far the node's clock may be from the API server's, and what is shown from what should be.
+/// How far the node's clock may be from the API server's, and the shown time from the right time.
 pub const APART: Duration = Duration::from_secs(60);
 
-/// An answer that took longer than this says too little of the time.
+/// A response that took longer than this says too little about the time.
 const PROMPT: Duration = Duration::from_secs(5);
 
-/// The steady time, and what the API server says of the time. A value; it is told all clocks.
+/// The steady time, and the API server's time. A plain value; callers pass all clocks in.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct KeptTime {
     steady: Steady,
-    /// The API server's time when the monotonic clock showed nothing.
+    /// The API server's time at zero of the monotonic clock.
     server: Option<Time>,
 }
 
 impl KeptTime {
-    /// Begins with the wall clock as it is: the API server has not answered yet.
+    /// Starts with the wall clock's time: the API server has not responded yet.
     pub fn new(monotonic: Duration, wall: Time) -> Self {
         Self {
             steady: Steady::new(monotonic, wall),
@@ -70,7 +77,8 @@ impl KeptTime {
         }
     }
 
-    /// An answer of the API server bore this date, to the second; it was asked for then, and came now, by the monotonic clock.
+    /// Takes in the date of an API server response, which is precise to the second. `asked` and `now` are the
+    /// monotonic times of the request and the response.
     pub fn heard(&mut self, date: Time, asked: Duration, now: Duration) {
         let took = now.saturating_sub(asked);
         if took <= PROMPT {
@@ -80,7 +88,7 @@ impl KeptTime {
         }
     }
 
-    /// The time of day that counts: the wall clock's, unless the API server's is another one.
+    /// The right time of day: the wall clock's, unless the API server's differs.
     fn right(&self, monotonic: Duration, wall: Time) -> Time {
         let server = self
             .server
@@ -90,21 +98,21 @@ impl KeptTime {
             .unwrap_or(wall)
     }
 
-    /// The time, when the two clocks show this.
+    /// Returns the time for these two clock readings.
     pub fn read(&mut self, monotonic: Duration, wall: Time) -> Time {
         let right = self.right(monotonic, wall);
         self.steady.read(monotonic, right)
     }
 
-    /// Shows what is right from now on, by a jump. Only for a process that has not written or measured anything by it. Returns how far the wall clock is
-    /// from that.
+    /// Jumps to the right time. Only for a process that has not written or measured anything with the shown
+    /// time. Returns how far the wall clock is from the right time.
     pub fn begin(&mut self, monotonic: Duration, wall: Time) -> Duration {
         let right = self.right(monotonic, wall);
         self.steady = Steady::new(monotonic, right);
         apart(right, wall)
     }
 
-    /// How far what is shown is from what is right.
+    /// Returns how far the shown time is from the right time.
     pub fn wrong_by(&mut self, monotonic: Duration, wall: Time) -> Duration {
         let right = self.right(monotonic, wall);
         apart(self.steady.read(monotonic, right), right)
@@ -132,7 +140,7 @@ static STARTED: LazyLock<Time> = LazyLock::new(|| {
     )
 });
 static KEPT: LazyLock<Mutex<KeptTime>> = LazyLock::new(|| Mutex::new(KeptTime::new(since_start(), wall())));
-/// Whether nothing new is begun, since the time that is shown is wrong.
+/// Whether nothing new is started, because the shown time is wrong.
 static HELD: AtomicBool = AtomicBool::new(false);
 
 #[allow(clippy::disallowed_methods, reason = "this is the one home of the clock")]
@@ -145,9 +153,9 @@ fn wall() -> Time {
     Time(jiff::Timestamp::now().as_millisecond())
 }
 
-/// What time it is.
+/// Returns the time of day.
 pub fn now() -> Time {
-    // Read under the lock: of two readings the later one is never the smaller.
+    // Read under the lock, so that of two readings the later one is never smaller.
     kept().read(since_start(), wall())
 }
 
@@ -155,62 +163,63 @@ fn kept() -> MutexGuard<'static, KeptTime> {
     KEPT.lock()
 }
 
-/// An answer of the API server bore this date; it was asked for at this moment.
+/// Takes in the date of an API server response; `asked` is the time of the request.
 pub fn heard(date: Time, asked: Duration) {
     kept().heard(date, asked, since_start());
 }
 
-/// This process begins to lead: see [`KeptTime::begin`].
+/// Takes over the right time when this process starts to lead; see [`KeptTime::begin`].
 pub fn begin() -> Duration {
     kept().begin(since_start(), wall())
 }
 
-/// See [`KeptTime::wrong_by`].
+/// Returns how far the shown time is from the right time; see [`KeptTime::wrong_by`].
 pub fn wrong_by() -> Duration {
     kept().wrong_by(since_start(), wall())
 }
 
-/// Whether changes may be begun, or the time that they would bear is wrong.
+/// Sets whether changes are held back because the time they would carry is wrong.
 pub fn hold(held: bool) {
     HELD.store(held, Ordering::Relaxed);
 }
 
-/// Whether nothing new is begun.
+/// Whether changes are held back.
 pub fn is_held() -> bool {
     HELD.load(Ordering::Relaxed)
 }
 
-/// How long this process has run, by the clock that never jumps (`CLOCK_MONOTONIC`). It goes on while the process is stopped by a signal.
+/// Returns how long this process has run, by the clock that never jumps (`CLOCK_MONOTONIC`). It advances
+/// while a signal has stopped the process.
 pub fn since_start() -> Duration {
     instant().duration_since(*START)
 }
 
-/// A moment by which waits are paced: by the clock of the timers, which tests can wind on.
+/// Returns the moment that waits are measured by: the clock of the timers, which tests can advance.
 pub fn moment() -> tokio::time::Instant {
     tokio::time::Instant::now()
 }
 
-/// When this process began, by the wall clock.
+/// Returns when this process started, by the wall clock.
 pub fn started() -> Time {
     *STARTED
 }
 
-/// A domain time as the cluster writes it.
+/// Converts a domain time to the cluster's form.
 pub fn timestamp(time: Time) -> jiff::Timestamp {
     jiff::Timestamp::from_millisecond(time.0).unwrap_or(jiff::Timestamp::MAX)
 }
 
-/// A cluster time as the domain has it.
+/// Converts a cluster time to the domain's form.
 pub fn time(timestamp: jiff::Timestamp) -> Time {
     Time(timestamp.as_millisecond())
 }
 
-/// Sleeps until a time; returns at once when it has passed.
+/// Sleeps until a time; returns at once if it has passed.
 pub async fn sleep_until(until: Time) {
     tokio::time::sleep(until.since(now())).await;
 }
 
-/// Sleeps until this process has run so long.
+/// Sleeps until this process has run for this long.
 pub async fn sleep_until_moment(moment: Duration) {
     tokio::time::sleep(moment.saturating_sub(since_start())).await;
 }
@@ -285,7 +294,7 @@ mod tests {
                 )
             };
             near(kept.read(MINUTE * 2, wrong + MINUTE * 2), 2);
-            // The node's clock is put in step, and then wrong again.
+            // The node's clock is corrected, and then wrong again.
             near(kept.read(MINUTE * 3, NOON + MINUTE * 3), 3);
             near(kept.read(MINUTE * 4, wrong + MINUTE * 4), 4);
             assert!(kept.wrong_by(MINUTE * 4, wrong + MINUTE * 4) <= Duration::from_secs(1));
@@ -301,7 +310,7 @@ mod tests {
         let before = kept.read(MINUTE, NOON + MINUTE);
         assert!(before <= NOON + MINUTE + Duration::from_secs(2), "{before:?}");
         assert!(kept.wrong_by(MINUTE, NOON + MINUTE) > DAY - MINUTE * 2);
-        // The next one that leads begins with it, whatever its node says.
+        // The next leader starts with it, whatever its node says.
         kept.begin(MINUTE, NOON + MINUTE);
         assert!(kept.wrong_by(MINUTE, NOON + MINUTE) <= Duration::from_secs(1));
     }
@@ -314,7 +323,7 @@ mod tests {
     }
 
     proptest! {
-        /// Where the API server keeps the time, the node's clock may do what it wants.
+        /// If the API server's clock is right, the node's clock may show anything.
         #[test]
         fn what_is_shown_is_the_api_servers_time_whatever_the_node_says(
             steps in vec((0u64..200_000, -400_000_000i64..400_000_000), 1..60),

@@ -1,6 +1,7 @@
-//! Performs one pass over one object: each step that `oc_domain::pass` names, against everything that a pass can touch.
+//! Performs one pass over one object: executes each step that `oc_domain::pass` names, through an
+//! [`Actuator`].
 //!
-//! It knows no kind and chooses nothing.
+//! It knows no kind and decides nothing.
 
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query, Step, Wake};
@@ -9,28 +10,31 @@ use oc_domain::pass::Pass;
 use oc_domain::record::{Intent, OperationId, OperationKind, Record};
 use oc_domain::time::Time;
 
-/// An own object could not be written.
+/// Why one of our objects could not be written.
 #[derive(Debug)]
 pub enum WriteError {
-    /// It is not there any more.
+    /// The object no longer exists.
     NotFound,
-    /// It was changed meanwhile: the pass starts again with the newer one.
+    /// The object was changed since it was read: the pass starts again with the newer version.
     Conflict,
-    /// The API server said no, in these words: a right that is missing, an admission policy, a webhook.
+    /// The API server rejected the write, in these words: a missing permission, an admission policy, a
+    /// webhook.
     Rejected(String),
-    /// The API server took it, and left out what the operator can't do without: a mutating policy takes this away.
+    /// The API server accepted the write but dropped a part that the operator needs: a mutating policy
+    /// removes it.
     Dropped(&'static str),
-    /// There was no answer, or none that says what became of the write: it may have been made.
+    /// There was no response, or none that says whether the write happened: it may have been made.
     Unanswered(String),
 }
 
 impl WriteError {
-    /// Whether it is a failure, tried again ever more slowly: not a conflict, nor an object that is gone.
+    /// Whether this is a failure that is retried with back-off: not a conflict or a missing object.
     pub fn lasts(&self) -> bool {
         !matches!(self, Self::NotFound | Self::Conflict)
     }
 
-    /// What the object says of it; `None` for what is no trouble of its own: a conflict, an object that is gone, an API server that is away.
+    /// Returns what the object reports; `None` if it is no trouble of the object: a conflict, a missing
+    /// object, an API server that is away.
     pub fn trouble(&self) -> Option<Trouble> {
         let message = match self {
             Self::NotFound | Self::Conflict | Self::Unanswered(_) => return None,
@@ -45,11 +49,11 @@ impl WriteError {
     }
 }
 
-/// Everything that a pass can touch.
+/// Everything that a pass can read or change.
 pub trait Actuator: Send + Sync {
-    /// What time it is.
+    /// Returns the time of day.
     fn now(&self) -> Time;
-    /// Reads one thing, and puts it into `facts`. Reading never fails: what can't be read is a fact as well.
+    /// Reads one thing and stores it in `facts`. This never fails: an unreadable fact is a fact too.
     fn observe(
         &self,
         query: &Query,
@@ -57,29 +61,31 @@ pub trait Actuator: Send + Sync {
         record: &Record,
         facts: &mut Facts,
     ) -> impl Future<Output = ()> + Send;
-    /// Makes the request ready that a change of this kind is going to be, from everything that it needs: what is missing must be known before an intent
-    /// stands on the object.
+    /// Prepares the request of a coming change from everything that it needs. Missing inputs must be known
+    /// before an intent is recorded on the object.
     ///
     /// # Errors
     /// What is missing.
     fn prepare(&self, kind: OperationKind) -> impl Future<Output = Result<(), Trouble>> + Send;
-    /// Waits for a place at the head of the platform's line, which the next change of this pass then has.
+    /// Waits for a place at the head of the platform's queue. The next change of this pass uses it.
     ///
     /// # Errors
     /// Why there is none.
     fn reserve(&self) -> impl Future<Output = Result<(), Trouble>> + Send;
-    /// An id that no other operation has.
+    /// Returns an id that no other operation has.
     fn draw(&self) -> OperationId;
-    /// Writes a mark to the object's metadata, under the condition that the object is as this pass read it. An intent gets this id.
+    /// Writes a mark to the object's metadata, provided that the object is as this pass read it. An intent
+    /// gets this id.
     fn patch_metadata(
         &self,
         mark: &Mark,
         record: &Record,
         id: OperationId,
     ) -> impl Future<Output = Result<Option<Intent>, WriteError>> + Send;
-    /// Asks one change of the platform.
+    /// Requests one change from the platform.
     fn execute(&self, change: &Change, record: &Record) -> impl Future<Output = ChangeResult> + Send;
-    /// Writes status, when it differs. After a request was `sent` its operation is written whatever else has changed on the object.
+    /// Writes status if it differs. If a request was `sent`, its operation is written whatever else has
+    /// changed on the object.
     fn patch_status(
         &self,
         decision: &Decision,
@@ -91,17 +97,17 @@ pub trait Actuator: Send + Sync {
 /// How a pass ended.
 #[derive(Debug)]
 pub enum PassResult {
-    /// It waits until then.
+    /// The object waits until this time.
     Until(Time, Wake),
-    /// The object was let go, and the API server has taken it.
+    /// The finalizer was removed, and the API server accepted that.
     Released,
-    /// The object is gone: somebody else has seen to that.
+    /// The object is gone; somebody else removed it.
     Gone,
-    /// It could not be written; to be tried again.
+    /// The object could not be written; the pass is retried.
     Unwritten(WriteError),
 }
 
-/// Runs a pass. Returns it, the last decision, and how it ended.
+/// Runs a pass. Returns the pass, the last decision, and how it ended.
 pub async fn run<W: Actuator>(
     actuator: &W,
     mut pass: Pass,
@@ -121,8 +127,9 @@ pub async fn run<W: Actuator>(
                 pass.looked(decision);
                 continue;
             }
-            // First the place, then the intent, with the time that it is then: an intent whose request stands in line looks, after a crash, like one whose
-            // answer was lost, and costs its customer the grace.
+            // Reserve the place first, then record the intent, with the time of that moment. After a crash,
+            // an intent whose request is still queued looks like one whose response was lost, and costs its
+            // customer the grace.
             Step::PatchMetadata(Mark::RecordIntent { kind, .. }) if !has_place => {
                 match ready(actuator, kind).await {
                     Ok(()) => has_place = true,
@@ -164,13 +171,13 @@ pub async fn run<W: Actuator>(
     }
 }
 
-/// The request first, then its place in line.
+/// Prepares the request, then reserves its place.
 async fn ready<W: Actuator>(actuator: &W, kind: OperationKind) -> Result<(), Trouble> {
     actuator.prepare(kind).await?;
     actuator.reserve().await
 }
 
-/// The API server did not take a mark: the object says so, as far as its status can be written.
+/// Reports on the object that the API server did not accept a mark, as far as its status can be written.
 async fn unkept<W: Actuator>(
     actuator: &W,
     pass: Pass,
@@ -181,7 +188,7 @@ async fn unkept<W: Actuator>(
         return (pass, decision, PassResult::Unwritten(failed));
     };
     let decision = pass.unkept(actuator.now(), decision, &trouble);
-    // Whatever becomes of this write, the first one is what failed, and what is tried again.
+    // Whatever the result of this write, the first write is the one that failed and is retried.
     let _said = actuator.patch_status(&decision, &pass.facts, pass.sent()).await;
     (pass, decision, PassResult::Unwritten(failed))
 }
@@ -214,14 +221,14 @@ mod tests {
     use oc_domain::requests::NewLead;
     use parking_lot::Mutex;
 
-    /// A actuator that writes down what is done to it.
+    /// An actuator that records what is done to it.
     struct Told {
         done: Mutex<Vec<&'static str>>,
         said: Mutex<Option<Verdict>>,
-        /// Whether there is room at the platform, and whether the request has all that it needs.
+        /// Whether the platform has room, and whether the request has all its inputs.
         room: bool,
         whole: bool,
-        /// What the API server answers to an intent.
+        /// The API server's response to an intent.
         refusal: Option<fn() -> WriteError>,
     }
 
@@ -306,7 +313,7 @@ mod tests {
         }
     }
 
-    /// Records an intent, asks, and rests.
+    /// Records an intent, requests the change, and idles.
     fn decide(now: Time, record: &Record, facts: &Facts) -> Decision {
         let tenant = TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap();
         let step = match (&record.intent, &facts.answer) {
@@ -398,7 +405,7 @@ mod tests {
                 &["prepare", "place", "keep", "say"],
                 Some("drops the finalizer"),
             ),
-            // Nobody is told of what every object has, or of what the next pass sets right.
+            // An object reports neither what affects every object nor what the next pass corrects.
             (
                 || WriteError::Unanswered("timed out".into()),
                 &["prepare", "place", "keep"],
@@ -420,7 +427,8 @@ mod tests {
                 told.map(|_| Reason::ProgressingWithRetry)
             );
             assert!(said.is_none_or(|verdict| verdict.message.contains(told.unwrap_or_default())));
-            // This process drew the id of the intent, so it knows that nothing was sent, whatever has become of the write.
+            // This process drew the id of the intent, so it knows that nothing was sent, whatever happened to
+            // the write.
             let mut memory = PassMemory::default();
             let rest = Decision {
                 step: Step::Idle(Time(0)),

@@ -1,6 +1,9 @@
-//! Whether this process may change anything: what the election has come to, as everything asks it right before a change leaves. What it answers depends on a
-//! clock and on when the last renewal was begun, not on a task that would have to run first: a process that was stopped for longer than its lease may change
-//! nothing from its first instruction on.
+//! Whether this process may change anything: the result of the election, checked right before each change is
+//! sent.
+//!
+//! The answer depends on a clock and on the start of the last renewal, not on a task that would have to run
+//! first. A process that was stopped for longer than its lease may change nothing from its first instruction
+//! on.
 
 use std::pin::pin;
 use std::sync::Arc;
@@ -12,31 +15,31 @@ use oc_domain::conditions::{Reason, Trouble};
 
 use crate::runtime::clock;
 
-/// Whether this process may change anything. Cheap to ask, and cheap to clone.
+/// Whether this process may change anything. Cheap to check and cheap to clone.
 #[derive(Clone, Debug)]
 pub struct Leadership(Option<Arc<AtomicU64>>);
 
-/// A call was stopped because this process does not lead any more.
+/// A call was stopped because this process no longer leads.
 #[derive(Debug)]
 pub struct Stopped {
-    /// Whether it had begun, so that it may have been made.
+    /// Whether the call had started, so that it may have been made.
     pub begun: bool,
-    /// Why.
+    /// Why the call was stopped.
     pub trouble: Trouble,
 }
 
 impl Leadership {
-    /// There is no election: this process is the only one.
+    /// For a process without an election: it is the only one.
     pub fn without_election() -> Self {
         Self(None)
     }
 
-    /// To be elected.
+    /// For a process that takes part in an election and is not elected yet.
     pub fn elected() -> Self {
         Self(Some(Arc::default()))
     }
 
-    /// Until when, since the start of this process, it may change something; `None` when it may not.
+    /// Sets until when this process may change something, measured from its start; `None` if it may not.
     pub(crate) fn set(&self, until: Option<Duration>) {
         if let Some(moment) = &self.0 {
             let millis = until.map_or(0, |until| u64::try_from(until.as_millis()).unwrap_or(u64::MAX));
@@ -44,10 +47,10 @@ impl Leadership {
         }
     }
 
-    /// Asks whether a change may be made now.
+    /// Checks whether a change may be made now.
     ///
     /// # Errors
-    /// When this process does not lead.
+    /// If this process does not lead.
     pub fn may_change(&self) -> Result<(), Trouble> {
         match &self.0 {
             Some(until) if clock::since_start() >= Duration::from_millis(until.load(Ordering::SeqCst)) => {
@@ -60,11 +63,12 @@ impl Leadership {
         }
     }
 
-    /// Makes a call as long as this process leads. That is asked before each step of it and not only at its beginning: before its request leaves, a call
-    /// may wait for a token, and a process may be stopped meanwhile.
+    /// Makes a call for as long as this process leads. Leadership is checked before each step of the call,
+    /// not only at its start: before its request is sent, a call may wait for a token, and in that time the
+    /// process may be stopped.
     ///
     /// # Errors
-    /// When this process does not lead, or leads no more.
+    /// If this process does not lead, or no longer leads.
     pub async fn guard<T>(&self, call: impl Future<Output = T>) -> Result<T, Stopped> {
         let mut call = pin!(call);
         let mut begun = false;

@@ -1,6 +1,8 @@
-//! The machinery around the decisions, which knows neither the API server nor a platform: who is next ([`workqueue`]), whether this process may change
-//! anything ([`leadership`]), the [`driver`] that performs what is decided, the [`clock`], and whether what should go on does ([`heartbeat`]). Nothing
-//! here decides what should be done.
+//! The machinery around the decisions. It knows neither the API server nor a platform, and decides nothing.
+//!
+//! [`workqueue`] says which object is next, and [`leadership`] whether this process may change anything. The
+//! [`driver`] performs what was decided. [`clock`] tells the time, and [`heartbeat`] shows whether
+//! long-running work is alive.
 
 pub mod clock;
 pub mod driver;

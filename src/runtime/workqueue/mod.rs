@@ -1,9 +1,13 @@
-//! Who is next.
+//! The work queue: which object is next.
 //!
-//! Ours, since no library has it: kube's own scheduler parks what it can't run in a hash set, without order, priorities or a shared budget
-//! (measured: at 1.6 times its capacity a quarter of 200 objects never ran). An entry has a deadline, the time at which it became ready plus the
-//! patience of its priority; the smallest deadline is next. So a changed spec goes before a poll, a poll before a drift check, and nothing
-//! waits for ever. Entries of one group (a platform) share a limit of passes, so that a slow platform delays nobody else's objects.
+//! It is our own since no library has it. kube's scheduler parks what it can't run in a hash set, without
+//! order, priorities or a shared budget (measured: at 1.6 times its capacity a quarter of 200 objects never
+//! ran).
+//!
+//! An entry has a deadline: the time it became ready plus the delay of its priority. The smallest deadline is
+//! next. So a changed spec goes before a poll, a poll before a drift check, and nothing waits forever.
+//! Entries of one group (a platform) share a limit of passes, so that a slow platform does not delay the
+//! objects of others.
 
 use parking_lot::Mutex;
 use std::collections::{BTreeSet, HashMap};
@@ -18,19 +22,19 @@ use crate::runtime::clock;
 /// How urgent an entry is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Priority {
-    /// Somebody changed the object, or asked for a look.
+    /// Somebody changed the object or requested a reconciliation.
     Changed,
-    /// Something is under way and its effect may show: a task, a list, an object that was waited for.
+    /// Something is in progress and its effect may show: a task, a list, an awaited object.
     Effect,
-    /// Time for another look.
+    /// The next regular look is due.
     Observe,
 }
 
 impl Priority {
-    /// All of them, the most urgent first.
+    /// All priorities, the most urgent first.
     pub const ALL: [Priority; 3] = [Priority::Changed, Priority::Effect, Priority::Observe];
 
-    /// The name for a label.
+    /// Returns the name for a metric label.
     pub fn label(self) -> &'static str {
         match self {
             Self::Changed => "changed",
@@ -39,7 +43,7 @@ impl Priority {
         }
     }
 
-    /// How long an entry of this priority gives way to those of the priorities before it.
+    /// Returns how long an entry of this priority gives way to more urgent ones.
     fn patience(self) -> Duration {
         match self {
             Self::Changed => Duration::ZERO,
@@ -72,31 +76,32 @@ struct Running<G> {
     since: Time,
 }
 
-/// What is in one priority.
+/// The entries of one priority.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PriorityStats {
-    /// How many entries are ready.
+    /// The number of ready entries.
     pub ready: usize,
-    /// For how long the oldest of them has been ready.
+    /// How long the oldest of them has been ready.
     pub oldest: Duration,
 }
 
-/// How the queue does.
+/// The state of the queue.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct QueueStats {
-    /// What is ready, in the order of [`Priority::ALL`].
+    /// The ready entries, in the order of [`Priority::ALL`].
     pub priorities: [PriorityStats; 3],
-    /// How many entries have an appointment.
+    /// The number of entries scheduled for later.
     pub appointed: usize,
-    /// How many passes are under way.
+    /// The number of running passes.
     pub running: usize,
-    /// For how long the oldest pass has been under way.
+    /// How long the oldest pass has been running.
     pub longest: Duration,
-    /// For how long an entry could have been taken, while none was and no pass ended: next to nothing, if somebody takes them.
+    /// How long an entry could have been taken while none was taken and no pass ended. Close to zero as long
+    /// as somebody takes entries.
     pub idle: Duration,
 }
 
-/// The queue's state, without a clock and without waiting: it is told the time.
+/// The queue's state, without a clock and without waiting: callers pass the time in.
 #[derive(Debug)]
 pub struct WorkQueueState<K, G> {
     ready: HashMap<K, Ready<G>>,
@@ -112,7 +117,7 @@ pub struct WorkQueueState<K, G> {
 }
 
 impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
-    /// An empty queue in which at most `group_limit` entries of a group run at once.
+    /// Creates an empty queue in which at most `group_limit` entries of a group run at once.
     pub fn new(group_limit: usize) -> Self {
         Self {
             ready: HashMap::new(),
@@ -127,7 +132,8 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
         }
     }
 
-    /// Wants `key` to run as soon as it is its turn. A later appointment is dropped; of two wishes the more urgent one counts.
+    /// Enqueues `key` to run as soon as it is its turn. This replaces a later requeue. Of two priorities the
+    /// more urgent one counts.
     pub fn add(&mut self, now: Time, key: K, group: G, priority: Priority) {
         if let Some(later) = self.later.remove(&key) {
             self.agenda.remove(&(later.at, later.sequence, key.clone()));
@@ -157,7 +163,8 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
         self.ready.insert(key, entry);
     }
 
-    /// Wants `key` to run at a time; of several times the earliest counts, and what is ready already stays so.
+    /// Requeues `key` to run at a time. Of several times the earliest counts, and an entry that is ready
+    /// stays ready.
     pub fn add_at(&mut self, at: Time, key: K, group: G, priority: Priority) {
         if self.ready.contains_key(&key) {
             return;
@@ -181,7 +188,7 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
         );
     }
 
-    /// Forgets `key`: it does not exist any more. A pass that runs is not touched.
+    /// Removes `key` because the object no longer exists. A running pass is not affected.
     pub fn remove(&mut self, key: &K) {
         if let Some(before) = self.ready.get(key).cloned() {
             self.unqueue(key, &before);
@@ -201,7 +208,8 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
         }
     }
 
-    /// Takes the next entry. It counts as running until [`WorkQueueState::done`]; the same key never runs twice at once.
+    /// Takes the next entry. It counts as running until [`WorkQueueState::done`]; a key never runs twice at
+    /// once.
     pub fn pop(&mut self, now: Time) -> Option<(K, Priority, Duration)> {
         self.promote(now);
         let next = self
@@ -237,12 +245,12 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
             }
             let Some(later) = self.later.get(&key) else { return };
             let (group, priority) = (later.group.clone(), later.priority);
-            // It has been ready since its time came, not since somebody looked.
+            // It has been ready since its time came, not since this call noticed.
             self.add(at, key, group, priority);
         }
     }
 
-    /// The pass of `key` has ended.
+    /// Reports that the pass of `key` has ended.
     pub fn done(&mut self, now: Time, key: &K) {
         self.moved = now;
         if let Some(Running { group, .. }) = self.running.remove(key)
@@ -255,17 +263,17 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
         }
     }
 
-    /// When the next appointment is due.
+    /// Returns when the next scheduled entry is due.
     pub fn next_appointment(&self) -> Option<Time> {
         self.agenda.first().map(|(at, _, _)| *at)
     }
 
-    /// Whether a pass of `key` is under way.
+    /// Whether a pass of `key` is running.
     pub fn is_running(&self, key: &K) -> bool {
         self.running.contains_key(key)
     }
 
-    /// How it does. What has an appointment that is over counts as ready.
+    /// Returns the state of the queue. A scheduled entry whose time has passed counts as ready.
     pub fn load(&mut self, now: Time) -> QueueStats {
         self.promote(now);
         let mut load = QueueStats {
@@ -295,14 +303,14 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> WorkQueueState<K, G> {
     }
 }
 
-/// The queue that tasks share.
+/// The queue, shared between tasks.
 pub struct Queue<K, G> {
     lines: Mutex<WorkQueueState<K, G>>,
     changed: Notify,
 }
 
 impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
-    /// An empty queue; see [`WorkQueueState::new`].
+    /// Creates an empty queue; see [`WorkQueueState::new`].
     pub fn new(group_limit: usize) -> Self {
         Self {
             lines: Mutex::new(WorkQueueState::new(group_limit)),
@@ -315,24 +323,24 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
         act(&mut lines)
     }
 
-    /// See [`WorkQueueState::add`].
+    /// Enqueues an entry; see [`WorkQueueState::add`].
     pub fn add(&self, key: K, group: G, priority: Priority) {
         self.with(|lines| lines.add(clock::now(), key, group, priority));
         self.changed.notify_one();
     }
 
-    /// See [`WorkQueueState::add_at`].
+    /// Requeues an entry at a time; see [`WorkQueueState::add_at`].
     pub fn add_at(&self, at: Time, key: K, group: G, priority: Priority) {
         self.with(|lines| lines.add_at(at, key, group, priority));
         self.changed.notify_one();
     }
 
-    /// See [`WorkQueueState::remove`].
+    /// Removes an entry; see [`WorkQueueState::remove`].
     pub fn remove(&self, key: &K) {
         self.with(|lines| lines.remove(key));
     }
 
-    /// Waits for the next entry.
+    /// Waits for the next entry, and takes it.
     pub async fn next(&self) -> (K, Priority, Duration) {
         loop {
             let changed = self.changed.notified();
@@ -349,18 +357,18 @@ impl<K: Clone + Eq + Hash + Ord, G: Clone + Eq + Hash> Queue<K, G> {
         }
     }
 
-    /// See [`WorkQueueState::done`].
+    /// Reports the end of a pass; see [`WorkQueueState::done`].
     pub fn done(&self, key: &K) {
         self.with(|lines| lines.done(clock::now(), key));
         self.changed.notify_one();
     }
 
-    /// See [`WorkQueueState::is_running`].
+    /// Whether a pass is running; see [`WorkQueueState::is_running`].
     pub fn is_running(&self, key: &K) -> bool {
         self.with(|lines| lines.is_running(key))
     }
 
-    /// See [`WorkQueueState::load`].
+    /// Returns the state of the queue; see [`WorkQueueState::load`].
     pub fn load(&self) -> QueueStats {
         self.with(|lines| lines.load(clock::now()))
     }

@@ -41,7 +41,8 @@ fn priority(number: u8) -> Priority {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 2000, ..ProptestConfig::default() })]
 
-    /// No key runs twice at once, no group has more passes than its limit, and nothing that was wanted and not removed is ever lost.
+    /// No key runs twice at once, no group has more passes than its limit, and nothing that was requested and
+    /// not removed is ever lost.
     #[test]
     fn nothing_runs_twice_and_nothing_is_lost(acts in proptest::collection::vec(act(), 1..120)) {
         const LIMIT: usize = 2;
@@ -82,7 +83,7 @@ proptest! {
                 Act::Pass(span) => now = now + Duration::from_millis(span.into()),
             }
         }
-        // In the end all that is wanted comes.
+        // In the end everything that was requested runs.
         for key in running.into_keys() {
             lines.done(now, &key);
         }
@@ -157,11 +158,11 @@ fn of_two_appointments_the_earlier_counts_and_a_wish_drops_both() {
     assert!(lines.pop(at(10_000)).is_none());
 }
 
-/// L7: at twice the load that can be served nobody waits longer than twice its fair share.
+/// L7: at twice the load that can be served, nobody waits longer than twice its fair share.
 #[test]
 fn at_twice_the_load_everybody_has_its_share() {
     const OBJECTS: u32 = 200;
-    // One pass a millisecond can be served; every object wants one each 100 ms, which is twice as much.
+    // One pass per millisecond can be served. Every object requests one every 100 ms, which is twice as much.
     let mut lines = WorkQueueState::new(4);
     let mut last: HashMap<u32, i64> = (0..OBJECTS).map(|key| (key, 0)).collect();
     let mut longest = 0;
