@@ -7,7 +7,7 @@
 //!       Kubernetes                                 Live Platform
 //!   watches -> cluster::store                 lists -> platform::inventory
 //!             \                                  /
-//!        what is asked for, what is remembered, facts
+//!          desired state, recorded state, facts
 //!                           \                /
 //!                      oc_domain::{service, lead, platform}::decide
 //!                                   |

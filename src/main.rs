@@ -1,11 +1,11 @@
-//! `oc-essentials-operator`: see `--help`.
+//! The `oc-essentials-operator` binary; see `--help`.
 
 use std::process::ExitCode;
 
 use oc_essentials_operator::cli::{Cli, Command};
 use oc_essentials_operator::{app, telemetry};
 
-// The image's binary stands on musl, whose own allocator takes one lock for all threads.
+// The image's binary uses musl, whose own allocator takes one lock for all threads.
 #[cfg(target_env = "musl")]
 #[global_allocator]
 static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

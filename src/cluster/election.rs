@@ -355,8 +355,8 @@ impl LeaderElector {
         self.election.unanswered(clock::since_start());
     }
 
-    /// Waits for the next event of the lease. Without a watch it waits forever: the next look comes anyway
-    /// and starts a new watch.
+    /// Waits for the next event of the lease. Without a watch it waits forever: the lease is read
+    /// again anyway, and then a new watch starts.
     async fn news(&mut self) {
         if self.events.is_none() {
             let version = self

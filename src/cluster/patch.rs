@@ -28,8 +28,9 @@ const STATUS_TRIES: usize = 4;
 /// The maximum length of a message from the API server, in characters.
 const SENTENCE: usize = 300;
 
-/// Classifies the error of a write. A response that does not say whether the write happened is no answer: a
-/// time-out or a server fault may follow a completed write, and 429 says nothing about this object.
+/// Classifies the error of a write. A response that does not say whether the write happened counts
+/// as none: a time-out or a server fault may follow a completed write, and 429 says nothing about this
+/// object.
 fn failed(error: kube::Error) -> WriteError {
     let kube::Error::Api(status) = &error else {
         return WriteError::Unanswered(error.to_string());

@@ -88,7 +88,7 @@ impl KeptTime {
         }
     }
 
-    /// The right time of day: the wall clock's, unless the API server's differs.
+    /// The right time of day: the wall clock's, unless the API server's is more than [`APART`] away.
     fn right(&self, monotonic: Duration, wall: Time) -> Time {
         let server = self
             .server

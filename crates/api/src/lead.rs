@@ -121,7 +121,7 @@ pub struct LeadSpec {
     /// Delete deletes it, which the platform allows only for consentless leads.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// If true, the operator makes no calls to the platform for this object. Default: false.
+    /// If true, the operator reads and changes nothing on the platform for this object. Default: false.
     #[serde(default)]
     pub suspend: bool,
 }
@@ -146,8 +146,8 @@ pub struct LeadStatus {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 100))]
     pub lead_id: Option<String>,
-    /// How the lead came to exist: Consented (the customer chose the operator) or Consentless (the operator
-    /// entered it).
+    /// How the lead came to exist: Consented (the customer chose the service provider in the Teams admin
+    /// center) or Consentless (the service provider entered the customer).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schemars(length(max = 64))]
     pub origin: Option<String>,

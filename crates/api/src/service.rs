@@ -138,7 +138,8 @@ pub struct OcEssentialServiceSpec {
     /// Whether the platform accepts both is not documented. The Direct Routing service is left alone.
     #[serde(default)]
     pub beside_direct_routing: bool,
-    /// If true, the operator makes no calls to the platform for this object. Default: false.
+    /// If true, the operator reads and changes nothing on the platform for this object. A deletion with
+    /// deletionPolicy: Delete waits until this is false. Default: false.
     #[serde(default)]
     pub suspend: bool,
 }
