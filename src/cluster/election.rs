@@ -205,7 +205,7 @@ impl LeaderElector {
                 // A blind candidate may see again at any moment.
                 let blind = !leads && !(self.sees)();
                 let news = async {
-                    // The leader reads the lease at each renewal. A candidate must learn at once when the
+                    // The leader finds out at each renewal. A candidate must learn at once when the
                     // lease is released.
                     if leads {
                         std::future::pending().await

@@ -1,4 +1,4 @@
-//! The traits that all our kinds share.
+//! The trait that all our kinds implement.
 
 use kube::core::object::HasStatus;
 use kube::{Api, Client, Resource};

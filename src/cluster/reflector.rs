@@ -39,8 +39,8 @@ struct BackOff {
     short: Duration,
 }
 
-/// After an outage everything must be visible again within five seconds. A request that often is no load,
-/// whatever state the API server is in.
+/// After an outage everything must be visible again within five seconds. One request in that time is no
+/// load, whatever state the API server is in.
 const PACE: BackOff = BackOff {
     first: Duration::from_millis(250),
     longest: Duration::from_secs(5),

@@ -18,8 +18,8 @@ use std::time::{Duration, Instant};
 
 use oc_domain::time::Time;
 
-/// How slowly the steady time follows the wall clock after a jump: one second per minute. The grace after
-/// which a lost create may be requested again is 15 minutes; it loses at most 15 seconds, whatever the clock
+/// How slowly the steady time follows the wall clock after a jump: one second per minute. A grace of 15
+/// minutes, after which a lost create may be requested again, loses at most 15 seconds, whatever the clock
 /// does. A clock that was 5 minutes wrong is right again after 5 hours.
 const SLEW: u32 = 60;
 
