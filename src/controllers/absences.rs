@@ -1,4 +1,5 @@
-//! What vanishes, and its breaker: what the lists lack of what objects have recorded, and what an object may conclude from it.
+//! Vanished services and leads, and their breaker: recorded ids that the lists lack, and what an object may
+//! conclude from that.
 
 use std::sync::Arc;
 
@@ -10,13 +11,13 @@ use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use crate::runtime::workqueue::Priority;
 
-/// What the lists lack of what the objects of a platform have recorded, counted anew for the platform object's own pass.
+/// Recounts, for the platform object's own pass, the recorded ids that the platform's lists lack.
 pub fn recounted(context: &Context, platform: &str, inventory: &Inventory) -> AbsenceCount {
     AbsenceCount::clone(&context.tallies.counted(platform, true, || inventory.lists()))
 }
 
-/// What an object may conclude from what the newest lists do not show, which has recorded a service or a lead of this id. The platform object is woken to
-/// count, when it has to.
+/// What an object that recorded this id may conclude when the newest lists do not show it. Enqueues the
+/// platform object when it has to count first.
 pub fn of_object(context: &Arc<Context>, platform: &str, inventory: &Inventory, id: Option<&str>) -> Belief {
     let Some(reading) = context.cache.reading(platform) else {
         return Belief::Doubted;
@@ -31,7 +32,8 @@ pub fn of_object(context: &Arc<Context>, platform: &str, inventory: &Inventory, 
     belief
 }
 
-/// A list has brought something new, or an object has taken in that something is gone: while anything is held or accepted the platform object counts again.
+/// Makes the platform object count again while absences are held or accepted. Called when a list brings news,
+/// or when an object accepts that something is gone.
 pub fn changed(context: &Context, platform: &str) {
     if context
         .cache

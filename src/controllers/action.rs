@@ -1,4 +1,4 @@
-//! What follows from a pass: when its object is looked at next, and what is remembered of it.
+//! What follows from a pass: when its object is reconciled next, and what is remembered of the pass.
 
 use oc_domain::decision::{Decision, Wake};
 use oc_domain::memory::PassMemory;
@@ -14,15 +14,15 @@ use crate::runtime::clock;
 use crate::runtime::driver::{PassResult, WriteError};
 use crate::runtime::workqueue::Priority;
 
-/// When an object is looked at next.
+/// When an object is reconciled next.
 pub enum Action {
-    /// At this time.
+    /// At this time, with this priority.
     RequeueAt(Time, Priority),
-    /// When something wakes it.
+    /// When a change enqueues it.
     AwaitChange,
 }
 
-/// Says in the span of a pass what it came to.
+/// Records the outcome of a pass in its span.
 pub fn outcome(reason: impl std::fmt::Display, why: &str) {
     let span = tracing::Span::current();
     if !span.is_disabled() {
@@ -31,7 +31,8 @@ pub fn outcome(reason: impl std::fmt::Display, why: &str) {
     }
 }
 
-/// What follows from how a pass over a service or a lead ended: the memory, a line in the log, and the next appointment.
+/// What follows from the end of a pass over a service or a lead: its memory, a log line, and the next
+/// requeue.
 pub fn after(
     context: &Context,
     key: &ObjectKey,
@@ -39,7 +40,7 @@ pub fn after(
     passed: &(Pass, Decision, PassResult),
 ) -> (Action, PassOutcome) {
     let (pass, decision, ended) = passed;
-    // A 404 that nothing else confirms may be a gateway's: what the store still has is looked at again.
+    // A 404 that nothing else confirms may come from a gateway: requeue an object that the store still has.
     let still_there = matches!(ended, PassResult::Gone) && !anew(context, key, uid) && exists(context, key);
     let how = match ended {
         PassResult::Unwritten(WriteError::Conflict) => pass::PassEnd::Conflict,
@@ -62,7 +63,7 @@ pub fn after(
     let next = match ended {
         PassResult::Gone if still_there => again(),
         PassResult::Released | PassResult::Gone => forgotten(context, key, uid),
-        // A list that became whole while this pass went on woke everybody who was known to wait for it.
+        // A list that became complete during this pass enqueued only the objects then known to wait for it.
         PassResult::Until(..) if memory.waits_for_whole_lists && whole_meanwhile(context, key, pass) => {
             Action::RequeueAt(clock::now(), Priority::Effect)
         }
@@ -83,7 +84,7 @@ pub fn after(
     (next, PassOutcome::of_pass(passed))
 }
 
-/// Whether the lists that are known are whole, and newer than what the pass read.
+/// Whether the known lists are complete, and newer than those that the pass read.
 fn whole_meanwhile(context: &Context, key: &ObjectKey, pass: &Pass) -> bool {
     let platform = context.cache.index.platform_of(key);
     let inventory = platform.and_then(|platform| context.connections.of(&platform)?.inventory.ok());
@@ -93,8 +94,8 @@ fn whole_meanwhile(context: &Context, key: &ObjectKey, pass: &Pass) -> bool {
         .is_some_and(|(inventory, read)| inventory.whole_since(read))
 }
 
-/// The object with this uid is gone. Whoever has taken its name meanwhile was woken while this pass ran, and that may be forgotten with it: so it is looked for
-/// afterwards.
+/// Drops the state of a deleted object. If a new object of that name was enqueued during this pass, `forget`
+/// dropped that too: look for it and requeue.
 pub fn forgotten(context: &Context, key: &ObjectKey, uid: Option<&str>) -> Action {
     context.forget(key);
     if anew(context, key, uid) {
@@ -113,7 +114,7 @@ fn exists(context: &Context, key: &ObjectKey) -> bool {
     }
 }
 
-/// Whether another object has the name of the one with this uid.
+/// Whether another object now has the name of the one with this uid.
 pub fn anew(context: &Context, key: &ObjectKey, uid: Option<&str>) -> bool {
     fn another<K: kube::Resource>(store: &Store<K>, key: &ObjectKey, uid: Option<&str>) -> bool {
         store
@@ -127,7 +128,8 @@ pub fn anew(context: &Context, key: &ObjectKey, uid: Option<&str>) -> bool {
     }
 }
 
-/// A pass is worth a line only to somebody who looks closely: what it asked for has its audit line.
+/// Logs a pass at debug level: the audit line already covers what the pass requested. A failed write is a
+/// warning.
 fn log(key: &ObjectKey, pass: &Pass, decision: &Decision, ended: &PassResult, memory: &PassMemory) {
     let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
     let (why, reason, looks) = (decision.why, decision.verdict.reason, pass.looks);

@@ -1,8 +1,9 @@
-//! The audit line: each change that is asked of a platform, and what was answered.
+//! The audit log: each change requested from a platform, and the answer.
 //!
-//! Two lines for each, both of the log target `audit`. One before the request, because what can be lost is the answer, and with it the process that
-//! waits for it: an `asking` without its answer is what somebody who looks into a crash has to find. One with the answer, the moment it is there and
-//! before anything else is done with it. A change is counted by the second; `request` is the same in both.
+//! Each change writes two lines, both with the log target `audit`. The first comes before the request,
+//! because the answer can be lost together with the process that waits for it: an `asking` line without an
+//! answer is what an investigation of a crash must find. The second comes as soon as the answer is there,
+//! before anything else is done with it. Count changes by the second line; `request` is the same in both.
 
 use kube::{Resource, ResourceExt};
 use oc_domain::conditions::Trouble;
@@ -10,7 +11,7 @@ use oc_domain::decision::{Change, ChangeResult};
 use oc_domain::facts::DeletionPolicy;
 use oc_domain::record::Record;
 
-/// A change in our words, and what it is about.
+/// A change in the operator's words, and what it concerns.
 #[derive(Debug, Default)]
 struct AuditedChange {
     change: &'static str,
@@ -60,7 +61,7 @@ impl AuditedChange {
     }
 }
 
-/// What the lines of one change have in common.
+/// The fields that both lines of a change share.
 pub struct AuditRecord {
     kind: &'static str,
     namespace: String,
@@ -76,7 +77,7 @@ pub struct AuditRecord {
 }
 
 impl AuditRecord {
-    /// Says that a change is going to be asked for, for this object.
+    /// The record of a change that is about to be requested for this object.
     pub fn asking<K: Resource<DynamicType = ()>>(
         object: &K,
         platform: &str,
@@ -100,7 +101,7 @@ impl AuditRecord {
         }
     }
 
-    /// The short name of the service that it is about.
+    /// Sets the short name of the service concerned.
     pub fn short_name(self, name: Option<&str>) -> Self {
         Self {
             short_name: name.map(str::to_owned),
@@ -108,7 +109,7 @@ impl AuditRecord {
         }
     }
 
-    /// The policy by which something is deleted.
+    /// Sets the policy by which the resource is deleted.
     pub fn by(self, policy: Option<DeletionPolicy>) -> Self {
         let policy = policy.map(|policy| match policy {
             DeletionPolicy::Retain => "Retain",
@@ -117,13 +118,13 @@ impl AuditRecord {
         Self { policy, ..self }
     }
 
-    /// Writes the first line.
+    /// Writes the first line, before the request.
     pub fn begin(self) -> Self {
         self.write("asking", None, None, "asking the platform for a change");
         self
     }
 
-    /// Writes the second.
+    /// Writes the second line, with the answer.
     pub fn answered(&self, answer: &ChangeResult) {
         let (word, task, trouble) = describe(answer);
         self.write(word, task, trouble, "asked the platform for a change");
@@ -168,14 +169,15 @@ impl AuditRecord {
 }
 
 fn kind_of<K: Resource<DynamicType = ()>>(_: &K) -> &'static str {
-    // Our kinds have names that are known at compile time; a borrowed one it is.
+    // The kinds have names known at compile time, so the name is always borrowed.
     match K::kind(&()) {
         std::borrow::Cow::Borrowed(kind) => kind,
         std::borrow::Cow::Owned(_) => "",
     }
 }
 
-/// An answer in one word, and what comes with it. A refusal's words are the platform's, and hold its status.
+/// An answer in one word, with its task or trouble. The text of a refusal is the platform's and includes its
+/// status.
 fn describe(answer: &ChangeResult) -> (&'static str, Option<String>, Option<&Trouble>) {
     match answer {
         ChangeResult::Accepted(task) => ("accepted", Some(task.to_string()), None),

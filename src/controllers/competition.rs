@@ -1,5 +1,5 @@
-//! The objects that compete for a tenant or a short name, as `oc_domain::competition` needs them: what they remember, what their specs say, and whether
-//! their namespaces may use the platform.
+//! Gathers the objects that compete for a tenant or a short name, as `oc_domain::competition` needs them:
+//! their records, their specs, and whether their namespaces may use the platform.
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
@@ -18,13 +18,14 @@ use crate::controllers::{observe, pace};
 use crate::runtime::clock;
 use oc_api::{Lead, OcEssentialService};
 
-/// For so many namespaces it is asked in one pass whether they may use the platform. Whoever could have more of them in the way waits for the next.
+/// How many namespaces one pass may check for access to the platform. An object with more competitors'
+/// namespaces to check waits for the next pass.
 const MOST_ASKED: usize = 16;
 
-/// Whether the objects of a namespace may use a platform: which platform, which namespace.
+/// Whether the objects of a namespace may use a platform. Arguments: platform, namespace.
 pub type KnownAccess<'a> = &'a dyn Fn(&str, &str) -> Access;
 
-/// How a service object stands to the others that want its tenant or its short name.
+/// The contest of a service object against the others with its tenant or short name.
 pub fn of_service(
     context: &Context,
     policy: &Policy,
@@ -33,7 +34,7 @@ pub fn of_service(
     known: KnownAccess<'_>,
 ) -> Contest<ObjectKey> {
     let now = clock::now();
-    // Few need it, and then all the same one.
+    // Few contenders need the grace, and all need the same one.
     let slowest = OnceCell::new();
     let grace = || *slowest.get_or_init(|| pace::longest(context, policy, &entry.platform));
     let own = ObjectKey::service(&object.namespace().unwrap_or_default(), &object.name_any());
@@ -80,7 +81,7 @@ pub fn of_service(
     }
 }
 
-/// How a lead object stands to the others for its tenant.
+/// The contest of a lead object against the others with its tenant.
 pub fn of_lead(
     context: &Context,
     policy: &Policy,
@@ -127,8 +128,9 @@ pub fn of_lead(
     contest(holds, &observe::age(object), others)
 }
 
-/// Who comes before an object, for one pass: asks for the namespaces on which it depends. When that can't be told the pass goes on as one of an object of
-/// which it is not known whether it may use the platform: it asks for nothing, and gives nothing up.
+/// Finds the object that outranks this one, for one pass, and checks access for the namespaces on which the
+/// result depends. When the result is unknown, the pass treats platform access as unknown: it requests
+/// nothing and gives up nothing.
 pub async fn first(
     context: &Context,
     connection: PlatformAccess,
@@ -150,7 +152,7 @@ pub async fn first(
         };
         let platform = context.cache.index.platform_of(&key).unwrap_or_default();
         let access = context.may_use(&platform, &key.namespace).await;
-        // Asked, and still open: its create failed just now, and may have left a service.
+        // Checked, and still open: its create has just failed and may have left a service.
         if access == Access::Unknown || asked.insert((platform, key.namespace), access).is_some() {
             break;
         }
@@ -162,7 +164,8 @@ pub async fn first(
     )
 }
 
-/// The same without asking, at the moment of the intent: whether nobody comes before the object, and its own namespace may still use the platform.
+/// Whether the object wins its contest and its own namespace may still use the platform. Uses only what is
+/// known, at the moment of writing the intent.
 pub fn still_first(
     context: &Context,
     key: (&str, &str),

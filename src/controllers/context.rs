@@ -1,4 +1,4 @@
-//! What the passes over all kinds share, in parts: each is passed alone where it suffices.
+//! What the passes over all kinds share, in parts. Code that needs only one part takes only that part.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,53 +30,53 @@ use oc_api::LivePlatform;
 /// How many passes over the objects of one platform run at once. Most of a pass is waiting for an API server.
 const PASSES_PER_PLATFORM: usize = 128;
 
-/// What this process was told to do.
+/// The configuration of this process.
 #[derive(Clone, Debug, Default)]
 pub struct Config {
-    /// Where a pod's projected token lies, for workload identity.
+    /// Path of the pod's projected token, for workload identity.
     pub federated_token_file: Option<std::path::PathBuf>,
-    /// Where leads and services are looked after.
+    /// The namespaces whose leads and services this process reconciles.
     pub scope: Scope,
 }
 
-/// See the module.
+/// State and clients that all controllers share.
 pub struct Context {
-    /// The API server.
+    /// Client for the Kubernetes API server.
     pub client: Client,
     /// Whether this process may change anything.
     pub leadership: Leadership,
-    /// Where events go.
+    /// Records Kubernetes events.
     pub events: Recorder,
-    /// Where it is counted.
+    /// Receives the metrics.
     pub metrics: Arc<dyn MetricsSink>,
-    /// What this process was told to do.
+    /// The configuration of this process.
     pub config: Config,
-    /// The objects, as the watches have brought them.
+    /// The objects as the watches have delivered them.
     pub cache: Cache,
-    /// Whether the watches live.
+    /// The health of the watches.
     pub watches: Watches,
-    /// Who is next.
+    /// The work queue.
     pub queue: Queue<ObjectKey, Group>,
-    /// How each platform is connected to.
+    /// The connection to each platform.
     pub connections: Connections,
-    /// What is kept of the objects as they change.
+    /// Counts that are kept up to date as objects change.
     pub tallies: Tallies,
     /// What this process remembers between passes.
     pub memory: Memory,
-    /// The tenants for which a create is being recorded.
+    /// The tenants for which a create intent is being recorded.
     pub tenant_locks: TenantLocks,
     namespaces: Namespaces,
 }
 
 impl Context {
-    /// For tests: all namespaces, and no token of a pod.
+    /// A context for tests: all namespaces, no pod token.
     #[cfg(test)]
     pub fn bare(client: Client, leadership: Leadership, metrics: Arc<dyn MetricsSink>) -> Arc<Self> {
         let events = Recorder::new(client.clone(), "test");
         Self::new(client, leadership, Config::default(), events, metrics)
     }
 
-    /// Nothing known yet.
+    /// A context with empty caches.
     pub fn new(
         client: Client,
         leadership: Leadership,
@@ -101,7 +101,7 @@ impl Context {
         })
     }
 
-    /// Which limit an object's passes count against.
+    /// The group whose concurrency limit an object's passes count against.
     pub fn group(&self, key: &ObjectKey) -> Group {
         match key.kind {
             Kind::LivePlatform => (Kind::LivePlatform, key.name.clone()),
@@ -112,26 +112,26 @@ impl Context {
         }
     }
 
-    /// Wants an object to be looked at as soon as it is its turn.
+    /// Enqueues an object.
     pub fn enqueue(&self, key: &ObjectKey, priority: Priority) {
         self.queue.add(key.clone(), self.group(key), priority);
     }
 
-    /// Wakes several.
+    /// Enqueues several objects.
     pub fn enqueue_all(&self, keys: impl IntoIterator<Item = ObjectKey>, priority: Priority) {
         for key in keys {
             self.enqueue(&key, priority);
         }
     }
 
-    /// Forgets an object that is gone.
+    /// Drops the state of an object that is gone.
     pub fn forget(&self, key: &ObjectKey) {
         self.memory.forget(key);
         self.cache.forget(key);
         self.queue.remove(key);
     }
 
-    /// When an object was made of which no operator has said anything yet.
+    /// The creation time of an object whose status no operator has written yet.
     fn made_and_unseen(&self, key: &ObjectKey) -> Option<Time> {
         fn made<K: kube::Resource>(
             store: &Store<K>,
@@ -156,7 +156,7 @@ impl Context {
         }
     }
 
-    /// A pass begins.
+    /// Records that a pass begins.
     pub fn pass_begins(&self, key: &ObjectKey) {
         if let Some(made) = self
             .made_and_unseen(key)
@@ -166,7 +166,7 @@ impl Context {
         }
     }
 
-    /// A pass has ended.
+    /// Records that a pass has ended.
     pub fn pass_ended(&self, key: &ObjectKey, outcome: PassOutcome, took: Duration) {
         self.metrics.reconciled(key.kind, outcome, took);
         if let Some(made) = (outcome == PassOutcome::Ready)
@@ -177,7 +177,7 @@ impl Context {
         }
     }
 
-    /// What an object in this namespace may use a platform for.
+    /// The access that objects of this namespace have to a platform.
     pub async fn connection(&self, platform: &str, namespace: &str) -> PlatformAccess {
         let Some(reading) = self.cache.reading(platform) else {
             let message = format!("There is no LivePlatform {platform}. Make it, or name another one.");
@@ -194,7 +194,7 @@ impl Context {
             .unwrap_or_else(|| PlatformAccess::Usable(reading.policy.clone()))
     }
 
-    /// The labels of a namespace are others: its objects are looked at, and those that want the same.
+    /// Called when a namespace's labels change: enqueues its objects and their competitors.
     fn namespace_changed(&self, namespace: &str) {
         self.enqueue_all(self.cache.index.around_namespace(namespace), Priority::Effect);
     }
@@ -210,7 +210,8 @@ impl Context {
         against
     }
 
-    /// Whether the objects of a namespace may use a platform, as far as it is known without asking. Nobody may use one that is not there.
+    /// Whether the objects of a namespace may use a platform, from what is already known. Nobody may use a
+    /// platform that does not exist.
     pub fn access(&self, platform: &str, namespace: &str) -> Access {
         self.cache
             .platforms
@@ -220,7 +221,7 @@ impl Context {
             })
     }
 
-    /// The same, asked when it is not known.
+    /// Like [`access`](Self::access), but checks when the answer is not known.
     pub async fn may_use(&self, platform: &str, namespace: &str) -> Access {
         match self.access(platform, namespace) {
             Access::Unknown => match self.connection(platform, namespace).await {
@@ -232,8 +233,8 @@ impl Context {
         }
     }
 
-    /// Whether a platform is left to the operators of other namespaces: this one looks after some, and none of them may use it. While that can't be told
-    /// it stays as it was.
+    /// Whether a platform is left to the operators of other namespaces: this operator is limited to some
+    /// namespaces, and none of them may use it. An established connection stays while the answer is unknown.
     pub async fn is_out_of_scope(&self, platform: &LivePlatform) -> bool {
         for namespace in self.config.scope.named() {
             match self.check_access(platform, namespace).await {

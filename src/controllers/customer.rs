@@ -1,4 +1,5 @@
-//! One pass over an object that stands for something of a customer, a lead or a service: what is alike for both. What differs is in [`CustomerResource`].
+//! One pass over an object that represents a customer's lead or service: the part common to both. The
+//! differences are in [`CustomerResource`].
 
 use parking_lot::Mutex;
 use std::collections::BTreeMap;
@@ -36,29 +37,29 @@ use crate::runtime::clock;
 use crate::runtime::driver::{self, Actuator, PassResult, WriteError};
 use crate::runtime::workqueue::Priority;
 
-/// Further script parameters of a service, which may be secret.
+/// Additional script parameters of a service, which may be secret.
 pub type ScriptVariables = BTreeMap<String, SecretString>;
 
-/// A kind whose objects stand for something of a customer.
+/// A kind whose objects represent a resource of a customer.
 pub trait CustomerResource: StoredResource<Status: HasStatus + Serialize + Send + Sync> {
-    /// What an object is to become.
+    /// The desired state, as `decide` takes it.
     type Target: Send + Sync;
 
-    /// What the object has to do with.
+    /// The index entry: the platform, tenant and names that the object concerns.
     fn entry(context: &Context, object: &Self) -> Entry;
-    /// What it remembers.
+    /// The record in the object's annotations and status.
     fn record(&self) -> Record;
-    /// `spec.suspend`
+    /// Whether `spec.suspend` is set.
     fn is_suspended(&self) -> bool;
-    /// The policy by which it goes, if it is being deleted.
+    /// The deletion policy, if the object is being deleted.
     fn going(&self) -> Option<DeletionPolicy>;
-    /// How it is called in an audit line, beside its own name.
+    /// The short name for the audit line, besides the object's own name.
     fn short_name(&self) -> Option<&str>;
-    /// The id of what it was read back to have on the platform.
+    /// The recorded id of the platform's resource.
     fn recorded_id(&self) -> Option<String>;
-    /// Whether it is asked after this query what may be concluded from absence.
+    /// Whether this query needs a belief about absence: what may be concluded when the list lacks something.
     fn doubts(query: &Query) -> bool;
-    /// How it stands to the others that want the same.
+    /// The contest against the other objects with the same tenant or short name.
     fn contest(
         context: &Context,
         policy: &Policy,
@@ -66,18 +67,18 @@ pub trait CustomerResource: StoredResource<Status: HasStatus + Serialize + Send 
         entry: &Entry,
         known: KnownAccess<'_>,
     ) -> Contest<ObjectKey>;
-    /// The connection, with what else this kind has to know of the platform.
+    /// The platform access, with what else this kind needs to know of the platform.
     fn with_pace(
         context: &Context,
         connection: PlatformAccess,
         platform: &str,
         record: &Record,
     ) -> PlatformAccess;
-    /// What it is to become. `rival` is another object that comes before it.
+    /// The target of this pass. `rival` is another object that outranks this one.
     fn target(context: &Context, object: &Self, entry: &Entry, rival: Option<&ObjectKey>) -> Self::Target;
-    /// What comes next.
+    /// The decision on the next step.
     fn decide(now: Time, target: &Self::Target, record: &Record, facts: &Facts) -> Decision;
-    /// The new status; `None` when it says nothing else than before.
+    /// The new status; `None` when nothing changes.
     fn new_status(
         context: &Context,
         object: &Self,
@@ -85,42 +86,44 @@ pub trait CustomerResource: StoredResource<Status: HasStatus + Serialize + Send 
         decision: &Decision,
         facts: &Facts,
     ) -> Option<Self::Status>;
-    /// Whether the new status gives up what the one before had.
+    /// Whether the new status gives up what the previous one held.
     fn gives_up(before: Option<&Self::Status>, status: &Self::Status) -> bool;
-    /// Whether by the new status the object begins to wait for a job of its platform.
+    /// Whether the object, by its new status, begins to wait for a job of its platform.
     fn begins_to_wait(before: Option<&Self::Status>, status: &Self::Status) -> bool;
-    /// Tells what a pass over the object was worth.
+    /// Reports a pass over the object in events.
     fn tell(context: &Context, object: &Self, pass: &(Pass, Decision, PassResult));
-    /// What a create needs beside what the spec says: read only for the request, and never kept.
+    /// What a create needs besides the spec. Read only for the request, and never kept.
     fn variables(
         context: &Context,
         object: &Self,
     ) -> impl Future<Output = Result<ScriptVariables, Trouble>> + Send;
-    /// Whether what was sent for the object may hold secrets, should this process not know.
+    /// Whether a request sent for the object may have contained secrets, in case this process does not know.
     fn may_have_sent_secrets(&self) -> bool;
-    /// What may not be shown any more goes before anything else: the pass may come to say nothing.
+    /// Removes from the status what may no longer be shown. Runs before anything else, because the pass may
+    /// end without writing a status.
     fn hide(pass: &CustomerPass<'_, Self>) -> impl Future<Output = ()> + Send;
-    /// Claims what the object is going to record an intent for, until the returned value is dropped.
+    /// Locks what the object is about to record an intent for, until the returned value is dropped.
     ///
     /// # Errors
-    /// [`WriteError::Conflict`] while another pass has it, or when the pass stands on what is not so any more.
+    /// [`WriteError::Conflict`] while another pass holds the lock, or when the facts of this pass are out of
+    /// date.
     fn claim<'a>(pass: &'a CustomerPass<'_, Self>) -> Result<Option<Claim<'a>>, WriteError>;
 }
 
-/// What of the world a pass over one object can touch.
+/// The actuator of one pass: everything outside the decision that it can touch.
 pub struct CustomerPass<'a, K> {
     /// What all passes share.
     pub context: &'a Arc<Context>,
-    /// The object.
+    /// The object, as last written or read in this pass.
     pub object: PassObject<'a, K>,
-    /// What it has to do with.
+    /// Its index entry.
     pub entry: Entry,
-    /// Where the connection of this pass leads to.
+    /// The place that this pass's connection leads to.
     pub place: Option<Place>,
-    /// The settings of the platform object, while it can be used.
+    /// The settings of the platform object, while it is usable.
     policy: Option<Policy>,
     session: PlatformSession,
-    /// What the create needs whose intent is going to be recorded.
+    /// What the create needs whose intent is about to be recorded.
     prepared: Mutex<Option<ScriptVariables>>,
 }
 
@@ -139,7 +142,7 @@ pub async fn reconcile<K: CustomerResource>(
     let place = connected.as_ref().and_then(|connected| connected.place.clone());
     let inventory = match (&connection, connected) {
         (_, Some(connected)) => Some(connected.for_object(object.going())),
-        // The platform object's own pass makes the connection, and then wakes its objects.
+        // The platform object's own pass makes the connection, and then enqueues its objects.
         (PlatformAccess::Usable(_), None) => return (Action::AwaitChange, PassOutcome::Waiting),
         (PlatformAccess::Unusable(_) | PlatformAccess::Unknown(_), None) => None,
     };
@@ -185,7 +188,7 @@ pub async fn reconcile<K: CustomerResource>(
 }
 
 impl<K: CustomerResource> CustomerPass<'_, K> {
-    /// Makes the call that a change is.
+    /// Sends the request for a change.
     async fn send(&self, change: &Change, record: &Record) -> ChangeResult {
         let inventory = match self.session.inventory() {
             Ok(inventory) => inventory,
@@ -237,14 +240,15 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
         }
     }
 
-    /// What was prepared for the create; read now when the intent is of an earlier pass, whose request was surely not sent.
+    /// The variables prepared for the create. Reads them now when the intent is from an earlier pass whose
+    /// request was certainly not sent.
     async fn variables(&self, record: &Record) -> Result<ScriptVariables, Trouble> {
         let prepared = self.prepared.lock().take();
         let variables = match prepared {
             Some(variables) => variables,
             None => K::variables(self.context, &self.object.get()).await?,
         };
-        // A Secret that was long in coming: the grace counts from the intent, and must be whole.
+        // The Secret may have taken long to read. The grace counts from the intent and must be intact.
         if record.may_send(OperationKind::Create, clock::now()) {
             return Ok(variables);
         }
@@ -375,7 +379,8 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
         ) {
             return self.object.patch_metadata(mark, record, id).await;
         }
-        // Who wants the same was asked when the pass began. Now it counts: two passes side by side must not both find that nobody does.
+        // The contest was checked when the pass began, but it counts now: two concurrent passes must not both
+        // find that they have no competitor.
         let Some(policy) = &self.policy else {
             return Err(WriteError::Conflict);
         };
@@ -403,7 +408,7 @@ impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {
     }
 
     async fn patch_status(&self, decision: &Decision, facts: &Facts, sent: bool) -> Result<(), WriteError> {
-        // What was asked for is written whatever has become of the connection.
+        // The result of a request is written even if the connection has changed since.
         if !sent && !facts.asked() {
             same_connection(self.context, &self.entry.platform, &self.session)?;
         }

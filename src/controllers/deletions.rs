@@ -1,4 +1,4 @@
-//! Deletions and their breaker: who wants something deleted on a platform, and who may not yet.
+//! Deletions and their breaker: which objects wait for a deletion on a platform, and which are held back.
 
 use std::collections::BTreeMap;
 
@@ -23,8 +23,9 @@ fn asking<K: Resource>(object: &K) -> Option<Asking> {
     })
 }
 
-/// The objects on a platform that are being deleted and take something on the platform with them. Those that have asked for it already are among them, and
-/// keep their grant for as long as they are there: an intent to delete in the annotation is no proof of one, since whoever may write the object may write it.
+/// The objects on a platform that are being deleted and take something on the platform with them. Includes
+/// those whose deletion was already requested; they keep their grant for as long as they exist. An intent to
+/// delete in the annotation proves nothing, since anyone who may write the object may write it.
 pub fn wanted(context: &Context, platform: &str) -> Vec<Asking> {
     let counts = |finalizer: bool, policy: DeletionPolicy, suspended: bool| {
         finalizer && policy == DeletionPolicy::Delete && !suspended
@@ -39,7 +40,7 @@ pub fn wanted(context: &Context, platform: &str) -> Vec<Asking> {
         }
         Kind::OcEssentialService => {
             let service = context.cache.services.get(&key.namespace, &key.name)?;
-            // Of thousands few are being deleted, and the rest of the questions is dearer.
+            // Only a few of thousands are being deleted, and the remaining checks cost more.
             let asking = asking(&*service)?;
             let spec = &service.spec;
             let applied =
@@ -56,7 +57,7 @@ pub fn wanted(context: &Context, platform: &str) -> Vec<Asking> {
     keys.iter().filter_map(of).collect()
 }
 
-/// The least `spec.deletions.perHour` of all platform objects that point to where this one does.
+/// The lowest `spec.deletions.perHour` of all platform objects that point to the same place.
 pub fn per_hour(context: &Context, object: &LivePlatform) -> u32 {
     let siblings = context.cache.index.siblings(&object.name_any());
     let others = siblings
@@ -66,8 +67,9 @@ pub fn per_hour(context: &Context, object: &LivePlatform) -> u32 {
     others.fold(object.spec.deletions.per_hour, u32::min)
 }
 
-/// Decides for a platform object while no other one does: `decide` is given what the place lets through and what of that the others have granted, and returns
-/// the decision with the ledger in it. What is granted so is known to the others at once, whether it can be written or not.
+/// Decides for one platform object at a time. `decide` takes the limit of the place and what the sibling
+/// objects have granted of it, and returns the decision with its ledger. The siblings see the new grants at
+/// once, even if writing them fails.
 pub fn counting<D>(
     context: &Context,
     object: &LivePlatform,
@@ -99,7 +101,7 @@ pub fn counting<D>(
     decision
 }
 
-/// Whether somebody wants a deletion that is not let through yet.
+/// Whether an object waits for a deletion that is not granted yet.
 pub fn uncounted(context: &Context, object: &LivePlatform) -> bool {
     let (ledger, per_hour) = (record::ledger(object), per_hour(context, object));
     wanted(context, &object.name_any())
@@ -107,8 +109,8 @@ pub fn uncounted(context: &Context, object: &LivePlatform) -> bool {
         .any(|asking| ledger.holds(asking, per_hour).is_some())
 }
 
-/// The connection, with what the breaker says to an object that is being deleted. The first time that it has to say something the platform object
-/// is woken, to count.
+/// The platform access, with the breaker's verdict on an object that is being deleted. While the breaker
+/// blocks it, enqueues the platform object to count.
 pub fn with_breaker<K: Resource>(
     context: &Context,
     connection: PlatformAccess,
@@ -130,12 +132,13 @@ pub fn with_breaker<K: Resource>(
     PlatformAccess::Usable(policy)
 }
 
-/// Whether this pass met the breaker. What it has written may be what the breaker has to know to count the object: it is woken once more.
+/// Whether the breaker blocked this pass. The breaker may need what the pass wrote to count the object, so
+/// the platform object is enqueued once more.
 pub fn waits(facts: &Facts) -> bool {
     matches!(&facts.connection, PlatformAccess::Usable(policy) if policy.deletions_blocked.is_some())
 }
 
-/// The breaker has counted: the objects that wait for it are looked at.
+/// Called after the breaker has counted: enqueues the objects being deleted.
 pub fn counted(context: &Context, platform: &LivePlatform) {
     let name = platform.metadata.name.clone().unwrap_or_default();
     let deleting = |key: &ObjectKey| match key.kind {
@@ -155,7 +158,8 @@ pub fn counted(context: &Context, platform: &LivePlatform) {
     context.enqueue_all(keys.into_iter().filter(deleting), Priority::Effect);
 }
 
-/// An object is gone. While deletions are held the platform object counts again: the last one that waited may have been set to Retain.
+/// Called when an object is gone. While deletions are held, the platform object counts again: the last one
+/// that waited may have been set to Retain.
 pub fn gone(context: &Context, platform: &str) {
     if context
         .cache

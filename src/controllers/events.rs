@@ -1,4 +1,4 @@
-//! From a pass to the events about its object: what `oc_domain::events` makes of what was so before and is so now.
+//! From a pass to the events about its object: passes the state before and after to `oc_domain::events`.
 
 use k8s_openapi::api::core::v1::ObjectReference;
 use kube::Resource;
@@ -16,7 +16,7 @@ use crate::controllers::context::Context;
 use crate::runtime::driver::PassResult;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 
-/// How an object is named in an event about it.
+/// The reference that an event uses for an object.
 fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
     let meta = object.meta();
     ObjectReference {
@@ -29,7 +29,8 @@ fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
     }
 }
 
-/// What a status says. `Unknown` is what the API server writes into a new object: nobody has said anything yet.
+/// What a status reports. `Unknown` is the API server's default for a new object: nothing has been reported
+/// yet.
 fn said(status: Option<&dyn HasStatus>) -> LastReported {
     let conditions = status.map(HasStatus::conditions).unwrap_or_default();
     let of = |kind: &str| conditions.iter().find(|condition| condition.type_ == kind);
@@ -45,7 +46,8 @@ fn said(status: Option<&dyn HasStatus>) -> LastReported {
     }
 }
 
-/// An object that was found gone was not let go by this pass, and has no status that could say something.
+/// How a pass ended, for events. An object that was found gone was not released by this pass, and has no
+/// status to report in.
 fn end(last: &Decision, ended: &PassResult) -> ReportedEnd {
     ReportedEnd::of(
         last,
@@ -53,7 +55,7 @@ fn end(last: &Decision, ended: &PassResult) -> ReportedEnd {
     )
 }
 
-/// What is to be told of a write that the API server did not take.
+/// The event for a write that the API server rejected.
 fn unwritten(said: &LastReported, pass: &Pass, ended: &PassResult) -> Option<EventMessage> {
     let PassResult::Unwritten(failed) = ended else {
         return None;
@@ -61,7 +63,7 @@ fn unwritten(said: &LastReported, pass: &Pass, ended: &PassResult) -> Option<Eve
     events::write_refused(said, pass.facts.failures, &failed.trouble()?)
 }
 
-/// Tells what a pass over a service was worth; `object` is what it began with.
+/// Records the events of a pass over a service; `object` is the object as the pass began.
 pub fn of_service(
     context: &Context,
     object: &OcEssentialService,
@@ -81,7 +83,7 @@ pub fn of_service(
     context.events.tell(&reference(object), &notes);
 }
 
-/// Tells what a pass over a lead was worth.
+/// Records the events of a pass over a lead.
 pub fn of_lead(
     context: &Context,
     object: &Lead,
@@ -101,7 +103,8 @@ pub fn of_lead(
     context.events.tell(&reference(object), &notes);
 }
 
-/// Tells what a pass over a platform object was worth, which has run these jobs and written its status or not.
+/// Records the events of a pass over a platform object. `jobs` are the jobs that it ran; `written` says
+/// whether it wrote the status.
 pub fn of_platform(
     context: &Context,
     object: &LivePlatform,
@@ -117,7 +120,7 @@ pub fn of_platform(
     );
 }
 
-/// Tells that an object was made for a lead that was found.
+/// Records that an object was created for a lead found on the platform.
 pub fn discovered(context: &Context, lead: &Lead, platform: &str) {
     let note = EventMessage::new(
         Event::LeadDiscovered,

@@ -1,4 +1,5 @@
-//! Who is woken by what. A change wakes the objects that it concerns, in the priority of its urgency, and no others.
+//! Event handlers. A change enqueues the objects that it concerns, with a priority that matches its urgency,
+//! and no others.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -15,7 +16,7 @@ use crate::platform::index::InventoryDiff;
 use crate::runtime::workqueue::Priority;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 
-/// The watch of services has learnt something.
+/// Handles an event of the services' watch.
 pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
     match learnt {
         StoreEvent::Added(object) => enter_service(context, &object, true),
@@ -30,12 +31,13 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
             );
             let competed = before.spec != object.spec
                 || before.metadata.deletion_timestamp != object.metadata.deletion_timestamp;
-            // One that can't ask any more (suspended, only observing, going) lets another one have its turn.
+            // A service that can no longer make a request (suspended, observing only, being deleted) gives
+            // its turn to a competitor.
             if competed {
                 wake_neighbours(context, &context.cache.entry_of_service(&object));
             }
-            // Who has something comes first: one that has not any more, or can't be believed any more to have asked, lets another one have its turn; and one
-            // that has it now is what the others wait for.
+            // The owner outranks its competitors. Requeue them when it stops being the owner or can no longer
+            // have a create outstanding, and when it becomes the owner, which is what they wait for.
             let had = before.status != object.status && may_own_service(&before);
             let has = before.status != object.status && may_own_service(&object);
             if had != has || had && gave_way(&before, &object) {
@@ -50,7 +52,7 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
     }
 }
 
-/// The watch of leads has learnt something.
+/// Handles an event of the leads' watch.
 pub fn lead(context: &Context, learnt: StoreEvent<Lead>) {
     match learnt {
         StoreEvent::Added(object) => enter_lead(context, &object, true),
@@ -78,7 +80,7 @@ pub fn lead(context: &Context, learnt: StoreEvent<Lead>) {
     }
 }
 
-/// The watch of platforms has learnt something.
+/// Handles an event of the platforms' watch.
 pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
     match learnt {
         StoreEvent::Added(object) => {
@@ -90,13 +92,15 @@ pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
                 let name = place(&*object).1;
                 settle(context, &object);
                 context.enqueue(&ObjectKey::platform(&name), Priority::Changed);
-                // A pass that waits for a platform that hangs would keep its place until that has an answer.
+                // A pass that waits for a hung platform would otherwise keep its slot until the platform
+                // answers.
                 if address::identity(&before) != address::identity(&object)
                     || before.spec.requests != object.spec.requests
                 {
                     context.connections.give_up(&name);
                 }
-                // Its policy has changed for all that is on it, and for those that share its place.
+                // The policy has changed for every object on the platform, and for those that share its
+                // place.
                 if before.spec != object.spec {
                     wake_place(context, &name);
                 }
@@ -113,7 +117,8 @@ pub fn platform(context: &Context, learnt: StoreEvent<LivePlatform>) {
     }
 }
 
-/// Enters where a platform object points to. When that is another place than before, those that it leaves and those that it joins have other neighbours.
+/// Records where a platform object points. When the place changes, the siblings it leaves and those it joins
+/// have new neighbours.
 fn settle(context: &Context, object: &LivePlatform) {
     let name = place(object).1;
     let Some(at) = address::place(object) else { return };
@@ -128,7 +133,7 @@ fn settle(context: &Context, object: &LivePlatform) {
     }
 }
 
-/// Everything that shares a platform's place is looked at, and the other platform objects of that place.
+/// Enqueues everything that shares a platform's place, including the other platform objects of that place.
 fn wake_place(context: &Context, platform: &str) {
     let (siblings, keys) = (
         context.cache.index.siblings(platform),
@@ -144,13 +149,14 @@ fn wake_place(context: &Context, platform: &str) {
     context.enqueue_all(keys, Priority::Effect);
 }
 
-/// Whether a status that the watch brings was written by somebody else: a restore, a person, another replica. What this process writes it knows from
-/// the answer, unless the watch was quicker, and then the pass that wrote it is still under way.
+/// Whether someone else wrote the status that the watch delivers: a restore, a person, another replica. The
+/// store already has this process's own writes from the responses, unless the watch was faster; then the pass
+/// that wrote is still running.
 fn status_changed_externally(context: &Context, key: &ObjectKey) -> bool {
     !context.queue.is_running(key)
 }
 
-/// Whether it says Conflict now, and did not before.
+/// Whether the object reports Conflict now and did not before.
 fn gave_way(before: &OcEssentialService, now: &OcEssentialService) -> bool {
     let conflict = |object: &OcEssentialService| {
         let conditions = object
@@ -199,7 +205,8 @@ fn enter_lead(context: &Context, object: &Arc<Lead>, is_relevant_change: bool) {
     }
 }
 
-/// A service's tenant and platform come from its lead: both are entered anew when the lead changes.
+/// Enqueues the services of a lead. Their tenant and platform come from the lead, so their index entries are
+/// updated first.
 fn wake_services_of(context: &Context, lead: &(String, String)) {
     let keys = context.cache.index.of_lead(lead);
     for key in keys {
@@ -212,7 +219,7 @@ fn wake_services_of(context: &Context, lead: &(String, String)) {
     }
 }
 
-/// A lead's status names the service object for its tenant.
+/// Enqueues the leads of a tenant: a lead's status names the service object of its tenant.
 fn wake_leads_of(context: &Context, tenant: Option<(String, oc_domain::names::TenantId)>) {
     let Some((platform, tenant)) = tenant else { return };
     let keys = context.cache.index.of_tenant(&platform, &tenant);
@@ -238,8 +245,9 @@ fn gone(context: &Context, key: &ObjectKey) {
     }
 }
 
-/// A list has brought something new: the objects of those tenants and short names are looked at. When it is whole again, so are those that waited for that,
-/// and nobody else: a list whose holes come and go must not have all that is at rest looked at each time.
+/// Called when a list brings changes: enqueues the objects of the tenants and short names concerned. When the
+/// list is complete again, enqueues only the objects that waited for that: a list with intermittent gaps must
+/// not requeue every idle object each time.
 pub fn inventory_changed(context: &Context, platform: &str, changed: &InventoryDiff) {
     if changed.is_empty() {
         return;
@@ -263,13 +271,13 @@ pub fn inventory_changed(context: &Context, platform: &str, changed: &InventoryD
     context.enqueue_all(keys, Priority::Effect);
 }
 
-/// A platform can be used again, or in another way: everything on it is looked at.
+/// Called when a platform becomes usable again, or in another way: enqueues everything on it.
 pub fn platform_is_back(context: &Context, platform: &str) {
     let keys = context.cache.index.on(platform);
     context.enqueue_all(keys, Priority::Effect);
 }
 
-/// A job has run: the services that wait for it are looked at.
+/// Called when a job has run: enqueues the services that wait for it.
 pub fn job_ran(context: &Context, platform: &str) {
     let waiting = |key: &ObjectKey| {
         let object = context.cache.services.get(&key.namespace, &key.name);

@@ -1,4 +1,4 @@
-//! `Lead`: from spec to what it is to become, and from a decision to its status.
+//! `Lead`: from the spec to the target, and from a decision to the status.
 
 use kube::{Resource, ResourceExt};
 use oc_domain::competition::Contest;
@@ -71,7 +71,7 @@ impl CustomerResource for Lead {
     }
 
     fn with_pace(_: &Context, connection: PlatformAccess, _: &str, _: &Record) -> PlatformAccess {
-        // A lead is made at once.
+        // A lead is created at once, so its creates have no pace.
         connection
     }
 
@@ -129,13 +129,13 @@ impl CustomerResource for Lead {
         false
     }
 
-    /// When it can't be written, the pass goes on, and the next one tries again.
+    /// If the write fails, the pass goes on and the next one tries again.
     async fn hide(pass: &CustomerPass<'_, Self>) {
         if contacts(pass.context, &pass.entry) {
             return;
         }
         if let Some(status) = status::without_contact(&pass.object.get()) {
-            // Counted and told by the write itself.
+            // The write itself counts and logs its failure.
             let _ = pass.object.patch_status(&status, false).await;
         }
     }
@@ -145,7 +145,7 @@ impl CustomerResource for Lead {
     }
 }
 
-/// The service object for the tenant: the oldest, should there be several.
+/// The service object for the tenant: the oldest if there are several.
 fn service_ref(context: &Context, entry: &Entry) -> Option<ObjectRef> {
     let keys = context
         .cache
@@ -162,7 +162,7 @@ fn service_ref(context: &Context, entry: &Entry) -> Option<ObjectRef> {
     })
 }
 
-/// Whether the platform object says that contacts are shown.
+/// Whether the platform object allows contact details in the status.
 fn contacts(context: &Context, entry: &Entry) -> bool {
     context
         .cache

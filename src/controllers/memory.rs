@@ -13,13 +13,13 @@ use oc_domain::time::Time;
 use crate::cluster::key::ObjectKey;
 use crate::runtime::clock;
 
-/// See the module.
+/// State per object and platform that lives only in this process.
 pub struct Memory {
     passes: Mutex<HashMap<ObjectKey, (Option<String>, PassMemory)>>,
     ledgers: Mutex<HashMap<String, DeletionLedger>>,
     attempts: Mutex<HashMap<String, Attempts>>,
     began: Time,
-    /// The objects that were made since then, were looked at, and are not Ready yet; and when they were made.
+    /// Objects created since `began` that were reconciled and are not Ready yet, with their creation times.
     young: Mutex<HashMap<ObjectKey, Time>>,
 }
 
@@ -38,7 +38,8 @@ impl Default for Memory {
 }
 
 impl Memory {
-    /// Works on what is remembered of the object with this uid between passes. Of one that had the name before, nothing is.
+    /// Works on what is remembered of the object with this uid. An earlier object of the same name leaves no
+    /// memory.
     pub fn with_pass<T>(
         &self,
         key: &ObjectKey,
@@ -53,7 +54,8 @@ impl Memory {
         work(memory)
     }
 
-    /// What an object remembers, with what this process has asked for it: what says so on the object may have been taken off a moment ago.
+    /// The record of an object, completed with what this process has requested for it: the object's own marks
+    /// may just have been removed.
     pub fn reminded(&self, key: &ObjectKey, uid: Option<&str>, record: Arc<Record>) -> Arc<Record> {
         let passes = self.passes.lock();
         let Some((_, memory)) = passes
@@ -67,7 +69,7 @@ impl Memory {
         Arc::new(reminded)
     }
 
-    /// Whether an object waits for lists without entries that can't be read.
+    /// Whether an object waits for complete lists, without unreadable entries.
     pub fn waits_for_whole_lists(&self, key: &ObjectKey) -> bool {
         self.passes
             .lock()
@@ -75,8 +77,8 @@ impl Memory {
             .is_some_and(|(_, memory)| memory.waits_for_whole_lists)
     }
 
-    /// Works on what was last decided of deletions, by `LivePlatform`. Who counts does so under this lock: what one has granted is seen by the next, before it
-    /// is written and comes back by the watch.
+    /// The deletion ledgers last decided, by `LivePlatform`. Counting happens under this lock, so the next
+    /// platform object sees a grant before it is written and returns through the watch.
     pub fn ledgers(&self) -> MutexGuard<'_, HashMap<String, DeletionLedger>> {
         self.ledgers.lock()
     }
@@ -87,13 +89,14 @@ impl Memory {
         work(attempts.entry(platform.to_owned()).or_default())
     }
 
-    /// An object that was made then is looked at, and no operator has said anything of it yet. Returns whether it was made since this process began, and
-    /// is looked at for the first time.
+    /// Records the first look at an object created at `made` whose status no operator has written yet.
+    /// Returns whether the object was created since this process started and is seen for the first time.
     pub fn is_first_look(&self, key: &ObjectKey, made: Time) -> bool {
         made >= self.began && self.young().insert(key.clone(), made) != Some(made)
     }
 
-    /// An object is Ready. Returns when it was made, if it was looked at as a new one and was not Ready before.
+    /// Records that an object is Ready. Returns its creation time if it was seen as new and was not Ready
+    /// before.
     pub fn is_first_ready(&self, key: &ObjectKey) -> Option<Time> {
         self.young().remove(key)
     }
@@ -102,7 +105,7 @@ impl Memory {
         self.young.lock()
     }
 
-    /// Forgets an object that is gone.
+    /// Drops the state of an object that is gone.
     pub fn forget(&self, key: &ObjectKey) {
         self.passes.lock().remove(key);
         self.young().remove(key);

@@ -1,4 +1,4 @@
-//! What passes and calls are worth counting for: told to whoever counts, as it happens.
+//! What passes and calls report to the metrics, as it happens.
 
 use std::time::Duration;
 
@@ -12,29 +12,29 @@ use crate::platform::budget::BudgetEvent;
 use crate::runtime::driver::{PassResult, WriteError};
 use crate::runtime::workqueue::Priority;
 
-/// How a pass ended: a closed list, so that it can be a label.
+/// How a pass ended. A closed list, so that it can be a label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum PassOutcome {
-    /// All is as it should be.
+    /// Everything matches the spec.
     Ready,
-    /// It waits for what comes by itself, or for nothing.
+    /// It waits for something that happens without a person, or for nothing.
     Waiting,
-    /// A change was asked of the platform.
+    /// It requested a change from the platform.
     Asked,
     /// A person must act.
     Stalled,
-    /// The platform could not be read or asked: it is away, throttles, or refuses the credential.
+    /// The platform could not be read or called: it is unavailable, throttles, or refuses the credential.
     Failed,
-    /// The object was changed meanwhile: it is looked at again at once.
+    /// The object changed during the pass; it is requeued at once.
     Conflict,
-    /// The API server did not take a write of ours.
+    /// The API server did not accept a write.
     Unwritten,
-    /// The object is gone, or was let go.
+    /// The object is gone, or its finalizer was removed.
     Gone,
 }
 
 impl PassOutcome {
-    /// All of them.
+    /// Every outcome, in the order of the enum.
     pub const ALL: [PassOutcome; 8] = [
         Self::Ready,
         Self::Waiting,
@@ -46,7 +46,7 @@ impl PassOutcome {
         Self::Gone,
     ];
 
-    /// The name for a label.
+    /// The label value.
     pub fn label(self) -> &'static str {
         match self {
             Self::Ready => "ready",
@@ -60,7 +60,7 @@ impl PassOutcome {
         }
     }
 
-    /// Of a pass whose own writes went well.
+    /// The outcome of a pass whose own writes succeeded.
     pub(crate) fn of(verdict: &Verdict, asked: bool) -> Self {
         match verdict.reason {
             Reason::PlatformUnavailable | Reason::Throttled | Reason::AuthenticationFailed => Self::Failed,
@@ -71,7 +71,7 @@ impl PassOutcome {
         }
     }
 
-    /// Of a pass whose write failed.
+    /// The outcome of a pass whose write failed.
     pub(crate) fn unwritten(failed: &WriteError) -> Self {
         match failed {
             WriteError::NotFound => Self::Gone,
@@ -89,28 +89,28 @@ impl PassOutcome {
     }
 }
 
-/// Whoever counts. Each of these must return at once. What does nothing is what those hear who do not care.
+/// Metrics sink. Methods must not block; the default implementations do nothing.
 pub trait MetricsSink: Send + Sync {
-    /// An entry of the queue was taken after so long.
+    /// An item was taken from the work queue after this wait.
     fn dequeued(&self, _lane: Priority, _waited: Duration) {}
     /// A pass ended.
     fn reconciled(&self, _kind: Kind, _outcome: PassOutcome, _took: Duration) {}
-    /// The first pass over a new object began so long after it was made.
+    /// The first pass over a new object began this long after its creation.
     fn first_look(&self, _kind: Kind, _after: Duration) {}
-    /// A new object was Ready for the first time so long after it was made.
+    /// A new object became Ready for the first time, this long after its creation.
     fn ready(&self, _kind: Kind, _after: Duration) {}
     /// A status could not be written.
     fn status_unwritten(&self, _kind: Kind) {}
-    /// A call to a platform is over.
+    /// A call to a platform finished.
     fn call_finished(&self, _platform: &str, _endpoint: Endpoint, _outcome: CallOutcome, _took: Duration) {}
-    /// The budget of a platform has something to tell.
+    /// The budget of a platform changed state.
     fn budget(&self, _platform: &str, _news: BudgetEvent) {}
 }
 
-/// Nobody counts.
+/// A sink that counts nothing.
 impl MetricsSink for () {}
 
-/// Tells of the calls of one platform.
+/// Reports the calls of one platform.
 pub(crate) struct Calls {
     pub(crate) metrics: std::sync::Arc<dyn MetricsSink>,
     pub(crate) platform: String,

@@ -1,4 +1,5 @@
-//! The three kinds: what wakes an object of each, which query or change is which call, and what they share.
+//! The controllers of the three kinds: what enqueues an object of each, how a query or a change becomes a
+//! call, and what they share.
 
 mod absences;
 mod action;
@@ -35,14 +36,14 @@ use crate::runtime::clock;
 use crate::runtime::workqueue::Priority;
 use oc_api::{Lead, OcEssentialService};
 
-/// The span of a pass, for traces: `outcome` is the reason that it came to, `why` the decision's.
+/// The trace span of a pass. `outcome` is the reason it ended with; `why` comes from the decision.
 pub fn span(key: &ObjectKey, priority: Priority) -> tracing::Span {
     let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
     let empty = tracing::field::Empty;
     tracing::trace_span!(target: "operatorconnect::trace", "pass", otel.name = kind, kind, namespace, name, priority = ?priority, outcome = empty, why = empty)
 }
 
-/// Runs one pass over one object and makes the next appointment.
+/// Runs one pass over one object and schedules the next.
 pub async fn reconcile(context: Arc<Context>, key: ObjectKey) {
     let begun = clock::since_start();
     context.pass_begins(&key);

@@ -1,4 +1,4 @@
-//! The object that a pass is about: how the pass and the store learn what the API server answers to a write of it.
+//! The object of a pass: how the pass and the store learn the API server's response to a write.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -16,13 +16,13 @@ use crate::controllers::handlers;
 use crate::runtime::driver::WriteError;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 
-/// Our kinds, with the store that knows their objects.
+/// A kind with its store.
 pub trait StoredResource: ManagedResource {
     /// The kind.
     const KIND: Kind;
-    /// Where its objects are known.
+    /// The store of its objects.
     fn store(context: &Context) -> &Store<Self>;
-    /// Wakes whom it concerns.
+    /// Dispatches a store event to the handlers of the kind.
     fn learnt(context: &Context, learnt: StoreEvent<Self>);
 }
 
@@ -69,7 +69,7 @@ pub struct PassObject<'a, K> {
 }
 
 impl<'a, K: StoredResource> PassObject<'a, K> {
-    /// A pass begins with this version.
+    /// The object at the start of a pass.
     pub fn new(context: &'a Context, object: Arc<K>) -> Self {
         Self {
             context,
@@ -82,7 +82,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
         Arc::clone(&self.object.lock())
     }
 
-    /// Writes a mark into the object; an intent gets this id.
+    /// Writes a mark into the object. `id` becomes the id of an intent.
     ///
     /// # Errors
     /// As [`patch::mark`].
@@ -94,7 +94,8 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     ) -> Result<Option<Intent>, WriteError> {
         match patch::mark(&self.context.client, &*self.get(), mark, record, id).await {
             Ok((object, intent)) => {
-                // It was written under the condition that nobody else had changed the object: there is no news in it, but what it counts for may be another.
+                // The write required that nobody else had changed the object, so the response holds no news.
+                // But the object may now count for something else.
                 let (namespace, name) = place(&object);
                 self.apply_response(object);
                 self.context.tallies.enter(
@@ -111,8 +112,8 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
         }
     }
 
-    /// Writes the object's status. When a request was `sent` and somebody has changed what is ours meanwhile, its operation is written all the same, and the
-    /// pass is run again from there.
+    /// Writes the object's status. If a request was `sent` and someone has changed the operator's own fields
+    /// since, writes at least the operation, and the pass runs again from there.
     ///
     /// # Errors
     /// As [`patch::status`].
@@ -138,11 +139,11 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
         Err(self.refresh(failed).await)
     }
 
-    /// What the pass would say is said already, of the version that it knows. When the watch has brought another one meanwhile, the pass is run
-    /// again.
+    /// Checks that the pass knows the newest version, when it has nothing new to write. If the watch has
+    /// delivered another version since, the pass must run again.
     ///
     /// # Errors
-    /// [`WriteError::Conflict`] when it has.
+    /// [`WriteError::Conflict`] if it has.
     pub fn ensure_current(&self) -> Result<(), WriteError> {
         let object = self.get();
         let (namespace, name) = place(&*object);
@@ -154,7 +155,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
         }
     }
 
-    /// Takes in what the API server answered to a write of ours.
+    /// Stores the API server's response to a write.
     fn apply_response(&self, object: K) -> Option<StoreEvent<K>> {
         let object = strip_managed_fields(object);
         let learnt = K::store(self.context).apply_response(object.clone());
@@ -162,16 +163,17 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
         learnt
     }
 
-    /// The same for a status, which is written though others have changed the object meanwhile. What they have changed comes with the answer, and the
-    /// watch, which brings it later, is not heard any more: it wakes whom it concerns from here.
+    /// Stores the response to a status write. Status is written even if others changed the object since.
+    /// Their change is in the response, and the store ignores the later watch event, so dispatch it to the
+    /// handlers here.
     fn said(&self, object: K) {
         self.apply_response(object)
             .into_iter()
             .for_each(|learnt| K::learnt(self.context, learnt));
     }
 
-    /// When the object was changed meanwhile it is read anew: the watch may be far behind, and would bring one conflict after the other. So it is when
-    /// nobody has answered: the write may have been made.
+    /// Reads the object again after a conflict: the watch may be far behind and cause one conflict after the
+    /// other. Also when nobody answered, because the write may have been made.
     async fn refresh(&self, failed: WriteError) -> WriteError {
         if matches!(failed, WriteError::Conflict | WriteError::Unanswered(_))
             && let Ok(newest) = patch::newest(&self.context.client, &*self.get()).await
@@ -211,7 +213,7 @@ mod tests {
         next.is_ok_and(|(key, _, _)| key == ObjectKey::service("n", "contoso"))
     }
 
-    /// An API server that takes each patch of the object, and answers with what comes of it.
+    /// An API server that accepts each patch of the object and answers with the result.
     fn taking(object: &OcEssentialService) -> Client {
         let known = serde_json::to_value(object).unwrap();
         let service = tower::service_fn(move |request: Request<Body>| {

@@ -1,4 +1,5 @@
-//! What the passes over all kinds have in common: what is known at their beginning, and what a call's result means.
+//! What the passes over all kinds have in common: the facts at their beginning, and the meaning of a call's
+//! result.
 
 use std::sync::Arc;
 
@@ -24,7 +25,7 @@ use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
 
-/// What is known at the beginning of a pass: nothing of the platform yet.
+/// The facts at the beginning of a pass: nothing of the platform has been read yet.
 pub fn facts<K: Resource>(
     object: &K,
     status: Option<&dyn HasStatus>,
@@ -51,7 +52,7 @@ pub fn facts<K: Resource>(
     Facts::begin(clock::now(), seen, connection, memory)
 }
 
-/// How objects that want the same are ordered: of two the older one has it.
+/// The order among objects that compete: the older one wins.
 pub fn age<K: Resource>(object: &K) -> impl Ord + use<K> {
     (
         object.creation_timestamp().map(|time| time.0),
@@ -60,13 +61,13 @@ pub fn age<K: Resource>(object: &K) -> impl Ord + use<K> {
     )
 }
 
-/// The oldest of these objects that is known.
+/// The oldest of these objects that the store knows.
 pub fn oldest<K: Resource>(keys: impl Iterator<Item = ObjectKey>, store: &Store<K>) -> Option<Arc<K>> {
     keys.filter_map(|key| store.get(&key.namespace, &key.name))
         .min_by_key(|object| age(&**object))
 }
 
-/// Puts an answer into a fact.
+/// Turns an answer into a fact.
 pub fn fact<T>(answer: Result<(Time, T), Trouble>) -> Fact<T> {
     match answer {
         Ok((at, value)) => Fact::Known { value, at },
@@ -74,7 +75,7 @@ pub fn fact<T>(answer: Result<(Time, T), Trouble>) -> Fact<T> {
     }
 }
 
-/// The leads of a tenant, by a read of their own.
+/// The leads of a tenant, read by a separate call.
 pub async fn leads_of(
     inventory: Result<Arc<Inventory>, Trouble>,
     tenant: Option<&TenantId>,
@@ -82,7 +83,7 @@ pub async fn leads_of(
     match (inventory, tenant) {
         (Ok(inventory), Some(tenant)) => fact(inventory.leads_of(tenant).await),
         (Err(trouble), _) => Fact::Unreadable(trouble),
-        // Nobody's: that there is none needs no proof.
+        // Without a tenant there is no lead; that needs no proof.
         (Ok(_), None) => fact(Ok((
             clock::now(),
             LeadsView {
@@ -94,7 +95,7 @@ pub async fn leads_of(
     }
 }
 
-/// `spec.deletionPolicy`, as the domain has it.
+/// `spec.deletionPolicy` as the domain's type.
 pub fn policy(policy: oc_api::DeletionPolicy) -> DeletionPolicy {
     match policy {
         oc_api::DeletionPolicy::Retain => DeletionPolicy::Retain,
@@ -102,10 +103,11 @@ pub fn policy(policy: oc_api::DeletionPolicy) -> DeletionPolicy {
     }
 }
 
-/// What was read of a platform that the platform object does not name any more is not recorded: the pass is run again.
+/// Refuses to record what was read from a platform that the platform object no longer names; the pass runs
+/// again.
 ///
 /// # Errors
-/// [`WriteError::Conflict`] then.
+/// [`WriteError::Conflict`] in that case.
 pub fn same_connection(
     context: &Context,
     platform: &str,
@@ -120,7 +122,7 @@ pub fn same_connection(
     }
 }
 
-/// What a deletion's answer means.
+/// The meaning of a deletion's answer.
 pub fn deleted(deleted: Deleted) -> ChangeResult {
     match deleted {
         Deleted::Accepted => ChangeResult::Done,
@@ -128,7 +130,7 @@ pub fn deleted(deleted: Deleted) -> ChangeResult {
     }
 }
 
-/// What became of a change.
+/// The result of a change.
 pub fn answer<T>(result: Result<T, CallError>, done: impl FnOnce(T) -> ChangeResult) -> ChangeResult {
     match result {
         Ok(value) => done(value),
@@ -154,7 +156,8 @@ pub fn answer<T>(result: Result<T, CallError>, done: impl FnOnce(T) -> ChangeRes
     }
 }
 
-/// Which reason a refusal gets. That a short name is taken may show only here: a provider sees only its own services (platform-facts-2.md 5).
+/// The reason for a refusal. Only a refusal may show that a short name is taken: a provider sees only its own
+/// services (platform-facts-2.md 5).
 fn refusal(fields: &[(String, Vec<String>)]) -> Reason {
     let about_name = fields
         .iter()

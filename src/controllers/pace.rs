@@ -1,4 +1,5 @@
-//! How slow a platform is: only one that was seen to be faster than `spec.createGrace` is asked again after it.
+//! How slow a platform's creates are. Only a platform that proved faster than `spec.createGrace` gets a
+//! second request after that grace.
 
 use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::{OperationId, Record};
@@ -7,7 +8,7 @@ use oc_domain::time::Duration;
 use crate::controllers::context::Context;
 use crate::runtime::clock;
 
-/// The connection, with the pace of the platform's creates, for an object that has to know it.
+/// The platform access, with the pace of the platform's creates for an object that needs it.
 pub fn with_pace(
     context: &Context,
     connection: PlatformAccess,
@@ -22,7 +23,7 @@ pub fn with_pace(
     }
 }
 
-/// How long the effect of a create of another object is looked for.
+/// How long the operator waits for the effect of another object's create.
 pub fn longest(context: &Context, policy: &Policy, platform: &str) -> Duration {
     policy.longest_grace(slowest_create(context, platform))
 }

@@ -1,4 +1,4 @@
-//! What objects have recorded that they have on their platforms, and how that stands to the lists.
+//! What objects have recorded as theirs on their platforms, and whether the lists show it.
 
 use oc_domain::names::{CustomerGuid, TenantId};
 use oc_domain::record::Record;
@@ -6,36 +6,38 @@ use oc_domain::record::Record;
 use crate::platform::inventory::Lists;
 use oc_api::{Lead, OcEssentialService};
 
-/// What an object of a platform has there, as far as a list can show it.
+/// What an object has on its platform, as far as a list can show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Recorded {
-    /// Its service, or its lead, of this id was read back, and does not show.
+    /// Its service or lead with this id was read back once, and is not in the list.
     Missing(String),
-    /// It shows.
+    /// It is in the list.
     Shown,
-    /// What it has asked for does not show, which is as it should be where it was asked: a create may be under way, it has taken a service over just now, or
-    /// it has had removed what it had. At another account it proves nothing.
+    /// What it has requested is not in the list. That is expected on the account where it was requested: a
+    /// create may be in progress, the object may have just adopted a service, or its own service or lead was
+    /// removed. On another account it proves nothing.
     Asked,
-    /// Nothing, or it can't be told.
+    /// Nothing, or unknown.
     Nothing,
 }
 
-/// What an object has recorded that it has on its platform, whatever the lists show.
+/// What an object has recorded as its own on its platform, whatever the lists show.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Has {
     /// A service that was read back once.
     Service(CustomerGuid, Removes),
-    /// A lead of this id that was read back once.
+    /// A lead with this id that was read back once.
     Lead(TenantId, String, Removes),
-    /// A service that it may have asked for, or that no list has shown yet, and which one, if the object says so.
+    /// A service that it may have requested, or that no list has shown yet, with its guid if the object
+    /// records one.
     AskedService(Option<CustomerGuid>),
-    /// A lead that it may have asked for.
+    /// A lead that it may have requested.
     AskedLead,
     /// Nothing.
     Nothing,
 }
 
-/// Whether an object has what it has there removed by itself.
+/// Whether the object's own deletion is removing the resource.
 type Removes = bool;
 
 fn removes(deleting: bool, operation: Option<&oc_api::Operation>) -> Removes {
@@ -47,7 +49,7 @@ fn removes(deleting: bool, operation: Option<&oc_api::Operation>) -> Removes {
 }
 
 impl Has {
-    /// By a service object, of which this is the record.
+    /// What a service object with this record has.
     pub fn of_service(object: &OcEssentialService, record: &Record) -> Self {
         let read_back = object
             .status
@@ -70,7 +72,7 @@ impl Has {
         }
     }
 
-    /// By a lead object, of which this is the record.
+    /// What a lead object with this record has.
     pub fn of_lead(object: &Lead, record: &Record) -> Self {
         let Some(status) = &object.status else {
             return Self::Nothing;
@@ -90,7 +92,7 @@ impl Has {
         }
     }
 
-    /// How that stands to the lists that are known. One that was never read tells nothing.
+    /// Compares it with the known lists. A list that was never read proves nothing.
     pub fn shown_by(&self, lists: &Lists) -> Recorded {
         let read_back = |shown: bool, removes: bool, id: &str| match (shown, removes) {
             (true, false) => Recorded::Shown,
@@ -110,7 +112,7 @@ impl Has {
     }
 }
 
-/// The guid of the service that an object has recorded, in the one spelling that is counted.
+/// The guid of the service that an object has recorded, in the spelling used for counting.
 pub fn recorded_guid(object: &OcEssentialService) -> Option<String> {
     let guid = object.status.as_ref()?.ump_customer_guid.as_deref()?;
     CustomerGuid::parse(guid).ok().map(|guid| guid.to_string())
@@ -124,7 +126,7 @@ mod tests {
     use crate::cluster::record;
     use crate::platform::index::{LeadIndex, ServiceIndex};
 
-    /// A list of what the platform has: nothing.
+    /// An empty list from the platform.
     fn nothing<T>() -> live_platform::Listed<T> {
         live_platform::Listed {
             items: Vec::new(),
@@ -134,7 +136,8 @@ mod tests {
         }
     }
 
-    /// A deletion that was asked for explains what does not show where it was asked, and nothing at another account.
+    /// A requested deletion explains a missing entry on the account where it was requested, and nothing on
+    /// another account.
     #[test]
     fn what_has_its_own_removed_misses_nothing_here_and_proves_nothing_elsewhere() {
         let object = |deleting: bool, operation: &str| {

@@ -1,4 +1,4 @@
-//! `OcEssentialService`: from spec and references to what it is to become, and from a decision to its status.
+//! `OcEssentialService`: from the spec and its references to the target, and from a decision to the status.
 
 use std::sync::Arc;
 
@@ -127,7 +127,7 @@ impl CustomerResource for OcEssentialService {
         events::of_service(context, object, object.going(), pass);
     }
 
-    /// The variables of the spec, and over them those of the Secret.
+    /// The variables of the spec, overridden by those of the Secret.
     async fn variables(context: &Context, object: &Self) -> Result<ScriptVariables, Trouble> {
         let Some(settings) = &object.spec.advanced_settings else {
             return Ok(ScriptVariables::new());
@@ -153,11 +153,11 @@ impl CustomerResource for OcEssentialService {
     }
 
     async fn hide(_: &CustomerPass<'_, Self>) {
-        // It shows nothing of a person.
+        // Its status shows nothing about a person.
     }
 
-    /// The tenant, at the place to which the platform object points now: one whose url was changed meanwhile has other neighbours, and this pass would ask the
-    /// one before.
+    /// Claims the tenant at the place to which the platform object points now. If the url has changed since
+    /// the pass began, the neighbours are different and this pass would call the previous platform.
     fn claim<'a>(pass: &'a CustomerPass<'_, Self>) -> Result<Option<Claim<'a>>, WriteError> {
         let place = pass
             .place
@@ -166,7 +166,7 @@ impl CustomerResource for OcEssentialService {
         let (Some(place), Some(tenant)) = (place, &pass.entry.tenant) else {
             return Err(WriteError::Conflict);
         };
-        // Another object for this tenant is being recorded: looked at again when it is.
+        // Another object is recording an intent for this tenant; this one is requeued.
         pass.context
             .tenant_locks
             .claim(place, tenant)
@@ -236,7 +236,8 @@ fn ip_group(settings: &AdvancedSettings) -> IpGroup {
     }
 }
 
-/// What is wrong with the lead to which an object refers: it is not there, or it was made anew for another tenant or platform.
+/// What is wrong with the lead that an object refers to: it does not exist, or it was recreated for another
+/// tenant or platform.
 fn lead_trouble(context: &Context, entry: &Entry, (namespace, name): &(String, String)) -> Option<Trouble> {
     let Some(lead) = context.cache.leads.get(namespace, name) else {
         let message =
@@ -269,7 +270,7 @@ fn neighbours(
     keys.filter_map(|key| context.cache.services.get(&key.namespace, &key.name))
 }
 
-/// The service that an object has, by its status.
+/// The guid of an object's service, from its status.
 fn guid(object: &OcEssentialService) -> Option<CustomerGuid> {
     object
         .status
@@ -279,7 +280,7 @@ fn guid(object: &OcEssentialService) -> Option<CustomerGuid> {
         .and_then(|guid| CustomerGuid::parse(guid).ok())
 }
 
-/// How another object is called that comes before this one.
+/// The name, for a message, of another object that outranks this one.
 fn named(context: &Context, object: &OcEssentialService, rival: &ObjectKey) -> String {
     let same_name = |other: Arc<OcEssentialService>| {
         other

@@ -1,4 +1,4 @@
-//! How things stand: counted over all that is known, when somebody asks. Nothing of it is kept.
+//! A snapshot of the operator's state, counted over all known objects on request. Nothing of it is kept.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -20,12 +20,12 @@ use crate::runtime::clock;
 use crate::runtime::workqueue::QueueStats;
 use oc_api::{OcEssentialService, SyncState};
 
-/// Objects of one kind that have something open, and since when the oldest of it is.
+/// Objects of one kind with something outstanding, and the age of the oldest.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Outstanding {
-    /// How many.
+    /// The number of objects.
     pub count: u64,
-    /// For how long the oldest.
+    /// The age of the oldest.
     pub oldest: Duration,
 }
 
@@ -39,58 +39,59 @@ impl Outstanding {
 /// One list of a platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct List {
-    /// How old it is.
+    /// The age of the list.
     pub age: Duration,
-    /// How many entries it has.
+    /// The number of entries.
     pub entries: u64,
 }
 
 /// What is known of a platform.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Platform {
-    /// Its list of leads, once it was read.
+    /// Its list of leads, once read.
     pub leads: Option<List>,
-    /// Its list of services, once it was read.
+    /// Its list of services, once read.
     pub services: Option<List>,
-    /// How many services have which license type, in the portal's words; a closed list.
+    /// The number of services by license type, in the portal's words. A closed list.
     pub licenses: BTreeMap<String, u64>,
-    /// How the budget is used, when there is a connection.
+    /// The use of the budget, while there is a connection.
     pub budget: Option<BudgetStats>,
-    /// How many services wait for each of the jobs.
+    /// The number of services that wait for each job.
     pub jobs_due: [u64; 2],
-    /// How many deletions wait for a person's word.
+    /// The number of deletions that wait for a person's approval.
     pub deletions_held: u64,
-    /// How much is missing from its lists that is not believed to be gone.
+    /// The number of entries missing from its lists that are not believed to be gone.
     pub absences_held: u64,
     /// How often its lists are read.
     pub observe_interval: Duration,
 }
 
-/// Kind, value and reason of `Ready`; the reason is of a closed list.
+/// Kind, value and reason of `Ready`. The reason is from a closed list.
 pub type ReadyState = (Kind, &'static str, String);
 
-/// How things stand.
+/// The operator's state at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct Snapshot {
-    /// How many objects there are of each standing.
+    /// The number of objects in each ready state.
     pub objects: BTreeMap<ReadyState, u64>,
-    /// Changes that may have been asked for, and whose outcome is not known: of leads, and of services.
+    /// Changes that may have been requested and whose outcome is unknown: of leads, and of services.
     pub intents: [Outstanding; 2],
-    /// Tasks that the platform has not ended: of leads (which never have one), and of services.
+    /// Tasks that the platform has not finished: of leads (which never have one), and of services.
     pub tasks: [Outstanding; 2],
-    /// Each platform object's, by its name.
+    /// The platforms, by the name of their object.
     pub platforms: BTreeMap<String, Platform>,
-    /// The queue.
+    /// The work queue.
     pub queue: QueueStats,
-    /// How many objects this version can't read, by the order of [`Kind::ALL`].
+    /// The number of objects that this version cannot read, in the order of [`Kind::ALL`].
     pub unreadable: [usize; 3],
-    /// The watches.
+    /// The state of each watch.
     pub watches: Vec<(Kind, WatchStatus)>,
     /// Whether this process may change anything.
     pub leads: bool,
 }
 
-/// The value and the reason of `Ready`. A text that somebody else has written into a status never becomes a label.
+/// The value and the reason of `Ready`. Text that someone else has written into a status never becomes a
+/// label.
 fn standing(kind: Kind, status: Option<&impl HasStatus>) -> ReadyState {
     let ready: Option<&Condition> = status.and_then(|status| {
         status
@@ -121,7 +122,7 @@ fn license(license: Option<LicenseType>) -> String {
 }
 
 impl Snapshot {
-    /// Counts.
+    /// Counts all known objects.
     pub fn of(context: &Context) -> Self {
         let now = clock::now();
         let mut census = Self {
@@ -200,12 +201,12 @@ impl Snapshot {
 }
 
 impl Platform {
-    /// What its connection has read.
+    /// Adds what the platform's connection has read.
     fn read(&mut self, context: &Context, now: Time, name: &str) {
         let Some(connected) = context.connections.of(name) else {
             return;
         };
-        // While there is no other connection what was read by the last good one is what is known.
+        // Without a current connection, what the last working one read is what is known.
         let inventory = connected
             .inventory
             .ok()

@@ -1,8 +1,10 @@
-//! What is kept of the objects of each platform as they change, so that nothing in the pass of one object walks over all: what the newest lists lack of what
-//! they have recorded (`oc_domain::absence`), and how long their creates take (`oc_domain::policy::slowest_create`).
+//! Counts per platform, updated as objects change, so that the pass of one object never walks over all of
+//! them: the recorded ids that the newest lists lack (`oc_domain::absence`), and how long creates take
+//! (`oc_domain::policy::slowest_create`).
 //!
-//! An object is entered after each version of it that a store takes in, always as the store has it by then: of two who enter it at once the later one enters
-//! the newer version. Only a new list is held against all objects, by whoever asks first, which is little beside reading that list.
+//! An object is entered after each version that a store takes in, always as the store has it by then, so of
+//! two concurrent entries the later one enters the newer version. Only a new list is compared with all
+//! objects, by the first caller that asks; that costs little compared with reading the list.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -29,13 +31,13 @@ struct Noted {
 
 /// An object, and how it was counted.
 struct CountedObject {
-    /// No other object's.
+    /// Unique among the objects of the platform.
     number: u64,
     noted: Noted,
     recorded: Recorded,
 }
 
-/// Which lists a tally was counted by. It does not keep them.
+/// The lists that a tally was counted by. Does not keep them alive.
 struct By {
     services: Option<Weak<ServiceIndex>>,
     leads: Option<Weak<LeadIndex>>,
@@ -58,17 +60,17 @@ impl By {
     }
 }
 
-/// What is kept of one platform's objects.
+/// The counts of one platform's objects.
 #[derive(Default)]
 struct Tally {
     entered: HashMap<ObjectKey, CountedObject>,
     numbers: u64,
     by: Option<By>,
     counted: Arc<AbsenceCount>,
-    /// What has changed since it was counted, and how those were counted that have left.
+    /// The objects changed since the last count, and how those that left had been counted.
     changed: HashSet<ObjectKey>,
     left: Vec<Recorded>,
-    /// How many objects miss each of what is missing: two can have recorded the same.
+    /// How many objects miss each missing id: two can have recorded the same one.
     missing: HashMap<String, usize>,
     took: BTreeMap<(Duration, u64), OperationId>,
     run: BTreeMap<(Time, u64), OperationId>,
@@ -210,7 +212,7 @@ pub struct Tallies(Mutex<TallyState>);
 #[derive(Default)]
 struct TallyState {
     tallies: HashMap<String, Tally>,
-    /// On which platform an object was entered.
+    /// The platform on which each object was entered.
     on: HashMap<ObjectKey, String>,
 }
 
@@ -227,7 +229,8 @@ impl Tallies {
         self.0.lock()
     }
 
-    /// Enters an object as it is known now, on the platform that the index has for it, or takes it out when it is gone.
+    /// Enters an object as it is known now, on the platform that the index has for it, or removes it when it
+    /// is gone.
     pub fn enter(&self, cache: &Cache, key: &ObjectKey) {
         let mut state = self.state();
         let Some((platform, noted)) = noted(cache, key) else {
@@ -240,11 +243,11 @@ impl Tallies {
         state.tallies.entry(platform).or_default().enter(key, noted);
     }
 
-    /// What the newest lists lack of what the objects of a platform have recorded. It is counted once for each list, when somebody first asks, and `anew` when
-    /// what objects have recorded may have changed.
+    /// The recorded ids of a platform's objects that the newest lists lack. Counted once for each list, by
+    /// the first caller, and also with `anew`, when the records may have changed.
     pub fn counted(&self, platform: &str, anew: bool, newest: impl FnOnce() -> Lists) -> Arc<AbsenceCount> {
         let mut state = self.state();
-        // Read in here: of two who ask none counts by older lists after the other.
+        // Read under the lock, so that of two callers neither counts by older lists after the other.
         let lists = newest();
         state
             .tallies
@@ -253,7 +256,7 @@ impl Tallies {
             .counted(anew, &lists)
     }
 
-    /// The pace of a platform's creates but the one that is `own`: see [`oc_domain::policy::slowest_create`].
+    /// The pace of a platform's creates, except `own`; see [`oc_domain::policy::slowest_create`].
     pub fn slowest_create(
         &self,
         platform: &str,

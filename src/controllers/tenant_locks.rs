@@ -1,7 +1,7 @@
-//! Who is about to record that a service is to be made for a tenant: one object at a time.
+//! Per-tenant lock around "check for competitors, then write the intent".
 //!
-//! Whether another object wants the same is seen in the objects, and that one has recorded its intent shows there only when it is written. Between the look
-//! and the write nobody else may look.
+//! A competitor shows only through its written intent. So the check and the write must be atomic within the
+//! process.
 
 use parking_lot::{Mutex, MutexGuard};
 use std::collections::HashSet;
@@ -9,14 +9,14 @@ use std::collections::HashSet;
 use oc_domain::names::TenantId;
 use oc_domain::place::Place;
 
-/// A tenant of a platform: whatever `LivePlatform` objects point to it.
+/// A tenant at a place, whichever `LivePlatform` objects point to it.
 type Tenant = (Place, TenantId);
 
 /// The tenants that are claimed now.
 #[derive(Default)]
 pub struct TenantLocks(Mutex<HashSet<Tenant>>);
 
-/// A tenant is claimed for as long as this is there.
+/// A claim on a tenant, released on drop.
 pub struct Claim<'a> {
     claims: &'a TenantLocks,
     tenant: Tenant,
@@ -27,11 +27,11 @@ impl TenantLocks {
         self.0.lock()
     }
 
-    /// Claims a tenant; `None` while another pass has it.
+    /// Claims a tenant; `None` while another pass holds it.
     pub fn claim(&self, place: &Place, tenant: &TenantId) -> Option<Claim<'_>> {
         let tenant = (place.clone(), tenant.clone());
         let free = self.held().insert(tenant.clone());
-        // Not `then_some`: a claim that is made and dropped gives away what another has.
+        // Not `then_some`: that would build a claim and drop it, which releases another pass's claim.
         free.then(|| Claim { claims: self, tenant })
     }
 }

@@ -1,4 +1,5 @@
-//! An object that this version of the program can't read: nothing is decided for it, and it says so.
+//! An object that this version of the operator cannot read: nothing is decided for it, and its status says
+//! so.
 
 use std::sync::Arc;
 
@@ -19,8 +20,8 @@ use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
 use crate::runtime::workqueue::Priority;
 
-/// Says in the conditions of an object that it can't be read, and by which fields. Everything else of it stays as it is, its finalizer too: it may have
-/// something on the platform.
+/// Writes into the conditions of an object that it cannot be read, and which fields are wrong. Everything
+/// else stays as it is, including the finalizer, because the object may have something on the platform.
 pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -> (Action, PassOutcome) {
     let written = match key.kind {
         Kind::LivePlatform => {
@@ -105,7 +106,7 @@ async fn patch_status<K: ManagedResource>(
     let Some(object) = store.get(&key.namespace, &key.name) else {
         return Ok(());
     };
-    // Where status itself is what can't be read, a list of conditions would be written over one that is not known here.
+    // If the status itself is unreadable, this would overwrite conditions that are not known here.
     if wrong.contains("status.conditions:") {
         return Ok(());
     }
@@ -129,7 +130,7 @@ async fn patch_status<K: ManagedResource>(
     patch::conditions(&context.client, &*object, &conditions, generation).await
 }
 
-/// The conditions of ours that count now, and all those that are somebody else's.
+/// The operator's conditions that apply now, and all conditions of others.
 fn with_others(before: &[Condition], ours: Vec<Condition>) -> Vec<Condition> {
     const OURS: [&str; 3] = ["Ready", "Stalled", "Reconciling"];
     let others = before.iter().filter(|condition| {

@@ -1,8 +1,11 @@
-//! From a `LivePlatform` object to a connection: the Secret or the projected token, the CA bundle, the client, the budget and the inventory.
+//! From a `LivePlatform` object to a connection: the Secret or the projected token, the CA bundle, the
+//! client, the budget and the inventory.
 //!
-//! The operator may `get` the Secrets that it is told of, and neither list nor watch any, so a changed Secret is found by reading it. It is read
-//! when there is a reason to: at each observation, when the spec has changed or somebody asks for a look, and while something fails. While the
-//! credential is what fails it is read every [`CREDENTIAL_LOOK`]: that costs the platform nothing, which hears of it only when the Secret is another one.
+//! The operator may `get` the Secrets that specs refer to, but may not list or watch any, so it finds a
+//! changed Secret by reading it. It reads the Secret when there is a reason: at each observation, when the
+//! spec has changed or a reconcile is requested, and while something fails. While the credential itself
+//! fails, it reads every [`CREDENTIAL_LOOK`]. That costs the platform nothing: the operator calls it only
+//! when the Secret is a different one.
 
 use std::sync::{Arc, Weak};
 
@@ -25,11 +28,12 @@ use crate::platform::inventory::Inventory;
 use crate::runtime::clock;
 use oc_api::LivePlatform;
 
-/// How soon a Secret that does not do is read again. A person who has just changed it is looking at the screen.
+/// How soon a Secret that does not work is read again. A person who has just changed it is watching the
+/// screen.
 pub const CREDENTIAL_LOOK: Duration = Duration::from_millis(500);
 
-/// The connection that a platform object asks for. The one that exists is kept when nothing it was made from has changed; `failing` says that the
-/// last pass met with trouble, so that what it is made from is read again.
+/// The connection that a platform object asks for. Keeps the existing one when nothing it was made from has
+/// changed. `failing` means that the last pass failed, so the Secret and the CA bundle are read again.
 pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: bool) -> Connected {
     let name = object.name_any();
     let before = context.connections.of(&name);
@@ -57,7 +61,7 @@ pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: 
     };
     let (settings, credential, fingerprint) = match (ingredients(context, object, refused).await, &before) {
         (Ok(ingredients), _) => ingredients,
-        // An API server that is away says nothing about the Secret: the connection that works stays.
+        // An unreachable API server says nothing about the Secret: keep the connection that works.
         (Err(NoCredential::Now(_)), Some(before))
             if before.inventory.is_ok() && before.spec == spec(context, object) =>
         {
@@ -75,7 +79,7 @@ pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: 
     let proven = |good: &LastWorking| good.fingerprint == fingerprint;
     let stays = |good: &LastWorking| same_spec && !proven(good) && !refuses(&good.inventory);
     match (inventory, last_good.clone().filter(stays)) {
-        // A credential that was changed is tried beside the one before, for as long as that one is good.
+        // A changed credential is tried beside the previous one, as long as that one works.
         (Ok(inventory), Some(good)) => {
             let trying = Trying {
                 fingerprint,
@@ -87,7 +91,8 @@ pub async fn connection(context: &Arc<Context>, object: &LivePlatform, failing: 
     }
 }
 
-/// The inventory that was made from these ingredients before: the active one, the one that is tried, or the one that last worked.
+/// The inventory made earlier from the same ingredients: the active one, the one being tried, or the last one
+/// that worked.
 fn known(before: Option<Connected>, good: Option<&LastWorking>, fingerprint: &str) -> Option<Arc<Inventory>> {
     let tried = before
         .as_ref()
@@ -100,7 +105,8 @@ fn known(before: Option<Connected>, good: Option<&LastWorking>, fingerprint: &st
         .map(|(_, inventory)| inventory)
 }
 
-/// Tries the credential that is not proven yet. Once it has answered it takes the place of the one before; until then returns why it has not.
+/// Tries the credential that is not proven yet. Once the platform answers it, it replaces the previous one;
+/// until then, returns the trouble.
 pub async fn prove(connected: Connected, object: &LivePlatform) -> (Connected, Option<Trouble>) {
     let Some(trying) = connected.trying.clone() else {
         return (connected, None);
@@ -149,12 +155,13 @@ fn due(context: &Context, before: &Connected, object: &LivePlatform, now: Time) 
         || now >= before.read + object.spec.observe_interval.span() * 3 / 4
 }
 
-/// What of the spec a connection is made from, and of the specs of those that point to the same place.
+/// The part of the spec, and of the specs that point to the same place, that a connection is made from.
 fn spec(context: &Context, object: &LivePlatform) -> String {
     format!("{}|{:?}", identity(object), limits(context, object))
 }
 
-/// What is known of the call for telephone numbers: what the connection before has learnt, else what status tells. Of another platform both say nothing.
+/// Whether the platform offers the call for telephone numbers: what the previous connection has learnt,
+/// otherwise what the status says. Neither says anything about another platform.
 fn numbers(object: &LivePlatform, before: Option<&Connected>) -> KnownCapability {
     let Some(before) = before else {
         return KnownCapability::told(capability(object, NUMBERS));
@@ -172,8 +179,8 @@ fn numbers(object: &LivePlatform, before: Option<&Connected>) -> KnownCapability
     )
 }
 
-/// How much the platform may be asked. Several objects of one place share one budget, and of each limit the least holds: whoever set it meant the platform,
-/// and it is the same platform.
+/// The limits on requests to the platform. Objects of one place share one budget, and the lowest of each
+/// limit applies: it was set for the platform, and it is the same platform.
 fn limits(context: &Context, object: &LivePlatform) -> Limits {
     let siblings = context.cache.index.siblings(&object.name_any());
     let all = siblings
@@ -193,11 +200,11 @@ fn limits(context: &Context, object: &LivePlatform) -> Limits {
     })
 }
 
-/// Why there is nothing to make a connection from.
+/// Why no connection can be made.
 enum NoCredential {
-    /// The API server did not answer: it will.
+    /// The API server did not answer. This is temporary.
     Now(Trouble),
-    /// As long as nobody does something.
+    /// It lasts until someone changes something.
     Lasting(Trouble),
 }
 
@@ -240,7 +247,7 @@ fn make(
         };
         context.metrics.budget(&name, news);
         if news == BudgetEvent::Back {
-            // What failed before that is nobody's answer any more.
+            // Failures from before the platform came back no longer count as answers.
             if let Some(inventory) = context
                 .connections
                 .of(&name)
@@ -263,7 +270,8 @@ fn make(
     )))
 }
 
-/// Reads what the spec refers to. `cached` takes the API server's own cache for it, which is good enough for a look that is repeated twice a second.
+/// Reads what the spec refers to. `cached` allows the API server's own cache, which is good enough for a read
+/// that is repeated twice a second.
 async fn ingredients(
     context: &Context,
     object: &LivePlatform,
@@ -324,7 +332,7 @@ async fn ingredients(
     Ok((settings, credential, fingerprint))
 }
 
-/// Reads one object by its name; `what` is how a message calls it, and `missing` what is to be done when it is not there.
+/// Reads one object by name. `what` names it in a message; `missing` says what to do when it does not exist.
 async fn read<K>(
     context: &Context,
     (namespace, name): (&str, &str),

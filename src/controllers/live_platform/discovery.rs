@@ -1,6 +1,7 @@
-//! `spec.leadDiscovery`: leads that are found on the platform appear as `Lead` objects.
+//! `spec.leadDiscovery`: leads found on the platform get a `Lead` object.
 //!
-//! Only made, never removed: an object may carry what people have written into it since. One that is deleted is made again while the lead is there.
+//! The objects are only created, never removed, because people may have edited them since. A deleted object
+//! is created again while the lead exists.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -23,10 +24,10 @@ use crate::runtime::clock;
 use oc_api::live_platform::LeadDiscovery;
 use oc_api::{Lead, LeadOrigin, LeadSpec, LivePlatform};
 
-/// How much of the API server's sentence is told.
+/// How many characters of the API server's message are quoted.
 const SENTENCE: usize = 400;
 
-/// Makes the objects that are missing. Returns when there is something to try again.
+/// Creates the missing objects. Returns when to try again, if needed.
 pub async fn discover(
     context: &Arc<Context>,
     platform: &LivePlatform,
@@ -75,7 +76,7 @@ pub async fn discover(
     next
 }
 
-/// Makes one, and says whether another may be tried.
+/// Creates one object and returns whether another may be tried.
 async fn make(
     context: &Context,
     rules: &LeadDiscovery,
@@ -117,7 +118,8 @@ async fn make(
                 kube::Error::Api(status) if status.code < 500 && !matches!(status.code, 401 | 429) => {
                     return attempts.refused(now, &lead.tenant, &sentence(&status.message));
                 }
-                // The API server does not answer: that passes, and then a person can be told nothing either.
+                // The API server does not answer. That passes, and until then the status cannot be written
+                // either.
                 _ => attempts.blocked(now, None),
             }
             false
@@ -129,7 +131,8 @@ fn sentence(text: &str) -> String {
     text.chars().take(SENTENCE).collect()
 }
 
-/// Whether the lead has an object. One that may not use the platform stands for nothing, unless it is what this made.
+/// Whether the lead has an object. An object that may not use the platform does not count, unless discovery
+/// created it.
 async fn there(context: &Context, platform: &str, rules: &LeadDiscovery, tenant: &TenantId) -> bool {
     let keys = context.cache.index.of_tenant(platform, tenant);
     for key in keys.into_iter().filter(|key| key.kind == Kind::Lead) {
@@ -143,7 +146,8 @@ async fn there(context: &Context, platform: &str, rules: &LeadDiscovery, tenant:
     false
 }
 
-/// What a person has to know of objects that could not be made: what keeps all of them from it, or a remark on some.
+/// What the status reports about objects that could not be created: the trouble that blocks all of them, or a
+/// remark on some.
 pub fn told(context: &Context, platform: &LivePlatform) -> (Option<Trouble>, Option<String>) {
     let Some(rules) = &platform.spec.lead_discovery else {
         return (None, None);
@@ -176,7 +180,8 @@ pub fn told(context: &Context, platform: &LivePlatform) -> (Option<Trouble>, Opt
     }
 }
 
-/// What is said when the objects would be in a namespace that this operator does not look into: it would see none of them, and make them again and again.
+/// The trouble to report when discovery's namespace is not watched. The operator would see none of the
+/// objects and create them again and again.
 pub fn unwatched_namespace(context: &Context, platform: &LivePlatform) -> Option<Trouble> {
     let namespace = &platform.spec.lead_discovery.as_ref()?.namespace;
     let message = || {
@@ -188,7 +193,8 @@ pub fn unwatched_namespace(context: &Context, platform: &LivePlatform) -> Option
     (!context.config.scope.holds(namespace)).then(|| Trouble::new(Reason::InvalidSpec, message()))
 }
 
-/// Removed leads stay in the platform's list for ever (U-19); an object for them would be noise.
+/// Whether the rules want an object for this lead. Removed leads stay in the platform's list forever (U-19),
+/// so an object for them would be noise.
 fn wanted(rules: &LeadDiscovery, lead: &Fact) -> bool {
     let origin = if lead.consentless {
         LeadOrigin::Consentless

@@ -1,4 +1,4 @@
-//! `LivePlatform`: the connection, the lists, the synchronization jobs, and what the object says of them.
+//! `LivePlatform`: the connection, the lists, the synchronization jobs, and the status of the object.
 
 mod connection;
 mod discovery;
@@ -29,7 +29,8 @@ use crate::runtime::driver::WriteError;
 use crate::runtime::workqueue::Priority;
 use oc_api::LivePlatform;
 
-/// When a platform that no watched namespace may use is looked at again: a namespace's new label wakes nobody.
+/// When to check again a platform that no watched namespace may use. A namespace's new label enqueues
+/// nothing.
 const OTHERS_LOOK: Duration = Duration::from_secs(20);
 
 pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
@@ -48,7 +49,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
         return (Action::RequeueAt(at, Priority::Effect), PassOutcome::Failed);
     }
     let (connected, unproven) = prove(context, key, &object, connected).await;
-    // A changed spec begins anew.
+    // A changed spec starts with no failures.
     let failures = memory.failures_of(object.meta().generation.unwrap_or_default());
     let unproven = unproven.map(|trouble| oc_domain::platform::unproven(&trouble, failures));
     let tries = unproven.is_some();
@@ -78,7 +79,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
     (hold(context, key, refused, next), outcome)
 }
 
-/// No namespace that this operator watches may use the platform: the operators of other namespaces look after it.
+/// Leaves a platform alone that no watched namespace may use: the operators of other namespaces reconcile it.
 fn leave_to_others(context: &Context, key: &ObjectKey) -> Action {
     let watched = &context.config.scope;
     tracing::debug!(kind = "LivePlatform", name = key.name, %watched, "no namespace that is watched may use it: left to others");
@@ -87,8 +88,8 @@ fn leave_to_others(context: &Context, key: &ObjectKey) -> Action {
     Action::RequeueAt(clock::now() + OTHERS_LOOK, Priority::Observe)
 }
 
-/// Makes the connection, or takes the one that is there. With it comes until when the pass is over already, since the credential fails and nothing has
-/// changed.
+/// Makes the connection, or takes the existing one. The time, if any, ends the pass until then: the
+/// credential fails and nothing has changed.
 async fn connect(
     context: &Arc<Context>,
     key: &ObjectKey,
@@ -105,7 +106,7 @@ async fn connect(
     if other {
         handlers::platform_is_back(context, &key.name);
     }
-    // One that tries another credential changes nothing for the objects, and has something to do.
+    // Trying another credential changes nothing for the objects, but it is work for this pass.
     let held = if other || tries {
         None
     } else {
@@ -114,7 +115,7 @@ async fn connect(
     (connected, held)
 }
 
-/// Whether a pass that came to this has failed, so that the next one backs off.
+/// Whether a pass with this reason has failed, so that the next one backs off.
 fn fails(reason: Reason) -> bool {
     use Reason::{AuthenticationFailed, PlatformRefused, PlatformUnavailable, Throttled};
     matches!(
@@ -123,7 +124,7 @@ fn fails(reason: Reason) -> bool {
     )
 }
 
-/// Counts failures and conflicts. `failures` is how many there were before, when this pass has failed.
+/// Counts failures and conflicts. `failures` is the number before this pass, if this pass has failed.
 fn count(
     context: &Context,
     key: &ObjectKey,
@@ -150,7 +151,7 @@ fn log(key: &ObjectKey, decision: &PlatformDecision) {
     tracing::debug!(kind = "LivePlatform", name = key.name, ?step, why, %reason, "looked");
 }
 
-/// The next pass comes sooner while another credential is tried, or when leads are to be discovered.
+/// The next pass comes sooner while another credential is tried, or while leads remain to be discovered.
 fn sooner(next: Action, tries: bool, memory: &PassMemory, undiscovered: Option<Time>) -> Action {
     match next {
         Action::RequeueAt(at, _) if tries => {
@@ -164,7 +165,8 @@ fn sooner(next: Action, tries: bool, memory: &PassMemory, undiscovered: Option<T
     }
 }
 
-/// Makes the Lead objects that are missing. Returns when the platform is looked at again for their sake: what has come of it is told by the next pass.
+/// Creates the missing Lead objects. Returns when the platform is due again because of them; the next pass
+/// reports the result.
 async fn discover(context: &Arc<Context>, object: &LivePlatform, inventory: &Inventory) -> Option<Time> {
     let before = discovery::told(context, object);
     let again = discovery::discover(context, object, inventory).await;
@@ -176,7 +178,7 @@ async fn discover(context: &Arc<Context>, object: &LivePlatform, inventory: &Inv
     }
 }
 
-/// Tries a credential that was changed, if there is one.
+/// Tries a changed credential, if there is one.
 async fn prove(
     context: &Arc<Context>,
     key: &ObjectKey,
@@ -192,8 +194,9 @@ async fn prove(
     (connected, unproven)
 }
 
-/// While the credential fails and neither it nor the object has changed, there is nothing to decide: until when, and whether that is now, says this.
-/// The platform is asked no sooner than the back-off has it. Deletions are counted all the same: they can go on by the connection that last worked.
+/// Until when there is nothing to decide: the credential fails, and neither it nor the object has changed.
+/// `None` when this pass must go on. The platform is called no sooner than the back-off allows. Deletions are
+/// counted anyway: they can go on over the connection that last worked.
 fn held(context: &Context, object: &LivePlatform, connected: &Connected) -> Option<Time> {
     let now = clock::now();
     if deletions::uncounted(context, object) {
@@ -208,13 +211,13 @@ fn held(context: &Context, object: &LivePlatform, connected: &Connected) -> Opti
     Some(held.until.min(now + connection::CREDENTIAL_LOOK))
 }
 
-/// A platform whose credential fails is passed over again soon, to see whether there is another Secret.
+/// Requeues a platform whose credential fails soon, to look for a changed Secret.
 fn hold(context: &Context, key: &ObjectKey, refused: bool, next: Action) -> Action {
     let until = match next {
         Action::RequeueAt(until, _) if refused => Some(until),
         _ => None,
     };
-    // The version after our own write of status, which is no news.
+    // The version after the operator's own status write, which is no news.
     let version = context
         .cache
         .platforms
@@ -232,7 +235,7 @@ fn hold(context: &Context, key: &ObjectKey, refused: bool, next: Action) -> Acti
     }
 }
 
-/// The connection by which the platform was read is remembered as good.
+/// Remembers the connection that has just read the platform as working.
 fn remember(
     context: &Context,
     key: &ObjectKey,

@@ -149,7 +149,7 @@ fn capabilities(before: &LivePlatformStatus, inventory: Option<&Arc<Inventory>>)
         .reads_lc_customers()
         .map(|has| known(LC_CUSTOMERS, has))
         .or(told);
-    // The inventory began with what status tells of this platform.
+    // The inventory started from what the status says about this platform.
     let numbers = inventory.tells_numbers().map(|has| known(NUMBERS, has));
     lc_customers.into_iter().chain(numbers).collect()
 }

@@ -1,4 +1,4 @@
-//! The steps of one pass over a `LivePlatform`: what is desired, what is waited for, and what is asked of the platform.
+//! The steps of one pass over a `LivePlatform`: the desired state, the facts, and the calls to the platform.
 
 use std::sync::Arc;
 
@@ -62,7 +62,7 @@ fn desired(
     }
 }
 
-/// Since when services of this platform wait for each job.
+/// Since when services of this platform have been waiting for each job.
 fn waiting(context: &Context, platform: &str) -> [Waiting; 2] {
     let mut waiting = [Waiting::default(); 2];
     let keys = context.cache.index.on(platform);
@@ -90,10 +90,10 @@ fn waiting(context: &Context, platform: &str) -> [Waiting; 2] {
     waiting
 }
 
-/// What the steps of a pass came to.
+/// The result of the steps of a pass.
 pub(super) struct Driven {
     pub(super) decision: PlatformDecision,
-    /// A job that was asked for was not run.
+    /// A requested job was not run.
     pub(super) refused: bool,
     /// The jobs that were run.
     pub(super) ran: Vec<Job>,
@@ -116,7 +116,7 @@ impl Driven {
     }
 }
 
-/// Performs what is decided until nothing is left for now.
+/// Performs the decided steps until nothing is left for now.
 pub(super) async fn drive(
     context: &Arc<Context>,
     object: &LivePlatform,
@@ -126,8 +126,8 @@ pub(super) async fn drive(
 ) -> Driven {
     let name = object.name_any();
     let desired = desired(context, object, inventory.as_ref().err().cloned(), unproven);
-    // Whoever asks for a look has put something in order, perhaps at the directory, where no Secret changes, or knows that the platform need not be left
-    // alone any more. It is one call that finds out.
+    // A requested reconcile means that someone has fixed something, perhaps in the directory, where no Secret
+    // changes, or knows that the platform can be called again. One call is enough to find out.
     if let (true, Ok(inventory)) = (desired.reconcile_requested, inventory) {
         inventory.budget().probe_now();
         inventory.forget_failures();

@@ -1,4 +1,4 @@
-//! What is kept as objects change is what a walk over all of them finds.
+//! The running counts equal what a walk over all objects finds.
 
 use super::*;
 use crate::controllers::context::Context;
@@ -63,10 +63,10 @@ fn leads(numbers: &[u8]) -> Arc<LeadIndex> {
     }))
 }
 
-/// What happens.
+/// An event of a test run.
 #[derive(Clone, Debug)]
 enum Event {
-    /// A version of an object comes, or it is another one of that name.
+    /// A version of an object arrives, or another object of that name.
     Comes {
         lead: bool,
         name: u8,
@@ -79,12 +79,12 @@ enum Event {
     },
     Services(Vec<u8>),
     Leads(Vec<u8>),
-    /// An object asks, or the platform object has it counted anew.
+    /// An object asks for the count, or the platform object requests a recount.
     Asks {
         platform: usize,
         anew: bool,
     },
-    /// How long creates take but the one of this id.
+    /// Asks how long creates take, except the one with this id.
     Paces {
         platform: usize,
         own: &'static str,
@@ -147,7 +147,7 @@ fn event() -> impl Strategy<Value = Event> {
     ]
 }
 
-/// What a service object has by a list: the rule as it reads for one object and one list.
+/// What a service object has according to a list: the rule written for one object and one list.
 fn of_service(object: &OcEssentialService, services: &ServiceIndex) -> Recorded {
     let (record, status) = (
         record::of_service(object),
@@ -246,12 +246,12 @@ fn slowest(
     policy::slowest_create(now, own, deadline, operations.iter())
 }
 
-/// The objects of a world, and how they come and go.
+/// The objects of a test run, and how they come and go.
 struct World {
     context: Arc<Context>,
     version: u64,
     lists: Lists,
-    /// What was last counted of each platform, and by which lists.
+    /// The last count of each platform, and the lists it used.
     kept: [Option<(Lists, AbsenceCount)>; 2],
 }
 
@@ -321,7 +321,7 @@ impl World {
         }
     }
 
-    /// What was counted is kept until there is another list, or it is to be counted anew.
+    /// A count is kept until there is another list, or a recount is requested.
     fn expected(&mut self, which: usize, anew: bool) -> AbsenceCount {
         let same = |lists: &Lists| By::new(&self.lists).is(lists);
         match &self.kept[which] {
