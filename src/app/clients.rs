@@ -1,4 +1,5 @@
-//! The clients, and the first requests: whether the API server answers, and what it will not let this process do.
+//! The clients, and the preflight checks: whether the API server answers, and which rights this process
+//! lacks.
 
 use std::future::Future;
 use std::time::Duration;
@@ -22,18 +23,19 @@ use crate::telemetry;
 use crate::telemetry::metrics::ApiCalls;
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 
-/// How many requests to the API server are under way at once. Each has a connection of its own (kube speaks HTTP/1.1), and a connection costs memory
-/// on both sides; more of them make the API server no faster. A watch counts only until it begins to answer.
+/// How many requests to the API server run at once. Each has its own connection (kube speaks HTTP/1.1), and a
+/// connection costs memory on both sides; more of them make the API server no faster. A watch counts only
+/// until its response begins.
 const REQUESTS_AT_ONCE: usize = 24;
 
-/// How the first requests are made. Whoever starts a process that ends again and again waits for minutes in the end, and would be late when the API
-/// server is back.
+/// How the first requests are retried. The process retries by itself because Kubernetes backs off for minutes
+/// when it restarts a process that keeps ending; that would be late when the API server is back.
 struct Tries {
-    /// How long one may take.
+    /// The timeout of one request.
     patience: Duration,
-    /// The time between the first two; it doubles.
+    /// The pause after the first failure; it doubles each time.
     pause: Duration,
-    /// The most that it comes to.
+    /// The longest pause.
     longest: Duration,
 }
 
@@ -43,7 +45,7 @@ const TRIES: Tries = Tries {
     longest: Duration::from_secs(10),
 };
 
-/// There is no right to something.
+/// A right is missing.
 #[derive(Debug)]
 struct Refused(String);
 
@@ -55,17 +57,17 @@ impl std::fmt::Display for Refused {
 
 impl std::error::Error for Refused {}
 
-/// The ways to the API server.
+/// The clients of the API server.
 pub(crate) struct Clients {
     /// For the watches and passes.
     pub(crate) client: Client,
-    /// For the lease, whose renewal must not wait behind their requests.
+    /// For the lease: its renewal must not wait behind the other requests.
     pub(crate) for_lease: Client,
     address: Uri,
 }
 
 impl Clients {
-    /// Makes them; nothing is asked yet.
+    /// Builds the clients; sends no request yet.
     pub(crate) async fn new(
         settings: &Settings,
         leadership: &Leadership,
@@ -83,11 +85,13 @@ impl Clients {
                 .context("no cluster: neither a kubeconfig nor a pod's service account was found; give --kubeconfig FILE or set KUBECONFIG")?,
         };
         own_way(&mut config)?;
-        // kube's own retry would repeat a write up to 15 times and hold a pass for minutes; the queue retries.
+        // kube's own retry would repeat a write up to 15 times and hold a pass for minutes; the queue
+        // retries.
         config.default_retry = false;
         config.connect_timeout = Some(Duration::from_secs(10));
-        // A connection whose other end is gone is noticed before a watch is taken for dead: it is an outage, which a restart does not mend. A watch that
-        // lives is never silent for so long: there are bookmarks, and it lasts less than five minutes.
+        // A connection whose other end is gone must be noticed before the watch counts as dead: it is an
+        // outage, which a restart does not fix. A live watch is never silent for this long: it gets bookmarks
+        // and ends within five minutes.
         config.read_timeout = Some(Duration::from_secs(300));
         let address = config.cluster_url.clone();
         let unusable = "the API server's address or credentials can't be used";
@@ -103,10 +107,11 @@ impl Clients {
         })
     }
 
-    /// Waits until the API server answers, and checks that all which is to be watched can be listed, and the lease read.
+    /// Waits until the API server answers, then checks that everything to be watched can be listed, and the
+    /// lease read.
     ///
     /// # Errors
-    /// When it answers that something is missing, or refuses.
+    /// When the API server reports that something is missing, or refuses.
     pub(crate) async fn preflight(
         &self,
         scope: &Scope,
@@ -130,8 +135,9 @@ impl Clients {
         }
     }
 
-    /// Whether leads and services can be listed. Of several namespaces one that refuses keeps nobody from the others: it is going perhaps, or its rights
-    /// come later. Its watch tells, and tries again.
+    /// Whether leads and services can be listed. Of several namespaces, one that refuses must not keep the
+    /// others from being served: it may be terminating, or its rights may come later. Its watch reports the
+    /// refusal and keeps trying.
     async fn check_parts(&self, scope: &Scope) -> anyhow::Result<()> {
         let mut refused = None;
         let parts = scope.parts();
@@ -156,7 +162,7 @@ impl Clients {
         refused.map_or(Ok(()), Err)
     }
 
-    /// Whether a kind is there and may be listed, in one namespace or (without one) everywhere.
+    /// Whether a kind exists and may be listed, in one namespace or (without one) everywhere.
     async fn check<K>(&self, api: Api<K>, plural: &str, namespace: Option<&str>) -> anyhow::Result<()>
     where
         K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
@@ -187,7 +193,8 @@ impl Clients {
         }
     }
 
-    /// Whether the lease can be read: a right that is missing shall be told at the start, not when it is this replica's turn.
+    /// Whether the lease can be read: a missing right must be reported at the start, not when this replica's
+    /// turn comes.
     async fn check_lease(&self, lease: &election::ElectionSettings) -> anyhow::Result<()> {
         let api = Api::<Lease>::namespaced(self.for_lease.clone(), &lease.namespace);
         match retry_until_reachable(&TRIES, &self.address, || api.get_opt(&lease.name)).await {
@@ -205,7 +212,7 @@ impl Clients {
     }
 }
 
-/// A proxy of the environment is for the platform and Entra; the API server is reached without one.
+/// A proxy from the environment is for the platform and Entra; the API server is reached without one.
 fn own_way(config: &mut Config) -> anyhow::Result<()> {
     let Some(proxy) = config.proxy_url.take() else {
         return Ok(());
@@ -219,7 +226,7 @@ fn own_way(config: &mut Config) -> anyhow::Result<()> {
     )
 }
 
-/// Asks until the API server answers. A person is told what is wrong once, and again when it is something else.
+/// Retries until the API server answers. Warns once about a problem, and again only when the problem changes.
 async fn retry_until_reachable<T, F: Future<Output = kube::Result<T>>>(
     tries: &Tries,
     address: &Uri,
@@ -247,7 +254,8 @@ async fn retry_until_reachable<T, F: Future<Output = kube::Result<T>>>(
     }
 }
 
-/// Whether it may be better by itself: nobody answered, or the API server is in trouble or has too much to do. What it refuses it will refuse again.
+/// Whether the error may pass without a change: nobody answered, or the API server is in trouble or
+/// overloaded. A refusal stays a refusal.
 fn is_transient(error: &kube::Error) -> bool {
     match error {
         kube::Error::Api(status) => status.code == 429 || status.code >= 500,
@@ -256,7 +264,7 @@ fn is_transient(error: &kube::Error) -> bool {
     }
 }
 
-/// A client whose answers tell what time it is for the API server.
+/// A client that learns the API server's time from its responses.
 fn timed(client: Client) -> Client {
     let namespace = client.default_namespace().to_owned();
     let service = tower::service_fn(move |request: http::Request<kube::client::Body>| {
@@ -278,8 +286,8 @@ fn timed(client: Client) -> Client {
     Client::new(service, namespace)
 }
 
-/// A client that limits its requests and, of a replica that does not lead or does so no more, lets only reads pass. That is asked when a request leaves,
-/// after it has waited for its turn.
+/// A client that limits its requests and, unless this replica leads, lets only reads pass. Leadership is
+/// checked when a request leaves, after it has waited for its turn.
 fn fenced(config: Config, leadership: Leadership, calls: &ApiCalls) -> Result<Client, kube::Error> {
     let writes_of_the_leader = FilterLayer::new(move |request: http::Request<kube::client::Body>| {
         if request.method() != http::Method::GET {
@@ -300,7 +308,7 @@ mod tests {
 
     use super::*;
 
-    /// What becomes of a read and of a write, where no server listens.
+    /// Whether a read and a write are fenced off; no server listens.
     async fn read_and_write(leadership: Leadership) -> [bool; 2] {
         let mut config = Config::new("http://127.0.0.1:1".parse().unwrap());
         config.default_retry = false;
@@ -334,8 +342,8 @@ mod tests {
         )
     }
 
-    /// Asks where these come one after the other (`None`: nothing at all), and then an answer. A second is a millisecond here.
-    /// What came of it, how often it was asked, and for how long.
+    /// Asks while these errors come one after the other (`None`: no answer at all), then gets an answer. A
+    /// second is a millisecond here. Returns the result, the number of requests, and the time taken.
     async fn asked(troubles: Vec<Option<kube::Error>>) -> (kube::Result<()>, u32, Duration) {
         let tries = Tries {
             patience: TRIES.patience / 1000,

@@ -1,4 +1,4 @@
-//! Puts everything together, holds every task in one set, and ends when one of them ends.
+//! Assembles the operator, holds every task in one set, and ends when one of them ends.
 
 mod clients;
 mod identity;
@@ -28,10 +28,11 @@ use crate::telemetry::health::{Bounds, Health, StartStage};
 use crate::telemetry::metrics::Metrics;
 use crate::telemetry::server;
 
-/// How long events may still be written at the end: a replica that waits for the lease need not wait for long.
+/// How long writing the last events may take. Short, so that a replica that waits for the lease need not
+/// wait.
 const TO_TELL: Duration = Duration::from_millis(500);
 
-/// The CRDs, as they are in the repository.
+/// The CRDs from the repository.
 const CRDS: [&str; 3] = [
     include_str!("../../crds/operatorconnect.dev_liveplatforms.yaml"),
     include_str!("../../crds/operatorconnect.dev_leads.yaml"),
@@ -50,19 +51,20 @@ pub fn print_crds() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs the controller until it is told to stop.
+/// Runs the controller until it is asked to stop.
 ///
 /// # Errors
 /// When the API server refuses, the CRDs are missing, or a task ends that should not.
 pub fn run(settings: Settings) -> anyhow::Result<()> {
-    // One worker is enough for thousands of objects (a pass takes a few milliseconds of CPU), and each more costs memory.
+    // One worker is enough for thousands of objects (a pass takes a few milliseconds of CPU), and each
+    // additional one costs memory.
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(1)
         .enable_all()
         .build()
         .context("the runtime can't be started")?;
     let result = runtime.block_on(controller(settings));
-    // A name that is still being looked up must not hold up the end.
+    // A pending name lookup must not hold up the exit.
     runtime.shutdown_timeout(Duration::from_millis(500));
     result
 }
@@ -70,7 +72,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
 /// Where a pod finds the name of its namespace.
 const POD_NAMESPACE: &str = "/var/run/secrets/kubernetes.io/serviceaccount/namespace";
 
-/// Which lease to hold, when one is to be held.
+/// The settings of the lease, if leader election is on.
 fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<election::ElectionSettings>> {
     if !settings.leader_elect {
         return Ok(None);
@@ -100,7 +102,7 @@ fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<election::ElectionSe
     }))
 }
 
-/// What this replica calls itself.
+/// The name of this replica.
 fn replica(settings: &LeaseSettings) -> String {
     settings
         .lease_identity
@@ -116,17 +118,18 @@ fn line_of(file: &str) -> Option<String> {
         .filter(|text| !text.is_empty())
 }
 
-/// What there is before anything was asked of the API server.
+/// Everything that exists before the first request to the API server.
 struct App {
     clients: Clients,
     context: Arc<Context>,
     health: Arc<Health>,
-    /// They serve for as long as this is held.
+    /// They serve as long as this is held.
     _servers: JoinSet<()>,
 }
 
 impl App {
-    /// Puts it together, and serves what is to be served: one that waits for the API server can be asked why it does nothing.
+    /// Assembles the parts and starts the servers, so that a process that waits for the API server can
+    /// already report why.
     async fn new(settings: &Settings, leadership: &Leadership) -> anyhow::Result<Self> {
         let for_metrics =
             server::bind("--metrics-address", "metrics", settings.serve.metrics_address).await?;
@@ -167,7 +170,7 @@ impl App {
         })
     }
 
-    /// Takes part in the election, if there is one.
+    /// Joins the election, if there is one.
     fn stand(&self, lease: Option<election::ElectionSettings>, leadership: Leadership) -> ElectionHandle {
         let step = lease
             .as_ref()
@@ -201,7 +204,7 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
             .await?;
         anyhow::Ok(begun)
     };
-    // Held to the end of this function: the servers end after all else.
+    // Held to the end of this function: the servers end last.
     let begun = tokio::select! { begun = start => begun?, () = stop.asked() => return Ok(()) };
     let (context, health) = (&begun.context, &begun.health);
     health.is(StartStage::Starting);
@@ -214,9 +217,10 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
     let elected = lease.is_some();
-    // Only now: one that does not see the objects must not keep another from leading.
+    // Only now: a replica that does not see the objects must not keep another from leading.
     let mut election_handle = begun.stand(lease, leadership);
-    // While another replica leads, the watches go on, so that there is nothing to read when it ends. What they enqueue waits.
+    // While another replica leads, the watches go on, so that nothing needs to be read when it ends. What
+    // they enqueue waits.
     tokio::select! {
         leads = election_handle.leads() => leads.map_err(anyhow::Error::msg)?,
         () = stop.asked() => return release(context, health, election_handle).await,
@@ -244,14 +248,15 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Waits until all watches have their first list. Nothing is decided before: half of the objects would make the other half look missing.
+/// Waits until all watches have their first list. Nothing is decided before: half of the objects would make
+/// the other half look missing.
 async fn complete(first: Vec<watches::FirstList>) {
     for mut list in first {
         list.known().await;
     }
 }
 
-/// From here on times are written.
+/// Starts the clock; from here on times are written.
 fn begin_the_time() {
     let apart = clock::begin();
     if apart > clock::APART {
@@ -263,18 +268,18 @@ fn begin_the_time() {
     }
 }
 
-/// Ends in order.
+/// Shuts down in order.
 async fn release(context: &Context, health: &Health, election_handle: ElectionHandle) -> anyhow::Result<()> {
     health.is(StartStage::Stopping);
     health.election(None);
-    // While this replica leads: nobody else may write.
+    // While this replica still leads: nobody else may write.
     context.events.finish(TO_TELL).await;
-    // The last thing: until here this replica may have had something to finish.
+    // Last, because until here this replica may have had something to finish.
     election_handle.release().await;
     Ok(())
 }
 
-/// What asks the program to stop.
+/// The signals that ask the process to stop.
 struct Shutdown {
     terminate: Signal,
     interrupt: Signal,
@@ -294,23 +299,23 @@ impl Shutdown {
     }
 }
 
-/// Why a leader ends in order.
+/// Why a leader stops in an orderly way.
 enum LeaderEnd {
-    /// It was asked to.
+    /// It was asked to stop.
     Asked,
-    /// The time by which it has written is not the one that is right.
+    /// It has written times by a clock that is wrong.
     OfTime,
 }
 
-/// How often it is looked whether the time is right.
+/// How often the clock is checked.
 const TIME_LOOK: Duration = Duration::from_secs(2);
 
-/// How long nothing new is begun at the least before a process ends for the time.
+/// How long nothing new must have started before the process ends because of its clock.
 const TO_SETTLE: Duration = Duration::from_secs(10);
 
-/// While the time is wrong: whether this process should end, since nothing hangs on the old time any more. Spans are as long as they should be while it
-/// lives; a successor would take an intent of a minute ago for one of yesterday, and so it is waited for what is under way, at most for as long as the
-/// longest grace and deadline.
+/// Whether the process should end because its clock is wrong and nothing depends on the old time any more.
+/// Spans stay correct while the process lives, but a successor would take an intent of a minute ago for one
+/// of yesterday. So it waits for what is in progress, at most for the longest grace and deadline.
 fn out_of_time(context: &Context, since: &mut Option<Duration>) -> bool {
     let now = clock::since_start();
     let wrong = clock::wrong_by();
@@ -326,11 +331,11 @@ fn out_of_time(context: &Context, since: &mut Option<Duration>) -> bool {
     });
     clock::hold(true);
     let held = now.saturating_sub(begun);
-    // An intent that was about to be written when the hold began is written by then.
+    // By then, an intent that was about to be written when the hold began has been written.
     held > TO_SETTLE && (!context.cache.has_something_open() || held > context.cache.longest_wait())
 }
 
-/// Works for as long as this process leads, until it is asked to stop and has finished what it had begun.
+/// Runs passes as long as this process leads, until it is asked to stop and has finished what it started.
 async fn run_leader_loop(
     context: &Arc<Context>,
     health: &Health,
@@ -377,7 +382,8 @@ async fn run_leader_loop(
     Ok(end)
 }
 
-/// What is said when the lease was lost. Whoever started this process starts it again, and it waits for its turn with nothing left over from before.
+/// The error for a lost lease. The process is restarted from outside, and waits for its turn with nothing
+/// left over.
 fn lost(why: &str, under_way: usize) -> String {
     tracing::error!(
         why,

@@ -1,4 +1,4 @@
-//! The watches: one of each kind, or for leads and services one of each namespace.
+//! The watches: one for each kind, or for leads and services one for each namespace.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use crate::controllers;
 use crate::controllers::{Context, Kind};
 use crate::runtime::clock;
 
-/// How often it is looked whether a namespace is refused, before there is a first list.
+/// How often to check for a refused namespace before the first list.
 const REFUSED_LOOK: Duration = Duration::from_millis(100);
 
 /// The first list of one watch.
@@ -24,7 +24,8 @@ pub(crate) struct FirstList {
 }
 
 impl FirstList {
-    /// Waits until it is complete, or until the API server refuses its namespace: then the others begin without it.
+    /// Waits until the list is complete, or until the API server refuses its namespace; then the others start
+    /// without it.
     pub(crate) async fn known(&mut self) {
         let refused = async {
             while self.watched.seen().refused.is_none() {
@@ -35,7 +36,7 @@ impl FirstList {
     }
 }
 
-/// Starts them.
+/// Starts the watches.
 pub(crate) fn begin(context: &Arc<Context>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<FirstList> {
     let mut first = Vec::new();
     macro_rules! watch {
@@ -71,8 +72,9 @@ pub(crate) fn begin(context: &Arc<Context>, client: &Client, tasks: &mut JoinSet
     first
 }
 
-/// One list of each kind, after this replica has begun to lead: what the leader before it wrote last, an intent for the same tenant perhaps, need not have
-/// come by the watches yet. Asked until the API server answers; a namespace that it refuses is left out.
+/// Lists each kind once after this replica has become leader. The watches may not yet have delivered what the
+/// previous leader wrote last, such as an intent for the same tenant. Retries until the API server answers;
+/// skips a namespace that it refuses.
 pub(crate) async fn catch_up(context: &Arc<Context>, client: &Client) {
     let begun = clock::since_start();
     macro_rules! list {

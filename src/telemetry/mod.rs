@@ -1,4 +1,4 @@
-//! What the program says of itself.
+//! What the operator reports about itself: health, metrics, logs and traces.
 
 pub mod health;
 pub mod metrics;
@@ -6,7 +6,8 @@ pub mod server;
 pub mod start;
 pub mod traces;
 
-/// An error and its causes, in one line. kube's errors print their own causes already: what is said is not said again.
+/// An error and its causes on one line. kube's errors already print their own causes, so repeated text is
+/// left out.
 pub fn one_line(error: &anyhow::Error) -> String {
     let mut line = String::new();
     for cause in error.chain().map(ToString::to_string) {

@@ -17,16 +17,16 @@ use crate::controllers::snapshot::Snapshot;
 use crate::telemetry::health::{Health, Report};
 use crate::telemetry::metrics::{CONTENT_TYPE, Metrics};
 
-/// Takes an address, before anything else is done: one that can't be had is told at the start.
+/// Binds an address before anything else happens, so that a failure is reported at the start.
 ///
 /// # Errors
-/// When it can't be had.
+/// When the address cannot be bound.
 pub async fn bind(flag: &str, what: &str, listen: Option<Listen>) -> anyhow::Result<Option<TcpListener>> {
     let Some(listen) = listen else { return Ok(None) };
     let taken = match listen {
         Listen::At(address) => TcpListener::bind(address).await,
         Listen::Everywhere(port) => {
-            // By IPv6, which takes IPv4 as well; and by that alone on a machine that has no other.
+            // IPv6 first, whose socket accepts IPv4 as well; IPv4 alone on a machine without IPv6.
             let all = [
                 IpAddr::V6(Ipv6Addr::UNSPECIFIED),
                 IpAddr::V4(Ipv4Addr::UNSPECIFIED),
@@ -42,7 +42,7 @@ pub async fn bind(flag: &str, what: &str, listen: Option<Listen>) -> anyhow::Res
     Ok(Some(listener))
 }
 
-/// Serves metrics for as long as it is polled.
+/// Serves metrics as long as it is polled.
 pub async fn metrics(listener: TcpListener, metrics: Arc<Metrics>, context: Arc<Context>) {
     let router = Router::new()
         .route("/metrics", get(scrape))
@@ -50,7 +50,7 @@ pub async fn metrics(listener: TcpListener, metrics: Arc<Metrics>, context: Arc<
     serve(listener, router).await;
 }
 
-/// Serves health for as long as it is polled.
+/// Serves health as long as it is polled.
 pub async fn health(listener: TcpListener, health: Arc<Health>) {
     let router = Router::new()
         .route("/livez", get(live))

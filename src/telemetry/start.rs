@@ -1,4 +1,5 @@
-//! Logs: one line an event, JSON or text, on standard error. And traces, when they are asked for: see [`crate::telemetry::traces`].
+//! Logs: one line per event, as JSON or text, on standard error. And traces, if configured: see
+//! [`crate::telemetry::traces`].
 
 use tracing_subscriber::filter::LevelFilter;
 use tracing_subscriber::layer::SubscriberExt;
@@ -8,10 +9,10 @@ use tracing_subscriber::{EnvFilter, Layer, Registry, fmt};
 use crate::cli::{LogFormat, LogSettings, TraceSettings};
 use crate::telemetry::traces::Traces;
 
-/// Starts logging, and tracing. A second call does nothing. What it returns is finished at the end.
+/// Starts logging and tracing. A second call does nothing. Finish the returned traces at the end.
 ///
 /// # Errors
-/// When the collector of traces can't be used.
+/// When the trace collector cannot be used.
 pub fn start(settings: &LogSettings, traces: &TraceSettings) -> anyhow::Result<Traces> {
     let filter = filter(&settings.log_level);
     let lines: Box<dyn Layer<Registry> + Send + Sync> = match settings.log_format {
@@ -36,8 +37,9 @@ pub fn start(settings: &LogSettings, traces: &TraceSettings) -> anyhow::Result<T
     Ok(traces)
 }
 
-/// What is logged. kube tells each request that fails as an error of its own, at each try; whoever made it tells it as well, with what it was for and how
-/// often. So kube's own word is only there for who asks for more than `info`, or names kube.
+/// The log filter. kube logs each failed request as an error, at each try; the caller reports it as well,
+/// with its purpose and the number of tries. So kube's own lines appear only at a level more verbose than
+/// `info`, or when the filter names kube.
 fn filter(level: &str) -> EnvFilter {
     let filter = EnvFilter::new(level);
     let asks_for_more = level.contains("kube")

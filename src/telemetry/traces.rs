@@ -1,8 +1,10 @@
-//! Traces by OTLP, when they are asked for: a span for each pass, and below it each call of the platform and each write to the API server.
+//! Traces over OTLP, if configured: a span for each pass, and below it each call to the platform and each
+//! write to the API server.
 //!
-//! What is traced are the spans of one target, [`TARGET`], and nothing else: the lines of the log are not sent. Without a collector no layer takes these
-//! spans, and each costs one comparison. A thread of its own sends what has gathered, every few seconds; when the collector is away, spans are lost and
-//! nothing waits for it. Nothing of a trace is sent to the platform: there is no propagator.
+//! Only spans with the target [`TARGET`] are traced; log lines are not sent. Without a collector no layer
+//! takes these spans, and each costs one comparison. A separate thread sends the collected spans every few
+//! seconds; when the collector is unavailable, spans are lost and nothing waits for it. No trace context is
+//! sent to the platform: there is no propagator.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -25,21 +27,21 @@ use crate::cli::TraceSettings;
 /// The target of the spans that make up a trace.
 pub const TARGET: &str = "operatorconnect::trace";
 
-/// Who the spans are of.
+/// The service name of the spans.
 const SERVICE: &str = "oc-essentials-operator";
 
-/// How long the collector may take for what is sent.
+/// The timeout for sending a batch to the collector.
 const TO_SEND: Duration = Duration::from_secs(10);
 
-/// How long sending the rest may take at the end.
+/// How long sending the remaining spans may take at the end.
 const TO_FINISH: Duration = Duration::from_secs(2);
 
-/// The traces of this process, or none.
+/// The traces of this process, if configured.
 #[derive(Default)]
 pub struct Traces(Option<SdkTracerProvider>);
 
 impl Traces {
-    /// Begins to gather spans when there is a collector.
+    /// Starts to collect spans if a collector is configured.
     pub(crate) fn start(settings: &TraceSettings) -> anyhow::Result<Self> {
         let Some(collector) = settings
             .otlp_endpoint
@@ -69,7 +71,7 @@ impl Traces {
         )))
     }
 
-    /// What takes the spans in.
+    /// The layer that collects the spans.
     pub(crate) fn layer<S>(&self) -> Option<Box<dyn Layer<S> + Send + Sync>>
     where
         S: tracing::Subscriber + for<'span> LookupSpan<'span> + Send + Sync,
@@ -88,7 +90,7 @@ impl Traces {
         )
     }
 
-    /// Sends what is left.
+    /// Sends the remaining spans.
     pub fn finish(self) {
         if let Some(provider) = self.0
             && let Err(error) = provider.shutdown_with_timeout(TO_FINISH)
@@ -98,7 +100,8 @@ impl Traces {
     }
 }
 
-/// Sends by the client that the rest of the program uses, on the thread of the exporter: that one knows no runtime, so it gets a small one of its own.
+/// Sends with the HTTP client that the rest of the program uses, on the exporter's thread. That thread has no
+/// runtime, so the sender brings a small one.
 #[derive(Debug)]
 struct Sender {
     client: reqwest::Client,
@@ -112,7 +115,7 @@ impl Sender {
             .enable_all()
             .build()
             .context("the runtime for traces can't be started")?;
-        // Between two sends nobody looks after a connection, so that none is kept.
+        // Between two sends nothing drives a connection, so none is kept.
         let client = reqwest::Client::builder()
             .timeout(TO_SEND)
             .redirect(reqwest::redirect::Policy::none())

@@ -1,11 +1,13 @@
-//! Whether the program does what it is for.
+//! Liveness and readiness.
 //!
-//! It lives while it moves: each watch is heard of, what is due is taken, passes end, the election goes on. A restart mends what does not, and nothing
-//! else: an API server or a platform that is away shows in readiness, never in liveness. That the question is answered at all says that the runtime
+//! The process is live while it makes progress: each watch is heard from, due items are taken, passes end,
+//! the election goes on. Liveness fails only for what a restart fixes; an API server or a platform that is
+//! unavailable affects readiness, never liveness. That a probe is answered at all shows that the runtime
 //! runs.
 //!
-//! With an election there is one end more when the API server is away, and it is no probe's: a leader that can't renew its lease until the deadline ends
-//! by itself, since another may lead by then. The process that is started in its place waits for the API server, alive and not ready.
+//! With an election, an unavailable API server has one more effect, without a probe: a leader that cannot
+//! renew its lease before the deadline ends, since another may lead by then. The process started in its place
+//! waits for the API server, live and not ready.
 
 use parking_lot::Mutex;
 use std::sync::Arc;
@@ -16,15 +18,17 @@ use crate::controllers::{Context, Kind};
 use crate::runtime::heartbeat::Heartbeat;
 use crate::runtime::workqueue::QueueStats;
 
-/// How long nothing may move before this is taken for dead. Far longer than it should take, for a restart costs something as well.
+/// How long a part may make no progress before the process counts as dead. Far longer than it should take,
+/// because a restart has a cost too.
 #[derive(Clone, Copy, Debug)]
 pub struct Bounds {
-    /// A watch is begun anew every five minutes at the latest; until then it may bring nothing.
+    /// A watch restarts every five minutes at the latest; until then it may deliver nothing.
     pub watch: Duration,
-    /// What is due and could run is taken at once.
+    /// A due item that could run is taken at once.
     pub queue: Duration,
-    /// A pass makes a few calls, each of which has a deadline. That of a platform object reads whole lists, page by page, and each page may wait for
-    /// its turn by `spec.requests` and be tried again: of tens of thousands of entries on a slow platform it takes long, and is no reason to begin anew.
+    /// A pass makes a few calls, each with a deadline. The pass of a platform object reads whole lists, page
+    /// by page, and each page may wait for its turn under `spec.requests` and be retried. With tens of
+    /// thousands of entries on a slow platform this takes long, and a restart would not help.
     pub pass: Duration,
 }
 
@@ -39,7 +43,7 @@ impl Default for Bounds {
     }
 }
 
-/// How far the program is.
+/// How far the process has come.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum StartStage {
     /// The API server has not answered yet.
@@ -49,40 +53,40 @@ pub enum StartStage {
     Starting,
     /// It waits for the lease.
     Waiting,
-    /// It works.
+    /// It reconciles.
     Working,
-    /// It was asked to end, and finishes what it had begun.
+    /// It was asked to stop, and finishes what it started.
     Stopping,
 }
 
-/// What is looked at.
+/// What the checks look at.
 #[derive(Clone, Debug, Default)]
 struct Signs {
     stage: StartStage,
     watches: Vec<(Kind, WatchStatus)>,
     queue: QueueStats,
-    /// For how long the election has made no step, and for how long it may.
+    /// How long the election has made no step, and how long it may.
     lease: Option<(Duration, Duration)>,
 }
 
-/// One thing that was looked at: its name, and what is wrong with it.
+/// The name of a check, and what is wrong.
 type Check = (String, Result<(), String>);
 
-/// What was found.
+/// The result of all checks.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
     checks: Vec<Check>,
-    /// What is told beside them.
+    /// Remarks besides the checks.
     notes: Vec<String>,
 }
 
 impl Report {
-    /// Whether nothing is wrong.
+    /// Whether all checks passed.
     pub fn is_good(&self) -> bool {
         self.checks.iter().all(|(_, found)| found.is_ok())
     }
 
-    /// As the API server answers it: a word, or each check in a line.
+    /// In the format of the API server: one word, or one line per check.
     pub fn text(&self, name: &str, verbose: bool) -> String {
         if self.is_good() && !verbose {
             return "ok".to_owned();
@@ -108,7 +112,7 @@ impl Signs {
             .collect()
     }
 
-    /// What a person should know although nothing is wrong with the program.
+    /// What a person should know although nothing is wrong with the process.
     fn notes(&self) -> Vec<String> {
         let refused = |(kind, seen): &(Kind, WatchStatus)| {
             Some(format!(
@@ -129,7 +133,7 @@ impl Signs {
             )
         };
         let mut checks = self.each_watch(heard);
-        // Nobody takes what is due while another replica leads, or when this one is to end.
+        // Nothing takes due items while another replica leads, or while this one stops.
         let taken = if self.stage == StartStage::Working {
             within(self.queue.idle, bounds.queue, "nobody has taken what is due")
         } else {
@@ -159,7 +163,7 @@ impl Signs {
             StartStage::Stopping => Err("it was asked to end".to_owned()),
             StartStage::Waiting | StartStage::Working => Ok(()),
         };
-        // A namespace that the API server refuses is no reason to take this replica for unfit, unless it is refused everywhere.
+        // A refused namespace does not make this replica unready, unless every namespace is refused.
         let somewhere = self
             .watches
             .iter()
@@ -207,7 +211,7 @@ fn within(span: Duration, most: Duration, what: &str) -> Result<(), String> {
     }
 }
 
-/// Knows where to look.
+/// Liveness and readiness of this process.
 pub struct Health {
     context: Arc<Context>,
     bounds: Bounds,
@@ -216,7 +220,7 @@ pub struct Health {
 }
 
 impl Health {
-    /// Of a program that has just begun.
+    /// The health of a process that has just started.
     pub fn new(context: Arc<Context>, bounds: Bounds) -> Self {
         Self {
             context,
@@ -226,12 +230,13 @@ impl Health {
         }
     }
 
-    /// The program is so far.
+    /// Sets the stage.
     pub fn is(&self, stage: StartStage) {
         *self.stage.lock() = stage;
     }
 
-    /// From now on an election goes on, each step of which beats; or none does any more.
+    /// Sets the heartbeat of the election and how long it may pause, or `None` when there is no election any
+    /// more.
     pub fn election(&self, heartbeat: Option<(Arc<Heartbeat>, Duration)>) {
         *self.lease.lock() = heartbeat;
     }
@@ -248,12 +253,13 @@ impl Health {
         }
     }
 
-    /// Whether a restart would help.
+    /// Whether the process makes progress. If not, a restart helps.
     pub fn live(&self) -> Report {
         self.signs().live(&self.bounds)
     }
 
-    /// Whether it can do what it is for: the API server answers it, and it is not about to end. One that waits for the lease is ready.
+    /// Whether the process can work: the API server answers, and it is not about to end. A replica that waits
+    /// for the lease is ready.
     pub fn ready(&self) -> Report {
         self.signs().ready(&self.bounds)
     }

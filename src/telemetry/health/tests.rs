@@ -1,4 +1,4 @@
-//! Each check fails when what it looks at stands still, and no other does.
+//! Each check fails when the part it looks at stops, and no other check does.
 
 use kube::{Client, Config};
 use oc_domain::election::Timing;
@@ -41,7 +41,7 @@ fn refused(namespace: &str) -> (Kind, WatchStatus) {
     )
 }
 
-/// What of a report is wrong.
+/// The names of the failed checks.
 fn wrong(report: &Report) -> Vec<&str> {
     report
         .checks
@@ -163,7 +163,7 @@ async fn until(what: &str, so: impl Fn() -> bool) {
     panic!("it did not come to this: {what}");
 }
 
-/// The queue is served as `run` does it, and then by nobody any more: its task is dropped, as it would be by a bug.
+/// The queue is served as `run` does it, and then no longer: its task is dropped, as a bug might do.
 #[tokio::test]
 async fn a_queue_that_nobody_serves_any_more_is_dead() {
     let context = Context::bare(nowhere(), Leadership::without_election(), Arc::new(()));
@@ -217,7 +217,8 @@ async fn a_pass_that_never_ends_is_told() {
     assert!(health.live().is_good());
 }
 
-/// The API server is away, so that each try of the election fails: that is no reason to be restarted. That nobody tries any more is.
+/// The API server is away, so each try of the election fails; that is no reason for a restart. An election
+/// that no longer tries is.
 #[tokio::test]
 async fn an_election_that_fails_lives_and_one_that_stands_still_is_dead() {
     let context = Context::bare(nowhere(), Leadership::elected(), Arc::new(()));

@@ -1,4 +1,4 @@
-//! Requests to the API server, counted by verb where they leave.
+//! Requests to the API server, counted by verb as they leave.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -33,7 +33,7 @@ struct Families {
     duration: Histograms<ByVerb>,
 }
 
-/// A layer of a client that counts its requests; by default it counts nothing.
+/// A client layer that counts requests; by default it counts nothing.
 #[derive(Clone, Debug, Default)]
 pub struct ApiCalls(Option<Families>);
 
@@ -104,7 +104,7 @@ where
     }
 }
 
-/// One request, counted when it ends, be it by being given up: whoever asks may have a deadline.
+/// One request, counted when it ends, also when it is dropped: the caller may have a deadline.
 struct CountedCall {
     families: Families,
     verb: &'static str,
@@ -129,7 +129,7 @@ impl Drop for CountedCall {
     }
 }
 
-/// The verb, as the API server's rights have it.
+/// The verb, as in RBAC rules.
 fn verb(method: &Method, uri: &Uri) -> &'static str {
     match *method {
         Method::POST => "create",
@@ -149,7 +149,7 @@ fn verb(method: &Method, uri: &Uri) -> &'static str {
     }
 }
 
-/// Whether a path is that of all objects of a kind, in one namespace or in all.
+/// Whether the path is a collection: all objects of a kind, in one namespace or in all.
 fn is_collection(path: &str) -> bool {
     let parts: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let below = match parts.as_slice() {
@@ -219,7 +219,7 @@ mod tests {
         assert!(ask("/lost").await.is_err());
         let given_up = tokio::time::timeout(Duration::from_millis(10), ask("/never")).await;
         assert!(given_up.is_err());
-        // Not even begun.
+        // Not even started.
         drop(ask("/never"));
         let families = calls.0.unwrap();
         let count = |code: &str| {

@@ -1,20 +1,21 @@
-//! Every metric there is: a closed list, from which the reference is made, and by which each is named where it is served.
+//! All metrics: a closed list. The reference is generated from it, and every served metric takes its name
+//! from it.
 
 use prometheus_client::registry::Unit;
 
-/// What a metric is.
+/// The type of a metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Type {
-    /// It only grows.
+    /// A value that only grows.
     Counter,
-    /// How it is now.
+    /// A current value.
     Gauge,
-    /// How often it was how much.
+    /// A distribution of values.
     Histogram,
 }
 
 impl Type {
-    /// As OpenMetrics has it.
+    /// The name in OpenMetrics.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Counter => "counter",
@@ -24,21 +25,21 @@ impl Type {
     }
 }
 
-/// One metric.
+/// The description of one metric.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Described {
-    /// The name as a query has it; a histogram's without `_bucket`, `_sum` and `_count`.
+    /// The name as used in a query; for a histogram, without `_bucket`, `_sum` and `_count`.
     pub name: &'static str,
-    /// What it is.
+    /// The type.
     pub kind: Type,
     /// The names of its labels.
     pub labels: &'static [&'static str],
-    /// What it says, in a sentence without its full stop.
+    /// The help text: a sentence without its full stop.
     pub help: &'static str,
 }
 
 impl Described {
-    /// `seconds` or `bytes`; `None` for a plain number.
+    /// The unit: `seconds` or `bytes`; `None` for a plain number.
     pub fn unit(&self) -> Option<&'static str> {
         let name = self.name.strip_suffix("_total").unwrap_or(self.name);
         ["seconds", "bytes"]
@@ -46,7 +47,7 @@ impl Described {
             .find(|unit| name.strip_suffix(unit).is_some_and(|rest| rest.ends_with('_')))
     }
 
-    /// The name without what is added to it where it is served: the unit, and `_total`.
+    /// The name without what is added when it is served: the unit, and `_total`.
     pub(crate) fn stem(&self) -> &'static str {
         let name = self.name.strip_suffix("_total").unwrap_or(self.name);
         self.unit()

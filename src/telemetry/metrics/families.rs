@@ -1,4 +1,4 @@
-//! How metrics are made and registered.
+//! How metrics are built and registered.
 
 use prometheus_client::encoding::EncodeMetric;
 use prometheus_client::metrics::family::{Family, MetricConstructor};
@@ -7,7 +7,7 @@ use prometheus_client::registry::Registry;
 
 use crate::telemetry::metrics::catalogue::Described;
 
-/// Histograms that all have the same buckets.
+/// Histograms that share the same buckets.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Buckets(&'static [f64]);
 
@@ -20,7 +20,7 @@ impl MetricConstructor<Histogram> for Buckets {
 /// A histogram for each set of labels, all with the same buckets.
 pub(crate) type Histograms<L> = Family<L, Histogram, Buckets>;
 
-/// With these buckets, in seconds.
+/// Histograms with these buckets, in seconds.
 pub(crate) fn histograms<L: Clone + std::hash::Hash + Eq>(buckets: &'static [f64]) -> Histograms<L> {
     Family::new_with_constructor(Buckets(buckets))
 }

@@ -1,4 +1,4 @@
-//! How things stand, as text: what a census has counted, under the names of the catalogue.
+//! Gauges: a snapshot in text, under the names of the catalogue.
 
 use std::fmt::Error;
 
@@ -12,11 +12,11 @@ use crate::controllers::snapshot::{Platform, Snapshot};
 use crate::runtime::workqueue::Priority;
 use crate::telemetry::metrics::catalogue::{self, Described, Type};
 
-/// One census.
+/// The gauges of one snapshot.
 #[derive(Debug)]
 pub(crate) struct Gauges(pub(crate) Snapshot);
 
-/// Writes one metric: its labels by the names that the catalogue has, and its series.
+/// Writes one metric: its labels, named as in the catalogue, and its series.
 pub(crate) fn put<'a, const N: usize>(
     encoder: &mut DescriptorEncoder<'_>,
     described: &Described,
@@ -30,7 +30,7 @@ pub(crate) fn put<'a, const N: usize>(
         },
         described.typed_unit(),
     );
-    // As the registry has it, which adds the full stop by itself.
+    // The registry adds the full stop itself; here it must be added.
     let help = format!("{}.", described.help);
     let mut metric = encoder.encode_descriptor(described.stem(), &help, unit.as_ref(), kind)?;
     for (values, value) in series {
@@ -101,7 +101,7 @@ impl Gauges {
         put(encoder, &catalogue::QUEUE_RUNNING, [([], size(queue.running))])
     }
 
-    /// One series for each platform of which there is something to say.
+    /// Writes one series for each platform with a value.
     fn each(
         &self,
         encoder: &mut DescriptorEncoder<'_>,
@@ -200,7 +200,8 @@ impl Gauges {
         Ok(())
     }
 
-    /// Of several watches of one kind, each of another namespace, the failures together, and the one that was heard of least.
+    /// Several watches of one kind, each for another namespace, are combined: their failures are added, and
+    /// the one silent for longest counts.
     fn watches(&self, encoder: &mut DescriptorEncoder<'_>) -> Result<(), Error> {
         let of = |kind: Kind| {
             self.0

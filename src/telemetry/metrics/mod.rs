@@ -1,7 +1,8 @@
-//! What the program counts, in the text of OpenMetrics.
+//! The operator's metrics, in OpenMetrics text.
 //!
-//! [`catalogue()`] is the closed list. What happens is counted as it does ([`Metrics`] is told of it); how things stand is counted when somebody asks
-//! (`gauges`). No label is a name of an object but a `LivePlatform`'s, of which an administrator makes a few; none is a text of anybody's.
+//! [`catalogue()`] is the closed list. Events are counted as they happen ([`Metrics`] receives them); state
+//! is counted when the metrics are scraped (`gauges`). The only object name used as a label is that of a
+//! `LivePlatform`, of which an administrator creates a few. No label holds free text.
 
 mod apiserver;
 mod catalogue;
@@ -30,21 +31,21 @@ use crate::controllers::snapshot::Snapshot;
 use crate::platform::budget::BudgetEvent;
 use crate::runtime::workqueue::Priority;
 
-/// What the text is, for whoever asks.
+/// The content type of the metrics text.
 pub const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// Calls and passes, in seconds.
+/// Buckets for calls and passes, in seconds.
 const SHORT: [f64; 13] = [
     0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0,
 ];
-/// Waits of what should come at once, in seconds.
+/// Buckets for waits that should be short, in seconds.
 const WAITS: [f64; 10] = [0.001, 0.01, 0.1, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 120.0];
-/// What takes a platform's task and a job, in seconds.
+/// Buckets for what includes a platform's task and a job, in seconds.
 const LONG: [f64; 12] = [
     1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0, 3600.0, 14400.0,
 ];
 
-/// The reasons for which a platform is left alone.
+/// The reasons that open a platform's circuit.
 const OPENED: [Reason; 3] = [
     Reason::PlatformUnavailable,
     Reason::Throttled,
@@ -68,7 +69,7 @@ labels! {
     ByReason { platform: String, reason: String }
 }
 
-/// A series is there, with nothing counted yet.
+/// Creates a series, with nothing counted yet.
 fn begin<L, M, C>(family: &Family<L, M, C>, labels: &L)
 where
     L: Clone + std::hash::Hash + Eq,
@@ -77,7 +78,7 @@ where
     drop(family.get_or_create(labels));
 }
 
-/// What happens, counted.
+/// The counters and histograms.
 #[derive(Debug)]
 pub struct Metrics {
     registry: Registry,
@@ -139,7 +140,8 @@ impl Metrics {
         self.api.register(registry);
     }
 
-    /// What can be known before it happens is there from the beginning: a rate over a counter that is not there yet misses its first step.
+    /// Creates the series that are known in advance: a rate over a counter that does not exist yet misses its
+    /// first increment.
     fn begin(&self) {
         for kind in Kind::ALL.map(Kind::as_str) {
             begin(&self.status_failures, &ByKind { kind });
@@ -155,15 +157,16 @@ impl Metrics {
         }
     }
 
-    /// What counts the requests to the API server.
+    /// The layer that counts the requests to the API server.
     pub fn api_calls(&self) -> ApiCalls {
         self.api.clone()
     }
 
-    /// Everything, as text. `now` is how things stand; what belongs to platforms that are not there is forgotten.
+    /// All metrics, as text. `now` is the current state; series of platforms that no longer exist are
+    /// dropped.
     ///
     /// # Errors
-    /// None: a text takes whatever is written into it.
+    /// None: a `String` accepts every write.
     pub fn text(&self, now: Snapshot) -> Result<String, std::fmt::Error> {
         self.forget_all_but(&now);
         let mut standing = Registry::default();
@@ -179,7 +182,7 @@ impl Metrics {
         self.platforms.lock()
     }
 
-    /// A platform has series from now on.
+    /// Creates the series of a platform when it first appears.
     fn meet(&self, platform: &str) {
         let mut platforms = self.platforms();
         if !platforms.contains(platform) {

@@ -1,4 +1,4 @@
-//! What the kernel says of this process.
+//! The kernel's figures for this process.
 
 use std::fmt::Error;
 
@@ -9,10 +9,11 @@ use crate::runtime::clock;
 use crate::telemetry::metrics::catalogue;
 use crate::telemetry::metrics::gauges::put;
 
-/// Ticks of `/proc/self/stat` in a second: a constant of Linux towards programs (`USER_HZ`), whatever the kernel's own.
+/// Ticks per second in `/proc/self/stat`: a constant in Linux's interface to programs (`USER_HZ`), whatever
+/// the kernel's own rate.
 const TICKS: f64 = 100.0;
 
-/// Read when somebody asks.
+/// The process metrics, read at each scrape.
 #[derive(Debug)]
 pub(crate) struct Process;
 
@@ -38,7 +39,7 @@ impl Collector for Process {
     }
 }
 
-/// User and system time. The name of the program stands in parentheses before them, and may have spaces.
+/// User plus system time. The program's name comes before them in parentheses and may contain spaces.
 fn cpu_seconds(stat: &str) -> Option<f64> {
     let (_, fields) = stat.rsplit_once(')')?;
     let mut ticks = fields.split_whitespace().skip(11).map(str::parse::<f64>);

@@ -1,4 +1,4 @@
-//! What is served, and what it costs. That it is the whole catalogue is shown on a live run (`tests/health`).
+//! What is served, and what it costs. The live run in `tests/health` shows that it is the whole catalogue.
 
 use std::sync::Arc;
 
@@ -143,13 +143,13 @@ async fn the_series_of_a_platform_go_with_it() {
     );
 }
 
-/// The CPU time of this thread: a machine that is busy with something else does not count.
+/// The CPU time of this thread, so that other load on the machine does not count.
 fn cpu() -> Duration {
     let spent = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
     Duration::from_nanos(spent.split_whitespace().next().unwrap().parse().unwrap())
 }
 
-/// The number of series does not grow with the number of objects, and a scrape of a thousand is not felt.
+/// The number of series does not grow with the number of objects, and a scrape of a thousand costs little.
 #[tokio::test]
 async fn a_thousand_objects_cost_no_more_series_than_a_few() {
     let context = context(Arc::new(()));
