@@ -1,4 +1,4 @@
-//! Services that exist already, and objects that want the same.
+//! Services that exist already, and objects that compete for the same one.
 
 use anyhow::{Context, Result, ensure};
 use oc_api::{Lead, OcEssentialService};
@@ -54,7 +54,7 @@ pub async fn the_older_of_two_objects_keeps_the_tenant(scene: Scene) -> Result<(
     Ok(())
 }
 
-/// By age alone the older one would ask for a second service beside the create that runs, of which neither list shows anything.
+/// By age alone, the older object would request a second service beside the running create, of which neither list shows anything.
 pub async fn an_older_object_that_learns_of_its_tenant_late_makes_no_second_service(scene: Scene) -> Result<()> {
     scene.consented(&[1]).await?;
     scene.connect(json!({})).await?;
@@ -70,7 +70,7 @@ pub async fn an_older_object_that_learns_of_its_tenant_late_makes_no_second_serv
     let older: OcEssentialService = scene.ready("older", "False", "Conflict").await?;
     ensure!(message(&older).contains("/younger (same tenant)"), "{}", message(&older));
     let younger: OcEssentialService = scene.ready("younger", "True", "Succeeded").await?;
-    // Nor does it get the service by the word of whoever may write it.
+    // Nor does it get the service through an annotation that anyone who may edit the object can write.
     let guid = younger.status.and_then(|status| status.ump_customer_guid).context("a guid")?;
     scene.annotate::<OcEssentialService>("older", "operatorconnect.dev/ump-customer-guid", &guid).await?;
     for name in ["older", "younger", "older"] {
@@ -87,7 +87,7 @@ pub async fn an_older_object_that_learns_of_its_tenant_late_makes_no_second_serv
     Ok(())
 }
 
-/// What was asked for stays with its tenant, whatever lead has the name now.
+/// What was requested stays with its tenant, whichever lead has the name now.
 pub async fn a_lead_made_anew_for_another_tenant_moves_nothing(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2]).await?;
     scene.connect(json!({})).await?;
@@ -111,7 +111,7 @@ pub async fn a_lead_made_anew_for_another_tenant_moves_nothing(scene: Scene) -> 
     Ok(())
 }
 
-/// What is on an object when its process has died between the intent and the status.
+/// The state of an object whose process has died between the intent and the status.
 async fn asked(scene: &Scene, name: &str, intent: Value, spec: Value) -> Result<()> {
     let mut manifest = json!({
         "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService",
@@ -127,11 +127,11 @@ async fn asked(scene: &Scene, name: &str, intent: Value, spec: Value) -> Result<
     scene.apply(manifest).await
 }
 
-/// A create is looked for at the tenant and the place for which it was, whatever lead and platform the object has come to since.
+/// The operator looks for a create at the tenant and place for which it was requested, whichever lead and platform the object has now.
 pub async fn a_create_is_looked_for_where_it_was_asked(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2]).await?;
     scene.connect(json!({})).await?;
-    // The lead was made anew for another tenant, and then the lost answer of the create turns out to have been a yes.
+    // The lead was recreated for another tenant, and then the create whose answer was lost turns out to have succeeded.
     scene.lead("contoso", 2, json!({})).await?;
     let lead: Lead = scene.until("contoso", |lead: &Lead| lead.metadata.creation_timestamp.is_some()).await?;
     let intent =
@@ -146,7 +146,7 @@ pub async fn a_create_is_looked_for_where_it_was_asked(scene: Scene) -> Result<(
     scene.delete::<OcEssentialService>("contoso").await?;
     scene.gone::<OcEssentialService>("contoso").await?;
     ensure!(scene.calls("services.delete").await? == 1 && scene.changes().await? == 1, "what it made is deleted, and nothing else is asked for");
-    // Asked of a platform at another place: nothing is asked for here, and nothing is concluded.
+    // Requested from a platform at another place: nothing is requested here, and nothing is concluded.
     let mut elsewhere = intent(2);
     (elsewhere["platform"], elsewhere["start"]) = ("https://old.example.com:443/tenantui".into(), "2025-01-02T03:04:05Z".into());
     asked(&scene, "fabrikam", elsewhere, json!({"platform": scene.platform, "msTenantId": scene.tenant(2)})).await?;
@@ -168,7 +168,7 @@ pub async fn the_younger_takes_over_when_the_older_goes(scene: Scene) -> Result<
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
     scene.service("same-tenant", 1, same).await?;
     tokio::time::sleep(std::time::Duration::from_millis(1100)).await;
-    // The same short name for another tenant, in other letters.
+    // The same short name for another tenant, in different case.
     scene.service("same-name", 2, json!({"shortName": "CONTOSO"})).await?;
     for (name, what) in [("same-tenant", "same short name"), ("same-name", "same short name")] {
         let younger: OcEssentialService = scene.ready(name, "False", "Conflict").await?;
@@ -176,7 +176,7 @@ pub async fn the_younger_takes_over_when_the_older_goes(scene: Scene) -> Result<
         ensure!(told.contains(&format!("{}/older", scene.namespace)) && told.contains(what), "it names the older one: {told}");
         ensure!(younger.metadata.finalizers.is_none(), "it holds nothing");
     }
-    // The older one goes and leaves the service: it is the younger one's, which has the same names.
+    // The older one is deleted and leaves the service; the younger one with the same names takes it over.
     scene.delete::<OcEssentialService>("older").await?;
     scene.gone::<OcEssentialService>("older").await?;
     let younger: OcEssentialService = scene.ready("same-tenant", "True", "Succeeded").await?;
@@ -198,13 +198,13 @@ pub async fn a_short_name_that_is_taken_is_refused_before_anything_is_asked(scen
     let told = message(&service);
     ensure!(told.contains("LITWARE") && told.contains(&guid) && !told.contains(&scene.tenant(2)), "another customer's tenant is nobody's business: {told}");
     ensure!(scene.changes().await? == 0);
-    // When the other service goes, the name is free, and that is noticed.
+    // When the other service goes, the name is free, and the operator notices.
     scene.simulate("DELETE", &format!("services/{guid}"), Value::Null).await?;
     scene.ready::<OcEssentialService>("adatum", "True", "Succeeded").await?;
     Ok(())
 }
 
-/// The guid in an answer of the simulator, however it is spelt.
+/// The guid in an answer of the simulator, in any spelling.
 pub fn find_guid(answer: &Value) -> Option<String> {
     match answer {
         Value::Array(all) => all.iter().find_map(find_guid),

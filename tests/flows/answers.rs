@@ -1,5 +1,4 @@
-//! Answers that are not what they should be, on each call that the operator makes: told in clear words, survived, and never answered by a second
-//! service.
+//! Malformed answers on each call that the operator makes: reported in clear words, survived, and never followed by a second service.
 
 use anyhow::{Context, Result, ensure};
 use oc_api::{Lead, LivePlatform, OcEssentialService};
@@ -10,21 +9,21 @@ use super::stage::{Own, Scene, message, ready_is};
 /// What can be wrong with an answer.
 const KINDS: [&str; 8] = ["htmlOk", "emptyOk", "truncated", "brokenJson", "deepNesting", "wrongTypes", "invalidUtf8", "hugeBody"];
 
-/// What is wrong with one text alone, and is mended before the answer is read.
+/// A fault in a single text, repaired before the answer is read.
 const REPAIRED: &str = "invalidUtf8";
 
-/// A name that Kubernetes takes.
+/// A name that Kubernetes accepts.
 fn named(kind: &str) -> String {
     kind.to_lowercase()
 }
 
-/// Messages are for people: they say what is wrong with the answer, and hold nothing of a web page.
+/// Messages are for people: they say what is wrong with the answer, and contain nothing of a web page.
 fn clear<K: Own>(object: &K) -> bool {
     let text = message(object);
     !text.contains(['<', '\u{fffd}']) && ["cannot be used", "web page", "broke", "over the limit", "can't be read"].iter().any(|words| text.contains(words))
 }
 
-/// Has an object looked at now.
+/// Requests a reconcile of an object.
 async fn ask<K: Own>(scene: &Scene, name: &str, mark: &str) -> Result<()> {
     scene.annotate::<K>(name, "operatorconnect.dev/reconcile-requested-at", mark).await
 }
@@ -38,7 +37,7 @@ pub async fn of_the_token_endpoint(scene: Scene) -> Result<()> {
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     for kind in KINDS {
         scene.fault(json!({"kind": kind, "endpoint": "token", "forever": true})).await?;
-        // Another version of the Secret: another connection, without a token.
+        // Another version of the Secret means another connection, without a token.
         scene.credential_of(&format!("{}-{kind}", super::stage::SECRET)).await?;
         scene.credential().await?;
         ask::<LivePlatform>(&scene, &scene.platform, kind).await?;
@@ -54,7 +53,7 @@ pub async fn of_the_token_endpoint(scene: Scene) -> Result<()> {
 
 pub async fn of_the_lists(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2]).await?;
-    // An empty list has nothing in it whose type could be wrong.
+    // An empty list has no entry whose type could be wrong.
     scene.simulate("POST", "services", json!({"tenantId": scene.tenant(2), "shortName": "Somebody"})).await?;
     scene.connect(json!({})).await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
@@ -64,7 +63,7 @@ pub async fn of_the_lists(scene: Scene) -> Result<()> {
             let mark = format!("{endpoint} {kind}");
             ask::<LivePlatform>(&scene, &scene.platform, &mark).await?;
             let handled = |platform: &LivePlatform| platform.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some(&mark));
-            // One bad byte costs at most the entry that it is in.
+            // One bad byte costs at most its own entry.
             let told = |platform: &LivePlatform| if kind == REPAIRED { handled(platform) } else { clear(platform) };
             let platform: LivePlatform = scene.until(&scene.platform, told).await?;
             let read = matches!(kind, "wrongTypes" | "deepNesting" | REPAIRED);
@@ -84,11 +83,12 @@ pub async fn of_a_create(scene: Scene) -> Result<()> {
     scene.connect(json!({})).await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     for (kind, tenant) in KINDS.iter().zip(&all) {
-        // It is done all the same, also behind the web page.
+        // The request is executed anyway, also behind the web page.
         scene.fault(json!({"kind": kind, "endpoint": "services.create", "tenantId": scene.tenant(*tenant), "executed": true})).await?;
         scene.service(&named(kind), *tenant, json!({})).await?;
     }
-    // Each tells that its answer is not known, or, when that was taken for a task, that the platform does not know it; or that it is left alone.
+    // Each reports that its answer is unknown; or, if the answer was taken for a task, that the platform does not know that task; or that the platform is left
+    // alone.
     let told = |service: &OcEssentialService| message(service).contains("looking whether") || message(service).contains("looked whether") || clear(service);
     let names: Vec<String> = KINDS.iter().map(|kind| named(kind)).collect();
     for told in futures::future::join_all(names.iter().map(|name| scene.until::<OcEssentialService>(name, told))).await {
@@ -112,7 +112,7 @@ pub async fn of_a_task(scene: Scene) -> Result<()> {
         scene.service(&named(kind), *tenant, json!({})).await?;
     }
     for kind in KINDS {
-        // A status that is a number is one that is not known, so that the task is taken to be running.
+        // A status that is a number is an unknown one, so the task counts as running.
         let converting = |service: &OcEssentialService| kind == "wrongTypes" && ready_is(service, "False", "Converting");
         let told = |service: &OcEssentialService| clear(service) || converting(service) || (kind == REPAIRED && ready_is(service, "True", "Succeeded"));
         scene.until(&named(kind), told).await?;
@@ -167,7 +167,7 @@ pub async fn of_an_lc_customer(scene: Scene) -> Result<()> {
         mend(&scene).await?;
         scene.ready::<OcEssentialService>(&named(kind), "True", "Succeeded").await?;
     }
-    // A call that has answered is there, whatever a gateway says of it now.
+    // A call that has answered exists, whatever a gateway says of it now.
     scene.fault(json!({"kind": "serverError", "status": 404, "endpoint": "lcCustomers.get", "forever": true})).await?;
     scene.service("gateway", last, json!({"lcCustomerId": 4711})).await?;
     scene.until::<OcEssentialService>("gateway", |service| message(service).contains("has told its LC customers before")).await?;

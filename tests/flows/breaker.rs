@@ -1,4 +1,4 @@
-//! The breaker: a mistake that would delete many services stops at an hour's number, and a person decides.
+//! The breaker: a mistake that would delete many services stops at the hourly limit, and a person decides.
 
 use std::time::Duration;
 
@@ -22,7 +22,7 @@ fn held(platform: &LivePlatform) -> Option<String> {
     condition(platform, "DeletionsHeld").filter(|condition| condition.status == "True" && condition.reason == "DeletionRateExceeded").map(|held| held.message)
 }
 
-/// Those that are left, once so many are; each of them is held and says what to do.
+/// The remaining objects, once there are `left`; each of them is held and says what to do.
 async fn held_services(scene: &Scene, left: usize) -> Result<Vec<String>> {
     let api = <OcEssentialService as Own>::api(scene);
     let mut all = Vec::new();
@@ -50,10 +50,10 @@ pub async fn deletions_beyond_the_hours_number_wait_for_a_person(scene: Scene) -
     }
     let waiting = held_services(&scene, 3).await?;
     ensure!(scene.calls("services.delete").await? == 2, "two, not one more");
-    // The platform itself goes on: it is Ready, and says what is held.
+    // The platform itself goes on: it is Ready, and reports what is held.
     let platform: LivePlatform = scene.until(&scene.platform, |platform| held(platform).is_some_and(|told| told.starts_with("3 deletions wait"))).await?;
     ensure!(ready_is(&platform, "True", "Succeeded") && held(&platform).is_some_and(|told| told.contains(APPROVE)), "{:?}", platform.told());
-    // What is kept on the platform is never held, and nothing trickles through when somebody asks for a look.
+    // An object that keeps its resource on the platform is never held, and a reconcile request lets nothing through.
     scene.delete::<OcEssentialService>("customer-7").await?;
     scene.gone::<OcEssentialService>("customer-7").await?;
     for name in &waiting {
@@ -63,7 +63,7 @@ pub async fn deletions_beyond_the_hours_number_wait_for_a_person(scene: Scene) -
     }
     held_services(&scene, 3).await?;
     ensure!(scene.calls("services.delete").await? == 2);
-    // A person has looked at it.
+    // A person approves.
     scene.annotate::<LivePlatform>(&scene.platform, APPROVE, "meant, says Ada").await?;
     for name in &waiting {
         scene.gone::<OcEssentialService>(name).await?;
@@ -72,7 +72,7 @@ pub async fn deletions_beyond_the_hours_number_wait_for_a_person(scene: Scene) -
     let platform: LivePlatform = scene.until(&scene.platform, |platform| held(platform).is_none()).await?;
     let counted = platform.status.and_then(|status| status.deletions).context("what was counted")?;
     ensure!(counted.held == 0 && counted.granted.len() == 2 && counted.last_handled_approval.as_deref() == Some("meant, says Ada"), "{counted:?}");
-    // The word was for those: one that comes later is counted anew, and the hour has had its two.
+    // The approval covered only those. A later one counts again, and the hour has had its two.
     scene.delete::<OcEssentialService>("customer-6").await?;
     held_services(&scene, 1).await?;
     scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some_and(|told| told.starts_with("1 deletion waits"))).await?;
@@ -84,7 +84,7 @@ pub async fn deletions_beyond_the_hours_number_wait_for_a_person(scene: Scene) -
 }
 
 pub async fn a_held_object_goes_at_once_when_nothing_is_to_be_deleted_for_it(scene: Scene) -> Result<()> {
-    // Seldom listed: what happens is not the next observation's doing.
+    // A long observe interval, so that what happens is not due to the next observation.
     scene.connect(json!({"deletions": {"perHour": 1}, "observeInterval": "1h"})).await?;
     let names = scene.services(&[1, 2, 3], json!({"deletionPolicy": "Delete"})).await?;
     for name in &names {
@@ -94,14 +94,14 @@ pub async fn a_held_object_goes_at_once_when_nothing_is_to_be_deleted_for_it(sce
     let [first, second] = waiting.as_slice() else { anyhow::bail!("two wait") };
     scene.change::<OcEssentialService>(first, json!({"deletionPolicy": "Retain"})).await?;
     scene.gone::<OcEssentialService>(first).await?;
-    // The other one has nothing to wait for any more: somebody deletes its service on the platform.
+    // The other one has nothing left to wait for: someone deletes its service on the platform.
     let object = <OcEssentialService as Own>::api(&scene).get(second).await?;
     let guid = object.status.and_then(|status| status.ump_customer_guid).context("a guid")?;
     scene.simulate("DELETE", &format!("services/{guid}"), Value::Null).await?;
     scene.annotate::<OcEssentialService>(second, RECONCILE, "now").await?;
     scene.gone::<OcEssentialService>(second).await?;
     ensure!(scene.calls("services.delete").await? == 1, "neither was deleted by the operator");
-    // When nobody waits any more nothing is held any more, and that is said.
+    // When nothing waits any more, nothing is held, and the status says so.
     scene.until(&scene.platform, |platform: &LivePlatform| condition(platform, "DeletionsHeld").is_none()).await?;
     Ok(())
 }
@@ -115,7 +115,7 @@ pub async fn leads_count_as_services_do(scene: Scene) -> Result<()> {
     }
     scene.delete::<Lead>("first").await?;
     scene.gone::<Lead>("first").await?;
-    // The hour's one is a lead; a service waits, and a lead.
+    // The hour's one deletion was a lead; now a service and a lead wait.
     scene.delete::<OcEssentialService>("customer-1").await?;
     scene.delete::<Lead>("second").await?;
     held_services(&scene, 1).await?;
@@ -130,7 +130,7 @@ pub async fn leads_count_as_services_do(scene: Scene) -> Result<()> {
     Ok(())
 }
 
-/// Whoever may edit an object may write the annotation that says that its deletion was recorded. It lets nothing past the breaker.
+/// Anyone who may edit an object may write the annotation that records its deletion. It gets nothing past the breaker.
 pub async fn an_intent_that_somebody_wrote_passes_no_breaker(scene: Scene) -> Result<()> {
     scene.connect(json!({"deletions": {"perHour": 0}})).await?;
     scene.services(&[1], json!({"deletionPolicy": "Delete"})).await?;
@@ -152,13 +152,13 @@ pub async fn an_intent_that_somebody_wrote_passes_no_breaker(scene: Scene) -> Re
     Ok(())
 }
 
-/// The count is written under the version that was read. When somebody else writes the platform object at the same time, it is counted again from what
-/// stands there, soon, and no grant is lost or made twice.
+/// The count is written with the resourceVersion that was read. If someone else writes the platform object at the same time, the operator soon counts again
+/// from the new state, and no grant is lost or given twice.
 pub async fn the_count_survives_others_who_write_the_platform_object(scene: Scene) -> Result<()> {
     scene.connect(json!({"deletions": {"perHour": 2}, "observeInterval": "1h"})).await?;
     let names = scene.services(&[1, 2, 3, 4, 5], json!({"deletionPolicy": "Delete"})).await?;
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-    // Labels wake nobody: what is counted late because of them is not woken by them either.
+    // Labels enqueue nothing, so they do not hide a late count by requeueing the object.
     let busy = tokio::spawn({
         let (api, name) = (<LivePlatform as Own>::api(&scene), scene.platform.clone());
         async move {

@@ -1,4 +1,4 @@
-//! A credential that fails, and how soon it is noticed that it was put in order.
+//! A failing credential, and how soon the operator notices the correction.
 
 use std::time::Duration;
 
@@ -36,7 +36,7 @@ pub async fn a_refused_token_costs_a_probe_and_a_changed_secret_helps_at_once(sc
     }
     let granted = scene.log().await?.into_iter().find(|(endpoint, status, _)| endpoint == "token" && *status == 200).context("a token was given")?.2;
     measured(&format!("{probes} token calls while refused; {} ms from the Secret's write to the first token", granted.saturating_sub(written)));
-    // It is well under a second on a machine that has nothing else to do; seven other cases run beside this one.
+    // It takes well under a second on an idle machine, but seven other cases run beside this one.
     ensure!(granted - written < 8000, "{} ms from the Secret's write to the first token", granted - written);
     ensure!(scene.calls("services.create").await? == 30);
     Ok(())
@@ -48,7 +48,7 @@ pub async fn a_directory_that_was_put_in_order_is_noticed_when_asked(scene: Scen
     scene.connect(json!({})).await?;
     scene.service("contoso", 1, json!({})).await?;
     scene.ready::<OcEssentialService>("contoso", "False", "AuthenticationFailed").await?;
-    // Long enough that the next probe of its own accord is far away.
+    // Long enough that the next scheduled probe is far away.
     for _ in 0..150 {
         if scene.calls("token").await? >= 3 {
             break;
@@ -62,7 +62,7 @@ pub async fn a_directory_that_was_put_in_order_is_noticed_when_asked(scene: Scen
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
     let granted = scene.log().await?.into_iter().find(|(endpoint, status, _)| endpoint == "token" && *status == 200).context("a token was given")?.2;
-    // The next of its own accord would come after 16 s. Seven other cases run beside this one.
+    // The next scheduled probe would come after 16 s. Seven other cases run beside this one.
     ensure!(granted.saturating_sub(asked) < 8000, "{} ms from asking to the token", granted.saturating_sub(asked));
     Ok(())
 }
@@ -94,7 +94,7 @@ pub async fn a_list_that_is_forbidden_closes_the_gate(scene: Scene) -> Result<()
 }
 
 pub async fn the_secret_is_read_when_it_is_due(scene: Scene) -> Result<()> {
-    // Without its log nothing can be counted: a cluster that was not started here.
+    // Without the audit log nothing can be counted: the cluster was not started here.
     let Some(log) = scene.audit.clone() else { return Ok(()) };
     let all: Vec<u32> = (1..=10).collect();
     scene.simulate("PATCH", "settings", json!({"visibleAfterLeadsJob": true})).await?;
@@ -102,7 +102,7 @@ pub async fn the_secret_is_read_when_it_is_due(scene: Scene) -> Result<()> {
     scene.connect(json!({"observeInterval": "10m"})).await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     let since = audit::end(&log)?;
-    // Each wakes the platform object when it begins to wait for the leads job.
+    // Each enqueues the platform object when it begins to wait for the leads job.
     for tenant in &all {
         scene.service(&format!("customer-{tenant}"), *tenant, json!({})).await?;
         scene.ready::<OcEssentialService>(&format!("customer-{tenant}"), "False", "AwaitingLeadsJob").await?;
@@ -116,7 +116,7 @@ pub async fn the_secret_is_read_when_it_is_due(scene: Scene) -> Result<()> {
     scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "look").await?;
     let looked = |platform: &LivePlatform| platform.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some("look"));
     scene.until(&scene.platform, looked).await?;
-    // The log's line is written while the answer is on its way.
+    // The log line is written while the answer is still in transit.
     for _ in 0..20 {
         if reads()? > 0 {
             break;

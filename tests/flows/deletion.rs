@@ -1,4 +1,4 @@
-//! Letting go.
+//! Deletion of objects.
 
 use anyhow::{Context, Result, ensure};
 use oc_api::OcEssentialService;
@@ -16,7 +16,7 @@ pub async fn retain_lets_go_and_keeps_the_service(scene: Scene) -> Result<()> {
     scene.gone::<OcEssentialService>("contoso").await?;
     ensure!(scene.calls("services.delete").await? == 0);
     ensure!(scene.simulate("GET", "services", Value::Null).await?["services"].to_string().contains(&guid), "the paid service is still there");
-    // The same object again takes its own service over.
+    // The same object, created again, takes over its own service.
     scene.service("contoso", 1, json!({})).await?;
     let service: OcEssentialService = scene.ready("contoso", "True", "Succeeded").await?;
     ensure!(service.status.and_then(|status| status.ump_customer_guid) == Some(guid));
@@ -56,7 +56,7 @@ pub async fn a_service_deleted_behind_our_back_is_told_and_made_again_only_when_
     let service: OcEssentialService = scene.ready("contoso", "False", "DeletedExternally").await?;
     ensure!(message(&service).contains("recreate"), "{}", message(&service));
     ensure!(service.status.is_some_and(|status| status.license_type.is_none()), "no license is claimed");
-    // It stays so, also when it is looked at again.
+    // It stays that way, also when it is reconciled again.
     scene.annotate::<OcEssentialService>("contoso", "operatorconnect.dev/reconcile-requested-at", "again").await?;
     scene
         .until("contoso", |service: &OcEssentialService| {

@@ -1,4 +1,4 @@
-//! What is told of a customer's way, in events and in the audit log.
+//! What events and the audit log report about a customer's history.
 
 use std::collections::BTreeMap;
 
@@ -28,7 +28,7 @@ fn reasons(events: &[Event]) -> Vec<&str> {
     events.iter().filter_map(|event| event.reason.as_deref()).collect()
 }
 
-/// Waits until the events about an object are these and no others.
+/// Waits until the events about an object are exactly these.
 async fn told<K: Own>(scene: &Scene, name: &str, expected: &[&str]) -> Result<Vec<Event>> {
     let mut found = Vec::new();
     for _ in 0..100 {
@@ -92,7 +92,7 @@ pub async fn what_stays_so_is_told_once(scene: Scene) -> Result<()> {
     ensure!(warned.iter().all(|event| event.type_.as_deref() == Some("Warning")));
     told::<Lead>(&scene, "waits", &["LeadNotActive"]).await?;
     told::<OcEssentialService>(&scene, "taken-over", &["Adopted", "Synced"]).await?;
-    // The platform goes away and comes back: its own object tells that, and no other.
+    // The platform fails and comes back: only its own object reports that.
     scene.fault(json!({"kind": "tokenRefused", "message": "AADSTS7000222: expired", "forever": true})).await?;
     scene.fault(json!({"kind": "unauthorized", "forever": true})).await?;
     scene.annotate::<LivePlatform>(&scene.platform, RECONCILE, "now").await?;
@@ -111,7 +111,7 @@ pub async fn what_stays_so_is_told_once(scene: Scene) -> Result<()> {
     scene.delete::<OcEssentialService>("taken-over").await?;
     scene.gone::<OcEssentialService>("taken-over").await?;
     told::<OcEssentialService>(&scene, "taken-over", &["Adopted", "Synced", "Retained"]).await?;
-    // Last, so that an event of the end of the outage would be there by now.
+    // Last, so that an event about the end of the outage would be there by now.
     told::<OcEssentialService>(&scene, "waits", &["LeadNotActive"]).await?;
     Ok(())
 }
@@ -123,7 +123,7 @@ fn audit(scene: &Scene) -> Result<Vec<Value>> {
     Ok(lines.filter(|line| line["target"] == "audit" && line["platform"] == scene.platform.as_str()).collect())
 }
 
-/// Every kind of change, with every kind of answer but the one that a platform does not give. Returns the service that is deleted at the end, as it was.
+/// Every kind of change, with every kind of answer except the one that a platform does not give. Returns the service that is deleted at the end, as it was.
 async fn changes_of_all_sorts(scene: &Scene) -> Result<OcEssentialService> {
     scene.simulate("POST", "channels", json!({"id": 1574, "name": "North"})).await?;
     let contact = json!({"fullName": "Ada Lovelace", "email": "ada@example.com"});

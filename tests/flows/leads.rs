@@ -17,7 +17,7 @@ pub async fn a_lead_shows_what_the_platform_has(scene: Scene) -> Result<()> {
     ensure!(status.countries == ["NL", "DE"] && status.microsoft_status.as_deref() == Some("Active"), "{status:?}");
     ensure!(status.origin.as_deref() == Some("Consented") && status.license_type.as_deref() == Some("None"), "{status:?}");
     ensure!(lead.metadata.finalizers.is_none(), "a lead that is only looked at needs no finalizer");
-    // Nothing on the platform for this one.
+    // This one has nothing on the platform.
     scene.lead("nobody", 2, json!({})).await?;
     let nobody: Lead = scene.ready("nobody", "False", "LeadNotFound").await?;
     ensure!(message(&nobody).contains(&scene.tenant(2)), "{}", message(&nobody));
@@ -112,7 +112,7 @@ pub async fn contacts_leave_every_lead(scene: Scene) -> Result<()> {
         let lead: Lead = scene.until(name, |lead: &Lead| !has(lead)).await?;
         ensure!(lead.status.and_then(|status| status.company_name).is_some(), "{name}: the rest stays");
     }
-    // A platform that is away: a lead that is Ready stays as it is, but for its contact.
+    // The platform fails: a lead that is Ready stays as it is, except for its contact.
     scene.platform_object(json!({"contactDetails": "Include"})).await?;
     scene.until::<Lead>("looked-at", has).await?;
     scene.fault(json!({"kind": "serverError", "forever": true})).await?;
@@ -120,7 +120,7 @@ pub async fn contacts_leave_every_lead(scene: Scene) -> Result<()> {
     scene.platform_object(json!({"contactDetails": "Omit"})).await?;
     scene.until::<Lead>("looked-at", |lead: &Lead| !has(lead)).await?;
     scene.simulate("DELETE", "faults", Value::Null).await?;
-    // A namespace that may not use the platform any more, and a platform that is gone.
+    // A namespace that may no longer use the platform, and a platform that is gone.
     for reason in ["NamespaceNotAllowed", "PlatformNotFound"] {
         scene.platform_object(json!({"contactDetails": "Include", "allowedNamespaces": {"from": "All"}})).await?;
         scene.until::<Lead>("looked-at", has).await?;

@@ -1,4 +1,4 @@
-//! What keeps a service from being deleted with its object, and what does not.
+//! What prevents a service from being deleted with its object, and what does not.
 
 use std::time::Duration;
 
@@ -38,13 +38,13 @@ pub async fn a_tenant_with_telephone_numbers_keeps_its_service(scene: Scene) -> 
         ensure!(stalled, "a person must act");
     }
     ensure!(scene.calls("services.delete").await? == 0, "left alone");
-    // Who says that the numbers do not count is believed, before the deletion and while it waits.
+    // The operator accepts `deletionGuard: None`, before the deletion and while it waits.
     scene.delete::<OcEssentialService>("customer-3").await?;
     scene.gone::<OcEssentialService>("customer-3").await?;
     scene.change::<OcEssentialService>("customer-2", json!({"deletionGuard": "None"})).await?;
     scene.gone::<OcEssentialService>("customer-2").await?;
     ensure!(scene.calls("services.delete").await? == 2);
-    // Asked to look again while they are there it stays so; once they are released it goes.
+    // A reconcile request changes nothing while the numbers exist; once they are released, the object goes.
     scene.annotate::<OcEssentialService>("customer-1", RECONCILE, "early").await?;
     let handled = |service: &OcEssentialService| service.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some("early"));
     scene.until("customer-1", handled).await?;
@@ -56,7 +56,7 @@ pub async fn a_tenant_with_telephone_numbers_keeps_its_service(scene: Scene) -> 
     Ok(())
 }
 
-/// The task has told the guid, and no list shows the service: it is deleted by that guid, and the object goes when the platform knows no such service.
+/// The task has reported the guid, and no list shows the service: it is deleted by that guid, and the object goes when the platform knows no such service.
 pub async fn a_service_that_no_list_shows_is_deleted_by_what_its_task_has_told(scene: Scene) -> Result<()> {
     scene.consented(&[1]).await?;
     scene.simulate("PATCH", "settings", json!({"serviceVisibilityDelay": 3_600_000})).await?;
@@ -82,7 +82,7 @@ pub async fn a_service_that_no_list_shows_is_deleted_by_what_its_task_has_told(s
     Ok(())
 }
 
-/// Whatever it is that does not tell them: a platform that is being deployed, a gateway without a route, a release that lacks the call.
+/// Whatever the reason for the missing numbers: a platform in deployment, a gateway without a route, a release without the call.
 pub async fn a_platform_that_does_not_tell_the_numbers_deletes_nothing(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2]).await?;
     scene.connect(json!({})).await?;
@@ -111,7 +111,7 @@ pub async fn a_platform_that_does_not_tell_the_numbers_deletes_nothing(scene: Sc
         scene.simulate("DELETE", "faults", Value::Null).await?;
     }
     ensure!(scene.calls("services.delete").await? == 0, "250 people's numbers were in use");
-    // Told again, they count; and who says that they do not is believed, though they are not told.
+    // Once reported again, the numbers count. And `deletionGuard: None` is accepted although they are not reported.
     scene.annotate::<OcEssentialService>("customer-1", RECONCILE, "again").await?;
     scene.until("customer-1", |service: &OcEssentialService| message(service).contains("250 telephone numbers")).await?;
     let known = |platform: &LivePlatform| platform.status.as_ref().is_some_and(|status| status.capabilities.iter().any(|call| call.name == "Numbers"));
@@ -131,7 +131,7 @@ pub async fn deleting_needs_no_lead_object_and_no_valid_spec(scene: Scene) -> Re
     scene.service("contoso", 1, by_lead).await?;
     let service: OcEssentialService = scene.ready("contoso", "True", "Succeeded").await?;
     let guid = service.status.and_then(|status| status.ump_customer_guid).context("a guid")?;
-    // First its lead object goes, then a rule comes that its short name breaks: the rule is for creates, and the service stays watched.
+    // First its lead object goes, then comes a rule that its short name breaks. The rule is for creates only, and the service is still observed.
     scene.delete::<Lead>("contoso").await?;
     scene.gone::<Lead>("contoso").await?;
     scene.change::<LivePlatform>(&scene.platform, json!({"shortNameRule": "Alphanumeric"})).await?;
@@ -147,8 +147,8 @@ pub async fn deleting_needs_no_lead_object_and_no_valid_spec(scene: Scene) -> Re
     Ok(())
 }
 
-/// When the operator has asked for a change of an object, in milliseconds, and whether that was sent: by its own log, so that it does not matter how slow
-/// the machine is.
+/// When the operator requested changes of an object, in milliseconds, and whether they were sent. Taken from its own log, so that the speed of the machine does
+/// not matter.
 fn asked(scene: &Scene, name: &str) -> Result<Vec<(i64, bool)>> {
     let entry = |line: &Value| -> Result<(i64, bool)> {
         let at: jiff::Timestamp = line["timestamp"].as_str().context("a time")?.parse()?;
@@ -157,7 +157,7 @@ fn asked(scene: &Scene, name: &str) -> Result<Vec<(i64, bool)>> {
     scene.passes(name, "asked")?.iter().map(entry).collect()
 }
 
-/// When the operator has looked at an object and said that its spec can't be followed, in milliseconds.
+/// When the operator reconciled an object and reported that its spec cannot be followed, in milliseconds.
 fn tried(scene: &Scene, name: &str) -> Result<Vec<i64>> {
     let passes = scene.passes(name, "looked")?;
     let invalid = passes.iter().filter(|line| line["reason"] == "InvalidSpec");
@@ -170,7 +170,7 @@ pub async fn a_changed_spec_is_tried_at_once_however_long_the_next_try_was_away(
     let settings = json!({"proxySet": "SIPTrunk", "onlinePstnGateway": "gw.example.com", "variablesFrom": {"secretRef": {"name": "pbx"}}});
     scene.service("northwind", 1, json!({"advancedSettings": settings})).await?;
     scene.ready::<OcEssentialService>("northwind", "False", "InvalidSpec").await?;
-    // Tried again after 1, 2, 4 and 8 s; the next try would be 16 s after that.
+    // Retried after 1, 2, 4 and 8 s; the next retry would be 16 s later.
     let mut tries = Vec::new();
     for _ in 0..120 {
         tries = tried(&scene, "northwind")?;
@@ -180,7 +180,7 @@ pub async fn a_changed_spec_is_tried_at_once_however_long_the_next_try_was_away(
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
     ensure!(tries.len() >= 5 && asked(&scene, "northwind")?.is_empty(), "five tries, and nothing was asked for: {tries:?}");
-    // No intent stands on the object: the request was never whole, and a restart has nothing to look for.
+    // The object has no intent: the request was never complete, and a restart has nothing to look for.
     let waiting = OcEssentialService::api(&scene).get("northwind").await?;
     ensure!(!waiting.annotations().contains_key("operatorconnect.dev/operation"), "{:?}", waiting.annotations());
     scene

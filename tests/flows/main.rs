@@ -1,7 +1,7 @@
-//! Flows on a real API server, with the operator as a process of its own, under the rights that the chart gives, and one simulated platform
-//! for each case. Each case has a namespace and a `LivePlatform` of its own, so that all of them run side by side under one operator.
+//! Flows on a real API server. The operator runs as a separate process under the chart's rights, with one simulated platform for each case. Each case has its
+//! own namespace and `LivePlatform`, so all of them run side by side under one operator.
 //!
-//! Run one by its name: `cargo xtask test --test flows lost_answer`.
+//! Run one by name: `cargo xtask test --test flows lost_answer`.
 
 mod adoption;
 mod answers;
@@ -144,6 +144,6 @@ fn main() -> Result<ExitCode> {
     for &(name, case) in CASES {
         trials.case(name, move |stage| async move { stage.play(name, case).await });
     }
-    // Most of a case is waiting; the machine decides how many API-server writes it takes, not the number of cases.
+    // Most of a case is waiting; the limit is the API-server writes the machine can take, not the number of cases.
     Ok(trials.play(8))
 }

@@ -1,4 +1,4 @@
-//! Modes that change nothing, and a status that is lost.
+//! Modes that change nothing, and a lost status.
 
 use anyhow::{Context, Result, ensure};
 use kube::ResourceExt;
@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::stage::{Own, Scene, message};
 
-/// What would be done is said item by item: action, field, from, to.
+/// The plan lists its steps item by item: action, field, from, to.
 async fn plans(scene: &Scene) -> Result<()> {
     let planned: OcEssentialService = scene.ready("new-1", "False", "PlanReady").await?;
     let plan: Vec<_> = planned.status.context("a status")?.plan.into_iter().map(|item| (item.action, item.field, item.from, item.to)).collect();
@@ -40,7 +40,7 @@ pub async fn observe_and_plan_change_nothing_in_a_whole_life(scene: Scene) -> Re
             )
             .await?;
     }
-    // Whoever changes anything is refused, and counted.
+    // Any change is refused, and counted.
     for endpoint in
         ["leads.create", "leads.delete", "leads.convert", "services.create", "services.delete", "services.upgrade", "channels.assign", "channels.remove"]
     {
@@ -57,7 +57,7 @@ pub async fn observe_and_plan_change_nothing_in_a_whole_life(scene: Scene) -> Re
         let observed: OcEssentialService = scene.ready(name, "False", "Observing").await?;
         ensure!(message(&observed).contains("Observe"), "{}", message(&observed));
     }
-    // Looked at again, changed in its spec, and deleted.
+    // Reconciled again, changed in its spec, and deleted.
     for name in ["new-1", "new-2", "there-3", "there-4"] {
         scene.annotate::<OcEssentialService>(name, "operatorconnect.dev/reconcile-requested-at", "again").await?;
         scene.change::<OcEssentialService>(name, json!({"fullName": "Another name"})).await?;
@@ -80,7 +80,7 @@ pub async fn observe_and_plan_change_nothing_in_a_whole_life(scene: Scene) -> Re
     Ok(())
 }
 
-/// What a restore does that drops status, or `kubectl replace --subresource=status`.
+/// The effect of a restore that drops status, or of `kubectl replace --subresource=status`.
 async fn wipe(scene: &Scene, name: &str) -> Result<()> {
     let api = OcEssentialService::api(scene);
     for _ in 0..20 {
@@ -94,7 +94,7 @@ async fn wipe(scene: &Scene, name: &str) -> Result<()> {
     anyhow::bail!("{name} is changed all the time")
 }
 
-/// What of a status must come back. Times of jobs and of the operation are not known any more, and are not made up.
+/// The part of a status that must come back. The times of jobs and of the operation are lost, and are not invented.
 fn essence(service: &OcEssentialService) -> Value {
     let status = service.status.clone().unwrap_or_default();
     let conditions: Vec<_> = status.conditions.iter().map(|condition| (&condition.type_, &condition.status, &condition.reason)).collect();
@@ -119,7 +119,7 @@ pub async fn a_wiped_status_comes_back_by_reading_alone(scene: Scene) -> Result<
         let before: OcEssentialService = scene.ready(name, "True", "Succeeded").await?;
         let changes = scene.changes().await?;
         wipe(&scene, name).await?;
-        // Nothing that wakes us: our own status is not watched for changes. The next observation, or whoever asks, finds it.
+        // This enqueues nothing: the operator does not watch its own status for changes. The next observation, or a reconcile request, finds it.
         scene.annotate::<OcEssentialService>(name, "operatorconnect.dev/reconcile-requested-at", "restored").await?;
         let after: OcEssentialService = scene.ready(name, "True", "Succeeded").await?;
         ensure!(essence(&before) == essence(&after), "{name}: {} became {}", essence(&before), essence(&after));
@@ -136,7 +136,7 @@ pub async fn a_wiped_status_comes_back_by_reading_alone(scene: Scene) -> Result<
     let changes = scene.changes().await?;
     wipe(&scene, "midway").await?;
     scene.annotate::<OcEssentialService>("midway", "operatorconnect.dev/reconcile-requested-at", "restored").await?;
-    // What it has asked itself the process knows, whatever has become of the status: it follows its task.
+    // The process remembers its own requests, whatever happened to the status, and follows its task.
     let service: OcEssentialService = scene.ready("midway", "False", "Converting").await?;
     ensure!(service.status.and_then(|status| status.operation).is_some_and(|operation| operation.task_id.is_some()), "the task is in status again");
     scene.ready::<OcEssentialService>("midway", "True", "Succeeded").await?;

@@ -1,4 +1,4 @@
-//! A namespace that is deleted with all that is in it, and a platform object that is gone.
+//! A namespace that is deleted with everything in it, and a platform object that is gone.
 
 use anyhow::{Result, ensure};
 use k8s_openapi::api::core::v1::{Namespace, Secret};
@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 
 use super::stage::{Own, Scene, measured, message, ready_is};
 
-/// The short names of the services that the platform has.
+/// The short names of the services on the platform.
 async fn left(scene: &Scene) -> Result<Vec<String>> {
     let all = scene.simulate("GET", "services", Value::Null).await?;
     let all = all["services"].as_array().cloned().unwrap_or_default();
@@ -26,12 +26,12 @@ pub async fn a_deleted_namespace_goes_though_its_secret_goes_first(scene: Scene)
         scene.ready::<OcEssentialService>(name, "True", "Succeeded").await?;
     }
     scene.ready::<Lead>("direct", "True", "Succeeded").await?;
-    // The Secret first, as it happens in a namespace: its objects have a finalizer, it has none. The platform object notices.
+    // The Secret goes first, as in a deleted namespace: its objects have a finalizer, the Secret has none. The platform object notices.
     Api::<Secret>::namespaced(scene.client.clone(), &scene.namespace).delete("credential", &DeleteParams::default()).await?;
     scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "gone").await?;
     let platform: LivePlatform = scene.ready(&scene.platform, "False", "AuthenticationFailed").await?;
     ensure!(message(&platform).contains("is not there"), "{}", message(&platform));
-    // Who is not being deleted has no use of the last good connection.
+    // An object that is not being deleted may not use the last working connection.
     scene.service("new", 4, json!({})).await?;
     scene.ready::<OcEssentialService>("new", "False", "AuthenticationFailed").await?;
     let begun = scene.platform_time().await?;
@@ -67,11 +67,11 @@ pub async fn a_platform_object_that_is_gone_holds_only_what_must_be_deleted(scen
         scene.delete::<OcEssentialService>(name).await?;
     }
     scene.gone::<OcEssentialService>("paid").await?;
-    // It says both ways out.
+    // It names both ways out.
     let told =
         |service: &OcEssentialService| ready_is(service, "False", "PlatformNotFound") && ["Make it", "Retain"].iter().all(|way| message(service).contains(way));
     scene.until("trial", told).await?;
-    // The platform object comes back, without its Secret: no connection was ever good. It still says what to do.
+    // The platform object comes back without its Secret, so no connection ever worked. It still says what to do.
     Api::<Secret>::namespaced(scene.client.clone(), &scene.namespace).delete("credential", &DeleteParams::default()).await?;
     scene.platform_object(json!({})).await?;
     let told = |service: &OcEssentialService| {

@@ -13,7 +13,7 @@ use super::stage::{Own, Scene, message, ready_is};
 
 const OPERATION: &str = "operatorconnect.dev/operation";
 
-/// A platform that takes a second create, so that one that is asked for shows.
+/// A platform that accepts a second create, so that a second request shows.
 async fn begin(scene: &Scene, tenants: &[u32], settings: Value) -> Result<()> {
     scene.consented(tenants).await?;
     scene.simulate("PATCH", "settings", json!({"secondCreate": "allowed"})).await?;
@@ -22,7 +22,7 @@ async fn begin(scene: &Scene, tenants: &[u32], settings: Value) -> Result<()> {
     scene.connect(settings).await
 }
 
-/// The manifest that a person has: what the operator wrote is not in it.
+/// The manifest that a person has, without what the operator wrote.
 async fn manifest(scene: &Scene, name: &str) -> Result<OcEssentialService> {
     let mut object = OcEssentialService::api(scene).get(name).await?;
     let kept = object.metadata.clone();
@@ -32,7 +32,7 @@ async fn manifest(scene: &Scene, name: &str) -> Result<OcEssentialService> {
     Ok(object)
 }
 
-/// `kubectl replace`: whatever the object has become.
+/// `kubectl replace`, whatever the object has become.
 async fn replace(scene: &Scene, object: &OcEssentialService) -> Result<()> {
     let api = OcEssentialService::api(scene);
     for _ in 0..20 {
@@ -46,7 +46,7 @@ async fn replace(scene: &Scene, object: &OcEssentialService) -> Result<()> {
     anyhow::bail!("the object is never left alone")
 }
 
-/// A restore tool writes a whole status by an update of its own.
+/// A restore tool writes a whole status with its own update.
 async fn restore_status(scene: &Scene, name: &str, status: Value) -> Result<()> {
     let api = OcEssentialService::api(scene);
     for _ in 0..20 {
@@ -75,7 +75,7 @@ pub async fn a_replace_while_the_request_is_under_way_makes_no_second_service(sc
     replace(&scene, &manifest(&scene, "contoso").await?).await?;
     scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
     one_service(&scene).await?;
-    // What was taken off is back, and the object goes with its service.
+    // What was removed is back, and the object goes with its service.
     scene.delete::<OcEssentialService>("contoso").await?;
     scene.gone::<OcEssentialService>("contoso").await?;
     ensure!(scene.calls("services.delete").await? == 1, "nothing that is paid for is left behind");
@@ -103,14 +103,14 @@ pub async fn a_tool_that_puts_its_manifest_again_and_again_makes_no_second_servi
     Ok(())
 }
 
-/// What stood in status at any time is put back by another manager, which owns it from then on.
+/// Another manager restores an old status and owns its fields from then on.
 pub async fn a_restored_status_ends_no_create_and_nothing_of_it_stays(scene: Scene) -> Result<()> {
     begin(&scene, &[1], json!({})).await?;
     scene.simulate("PATCH", "settings", json!({"taskDuration": 3000})).await?;
     scene.service("contoso", 1, json!({})).await?;
     let running: OcEssentialService = scene.ready("contoso", "False", "Converting").await?;
     let intent: Value = serde_json::from_str(running.annotations().get(OPERATION).context("an intent")?)?;
-    // The outcome of another operation beside the id of this one, and conditions that are over; one is of a type that is not ours.
+    // The outcome of another operation beside the id of this one, and outdated conditions; one is of a type that is not the operator's.
     let condition = |kind: &str, status: &str, reason: &str| json!({"type": kind, "status": status, "reason": reason, "message": "x", "lastTransitionTime": "2025-01-01T00:00:00Z", "observedGeneration": 1});
     let restored = json!({
         "observedGeneration": 1, "licenseType": "OC Pro",
@@ -127,7 +127,7 @@ pub async fn a_restored_status_ends_no_create_and_nothing_of_it_stays(scene: Sce
     ensure!(!kinds.contains(&"Stalled") && !kinds.contains(&"Reconciling"), "what is over is taken away: {kinds:?}");
     ensure!(kinds.contains(&"example.com/Backed"), "what is somebody else's is kept: {kinds:?}");
     ensure!(status.license_type.as_deref() == Some("OC Essential"));
-    // And nothing is written any more.
+    // After that, nothing is written any more.
     let versions = scene.versions::<OcEssentialService>().await?;
     scene.annotate::<OcEssentialService>("contoso", "example.com/note", "look").await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
@@ -137,11 +137,11 @@ pub async fn a_restored_status_ends_no_create_and_nothing_of_it_stays(scene: Sce
     Ok(())
 }
 
-/// The three ways in which a namespace is restored, each onto an object whose create runs and onto one that is being deleted.
+/// The three ways to restore a namespace, each onto an object whose create runs and onto one that is being deleted.
 pub async fn a_namespace_is_restored_in_the_middle_of_creates_and_deletions(scene: Scene) -> Result<()> {
     begin(&scene, &[1, 2, 3, 4, 5, 6], json!({})).await?;
     let ways = ["replaced", "applied", "bare"];
-    // What is going to be deleted, as it was when the backup was made.
+    // The objects about to be deleted, as they were when the backup was made.
     let mut backups = Vec::new();
     for (tenant, way) in (4u32..).zip(ways) {
         let name = format!("going-{way}");
@@ -172,7 +172,7 @@ pub async fn a_namespace_is_restored_in_the_middle_of_creates_and_deletions(scen
     Ok(())
 }
 
-/// Puts an object back as it was in the backup, or as it is: with status by a replace, by server-side apply of another manager, or without its status.
+/// Restores an object as it was in the backup, or as it is now: with status by a replace, by server-side apply of another manager, or without its status.
 async fn restore(scene: &Scene, way: &str, name: &str, backup: Option<&OcEssentialService>) -> Result<()> {
     let api = OcEssentialService::api(scene);
     let Some(now) = api.get_opt(name).await? else { return Ok(()) };
@@ -180,7 +180,7 @@ async fn restore(scene: &Scene, way: &str, name: &str, backup: Option<&OcEssenti
     match way {
         "replaced" => {
             let status = serde_json::to_value(&object)?["status"].take();
-            // The object of a backup is no longer there to be replaced once it is going; its status can be put back.
+            // A deleted object can no longer be replaced once it is terminating, but its status can be restored.
             if now.metadata.deletion_timestamp.is_none() {
                 replace(scene, &manifest(scene, name).await?).await?;
             }
@@ -214,7 +214,7 @@ async fn restore(scene: &Scene, way: &str, name: &str, backup: Option<&OcEssenti
     Ok(())
 }
 
-/// A mutating policy that lets only known annotations stand.
+/// A mutating policy that keeps only known annotations.
 pub async fn a_policy_that_strips_the_record_stops_the_request_and_is_told(scene: Scene) -> Result<()> {
     begin(&scene, &[1], json!({})).await?;
     let (name, namespace) = (scene.namespace.clone(), scene.namespace.clone());
@@ -234,7 +234,7 @@ pub async fn a_policy_that_strips_the_record_stops_the_request_and_is_told(scene
         .await?;
     let binding = json!({"apiVersion": "admissionregistration.k8s.io/v1", "kind": "MutatingAdmissionPolicyBinding", "metadata": {"name": name}, "spec": {"policyName": name}});
     scene.apply(binding.clone()).await?;
-    // A policy works a moment after it was made.
+    // A policy takes effect a moment after it was created.
     tokio::time::sleep(Duration::from_secs(3)).await;
     scene.service("contoso", 1, json!({})).await?;
     let told = |service: &OcEssentialService| ready_is(service, "False", "ProgressingWithRetry") && message(service).contains("drops the annotation");
@@ -250,7 +250,7 @@ pub async fn a_policy_that_strips_the_record_stops_the_request_and_is_told(scene
     one_service(&scene).await
 }
 
-/// A policy that refuses finalizers: the API server says no to each intent.
+/// A policy that refuses finalizers: the API server rejects each intent.
 pub async fn a_refused_write_is_told_and_tried_ever_more_rarely(scene: Scene) -> Result<()> {
     begin(&scene, &[1], json!({})).await?;
     let name = scene.namespace.clone();

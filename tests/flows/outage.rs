@@ -1,4 +1,4 @@
-//! A platform that is down or throttles, and many objects on it.
+//! A platform that is down or throttles, with many objects on it.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::stage::{Scene, measured, message};
 const SETTLED: u32 = 100;
 const UNSETTLED: u32 = 20;
 
-/// Who waits is served before anything is read again for those who do not.
+/// Waiting objects are served before anything is read again for the others.
 async fn recovered(scene: &Scene, calls: u64, back: u64, late: usize) -> Result<()> {
     let log = scene.log().await?;
     let first = log.iter().find(|(_, status, at)| *at >= back && *status == 200).context("a call that went well")?.2;
@@ -26,7 +26,7 @@ async fn recovered(scene: &Scene, calls: u64, back: u64, late: usize) -> Result<
     let last_start = since.iter().rposition(|endpoint| *endpoint == "services.create").context("the late ones are asked for")?;
     let starts = since[..=last_start].iter().filter(|endpoint| **endpoint == "services.create").count();
     ensure!(starts == late, "each that came late is asked for once: {starts}");
-    // Nothing but lists, creates and tasks is asked for.
+    // The operator calls only lists, creates and tasks.
     ensure!(since.iter().all(|endpoint| matches!(*endpoint, "services.list" | "leads.list" | "services.create" | "tasks.get")), "{since:?}");
     ensure!(lists <= 40, "{lists} lists for 20 objects");
     Ok(())
@@ -44,7 +44,7 @@ pub async fn settled_objects_are_left_alone_while_the_platform_is_down(scene: Sc
     for tenant in settled {
         scene.ready::<OcEssentialService>(&format!("settled-{tenant}"), "True", "Succeeded").await?;
     }
-    // Half of the others have a task under way when it happens, half come during it.
+    // Half of the others have a task in progress when the outage begins, half arrive during it.
     scene.simulate("PATCH", "settings", json!({"taskDuration": 4000})).await?;
     let (midway, late) = unsettled.split_at(UNSETTLED as usize / 2);
     for tenant in midway {
@@ -104,7 +104,7 @@ pub async fn all_kinds_wait_together_when_the_platform_throttles(scene: Scene) -
     let log = scene.log().await?;
     let at = log.iter().position(|(_, status, _)| *status == 429).context("it throttled")?;
     let throttled = log[at].2;
-    // What was under way at that moment may still be answered.
+    // A call in flight at that moment may still be answered.
     let pressed: Vec<_> = log[at + 1..].iter().filter(|(_, _, when)| (throttled + 300..throttled + 5900).contains(when)).collect();
     ensure!(pressed.is_empty(), "calls in the 6 s for which it asked to be left alone: {pressed:?}");
     let next = log[at + 1..].iter().find(|(_, _, when)| *when >= throttled + 5900).context("a call after that")?.2;
@@ -112,20 +112,20 @@ pub async fn all_kinds_wait_together_when_the_platform_throttles(scene: Scene) -
     Ok(())
 }
 
-/// An address behind which a firewall drops what comes: all passes over the platform's objects wait, and must neither wait for one another nor keep the
-/// corrected address from being used.
+/// An address behind which a firewall drops packets: all passes over the platform's objects wait. They must neither wait for one another nor delay the use of
+/// the corrected address.
 pub async fn a_platform_that_hangs_is_left_as_soon_as_its_url_is_corrected(scene: Scene) -> Result<()> {
     const OBJECTS: u32 = 40;
     let all: Vec<u32> = (1..=OBJECTS).collect();
     scene.consented(&all).await?;
-    // It takes connections, and never answers.
+    // It accepts connections and never answers.
     let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let url = format!("http://{}/tenantui", silent.local_addr()?);
     scene.connect(json!({"url": url})).await?;
     for tenant in &all {
         scene.lead(&format!("lead-{tenant}"), *tenant, json!({})).await?;
     }
-    // Until the operator asks.
+    // Until the operator calls.
     let (_held, _) = tokio::time::timeout(Duration::from_secs(20), silent.accept()).await.context("the operator asks the platform")??;
     tokio::time::sleep(Duration::from_secs(3)).await;
     let corrected = tokio::time::Instant::now();

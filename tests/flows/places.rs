@@ -1,4 +1,4 @@
-//! What is unique is unique at a platform's place, whatever names point there; and only an object that could ask for something holds it.
+//! What is unique is unique at a platform's place, whichever names point there. Only an object that could request something holds it.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ fn second(scene: &Scene) -> String {
     format!("{}-b", scene.platform)
 }
 
-/// A second platform object for the case's platform, with its url written otherwise.
+/// A second platform object for the case's platform, with its url spelt differently.
 async fn another_name(scene: &Scene, change: Value) -> Result<String> {
     let name = second(scene);
     let mut spec = scene.platform_spec(&scene.simulator);
@@ -30,7 +30,7 @@ async fn another_name(scene: &Scene, change: Value) -> Result<String> {
     Ok(name)
 }
 
-/// The platform object that a case has made beside its own.
+/// Deletes the platform object that a case has created beside its own.
 async fn away(scene: &Scene) -> Result<()> {
     Api::<LivePlatform>::all(scene.client.clone()).delete(&second(scene), &DeleteParams::default()).await?;
     Ok(())
@@ -40,7 +40,7 @@ fn selector() -> Value {
     json!({"allowedNamespaces": {"from": "Selector", "selector": {"matchLabels": {ALLOWED: "true"}}}})
 }
 
-/// The namespace of the case may use the platform; another one, whose name is returned, may not.
+/// The case's namespace may use the platform; the other one, whose name is returned, may not.
 async fn namespaces(scene: &Scene) -> Result<String> {
     let evil = format!("{}-evil", scene.namespace);
     let namespace = |name: &str, labels: Value| json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": name, "labels": labels}});
@@ -49,7 +49,7 @@ async fn namespaces(scene: &Scene) -> Result<String> {
     Ok(evil)
 }
 
-/// Two `LivePlatform` objects for one platform are one world: one service for a tenant, and one short name.
+/// Two `LivePlatform` objects for one platform share it: one service for a tenant, and one short name.
 pub async fn two_platform_objects_of_one_place_share_tenants_and_names(scene: Scene) -> Result<()> {
     scene.simulate("PATCH", "settings", json!({"secondCreate": "allowed"})).await?;
     scene.consented(&[1, 2]).await?;
@@ -64,7 +64,7 @@ pub async fn two_platform_objects_of_one_place_share_tenants_and_names(scene: Sc
         ensure!(message(&service).contains(&format!("{}/first (same {what})", scene.namespace)), "{}", message(&service));
     }
     ensure!(scene.calls("services.create").await? == 1, "one service for a tenant");
-    // Nothing is lost: when the first is let go, its turn comes.
+    // Nothing is lost: when the first is released, the second has its turn.
     scene.delete::<OcEssentialService>("first").await?;
     scene.gone::<OcEssentialService>("first").await?;
     scene.until("same-tenant", |service: &OcEssentialService| !ready_is(service, "False", "Conflict") || !message(service).contains("/first ")).await?;
@@ -72,7 +72,7 @@ pub async fn two_platform_objects_of_one_place_share_tenants_and_names(scene: Sc
     away(&scene).await
 }
 
-/// What an object has on one platform object is not deleted by an object on another one of the same place.
+/// An object on one platform object never deletes the service of an object on another one of the same place.
 pub async fn a_service_of_another_platform_objects_object_is_not_deleted(scene: Scene) -> Result<()> {
     scene.consented(&[1]).await?;
     scene.connect(json!({})).await?;
@@ -80,7 +80,7 @@ pub async fn a_service_of_another_platform_objects_object_is_not_deleted(scene: 
     scene.service("one", 1, json!({"deletionPolicy": "Delete"})).await?;
     let one: OcEssentialService = scene.ready("one", "True", "Succeeded").await?;
     let guid = one.status.as_ref().and_then(|status| status.ump_customer_guid.clone()).context("a guid")?;
-    // As two operators, or two platform objects before they were known to be one place, have left it: both objects have the service.
+    // The state that two operators leave, or two platform objects before they were known to share a place: both objects have the service.
     scene.service("two", 1, json!({"platform": other, "suspend": true, "shortName": "one", "fullName": "one Ltd"})).await?;
     scene.ready::<OcEssentialService>("two", "False", "Suspended").await?;
     let status = json!({"status": {"umpCustomerGuid": guid, "platform": other, "msTenantId": scene.tenant(1), "licenseType": "OC Essential"}});
@@ -96,7 +96,7 @@ pub async fn a_service_of_another_platform_objects_object_is_not_deleted(scene: 
     away(&scene).await
 }
 
-/// `spec.deletions.perHour` is one number for a place, and the least of all holds.
+/// `spec.deletions.perHour` is one limit for a place, and the lowest of all applies.
 pub async fn deletions_are_counted_for_a_place(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2, 3]).await?;
     scene.connect(json!({"deletions": {"perHour": 5}})).await?;
@@ -121,7 +121,7 @@ pub async fn deletions_are_counted_for_a_place(scene: Scene) -> Result<()> {
     away(&scene).await
 }
 
-/// An older object that could never ask for anything holds neither a tenant nor a short name.
+/// An older object that could never request anything holds neither a tenant nor a short name.
 pub async fn what_could_not_ask_holds_nothing(scene: Scene) -> Result<()> {
     let evil = namespaces(&scene).await?;
     scene.consented(&[1, 2, 3, 4, 5]).await?;
@@ -138,12 +138,12 @@ pub async fn what_could_not_ask_holds_nothing(scene: Scene) -> Result<()> {
     let lead = json!({"platform": scene.platform, "msTenantId": scene.tenant(1)});
     let lead = json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": {"name": "squat", "namespace": evil}, "spec": lead});
     scene.apply(lead).await?;
-    // Within an allowed namespace: those whose spec keeps them from asking.
+    // In an allowed namespace: objects whose spec keeps them from requesting anything.
     scene.service("suspended", 3, json!({"suspend": true})).await?;
     scene.service("observes", 4, json!({"mode": "Observe"})).await?;
     scene.service("plans", 5, json!({"mode": "Plan"})).await?;
     scene.ready::<OcEssentialService>("plans", "False", "PlanReady").await?;
-    // Objects are older by the second.
+    // Age counts in whole seconds.
     tokio::time::sleep(Duration::from_millis(1100)).await;
     for tenant in 1..=5 {
         scene.service(&format!("victim-{tenant}"), tenant, json!({})).await?;
@@ -153,7 +153,7 @@ pub async fn what_could_not_ask_holds_nothing(scene: Scene) -> Result<()> {
         scene.ready::<OcEssentialService>(&format!("victim-{tenant}"), "True", "Succeeded").await?;
     }
     scene.ready::<Lead>("victim", "True", "Succeeded").await?;
-    // What an object has is protected, also when its namespace may not use the platform any more.
+    // What an object has is protected, even if its namespace may no longer use the platform.
     scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": evil, "labels": {ALLOWED: "true"}}})).await?;
     let squatter = Api::<OcEssentialService>::namespaced(scene.client.clone(), &evil);
     for _ in 0..300 {
@@ -167,14 +167,14 @@ pub async fn what_could_not_ask_holds_nothing(scene: Scene) -> Result<()> {
     Ok(())
 }
 
-/// Discovery makes an object for a lead that has none but in a namespace that may not use the platform; and of two platforms into one namespace both
-/// have their objects.
+/// Discovery creates an object for a lead whose only object is in a namespace that may not use the platform. Two platforms that discover into one namespace
+/// both get their objects.
 pub async fn discovery_is_kept_by_nobody_from_its_objects(scene: Scene) -> Result<()> {
     let evil = namespaces(&scene).await?;
     scene.consented(&[1, 2]).await?;
     let squat = json!({"platform": scene.platform, "msTenantId": scene.tenant(1)});
     scene.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": {"name": "squat", "namespace": evil}, "spec": squat})).await?;
-    // A lead of another platform has the name already.
+    // A lead of another platform already has the name.
     let name = format!("lead-{}", scene.tenant(2));
     scene.lead(&name, 2, json!({"platform": "another"})).await?;
     let mut spec = selector();
@@ -187,7 +187,7 @@ pub async fn discovery_is_kept_by_nobody_from_its_objects(scene: Scene) -> Resul
     Ok(())
 }
 
-/// What keeps discovery from making its objects is told with the API server's sentence, asked seldom, and over when it is over.
+/// Discovery reports what blocks its objects in the API server's words, retries rarely, and recovers when the block is gone.
 pub async fn discovery_says_what_keeps_it_from_its_objects(scene: Scene) -> Result<()> {
     let all: Vec<u32> = (1..=12).collect();
     scene.consented(&all).await?;
@@ -213,7 +213,7 @@ pub async fn discovery_says_what_keeps_it_from_its_objects(scene: Scene) -> Resu
     }
     ensure!(leads.list(&Default::default()).await?.items.len() == all.len(), "the namespace is there now");
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
-    // A policy that refuses one tenant costs that tenant.
+    // A policy that refuses one tenant affects only that tenant.
     let policy = format!("refuse-{}", scene.namespace);
     let rule = json!({"spec": {
         "failurePolicy": "Fail",
@@ -223,7 +223,7 @@ pub async fn discovery_says_what_keeps_it_from_its_objects(scene: Scene) -> Resu
     scene.apply(object(&policy, "ValidatingAdmissionPolicy", "admissionregistration.k8s.io/v1", rule)).await?;
     let binding = json!({"spec": {"policyName": policy, "validationActions": ["Deny"]}});
     scene.apply(object(&policy, "ValidatingAdmissionPolicyBinding", "admissionregistration.k8s.io/v1", binding)).await?;
-    // The API server takes a moment to hold to it.
+    // The API server takes a moment to enforce it.
     tokio::time::sleep(Duration::from_secs(3)).await;
     scene.consented(&[20, 21]).await?;
     let told = |platform: &LivePlatform| ready_is(platform, "True", "Succeeded") && message(platform).contains("this tenant is not for this cluster");
@@ -237,7 +237,7 @@ pub async fn discovery_says_what_keeps_it_from_its_objects(scene: Scene) -> Resu
     anyhow::bail!("the other one has no object")
 }
 
-/// A quota that lets only some of them through: those are made, the rest is told with the API server's sentence, and made when there is room.
+/// A quota that allows only some of the objects: those are created, the rest is reported in the API server's words and created when there is room.
 pub async fn discovery_says_that_a_quota_is_used_up(scene: Scene) -> Result<()> {
     const ROOM: usize = 4;
     let all: Vec<u32> = (1..=12).collect();
@@ -265,7 +265,7 @@ pub async fn discovery_says_that_a_quota_is_used_up(scene: Scene) -> Result<()> 
     Ok(())
 }
 
-/// A client secret that was changed, and that the directory does not know yet, turns no object away from Ready: the one before is good.
+/// A changed client secret that the directory does not know yet leaves every object Ready: the previous one still works.
 pub async fn a_rotated_secret_that_is_not_known_yet_costs_nothing(scene: Scene) -> Result<()> {
     let all: Vec<u32> = (1..=5).collect();
     scene.consented(&all).await?;
@@ -280,7 +280,7 @@ pub async fn a_rotated_secret_that_is_not_known_yet_costs_nothing(scene: Scene) 
     scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "rotated").await?;
     let told = |platform: &LivePlatform| ready_is(platform, "False", "ProgressingWithRetry") && message(platform).contains("AADSTS7000215");
     scene.until(&scene.platform, told).await?;
-    // The objects go on, and new ones are made.
+    // The objects go on, and new ones are created.
     scene.service("customer-5", 5, json!({})).await?;
     scene.ready::<OcEssentialService>("customer-5", "True", "Succeeded").await?;
     for _ in 0..30 {
@@ -290,7 +290,7 @@ pub async fn a_rotated_secret_that_is_not_known_yet_costs_nothing(scene: Scene) 
         }
         tokio::time::sleep(Duration::from_millis(100)).await;
     }
-    // Whoever is told that it is taken may remove the one before.
+    // Once the status reports the new secret as accepted, the previous one may be removed.
     scene.credential().await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     ensure!(scene.calls("services.create").await? == 5);

@@ -1,4 +1,4 @@
-//! The platform object: its references, its rules, what it shows.
+//! The platform object: its references, its rules, its status.
 
 use anyhow::{Context, Result, ensure};
 use oc_api::{CircuitState, Lead, LivePlatform, OcEssentialService};
@@ -27,7 +27,7 @@ pub async fn a_namespace_that_is_not_allowed_is_told(scene: Scene) -> Result<()>
     ensure!(super::stage::ready_is(&service, "False", "NamespaceNotAllowed"));
     ensure!(scene.changes().await? == 0);
     scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace, "labels": {"telephony": "yes"}}})).await?;
-    // Nobody asks for a look: it is looked again within a minute.
+    // Nobody requests a reconcile: the operator checks again within a minute.
     tokio::time::sleep(std::time::Duration::from_secs(40)).await;
     scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
     Ok(())

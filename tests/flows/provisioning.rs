@@ -38,14 +38,14 @@ pub async fn service_without_lead_object_becomes_ready(scene: Scene) -> Result<(
     Ok(())
 }
 
-/// The lists that the operator knows were read before the lead was made, and the next ones are far away.
+/// The operator's lists were read before the lead was created, and the next read is far away.
 pub async fn a_lead_that_was_made_just_before_its_object_is_found(scene: Scene) -> Result<()> {
     scene.connect(json!({"observeInterval": "10m"})).await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     scene.consented(&[1, 2]).await?;
     scene.lead("contoso", 1, json!({})).await?;
     scene.service("fabrikam", 2, json!({})).await?;
-    // Sooner than the minute after which a young object is looked at again.
+    // Sooner than the minute after which a young object is reconciled again.
     scene.ready::<Lead>("contoso", "True", "Succeeded").await?;
     scene.ready::<OcEssentialService>("fabrikam", "True", "Succeeded").await?;
     Ok(())
@@ -60,7 +60,7 @@ pub async fn ip_group_service_sends_its_variables_and_never_tells_them(scene: Sc
         "variables": {"CustomVar.Site": "Utrecht"}, "variablesFrom": {"secretRef": {"name": "pbx"}},
     });
     scene.service("northwind", 1, json!({"advancedSettings": settings})).await?;
-    // The Secret is missing: nothing can have been asked of the platform, and the object says what to do.
+    // The Secret is missing: nothing can have been requested from the platform, and the object says what to do.
     let service: OcEssentialService = scene.ready("northwind", "False", "InvalidSpec").await?;
     ensure!(message(&service).contains("variablesFrom") && message(&service).contains("pbx"), "{}", message(&service));
     ensure!(scene.calls("services.create").await? == 0);
@@ -89,11 +89,11 @@ pub async fn one_job_run_serves_all_that_wait(scene: Scene) -> Result<()> {
     for tenant in &tenants {
         scene.service(&format!("customer-{tenant}"), *tenant, json!({})).await?;
     }
-    // Until all of them wait nobody can have it run: how many come while it runs would be the machine's doing.
+    // The job may run only once all of them wait; otherwise the machine's speed decides how many arrive while it runs.
     for tenant in &tenants {
         scene.ready::<OcEssentialService>(&format!("customer-{tenant}"), "False", "AwaitingLeadsJob").await?;
     }
-    // They wait since the next whole second.
+    // Their waiting counts from the next whole second.
     tokio::time::sleep(std::time::Duration::from_secs(1)).await;
     scene.change::<LivePlatform>(&scene.platform, scene.http_jobs()).await?;
     for tenant in &tenants {
@@ -116,7 +116,7 @@ fn runs(jobs: &Value, name: &str) -> Result<u64> {
 
 const TRUNKS_RAN: &str = "operatorconnect.dev/trunks-job-ran-at";
 
-/// A service that only lacks the trunks job.
+/// A service that lacks only the trunks job.
 async fn waits_for_the_trunks_job(scene: &Scene) -> Result<OcEssentialService> {
     scene.consented(&[1]).await?;
     scene.simulate("PATCH", "settings", json!({"visibleAfterLeadsJob": true})).await?;
@@ -133,7 +133,7 @@ async fn waits_for_the_trunks_job(scene: &Scene) -> Result<OcEssentialService> {
 pub async fn jobs_by_hand_are_asked_for_and_noticed(scene: Scene) -> Result<()> {
     let service = waits_for_the_trunks_job(&scene).await?;
     ensure!(message(&service).contains("peering.sync-trunks-job") && message(&service).contains("trunks-job-ran-at"), "{}", message(&service));
-    // A run from before the service was there does not count.
+    // A run from before the service existed does not count.
     scene.annotate::<LivePlatform>(&scene.platform, TRUNKS_RAN, "2020-01-01T00:00:00Z").await?;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     scene.ready::<OcEssentialService>("northwind", "False", "AwaitingTrunksJob").await?;
@@ -144,8 +144,8 @@ pub async fn jobs_by_hand_are_asked_for_and_noticed(scene: Scene) -> Result<()> 
     Ok(())
 }
 
-/// A person in another time zone writes an hour that has not come, or the text of a tool that means another form: nothing is Synced by it, not even when the hour
-/// has come, and the LivePlatform says why.
+/// Someone in another time zone writes a time in the future, or a tool writes another format. Neither makes anything Synced, not even when that time has come,
+/// and the LivePlatform says why.
 #[allow(clippy::disallowed_methods, reason = "a person's clock, which the operator does not read")]
 pub async fn a_time_of_a_job_that_can_not_be_is_told_and_never_counts(scene: Scene) -> Result<()> {
     waits_for_the_trunks_job(&scene).await?;

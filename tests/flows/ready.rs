@@ -1,4 +1,4 @@
-//! Ready and Synced mean what they say: what can be changed on the platform, what can only be told, and what is refused.
+//! Ready and Synced mean what they say: what can be changed on the platform, what can only be reported, and what is refused.
 
 use anyhow::{Context, Result, bail, ensure};
 use kube::api::{Patch, PatchParams};
@@ -12,7 +12,7 @@ fn synced(service: &OcEssentialService) -> Option<(&str, &str)> {
     conditions.iter().find(|condition| condition.type_ == "Synced").map(|condition| (condition.status.as_str(), condition.reason.as_str()))
 }
 
-/// A change of the spec that the API server must refuse, with these words.
+/// A spec change that the API server must refuse, with these words.
 async fn refused(scene: &Scene, name: &str, spec: Value, words: &[&str]) -> Result<()> {
     let patch = Patch::Merge(json!({ "spec": spec }));
     let Err(kube::Error::Api(status)) = OcEssentialService::api(scene).patch(name, &PatchParams::default(), &patch).await else {
@@ -28,7 +28,7 @@ async fn look(scene: &Scene, name: &str, token: &str) -> Result<OcEssentialServi
     scene.until(name, handled).await
 }
 
-/// The platform has no call to change them. Before anything is asked for they are free, and with a service that was taken over they are only told.
+/// The platform has no call to change these fields. They are free before anything is requested, and only reported for a service that was taken over.
 pub async fn what_no_call_can_change_stays_as_it_was_asked_for(scene: Scene) -> Result<()> {
     scene.simulate("POST", "channels", json!({"id": 1574, "name": "North"})).await?;
     scene.simulate("POST", "lc-customers", json!({"id": 4711, "name": "North customer", "channelId": 1574})).await?;
@@ -48,11 +48,11 @@ pub async fn what_no_call_can_change_stays_as_it_was_asked_for(scene: Scene) -> 
     ] {
         refused(&scene, "northwind", change, &[field, "immutable"]).await?;
     }
-    // What is about this object and not about the service stays free; so does what the platform can be made to agree with.
+    // Fields about this object and not about the service stay free, and so do those that can be made to match the platform.
     scene.change::<OcEssentialService>("northwind", json!({"deletionPolicy": "Delete", "recreate": true, "fullName": "Northwind"})).await?;
     let service = scene.until("northwind", |service: &OcEssentialService| synced(service) == Some(("False", "Conflict"))).await?;
     ensure!(ready_is(&service, "True", "Succeeded") && message(&service).contains("spec.fullName"), "{}", message(&service));
-    // Somebody renames it on the platform: told, and the spec may follow.
+    // Someone renames it on the platform: that is reported, and the spec may follow.
     let guid = service.status.and_then(|status| status.ump_customer_guid).context("a guid")?;
     scene.simulate("PATCH", &format!("services/{guid}"), json!({"shortName": "Renamed", "fullName": "Northwind"})).await?;
     let told = |service: &OcEssentialService| message(service).contains("spec.shortName") && !message(service).contains("spec.fullName");
@@ -90,7 +90,7 @@ pub async fn errors_of_a_task_that_succeeded_are_told(scene: Scene) -> Result<()
     Ok(())
 }
 
-/// A rule for creating is no rule for what exists, or is being made.
+/// A rule for creating does not apply to what exists or is being created.
 pub async fn a_rule_for_short_names_is_for_creates_alone(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2, 3]).await?;
     scene.connect(json!({})).await?;
@@ -122,7 +122,8 @@ pub async fn a_rule_for_short_names_is_for_creates_alone(scene: Scene) -> Result
     Ok(())
 }
 
-/// A tenant that came from Direct Routing has both for a while. What customers use is nobody's to end, and whether both can be is the platform's word.
+/// A tenant that came from Direct Routing has both for a while. The operator never ends a service that customers use, and the platform decides whether both can
+/// exist.
 pub async fn a_direct_routing_service_is_neither_ours_nor_in_the_way(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2]).await?;
     let route = |tenant: String, name: &str| json!({"tenantId": tenant, "shortName": name, "fullName": name, "licenseType": 2});
@@ -137,14 +138,14 @@ pub async fn a_direct_routing_service_is_neither_ours_nor_in_the_way(scene: Scen
     scene.change::<OcEssentialService>("contoso", json!({"besideDirectRouting": true})).await?;
     let both: OcEssentialService = scene.ready("contoso", "True", "Succeeded").await?;
     ensure!(synced(&both) == Some(("True", "Succeeded")) && message(&both).contains("Direct Routing service"), "{}", message(&both));
-    // One that came later is in nobody's way.
+    // A service that came later blocks nothing.
     scene.service("fabrikam", 2, json!({"besideDirectRouting": true})).await?;
     scene.ready::<OcEssentialService>("fabrikam", "True", "Succeeded").await?;
     scene.delete::<OcEssentialService>("contoso").await?;
     scene.gone::<OcEssentialService>("contoso").await?;
     let left = scene.simulate("GET", "services", Value::Null).await?.to_string();
     ensure!(left.contains("RoutedOne") && left.contains("RoutedTwo") && !left.contains("contoso Ltd"), "{left}");
-    // A platform that takes no second one says so, and that is told.
+    // A platform that accepts no second service says so, and the object reports it.
     scene.simulate("PATCH", "settings", json!({"besideDirectRouting": "request"})).await?;
     scene.service("contoso", 1, json!({"besideDirectRouting": true})).await?;
     scene.ready::<OcEssentialService>("contoso", "False", "PlatformRefused").await?;

@@ -1,4 +1,4 @@
-//! States that no other case comes to: objects that are to be left alone, and refusals that only the platform can speak.
+//! States that no other case reaches: suspended objects, and refusals that only the platform can give.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::stage::{Scene, message, ready_is};
 pub async fn suspended_objects_are_left_alone(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2, 3]).await?;
     scene.connect(json!({})).await?;
-    // One that is there is left as it is; one that is new is not begun; a lead is no other.
+    // An existing service stays as it is; a new one is not started; the same goes for a lead.
     scene.service("settled", 1, json!({"deletionPolicy": "Delete"})).await?;
     scene.ready::<OcEssentialService>("settled", "True", "Succeeded").await?;
     scene.change::<OcEssentialService>("settled", json!({"suspend": true})).await?;
@@ -22,7 +22,7 @@ pub async fn suspended_objects_are_left_alone(scene: Scene) -> Result<()> {
     scene.ready::<Lead>("fresh", "False", "Suspended").await?;
     let changes = scene.changes().await?;
     ensure!(changes == 1, "the create of the one that is there, and nothing of those that are new: {changes}");
-    // Its service is not deleted while it is suspended, and it waits.
+    // Its service is not deleted while it is suspended, and the object waits.
     scene.delete::<OcEssentialService>("settled").await?;
     let waits = |service: &OcEssentialService| ready_is(service, "False", "Suspended") && message(service).contains("is not deleted");
     scene.until::<OcEssentialService>("settled", waits).await?;
@@ -44,7 +44,7 @@ pub async fn a_license_of_another_kind_and_a_refusal_are_told(scene: Scene) -> R
     let licensed: OcEssentialService = scene.ready("licensed", "False", "AlreadyLicensed").await?;
     ensure!(licensed.status.context("a status")?.license_type.is_none(), "no license is claimed");
     scene.ready::<OcEssentialService>("refused", "False", "PlatformRefused").await?;
-    // Somebody else's annotation has it looked at again. A person who asks for a look, or another spec, would have it asked for anew.
+    // An annotation of someone else causes a reconcile. A reconcile request or a changed spec would repeat the request.
     for note in ["one", "two"] {
         let passes = scene.passes("refused", "looked")?.len();
         scene.annotate::<OcEssentialService>("refused", "example.com/note", note).await?;

@@ -1,4 +1,4 @@
-//! Bad days of a platform, and what is refused before it is asked.
+//! Faults of a platform, and what is refused before it is requested.
 
 use anyhow::{Context, Result, ensure};
 use oc_api::{Lead, LivePlatform, OcEssentialService, Outcome};
@@ -8,7 +8,7 @@ use super::stage::{Scene, message};
 
 pub async fn a_lost_answer_makes_no_second_service(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2, 3]).await?;
-    // The call is executed, and the connection closed without an answer.
+    // The call is executed, and the connection closes without an answer.
     scene.simulate("POST", "faults", json!({"kind": "dropAfterExecution", "endpoint": "services.create", "times": 3})).await?;
     scene.connect(json!({})).await?;
     for tenant in 1..=3 {
@@ -50,13 +50,13 @@ pub async fn a_throttling_platform_is_obeyed(scene: Scene) -> Result<()> {
     let log = scene.log().await?;
     let at = log.iter().position(|(_, status, _)| *status == 429).context("it throttled")?;
     let throttled = log[at].2;
-    // What was under way at that moment may still be answered.
+    // A call in flight at that moment may still be answered.
     let pressed: Vec<_> = log[at + 1..].iter().filter(|(_, _, when)| (throttled + 300..throttled + 3900).contains(when)).collect();
     ensure!(pressed.is_empty(), "calls in the 4 s for which it asked to be left alone: {pressed:?}");
     Ok(())
 }
 
-/// A rest of a day would be a day without the platform, and nobody could end it.
+/// Otherwise a retry-after of a day would be a day without the platform that nobody could end.
 pub async fn a_look_ends_the_rest_that_the_platform_asked_for(scene: Scene) -> Result<()> {
     scene.consented(&[1]).await?;
     scene.connect(json!({})).await?;
@@ -72,10 +72,10 @@ pub async fn a_look_ends_the_rest_that_the_platform_asked_for(scene: Scene) -> R
     Ok(())
 }
 
-/// Entries of a list that can't be read stop only what they could be about, and as soon as they can be read it goes on: not an hour later.
+/// Unreadable entries of a list stop only what they could concern. As soon as they are readable it goes on, not an hour later.
 pub async fn a_list_that_is_whole_again_wakes_who_waited_for_it(scene: Scene) -> Result<()> {
     scene.consented(&[1]).await?;
-    // An empty list has nothing in it that could not be read.
+    // An empty list has no entry that could be unreadable.
     scene.simulate("POST", "services", json!({"tenantId": scene.tenant(2), "shortName": "Somebody"})).await?;
     scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(3), "companyName": "There already"})).await?;
     scene.fault(json!({"kind": "wrongTypes", "endpoint": "services.list", "forever": true})).await?;
@@ -85,7 +85,7 @@ pub async fn a_list_that_is_whole_again_wakes_who_waited_for_it(scene: Scene) ->
     ensure!(message(&service).contains("list of services has entries that can't be read"), "{}", message(&service));
     scene.simulate("DELETE", "faults", json!(null)).await?;
     scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
-    // The same of leads, whose absence a list with holes does not prove.
+    // The same for leads: a list with gaps does not prove that one is absent.
     for endpoint in ["leads.list", "leads.get"] {
         scene.fault(json!({"kind": "wrongTypes", "endpoint": endpoint, "forever": true})).await?;
     }
@@ -100,7 +100,7 @@ pub async fn a_list_that_is_whole_again_wakes_who_waited_for_it(scene: Scene) ->
 
 pub async fn a_broken_answer_is_told_and_survived(scene: Scene) -> Result<()> {
     scene.consented(&[1, 2]).await?;
-    // An empty list has nothing in it whose type could be wrong.
+    // An empty list has no entry whose type could be wrong.
     scene.simulate("POST", "services", json!({"tenantId": scene.tenant(2), "shortName": "Somebody"})).await?;
     scene.connect(json!({})).await?;
     scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;

@@ -1,4 +1,4 @@
-//! The breaker for what vanishes: what many objects miss at once, or miss at another address, proves nothing until a person has said so.
+//! The breaker for vanished services: when many objects miss theirs at once, or at another address, that proves nothing until a person confirms it.
 
 use anyhow::{Context, Result, ensure};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
@@ -29,7 +29,7 @@ async fn look(scene: &Scene, value: &str) -> Result<()> {
     scene.until(&scene.platform, handled).await.map(drop)
 }
 
-/// An empty list, whole and in good order, for some seconds: nothing is made again, nothing is let go, nothing is called deleted.
+/// A complete, well-formed, empty list for some seconds: nothing is created again, nothing is released, nothing is called deleted.
 pub async fn a_list_that_is_empty_for_a_while_is_not_believed(scene: Scene) -> Result<()> {
     scene.connect(json!({})).await?;
     let names = scene.services(&[1, 2, 3], json!({"recreate": true, "deletionPolicy": "Delete"})).await?;
@@ -38,7 +38,7 @@ pub async fn a_list_that_is_empty_for_a_while_is_not_believed(scene: Scene) -> R
     look(&scene, "while it is empty").await?;
     let platform: LivePlatform = scene.until(&scene.platform, |platform| held(platform).is_some()).await?;
     ensure!(ready_is(&platform, "True", "Succeeded"), "the platform answers: {:?}", platform.told());
-    // A person who has not seen it yet has said nothing of it, and two more looks change nothing.
+    // Nobody has approved anything, and two more looks change nothing.
     for value in ["once", "twice"] {
         look(&scene, value).await?;
     }
@@ -61,7 +61,7 @@ pub async fn a_list_that_is_empty_for_a_while_is_not_believed(scene: Scene) -> R
     Ok(())
 }
 
-/// What many miss for good waits for a person: not for an annotation that stood there before, and not for one of the first minute.
+/// When many stay missing, the operator waits for a person: an annotation from before does not count, nor one within the first minute.
 pub async fn services_that_are_really_gone_wait_for_a_persons_word(scene: Scene) -> Result<()> {
     scene.connect(json!({})).await?;
     scene.annotate::<LivePlatform>(&scene.platform, APPROVE, "from Git").await?;
@@ -72,7 +72,7 @@ pub async fn services_that_are_really_gone_wait_for_a_persons_word(scene: Scene)
     }
     look(&scene, "gone").await?;
     scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some_and(|told| told.contains('2'))).await?;
-    // A person has looked at it, and says so early: it counts once a list of a minute later agrees.
+    // A person approves early: it counts once a list read a minute later agrees.
     scene.annotate::<LivePlatform>(&scene.platform, APPROVE, "closed, says Ada").await?;
     look(&scene, "too early").await?;
     let early: OcEssentialService = <OcEssentialService as Own>::api(&scene).get(&names[0]).await?;
@@ -87,7 +87,7 @@ pub async fn services_that_are_really_gone_wait_for_a_persons_word(scene: Scene)
     Ok(())
 }
 
-/// The address is changed to that of another platform, while an object is being deleted, one wants to be made again and a third one only watches.
+/// The address changes to that of another platform, while one object is being deleted, one is to be created again and a third only observes.
 pub async fn another_address_proves_nothing_of_what_is_at_the_former_one(scene: Scene) -> Result<()> {
     scene.connect(json!({})).await?;
     let names = scene.services(&[1], json!({"deletionPolicy": "Delete"})).await?;
@@ -107,7 +107,7 @@ pub async fn another_address_proves_nothing_of_what_is_at_the_former_one(scene: 
     let object: OcEssentialService = <OcEssentialService as Own>::api(&scene).get(&names[0]).await.context("it was let go")?;
     ensure!(!message(&object).contains("Letting go"), "{:?}", object.told());
     ensure!(scene.calls("services.delete").await? == 0);
-    // The former address again: what is there is there, and is deleted.
+    // The former address again: what exists there is found, and deleted.
     scene.change::<LivePlatform>(&scene.platform, former).await?;
     scene.gone::<OcEssentialService>(&names[0]).await?;
     ensure!(scene.calls("services.delete").await? == 1);
@@ -115,7 +115,7 @@ pub async fn another_address_proves_nothing_of_what_is_at_the_former_one(scene: 
     Ok(())
 }
 
-/// One that vanishes is believed after a second look; the next one within the hour waits.
+/// One vanished service is believed after a second look; the next one within the hour waits.
 pub async fn one_service_after_another_is_not_believed_without_end(scene: Scene) -> Result<()> {
     scene.connect(json!({})).await?;
     let names = scene.services(&[1, 2, 3], json!({})).await?;
@@ -128,7 +128,7 @@ pub async fn one_service_after_another_is_not_believed_without_end(scene: Scene)
             _ => drop(scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some()).await?),
         }
     }
-    // Its own look at a list that does not show it is over by then.
+    // By then its own check against a list that lacks the service is over.
     scene.annotate::<OcEssentialService>(&names[1], RECONCILE, "now").await?;
     tokio::time::sleep(std::time::Duration::from_secs(2)).await;
     let second: OcEssentialService = <OcEssentialService as Own>::api(&scene).get(&names[1]).await?;

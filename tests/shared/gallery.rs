@@ -1,5 +1,5 @@
-//! The objects of the flows, one of each state in which any was seen: `target/evidence/objects/*.json`, with what our own checker says of each.
-//! `tests/gitops` shows them to the real kstatus and to the health checks for Argo CD.
+//! Sample objects from the flows, one for each state seen: `target/evidence/objects/*.json`, with the verdict of our own checker. `tests/gitops` shows them to
+//! the real kstatus and to the health checks for Argo CD.
 
 use std::collections::BTreeSet;
 use std::path::PathBuf;
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 
 use super::stage::Own;
 
-/// The states that this process has kept an object of.
+/// The states for which this process has kept an object.
 static KEPT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 
 fn shown(conditions: &[Condition]) -> Vec<status_rules::Condition<'_>> {
@@ -19,7 +19,7 @@ fn shown(conditions: &[Condition]) -> Vec<status_rules::Condition<'_>> {
     shown.map(|of| status_rules::Condition { kind: &of.type_, truth: &of.status, reason: &of.reason, message: &of.message }).collect()
 }
 
-/// Which rules the status of an object breaks. Others may put conditions of their own beside ours, which keep none but those of generations.
+/// The rules that the status of an object breaks. Others may add their own conditions beside the operator's; only the rules on generations apply to those.
 pub fn violations<K: Own>(object: &K) -> Vec<String> {
     let (observed, conditions) = object.told();
     let generation = object.meta().generation.unwrap_or_default();
@@ -48,14 +48,14 @@ pub fn keep<K: Own>(object: &K) -> Result<()> {
     });
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().context("the target folder")?.join("evidence/objects");
     std::fs::create_dir_all(&folder)?;
-    // Two test programs may keep the same state: a file is whole under its name, whoever wrote it last.
+    // Two test programs may keep the same state: rename makes the file complete, whoever wrote it last.
     let partial = folder.join(format!("{state}.{}", std::process::id()));
     std::fs::write(&partial, serde_json::to_string_pretty(&kept)? + "\n")?;
     std::fs::rename(partial, folder.join(format!("{state}.json")))?;
     Ok(())
 }
 
-/// What of an object decides how a tool shows it, as the name of a file.
+/// What decides how a tool shows an object, as a file name.
 fn state<K: Own>(object: &K) -> Result<String> {
     let (observed, conditions) = object.told();
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
@@ -73,7 +73,7 @@ fn state<K: Own>(object: &K) -> Result<String> {
         ("deleting", object.meta().deletion_timestamp.is_some()),
         ("unseen", observed.is_none()),
         ("outdated", observed.is_some() && observed != object.meta().generation),
-        // A status that somebody has wiped has no conditions at all, or some of another generation.
+        // A wiped status has no conditions at all, or some of another generation.
         ("mixed", conditions.iter().any(|condition| observed.is_some() && condition.observed_generation != observed)),
     ];
     let marks: String = marks.iter().filter(|(_, is_so)| *is_so).map(|(mark, _)| format!("-{mark}")).collect();

@@ -1,4 +1,5 @@
-//! The simulated platform: the object that connects to it, and the simulator's own calls, by which a test is Microsoft, the platform's staff, or bad luck.
+//! The simulated platform: the object that connects to it, and the simulator's own calls, through which a test plays Microsoft, the platform's staff, or bad
+//! luck.
 #![allow(dead_code, reason = "each target uses its part")]
 
 use std::future::Future;
@@ -9,7 +10,7 @@ use live_platform_simulator::Simulator;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-/// The spec of a `LivePlatform` for it; the Secret `credential` is in this namespace.
+/// The spec of a `LivePlatform` for the simulator; the Secret `credential` is in this namespace.
 pub fn platform_spec(simulator: &Simulator, namespace: &str) -> Value {
     json!({
         "url": simulator.base_url(),
@@ -23,7 +24,7 @@ pub fn platform_spec(simulator: &Simulator, namespace: &str) -> Value {
     })
 }
 
-/// Makes one of the simulator's own calls; without a body when that is null.
+/// Makes one of the simulator's own calls, without a body when `body` is null.
 pub async fn call(http: &reqwest::Client, simulator: &Simulator, method: &str, path: &str, body: Value) -> Result<Value> {
     let mut request = http.request(method.parse()?, format!("{}/simulator/{path}", simulator.url()));
     if !body.is_null() {
@@ -35,17 +36,17 @@ pub async fn call(http: &reqwest::Client, simulator: &Simulator, method: &str, p
     Ok(serde_json::from_str(&text).unwrap_or(Value::String(text)))
 }
 
-/// How often the platform was called, by endpoint.
+/// The number of calls to a platform endpoint.
 pub async fn calls(http: &reqwest::Client, simulator: &Simulator, endpoint: &str) -> Result<u64> {
     Ok(call(http, simulator, "GET", "calls", Value::Null).await?["byEndpoint"][endpoint].as_u64().unwrap_or_default())
 }
 
-/// How many changes the platform was asked for.
+/// The number of changes requested from the platform.
 pub async fn changes(http: &reqwest::Client, simulator: &Simulator) -> Result<u64> {
     call(http, simulator, "GET", "calls", Value::Null).await?["changes"].as_u64().context("the simulator counts changes")
 }
 
-/// Asks again and again, for so many seconds.
+/// Polls until there is a result, for at most this many seconds.
 pub async fn until<T, F: Future<Output = Result<Option<T>>>>(seconds: u64, ask: impl Fn() -> F) -> Result<T> {
     let end = Instant::now() + Duration::from_secs(seconds);
     loop {

@@ -1,4 +1,4 @@
-//! What the cases share: one API server, one operator; and what each has for itself: a namespace, a platform object, a simulated platform.
+//! What the cases share: one API server and one operator. And what each case has for itself: a namespace, a platform object, a simulated platform.
 
 use std::fs::File;
 use std::future::Future;
@@ -19,13 +19,13 @@ use serde_json::{Value, json};
 
 use super::{gallery, simulated};
 
-/// What a case does on its scene.
+/// The body of a case, given its scene.
 pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
-/// The operator that was built with the tests.
+/// The operator built with the tests.
 const OPERATOR: &str = env!("CARGO_BIN_EXE_oc-essentials-operator");
 
-/// The API server with a release of the chart, and one pod of that.
+/// The API server with a release of the chart, and one pod of the release.
 pub struct Stage {
     cluster: ControlPlane,
     release: Release,
@@ -34,13 +34,13 @@ pub struct Stage {
     log: PathBuf,
 }
 
-/// The pod as it runs.
+/// The running pod.
 struct Operator {
     process: Running,
     metrics: String,
 }
 
-/// The one pod. It holds no lease: no other one runs, and one that follows a killed one would only have to wait for it.
+/// Starts the pod. It holds no lease: no other pod runs, and the successor of a killed one would only have to wait for it.
 fn start(release: &Release, log: &Path) -> Result<Operator> {
     let mut pod = release.pod(OPERATOR.as_ref(), "operator-0")?;
     pod.command.args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]).env("OPERATORCONNECT_LEADER_ELECT", "false");
@@ -53,10 +53,10 @@ async fn listed<K: Own>(client: &Client) -> kube::Result<()> {
 }
 
 impl Stage {
-    /// Starts both.
+    /// Starts the API server and the operator.
     pub async fn set() -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
-        // Each case has its credential in a namespace of its own.
+        // Each case has its credential in its own namespace.
         let release = cluster.install(&control_plane::reads_anywhere()).await?;
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-operator-{}.log", env!("CARGO_CRATE_NAME"), std::process::id()));
         File::create(&log)?;
@@ -64,7 +64,7 @@ impl Stage {
         Ok(Self { cluster, release, operator, cases: AtomicU32::new(0), log })
     }
 
-    /// Ends the operator as a crash would, and starts another one: nothing that was only in memory is left.
+    /// Kills the operator as a crash would and starts another: nothing that was only in memory is left.
     pub fn restart_operator(&self) -> Result<()> {
         let mut operator = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
         operator.process.kill();
@@ -72,14 +72,14 @@ impl Stage {
         Ok(())
     }
 
-    /// Makes the kinds again, after a case has taken them away.
+    /// Creates the kinds again after a case has removed them.
     pub async fn restore_kinds(&self) -> Result<()> {
         let client = self.cluster.client();
         for name in ["liveplatforms", "leads", "ocessentialservices"] {
             manifests::apply_all(&client, &std::fs::read_to_string(format!("{}/crds/operatorconnect.dev_{name}.yaml", env!("CARGO_MANIFEST_DIR")))?).await?;
             manifests::established(&client, &format!("{name}.operatorconnect.dev")).await?;
         }
-        // For a moment the API server asks to be patient while it makes room for them anew.
+        // For a moment the API server asks clients to wait while it sets the kinds up again.
         for _ in 0..100 {
             let served = futures::try_join!(listed::<LivePlatform>(&client), listed::<Lead>(&client), listed::<OcEssentialService>(&client));
             if served.is_ok() {
@@ -90,13 +90,13 @@ impl Stage {
         bail!("the kinds are not served again after 20 s")
     }
 
-    /// The process id of the operator, and where its metrics are.
+    /// The process id of the operator, and the URL of its metrics.
     fn operator(&self) -> (u32, String) {
         let operator = self.operator.lock().unwrap_or_else(PoisonError::into_inner);
         (operator.process.id(), operator.metrics.clone())
     }
 
-    /// Plays one case: sets its scene, runs it, and holds every object that it leaves to the kstatus rules.
+    /// Runs one case: sets its scene, runs it, and checks every object that it leaves against the kstatus rules.
     pub async fn play<R>(&self, name: &str, case: impl FnOnce(Scene) -> R) -> Result<()>
     where
         R: Future<Output = Result<()>>,
@@ -116,7 +116,7 @@ impl Stage {
 /// What one case has.
 #[derive(Clone)]
 pub struct Scene {
-    /// Admin of the cluster.
+    /// A client with admin rights.
     pub client: Client,
     /// The namespace of the case.
     pub namespace: String,
@@ -126,7 +126,7 @@ pub struct Scene {
     pub simulator: Arc<Simulator>,
     /// The operator's process id.
     pub operator: u32,
-    /// Where the operator's metrics are.
+    /// The URL of the operator's metrics.
     pub metrics: String,
     /// The log of all requests to the API server, if there is one.
     pub audit: Option<PathBuf>,
@@ -135,15 +135,15 @@ pub struct Scene {
     log: PathBuf,
 }
 
-/// The client secret of every simulated platform: no log may ever hold it.
+/// The client secret of every simulated platform: no log may ever contain it.
 pub const SECRET: &str = "simulator-secret";
 
-/// The simulators of all cases live until the last case has ended: the objects of a case stay, and a port that was free again could become the platform of
-/// another case, with whose short names theirs would compete.
+/// The simulators of all cases live until the last case has ended. The objects of a case stay, and a freed port could become the platform of another case,
+/// whose short names would then compete with theirs.
 static SIMULATORS: Mutex<Vec<Arc<Simulator>>> = Mutex::new(Vec::new());
 
 impl Scene {
-    /// Starts the platform and makes the namespace; `log` is where the operator writes.
+    /// Starts the platform and creates the namespace; `log` is the operator's log file.
     pub async fn set(client: Client, number: u32, log: PathBuf) -> Result<Self> {
         let options = live_platform_simulator::Options { client_id: "44444444-4444-4444-8444-444444444444".into(), ..Default::default() };
         let simulator = Arc::new(Simulator::start(options).await);
@@ -168,42 +168,42 @@ impl Scene {
         Ok(())
     }
 
-    /// Makes the credential and the platform object; `change` is merged into its spec.
+    /// Creates the credential and the platform object; `change` is merged into its spec.
     pub async fn connect(&self, change: Value) -> Result<()> {
         self.credential().await?;
         self.platform_object(change).await
     }
 
-    /// Makes the credential.
+    /// Creates the credential.
     pub async fn credential(&self) -> Result<()> {
         self.credential_of(SECRET).await
     }
 
-    /// Makes the credential, with another value.
+    /// Creates the credential with another value.
     pub async fn credential_of(&self, value: &str) -> Result<()> {
         self.apply(json!({"apiVersion": "v1", "kind": "Secret", "metadata": {"name": "credential", "namespace": self.namespace}, "stringData": {"key": value}}))
             .await
     }
 
-    /// What the spec of the platform object is, when nothing else is asked for.
+    /// The default spec of the platform object.
     pub fn platform_spec(&self, simulator: &Simulator) -> Value {
         simulated::platform_spec(simulator, &self.namespace)
     }
 
-    /// Makes the platform object alone.
+    /// Creates the platform object only.
     pub async fn platform_object(&self, change: Value) -> Result<()> {
         let mut spec = self.platform_spec(&self.simulator);
         merge(&mut spec, &change);
         self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": self.platform}, "spec": spec})).await
     }
 
-    /// `spec.syncJobs` by the simulator's own calls.
+    /// `spec.syncJobs` with the simulator's own calls.
     pub fn http_jobs(&self) -> Value {
         let url = |job: &str| format!("{}/simulator/jobs/{job}/run", self.simulator.url());
         json!({"syncJobs": {"trigger": "Http", "http": {"leadsUrl": url("leads"), "trunksUrl": url("trunks")}}})
     }
 
-    /// Makes a lead object for a tenant.
+    /// Creates a lead object for a tenant.
     pub async fn lead(&self, name: &str, tenant: u32, change: Value) -> Result<()> {
         let mut spec = json!({"platform": self.platform, "msTenantId": self.tenant(tenant)});
         merge(&mut spec, &change);
@@ -211,7 +211,7 @@ impl Scene {
             .await
     }
 
-    /// Makes a service object for a tenant, by its id; short name and full name are made from the object's name.
+    /// Creates a service object for a tenant by its id. The short name and the full name are derived from the object's name.
     pub async fn service(&self, name: &str, tenant: u32, change: Value) -> Result<()> {
         let mut spec =
             json!({"platform": self.platform, "msTenantId": self.tenant(tenant), "shortName": name.replace('-', "_"), "fullName": format!("{name} Ltd")});
@@ -222,7 +222,7 @@ impl Scene {
         .await
     }
 
-    /// Changes the spec of an object by a merge patch.
+    /// Changes the spec of an object with a merge patch.
     pub async fn change<K: Own>(&self, name: &str, spec: Value) -> Result<()> {
         K::api(self).patch(name, &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await?;
         Ok(())
@@ -240,7 +240,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Waits until an object is as wanted; says how it is when it is not after half a minute.
+    /// Waits until an object is as wanted; fails with its state after half a minute.
     pub async fn until<K: Own>(&self, name: &str, wanted: impl Fn(&K) -> bool) -> Result<K> {
         let api = K::api(self);
         let mut last = None;
@@ -257,7 +257,7 @@ impl Scene {
         bail!("{} {name} is not as wanted after 30 s: {:?}", K::kind(&()), last.map(|object| (object.annotations().clone(), object.told())))
     }
 
-    /// Services that are Ready, one for each tenant, with this in their specs. Returns their names.
+    /// Creates services, one for each tenant, with `change` in their specs, and waits until they are Ready. Returns their names.
     pub async fn services(&self, tenants: &[u32], change: Value) -> Result<Vec<String>> {
         self.consented(tenants).await?;
         let names: Vec<String> = tenants.iter().map(|tenant| format!("customer-{tenant}")).collect();
@@ -289,12 +289,12 @@ impl Scene {
         bail!("{} {name} is still there after 30 s: {:?}", K::kind(&()), last.map(|object| object.told()))
     }
 
-    /// One of the simulator's own calls.
+    /// Makes one of the simulator's own calls.
     pub async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
         simulated::call(&self.http, &self.simulator, method, path, body).await
     }
 
-    /// Makes consented leads, as Microsoft would.
+    /// Creates consented leads, as Microsoft would.
     pub async fn consented(&self, tenants: &[u32]) -> Result<()> {
         for tenant in tenants {
             self.simulate("POST", "leads", json!({"tenantId": self.tenant(*tenant), "companyName": format!("Company {tenant}")})).await?;
@@ -302,58 +302,58 @@ impl Scene {
         Ok(())
     }
 
-    /// Makes a fault happen at the platform.
+    /// Injects a fault into the platform.
     pub async fn fault(&self, fault: Value) -> Result<()> {
         self.simulate("POST", "faults", fault).await.map(drop)
     }
 
-    /// What time it is at the platform, in milliseconds.
+    /// The platform's time, in milliseconds.
     pub async fn platform_time(&self) -> Result<u64> {
         self.simulate("GET", "state", Value::Null).await?["now"].as_u64().context("the simulator tells the time")
     }
 
-    /// The calls that the platform has had: endpoint, status, and when.
+    /// The calls that the platform has received: endpoint, status and time.
     pub async fn log(&self) -> Result<Vec<(String, u64, u64)>> {
         let log = self.simulate("GET", "log", Value::Null).await?;
         let entry = |call: &Value| Some((call["endpoint"].as_str()?.to_owned(), call["status"].as_u64()?, call["milliseconds"].as_u64()?));
         log.as_array().context("a log")?.iter().map(|call| entry(call).context("a call")).collect()
     }
 
-    /// How often the platform was called in all, for tokens too.
+    /// The total number of calls to the platform, including those for tokens.
     pub async fn all_calls(&self) -> Result<u64> {
         self.simulate("GET", "calls", Value::Null).await?["total"].as_u64().context("the simulator counts calls")
     }
 
-    /// The version of each object of a kind, by name: a status that is written has another one.
+    /// The resourceVersion of each object of a kind, by name; every status write changes it.
     pub async fn versions<K: Own>(&self) -> Result<std::collections::BTreeMap<String, String>> {
         let all = K::api(self).list(&ListParams::default()).await?;
         Ok(all.into_iter().map(|object| (object.name_any(), object.resource_version().unwrap_or_default())).collect())
     }
 
-    /// How often the platform was called, by endpoint.
+    /// The number of calls to a platform endpoint.
     pub async fn calls(&self, endpoint: &str) -> Result<u64> {
         simulated::calls(&self.http, &self.simulator, endpoint).await
     }
 
-    /// How many changes the platform was asked for.
+    /// The number of changes requested from the platform.
     pub async fn changes(&self) -> Result<u64> {
         simulated::changes(&self.http, &self.simulator).await
     }
 
-    /// All that the operator has said.
+    /// The operator's whole log.
     pub fn said(&self) -> Result<String> {
         Ok(std::fs::read_to_string(&self.log)?)
     }
 
-    /// Whether the operator's log holds a text.
+    /// Whether the operator's log contains a text.
     pub fn log_holds(&self, text: &str) -> Result<bool> {
         Ok(self.said()?.contains(text))
     }
 
-    /// What the operator has said of its passes over an object of the case: of those that `asked` the platform for a change, or of those that only `looked`.
+    /// The operator's log lines on passes over an object of the case: those that `asked` the platform for a change, or those that only `looked`.
     pub fn passes(&self, name: &str, end: &str) -> Result<Vec<Value>> {
         let (said, end) = (self.said()?, format!("\"message\":\"{end}\""));
-        // The last line may be half written.
+        // The last line may be incomplete.
         let lines = said.lines().filter(|line| line.contains(&end)).filter_map(|line| serde_json::from_str::<Value>(line).ok());
         Ok(lines.filter(|line| line["namespace"] == self.namespace && line["name"] == name).collect())
     }
@@ -362,20 +362,20 @@ impl Scene {
         Ok(self.log_holds("panicked at")? || self.log_holds("this is a bug")?)
     }
 
-    /// Where the operator writes.
+    /// The operator's log file.
     pub fn log_file(&self) -> &Path {
         &self.log
     }
 
     /// What every case must leave: objects that keep the kstatus rules, no tenant with two services, and no secret in the log.
     pub async fn rules_are_kept(&self) -> Result<()> {
-        // A status may be between two writes: it gets a moment to keep the rules.
+        // A status may be between two writes, so it gets a moment to keep the rules.
         let mut broken = Vec::new();
         for _ in 0..30 {
             broken.clear();
             self.judge::<Lead>(&mut broken).await?;
             self.judge::<OcEssentialService>(&mut broken).await?;
-            // Of the platform objects, which have no namespace, the case's own: the others are of cases that are under way.
+            // Platform objects have no namespace, so only the case's own is checked: the others belong to running cases.
             LivePlatform::api(self).get_opt(&self.platform).await?.as_ref().map_or(Ok(()), |platform| judged(platform, &mut broken))?;
             if broken.is_empty() {
                 break;
@@ -394,7 +394,7 @@ impl Scene {
     }
 }
 
-/// Keeps an object, and adds the rules that its status breaks.
+/// Keeps an object and adds the rules that its status breaks.
 fn judged<K: Own>(object: &K, broken: &mut Vec<String>) -> Result<()> {
     gallery::keep(object)?;
     for rule in gallery::violations(object) {
@@ -403,12 +403,12 @@ fn judged<K: Own>(object: &K, broken: &mut Vec<String>) -> Result<()> {
     Ok(())
 }
 
-/// Says what was measured, past the capture of `cargo test`.
+/// Prints a measurement, past the capture of `cargo test`.
 pub fn measured(text: &str) {
     told(&format!("measured: {text}"));
 }
 
-/// Says what one should know of a run, past the capture of `cargo test`.
+/// Prints what is worth knowing about a run, past the capture of `cargo test`.
 #[allow(clippy::print_stderr, reason = "it is there to be read")]
 pub fn told(text: &str) {
     eprintln!("{text}");
@@ -441,9 +441,9 @@ fn merge(into: &mut Value, change: &Value) {
     }
 }
 
-/// What all our kinds have.
+/// What all of the operator's kinds have.
 pub trait Own: Resource<DynamicType = ()> + Clone + serde::Serialize + serde::de::DeserializeOwned + std::fmt::Debug + Send + Sync + 'static {
-    /// Its interface, in the namespace of the case.
+    /// The API client of the kind, in the namespace of the case.
     fn api(scene: &Scene) -> Api<Self>;
     /// `status.observedGeneration` and the conditions.
     fn told(&self) -> (Option<i64>, Vec<Condition>);

@@ -10,7 +10,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 use tokio::runtime::Runtime;
 use tokio::sync::OnceCell;
 
-/// Cases, each with its name: functions of the scene, in the order in which they are listed. Each is named by its module, if that is given.
+/// Cases with their names: functions of the scene, in the order listed. A case is named by its module, if given.
 #[allow(unused_macros, reason = "targets of a few cases add them one by one")]
 macro_rules! cases {
     (@name $first:ident $(:: $rest:ident)*) => {
@@ -24,11 +24,11 @@ macro_rules! cases {
 /// Sets up what the cases share.
 pub type Set<S> = fn() -> Pin<Box<dyn Future<Output = Result<S>>>>;
 
-/// What they share: set up by the first case that is played, so that a run without any of them costs nothing. One that can't be set up is not tried again.
+/// What the cases share. The first case that runs sets it up, so a run without cases costs nothing. A failed setup is not tried again.
 struct Shared<S> {
     set: Set<S>,
     ready: OnceCell<Result<Arc<S>, String>>,
-    // After what may need it to end.
+    // Declared last, so that it is dropped after what may need it to shut down.
     runtime: Runtime,
 }
 
@@ -39,10 +39,10 @@ pub struct Trials<S> {
 }
 
 impl<S: Send + Sync + 'static> Trials<S> {
-    /// None yet.
+    /// A target without cases.
     ///
     /// # Errors
-    /// When the runtime can't be started.
+    /// When the runtime cannot be started.
     pub fn new(set: Set<S>) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
         Ok(Self { shared: Arc::new(Shared { set, ready: OnceCell::new(), runtime }), trials: Vec::new() })
@@ -66,7 +66,7 @@ impl<S: Send + Sync + 'static> Trials<S> {
         self.trials.push(Trial::test(name, move || check().map_err(|error| Failed::from(format!("{error:#}")))));
     }
 
-    /// Plays those that are asked for, as the arguments of `cargo test` say, and not more than so many at once.
+    /// Runs the cases selected by the arguments of `cargo test`, at most `at_once` at a time.
     pub fn play(self, at_once: usize) -> ExitCode {
         let mut arguments = Arguments::from_args();
         arguments.test_threads = Some(arguments.test_threads.map_or(at_once, |asked| asked.min(at_once)));
