@@ -1,4 +1,4 @@
-//! The cases.
+//! The cases of health, metrics and time.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -43,10 +43,10 @@ pub async fn what_the_environment_has_for_others_hinders_nothing(scene: Scene) -
     Ok(())
 }
 
-/// What of the served families is not as the catalogue has it.
+/// How the served families differ from the catalogue.
 fn differences(scrape: &Scrape) -> Vec<String> {
     let mut wrong = Vec::new();
-    // A counter's family has no `_total`, its samples have.
+    // A counter's family has no `_total`; its samples have.
     let listed: BTreeMap<&str, _> = catalogue().iter().map(|metric| (metric.name.strip_suffix("_total").unwrap_or(metric.name), metric)).collect();
     let (names, served) = (listed.keys().copied().collect::<BTreeSet<_>>(), scrape.0.keys().map(String::as_str).collect::<BTreeSet<_>>());
     wrong.extend(names.difference(&served).map(|name| format!("{name} is in the catalogue and is not served")));
@@ -71,7 +71,7 @@ fn differences(scrape: &Scrape) -> Vec<String> {
     wrong
 }
 
-/// Of a platform that has two customers, each with a service.
+/// Checks the values for a platform that has two customers, each with a service.
 fn values(scrape: &Scrape, platform: &str) -> Result<()> {
     let service = [("kind", "OcEssentialService")];
     let on = |more: &[(&'static str, &'static str)]| [&[("platform", platform)], more].concat();
@@ -134,7 +134,7 @@ pub async fn what_is_served_is_the_catalogue(scene: Scene) -> Result<()> {
     until(20, forgotten).await.context("waiting for the series of the platform to go with it")
 }
 
-/// Whose text it is, and that nobody's name is in it.
+/// Checks the content type, and that no names are in the text.
 async fn nothing_is_named(scene: &Scene, operator: &super::stage::Operator) -> Result<String> {
     let answer = operator.get("metrics", "/metrics").await?;
     let kind = answer.headers().get("content-type").context("a type")?.to_str()?.to_owned();
@@ -180,7 +180,7 @@ pub async fn a_frozen_watch_fails_liveness(scene: Scene) -> Result<()> {
     scene.platform().await?;
     scene.customer(1).await?;
     scene.ready(1).await?;
-    // Something happens to each kind every second: with the real bound the bookmarks do.
+    // Each kind has an event every second. With the real bound, bookmarks play that part.
     let keep = scene.clone();
     let happening = tokio::spawn(async move {
         for mark in 0.. {
@@ -226,13 +226,13 @@ pub async fn an_api_server_that_is_away_shows_in_readiness_alone(scene: Scene) -
     ensure!(failures >= 3.0, "{failures} failures of three watches");
     scene.proxy.is(Mood::Well);
     let back = Instant::now();
-    // Whoever leads without seeing is no good to anybody: five seconds, and what a busy machine needs.
+    // A leader that sees nothing is no use: five seconds, plus what a busy machine needs.
     operator.probes("/readyz", true, 7).await.context("all is to be seen again soon")?;
     measured(&format!("that it is back was told after {} ms", back.elapsed().as_millis()));
     Ok(())
 }
 
-/// The node's clock is a day behind that of the API server. Then the API server's is set: that was wrong.
+/// The node's clock is a day behind that of the API server. Then the API server's clock is set: it was the wrong one.
 pub async fn a_node_whose_clock_is_wrong_takes_the_time_of_the_api_server(scene: Scene) -> Result<()> {
     const DAY: i64 = 86_400;
     scene.proxy.is(Mood::Dated(DAY));
@@ -246,7 +246,7 @@ pub async fn a_node_whose_clock_is_wrong_takes_the_time_of_the_api_server(scene:
     scene.proxy.is(Mood::Well);
     let holds = || async { Ok(operator.said()?.contains("nothing new is begun").then_some(())) };
     until(20, holds).await.context("waiting for the operator to see that the time was set")?;
-    // Nothing is open, so that it ends soon; what comes meanwhile is not begun.
+    // Nothing is outstanding, so it ends soon; new work is not started.
     scene.customer(2).await?;
     let status = operator.ended().await?;
     let said = operator.said()?;
@@ -288,7 +288,7 @@ pub async fn a_platform_that_is_away_is_no_reason_to_restart(scene: Scene) -> Re
     Ok(())
 }
 
-/// With an election that is over soon.
+/// Settings of an election that expires soon.
 const SOON: [&str; 6] = ["--lease-duration", "8", "--lease-renew-deadline", "6", "--lease-retry", "1"];
 
 pub async fn an_api_server_that_comes_back_is_waited_for_at_the_start(scene: Scene) -> Result<()> {
@@ -297,7 +297,7 @@ pub async fn an_api_server_that_comes_back_is_waited_for_at_the_start(scene: Sce
     scene.proxy.is(Mood::Down);
     let status = first.ended().await?;
     ensure!(!status.success() && first.said()?.contains("it could not be renewed within 6 s"), "{status}: {}", first.said()?);
-    // As whoever started it would start it again, and twice, for one of them is told to end.
+    // As a supervisor would restart it; and twice, because one of them is asked to end.
     let (mut second, mut unwanted) = (scene.start_elected("second", &SOON)?, scene.start_elected("unwanted", &SOON)?);
     for operator in [&second, &unwanted] {
         let text = operator.probes("/readyz", false, 20).await?;
@@ -324,7 +324,7 @@ pub async fn an_api_server_that_comes_back_is_waited_for_at_the_start(scene: Sce
     scene.platform().await?;
     scene.customer(1).await?;
     scene.ready(1).await?;
-    // It gives the lease back to the cases that follow.
+    // Releases the lease for the cases that follow.
     second.terminate()?;
     second.ended().await?;
     Ok(())
@@ -333,7 +333,7 @@ pub async fn an_api_server_that_comes_back_is_waited_for_at_the_start(scene: Sce
 pub async fn a_replica_that_waits_is_ready(scene: Scene) -> Result<()> {
     let first = scene.start_elected("first", &[])?;
     first.leads(20).await?;
-    // It looks more often than the lease is renewed, so that the watch does not bring what it would look for.
+    // It reads the lease more often than the lease is renewed, so that the watch cannot be what brings it.
     let second = scene.start_elected("second", &["--lease-retry", "1"])?;
     second.probes("/readyz", true, 20).await?;
     for (operator, leads) in [(&first, 1.0), (&second, 0.0)] {
@@ -341,7 +341,7 @@ pub async fn a_replica_that_waits_is_ready(scene: Scene) -> Result<()> {
         ensure!(well && text.contains("[+]lease ok"), "{text}");
         ensure!((operator.scrape().await?.sum("operatorconnect_leader", &[]) - leads).abs() < f64::EPSILON);
     }
-    // Longer than the election may stand still would be long; that it takes steps while it waits shows in its looking at the lease again and again.
+    // Waiting longer than the election may pause would take long. The repeated reads of the lease show that the election goes on while it waits.
     let looks = || async { anyhow::Ok(second.scrape().await?.sum("operatorconnect_apiserver_requests_total", &[("verb", "get"), ("code", "200")])) };
     let before = looks().await?;
     tokio::time::sleep(Duration::from_secs(4)).await;

@@ -1,7 +1,7 @@
-//! What the operator says of itself, on a real API server: metrics that are just the catalogue, and health that is seen to fail. It is a process of its
-//! own, under the rights that the chart gives, and reaches the API server through a proxy that can fall silent.
+//! What the operator reports about itself, on a real API server: metrics that match the catalogue exactly, and health that is seen to fail. The operator is a
+//! separate process under the chart's rights, and reaches the API server through a proxy that can fall silent.
 //!
-//! Run one by its name: `cargo xtask test --test health frozen`.
+//! Run one case by name: `cargo xtask test --test health frozen`.
 
 mod cases;
 mod openmetrics;
@@ -39,6 +39,6 @@ fn main() -> Result<ExitCode> {
     for &(name, case) in CASES {
         trials.case(name, move |stage| async move { stage.play(name, case).await });
     }
-    // An operator works on all objects of the cluster, and the proxy is one.
+    // An operator works on all objects of the cluster, and the cases share one proxy.
     Ok(trials.play(1))
 }

@@ -1,10 +1,10 @@
-//! Reads the text of OpenMetrics, as far as these tests have to: strictly, so that what a server of metrics would refuse fails here.
+//! Parses OpenMetrics text as far as these tests need it; strictly, so that what a metrics server would refuse fails here.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use anyhow::{Context, Result, bail, ensure};
 
-/// One family.
+/// One metric family.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Family {
     pub kind: String,
@@ -13,21 +13,21 @@ pub struct Family {
     pub samples: Vec<Sample>,
 }
 
-/// One line.
+/// One sample.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Sample {
-    /// With what is added to the family's.
+    /// The family's name plus its suffix.
     pub name: String,
     pub labels: BTreeMap<String, String>,
     pub value: f64,
 }
 
-/// All families of an answer, by their names.
+/// All families of an answer, by name.
 #[derive(Clone, Debug)]
 pub struct Scrape(pub BTreeMap<String, Family>);
 
 impl Scrape {
-    /// Reads it.
+    /// Parses an answer.
     pub fn read(text: &str) -> Result<Self> {
         let body = text.strip_suffix("# EOF\n").context("the end is missing")?;
         let mut families: BTreeMap<String, Family> = BTreeMap::new();
@@ -59,13 +59,13 @@ impl Scrape {
         Ok(Self(families))
     }
 
-    /// The sum of all samples of that name whose labels are so.
+    /// The sum of all samples of this name that have these labels.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> f64 {
         let so = |sample: &&Sample| sample.name == name && labels.iter().all(|(label, value)| sample.labels.get(*label).is_some_and(|is| is == value));
         self.0.values().flat_map(|family| &family.samples).filter(so).map(|sample| sample.value).sum()
     }
 
-    /// The values that a label has anywhere.
+    /// All values of a label, over all samples.
     pub fn values(&self, label: &str) -> BTreeSet<&str> {
         self.0.values().flat_map(|family| &family.samples).filter_map(|sample| sample.labels.get(label)).map(String::as_str).collect()
     }
@@ -78,7 +78,7 @@ fn sample(line: &str) -> Result<Sample> {
         Some((name, rest)) => (name, rest.strip_suffix('}').context("no closing brace")?),
     };
     let mut read = BTreeMap::new();
-    // No value of a label here has a comma or a quote in it.
+    // No label value here contains a comma or a quote.
     for label in labels.split(',').filter(|label| !label.is_empty()) {
         let (label, quoted) = label.split_once('=').context("a label without a value")?;
         let value = quoted.strip_prefix('"').and_then(|rest| rest.strip_suffix('"')).context("a value without quotes")?;

@@ -1,4 +1,4 @@
-//! A reverse proxy in front of the API server that can fall silent for one kind, as a connection does whose other end is gone, or break down.
+//! A reverse proxy in front of the API server that can fall silent for one kind, like a connection whose other end is gone, or break down.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use tokio::task::JoinHandle;
 /// More than any request of the operator.
 const MOST_BYTES: usize = 4 << 20;
 
-/// What the proxy does.
+/// The behaviour of the proxy.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Mood {
     /// It forwards everything.
     Well,
-    /// Nothing more comes of lists and watches of this kind (its plural), and no connection is closed.
+    /// Lists and watches of this kind (its plural) deliver nothing more, and no connection is closed.
     Frozen(&'static str),
-    /// No status is taken.
+    /// It accepts no status.
     TakesNoStatus,
-    /// Each answer bears a date that is so many seconds away from the true one.
+    /// Each answer carries a date that is this many seconds off.
     Dated(i64),
-    /// Everything that is under way breaks off, and everything new is refused.
+    /// Everything in progress breaks off, and everything new is refused.
     Down,
 }
 
@@ -52,13 +52,13 @@ struct Door {
 }
 
 impl Proxy {
-    /// Starts one on a free port, before `url`, which `http` trusts.
+    /// Starts a proxy on a free port, in front of `url`, which `http` trusts.
     pub async fn start(url: String, http: reqwest::Client) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let (mood, felt) = watch::channel(Mood::Well);
         let router = Router::new().fallback(pass).with_state(Arc::new(Door { url, http, mood: felt }));
-        // An error of the listener shows as an operator that reaches nobody.
+        // An error of the listener shows as an operator that reaches nothing.
         let serving = tokio::spawn(async move {
             let _ended = axum::serve(listener, router).await;
         });
@@ -70,13 +70,13 @@ impl Proxy {
         format!("http://{}", self.address)
     }
 
-    /// From now on.
+    /// Sets the behaviour from now on.
     pub fn is(&self, mood: Mood) {
         self.mood.send_replace(mood);
     }
 }
 
-/// Returns when something may go on its way, or an error when it may not.
+/// Returns when data may go on, or an error when it may not.
 async fn may_pass(mut mood: watch::Receiver<Mood>, path: &str) -> Result<(), std::io::Error> {
     let held = |mood: &Mood| matches!(mood, Mood::Frozen(kind) if path.ends_with(&format!("/{kind}")));
     match mood.wait_for(|mood| !held(mood)).await.map(|mood| *mood == Mood::Down) {
@@ -116,18 +116,18 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
             piece.map_err(std::io::Error::other)
         }
     });
-    // One that is silent breaks off as well.
+    // A silent connection breaks off as well.
     let broken = futures::stream::once(async move {
         broken.await;
         Err::<Bytes, _>(std::io::Error::other("the proxy is down"))
     });
     let pieces = futures::stream::select(pieces.map(Some).chain(futures::stream::once(async { None })), broken.map(Some));
-    // The end of the answer is the end, however long the proxy goes on to be well.
+    // The stream ends with the answer, however long the proxy goes on.
     let until_the_end = pieces.take_while(|piece| std::future::ready(piece.is_some())).filter_map(std::future::ready);
     (status, headers, Body::from_stream(until_the_end)).into_response()
 }
 
-/// The headers that go on; those of the connection are made anew.
+/// The headers to forward; those of the connection are created again.
 fn kept(headers: &HeaderMap) -> HeaderMap {
     let of_connection: [HeaderName; 4] = [header::HOST, header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
     headers.iter().filter(|(name, _)| !of_connection.contains(name)).map(|(name, value)| (name.clone(), value.clone())).collect()

@@ -1,4 +1,4 @@
-//! One API server, one simulated platform and one proxy between the operator and the former; each case has an operator and objects of its own.
+//! One API server, one simulated platform, and one proxy between the operator and the API server. Each case has its own operator and objects.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -24,7 +24,7 @@ pub use super::simulated::until;
 
 const CUSTOMERS: &str = "customers";
 
-/// What a case does.
+/// The body of a case.
 pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// What all cases share.
@@ -50,7 +50,7 @@ impl Stage {
         let authority = authority.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<reqwest::Result<Vec<_>>>()?;
         let http = reqwest::Client::builder().no_proxy().http1_only().tls_certs_only(authority).build()?;
         let proxy = Arc::new(Proxy::start(config.cluster_url.to_string().trim_end_matches('/').to_owned(), http).await?);
-        // By way of the proxy: the token of the service account, another address.
+        // Through the proxy: the token of the service account, another address.
         let mut kubeconfig: Value = serde_saphyr::from_str(&std::fs::read_to_string(direct)?).context("the operator's kubeconfig")?;
         kubeconfig["clusters"][0]["cluster"] = json!({"server": proxy.url()});
         let rights = cluster.folder().join("by-proxy.kubeconfig");
@@ -77,7 +77,7 @@ impl Stage {
         })
     }
 
-    /// Plays one case.
+    /// Runs one case.
     pub async fn play(&self, name: &str, case: Case) -> Result<()> {
         let scene = self.scene()?;
         self.proxy.is(Mood::Well);
@@ -92,7 +92,7 @@ pub struct Operator {
     http: reqwest::Client,
 }
 
-/// What time it is for the API server, which runs on this machine.
+/// The API server's time; it runs on this machine.
 #[allow(clippy::disallowed_methods, reason = "a test compares what was written with the true time")]
 pub fn now() -> jiff::Timestamp {
     jiff::Timestamp::now()
@@ -104,7 +104,7 @@ impl Operator {
         self.running.signal("TERM")
     }
 
-    /// Waits until it has ended, and says how.
+    /// Waits until it has ended; returns its status.
     pub async fn ended(&mut self) -> Result<ExitStatus> {
         for _ in 0..600 {
             if let Some(status) = self.running.ended()? {
@@ -115,18 +115,18 @@ impl Operator {
         bail!("it has not ended after 30 s")
     }
 
-    /// All that it has said.
+    /// Its whole log.
     pub fn said(&self) -> Result<String> {
         self.running.said()
     }
 
-    /// Waits until it leads, as it says.
+    /// Waits until its log says that it leads.
     pub async fn leads(&self, seconds: u64) -> Result<()> {
         let leads = || async { Ok(self.said()?.contains("this replica leads\"").then_some(())) };
         until(seconds, leads).await.context("waiting for the operator to lead")
     }
 
-    /// Where it serves something: it says so.
+    /// The address at which it serves something, from its log.
     async fn address(&self, what: &str) -> Result<String> {
         let told = || async {
             let said = self.said()?;
@@ -137,13 +137,13 @@ impl Operator {
         until(20, told).await.with_context(|| format!("waiting for the address of {what}"))
     }
 
-    /// Asks for a page of its own.
+    /// Gets one of its pages.
     pub async fn get(&self, what: &str, path: &str) -> Result<reqwest::Response> {
         let url = format!("http://{}{path}", self.address(what).await?);
         Ok(self.http.get(url).timeout(Duration::from_secs(5)).send().await?)
     }
 
-    /// Whether a probe is well, and its answer.
+    /// Whether a probe succeeds, and its answer.
     pub async fn probe(&self, path: &str) -> Result<(bool, String)> {
         let answer = self.get("health", path).await?;
         let status = answer.status().as_u16();
@@ -151,7 +151,7 @@ impl Operator {
         Ok((status == 200, answer.text().await?))
     }
 
-    /// Waits for a probe to be well, or not to be.
+    /// Waits for a probe to succeed, or to fail.
     pub async fn probes(&self, path: &str, well: bool, seconds: u64) -> Result<String> {
         let so = || async { Ok(Some(self.probe(path).await?).filter(|(is, _)| *is == well).map(|(_, text)| text)) };
         until(seconds, so).await.with_context(|| format!("waiting for {path} to be {}", if well { "well" } else { "unwell" }))
@@ -180,7 +180,7 @@ impl Scene {
         PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("health-{}-{}-{name}", std::process::id(), self.number))
     }
 
-    /// A pod of the release, by way of the proxy, that serves nothing and holds no lease.
+    /// A pod of the release, through the proxy, that serves nothing and holds no lease.
     pub fn command(&self, name: &str) -> Result<Command> {
         let mut command = self.release.pod(env!("CARGO_BIN_EXE_oc-essentials-operator").as_ref(), name)?.command;
         command.arg("--kubeconfig").arg(&self.rights).env("OPERATORCONNECT_LEADER_ELECT", "false");
@@ -188,21 +188,21 @@ impl Scene {
         Ok(command)
     }
 
-    /// Starts it, serving both.
+    /// Starts it, serving both metrics and health.
     pub fn start(&self, name: &str, arguments: &[&str]) -> Result<Operator> {
         let mut command = self.command(name)?;
         command.args(["--metrics-address", "127.0.0.1:0", "--health-address", "127.0.0.1:0"]).args(arguments);
         Ok(Operator { running: Running::start(&mut command, &self.log(name))?, http: self.http.clone() })
     }
 
-    /// Starts it in another environment, serving health alone.
+    /// Starts it with other environment variables, serving health only.
     pub fn start_in(&self, name: &str, environment: &[(&str, &str)]) -> Result<Operator> {
         let mut command = self.command(name)?;
         command.args(["--health-address", "127.0.0.1:0"]).envs(environment.iter().copied());
         Ok(Operator { running: Running::start(&mut command, &self.log(name))?, http: self.http.clone() })
     }
 
-    /// With an election among the operators of this case, by the one lease that the chart lets them hold.
+    /// Starts it with an election among the operators of this case, by the one lease that the chart lets them hold.
     pub fn start_elected(&self, name: &str, arguments: &[&str]) -> Result<Operator> {
         self.start(name, &[&["--leader-elect"], arguments].concat())
     }
@@ -218,7 +218,7 @@ impl Scene {
         format!("platform-{}", self.number)
     }
 
-    /// Makes the platform object.
+    /// Creates the platform object.
     pub async fn platform(&self) -> Result<()> {
         let spec = simulated::platform_spec(&self.simulator, CUSTOMERS);
         self.own("LivePlatform", json!({"name": self.platform_name()}), spec).await
@@ -228,7 +228,7 @@ impl Scene {
         self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})).await
     }
 
-    /// Removes it, and what is on it.
+    /// Deletes the platform object.
     pub async fn no_platform(&self) -> Result<()> {
         Api::<LivePlatform>::all(self.client.clone()).delete(&self.platform_name(), &DeleteParams::default()).await?;
         Ok(())
@@ -238,12 +238,12 @@ impl Scene {
         format!("{:08x}-0000-4000-8000-{customer:012x}", self.number + 1)
     }
 
-    /// The name of a customer's objects, and part of what the platform knows.
+    /// The name of a customer's objects, also known to the platform.
     pub fn name(&self, customer: u32) -> String {
         format!("case-{}-customer-{customer}", self.number)
     }
 
-    /// Makes a lead at the platform, and both objects for it.
+    /// Creates a lead on the platform, and both objects for it.
     pub async fn customer(&self, customer: u32) -> Result<()> {
         let (name, tenant, platform) = (self.name(customer), self.tenant(customer), self.platform_name());
         self.simulate("POST", "leads", json!({"tenantId": tenant, "companyName": name})).await?;
@@ -264,14 +264,14 @@ impl Scene {
         until(40, is_ready).await.with_context(|| format!("waiting for {name} to be Ready"))
     }
 
-    /// When a customer's service was asked for, as its status has it; in seconds from now.
+    /// When a customer's service was requested according to its status, in seconds from now.
     pub async fn asked_for(&self, customer: u32) -> Result<i64> {
         let object: OcEssentialService = Api::namespaced(self.client.clone(), CUSTOMERS).get(&self.name(customer)).await?;
         let started = object.status.and_then(|status| status.operation).and_then(|operation| operation.started_time).context("no operation")?;
         Ok(started.0.as_second() - now().as_second())
     }
 
-    /// Changes something of each kind, which each watch brings.
+    /// Changes something of each kind, which each watch delivers.
     pub async fn touch(&self, customer: u32, mark: &str) -> Result<()> {
         let patch = Patch::Merge(json!({"metadata": {"labels": {"touched": mark}}}));
         let (name, none) = (self.name(customer), PatchParams::default());
@@ -281,12 +281,12 @@ impl Scene {
         Ok(())
     }
 
-    /// One of the simulator's own calls.
+    /// Makes one of the simulator's own calls.
     pub async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
         simulated::call(&self.http, &self.simulator, method, path, body).await
     }
 
-    /// How often the platform was called, by endpoint.
+    /// The number of calls to a platform endpoint.
     pub async fn calls(&self, endpoint: &str) -> Result<u64> {
         simulated::calls(&self.http, &self.simulator, endpoint).await
     }

@@ -14,16 +14,16 @@ use super::proxy::Upstream;
 /// The API server with a release of the chart.
 pub struct Cluster {
     control_plane: ControlPlane,
-    /// Admin.
+    /// A client with admin rights.
     pub client: Client,
-    /// Of the chart.
+    /// The release of the chart.
     pub release: Release,
     url: String,
     authority: Vec<Vec<u8>>,
 }
 
 impl Cluster {
-    /// Starts it.
+    /// Starts the API server and installs the chart.
     pub async fn start() -> Result<Self> {
         let control_plane = ControlPlane::start(Options::default()).await?;
         let client = control_plane.client();
@@ -34,19 +34,19 @@ impl Cluster {
         Ok(Self { control_plane, client, release, url, authority })
     }
 
-    /// The API server for a proxy that shows one namespace and one platform.
+    /// The API server as upstream of a proxy that shows one namespace and one platform.
     pub fn upstream(&self, shown: &str) -> Result<Upstream> {
         let authority = self.authority.iter().map(|der| reqwest::Certificate::from_der(der)).collect::<reqwest::Result<Vec<_>>>()?;
         let http = reqwest::Client::builder().no_proxy().http1_only().tls_certs_only(authority).build()?;
         Ok(Upstream { side: Side::Cluster, url: self.url.clone(), http, shown: Some(shown.to_owned()) })
     }
 
-    /// Where the kubeconfig of an operator will be.
+    /// The path for the kubeconfig of an operator.
     pub fn kubeconfig(&self, name: &str) -> PathBuf {
         self.control_plane.folder().join(format!("{name}.kubeconfig"))
     }
 
-    /// Writes it, by way of a proxy: the token of the service account, another address.
+    /// Writes a kubeconfig that goes through a proxy: the token of the service account, another address.
     pub fn write_kubeconfig(&self, name: &str, url: &str) -> Result<()> {
         let text = std::fs::read_to_string(self.release.kubeconfig())?;
         let mut config: Value = serde_saphyr::from_str(&text).context("the operator's kubeconfig")?;

@@ -1,11 +1,11 @@
-//! What was measured, for people: one line on the screen, and `target/evidence/kills.json`.
+//! Measurements, for people: one line on the screen, and `target/evidence/kills.json`.
 
 use std::path::PathBuf;
 
 use anyhow::{Context, Result};
 use serde_json::{Map, Value};
 
-/// Writes the counts of one case beside those of the others, and says them.
+/// Writes the counts of one case beside those of the others, and prints them.
 pub fn write(case: &str, counts: &Value) -> Result<()> {
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().context("the target folder")?.join("evidence");
     std::fs::create_dir_all(&folder)?;
@@ -20,7 +20,7 @@ pub fn write(case: &str, counts: &Value) -> Result<()> {
     Ok(())
 }
 
-/// One line for people.
+/// Prints one line for people.
 #[allow(clippy::print_stdout, reason = "what a test measured is for people")]
 pub fn say(line: &str) {
     println!("{line}");

@@ -10,19 +10,19 @@ use tokio::sync::watch;
 
 use super::operator::Operator;
 
-/// How late a late request is: the next operator has had time to look, and to do what it would do if there were no such request. A start takes seconds on
-/// a machine that does other things too.
+/// The delay of a late request. By then the next operator has had time to look, and to do what it would do without such a request. A start takes seconds on a
+/// machine that does other things too.
 const LATE: Duration = Duration::from_secs(8);
 
-/// Whom a request was sent to.
+/// The receiver of a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Side {
     Cluster,
     Platform,
 }
 
-/// The name of the effect that a request has, without the names of objects: the same in each life. `None` for what changes nothing of interest:
-/// reads, token requests, leases and events.
+/// The name of a request's effect, without the names of objects, so that it is the same in each life. `None` for requests without an interesting effect: reads,
+/// token requests, leases and events.
 pub fn effect(side: Side, method: &str, path: &str, body: &[u8]) -> Option<String> {
     if matches!(method, "GET" | "HEAD" | "OPTIONS") {
         return None;
@@ -49,7 +49,7 @@ pub fn effect(side: Side, method: &str, path: &str, body: &[u8]) -> Option<Strin
     }
 }
 
-/// The reason of `Ready` in a status: what the write tells.
+/// The reason of `Ready` in a status: what the write reports.
 fn reason(body: &[u8]) -> String {
     let patch: Value = serde_json::from_slice(body).unwrap_or_default();
     let conditions = patch["status"]["conditions"].as_array();
@@ -73,7 +73,7 @@ fn mark(body: &[u8]) -> &'static str {
     }
 }
 
-/// One effect of a life: its name, and the how-manieth of that name it is.
+/// One effect of a life: its name, and which occurrence of that name it is.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Place {
     pub effect: String,
@@ -86,18 +86,18 @@ impl fmt::Display for Place {
     }
 }
 
-/// On which side of an effect the operator is killed.
+/// When the operator is killed, relative to an effect.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Moment {
-    /// Its request arrives, and is not forwarded.
+    /// The request arrives and is not forwarded.
     Before,
-    /// It is executed, and its answer never delivered.
+    /// The request is executed, and its answer is never delivered.
     After,
-    /// It was on its way, and is executed when the next operator is at work already: a slow network, or a busy server.
+    /// The request is in transit, and is executed when the next operator is already at work: a slow network, or a busy server.
     Late,
 }
 
-/// What becomes of a request.
+/// What happens to a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Passage {
     Free,
@@ -110,11 +110,11 @@ struct State {
     aim: Option<(Place, Moment)>,
     places: Vec<Place>,
     counts: BTreeMap<String, usize>,
-    /// A late request that is still on its way.
+    /// A late request is still in transit.
     on_its_way: bool,
 }
 
-/// Where all requests of one operator pass.
+/// The gate that all requests of one operator pass.
 pub struct Gate {
     operator: Arc<Operator>,
     state: Mutex<State>,
@@ -123,7 +123,7 @@ pub struct Gate {
 }
 
 impl Gate {
-    /// Lets everything pass and counts nothing, until it is opened.
+    /// A gate that lets everything pass and counts nothing until it is opened.
     pub fn new(operator: Arc<Operator>) -> Self {
         Self { operator, state: Mutex::default(), struck: watch::Sender::new(false), ready: watch::Sender::new(false) }
     }
@@ -132,12 +132,12 @@ impl Gate {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Begins to count, and to wait for the place to kill at.
+    /// Starts to count, and to wait for the place of the kill.
     pub fn open(&self, aim: Option<(Place, Moment)>) {
         *self.state() = State { open: true, aim, ..State::default() };
     }
 
-    /// A request that has an effect arrives.
+    /// Registers a request that has an effect.
     pub fn arrives(&self, effect: String) -> Passage {
         let mut state = self.state();
         if !state.open {
@@ -157,13 +157,13 @@ impl Gate {
         self.struck.send_replace(self.operator.kill());
     }
 
-    /// The life is at its height: what was late until then arrives now.
+    /// Marks the height of the life: late requests held until then arrive now.
     pub fn at_its_height(&self) {
         self.ready.send_replace(true);
     }
 
-    /// Returns when a late request is executed. One to the cluster comes when it does most harm, if that is still to come: when the next operator has
-    /// written all it had to write. One to the platform comes well before the grace is over, which is what a grace is for.
+    /// Returns when a late request is executed. A request to the cluster arrives when it does most harm, if that is still to come: when the next operator has
+    /// written all it had to write. A request to the platform arrives well before the grace is over, which is what a grace is for.
     pub async fn late(&self, side: Side) {
         if side == Side::Platform || *self.ready.borrow() {
             tokio::time::sleep(LATE).await;
@@ -173,12 +173,12 @@ impl Gate {
         }
     }
 
-    /// The late request was executed.
+    /// Marks the late request as executed.
     pub fn arrived_late(&self) {
         self.state().on_its_way = false;
     }
 
-    /// Whether a late request is still on its way.
+    /// Whether a late request is still in transit.
     pub fn waits_for_late(&self) -> bool {
         self.state().on_its_way
     }
@@ -191,18 +191,18 @@ impl Gate {
         }
     }
 
-    /// Whether it was.
+    /// Whether the operator was killed.
     pub fn has_struck(&self) -> bool {
         *self.struck.borrow()
     }
 
-    /// The effects since it was opened, in their order.
+    /// The effects since the gate was opened, in order.
     pub fn places(&self) -> Vec<Place> {
         self.state().places.clone()
     }
 }
 
-/// That the effects are told from what is none: a place that is not counted would never be killed at.
+/// Checks that effects are told from other requests: a place that is not counted would never get a kill.
 pub mod checks {
     use anyhow::{Result, ensure};
     use serde_json::json;

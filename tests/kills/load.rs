@@ -1,4 +1,4 @@
-//! Kills at moments that nobody chose, while hundreds of customers come and go on a platform that has a bad day.
+//! Kills at random moments, while hundreds of customers come and go on a faulty platform.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use super::evidence;
 use super::verdict::{Seen, Wanted, Wrong, judge};
 use super::world::{World, is_ready};
 
-/// Services that come while the faults are on.
+/// Services that are created while the faults are on.
 const COMING: usize = 200;
 
-/// Services that were there, under `deletionPolicy: Delete`, and go meanwhile.
+/// Existing services with `deletionPolicy: Delete` that are deleted while the faults are on.
 const GOING: usize = 50;
 
-/// Services that a person made in the portal.
+/// Services that a person created in the portal.
 const OTHERS: usize = 20;
 
 /// How often the operator is killed.
@@ -31,13 +31,13 @@ const KILLS: usize = 10;
 /// How long the operator lives between two kills, in milliseconds.
 const LIVES: std::ops::Range<u64> = 700..3_500;
 
-/// Everything on the platform takes less: what is under way when the last operator dies is done after that.
+/// Everything on the platform takes less than this: what is in progress when the last operator dies is done by then.
 const PLATFORM_SETTLES: Duration = Duration::from_secs(3);
 
-/// After the faults. The grace of what was lost is over by then, see [`World::outage`]; what the other case waits for is that grace in real time.
+/// The time limit after the faults. The grace of lost requests is over by then, see [`World::outage`]; the other case waits for that grace in real time.
 const PATIENCE: Duration = Duration::from_secs(90);
 
-/// Moments that look random, and are the same for the same seed.
+/// Pseudo-random moments, the same for the same seed.
 struct Moments(u64);
 
 impl Moments {
@@ -51,7 +51,7 @@ impl Moments {
     }
 }
 
-/// Of `KILLS_SEED`, else a new one.
+/// The seed from `KILLS_SEED`, otherwise a new one.
 #[allow(clippy::disallowed_methods, reason = "the product's ban; a test is repeated by its seed")]
 fn seed() -> Result<u64> {
     match std::env::var("KILLS_SEED") {
@@ -60,13 +60,13 @@ fn seed() -> Result<u64> {
     }
 }
 
-/// What the kills met.
+/// What the kills hit.
 #[derive(Default)]
 struct Met {
     kills: usize,
-    /// Objects that were on their way at each kill.
+    /// Objects in progress at each kill.
     under_way: Vec<usize>,
-    /// Creates that were recorded and never asked for, at each kill: each of them waits for the whole grace.
+    /// Creates recorded but never requested, at each kill: each of them waits for the whole grace.
     recorded: Vec<usize>,
     aged: usize,
 }
@@ -89,7 +89,7 @@ async fn play(cluster: &Cluster, seed: u64, began: Instant) -> Result<()> {
     let called = world.simulate("GET", "calls", Value::Null).await?;
     let left = async || unfinished(&world).await;
     let done = world.until("all is done", PATIENCE, async || Ok(left().await? == 0)).await;
-    // A service whose object is gone may linger, and nothing may come late.
+    // A service whose object is gone may linger, and nothing may arrive late.
     tokio::time::sleep(PLATFORM_SETTLES).await;
     let seen = world.seen().await?;
     let wrong = judge(&seen, &wanted);
@@ -105,7 +105,7 @@ async fn play(cluster: &Cluster, seed: u64, began: Instant) -> Result<()> {
     Ok(())
 }
 
-/// What is there before the faults: leads, a person's services, and the services that are going to go, Ready.
+/// The state before the faults: leads, a person's services, and the services to be deleted, Ready.
 async fn before(world: &World) -> Result<Wanted> {
     let leads: Vec<Value> =
         (0..COMING + GOING + OTHERS).map(|number| json!({"tenantId": World::tenant(number), "companyName": format!("Company {number}")})).collect();
@@ -114,7 +114,7 @@ async fn before(world: &World) -> Result<Wanted> {
         world.simulate("POST", "services", json!({"tenantId": World::tenant(number), "shortName": format!("Other_{number}")})).await?;
     }
     let others = world.seen().await?.services;
-    // Slow enough that the changes go on while the kills do.
+    // Slow enough that the changes last as long as the kills.
     world.begin(&world.direct(), json!({"requests": {"perSecond": 60, "burst": 60, "inFlight": 8}})).await?;
     let going: Vec<usize> = (COMING..COMING + GOING).collect();
     apply(world, &going, Duration::ZERO).await?;
@@ -123,7 +123,7 @@ async fn before(world: &World) -> Result<Wanted> {
     Ok(Wanted { served: tenants(0..COMING), gone: tenants(COMING..COMING + GOING), others })
 }
 
-/// One change in ten is not answered, half of those not executed; of all calls one in twenty fails with a 5xx, and of those creates half are executed.
+/// One change in ten gets no answer, and half of those are not executed. One call in twenty fails with a 5xx; of such creates, half are executed.
 fn faults() -> Value {
     let lost = |kind: &str, endpoint: &str| json!({"kind": kind, "endpoint": endpoint, "probability": 0.05, "forever": true});
     json!([
@@ -152,7 +152,7 @@ async fn apply(world: &World, numbers: &[usize], apart: Duration) -> Result<()> 
         .await
 }
 
-/// The services that come, and those that go, over the time that most of the kills take.
+/// Creates and deletes services, spread over the time that most of the kills take.
 async fn change(world: &World) -> Result<()> {
     let coming: Vec<usize> = (0..COMING).collect();
     let come = apply(world, &coming, Duration::from_millis(500));
@@ -191,7 +191,7 @@ async fn ready(world: &World) -> Result<usize> {
     Ok(list.iter().filter(|object| is_ready(*object)).count())
 }
 
-/// How many objects are not as they should be: not there or not Ready, or not gone.
+/// How many objects are unfinished: missing or not Ready, or not gone.
 async fn unfinished(world: &World) -> Result<usize> {
     let list = world.api::<OcEssentialService>().list(&ListParams::default()).await?;
     let coming: BTreeSet<String> = (0..COMING).map(name).collect();

@@ -16,7 +16,7 @@ pub struct Operator {
 }
 
 impl Operator {
-    /// Not started yet: a pod of the release that reaches the API server by another kubeconfig, through a proxy.
+    /// An operator that is not started yet: a pod of the release that reaches the API server with another kubeconfig, through a proxy.
     pub fn new(release: Release, kubeconfig: PathBuf, name: &str) -> Result<Self> {
         let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("kills-{name}-{}.log", std::process::id()));
         File::create(&log).with_context(|| format!("{} can't be written", log.display()))?;
@@ -27,7 +27,7 @@ impl Operator {
         self.running.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Starts it. It holds no lease: the next life of it would wait for the one before.
+    /// Starts the operator. It holds no lease: its next life would have to wait for this one's.
     pub fn start(&self) -> Result<()> {
         let mut running = self.running();
         ensure!(running.is_none(), "an operator runs already");
@@ -38,12 +38,12 @@ impl Operator {
         Ok(())
     }
 
-    /// SIGKILL, and waits until the process is gone. Whether there was one that had not ended by itself.
+    /// Kills the operator with SIGKILL and waits until the process is gone. Returns whether one was still running.
     pub fn kill(&self) -> bool {
         self.running().take().is_some_and(|mut running| running.kill())
     }
 
-    /// Fails when it has ended by itself.
+    /// Fails when the operator has ended unexpectedly.
     pub fn check(&self) -> Result<()> {
         if let Some(running) = self.running().as_mut() {
             running.check().context("the operator")?;
@@ -51,18 +51,18 @@ impl Operator {
         Ok(())
     }
 
-    /// What it said, in all its lives.
+    /// The log of all its lives.
     pub fn said(&self) -> Result<String> {
         std::fs::read_to_string(&self.log).with_context(|| format!("{} can't be read", self.log.display()))
     }
 
-    /// Ends it, and keeps nothing of what it said: all was well.
+    /// Ends the operator and deletes its log: all was well.
     pub fn forget(&self) {
         self.kill();
         let _gone = std::fs::remove_file(&self.log);
     }
 
-    /// Where it says that.
+    /// The path of the log.
     pub fn log(&self) -> &Path {
         &self.log
     }

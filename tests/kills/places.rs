@@ -15,16 +15,16 @@ use super::gate::{Moment, Place};
 use super::verdict::{Seen, Wanted, Wrong, judge};
 use super::world::{World, is_ready};
 
-/// How many lives go on side by side, each in a world of its own. Most of a life is waiting.
+/// How many lives run side by side, each in its own world. Most of a life is waiting.
 const AT_ONCE: usize = 16;
 
-/// How many tenants have services that a person made, before a life begins.
+/// How many tenants have services created by a person before a life begins.
 const OTHERS: usize = 3;
 
 /// Longer than the grace of a create whose request never left, and what comes after it.
 const PATIENCE: Duration = Duration::from_secs(150);
 
-/// What one life came to.
+/// The result of one life.
 struct Life {
     places: Vec<Place>,
     killed: bool,
@@ -90,16 +90,16 @@ fn conclude(places: &[Place], lives: &[(String, Life)], began: Instant) -> Resul
     ensure!(bad.is_empty(), "{} of {} lives went wrong:\n{}", bad.len(), lives.len(), bad.join("\n"));
     let stale: Vec<&str> = lives.iter().filter(|(_, life)| life.stale).map(|(name, _)| name.as_str()).collect();
     ensure!(stale.is_empty(), "what a dead operator had to say stood in place of what is so: {stale:?}");
-    // Two status writes can become one when their causes come together; nothing else may be missing. One that changes no condition names no reason.
+    // Two status writes can become one when their causes coincide; nothing else may be missing. A write that changes no condition names no reason.
     let unexpected: Vec<&&str> = unreached.iter().filter(|name| !name.contains("/status")).collect();
     ensure!(unexpected.is_empty() && unreached.len() * 10 <= lives.len(), "places that were not reached: {unreached:?}");
     Ok(())
 }
 
-/// One life: a lead and a service are applied, it becomes Ready, its object is deleted, it is gone, and everybody shows that.
+/// One life: a lead and a service are applied, the service becomes Ready, its object is deleted, it is gone, and everything shows that.
 async fn live(cluster: &Cluster, name: &str, aim: Option<(Place, Moment)>) -> Result<Life> {
-    // A new service shows a while after its task has ended, and a deleted one a while after its deletion: what the next operator sees is behind. It
-    // is longer than a start takes; else whoever forgets that it has asked would see in time what it got.
+    // A new service shows a while after its task has ended, and a deleted one a while after its deletion, so the next operator sees old state. The delay is
+    // longer than a start takes; otherwise an operator that forgot its request would see the result in time.
     let settings = json!({"taskDuration": 200, "serviceVisibilityDelay": 3000, "deletionDelay": 500, "visibleAfterLeadsJob": true});
     let world = World::make(cluster, name, settings).await?;
     let tenants: Vec<String> = (0..=OTHERS).map(World::tenant).collect();
@@ -112,7 +112,7 @@ async fn live(cluster: &Cluster, name: &str, aim: Option<(Place, Moment)>) -> Re
     let others = world.seen().await?.services;
     let wanted = Wanted { served: BTreeSet::new(), gone: [tenants[0].clone()].into(), others };
     world.begin(&world.gated(), json!({"requests": {"perSecond": 200, "burst": 200, "inFlight": 8}})).await?;
-    // Who is away for five minutes would find what comes seconds late.
+    // An operator that is away for five minutes would miss what comes seconds late.
     let long = aim.as_ref().is_some_and(|(_, moment)| *moment != Moment::Late);
     world.gate.open(aim);
     let mut aged = 0;
@@ -121,7 +121,7 @@ async fn live(cluster: &Cluster, name: &str, aim: Option<(Place, Moment)>) -> Re
         error = reviving(&world, long, &mut aged) => Err(error),
     };
     let clean = world.log_is_clean().and(world.operator.check());
-    // A life that did not come to its end is judged as well: what it left behind tells why.
+    // A life that did not reach its end is judged as well: what it left behind shows why.
     let seen = world.seen().await?;
     let wrong = judge(&seen, &wanted);
     let failure = lived.as_ref().err().or(clean.as_ref().err()).map(|error| format!("{error:#}"));
@@ -131,7 +131,7 @@ async fn live(cluster: &Cluster, name: &str, aim: Option<(Place, Moment)>) -> Re
     Ok(Life { places: world.gate.places(), killed: world.gate.has_struck(), stale: lived.unwrap_or_default(), failure, wrong, seen, aged })
 }
 
-/// Whether what a late request wrote stood there at the height of the life.
+/// Returns whether what a late request wrote was present at the height of the life.
 async fn whole_life(world: &World, name: &str, tenant: &str) -> Result<bool> {
     world.lead(name, tenant).await?;
     let settings = json!({"proxySet": "SIPTrunk", "onlinePstnGateway": "gw.example.com"});
@@ -142,7 +142,7 @@ async fn whole_life(world: &World, name: &str, tenant: &str) -> Result<bool> {
     world.gate.at_its_height();
     let late = async || Ok(!world.gate.waits_for_late());
     world.until("the late request is executed", PATIENCE, late).await?;
-    // What a dead operator had to say must not stand there now.
+    // The words of a dead operator must not be present now.
     let stale = !is_ready(&services.get(name).await?) || world.lead_shows(name).await?.is_none();
     world.delete(name).await?;
     world.until("the service is gone", PATIENCE, async || Ok(services.get_opt(name).await?.is_none())).await?;

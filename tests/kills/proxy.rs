@@ -1,5 +1,5 @@
-//! A reverse proxy between the operator and one of its two worlds: it forwards everything, asks the gate about what has an effect, and lets an
-//! operator see one namespace and one platform alone, so that several can work on one API server without seeing each other's objects.
+//! A reverse proxy between the operator and the API server or the platform. It forwards everything, asks the gate about requests with an effect, and shows an
+//! operator only one namespace and one platform, so that several can work on one API server without seeing each other's objects.
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -26,7 +26,7 @@ pub struct Upstream {
     pub url: String,
     /// Trusts the authority of that side.
     pub http: reqwest::Client,
-    /// The one namespace and the one `LivePlatform` that are shown, by one name.
+    /// The name of the one namespace and of the one `LivePlatform` that are shown.
     pub shown: Option<String>,
 }
 
@@ -48,12 +48,12 @@ struct Door {
 }
 
 impl Proxy {
-    /// Starts one on a free port.
+    /// Starts a proxy on a free port.
     pub async fn start(upstream: Upstream, gate: Arc<Gate>) -> Result<Self> {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await?;
         let address = listener.local_addr()?;
         let router = Router::new().fallback(pass).with_state(Arc::new(Door { upstream, gate }));
-        // An error of the listener shows as an operator that reaches nobody.
+        // An error of the listener shows as an operator that reaches nothing.
         let serving = tokio::spawn(async move {
             let _ended = axum::serve(listener, router).await;
         });
@@ -66,7 +66,7 @@ impl Proxy {
     }
 }
 
-/// What a killed operator gets to hear. Its connections are closed with it, and that ends this as well.
+/// The answer to a killed operator. Its connections close with it, and that ends this as well.
 async fn silence() -> Response {
     std::future::pending().await
 }
@@ -96,7 +96,7 @@ async fn pass(State(door): State<Arc<Door>>, request: Request) -> Response {
         Err(error) => return (StatusCode::BAD_GATEWAY, error.to_string()).into_response(),
     };
     if passage == Passage::Kill(Moment::After) {
-        // Its whole answer is here: it is executed.
+        // The whole answer is here, so the request was executed.
         let _answer = answer.bytes().await;
         door.gate.strike();
         return silence().await;
@@ -117,13 +117,13 @@ impl Door {
     }
 }
 
-/// The headers that go on; those of the connection are made anew.
+/// The headers to forward; those of the connection are created again.
 fn kept(headers: &HeaderMap) -> HeaderMap {
     let of_connection: [HeaderName; 4] = [header::HOST, header::CONNECTION, header::TRANSFER_ENCODING, header::CONTENT_LENGTH];
     headers.iter().filter(|(name, _)| !of_connection.contains(name)).map(|(name, value)| (name.clone(), value.clone())).collect()
 }
 
-/// A list or watch over all namespaces becomes one of a single namespace; one of all platforms is narrowed to one.
+/// Narrows a list or watch over all namespaces to one namespace, and one over all platforms to one platform.
 fn narrowed(asked: &str, name: &str) -> String {
     const OURS: &str = "/apis/operatorconnect.dev/v1alpha1/";
     let (path, query) = asked.split_once('?').unwrap_or((asked, ""));
@@ -138,7 +138,7 @@ fn narrowed(asked: &str, name: &str) -> String {
     }
 }
 
-/// That one operator does not see another's objects: else two would work on the same, and a kill of one would prove nothing.
+/// Checks that one operator does not see another's objects: otherwise two would work on the same ones, and a kill of one would prove nothing.
 pub mod checks {
     use anyhow::{Result, ensure};
 

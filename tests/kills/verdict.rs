@@ -1,5 +1,4 @@
-//! What the simulated platform must look like in the end, whatever was killed: judged from the platform's own state alone, never from what the
-//! operator says of it.
+//! What the simulated platform must look like in the end, whatever was killed. Judged only from the platform's own state, never from what the operator reports.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -7,7 +6,7 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// A service of the simulator, as far as a wrong hand could have changed it.
+/// A service of the simulator, as far as a wrong change could show.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Service {
@@ -20,13 +19,13 @@ pub struct Service {
     pub deleted_at: Option<u64>,
 }
 
-/// What the simulator says of itself.
+/// The simulator's own figures.
 #[derive(Clone, Debug, Default)]
 pub struct Seen {
     pub services: Vec<Service>,
-    /// How many services the API ever made for a tenant.
+    /// How many services the API ever created for each tenant.
     pub creations: BTreeMap<String, usize>,
-    /// Tenants for which the API made a service while they had one.
+    /// Tenants for which the API created a service while they had one.
     pub doubled: Vec<String>,
     /// Deletions that the API executed.
     pub deletions: u64,
@@ -43,7 +42,7 @@ impl Seen {
         })
     }
 
-    /// How many creates were executed, of all tenants.
+    /// The number of executed creates, over all tenants.
     pub fn created(&self) -> usize {
         self.creations.values().sum()
     }
@@ -53,14 +52,14 @@ impl Seen {
     }
 }
 
-/// What it should be.
+/// The expected end state.
 #[derive(Clone, Debug, Default)]
 pub struct Wanted {
-    /// Tenants for which one service was made, which is there.
+    /// Tenants for which one service was created, which exists.
     pub served: BTreeSet<String>,
-    /// Tenants for which one service was made, which is gone.
+    /// Tenants for which one service was created, which is gone.
     pub gone: BTreeSet<String>,
-    /// Services of somebody else.
+    /// Services of someone else.
     pub others: Vec<Service>,
 }
 
@@ -68,22 +67,22 @@ pub struct Wanted {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Wrong {
-    /// A tenant was given a second service, or a service a second time.
+    /// A tenant got a second service, or a service a second time.
     pub second: Vec<String>,
-    /// A service that should be there, or should be as it was, is not.
+    /// A service that should exist, or should be unchanged, is missing or changed.
     pub deleted: Vec<String>,
-    /// A service is missing that was never made, or one is left over.
+    /// A service was never created, or one is left over.
     pub unfinished: Vec<String>,
 }
 
 impl Wrong {
-    /// Whether nothing is.
+    /// Whether nothing is wrong.
     pub fn is_nothing(&self) -> bool {
         *self == Self::default()
     }
 }
 
-/// Compares.
+/// Compares the two states.
 pub fn judge(seen: &Seen, wanted: &Wanted) -> Wrong {
     let mut wrong = Wrong::default();
     wrong.second.extend(seen.doubled.iter().map(|tenant| format!("{tenant} had two services at once")));
@@ -117,7 +116,7 @@ pub fn judge(seen: &Seen, wanted: &Wanted) -> Wrong {
     wrong
 }
 
-/// That the judge sees what it is there for: each of these states has one thing wrong with it, and the first has none.
+/// Checks the judge: each of these states has one fault, and the first has none.
 pub mod checks {
     use anyhow::{Result, ensure};
     use serde_json::{Value, json};

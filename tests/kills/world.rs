@@ -21,21 +21,21 @@ use super::operator::Operator;
 use super::proxy::{Proxy, Upstream};
 use super::verdict::Seen;
 
-/// How often an object is looked at while something is waited for.
+/// How often an object is read while a test waits.
 const LOOK: Duration = Duration::from_millis(100);
 
-/// No log may hold it.
+/// No log may contain it.
 const SECRET: &str = "simulator-secret";
 
 /// The annotation with the intent of a change.
 const OPERATION: &str = "operatorconnect.dev/operation";
 
-/// After so long a deletion whose request may have left is asked for again, and that has no setting: no test waits for it, see [`World::outage`].
+/// After this time a deletion whose request may have left is requested again. It has no setting, so no test waits for it; see [`World::outage`].
 const OUTAGE: Duration = Duration::from_secs(300);
 
 /// One world.
 pub struct World {
-    /// Of the namespace and of the platform object.
+    /// The name of the namespace and of the platform object.
     pub name: String,
     pub operator: Arc<Operator>,
     pub gate: Arc<Gate>,
@@ -47,7 +47,7 @@ pub struct World {
 }
 
 impl World {
-    /// Makes one, in which no operator runs yet. The simulated platform lets a client make a second service, so that one that asks twice is caught.
+    /// Creates a world in which no operator runs yet. The simulated platform allows a second service, so that an operator that requests twice is caught.
     pub async fn make(cluster: &Cluster, name: &str, settings: Value) -> Result<Self> {
         let simulator = Simulator::start(live_platform_simulator::Options { client_secret: SECRET.into(), ..Default::default() }).await;
         let http = reqwest::Client::builder().no_proxy().build()?;
@@ -64,17 +64,17 @@ impl World {
         Ok(world)
     }
 
-    /// The platform by way of the proxy, whose gate counts what is asked of it.
+    /// The platform through the proxy, whose gate counts the requests.
     pub fn gated(&self) -> String {
         self.platform.url()
     }
 
-    /// The platform without a proxy in between, which would turn a connection that is cut into an answer.
+    /// The platform without the proxy, which would turn a broken connection into an answer.
     pub fn direct(&self) -> String {
         self.simulator.url()
     }
 
-    /// Makes the credential and the platform object for a platform at `url`, starts the operator, and waits until it has found the platform.
+    /// Creates the credential and the platform object for a platform at `url`, starts the operator, and waits until it has found the platform.
     pub async fn begin(&self, url: &str, spec: Value) -> Result<()> {
         let secret = json!({"metadata": {"name": "credential", "namespace": self.name}, "stringData": {"key": SECRET}});
         self.apply(merged(json!({"apiVersion": "v1", "kind": "Secret"}), secret)).await?;
@@ -88,7 +88,7 @@ impl World {
                 "clientSecretRef": {"namespace": self.name, "name": "credential", "key": "key"},
             }},
             "observeInterval": "5s",
-            // The shortest that the schema takes.
+            // The shortest that the schema allows.
             "createGrace": "1m",
             "taskDeadline": "1m",
             "deletions": {"perHour": 1000},
@@ -115,12 +115,12 @@ impl World {
         self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": kind, "metadata": metadata, "spec": spec})).await
     }
 
-    /// Makes a lead object.
+    /// Creates a lead object.
     pub async fn lead(&self, name: &str, tenant: &str) -> Result<()> {
         self.own("Lead", json!({"name": name, "namespace": self.name}), json!({"platform": self.name, "msTenantId": tenant})).await
     }
 
-    /// Makes a service object, of a spec to which the names are added.
+    /// Creates a service object from a spec, to which the names are added.
     pub async fn service(&self, name: &str, spec: Value) -> Result<()> {
         let names = json!({"shortName": name.replace('-', "_"), "fullName": format!("{name} Ltd")});
         self.own("OcEssentialService", json!({"name": name, "namespace": self.name}), merged(names, spec)).await
@@ -140,7 +140,7 @@ impl World {
         Ok(())
     }
 
-    /// Waits until something is so.
+    /// Waits until a condition holds.
     pub async fn until(&self, what: &str, patience: Duration, mut so: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
         let waiting = async {
             loop {
@@ -173,19 +173,19 @@ impl World {
         Ok(format!("{} services are not Ready: {}", stands.len(), stands.into_iter().take(5).collect::<Vec<_>>().join("; ")))
     }
 
-    /// One of the simulator's own calls.
+    /// Makes one of the simulator's own calls.
     pub async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
         super::simulated::call(&self.http, &self.simulator, method, path, body).await
     }
 
-    /// What the platform has.
+    /// The state of the platform.
     pub async fn seen(&self) -> Result<Seen> {
         Seen::read(&self.simulate("GET", "services", Value::Null).await?, &self.simulate("GET", "calls", Value::Null).await?)
     }
 
-    /// Turns the kill that has just been made into an outage of five minutes, by making older what the objects remember: an intent (of these kinds)
-    /// whose request never left, or was lost before the platform had it, is taken up again only after a grace. Only where the platform shows that
-    /// nothing was done, and only while no operator runs. Says of how many objects.
+    /// Turns the last kill into an outage of five minutes, by ageing what the objects have recorded. An intent (of these kinds) whose request never left, or
+    /// was lost before the platform had it, is taken up again only after a grace. Only for objects where the platform shows that nothing was done, and only
+    /// while no operator runs. Returns the number of objects aged.
     pub async fn outage(&self, kinds: &[&str]) -> Result<usize> {
         let there = self.seen().await?.services;
         let objects = self.api::<OcEssentialService>();
@@ -212,7 +212,7 @@ impl World {
         Ok(aged)
     }
 
-    /// How many objects have recorded that they are going to ask for a create, while the platform never heard of it.
+    /// How many objects have recorded a create of which the platform never heard.
     pub async fn recorded_and_not_asked(&self) -> Result<usize> {
         let log = self.simulate("GET", "log", Value::Null).await?;
         let creates = log.as_array().into_iter().flatten().filter(|call| call["endpoint"] == "services.create");
@@ -222,7 +222,7 @@ impl World {
         Ok(objects.iter().filter(|object| recorded(object) && object.spec.ms_tenant_id.as_deref().is_some_and(|tenant| !asked.contains(tenant))).count())
     }
 
-    /// Fails when a log holds what no log may.
+    /// Fails when a log contains what no log may.
     pub fn log_is_clean(&self) -> Result<()> {
         let said = self.operator.said()?;
         for bad in ["panicked at", "this is a bug", SECRET] {
@@ -232,19 +232,19 @@ impl World {
         Ok(())
     }
 
-    /// The counts in the status of the platform object: all services.
+    /// The number of all services in the status of the platform object.
     pub async fn counted(&self) -> Result<Option<u32>> {
         let platform = Api::<LivePlatform>::all(self.client.clone()).get(&self.name).await?;
         Ok(platform.status.and_then(|status| status.services).map(|services| services.total))
     }
 
-    /// The lead object's word for the license.
+    /// The guid of the service that the lead object shows.
     pub async fn lead_shows(&self, name: &str) -> Result<Option<String>> {
         Ok(self.api::<Lead>().get(name).await?.status.and_then(|status| status.ump_customer_guid))
     }
 }
 
-/// What all our kinds tell.
+/// The status of all of the operator's kinds.
 pub trait Told {
     fn told(&self) -> Option<(Option<i64>, &[Condition])>;
 }
@@ -265,13 +265,13 @@ fn conditions<K: Told>(object: &K) -> Vec<Condition> {
     object.told().map(|(_, conditions)| conditions.to_vec()).unwrap_or_default()
 }
 
-/// `Ready=True`, said of the spec that is there.
+/// Whether the object is `Ready=True` at its current generation.
 pub fn is_ready<K: Told + Resource>(object: &K) -> bool {
     let current = object.told().is_some_and(|(observed, _)| observed == object.meta().generation);
     current && conditions(object).iter().any(|condition| condition.type_ == "Ready" && condition.status == "True")
 }
 
-/// The members of both; those of `change` count.
+/// The members of both; those of `change` win.
 pub fn merged(mut into: Value, change: Value) -> Value {
     if let (Value::Object(into), Value::Object(change)) = (&mut into, change) {
         into.extend(change);

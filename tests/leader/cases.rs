@@ -1,4 +1,4 @@
-//! The cases.
+//! The cases of the leader election.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use tokio::time::Instant;
 
 use super::stage::{LEASE, Replica, Scene, until};
 
-/// In the log of a replica: a pass that called the platform, or could have.
+/// Part of the log line of a pass that called the platform, or could have.
 const PASS: &str = "\"why\"";
 
 #[allow(clippy::print_stdout, reason = "a measurement, shown by --nocapture")]
@@ -78,7 +78,7 @@ pub async fn a_leader_that_ends_hands_over_at_once(scene: Scene) -> Result<()> {
 pub async fn a_call_under_way_is_finished_before_the_lease_is_given_back(scene: Scene) -> Result<()> {
     let (mut first, second) = scene.pair().await?;
     let creates = scene.calls("services.create").await?;
-    // Longer than the lease: it is to be renewed while the call is finished.
+    // Longer than the lease: it must be renewed while the call finishes.
     let delay = (LEASE[0] + 2) * 1000;
     scene.simulate("POST", "faults", json!({"kind": "delay", "endpoint": "services.create", "delay": delay, "executed": true})).await?;
     scene.customer(1).await?;
@@ -89,7 +89,7 @@ pub async fn a_call_under_way_is_finished_before_the_lease_is_given_back(scene: 
     ensure!(scene.holder().await? == "first" && !second.said()?.contains("this replica leads"), "the lease is kept for as long as the call takes");
     let (status, ended) = first.ended().await?;
     ensure!(status.success(), "{status}: {}", first.said()?);
-    // The answer came to the first replica alone: that the task is in status means that it was written before the end.
+    // Only the first replica got the answer. The task in the status shows that it was written before the end.
     let operation = scene.object(1).await?.status.and_then(|status| status.operation);
     ensure!(operation.as_ref().is_some_and(|operation| operation.task_id.is_some()), "status tells of the task: {operation:?}");
     measured("end of a leader that finished its call to the lease in the other's hands", ended, scene.held_by("second").await?);
@@ -114,12 +114,12 @@ pub async fn a_killed_leader_is_followed_when_its_lease_is_over(scene: Scene) ->
     Ok(())
 }
 
-/// A kubelet starts a container again in the same pod, with the UID that the pod has: its lease is its own, and nobody waits for the end of it.
+/// A kubelet restarts a container in the same pod, with the same UID: the lease is its own, and nobody waits for it to expire.
 pub async fn a_container_that_is_started_again_goes_on_with_its_lease(scene: Scene) -> Result<()> {
     let uid = format!("restarted-{}", std::process::id());
     let mut first = scene.in_pod("first-life", &uid, &["--lease-duration", "60", "--lease-renew-deadline", "50"])?;
     first.says("this replica leads").await?;
-    // As long as it lives nobody else has its name, however it was given.
+    // As long as it lives, nobody else gets its name, whichever way it was given.
     let other = scene.in_pod("beside-it", &uid, &["--lease-duration", "60", "--lease-renew-deadline", "50"])?;
     other.says("another process of this pod lives").await?;
     other.says("another replica leads; waiting").await?;
@@ -148,8 +148,7 @@ pub async fn a_deposed_leader_ends(scene: Scene) -> Result<()> {
     Ok(())
 }
 
-/// One create is under way, two more have their intents on record and wait for its end, and the others wait for a place in line, when the leader is
-/// stopped.
+/// When the leader is stopped, one create is in progress, two more have recorded intents and wait for its end, and the others wait in the queue.
 async fn stopped_in_line(scene: &Scene, leader: &Replica, creates: u64) -> Result<()> {
     scene.platform(json!({"perSecond": 200, "burst": 200, "inFlight": 1})).await?;
     scene.platform_taken_in().await?;
@@ -166,7 +165,7 @@ async fn stopped_in_line(scene: &Scene, leader: &Replica, creates: u64) -> Resul
     };
     until(20, in_line).await?;
     leader.signal("STOP")?;
-    // The other is not held up.
+    // The other replica is not slowed down.
     scene.platform(json!({})).await
 }
 
@@ -179,7 +178,8 @@ pub async fn a_stopped_leader_starts_nothing_when_it_goes_on(scene: Scene) -> Re
     let held = scene.held_by("second").await?;
     measured("SIGSTOP of the leader to the lease in the other's hands", stopped, held);
     scene.ready(6, 30).await?;
-    // What was surely made is found; what may have been asked for is looked for until its grace is over; what stood in line without an intent is made at once.
+    // What was certainly created is found; what may have been requested is looked for until its grace is over; what waited without an intent is created at
+    // once.
     until(30, || async { Ok((scene.calls("services.create").await? >= creates + 4).then_some(())) }).await?;
     until(30, || async { Ok((scene.simulate("GET", "state", json!(null)).await?["tasks"]["inProgress"] == json!(0)).then_some(())) }).await?;
     let (changes, created) = (scene.changes().await?, scene.calls("services.create").await?);
@@ -194,7 +194,7 @@ pub async fn a_stopped_leader_starts_nothing_when_it_goes_on(scene: Scene) -> Re
     tokio::time::sleep(Duration::from_millis(500)).await;
     ensure!(scene.changes().await? == changes, "the one that was stopped changed something: {since}");
     ensure!(scene.holder().await? == "second");
-    // All of them in the end, and none of them twice.
+    // All of them in the end, and none twice.
     for customer in 1..=6 {
         scene.ready(customer, 100).await?;
     }
@@ -203,8 +203,8 @@ pub async fn a_stopped_leader_starts_nothing_when_it_goes_on(scene: Scene) -> Re
     Ok(())
 }
 
-/// Five changes that need no intent wait for their seconds of the clock, of which there is one each: when the process goes on all their turns have come
-/// before anything else in it runs. Without the question right before a request leaves, they would leave.
+/// Five changes that need no intent wait for their turns, one a second. When the process resumes, all turns have come before anything else in it runs. Without
+/// the check right before a request leaves, they would be sent.
 pub async fn a_stopped_leader_sends_nothing_whose_turn_came_meanwhile(scene: Scene) -> Result<()> {
     let (mut first, second) = scene.pair().await?;
     scene.platform(json!({"perSecond": 1, "burst": 1, "inFlight": 8})).await?;
@@ -215,7 +215,7 @@ pub async fn a_stopped_leader_sends_nothing_whose_turn_came_meanwhile(scene: Sce
     first.signal("STOP")?;
     scene.platform(json!({})).await?;
     scene.held_by("second").await?;
-    // The one that was asked for and not recorded is asked for again, which does no harm.
+    // The change that was requested and not recorded is requested again, which does no harm.
     until(30, || async { Ok((scene.calls("channels.assign").await? >= assigned + 5).then_some(())) }).await?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     let changes = scene.changes().await?;

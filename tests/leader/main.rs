@@ -1,7 +1,7 @@
-//! Several replicas of the operator on a real API server: one leads, and another takes over when that one ends, is killed, or is stopped for long.
-//! The replicas are processes of their own, under the rights that the chart gives. Cases are played one after the other, each with a new lease.
+//! Several replicas of the operator on a real API server: one leads, and another takes over when that one ends, is killed, or is stopped for long. The replicas
+//! are separate processes under the chart's rights. Cases run one after the other, each with a new lease.
 //!
-//! Run one by its name: `cargo xtask test --test leader stopped`.
+//! Run one by name: `cargo xtask test --test leader stopped`.
 
 mod cases;
 #[path = "../shared/simulated.rs"]
@@ -35,6 +35,6 @@ fn main() -> Result<ExitCode> {
     for &(name, case) in CASES {
         trials.case(name, move |stage| async move { stage.play(name, case).await });
     }
-    // A replica works on all objects of the cluster: those of another case would be in its way, and its measurements are of time.
+    // A replica works on all objects of the cluster: those of another case would get in the way, and the cases measure time.
     Ok(trials.play(1))
 }

@@ -1,4 +1,4 @@
-//! One API server and one simulated platform for all cases; each case has a lease, replicas and customers of its own.
+//! One API server and one simulated platform for all cases; each case has its own lease, replicas and customers.
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -27,7 +27,7 @@ const PLATFORM: &str = "default";
 /// The lease of the tests, in seconds: duration, renew deadline, retry.
 pub const LEASE: [u64; 3] = [4, 3, 1];
 
-/// What a case does.
+/// The body of a case.
 pub type Case = fn(Scene) -> Pin<Box<dyn Future<Output = Result<()>> + Send>>;
 
 /// What all cases share.
@@ -42,7 +42,7 @@ impl Stage {
     /// Starts the API server and the platform.
     pub async fn set() -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
-        // A lease that is over soon, so that the other replica is not waited for.
+        // A short lease, so that the other replica takes over soon.
         let [duration, deadline, retry] = LEASE;
         let mut values = control_plane::reads_anywhere();
         values["leaderElection"] = json!({"leaseDuration": duration, "renewDeadline": deadline, "retryPeriod": retry});
@@ -68,13 +68,13 @@ impl Stage {
         })
     }
 
-    /// Plays one case. Whatever came before, no tenant may have two services.
+    /// Runs one case. Whatever came before, no tenant may have two services.
     pub async fn play(&self, name: &str, case: Case) -> Result<()> {
         let scene = self.scene()?;
         let keep = scene.clone();
         scene.simulate("DELETE", "faults", Value::Null).await?;
         scene.platform(json!({})).await?;
-        // The operator may hold this one lease alone: each case begins without it.
+        // The operator may hold only this one lease, so each case begins without it.
         scene.forget_lease().await?;
         case(scene).await.with_context(|| format!("{name} (the replicas' logs: {}*)", log(keep.number, "").display()))?;
         let calls = keep.simulate("GET", "calls", Value::Null).await?;
@@ -94,12 +94,12 @@ pub struct Replica {
 }
 
 impl Replica {
-    /// Sends a signal, by its name.
+    /// Sends a signal, by name.
     pub fn signal(&self, name: &str) -> Result<()> {
         self.running.signal(name)
     }
 
-    /// Waits until it has ended, and says how and when.
+    /// Waits until it has ended; returns how and when.
     pub async fn ended(&mut self) -> Result<(ExitStatus, Instant)> {
         for _ in 0..6000 {
             if let Some(status) = self.running.ended()? {
@@ -110,12 +110,12 @@ impl Replica {
         bail!("it has not ended after 30 s")
     }
 
-    /// All that it has said.
+    /// Its whole log.
     pub fn said(&self) -> Result<String> {
         self.running.said()
     }
 
-    /// Waits until it says something.
+    /// Waits until its log contains a text.
     pub async fn says(&self, text: &str) -> Result<()> {
         until(20, || async { Ok(self.said()?.contains(text).then_some(())) }).await.with_context(|| format!("waiting for {text:?} in {}", self.log.display()))
     }
@@ -132,7 +132,7 @@ pub struct Scene {
 }
 
 impl Scene {
-    /// A pod of the release, with a name of its own.
+    /// A pod of the release with its own name.
     pub fn pod(&self, name: &str) -> Result<Pod> {
         let mut pod = self.release.pod(env!("CARGO_BIN_EXE_oc-essentials-operator").as_ref(), name)?;
         pod.command.args(["--log-level", "debug,hyper_util=info,tower=info,rustls=info,kube=info"]);
@@ -153,7 +153,7 @@ impl Scene {
         Ok(Replica { running: pod.start(&log)?, log })
     }
 
-    /// Starts two replicas, of which the first leads and the second waits.
+    /// Starts two replicas: the first leads and the second waits.
     pub async fn pair(&self) -> Result<(Replica, Replica)> {
         let first = self.replica("first")?;
         first.says("this replica leads").await?;
@@ -173,14 +173,14 @@ impl Scene {
         Ok(())
     }
 
-    /// Which replica holds the lease; empty when none does.
+    /// The replica that holds the lease; empty when none does.
     pub async fn holder(&self) -> Result<String> {
         let lease = self.leases().get(RELEASE).await?;
         let identity = lease.spec.and_then(|spec| spec.holder_identity).unwrap_or_default();
         Ok(identity.split('_').next().unwrap_or_default().to_owned())
     }
 
-    /// Waits until a replica holds the lease, and says when.
+    /// Waits until a replica holds the lease; returns when.
     pub async fn held_by(&self, replica: &str) -> Result<Instant> {
         until(20, || async { Ok((self.holder().await? == replica).then(Instant::now)) })
             .await
@@ -199,7 +199,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Makes or changes the one platform object.
+    /// Creates or changes the one platform object.
     pub async fn platform(&self, requests: Value) -> Result<()> {
         let mut spec = simulated::platform_spec(&self.simulator, CUSTOMERS);
         spec["createGrace"] = json!("1m");
@@ -209,7 +209,7 @@ impl Scene {
         self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": PLATFORM}, "spec": spec})).await
     }
 
-    /// Waits until the leader has taken in the platform object as it is now.
+    /// Waits until the leader has observed the current platform object.
     pub async fn platform_taken_in(&self) -> Result<()> {
         let taken_in = || async {
             let object: LivePlatform = Api::all(self.client.clone()).get(PLATFORM).await?;
@@ -227,7 +227,7 @@ impl Scene {
         format!("case-{}-customer-{customer}", self.number)
     }
 
-    /// Makes a lead at the platform, and a service object for it.
+    /// Creates a lead on the platform, and a service object for it.
     pub async fn customer(&self, customer: u32) -> Result<()> {
         let (name, tenant) = (self.name(customer), self.tenant(customer));
         self.simulate("POST", "leads", json!({"tenantId": tenant, "companyName": name})).await?;
@@ -237,7 +237,7 @@ impl Scene {
             .await
     }
 
-    /// Makes so many leads at the platform, and objects that want them in a channel.
+    /// Creates leads on the platform, and objects that assign them to a channel.
     pub async fn assignments(&self, leads: u32) -> Result<()> {
         self.simulate("POST", "channels", json!({"id": 1574, "name": "North"})).await?;
         for lead in 1..=leads {
@@ -255,7 +255,7 @@ impl Scene {
         Ok(Api::namespaced(self.client.clone(), CUSTOMERS).get(&self.name(customer)).await?)
     }
 
-    /// Waits until a customer's service is Ready, and says when.
+    /// Waits until a customer's service is Ready; returns when.
     pub async fn ready(&self, customer: u32, seconds: u64) -> Result<Instant> {
         let is_ready = || async {
             let conditions = self.object(customer).await?.status.unwrap_or_default().conditions;
@@ -264,22 +264,22 @@ impl Scene {
         until(seconds, is_ready).await.with_context(|| format!("waiting for {} to be Ready", self.name(customer)))
     }
 
-    /// Whether an object says that a change may have been asked for.
+    /// Whether an object records that a change may have been requested.
     pub async fn has_intent(&self, customer: u32) -> Result<bool> {
         Ok(self.object(customer).await?.metadata.annotations.unwrap_or_default().contains_key("operatorconnect.dev/operation"))
     }
 
-    /// One of the simulator's own calls.
+    /// Makes one of the simulator's own calls.
     pub async fn simulate(&self, method: &str, path: &str, body: Value) -> Result<Value> {
         simulated::call(&self.http, &self.simulator, method, path, body).await
     }
 
-    /// How often the platform was called, by endpoint.
+    /// The number of calls to a platform endpoint.
     pub async fn calls(&self, endpoint: &str) -> Result<u64> {
         simulated::calls(&self.http, &self.simulator, endpoint).await
     }
 
-    /// How many changes the platform was asked for.
+    /// The number of changes requested from the platform.
     pub async fn changes(&self) -> Result<u64> {
         simulated::changes(&self.http, &self.simulator).await
     }
