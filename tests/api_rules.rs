@@ -1,4 +1,4 @@
-//! The custom resources against a real API server: each rule by one mutation of a valid object, and the message that a person gets.
+//! The custom resources against a real API server: each rule is tested by one mutation of a valid object and the message that a person gets.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on shall say where")]
 
@@ -17,7 +17,7 @@ mod service;
 
 use control_plane::{ControlPlane, Options};
 
-/// All that needs the API server, on one API server; every failure is listed.
+/// All tests that need the API server, on one API server; every failure is listed.
 #[tokio::test(flavor = "multi_thread")]
 async fn rules() {
     let control_plane = ControlPlane::start(Options::default()).await.unwrap();

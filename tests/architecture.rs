@@ -1,4 +1,4 @@
-//! What the manifests can't hold: who may use whom inside the operator, how long a file may be, and that what is written about it is there.
+//! What the manifests cannot enforce: which part of the operator may use which, how long a file may be, and that its documents exist.
 
 #![allow(clippy::unwrap_used, reason = "a file that can't be read fails the test")]
 
@@ -8,7 +8,7 @@ mod circle;
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-/// Which folders of `src` each may use. Nothing may use what stands on it, and the two halves of the world do not know each other.
+/// Which folders of `src` each may use. No folder may use one above it, and the two halves (cluster and platform) do not know each other.
 const MAY_USE: [(&str, &[&str]); 7] = [
     ("runtime", &[]),
     ("cluster", &["runtime"]),
@@ -19,7 +19,7 @@ const MAY_USE: [(&str, &[&str]); 7] = [
     ("app", &["cli", "cluster", "controllers", "runtime", "telemetry"]),
 ];
 
-/// Which of our own crates, and which of the two worlds' clients, each folder may name.
+/// Which of the project's crates, and which clients of the API server and the platform, each folder may name.
 const MAY_NAME: [(&str, &[&str]); 7] = [
     ("runtime", &["oc_domain"]),
     ("cluster", &["oc_domain", "oc_api", "kube", "k8s_openapi"]),
@@ -30,7 +30,7 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
     ("app", &["oc_domain", "oc_api", "kube", "k8s_openapi"]),
 ];
 
-/// The files of the controllers that name the client of the platform: the connection, the requests that are made by it, and what counts its calls.
+/// The files of the controllers that name the platform's client: the connection, the requests made with it, and the metrics of its calls.
 const NAME_THE_CLIENT: [&str; 5] = [
     "controllers/customer.rs",
     "controllers/live_platform/connection.rs",
@@ -39,10 +39,10 @@ const NAME_THE_CLIENT: [&str; 5] = [
     "controllers/observe.rs",
 ];
 
-/// Types of the custom resources that the domain, the client or the circuit has a twin of: the same word for the same thing on the other side of a border.
+/// Types of the custom resources with a twin in the domain, the client or the circuit: the same word for the same thing on the other side of a boundary.
 const TWINS: [&str; 10] = ["Adoption", "Circuit", "Contact", "DeletionPolicy", "LeadSpec", "Mode", "Operation", "PlanItem", "ShortNameRule", "SiteLocation"];
 
-/// Lines in one file of code.
+/// The most lines in one file of code.
 const MOST_LINES: usize = 600;
 
 fn root() -> PathBuf {
@@ -93,7 +93,7 @@ fn folders_use_only_what_they_stand_on() {
     assert!(seen > 60, "only {seen} files were read");
 }
 
-/// The code of a file that is not its tests.
+/// The code of a file without its tests.
 fn product(file: &Path) -> String {
     let text = std::fs::read_to_string(file).unwrap();
     let code = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
@@ -130,7 +130,7 @@ fn controllers_reach_the_platform_by_its_folder() {
     assert_eq!(found, NAME_THE_CLIENT.into());
 }
 
-/// No file uses one that uses it, by whatever way: what a file needs can be read from it downwards. The root of the program and its tests are not asked.
+/// No two files use each other, directly or indirectly: a file's dependencies can be read top down. The program's root and its tests are exempt.
 #[test]
 fn no_files_use_each_other_in_a_circle() {
     let files = circle::read(&root().join("src"));
@@ -151,7 +151,7 @@ fn controllers_do_not_call_each_other() {
     }
 }
 
-/// L3: what the controllers ask of a platform are changes, and `Budget::change` makes one only while this process holds the lease.
+/// L3: controllers request changes, and `Budget::change` sends one only while this process holds the lease.
 #[test]
 fn controllers_ask_for_changes_only_with_the_lease() {
     let texts: Vec<String> = files(&root().join("src/controllers"), ".rs").iter().map(|file| std::fs::read_to_string(file).unwrap()).collect();
@@ -164,12 +164,12 @@ fn controllers_ask_for_changes_only_with_the_lease() {
             .map(|call| text.matches(&format!(".{call}(")).count())
             .sum::<usize>();
     }
-    // `.assign_channel(` is no part of `.unassign_channel(`, which is counted by itself.
+    // `.assign_channel(` does not match within `.unassign_channel(`, which is counted separately.
     clients += texts.iter().map(|text| text.matches(".unassign_channel(").count()).sum::<usize>();
     assert!(changes >= 7 && changes == clients, "{clients} calls that change something, of which {changes} ask for the lease");
 }
 
-/// Who writes to the API server, as the head of `src/cluster/patch.rs` says.
+/// The places that write to the API server, as the head of `src/cluster/patch.rs` says.
 #[test]
 fn three_places_write_to_the_api_server() {
     let src = root().join("src");
@@ -180,7 +180,7 @@ fn three_places_write_to_the_api_server() {
     assert_eq!(found, ["cluster/election.rs", "cluster/events.rs", "cluster/patch.rs"].into());
 }
 
-/// The names of the types that a file defines, but for those inside of functions and of its tests.
+/// The names of the types that a file defines, except those inside functions and in its tests.
 fn types(code: &str) -> Vec<String> {
     let name = |line: &str| {
         let rest = line.strip_prefix("pub(crate) ").or_else(|| line.strip_prefix("pub ")).unwrap_or(line);
@@ -215,7 +215,7 @@ fn no_file_of_code_is_too_long() {
     }
 }
 
-/// What each page of a reason has, in this order.
+/// The sections of each reason's page, in this order.
 const SECTIONS: [&str; 5] = ["What it means", "What to do", "What the operator does meanwhile", "How to see that it is over", "What it looks like"];
 
 #[test]
@@ -248,7 +248,7 @@ fn every_reason_has_a_page_and_every_page_a_reason() {
     }
 }
 
-/// How the index calls whoever is to move.
+/// The index's words for the party whose move it is.
 fn whose(reason: oc_domain::conditions::Reason) -> &'static str {
     use oc_domain::conditions::Responsible;
     match reason.whose_move() {

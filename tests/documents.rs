@@ -1,4 +1,4 @@
-//! What the documents name is there: the tests of `docs/threads.md`, every file that a document points to, and the words of a status in the code.
+//! What the documents name exists: the tests of `docs/threads.md`, every file that a document links to, and the quoted messages of a status in the code.
 
 #![allow(clippy::unwrap_used, reason = "a file that can't be read fails the test")]
 
@@ -11,7 +11,7 @@ mod numbers;
 
 use oc_domain::conditions::{ConditionStatus, Reason, Verdict};
 
-/// How many threads there are.
+/// The number of threads.
 const THREADS: usize = 38;
 
 /// How the last cell of a row begins, and what the count of such rows is called at the top.
@@ -21,7 +21,7 @@ fn docs() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("docs")
 }
 
-/// The cells of a row of a table; none for a line that is no row.
+/// The cells of a table row; none for a line that is no row.
 fn cells(line: &str) -> Vec<&str> {
     let row = line.strip_prefix('|').and_then(|rest| rest.strip_suffix('|'));
     row.map(|row| row.split('|').map(str::trim).collect()).unwrap_or_default()
@@ -32,12 +32,12 @@ fn rows(text: &str) -> Vec<Vec<&str>> {
     text.lines().map(cells).filter(|cells| cells.first().is_some_and(|first| first.parse::<usize>().is_ok())).collect()
 }
 
-/// What stands between backticks.
+/// The texts between backticks.
 fn spans(text: &str) -> Vec<&str> {
     text.split('`').skip(1).step_by(2).collect()
 }
 
-/// Where the links of a text lead, without the ones to places on the same page.
+/// The targets of the links in a text, without those on the same page.
 fn links(text: &str) -> Vec<&str> {
     let targets = text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     targets.filter_map(|target| target.split('#').next()).filter(|target| !target.is_empty()).collect()
@@ -47,7 +47,8 @@ fn is_elsewhere(target: &str) -> bool {
     target.contains("://") || target.starts_with("mailto:")
 }
 
-/// Whether a file has a test of that name: an attribute says so, or, in Go, the name itself, or the list in the `main.rs` beside it, which is how tests without the harness are listed.
+/// Whether a file has a test of this name: by its attribute; in Go, by the name itself; or by the list in the `main.rs` beside it, which lists tests without
+/// the harness.
 fn has_test(file: &Path, name: &str) -> bool {
     let text = std::fs::read_to_string(file).unwrap();
     if file.extension().is_some_and(|extension| extension == "go") {
@@ -60,10 +61,10 @@ fn has_test(file: &Path, name: &str) -> bool {
     listed || above.into_iter().any(|line| line.starts_with("#[test]") || line.starts_with("#[tokio::test"))
 }
 
-/// What of a cell that names tests is not there; the page is in that folder.
+/// What a cell names as tests and does not exist; the page is in `folder`.
 fn missing(folder: &Path, cell: &str) -> Vec<String> {
     let files: Vec<PathBuf> = links(cell).into_iter().map(|target| folder.join(target)).filter(|file| file.is_file()).collect();
-    // A name has no spaces: what has some is the text of a wrong operator.
+    // A name has no spaces: a span with spaces is the text of a wrong operator.
     let is_there = |span: &str| match span.rsplit("::").next() {
         Some(name) if !span.contains(' ') => files.iter().any(|file| has_test(file, name)),
         _ => files.iter().any(|file| std::fs::read_to_string(file).unwrap().contains(&format!("\"{span}\""))),
@@ -112,7 +113,7 @@ fn every_law_has_tests_that_are_there() {
     assert!(bad.is_empty(), "{bad:#?}");
 }
 
-/// The files with this ending in these folders and in the folders in them.
+/// The files with this ending in these folders, recursively.
 fn files(mut folders: Vec<PathBuf>, ending: &str) -> Vec<PathBuf> {
     let mut found = Vec::new();
     while let Some(folder) = folders.pop() {
@@ -128,7 +129,7 @@ fn files(mut folders: Vec<PathBuf>, ending: &str) -> Vec<PathBuf> {
     found
 }
 
-/// All documents: those of the folder and of its folders, and those at the top of the repository.
+/// All documents: those in `docs` and its subfolders, and those at the top of the repository.
 fn documents() -> Vec<PathBuf> {
     let top = Path::new(env!("CARGO_MANIFEST_DIR"));
     let at_the_top = ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"].map(|name| top.join(name));
@@ -141,7 +142,7 @@ fn sources() -> Vec<PathBuf> {
     files(["src", "crates", "tests", "xtask"].map(|folder| top.join(folder)).to_vec(), "rs")
 }
 
-/// The names by which one can point to the headings of a page, as forges make them.
+/// The anchors of a page's headings, as forges generate them.
 fn anchors(text: &str) -> Vec<String> {
     let headings = text.lines().filter(|line| line.starts_with('#')).map(|line| line.trim_start_matches('#').trim().to_lowercase());
     let kept = |heading: String| heading.chars().filter(|c| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_')).collect::<String>();
@@ -169,7 +170,7 @@ fn every_file_that_a_document_points_to_is_there() {
     assert!(seen > 200, "only {seen} links were followed");
 }
 
-/// Whoever begins at the index can come to every page.
+/// Every page can be reached from the index.
 #[test]
 fn every_page_can_be_reached_from_the_index() {
     let mut reached = std::collections::BTreeSet::new();
@@ -187,7 +188,7 @@ fn every_page_can_be_reached_from_the_index() {
     assert!(lost.is_empty(), "no link leads to {lost:#?}");
 }
 
-/// The texts of the code of which a message can consist, each as the parts between what is filled in.
+/// The string literals of the code that a message can consist of, each as the parts between the placeholders.
 fn texts() -> Vec<Vec<String>> {
     let mut folders: Vec<PathBuf> =
         ["crates/api/src", "crates/domain/src", "crates/live-platform/src", "src"].iter().map(|name| docs().join("..").join(name)).collect();
@@ -209,7 +210,7 @@ fn texts() -> Vec<Vec<String>> {
     found
 }
 
-/// Which share of a message, in percent, stands in the code: what is filled in does not.
+/// The share of a message, in percent, that appears in the code: filled-in values do not.
 fn share_in_the_code(message: &str, texts: &[Vec<String>]) -> usize {
     let mut covered = vec![false; message.len()];
     for parts in texts {
@@ -223,7 +224,7 @@ fn share_in_the_code(message: &str, texts: &[Vec<String>]) -> usize {
             places.push((from + at, part.len()));
             from += at + part.len();
         }
-        // A word or two stand in many texts.
+        // A word or two occur in many texts.
         if places.iter().map(|(_, length)| length).sum::<usize>() >= 12 {
             places.iter().for_each(|(at, length)| covered[*at..at + length].fill(true));
         }
@@ -231,7 +232,7 @@ fn share_in_the_code(message: &str, texts: &[Vec<String>]) -> usize {
     covered.iter().filter(|one| **one).count() * 100 / message.len()
 }
 
-/// The conditions that a page of a reason shows: type, status, reason, message.
+/// The conditions that a reason's page shows: type, status, reason, message.
 fn shown(page: &str) -> Vec<[String; 4]> {
     let yaml = page.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).expect("an example");
     let example: serde_json::Value = serde_saphyr::from_str(yaml).unwrap();
@@ -250,9 +251,9 @@ fn what_the_pages_of_the_reasons_show_is_what_the_code_says() {
         assert!(share >= 45, "{reason}: {share} % of its message stand in the code: {message}");
         let verdict = match reason {
             Reason::Succeeded => Verdict::ready(message),
-            // It asks for a decision, and is no obstacle.
+            // It asks for a decision and blocks nothing.
             Reason::PlanReady => Verdict { stalled: false, ..Verdict::not_ready(reason, message) },
-            // As the schema has it, before any operator has looked.
+            // The schema's default, before any operator has seen the object.
             Reason::Progressing => Verdict { ready: ConditionStatus::Unknown, ..Verdict::not_ready(reason, message) },
             _ => Verdict::not_ready(reason, message),
         };

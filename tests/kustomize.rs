@@ -1,4 +1,4 @@
-//! What Kustomize makes of the project's folders, by the real one, and whether a real API server takes it.
+//! What the real Kustomize builds from the project's folders, and whether a real API server accepts it.
 
 #![allow(clippy::unwrap_used, reason = "what can't be had fails the test")]
 
@@ -22,7 +22,7 @@ fn build(folder: &str) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// How many objects of each kind there are.
+/// The number of objects of each kind.
 fn kinds(text: &str) -> BTreeMap<String, usize> {
     let mut kinds = BTreeMap::new();
     for object in manifests::parse(text).unwrap() {
@@ -56,7 +56,7 @@ async fn base_overlay_and_fleet_are_taken_by_the_api_server() {
     let container = &first.spec.as_ref().unwrap().template.spec.as_ref().unwrap().containers[0];
     assert_eq!(container.image.as_deref(), Some(format!("oc-essentials-operator:{}", env!("CARGO_PKG_VERSION")).as_str()));
 
-    // The same once more changes nothing; the overlay changes what it says.
+    // Applying the same again changes nothing; the overlay changes what it says.
     apply(&client, &base).await;
     assert_eq!(deployment(&client).await.metadata.generation, first.metadata.generation);
     apply(&client, &build("deploy/overlays/example")).await;
@@ -65,7 +65,7 @@ async fn base_overlay_and_fleet_are_taken_by_the_api_server() {
     assert_eq!((spec.replicas, pod.containers[0].image.as_deref()), (Some(2), Some("registry.example.com/oc-essentials-operator:0.1.0")));
     assert!(pod.node_selector.is_some());
 
-    // What Flux and Argo CD apply in the examples: the schemas take it.
+    // What Flux and Argo CD apply in the examples: the schemas accept it.
     for file in ["namespaces.yaml", "platform.yaml"] {
         let text = std::fs::read_to_string(root().join("examples/fleet/platform").join(file)).unwrap();
         manifests::apply_all(&client, &text).await.unwrap();

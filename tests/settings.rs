@@ -1,5 +1,5 @@
-//! What can be said to the operator at its start: in which namespaces it works, and where its traces go. Each test has an API server and a platform of its
-//! own, and the operator as a process.
+//! The operator's start settings: the namespaces in which it works, and where its traces go. Each test has its own API server and platform, and the operator as
+//! a process.
 
 #![allow(clippy::unwrap_used, reason = "a test that can't go on fails")]
 
@@ -58,7 +58,7 @@ impl Operator {
 }
 
 impl Stage {
-    /// The chart is installed with these values, and the namespaces are there before it is.
+    /// Creates the namespaces, then installs the chart with these values.
     async fn set(namespaces: &[&str], values: Value) -> Result<Self> {
         let cluster = ControlPlane::start(Options::default()).await?;
         for namespace in namespaces {
@@ -95,7 +95,7 @@ impl Stage {
         self.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": "default"}, "spec": spec})).await
     }
 
-    /// A lead at the platform, and a service object for it.
+    /// Creates a lead on the platform, and a service object for it.
     async fn customer(&self, namespace: &str, number: u32) -> Result<()> {
         let tenant = format!("{number:08x}-0000-4000-8000-000000000000");
         self.simulate("POST", "leads", json!({"tenantId": tenant, "companyName": "Somebody"})).await?;
@@ -158,12 +158,12 @@ async fn until<T, F: Future<Output = Result<Option<T>>>>(ask: impl Fn() -> F) ->
     anyhow::bail!("it is not so after 30 s")
 }
 
-/// Two namespaces of three, by roles in just these: nothing is read or written in the third, nor is there a right to.
+/// Two of three namespaces, with roles in just these: nothing is read or written in the third, and there is no right to.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn some_namespaces_only() -> Result<()> {
     let stage = Stage::set(&["one", "two", "three"], json!({"watchNamespaces": ["one", "two"], "rbac": {"secrets": {"anywhere": true}}})).await?;
     let refused = [
-        // All of them refuse; were there one that can be listed, it would be served.
+        // All of them refuse; a namespace that can be listed would be served.
         (&["--watch-namespaces", "three"][..], "no right to list leads.operatorconnect.dev in the namespace three (--watch-namespaces)"),
         (&["--watch-namespaces", "one,Two"], "a namespace has at most 63 lower case letters"),
         (&[], "no right to list leads.operatorconnect.dev; install the rights"),
@@ -182,7 +182,7 @@ async fn some_namespaces_only() -> Result<()> {
     for namespace in ["one", "two"] {
         stage.ready(namespace).await.with_context(|| operator.said())?;
     }
-    // Discovery would make objects that nobody sees.
+    // Discovery would create objects that nobody sees.
     let told = stage.platform_says("InvalidSpec").await?;
     ensure!(["spec.leadDiscovery.namespace", "three", "--watch-namespaces: one, two"].iter().all(|words| told.contains(words)), "{told}");
     stage.platform(json!({"namespace": "two"})).await?;
@@ -203,7 +203,7 @@ async fn some_namespaces_only() -> Result<()> {
     Ok(())
 }
 
-/// A collector: what was sent to it.
+/// A trace collector, and what was sent to it.
 async fn collector() -> Result<(String, Arc<Mutex<Vec<Bytes>>>)> {
     let received: Arc<Mutex<Vec<Bytes>>> = Arc::default();
     let take = Arc::clone(&received);

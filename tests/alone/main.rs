@@ -1,4 +1,4 @@
-//! Cases that need the cluster or the operator for themselves: they measure its memory, end it, or take its kinds away. One after the other.
+//! Cases that need the cluster or the operator for themselves, because they measure its memory, end it, or remove its kinds. They run one after the other.
 
 #[path = "../shared/gallery.rs"]
 mod gallery;
@@ -25,7 +25,7 @@ use trials::Trials;
 
 fn main() -> Result<ExitCode> {
     let mut trials = Trials::<Stage>::new(|| Box::pin(Stage::set()))?;
-    // In this order: the last takes the kinds away.
+    // In this order: the last removes the kinds.
     trials.case("memory::a_huge_answer_costs_little", |stage| async move { stage.play("memory", memory::a_huge_answer_costs_little).await });
     trials.case("restart::nothing_is_told_again", |stage| async move {
         let again = Arc::clone(&stage);

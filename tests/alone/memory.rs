@@ -6,10 +6,10 @@ use serde_json::{Value, json};
 
 use super::stage::{Own, Scene, measured, message, ready_is};
 
-/// How much more may be resident than ever before: the limit of a list (32 MiB) and some.
+/// How far the peak memory may rise, in KiB: the limit of a list (32 MiB) plus a margin.
 const MOST: u64 = 40 << 10;
 
-/// The most that was ever resident of a process, in KiB.
+/// The peak resident memory of a process, in KiB.
 fn peak(process: u32) -> Result<u64> {
     let status = std::fs::read_to_string(format!("/proc/{process}/status"))?;
     let line = status.lines().find(|line| line.starts_with("VmHWM:")).context("VmHWM")?;
@@ -40,8 +40,8 @@ pub async fn a_huge_answer_costs_little(scene: Scene) -> Result<()> {
         ask::<LivePlatform>(&scene, &scene.platform, &format!("{endpoint} is over")).await?;
         scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;
     }
-    // Of a create, a task, an LC customer and a deletion, of all at once. Whoever loses the answer to its create has no task to ask for, so that the task is
-    // the other one's; and it is asked for before the service shows.
+    // Huge answers to a create, a task, an LC customer and a deletion, all at once. An object that loses the answer to its create has no task to read, so the
+    // task belongs to the other one. And the task is read before the service shows.
     scene.simulate("PATCH", "settings", json!({"taskDuration": 5000})).await?;
     for (endpoint, tenant) in [("services.create", 2), ("tasks.get", 3), ("services.delete", 1)] {
         scene.fault(json!({"kind": "hugeBody", "endpoint": endpoint, "tenantId": scene.tenant(tenant)})).await?;

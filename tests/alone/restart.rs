@@ -12,7 +12,7 @@ use serde_json::json;
 
 use super::stage::{Scene, Stage, message, ready_is};
 
-/// The Secret goes, the operator restarts, the namespace is deleted: nobody knows the credential any more.
+/// The Secret is deleted, the operator restarts, the namespace is deleted: nobody knows the credential any more.
 pub async fn without_a_connection_that_was_ever_good(scene: Scene, stage: Arc<Stage>) -> Result<()> {
     scene.consented(&[1, 2]).await?;
     scene.connect(json!({})).await?;
@@ -25,20 +25,20 @@ pub async fn without_a_connection_that_was_ever_good(scene: Scene, stage: Arc<St
     stage.restart_operator()?;
     Api::<Namespace>::all(scene.client.clone()).delete(&scene.namespace, &DeleteParams::default()).await?;
     scene.gone::<OcEssentialService>("paid").await?;
-    // It says the way out.
+    // It names the way out.
     let told = |service: &OcEssentialService| {
         ready_is(service, "False", "AuthenticationFailed") && ["is not there", "Retain"].iter().all(|words| message(service).contains(words))
     };
     scene.until("trial", told).await?;
     ensure!(scene.calls("services.delete").await? == 0);
-    // In a namespace that is being deleted no Secret can be made: one elsewhere does, or Retain.
+    // No Secret can be created in a namespace that is being deleted: use one elsewhere, or Retain.
     scene.change::<OcEssentialService>("trial", json!({"deletionPolicy": "Retain"})).await?;
     scene.gone::<OcEssentialService>("trial").await?;
     ensure!(scene.calls("services.delete").await? == 0, "kept");
     Ok(())
 }
 
-/// A new process finds everything as it was: it writes no object, and tells no event.
+/// A new process finds everything as it was: it writes no object and records no event.
 pub async fn nothing_is_told_again(scene: Scene, stage: Arc<Stage>) -> Result<()> {
     scene.consented(&[1]).await?;
     scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(2), "companyName": "Waits", "status": "Suspended"})).await?;
@@ -56,7 +56,7 @@ pub async fn nothing_is_told_again(scene: Scene, stage: Arc<Stage>) -> Result<()
         let mut names = Vec::new();
         for namespace in [scene.namespace.as_str(), "default"] {
             let events = Api::<Event>::namespaced(scene.client.clone(), namespace).list(&Default::default()).await?;
-            // The platforms of other cases go away, and that is told of them.
+            // The platforms of other cases fail, and events about them say so.
             let ours = |event: &&Event| {
                 let about = event.regarding.clone().unwrap_or_default();
                 about.kind.as_deref() != Some("LivePlatform") || about.name.as_deref() == Some(scene.platform.as_str())

@@ -1,4 +1,4 @@
-//! What happens to paid services when the operator, or its kinds, are taken away: nothing.
+//! What happens to paid services when the operator, or its kinds, are removed: nothing.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -32,7 +32,7 @@ pub async fn without_its_kinds_nothing_is_deleted(scene: Scene, stage: Arc<Stage
     tokio::time::sleep(Duration::from_secs(3)).await;
     ensure!(services(&scene).await? == 2 && scene.changes().await? == changes, "a restart changes nothing");
     let kinds = Api::<CustomResourceDefinition>::all(scene.client.clone());
-    // The objects' finalizers are taken off by the operator, which runs: nothing hangs.
+    // The running operator removes the objects' finalizers, so nothing hangs.
     let names = ["ocessentialservices", "leads", "liveplatforms"].map(|kind| format!("{kind}.operatorconnect.dev"));
     for name in &names {
         kinds.delete(name, &DeleteParams::default()).await?;

@@ -1,4 +1,4 @@
-//! Objects of a newer definition, as they are there after a rollback.
+//! Objects of a newer definition, as found after a rollback.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 
 use super::stage::{Scene, Stage};
 
-/// The definition knows one mode more than the operator.
+/// Installs a definition with one mode more than the operator knows.
 async fn newer_definition(scene: &Scene) -> Result<()> {
     let kinds = Api::<CustomResourceDefinition>::all(scene.client.clone());
     let name = "ocessentialservices.operatorconnect.dev";
@@ -42,7 +42,7 @@ impl Raw {
     }
 }
 
-/// The object is told, keeps what it has, and costs nobody else anything, at the next start either.
+/// The object reports the problem, keeps what it has, and affects no other object, not even at the next start.
 pub async fn an_object_of_a_newer_definition_costs_nobody_else_anything(scene: Scene, stage: Arc<Stage>) -> Result<()> {
     scene.consented(&[1, 2, 3]).await?;
     scene.connect(json!({})).await?;
@@ -51,7 +51,7 @@ pub async fn an_object_of_a_newer_definition_costs_nobody_else_anything(scene: S
     newer_definition(&scene).await?;
     let raw = Raw(Api::namespaced_with(scene.client.clone(), &scene.namespace, &ApiResource::erase::<OcEssentialService>(&())));
     let mode = async |mode: &str| raw.0.patch("paid", &PatchParams::default(), &Patch::Merge(json!({"spec": {"mode": mode}}))).await;
-    // The definition takes the new word after a moment.
+    // The definition accepts the new value after a moment.
     while mode("Strict").await.is_err() {
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
@@ -62,12 +62,12 @@ pub async fn an_object_of_a_newer_definition_costs_nobody_else_anything(scene: S
     stage.restart_operator()?;
     scene.service("after-a-start", 3, json!({})).await?;
     scene.ready::<OcEssentialService>("after-a-start", "True", "Succeeded").await?;
-    // Another one for the same tenant gets nothing.
+    // Another object for the same tenant gets nothing.
     scene.service("second", 1, json!({"adoption": "Always"})).await?;
     scene.ready::<OcEssentialService>("second", "False", "Conflict").await?;
     scene.delete::<OcEssentialService>("second").await?;
     scene.gone::<OcEssentialService>("second").await?;
-    // It is not let go blindly, and goes when it can be read.
+    // Its finalizer is not removed blindly; the object goes when it can be read.
     raw.0.delete("paid", &DeleteParams::default()).await?;
     for _ in 0..100 {
         if raw.0.get("paid").await?.data["status"].to_string().contains("not let go before") {

@@ -8,7 +8,7 @@ use kube::core::ApiResource;
 use kube::{Client, ResourceExt};
 use serde_json::{Value, json};
 
-/// One mutation of a valid object. `None` takes the field away.
+/// One mutation of a valid object. `None` removes the field.
 pub struct Case {
     /// Whether the object exists already.
     pub update: bool,
@@ -16,7 +16,7 @@ pub struct Case {
     pub at: &'static str,
     /// Its new value.
     pub value: Option<Value>,
-    /// What the answer must hold, all of it; nothing when the mutation must be taken.
+    /// The parts that the answer must contain, all of them; empty when the mutation must be accepted.
     pub expect: Vec<&'static str>,
 }
 
@@ -32,9 +32,9 @@ pub fn update(at: &'static str, value: impl Into<Option<Value>>, expect: &[&'sta
 
 /// The cases of one valid object.
 pub struct Table {
-    /// What the valid object is, for the list of failures.
+    /// The name of the valid object, for the list of failures.
     pub name: &'static str,
-    /// The valid object. A status that it has is written after it was made: what the operator has said of it by then.
+    /// The valid object. If it has a status, that is written after creation: what the operator has reported by then.
     pub object: Value,
     /// Its mutations.
     pub cases: Vec<Case>,
@@ -50,7 +50,7 @@ pub struct Suite {
     pub tables: Vec<Table>,
 }
 
-/// Text of a definition, and the definition.
+/// The text of each definition, and the definition.
 pub fn files() -> Vec<(String, CustomResourceDefinition)> {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/crds");
     let mut files: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -64,7 +64,7 @@ pub fn files() -> Vec<(String, CustomResourceDefinition)> {
     files.into_iter().map(read).collect()
 }
 
-/// Installs what `crds/` holds, and waits until it is served.
+/// Installs the definitions of `crds/`, and waits until they are served.
 pub async fn install(client: &Client) {
     let api: Api<CustomResourceDefinition> = Api::all(client.clone());
     for (_, crd) in files() {
@@ -98,7 +98,7 @@ pub fn api(client: &Client, resource: &ApiResource, namespaced: bool) -> Api<Dyn
     if namespaced { Api::namespaced_with(client.clone(), "default", resource) } else { Api::all_with(client.clone(), resource) }
 }
 
-/// Tries every case of a kind; nothing is kept on the API server but the valid objects of updates, and those only for the while.
+/// Tries every case of a kind. Nothing stays on the API server except the valid objects of updates, and those only for the time of their cases.
 pub async fn check(client: &Client, suite: &Suite) -> Vec<String> {
     let api = api(client, &suite.resource, suite.namespaced);
     let dry = PostParams { dry_run: true, ..PostParams::default() };
@@ -152,7 +152,7 @@ fn mutated(base: &Value, case: &Case) -> Value {
     object
 }
 
-/// The answer must hold every expected part, and complain of nothing else: one field, and one rule unless more are expected.
+/// The answer must contain every expected part and complain of nothing else: one field, and one rule unless more are expected.
 fn judge(case: &Case, answer: kube::Result<DynamicObject>) -> Option<String> {
     let error = match answer {
         Ok(_) if case.expect.is_empty() => return None,

@@ -1,4 +1,4 @@
-//! What the definitions must be, whatever the rules in them are.
+//! What must hold for the definitions, whatever rules they have.
 
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
 use oc_api::crds::generate;
@@ -150,7 +150,7 @@ fn code_that_writes() -> Vec<String> {
     text.lines().map(|line| line.trim().to_owned()).filter(|line| !line.starts_with("//")).collect()
 }
 
-/// Whether a line gives a field a value of its own, rather than none or the one that it had.
+/// Whether a line gives a field a new value, rather than none or the previous one.
 fn gives_a_value(line: &str, field: &str) -> bool {
     let assigned = line.split_once(&format!(".{field} = ")).map(|(_, value)| value);
     let made = line.strip_prefix(&format!("{field}: "));
@@ -170,7 +170,7 @@ fn fields(schema: &Value, into: &mut std::collections::BTreeSet<String>) {
     }
 }
 
-/// A field of a status that nobody writes is a promise that is not kept.
+/// A status field that nothing writes is a broken promise.
 #[test]
 fn every_field_of_a_status_is_written_by_somebody() {
     let code = code_that_writes();
@@ -190,7 +190,7 @@ fn every_field_of_a_status_is_written_by_somebody() {
     assert!(unwritten.is_empty(), "nobody writes {unwritten:?}");
 }
 
-/// The same for the words of a status: what the definition names must be able to happen.
+/// The same for the words of a status: each word in the definition must be possible.
 #[test]
 fn every_word_of_a_status_is_written_by_somebody() {
     let code = code_that_writes().join("\n");

@@ -14,7 +14,7 @@ fn object(name: &str, spec: Value) -> Value {
     json!({ "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "Lead", "metadata": { "name": name, "namespace": "default" }, "spec": spec })
 }
 
-/// The least that a lead must say.
+/// The minimal lead.
 pub fn least_object(name: &str) -> Value {
     object(name, json!({ "msTenantId": "22222222-2222-4222-8222-222222222222" }))
 }

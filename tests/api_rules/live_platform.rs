@@ -14,7 +14,7 @@ fn object(name: &str, spec: Value) -> Value {
     json!({ "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": { "name": name }, "spec": spec })
 }
 
-/// The least that a platform must say.
+/// The minimal platform object.
 pub fn least_object(name: &str) -> Value {
     object(
         name,
@@ -178,7 +178,7 @@ fn texts() -> Vec<Case> {
     ]
 }
 
-/// The addresses that are not the platform's: the same rules, but that a query is no harm.
+/// The addresses other than the platform's: the same rules, except that a query is allowed.
 fn calls() -> Vec<Case> {
     let mut cases = Vec::new();
     for (at, field) in [

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cluster::api;
 
-/// All of it; the failures.
+/// Runs all checks; returns the failures.
 pub async fn check(client: &Client) -> Vec<String> {
     let mut failures = Vec::new();
     let platforms = api(client, &LivePlatform::api_resource(), false);
@@ -51,7 +51,7 @@ fn platform_defaults() -> Value {
     })
 }
 
-/// The spec is what was given and the defaults, nothing else; the status says that nobody has seen the object.
+/// The spec is what was given plus the defaults, nothing else; the status says that no operator has seen the object.
 async fn defaults(api: &Api<DynamicObject>, object: &Value, filled: &Value) -> Vec<String> {
     let given: DynamicObject = serde_json::from_value(object.clone()).unwrap();
     let stored = serde_json::to_value(api.create(&PostParams::default(), &given).await.unwrap()).unwrap();
@@ -94,7 +94,7 @@ async fn discovery_defaults(api: &Api<DynamicObject>) -> Vec<String> {
     failures
 }
 
-/// A table, as kubectl asks for it: the columns (wide ones in brackets), and the cells of one object by column.
+/// A table as kubectl requests it: the columns (wide ones in brackets), and the cells of one object by column.
 async fn table(client: &Client, resource: &ApiResource, namespaced: bool, name: &str) -> (String, Vec<String>) {
     let scope = if namespaced { "namespaces/default/" } else { "" };
     let path = format!("/apis/{}/{scope}{}", resource.api_version, resource.plural);
@@ -156,7 +156,7 @@ async fn apply(api: &Api<DynamicObject>, kind: &str, name: &str, manager: &str, 
     stored.data["status"].clone()
 }
 
-/// Each writer owns its own conditions; none takes away another's, and one that its writer leaves out goes.
+/// Each writer owns its own conditions: none removes another's, and one that its writer omits disappears.
 async fn two_writers(api: &Api<DynamicObject>, name: &str) -> Vec<String> {
     let kinds = |status: &Value| -> Value {
         let mut kinds: Vec<String> =

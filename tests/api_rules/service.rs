@@ -18,7 +18,7 @@ fn object(name: &str, spec: Value) -> Value {
     json!({ "apiVersion": "operatorconnect.dev/v1alpha1", "kind": "OcEssentialService", "metadata": { "name": name, "namespace": "default" }, "spec": spec })
 }
 
-/// The least that a service must say.
+/// The minimal service.
 pub fn least_object(name: &str) -> Value {
     object(name, json!({ "leadRef": { "name": "contoso" }, "shortName": "Contoso_NL", "fullName": "Contoso Netherlands B.V." }))
 }
@@ -96,7 +96,7 @@ fn by_tenant() -> Table {
     }
 }
 
-/// A service with all that no call can change, and what the operator has said of it.
+/// A service with everything that no call can change, and a status from the operator.
 fn asked_for(name: &str, by_ip_group: bool, status: Value) -> Value {
     let mut object = least_object(name);
     let spec = json!({ "lcCustomerId": 4711, "channelId": 1574 });
@@ -108,7 +108,7 @@ fn asked_for(name: &str, by_ip_group: bool, status: Value) -> Value {
     object
 }
 
-/// What the platform has no call to change: free before it is asked for, kept while it is being made and while it is there, free again when it is not.
+/// Fields that no call of the platform can change: free before the request, fixed while the service is being created and exists, free again when it does not.
 fn kept() -> Vec<Table> {
     let settings = || json!({ "proxySet": "Other", "onlinePstnGateway": "gw.example.com" });
     let changes = |free: bool| {

@@ -1,9 +1,9 @@
-//! Which file of a program uses which, by its `use` lines and by the paths in its code that begin with `crate::` or `super::`.
+//! Which file of a program uses which, from its `use` lines and from the paths in its code that begin with `crate::` or `super::`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
-/// What each module uses, by its path with `::`.
+/// The modules that each module uses; paths are joined with `::`.
 pub type Uses = BTreeMap<String, BTreeSet<String>>;
 
 /// Reads a folder of sources, without the tests in them.
@@ -30,13 +30,13 @@ fn of(texts: &BTreeMap<String, String>) -> Uses {
     texts.iter().map(uses).collect()
 }
 
-/// The code of a file without comments and without its module of tests.
+/// The code of a file without comments and without its test module.
 fn code(text: &str) -> String {
     let text = text.split("#[cfg(test)]\nmod ").next().unwrap_or_default();
     text.lines().map(|line| line.split("//").next().unwrap_or_default()).collect::<Vec<_>>().join("\n")
 }
 
-/// The paths that a text names: those of its `use` lines with their braces opened, and those that begin with `crate::` or `super::`.
+/// The paths that a text names: those of its `use` lines with the braces expanded, and those that begin with `crate::` or `super::`.
 fn paths(text: &str) -> Vec<String> {
     let mut paths: Vec<String> = Vec::new();
     let mut rest = text;
@@ -81,7 +81,7 @@ fn open(tree: &str, into: &mut Vec<String>) {
     }
 }
 
-/// The module that a path leads to, as it stands in the module `here`: the longest part of it that is one.
+/// The module that a path in the module `here` leads to: the longest prefix that is a module.
 fn module(known: &BTreeSet<&str>, here: &str, path: &str) -> Option<String> {
     let parts: Vec<&str> = path.split("::").collect();
     let own: Vec<&str> = here.split("::").collect();

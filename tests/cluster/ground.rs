@@ -1,4 +1,4 @@
-//! What the cases begin with.
+//! What the cases start with.
 
 use std::fs::File;
 use std::path::PathBuf;
@@ -11,10 +11,10 @@ use kube::{Api, Client};
 
 use super::stage::{Scene, told};
 
-/// A lease that is over soon, so that no case waits long for one.
+/// A short lease, so that no case waits long for one.
 pub const ELECTION: [(&str, u64); 3] = [("leaseDuration", 8), ("renewDeadline", 6), ("retryPeriod", 1)];
 
-/// A namespace, and a simulated platform that no object names yet.
+/// A namespace, and a simulated platform that no object refers to yet.
 pub async fn scene(cluster: &ControlPlane, case: &str) -> Result<Scene> {
     let log = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("cluster-{case}-{}.log", std::process::id()));
     File::create(&log)?;
@@ -36,7 +36,7 @@ pub fn operator(release: &Release, scene: &Scene, name: &str) -> Result<Running>
     pod(release, name)?.start(scene.log_file())
 }
 
-/// The allocator of the image's operator must not ask for huge pages: that had taken half as much memory again. Other builds have another allocator.
+/// The allocator of the image's operator must not ask for huge pages: with them it took half as much memory again. Other builds have another allocator.
 pub fn asks_for_no_huge_pages(running: &Running) -> Result<()> {
     if control_plane::operator_of_image()?.is_none() {
         return Ok(());
@@ -53,7 +53,7 @@ pub async fn leads(client: &Client, running: &mut Running, pod: &str) -> Result<
     for _ in 0..600 {
         running.check()?;
         let holder = leases.get_opt(RELEASE).await?.and_then(|lease| lease.spec).and_then(|spec| spec.holder_identity).unwrap_or_default();
-        // After the name comes what tells one life of a pod from the next.
+        // The name is followed by what distinguishes one life of a pod from the next.
         if holder.split('_').next() == Some(pod) {
             return Ok(());
         }
@@ -75,7 +75,7 @@ pub async fn end(mut running: Running) -> Result<()> {
     bail!("the operator has not ended a minute after SIGTERM")
 }
 
-/// Waits until something is so.
+/// Waits until a condition holds.
 pub async fn until(what: &str, mut so: impl AsyncFnMut() -> Result<bool>) -> Result<()> {
     for _ in 0..300 {
         if so().await.with_context(|| what.to_owned())? {

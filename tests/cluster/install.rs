@@ -1,4 +1,4 @@
-//! From nothing to a service that is Ready, as the chart's notes tell it.
+//! From nothing to a service that is Ready, following the chart's notes.
 
 use anyhow::{Context, Result, ensure};
 use control_plane::{ControlPlane, Helm, Options, RELEASE, SYSTEM, allowed};
@@ -17,7 +17,7 @@ pub async fn helm_4_installs_and_a_service_becomes_ready() -> Result<()> {
     installs(Helm::Four).await
 }
 
-/// With the values that the chart has by itself.
+/// With the chart's default values.
 async fn installs(helm: Helm) -> Result<()> {
     let cluster = ControlPlane::start(Options::default()).await?;
     let release = cluster.install_chart(helm, &control_plane::chart(), &json!({})).await?;
@@ -38,7 +38,7 @@ async fn installs(helm: Helm) -> Result<()> {
     let served = get(&format!("http://127.0.0.1:{metrics}/metrics")).await?.context("metrics")?;
     ensure!(served.contains("operatorconnect_build_info"), "{served}");
 
-    // The credential lies beside the operator: the one place that it may read by itself.
+    // The credential lies beside the operator: the one place that it may read by default.
     let secret = json!({"metadata": {"name": "live-platform-credential", "namespace": SYSTEM}, "stringData": {"clientSecret": SECRET}});
     scene.apply(merged(json!({"apiVersion": "v1", "kind": "Secret"}), secret)).await?;
     let reference = json!({"namespace": SYSTEM, "name": "live-platform-credential", "key": "clientSecret"});
@@ -63,7 +63,7 @@ async fn installs(helm: Helm) -> Result<()> {
     ground::end(operator).await
 }
 
-/// What is served there; nothing, when nobody listens yet or all is not well.
+/// The body served there; `None` when nobody listens yet or the answer is an error.
 async fn get(address: &str) -> Result<Option<String>> {
     let http = reqwest::Client::builder().no_proxy().build()?;
     let Ok(answer) = http.get(address).send().await else { return Ok(None) };

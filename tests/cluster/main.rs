@@ -1,10 +1,10 @@
-//! The chart on a real API server: installed by the real Helm, upgraded, and taken away again, while the operator does its work under the chart's own
-//! arguments, environment and service account.
+//! The chart on a real API server: installed by the real Helm, upgraded, and removed again, while the operator works under the chart's own arguments,
+//! environment and service account.
 //!
-//! The operator is that of the built image when `OPERATORCONNECT_IMAGE_ROOT` names the folder into which the image was unpacked, as
-//! `cargo xtask image --unpack` does; else the one that was built with the tests. Each case says which.
+//! The operator is that of the built image when `OPERATORCONNECT_IMAGE_ROOT` names the folder into which the image was unpacked, as `cargo xtask image
+//! --unpack` does; otherwise the one built with the tests. Each case says which.
 //!
-//! Each case has an API server of its own. Run one by its name: `cargo xtask test --test cluster upgrade`.
+//! Each case has its own API server. Run one by name: `cargo xtask test --test cluster upgrade`.
 
 #[path = "../shared/gallery.rs"]
 mod gallery;

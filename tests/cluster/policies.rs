@@ -10,10 +10,10 @@ use serde_json::{Value, json};
 use super::ground;
 use super::stage::Scene;
 
-/// Somebody of the customer's namespace, with the cluster's own role `edit` there, of which the chart's rights are a part.
+/// A user in the customer's namespace, with the cluster's own role `edit` there, which includes the chart's rights.
 const USER: &str = "alice";
 
-/// Another one there, with nothing but `edit`.
+/// Another user there, with nothing but `edit`.
 const EDITOR: &str = "bob";
 
 async fn bind(scene: &Scene, role: &str) -> Result<()> {
@@ -30,7 +30,7 @@ async fn bind_to(scene: &Scene, role: &str, user: &str) -> Result<()> {
         .await
 }
 
-/// What the API server says to a request that it forbids.
+/// The API server's message when it forbids a request.
 fn refusal<T>(answer: kube::Result<T>) -> Result<Option<String>> {
     match answer {
         Ok(_) => Ok(None),
@@ -59,7 +59,7 @@ fn by_lead(lead: &str) -> Result<OcEssentialService> {
     }))?)
 }
 
-/// A right, and a policy, counts a moment after it was given.
+/// A right, or a policy, takes effect a moment after it was granted.
 async fn until(what: &str, mut so: impl AsyncFnMut() -> Result<Option<String>>, wanted: Option<&str>) -> Result<()> {
     let mut last = None;
     for _ in 0..150 {
@@ -87,7 +87,7 @@ pub async fn refuse_whoever_has_no_right_and_hinder_nobody_else() -> Result<()> 
     let mut operator = ground::operator(&release, &scene, "operator")?;
     scene.consented(&[1]).await?;
     scene.simulate("POST", "leads", json!({"tenantId": scene.tenant(9), "companyName": "Found", "countries": ["NL"]})).await?;
-    // The leads that it finds are made by the operator, which an administrator has told to do so.
+    // The operator creates the leads that it finds, because an administrator told it to.
     scene.connect(json!({"leadDiscovery": {"namespace": scene.namespace, "countries": ["NL"]}})).await?;
 
     bind(&scene, "edit").await?;
@@ -95,7 +95,7 @@ pub async fn refuse_whoever_has_no_right_and_hinder_nobody_else() -> Result<()> 
     until("a platform that she may not use", async || try_it("Retain").await, Some("spec.platform: alice may not use LivePlatform")).await?;
     bind(&scene, &format!("{RELEASE}-platform-user")).await?;
     until("a platform that she may use", async || try_it("Retain").await, None).await?;
-    // A lead that the operator has found is nobody's: who may use the platform may order for it, and nobody else.
+    // A lead found by the operator belongs to nobody: only those who may use the platform may order for it.
     let found = format!("lead-{}", scene.tenant(9));
     scene.ready::<Lead>(&found, "True", "Succeeded").await?;
     let for_lead = async |who: &Client| refusal(Api::namespaced(who.clone(), &scene.namespace).create(&dry(), &by_lead(&found)?).await);
@@ -104,7 +104,7 @@ pub async fn refuse_whoever_has_no_right_and_hinder_nobody_else() -> Result<()> 
     bind_to(&scene, "edit", EDITOR).await?;
     until("a lead that he may not order for", async || for_lead(&bob).await, Some("spec.leadRef: bob may not order a service for lead")).await?;
     until("a deletion that she may not order", async || try_it("Delete").await, Some("spec.deletionPolicy: alice may not set Delete")).await?;
-    // Made without, it can't be changed to it either; and everything else of it can be changed.
+    // Created without `Delete`, it cannot be changed to it either; everything else of it can be changed.
     ensure!(order(&alice, &scene, "contoso", "Retain", false).await?.is_none(), "ordered with Retain");
     let services = Api::<OcEssentialService>::namespaced(alice.clone(), &scene.namespace);
     let change = async |spec: Value| refusal(services.patch("contoso", &PatchParams::default(), &Patch::Merge(json!({"spec": spec}))).await);
@@ -117,7 +117,7 @@ pub async fn refuse_whoever_has_no_right_and_hinder_nobody_else() -> Result<()> 
     bind(&scene, &format!("{RELEASE}-admin")).await?;
     until("a deletion that she may order", async || change(json!({"deletionPolicy": "Delete"})).await, None).await?;
 
-    // The operator is not hindered: it marks, tells, deletes at the platform, and lets go.
+    // The policies do not hinder the operator: it marks the object, writes its status, deletes on the platform, and removes the finalizer.
     services.delete("contoso", &Default::default()).await?;
     scene.gone::<OcEssentialService>("contoso").await?;
     ensure!(scene.calls("services.delete").await? == 1, "deleted at the platform");

@@ -1,4 +1,4 @@
-//! The way out.
+//! Removing the chart and its objects.
 
 use std::collections::BTreeMap;
 
@@ -18,7 +18,7 @@ use super::stage::{Own, Scene};
 
 const KINDS: [&str; 3] = ["ocessentialservices.operatorconnect.dev", "leads.operatorconnect.dev", "liveplatforms.operatorconnect.dev"];
 
-/// How many services stand at the platform.
+/// The number of services on the platform.
 async fn services(scene: &Scene) -> Result<usize> {
     let all = scene.simulate("GET", "services", Value::Null).await?;
     Ok(all["services"].as_array().into_iter().flatten().filter(|service| service["deletedAt"].is_null()).count())
@@ -44,7 +44,7 @@ pub async fn leaves_what_is_paid_for_and_takes_away_the_rest_when_told() -> Resu
     }
     let changes = scene.changes().await?;
 
-    // By mistake: nothing is lost, and it comes back by an install.
+    // By mistake: nothing is lost, and an install brings it back.
     ground::end(operator).await?;
     release.uninstall().await?;
     let client = &scene.client;

@@ -1,4 +1,4 @@
-//! The least that the operator needs: each right that the chart gives is used, and it asks for no other.
+//! Least privilege: each right that the chart grants is used, and the operator needs no other.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use super::ground;
 use super::stage::{Own, Scene, told};
 
-/// Rights that the scenario does not use, as group, verb and resource, each with the reason why it is given nevertheless. One that is used after all
-/// does not belong here.
+/// Rights that the scenario does not use, as group, verb and resource, each with the reason why it is granted anyway. A right that turns out to be used does
+/// not belong here.
 const UNUSED: &[(&str, &str, &str, &str)] = &[];
 
 /// A right: the group of an API, a verb, and a resource.
@@ -35,7 +35,7 @@ const NEVER: [(&str, &str, &str, Option<&str>); 16] = [
     ("create", "", "serviceaccounts/token", Some(SYSTEM)),
     ("impersonate", "", "users", None),
     ("escalate", "rbac.authorization.k8s.io", "clusterroles", None),
-    // A platform's spec decides where tokens are sent, a service's what is paid for: people write them.
+    // A platform's spec decides where tokens are sent, and a service's spec what is paid for: people write them.
     ("patch", "operatorconnect.dev", "liveplatforms", None),
     ("update", "operatorconnect.dev", "ocessentialservices", None),
     ("create", "operatorconnect.dev", "ocessentialservices", None),
@@ -81,7 +81,7 @@ pub async fn each_is_used_and_none_is_missing() -> Result<()> {
     Ok(())
 }
 
-/// All that the operator is for, from the first list to the last deletion.
+/// Everything that the operator does, from the first list to the last deletion.
 async fn whole_lives(scene: &Scene, kubeconfig: &Path) -> Result<()> {
     scene.apply(json!({"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": scene.namespace, "labels": {"customers": "yes"}}})).await?;
     scene.apply(json!({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": "ca", "namespace": scene.namespace}, "data": {"ca.crt": authority(kubeconfig)?}})).await?;
@@ -135,13 +135,13 @@ async fn delay(scene: &Scene, endpoint: &str) -> Result<()> {
     scene.fault(json!({"kind": "delay", "endpoint": endpoint, "delay": 3000, "executed": true})).await
 }
 
-/// While the platform takes its time to answer, somebody writes the object, so that the operator has to read it before it can tell what it has learnt.
+/// While the platform is slow to answer, someone writes the object, so that the operator has to read it again before it can write what it has learnt.
 async fn somebody_writes_meanwhile<K: Own>(scene: &Scene, name: &str, endpoint: &str, before: u64) -> Result<()> {
     ground::until("the slow call has come", async || Ok(scene.calls(endpoint).await? > before)).await?;
     scene.annotate::<K>(name, "example.com/meanwhile", "yes").await
 }
 
-/// A certificate of some authority: that of the API server, which the simulated platform does not use.
+/// Some authority's certificate: the API server's, which the simulated platform does not use.
 fn authority(kubeconfig: &Path) -> Result<String> {
     let clusters = Kubeconfig::read_from(kubeconfig)?.clusters;
     let cluster = clusters.into_iter().find_map(|cluster| cluster.cluster).context("a cluster")?;
@@ -157,7 +157,7 @@ fn right(request: &audit::Request) -> Right<'_> {
     (&request.group, &request.verb, &request.resource)
 }
 
-/// All that a rule gives: each verb on each resource of each group.
+/// Everything that a rule grants: each verb on each resource of each group.
 fn given(grant: &Grant) -> Vec<Right<'_>> {
     let (groups, resources) = (grant.rule.api_groups.iter().flatten(), grant.rule.resources.iter().flatten());
     let named = groups.flat_map(|group| resources.clone().map(move |resource| (group, resource)));
@@ -169,8 +169,8 @@ fn judge(log: &Path, begin: u64, user: &str, grants: &[Grant]) -> Result<()> {
     ensure!(requests.len() > 50, "only {} requests were recorded", requests.len());
     let refused: Vec<_> = requests.iter().filter(|request| request.code == 403).collect();
     ensure!(refused.is_empty(), "a right is missing: {refused:?}");
-    // What each service account may ask, by a role of Kubernetes itself, names no resource, or reviews of its own rights. A request that failed was still
-    // asked for, and is no proof that its right is needed.
+    // What each service account may do by a role of Kubernetes itself names no resource, or reviews its own rights. A failed request still counts as asked, but
+    // does not prove that its right is needed.
     let used: BTreeSet<Right<'_>> = requests.iter().filter(|request| !request.resource.is_empty() && request.used_its_right()).map(right).collect();
     let asked: BTreeSet<Right<'_>> = requests.iter().filter(|request| !request.resource.is_empty()).map(right).collect();
     let granted: BTreeSet<Right<'_>> = grants.iter().flat_map(given).collect();

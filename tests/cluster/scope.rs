@@ -1,4 +1,4 @@
-//! A release that looks after some namespaces only.
+//! A release that serves only some namespaces.
 
 use anyhow::{Result, ensure};
 use control_plane::{ControlPlane, Options, audit};
@@ -17,9 +17,9 @@ pub async fn with_roles_in_one_namespace_the_others_are_left_alone() -> Result<(
     let cluster = ControlPlane::start(Options::default()).await?;
     let scene = ground::scene(&cluster, "scope").await?;
     let release = cluster.install(&json!({"watchNamespaces": [scene.namespace], "rbac": {"secrets": {"anywhere": true}}})).await?;
-    // Of what lies in a namespace nothing is given cluster-wide.
+    // No right to namespaced objects is granted cluster-wide.
     for grant in release.grants().await?.iter().filter(|grant| grant.namespace.is_none()) {
-        // Only what lets go what is in a namespace that is deleted: nothing there is listed or watched.
+        // Except what releases the objects of a namespace that is being deleted: nothing there is listed or watched.
         let lets_go = grant.rule.verbs.iter().all(|verb| ["get", "patch"].contains(&verb.as_str()));
         for resource in grant.rule.resources.iter().flatten() {
             let ours = ["leads", "leads/status", "ocessentialservices", "ocessentialservices/status"].contains(&resource.as_str());
@@ -41,7 +41,7 @@ pub async fn with_roles_in_one_namespace_the_others_are_left_alone() -> Result<(
     scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
     scene.delete::<OcEssentialService>("contoso").await?;
     scene.gone::<OcEssentialService>("contoso").await?;
-    // It was there for as long as the other, which has had its whole life.
+    // It existed as long as the other object, which has lived its whole life.
     let elsewhere = Api::<OcEssentialService>::namespaced(scene.client.clone(), "elsewhere").list(&ListParams::default()).await?;
     ensure!(elsewhere.items.iter().all(|object| object.metadata.finalizers.is_none() && untouched(object)), "{elsewhere:?}");
     ensure!(scene.calls("services.create").await? == 1, "for the other one nothing was asked");
@@ -57,7 +57,7 @@ pub async fn with_roles_in_one_namespace_the_others_are_left_alone() -> Result<(
 
 const GOES: &str = "goes";
 
-/// Of two namespaces one can't be listed at first, gets its rights, and is deleted with what is in it: the other one is served all the while, and nothing
+/// Of two namespaces, one cannot be listed at first, gets its rights, and is deleted with everything in it. The other one is served all the time, and nothing
 /// hangs.
 pub async fn a_namespace_that_goes_stops_nobody_and_lets_its_objects_go() -> Result<()> {
     let cluster = ControlPlane::start(Options::default()).await?;
@@ -78,7 +78,7 @@ pub async fn a_namespace_that_goes_stops_nobody_and_lets_its_objects_go() -> Res
     };
     scene.apply(there("kept", 2, "Retain")).await?;
     scene.apply(there("deleted", 3, "Delete")).await?;
-    // It can't be listed: the other one is served.
+    // It cannot be listed: the other one is served.
     let mut operator = ground::operator(&release, &scene, "operator")?;
     scene.service("contoso", 1, json!({})).await?;
     scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
@@ -98,7 +98,7 @@ pub async fn a_namespace_that_goes_stops_nobody_and_lets_its_objects_go() -> Res
     scene.ready::<OcEssentialService>("later", "True", "Succeeded").await?;
     operator.check()?;
     ground::end(operator).await?;
-    // And one that begins while it is away does not miss it.
+    // And an operator that starts while the namespace is gone does not need it.
     let mut again = ground::operator(&release, &scene, "again")?;
     ground::leads(&scene.client, &mut again, "again").await?;
     scene.delete::<OcEssentialService>("later").await?;
@@ -107,7 +107,7 @@ pub async fn a_namespace_that_goes_stops_nobody_and_lets_its_objects_go() -> Res
     scene.rules_are_kept().await
 }
 
-/// A platform that only namespaces with a label may use, which this release's has not.
+/// A platform for namespaces with a label that this release's namespace lacks.
 struct Others {
     simulator: Simulator,
 }
@@ -123,7 +123,7 @@ impl Others {
         Ok(Self { simulator })
     }
 
-    /// Another release may be at work on it: no connection, and not a word in its status.
+    /// Another release may serve it: no connection, and nothing in its status.
     async fn are_left_alone_until_they_fit(&self, scene: &Scene) -> Result<()> {
         let platform = Api::<LivePlatform>::all(scene.client.clone()).get(OTHERS).await?;
         ensure!(platform.status.as_ref().is_none_or(|status| status.observed_generation.is_none()), "{:?}", platform.status);
@@ -131,7 +131,7 @@ impl Others {
         ensure!(calls["byEndpoint"] == json!({}), "{calls}");
         let label = json!({"metadata": {"labels": {"team": "other"}}});
         Api::<Namespace>::all(scene.client.clone()).patch(&scene.namespace, &PatchParams::default(), &Patch::Merge(label)).await?;
-        // It looks again each 20 s.
+        // The operator checks again every 20 s.
         ground::until("a namespace that fits", async || {
             let platform = Api::<LivePlatform>::all(scene.client.clone()).get(OTHERS).await?;
             Ok(ready_is(&platform, "True", "Succeeded"))
@@ -140,7 +140,7 @@ impl Others {
     }
 }
 
-/// What the API server itself fills in says that nothing was observed.
+/// The API server's own defaults say that nothing was observed.
 fn untouched(object: &OcEssentialService) -> bool {
     object.status.as_ref().is_none_or(|status| status.observed_generation.is_none())
 }

@@ -18,7 +18,7 @@ use super::stage::{Scene, measured};
 const SERVICES: u32 = 12;
 const KIND: &str = "ocessentialservices.operatorconnect.dev";
 
-/// A chart of an earlier day: what people see of a service has one column less.
+/// An earlier version of the chart: the printed table of a service has one column less.
 fn earlier(folder: &Path) -> Result<PathBuf> {
     let to = folder.join("earlier");
     copy(&control_plane::chart(), &to)?;
@@ -72,7 +72,7 @@ async fn settled(scene: &Scene) -> Result<Versions> {
         scene.ready::<OcEssentialService>(&format!("customer-{tenant}"), "True", "Succeeded").await?;
         scene.ready::<Lead>(&format!("customer-{tenant}"), "True", "Succeeded").await?;
     }
-    // Two observations in which nothing is written any more.
+    // Two observations without a write.
     for _ in 0..10 {
         let before = versions(scene).await?;
         tokio::time::sleep(Duration::from_secs(11)).await;
@@ -99,7 +99,7 @@ pub async fn of_a_running_release_writes_nothing_and_asks_the_platform_nothing()
     values["log"] = json!({"level": "debug"});
     release.upgrade(&values).await?;
     ensure!(columns(&scene).await? == had + 1, "the definitions are those of the new chart");
-    // A new pod is there before the old one goes.
+    // A new pod is up before the old one goes.
     let mut new = ground::operator(&release, &scene, "new")?;
     tokio::time::sleep(Duration::from_secs(2)).await;
     old.check()?;
@@ -127,12 +127,12 @@ pub async fn of_a_running_release_writes_nothing_and_asks_the_platform_nothing()
     scene.rules_are_kept().await
 }
 
-/// And back again.
+/// Rolls the release back.
 async fn goes_back(release: &mut Release, scene: &Scene, before: &Versions) -> Result<()> {
     ensure!(level(scene).await?.as_deref() == Some("debug"));
     release.rollback(1).await?;
     ensure!(level(scene).await?.as_deref() == Some("info"), "helm rollback brings back the values of before");
-    // For a moment the API server asks to be patient, when a definition has changed.
+    // After a definition has changed, the API server asks clients to wait for a moment.
     ground::until("the kinds are served again", async || Ok(versions(scene).await.is_ok())).await?;
     ensure!(versions(scene).await? == *before, "an object was written");
     Ok(())

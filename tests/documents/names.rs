@@ -1,4 +1,4 @@
-//! What the documents call by its name has that name: fields, values of the chart, metrics, environment, annotations, commands.
+//! The names used in the documents exist: fields, chart values, metrics, environment variables, annotations, commands.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -11,19 +11,19 @@ fn read(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join(path)).unwrap()
 }
 
-/// Each document that people write, with its name: not those that are made.
+/// Each document written by people, with its name: not the generated ones.
 fn written() -> Vec<(String, String)> {
     let text = |path: std::path::PathBuf| (path.display().to_string(), std::fs::read_to_string(&path).unwrap());
     documents().into_iter().map(text).filter(|(_, text)| !text.starts_with("<!-- Generated")).collect()
 }
 
-/// The schemas of our kinds.
+/// The schemas of the operator's kinds.
 fn schemas() -> Vec<Value> {
     let schema = |crd| serde_json::to_value(&crd).unwrap()["spec"]["versions"][0]["schema"]["openAPIV3Schema"].clone();
     oc_api::crds::generate().into_iter().map(schema).collect()
 }
 
-/// Whether a path of names leads somewhere in a schema.
+/// Whether a path of names exists in a schema.
 fn leads_somewhere(schema: &Value, path: &[&str]) -> bool {
     let Some((name, rest)) = path.split_first() else { return true };
     let schema = if schema["items"].is_object() { &schema["items"] } else { schema };
@@ -33,17 +33,17 @@ fn leads_somewhere(schema: &Value, path: &[&str]) -> bool {
     }
 }
 
-/// A path as it is written, in parts: `status.plan[*]` is `status`, `plan`.
+/// A written path in parts: `status.plan[*]` is `status`, `plan`.
 fn path(text: &str) -> Vec<&str> {
     text.split('.').map(|part| part.split('[').next().unwrap_or(part)).collect()
 }
 
-/// Words that stand for a path: letters and dots, perhaps with a value behind a colon.
+/// Whether a text is a path: letters, dots and brackets.
 fn is_path(text: &str) -> bool {
     text.contains('.') && text.chars().all(|c| c.is_ascii_alphanumeric() || matches!(c, '.' | '[' | ']' | '*'))
 }
 
-/// What stands between backticks within lines, without blocks of code.
+/// The texts between backticks within lines, without code blocks.
 fn named(text: &str) -> Vec<&str> {
     let prose = text.split("```").step_by(2);
     prose.flat_map(|part| part.lines().flat_map(spans)).collect()
@@ -68,7 +68,7 @@ fn fields_that_are_named_are_there() {
         let in_commands = in_commands.filter(|part| part.starts_with("spec.") || part.starts_with("status.")).filter(|part| is_path(part));
         for field in in_prose.chain(in_commands) {
             seen += 1;
-            // A Lease and a condition are not ours.
+            // The fields of a Lease and of a condition are not the operator's.
             let foreign = ["spec.holderIdentity", "spec.acquireTime", "spec.renewTime"].contains(&field);
             if !foreign && !schemas.iter().any(|schema| leads_somewhere(schema, &path(field))) {
                 bad.push(format!("{file}: {field} is no field"));
@@ -80,7 +80,7 @@ fn fields_that_are_named_are_there() {
     assert!(!schemas.iter().any(|schema| leads_somewhere(schema, &["spec", "colour"])), "a field that is not there is seen");
 }
 
-/// Objects of ours and values in blocks of YAML.
+/// The operator's objects and chart values in YAML blocks.
 fn blocks(text: &str) -> Vec<String> {
     let mut found: Vec<String> =
         text.split("```").skip(1).step_by(2).filter_map(|block| block.trim_start().strip_prefix("yaml\n")).map(str::to_owned).collect();
@@ -132,7 +132,7 @@ fn objects_and_values_that_are_shown_can_be_applied() {
                         strange(&shown["spec"], &schema["properties"]["spec"], "spec", &mut wrong);
                     }
                     None if shown["kind"].is_null() && (shown["spec"].is_object() || shown["status"].is_object()) => {
-                        // A part of some kind: one of them must have it all.
+                        // A fragment of some kind: one of them must have all its fields.
                         let misses = |schema: &Value| {
                             let mut wrong = Vec::new();
                             strange(&shown, schema, "", &mut wrong);
@@ -140,7 +140,7 @@ fn objects_and_values_that_are_shown_can_be_applied() {
                         };
                         wrong = schemas().iter().map(misses).min_by_key(Vec::len).unwrap_or_default();
                     }
-                    // What has a name of the chart's values at its top is a file of values; what has none is something else.
+                    // A block whose top level has a name of the chart's values is a values file; otherwise it is something else.
                     None if shown["kind"].is_null() && shown.as_object().is_some_and(|top| top.keys().any(|key| values.get(key).is_some())) => {
                         files += 1;
                         wrong = fields(&shown).into_iter().filter(|path| !has_value(&values, &path.split('.').collect::<Vec<_>>())).collect();
@@ -165,7 +165,7 @@ fn fields(value: &Value) -> Vec<String> {
     fields_of.iter().flat_map(below).collect()
 }
 
-/// Whether the chart's values have this path; what is an empty map there takes anything.
+/// Whether the chart's values have this path; an empty map there accepts anything.
 fn has_value(values: &Value, path: &[&str]) -> bool {
     let Some((name, rest)) = path.split_first() else { return true };
     if values.as_object().is_some_and(serde_json::Map::is_empty) {
@@ -195,7 +195,7 @@ fn values_of_the_chart_that_are_named_are_there() {
     assert!(seen > 30, "only {seen} values were looked up");
 }
 
-/// All words of a text that begin with `begin` and go on with characters that `of` takes. What stands behind a dot is part of another word.
+/// All words of a text that begin with `begin` and continue with characters that `of` accepts. After a dot, they are part of another word.
 fn words(text: &str, begin: &str, of: fn(char) -> bool) -> BTreeSet<String> {
     let parts: Vec<&str> = text.split(begin).collect();
     let begun = parts.windows(2).filter(|pair| !pair[0].ends_with('.')).map(|pair| pair[1]);
@@ -203,7 +203,7 @@ fn words(text: &str, begin: &str, of: fn(char) -> bool) -> BTreeSet<String> {
     rest.filter(|rest| !rest.is_empty()).map(|rest| format!("{begin}{rest}")).collect()
 }
 
-/// All code, one text.
+/// All code in one text.
 fn code() -> String {
     sources().into_iter().map(|path| std::fs::read_to_string(path).unwrap()).collect()
 }
@@ -216,7 +216,7 @@ fn annotations_environment_and_commands_that_are_named_are_there() {
     for (file, text) in written() {
         let annotations = words(&text, "operatorconnect.dev/", |c| c.is_ascii_lowercase() || c == '-').into_iter();
         let environment = words(&text, "OPERATORCONNECT_", |c| c.is_ascii_uppercase() || c == '_').into_iter();
-        // An API version is no annotation, and `…_` stands for several.
+        // An API version is no annotation, and `…_` stands for several names.
         let whole = annotations.chain(environment).filter(|name| !name.ends_with("/v") && !name.ends_with('_'));
         bad.extend(whole.filter(|name| !code.contains(&format!("\"{name}\""))).map(|name| format!("{file}: {name}")));
         let known = |command: &String| {
@@ -233,7 +233,7 @@ fn annotations_environment_and_commands_that_are_named_are_there() {
 fn functions_and_tests_that_are_named_are_there() {
     let code = code();
     let (mut seen, mut bad) = (0, Vec::new());
-    // The facts about the platform have its names.
+    // The pages with facts about the platform use its names.
     for (file, text) in written().into_iter().filter(|(file, _)| !file.contains("platform-facts")) {
         let like_a_test = |span: &&str| span.matches('_').count() >= 3 && span.chars().all(|c| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_');
         for name in named(&text).into_iter().filter(like_a_test).filter(|name| !name.starts_with("operatorconnect_")) {
@@ -253,10 +253,10 @@ fn metrics_that_are_named_are_there() {
     let (mut seen, mut bad) = (0, Vec::new());
     for (file, text) in written() {
         for name in words(&text, "operatorconnect_", |c| c.is_ascii_lowercase() || c == '_') {
-            // Those of a histogram are named by their family.
+            // The samples of a histogram are listed under their family.
             seen += 1;
             let family = ["_bucket", "_count", "_sum"].iter().find_map(|end| name.strip_suffix(end)).unwrap_or(&name);
-            // `…_` stands for several.
+            // `…_` stands for several names.
             if !name.ends_with('_') && !reference.contains(&format!("`{name}`")) && !reference.contains(&format!("`{family}`")) {
                 bad.push(format!("{file}: {name}"));
             }

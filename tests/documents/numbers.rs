@@ -1,11 +1,11 @@
-//! What a comment in the code cites of the facts about the platform, and of the laws, is defined in `docs/design`.
+//! Every fact about the platform and every law that a comment in the code cites is defined in `docs/design`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 
 use super::{cells, docs, documents, sources};
 
-/// The words of the comments of a file, without what stands around them.
+/// The words of a file's comments, without the punctuation around them.
 fn words(text: &str) -> Vec<&str> {
     let comments = text.lines().filter_map(|line| line.split_once("//")).filter(|(before, _)| !before.contains('"')).map(|(_, comment)| comment);
     let edges = |c: char| !c.is_alphanumeric();

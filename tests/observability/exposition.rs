@@ -1,4 +1,4 @@
-//! Reads what `/metrics` answers (OpenMetrics text), as far as names, labels and types go.
+//! Parses the OpenMetrics text of `/metrics`: names, labels and types.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,13 +9,13 @@ use anyhow::{Context, Result, bail, ensure};
 pub struct Page {
     /// The type of each family.
     pub types: BTreeMap<String, String>,
-    /// The families that say what they are.
+    /// The help text of each family.
     pub help: BTreeMap<String, String>,
     /// All samples: name, labels, value.
     pub samples: Vec<(String, BTreeMap<String, String>, f64)>,
 }
 
-/// Reads one.
+/// Parses a page.
 pub fn read(text: &str) -> Result<Page> {
     let mut page = Page::default();
     for line in text.lines() {
@@ -55,7 +55,7 @@ fn sample(line: &str) -> Result<(String, BTreeMap<String, String>, f64)> {
     Ok((name.to_owned(), labels, value))
 }
 
-/// The text up to the quotation mark that ends it, and what follows.
+/// The text up to the closing quotation mark, and what follows.
 fn quoted(text: &str) -> Result<(String, &str)> {
     let mut value = String::new();
     let mut letters = text.char_indices();
@@ -82,7 +82,7 @@ impl Page {
         all
     }
 
-    /// The names of samples that only grow: of counters, and of histograms all three.
+    /// The names of samples that only grow: counters, and all three samples of a histogram.
     pub fn counters(&self) -> BTreeSet<String> {
         let of = |(family, kind): (&String, &String)| match kind.as_str() {
             "counter" => vec![format!("{family}_total")],
@@ -92,19 +92,19 @@ impl Page {
         self.types.iter().flat_map(of).collect()
     }
 
-    /// The values of a label, in all samples.
+    /// The values of a label, over all samples.
     pub fn values(&self, label: &str) -> BTreeSet<String> {
         self.samples.iter().filter_map(|(_, labels, _)| labels.get(label).cloned()).collect()
     }
 
-    /// The sum of the samples of a name that have these labels.
+    /// The sum of the samples of this name that have these labels.
     pub fn sum(&self, name: &str, wanted: &[(&str, &str)]) -> f64 {
         let fits = |labels: &BTreeMap<String, String>| wanted.iter().all(|(label, value)| labels.get(*label).is_some_and(|there| there == value));
         self.samples.iter().filter(|(other, labels, _)| other == name && fits(labels)).map(|(_, _, value)| value).sum()
     }
 }
 
-/// The same page as Prometheus' older text format has it, which `promtool check metrics` reads: there a counter's family is called like its samples.
+/// The same page in Prometheus' older text format, which `promtool check metrics` reads: there a counter's family has the name of its samples.
 pub fn as_plain_text(text: &str) -> Result<String> {
     let counters: BTreeSet<String> = read(text)?.types.into_iter().filter(|(_, kind)| kind == "counter").map(|(family, _)| family).collect();
     let mut plain = String::new();

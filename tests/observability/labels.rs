@@ -1,4 +1,4 @@
-//! Which labels the result of a PromQL expression has, by PromQL's own rules, from what the program exposes. What is not there is said.
+//! Infers the labels of a PromQL expression's result by PromQL's own rules, from what the operator exposes. Reports what does not exist.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -9,36 +9,35 @@ use promql_parser::parser::{AggregateExpr, BinaryExpr, Call, Expr, LabelModifier
 /// Names of labels.
 pub type Labels = BTreeSet<String>;
 
-/// What Prometheus adds to whatever it scrapes: the first two always, the others through a ServiceMonitor or a PodMonitor. None of our own labels may be
-/// called so: Prometheus would rename ours, and every query would miss it.
+/// What Prometheus adds to every scrape: the first two always, the others through a ServiceMonitor or a PodMonitor. None of the operator's own labels may have
+/// such a name: Prometheus would rename it, and every query would miss it.
 pub const OF_THE_SCRAPE: [&str; 7] = ["job", "instance", "namespace", "pod", "container", "service", "endpoint"];
 
-/// Those of them that a query may use. The others are not there with every way to scrape, or mean something else than they sound like: `endpoint` is
-/// the name of a port.
+/// Those of them that a query may use. The others do not exist with every way to scrape, or do not mean what they seem to: `endpoint` is the name of a port.
 const TO_BE_USED: [&str; 3] = ["job", "instance", "namespace"];
 
-/// Functions that make sense of counters alone.
+/// Functions that make sense only for counters.
 const OF_COUNTERS: [&str; 4] = ["rate", "irate", "increase", "resets"];
 
-/// What there is to be asked for.
+/// What a query can refer to.
 #[derive(Clone, Debug, Default)]
 pub struct Known {
     /// The labels of each sample, without those of the scrape.
     pub samples: BTreeMap<String, Labels>,
-    /// The samples that only ever grow.
+    /// The samples that only grow.
     pub counters: BTreeSet<String>,
-    /// Which values a label can have, where the code says it: by its name, or by metric and name.
+    /// The possible values of a label, where the code defines them: by label, or by metric and label.
     pub values: BTreeMap<String, Vec<String>>,
 }
 
 impl Known {
-    /// The values that a label of a metric can have, if that is known.
+    /// The possible values of a label of a metric, if known.
     pub fn values_of(&self, metric: &str, label: &str) -> Option<&Vec<String>> {
         self.values.get(&format!("{metric} {label}")).or_else(|| self.values.get(label))
     }
 }
 
-/// The labels of the result (none for a number), and everything that is wrong on the way there.
+/// The labels of the result (none for a number), and all faults found on the way.
 pub fn infer(text: &str, known: &Known) -> (Option<Labels>, Vec<String>) {
     match promql_parser::parser::parse(text) {
         Ok(expression) => {
@@ -74,7 +73,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Says what of some labels is not among others.
+    /// Reports the labels that are missing from the others.
     fn all_in<'l>(&mut self, labels: impl IntoIterator<Item = &'l String>, there: &Labels, what: &str) {
         for label in labels {
             if !there.contains(label) {
@@ -98,10 +97,10 @@ impl Walk<'_> {
         labels
     }
 
-    /// A value that can't occur matches nothing, or with `!=` everything: neither is meant.
+    /// An impossible value matches nothing, or with `!=` everything: neither is meant.
     fn values(&mut self, metric: &str, matcher: &Matcher) {
         let Some(values) = self.known.values_of(metric, &matcher.name) else { return };
-        // Each part of a|b for itself: one that is misspelt would hide behind the others.
+        // Each part of a|b separately: a misspelt one would hide behind the others.
         let parts: Vec<&str> = match matcher.op {
             MatchOp::Re(_) | MatchOp::NotRe(_) => matcher.value.split('|').collect(),
             MatchOp::Equal | MatchOp::NotEqual => vec![&matcher.value],
@@ -210,7 +209,7 @@ impl Walk<'_> {
     }
 }
 
-/// The labels that `absent` can tell: what its selector demands.
+/// The labels that `absent` can return: those that its selector fixes.
 fn stated(argument: &Expr) -> Labels {
     let Expr::VectorSelector(selector) = argument else { return Labels::new() };
     selector.matchers.matchers.iter().filter(|matcher| matcher.op == MatchOp::Equal).map(|matcher| matcher.name.clone()).collect()

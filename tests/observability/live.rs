@@ -1,4 +1,4 @@
-//! A run with everything in it: what the operator tells then is what every query is held to.
+//! A run with every state in it: every query is checked against what the operator exposes then.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -36,9 +36,9 @@ async fn good_days(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// Something that waits for each of those who may have to act, and at last a platform that is away.
+/// Something that waits for each party that may have to act, and finally a platform that fails.
 async fn bad_days(scene: &Scene) -> Result<()> {
-    // A person, for what is to be deleted; whoever wrote the object; whoever runs the platform's jobs; the platform's task.
+    // A person, for the held deletion; the owner of the object; whoever runs the platform's jobs; the platform's task.
     scene.delete::<OcEssentialService>("goes").await?;
     scene.ready::<OcEssentialService>("goes", "False", "DeletionRateExceeded").await?;
     scene.service("nobody", 99, json!({})).await?;
@@ -49,10 +49,10 @@ async fn bad_days(scene: &Scene) -> Result<()> {
     scene.simulate("PATCH", "settings", json!({"taskDuration": 600_000})).await?;
     scene.service("slow", 4, json!({})).await?;
     scene.ready::<OcEssentialService>("slow", "False", "Converting").await?;
-    // Whoever runs the cluster: another connection, whose Secret is missing.
+    // The cluster's administrator: another connection, whose Secret is missing.
     let entra = json!({"tenantId": "33333333-3333-4333-8333-333333333333", "clientId": "44444444-4444-4444-8444-444444444444", "scope": "api://simulator/.default",
         "tokenUrl": scene.simulator.token_url(), "clientSecretRef": {"namespace": scene.namespace, "name": "missing", "key": "key"}});
-    // Another place: of one place every object is looked at when a connection to it comes.
+    // At another place: a new connection to a place enqueues every object of that place.
     let spec = json!({"url": format!("{}/other", scene.simulator.base_url()), "authentication": {"entra": entra}});
     let refused = format!("{}-refused", scene.platform);
     scene.apply(json!({"apiVersion": "operatorconnect.dev/v1alpha1", "kind": "LivePlatform", "metadata": {"name": refused}, "spec": spec})).await?;
@@ -62,7 +62,7 @@ async fn bad_days(scene: &Scene) -> Result<()> {
     Ok(())
 }
 
-/// The samples that alerts ask for, as a scenario for promtool: as if everything stood as it does for longer than a day.
+/// The samples that the alerts use, as a scenario for promtool: as if the state lasted for more than a day.
 fn scenario(page: &Page, firing: &[&str]) -> Value {
     let asked: String = queries::text(queries::ALERTS).unwrap_or_default();
     let series = |(name, labels, value): &(String, BTreeMap<String, String>, f64)| {
@@ -77,14 +77,14 @@ fn scenario(page: &Page, firing: &[&str]) -> Value {
     json!({"rule_files": [queries::file(queries::ALERTS)], "evaluation_interval": "5m", "tests": [{"interval": "5m", "input_series": input, "promql_expr_test": [test]}]})
 }
 
-/// Whether the alerts that would fire, if it stayed as it is, are these.
+/// Whether exactly these alerts would fire if the state lasted.
 fn alerts_are(page: &Page, name: &str, firing: &[&str]) -> Result<()> {
     let file = Path::new(env!("CARGO_TARGET_TMPDIR")).join(format!("{name}.yaml"));
     std::fs::write(&file, serde_json::to_string(&scenario(page, firing))?)?;
     promtool::run(&["test", "rules", file.to_str().context("a path")?], "").map(drop).with_context(|| format!("alerts of the {name}"))
 }
 
-/// What the code can say, and what was seen.
+/// What the code can expose, and what was seen.
 fn known(pages: &[&Page]) -> Known {
     let mut known = Known { values: values::all(), ..Known::default() };
     for page in pages {
@@ -116,7 +116,7 @@ fn every_query_is_answered(known: &Known) -> Result<usize> {
     Ok(all.len())
 }
 
-/// What was seen is what the code says there is, since a value that the list lacks would make a right query look wrong; and no label is called as one that
+/// What was seen must match what the code defines, since a value missing from the list would make a correct query look wrong. And no label may have a name that
 /// Prometheus adds.
 fn every_value_is_known(known: &Known, page: &Page) -> Result<()> {
     let silent: Vec<&String> = page.types.keys().filter(|family| page.help.get(*family).is_none_or(String::is_empty)).collect();
@@ -134,7 +134,7 @@ fn every_value_is_known(known: &Known, page: &Page) -> Result<()> {
     Ok(())
 }
 
-/// The few figures on which alerts stand, in the bad days.
+/// The few values on which alerts depend, in the bad days.
 fn it_is_told(scene: &Scene, page: &Page) -> Result<()> {
     let platform = ("platform", scene.platform.as_str());
     let reason = Reason::AuthenticationFailed.to_string();
@@ -159,7 +159,7 @@ fn it_is_told(scene: &Scene, page: &Page) -> Result<()> {
     Ok(())
 }
 
-/// In good days no alert would fire, in bad days those that should; every query finds what it asks for; and promtool has nothing to say of the metrics.
+/// In good days no alert would fire, in bad days those that should; every query finds its metrics and labels; and promtool has no complaint about the metrics.
 pub async fn what_is_asked_for_is_told(scene: Scene) -> Result<()> {
     good_days(&scene).await?;
     let good = scrape(&scene).await?;

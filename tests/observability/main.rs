@@ -1,4 +1,4 @@
-//! Alerts, dashboard and runbooks: each query is held to what the operator really exposes, in a run against an API server and a simulated platform.
+//! Alerts, dashboard and runbooks: each query is checked against what the operator really exposes, in a run against an API server and a simulated platform.
 
 #[path = "../shared/gallery.rs"]
 mod gallery;

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use super::queries;
 
-/// What each page tells, in this order.
+/// The sections of each page, in this order.
 const PARTS: [&str; 5] = ["## What it means for customers", "## How to look", "## Likely causes", "## What to do", "## How to know that it is over"];
 
 /// The version of Grafana's model that the dashboard has.
@@ -50,7 +50,7 @@ pub fn each_page_has_its_parts() -> Result<()> {
     Ok(())
 }
 
-/// What Grafana would not complain about and people would: panels on top of each other, without words or unit, or from another source.
+/// Faults that only people would notice, not Grafana: panels on top of each other, without description or unit, or from another source.
 pub fn the_dashboard_is_one() -> Result<()> {
     let dashboard = queries::dashboard()?;
     ensure!(dashboard["schemaVersion"] == SCHEMA && dashboard["uid"].is_string() && dashboard["id"].is_null());

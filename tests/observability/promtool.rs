@@ -17,7 +17,7 @@ fn program() -> Result<&'static PathBuf> {
     built.as_ref().map_err(|error| anyhow::anyhow!("promtool can't be built: {error}"))
 }
 
-/// Runs it, with something on its input; the answer is all that it says.
+/// Runs promtool with this input; returns all its output.
 pub fn run(arguments: &[&str], input: &str) -> Result<String> {
     let mut command = Command::new(program()?);
     command.args(arguments).current_dir(file("tests/observability")).stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());

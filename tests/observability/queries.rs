@@ -1,4 +1,4 @@
-//! The queries of the alerts and of the dashboard, and which labels the words around them name.
+//! The queries of the alerts and of the dashboard, and the labels that the text around them names.
 
 use std::path::{Path, PathBuf};
 
@@ -10,12 +10,12 @@ pub const ALERTS: &str = "charts/oc-essentials-operator/files/alerts.yaml";
 /// The dashboard.
 pub const DASHBOARD: &str = "charts/oc-essentials-operator/files/dashboard.json";
 
-/// A file of the project.
+/// The path of a file of the project.
 pub fn file(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join(name)
 }
 
-/// What a file of the project holds.
+/// The text of a file of the project.
 pub fn text(name: &str) -> Result<String> {
     std::fs::read_to_string(file(name)).with_context(|| format!("{name} can't be read"))
 }
@@ -23,22 +23,22 @@ pub fn text(name: &str) -> Result<String> {
 /// One query.
 #[derive(Clone, Debug)]
 pub struct Query {
-    /// Where it stands.
+    /// Where it comes from.
     pub place: String,
-    /// What is asked, without variables.
+    /// The expression, without variables.
     pub expression: String,
-    /// The labels that the result must have, since something beside it names them.
+    /// The labels that the result must have, because something beside the query names them.
     pub named: Vec<String>,
 }
 
-/// The alerts, each as it stands in the file.
+/// The alerts, each as written in the file.
 pub fn alerts() -> Result<Vec<Value>> {
     let file: Value = serde_saphyr::from_str(&text(ALERTS)?)?;
     let groups = file["groups"].as_array().context("groups")?;
     Ok(groups.iter().flat_map(|group| group["rules"].as_array().into_iter().flatten().cloned()).collect())
 }
 
-/// The words after each mark, as far as they are letters of a name.
+/// The names after each occurrence of the mark.
 fn names_after(text: &str, mark: &str) -> Vec<String> {
     let name = |rest: &str| rest.trim_start().chars().take_while(|letter| letter.is_ascii_alphanumeric() || *letter == '_').collect::<String>();
     text.split(mark).skip(1).map(name).collect()
@@ -50,14 +50,14 @@ pub fn of_alerts() -> Result<Vec<Query>> {
         let place = format!("alert {}", alert["alert"].as_str().context("a name")?);
         let expression = alert["expr"].as_str().context("expr")?.to_owned();
         let words = alert["annotations"].as_object().into_iter().flat_map(|annotations| annotations.values()).filter_map(Value::as_str);
-        // What stands behind `with` may be missing: the words have an `else` for it.
+        // A label behind `with` may be missing: the text has an `else` for it.
         let named = words.flat_map(|words| names_after(&words.replace("with $labels.", "with "), "$labels.")).collect();
         Ok(Query { place, expression, named })
     };
     alerts()?.iter().map(query).collect()
 }
 
-/// The queries that people read: those of the runbooks and of the page on monitoring. A blank line parts two.
+/// The queries that people read: those of the runbooks and of the monitoring page. A blank line separates two.
 pub fn of_documents() -> Result<Vec<Query>> {
     let mut files = vec!["docs/monitoring.md".to_owned()];
     for alert in alerts()? {
@@ -81,7 +81,7 @@ pub fn dashboard() -> Result<Value> {
     serde_json::from_str(&text(DASHBOARD)?).context("the dashboard is no JSON")
 }
 
-/// Every panel, also those within a row that is folded.
+/// Every panel, including those in a folded row.
 pub fn panels(dashboard: &Value) -> Vec<&Value> {
     let all = dashboard["panels"].as_array().into_iter().flatten();
     all.flat_map(|panel| std::iter::once(panel).chain(panel["panels"].as_array().into_iter().flatten())).collect()
@@ -92,7 +92,7 @@ pub fn variables(dashboard: &Value) -> Vec<&str> {
     dashboard["templating"]["list"].as_array().into_iter().flatten().filter_map(|variable| variable["name"].as_str()).collect()
 }
 
-/// Puts something in the place of each variable. One that is not the dashboard's stays, and is no PromQL.
+/// Replaces each variable of the dashboard. An unknown variable stays, and is not valid PromQL.
 fn without_variables(expression: &str, dashboard: &Value) -> String {
     let mut plain = expression.replace("$__rate_interval", "5m").replace("$__range", "1h");
     for name in variables(dashboard) {
@@ -101,7 +101,7 @@ fn without_variables(expression: &str, dashboard: &Value) -> String {
     plain
 }
 
-/// The queries of the dashboard: its panels' and its variables'.
+/// The queries of the dashboard: those of its panels and its variables.
 pub fn of_dashboard(dashboard: &Value) -> Result<Vec<Query>> {
     let mut all = Vec::new();
     for panel in panels(dashboard) {

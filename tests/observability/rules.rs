@@ -1,4 +1,4 @@
-//! The alerts: by themselves, without a run.
+//! Checks of the alert rules that need no run.
 
 use std::collections::BTreeSet;
 
@@ -10,13 +10,13 @@ use serde_json::Value;
 
 use super::{promtool, queries};
 
-/// Reasons for which a person must act, and which no alert names: why.
+/// Reasons for which a person must act and that no alert names, and why.
 const NO_ALERT: [(Reason, &str); 2] = [
     (Reason::LeadNotActive, "the customer has not chosen the operator yet, which may take weeks and is nobody's fault"),
     (Reason::PlanReady, "somebody asked for a plan and not for more"),
 ];
 
-/// Reasons with an alert that asks for something else than the count of objects.
+/// Reasons whose alert queries something other than the count of objects.
 const OTHERWISE: [(Reason, &str); 2] =
     [(Reason::DeletionRateExceeded, "OperatorConnectDeletionsHeld"), (Reason::AbsenceUnconfirmed, "OperatorConnectAbsencesHeld")];
 
@@ -30,7 +30,7 @@ pub fn promtool_is_content() -> Result<()> {
 
 pub fn each_alert_fires_when_it_should_and_only_then() -> Result<()> {
     promtool::run(&["test", "rules", "rules_test.yaml"], "")?;
-    // One that no scenario expects was never seen to fire.
+    // An alert that no scenario expects was never seen to fire.
     let tests = queries::text("tests/observability/rules_test.yaml")?;
     for alert in queries::alerts()? {
         let name = alert["alert"].as_str().context("a name")?;
@@ -39,7 +39,7 @@ pub fn each_alert_fires_when_it_should_and_only_then() -> Result<()> {
     Ok(())
 }
 
-/// Severity, words, a page: and no two alerts with one name.
+/// Each has a severity, texts and a page; and no two alerts have the same name.
 pub fn each_alert_says_what_a_person_needs() -> Result<()> {
     let mut names = BTreeSet::new();
     for alert in queries::alerts()? {
@@ -56,13 +56,13 @@ pub fn each_alert_says_what_a_person_needs() -> Result<()> {
     Ok(())
 }
 
-/// The parts of the matchers of a label in an expression, as text: `reason=~"A|B"` has two.
+/// The parts of a label's matchers in an expression, as text: `reason=~"A|B"` has two.
 fn matched(expression: &str, label: &str) -> Vec<String> {
     let after = expression.split(label).skip(1).filter_map(|rest| rest.strip_prefix("=~\"").or_else(|| rest.strip_prefix("=\"")));
     after.filter_map(|rest| rest.split('"').next()).flat_map(|values| values.split('|')).map(str::to_owned).collect()
 }
 
-/// Whoever waits for a person is not forgotten: a reason that is added to the code needs an alert, or a word why not.
+/// An object that waits for a person is not forgotten: a new reason in the code needs an alert, or a reason why not.
 pub fn each_reason_that_stalls_has_an_alert() -> Result<()> {
     let alerts = queries::alerts()?;
     let asked: Vec<String> = alerts.iter().filter_map(|alert| alert["expr"].as_str()).flat_map(|expression| matched(expression, "reason")).collect();
@@ -82,7 +82,7 @@ pub fn each_reason_that_stalls_has_an_alert() -> Result<()> {
     Ok(())
 }
 
-/// Prometheus' own parser on each: as rules, which is how promtool takes many at once.
+/// Prometheus' own parser checks each query. As rules, because promtool takes many of those at once.
 pub fn each_query_for_people_parses() -> Result<()> {
     let queries = [queries::of_dashboard(&queries::dashboard()?)?, queries::of_documents()?].concat();
     let rules: Vec<Value> =

@@ -1,4 +1,4 @@
-//! The check itself: what is wrong is seen, and what is right is let pass.
+//! Tests of the check itself: it reports what is wrong and accepts what is right.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::exposition;
 use super::labels::{Known, infer};
 
-/// A page as the program answers it, made by hand.
+/// A page as the operator serves it, written by hand.
 const PAGE: &str = r#"# HELP calls Calls.
 # TYPE calls counter
 calls_total{platform="a \"b\" \\ c",call="leads"} 7 # {trace="x"} 1
@@ -29,7 +29,7 @@ fn known() -> Result<Known> {
     Ok(Known { samples: page.labels(), counters: page.counters(), values })
 }
 
-/// What is wrong, as part of what is said.
+/// Wrong expressions, and a part of the message for each.
 const WRONG: [(&str, &str); 20] = [
     ("call_total", "no metric \"call_total\""),
     ("rate(calls[5m])", "no metric \"calls\""),
@@ -53,7 +53,7 @@ const WRONG: [(&str, &str); 20] = [
     ("sum by (", "is no PromQL"),
 ];
 
-/// What is right, and the labels that it leads to.
+/// Correct expressions, and the labels of their results.
 const RIGHT: [(&str, Option<&[&str]>); 12] = [
     ("max by (namespace, job) (leader) == 0", Some(&["namespace", "job"])),
     ("1 - time()", None),

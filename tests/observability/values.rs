@@ -1,4 +1,4 @@
-//! Which values a label can have, by the code that sets it.
+//! The possible values of a label, from the code that sets it.
 
 use std::collections::BTreeMap;
 
@@ -9,10 +9,10 @@ use oc_essentials_operator::controllers::Kind;
 use oc_essentials_operator::controllers::metrics::PassOutcome;
 use oc_essentials_operator::runtime::workqueue::Priority;
 
-/// By the name of the label; or by metric and label, where a name is used for two things.
+/// By label; or by metric and label, where a name has two meanings.
 pub fn all() -> BTreeMap<String, Vec<String>> {
     let texts = |texts: &[&str]| texts.iter().map(|text| (*text).to_owned()).collect::<Vec<_>>();
-    // Before the first status there is no reason; and one that somebody else wrote is another.
+    // Before the first status there is no reason; a reason written by someone else is `Other`.
     let reasons = Reason::ALL.iter().map(ToString::to_string).chain(["None", "Other"].map(str::to_owned)).collect();
     BTreeMap::from([
         ("reason".to_owned(), reasons),
