@@ -1,4 +1,4 @@
-//! Any record and any facts, sensible or not: every decision is total, equal for equal inputs, and keeps its word.
+//! Any record and any facts, sensible or not: every decision is total, equal for equal inputs, and keeps its promises.
 
 mod common;
 
@@ -167,12 +167,12 @@ fn lead_wish() -> impl Strategy<Value = lead::LeadTarget> {
     prop_oneof![5 => be, 3 => gone, 1 => Just(lead::LeadTarget::Suspended), 1 => trouble().prop_map(lead::LeadTarget::Invalid)]
 }
 
-/// The rules of conditions that a verdict breaks; not the one about reasons, since the troubles here have any, and many that nothing gives.
+/// The condition rules that a verdict breaks. Not the rule about reasons: the troubles here have any reason, including many that never occur.
 fn rules(verdict: &Verdict) -> Vec<String> {
     kstatus_violations(&verdict.conditions()).into_iter().filter(|broken| !broken.starts_with("K5:")).collect()
 }
 
-/// What holds of every step and verdict, whatever the kind.
+/// What holds for every step and verdict, whatever the kind.
 fn sound(step: &Step, verdict: &Verdict, facts: &Facts) -> Vec<String> {
     fn open<T>(fact: &Fact<T>, not_before: Time) -> bool {
         matches!(fact, Fact::Unread) || matches!(fact, Fact::Known { at, .. } if *at < not_before)
@@ -233,7 +233,7 @@ proptest! {
             (service::ServiceTarget::Absent(_), _) => {}
             _ => prop_assert!(!changes),
         }
-        // By a list that is not believed nothing is made, and what it does not show is not let go.
+        // A list that is not believed creates nothing, and what it lacks is not released.
         if facts.belief != Belief::Believed {
             let makes = matches!(decision.step, Step::Execute(Change::CreateService(_)) | Step::PatchMetadata(Mark::RecordIntent { kind: OperationKind::Create, .. }));
             prop_assert!(!makes, "{:?} by a list that is not believed", decision.step);
@@ -294,7 +294,7 @@ proptest! {
             Step::Idle(until) | Step::Wait(until, _) => prop_assert!(until > NOW),
             other => prop_assert!(false, "a platform object is not worked on by {other:?}"),
         }
-        // Taking in what is known twice changes nothing: status is not written again and again.
+        // Absorbing the same facts twice changes nothing: status is not written again and again.
         let again = platform::decide(NOW, &desired, &decision.record, &platform::PlatformFacts { answer: None, ..facts });
         prop_assert_eq!(again.record, decision.record);
     }

@@ -1,4 +1,4 @@
-//! The laws of the election, held over random schedules of pauses, crashes, lost and late answers, late writes and clocks that disagree.
+//! The laws of the election, checked over random schedules of pauses, crashes, lost and late answers, late writes and clocks that disagree.
 
 #[path = "election/world.rs"]
 mod world;
@@ -52,7 +52,7 @@ proptest! {
     }
 }
 
-/// The same schedules every time.
+/// A runner that uses the same schedules every time.
 fn runner(cases: u32) -> TestRunner {
     let runs = Runs { cases, max_shrink_iters: 0, failure_persistence: None, ..Runs::default() };
     TestRunner::new_with_rng(runs, TestRng::deterministic_rng(RngAlgorithm::ChaCha))
@@ -83,7 +83,7 @@ fn each_wrong_variant_is_caught() {
     }
 }
 
-/// The schedules reach what the laws are about: without this they could hold because nothing ever happens.
+/// The schedules reach what the laws are about: otherwise the laws could hold because nothing ever happens.
 #[test]
 fn the_schedules_go_everywhere() {
     let seen = std::cell::RefCell::new(std::collections::BTreeMap::<&'static str, u32>::new());

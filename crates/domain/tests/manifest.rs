@@ -1,6 +1,6 @@
-//! The crate's purity, held where it can be read: its manifest.
+//! The crate's purity, enforced through its manifest.
 
-/// A crate that nothing can be called from can't do I/O, tell the time or draw a random number.
+/// A crate without dependencies has nothing to call for I/O, the time or a random number.
 #[test]
 fn the_domain_depends_on_nothing() {
     let manifest = include_str!("../Cargo.toml");
@@ -22,7 +22,7 @@ fn the_domain_depends_on_nothing() {
     assert_eq!(dependencies, Vec::<&str>::new(), "crates/domain has no dependencies, and must have none");
 }
 
-/// Nor does its own code reach for the parts of std that can.
+/// Nor does its own code use the parts of std that can.
 #[test]
 fn the_domain_uses_nothing_impure_of_std() {
     let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/src");

@@ -1,4 +1,4 @@
-//! Tables of the decision: a situation, and what must come of it. What is expected is written by hand from docs/design/flow.md and docs/reasons.
+//! Tables of the decision: a situation, and the expected result. The expectations are written by hand from docs/design/flow.md and docs/reasons.
 
 #[path = "tables/absence.rs"]
 mod absence;
@@ -47,7 +47,7 @@ use oc_domain::record::Record;
 use oc_domain::service::{ServiceTarget, decide};
 use oc_domain::time::Time;
 
-/// A step, as short as a table can hold.
+/// A step, short enough for a table.
 pub fn short(step: &Step) -> &'static str {
     match step {
         Step::Observe(Query::Services, _) => "look services",
@@ -73,7 +73,7 @@ pub fn short(step: &Step) -> &'static str {
     }
 }
 
-/// `Ready`, its reason, and which of Reconciling and Stalled stands beside it; the conditions keep the rules of kstatus.
+/// `Ready`, its reason, and whether Reconciling or Stalled is present. Also checks the conditions against the kstatus rules.
 pub fn says(verdict: &Verdict) -> String {
     let conditions = verdict.conditions();
     assert_eq!(common::kstatus::kstatus_violations(&conditions), Vec::<String>::new());
@@ -94,7 +94,7 @@ pub fn at(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts) -> 
     decision
 }
 
-/// What a decision comes to: `step: Ready reason beside`.
+/// A decision in short: `step: Ready reason beside`.
 pub fn told(decision: &Decision) -> String {
     format!("{}: {}", short(&decision.step), says(&decision.verdict))
 }

@@ -104,7 +104,7 @@ async fn the_leads_of_a_tenant() {
     }
 }
 
-/// One lead's cut emoji, one number that is none, one byte of Latin-1: the others are listed.
+/// One lead's truncated emoji, one invalid number, one byte of Latin-1: the other entries are listed.
 #[tokio::test]
 async fn one_bad_entry_does_not_take_the_list_away() {
     let bad: [&[u8]; 6] = [br#""Caf\u00e9 \ud83d""#, b"\"Caf\xe9\"", b"\"a\tb\"", b"\"a\0b\"", b"NaN", b"1e400"];
@@ -344,7 +344,7 @@ async fn numbers_are_counted() {
     assert_eq!((server.calls()[0].path.as_str(), server.calls()[0].query["msTenantId"].as_str()), ("/tenantui/api/v2/oc/numbers", tenant().as_str()));
 }
 
-/// What stands between us and the API has no say in whether a tenant has numbers: only the API's own 404 is "this release can't tell".
+/// Intermediaries between the client and the API do not decide whether a tenant has numbers: only the API's own 404 means "this release can't tell".
 #[tokio::test]
 async fn only_the_api_itself_says_that_it_cannot_count_numbers() {
     let own = [r#""Not found""#, r#"{"description":"No such resource"}"#];

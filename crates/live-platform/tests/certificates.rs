@@ -1,4 +1,4 @@
-//! What is said of a server's certificate: real TLS, one certificate each, and the words that tell what to do.
+//! Messages about a server's certificate: real TLS, one certificate each, and the words that say what to do.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 mod support;
@@ -17,7 +17,7 @@ use url::Url;
 
 type Issuer = CertifiedIssuer<'static, KeyPair>;
 
-/// An authority; all of them have the same name, as those that are made twice do.
+/// An authority. All of them have the same name, like authorities that are created twice.
 fn authority() -> Issuer {
     let mut params = CertificateParams::default();
     params.distinguished_name.push(DnType::CommonName, "An authority");
@@ -25,7 +25,7 @@ fn authority() -> Issuer {
     CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap()
 }
 
-/// What a server's certificate should be, for the address that it has here.
+/// A proper server certificate for the address used here.
 fn proper() -> CertificateParams {
     let mut params = CertificateParams::new(["127.0.0.1".to_owned()]).unwrap();
     params.is_ca = IsCa::ExplicitNoCa;
@@ -33,7 +33,7 @@ fn proper() -> CertificateParams {
     params
 }
 
-/// What the client says to a server with this certificate, when it is given this bundle.
+/// The client's message about a server with this certificate, given this bundle.
 async fn said(certificate: &[u8], key: &KeyPair, bundle: Option<String>) -> Option<String> {
     let key = PrivateKeyDer::try_from(key.serialize_der()).unwrap();
     let provider = Arc::new(tokio_rustls::rustls::crypto::aws_lc_rs::default_provider());
@@ -90,7 +90,7 @@ async fn what_is_wrong_with_a_certificate_is_told() {
     elsewhere.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let elsewhere = CertifiedIssuer::self_signed(elsewhere, KeyPair::generate().unwrap()).unwrap();
     told(of(proper(), &ours, Some(&elsewhere)).await, "neither in the CA bundle nor among the system's; add that authority");
-    // Its authority was made again, under the same name with another key.
+    // Its authority was created again, under the same name with another key.
     told(of(proper(), &ours, Some(&another)).await, "a key or a signature that is too weak");
 
     let mut old = proper();
@@ -111,7 +111,7 @@ async fn what_is_wrong_with_a_certificate_is_told() {
     of_clients.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     told(of(of_clients, &ours, Some(&ours)).await, "is not for servers (extended key usage serverAuth)");
 
-    // What openssl makes by default: signed by itself, an authority, and in the bundle.
+    // What openssl creates by default: self-signed, an authority, and in the bundle.
     let mut itself = proper();
     itself.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();

@@ -1,4 +1,4 @@
-//! The whole way against the simulator, which knows nothing of this client: list, create, follow the task, list, delete.
+//! The whole way against the simulator, which is independent of this client: list, create, follow the task, list, delete.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 use std::collections::BTreeMap;
@@ -64,7 +64,7 @@ async fn follow(client: &Client, id: &TaskId) -> Task {
     panic!("the task does not end");
 }
 
-/// In at least one release the service has taken the lead's id (C-14): nothing may hang on it.
+/// In at least one release the service has reused the lead's id (C-14): nothing may depend on it.
 #[tokio::test]
 async fn a_lead_becomes_a_service_and_the_service_goes() {
     for reuse in [false, true] {
@@ -159,7 +159,7 @@ async fn every_way_of_paging_gives_all_leads() {
         }
         assert_eq!(client.leads_of(&tenant("22222222")).await.unwrap().items.len(), 1, "{paging:?}");
     }
-    // One that always gives its first page cannot be read to the end; but it must not hold us up.
+    // A list that always returns its first page cannot be read to the end; but it must not block the client.
     let (_simulator, client) = start("paging", |options| options.settings.paging = Paging::RepeatsFirst).await;
     assert_eq!(client.leads().await.unwrap().items.len(), 2);
 }

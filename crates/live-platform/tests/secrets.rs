@@ -1,4 +1,4 @@
-//! No secret comes back in a text that is shown, whatever the platform, or we, have done to it on the way.
+//! No secret comes back in a text that is shown, whatever the platform, or this client, has done to it on the way.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 mod support;
@@ -11,7 +11,7 @@ use oc_domain::requests::{IpGroup, NewService, ServiceParameters, SipConnection}
 use proptest::prelude::*;
 use support::*;
 
-/// What is shown of a text, as of a refusal that is one.
+/// What is shown of a text that comes as a refusal.
 fn shown(secrets: &[&str], text: &str) -> String {
     let secrets = Secrets::new(secrets.iter().map(|secret| (*secret).into()));
     errors::fault(serde_json::to_string(text).unwrap().as_bytes(), &secrets).text
@@ -22,7 +22,7 @@ fn escaped(text: &str) -> String {
     text[1..text.len() - 1].to_owned()
 }
 
-/// As System.Text.Json does it.
+/// Escaped as System.Text.Json does it.
 fn escaped_all(text: &str) -> String {
     text.encode_utf16()
         .map(|unit| if (unit as u8 as char).is_ascii_alphanumeric() && unit < 128 { (unit as u8 as char).to_string() } else { format!("\\u{unit:04X}") })
@@ -45,7 +45,7 @@ fn base64(text: &str, alphabet: &[u8; 64]) -> String {
     digits.map(|digit| char::from(alphabet[digit])).collect()
 }
 
-/// What can become of a secret as a whole.
+/// What can happen to a secret as a whole.
 const WAYS: [fn(&str) -> String; 14] = [
     |secret| secret.to_owned(),
     |secret| secret.trim().to_owned(),
@@ -63,10 +63,10 @@ const WAYS: [fn(&str) -> String; 14] = [
     |secret| escaped(&percent(secret)),
 ];
 
-/// Neither these nor the texts around them have letters of the stand-ins, or of each other: so what is left of a secret shows.
+/// Neither these nor the texts around them share letters with the placeholders, or with each other, so remains of a secret show.
 const AROUND: (&str, &str) = ("did it: ", " held");
 
-/// Letters and signs, some of them awkward; at its ends no blank.
+/// Letters and signs, some of them awkward; no blank at either end.
 fn secret() -> impl Strategy<Value = String> {
     let inner = "[abcfgjkmnopqrsuvxyz0-9!#$%&*/+\"'\\\\=?_.éß€😀 \t\n-]{2,250}";
     ("[abcfg0-9]", inner, "[xyz0-9]").prop_map(|(first, inner, last)| first + &inner + &last)
@@ -76,7 +76,7 @@ fn counting(text: &str) -> usize {
     text.chars().filter(|c| !(c.is_whitespace() || c.is_control() || *c == '+')).count()
 }
 
-/// The length of the stretch that may never be left.
+/// The length of the stretch that must never remain.
 fn stretch(secret: &str) -> usize {
     (counting(secret) / 2).clamp(4, 8)
 }
@@ -94,7 +94,7 @@ proptest! {
     fn nothing_of_a_secret_is_left_whatever_became_of_it(secret in secret(), other in secret(), way in 0..WAYS.len()) {
         prop_assume!(counting(&secret) >= 4);
         is_withheld(&[&other, &secret], &WAYS[way](&secret))?;
-        // Made from a file.
+        // From a file, with its line end.
         is_withheld(&[&format!("{secret}\n")], &WAYS[way](&secret))?;
         is_withheld(&[&secret], &format!("{secret}\r\n"))?;
     }
@@ -124,7 +124,7 @@ proptest! {
         }
     }
 
-    /// Of base64 the ends may be left that hold bits of what stands beside the secret.
+    /// Base64 may leave ends that hold bits of what is beside the secret.
     #[test]
     fn nor_in_base64(secret in "[a-z0-9/+é_-]{9,90}", before in "[a-z:]{0,5}", after in "[a-z:]{0,5}", url: bool) {
         prop_assume!(counting(&secret) >= 9);
@@ -158,7 +158,7 @@ fn a_long_secret_is_withheld_though_only_its_begin_would_be_shown() {
     assert_eq!(shown(&[&key], &format!("bad parameter {head}…")), "bad parameter (withheld)…");
 }
 
-/// A short one is taken out where it stands alone; anywhere else it can't be told from the text.
+/// A short secret is removed where it is a whole word; anywhere else it cannot be told from the text.
 #[test]
 fn a_short_secret_is_a_whole_word() {
     for (secret, text, want) in [
@@ -196,7 +196,7 @@ fn create(secrets: &[(&str, &str)]) -> CreateService {
 
 const PASSWORD: &str = "hunter2-Secret\n";
 
-/// Every road on which a create's answer can bring a variable back.
+/// Every path on which the answer to a create can bring a variable back.
 #[tokio::test]
 async fn no_refusal_repeats_a_variable() {
     let folded = "hunter2-Secret";
@@ -246,7 +246,7 @@ async fn no_task_repeats_a_variable() {
         let task = client.task(&id, sent).await.unwrap().unwrap();
         assert_eq!(task.messages, ["Error: set password (withheld) failed", "(withheld): a", "Error: PUT {\"Password\":\"(withheld)\\n\"}"]);
     }
-    // After a restart nobody knows them any more; nor of a task that another process has begun.
+    // After a restart the variables are unknown, as they are for a task that another process started.
     for (client, id) in [(server.client(), id), (client, TaskId::parse("wst_2").unwrap())] {
         let task = client.task(&id, SecretsSent::Perhaps).await.unwrap().unwrap();
         let text = format!("{task:?}");

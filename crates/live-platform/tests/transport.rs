@@ -59,7 +59,7 @@ async fn a_token_is_asked_for_once_and_goes_along() {
 
 #[tokio::test]
 async fn the_federated_token_is_read_for_each_token_request() {
-    // The second call, and the fourth, are told that their token is no good.
+    // The second and the fourth call get a 401 for their token.
     let server = Server::start(|_, before| if matches!(before, 1 | 3) { json(401, "") } else { json(200, "[]") }).await;
     let file = std::env::temp_dir().join(format!("live-platform-test-{}", std::process::id()));
     tokio::fs::write(&file, "first\n").await.unwrap();
@@ -162,7 +162,7 @@ async fn without_a_connection_nothing_was_sent() {
         (Endpoint::Services, CallOutcome::NotConnected),
     ];
     assert_eq!(*notes.0.lock().unwrap(), want);
-    // TLS to a server that speaks none.
+    // TLS to a server that does not speak it.
     let mut tls = server.url.clone();
     tls.set_scheme("https").unwrap();
     let client = Client::new(settings(&tls, &server.url), secret(), None).unwrap();
@@ -209,15 +209,15 @@ async fn an_answer_is_read_up_to_its_limit() {
     let error = client.task(&task(), SecretsSent::No).await.unwrap_err();
     assert!(error.to_string().contains("over the limit of 1048576 bytes"), "{error}");
     assert_eq!(notes.0.lock().unwrap().last(), Some(&(Endpoint::Task, CallOutcome::TooLarge)));
-    // One that only says how much it will be.
+    // A server that only announces how much it will send.
     let (url, _) = nasty(Nasty::Bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 107374182400\r\n\r\n[".to_vec())).await;
     let client = Client::new(settings(&url, &server.url), secret(), None).unwrap();
     assert_eq!(client.services().await.unwrap_err().kind, ErrorKind::BadAnswer);
-    // An error without end has said enough with its status.
+    // For an error with an endless body, the status is enough.
     let (url, _) = nasty(Nasty::Forever(500, vec![b'x'; 1 << 16], Duration::ZERO)).await;
     let error = Client::new(settings(&url, &server.url), secret(), None).unwrap().create_service(&create()).await.unwrap_err();
     assert_eq!((error.status, error.sent), (Some(500), RequestSent::Answered), "{error}");
-    // A long refusal is no reason to lose the status.
+    // A long refusal must not lose the status.
     let server = Server::start(|_, _| json(400, &"x".repeat(1 << 20))).await;
     assert!(matches!(server.client().create_service(&create()).await.unwrap_err().kind, ErrorKind::Refused { .. }));
 }
@@ -338,7 +338,7 @@ async fn what_the_token_endpoint_can_do_to_us() {
     is_clean(&first);
 }
 
-/// What a person is told to do fits what the directory has said.
+/// The advice matches the directory's error code.
 #[tokio::test]
 async fn advice_fits_the_code() {
     for (code, want) in [
@@ -353,7 +353,7 @@ async fn advice_fits_the_code() {
         assert_eq!(error.kind, ErrorKind::Authentication);
         assert!(error.to_string().contains(want), "{error}");
     }
-    // A captive portal, or a proxy's page, in the place of the directory.
+    // A captive portal, or a proxy's page, in place of the directory.
     for (kind, body) in [("text/html", "<html>log in to the guest network"), ("text/plain", "log in to the guest network")] {
         let server = Server::raw(move |_, _| answer(200, kind, body)).await;
         let error = server.client().services().await.unwrap_err();
@@ -361,7 +361,7 @@ async fn advice_fits_the_code() {
     }
 }
 
-/// Each change has a connection of its own; reads share theirs. That is the cost: one connection for each change.
+/// Each change has its own connection; reads share theirs. The cost is one connection for each change.
 #[tokio::test]
 async fn a_change_never_goes_by_a_connection_that_was_used() {
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -405,7 +405,7 @@ async fn a_change_never_goes_by_a_connection_that_was_used() {
     assert_eq!((carried.len(), carried[0]), (7, (3, 0)), "{carried:?}");
 }
 
-/// A job that runs already is a job that was asked for: another vendor's answer of this kind (platform-facts-3.md 9).
+/// A job that already runs counts as requested: another vendor's answer of this kind (platform-facts-3.md 9).
 #[tokio::test]
 async fn a_job_that_runs_already_is_no_failure() {
     let server = Server::start(|_, before| match before {

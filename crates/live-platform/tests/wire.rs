@@ -179,7 +179,7 @@ fn task_ids_in_all_forms() {
     }
 }
 
-/// Only what can mean nothing else ends a create as refused; all else is a lost answer, and is looked up.
+/// Only an unambiguous answer ends a create as refused; any other counts as a lost answer, and is looked up.
 #[test]
 fn which_answers_without_a_task_are_failures() {
     let sure = [r#"{"succeeded":false}"#, r#"{"status":false}"#, r#"{"status":409}"#, r#"{"status":"Failed"}"#, r#"[{"status":" error: x"}]"#];
@@ -309,7 +309,7 @@ fn numbers_are_counted() {
     assert_eq!(services::count_numbers(b"5"), Err(Malformed::NotAList));
 }
 
-/// Gives bytes to every parser; it must come back.
+/// Feeds bytes to every parser; it must return.
 fn all(body: &[u8]) {
     if let Ok(page) = leads::leads(body) {
         assert_eq!(page.elements, page.items.len() + page.unreadable);
@@ -406,7 +406,7 @@ proptest! {
     }
 }
 
-/// Found by the fuzzer: what stands before each message is of the platform as well.
+/// Found by the fuzzer: the text before each message comes from the platform as well.
 #[test]
 fn a_level_holds_no_control_character() {
     let body = br#"{"status":"Running","executionMessages":[{"level":"\u0000Information","message":"Started"},{"level":"\u0007","message":"On"}]}"#;

@@ -1,8 +1,8 @@
-//! The rules of conditions, asked about what a decision says.
+//! The condition rules, applied to what a decision says.
 
 use oc_domain::conditions::Condition;
 
-/// Which rules a set of conditions breaks, each with its number.
+/// The rules that a set of conditions breaks, each with its number.
 pub fn kstatus_violations(conditions: &[Condition]) -> Vec<String> {
     let reasons: Vec<String> = conditions.iter().map(|condition| condition.reason.to_string()).collect();
     let shown = conditions.iter().zip(&reasons);

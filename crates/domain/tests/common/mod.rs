@@ -1,4 +1,4 @@
-//! What the tables and the laws are built from: things of the platform, and the checker of conditions.
+//! What the tables and the laws are built from: sample platform data, and the checker of conditions.
 #![allow(dead_code, reason = "each test crate uses its part")]
 
 pub mod kstatus;
@@ -14,7 +14,7 @@ use oc_domain::requests::{NewLead, ServiceParameters, SipConnection};
 use oc_domain::service::{Adoption, DesiredService, Mode, ServiceTarget};
 use oc_domain::time::{Duration, Time};
 
-/// A moment with milliseconds, so that what is truncated shows.
+/// A moment with milliseconds, so that truncation shows.
 pub const NOW: Time = Time(1_800_000_000_250);
 pub const TENANT: &str = "22222222-2222-4222-8222-222222222222";
 pub const OTHER_TENANT: &str = "33333333-3333-4333-8333-333333333333";
@@ -86,27 +86,27 @@ pub fn parameters() -> ServiceParameters {
     }
 }
 
-/// By tenant id, or by an IP group of its own.
+/// By tenant id, or by its own IP group.
 pub fn connection(ip_group: bool) -> SipConnection {
     if ip_group { SipConnection::IpGroup(Box::default()) } else { SipConnection::Tenant }
 }
 
-/// The name by which a consentless lead may be made, if it may.
+/// The company name with which a consentless lead may be created, if it may.
 pub fn company(consentless: bool) -> Option<String> {
     consentless.then(|| "Contoso".into())
 }
 
-/// A service by an IP group of its own, or by tenant id.
+/// A service by its own IP group, or by tenant id.
 pub fn by(ip_group: bool) -> ServiceParameters {
     ServiceParameters { connection: connection(ip_group), ..parameters() }
 }
 
-/// What is asked for when [`desired`] is not there.
+/// The request when [`desired`] does not exist.
 pub fn create() -> Change {
     Change::CreateService(Box::new(desired().new_service()))
 }
 
-/// What is asked for when a consentless lead is not there.
+/// The request when a consentless lead does not exist.
 pub fn create_lead() -> Change {
     Change::CreateLead(NewLead { tenant: tenant(), company_name: "Contoso".into() })
 }
@@ -128,7 +128,7 @@ pub fn be(desired: DesiredService) -> ServiceTarget {
     ServiceTarget::Present(Box::new(desired))
 }
 
-/// Nothing read yet, by an object that is old and whose spec has been seen.
+/// Nothing read yet, for an old object whose spec has been observed.
 pub fn facts() -> Facts {
     let connection = PlatformAccess::Usable(Policy { slowest_create: Some(secs(60)), ..Policy::default() });
     Facts { object_created: NOW - secs(3600), ..Facts::unread(NOW, connection) }
@@ -138,17 +138,17 @@ pub fn known<T>(value: T) -> Fact<T> {
     Fact::Known { value, at: NOW }
 }
 
-/// The leads of the tenant, by a whole list that came in one piece.
+/// The leads of the tenant, from a complete list read in one piece.
 pub fn whole(leads: Vec<Lead>) -> LeadsView {
     LeadsView { leads, complete: true, read: LeadsRead::AtOnce }
 }
 
-/// The same, read in this pass.
+/// The same leads, read in this pass.
 pub fn known_leads(leads: Vec<Lead>) -> Fact<LeadsView> {
     known(whole(leads))
 }
 
-/// What a whole list holds for the object, whose recorded guid is that of the first.
+/// What a complete list holds for the object, whose recorded guid is that of the first.
 pub fn view(services: &[Service]) -> ServicesView {
     ServicesView { by_tenant: services.to_vec(), by_guid: None, by_name: services.to_vec(), complete: true }
 }
@@ -166,12 +166,12 @@ pub fn intent(kind: OperationKind, start: Time, sent: Sent) -> Intent {
     Intent { kind, id: OperationId("op-1".into()), start: start.whole_second(), tenant: None, place: None, sent }
 }
 
-/// An object under whose intent a create may be under way since `start`.
+/// An object whose intent may have had a create in progress since `start`.
 pub fn creating(start: Time) -> Record {
     Record { finalizer: true, intent: Some(intent(OperationKind::Create, start, Sent::Maybe)), ..Record::default() }
 }
 
-/// The same, with the task that the platform gave.
+/// Like [`creating`], with the task that the platform gave.
 pub fn converting(start: Time) -> Record {
     let record = creating(start);
     let mut operation = Operation::of(record.intent.as_ref().expect("an intent"));
@@ -179,21 +179,21 @@ pub fn converting(start: Time) -> Record {
     Record { operation: Some(operation), ..record }
 }
 
-/// The same, with a task that was seen to have ended a while ago.
+/// Like [`converting`], with a task that was seen to end `ago` seconds before.
 pub fn converted(start: Time, ago: u64) -> Record {
     let mut record = converting(start);
     record.operation.as_mut().expect("an operation").task_ended = Some((NOW - secs(ago)).whole_second());
     record
 }
 
-/// The same, whose task has told the service's guid.
+/// Like [`converted`], with a task that reported the service's guid.
 pub fn told_by_task(start: Time, ago: u64) -> Record {
     let mut record = converted(start, ago);
     record.prove(guid(1));
     record
 }
 
-/// An object whose create ended like this at `completed`.
+/// An object whose create ended with this outcome at `completed`.
 pub fn ended(outcome: Outcome, completed: Time) -> Record {
     let mut record = converting(completed - secs(60));
     let operation = record.operation.as_mut().expect("an operation");
@@ -203,7 +203,7 @@ pub fn ended(outcome: Outcome, completed: Time) -> Record {
     record
 }
 
-/// An object that made service 1 and read it back.
+/// An object that created service 1 and read it back.
 pub fn verified() -> Record {
     let mut record = ended(Outcome::Succeeded, NOW - secs(1800));
     record.guid = Some(guid(1));

@@ -1,4 +1,4 @@
-//! Candidates, one API server, and what happens to both. A tick is a second of the API server's time; each candidate has a clock of its own.
+//! Candidates, one API server, and what happens to both. A tick is a second of the API server's time; each candidate has its own clock.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -7,34 +7,34 @@ use oc_domain::election::{Election, ElectionStep, LeaseRecord, Release, Timing};
 
 /// From here on nothing new goes wrong.
 const CALM: u64 = 560;
-/// From here on nothing is on its way any more that was late.
+/// From here on nothing late is in transit any more.
 const SETTLED: u64 = CALM + 190;
 
-/// What befalls one request.
+/// What happens to one request.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Fault {
-    /// Ticks until it comes to the API server.
+    /// Ticks until it reaches the API server.
     pub before: u64,
     /// Ticks until its answer comes back.
     pub after: u64,
-    /// It never comes there.
+    /// It never arrives.
     pub unsent: bool,
     /// It is executed, and its answer is lost.
     pub unanswered: bool,
 }
 
-/// What befalls a candidate, or the lease.
+/// What happens to a candidate, or to the lease.
 #[derive(Clone, Copy, Debug)]
 pub enum Mishap {
-    /// SIGSTOP for so many ticks.
+    /// SIGSTOP for this many ticks.
     Pause(usize, u64),
-    /// SIGKILL; another process comes in its place.
+    /// SIGKILL; another process takes its place.
     Crash(usize),
-    /// SIGTERM; another process comes in its place.
+    /// SIGTERM; another process takes its place.
     Release(usize),
     /// The wall clock jumps.
     WallJumps(usize, i64),
-    /// A person deletes the lease; only once, as nobody could know of a holder between two deletions.
+    /// A person deletes the lease; only once, because nobody could know of a holder between two deletions.
     Delete,
     /// A person annotates the lease.
     Touch,
@@ -45,13 +45,13 @@ pub enum Mishap {
 pub struct Peer {
     /// How long it ran before tick 0, in milliseconds.
     pub offset: u64,
-    /// Milliseconds of its clock in a tick.
+    /// Milliseconds of its clock per tick.
     pub rate: u64,
     /// How far its wall clock is from the true time, in ticks.
     pub wall: i64,
 }
 
-/// All that happens.
+/// Everything that happens in a run.
 #[derive(Clone, Debug)]
 pub struct Schedule {
     pub timing: (u64, u64, u64),
@@ -60,27 +60,27 @@ pub struct Schedule {
     pub faults: Vec<Vec<Fault>>,
 }
 
-/// What is done wrong, to see whether a law catches it.
+/// A deliberate fault, to see whether a law catches it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Wrong {
     Nothing,
-    /// Takes over when the holder's own time of renewal is long ago by the wall clock here.
+    /// Takes over when the holder's own renew time is long past by the local wall clock.
     WallClock,
     /// Counts the time in which it may act from the answer.
     CountsFromAnswer,
-    /// Writes over whatever is there.
+    /// Overwrites whatever version exists.
     WithoutVersion,
     /// Acts until it learns of another leader.
     ValidForEver,
     /// Counts another's time from when it began to look.
     SeenWhenAsked,
-    /// Takes a lease that was deleted at once.
+    /// Takes a deleted lease at once.
     AbsentIsFree,
     /// Reads the lease only once.
     NeverLooksAgain,
     /// Goes on until its release is answered.
     ReleasesAndActs,
-    /// Ends without giving the lease back.
+    /// Ends without releasing the lease.
     KeepsWhenReleasing,
 }
 
@@ -144,13 +144,13 @@ impl Candidate {
     }
 }
 
-/// What came of a schedule.
+/// The result of a schedule.
 pub struct World {
-    /// The laws that did not hold.
+    /// The laws that were broken.
     pub broken: Vec<String>,
     /// What happened.
     pub trail: Vec<String>,
-    /// How often what the laws are about happened.
+    /// How often the events that the laws are about happened.
     pub counts: BTreeMap<&'static str, u32>,
     timing: Timing,
     wrong: Wrong,
@@ -216,7 +216,7 @@ pub fn play(schedule: &Schedule, wrong: Wrong) -> World {
         if (SETTLED + bound..end).contains(&tick) && leading.is_empty() {
             world.breaks("nobody leads long after the last fault".into());
         }
-        // Its last request may still have to be answered, the other's look is due by then, and its write takes two ticks.
+        // Its last request may still await an answer, the other's read is due by then, and its write takes two ticks.
         if released && tick > end + retry * 103 / 100 + 8 && leading.is_empty() {
             world.breaks("a leader that ended did not hand over at the next retry".into());
         }
@@ -252,7 +252,7 @@ impl World {
                 }
             }
             Mishap::WallJumps(peer, ticks) => self.peers[peer].clocks.wall += ticks,
-            // A process that has never seen the lease makes one when there is none: what a deleted one promised it can't know.
+            // A process that has never seen the lease creates one when there is none: it cannot know what a deleted one promised.
             Mishap::Delete if self.peers.iter().all(|peer| peer.election.is_some() && peer.knows) && !self.making() && self.promised == 0 => {
                 self.lease = None;
                 self.promised = self.tick + self.timing.duration().as_secs() * 103 / 100 + 1;
@@ -269,7 +269,7 @@ impl World {
         }
     }
 
-    /// Whether a request is on its way that makes the lease.
+    /// Whether a request that creates the lease is in transit.
     fn making(&self) -> bool {
         self.flights.iter().any(|flight| matches!(flight.operation, Operation::Write { over: None, .. }))
     }
@@ -293,7 +293,7 @@ impl World {
                 let deleted = self.lease.is_none() && self.tick < self.promised;
                 if self.tick >= self.peers[peer].restart_at && !deleted {
                     self.peers[peer].incarnation += 1;
-                    // Of two that are started again one has the name that it had, as a container of the same pod has.
+                    // Of two restarted candidates, one keeps its name, as a container of the same pod does.
                     let life = if peer % 2 == 0 { 0 } else { self.peers[peer].incarnation };
                     let identity = format!("peer-{peer}_{life}");
                     self.peers[peer].election = Some(Election::new(identity, self.timing));
@@ -423,7 +423,7 @@ impl World {
         let tries = candidate.releasing.map_or(1, |tries| tries + 1);
         match election.release() {
             Release::Look if tries < 5 => {
-                // Not counted as a write: an answer to a write that is still to come is not the release.
+                // Not counted as a write: a pending answer to an earlier write is not the release.
                 candidate.releasing = Some(0);
                 self.ask(peer, Operation::Get);
             }

@@ -1,9 +1,9 @@
-//! The rules of names, held to a statement of them that was written apart. Run by proptest in `crates/domain/tests/fuzz`, and by libFuzzer in `fuzz/`.
+//! The rules of names, checked against an independent statement of them. Run by proptest in `crates/domain/tests/fuzz`, and by libFuzzer in `fuzz/`.
 
 use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, TenantId};
 
-/// S3, once more, as the mission has it: 3 to 15 characters; none of `\ / : * ? " < > |`; no dot, no blank; not the word audit; and (N-4) no device
-/// name of Windows. The newest pages allow letters, digits and underscore only.
+/// S3 restated from the mission: 3 to 15 characters; none of `\ / : * ? " < > |`; no dot, no blank; not the word audit; and (N-4) no device name of Windows.
+/// The newest pages allow letters, digits and underscore only.
 fn allowed(text: &str, rule: ShortNameRule) -> bool {
     let characters: Vec<char> = text.chars().collect();
     let same = |one: &[char], word: &str| one.len() == word.len() && one.iter().zip(word.chars()).all(|(one, other)| one.eq_ignore_ascii_case(&other));
@@ -17,7 +17,7 @@ fn allowed(text: &str, rule: ShortNameRule) -> bool {
     (3..=15).contains(&characters.len()) && characters.iter().all(|c| good(*c)) && !characters.windows(5).any(|part| same(part, "audit")) && !device
 }
 
-/// A short name, and the other names, of any bytes.
+/// A short name, and the other names, from any bytes.
 pub fn short_name(input: &[u8]) {
     let text = String::from_utf8_lossy(input);
     for rule in [ShortNameRule::Portal, ShortNameRule::Alphanumeric] {

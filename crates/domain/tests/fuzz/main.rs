@@ -1,4 +1,4 @@
-//! The entry of `fuzz/` for names, run for a moment: with any text, with texts near to what the rules are about, and with the seeds of the corpus.
+//! The entry of `fuzz/` for names, run for a moment: with any text, with texts close to the rules, and with the seeds of the corpus.
 #![allow(clippy::unwrap_used, reason = "a seed that can't be read fails the test")]
 
 mod entries;

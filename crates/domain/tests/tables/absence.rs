@@ -1,4 +1,4 @@
-//! The breaker for what vanishes: what is believed, what waits for a person, and what an object concludes meanwhile.
+//! The breaker for vanished services: what is believed, what waits for a person, and what an object concludes until then.
 
 use std::collections::BTreeSet;
 
@@ -23,17 +23,17 @@ fn elsewhere() -> Account {
     Account { url: "https://stage.example.com:443/tenantui".into(), ..here() }
 }
 
-/// So many objects have recorded something, and these miss it.
+/// This many objects have recorded something, and these ids are missing.
 fn counted(recorded: usize, missing: &[&str]) -> AbsenceCount {
     AbsenceCount { recorded, missing: missing.iter().map(|id| (*id).to_owned()).collect(), asked: 0 }
 }
 
-/// A ledger of a platform that is known, with nothing missing.
+/// A ledger of a known platform, with nothing missing.
 fn known() -> AbsenceLedger {
     settle(NOW - secs(2 * HOUR), NOW, &here(), None, &AbsenceLedger::default(), &counted(3, &[]))
 }
 
-/// It is counted `after` seconds, by lists that were begun just then.
+/// Counts `after` seconds, by lists begun at that moment.
 fn after(seconds: u64, ledger: &AbsenceLedger, approval: Option<&str>, counted: &AbsenceCount) -> AbsenceLedger {
     let now = NOW + secs(seconds);
     settle(now, now, &here(), approval, ledger, counted)
@@ -53,11 +53,11 @@ fn one_is_believed_and_more_within_the_hour_are_not() {
     assert_eq!(may(&known(), 0, &one, "a"), "doubted", "it is counted first");
     let ledger = after(0, &known(), None, &one);
     assert_eq!((ledger.held, may(&ledger, 1, &one, "a"), may(&ledger, 1, &one, "b")), (0, "believed", "believed"));
-    // It has taken it in; another one vanishes within the hour, and then after it.
+    // The object has accepted it. Another one vanishes within the hour, and then after it.
     let next = counted(2, &["b"]);
     assert_eq!(after(HOUR - 1, &ledger, None, &next).held, 1);
     assert_eq!(after(HOUR + 1, &ledger, None, &next).held, 0);
-    // What the same object has made again is another one: the grant was for what it had before.
+    // A service that the same object created again is a different one: the grant was for the previous one.
     let again = counted(3, &["a-again"]);
     assert_eq!((may(&ledger, 60, &again, "a-again"), after(60, &ledger, None, &again).held), ("doubted", 1));
     // One in a hundred, and never more than a hundred.
@@ -70,7 +70,7 @@ fn one_is_believed_and_more_within_the_hour_are_not() {
     }
 }
 
-/// What an object hears: nothing for half a minute, so that a list that is wrong once costs no write; then what to do.
+/// What an object is told: nothing for half a minute, so that one wrong list costs no write; then what to do.
 #[test]
 fn many_are_held_until_all_of_it_shows_again() {
     let two = counted(10, &["a", "b"]);
@@ -80,7 +80,7 @@ fn many_are_held_until_all_of_it_shows_again() {
     assert_eq!(may(&held, 31, &two, "c"), "believed", "what others miss is not this one's, while most of it shows");
     let half = counted(4, &["a", "b"]);
     assert_eq!(may(&held, 31, &half, "new"), "held", "by a list that lacks half of it nobody makes anything");
-    // One of them is back: it holds on, until the last one is.
+    // One of them is back: the breaker holds until the last one is.
     let still = after(HOUR * 5, &held, None, &counted(10, &["a"]));
     assert_eq!((still.held, may(&still, HOUR * 5, &counted(10, &["a"]), "a")), (1, "held"));
     let over = after(HOUR * 6, &still, None, &counted(10, &[]));
@@ -96,7 +96,7 @@ fn a_person_says_that_it_is_gone() {
     assert_eq!(after(40, &held, Some("from Git"), &two), held, "nor does it later");
     assert!(held.trouble(NOW + secs(10), &here()).is_some_and(|told| !told.message.contains("approve")), "nobody is asked yet");
     assert!(held.trouble(NOW + secs(40), &here()).is_some_and(|told| told.message.contains("operatorconnect.dev/approve-absences")));
-    // Too early: it counts when a list of half a minute later agrees, and not when that has more to miss.
+    // Too early: the approval counts when a list of half a minute later agrees, and not when that list lacks more.
     assert_eq!(after(10, &held, Some("yes"), &two), held);
     let old_list = settle(NOW + secs(40), NOW + secs(5), &here(), Some("yes"), &held, &two);
     assert_eq!(old_list, held, "a list of before is no later one");
@@ -105,7 +105,7 @@ fn a_person_says_that_it_is_gone() {
     assert_eq!(after(100, &grown, Some("yes"), &counted(10, &["a", "b", "c"])).held, 3);
     let accepted = after(40, &held, Some("yes"), &two);
     assert_eq!((accepted.held, accepted.accepted, may(&accepted, 41, &two, "a")), (0, 2, "believed"));
-    // One has taken it in. A third one vanishes: it is the hour's one. A fourth is not.
+    // One object has accepted it. A third service vanishes: it is the hour's one. A fourth is not.
     let left = after(50, &accepted, Some("yes"), &counted(9, &["b"]));
     assert_eq!((left.held, left.accepted), (0, 1));
     let third = after(60, &left, Some("yes"), &counted(9, &["b", "c"]));
@@ -115,7 +115,7 @@ fn a_person_says_that_it_is_gone() {
     assert_eq!((done.accepted, done.held), (0, 0));
 }
 
-/// Nothing at all is concluded at another account from what does not show there, and nothing while it is not known for which account the records are.
+/// At another account, nothing is concluded from what does not show there, and nothing while the account of the records is unknown.
 #[test]
 fn at_another_account_even_one_is_held() {
     for (what, ledger, account) in [("moved", known(), elsewhere()), ("status was lost", AbsenceLedger::default(), here())] {
@@ -127,13 +127,13 @@ fn at_another_account_even_one_is_held() {
         assert!(matches!(hears(&held, "a"), Belief::Held(_)), "{what}");
         assert!(matches!(hears(&held, "new"), Belief::Held(_)), "{what}: nothing new is begun there either");
         assert_eq!(ledger.belief(NOW, &account, &counted(0, &[]), "new"), Belief::Doubted, "{what}: nor before it is written for which account that is");
-        // All of it shows: it is the same platform under another name, and is known from then on.
+        // Everything shows: it is the same platform under another name, and is known from then on.
         let all = settle(NOW + secs(60), NOW + secs(60), &account, None, &held, &counted(50, &[]));
         assert_eq!((all.held, all.known), (0, Some(account.clone())), "{what}");
         let said = settle(NOW + secs(60), NOW + secs(60), &account, Some("yes"), &held, &one);
         assert_eq!((said.held, said.accepted, said.known), (0, 1, Some(account)), "{what}: a person has said so");
     }
-    // A create that was asked for at the former one is waited for, though nothing was read back yet.
+    // A create requested at the former account is waited for, though nothing was read back yet.
     let asked = AbsenceCount { asked: 1, ..AbsenceCount::default() };
     assert_eq!(settle(NOW, NOW, &elsewhere(), None, &known(), &asked).held, 1);
     assert_eq!(
@@ -141,13 +141,12 @@ fn at_another_account_even_one_is_held() {
         0,
         "an operator that never wrote an account begins in the middle of creates"
     );
-    // Back before anybody has said anything.
+    // Back before anyone has approved anything.
     let moved = settle(NOW, NOW, &elsewhere(), None, &known(), &counted(50, &["a", "b"]));
     assert_eq!(after(60, &moved, None, &counted(50, &[])), known());
 }
 
-/// An hour that passes writes nothing (law L6), and what is read back after a restart is equal.
-/// What was believed to be gone at one place says nothing of another one: there it was never looked for.
+/// What was believed to be gone at one place says nothing of another: there it was never looked for.
 #[test]
 fn what_was_believed_at_one_place_is_not_believed_at_another() {
     let gone = counted(3, &["a"]);
@@ -158,6 +157,7 @@ fn what_was_believed_at_one_place_is_not_believed_at_another() {
     assert_eq!((there.held, there.known), (1, Some(here())), "nothing at the other place makes it the known one");
 }
 
+/// An hour that passes writes nothing (law L6), and what is read back after a restart is equal.
 #[test]
 fn nothing_changes_while_nothing_is_missing() {
     let believed = after(0, &known(), None, &counted(3, &["a"]));
@@ -171,7 +171,7 @@ fn nothing_changes_while_nothing_is_missing() {
     }
 }
 
-/// What can't be read of a list is not missing; what it shows is there, so that one bad entry keeps nobody from beginning.
+/// Unreadable entries of a list are not missing, and readable ones exist, so one bad entry prevents no object from starting.
 #[test]
 fn a_list_with_holes_proves_no_absence_and_shows_what_it_shows() {
     let counts = |before: &AbsenceLedger, unreadable: [usize; 2], missing: &[&str]| {
@@ -187,7 +187,7 @@ fn a_list_with_holes_proves_no_absence_and_shows_what_it_shows() {
         assert_eq!(counts(&known(), unreadable, &["a", "b"]).record.absences, known(), "and none held");
     }
     assert_eq!(counts(&known(), [0, 0], &["a", "b"]).record.absences.held, 2);
-    // The object itself says what it says of any list with holes.
+    // The object itself reports what it reports for any list with gaps.
     let view = ServicesView { complete: false, ..ServicesView::default() };
     let facts = Facts { belief: Belief::Doubted, services: crate::common::known(view), ..empty_platform() };
     assert_eq!(told(&at(NOW, &be(desired()), &verified(), &facts)), "stop: False PlatformUnavailable Reconciling");
@@ -227,7 +227,7 @@ fn what_an_object_concludes() {
         let decision = at(NOW, &be(desired()), &verified(), &another);
         assert_eq!(decision.record.license, verified().license, "{belief:?}: {:?}", decision.verdict);
     }
-    // What is Ready says nothing new while it is only doubted.
+    // A Ready object reports nothing new while its absence is only doubted.
     let ready = Facts { belief: Belief::Doubted, ready_at_generation: true, ..empty_platform() };
     assert!(at(NOW, &be(desired()), &verified(), &ready).hold);
     let held = Facts { belief: held(), ready_at_generation: true, ..empty_platform() };
@@ -259,18 +259,18 @@ fn what_a_lead_concludes() {
     }
 }
 
-/// Something happens to a platform with five services.
+/// An event on a platform with five services.
 #[derive(Clone, Debug)]
 enum Life {
     /// The list shows these of them.
     Shows(BTreeSet<u8>),
     /// Time passes, in seconds.
     Passes(u64),
-    /// The platform object is looked at; with `false` its status can't be written.
+    /// The platform object is reconciled; with `false` its status cannot be written.
     Counts(bool),
-    /// An object takes in what it may.
+    /// An object accepts what it may.
     Concludes(u8),
-    /// A person says that what is missing is gone.
+    /// A person confirms that what is missing is gone.
     Approves,
 }
 
@@ -288,8 +288,8 @@ fn lives() -> impl Strategy<Value = Vec<Life>> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(3_000) })]
 
-    /// Within any hour not more than one object concludes that what it had is gone, unless a person has said so; and of what a person has accepted not
-    /// more than was told as missing.
+    /// Within any hour, at most one object concludes that its service is gone, unless a person has confirmed it; and no more than was reported missing of what
+    /// a person has accepted.
     #[test]
     fn no_hour_believes_more_than_its_room(lives in lives()) {
         let (mut now, mut ledger, mut shows, mut approvals) = (NOW, known(), (0u8..5).collect::<BTreeSet<u8>>(), 0u32);
@@ -315,7 +315,7 @@ proptest! {
                         recorded.remove(&which);
                         by_word += u32::from(!granted.contains(&uid));
                         prop_assert!(by_word <= accepted, "{by_word} were believed without a grant, and a person has said so of {accepted}");
-                        // The platform object counts before the next one concludes: `controllers::absences::changed` wakes it.
+                        // The platform object counts before the next one concludes: `controllers::absences::changed` enqueues it.
                         let missing = recorded.difference(&shows).map(ToString::to_string).collect();
                         ledger = settle(now, now, &here(), None, &ledger, &AbsenceCount { recorded: recorded.len(), missing, asked: 0 });
                     }

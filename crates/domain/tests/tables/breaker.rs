@@ -1,4 +1,4 @@
-//! The breaker: who may delete within an hour, who waits for a person, and what a person's word lets go.
+//! The breaker: which objects may delete within an hour, which wait for a person, and which an approval releases.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -24,7 +24,7 @@ fn granted(ledger: &DeletionLedger) -> Vec<&str> {
     ledger.granted.keys().map(String::as_str).collect()
 }
 
-/// Which of them may go on, by the ledger's own word.
+/// Which of them may go on, according to the ledger.
 fn lets_go<'a>(ledger: &DeletionLedger, per_hour: u32, asking: &'a [Asking]) -> Vec<&'a str> {
     asking.iter().filter(|one| ledger.holds(one, per_hour).is_none()).map(|one| one.uid.as_str()).collect()
 }
@@ -46,7 +46,7 @@ fn the_hour_has_room_for_so_many_in_the_order_of_deletion() {
         // Counted again, with the same and with the others first, nothing changes.
         assert_eq!(settle(NOW + secs(1), per_hour, None, &ledger, &all), ledger, "perHour {per_hour}");
     }
-    // Deleted in the same second: by uid, so that two operators count alike.
+    // Deleted in the same second: ordered by uid, so that two operators count alike.
     let ledger = settle(NOW, 1, None, &DeletionLedger::default(), &[asks("z", 5), asks("a", 5)]);
     assert_eq!(granted(&ledger), ["a"]);
 }
@@ -63,7 +63,7 @@ fn what_an_object_is_told() {
     for needed in ["More than 2 ", "operatorconnect.dev/approve-deletions", "spec.deletionPolicy to Retain"] {
         assert!(held.message.contains(needed), "{needed}: {}", held.message);
     }
-    // One that comes while the breaker holds is held as well, before it is counted.
+    // An object that arrives while the breaker holds is held as well, before it is counted.
     assert_eq!(ledger.holds(&asks("f", 0), 2).map(|trouble| trouble.reason), Some(Reason::DeletionRateExceeded));
 }
 
@@ -77,12 +77,12 @@ fn the_window_is_one_hour_and_not_a_moment_less() {
     assert_eq!(after(Duration::from_millis(3_599_999)).held, 1, "a millisecond before the hour is over");
     let room = after(secs(HOUR + 1));
     assert_eq!((granted(&room).as_slice(), room.held), (["c"].as_slice(), 0), "those of the last hour are forgotten, and there is room");
-    // One that was granted and has not got to it stays granted, and takes no room for ever.
+    // A granted object that has not deleted yet stays granted, and does not take up room forever.
     let slow = settle(NOW + secs(HOUR + 1), 2, None, &full, &[asks("a", 0), third[0].clone()]);
     assert_eq!((granted(&slow).as_slice(), slow.held), (["a", "c"].as_slice(), 0));
 }
 
-/// Once it holds nothing trickles through, though hours pass and those that were granted are long done.
+/// Once it holds, nothing gets through, though hours pass and the granted ones are long done.
 #[test]
 fn held_stays_held_until_a_person_has_spoken() {
     let (mut ledger, asking) = tripped();
@@ -91,7 +91,7 @@ fn held_stays_held_until_a_person_has_spoken() {
         ledger = settle(NOW + secs(hours * HOUR + 60), 2, None, &ledger, held);
         assert_eq!((lets_go(&ledger, 2, held), ledger.held), (vec![], 3), "after {hours} hours");
     }
-    // Fewer wait, none is let go for it: one of them was set to Retain.
+    // Fewer wait, but none is released for that: one of them was set to Retain.
     ledger = settle(NOW + secs(5 * HOUR), 2, None, &ledger, &held[..1]);
     assert_eq!((lets_go(&ledger, 2, held), ledger.held), (vec![], 1));
     // When none waits any more it is over, and there is room again.
@@ -109,7 +109,7 @@ fn an_approval_lets_those_go_that_were_deleted_until_then() {
     assert_eq!((lets_go(&ledger, 2, &asking).len(), ledger.held), (5, 0));
     assert_eq!((ledger.approved, ledger.handled.as_deref()), (Some(asks("e", 1).deleted), Some("yes")));
     assert_eq!(ledger.trouble(2), None);
-    // Those that come later count anew: the hour has had its two, so the next one waits for the next word.
+    // Later ones count again: the hour has had its two, so the next one waits for the next approval.
     let later = Asking { deleted: (NOW + secs(90)).whole_second(), uid: "later".into() };
     let with_later = [asking.as_slice(), std::slice::from_ref(&later)].concat();
     let ledger = settle(NOW + secs(90), 2, Some("yes"), &ledger, &with_later);
@@ -117,7 +117,7 @@ fn an_approval_lets_those_go_that_were_deleted_until_then() {
     assert_eq!(ledger.holds(&later, 2).map(|trouble| trouble.reason), Some(Reason::DeletionRateExceeded));
     let again = settle(NOW + secs(120), 2, Some("yes, that too"), &ledger, std::slice::from_ref(&later));
     assert_eq!((lets_go(&again, 2, &[later]), again.held), (vec!["later"], 0));
-    // An hour after the grants there is room again, without a word.
+    // An hour after the grants there is room again, without an approval.
     let fresh = Asking { deleted: (NOW + secs(HOUR + 120)).whole_second(), uid: "fresh".into() };
     let ledger = settle(NOW + secs(HOUR + 120), 2, Some("yes, that too"), &again, std::slice::from_ref(&fresh));
     assert_eq!((granted(&ledger).as_slice(), ledger.held), (["fresh"].as_slice(), 0));
@@ -135,7 +135,7 @@ fn an_approval_that_was_handled_does_nothing() {
     assert_eq!((empty.held, empty.handled.as_deref()), (0, Some("")), "an empty value is a value");
 }
 
-/// The API server stamps deletions with its own clock: one that goes ahead of ours must not make a person's word miss what the person saw.
+/// The API server stamps deletions with its own clock. If that is ahead of the operator's, an approval must still cover what the person saw.
 #[test]
 fn an_approval_reaches_all_who_wait_though_the_clocks_differ() {
     let ahead: Vec<Asking> = ["a", "b", "c"].iter().map(|uid| Asking { deleted: (NOW + secs(40)).whole_second(), uid: (*uid).to_owned() }).collect();
@@ -145,7 +145,7 @@ fn an_approval_reaches_all_who_wait_though_the_clocks_differ() {
     assert_eq!((lets_go(&ledger, 1, &ahead).len(), ledger.held), (3, 0));
 }
 
-/// A clock of ours that goes ahead approves nothing that nobody has seen yet: what is deleted after the word waits for the next one.
+/// If the operator's clock is ahead, an approval covers nothing that nobody has seen yet: what is deleted after it waits for the next one.
 #[test]
 fn an_approval_by_a_clock_that_is_ahead_reaches_only_those_who_wait() {
     let asking = [asks("a", 20), asks("b", 10)];
@@ -158,7 +158,7 @@ fn an_approval_by_a_clock_that_is_ahead_reaches_only_those_who_wait() {
     assert_eq!(settle(ahead + secs(90), 0, Some("yes"), &ledger, &[later]).held, 1);
 }
 
-/// Deletions that are granted and blocked (by telephone numbers, say) keep their grants; but never so many that the API server refuses the status.
+/// Granted but blocked deletions (by telephone numbers, say) keep their grants, but never so many that the API server refuses the status.
 #[test]
 fn grants_of_many_hours_stay_within_what_a_status_takes() {
     let (mut ledger, mut asking) = (DeletionLedger::default(), Vec::new());
@@ -172,7 +172,7 @@ fn grants_of_many_hours_stay_within_what_a_status_takes() {
     }
 }
 
-/// perHour 0: each deletion waits for a word of its own.
+/// perHour 0: each deletion waits for its own approval.
 #[test]
 fn none_per_hour() {
     let one = [asks("a", 5)];
@@ -197,7 +197,7 @@ fn nothing_changes_while_nobody_asks() {
     assert_eq!(settle(NOW + secs(HOUR), 2, None, &held, &[]), DeletionLedger { held: 0, ..held.clone() }, "only that none is held any more");
 }
 
-/// All times are whole seconds, as the cluster stores them: what is read back after a restart is equal.
+/// All times are whole seconds, as the cluster stores them, so what is read back after a restart is equal.
 #[test]
 fn a_restart_reads_back_what_was_written() {
     let (held, asking) = tripped();
@@ -207,7 +207,7 @@ fn a_restart_reads_back_what_was_written() {
     }
 }
 
-/// What the platform object says: a condition of its own, while the rest of its work goes on.
+/// What the platform object reports: a separate condition, while the rest of its work goes on.
 #[test]
 fn what_the_platform_object_says() {
     let desired = DesiredPlatform {
@@ -237,7 +237,7 @@ fn what_the_platform_object_says() {
         ("some are held", facts(&asking), "rest", "True Succeeded -", Some(3)),
         ("the hour has room", facts(&asking[3..]), "rest", "True Succeeded -", None),
         ("nobody asks", facts(&[]), "rest", "True Succeeded -", None),
-        // It counts all the same when the platform is away.
+        // It counts even when the platform is away.
         (
             "held, the platform away",
             PlatformFacts { services: Fact::Unreadable(away()), ..facts(&asking) },
@@ -261,12 +261,12 @@ fn what_the_platform_object_says() {
     assert_eq!(decide(NOW, &unusable, &PlatformRecord::default(), &facts(&asking)).record.ledger.held, 3, "and when there is no connection");
 }
 
-/// What happens to a platform in a random life.
+/// An event in a platform's random life.
 #[derive(Clone, Debug)]
 enum Life {
-    /// Somebody deletes an object.
+    /// Someone deletes an object.
     Delete,
-    /// One that may goes: its intent is recorded, so it asks no more.
+    /// An object that may go does: its intent is recorded, so it no longer asks.
     Goes(usize),
     /// One is set to Retain.
     Retained(usize),
@@ -274,9 +274,9 @@ enum Life {
     Approve,
     /// Time passes, in milliseconds.
     Passes(u64),
-    /// The platform object is looked at; with `false` its status can't be written, so all that was counted is forgotten.
+    /// The platform object is reconciled; with `false` its status cannot be written, so everything counted is forgotten.
     Counts(bool),
-    /// The operator starts anew: only what was written is known.
+    /// The operator restarts: only what was written is known.
     Restart,
 }
 
@@ -293,7 +293,7 @@ fn lives() -> impl Strategy<Value = Vec<Life>> {
     proptest::collection::vec(one, 1..120)
 }
 
-/// What is true of a life, by other means than the ledger's.
+/// The truth about a life, kept independently of the ledger.
 #[derive(Default)]
 struct Model {
     now: u64,
@@ -301,7 +301,7 @@ struct Model {
     asking: BTreeMap<String, Asking>,
     /// When each un-approved grant was written, in real time.
     grants: BTreeMap<String, Time>,
-    /// Whoever waited when a new approval was counted.
+    /// The objects that waited when a new approval was counted.
     approved: BTreeSet<String>,
     approvals: usize,
     counted: usize,
@@ -341,7 +341,7 @@ impl Model {
             assert!(within <= per_hour as usize, "{within} grants within an hour, {per_hour} allowed");
         }
         for one in self.asking.values().filter(|one| self.written.holds(one, per_hour).is_none()) {
-            // A deletion in the second of an approval, or in one in which the cluster's clock says the same, can't be told from one before it.
+            // A deletion in the second of an approval, or in a later one to which the cluster's clock gives the same time, cannot be told from one before it.
             let same_second = self.written.approved.is_some_and(|approved| one.deleted <= approved);
             assert!(self.grants.contains_key(&one.uid) || self.approved.contains(&one.uid) || same_second, "{} was neither counted nor approved", one.uid);
         }
@@ -352,7 +352,7 @@ impl Model {
         match event {
             Life::Delete => {
                 self.made += 1;
-                // Names are in no order, so that the order of deletion is not theirs.
+                // Names are in no order, so that the order of deletion differs from theirs.
                 let uid = format!("{:02}", (self.made * 37) % 1000);
                 self.asking.insert(uid.clone(), Asking { deleted: self.time().whole_second(), uid });
             }
@@ -378,7 +378,7 @@ impl Model {
 proptest! {
     #![proptest_config(ProptestConfig { cases: 500, failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// Never more than perHour un-approved grants in any hour, whatever happens; and whoever asks goes after an approval.
+    /// Never more than perHour un-approved grants in any hour, whatever happens; and every waiting object goes after an approval.
     #[test]
     fn no_hour_sees_more_than_its_number(per_hour in 0u32..4, life in lives()) {
         let mut model = Model::default();

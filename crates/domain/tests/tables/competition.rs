@@ -25,7 +25,7 @@ fn created(outcome: Option<Outcome>) -> Record {
     Record { operation, ..record }
 }
 
-/// The same, which stands in status as well.
+/// Like [`intent`], noted in status as well.
 fn noted(ago: u64) -> Record {
     let mut record = intent(ago);
     record.note_open_intent();
@@ -46,7 +46,7 @@ fn has() -> Record {
     record
 }
 
-/// B2: who takes part, by what stands in its spec and what it remembers.
+/// B2: which objects take part, by their spec and their record.
 #[test]
 fn an_object_takes_part_that_could_ask_or_has_something() {
     let table = [
@@ -92,7 +92,7 @@ fn a_lead_object_holds_what_it_made_and_the_channel_that_it_assigned() {
     }
 }
 
-/// Who comes first. The object itself was made at 5; the others by their age, rank and access.
+/// Which object wins. The object itself was created at 5; the others by their age, rank and access.
 #[test]
 fn the_first_of_those_that_take_part_has_it() {
     type Row = (&'static str, bool, &'static [(u8, Rank, Access)], Contest<u8>);
@@ -126,7 +126,8 @@ fn the_first_of_those_that_take_part_has_it() {
     }
 }
 
-/// Of any objects that all want the same at most one has won, and one has unless an answer is missing: none that could ask waits for ever on one that can't.
+/// Among any objects that compete, at most one wins, and one does unless an answer is missing: an object that could ask never waits forever for one that
+/// cannot.
 #[test]
 fn one_has_it_and_not_two() {
     let kinds: Vec<(Rank, Access)> = [Holder, Applicant].into_iter().flat_map(|rank| [May, MayNot, Unknown].map(|access| (rank, access))).collect();
@@ -141,7 +142,7 @@ fn one_has_it_and_not_two() {
             let others = all.iter().filter(|other| other.0 != own).map(|&(age, rank, access)| Other { object: age, rank, access, age });
             contest(all[own].1 == Holder, &own, others)
         };
-        // Only those ask that may use the platform.
+        // Only objects that may use the platform ask.
         let asks = |age: &usize| all[*age].2 == May;
         let won: Vec<usize> = (0..4).filter(asks).filter(|own| ends(*own) == Contest::Won).collect();
         assert!(won.len() <= 1, "{all:?}: {won:?}");

@@ -53,7 +53,7 @@ fn a_first_create_step_by_step() {
     assert_eq!((operation.task, operation.outcome), (Some(task_id(1)), None));
 }
 
-/// A list that is a few seconds old does for the checks; the intent needs one of this pass, so that nothing is read between it and the request.
+/// A list that is a few seconds old is good enough for the checks. The intent needs one of this pass, so that nothing is read between it and the request.
 #[test]
 fn how_new_the_list_must_be() {
     let age = |seconds| Facts { services: Fact::Known { value: view(&[]), at: NOW - secs(seconds) }, leads: known_leads(vec![lead()]), ..facts() };
@@ -71,7 +71,7 @@ fn how_new_the_list_must_be() {
     }
 }
 
-/// People apply an object just after what it needs was made, so no is only said by a list of this pass.
+/// People apply an object right after creating what it needs, so only a list of this pass may say no.
 #[test]
 fn no_is_said_by_a_list_of_this_pass() {
     let age = |seconds, services: &[Service], leads| Facts {
@@ -106,7 +106,7 @@ fn leads(change: impl FnOnce(&mut Lead)) -> Fact<LeadsView> {
     known_leads(vec![lead])
 }
 
-/// Each check says no alone.
+/// Each check alone can say no.
 #[test]
 fn eligibility() {
     let table: [Case; 17] = [
@@ -167,7 +167,7 @@ fn lc_customers() {
     }
 }
 
-/// Of several things that are wrong people read the first: platform, rival, references, short name, lead, channel, customer.
+/// When several things are wrong, people see the first: platform, rival, references, short name, lead, channel, customer.
 #[test]
 fn the_order_of_the_checks() {
     let parameters = ServiceParameters { channel: Some(5), lc_customer: Some(4711), ..parameters() };
@@ -197,7 +197,7 @@ fn the_order_of_the_checks() {
     assert_eq!(order, expected);
 }
 
-/// A refusal names the lead's standing in a condition of its own.
+/// A refusal shows the lead's state in a separate condition.
 #[test]
 fn the_lead_eligible_condition() {
     let eligible = |leads| at_now(&be(desired()), &Record::default(), &Facts { leads, ..empty_platform() }).verdict.lead_eligible.map(|told| (told.0, told.1));
@@ -206,7 +206,7 @@ fn the_lead_eligible_condition() {
     assert_eq!(eligible(known_leads(vec![])), Some((ConditionStatus::False, Reason::LeadNotFound)));
 }
 
-/// That there is no lead is only said when it is proven; a lead that is there needs no proof.
+/// A missing lead is reported only when that is proven; an existing lead needs no proof.
 #[test]
 fn no_lead_must_be_proven() {
     let with = |leads, complete, read| Facts { leads: known(LeadsView { leads, complete, read }), ..empty_platform() };
@@ -233,7 +233,7 @@ fn the_consented_lead_counts() {
     assert_eq!(short(&at_now(&be(desired()), &Record::default(), &facts).step), "keep intent");
 }
 
-/// What is applied together arrives in any order: for a minute what is missing is waited for.
+/// Objects applied together arrive in any order: a missing one is waited for, for a minute.
 #[test]
 fn young_objects_are_not_stalled() {
     let no_platform = || PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default."));
@@ -261,7 +261,8 @@ fn young_objects_are_not_stalled() {
     }
 }
 
-/// A namespace that may not use the platform is looked at again when it was told to be; and while that can't be told, nothing is asked for and what is Ready stays so.
+/// An object in a namespace that may not use the platform is reconciled again at the given time. While access is unknown, nothing is requested, and what is
+/// Ready stays so.
 #[test]
 fn a_platform_that_is_not_for_this_namespace() {
     let refused = Trouble { retry_after: Some(secs(60)), ..Trouble::new(Reason::NamespaceNotAllowed, "x") };
@@ -284,7 +285,7 @@ fn a_platform_that_is_not_for_this_namespace() {
     assert_eq!((gone(DeletionPolicy::Retain), gone(DeletionPolicy::Delete)), ("release", "wait"));
 }
 
-/// Plan says what would be done, Observe only looks: neither writes metadata nor asks for a change, whatever there is.
+/// Plan says what would be done, Observe only reads: neither writes metadata nor requests a change, whatever exists.
 #[test]
 fn plan_and_observe_change_nothing() {
     let there = Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead_with(1)]), ..facts() };
@@ -340,7 +341,7 @@ fn what_a_plan_says() {
     assert_eq!(told(&observed), "rest: False Observing -");
 }
 
-/// What becomes of the request, in the pass that asked.
+/// The result of the request, in the pass that sent it.
 #[test]
 fn the_answer_to_a_create() {
     let refused = Trouble::new(Reason::ShortNameTaken, "shortName is already in use");
@@ -349,13 +350,13 @@ fn the_answer_to_a_create() {
         ("a task", ChangeResult::Accepted(task_id(1)), "wait: False Converting Reconciling", 1, None),
         ("lost", ChangeResult::Unknown(away()), "wait: False Verifying Reconciling", 2, None),
         ("not sent", ChangeResult::NotSent(away()), "wait: False PlatformUnavailable Reconciling", 1, None),
-        // Its intent will be too old by then: that it was never sent is written down.
+        // Its intent will be too old by then, so the record says that it was never sent.
         ("throttled", ChangeResult::NotSent(throttled), "wait: False Throttled Reconciling", 30, Some(Outcome::Unknown)),
         ("refused", ChangeResult::Rejected(refused), "stop: False ShortNameTaken Stalled", 3600, Some(Outcome::Refused)),
     ];
     let sent = Record { finalizer: true, intent: Some(intent(OperationKind::Create, NOW, Sent::No)), ..Record::default() };
     for (what, answer, expected, seconds, outcome) in table {
-        // In the pass that was asked for by a new spec, too: what failed is not tried again in it.
+        // Also in a pass that a new spec caused: what failed is not tried again in it.
         for retry_now in [false, true] {
             let decision = at_now(&be(desired()), &sent, &Facts { answer: Some(answer.clone()), retry_now, ..empty_platform() });
             assert_eq!(told(&decision), expected, "{what}");
@@ -366,7 +367,7 @@ fn the_answer_to_a_create() {
     }
 }
 
-/// A request whose answer was lost is looked for during the grace, and only then asked for again, under a new intent.
+/// A request whose answer was lost is looked for during the grace, and only then requested again, under a new intent.
 #[test]
 fn the_grace() {
     let table = [
@@ -375,7 +376,7 @@ fn the_grace() {
         (Sent::Maybe, 901, "keep intent: False Converting Reconciling"),
         (Sent::No, 5, "ask create: False Converting Reconciling"),
         (Sent::No, 29, "ask create: False Converting Reconciling"),
-        // Held up so long that its grace could be over before it leaves: a new intent, and with it a whole grace.
+        // Delayed so long that its grace could be over before it leaves: a new intent, and with it a whole grace.
         (Sent::No, 40, "keep intent: False Converting Reconciling"),
         (Sent::No, 3600, "keep intent: False Converting Reconciling"),
     ];
@@ -412,7 +413,8 @@ fn tasks() {
         let decision = at_now(&be(desired()), &converting(NOW - secs(seconds)), &facts);
         assert_eq!(told(&decision), expected, "{what}");
     }
-    // `taskDeadline` of "the service must show" counts from the end that was seen, and a task that was seen to end is never asked for again, known or not.
+    // `taskDeadline` for "the service must show" counts from the end that was seen. Once a task was seen to end, no second create is requested, whether the
+    // platform still knows the task or not.
     let table = [
         ("succeeded", succeeded(), 7199, "wait: False Verifying Reconciling"),
         ("succeeded", succeeded(), 7201, "stop: False TaskFailed Stalled"),
@@ -423,12 +425,12 @@ fn tasks() {
         let facts = Facts { task: seen, ..empty_platform() };
         assert_eq!(told(&at_now(&be(desired()), &converted(NOW - secs(30_000), ago), &facts)), expected, "{what}, {ago} s ago");
     }
-    // What another writer has left of an earlier operation counts as little as an outcome of one.
+    // An end that another writer has left from an earlier operation counts no more than such an outcome.
     let decision = at_now(&be(desired()), &converted(NOW - secs(60), 90), &Facts { task: succeeded(), ..empty_platform() });
     assert_eq!(decision.record.operation.and_then(|op| op.task_ended), Some(NOW.whole_second()));
 }
 
-/// A task that can't be read for longer than its deadline holds nobody who has the service, and lets nobody ask again.
+/// A task that stays unreadable past its deadline blocks no object that has the service, and allows no second request.
 #[test]
 fn a_task_that_stays_unreadable() {
     let unread = |facts: Facts| Facts { task: Fact::Unreadable(away()), ..facts };
@@ -450,7 +452,7 @@ fn a_task_that_stays_unreadable() {
     }
 }
 
-/// A restore from a backup that was made in the middle of a deletion brings its intent along. Nothing is stuck by it.
+/// A backup made in the middle of a deletion brings its intent along when restored. Nothing gets stuck.
 #[test]
 fn a_deletion_that_never_came_about() {
     let intent = Intent { id: OperationId("op-2".into()), ..intent(OperationKind::Delete, NOW - secs(90_000), Sent::Maybe) };
@@ -461,8 +463,8 @@ fn a_deletion_that_never_came_about() {
     assert_eq!((told(&decision).as_str(), pass.bug), ("keep intent: False Converting Reconciling", None));
 }
 
-/// A task that succeeded, or ended by a word that nobody knows, and whose service never showed: it is not asked for again, whatever spec.recreate says.
-/// That is for a service that was seen, and lists can follow their tasks later than any deadline.
+/// A task that succeeded, or ended with an unknown status, and whose service never showed: the create is not requested again, whatever spec.recreate says. That
+/// field is for a service that was seen, and lists can lag behind their tasks by more than any deadline.
 #[test]
 fn recreate_after_a_task_whose_service_never_showed() {
     let succeeded = |facts: Facts| Facts { task: known(Some(task(1, TaskState::Succeeded))), ..facts };
@@ -495,7 +497,7 @@ fn recreate_after_a_task_whose_service_never_showed() {
     }
 }
 
-/// While the task runs the task is looked at, not the list: whatever list there is does.
+/// While the task runs, the operator reads the task, not the list: any list is good enough.
 #[test]
 fn a_running_task_asks_for_no_new_list() {
     let old = Fact::Known { value: view(&[]), at: NOW - secs(500) };
@@ -516,7 +518,7 @@ fn the_words_of_the_task() {
     assert_eq!(operation.completed, Some(NOW.whole_second()));
 }
 
-/// What failed is tried again hourly, or once when somebody asks; never in the pass in which it failed.
+/// A failed request is retried hourly, or once on request; never in the pass in which it failed.
 #[test]
 fn after_a_failure() {
     let failed_now = Facts { task: known(Some(task(1, TaskState::Failed))), ..empty_platform() };
@@ -548,7 +550,7 @@ fn the_platforms_words_end_as_a_sentence() {
     }
 }
 
-/// Only once: the same pass goes on with the new request, fails again, and stops, though the spec is still new to status.
+/// Only once: the same pass goes on with the new request, fails again, and stops, though status has not observed the spec yet.
 #[test]
 fn a_new_spec_is_tried_once() {
     let target = be(desired());
@@ -569,7 +571,7 @@ fn a_new_spec_is_tried_once() {
     assert_eq!(later.step, Step::Blocked(NOW.whole_second() + timing::SLOW_RETRY));
 }
 
-/// Ready stays what it was while the platform can't be read; a credential that is refused is shown on all.
+/// Ready stays what it was while the platform cannot be read; a refused credential shows on all objects.
 #[test]
 fn a_platform_that_cannot_be_read() {
     let broken = |reason| Fact::Unreadable(Trouble::new(reason, "It can't be read."));

@@ -1,4 +1,4 @@
-//! Letting go of a service.
+//! Deleting and releasing a service.
 
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::{Change, ChangeResult, Mark, Query, Step};
@@ -22,7 +22,7 @@ pub fn gone(policy: DeletionPolicy) -> ServiceTarget {
     ServiceTarget::Absent(deletion(policy))
 }
 
-/// The list shows service 1, and the lead too.
+/// The list shows service 1, and the lead does too.
 fn there() -> Facts {
     Facts { services: known(view_by_guid(&service(1))), leads: known_leads(vec![lead_with(1)]), ..facts() }
 }
@@ -56,7 +56,7 @@ fn by_policy_and_by_what_there_is() {
         ("the platform object is gone, to be deleted", Delete, verified(), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
         ("the platform object is gone, a create is open", Retain, creating(NOW - secs(7199)), no_platform.clone(), "stop: False PlatformNotFound Stalled"),
         ("the platform object is gone, a create was open for long", Retain, creating(NOW - secs(7200)), no_platform.clone(), LET_GO),
-        // A time that has not come counts from now on, and so it is written.
+        // A time in the future counts from now on, and is recorded that way.
         (
             "the platform object is gone, and the create is of the future",
             Retain,
@@ -105,7 +105,7 @@ fn with_gaps() {
     assert_eq!(told(&at_now(&nothing, &verified(), &empty_platform())), LET_GO);
 }
 
-/// Nor on the word of an annotation alone, which whoever may write the object may write.
+/// Nor because of an annotation alone, which anyone who may edit the object may write.
 #[test]
 fn a_service_that_may_be_anothers_is_not_deleted() {
     let annotated = Record { finalizer: true, guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
@@ -114,7 +114,7 @@ fn a_service_that_may_be_anothers_is_not_deleted() {
     let blocked = at_now(&nothing, &annotated, &there());
     assert_eq!(told(&blocked), "stop: False DeletionBlocked Stalled", "no tenant of its own");
     assert!(!blocked.record.guid_proven, "nothing is proven by being said");
-    // Nor while a create is open, whose outcome is looked for: neither tenant is known, which is not the same one.
+    // Nor while the outcome of an open create is unknown: two unknown tenants are not the same tenant.
     let open = Record { guid: Some(guid(1)), guid_annotated: true, ..creating(NOW - secs(60)) };
     let no_tenant = Facts { services: known(ServicesView { by_tenant: Vec::new(), ..view_by_guid(&Service { tenant: None, ..service(1) }) }), ..there() };
     let decision = at_now(&nothing, &open, &no_tenant);
@@ -125,7 +125,7 @@ fn a_service_that_may_be_anothers_is_not_deleted() {
     assert_eq!(short(&at_now(&gone(Delete), &annotated, &there()).step), "keep intent", "a status that was lost, and the same tenant");
 }
 
-/// The one of two objects that has not got the service takes it from nobody in going, whatever it once asked for.
+/// Of two objects, the one without the service does not delete it, whatever it once requested.
 #[test]
 fn what_another_object_has_is_not_deleted() {
     let ServiceTarget::Absent(deletion) = gone(Delete) else { unreachable!() };
@@ -145,7 +145,7 @@ fn what_another_object_has_is_not_deleted() {
     }
 }
 
-/// Never a wrong one: a guid that was written by hand, and is another tenant's.
+/// Never a wrong one: a guid written by hand that belongs to another tenant.
 #[test]
 fn a_service_of_another_tenant_is_not_deleted() {
     let others = Service { tenant: TenantId::parse(OTHER_TENANT).ok(), ..service(1) };
@@ -155,12 +155,12 @@ fn a_service_of_another_tenant_is_not_deleted() {
     assert_eq!(told(&at_now(&gone(Retain), &record, &facts)), LET_GO);
 }
 
-/// By a process that has asked for the deletion itself.
+/// For a process that has requested the deletion itself.
 fn by_this_process(facts: Facts) -> Facts {
     Facts { own: Some(OperationId("op-2".into())), ..facts }
 }
 
-/// A deletion that was accepted, and whose task status has, is not asked for again by the next process: it goes on.
+/// An accepted deletion with its task in status is not requested again by the next process: it goes on.
 #[test]
 fn a_deletion_that_was_accepted_is_not_asked_for_again_after_a_restart() {
     let mut record = deleting(10, Sent::Maybe);
@@ -168,7 +168,8 @@ fn a_deletion_that_was_accepted_is_not_asked_for_again_after_a_restart() {
     assert_eq!(short(&at_now(&gone(Delete), &record, &there()).step), "wait");
 }
 
-/// The intent before the effect; asked again only after a while, or at once when the process that recorded it is gone; a request that was held up gets a new intent.
+/// The intent comes before the effect. A retry comes only after a while, or at once when the process that recorded the intent is gone; a delayed request gets a
+/// new intent.
 #[test]
 fn the_request() {
     let table = [
@@ -177,7 +178,7 @@ fn the_request() {
         (Sent::Maybe, 10, true, "wait"),
         (Sent::Maybe, 299, true, "wait"),
         (Sent::Maybe, 301, true, "keep intent"),
-        // By a process that is gone, and nobody knows whether its request has left.
+        // From a process that is gone; nobody knows whether its request has left.
         (Sent::Maybe, 10, false, "keep intent"),
         (Sent::Maybe, 301, false, "keep intent"),
     ];
@@ -204,14 +205,14 @@ fn the_answer() {
         let decision = at_now(&gone(Delete), &deleting(0, Sent::No), &Facts { answer: Some(answer.clone()), ..there() });
         assert_eq!(told(&decision), expected, "{answer:?}");
     }
-    // A refusal rests for an hour, whatever wakes the object meanwhile, a restart included; unless somebody asks.
+    // A refusal rests for an hour, whatever enqueues the object, including a restart; except on request.
     let decision = at_now(&gone(Delete), &deleting(0, Sent::No), &Facts { answer: Some(refused()), ..there() });
     let next = at_now(&gone(Delete), &decision.record, &there());
     assert_eq!((told(&next), &next.verdict.message), (told(&decision), &decision.verdict.message));
     assert_eq!(short(&at_now(&gone(Delete), &decision.record, &Facts { retry_now: true, ..there() }).step), "keep intent");
 }
 
-/// While a create may be under way the object is held until its outcome is known, or the grace is over.
+/// While a create may be in progress the object is held until its outcome is known, or the grace is over.
 #[test]
 fn an_open_create() {
     let look = "look services: False Verifying Reconciling";
@@ -251,7 +252,7 @@ fn an_open_create() {
             Facts { task: known(Some(task(1, TaskState::Succeeded))), ..shown() },
             "keep intent: False Deleting Reconciling",
         ),
-        // What it has made would be left behind; and who makes the object anew would ask for a second one.
+        // Its service would be left behind; and an object created again would request a second one.
         ("a task that succeeded, and nothing for hours", Delete, overdue(), task_is(TaskState::Succeeded), "stop: False TaskFailed Stalled"),
         ("the same, retained", Retain, overdue(), task_is(TaskState::Succeeded), "stop: False TaskFailed Stalled"),
         (
@@ -269,14 +270,14 @@ fn an_open_create() {
     }
 }
 
-/// An empty platform, read in a pass that began so many seconds later.
+/// An empty platform, read in a pass that began this many seconds later.
 fn at_time(seconds: u64) -> Facts {
     let services = Fact::Known { value: view(&[]), at: NOW + secs(seconds) };
     Facts { services, ..empty_platform() }
 }
 
-/// A guid that a task has told is never forgotten: under `Delete` the platform is asked to delete it, whatever the lists show, and that it knows no such
-/// service is the proof.
+/// A guid that a task has reported is never forgotten: under `Delete` the platform is asked to delete it, whatever the lists show. Its answer that it knows no
+/// such service is the proof.
 #[test]
 fn what_a_task_has_told_is_deleted_by_its_guid() {
     let begin = "keep intent: False Deleting Reconciling";
@@ -310,14 +311,14 @@ fn what_a_task_has_told_is_deleted_by_its_guid() {
     for (what, target, record, facts, expected) in table {
         assert_eq!(told(&at_now(&target, &record, &facts)), expected, "{what}");
     }
-    // It was asked for.
+    // The deletion was requested.
     let unseen = Record { finalizer: true, guid: Some(guid(1)), guid_proven: true, intent: deleting(0, Sent::No).intent, ..Record::default() };
     let asked = |answer: ChangeResult, facts: Facts| at_now(&gone(Delete), &unseen, &Facts { answer: Some(answer), ..facts });
     assert_eq!(at_now(&gone(Delete), &unseen, &empty_platform()).step, Step::Execute(Change::DeleteService(guid(1))));
     let not_found = asked(ChangeResult::NotFound, empty_platform());
     assert_eq!(not_found.record.operation.as_ref().and_then(Operation::ended), Some(Outcome::Succeeded));
     assert_eq!(told(&at_now(&gone(Delete), &not_found.record, &empty_platform())), LET_GO);
-    // While a list shows it, that it is not found proves nothing; nor does a word that it was taken on.
+    // While a list shows it, a 404 proves nothing; nor does an accepted request.
     assert_eq!(asked(ChangeResult::NotFound, there()).record.operation.as_ref().and_then(Operation::ended), None);
     let accepted = asked(ChangeResult::Done, empty_platform());
     assert_eq!(
@@ -328,12 +329,12 @@ fn what_a_task_has_told_is_deleted_by_its_guid() {
     for (seconds, expected) in [(59, "wait: False Deleting Reconciling"), (60, "keep intent: False Deleting Reconciling")] {
         assert_eq!(told(&at(NOW + secs(seconds), &gone(Delete), &accepted.record, &own(seconds))), expected, "after {seconds} s it is asked for once more");
     }
-    // What was read back once is gone when the lists say so.
+    // A service that was read back once is gone when the lists say so.
     let seen = Record { license: Some("OC Essential".into()), ..accepted.record };
     assert_eq!(told(&at_now(&gone(Delete), &seen, &empty_platform())), LET_GO);
 }
 
-/// The way from an accepted request to the end.
+/// From an accepted request to the end.
 #[test]
 fn to_the_end() {
     let mut operation = Operation::of(deleting(60, Sent::Maybe).intent.as_ref().expect("an intent"));
@@ -365,7 +366,7 @@ fn telephone_numbers() {
     for (what, facts, expected) in table {
         let decision = at_now(&guarded(Some(tenant())), &verified(), &facts);
         assert_eq!(told(&decision), expected, "{what}");
-        // Without the guard nobody asks for them, and nothing is held for them.
+        // Without the guard nobody reads the numbers, and nothing is held for them.
         assert_eq!(told(&at_now(&gone(Delete), &verified(), &facts)), "keep intent: False Deleting Reconciling", "{what}, deletionGuard None");
         assert_eq!(told(&at_now(&gone(Retain), &verified(), &facts)), LET_GO, "{what}, retained");
     }
@@ -377,7 +378,7 @@ fn telephone_numbers() {
     assert!(untold.contains("spec.deletionGuard to None") && untold.contains("spec.deletionPolicy to Retain"), "the way out: {untold}");
     let one = at_now(&guarded(Some(tenant())), &verified(), &with(known(Numbers::Count(1))));
     assert!(one.verdict.message.contains("1 telephone number on"), "{}", one.verdict.message);
-    // The tenant that is asked about is the service's own; the object's when the list names none; and without one nobody can be asked.
+    // The numbers are read for the service's own tenant; for the object's tenant if the list names none; without a tenant they cannot be read.
     let unnamed = Facts { services: known(view_by_guid(&Service { tenant: None, ..service(1) })), ..there() };
     for (facts, asked_for, step) in [(there(), None, "look numbers"), (unnamed.clone(), Some(tenant()), "look numbers"), (unnamed, None, "stop")] {
         let decision = at_now(&guarded(asked_for), &verified(), &facts);
@@ -388,7 +389,7 @@ fn telephone_numbers() {
     }
 }
 
-/// Numbers that come after the intent was recorded still keep the request from leaving; and a service that is gone is let go, numbers or not.
+/// Numbers that arrive after the intent was recorded still stop the request; and a service that is gone is released, numbers or not.
 #[test]
 fn telephone_numbers_at_other_times() {
     let guarded = ServiceTarget::Absent(Deletion {
@@ -412,7 +413,7 @@ fn telephone_numbers_at_other_times() {
     }
 }
 
-/// The breaker speaks after the numbers, and has nothing to say of what needs no deletion.
+/// The breaker comes after the numbers, and does not affect what needs no deletion.
 #[test]
 fn the_breaker_beside_other_things() {
     let held = || Policy { deletions_blocked: Some(Trouble::new(Reason::DeletionRateExceeded, "The breaker holds.")), ..Policy::default() };

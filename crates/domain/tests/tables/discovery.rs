@@ -2,7 +2,7 @@ use oc_domain::discovery::{Attempts, Name, Told, Used, name};
 
 use crate::common::{NOW, secs, tenant};
 
-/// Of two platforms into one namespace both have their objects, and what a person has made by hand is nobody's.
+/// Two platforms that discover into one namespace both get their objects, and an object created by hand belongs to neither.
 #[test]
 fn names() {
     let (plain, full) = (format!("lead-{}", tenant()), format!("lead-{}-team-b", tenant()));
@@ -27,7 +27,7 @@ fn numbered(number: u32) -> oc_domain::names::TenantId {
     oc_domain::names::TenantId::parse(&format!("{number:08x}-2222-4222-8222-222222222222")).expect("a tenant")
 }
 
-/// Plays one run over the leads that have no object: `takes` says which are taken. Returns how many were tried.
+/// Plays one run over the leads without an object; `takes` says which are accepted. Returns how many were tried.
 fn run(attempts: &mut Attempts, at: u64, missing: &mut Vec<u32>, takes: impl Fn(u32) -> bool) -> usize {
     let now = NOW + secs(at);
     attempts.begin(|tenant| missing.iter().any(|number| &numbered(*number) == tenant));
@@ -49,7 +49,7 @@ fn run(attempts: &mut Attempts, at: u64, missing: &mut Vec<u32>, takes: impl Fn(
     tried
 }
 
-/// One bad lead costs only itself, many cost a few tries, and it is told until it is over.
+/// One bad lead costs only itself, many cost a few tries, and the problem is reported until it is over.
 #[test]
 fn a_lead_that_is_refused_costs_only_itself() {
     let (mut attempts, mut missing) = (Attempts::default(), (1..=30).collect::<Vec<u32>>());
@@ -75,7 +75,7 @@ fn those_that_nobody_takes_do_not_hold_the_others() {
     assert_eq!(missing, [1, 2, 3, 4, 5]);
 }
 
-/// A quota refuses all. It is told, and asks little of the API server.
+/// A quota refuses all. It is reported, and costs few requests to the API server.
 #[test]
 fn what_refuses_all_is_asked_seldom_and_told() {
     let (mut attempts, mut missing) = (Attempts::default(), (1..=1000).collect::<Vec<u32>>());
@@ -88,7 +88,7 @@ fn what_refuses_all_is_asked_seldom_and_told() {
     assert_eq!((missing.len(), attempts.told()), (0, None));
 }
 
-/// No namespace. What has nothing to do with a lead is told at once, and not asked for each of them.
+/// The namespace is missing. A problem unrelated to any lead is reported at once, and not tried for each of them.
 #[test]
 fn what_keeps_all_from_being_made_is_told_at_once() {
     let mut attempts = Attempts::default();
@@ -97,7 +97,7 @@ fn what_keeps_all_from_being_made_is_told_at_once() {
     assert!(!attempts.may_run(NOW) && attempts.may_run(NOW + secs(300)));
     attempts.made(&tenant());
     assert_eq!((attempts.told(), attempts.next()), (None, None));
-    // What passes by itself is tried again, and nobody is told.
+    // A temporary problem is retried and not reported.
     attempts.blocked(NOW, None);
     assert_eq!(attempts.told(), None);
     assert!(attempts.next().is_some());

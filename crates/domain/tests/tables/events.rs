@@ -1,4 +1,4 @@
-//! What of a pass is worth an event: what was so before, what is so now, and what must be told.
+//! Which parts of a pass are worth an event: the state before, the state now, and what must be reported.
 
 use oc_domain::absence;
 use oc_domain::breaker::DeletionLedger;
@@ -60,7 +60,7 @@ fn from_the_request_to_ready() {
     let asked = pass(Some((create(), ChangeResult::Accepted(task_id(1)))));
     let last = decided(Step::Wait(NOW, Wake::Clock), not(Reason::Converting), converting(NOW));
     assert_eq!(names(&events::of_service(&nothing(), &Record::default(), &asked, &last, ReportedEnd::LastReported, None)), "ConversionRequested");
-    // It is told though status could not be written: nobody would tell it later.
+    // Recorded although status could not be written: no later pass would record it.
     assert_eq!(names(&events::of_service(&nothing(), &Record::default(), &asked, &last, ReportedEnd::of(&last, false), None)), "ConversionRequested");
     let converting = (said(ConditionStatus::False, Reason::Converting, false), converting(NOW));
     let ready = said(ConditionStatus::True, Reason::Succeeded, false);
@@ -179,7 +179,7 @@ fn what_was_asked_for_is_told_with_its_answer() {
         (create_lead(), ChangeResult::Done, "LeadRequested"),
         (Change::DeleteLead(tenant()), ChangeResult::Done, "DeletionRequested"),
         (Change::AssignChannel(tenant(), channel), ChangeResult::Done, "ChannelAssigned"),
-        // Asked for again every minute: it would be told every minute.
+        // It is requested again every minute, and would cause an event every minute.
         (Change::AssignChannel(tenant(), channel), lost(), ""),
         (Change::UnassignChannel(tenant()), ChangeResult::Done, "ChannelUnassigned"),
     ];
@@ -289,7 +289,7 @@ fn the_list_is_whole_and_a_note_fits() {
     assert!(note.text.len() <= 1000 && note.text.ends_with('…'), "{}", note.text.len());
 }
 
-/// What the API server does not take is told once when status says it, and at ever rarer tries when it can't.
+/// A rejected write is reported once if status shows it; if status cannot, at ever rarer tries.
 #[test]
 fn a_refused_write_is_told_where_nothing_else_tells_it() {
     let refused = Trouble::new(Reason::ProgressingWithRetry, "no finalizers here.");

@@ -1,4 +1,4 @@
-//! Whose is the service that exists: ours, to be taken over, or somebody else's; and what was ours and is gone.
+//! To whom an existing service belongs: to this object, to be adopted, or to someone else; and what happens when this object's service is gone.
 
 use oc_domain::conditions::Reason;
 use oc_domain::decision::{Mark, Step};
@@ -15,7 +15,7 @@ fn shown(services: &[Service]) -> Facts {
     Facts { services: known(view(services)), leads: known_leads(vec![lead_with(1)]), ..facts() }
 }
 
-/// A service that nobody here made, under each spec.adoption.
+/// A service that no object here created, under each spec.adoption.
 #[test]
 fn adoption() {
     let named = |short: &str, full: Option<&str>| Service { short_name: short.into(), full_name: full.map(Into::into), ..service(1) };
@@ -45,7 +45,7 @@ fn adoption() {
     }
 }
 
-/// What this object asked for is its own without spec.adoption; what was refused explains nothing.
+/// What this object requested is its own without spec.adoption; a refused request explains nothing.
 #[test]
 fn what_was_made_here() {
     let never = || be(DesiredService { adoption: Adoption::Never, ..desired() });
@@ -96,7 +96,7 @@ fn two_services_are_for_a_person_to_sort_out() {
     assert_eq!(told(&at_now(&be(desired()), &verified(), &facts)), "rest: True Succeeded -", "one of the two is recorded");
 }
 
-/// A guid that somebody wrote into the annotation.
+/// A guid that someone wrote into the annotation.
 #[test]
 fn imported_guids() {
     let record = Record { guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
@@ -130,7 +130,7 @@ fn the_read_back() {
     assert_eq!(told(&at_now(&be(desired()), &converting(NOW - secs(60)), &running)), "wait: False Converting Reconciling");
 }
 
-/// A create that ended badly is history once the service is there: its removal is not repaired by itself, and no list is asked for at rest.
+/// A failed create is history once the service exists: its removal is not repaired automatically, and no list is read at rest.
 #[test]
 fn what_came_of_a_failed_create_counts_as_read_back() {
     for (outcome, ago) in [(Outcome::Failed, 10), (Outcome::Unknown, 7200)] {
@@ -144,7 +144,7 @@ fn what_came_of_a_failed_create_counts_as_read_back() {
     assert_eq!(told(&gone), "stop: False DeletedExternally Stalled");
 }
 
-/// Deleted behind our back: reported, with a fresh list, and in the next pass still, though status has no license any more.
+/// Deleted on the platform by someone else: reported after a fresh list, and still in the next pass, although status has no license any more.
 #[test]
 fn drift() {
     let target = be(desired());
@@ -162,7 +162,7 @@ fn drift() {
     assert_eq!((again.record.guid, again.record.license), (None, None));
 }
 
-/// Planned, not done: the plan names the service that is gone, and the object still stands for it, so that without recreate none is made in its place.
+/// Planned, not done: the plan names the service that is gone, and the object still represents it, so that without recreate none is created in its place.
 #[test]
 fn a_service_that_would_be_made_again() {
     let target = |mode, recreate| be(DesiredService { mode, recreate, ..desired() });
@@ -185,7 +185,7 @@ fn a_service_that_would_be_made_again() {
     assert_eq!((refused.verdict.reason, refused.plan.len(), refused.record.guid), (Reason::LeadNotFound, 0, Some(guid(1))));
 }
 
-/// What differs and is left as it is.
+/// Differences that are left as they are.
 #[test]
 fn differences_that_are_shown() {
     let table = [
@@ -201,7 +201,7 @@ fn differences_that_are_shown() {
     }
 }
 
-/// At rest any list does, however old the inventory's is, unless somebody asks for a look.
+/// At rest, any list of the inventory is good enough, however old, unless a reconcile is requested.
 #[test]
 fn at_rest_the_inventory_answers() {
     let old = |reconcile_requested| Facts {
@@ -214,7 +214,7 @@ fn at_rest_the_inventory_answers() {
     assert_eq!(short(&at_now(&be(desired()), &verified(), &old(true)).step), "look services");
 }
 
-/// Status was lost: annotation and tenant bring it back, and no second service is made.
+/// Status was lost: annotation and tenant restore it, and no second service is created.
 #[test]
 fn status_lost() {
     let table = [

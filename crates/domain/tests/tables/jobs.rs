@@ -12,7 +12,7 @@ use oc_domain::time::Time;
 use crate::common::*;
 use crate::{at_now, short, told};
 
-/// Due since 100 s ago.
+/// The job has been due for 100 s.
 fn due() -> Time {
     (NOW - secs(100)).whole_second()
 }
@@ -30,7 +30,7 @@ fn decide(record: &Record, ip_group: bool, policy: Policy, leads: Fact<LeadsView
     at_now(&be(DesiredService { parameters: by(ip_group), ..desired() }), record, &facts)
 }
 
-/// The leads job is seen by its effect alone: the lead shows the service.
+/// The leads job is seen only by its effect: the lead shows the service.
 #[test]
 fn the_leads_job() {
     let record = Record { leads_job: waiting(JobState::Due), ..verified() };
@@ -66,7 +66,7 @@ fn how_new_the_leads_must_be() {
     }
 }
 
-/// The trunks job has no visible effect: a run that was begun after it was due covers it, and only then.
+/// The trunks job has no visible effect: only a run that began after it was due covers it.
 #[test]
 fn the_trunks_job() {
     let table = [
@@ -89,7 +89,7 @@ fn the_trunks_job() {
     assert_eq!(decision.record.trunks_job, JobRecord::default(), "by tenant id there are no trunks");
 }
 
-/// The leads job first; and when it is first seen to be due, it is due from the next whole second on.
+/// The leads job comes first. When it is first seen to be due, it is due from the next whole second on.
 #[test]
 fn both_jobs_from_the_beginning() {
     let record = Record { leads_job: JobRecord::default(), ..verified() };
@@ -111,7 +111,7 @@ fn one_run_serves_all() {
     }
 }
 
-/// With Manual people are told what to do; with Http they have nothing to do.
+/// With Manual, the message says what to do; with Http, people have nothing to do.
 #[test]
 fn what_people_are_told() {
     let table = [(JobTrigger::Manual, "in the portal"), (JobTrigger::Http, "asked for with the next run")];
@@ -125,7 +125,7 @@ fn what_people_are_told() {
     }
 }
 
-/// What was once synced stays so; and a lead that Microsoft suspends later does not touch the service, and is shown.
+/// What was once synced stays so; and a lead that Microsoft suspends later does not affect the service, but is shown.
 #[test]
 fn after_the_way() {
     let decision = decide(&verified(), false, Policy::default(), known_leads(vec![lead()]));
@@ -136,7 +136,7 @@ fn after_the_way() {
     assert_eq!(decision.verdict.lead_eligible.map(|told| (told.0, told.1)), Some((ConditionStatus::False, Reason::LeadNotActive)));
 }
 
-/// After status was lost a run that was made long ago still covers: due since the grace of the create was over.
+/// After a lost status, an old run still covers: the job is due since the grace of the create was over.
 #[test]
 fn a_restore_asks_for_no_new_run() {
     let created = NOW - secs(90_000);

@@ -1,4 +1,4 @@
-//! A `Lead`: looked at, made without consent, assigned to a channel, let go.
+//! A `Lead`: observed, created without consent, assigned to a channel, released.
 
 use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
 use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Step};
@@ -68,7 +68,7 @@ fn looking() {
     assert!(held.hold, "what is ready stays so while nothing can be read");
 }
 
-/// Synced: does the lead show what the list of services shows.
+/// Synced: whether the lead shows what the list of services shows.
 #[test]
 fn synced() {
     let table = [
@@ -84,7 +84,7 @@ fn synced() {
     }
 }
 
-/// A consentless lead: intent before effect, a grace, and the slow retry of what was refused.
+/// A consentless lead: intent before effect, a grace, and the slow retry after a refusal.
 #[test]
 fn consentless_create() {
     let unsent = |seconds| Record { intent: Some(intent(OperationKind::Create, NOW - secs(seconds), Sent::No)), ..creating(NOW) };
@@ -125,7 +125,7 @@ fn consentless_create() {
     }
 }
 
-/// spec.channelId: assigned while it stands there, unassigned when it is taken out and this object had assigned it.
+/// spec.channelId: assigned while the field is set; unassigned when it is removed and this object had assigned it.
 #[test]
 fn channels() {
     let (rest, wait) = ("rest: True Succeeded -", "wait: False Verifying Reconciling");
@@ -148,7 +148,7 @@ fn channels() {
     }
 }
 
-/// Only an answer changes what the object holds: a request that was not executed, or refused, is asked for again, and one that was done is not.
+/// Only an answer changes what the object holds: a request that was not executed, or refused, is repeated, and one that was done is not.
 #[test]
 fn the_answer_to_an_assignment() {
     let refused = || ChangeResult::Rejected(Trouble::new(Reason::PlatformRefused, "No such channel."));
@@ -167,7 +167,7 @@ fn the_answer_to_an_assignment() {
         assert_eq!(ended.record.assigned_channel, holds, "{answer:?}");
         assert_eq!(short(&run(&target, &ended.record, &shown(lead())).step), next, "{answer:?}");
     }
-    // Unassigned, and the list lags: it is not asked for again and again.
+    // Unassigned, and the list lags: the request is not repeated.
     let target = LeadTarget::Present(wanted());
     let record = Record { assigned_channel: Some(5), ..Record::default() };
     let lagging = shown(Lead { channel: Some(5), ..lead() });
@@ -239,7 +239,7 @@ fn letting_go() {
     assert_eq!(told(&run(&gone(Delete), &ended.record, &own())), "stop: False PlatformRefused Stalled", "a restart does not ask again");
 }
 
-/// Only where the lead is to be deleted with the object is the object held.
+/// The object gets a finalizer only if the lead is to be deleted with it.
 #[test]
 fn the_finalizer() {
     let desired = DesiredLead { deletion_policy: DeletionPolicy::Delete, ..consentless() };
@@ -254,7 +254,7 @@ fn the_finalizer() {
     assert_eq!(ask.step, Step::Execute(Change::DeleteLead(tenant())));
 }
 
-/// As for services: a namespace that may not use the platform is looked at again soon, and one of which that can't be told loses nothing.
+/// As for services: an object in a namespace that may not use the platform is reconciled again soon, and one whose access is unknown loses nothing.
 #[test]
 fn a_platform_that_is_not_for_this_namespace() {
     let refused = Trouble { retry_after: Some(secs(60)), ..Trouble::new(Reason::NamespaceNotAllowed, "x") };
@@ -269,7 +269,7 @@ fn a_platform_that_is_not_for_this_namespace() {
     assert!(gone(DeletionPolicy::Retain).starts_with("release"), "{}", gone(DeletionPolicy::Retain));
 }
 
-/// A lead that is not in the list is looked for by its tenant where the list proves nothing, before it is said to be missing, made or let go as gone.
+/// Where the list proves nothing, a lead that is not in it is read by tenant before it is reported missing, created, or released as gone.
 #[test]
 fn absence_must_be_proven() {
     let with = |leads, complete, read| Facts { leads: known(LeadsView { leads, complete, read }), ..none() };
@@ -299,7 +299,7 @@ fn absence_must_be_proven() {
             assert_eq!(told(&run(&target, &record, &facts)), expected, "{what}: {target:?}");
         }
     }
-    // A consented lead in the list says nothing of the consentless one beside it.
+    // A consented lead in the list says nothing about a consentless one beside it.
     let consented = run(&gone, &made, &with(vec![lead()], true, LeadsRead::InPages));
     assert_eq!(told(&consented), look);
 }

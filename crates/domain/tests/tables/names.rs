@@ -3,7 +3,7 @@ use oc_domain::names::{CustomerGuid, LeadId, ShortName, ShortNameRule, TaskId, T
 
 use ShortNameRule::{Alphanumeric, Portal};
 
-/// S3: each rule, with a name that breaks it alone and the word by which the refusal names it; `None`: it must pass.
+/// S3: each rule, with a name that breaks only that rule and the word by which the refusal names it; `None`: it must pass.
 #[test]
 fn short_names() {
     let table: [(&str, ShortNameRule, Option<&str>); 34] = [
@@ -51,7 +51,7 @@ fn short_names() {
     }
 }
 
-/// Unique without regard to case (N-3), and shown as written.
+/// Unique regardless of case (N-3), and shown as written.
 #[test]
 fn short_names_compare_without_regard_to_case() {
     let parse = |text| ShortName::parse(text, Portal).expect("a short name");

@@ -31,7 +31,7 @@ fn spellings_of_one_place() {
     assert_eq!(at("/a%b"), at("/a%25b"), "a percent sign that begins no escape is one");
 }
 
-/// What is not one place stays apart: what is encoded and means something else, and what is broken.
+/// Different places stay different: encoded characters that mean something else, and broken encodings.
 #[test]
 fn places_that_differ() {
     let all = ["/tenantui", "", "/tenantui/x", "/x/tenantui", "/a%2Fb", "/a/b", "/a%25b", "/a%", "/a%2", "/%zz", "/ä%", "/%e4"].map(at);
@@ -45,7 +45,7 @@ fn places_that_differ() {
     assert_ne!(Place::new("https", "live.example.org", 443, "/tenantui"), at("/tenantui"));
 }
 
-/// The same path with some of its letters escaped, in another case, with more slashes and detours.
+/// The same path with some letters escaped, in another case, with more slashes and detours.
 fn spelt(segments: &[String], noise: &[u8]) -> String {
     let mut noise = noise.iter().cycle().copied();
     let mut path = String::new();
@@ -65,7 +65,7 @@ fn spelt(segments: &[String], noise: &[u8]) -> String {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::with_cases(2_000) })]
 
-    /// What is written otherwise is the same, and what names another segment is not.
+    /// Another spelling is the same place, and another segment is not.
     #[test]
     fn any_spelling_is_the_same_place(segments in prop::collection::vec("[a-z0-9_~-]{1,6}", 0..4), noise in prop::collection::vec(any::<u8>(), 1..40)) {
         let plain = at(&format!("/{}", segments.join("/")));
@@ -75,7 +75,7 @@ proptest! {
         prop_assert_ne!(&at(&spelt(&other, &noise)), &plain);
     }
 
-    /// Any text has a place, and its place is the place of what it says.
+    /// Any text has a place, and parsing a place again gives the same place.
     #[test]
     fn any_path_is_survived_and_read_once(path in "\\PC{0,20}|[%/.a-fA-F0-9]{0,20}") {
         let place = at(&path);

@@ -11,7 +11,7 @@ use oc_domain::time::Time;
 use crate::common::{NOW, away, known, secs};
 use crate::{says, short};
 
-/// A platform object that asks for nothing out of the way.
+/// A platform object with ordinary settings.
 pub fn desired() -> DesiredPlatform {
     DesiredPlatform {
         observe_interval: secs(600),
@@ -36,12 +36,12 @@ fn told(decision: &PlatformDecision) -> String {
     format!("{}: {}", short(&decision.step), says(&decision.verdict))
 }
 
-/// A person's word for when a job ran; the text is the time's own.
+/// A person's statement of when a job ran; the text is the time itself.
 fn says_it_ran(at: Time) -> Option<RanAt> {
     Some(RanAt::new(&at.0.to_string(), Some(at)))
 }
 
-/// Services wait for the leads job since `seconds` ago.
+/// Services have been waiting for the leads job for `seconds`.
 fn waited(seconds: u64) -> [Waiting; 2] {
     let due = (NOW - secs(seconds)).whole_second();
     [Waiting { due: Some((due, due)) }, Waiting::default()]
@@ -93,7 +93,7 @@ fn the_lists_are_read_each_interval() {
         Step::Observe(_, not_before) => not_before,
         other => panic!("{other:?}"),
     };
-    // Read anew when the interval is over; one that is young is left; and the two are read together, so a part of the interval is enough.
+    // Read again when the interval is over; a young list is kept; and the two are read together, so a part of the interval is enough.
     assert!((NOW - secs(600)..=NOW - secs(300)).contains(&since(&desired())), "{:?}", since(&desired()));
     assert_eq!(since(&DesiredPlatform { reconcile_requested: true, ..desired() }), NOW);
     let older = PlatformFacts { leads: Fact::Known { value: 0, at: NOW - secs(400) }, ..facts() };
@@ -107,7 +107,7 @@ fn entries_that_cannot_be_read_are_said() {
     assert!(decision.verdict.message.contains("3 entries"), "{}", decision.verdict.message);
 }
 
-/// Manual: nothing is asked for; a person says when a job ran, and what was due by then is covered.
+/// Manual: nothing is requested; a person says when a job ran, and what was due by then is covered.
 #[test]
 fn jobs_by_hand() {
     let due = (NOW - secs(100)).whole_second();
@@ -125,13 +125,13 @@ fn jobs_by_hand() {
         assert_eq!((decision.record.jobs[0].state, decision.verdict.synced.map(|told| told.0)), (state, Some(synced)), "{what}");
         assert_eq!(decision.record.runs(Job::Leads).covers, ran_at, "{what}");
     }
-    // One older than what is known changes nothing.
+    // A time older than what is known changes nothing.
     let record = PlatformRecord { jobs: [ran(due), JobRecord::default()], ..PlatformRecord::default() };
     let decision = decide(NOW, &DesiredPlatform { ran_at: [says_it_ran(due - secs(60)), None], ..desired() }, &record, &facts());
     assert_eq!(decision.record.runs(Job::Leads).covers, Some(due));
 }
 
-/// Http: gathered for two seconds, then asked once for all who wait.
+/// Http: collected for two seconds, then requested once for all that wait.
 #[test]
 fn jobs_by_http() {
     let http = || DesiredPlatform { trigger: JobTrigger::Http, ..desired() };
@@ -158,7 +158,7 @@ fn jobs_by_http() {
     }
 }
 
-/// What a run's answer means. It ends the pass: no second job is asked for in it.
+/// The meaning of a run's answer. It ends the pass: no second job is requested in it.
 #[test]
 fn the_answer_to_a_run() {
     let http = DesiredPlatform { trigger: JobTrigger::Http, ..desired() };
@@ -178,7 +178,7 @@ fn the_answer_to_a_run() {
     }
 }
 
-/// Of what waits only the first time is kept: status does not change with each service that joins.
+/// Only the first waiting time is kept: status does not change with each service that joins.
 #[test]
 fn joining_changes_nothing() {
     let due = (NOW - secs(100)).whole_second();
@@ -188,7 +188,7 @@ fn joining_changes_nothing() {
     assert_eq!(first.record, second.record);
 }
 
-/// What of the spec can't be followed is said, and the lists and jobs go on.
+/// What cannot be followed in the spec is reported, and the lists and jobs go on.
 #[test]
 fn what_can_not_be_followed_is_told_and_the_rest_goes_on() {
     let unfollowed = Some(Trouble::new(Reason::InvalidSpec, "spec.leadDiscovery.namespace: x"));
@@ -200,7 +200,7 @@ fn what_can_not_be_followed_is_told_and_the_rest_goes_on() {
     assert_eq!((told(&away).as_str(), away.answers()), ("wait: False PlatformUnavailable Reconciling", false), "the platform comes first");
 }
 
-/// A person in another time zone writes an hour that has not come. When it has come, nobody has seen the job run either.
+/// Someone in another time zone writes a time in the future. When that time comes, still nobody has seen the job run.
 #[test]
 fn a_time_that_lies_ahead_is_refused_until_it_is_changed() {
     let due = (NOW - secs(100)).whole_second();
@@ -211,15 +211,15 @@ fn a_time_that_lies_ahead_is_refused_until_it_is_changed() {
     let told = |decision: &PlatformDecision| decision.verdict.synced.clone().map(|(truth, _, message)| (truth, message)).expect("Synced");
     assert_eq!(told(&first).0, ConditionStatus::False);
     assert!(told(&first).1.contains("operatorconnect.dev/leads-job-ran-at lay ahead"), "{}", told(&first).1);
-    // The hour has come, after a restart as well: it is what status remembers.
+    // The time has come, after a restart as well: status remembers the refusal.
     let later = at(ahead + secs(60), says_it_ran(ahead), &first.record);
     assert_eq!((later.record.jobs[0].state, later.record.runs(Job::Leads).covers), (JobState::Due, None), "nothing is Synced by it");
     assert_eq!(told(&later), told(&first), "and it is still said");
     assert_eq!(later.record, at(ahead + secs(90), says_it_ran(ahead), &later.record).record, "nothing changes any more");
-    // Another value, of a time that is past, counts.
+    // Another value, with a time in the past, counts.
     let corrected = at(ahead + secs(120), says_it_ran(ahead + secs(100)), &later.record);
     assert_eq!((corrected.record.jobs[0].state, corrected.record.refused.clone()), (JobState::Synced, [None, None]));
-    // Clocks differ by seconds: such a time is waited for, and then taken.
+    // Clocks differ by seconds: such a time is waited for, and then accepted.
     let soon = NOW.whole_second() + secs(3);
     let waits = at(NOW, says_it_ran(soon), &PlatformRecord::default());
     assert_eq!((waits.record.jobs[0].state, waits.record.refused.clone(), waits.step.clone()), (JobState::Due, [None, None], Step::Idle(soon)));

@@ -1,4 +1,4 @@
-//! What Ready and Synced say of a service that is there: every field that can be compared is compared, and what differs is named.
+//! What Ready and Synced say about an existing service: every field that can be compared is compared, and differences are named.
 
 use oc_domain::conditions::{ConditionStatus, Reason};
 use oc_domain::decision::Decision;
@@ -26,7 +26,7 @@ fn synced_of(decision: &Decision) -> Option<(ConditionStatus, Reason)> {
 const IN_STEP: Option<(ConditionStatus, Reason)> = Some((ConditionStatus::True, Reason::Succeeded));
 const DIFFERS: Option<(ConditionStatus, Reason)> = Some((ConditionStatus::False, Reason::Conflict));
 
-/// An object that took its service over: no create of its own is in its record.
+/// An object that adopted its service: its record has no create.
 fn taken_over() -> Record {
     Record { intent: None, operation: None, guid_annotated: true, ..verified() }
 }
@@ -52,13 +52,14 @@ fn a_license_that_is_none_of_operator_connects_is_not_ready() {
             assert!(!message.to_lowercase().contains("remove"), "a paid service is nobody's to remove: {message}");
         }
     }
-    // A guid that a person wrote down, of a service that is no Operator Connect one: nothing is taken hold of.
+    // A guid that a person wrote down, of a service that is not an Operator Connect one: nothing is adopted.
     let imported = Record { guid: Some(guid(1)), guid_annotated: true, ..Record::default() };
     let decision = seen(desired(), &imported, &Service { license: Some(LicenseType::HostedPro), ..service(1) }, lead_with(1));
     assert_eq!(told(&decision), "stop: False AlreadyLicensed Stalled");
 }
 
-/// `CompletedSuccess` beside a message of level Error (platform-facts.md 12.1, step 7): told, and still told from the record, when the task is forgotten.
+/// `CompletedSuccess` beside a message of level Error (platform-facts.md 12.1, step 7): reported, and still reported from the record when the task is
+/// forgotten.
 #[test]
 fn errors_of_a_task_that_succeeded_are_told() {
     let mut ended = task(1, TaskState::Succeeded);
@@ -76,7 +77,7 @@ fn errors_of_a_task_that_succeeded_are_told() {
     assert!(!quiet.verdict.message.contains("error"), "{}", quiet.verdict.message);
 }
 
-/// A job is due for what the create asked for. What the spec says later changes nothing on the platform, and is named.
+/// A job is due for what the create requested. What the spec says later changes nothing on the platform, and is named.
 #[test]
 fn advanced_settings_that_came_or_went_later() {
     let by_group = || JobRecord { state: JobState::Due, ..synced() };
@@ -124,11 +125,11 @@ fn names_that_differ_are_named_and_called_out_of_step() {
     }
 }
 
-/// What it is, the spec, the record, the channel of the lead, the words of the message, and `Synced`.
+/// A label, the spec, the record, the channel of the lead, the words of the message, and `Synced`.
 type Row = (&'static str, DesiredService, Record, Option<i64>, &'static [&'static str], Option<(ConditionStatus, Reason)>);
 
-/// The channel shows on the lead; the LC customer and the SIP connection show nowhere that is read. What this object asked for itself was asked for as the
-/// spec says, since the schema keeps it so.
+/// The channel shows on the lead; the LC customer and the SIP connection show nowhere that the operator reads. What this object requested itself matches the
+/// spec, since the schema keeps those fields fixed.
 #[test]
 fn channel_customer_and_connection() {
     let in_channel = |channel| Lead { channel, ..lead_with(1) };
@@ -153,7 +154,7 @@ fn channel_customer_and_connection() {
     }
 }
 
-/// Beside a service that is gone nothing is synchronized; when it shows again, nobody has to run a job for it a second time.
+/// When the service is gone, nothing is synchronized; when it shows again, nobody has to run a job for it a second time.
 #[test]
 fn no_job_is_done_for_a_service_that_is_gone() {
     let record = Record { trunks_job: synced(), ..verified() };
@@ -164,7 +165,7 @@ fn no_job_is_done_for_a_service_that_is_gone() {
     let back = seen(DesiredService { parameters: by(true), ..desired() }, &gone.record, &service(1), lead_with(1));
     assert_eq!(told(&back), "rest: True Succeeded -");
     assert_eq!((back.record.leads_job, back.record.trunks_job), (synced(), synced()));
-    // The tenant has another service meanwhile.
+    // The tenant has another service by now.
     let other = Facts { services: known(view(&[service(2)])), ..empty_platform() };
     let other = at_now(&be(desired()), &record, &other);
     assert_eq!(told(&other), "stop: False Conflict Stalled");
@@ -173,7 +174,7 @@ fn no_job_is_done_for_a_service_that_is_gone() {
     assert_eq!(at_now(&be(desired()), &record, &holes).record.license, record.license, "it may be among what can't be read");
 }
 
-/// A service that is made in the place of one that is gone needs its jobs like the first.
+/// A service created in place of one that is gone needs its jobs like the first.
 #[test]
 fn a_service_that_is_made_again_has_jobs_of_its_own() {
     let again = DesiredService { recreate: true, parameters: by(true), ..desired() };
@@ -189,7 +190,7 @@ fn a_service_that_is_made_again_has_jobs_of_its_own() {
     assert_eq!((decision.record.leads_job.state, decision.record.trunks_job.state), (JobState::Due, JobState::Due));
 }
 
-/// A customer who withdrew is not provisioned behind his back; that another lead could be used is said.
+/// A customer who withdrew consent is not provisioned behind their back; the message says that another lead could be used.
 #[test]
 fn a_withdrawn_consent_is_not_passed_by() {
     let withdrawn = Lead { status: MicrosoftStatus::Removed, ..lead() };
@@ -206,7 +207,7 @@ fn routing(number: u32, name: &str) -> Service {
     Service { license: Some(LicenseType::HostedPro), short_name: name.into(), ..service(number) }
 }
 
-/// A Direct Routing service is neither this object's nor in its way (C-31): with it beside, everything is as without it.
+/// A Direct Routing service is neither this object's nor an obstacle (C-31): everything works as without it.
 #[test]
 fn a_direct_routing_service_beside_one_of_operator_connect() {
     let both = |second: Service| Facts { services: known(view(&[routing(9, "Direct"), second])), leads: known_leads(vec![lead_with(1)]), ..facts() };
@@ -217,7 +218,7 @@ fn a_direct_routing_service_beside_one_of_operator_connect() {
     let ready = at(&verified(), &listed);
     assert_eq!((told(&ready).as_str(), synced_of(&ready)), ("rest: True Succeeded -", IN_STEP));
     assert!(ready.verdict.message.contains(&guid(9).to_string()), "{}", ready.verdict.message);
-    // What is not known to be one keeps the old caution; so do two that are none.
+    // A service that may not be Direct Routing gets the old caution; so do two that are not.
     for license in [None, Some(LicenseType::Other(9)), Some(LicenseType::OcPro)] {
         let decision = at(&Record::default(), &both(Service { license, ..service(1) }));
         assert!(!matches!(decision.step, oc_domain::decision::Step::Observe(..)), "{license:?}");
@@ -225,15 +226,15 @@ fn a_direct_routing_service_beside_one_of_operator_connect() {
         assert_eq!(told(&two), "stop: False Conflict Stalled", "{license:?}");
         assert!(two.verdict.message.contains("ump-customer-guid") && !two.verdict.message.contains("Remove"), "{}", two.verdict.message);
     }
-    // One that has the name of a create whose answer was lost is still not what was asked for: the create is waited for.
+    // A Direct Routing service with the name of a create whose answer was lost is still not what was requested: the create is waited for.
     let named = Facts { services: known(view(&[routing(9, "Contoso_NL")])), ..empty_platform() };
     assert_eq!(told(&at(&creating(NOW - secs(60)), &named)), "wait: False Verifying Reconciling");
-    // Its own is gone, and the Direct Routing one is still there.
+    // Its own is gone, and the Direct Routing one still exists.
     let gone = Facts { services: known(view(&[routing(9, "Direct")])), ..empty_platform() };
     assert_eq!(told(&at(&verified(), &gone)), "stop: False DeletedExternally Stalled");
 }
 
-/// Only at a person's word a service is asked for beside a Direct Routing one, and only then the platform says whether it takes it (U-25).
+/// A service is requested beside a Direct Routing one only if a person allows it, and only then does the platform say whether it accepts it (U-25).
 #[test]
 fn a_create_beside_a_direct_routing_service() {
     let stopped = "stop: False AlreadyLicensed Stalled";
@@ -243,7 +244,7 @@ fn a_create_beside_a_direct_routing_service() {
         (LicenseType::HostedPro, false, "Direct", stopped),
         (LicenseType::HostedPro, true, "Direct", "keep intent: False Converting Reconciling"),
         (LicenseType::Other(9), true, "Direct", stopped),
-        // The name is the other one's, however near that is.
+        // The name belongs to the other service, even within the same tenant.
         (LicenseType::HostedPro, true, "CONTOSO_nl", "stop: False ShortNameTaken Stalled"),
         (LicenseType::HostedPro, false, "CONTOSO_nl", stopped),
     ];
@@ -264,7 +265,7 @@ fn a_create_beside_a_direct_routing_service() {
     assert!(decision.verdict.message.contains("Direct Routing"), "{}", decision.verdict.message);
 }
 
-/// The platform object's rule is for what is to be made. What is there, or under way, is looked at whatever its name.
+/// The platform object's rule applies to new services. A service that exists or is being created is observed whatever its name.
 #[test]
 fn the_rule_for_short_names_is_for_creates_alone() {
     let named = |name: &str| DesiredService { parameters: ServiceParameters { short_name: ShortName::as_written(name), ..parameters() }, ..desired() };

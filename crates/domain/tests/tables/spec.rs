@@ -1,4 +1,4 @@
-//! From what an object says to what it is to become, and what a pass begins with.
+//! From an object's spec to its target, and what a pass starts with.
 
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::facts::{DeletionPolicy, Facts, ObjectState};
@@ -55,7 +55,7 @@ fn a_spec_says_what_its_object_is_to_become() {
     assert_eq!(said().target(rival.clone(), Vec::new), ServiceTarget::Present(Box::new(DesiredService { rival, ..desired() })));
 }
 
-/// What another object has is that one's, unless it is going as well; and what changes nothing on the platform deletes nothing there.
+/// What another object has belongs to that object, unless it is being deleted as well. And a mode that changes nothing on the platform deletes nothing there.
 #[test]
 fn an_object_that_is_going_leaves_alone_what_others_have() {
     let other = |deleting, number: Option<u32>| Neighbour { deleting, guid: number.map(guid) };
@@ -110,7 +110,7 @@ fn what_status_says_counts_for_the_generation_it_speaks_of() {
     assert_eq!(begin(ObjectState { observed: None, ..seen }), (true, false, false, 3, None), "status was lost");
 }
 
-/// The pace is asked for when the grace that it decides is nearly over, and not before.
+/// The pace is read when the grace that it affects is nearly over, and not before.
 #[test]
 fn the_pace_is_asked_for_when_it_decides() {
     let policy = || Policy { create_grace: secs(900), ..Policy::default() };

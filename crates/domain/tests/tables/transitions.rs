@@ -54,7 +54,7 @@ fn the_table() {
     assert_eq!(seen.len(), 4 * 5, "all of them");
 }
 
-/// An intent that was recorded just now and surely not sent.
+/// An intent that was recorded just now and certainly not sent.
 fn recorded(kind: OperationKind, ago: u64) -> Record {
     Record { finalizer: true, intent: Some(intent(kind, NOW - secs(ago), Sent::No)), ..Record::default() }
 }
@@ -106,7 +106,7 @@ fn which_changes_need_an_intent() {
     }
 }
 
-/// What `check` says of a step at a record: fine, or a sentence with these words.
+/// The verdict of `check` on a step at a record: fine, or a sentence with these words.
 #[test]
 fn steps_at_records() {
     let ask = |change| Step::Execute(change);
@@ -149,7 +149,7 @@ fn deciding(step: Step, record: &Record) -> Decision {
     Decision { step, why: "made up", verdict: Verdict::ready("."), record: record.clone(), plan: Vec::new(), hold: false }
 }
 
-/// A refused step becomes a wait, and the reason is told.
+/// A refused step becomes a wait, and the reason is reported.
 fn refused(pass: &Pass, decision: &Decision, words: &str) {
     assert_eq!(decision.step, Step::Wait(NOW + timing::SETTLING, Wake::Clock));
     assert!(pass.bug.as_ref().is_some_and(|bug| bug.contains(words)), "{:?}", pass.bug);
@@ -218,7 +218,7 @@ fn what_memory_knows_of_an_intent() {
     assert_eq!([of(Some("op-1")), of(Some("op-0")), of(None)], [Some(Sent::No), Some(Sent::Maybe), Some(Sent::Maybe)]);
 }
 
-/// Everything that an object can remember, as far as the order goes.
+/// All records of an object, as far as the order of steps is concerned.
 fn records() -> Vec<Record> {
     let mut all = Vec::new();
     for kind in [Create, Delete] {
@@ -229,7 +229,7 @@ fn records() -> Vec<Record> {
             }
             all.push(asked(kind));
             all.push(converting(NOW - secs(age)));
-            // Status was written before the annotation was taken off, or never after it.
+            // Status was written before the annotation was removed, or never after it.
             all.push(Record { intent: None, ..converting(NOW - secs(age)) });
             all.push(Record { intent: None, ..asked(kind) });
             all.push(Record { intent: Some(Intent { id: OperationId("op-2".into()), ..intent(kind, NOW - secs(age), Sent::Maybe) }), ..converting(NOW) });
@@ -250,7 +250,7 @@ fn records() -> Vec<Record> {
     both
 }
 
-/// Everything that can be known, as far as the order goes.
+/// All facts, as far as the order of steps is concerned.
 fn worlds() -> Vec<Facts> {
     let elses = Service { short_name: "Else".into(), ..service(1) };
     let views = [view(&[]), view(&[service(1)]), view_by_guid(&service(1)), view(&[elses]), view(&[service(1), service(2)])];
@@ -275,7 +275,7 @@ fn worlds() -> Vec<Facts> {
     all
 }
 
-/// Whether an object can come to this: nothing that is not being deleted has the intent of a deletion, and only what could be sent has an answer.
+/// Whether an object can reach this state: only an object that is being deleted has the intent of a deletion, and only what could be sent has an answer.
 fn possible(record: &Record, facts: &Facts, deleted: bool, create_gives_a_task: bool) -> bool {
     let kinds = [record.intent.as_ref().map(|intent| intent.kind), record.running().map(|operation| operation.kind)];
     let answered = match &facts.answer {
@@ -287,7 +287,7 @@ fn possible(record: &Record, facts: &Facts, deleted: bool, create_gives_a_task: 
     answered && (deleted || !kinds.contains(&Some(Delete)))
 }
 
-/// No decision about a service ever asks for a step that the table refuses.
+/// No decision about a service ever chooses a step that the table refuses.
 #[test]
 fn no_decision_about_a_service_is_out_of_order() {
     let gone = |policy| {
@@ -387,7 +387,7 @@ fn a_whole_pass() {
     assert_eq!((pass.bug, pass.looks, pass.asked), (None, 2, Some((create(), ChangeResult::Accepted(task_id(1))))));
 }
 
-/// Annotation and status are two writes. Whatever comes between them, no second create is begun and no deletion gets stuck.
+/// Annotation and status are two writes. Whatever happens between them, no second create is started and no deletion gets stuck.
 #[test]
 fn annotation_and_status_come_apart() {
     let gone = ServiceTarget::Absent(Deletion {
@@ -417,7 +417,7 @@ fn annotation_and_status_come_apart() {
     let renamed = ServiceTarget::Absent(Deletion { short_name: Some("Another".into()), ..named });
     let table = [
         ("a crash after the intent of a deletion, before status", gone.clone(), overtaken(60), shown(), "keep intent"),
-        // First what was taken off is written down again.
+        // First, what was removed is recorded again.
         ("annotations wiped, the task runs", be(desired()), wiped(60), running(), "keep hold"),
         ("annotations wiped, the answer was lost", be(desired()), wiped_no_task(60), empty_platform(), "keep hold"),
         ("the same, after the grace", be(desired()), wiped_no_task(901), empty_platform(), "keep hold"),
@@ -438,7 +438,7 @@ fn annotation_and_status_come_apart() {
     }
 }
 
-/// What an object that comes first has: what the operator itself has said, or an intent that can be true.
+/// What an object that outranks others has: something the operator itself has recorded, or an intent that can be true.
 #[test]
 fn who_comes_first() {
     let open = |start| Record { finalizer: true, ..creating(start) };

@@ -1,4 +1,4 @@
-//! When a passing trouble begins to ask for a person's eye, and what a pass leaves in memory for that.
+//! When a temporary problem begins to need a person, and what a pass leaves in memory for that.
 
 use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::decision::{ChangeResult, Decision, Mark, Step, Wake};
@@ -17,7 +17,7 @@ fn trouble(reason: Reason) -> Trouble {
     Trouble::new(reason, "Something stands in the way.")
 }
 
-/// The services can't be read for this reason, after so many failures; status says Stalled for that.
+/// The services cannot be read for this reason, after this many failures; `stalled_for` is the reason for which status says Stalled.
 fn broken(reason: Reason, failures: u32, stalled_for: Option<Reason>) -> Facts {
     Facts { services: Fact::Unreadable(trouble(reason)), failures, stalled_for, ..facts() }
 }
@@ -35,10 +35,10 @@ fn after_so_many_failures_a_person_is_asked() {
         // A restart forgets the failures; what status says for the same reason stays.
         (PlatformUnavailable, 0, Some(PlatformUnavailable), "Stalled"),
         (Throttled, 0, Some(Throttled), "Stalled"),
-        // Another trouble than the one of which status speaks begins anew.
+        // A problem other than the one in status starts again from zero.
         (PlatformUnavailable, 0, Some(Throttled), "Reconciling"),
         (PlatformUnavailable, 7, Some(Reason::LeadNotFound), "Reconciling"),
-        // A credential that is refused needs a person at once, however often it was tried.
+        // A refused credential needs a person at once, however often it was tried.
         (AuthenticationFailed, 0, None, "Stalled"),
         (AuthenticationFailed, 8, None, "Stalled"),
     ];
@@ -48,7 +48,7 @@ fn after_so_many_failures_a_person_is_asked() {
     }
 }
 
-/// Wherever a trouble of the platform is told: a read, a request, a deletion, of a service and of a lead.
+/// Wherever a problem of the platform is reported: a read, a request, a deletion, of a service and of a lead.
 #[test]
 fn it_is_so_for_every_trouble_of_the_platform() {
     let gone = ServiceTarget::Absent(Deletion {
@@ -92,7 +92,7 @@ fn it_is_so_for_every_trouble_of_the_platform() {
     }
 }
 
-/// The platform object too: it is where an administrator looks first.
+/// The platform object too: an administrator looks there first.
 #[test]
 fn it_is_so_for_the_platform_object() {
     use Reason::{AuthenticationFailed, PlatformUnavailable, Throttled};
@@ -123,19 +123,19 @@ fn it_is_so_for_the_platform_object() {
         for verdict in [&unreadable.verdict, &unusable.verdict] {
             assert_eq!(says(verdict), format!("False {reason} {beside}"), "{failures} failures, status {stalled_for:?}");
         }
-        // Once it answers it is Ready, whatever status said.
+        // Once the platform answers it is Ready, whatever status said.
         assert_eq!(says(&platform::decide(NOW, &desired, &record, &facts(known(0))).verdict), "True Succeeded -");
     }
 }
 
-/// What is ready is held, not called stalled, however long the platform is away.
+/// What is Ready stays so and is not called stalled, however long the platform is away.
 #[test]
 fn what_is_ready_stays_so() {
     let facts = Facts { ready_at_generation: true, ..broken(Reason::PlatformUnavailable, 100, None) };
     assert!(at_now(&be(desired()), &verified(), &facts).hold);
 }
 
-/// One pass over an object whose platform is away, and the next, and the next: four minutes until a person is asked.
+/// One pass after another over an object whose platform is away: four minutes until a person is asked.
 #[test]
 fn from_the_first_failure_to_the_person() {
     let mut memory = PassMemory::default();
@@ -153,7 +153,7 @@ fn from_the_first_failure_to_the_person() {
     let first = said.iter().find(|(_, words)| words.ends_with("Stalled"));
     assert_eq!(first.map(|(seconds, _)| *seconds), Some(1 + 2 + 4 + 8 + 16 + 32 + 64 + 128));
     assert!(said.iter().skip(8).all(|(_, words)| words.ends_with("Stalled")), "{said:?}");
-    // A changed spec begins anew: one second to the next try, and nobody is asked.
+    // A changed spec starts again from zero: one second to the next try, and nobody is asked.
     let facts = broken(Reason::PlatformUnavailable, memory.failures_of(2), None);
     let decision = at_now(&be(desired()), &Record::default(), &facts);
     assert_eq!((told(&decision).as_str(), decision.step), ("wait: False PlatformUnavailable Reconciling", Step::Wait(NOW + secs(1), Wake::Inventory)));
@@ -169,7 +169,7 @@ fn ended_with(memory: &mut PassMemory, answer: Option<ChangeResult>, verdict: Ve
     pass.remember(memory, &last, ended);
 }
 
-/// What counts as a failure, and what takes the count back.
+/// What counts as a failure, and what resets the count.
 #[test]
 fn what_a_pass_leaves_in_memory() {
     let verdict = |reason| Verdict::trouble(&trouble(reason));
@@ -192,7 +192,7 @@ fn what_a_pass_leaves_in_memory() {
         ended_with(&mut memory, answer, verdict, ended);
         assert_eq!(memory.failures, failures, "{what}");
     }
-    // A read that is refused waits ever longer, as one that fails does; a change that is refused has stopped.
+    // A refused read waits ever longer, like a failed one; a refused change has stopped.
     for (step, failures) in [(Step::Wait(NOW, Wake::Inventory), 4), (Step::Blocked(NOW), 0)] {
         let mut memory = PassMemory { failures: 3, ..PassMemory::default() };
         let pass = Pass::begin(Record::default(), Facts { failures: 3, ..facts() }, &memory);
@@ -206,7 +206,7 @@ fn what_a_pass_leaves_in_memory() {
     assert_eq!((most.failures_of(1), most.failures_of(2)), (u32::MAX, 0));
 }
 
-/// Who is not Ready and met with entries that can't be read is looked at again when the lists are whole; who is at rest is not, however often they are not.
+/// An object that is not Ready and met unreadable entries is requeued when the lists are complete; an object at rest is not, however often they are incomplete.
 #[test]
 fn who_waits_for_whole_lists() {
     let (verdict, fine) = (|reason| Verdict::trouble(&trouble(reason)), || Verdict::ready("All is well."));
@@ -229,7 +229,7 @@ fn who_waits_for_whole_lists() {
     }
 }
 
-/// The intent whose request surely never left is remembered until another answer is known.
+/// The intent whose request certainly never left is remembered until another answer is known.
 #[test]
 fn which_intent_was_surely_not_sent() {
     let known = || vec![OperationId("op-1".into())];
@@ -252,7 +252,7 @@ fn which_intent_was_surely_not_sent() {
     }
 }
 
-/// No room for a request whose intent would have been written now: nothing is written, nothing new is read, and it is tried again as what was not sent.
+/// No room for a request whose intent would have been written now: nothing is written, nothing new is read, and it is retried like a request that was not sent.
 #[test]
 fn a_change_that_is_held_back() {
     let create = be(desired());

@@ -1,4 +1,4 @@
-//! Whose an operation is: to which one an outcome belongs, and for which tenant and of which platform a create was asked.
+//! To which operation an outcome belongs, and for which tenant and platform a create was requested.
 
 use oc_domain::decision::{Decision, Mark, Query, Step};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts};
@@ -17,7 +17,7 @@ use DeletionPolicy::{Delete, Retain};
 const HERE: &str = "https://live.example.com:443/tenantui";
 const THERE: &str = "https://old.example.com:443/tenantui";
 
-/// What stands beside a create whose task runs: an outcome, whose it is, and when it ended after the create began, in seconds.
+/// A create whose task runs, with an outcome beside it: whose it is, and how long after the start of the create it ended, in seconds.
 fn beside(outcome: Outcome, of: Option<&str>, after: Option<i64>) -> Record {
     let mut record = converting(NOW - secs(60));
     let operation = record.operation.as_mut().expect("an operation");
@@ -28,8 +28,8 @@ fn beside(outcome: Outcome, of: Option<&str>, after: Option<i64>) -> Record {
     record
 }
 
-/// What another writer of status has left of an earlier operation ends nothing, whatever time it has. What an older version has written, without saying whose
-/// it is, still counts.
+/// Leftovers of another status writer from an earlier operation end nothing, whatever their time. What an older version wrote without naming the operation
+/// still counts.
 #[test]
 fn an_outcome_belongs_to_one_operation() {
     let table = [
@@ -55,13 +55,13 @@ fn an_outcome_belongs_to_one_operation() {
             }
         }
     }
-    // What ends now says whose it is.
+    // An operation that ends now names itself.
     let failed = Facts { task: known(Some(task(1, oc_domain::model::TaskState::Failed))), ..empty_platform() };
     let ended = at_now(&be(desired()), &converting(NOW - secs(60)), &failed).record.operation.expect("an operation");
     assert_eq!((ended.outcome, ended.outcome_of), (Some(Outcome::Failed), Some(OperationId("op-1".into()))));
 }
 
-/// An open create, `ago` seconds old, that was asked for this tenant at this place.
+/// An open create, `ago` seconds old, that was requested for this tenant at this place.
 fn asked(tenant: Option<&str>, place: Option<&str>, ago: u64) -> Record {
     let intent = Intent {
         tenant: tenant.and_then(|tenant| TenantId::parse(tenant).ok()),
@@ -79,8 +79,8 @@ fn shown() -> Facts {
     here(Facts { services: known(view(&[service(1)])), leads: known_leads(vec![lead_with(1)]), ..facts() })
 }
 
-/// A create that was asked for another tenant, or at another place, is no matter of what this tenant and this place show. A platform that shows a service for
-/// the tenant has got another address, or was moved, and `spec.adoption` decides.
+/// A create requested for another tenant, or at another place, is independent of what this tenant and this place show. A platform that shows a service for the
+/// tenant has a new address, or was moved, and `spec.adoption` decides.
 #[test]
 fn an_open_create_that_was_asked_for_elsewhere() {
     let (begins, elsewhere, adopts) =
@@ -104,14 +104,14 @@ fn an_open_create_that_was_asked_for_elsewhere() {
             assert!(decision.record.open_intent().is_some() && decision.record.operation.is_none(), "{what}: {:?}", decision.record);
         }
     }
-    // A task of another place is another task: nobody is asked for it here.
+    // A task of another place is another task: it is not read here.
     let mut running = asked(Some(TENANT), Some(THERE), 60);
     running.operation = converting(NOW - secs(60)).operation;
     assert_eq!(told(&at_now(&be(desired()), &running, &here(empty_platform()))), elsewhere);
     assert_eq!(told(&at_now(&be(desired()), &running, &shown())), adopts);
 }
 
-/// The same for an object that is going: what shows here is not what it made, and that nothing shows proves nothing.
+/// The same for an object being deleted: what shows here is not what it created, and an empty list proves nothing.
 #[test]
 fn an_object_goes_whose_create_was_asked_for_elsewhere() {
     let gone = crate::delete::gone;
@@ -128,7 +128,7 @@ fn an_object_goes_whose_create_was_asked_for_elsewhere() {
     assert_eq!(short(&at_now(&gone(Delete), &asked(Some(TENANT), Some(HERE), 5000), &shown()).step), "keep intent", "its own is deleted");
 }
 
-/// A policy of the API server takes the record of a request off in the very write that puts it back: this process, which has read it, still knows it.
+/// An admission policy removes the record of a request in the very write that restores it: this process, which has read it, still knows it.
 #[test]
 fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
     let target = be(desired());
@@ -151,8 +151,8 @@ fn a_record_that_is_taken_off_when_it_is_put_back_is_remembered() {
     assert!(matches!(next_after(false), Step::Observe(..)), "what was only read may have been outdated");
 }
 
-/// `spec.recreate` of a service that was taken over, whose lost answer is looked for: annotations of before the create are put back, with the guid of the
-/// service that is gone. Without memory it looks as if the service had been taken over since.
+/// `spec.recreate` of an adopted service whose lost answer is being looked for: annotations from before the create are restored, with the guid of the service
+/// that is gone. Without memory it looks as if the service had been adopted since.
 #[test]
 fn a_guid_that_is_put_back_beside_an_open_create_hides_nothing() {
     let target = be(DesiredService { recreate: true, ..desired() });
@@ -162,7 +162,7 @@ fn a_guid_that_is_put_back_beside_an_open_create_hides_nothing() {
         Pass::begin(put_back.clone(), facts, memory).next(NOW, |now, record, facts| service::decide(now, &target, record, facts))
     };
     assert_eq!(first(&PassMemory { asked, ..PassMemory::default() }, empty_platform()).step, Step::PatchMetadata(Mark::AddFinalizer), "this process has asked");
-    // Another one can tell by what the platform shows, and does not conclude anything before it has looked.
+    // Another process can tell from what the platform shows, and concludes nothing before it has looked.
     let unread = first(&PassMemory::default(), Facts { services: Fact::Unread, ..empty_platform() });
     assert!(matches!(unread.step, Step::Observe(Query::Services, NOW)), "{:?}", unread.step);
     assert_eq!(unread.record, put_back, "as long as it is not known which of the two it is, nothing is taken off");
@@ -174,14 +174,14 @@ fn a_guid_that_is_put_back_beside_an_open_create_hides_nothing() {
     let shown = first(&PassMemory::default(), Facts { services: known(view(&[service(9)])), ..empty_platform() });
     assert_ne!(shown.step, Step::PatchMetadata(Mark::AddFinalizer), "the guid shows: the service was taken over");
     assert_eq!(shown.record.operation, None);
-    // Where nothing can be read nothing is put back either: the object may have taken a service over.
+    // Where nothing can be read, nothing is restored either: the object may have adopted a service.
     let unreadable = first(&PassMemory::default(), Facts { services: Fact::Unreadable(away()), ..empty_platform() });
     assert!(matches!(unreadable.step, Step::Wait(..)), "{:?}", unreadable.step);
     assert!(unreadable.record.running().is_some());
 }
 
-/// What was recorded while the clocks were ahead, or what somebody has written into the annotation, is looked for as long as if it were of now, and so it is
-/// written into status. It ends no other operation.
+/// A time recorded while the clocks were ahead, or written into the annotation by someone, counts as if it were now, and status records it so. It ends no other
+/// operation.
 #[test]
 fn a_time_that_has_not_come_counts_from_now_on() {
     let year = secs(365 * 86_400);
@@ -200,13 +200,13 @@ fn a_time_that_has_not_come_counts_from_now_on() {
         let late = Facts { pass_started: NOW + secs(901), services: Fact::Known { value: view(&[]), at: NOW + secs(901) }, ..empty_platform() };
         assert_eq!(told(&at(NOW + secs(901), &be(desired()), &next, &late)), "look leads: False Progressing Reconciling", "{what}, when the grace is over");
     }
-    // A status whose time is ahead counts from when the intent was recorded.
+    // A status with a future time counts from when the intent was recorded.
     let of_intent = Record { operation: ahead(noted).operation, ..creating(NOW - secs(60)) };
     assert_eq!(at_now(&be(desired()), &of_intent, &empty_platform()).record.operation.map(|op| op.started), Some((NOW - secs(60)).whole_second()));
-    // A refusal of the future is tried again after an hour, not in a year.
+    // A refusal with a future time is retried after an hour, not in a year.
     let refused = at_now(&be(desired()), &ahead(ended(Outcome::Failed, NOW)), &empty_platform());
     assert_eq!(refused.step, Step::Blocked(NOW.whole_second() + secs(3600)));
-    // An intent of another id supersedes what status calls open only when its time has come.
+    // An intent with another id supersedes what status calls open only when its time has come.
     for (start, superseded) in [(NOW, true), (NOW + year, false)] {
         let other = Some(Intent { id: OperationId("op-9".into()), ..intent(OperationKind::Create, start, Sent::Maybe) });
         let decision = at_now(&be(desired()), &Record { intent: other, ..converting(NOW - secs(60)) }, &empty_platform());
@@ -214,8 +214,8 @@ fn a_time_that_has_not_come_counts_from_now_on() {
     }
 }
 
-/// The service was read back and is gone; then annotations of long before are put back, with the intent of a create that was refused. It is looked for, and
-/// nothing is made again that `spec.recreate` does not ask for.
+/// The service was read back and is gone; then old annotations are restored, with the intent of a create that was refused. The operator looks for it, and
+/// creates nothing that `spec.recreate` does not ask for.
 #[test]
 fn an_intent_that_is_put_back_makes_nothing_again() {
     let mut gone = Record { operation: None, license: None, ..verified() };

@@ -47,7 +47,7 @@ fn a_reason_answers_whose_move_it_is() {
     assert_eq!(Reason::parse("succeeded"), None);
 }
 
-/// Stalled means that a human must act: not while the operator works, nor while something comes back by itself.
+/// Stalled means that a person must act: not while the operator works, nor while something recovers without a person.
 #[test]
 fn what_stalls() {
     let table = [
@@ -74,7 +74,7 @@ fn what_stalls() {
     assert_eq!(says(&Verdict::ready("All is well.")), "True Succeeded -");
 }
 
-/// The contract of conditions knows each reason: `Ready` may have it, with one value at least.
+/// The contract of conditions knows each reason: `Ready` may have it, with at least one value.
 #[test]
 fn no_reason_is_without_a_place() {
     for reason in Reason::ALL {

@@ -1,4 +1,4 @@
-//! One entry for each parser of an answer: it takes any bytes, must not panic, and holds what it accepts to its promises. Run by proptest in
+//! One entry for each parser of an answer: it takes any bytes, must not panic, and checks that what it accepts keeps its promises. Run by proptest in
 //! `crates/live-platform/tests/fuzz`, and by libFuzzer in `fuzz/`.
 
 use live_platform::Secrets;
@@ -6,7 +6,7 @@ use live_platform::wire::{errors, json, leads as lead_list, services as service_
 use oc_domain::names::{CustomerGuid, LeadId, TaskId, TenantId};
 use secrecy::ExposeSecret as _;
 
-/// A number of few digits can be written out as one of many: `1e15` has four bytes, and eighteen when it is kept as a text. A byte that is no UTF-8 becomes three.
+/// A short number can expand: `1e15` has four bytes, and eighteen when it is kept as text. A byte that is not UTF-8 becomes three.
 const GROWTH: usize = 8;
 
 /// A text is on one line, within its bound, and no web page.
@@ -58,7 +58,7 @@ pub fn services(body: &[u8]) {
     assert!(kept <= GROWTH * body.len(), "{kept} bytes are kept of {}", body.len());
 }
 
-/// A task, the id of one, and what a change answers.
+/// A task, the id of one, and the answer to a change.
 pub fn task(body: &[u8]) {
     if let Ok(id) = tasks::task_id(body) {
         assert_eq!(TaskId::parse(id.as_str()), Ok(id));
@@ -110,7 +110,7 @@ pub fn lc_customer(body: &[u8]) {
     }
 }
 
-/// How many numbers there are.
+/// The count of numbers.
 pub fn numbers(body: &[u8]) {
     let Ok(count) = service_list::count_numbers(body) else { return };
     if json::value(body).is_ok_and(|answer| answer.is_array()) {

@@ -1,4 +1,4 @@
-//! The entries of `fuzz/`, run for a moment: with any bytes, and with the seeds of the corpus, changed a little. A run of libFuzzer takes longer and finds more.
+//! The entries of `fuzz/`, run for a moment: with any bytes, and with slightly changed seeds of the corpus. A run of libFuzzer takes longer and finds more.
 #![allow(clippy::unwrap_used, reason = "a seed that can't be read fails the test")]
 
 mod entries;
@@ -23,7 +23,7 @@ macro_rules! entries {
 
 entries!(leads, services, task, token, fault, lc_customer, numbers);
 
-/// Seeds that all are refused would find nothing: of each kind of answer some are taken.
+/// Seeds that are all refused would find nothing: some of each kind of answer must be accepted.
 #[test]
 fn the_seeds_are_answers() {
     use live_platform::wire;
@@ -40,7 +40,7 @@ fn the_seeds_are_answers() {
     taken("token", &|body| !wire::token::refusal(body, &live_platform::Secrets::none()).error.is_empty());
     taken("fault", &|body| !wire::errors::fault(body, &live_platform::Secrets::none()).fields.is_empty());
     taken("lc_customer", &|body| wire::topology::lc_customer(body).is_ok_and(|found| found.is_some()));
-    // Two that were found: a blank token is none, and a guid that comes for no tenant does not hide the one that comes for a tenant.
+    // Two that were found: a blank token is none, and a guid without a tenant does not hide the same guid with one.
     taken("token", &|body| body.windows(3).any(|part| part == b"\" \"") && wire::token::grant(body).is_err());
     taken("services", &|body| wire::services::services(body).is_ok_and(|page| page.elements == 2 && page.items.len() == 1 && page.items[0].tenant.is_some()));
     taken("numbers", &|body| wire::services::count_numbers(body) == Ok(2));

@@ -9,7 +9,7 @@ use proptest::sample::{Index, select};
 pub fn seeds(entry: &str) -> Vec<Vec<u8>> {
     let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus").join(entry);
     let files = std::fs::read_dir(&folder).unwrap().map(|file| file.unwrap().path());
-    // Without those that a run of libFuzzer has left there: the tests are the same everywhere.
+    // Without those that a libFuzzer run has left there, so that the tests are the same everywhere.
     let mut files: Vec<PathBuf> = files.filter(|file| file.extension().is_some()).collect();
     files.sort();
     assert!(!files.is_empty(), "{} holds no seed", folder.display());
@@ -60,7 +60,7 @@ impl Change {
     }
 }
 
-/// Pieces that mean something to a reader of JSON.
+/// Pieces with a meaning in JSON.
 const PIECES: [&str; 16] = [
     "null",
     "[",
@@ -92,7 +92,7 @@ fn change(seeds: Vec<Vec<u8>>) -> impl Strategy<Value = Change> {
     ]
 }
 
-/// A seed of an entry after some changes, or after none.
+/// A seed of an entry after some changes, or none.
 pub fn near(entry: &str) -> impl Strategy<Value = Vec<u8>> + use<> {
     let seeds = seeds(entry);
     (select(seeds.clone()), prop::collection::vec(change(seeds), 0..6)).prop_map(|(mut text, changes)| {

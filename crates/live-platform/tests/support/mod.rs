@@ -1,4 +1,4 @@
-//! Two small servers: one that answers by script, one that does to the connection what no proper server does.
+//! Two small servers: one that answers by script, one that treats connections as no proper server does.
 #![allow(dead_code)]
 
 use std::collections::BTreeMap;
@@ -18,7 +18,7 @@ use url::Url;
 pub const SECRET: &str = "s3cr3t-of-the-client";
 pub const TOKEN: &str = "t0ken-number-";
 
-/// A request, as it came.
+/// A request as it arrived.
 #[derive(Clone, Debug)]
 pub struct Seen {
     pub method: String,
@@ -36,7 +36,7 @@ impl Seen {
 
 type Script = dyn Fn(&Seen, usize) -> Response + Send + Sync;
 
-/// A server with a token endpoint at `/token` (unless the script is asked first), and the API at `/tenantui`.
+/// A server with a token endpoint at `/token` (unless the script answers everything), and the API at `/tenantui`.
 pub struct Server {
     pub url: Url,
     log: Arc<Mutex<Vec<Seen>>>,
@@ -50,7 +50,7 @@ impl Drop for Server {
 }
 
 impl Server {
-    /// `script` answers the API; it is told how many API calls came before.
+    /// `script` answers the API; it gets the number of earlier API calls.
     pub async fn start(script: impl Fn(&Seen, usize) -> Response + Send + Sync + 'static) -> Self {
         let tokens = AtomicUsize::new(0);
         let calls = AtomicUsize::new(0);
@@ -91,7 +91,7 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
-    /// What came to the API.
+    /// The requests to the API.
     pub fn calls(&self) -> Vec<Seen> {
         self.seen().into_iter().filter(|seen| seen.path != "/token").collect()
     }
@@ -144,20 +144,20 @@ async fn read(request: Request) -> Seen {
     }
 }
 
-/// What is done to a connection after its request was read.
+/// What happens to a connection after its request was read.
 #[derive(Clone)]
 pub enum Nasty {
     /// It is closed.
     Close,
-    /// Nothing ever comes.
+    /// Nothing ever arrives.
     Silence,
-    /// These bytes, then it is closed.
+    /// These bytes arrive, then it is closed.
     Bytes(Vec<u8>),
-    /// A head of this status, then this chunk of a chunked body over and over.
+    /// A head with this status, then this chunk of a chunked body over and over.
     Forever(u16, Vec<u8>, Duration),
 }
 
-/// A listener that reads a request on each connection, and does that.
+/// A listener that reads a request on each connection, and then does this.
 pub async fn nasty(what: Nasty) -> (Url, Arc<AtomicUsize>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = Url::parse(&format!("http://{}", listener.local_addr().unwrap())).unwrap();
@@ -193,7 +193,7 @@ async fn one(mut stream: TcpStream, what: Nasty) {
     }
 }
 
-/// Remembers what it is told.
+/// Remembers the calls reported to it.
 #[derive(Default)]
 pub struct Notes(pub Mutex<Vec<(Endpoint, CallOutcome)>>);
 
@@ -203,7 +203,7 @@ impl Observer for Notes {
     }
 }
 
-/// An error must not hold any of these, in any of its texts.
+/// An error must not contain any of these, in any of its texts.
 pub fn is_clean(error: &Error) {
     let mut text = format!("{error} {error:?}");
     let mut cause = std::error::Error::source(error);
