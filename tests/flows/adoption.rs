@@ -54,7 +54,7 @@ pub async fn the_older_of_two_objects_keeps_the_tenant(scene: Scene) -> Result<(
     Ok(())
 }
 
-/// By age alone, the older object would request a second service beside the running create, of which neither list shows anything.
+/// By age alone, the older object would request a second service beside the running create, which no list shows yet.
 pub async fn an_older_object_that_learns_of_its_tenant_late_makes_no_second_service(scene: Scene) -> Result<()> {
     scene.consented(&[1]).await?;
     scene.connect(json!({})).await?;

@@ -212,7 +212,7 @@ impl World {
         Ok(aged)
     }
 
-    /// How many objects have recorded a create of which the platform never heard.
+    /// How many objects have recorded a create that the platform never received.
     pub async fn recorded_and_not_asked(&self) -> Result<usize> {
         let log = self.simulate("GET", "log", Value::Null).await?;
         let creates = log.as_array().into_iter().flatten().filter(|call| call["endpoint"] == "services.create");

@@ -5,9 +5,9 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::Value;
 
-/// The alerts.
+/// The file of the alerts.
 pub const ALERTS: &str = "charts/oc-essentials-operator/files/alerts.yaml";
-/// The dashboard.
+/// The file of the dashboard.
 pub const DASHBOARD: &str = "charts/oc-essentials-operator/files/dashboard.json";
 
 /// The path of a file of the project.
@@ -76,7 +76,7 @@ pub fn of_documents() -> Result<Vec<Query>> {
     Ok(all)
 }
 
-/// The dashboard.
+/// The parsed dashboard.
 pub fn dashboard() -> Result<Value> {
     serde_json::from_str(&text(DASHBOARD)?).context("the dashboard is no JSON")
 }

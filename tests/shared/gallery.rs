@@ -48,7 +48,7 @@ pub fn keep<K: Own>(object: &K) -> Result<()> {
     });
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().context("the target folder")?.join("evidence/objects");
     std::fs::create_dir_all(&folder)?;
-    // Two test programs may keep the same state: rename makes the file complete, whoever wrote it last.
+    // Two test programs may keep the same state: the rename keeps the file complete, whichever wrote last.
     let partial = folder.join(format!("{state}.{}", std::process::id()));
     std::fs::write(&partial, serde_json::to_string_pretty(&kept)? + "\n")?;
     std::fs::rename(partial, folder.join(format!("{state}.json")))?;

@@ -211,7 +211,7 @@ fn held(context: &Context, object: &LivePlatform, connected: &Connected) -> Opti
     Some(held.until.min(now + connection::CREDENTIAL_LOOK))
 }
 
-/// Requeues a platform whose credential fails soon, to look for a changed Secret.
+/// Requeues a platform with a failing credential after a short time, to look for a changed Secret.
 fn hold(context: &Context, key: &ObjectKey, refused: bool, next: Action) -> Action {
     let until = match next {
         Action::RequeueAt(until, _) if refused => Some(until),

@@ -18,7 +18,7 @@ use oc_api::condition::ConditionType;
 use oc_api::live_platform::{Capability, Circuit, LeadCounts, RefusedJobTime, ServiceCounts};
 use oc_api::{LivePlatform, LivePlatformStatus};
 
-/// Writes the status, when it differs, and enqueues what waits for what it says.
+/// Writes the status if it changed, and enqueues the objects that wait for the change.
 ///
 /// # Errors
 /// As [`object::PassObject::patch_status`].
