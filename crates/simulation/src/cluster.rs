@@ -162,6 +162,54 @@ impl Object {
         self.deleting.is_some() && self.status.operation.as_ref().is_some_and(asked)
     }
 
+    /// Takes a mark into its metadata; returns the intent that it records, which gets this id.
+    fn apply(&mut self, mark: &Mark, record: &Record, id: OperationId) -> Option<Intent> {
+        match mark {
+            Mark::RecordIntent {
+                kind,
+                start,
+                tenant,
+                place,
+            } => {
+                self.finalizer = true;
+                let begun = Intent {
+                    kind: *kind,
+                    id,
+                    start: start.whole_second(),
+                    tenant: tenant.clone(),
+                    place: place.clone(),
+                    sent: Sent::No,
+                };
+                self.intent = Some(begun.clone());
+                self.annotated = if *kind == OperationKind::Delete {
+                    record.guid.clone().or(self.annotated.clone())
+                } else {
+                    None
+                };
+                return Some(begun);
+            }
+            Mark::Adopt(guid) => {
+                self.finalizer = true;
+                self.annotated = Some(guid.clone());
+                self.intent = None;
+            }
+            Mark::AddFinalizer => {
+                self.finalizer = true;
+                if let Some(open) = record.open_intent() {
+                    self.intent = Some(Intent {
+                        start: open.start.whole_second(),
+                        ..open.clone()
+                    });
+                }
+            }
+            Mark::RemoveFinalizer => {
+                self.finalizer = false;
+                self.intent = None;
+            }
+        }
+        None
+    }
+
     /// As the breaker counts it.
     pub fn asking(&self) -> Option<Asking> {
         self.deleting.map(|deleted| Asking {
@@ -335,48 +383,8 @@ impl Cluster {
         let mut intent = None;
         let strips = self.strips;
         let mut dropped = false;
-        let written = self.write(slot, read, checked, |object| match mark {
-            Mark::RecordIntent {
-                kind,
-                start,
-                tenant,
-                place,
-            } => {
-                object.finalizer = true;
-                let begun = Intent {
-                    kind: *kind,
-                    id,
-                    start: start.whole_second(),
-                    tenant: tenant.clone(),
-                    place: place.clone(),
-                    sent: Sent::No,
-                };
-                object.intent = Some(begun.clone());
-                object.annotated = if *kind == OperationKind::Delete {
-                    record.guid.clone().or(object.annotated.clone())
-                } else {
-                    None
-                };
-                intent = Some(begun);
-            }
-            Mark::Adopt(guid) => {
-                object.finalizer = true;
-                object.annotated = Some(guid.clone());
-                object.intent = None;
-            }
-            Mark::AddFinalizer => {
-                object.finalizer = true;
-                if let Some(open) = record.open_intent() {
-                    object.intent = Some(Intent {
-                        start: open.start.whole_second(),
-                        ..open.clone()
-                    });
-                }
-            }
-            Mark::RemoveFinalizer => {
-                object.finalizer = false;
-                object.intent = None;
-            }
+        let written = self.write(slot, read, checked, |object| {
+            intent = object.apply(mark, record, id);
         })?;
         if let (Some(strips), true) = (strips, *mark != Mark::RemoveFinalizer) {
             // A mutating policy takes it away from whatever is written.

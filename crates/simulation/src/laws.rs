@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use oc_domain::conditions::{Condition, ConditionStatus, Reason};
-use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query, Step};
+use oc_domain::conditions::{Condition, Reason};
+use oc_domain::decision::{Change, Decision, Mark, Query, Step};
 use oc_domain::facts::{DeletionPolicy, Fact, LeadsRead, Numbers};
 use oc_domain::names::{CustomerGuid, fold_case};
 use oc_domain::record::{OperationKind, Outcome, Record};
@@ -13,8 +13,8 @@ use oc_domain::time::Time;
 use crate::cluster::Object;
 use crate::operator::{Running, Target};
 use crate::platform::{Made, Maker};
-use crate::setup::{LEAD, SLOTS, START, is_direct_routing, secs};
-use crate::world::{Late, Play, World};
+use crate::setup::{LEAD, START, is_direct_routing, secs};
+use crate::world::{Play, World};
 
 /// The first rule that a set of conditions breaks.
 fn broken_rule(conditions: &[Condition]) -> Option<String> {
@@ -35,11 +35,11 @@ fn broken_rule(conditions: &[Condition]) -> Option<String> {
 }
 
 impl World {
-    fn own(&self, uid: u32, guid: &CustomerGuid) -> bool {
+    pub(crate) fn own(&self, uid: u32, guid: &CustomerGuid) -> bool {
         self.platform.maker(guid) == Some(Maker::Object(uid)) || self.adopted.contains(&(uid, guid.clone()))
     }
 
-    fn own_or_excused(&self, uid: u32, guid: &CustomerGuid) -> bool {
+    pub(crate) fn own_or_excused(&self, uid: u32, guid: &CustomerGuid) -> bool {
         self.own(uid, guid) || self.excused.contains(&(uid, guid.clone()))
     }
 
@@ -90,27 +90,7 @@ impl World {
     pub(crate) fn judge_change(&mut self, play: &mut Play<'_>, running: &Running, change: &Change) {
         let facts = &running.pass.facts;
         if let Change::CreateService(_) = change {
-            let seen = facts.services.since(facts.pass_started);
-            let looked =
-                seen.is_some_and(|view| view.by_tenant.iter().all(is_direct_routing) && view.complete);
-            if !looked {
-                self.breaks(
-                    play,
-                    "L1: a create without a look of this pass that found none in a whole list",
-                );
-            }
-            if seen.is_some_and(|view| view.by_tenant.iter().any(is_direct_routing))
-                && !running.object.spec.beside
-            {
-                self.breaks(
-                    play,
-                    "L1: a create beside a Direct Routing service that the spec does not ask for",
-                );
-            }
-            if !matches!(&running.target, Target::Service(ServiceTarget::Present(desired)) if desired.mode == Mode::Apply)
-            {
-                self.breaks(play, "a create that the spec does not ask for");
-            }
+            self.judge_create(play, running);
         }
         if matches!(change, Change::DeleteService(_) | Change::DeleteLead(_))
             && (running.object.deleting.is_none() || running.object.spec.policy == DeletionPolicy::Retain)
@@ -149,134 +129,35 @@ impl World {
         }
     }
 
+    /// Holds the create of a service to the laws, when it leaves.
+    fn judge_create(&mut self, play: &mut Play<'_>, running: &Running) {
+        let facts = &running.pass.facts;
+        let seen = facts.services.since(facts.pass_started);
+        let looked = seen.is_some_and(|view| view.by_tenant.iter().all(is_direct_routing) && view.complete);
+        if !looked {
+            self.breaks(
+                play,
+                "L1: a create without a look of this pass that found none in a whole list",
+            );
+        }
+        if seen.is_some_and(|view| view.by_tenant.iter().any(is_direct_routing))
+            && !running.object.spec.beside
+        {
+            self.breaks(
+                play,
+                "L1: a create beside a Direct Routing service that the spec does not ask for",
+            );
+        }
+        if !matches!(&running.target, Target::Service(ServiceTarget::Present(desired)) if desired.mode == Mode::Apply)
+        {
+            self.breaks(play, "a create that the spec does not ask for");
+        }
+    }
+
     /// Two replicas that both may act.
     pub(crate) fn judge_lease(&mut self, play: &mut Play<'_>, op: usize) {
         if !self.leads(op) {
             self.breaks(play, "L3: a change without a valid lease");
-        }
-    }
-
-    /// A request is executed at the platform.
-    pub(crate) fn execute(&mut self, play: &mut Play<'_>, late: &Late) -> ChangeResult {
-        // A request that was on its way is executed when it arrives, however far the clock has jumped meanwhile.
-        let (now, setup) = (late.at, Arc::clone(&self.setup));
-        let tenant = setup.tenant_of(late.slot);
-        match &late.change {
-            Change::CreateService(_) => {
-                let person = self
-                    .platform
-                    .alive_at(tenant, late.place)
-                    .any(|made| made.by == Maker::Person);
-                let there = self.platform.alive_at(tenant, late.place).next().is_some()
-                    || self.platform.converting(tenant, late.place);
-                // What an object has at another place it has, whatever the platform at this one shows.
-                let own = |made: &Made| {
-                    made.place != late.place
-                        && made.removed.is_none()
-                        && self.own(late.uid, &made.service.guid)
-                };
-                let elsewhere =
-                    self.platform.made.iter().any(own) || (self.platform.converting_for(late.uid));
-                if !person && (there || elsewhere) {
-                    self.breaks(play, "L1: a second service is made for the tenant");
-                }
-                if self.removed.contains(&late.uid) && !late.recreate {
-                    self.breaks(
-                        play,
-                        "a service that somebody removed is made again without spec.recreate",
-                    );
-                }
-                self.counts.creates += 1;
-                self.platform.create(
-                    &setup,
-                    now,
-                    late.place,
-                    tenant,
-                    setup.name_of(late.slot),
-                    late.uid,
-                )
-            }
-            Change::DeleteService(guid) => {
-                if !self.own_or_excused(late.uid, guid) {
-                    self.breaks(
-                        play,
-                        "L2: a service is deleted that this object neither made nor took over",
-                    );
-                }
-                self.deleted(play, late);
-                self.platform.delete(now, late.place, guid)
-            }
-            Change::CreateLead(_) => {
-                if self.platform.consentless.0 {
-                    return ChangeResult::Rejected(oc_domain::conditions::Trouble::new(
-                        Reason::PlatformRefused,
-                        "The lead exists.",
-                    ));
-                }
-                self.platform.consentless = (true, now);
-                ChangeResult::Done
-            }
-            Change::DeleteLead(_) => {
-                self.deleted(play, late);
-                let there = self.platform.consentless.0;
-                if there {
-                    self.platform.consentless = (false, now);
-                }
-                if there {
-                    ChangeResult::Done
-                } else {
-                    ChangeResult::NotFound
-                }
-            }
-            Change::AssignChannel(..) | Change::UnassignChannel(_) | Change::RunJob(_) => {
-                self.breaks(play, "a change that nobody asked for");
-                ChangeResult::Done
-            }
-        }
-    }
-
-    /// Whether the consentless lead is there, and has shown for long enough that everybody who looks for it finds it.
-    fn lead_shows(&self, now: Time) -> bool {
-        let (there, since) = self.platform.consentless;
-        there && since + secs(self.setup.lag + 60) <= now
-    }
-
-    /// Counts a deletion, and holds the breaker to its word: of the deletions of any hour that nobody approved there are not more than it says.
-    fn deleted(&mut self, play: &mut Play<'_>, late: &Late) {
-        let now = self.now;
-        self.counts.deletions += 1;
-        if self.deletions.contains_key(&late.uid) {
-            return;
-        }
-        let approved = late
-            .deleted
-            .zip(self.approved)
-            .is_some_and(|(asked, approved)| asked <= approved);
-        self.deletions.insert(late.uid, (now, approved));
-        // An object is counted when it is granted, and may be deleted a while later: the hour is that of the grants, which the ledger keeps.
-        let granted = self
-            .cluster
-            .now
-            .breaker
-            .ledger
-            .granted
-            .get(&late.uid.to_string())
-            .copied();
-        if !approved && granted.is_none() {
-            self.breaks(play, "L2: a deletion that the breaker has not let through");
-        }
-        let hour = secs(3600);
-        let grants = self
-            .cluster
-            .now
-            .breaker
-            .ledger
-            .granted
-            .values()
-            .filter(|at| granted.is_some_and(|own| **at <= own && own < **at + hour))
-            .count();
-        if !approved && grants > self.setup.per_hour as usize {
-            self.breaks(play, "L2: more deletions within an hour than the breaker allows");
         }
     }
 
@@ -326,7 +207,7 @@ impl World {
         self.adopted.insert((object.uid, guid.clone()));
     }
 
-    fn adoptable(&self, slot: usize, object: &Object, made: &Made) -> bool {
+    pub(crate) fn adoptable(&self, slot: usize, object: &Object, made: &Made) -> bool {
         let names = fold_case(&made.service.short_name) == fold_case(self.setup.name_of(slot))
             && made.service.full_name.as_deref()
                 == Some(crate::setup::full_name(object.spec.full_name).as_str());
@@ -400,194 +281,6 @@ impl World {
         }
         self.excused.insert((object.uid, guid));
     }
-
-    /// Whether an object has come to rest where it belongs, given its spec and what there is: however it got there.
-    pub fn settled(&self, slot: usize) -> bool {
-        let Some(object) = &self.cluster.now.objects[slot] else {
-            return true;
-        };
-        let Some((truth, reason)) = object.status.ready() else {
-            return false;
-        };
-        if object.deleting.is_some() {
-            let delete = slot != LEAD && object.spec.policy == DeletionPolicy::Delete;
-            // Whose the service is can't be told: a failed task may have left it, or somebody made it.
-            let failed =
-                object.status.operation.as_ref().is_some_and(|op| {
-                    op.kind == OperationKind::Create && op.ended() == Some(Outcome::Failed)
-                });
-            let blocked = reason == Reason::DeletionBlocked
-                && failed
-                && self.platform.alive(self.setup.tenant_of(slot)).next().is_some();
-            // Two objects have taken over one service: a process had not yet seen what the one before it had written.
-            let guid = object.record().guid;
-            let of_both = slot != LEAD
-                && guid.is_some()
-                && self.cluster.now.objects[1 - slot]
-                    .as_ref()
-                    .is_some_and(|other| other.status.guid == guid);
-            let blocked = blocked || (of_both && reason == Reason::DeletionBlocked);
-            // What its task has made never showed: it was removed before anybody saw it, and nobody can tell.
-            let gone = slot != LEAD
-                && reason == Reason::TaskFailed
-                && task_ended(object)
-                && self.platform.alive(self.setup.tenant_of(slot)).next().is_none();
-            let kept_out = delete
-                && object.spec.mode == Mode::Apply
-                && !self.allowed[slot]
-                && reason == Reason::NamespaceNotAllowed;
-            return gone
-                || kept_out
-                || delete && (blocked || reason == Reason::Suspended && object.spec.suspend);
-        }
-        if object.status.observed != Some(object.generation) {
-            return false;
-        }
-        if object.spec.suspend {
-            return reason == Reason::Suspended;
-        }
-        if slot == LEAD {
-            return truth == ConditionStatus::True;
-        }
-        if object.spec.refused {
-            return reason == Reason::InvalidSpec;
-        }
-        if !self.allowed[slot] {
-            return reason == Reason::NamespaceNotAllowed;
-        }
-        match self.yields(slot, object) {
-            Some(true) => return reason == Reason::Conflict,
-            None => return false,
-            Some(false) => {}
-        }
-        if object.spec.mode != Mode::Apply {
-            return !matches!(
-                reason,
-                Reason::Progressing | Reason::Converting | Reason::Verifying | Reason::PlatformUnavailable
-            );
-        }
-        truth == ConditionStatus::True || self.person_needed(slot, object, reason)
-    }
-
-    /// Whether another object that wants the same comes first: one that has its service, or has asked for it, else the older one of those that could. `None`
-    /// while one of them has an intent of which nothing else tells, since that is believed for as long as the grace, and then no more.
-    fn yields(&self, slot: usize, object: &Object) -> Option<bool> {
-        let other = 1 - slot;
-        let same = self.setup.tenant_of(other) == self.setup.tenant_of(slot)
-            || fold_case(self.setup.name_of(other)) == fold_case(self.setup.name_of(slot));
-        let Some(theirs) = self.cluster.now.objects[other].as_ref().filter(|_| same) else {
-            return Some(false);
-        };
-        let has = |object: &Object| {
-            let record = object.record();
-            let told = record.guid_proven
-                || record
-                    .running()
-                    .is_some_and(|op| op.kind == OperationKind::Create && op.task.is_some());
-            let asked = record
-                .running()
-                .map(|op| op.started)
-                .or(record.open_intent().map(|intent| intent.start));
-            let over = asked.is_none_or(|start| self.now > start + secs(20_000));
-            (told || over || !record.may_own_service()).then_some(told)
-        };
-        let could = theirs.deleting.is_none()
-            && !theirs.spec.suspend
-            && !theirs.spec.refused
-            && theirs.spec.mode == Mode::Apply
-            && self.allowed[other];
-        let (own, others) = (has(object)?, has(theirs)?);
-        Some((others || could) && (!others, theirs.created, theirs.uid) < (!own, object.created, object.uid))
-    }
-
-    /// Whether the end calls for a person.
-    fn person_needed(&self, slot: usize, object: &Object, reason: Reason) -> bool {
-        let tenant = self.setup.tenant_of(slot);
-        let alive: Vec<&Made> = self.platform.alive(tenant).collect();
-        match reason {
-            Reason::Conflict => {
-                alive.len() > 1
-                    || alive
-                        .iter()
-                        .any(|made| !self.adoptable(slot, object, made) || object.record().guid.is_some())
-            }
-            Reason::DeletedExternally => !object.spec.recreate && alive.is_empty(),
-            Reason::ShortNameTaken => {
-                let another = |made: &Made| made.tenant != tenant || is_direct_routing(&made.service);
-                let named = |made: &&Made| {
-                    another(made)
-                        && made.removed.is_none()
-                        && fold_case(&made.service.short_name) == fold_case(self.setup.name_of(slot))
-                };
-                self.platform.made.iter().any(|made| named(&made))
-            }
-            Reason::AlreadyLicensed => {
-                !object.spec.beside && alive.is_empty() && self.platform.direct_routing(tenant).is_some()
-            }
-            // Somebody removed the service before it was ever seen: the task succeeded, and nothing shows.
-            Reason::TaskFailed => alive.is_empty() && task_ended(object),
-            _ => false,
-        }
-    }
-
-    /// What must hold when everything is at rest.
-    pub(crate) fn judge_rest(&mut self, play: &mut Play<'_>) {
-        for slot in 0..LEAD {
-            let Some(object) = self.cluster.now.objects[slot].clone() else {
-                continue;
-            };
-            let ready = object
-                .status
-                .ready()
-                .is_some_and(|(truth, _)| truth == ConditionStatus::True);
-            if !ready || object.spec.suspend {
-                continue;
-            }
-            let alive: Vec<CustomerGuid> = self
-                .platform
-                .alive(self.setup.tenant_of(slot))
-                .map(|made| made.service.guid.clone())
-                .collect();
-            if alive.len() != 1 || object.status.guid.as_ref() != alive.first() {
-                self.breaks(
-                    play,
-                    format!(
-                        "L4: Ready, and the platform has {} services for the tenant",
-                        alive.len()
-                    ),
-                );
-            }
-        }
-        for tenant in 1..=2 {
-            let ours = self
-                .platform
-                .alive(tenant)
-                .filter(|made| made.by != Maker::Person)
-                .count();
-            if ours > 1 {
-                self.breaks(play, "L1: a tenant with two services");
-            }
-        }
-    }
-
-    /// Whether every object is where it belongs, and nothing is on its way.
-    pub fn at_rest(&self) -> bool {
-        let taken = self.now >= self.cluster.refuses_until;
-        taken
-            && self.late.is_empty()
-            && (0..SLOTS).all(|slot| self.settled(slot))
-            && self.platform.next_moment().is_none()
-    }
-}
-
-/// Whether the object's task is told to have ended, and not by a failure.
-fn task_ended(object: &Object) -> bool {
-    let word = object
-        .status
-        .operation
-        .as_ref()
-        .and_then(|op| op.task_status.as_deref());
-    matches!(word, Some("CompletedSuccess" | "CompletedWithErrors"))
 }
 
 fn tells_something(running: &Running, query: &Query, not_before: Time) -> bool {

@@ -8,12 +8,18 @@
 //! of the architecture are held after each step; then the faults stop, and everything must come to rest where it belongs.
 
 pub mod breakers;
+mod clock;
 pub mod cluster;
 pub mod edges;
+mod effects;
+mod inputs;
 pub mod laws;
 pub mod operator;
 pub mod passes;
 pub mod platform;
+mod process;
+mod requests;
+mod rest;
 pub mod search;
 pub mod setup;
 pub mod story;
