@@ -1,11 +1,14 @@
 //! One call: token, deadline, size limit, retry by method, and what a failure means.
 
-use parking_lot::Mutex;
+mod failures;
+mod http;
+
 use std::collections::VecDeque;
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use oc_domain::names::TaskId;
+use parking_lot::Mutex;
 use reqwest::header::{
     AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, DATE, HeaderMap, HeaderValue, RETRY_AFTER,
 };
@@ -19,12 +22,15 @@ use crate::error::{Error, ErrorKind, RequestSent};
 use crate::observer::{CallOutcome, Endpoint, Observer};
 use crate::paging::FirstPage;
 use crate::secrets::Secrets;
-use crate::settings::{ClientSettings, Credential, is_local};
-use crate::tls;
+use crate::settings::{ClientSettings, Credential};
 use crate::token::{Fresh, Token, Tokens};
 use crate::wire;
 use crate::wire::errors::Form;
 use crate::wire::json::Malformed;
+
+use failures::{broken, late, lost, refusal, token_refusal, too_large};
+pub(crate) use failures::{declined, unreadable};
+use http::Http;
 
 /// The limit of an answer that is not a list.
 const SMALL: usize = 1 << 20;
@@ -288,26 +294,9 @@ impl Transport {
         call: &HttpCall,
         token: Option<&Token>,
     ) -> Result<HttpResponse, (CallOutcome, Broken)> {
-        let http = self
-            .http
-            .to(&call.url, !call.repeat)
-            .map_err(|error| (CallOutcome::NotConnected, Broken { error, again: false }))?;
-        let mut request = http.request(call.method.clone(), call.url.clone());
-        if let Some(token) = token {
-            request = request.header(AUTHORIZATION, token.header.clone());
-        }
-        let kind = if call.endpoint == Endpoint::Token {
-            "application/x-www-form-urlencoded"
-        } else {
-            "application/json"
-        };
-        request = match &call.body {
-            Some(body) => request.header(CONTENT_TYPE, kind).body(body.clone()),
-            // Some servers answer 411 to a PUT or POST that gives no length.
-            None if call.method != Method::GET => request.header(CONTENT_LENGTH, "0"),
-            None => request,
-        };
-        let mut response = request
+        let mut response = self
+            .request(call, token)
+            .map_err(|error| (CallOutcome::NotConnected, Broken { error, again: false }))?
             .send()
             .await
             .map_err(|error| broken(call.endpoint, error, !self.http.roots.is_empty()))?;
@@ -319,36 +308,32 @@ impl Transport {
         } else {
             FAULT
         };
-        if status.is_success()
-            && response
-                .content_length()
-                .is_some_and(|length| length > limit as u64)
-        {
-            return Err(too_large(call.endpoint, status, limit));
-        }
-        let mut body = Vec::new();
-        loop {
-            let chunk = match response.chunk().await {
-                Ok(Some(chunk)) => chunk,
-                Ok(None) => break,
-                Err(error) if status.is_success() => return Err(lost(call.endpoint, status, error)),
-                // The status says enough.
-                Err(_) => break,
-            };
-            if body.len() + chunk.len() > limit {
-                if status.is_success() {
-                    return Err(too_large(call.endpoint, status, limit));
-                }
-                break;
-            }
-            body.extend_from_slice(&chunk);
-        }
+        let body = read_body(call.endpoint, &mut response, limit).await?;
         let page = html || wire::is_page(&body);
         Ok(HttpResponse {
             status,
             body,
             page,
             retry_after,
+        })
+    }
+
+    fn request(&self, call: &HttpCall, token: Option<&Token>) -> Result<reqwest::RequestBuilder, Error> {
+        let http = self.http.to(&call.url, !call.repeat)?;
+        let mut request = http.request(call.method.clone(), call.url.clone());
+        if let Some(token) = token {
+            request = request.header(AUTHORIZATION, token.header.clone());
+        }
+        let kind = if call.endpoint == Endpoint::Token {
+            "application/x-www-form-urlencoded"
+        } else {
+            "application/json"
+        };
+        Ok(match &call.body {
+            Some(body) => request.header(CONTENT_TYPE, kind).body(body.clone()),
+            // Some servers answer 411 to a PUT or POST that gives no length.
+            None if call.method != Method::GET => request.header(CONTENT_LENGTH, "0"),
+            None => request,
         })
     }
 
@@ -367,76 +352,38 @@ struct Broken {
     again: bool,
 }
 
-/// What calls are made by. Those to a local address never go by a proxy: they may be plain HTTP, of which a proxy would see the token and the secret. Changes go by a connection of
-/// their own: one that lies open may be closed by the server at the moment in which it is used again, and nobody knows then whether the change was made (hyperium/hyper#2136). A token
-/// request, too: it comes once an hour, when no connection is left.
-struct Http {
-    roots: Vec<reqwest::Certificate>,
-    connect: Duration,
-    /// Each is made when it is needed; those for the platform and the token endpoint at once.
-    made: [OnceLock<reqwest::Client>; 4],
-}
-
-impl Http {
-    fn new(settings: &ClientSettings) -> Result<Self, Error> {
-        let roots = settings
-            .ca_bundle_pem
-            .as_deref()
-            .map(tls::roots)
-            .transpose()?
-            .unwrap_or_default();
-        let connect = Duration::from_secs(10).min(settings.deadline / 2);
-        let http = Self {
-            roots,
-            connect,
-            made: Default::default(),
-        };
-        for (url, change) in [
-            (&settings.base_url, false),
-            (&settings.base_url, true),
-            (&settings.token_url, true),
-        ] {
-            http.to(url, change)?;
-        }
-        Ok(http)
+/// Reads a body up to its limit. Of an answer that is no success, what is beyond the limit, or is lost, does not matter.
+async fn read_body(
+    endpoint: Endpoint,
+    response: &mut reqwest::Response,
+    limit: usize,
+) -> Result<Vec<u8>, (CallOutcome, Broken)> {
+    let status = response.status();
+    if status.is_success()
+        && response
+            .content_length()
+            .is_some_and(|length| length > limit as u64)
+    {
+        return Err(too_large(endpoint, status, limit));
     }
-
-    fn to(&self, url: &Url, change: bool) -> Result<&reqwest::Client, Error> {
-        let near = is_local(url);
-        let [near_read, near_change, far_read, far_change] = &self.made;
-        let place = match (near, change) {
-            (true, false) => near_read,
-            (true, true) => near_change,
-            (false, false) => far_read,
-            (false, true) => far_change,
+    let mut body = Vec::new();
+    loop {
+        let chunk = match response.chunk().await {
+            Ok(Some(chunk)) => chunk,
+            Ok(None) => break,
+            Err(error) if status.is_success() => return Err(lost(endpoint, status, error)),
+            // The status says enough.
+            Err(_) => break,
         };
-        match place.get() {
-            Some(client) => Ok(client),
-            None => {
-                let client = self.make(near, change)?;
-                Ok(place.get_or_init(|| client))
+        if body.len() + chunk.len() > limit {
+            if status.is_success() {
+                return Err(too_large(endpoint, status, limit));
             }
+            break;
         }
+        body.extend_from_slice(&chunk);
     }
-
-    fn make(&self, near: bool, change: bool) -> Result<reqwest::Client, Error> {
-        let mut builder = reqwest::Client::builder()
-            .user_agent(concat!("oc-essentials-operator/", env!("CARGO_PKG_VERSION")))
-            .redirect(reqwest::redirect::Policy::none())
-            .retry(reqwest::retry::never())
-            .referer(false)
-            .connect_timeout(self.connect);
-        if near {
-            builder = builder.no_proxy();
-        }
-        if change {
-            builder = builder.pool_max_idle_per_host(0);
-        }
-        if !self.roots.is_empty() {
-            builder = builder.tls_certs_merge(self.roots.clone());
-        }
-        builder.build().map_err(|error| tls::unusable(&self.roots, error))
-    }
+    Ok(body)
 }
 
 /// The form of the token request (platform-facts.md 1.1).
@@ -506,308 +453,4 @@ fn retry_after(headers: &HeaderMap) -> Option<Duration> {
         }
     };
     Some(Duration::from_secs(seconds.min(LONGEST_WAIT)))
-}
-
-/// Who is at the other end, as the subject of a sentence.
-fn who(endpoint: Endpoint) -> &'static str {
-    match endpoint {
-        Endpoint::Token => "the token endpoint",
-        Endpoint::Job => "the host of the synchronization job",
-        _ => "the platform",
-    }
-}
-
-/// What to look at when something else than that answers.
-fn where_to_look(endpoint: Endpoint) -> &'static str {
-    match endpoint {
-        Endpoint::Token => {
-            "check the token url, and whether a proxy or a login page of your network answers in its place"
-        }
-        Endpoint::Job => "check the url of the job",
-        _ => "check the url (a platform's ends in /tenantui)",
-    }
-}
-
-fn late(endpoint: Endpoint, deadline: Duration) -> Error {
-    let message = format!(
-        "{} failed: {} did not answer within {} s; it is asked again later",
-        endpoint.doing(),
-        who(endpoint),
-        deadline.as_secs_f32()
-    );
-    Error::new(ErrorKind::Unavailable, RequestSent::Maybe, message)
-}
-
-fn too_large(endpoint: Endpoint, status: StatusCode, limit: usize) -> (CallOutcome, Broken) {
-    let message = format!(
-        "{} failed: the answer of {} is over the limit of {limit} bytes; check the url",
-        endpoint.doing(),
-        who(endpoint)
-    );
-    let error = Error::new(ErrorKind::BadAnswer, RequestSent::Answered, message).with_status(status.as_u16());
-    (CallOutcome::TooLarge, Broken { error, again: false })
-}
-
-fn lost(endpoint: Endpoint, status: StatusCode, error: reqwest::Error) -> (CallOutcome, Broken) {
-    let message = format!(
-        "{} failed: the connection to {} broke in the middle of its answer; it is asked again later",
-        endpoint.doing(),
-        who(endpoint)
-    );
-    let error = Error::new(ErrorKind::Unavailable, RequestSent::Maybe, message)
-        .with_status(status.as_u16())
-        .with_source(error.without_url());
-    (CallOutcome::Lost, Broken { error, again: true })
-}
-
-/// No answer at all.
-fn broken(endpoint: Endpoint, error: reqwest::Error, with_bundle: bool) -> (CallOutcome, Broken) {
-    let error = error.without_url();
-    let (kind, sent, outcome, again) = if error.is_builder() {
-        (ErrorKind::Bug, RequestSent::No, CallOutcome::NotConnected, false)
-    } else if error.is_connect() {
-        (
-            ErrorKind::Unavailable,
-            RequestSent::No,
-            CallOutcome::NotConnected,
-            true,
-        )
-    } else if error.is_timeout() {
-        (
-            ErrorKind::Unavailable,
-            RequestSent::Maybe,
-            CallOutcome::TimedOut,
-            false,
-        )
-    } else {
-        (
-            ErrorKind::Unavailable,
-            RequestSent::Maybe,
-            CallOutcome::Lost,
-            true,
-        )
-    };
-    let why = match (&kind, sent) {
-        (ErrorKind::Bug, _) => "the request could not be built",
-        (_, RequestSent::No) => tls::no_connection(&error, with_bundle),
-        _ => "the connection broke before the answer; it is asked again later",
-    };
-    let message = format!(
-        "{} failed: no answer from {}: {why}",
-        endpoint.doing(),
-        who(endpoint)
-    );
-    (
-        outcome,
-        Broken {
-            error: Error::new(kind, sent, message).with_source(error),
-            again,
-        },
-    )
-}
-
-/// An answer of status 2xx that is not what it should be.
-pub(crate) fn unreadable(endpoint: Endpoint, status: StatusCode, why: Malformed) -> Error {
-    let advice = match why {
-        Malformed::Lacks(_) => "this release answers in a form that is not known",
-        _ => where_to_look(endpoint),
-    };
-    let message = format!(
-        "{} failed: the answer of {} cannot be used: {why}; {advice}",
-        endpoint.doing(),
-        who(endpoint)
-    );
-    Error::new(ErrorKind::BadAnswer, RequestSent::Answered, message)
-        .with_status(status.as_u16())
-        .with_source(why)
-}
-
-/// What an answer means that is not a success, by status and kind.
-fn refusal(call: &HttpCall, answer: &HttpResponse) -> Error {
-    let (doing, who, status) = (call.endpoint.doing(), who(call.endpoint), answer.status.as_u16());
-    let fault = wire::errors::fault(if answer.page { &[] } else { &answer.body }, &call.secrets);
-    let words = if fault.text.is_empty() {
-        String::new()
-    } else {
-        format!(": {}", fault.text)
-    };
-    let (kind, message) = match status {
-        200..=299 => (
-            ErrorKind::BadAnswer,
-            format!(
-                "{doing} failed: {who} answered {status} with a web page instead of JSON; {}",
-                where_to_look(call.endpoint)
-            ),
-        ),
-        300..=399 => (
-            ErrorKind::BadAnswer,
-            format!(
-                "{doing} failed: {who} answered with a redirect ({status}), which is not followed since the token would go along; check the url"
-            ),
-        ),
-        401 if call.bearer => (
-            ErrorKind::Authentication,
-            format!(
-                "{doing} failed: the platform refused the token (401), and a new one too; check that the scope names the platform's own application and that ours is known to the platform"
-            ),
-        ),
-        401 => (
-            ErrorKind::Forbidden,
-            format!(
-                "{doing} failed: {who} asks for a login (401), and the token goes to the platform's own address only; use a url there, or one that needs none"
-            ),
-        ),
-        403 if answer.page => (
-            ErrorKind::Unavailable,
-            format!(
-                "{doing} failed: a firewall in front of {who} refused the call (403 with a web page); check that this cluster's address is allowed"
-            ),
-        ),
-        403 => (
-            ErrorKind::Forbidden,
-            format!("{doing} is forbidden (403): the application needs a role that may do this{words}"),
-        ),
-        404 | 410 if answer.page => (
-            ErrorKind::BadAnswer,
-            format!(
-                "{doing} failed: {who} answered {status} with a web page; {}",
-                where_to_look(call.endpoint)
-            ),
-        ),
-        404 | 410 => (
-            ErrorKind::NotFound {
-                text: fault.text.clone(),
-            },
-            format!("{doing} failed: {who} does not find it ({status}){words}"),
-        ),
-        429 => (
-            ErrorKind::Throttled,
-            format!(
-                "{doing} is put off: {who} asks for fewer requests (429); lower the request rate when this stays"
-            ),
-        ),
-        407 | 408 | 425 | 500.. => (
-            ErrorKind::Unavailable,
-            format!("{doing} failed: {who} is in trouble ({status}); it is asked again later{words}"),
-        ),
-        _ => {
-            let message = refused(doing, who, &fault, status);
-            (
-                ErrorKind::Refused {
-                    fields: fault.fields,
-                    text: fault.text,
-                },
-                message,
-            )
-        }
-    };
-    Error::new(kind, RequestSent::Answered, crate::text::bounded(&message, 1000))
-        .with_status(status)
-        .with_retry_after(answer.retry_after)
-}
-
-/// The sentence for a refusal, the fields first.
-fn refused(doing: &str, who: &str, fault: &wire::errors::Fault, status: u16) -> String {
-    let fields = fault.fields.iter().map(|(name, texts)| {
-        if name.is_empty() {
-            texts.join(", ")
-        } else {
-            format!("{name}: {}", texts.join(", "))
-        }
-    });
-    let words: Vec<String> = fields
-        .chain((!fault.text.is_empty()).then(|| fault.text.clone()))
-        .collect();
-    if words.is_empty() {
-        format!(
-            "{who} refused {doing} ({status}) without a reason; look at its own logs, and check the values"
-        )
-    } else {
-        format!("{who} refused {doing} ({status}): {}", words.join("; "))
-    }
-}
-
-/// A 200 that says that nothing was done (E7), in these words, which have passed the gate.
-pub(crate) fn declined(call: &HttpCall, answer: &HttpResponse, said: String) -> Error {
-    let fault = wire::errors::Fault {
-        text: said,
-        ..Default::default()
-    };
-    let message = refused(
-        call.endpoint.doing(),
-        who(call.endpoint),
-        &fault,
-        answer.status.as_u16(),
-    );
-    Error::new(
-        ErrorKind::Refused {
-            fields: Vec::new(),
-            text: fault.text,
-        },
-        RequestSent::Answered,
-        message,
-    )
-    .with_status(answer.status.as_u16())
-}
-
-/// What an answer of the token endpoint means (E5).
-fn token_refusal(call: &HttpCall, answer: &HttpResponse) -> Error {
-    let status = answer.status.as_u16();
-    let refusal = if answer.page {
-        wire::token::Refusal::default()
-    } else {
-        wire::token::refusal(&answer.body, &call.secrets)
-    };
-    if refusal.passing() {
-        let message = format!(
-            "the token endpoint is in trouble ({status}{}); it is asked again later",
-            refusal.said(", ")
-        );
-        return Error::new(ErrorKind::Unavailable, RequestSent::No, message)
-            .with_status(status)
-            .with_retry_after(answer.retry_after);
-    }
-    let ours = matches!(status, 400..=406 | 409..=424) && !(status == 403 && answer.page);
-    if !ours {
-        return self::refusal(call, answer);
-    }
-    let said = refusal.said(": ");
-    let message = format!(
-        "the token endpoint refused our credential ({status}){said}; {}",
-        refusal.advice()
-    );
-    Error::new(
-        ErrorKind::Authentication,
-        RequestSent::No,
-        crate::text::bounded(&message, 1000),
-    )
-    .with_status(status)
-    .with_retry_after(answer.retry_after)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_local_address_is_called_without_a_proxy_whatever_the_other_one_is() {
-        let url = |text: &str| Url::parse(text).unwrap();
-        let settings = ClientSettings::new(
-            url("http://platform.customers.svc"),
-            url("https://login.microsoftonline.com/x/oauth2/v2.0/token"),
-            "id",
-            "scope",
-        );
-        let http = Http::new(&settings).unwrap();
-        let is = |address: &Url, change, place: usize| {
-            std::ptr::eq(http.to(address, change).unwrap(), http.made[place].get().unwrap())
-        };
-        assert!(
-            is(&settings.base_url, false, 0)
-                && is(&settings.base_url, true, 1)
-                && is(&settings.token_url, true, 3)
-        );
-        assert!(is(&url("http://127.0.0.1:8080/run"), true, 1));
-        assert!(http.made[2].get().is_none(), "no read goes beyond");
-    }
 }

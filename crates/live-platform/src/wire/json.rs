@@ -1,17 +1,14 @@
 //! JSON of a stranger: read without regard to case, one list element at a time, with a bound on what is kept.
 
 use std::cell::Cell;
-use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::{Map, Number, Value};
+use serde::de::DeserializeSeed;
+use serde_json::Value;
 
-/// How many values of one list element are kept; the rest is read and forgotten.
-const ELEMENT: usize = 2_000;
+use super::bounded::{Bounded, Elements};
+
 /// How many values of one small answer are kept.
 const ANSWER: usize = 20_000;
-/// How many bytes of one text are kept.
-const TEXT: usize = 4_096;
 
 /// Why bytes are not the JSON they should be. The texts are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -198,230 +195,9 @@ pub fn id(value: &Value, name: &str) -> Option<i64> {
     integer(value, name).filter(|id| *id > 0)
 }
 
-struct Elements<'a, T> {
-    wanted: &'a [&'a str],
-    read: &'a mut dyn FnMut(&Value) -> Result<T, &'static str>,
-    page: &'a mut Page<T>,
-    nested: bool,
-}
-
-impl<'de, T> DeserializeSeed<'de> for Elements<'_, T> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de, T> Visitor<'de> for Elements<'_, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("a list")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        loop {
-            let element = Element {
-                wanted: self.wanted,
-                read: &mut *self.read,
-                page: &mut *self.page,
-                nested: self.nested,
-            };
-            if access.next_element_seed(element)?.is_none() {
-                return Ok(());
-            }
-        }
-    }
-}
-
-struct Element<'a, T> {
-    wanted: &'a [&'a str],
-    read: &'a mut dyn FnMut(&Value) -> Result<T, &'static str>,
-    page: &'a mut Page<T>,
-    nested: bool,
-}
-
-impl<T> Element<'_, T> {
-    fn unreadable(self, why: &'static str) {
-        self.page.elements += 1;
-        self.page.unreadable += 1;
-        self.page.why.get_or_insert(why);
-    }
-
-    fn other<E>(self) -> Result<(), E> {
-        self.unreadable("is not an object");
-        Ok(())
-    }
-}
-
-impl<'de, T> DeserializeSeed<'de> for Element<'_, T> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de, T> Visitor<'de> for Element<'_, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an element")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        let mut kept = Map::new();
-        let budget = Cell::new(ELEMENT);
-        while let Some(key) = access.next_key::<String>()? {
-            if self.wanted.iter().any(|name| name.eq_ignore_ascii_case(&key)) {
-                kept.insert(key, access.next_value_seed(Bounded(&budget))?);
-            } else {
-                access.next_value::<IgnoredAny>()?;
-            }
-        }
-        match (self.read)(&Value::Object(kept)) {
-            Ok(item) => {
-                self.page.elements += 1;
-                self.page.items.push(item);
-            }
-            Err(why) => self.unreadable(why),
-        }
-        Ok(())
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        if !self.nested {
-            return Elements {
-                wanted: self.wanted,
-                read: self.read,
-                page: self.page,
-                nested: true,
-            }
-            .visit_seq(access);
-        }
-        while access.next_element::<IgnoredAny>()?.is_some() {}
-        self.other()
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.other()
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.other()
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.other()
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.other()
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.other()
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.other()
-    }
-}
-
-/// Builds a value out of at most so many values, with texts of bounded length; what is more is read and forgotten.
-struct Bounded<'a>(&'a Cell<usize>);
-
-impl Bounded<'_> {
-    fn spend(&self) -> bool {
-        let left = self.0.get();
-        self.0.set(left.saturating_sub(1));
-        left > 0
-    }
-}
-
-impl<'de> DeserializeSeed<'de> for Bounded<'_> {
-    type Value = Value;
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Value, D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de> Visitor<'de> for Bounded<'_> {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON")
-    }
-
-    fn visit_unit<E>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
-
-    fn visit_bool<E>(self, yes: bool) -> Result<Value, E> {
-        Ok(Value::Bool(yes))
-    }
-
-    fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-        Ok(Value::Number(number.into()))
-    }
-
-    fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-        Ok(Value::Number(number.into()))
-    }
-
-    fn visit_f64<E: serde::de::Error>(self, number: f64) -> Result<Value, E> {
-        Number::from_f64(number)
-            .map(Value::Number)
-            .ok_or_else(|| E::custom("not a number"))
-    }
-
-    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-        let end = (0..=TEXT.min(text.len()))
-            .rev()
-            .find(|at| text.is_char_boundary(*at))
-            .unwrap_or(0);
-        Ok(Value::String(text.get(..end).unwrap_or_default().to_owned()))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut kept = Vec::new();
-        while self.spend() {
-            match access.next_element_seed(Bounded(self.0))? {
-                Some(value) => kept.push(value),
-                None => return Ok(Value::Array(kept)),
-            }
-        }
-        while access.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(Value::Array(kept))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut kept = Map::new();
-        while self.spend() {
-            match access.next_key::<String>()? {
-                Some(key) if key.len() > TEXT => {
-                    access.next_value::<IgnoredAny>()?;
-                }
-                Some(key) => {
-                    let value = access.next_value_seed(Bounded(self.0))?;
-                    kept.insert(key, value);
-                }
-                None => return Ok(Value::Object(kept)),
-            }
-        }
-        while access.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
-        Ok(Value::Object(kept))
-    }
-
-    fn visit_newtype_struct<D: Deserializer<'de>>(self, _: D) -> Result<Value, D::Error> {
-        Err(D::Error::custom("not JSON"))
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::bounded::{ELEMENT, TEXT};
     use super::*;
 
     fn numbers(body: &str) -> Result<Page<i64>, Malformed> {
@@ -470,15 +246,17 @@ mod tests {
         assert_eq!(value("{\"a\":".repeat(1000).as_bytes()), Err(Malformed::TooDeep));
     }
 
+    type Texts = Page<(i64, Option<String>)>;
+
+    fn texts(body: &[u8]) -> Result<Texts, Malformed> {
+        list(body, &["id", "n"], &mut |value| {
+            let id = integer(value, "id").ok_or("has no id")?;
+            Ok((id, text(value, "n", 99)))
+        })
+    }
+
     #[test]
     fn one_bad_entry_costs_one_entry() {
-        let texts = |body: &[u8]| {
-            list(body, &["id", "n"], &mut |value| {
-                let id = integer(value, "id").ok_or("has no id")?;
-                Ok((id, text(value, "n", 99)))
-            })
-        };
-        let long = "9".repeat(400);
         let deep = ["[", "{\"]\\\"}\": "]
             .map(|open| open.repeat(5_000) + "\"}\"" + &if open == "[" { "]" } else { "}" }.repeat(5_000));
         let cases: [(&[u8], Option<&str>); 22] = [
@@ -511,35 +289,12 @@ mod tests {
                 (b"{\"id\":2,\"n\":", b"}"),
                 (b"{\"other\":", b",\"id\":2}"),
             ] {
-                let body = [
-                    b"[{\"id\":1,\"n\":\"one\"},",
-                    before,
-                    bad,
-                    after,
-                    b",{\"id\":3,\"n\":1.5e3}]",
-                ]
-                .concat();
-                let page =
-                    texts(&body).unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&body)));
-                let second = if before.starts_with(b"{\"other") {
-                    None
-                } else {
-                    want.map(str::to_owned)
-                };
-                let want = vec![
-                    (1, Some("one".to_owned())),
-                    (2, second),
-                    (3, Some("1500.0".to_owned())),
-                ];
-                assert_eq!(
-                    (page.items, page.unreadable),
-                    (want, 0),
-                    "{:.200}",
-                    String::from_utf8_lossy(&body)
-                );
+                let want = want.filter(|_| !before.starts_with(b"{\"other"));
+                costs_no_other_entry(&[before, bad, after].concat(), want);
             }
         }
         // What makes the entry what it is: then it is the entry that can't be read.
+        let long = "9".repeat(400);
         for bad in [
             &b"NaN"[..],
             b"1e400",
@@ -563,6 +318,23 @@ mod tests {
         ] {
             assert_eq!(texts(body), Err(want), "{}", String::from_utf8_lossy(body));
         }
+    }
+
+    /// The entry, between two good ones, is read as id 2 with this text.
+    fn costs_no_other_entry(entry: &[u8], want: Option<&str>) {
+        let body = [b"[{\"id\":1,\"n\":\"one\"},", entry, b",{\"id\":3,\"n\":1.5e3}]"].concat();
+        let page = texts(&body).unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&body)));
+        let want = vec![
+            (1, Some("one".to_owned())),
+            (2, want.map(str::to_owned)),
+            (3, Some("1500.0".to_owned())),
+        ];
+        assert_eq!(
+            (page.items, page.unreadable),
+            (want, 0),
+            "{:.200}",
+            String::from_utf8_lossy(&body)
+        );
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //!
 //! What is to be shown of a text of the platform passes [`crate::Secrets`] first.
 
+mod bounded;
 pub mod errors;
 pub mod json;
 pub mod leads;
