@@ -27,6 +27,10 @@ fn beside<'a>(kind: &'a str, truth: &'a str) -> Condition<'a> {
 }
 
 /// Conditions that break one rule each.
+#[allow(
+    clippy::too_many_lines,
+    reason = "a table, one row for each way to break a rule"
+)]
 fn wrong(long: &str) -> Vec<(u32, Vec<Condition<'_>>)> {
     let ready = || working("Working.");
     let ok = || condition("Ready", "True", "Succeeded", "Done.");

@@ -79,39 +79,12 @@ fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply
             platform.delete_service(now, call.key)?;
             Ok(Reply::json(200, &1))
         }
-        Endpoint::ServicesUpgrade => {
-            let body = Fields::parse(call.body)?;
-            let license = body.number("upgradetolicense", "UpgradeToLicense")?;
-            let users = body.number("licensecount", "LicenseCount")?;
-            Ok(Reply::json(
-                200,
-                &platform.upgrade_service(now, call.key, license, users)?,
-            ))
-        }
+        Endpoint::ServicesUpgrade => upgrade_service(platform, now, call),
         Endpoint::TasksGet => Ok(Reply::json(200, &wire::task(platform, platform.task(call.key)?))),
         Endpoint::ChannelsAssign => topology::assign(platform, now, call),
         Endpoint::ChannelsRemove => topology::remove(platform, call),
-        Endpoint::NumbersList => {
-            let tenant = call
-                .query
-                .filled("mstenantid")
-                .ok_or_else(|| Refusal::required("MsTenantId"))?;
-            let list: Vec<_> = platform
-                .numbers
-                .of(tenant)
-                .iter()
-                .map(|one| wire::number(one, tenant))
-                .collect();
-            Ok(Reply::json(200, &list))
-        }
-        Endpoint::SiteLocationsGet => {
-            let found = platform
-                .services
-                .all()
-                .find(|service| service.site.id.eq_ignore_ascii_case(call.key));
-            let missing = || Refusal::Quoted(404, format!("Site location with {} not found", call.key));
-            Ok(Reply::json(200, &wire::site_location(found.ok_or_else(missing)?)))
-        }
+        Endpoint::NumbersList => numbers(platform, call),
+        Endpoint::SiteLocationsGet => site_location(platform, call),
         _ => Ok(Reply::empty(404)),
     }
 }
@@ -206,4 +179,35 @@ fn services(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Rep
         .map(|service| wire::service(platform, service, all_details))
         .collect();
     Ok(Reply::json(200, &list))
+}
+
+fn upgrade_service(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply, Refusal> {
+    let body = Fields::parse(call.body)?;
+    let license = body.number("upgradetolicense", "UpgradeToLicense")?;
+    let users = body.number("licensecount", "LicenseCount")?;
+    let task = platform.upgrade_service(now, call.key, license, users)?;
+    Ok(Reply::json(200, &task))
+}
+
+fn numbers(platform: &Platform, call: &Call<'_>) -> Result<Reply, Refusal> {
+    let tenant = call
+        .query
+        .filled("mstenantid")
+        .ok_or_else(|| Refusal::required("MsTenantId"))?;
+    let list: Vec<_> = platform
+        .numbers
+        .of(tenant)
+        .iter()
+        .map(|one| wire::number(one, tenant))
+        .collect();
+    Ok(Reply::json(200, &list))
+}
+
+fn site_location(platform: &Platform, call: &Call<'_>) -> Result<Reply, Refusal> {
+    let found = platform
+        .services
+        .all()
+        .find(|service| service.site.id.eq_ignore_ascii_case(call.key));
+    let missing = || Refusal::Quoted(404, format!("Site location with {} not found", call.key));
+    Ok(Reply::json(200, &wire::site_location(found.ok_or_else(missing)?)))
 }
