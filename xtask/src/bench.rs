@@ -308,27 +308,17 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let requests = audit::since(&log, mark)?;
     let writes: Vec<_> = requests.into_iter().filter(audit::Request::writes).collect();
     let counts = audit::count(&writes, "oc-essentials-operator");
+    Busy {
+        count,
+        task: settings.task,
+        before,
+        applied,
+        ready,
+        idle,
+        used,
+    }
+    .print();
     let number = f64::from(count);
-    result(&format!("\n| {count} services | |\n|---|---|"));
-    result(&format!("| all applied after | {:.1} s |", applied.as_secs_f64()));
-    result(&format!("| all Ready after | {:.1} s |", ready.as_secs_f64()));
-    result(&format!(
-        "| the API server alone, same writes | {:.1} s; ratio {:.2} |",
-        before.as_secs_f64(),
-        ready.as_secs_f64() / before.as_secs_f64()
-    ));
-    result(&format!(
-        "| less the task | ratio {:.2} |",
-        (ready.as_secs_f64() - settings.task as f64 / 1000.0) / before.as_secs_f64()
-    ));
-    result(&format!(
-        "| CPU per object | {:.2} ms |",
-        (used.cpu - idle.cpu).as_secs_f64() * 1000.0 / number
-    ));
-    result(&format!(
-        "| resident memory | {:.1} MiB at the end, {:.1} MiB at most, {:.1} MiB before |",
-        used.resident, used.peak, idle.resident
-    ));
     for ((verb, resource), times) in counts {
         result(&format!(
             "| API server: {verb} {resource} per object | {:.3} |",
@@ -342,6 +332,47 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
         ));
     }
     Ok(())
+}
+
+/// What was measured while services were applied.
+struct Busy {
+    count: u32,
+    task: u64,
+    /// How long the API server alone takes for the same writes.
+    before: Duration,
+    applied: Duration,
+    ready: Duration,
+    idle: Usage,
+    used: Usage,
+}
+
+impl Busy {
+    fn print(&self) {
+        let (before, ready) = (self.before.as_secs_f64(), self.ready.as_secs_f64());
+        let (idle, used) = (&self.idle, &self.used);
+        result(&format!("\n| {} services | |\n|---|---|", self.count));
+        result(&format!(
+            "| all applied after | {:.1} s |",
+            self.applied.as_secs_f64()
+        ));
+        result(&format!("| all Ready after | {ready:.1} s |"));
+        result(&format!(
+            "| the API server alone, same writes | {before:.1} s; ratio {:.2} |",
+            ready / before
+        ));
+        result(&format!(
+            "| less the task | ratio {:.2} |",
+            (ready - self.task as f64 / 1000.0) / before
+        ));
+        result(&format!(
+            "| CPU per object | {:.2} ms |",
+            (used.cpu - idle.cpu).as_secs_f64() * 1000.0 / f64::from(self.count)
+        ));
+        result(&format!(
+            "| resident memory | {:.1} MiB at the end, {:.1} MiB at most, {:.1} MiB before |",
+            used.resident, used.peak, idle.resident
+        ));
+    }
 }
 
 async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {

@@ -80,30 +80,8 @@ async fn demo(settings: Settings) -> Result<bool> {
     let refused = all_refused(&client, &examples.join("refused")).await?;
 
     step("The objects");
-    let mut crash = settings.crash;
-    let mut drawn = Redrawn::default();
-    let mut left = PATIENCE.as_millis() / 250;
-    let stands = loop {
-        operator.check()?;
-        simulator.check()?;
-        let state = wanted::read(&client).await?;
-        drawn.draw(&table::draw(&client).await?);
-        if wanted::all_stand(&state) {
-            break true;
-        }
-        if crash && wanted::in_the_middle(&state) {
-            crash = false;
-            operator.kill();
-            note("the operator was killed in the middle of its work, and is started again");
-            drawn = Redrawn::default();
-            operator = trial::operator(&programs.operator, &release, "debug", &log)?;
-        }
-        if left == 0 {
-            break false;
-        }
-        left -= 1;
-        tokio::time::sleep(Duration::from_millis(250)).await;
-    };
+    let start = || trial::operator(&programs.operator, &release, "debug", &log);
+    let stands = watch(&client, settings.crash, &mut operator, &mut simulator, start).await?;
     if !stands {
         for line in wanted::differences(&wanted::read(&client).await?) {
             note(&line);
@@ -119,6 +97,39 @@ async fn demo(settings: Settings) -> Result<bool> {
         &mut simulator,
     )
     .await
+}
+
+/// Draws the objects until all stand where they should, or for [`PATIENCE`]; with `crash`, kills the operator once in between.
+async fn watch(
+    client: &Client,
+    mut crash: bool,
+    operator: &mut Running,
+    simulator: &mut Running,
+    start: impl Fn() -> Result<Running>,
+) -> Result<bool> {
+    let mut drawn = Redrawn::default();
+    let mut left = PATIENCE.as_millis() / 250;
+    loop {
+        operator.check()?;
+        simulator.check()?;
+        let state = wanted::read(client).await?;
+        drawn.draw(&table::draw(client).await?);
+        if wanted::all_stand(&state) {
+            return Ok(true);
+        }
+        if crash && wanted::in_the_middle(&state) {
+            crash = false;
+            operator.kill();
+            note("the operator was killed in the middle of its work, and is started again");
+            drawn = Redrawn::default();
+            *operator = start()?;
+        }
+        if left == 0 {
+            return Ok(false);
+        }
+        left -= 1;
+        tokio::time::sleep(Duration::from_millis(250)).await;
+    }
 }
 
 async fn conclude(
