@@ -21,45 +21,49 @@ use crate::wire::errors::Form;
 use crate::wire::json::Malformed;
 use oc_domain::requests::NewLead;
 
-/// A client of one Live Platform, for one identity. Cheap to clone: clones share connections, token and credential.
+/// A client of one Live Platform, for one identity. Cheap to clone: clones share connections, token and
+/// credential.
 ///
-/// Every method fails with [`Error`]; the classes that a method can give beyond the general ones are said at the method.
+/// Every method fails with [`Error`]. Each method documents the error kinds it returns beyond the general
+/// ones.
 #[derive(Clone)]
 pub struct Client {
     transport: Arc<Transport>,
 }
 
-/// Where LC customers are read, below the base. `api/ovoc/v1/topology/lcCustomers` is the other guess (C-9, platform-facts-2.md 6).
+/// The path of LC customers, below the base. `api/ovoc/v1/topology/lcCustomers` is the other guess (C-9,
+/// platform-facts-2.md 6).
 const LC_CUSTOMERS: &str = "api/ovoc/v1/topology/customers";
 
-/// What became of a delete.
+/// The outcome of a delete.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Deleted {
-    /// The platform took it on. It may not be over yet: look until it is gone (N-11).
+    /// The platform accepted it. It may still be running: read until the object is gone (N-11).
     Accepted,
-    /// The platform says that there is none (404).
+    /// The platform has no such object (404).
     NotFound,
 }
 
-/// The answer of a call that is only inferred: a release may lack it.
+/// The answer of a call whose existence is only inferred: a release may lack it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum MaybeAbsent<T> {
-    /// The call exists, and said this.
+    /// The call exists and gave this answer.
     Available(T),
-    /// This release has no such call, or under that path another one.
+    /// This release has no such call, or has a different one at that path.
     Unavailable,
 }
 
-/// Whether the request that began a task may have held secret values, which the task's texts may repeat.
+/// Whether the request that started a task may have held secret values, which the task's texts may repeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum SecretsSent {
-    /// Surely not.
+    /// It held none.
     No,
-    /// Perhaps. When this client has begun the task, it knows them and takes them out; otherwise, as after a restart, nothing of the task's texts is shown but their level.
+    /// It may have. If this client started the task, it knows the secrets and removes them. Otherwise, as
+    /// after a restart, it shows only the level of the task's messages.
     Perhaps,
 }
 
-/// How an installation's own job call is made.
+/// The HTTP method of an installation's own job call.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum JobMethod {
     /// POST with an empty body.
@@ -78,10 +82,11 @@ impl fmt::Debug for Client {
 }
 
 impl Client {
-    /// Makes a client; asks nothing yet.
+    /// Makes a client. Sends no request yet.
     ///
     /// # Errors
-    /// [`ErrorKind::Settings`], saying what to change: a URL that is neither https nor local, an empty id or scope, a CA bundle that is none, a limit out of range.
+    /// [`ErrorKind::Settings`], saying what to change: a URL that is neither https nor local, an empty id or
+    /// scope, an unusable CA bundle, a limit out of range.
     pub fn new(
         settings: ClientSettings,
         credential: Credential,
@@ -92,11 +97,12 @@ impl Client {
         })
     }
 
-    /// Lists all leads: GET `/api/v2/oc/lead`, page by page (platform-facts.md 1.3, 2.1; C-12). Each page has its own deadline and limit. The first list of a client asks
-    /// for page 0 too, to find out whether the platform counts from 0; later ones only when it does, or when the list is empty.
+    /// Lists all leads: GET `/api/v2/oc/lead`, page by page (platform-facts.md 1.3, 2.1; C-12). Each page has
+    /// its own deadline and limit. The first list of a client also requests page 0, to find out whether the
+    /// platform counts from 0. Later lists do so only when it does, or when the list is empty.
     ///
     /// # Errors
-    /// [`ErrorKind::BadAnswer`] when a page is no list, or the list does not end after 1000 pages.
+    /// [`ErrorKind::BadAnswer`] when a page is not a list, or the list does not end after 1000 pages.
     pub async fn leads(&self) -> Result<Listed<Lead>, Error> {
         let size = self.transport.settings.page_size;
         let mut pager = Pager::new(size, self.transport.first_page(), |lead: &Lead| lead.id.clone());
@@ -121,13 +127,17 @@ impl Client {
         Ok(listed)
     }
 
-    /// Lists the leads of one tenant: none, one or two (platform-facts.md 2.1). GET `/api/v2/oc/lead?msTenantID=`, as printed without paging.
+    /// Lists the leads of one tenant: none, one or two (platform-facts.md 2.1). GET
+    /// `/api/v2/oc/lead?msTenantID=`, which is documented without paging.
     ///
-    /// No items and [`Listed::unreadable`] 0 mean that the platform says so itself: by an empty list, or a 404 in one of its own forms (E3, E4; not documented). What the answer holds
-    /// of other tenants is left out and counts as unreadable: a release that overlooks the filter may have left this tenant's leads on another page.
+    /// No items and [`Listed::unreadable`] 0 mean that the platform itself says there are none: by an empty
+    /// list, or by a 404 in one of its own forms (E3, E4; not documented). Leads of other tenants in the
+    /// answer are left out and counted as unreadable: a release that ignores the filter may have left this
+    /// tenant's leads on another page.
     ///
     /// # Errors
-    /// [`ErrorKind::BadAnswer`] when it is no list; [`ErrorKind::NotFound`] for a 404 in any other form: what stands between us and the API has no say in this.
+    /// [`ErrorKind::BadAnswer`] when it is not a list; [`ErrorKind::NotFound`] for a 404 in any other form,
+    /// since a proxy in between may have sent it.
     pub async fn leads_of(&self, tenant: &TenantId) -> Result<Listed<Lead>, Error> {
         let call = self.list(
             Endpoint::LeadsOfTenant,
@@ -163,10 +173,10 @@ impl Client {
         Ok(listed)
     }
 
-    /// Lists all services: GET `/api/v3/customer` (platform-facts.md 6.1), which knows no paging.
+    /// Lists all services: GET `/api/v3/customer` (platform-facts.md 6.1), which has no paging.
     ///
     /// # Errors
-    /// [`ErrorKind::BadAnswer`] when it is no list.
+    /// [`ErrorKind::BadAnswer`] when it is not a list.
     pub async fn services(&self) -> Result<Listed<Service>, Error> {
         let call = self.list(Endpoint::Services, "api/v3/customer", &[]);
         let answer = self.transport.ask(&call).await?;
@@ -175,11 +185,13 @@ impl Client {
             .map_err(|why| unreadable(call.endpoint, answer.status, why))
     }
 
-    /// Asks for a service: POST `/api/v3/customer` (platform-facts.md 3.3). Sent once, and never repeated but after a 401.
+    /// Requests a service: POST `/api/v3/customer` (platform-facts.md 3.3). Sent once, and repeated only
+    /// after a 401.
     ///
     /// # Errors
-    /// [`ErrorKind::Refused`] with the platform's words (U-3, U-4), [`ErrorKind::NotFound`] for an unknown lead; [`Error::may_have_happened`] says whether the service may be on its way
-    /// all the same: then look before asking again. [`ErrorKind::BadAnswer`] when it was accepted but no task id came.
+    /// [`ErrorKind::Refused`] with the platform's words (U-3, U-4), [`ErrorKind::NotFound`] for an unknown
+    /// lead. [`Error::may_have_happened`] says whether the service may be on its way anyway: then look before
+    /// requesting it again. [`ErrorKind::BadAnswer`] when it was accepted but no task id came.
     pub async fn create_service(&self, request: &CreateService) -> Result<TaskId, Error> {
         let mut call = self.change(
             Endpoint::CreateService,
@@ -191,8 +203,9 @@ impl Client {
         self.start(&call).await
     }
 
-    /// Reads a task: GET `/api/v2/task/{id}` (platform-facts.md 5). `None` when the platform does not know it: right after the create it may not be visible yet, later it is lost (U-5).
-    /// `sent` says what is to be done with its texts when this client does not know with which secrets it was begun.
+    /// Reads a task: GET `/api/v2/task/{id}` (platform-facts.md 5). `None` when the platform does not know
+    /// it: right after the create it may not be visible yet, later it is lost (U-5). `sent` says how to treat
+    /// its texts when this client does not know the secrets it was started with.
     ///
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it has no status.
@@ -210,7 +223,8 @@ impl Client {
             .map_err(|why| unreadable(call.endpoint, answer.status, why))
     }
 
-    /// Deletes a service: DELETE `/api/v2/customer/{guid}` (platform-facts.md 4). Its SIP connections and dial plans go too.
+    /// Deletes a service: DELETE `/api/v2/customer/{guid}` (platform-facts.md 4). Its SIP connections and
+    /// dial plans go too.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] with the platform's words.
@@ -224,7 +238,8 @@ impl Client {
         .await
     }
 
-    /// Makes a consentless lead: POST `/api/v2/oc/lead` (platform-facts.md 2.3). The answer tells nothing (U-15): read the tenant's leads.
+    /// Creates a consentless lead: POST `/api/v2/oc/lead` (platform-facts.md 2.3). The answer says nothing
+    /// (U-15): read the tenant's leads.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`], with `TenantId` or `CompanyName` among the fields when one is taken.
@@ -238,7 +253,8 @@ impl Client {
         .await
     }
 
-    /// Deletes a consentless lead: DELETE `/api/v2/oc/lead?msTenantID=` (platform-facts.md 2.4). A consented lead cannot be deleted here.
+    /// Deletes a consentless lead: DELETE `/api/v2/oc/lead?msTenantID=` (platform-facts.md 2.4). A consented
+    /// lead cannot be deleted here.
     ///
     /// # Errors
     /// [`ErrorKind::Refused`] for a consented lead, or one that has a service (U-7).
@@ -250,7 +266,8 @@ impl Client {
         self.delete(&call).await
     }
 
-    /// Attaches the tenant's lead to a channel: PUT `/api/v3/ovoc/channel/action/assign` (platform-facts.md 2.5; C-10). The platform allows 300 of these a minute, over all users (1.4).
+    /// Attaches the tenant's lead to a channel: PUT `/api/v3/ovoc/channel/action/assign` (platform-facts.md
+    /// 2.5; C-10). The platform allows 300 of these a minute, over all users (1.4).
     ///
     /// # Errors
     /// [`ErrorKind::Refused`], also when a 200 says that it failed (E7, C-11).
@@ -264,7 +281,8 @@ impl Client {
         .await
     }
 
-    /// Detaches the tenant's lead from its channel: PUT `/api/v3/ovoc/channel/action/remove/?msTenantId=` (platform-facts.md 2.5).
+    /// Detaches the tenant's lead from its channel: PUT `/api/v3/ovoc/channel/action/remove/?msTenantId=`
+    /// (platform-facts.md 2.5).
     ///
     /// # Errors
     /// As [`Client::assign_channel`].
@@ -281,7 +299,8 @@ impl Client {
         self.effect(&call).await
     }
 
-    /// Reads one LC customer by GET, never by the documented PUT, which changes it (N-6, C-9). `Available(None)`: there is none of this id (E4).
+    /// Reads one LC customer by GET, never by the documented PUT, which changes it (N-6, C-9).
+    /// `Available(None)`: there is no customer with this id (E4).
     ///
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it is not JSON.
@@ -302,15 +321,17 @@ impl Client {
         }
     }
 
-    /// How many numbers a tenant has: GET `/api/v2/oc/numbers?msTenantId=` (platform-facts.md 6.6). The call documents no paging: a release that pages all the
-    /// same gives too few, so take it as "at least".
+    /// Counts a tenant's telephone numbers: GET `/api/v2/oc/numbers?msTenantId=` (platform-facts.md 6.6). The
+    /// call documents no paging. A release that pages anyway gives too few, so read the count as "at least".
     ///
-    /// [`MaybeAbsent::Unavailable`]: the API itself said, by a 404 in one of its own forms (E3, E4), that it knows no such thing. That one answer is a hint, not a proof: the
-    /// same words may mean this tenant only (assumption), so who has had a count from this platform before must not believe it.
+    /// [`MaybeAbsent::Unavailable`]: the API itself said, by a 404 in one of its own forms (E3, E4), that it
+    /// knows no such thing. That is a hint, not a proof: the same words may mean this tenant only
+    /// (assumption). A caller that has ever had a count from this platform must not believe it.
     ///
     /// # Errors
-    /// [`ErrorKind::BadAnswer`] when it is no list. Any other refusal too, be it 404, 405, 410 or 501: a proxy, a gateway without its route, and a platform that is being
-    /// deployed say the same, and whoever takes that for "no numbers" deletes a service that has some.
+    /// [`ErrorKind::BadAnswer`] when it is not a list. Any other refusal is an error too, be it 404, 405, 410
+    /// or 501: a proxy, a gateway without its route, and a platform being deployed answer the same, and
+    /// taking that for "no numbers" would delete a service that has some.
     pub async fn numbers_of(&self, tenant: &TenantId) -> Result<MaybeAbsent<u64>, Error> {
         let call = self.list(
             Endpoint::Numbers,
@@ -328,11 +349,13 @@ impl Client {
         }
     }
 
-    /// Makes an installation's own call that starts a synchronization job (platform-facts.md 7: the platform documents none). The token goes along only to the platform's own origin.
-    /// Sent once, whatever the method.
+    /// Makes an installation's own call that starts a synchronization job (platform-facts.md 7: the platform
+    /// documents none). The token is sent only to the platform's own origin. The call is sent once, whatever
+    /// the method.
     ///
     /// # Errors
-    /// [`ErrorKind::Settings`] when the URL is neither https nor local; [`ErrorKind::Forbidden`] when another origin asks for a login.
+    /// [`ErrorKind::Settings`] when the URL is neither https nor local; [`ErrorKind::Forbidden`] when another
+    /// origin requires a login.
     pub async fn run_job(&self, url: &Url, method: JobMethod) -> Result<(), Error> {
         check_url(url, "the url of the synchronization job")?;
         let method = match method {
@@ -399,7 +422,7 @@ impl Client {
         }
     }
 
-    /// A change that starts a task.
+    /// Makes a change that starts a task.
     async fn start(&self, call: &HttpCall) -> Result<TaskId, Error> {
         let answer = self.transport.ask(call).await?;
         match wire::tasks::task_id(&answer.body) {
@@ -414,7 +437,7 @@ impl Client {
         }
     }
 
-    /// A change that is over with its answer, unless that says otherwise (E7).
+    /// Makes a change that is complete once answered, unless the answer says otherwise (E7).
     async fn effect(&self, call: &HttpCall) -> Result<(), Error> {
         let answer = self.transport.ask(call).await?;
         wire::tasks::envelope(&answer.body, &call.secrets).map_err(|said| declined(call, &answer, said))
@@ -431,7 +454,8 @@ impl Client {
         }
     }
 
-    /// A read that a release may lack. `Available(None)`: there is none of this id, in the topology server's own words (E4).
+    /// Makes a read that a release may lack. `Available(None)`: there is none of this id, in the topology
+    /// server's own words (E4).
     async fn inferred(
         &self,
         endpoint: Endpoint,
@@ -448,7 +472,7 @@ impl Client {
     }
 }
 
-/// `None` for what the platform does not find.
+/// Turns [`ErrorKind::NotFound`] into `None`.
 fn found(result: Result<HttpResponse, Error>) -> Result<Option<HttpResponse>, Error> {
     match result {
         Ok(answer) => Ok(Some(answer)),
@@ -471,7 +495,7 @@ fn endless(status: u16) -> Error {
 mod tests {
     use super::*;
 
-    /// The futures of all methods can be spawned: this compiles.
+    /// Holds that the futures of all methods can be spawned: it only has to compile.
     #[allow(dead_code, reason = "it is compiled, not run")]
     fn futures_are_send(
         client: &Client,

@@ -1,8 +1,10 @@
-//! A careful client for the Operator Connect REST API of the AudioCodes Live Platform. Knows nothing of Kubernetes.
+//! A careful client for the Operator Connect REST API of the AudioCodes Live Platform. It knows nothing of
+//! Kubernetes.
 //!
-//! "platform-facts.md 6.1", "C-n", "U-n", "N-n" and "E1" to "E7" in the comments stand for the sections and the rows of `docs/design/platform-facts.md` and the two that continue
-//! it: what the vendor's pages say, where they contradict each other, and what is assumed where they are silent. Nothing here was ever tried against a live system, so
-//! this client trusts as little as it can.
+//! "platform-facts.md 6.1", "C-n", "U-n", "N-n" and "E1" to "E7" in the comments refer to the sections and
+//! rows of `docs/design/platform-facts.md` and its two continuations. These record what the vendor's pages
+//! say, where they contradict each other, and what is assumed where they are silent. Nothing here was ever
+//! tried against a live system, so this client trusts as little as it can.
 //!
 //! # The layers
 //!
@@ -19,15 +21,20 @@
 //!
 //! # Promises
 //!
-//! - A change (POST, PUT, DELETE) is sent at most once, with one exception: after a 401 it is sent once more with a new token, since
-//!   a call that was answered 401 was not executed. [`Error::may_have_happened`] says whether a change that failed may have been made.
-//! - A change goes by a connection of its own, at the cost of one handshake for each: a connection that lies open may be closed in the moment in which it is used again.
-//! - A GET is tried at most twice more, and only when the connection failed; never after a status, never after the deadline.
-//! - Each call ends by its deadline; each answer is read up to its limit, and no further. Memory is bounded by the limit, not by what is in the answer.
+//! - A change (POST, PUT, DELETE) is sent at most once, with one exception: after a 401 it is sent once more
+//!   with a new token, because a call that was answered 401 was not executed. [`Error::may_have_happened`]
+//!   says whether a failed change may have been made.
+//! - Each change uses a connection of its own, at the cost of one handshake. The server may close an idle
+//!   connection at the moment it is reused.
+//! - A GET is retried at most twice, and only when the connection failed: never after a status, never after
+//!   the deadline.
+//! - Each call ends by its deadline. Each answer is read up to its limit and no further, so the limit bounds
+//!   memory, not the content of the answer.
 //! - Redirects are never followed: the token would go along, and a login page would look like success.
-//! - No error, log line or `Debug` text holds a secret, a token, a mail address, a telephone number or a raw web page, nor anything that changes from
-//!   try to try: the texts go into status conditions.
-//! - The client never sleeps on a 429: it says [`ErrorKind::Throttled`] with [`Error::retry_after`], and the caller's budget decides.
+//! - No error, log line or `Debug` text holds a secret, a token, a mail address, a telephone number or a raw
+//!   web page, or anything that changes from one attempt to the next. The texts go into status conditions.
+//! - The client never sleeps on a 429. It returns [`ErrorKind::Throttled`] with [`Error::retry_after`], and
+//!   the caller's budget decides.
 
 mod client;
 mod error;

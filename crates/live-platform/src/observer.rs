@@ -2,13 +2,14 @@
 
 use std::time::Duration;
 
-/// Is told of each HTTP exchange, the retries and the token requests among them. Must return at once.
+/// Observes each HTTP exchange, including retries and token requests. Methods must not block.
 pub trait Observer: Send + Sync {
-    /// One exchange is over. `elapsed` runs from the first byte sent (or the try to connect) to the last byte read.
+    /// Called when an exchange ends. `elapsed` runs from the first byte sent (or the attempt to connect) to
+    /// the last byte read.
     fn call_finished(&self, endpoint: Endpoint, outcome: CallOutcome, elapsed: Duration);
 }
 
-/// Every call this client can make: a closed list, so that it can be a metric's label.
+/// Every call this client can make. A closed list, so that it can be a metric label.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Endpoint {
     /// POST to the token URL.
@@ -42,7 +43,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// All of them.
+    /// Every endpoint, each once.
     pub const ALL: [Endpoint; 14] = [
         Self::Token,
         Self::Leads,
@@ -60,7 +61,7 @@ impl Endpoint {
         Self::Job,
     ];
 
-    /// The name for a label: lower case and underscores.
+    /// The value for a metric label: lower case and underscores.
     pub fn label(self) -> &'static str {
         match self {
             Self::Token => "token",
@@ -104,7 +105,7 @@ impl Endpoint {
 /// How one exchange ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CallOutcome {
-    /// An answer with this status was read whole (or as far as an error's text is read).
+    /// An answer with this status was read in full (for an error: as much of its text as is kept).
     Answered(u16),
     /// No connection: name, address, TLS, proxy.
     NotConnected,
@@ -112,12 +113,12 @@ pub enum CallOutcome {
     TimedOut,
     /// The connection broke before the answer was whole.
     Lost,
-    /// The answer was over its limit; the rest was not read.
+    /// The answer exceeded its limit. The rest was not read.
     TooLarge,
 }
 
 impl CallOutcome {
-    /// Every label.
+    /// All values that [`CallOutcome::label`] returns.
     pub const LABELS: [&'static str; 10] = [
         "2xx",
         "3xx",
@@ -131,7 +132,7 @@ impl CallOutcome {
         "too_large",
     ];
 
-    /// The name for a label, one of [`CallOutcome::LABELS`].
+    /// The value for a metric label, one of [`CallOutcome::LABELS`].
     pub fn label(self) -> &'static str {
         match self {
             Self::Answered(429) => "429",

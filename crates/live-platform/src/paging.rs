@@ -1,20 +1,21 @@
-//! Which page is next, and when to stop. Pure.
+//! Decides which page to request next and when to stop. Pure.
 
 use std::collections::HashSet;
 use std::hash::Hash;
 
 use crate::wire::json::Page;
 
-/// A list, all its pages put together.
+/// A list, put together from all its pages.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listed<T> {
     /// The elements, each once.
     pub items: Vec<T>,
-    /// How many elements could not be read. While this is not 0, what is missing from `items` may nevertheless exist.
+    /// How many elements could not be read. While this is not 0, an element missing from `items` may still
+    /// exist.
     pub unreadable: usize,
-    /// Why, for the first of those: stable, such as `has no tenantId that is a GUID`.
+    /// Why the first of those could not be read. Stable, such as `has no tenantId that is a GUID`.
     pub why: Option<&'static str>,
-    /// How many pages were asked for.
+    /// How many pages were requested.
     pub pages: u32,
 }
 
@@ -29,18 +30,19 @@ impl<T> Listed<T> {
     }
 }
 
-/// A list longer than this does not end, as far as we are concerned.
+/// Beyond these limits a list counts as endless.
 const MOST_PAGES: u32 = 1_000;
 const MOST_ITEMS: usize = 1_000_000;
 
-/// The page sizes that the vendor's pages give as defaults (platform-facts.md 1.3): a first page of exactly this length is what a server gives
-/// that overlooks `PageSize`, and does not prove that the list is over.
+/// The page sizes that the vendor's pages give as defaults (platform-facts.md 1.3). A server that ignores
+/// `PageSize` returns a first page of exactly this length, so that length does not prove that the list is
+/// over.
 const DEFAULTS: [usize; 3] = [10, 100, 200];
 
-/// From which number a server counts its pages (C-12: the vendor's pages say 0 and say 1).
+/// The number a server counts its pages from (C-12: the vendor's pages say both 0 and 1).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) enum FirstPage {
-    /// Not found out yet, or not to be found out: the list is empty.
+    /// Unknown: not found out yet, or impossible to find out because the list is empty.
     #[default]
     Unknown,
     /// From 1, as the newer page says.
@@ -49,8 +51,9 @@ pub(crate) enum FirstPage {
     Zero,
 }
 
-/// Asks for pages from 1 on, until one is short or brings nothing new (C-12). Then, unless the server is known to count from 1, for page 0: if that brings
-/// something new, the server counts from 0, and the list would have lacked its first page.
+/// Requests pages from 1 on until one is short or brings nothing new (C-12). Then it requests page 0, unless
+/// the server is known to count from 1. If page 0 brings something new, the server counts from 0, and the
+/// list would have lacked its first page.
 pub(crate) struct Pager<T, K> {
     size: usize,
     key: fn(&T) -> K,
@@ -60,7 +63,7 @@ pub(crate) struct Pager<T, K> {
     first: FirstPage,
 }
 
-/// The list does not end.
+/// The error for a list that does not end.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Endless;
 
@@ -82,12 +85,12 @@ impl<T, K: Eq + Hash> Pager<T, K> {
         }
     }
 
-    /// The number of the page to ask for; `None` when the list is whole.
+    /// The number of the next page to request; `None` when the list is complete.
     pub(crate) fn next(&self) -> Option<u32> {
         self.next
     }
 
-    /// Takes the page that was asked for.
+    /// Takes the requested page.
     pub(crate) fn take(&mut self, page: Page<T>) -> Result<(), Endless> {
         let Some(number) = self.next else { return Ok(()) };
         self.listed.pages += 1;
@@ -127,8 +130,9 @@ impl<T, K: Eq + Hash> Pager<T, K> {
         }
     }
 
-    /// The server did not give page 0, with this status: one that counts from 1 need not know it, or stumbles over it (a 500, for a negative offset; taken
-    /// for now, and asked again with the next list). `false` when that is no explanation, and the list has failed.
+    /// Handles a refusal of page 0 with this status. A server that counts from 1 may not have that page, or
+    /// may fail on it (a 500, for a negative offset; accepted for now and tried again with the next list).
+    /// Returns `false` when that does not explain the status, so the list has failed.
     pub(crate) fn refused(&mut self, status: Option<u16>) -> bool {
         if self.next != Some(0) || self.first == FirstPage::Zero {
             return false;
@@ -143,7 +147,7 @@ impl<T, K: Eq + Hash> Pager<T, K> {
         true
     }
 
-    /// The whole list, and what was found out about the server.
+    /// The complete list, and what was found out about the server.
     pub(crate) fn done(self) -> (Listed<T>, FirstPage) {
         (self.listed, self.first)
     }
@@ -163,7 +167,7 @@ mod tests {
         }
     }
 
-    /// Asks a server for all it has; gives how much was listed, the pages that were asked for, and what was found out.
+    /// Lists all that a server has. Returns how much was listed, the pages requested, and what was found out.
     fn ask(
         size: u32,
         first: FirstPage,

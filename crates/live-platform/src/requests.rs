@@ -1,4 +1,5 @@
-//! The bodies that are sent, in the spelling of the printed examples (C-4). Optional fields are sent only when they are set (U-11).
+//! The request bodies, in the spelling of the printed examples (C-4). Optional fields are sent only when set
+//! (U-11).
 
 use std::collections::BTreeMap;
 
@@ -12,14 +13,15 @@ use crate::secrets::Secrets;
 /// A request for one OC Essential service (platform-facts.md 3).
 #[derive(Clone, Debug)]
 pub struct CreateService {
-    /// What is asked for. Nothing of it is checked here.
+    /// The requested service. Nothing of it is checked here.
     pub service: NewService,
-    /// Further script parameters of an IP group; they may hold passwords. One that is named as one of the two of [`IpGroup`] does not replace it. Not sent
-    /// for a service by tenant id.
+    /// Further script parameters of an IP group; they may hold passwords. A name that equals one of the two
+    /// of [`IpGroup`] does not replace it. Not sent for a service by tenant id.
     pub variables: BTreeMap<String, SecretString>,
 }
 
-/// The body of POST `/api/v3/customer` (platform-facts.md 3.3). `channelId` and `lcCustomerId` go as digits in a text, the type that the page gives.
+/// The body of POST `/api/v3/customer` (platform-facts.md 3.3). `channelId` and `lcCustomerId` are sent as
+/// digits in a string, the type that the vendor's page gives.
 pub(crate) fn create_service(request: &CreateService) -> Value {
     let NewService { tenant, parameters } = &request.service;
     let mut body = Map::new();
@@ -85,7 +87,7 @@ fn site_location_of(site: &SiteLocation) -> Value {
     )
 }
 
-/// The secrets of a request, so that an answer that repeats them can be cleaned of them.
+/// The secrets of a request, for removal from answers that repeat them.
 pub(crate) fn secrets(request: &CreateService) -> Secrets {
     if request.variables.is_empty() {
         Secrets::none()

@@ -1,7 +1,8 @@
 //! The one gate for text: what a platform says passes it before it is folded, cut or shown anywhere.
 //!
-//! A secret comes back in many shapes: whole, a line of it, without its blanks, cut off by the platform or by us, escaped as the JSON or the form that it was sent in, in base64.
-//! So the gate does not look for the secret, but for any stretch of it that is long enough to tell something.
+//! A secret comes back in many shapes: whole, one line of it, without its blanks, cut off by the platform or
+//! by us, escaped as the JSON or the form it was sent in, or in base64. So the gate does not look for the
+//! secret, but for any stretch of it that is long enough to reveal something.
 
 use std::borrow::Cow;
 use std::collections::HashMap;
@@ -13,20 +14,23 @@ use secrecy::{ExposeSecret, SecretSlice, SecretString};
 
 use crate::text::{first_sentence, shown};
 
-/// What stands for a secret in a text.
+/// Replaces a secret in a text.
 const INSTEAD: &str = "(withheld)";
-/// What stands for a whole text that may hold secrets which are not known any more.
+/// Replaces a whole text that may hold secrets which are no longer known.
 const UNKNOWN: &str = "(withheld: it may repeat a secret variable)";
-/// A secret of fewer characters, blanks not counted, is only looked for as a whole word.
+/// A secret with fewer characters, blanks not counted, is only matched as a whole word.
 const LEAST: usize = 4;
-/// The longest stretch of a longer secret that may be left standing has one character less.
+/// The longest stretch of a longer secret that may remain has one character less than this.
 const MOST: usize = 8;
 
-/// The secrets that an answer may repeat. Cheap to clone; prints nothing of them.
+/// The secrets that an answer may repeat. Cheap to clone. `Debug` prints nothing of them.
 ///
-/// Of a secret of four characters or more, blanks and `+` not counted and without regard to case, no stretch of half its length (at least four characters, at most eight) is
-/// left in a text, nor of one of its lines: not plain, not escaped for JSON, once or twice, not encoded for a form, a URL or HTML, not in base64. What is left of a text between two
-/// such stretches stays. A shorter secret is taken out where it stands alone, as it is, with no letter or digit beside it: anywhere else it can't be told from the rest of the text.
+/// For a secret of four characters or more, no stretch of half its length (at least four characters, at most
+/// eight) remains in a text, nor such a stretch of one of its lines. Blanks and `+` do not count, and case is
+/// ignored. This holds for plain text, text escaped for JSON once or twice, text encoded for a form, a URL or
+/// HTML, and base64. The text between two such stretches stays. A shorter secret is removed only where it
+/// appears unchanged with no letter or digit beside it: elsewhere it cannot be told apart from the rest of
+/// the text.
 #[derive(Clone, Default)]
 pub struct Secrets {
     needles: Arc<[Needle]>,
@@ -34,7 +38,7 @@ pub struct Secrets {
     unknown: bool,
 }
 
-/// One form of a secret: folded, see [`fold`].
+/// One form of a secret, folded by [`fold_case`].
 struct Needle {
     folded: SecretSlice<u8>,
     window: usize,
@@ -47,12 +51,12 @@ impl fmt::Debug for Secrets {
 }
 
 impl Secrets {
-    /// There are none.
+    /// No secrets.
     pub fn none() -> Self {
         Self::default()
     }
 
-    /// There may be some, and nobody knows them any more: every text is withheld as a whole.
+    /// Secrets that may exist but are no longer known: every text is withheld as a whole.
     pub fn unknown() -> Self {
         Self {
             unknown: true,
@@ -60,13 +64,13 @@ impl Secrets {
         }
     }
 
-    /// These.
+    /// Collects these secrets.
     pub fn new(secrets: impl IntoIterator<Item = SecretString>) -> Self {
         let mut needles = Vec::new();
         let mut words = Vec::new();
         for secret in secrets {
             let text = secret.expose_secret();
-            // A line can be so short that no stretch of the whole has its length.
+            // A line can be shorter than the stretch that the whole secret is matched by.
             for part in std::iter::once(text).chain(text.lines().filter(|line| *line != text)) {
                 needles.extend(needle(part));
             }
@@ -87,7 +91,7 @@ impl Secrets {
         }
     }
 
-    /// How many bytes of memory these take.
+    /// How many bytes of memory the secrets take.
     pub(crate) fn size(&self) -> usize {
         self.needles
             .iter()
@@ -96,17 +100,18 @@ impl Secrets {
             + self.words.len() * LEAST
     }
 
-    /// A text of the platform as it may be shown: without secrets, bounded, on one line, without personal data. Empty when it is a web page.
+    /// Returns a platform text in a form that may be shown: without secrets, bounded, on one line, without
+    /// personal data. Empty when it is a web page.
     pub(crate) fn shown(&self, text: &str) -> String {
         self.pass(text, shown)
     }
 
-    /// The code and the first sentence of an Entra `error_description`.
+    /// Returns the code and the first sentence of an Entra `error_description`.
     pub(crate) fn first_sentence(&self, text: &str) -> String {
         self.pass(text, first_sentence)
     }
 
-    /// The first line of a plain text: behind it stand stack traces. Empty when it is not readable.
+    /// Returns the first line of a plain text: stack traces follow it. Empty when it is not readable.
     pub(crate) fn first_line(&self, text: &str) -> String {
         self.pass(text, |text| {
             let line = text.trim().lines().next().unwrap_or_default();
@@ -118,7 +123,7 @@ impl Secrets {
         })
     }
 
-    /// A word that the platform has for a state.
+    /// Returns the platform's word for a state.
     pub(crate) fn word(&self, text: &str) -> String {
         let plain = text.chars().all(|c| c.is_ascii_alphabetic() || c == ' ');
         if self.unknown && plain {
@@ -169,7 +174,7 @@ impl Secrets {
         Cow::Owned(clean)
     }
 
-    /// Where in a text stretches of the secrets are.
+    /// Finds the stretches of the secrets in a text.
     fn found(&self, text: &[Glyph<u8>]) -> Vec<Range<usize>> {
         let mut places: [Option<HashMap<u64, Vec<usize>>>; MOST + 1] = Default::default();
         let mut spans = Vec::new();
@@ -188,7 +193,7 @@ impl Secrets {
                 places
             });
             for window in needle.folded.expose_secret().windows(needle.window) {
-                // A stretch that comes again in the secret has its places already.
+                // A stretch that repeats within the secret was already recorded.
                 for at in places.remove(&key(window.iter().copied())).unwrap_or_default() {
                     let found = text.get(at..at + needle.window).unwrap_or_default();
                     let (from, to) = (
@@ -203,7 +208,7 @@ impl Secrets {
     }
 }
 
-/// A character of a text, or what it is folded to, and the bytes that it was made from.
+/// A character of a text, or its folded form, with the range of bytes it was made from.
 #[derive(Clone, Copy)]
 struct Glyph<T> {
     what: T,
@@ -221,12 +226,13 @@ fn plain(text: &str) -> Vec<Glyph<char>> {
         .collect()
 }
 
-/// Blanks come and go on the way, and a `+` is one in a form.
+/// Whether a character counts for matching. Blanks come and go in transit, and in a form a `+` is a blank.
 fn counts(c: char) -> bool {
     !(c.is_whitespace() || c.is_control() || c == '+')
 }
 
-/// The lowest byte of each character that counts, in lower case: enough to know a stretch again. That others have the same takes out too much, never too little.
+/// Returns the lowest byte of each character that counts, in lower case: enough to recognize a stretch.
+/// Characters that share that byte cause too much to be removed, never too little.
 fn fold_case(text: &[Glyph<char>]) -> Vec<Glyph<u8>> {
     let fold = |glyph: &Glyph<char>| Glyph {
         what: (u32::from(glyph.what.to_ascii_lowercase()) & 0xff) as u8,
@@ -236,7 +242,7 @@ fn fold_case(text: &[Glyph<char>]) -> Vec<Glyph<u8>> {
     text.iter().filter(|glyph| counts(glyph.what)).map(fold).collect()
 }
 
-/// At most eight bytes as a number.
+/// Packs at most eight bytes into a number.
 fn key(window: impl Iterator<Item = u8>) -> u64 {
     window.fold(0, |key, byte| key << 8 | u64::from(byte))
 }
@@ -250,7 +256,8 @@ fn needle(text: &str) -> Option<Needle> {
     })
 }
 
-/// The stretch of base64 that a secret is to be found in, whatever stands before it and behind it; in both alphabets.
+/// Returns the base64 digits that a secret contributes, at each of the three alignments and in both
+/// alphabets.
 fn in_base64(text: &str) -> Vec<SecretString> {
     let mut forms = Vec::new();
     for before in 0..3 {
@@ -259,7 +266,7 @@ fn in_base64(text: &str) -> Vec<SecretString> {
             let bits = three.iter().fold(0, |bits, byte| bits << 8 | u32::from(*byte));
             [bits >> 18, bits >> 12, bits >> 6, bits].map(|bits| bits & 63)
         });
-        // The first digits are made of what stands before, too.
+        // The first digits also depend on the bytes before.
         let digits: Vec<u32> = digits.skip([0, 2, 3][before]).collect();
         for (plus, slash) in [(b'+', b'/'), (b'-', b'_')] {
             let digit = |digit: &u32| match *digit as u8 {
@@ -277,7 +284,7 @@ fn in_base64(text: &str) -> Vec<SecretString> {
     forms
 }
 
-/// A text as it is, and as what it may be the encoding of.
+/// Returns a text unchanged, and in each decoding that it may need.
 fn views(text: &str) -> Vec<Vec<Glyph<char>>> {
     let mut views = vec![plain(text)];
     let mut add = |decode: fn(&[Glyph<char>]) -> Vec<Glyph<char>>, sign: char, of: Range<usize>| {
@@ -355,7 +362,7 @@ fn from_percent(text: &[Glyph<char>]) -> Vec<Glyph<char>> {
             at += 1;
             continue;
         }
-        // Longer or shorter than the bytes by what is no UTF-8: then the spans are those of the whole run.
+        // Invalid UTF-8 changes the length. Then each span covers the whole run.
         let decoded = String::from_utf8_lossy(&bytes);
         let whole = decoded.len() == bytes.len();
         for (place, what) in decoded.char_indices() {
@@ -419,7 +426,7 @@ fn from_html(text: &[Glyph<char>]) -> Vec<Glyph<char>> {
     view
 }
 
-/// Where a short secret stands with no letter or digit beside it.
+/// Finds a short secret where no letter or digit is beside it.
 fn alone(text: &str, word: &str) -> Vec<Range<usize>> {
     let free = |c: Option<char>| c.is_none_or(|c| !c.is_alphanumeric());
     let found = text.match_indices(word).map(|(at, word)| at..at + word.len());

@@ -1,4 +1,4 @@
-//! Where the platform is, and who we are to it.
+//! The address and limits of a platform, and our identity there.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -8,24 +8,27 @@ use url::{Host, Url};
 
 use crate::error::{Error, ErrorKind, RequestSent};
 
-/// One Live Platform: where it is, and how much it may take.
+/// The connection settings of one Live Platform: its addresses, our identity, and limits.
 #[derive(Clone, Debug)]
 pub struct ClientSettings {
-    /// `https://<service provider>/tenantui` (platform-facts.md 1.2), with or without a slash at its end. http only to a loopback or cluster-local host.
+    /// `https://<service provider>/tenantui` (platform-facts.md 1.2), with or without a trailing slash. Plain
+    /// http only to a loopback or cluster-local host.
     pub base_url: Url,
-    /// The token endpoint (platform-facts.md 1.1), of the same schemes.
+    /// The token endpoint (platform-facts.md 1.1), with the same rule for its scheme.
     pub token_url: Url,
     /// The application's id (platform-facts.md 1.1).
     pub client_id: String,
     /// `api://<application id of the platform>/.default` (platform-facts.md 1.1).
     pub scope: String,
-    /// PEM certificates to trust beside the system's.
+    /// PEM certificates to trust in addition to the system's.
     pub ca_bundle_pem: Option<Vec<u8>>,
-    /// How long one call may take: token, connection, retries of a GET and the whole answer. A paged list has it once for each page. Default 30 s.
+    /// How long one call may take: token, connection, retries of a GET and the whole answer. For a paged list
+    /// it applies to each page. Default 30 s.
     pub deadline: Duration,
-    /// How many bytes of one page of a list are read. Default 32 MiB. Other answers are read up to 1 MiB, or to this when it is less.
+    /// How many bytes of one page of a list are read. Default 32 MiB. Other answers are read up to 1 MiB, or
+    /// up to this limit when it is lower.
     pub answer_limit: usize,
-    /// How many leads are asked for at once: 1 to 20,000 (platform-facts.md 1.3). Default 1000.
+    /// How many leads are requested per page: 1 to 20,000 (platform-facts.md 1.3). Default 1000.
     pub page_size: u32,
 }
 
@@ -73,14 +76,14 @@ impl ClientSettings {
     }
 }
 
-/// Who we are to the token endpoint.
+/// Our credential at the token endpoint.
 #[derive(Clone, Debug)]
 pub enum Credential {
     /// A client secret (platform-facts.md 1.1).
     ClientSecret(SecretString),
-    /// Workload identity: the token of a file, projected into the pod, is the client assertion.
+    /// Workload identity: the client assertion is a token in a file that is projected into the pod.
     FederatedToken {
-        /// The file; it is read for each token request, since it rotates.
+        /// The file. It is read for each token request, since its content rotates.
         file: PathBuf,
     },
 }
@@ -89,7 +92,7 @@ fn bad(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Settings, RequestSent::No, message)
 }
 
-/// Whether a token, or the call it is for, may go to this URL.
+/// Checks that a token, or the call it is for, may go to this URL.
 pub(crate) fn check_url(url: &Url, what: &str) -> Result<(), Error> {
     if url.host().is_none() {
         return Err(bad(format!(
@@ -111,7 +114,7 @@ pub(crate) fn check_url(url: &Url, what: &str) -> Result<(), Error> {
     }
 }
 
-/// Loopback, or a service of the cluster.
+/// Whether the host is loopback or a service of the cluster.
 pub(crate) fn is_local(url: &Url) -> bool {
     match url.host() {
         Some(Host::Ipv4(ip)) => ip.is_loopback(),

@@ -1,10 +1,10 @@
-//! Texts of a platform, made fit for a status condition: bounded, on one line, without personal data, and the same from try to try. What may hold a secret
-//! comes here by way of [`crate::secrets`] only.
+//! Makes a platform's texts fit for a status condition: bounded, on one line, without personal data, and the
+//! same on each attempt. Text that may hold a secret comes here only through [`crate::secrets`].
 
-/// How many characters of one text of the platform are kept.
+/// How many characters of one platform text are kept.
 pub(crate) const TEXT: usize = 300;
 
-/// At most `most` characters; the last is an ellipsis when some were cut.
+/// Cuts a text to `most` characters; the last is an ellipsis when some were cut.
 pub(crate) fn bounded(text: &str, most: usize) -> String {
     match text.char_indices().nth(most) {
         None => text.to_owned(),
@@ -12,7 +12,7 @@ pub(crate) fn bounded(text: &str, most: usize) -> String {
     }
 }
 
-/// Behind these words stands something that changes from try to try.
+/// After these words comes something that changes on each attempt.
 const LABELS: [&str; 9] = [
     "trace id",
     "traceid",
@@ -25,7 +25,7 @@ const LABELS: [&str; 9] = [
     "errorticket",
 ];
 
-/// A text of the platform as it may be shown. Empty when it is a web page.
+/// Returns a platform text in a form that may be shown. Empty when it is a web page.
 pub(crate) fn shown(text: &str) -> String {
     let text = text.trim();
     if text.starts_with('<') {
@@ -76,7 +76,7 @@ fn stand_in(word: &str, core: &str) -> Option<&'static str> {
     has_hex_run(core, 32).then_some("(id)")
 }
 
-/// A `+` with a digit behind it, as telephone numbers begin.
+/// Whether a word holds a `+` followed by a digit, as telephone numbers begin.
 fn is_number(word: &str) -> bool {
     word.as_bytes()
         .windows(2)
@@ -88,7 +88,7 @@ fn has_hex_run(text: &str, length: usize) -> bool {
         .any(|run| run.len() >= length)
 }
 
-/// `2025-01-02…`, `03:04:05…` or `1/2/2025`.
+/// Whether a word is a date or a time: `2025-01-02…`, `03:04:05…` or `1/2/2025`.
 fn is_time(core: &str) -> bool {
     let shape: String = core
         .chars()
@@ -101,7 +101,8 @@ fn is_time(core: &str) -> bool {
         || (shape.matches('/').count() == 2 && shape.chars().all(|c| c == '9' || c == '/'))
 }
 
-/// The code and the first sentence of an Entra `error_description`: the rest holds trace ids and times.
+/// Returns the code and the first sentence of an Entra `error_description`. The rest holds trace ids and
+/// times.
 pub(crate) fn first_sentence(text: &str) -> String {
     let line = text.lines().next().unwrap_or_default();
     let end = line.find(". ").map_or(line.len(), |at| at + 1);

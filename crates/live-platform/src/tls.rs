@@ -1,4 +1,4 @@
-//! Certificates: the bundle that is given, and why TLS could not be agreed on.
+//! The CA bundle, and the reasons why a TLS connection failed.
 
 use reqwest::Certificate;
 
@@ -7,8 +7,9 @@ use crate::error::{Error, ErrorKind, RequestSent};
 const BEGIN: &str = "-----BEGIN CERTIFICATE-----";
 const END: &str = "-----END CERTIFICATE-----";
 
-/// The certificates of a bundle. A byte order mark, indented lines, and an end and a begin on one line are forgiven; a block that is no certificate is not: what it was meant to be would
-/// be missed later, by words that do not say why.
+/// Reads the certificates of a bundle. It tolerates a byte order mark, indented lines, and an END and a BEGIN
+/// on one line. It rejects a block that is not a certificate: its absence would otherwise cause an unclear
+/// error later.
 pub(crate) fn roots(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
     let text = String::from_utf8_lossy(pem)
         .replace('\u{feff}', "")
@@ -35,7 +36,7 @@ pub(crate) fn roots(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
     Ok(roots)
 }
 
-/// Why a client could not be built: by the first certificate of the bundle that alone makes it fail.
+/// Explains why a client could not be built, by naming the first certificate that fails on its own.
 pub(crate) fn unusable(roots: &[Certificate], error: reqwest::Error) -> Error {
     let alone = |root: &Certificate| {
         reqwest::Client::builder()
@@ -60,7 +61,8 @@ fn bad(message: impl Into<String>) -> Error {
     Error::new(ErrorKind::Settings, RequestSent::No, message)
 }
 
-/// Why there is no connection, in few stable words. The texts of TLS errors are not shown: they hold times.
+/// Explains in a few stable words why there is no connection. The texts of TLS errors are not shown: they
+/// hold times.
 pub(crate) fn no_connection(error: &reqwest::Error, with_bundle: bool) -> &'static str {
     let mut text = error.to_string();
     let mut cause = std::error::Error::source(error);

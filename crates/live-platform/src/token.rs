@@ -1,4 +1,5 @@
-//! One token for many callers: asked for once at a time, and renewed before it expires. The one that is held is used on while no new one can be had.
+//! One token for many callers: requested by one caller at a time and renewed before it expires. While no new
+//! one can be obtained, the old one stays in use.
 
 use parking_lot::Mutex as StdMutex;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,9 +11,9 @@ use tokio::time::Instant;
 
 use crate::error::Error;
 
-/// After a renewal that failed while the old token is still good: how long until the next try.
+/// How long to wait after a failed renewal while the old token is still good.
 const AGAIN: Duration = Duration::from_secs(30);
-/// How long before its end a token is no longer used.
+/// How long before it expires a token is no longer used.
 const MARGIN: Duration = Duration::from_secs(5);
 
 /// A token, as the header that carries it.
@@ -23,7 +24,7 @@ pub(crate) struct Token {
     serial: u64,
 }
 
-/// What a token request gives.
+/// The result of a token request.
 pub(crate) struct Fresh {
     pub(crate) header: HeaderValue,
     pub(crate) lifetime: Duration,
@@ -35,18 +36,19 @@ struct CachedToken {
     end: Instant,
 }
 
-/// The cache. One for each [`crate::Client`], so for one identity and one credential.
+/// The token cache. Each [`crate::Client`] has one, for its identity and credential.
 #[derive(Default)]
 pub(crate) struct Tokens {
     held: StdMutex<Option<CachedToken>>,
-    /// Held by the one who asks; inside, how the last try failed.
+    /// Locked by the caller that requests a token. Holds the error of the last attempt.
     flight: Mutex<Option<Error>>,
     tries: AtomicU64,
 }
 
 impl Tokens {
-    /// The held token, or a new one by `ask`. Many callers cause one request; they share its failure too. When that fails and the held token is still good, that
-    /// one is given, and a new one is asked for after [`AGAIN`].
+    /// Returns the cached token, or a new one from `ask`. Many callers cause one request and share its
+    /// failure. When it fails and the cached token is still good, that one is returned, and the next attempt
+    /// comes after [`AGAIN`].
     pub(crate) async fn get<F>(&self, ask: impl FnOnce() -> F) -> Result<Token, Error>
     where
         F: Future<Output = Result<Fresh, Error>>,
@@ -57,7 +59,7 @@ impl Tokens {
         }
         let mut flight = match self.flight.try_lock() {
             Ok(flight) => flight,
-            // Somebody renews already: no need to wait while the old token is good.
+            // Another caller is renewing: no need to wait while the old token is good.
             Err(_) => match self.usable() {
                 Some(token) => return Ok(token),
                 None => self.flight.lock().await,
@@ -87,7 +89,8 @@ impl Tokens {
         }
     }
 
-    /// Drops the token, when it is still the one that was refused: of many callers that are refused at once, the first drops it, and the others get its successor.
+    /// Drops the token if it is still the refused one. When many callers are refused at once, the first drops
+    /// it and the others get its successor.
     pub(crate) fn refused(&self, token: &Token) {
         let mut held = self.lock();
         if held
@@ -102,7 +105,7 @@ impl Tokens {
         self.held.lock()
     }
 
-    /// The held token, when there is no reason to ask for another.
+    /// The cached token, if it is not due for renewal.
     fn fresh(&self) -> Option<Token> {
         let now = Instant::now();
         self.lock()
@@ -140,8 +143,8 @@ impl Tokens {
     }
 }
 
-/// After which part of its life a token is renewed, and after which it is not used any more: at 80 %, but for a long-lived one not later
-/// than five minutes before its end.
+/// Returns when a token is renewed and when it is no longer used. Renewal is at 80 % of its life, for a
+/// long-lived one at the latest five minutes before its end.
 fn times(lifetime: Duration) -> (Duration, Duration) {
     let end = lifetime.saturating_sub(MARGIN);
     let part = lifetime * 4 / 5;
@@ -161,7 +164,7 @@ mod tests {
     use super::*;
     use crate::error::{ErrorKind, RequestSent};
 
-    /// Counts how often it is asked; each token has another name.
+    /// Counts the requests. Each token has a different name.
     #[derive(Default)]
     struct Source {
         asked: AtomicU64,
@@ -226,7 +229,7 @@ mod tests {
                 .all(|result| *result == Err(ErrorKind::Authentication))
         );
         assert_eq!(source.asked.load(Ordering::SeqCst), 1);
-        // Whoever comes later asks again.
+        // A later caller asks again.
         source.fails.store(false, Ordering::SeqCst);
         assert_eq!(get(&tokens, &source).await.unwrap(), "2");
     }

@@ -1,4 +1,4 @@
-//! One call: token, deadline, size limit, retry by method, and what a failure means.
+//! Makes one call: token, deadline, size limit, retry by method, and the meaning of a failure.
 
 mod failures;
 mod http;
@@ -32,33 +32,34 @@ use failures::{broken, late, lost, refusal, token_refusal, too_large};
 pub(crate) use failures::{declined, unreadable};
 use http::Http;
 
-/// The limit of an answer that is not a list.
+/// The size limit of an answer that is not a list.
 const SMALL: usize = 1 << 20;
-/// The limit of an answer that is not a success; what is more is not read.
+/// The size limit of an answer that is not a success. The rest is not read.
 const FAULT: usize = 64 << 10;
-/// How often a GET is tried when the connection fails.
+/// How many times a GET is attempted when the connection fails.
 const TRIES: u32 = 3;
-/// The longest `Retry-After` that is believed, in seconds. One that asks for a day, by mistake or by a gateway's default, would park all customers for that long.
+/// The longest `Retry-After` that is honoured, in seconds. A value of a day, sent by mistake or by a
+/// gateway's default, would stop all customers for that long.
 const LONGEST_WAIT: u64 = 15 * 60;
 
-/// One request.
+/// One HTTP request to make.
 pub(crate) struct HttpCall {
     pub(crate) endpoint: Endpoint,
     pub(crate) method: Method,
     pub(crate) url: Url,
-    /// JSON; absent sends an empty body.
+    /// The JSON body; `None` sends an empty one.
     pub(crate) body: Option<Vec<u8>>,
-    /// Whether the answer is a list, with the larger limit.
+    /// Whether the answer is a list, which has the larger limit.
     pub(crate) list: bool,
-    /// Whether the token goes along.
+    /// Whether to send the token.
     pub(crate) bearer: bool,
-    /// Whether it may be sent again when the connection failed: only a GET of the API.
+    /// Whether to send it again when the connection fails: only for a GET of the API.
     pub(crate) repeat: bool,
-    /// Texts that must not come back in an error.
+    /// Secrets that must not appear in an error.
     pub(crate) secrets: Secrets,
 }
 
-/// A whole answer, whatever its status.
+/// A complete answer with any status.
 pub(crate) struct HttpResponse {
     pub(crate) status: StatusCode,
     pub(crate) body: Vec<u8>,
@@ -66,15 +67,15 @@ pub(crate) struct HttpResponse {
     retry_after: Option<Duration>,
 }
 
-/// What a call was answered.
+/// The answer to a call.
 pub(crate) enum Reply {
-    /// Status 2xx, and no web page.
+    /// Status 2xx, and not a web page.
     Success(HttpResponse),
-    /// All else, and the form of its body: who it is that says so.
+    /// Anything else, with the form of its body, which shows who refused.
     Refusal(Error, Form),
 }
 
-/// What all clones of a client share.
+/// The state that all clones of a client share.
 pub(crate) struct Transport {
     pub(crate) settings: ClientSettings,
     credential: Credential,
@@ -85,7 +86,8 @@ pub(crate) struct Transport {
     begun: Mutex<TaskSecrets>,
 }
 
-/// The secrets of the requests that began tasks, so that the task's own texts can be cleaned of them: those of the newest tasks, up to a bound.
+/// The secrets of the requests that started tasks, to remove them from the tasks' own texts. Keeps those of
+/// the newest tasks, up to a bound.
 #[derive(Default)]
 struct TaskSecrets {
     tasks: VecDeque<(TaskId, Secrets)>,
@@ -93,7 +95,7 @@ struct TaskSecrets {
 }
 
 impl TaskSecrets {
-    /// The most bytes, and tasks, for which secrets are kept.
+    /// The bounds: at most this many bytes, and this many tasks.
     const SIZE: usize = 8 << 20;
     const TASKS: usize = 10_000;
 
@@ -128,7 +130,7 @@ impl Transport {
         })
     }
 
-    /// From which number the platform counts its pages, as far as that is known.
+    /// The number the platform counts its pages from, as far as known.
     pub(crate) fn first_page(&self) -> FirstPage {
         *self.first_page.lock()
     }
@@ -137,12 +139,12 @@ impl Transport {
         *self.first_page.lock() = first;
     }
 
-    /// Remembers with which secrets a task was begun.
+    /// Remembers the secrets a task was started with.
     pub(crate) fn has_begun(&self, task: &TaskId, secrets: &Secrets) {
         self.begun.lock().keep(task.clone(), secrets.clone());
     }
 
-    /// The secrets with which this client has begun a task; `None` when it has not, or no longer knows.
+    /// The secrets this client started a task with; `None` when it did not start it, or no longer knows.
     pub(crate) fn begun_with(&self, task: &TaskId) -> Option<Secrets> {
         let begun = self.begun.lock();
         begun
@@ -153,7 +155,7 @@ impl Transport {
             .map(|(_, secrets)| secrets.clone())
     }
 
-    /// Makes the call; an answer of status 2xx that is no web page is a success, all else an error.
+    /// Makes the call. An answer with status 2xx that is not a web page is a success, anything else an error.
     pub(crate) async fn ask(&self, call: &HttpCall) -> Result<HttpResponse, Error> {
         let answer = self.perform(call).await?;
         if answer.status.is_success() && !answer.page {
@@ -163,7 +165,7 @@ impl Transport {
         }
     }
 
-    /// Makes a call of which a refusal can be an answer too: that there is nothing of this id, or no such call.
+    /// Makes a call whose refusal can be an answer too: nothing has this id, or the call does not exist.
     pub(crate) async fn ask_raw(&self, call: &HttpCall) -> Result<Reply, Error> {
         let answer = self.perform(call).await?;
         if answer.status.is_success() && !answer.page {
@@ -177,7 +179,7 @@ impl Transport {
         Ok(Reply::Refusal(refusal(call, &answer), form))
     }
 
-    /// Makes the call, with a token, and again where that is allowed.
+    /// Makes the call with a token, and repeats it where that is allowed.
     async fn perform(&self, call: &HttpCall) -> Result<HttpResponse, Error> {
         let until = Instant::now() + self.settings.deadline;
         let mut tries = 1;
@@ -216,7 +218,7 @@ impl Transport {
         }
     }
 
-    /// Asks the token endpoint (platform-facts.md 1.1). Whatever goes wrong, the call itself was not sent.
+    /// Requests a token (platform-facts.md 1.1). Whatever goes wrong, the call itself was not sent.
     async fn grant(&self) -> Result<Fresh, Error> {
         let (name, secret) = match &self.credential {
             Credential::ClientSecret(secret) => ("client_secret", secret.clone()),
@@ -257,7 +259,7 @@ impl Transport {
         })
     }
 
-    /// One HTTP exchange, observed.
+    /// Makes one HTTP exchange and reports it to the observer.
     async fn exchange(
         &self,
         call: &HttpCall,
@@ -346,13 +348,14 @@ impl Transport {
     }
 }
 
-/// An exchange that gave no answer, and whether it may be tried again if the method allows.
+/// An exchange without an answer, and whether it may be repeated if the method allows.
 struct Broken {
     error: Error,
     again: bool,
 }
 
-/// Reads a body up to its limit. Of an answer that is no success, what is beyond the limit, or is lost, does not matter.
+/// Reads a body up to its limit. For an answer that is not a success, a body that is too long or cut off is
+/// not an error.
 async fn read_body(
     endpoint: Endpoint,
     response: &mut reqwest::Response,
@@ -386,7 +389,7 @@ async fn read_body(
     Ok(body)
 }
 
-/// The form of the token request (platform-facts.md 1.1).
+/// Encodes the form of the token request (platform-facts.md 1.1).
 fn token_form(settings: &ClientSettings, name: &str, secret: &SecretString) -> Vec<u8> {
     let mut form = url::form_urlencoded::Serializer::new(String::new());
     form.append_pair("grant_type", "client_credentials")
@@ -402,7 +405,7 @@ fn token_form(settings: &ClientSettings, name: &str, secret: &SecretString) -> V
     form.finish().into_bytes()
 }
 
-/// The projected token of workload identity.
+/// Reads the projected token of workload identity.
 async fn assertion(file: &std::path::Path) -> Result<SecretString, Error> {
     use tokio::io::AsyncReadExt as _;
     let bad = |what: &str| {
@@ -437,7 +440,8 @@ fn is_html(headers: &HeaderMap) -> bool {
         .is_some_and(|kind| kind.to_ascii_lowercase().contains("html"))
 }
 
-/// Seconds, or a date, which is read against the answer's own `Date`: the clock of this machine plays no part.
+/// Reads `Retry-After`: seconds, or a date. A date is compared with the answer's own `Date`, so that this
+/// machine's clock does not matter.
 fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let text = headers.get(RETRY_AFTER)?.to_str().ok()?.trim();
     let seconds = match text.parse::<u64>() {

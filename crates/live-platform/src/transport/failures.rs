@@ -1,4 +1,4 @@
-//! What a failure of a call means, as an [`Error`] with its sentence.
+//! Turns the failure of a call into an [`Error`] with its message.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::tls;
 use crate::wire;
 use crate::wire::json::Malformed;
 
-/// Who is at the other end, as the subject of a sentence.
+/// The other end of a call, as the subject of a sentence.
 fn who(endpoint: Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Token => "the token endpoint",
@@ -20,7 +20,7 @@ fn who(endpoint: Endpoint) -> &'static str {
     }
 }
 
-/// What to look at when something else than that answers.
+/// What to check when something else answers at this address.
 fn where_to_look(endpoint: Endpoint) -> &'static str {
     match endpoint {
         Endpoint::Token => {
@@ -63,7 +63,7 @@ pub(super) fn lost(endpoint: Endpoint, status: StatusCode, error: reqwest::Error
     (CallOutcome::Lost, Broken { error, again: true })
 }
 
-/// No answer at all.
+/// The error for a call without any answer.
 pub(super) fn broken(endpoint: Endpoint, error: reqwest::Error, with_bundle: bool) -> (CallOutcome, Broken) {
     let error = error.without_url();
     let (kind, sent, outcome, again) = if error.is_builder() {
@@ -109,7 +109,7 @@ pub(super) fn broken(endpoint: Endpoint, error: reqwest::Error, with_bundle: boo
     )
 }
 
-/// An answer of status 2xx that is not what it should be.
+/// The error for an answer with status 2xx that cannot be used.
 pub(crate) fn unreadable(endpoint: Endpoint, status: StatusCode, why: Malformed) -> Error {
     let advice = match why {
         Malformed::Lacks(_) => "this release answers in a form that is not known",
@@ -125,7 +125,7 @@ pub(crate) fn unreadable(endpoint: Endpoint, status: StatusCode, why: Malformed)
         .with_source(why)
 }
 
-/// What an answer means that is not a success, by status and kind.
+/// The error for an answer that is not a success, by status and kind.
 pub(super) fn refusal(call: &HttpCall, answer: &HttpResponse) -> Error {
     let status = answer.status.as_u16();
     let fault = wire::errors::fault(if answer.page { &[] } else { &answer.body }, &call.secrets);
@@ -192,7 +192,7 @@ fn meaning(call: &HttpCall, answer: &HttpResponse, fault: wire::errors::Fault) -
     }
 }
 
-/// A 403: of a firewall, which answers with a web page, or of the API.
+/// A 403 comes from a firewall when it has a web page, otherwise from the API.
 fn forbidden(endpoint: Endpoint, page: bool, words: &str) -> (ErrorKind, String) {
     let (doing, who) = (endpoint.doing(), who(endpoint));
     if page {
@@ -210,7 +210,7 @@ fn forbidden(endpoint: Endpoint, page: bool, words: &str) -> (ErrorKind, String)
     }
 }
 
-/// A 401: of the platform, which has seen a new token too, or of another address, which has seen none.
+/// A 401 of the platform means that it refused a new token too. Any other address never got a token.
 fn unauthorized(call: &HttpCall) -> (ErrorKind, String) {
     let (doing, who) = (call.endpoint.doing(), who(call.endpoint));
     if call.bearer {
@@ -230,7 +230,7 @@ fn unauthorized(call: &HttpCall) -> (ErrorKind, String) {
     }
 }
 
-/// The sentence for a refusal, the fields first.
+/// The message for a refusal, with the fields first.
 fn refused(doing: &str, who: &str, fault: &wire::errors::Fault, status: u16) -> String {
     let fields = fault.fields.iter().map(|(name, texts)| {
         if name.is_empty() {
@@ -251,7 +251,7 @@ fn refused(doing: &str, who: &str, fault: &wire::errors::Fault, status: u16) -> 
     }
 }
 
-/// A 200 that says that nothing was done (E7), in these words, which have passed the gate.
+/// The error for a 200 that says that nothing was done (E7). `said` has passed [`crate::Secrets`].
 pub(crate) fn declined(call: &HttpCall, answer: &HttpResponse, said: String) -> Error {
     let fault = wire::errors::Fault {
         text: said,
@@ -274,7 +274,7 @@ pub(crate) fn declined(call: &HttpCall, answer: &HttpResponse, said: String) -> 
     .with_status(answer.status.as_u16())
 }
 
-/// What an answer of the token endpoint means (E5).
+/// The error for an answer of the token endpoint that is not a success (E5).
 pub(super) fn token_refusal(call: &HttpCall, answer: &HttpResponse) -> Error {
     let status = answer.status.as_u16();
     let refusal = if answer.page {

@@ -1,4 +1,4 @@
-//! The connections that calls are made by, one pool for each kind of call.
+//! The HTTP clients that calls use, one for each kind of call.
 
 use std::sync::OnceLock;
 use std::time::Duration;
@@ -9,13 +9,16 @@ use crate::error::Error;
 use crate::settings::{ClientSettings, is_local};
 use crate::tls;
 
-/// What calls are made by. Those to a local address never go by a proxy: they may be plain HTTP, of which a proxy would see the token and the secret. Changes go by a connection of
-/// their own: one that lies open may be closed by the server at the moment in which it is used again, and nobody knows then whether the change was made (hyperium/hyper#2136). A token
-/// request, too: it comes once an hour, when no connection is left.
+/// The HTTP clients, by address and kind of call.
+///
+/// Calls to a local address never use a proxy: they may be plain HTTP, and a proxy would see the token and
+/// the secret. Changes use a connection of their own: the server may close an idle connection at the moment
+/// it is reused, and then nobody knows whether the change was made (hyperium/hyper#2136). A token request
+/// does too: it comes once an hour, when no connection is left.
 pub(super) struct Http {
     pub(super) roots: Vec<reqwest::Certificate>,
     connect: Duration,
-    /// Each is made when it is needed; those for the platform and the token endpoint at once.
+    /// Each is built when first needed; those for the platform and the token endpoint at once.
     made: [OnceLock<reqwest::Client>; 4],
 }
 
