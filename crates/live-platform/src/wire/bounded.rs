@@ -1,4 +1,4 @@
-//! The visitors behind [`super::json`]: one list element at a time, with a bound on what is kept.
+//! The serde visitors behind [`super::json`]: one list element at a time, with a bound on what is kept.
 
 use std::cell::Cell;
 use std::fmt;
@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 
 use super::json::Page;
 
-/// How many values of one list element are kept; the rest is read and forgotten.
+/// How many values of one list element are kept. The rest is read and dropped.
 pub(super) const ELEMENT: usize = 2_000;
 /// How many bytes of one text are kept.
 pub(super) const TEXT: usize = 4_096;
@@ -144,7 +144,7 @@ impl<'de, T> Visitor<'de> for Element<'_, T> {
     }
 }
 
-/// Builds a value out of at most so many values, with texts of bounded length; what is more is read and forgotten.
+/// Builds a value from at most this many values, with texts of bounded length. The rest is read and dropped.
 pub(super) struct Bounded<'a>(pub(super) &'a Cell<usize>);
 
 impl Bounded<'_> {

@@ -1,4 +1,4 @@
-//! What a platform says when it refuses: the forms E1 to E4 of platform-facts.md 10, and anything else.
+//! Reads the platform's refusals: the forms E1 to E4 of platform-facts.md 10, and anything else.
 
 use serde_json::Value;
 
@@ -6,34 +6,35 @@ use super::json::{self, field};
 use crate::secrets::Secrets;
 use crate::text::bounded;
 
-/// How many fields, and how many texts of each, are kept.
+/// How many fields are kept, and how many texts of each.
 const FIELDS: usize = 20;
 const TEXTS: usize = 5;
 
-/// A refusal, bounded and free of secrets, ids and times.
+/// A refusal, bounded and without secrets, ids and times.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Fault {
-    /// E1: which field has which faults, sorted by field.
+    /// The faults of each field (E1), sorted by field.
     pub fields: Vec<(String, Vec<String>)>,
-    /// The rest: E1's title is left out when there are fields. Empty when there is no readable text.
+    /// The remaining text. E1's title is left out when there are fields. Empty when there is no readable
+    /// text.
     pub text: String,
-    /// In which form it came.
+    /// The form of the body.
     pub form: Form,
 }
 
-/// Forms of a refusal that only the API itself gives, not a proxy or a server that has no such path.
+/// The forms of a refusal that only the API itself gives, not a proxy or a server without that path.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Form {
     /// E3: a JSON string.
     Bare,
     /// E4: an object with a text `description`, as the topology server gives it.
     Described,
-    /// Anything else.
+    /// Any other body.
     #[default]
     Other,
 }
 
-/// Reads the body of an answer that is not a success. Never fails: what can't be read has no text.
+/// Reads the body of an answer that is not a success. Never fails: an unreadable body has no text.
 pub fn fault(body: &[u8], secrets: &Secrets) -> Fault {
     let said = |text: &str| Fault {
         text: secrets.shown(text),
@@ -68,7 +69,7 @@ fn problem(answer: &Value, secrets: &Secrets) -> Fault {
                 .take(FIELDS)
                 .map(|(name, texts)| (bounded(&secrets.shown(name), 60), texts_of(texts, secrets)))
                 .collect();
-            // Whatever the order of serde_json's maps, which a feature of another crate can change.
+            // The order of serde_json's maps depends on a feature that another crate can enable.
             fields.sort();
         }
         Some(Value::Array(errors)) => text = joined(errors, secrets).join("; "),
@@ -109,7 +110,7 @@ fn problem(answer: &Value, secrets: &Secrets) -> Fault {
     }
 }
 
-/// A text, or the text in an object (`{"error":{"message":…}}`).
+/// Returns a text, or the text in an object (`{"error":{"message":…}}`).
 fn said(value: &Value, secrets: &Secrets) -> String {
     match value {
         Value::String(text) => secrets.shown(text),
@@ -139,7 +140,8 @@ fn texts_of(value: &Value, secrets: &Secrets) -> Vec<String> {
     }
 }
 
-/// The first line of a plain text. Bytes that are no UTF-8 do not make the rest unreadable; the last may be half a character.
+/// Returns the first line of a plain text. Bytes that are not UTF-8 do not make the rest unreadable; the last
+/// may be half a character.
 fn plain(body: &[u8], secrets: &Secrets) -> String {
     let head = String::from_utf8_lossy(body.get(..2048).unwrap_or(body));
     secrets.first_line(head.trim_end_matches(char::REPLACEMENT_CHARACTER))

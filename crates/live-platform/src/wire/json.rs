@@ -1,4 +1,4 @@
-//! JSON of a stranger: read without regard to case, one list element at a time, with a bound on what is kept.
+//! Reads untrusted JSON: without regard to case, one list element at a time, with a bound on what is kept.
 
 use std::cell::Cell;
 
@@ -10,33 +10,33 @@ use super::bounded::{Bounded, Elements};
 /// How many values of one small answer are kept.
 const ANSWER: usize = 20_000;
 
-/// Why bytes are not the JSON they should be. The texts are stable.
+/// Why bytes are not the expected JSON. The texts are stable.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum Malformed {
-    /// No byte but blanks.
+    /// Nothing but blanks.
     #[error("it is empty")]
     Empty,
-    /// A web page.
+    /// A web page instead of JSON.
     #[error("it is a web page instead of JSON")]
     Page,
-    /// It ends too early.
+    /// The body ends too early.
     #[error("it is cut off")]
     CutOff,
-    /// Over 128 levels, and cut off in them.
+    /// Nested over 128 levels deep, and cut off there.
     #[error("it is nested too deeply")]
     TooDeep,
-    /// Anything else.
+    /// Any other text that is not JSON.
     #[error("it is not JSON")]
     NotJson,
-    /// JSON, but no array.
+    /// JSON, but not an array.
     #[error("it is not a list")]
     NotAList,
-    /// JSON, but it lacks what makes it what it should be.
+    /// JSON that lacks a required part.
     #[error("it lacks {0}")]
     Lacks(&'static str),
 }
 
-/// What one page of a list holds.
+/// The content of one page of a list.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Page<T> {
     /// The elements that could be read.
@@ -45,14 +45,16 @@ pub struct Page<T> {
     pub elements: usize,
     /// How many of them could not be read.
     pub unreadable: usize,
-    /// Why, for the first of those.
+    /// Why the first of those could not be read.
     pub why: Option<&'static str>,
 }
 
-/// Reads a list, element by element; of each only the `wanted` fields are kept (in any case). One nested level is flattened (C-13).
+/// Reads a list element by element. Keeps only the `wanted` fields of each, in any case. Flattens one nested
+/// level (C-13).
 ///
 /// # Errors
-/// When the whole is not a JSON array, also after small faults were mended. An element that cannot be read is counted, and is no error.
+/// When the body is not a JSON array, even after small faults were repaired. An element that cannot be read
+/// is counted and is not an error.
 pub fn list<T>(
     body: &[u8],
     wanted: &[&str],
@@ -80,7 +82,7 @@ pub fn list<T>(
     })
 }
 
-/// Reads a small answer.
+/// Reads an answer that is not a list.
 ///
 /// # Errors
 /// When it is not JSON.
@@ -97,7 +99,8 @@ pub fn value(body: &[u8]) -> Result<Value, Malformed> {
     })
 }
 
-/// Reads an answer as it came, and once more with its small faults mended when the reader does not take it: what is well costs no copy.
+/// Reads an answer as it came. If the reader rejects it, repairs small faults and reads again, so that a
+/// sound answer costs no copy.
 pub(super) fn mended<T>(
     body: &[u8],
     mut read: impl FnMut(&[u8]) -> Result<T, Malformed>,
@@ -110,7 +113,7 @@ pub(super) fn mended<T>(
     }
 }
 
-/// The body without a byte order mark.
+/// Strips the byte order mark.
 pub(crate) fn without_mark(body: &[u8]) -> &[u8] {
     body.strip_prefix(b"\xef\xbb\xbf").unwrap_or(body)
 }
@@ -135,7 +138,8 @@ fn malformed(error: &serde_json::Error, shape: Malformed) -> Malformed {
     }
 }
 
-/// The value of a field, its name in any case; the exact name first, null as if it were not there.
+/// Returns the value of a field. The exact name is preferred, then the name in any case; null counts as
+/// missing.
 pub fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     let map = value.as_object()?;
     let exact = map.get(name).filter(|value| !value.is_null());
@@ -146,7 +150,8 @@ pub fn field<'v>(value: &'v Value, name: &str) -> Option<&'v Value> {
     })
 }
 
-/// A text, trimmed and bounded to `most` characters; a number gives its digits. Empty gives `None`.
+/// Returns a text, trimmed and bounded to `most` characters. A number gives its digits; an empty text gives
+/// `None`.
 pub fn text(value: &Value, name: &str, most: usize) -> Option<String> {
     let text = match field(value, name)? {
         Value::String(text) => text.trim().to_owned(),
@@ -156,7 +161,7 @@ pub fn text(value: &Value, name: &str, most: usize) -> Option<String> {
     (!text.is_empty()).then(|| crate::text::bounded(&text, most))
 }
 
-/// A whole number; digits in a text are one, and so is `3.0`.
+/// Returns a whole number. Digits in a text count, and so does `3.0`.
 pub fn integer(value: &Value, name: &str) -> Option<i64> {
     match field(value, name)? {
         Value::Number(number) => number.as_i64().or_else(|| {
@@ -170,7 +175,7 @@ pub fn integer(value: &Value, name: &str) -> Option<i64> {
     }
 }
 
-/// A yes or no; also as a text, or as 0 and 1.
+/// Returns a boolean, also from a text or from 0 and 1.
 pub fn boolean(value: &Value, name: &str) -> Option<bool> {
     match field(value, name)? {
         Value::Bool(yes) => Some(*yes),
@@ -185,12 +190,12 @@ pub fn boolean(value: &Value, name: &str) -> Option<bool> {
     }
 }
 
-/// A GUID, see [`super::guid`].
+/// Returns a GUID, normalized by [`super::guid`].
 pub fn guid(value: &Value, name: &str) -> Option<String> {
     super::guid(field(value, name)?.as_str()?)
 }
 
-/// An id of the Operation Center: a positive whole number; 0 means none.
+/// Returns an id of the Operation Center: a positive whole number. 0 means none.
 pub fn id(value: &Value, name: &str) -> Option<i64> {
     integer(value, name).filter(|id| *id > 0)
 }
@@ -293,7 +298,7 @@ mod tests {
                 costs_no_other_entry(&[before, bad, after].concat(), want);
             }
         }
-        // What makes the entry what it is: then it is the entry that can't be read.
+        // A fault in the required field makes the whole entry unreadable.
         let long = "9".repeat(400);
         for bad in [
             &b"NaN"[..],
@@ -309,7 +314,7 @@ mod tests {
                 (2, 3, 1, Some("has no id"))
             );
         }
-        // Worse faults, and texts that are none of JSON, stay what they are.
+        // Worse faults, and bodies that are not JSON, keep their error.
         for (body, want) in [
             (&b"[{\"n\":\"\xff"[..], Malformed::CutOff),
             (b"[{\"n\":NaN", Malformed::CutOff),
@@ -320,7 +325,7 @@ mod tests {
         }
     }
 
-    /// The entry, between two good ones, is read as id 2 with this text.
+    /// Asserts that the entry, between two good ones, is read as id 2 with this text.
     fn costs_no_other_entry(entry: &[u8], want: Option<&str>) {
         let body = [b"[{\"id\":1,\"n\":\"one\"},", entry, b",{\"id\":3,\"n\":1.5e3}]"].concat();
         let page = texts(&body).unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&body)));
@@ -351,7 +356,7 @@ mod tests {
         .unwrap();
         assert_eq!(seen, [body.as_ptr()]);
         assert_eq!(super::super::repair::repaired(body.as_bytes()), None);
-        // And what is bad throughout grows by no more than its bound.
+        // A body that is bad throughout grows by no more than its bound.
         let bad = [b"[\"", &[0xff; 1 << 20][..], b"\"]"].concat();
         assert!(super::super::repair::repaired(&bad).unwrap().len() <= bad.len() + (64 << 10));
     }

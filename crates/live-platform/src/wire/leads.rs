@@ -1,4 +1,4 @@
-//! Leads (platform-facts.md 2.1).
+//! Reads leads (platform-facts.md 2.1).
 
 use oc_domain::model::{Contact, Lead, MicrosoftStatus};
 use oc_domain::names::{CustomerGuid, LeadId, TenantId};
@@ -32,7 +32,7 @@ pub fn leads(body: &[u8]) -> Result<Page<Lead>, Malformed> {
 /// Reads one lead. `isNotActive` is not read: its meaning is unknown (C-5).
 ///
 /// # Errors
-/// With a stable reason, when it lacks what makes it a lead.
+/// A stable reason, when it lacks what a lead must have.
 pub fn lead(value: &Value) -> Result<Lead, &'static str> {
     let id = json::guid(value, "id")
         .and_then(|id| LeadId::parse(&id).ok())
@@ -40,7 +40,8 @@ pub fn lead(value: &Value) -> Result<Lead, &'static str> {
     let tenant = json::guid(value, "tenantId")
         .and_then(|id| TenantId::parse(&id).ok())
         .ok_or("has no tenantId that is a GUID")?;
-    // The newer form of Microsoft's record has a list of contacts, each with its own company size (platform-facts-3.md 5).
+    // The newer form of Microsoft's record holds a list of contacts, each with its own company size
+    // (platform-facts-3.md 5).
     let first = || {
         field(value, "contacts")
             .and_then(Value::as_array)

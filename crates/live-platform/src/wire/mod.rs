@@ -1,9 +1,10 @@
-//! Bytes to facts: pure functions that never panic, whatever they are given, and whose memory is bounded by their input.
+//! Turns bytes into facts: pure functions that never panic, and whose memory is bounded by their input.
 //!
-//! Reading is tolerant: field names in any case (C-4), numbers as digits and digits as numbers (C-10), missing and unknown fields, one nested
-//! level in lists (C-13), bytes that are no UTF-8, halves of a surrogate pair, numbers that are none. It is strict about one thing: what the answer as a whole is.
+//! Reading is tolerant: field names in any case (C-4), numbers as digits and digits as numbers (C-10),
+//! missing and unknown fields, one nested level in lists (C-13), bytes that are not UTF-8, halves of a
+//! surrogate pair, invalid numbers. It is strict about one thing: the shape of the answer as a whole.
 //!
-//! What is to be shown of a text of the platform passes [`crate::Secrets`] first.
+//! A platform text that is to be shown passes [`crate::Secrets`] first.
 
 mod bounded;
 pub mod errors;
@@ -18,8 +19,9 @@ pub mod topology;
 use jiff::Timestamp;
 use oc_domain::time::Time;
 
-/// Reads the date forms of the platform (U-20): any number of fraction digits, `Z`, `+00:00`, `+0000`, or no zone, which is taken as UTC.
-/// Year 1 is the server's "no date" and gives `None`, as does anything unreadable.
+/// Reads the date forms of the platform (U-20): any number of fraction digits, `Z`, `+00:00`, `+0000`, or no
+/// zone, which is read as UTC. Year 1 is the server's "no date" and gives `None`, as does anything
+/// unreadable.
 pub fn time(text: &str) -> Option<Time> {
     let text = text.trim();
     if text.len() > 64 {
@@ -33,7 +35,8 @@ pub fn time(text: &str) -> Option<Time> {
     (time.0 > 0).then_some(time)
 }
 
-/// Brings a GUID to the form 8-4-4-4-12 in lower case: braces and missing dashes are forgiven. Not a GUID, or the empty one: `None`.
+/// Normalizes a GUID to the form 8-4-4-4-12 in lower case. Braces and missing dashes are accepted. Returns
+/// `None` when it is not a GUID, or is the empty one.
 pub fn guid(text: &str) -> Option<String> {
     let text = text.trim().trim_start_matches('{').trim_end_matches('}');
     let text = match text.len() {

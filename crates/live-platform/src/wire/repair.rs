@@ -1,19 +1,22 @@
-//! JSON with small faults, made readable: so one bad byte costs the text that it stands in, and not the whole list.
+//! Repairs small faults in JSON, so that one bad byte costs only its own text and not the whole list.
 //!
-//! Such answers are seen elsewhere: a name that was cut in the middle of an emoji gives half a pair of surrogates (`\ud83d`), which the grammar of RFC 8259 allows and no reader
-//! takes; a name in Latin-1 gives bytes that are no UTF-8; a script gives a raw tab, or `NaN`.
+//! Such answers occur with other systems. A name that was cut in the middle of an emoji leaves half a
+//! surrogate pair (`\ud83d`), which the grammar of RFC 8259 allows and no reader accepts. A name in Latin-1
+//! gives bytes that are not UTF-8. A script writes a raw tab, or `NaN`.
 
-/// How many levels are kept, well below what the reader takes.
+/// How many levels are kept: well below the reader's limit.
 const LEVELS: usize = 100;
 
-/// How many bytes the mended text may be longer than the one that was read.
+/// How many bytes longer the repaired text may be than the original.
 const SPARE: usize = 64 << 10;
 
-/// The text with its small faults mended; `None` when there is none. What is worse stays as it is, for the reader to refuse.
+/// Returns the text with small faults repaired; `None` when there is none. Worse faults stay, for the reader
+/// to reject.
 ///
-/// In texts: bytes that are no UTF-8 and halves of a surrogate pair become U+FFFD, raw control characters a blank, escapes that do not exist the character itself. In objects and
-/// arrays: numbers that are none, or too large to be one, become null,
-/// and so does what is nested more than 100 levels deep. Memory: one copy, longer by at most 64 KiB.
+/// In texts, bytes that are not UTF-8 and halves of a surrogate pair become U+FFFD, raw control characters
+/// become a blank, and unknown escapes become the character itself. In objects and arrays, invalid or too
+/// large numbers become null, and so does anything nested more than 100 levels deep. Memory: one copy, at
+/// most 64 KiB longer.
 pub(super) fn repaired(body: &[u8]) -> Option<Vec<u8>> {
     let mut mender = Mender {
         body,
@@ -71,7 +74,7 @@ impl Mender<'_> {
         self.changed = true;
     }
 
-    /// From a quote to the next one.
+    /// Copies a text from its quote to the closing one.
     fn text(&mut self) {
         self.keep(1);
         while let Some(byte) = self.peek(0) {
@@ -115,13 +118,13 @@ impl Mender<'_> {
                 (Some(_), _) => self.keep(6),
                 (None, _) => self.instead(1, b""),
             },
-            // The end of the answer: cut off is another fault.
+            // The answer ends here: being cut off is another fault.
             None => self.keep(1),
             Some(_) => self.instead(1, b""),
         }
     }
 
-    /// The code unit of a `\uXXXX`.
+    /// Reads the code unit of a `\uXXXX`.
     fn unit(&self, ahead: usize) -> Option<u16> {
         let escape = self.body.get(self.at + ahead..self.at + ahead + 6)?;
         let digits = escape.strip_prefix(b"\\u")?;
@@ -130,7 +133,7 @@ impl Mender<'_> {
         })
     }
 
-    /// An array or object in too many others.
+    /// Replaces an array or object that is nested too deeply.
     fn too_deep(&mut self) {
         let (mut depth, mut in_text, mut escaped) = (0usize, false, false);
         let ends = |byte: &u8| {
@@ -150,12 +153,12 @@ impl Mender<'_> {
             .and_then(|rest| rest.iter().position(ends))
         {
             Some(last) => self.instead(last + 1, b"null"),
-            // Cut off: that is another fault.
+            // Being cut off is another fault.
             None => self.keep(self.body.len() - self.at),
         }
     }
 
-    /// A number or a word.
+    /// Copies a number or a word, or replaces it with null.
     fn bare(&mut self) {
         let is_part =
             |byte: &u8| matches!(byte, b'+' | b'-' | b'.' | b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z');
@@ -167,7 +170,7 @@ impl Mender<'_> {
             Some(b'A'..=b'Z' | b'a'..=b'z') => {
                 [&b"NaN"[..], b"nan", b"Infinity", b"inf", b"undefined"].contains(&token)
             }
-            // One that stands at the end may be cut off.
+            // A number at the end of the answer may be cut off.
             _ => length < rest.len() && !number(token),
         };
         if bad {

@@ -1,4 +1,4 @@
-//! Services (platform-facts.md 6.1) and numbers (6.6).
+//! Reads services (platform-facts.md 6.1) and numbers (6.6).
 
 use std::collections::HashSet;
 
@@ -19,8 +19,8 @@ const WANTED: [&str; 8] = [
     "LicenseType",
 ];
 
-/// Reads the list of services, in the names of V3 or of V2. What comes twice counts once, and for the tenant that it names in one of the places: a
-/// service that is overlooked could be made twice.
+/// Reads the list of services, in the field names of V3 or of V2. A service that is listed twice counts once,
+/// with the tenant that one of its entries names: a service that is overlooked could be created twice.
 ///
 /// # Errors
 /// When it is not a JSON array.
@@ -40,11 +40,11 @@ pub fn services(body: &[u8]) -> Result<Page<Service>, Malformed> {
     Ok(page)
 }
 
-/// Reads one service. As little as possible is needed, since a service that is overlooked could be made twice: the guid, and a tenant that,
-/// if there is one, can be read.
+/// Reads one service. It requires as little as possible, since a service that is overlooked could be created
+/// twice: the guid, and a readable tenant if there is one.
 ///
 /// # Errors
-/// With a stable reason, when it lacks that.
+/// A stable reason, when one of these is missing.
 pub fn service(value: &Value) -> Result<Service, &'static str> {
     let guid = json::guid(value, "UmpCustomerGuid").or_else(|| json::guid(value, "Id"));
     let guid = guid
@@ -61,7 +61,8 @@ pub fn service(value: &Value) -> Result<Service, &'static str> {
     })
 }
 
-/// Null, empty and the all-zero GUID are no tenant (Direct Routing); any other text must be one.
+/// Reads the tenant. Null, empty and the all-zero GUID mean no tenant (Direct Routing); any other text must
+/// be a GUID.
 fn tenant(value: &Value) -> Result<Option<TenantId>, &'static str> {
     let Some(given) = field(value, "MsTenantId") else {
         return Ok(None);
@@ -80,7 +81,7 @@ fn tenant(value: &Value) -> Result<Option<TenantId>, &'static str> {
     tenant.map(Some).ok_or("has a MsTenantId that is not a GUID")
 }
 
-/// Counts the numbers of a V2 answer (an array), or takes the total of a V3 one (an envelope).
+/// Counts the numbers of a V2 answer (an array), or reads the total of a V3 answer (an envelope).
 ///
 /// # Errors
 /// When it is neither.

@@ -1,4 +1,4 @@
-//! Task ids (C-7), tasks (platform-facts.md 5) and result envelopes (C-11).
+//! Reads task ids (C-7), tasks (platform-facts.md 5) and result envelopes (C-11).
 
 use oc_domain::model::{Task, TaskState};
 use oc_domain::names::{CustomerGuid, TaskId};
@@ -11,10 +11,11 @@ use crate::text::bounded;
 /// How many messages of a task are kept.
 const MESSAGES: usize = 20;
 
-/// Reads the answer of a create: a bare string, with or without quotes, or an object with `jobId`, `taskId` or `id` (C-7, E3).
+/// Reads the answer of a create: a bare string, with or without quotes, or an object with `jobId`, `taskId`
+/// or `id` (C-7, E3).
 ///
 /// # Errors
-/// When no task id can be found in it.
+/// When it holds no task id.
 pub fn task_id(body: &[u8]) -> Result<TaskId, Malformed> {
     let text = match json::value(body) {
         Ok(Value::String(text)) => Some(text),
@@ -31,10 +32,11 @@ pub fn task_id(body: &[u8]) -> Result<TaskId, Malformed> {
         .ok_or(Malformed::Lacks("a task id"))
 }
 
-/// Reads a task. Of its fields only `status` must be there (N-10); the id is the one asked for (C-15). `secrets` are those of the request that began it.
+/// Reads a task. Only `status` is required (N-10). The id is the requested one (C-15). `secrets` are those of
+/// the request that started the task.
 ///
 /// # Errors
-/// When it is not JSON, or has no status.
+/// When it is not JSON or has no status.
 pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malformed> {
     let answer = json::value(body)?;
     let answer = sole(&answer);
@@ -78,8 +80,8 @@ pub fn task(body: &[u8], id: &TaskId, secrets: &Secrets) -> Result<Task, Malform
     })
 }
 
-/// How words begin that say that a task is over, without saying well how. `CompletedSuccess` is the only one that was ever seen; that it is spelt in two words suggests others that
-/// begin like it (N-19, assumption).
+/// Beginnings of words that say that a task is over but not how it ended. Only `CompletedSuccess` was ever
+/// seen; that it has two words suggests others with the same beginning (N-19, assumption).
 const ENDS: [&str; 14] = [
     "complete",
     "succe",
@@ -97,7 +99,7 @@ const ENDS: [&str; 14] = [
     "stopped",
 ];
 
-/// Judges a status without regard to case, blanks and other signs (C-6).
+/// Classifies a status, ignoring case, blanks and punctuation (C-6).
 fn state(status: &str) -> TaskState {
     let folded: String = status
         .chars()
@@ -112,7 +114,7 @@ fn state(status: &str) -> TaskState {
     }
 }
 
-/// An array of one is that one.
+/// Unwraps an array with one element.
 fn sole(value: &Value) -> &Value {
     match value.as_array().map(Vec::as_slice) {
         Some([only]) => only,
@@ -120,7 +122,7 @@ fn sole(value: &Value) -> &Value {
     }
 }
 
-/// Words of an answer's `status` that can mean nothing but a failure.
+/// Beginnings of words in an answer's `status` that can only mean failure.
 const FAILURES: [&str; 9] = [
     "fail",
     "error",
@@ -133,8 +135,9 @@ const FAILURES: [&str; 9] = [
     "unauthori",
 ];
 
-/// Whether an answer to a request that starts a task says beyond doubt that it failed. No such answer is documented (assumption); any other word, such as
-/// `Accepted` or `InProgress`, may stand for a task of which only the id is missing, and that is a lost answer.
+/// Whether the answer to a request that starts a task says beyond doubt that it failed. No such answer is
+/// documented (assumption). Any other word, such as `Accepted` or `InProgress`, may belong to a task whose id
+/// is missing, and that is a lost answer.
 pub fn failed_surely(body: &[u8]) -> bool {
     let Ok(answer) = json::value(body) else {
         return false;
@@ -153,8 +156,8 @@ pub fn failed_surely(body: &[u8]) -> bool {
     }
 }
 
-/// What a 200 of a change says about its success (C-11, E7): `Err` with the platform's words when it says that it failed. An empty answer, `1`, and
-/// anything without such a field say nothing against it.
+/// Reads whether a change answered with 200 succeeded (C-11, E7). `Err` holds the platform's words when it
+/// says that it failed. An empty answer, `1`, and anything without such a field count as success.
 pub fn envelope(body: &[u8], secrets: &Secrets) -> Result<(), String> {
     let Ok(answer) = json::value(body) else {
         return Ok(());

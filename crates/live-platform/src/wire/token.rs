@@ -1,4 +1,4 @@
-//! The token endpoint's answers (platform-facts.md 1.1; E5).
+//! Reads the token endpoint's answers (platform-facts.md 1.1; E5).
 
 use std::time::Duration;
 
@@ -7,21 +7,21 @@ use secrecy::SecretString;
 use super::json::{self, Malformed, text};
 use crate::secrets::Secrets;
 
-/// A token, and how long it is good.
+/// A token and its lifetime.
 #[derive(Clone, Debug)]
 pub struct Grant {
     /// The bearer token.
     pub token: SecretString,
-    /// `expires_in`, 10 s to 24 h; 5 min when it is missing or unreadable.
+    /// `expires_in`, limited to 10 s to 24 h; 5 min when it is missing or unreadable.
     pub lifetime: Duration,
 }
 
-/// Reads a token.
+/// Reads the answer that grants a token.
 ///
 /// # Errors
-/// When there is no bearer token in it.
+/// When it holds no bearer token.
 pub fn grant(body: &[u8]) -> Result<Grant, Malformed> {
-    // A token can be longer than a text of an answer that is shown.
+    // A token can be longer than the bound on texts that are shown.
     #[derive(serde::Deserialize)]
     struct TokenResponse {
         access_token: String,
@@ -54,11 +54,11 @@ pub fn grant(body: &[u8]) -> Result<Grant, Malformed> {
 pub struct Refusal {
     /// `error`, such as `invalid_client`.
     pub error: String,
-    /// The code and the first sentence of `error_description`: the rest holds trace ids and times.
+    /// The code and the first sentence of `error_description`. The rest holds trace ids and times.
     pub description: String,
 }
 
-/// Reads a refusal (E5); empty when it is none.
+/// Reads a refusal (E5). Empty when the body is not one.
 pub fn refusal(body: &[u8], secrets: &Secrets) -> Refusal {
     let Ok(answer) = json::value(body) else {
         return Refusal::default();
@@ -73,7 +73,8 @@ pub fn refusal(body: &[u8], secrets: &Secrets) -> Refusal {
     }
 }
 
-/// Codes of Entra that pass by themselves: too many requests at once (50196, 90024), a part of it that is away (90033). They come with status 400.
+/// Entra codes of temporary trouble: too many requests at once (50196, 90024), a part of Entra that is
+/// unavailable (90033). They come with status 400.
 const PASSING: [&str; 3] = ["AADSTS50196", "AADSTS90024", "AADSTS90033"];
 
 impl Refusal {
@@ -81,13 +82,13 @@ impl Refusal {
         self.description.split(':').next().unwrap_or_default()
     }
 
-    /// Whether it is no refusal of the credential, but a trouble that passes.
+    /// Whether it is temporary trouble and not a refusal of the credential.
     pub fn passing(&self) -> bool {
         matches!(self.error.as_str(), "temporarily_unavailable" | "server_error")
             || PASSING.contains(&self.code())
     }
 
-    /// What was said, behind this sign; empty when nothing was.
+    /// The refusal's words, prefixed with `sign`. Empty when there are none.
     pub(crate) fn said(&self, sign: &str) -> String {
         let texts = [self.error.as_str(), self.description.as_str()];
         let texts: Vec<&str> = texts.into_iter().filter(|text| !text.is_empty()).collect();
@@ -98,7 +99,7 @@ impl Refusal {
         }
     }
 
-    /// What a person can do about it.
+    /// What a person can do about the refusal.
     pub fn advice(&self) -> &'static str {
         match self.code() {
             "AADSTS7000215" => {

@@ -4,7 +4,8 @@ use oc_domain::model::LcCustomer;
 
 use super::json::{self, Malformed, field, text};
 
-/// Reads one LC customer. `None` when the answer is of another kind: that path may serve services under the older name (platform-facts-2.md 6).
+/// Reads one LC customer. `None` when the answer is of another kind: that path may serve services under the
+/// older name (platform-facts-2.md 6).
 ///
 /// # Errors
 /// When it is not JSON, or has no id.
