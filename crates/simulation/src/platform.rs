@@ -1,5 +1,5 @@
-//! The made-up Live Platform: leads, services, tasks, lists that lag. It makes whatever it is asked for: that a second service was asked for is for
-//! the laws to say, not for the platform to prevent.
+//! The simulated Live Platform: leads, services, tasks, lists that lag. It creates whatever is requested: a
+//! second service is for the laws to report, not for the platform to prevent.
 
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::ChangeResult;
@@ -19,24 +19,24 @@ pub enum Maker {
     Person,
 }
 
-/// A service that was made.
+/// A service that was created.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Made {
-    /// As it is listed.
+    /// The service as it is listed.
     pub service: Service,
     /// Its tenant.
     pub tenant: u8,
-    /// At which place.
+    /// The place it is at.
     pub place: usize,
     /// Who made it.
     pub by: Maker,
-    /// When.
+    /// When it was created.
     pub at: Time,
-    /// When it was removed.
+    /// When it was removed, if it was.
     pub removed: Option<Time>,
 }
 
-/// A task of a create.
+/// The task of a create.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Tasked {
     id: TaskId,
@@ -53,36 +53,38 @@ pub struct Tasked {
     done: bool,
 }
 
-/// See the module.
+/// The simulated Live Platform.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Platform {
-    /// Every service that ever was.
+    /// Every service that ever existed.
     pub made: Vec<Made>,
     /// Every task.
     pub tasks: Vec<Tasked>,
     /// Microsoft's status of the leads of tenants 1 and 2.
     pub status: [MicrosoftStatus; 2],
-    /// Which service each of these leads shows, by place.
+    /// The service that each of these leads shows, by place.
     pub shows: [[Option<CustomerGuid>; 2]; PLACES],
-    /// Whether tenant 3 has a consentless lead, and since when it has (or has not).
+    /// Whether tenant 3 has a consentless lead, and since when it has had one (or none).
     pub consentless: (bool, Time),
-    /// Nothing is answered before.
+    /// The platform answers nothing until this time.
     pub down_until: Time,
-    /// The credential is refused before.
+    /// The credential is refused until this time.
     pub refused_until: Time,
-    /// Changes are throttled before.
+    /// Changes are throttled until this time.
     pub throttled_until: Time,
-    /// The list of services has entries that can't be read, all of them, before.
+    /// All entries of the list of services are unreadable until this time.
     pub hidden_until: Time,
-    /// The list of leads has an entry that can't be read before, which one.
+    /// The list of leads has an unreadable entry until this time, for this tenant.
     pub lead_unreadable: (Time, u8),
-    /// The list of leads comes in pages, and lacks this tenant's before: it went from one page to another.
+    /// The list of leads comes in pages and lacks this tenant's lead until this time: the lead moved from one
+    /// page to another.
     pub lead_between_pages: (Time, u8),
-    /// The single read of a tenant's leads has an entry that can't be read, before.
+    /// The single read of a tenant's leads has an unreadable entry until this time.
     pub single_unreadable_until: Time,
-    /// Telephone numbers are not told, before.
+    /// The platform does not report telephone numbers until this time.
     pub numbers_untold_until: Time,
-    /// The list of services is empty, and looks whole, before: as long as two objects miss theirs.
+    /// The list of services is empty and looks complete until this time, as long as two objects miss their
+    /// services.
     pub empty_until: Time,
     /// The place that the platform object names.
     pub here: usize,
@@ -97,25 +99,25 @@ pub struct Platform {
 /// A list of services.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Listed {
-    /// What can be read of it.
+    /// The readable entries.
     pub services: Vec<Service>,
-    /// Whether that is all.
+    /// Whether these are all entries.
     pub complete: bool,
 }
 
 /// A list of leads.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LeadsListed {
-    /// What can be read of it.
+    /// The readable entries.
     pub leads: Vec<Lead>,
-    /// Whether that is all.
+    /// Whether these are all entries.
     pub complete: bool,
     /// Whether it came in pages.
     pub in_pages: bool,
 }
 
 impl LeadsListed {
-    /// As the inventory gives it for one tenant.
+    /// Returns the view of one tenant, as the inventory gives it.
     pub fn view(&self, tenant: &TenantId) -> LeadsView {
         LeadsView {
             leads: self
@@ -135,7 +137,7 @@ impl LeadsListed {
 }
 
 impl Platform {
-    /// The platform at the beginning.
+    /// Returns the platform at the start of a story.
     pub fn new(setup: &Setup) -> Self {
         let mut platform = Self {
             made: Vec::new(),
@@ -167,12 +169,13 @@ impl Platform {
         platform
     }
 
-    /// The Operator Connect services of a tenant that are there, at the place that the platform object names: of these it can have one.
+    /// Returns a tenant's Operator Connect services at the place that the platform object names. A tenant can
+    /// have one.
     pub fn alive(&self, tenant: u8) -> impl Iterator<Item = &Made> {
         self.alive_at(tenant, self.here)
     }
 
-    /// The Direct Routing service of a tenant at that place, if there is one.
+    /// Returns a tenant's Direct Routing service at that place, if there is one.
     pub fn direct_routing(&self, tenant: u8) -> Option<&Made> {
         self.there(tenant, self.here)
             .find(|made| is_direct_routing(&made.service))
@@ -184,20 +187,20 @@ impl Platform {
             .filter(move |made| made.tenant == tenant && made.place == place && made.removed.is_none())
     }
 
-    /// The same at any place.
+    /// Returns a tenant's Operator Connect services at any place.
     pub fn alive_at(&self, tenant: u8, place: usize) -> impl Iterator<Item = &Made> {
         self.there(tenant, place)
             .filter(|made| !is_direct_routing(&made.service))
     }
 
-    /// Whether a task that will make a service for the tenant runs at a place.
+    /// Whether a task that will create a service for the tenant runs at this place.
     pub fn converting(&self, tenant: u8, place: usize) -> bool {
         self.tasks.iter().any(|task| {
             task.tenant == tenant && task.place == place && !task.done && (!task.fails || task.leaves)
         })
     }
 
-    /// Somebody makes a service in the portal.
+    /// Somebody creates a service in the portal.
     pub fn make_by_person(&mut self, tenant: u8, name: &str, at: Time) {
         self.serial += 1;
         let service = setup::service(self.serial, tenant, name);
@@ -211,7 +214,7 @@ impl Platform {
         });
     }
 
-    /// Somebody makes a Direct Routing service in the portal.
+    /// Somebody creates a Direct Routing service in the portal.
     pub fn make_direct_routing(&mut self, tenant: u8, name: &str, at: Time) {
         self.make_by_person(tenant, name, at);
         if let Some(made) = self.made.last_mut() {
@@ -219,7 +222,7 @@ impl Platform {
         }
     }
 
-    /// Why a call is not answered, at a time.
+    /// Returns why a call at this time is not answered, if it is not.
     pub fn unreachable(&self, now: Time) -> Option<Trouble> {
         if now < self.refused_until {
             return Some(Trouble::new(
@@ -231,7 +234,7 @@ impl Platform {
             .then(|| Trouble::new(Reason::PlatformUnavailable, "The platform does not answer."))
     }
 
-    /// Time passes: tasks end, the job runs.
+    /// Lets time pass: tasks end, the job runs.
     pub fn advance(&mut self, setup: &Setup, now: Time) {
         for task in self
             .tasks
@@ -272,7 +275,7 @@ impl Platform {
         }
     }
 
-    /// When something happens here by itself.
+    /// Returns when the next task ends.
     pub fn next_moment(&self) -> Option<Time> {
         self.tasks
             .iter()
@@ -281,7 +284,7 @@ impl Platform {
             .min()
     }
 
-    /// The list of services at a place.
+    /// Returns the list of services at a place.
     pub fn services(&self, setup: &Setup, now: Time, place: usize) -> Listed {
         if now < self.hidden_until {
             return Listed {
@@ -289,7 +292,7 @@ impl Platform {
                 complete: false,
             };
         }
-        // What the portal does shows at once; the lists lag behind the tasks (U-8).
+        // Changes made in the portal show at once; the lists lag behind the tasks (U-8).
         let lag = |made: &Made| {
             if made.by == Maker::Person {
                 secs(0)
@@ -312,13 +315,13 @@ impl Platform {
         }
     }
 
-    /// Nothing is hidden any more.
+    /// Ends the faults of lists and single reads.
     pub fn reveal(&mut self) {
         (self.lead_unreadable.0, self.lead_between_pages.0) = (Time(0), Time(0));
         (self.single_unreadable_until, self.numbers_untold_until) = (Time(0), Time(0));
     }
 
-    /// The list of leads.
+    /// Returns the list of leads at a place.
     pub fn list_of_leads(&self, setup: &Setup, now: Time, place: usize) -> LeadsListed {
         let mut leads = self.leads(setup, now, place);
         let ((unreadable_until, unreadable), (between_until, between)) =
@@ -333,7 +336,7 @@ impl Platform {
         }
     }
 
-    /// The leads of a tenant, by the single read.
+    /// Returns a tenant's leads, by the single read.
     pub fn leads_of(&self, setup: &Setup, now: Time, place: usize, tenant: &TenantId) -> LeadsView {
         let mut leads = self.leads(setup, now, place);
         let complete = now >= self.single_unreadable_until;
@@ -345,7 +348,7 @@ impl Platform {
         }
     }
 
-    /// What the platform says of a tenant's telephone numbers: it has none.
+    /// Returns what the platform says of a tenant's telephone numbers: it has none.
     pub fn numbers(&self, now: Time) -> Numbers {
         if now < self.numbers_untold_until {
             Numbers::Untold
@@ -354,7 +357,8 @@ impl Platform {
         }
     }
 
-    /// The leads at a place. Each of them knows the tenants; which service they have it knows of its own ones.
+    /// Returns the leads at a place. Every place knows the same tenants; each knows only its own services for
+    /// them.
     fn leads(&self, setup: &Setup, now: Time, place: usize) -> Vec<Lead> {
         let mut leads = Vec::new();
         if now >= START + secs(setup.lead_from) {
@@ -376,7 +380,7 @@ impl Platform {
         leads
     }
 
-    /// A task at a place, as long as it is known there.
+    /// Returns a task at a place, as long as it is known there.
     pub fn task(&self, setup: &Setup, now: Time, id: &TaskId, place: usize) -> Option<Task> {
         let known = |task: &&Tasked| {
             setup
@@ -404,7 +408,8 @@ impl Platform {
         })
     }
 
-    /// A create is executed, for the object with this uid. Refused when somebody else has made one in the portal: our own second one is not.
+    /// Executes a create for the object with this uid. It is refused when somebody has created a service in
+    /// the portal, but not when the existing one is ours.
     pub fn create(
         &mut self,
         setup: &Setup,
@@ -451,7 +456,7 @@ impl Platform {
         ChangeResult::Accepted(setup::task_id(number))
     }
 
-    /// A deletion is executed.
+    /// Executes a deletion.
     pub fn delete(&mut self, now: Time, place: usize, guid: &CustomerGuid) -> ChangeResult {
         match self
             .made
@@ -466,7 +471,7 @@ impl Platform {
         }
     }
 
-    /// Who made a service, or is having it made.
+    /// Returns who made a service, or whose task is making it.
     pub fn maker(&self, guid: &CustomerGuid) -> Option<Maker> {
         let made = self
             .made
@@ -493,7 +498,7 @@ impl Platform {
 }
 
 impl Platform {
-    /// A person has seen to it that nothing is left at other places than the one that the platform object names.
+    /// A person removes everything at places other than the one that the platform object names.
     pub fn clear_elsewhere(&mut self, now: Time) {
         let here = self.here;
         self.made
@@ -506,7 +511,7 @@ impl Platform {
             .for_each(|task| task.done = true);
     }
 
-    /// Whether a task that will make a service for this object runs.
+    /// Whether a task is running that will create a service for this object.
     pub fn converting_for(&self, uid: u32) -> bool {
         self.tasks
             .iter()

@@ -1,4 +1,4 @@
-//! Many stories, side by side; and a failing one made short.
+//! Plays many stories in parallel, and shrinks a failing one.
 
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -7,12 +7,12 @@ use crate::story;
 use crate::tape;
 use crate::world::{Counts, Rules, Trail};
 
-/// What came of many stories.
+/// The result of many stories.
 #[derive(Clone, Debug, Default)]
 pub struct Report {
     /// How many were played.
     pub stories: u64,
-    /// What was counted in all of them.
+    /// Crashes in all of them.
     pub crashes: u64,
     /// Answers that were lost.
     pub lost: u64,
@@ -20,24 +20,24 @@ pub struct Report {
     pub creates: u64,
     /// Deletions that were executed.
     pub deletions: u64,
-    /// Writes that were refused since somebody else had written.
+    /// Writes that were refused because somebody else had written.
     pub conflicts: u64,
-    /// Intents that were not written, since there was no room for their request.
+    /// Intents that were not written because there was no room for their request.
     pub held_back: u64,
     /// Times that the lease changed hands.
     pub elections: u64,
-    /// Stories in which at least one law was broken: the first one's seed, its laws, and its tape.
+    /// The first story that broke a law: its seed, the laws, and its tape.
     pub broken: Option<Broken>,
 }
 
 /// A story that broke a law.
 #[derive(Clone, Debug)]
 pub struct Broken {
-    /// Its seed.
+    /// The seed of the story.
     pub seed: u64,
-    /// What was broken.
+    /// The laws that were broken.
     pub laws: Vec<String>,
-    /// The story.
+    /// The tape of the story.
     pub tape: Vec<u8>,
 }
 
@@ -54,7 +54,8 @@ impl Report {
     }
 }
 
-/// Plays the stories of `seeds`, on all processors, until one breaks a law. `progress` hears of every thousandth.
+/// Plays the stories of `seeds` on all processors until one breaks a law. `progress` is called after every
+/// thousandth.
 pub fn search(seeds: std::ops::Range<u64>, rules: Rules, progress: &(dyn Fn(u64) + Sync)) -> Report {
     let (next, stop) = (AtomicU64::new(seeds.start), AtomicBool::new(false));
     let whole = Mutex::new(Report::default());
@@ -110,7 +111,7 @@ fn merge(whole: &mut Report, own: Report) {
     }
 }
 
-/// Makes a failing tape shorter and calmer while it still breaks one of the same laws.
+/// Makes a failing tape shorter and calmer, as long as it still breaks one of the same laws.
 pub fn shrink(broken: &Broken, rules: &Rules) -> Broken {
     let fails = |tape: &[u8]| {
         let world = story::play(tape, rules, &mut Trail::default());
@@ -142,7 +143,7 @@ pub fn shrink(broken: &Broken, rules: &Rules) -> Broken {
     best
 }
 
-/// Tells a story from beginning to end.
+/// Returns the events of a story, from beginning to end.
 pub fn tell(tape: &[u8], rules: &Rules) -> Vec<String> {
     let mut trail = Trail(Some(Vec::new()));
     story::play(tape, rules, &mut trail);
@@ -150,7 +151,7 @@ pub fn tell(tape: &[u8], rules: &Rules) -> Vec<String> {
 }
 
 impl Report {
-    /// The counts, as `cargo xtask evidence` reads them.
+    /// Returns the counts as JSON, for `cargo xtask evidence`.
     pub fn json(&self) -> String {
         let broken = u8::from(self.broken.is_some());
         format!(

@@ -1,4 +1,4 @@
-//! What a world is like before anything happens in it.
+//! The state of a world before anything happens in it.
 
 use oc_domain::facts::DeletionPolicy;
 use oc_domain::model::{Contact, Lead, LicenseType, MicrosoftStatus, Service};
@@ -8,38 +8,38 @@ use oc_domain::time::{Duration, Time};
 
 use crate::tape::Tape;
 
-/// When everything begins; with milliseconds, so that what is truncated shows.
+/// When everything begins. It has milliseconds, so that truncation shows.
 pub const START: Time = Time(1_800_000_000_250);
 
-/// How often each operator lists the platform unasked.
+/// How often each operator lists the platform on its own.
 pub const OBSERVE: Duration = Duration::from_secs(600);
 
-/// The objects: two services and a lead.
+/// How many objects there are: two services and a lead.
 pub const SLOTS: usize = 3;
-/// How many places there are at which the platform object can look for its platform.
+/// How many places the platform object can point to.
 pub const PLACES: usize = 2;
 /// The slot of the lead object.
 pub const LEAD: usize = 2;
 
-/// A span in whole seconds.
+/// Returns a span of whole seconds.
 pub fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
 }
 
-/// How the second service object stands to the first.
+/// How the second service object relates to the first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Second {
-    /// There is none.
+    /// There is no second service object.
     Absent,
-    /// It has the same tenant, and another short name.
+    /// It has the same tenant and another short name.
     SameTenant,
-    /// It has the same short name, and another tenant.
+    /// It has the same short name and another tenant.
     SameName,
-    /// They have nothing in common but the platform.
+    /// They share only the platform.
     Apart,
 }
 
-/// What people can change of an object.
+/// The part of an object that people can change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Spec {
     /// `spec.adoption`
@@ -52,9 +52,9 @@ pub struct Spec {
     pub recreate: bool,
     /// `spec.suspend`
     pub suspend: bool,
-    /// Something in it can't be followed.
+    /// Whether it holds something that can't be followed.
     pub refused: bool,
-    /// Which full name.
+    /// The number of the full name.
     pub full_name: u8,
     /// `spec.besideDirectRouting`
     pub beside: bool,
@@ -76,7 +76,7 @@ impl Default for Spec {
 }
 
 impl Spec {
-    /// Any spec, mostly a plain one.
+    /// Draws any spec, mostly a plain one.
     pub fn any(tape: &mut Tape<'_>) -> Self {
         Self {
             adoption: tape.one_of(&[Adoption::IfMatching, Adoption::Always, Adoption::Never]),
@@ -98,34 +98,35 @@ impl Spec {
     }
 }
 
-/// What a world is like. All times in seconds.
+/// The setup of a world. All times are in seconds.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Setup {
     /// How long a create's task takes.
     pub task: u64,
     /// How many of the first tasks fail.
     pub failing_tasks: u32,
-    /// How many of the first tasks end by a word that nobody knows, whatever came of them.
+    /// How many of the first tasks end with an unknown word, whatever their outcome.
     pub unclear_tasks: u32,
-    /// For how many seconds after its end the platform knows a task (U-5); `None`: for ever.
+    /// For how many seconds after its end the platform knows a task (U-5); `None`: forever.
     pub task_known: Option<u64>,
-    /// Whether a failed task leaves a service all the same.
+    /// Whether a failed task leaves a service anyway.
     pub leaves_service: bool,
-    /// How long a list lags behind.
+    /// How long a list lags.
     pub lag: u64,
     /// When the leads of both tenants appear.
     pub lead_from: u64,
     /// How often somebody runs the leads job.
     pub job_every: u64,
-    /// Whether a task tells the guid before it ends.
+    /// Whether a task reports the guid before it ends.
     pub guid_in_task: bool,
     /// How many replicas of the operator run.
     pub operators: usize,
     /// The second service object.
     pub second: Second,
-    /// Whether there is a lead object that makes a consentless lead.
+    /// Whether there is a lead object that creates a consentless lead.
     pub lead: bool,
-    /// A service that somebody else made before: with the first object's names, or others.
+    /// A service that somebody else created before: `true` with the first object's names, `false` with other
+    /// names.
     pub foreign: Option<bool>,
     /// `spec.deletions.perHour`
     pub per_hour: u32,
@@ -133,19 +134,22 @@ pub struct Setup {
     pub grace: u64,
     /// `spec.taskDeadline`
     pub deadline: u64,
-    /// The specs.
+    /// The specs of the objects.
     pub specs: [Spec; SLOTS],
     /// How many milliseconds a step takes when nothing is slow.
     pub step: u64,
-    /// A Direct Routing service of the first tenant that was there before: with the first object's short name, or another.
+    /// A Direct Routing service that the first tenant already has: `true` with the first object's short name,
+    /// `false` with another.
     pub direct_routing: Option<bool>,
-    /// Whether the platform refuses an Operator Connect service beside a Direct Routing one (U-25), until the faults stop.
+    /// Whether the platform refuses an Operator Connect service beside a Direct Routing one (U-25), until the
+    /// faults stop.
     pub refuses_beside: bool,
     /// Whether the second service object refers to another `LivePlatform`, which points to the same place.
     pub two_names: bool,
     /// Whether the namespaces of the service objects may use the platform.
     pub allowed: [bool; 2],
-    /// Which of the faults from beside happen in this world: all of them, or these two. What takes several of a kind is hardly met where all kinds are as likely.
+    /// Which faults from outside happen in this world: all of them, or these two. A failure that needs
+    /// several of one kind is hardly met where all kinds are equally likely.
     pub edges: Option<[usize; 2]>,
 }
 
@@ -180,7 +184,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// Any world. A tape of zeros gives the plainest one.
+    /// Draws any world. A tape of zeros gives the plainest one.
     pub fn any(tape: &mut Tape<'_>) -> Self {
         let mut setup = Self {
             task: tape.one_of(&[10, 1, 60, 400, 1500, 4000]),
@@ -203,7 +207,8 @@ impl Setup {
             ..Self::default()
         };
         if setup.leaves_service {
-            // What a failed task leaves shows within `timing::LEFT_OVER`: an assumption about the platform, and the only one of this world about lags.
+            // What a failed task leaves shows within `timing::LEFT_OVER`. This is an assumption about the
+            // platform, and the only one of this world about lags.
             setup.lag = setup.lag.min(15);
         }
         for slot in 0..SLOTS {
@@ -223,9 +228,9 @@ impl Setup {
         setup.task_known = tape.one_of(&[None, None, None, Some(90)]);
         setup.deadline = tape.one_of(&[7200, 7200, 300]);
         if setup.deadline < 7200 {
-            // An answer that is lost on a platform slower than it is believed to be is another story: docs/crashes.md (d).
+            // A lost answer on a platform that is slower than believed is another story: docs/crashes.md (d).
             setup.grace = 20_000;
-            // Lists that follow their tasks later than the deadline.
+            // Lists that lag their tasks by more than the deadline.
             setup.lag = if setup.leaves_service {
                 setup.lag
             } else {
@@ -235,7 +240,7 @@ impl Setup {
         setup
     }
 
-    /// Which tenant an object stands for.
+    /// Returns the tenant of an object.
     pub fn tenant_of(&self, slot: usize) -> u8 {
         match (slot, self.second) {
             (0, _) | (1, Second::SameTenant) => 1,
@@ -244,7 +249,7 @@ impl Setup {
         }
     }
 
-    /// Which short name a service object has.
+    /// Returns the short name of a service object.
     pub fn name_of(&self, slot: usize) -> &'static str {
         match (slot, self.second) {
             (0, _) => "Contoso_NL",
@@ -253,7 +258,7 @@ impl Setup {
         }
     }
 
-    /// Whether an object is there at the beginning.
+    /// Whether an object exists at the beginning.
     pub fn has(&self, slot: usize) -> bool {
         match slot {
             0 => true,
@@ -263,41 +268,42 @@ impl Setup {
     }
 }
 
-/// The names below are valid by construction; a world that can't be built is a bug of the simulation, found by its first run.
+/// The names below are valid by construction. A world that can't be built is a bug of the simulation, found
+/// by its first run.
 fn valid<T, E: std::fmt::Debug>(parsed: Result<T, E>) -> T {
     parsed.unwrap_or_else(|why| unreachable!("a name of the simulation is not valid: {why:?}"))
 }
 
-/// A tenant's id.
+/// Returns a tenant's id.
 pub fn tenant(number: u8) -> TenantId {
     valid(TenantId::parse(&format!(
         "{number:08x}-2222-4222-8222-222222222222"
     )))
 }
 
-/// A service's id.
+/// Returns a service's id.
 pub fn guid(number: u32) -> CustomerGuid {
     valid(CustomerGuid::parse(&format!(
         "{number:08x}-aaaa-4aaa-8aaa-aaaaaaaaaaaa"
     )))
 }
 
-/// A task's id.
+/// Returns a task's id.
 pub fn task_id(number: u32) -> TaskId {
     valid(TaskId::parse(&format!("wst_{number}")))
 }
 
-/// A short name.
+/// Returns a short name.
 pub fn short_name(text: &str) -> ShortName {
     valid(ShortName::parse(text, ShortNameRule::Portal))
 }
 
-/// A full name.
+/// Returns a full name.
 pub fn full_name(number: u8) -> String {
     format!("Customer {number} B.V.")
 }
 
-/// A service as the platform lists it.
+/// Returns a service as the platform lists it.
 pub fn service(number: u32, of_tenant: u8, name: &str) -> Service {
     Service {
         guid: guid(number),
@@ -308,7 +314,7 @@ pub fn service(number: u32, of_tenant: u8, name: &str) -> Service {
     }
 }
 
-/// Whether a service is one of Direct Routing, by the numbers of its license (platform-facts.md 4): 0, 1 or 2.
+/// Whether a service is a Direct Routing one, by the numbers of its license (platform-facts.md 4): 0, 1 or 2.
 pub fn is_direct_routing(service: &Service) -> bool {
     matches!(
         service.license,
@@ -316,7 +322,7 @@ pub fn is_direct_routing(service: &Service) -> bool {
     )
 }
 
-/// A lead as the platform lists it.
+/// Returns a lead as the platform lists it.
 pub fn lead(of_tenant: u8, status: MicrosoftStatus, consentless: bool, shows: Option<CustomerGuid>) -> Lead {
     Lead {
         id: valid(LeadId::parse(&format!(

@@ -1,4 +1,4 @@
-//! A story: a tape played to its end, then calm until everything rests.
+//! A story: a tape played to its end, and then calm until everything rests.
 
 use oc_domain::conditions::Reason;
 use oc_domain::model::MicrosoftStatus;
@@ -15,11 +15,11 @@ use crate::setup::{LEAD, SLOTS, Setup, Spec, secs};
 use crate::tape::Tape;
 use crate::world::{Loses, Play, Rules, Trail, World};
 
-/// After so many turns of calm everything must be at rest: far more than any story needs.
+/// After this many calm turns everything must be at rest: far more than any story needs.
 const CALM_TURNS: usize = 12_000;
 
-/// How long everything must have been at rest before it is believed: what was removed, or has failed, is noticed by the next list, and that a rival has nothing any more
-/// within an hour.
+/// How long everything must be at rest before it counts. A removal or a failure is noticed with the next
+/// list; that a competitor no longer has anything, within an hour.
 const QUIET: u64 = 3700;
 
 /// Plays a tape.
@@ -41,7 +41,7 @@ pub fn play(tape: &[u8], rules: &Rules, trail: &mut Trail) -> World {
     world
 }
 
-/// What becomes of the next effects.
+/// The fates of the next effects.
 #[derive(Clone, Copy, Debug)]
 pub struct Fates {
     write: Write,
@@ -58,7 +58,8 @@ impl Default for Fates {
 }
 
 impl World {
-    /// The next thing that happens when nobody disturbs: a step of a pass, else the beginning of one, else time passes.
+    /// Plays the next event without disturbance: a step of a pass, else the beginning of one, else time
+    /// passes.
     pub fn turn(&mut self, play: &mut Play<'_>, fates: &mut Fates) {
         self.settle(play);
         let step = self.setup.step;
@@ -83,7 +84,7 @@ impl World {
     fn step_with(&mut self, play: &mut Play<'_>, op: usize, slot: usize, fates: &mut Fates) {
         let before = (self.counts.writes + self.counts.held_back, self.counts.asks);
         self.step(play, op, slot, fates.write, fates.ask);
-        // A fate is for one effect.
+        // A fate applies to one effect.
         if self.counts.writes + self.counts.held_back != before.0 || fates.write == Write::Refused {
             fates.write = Write::Fine;
         }
@@ -92,7 +93,7 @@ impl World {
         }
     }
 
-    /// Another order than the calm one: the last of what could go on goes first.
+    /// Plays in another order than the calm one: the last of the possible events first.
     fn turn_otherwise(&mut self, play: &mut Play<'_>, pick: usize, fates: &mut Fates) {
         self.settle(play);
         let mut could: Vec<(usize, usize, bool)> = Vec::new();
@@ -112,7 +113,7 @@ impl World {
         }
     }
 
-    /// Something happens that disturbs.
+    /// Plays a disturbance.
     fn disturb(&mut self, play: &mut Play<'_>, tape: &mut Tape<'_>, chosen: usize, fates: &mut Fates) {
         let draw = tape.draw();
         let now = self.now;
@@ -165,8 +166,8 @@ impl World {
         self.settle(play);
     }
 
-    /// A restore drops the status. That a create was refused stood only there: what others made under the same names since then can't be told from what
-    /// this object asked for.
+    /// A restore drops the status. Only the status said that a create was refused, so services that others
+    /// have made under the same names since cannot be told from the requested one.
     pub fn wipe(&mut self, slot: usize) {
         let Some(object) = self.cluster.now.objects[slot]
             .clone()
@@ -184,7 +185,8 @@ impl World {
         });
     }
 
-    /// A person deletes an object. Not one whose finalizer somebody has taken off while its create may be under way: it would be gone at once, by hand.
+    /// A person deletes an object. Not one whose finalizer somebody has removed while its create may be in
+    /// progress: it would be gone at once, by hand.
     fn person_deletes(&mut self, slot: usize) {
         let bare = self.cluster.now.objects[slot]
             .as_ref()
@@ -245,7 +247,7 @@ impl World {
                 .status
                 .ready()
                 .is_some_and(|(_, reason)| reason == Reason::Succeeded);
-            // A spec that nobody has read yet forbids nothing.
+            // A spec that was not read yet forbids nothing.
             let known = object.status.observed == Some(object.generation);
             if ready && known && object.status.guid.as_ref() == Some(&guid) && !object.spec.recreate {
                 self.removed.insert(object.uid);
@@ -253,10 +255,12 @@ impl World {
         }
     }
 
-    /// Somebody makes a service in the portal: only where the platform has none, which is what the portal allows, and not in the very seconds in which
-    /// the answer to a create of ours is not known. Then nobody could tell whose it is: see docs/crashes.md.
+    /// Somebody creates a service in the portal: only where the platform has none, which is what the portal
+    /// allows, and not while the answer to a create of ours is unknown. Then nothing could tell whose it is:
+    /// see docs/crashes.md.
     ///
-    /// A moment passes before and after: a list that was begun before has an earlier time than the service, and one that was begun after a later one.
+    /// A moment passes before and after, so that a list begun before has an earlier time than the service,
+    /// and a list begun after it a later one.
     fn person_makes(&mut self, play: &mut Play<'_>, draw: usize) {
         self.passes(play, 1);
         let tenant = u8::try_from(1 + draw % 2).unwrap_or(1);
@@ -270,7 +274,8 @@ impl World {
         }
     }
 
-    /// Whether the answer to a create for a tenant is not known, or it has failed just now, or it may be asked for this very moment.
+    /// Whether the answer to a create for a tenant is unknown, or the create has failed just now, or may be
+    /// requested at this moment.
     pub(crate) fn unknown(&self, tenant: u8) -> bool {
         let now = self.now;
         let open = |object: &Object| {
@@ -311,7 +316,7 @@ impl World {
         self.platform.status[draw % 2] = status;
     }
 
-    /// The faults stop.
+    /// Stops the faults, and plays until everything is at rest.
     fn calm(&mut self, play: &mut Play<'_>) {
         let now = self.now;
         play.trail.note(now, || "the faults stop".to_owned());
@@ -356,8 +361,8 @@ impl World {
         self.breaks(play, "L5: not at rest, long after the faults have stopped");
     }
 
-    /// A person has looked at what is missing for half an hour: it is at another place, or somebody has removed it. Whatever is at another place is removed
-    /// there, and what is missing is approved.
+    /// A person looks at what has been missing for half an hour: it is at another place, or somebody has
+    /// removed it. The person removes what is at another place, and approves what is missing.
     fn absences_are_looked_at(&mut self, play: &mut Play<'_>) {
         let breaker = &self.cluster.now.breaker;
         let held = breaker
@@ -375,7 +380,7 @@ impl World {
         }
     }
 
-    /// Nothing changes, so nothing is written, and nothing is asked but the lists; a restart changes neither.
+    /// Checks that nothing is written at rest and nothing but the lists is read. A restart changes neither.
     fn stays_at_rest(&mut self, play: &mut Play<'_>) {
         let before = (self.counts.writes, self.counts.asks, self.counts.reads);
         let all_ready = self.cluster.now.objects.iter().flatten().all(|object| {

@@ -1,7 +1,8 @@
-//! Where every choice comes from: a tape of numbers, made from one seed. The same tape is the same story; a tape with fewer and smaller
-//! numbers is a simpler one, which is how a failing story is made short. Zero always means the calm choice.
+//! The source of every choice: a tape of numbers made from one seed. The same tape is the same story. A tape
+//! with fewer and smaller numbers is a simpler story, and that is how a failing story is shrunk. Zero always
+//! means the calm choice.
 
-/// A reader of a tape. Past its end everything is zero.
+/// A reader of a tape. Past the end every number is zero.
 #[derive(Debug)]
 pub struct Tape<'a> {
     numbers: &'a [u8],
@@ -9,40 +10,41 @@ pub struct Tape<'a> {
 }
 
 impl<'a> Tape<'a> {
-    /// A reader at the beginning.
+    /// Returns a reader at the beginning of a tape.
     pub fn new(numbers: &'a [u8]) -> Self {
         Self { numbers, at: 0 }
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub fn draw(&mut self) -> usize {
         let number = self.numbers.get(self.at).copied().unwrap_or(0);
         self.at += 1;
         usize::from(number)
     }
 
-    /// Whether there is nothing on the tape any more.
+    /// Whether the tape is at its end.
     pub fn over(&self) -> bool {
         self.at >= self.numbers.len()
     }
 
-    /// One of several; the first is the calm one.
+    /// Draws one of several choices; the first is the calm one.
     pub fn one_of<T: Copy>(&mut self, choices: &[T]) -> T {
         choices[self.draw() % choices.len()]
     }
 }
 
-/// A generator of numbers (SplitMix64): the same for the same seed on every machine, which is all that is asked of it.
+/// A generator of numbers (SplitMix64). It only has to give the same numbers for the same seed on every
+/// machine.
 #[derive(Clone, Debug)]
 pub struct Numbers(u64);
 
 impl Numbers {
-    /// The numbers of a seed.
+    /// Returns the generator for a seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next one.
+    /// Returns the next number.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut mixed = self.0;
@@ -51,16 +53,17 @@ impl Numbers {
         mixed ^ (mixed >> 31)
     }
 
-    /// A number below `limit`.
+    /// Returns a number below `limit`.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.draw() % limit.max(1)
     }
 }
 
-/// How many numbers choose the setup: they are all drawn, so that a world is as likely to be strange as plain.
+/// How many numbers choose the setup. All of them are drawn, so that a strange world is as likely as a plain
+/// one.
 const SETUP: usize = 48;
 
-/// The tape of a seed: first the setup, then the story, which is calm most of the time.
+/// Returns the tape of a seed: first the setup, then the story, which is calm most of the time.
 pub fn tape(seed: u64) -> Vec<u8> {
     let mut numbers = Numbers::new(seed);
     let byte = |numbers: &mut Numbers| u8::try_from(numbers.below(256)).unwrap_or(0);

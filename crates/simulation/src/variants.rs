@@ -1,9 +1,11 @@
-//! Wrong variants of the rules, each of which the laws must catch: a law that nothing can break holds nothing.
+//! Wrong variants of the rules. The laws must catch each of them: a law that nothing can break proves
+//! nothing.
 //!
-//! Most of them are an operator that is wrong: around its decisions, which are the product's own code, something is done or asked that should not be.
-//! Two switch off what the simulated world checks by itself. They show that the law is judged, and that without the check it would be broken; they show
-//! nothing of the product's code, whose fence and whose conditional writes are not played here. Those are for the tests of `crates/domain/tests/election.rs`,
-//! `src/platform/budget.rs`, `tests/leader` and `tests/kills`.
+//! Most of them are a wrong operator: around its decisions, which are the product's own code, it does or
+//! requests something that it should not. Two switch off checks of the simulated world itself. They show that
+//! the law is judged, and that without the check it would be broken. They show nothing of the product's code,
+//! whose fence and conditional writes are not played here. Those are tested by
+//! `crates/domain/tests/election.rs`, `src/platform/budget.rs`, `tests/leader` and `tests/kills`.
 
 mod decisions;
 
@@ -18,19 +20,19 @@ use decisions::{
     unreadable_is_empty, untold_is_none, waits_for_the_far_future,
 };
 
-/// A wrong variant: what it does, its rules, and a word of the law that must catch it.
+/// A wrong variant: what it does, its rules, and the law that must catch it.
 pub struct Variant {
-    /// What is wrong with it.
+    /// What the variant does wrong.
     pub what: &'static str,
-    /// Its rules.
+    /// The rules it plays by.
     pub rules: Rules,
-    /// A part of the law's text.
+    /// A part of the text of the law that must catch it.
     pub law: &'static str,
-    /// Whether it is the simulated world that is wrong, and not the operator in it: see the module.
+    /// Whether the simulated world is wrong, and not the operator in it: see the module's text.
     pub of_the_world: bool,
 }
 
-/// All of them.
+/// Returns all variants.
 pub fn all() -> Vec<Variant> {
     [
         asking_and_trying(),
@@ -46,7 +48,7 @@ pub fn all() -> Vec<Variant> {
     .collect()
 }
 
-/// An operator by another rule.
+/// An operator with changed rules.
 fn ruled(what: &'static str, law: &'static str, change: impl FnOnce(&mut Rules)) -> Variant {
     let mut rules = Rules::default();
     change(&mut rules);
@@ -58,12 +60,12 @@ fn ruled(what: &'static str, law: &'static str, change: impl FnOnce(&mut Rules))
     }
 }
 
-/// An operator that decides otherwise.
+/// An operator with another decision about services.
 fn decided(what: &'static str, decide: Decide, law: &'static str) -> Variant {
     ruled(what, law, |rules| rules.decide = decide)
 }
 
-/// A world that does not check.
+/// A world that lacks a check.
 fn unchecked(what: &'static str, law: &'static str, change: impl FnOnce(&mut Rules)) -> Variant {
     Variant {
         of_the_world: true,
@@ -71,7 +73,7 @@ fn unchecked(what: &'static str, law: &'static str, change: impl FnOnce(&mut Rul
     }
 }
 
-/// What is asked without knowing, or too early.
+/// Requests made without a look, or too early.
 fn asking_and_trying() -> Vec<Variant> {
     vec![
         decided("creates without a look", skips_the_look, "L1"),
@@ -101,7 +103,7 @@ fn asking_and_trying() -> Vec<Variant> {
     ]
 }
 
-/// What is owned, deleted and let go.
+/// Ownership, deletion, and the finalizer.
 fn owning_and_deleting() -> Vec<Variant> {
     vec![
         decided(
@@ -137,7 +139,7 @@ fn owning_and_deleting() -> Vec<Variant> {
     ]
 }
 
-/// What is said, written and remembered.
+/// Status, writes and memory.
 fn saying_and_remembering() -> Vec<Variant> {
     vec![
         decided("writes what changes from pass to pass", says_the_time, "L6"),
@@ -169,7 +171,7 @@ fn saying_and_remembering() -> Vec<Variant> {
     ]
 }
 
-/// Licenses, and other objects that want the same.
+/// Licenses and competing objects.
 fn licenses_and_rivals() -> Vec<Variant> {
     vec![
         decided(
@@ -206,7 +208,7 @@ fn licenses_and_rivals() -> Vec<Variant> {
     ]
 }
 
-/// Leads, telephone numbers, and lists with holes.
+/// Leads, telephone numbers, and incomplete lists.
 fn leads_and_numbers() -> Vec<Variant> {
     vec![
         decided(
@@ -242,7 +244,7 @@ fn leads_and_numbers() -> Vec<Variant> {
     ]
 }
 
-/// What an empty list does not show, and the guards before a change.
+/// Absences in an empty list, and the guards before a change.
 fn absences_and_guards() -> Vec<Variant> {
     vec![
         ruled(
@@ -267,7 +269,7 @@ fn absences_and_guards() -> Vec<Variant> {
     ]
 }
 
-/// What an outcome, a last word or a time is taken for.
+/// Outcomes, final states and times that are misread.
 fn outcomes() -> Vec<Variant> {
     vec![
         decided(

@@ -1,4 +1,5 @@
-//! The whole: one cluster, one platform, one or two operators, and a clock that jumps from one moment to the next.
+//! The whole world: one cluster, one platform, one or two operators, and a clock that jumps from one moment
+//! to the next.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -16,57 +17,57 @@ use crate::operator::{NEVER, Operator, State};
 use crate::platform::Platform;
 use crate::setup::{START, Setup};
 
-/// The decision about a service.
+/// The decision function for services.
 pub type Decide = fn(Time, &service::ServiceTarget, &Record, &Facts) -> Decision;
 
-/// The decision about a lead.
+/// The decision function for leads.
 pub type DecideLead = fn(Time, &lead::LeadTarget, &Record, &Facts) -> Decision;
 
-/// What is believed of what the lists do not show.
+/// What the operator believes when a service is missing from the lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Vanishing {
-    /// What the breaker says.
+    /// Only what the breaker confirms.
     Counted,
-    /// What the breaker says, whatever the place.
+    /// What the breaker confirms, for any place.
     AnyPlace,
-    /// All of it.
+    /// Every absence.
     Believed,
 }
 
-/// The rules by which the operator plays: the real ones, or wrong ones that the laws must catch.
+/// The operator's rules: the real ones, or wrong ones that the laws must catch.
 #[derive(Clone, Copy)]
 pub struct Rules {
     /// The decision about a service.
     pub decide: Decide,
-    /// Whether the lease is looked at before a change.
+    /// Whether the lease is checked before a change.
     pub lease: bool,
-    /// Whether the breaker is asked.
+    /// Whether the breaker is consulted.
     pub breaker: bool,
-    /// Whether a write is refused when the object is another version than the one that was read.
+    /// Whether a write is refused when the object has a different version than the one that was read.
     pub versions: bool,
-    /// Whether `createGrace` counts only on a platform that was seen to be faster.
+    /// Whether `createGrace` applies only on a platform that was seen to be faster.
     pub pace: bool,
-    /// Whether an object heeds another one that wants the same.
+    /// Whether an object heeds its competitors.
     pub rivals: bool,
-    /// Whether it is looked at whether the API server's answer to a mark holds what was written.
+    /// Whether it checks that the API server's answer to a mark holds what was written.
     pub reads_answers: bool,
-    /// Whether what was asked for is remembered in memory, for as long as the process lives.
+    /// Whether requests are remembered in memory for the life of the process.
     pub memory: bool,
-    /// Whether what was refused is tried again ever more rarely.
+    /// Whether refused writes are retried at growing intervals.
     pub backs_off: bool,
     /// The decision about a lead.
     pub lead: DecideLead,
-    /// Whether a list that is whole again wakes who waited for that.
+    /// Whether a list that is complete again wakes the objects waiting for that.
     pub wakes_waiting: bool,
-    /// Whether it heeds one whose `LivePlatform` has another name, and points to the same place.
+    /// Whether it heeds a competitor whose `LivePlatform` has another name and points to the same place.
     pub places: bool,
-    /// Whether only an object that could ask for something, or has it, is heeded.
+    /// Whether it heeds only competitors that could request something, or have it.
     pub able: bool,
-    /// Whether whoever is elected reads all objects once more before its first pass.
+    /// Whether a newly elected replica reads all objects once more before its first pass.
     pub catches_up: bool,
-    /// Whether an outcome whose word is not known is read as one that is not known.
+    /// Whether an unknown word for an outcome is read as the outcome `Unknown`.
     pub strange_words_end: bool,
-    /// What is believed of what the lists do not show.
+    /// What it believes when a service is missing from the lists.
     pub absences: Vanishing,
 }
 
@@ -93,7 +94,7 @@ impl Default for Rules {
     }
 }
 
-/// What is told of a story; nothing, unless somebody will read it.
+/// The log of a story. It is empty unless somebody will read it.
 #[derive(Debug, Default)]
 pub struct Trail(pub Option<Vec<String>>);
 
@@ -107,29 +108,29 @@ impl Trail {
     }
 }
 
-/// The rules, and where the story is told.
+/// The rules and the log of a story in progress.
 pub struct Play<'a> {
-    /// The rules.
+    /// The operator's rules.
     pub rules: &'a Rules,
-    /// The story.
+    /// The log of the story.
     pub trail: &'a mut Trail,
 }
 
-/// Who holds the lease.
+/// The lease of the leader election.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Lease {
-    /// The replica.
+    /// The replica that holds it.
     pub holder: Option<usize>,
-    /// When another one may take it.
+    /// When another replica may take it.
     pub free_at: Time,
 }
 
-/// What was counted.
+/// Counters of a story.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Counts {
     /// Writes to the API server.
     pub writes: u32,
-    /// Changes asked of the platform.
+    /// Changes requested of the platform.
     pub asks: u32,
     /// Reads that the inventory could not answer.
     pub reads: u32,
@@ -137,19 +138,19 @@ pub struct Counts {
     pub creates: u32,
     /// Deletions that were executed.
     pub deletions: u32,
-    /// Intents that were not written, since there was no room for their request.
+    /// Intents that were not written because there was no room for their request.
     pub held_back: u32,
     /// Crashes.
     pub crashes: u32,
     /// Answers that were lost.
     pub lost: u32,
-    /// Writes refused since somebody else had written.
+    /// Writes refused because somebody else had written.
     pub conflicts: u32,
     /// Times that a lease changed hands.
     pub elections: u32,
 }
 
-/// What an object loses by another writer's hand.
+/// What another writer makes an object lose.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Loses {
     /// Its annotations.
@@ -158,66 +159,67 @@ pub enum Loses {
     Status,
 }
 
-/// A request whose answer was lost, and which is executed later.
+/// A request whose answer was lost and which is executed later.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Late {
-    /// When.
+    /// When it is executed.
     pub at: Time,
-    /// The object that asked.
+    /// The slot of the object that requested it.
     pub slot: usize,
-    /// Its uid.
+    /// The uid of that object.
     pub uid: u32,
-    /// The change.
+    /// The requested change.
     pub change: oc_domain::decision::Change,
-    /// Whether it was asked for while `spec.recreate` was true.
+    /// Whether `spec.recreate` was true when it was requested.
     pub recreate: bool,
-    /// The object's deletion time stamp, when it asked.
+    /// The object's deletion timestamp at the time of the request.
     pub deleted: Option<Time>,
-    /// The place of the platform that was asked.
+    /// The place of the platform that it went to.
     pub place: usize,
 }
 
-/// See the module.
+/// The whole simulated world.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct World {
-    /// What it is like.
+    /// The setup.
     pub setup: Arc<Setup>,
-    /// The time.
+    /// The current time.
     pub now: Time,
-    /// The platform.
+    /// The simulated platform.
     pub platform: Platform,
-    /// The API server.
+    /// The simulated API server.
     pub cluster: Cluster,
-    /// The replicas.
+    /// The replicas of the operator.
     pub operators: Vec<Operator>,
-    /// The lease, when there is more than one replica.
+    /// The lease, used when there is more than one replica.
     pub lease: Lease,
-    /// Requests on their way.
+    /// Requests that have not arrived yet.
     pub late: Vec<Late>,
-    /// What was counted.
+    /// Counters of the story.
     pub counts: Counts,
-    /// Services that an object may call its own though it did not make them: taken over by the rules, by uid.
+    /// Services that an object may claim though it did not make them: taken over by the rules, by uid.
     pub adopted: BTreeSet<(u32, CustomerGuid)>,
-    /// Services that can't be told from the object's own any more, since a restore dropped what told them apart.
+    /// Services that can no longer be told from the object's own, since a restore dropped what distinguished
+    /// them.
     pub excused: BTreeSet<(u32, CustomerGuid)>,
     /// Objects whose service somebody removed after it had been shown as Ready.
     pub removed: BTreeSet<u32>,
-    /// When each object had its deletion executed first, and whether a person had approved it.
+    /// When each object's deletion was first executed, and whether a person had approved it.
     pub deletions: BTreeMap<u32, (Time, bool)>,
-    /// Deletions of objects until this time are approved.
+    /// Deletions that were requested up to this time are approved.
     pub approved: Option<Time>,
-    /// Writes of ours that the API server has refused while it refuses all.
+    /// Our writes that the API server has refused while it refuses all.
     pub refused: u32,
-    /// The creates of which a status has told that they were refused, as long as nobody has put another status in its place.
+    /// The creates that a status reported as refused, until somebody replaces that status.
     pub told_refused: BTreeSet<String>,
-    /// Whether the namespaces of the service objects may use the platform now.
+    /// Whether the namespaces of the service objects may currently use the platform.
     pub allowed: [bool; 2],
     /// Laws that were broken.
     pub broken: Vec<String>,
 }
 
 impl World {
-    /// A world at its beginning.
+    /// Returns a world at its beginning.
     pub fn new(setup: Setup) -> Self {
         let setup = Arc::new(setup);
         let cluster = Cluster::new(&setup, START);
@@ -252,7 +254,7 @@ impl World {
         world
     }
 
-    /// A law was broken.
+    /// Records that a law was broken.
     pub fn breaks(&mut self, play: &mut Play<'_>, law: impl Into<String>) {
         let law = law.into();
         play.trail.note(self.now, || format!("BROKEN  {law}"));
@@ -261,13 +263,13 @@ impl World {
         }
     }
 
-    /// Whether a replica holds a lease that is good now.
+    /// Whether a replica holds a valid lease.
     pub fn leads(&self, op: usize) -> bool {
         self.setup.operators == 1
             || (self.lease.holder == Some(op) && self.now < self.operators[op].valid_until)
     }
 
-    /// A free lease is taken by the first replica that can.
+    /// Gives a free lease to the first replica that can take it.
     pub fn elect(&mut self, rules: &Rules) {
         if self.setup.operators == 1 || self.now < self.lease.free_at {
             return;

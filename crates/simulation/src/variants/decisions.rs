@@ -1,4 +1,4 @@
-//! The wrong decisions: each asks the product's own code, and spoils what goes in or what comes out.
+//! The wrong decisions. Each calls the product's own code, and spoils its input or its result.
 
 use oc_domain::conditions::{Reason, Verdict};
 use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query, Step, Wake};
@@ -234,7 +234,7 @@ fn with_guid(record: &Record, guid: Option<CustomerGuid>) -> Record {
     }
 }
 
-/// Every service that shows for the tenant is taken for this object's own when the object goes.
+/// Takes any service of the tenant for this object's own when the object is deleted.
 pub(super) fn deletes_anything(
     now: Time,
     target: &ServiceTarget,
@@ -347,7 +347,7 @@ fn with_licenses(
     })
 }
 
-/// Whatever the tenant has is an Operator Connect service.
+/// Takes any service of the tenant for an Operator Connect one.
 pub(super) fn looks_at_no_license(
     now: Time,
     target: &ServiceTarget,
@@ -357,7 +357,8 @@ pub(super) fn looks_at_no_license(
     with_licenses(now, target, record, facts, Some(LicenseType::OcEssential))
 }
 
-/// A Direct Routing service is one of which nothing is known: it stands in the way of whatever else the tenant has.
+/// Takes the license of a Direct Routing service for unknown, so that it blocks any other service of the
+/// tenant.
 pub(super) fn counts_direct_routing(
     now: Time,
     target: &ServiceTarget,
@@ -390,7 +391,7 @@ pub(super) fn says_the_time(now: Time, target: &ServiceTarget, record: &Record, 
     decision
 }
 
-/// What was asked for is taken for done.
+/// Takes the request for the result.
 pub(super) fn ready_too_soon(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, target, record, facts);
     if decision.verdict.reason == Reason::DeletedExternally {
@@ -402,7 +403,7 @@ pub(super) fn ready_too_soon(now: Time, target: &ServiceTarget, record: &Record,
     decision
 }
 
-/// An open intent stops the object for ever: safe, and what people complain about most.
+/// Stops the object forever at an open intent: safe, and what people complain about most.
 pub(super) fn gives_up(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let decision = decide(now, target, record, facts);
     match (&decision.step, target) {
@@ -450,7 +451,7 @@ pub(super) fn lets_go_of_what_a_task_told(
     }
 }
 
-/// An intent is looked for until its grace is over, whenever it says that it was recorded.
+/// Waits out the grace of an intent from its recorded start, even when that is in the future.
 pub(super) fn waits_for_the_far_future(
     now: Time,
     target: &ServiceTarget,
