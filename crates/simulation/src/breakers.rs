@@ -1,4 +1,5 @@
-//! The platform object's pass, as far as its breakers go: who wants to delete, and what vanishes, counted by a walk over all objects as the product makes it.
+//! The part of the platform object's pass that runs its breakers. It walks over all objects, as the product
+//! does, and counts requested deletions and missing services.
 
 use std::sync::Arc;
 
@@ -15,7 +16,7 @@ use crate::setup::{LEAD, SLOTS};
 use crate::world::{Play, Rules, Vanishing, World};
 
 impl World {
-    /// The platform object's pass: the breakers count who wants to delete, and what is missing.
+    /// Runs the platform object's pass: the breakers count who wants to delete, and what is missing.
     pub fn count(&mut self, play: &mut Play<'_>, op: usize) {
         self.operators[op].count_due = false;
         let view = &self.operators[op].view;
@@ -54,12 +55,12 @@ impl World {
                     self.appoint(op, slot, now);
                 }
             }
-            // Somebody else has counted: what the watch brings of it wakes this replica.
+            // Another replica has counted. The watch event for its write wakes this one.
             None => self.counts.conflicts += 1,
         }
     }
 
-    /// The account that the platform object names, as a variant of the rules sees it.
+    /// Returns the account that the platform object names, as seen under these rules.
     fn account(&self, rules: &Rules) -> Account {
         let here = if rules.absences == Vanishing::AnyPlace {
             0
@@ -72,7 +73,7 @@ impl World {
         }
     }
 
-    /// What the lists that a replica has read of a place lack of what it knows that objects have recorded.
+    /// Counts the services that objects have recorded but a replica's last list of this place lacks.
     fn counted(&self, op: usize, place: usize) -> Option<(Time, AbsenceCount)> {
         let operator = &self.operators[op];
         let (at, listed) = operator.inventory[place]
@@ -100,7 +101,7 @@ impl World {
         Some((*at, counted))
     }
 
-    /// What an object may conclude from what the list that was read last does not show.
+    /// Returns what an object may conclude from a service missing in the last list.
     pub(crate) fn belief(&mut self, rules: &Rules, op: usize, running: &Running) -> Belief {
         let Some((_, counted)) = self
             .counted(op, running.place)
@@ -121,7 +122,7 @@ impl World {
         belief
     }
 
-    /// The platform object's pass: what is believed, and what is held.
+    /// Updates the ledger of absences: what is believed, and what is held.
     fn count_absences(&self, rules: &Rules, op: usize, breaker: &Breaker) -> absence::AbsenceLedger {
         match self.counted(op, self.platform.here) {
             Some((at, counted)) => absence::settle(
@@ -136,7 +137,7 @@ impl World {
         }
     }
 
-    /// The platform was counted before anything of this happens, and is known.
+    /// Starts with a platform that was counted before the story begins, and so is known.
     pub fn known_before(&mut self) {
         let known = Some(self.account(&Rules::default()));
         let absences = absence::AbsenceLedger {
@@ -152,7 +153,8 @@ impl World {
         }
     }
 
-    /// Whether the outcome of a create is not known, or one may be asked for this very moment; or one has failed, and what it may have left was not seen.
+    /// Whether the outcome of a create is unknown, or one may be requested at this moment, or one has failed
+    /// and what it may have left was not seen.
     pub fn creating(&self) -> bool {
         let failed = |object: &Object| {
             object

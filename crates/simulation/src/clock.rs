@@ -1,4 +1,4 @@
-//! How time passes: what becomes due, which lists are read, and when something happens next.
+//! How time passes: what becomes due, which lists are read, and when the next thing happens.
 
 use std::sync::Arc;
 
@@ -12,7 +12,7 @@ use crate::setup::{LEAD, OBSERVE, SLOTS, secs};
 use crate::world::{Play, Rules, World};
 
 impl World {
-    /// Everything that happens by itself until now.
+    /// Plays everything that happens automatically up to now.
     pub fn settle(&mut self, play: &mut Play<'_>) {
         let now = self.now;
         let setup = Arc::clone(&self.setup);
@@ -51,7 +51,7 @@ impl World {
                     State::Leaving
                 };
                 if !kept {
-                    // A process that has lost its lease ends, and what it remembers with it.
+                    // A process that has lost its lease ends, and its memory with it.
                     self.operators[op].forget();
                 }
                 if kept && self.setup.operators > 1 {
@@ -74,7 +74,8 @@ impl World {
         }
     }
 
-    /// The platform object's own passes: both lists are read when they are due, and what they bring wakes the objects.
+    /// Runs the platform object's own pass: reads both lists when they are due. What is new in them wakes the
+    /// objects.
     fn observe(&mut self, rules: &Rules, op: usize) {
         let now = self.now;
         let interval = self.interval(op);
@@ -90,7 +91,7 @@ impl World {
         }
     }
 
-    /// How often a replica lists the platform unasked: while something is missing more often.
+    /// How often a replica lists the platform on its own: more often while something is missing.
     fn interval(&self, op: usize) -> Duration {
         if self.operators[op].view.breaker.absences.held > 0 {
             absence::CONFIRM
@@ -99,7 +100,8 @@ impl World {
         }
     }
 
-    /// Whether the list of services is empty that this replica reads: only where two objects that it knows of miss theirs, since one is believed.
+    /// Whether this replica reads an empty list of services. The list is empty only where two objects that
+    /// the replica knows miss their services, since a single absence is believed.
     fn emptied(&self, op: usize, place: usize) -> bool {
         let view = &self.operators[op].view;
         let there = |object: &Object| {
@@ -152,7 +154,8 @@ impl World {
         (0..SLOTS).for_each(|slot| self.brings(rules, op, slot, changed, whole_again));
     }
 
-    /// A list that brings something new wakes all; and one that is whole again those that waited for that.
+    /// Wakes an object: a list with news wakes all objects, and a list that is complete again wakes those
+    /// waiting for that.
     fn brings(&mut self, rules: &Rules, op: usize, slot: usize, changed: bool, whole_again: bool) {
         let operator = &mut self.operators[op];
         let waited = whole_again && rules.wakes_waiting && operator.waits_for_whole_lists(slot);
@@ -161,7 +164,8 @@ impl World {
         }
     }
 
-    /// An object that stopped since a list was not whole is looked at as soon as one is: not when its hour is over.
+    /// Checks that an object which stopped because a list was incomplete is due soon after the list is
+    /// complete, and not an hour later.
     fn judge_waiting(&mut self, play: &mut Play<'_>) {
         let soon = self.now + secs(600);
         let sleeps = |op: usize, slot: usize| {
@@ -182,7 +186,7 @@ impl World {
         }
     }
 
-    /// When something happens next by itself.
+    /// Returns when the next automatic event happens.
     pub fn next_moment(&self) -> Option<Time> {
         let mut moments: Vec<Time> = self
             .platform
@@ -217,14 +221,14 @@ impl World {
             .min()
     }
 
-    /// Nothing is left to do now: time goes to the next moment.
+    /// Jumps to the next moment, since nothing is left to do now.
     pub fn advance(&mut self, play: &mut Play<'_>) {
         self.judge_waiting(play);
         self.now = self.next_moment().unwrap_or(self.now + OBSERVE);
         self.settle(play);
     }
 
-    /// Time passes while something is under way.
+    /// Lets time pass while something is in progress.
     pub fn passes(&mut self, play: &mut Play<'_>, milliseconds: u64) {
         self.now = Time(
             self.now

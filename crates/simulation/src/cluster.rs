@@ -1,4 +1,5 @@
-//! The made-up API server: objects with a version, a revision for all of them together, and the last few revisions, so that a reader can be behind.
+//! The simulated API server: objects with a version, a revision for all of them together, and the last few
+//! revisions, so that a reader can be behind.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -16,7 +17,7 @@ use crate::setup::{SLOTS, Setup, Spec};
 /// How many revisions a reader can be behind.
 const KEPT: usize = 6;
 
-/// What a status holds. The rest of a record stands in metadata.
+/// What a status holds. The rest of a record is in metadata.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Status {
     /// `umpCustomerGuid`
@@ -36,7 +37,7 @@ pub struct Status {
 }
 
 impl Status {
-    /// The status that a decision makes: times without milliseconds, as the API server keeps them.
+    /// Returns the status that a decision makes. Times have no milliseconds, as the API server keeps them.
     pub fn of(decision: &Decision, generation: i64) -> Self {
         let record = &decision.record;
         let whole = |time: Option<Time>| time.map(Time::whole_second);
@@ -69,7 +70,7 @@ impl Status {
         }
     }
 
-    /// `Ready`: its value and reason.
+    /// Returns value and reason of `Ready`.
     pub fn ready(&self) -> Option<(ConditionStatus, Reason)> {
         self.conditions
             .iter()
@@ -77,7 +78,7 @@ impl Status {
             .map(|condition| (condition.truth, condition.reason))
     }
 
-    /// The reason of `Stalled`, while it is.
+    /// Returns the reason of `Stalled`, while it is set.
     pub fn stalled_for(&self) -> Option<Reason> {
         self.conditions
             .iter()
@@ -86,47 +87,47 @@ impl Status {
     }
 }
 
-/// One object.
+/// An object of the simulated cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Object {
-    /// Which one it is; an object that is made anew under the same name has another one.
+    /// Identifies the object. An object recreated under the same name has a different uid.
     pub uid: u32,
-    /// When it was made.
+    /// When it was created.
     pub created: Time,
     /// Counts changes of the spec.
     pub generation: i64,
-    /// Counts changes of all.
+    /// Counts changes of the whole object.
     pub version: u64,
     /// The spec.
     pub spec: Spec,
-    /// The deletion time stamp.
+    /// The deletion timestamp.
     pub deleting: Option<Time>,
-    /// Our finalizer.
+    /// Whether our finalizer is set.
     pub finalizer: bool,
     /// The annotation with the intent.
     pub intent: Option<Intent>,
     /// The annotation with the guid.
     pub annotated: Option<CustomerGuid>,
-    /// Whether the outcome in it is a word that a newer version has written, and this one does not know.
+    /// Whether the status holds an outcome written by a newer version and unknown to this one.
     pub strange_word: bool,
     /// The status.
     pub status: Status,
 }
 
 impl Object {
-    /// Whether it has its service, or may have asked for it: its beginning or its end concerns those that want the same.
+    /// Whether it has its service or may have requested it. When that changes, its competitors are affected.
     pub fn holds(&self) -> bool {
         self.record().may_own_service()
     }
 
-    /// What it remembers.
+    /// Returns the record in its metadata and status.
     pub fn record(&self) -> Record {
         let intent = self.intent.clone().map(|intent| Intent {
             sent: Sent::Maybe,
             ..intent
         });
         let status = &self.status;
-        // Read as src/cluster/record.rs reads it: a word that is not known is no outcome.
+        // Read as src/cluster/record.rs reads it: an unknown word is no outcome.
         let operation = status.operation.clone().map(|op| {
             if self.strange_word {
                 Operation { outcome: None, ..op }
@@ -149,12 +150,12 @@ impl Object {
         }
     }
 
-    /// Whether it has recorded a service that was read back, and does not have it deleted itself.
+    /// Whether it has recorded a service that was read back, and is not deleting it itself.
     pub fn recorded(&self) -> bool {
         self.status.guid.is_some() && self.status.license.is_some() && !self.removes()
     }
 
-    /// Whether it has its service deleted itself.
+    /// Whether it is deleting its service itself.
     pub fn removes(&self) -> bool {
         let asked = |op: &Operation| {
             op.kind == OperationKind::Delete && matches!(op.outcome, None | Some(Outcome::Succeeded))
@@ -162,7 +163,7 @@ impl Object {
         self.deleting.is_some() && self.status.operation.as_ref().is_some_and(asked)
     }
 
-    /// Takes a mark into its metadata; returns the intent that it records, which gets this id.
+    /// Applies a mark to its metadata. Returns the intent that the mark records, with this id.
     fn apply(&mut self, mark: &Mark, record: &Record, id: OperationId) -> Option<Intent> {
         match mark {
             Mark::RecordIntent {
@@ -210,7 +211,7 @@ impl Object {
         None
     }
 
-    /// As the breaker counts it.
+    /// Returns its entry for the deletion breaker.
     pub fn asking(&self) -> Option<Asking> {
         self.deleting.map(|deleted| Asking {
             deleted,
@@ -219,25 +220,25 @@ impl Object {
     }
 }
 
-/// The platform object, as far as the breakers go.
+/// The platform object, reduced to its breakers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Breaker {
     /// Counts changes.
     pub version: u64,
-    /// Its status.
+    /// The ledger of deletions in its status.
     pub ledger: DeletionLedger,
-    /// The annotation.
+    /// The annotation that approves held deletions.
     pub approval: Option<String>,
-    /// What is missing, by its status.
+    /// The ledger of absences in its status.
     pub absences: absence::AbsenceLedger,
-    /// The annotation that says that it is gone.
+    /// The annotation that says that what is missing is gone.
     pub gone: Option<String>,
 }
 
 /// All objects at one revision.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Snapshot {
-    /// Which one.
+    /// The number of the revision.
     pub revision: u64,
     /// The objects, by slot.
     pub objects: [Option<Arc<Object>>; SLOTS],
@@ -245,7 +246,7 @@ pub struct Snapshot {
     pub breaker: Arc<Breaker>,
 }
 
-/// What a mutating policy takes away from whatever is written.
+/// What a mutating policy removes from every write.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Strips {
     /// Our finalizer.
@@ -254,42 +255,42 @@ pub enum Strips {
     Intent,
 }
 
-/// A mark that was written.
+/// The result of writing a mark.
 pub struct Marked {
-    /// The object as the API server has it now.
+    /// The object as the API server now has it.
     pub written: Arc<Object>,
-    /// The intent that was to be recorded.
+    /// The intent that the mark was to record.
     pub intent: Option<Intent>,
-    /// Whether a policy has taken something of it away.
+    /// Whether a policy removed part of it.
     pub dropped: bool,
 }
 
-/// Why a write was not made.
+/// Why a write failed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Unwritten {
-    /// The object is another version than the one that was read.
+    /// The object has a different version than the one that was read.
     Changed,
-    /// It is not there.
+    /// The object does not exist.
     Gone,
 }
 
-/// See the module.
+/// The simulated API server.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Cluster {
-    /// What is.
+    /// The current state.
     pub now: Snapshot,
-    /// What was, oldest first.
+    /// Earlier states, oldest first.
     pub past: VecDeque<Snapshot>,
-    /// What a policy takes away, while there is one.
+    /// What a policy removes, while there is one.
     pub strips: Option<Strips>,
-    /// Before that time the API server refuses every write of ours.
+    /// Until this time the API server refuses every write of ours.
     pub refuses_until: Time,
     uids: u32,
     operations: u32,
 }
 
 impl Cluster {
-    /// The objects of a setup, all of the same time.
+    /// Creates the objects of a setup, all at the same time.
     pub fn new(setup: &Setup, at: Time) -> Self {
         let mut cluster = Self {
             now: Snapshot::default(),
@@ -314,7 +315,7 @@ impl Cluster {
         self.now.revision
     }
 
-    /// Makes an object.
+    /// Creates an object.
     pub fn make(&mut self, slot: usize, spec: Spec, at: Time) {
         let version = self.step();
         self.uids += 1;
@@ -334,7 +335,7 @@ impl Cluster {
         self.now.objects[slot] = Some(Arc::new(object));
     }
 
-    /// Changes an object, whoever does it.
+    /// Changes an object, on behalf of any writer.
     pub fn change(&mut self, slot: usize, change: impl FnOnce(&mut Object)) -> Option<Arc<Object>> {
         let mut object = Object::clone(self.now.objects[slot].as_ref()?);
         let version = self.step();
@@ -364,13 +365,13 @@ impl Cluster {
         self.change(slot, change).ok_or(Unwritten::Gone)
     }
 
-    /// An id that no other operation has.
+    /// Returns an id that no other operation has.
     pub fn draw(&mut self) -> OperationId {
         self.operations += 1;
         OperationId(format!("op-{}", self.operations))
     }
 
-    /// Writes a mark into metadata; an intent gets this id. Says whether a policy has taken something of it away.
+    /// Writes a mark into metadata; an intent gets this id. Reports whether a policy removed part of it.
     pub fn mark(
         &mut self,
         slot: usize,
@@ -387,7 +388,7 @@ impl Cluster {
             intent = object.apply(mark, record, id);
         })?;
         if let (Some(strips), true) = (strips, *mark != Mark::RemoveFinalizer) {
-            // A mutating policy takes it away from whatever is written.
+            // A mutating policy removes it from every write.
             let bare = self.change(slot, |object| match strips {
                 Strips::Finalizer => object.finalizer = false,
                 Strips::Intent => object.intent = None,
@@ -409,7 +410,8 @@ impl Cluster {
         })
     }
 
-    /// Writes the operation of a request that has left, whatever the object has become; one that began later stays.
+    /// Writes the operation of a request that was sent, whatever has become of the object. A later operation
+    /// stays.
     pub fn say_operation(&mut self, slot: usize, read: &Object, operation: Option<Operation>) {
         let same = |object: &Arc<Object>| object.uid == read.uid;
         let Some(there) = self.now.objects[slot].clone().filter(same) else {
@@ -422,7 +424,7 @@ impl Cluster {
         }
     }
 
-    /// What an object was at an earlier revision.
+    /// Returns an object as it was at an earlier revision.
     pub fn earlier(&self, slot: usize, back: usize) -> Option<Arc<Object>> {
         let at = self.past.len().checked_sub(1 + back)?;
         let uid = self.now.objects[slot].as_ref()?.uid;
@@ -431,7 +433,8 @@ impl Cluster {
             .filter(|object| object.uid == uid)
     }
 
-    /// Writes a status: as long as what the operator has written before is what was read, whatever others have changed.
+    /// Writes a status, provided that the operator's own fields are still as read. Changes by others do not
+    /// matter.
     pub fn say(
         &mut self,
         slot: usize,
@@ -476,7 +479,7 @@ impl Cluster {
         Some(Arc::clone(&self.now.breaker))
     }
 
-    /// A person lets held deletions go on.
+    /// A person approves held deletions.
     pub fn approve(&mut self) {
         let version = self.step();
         self.now.breaker = Arc::new(Breaker {

@@ -1,4 +1,5 @@
-//! Disturbances from beside: another writer, another list, another clock. Each is one function and one line in [`EDGES`].
+//! Disturbances from outside: another writer, another list, another clock. Each is one function and one entry
+//! of [`EDGES`].
 
 use oc_domain::record::{OperationId, Outcome};
 
@@ -7,10 +8,10 @@ use crate::setup::{LEAD, PLACES, SLOTS, secs};
 use crate::tape::Tape;
 use crate::world::{Loses, Play, World};
 
-/// One of them. The number comes from the tape, for what the disturbance has to choose.
+/// A disturbance. The number comes from the tape, for what the disturbance has to choose.
 pub type Edge = fn(&mut World, &mut Play<'_>, &mut Tape<'_>, usize);
 
-/// All of them. What takes two of one kind, one after the other, or many hands besides, stands twice.
+/// All disturbances. Those that need two of a kind in a row, or much else besides, appear twice.
 pub const EDGES: &[Edge] = &[
     replaced,
     put_back,
@@ -30,12 +31,12 @@ pub const EDGES: &[Edge] = &[
     another_account,
 ];
 
-/// For how long.
+/// How long a disturbance lasts.
 fn seconds(draw: usize) -> oc_domain::time::Duration {
     secs([5, 45, 400, 3000][draw / 3 % 4])
 }
 
-/// The list of leads has an entry that can't be read; sometimes the single read has one too.
+/// The list of leads has an unreadable entry. Sometimes the single read has one too.
 fn a_lead_can_not_be_read(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let until = world.now + seconds(draw);
     world.platform.lead_unreadable = (until, which(draw));
@@ -44,22 +45,22 @@ fn a_lead_can_not_be_read(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>,
     }
 }
 
-/// The list of leads comes in pages, and one has moved from a page that was still to come to one that had been read.
+/// The list of leads comes in pages, and one lead has moved from a page still to come to one already read.
 fn a_lead_is_between_two_pages(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     world.platform.lead_between_pages = (world.now + seconds(draw), which(draw));
 }
 
-/// Whose lead it is: a tenant from 1 to 3.
+/// The tenant that is hit, from 1 to 3.
 fn which(draw: usize) -> u8 {
     u8::try_from(1 + draw % 3).unwrap_or(1)
 }
 
-/// The call that tells telephone numbers does not.
+/// The call that reads telephone numbers gives none.
 fn numbers_are_not_told(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     world.platform.numbers_untold_until = world.now + seconds(draw);
 }
 
-/// The list of services is empty for a while, between two whole ones.
+/// The list of services is empty for a while, between two complete ones.
 fn an_empty_list(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let seconds = [1, 20, 120, 1000][draw % 4];
     play.trail.note(world.now, || {
@@ -68,8 +69,9 @@ fn an_empty_list(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, draw:
     world.platform.empty_until = world.now + secs(seconds);
 }
 
-/// Somebody changes the address, or as whom the platform is spoken to, and perhaps back: another platform, with the same leads and other services. Not while
-/// the outcome of a create is not known: whether what shows under its name at the other place is what was asked for at this one can't be told by a list.
+/// Somebody changes the address or the identity of the platform object, and perhaps back: another platform,
+/// with the same leads and other services. Not while the outcome of a create is unknown: a list at the other
+/// place cannot show whether a service of that name is the one requested at this place.
 fn another_account(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, _: usize) {
     if world.creating() {
         return;
@@ -86,7 +88,7 @@ fn another_account(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, _: 
     }
 }
 
-/// One of them happens.
+/// Plays one disturbance.
 pub fn disturb(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
     let number = tape.draw();
     let number = world.setup.edges.map_or(number, |edges| edges[number % 2]);
@@ -97,14 +99,14 @@ pub fn disturb(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, draw
     }
 }
 
-/// The faults from beside stop.
+/// Stops the faults from outside.
 pub fn calm(world: &mut World) {
     world.cluster.strips = None;
     world.platform.reveal();
 }
 
-/// A `kubectl replace` by a manifest without what the operator has written: finalizer and annotations are gone, the status stays. Of an object that is
-/// going it would be its end, by a person's hand.
+/// A `kubectl replace` with a manifest that lacks what the operator has written: finalizer and annotations
+/// are gone, the status stays. For an object under deletion it would be the end, by a person's hand.
 fn replaced(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let slot = draw % SLOTS;
     let going = world.cluster.now.objects[slot]
@@ -117,8 +119,9 @@ fn replaced(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) 
     }
 }
 
-/// A manifest that was exported a while ago is applied: its annotations come back. How the create of such an intent has ended stood in status alone, which
-/// may be lost as well: then what others have made under the same names since can't be told from what was asked for (docs/crashes.md, e).
+/// A manifest that was exported a while ago is applied, so its annotations come back. How the create of such
+/// an intent ended was in status alone, which may be lost too. Then services that others have made under the
+/// same names since cannot be told from the requested one (docs/crashes.md, e).
 fn put_back(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let slot = draw % SLOTS;
     let Some(earlier) = world
@@ -137,7 +140,7 @@ fn put_back(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) 
     });
 }
 
-/// A restore puts a status back as it was a while ago, whatever has become of the object since.
+/// A restore puts back an earlier status, whatever has become of the object since.
 fn restored(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let slot = draw % SLOTS;
     let Some(earlier) = world
@@ -157,18 +160,19 @@ fn restored(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) 
         .change(slot, |object| object.status.clone_from(&earlier.status));
 }
 
-/// A mutating policy begins to take something away from what is written, or is removed.
+/// A mutating policy starts to remove something from each write, or is removed.
 fn stripped(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     world.cluster.strips = [Some(Strips::Intent), Some(Strips::Finalizer), None][draw % 3];
 }
 
-/// The API server refuses what the operator writes, for a while; to its end also when the other faults stop.
+/// The API server refuses the operator's writes for a while. This lasts to its end even when the other faults
+/// stop.
 fn refused(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     world.cluster.refuses_until = world.now + secs([5, 60, 400, 3000][draw % 4]);
 }
 
-/// Somebody makes a Direct Routing service for a tenant, or ends it: at any moment, also while a create of ours is under way, since its license tells it
-/// from what was asked for.
+/// Somebody creates or removes a Direct Routing service of a tenant. This may happen at any moment, even
+/// during a create of ours, since the license tells the two apart.
 fn direct_routing(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let tenant = if draw.is_multiple_of(2) { 1 } else { 2 };
     let (now, taken) = (
@@ -191,7 +195,7 @@ fn direct_routing(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: u
     }
 }
 
-/// Somebody labels the namespace of a service object so that it may use the platform, or may not any more.
+/// Somebody labels the namespace of a service object so that it may use the platform, or no longer may.
 fn relabels(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let (slot, now) = (draw % 2, world.now);
     world.allowed[slot] = !world.allowed[slot];
@@ -204,7 +208,7 @@ fn relabels(world: &mut World, play: &mut Play<'_>, _: &mut Tape<'_>, draw: usiz
     }
 }
 
-/// Another writer, an older version or a newer one has written the outcome in a status.
+/// Another writer, an older version or a newer version has written the outcome in a status.
 fn others_outcome(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
     let whose: [Edge; 3] = [old_outcome, older_status, newer_status];
     if let Some(edge) = whose.get(tape.draw() % whose.len()) {
@@ -212,8 +216,8 @@ fn others_outcome(world: &mut World, play: &mut Play<'_>, tape: &mut Tape<'_>, d
     }
 }
 
-/// Another writer of status leaves the outcome of an earlier operation beside one that is open: a restore that writes status, and a later operation over
-/// what it owns.
+/// Another writer of status leaves the outcome of an earlier operation beside an open one: a restore that
+/// writes status, and a later operation on top of the fields that the restore owns.
 fn old_outcome(world: &mut World, _: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
     let slot = draw % LEAD;
     let outcome = tape.one_of(&[
@@ -232,14 +236,15 @@ fn old_outcome(world: &mut World, _: &mut Play<'_>, tape: &mut Tape<'_>, draw: u
             if let Some(op) = object.status.operation.as_mut() {
                 op.outcome = Some(outcome);
                 op.outcome_of = told.then(|| OperationId("op-0".into()));
-                // One that says whose it is need not have ended before.
+                // An outcome that names its operation need not have ended before.
                 op.completed = Some(if told { now } else { op.started - secs(4000) });
             }
         });
     }
 }
 
-/// What is recorded bears a time that has not come: clocks were a year ahead and are right again, or somebody has written into the annotation.
+/// The record holds a time in the future: clocks were a year ahead and are right again, or somebody has
+/// edited the annotation.
 fn the_far_future(world: &mut World, _: &mut Play<'_>, tape: &mut Tape<'_>, draw: usize) {
     let year = secs(365 * 86_400);
     let (annotated, told) = tape.one_of(&[(true, true), (true, false), (false, true)]);
@@ -255,7 +260,7 @@ fn the_far_future(world: &mut World, _: &mut Play<'_>, tape: &mut Tape<'_>, draw
     });
 }
 
-/// A status as an older version has written it.
+/// The status is as an older version would have written it.
 fn older_status(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let slot = draw % LEAD;
     if world.cluster.now.objects[slot].as_ref().is_some_and(|object| {
@@ -273,7 +278,7 @@ fn older_status(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usi
     }
 }
 
-/// A newer version has written an outcome whose word this one does not know, of an operation that goes on.
+/// A newer version has written an outcome that this one does not know, for an operation still in progress.
 fn newer_status(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: usize) {
     let slot = draw % LEAD;
     if world.cluster.now.objects[slot]

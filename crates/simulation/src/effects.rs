@@ -1,4 +1,4 @@
-//! What a pass does to the API server and the platform, and what it reads of them.
+//! The effects of a pass: what it reads and writes at the API server and the platform.
 
 use std::sync::Arc;
 
@@ -18,13 +18,13 @@ use crate::setup::{self, LEAD, SLOTS, secs};
 use crate::world::{Late, Play, Rules, World};
 
 impl World {
-    /// Whether the API server refuses what is written now. Whoever tries again and again, as often as at first, is a burden.
+    /// Whether the API server refuses writes now. Repeated attempts at an undiminished rate break a law.
     fn refuses(&mut self, play: &mut Play<'_>) -> bool {
         let refuses = self.now < self.cluster.refuses_until;
         if refuses {
             self.refused += 1;
-            // Pauses that double up to five minutes make some twenty tries of each object in the longest of these times, of two writes each; a restart and a
-            // changed spec begin anew.
+            // Pauses that double up to five minutes make about twenty attempts per object in the longest of
+            // these times, with two writes each. A restart and a changed spec start the pauses again.
             if self.refused > 400 + 40 * (self.counts.crashes + self.counts.elections) {
                 self.breaks(play, "L6: a refused write is tried again and again");
             }
@@ -105,7 +105,7 @@ impl World {
         }
     }
 
-    /// Reads the list of services again, when the one that is known is too old.
+    /// Reads the list of services again if the known one is too old.
     fn read_services(
         &mut self,
         rules: &Rules,
@@ -127,7 +127,7 @@ impl World {
         Ok(())
     }
 
-    /// Reads the list of leads again, when the one that is known is too old.
+    /// Reads the list of leads again if the known one is too old.
     fn read_leads(
         &mut self,
         rules: &Rules,
@@ -191,7 +191,7 @@ impl World {
         decision: &Decision,
         fate: Write,
     ) -> Result<Option<Intent>, Failed> {
-        // What was read at a place that the platform object does not name any more is not recorded.
+        // What was read at a place that the platform object no longer names is not recorded.
         if running.place != self.platform.here {
             return Err(Failed::Unwritten(Unwritten::Changed));
         }
@@ -253,7 +253,8 @@ impl World {
         }
         let status = Status::of(decision, running.object.generation);
         if status == running.object.status {
-            // What this pass would say is said, of the version that it knows. The watch may have brought another one meanwhile.
+            // The status already says what this pass would write, for the version it knows. The watch may
+            // have brought a newer version since.
             let known = self.operators[op].view.objects[slot]
                 .as_ref()
                 .is_none_or(|object| object.version == running.object.version);
@@ -299,10 +300,10 @@ impl World {
         Ok(())
     }
 
-    /// What this replica wrote it knows at once.
+    /// Applies this replica's own write to its view at once.
     fn own_write(&mut self, op: usize, slot: usize, written: &Arc<Object>) {
         let still_there = self.cluster.now.objects[slot].is_some();
-        // An object that has something, or may have asked for it, or does no more, wakes those that want the same.
+        // When an object gains or loses its service, or the possibility of one, its competitors are woken.
         let turned = self.operators[op].view.objects[slot]
             .as_ref()
             .is_some_and(|before| before.holds() != written.holds());

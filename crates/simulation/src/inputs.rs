@@ -1,4 +1,4 @@
-//! What a pass knows when it begins: its facts, its target, and who else wants the same.
+//! What a pass starts from: its facts, its target, and the competing object.
 
 use std::sync::Arc;
 
@@ -79,7 +79,7 @@ impl World {
         })
     }
 
-    /// What the platform object says.
+    /// Returns the policy that the platform object sets.
     fn settings(&self) -> Policy {
         Policy {
             create_grace: secs(self.setup.grace),
@@ -88,7 +88,7 @@ impl World {
         }
     }
 
-    /// As the operator finds it in the statuses of all services of a platform.
+    /// Returns the slowest create, as the operator finds it in the statuses of all services of a platform.
     fn slowest_create(
         &self,
         rules: &Rules,
@@ -123,7 +123,7 @@ impl World {
         let said = service::ServiceSpec {
             deleting: object.deleting.is_some(),
             suspended: spec.suspend,
-            // One that is going stands for the tenant that its status names.
+            // An object under deletion keeps the tenant that its status names.
             tenant: if spec.refused && object.deleting.is_none() {
                 Err(Trouble::new(Reason::InvalidSpec, "The spec breaks a rule."))
             } else {
@@ -157,7 +157,7 @@ impl World {
         }))
     }
 
-    /// The other service object, as far as this replica has seen, when it has the same tenant or short name.
+    /// Returns the other service object, as this replica sees it, when it has the same tenant or short name.
     fn neighbour(&self, op: usize, slot: usize) -> Option<&Arc<Object>> {
         let other = 1 - slot;
         let same_tenant = self.setup.tenant_of(other) == self.setup.tenant_of(slot);
@@ -167,7 +167,8 @@ impl World {
             .filter(|_| same_tenant || same_name)
     }
 
-    /// Another object with the same tenant or short name that comes first, as far as this replica has seen.
+    /// Judges the contest with another object of the same tenant or short name, as this replica sees it.
+    /// `None` when there is none, or this object wins.
     pub(crate) fn rival(
         &self,
         play: &Play<'_>,
@@ -179,7 +180,7 @@ impl World {
         let heeded = play.rules.rivals && (play.rules.places || !self.setup.two_names);
         let theirs = self.neighbour(op, slot).filter(|_| heeded)?;
         let able = |able: bool| able || !play.rules.able;
-        // What can't be followed in a spec is a tenant that is none.
+        // The part of a spec that can't be followed is an invalid tenant.
         let spec = ContestSpec {
             going: theirs.deleting.is_some() && play.rules.able,
             suspended: theirs.spec.suspend && play.rules.able,
@@ -187,7 +188,8 @@ impl World {
             has_tenant: able(!theirs.spec.refused),
             short_name: Some((self.setup.name_of(other), ShortNameRule::Portal)),
         };
-        // With what this process has asked for it: what says so may have been taken off a moment ago.
+        // The record with this process's own requests for the object added: a record may have been removed a
+        // moment ago.
         let record = |slot: usize, object: &Object| {
             let mut record = object.record();
             let memory = self.operators[op]

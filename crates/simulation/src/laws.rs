@@ -1,4 +1,4 @@
-//! The laws of docs/design/laws.md, held after each step, each change at the platform, and at the end.
+//! The laws of docs/design/laws.md, checked after each step, at each change at the platform, and at the end.
 
 use std::sync::Arc;
 
@@ -16,7 +16,7 @@ use crate::platform::{Made, Maker};
 use crate::setup::{LEAD, START, is_direct_routing, secs};
 use crate::world::{Play, World};
 
-/// The first rule that a set of conditions breaks.
+/// Returns the first rule that a set of conditions breaks.
 fn broken_rule(conditions: &[Condition]) -> Option<String> {
     let reasons: Vec<String> = conditions
         .iter()
@@ -43,7 +43,7 @@ impl World {
         self.own(uid, guid) || self.excused.contains(&(uid, guid.clone()))
     }
 
-    /// Holds one decision to the laws.
+    /// Checks one decision against the laws.
     pub(crate) fn judge(&mut self, play: &mut Play<'_>, running: &Running, decision: &Decision) {
         if let Some(bug) = &running.pass.bug {
             let bug = bug.split(" (").next().unwrap_or_default().to_owned();
@@ -74,7 +74,8 @@ impl World {
         }
     }
 
-    /// What failed or was refused is begun again after an hour, because somebody asked, or because the spec is another one than the one that failed.
+    /// Whether a failed or refused operation starts again too soon. Allowed are: after an hour, on request,
+    /// or with a spec other than the one that failed.
     fn too_soon(&self, running: &Running, kind: OperationKind) -> bool {
         let record = &running.pass.record;
         let ended = record
@@ -86,7 +87,7 @@ impl World {
         early && !changed && !running.pass.facts.retry_now && record.open_intent().is_none()
     }
 
-    /// Holds a change to the laws, when it leaves.
+    /// Checks a change against the laws when its request is sent.
     pub(crate) fn judge_change(&mut self, play: &mut Play<'_>, running: &Running, change: &Change) {
         let facts = &running.pass.facts;
         if let Change::CreateService(_) = change {
@@ -97,7 +98,7 @@ impl World {
         {
             self.breaks(play, "L2: something is deleted that should be retained");
         }
-        // When it was looked for: a pass can be held up for long between that and its request.
+        // The time of the look: a pass can be delayed for long between the look and its request.
         let looked = if let Fact::Known { at, .. } = &facts.leads {
             *at
         } else {
@@ -120,7 +121,8 @@ impl World {
         | Change::DeleteLead(_) = change
         {
             let kind = oc_domain::transitions::needs(change);
-            // The version that this pass wrote, wherever the object has got to since: the intent was on it when the request left.
+            // The version that this pass wrote, whatever has become of the object since: the intent was
+            // recorded when the request was sent.
             let recorded =
                 running.object.finalizer && running.object.intent.as_ref().map(|intent| intent.kind) == kind;
             if !recorded {
@@ -129,7 +131,7 @@ impl World {
         }
     }
 
-    /// Holds the create of a service to the laws, when it leaves.
+    /// Checks the create of a service against the laws when its request is sent.
     fn judge_create(&mut self, play: &mut Play<'_>, running: &Running) {
         let facts = &running.pass.facts;
         let seen = facts.services.since(facts.pass_started);
@@ -154,14 +156,14 @@ impl World {
         }
     }
 
-    /// Two replicas that both may act.
+    /// Checks that a change comes from the replica that holds the lease.
     pub(crate) fn judge_lease(&mut self, play: &mut Play<'_>, op: usize) {
         if !self.leads(op) {
             self.breaks(play, "L3: a change without a valid lease");
         }
     }
 
-    /// Holds a mark to the laws, and remembers what was taken over.
+    /// Checks a mark against the laws, and remembers what was taken over.
     pub(crate) fn judge_mark(
         &mut self,
         play: &mut Play<'_>,
@@ -181,8 +183,9 @@ impl World {
         }
     }
 
-    /// While the answer to an object's create is not known, what somebody else makes (or has just made) for the same tenant under the same short name
-    /// can't be told from what was asked for: the object may take it for its own.
+    /// While the answer to an object's create is unknown, a service that somebody else creates (or has just
+    /// created) for the same tenant and short name cannot be told from the requested one. The object may take
+    /// it for its own.
     pub(crate) fn excuse(&mut self, slot: usize, uid: u32) {
         let (tenant, name) = (self.setup.tenant_of(slot), fold_case(self.setup.name_of(slot)));
         let same = self
@@ -218,7 +221,7 @@ impl World {
         }
     }
 
-    /// When an object goes under `Delete`, nothing that it made stays.
+    /// Checks that nothing that an object made stays when the object goes under `Delete`.
     fn left_behind(&mut self, play: &mut Play<'_>, slot: usize, object: &Arc<Object>, record: &Record) {
         if object.spec.policy != DeletionPolicy::Delete
             || object.spec.mode != Mode::Apply
@@ -230,7 +233,7 @@ impl World {
             self.breaks(play, "L2: the object is let go, and the lead is left behind");
         }
         let uid = object.uid;
-        // What another object has taken over meanwhile is that one's.
+        // A service that another object has taken over belongs to that object.
         let taken = |made: &Made| {
             self.adopted
                 .iter()
@@ -239,15 +242,15 @@ impl World {
         let own = |made: &&Made| made.removed.is_none() && self.own(uid, &made.service.guid) && !taken(made);
         let stays = self.platform.made.iter().any(|made| own(&made));
         let coming = slot != LEAD && self.platform.converting_for(uid);
-        // After a restore without status a refused create can't be told from one whose answer was lost; and a service that was never read back and is
-        // not in the record was not known to be there.
+        // After a restore without status, a refused create cannot be told from one whose answer was lost. And
+        // a service that was never read back and is not in the record was not known to exist.
         let excused = self.excused.iter().any(|(of, _)| *of == uid) && record.guid.is_none();
         if (stays || coming) && !excused {
             self.breaks(play, "L2: the object is let go, and what it made is left behind");
         }
     }
 
-    /// Holds a status to the laws: it calls its own only what is.
+    /// Checks a status against the laws: it claims only the object's own service.
     pub(crate) fn judge_status(
         &mut self,
         play: &mut Play<'_>,
@@ -255,7 +258,8 @@ impl World {
         object: &Arc<Object>,
         going: bool,
     ) {
-        // What a pass over an object that it knows to be going has read back is judged when it has it deleted, and when it is let go.
+        // A pass over an object under deletion is judged when it deletes the service, and when it removes the
+        // finalizer.
         if slot == LEAD || going {
             return;
         }
@@ -271,7 +275,8 @@ impl World {
         if self.own_or_excused(object.uid, &guid) {
             return;
         }
-        // While the answer to a create is not known, what somebody else makes under the same names can't be told from what was asked for.
+        // While the answer to a create is unknown, a service that somebody else makes under the same names
+        // cannot be told from the requested one.
         let refused = object
             .intent
             .as_ref()

@@ -1,11 +1,12 @@
-//! Deterministic simulation: the product's own decisions and its own pass driver, against a made-up cluster and a made-up platform, with a clock that
-//! jumps and one seed for everything that can go wrong.
+//! Deterministic simulation: the product's own decisions and its own pass driver, against a simulated cluster
+//! and a simulated platform. The clock jumps, and one seed decides everything that can go wrong.
 //!
-//! A *story* is a tape of numbers (from a seed): what the world is like, and at which moments something disturbs it. Disturbances are crashes
-//! before and after each step, watches that lag or go back in time, lost answers, writes that fail or whose answer is lost, a second replica and a
-//! lease, pauses, a wiped status, people who change, delete and make anew, and a platform that is slow, down, throttled, shows
-//! holes or nothing at all, or is another one for a while. The laws
-//! of the architecture are held after each step; then the faults stop, and everything must come to rest where it belongs.
+//! A *story* is a tape of numbers (from a seed): what the world is like, and at which moments something
+//! disturbs it. Disturbances are crashes before and after each step, watches that lag or go back in time,
+//! lost answers, writes that fail or whose answer is lost, a second replica and a lease, pauses, a wiped
+//! status, people who change, delete and recreate objects, and a platform that is slow, down or throttled,
+//! shows holes or nothing at all, or is a different one for a while. The laws of the architecture are checked
+//! after each step. Then the faults stop, and everything must come to rest where it belongs.
 
 pub mod breakers;
 mod clock;

@@ -1,4 +1,5 @@
-//! One replica of the operator: what it has seen of the cluster, what it has read of the platform, and the passes that it is in the middle of.
+//! One replica of the operator: its view of the cluster, its lists of the platform, and its passes in
+//! progress.
 
 use std::sync::Arc;
 
@@ -12,45 +13,45 @@ use crate::cluster::{Object, Snapshot};
 use crate::platform::{LeadsListed, Listed};
 use crate::setup::{PLACES, SLOTS};
 
-/// What an object is to become, of either kind.
+/// The target of an object, of either kind.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Target {
-    /// Of a service.
+    /// The target of a service.
     Service(service::ServiceTarget),
-    /// Of a lead.
+    /// The target of a lead.
     Lead(lead::LeadTarget),
 }
 
-/// A pass that has begun.
+/// A pass in progress.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Running {
-    /// The driver's.
+    /// The product's pass driver.
     pub pass: Pass,
-    /// What its object is to become.
+    /// The target of its object.
     pub target: Target,
     /// The object as this pass knows it.
     pub object: Arc<Object>,
-    /// The place of the platform that this pass speaks to.
+    /// The place of the platform that this pass uses.
     pub place: usize,
 }
 
-/// The newest lists.
+/// The newest lists of one place.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Inventory {
-    /// Of services, and when its read was begun.
+    /// The list of services, and when its read began.
     pub services: Option<(Time, Arc<Listed>)>,
-    /// Of leads.
+    /// The list of leads, and when its read began.
     pub leads: Option<(Time, Arc<LeadsListed>)>,
 }
 
 impl Inventory {
-    /// Whether both lists are whole, as far as they are known.
+    /// Whether both lists are complete, as far as they are known.
     pub fn whole(&self) -> bool {
         self.services.as_ref().is_none_or(|(_, listed)| listed.complete)
             && self.leads.as_ref().is_none_or(|(_, listed)| listed.complete)
     }
 
-    /// Whether they are, and one of them is newer than this.
+    /// Whether both lists are complete and one of them is newer than `read`.
     pub fn whole_since(&self, read: Time) -> bool {
         let read_at = [
             self.services.as_ref().map(|(at, _)| *at),
@@ -65,44 +66,45 @@ impl Inventory {
 pub enum State {
     /// It runs.
     Up,
-    /// It is stopped (SIGSTOP) until then.
+    /// It is stopped (SIGSTOP) until this time.
     Paused(Time),
-    /// It has lost the lease or was told to end: it begins nothing, and ends when its passes have.
+    /// It has lost the lease or was asked to end: it starts nothing, and ends with its passes.
     Leaving,
-    /// It is started anew then.
+    /// It is down and starts again at this time.
     Down(Time),
 }
 
-/// See the module.
+/// One replica of the operator.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operator {
     /// What the process is doing.
     pub state: State,
     /// What the watches have brought.
     pub view: Snapshot,
-    /// Before that time the watches bring nothing.
+    /// Until this time the watches bring nothing.
     pub behind_until: Time,
-    /// What was read of the platform, by its place.
+    /// The lists read of the platform, by place.
     pub inventory: [Inventory; PLACES],
-    /// What is remembered between passes, and of which object, by uid.
+    /// What is remembered between passes, and the uid of the object that it belongs to.
     memories: [(u32, PassMemory); SLOTS],
-    /// When each object is looked at next.
+    /// When each object is due next.
     pub due: [Time; SLOTS],
-    /// When the newest list was read that the last pass over each object knew, if a list was not whole when that pass ended.
+    /// When the newest list that the last pass over each object knew was read, if a list was incomplete at
+    /// the end of that pass.
     pub not_whole: [Option<Time>; SLOTS],
-    /// The passes under way.
+    /// The passes in progress.
     pub passes: [Option<Running>; SLOTS],
     /// Whether an object waits for the breaker to count.
     pub count_due: bool,
-    /// Its lease is good before that time, if it holds it.
+    /// Until this time its lease is valid, if it holds the lease.
     pub valid_until: Time,
 }
 
-/// Never.
+/// A time that never comes.
 pub const NEVER: Time = Time(i64::MAX);
 
 impl Operator {
-    /// A process that has just started, and has listed all objects.
+    /// Returns a process that has just started and has listed all objects.
     pub fn started(view: Snapshot, now: Time) -> Self {
         Self {
             state: State::Up,
@@ -123,12 +125,13 @@ impl Operator {
         matches!(self.state, State::Up | State::Leaving)
     }
 
-    /// Whether a pass is under way.
+    /// Whether a pass is in progress.
     pub fn busy(&self) -> bool {
         self.passes.iter().any(Option::is_some)
     }
 
-    /// Takes in a newer snapshot, and wakes what it concerns. An object that this process has written since then stays as it was written.
+    /// Takes in a newer snapshot and wakes the objects it concerns. An object that this process has written
+    /// since then stays as written.
     pub fn deliver(&mut self, newer: &Snapshot, now: Time) {
         let mut woken = newer.breaker != self.view.breaker;
         for slot in 0..SLOTS {
@@ -146,7 +149,7 @@ impl Operator {
             let restated = self.passes[slot].is_none()
                 && before.as_ref().map(|object| &object.status)
                     != there.as_ref().map(|object| &object.status);
-            // One that has something now, or may have asked for it, or does no more, concerns those that want the same.
+            // An object that gains or loses its service, or the possibility of one, concerns its competitors.
             let has = |object: &Option<Arc<Object>>| object.as_ref().is_some_and(|object| object.holds());
             woken |= restated || theirs(before) != theirs(there) || has(before) != has(there);
             self.view.objects[slot].clone_from(there);
@@ -158,7 +161,8 @@ impl Operator {
         }
     }
 
-    /// Takes in one consistent list, as whoever is elected does before its first pass. Nothing is removed by it: the watch brings that.
+    /// Takes in one consistent list, as a newly elected replica does before its first pass. It removes
+    /// nothing: deletions come from the watch.
     pub fn catch_up(&mut self, newest: &Snapshot, now: Time) {
         let mut newer = newest.clone();
         for (slot, known) in self.view.objects.iter().enumerate() {
@@ -170,7 +174,7 @@ impl Operator {
         self.deliver(&newer, now);
     }
 
-    /// What is remembered of an object. Of one that was there before it, nothing is.
+    /// Returns the memory of an object. The memory of an earlier object in this slot is dropped.
     pub fn memory(&mut self, slot: usize, uid: u32) -> &mut PassMemory {
         let (of, memory) = &mut self.memories[slot];
         if *of != uid {
@@ -179,7 +183,7 @@ impl Operator {
         memory
     }
 
-    /// Whether the object waits for lists without entries that can't be read.
+    /// Whether the object waits for lists without unreadable entries.
     pub fn waits_for_whole_lists(&self, slot: usize) -> bool {
         let there = self.view.objects[slot]
             .as_ref()
@@ -187,19 +191,19 @@ impl Operator {
         there.is_some_and(|memory| memory.waits_for_whole_lists)
     }
 
-    /// What is remembered of the object that this process last worked on, if it is the one with this uid.
+    /// Returns the memory of the object that this process last worked on, if it has this uid.
     pub fn remembers(&self, slot: usize, uid: u32) -> Option<&PassMemory> {
         Some(&self.memories[slot])
             .filter(|(of, _)| *of == uid)
             .map(|(_, memory)| memory)
     }
 
-    /// Nothing is remembered any more.
+    /// Drops all memory.
     pub fn forget(&mut self) {
         self.memories = Default::default();
     }
 
-    /// Everything is looked at.
+    /// Makes every object due.
     pub fn wake(&mut self, now: Time) {
         for due in &mut self.due {
             *due = now.min(*due);

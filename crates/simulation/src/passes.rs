@@ -14,36 +14,36 @@ use crate::cluster::{Object, Unwritten};
 use crate::operator::{NEVER, Running, State, Target};
 use crate::world::{Play, Rules, World};
 
-/// What becomes of the next write to the API server.
+/// The fate of the next write to the API server.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Write {
-    /// It is made.
+    /// It succeeds.
     Fine,
-    /// It is not made.
+    /// It fails.
     Refused,
-    /// It is made, and the answer is lost.
+    /// It succeeds, and the answer is lost.
     Lost,
-    /// If it is an intent, it is not even tried: there is no room for its request at the platform.
+    /// An intent is not even tried: there is no room for its request at the platform.
     NoRoom,
 }
 
-/// What becomes of the next change at the platform.
+/// The fate of the next change at the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Ask {
-    /// It is executed, and answered.
+    /// It is executed and answered.
     Fine,
-    /// The answer is lost, and it is executed after so many seconds.
+    /// The answer is lost, and it is executed after this many seconds.
     LostDone(u64),
     /// The answer is lost, and it is never executed.
     LostNotDone,
-    /// It never left.
+    /// It is never sent.
     NotSent,
-    /// The platform says no.
+    /// The platform refuses it.
     Refused,
 }
 
 impl World {
-    /// Begins a pass of a replica over an object, as far as it has seen it.
+    /// Begins a replica's pass over an object, as the replica sees it.
     pub fn begin(&mut self, play: &mut Play<'_>, op: usize, slot: usize) {
         let Some(object) = self.operators[op].view.objects[slot].clone() else {
             self.operators[op].due[slot] = NEVER;
@@ -83,7 +83,7 @@ impl World {
         });
     }
 
-    /// The next step of a pass.
+    /// Plays the next step of a pass.
     pub fn step(&mut self, play: &mut Play<'_>, op: usize, slot: usize, write: Write, ask: Ask) {
         let Some(mut running) = self.operators[op].passes[slot].take() else {
             return;
@@ -146,7 +146,7 @@ impl World {
         }
     }
 
-    /// The step of a pass that writes a mark.
+    /// Plays the step of a pass that writes a mark.
     #[allow(clippy::too_many_arguments, reason = "everything that a write depends on")]
     fn patch_metadata(
         &mut self,
@@ -177,7 +177,7 @@ impl World {
         }
     }
 
-    /// The last step of a pass: the status, unless it is to stay as it is.
+    /// Plays the last step of a pass: writes the status, unless the decision keeps it.
     #[allow(clippy::too_many_arguments, reason = "everything that a write depends on")]
     fn patch_status(
         &mut self,
@@ -203,7 +203,7 @@ impl World {
         }
     }
 
-    /// A pass has come to its end, and its status is written.
+    /// Finishes a pass whose status is written.
     fn ended(
         &mut self,
         rules: &Rules,
@@ -219,7 +219,7 @@ impl World {
         running.pass.remember(memory, decision, PassEnd::Well);
         let waits = memory.waits_for_whole_lists;
         operator.not_whole[slot] = Some(read).filter(|_| !operator.inventory[running.place].whole());
-        // A list that became whole while the pass went on woke everybody who was known to wait for that.
+        // A list that became complete during the pass woke only those known to wait for it.
         let meanwhile = rules.wakes_waiting && waits && operator.inventory[running.place].whole_since(read);
         self.appoint(op, slot, if meanwhile { now } else { until });
     }
@@ -253,7 +253,7 @@ impl World {
     }
 
     fn read_anew(&mut self, op: usize, slot: usize) {
-        // What the object has now may concern those that want the same.
+        // The object's new state may concern its competitors.
         let concerns =
             |object: &Option<Arc<Object>>| object.as_ref().map(|object| (object.holds(), object.generation));
         if concerns(&self.operators[op].view.objects[slot]) != concerns(&self.cluster.now.objects[slot]) {
@@ -263,7 +263,7 @@ impl World {
         self.operators[op].view.objects[slot].clone_from(&self.cluster.now.objects[slot]);
     }
 
-    /// The API server did not take a mark: the object says so, if its status can be written.
+    /// Handles a mark that the API server did not accept: the object's status says so, if it can be written.
     fn unkept(
         &mut self,
         play: &mut Play<'_>,
@@ -285,12 +285,12 @@ impl World {
         told
     }
 
-    /// Whether a replica takes steps of its passes.
+    /// Whether a replica can take steps of its passes.
     pub fn can_step(&self, op: usize) -> bool {
         self.operators[op].moves() && self.operators[op].busy()
     }
 
-    /// An object that a replica could begin a pass over.
+    /// Whether a replica could begin a pass over this object.
     pub fn can_begin(&self, op: usize, slot: usize) -> bool {
         let operator = &self.operators[op];
         operator.state == State::Up
@@ -300,24 +300,24 @@ impl World {
     }
 }
 
-/// What becomes of a pass after a step.
+/// The state of a pass after a step.
 enum After {
-    /// It goes on.
+    /// The pass goes on.
     GoesOn,
-    /// It is over.
+    /// The pass is over.
     Ended,
-    /// It is over, since this decision could not be written.
+    /// The pass is over because this decision could not be written.
     Unwritten(Box<Decision>, Failed),
 }
 
-/// Why a pass could not write.
+/// Why a write of a pass failed.
 pub(crate) enum Failed {
-    /// The API server said why.
+    /// The API server gave the reason.
     Unwritten(Unwritten),
-    /// It did not take it.
+    /// The API server refused it.
     Refused,
-    /// It took it, and not whole.
+    /// The API server accepted only part of it.
     Dropped,
-    /// Its answer was lost.
+    /// The answer was lost.
     Unanswered,
 }

@@ -1,4 +1,4 @@
-//! The life of an operator's process: how it ends, what is lost with it, and what somebody still knows.
+//! The life of an operator's process: how it ends, what is lost with it, and what is still known.
 
 use oc_domain::record::{Intent, OperationId, Sent};
 use oc_domain::time::Time;
@@ -7,19 +7,20 @@ use crate::operator::{Operator, Running, State};
 use crate::setup::{SLOTS, secs};
 use crate::world::{Lease, Loses, World};
 
-/// How long a lease lasts without being renewed, and how long its holder may act after it was last renewed.
+/// How long a lease lasts without renewal, and how long its holder may act after the last renewal.
 const LEASE: u64 = 35;
 const RENEW_WITHIN: u64 = 30;
 
 impl World {
-    /// SIGKILL. `behind` is how many revisions old the list is that the next process begins with, and for how many seconds it learns nothing newer.
+    /// Kills the process (SIGKILL). `behind` holds how many revisions old the next process's first list is,
+    /// and for how many seconds it learns nothing newer.
     pub fn crash(&mut self, op: usize, behind: (usize, u64)) {
         let now = self.now;
         self.counts.crashes += 1;
         self.end(op, now + secs(LEASE), behind);
     }
 
-    /// What a replica knows of the create, or deletion, of an object that may be under way.
+    /// Returns what a replica knows of an object's create or deletion that may be in progress.
     pub fn known(&self, op: usize, slot: usize) -> Option<Intent> {
         let operator = &self.operators[op];
         if matches!(operator.state, State::Down(_) | State::Paused(_)) {
@@ -29,7 +30,7 @@ impl World {
         let running = operator.passes[slot]
             .as_ref()
             .filter(|running| running.object.uid == uid);
-        // What a process has only read it may have read too late.
+        // What a process has only read may be out of date.
         let own = |running: &&Running| {
             running.pass.sent()
                 || running
@@ -57,8 +58,9 @@ impl World {
         })
     }
 
-    /// Whether what may be under way for an object would still be known by somebody if its annotations, or its status, were lost this moment. Where it
-    /// would not, both records and the process that made them are lost at once: nobody could tell, and that is not played (docs/crashes.md).
+    /// Whether something would still know of an operation in progress if the object lost its annotations, or
+    /// its status, at this moment. Losing both records and the process that made them at once is not played:
+    /// nothing could tell then (docs/crashes.md).
     pub fn survives(&self, slot: usize, loses: Loses) -> bool {
         let Some(object) = &self.cluster.now.objects[slot] else {
             return true;
@@ -68,7 +70,7 @@ impl World {
             record.open_intent().map(|intent| intent.id.clone()),
             record.running().map(|op| op.id.clone()),
         );
-        // One that leads no more ends, and what it knows with it.
+        // A replica that no longer leads ends, and its knowledge with it.
         let known = |id: &OperationId| {
             (0..self.operators.len())
                 .any(|op| self.leads(op) && self.known(op, slot).is_some_and(|intent| intent.id == *id))
@@ -77,7 +79,7 @@ impl World {
             Loses::Annotations => (annotated, told),
             Loses::Status => (told, annotated),
         };
-        // The service of an object is known by its guid, or by the intent of the create that made it.
+        // An object's service is known by its guid, or by the intent of the create that made it.
         let (by_annotations, by_status) = (
             object.annotated.is_some() || object.intent.is_some(),
             object.status.guid.is_some(),
@@ -89,7 +91,8 @@ impl World {
         lost.map_or(found_again, |id| kept.as_ref() == Some(&id) || known(&id))
     }
 
-    /// What only the process knows that is about to end, since others have taken its records off, is written down again: see [`World::survives`].
+    /// Writes down again what only the ending process knows, because others have removed its records: see
+    /// [`World::survives`].
     fn remember(&mut self, op: usize) {
         if !self.leads(op) {
             return;
@@ -114,7 +117,7 @@ impl World {
                     .is_some_and(|op| last(&op.id, op.started))
             {
                 self.cluster.change(slot, |object| {
-                    // An object that is going gets no finalizer any more.
+                    // An object under deletion cannot get a finalizer.
                     object.finalizer |= object.deleting.is_none();
                     object.intent = Some(Intent {
                         start: known.start.whole_second(),
@@ -125,7 +128,7 @@ impl World {
         }
     }
 
-    /// The process ends; its lease can be taken at `free_at`.
+    /// Ends the process; its lease can be taken at `free_at`.
     pub(crate) fn end(&mut self, op: usize, free_at: Time, behind: (usize, u64)) {
         self.remember(op);
         let now = self.now;
@@ -150,7 +153,7 @@ impl World {
         }
     }
 
-    /// SIGSTOP, for so long.
+    /// Stops the process (SIGSTOP) for this many seconds.
     pub fn pause(&mut self, op: usize, seconds: u64) {
         let now = self.now;
         if self.operators[op].state != State::Up {
@@ -165,7 +168,8 @@ impl World {
         }
     }
 
-    /// SIGTERM: nothing new is begun, what is under way is finished, and the lease is given back.
+    /// Terminates the process (SIGTERM): it starts nothing new, finishes what is in progress, and gives the
+    /// lease back.
     pub fn terminate(&mut self, op: usize) {
         if self.operators[op].state == State::Up {
             self.operators[op].state = State::Leaving;

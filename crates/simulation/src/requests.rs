@@ -1,4 +1,4 @@
-//! A request is executed at the platform, and held to the laws when it is.
+//! Executes requests at the platform, and checks each against the laws.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use crate::setup::secs;
 use crate::world::{Late, Play, World};
 
 impl World {
-    /// A request is executed at the platform: when it arrives, however far the clock has jumped meanwhile.
+    /// Executes a request at the platform at its own time of arrival, however far the clock has jumped since.
     pub(crate) fn execute(&mut self, play: &mut Play<'_>, late: &Late) -> ChangeResult {
         match &late.change {
             Change::CreateService(_) => self.create(play, late),
@@ -51,7 +51,7 @@ impl World {
         }
     }
 
-    /// The platform makes a service.
+    /// Creates a service at the platform.
     fn create(&mut self, play: &mut Play<'_>, late: &Late) -> ChangeResult {
         let setup = Arc::clone(&self.setup);
         let tenant = setup.tenant_of(late.slot);
@@ -61,7 +61,7 @@ impl World {
             .any(|made| made.by == Maker::Person);
         let there = self.platform.alive_at(tenant, late.place).next().is_some()
             || self.platform.converting(tenant, late.place);
-        // What an object has at another place it has, whatever the platform at this one shows.
+        // A service that an object has at another place counts, whatever the platform at this place shows.
         let own = |made: &Made| {
             made.place != late.place && made.removed.is_none() && self.own(late.uid, &made.service.guid)
         };
@@ -86,13 +86,14 @@ impl World {
         )
     }
 
-    /// Whether the consentless lead is there, and has shown for long enough that everybody who looks for it finds it.
+    /// Whether the consentless lead exists and has shown for long enough that every read finds it.
     pub(crate) fn lead_shows(&self, now: Time) -> bool {
         let (there, since) = self.platform.consentless;
         there && since + secs(self.setup.lag + 60) <= now
     }
 
-    /// Counts a deletion, and holds the breaker to its word: of the deletions of any hour that nobody approved there are not more than it says.
+    /// Counts a deletion, and checks the breaker: in any hour it allows at most its number of deletions that
+    /// nobody approved.
     fn deleted(&mut self, play: &mut Play<'_>, late: &Late) {
         let now = self.now;
         self.counts.deletions += 1;
@@ -104,7 +105,8 @@ impl World {
             .zip(self.approved)
             .is_some_and(|(asked, approved)| asked <= approved);
         self.deletions.insert(late.uid, (now, approved));
-        // An object is counted when it is granted, and may be deleted a while later: the hour is that of the grants, which the ledger keeps.
+        // An object is counted when its deletion is granted, and may be deleted a while later. The hour is
+        // that of the grants, which the ledger keeps.
         let granted = self
             .cluster
             .now

@@ -1,4 +1,4 @@
-//! Where everything must come to rest, given the specs and what there is.
+//! Where everything must come to rest, given the specs and the platform.
 
 use oc_domain::conditions::{ConditionStatus, Reason};
 use oc_domain::facts::DeletionPolicy;
@@ -12,7 +12,8 @@ use crate::setup::{LEAD, SLOTS, is_direct_routing, secs};
 use crate::world::{Play, World};
 
 impl World {
-    /// Whether an object has come to rest where it belongs, given its spec and what there is: however it got there.
+    /// Whether an object has come to rest where it belongs, given its spec and the platform, however it got
+    /// there.
     pub fn settled(&self, slot: usize) -> bool {
         let Some(object) = &self.cluster.now.objects[slot] else {
             return true;
@@ -52,10 +53,10 @@ impl World {
         truth == ConditionStatus::True || self.person_needed(slot, object, reason)
     }
 
-    /// Whether an object whose deletion goes on no further has a reason to stay.
+    /// Whether an object under deletion has a valid reason to stay.
     fn deletion_settled(&self, slot: usize, object: &Object, reason: Reason) -> bool {
         let delete = slot != LEAD && object.spec.policy == DeletionPolicy::Delete;
-        // Whose the service is can't be told: a failed task may have left it, or somebody made it.
+        // The service's owner is unknown: a failed task may have left it, or somebody made it.
         let failed = object
             .status
             .operation
@@ -64,7 +65,8 @@ impl World {
         let blocked = reason == Reason::DeletionBlocked
             && failed
             && self.platform.alive(self.setup.tenant_of(slot)).next().is_some();
-        // Two objects have taken over one service: a process had not yet seen what the one before it had written.
+        // Two objects have taken over one service, because a process had not yet seen what its predecessor
+        // wrote.
         let guid = object.record().guid;
         let of_both = slot != LEAD
             && guid.is_some()
@@ -72,7 +74,8 @@ impl World {
                 .as_ref()
                 .is_some_and(|other| other.status.guid == guid);
         let blocked = blocked || (of_both && reason == Reason::DeletionBlocked);
-        // What its task has made never showed: it was removed before anybody saw it, and nobody can tell.
+        // The service that its task made was removed before anybody saw it, and nothing shows that it
+        // existed.
         let gone = slot != LEAD
             && reason == Reason::TaskFailed
             && task_ended(object)
@@ -84,8 +87,9 @@ impl World {
         gone || kept_out || delete && (blocked || reason == Reason::Suspended && object.spec.suspend)
     }
 
-    /// Whether another object that wants the same comes first: one that has its service, or has asked for it, else the older one of those that could. `None`
-    /// while one of them has an intent of which nothing else tells, since that is believed for as long as the grace, and then no more.
+    /// Whether a competing object comes first: one that has its service or has requested it, else the older
+    /// of those that could. `None` while one of them has an intent without any other evidence: it is believed
+    /// for the grace and then no longer.
     fn yields(&self, slot: usize, object: &Object) -> Option<bool> {
         let other = 1 - slot;
         let same = self.setup.tenant_of(other) == self.setup.tenant_of(slot)
@@ -115,7 +119,7 @@ impl World {
         Some((others || could) && (!others, theirs.created, theirs.uid) < (!own, object.created, object.uid))
     }
 
-    /// Whether the end calls for a person.
+    /// Whether the final state calls for a person.
     fn person_needed(&self, slot: usize, object: &Object, reason: Reason) -> bool {
         let tenant = self.setup.tenant_of(slot);
         let alive: Vec<&Made> = self.platform.alive(tenant).collect();
@@ -139,13 +143,13 @@ impl World {
             Reason::AlreadyLicensed => {
                 !object.spec.beside && alive.is_empty() && self.platform.direct_routing(tenant).is_some()
             }
-            // Somebody removed the service before it was ever seen: the task succeeded, and nothing shows.
+            // Somebody removed the service before it was ever seen: the task succeeded, but no service shows.
             Reason::TaskFailed => alive.is_empty() && task_ended(object),
             _ => false,
         }
     }
 
-    /// What must hold when everything is at rest.
+    /// Checks what must hold when everything is at rest.
     pub(crate) fn judge_rest(&mut self, play: &mut Play<'_>) {
         for slot in 0..LEAD {
             let Some(object) = self.cluster.now.objects[slot].clone() else {
@@ -185,7 +189,7 @@ impl World {
         }
     }
 
-    /// Whether every object is where it belongs, and nothing is on its way.
+    /// Whether every object is where it belongs and nothing is in progress.
     pub fn at_rest(&self) -> bool {
         let taken = self.now >= self.cluster.refuses_until;
         taken
@@ -195,7 +199,7 @@ impl World {
     }
 }
 
-/// Whether the object's task is told to have ended, and not by a failure.
+/// Whether the object's status says that its task ended without failing.
 fn task_ended(object: &Object) -> bool {
     let word = object
         .status

@@ -1,12 +1,13 @@
-//! Stories that are written by hand: what takes so many things at once that hardly a random one has them.
+//! Stories written by hand, for what needs so many things at once that a random story hardly ever has them.
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 use oc_simulation::setup::{START, Second, Setup, Spec, secs};
 use oc_simulation::story::Fates;
 use oc_simulation::world::{Play, Rules, Trail, World};
 
-/// A person resumes the older of two objects for one tenant. One operator has its service asked for, and stops for longer than its lease; the other one, which leads
-/// next, has heard nothing of the older object since it was suspended. Returns how many creates were asked for, and what is broken.
+/// A person resumes the older of two objects for one tenant. One operator requests its service and then stops
+/// for longer than its lease. The other, which leads next, has heard nothing of the older object since it was
+/// suspended. Returns how many creates were executed, and which laws are broken.
 fn a_resumed_object_changes_hands(rules: Rules) -> (u32, Vec<String>) {
     let mut setup = Setup { second: Second::SameTenant, operators: 2, task: 400, ..Setup::default() };
     setup.specs[0] = Spec { suspend: true, ..Spec::default() };
@@ -21,7 +22,7 @@ fn a_resumed_object_changes_hands(rules: Rules) -> (u32, Vec<String>) {
             world.turn(&mut play, &mut fates);
         }
     }
-    // Both operators know of it as one that is suspended, and says so: whoever looks at it again finds nothing to write.
+    // Both operators know it as suspended, and its status says so: another pass over it writes nothing.
     world.settle(&mut play);
     world.operators[1 - leader].behind_until = START + secs(3000);
     world.cluster.change(0, |object| {

@@ -1,8 +1,10 @@
-//! Every order of events, exhaustively: the same world as in the stories, under a model checker. One tenant, two objects that both want its service, two
-//! operators with one lease, and a few faults at every place where they can strike.
+//! Every order of events, exhaustively: the world of the stories under a model checker. One tenant, two
+//! objects that both want its service, two operators with one lease, and a few faults wherever they can
+//! strike.
 //!
-//! A story tries many faults in some orders; this tries few faults in all orders. None of them strikes when everything is at rest: that is where a path
-//! ends, unless an object is still to be deleted. A crash, a wiped status or a removed service at rest is for the stories, and for the tests of the process.
+//! A story tries many faults in some orders; this tries few faults in all orders. No fault strikes when
+//! everything is at rest: a path ends there, unless an object is still to be deleted. A crash, a wiped status
+//! or a removed service at rest is for the stories, and for the tests of the process.
 
 mod evidence;
 
@@ -17,20 +19,20 @@ use stateright::{Checker, Model, Property};
 /// How many events a path may have: no path of these models is longer.
 const DEPTH: usize = 600;
 
-/// Whatever happens is over by then.
+/// Everything is over by then.
 const HOURS: u64 = 12;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Event {
-    /// A pass takes its next step; its effect has this fate.
+    /// A pass takes its next step, whose effect has this fate.
     Step(usize, usize, Fate),
     /// A pass begins.
     Begin(usize, usize),
     /// The breaker counts.
     Count(usize),
-    /// Time goes on to the next moment.
+    /// Time jumps to the next moment.
     Advance,
-    /// SIGKILL; the next process begins with a list that is so many revisions old.
+    /// SIGKILL. The next process begins with a list that is this many revisions old.
     Kill(usize, usize),
     /// SIGSTOP for longer than the lease.
     Stop(usize),
@@ -40,7 +42,7 @@ enum Event {
     Wipe(usize),
     /// The platform does not answer for a while.
     Down,
-    /// The list of services has entries that can't be read, for a while.
+    /// The list of services has unreadable entries for a while.
     Hide,
     /// A person removes the service in the portal.
     Remove,
@@ -63,7 +65,8 @@ struct State {
     world: World,
     faults: u8,
     deletes: u8,
-    /// What kind of change the platform was asked for last, for the properties that show where the search has been.
+    /// The kind of change last requested of the platform, for the properties that show where the search has
+    /// been.
     seen: Seen,
 }
 
@@ -116,7 +119,7 @@ impl State {
         }
     }
 
-    /// What the next step of a pass would be, so that fates are only tried where they make a difference.
+    /// The next step of a pass, so that fates are tried only where they make a difference.
     fn fates(&self, rules: &Rules, op: usize, slot: usize) -> &'static [Fate] {
         let Some(running) = &self.world.operators[op].passes[slot] else { return &[] };
         let oc_simulation::operator::Target::Service(target) = &running.target else { return &[] };
@@ -179,7 +182,7 @@ impl Model for Orders {
     fn next_state(&self, state: &State, event: Event) -> Option<State> {
         let mut next = state.clone();
         quiet(&self.rules, |play| next.happens(play, event));
-        // What is only counted makes no two states different.
+        // Counters do not make two states different.
         next.world.counts = Default::default();
         Some(next)
     }
@@ -187,7 +190,7 @@ impl Model for Orders {
     fn properties(&self) -> Vec<Property<Self>> {
         vec![
             Property::always("no law is broken", |_, state: &State| state.world.broken.is_empty()),
-            // What comes to rest before its deletion has to come to rest after it as well.
+            // An object that comes to rest before its deletion must do so after it as well.
             Property::eventually("everything comes to rest where it belongs", |_, state: &State| state.deletes == 0 && state.over()),
             Property::sometimes(KILLED, |_, state: &State| state.seen.killed_with_open_intent),
             Property::sometimes(FOUND, |_, state: &State| state.seen.found_after_lost),
@@ -268,7 +271,7 @@ impl State {
     }
 }
 
-/// What the search has to have seen, or the laws could hold because nothing ever happens.
+/// What the search must have seen. Otherwise the laws could hold because nothing ever happens.
 const KILLED: &str = "a process is killed while an intent is open";
 const FOUND: &str = "what was asked for with a lost answer is found";
 const CONFLICT: &str = "the younger object says Conflict";
@@ -276,12 +279,12 @@ const HANDED_OVER: &str = "another replica takes the lease";
 const DELETED: &str = "a service is deleted";
 const STALE: &str = "a write from an old view is refused";
 
-/// A platform whose lists and jobs are quick, so that paths are short. Faults can be slower than any of it.
+/// A platform with quick lists and jobs, so that paths are short. Faults can be slower than any of it.
 fn base() -> Setup {
     Setup { task: 10, job_every: 60, step: 0, grace: 60, deadline: 90, ..Setup::default() }
 }
 
-/// The models: what each is, how many faults and deletions may strike, and what its search has to have seen.
+/// The models: what each is, how many faults and deletions may strike, and what its search must have seen.
 fn models(rules: Rules) -> Vec<(&'static str, Orders, &'static [&'static str])> {
     let mut both = Setup { operators: 2, second: Second::SameTenant, ..base() };
     both.specs[1].adoption = oc_domain::service::Adoption::Always;
@@ -299,7 +302,7 @@ fn check(model: Orders, stop_at_failure: bool) -> impl Checker<Orders> {
     if stop_at_failure { builder.finish_when(stateright::HasDiscoveries::AnyFailures).spawn_bfs().join() } else { builder.spawn_bfs().join() }
 }
 
-/// The properties that are broken, with the events that lead there.
+/// The broken properties, with the events that lead to them.
 fn broken(checker: &impl Checker<Orders>) -> Vec<(&'static str, Vec<Event>)> {
     let sometimes = |name: &str| {
         let properties = checker.model().properties();
@@ -326,8 +329,8 @@ fn the_laws_hold_in_every_order() {
     evidence::write("every-order", &report);
 }
 
-/// The wrong variants that a fault or two are enough for. Those that need more (a refusal, somebody else's service or hand, an upgrade) are for the stories: here
-/// all orders would be tried for nothing.
+/// The wrong variants that a fault or two can expose. Those that need more (a refusal, another person's
+/// service or action, an upgrade) are for the stories: here all orders would be tried for nothing.
 const CAUGHT: [&str; 11] = [
     "creates without a look",
     "forgets the open intent",
@@ -349,7 +352,7 @@ fn wrong_variants_are_caught_by_trying_every_order() {
     let mut missed = Vec::new();
     for variant in &caught {
         let mut models = models(variant.rules);
-        // One fault is enough for them, and an object that retains what it made shows one more.
+        // One fault is enough for them; an object that retains what it made shows one more.
         let mut retained = base();
         retained.specs[0].policy = oc_domain::facts::DeletionPolicy::Retain;
         models[0] = ("one object, retained", Orders { setup: retained, rules: variant.rules, faults: 0, deletes: 1 }, &[]);

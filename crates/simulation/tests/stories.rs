@@ -1,4 +1,5 @@
-//! Many stories by the real rules, none of which may break a law; and each wrong variant of the rules, which one must.
+//! Many stories by the real rules, of which none may break a law, and by each wrong variant, which must break
+//! one.
 
 mod evidence;
 
@@ -9,10 +10,11 @@ use oc_simulation::search::{Report, search, shrink, tell};
 use oc_simulation::variants::{self, Variant};
 use oc_simulation::world::Rules;
 
-/// How many stories each test run plays; `STORIES` in the environment asks for another number, `cargo xtask simulate` for any.
+/// How many stories each test run plays. `STORIES` in the environment sets another number, `cargo xtask
+/// simulate` any.
 const STORIES: u64 = 100_000;
 
-/// How many stories a wrong variant may get away with.
+/// How many stories may pass before a wrong variant must be caught.
 const PATIENCE: u64 = 200_000;
 
 fn stories() -> u64 {
@@ -29,7 +31,7 @@ fn told(report: &Report, rules: &Rules) -> String {
 fn the_laws_hold_in_every_story() {
     let report = search(0..stories(), Rules::default(), &|_| ());
     assert!(report.broken.is_none(), "{}", told(&report, &Rules::default()));
-    // The stories go everywhere: without this the laws could hold because nothing ever happens.
+    // The stories must reach everything: otherwise the laws could hold because nothing ever happens.
     let enough = |what: &str, times: u64| assert!(times * 100 > report.stories, "{what}: only {times} in {} stories", report.stories);
     for (what, times) in [
         ("crashes", report.crashes),
@@ -45,10 +47,11 @@ fn the_laws_hold_in_every_story() {
     evidence::write("simulation", &report.json());
 }
 
-/// How many stories it takes until one breaks the law that was made for this variant; else what is broken instead.
+/// Returns how many stories it takes until one breaks the law meant for this variant, or what is broken
+/// instead.
 fn caught(variant: &Variant) -> Result<u64, String> {
     let mut from = 0;
-    // What it breaks beside the law that was made for it.
+    // The laws it breaks beside the one meant for it.
     let mut other = Vec::new();
     loop {
         let report = search(from..PATIENCE, variant.rules, &|_| ());
@@ -84,7 +87,7 @@ fn each_wrong_variant_is_caught() {
     let missed: Vec<&String> = results.iter().filter_map(|result| result.as_ref().err()).collect();
     assert_eq!(results.len(), variants.len());
     assert!(missed.is_empty(), "{missed:#?}");
-    // All of them were, so that there is one number of each: of the operators, and of the worlds.
+    // All were caught, so one number of each is enough: of the operators and of the worlds.
     let worlds = variants.iter().filter(|variant| variant.of_the_world).count();
     let operators = variants.len() - worlds;
     let report = format!(

@@ -1,6 +1,6 @@
-//! What a run has shown, for `cargo xtask evidence`.
+//! The results of a run, for `cargo xtask evidence`.
 
-/// Writes it into the target folder.
+/// Writes a result into the target folder.
 pub fn write(name: &str, text: &str) {
     let target = std::path::Path::new(env!("CARGO_TARGET_TMPDIR")).parent().expect("the target folder");
     std::fs::create_dir_all(target.join("evidence")).expect("the folder can be made");
