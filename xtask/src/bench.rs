@@ -1,4 +1,5 @@
-//! What the operator costs, measured against what the API server alone takes for the same writes in the same minute.
+//! Measures what the operator costs, compared with what the API server alone takes for the same writes in the
+//! same minute.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -17,7 +18,8 @@ use tokio::time::Instant;
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
-/// What is measured. With OPERATORCONNECT_IMAGE_ROOT, the operator of the image that `cargo xtask image --unpack` left there.
+/// What is measured. With OPERATORCONNECT_IMAGE_ROOT, the operator of the image that `cargo xtask image
+/// --unpack` left there.
 #[derive(Args)]
 pub struct Settings {
     /// How many services are applied, as fast as the API server takes them
@@ -34,11 +36,11 @@ pub struct Settings {
     task: u64,
 }
 
-/// How many requests the measurement itself has under way at once.
+/// How many requests the measurement itself has in flight.
 const AT_ONCE: usize = 64;
-/// How many events of these.
+/// How many events it writes at the same time.
 const TOLD_AT_ONCE: usize = 4;
-/// Where the services are.
+/// The namespace of the services.
 pub const NAMESPACE: &str = "customers";
 
 /// Runs the measurement.
@@ -65,22 +67,22 @@ async fn measure(settings: &Settings) -> Result<bool> {
     Ok(true)
 }
 
-/// What a measurement runs on.
+/// The environment of a measurement.
 pub struct Ground {
-    /// The API server.
+    /// The control plane with the API server.
     pub cluster: ControlPlane,
-    /// An administrator.
+    /// A client with an administrator's rights.
     pub client: Client,
-    /// The operator's.
+    /// The operator's release.
     pub release: control_plane::Release,
-    /// The simulator's.
+    /// The simulator's port.
     pub port: u16,
     _simulator: control_plane::Running,
-    /// Where the operator's log goes.
+    /// The file of the operator's log.
     pub log: std::path::PathBuf,
 }
 
-/// Sets up an API server and a simulated platform with a lead for each service, in a folder of that name.
+/// Sets up an API server and a simulated platform with a lead for each service, in a folder of this name.
 ///
 /// # Errors
 /// When something can't be started.
@@ -152,10 +154,10 @@ fn object(number: u32, namespace: &str) -> Result<OcEssentialService> {
     }))?)
 }
 
-/// Applies services, as fast as the API server takes them.
+/// Applies services as fast as the API server takes them.
 ///
 /// # Errors
-/// When it does not.
+/// When a create fails.
 pub async fn apply(client: &Client, services: std::ops::Range<u32>) -> Result<()> {
     let api = Api::<OcEssentialService>::namespaced(client.clone(), NAMESPACE);
     stream::iter(services)
@@ -172,10 +174,10 @@ pub async fn apply(client: &Client, services: std::ops::Range<u32>) -> Result<()
         .await
 }
 
-/// Waits until so many services are Ready.
+/// Waits until this many services are Ready.
 ///
 /// # Errors
-/// When they are not after that time.
+/// When they are not Ready within `patience`.
 pub async fn all_ready(client: &Client, services: u32, patience: Duration) -> Result<()> {
     let api = Api::<OcEssentialService>::namespaced(client.clone(), NAMESPACE);
     let until = Instant::now() + patience;
@@ -204,10 +206,11 @@ pub fn is_ready(object: &OcEssentialService) -> bool {
     })
 }
 
-/// Where the same is written without an operator.
+/// The namespace for the same writes without an operator.
 const ALONE: &str = "alone";
 
-/// The same writes, by nobody but this measurement: for each object its create, its mark, its status twice, and beside that three events.
+/// Makes the same writes without an operator: for each object its create, its mark, its status twice, and
+/// three events.
 async fn alone(client: &Client, services: u32) -> Result<Duration> {
     manifests::apply_all(
         client,
@@ -231,7 +234,7 @@ async fn alone(client: &Client, services: u32) -> Result<Duration> {
     };
     tokio::try_join!(lives, told)?;
     let took = begun.elapsed();
-    // They are not the operator's to see: gone before it starts.
+    // The operator must not see them, so they are removed before it starts.
     let api = Api::<OcEssentialService>::namespaced(client.clone(), ALONE);
     for object in api.list(&ListParams::default()).await? {
         let free = json!({"metadata": {"finalizers": null}});
@@ -334,7 +337,7 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     Ok(())
 }
 
-/// What was measured while services were applied.
+/// The results of the measurement with many services.
 struct Busy {
     count: u32,
     task: u64,
@@ -427,18 +430,19 @@ async fn calls(port: u16, reset: bool) -> Result<BTreeMap<String, u64>> {
     Ok(serde_json::from_value(answer["byEndpoint"].clone())?)
 }
 
-/// What a process has used.
+/// The resources that a process has used.
 struct Usage {
     cpu: Duration,
-    /// MiB.
+    /// In MiB.
     resident: f64,
-    /// MiB.
+    /// In MiB.
     peak: f64,
 }
 
 fn usage(id: u32) -> Result<Usage> {
     let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).context("the operator is gone")?;
-    // The second field is the name in parentheses; after it, user and system time are the 12th and 13th, in hundredths of a second.
+    // The second field is the name in parentheses. After it, user and system time are the 12th and 13th
+    // fields, in hundredths of a second.
     let fields: Vec<&str> = stat
         .rsplit(')')
         .next()

@@ -5,21 +5,21 @@ use std::process::Command;
 
 use anyhow::{Context, Result, bail};
 
-/// The root of the project.
+/// Returns the root of the project.
 pub fn root() -> PathBuf {
     let here = Path::new(env!("CARGO_MANIFEST_DIR"));
     here.parent().unwrap_or(here).to_owned()
 }
 
-/// The folder in which cargo puts what it builds.
+/// Returns the folder that cargo builds into.
 pub fn target() -> PathBuf {
-    // xtask itself lies in <target>/<profile>/.
+    // xtask itself is in <target>/<profile>/.
     let exe = std::env::current_exe().ok();
     let folder = exe.as_deref().and_then(Path::parent).and_then(Path::parent);
     folder.map_or_else(|| root().join("target"), Path::to_owned)
 }
 
-/// Cargo, as it was called.
+/// Returns the cargo that runs this program.
 pub fn cargo() -> Command {
     #[allow(clippy::disallowed_methods, reason = "cargo says by this which cargo it is")]
     let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));

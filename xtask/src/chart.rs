@@ -1,4 +1,5 @@
-//! Checks the Helm chart as the tools of its users do: lint, its own tests, the schemas of Kubernetes, a judge. All of them are Go programs of `tests/tools`.
+//! Checks the Helm chart with the tools that its users have: lint, its own tests, the schemas of Kubernetes,
+//! and kube-score. All of them are Go programs of `tests/tools`.
 
 mod schemas;
 mod tools;
@@ -14,10 +15,11 @@ use crate::build::{root, target};
 use crate::chart::tools::Tools;
 use crate::{crds, progress};
 
-/// What a set of values says that kube-score is not followed in: `# unheeded <test>: <reason>`. What holds for all of them is in `kube-score.md`.
+/// Marks advice of kube-score that a set of values does not follow: `# unheeded <test>: <reason>`. Exceptions
+/// for all sets are in `kube-score.md`.
 const UNHEEDED: &str = "# unheeded ";
 
-/// The Kubernetes that templates are rendered for when they don't ask a cluster.
+/// The Kubernetes version that templates are rendered for when they don't ask a cluster.
 const KUBERNETES: &str = "1.37.0";
 
 /// How the chart is checked.
@@ -28,7 +30,7 @@ pub struct Settings {
     check: bool,
 }
 
-/// Checks the chart; says what is wrong with it, all of it, and answers whether nothing is.
+/// Checks the chart and prints everything that is wrong. Returns whether nothing is.
 ///
 /// # Errors
 /// When a tool can't be built or run, or a file can't be written.
@@ -76,12 +78,12 @@ pub fn run(settings: &Settings) -> Result<bool> {
 
 struct Chart {
     folder: PathBuf,
-    /// Where what is rendered is left for people to look at.
+    /// Where the rendered files stay, for people to look at.
     output: PathBuf,
 }
 
 impl Chart {
-    /// The sets of values that are tried, in the order of their names.
+    /// Returns the sets of values to try, in the order of their names.
     fn cases(&self) -> Result<Vec<PathBuf>> {
         let folder = self.folder.join("ci");
         let mut cases = Vec::new();
@@ -98,7 +100,7 @@ impl Chart {
         Ok(cases)
     }
 
-    /// The README is made from the values.
+    /// Writes or checks the README, which is generated from the values.
     fn readme(&self, tools: &Tools, check: bool) -> Result<Option<String>> {
         progress::step("the chart's README");
         let mut command = Command::new(&tools.helm_docs);
@@ -149,7 +151,7 @@ impl Chart {
             .map(|said| format!("helm lint with {}:\n{said}", name(case))))
     }
 
-    /// Renders the chart as `helm template` does, which is how Argo CD has it.
+    /// Renders the chart with `helm template`, as Argo CD does.
     fn render(&self, tools: &Tools, case: &Path) -> Result<Result<PathBuf, String>> {
         let mut command = Command::new(&tools.helm);
         command
@@ -169,7 +171,7 @@ impl Chart {
 
     fn compare_with_schemas(&self, tools: &Tools, rendered: &[PathBuf]) -> Result<Option<String>> {
         if rendered.is_empty() {
-            // Why nothing could be rendered is told already.
+            // The reason was reported already.
             return Ok(None);
         }
         progress::step("kubeconform");
@@ -243,7 +245,7 @@ impl Chart {
     }
 }
 
-/// What helm-docs does not take for an error.
+/// Finds a fault that helm-docs does not report.
 fn fault_of_readme(text: &str) -> Option<String> {
     let rows: Vec<Vec<&str>> = text
         .lines()
@@ -269,7 +271,7 @@ fn name(path: &Path) -> std::borrow::Cow<'_, str> {
     path.file_name().unwrap_or_default().to_string_lossy()
 }
 
-/// Runs a program to its end. What it says is its answer, or its complaint when it fails.
+/// Runs a program to its end. Returns its output, or its complaint when it fails.
 fn said(command: &mut Command) -> Result<Result<String, String>> {
     let program = PathBuf::from(command.get_program());
     let output = command
@@ -306,7 +308,7 @@ mod tests {
         assert!(fault_of_readme("\n").is_some());
     }
 
-    /// The other way round the schema itself sees to it: it takes no value that it does not know.
+    /// The schema itself covers the other direction: it rejects values that it does not know.
     #[test]
     fn each_value_of_the_schema_has_a_default() {
         fn absent(schema: &Value, values: &Value, path: &str, found: &mut Vec<String>) {
@@ -325,7 +327,7 @@ mod tests {
         let values: Value = serde_saphyr::from_str(&read("values.yaml")).unwrap();
         let mut found = Vec::new();
         absent(&schema, &values, "", &mut found);
-        // What Helm gives to each chart, and what Kubernetes knows of resources beside.
+        // Helm gives `global` to each chart, and Kubernetes allows claims among resources.
         assert_eq!(
             found,
             [".global", ".resources.claims", ".simulator.resources.claims"]

@@ -1,4 +1,5 @@
-//! What the last test run has shown, as a table: printed after the tests, and written into docs/evidence.md on demand.
+//! The results of the last test run, as a table: printed after the tests, and written into docs/evidence.md
+//! on demand.
 
 use std::path::Path;
 
@@ -10,7 +11,7 @@ use crate::{build, progress};
 const BEGIN: &str = "<!-- cargo xtask evidence: begin -->";
 const END: &str = "<!-- cargo xtask evidence: end -->";
 
-/// Each row: what it is, the file of counts, and what is told of it; a name in braces is a number of the file.
+/// The rows: a title, the file of counts, and a text. A name in braces is a number of the file.
 const ROWS: [(&str, &str, &str); 7] = [
     (
         "Stories: many faults, in some orders",
@@ -49,7 +50,7 @@ const ROWS: [(&str, &str, &str); 7] = [
     ),
 ];
 
-/// The table, of what is there.
+/// Returns the table of the available results.
 pub fn table() -> String {
     let mut lines = vec![
         "| What | Counts of the last `cargo xtask test` |".to_owned(),
@@ -87,7 +88,7 @@ fn filled(text: &str, counts: &Value) -> String {
 /// Writes the table into docs/evidence.md.
 ///
 /// # Errors
-/// When the page has no place for it, or can't be written.
+/// When the page has no place for the table, or can't be written.
 pub fn write() -> Result<bool> {
     let path = build::root().join("docs/evidence.md");
     let text = std::fs::read_to_string(&path).context("docs/evidence.md can't be read")?;

@@ -1,4 +1,5 @@
-//! The images: built by whichever engine is there, and looked at: what they hold, as whom they run, how large they are.
+//! Builds the images with the available engine, and checks what they hold, which user they run as, and how
+//! large they are.
 
 mod archive;
 mod check;
@@ -22,7 +23,8 @@ pub struct Settings {
     /// What builds them; by default the first that works of docker, podman, buildah
     #[arg(long, value_enum)]
     engine: Option<Engine>,
-    /// The image in which the programs are compiled, or `host` to compile them here; by default the one that the Dockerfile names
+    /// The image in which the programs are compiled, or `host` to compile them here; by default the one that
+    /// the Dockerfile names
     #[arg(long, value_name = "IMAGE|host")]
     builder: Option<String>,
     /// For which processors; by default for this machine's
@@ -37,7 +39,8 @@ pub struct Settings {
     /// Lay the root file system of the operator's image into target/image/root (for arm64: root-arm64)
     #[arg(long)]
     unpack: bool,
-    /// Run the operator out of its unpacked image: read-only, as its user, with nothing else around it. Needs root
+    /// Run the operator out of its unpacked image: read-only, as its user, with nothing else around it. Needs
+    /// root
     #[arg(long)]
     run: bool,
 }
@@ -49,7 +52,7 @@ enum Wanted {
     All,
 }
 
-/// A processor that the images are made for, as OCI names it.
+/// A processor architecture of the images, as OCI names it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Arch {
     Amd64,
@@ -83,9 +86,9 @@ pub struct Kind {
     image: &'static str,
     /// The program in it.
     program: &'static str,
-    /// What it holds.
+    /// The files it must hold.
     files: &'static [&'static str],
-    /// The largest it may be, in bytes.
+    /// Its maximum size in bytes.
     most: u64,
 }
 
@@ -109,16 +112,17 @@ const SIMULATOR: Kind = Kind {
     most: 20_000_000,
 };
 
-/// What the images say of themselves.
+/// The origin of the images, for their labels.
 pub struct Origin {
     version: &'static str,
     revision: String,
-    /// Seconds since 1970 of the commit: the age of all files, so that the same commit gives the same image.
+    /// The time of the commit in seconds since 1970. All files get this time, so that the same commit gives
+    /// the same image.
     epoch: String,
     source: Option<String>,
 }
 
-/// Builds them.
+/// Builds and checks the images.
 ///
 /// # Errors
 /// When there is no engine, a build fails, or an image can't be read.
@@ -130,7 +134,7 @@ pub fn run(settings: &Settings) -> Result<bool> {
         None => vec![Arch::here()?],
     };
     let host = settings.binary_only || settings.builder.as_deref() == Some("host");
-    // Before minutes of compiling: without an engine they would be for nothing.
+    // Checked before minutes of compiling, which would be wasted without an engine.
     let engine = if settings.binary_only {
         None
     } else {
@@ -190,7 +194,7 @@ fn compile(arch: Arch, origin: &Origin) -> Result<()> {
     Ok(())
 }
 
-/// Builds one image, and reads it back as the engine gives it out.
+/// Builds one image and reads it back as the engine exports it.
 fn make(settings: &Settings, engine: Engine, kind: &Kind, arch: Arch, origin: &Origin) -> Result<Archive> {
     let tag = settings.tag.as_deref().unwrap_or(origin.version);
     let name = match settings.arch {
@@ -242,7 +246,7 @@ fn line(archive: &Archive, kind: &Kind, arch: Arch) -> String {
     format!("| {} | {} | {} |", kind.image, arch.name(), sizes.join(" | "))
 }
 
-/// What git knows of the sources. Without git, as in an archive of them, the images say `unknown`.
+/// Returns what git knows of the sources. Without git, as in a source archive, the images say `unknown`.
 fn origin() -> Result<Origin> {
     let git = |arguments: &[&str]| {
         let output = Command::new("git")
@@ -260,7 +264,7 @@ fn origin() -> Result<Origin> {
         revision: git(&["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"])
             .unwrap_or_else(|| "unknown".to_owned()),
         epoch: git(&["log", "-1", "--format=%ct"]).unwrap_or_else(|| "0".to_owned()),
-        // A path of this machine, or an address with a token in it, is nobody's business.
+        // A path of this machine, or an address with a token in it, must not be published.
         source: git(&["remote", "get-url", "origin"])
             .filter(|url| url.starts_with("https://") && !url.contains('@')),
     })
@@ -279,7 +283,7 @@ fn megabytes(bytes: u64) -> f64 {
     bytes as f64 / 1_000_000.0
 }
 
-/// Removes what an earlier run has left.
+/// Removes a file or folder left by an earlier run.
 fn removed(path: &Path) -> Result<()> {
     let gone = if path.is_dir() {
         std::fs::remove_dir_all(path)

@@ -29,21 +29,27 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the main job: an API server, a simulated platform, the operator, and the objects of examples/ becoming Ready
+    /// Show the main job: an API server, a simulated platform, the operator, and the objects of examples/
+    /// becoming Ready
     Demo(demo::Settings),
-    /// Run all tests: tables, stories and orders of the simulation, wire fixtures, schema rules, flows and kills on a real API server
+    /// Run all tests: tables, stories and orders of the simulation, wire fixtures, schema rules, flows and
+    /// kills on a real API server
     Test(testing::Settings),
     /// Measure: time to Ready, calls, writes, memory and CPU for many services, and the cost of rest
     Bench(bench::Settings),
-    /// Live through an outage of the platform with many services: calls and writes while it lasts, and the order in which all recover
+    /// Live through an outage of the platform with many services: calls and writes while it lasts, and the
+    /// order in which all recover
     Outage(outage::Settings),
-    /// Play stories of crashes and faults against the operator's own decisions and driver, each from one seed, until one breaks a law
+    /// Play stories of crashes and faults against the operator's own decisions and driver, each from one
+    /// seed, until one breaks a law
     Simulate(simulate::Settings),
     /// Write the table of what the last test run has shown into docs/evidence.md
     Evidence,
-    /// Build the images of the operator and of the simulated platform by docker, podman or buildah, and check what is in them
+    /// Build the images of the operator and of the simulated platform by docker, podman or buildah, and check
+    /// what is in them
     Image(image::Settings),
-    /// Check the Helm chart: its README and copies, lint, its own tests, the schemas of Kubernetes, kube-score
+    /// Check the Helm chart: its README and copies, lint, its own tests, the schemas of Kubernetes,
+    /// kube-score
     Chart(chart::Settings),
     /// Write crds/, and the chart's copy of it, from the types in crates/api
     Crds {

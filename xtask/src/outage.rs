@@ -1,4 +1,4 @@
-//! An outage of the platform, lived through in real time: what it costs, and how all recover.
+//! Plays an outage of the platform in real time: what it costs, and how everything recovers.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -30,7 +30,7 @@ pub struct Settings {
     minutes: u64,
 }
 
-/// Runs it.
+/// Runs the measurement.
 ///
 /// # Errors
 /// When something can't be built or started, or a service is not Ready when it should be.
@@ -42,7 +42,7 @@ pub fn run(settings: &Settings) -> Result<bool> {
     runtime.block_on(live_through(settings))
 }
 
-/// The connection as the examples have it, with the limits and the interval that a LivePlatform has by itself.
+/// The connection of the examples, with the default limits and interval of a LivePlatform.
 fn platform(port: u16) -> String {
     let text = include_str!("../../examples/10-platform.yaml")
         .replace("127.0.0.1:8090", &format!("127.0.0.1:{port}"));

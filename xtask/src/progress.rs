@@ -1,4 +1,4 @@
-//! What people see while they wait. The one place of `xtask` that prints.
+//! What people see while they wait. Nothing else in `xtask` prints.
 #![allow(
     clippy::print_stdout,
     clippy::print_stderr,
@@ -7,17 +7,17 @@
 
 use std::io::{IsTerminal, Write};
 
-/// Begins a part of the work.
+/// Announces a step of the work.
 pub fn step(text: &str) {
     eprintln!("==> {text}");
 }
 
-/// Says something that is part of it.
+/// Prints a detail of a step.
 pub fn note(text: &str) {
     eprintln!("    {text}");
 }
 
-/// Says why it ended, and what to do.
+/// Prints why the work failed and what to do.
 pub fn fail(text: &str) {
     eprintln!("error: {text}");
 }
@@ -27,14 +27,14 @@ pub fn result(text: &str) {
     println!("{text}");
 }
 
-/// A text that is drawn again and again: over itself on a terminal, else only when it has changed.
+/// A text that is drawn repeatedly: over itself on a terminal, otherwise only when it has changed.
 #[derive(Default)]
 pub struct Redrawn {
     last: String,
 }
 
 impl Redrawn {
-    /// Draws it.
+    /// Draws the text.
     pub fn draw(&mut self, text: &str) {
         if text == self.last {
             return;
@@ -47,7 +47,7 @@ impl Redrawn {
             }
             let _drawn = writeln!(out, "{text}");
         } else {
-            // Only the lines that are new: a log of what changed.
+            // Prints only new lines: a log of the changes.
             for line in text
                 .lines()
                 .filter(|line| !self.last.lines().any(|before| before == *line))

@@ -1,4 +1,4 @@
-//! More stories than a test run plays, and one story told.
+//! Plays more stories than a test run, and prints a single one.
 #![allow(clippy::disallowed_methods, reason = "a person who waits is told how long")]
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -26,7 +26,7 @@ pub struct Settings {
     tell: Option<u64>,
 }
 
-/// Plays them until one breaks a law, which is made short and told.
+/// Plays stories until one breaks a law. That one is shrunk and printed.
 ///
 /// # Errors
 /// When the counts can't be written.

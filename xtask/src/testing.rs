@@ -1,4 +1,4 @@
-//! All tests, in one command.
+//! Runs all tests with one command.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -19,8 +19,8 @@ pub struct Settings {
     rest: Vec<String>,
 }
 
-/// Runs them. Each test that needs an API server starts its own; the server's program, and Helm, are built here, once, so that
-/// their progress is seen.
+/// Runs the tests. Each test that needs an API server starts its own. The server's program and Helm are built
+/// here, once, so that their progress is visible.
 ///
 /// # Errors
 /// When something can't be built or run.
@@ -70,12 +70,12 @@ pub fn run(settings: &Settings) -> Result<bool> {
     Ok(passed)
 }
 
-/// The folder of objects, one of each state that the flows have seen.
+/// Returns the folder of objects, one for each state that the flows have seen.
 fn objects() -> PathBuf {
     build::target().join("evidence/objects")
 }
 
-/// What an earlier run saw is no evidence of this one.
+/// Removes the objects of an earlier run, which are no evidence for this one.
 fn forget_objects() -> Result<()> {
     match std::fs::remove_dir_all(objects()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
@@ -85,10 +85,10 @@ fn forget_objects() -> Result<()> {
     }
 }
 
-/// The tests of `tests/gitops`, which are written in Go since the tools that they run are.
+/// Runs the tests of `tests/gitops`. They are written in Go, like the tools they run.
 fn gitops() -> Result<bool> {
     let mut command = Command::new("go");
-    // Without a package's name go shows what the tests print.
+    // Without a package's name, go shows what the tests print.
     command
         .args(["test", "-count=1"])
         .current_dir(build::root().join("tests/gitops"));

@@ -1,4 +1,4 @@
-//! A cluster, a simulated platform and the operator, as the demo and the measurements need them.
+//! A cluster, a simulated platform and the operator, for the demo and the measurements.
 
 use std::path::Path;
 use std::process::Command;
@@ -13,16 +13,16 @@ use serde_json::json;
 /// # Errors
 /// When Helm or the API server refuses it.
 pub async fn install(cluster: &ControlPlane) -> Result<Release> {
-    // The credential of the examples is in a namespace of its own, as a customer's would be.
+    // The credential of the examples is in its own namespace, as a customer's would be.
     let mut values = control_plane::reads_anywhere();
     values["log"] = json!({"format": "text"});
     cluster.install(&values).await
 }
 
-/// Starts the simulator, and waits until it answers.
+/// Starts the simulator and waits until it answers.
 ///
 /// # Errors
-/// When it does not.
+/// When it does not answer.
 pub async fn simulator(program: &Path, port: u16, seed: Option<&Path>, log: &Path) -> Result<Running> {
     let mut command = Command::new(program);
     command.args(["--listen", &format!("127.0.0.1:{port}")]);
@@ -47,7 +47,8 @@ pub async fn simulator(program: &Path, port: u16, seed: Option<&Path>, log: &Pat
     bail!("the simulator does not answer at {url}")
 }
 
-/// Starts the operator, as the one pod of the release. It holds no lease: one that follows a killed one would wait for it.
+/// Starts the operator as the one pod of the release. It holds no lease: the successor of a killed one would
+/// have to wait for it.
 ///
 /// # Errors
 /// When it can't be started.
@@ -59,7 +60,7 @@ pub fn operator(program: &Path, release: &Release, level: &str, log: &Path) -> R
     pod.start(log).context("the operator")
 }
 
-/// A client for the simulator's own calls.
+/// Returns a client for the simulator's own calls.
 ///
 /// # Errors
 /// When it can't be made.

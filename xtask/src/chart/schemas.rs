@@ -1,5 +1,6 @@
-//! JSON schemas of what the chart renders, for kubeconform: of Kubernetes' own kinds from the OpenAPI document in its Go module, of others from their definitions. Nothing is
-//! downloaded but by Go, which compares what it gets with its checksums.
+//! Writes JSON schemas of what the chart renders, for kubeconform. Schemas of Kubernetes' own kinds come from
+//! the OpenAPI document in its Go module, the others from their definitions. Only Go downloads anything, and
+//! it verifies checksums.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -10,13 +11,13 @@ use anyhow::{Context, Result, bail};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-/// How kubeconform finds the file of a kind.
+/// The template by which kubeconform finds the file of a kind.
 pub const FILE_NAME: &str = "{{ .Group }}_{{ .ResourceAPIVersion }}_{{ .ResourceKind }}.json";
 
-/// The module that has the definitions of ServiceMonitor, PodMonitor and PrometheusRule.
+/// The module with the definitions of ServiceMonitor, PodMonitor and PrometheusRule.
 const MONITORING: &str = "github.com/prometheus-operator/prometheus-operator@v0.85.0";
 
-/// A kind, with the group and version that manifests write.
+/// A kind, with the group and version as manifests write them.
 #[derive(Clone, Debug, Deserialize, PartialEq, Eq, PartialOrd, Ord)]
 struct Kind {
     #[serde(rename = "apiVersion")]
@@ -25,7 +26,7 @@ struct Kind {
 }
 
 impl Kind {
-    /// What [`FILE_NAME`] comes to. Of the core group there is only a version.
+    /// Returns the file name that [`FILE_NAME`] gives. The core group has only a version.
     fn file(&self) -> String {
         let (group, version) = self
             .api_version
@@ -35,7 +36,7 @@ impl Kind {
     }
 }
 
-/// Writes the schemas of all kinds that these files have, and says where.
+/// Writes the schemas of all kinds in these files, and returns their folder.
 ///
 /// # Errors
 /// When a kind has no schema, Go can't fetch a module, or a file can't be read or written.
@@ -70,7 +71,8 @@ fn kinds(rendered: &[PathBuf]) -> Result<BTreeSet<Kind>> {
     Ok(kinds)
 }
 
-/// The folder of a Go module. Without a version it is the one that the API server for the tests is built from.
+/// Returns the folder of a Go module. Without a version it is the one that the API server for the tests is
+/// built from.
 fn module(root: &Path, name: &str) -> Result<PathBuf> {
     #[derive(Deserialize)]
     struct Answer {
@@ -94,7 +96,7 @@ fn module(root: &Path, name: &str) -> Result<PathBuf> {
     Ok(answer.folder)
 }
 
-/// Those of the kinds that Kubernetes has itself.
+/// Returns the schemas of the kinds that Kubernetes itself defines.
 fn of_kubernetes(root: &Path, kinds: &BTreeSet<Kind>) -> Result<BTreeMap<Kind, Value>> {
     let path = module(root, "k8s.io/kubernetes")?.join("api/openapi-spec/swagger.json");
     let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
@@ -114,7 +116,7 @@ fn of_kubernetes(root: &Path, kinds: &BTreeSet<Kind>) -> Result<BTreeMap<Kind, V
     Ok(schemas)
 }
 
-/// Which kinds a definition is of: most of none, some of several versions.
+/// Returns the kinds of a definition: most have none, some have several versions.
 fn named(definition: &Value) -> impl Iterator<Item = Kind> {
     let entries = definition["x-kubernetes-group-version-kind"]
         .as_array()
@@ -135,7 +137,7 @@ fn named(definition: &Value) -> impl Iterator<Item = Kind> {
     })
 }
 
-/// A schema that stands alone: the definition, and all that it refers to.
+/// Returns a self-contained schema: the definition and all that it refers to.
 fn with_what_it_needs(definitions: &Map<String, Value>, name: &str) -> Value {
     let mut needed = Map::new();
     let mut left = vec![name.to_owned()];
@@ -146,7 +148,7 @@ fn with_what_it_needs(definitions: &Map<String, Value>, name: &str) -> Value {
         references(definition, &mut left);
         let mut definition = definition.clone();
         if name.ends_with(".api.resource.Quantity") {
-            // Written as 1 as well as "1".
+            // Both 1 and "1" are written.
             definition = json!({"type": ["string", "number"]});
         }
         close(&mut definition);
@@ -170,7 +172,8 @@ fn references(schema: &Value, found: &mut Vec<String>) {
     }
 }
 
-/// Lets an object have no fields but those that are named, so that a misspelt one is found; and says of what may be a number or a text that it may.
+/// Allows only named fields in an object, so that a misspelt one is found. Allows a number or a text where
+/// either is valid.
 fn close(schema: &mut Value) {
     match schema {
         Value::Object(object) => {
@@ -193,7 +196,7 @@ fn close(schema: &mut Value) {
     }
 }
 
-/// Those of the custom resources that are defined in a folder.
+/// Returns the schemas of the custom resources that a folder defines.
 fn of_definitions(folder: &Path) -> Result<BTreeMap<Kind, Value>> {
     let mut schemas = BTreeMap::new();
     for entry in fs::read_dir(folder).with_context(|| format!("read {}", folder.display()))? {
@@ -212,7 +215,7 @@ fn of_definitions(folder: &Path) -> Result<BTreeMap<Kind, Value>> {
         for version in spec["versions"].as_array().into_iter().flatten() {
             let mut schema = version["schema"]["openAPIV3Schema"].clone();
             close(&mut schema);
-            // Every object has these, so definitions need not say them.
+            // Every object has these, so definitions may leave them out.
             for (key, kind) in [
                 ("apiVersion", "string"),
                 ("kind", "string"),

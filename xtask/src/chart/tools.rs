@@ -1,4 +1,4 @@
-//! The programs that check the chart: each a Go module of its own in `tests/tools`, with one `tool` line.
+//! The programs that check the chart. Each is a Go module of its own in `tests/tools`, with one `tool` line.
 
 use std::path::{Path, PathBuf};
 
@@ -6,7 +6,7 @@ use anyhow::Result;
 
 use crate::progress;
 
-/// Where they are.
+/// The paths of the built programs.
 pub struct Tools {
     pub helm: PathBuf,
     pub helm_docs: PathBuf,
@@ -16,7 +16,7 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Builds those that are not there in their present version.
+    /// Builds the programs that are missing in their present version.
     pub fn build(root: &Path) -> Result<Self> {
         Ok(Self {
             helm: tool(root, "helm")?,

@@ -1,4 +1,4 @@
-//! The main job, from nothing to Ready.
+//! The demo: the main job, from nothing to Ready.
 
 mod table;
 mod wanted;
@@ -28,10 +28,10 @@ pub struct Settings {
     port: u16,
 }
 
-/// How long the objects get to stand where they should.
+/// How long the objects have to reach their expected state.
 const PATIENCE: Duration = Duration::from_secs(180);
 
-/// Runs it.
+/// Runs the demo.
 ///
 /// # Errors
 /// When something can't be built, started or applied.
@@ -99,7 +99,8 @@ async fn demo(settings: Settings) -> Result<bool> {
     .await
 }
 
-/// Draws the objects until all stand where they should, or for [`PATIENCE`]; with `crash`, kills the operator once in between.
+/// Draws the objects until all are in their expected state, or for [`PATIENCE`]. With `crash`, kills the
+/// operator once in between.
 async fn watch(
     client: &Client,
     mut crash: bool,
@@ -191,7 +192,7 @@ async fn apply_examples(client: &Client, folder: &Path, port: u16) -> Result<()>
     Ok(())
 }
 
-/// Whether each is refused, for a reason that names the field.
+/// Whether each file is refused with a reason that names the field.
 async fn all_refused(client: &Client, folder: &Path) -> Result<bool> {
     let files = files(folder)?;
     if files.is_empty() {

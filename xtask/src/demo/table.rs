@@ -1,4 +1,5 @@
-//! The table that `kubectl get operatorconnect -A` prints, drawn by the API server itself: no kubectl is needed to see it.
+//! Prints the table of `kubectl get operatorconnect -A`. The API server itself draws it, so no kubectl is
+//! needed.
 
 use std::fmt::Write;
 
@@ -34,7 +35,7 @@ struct Object {
     metadata: k8s_openapi::apimachinery::pkg::apis::meta::v1::ObjectMeta,
 }
 
-/// Draws all kinds.
+/// Draws the tables of all kinds.
 ///
 /// # Errors
 /// When the API server does not answer.
@@ -89,7 +90,7 @@ fn layout(kind: &str, table: &Table) -> String {
     lines.push(head);
     for row in &table.rows {
         let mut cells: Vec<String> = shown.iter().map(|at| cell(row.cells.get(*at))).collect();
-        // As kubectl does when it lists several kinds at once.
+        // As kubectl does when it lists several kinds.
         if let Some(name) = cells.first_mut() {
             *name = format!("{}/{name}", kind.trim_end_matches('s'));
         }

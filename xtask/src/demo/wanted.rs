@@ -1,4 +1,4 @@
-//! Where the objects of `examples/` should stand in the end.
+//! The expected final state of the objects of `examples/`.
 
 use std::collections::BTreeMap;
 
@@ -7,7 +7,7 @@ use kube::api::ListParams;
 use kube::{Api, Client, ResourceExt};
 use oc_api::{Lead, LivePlatform, OcEssentialService};
 
-/// Kind and name, the value and the reason of `Ready`, and for what has one the License Type.
+/// Kind and name, value and reason of `Ready`, and the License Type where there is one.
 const WANTED: [(&str, &str, &str, &str, Option<&str>); 13] = [
     ("LivePlatform", "default", "True", "Succeeded", None),
     ("Lead", "contoso", "True", "Succeeded", Some("OC Essential")),
@@ -42,7 +42,7 @@ const WANTED: [(&str, &str, &str, &str, Option<&str>); 13] = [
     ("OcEssentialService", "adatum", "False", "ShortNameTaken", None),
 ];
 
-/// How an object stands.
+/// The state of one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Stand {
     ready: String,
@@ -50,7 +50,7 @@ pub struct Stand {
     license: Option<String>,
 }
 
-/// How all objects stand, by kind and name.
+/// The state of all objects, by kind and name.
 pub type State = BTreeMap<(&'static str, String), Stand>;
 
 fn stand(
@@ -68,7 +68,7 @@ fn stand(
     }
 }
 
-/// Reads all objects.
+/// Reads the state of all objects.
 ///
 /// # Errors
 /// When the API server does not answer.
@@ -99,7 +99,7 @@ pub async fn read(client: &Client) -> Result<State> {
     Ok(state)
 }
 
-/// What differs from what is wanted.
+/// Returns what differs from the expected state.
 pub fn differences(state: &State) -> Vec<String> {
     let mut lines = Vec::new();
     for (kind, name, ready, reason, license) in WANTED {
@@ -117,12 +117,12 @@ pub fn differences(state: &State) -> Vec<String> {
     lines
 }
 
-/// Whether everything stands where it should.
+/// Whether all objects are in their expected state.
 pub fn all_stand(state: &State) -> bool {
     differences(state).is_empty()
 }
 
-/// Whether work is under way: a service is being converted.
+/// Whether work is in progress: a service is being converted.
 pub fn in_the_middle(state: &State) -> bool {
     state.values().any(|stand| stand.reason == "Converting")
 }

@@ -1,4 +1,4 @@
-//! An image as `docker save` writes it: a tar of a manifest, a configuration, and layers that are tars.
+//! Reads an image as `docker save` writes it: a tar of a manifest, a configuration, and layers that are tars.
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -14,15 +14,15 @@ use serde_json::Value;
 
 use super::removed;
 
-/// What an image holds and says of itself.
+/// The content and configuration of an image.
 pub struct Archive {
     /// Its OCI configuration.
     pub config: Value,
-    /// Files and folders, by their paths without the first slash.
+    /// Files and folders, by their paths without the leading slash.
     pub entries: BTreeMap<String, Entry>,
-    /// Bytes of all layers.
+    /// The size of all layers in bytes.
     pub size: u64,
-    /// The same, as a registry keeps them.
+    /// The size of all layers in bytes, compressed as in a registry.
     pub compressed: u64,
 }
 
@@ -72,7 +72,7 @@ impl Archive {
         self.entries.get(name).filter(|entry| !entry.folder && !entry.odd)
     }
 
-    /// Lays its files into a folder, which is made anew.
+    /// Writes its files into a fresh folder.
     ///
     /// # Errors
     /// When a file can't be written.
@@ -129,7 +129,7 @@ fn members(bytes: &[u8]) -> Result<BTreeMap<String, Entry>> {
     Ok(found)
 }
 
-/// A layer without its compression, which some engines give out and some don't.
+/// Returns a layer without compression: some engines compress layers and some don't.
 fn plain(layer: &[u8]) -> Result<Vec<u8>> {
     if !layer.starts_with(&[0x1f, 0x8b]) {
         return Ok(layer.to_vec());

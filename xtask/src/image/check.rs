@@ -1,4 +1,4 @@
-//! What must hold of an image, whoever built it.
+//! Checks what must hold for an image, whatever engine built it.
 
 use std::collections::BTreeSet;
 use std::io::Read;
@@ -13,12 +13,12 @@ use serde_json::Value;
 use super::archive::Archive;
 use super::{Arch, Kind, Origin, megabytes};
 
-/// The user that the chart names as well; a number, since there is no file of names in the image.
+/// The user that the chart also names. A number, since the image has no file of names.
 const USER: &str = "65532:65532";
-/// Fewer roots than this, and the file is not Mozilla's list.
+/// With fewer roots than this the file is not Mozilla's list.
 const FEWEST_ROOTS: usize = 100;
 
-/// What is wrong with it, each as one sentence; empty when it is as it must be.
+/// Returns what is wrong with an image, one sentence for each fault. Empty when it is correct.
 pub fn faults(archive: &Archive, kind: &Kind, arch: Arch, origin: &Origin) -> Vec<String> {
     let mut faults = told(&archive.config, kind, arch, origin);
     faults.extend(held(archive, kind));
@@ -48,7 +48,7 @@ pub fn faults(archive: &Archive, kind: &Kind, arch: Arch, origin: &Origin) -> Ve
     faults
 }
 
-/// What the configuration says.
+/// Checks the image's configuration.
 fn told(config: &Value, kind: &Kind, arch: Arch, origin: &Origin) -> Vec<String> {
     let inner = &config["config"];
     let mut faults = Vec::new();
@@ -75,7 +75,8 @@ fn told(config: &Value, kind: &Kind, arch: Arch, origin: &Origin) -> Vec<String>
     faults
 }
 
-/// Which files there are: these, and no shell, no library, nothing that anybody but root may write.
+/// Checks the files: exactly those listed, no shell, no library, and nothing that a user other than root may
+/// write.
 fn held(archive: &Archive, kind: &Kind) -> Vec<String> {
     let found: BTreeSet<&str> = archive
         .entries
@@ -115,7 +116,8 @@ fn held(archive: &Archive, kind: &Kind) -> Vec<String> {
     faults
 }
 
-/// A static program for the right processor: nothing in the image could load it otherwise.
+/// Checks that the program is static and for the right processor: nothing in the image could load another
+/// one.
 fn binary(bytes: &[u8], arch: Arch) -> Result<Vec<String>> {
     let file = ElfFile64::<Endianness>::parse(bytes)?;
     let endian = file.endian();
@@ -141,7 +143,7 @@ fn binary(bytes: &[u8], arch: Arch) -> Result<Vec<String>> {
     Ok(faults)
 }
 
-/// That the SBOM and the list in the program (`cargo auditable`) speak of the same crates.
+/// Checks that the SBOM and the list in the program (`cargo auditable`) name the same crates.
 fn inventory(program: &[u8], sbom: &[u8], kind: &Kind, origin: &Origin) -> Result<Vec<String>> {
     let (running, all) = embedded(program)?;
     let sbom: Value = serde_json::from_slice(sbom).context("the SBOM is no JSON")?;
@@ -150,7 +152,7 @@ fn inventory(program: &[u8], sbom: &[u8], kind: &Kind, origin: &Origin) -> Resul
         .difference(&listed)
         .map(|name| format!("{name} is in the program and not in its SBOM"))
         .collect();
-    // Macros are in the SBOM, and count in the program's list as what only built it.
+    // The SBOM lists macros. The program's list counts them as used only for its build.
     faults.extend(
         listed
             .difference(&all)
@@ -166,7 +168,7 @@ fn inventory(program: &[u8], sbom: &[u8], kind: &Kind, origin: &Origin) -> Resul
     Ok(faults)
 }
 
-/// The crates that run in the program, and those with all that only built it.
+/// Returns the crates that run in the program, and all crates including those used only for its build.
 fn embedded(program: &[u8]) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
     let file = ElfFile64::<Endianness>::parse(program)?;
     let section = file
@@ -228,7 +230,7 @@ mod tests {
         }
     }
 
-    /// An image that is as it must be, but for its program, which is not looked at here.
+    /// A correct image, except for its program, which is not checked here.
     fn image() -> Archive {
         let roots = "-----BEGIN CERTIFICATE-----\n".repeat(120);
         let entries = OPERATOR.files.iter().map(|name| {
@@ -321,7 +323,7 @@ mod tests {
         }
     }
 
-    /// The test itself is such a program, wherever the C library is not musl.
+    /// The test itself is such a program where the C library is not musl.
     #[cfg(target_env = "gnu")]
     #[test]
     fn a_program_with_a_loader_is_refused() {

@@ -1,4 +1,4 @@
-//! Docker, podman and buildah: three that build the same Dockerfile, each with words of its own.
+//! Docker, podman and buildah: three engines that build the same Dockerfile, each with its own arguments.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -20,14 +20,14 @@ pub enum Engine {
     Buildah,
 }
 
-/// One image to build.
+/// An image to build.
 pub struct Order<'a> {
     pub kind: &'a Kind,
     pub arch: Arch,
     pub name: &'a str,
-    /// An image, `host`, or what the Dockerfile says.
+    /// An image, `host`, or `None` for the Dockerfile's default.
     pub builder: Option<&'a str>,
-    /// Where the programs are that were compiled on this machine: a folder for each architecture.
+    /// The folder of programs compiled on this machine, with a folder for each architecture.
     pub files: &'a Path,
     pub origin: &'a Origin,
 }
@@ -44,7 +44,7 @@ impl Engine {
         }
     }
 
-    /// The one that is wished for, or the first that works.
+    /// Returns the requested engine, or the first that works.
     ///
     /// # Errors
     /// When it does not work, or none does.
@@ -66,7 +66,7 @@ impl Engine {
     }
 
     fn works(self) -> bool {
-        // A docker client without a daemon builds nothing; `docker version` would be content with it.
+        // A docker client without a daemon builds nothing, but `docker version` would succeed.
         let question = if self == Self::Docker { "info" } else { "--version" };
         let asked = Command::new(self.name())
             .arg(question)
@@ -121,7 +121,7 @@ impl Engine {
             ("REVISION", &origin.revision),
             ("SOURCE_DATE_EPOCH", &origin.epoch),
         ];
-        // Said even where it is the default: buildah leaves a stage out that only the default of an argument names.
+        // Set even where it is the default: buildah skips a stage that only an argument's default names.
         arguments.push((
             "FILES",
             if order.builder == Some("host") {
@@ -145,7 +145,8 @@ impl Engine {
             Self::Buildah => command.args(["--timestamp", &origin.epoch, "--isolation", "chroot"]),
         };
         if order.builder == Some("host") {
-            // Only files are copied: there is nothing to watch, and the programs are all that is sent to the engine.
+            // Only files are copied: there is no progress to watch, and only the programs are sent to the
+            // engine.
             command.arg("--quiet").arg(order.files).stdout(Stdio::null());
         } else {
             command.arg(build::root());
@@ -153,7 +154,7 @@ impl Engine {
         command
     }
 
-    /// Writes an image into a file, as `docker save` does.
+    /// Writes an image into a file, like `docker save`.
     ///
     /// # Errors
     /// When the engine fails.

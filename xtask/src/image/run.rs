@@ -1,4 +1,5 @@
-//! The program, run as a cluster would run it: its image as the root, read-only, as its user, with nothing else around it.
+//! Runs the program as a cluster would: with its image as a read-only root, as its user, and nothing else
+//! around it.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
@@ -7,10 +8,10 @@ use anyhow::{Context, Result, ensure};
 
 use crate::progress::{fail, note};
 
-/// In a mount namespace of its own, so that nothing stays behind.
+/// The script for a mount namespace of its own, so that nothing stays behind.
 const WITHIN: &str = "mount --bind \"$0\" \"$0\" && mount -o remount,ro,bind \"$0\" && exec chroot --userspec=65532:65532 \"$0\" \"$@\"";
 
-/// Runs what needs no cluster, and looks at what it says.
+/// Runs the commands that need no cluster, and checks their output.
 ///
 /// # Errors
 /// When it can't be run.
