@@ -1,7 +1,8 @@
-//! A stand-in for the Operator Connect REST API of an AudioCodes Live Platform, to test and to try against.
+//! Simulates the Operator Connect REST API of an AudioCodes Live Platform, for tests and trials.
 //!
-//! It is made from the vendor's pages alone (`docs/design/platform-facts.md` and the two that continue it) and imports nothing of the client it
-//! tests. Where the pages contradict each other or are silent, there is a switch in [`Settings`].
+//! It is built only from the vendor's pages (`docs/design/platform-facts.md` and its two continuations) and
+//! imports nothing of the client it tests. Where the pages contradict each other or are silent, [`Settings`]
+//! has a switch.
 //!
 //! ```no_run
 //! # async fn example() {

@@ -25,8 +25,8 @@ lc-customers, numbers, jobs, settings, faults, calls, log, state, reset, healthz
 
 /// A stand-in for the Operator Connect REST API of an AudioCodes Live Platform
 ///
-/// It serves leads, services, tasks, channels and LC customers, and the Entra token endpoint, from memory. Faults and
-/// the readings of what the vendor's pages leave open can be set while it runs.
+/// It serves leads, services, tasks, channels and LC customers, and the Entra token endpoint, from memory.
+/// Faults and the readings of what the vendor's pages leave open can be set while it runs.
 #[derive(Debug, Parser)]
 #[command(name = "live-platform-simulator", version, after_help = EXAMPLES)]
 struct Cli {

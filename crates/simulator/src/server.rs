@@ -1,4 +1,4 @@
-//! Starting and stopping.
+//! Starts and stops a simulator.
 
 use crate::http::clock::Clock;
 use crate::http::listener::{Cut, Listener};
@@ -19,17 +19,17 @@ use tokio::sync::oneshot;
 /// How to start a simulator.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// Where to listen; port 0 takes a free one.
+    /// The address to listen on; port 0 takes a free one.
     pub address: SocketAddr,
-    /// The application that may ask for tokens.
+    /// The application that may request tokens.
     pub client_id: String,
-    /// Its secret.
+    /// The application's secret.
     pub client_secret: String,
     /// The service provider's directory, also the `operatorId` of consented leads.
     pub directory: String,
-    /// A JSON file `{leads, channels, lcCustomers, services, numbers, settings}` to begin with.
+    /// A JSON file `{leads, channels, lcCustomers, services, numbers, settings}` with the initial state.
     pub seed_file: Option<PathBuf>,
-    /// The settings to begin with; those of the seed file are put on top.
+    /// The initial settings. Those of the seed file override them.
     pub settings: Settings,
 }
 
@@ -72,7 +72,7 @@ impl fmt::Display for StartError {
 
 impl std::error::Error for StartError {}
 
-/// A running simulator; it stops, and cuts its connections, when it is dropped.
+/// A running simulator. When dropped, it stops and cuts its connections.
 #[derive(Debug)]
 pub struct Simulator {
     address: SocketAddr,
@@ -82,10 +82,10 @@ pub struct Simulator {
 }
 
 impl Simulator {
-    /// Starts one.
+    /// Starts a simulator.
     ///
     /// # Panics
-    /// When it cannot start; [`Simulator::try_start`] tells why instead.
+    /// When it cannot start; [`Simulator::try_start`] returns the reason instead.
     pub async fn start(options: Options) -> Self {
         match Self::try_start(options).await {
             Ok(simulator) => simulator,
@@ -93,7 +93,7 @@ impl Simulator {
         }
     }
 
-    /// Starts one, or tells why not.
+    /// Starts a simulator, or returns why it cannot start.
     pub async fn try_start(options: Options) -> Result<Self, StartError> {
         let clock = Clock::start();
         let id_seed = uuid::Uuid::new_v4().as_u64_pair().0;
@@ -118,7 +118,7 @@ impl Simulator {
         let service = router(shared).into_make_service_with_connect_info::<Cut>();
         let serve = axum::serve(Listener::new(listener, Arc::clone(&stopped)), service)
             .with_graceful_shutdown(async move {
-                // An error means that the sender is gone, which is a stop as well.
+                // An error means that the sender is gone, which also means stop.
                 let _ = stopping.await;
             });
         tokio::spawn(async move {
@@ -134,12 +134,12 @@ impl Simulator {
         })
     }
 
-    /// Where it listens.
+    /// The address it listens on.
     pub fn address(&self) -> SocketAddr {
         self.address
     }
 
-    /// `http://127.0.0.1:<port>`, below which the control API is (`/simulator/…`).
+    /// `http://127.0.0.1:<port>`. The control API is below it (`/simulator/…`).
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -154,7 +154,7 @@ impl Simulator {
         format!("{}/{}/oauth2/v2.0/token", self.url(), self.options.directory)
     }
 
-    /// What it was started with.
+    /// The options it was started with.
     pub fn options(&self) -> &Options {
         &self.options
     }

@@ -1,4 +1,4 @@
-//! Binding of queries, forms and bodies: names without regard to case (C-4), as ASP.NET Core does.
+//! Binds queries, forms and bodies. Names are matched in any case (C-4), as in ASP.NET Core.
 
 use crate::platform::refusal::Refusal;
 use serde_json::Value;
@@ -30,7 +30,7 @@ fn decoded(text: &str) -> String {
 pub struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// From its encoded text.
+    /// Parses the encoded text.
     pub fn parse(text: &str) -> Self {
         let pairs = text.split('&').filter(|pair| !pair.is_empty());
         let split = |pair: &str| {
@@ -40,7 +40,7 @@ impl Query {
         Self(pairs.map(split).collect())
     }
 
-    /// A value; the name must be in lower case.
+    /// Returns a value. The name must be in lower case.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.0
             .iter()
@@ -48,13 +48,13 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
-    /// A value that is not blank.
+    /// Returns a value that is not blank.
     pub fn filled(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|value| !value.trim().is_empty())
     }
 }
 
-/// Path and query as the log shows them: what may be secret is not.
+/// Returns path and query for the log, without what may be secret.
 pub fn without_secrets(path: &str, query: &str) -> String {
     if query.is_empty() {
         return path.to_owned();
@@ -80,7 +80,7 @@ pub fn without_secrets(path: &str, query: &str) -> String {
 pub struct Fields(HashMap<String, Value>);
 
 impl Fields {
-    /// From a request body.
+    /// Parses a request body.
     pub fn parse(body: &[u8]) -> Result<Self, Refusal> {
         if body.iter().all(u8::is_ascii_whitespace) {
             return Err(Refusal::field("", "A non-empty request body is required."));
@@ -101,12 +101,12 @@ impl Fields {
         )
     }
 
-    /// A value that is not null; the name must be in lower case.
+    /// Returns a value that is not null. The name must be in lower case.
     pub fn get(&self, name: &str) -> Option<&Value> {
         self.0.get(name).filter(|value| !value.is_null())
     }
 
-    /// A text; numbers are taken as text, as the vendor's parser does.
+    /// Returns a text. A number is read as text, as the vendor's parser does.
     pub fn text(&self, name: &str) -> Option<String> {
         match self.get(name)? {
             Value::String(text) => Some(text.clone()),
@@ -115,12 +115,13 @@ impl Fields {
         }
     }
 
-    /// A text that is not empty.
+    /// Returns a text that is not empty.
     pub fn filled(&self, name: &str) -> Option<String> {
         self.text(name).filter(|text| !text.trim().is_empty())
     }
 
-    /// A number, or a text of digits (C-10); anything else is a fault of the field shown as `label`.
+    /// Returns a number, also from a text of digits (C-10). Anything else is a fault of the field shown as
+    /// `label`.
     pub fn number(&self, name: &str, label: &str) -> Result<Option<u64>, Refusal> {
         let parsed = match self.get(name) {
             None => return Ok(None),
@@ -133,7 +134,7 @@ impl Fields {
         parsed.map(Some).ok_or_else(fault)
     }
 
-    /// An object inside.
+    /// Returns a nested object.
     pub fn object(&self, name: &str) -> Option<Self> {
         match self.get(name)? {
             Value::Object(fields) => Some(Self::of(fields.clone())),
@@ -141,7 +142,7 @@ impl Fields {
         }
     }
 
-    /// Free text pairs inside: an object, or an array of objects (platform-facts.md 3.3).
+    /// Returns nested pairs of texts: from an object, or an array of objects (platform-facts.md 3.3).
     pub fn pairs(&self, name: &str) -> BTreeMap<String, String> {
         let objects: Vec<&serde_json::Map<String, Value>> = match self.get(name) {
             Some(Value::Object(object)) => vec![object],
@@ -157,7 +158,8 @@ impl Fields {
     }
 }
 
-/// E1 in the words of the vendor's parser (platform-facts.md 2.3): the last field before the fault, line and position.
+/// The E1 fault of the vendor's parser (platform-facts.md 2.3): the last field before the fault, line and
+/// position.
 fn syntax_fault(body: &[u8], error: &serde_json::Error) -> Refusal {
     let (line, position) = (error.line(), error.column());
     let lines: Vec<&[u8]> = body.split(|byte| *byte == b'\n').collect();

@@ -3,7 +3,7 @@
 use crate::platform::time::Millis;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
-/// Tells the time of day, and never goes back.
+/// A clock with the time of day that never goes back.
 #[derive(Debug)]
 pub struct Clock {
     started: Instant,
@@ -24,7 +24,7 @@ impl Clock {
         }
     }
 
-    /// Milliseconds since 1970.
+    /// Returns milliseconds since 1970.
     pub fn now(&self) -> Millis {
         self.offset + u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }

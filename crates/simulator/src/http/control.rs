@@ -1,4 +1,4 @@
-//! The control API under `/simulator/`: what tests and demos do behind the vendor's back.
+//! The control API under `/simulator/`: what tests and demos do without the vendor's API.
 
 use super::Shared;
 use super::wire;
@@ -27,7 +27,7 @@ use std::time::Duration;
 
 type Answer = Result<Json<Value>, Problem>;
 
-/// What was wrong with a control call.
+/// The error of a control call.
 #[derive(Debug)]
 struct Problem(StatusCode, String);
 
@@ -310,7 +310,7 @@ async fn run_job(State(shared): Here, Path(name): Path<String>) -> Answer {
         });
         match started {
             (Ok(_), _, runs) => break runs,
-            // A run that began before this call may have missed what the caller wants to be seen.
+            // A run that began before this call may have missed what the caller wants to see.
             (Err(ends), now, _) => {
                 tokio::time::sleep(Duration::from_millis(ends.saturating_sub(now).max(1))).await
             }

@@ -13,14 +13,14 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 
-/// Whether a connection that is kept alive closes, and who is to be told.
+/// Whether a kept-alive connection is to close, and the task to wake.
 #[derive(Debug, Default)]
 struct Closing {
     now: AtomicBool,
     reader: AtomicWaker,
 }
 
-/// Cuts one connection; all of them, when the server has stopped.
+/// Cuts one connection, or all of them when the server has stopped.
 #[derive(Clone, Debug)]
 pub struct Cut {
     connection: Arc<AtomicBool>,
@@ -29,12 +29,12 @@ pub struct Cut {
 }
 
 impl Cut {
-    /// From now on nothing more is written to this connection.
+    /// Cuts the connection: nothing more is written to it.
     pub fn now(&self) {
         self.connection.store(true, Ordering::SeqCst);
     }
 
-    /// Closes this connection after a while, in order, as an idle one that is closed by the server.
+    /// Closes this connection after a while in an orderly way, as a server closes an idle one.
     pub fn later(&self, wait: Duration) {
         let closing = Arc::clone(&self.closing);
         tokio::spawn(async move {
@@ -60,7 +60,7 @@ pub struct Listener {
 }
 
 impl Listener {
-    /// Around a bound listener; `stopped` cuts all connections.
+    /// Wraps a bound listener; `stopped` cuts all connections.
     pub fn new(inner: TcpListener, stopped: Arc<AtomicBool>) -> Self {
         Self { inner, stopped }
     }
@@ -74,7 +74,7 @@ impl axum::serve::Listener for Listener {
         loop {
             match self.inner.accept().await {
                 Ok((stream, peer)) => {
-                    // Without it answers of two writes wait for the client's delayed acknowledgement.
+                    // Without this, answers sent in two writes wait for the client's delayed acknowledgement.
                     let _ = stream.set_nodelay(true);
                     let cut = Cut {
                         connection: Arc::default(),
@@ -120,7 +120,8 @@ impl AsyncRead for Connection {
         }
         self.cut.closing.reader.register(cx.waker());
         if self.cut.closing.now.load(Ordering::SeqCst) {
-            // As if the client had closed: the server then closes its side, without a word about it in its last answer.
+            // Acts as if the client had closed. The server then closes its side without having announced it
+            // in its last answer.
             return Poll::Ready(Ok(()));
         }
         Pin::new(&mut self.stream).poll_read(cx, buf)

@@ -1,4 +1,4 @@
-//! The platform over HTTP.
+//! Serves the platform over HTTP.
 
 pub mod bind;
 pub mod clock;
@@ -22,29 +22,29 @@ use clock::Clock;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use token::{Credentials, Tokens};
 
-/// What changes.
+/// The mutable state.
 #[derive(Debug)]
 pub struct Inner {
     /// The state machine.
     pub platform: Platform,
-    /// Tokens belong to Microsoft, not to the platform: a reset leaves them good.
+    /// The issued tokens. They belong to Microsoft, not to the platform, so they survive a reset.
     pub tokens: Tokens,
 }
 
-/// What all handlers share.
+/// The state that all handlers share.
 #[derive(Debug)]
 pub struct Shared {
     inner: Mutex<Inner>,
-    /// Tells the time.
+    /// The clock.
     pub clock: Clock,
-    /// Who may ask for tokens.
+    /// The credentials that may request tokens.
     pub credentials: Credentials,
-    /// The settings to go back to.
+    /// The settings that a reset restores.
     pub settings: Settings,
 }
 
 impl Shared {
-    /// Around a platform.
+    /// Wraps a platform.
     pub fn new(platform: Platform, clock: Clock, credentials: Credentials) -> Self {
         let settings = platform.settings.clone();
         Self {
@@ -58,13 +58,13 @@ impl Shared {
         }
     }
 
-    /// The state; never held across an await.
+    /// Locks the state. The guard must not be held across an await.
     pub fn lock(&self) -> MutexGuard<'_, Inner> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// Everything that is served.
+/// Returns the routes of both APIs.
 pub fn router(shared: Arc<Shared>) -> Router {
     control::routes()
         .fallback(pipeline::serve)

@@ -1,4 +1,4 @@
-//! The way of each call: counted, checked, perhaps befallen by a fault, executed, logged, answered.
+//! The path of each call: it is counted, checked, perhaps hit by a fault, executed, logged and answered.
 
 use super::Shared;
 use super::bind::{Fields, Query, without_secrets};
@@ -60,7 +60,7 @@ pub async fn serve(
         bearer: bearer(&headers),
         body,
     };
-    // The platform goes on with a call when its client hangs up; a handler of this library would not.
+    // The platform finishes a call even when its client hangs up; a handler of this library would not.
     let running = tokio::spawn(run(shared, request, cut));
     match running.await {
         Ok(Some(response)) => response,
@@ -78,7 +78,7 @@ fn bearer(headers: &HeaderMap) -> Option<String> {
         .then(|| token.trim().to_owned())
 }
 
-/// Nothing when the call is never answered.
+/// Runs a call. Returns `None` when it is never answered.
 async fn run(shared: Arc<Shared>, request: Request, cut: Cut) -> Option<Response<Body>> {
     let plan = plan(&shared, &request);
     pause(plan.before).await;
@@ -101,7 +101,7 @@ async fn run(shared: Arc<Shared>, request: Request, cut: Cut) -> Option<Response
     }
 }
 
-/// What a fault does once the answer is made.
+/// Applies what a fault does after the answer is made.
 fn after(shared: &Shared, fault: &Fault, cut: &Cut) {
     let tenant = fault.entry.as_deref().unwrap_or_default();
     match fault.kind {
@@ -136,7 +136,7 @@ fn plan(shared: &Shared, request: &Request) -> Plan {
     let token = route.endpoint == Endpoint::Token;
     let authorised = token || inner.tokens.accepts(request.bearer.as_deref(), now);
     let mut befall = |wanted: fn(FaultKind) -> bool| {
-        // A call that is refused anyway uses up no fault.
+        // A call that is refused anyway does not use up a fault.
         let Platform { faults, chance, .. } = platform;
         if authorised {
             faults.befall(chance, route.endpoint, tenant.as_deref(), wanted)
@@ -163,7 +163,7 @@ fn plan(shared: &Shared, request: &Request) -> Plan {
     }
 }
 
-/// Which Microsoft tenant a call is about, when that can be told.
+/// Returns the Microsoft tenant of a call, if it can be determined.
 fn tenant_of(platform: &Platform, request: &Request, route: &Route) -> Option<String> {
     if let Some(tenant) = request.query.filled("mstenantid") {
         return Some(folded(tenant));
@@ -248,7 +248,8 @@ fn outcome(shared: &Shared, request: &Request, plan: &Plan) -> Reply {
     }
 }
 
-/// What a request had that may come back: script parameters, the bearer token, the client secret.
+/// Returns what a request held that an answer may repeat: script parameters, the bearer token, the client
+/// secret.
 fn sent(request: &Request) -> BTreeMap<String, String> {
     let mut sent = Fields::parse(&request.body)
         .map(|body| body.pairs("scriptparameters"))

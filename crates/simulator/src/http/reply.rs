@@ -1,4 +1,4 @@
-//! Answers, and how refusals are written (platform-facts.md 10).
+//! Builds answers, and writes refusals (platform-facts.md 10).
 
 use crate::platform::chance::Chance;
 use crate::platform::refusal::Refusal;
@@ -26,7 +26,7 @@ pub struct Reply {
 }
 
 impl Reply {
-    /// A status and nothing else.
+    /// An answer with only a status.
     pub fn empty(status: u16) -> Self {
         Self {
             status,
@@ -36,12 +36,12 @@ impl Reply {
         }
     }
 
-    /// JSON.
+    /// An answer with a JSON body.
     pub fn json(status: u16, value: &impl Serialize) -> Self {
         Self::with(status, JSON, serde_json::to_vec(value).unwrap_or_default())
     }
 
-    /// A body of a type.
+    /// An answer with a body of this type.
     pub fn with(status: u16, content_type: impl Into<std::borrow::Cow<'static, str>>, body: Vec<u8>) -> Self {
         Self {
             content_type: Some(content_type.into()),
@@ -74,7 +74,7 @@ fn trace(chance: &mut Chance) -> String {
     format!("00-{}-{}-00", chance.hex(32), chance.hex(16))
 }
 
-/// A refusal as the vendor writes it; `path` is where the call went.
+/// Writes a refusal as the vendor does; `path` is the path of the call.
 pub fn refusal(refusal: &Refusal, path: &str, old_assign: bool, chance: &mut Chance) -> Reply {
     match refusal {
         Refusal::Validation(fields) => {

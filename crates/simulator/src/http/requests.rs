@@ -1,4 +1,4 @@
-//! What the two creates ask for (platform-facts.md 3.2, 3.3, C-4).
+//! Reads the requests of the two creates (platform-facts.md 3.2, 3.3, C-4).
 
 use super::bind::Fields;
 use super::vendor::Call;
@@ -35,7 +35,7 @@ fn full_name(body: &Fields, lenient: bool) -> Result<String, Refusal> {
         .ok_or_else(|| Refusal::required("CustomerFullName"))
 }
 
-/// PATCH lead (V2): no parameters beyond the names.
+/// Reads PATCH lead (V2), which has no parameters beyond the names.
 pub fn convert(platform: &Platform, call: &Call<'_>) -> Result<Create, Refusal> {
     let body = Fields::parse(call.body)?;
     let change = body.text("statuschange").unwrap_or_default();
@@ -111,7 +111,7 @@ fn parameters(body: &Fields, ip_group: bool) -> Result<BTreeMap<String, String>,
     Ok(pairs)
 }
 
-/// POST v3 customer.
+/// Reads POST v3 customer.
 pub fn create(platform: &Platform, call: &Call<'_>) -> Result<Create, Refusal> {
     let body = Fields::parse(call.body)?;
     let lenient = platform.settings.lenient_aliases;

@@ -1,16 +1,16 @@
-//! Which endpoint a request is for.
+//! Finds the endpoint of a request.
 
 use crate::platform::endpoint::Endpoint;
 use crate::platform::settings::DoubledPrefix;
 
-/// A request's place.
+/// The route of a request.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Route {
     /// The endpoint.
     pub endpoint: Endpoint,
     /// The guid or id in the path.
     pub key: String,
-    /// 404 or 405, when nothing is there.
+    /// 404 or 405, when nothing is served there.
     pub missing: Option<u16>,
 }
 
@@ -30,7 +30,7 @@ fn nowhere(status: u16) -> Route {
     }
 }
 
-/// Finds the route; paths are compared without regard to case, trailing slashes do not matter (C-26).
+/// Finds the route. Paths are compared in any case, and trailing slashes do not matter (C-26).
 pub fn find(method: &str, path: &str, doubled: DoubledPrefix, tenant_filter: bool) -> Route {
     let raw: Vec<&str> = path.split('/').filter(|part| !part.is_empty()).collect();
     let lower: Vec<String> = raw.iter().map(|part| part.to_lowercase()).collect();

@@ -1,4 +1,4 @@
-//! Answers that went wrong on their way.
+//! Writes answers, also those damaged by a fault.
 
 use super::listener::Cut;
 use super::reply::Reply;
@@ -14,7 +14,7 @@ const CHUNK: usize = 64 * 1024;
 const CHUNKS: usize = 1_600;
 const DEPTH: usize = 100_000;
 
-/// The page that a firewall or a login puts in place of an answer (platform-facts-2.md N-9).
+/// The page that a firewall or a login sends in place of an answer (platform-facts-2.md N-9).
 pub const PAGE: &str =
     "<!DOCTYPE html><html><head><title>Sign in</title></head><body>Request unsuccessful.</body></html>";
 
@@ -35,12 +35,12 @@ fn finished(built: Result<Response<Body>, axum::http::Error>) -> Response<Body> 
     built.unwrap_or_else(|_| Response::new(Body::from("the simulator could not write its answer")))
 }
 
-/// An answer as it is.
+/// Writes an answer unchanged.
 pub fn plain(reply: Reply) -> Response<Body> {
     finished(head(&reply).body(Body::from(reply.body)))
 }
 
-/// An answer as a fault leaves it.
+/// Writes an answer as a fault leaves it.
 pub fn damaged(mut reply: Reply, fault: &Fault, cut: &Cut) -> Response<Body> {
     match fault.kind {
         FaultKind::DropBeforeExecution | FaultKind::DropAfterExecution => cut.now(),
@@ -75,10 +75,10 @@ pub fn damaged(mut reply: Reply, fault: &Fault, cut: &Cut) -> Response<Body> {
     plain(reply)
 }
 
-/// Stands in JSON where other bytes will.
+/// A placeholder in JSON for other bytes.
 const PLACE: &str = "\u{1}here\u{1}";
 
-/// The entries of a list, of a list in a list (C-13), or the one value that there is.
+/// Returns the entries of a list, of a list in a list (C-13), or the single value.
 fn entries(value: &mut Value) -> Vec<&mut Value> {
     if !value.is_array() {
         return vec![value];
@@ -100,7 +100,7 @@ fn is_meant(entry: &Value, fault: &Fault) -> bool {
     entry.to_string().to_lowercase().contains(&wanted)
 }
 
-/// Changes the entries that a fault means, and puts its bytes where the change left a place for them.
+/// Changes the entries that a fault selects, and puts its bytes in place of each placeholder.
 fn edit(body: &mut Vec<u8>, fault: &Fault, change: impl Fn(&mut Value)) {
     let Ok(mut whole) = serde_json::from_slice::<Value>(body) else {
         return;
@@ -130,7 +130,7 @@ fn strange(body: &mut Vec<u8>, fault: &Fault) {
     *body = placed(&whole, &fault.bytes().unwrap_or_else(|| b"{}".to_vec()));
 }
 
-/// JSON, with other bytes in each place that is left for them.
+/// Writes JSON with other bytes in place of each placeholder.
 fn placed(whole: &Value, bytes: &[u8]) -> Vec<u8> {
     let (text, place) = (whole.to_string(), json!(PLACE).to_string());
     text.split(&place)
@@ -139,7 +139,7 @@ fn placed(whole: &Value, bytes: &[u8]) -> Vec<u8> {
         .join(bytes)
 }
 
-/// Leaves a place for the value of a field, wherever it is, or takes the field out.
+/// Replaces the value of a field with a placeholder at any depth, or removes the field.
 fn replace(value: &mut Value, field: &str, kept: bool) {
     match value {
         Value::Array(items) => items.iter_mut().for_each(|item| replace(item, field, kept)),
@@ -161,7 +161,7 @@ fn truncated(reply: Reply, cut: Cut) -> Response<Body> {
     let builder = head(&reply).header(header::CONTENT_LENGTH, reply.body.len().max(1));
     let half = Bytes::from(reply.body[..reply.body.len() / 2].to_vec());
     let end = stream::once(async move {
-        // What was written so far must leave before the connection is cut.
+        // What was written so far must be sent before the connection is cut.
         tokio::time::sleep(Duration::from_millis(20)).await;
         cut.now();
         Err(io::Error::from(io::ErrorKind::ConnectionReset))

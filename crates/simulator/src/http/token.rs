@@ -7,30 +7,30 @@ use crate::platform::time::Millis;
 use serde_json::json;
 use std::collections::HashMap;
 
-/// Who may ask for tokens.
+/// The credentials that may request tokens.
 #[derive(Clone, Debug)]
 pub struct Credentials {
     /// The service provider's directory.
     pub directory: String,
     /// The application.
     pub client_id: String,
-    /// Its secret.
+    /// The application's secret.
     pub client_secret: String,
 }
 
-/// Tokens that were given out, and until when they are good.
+/// The issued tokens, with their expiry.
 #[derive(Debug, Default)]
 pub struct Tokens(HashMap<String, Millis>);
 
 impl Tokens {
-    /// Whether a token is good.
+    /// Whether a token is valid.
     pub fn accepts(&self, token: Option<&str>, now: Millis) -> bool {
         token
             .and_then(|token| self.0.get(token))
             .is_some_and(|until| now < *until)
     }
 
-    /// Makes a token void.
+    /// Revokes a token.
     pub fn revoke(&mut self, token: Option<&str>) {
         if let Some(token) = token {
             self.0.remove(token);
@@ -45,7 +45,7 @@ impl Tokens {
     }
 }
 
-/// E5.
+/// A refusal of the token endpoint (E5).
 pub fn refused(status: u16, error: &str, description: &str) -> Reply {
     Reply::json(status, &json!({"error": error, "error_description": description}))
 }
@@ -94,7 +94,7 @@ impl Credentials {
         {
             return true;
         }
-        // Federated identity: whose signature it is cannot be told here, only that it looks like a JWT.
+        // Federated identity: the signature cannot be verified here, only that it looks like a JWT.
         let kind = form.get("client_assertion_type");
         let jwt = form
             .get("client_assertion")
@@ -102,7 +102,7 @@ impl Credentials {
         kind == Some("urn:ietf:params:oauth:client-assertion-type:jwt-bearer") && jwt
     }
 
-    /// The answer to a request for a token.
+    /// Answers a request for a token.
     pub fn answer(
         &self,
         tokens: &mut Tokens,

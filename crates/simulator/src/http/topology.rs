@@ -1,4 +1,5 @@
-//! Channels, LC customers and topology services over HTTP (platform-facts.md 2.5, 6.1 to 6.3; platform-facts-2.md 6).
+//! Serves channels, LC customers and topology services over HTTP (platform-facts.md 2.5, 6.1 to 6.3;
+//! platform-facts-2.md 6).
 
 use super::bind::Fields;
 use super::reply::Reply;
@@ -12,7 +13,7 @@ use crate::platform::time::Millis;
 use crate::platform::topology::{AssignTarget, ChannelInput};
 use serde_json::{Value, json};
 
-/// PUT assign (C-10, C-11).
+/// Answers PUT assign (C-10, C-11).
 pub fn assign(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply, Refusal> {
     let body = Fields::parse(call.body)?;
     let target = AssignTarget {
@@ -40,7 +41,7 @@ pub fn assign(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<R
     })
 }
 
-/// PUT remove (platform-facts.md 2.5): only this form of its answer is in any page.
+/// Answers PUT remove (platform-facts.md 2.5). The pages show only this form of its answer.
 pub fn remove(platform: &mut Platform, call: &Call<'_>) -> Result<Reply, Refusal> {
     let channel = platform.remove_channel(call.query.filled("mstenantid"))?;
     Ok(Reply::json(
@@ -49,7 +50,7 @@ pub fn remove(platform: &mut Platform, call: &Call<'_>) -> Result<Reply, Refusal
     ))
 }
 
-/// Everything behind `/api/ovoc/v1`.
+/// Answers the calls under `/api/ovoc/v1`.
 pub fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply, Refusal> {
     if !platform.settings.topology_available {
         return Err(Refusal::Bare(platform.settings.topology_status));
@@ -144,7 +145,7 @@ fn move_customer(platform: &mut Platform, id: u64, call: &Call<'_>) -> Result<Re
     Ok(Reply::json(200, &body))
 }
 
-/// `(name='x')` as name and value.
+/// Parses `(name='x')` into name and value.
 fn filter(text: &str) -> Option<(&str, &str)> {
     let (name, value) = text
         .trim()

@@ -1,4 +1,4 @@
-//! The vendor's API: from a request to the state machine and back.
+//! Serves the vendor's API: from a request to the state machine and back.
 
 use super::bind::{Fields, Query};
 use super::reply::{self, Reply};
@@ -13,18 +13,18 @@ use crate::platform::settings::{CreateAnswer, Paging};
 use crate::platform::time::Millis;
 use serde_json::json;
 
-/// A call, as far as the endpoints care.
+/// The parts of a call that the endpoints need.
 #[derive(Debug)]
 pub struct Call<'a> {
     /// The endpoint.
     pub endpoint: Endpoint,
-    /// Guid or id in the path.
+    /// The guid or id in the path.
     pub key: &'a str,
-    /// Path, for E2's `instance`.
+    /// The path, for E2's `instance`.
     pub path: &'a str,
-    /// Query.
+    /// The query.
     pub query: &'a Query,
-    /// Body.
+    /// The body.
     pub body: &'a [u8],
     /// The service provider's own tenant.
     pub operator: &'a str,
@@ -89,7 +89,7 @@ fn answer(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<Reply
     }
 }
 
-/// Which rows a page holds (platform-facts.md 1.3, C-12): how many to leave out, how many to show.
+/// Returns which rows a page holds (platform-facts.md 1.3, C-12): how many to skip, how many to show.
 fn page(query: &Query, paging: Paging) -> (usize, usize) {
     let number = |name: &str| query.get(name).and_then(|text| text.trim().parse::<usize>().ok());
     let size = number("pagesize")
@@ -145,7 +145,7 @@ fn create_lead(platform: &mut Platform, now: Millis, call: &Call<'_>) -> Result<
         .filled("companyname")
         .ok_or_else(|| Refusal::required("CompanyName"))?;
     platform.create_lead(now, &tenant, &company)?;
-    // No page shows the body (U-15): whoever needs it has to read the lead.
+    // No page documents the body (U-15). A client that needs the lead has to read it.
     Ok(Reply::empty(200))
 }
 

@@ -1,4 +1,4 @@
-//! The vendor's JSON: leads in camelCase, services in PascalCase (platform-facts.md 2.1, 6.1).
+//! Writes the vendor's JSON: leads in camelCase, services in PascalCase (platform-facts.md 2.1, 6.1).
 
 use crate::platform::Platform;
 use crate::platform::leads::Lead;
@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 
 const DEFAULT_DATE: &str = "0001-01-01T00:00:00";
 
-/// A lead (platform-facts.md 12.2). A unit is written as null.
+/// The JSON of a lead (platform-facts.md 12.2). A unit is written as null.
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LeadView<'a> {
@@ -62,7 +62,7 @@ fn contact(lead: &Lead) -> ContactView<'_> {
     }
 }
 
-/// A lead as GET lead shows it.
+/// Returns a lead as GET lead shows it.
 pub fn lead<'a>(platform: &'a Platform, lead: &'a Lead, operator: &'a str) -> LeadView<'a> {
     let guid = platform.guid_on_lead(&lead.tenant);
     LeadView {
@@ -91,7 +91,7 @@ pub fn lead<'a>(platform: &'a Platform, lead: &'a Lead, operator: &'a str) -> Le
     }
 }
 
-/// A service of the V3 list (platform-facts.md 6.1).
+/// The JSON of a service in the V3 list (platform-facts.md 6.1).
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ServiceView<'a> {
@@ -110,7 +110,7 @@ pub struct ServiceView<'a> {
     not_in_any_page: Option<[&'static str; 1]>,
 }
 
-/// A service on its own in V3, with what the list does not have.
+/// The JSON of a single service in V3, with the fields that the list lacks.
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ServiceDetail<'a> {
@@ -143,7 +143,7 @@ fn site(site: &Site, configuration: bool) -> [SiteView<'_>; 1] {
     }]
 }
 
-/// A service as the V3 list shows it.
+/// Returns a service as the V3 list shows it.
 pub fn service<'a>(platform: &Platform, service: &'a Service, all_details: bool) -> ServiceView<'a> {
     ServiceView {
         ump_customer_guid: &service.guid,
@@ -160,7 +160,7 @@ pub fn service<'a>(platform: &Platform, service: &'a Service, all_details: bool)
     }
 }
 
-/// A service as GET v3 customer with a guid shows it.
+/// Returns a service as GET v3 customer with a guid shows it.
 pub fn service_detail<'a>(platform: &Platform, one: &'a Service, all_details: bool) -> ServiceDetail<'a> {
     ServiceDetail {
         brief: service(platform, one, all_details),
@@ -171,7 +171,7 @@ pub fn service_detail<'a>(platform: &Platform, one: &'a Service, all_details: bo
     }
 }
 
-/// A service of V2; only one on its own has its site (platform-facts.md 6.1).
+/// The JSON of a service in V2. Only a single service has its site (platform-facts.md 6.1).
 #[derive(Serialize)]
 #[serde(rename_all = "PascalCase")]
 pub struct ServiceV2View<'a> {
@@ -183,7 +183,7 @@ pub struct ServiceV2View<'a> {
     site_location: Option<[SiteView<'a>; 1]>,
 }
 
-/// A service as V2 shows it.
+/// Returns a service as V2 shows it.
 pub fn service_v2(service: &Service, with_site: bool) -> ServiceV2View<'_> {
     ServiceV2View {
         id: &service.guid,
@@ -194,7 +194,7 @@ pub fn service_v2(service: &Service, with_site: bool) -> ServiceV2View<'_> {
     }
 }
 
-/// A task (platform-facts.md 5, 12.2).
+/// Returns the JSON of a task (platform-facts.md 5, 12.2).
 pub fn task(platform: &Platform, task: &Task) -> Value {
     let spaced = platform.settings.task_status_spelling == TaskStatusSpelling::Spaced;
     let words = &platform.settings;
@@ -259,7 +259,7 @@ fn output_data(platform: &Platform, task: &Task) -> Value {
     }
 }
 
-/// A channel (platform-facts.md 6.3).
+/// Returns the JSON of a channel (platform-facts.md 6.3).
 pub fn channel(platform: &Platform, channel: &Channel) -> Value {
     let services = platform
         .topology
@@ -277,7 +277,7 @@ pub fn channel(platform: &Platform, channel: &Channel) -> Value {
     })
 }
 
-/// An LC customer (platform-facts.md 6.2).
+/// Returns the JSON of an LC customer (platform-facts.md 6.2).
 pub fn lc_customer(platform: &Platform, customer: &LcCustomer) -> Value {
     let owned = |service: &&Service| service.customer == Some(customer.id);
     let attached: Vec<u64> = platform
@@ -295,7 +295,8 @@ pub fn lc_customer(platform: &Platform, customer: &LcCustomer) -> Value {
     })
 }
 
-/// Where the deployment of a service is, in the words of its deploy status (platform-facts-3.md 4; their spelling but `DEPLOYED` is U-23).
+/// Returns the deploy status of a service (platform-facts-3.md 4; the spelling of all but `DEPLOYED` is
+/// U-23).
 fn deployment(platform: &Platform, service: &Service, now: Millis) -> &'static str {
     let due = service
         .created_at
@@ -307,7 +308,8 @@ fn deployment(platform: &Platform, service: &Service, now: Millis) -> &'static s
     }
 }
 
-/// A service as the topology shows it (platform-facts.md 6.1). The names of Direct Routing's licenses are ours, in the form of the others.
+/// Returns a service as the topology shows it (platform-facts.md 6.1). The names of the Direct Routing
+/// licenses are ours, in the form of the others.
 pub fn topology_service(platform: &Platform, service: &Service, now: Millis) -> Value {
     let license = match service.license {
         0 => "HOSTED_ESSENTIALS",
@@ -326,8 +328,9 @@ pub fn topology_service(platform: &Platform, service: &Service, now: Millis) -> 
     })
 }
 
-/// A SIP Connection (platform-facts.md 6.5, platform-facts-3.md 4: `tenantId` is the Microsoft tenant's, `sbcConfigurationType` is a number here, C-33, and the
-/// Microsoft side has four scripts, whose names are ours).
+/// Returns the JSON of a SIP Connection (platform-facts.md 6.5, platform-facts-3.md 4: `tenantId` is the
+/// Microsoft tenant's, `sbcConfigurationType` is a number here, C-33, and the Microsoft side has four
+/// scripts, whose names are ours).
 pub fn site_location(service: &Service) -> Value {
     let secret = |name: &str| name.to_lowercase().contains("password");
     let variables: Map<String, Value> = service
@@ -351,7 +354,7 @@ pub fn site_location(service: &Service) -> Value {
     })
 }
 
-/// A phone number (platform-facts.md 6.6).
+/// Returns the JSON of a phone number (platform-facts.md 6.6).
 pub fn number(number: &Number, tenant: &str) -> Value {
     json!({
         "id": number.id, "telephoneNumber": number.telephone, "tenantId": tenant, "callingProfileId": null,

@@ -1,16 +1,16 @@
-//! The only source of randomness: a small seeded generator, so that a run can be had again.
+//! The only source of randomness: a small seeded generator, so that a run can be repeated.
 
 /// A SplitMix64 generator.
 #[derive(Clone, Debug)]
 pub struct Chance(u64);
 
 impl Chance {
-    /// A generator that gives the same numbers for the same seed.
+    /// Returns a generator that gives the same numbers for the same seed.
     pub fn new(seed: u64) -> Self {
         Self(seed)
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut mixed = self.0;
@@ -19,14 +19,14 @@ impl Chance {
         mixed ^ (mixed >> 31)
     }
 
-    /// True with the given probability.
+    /// Returns true with the given probability.
     pub fn happens(&mut self, probability: f64) -> bool {
         #[allow(clippy::cast_precision_loss, reason = "53 bits fit a double exactly")]
         let drawn = (self.draw() >> 11) as f64 / (1_u64 << 53) as f64;
         drawn < probability
     }
 
-    /// A new GUID in the form of version 4.
+    /// Returns a new GUID in the form of version 4.
     pub fn guid(&mut self) -> String {
         let bits = (u128::from(self.draw()) << 64) | u128::from(self.draw());
         uuid::Builder::from_random_bytes(bits.to_be_bytes())
@@ -34,7 +34,7 @@ impl Chance {
             .to_string()
     }
 
-    /// So many hexadecimal digits.
+    /// Returns this many hexadecimal digits.
     pub fn hex(&mut self, digits: usize) -> String {
         let mut text = String::with_capacity(digits + 16);
         while text.len() < digits {

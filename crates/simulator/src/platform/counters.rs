@@ -1,4 +1,4 @@
-//! What was asked of the platform, for tests to judge.
+//! Records the calls to the platform, for tests to judge.
 
 use super::endpoint::Endpoint;
 use super::time::Millis;
@@ -7,17 +7,17 @@ use std::collections::{BTreeMap, VecDeque};
 
 const LOGGED: usize = 10_000;
 
-/// How many calls there were.
+/// Counters of calls.
 #[derive(Clone, Debug, Default, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Counters {
-    /// All calls, those for a token included.
+    /// All calls, including those for a token.
     pub total: u64,
-    /// By endpoint.
+    /// Calls by endpoint.
     pub by_endpoint: BTreeMap<&'static str, u64>,
-    /// By HTTP status; `dropped` for connections that were closed on purpose.
+    /// Calls by HTTP status; `dropped` for connections that were closed on purpose.
     pub by_status: BTreeMap<String, u64>,
-    /// API calls other than GET, those for a token not included.
+    /// API calls other than GET, without those for a token.
     pub changes: u64,
     /// Creates of a service that were accepted, V2 and V3.
     pub creates_accepted: u64,
@@ -31,7 +31,7 @@ pub struct Counters {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct LoggedCall {
-    /// Counts up from 1.
+    /// The number of the call, from 1.
     pub sequence: u64,
     /// When its answer was ready, in milliseconds since 1970.
     pub milliseconds: Millis,
@@ -43,7 +43,7 @@ pub struct LoggedCall {
     pub endpoint: &'static str,
     /// HTTP status; 0 for a connection that was closed on purpose.
     pub status: u16,
-    /// The Microsoft tenant it was about, when that can be told.
+    /// The Microsoft tenant of the call, if it can be determined.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tenant_id: Option<String>,
 }
@@ -58,7 +58,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// A call arrives.
+    /// Counts an arriving call.
     pub fn arrives(&mut self, endpoint: Endpoint, method: &str) {
         self.counters.total += 1;
         *self.counters.by_endpoint.entry(endpoint.name()).or_default() += 1;
@@ -67,7 +67,7 @@ impl Record {
         }
     }
 
-    /// A call is answered, or its connection closed (status 0).
+    /// Logs a call that was answered, or whose connection was closed (status 0).
     pub fn answered(&mut self, mut call: LoggedCall) {
         let status = if call.status == 0 {
             "dropped".to_owned()
@@ -83,7 +83,7 @@ impl Record {
         self.log.push_back(call);
     }
 
-    /// The calls after a sequence number.
+    /// Returns the calls after a sequence number.
     pub fn since(&self, sequence: u64) -> Vec<&LoggedCall> {
         self.log.iter().filter(|call| call.sequence > sequence).collect()
     }
@@ -100,28 +100,28 @@ pub enum Maker {
     DirectRouting,
 }
 
-/// A time during which a service existed.
+/// The time during which a service existed.
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Span {
     /// The service.
     pub guid: String,
-    /// When it came to be.
+    /// When it was created.
     pub created_at: Millis,
     /// When it was deleted.
     pub deleted_at: Option<Millis>,
-    /// Whether a call of the vendor's API made it, rather than the portal.
+    /// Whether a call of the vendor's API made it, and not the portal.
     pub by_api: bool,
     #[serde(skip)]
     direct_routing: bool,
 }
 
-/// Which services each tenant had, and when. Kept when the counters are reset.
+/// The services that each tenant had, and when. It survives a reset of the counters.
 #[derive(Debug, Default)]
 pub struct History(BTreeMap<String, Vec<Span>>);
 
 impl History {
-    /// A service comes to be.
+    /// Records that a service was created.
     pub fn created(&mut self, tenant: &str, guid: &str, now: Millis, maker: Maker) {
         let (by_api, direct_routing) = (maker == Maker::Api, maker == Maker::DirectRouting);
         let span = Span {
@@ -134,7 +134,7 @@ impl History {
         self.0.entry(tenant.to_owned()).or_default().push(span);
     }
 
-    /// A service is gone.
+    /// Records that a service is gone.
     pub fn deleted(&mut self, tenant: &str, guid: &str, now: Millis) {
         let spans = self.0.get_mut(tenant).into_iter().flatten();
         for span in spans.filter(|span| span.guid == guid && span.deleted_at.is_none()) {
@@ -142,7 +142,7 @@ impl History {
         }
     }
 
-    /// How many services of a tenant were made over the API, ever.
+    /// Returns how many services of each tenant the API has ever created.
     pub fn creations(&self) -> BTreeMap<&str, usize> {
         let by_api = |spans: &Vec<Span>| spans.iter().filter(|span| span.by_api).count();
         self.0
@@ -151,12 +151,13 @@ impl History {
             .collect()
     }
 
-    /// A tenant's services, ever.
+    /// Returns all services that a tenant ever had.
     pub fn of(&self, tenant: &str) -> &[Span] {
         self.0.get(tenant).map_or(&[], Vec::as_slice)
     }
 
-    /// Tenants for which the API made a service while they had one of Operator Connect.
+    /// Returns the tenants for which the API created a service while they already had an Operator Connect
+    /// one.
     pub fn with_two_services(&self) -> Vec<&str> {
         let doubled = |spans: &Vec<Span>| {
             spans.iter().enumerate().any(|(index, later)| {

@@ -1,4 +1,4 @@
-//! Creating a service from a lead: V2 and V3 are one operation with two faces (platform-facts.md 3).
+//! Creates a service from a lead: V2 and V3 are two forms of one operation (platform-facts.md 3).
 
 use super::Platform;
 use super::counters::Maker;
@@ -27,11 +27,11 @@ pub enum LeadKey {
 /// A create, read from the request.
 #[derive(Clone, Debug)]
 pub struct Create {
-    /// Which lead.
+    /// The lead to convert.
     pub lead: LeadKey,
-    /// Asked over V3, whose task tells the guid (C-8).
+    /// Requested over V3, whose task reports the guid (C-8).
     pub v3: bool,
-    /// By IP group rather than by tenant id.
+    /// Connected by IP group, not by tenant id.
     pub ip_group: bool,
     /// Short name.
     pub short_name: String,
@@ -59,18 +59,18 @@ impl Platform {
         }
     }
 
-    /// Whether a create for this tenant is under way.
+    /// Whether a create for this tenant is in progress.
     pub fn is_reserved_tenant(&self, tenant: &str) -> bool {
         self.reserved_tenants.contains_key(&folded(tenant))
     }
 
-    /// Whether the tenant has a service of Operator Connect, or is getting one by another task.
+    /// Whether the tenant has an Operator Connect service, or another task is creating one.
     fn is_served(&self, tenant: &str, own: Option<&str>) -> bool {
         let reserved = self.reserved_tenants.get(&folded(tenant));
         self.has_operator_connect(tenant) || reserved.is_some_and(|task| Some(task.as_str()) != own)
     }
 
-    /// Whether a create for this tenant is refused when it is asked for (U-4, U-25).
+    /// Whether a create for this tenant is refused at the request (U-4, U-25).
     fn refused_at_once(&self, tenant: &str) -> bool {
         let second = self.settings.second_create == SecondCreate::Request && self.is_served(tenant, None);
         let beside = self.settings.beside_direct_routing == BesideDirectRouting::Request
@@ -78,7 +78,7 @@ impl Platform {
         second || beside
     }
 
-    /// Whether its task fails for that.
+    /// Whether the task of such a create fails.
     fn refused_by_task(&self, tenant: &str, task: &str) -> bool {
         let second =
             self.settings.second_create != SecondCreate::Allowed && self.is_served(tenant, Some(task));
@@ -93,7 +93,7 @@ impl Platform {
             .get(&name.to_lowercase())
             .filter(|task| Some(task.as_str()) != own);
         let taken = if self.settings.second_create == SecondCreate::Allowed {
-            // A tenant may then do everything twice, with the same name too.
+            // A tenant may then create everything twice, even with the same name.
             let about = holder
                 .and_then(|task| self.tasks.get(task))
                 .and_then(|task| task.tenant.as_deref());
@@ -106,7 +106,7 @@ impl Platform {
             .or_else(|| taken.then_some("Short name is already used for an UMP customer."))
     }
 
-    /// What is wrong with the channel or the LC customer (platform-facts.md U-11, N-8).
+    /// Returns what is wrong with the channel or the LC customer (platform-facts.md U-11, N-8).
     fn owner_fault(&self, create: &Create, lead: &Lead) -> Option<(&'static str, String)> {
         let channel = create.channel.or(lead.channel);
         let known = |id: u64| -> Option<&Channel> { self.topology.channels.get(&id) };
@@ -138,7 +138,7 @@ impl Platform {
         })
     }
 
-    /// All that is wrong with a create, apart from a second one for a tenant.
+    /// Returns all that is wrong with a create, except that it is a tenant's second one.
     fn create_fault(&self, create: &Create, own: Option<&str>) -> Option<Refusal> {
         let Some(lead) = self.lead_of(&create.lead) else {
             return Some(Refusal::no_lead());
@@ -156,7 +156,8 @@ impl Platform {
         (!faults.is_empty()).then_some(Refusal::Validation(faults))
     }
 
-    /// POST v3 customer or PATCH lead (platform-facts.md 3.2, 3.3): the id of the task that will make the service.
+    /// Executes POST v3 customer or PATCH lead (platform-facts.md 3.2, 3.3). Returns the id of the task that
+    /// will create the service.
     pub fn create_service(&mut self, now: Millis, create: Create) -> Result<String, Refusal> {
         let endpoint = if create.v3 {
             Endpoint::ServicesCreate
@@ -189,7 +190,7 @@ impl Platform {
         Ok(id)
     }
 
-    /// The end of a create's task: the service's guid, or why there is none.
+    /// Ends a create's task. Returns the service's guid, or why there is none.
     pub fn finish_create(&mut self, at: Millis, task: &str, create: &Create) -> Result<String, String> {
         let outcome = self
             .check_again(task, create)
@@ -198,7 +199,7 @@ impl Platform {
         outcome
     }
 
-    /// Frees what a task had reserved.
+    /// Releases what a task had reserved.
     pub fn release(&mut self, task: &str) {
         self.reserved_tenants.retain(|_, holder| holder != task);
         self.reserved_names.retain(|_, holder| holder != task);

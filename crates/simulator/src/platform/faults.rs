@@ -1,4 +1,4 @@
-//! Faults that can be asked for (platform-facts.md 12.3).
+//! Faults that can be requested (platform-facts.md 12.3).
 
 use super::chance::Chance;
 use super::endpoint::Endpoint;
@@ -20,45 +20,47 @@ pub enum FaultKind {
     HtmlOk,
     /// 400 in the form E1, with `message` for `field`.
     Refused,
-    /// An answer of our own: `status`, `contentType`, and `message` as its body.
+    /// A custom answer: `status`, `contentType`, and `message` as its body.
     Answer,
     /// A list without entries.
     EmptyList,
-    /// In a list, or in any other answer, the value of `field` is `raw` or `rawHex`, byte by byte; with neither the field is not there.
+    /// In any answer, the value of `field` is `raw` or `rawHex`, byte by byte; with neither the field is
+    /// missing.
     RawValue,
-    /// A list has `raw` (by default `{}`) as one entry more, or in place of `entry`.
+    /// A list has `raw` (by default `{}`) as an additional entry, or in place of `entry`.
     StrangeEntry,
-    /// Once the call is answered, the leads of the tenant `entry` go: what came after them moves up, from page to page.
+    /// After the answer, the leads of the tenant `entry` disappear, and the following ones move up from page
+    /// to page.
     LeadLeaves,
-    /// Once the call is answered, the leads of the tenant `entry` move to the end of the list.
+    /// After the answer, the leads of the tenant `entry` move to the end of the list.
     LeadMoves,
-    /// The call is taken, and never answered; with `executed` it is executed before.
+    /// The call is accepted and never answered; with `executed` it is executed first.
     Hang,
-    /// The connection closes `delay` milliseconds after an answer that does not say so.
+    /// The connection closes `delay` milliseconds after an answer that does not announce it.
     CloseAfterAnswer,
-    /// 200 with nothing.
+    /// 200 with an empty body.
     EmptyOk,
     /// The connection ends in the middle of the body.
     Truncated,
-    /// A whole HTTP answer whose JSON ends in the middle.
+    /// A complete HTTP answer whose JSON ends in the middle.
     BrokenJson,
     /// 100 MiB of blanks before the body.
     HugeBody,
-    /// 100,000 arrays inside each other.
+    /// 100,000 nested arrays.
     DeepNesting,
-    /// Each value of the answer has another JSON type.
+    /// Each value of the answer has a wrong JSON type.
     WrongTypes,
     /// Text in the answer is not UTF-8.
     InvalidUtf8,
-    /// The connection closes, nothing was done.
+    /// The connection closes, and the call is not executed.
     DropBeforeExecution,
     /// The call is executed, then the connection closes.
     DropAfterExecution,
-    /// The call waits; with `executed`, its answer does.
+    /// The call is delayed; with `executed` its answer is.
     Delay,
-    /// A task takes `delay` milliseconds more.
+    /// A task takes `delay` milliseconds longer.
     SlowTask,
-    /// A task ends `Failed`; with `executed`, the service is there all the same.
+    /// A task ends `Failed`; with `executed` the service exists anyway.
     TaskFailed,
     /// A task ends `CompletedSuccess` with a message of level `Error`.
     CompletedWithError,
@@ -73,7 +75,7 @@ pub enum FaultKind {
 }
 
 impl FaultKind {
-    /// Whether it is decided when a task is accepted.
+    /// Whether the fault is decided when a task is accepted.
     pub fn concerns_task(self) -> bool {
         matches!(
             self,
@@ -81,7 +83,7 @@ impl FaultKind {
         )
     }
 
-    /// Whether it is about a call and its answer.
+    /// Whether the fault concerns a call and its answer.
     pub fn concerns_call(self) -> bool {
         !self.concerns_task() && self != Self::JobFailed
     }
@@ -110,52 +112,54 @@ impl FaultKind {
     }
 }
 
-/// A fault, as it is asked for at `POST /simulator/faults`.
+/// A fault, as requested at `POST /simulator/faults`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Fault {
     /// What goes wrong.
     pub kind: FaultKind,
-    /// Where; none or `any` is every API call, which the token endpoint is not.
+    /// The endpoint; none or `any` means every API call, which excludes the token endpoint.
     #[serde(default, deserialize_with = "endpoint_or_any")]
     pub endpoint: Option<Endpoint>,
-    /// How often; 0 is until cleared.
+    /// How often it happens; 0 means until cleared.
     #[serde(default = "one")]
     pub times: u64,
-    /// The same as `times: 0`.
+    /// Equivalent to `times: 0`.
     #[serde(default)]
     pub forever: bool,
-    /// How many matching calls are let through first.
+    /// How many matching calls pass first.
     #[serde(default)]
     pub skip: u64,
     /// How likely it is at each matching call.
     #[serde(default = "certain")]
     pub probability: f64,
-    /// Only calls about this tenant.
+    /// Limits the fault to calls about this tenant.
     #[serde(default)]
     pub tenant_id: Option<String>,
-    /// Milliseconds that the call, or the task, takes more.
+    /// How many milliseconds longer the call or the task takes.
     #[serde(default)]
     pub delay: Option<u64>,
     /// Seconds, or a date, for the header `Retry-After`.
     #[serde(default)]
     pub retry_after: Option<serde_json::Value>,
-    /// Text of the error. `{raw:ProxySet}` in it stands for what the request had as that script parameter; see `reflect.rs` for the forms.
+    /// The text of the error. `{raw:ProxySet}` in it is replaced by the request's script parameter of that
+    /// name; see `reflect.rs` for the forms.
     #[serde(default)]
     pub message: Option<String>,
-    /// Word of `taskWord`; by default `CompletedWithErrors`.
+    /// The word of `taskWord`; by default `CompletedWithErrors`.
     #[serde(default)]
     pub word: Option<String>,
-    /// Name of the field that `rawValue` and `refused` are about, without regard to case.
+    /// The name of the field for `rawValue` and `refused`, in any case.
     #[serde(default)]
     pub field: Option<String>,
-    /// A text that only the entry in question has, such as its tenant; for `leadLeaves` and `leadMoves` the tenant.
+    /// A text that only the selected entry has, such as its tenant; for `leadLeaves` and `leadMoves` the
+    /// tenant.
     #[serde(default)]
     pub entry: Option<String>,
-    /// What stands in the answer, as it is: `1e400`, or `"Caf\\ud83d"`.
+    /// The bytes to put into the answer unchanged: `1e400`, or `"Caf\\ud83d"`.
     #[serde(default)]
     pub raw: Option<String>,
-    /// The same in hexadecimal digits, for bytes that are no text.
+    /// The bytes of `raw` in hexadecimal digits, for bytes that are not text.
     #[serde(default)]
     pub raw_hex: Option<String>,
     /// `Content-Type` of `answer`; by default JSON.
@@ -164,7 +168,7 @@ pub struct Fault {
     /// HTTP status of `serverError`, `htmlOk` and `answer`.
     #[serde(default)]
     pub status: Option<u16>,
-    /// Whether the call is executed before it goes wrong; each kind has its own default.
+    /// Whether the call is executed before the fault; each kind has its own default.
     #[serde(default)]
     pub executed: Option<bool>,
 }
@@ -188,12 +192,12 @@ fn endpoint_or_any<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<
 }
 
 impl Fault {
-    /// Whether the call it befalls is executed.
+    /// Whether the affected call is executed.
     pub fn executes(&self) -> bool {
         self.executed.unwrap_or(self.kind.executes())
     }
 
-    /// The bytes that stand in an answer in place of a value.
+    /// Returns the bytes that replace a value in an answer.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         let hex = self.raw_hex.as_ref().map(|digits| {
             let pairs = digits
@@ -207,7 +211,7 @@ impl Fault {
         hex.or_else(|| self.raw.as_ref().map(|raw| raw.clone().into_bytes()))
     }
 
-    /// How long the call waits before anything else, in milliseconds.
+    /// Returns how long the call waits before anything else, in milliseconds.
     pub fn wait(&self) -> u64 {
         if self.kind == FaultKind::CloseAfterAnswer {
             0
@@ -237,12 +241,12 @@ impl Fault {
     }
 }
 
-/// The active faults, in the order in which they were asked for.
+/// The active faults, in the order of their requests.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<Fault>);
 
 impl Faults {
-    /// Adds one.
+    /// Adds a fault.
     pub fn add(&mut self, mut fault: Fault) {
         if fault.forever {
             fault.times = 0;
@@ -251,19 +255,19 @@ impl Faults {
         self.0.push(fault);
     }
 
-    /// Those that can still happen.
+    /// Returns the faults that can still happen.
     pub fn active(&self) -> &[Fault] {
         &self.0
     }
 
-    /// Forgets all, or all of a kind; says how many there were.
+    /// Removes all faults, or all of a kind. Returns how many were removed.
     pub fn clear(&mut self, kind: Option<FaultKind>) -> usize {
         let before = self.0.len();
         self.0.retain(|fault| kind.is_some_and(|kind| fault.kind != kind));
         before - self.0.len()
     }
 
-    /// The first wanted fault that befalls this call, used up by one.
+    /// Returns the first wanted fault that hits this call, and uses it up by one.
     pub fn befall(
         &mut self,
         chance: &mut Chance,

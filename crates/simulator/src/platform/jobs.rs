@@ -1,4 +1,5 @@
-//! Synchronization jobs (platform-facts.md 7, U-9). They have no REST call at the vendor; states are ours.
+//! Synchronization jobs (platform-facts.md 7, U-9). The vendor has no REST call for them; the states are
+//! ours.
 
 use super::Platform;
 use super::endpoint::Endpoint;
@@ -18,7 +19,7 @@ pub enum JobName {
 }
 
 impl JobName {
-    /// From a path: the full name or the short one.
+    /// Parses the full or the short name from a path.
     pub fn parse(name: &str) -> Option<Self> {
         match name {
             "leads" | "peering.sync-leads-job" => Some(Self::Leads),
@@ -28,16 +29,16 @@ impl JobName {
     }
 }
 
-/// Where a job is.
+/// The state of a job.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub enum JobState {
-    /// It never ran.
+    /// The job never ran.
     Idle,
-    /// It runs.
+    /// The job is running.
     Running,
-    /// Its last run went well.
+    /// Its last run succeeded.
     Succeeded,
-    /// Its last run did not.
+    /// Its last run failed.
     Failed,
 }
 
@@ -45,9 +46,9 @@ pub enum JobState {
 #[derive(Clone, Debug, Serialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Job {
-    /// Its name.
+    /// The job's name.
     pub name: JobName,
-    /// Where it is.
+    /// The job's state.
     pub state: JobState,
     /// How many runs have ended.
     pub runs: u64,
@@ -55,7 +56,7 @@ pub struct Job {
     pub last_started: Option<Millis>,
     /// When the last run ended.
     pub last_finished: Option<Millis>,
-    /// How often it runs by itself; null is never.
+    /// How often it runs automatically; null means never.
     pub every_milliseconds: Option<u64>,
     #[serde(skip)]
     next: Option<Millis>,
@@ -81,7 +82,7 @@ impl Job {
 }
 
 impl Job {
-    /// When the run that is under way will end.
+    /// Returns when the current run will end.
     pub fn ends(&self) -> Option<Millis> {
         self.ends
     }
@@ -98,12 +99,12 @@ impl Default for Jobs {
 }
 
 impl Jobs {
-    /// All.
+    /// Returns both jobs.
     pub fn all(&self) -> &[Job] {
         &self.0
     }
 
-    /// One.
+    /// Returns one job.
     pub fn get(&self, name: JobName) -> &Job {
         &self.0[name as usize]
     }
@@ -114,7 +115,7 @@ impl Jobs {
 }
 
 impl Platform {
-    /// Starts a run; when it will end. A run that is under way has to end first: then `Err` says when it will.
+    /// Starts a run and returns when it will end. If a run is in progress, `Err` holds when that one ends.
     pub fn start_job(&mut self, now: Millis, name: JobName) -> Result<Millis, Millis> {
         let duration = self.settings.job_duration;
         let job = self.jobs.get_mut(name);
@@ -127,7 +128,7 @@ impl Platform {
         Ok(now + duration)
     }
 
-    /// Lets a job run by itself; none or 0 is never.
+    /// Schedules a job to run automatically; none or 0 means never.
     pub fn schedule_job(&mut self, now: Millis, name: JobName, every: Option<u64>) -> &Job {
         let every = every.filter(|every| *every > 0);
         let job = self.jobs.get_mut(name);
@@ -136,7 +137,7 @@ impl Platform {
         job
     }
 
-    /// Brings jobs up to now: starts what is due, ends what is over.
+    /// Brings jobs up to now: starts those that are due, ends those that are over.
     pub fn advance_jobs(&mut self, now: Millis) {
         for name in [JobName::Leads, JobName::Trunks] {
             loop {
@@ -154,12 +155,12 @@ impl Platform {
 
     fn start_due_job(&mut self, next: Millis, now: Millis, name: JobName) {
         let every = self.jobs.get(name).every_milliseconds.unwrap_or(u64::MAX);
-        // When nobody looked for many periods, what the earlier runs did cannot be told from what the last one does:
-        // they are counted, no more.
+        // After many periods without a look, the effects of earlier runs cannot be told from those of the
+        // last one, so they are only counted.
         let skipped = ((now - next) / every).saturating_sub(1);
         let at = next + skipped * every;
         let counted = skipped * every / every.max(self.settings.job_duration);
-        // It cannot be running: its caller looked.
+        // It cannot be running: the caller has checked.
         let _ = self.start_job(at, name);
         let job = self.jobs.get_mut(name);
         job.runs += counted;

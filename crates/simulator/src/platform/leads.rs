@@ -1,4 +1,4 @@
-//! Leads: a local copy of Microsoft's consents, and what the operator entered itself (platform-facts.md 2).
+//! Leads: a local copy of Microsoft's consents, and leads that the operator entered (platform-facts.md 2).
 
 use super::Platform;
 use super::refusal::Refusal;
@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap};
 pub struct Lead {
     /// The lead's own id.
     pub id: String,
-    /// The customer's Microsoft tenant, as it was given.
+    /// The customer's Microsoft tenant, as given.
     pub tenant: String,
     /// Microsoft's status (platform-facts.md 2.2).
     pub status: String,
@@ -21,15 +21,15 @@ pub struct Lead {
     pub last_modified_on: String,
     /// Markets; empty for direct leads.
     pub countries: Vec<String>,
-    /// Name of the contact.
+    /// The contact's name.
     pub full_name: Option<String>,
-    /// Mail of the contact.
+    /// The contact's mail address.
     pub email: Option<String>,
-    /// Phone number of the contact.
+    /// The contact's phone number.
     pub phone: Option<String>,
-    /// Company.
+    /// The company.
     pub company: String,
-    /// As `L250_U999`.
+    /// The company size, such as `L250_U999`.
     pub company_size: Option<String>,
     /// Shown in the newer form: `contactDetails` null, and the contact in `contacts` (platform-facts-3.md 5).
     pub contacts_as_list: bool,
@@ -39,7 +39,7 @@ pub struct Lead {
     pub channel: Option<u64>,
     /// False while only Microsoft knows it.
     pub local: bool,
-    /// What Microsoft says since, and the platform does not know yet (N-2).
+    /// Microsoft's newer status, which the platform does not know yet (N-2).
     pub news: Option<String>,
 }
 
@@ -51,22 +51,22 @@ pub struct LeadInput {
     pub tenant_id: String,
     /// Company; by default made from the tenant.
     pub company_name: Option<String>,
-    /// By default `Active`.
+    /// The status; by default `Active`.
     pub status: Option<String>,
-    /// By default `["NL"]`.
+    /// The markets; by default `["NL"]`.
     pub countries: Option<Vec<String>>,
-    /// By default `L250_U999`.
+    /// The company size; by default `L250_U999`.
     pub company_size: Option<String>,
-    /// By default true.
+    /// Whether the customer consented; by default true.
     pub consented: Option<bool>,
     /// The channel it is assigned to.
     pub channel_id: Option<u64>,
-    /// By default none.
+    /// The contact; by default none.
     pub contact: Option<ContactInput>,
     /// Shown in the newer form: `contactDetails` null, and the contact in `contacts` (platform-facts-3.md 5).
     #[serde(default)]
     pub contacts_as_list: bool,
-    /// False: only Microsoft has it, until the leads job or `checkOnline`.
+    /// False: only Microsoft has the lead, until the leads job or `checkOnline`.
     pub local: Option<bool>,
     /// Lets a tenant have two leads of one kind.
     #[serde(default)]
@@ -77,11 +77,11 @@ pub struct LeadInput {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ContactInput {
-    /// Name.
+    /// The contact's name.
     pub full_name: Option<String>,
-    /// Mail.
+    /// The contact's mail address.
     pub email: Option<String>,
-    /// Phone number.
+    /// The contact's phone number.
     pub phone_number: Option<String>,
 }
 
@@ -102,7 +102,7 @@ fn given<'de, D: serde::Deserializer<'de>>(input: D) -> Result<Option<Option<u64
     Option::deserialize(input).map(Some)
 }
 
-/// All leads, in the order in which they came.
+/// All leads, in order of arrival.
 #[derive(Debug, Default)]
 pub struct Leads {
     rows: BTreeMap<u64, Lead>,
@@ -111,23 +111,23 @@ pub struct Leads {
     last: u64,
 }
 
-/// Tenants are compared without regard to case.
+/// Folds a tenant for comparison in any case.
 pub fn folded(tenant: &str) -> String {
     tenant.to_ascii_lowercase()
 }
 
 impl Leads {
-    /// All that the platform itself has.
+    /// Returns the leads that the platform itself has.
     pub fn local(&self) -> impl Iterator<Item = &Lead> {
         self.rows.values().filter(|lead| lead.local)
     }
 
-    /// How many there are.
+    /// Returns the number of leads.
     pub fn count(&self) -> usize {
         self.rows.len()
     }
 
-    /// Those of one tenant; two at most, one consentless and one consented, unless forced.
+    /// Returns the leads of one tenant: at most one consentless and one consented, unless forced.
     pub fn of(&self, tenant: &str) -> impl Iterator<Item = &Lead> {
         let rows = self.by_tenant.get(&folded(tenant)).into_iter().flatten();
         rows.filter_map(|row| self.rows.get(row))
@@ -143,18 +143,19 @@ impl Leads {
         rows.len()
     }
 
-    /// The one that a call about a tenant means: the consented one, if there are two (platform-facts.md 12.1).
+    /// Returns the lead that a call about a tenant means: the consented one, if there are two
+    /// (platform-facts.md 12.1).
     pub fn chosen(&self, tenant: &str) -> Option<&Lead> {
         let local = || self.of(tenant).filter(|lead| lead.local);
         local().find(|lead| !lead.direct).or_else(|| local().next())
     }
 
-    /// The one with a lead id.
+    /// Returns the lead with this id.
     pub fn with_id(&self, id: &str) -> Option<&Lead> {
         self.any_with_id(id).filter(|lead| lead.local)
     }
 
-    /// The same, also when only Microsoft knows it.
+    /// Returns the lead with this id, even if only Microsoft knows it.
     pub fn any_with_id(&self, id: &str) -> Option<&Lead> {
         self.rows.get(self.by_id.get(&folded(id))?)
     }
@@ -195,7 +196,7 @@ impl Leads {
         self.of_mut(tenant, |lead| lead.channel = channel);
     }
 
-    /// The platform learns what Microsoft has, as of now.
+    /// Updates the platform to what Microsoft has now.
     pub fn refresh(&mut self) {
         for lead in self.rows.values_mut() {
             lead.local = true;
@@ -207,14 +208,15 @@ impl Leads {
 }
 
 impl Platform {
-    /// GET lead for one tenant with `checkOnline` (platform-facts.md 2.1, N-2): helps only when nothing is stored.
+    /// Executes `checkOnline` of GET lead for one tenant (platform-facts.md 2.1, N-2): it helps only when
+    /// nothing is stored.
     pub fn check_online(&mut self, tenant: &str) {
         if self.leads.of(tenant).all(|lead| !lead.local) {
             self.leads.of_mut(tenant, |lead| lead.local = true);
         }
     }
 
-    /// POST lead (platform-facts.md 2.3): a consentless one.
+    /// Executes POST lead (platform-facts.md 2.3), which creates a consentless lead.
     pub fn create_lead(&mut self, now: Millis, tenant: &str, company: &str) -> Result<(), Refusal> {
         let Ok(parsed) = uuid::Uuid::parse_str(tenant) else {
             return Err(Refusal::field(
@@ -271,7 +273,7 @@ impl Platform {
         }
     }
 
-    /// DELETE lead (platform-facts.md 2.4, U-7): only a consentless one without a service.
+    /// Executes DELETE lead (platform-facts.md 2.4, U-7): only for a consentless lead without a service.
     pub fn delete_lead(&mut self, tenant: Option<&str>) -> Result<(), Refusal> {
         let invalid = || Refusal::Plain(400, "Invalid lead".into());
         let tenant = tenant.filter(|tenant| !tenant.is_empty()).ok_or_else(invalid)?;
@@ -285,7 +287,7 @@ impl Platform {
         Ok(())
     }
 
-    /// Adds a lead from outside; the id of the new lead.
+    /// Adds a lead from outside and returns its id.
     pub fn seed_lead(&mut self, now: Millis, input: LeadInput) -> Result<String, String> {
         let direct = !input.consented.unwrap_or(true);
         if !input.force && self.leads.of(&input.tenant_id).any(|lead| lead.direct == direct) {
@@ -316,7 +318,7 @@ impl Platform {
         Ok(self.leads.insert(lead).id.clone())
     }
 
-    /// Changes a tenant's leads from Microsoft's side; how many there are.
+    /// Changes a tenant's leads from Microsoft's side. Returns how many there are.
     pub fn change_lead(&mut self, now: Millis, tenant: &str, change: &LeadChange) -> usize {
         if let Some(Some(channel)) = change.channel_id {
             self.topology.ensure_channel(channel, now);
@@ -340,7 +342,7 @@ impl Platform {
         })
     }
 
-    /// Removes a tenant's leads altogether; how many there were.
+    /// Removes a tenant's leads altogether. Returns how many there were.
     pub fn forget_lead(&mut self, tenant: &str) -> usize {
         self.leads.remove(tenant, |_| true)
     }

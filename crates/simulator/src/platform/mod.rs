@@ -1,4 +1,4 @@
-//! The platform as a state machine: no HTTP and no clock. Each call is told what time it is.
+//! The platform as a state machine without HTTP and without a clock. Each call is given the time.
 
 pub mod chance;
 pub mod counters;
@@ -36,29 +36,29 @@ use topology::Topology;
 /// One Live Platform, with one service provider on it.
 #[derive(Debug)]
 pub struct Platform {
-    /// The switches.
+    /// The settings in force.
     pub settings: Settings,
-    /// Leads.
+    /// The leads.
     pub leads: Leads,
-    /// Services.
+    /// The services.
     pub services: Services,
-    /// Tasks.
+    /// The tasks.
     pub tasks: Tasks,
-    /// Channels and LC customers.
+    /// The channels and LC customers.
     pub topology: Topology,
-    /// Synchronization jobs.
+    /// The synchronization jobs.
     pub jobs: Jobs,
-    /// Phone numbers.
+    /// The phone numbers.
     pub numbers: Numbers,
-    /// Faults that were asked for.
+    /// The faults that were requested.
     pub faults: Faults,
-    /// What was asked of the platform.
+    /// The counters and the log of calls.
     pub record: Record,
-    /// Which services each tenant had, and when.
+    /// The services that each tenant had, and when.
     pub history: History,
-    /// Decides faults of a probability below 1.
+    /// Decides faults with a probability below 1.
     pub chance: Chance,
-    /// Makes ids. Apart from `chance`, so that two platforms of one seed do not share guids.
+    /// Generates ids. Separate from `chance`, so that two platforms with one seed do not share guids.
     pub ids: Chance,
     reserved_tenants: HashMap<String, String>,
     reserved_names: HashMap<String, String>,
@@ -66,7 +66,7 @@ pub struct Platform {
 }
 
 impl Platform {
-    /// An empty one.
+    /// An empty platform.
     pub fn new(settings: Settings, id_seed: u64) -> Self {
         Self {
             chance: Chance::new(settings.seed),
@@ -87,14 +87,14 @@ impl Platform {
         }
     }
 
-    /// Lets everything happen that was due until now.
+    /// Plays everything that is due by now.
     pub fn advance(&mut self, now: Millis) {
         self.finish_tasks(now);
         self.advance_jobs(now);
         self.remove_overdue_services(now);
     }
 
-    /// Changes the settings; a new seed starts the generator anew.
+    /// Changes the settings. A new seed restarts the generator.
     pub fn set(&mut self, settings: Settings) {
         if settings.seed != self.settings.seed {
             self.chance = Chance::new(settings.seed);

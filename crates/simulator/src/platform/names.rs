@@ -4,7 +4,7 @@ use super::settings::Settings;
 
 const FORBIDDEN: &[char] = &['\\', '/', ':', '*', '?', '"', '<', '>', '|', '.'];
 
-/// What is wrong with a short name, if anything.
+/// Returns what is wrong with a short name, if anything.
 pub fn fault(name: &str, settings: &Settings) -> Option<&'static str> {
     let length = name.chars().count();
     if !(3..=15).contains(&length) {

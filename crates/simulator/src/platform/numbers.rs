@@ -1,4 +1,4 @@
-//! Phone numbers: only that there are some (platform-facts.md 6.6).
+//! Phone numbers: only how many a tenant has matters (platform-facts.md 6.6).
 
 use super::leads::folded;
 use std::collections::HashMap;
@@ -6,9 +6,9 @@ use std::collections::HashMap;
 /// A phone number.
 #[derive(Clone, Debug)]
 pub struct Number {
-    /// Its id.
+    /// The number's id.
     pub id: String,
-    /// E.164.
+    /// The number in E.164 format.
     pub telephone: String,
 }
 
@@ -20,7 +20,7 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// Gives a tenant so many more.
+    /// Gives a tenant this many more numbers.
     pub fn add(&mut self, tenant: &str, count: u64, mut id: impl FnMut() -> String) {
         let numbers = self.by_tenant.entry(folded(tenant)).or_default();
         for _ in 0..count {
@@ -32,24 +32,24 @@ impl Numbers {
         }
     }
 
-    /// Takes all from a tenant; how many they were.
+    /// Removes all numbers of a tenant. Returns how many there were.
     pub fn clear(&mut self, tenant: &str) -> usize {
         self.by_tenant
             .remove(&folded(tenant))
             .map_or(0, |numbers| numbers.len())
     }
 
-    /// Those of a tenant.
+    /// Returns the numbers of a tenant.
     pub fn of(&self, tenant: &str) -> &[Number] {
         self.by_tenant.get(&folded(tenant)).map_or(&[], Vec::as_slice)
     }
 
-    /// How many a tenant has.
+    /// Returns how many numbers a tenant has.
     pub fn count(&self, tenant: &str) -> usize {
         self.of(tenant).len()
     }
 
-    /// How many there are.
+    /// Returns how many numbers there are.
     pub fn total(&self) -> usize {
         self.by_tenant.values().map(Vec::len).sum()
     }

@@ -1,10 +1,10 @@
-//! What a client sent and the platform says again: in refusals and in a task's messages, in the forms in which it may come back.
+//! Repeats what a client sent in refusals and in a task's messages, in the forms in which it may come back.
 
 use std::collections::BTreeMap;
 
-/// A text in which `{form:name}` stands for what was sent under that name. The forms are `raw`, `trimmed`, `folded` (on one line, with single
-/// blanks), `joined` (without its line breaks), `half` (its first half), and a number (that line of it, from 1 on). An unknown name or form is
-/// left as it is.
+/// Replaces each `{form:name}` in a text with what was sent under that name. The forms are `raw`, `trimmed`,
+/// `folded` (on one line, with single blanks), `joined` (without its line breaks), `half` (its first half),
+/// and a number (that line of it, from 1). An unknown name or form stays unchanged.
 pub fn filled(text: &str, sent: &BTreeMap<String, String>) -> String {
     let mut out = String::new();
     let mut rest = text;

@@ -1,4 +1,4 @@
-//! The ways in which the platform says no (platform-facts.md 10).
+//! The ways in which the platform refuses (platform-facts.md 10).
 
 /// An answer that refuses.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,7 +22,7 @@ pub enum Refusal {
     Entity(u16, String),
     /// E7: 200 that says it did not succeed.
     Unsuccessful(String),
-    /// A status and nothing else.
+    /// Only a status.
     Bare(u16),
     /// 429 (platform-facts.md 1.4, U-2).
     TooMany,
@@ -39,12 +39,12 @@ impl Refusal {
         Self::field(name, format!("The {name} field is required."))
     }
 
-    /// The 404 for a lead that is not there, misspelt as the vendor does (C-22).
+    /// The 404 for a missing lead, misspelt as by the vendor (C-22).
     pub fn no_lead() -> Self {
         Self::Quoted(404, "Invalild lead".into())
     }
 
-    /// The 404 for a service that is not there (platform-facts.md 4).
+    /// The 404 for a missing service (platform-facts.md 4).
     pub fn no_customer(guid: &str) -> Self {
         Self::Quoted(404, format!("Customer with {guid} not found"))
     }
@@ -54,7 +54,7 @@ impl Refusal {
         Self::Entity(404, format!("Entity with id {id} not found"))
     }
 
-    /// The same in words, for a task's message.
+    /// Returns the refusal in words, for a task's message.
     pub fn in_words(&self) -> String {
         match self {
             Self::Validation(fields) => {

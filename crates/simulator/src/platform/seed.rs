@@ -1,4 +1,4 @@
-//! What a platform holds at its start.
+//! The initial content of a platform.
 
 use super::Platform;
 use super::leads::LeadInput;
@@ -14,7 +14,7 @@ use serde_json::Value;
 pub struct NumbersInput {
     /// The Microsoft tenant.
     pub tenant_id: String,
-    /// How many.
+    /// How many numbers to add.
     pub count: u64,
 }
 
@@ -22,22 +22,22 @@ pub struct NumbersInput {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Seed {
-    /// Leads.
+    /// The leads to add.
     pub leads: Vec<LeadInput>,
-    /// Channels.
+    /// The channels to add.
     pub channels: Vec<ChannelInput>,
-    /// LC customers.
+    /// The LC customers to add.
     pub lc_customers: Vec<LcCustomerInput>,
-    /// Services.
+    /// The services to add.
     pub services: Vec<ServiceInput>,
-    /// Numbers.
+    /// The numbers to add.
     pub numbers: Vec<NumbersInput>,
-    /// The settings that differ.
+    /// The settings to change.
     pub settings: Option<Value>,
 }
 
 impl Platform {
-    /// Adds what a seed holds.
+    /// Adds the content of a seed.
     pub fn plant(&mut self, now: Millis, seed: Seed) -> Result<(), String> {
         if let Some(settings) = &seed.settings {
             let settings = self.settings.merged(settings)?;

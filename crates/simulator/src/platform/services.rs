@@ -8,22 +8,22 @@ use super::time::Millis;
 use serde::Deserialize;
 use std::collections::{BTreeMap, HashMap};
 
-/// OC Essential (platform-facts.md 4).
+/// The number of the license OC Essential (platform-facts.md 4).
 pub const OC_ESSENTIAL: u8 = 3;
 
-/// The licenses below this one are those of Direct Routing (platform-facts.md 4).
+/// Licenses below this number are Direct Routing ones (platform-facts.md 4).
 const FIRST_OF_OPERATOR_CONNECT: u8 = OC_ESSENTIAL;
 
 /// A service's one SIP Connection, or site location (platform-facts.md 6.5).
 #[derive(Clone, Debug)]
 pub struct Site {
-    /// Its id (C-21).
+    /// The site's id (C-21).
     pub id: String,
-    /// Its name.
+    /// The site's name.
     pub name: String,
-    /// Id in the platform's own list of SBCs.
+    /// The id in the platform's own list of SBCs.
     pub sbc: u64,
-    /// Script ids, as they were asked for.
+    /// Script ids, as requested.
     pub scripts: BTreeMap<String, u64>,
 }
 
@@ -36,38 +36,39 @@ pub struct Service {
     pub short_name: String,
     /// Full name.
     pub full_name: String,
-    /// 0 to 5 (platform-facts.md 4).
+    /// The license, 0 to 5 (platform-facts.md 4).
     pub license: u8,
-    /// Set by an upgrade.
+    /// The number of licensed users, set by an upgrade.
     pub licensed_users: Option<u64>,
-    /// The customer's Microsoft tenant; empty when the platform knows none, as with most Direct Routing services.
+    /// The customer's Microsoft tenant; empty when the platform knows none, as with most Direct Routing
+    /// services.
     pub tenant: String,
     /// Operation Center's id of the service.
     pub topology_id: u64,
     /// The LC customer that owns it.
     pub customer: Option<u64>,
-    /// Linked by an IP group rather than by the tenant id.
+    /// Connected by an IP group, not by the tenant id.
     pub ip_group: bool,
     /// Script parameters of an IP group.
     pub script_parameters: BTreeMap<String, String>,
     /// The SIP Connection.
     pub site: Site,
-    /// When it came to be.
+    /// When it was created.
     pub created_at: Millis,
-    /// From when on the lists show it (U-8).
+    /// When the lists start to show it (U-8).
     pub listed_from: Millis,
-    /// Until when it shows, once deleted (N-11).
+    /// When it stops showing after its deletion (N-11).
     pub until: Option<Millis>,
-    /// Made over the vendor's API.
+    /// Whether it was created over the vendor's API.
     pub by_api: bool,
-    /// A leads job ran since it was made.
+    /// Whether a leads job ran since it was created.
     pub leads_synced: bool,
-    /// A trunks job ran since it was made.
+    /// Whether a trunks job ran since it was created.
     pub trunks_synced: bool,
 }
 
 impl Service {
-    /// Whether it is one of Direct Routing, which is counted apart (platform-facts-3.md 2, C-31).
+    /// Whether it is a Direct Routing service, which is counted separately (platform-facts-3.md 2, C-31).
     pub fn is_direct_routing(&self) -> bool {
         self.license < FIRST_OF_OPERATOR_CONNECT
     }
@@ -77,15 +78,17 @@ impl Service {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ServiceInput {
-    /// The Microsoft tenant, or any other text; none is a service without one, as most Direct Routing services are.
+    /// The Microsoft tenant, or any other text; none for a service without one, as most Direct Routing
+    /// services are.
     pub tenant_id: Option<String>,
     /// Short name.
     pub short_name: String,
-    /// By default the short name.
+    /// The full name; by default the short name.
     pub full_name: Option<String>,
-    /// By default 3; 0 to 2 are Direct Routing's, which may stand beside one of Operator Connect (platform-facts-3.md 2).
+    /// The license; by default 3. Licenses 0 to 2 are Direct Routing, which may exist beside an Operator
+    /// Connect service (platform-facts-3.md 2).
     pub license_type: Option<u8>,
-    /// By default a new one.
+    /// The guid; by default a new one.
     pub ump_customer_guid: Option<String>,
     /// The LC customer that owns it.
     pub lc_customer_id: Option<u64>,
@@ -104,11 +107,11 @@ pub struct ServiceChange {
     pub license_type: Option<u8>,
     /// New short name.
     pub short_name: Option<String>,
-    /// Another tenant, or any other text; empty is none.
+    /// The new tenant, or any other text; empty means none.
     pub tenant_id: Option<String>,
 }
 
-/// All services, in the order in which they came.
+/// All services, in order of arrival.
 #[derive(Debug, Default)]
 pub struct Services {
     rows: BTreeMap<u64, Service>,
@@ -119,17 +122,17 @@ pub struct Services {
 }
 
 impl Services {
-    /// All.
+    /// Returns all services.
     pub fn all(&self) -> impl Iterator<Item = &Service> {
         self.rows.values()
     }
 
-    /// How many there are.
+    /// Returns the number of services.
     pub fn count(&self) -> usize {
         self.rows.len()
     }
 
-    /// One.
+    /// Returns the service with this guid.
     pub fn get(&self, guid: &str) -> Option<&Service> {
         self.rows.get(self.by_guid.get(&folded(guid))?)
     }
@@ -138,13 +141,13 @@ impl Services {
         self.rows.get_mut(self.by_guid.get(&folded(guid))?)
     }
 
-    /// Those of a tenant.
+    /// Returns the services of a tenant.
     pub fn of(&self, tenant: &str) -> impl Iterator<Item = &Service> {
         let rows = self.by_tenant.get(&folded(tenant)).into_iter().flatten();
         rows.filter_map(|row| self.rows.get(row))
     }
 
-    /// Whether a short name is taken, without regard to case (N-3).
+    /// Whether a short name is taken, in any case (N-3).
     pub fn has_name(&self, name: &str) -> bool {
         self.by_name
             .get(&name.to_lowercase())
@@ -158,7 +161,7 @@ impl Services {
             .any(|service| !service.tenant.eq_ignore_ascii_case(tenant))
     }
 
-    /// Adds one.
+    /// Adds a service.
     pub fn insert(&mut self, service: Service) {
         self.last += 1;
         self.by_guid.insert(folded(&service.guid), self.last);
@@ -187,7 +190,7 @@ impl Services {
         Some(service)
     }
 
-    /// Marks what was there when a job started as seen by it.
+    /// Marks the services that existed when a job started as seen by it.
     pub fn synced(&mut self, since: Millis, mark: impl Fn(&mut Service)) {
         self.rows
             .values_mut()
@@ -215,7 +218,7 @@ impl Services {
 }
 
 impl Platform {
-    /// The guid that a tenant's lead shows (platform-facts.md 2.1, U-8).
+    /// Returns the guid that a tenant's lead shows (platform-facts.md 2.1, U-8).
     pub fn guid_on_lead(&self, tenant: &str) -> Option<&str> {
         let late = self.settings.visible_after_leads_job;
         let shown = |service: &&Service| !late || service.leads_synced;
@@ -233,7 +236,7 @@ impl Platform {
             .map(|service| service.guid.as_str())
     }
 
-    /// Those that the lists show at a time (U-8).
+    /// Returns the services that the lists show at this time (U-8).
     pub fn listed(&self, now: Millis) -> impl Iterator<Item = &Service> {
         let late = self.settings.listed_after_leads_job;
         self.services
@@ -241,19 +244,19 @@ impl Platform {
             .filter(move |service| service.listed_from <= now && (!late || service.leads_synced))
     }
 
-    /// Whether a tenant has a service of Operator Connect.
+    /// Whether a tenant has an Operator Connect service.
     pub fn has_operator_connect(&self, tenant: &str) -> bool {
         self.services
             .of(tenant)
             .any(|service| !service.is_direct_routing())
     }
 
-    /// Whether a tenant has a service of Direct Routing.
+    /// Whether a tenant has a Direct Routing service.
     pub fn has_direct_routing(&self, tenant: &str) -> bool {
         self.services.of(tenant).any(Service::is_direct_routing)
     }
 
-    /// DELETE service (platform-facts.md 4, N-11).
+    /// Executes DELETE service (platform-facts.md 4, N-11).
     pub fn delete_service(&mut self, now: Millis, guid: &str) -> Result<(), Refusal> {
         let found = self.services.get(guid).filter(|service| service.until.is_none());
         let service = found.ok_or_else(|| Refusal::no_customer(guid))?;
@@ -270,7 +273,7 @@ impl Platform {
         Ok(())
     }
 
-    /// Removes what was deleted long enough ago.
+    /// Removes services that were deleted long enough ago.
     pub fn remove_overdue_services(&mut self, now: Millis) {
         if self.lingering == 0 {
             return;
@@ -300,7 +303,7 @@ impl Platform {
         true
     }
 
-    /// Deleted behind the client's back.
+    /// Deletes a service without the client's knowledge.
     pub fn vanish_service(&mut self, now: Millis, guid: &str) -> bool {
         if self
             .services
@@ -312,7 +315,7 @@ impl Platform {
         self.drop_service(now, guid)
     }
 
-    /// A service that somebody made in the portal; its guid.
+    /// Adds a service that somebody made in the portal. Returns its guid.
     pub fn seed_service(&mut self, now: Millis, input: ServiceInput) -> Result<String, String> {
         let tenant = input.tenant_id.unwrap_or_default();
         let license = input.license_type.unwrap_or(OC_ESSENTIAL);
@@ -376,7 +379,7 @@ impl Platform {
         Ok(guid)
     }
 
-    /// Somebody changes a service in the portal; false if there is none.
+    /// Changes a service as somebody would in the portal. Returns false if there is none.
     pub fn change_service(&mut self, guid: &str, change: ServiceChange) -> bool {
         let Some(mut service) = self.services.remove(guid) else {
             return false;

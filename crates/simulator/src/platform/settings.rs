@@ -1,4 +1,4 @@
-//! The switches: one for each place where the vendor's pages contradict each other or say nothing.
+//! The settings: a switch for each place where the vendor's pages contradict each other or are silent.
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -88,7 +88,7 @@ pub enum FoundBy {
     Task,
 }
 
-/// U-4: what becomes of a second create for one tenant.
+/// U-4: how a second create for one tenant ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum SecondCreate {
@@ -97,15 +97,17 @@ pub enum SecondCreate {
     Request,
     /// Accepted; the task ends `Failed`.
     Task,
-    /// Executed: the tenant gets two services. No page says so; it is there so that a client that asks twice is caught.
+    /// Executed: the tenant gets two services. No page says so; it exists to catch a client that requests
+    /// twice.
     Allowed,
 }
 
-/// U-25: what becomes of a create for a tenant that has a Direct Routing service (license 0 to 2).
+/// U-25: how a create for a tenant with a Direct Routing service (license 0 to 2) ends.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum BesideDirectRouting {
-    /// Executed: Direct Routing services are counted apart, the best reading of the pages (platform-facts-3.md 2).
+    /// Executed: Direct Routing services are counted separately, the best reading of the pages
+    /// (platform-facts-3.md 2).
     #[default]
     Allowed,
     /// Refused at once with a 400 (E1, `MsTenantId`).
@@ -118,10 +120,11 @@ pub enum BesideDirectRouting {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub enum JobAnswer {
-    /// When a run that began after the request is over, with the job.
+    /// Answers with the job when a run that began after the request is over.
     #[default]
     WhenDone,
-    /// At once: `{"success":true,"message":"…"}`, also while a run is under way, which is then said to be in progress already.
+    /// Answers at once: `{"success":true,"message":"…"}`. During a run the message says that one is already
+    /// in progress.
     AtOnce,
 }
 
@@ -138,7 +141,7 @@ pub enum EmptyList {
     NotFound,
 }
 
-/// Everything about the platform that can be set while it runs, by `PATCH /simulator/settings`.
+/// All settings of the platform; they can be changed while it runs by `PATCH /simulator/settings`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", default, deny_unknown_fields)]
 pub struct Settings {
@@ -154,63 +157,65 @@ pub struct Settings {
     pub service_visibility_delay: u64,
     /// Milliseconds that a deleted service still shows after the 200 (N-11).
     pub deletion_delay: u64,
-    /// The lists show a new service only after a run of the leads job, which nobody may run for a day (U-8).
+    /// The lists show a new service only after a run of the leads job, which may not happen for a day (U-8).
     pub listed_after_leads_job: bool,
-    /// Milliseconds from the end of a create's task until the service is deployed; its deploy status is `UNKNOWN` till then (U-23).
+    /// Milliseconds from the end of a create's task until the service is deployed. Until then its deploy
+    /// status is `UNKNOWN` (U-23).
     pub deploy_duration: u64,
-    /// A service's deploy status ends as `FAILED` rather than `DEPLOYED` (U-23).
+    /// A service's deploy status ends as `FAILED`, not `DEPLOYED` (U-23).
     pub deploy_fails: bool,
     /// Seed of the generator behind a fault's `probability`.
     pub seed: u64,
-    /// C-1.
+    /// C-1: the prefix of the task path.
     pub doubled_prefix: DoubledPrefix,
-    /// C-2: short names by rule B (letters, digits, underscore) rather than A.
+    /// C-2: short names follow rule B (letters, digits, underscore), not A.
     pub strict_short_names: bool,
-    /// C-3: a short name may not contain `audit`, rather than not be it.
+    /// C-3: a short name may not contain `audit`; otherwise it only may not equal it.
     pub audit_contains: bool,
-    /// C-4: `shortName`, `fullName` and the like are taken for `customerShortName`, `customerFullName`.
+    /// C-4: `shortName`, `fullName` and the like are accepted for `customerShortName`, `customerFullName`.
     pub lenient_aliases: bool,
-    /// C-5: `isNotActive` of a lead with a service is `true` (as the page's text has it) rather than `false`.
+    /// C-5: `isNotActive` of a lead with a service is `true` (as the page's text says), not `false`.
     pub is_not_active_when_licensed: bool,
-    /// C-6.
+    /// C-6: the spelling of a task's status.
     pub task_status_spelling: TaskStatusSpelling,
-    /// Any other word for a task that runs (C-6, U-5); null is the usual one.
+    /// Another word for a running task (C-6, U-5); null means the usual one.
     pub task_word_running: Option<String>,
-    /// Any other word for a task that did what it should, such as `CompletedWithErrors`; null is the usual one.
+    /// Another word for a successful task, such as `CompletedWithErrors`; null means the usual one.
     pub task_word_done: Option<String>,
-    /// Any other word for a task that did not, such as `CompletedFailed`, `Error`, `Aborted`, `TimedOut`; null is the usual one.
+    /// Another word for a failed task, such as `CompletedFailed`, `Error`, `Aborted`, `TimedOut`; null means
+    /// the usual one.
     pub task_word_failed: Option<String>,
-    /// C-7.
+    /// C-7: the form of the answer to a V3 create.
     pub create_answer: CreateAnswer,
-    /// C-8.
+    /// C-8: the name of the guid in a task's output.
     pub output_data_guid: OutputGuid,
     /// C-11: assignments answer in the old form.
     pub old_assign_answer: bool,
-    /// C-12.
+    /// C-12: the meaning of `PageNumber`.
     pub paging: Paging,
     /// C-13: the lead list comes as `[[…]]`.
     pub nested_lead_array: bool,
     /// C-14: a new service gets the lead's id as its guid.
     pub reuse_lead_id: bool,
-    /// C-16.
+    /// C-16: the form of a 400 to a channel assignment.
     pub assign_error: AssignError,
     /// C-21: the one site location has the service's guid as its id.
     pub site_location_id_is_service_guid: bool,
-    /// C-24: the caller counts as a channel's, whose assignments are refused with 403.
+    /// C-24: the caller counts as a channel's user, whose assignments are refused with 403.
     pub channel_caller: bool,
-    /// U-3.
+    /// U-3: where a fault of a create is found.
     pub faults_found_by: FoundBy,
-    /// U-4.
+    /// U-4: how a second create for one tenant ends.
     pub second_create: SecondCreate,
-    /// U-25.
+    /// U-25: how a create beside a Direct Routing service ends.
     pub beside_direct_routing: BesideDirectRouting,
-    /// A lead shows the guid of a Direct Routing service as well, when its tenant has no other. No page says so.
+    /// A lead also shows the guid of a Direct Routing service, when its tenant has no other. No page says so.
     pub lead_shows_direct_routing: bool,
-    /// U-9, N-22.
+    /// U-9, N-22: when a request to run a job is answered.
     pub job_answer: JobAnswer,
     /// U-8: a lead shows its `umpCustomerGuid` only after a run of the leads job.
     pub visible_after_leads_job: bool,
-    /// N-2: what changes at Microsoft (`PATCH /simulator/leads`) shows only after a run of the leads job.
+    /// N-2: changes at Microsoft (`PATCH /simulator/leads`) show only after a run of the leads job.
     pub microsoft_changes_after_leads_job: bool,
     /// platform-facts-2.md 8: a service whose tenant has numbers cannot be deleted (400).
     pub refuse_deletion_with_numbers: bool,
@@ -222,7 +227,7 @@ pub struct Settings {
     pub topology_status: u16,
     /// What a topology list answers when nothing matches.
     pub empty_topology_list: EmptyList,
-    /// Leads, services and tasks carry a field that no page knows (platform-facts.md 12.3).
+    /// Leads, services and tasks carry an undocumented field (platform-facts.md 12.3).
     pub extra_fields: bool,
 }
 
@@ -275,7 +280,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// These settings with the fields of `change` in place of their own; an unknown name or value is an error.
+    /// Returns these settings with the fields of `change` replaced. An unknown name or value is an error.
     pub fn merged(&self, change: &Value) -> Result<Self, String> {
         let Value::Object(change) = change else {
             return Err("settings must be a JSON object".into());

@@ -1,4 +1,4 @@
-//! Tasks (platform-facts.md 5): accepted now, done later.
+//! Tasks (platform-facts.md 5): accepted now, executed later.
 
 use super::Platform;
 use super::create::Create;
@@ -12,27 +12,27 @@ use std::collections::{BTreeSet, HashMap};
 /// What a task does at its end.
 #[derive(Clone, Debug)]
 pub enum Work {
-    /// Makes a service.
+    /// Creates a service.
     Create(Box<Create>),
     /// Changes a license.
     Upgrade {
         /// The service.
         guid: String,
-        /// 4 or 5.
+        /// The new license, 4 or 5.
         license: u8,
-        /// How many users.
+        /// The number of users.
         users: Option<u64>,
     },
 }
 
-/// How far a task is; these are all the states we know (C-6).
+/// The state of a task; these are all the states we know (C-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TaskState {
-    /// Not done.
+    /// The task is not done yet.
     InProgress,
-    /// Done.
+    /// The task is done.
     CompletedSuccess,
-    /// Not done, and will not be.
+    /// The task has failed.
     Failed,
 }
 
@@ -41,23 +41,23 @@ pub enum TaskState {
 pub struct Task {
     /// `wst_<guid>` or `tsk_<integer>`.
     pub id: String,
-    /// How far it is.
+    /// The task's state.
     pub state: TaskState,
-    /// What it does.
+    /// The work of the task.
     pub work: Work,
-    /// Level and text.
+    /// The messages, each with level and text.
     pub messages: Vec<(&'static str, String)>,
     /// The service that it made or changed, unless a fault hides it.
     pub guid: Option<String>,
     /// The Microsoft tenant it is about.
     pub tenant: Option<String>,
-    /// The word for its end, when a fault gave it another one.
+    /// The word for its final state, when a fault changed it.
     pub word: Option<String>,
     due: Millis,
     faults: Vec<Fault>,
 }
 
-/// All tasks; none is ever forgotten (U-5).
+/// All tasks; none is ever dropped (U-5).
 #[derive(Debug, Default)]
 pub struct Tasks {
     tasks: HashMap<String, Task>,
@@ -66,12 +66,12 @@ pub struct Tasks {
 }
 
 impl Tasks {
-    /// One.
+    /// Returns the task with this id.
     pub fn get(&self, id: &str) -> Option<&Task> {
         self.tasks.get(id)
     }
 
-    /// How many are in a state.
+    /// Returns how many tasks are in a state.
     pub fn count(&self, state: TaskState) -> usize {
         self.tasks.values().filter(|task| task.state == state).count()
     }
@@ -88,7 +88,7 @@ impl Task {
         self.faults.iter().find(|fault| fault.kind == kind)
     }
 
-    /// What a fault has the task say, with what its request had.
+    /// Returns the message that a fault gives the task, filled with what its request held.
     fn said(&self, fault: &Fault) -> Option<String> {
         let message = fault.message.as_ref()?;
         match &self.work {
@@ -99,7 +99,7 @@ impl Task {
 }
 
 impl Platform {
-    /// Takes a task on; the faults for tasks that are active now will befall it.
+    /// Accepts a task. The currently active faults for tasks apply to it.
     pub fn accept_task(
         &mut self,
         now: Millis,
@@ -144,19 +144,19 @@ impl Platform {
         );
     }
 
-    /// The id of a task that is not about a new service (platform-facts.md 5).
+    /// Returns the id of a task that does not create a service (platform-facts.md 5).
     fn next_task_number(&mut self) -> String {
         format!("tsk_{}", 1_000 + self.tasks.last + 1)
     }
 
-    /// GET task (platform-facts.md 5, U-5).
+    /// Executes GET task (platform-facts.md 5, U-5).
     pub fn task(&self, id: &str) -> Result<&Task, Refusal> {
         self.tasks
             .get(id)
             .ok_or_else(|| Refusal::Quoted(404, format!("Task with {id} not found")))
     }
 
-    /// POST upgrade (platform-facts.md 4): OC Essential to Plus or Pro.
+    /// Executes POST upgrade (platform-facts.md 4): OC Essential to Plus or Pro.
     pub fn upgrade_service(
         &mut self,
         now: Millis,
@@ -186,7 +186,7 @@ impl Platform {
         Ok(id)
     }
 
-    /// Brings all tasks that are due to their end, each at its own time.
+    /// Ends all tasks that are due, each at its own time.
     pub fn finish_tasks(&mut self, now: Millis) {
         while let Some(mut task) = self.tasks.first_due(now) {
             self.finish_task(&mut task);

@@ -1,4 +1,4 @@
-//! The state machine, without HTTP, at times of our choosing.
+//! Tests of the state machine without HTTP, at chosen times.
 
 use super::Platform;
 use super::create::{Create, LeadKey};

@@ -1,4 +1,4 @@
-//! How moments are written. Time itself is told from outside, in milliseconds since 1970.
+//! Formats times. The time itself comes from outside, in milliseconds since 1970.
 
 /// Milliseconds since 1970-01-01T00:00:00Z.
 pub type Millis = u64;
@@ -28,17 +28,17 @@ fn to_second(at: Millis) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}")
 }
 
-/// As leads have it: seven fraction digits and `Z` (platform-facts.md 2.1, U-20).
+/// Formats a time as in leads: seven fraction digits and `Z` (platform-facts.md 2.1, U-20).
 pub fn lead_time(at: Millis) -> String {
     format!("{}.{:03}0000Z", to_second(at), at % 1_000)
 }
 
-/// As numbers have it: `+00:00` (U-20).
+/// Formats a time as in numbers: `+00:00` (U-20).
 pub fn number_time(at: Millis) -> String {
     format!("{}+00:00", to_second(at))
 }
 
-/// As the topology has it: `+0000` (U-20).
+/// Formats a time as in the topology: `+0000` (U-20).
 pub fn topology_time(at: Millis) -> String {
     format!("{}+0000", to_second(at))
 }

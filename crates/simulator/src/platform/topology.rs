@@ -1,4 +1,5 @@
-//! The Operation Center side: channels, LC customers (platform-facts.md 6.2, 6.3) and the assignment of leads (2.5).
+//! The Operation Center side: channels, LC customers (platform-facts.md 6.2, 6.3) and the assignment of leads
+//! (2.5).
 
 use super::Platform;
 use super::refusal::Refusal;
@@ -15,7 +16,7 @@ pub struct Channel {
     pub name: String,
     /// Free text.
     pub description: Option<String>,
-    /// Most LC customers under it; 0 is no limit (N-8).
+    /// The maximum number of its LC customers; 0 means no limit (N-8).
     pub max_customers: u64,
     /// The channel's own Microsoft tenant.
     pub ms_tenant: Option<String>,
@@ -38,7 +39,7 @@ pub struct LcCustomer {
     pub ms_tenant: Option<String>,
     /// When it was defined.
     pub defined_at: String,
-    /// Made along with a service: goes when its last service goes. No page says so.
+    /// Whether it was created together with a service. It is removed with its last service. No page says so.
     pub made_with_service: bool,
 }
 
@@ -46,11 +47,11 @@ pub struct LcCustomer {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct ChannelInput {
-    /// By default the next free one.
+    /// The id; by default the next free one.
     pub id: Option<u64>,
     /// Name.
     pub name: String,
-    /// By default 0: no limit.
+    /// The maximum number of LC customers; by default 0: no limit.
     #[serde(default)]
     pub max_customers: u64,
     /// Free text.
@@ -61,7 +62,7 @@ pub struct ChannelInput {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct LcCustomerInput {
-    /// By default the next free one.
+    /// The id; by default the next free one.
     pub id: Option<u64>,
     /// Name.
     pub name: String,
@@ -72,15 +73,15 @@ pub struct LcCustomerInput {
 /// Channels and LC customers.
 #[derive(Debug, Default)]
 pub struct Topology {
-    /// By id.
+    /// Channels by id.
     pub channels: BTreeMap<u64, Channel>,
-    /// By id.
+    /// LC customers by id.
     pub customers: BTreeMap<u64, LcCustomer>,
     last: u64,
     assignments: VecDeque<Millis>,
 }
 
-/// How a channel assignment names its lead (platform-facts.md 2.5): exactly one is given.
+/// How a channel assignment names its lead (platform-facts.md 2.5): exactly one of these is given.
 #[derive(Clone, Debug, Default)]
 pub struct AssignTarget {
     /// `leadMsTenantId`, in the old form `msTenantId`.
@@ -92,7 +93,7 @@ pub struct AssignTarget {
 }
 
 impl Topology {
-    /// An id that was not used yet; Operation Center's ids are shared by all its entities.
+    /// Returns an unused id. All entities of the Operation Center share one range of ids.
     pub fn next_id(&mut self) -> u64 {
         self.last = self.last.max(1_000) + 1;
         while self.channels.contains_key(&self.last) || self.customers.contains_key(&self.last) {
@@ -101,7 +102,7 @@ impl Topology {
         self.last
     }
 
-    /// Adds a channel, or changes the one with that id.
+    /// Adds a channel, or changes the one with this id.
     pub fn put_channel(&mut self, input: ChannelInput, ms_tenant: Option<String>, now: Millis) -> u64 {
         let id = input.id.unwrap_or_else(|| self.next_id());
         let channel = Channel {
@@ -116,7 +117,7 @@ impl Topology {
         id
     }
 
-    /// Makes a channel of that id, unless there is one.
+    /// Creates a channel with this id, unless there is one.
     pub fn ensure_channel(&mut self, id: u64, now: Millis) {
         if !self.channels.contains_key(&id) {
             let input = ChannelInput {
@@ -129,7 +130,7 @@ impl Topology {
         }
     }
 
-    /// Adds an LC customer, or changes the one with that id.
+    /// Adds an LC customer, or changes the one with this id.
     pub fn put_customer(&mut self, input: LcCustomerInput, now: Millis) -> u64 {
         if let Some(channel) = input.channel_id {
             self.ensure_channel(channel, now);
@@ -148,14 +149,14 @@ impl Topology {
         id
     }
 
-    /// The LC customer of that name (without regard to case) in that channel.
+    /// Returns the LC customer of this name (in any case) in this channel.
     pub fn customer_named(&self, name: &str, channel: Option<u64>) -> Option<u64> {
         let same =
             |customer: &&LcCustomer| customer.channel == channel && customer.name.eq_ignore_ascii_case(name);
         self.customers.values().find(same).map(|customer| customer.id)
     }
 
-    /// Whether no LC customer more may be made in a channel (N-8).
+    /// Whether a channel can hold no further LC customer (N-8).
     pub fn is_full(&self, channel: u64) -> bool {
         let most = self
             .channels
@@ -213,7 +214,8 @@ impl Platform {
         Ok(lead.tenant.clone())
     }
 
-    /// PUT assign (platform-facts.md 2.5, C-10, C-24): attaches a lead to a channel. At most 300 a minute (1.4).
+    /// Executes PUT assign (platform-facts.md 2.5, C-10, C-24): attaches a lead to a channel. At most 300 a
+    /// minute (1.4).
     pub fn assign_channel(
         &mut self,
         now: Millis,
@@ -245,7 +247,7 @@ impl Platform {
         Ok(())
     }
 
-    /// PUT remove (platform-facts.md 2.5): the channel that the lead had.
+    /// Executes PUT remove (platform-facts.md 2.5). Returns the channel that the lead had.
     pub fn remove_channel(&mut self, tenant: Option<&str>) -> Result<u64, Refusal> {
         let lead = self
             .leads
@@ -261,7 +263,7 @@ impl Platform {
         Ok(channel)
     }
 
-    /// POST on an LC customer (platform-facts.md 6.2): moves it, and its services with it, to a channel.
+    /// Executes POST on an LC customer (platform-facts.md 6.2): moves it, with its services, to a channel.
     pub fn move_customer(&mut self, id: u64, channel: Option<u64>) -> Result<(), Refusal> {
         if !self.topology.customers.contains_key(&id) {
             return Err(Refusal::no_entity(id));
