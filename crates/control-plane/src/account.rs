@@ -1,4 +1,4 @@
-//! Accounts, what they may do, and how one acts as them.
+//! Service accounts: their rights, and kubeconfigs to act as them.
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 
 use crate::ControlPlane;
 
-/// Long enough for any run of tests or demo.
+/// The lifetime of a token: long enough for any run of the tests or the demo.
 const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 
 /// One rule of a role that is bound to an account.
@@ -27,17 +27,17 @@ const TOKEN_SECONDS: i64 = 24 * 60 * 60;
 pub struct Grant {
     /// The role's name.
     pub role: String,
-    /// The namespace in which it counts; none when it counts everywhere.
+    /// The namespace it applies to; `None` when it applies everywhere.
     pub namespace: Option<String>,
     /// The rule.
     pub rule: PolicyRule,
 }
 
 impl ControlPlane {
-    /// A kubeconfig for a service account that is there, with the rights that it has.
+    /// Returns a kubeconfig for an existing service account, with its rights.
     ///
     /// # Errors
-    /// When the API server gives no token for it.
+    /// When the API server issues no token for it.
     pub async fn account_kubeconfig(&self, namespace: &str, name: &str) -> Result<PathBuf> {
         let client = self.client();
         in_force(&client, namespace, name, &grants(&client, namespace, name).await?).await?;
@@ -45,10 +45,11 @@ impl ControlPlane {
         self.token_kubeconfig(&format!("{namespace}-{name}"), namespace, &token)
     }
 
-    /// A kubeconfig for whoever a bearer token belongs to, in a file of that name in [`folder`](Self::folder).
+    /// Writes a kubeconfig for the owner of a bearer token, into a file of this name in
+    /// [`folder`](Self::folder).
     ///
     /// # Errors
-    /// When the administrator's kubeconfig can't be read, or this one not written.
+    /// When the administrator's kubeconfig can't be read, or this one can't be written.
     pub fn token_kubeconfig(&self, file: &str, namespace: &str, token: &str) -> Result<PathBuf> {
         let admin = Kubeconfig::read_from(&self.kubeconfig)?;
         let context = admin
@@ -70,7 +71,7 @@ impl ControlPlane {
     }
 }
 
-/// A token for a service account.
+/// Requests a token for a service account.
 pub async fn token(client: &Client, namespace: &str, name: &str) -> Result<String> {
     let request = TokenRequest {
         spec: TokenRequestSpec {
@@ -87,12 +88,13 @@ pub async fn token(client: &Client, namespace: &str, name: &str) -> Result<Strin
     Ok(answer.status.context("the API server gave no token")?.token)
 }
 
-/// A service account, as requests are made in its name.
+/// Returns the user name under which a service account makes requests.
 pub fn user(namespace: &str, name: &str) -> String {
     format!("system:serviceaccount:{namespace}:{name}")
 }
 
-/// What a service account may do, by the roles that are bound to it, itself and not by one of its groups.
+/// Returns the rights of a service account from the roles bound to the account itself, not to one of its
+/// groups.
 pub async fn grants(client: &Client, namespace: &str, name: &str) -> Result<Vec<Grant>> {
     let all = ListParams::default();
     let is_it = |subjects: &Option<Vec<Subject>>| {
@@ -143,7 +145,7 @@ async fn of_role(client: &Client, role: &RoleRef, namespace: Option<String>) -> 
         .collect())
 }
 
-/// Waits until the authorizer, which learns of a role by a watch, knows of all of them.
+/// Waits until the authorizer knows all of these roles. It learns of them by a watch.
 pub async fn in_force(client: &Client, namespace: &str, name: &str, grants: &[Grant]) -> Result<()> {
     for grant in grants {
         let Some(attributes) = sample(&grant.rule, grant.namespace.as_deref()) else {
@@ -161,10 +163,10 @@ pub async fn in_force(client: &Client, namespace: &str, name: &str, grants: &[Gr
     Ok(())
 }
 
-/// Whether the API server would let a user do something.
+/// Whether the API server would allow a user to do something.
 ///
 /// # Errors
-/// When it does not say.
+/// When the API server does not answer.
 pub async fn allowed(client: &Client, user: &str, attributes: ResourceAttributes) -> Result<bool> {
     let spec = SubjectAccessReviewSpec {
         user: Some(user.to_owned()),
@@ -181,7 +183,7 @@ pub async fn allowed(client: &Client, user: &str, attributes: ResourceAttributes
     Ok(answer.status.is_some_and(|status| status.allowed))
 }
 
-/// A request that a rule allows; none for a rule about URLs.
+/// Returns a request that a rule allows; `None` for a rule about URLs.
 fn sample(rule: &PolicyRule, inside: Option<&str>) -> Option<ResourceAttributes> {
     let resource = rule.resources.as_ref()?.first()?;
     let (resource, subresource) = resource
@@ -201,7 +203,7 @@ fn sample(rule: &PolicyRule, inside: Option<&str>) -> Option<ResourceAttributes>
     })
 }
 
-/// The text of a kubeconfig (JSON is YAML).
+/// Returns the text of a kubeconfig (JSON is YAML).
 pub fn kubeconfig(cluster: &Value, namespace: &str, token: &str) -> String {
     json!({
         "apiVersion": "v1",
@@ -216,7 +218,7 @@ pub fn kubeconfig(cluster: &Value, namespace: &str, token: &str) -> String {
 
 /// Writes a file that only its owner can read.
 pub fn write_private(path: &std::path::Path, text: &str) -> Result<()> {
-    // Made empty and closed to others first, then filled.
+    // Created empty and closed to others first, then filled.
     fs::write(path, "").with_context(|| format!("{} can't be written", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(fs::write(path, text)?)

@@ -1,7 +1,8 @@
-//! What was asked of the API server, as its audit log has it.
+//! Reads the requests to the API server from its audit log.
 //!
-//! Each request is there once: when it has ended, or, for a watch, when it has begun. Its line is written while the answer is on the way, so the
-//! last one may be missing for a moment. A control plane's own requests are not recorded.
+//! The log holds each request once: when it has ended, or, for a watch, when it has begun. Its line is
+//! written while the answer is in transit, so the last one may be missing for a moment. The control plane's
+//! own requests are not recorded.
 
 use std::collections::BTreeMap;
 use std::io::{Read, Seek, SeekFrom};
@@ -10,59 +11,61 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-/// One request.
+/// One request to the API server.
 #[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Request {
-    /// Who asked, such as `system:serviceaccount:<namespace>:<name>`.
+    /// The user, such as `system:serviceaccount:<namespace>:<name>`.
     pub user: String,
-    /// The program that asked.
+    /// The user agent of the program.
     pub user_agent: String,
     /// `get`, `list`, `watch`, `create`, `update`, `patch`, `delete`, …
     pub verb: String,
-    /// The group of that resource's API, such as `operatorconnect.dev`; empty for the core group, and for a request about no object.
+    /// The API group of the resource, such as `operatorconnect.dev`; empty for the core group, and for a
+    /// request about no object.
     pub group: String,
     /// `leads`, or `leads/status`; empty for a request about no object, such as one of discovery.
     pub resource: String,
-    /// The object's namespace, where there is one.
+    /// The object's namespace, if there is one.
     pub namespace: String,
-    /// The object's name, where there is one.
+    /// The object's name, if there is one.
     pub name: String,
     /// The status of the answer.
     pub code: u64,
 }
 
 impl Request {
-    /// Whether the right to it was used: it was answered, or the API server looked and found nothing, or something else, than the request expected.
+    /// Whether the request used its right: it was answered, or the API server looked and found nothing, or
+    /// not what the request expected.
     pub fn used_its_right(&self) -> bool {
         (1..400).contains(&self.code) || matches!(self.code, 404 | 409)
     }
 
-    /// Whether it can have changed anything.
+    /// Whether the request can have changed anything.
     pub fn writes(&self) -> bool {
         !matches!(self.verb.as_str(), "get" | "list" | "watch")
     }
 }
 
-/// Where the log ends now.
+/// Returns the current end of the log.
 ///
 /// # Errors
-/// When it can't be read.
+/// When the log can't be read.
 pub fn end(log: &Path) -> Result<u64> {
     Ok(std::fs::metadata(log)
         .with_context(|| format!("{} can't be read", log.display()))?
         .len())
 }
 
-/// The requests that were recorded since the log ended at `since`.
+/// Returns the requests recorded since the log ended at `since`.
 ///
 /// # Errors
-/// When it can't be read, or a line of it is no event.
+/// When the log can't be read, or a line is not an event.
 pub fn since(log: &Path, since: u64) -> Result<Vec<Request>> {
     let mut file = std::fs::File::open(log).with_context(|| format!("{} can't be read", log.display()))?;
     file.seek(SeekFrom::Start(since))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
-    // The last line may be half written, in the middle of a letter too.
+    // The last line may be half written, even in the middle of a character.
     let whole = bytes
         .iter()
         .rposition(|byte| *byte == b'\n')
@@ -81,7 +84,8 @@ pub fn since(log: &Path, since: u64) -> Result<Vec<Request>> {
     Ok(requests)
 }
 
-/// A watch has two events, its begin and its end (which may be minutes later): the begin counts. One that is refused has no begin.
+/// Whether an event counts. A watch has two events, its start and its end (which may be minutes later): the
+/// start counts. A refused watch has no start.
 fn counts(event: &Value) -> bool {
     match event["stage"].as_str() {
         Some("ResponseComplete") => event["verb"] != "watch" || code(event) >= 400,
@@ -113,7 +117,7 @@ fn request(event: &Value) -> Request {
     }
 }
 
-/// How often each verb was asked on each resource by a user whose name ends so.
+/// Counts the requests for each verb and resource by users whose name ends with `user`.
 pub fn count(requests: &[Request], user: &str) -> BTreeMap<(String, String), usize> {
     let mut counts = BTreeMap::new();
     for request in requests.iter().filter(|request| request.user.ends_with(user)) {

@@ -1,4 +1,4 @@
-//! What the environment says, and the clock: the one place of this crate that asks for either.
+//! Reads the environment and the clock. Nothing else in this crate does.
 #![allow(
     clippy::disallowed_methods,
     reason = "the product's bans; here is where the test tool reads what it is told, and how long it has waited"
@@ -8,25 +8,25 @@ use std::env;
 use std::path::PathBuf;
 use std::time::Instant;
 
-/// Where the API server comes from.
+/// The source of the API server.
 #[derive(Clone, Debug)]
 pub enum Source {
-    /// A cluster that exists, by its kubeconfig.
+    /// An existing cluster, by its kubeconfig.
     Existing(PathBuf),
     /// A folder with `etcd` and `kube-apiserver`.
     Assets(PathBuf),
-    /// The Go module of this project.
+    /// The Go module of this project, to be built.
     Build,
 }
 
-/// A path that is set. An empty variable counts as not set.
+/// Returns a path from a variable. An empty variable counts as not set.
 fn path(name: &str) -> Option<PathBuf> {
     env::var_os(name)
         .filter(|value| !value.is_empty())
         .map(PathBuf::from)
 }
 
-/// Reads it.
+/// Reads the source of the API server.
 pub fn source() -> Source {
     match (
         path("OPERATORCONNECT_TEST_KUBECONFIG"),
@@ -38,12 +38,12 @@ pub fn source() -> Source {
     }
 }
 
-/// The folder with what the built image holds.
+/// Returns the folder with the content of the built image.
 pub fn image_root() -> Option<PathBuf> {
     path("OPERATORCONNECT_IMAGE_ROOT")
 }
 
-/// The present, to measure from.
+/// Returns the present time, to measure from.
 pub fn now() -> Instant {
     Instant::now()
 }

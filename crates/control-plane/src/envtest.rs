@@ -1,4 +1,4 @@
-//! `etcd` and `kube-apiserver` as separate programs, from a folder: the convention of envtest.
+//! Starts `etcd` and `kube-apiserver` as separate programs from a folder: the convention of envtest.
 
 use std::fs::{self, File};
 use std::net::TcpListener;
@@ -14,13 +14,15 @@ use serde_json::json;
 use crate::account::{kubeconfig, write_private};
 use crate::process::{Processes, last_words};
 
-/// As in `tests/control-plane`: one line for each request of others, one more when a watch starts.
+/// The audit policy, as in `tests/control-plane`: one line for each external request, and one more when a
+/// watch starts.
 const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy", "omitStages": ["RequestReceived"], "omitManagedFields": true, "rules": [
   {"level": "None", "users": ["system:apiserver", "system:kube-controller-manager"]},
   {"level": "None", "nonResourceURLs": ["/livez*", "/readyz*", "/healthz*"]},
   {"level": "Metadata"}]}"#;
 
-/// Starts them in a folder and waits until they are ready. All files are named from there: the path of a socket must be short.
+/// Starts the programs in a folder and waits until they are ready. All paths are relative to it, since the
+/// path of a socket must be short.
 pub async fn start(assets: &Path, folder: &Path) -> Result<(Processes, PathBuf)> {
     let assets = assets
         .canonicalize()
@@ -32,7 +34,8 @@ pub async fn start(assets: &Path, folder: &Path) -> Result<(Processes, PathBuf)>
     );
     write_private(&folder.join("pki/tokens.csv"), &users)?;
     fs::write(folder.join("pki/audit-policy.yaml"), AUDIT_POLICY)?;
-    // Free now; that somebody takes it in the next moment is possible, and would show as an API server that ends.
+    // The port is free now. Another process could take it in the next moment, and the API server would then
+    // end.
     let port = TcpListener::bind(("127.0.0.1", 0))?.local_addr()?.port();
 
     let mut processes = Processes::default();
@@ -77,7 +80,8 @@ fn api_server(port: u16) -> Vec<String> {
         "--anonymous-auth=false",
         "--token-auth-file=pki/tokens.csv",
         "--service-account-issuer=https://kubernetes.default.svc.cluster.local",
-        // The server's own TLS key, which it makes before it looks for these: any private key will do.
+        // The server's own TLS key. The server creates it before it looks for these, and any private key will
+        // do.
         "--service-account-signing-key-file=pki/apiserver.key",
         "--service-account-key-file=pki/apiserver.key",
         "--service-cluster-ip-range=10.96.0.0/16",
@@ -121,7 +125,8 @@ fn spawn(program: &Path, folder: &Path, arguments: &[String]) -> Result<Child> {
         .with_context(|| format!("{} can't be started (KUBEBUILDER_ASSETS)", program.display()))
 }
 
-/// Writes the kubeconfig as soon as the server has made its certificate, and waits until it serves the namespaces that all take for granted.
+/// Writes the kubeconfig as soon as the server has created its certificate, and waits until it serves the
+/// namespaces that everything relies on.
 async fn ready(processes: &mut Processes, folder: &Path, path: &Path, port: u16, token: &str) -> Result<()> {
     let mut client = None;
     for _ in 0..1200 {
@@ -130,7 +135,8 @@ async fn ready(processes: &mut Processes, folder: &Path, path: &Path, port: u16,
             && fs::read_to_string(folder.join("pki/apiserver.crt"))
                 .is_ok_and(|text| text.ends_with("-----END CERTIFICATE-----\n"))
         {
-            // Named by its file: a kubeconfig may. The file has the server's certificate and the authority that signed it.
+            // The kubeconfig refers to a file. The server's file holds its certificate and the authority that
+            // signed it.
             let authority = last_certificate(&fs::read_to_string(folder.join("pki/apiserver.crt"))?)?;
             fs::write(folder.join("pki/ca.crt"), authority)?;
             let cluster = json!({"server": format!("https://127.0.0.1:{port}"), "certificate-authority": folder.join("pki/ca.crt")});
@@ -168,7 +174,7 @@ fn last_certificate(pem: &str) -> Result<String> {
     Ok(pem[begin..].to_owned())
 }
 
-/// A secret nobody can guess.
+/// Returns a random secret.
 fn token() -> Result<String> {
     use std::io::Read;
     let mut bytes = [0_u8; 16];

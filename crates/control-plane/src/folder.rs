@@ -1,4 +1,4 @@
-//! The folder of one run, and the removal of those whose run was killed.
+//! The folder of one run, and the removal of folders whose run was killed.
 
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
-/// Held as long as the run lasts; its lock tells others so.
+/// The folder of a run, held as long as the run lasts. Its lock shows others that it is in use.
 pub struct Folder {
     path: PathBuf,
     _lock: File,
@@ -15,7 +15,7 @@ pub struct Folder {
 }
 
 impl Folder {
-    /// Makes a folder below `home`, or takes the one to keep.
+    /// Creates a folder below `home`, or uses the one to keep.
     pub fn open(home: &Path, keep: Option<&Path>) -> Result<Self> {
         let Some(keep) = keep else {
             return Self::temporary(home);
@@ -25,7 +25,7 @@ impl Folder {
         let Some(lock) = lock(&path)? else {
             bail!("another control plane runs in {}", path.display())
         };
-        // Only what a run makes: the folder may hold other things of its owner.
+        // Only what a run creates: the folder may hold other files of its owner.
         for name in ["etcd", "pki"] {
             remove(fs::remove_dir_all(path.join(name)))?;
         }
@@ -42,7 +42,8 @@ impl Folder {
     fn temporary(home: &Path) -> Result<Self> {
         let runs = home.join("runs");
         fs::create_dir_all(&runs).with_context(|| format!("{} can't be made", runs.display()))?;
-        // While this is held, no folder is made and not yet locked, so that the sweep can't take one that is about to be used.
+        // While this lock is held, no other process creates a folder, so the sweep can't remove one that is
+        // not locked yet.
         let gate = File::options()
             .create(true)
             .append(true)
@@ -74,7 +75,7 @@ fn remove(result: std::io::Result<()>) -> std::io::Result<()> {
     })
 }
 
-/// The lock of a run's folder; none when another process holds it.
+/// Takes the lock of a run's folder; `None` when another process holds it.
 fn lock(folder: &Path) -> Result<Option<File>> {
     let file = File::options()
         .create(true)
@@ -91,7 +92,8 @@ fn lock(folder: &Path) -> Result<Option<File>> {
 fn sweep(runs: &Path) -> Result<()> {
     for entry in fs::read_dir(runs)? {
         let path = entry?.path();
-        // One that goes by itself just now is no trouble, and one that can't be removed is tried again the next time.
+        // A folder may disappear just now, which is fine. One that can't be removed is tried again the next
+        // time.
         if let Ok(Some(_lock)) = lock(&path) {
             let _left = fs::remove_dir_all(&path);
         }

@@ -1,4 +1,4 @@
-//! The build of Go programs: the API server, and the tools that tests run.
+//! Builds Go programs: the API server, and the tools that tests run.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, TryLockError};
@@ -13,28 +13,29 @@ use sha2::{Digest, Sha256};
 
 use crate::environment;
 
-/// How often a build that goes on says so.
+/// How often a running build reports its progress.
 const EVERY: Duration = Duration::from_secs(10);
 
-/// What is built, and what is said of it.
+/// A program to build, with the texts that describe it.
 pub struct Program<'a> {
-    /// What people know it as, such as `the API server for the tests`.
+    /// Its name for people, such as `the API server for the tests`.
     pub called: &'a str,
     /// The folder with its `go.mod`.
     pub module: &'a Path,
     pub package: &'a str,
-    /// For the linker.
+    /// Flags for the linker.
     pub flags: &'a str,
     /// Build tags, which leave out parts that are not needed.
     pub tags: &'a str,
-    /// How many packages are compiled when none is in Go's cache.
+    /// How many packages are compiled when Go's cache is empty.
     pub packages: usize,
-    /// What else can be done when it can't be built.
+    /// Alternatives, for when it can't be built.
     pub otherwise: &'a str,
 }
 
 impl Program<'_> {
-    /// Builds it into a file. Built beside its name: a file of that name is always whole.
+    /// Builds it into a file. It is built under another name first, so that a file of this name is always
+    /// complete.
     pub fn build(&self, output: &Path, progress: fn(&str)) -> Result<()> {
         let partial = output.with_extension("partial");
         self.compile(&partial, progress)?;
@@ -71,7 +72,8 @@ impl Program<'_> {
         loop {
             match lines.recv_timeout(next.saturating_sub(started.elapsed())) {
                 Ok(line) if line.starts_with("go: downloading") => downloaded += 1,
-                // -v names each package, which has neither blanks nor colons; what has is a message.
+                // -v prints each package, whose name has neither blanks nor colons. A line with one of them
+                // is a message.
                 Ok(line) if !line.contains([' ', ':', '\t']) => compiled += 1,
                 Ok(line) => {
                     said.push_back(line);
@@ -121,7 +123,7 @@ impl Program<'_> {
             ])
             .arg(output)
             .arg(self.package);
-        // No C compiler is needed; and what somebody set for other Go work has no say here.
+        // No C compiler is needed, and settings for other Go work must not apply here.
         command
             .current_dir(self.module)
             .env("CGO_ENABLED", "0")
@@ -135,7 +137,8 @@ impl Program<'_> {
     }
 }
 
-/// Waits until no other process builds in this folder, which is made if needed. It is so until the answer is dropped.
+/// Waits until no other process builds in this folder, and creates the folder if needed. Others wait until
+/// the returned lock is dropped.
 pub fn only_builder(home: &Path, called: &str, progress: fn(&str)) -> Result<File> {
     fs::create_dir_all(home).with_context(|| format!("{} can't be made", home.display()))?;
     let lock = File::options()
@@ -153,7 +156,7 @@ pub fn only_builder(home: &Path, called: &str, progress: fn(&str)) -> Result<Fil
     Ok(lock)
 }
 
-/// What a module is built from: its Go files, and the two that say which other modules it needs.
+/// Returns the sources of a module: its Go files, and the two files that name its dependencies.
 pub fn sources(module: &Path) -> Result<Vec<PathBuf>> {
     let entries = fs::read_dir(module).with_context(|| format!("{} can't be read", module.display()))?;
     let mut files: Vec<PathBuf> = entries
@@ -168,13 +171,13 @@ pub fn sources(module: &Path) -> Result<Vec<PathBuf>> {
     Ok(files)
 }
 
-/// Names a build by what it is made from.
+/// Returns a name for a build, derived from its sources.
 pub fn key(sources: &[PathBuf]) -> Result<String> {
     let mut hash = Sha256::new();
     for path in sources {
         let text = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
         hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
-        // The length, so that no two lists of files read the same one after the other.
+        // The length is hashed so that two lists of files with the same concatenation differ.
         hash.update(text.len().to_le_bytes());
         hash.update(text);
     }

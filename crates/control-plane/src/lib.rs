@@ -1,6 +1,7 @@
-//! A real Kubernetes API server for the tests and the demo: builds it, starts it, ends it, and installs the chart in it.
+//! A real Kubernetes API server for the tests and the demo: builds it, starts it, ends it, and installs the
+//! chart in it.
 //!
-//! What [`ControlPlane::start`] gives comes from one of three places, the first that the environment names:
+//! [`ControlPlane::start`] uses one of three sources, the first that the environment names:
 //!
 //! | Set | Then |
 //! |---|---|
@@ -8,9 +9,10 @@
 //! | `KUBEBUILDER_ASSETS` | `etcd` and `kube-apiserver` of that folder are started (the convention of envtest). Unless `kube-controller-manager` is there too, a deleted namespace stays `Terminating`, nothing is garbage collected, and aggregated roles stay empty. If this process is killed by SIGKILL they go on running |
 //! | neither | `tests/control-plane`, a Go module with all of them in one program, is built into `target/control-plane/` (minutes, once) and started; it ends with this process however that ends |
 //!
-//! Each start is a cluster of its own with an empty store, on a free port of 127.0.0.1, in a folder below `target/control-plane/runs/` that goes
-//! with the [`ControlPlane`] (or with the next start, when the process was killed). A namespace takes a little more than 5 s to go: that wait is
-//! in Kubernetes' own controller.
+//! Each start is a new cluster with an empty store, on a free port of 127.0.0.1, in a folder below
+//! `target/control-plane/runs/`. The folder is removed with the [`ControlPlane`], or at the next start if the
+//! process was killed. Deleting a namespace takes a little more than 5 s: that wait is in Kubernetes' own
+//! controller.
 //!
 //! ```no_run
 //! # async fn example() -> anyhow::Result<()> {
@@ -55,12 +57,14 @@ pub use crate::release::{Helm, RELEASE, Release, SYSTEM, chart, operator_of_imag
 pub use crate::running::Running;
 pub use crate::tools::tool;
 
-/// How a control plane is started.
+/// Options for starting a control plane.
 #[derive(Clone, Debug)]
 pub struct Options {
-    /// A folder to use and to leave. Data and logs of an earlier run in it are removed first; two at once can't use it.
+    /// A folder to use and keep. Data and logs of an earlier run are removed from it first. Two control
+    /// planes can't use it at once.
     pub keep: Option<PathBuf>,
-    /// Told what is being done when it takes long. By default a line on stderr, past the capture of `cargo test`.
+    /// Called with what is being done when it takes long. By default prints to stderr, past the capture of
+    /// `cargo test`.
     pub progress: fn(&str),
 }
 
@@ -83,10 +87,11 @@ pub struct ControlPlane {
     client: Client,
 }
 
-/// Makes sure that later neither a start nor an install need build: the slow part, for a program that wants its progress seen.
+/// Builds everything that a start or an install needs. This is the slow part, for a program that shows its
+/// progress.
 ///
 /// # Errors
-/// When something can't be built. The text says what else can be used.
+/// When something can't be built. The text names alternatives.
 pub fn prepare(options: &Options) -> Result<()> {
     let root = program::root();
     if matches!(environment::source(), Source::Build) {
@@ -98,9 +103,10 @@ pub fn prepare(options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Builds the Go program of `tests/control-plane`, unless one of the same sources is there, and gives its path.
+/// Builds the Go program of `tests/control-plane`, unless a build of the same sources exists, and returns its
+/// path.
 ///
-/// Of several processes that want it at the same time one builds and the others wait.
+/// When several processes need it at the same time, one builds and the others wait.
 ///
 /// # Errors
 /// When Go is missing, or the build fails.
@@ -112,13 +118,14 @@ impl ControlPlane {
     /// Starts a fresh API server, and builds it first if needed.
     ///
     /// # Errors
-    /// When it can't be built, or is not ready after a minute; the text has the end of what it said. And when it keeps no audit log: of a cluster that was
-    /// started here the tests that judge by it must not pass for want of one.
+    /// When it can't be built, or is not ready after a minute; the text holds the end of its output. Also
+    /// when a cluster started here keeps no audit log: tests that judge by it must not pass because it is
+    /// missing.
     pub async fn start(options: Options) -> Result<Self> {
         let source = environment::source();
         let (folder, program) = {
             let (options, source) = (options.clone(), source.clone());
-            // Both may wait for another process, minutes when that one builds.
+            // Both may wait for another process, for minutes if that one builds.
             tokio::task::spawn_blocking(move || -> Result<_> {
                 let program = matches!(source, Source::Build)
                     .then(|| build(&program::root(), options.progress))
@@ -153,19 +160,19 @@ impl ControlPlane {
         })
     }
 
-    /// The kubeconfig of an administrator.
+    /// The path of the administrator's kubeconfig.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.kubeconfig
     }
 
-    /// A client with the rights of an administrator. It does not retry: a test sees the first answer.
+    /// Returns a client with an administrator's rights. It does not retry, so a test sees the first answer.
     #[must_use]
     pub fn client(&self) -> Client {
         self.client.clone()
     }
 
-    /// A client of an administrator who acts as somebody else, with that one's rights.
+    /// Returns a client of an administrator who impersonates a user, with that user's rights.
     ///
     /// # Errors
     /// When the kubeconfig can't be used.
@@ -175,33 +182,33 @@ impl ControlPlane {
         Ok(Client::try_from(config)?)
     }
 
-    /// The log of all requests, see [`audit`]; none for a cluster that was not started here.
+    /// The path of the log of all requests, see [`audit`]; `None` for a cluster that was not started here.
     #[must_use]
     pub fn audit_log(&self) -> Option<PathBuf> {
         self.audit_log.clone()
     }
 
-    /// The folder of logs and kubeconfigs.
+    /// The folder with logs and kubeconfigs.
     #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
-    /// The process id of the API server, when it is a child of this process.
+    /// The process id of the API server, if it is a child of this process.
     #[must_use]
     pub fn process_id(&self) -> Option<u32> {
         let ids = self.processes.ids();
-        // Of envtest's programs etcd is the first, and it the second.
+        // Of envtest's programs, etcd is the first and the API server the second.
         ids.get(1).or(ids.first()).copied()
     }
 
-    /// The ids of the processes that were started.
+    /// The ids of all started processes.
     #[must_use]
     pub fn process_ids(&self) -> Vec<u32> {
         self.processes.ids()
     }
 
-    /// Ends it and waits a moment for a clean end; dropping it is quicker and as thorough.
+    /// Stops it and waits briefly for a clean end. Dropping it is quicker and just as thorough.
     pub async fn stop(self) {
         let Self {
             mut processes,
@@ -214,7 +221,7 @@ impl ControlPlane {
     }
 }
 
-/// A client for the current context of a kubeconfig, without kube's own retries.
+/// Returns a client for the current context of a kubeconfig, without kube's own retries.
 ///
 /// # Errors
 /// When the file can't be read or used.

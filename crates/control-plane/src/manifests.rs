@@ -1,4 +1,5 @@
-//! Manifests, applied as `kubectl apply --server-side` does: for the tests and the demo, which must not need a kubectl.
+//! Applies manifests like `kubectl apply --server-side`, for the tests and the demo, which must not need
+//! kubectl.
 
 use anyhow::{Context, Result};
 use kube::api::{DynamicObject, Patch, PatchParams};
@@ -8,7 +9,7 @@ use kube::{Api, Client, ResourceExt};
 /// Parses a file with one or more YAML documents.
 ///
 /// # Errors
-/// When one of them is no Kubernetes object.
+/// When one of them is not a Kubernetes object.
 pub fn parse(text: &str) -> Result<Vec<DynamicObject>> {
     let mut objects = Vec::new();
     for value in serde_saphyr::from_multiple::<serde_json::Value>(text).context("a document is no YAML")? {
@@ -17,7 +18,7 @@ pub fn parse(text: &str) -> Result<Vec<DynamicObject>> {
     Ok(objects)
 }
 
-/// The interface for an object's kind. The plural is the API server's own word for it.
+/// Returns the interface for an object's kind. The API server provides the plural.
 async fn api(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObject>> {
     let types = object
         .types
@@ -39,7 +40,7 @@ async fn api(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObjec
 /// Applies one object.
 ///
 /// # Errors
-/// With the API server's own words when it refuses the object.
+/// The API server's own words when it refuses the object.
 pub async fn apply(client: &Client, object: &DynamicObject) -> Result<DynamicObject> {
     let api = api(client, object).await?;
     match api
@@ -59,7 +60,7 @@ pub async fn apply(client: &Client, object: &DynamicObject) -> Result<DynamicObj
 /// Applies every object of a text, in order.
 ///
 /// # Errors
-/// At the first that can't be applied.
+/// When an object can't be applied; later ones are not tried.
 pub async fn apply_all(client: &Client, text: &str) -> Result<Vec<DynamicObject>> {
     let mut applied = Vec::new();
     for object in parse(text)? {
@@ -76,7 +77,7 @@ pub async fn apply_all(client: &Client, text: &str) -> Result<Vec<DynamicObject>
 /// Waits until a custom resource definition is served.
 ///
 /// # Errors
-/// When it is not after half a minute.
+/// When it is not served after half a minute.
 pub async fn established(client: &Client, name: &str) -> Result<()> {
     use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
     let api = Api::<CustomResourceDefinition>::all(client.clone());

@@ -1,4 +1,4 @@
-//! What a kubelet makes of a pod, as far as a process can be one.
+//! Runs a pod as a kubelet would, as far as a process can.
 
 use std::collections::BTreeMap;
 use std::net::TcpListener;
@@ -12,14 +12,15 @@ use k8s_openapi::apimachinery::pkg::util::intstr::IntOrString;
 
 use crate::Running;
 
-/// A process that is to stand for a pod.
+/// A process that represents a pod.
 ///
-/// Its arguments and its environment are those of the first container, and nothing else is in its environment, with these differences: a kubeconfig
-/// stands for the service account that a kubelet mounts; and each port of the container is another one, a free one of this machine, wherever an argument
-/// or a variable ends with it.
+/// Its arguments and its environment are those of the first container, and nothing else is in its
+/// environment, with these differences: a kubeconfig replaces the service account that a kubelet mounts, and
+/// each container port is replaced by a free port of this machine wherever an argument or a variable ends
+/// with it.
 #[derive(Debug)]
 pub struct Pod {
-    /// Not started yet; what a test adds counts more than what is there.
+    /// The command, not started yet. What a test adds takes precedence.
     pub command: Command,
     ports: BTreeMap<String, u16>,
     probes: BTreeMap<&'static str, String>,
@@ -59,19 +60,19 @@ impl Pod {
         })
     }
 
-    /// The port of this machine that stands for a port of the container, by its name.
+    /// Returns the port of this machine that replaces a named port of the container.
     #[must_use]
     pub fn port(&self, name: &str) -> Option<u16> {
         self.ports.get(name).copied()
     }
 
-    /// Where a kubelet would look: `startup`, `liveness` and `readiness`, each with the address.
+    /// The addresses that a kubelet would probe, by `startup`, `liveness` and `readiness`.
     #[must_use]
     pub fn probes(&self) -> &BTreeMap<&'static str, String> {
         &self.probes
     }
 
-    /// Starts it; what it says is added to a file.
+    /// Starts the process and appends its output to a file.
     ///
     /// # Errors
     /// When it can't be started.
@@ -80,14 +81,15 @@ impl Pod {
     }
 }
 
-/// A port that stays free until the pod's process listens at it, and again for the next one. The kernel would give one out of the range from which it
-/// takes the ports of connections as well: in a busy second somebody else has it by then.
+/// Returns a port that stays free until the pod's process listens on it, and again for its successor. A port
+/// from the kernel could be in the range that it also uses for connections, and in a busy second another
+/// process would have it by then.
 fn port_for_a_pod() -> Result<u16> {
     const FIRST: u16 = 20_000;
     // Below 32768, where the kernel's own range begins.
     const MANY: u32 = 12_000;
     static NEXT: AtomicU32 = AtomicU32::new(0);
-    // Tests that run side by side begin at different places.
+    // Tests that run in parallel begin at different places.
     let begin = std::process::id().wrapping_mul(97);
     for _ in 0..MANY {
         let offset = begin.wrapping_add(NEXT.fetch_add(1, Ordering::Relaxed)) % MANY;
@@ -99,7 +101,7 @@ fn port_for_a_pod() -> Result<u16> {
     bail!("no port between {FIRST} and 32000 is free")
 }
 
-/// A port of 127.0.0.1 that is free now; the wanted one if it is.
+/// Returns a free port of 127.0.0.1: the wanted one if it is free.
 ///
 /// # Errors
 /// When none is free.
@@ -128,7 +130,7 @@ fn value(variable: &EnvVar, spec: &PodSpec, name: &str, namespace: &str) -> Resu
     let field = source.field_ref.as_ref().map(|field| field.field_path.as_str());
     Ok(match field {
         Some("metadata.name") => name.to_owned(),
-        // Each one that is made is another pod; a test that starts a container again says so by the variable itself.
+        // Each `Pod` is a new pod. A test that restarts a container sets the variable itself.
         Some("metadata.uid") => format!(
             "{name}-{}-{}",
             std::process::id(),

@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 
-/// How long a start may take, on a machine that does other things too.
+/// How long a start may take on a busy machine.
 const READY: Duration = Duration::from_secs(60);
 
-/// Children that end when this is dropped, the last one first.
+/// Child processes that end when this is dropped, the last one first.
 #[derive(Default)]
 pub struct Processes(Vec<Child>);
 
@@ -26,7 +26,7 @@ impl Processes {
         self.0.iter().map(Child::id).collect()
     }
 
-    /// Fails when one has ended.
+    /// Fails when a process has ended.
     pub fn check(&mut self) -> Result<()> {
         for child in &mut self.0 {
             if let Some(status) = child.try_wait()? {
@@ -36,12 +36,12 @@ impl Processes {
         Ok(())
     }
 
-    /// Closes their stdin, and gives them a moment to end by themselves.
+    /// Closes their stdin and gives them a moment to end.
     pub async fn stop(&mut self) {
         for child in &mut self.0 {
             drop(child.stdin.take());
             for _ in 0..100 {
-                // The programs of envtest don't look at stdin: those are killed.
+                // The programs of envtest ignore stdin: those are killed.
                 if !matches!(child.try_wait(), Ok(None)) || ignores_stdin(child) {
                     break;
                 }
@@ -59,14 +59,14 @@ impl Drop for Processes {
     fn drop(&mut self) {
         for child in self.0.iter_mut().rev() {
             drop(child.stdin.take());
-            // It may be gone already. Its data are of no value, so it need not be asked first.
+            // It may be gone already. Its data have no value, so it can be killed at once.
             let _gone = child.kill();
             let _gone = child.wait();
         }
     }
 }
 
-/// Starts our program in a folder, and waits until it says that it is ready.
+/// Starts our program in a folder and waits until it reports that it is ready.
 pub async fn serve(program: &Path, folder: &Path) -> Result<(Processes, PathBuf)> {
     let errors = folder.join("stderr.log");
     let mut processes = Processes::default();
@@ -82,12 +82,12 @@ pub async fn serve(program: &Path, folder: &Path) -> Result<(Processes, PathBuf)
 
     let line = tokio::task::spawn_blocking(move || {
         let mut line = String::new();
-        // The end of the stream says that it failed; its errors say why.
+        // An end of the stream means that it failed; its errors say why.
         let read = BufReader::new(stdout).read_line(&mut line);
         read.map(|_| line)
     });
     let said = tokio::time::timeout(READY, line).await;
-    // On a timeout the process is killed here, which ends the thread that reads.
+    // On a timeout the process is killed here, which ends the reading thread.
     let line = match said {
         Ok(line) => line??,
         Err(_) => bail!(
@@ -102,7 +102,7 @@ pub async fn serve(program: &Path, folder: &Path) -> Result<(Processes, PathBuf)
     }
 }
 
-/// The end of what was logged, for an error.
+/// Returns the end of the logs, for an error.
 pub fn last_words(folder: &Path) -> String {
     let mut text = String::new();
     for name in ["stderr.log", "control-plane.log"] {

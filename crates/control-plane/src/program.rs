@@ -1,4 +1,4 @@
-//! The build of the API server.
+//! Builds the API server.
 
 use std::fs;
 use std::io::Write;
@@ -8,30 +8,31 @@ use anyhow::{Context, Result};
 
 use crate::golang::{Program, key, only_builder, sources};
 
-/// The packages that are compiled when none is in Go's cache.
+/// How many packages are compiled when Go's cache is empty.
 const PACKAGES: usize = 2230;
 const CALLED: &str = "the API server for the tests";
 const OTHER_WAYS: &str = "Instead of building it you can
   - set KUBEBUILDER_ASSETS to a folder with etcd and kube-apiserver (setup-envtest downloads them), or
   - use a cluster that exists: OPERATORCONNECT_TEST_KUBECONFIG=<its kubeconfig> for the tests, --kubeconfig for the operator";
 
-/// The project, from where this crate was compiled.
+/// Returns the root of the project in which this crate was compiled.
 pub fn root() -> PathBuf {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..");
     path.canonicalize().unwrap_or(path)
 }
 
-/// Where all that belongs to the control planes of a project is.
+/// Returns the folder for everything of a project's control planes.
 pub fn home(project_root: &Path) -> PathBuf {
     project_root.join("target/control-plane")
 }
 
-/// A line on stderr. `cargo test` does not capture it: nobody waits minutes before a silent screen.
+/// Prints a line to stderr. `cargo test` does not capture it, so that nobody waits minutes before a silent
+/// screen.
 pub fn to_stderr(text: &str) {
     let _closed = writeln!(std::io::stderr(), "control-plane: {text}");
 }
 
-/// See [`crate::build`].
+/// Builds the API server; see [`crate::build`].
 pub fn build(project_root: &Path, progress: fn(&str)) -> Result<PathBuf> {
     let module = project_root.join("tests/control-plane");
     let sources = sources(&module)?;
@@ -60,7 +61,8 @@ pub fn build(project_root: &Path, progress: fn(&str)) -> Result<PathBuf> {
     Ok(program)
 }
 
-/// Without these the API server calls itself v0.0.0, which clients and charts look at. -s -w: no debugger's tables.
+/// Returns the linker flags. Without them the API server reports v0.0.0, and clients and charts read its
+/// version. -s -w omit the debugger's tables.
 fn flags(go_mod: &str) -> Result<String> {
     let version = kubernetes_version(go_mod)?;
     let mut parts = version.trim_start_matches('v').split('.');
@@ -71,7 +73,7 @@ fn flags(go_mod: &str) -> Result<String> {
     ))
 }
 
-/// The version of Kubernetes that go.mod asks for.
+/// Returns the version of Kubernetes that go.mod requires.
 fn kubernetes_version(go_mod: &str) -> Result<String> {
     let version = go_mod
         .lines()
@@ -80,7 +82,8 @@ fn kubernetes_version(go_mod: &str) -> Result<String> {
     Ok(version.trim().to_owned())
 }
 
-/// Removes all builds but this one and the newest other: a change of branch and back costs nothing, ten do not fill the disk.
+/// Removes all builds except this one and the newest other: switching a branch and back costs nothing, and
+/// ten switches do not fill the disk.
 fn sweep(home: &Path, current: &str) -> Result<()> {
     let mut others = Vec::new();
     for entry in fs::read_dir(home)? {
@@ -93,7 +96,7 @@ fn sweep(home: &Path, current: &str) -> Result<()> {
     others.sort();
     others.pop();
     for (_, path) in others {
-        // A build that is being removed by somebody else is as good as removed.
+        // Another process may be removing the same build.
         let _gone = fs::remove_dir_all(path);
     }
     Ok(())

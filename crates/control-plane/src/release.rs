@@ -1,7 +1,7 @@
-//! A release of the chart, made by the real Helm: what people install is what the tests run.
+//! A release of the chart, made by the real Helm, so that the tests run what people install.
 //!
-//! There is no kubelet, so that a pod of the release is a process (see [`Pod`]), with the arguments, the environment and the service account of the
-//! Deployment that stands in the API server.
+//! There is no kubelet, so a pod of the release is a process (see [`Pod`]) with the arguments, the
+//! environment and the service account of the Deployment in the API server.
 
 use std::path::{Path, PathBuf};
 use std::process::Output;
@@ -18,14 +18,14 @@ use crate::account::Grant;
 use crate::pod::Pod;
 use crate::{ControlPlane, account, environment, manifests, program, tools};
 
-/// The name of the release, and with it that of the Deployment and its service account.
+/// The name of the release, and so of the Deployment and its service account.
 pub const RELEASE: &str = "oc-essentials-operator";
-/// The namespace into which it is installed.
+/// The namespace it is installed into.
 pub const SYSTEM: &str = "oc-essentials-system";
 /// The group of the project's own kinds.
 const GROUP: &str = "operatorconnect.dev";
 
-/// Which Helm.
+/// The version of Helm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Helm {
     /// Version 3.
@@ -35,7 +35,7 @@ pub enum Helm {
 }
 
 impl Helm {
-    /// The name of its module in `tests/tools`.
+    /// Returns the name of its module in `tests/tools`.
     #[must_use]
     pub fn tool(self) -> &'static str {
         match self {
@@ -44,14 +44,14 @@ impl Helm {
         }
     }
 
-    /// Builds it, unless it is there.
+    /// Builds it, unless it exists.
     pub(crate) async fn program(self) -> Result<PathBuf> {
         tokio::task::spawn_blocking(move || tools::tool(&program::root(), self.tool(), program::to_stderr))
             .await?
     }
 }
 
-/// A release, as it was when it was installed or last upgraded.
+/// A release, as of its installation or last upgrade.
 #[derive(Clone)]
 pub struct Release {
     client: Client,
@@ -65,18 +65,19 @@ pub struct Release {
 }
 
 impl ControlPlane {
-    /// Installs the chart with Helm 3 and these values, and returns when its kinds are served and its rights in force.
+    /// Installs the chart with Helm 3 and these values. Returns when its kinds are served and its rights are
+    /// in force.
     ///
     /// # Errors
-    /// When Helm can't be built, or refuses, or the API server does.
+    /// When Helm can't be built, or Helm or the API server refuses.
     pub async fn install(&self, values: &Value) -> Result<Release> {
         self.install_chart(Helm::Three, &chart(), values).await
     }
 
-    /// The same by another Helm, or from another folder than the chart's.
+    /// Installs a chart with this version of Helm, from this folder.
     ///
     /// # Errors
-    /// When Helm can't be built, or refuses, or the API server does.
+    /// When Helm can't be built, or Helm or the API server refuses.
     pub async fn install_chart(&self, helm: Helm, chart: &Path, values: &Value) -> Result<Release> {
         let mut release = Release {
             client: self.client(),
@@ -96,7 +97,7 @@ impl ControlPlane {
 }
 
 impl Release {
-    /// `helm upgrade` to the chart and these values.
+    /// Runs `helm upgrade` to the chart and these values.
     ///
     /// # Errors
     /// When Helm or the API server refuses.
@@ -104,7 +105,7 @@ impl Release {
         self.apply("upgrade", &chart(), values).await
     }
 
-    /// `helm rollback` to a revision.
+    /// Runs `helm rollback` to a revision.
     ///
     /// # Errors
     /// When Helm or the API server refuses.
@@ -113,7 +114,7 @@ impl Release {
         self.take_in().await
     }
 
-    /// `helm uninstall`.
+    /// Runs `helm uninstall`.
     ///
     /// # Errors
     /// When Helm or the API server refuses.
@@ -121,25 +122,25 @@ impl Release {
         self.helm(&["uninstall", RELEASE]).await
     }
 
-    /// What Helm said when it was done: the chart's notes.
+    /// Helm's output: the chart's notes.
     #[must_use]
     pub fn said(&self) -> &str {
         &self.said
     }
 
-    /// A kubeconfig with a token of the service account, and so with its rights alone.
+    /// The path of a kubeconfig with a token of the service account, and so with its rights alone.
     #[must_use]
     pub fn kubeconfig(&self) -> &Path {
         &self.rights
     }
 
-    /// The service account, as requests are made in its name.
+    /// The user name under which the service account makes requests.
     #[must_use]
     pub fn user(&self) -> String {
         account::user(SYSTEM, &self.account)
     }
 
-    /// What the service account may do, by the roles that are bound to it.
+    /// Returns the rights of the service account, from the roles bound to it.
     ///
     /// # Errors
     /// When they can't be read.
@@ -147,10 +148,10 @@ impl Release {
         account::grants(&self.client, SYSTEM, &self.account).await
     }
 
-    /// A pod of the release, whose container runs a program that is here instead of the image's.
+    /// Returns a pod of the release that runs a local program in place of the image's.
     ///
     /// # Errors
-    /// When the Deployment asks for something that only a kubelet can give.
+    /// When the Deployment needs something that only a kubelet can provide.
     pub fn pod(&self, program: &Path, name: &str) -> Result<Pod> {
         Pod::new(&self.pod, program, name, SYSTEM, &self.rights)
     }
@@ -171,7 +172,7 @@ impl Release {
         self.take_in().await
     }
 
-    /// Reads what stands in the API server now, and waits until it counts.
+    /// Reads the release from the API server, and waits until it is in force.
     async fn take_in(&mut self) -> Result<()> {
         let deployment = Api::<Deployment>::namespaced(self.client.clone(), SYSTEM)
             .get(RELEASE)
@@ -203,7 +204,7 @@ impl Release {
             .args(arguments)
             .args(["--namespace", SYSTEM, "--kubeconfig"])
             .arg(&self.admin);
-        // What somebody keeps for other work with Helm has no say here.
+        // Settings for other work with Helm must not apply here.
         for (variable, folder) in [
             ("HELM_CACHE_HOME", "cache"),
             ("HELM_CONFIG_HOME", "config"),
@@ -233,22 +234,23 @@ impl Release {
     }
 }
 
-/// The project's chart.
+/// Returns the folder of the project's chart.
 #[must_use]
 pub fn chart() -> PathBuf {
     program::root().join("charts").join(RELEASE)
 }
 
-/// Values for a release whose tests have credentials in namespaces of their own, as customers would.
+/// Returns values for a release whose tests keep credentials in separate namespaces, as customers would.
 #[must_use]
 pub fn reads_anywhere() -> Value {
     json!({"rbac": {"secrets": {"anywhere": true}, "configMaps": {"anywhere": true}}})
 }
 
-/// The operator of the built image, when `OPERATORCONNECT_IMAGE_ROOT` names the folder into which that was unpacked.
+/// Returns the operator of the built image, if `OPERATORCONNECT_IMAGE_ROOT` names the folder that it was
+/// unpacked into.
 ///
 /// # Errors
-/// When there is none in that folder.
+/// When the folder does not hold it.
 pub fn operator_of_image() -> Result<Option<PathBuf>> {
     let Some(root) = environment::image_root() else {
         return Ok(None);

@@ -14,7 +14,7 @@ pub struct Running {
 }
 
 impl Running {
-    /// Starts a program; what it says is added to a file.
+    /// Starts a program and appends its output to a file.
     ///
     /// # Errors
     /// When it can't be started.
@@ -43,23 +43,23 @@ impl Running {
         self.child.id()
     }
 
-    /// All that it, and others before it, have said into the file.
+    /// Returns all output in the file, including that of earlier programs.
     ///
     /// # Errors
-    /// When that can't be read.
+    /// When the file can't be read.
     pub fn said(&self) -> Result<String> {
         std::fs::read_to_string(&self.log).with_context(|| format!("{} can't be read", self.log.display()))
     }
 
-    /// How it ended, if it did.
+    /// Returns how it ended, if it did.
     ///
     /// # Errors
-    /// When the system does not tell.
+    /// When the system does not report it.
     pub fn ended(&mut self) -> Result<Option<ExitStatus>> {
         Ok(self.child.try_wait()?)
     }
 
-    /// Sends a signal, by its name, such as `TERM`.
+    /// Sends a signal by its name, such as `TERM`.
     ///
     /// # Errors
     /// When it can't be sent.
@@ -72,17 +72,17 @@ impl Running {
         Ok(())
     }
 
-    /// Ends it at once, as a crash would, and waits until it is gone. Whether it had not ended by itself.
+    /// Kills it, as a crash would, and waits until it is gone. Returns whether it was still running.
     pub fn kill(&mut self) -> bool {
         let by_us = matches!(self.child.try_wait(), Ok(None)) && self.child.kill().is_ok();
         let _gone = self.child.wait();
         by_us
     }
 
-    /// Fails when it has ended by itself.
+    /// Fails when the program has ended on its own.
     ///
     /// # Errors
-    /// Then, with the end of what it said.
+    /// When it has ended; the text holds the end of its output.
     pub fn check(&mut self) -> Result<()> {
         if let Some(status) = self.ended()? {
             let said = self.said().unwrap_or_default();

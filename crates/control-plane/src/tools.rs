@@ -1,5 +1,6 @@
-//! Tools that are written in Go and that tests need as users have them, such as `helm`. Each has a module of its own, `tests/tools/<name>`, with one
-//! `tool` line: their versions are pinned there, and none has a say in the dependencies of another.
+//! Builds the Go tools that tests run as users have them, such as `helm`. Each has its own module,
+//! `tests/tools/<name>`, with one `tool` line. The module pins its version, and no tool affects the
+//! dependencies of another.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,12 +9,13 @@ use anyhow::{Context, Result};
 
 use crate::golang::{Program, key, only_builder, sources};
 
-/// The packages of the largest of them, when none is in Go's cache.
+/// How many packages the largest tool has, when Go's cache is empty.
 const PACKAGES: usize = 1100;
 
-/// Builds a tool into `target/tools/<name>`, unless what is there was built from the same module, and gives its path.
+/// Builds a tool into `target/tools/<name>`, unless a build of the same module is there, and returns its
+/// path.
 ///
-/// Of several processes that want one at the same time one builds and the others wait.
+/// When several processes need one at the same time, one builds and the others wait.
 ///
 /// # Errors
 /// When there is no such module, Go is missing, or the build fails.
@@ -22,7 +24,8 @@ pub fn tool(project_root: &Path, name: &str, progress: fn(&str)) -> Result<PathB
     let home = project_root.join("target/tools");
     let (program, stamp) = (home.join(name), home.join(format!("{name}.built-from")));
     let key = key(&sources(&module)?)?;
-    // The stamp is taken away before the program is replaced and written after that, so that it is never another one's.
+    // The stamp is removed before the program is replaced and written after that, so that it never belongs to
+    // another build.
     let is_built = || program.exists() && fs::read_to_string(&stamp).is_ok_and(|built| built == key);
     if is_built() {
         return Ok(program);
@@ -49,7 +52,7 @@ pub fn tool(project_root: &Path, name: &str, progress: fn(&str)) -> Result<PathB
     Ok(program)
 }
 
-/// The package of the one `tool` line.
+/// Returns the package of the single `tool` line.
 fn package(go_mod: &str) -> Result<String> {
     let mut tools = go_mod
         .lines()
@@ -62,7 +65,8 @@ fn package(go_mod: &str) -> Result<String> {
     Ok(package.trim().to_owned())
 }
 
-/// The build tags of the comment `// Built with tags: a,b`, if there is one: Go has no place for them in a module.
+/// Returns the build tags of the comment `// Built with tags: a,b`, if there is one: Go has no place for them
+/// in a module.
 fn tags(go_mod: &str) -> &str {
     go_mod
         .lines()
