@@ -1,10 +1,11 @@
-//! The rules that every status must keep, numbered. They are those of kstatus, and the operator's own contract: which conditions there are, which way each points, and the reasons
-//! that each may have. Nothing here is taken from the code that makes conditions; `tests/gitops` asks the real kstatus about the same objects.
+//! The numbered rules that every status must follow: those of kstatus, and the operator's own contract of
+//! conditions, their polarity, and the reasons that each may have. Nothing here is derived from the code that
+//! creates conditions. `tests/gitops` checks the same objects with the real kstatus.
 
 #[cfg(test)]
 mod tests;
 
-/// One condition, as any of the types that hold one can show it.
+/// One condition, in a form that each type of condition can be converted to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Condition<'a> {
     /// `type`
@@ -17,13 +18,15 @@ pub struct Condition<'a> {
     pub message: &'a str,
 }
 
-/// The most characters of a message, with the sign that says that it was cut.
+/// The maximum length of a message in characters, including the sign that shows that it was cut.
 const LONGEST: usize = 1001;
 
-/// The conditions that are there only while true. `Ready` is always there; it is good when true, as `Synced` and `LeadEligible` are.
+/// The conditions that exist only while true. `Ready` always exists. It is good when true, as are `Synced`
+/// and `LeadEligible`.
 const ONLY_TRUE: [&str; 4] = ["Reconciling", "Stalled", "DeletionsHeld", "AbsencesHeld"];
 
-/// The reasons that a condition may have with a value. `docs/reasons` says what each means, and whose move it is.
+/// The reasons that a condition may have with each value. `docs/reasons` says what each means, and whose move
+/// it is.
 #[rustfmt::skip]
 const REASONS: [(&str, &str, &[&str]); 13] = [
     ("Ready", "True", &["Succeeded", "Suspended", "Observing"]),
@@ -32,14 +35,15 @@ const REASONS: [(&str, &str, &[&str]); 13] = [
         "ChannelMismatch", "NamespaceNotAllowed", "DeletedExternally", "PlanReady", "DeletionBlocked", "AwaitingLeadsJob", "AwaitingTrunksJob", "TaskFailed", "PlatformRefused",
         "PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "DeletionRateExceeded", "AbsenceUnconfirmed", "Suspended", "Observing",
     ]),
-    // Nobody has looked yet (the schema's default), the platform can't be read, or nothing was read before.
+    // The object was not reconciled yet (the schema's default), the platform can't be read, or nothing was
+    // read before.
     ("Ready", "Unknown", &["Progressing", "PlatformNotFound", "AuthenticationFailed", "PlatformUnavailable", "Throttled", "Suspended", "Observing"]),
-    // The last three while the object is young: what it needs may be on its way.
+    // The last three apply while the object is young: what it needs may still be created.
     ("Reconciling", "True", &[
         "Progressing", "Converting", "Verifying", "Deleting", "ProgressingWithRetry", "AwaitingLeadsJob", "AwaitingTrunksJob", "PlatformUnavailable", "Throttled",
         "LeadNotFound", "PlatformNotFound", "NamespaceNotAllowed",
     ]),
-    // The last three after many tries only.
+    // The last three apply only after many attempts.
     ("Stalled", "True", &[
         "InvalidSpec", "ShortNameTaken", "Conflict", "LeadNotFound", "LeadNotActive", "AlreadyLicensed", "ChannelMismatch", "NamespaceNotAllowed", "DeletedExternally", "PlanReady",
         "DeletionBlocked", "TaskFailed", "PlatformRefused", "PlatformNotFound", "AuthenticationFailed", "DeletionRateExceeded", "AbsenceUnconfirmed", "PlatformUnavailable",
@@ -57,12 +61,12 @@ const REASONS: [(&str, &str, &[&str]); 13] = [
     ("AbsencesHeld", "True", &["AbsenceUnconfirmed"]),
 ];
 
-/// Whether a type of condition is one of the operator's; others may stand beside them.
+/// Whether a type of condition is the operator's own. Others may exist beside them.
 pub fn is_ours(kind: &str) -> bool {
     REASONS.iter().any(|(ours, ..)| *ours == kind)
 }
 
-/// The rules about which conditions there are, and with which values and reasons (K1 to K8).
+/// Checks which conditions exist, with which values and reasons (K1 to K8).
 pub fn shape(conditions: &[Condition<'_>]) -> Vec<String> {
     let mut broken = Vec::new();
     let times = |kind: &str| {
@@ -114,7 +118,7 @@ pub fn shape(conditions: &[Condition<'_>]) -> Vec<String> {
     broken
 }
 
-/// The rules about messages (K9 to K11).
+/// Checks the messages (K9 to K11).
 pub fn words(conditions: &[Condition<'_>]) -> Vec<String> {
     let mut broken = Vec::new();
     for Condition { kind, message, .. } in conditions {
@@ -132,12 +136,12 @@ pub fn words(conditions: &[Condition<'_>]) -> Vec<String> {
     broken
 }
 
-/// All rules about conditions.
+/// Checks all rules about conditions. Returns the broken ones.
 pub fn violations(conditions: &[Condition<'_>]) -> Vec<String> {
     [shape(conditions), words(conditions)].concat()
 }
 
-/// The rules about generations: `status.observedGeneration`, and that of each condition (K12, K13).
+/// Checks generations: `status.observedGeneration`, and that of each condition (K12, K13).
 pub fn generations(
     now: i64,
     observed: Option<i64>,
@@ -155,7 +159,7 @@ pub fn generations(
     broken
 }
 
-/// What kstatus makes of a status, by its rules as they are written down, and not by its code.
+/// Computes the kstatus result of a status from the written rules, not from the code of kstatus.
 pub fn computed(
     deleting: bool,
     now: i64,
@@ -181,8 +185,9 @@ pub fn computed(
     }
 }
 
-/// Whether a text holds a clock time (12:34), a date (2026-11), or a count of seconds or milliseconds since 1970. Guids are set aside, alone or as discovery names its objects: they
-/// are digits that stay.
+/// Whether a text holds a clock time (12:34), a date (2026-11), or a count of seconds or milliseconds since
+/// 1970. Guids do not count, whether alone or in the names that discovery gives objects: their digits do not
+/// change.
 fn holds_a_time(text: &str) -> bool {
     let is_guid = |word: &str| {
         let word = word.strip_prefix("lead-").unwrap_or(word);

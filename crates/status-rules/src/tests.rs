@@ -1,10 +1,10 @@
-//! The checker, broken by hand: each rule, and each alone, so that none is seen only because another one is.
+//! Conditions broken by hand: each rule alone, so that no rule is seen only because another is broken too.
 
 use std::collections::BTreeSet;
 
 use super::*;
 
-/// The generation of the object whose status it is.
+/// The generation of the object with the status.
 const NOW: i64 = 2;
 
 fn condition<'a>(kind: &'a str, truth: &'a str, reason: &'a str, message: &'a str) -> Condition<'a> {
@@ -21,7 +21,7 @@ fn working(message: &str) -> Condition<'_> {
     condition("Ready", "False", "Progressing", message)
 }
 
-/// Another condition, with the same reason.
+/// Another condition with the same reason.
 fn beside<'a>(kind: &'a str, truth: &'a str) -> Condition<'a> {
     condition(kind, truth, "Progressing", "Working.")
 }
@@ -132,7 +132,7 @@ fn the_checker_of_status_sees_each_rule() {
     let rules: BTreeSet<u32> = table.iter().map(|(rule, _)| *rule).collect();
     assert_eq!(rules, (1..=11).collect());
     for (number, conditions) in table {
-        // What stands beside Ready=True has another reason, or one that it may not have.
+        // A condition beside Ready=True has another reason, or one that it may not have.
         let excused: &[u32] = if number == 6 { &[5] } else { &[] };
         let broken: BTreeSet<u32> = violations(&conditions)
             .iter()
