@@ -55,7 +55,7 @@ impl World {
                     self.appoint(op, slot, now);
                 }
             }
-            // Another replica has counted. The watch event for its write wakes this one.
+            // Another replica has counted. The watch event for its write makes this replica count again.
             None => self.counts.conflicts += 1,
         }
     }

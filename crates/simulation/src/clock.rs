@@ -74,8 +74,8 @@ impl World {
         }
     }
 
-    /// Runs the platform object's own pass: reads both lists when they are due. What is new in them wakes the
-    /// objects.
+    /// Runs the platform object's own pass: reads both lists when they are due. What is new in them makes the
+    /// objects due.
     fn observe(&mut self, rules: &Rules, op: usize) {
         let now = self.now;
         let interval = self.interval(op);
@@ -154,8 +154,8 @@ impl World {
         (0..SLOTS).for_each(|slot| self.brings(rules, op, slot, changed, whole_again));
     }
 
-    /// Wakes an object: a list with news wakes all objects, and a list that is complete again wakes those
-    /// waiting for that.
+    /// Makes an object due: a list with news concerns all objects, and a list that is complete again those
+    /// waiting for it.
     fn brings(&mut self, rules: &Rules, op: usize, slot: usize, changed: bool, whole_again: bool) {
         let operator = &mut self.operators[op];
         let waited = whole_again && rules.wakes_waiting && operator.waits_for_whole_lists(slot);

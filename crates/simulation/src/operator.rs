@@ -130,8 +130,8 @@ impl Operator {
         self.passes.iter().any(Option::is_some)
     }
 
-    /// Takes in a newer snapshot and wakes the objects it concerns. An object that this process has written
-    /// since then stays as written.
+    /// Takes in a newer snapshot and makes the objects due if it concerns them. An object that this process
+    /// has written since then stays as written.
     pub fn deliver(&mut self, newer: &Snapshot, now: Time) {
         let mut woken = newer.breaker != self.view.breaker;
         for slot in 0..SLOTS {

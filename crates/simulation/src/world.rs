@@ -57,7 +57,7 @@ pub struct Rules {
     pub backs_off: bool,
     /// The decision about a lead.
     pub lead: DecideLead,
-    /// Whether a list that is complete again wakes the objects waiting for that.
+    /// Whether a list that is complete again makes the objects waiting for that due.
     pub wakes_waiting: bool,
     /// Whether it heeds a competitor whose `LivePlatform` has another name and points to the same place.
     pub places: bool,
