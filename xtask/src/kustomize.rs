@@ -45,7 +45,7 @@ fn rendered(root: &Path) -> Result<String> {
         "--namespace",
         "oc-essentials-system",
     ]);
-    // The definitions are a base of their own, crds/.
+    // The definitions have their own base, crds/.
     command
         .args(["--set", "crds.enabled=false", "--kube-version", KUBERNETES])
         .current_dir(root);

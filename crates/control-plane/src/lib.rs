@@ -19,7 +19,7 @@
 //! use control_plane::{ControlPlane, Options};
 //!
 //! let cluster = ControlPlane::start(Options::default()).await?;
-//! // The chart, by the real Helm: its kinds, its service account and its rights are there then.
+//! // The real Helm installs the chart, with its kinds, its service account and its rights.
 //! let release = cluster.install(&serde_json::json!({"replicas": 1})).await?;
 //! let pod = release.pod("target/debug/oc-essentials-operator".as_ref(), "operator-0")?;
 //! let operator = pod.start("operator.log".as_ref())?;

@@ -1,4 +1,4 @@
-//! One method for each call of the platform.
+//! The client: one method for each call of the platform.
 
 use std::fmt;
 use std::sync::Arc;
@@ -378,7 +378,7 @@ impl Client {
 }
 
 impl Client {
-    /// A path below the base, with exactly one slash between (C-25).
+    /// Returns the URL of a path below the base, with exactly one slash between them (C-25).
     fn url(&self, path: &str) -> Url {
         let mut url = self.transport.settings.base_url.clone();
         url.set_path(&format!("{}/{path}", url.path().trim_end_matches('/')));

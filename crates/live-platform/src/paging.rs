@@ -215,12 +215,12 @@ mod tests {
             ask(3, FirstPage::One, one_based(6)),
             (Ok(6), vec![1, 2, 3], FirstPage::One)
         );
-        // It always gives the same page.
+        // The server always returns the same page.
         assert_eq!(
             ask(3, FirstPage::Unknown, |_, _| page(0..3)),
             (Ok(3), vec![1, 2, 0], FirstPage::One)
         );
-        // It ignores paging and gives all.
+        // The server ignores paging and returns everything.
         assert_eq!(
             ask(3, FirstPage::One, |_, _| page(0..50)),
             (Ok(50), vec![1, 2], FirstPage::One)
@@ -257,7 +257,7 @@ mod tests {
             );
             assert_eq!(ask(3, FirstPage::Zero, zero_based(total)).0, Ok(total as usize));
         }
-        // Taken for what it is not, after a change in the middle of a list: found out with the next.
+        // A wrong conclusion, after a change in the middle of a list, is corrected with the next list.
         assert_eq!(
             ask(3, FirstPage::Zero, one_based(5)),
             (Ok(5), vec![1, 2, 0], FirstPage::One)

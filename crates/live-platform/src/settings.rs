@@ -33,7 +33,7 @@ pub struct ClientSettings {
 }
 
 impl ClientSettings {
-    /// Settings with the defaults.
+    /// Returns settings with defaults for everything else.
     pub fn new(
         base_url: Url,
         token_url: Url,

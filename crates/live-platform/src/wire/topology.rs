@@ -1,4 +1,4 @@
-//! LC customers behind `/api/ovoc/v1` (platform-facts.md 6.2; platform-facts-2.md 6).
+//! Reads LC customers from `/api/ovoc/v1` (platform-facts.md 6.2; platform-facts-2.md 6).
 
 use oc_domain::model::LcCustomer;
 

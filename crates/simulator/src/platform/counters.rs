@@ -96,7 +96,7 @@ pub enum Maker {
     Api,
     /// Somebody in the portal.
     Portal,
-    /// Somebody in the portal, for Direct Routing: such a service is counted apart (C-31).
+    /// Somebody in the portal, for Direct Routing: such a service is counted separately (C-31).
     DirectRouting,
 }
 

@@ -11,7 +11,7 @@ pub enum Endpoint {
     /// GET `/api/v2/oc/lead`.
     #[serde(rename = "leads.list")]
     LeadsList,
-    /// The same, with a tenant filter.
+    /// GET `/api/v2/oc/lead` with a tenant filter.
     #[serde(rename = "leads.get")]
     LeadsGet,
     /// POST `/api/v2/oc/lead`.
@@ -86,7 +86,7 @@ pub enum Endpoint {
 }
 
 impl Endpoint {
-    /// The name that the control API uses.
+    /// Returns the name that the control API uses.
     pub fn name(self) -> &'static str {
         match self {
             Self::Token => "token",
