@@ -1,0 +1,217 @@
+//! The events that there are.
+
+use std::fmt;
+
+/// The reasons of events. Closed, so that documents and tests can list them; where a condition has a reason for it, that is the name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[allow(
+    missing_docs,
+    reason = "the names are the documentation: docs/events.md has a row for each, held to this list by a test"
+)]
+pub enum Event {
+    // What was asked of the platform, and what came of it.
+    ConversionRequested,
+    Licensed,
+    LicenseChanged,
+    Adopted,
+    AwaitingLeadsJob,
+    AwaitingTrunksJob,
+    Synced,
+    TaskFailed,
+    PlatformRefused,
+    AnswerLost,
+    Recovered,
+    // Letting go.
+    DeletionRequested,
+    Deleted,
+    Retained,
+    Released,
+    DeletedExternally,
+    DeletionBlocked,
+    DeletionRateExceeded,
+    // What stands in the way, until somebody does something.
+    InvalidSpec,
+    ShortNameTaken,
+    Conflict,
+    AlreadyLicensed,
+    ChannelMismatch,
+    NamespaceNotAllowed,
+    PlatformNotFound,
+    WriteRefused,
+    // What the spec asks for instead of work.
+    PlanReady,
+    Observing,
+    Suspended,
+    Resumed,
+    // Leads.
+    LeadActive,
+    LeadNotActive,
+    LeadNotFound,
+    LeadRequested,
+    LeadDiscovered,
+    ChannelAssigned,
+    ChannelUnassigned,
+    // The platform object.
+    PlatformConnected,
+    PlatformRecovered,
+    PlatformUnavailable,
+    AuthenticationFailed,
+    Throttled,
+    SyncJobRun,
+    DeletionsHeld,
+    DeletionsApproved,
+    AbsencesHeld,
+    AbsencesApproved,
+    AbsencesOver,
+}
+
+/// How an event is marked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Severity {
+    /// All goes its way.
+    Normal,
+    /// Somebody may have to look.
+    Warning,
+}
+
+impl Event {
+    /// All of them, in the order of the document.
+    pub const ALL: [Event; 48] = [
+        Self::ConversionRequested,
+        Self::Licensed,
+        Self::LicenseChanged,
+        Self::Adopted,
+        Self::AwaitingLeadsJob,
+        Self::AwaitingTrunksJob,
+        Self::Synced,
+        Self::TaskFailed,
+        Self::PlatformRefused,
+        Self::AnswerLost,
+        Self::Recovered,
+        Self::DeletionRequested,
+        Self::Deleted,
+        Self::Retained,
+        Self::Released,
+        Self::DeletedExternally,
+        Self::DeletionBlocked,
+        Self::DeletionRateExceeded,
+        Self::InvalidSpec,
+        Self::ShortNameTaken,
+        Self::Conflict,
+        Self::AlreadyLicensed,
+        Self::ChannelMismatch,
+        Self::NamespaceNotAllowed,
+        Self::PlatformNotFound,
+        Self::WriteRefused,
+        Self::PlanReady,
+        Self::Observing,
+        Self::Suspended,
+        Self::Resumed,
+        Self::LeadActive,
+        Self::LeadNotActive,
+        Self::LeadNotFound,
+        Self::LeadRequested,
+        Self::LeadDiscovered,
+        Self::ChannelAssigned,
+        Self::ChannelUnassigned,
+        Self::PlatformConnected,
+        Self::PlatformRecovered,
+        Self::PlatformUnavailable,
+        Self::AuthenticationFailed,
+        Self::Throttled,
+        Self::SyncJobRun,
+        Self::DeletionsHeld,
+        Self::DeletionsApproved,
+        Self::AbsencesHeld,
+        Self::AbsencesApproved,
+        Self::AbsencesOver,
+    ];
+
+    /// Normal, or a warning.
+    pub fn severity(self) -> Severity {
+        match self {
+            Self::ConversionRequested
+            | Self::Licensed
+            | Self::LicenseChanged
+            | Self::Adopted
+            | Self::AwaitingLeadsJob
+            | Self::AwaitingTrunksJob
+            | Self::Synced
+            | Self::Recovered
+            | Self::DeletionRequested
+            | Self::Deleted
+            | Self::Retained
+            | Self::Released
+            | Self::PlanReady
+            | Self::Observing
+            | Self::Suspended
+            | Self::Resumed
+            | Self::LeadActive
+            | Self::LeadRequested
+            | Self::LeadDiscovered
+            | Self::ChannelAssigned
+            | Self::ChannelUnassigned
+            | Self::PlatformConnected
+            | Self::PlatformRecovered
+            | Self::SyncJobRun
+            | Self::DeletionsApproved
+            | Self::AbsencesApproved
+            | Self::AbsencesOver => Severity::Normal,
+            _ => Severity::Warning,
+        }
+    }
+
+    /// What was being done: `action` of the event.
+    pub fn action(self) -> &'static str {
+        match self {
+            Self::ConversionRequested | Self::Licensed | Self::TaskFailed => "Convert",
+            Self::Adopted => "Adopt",
+            Self::AwaitingLeadsJob | Self::AwaitingTrunksJob | Self::Synced | Self::SyncJobRun => {
+                "Synchronize"
+            }
+            Self::DeletionRequested
+            | Self::Deleted
+            | Self::Retained
+            | Self::Released
+            | Self::DeletionBlocked
+            | Self::DeletionRateExceeded
+            | Self::DeletionsHeld
+            | Self::DeletionsApproved => "Delete",
+            Self::PlatformRefused | Self::AnswerLost => "Ask",
+            Self::LeadRequested | Self::LeadDiscovered => "Create",
+            Self::ChannelAssigned | Self::ChannelUnassigned => "Assign",
+            Self::PlanReady => "Plan",
+            Self::WriteRefused => "Record",
+            Self::PlatformConnected
+            | Self::PlatformRecovered
+            | Self::PlatformUnavailable
+            | Self::AuthenticationFailed
+            | Self::Throttled => "Connect",
+            Self::LicenseChanged
+            | Self::Recovered
+            | Self::DeletedExternally
+            | Self::Observing
+            | Self::LeadActive
+            | Self::LeadNotActive
+            | Self::LeadNotFound
+            | Self::AbsencesHeld
+            | Self::AbsencesApproved
+            | Self::AbsencesOver => "Observe",
+            Self::InvalidSpec
+            | Self::ShortNameTaken
+            | Self::Conflict
+            | Self::AlreadyLicensed
+            | Self::ChannelMismatch
+            | Self::NamespaceNotAllowed
+            | Self::PlatformNotFound
+            | Self::Suspended
+            | Self::Resumed => "Check",
+        }
+    }
+}
+
+impl fmt::Display for Event {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(self, f)
+    }
+}

@@ -1,0 +1,327 @@
+//! What of a pass is worth an event: the history of a customer, in few lines.
+//!
+//! An event tells a change, never a state: what was asked of the platform and answered in this pass, and what status says now and did not say before.
+//! A restart, a pass that finds all as it was, and an outage that every object of a platform shares (the platform object tells that) tell nothing.
+
+mod event;
+mod obstacle;
+mod platform;
+
+use crate::conditions::{ConditionStatus, Reason, Trouble, Verdict};
+use crate::decision::{Change, ChangeResult, Decision, Mark, Step};
+use crate::facts::DeletionPolicy;
+use crate::pass::Pass;
+use crate::record::{Job, JobState, OperationKind, Outcome, Record};
+
+pub use event::{Event, Severity};
+pub use platform::of_platform;
+
+use obstacle::{recovered, stands_in_the_way};
+
+/// One event, with what it says.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct EventMessage {
+    /// Which one.
+    pub event: Event,
+    /// Its text, at most 1,000 bytes: an event holds 1,024.
+    pub text: String,
+}
+
+impl EventMessage {
+    /// A note; a text that is too long is cut.
+    pub fn new(event: Event, text: impl Into<String>) -> Self {
+        let mut text = text.into();
+        if text.len() > 1000 {
+            let end = (0..=997)
+                .rev()
+                .find(|end| text.is_char_boundary(*end))
+                .unwrap_or(0);
+            text.truncate(end);
+            text.push('…');
+        }
+        Self { event, text }
+    }
+}
+
+/// What status said before the pass.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+pub struct LastReported {
+    /// `Ready` and its reason, if there was a status.
+    pub ready: Option<(ConditionStatus, Reason)>,
+    /// Whether it was `Stalled`.
+    pub stalled: bool,
+}
+
+impl LastReported {
+    fn reason(&self) -> Option<Reason> {
+        self.ready.map(|(_, reason)| reason)
+    }
+
+    fn was_ready(&self) -> bool {
+        self.ready
+            .is_some_and(|(truth, _)| truth == ConditionStatus::True)
+    }
+
+    /// What was said before was a trouble of the whole platform: what was so before that is not known any more.
+    fn platform_was_away(&self) -> bool {
+        self.reason().is_some_and(concerns_all)
+    }
+
+    fn became(&self, reason: Reason, now: &Verdict) -> bool {
+        now.reason == reason && self.reason() != Some(reason)
+    }
+}
+
+/// Troubles that the platform object tells for all that is on it.
+fn concerns_all(reason: Reason) -> bool {
+    matches!(
+        reason,
+        Reason::AuthenticationFailed
+            | Reason::PlatformUnavailable
+            | Reason::Throttled
+            | Reason::AbsenceUnconfirmed
+    )
+}
+
+/// How a pass over a service or a lead ended, as far as its history goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ReportedEnd {
+    /// Status says what the last decision says.
+    LastReported,
+    /// The object was let go.
+    LetGo,
+    /// Status is as it was: it could not be written, or nothing new is known.
+    Unsaid,
+}
+
+impl ReportedEnd {
+    /// `written` means that the object could be written.
+    pub fn of(last: &Decision, written: bool) -> Self {
+        match &last.step {
+            _ if !written => Self::Unsaid,
+            Step::PatchMetadata(Mark::RemoveFinalizer) => Self::LetGo,
+            _ if last.hold => Self::Unsaid,
+            _ => Self::LastReported,
+        }
+    }
+}
+
+/// What a pass over a service is worth. `going` is the policy by which the object is being deleted.
+pub fn of_service(
+    said: &LastReported,
+    before: &Record,
+    pass: &Pass,
+    last: &Decision,
+    end: ReportedEnd,
+    going: Option<DeletionPolicy>,
+) -> Vec<EventMessage> {
+    let after = &last.record;
+    let mut notes: Vec<EventMessage> = pass
+        .asked
+        .iter()
+        .filter_map(|(change, answer)| asked(change, answer))
+        .collect();
+    // Marked on the object by this pass, whatever became of its status.
+    if let Some(guid) = after
+        .guid
+        .as_ref()
+        .filter(|_| going.is_none() && after.guid_annotated && after.guid != before.guid)
+    {
+        notes.push(EventMessage::new(
+            Event::Adopted,
+            format!("The service {guid}, which existed for the tenant, was taken over."),
+        ));
+    }
+    match end {
+        ReportedEnd::Unsaid => return notes,
+        ReportedEnd::LetGo => {
+            notes.push(let_go_of_service(after, going));
+            return notes;
+        }
+        ReportedEnd::LastReported => {}
+    }
+    if let (Some(license), true) = (&after.license, created(before, after)) {
+        notes.push(EventMessage::new(
+            Event::Licensed,
+            format!("The platform shows the service, with the license {license}."),
+        ));
+    }
+    if let (Some(was), Some(is)) = (&before.license, &after.license)
+        && was != is
+    {
+        notes.push(EventMessage::new(
+            Event::LicenseChanged,
+            format!("The license was {was} and is {is} now; that is left as it is."),
+        ));
+    }
+    for (job, reason, event) in [
+        (Job::Leads, Reason::AwaitingLeadsJob, Event::AwaitingLeadsJob),
+        (Job::Trunks, Reason::AwaitingTrunksJob, Event::AwaitingTrunksJob),
+    ] {
+        let known = said.platform_was_away() && is_open(before, job);
+        if said.became(reason, &last.verdict) && !known {
+            notes.push(EventMessage::new(event, last.verdict.message.clone()));
+        }
+    }
+    if last.verdict.ready == ConditionStatus::True && is_synced(after) && !is_synced(before) {
+        notes.push(EventMessage::new(
+            Event::Synced,
+            "The platform shows the service everywhere it should.",
+        ));
+    }
+    notes.extend(stands_in_the_way(said, before, pass, last));
+    if notes.is_empty() {
+        notes.extend(recovered(said, &last.verdict));
+    }
+    notes
+}
+
+/// What a pass over a lead is worth.
+pub fn of_lead(
+    said: &LastReported,
+    before: &Record,
+    pass: &Pass,
+    last: &Decision,
+    end: ReportedEnd,
+    going: Option<DeletionPolicy>,
+) -> Vec<EventMessage> {
+    let mut notes: Vec<EventMessage> = pass
+        .asked
+        .iter()
+        .filter_map(|(change, answer)| asked(change, answer))
+        .collect();
+    match end {
+        ReportedEnd::Unsaid => {}
+        ReportedEnd::LetGo => notes.push(let_go_of_lead(before, going)),
+        ReportedEnd::LastReported => {
+            // A change of its channel takes Ready away for a while, and the lead was Active all the time.
+            let changing = matches!(
+                said.reason(),
+                Some(Reason::Verifying | Reason::Progressing | Reason::Suspended)
+            ) && !created(before, &last.record);
+            if last.verdict.ready == ConditionStatus::True
+                && !said.was_ready()
+                && !said.platform_was_away()
+                && !changing
+            {
+                notes.push(EventMessage::new(Event::LeadActive, last.verdict.message.clone()));
+            }
+            notes.extend(stands_in_the_way(said, before, pass, last));
+        }
+    }
+    notes
+}
+
+/// The API server did not take what had to be recorded on an object. Where status says so it is told once, else at the first, second, fourth … try: then
+/// nothing else tells it.
+pub fn write_refused(said: &LastReported, failures: u32, trouble: &Trouble) -> Option<EventMessage> {
+    let told = said.reason() == Some(Reason::ProgressingWithRetry);
+    (!told && (failures == 0 || failures.is_power_of_two()))
+        .then(|| EventMessage::new(Event::WriteRefused, trouble.message.clone()))
+}
+
+/// A change that was asked for, when its answer is news by itself. A refusal shows in status; what was not sent is asked for again.
+fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
+    let (event, what) = match change {
+        Change::CreateService(new) => (
+            Event::ConversionRequested,
+            format!(
+                "convert the lead of tenant {} to an OC Essential service",
+                new.tenant
+            ),
+        ),
+        Change::DeleteService(guid) => (Event::DeletionRequested, format!("delete the service {guid}")),
+        Change::CreateLead(new) => (
+            Event::LeadRequested,
+            format!("make a consentless lead for tenant {}", new.tenant),
+        ),
+        Change::DeleteLead(tenant) => (
+            Event::DeletionRequested,
+            format!("delete the consentless lead of tenant {tenant}"),
+        ),
+        Change::AssignChannel(_, channel) => (
+            Event::ChannelAssigned,
+            format!("assign the lead to channel {channel}"),
+        ),
+        Change::UnassignChannel(_) => (
+            Event::ChannelUnassigned,
+            "take the lead out of its channel".to_owned(),
+        ),
+        Change::RunJob(_) => return None,
+    };
+    let of_a_channel = matches!(change, Change::AssignChannel(..) | Change::UnassignChannel(_));
+    match answer {
+        ChangeResult::Accepted(_) | ChangeResult::Done => Some(EventMessage::new(
+            event,
+            format!("The platform was asked to {what}, and took it on."),
+        )),
+        ChangeResult::Unknown(_) if !of_a_channel => {
+            let text = format!(
+                "The platform was asked to {what}, and its answer was lost: whether it was done is looked up before it is asked for again."
+            );
+            Some(EventMessage::new(Event::AnswerLost, text))
+        }
+        ChangeResult::Unknown(_)
+        | ChangeResult::NotFound
+        | ChangeResult::Rejected(_)
+        | ChangeResult::NotSent(_) => None,
+    }
+}
+
+/// Whether the create of this object has succeeded since.
+fn created(before: &Record, after: &Record) -> bool {
+    let done = |record: &Record| {
+        record
+            .operation
+            .as_ref()
+            .filter(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded))
+            .cloned()
+    };
+    done(after).is_some_and(|now| done(before).is_none_or(|was| was.id != now.id))
+}
+
+fn is_open(record: &Record, job: Job) -> bool {
+    matches!(record.job(job).state, JobState::Due | JobState::Requested)
+}
+
+fn is_synced(record: &Record) -> bool {
+    record.leads_job.state == JobState::Synced && !is_open(record, Job::Trunks)
+}
+
+fn let_go_of_service(after: &Record, going: Option<DeletionPolicy>) -> EventMessage {
+    match (going, &after.guid) {
+        (Some(DeletionPolicy::Delete), Some(guid)) => EventMessage::new(
+            Event::Deleted,
+            format!("The service {guid} is gone from the platform: looked for and not found."),
+        ),
+        (_, Some(guid)) => EventMessage::new(
+            Event::Retained,
+            format!("The object is gone, and the service {guid} stays on the platform."),
+        ),
+        (_, None) => EventMessage::new(
+            Event::Released,
+            "The object is gone; it had no service of its own on the platform.",
+        ),
+    }
+}
+
+fn let_go_of_lead(before: &Record, going: Option<DeletionPolicy>) -> EventMessage {
+    let deleting = before
+        .intent
+        .as_ref()
+        .is_some_and(|intent| intent.kind == OperationKind::Delete);
+    match going {
+        Some(DeletionPolicy::Delete) if deleting => EventMessage::new(
+            Event::Deleted,
+            "The consentless lead is gone from the platform: looked for and not found.",
+        ),
+        Some(DeletionPolicy::Delete) => EventMessage::new(
+            Event::Released,
+            "The object is gone; the platform has no consentless lead of its own.",
+        ),
+        _ => EventMessage::new(
+            Event::Retained,
+            "The object is gone; what the platform has of the lead stays.",
+        ),
+    }
+}

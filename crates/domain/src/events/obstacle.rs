@@ -1,0 +1,105 @@
+//! What stands in the way of an object.
+
+use crate::conditions::{ConditionStatus, Reason, Verdict};
+use crate::decision::Decision;
+use crate::pass::Pass;
+use crate::record::{OperationKind, Outcome, Record};
+
+use super::{Event, EventMessage, LastReported, concerns_all};
+
+/// What somebody has to see to, or what the spec asks for instead of work, when it is another than before.
+pub(super) fn stands_in_the_way(
+    said: &LastReported,
+    before: &Record,
+    pass: &Pass,
+    last: &Decision,
+) -> Option<EventMessage> {
+    let now = &last.verdict;
+    let again = said.reason() == Some(now.reason);
+    // After an outage the same reason comes back: it was told before, and is told again only when this pass shows that it is new.
+    let known = said.platform_was_away() && !surely_new(before, pass, last);
+    match (of_reason(now.reason), now.reason) {
+        (Some(event), Reason::Suspended | Reason::Observing | Reason::PlanReady) => {
+            (!again && !known).then(|| EventMessage::new(event, now.message.clone()))
+        }
+        // Young objects wait for what is applied along with them: that is no news yet.
+        (Some(event), reason) if reason.stalls() && now.stalled && !(again && said.stalled) => {
+            (!known).then(|| EventMessage::new(event, now.message.clone()))
+        }
+        (_, reason) if said.reason() == Some(Reason::Suspended) && reason != Reason::Suspended => Some(
+            EventMessage::new(Event::Resumed, "spec.suspend is no longer true: work goes on."),
+        ),
+        _ => None,
+    }
+}
+
+/// Whether what stands in the way now cannot have been so before the platform was away. What is not sure may well have been told already.
+fn surely_new(before: &Record, pass: &Pass, last: &Decision) -> bool {
+    let other_spec = before
+        .observed_generation
+        .is_some_and(|seen| seen != pass.facts.generation);
+    match last.verdict.reason {
+        // Known without the platform: had it been so, status would not have spoken of the platform.
+        Reason::Suspended | Reason::NamespaceNotAllowed | Reason::PlatformNotFound => true,
+        // Status has not spoken of this spec yet.
+        Reason::InvalidSpec | Reason::PlanReady | Reason::Observing if other_spec => true,
+        // The license is forgotten when the service is first missed.
+        Reason::DeletedExternally => before.license.is_some() && last.record.license.is_none(),
+        // A change failed or was refused in this pass, and the one before had not ended so.
+        _ => failure(&last.record).is_some_and(|now| failure(before) != Some(now)),
+    }
+}
+
+/// How the last change of an object failed, if it did.
+fn failure(record: &Record) -> Option<(OperationKind, Outcome, Option<Reason>)> {
+    let operation = record.operation.as_ref()?;
+    let outcome = operation
+        .ended()
+        .filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
+    Some((operation.kind, outcome, operation.reason))
+}
+
+/// What stood in the way for this object alone does so no more.
+pub(super) fn recovered(said: &LastReported, now: &Verdict) -> Option<EventMessage> {
+    let from = said
+        .reason()
+        .filter(|reason| said.stalled && !concerns_all(*reason))?;
+    (now.ready == ConditionStatus::True)
+        .then(|| EventMessage::new(Event::Recovered, format!("{from} is over. {}", now.message)))
+}
+
+/// The event that tells of a reason, for services and leads.
+fn of_reason(reason: Reason) -> Option<Event> {
+    Some(match reason {
+        Reason::InvalidSpec => Event::InvalidSpec,
+        Reason::ShortNameTaken => Event::ShortNameTaken,
+        Reason::Conflict => Event::Conflict,
+        Reason::LeadNotFound => Event::LeadNotFound,
+        Reason::LeadNotActive => Event::LeadNotActive,
+        Reason::AlreadyLicensed => Event::AlreadyLicensed,
+        Reason::ChannelMismatch => Event::ChannelMismatch,
+        Reason::NamespaceNotAllowed => Event::NamespaceNotAllowed,
+        Reason::DeletedExternally => Event::DeletedExternally,
+        Reason::DeletionBlocked => Event::DeletionBlocked,
+        Reason::DeletionRateExceeded => Event::DeletionRateExceeded,
+        Reason::TaskFailed => Event::TaskFailed,
+        Reason::PlatformRefused => Event::PlatformRefused,
+        Reason::PlatformNotFound => Event::PlatformNotFound,
+        Reason::PlanReady => Event::PlanReady,
+        Reason::Observing => Event::Observing,
+        Reason::Suspended => Event::Suspended,
+        // The platform object tells the first four for all; the jobs have their own place; the rest is work going on.
+        Reason::AuthenticationFailed
+        | Reason::PlatformUnavailable
+        | Reason::Throttled
+        | Reason::AbsenceUnconfirmed
+        | Reason::AwaitingLeadsJob
+        | Reason::AwaitingTrunksJob
+        | Reason::Progressing
+        | Reason::Converting
+        | Reason::Verifying
+        | Reason::Deleting
+        | Reason::ProgressingWithRetry
+        | Reason::Succeeded => return None,
+    })
+}

@@ -1,0 +1,78 @@
+//! The channel that a lead is assigned to.
+
+use crate::conditions::{Reason, Verdict};
+use crate::decision::{Change, ChangeResult, Decision, Query, Step, Wake};
+use crate::model::{Lead, MicrosoftStatus};
+use crate::policy::Policy;
+
+use super::{DesiredLead, LeadCase};
+
+impl LeadCase<'_> {
+    /// The channel that this object holds changes with the answer, not with the request: what was not executed is asked for again. A change of a lead
+    /// itself has an open intent; one of its channel has none.
+    pub(super) fn absorb_channel(&mut self, desired: &DesiredLead) {
+        let done = matches!(
+            self.facts.answer,
+            Some(ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Accepted(_))
+        );
+        if done && self.record.open_intent().is_none() {
+            self.record.assigned_channel = desired.channel;
+        }
+    }
+
+    /// `spec.channelId`: assigned while it stands there, unassigned when it is taken out again and this object had assigned it.
+    pub(super) fn channel(mut self, policy: &Policy, desired: &DesiredLead, lead: &Lead) -> Decision {
+        let active = lead.status == MicrosoftStatus::Active;
+        let differs = match (desired.channel, self.record.assigned_channel) {
+            (Some(wanted), _) => lead.channel != Some(wanted) && active,
+            (None, assigned) => assigned.is_some() && lead.channel == assigned,
+        };
+        if differs && self.facts.leads.since(self.facts.pass_started).is_none() {
+            // A list from before the last change of ours would have the change asked for twice.
+            let since = self.facts.pass_started;
+            return self.look(Query::Leads, since, "does the channel still differ");
+        }
+        match (desired.channel, self.record.assigned_channel) {
+            (Some(wanted), assigned) if lead.channel != Some(wanted) && active => {
+                if assigned != Some(wanted) || self.facts.retry_now {
+                    let verdict = Verdict::not_ready(
+                        Reason::Progressing,
+                        format!("Assigning the lead to channel {wanted}."),
+                    );
+                    return self.decide(
+                        Step::Execute(Change::AssignChannel(lead.tenant.clone(), wanted)),
+                        "the channel differs",
+                        verdict,
+                    );
+                }
+                let until = self.now + policy.observe_interval;
+                let message = format!(
+                    "The lead was assigned to channel {wanted}, and the platform does not show it yet."
+                );
+                self.decide(
+                    Step::Wait(until, Wake::Inventory),
+                    "the assignment does not show",
+                    Verdict::not_ready(Reason::Verifying, message),
+                )
+            }
+            (None, Some(assigned)) if lead.channel == Some(assigned) => {
+                let verdict = Verdict::not_ready(
+                    Reason::Progressing,
+                    format!("Taking the lead out of channel {assigned}."),
+                );
+                self.decide(
+                    Step::Execute(Change::UnassignChannel(lead.tenant.clone())),
+                    "spec.channelId was taken out",
+                    verdict,
+                )
+            }
+            (wanted, _) => {
+                // A lead that is not Active can't be assigned; that it should be is not forgotten.
+                if wanted.is_none() || wanted == lead.channel {
+                    self.record.assigned_channel = wanted;
+                }
+                self.standing(policy, lead)
+            }
+        }
+    }
+}

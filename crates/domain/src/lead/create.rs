@@ -1,0 +1,103 @@
+//! The platform has no lead for the tenant: a consentless one is made where the spec asks for it.
+
+use crate::conditions::{Reason, Trouble, Verdict};
+use crate::decision::{Change, Decision, Query, Step, Wake};
+use crate::facts::{Absence, LeadsView};
+use crate::policy::Policy;
+use crate::record::{OperationKind, Outcome, Sent};
+use crate::requests::NewLead;
+use crate::timing;
+
+use super::{DesiredLead, LeadCase};
+
+impl LeadCase<'_> {
+    /// People apply the object just after the lead was made, and an intent is not followed by a read: both want a list of this pass.
+    pub(super) fn when_absent(
+        mut self,
+        policy: &Policy,
+        desired: &DesiredLead,
+        view: &LeadsView,
+    ) -> Decision {
+        let since = self.facts.pass_started;
+        if self.facts.leads.since(since).is_none() {
+            return self.look(Query::Leads, since, "is there still no lead");
+        }
+        if let Some(decision) = self.not_proven(view).or_else(|| self.unbelieved()) {
+            return decision;
+        }
+        let Some(company_name) = &desired.consentless else {
+            let message = format!(
+                "The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center; or set spec.consentless to have the lead made.",
+                desired.tenant
+            );
+            return self.missing(
+                Trouble::new(Reason::LeadNotFound, message),
+                "no lead for the tenant",
+            );
+        };
+        if let Some((retry, trouble)) = self
+            .record
+            .refusal(OperationKind::Create, self.now)
+            .filter(|_| !self.facts.retry_now)
+        {
+            return self.decide(
+                Step::Blocked(retry),
+                "the last try was refused",
+                Verdict::trouble(&trouble),
+            );
+        }
+        let verdict = Verdict::not_ready(
+            Reason::Progressing,
+            "Asking the platform to make the consentless lead.",
+        );
+        if self.record.may_send(OperationKind::Create, self.now) {
+            let new = NewLead {
+                tenant: desired.tenant.clone(),
+                company_name: company_name.clone(),
+            };
+            return self.decide(
+                Step::Execute(Change::CreateLead(new)),
+                "no lead, and the intent is recorded",
+                verdict,
+            );
+        }
+        if let Some(intent) = self
+            .record
+            .open_intent()
+            .filter(|intent| intent.sent == Sent::Maybe)
+            .cloned()
+        {
+            if self.facts.pass_started < intent.start + policy.create_grace {
+                let until = timing::next_look(self.now, intent.start);
+                let verdict = Verdict::not_ready(
+                    Reason::Verifying,
+                    "The lead was asked for: looking whether it appears.",
+                );
+                return self.decide(
+                    Step::Wait(until, Wake::Inventory),
+                    "the effect does not show yet",
+                    verdict,
+                );
+            }
+            self.record.end_operation(Outcome::Unknown, self.now, Vec::new());
+        }
+        let mark = self.begin(OperationKind::Create, &desired.tenant, policy);
+        self.decide(mark, "the intent comes before the effect", verdict)
+    }
+
+    /// What comes before it is said that a lead is not there; `None` when that is proven.
+    pub(super) fn not_proven(&self, view: &LeadsView) -> Option<Decision> {
+        match view.absence() {
+            Absence::Proven => None,
+            Absence::Unconfirmed => Some(self.copy().look(
+                Query::LeadsOfTenant,
+                self.facts.pass_started,
+                "is it only not in the list",
+            )),
+            Absence::NotWhole => Some(
+                self.copy()
+                    .stop(LeadsView::not_whole(), "the leads of the tenant are not whole"),
+            ),
+        }
+    }
+}

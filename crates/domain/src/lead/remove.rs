@@ -1,0 +1,167 @@
+//! Letting go of a lead: a consentless one is deleted where the policy says so.
+
+use crate::conditions::{Reason, Trouble, Verdict};
+use crate::decision::{Change, Decision, Mark, Query, Step, Wake};
+use crate::facts::{DeletionPolicy, Fact};
+use crate::names::TenantId;
+use crate::policy::{PlatformAccess, Policy};
+use crate::record::{OperationKind, Sent};
+use crate::timing;
+
+use super::LeadCase;
+
+impl LeadCase<'_> {
+    /// While the answer to a create is not known, the lead can still appear: it is waited for, so that it is not left behind.
+    fn may_appear(&self, policy: &Policy) -> Option<Decision> {
+        let creating = self
+            .record
+            .open_intent()
+            .filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe)?;
+        let until = timing::next_look(self.now, creating.start);
+        let verdict = Verdict::not_ready(
+            Reason::Verifying,
+            "Being deleted while the answer to a create is not known: looking whether the lead appears.",
+        );
+        let waiting = self.facts.pass_started < creating.start + policy.create_grace;
+        waiting.then(|| {
+            self.copy().decide(
+                Step::Wait(until, Wake::Inventory),
+                "the effect does not show yet",
+                verdict,
+            )
+        })
+    }
+
+    /// The lead shows its service only when the leads job has run.
+    fn service_that_the_lead_may_not_show(&self) -> Option<Decision> {
+        let (case, since) = (self.copy(), self.facts.pass_started);
+        if let Fact::Unreadable(trouble) = &self.facts.services {
+            return Some(case.unreadable(trouble));
+        }
+        match self.facts.services.since(since) {
+            None => Some(case.look(Query::Services, since, "does the tenant have a service")),
+            Some(view) if view.of_operator_connect().next().is_some() => Some(case.has_a_service()),
+            Some(view) if !view.complete => {
+                let message = "The list of services has entries that can't be read; a service of this tenant may be among them.";
+                Some(case.stop(
+                    Trouble::new(Reason::PlatformUnavailable, message),
+                    "the list of services is not whole",
+                ))
+            }
+            Some(_) => self.unbelieved(),
+        }
+    }
+
+    fn has_a_service(self) -> Decision {
+        let message = "The lead has a service, so the lead is not deleted while there is one. Set spec.deletionPolicy to Retain to let this object go and keep both.";
+        self.stop(
+            Trouble::new(Reason::DeletionBlocked, message),
+            "the lead has a service",
+        )
+    }
+
+    pub(super) fn remove(self, policy: DeletionPolicy, tenant: Option<&TenantId>) -> Decision {
+        let release = |case: Self, why| {
+            case.decide(
+                Step::PatchMetadata(Mark::RemoveFinalizer),
+                why,
+                Verdict::not_ready(Reason::Deleting, "Letting go."),
+            )
+        };
+        if !self.record.finalizer {
+            let step = Step::Idle(self.now + timing::SLOW_RETRY);
+            return self.decide(
+                step,
+                "the finalizer is off",
+                Verdict::not_ready(Reason::Deleting, "Nothing is left to do."),
+            );
+        }
+        let Some(tenant) = tenant.filter(|_| policy == DeletionPolicy::Delete) else {
+            return release(self, "retained");
+        };
+        let usable = match &self.facts.connection {
+            PlatformAccess::Usable(usable) => usable,
+            PlatformAccess::Unknown(trouble) => return self.unreadable(trouble),
+            PlatformAccess::Unusable(trouble) => {
+                let message = format!(
+                    "spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain.",
+                    trouble.message
+                );
+                let reason = trouble.reason;
+                return self.stop(Trouble::new(reason, message), "it can't be deleted there");
+            }
+        };
+        if let Some(decision) = self.after_asking() {
+            return decision;
+        }
+        let facts = self.facts;
+        let view = match &facts.leads {
+            Fact::Unreadable(trouble) => return self.unreadable(trouble),
+            fact => match fact.since(facts.pass_started) {
+                Some(view) => view,
+                None => return self.look(Query::Leads, facts.pass_started, "is the lead still there"),
+            },
+        };
+        let Some(lead) = view.leads.iter().find(|lead| lead.consentless) else {
+            return match self
+                .not_proven(view)
+                .or_else(|| self.may_appear(usable))
+                .or_else(|| self.unbelieved())
+            {
+                Some(decision) => decision,
+                None => release(self, "looked for and not found"),
+            };
+        };
+        if lead.service.is_some() {
+            return self.has_a_service();
+        }
+        if let Some(decision) = self.service_that_the_lead_may_not_show() {
+            return decision;
+        }
+        let verdict = Verdict::not_ready(Reason::Deleting, "The platform is removing the consentless lead.");
+        if self.record.may_send(OperationKind::Delete, self.now) {
+            return self.decide(
+                Step::Execute(Change::DeleteLead(tenant.clone())),
+                "the intent is recorded",
+                verdict,
+            );
+        }
+        let asked = self
+            .record
+            .open_intent()
+            .filter(|intent| intent.kind == OperationKind::Delete && intent.sent == Sent::Maybe)
+            .cloned();
+        match asked {
+            Some(intent)
+                if self.now < intent.start + timing::DELETE_AGAIN
+                    && !self.facts.left_open_by_another(&self.record, &intent) =>
+            {
+                let until = timing::next_look(self.now, intent.start);
+                self.decide(
+                    Step::Wait(until, Wake::Inventory),
+                    "asked for; still there",
+                    verdict,
+                )
+            }
+            _ => {
+                if let Some((retry, trouble)) = self
+                    .record
+                    .refusal(OperationKind::Delete, self.now)
+                    .filter(|_| !self.facts.retry_now)
+                {
+                    return self.decide(
+                        Step::Blocked(retry),
+                        "the last try was refused",
+                        Verdict::trouble(&trouble),
+                    );
+                }
+                if let Some(trouble) = &usable.deletions_blocked {
+                    let trouble = trouble.clone();
+                    return self.stop(trouble, "the breaker holds it");
+                }
+                let mark = self.begin(OperationKind::Delete, tenant, usable);
+                self.decide(mark, "the intent comes before the effect", verdict)
+            }
+        }
+    }
+}

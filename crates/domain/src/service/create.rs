@@ -1,0 +1,252 @@
+//! There is no service: one is made when nothing is under way and nothing stands against it.
+
+use crate::conditions::{Reason, Trouble, Verdict};
+use crate::decision::{Change, ChangeResult, Decision, PlanItem, Query, Step, Wake};
+use crate::facts::{Fact, ServicesView};
+use crate::policy::Policy;
+use crate::record::{OperationKind, Outcome, Sent};
+use crate::timing;
+
+use super::{DesiredService, Mode, ServiceCase, checks, ready};
+
+impl ServiceCase<'_> {
+    /// There is no service. One is made when nothing is under way and nothing stands against it.
+    pub(super) fn when_absent(
+        mut self,
+        policy: &Policy,
+        desired: &DesiredService,
+        view: &ServicesView,
+    ) -> Decision {
+        if let Some(decision) = self.follow_task(policy) {
+            return decision;
+        }
+        if let Some(decision) = self.after_asking() {
+            return decision;
+        }
+        if let Some(intent) = self
+            .record
+            .open_intent()
+            .filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe)
+            .cloned()
+        {
+            if self.facts.pass_started < intent.start + policy.grace() {
+                let message = "A create was asked for and its answer is not known: looking whether the service appears.";
+                return self.look_until(intent.start, intent.start + policy.grace(), message);
+            }
+            // What may be among the entries that can't be read has not failed to appear.
+            if let Some(decision) = self.unproven(view) {
+                return decision;
+            }
+            self.record.end_operation(
+                Outcome::Unknown,
+                self.now,
+                vec!["The answer was lost, and no service appeared in time.".into()],
+            );
+        }
+        // The intent of a deletion that never came about: the object was restored from a backup that was made in the middle of it.
+        if self
+            .record
+            .open_intent()
+            .is_some_and(|intent| intent.kind == OperationKind::Delete)
+        {
+            self.record.end_operation(
+                Outcome::Unknown,
+                self.now,
+                vec!["A deletion was recorded before this object was restored.".into()],
+            );
+        }
+        if let Some(decision) = self.unbelieved().filter(|_| view.complete) {
+            return decision;
+        }
+        // An intent that is put back, of long before, says nothing of a service that was read back since, and is gone.
+        if self.record.guid_proven && self.record.leads_job.due.is_some() && !desired.recreate {
+            return self.vanished(policy, desired, view);
+        }
+        (self.record.guid, self.record.guid_proven) = (None, false);
+        if let Some(decision) = self.rest_after_failure() {
+            return decision;
+        }
+        if !view.complete {
+            return self.not_whole();
+        }
+        checks::eligible(self, policy, desired, view)
+    }
+
+    /// After a change was asked for in this pass, whatever came of it, the pass ends.
+    fn after_asking(&self) -> Option<Decision> {
+        let case = || self.copy();
+        match self.facts.answer.as_ref()? {
+            ChangeResult::NotSent(trouble) => {
+                let until = timing::next_try(self.now, self.facts.failures, trouble.retry_after);
+                Some(case().decide(
+                    Step::Wait(until, Wake::Inventory),
+                    "the request was not executed",
+                    self.facts.verdict_of(trouble),
+                ))
+            }
+            ChangeResult::Unknown(trouble) => {
+                let message = format!(
+                    "The answer was lost, so it is looked whether it was done. {}",
+                    trouble.message
+                );
+                Some(case().look_for_effect(self.now, &message))
+            }
+            _ => None,
+        }
+    }
+
+    /// What failed or was refused is tried again when the spec changes, when somebody asks, or after a long while.
+    fn rest_after_failure(&self) -> Option<Decision> {
+        if self.record.open_intent().is_some() {
+            return None;
+        }
+        let operation = self.record.operation.as_ref()?;
+        let outcome = operation
+            .ended()
+            .filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
+        let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
+        // A spec that was changed while the platform was away is still another one than the one that failed.
+        let other_spec = operation.generation.is_some_and(|of| of != self.facts.generation);
+        let anew = (self.facts.retry_now || other_spec)
+            && self.facts.answer.is_none()
+            && self.facts.task == Fact::Unread;
+        let looked = operation.completed.unwrap_or(self.now) + timing::LEFT_OVER;
+        if outcome == Outcome::Failed && (anew || other_spec) && self.now < looked {
+            let verdict = Verdict::not_ready(
+                Reason::Verifying,
+                "The last create failed: looking whether it left a service, before it is asked for again.",
+            );
+            return Some(self.copy().decide(
+                Step::Wait(looked, Wake::Inventory),
+                "what did the failed create leave",
+                verdict,
+            ));
+        }
+        if anew || self.now >= retry {
+            return None;
+        }
+        let told = operation.messages.join(" ");
+        let (reason, message) = match outcome {
+            Outcome::Refused => (operation.reason.unwrap_or(Reason::PlatformRefused), told),
+            _ => {
+                // The platform's words may be without a full stop.
+                let stop = if told.is_empty() || told.ends_with(['.', '!', '?']) {
+                    ""
+                } else {
+                    "."
+                };
+                (
+                    Reason::TaskFailed,
+                    format!(
+                        "The platform's task failed: {told}{stop} Tried again hourly, at once when the spec changes."
+                    ),
+                )
+            }
+        };
+        let case = self.copy();
+        Some(case.decide(
+            Step::Blocked(retry),
+            "the last try failed",
+            Verdict::not_ready(reason, message),
+        ))
+    }
+
+    /// The service that this object made or took over is not in the list any more.
+    pub(super) fn vanished(
+        mut self,
+        policy: &Policy,
+        desired: &DesiredService,
+        view: &ServicesView,
+    ) -> Decision {
+        // Of what was believed before nothing new is concluded.
+        if let Some(decision) = self
+            .unbelieved()
+            .filter(|_| view.complete && (self.record.license.is_some() || desired.recreate))
+        {
+            return decision;
+        }
+        if self.facts.services.since(self.facts.pass_started).is_none() {
+            let since = self.facts.pass_started;
+            return self.look(Query::Services, since, "is the service really gone");
+        }
+        if !view.complete {
+            let message = "The list of services has entries that can't be read; the service of this object may be among them.";
+            return self.stop(
+                Trouble::new(Reason::PlatformUnavailable, message),
+                "the list of services is not whole",
+            );
+        }
+        ready::gone(&mut self.record);
+        if desired.recreate && desired.mode != Mode::Observe {
+            return self.make_again(policy, desired, view);
+        }
+        let message = "The service was deleted on the platform, not by this object. Set spec.recreate to true to have it made again, or delete this object.";
+        self.stop(
+            Trouble::new(Reason::DeletedExternally, message),
+            "the service was deleted behind our back",
+        )
+    }
+
+    /// A service that is gone is made anew, under another guid. While that is only planned, the object stands for the one that is gone: should the plan
+    /// be dropped, it must not look as if there had never been a service.
+    fn make_again(mut self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
+        let record = &mut self.record;
+        let gone = (
+            record.guid.take(),
+            std::mem::take(&mut record.guid_annotated),
+            std::mem::take(&mut record.guid_proven),
+        );
+        let jobs = (
+            std::mem::take(&mut record.leads_job),
+            std::mem::take(&mut record.trunks_job),
+        );
+        let mut decision = self.when_absent(policy, desired, view);
+        if desired.mode == Mode::Plan {
+            (decision.record.leads_job, decision.record.trunks_job) = jobs;
+            if !decision.plan.is_empty() {
+                let from = gone.0.as_ref().map(ToString::to_string);
+                decision.plan.insert(
+                    0,
+                    PlanItem {
+                        action: "Create",
+                        field: "umpCustomerGuid",
+                        from,
+                        to: None,
+                    },
+                );
+            }
+            (
+                decision.record.guid,
+                decision.record.guid_annotated,
+                decision.record.guid_proven,
+            ) = gone;
+        }
+        decision
+    }
+
+    /// Asks for the create: intent first, in a write of its own, then the request.
+    pub(super) fn create(self, policy: &Policy, desired: &DesiredService) -> Decision {
+        match desired.mode {
+            Mode::Plan => return self.planned(checks::plan_create(desired)),
+            Mode::Observe => {
+                return self.observed("No service exists for this tenant; mode Observe makes none.");
+            }
+            Mode::Apply => {}
+        }
+        let verdict = Verdict::not_ready(Reason::Converting, "Asking the platform to convert the lead.");
+        if self.record.may_send(OperationKind::Create, self.now) {
+            return self.decide(
+                Step::Execute(Change::CreateService(Box::new(desired.new_service()))),
+                "nothing stands against it",
+                verdict,
+            );
+        }
+        // Once the intent stands there nothing is read any more: what is between it and the request is what a crash makes expensive.
+        let since = self.facts.pass_started;
+        if self.facts.services.since(since).is_none() {
+            return self.look(Query::Services, since, "is there still no service");
+        }
+        let mark = self.begin(OperationKind::Create, Some(&desired.tenant), policy);
+        self.decide(mark, "the intent comes before the effect", verdict)
+    }
+}
