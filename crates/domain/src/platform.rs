@@ -154,7 +154,21 @@ pub fn decide(
         &record.ledger,
         &facts.deletions,
     );
-    let (services_at, leads_at) = (read_at(&facts.services), read_at(&facts.leads));
+    settle_absences(now, desired, &mut record, facts);
+    let (step, why, verdict) = next_step(now, desired, &record, facts);
+    PlatformDecision {
+        step,
+        why,
+        verdict: Verdict {
+            held: record.ledger.trouble(desired.deletions.per_hour),
+            absences: record.absences.trouble(now, &desired.account),
+            ..verdict
+        },
+        record,
+    }
+}
+
+fn settle_absences(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, facts: &PlatformFacts) {
     // What can't be read of a list is not missing. What one that is not whole shows is there.
     let whole = [&facts.services, &facts.leads]
         .iter()
@@ -163,12 +177,10 @@ pub fn decide(
         .counted
         .as_ref()
         .filter(|counted| whole || counted.missing.is_empty());
-    if let (Some(counted), Some(listed)) = (
-        counted,
-        services_at
-            .zip(leads_at)
-            .map(|(services, leads)| services.min(leads)),
-    ) {
+    let listed = read_at(&facts.services)
+        .zip(read_at(&facts.leads))
+        .map(|(services, leads)| services.min(leads));
+    if let (Some(counted), Some(listed)) = (counted, listed) {
         record.absences = absence::settle(
             now,
             listed,
@@ -178,26 +190,16 @@ pub fn decide(
             counted,
         );
     }
-    let held = record.ledger.trouble(desired.deletions.per_hour);
-    let absences = record.absences.trouble(now, &desired.account);
-    let decision = |step, why, verdict: Verdict| PlatformDecision {
-        step,
-        why,
-        verdict: Verdict {
-            held: held.clone(),
-            absences: absences.clone(),
-            ..verdict
-        },
-        record: record.clone(),
-    };
-    let told = |trouble: &Trouble| Verdict::passing(trouble, facts.failures, record.stalled_for);
+}
+
+fn next_step(
+    now: Time,
+    desired: &DesiredPlatform,
+    record: &PlatformRecord,
+    facts: &PlatformFacts,
+) -> (Step, &'static str, Verdict) {
     if let Some(trouble) = &desired.unusable {
-        let until = retry(now, facts.failures, trouble);
-        return decision(
-            Step::Wait(until, Wake::Clock),
-            "the connection can't be made",
-            told(trouble),
-        );
+        return wait_out(now, record, facts, trouble, "the connection can't be made");
     }
     // Both lists are read together: one that will soon be due is read along with the one that is.
     // What is missing is looked for often, so that it is noticed when it shows again.
@@ -214,34 +216,40 @@ pub fn decide(
     for (query, fact) in [(Query::Services, &facts.services), (Query::Leads, &facts.leads)] {
         match fact {
             Fact::Unread => {
-                return decision(Step::Observe(query, not_before), "the list is due", progressing());
+                return (Step::Observe(query, not_before), "the list is due", progressing());
             }
             Fact::Unreadable(trouble) => {
-                let until = retry(now, facts.failures, trouble);
-                return decision(
-                    Step::Wait(until, Wake::Clock),
-                    "the platform can't be read",
-                    told(trouble),
-                );
+                return wait_out(now, record, facts, trouble, "the platform can't be read");
             }
             Fact::Known { .. } => {}
         }
     }
-    let (next_run, asked) = next_run(now, desired, &record, facts);
+    let verdict = verdict(desired, record, facts);
+    let (next_run, asked) = next_run(now, desired, record, facts);
     if let Some(job) = asked {
-        return decision(
-            Step::Execute(Change::RunJob(job)),
-            "services wait for the job",
-            verdict(desired, &record, facts),
-        );
+        let step = Step::Execute(Change::RunJob(job));
+        return (step, "services wait for the job", verdict);
     }
-    let oldest = [services_at, leads_at].into_iter().flatten().min().unwrap_or(now);
+    let read = [read_at(&facts.services), read_at(&facts.leads)];
+    let oldest = read.into_iter().flatten().min().unwrap_or(now);
     let until = (oldest + interval).max(now + Duration::from_millis(100));
     let until = next_run
         .into_iter()
         .chain(soon(now, desired))
         .fold(until, Time::min);
-    decision(Step::Idle(until), "observed", verdict(desired, &record, facts))
+    (Step::Idle(until), "observed", verdict)
+}
+
+fn wait_out(
+    now: Time,
+    record: &PlatformRecord,
+    facts: &PlatformFacts,
+    trouble: &Trouble,
+    why: &'static str,
+) -> (Step, &'static str, Verdict) {
+    let until = retry(now, facts.failures, trouble);
+    let verdict = Verdict::passing(trouble, facts.failures, record.stalled_for);
+    (Step::Wait(until, Wake::Clock), why, verdict)
 }
 
 /// What is said of a credential that was changed and is refused, while the one before is still good: a directory may take half a minute to know a new

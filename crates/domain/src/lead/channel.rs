@@ -3,6 +3,7 @@
 use crate::conditions::{Reason, Verdict};
 use crate::decision::{Change, ChangeResult, Decision, Query, Step, Wake};
 use crate::model::{Lead, MicrosoftStatus};
+use crate::names::ChannelId;
 use crate::policy::Policy;
 
 use super::{DesiredLead, LeadCase};
@@ -34,26 +35,7 @@ impl LeadCase<'_> {
         }
         match (desired.channel, self.record.assigned_channel) {
             (Some(wanted), assigned) if lead.channel != Some(wanted) && active => {
-                if assigned != Some(wanted) || self.facts.retry_now {
-                    let verdict = Verdict::not_ready(
-                        Reason::Progressing,
-                        format!("Assigning the lead to channel {wanted}."),
-                    );
-                    return self.decide(
-                        Step::Execute(Change::AssignChannel(lead.tenant.clone(), wanted)),
-                        "the channel differs",
-                        verdict,
-                    );
-                }
-                let until = self.now + policy.observe_interval;
-                let message = format!(
-                    "The lead was assigned to channel {wanted}, and the platform does not show it yet."
-                );
-                self.decide(
-                    Step::Wait(until, Wake::Inventory),
-                    "the assignment does not show",
-                    Verdict::not_ready(Reason::Verifying, message),
-                )
+                self.assign(policy, lead, wanted, assigned)
             }
             (None, Some(assigned)) if lead.channel == Some(assigned) => {
                 let verdict = Verdict::not_ready(
@@ -74,5 +56,33 @@ impl LeadCase<'_> {
                 self.standing(policy, lead)
             }
         }
+    }
+
+    fn assign(
+        self,
+        policy: &Policy,
+        lead: &Lead,
+        wanted: ChannelId,
+        assigned: Option<ChannelId>,
+    ) -> Decision {
+        if assigned != Some(wanted) || self.facts.retry_now {
+            let verdict = Verdict::not_ready(
+                Reason::Progressing,
+                format!("Assigning the lead to channel {wanted}."),
+            );
+            return self.decide(
+                Step::Execute(Change::AssignChannel(lead.tenant.clone(), wanted)),
+                "the channel differs",
+                verdict,
+            );
+        }
+        let until = self.now + policy.observe_interval;
+        let message =
+            format!("The lead was assigned to channel {wanted}, and the platform does not show it yet.");
+        self.decide(
+            Step::Wait(until, Wake::Inventory),
+            "the assignment does not show",
+            Verdict::not_ready(Reason::Verifying, message),
+        )
     }
 }

@@ -3,6 +3,7 @@
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Change, Decision, Query, Step, Wake};
 use crate::facts::{Absence, LeadsView};
+use crate::names::TenantId;
 use crate::policy::Policy;
 use crate::record::{OperationKind, Outcome, Sent};
 use crate::requests::NewLead;
@@ -12,12 +13,7 @@ use super::{DesiredLead, LeadCase};
 
 impl LeadCase<'_> {
     /// People apply the object just after the lead was made, and an intent is not followed by a read: both want a list of this pass.
-    pub(super) fn when_absent(
-        mut self,
-        policy: &Policy,
-        desired: &DesiredLead,
-        view: &LeadsView,
-    ) -> Decision {
+    pub(super) fn when_absent(self, policy: &Policy, desired: &DesiredLead, view: &LeadsView) -> Decision {
         let since = self.facts.pass_started;
         if self.facts.leads.since(since).is_none() {
             return self.look(Query::Leads, since, "is there still no lead");
@@ -35,16 +31,12 @@ impl LeadCase<'_> {
                 "no lead for the tenant",
             );
         };
-        if let Some((retry, trouble)) = self
-            .record
-            .refusal(OperationKind::Create, self.now)
-            .filter(|_| !self.facts.retry_now)
-        {
-            return self.decide(
-                Step::Blocked(retry),
-                "the last try was refused",
-                Verdict::trouble(&trouble),
-            );
+        self.create(policy, &desired.tenant, company_name)
+    }
+
+    fn create(mut self, policy: &Policy, tenant: &TenantId, company_name: &str) -> Decision {
+        if let Some(decision) = self.rest_after_refusal(OperationKind::Create) {
+            return decision;
         }
         let verdict = Verdict::not_ready(
             Reason::Progressing,
@@ -52,8 +44,8 @@ impl LeadCase<'_> {
         );
         if self.record.may_send(OperationKind::Create, self.now) {
             let new = NewLead {
-                tenant: desired.tenant.clone(),
-                company_name: company_name.clone(),
+                tenant: tenant.clone(),
+                company_name: company_name.to_owned(),
             };
             return self.decide(
                 Step::Execute(Change::CreateLead(new)),
@@ -81,7 +73,7 @@ impl LeadCase<'_> {
             }
             self.record.end_operation(Outcome::Unknown, self.now, Vec::new());
         }
-        let mark = self.begin(OperationKind::Create, &desired.tenant, policy);
+        let mark = self.begin(OperationKind::Create, tenant, policy);
         self.decide(mark, "the intent comes before the effect", verdict)
     }
 

@@ -138,6 +138,18 @@ impl LeadCase<'_> {
         self.decide(Step::Wait(settled_at, Wake::Cluster), why, verdict)
     }
 
+    fn rest_after_refusal(&self, kind: OperationKind) -> Option<Decision> {
+        let (retry, trouble) = self
+            .record
+            .refusal(kind, self.now)
+            .filter(|_| !self.facts.retry_now)?;
+        let verdict = Verdict::trouble(&trouble);
+        Some(
+            self.copy()
+                .decide(Step::Blocked(retry), "the last try was refused", verdict),
+        )
+    }
+
     fn unreadable(self, trouble: &Trouble) -> Decision {
         let hold = self.facts.ready_at_generation && trouble.reason != Reason::AuthenticationFailed;
         let until = if hold {

@@ -61,13 +61,6 @@ impl LeadCase<'_> {
     }
 
     pub(super) fn remove(self, policy: DeletionPolicy, tenant: Option<&TenantId>) -> Decision {
-        let release = |case: Self, why| {
-            case.decide(
-                Step::PatchMetadata(Mark::RemoveFinalizer),
-                why,
-                Verdict::not_ready(Reason::Deleting, "Letting go."),
-            )
-        };
         if !self.record.finalizer {
             let step = Step::Idle(self.now + timing::SLOW_RETRY);
             return self.decide(
@@ -77,19 +70,12 @@ impl LeadCase<'_> {
             );
         }
         let Some(tenant) = tenant.filter(|_| policy == DeletionPolicy::Delete) else {
-            return release(self, "retained");
+            return self.release("retained");
         };
         let usable = match &self.facts.connection {
             PlatformAccess::Usable(usable) => usable,
             PlatformAccess::Unknown(trouble) => return self.unreadable(trouble),
-            PlatformAccess::Unusable(trouble) => {
-                let message = format!(
-                    "spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain.",
-                    trouble.message
-                );
-                let reason = trouble.reason;
-                return self.stop(Trouble::new(reason, message), "it can't be deleted there");
-            }
+            PlatformAccess::Unusable(trouble) => return self.cannot_delete(trouble),
         };
         if let Some(decision) = self.after_asking() {
             return decision;
@@ -103,14 +89,11 @@ impl LeadCase<'_> {
             },
         };
         let Some(lead) = view.leads.iter().find(|lead| lead.consentless) else {
-            return match self
+            return self
                 .not_proven(view)
                 .or_else(|| self.may_appear(usable))
                 .or_else(|| self.unbelieved())
-            {
-                Some(decision) => decision,
-                None => release(self, "looked for and not found"),
-            };
+                .unwrap_or_else(|| self.release("looked for and not found"));
         };
         if lead.service.is_some() {
             return self.has_a_service();
@@ -118,6 +101,26 @@ impl LeadCase<'_> {
         if let Some(decision) = self.service_that_the_lead_may_not_show() {
             return decision;
         }
+        self.delete(usable, tenant)
+    }
+
+    fn release(self, why: &'static str) -> Decision {
+        self.decide(
+            Step::PatchMetadata(Mark::RemoveFinalizer),
+            why,
+            Verdict::not_ready(Reason::Deleting, "Letting go."),
+        )
+    }
+
+    fn cannot_delete(self, trouble: &Trouble) -> Decision {
+        let message = format!(
+            "spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain.",
+            trouble.message
+        );
+        self.stop(Trouble::new(trouble.reason, message), "it can't be deleted there")
+    }
+
+    fn delete(self, policy: &Policy, tenant: &TenantId) -> Decision {
         let verdict = Verdict::not_ready(Reason::Deleting, "The platform is removing the consentless lead.");
         if self.record.may_send(OperationKind::Delete, self.now) {
             return self.decide(
@@ -130,38 +133,23 @@ impl LeadCase<'_> {
             .record
             .open_intent()
             .filter(|intent| intent.kind == OperationKind::Delete && intent.sent == Sent::Maybe)
-            .cloned();
-        match asked {
-            Some(intent)
-                if self.now < intent.start + timing::DELETE_AGAIN
-                    && !self.facts.left_open_by_another(&self.record, &intent) =>
-            {
-                let until = timing::next_look(self.now, intent.start);
-                self.decide(
-                    Step::Wait(until, Wake::Inventory),
-                    "asked for; still there",
-                    verdict,
-                )
-            }
-            _ => {
-                if let Some((retry, trouble)) = self
-                    .record
-                    .refusal(OperationKind::Delete, self.now)
-                    .filter(|_| !self.facts.retry_now)
-                {
-                    return self.decide(
-                        Step::Blocked(retry),
-                        "the last try was refused",
-                        Verdict::trouble(&trouble),
-                    );
-                }
-                if let Some(trouble) = &usable.deletions_blocked {
-                    let trouble = trouble.clone();
-                    return self.stop(trouble, "the breaker holds it");
-                }
-                let mark = self.begin(OperationKind::Delete, tenant, usable);
-                self.decide(mark, "the intent comes before the effect", verdict)
-            }
+            .filter(|intent| self.now < intent.start + timing::DELETE_AGAIN)
+            .filter(|intent| !self.facts.left_open_by_another(&self.record, intent));
+        if let Some(intent) = asked {
+            let until = timing::next_look(self.now, intent.start);
+            return self.decide(
+                Step::Wait(until, Wake::Inventory),
+                "asked for; still there",
+                verdict,
+            );
         }
+        if let Some(decision) = self.rest_after_refusal(OperationKind::Delete) {
+            return decision;
+        }
+        if let Some(trouble) = &policy.deletions_blocked {
+            return self.stop(trouble.clone(), "the breaker holds it");
+        }
+        let mark = self.begin(OperationKind::Delete, tenant, policy);
+        self.decide(mark, "the intent comes before the effect", verdict)
     }
 }

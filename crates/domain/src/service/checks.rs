@@ -5,7 +5,7 @@
 use crate::absence::Belief;
 use crate::conditions::{ConditionStatus, Reason, Trouble};
 use crate::decision::{Decision, PlanItem, Query};
-use crate::facts::Fact;
+use crate::facts::{Fact, LeadsView};
 use crate::model::{LcCustomerAnswer, Lead, MicrosoftStatus, Service};
 use crate::names::ShortName;
 use crate::policy::{PlatformAccess, Policy};
@@ -51,36 +51,10 @@ pub(super) fn eligible(
         Err(_) if case.facts.leads.since(since).is_none() => {
             return case.look(Query::Leads, since, "is the lead still not eligible");
         }
-        Err(trouble) if trouble.reason == Reason::LeadNotFound => {
-            if let Some(decision) = case.no_lead_is_not_proven(view_of_leads) {
-                return decision;
-            }
-            let mut decision = case.missing(trouble.clone(), "no lead for the tenant");
-            decision.verdict.lead_eligible = Some((ConditionStatus::False, trouble.reason, trouble.message));
-            return decision;
-        }
-        Err(trouble) => {
-            let mut decision = case.stop(trouble.clone(), "the lead is not eligible");
-            decision.verdict.lead_eligible = Some((ConditionStatus::False, trouble.reason, trouble.message));
-            return decision;
-        }
+        Err(trouble) => return ineligible(case, view_of_leads, trouble),
     };
-    if let Some(id) = desired.parameters.lc_customer {
-        match &case.facts.lc_customer {
-            Fact::Unread => {
-                let since = case.facts.pass_started;
-                return case.look(Query::LcCustomer(id), since, "which channel has the LC customer");
-            }
-            Fact::Unreadable(trouble) => {
-                let trouble = trouble.clone();
-                return case.unreadable(trouble);
-            }
-            Fact::Known { value, .. } => {
-                if let Some(trouble) = lc_customer_fits(value, id, &lead, desired) {
-                    return case.stop(trouble, "the LC customer can't be used");
-                }
-            }
-        }
+    if let Some(decision) = lc_customer_unfit(&case, &lead, desired) {
+        return decision;
     }
     let mut decision = case.create(policy, desired);
     decision.verdict.lead_eligible = Some((
@@ -89,6 +63,34 @@ pub(super) fn eligible(
         "The lead is Active and has no license.".into(),
     ));
     decision
+}
+
+fn ineligible(case: ServiceCase<'_>, leads: &LeadsView, trouble: Trouble) -> Decision {
+    let eligible = (ConditionStatus::False, trouble.reason, trouble.message.clone());
+    let mut decision = if trouble.reason == Reason::LeadNotFound {
+        if let Some(decision) = case.no_lead_is_not_proven(leads) {
+            return decision;
+        }
+        case.missing(trouble, "no lead for the tenant")
+    } else {
+        case.stop(trouble, "the lead is not eligible")
+    };
+    decision.verdict.lead_eligible = Some(eligible);
+    decision
+}
+
+fn lc_customer_unfit(case: &ServiceCase<'_>, lead: &Lead, desired: &DesiredService) -> Option<Decision> {
+    let id = desired.parameters.lc_customer?;
+    match &case.facts.lc_customer {
+        Fact::Unread => Some(case.copy().look(
+            Query::LcCustomer(id),
+            case.facts.pass_started,
+            "which channel has the LC customer",
+        )),
+        Fact::Unreadable(trouble) => Some(case.copy().unreadable(trouble.clone())),
+        Fact::Known { value, .. } => lc_customer_fits(value, id, lead, desired)
+            .map(|trouble| case.copy().stop(trouble, "the LC customer can't be used")),
+    }
 }
 
 /// S3: the platform object's rule (C-2). Only here: what exists, or is being made, has its name.

@@ -127,14 +127,7 @@ fn outcome_first(
     let Some(view) = case.facts.services.since(since).cloned() else {
         return case.look(Query::Services, since, "did the create leave a service");
     };
-    // What was taken over under another name while the create was open is this object's as well.
-    let taken_over = case.record.guid.as_ref().and_then(|guid| view.with_guid(guid));
-    let taken_over = taken_over.filter(|service| {
-        service.tenant.is_some()
-            && service.tenant == deletion.tenant
-            && !deletion.owned_by_others.contains(&service.guid)
-    });
-    if let Some(service) = taken_over.or_else(|| named(&view, deletion)) {
+    if let Some(service) = left_by_create(&case, &view, deletion) {
         case.record.prove(service.guid.clone());
         case.record
             .end_operation(Outcome::Succeeded, case.now, Vec::new());
@@ -178,6 +171,21 @@ fn outcome_first(
     } else {
         release(case, "the grace is over, and no service appeared")
     }
+}
+
+fn left_by_create<'a>(
+    case: &ServiceCase<'_>,
+    view: &'a ServicesView,
+    deletion: &Deletion,
+) -> Option<&'a Service> {
+    // What was taken over under another name while the create was open is this object's as well.
+    let taken_over = case.record.guid.as_ref().and_then(|guid| view.with_guid(guid));
+    let taken_over = taken_over.filter(|service| {
+        service.tenant.is_some()
+            && service.tenant == deletion.tenant
+            && !deletion.owned_by_others.contains(&service.guid)
+    });
+    taken_over.or_else(|| named(view, deletion))
 }
 
 /// A guid that a task has told is deleted though no list has shown it.
@@ -291,13 +299,18 @@ fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> De
     if let Some(decision) = unbelieved(&case, deletion) {
         return decision;
     }
+    gone_from_services(case, &guid)
+}
+
+fn gone_from_services(mut case: ServiceCase<'_>, guid: &CustomerGuid) -> Decision {
+    let since = case.facts.pass_started;
     let Some(view_of_leads) = case.facts.leads.since(since) else {
         return case.look(Query::Leads, since, "does the lead still show it");
     };
     if view_of_leads
         .leads
         .iter()
-        .any(|lead| lead.service.as_ref() == Some(&guid))
+        .any(|lead| lead.service.as_ref() == Some(guid))
     {
         let started = case.record.intent.as_ref().map_or(since, |intent| intent.start);
         let until = timing::next_look(case.now, started);

@@ -4,8 +4,10 @@ use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Decision, Query, Step, Wake};
 use crate::facts::Fact;
 use crate::model::TaskState;
+use crate::names::TaskId;
 use crate::policy::Policy;
 use crate::record::{Operation, OperationKind};
+use crate::time::Time;
 use crate::timing;
 
 use super::ServiceCase;
@@ -44,12 +46,6 @@ impl ServiceCase<'_> {
         let task = operation.task.clone().filter(|_| here)?;
         let started = operation.started;
         let case = || self.copy();
-        let converting = || {
-            Verdict::not_ready(
-                Reason::Converting,
-                "The platform is converting the lead to an OC Essential service.",
-            )
-        };
         match &self.facts.task {
             // The task that this pass was given is looked at when it can have ended, not at once.
             Fact::Unread if self.facts.answer.is_some() => Some(case().decide(
@@ -65,22 +61,7 @@ impl ServiceCase<'_> {
             Fact::Unreadable(trouble) => Some(case().unreadable(trouble.clone())),
             Fact::Known {
                 value: Some(seen), ..
-            } if seen.state == TaskState::Running => {
-                if self.now > started + policy.task_deadline {
-                    let message = format!(
-                        "The platform's task {task} has not ended within spec.taskDeadline of the LivePlatform. It is still watched and never asked for twice; ask the platform's operator why it does not end."
-                    );
-                    return Some(case().stop(
-                        Trouble::new(Reason::TaskFailed, message),
-                        "the task is over its deadline",
-                    ));
-                }
-                Some(case().decide(
-                    Step::Wait(timing::next_poll(self.now, started), Wake::Clock),
-                    "the task is running",
-                    converting(),
-                ))
-            }
+            } if seen.state == TaskState::Running => Some(self.poll(&task, started, policy)),
             // It ended, well or by a word that nobody knows, and the service does not show yet (U-8): the lists follow the task, nobody knows how late. It is
             // never asked for again, since it may have been done.
             Fact::Known {
@@ -108,6 +89,23 @@ impl ServiceCase<'_> {
             }
             Fact::Known { .. } => None,
         }
+    }
+
+    fn poll(&self, task: &TaskId, started: Time, policy: &Policy) -> Decision {
+        if self.now > started + policy.task_deadline {
+            let message = format!(
+                "The platform's task {task} has not ended within spec.taskDeadline of the LivePlatform. It is still watched and never asked for twice; ask the platform's operator why it does not end."
+            );
+            return self.copy().stop(
+                Trouble::new(Reason::TaskFailed, message),
+                "the task is over its deadline",
+            );
+        }
+        self.copy().decide(
+            Step::Wait(timing::next_poll(self.now, started), Wake::Clock),
+            "the task is running",
+            converting(),
+        )
     }
 
     fn not_shown(&self, how: &str, policy: &Policy) -> Decision {
@@ -147,4 +145,11 @@ impl ServiceCase<'_> {
         };
         if ended { None } else { self.follow_task(policy) }
     }
+}
+
+fn converting() -> Verdict {
+    Verdict::not_ready(
+        Reason::Converting,
+        "The platform is converting the lead to an OC Essential service.",
+    )
 }
