@@ -1,8 +1,8 @@
-//! What the operator decides, and nothing of how it is done.
+//! The operator's decisions, without any of the I/O that carries them out.
 //!
 //! Nothing here can do I/O, read a clock or draw a random number: the manifest has no dependency that could.
-//! The driver (the operator's `runtime::driver`) asks [`service::decide`], [`lead::decide`] or [`platform::decide`] what comes next,
-//! performs that one step, and feeds the answer back.
+//! The driver (the operator's `runtime::driver`) calls [`service::decide`], [`lead::decide`] or
+//! [`platform::decide`], performs the one step it returns, and feeds the answer back.
 
 pub mod absence;
 pub mod breaker;

@@ -1,15 +1,16 @@
-//! The events that there are.
+//! The list of events, with the severity and the action of each.
 
 use std::fmt;
 
-/// The reasons of events. Closed, so that documents and tests can list them; where a condition has a reason for it, that is the name.
+/// The reasons of events. The list is closed, so documents and tests can enumerate it. Where a condition has
+/// a reason for the same thing, the event uses that name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(
     missing_docs,
     reason = "the names are the documentation: docs/events.md has a row for each, held to this list by a test"
 )]
 pub enum Event {
-    // What was asked of the platform, and what came of it.
+    // Changes requested from the platform, and their results.
     ConversionRequested,
     Licensed,
     LicenseChanged,
@@ -21,7 +22,7 @@ pub enum Event {
     PlatformRefused,
     AnswerLost,
     Recovered,
-    // Letting go.
+    // Deletion and release.
     DeletionRequested,
     Deleted,
     Retained,
@@ -29,7 +30,7 @@ pub enum Event {
     DeletedExternally,
     DeletionBlocked,
     DeletionRateExceeded,
-    // What stands in the way, until somebody does something.
+    // Problems that block the object until somebody acts.
     InvalidSpec,
     ShortNameTaken,
     Conflict,
@@ -38,7 +39,7 @@ pub enum Event {
     NamespaceNotAllowed,
     PlatformNotFound,
     WriteRefused,
-    // What the spec asks for instead of work.
+    // The spec asks for no work.
     PlanReady,
     Observing,
     Suspended,
@@ -65,17 +66,17 @@ pub enum Event {
     AbsencesOver,
 }
 
-/// How an event is marked.
+/// The type of an event.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Severity {
-    /// All goes its way.
+    /// Everything is in order.
     Normal,
     /// Somebody may have to look.
     Warning,
 }
 
 impl Event {
-    /// All of them, in the order of the document.
+    /// Every event, in the order of the document.
     pub const ALL: [Event; 48] = [
         Self::ConversionRequested,
         Self::Licensed,
@@ -127,7 +128,7 @@ impl Event {
         Self::AbsencesOver,
     ];
 
-    /// Normal, or a warning.
+    /// Whether the event is normal or a warning.
     pub fn severity(self) -> Severity {
         match self {
             Self::ConversionRequested

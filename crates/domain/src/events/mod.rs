@@ -1,7 +1,9 @@
-//! What of a pass is worth an event: the history of a customer, in few lines.
+//! Which events a pass emits: the history of one customer, in few lines.
 //!
-//! An event tells a change, never a state: what was asked of the platform and answered in this pass, and what status says now and did not say before.
-//! A restart, a pass that finds all as it was, and an outage that every object of a platform shares (the platform object tells that) tell nothing.
+//! An event reports a change, never a state: a change that this pass requested and the platform answered, or
+//! something that status says now and did not say before. A restart emits nothing, nor does a pass that finds
+//! everything unchanged. An outage that affects every object of a platform is reported by the platform object
+//! alone.
 
 mod event;
 mod obstacle;
@@ -18,17 +20,17 @@ pub use platform::of_platform;
 
 use obstacle::{recovered, stands_in_the_way};
 
-/// One event, with what it says.
+/// One event with its text.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct EventMessage {
-    /// Which one.
+    /// The kind of event.
     pub event: Event,
-    /// Its text, at most 1,000 bytes: an event holds 1,024.
+    /// The text, at most 1,000 bytes: an event holds 1,024.
     pub text: String,
 }
 
 impl EventMessage {
-    /// A note; a text that is too long is cut.
+    /// Creates a message; truncates a text that is too long.
     pub fn new(event: Event, text: impl Into<String>) -> Self {
         let mut text = text.into();
         if text.len() > 1000 {
@@ -62,7 +64,7 @@ impl LastReported {
             .is_some_and(|(truth, _)| truth == ConditionStatus::True)
     }
 
-    /// What was said before was a trouble of the whole platform: what was so before that is not known any more.
+    /// Status reported trouble of the whole platform, so the state before that is no longer known.
     fn platform_was_away(&self) -> bool {
         self.reason().is_some_and(concerns_all)
     }
@@ -72,7 +74,7 @@ impl LastReported {
     }
 }
 
-/// Troubles that the platform object tells for all that is on it.
+/// Reasons that the platform object reports on behalf of all its objects.
 fn concerns_all(reason: Reason) -> bool {
     matches!(
         reason,
@@ -83,19 +85,19 @@ fn concerns_all(reason: Reason) -> bool {
     )
 }
 
-/// How a pass over a service or a lead ended, as far as its history goes.
+/// How a pass over a service or a lead ended, as far as its events are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ReportedEnd {
     /// Status says what the last decision says.
     LastReported,
-    /// The object was let go.
+    /// The object was released.
     LetGo,
-    /// Status is as it was: it could not be written, or nothing new is known.
+    /// Status did not change: it could not be written, or nothing new is known.
     Unsaid,
 }
 
 impl ReportedEnd {
-    /// `written` means that the object could be written.
+    /// Derives the end from the last decision. `written` means that the object could be written.
     pub fn of(last: &Decision, written: bool) -> Self {
         match &last.step {
             _ if !written => Self::Unsaid,
@@ -106,7 +108,7 @@ impl ReportedEnd {
     }
 }
 
-/// What a pass over a service is worth. `going` is the policy by which the object is being deleted.
+/// The events of a pass over a service. `going` is the deletion policy while the object is being deleted.
 pub fn of_service(
     said: &LastReported,
     before: &Record,
@@ -121,7 +123,7 @@ pub fn of_service(
         .iter()
         .filter_map(|(change, answer)| asked(change, answer))
         .collect();
-    // Marked on the object by this pass, whatever became of its status.
+    // This pass marked it on the object, whether or not the status was written.
     if let Some(guid) = after
         .guid
         .as_ref()
@@ -176,7 +178,7 @@ pub fn of_service(
     notes
 }
 
-/// What a pass over a lead is worth.
+/// The events of a pass over a lead. `going` is the deletion policy while the object is being deleted.
 pub fn of_lead(
     said: &LastReported,
     before: &Record,
@@ -194,7 +196,7 @@ pub fn of_lead(
         ReportedEnd::Unsaid => {}
         ReportedEnd::LetGo => notes.push(let_go_of_lead(before, going)),
         ReportedEnd::LastReported => {
-            // A change of its channel takes Ready away for a while, and the lead was Active all the time.
+            // A channel change takes Ready away for a while, though the lead stayed Active all along.
             let changing = matches!(
                 said.reason(),
                 Some(Reason::Verifying | Reason::Progressing | Reason::Suspended)
@@ -212,15 +214,16 @@ pub fn of_lead(
     notes
 }
 
-/// The API server did not take what had to be recorded on an object. Where status says so it is told once, else at the first, second, fourth … try: then
-/// nothing else tells it.
+/// The event for a write that the API server refused on an object. When status reports the refusal, no event
+/// follows. Otherwise it is emitted at the first, second, fourth … try, because nothing else reports it.
 pub fn write_refused(said: &LastReported, failures: u32, trouble: &Trouble) -> Option<EventMessage> {
     let told = said.reason() == Some(Reason::ProgressingWithRetry);
     (!told && (failures == 0 || failures.is_power_of_two()))
         .then(|| EventMessage::new(Event::WriteRefused, trouble.message.clone()))
 }
 
-/// A change that was asked for, when its answer is news by itself. A refusal shows in status; what was not sent is asked for again.
+/// The event for a requested change, if its answer is news. A refusal shows in status, and a request that was
+/// not sent is repeated.
 fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
     let (event, what) = match change {
         Change::CreateService(new) => (
@@ -268,7 +271,7 @@ fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
     }
 }
 
-/// Whether the create of this object has succeeded since.
+/// Whether this pass saw the create of this object succeed.
 fn created(before: &Record, after: &Record) -> bool {
     let done = |record: &Record| {
         record

@@ -1,4 +1,4 @@
-//! What stands in the way of an object.
+//! Events for what blocks an object, and for its recovery.
 
 use crate::conditions::{ConditionStatus, Reason, Verdict};
 use crate::decision::Decision;
@@ -7,7 +7,7 @@ use crate::record::{OperationKind, Outcome, Record};
 
 use super::{Event, EventMessage, LastReported, concerns_all};
 
-/// What somebody has to see to, or what the spec asks for instead of work, when it is another than before.
+/// The event for a new blocking reason, or for Suspended, Observing or PlanReady.
 pub(super) fn stands_in_the_way(
     said: &LastReported,
     before: &Record,
@@ -16,13 +16,14 @@ pub(super) fn stands_in_the_way(
 ) -> Option<EventMessage> {
     let now = &last.verdict;
     let again = said.reason() == Some(now.reason);
-    // After an outage the same reason comes back: it was told before, and is told again only when this pass shows that it is new.
+    // After an outage the same reason returns. It was reported before, so it is reported again only when this
+    // pass shows that it is new.
     let known = said.platform_was_away() && !surely_new(before, pass, last);
     match (of_reason(now.reason), now.reason) {
         (Some(event), Reason::Suspended | Reason::Observing | Reason::PlanReady) => {
             (!again && !known).then(|| EventMessage::new(event, now.message.clone()))
         }
-        // Young objects wait for what is applied along with them: that is no news yet.
+        // A young object waits for what is applied along with it. That is not news yet.
         (Some(event), reason) if reason.stalls() && now.stalled && !(again && said.stalled) => {
             (!known).then(|| EventMessage::new(event, now.message.clone()))
         }
@@ -33,19 +34,21 @@ pub(super) fn stands_in_the_way(
     }
 }
 
-/// Whether what stands in the way now cannot have been so before the platform was away. What is not sure may well have been told already.
+/// Whether the current blocking reason cannot predate the outage. If in doubt, it may already have been
+/// reported.
 fn surely_new(before: &Record, pass: &Pass, last: &Decision) -> bool {
     let other_spec = before
         .observed_generation
         .is_some_and(|seen| seen != pass.facts.generation);
     match last.verdict.reason {
-        // Known without the platform: had it been so, status would not have spoken of the platform.
+        // This is known without the platform. Had it applied before, status would not have reported the
+        // platform.
         Reason::Suspended | Reason::NamespaceNotAllowed | Reason::PlatformNotFound => true,
-        // Status has not spoken of this spec yet.
+        // Status has not reported on this spec yet.
         Reason::InvalidSpec | Reason::PlanReady | Reason::Observing if other_spec => true,
-        // The license is forgotten when the service is first missed.
+        // The license is dropped when the service is first missed.
         Reason::DeletedExternally => before.license.is_some() && last.record.license.is_none(),
-        // A change failed or was refused in this pass, and the one before had not ended so.
+        // A change failed or was refused in this pass, and the previous one did not end that way.
         _ => failure(&last.record).is_some_and(|now| failure(before) != Some(now)),
     }
 }
@@ -59,7 +62,7 @@ fn failure(record: &Record) -> Option<(OperationKind, Outcome, Option<Reason>)> 
     Some((operation.kind, outcome, operation.reason))
 }
 
-/// What stood in the way for this object alone does so no more.
+/// The event for a resolved problem that concerned this object alone.
 pub(super) fn recovered(said: &LastReported, now: &Verdict) -> Option<EventMessage> {
     let from = said
         .reason()
@@ -68,7 +71,7 @@ pub(super) fn recovered(said: &LastReported, now: &Verdict) -> Option<EventMessa
         .then(|| EventMessage::new(Event::Recovered, format!("{from} is over. {}", now.message)))
 }
 
-/// The event that tells of a reason, for services and leads.
+/// The event for a reason of a service or a lead.
 fn of_reason(reason: Reason) -> Option<Event> {
     Some(match reason {
         Reason::InvalidSpec => Event::InvalidSpec,
@@ -88,7 +91,8 @@ fn of_reason(reason: Reason) -> Option<Event> {
         Reason::PlanReady => Event::PlanReady,
         Reason::Observing => Event::Observing,
         Reason::Suspended => Event::Suspended,
-        // The platform object tells the first four for all; the jobs have their own place; the rest is work going on.
+        // The platform object reports the first four for all its objects. The jobs have their own events. The
+        // rest is work in progress.
         Reason::AuthenticationFailed
         | Reason::PlatformUnavailable
         | Reason::Throttled

@@ -1,4 +1,4 @@
-//! What a pass over a platform object is worth.
+//! The events of a pass over a platform object.
 
 use crate::conditions::{ConditionStatus, Reason};
 use crate::platform::{PlatformDecision, PlatformRecord};
@@ -6,7 +6,8 @@ use crate::record::Job;
 
 use super::{Event, EventMessage, LastReported};
 
-/// What a pass over a platform object is worth. `written` says whether its status was written, `jobs` which synchronization jobs this pass has run.
+/// The events of a pass over a platform object. `written` says whether its status was written, `jobs` which
+/// synchronization jobs this pass ran.
 pub fn of_platform(
     said: &LastReported,
     before: &PlatformRecord,
@@ -43,7 +44,8 @@ pub fn of_platform(
         Reason::InvalidSpec => Some(Event::InvalidSpec),
         _ => None,
     };
-    // Both lists could be read, so it is something that the spec asks for besides: an outage has hidden it, and its end shows it again.
+    // Both lists could be read, so the problem is another part of the spec. An outage hid it, and the end of
+    // the outage shows it again.
     let known = now == Reason::InvalidSpec && said.platform_was_away() && last.answers();
     if let Some(event) = trouble.filter(|_| !known && said.became(now, &last.verdict)) {
         notes.push(EventMessage::new(event, message));
@@ -62,7 +64,7 @@ pub fn of_platform(
     notes
 }
 
-/// What is told of what has vanished.
+/// The events for what vanished from the lists.
 fn absences(before: &PlatformRecord, last: &PlatformDecision) -> Option<EventMessage> {
     let (was, is) = (&before.absences, &last.record.absences);
     match (was.held, is.held) {

@@ -1,4 +1,4 @@
-//! The channel that a lead is assigned to.
+//! Assigns the lead to a channel, and removes that assignment.
 
 use crate::conditions::{Reason, Verdict};
 use crate::decision::{Change, ChangeResult, Decision, Query, Step, Wake};
@@ -9,8 +9,9 @@ use crate::policy::Policy;
 use super::{DesiredLead, LeadCase};
 
 impl LeadCase<'_> {
-    /// The channel that this object holds changes with the answer, not with the request: what was not executed is asked for again. A change of a lead
-    /// itself has an open intent; one of its channel has none.
+    /// Records the assigned channel when the answer arrives, not when the request leaves, so a request that
+    /// was not executed is repeated. A change of a lead itself has an open intent; a change of its channel
+    /// has none.
     pub(super) fn absorb_channel(&mut self, desired: &DesiredLead) {
         let done = matches!(
             self.facts.answer,
@@ -21,7 +22,8 @@ impl LeadCase<'_> {
         }
     }
 
-    /// `spec.channelId`: assigned while it stands there, unassigned when it is taken out again and this object had assigned it.
+    /// Follows `spec.channelId`: assigns the channel while the field is set. When the field is removed,
+    /// unassigns the channel if this object had assigned it.
     pub(super) fn channel(mut self, policy: &Policy, desired: &DesiredLead, lead: &Lead) -> Decision {
         let active = lead.status == MicrosoftStatus::Active;
         let differs = match (desired.channel, self.record.assigned_channel) {
@@ -29,7 +31,7 @@ impl LeadCase<'_> {
             (None, assigned) => assigned.is_some() && lead.channel == assigned,
         };
         if differs && self.facts.leads.since(self.facts.pass_started).is_none() {
-            // A list from before the last change of ours would have the change asked for twice.
+            // A list older than our last change would make us request the change twice.
             let since = self.facts.pass_started;
             return self.look(Query::Leads, since, "does the channel still differ");
         }
@@ -49,7 +51,8 @@ impl LeadCase<'_> {
                 )
             }
             (wanted, _) => {
-                // A lead that is not Active can't be assigned; that it should be is not forgotten.
+                // A lead that is not Active can't be assigned. Keep the old value, so that the assignment is
+                // still due later.
                 if wanted.is_none() || wanted == lead.channel {
                     self.record.assigned_channel = wanted;
                 }

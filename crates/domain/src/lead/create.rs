@@ -1,4 +1,4 @@
-//! The platform has no lead for the tenant: a consentless one is made where the spec asks for it.
+//! Creates a consentless lead when the platform has none and the spec asks for one.
 
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Change, Decision, Query, Step, Wake};
@@ -12,7 +12,10 @@ use crate::timing;
 use super::{DesiredLead, LeadCase};
 
 impl LeadCase<'_> {
-    /// People apply the object just after the lead was made, and an intent is not followed by a read: both want a list of this pass.
+    /// Decides what to do when the list shows no lead for the tenant.
+    ///
+    /// This needs a list read in this pass: people apply the object just after the lead was made, and no read
+    /// follows an intent.
     pub(super) fn when_absent(self, policy: &Policy, desired: &DesiredLead, view: &LeadsView) -> Decision {
         let since = self.facts.pass_started;
         if self.facts.leads.since(since).is_none() {
@@ -77,7 +80,7 @@ impl LeadCase<'_> {
         self.decide(mark, "the intent comes before the effect", verdict)
     }
 
-    /// What comes before it is said that a lead is not there; `None` when that is proven.
+    /// The step still needed to prove that the lead does not exist. `None` when that is proven.
     pub(super) fn not_proven(&self, view: &LeadsView) -> Option<Decision> {
         match view.absence() {
             Absence::Proven => None,

@@ -1,4 +1,5 @@
-//! What comes next for one `Lead`: mostly it is looked at; a consentless one can be made and removed, and a channel assigned.
+//! Decides what to do next for one `Lead`. Most leads are only observed. The operator can create and delete a
+//! consentless lead, and assign a channel.
 
 mod channel;
 mod create;
@@ -19,7 +20,7 @@ use crate::timing;
 
 pub use spec::{DesiredLead, LeadSpec, LeadTarget};
 
-/// Decides what comes next.
+/// Decides the next step for one lead object.
 pub fn decide(now: Time, target: &LeadTarget, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     record.disown();
@@ -124,7 +125,8 @@ impl LeadCase<'_> {
         self.decide(step, why, Verdict::trouble(&trouble))
     }
 
-    /// What is applied together arrives in any order, so a young object is not called stalled for what it lacks.
+    /// Objects applied together arrive in any order, so a young object is not yet `Stalled` over a missing
+    /// reference.
     fn missing(self, trouble: Trouble, why: &'static str) -> Decision {
         let settled_at = self.facts.object_created + timing::SETTLING;
         if self.now >= settled_at {
@@ -168,7 +170,8 @@ impl LeadCase<'_> {
         }
     }
 
-    /// What a whole list does not show may be there all the same: see [`crate::absence`]. `None` when the list is believed.
+    /// The wait to take while a complete list is not to be trusted (see [`crate::absence`]). `None` when it
+    /// is.
     fn unbelieved(&self) -> Option<Decision> {
         let (step, why, verdict) = self.facts.belief.doubt(self.now, "leads")?;
         let hold = self.facts.ready_at_generation && self.facts.belief == Belief::Doubted;
@@ -226,10 +229,10 @@ impl LeadCase<'_> {
         }
     }
 
-    /// After a change was asked for in this pass, the pass ends.
+    /// Ends the pass once it has requested a change.
     fn after_asking(&self) -> Option<Decision> {
         let again = || self.copy();
-        // A channel is asked for again when the answer was lost; not at once.
+        // When the answer to a channel change was lost, the change is repeated, but not at once.
         let again_later = matches!(self.facts.answer, Some(ChangeResult::Unknown(_)))
             && self.record.open_intent().is_none();
         let verifying = |message: &str| {

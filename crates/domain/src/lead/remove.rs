@@ -1,4 +1,4 @@
-//! Letting go of a lead: a consentless one is deleted where the policy says so.
+//! Releases a lead object. Deletes a consentless lead when the deletion policy says so.
 
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Change, Decision, Mark, Query, Step, Wake};
@@ -11,7 +11,8 @@ use crate::timing;
 use super::LeadCase;
 
 impl LeadCase<'_> {
-    /// While the answer to a create is not known, the lead can still appear: it is waited for, so that it is not left behind.
+    /// While the outcome of a create is unknown, the lead can still appear. Waits for it, so that no lead is
+    /// left behind.
     fn may_appear(&self, policy: &Policy) -> Option<Decision> {
         let creating = self
             .record
@@ -32,7 +33,7 @@ impl LeadCase<'_> {
         })
     }
 
-    /// The lead shows its service only when the leads job has run.
+    /// Checks the list of services, because the lead shows its service only after the leads job has run.
     fn service_that_the_lead_may_not_show(&self) -> Option<Decision> {
         let (case, since) = (self.copy(), self.facts.pass_started);
         if let Fact::Unreadable(trouble) = &self.facts.services {

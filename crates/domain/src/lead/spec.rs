@@ -1,47 +1,47 @@
-//! What a lead object asks for, and what it is to become.
+//! The spec of a lead object, and the target that follows from it.
 
 use crate::conditions::Trouble;
 use crate::facts::DeletionPolicy;
 use crate::names::{ChannelId, TenantId};
 
-/// What the object's spec asks for.
+/// The desired state of a lead, parsed from its spec.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DesiredLead {
     /// `spec.msTenantId`.
     pub tenant: TenantId,
-    /// `spec.consentless.companyName`: the lead is made, by this name, when the platform has none.
+    /// `spec.consentless.companyName`: when the platform has no lead, create one with this name.
     pub consentless: Option<String>,
     /// `spec.channelId`.
     pub channel: Option<ChannelId>,
     /// `spec.deletionPolicy`.
     pub deletion_policy: DeletionPolicy,
-    /// An object of ours for the same tenant at the same place that comes before this one.
+    /// Another object for the same tenant at the same place that outranks this one.
     pub rival: Option<String>,
 }
 
-/// What the object is to become.
+/// The target state of a lead object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LeadTarget {
-    /// As its spec says.
+    /// The lead is as its spec says.
     Present(DesiredLead),
-    /// As it is: `spec.suspend`.
+    /// Nothing changes: `spec.suspend`.
     Suspended,
-    /// It can't be told.
+    /// The target is unknown, because the spec is invalid.
     Invalid(Trouble),
-    /// To go: with this policy, for this tenant.
+    /// The object is being deleted, with this policy, for this tenant.
     Absent(DeletionPolicy, Option<TenantId>),
 }
 
-/// What a lead object says.
+/// The parts of a lead object that decide its target.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct LeadSpec {
-    /// Whether it is being deleted.
+    /// The object is being deleted.
     pub deleting: bool,
     /// `spec.suspend`.
     pub suspended: bool,
-    /// `spec.msTenantId`; `Err` says why it is none.
+    /// `spec.msTenantId`; `Err` says why it is invalid.
     pub tenant: Result<TenantId, Trouble>,
-    /// `spec.consentless.companyName`, if the lead may be made.
+    /// `spec.consentless.companyName`, if the operator may create the lead.
     pub consentless: Option<String>,
     /// `spec.channelId`.
     pub channel: Option<ChannelId>,
@@ -50,7 +50,7 @@ pub struct LeadSpec {
 }
 
 impl LeadSpec {
-    /// What the object is to become. `rival` is another object that comes before it, as people read it.
+    /// Returns the target of this object. `rival` describes an object that outranks it, for the message.
     pub fn target(self, rival: Option<String>) -> LeadTarget {
         if self.deleting {
             return LeadTarget::Absent(self.deletion_policy, self.tenant.ok());

@@ -1,6 +1,8 @@
-//! May a service be made for this lead? An ordered list of named checks; the first that says no is what people read.
+//! Checks whether a service may be created for a lead. The checks are ordered and named; the message is that
+//! of the first one that fails.
 //!
-//! A list that is a few seconds old does for a yes, since the create itself needs one of its own pass. No is only said by a list of this pass.
+//! A pass on all checks may rest on a list that is a few seconds old, since the create itself needs a list of
+//! its own pass. A failure is reported only from a list read in this pass.
 
 use crate::absence::Belief;
 use crate::conditions::{ConditionStatus, Reason, Trouble};
@@ -13,7 +15,7 @@ use crate::timing;
 
 use super::{DesiredService, ServiceCase, ServicesView};
 
-/// Goes through the checks, asking for what they need, and makes the service when none says no.
+/// Runs the checks, requesting the facts they need, and creates the service when all of them succeed.
 pub(super) fn eligible(
     case: ServiceCase<'_>,
     policy: &Policy,
@@ -47,7 +49,8 @@ pub(super) fn eligible(
     };
     let lead = match lead_eligible(&view_of_leads.leads, desired, view) {
         Ok(lead) => lead.clone(),
-        // People apply the object just after what it needs was made: no is only said by a list of this pass.
+        // People apply the object just after they created what it needs, so a failure is reported only from a
+        // list read in this pass.
         Err(_) if case.facts.leads.since(since).is_none() => {
             return case.look(Query::Leads, since, "is the lead still not eligible");
         }
@@ -93,7 +96,8 @@ fn lc_customer_unfit(case: &ServiceCase<'_>, lead: &Lead, desired: &DesiredServi
     }
 }
 
-/// S3: the platform object's rule (C-2). Only here: what exists, or is being made, has its name.
+/// S3: the rule of the platform object (C-2). Checked only before a create: a service that exists or is being
+/// made keeps its name.
 fn short_name_fits(connection: &PlatformAccess, desired: &DesiredService) -> Option<Trouble> {
     let PlatformAccess::Usable(policy) = connection else {
         return None;
@@ -105,8 +109,9 @@ fn short_name_fits(connection: &PlatformAccess, desired: &DesiredService) -> Opt
     Some(Trouble::new(Reason::InvalidSpec, message))
 }
 
-/// C-31, U-25: whether an Operator Connect service can stand beside a Direct Routing one is not documented, and which license a number means is told in
-/// two ways (C-19): a second paid service is asked for only at a person's word.
+/// C-31, U-25: it is not documented whether an Operator Connect service can exist beside a Direct Routing
+/// one, and the pages disagree on which license a number means (C-19). So a second paid service needs a
+/// person's consent.
 fn beside_direct_routing(desired: &DesiredService, view: &ServicesView) -> Option<Trouble> {
     let other = view.direct_routing().filter(|_| !desired.beside_direct_routing)?;
     let license = other
@@ -120,12 +125,13 @@ fn beside_direct_routing(desired: &DesiredService, view: &ServicesView) -> Optio
     Some(Trouble::new(Reason::AlreadyLicensed, message))
 }
 
-/// S3: unique, on the whole platform (N-3), without regard to case; also beside the tenant's own Direct Routing service, which is another one.
+/// S3: unique on the whole platform (N-3), ignoring case. The tenant's own Direct Routing service counts too,
+/// since it is another service.
 fn short_name_taken(desired: &DesiredService, view: &ServicesView) -> Option<Trouble> {
     let is_another =
         |service: &&Service| service.tenant.as_ref() != Some(&desired.tenant) || service.direct_routing();
     let other = view.by_name.iter().find(is_another)?;
-    // Not whose it is: that is another customer, and who reads this may be a third one's administrator.
+    // Do not say whose service it is: that is another customer, and the reader may administer a third one.
     let message = format!(
         "spec.shortName {} is taken by another service on the platform, umpCustomerGuid {}. Short names are unique on a platform; no service was made for this object: make it anew with another one.",
         desired.parameters.short_name, other.guid
@@ -133,8 +139,8 @@ fn short_name_taken(desired: &DesiredService, view: &ServicesView) -> Option<Tro
     Some(Trouble::new(Reason::ShortNameTaken, message))
 }
 
-/// The lead that counts: of two for one tenant the consented one (platform-facts.md 12.1, step 2), whatever its status: a customer who has withdrawn is not
-/// made a service behind his back.
+/// Picks the lead that counts. Of two leads for one tenant that is the consented one (platform-facts.md 12.1,
+/// step 2), whatever its status: a customer who withdrew consent does not get a service behind his back.
 pub fn lead_that_counts(leads: &[Lead]) -> Option<&Lead> {
     let rank = |lead: &&Lead| {
         (
@@ -146,7 +152,7 @@ pub fn lead_that_counts(leads: &[Lead]) -> Option<&Lead> {
     leads.iter().min_by_key(rank)
 }
 
-/// What is said beside a consented lead that is not Active, when a lead that is could be used.
+/// The note for a consented lead that is not Active, when the tenant also has an Active consentless lead.
 pub(crate) fn active_beside(leads: &[Lead], counts: &Lead) -> &'static str {
     let other = leads
         .iter()
@@ -159,7 +165,7 @@ pub(crate) fn active_beside(leads: &[Lead], counts: &Lead) -> &'static str {
     }
 }
 
-/// S2: only an Active lead without a license; S4: in the channel that the spec names.
+/// S2: the lead must be Active and have no license. S4: it must be in the channel that the spec names.
 fn lead_eligible<'a>(
     leads: &'a [Lead],
     desired: &DesiredService,
@@ -208,7 +214,7 @@ fn lead_eligible<'a>(
     }
 }
 
-/// S4: when the lead belongs to a channel, only that channel's customers may be chosen.
+/// S4: when the lead belongs to a channel, only that channel's LC customers may be used.
 fn lc_customer_fits(
     answer: &LcCustomerAnswer,
     id: i64,
@@ -240,7 +246,7 @@ fn lc_customer_fits(
     ))
 }
 
-/// What a create would change, field by field.
+/// Lists what a create would set, field by field.
 pub(super) fn plan_create(desired: &DesiredService) -> Vec<PlanItem> {
     let item = |field, to: Option<String>| {
         to.map(|to| PlanItem {
@@ -275,7 +281,7 @@ pub(super) fn plan_create(desired: &DesiredService) -> Vec<PlanItem> {
 }
 
 impl ServiceCase<'_> {
-    /// What a whole list does not show may be there all the same: see [`crate::absence`]. `None` when the list is believed.
+    /// The wait to take while a complete list is not believed (see [`crate::absence`]). `None` when it is.
     pub(super) fn unbelieved(&self) -> Option<Decision> {
         let (step, why, verdict) = self.facts.belief.doubt(self.now, "services")?;
         let hold = self.facts.ready_at_generation && self.facts.belief == Belief::Doubted;
@@ -285,7 +291,7 @@ impl ServiceCase<'_> {
         })
     }
 
-    /// What comes before it is concluded that a create has left nothing; `None` when that is proven.
+    /// The step still needed to prove that a create left nothing. `None` when that is proven.
     pub(super) fn unproven(&self, view: &ServicesView) -> Option<Decision> {
         self.unbelieved()
             .or_else(|| (!view.complete).then(|| self.copy().not_whole()))

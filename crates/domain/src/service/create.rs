@@ -1,4 +1,4 @@
-//! There is no service: one is made when nothing is under way and nothing stands against it.
+//! Creates a service when none exists, nothing is in progress and no check forbids it.
 
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Change, ChangeResult, Decision, PlanItem, Query, Step, Wake};
@@ -10,7 +10,8 @@ use crate::timing;
 use super::{DesiredService, Mode, ServiceCase, checks, ready};
 
 impl ServiceCase<'_> {
-    /// There is no service. One is made when nothing is under way and nothing stands against it.
+    /// Decides what to do when no service exists. Creates one when nothing is in progress and no check
+    /// forbids it.
     pub(super) fn when_absent(
         mut self,
         policy: &Policy,
@@ -33,7 +34,7 @@ impl ServiceCase<'_> {
                 let message = "A create was asked for and its answer is not known: looking whether the service appears.";
                 return self.look_until(intent.start, intent.start + policy.grace(), message);
             }
-            // What may be among the entries that can't be read has not failed to appear.
+            // An unreadable entry may be the service, so it does not count as absent.
             if let Some(decision) = self.unproven(view) {
                 return decision;
             }
@@ -43,7 +44,8 @@ impl ServiceCase<'_> {
                 vec!["The answer was lost, and no service appeared in time.".into()],
             );
         }
-        // The intent of a deletion that never came about: the object was restored from a backup that was made in the middle of it.
+        // The intent of a deletion that never happened: the object was restored from a backup taken in the
+        // middle of it.
         if self
             .record
             .open_intent()
@@ -58,7 +60,8 @@ impl ServiceCase<'_> {
         if let Some(decision) = self.unbelieved().filter(|_| view.complete) {
             return decision;
         }
-        // An intent that is put back, of long before, says nothing of a service that was read back since, and is gone.
+        // An old intent that was put back says nothing about a service that was read back later and is gone
+        // now.
         if self.record.guid_proven && self.record.leads_job.due.is_some() && !desired.recreate {
             return self.vanished(policy, desired, view);
         }
@@ -72,7 +75,7 @@ impl ServiceCase<'_> {
         checks::eligible(self, policy, desired, view)
     }
 
-    /// After a change was asked for in this pass, whatever came of it, the pass ends.
+    /// Ends the pass once it has requested a change, whatever the result.
     fn after_asking(&self) -> Option<Decision> {
         let case = || self.copy();
         match self.facts.answer.as_ref()? {
@@ -95,7 +98,7 @@ impl ServiceCase<'_> {
         }
     }
 
-    /// What failed or was refused is tried again when the spec changes, when somebody asks, or after a long while.
+    /// Retries a failed or refused create when the spec changes, on request, or after a long delay.
     fn rest_after_failure(&self) -> Option<Decision> {
         if self.record.open_intent().is_some() {
             return None;
@@ -105,7 +108,7 @@ impl ServiceCase<'_> {
             .ended()
             .filter(|outcome| matches!(outcome, Outcome::Failed | Outcome::Refused))?;
         let retry = operation.completed.unwrap_or(self.now) + timing::SLOW_RETRY;
-        // A spec that was changed while the platform was away is still another one than the one that failed.
+        // A spec changed during an outage still differs from the one that failed.
         let other_spec = operation.generation.is_some_and(|of| of != self.facts.generation);
         let anew = (self.facts.retry_now || other_spec)
             && self.facts.answer.is_none()
@@ -129,7 +132,7 @@ impl ServiceCase<'_> {
         let (reason, message) = match outcome {
             Outcome::Refused => (operation.reason.unwrap_or(Reason::PlatformRefused), told),
             _ => {
-                // The platform's words may be without a full stop.
+                // The platform's text may lack a full stop.
                 let stop = if told.is_empty() || told.ends_with(['.', '!', '?']) {
                     ""
                 } else {
@@ -151,14 +154,15 @@ impl ServiceCase<'_> {
         ))
     }
 
-    /// The service that this object made or took over is not in the list any more.
+    /// The list no longer shows the service that this object made or took over.
     pub(super) fn vanished(
         mut self,
         policy: &Policy,
         desired: &DesiredService,
         view: &ServicesView,
     ) -> Decision {
-        // Of what was believed before nothing new is concluded.
+        // An absence that was accepted before needs no second check, unless a new create would follow from
+        // it.
         if let Some(decision) = self
             .unbelieved()
             .filter(|_| view.complete && (self.record.license.is_some() || desired.recreate))
@@ -187,8 +191,8 @@ impl ServiceCase<'_> {
         )
     }
 
-    /// A service that is gone is made anew, under another guid. While that is only planned, the object stands for the one that is gone: should the plan
-    /// be dropped, it must not look as if there had never been a service.
+    /// Creates a lost service again, with another guid. In mode Plan the record keeps the old service: if the
+    /// plan is dropped, the object must not look as if it never had one.
     fn make_again(mut self, policy: &Policy, desired: &DesiredService, view: &ServicesView) -> Decision {
         let record = &mut self.record;
         let gone = (
@@ -224,7 +228,7 @@ impl ServiceCase<'_> {
         decision
     }
 
-    /// Asks for the create: intent first, in a write of its own, then the request.
+    /// Creates the service: first the intent, in a write of its own, then the request.
     pub(super) fn create(self, policy: &Policy, desired: &DesiredService) -> Decision {
         match desired.mode {
             Mode::Plan => return self.planned(checks::plan_create(desired)),
@@ -241,7 +245,7 @@ impl ServiceCase<'_> {
                 verdict,
             );
         }
-        // Once the intent stands there nothing is read any more: what is between it and the request is what a crash makes expensive.
+        // Nothing is read between the intent and the request, because a crash in that window is expensive.
         let since = self.facts.pass_started;
         if self.facts.services.since(since).is_none() {
             return self.look(Query::Services, since, "is there still no service");

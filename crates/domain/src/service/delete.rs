@@ -1,4 +1,5 @@
-//! Letting go of a service. Needs no valid spec, no lead, no reference.
+//! Releases a service object, and deletes the service when the policy says so. Needs no valid spec, no lead,
+//! no reference.
 
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Change, ChangeResult, Decision, Mark, Query, Step, Wake};
@@ -15,7 +16,7 @@ use super::{Deletion, DeletionPolicy, ServiceCase, elsewhere};
 const LOOKING_FOR_LEFT_OVER: &str =
     "Being deleted after a create that failed: looking whether it left a service.";
 
-/// Decides what comes next for an object with a deletion time stamp.
+/// Decides the next step for an object with a deletion timestamp.
 pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
     if !case.record.finalizer {
         let verdict = Verdict::not_ready(Reason::Deleting, "Nothing is left to do.");
@@ -70,8 +71,9 @@ pub(super) fn release(case: ServiceCase<'_>, why: &'static str) -> Decision {
     )
 }
 
-/// Nothing can be read, and nothing is to be deleted. Only a create that may be under way still counts: whoever makes this object anew, with the
-/// platform object, would ask for a second service beside it. It is waited for as long as for a platform of which nothing is known.
+/// Releases a retained object whose platform can't be read. Only a create that may be in progress delays
+/// this: recreating the object, together with the platform object, would request a second service. The wait
+/// is as long as for a platform of unknown speed.
 fn retain_unseen(case: ServiceCase<'_>, trouble: &Trouble) -> Decision {
     let asked = case
         .record
@@ -102,7 +104,7 @@ fn retain_unseen(case: ServiceCase<'_>, trouble: &Trouble) -> Decision {
     )
 }
 
-/// A create may be under way: the object goes only when its outcome is known, or the grace is over.
+/// A create may be in progress. The object is released only when the outcome is known or the grace is over.
 fn outcome_first(
     mut case: ServiceCase<'_>,
     deletion: &Deletion,
@@ -112,7 +114,8 @@ fn outcome_first(
     if let Some(decision) = elsewhere::deleted(&case, deletion, policy, intent) {
         return decision;
     }
-    // While the task runs it is the thing to look at. Once it has ended the list decides: a task that succeeded says nothing of whose the service is.
+    // Follow the task while it runs. Once it has ended, the list decides: a successful task does not prove
+    // whose the service is.
     if let Some(decision) = case
         .follow_task(policy)
         .filter(|_| case.task_still_runs() && !case.task_out_of_sight(policy))
@@ -136,9 +139,10 @@ fn outcome_first(
             DeletionPolicy::Delete => delete(case, deletion, policy),
         };
     }
-    // A task that has ended has made what no list shows, unless nobody knows what its last word means: let go now, it would be left behind, and paid for;
-    // and whoever makes the object anew would ask for a second one. Where the task has told its guid, it is asked for by that. A task that can't be read may
-    // still run, and what it makes would be left behind; under Retain it would be left all the same.
+    // A task that ended has made a service, even if no list shows it, unless its final status is unknown and
+    // it is overdue. Releasing the object now would leave a paid service behind, and recreating the object
+    // would request a second one. If the task reported a guid, delete that. A task that can't be read may
+    // still be running, and what it makes would be left behind too; under Retain it stays anyway.
     let unseen = deletion.policy == DeletionPolicy::Delete && case.task_out_of_sight(policy);
     let made = case.record.running().is_some_and(|op| op.task_ended().is_some())
         && !(case.ended_unclear() && case.ended_and_overdue(policy));
@@ -155,7 +159,8 @@ fn outcome_first(
     if !view.complete && deletion.policy == DeletionPolicy::Delete {
         return not_whole(case);
     }
-    // The list that does not show it was read when the pass began: the grace must have been over then.
+    // The list that does not show the service was read when the pass began, so the grace must have been over
+    // by then.
     if case.facts.pass_started < intent.start + policy.grace() {
         let message =
             "Being deleted while the answer to a create is not known: looking whether the service appears.";
@@ -178,7 +183,7 @@ fn left_by_create<'a>(
     view: &'a ServicesView,
     deletion: &Deletion,
 ) -> Option<&'a Service> {
-    // What was taken over under another name while the create was open is this object's as well.
+    // A service taken over under another name while the create was open is this object's as well.
     let taken_over = case.record.guid.as_ref().and_then(|guid| view.with_guid(guid));
     let taken_over = taken_over.filter(|service| {
         service.tenant.is_some()
@@ -188,7 +193,7 @@ fn left_by_create<'a>(
     taken_over.or_else(|| named(view, deletion))
 }
 
-/// A guid that a task has told is deleted though no list has shown it.
+/// Whether a task reported the guid: such a service is deleted even if no list has shown it.
 fn told_by_task(record: &Record, deletion: &Deletion) -> bool {
     let told = |op: &Operation| op.kind == OperationKind::Create && op.task.is_some();
     deletion.policy == DeletionPolicy::Delete
@@ -196,7 +201,8 @@ fn told_by_task(record: &Record, deletion: &Deletion) -> bool {
         && record.operation.as_ref().is_some_and(told)
 }
 
-/// When this object's create failed, if it did. Its intent may have been taken off; another one that followed means that it is over.
+/// When this object's create failed, if it did. The intent of that create may have been removed; a later
+/// intent means that the create is over.
 fn failed_create(case: &ServiceCase<'_>) -> Option<Time> {
     let intent = case.record.intent.as_ref();
     let last =
@@ -210,7 +216,8 @@ fn failed_create(case: &ServiceCase<'_>) -> Option<Time> {
     failed.completed
 }
 
-/// A task that failed can leave a service all the same, and the lists lag behind: it is looked for, so that nothing paid for is left behind.
+/// A failed task can still leave a service, and the lists lag behind. Looks for it, so that nothing paid for
+/// is left behind.
 fn left_over(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, ended: Time) -> Decision {
     if let Some(trouble) = unreadable(&case.facts.services) {
         return case.unreadable(trouble);
@@ -226,7 +233,7 @@ fn left_over(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, en
             case.record.prove(service.guid.clone());
             return delete(case, deletion, policy);
         }
-        // Somebody may have helped himself in the portal.
+        // Somebody may have created it in the portal.
         (Some(service), DeletionPolicy::Delete) => return whose_is_it(case, service),
         (None, _) => {}
     }
@@ -253,7 +260,8 @@ fn whose_is_it(case: ServiceCase<'_>, service: &Service) -> Decision {
     )
 }
 
-/// The service of the tenant that has this object's short name, unless another object has it. A Direct Routing service is not what was asked for.
+/// The service of the tenant with this object's short name, unless another object owns it. A Direct Routing
+/// service is not the one that was requested.
 fn named<'a>(view: &'a ServicesView, deletion: &Deletion) -> Option<&'a Service> {
     let name = fold_case(deletion.short_name.as_deref()?);
     view.of_operator_connect().find(|service| {
@@ -277,7 +285,7 @@ fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> De
         return case.look(Query::Services, since, "is the service still there");
     };
     if let Some(service) = view.with_guid(&guid) {
-        // It was read back: that it vanishes from the list is counted from now on.
+        // The service was read back, so from now on its absence from the list counts.
         case.record.license = service.license.map(LicenseType::label).or(case.record.license);
         if let Some(trouble) = not_this_tenants(&case.record, deletion, service) {
             return case.stop(trouble, "the service may be another tenant's");
@@ -285,9 +293,9 @@ fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> De
         let tenant = service.tenant.clone().or_else(|| deletion.tenant.clone());
         return ask_for_it(case, deletion, policy, guid, tenant);
     }
-    // A guid names one service, whatever the lists show, and whoever is asked to delete it says whether there is one.
+    // A guid names one service, whatever the lists show, and the answer to the delete says whether it exists.
     if never_seen(&case.record) && !deletion.owned_by_others.contains(&guid) {
-        // Another place, or one that is not to be believed now, has other services.
+        // A list that is not believed may belong to another place, with other services.
         if let Some(decision) = unbelieved(&case, deletion) {
             return decision;
         }
@@ -324,13 +332,13 @@ fn gone_from_services(mut case: ServiceCase<'_>, guid: &CustomerGuid) -> Decisio
             verdict,
         );
     }
-    // A lead that the list has, in whatever page, is the one that would show it.
+    // A lead in the list, on whatever page, would show the service. Without one, its absence must be proven.
     if (view_of_leads.leads.is_empty() || !view_of_leads.complete)
         && let Some(decision) = case.no_lead_is_not_proven(view_of_leads)
     {
         return decision;
     }
-    // The failed task told the guid of a service that does not show yet.
+    // The failed task reported the guid of a service that does not show yet.
     if let Some(ended) = failed_create(&case).filter(|ended| since < *ended + timing::LEFT_OVER) {
         return case.look_until(ended, ended + timing::LEFT_OVER, LOOKING_FOR_LEFT_OVER);
     }
@@ -339,8 +347,9 @@ fn gone_from_services(mut case: ServiceCase<'_>, guid: &CustomerGuid) -> Decisio
     release(case, "looked for and not found")
 }
 
-/// A guid can have been written into the annotation by hand, or by whoever wants another customer's service deleted. The annotation alone is believed
-/// only of a service that the platform shows under this object's tenant.
+/// Refuses to delete a service that may belong to somebody else. The guid annotation may be hand-written,
+/// even in order to get another customer's service deleted. So the annotation alone is trusted only for a
+/// service that the platform shows under this object's tenant.
 fn not_this_tenants(record: &Record, deletion: &Deletion, service: &Service) -> Option<Trouble> {
     const ANNOTATION: &str =
         "Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain.";
@@ -364,7 +373,7 @@ fn not_this_tenants(record: &Record, deletion: &Deletion, service: &Service) -> 
     Some(Trouble::new(Reason::DeletionBlocked, message))
 }
 
-/// What the list does not show may be there all the same: see [`ServiceCase::unbelieved`]. Under Retain it would stay there anyway.
+/// Like [`ServiceCase::unbelieved`], but only under Delete: under Retain a hidden service would stay anyway.
 fn unbelieved(case: &ServiceCase<'_>, deletion: &Deletion) -> Option<Decision> {
     case.unbelieved()
         .filter(|_| deletion.policy == DeletionPolicy::Delete)
@@ -385,7 +394,8 @@ fn unreadable<T>(fact: &Fact<T>) -> Option<Trouble> {
     }
 }
 
-/// Whether no list has shown the service of this object, of which its task has told, and the platform has not said either that it has none.
+/// Whether the task reported a service that no list has shown, and the platform has not said that there is
+/// none.
 fn never_seen(record: &Record) -> bool {
     let not_found =
         |op: &Operation| op.kind == OperationKind::Delete && op.ended() == Some(Outcome::Succeeded);
@@ -453,11 +463,11 @@ fn ask_for_it(
     case.decide(mark, "the intent comes before the effect", verdict)
 }
 
-/// Telephone numbers of the tenant are in use by people: what the platform does with them when the service goes is not documented (platform-facts-2.md 5), so
-/// the service is left alone while there are any, and while that can't be told. Only a release that is known to have no way to tell is not held against
-/// the object.
+/// Keeps a service while its tenant has telephone numbers, or while that is unknown. People use the numbers,
+/// and what the platform does with them on deletion is not documented (platform-facts-2.md 5). A release
+/// known to have no such call does not block the deletion.
 fn numbers(case: &ServiceCase<'_>, tenant: Option<&TenantId>) -> Option<Decision> {
-    // Without a tenant nobody can be asked.
+    // Without a tenant there is nothing to query.
     let Some(tenant) = tenant.cloned() else {
         return Some(numbers_untold(case));
     };
@@ -495,7 +505,7 @@ fn numbers_untold(case: &ServiceCase<'_>) -> Decision {
 }
 
 fn after_asking(case: &mut ServiceCase<'_>) -> Option<Decision> {
-    // While a list shows it, that it is not found proves nothing: it is looked at again.
+    // While a list shows the service, "not found" proves nothing: look again.
     let missing = case
         .record
         .guid

@@ -1,5 +1,6 @@
-//! A create whose answer is not known, and that was asked for another tenant, or of another platform, than the object names now. What is looked for here
-//! proves nothing of it: nothing is asked for, and nothing is deleted, until a person has seen to it.
+//! A create of unknown outcome that was requested for another tenant, or from another platform, than the
+//! object names now. What can be read here proves nothing about it. So nothing is requested and nothing is
+//! deleted until a person resolves it.
 
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Decision, Step};
@@ -18,8 +19,9 @@ impl ServiceCase<'_> {
             .filter(|intent| intent.kind == OperationKind::Create && intent.sent == Sent::Maybe)
     }
 
-    /// What is said of an open create that was asked for elsewhere; `None` when there is none. A platform that shows a service for the tenant has got another
-    /// address, or was moved: then the service's guid, or `spec.adoption`, decides.
+    /// The trouble to report for an open create that was requested elsewhere. `None` when there is none. If
+    /// this platform shows a service for the tenant, its address changed or it was moved: then the guid of
+    /// the service, or `spec.adoption`, decides.
     pub(super) fn asked_elsewhere(
         &self,
         policy: &Policy,
@@ -38,7 +40,8 @@ impl ServiceCase<'_> {
         elsewhere(intent, policy, Some(&desired.tenant)).filter(|_| !shown)
     }
 
-    /// Once status has an operation, the object stands for the tenant and the platform that status names, which are not those of this one.
+    /// Keeps an operation without a task out of status. Once status has an operation, the object stands for
+    /// the tenant and platform in status, and this create belongs to others.
     pub(super) fn leave_out(&mut self) {
         if self.record.operation.as_ref().is_some_and(|op| op.task.is_none()) {
             self.record.operation = None;
@@ -60,8 +63,9 @@ fn elsewhere(intent: &Intent, policy: &Policy, tenant: Option<&TenantId>) -> Opt
     Some(Trouble::new(Reason::Conflict, message))
 }
 
-/// The same for an object that is being deleted: nothing that shows here is what it made. Under Retain it goes when it has waited as long as for a platform of
-/// which nothing is known. `None` when the create was asked for here.
+/// Like `asked_elsewhere`, for an object that is being deleted: nothing that shows here was made by it. Under
+/// Retain the object is released after the wait for a platform of unknown speed. `None` when the create was
+/// requested here.
 pub(super) fn deleted(
     case: &ServiceCase<'_>,
     deletion: &Deletion,

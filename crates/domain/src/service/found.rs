@@ -1,4 +1,4 @@
-//! Whose is the service that the list shows for a tenant?
+//! Finds out whose service the list shows for a tenant.
 
 use crate::conditions::{Reason, Trouble};
 use crate::model::{LicenseType, Service};
@@ -11,23 +11,25 @@ use crate::timing;
 
 use super::{Adoption, DesiredService};
 
-/// Whose it is.
+/// The result of looking for this object's service.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Found {
-    /// This object's: recorded by guid, or under the intent of this object with the same short name.
+    /// The service is this object's: its guid is recorded, or it has this object's short name and this
+    /// object's intent explains it.
     Ours(Service),
-    /// There is one, and nothing says that this object made it.
+    /// A service exists, and nothing shows that this object made it.
     Foreign(Service),
-    /// More than one that is no Direct Routing service for the tenant, none of them recorded as ours: the guids.
+    /// The tenant has several services that are not Direct Routing, none of them recorded as ours. Holds
+    /// their guids.
     Two(String),
-    /// It was read back before, and is not in the list any more.
+    /// The service was read back before and is no longer in the list.
     NoLonger,
-    /// There is none.
+    /// No service exists.
     Nothing,
 }
 
-/// Finds out. `seen` is when the pass began that looked, and `place` where it looks. A Direct Routing service of the tenant is neither this object's nor in its way, unless it is the
-/// one that is recorded.
+/// Looks for the service of this object. `seen` is when the pass began, and `place` is the platform that was
+/// read. A Direct Routing service of the tenant is ignored, unless it is the recorded one.
 pub fn find(
     seen: Time,
     place: Option<&str>,
@@ -59,10 +61,12 @@ pub fn find(
     }
 }
 
-/// Whether this object's own create explains the service: its intent is on the object, the tenant is the same and so is the short name, and it was asked of
-/// this platform.
-/// A create that was refused explains nothing: whatever is there now, somebody else made. One that failed explains what shows soon after: later
-/// somebody may have helped himself in the portal, and `spec.adoption` decides.
+/// Whether this object's own create explains the service: the object has the intent, tenant and short name
+/// match, and the create was requested from this platform.
+///
+/// A refused create explains nothing: whatever exists was made by somebody else. A failed create explains
+/// only what shows soon after. Later, somebody may have created a service in the portal, and `spec.adoption`
+/// decides.
 fn made_here(
     seen: Time,
     place: Option<&str>,
@@ -86,12 +90,16 @@ fn made_here(
         Some(Outcome::Failed) => op.completed.is_some_and(|at| seen >= at + timing::LEFT_OVER),
         _ => false,
     });
-    // A guid that is recorded beside an open create is that of the service before it (spec.recreate): status is written after the request.
+    // Status is written after the request, so a guid recorded beside an open create belongs to the previous
+    // service (spec.recreate).
     let unknown = record.guid.is_none() || record.open_intent().is_some();
     unknown && !refused && fold_case(&service.short_name) == desired.parameters.short_name.folded()
 }
 
-/// Whether `spec.adoption` lets this object take the service over; if not, what a person can do.
+/// Whether `spec.adoption` lets this object take the service over.
+///
+/// # Errors
+/// Why it may not, and what a person can do.
 pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -> Result<(), Trouble> {
     let refuse = |reason, message: String| Err(Trouble::new(reason, message));
     let there = format!(

@@ -1,4 +1,4 @@
-//! The two synchronization jobs, as one service sees them, and the end of the way: Ready.
+//! The two synchronization jobs, from the view of one service, and the last step to Ready.
 
 use crate::conditions::{ConditionStatus, Reason, Verdict};
 use crate::decision::{Decision, Query, Step, Wake};
@@ -11,7 +11,8 @@ use crate::timing;
 
 use super::{DesiredService, ServiceCase, ready};
 
-/// The service was read back. What remains is that the platform shows it everywhere it should (S8, S9).
+/// Follows the jobs of a service that was read back. It is Ready once the platform shows it everywhere it
+/// should (S8, S9).
 pub(super) fn see_to(
     mut case: ServiceCase<'_>,
     policy: &Policy,
@@ -19,8 +20,8 @@ pub(super) fn see_to(
     service: &Service,
 ) -> Decision {
     ready::is_back(&mut case.record);
-    // What the create asked for says how the service is connected, and it is what the spec said until the service was seen: what comes into the spec
-    // later, or goes, changes nothing on the platform.
+    // The create fixed how the service is connected, by the spec of that time. Changing the spec after the
+    // service was seen changes nothing on the platform.
     let by_ip_group = match case.record.leads_job.due {
         None => desired.parameters.connection.is_ip_group() && ready::made_here(&case.record),
         Some(_) => case.record.trunks_job.due.is_some(),
@@ -56,10 +57,12 @@ pub(super) fn see_to(
     )
 }
 
-/// Since when the jobs are due: since the service was first seen. When status was lost that is not known any more; then since the grace of the
-/// create was over, which is longer than a task takes (L1), so that a restore does not ask for a run that was made long ago.
+/// When the jobs became due: when the service was first seen. If status was lost, that is unknown; then it is
+/// the end of the create grace, which is longer than a task takes (L1). So a restore does not request a run
+/// that happened long ago.
 fn due(case: &ServiceCase<'_>, policy: &Policy) -> Time {
-    // Rounded up, while the beginning of a run is rounded down: a run that began in the same second is not taken to cover it.
+    // Rounded up, while the start of a run is rounded down, so a run that began in the same second does not
+    // count.
     let now = case.now.next_whole_second();
     match case.record.intent.as_ref().filter(|_| case.restored) {
         Some(intent) => now.min(intent.start + policy.create_grace),
@@ -67,7 +70,8 @@ fn due(case: &ServiceCase<'_>, policy: &Policy) -> Time {
     }
 }
 
-/// What became of the lead after it was licensed: that it is suspended or removed does not touch the service, and is shown.
+/// The condition for the lead after it was licensed. A suspended or removed lead does not affect the service,
+/// but it is shown.
 fn lead_standing(leads: &[Lead]) -> Option<(ConditionStatus, Reason, String)> {
     let lead = super::checks::lead_that_counts(leads)?;
     Some(match lead.status {
@@ -87,7 +91,10 @@ fn lead_standing(leads: &[Lead]) -> Option<(ConditionStatus, Reason, String)> {
     })
 }
 
-/// The leads job is done when the lead on the platform shows the service. `Err` asks for the leads, with the time since which they are needed.
+/// Follows the leads job, which is done when the lead on the platform shows the service.
+///
+/// # Errors
+/// The time since which the list of leads is needed.
 fn leads_job(
     case: &ServiceCase<'_>,
     policy: &Policy,
@@ -96,7 +103,7 @@ fn leads_job(
 ) -> Result<JobRecord, Time> {
     let runs = policy.leads_job;
     let since = runs.covers.map_or(due, |covers| covers.max(due));
-    // However old the list is that shows it: what it shows was so.
+    // If a list shows the service, its age does not matter.
     let shows = |leads: &[Lead]| {
         leads
             .iter()
@@ -104,7 +111,7 @@ fn leads_job(
     };
     let leads = match &case.facts.leads {
         Fact::Known { value, .. } if shows(&value.leads) => value.leads.as_slice(),
-        // A list begun in the very second in which the service was seen may have been begun before it was there.
+        // A list begun in the very second in which the service was seen may predate the service.
         Fact::Known { value, at } if *at >= since || *at >= case.facts.pass_started => value.leads.as_slice(),
         _ => return Err(since),
     };
@@ -116,7 +123,8 @@ fn leads_job(
     ))
 }
 
-/// The trunks job has no effect that the API shows: it is done when a run is known that was begun after it was due.
+/// Follows the trunks job. The API shows no effect of it, so it is done when a run is known that began after
+/// the job was due.
 fn trunks_job(case: &ServiceCase<'_>, policy: &Policy, needed: bool, due: Time) -> JobRecord {
     if !needed {
         return JobRecord::default();

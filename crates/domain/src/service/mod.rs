@@ -1,8 +1,9 @@
-//! What comes next for one `OcEssentialService`.
+//! Decides what to do next for one `OcEssentialService`.
 //!
-//! [`decide`] is total and deterministic. It first takes in what is known (`absorb`: a task that ended, a service that was read back), then
-//! goes from the outside in: may this object be worked on at all, is there a service already, whose is it, may one be made. The order of the
-//! questions is the order of the functions below.
+//! [`decide`] is total and deterministic. It first takes in what is known (`absorb`: a task that ended, a
+//! service that was read back). Then it works from the outside in: may the operator work on this object at
+//! all, does a service exist, whose is it, may one be created. The functions below follow the order of these
+//! questions.
 
 mod checks;
 mod create;
@@ -32,7 +33,7 @@ pub use found::Found;
 pub use spec::{Neighbour, ServiceSpec, going};
 pub use target::{Adoption, Deletion, DesiredService, Mode, ServiceTarget};
 
-/// Decides what comes next.
+/// Decides the next step for one service object.
 pub fn decide(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts) -> Decision {
     let restored = record.operation.is_none() && record.intent.is_some();
     let before = record;
@@ -61,8 +62,8 @@ pub fn decide(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts)
             "was its service taken over, or was its record put back",
         );
     }
-    // Before anything else: what another writer has taken off is put back. An object that is going gets no finalizer any more, and one that is only to be
-    // looked at needs none.
+    // First, restore what another writer removed. An object that is being deleted gets no finalizer any more,
+    // and one that is only observed needs none.
     let kept = matches!(target, ServiceTarget::Present(desired) if desired.mode == Mode::Apply);
     if kept && told && case.record.is_bare(recalled) && facts.answer.is_none() {
         let verdict = Verdict::not_ready(
@@ -86,13 +87,15 @@ pub fn decide(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts)
         .with_duration(before, facts.watched.as_ref(), now)
 }
 
-/// Whether a list of this pass shows the service of this object's guid. `None` when none was read.
+/// Whether a list read in this pass shows the service with this object's guid. `None` when no list was read,
+/// or the object has no guid.
 fn shown(record: &Record, facts: &Facts) -> Option<bool> {
     let view = facts.services.since(facts.pass_started)?;
     record.guid.as_ref().map(|guid| view.with_guid(guid).is_some())
 }
 
-/// Takes what is now known into the record: how the task stands, and what became of the change asked for in this pass.
+/// Updates the record with what is now known: the state of the task, and the result of the change requested
+/// in this pass.
 fn absorb(now: Time, record: &mut Record, facts: &Facts) {
     match &facts.answer {
         Some(ChangeResult::Accepted(task)) => {
@@ -142,11 +145,11 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
     }
 }
 
-/// One decision in the making.
+/// The state of one decision in progress.
 pub(crate) struct ServiceCase<'a> {
     now: Time,
     facts: &'a Facts,
-    /// Status was lost: the annotation tells of an operation of which status does not.
+    /// Status was lost: the annotation has an operation that status does not.
     restored: bool,
     record: Record,
 }
@@ -199,7 +202,8 @@ impl ServiceCase<'_> {
         self.decide(step, why, Verdict::trouble(&trouble))
     }
 
-    /// A reference that is not there: what is applied together arrives in any order, so a young object is not called stalled.
+    /// Waits for a missing reference. Objects applied together arrive in any order, so a young object is not
+    /// yet `Stalled`.
     fn missing(self, trouble: Trouble, why: &'static str) -> Decision {
         let settled_at = self.facts.object_created + timing::SETTLING;
         if self.now >= settled_at || trouble.reason == Reason::InvalidSpec {
@@ -213,7 +217,8 @@ impl ServiceCase<'_> {
         self.decide(Step::Wait(settled_at, Wake::Cluster), why, verdict)
     }
 
-    /// The platform can't be read or does not take requests. What is ready stays so: that it can't be looked at does not make it otherwise.
+    /// Waits while the platform can't be read or rejects requests. A ready object stays ready: not being able
+    /// to observe it does not change it.
     fn unreadable(self, trouble: Trouble) -> Decision {
         let hold = self.facts.ready_at_generation && trouble.reason != Reason::AuthenticationFailed;
         let until = if hold {
@@ -232,7 +237,7 @@ impl ServiceCase<'_> {
         }
     }
 
-    /// Whether the list of services shows this one; `None` when it was not read.
+    /// Whether the list of services shows this one. `None` when it was not read.
     fn shows(&self, guid: &CustomerGuid) -> Option<bool> {
         self.facts
             .services
@@ -312,7 +317,8 @@ impl ServiceCase<'_> {
         }
     }
 
-    /// How new the list of services must be. After a change of ours only a list that was begun in this pass tells anything.
+    /// How recent the list of services must be. After a change of ours, only a list begun in this pass
+    /// counts.
     fn services_needed_since(&self) -> Time {
         let unsettled =
             self.record.open_intent().is_some() || self.record.running().is_some() || self.facts.asked();
@@ -328,7 +334,8 @@ impl ServiceCase<'_> {
         }
     }
 
-    /// What comes before it is said that the tenant has no lead, or none that shows a service; `None` when that is proven.
+    /// The step still needed to prove that the tenant has no lead, or none that shows a service. `None` when
+    /// that is proven.
     fn no_lead_is_not_proven(&self, view: &LeadsView) -> Option<Decision> {
         match view.absence() {
             Absence::Proven => None,
@@ -344,7 +351,8 @@ impl ServiceCase<'_> {
         }
     }
 
-    /// Looks for an effect, and at the latest when its time is over: what follows then must not wait for the next look.
+    /// Looks again for an effect, at the latest when its time is over: what follows then must not wait for
+    /// the next look.
     fn look_until(self, since: Time, end: Time, message: &str) -> Decision {
         let until = timing::next_look(self.now, since).min(end.max(self.now + Duration::from_secs(1)));
         let verdict = Verdict::not_ready(Reason::Verifying, message);
@@ -364,7 +372,7 @@ impl ServiceCase<'_> {
         )
     }
 
-    /// A service exists for the tenant, and nothing says that this object made it.
+    /// A service exists for the tenant, and nothing shows that this object made it.
     fn adopt_or_conflict(mut self, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
         if let Some(decision) = self
             .follow_task(policy)
@@ -400,7 +408,7 @@ impl ServiceCase<'_> {
             Ok(()) => self.observed("A service exists for this tenant; mode Observe takes nothing over."),
             Err(trouble) => {
                 let whole = self.facts.services.value().is_some_and(|view| view.complete);
-                // This object's own is not in the list: another one is.
+                // This object's own service is not in the list; another one is.
                 if whole && self.record.verified() {
                     if let Some(decision) = self.unbelieved() {
                         return decision;
@@ -434,7 +442,7 @@ impl ServiceCase<'_> {
         )
     }
 
-    /// The service is ours: verify it, see to the jobs, and rest.
+    /// The service is ours: verify it, follow the jobs, then idle.
     fn verify(mut self, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
         self.record.prove(service.guid.clone());
         if let Some(decision) = self.follow_running_task(policy) {
@@ -454,7 +462,7 @@ impl ServiceCase<'_> {
             let trouble = Trouble::new(Reason::AlreadyLicensed, ready::other_license(service, license));
             return self.stop(trouble, "the service has another kind of license");
         }
-        // A create that was refused did not make it: it came by its guid, and the intent has nothing to say any more.
+        // A refused create did not make this service: the guid identified it. The intent is obsolete.
         if desired.mode == Mode::Apply && (!self.record.finalizer || self.record.create_refused()) {
             let verdict =
                 Verdict::not_ready(Reason::Progressing, "Taking hold of the service of this object.");

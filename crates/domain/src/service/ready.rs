@@ -1,4 +1,5 @@
-//! What is said of a service that is there: what differs from the spec, what was not compared, what the platform's task has told.
+//! What status says of an existing service: differences from the spec, fields that were not compared, errors
+//! of the platform's task.
 
 use crate::conditions::{ConditionStatus, Reason, Verdict};
 use crate::model::{Lead, LicenseType, Service};
@@ -6,7 +7,8 @@ use crate::record::{JobState, OperationKind, Outcome, Record};
 
 use super::DesiredService;
 
-/// Whether this object's own create made the service. What that create asked for stays in the spec, since the schema keeps it there.
+/// Whether this object's own create made the service. The schema keeps what that create requested in the
+/// spec.
 pub(super) fn made_here(record: &Record) -> bool {
     record
         .operation
@@ -14,7 +16,7 @@ pub(super) fn made_here(record: &Record) -> bool {
         .is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Succeeded))
 }
 
-/// The service is gone from the platform: nothing is synchronized for it any more. When it was is kept, for the case that it shows again.
+/// The service is gone from the platform, so nothing waits for a job. The times stay, in case it shows again.
 pub(super) fn gone(record: &mut Record) {
     record.license = None;
     for job in [&mut record.leads_job, &mut record.trunks_job] {
@@ -22,7 +24,7 @@ pub(super) fn gone(record: &mut Record) {
     }
 }
 
-/// The service shows again: a job that was done for it needs nobody to run it a second time.
+/// The service shows again: a job that was done for it is not due a second time.
 pub(super) fn is_back(record: &mut Record) {
     for job in [&mut record.leads_job, &mut record.trunks_job] {
         if job.state == JobState::NotDue && job.completed.is_some() {
@@ -31,7 +33,7 @@ pub(super) fn is_back(record: &mut Record) {
     }
 }
 
-/// Why a service that is this object's is not ready with its license.
+/// Why this object's service is not ready with its license.
 pub(super) fn other_license(service: &Service, license: LicenseType) -> String {
     format!(
         "The service {} of this object shows the license {}, which is no Operator Connect license that is known. It is left as it is; ask the platform's operator what has become of it.",
@@ -40,7 +42,7 @@ pub(super) fn other_license(service: &Service, license: LicenseType) -> String {
     )
 }
 
-/// All that is asked of the platform is done: Ready, with what differs.
+/// The platform did everything that was requested: Ready, with the differences.
 pub(super) fn ready(
     record: &Record,
     desired: &DesiredService,
@@ -82,7 +84,8 @@ pub(super) fn ready(
     verdict
 }
 
-/// Each field of the spec that can be compared, compared; and those that can't be, when the service was not made as the spec says.
+/// Compares each field of the spec that can be compared. Names the fields that can't be, when this object did
+/// not make the service.
 fn differences(record: &Record, desired: &DesiredService, service: &Service, leads: &[Lead]) -> Vec<String> {
     let mut told = Vec::new();
     if service
@@ -137,7 +140,8 @@ fn differences(record: &Record, desired: &DesiredService, service: &Service, lea
     told
 }
 
-/// By IP group or by tenant id: the create settled it, and the trunks job was due for it or not.
+/// Compares how the service is connected, by IP group or by tenant id. The create fixed that, and the trunks
+/// job became due accordingly.
 fn connection(record: &Record, desired: &DesiredService) -> Option<&'static str> {
     match (
         desired.parameters.connection.is_ip_group(),
@@ -153,8 +157,8 @@ fn connection(record: &Record, desired: &DesiredService) -> Option<&'static str>
     }
 }
 
-/// Messages of level Error of the create's task, whatever it came to (platform-facts.md 12.1, step 7). They stay in the record when the platform has forgotten
-/// the task.
+/// The messages of level Error from the create's task, whatever its outcome (platform-facts.md 12.1, step 7).
+/// They stay in the record after the platform has dropped the task.
 pub(super) fn errors_of_the_task(record: &Record) -> Option<String> {
     let operation = record
         .operation

@@ -1,4 +1,4 @@
-//! From what a service object says to what it is to become.
+//! Derives the target of a service object from its spec.
 
 use crate::conditions::Trouble;
 use crate::facts::DeletionPolicy;
@@ -7,16 +7,16 @@ use crate::requests::ServiceParameters;
 
 use super::{Adoption, Deletion, DesiredService, Mode, ServiceTarget};
 
-/// What a service object says, with its references followed.
+/// The parts of a service object that decide its target, with its references resolved.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ServiceSpec {
-    /// Whether it is being deleted.
+    /// The object is being deleted.
     pub deleting: bool,
     /// `spec.suspend`.
     pub suspended: bool,
-    /// The tenant: of the spec, or of the lead to which it refers. `Err` says what keeps it from being known.
+    /// The tenant, from the spec or from the referenced lead. `Err` says why it is unknown.
     pub tenant: Result<TenantId, Trouble>,
-    /// How the service shall be.
+    /// The parameters of the service.
     pub parameters: ServiceParameters,
     /// `spec.mode`.
     pub mode: Mode,
@@ -30,20 +30,21 @@ pub struct ServiceSpec {
     pub deletion_policy: DeletionPolicy,
     /// Whether `spec.deletionGuard` is `Numbers`.
     pub guard_numbers: bool,
-    /// A reference that is not there, while the tenant is known all the same.
+    /// A missing reference that does not hide the tenant.
     pub missing: Option<Trouble>,
 }
 
-/// Another service object with the same tenant or short name, as far as it says which service is its own.
+/// Another service object with the same tenant or short name, and the service that it owns.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Neighbour {
-    /// Whether it is being deleted: then what it has is to go.
+    /// The neighbour is being deleted, and its service with it.
     pub deleting: bool,
-    /// Its service, by its status.
+    /// The guid of its service, from its status.
     pub guid: Option<CustomerGuid>,
 }
 
-/// The policy by which an object goes that is being deleted. Plan and Observe change nothing on the platform, not even in going.
+/// The deletion policy of an object that is being deleted. Plan and Observe never change the platform, not
+/// even on deletion.
 pub fn going(deleting: bool, mode: Mode, policy: DeletionPolicy) -> Option<DeletionPolicy> {
     deleting.then_some(if mode == Mode::Apply {
         policy
@@ -53,7 +54,8 @@ pub fn going(deleting: bool, mode: Mode, policy: DeletionPolicy) -> Option<Delet
 }
 
 impl ServiceSpec {
-    /// What the object is to become. `rival` is another object that comes before it, as people read it; the neighbours are asked for one that is going alone.
+    /// Returns the target of this object. `rival` describes an object that outranks it, for the message.
+    /// `neighbours` is called only for an object that is being deleted.
     pub fn target(self, rival: Option<String>, neighbours: impl FnOnce() -> Vec<Neighbour>) -> ServiceTarget {
         if let Some(policy) = going(self.deleting, self.mode, self.deletion_policy) {
             return ServiceTarget::Absent(Deletion {

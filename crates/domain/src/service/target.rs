@@ -1,4 +1,4 @@
-//! What a service object is to become.
+//! The target state of a service object.
 
 use crate::conditions::Trouble;
 use crate::facts::DeletionPolicy;
@@ -8,19 +8,19 @@ use crate::requests::{NewService, ServiceParameters};
 /// `spec.mode`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Mode {
-    /// Do what is needed.
+    /// Make the changes that are needed.
     #[default]
     Apply,
-    /// Say what would be done.
+    /// Report the changes, without making them.
     Plan,
-    /// Only look.
+    /// Observe only.
     Observe,
 }
 
-/// `spec.adoption`: what to do with a service that exists for the tenant and was not made by this object.
+/// `spec.adoption`: how to treat an existing service of the tenant that this object did not make.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Adoption {
-    /// Take it over when short name and full name agree.
+    /// Take it over when short name and full name match.
     #[default]
     IfMatching,
     /// Leave it alone.
@@ -29,12 +29,12 @@ pub enum Adoption {
     Always,
 }
 
-/// What the object's spec asks for, parsed, its references followed.
+/// The desired state of a service, parsed from the spec, with its references resolved.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DesiredService {
     /// The customer's tenant.
     pub tenant: TenantId,
-    /// How the service shall be.
+    /// The parameters of the service.
     pub parameters: ServiceParameters,
     /// `spec.mode`.
     pub mode: Mode,
@@ -42,17 +42,19 @@ pub struct DesiredService {
     pub adoption: Adoption,
     /// `spec.recreate`.
     pub recreate: bool,
-    /// `spec.besideDirectRouting`: whether a service is asked for though the tenant has a Direct Routing service.
+    /// `spec.besideDirectRouting`: whether to request a service although the tenant has a Direct Routing
+    /// service.
     pub beside_direct_routing: bool,
-    /// What keeps a create from being asked for, though not what exists from being watched: a reference that is not there.
+    /// A missing reference. It blocks a create, but an existing service is still observed.
     pub missing: Option<Trouble>,
-    /// An object of ours that has the same tenant or short name and comes first: it has its service or may have asked for it, or is older. Its kind,
-    /// namespace and name, and which of the two.
+    /// Another object that has the same tenant or short name and outranks this one: it has its service, or
+    /// may have requested it, or is older. The text names its kind, namespace and name, and says which of the
+    /// two they share.
     pub rival: Option<String>,
 }
 
 impl DesiredService {
-    /// What is asked for when there is none.
+    /// Returns the service to request when none exists.
     pub fn new_service(&self) -> NewService {
         NewService {
             tenant: self.tenant.clone(),
@@ -61,32 +63,33 @@ impl DesiredService {
     }
 }
 
-/// What an object that is being deleted needs: no valid spec, no lead, no reference.
+/// What a deletion needs. A valid spec, a lead or a reference is not part of it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Deletion {
     /// `spec.deletionPolicy`.
     pub policy: DeletionPolicy,
     /// The tenant, from status or the spec, if either has one.
     pub tenant: Option<TenantId>,
-    /// `spec.shortName`, as written: what appears for the tenant under another name was not made by this object.
+    /// `spec.shortName`, as written: a service of the tenant with another name was not made by this object.
     pub short_name: Option<String>,
     /// `spec.suspend`.
     pub suspended: bool,
-    /// Whether a service whose tenant has telephone numbers is to be left alone (`spec.deletionGuard`).
+    /// Whether to keep a service whose tenant has telephone numbers (`spec.deletionGuard`).
     pub guard_numbers: bool,
-    /// The services that other objects for the same tenant or short name have, by their status: not this object's to delete.
+    /// The services in the status of other objects for the same tenant or short name. This object must not
+    /// delete them.
     pub owned_by_others: Vec<CustomerGuid>,
 }
 
-/// What the object is to become.
+/// The target state of a service object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ServiceTarget {
-    /// As its spec says.
+    /// The service is as its spec says.
     Present(Box<DesiredService>),
-    /// As it is: `spec.suspend`.
+    /// Nothing changes: `spec.suspend`.
     Suspended,
-    /// It can't be told: the spec breaks a rule, or its lead can't be found.
+    /// The target is unknown: the spec is invalid, or its lead can't be found.
     Invalid(Trouble),
-    /// To go.
+    /// The object is being deleted.
     Absent(Deletion),
 }

@@ -1,4 +1,4 @@
-//! The task that the platform gave for a create: followed while it runs, and what follows from its end.
+//! Follows the task that the platform returned for a create, and decides what its end means.
 
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::{Decision, Query, Step, Wake};
@@ -13,7 +13,7 @@ use crate::timing;
 use super::ServiceCase;
 
 impl ServiceCase<'_> {
-    /// Whether a task was given whose end has not been seen: then the task is the thing to look at, not the list.
+    /// Whether a task was returned whose end has not been seen. Then the task is observed, not the list.
     pub(super) fn task_still_runs(&self) -> bool {
         let Some(task) = self.record.running().and_then(|op| op.task.as_ref()) else {
             return false;
@@ -25,14 +25,15 @@ impl ServiceCase<'_> {
         }
     }
 
-    /// The task can't be read, and its deadline is over: whoever has the service in the list need not wait for its task. That there is none proves
-    /// nothing, and nothing is asked for again because of it.
+    /// The task can't be read, and its deadline is over. If the list shows the service, there is no need to
+    /// wait for the task. If it does not, that proves nothing, and nothing is requested again.
     pub(super) fn task_out_of_sight(&self, policy: &Policy) -> bool {
         let overdue = |op: &Operation| self.now > op.started + policy.task_deadline;
         matches!(self.facts.task, Fact::Unreadable(_)) && self.record.running().is_some_and(overdue)
     }
 
-    /// Polls the task that was given for the create, and ends with it. `None` when there is none, or it succeeded or failed.
+    /// Polls the task of the create. `None` when there is no task at this place, it failed, or the platform
+    /// lost it and the grace is over.
     pub(super) fn follow_task(&self, policy: &Policy) -> Option<Decision> {
         let operation = self
             .record
@@ -47,7 +48,7 @@ impl ServiceCase<'_> {
         let started = operation.started;
         let case = || self.copy();
         match &self.facts.task {
-            // The task that this pass was given is looked at when it can have ended, not at once.
+            // A task returned in this pass is read when it can have ended, not at once.
             Fact::Unread if self.facts.answer.is_some() => Some(case().decide(
                 Step::Wait(timing::next_poll(self.now, started), Wake::Clock),
                 "the task was given just now",
@@ -62,8 +63,9 @@ impl ServiceCase<'_> {
             Fact::Known {
                 value: Some(seen), ..
             } if seen.state == TaskState::Running => Some(self.poll(&task, started, policy)),
-            // It ended, well or by a word that nobody knows, and the service does not show yet (U-8): the lists follow the task, nobody knows how late. It is
-            // never asked for again, since it may have been done.
+            // The task ended, with success or with an unknown status, and the service does not show yet
+            // (U-8). The lists lag behind the task by an unknown time. The create is never repeated, since it
+            // may have been done.
             Fact::Known {
                 value: Some(seen), ..
             } if seen.state == TaskState::Succeeded => Some(self.not_shown("has succeeded", policy)),
@@ -73,11 +75,12 @@ impl ServiceCase<'_> {
                 &format!("has ended with the status {:?}, which is not known", seen.status),
                 policy,
             )),
-            // The platform does not keep its tasks for ever (U-5).
+            // The platform does not keep its tasks forever (U-5).
             Fact::Known { value: None, .. } if operation.task_ended().is_some() => {
                 Some(self.not_shown("has ended", policy))
             }
-            // Not known to the platform: just after the create it may not show yet, later it is lost (U-5). Either way the list decides.
+            // The platform does not know the task. Just after the create it may not show yet, later it is
+            // lost (U-5). Either way the list decides.
             Fact::Known { .. } if self.record.running().is_some() => {
                 if self.facts.pass_started < started + policy.grace() {
                     return Some(case().look_for_effect(
@@ -123,12 +126,13 @@ impl ServiceCase<'_> {
         self.copy().look_for_effect(since, &message)
     }
 
-    /// The task has ended by a word that nobody knows.
+    /// Whether the task ended with an unknown status.
     pub(super) fn ended_unclear(&self) -> bool {
         matches!(self.facts.task.value(), Some(Some(task)) if task.state == TaskState::Ended)
     }
 
-    /// The task was seen to end, and for longer than `spec.taskDeadline` no service shows: somebody removed it before it was seen.
+    /// Whether the task was seen to end, and no service has shown for longer than `spec.taskDeadline`:
+    /// somebody removed the service before it was seen.
     pub(super) fn ended_and_overdue(&self, policy: &Policy) -> bool {
         self.record
             .running()
@@ -136,7 +140,7 @@ impl ServiceCase<'_> {
             .is_some_and(|ended| self.now > ended + policy.task_deadline)
     }
 
-    /// While the task of a create still runs, the service that shows early is not finished.
+    /// A service that shows while its create task still runs is not finished.
     pub(super) fn follow_running_task(&self, policy: &Policy) -> Option<Decision> {
         let ended = match self.facts.task.value() {
             Some(Some(task)) => task.state != TaskState::Running,
