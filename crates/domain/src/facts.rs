@@ -1,4 +1,4 @@
-//! What one pass over one object knows. The driver fills it as the decision asks.
+//! What one pass over one object knows. The driver fills it in as the decision requests it.
 
 use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Verdict};
@@ -10,25 +10,25 @@ use crate::policy::PlatformAccess;
 use crate::record::{Intent, OperationId, OperationKind, Record, Sent};
 use crate::time::Time;
 
-/// A fact of the platform, as far as this pass knows it.
+/// A fact about the platform, as far as this pass knows it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Fact<T> {
-    /// Not asked for in this pass.
+    /// Not requested in this pass.
     #[default]
     Unread,
-    /// Known, by a read that was begun at `at`.
+    /// Known, from a read that began at `at`.
     Known {
-        /// What was read.
+        /// The value.
         value: T,
-        /// When the read was begun: what happened after that may not be in it.
+        /// When the read began. It may miss what happened after that.
         at: Time,
     },
-    /// It could not be read.
+    /// The read failed.
     Unreadable(Trouble),
 }
 
 impl<T> Fact<T> {
-    /// The value, when the read was begun at or after `not_before`.
+    /// Returns the value, if the read began at or after `not_before`.
     pub fn since(&self, not_before: Time) -> Option<&T> {
         match self {
             Self::Known { value, at } if *at >= not_before => Some(value),
@@ -36,7 +36,7 @@ impl<T> Fact<T> {
         }
     }
 
-    /// The value, however old.
+    /// Returns the value, however old.
     pub fn value(&self) -> Option<&T> {
         match self {
             Self::Known { value, .. } => Some(value),
@@ -48,29 +48,30 @@ impl<T> Fact<T> {
 /// `spec.deletionPolicy`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum DeletionPolicy {
-    /// The platform keeps what it has.
+    /// Leave everything on the platform.
     #[default]
     Retain,
-    /// What this object made or took over is deleted.
+    /// Delete what this object made or took over.
     Delete,
 }
 
-/// What the list of services holds for one object.
+/// The part of the list of services that concerns one object.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct ServicesView {
-    /// Those of the tenant: none, one, a Direct Routing service beside one of Operator Connect (C-31), or (never seen, but not excluded) more.
+    /// The services of the tenant: none, one, a Direct Routing service beside an Operator Connect one (C-31),
+    /// or (never seen, but not excluded) more.
     pub by_tenant: Vec<Service>,
-    /// The one with the recorded guid.
+    /// The service with the recorded guid.
     pub by_guid: Option<Service>,
-    /// Those with the short name, compared without regard to case.
+    /// The services with the short name, ignoring case.
     pub by_name: Vec<Service>,
-    /// Whether each entry of the list could be read: only then does "not in it" mean "not there".
+    /// Whether every entry of the list could be read. Only then does "not in it" mean "does not exist".
     pub complete: bool,
 }
 
 impl ServicesView {
-    /// The service with this guid. `by_guid` is that of the guid which was recorded when the list was asked; a guid that this pass has learned
-    /// since is found among those of the tenant.
+    /// Returns the service with this guid. `by_guid` is for the guid that was recorded when the list was
+    /// queried. A guid that this pass learned later is found among the services of the tenant.
     pub fn with_guid(&self, guid: &CustomerGuid) -> Option<&Service> {
         self.by_guid
             .iter()
@@ -78,7 +79,8 @@ impl ServicesView {
             .find(|service| &service.guid == guid)
     }
 
-    /// Those of the tenant that are, or could be, Operator Connect services: all but Direct Routing ones.
+    /// The services of the tenant that are, or could be, Operator Connect services: all but Direct Routing
+    /// ones.
     pub fn of_operator_connect(&self) -> impl Iterator<Item = &Service> {
         self.by_tenant.iter().filter(|service| !service.direct_routing())
     }
@@ -92,46 +94,46 @@ impl ServicesView {
 /// How the leads of a tenant were read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum LeadsRead {
-    /// In a list of all leads that came in one piece.
+    /// From a list of all leads that came in one piece.
     #[default]
     AtOnce,
-    /// In a list of all leads that came page by page: when a lead goes meanwhile, another one moves from a page that is still to come to one that has been
-    /// read, and is in neither.
+    /// From a list of all leads that came page by page. If a lead is removed during the read, another lead
+    /// can move from a later page to one that was already read, and is then in neither.
     InPages,
-    /// By the single read of this tenant's.
+    /// From a read of this tenant's leads alone.
     OfTenant,
 }
 
 /// The leads of one object's tenant, and what they prove.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LeadsView {
-    /// Those of the tenant.
+    /// The leads of the tenant.
     pub leads: Vec<Lead>,
-    /// Whether each entry of what was read could be read.
+    /// Whether every entry could be read.
     pub complete: bool,
-    /// How they were read.
+    /// How the leads were read.
     pub read: LeadsRead,
 }
 
-/// Whether a lead that is not among those of its tenant is not there.
+/// What it proves that a lead is not in the view.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Absence {
-    /// It is not there.
+    /// The lead does not exist.
     Proven,
-    /// The list proves nothing, and the single read of the tenant's leads can.
+    /// The list proves nothing; a read of this tenant's leads can.
     Unconfirmed,
-    /// Not even the single read could be read as a whole.
+    /// Even the read of this tenant's leads had unreadable entries.
     NotWhole,
 }
 
 impl LeadsView {
-    /// What is said while a lead that can't be read may be that of the tenant.
+    /// The trouble to report while an unreadable lead may be the tenant's.
     pub(crate) fn not_whole() -> Trouble {
         let message = "The platform's answer has leads that can't be read; that of this tenant may be among them. Ask the platform's operator to mend it.";
         Trouble::new(Reason::PlatformUnavailable, message)
     }
 
-    /// What it means that a lead is not among them.
+    /// Returns what it proves that a lead is not in the view.
     pub fn absence(&self) -> Absence {
         match (self.complete, self.read) {
             (true, LeadsRead::AtOnce | LeadsRead::OfTenant) => Absence::Proven,
@@ -141,77 +143,80 @@ impl LeadsView {
     }
 }
 
-/// What the platform says of a tenant's telephone numbers.
+/// The answer about a tenant's telephone numbers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Numbers {
-    /// How many there are.
+    /// The number of telephone numbers.
     Count(u64),
-    /// Its release is known to have no call that would tell ([`crate::capability`]).
+    /// The release is known to have no call for this ([`crate::capability`]).
     NoCall,
-    /// It did not tell.
+    /// The platform did not say.
     Untold,
 }
 
-/// What a pass knows. The driver fills it as the decision asks.
+/// What a pass knows. The driver fills it in as the decision requests it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Facts {
-    /// When the pass began: a read begun since then is a read of this pass.
+    /// When the pass began. A read that began since then belongs to this pass.
     pub pass_started: Time,
     /// When the object was created.
     pub object_created: Time,
     /// The object's generation.
     pub generation: i64,
-    /// Whether somebody asked for a look now, or changed the spec, since the last one: what waits for the slow retry is tried at once.
+    /// Whether somebody requested a reconciliation, or changed the spec, since the last pass. Then whatever
+    /// waits for the slow retry is tried at once.
     pub retry_now: bool,
-    /// Whether somebody asked for a look now: what is answered from an old list does not do.
+    /// Whether somebody requested a reconciliation now. Then an old list is not good enough.
     pub reconcile_requested: bool,
     /// Whether status says `Ready=True` for this generation.
     pub ready_at_generation: bool,
-    /// The platform object.
+    /// The referenced platform object.
     pub connection: PlatformAccess,
-    /// The list of services, as far as it concerns this object.
+    /// The part of the list of services that concerns this object.
     pub services: Fact<ServicesView>,
-    /// What may be concluded from what the lists do not show: known as soon as one of them is.
+    /// What the absence of something from the lists allows to conclude. Known as soon as one list is.
     pub belief: Belief,
     /// The leads of the tenant.
     pub leads: Fact<LeadsView>,
     /// The LC customer of the spec.
     pub lc_customer: Fact<LcCustomerAnswer>,
-    /// The task in flight; `None` when the platform does not know it.
+    /// The current task; `None` when the platform does not know it.
     pub task: Fact<Option<Task>>,
     /// The telephone numbers of the tenant.
     pub numbers: Fact<Numbers>,
-    /// What became of the change that this pass asked for.
+    /// The result of the change that this pass requested.
     pub answer: Option<ChangeResult>,
-    /// The last operation that this process has asked the platform for, if it remembers one. What another process has asked for, or was about to, is not.
+    /// The last operation that this process requested, if it remembers one. Operations that another process
+    /// requested, or was about to, do not count.
     pub own: Option<OperationId>,
-    /// The same, if this process has looked at it ever since without a long pause.
+    /// The same operation, if this process has watched it ever since without a long pause.
     pub watched: Option<OperationId>,
-    /// How often in a row a request for this spec was not executed.
+    /// How many requests for this spec in a row were not executed.
     pub failures: u32,
-    /// The reason for which status says `Stalled` for this spec: a restart, which forgets the failures, does not take it back.
+    /// The reason why status says `Stalled` for this spec. A restart forgets the failures, and must not take
+    /// `Stalled` back.
     pub stalled_for: Option<Reason>,
 }
 
-/// What an object says of itself when a pass over it begins.
+/// The state of an object when a pass over it begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ObjectState {
-    /// When it was created.
+    /// When the object was created.
     pub created: Time,
-    /// Its generation.
+    /// The generation of the object.
     pub generation: i64,
     /// `status.observedGeneration`.
     pub observed: Option<i64>,
     /// Whether status says `Ready=True`.
     pub ready: bool,
-    /// Whether somebody has asked for a look that no pass has taken in yet.
+    /// Whether somebody requested a reconciliation that no pass has handled yet.
     pub look_requested: bool,
-    /// The reason for which status says `Stalled`, for whatever generation.
+    /// The reason why status says `Stalled`, for any generation.
     pub stalled_for: Option<Reason>,
 }
 
 impl Facts {
-    /// What a pass begins with: nothing of the platform yet.
+    /// Returns the facts at the start of a pass: nothing of the platform yet.
     pub fn begin(now: Time, seen: ObjectState, connection: PlatformAccess, memory: &PassMemory) -> Self {
         let current = seen.observed == Some(seen.generation);
         Self {
@@ -226,7 +231,8 @@ impl Facts {
         }
     }
 
-    /// What a pass begins with that has read nothing, over an object that is new at that moment and of which nothing was said or tried.
+    /// Returns the facts of a pass that has read nothing, over an object that was created at that moment and
+    /// never tried.
     pub fn unread(pass_started: Time, connection: PlatformAccess) -> Self {
         Self {
             pass_started,
@@ -250,8 +256,9 @@ impl Facts {
         }
     }
 
-    /// Whether a deletion that may have been asked for is asked for again at once: the process that recorded it is gone, and nobody knows whether its request
-    /// has left. It names one service, so that asking twice does no harm, while waiting costs minutes for each that was under way.
+    /// Whether to repeat a deletion at once that may have been requested: the process that recorded it is
+    /// gone, and its request may or may not have left. A deletion names one service, so repeating it is
+    /// harmless, while waiting costs minutes for each deletion in progress.
     pub(crate) fn left_open_by_another(&self, record: &Record, intent: &Intent) -> bool {
         let accepted = record
             .running()
@@ -262,20 +269,20 @@ impl Facts {
             && self.own.as_ref() != Some(&intent.id)
     }
 
-    /// Whether a change was asked for in this pass and left, whatever came of it.
+    /// Whether a request for a change left in this pass, whatever its result.
     pub fn asked(&self) -> bool {
         self.answer
             .as_ref()
             .is_some_and(|answer| !matches!(answer, ChangeResult::NotSent(_)))
     }
 
-    /// Whether a list was read that has entries which can't be read.
+    /// Whether one of the lists that were read has unreadable entries.
     pub fn saw_holes(&self) -> bool {
         self.services.value().is_some_and(|view| !view.complete)
             || self.leads.value().is_some_and(|view| !view.complete)
     }
 
-    /// When the newest of the lists was read that this pass knows.
+    /// When the newest list known to this pass was read.
     pub fn lists_read(&self) -> Option<Time> {
         fn at<T>(fact: &Fact<T>) -> Option<Time> {
             match fact {
@@ -286,7 +293,7 @@ impl Facts {
         at(&self.services).max(at(&self.leads))
     }
 
-    /// What is said of a trouble that passes by itself.
+    /// The verdict for trouble that may pass on its own.
     pub fn verdict_of(&self, trouble: &Trouble) -> Verdict {
         Verdict::passing(trouble, self.failures, self.stalled_for)
     }

@@ -1,4 +1,4 @@
-//! What a pass leaves in memory for the next one over the same object.
+//! What a pass remembers in this process for the next pass over the same object.
 
 use crate::decision::Decision;
 use crate::names::CustomerGuid;
@@ -6,34 +6,38 @@ use crate::record::{Operation, OperationId, Record, Sent};
 use crate::time::Time;
 use crate::timing;
 
-/// How many intents that were surely not sent are remembered for one object. Of those that are drawn one after the other only the last few can still
-/// turn up on it.
+/// How many certainly unsent intents to remember per object. Of several drawn in a row, only the last few can
+/// still appear on it.
 pub(crate) const UNSENT: usize = 4;
 
-/// What a pass leaves in memory for the next one over the same object. Losing it is safe.
+/// What a pass remembers in this process for the next pass over the same object. Losing it is safe.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PassMemory {
-    /// How often in a row a request was not executed, or the object could not be written, for the same spec.
+    /// How many times in a row a request was not executed, or the object could not be written, for the same
+    /// spec.
     pub failures: u32,
-    /// How often in a row somebody else had written the object meanwhile.
+    /// How many times in a row somebody else had written the object during a pass.
     pub conflicts: u32,
-    /// The generation that those failures are about, by this process's own memory: status may be what can't be written.
+    /// The generation that those failures belong to. Kept here because status itself may be what can't be
+    /// written.
     pub generation: Option<i64>,
-    /// The intents whose requests were surely never executed.
+    /// The intents whose requests were certainly never executed.
     pub unsent: Vec<OperationId>,
-    /// The last operation that this process has asked the platform for. What stands on the object may be removed or put back by anybody, and a task id may
-    /// never get into status: what was asked here is known here.
+    /// The last operation that this process requested. Anybody may remove or restore what is on the object,
+    /// and a task id may never reach status, so the process keeps its own copy.
     pub asked: Option<Operation>,
-    /// The service that this operation was proven to have made: what proves it can be taken off before it is in status.
+    /// The service that this operation was proven to have made. The proof can be removed before it is in
+    /// status.
     pub guid: Option<CustomerGuid>,
-    /// The operation that this process has asked for and looked at ever since, and when it was looked at last.
+    /// The operation that this process requested and has watched ever since, and when it was last watched.
     pub watched: Option<(OperationId, Time)>,
-    /// It did not come to Ready, and read a list with entries that can't be read: it is looked at again as soon as the lists are whole.
+    /// The object did not become Ready, and a list had unreadable entries. It is due as soon as the lists are
+    /// complete.
     pub waits_for_whole_lists: bool,
 }
 
 impl PassMemory {
-    /// How often tries for this generation of the object have failed: a changed spec begins anew.
+    /// How many attempts for this generation have failed. A changed spec starts from zero.
     pub fn failures_of(&self, generation: i64) -> u32 {
         if self.generation == Some(generation) {
             self.failures
@@ -49,7 +53,8 @@ impl PassMemory {
             .map(|(id, _)| id.clone())
     }
 
-    /// Puts into the record what this process knows and the object does not say: that a request was surely not sent, and what was asked for last.
+    /// Adds to the record what this process knows and the object does not: that a request was certainly not
+    /// sent, and what was requested last.
     pub fn remind(&self, record: &mut Record) {
         if let Some(intent) = record
             .intent
@@ -63,16 +68,17 @@ impl PassMemory {
         if let Some(guid) = self.guid.as_ref().filter(|_| !record.guid_proven) {
             record.prove(guid.clone());
         }
-        // An annotated guid beside an open create is that of the service before it: nothing was taken over since this process has asked.
+        // An annotated guid beside an open create belongs to the previous service: nothing was taken over
+        // since the request.
         if asked.ended().is_none() && record.intent.is_none() {
             record.guid_annotated = false;
         }
-        // How an operation ended says something as long as its intent is the object's, or nothing is.
+        // The end of an operation matters only while the object has its intent, or has no record at all.
         let followed = !says_nothing && record.intent.as_ref().is_none_or(|intent| intent.id != asked.id);
         let knows_more = |op: &Operation| {
             (op.ended().is_some(), op.task.is_some()) < (asked.ended().is_some(), asked.task.is_some())
         };
-        // Another operation that began later is another replica's, and the last word.
+        // A different operation that began later was requested by another replica, and supersedes this one.
         let reminds = record.operation.as_ref().is_none_or(|op| {
             if op.id == asked.id {
                 knows_more(op)
@@ -85,13 +91,13 @@ impl PassMemory {
         }
     }
 
-    /// Whether this process has asked for something whose outcome it has not seen.
+    /// Whether this process requested something whose outcome it has not seen.
     pub fn waits_for_outcome(&self) -> bool {
         self.asked.as_ref().is_some_and(|asked| asked.ended().is_none())
     }
 
-    /// Remembers the operation as far as it has come, if it is this process that has asked for it, or that it surely was on the object's last version. What
-    /// was only read may have been outdated when it was.
+    /// Remembers the operation with its progress, if this process requested it, or if the object's last
+    /// version certainly had it. What was merely read may have been outdated.
     pub(crate) fn learn(&mut self, surely: bool, last: &Decision) {
         let record = &last.record;
         let open = record.open_intent().filter(|intent| {
@@ -102,7 +108,8 @@ impl PassMemory {
             .as_ref()
             .filter(|op| open.is_none_or(|intent| intent.id == op.id));
         let before = self.asked.take().map(|op| op.id);
-        // It was put into the record when the pass began: what is not in it any more was found to be over.
+        // The operation was put into the record when the pass began. If it is no longer there, it was found
+        // to be over.
         self.asked = told
             .cloned()
             .or_else(|| open.map(Operation::of))

@@ -1,7 +1,8 @@
-//! One pass over one object, without any I/O: what was decided last, what it needs, and what follows from the answer.
+//! One pass over one object, without I/O: the last decision, what it needs, and what follows from the answer.
 //!
-//! The operator's `runtime::driver` performs the steps against a cluster and a platform; the simulation performs the same steps against a made-up
-//! world, stops anywhere between two of them, and runs two of these side by side. Both use this very code.
+//! The operator's `runtime::driver` performs the steps against a cluster and a platform. The simulation
+//! performs the same steps against a simulated world, stops between any two of them, and runs two passes side
+//! by side. Both use this code.
 
 use crate::conditions::{ConditionStatus, Reason, Trouble};
 use crate::decision::{Change, ChangeResult, Decision, Mark, Step, Wake};
@@ -12,31 +13,32 @@ use crate::time::Time;
 use crate::timing;
 use crate::transitions;
 
-/// A pass that takes more steps than this is going in circles: a bug, reported as such.
+/// A pass with more steps than this is in a loop, which is reported as a bug.
 const MOST_STEPS: usize = 24;
 
-/// A pass in the making.
+/// The state of one pass.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Pass {
-    /// What the object remembers, as far as this pass has got.
+    /// What the object remembers, as updated by this pass so far.
     pub record: Record,
-    /// What is known; reads are entered here.
+    /// What is known. Reads are entered here.
     pub facts: Facts,
-    /// The change that was asked for, and what became of it.
+    /// The change that was requested, and its result.
     pub asked: Option<(Change, ChangeResult)>,
-    /// How many reads it took.
+    /// The number of reads.
     pub looks: usize,
-    /// A step that was refused or went in circles: a bug in a decision, in words.
+    /// A description of a bug in a decision: a rejected step, or a loop.
     pub bug: Option<String>,
     /// The ids of the intents that this pass tried to record, whether or not the API server answered.
     drawn: Vec<OperationId>,
-    /// Whether what this pass has read was the object's last version when its record was put back, and is on it no more.
+    /// The record read by this pass was current when it was restored, and is no longer on the object.
     stripped: bool,
     steps: usize,
 }
 
 impl Pass {
-    /// Begins a pass with what the object remembers, and with what this process remembers of its own earlier passes over it (`memory`).
+    /// Begins a pass with what the object remembers, and with what this process remembers of its earlier
+    /// passes (`memory`).
     pub fn begin(mut record: Record, facts: Facts, memory: &PassMemory) -> Self {
         memory.remind(&mut record);
         let facts = Facts {
@@ -56,7 +58,8 @@ impl Pass {
         }
     }
 
-    /// What comes next. A step out of order (see [`transitions`]), a second change in one pass and a pass that goes in circles become a wait.
+    /// Returns the next decision. A step out of order (see [`transitions`]), a second change in one pass, and
+    /// a loop become a wait.
     pub fn next(&mut self, now: Time, decide: impl Fn(Time, &Record, &Facts) -> Decision) -> Decision {
         let mut decision = decide(now, &self.record, &self.facts);
         self.steps += 1;
@@ -74,24 +77,25 @@ impl Pass {
         decision
     }
 
-    /// A read was made and entered into the facts.
+    /// Records that a read was made and entered into the facts.
     pub fn looked(&mut self, decision: Decision) {
         self.looks += 1;
         self.record = decision.record;
     }
 
-    /// A change that was about to be recorded can't be asked for now: nothing was written, and nothing was asked.
+    /// Records that a change can't be requested now, before its intent was written. Nothing was written or
+    /// requested.
     pub fn held_back(&mut self, trouble: Trouble) {
         self.facts.answer = Some(ChangeResult::NotSent(trouble));
     }
 
-    /// An intent is about to be recorded under this id. It is remembered before the write: when the API server executes the write and its answer is
-    /// lost, this process still knows that the request never left.
+    /// Remembers the id of an intent before the write that records it. If the write succeeds and its answer
+    /// is lost, this process still knows that the request never left.
     pub fn draws(&mut self, id: OperationId) {
         self.drawn.push(id);
     }
 
-    /// A mark was written.
+    /// Records that a mark was written.
     pub fn kept(&mut self, mark: &Mark, decision: Decision, intent: Option<Intent>) {
         let mut record = decision.record;
         record.finalizer = true;
@@ -113,14 +117,16 @@ impl Pass {
         self.record = record;
     }
 
-    /// The API server took a mark, under the condition that the object was as it had been read, and something has taken away what it says. The record of a
-    /// request that is put back may be gone with it: then nobody but this process knows of it.
+    /// Records that the API server accepted a mark under the version that was read, but something removed its
+    /// content. The record of a request may have been removed with it; then only this process knows of the
+    /// request.
     pub fn dropped(&mut self, mark: &Mark) {
         self.stripped |= *mark == Mark::AddFinalizer;
     }
 
-    /// The API server did not take a mark. What was decided is put off, and the object says so: it must not go on saying that it is Ready, or that it
-    /// waits for the operator, while its deletion or its intent is refused.
+    /// Postpones a decision whose mark the API server rejected, and reports that. The object must not keep
+    /// saying that it is Ready, or that it is the operator's move, while its deletion or its intent is
+    /// rejected.
     pub fn unkept(&self, now: Time, refused: Decision, trouble: &Trouble) -> Decision {
         let until = timing::next_try(now, self.facts.failures, None);
         Decision {
@@ -133,14 +139,15 @@ impl Pass {
         }
     }
 
-    /// A change was asked for.
+    /// Records that a change was requested, and its result.
     pub fn answered(&mut self, change: Change, decision: Decision, answer: ChangeResult) {
         self.facts.answer = Some(answer.clone());
         self.asked = Some((change, answer));
         self.record = decision.record;
     }
 
-    /// Whether a request has left in this pass, whatever came of it: what it left behind must be written, whatever else has changed.
+    /// Whether a request has left in this pass, whatever its result. Then its traces must be written,
+    /// whatever else has changed.
     pub fn sent(&self) -> bool {
         self.asked
             .as_ref()
@@ -153,7 +160,7 @@ impl Pass {
 pub enum PassEnd {
     /// As decided.
     Well,
-    /// Somebody else had written the object meanwhile.
+    /// Somebody else had written the object during the pass.
     Conflict,
     /// The object could not be written.
     Unwritten,
@@ -165,14 +172,14 @@ fn transient(decision: &Decision) -> bool {
         | Reason::Throttled
         | Reason::AuthenticationFailed
         | Reason::ProgressingWithRetry => true,
-        // A read was refused: it is tried again, ever more slowly. A refused change stops.
+        // A refused read is retried with growing delays. A refused change stops.
         Reason::PlatformRefused => matches!(decision.step, Step::Wait(..)),
         _ => false,
     }
 }
 
 impl Pass {
-    /// Leaves in memory how the pass went: what was decided last, and how it ended.
+    /// Stores in memory how the pass went: its last decision, and how it ended.
     pub fn remember(&self, memory: &mut PassMemory, last: &Decision, ended: PassEnd) {
         let failed = ended == PassEnd::Unwritten
             || matches!(self.facts.answer, Some(ChangeResult::NotSent(_)))
@@ -195,7 +202,8 @@ impl Pass {
                 .unsent
                 .retain(|id| open.is_none_or(|intent| *id != intent.id));
         } else {
-            // Nothing left in this pass for the intents that it drew: an outage that comes in just there is no lost answer, and need not cost the grace.
+            // No request left for the intents that this pass drew. An outage at this point is not a lost
+            // answer, and must not cost the grace.
             let still = open
                 .filter(|intent| intent.sent == Sent::No)
                 .map(|intent| &intent.id);

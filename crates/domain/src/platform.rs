@@ -1,4 +1,5 @@
-//! What comes next for one `LivePlatform`: its lists are kept fresh, and the synchronization jobs that services wait for are asked for.
+//! Decides what to do next for one `LivePlatform`: refreshes its lists, and requests the synchronization jobs
+//! that services wait for.
 
 use crate::absence::{self, AbsenceCount, Account};
 use crate::breaker::{self, Asking, DeletionLedger};
@@ -10,26 +11,26 @@ use crate::record::{Job, JobRecord, JobState};
 use crate::time::{Duration, Time};
 use crate::timing;
 
-/// How long services that become due are gathered, so that one run serves them all.
+/// How long to gather services that become due, so that one run serves them all.
 const GATHER: Duration = Duration::from_secs(2);
 
-/// A run whose answer was lost is asked for again after this; a run is repeatable.
+/// When to request a run again whose answer was lost. Runs are repeatable.
 const RUN_AGAIN: Duration = Duration::from_secs(60);
 
-/// How far ahead of our clock the time of a job may be that a person has written.
+/// How far in the future a hand-written job time may be.
 const SKEW: Duration = Duration::from_secs(5);
 
-/// A person's word for when a job ran, as it stands in an annotation.
+/// The time at which a person ran a job, from an annotation.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct RanAt {
-    /// Its first 64 characters.
+    /// The first 64 characters of the annotation.
     pub text: String,
-    /// The time; `None` when it can't be read as one.
+    /// The parsed time; `None` when the text is not a time.
     pub at: Option<Time>,
 }
 
 impl RanAt {
-    /// As it stands there.
+    /// Keeps the text of the annotation, cut, and its parsed time.
     pub fn new(text: &str, at: Option<Time>) -> Self {
         Self {
             text: text.chars().take(64).collect(),
@@ -38,7 +39,7 @@ impl RanAt {
     }
 }
 
-/// What the object's spec and annotations ask for.
+/// The desired state of a platform, from its spec and annotations.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct DesiredPlatform {
     /// `spec.observeInterval`.
@@ -55,60 +56,60 @@ pub struct DesiredPlatform {
     pub absence_approval: Option<String>,
     /// `spec.url` and `spec.authentication`.
     pub account: Account,
-    /// Whether somebody asked for a look now.
+    /// Somebody requested a reconciliation now.
     pub reconcile_requested: bool,
-    /// What keeps the platform from being used at all: a Secret that is missing, a URL that can't be.
+    /// Why the platform can't be used at all: a missing Secret, an invalid URL.
     pub unusable: Option<Trouble>,
-    /// What of the spec can't be followed, while the rest goes on.
+    /// A part of the spec that can't be followed, while the rest is.
     pub unfollowed: Option<Trouble>,
-    /// What is not as it should be and keeps nothing from being Ready, as one sentence.
+    /// A defect that does not affect Ready, as one sentence.
     pub remark: Option<String>,
 }
 
-/// What the services that wait for a job say.
+/// The services that wait for one job.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Waiting {
-    /// The earliest and the latest time at which it became due for a service that still waits.
+    /// The earliest and the latest due time among the services that still wait.
     pub due: Option<(Time, Time)>,
 }
 
-/// What a pass knows.
+/// What one pass over the platform object knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PlatformFacts {
     /// The list of leads: how many entries could not be read.
     pub leads: Fact<usize>,
-    /// The list of services: likewise.
+    /// The list of services: how many entries could not be read.
     pub services: Fact<usize>,
     /// Services that wait for the leads job and for the trunks job.
     pub waiting: [Waiting; 2],
-    /// What the lists lack of what objects have recorded; `None` while none was read.
+    /// Recorded services and leads that the lists do not show. `None` until the lists were read.
     pub counted: Option<AbsenceCount>,
-    /// Objects that are being deleted and want something deleted on the platform.
+    /// Objects being deleted that want something deleted on the platform.
     pub deletions: Vec<Asking>,
-    /// What became of the run that this pass asked for: which job it was, and when the request was begun.
+    /// The job that this pass requested, when the request began, and its result.
     pub answer: Option<(Job, Time, ChangeResult)>,
-    /// How often in a row a request was not executed.
+    /// How many requests in a row were not executed.
     pub failures: u32,
 }
 
-/// What the object remembers: its two jobs, in the order of [`Job::ALL`].
+/// What the platform object remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct PlatformRecord {
-    /// The jobs.
+    /// The two jobs, in the order of [`Job::ALL`].
     pub jobs: [JobRecord; 2],
-    /// Deletions that were granted, and whether more are held.
+    /// The deletions that were granted, and whether more are held.
     pub ledger: DeletionLedger,
-    /// What is missing from the lists, and whether it is believed.
+    /// What is missing from the lists, and whether that is believed.
     pub absences: absence::AbsenceLedger,
-    /// The times of jobs that lay ahead when they were first seen, as they stand in the annotations. They are not taken when they have come either: nobody
-    /// has seen the job run.
+    /// Job times that were in the future when first seen, as written in the annotations. They stay refused
+    /// once that time has come: nobody has seen the job run.
     pub refused: [Option<String>; 2],
-    /// The reason for which status says `Stalled` for this spec.
+    /// The reason why status says `Stalled` for this spec.
     pub stalled_for: Option<Reason>,
 }
 
 impl PlatformRecord {
-    /// What is known of the runs of a job: the newest completed run covers whatever was due when it was begun.
+    /// The known runs of a job. The newest completed run covers whatever was due when it began.
     pub fn runs(&self, job: Job) -> JobRuns {
         let record = self.jobs[index(job)];
         JobRuns {
@@ -118,27 +119,27 @@ impl PlatformRecord {
     }
 }
 
-/// What a decision comes to.
+/// The next step, and everything that status says.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PlatformDecision {
-    /// What comes next.
+    /// The next step.
     pub step: Step,
     /// Why, for the log.
     pub why: &'static str,
-    /// What the object's conditions say.
+    /// The content of the object's conditions.
     pub verdict: Verdict,
     /// What the object remembers from now on.
     pub record: PlatformRecord,
 }
 
 impl PlatformDecision {
-    /// Whether both lists were read: the platform answers, whatever else there is to say.
+    /// Whether both lists were read: the platform answers, whatever else there is to report.
     pub fn answers(&self) -> bool {
         matches!(self.step, Step::Idle(_) | Step::Execute(_))
     }
 }
 
-/// Decides what comes next.
+/// Decides the next step for one platform object.
 pub fn decide(
     now: Time,
     desired: &DesiredPlatform,
@@ -169,7 +170,7 @@ pub fn decide(
 }
 
 fn settle_absences(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, facts: &PlatformFacts) {
-    // What can't be read of a list is not missing. What one that is not whole shows is there.
+    // An unreadable entry is not missing. What an incomplete list shows does exist.
     let whole = [&facts.services, &facts.leads]
         .iter()
         .all(|list| list.value() == Some(&0));
@@ -201,8 +202,8 @@ fn next_step(
     if let Some(trouble) = &desired.unusable {
         return wait_out(now, record, facts, trouble, "the connection can't be made");
     }
-    // Both lists are read together: one that will soon be due is read along with the one that is.
-    // What is missing is looked for often, so that it is noticed when it shows again.
+    // Both lists are read together: one that is due soon is read along with the one that is due. While
+    // something is missing they are read often, to notice when it shows again.
     let interval = if record.absences.held > 0 {
         desired.observe_interval.min(absence::CONFIRM)
     } else {
@@ -252,8 +253,8 @@ fn wait_out(
     (Step::Wait(until, Wake::Clock), why, verdict)
 }
 
-/// What is said of a credential that was changed and is refused, while the one before is still good: a directory may take half a minute to know a new
-/// secret, so that at first somebody only has to wait.
+/// The trouble to report while a changed credential is refused and the previous one still works. A directory
+/// may take half a minute to know a new secret, so at first there is nothing to do but wait.
 pub fn unproven(trouble: &Trouble, failures: u32) -> Trouble {
     let reason = if failures >= timing::FAILURES_TO_STALL {
         trouble.reason
@@ -271,7 +272,8 @@ pub fn unproven(trouble: &Trouble, failures: u32) -> Trouble {
     }
 }
 
-/// When the platform is asked again. That a credential which is missing or refused has changed is noticed sooner, by whoever reads the Secret.
+/// When to retry the platform. A changed credential is noticed sooner than that, by the code that reads the
+/// Secret.
 fn retry(now: Time, failures: u32, trouble: &Trouble) -> Time {
     timing::next_try(now, failures, trouble.retry_after)
 }
@@ -338,7 +340,7 @@ fn verdict(desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformF
     verdict
 }
 
-/// What is said of a person's time that is not taken.
+/// The note on a hand-written job time that is refused.
 fn not_taken(job: Job, desired: &DesiredPlatform, record: &PlatformRecord) -> Option<String> {
     let told = desired.ran_at[index(job)].as_ref()?;
     let why = match told.at {
@@ -357,7 +359,7 @@ fn not_taken(job: Job, desired: &DesiredPlatform, record: &PlatformRecord) -> Op
     ))
 }
 
-/// When a person's time has come that lies ahead by no more than clocks differ.
+/// When a hand-written time comes that is in the future by no more than the clock difference.
 fn soon(now: Time, desired: &DesiredPlatform) -> Option<Time> {
     desired
         .ran_at
@@ -368,7 +370,7 @@ fn soon(now: Time, desired: &DesiredPlatform) -> Option<Time> {
         .min()
 }
 
-/// Where a job stands in the arrays.
+/// The index of a job in the arrays.
 pub fn index(job: Job) -> usize {
     match job {
         Job::Leads => 0,
@@ -386,7 +388,8 @@ fn absorb(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, fac
             own.requested = Some(begun.whole_second());
             own.completed = None;
         }
-        // The call answers when the job has run: our assumption for an installation that has one (U-9).
+        // The call answers when the job has run. This is an assumption for an installation that has such a
+        // call (U-9).
         if matches!(answer, ChangeResult::Done | ChangeResult::Accepted(_)) {
             own.completed = Some(now.whole_second());
         }
@@ -396,7 +399,7 @@ fn absorb(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, fac
         let refused = |told: &RanAt| before.as_ref() == Some(&told.text);
         let own = &mut record.jobs[index(job)];
         let told = desired.ran_at[index(job)].as_ref();
-        // A time that has not come yet would cover services that do not exist yet.
+        // A time in the future would cover services that do not exist yet.
         record.refused[index(job)] = told
             .filter(|told| told.at.is_some_and(|at| at > now + SKEW) || refused(told))
             .map(|told| told.text.clone());
@@ -410,7 +413,7 @@ fn absorb(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, fac
         let open = facts.waiting[index(job)]
             .due
             .filter(|(_, latest)| covered.is_none_or(|covers| covers < *latest));
-        // Of what waits only the first time is kept, so that status does not change with each service that joins.
+        // Keep only the earliest due time, so that status does not change with each service that joins.
         own.due = open.map(|(earliest, _)| own.due.map_or(earliest, |before| before.min(earliest)));
         own.state = match (open, own.requested, own.completed) {
             (None, None, _) => JobState::NotDue,
@@ -421,7 +424,7 @@ fn absorb(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, fac
     }
 }
 
-/// Which job is to be run now, else when the next can be.
+/// The job to run now, else the time at which the next one can run.
 fn next_run(
     now: Time,
     desired: &DesiredPlatform,

@@ -1,49 +1,52 @@
-//! What a `LivePlatform` object says that the decisions of the other kinds need.
+//! The settings of a `LivePlatform` object that the other kinds need for their decisions.
 
 use crate::conditions::Trouble;
 use crate::names::ShortNameRule;
 use crate::record::{Intent, Job, Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use crate::time::{Duration, Time};
 
-/// How long before the end of `createGrace` the pace is looked at: longer than the time between two looks for the effect.
+/// How long before the end of `createGrace` the pace is computed. Longer than the time between two looks for
+/// the effect.
 const SOON: Duration = Duration::from_secs(120);
 
-/// How synchronization jobs are started (platform-facts.md 7: the platform documents no call that does, U-9).
+/// How synchronization jobs are started (platform-facts.md 7: the platform documents no call for it, U-9).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum JobTrigger {
     /// By a person, in the portal.
     #[default]
     Manual,
-    /// By a call that this installation has.
+    /// By a call that this installation offers.
     Http,
 }
 
-/// What is known of the runs of one job on one platform.
+/// The known runs of one job on one platform.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct JobRuns {
-    /// When the newest run was asked for.
+    /// When the newest run was requested.
     pub requested: Option<Time>,
-    /// The newest run that is known to have ended was begun at this time: whatever was due by then is covered.
+    /// When the newest completed run began. It covers whatever was due by then.
     pub covers: Option<Time>,
 }
 
 impl JobRuns {
-    /// Whether a run that has ended was begun when `due` had come, or later.
+    /// Whether a completed run began at `due` or later.
     pub fn cover(&self, due: Time) -> bool {
         self.covers.is_some_and(|covers| covers >= due)
     }
 }
 
-/// The settings of a platform, parsed.
+/// The parsed settings of a platform.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Policy {
-    /// The place of the platform's address, by which an intent names it. `None` where the driver does not tell it.
+    /// The place of the platform's address, as recorded in an intent. `None` where the driver does not
+    /// provide it.
     pub place: Option<String>,
     /// `spec.shortNameRule`.
     pub short_name_rule: ShortNameRule,
     /// `spec.observeInterval`.
     pub observe_interval: Duration,
-    /// `spec.createGrace`: how long a lost answer is looked up before the change is asked for again.
+    /// `spec.createGrace`: how long to look for the effect after a lost answer, before the change is
+    /// requested again.
     pub create_grace: Duration,
     /// `spec.taskDeadline`.
     pub task_deadline: Duration,
@@ -53,10 +56,10 @@ pub struct Policy {
     pub leads_job: JobRuns,
     /// Runs of `peering.sync-trunks-job`.
     pub trunks_job: JobRuns,
-    /// The longest that a create of this platform was seen to take, from its intent to its service in the list; of one that still runs, its age, up to
-    /// `spec.taskDeadline`. `None` when none has been seen to end.
+    /// The longest create seen on this platform, from its intent to its service in the list. A running create
+    /// counts with its age, up to `spec.taskDeadline`. `None` when no create has been seen to end.
     pub slowest_create: Option<Duration>,
-    /// Why a deletion must wait, when the breaker says so (`spec.deletions.perHour`).
+    /// Why the breaker blocks deletions (`spec.deletions.perHour`).
     pub deletions_blocked: Option<Trouble>,
 }
 
@@ -78,8 +81,8 @@ impl Default for Policy {
 }
 
 impl Policy {
-    /// The same with the pace of the platform's creates, for an object that has to know it: one that looks for the effect of a create whose answer was
-    /// lost. Before `spec.createGrace` is nearly over the pace decides nothing, and is not asked for.
+    /// Adds the pace of the platform's creates, for an object that looks for the effect of a create after a
+    /// lost answer. Until `spec.createGrace` is nearly over the pace decides nothing, and is not computed.
     #[must_use]
     pub fn with_pace(
         self,
@@ -98,7 +101,8 @@ impl Policy {
         }
     }
 
-    /// How long the effect of a create of another object is looked for, of which only an annotation tells: no status tells how long that one takes.
+    /// How long to look for the effect of another object's create that is known from an annotation only. No
+    /// status says how long that create takes.
     pub fn longest_grace(
         &self,
         slowest: impl FnOnce(&OperationId, Duration) -> Option<Duration>,
@@ -110,11 +114,12 @@ impl Policy {
         .grace()
     }
 
-    /// How long the effect of a create whose answer was lost is looked for before the create is asked for again.
+    /// How long to look for the effect of a create after a lost answer, before the create is requested again.
     ///
-    /// `spec.createGrace` is safe only on a platform that is faster than it: asked for again while the first one still runs, a create makes a
-    /// second service (law L1), and nobody knows how long a platform takes (platform-facts-2.md 2). So it is believed once creates have been seen to take at
-    /// most half of it; a slower platform gets twice what it took, and one of which nothing was seen gets `spec.taskDeadline`.
+    /// `spec.createGrace` is safe only on a platform that is faster. A create requested again while the first
+    /// one still runs makes a second service (law L1), and the duration of a create is not documented
+    /// (platform-facts-2.md 2). So the setting is trusted once creates have been seen to take at most half of
+    /// it. A slower platform gets twice what it took, and one of unknown speed gets `spec.taskDeadline`.
     pub fn grace(&self) -> Duration {
         match self.slowest_create {
             Some(slowest) => self.create_grace.max(slowest * 2),
@@ -131,47 +136,50 @@ impl Policy {
     }
 }
 
-/// The platform object that an object refers to, as the cluster has it.
+/// The referenced platform object, as the cluster has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum PlatformAccess {
-    /// It is there, and this namespace may use it.
+    /// The object exists, and this namespace may use it.
     Usable(Policy),
-    /// It is not there, or not for this namespace.
+    /// The object does not exist, or this namespace may not use it.
     Unusable(Trouble),
-    /// Whether this namespace may use it can't be told just now: nothing is asked for, and nothing that is so is given up.
+    /// Whether this namespace may use it is unknown at the moment. Nothing is requested, and nothing that
+    /// exists is given up.
     Unknown(Trouble),
 }
 
-/// What one operation tells of the pace of its platform.
+/// What one operation says about the pace of its platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum CreatePace {
-    /// A create that took so long, from its intent to its service in the list.
+    /// A finished create took this long, from its intent to its service in the list.
     Took(Duration),
-    /// A create that was begun then, and whose task has not ended.
+    /// A create that began at this time, and whose task has not ended.
     Runs(Time),
 }
 
 impl CreatePace {
-    /// Only a create tells anything, and only one whose task is known.
+    /// Derives the pace from an operation. Only a create with a known task says anything.
     pub fn of(operation: &Operation) -> Option<Self> {
         if operation.kind != OperationKind::Create || operation.task.is_none() {
             return None;
         }
         match operation.ended() {
             Some(Outcome::Succeeded) => operation.took.map(Self::Took),
-            // A task that has ended is not slow, though its service may not have been read back.
+            // A create whose task ended is not slow, even if its service has not been read back.
             None if operation.task_ended().is_none() => Some(Self::Runs(operation.started)),
             _ => None,
         }
     }
 }
 
-/// The pace of a platform's creates, from the operations in the statuses of its services: see [`Policy::slowest_create`].
+/// The pace of a platform's creates, from the operations in the statuses of its services: see
+/// [`Policy::slowest_create`].
 ///
-/// Only creates whose task was followed to its end tell how fast a platform is: a service that merely showed may have been made by somebody else, and
-/// what was not watched all the time (the operator was away, the object suspended) took nobody knows how long. One that still runs only tells how slow
-/// the platform is, and no more than `deadline` (`spec.taskDeadline`): one that never ends would hold every other one for ever. `own` is the create that
-/// is waited for: it tells nothing about itself.
+/// Only creates whose task was followed to its end measure the platform. A service that merely appeared may
+/// have been made by somebody else. If a create was not watched all the time (the operator was down, the
+/// object suspended), its duration is unknown. A running create only shows that the platform is slow, and
+/// counts at most `deadline` (`spec.taskDeadline`): otherwise one that never ends would block all others
+/// forever. `own` is the create that is waited for; it says nothing about itself.
 pub fn slowest_create<'a>(
     now: Time,
     own: &OperationId,

@@ -1,23 +1,25 @@
-//! What an object remembers: its finalizer, the intent of the change that may be under way, and how the last one ended.
+//! What an object remembers: its finalizer, the intent of the change that may be in progress, and how the
+//! last one ended.
 //!
-//! The intent stands in an annotation, the rest in status. A restore can drop status; the annotation and the tenant id bring it back.
+//! The intent is in an annotation, the rest in status. A restore can drop status; the annotation and the
+//! tenant id bring it back.
 
 use crate::conditions::{Reason, Trouble};
 use crate::names::{ChannelId, CustomerGuid, TaskId, TenantId};
 use crate::time::{Duration, Time};
 use crate::timing;
 
-/// What kind of change at the platform an operation is.
+/// The kind of change that an operation makes on the platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum OperationKind {
-    /// A service, or a consentless lead, is made.
+    /// Create a service or a consentless lead.
     Create,
-    /// It is removed.
+    /// Delete it.
     Delete,
 }
 
 impl OperationKind {
-    /// As it is written in status and annotation.
+    /// The text in status and annotation.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Create => "Create",
@@ -26,52 +28,55 @@ impl OperationKind {
     }
 }
 
-/// A random text that tells one operation from the next. Made by the driver; a decision only compares it.
+/// A random id that distinguishes operations. The driver generates it; a decision only compares it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct OperationId(pub String);
 
-/// The record, made before it, that a change is going to be asked for. Whoever finds it must look before it asks.
+/// The intent to request a change, recorded before the request. A process that finds one must look before it
+/// requests anything.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Intent {
-    /// What was intended.
+    /// The kind of change.
     pub kind: OperationKind,
-    /// Which one it was.
+    /// The id of the operation.
     pub id: OperationId,
-    /// When it was recorded, to the second.
+    /// When the intent was recorded, to the second.
     pub start: Time,
-    /// The tenant for which it was. `None` in what an older version has written.
+    /// The tenant that the change is for. `None` in an intent of an older version.
     pub tenant: Option<TenantId>,
-    /// The platform of which it was asked: the place of its address, as the driver tells it. `None` in what an older version has written.
+    /// The platform that was asked: the place of its address, as provided by the driver. `None` in an intent
+    /// of an older version.
     pub place: Option<String>,
-    /// Whether the request can have left.
+    /// Whether the request may have left.
     pub sent: Sent,
 }
 
 impl Intent {
-    /// Whether it was for another tenant, or of another place, than the ones that count now. What is not known is not another one.
+    /// Whether the intent names another tenant or another place than the present ones. An unknown value does
+    /// not count as different.
     pub fn is_elsewhere(&self, place: Option<&str>, tenant: Option<&TenantId>) -> bool {
         self.other_place(place).is_some() || self.other_tenant(tenant).is_some()
     }
 
-    /// The place of which it was asked, when that is not this one.
+    /// The place that was asked, if it differs from this one.
     pub fn other_place(&self, place: Option<&str>) -> Option<&str> {
         self.place
             .as_deref()
             .filter(|own| place.is_some_and(|place| place != *own))
     }
 
-    /// The tenant for which it was, when that is not this one.
+    /// The tenant that the change is for, if it differs from this one.
     pub fn other_tenant(&self, tenant: Option<&TenantId>) -> Option<&TenantId> {
         self.tenant.as_ref().filter(|own| tenant != Some(*own))
     }
 }
 
-/// Whether a request can have left. Not stored: an intent that is read from an object is always [`Sent::Maybe`].
+/// Whether a request may have left. Not stored: an intent read from an object is always [`Sent::Maybe`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Sent {
-    /// Surely not: it was recorded in this pass, or the connection was never made.
+    /// Certainly not: the intent was recorded in this pass, or the connection was never made.
     No,
-    /// It may have been.
+    /// Possibly.
     Maybe,
 }
 
@@ -89,7 +94,7 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    /// As it is written in status.
+    /// The text in status.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Succeeded => "Succeeded",
@@ -100,55 +105,57 @@ impl Outcome {
     }
 }
 
-/// What status says of the operation in flight, or of the last one.
+/// The current or the last operation, as status has it.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Operation {
-    /// What is or was done.
+    /// The kind of change.
     pub kind: OperationKind,
-    /// The id that its intent has.
+    /// The id, shared with the intent.
     pub id: OperationId,
-    /// When its intent was recorded.
+    /// When the intent was recorded.
     pub started: Time,
-    /// The platform's task, once it gave one.
+    /// The platform's task, once it returned one.
     pub task: Option<TaskId>,
     /// The platform's word for the task's state.
     pub task_status: Option<String>,
-    /// When the task was first seen to have ended. Another writer of status can leave that of an earlier operation here: see [`Operation::task_ended`].
+    /// When the task was first seen to have ended. Another writer of status can leave the value of an earlier
+    /// operation here: see [`Operation::task_ended`].
     pub task_ended: Option<Time>,
-    /// How long it took from the intent until the service was read back, where the process that had asked for it watched all the time: what a process
-    /// finds done may have been done long before.
+    /// The time from the intent until the service was read back. Set only if the requesting process watched
+    /// all the time: a create that a process finds done may have been done long before.
     pub took: Option<Duration>,
-    /// How it ended; absent while it has not. Another writer of status can leave the outcome of an operation before this one here: see
-    /// [`Operation::ended`].
+    /// How the operation ended; absent while it runs. Another writer of status can leave the outcome of an
+    /// earlier operation here: see [`Operation::ended`].
     pub outcome: Option<Outcome>,
-    /// The id of the operation to which the outcome belongs. Versions before this one did not write it.
+    /// The id of the operation that the outcome belongs to. Earlier versions did not write it.
     pub outcome_of: Option<OperationId>,
-    /// When it ended.
+    /// When the operation ended.
     pub completed: Option<Time>,
-    /// The generation of the object for which it was asked for: what failed for another one is tried again.
+    /// The object's generation at the time of the request. A failure is retried at once for another
+    /// generation.
     pub generation: Option<i64>,
-    /// Which reason a refusal got.
+    /// The reason of a refusal.
     pub reason: Option<Reason>,
     /// The platform's own words.
     pub messages: Vec<String>,
 }
 
-/// The state of a synchronization job, as one object sees it.
+/// The state of a synchronization job, from the view of one object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum JobState {
-    /// Nothing waits for it.
+    /// Nothing waits for the job.
     #[default]
     NotDue,
-    /// It should be run; nobody has been seen to do so.
+    /// The job should run, and no run of it has been seen.
     Due,
-    /// It was asked for.
+    /// A run was requested.
     Requested,
-    /// Its effect was seen, or it is known to have run.
+    /// The effect of the job was seen, or it is known to have run.
     Synced,
 }
 
 impl JobState {
-    /// As it is written in status.
+    /// The text in status.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NotDue => "NotDue",
@@ -164,15 +171,15 @@ impl JobState {
 pub enum Job {
     /// `peering.sync-leads-job`, due after every conversion.
     Leads,
-    /// `peering.sync-trunks-job`, due as well when Advanced Settings were used.
+    /// `peering.sync-trunks-job`, also due when Advanced Settings were used.
     Trunks,
 }
 
 impl Job {
-    /// Both.
+    /// Both jobs.
     pub const ALL: [Job; 2] = [Job::Leads, Job::Trunks];
 
-    /// The vendor's name.
+    /// The vendor's name of the job.
     pub fn name(self) -> &'static str {
         match self {
             Self::Leads => "peering.sync-leads-job",
@@ -181,23 +188,23 @@ impl Job {
     }
 }
 
-/// One job, as an object's status has it.
+/// One job, as recorded in an object's status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct JobRecord {
-    /// How far it is.
+    /// The state of the job.
     pub state: JobState,
-    /// Since when it is due.
+    /// Since when the job is due.
     pub due: Option<Time>,
-    /// When it was asked for.
+    /// When a run was requested.
     pub requested: Option<Time>,
-    /// When it was seen to be done.
+    /// When the job was seen to be done.
     pub completed: Option<Time>,
 }
 
-/// Everything that an object remembers, of either kind that has operations.
+/// Everything that a lead or a service object remembers.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Record {
-    /// Whether our finalizer is on it.
+    /// Whether the object has our finalizer.
     pub finalizer: bool,
     /// The intent in the annotation.
     pub intent: Option<Intent>,
@@ -205,12 +212,13 @@ pub struct Record {
     pub operation: Option<Operation>,
     /// The service that this object made or took over: from status, else from the annotation.
     pub guid: Option<CustomerGuid>,
-    /// Whether the service is surely this object's: its task told the guid, or it was seen under this object's tenant. Only such a guid is written into
-    /// status, and what stands in status is believed, since only the operator writes there. A guid in the annotation may be anybody's word.
+    /// Whether the service is certainly this object's: its task reported the guid, or it was seen under this
+    /// object's tenant. Only a proven guid is written into status. A guid in status is trusted, since only
+    /// the operator writes there; one in the annotation may come from anybody.
     pub guid_proven: bool,
-    /// Whether the guid stands in the annotation already, where a restore keeps it.
+    /// Whether the annotation has the guid already, where a restore keeps it.
     pub guid_annotated: bool,
-    /// `status.licenseType`: not empty means that the service was read back once.
+    /// `status.licenseType`; set once the service was read back.
     pub license: Option<String>,
     /// `status.observedGeneration`.
     pub observed_generation: Option<i64>,
@@ -223,7 +231,7 @@ pub struct Record {
 }
 
 impl Record {
-    /// The intent whose outcome is not known: there is one, and status does not say how it ended.
+    /// The intent whose outcome is unknown: status does not say how it ended.
     pub fn open_intent(&self) -> Option<&Intent> {
         self.intent.as_ref().filter(|intent| {
             !self
@@ -233,7 +241,8 @@ impl Record {
         })
     }
 
-    /// Whether the request of an intent of this kind can leave now: recorded, so lately that its grace is still whole, and surely not sent before.
+    /// Whether the request of an intent of this kind may leave now. The intent must be recorded, so recent
+    /// that its grace is still whole, and certainly unsent.
     pub fn may_send(&self, kind: OperationKind, now: Time) -> bool {
         let fresh = |intent: &Intent| {
             intent.kind == kind && intent.sent == Sent::No && now < intent.start + timing::INTENT_FRESH
@@ -241,12 +250,13 @@ impl Record {
         self.finalizer && self.open_intent().is_some_and(fresh)
     }
 
-    /// The operation in status that belongs to the open intent, or that has no outcome yet.
+    /// The operation in status, if it has no outcome yet.
     pub fn running(&self) -> Option<&Operation> {
         self.operation.as_ref().filter(|op| op.ended().is_none())
     }
 
-    /// Whether the service was read back once: it is recorded, and no create is under way or failed.
+    /// Whether the service was read back before: its guid is recorded, and no create is in progress or
+    /// failed.
     pub fn verified(&self) -> bool {
         let done =
             |op: &Operation| op.kind == OperationKind::Delete || op.ended() == Some(Outcome::Succeeded);
@@ -256,18 +266,19 @@ impl Record {
         self.guid.is_some() && !create_open && self.operation.as_ref().is_none_or(done)
     }
 
-    /// The service is surely this object's.
+    /// Records that the service is certainly this object's.
     pub fn prove(&mut self, guid: CustomerGuid) {
         self.guid = Some(guid);
         self.guid_proven = true;
     }
 
-    /// Whether this object has its service, or may have asked for it and the outcome is not known.
+    /// Whether this object has its service, or may have requested it with an unknown outcome.
     pub fn may_own_service(&self) -> bool {
         self.guid_proven || self.may_be_creating()
     }
 
-    /// Whether a create of this object may be under way, or it is about to take a service over, as far as its status tells.
+    /// Whether status shows that a create of this object may be in progress, or that the object is about to
+    /// take a service over.
     pub fn may_come_to_have(&self) -> bool {
         self.may_be_creating() || (self.guid_annotated && !self.guid_proven)
     }
@@ -277,13 +288,14 @@ impl Record {
         [intended, self.running().map(|op| op.kind)].contains(&Some(OperationKind::Create))
     }
 
-    /// Whether a task has told of the service of this object, and no list has shown it.
+    /// Whether a task reported this object's service, and no list has shown it.
     pub fn is_unseen(&self) -> bool {
         self.guid_proven && self.license.is_none() && self.leads_job.due.is_none()
     }
 
-    /// Whether this object comes before an older one that wants the same: as [`Record::may_own_service`], but of a create without a task no more is believed than
-    /// what looking for its effect takes. Whoever may write the object may write its intent.
+    /// Whether this object precedes an older one that wants the same. Like [`Record::may_own_service`], but a
+    /// create without a task counts only while its effect is looked for. Anyone who can write the object can
+    /// write its intent.
     pub fn outranks(&self, now: Time, grace: impl FnOnce() -> Duration) -> bool {
         let running = self.running().filter(|op| op.kind == OperationKind::Create);
         if self.guid_proven || running.is_some_and(|op| op.task.is_some()) {
@@ -301,8 +313,9 @@ impl Record {
         start.is_some_and(|start| now < start + grace())
     }
 
-    /// Times that no process can have recorded by a clock that was right count from now on; in status they are written so. Else what was recorded while the
-    /// clocks of the cluster were ahead, or by whoever may write the annotation, would be waited for until then.
+    /// Moves times that no correct clock can have recorded to the present, also in status. Otherwise the
+    /// operator would wait until that time, for an intent recorded while the cluster's clocks were ahead, or
+    /// written by somebody who may edit the annotation.
     pub fn not_ahead(&mut self, now: Time) {
         let then = now.whole_second();
         let ahead = |at: Time| timing::is_ahead(at, now);
@@ -327,14 +340,15 @@ impl Record {
         }
     }
 
-    /// Takes off what another writer of status has left of an earlier operation.
+    /// Drops what another writer of status left of an earlier operation.
     pub fn disown(&mut self) {
         if let Some(op) = self.operation.as_mut().filter(|op| op.ended().is_none()) {
             (op.outcome, op.outcome_of, op.completed, op.reason) = (None, None, None, None);
         }
     }
 
-    /// An intent whose outcome is not known stands in status as well, from the first pass that finds it: annotations can be wiped or put back.
+    /// Copies an intent of unknown outcome into status, from the first pass that finds it, because
+    /// annotations can be wiped or restored.
     pub fn note_open_intent(&mut self) {
         let Some(intent) = self.open_intent().filter(|intent| intent.sent == Sent::Maybe) else {
             return;
@@ -344,9 +358,10 @@ impl Record {
         }
     }
 
-    /// Forgets an operation that status calls open, and that is over: another intent, a later one, stands on the object. A crash between that mark and the
-    /// status leaves it so. An earlier intent is what somebody has put back (a manifest that was exported, a backup), and ends nothing; neither does the
-    /// intent of a deletion on an object that is not going, nor one of a time that has not come.
+    /// Drops an operation that status calls open although it is over, because the object has a later intent.
+    /// A crash between that mark and the status leaves this state. An earlier intent was restored (an
+    /// exported manifest, a backup) and ends nothing. Neither does a delete intent on an object that is not
+    /// being deleted, nor an intent from the future.
     pub fn forget_superseded(&mut self, going: bool, now: Time) {
         let Some(intent) = &self.intent else { return };
         let superseded = |op: &Operation| {
@@ -362,8 +377,10 @@ impl Record {
         }
     }
 
-    /// The same for an object that took a service over: it has a guid and no intent. Annotations that were put back look the same, with the guid of a
-    /// service that went before the operation was begun: so the platform must show it (`shown`, `None` when that is not known). Says whether it could be told.
+    /// Drops an operation that status calls open although the object took a service over: it has a guid and
+    /// no intent. Restored annotations look the same, with the guid of a service that was gone before the
+    /// operation began. So the platform must show the service (`shown`; `None` when unknown). Returns whether
+    /// this could be decided.
     pub fn forget_taken_over(&mut self, shown: Option<bool>) -> bool {
         let perhaps = |op: &Operation| {
             self.intent.is_none()
@@ -380,8 +397,9 @@ impl Record {
         shown.is_some()
     }
 
-    /// Recalls the intent of an operation that status calls open and whose annotation is gone, or is an earlier one: annotations that were wiped
-    /// (`kubectl replace`) or put back do not hide a request that may be under way. Says whether it did: then the object lacks what it should have.
+    /// Restores the intent of an operation that status calls open when its annotation is missing or older.
+    /// Wiped (`kubectl replace`) or restored annotations must not hide a request that may be in progress.
+    /// Returns whether it did; then the object lacks what it should have.
     pub fn recall_intent(&mut self) -> bool {
         let Some(op) = self.running() else { return false };
         let lacks = self.intent.as_ref().is_none_or(|intent| intent.id != op.id);
@@ -398,8 +416,9 @@ impl Record {
         lacks
     }
 
-    /// Whether somebody has taken off what keeps a create that may be under way from being asked for again, or its object from going unasked.
-    /// `recalled` is what [`Record::recall_intent`] said.
+    /// Whether a mark that protects a create in progress is missing: the intent, which prevents a second
+    /// request, or the finalizer, which prevents the object from disappearing. `recalled` is the result of
+    /// [`Record::recall_intent`].
     pub fn is_bare(&self, recalled: bool) -> bool {
         let creating = self
             .open_intent()
@@ -407,7 +426,7 @@ impl Record {
         creating && (recalled || !self.finalizer)
     }
 
-    /// What is recorded of one job.
+    /// The record of one job.
     pub fn job(&self, job: Job) -> &JobRecord {
         match job {
             Job::Leads => &self.leads_job,
@@ -415,7 +434,7 @@ impl Record {
         }
     }
 
-    /// The refusal after which a change of this kind is not asked for again yet, and until when. A restart does not shorten it.
+    /// The refusal that blocks a change of this kind, and until when. A restart does not shorten it.
     pub fn refusal(&self, kind: OperationKind, now: Time) -> Option<(Time, Trouble)> {
         let op = self.operation.as_ref().filter(|op| {
             op.kind == kind && op.ended() == Some(Outcome::Refused) && self.open_intent().is_none()
@@ -428,7 +447,7 @@ impl Record {
         (now < retry).then_some((retry, trouble))
     }
 
-    /// Ends the operation in flight by a refusal.
+    /// Ends the current operation with a refusal.
     pub fn refuse_operation(&mut self, trouble: &Trouble, now: Time) {
         self.end_operation(Outcome::Refused, now, vec![trouble.message.clone()]);
         if let Some(operation) = self
@@ -440,8 +459,9 @@ impl Record {
         }
     }
 
-    /// The service was read back, whatever was thought of its create before: a task that failed can leave a service, and one can appear late.
-    /// A create whose intent is not on the object any more had no part in it: what is there was taken over.
+    /// Records that the service was read back, whatever its create seemed to have done: a failed task can
+    /// leave a service, and one can appear late. A create whose intent is no longer on the object had no part
+    /// in it; the service was taken over.
     pub fn read_back(&mut self, now: Time) {
         self.end_operation(Outcome::Succeeded, now, Vec::new());
         let intent = self.intent.as_ref().map(|intent| &intent.id);
@@ -470,7 +490,7 @@ impl Record {
             .is_some_and(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Refused))
     }
 
-    /// Ends the operation in flight: of the open intent, with or without a trace in status.
+    /// Ends the current operation, which is that of the open intent, whether status has it or not.
     pub fn end_operation(&mut self, outcome: Outcome, now: Time, messages: Vec<String>) {
         let open = self.open_intent().cloned();
         if let Some(intent) = open {
@@ -489,11 +509,12 @@ impl Record {
 }
 
 impl Operation {
-    /// How this very operation ended. Whoever else writes status (a restore, `kubectl replace --subresource=status`) can leave the outcome of an earlier
-    /// operation beside the id of this one: it says nothing of this one, which is still open. Nor does an outcome without a time.
+    /// How this operation ended. Another writer of status (a restore, `kubectl replace --subresource=status`)
+    /// can leave the outcome of an earlier operation beside the id of this one. Such an outcome does not
+    /// count, and this operation is still open. Nor does an outcome without a time count.
     ///
-    /// An older version did not write whose an outcome is. Its own ended when they had begun, or later; what was left of an earlier operation ended
-    /// before.
+    /// An older version did not write which operation an outcome belongs to. Its own outcomes have a
+    /// completion time at or after the start; leftovers of an earlier operation completed before.
     pub fn ended(&self) -> Option<Outcome> {
         let completed = self.completed?;
         let own = self
@@ -503,30 +524,30 @@ impl Operation {
         self.outcome.filter(|_| own)
     }
 
-    /// When its task was first seen to have ended, whatever came of it.
+    /// When the task was first seen to have ended, whatever its result.
     pub fn task_ended(&self) -> Option<Time> {
         self.task_ended.filter(|at| *at >= self.started)
     }
 
-    /// Its task is seen to have ended.
+    /// Records that the task was seen to have ended.
     pub(crate) fn see_task_end(&mut self, now: Time) {
         if self.task_ended().is_none() {
             self.task_ended = Some(now.whole_second());
         }
     }
 
-    /// Since when the effect must show: since its task was seen to have ended, and until then since it was begun.
+    /// Since when the effect must show: since the task was seen to end, or until then since the start.
     pub(crate) fn due(&self) -> Time {
         self.task_ended().unwrap_or(self.started)
     }
 
-    /// It ends.
+    /// Ends the operation.
     pub fn end(&mut self, outcome: Outcome, now: Time) {
         (self.outcome, self.outcome_of, self.completed) =
             (Some(outcome), Some(self.id.clone()), Some(now.whole_second()));
     }
 
-    /// The operation that an intent begins.
+    /// Returns the operation that an intent begins.
     pub fn of(intent: &Intent) -> Self {
         Self {
             kind: intent.kind,
