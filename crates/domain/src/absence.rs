@@ -1,11 +1,17 @@
-//! The breaker for what vanishes: when more is missing from the platform's lists than vanishes by itself, nothing is concluded from that.
+//! The breaker for absences: when more is missing from the platform's lists than usually disappears, the
+//! operator draws no conclusion from that.
 //!
-//! A list that is empty for a moment, another address, an application that sees less: each looks as if everything had been deleted, for all objects
-//! together. So one object, the `LivePlatform`, counts for all. Of what objects have recorded (a service or a lead that was read back once) as many may be
-//! missing within an hour as `AbsenceLedger::room` says; each of these is granted by its id (that of a service or a lead, so that what is made again is another one) before the object concludes anything. When more are missing,
-//! or anything at all while the platform's account is another one than that for which the objects' records are known, it holds: until all of it shows again, or
-//! until a later list agrees and a person has said so. What is granted, accepted and held stands in status, and what was recorded in the objects, so that
-//! neither a restart nor a second operator believes what this one does not.
+//! A list that is empty for a moment, another address, an application with fewer rights: each looks as if
+//! everything had been deleted, for all objects at once. So one object, the `LivePlatform`, counts for all of
+//! them. Of the services and leads that objects have recorded (each was read back once),
+//! `AbsenceLedger::room` limits how many may go missing within an hour. Each absence is granted by id before
+//! its object draws any conclusion. The id is that of the service or the lead, so one that is created again
+//! counts separately.
+//!
+//! The breaker holds when more is missing, or when anything is missing while the platform's account is not
+//! the one that the records belong to. It holds until everything shows again, or until a later list agrees
+//! and a person has approved. Grants, acceptances and held absences are in status, and the records are in the
+//! objects. So neither a restart nor a second operator believes what this one does not.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -14,73 +20,75 @@ use crate::decision::{Step, Wake};
 use crate::time::{Duration, Time};
 use crate::timing;
 
-/// Over which time absences are counted.
+/// The time over which absences are counted.
 const WINDOW: Duration = Duration::from_secs(3600);
 
-/// The most that an hour has room for, however many objects there are.
+/// The most absences allowed within an hour, however many objects there are.
 const MOST: usize = 100;
 
-/// How long after it began to hold a list must agree before a person's word counts, and before an object says that it is held: a list that is wrong once, or
-/// an address that is put right again, costs no write but those of the platform object.
+/// How long after the breaker began to hold a list must agree, before a person's approval counts and before
+/// an object reports the hold. A list that is wrong once, or an address that is corrected, then causes no
+/// writes except to the platform object.
 pub const CONFIRM: Duration = Duration::from_secs(30);
 
-/// Which platform is meant, and as whom it is spoken to: what another one shows says nothing of what is at this one.
+/// The platform and the identity used with it. What one account shows says nothing about another one.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Account {
-    /// Its address, in one spelling.
+    /// The address of the platform, in one spelling.
     pub url: String,
     /// The directory and the application.
     pub identity: String,
 }
 
-/// What the newest whole lists lack of what the objects of a platform have recorded.
+/// What the newest complete lists lack of the records of a platform's objects.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AbsenceCount {
-    /// How many objects have recorded a service or a lead that was read back, and do not have it removed themselves.
+    /// How many objects have recorded a service or a lead that was read back, and are not deleting it
+    /// themselves.
     pub recorded: usize,
-    /// What the lists do not show of that: the guids of services and the ids of leads.
+    /// The recorded things that the lists do not show: guids of services and ids of leads.
     pub missing: BTreeSet<String>,
-    /// How many others have asked for something that does not show, so that it proves nothing at another account: a create may be under way, a service was
-    /// taken over just now, or they have removed what they had.
+    /// How many other objects requested something that does not show: a create may be in progress, a service
+    /// was just taken over, or they removed what they had. At another account this proves nothing.
     pub asked: usize,
 }
 
-/// What the platform object remembers of absences.
+/// What the platform object remembers about absences.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AbsenceLedger {
-    /// For which account the objects' records are known. `None`: it was never written, or status was lost.
+    /// The account that the objects' records belong to. `None` if it was never written, or status was lost.
     pub known: Option<Account>,
-    /// What was believed to be gone lately, by its id, and since when.
+    /// The absences believed lately, by id, and since when.
     pub believed: BTreeMap<String, Time>,
-    /// How many are known to be gone and are counted as missing all the same: by a person's word, until each object has taken it in; and of those that were
-    /// believed long ago the ones that can't take it in, suspended ones say.
+    /// How many absences are accepted but still counted as missing: approved by a person, until each object
+    /// has noticed; and absences believed long ago whose objects can't notice, such as suspended ones.
     pub accepted: u32,
-    /// How many are missing and not believed; 0 while nothing is held.
+    /// How many absences are not believed; 0 while the breaker does not hold.
     pub held: u32,
-    /// Since when it holds so many.
+    /// Since when it holds this many.
     pub since: Option<Time>,
-    /// The approval that was acted upon, as it stood in the annotation.
+    /// The approval that was last acted upon, as written in the annotation.
     pub handled: Option<String>,
 }
 
-/// What an object may conclude from what the lists do not show.
+/// What an object may conclude when the lists do not show something.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Belief {
-    /// What a whole list does not show is not there.
+    /// What a complete list does not show does not exist.
     #[default]
     Believed,
-    /// Nothing yet: it is counted, or looked at again.
+    /// Nothing yet: the absence is being counted, or checked again.
     Doubted,
-    /// Nothing, until it shows again or a person has spoken.
+    /// Nothing, until everything shows again or a person approves.
     Held(Trouble),
 }
 
 impl Belief {
-    /// What an object does and says instead of concluding anything from what a list does not show; `None` when it may conclude.
+    /// What an object does and reports instead of a conclusion. `None` when it may conclude.
     pub(crate) fn doubt(&self, now: Time, list: &str) -> Option<(Step, &'static str, Verdict)> {
         match self {
             Self::Believed => None,
-            // The platform object counts, and wakes this one.
+            // The platform object counts, and enqueues this one.
             Self::Doubted => {
                 let verdict = Verdict::not_ready(
                     Reason::Verifying,
@@ -102,7 +110,7 @@ impl Belief {
 }
 
 impl AbsenceLedger {
-    /// What is missing and neither believed nor accepted.
+    /// The number of missing things that are neither believed nor accepted.
     fn unexplained(&self, here: &Account, counted: &AbsenceCount) -> usize {
         let missing = counted
             .missing
@@ -111,13 +119,15 @@ impl AbsenceLedger {
             .count();
         match &self.known {
             Some(known) if known == here => missing.saturating_sub(self.accepted as usize),
-            // What was believed of another place says nothing of this one, and what was asked for elsewhere does not show here.
+            // What was believed of another place says nothing about this one, and what was requested
+            // elsewhere does not show here.
             Some(_) => counted.missing.len() + counted.asked,
             None => missing,
         }
     }
 
-    /// How many more may vanish within this hour: one, or one in a hundred of what is recorded, at most a hundred. At an account that is not the known one none.
+    /// How many more absences this hour allows: 1 % of what is recorded, at least one and at most a hundred.
+    /// None at an account other than the known one.
     fn room(&self, now: Time, here: &Account, counted: &AbsenceCount) -> usize {
         if self.known.as_ref() != Some(here) {
             return 0;
@@ -126,7 +136,7 @@ impl AbsenceLedger {
         (counted.recorded / 100).clamp(1, MOST).saturating_sub(recent)
     }
 
-    /// Forgets whose absence was believed more than an hour ago: only as many as are missing still are remembered.
+    /// Forgets absences believed more than an hour ago, and keeps only the number of those still missing.
     fn forget_old(&mut self, now: Time, counted: &AbsenceCount) {
         let lately = |at: &Time| now < *at + WINDOW && !timing::is_ahead(*at, now);
         let still = self
@@ -140,16 +150,17 @@ impl AbsenceLedger {
         self.believed.retain(|_, at| lately(at));
     }
 
-    /// Whether it holds for so long that a person is asked.
+    /// Whether the breaker has held long enough to ask a person.
     fn confirmed(&self, at: Time) -> bool {
         self.held > 0 && self.since.is_some_and(|since| at >= since + CONFIRM)
     }
 
-    /// What an object may conclude that has recorded what has this id; an empty one stands for nothing.
+    /// What an object may conclude that has recorded the thing with this id. An empty id stands for nothing.
     ///
-    /// One whose service shows, and one that has recorded nothing, go on while others are held, unless half of what is recorded is missing: such a list is
-    /// not believed at all, and nobody makes anything by it. At an account that is not the known one nobody begins anything either: what is recorded at one
-    /// must never be counted as missing at another one that is taken for the same.
+    /// Objects whose service shows, and objects without a record, continue while others are held. But if half
+    /// of what is recorded is missing, the list is not believed at all, and nothing is created from it. At an
+    /// account other than the known one nothing begins either: what is recorded at one account must never
+    /// count as missing at another one that is mistaken for it.
     pub fn belief(&self, now: Time, here: &Account, counted: &AbsenceCount, id: &str) -> Belief {
         let unexplained = self.unexplained(here, counted);
         let known = self.known.as_ref() == Some(here);
@@ -171,7 +182,7 @@ impl AbsenceLedger {
         }
     }
 
-    /// What the platform object says while absences are held.
+    /// The trouble that the platform object reports while absences are held.
     pub fn trouble(&self, now: Time, here: &Account) -> Option<Trouble> {
         if self.held == 0 {
             return None;
@@ -208,16 +219,17 @@ impl AbsenceLedger {
     }
 }
 
-/// The same for all, and at each look.
+/// The trouble that objects report. The text is the same for all objects and at every look.
 fn told_to_objects() -> Trouble {
     let message = "The platform's lists do not show what objects have recorded there, so nothing is concluded from what they do not show: nothing is made, let go or called deleted. It ends by itself when all of it shows again; see the condition AbsencesHeld of the LivePlatform.";
     Trouble::new(Reason::AbsenceUnconfirmed, message)
 }
 
-/// Counts: believes what the hour has room for, holds the rest until all of it shows again or `approval` has a new value. `listed` is when the lists were
-/// begun that were counted by.
+/// Counts absences: believes what the hour allows, and holds the rest until everything shows again or
+/// `approval` has a new value. `listed` is when the counted lists began.
 ///
-/// While nothing is missing and nothing is held the ledger stays as it is, so that an hour that passes writes nothing (law L6).
+/// While nothing is missing and nothing is held, the ledger stays unchanged, so the passing of an hour writes
+/// nothing (law L6).
 pub fn settle(
     now: Time,
     listed: Time,
@@ -240,7 +252,7 @@ pub fn settle(
             .filter(|id| !ledger.believed.contains_key(*id))
             .cloned()
             .collect();
-        // Rounded up: an hour that is counted from too early would be over too early.
+        // Rounded up, so that the hour does not end too early.
         ledger.believed.extend(
             unbelieved
                 .into_iter()
@@ -256,7 +268,7 @@ pub fn settle(
             .filter(|id| !ledger.believed.contains_key(*id))
             .count();
         (ledger.accepted, ledger.held, ledger.since) = (ledger.accepted.min(count(still)), 0, None);
-        // An annotation that was there before anything was held (set in Git, or restored) approves nothing.
+        // An annotation that predates the hold (set in Git, or restored) approves nothing.
         if another {
             ledger.handled = approval.map(str::to_owned);
         }
@@ -264,7 +276,7 @@ pub fn settle(
     }
     let grown = count(unexplained) > ledger.held;
     if another && grown {
-        // A person approves what is seen to be missing. Now it is more.
+        // A person approves what was seen to be missing. Now it is more.
         ledger.handled = approval.map(str::to_owned);
     } else if another && ledger.confirmed(listed) {
         let missing = counted
@@ -283,7 +295,7 @@ pub fn settle(
         return ledger;
     }
     if grown {
-        // So many are confirmed by no list yet.
+        // No list has confirmed this number yet.
         ledger.since = Some(now.next_whole_second());
     }
     ledger.held = count(unexplained);

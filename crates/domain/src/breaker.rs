@@ -1,56 +1,61 @@
-//! The breaker: more deletions within an hour than `spec.deletions.perHour` wait for a person.
+//! The breaker for deletions: more than `spec.deletions.perHour` of them within an hour wait for a person.
 //!
-//! It is meant for the mistake, not for the rate: a pruned folder, a wrong `kubectl delete`. So once it holds, nothing trickles through with the
-//! hours; a person looks and says so. One object, the `LivePlatform`, counts for all kinds. It grants in its status before anything is asked, so that
-//! neither a crash nor a second operator begins to count anew (law L2). Several that point to one place count what the others have granted as well.
+//! It exists for mistakes, not for rate limiting: a pruned folder, a wrong `kubectl delete`. So once it
+//! holds, nothing trickles through with the hours, until a person approves. One object, the `LivePlatform`,
+//! counts for all kinds. It grants in its status before anything is requested, so that neither a crash nor a
+//! second operator starts counting from zero (law L2). Several objects that point to one place count each
+//! other's grants as well.
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::conditions::{Reason, Trouble};
 use crate::time::{Duration, Time};
 
-/// Over which time deletions are counted.
+/// The time over which deletions are counted.
 const WINDOW: Duration = Duration::from_secs(3600);
 
-/// How many grants are kept that are older than an hour, of objects that still wait. With those of an hour, which `spec.deletions.perHour` bounds to 1,000,
-/// they are as many as the schema of status takes.
+/// How many grants older than an hour to keep for objects that still wait. Together with those of one hour,
+/// at most 1,000 by `spec.deletions.perHour`, they fill what the schema of status allows.
 const KEPT: usize = 1000;
 
-/// An object that is being deleted and wants something deleted on the platform.
+/// An object being deleted that wants something deleted on the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Asking {
-    /// Its deletion time stamp, to the second.
+    /// The deletion timestamp of the object, to the second.
     pub deleted: Time,
-    /// Its uid.
+    /// The uid of the object.
     pub uid: String,
 }
 
-/// What the platform object remembers of deletions.
+/// What the platform object remembers about deletions.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct DeletionLedger {
-    /// Who may delete, and since when: those of the last hour, and those who still wait to, within bounds.
+    /// The objects that may delete, by uid, and since when: those of the last hour and, within bounds, those
+    /// that still wait.
     pub granted: BTreeMap<String, Time>,
-    /// Whatever was deleted in the cluster until then was approved by a person.
+    /// A person approved every object deleted in the cluster up to this time.
     pub approved: Option<Time>,
-    /// The approval that was acted upon, as it stood in the annotation.
+    /// The approval that was last acted upon, as written in the annotation.
     pub handled: Option<String>,
     /// How many objects are held; 0 while the breaker lets deletions through.
     pub held: u32,
 }
 
-/// How much a place lets through in an hour, and what of that has gone to other `LivePlatform` objects that point to it.
+/// How many deletions a place allows within an hour, and how many of them other `LivePlatform` objects for
+/// the same place have used.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Limit {
-    /// The least `spec.deletions.perHour` of all objects of the place: whoever set it meant what is there to be safe from more.
+    /// The lowest `spec.deletions.perHour` of all objects of the place: the person who set it wants the place
+    /// protected from more.
     pub per_hour: u32,
-    /// When the others granted what they have granted.
+    /// When the other objects granted their deletions.
     pub elsewhere: Vec<Time>,
-    /// Whether one of the others holds deletions, and waits for a person.
+    /// Whether one of the other objects holds deletions, and waits for a person.
     pub held_elsewhere: bool,
 }
 
 impl From<u32> for Limit {
-    /// The limit of a place to which one object points.
+    /// The limit of a place with a single `LivePlatform`.
     fn from(per_hour: u32) -> Self {
         Self {
             per_hour,
@@ -60,7 +65,7 @@ impl From<u32> for Limit {
 }
 
 impl DeletionLedger {
-    /// Why an object may not ask for its deletion yet; `None` when it may.
+    /// Why an object may not request its deletion yet. `None` when it may.
     pub fn holds(&self, asking: &Asking, per_hour: u32) -> Option<Trouble> {
         if self.admits(asking) {
             return None;
@@ -82,7 +87,7 @@ impl DeletionLedger {
             || self.approved.is_some_and(|approved| asking.deleted <= approved)
     }
 
-    /// What the platform object says while deletions are held.
+    /// The trouble that the platform object reports while deletions are held.
     pub fn trouble(&self, per_hour: u32) -> Option<Trouble> {
         let wait = if self.held == 1 {
             "deletion waits"
@@ -99,9 +104,11 @@ impl DeletionLedger {
     }
 }
 
-/// Counts: grants what the hour has room for, in the order of deletion, and holds the rest until `approval` has a new value.
+/// Counts deletions: grants what the hour allows, in the order of deletion, and holds the rest until
+/// `approval` has a new value.
 ///
-/// While nobody asks and nothing is held the ledger stays as it is, so that an hour that passes writes nothing (law L6).
+/// While no object asks and nothing is held, the ledger stays unchanged, so the passing of an hour writes
+/// nothing (law L6).
 pub fn settle(
     now: Time,
     limit: impl Into<Limit>,
@@ -112,25 +119,25 @@ pub fn settle(
     let limit = limit.into();
     let mut ledger = ledger.clone();
     let another = approval.is_some() && approval != ledger.handled.as_deref();
-    // A person approves what is seen to wait. An annotation that was there before anything did (set in Git, or restored without the status that says it was
-    // acted upon) approves nothing.
+    // A person approves what was seen to wait. An annotation that predates the hold (set in Git, or restored
+    // without the status that says it was acted upon) approves nothing.
     let approved_anew = another && ledger.held > 0;
     if another {
         ledger.handled = approval.map(str::to_owned);
     }
     if approved_anew {
-        // Whoever waits now was seen by the person, and nobody else: by the API server's clock, which stamps deletions. Ours may go ahead, and what is deleted
-        // until the hour that it shows would pass unseen.
+        // The person saw what waits now, and nothing later. Compare by the API server's clock, which stamps
+        // deletions. If our clock is ahead, deletions up to the time it shows would pass unseen.
         let held = asking.iter().filter(|one| !ledger.admits(one));
         ledger.approved = held.map(|one| one.deleted).max().or(ledger.approved);
     }
-    // Those that wait to do what they may, for hours perhaps, write nothing either.
+    // Objects that were admitted and still wait, perhaps for hours, cause no writes either.
     if asking.iter().all(|one| ledger.admits(one)) {
         ledger.held = 0;
         return ledger;
     }
     forget_grants(now, &mut ledger.granted, asking);
-    // Once it holds it holds, until a person has spoken: only then is there room again.
+    // Once the breaker holds, only a person makes room again.
     let tripped = (ledger.held > 0 || limit.held_elsewhere) && !approved_anew;
     let recent = ledger
         .granted
@@ -149,7 +156,7 @@ pub fn settle(
     for one in waiting {
         if room > 0 {
             room -= 1;
-            // Rounded up: an hour that is counted from too early would be over too early.
+            // Rounded up, so that the hour does not end too early.
             ledger.granted.insert(one.uid.clone(), now.next_whole_second());
         } else {
             held += 1;
@@ -159,8 +166,9 @@ pub fn settle(
     ledger
 }
 
-/// Forgets the grants that are older than an hour: of objects that are gone, and of those that still wait (for telephone numbers to be released, say) the oldest
-/// beyond what is kept. These are counted anew.
+/// Drops grants older than an hour: those of objects that are gone, and the oldest of those that still wait
+/// (for telephone numbers to be released, say) beyond the number that is kept. The dropped ones are counted
+/// again.
 fn forget_grants(now: Time, granted: &mut BTreeMap<String, Time>, asking: &[Asking]) {
     let waiting: BTreeSet<&str> = asking.iter().map(|one| one.uid.as_str()).collect();
     granted.retain(|uid, at| now < *at + WINDOW || waiting.contains(uid.as_str()));

@@ -1,23 +1,24 @@
-//! Whether a release of the platform has a call that something depends on: proven, never inferred from one answer.
+//! Whether a release of the platform has an optional call. This must be proven, never inferred from one
+//! answer.
 
 use crate::time::{Duration, Time};
 
-/// Two answers that this release has no such call count as one when less than this lies between them: a platform that is being deployed, or a gateway
-/// that is, says so of calls that it has.
+/// Two denials closer together than this count as one. A platform or a gateway denies calls that it has while
+/// it is being deployed.
 pub const APART: Duration = Duration::from_secs(600);
 
-/// What an answer to the call says of it.
+/// What an answer says about the call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Heard {
-    /// It did what it is for.
+    /// The call worked.
     Answered,
-    /// There is no such call, in the form in which only the API itself says that.
+    /// The call does not exist, in the form that only the API itself uses to say so.
     Lacks,
     /// Anything else.
     Other,
 }
 
-/// What is known of one call. It begins with what status tells of an earlier process.
+/// What is known about one call. It starts with what an earlier process left in status.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct KnownCapability {
     has: Option<bool>,
@@ -25,7 +26,7 @@ pub struct KnownCapability {
 }
 
 impl KnownCapability {
-    /// What status tells: whether the release has the call, or nothing.
+    /// Starts with what status says: whether the release has the call, or nothing.
     pub fn told(has: Option<bool>) -> Self {
         Self {
             has,
@@ -33,15 +34,16 @@ impl KnownCapability {
         }
     }
 
-    /// Whether the release has the call; `None` while that is not known.
+    /// Whether the release has the call. `None` while that is unknown.
     pub fn has(&self) -> Option<bool> {
         self.has
     }
 
-    /// Takes in an answer. Returns whether it may be relied on, by this answer and all before it, that the release lacks the call.
+    /// Takes in an answer. Returns whether the answers so far prove that the release lacks the call.
     ///
-    /// A call that has answered once is never taken to be lacking. Otherwise two answers say so that lie [`APART`], with no other answer between them;
-    /// where status has it from an earlier process, one.
+    /// A call that has answered once is never considered missing. Otherwise it takes two denials, [`APART`]
+    /// from each other, with no other answer between them. If status has it from an earlier process, one is
+    /// enough.
     pub fn hears(&mut self, now: Time, heard: Heard) -> bool {
         match heard {
             Heard::Answered => *self = Self::told(Some(true)),
@@ -64,7 +66,8 @@ mod tests {
     use super::*;
     use Heard::{Answered, Lacks, Other};
 
-    /// What status tells, the answers and after how many seconds they come, whether the last of them may be relied on, and what is known then.
+    /// The value from status; the answers with their times in seconds; whether the last one is proof; and
+    /// what is known then.
     type Case = (Option<bool>, &'static [(u64, Heard)], bool, Option<bool>);
 
     #[test]

@@ -1,8 +1,9 @@
-//! Which of several objects that want the same has it: a tenant, or a short name, at one place.
+//! Decides which of several objects that want the same tenant or short name, at one place, gets it.
 //!
-//! One that has it, or may have asked for it, keeps it, whatever its spec or its namespace is now: what it has is paid for. Of the others only one that could
-//! ask for it competes: it may use its platform, and nothing in its spec keeps it from asking. Else anybody who may write an object anywhere could stop
-//! everybody. Of two that are alike in this the older one has it.
+//! An object that has it, or may have requested it, keeps it, whatever its spec or its namespace is now: its
+//! service is paid for. Among the others, only objects that could request it compete: the namespace may use
+//! the platform, and nothing in the spec prevents the request. Otherwise anybody who may write an object
+//! anywhere could block everybody else. Between equals, the older object wins.
 
 use crate::names::{ShortName, ShortNameRule};
 use crate::record::{Operation, OperationKind, Outcome, Record};
@@ -12,31 +13,31 @@ use crate::timing;
 /// Whether the objects of a namespace may use a platform.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Access {
-    /// They may.
+    /// The namespace may use it.
     May,
-    /// They may not.
+    /// The namespace may not use it.
     MayNot,
-    /// It can't be told now.
+    /// This is unknown at the moment.
     Unknown,
 }
 
-/// What an object's spec and metadata say of whether it could ask.
+/// The parts of an object's spec and metadata that say whether it could make a request.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct ContestSpec<'a> {
-    /// It is being deleted.
+    /// The object is being deleted.
     pub going: bool,
     /// `spec.suspend`
     pub suspended: bool,
-    /// `spec.mode` lets it change something on the platform.
+    /// `spec.mode` allows changes on the platform.
     pub applies: bool,
-    /// Its tenant is known.
+    /// The tenant of the object is known.
     pub has_tenant: bool,
-    /// Its short name and the rule of its platform; `None` for a lead, which has no short name.
+    /// The short name, and the rule of the platform. `None` for a lead, which has no short name.
     pub short_name: Option<(&'a str, ShortNameRule)>,
 }
 
 impl ContestSpec<'_> {
-    /// Whether nothing in it keeps the object from asking.
+    /// Whether nothing in the spec keeps the object from making a request.
     pub fn could_ask(&self) -> bool {
         let named = self
             .short_name
@@ -45,19 +46,21 @@ impl ContestSpec<'_> {
     }
 }
 
-/// How an object takes part.
+/// The role of an object in the competition; the first outranks the rest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Rank {
-    /// It has what they compete for, or may have asked for it.
+    /// The object has what they compete for, or may have requested it.
     Holder,
-    /// Its create failed just now: whether that left a service shows in some seconds, and until then nobody else asks for one.
+    /// Its create failed just now. Whether that left a service shows within seconds; until then no other
+    /// object requests one.
     Doubtful,
-    /// It could ask for it.
+    /// The object could request it.
     Applicant,
 }
 
 impl Rank {
-    /// The rank of a service object; `None` when it does not take part. `grace` is how long the effect of a lost create is looked for.
+    /// Returns the rank of a service object, or `None` when it does not compete. `grace` is how long the
+    /// effect of a create is looked for after a lost answer.
     pub fn of_service(
         now: Time,
         record: &Record,
@@ -74,7 +77,8 @@ impl Rank {
         }
     }
 
-    /// The same for a lead object: it holds the lead that it made or may have asked for, and the channel that it assigned.
+    /// Returns the rank of a lead object. It holds the lead that it created or may have requested, and the
+    /// channel that it assigned.
     pub fn of_lead(
         now: Time,
         record: &Record,
@@ -100,7 +104,8 @@ impl Rank {
     }
 }
 
-/// Whether a service object has its service, or may have asked for it. What a create that failed just now may have left is its own as well.
+/// Whether a service object has its service, or may have requested it. What a recently failed create may have
+/// left counts as well.
 pub fn holds(now: Time, record: &Record, grace: impl FnOnce() -> Duration) -> bool {
     left_over(now, record) || record.outranks(now, grace)
 }
@@ -115,21 +120,22 @@ fn left_over(now: Time, record: &Record) -> bool {
         .is_some_and(|at| now < at + timing::LEFT_OVER)
 }
 
-/// Another object that wants the same.
+/// Another object that wants the same tenant or short name.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Other<T, A> {
-    /// Which one.
+    /// The other object.
     pub object: T,
-    /// How it takes part.
+    /// Its rank.
     pub rank: Rank,
-    /// Whether its namespace may use its platform. Of a holder it is not asked.
+    /// Whether its namespace may use its platform. Not checked for a holder.
     pub access: Access,
-    /// What orders objects by age: the oldest is the least.
+    /// The order of objects by age: the oldest is the least.
     pub age: A,
 }
 
 impl<T, A> Other<T, A> {
-    /// `access` is asked only of one that has nothing yet: what a holder has is protected, whether its namespace may use the platform or not.
+    /// Calls `access` only for an applicant. What a holder has is protected, whether its namespace may use
+    /// the platform or not.
     pub fn new(object: T, rank: Rank, age: A, access: impl FnOnce(&T) -> Access) -> Self {
         let access = if rank == Rank::Applicant {
             access(&object)
@@ -145,32 +151,33 @@ impl<T, A> Other<T, A> {
     }
 }
 
-/// How a competition ends for one object.
+/// The result of a competition for one object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Contest<T> {
-    /// Nobody comes before it.
+    /// No object outranks it.
     Won,
-    /// This object comes before it, and keeps it.
+    /// This object outranks it, and keeps what they compete for.
     Lost(T),
-    /// This object would come before it, if its namespace may use its platform, or if its failed create left a service. That can't be told yet, and nothing is
-    /// asked for before it can.
+    /// This object would outrank it, if its namespace may use its platform, or if its failed create left a
+    /// service. That is unknown yet, and nothing is requested before it is known.
     Open(T),
 }
 
 /// A service object that wants what another one wants.
 #[derive(Clone, Debug)]
 pub struct Contender<'a, T, A> {
-    /// Which one.
+    /// The object.
     pub object: T,
     /// What it remembers.
     pub record: &'a Record,
-    /// What its spec says.
+    /// The parts of its spec that count here.
     pub spec: ContestSpec<'a>,
-    /// What orders objects by age.
+    /// The order of objects by age.
     pub age: A,
 }
 
-/// How a service object stands to the others that want its tenant or its short name. `access` is asked as by [`Other::new`], and `grace` is how long the effect of a lost create is looked for.
+/// Compares a service object with the others that want its tenant or its short name. `access` is called as by
+/// [`Other::new`]. `grace` is how long the effect of a create is looked for after a lost answer.
 pub fn of_service<'a, T, A: Ord>(
     now: Time,
     own: (&Record, &A),
@@ -185,14 +192,14 @@ pub fn of_service<'a, T, A: Ord>(
     contest(holds(now, own.0, &grace), own.1, others)
 }
 
-/// Decides for one object, by its age; `holds` says whether it is a holder itself.
+/// Decides for one object, by its age. `holds` says whether it is a holder itself.
 pub fn contest<T, A: Ord>(holds: bool, age: &A, others: impl IntoIterator<Item = Other<T, A>>) -> Contest<T> {
     let own = (if holds { Rank::Holder } else { Rank::Applicant }, age);
     let plays = |other: &Other<T, A>| other.rank != Rank::Applicant || other.access != Access::MayNot;
     let before = others
         .into_iter()
         .filter(|other| plays(other) && (other.rank, &other.age) < own);
-    // Whoever loses to one that surely takes part has lost, whatever the others may do.
+    // An object that loses to a certain competitor has lost, whatever becomes of the doubtful ones.
     let doubtful = |other: &Other<T, A>| {
         other.rank == Rank::Doubtful || other.rank == Rank::Applicant && other.access == Access::Unknown
     };

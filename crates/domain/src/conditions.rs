@@ -1,12 +1,13 @@
-//! What people and tools read: one verdict, from which every condition of every kind is made, in one place.
+//! What people and tools read: one verdict, from which all conditions of all kinds are made, in one place.
 //!
-//! The shape is that of kstatus: `Ready` always; `Reconciling` and `Stalled` only while true, never both. A reason answers "whose move is it?".
+//! The shape is that of kstatus: `Ready` is always present; `Reconciling` and `Stalled` only while true,
+//! never both. A reason answers "whose move is it?".
 
 use std::fmt;
 
 use crate::timing;
 
-/// The reasons of docs/reasons. Closed, so that documents, metrics and tests can list them.
+/// The reasons of docs/reasons. The list is closed, so documents, metrics and tests can enumerate it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 #[allow(
     missing_docs,
@@ -52,13 +53,13 @@ pub enum Reason {
 /// Whose move it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Responsible {
-    /// The operator works, or waits for what comes by itself.
+    /// The operator works, or waits for something that needs no person.
     Operator,
-    /// Whoever wrote the object.
+    /// The author of the object.
     User,
-    /// Whoever runs the Live Platform.
+    /// The operator of the Live Platform.
     PlatformOperator,
-    /// Whoever runs the cluster and the connection.
+    /// The administrator of the cluster and the connection.
     Administrator,
     /// Nobody has to do anything.
     Nobody,
@@ -98,12 +99,12 @@ impl Reason {
         Reason::Observing,
     ];
 
-    /// Reads a reason as it is written; `None` for a text that is none.
+    /// Parses a reason. `None` if the text is not one.
     pub fn parse(text: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|reason| reason.to_string() == text)
     }
 
-    /// Whose move it is.
+    /// Returns whose move it is.
     pub fn whose_move(self) -> Responsible {
         match self {
             Self::Progressing
@@ -137,8 +138,9 @@ impl Reason {
 
     /// Whether an object that waits for this is `Stalled` (a person must act) rather than `Reconciling`.
     ///
-    /// The two jobs are not: on a platform whose jobs are started by hand they are a normal part of every provisioning, and a tool that waits
-    /// (Flux, `kubectl wait`) would give up at once on `Stalled`. A platform that is away or throttles comes back without anybody's help.
+    /// The two jobs do not stall. Where jobs are started by hand they are a normal part of every
+    /// provisioning, and a waiting tool (Flux, `kubectl wait`) would give up at once on `Stalled`. A platform
+    /// that is down or throttles comes back on its own.
     pub fn stalls(self) -> bool {
         match self {
             Self::AwaitingLeadsJob
@@ -159,19 +161,20 @@ impl fmt::Display for Reason {
     }
 }
 
-/// Something stands in the way. Classed by consequence through its reason; the message says what happened and what to do.
+/// A problem that blocks an object. The reason classifies it by consequence; the message says what happened
+/// and what to do.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Trouble {
-    /// Whose move it is.
+    /// Says whose move it is.
     pub reason: Reason,
-    /// What happened, in words that are the same at the next try, and what to do.
+    /// What happened and what to do. The text must not vary between attempts.
     pub message: String,
-    /// How long the platform asked to be left alone (`Retry-After`), if it did.
+    /// How long the platform asked us to wait (`Retry-After`), if it did.
     pub retry_after: Option<std::time::Duration>,
 }
 
 impl Trouble {
-    /// A trouble that names no time.
+    /// Creates trouble without a retry time.
     pub fn new(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             reason,
@@ -193,7 +196,7 @@ pub enum ConditionStatus {
 }
 
 impl ConditionStatus {
-    /// As Kubernetes spells it.
+    /// The spelling of Kubernetes.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::True => "True",
@@ -203,42 +206,44 @@ impl ConditionStatus {
     }
 }
 
-/// One condition, without times and generation: those are added where it is written.
+/// One condition, without times and generation, which are added when it is written.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Condition {
-    /// `Ready`, `Reconciling`, `Stalled`, `Synced`, `LeadEligible`, `DeletionsHeld` or `AbsencesHeld`.
+    /// The type of the condition: `Ready`, `Reconciling`, `Stalled`, `Synced`, `LeadEligible`,
+    /// `DeletionsHeld` or `AbsencesHeld`.
     pub kind: &'static str,
-    /// Its value.
+    /// The status of the condition.
     pub truth: ConditionStatus,
-    /// Why.
+    /// The reason of the condition.
     pub reason: Reason,
-    /// What happened.
+    /// What happened, for people.
     pub message: String,
 }
 
-/// What a decision says about its object.
+/// What a decision reports about its object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Verdict {
     /// The value of `Ready`.
     pub ready: ConditionStatus,
     /// The reason of `Ready`, and of `Reconciling` or `Stalled`.
     pub reason: Reason,
-    /// The message of the same.
+    /// The message of `Ready`, and of `Reconciling` or `Stalled`.
     pub message: String,
     /// Whether a person must act.
     pub stalled: bool,
-    /// Does the platform show what it should, jobs included.
+    /// Whether the platform shows what it should, jobs included.
     pub synced: Option<(ConditionStatus, Reason, String)>,
-    /// Services only: may the lead become a service.
+    /// Services only: whether the lead may become a service.
     pub lead_eligible: Option<(ConditionStatus, Reason, String)>,
-    /// Platforms only: why deletions are held. The rest of the platform's work goes on, so it is a condition of its own.
+    /// Platforms only: why deletions are held. A separate condition, because the rest of the platform's work
+    /// continues.
     pub held: Option<Trouble>,
-    /// Platforms only: why nothing is concluded from what the lists do not show.
+    /// Platforms only: why absences from the lists are not believed.
     pub absences: Option<Trouble>,
 }
 
 impl Verdict {
-    /// All is as it should be.
+    /// Returns the verdict of an object that is ready.
     pub fn ready(message: impl Into<String>) -> Self {
         Self {
             ready: ConditionStatus::True,
@@ -247,7 +252,7 @@ impl Verdict {
         }
     }
 
-    /// Not ready; stalled when the reason says that a person must act.
+    /// Returns a verdict that is not ready. It is stalled when the reason says that a person must act.
     pub fn not_ready(reason: Reason, message: impl Into<String>) -> Self {
         Self {
             ready: ConditionStatus::False,
@@ -261,13 +266,14 @@ impl Verdict {
         }
     }
 
-    /// Not ready because of a trouble.
+    /// Returns the verdict for trouble.
     pub fn trouble(trouble: &Trouble) -> Self {
         Self::not_ready(trouble.reason, trouble.message.clone())
     }
 
-    /// Not ready because of a trouble that passes by itself. After the same failure many times it needs a person's eye, and is still tried again; so
-    /// it does while status says so already: a restart, which forgets the failures, does not take it back.
+    /// Returns the verdict for trouble that may pass on its own. After many failures of the same kind it asks
+    /// for a person, and is still retried. It stays stalled while status already says so: a restart, which
+    /// forgets the failures, does not take that back.
     pub fn passing(trouble: &Trouble, failures: u32, stalled_for: Option<Reason>) -> Self {
         let verdict = Self::trouble(trouble);
         let many = failures >= timing::FAILURES_TO_STALL || stalled_for == Some(trouble.reason);
@@ -279,7 +285,7 @@ impl Verdict {
         Self { stalled, ..verdict }
     }
 
-    /// Is somebody or something still at work on it (the kstatus question).
+    /// Whether somebody or something is still working on the object (the kstatus question).
     fn reconciling(&self) -> bool {
         self.ready != ConditionStatus::True
             && !self.stalled
@@ -289,7 +295,7 @@ impl Verdict {
             )
     }
 
-    /// The conditions, in the order in which they are written.
+    /// Returns the conditions, in the order in which they are written.
     pub fn conditions(&self) -> Vec<Condition> {
         let own = |kind, truth| Condition {
             kind,
@@ -328,7 +334,8 @@ impl Verdict {
     }
 }
 
-/// Messages end up in status, in tables and in events: 1,000 characters are enough for any of them (the API server's limit is 32,768).
+/// Limits a message to 1,000 characters, since it appears in status, tables and events. The API server's
+/// limit is 32,768.
 fn bounded(message: &str) -> String {
     match message.char_indices().nth(1000) {
         None => message.to_owned(),

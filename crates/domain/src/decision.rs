@@ -1,4 +1,5 @@
-//! What a decision can ask of the driver: read one thing, write to our own object, change one thing at the platform, or wait.
+//! What a decision can request from the driver: read one thing, write to our own object, change one thing on
+//! the platform, or wait.
 
 use crate::conditions::{Trouble, Verdict};
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
@@ -7,141 +8,144 @@ use crate::requests::{NewLead, NewService};
 use crate::time::{Duration, Time};
 use crate::timing;
 
-/// One question to the platform.
+/// One read from the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Query {
-    /// The list of services: what it holds for this object's tenant, guid and short name.
+    /// The list of services: its entries for this object's tenant, guid and short name.
     Services,
-    /// The list of leads: what it holds for this object's tenant.
+    /// The list of leads: its entries for this object's tenant.
     Leads,
-    /// The leads of this object's tenant, by a read of their own: where the list can't prove that there is none.
+    /// The leads of this object's tenant, in a read of their own, when the list can't prove that there is
+    /// none.
     LeadsOfTenant,
     /// One task.
     Task(TaskId),
     /// One LC customer.
     LcCustomer(LcCustomerId),
-    /// The telephone numbers of a tenant: how many there are.
+    /// The number of telephone numbers of a tenant.
     Numbers(TenantId),
 }
 
-/// A write to our own object, in metadata.
+/// A write to the metadata of our own object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Mark {
-    /// Finalizer and intent, in one write; the driver draws the operation's id.
+    /// Adds finalizer and intent in one write. The driver generates the operation id.
     RecordIntent {
-        /// What is going to be asked.
+        /// The kind of change to be requested.
         kind: OperationKind,
-        /// When.
+        /// When the intent is recorded.
         start: Time,
-        /// The tenant for which it is going to be asked.
+        /// The tenant that the change is for.
         tenant: Option<TenantId>,
-        /// The place of the platform of which it is going to be asked, as the policy tells it.
+        /// The place of the platform that will be asked, from the policy.
         place: Option<String>,
     },
-    /// Finalizer and external id, in one write: the object takes over a service that exists.
+    /// Adds finalizer and external id in one write: the object takes an existing service over.
     Adopt(CustomerGuid),
-    /// The finalizer, and the intent of a change that may be under way: from now on the object is not let go unasked.
+    /// Adds the finalizer, and the intent of a change that may be in progress. From then on the object can't
+    /// disappear without a decision.
     AddFinalizer,
-    /// The finalizer and the annotations are taken off: the object may go.
+    /// Removes the finalizer and the annotations: the object is released.
     RemoveFinalizer,
 }
 
-/// One change at the platform.
+/// One change on the platform.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Change {
-    /// Turn the tenant's lead into this OC Essential service.
+    /// Converts the tenant's lead into this OC Essential service.
     CreateService(Box<NewService>),
-    /// Delete this service.
+    /// Deletes this service.
     DeleteService(CustomerGuid),
-    /// Make a consentless lead.
+    /// Creates a consentless lead.
     CreateLead(NewLead),
-    /// Delete a consentless lead.
+    /// Deletes a consentless lead.
     DeleteLead(TenantId),
-    /// Attach the tenant's lead to a channel.
+    /// Assigns the tenant's lead to a channel.
     AssignChannel(TenantId, ChannelId),
-    /// Detach it from its channel.
+    /// Removes the lead from its channel.
     UnassignChannel(TenantId),
-    /// Start a synchronization job by the installation's own call.
+    /// Starts a synchronization job through the installation's own call.
     RunJob(Job),
 }
 
-/// What becomes of a change that was asked for.
+/// The result of a requested change.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ChangeResult {
-    /// Accepted; a task follows.
+    /// The platform accepted the request and returned a task.
     Accepted(TaskId),
-    /// Done, as far as the answer says.
+    /// The change is done, as far as the answer says.
     Done,
-    /// What should be removed is not there.
+    /// The thing to delete does not exist.
     NotFound,
-    /// The platform said no; nothing was changed.
+    /// The platform rejected the request; nothing was changed.
     Rejected(Trouble),
-    /// The request was surely never executed: not sent, throttled, no lease.
+    /// The request was certainly not executed: not sent, throttled, no lease.
     NotSent(Trouble),
-    /// It may or may not have been executed.
+    /// The request may or may not have been executed.
     Unknown(Trouble),
 }
 
-/// What beside its time can wake an object that waits. Its own changes always do.
+/// What enqueues a waiting object before its time. Its own changes always do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Wake {
-    /// Only the time.
+    /// The time alone.
     Clock,
-    /// A change of what the inventory holds for it, as well.
+    /// Also a change in the inventory that concerns it.
     Inventory,
-    /// A change of an object that it refers to, as well.
+    /// Also a change of an object that it refers to.
     Cluster,
 }
 
-/// What comes next.
+/// The next step of a pass.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Step {
-    /// Read this; an answer of a read begun before `not_before` is too old.
+    /// Read this. An answer of a read that began before the given time is too old.
     Observe(Query, Time),
-    /// Write this to the object.
+    /// Write this to the object's metadata.
     PatchMetadata(Mark),
-    /// Ask this of the platform. It ends the pass: nothing that can fail follows it.
+    /// Request this change from the platform. It ends the pass: nothing that can fail follows it.
     Execute(Change),
-    /// Sleep; something is under way.
+    /// Wait until this time; something is in progress.
     Wait(Time, Wake),
     /// Nothing to do until the next observation.
     Idle(Time),
-    /// A person is needed; still looked at again, slowly.
+    /// A person must act. The object is still reconciled, slowly.
     Blocked(Time),
 }
 
-/// One line of what a plan would change.
+/// One line of a plan.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PlanItem {
     /// `Create`, `Delete`, `Adopt`, …
     pub action: &'static str,
-    /// The field, in the words of the spec; empty for the whole.
+    /// The field, in the words of the spec; empty for the whole object.
     pub field: &'static str,
-    /// What is; `None` when there is nothing.
+    /// The present value; `None` when there is none.
     pub from: Option<String>,
-    /// What would be; `None` when the platform chooses it.
+    /// The planned value; `None` when the platform chooses it.
     pub to: Option<String>,
 }
 
-/// What a decision comes to: the next step, why, and all that people read.
+/// The result of a decision: the next step, the cause, and everything that people read.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Decision {
-    /// What comes next.
+    /// The next step.
     pub step: Step,
     /// Why, for the log.
     pub why: &'static str,
-    /// What the object's conditions say.
+    /// The content of the object's conditions.
     pub verdict: Verdict,
     /// What the object remembers from now on.
     pub record: Record,
-    /// What would be changed (mode Plan).
+    /// The planned changes (mode Plan).
     pub plan: Vec<PlanItem>,
-    /// Nothing new is known: status stays as it is.
+    /// Nothing new is known, so status stays as it is.
     pub hold: bool,
 }
 
 impl Decision {
-    /// How long a create took tells how slow the platform is, if this process watched all the time.
+    /// Records how long a create took, if this process watched all the time. It measures how slow the
+    /// platform is.
     pub(crate) fn with_duration(mut self, before: &Record, watched: Option<&OperationId>, now: Time) -> Self {
         let was_open = |op: &&mut Operation| {
             before
@@ -155,14 +159,15 @@ impl Decision {
                 && watched == Some(&op.id)
         };
         if let Some(op) = self.record.operation.as_mut().filter(done).filter(was_open) {
-            // Rounded up: half of a grace that is too short is no grace.
+            // Rounded up, because the grace derived from it must not be too short.
             op.took = Some(Duration::from_secs(now.since(op.started).as_secs() + 1));
         }
         self
     }
 
-    /// That an intent was surely not sent is known to the memory of this process alone. When its request is not going to leave while the intent is fresh,
-    /// that it never left is written down: a restart need not look for it until its grace is over.
+    /// Ends an intent that was certainly not sent, if its request will not leave while the intent is fresh.
+    /// Only this process's memory knows that it was not sent. Once that is written down, a restart need not
+    /// look for the effect until the grace is over.
     pub(crate) fn without_unsent(mut self, now: Time) -> Self {
         let Some(intent) = self.record.open_intent().filter(|intent| intent.sent == Sent::No) else {
             return self;

@@ -1,4 +1,5 @@
-//! `spec.leadDiscovery`: under which name a lead that was found becomes an object, and when one that could not be made is tried again.
+//! `spec.leadDiscovery`: the name under which a discovered lead becomes an object, and when to retry one that
+//! could not be created.
 
 use std::collections::BTreeMap;
 
@@ -6,34 +7,35 @@ use crate::names::TenantId;
 use crate::time::Time;
 use crate::timing;
 
-/// After so many refusals in a row, with nothing made between them, the rest is left for the next run: what refuses them all (a quota) is not asked for
-/// each lead.
+/// After this many refusals in a row without a success, the rest waits for the next run. If something refuses
+/// them all (a quota), it is not asked for each lead.
 const IN_A_ROW: u32 = 3;
 
-/// Room for the platform's name in an object's name of at most 253 characters, beside `lead-`, the tenant and a hyphen.
+/// The length available for the platform's name. An object's name has at most 253 characters, and `lead-`,
+/// the tenant and a hyphen need their share.
 const PLATFORM_NAME: usize = 253 - 42;
 
-/// What an object's name is used for already.
+/// What an object's name is already used for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Used {
-    /// The object stands for this very lead.
+    /// The object is for this lead.
     ForThis,
-    /// For something else: another tenant, or the same on another platform.
+    /// The object is for something else: another tenant, or the same tenant on another platform.
     ForAnother,
 }
 
-/// Under which name a lead becomes an object.
+/// The name under which a lead becomes an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Name {
-    /// There is one already.
+    /// The lead has an object already.
     There,
-    /// Under this one.
+    /// The lead gets this name.
     Free(String),
-    /// Its names are in use for something else; this is the last of them.
+    /// The candidate names are used for something else; this is the last one.
     Taken(String),
 }
 
-/// Chooses the name: by the tenant, and with the platform's name where another object has that already.
+/// Chooses the name by the tenant, and adds the platform's name if another object has the plain one.
 pub fn name(platform: &str, tenant: &TenantId, used: impl Fn(&str) -> Option<Used>) -> Name {
     let cut: String = platform.chars().take(PLATFORM_NAME).collect();
     let plain = format!("lead-{tenant}");
@@ -48,7 +50,7 @@ pub fn name(platform: &str, tenant: &TenantId, used: impl Fn(&str) -> Option<Use
     Name::Taken(full)
 }
 
-/// Why the object of one lead is not there.
+/// Why one lead has no object.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct DiscoveryFailure {
     failures: u32,
@@ -56,7 +58,7 @@ struct DiscoveryFailure {
     said: String,
 }
 
-/// Why none is made at all.
+/// Why no objects are created at all.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Pause {
     runs: u32,
@@ -72,17 +74,17 @@ pub struct Attempts {
     pause: Option<Pause>,
 }
 
-/// What there is to say of it.
+/// What to report about failed attempts.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Told {
-    /// No object can be made: the API server's sentence.
+    /// No object can be created: the API server's sentence.
     None(String),
-    /// So many can't be made; the sentence for the first.
+    /// This many objects can't be created; the sentence for the first.
     Some(usize, String),
 }
 
 impl Attempts {
-    /// A run begins: leads that have an object meanwhile, or are not wanted any more, are forgotten.
+    /// Begins a run. Forgets leads that have an object by now, or are no longer wanted.
     pub fn begin(&mut self, missing: impl Fn(&TenantId) -> bool) {
         self.failed.retain(|tenant, _| missing(tenant));
         self.in_a_row = 0;
@@ -96,7 +98,8 @@ impl Attempts {
         self.pause.as_ref().is_none_or(|pause| now >= pause.until)
     }
 
-    /// Whether the object of this lead is tried now, and in which order: those that have failed least come first, so that none waits for ever on others.
+    /// Whether to try this lead now, and in which order. The leads with the fewest failures come first, so
+    /// that none waits forever behind others.
     pub fn turn(&self, now: Time, tenant: &TenantId) -> Option<u32> {
         match self.failed.get(tenant) {
             None => Some(0),
@@ -104,14 +107,14 @@ impl Attempts {
         }
     }
 
-    /// One was made.
+    /// Records that an object was created.
     pub fn made(&mut self, tenant: &TenantId) {
         self.failed.remove(tenant);
         self.in_a_row = 0;
         self.pause = None;
     }
 
-    /// One was refused, in these words. Returns whether others are tried in this run.
+    /// Records that an object was refused, in these words. Returns whether to try others in this run.
     pub fn refused(&mut self, now: Time, tenant: &TenantId, said: &str) -> bool {
         let failures = self
             .failed
@@ -135,7 +138,8 @@ impl Attempts {
         false
     }
 
-    /// None can be made, for a reason that has nothing to do with any lead; `said` is for a person, unless it passes by itself.
+    /// Records that no object can be created, for a reason that concerns no lead in particular. `said` is for
+    /// a person, unless the reason passes on its own.
     pub fn blocked(&mut self, now: Time, said: Option<&str>) {
         self.stop(now, said);
     }
@@ -153,19 +157,19 @@ impl Attempts {
         });
     }
 
-    /// What there is to say.
+    /// Returns what to report.
     pub fn told(&self) -> Option<Told> {
         let first = self.failed.values().next().map(|failure| failure.said.clone());
         match (&self.pause, first) {
             (Some(Pause { said: Some(said), .. }), _) => Some(Told::None(said.clone())),
-            // One run that was cut short may have begun with those that nobody takes.
+            // A single aborted run may have started with leads that are always refused, so it takes two.
             (Some(pause), Some(first)) if pause.runs > 1 => Some(Told::None(first)),
             (_, Some(first)) => Some(Told::Some(self.failed.len(), first)),
             (_, None) => None,
         }
     }
 
-    /// When there is something to try again.
+    /// When there is something to retry.
     pub fn next(&self) -> Option<Time> {
         let soonest = self.failed.values().map(|failure| failure.again).min();
         match (&self.pause, soonest) {

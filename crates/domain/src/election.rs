@@ -1,17 +1,19 @@
-//! Who leads: client-go's rule, as a value that is told the time and what was seen of the lease, and says what to do next.
+//! Leader election by client-go's rule, as a value: it is given the time and the observed lease, and returns
+//! what to do next.
 //!
-//! Every time here is read from the one clock of this process that never jumps, and counts from when the process began. What other machines wrote as
-//! a time is never looked at: a lease is over when its record has not changed for its duration, **as measured here**, since that version of it was
-//! first seen here. Whoever holds it stops earlier than that: at the renew deadline, counted from when its last successful renewal was **begun**. That
-//! renewal became visible later than it was begun, and was seen by others later still, so that between the two ends there is at least
-//! `duration - deadline` for clocks that run at different speeds.
+//! All times come from this process's monotonic clock, counted from the start of the process. Times written
+//! by other machines are never used. A lease has expired when its record has not changed for its duration,
+//! **measured here**, since that version was first seen here. The holder stops earlier: at the renew
+//! deadline, counted from when its last successful renewal **began**. That renewal became visible after it
+//! began, and others saw it later still. So at least `duration - deadline` lies between the two ends, as a
+//! margin for clocks that run at different speeds.
 
 pub use std::time::Duration;
 
-/// A point in time: how long after the beginning of this process, by a clock that never jumps.
+/// A point in time: the time since the start of this process, by a monotonic clock.
 pub type Moment = Duration;
 
-/// How long a lease lasts, and how it is kept.
+/// The times of a lease: its duration, and how it is renewed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Timing {
     duration: Duration,
@@ -20,10 +22,10 @@ pub struct Timing {
 }
 
 impl Timing {
-    /// Puts the three together.
+    /// Combines the three times.
     ///
     /// # Errors
-    /// When they make no safe lease; the text names them as a person knows them.
+    /// When they do not make a safe lease. The text uses the names that people know.
     pub fn new(duration: Duration, deadline: Duration, retry: Duration) -> Result<Self, String> {
         if duration <= deadline {
             return Err(format!(
@@ -50,62 +52,64 @@ impl Timing {
         self.duration
     }
 
-    /// How long after a renewal was begun its holder may still act.
+    /// How long the holder may act after the start of a renewal.
     pub fn deadline(self) -> Duration {
         self.deadline
     }
 
-    /// The time between two renewals, and between two looks of one that waits.
+    /// The time between two renewals, and between two looks of a waiting candidate.
     pub fn retry(self) -> Duration {
         self.retry
     }
 
-    /// How long one that does not see what happens leaves the lease to others that do, before it takes it all the same: when nobody sees, somebody
-    /// must lead.
+    /// How long a candidate without a view of the cluster leaves the lease to others, before it takes the
+    /// lease anyway: if nobody has a view, somebody must still lead.
     pub fn stand_back(self) -> Duration {
         self.retry * 2
     }
 
-    /// How long one request may take. A slow API server must not cost the lease, and one that does not answer must leave time for another try.
+    /// How long one request may take. A slow API server must not cost the lease, and an unanswered request
+    /// must leave time for another try.
     pub fn patience(self) -> Duration {
         self.deadline / 2
     }
 }
 
-/// The lease, as it was read or as the API server answered to a write.
+/// The lease record as read from the API server, or as returned by a write.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct LeaseRecord {
-    /// `metadata.resourceVersion`: what a write must name, and what changes with each write.
+    /// `metadata.resourceVersion`: a write must name it, and each write changes it.
     pub version: String,
-    /// `spec.holderIdentity`; empty when nobody holds it.
+    /// `spec.holderIdentity`; empty when the lease has no holder.
     pub holder: String,
-    /// `spec.leaseDurationSeconds`: the holder's, which need not be ours.
+    /// `spec.leaseDurationSeconds` of the holder, which may differ from ours.
     pub duration: Duration,
 }
 
-/// What to do next. Each write names the version that it replaces; without one it makes the lease, and fails when there is one.
+/// What to do next. Each write names the version that it replaces; without one it creates the lease, and
+/// fails if there is one.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum ElectionStep {
     /// Read the lease.
     Look,
-    /// Write ourselves into it, for the first time.
+    /// Write our identity, to become the leader.
     Acquire(Option<String>),
-    /// Write ourselves into it again.
+    /// Write our identity again, to stay the leader.
     Renew(Option<String>),
-    /// Do nothing until then, unless something is seen of the lease before.
+    /// Do nothing until this time, unless the lease is observed before.
     Wait(Moment),
-    /// We led, and do so no more. Nothing follows.
+    /// We led and have lost the lease. Nothing follows.
     Lost,
 }
 
-/// What is to be done to give the lease back.
+/// What to do to release the lease.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum Release {
-    /// It is not ours.
+    /// Nothing, since the lease is not ours.
     Nothing,
-    /// A write of ours may have been made: read the lease.
+    /// Read the lease, since a write of ours may have succeeded.
     Look,
-    /// Replace this version by one without a holder.
+    /// Replace this version by a record without a holder.
     Replace(String),
 }
 
@@ -116,38 +120,40 @@ enum Lease {
     Is(LeaseRecord),
 }
 
-/// One candidate's view of the election. Its identity must be used by no other process that lives: a record that bears it is taken for our own. One that
-/// is dead for certain may have had it. Whatever it had sent that comes in late bears the same name and names a version, so that it is found as our own
-/// or refused.
+/// One candidate's view of the election.
+///
+/// The identity must not be used by any other live process, because a record with it is taken for our own. A
+/// process that is certainly dead may have used it before. A late write of that process has the same identity
+/// and names a version, so it is either recognized as our own or rejected.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Election {
     identity: String,
     timing: Timing,
-    /// As it was seen last.
+    /// The lease as last seen.
     lease: Lease,
-    /// It may be another by now: nothing is written before it is read again.
+    /// The lease may have changed; it is read again before anything is written.
     stale: bool,
     /// When this version of the lease was first seen here.
     since: Moment,
     /// When the lease was last read.
     looked: Moment,
-    /// Nothing is asked of the API server before this.
+    /// No request goes to the API server before this time.
     next: Moment,
-    /// How long somebody may go on to lead after the lease was deleted: nothing, when none was ever seen. Whoever held it last need not have been seen
-    /// here, so that it does not matter whether the lease was held when it was.
+    /// How long somebody may keep leading after the lease was deleted; zero if none was ever seen. Its last
+    /// holder may not have been seen here, so this does not depend on the holder that was.
     owed: Duration,
-    /// When the last renewal that is known to have been made was begun.
+    /// When the last successful renewal began.
     begun: Option<Moment>,
-    /// Somebody else was seen to hold what was ours.
+    /// Another candidate was seen to hold what was ours.
     deposed: bool,
-    /// A write was begun of which no answer came.
+    /// A write began whose answer has not arrived.
     open: bool,
-    /// It does not see what happens, and leaves the lease to one that does.
+    /// This candidate has no view of the cluster, and leaves the lease to one that has.
     blind: bool,
 }
 
 impl Election {
-    /// Nothing seen yet.
+    /// Starts with nothing observed.
     pub fn new(identity: impl Into<String>, timing: Timing) -> Self {
         let zero = Duration::ZERO;
         Self {
@@ -166,22 +172,22 @@ impl Election {
         }
     }
 
-    /// Who we are.
+    /// Our identity.
     pub fn identity(&self) -> &str {
         &self.identity
     }
 
-    /// Whether we see what happens in the cluster. Who leads already goes on, whatever it sees.
+    /// Sets whether we have a view of the cluster. A process that already leads continues either way.
     pub fn sees(&mut self, well: bool) {
         self.blind = !well;
     }
 
-    /// How the lease is kept.
+    /// The times of the lease.
     pub fn timing(&self) -> Timing {
         self.timing
     }
 
-    /// Who holds the lease, as far as is known here.
+    /// The holder of the lease, as far as known here.
     pub fn holder(&self) -> Option<&str> {
         match &self.lease {
             Lease::Is(held) if !held.holder.is_empty() => Some(&held.holder),
@@ -189,14 +195,14 @@ impl Election {
         }
     }
 
-    /// Until when we may begin what only the leader may do; `None` when we may not at all. The end is not included.
+    /// Until when we may begin what only the leader may do, exclusive. `None` when we may not at all.
     pub fn valid_until(&self) -> Option<Moment> {
         self.begun
             .filter(|_| !self.deposed)
             .map(|begun| begun.saturating_add(self.timing.deadline))
     }
 
-    /// What comes next.
+    /// Returns what to do next.
     pub fn decide(&self, now: Moment) -> ElectionStep {
         match self.begun {
             Some(begun) => self.keep(now, begun),
@@ -254,7 +260,8 @@ impl Election {
         }
     }
 
-    /// The lease was read, or a watch brought it; `now` is when that was known here, which is never earlier than when it was so.
+    /// Records that the lease was read, or arrived by a watch. `now` is when that became known here, which is
+    /// never earlier than when it was true.
     pub fn observed(&mut self, now: Moment, lease: Option<LeaseRecord>) {
         self.looked = now;
         (self.stale, self.open) = (false, false);
@@ -273,11 +280,11 @@ impl Election {
         }
     }
 
-    /// A write was made: when it was begun, when its answer was known here, and what the lease is now.
+    /// Records a successful write: when it began, when its answer was known here, and the lease it left.
     pub fn wrote(&mut self, begun: Moment, now: Moment, held: LeaseRecord) {
         self.open = false;
         if self.begun.is_none() && now >= begun.saturating_add(self.timing.deadline) {
-            // It took so long that it gives no time in which we could lead: begin again, with what is there by now.
+            // The write took so long that no time is left to lead: start over from the current lease.
             return self.failed(now, Duration::ZERO);
         }
         self.lease = Lease::Is(held);
@@ -287,29 +294,29 @@ impl Election {
         self.begun = Some(begun);
     }
 
-    /// A request was begun that writes.
+    /// Records that a write began.
     pub fn writing(&mut self) {
         self.open = true;
     }
 
-    /// A request was refused for the version that it named: the lease is another one by now.
+    /// Records that a write was rejected for its version: the lease has changed.
     pub fn conflicted(&mut self, now: Moment) {
         self.open = false;
         self.failed(now, Duration::ZERO);
     }
 
-    /// A request failed, or no answer came: whatever it was to do may have been done, or may still be.
+    /// Records that a request failed or had no answer. It may have been executed, or may still be.
     pub fn unanswered(&mut self, now: Moment) {
         self.failed(now, self.timing.retry);
     }
 
     fn failed(&mut self, now: Moment, pause: Duration) {
-        // What was seen stays seen: when it is read again and has not changed, its time has gone on meanwhile.
+        // The observation stays valid: if the lease is read again unchanged, its time has continued.
         self.stale = true;
         self.next = now.saturating_add(pause);
     }
 
-    /// What is to be done to give the lease back. Whoever asks must have stopped to act on it before.
+    /// What to do to release the lease. The caller must have stopped acting as the leader before.
     pub fn release(&self) -> Release {
         match &self.lease {
             _ if self.open || (self.stale && self.begun.is_some()) => Release::Look,

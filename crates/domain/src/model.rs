@@ -1,4 +1,5 @@
-//! What was read from the platform, reduced to what a decision needs. The client makes these; nothing here knows the wire.
+//! What was read from the platform, reduced to what decisions need. The client builds these values; nothing
+//! here knows the wire format.
 
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, LeadId, TaskId, TenantId};
 use crate::time::Time;
@@ -6,21 +7,21 @@ use crate::time::Time;
 /// Microsoft's status of a lead (platform-facts.md 2.2; N-1: Microsoft knows only the first three).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum MicrosoftStatus {
-    /// The only status from which a license can be applied or a channel assigned.
+    /// Active: the only status in which a license can be applied or a channel assigned.
     Active,
     /// Suspended, by Microsoft or by the customer (platform-facts-3.md 5).
     Suspended,
-    /// Removed, by Microsoft or by the customer. Such a lead stays in the list (U-19), and can become Active again when the customer consents anew
-    /// (N-18): it is no reason to forget anything.
+    /// Removed, by Microsoft or by the customer. Such a lead stays in the list (U-19) and can become Active
+    /// again when the customer consents again (N-18), so nothing about it may be forgotten.
     Removed,
     /// Not yet activated (a label of the portal; JSON spelling unknown, U-14).
     NotActive,
-    /// Any other text: not eligible (U-14).
+    /// Any other text; not eligible (U-14).
     Other(String),
 }
 
 impl MicrosoftStatus {
-    /// Reads the platform's text without regard to case and blanks (U-14).
+    /// Parses the platform's text, ignoring case and whitespace (U-14).
     pub fn parse(text: &str) -> Self {
         let folded: String = text
             .chars()
@@ -36,7 +37,7 @@ impl MicrosoftStatus {
         }
     }
 
-    /// The portal's word for it.
+    /// The portal's word for the status.
     pub fn label(&self) -> &str {
         match self {
             Self::Active => "Active",
@@ -48,7 +49,8 @@ impl MicrosoftStatus {
     }
 }
 
-/// How a person can be reached. Personal data: kept only where the platform object says `contactDetails: Include` (law L8).
+/// A person's contact details. Personal data: kept only if the platform object says `contactDetails: Include`
+/// (law L8).
 #[derive(Clone, Default, PartialEq, Eq, Hash)]
 pub struct Contact {
     /// The person's name.
@@ -74,11 +76,11 @@ pub struct Lead {
     pub tenant: TenantId,
     /// `status`.
     pub status: MicrosoftStatus,
-    /// `isDirectLead`: made by the operator, without the customer's consent.
+    /// `isDirectLead`: created by the operator, without the customer's consent.
     pub consentless: bool,
-    /// `umpCustomerGuid`: the service that this lead became; absent without license (C-5).
+    /// `umpCustomerGuid`: the service that this lead became; absent without a license (C-5).
     pub service: Option<CustomerGuid>,
-    /// `ovocChannelId`, else `channelId`: the channel that the lead is attached to.
+    /// `ovocChannelId`, else `channelId`: the channel that the lead is assigned to.
     pub channel: Option<ChannelId>,
     /// `contactDetails.companyName`.
     pub company_name: Option<String>,
@@ -94,27 +96,27 @@ pub struct Lead {
     pub contact: Contact,
 }
 
-/// The license of a service (platform-facts.md 4; C-19).
+/// The License Type of a service (platform-facts.md 4; C-19).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum LicenseType {
-    /// 0, Direct Routing.
+    /// Number 0, Direct Routing.
     HostedEssentials,
-    /// 1, Direct Routing.
+    /// Number 1, Direct Routing.
     HostedEssentialsPlus,
-    /// 2, Direct Routing.
+    /// Number 2, Direct Routing.
     HostedPro,
-    /// 3.
+    /// Number 3, Operator Connect.
     OcEssential,
-    /// 4.
+    /// Number 4, Operator Connect.
     OcEssentialPlus,
-    /// 5.
+    /// Number 5, Operator Connect.
     OcPro,
-    /// A number that no page names.
+    /// A number that is not documented.
     Other(i64),
 }
 
 impl LicenseType {
-    /// Reads the platform's number.
+    /// Converts the platform's number.
     pub fn from_number(number: i64) -> Self {
         match number {
             0 => Self::HostedEssentials,
@@ -127,12 +129,12 @@ impl LicenseType {
         }
     }
 
-    /// Whether it is one of Operator Connect's: 3 to 5.
+    /// Whether it is an Operator Connect license: 3 to 5.
     pub fn operator_connect(self) -> bool {
         matches!(self, Self::OcEssential | Self::OcEssentialPlus | Self::OcPro)
     }
 
-    /// Whether it is one of Direct Routing's: 0 to 2. What a number means that no page names is not known.
+    /// Whether it is a Direct Routing license: 0 to 2. The meaning of undocumented numbers is unknown.
     pub fn direct_routing(self) -> bool {
         matches!(
             self,
@@ -140,7 +142,7 @@ impl LicenseType {
         )
     }
 
-    /// The portal's words.
+    /// The portal's name of the license.
     pub fn label(self) -> String {
         match self {
             Self::HostedEssentials => "Hosted Essentials".into(),
@@ -154,14 +156,14 @@ impl LicenseType {
     }
 }
 
-/// One service, as the platform's V3 list gives it (platform-facts.md 6.1).
+/// One service, as in the platform's V3 list (platform-facts.md 6.1).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Service {
     /// `UmpCustomerGuid`.
     pub guid: CustomerGuid,
     /// `MsTenantId`; null on many Direct Routing services, but not on all (platform-facts-3.md 2).
     pub tenant: Option<TenantId>,
-    /// `CustomerShortName`, as the platform has it: it may break our rules.
+    /// `CustomerShortName`, as the platform has it; it may break our rules.
     pub short_name: String,
     /// `CustomerFullName`.
     pub full_name: Option<String>,
@@ -170,8 +172,9 @@ pub struct Service {
 }
 
 impl Service {
-    /// Whether it is a Direct Routing service. A tenant can have one beside its Operator Connect service (C-31). One without a license, or with a
-    /// license that no page names, is not taken for one: it could be the service that was just asked for.
+    /// Whether it is a Direct Routing service. A tenant can have one beside its Operator Connect service
+    /// (C-31). A service without a license, or with an undocumented one, does not count: it may be the one
+    /// that was just requested.
     pub fn direct_routing(&self) -> bool {
         self.license.is_some_and(LicenseType::direct_routing)
     }
@@ -188,41 +191,42 @@ pub struct LcCustomer {
     pub channel: Option<ChannelId>,
 }
 
-/// What the platform says of one LC customer.
+/// The platform's answer about one LC customer.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub enum LcCustomerAnswer {
-    /// It is this one.
+    /// The LC customer exists.
     Found(LcCustomer),
-    /// There is none of that id.
+    /// No LC customer has that id.
     NotFound,
-    /// This release has no way to read it.
+    /// This release has no call to read it.
     NoSuchCall,
 }
 
-/// How far a task is (C-6).
+/// The state of a task (C-6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum TaskState {
-    /// Any word that names no end.
+    /// Any status that does not name an end.
     Running,
     /// `CompletedSuccess`.
     Succeeded,
     /// Begins with `fail` or `cancel`.
     Failed,
-    /// A last word that is not known (`CompletedWithErrors`, `Aborted`): the task has ended, and what came of it is for the lists to say.
+    /// An unknown final status (`CompletedWithErrors`, `Aborted`). The task has ended, and the lists decide
+    /// about its result.
     Ended,
 }
 
-/// One task (platform-facts.md 5). A task that succeeded can still hold error messages (E6).
+/// One task (platform-facts.md 5). A successful task can still have error messages (E6).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct Task {
-    /// `id`, the one that was asked for.
+    /// `id`, the one that was requested.
     pub id: TaskId,
-    /// `status`, judged.
+    /// `status`, interpreted.
     pub state: TaskState,
-    /// `status`, as given.
+    /// `status`, as the platform wrote it.
     pub status: String,
-    /// All texts of `executionMessages`, each behind its level, bounded.
+    /// All texts of `executionMessages`, each prefixed with its level, bounded.
     pub messages: Vec<String>,
-    /// `outputData.umpCustomerGuid` in any case; empty after a V2 create (C-8).
+    /// `outputData.umpCustomerGuid`, in any case; empty after a V2 create (C-8).
     pub service: Option<CustomerGuid>,
 }

@@ -1,9 +1,9 @@
-//! The names of things, parsed once: after this, a name that exists is a name that is valid.
+//! Names, parsed once: a value of these types is a valid name.
 
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
-/// Why a text is not the name it should be. Says the rule, not the field: whoever parses knows the field.
+/// Why a text is not a valid name. Gives the rule, not the field, which the caller knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InvalidName(pub String);
 
@@ -22,7 +22,7 @@ macro_rules! guid_name {
         pub struct $name(String);
 
         impl $name {
-            /// Parses a GUID of the form 8-4-4-4-12, of either case; it is kept in lower case.
+            /// Parses a GUID of the form 8-4-4-4-12, in upper or lower case. It is stored in lower case.
             ///
             /// # Errors
             /// When the text has another form.
@@ -51,7 +51,8 @@ macro_rules! guid_name {
 }
 
 guid_name! {
-    /// A customer's Microsoft 365 tenant: the natural key of a lead and of a service (one tenant has at most one service, platform-facts.md 3.1).
+    /// A customer's Microsoft 365 tenant: the natural key of a lead and of a service (one tenant has at most one
+    /// service, platform-facts.md 3.1).
     TenantId
 }
 guid_name! {
@@ -59,7 +60,8 @@ guid_name! {
     CustomerGuid
 }
 guid_name! {
-    /// The platform's key of one lead, `id` (platform-facts.md 2.1). Not the tenant: one tenant can own two leads.
+    /// The platform's key of one lead, `id` (platform-facts.md 2.1). It is not the tenant: one tenant can own
+    /// two leads.
     LeadId
 }
 
@@ -80,13 +82,14 @@ fn guid(text: &str) -> Result<String, InvalidName> {
     }
 }
 
-/// The integer id of an LC customer, the Operation Center's entity that owns services (platform-facts.md 6.2).
+/// The integer id of an LC customer, the Operation Center's entity that owns services
+/// (platform-facts.md 6.2).
 pub type LcCustomerId = i64;
 
 /// The integer id of a channel in the Operation Center (platform-facts.md 6.3, C-27).
 pub type ChannelId = i64;
 
-/// Which characters a short name may have (C-2: the vendor's pages give two rules).
+/// The characters allowed in a short name (C-2: the vendor's pages give two rules).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum ShortNameRule {
     /// The portal's rule A (platform-facts.md 3.4, S3).
@@ -96,11 +99,11 @@ pub enum ShortNameRule {
     Alphanumeric,
 }
 
-/// A service's short name. Compares without regard to case, as the platform most likely does (N-3).
+/// A service's short name. Comparison ignores case, as the platform most likely does (N-3).
 #[derive(Clone)]
 pub struct ShortName(String);
 
-/// Device names of Windows, refused since the short name very likely becomes a folder (N-4).
+/// Device names of Windows. They are refused because the short name very likely becomes a folder (N-4).
 const DEVICES: [&str; 22] = [
     "con", "prn", "aux", "nul", "com1", "com2", "com3", "com4", "com5", "com6", "com7", "com8", "com9",
     "lpt1", "lpt2", "lpt3", "lpt4", "lpt5", "lpt6", "lpt7", "lpt8", "lpt9",
@@ -110,7 +113,7 @@ impl ShortName {
     /// Parses a short name.
     ///
     /// # Errors
-    /// With the one rule that is broken first (platform-facts.md 3.4; S3).
+    /// The first rule that the text breaks (platform-facts.md 3.4; S3).
     pub fn parse(text: &str, rule: ShortNameRule) -> Result<Self, InvalidName> {
         let bad = |why: &str| Err(InvalidName(why.to_owned()));
         let length = text.chars().count();
@@ -144,23 +147,24 @@ impl ShortName {
         Ok(Self(text.to_owned()))
     }
 
-    /// A name as it stands in a spec, valid or not: a rule for creating is no rule for what exists. Before a create it is held to [`ShortName::parse`].
+    /// Takes a name from a spec, valid or not: the rules apply to a create, not to what exists. Before a
+    /// create it must pass [`ShortName::parse`].
     pub fn as_written(text: &str) -> Self {
         Self(text.to_owned())
     }
 
-    /// The name as it was written.
+    /// The name as written.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// The name as it is compared.
+    /// The name in the form used for comparison.
     pub fn folded(&self) -> String {
         fold_case(&self.0)
     }
 }
 
-/// How short names are compared: without regard to case (N-3).
+/// Folds a short name for comparison, ignoring case (N-3).
 pub fn fold_case(text: &str) -> String {
     text.to_lowercase()
 }
@@ -191,15 +195,17 @@ impl fmt::Debug for ShortName {
     }
 }
 
-/// The platform's id of an asynchronous task (`wst_…`, `tsk_…`; platform-facts.md 5). Opaque, but of a form that fits a path.
+/// The platform's id of an asynchronous task (`wst_…`, `tsk_…`; platform-facts.md 5). Opaque, but it must fit
+/// into a path.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct TaskId(String);
 
 impl TaskId {
-    /// Takes an id that the platform gave.
+    /// Parses an id from the platform.
     ///
     /// # Errors
-    /// When it is empty, over 100 characters, or holds anything but letters, digits, `_` and `-`: such a text can't be asked for safely.
+    /// When it is empty, over 100 characters, or holds anything but letters, digits, `_` and `-`: such an id
+    /// can't be used safely in a request.
     pub fn parse(text: &str) -> Result<Self, InvalidName> {
         let fits = !text.is_empty()
             && text.len() <= 100
@@ -215,7 +221,7 @@ impl TaskId {
         }
     }
 
-    /// The id as the platform gave it.
+    /// The id as the platform wrote it.
     pub fn as_str(&self) -> &str {
         &self.0
     }

@@ -1,17 +1,19 @@
-//! Where a platform is. What is unique on a platform is unique at its place, whatever the objects are called that point there.
+//! The location of a platform. What is unique on a platform is unique at its place, whatever objects point
+//! there.
 
-/// The place of a platform, in one spelling for all the ways to write its URL.
+/// The place of a platform, in one spelling for all forms of its URL.
 ///
-/// Two places that are equal are one platform. Two that differ may still be one, by an alias in DNS, a second port or a proxy, which nobody can know from
-/// a URL.
+/// Two equal places are one platform. Two different places may still be one, through a DNS alias, a second
+/// port or a proxy, which a URL does not show.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place(String);
 
 impl Place {
-    /// From the parts of a URL as a parser gives them: an internationalized host name in its ASCII form, and the port, given or the scheme's own.
+    /// Builds a place from the parts of a parsed URL: an internationalized host name in its ASCII form, and
+    /// the port, explicit or the default of the scheme.
     ///
-    /// The case of the path counts as little as that of the host: the vendor's paths are matched without regard to it on the servers that are usual for
-    /// it. That is an assumption, and it errs on the side that makes nothing twice.
+    /// The path is compared without regard to case, like the host, because the servers usually used for the
+    /// vendor's paths ignore case. This is an assumption, and it errs on the side that creates nothing twice.
     pub fn new(scheme: &str, host: &str, port: u16, path: &str) -> Self {
         let host = host.trim_end_matches('.');
         let mut place = format!("{scheme}://{host}:{port}");
@@ -22,13 +24,13 @@ impl Place {
         Self(place.to_ascii_lowercase())
     }
 
-    /// As one text.
+    /// The place as text.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 }
 
-/// The segments that name something, with `.` and `..` followed.
+/// The named segments of a path, with `.` and `..` resolved.
 fn segments(path: &str) -> Vec<&str> {
     let mut segments = Vec::new();
     for segment in path.split('/') {
@@ -43,7 +45,8 @@ fn segments(path: &str) -> Vec<&str> {
     segments
 }
 
-/// The path with those characters decoded that mean the same encoded and not (RFC 3986, 2.3), and a `%` that begins no escape encoded.
+/// Decodes the characters of a path that mean the same encoded and unencoded (RFC 3986, 2.3), and encodes a
+/// `%` that does not begin an escape.
 fn decoded(path: &str) -> String {
     let unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
     let byte = |hex: &str| {

@@ -1,33 +1,35 @@
-//! What is asked for when something is made: parsed once from a spec, decided with, and carried to the request. Values that may be secret are not here: the
-//! variables of an IP group are read where the request is sent.
+//! The parameters of a create: parsed once from a spec, used in decisions, and passed on to the request.
+//! Values that may be secret are not here: the variables of an IP group are read where the request is sent.
 
 use crate::names::{ChannelId, LcCustomerId, ShortName, TenantId};
 
-/// One OC Essential service to be made from a lead (platform-facts.md 3).
+/// One OC Essential service to be created from a lead (platform-facts.md 3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NewService {
-    /// The customer's Microsoft 365 tenant, whose lead must be active.
+    /// The customer's Microsoft 365 tenant. Its lead must be Active.
     pub tenant: TenantId,
-    /// All else.
+    /// All other parameters.
     pub parameters: ServiceParameters,
 }
 
-/// How a service shall be, as its spec says.
+/// The parameters of a service, from its spec.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct ServiceParameters {
-    /// `spec.shortName`, as written: whether it may be used for a create is told before a create (platform-facts.md 3.4).
+    /// `spec.shortName`, as written. Whether it is valid for a create is checked before the create
+    /// (platform-facts.md 3.4).
     pub short_name: ShortName,
-    /// `spec.fullName`: 1 to 200 characters (platform-facts-2.md 5), which the schema holds.
+    /// `spec.fullName`: 1 to 200 characters (platform-facts-2.md 5), enforced by the schema.
     pub full_name: String,
-    /// The LC customer that shall own the service (U-11). Absent: the platform makes one of the same short name (platform-facts.md 6.2).
+    /// The LC customer that is to own the service (U-11). If absent, the platform creates one with the same
+    /// short name (platform-facts.md 6.2).
     pub lc_customer: Option<LcCustomerId>,
-    /// The channel to attach to (platform-facts.md 3.3).
+    /// The channel to assign (platform-facts.md 3.3).
     pub channel: Option<ChannelId>,
-    /// How the platform tells this customer's calls.
+    /// How the platform identifies this customer's calls.
     pub connection: SipConnection,
 }
 
-/// The two flavours of a service (platform-facts.md 3.1).
+/// The two types of a service's SIP connection (platform-facts.md 3.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SipConnection {
     /// By tenant id: `OcEssential_TENANT_TYPE`.
@@ -44,18 +46,18 @@ impl SipConnection {
     }
 }
 
-/// What an IP group is made from, but for its variables (platform-facts.md 3.3).
+/// The parameters of an IP group, without its variables (platform-facts.md 3.3).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct IpGroup {
     /// `ProxySet`.
     pub proxy_set: String,
     /// `OnlinePstnGateway`.
     pub online_pstn_gateway: String,
-    /// `siteLocation`, of the newer pages.
+    /// `siteLocation`, from the newer pages.
     pub site_location: Option<SiteLocation>,
 }
 
-/// `siteLocation` (platform-facts.md 3.3). Only what is set is sent.
+/// `siteLocation` (platform-facts.md 3.3). Only fields that are set are sent.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct SiteLocation {
     /// `siteLocationName`.
@@ -72,11 +74,11 @@ pub struct SiteLocation {
     pub release_number_script: Option<i64>,
 }
 
-/// A consentless lead to be made (platform-facts.md 2.3).
+/// A consentless lead to be created (platform-facts.md 2.3).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct NewLead {
-    /// The tenant.
+    /// The customer's Microsoft 365 tenant.
     pub tenant: TenantId,
-    /// The customer's name, as the platform is going to show it.
+    /// The customer's name, as the platform will show it.
     pub company_name: String,
 }

@@ -1,4 +1,4 @@
-//! A point in time, as a plain number: what decides is told the time, it never reads it.
+//! A point in time as a plain number. Decisions receive the time; they never read a clock.
 
 use std::ops::{Add, Sub};
 pub use std::time::Duration;
@@ -8,17 +8,17 @@ pub use std::time::Duration;
 pub struct Time(pub i64);
 
 impl Time {
-    /// How long after `earlier` this is; zero when it is not after it.
+    /// The time from `earlier` to this; zero if this is not later.
     pub fn since(self, earlier: Time) -> Duration {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// The same time without its milliseconds, as Kubernetes writes times.
+    /// This time without its milliseconds, as Kubernetes writes times.
     pub fn whole_second(self) -> Time {
         Time(self.0 - self.0.rem_euclid(1000))
     }
 
-    /// The next time without milliseconds that is not before this one.
+    /// This time rounded up to a whole second.
     pub fn next_whole_second(self) -> Time {
         Time(self.0 + (-self.0).rem_euclid(1000))
     }

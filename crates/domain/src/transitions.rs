@@ -1,37 +1,38 @@
-//! Intent before effect: in which order the steps of one change may follow each other, as a table, and a guard that refuses every other order.
+//! Intent before effect: a table of the allowed order of steps in one change, and a guard that rejects any
+//! other order.
 //!
-//! A decision is built so that it keeps the order. The driver asks this table all the same before each step, so that a mistake in a decision ends
-//! as a refused step and a line in the log, not as a second service.
+//! Decisions are written to keep this order. The driver still checks each step against the table, so a bug in
+//! a decision ends as a rejected step and a log line, not as a second service.
 
 use crate::decision::{Change, Mark, Step};
 use crate::record::{OperationKind, Record, Sent};
 use crate::time::Time;
 
-/// How far the change of an object is.
+/// The stage of an object's change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum ChangeStage {
-    /// None is under way, or the last one has ended.
+    /// No change is in progress, or the last one has ended.
     Idle,
-    /// The intent stands on the object, and its request has surely not left.
+    /// The object has the intent, and the request has certainly not left.
     Recorded,
-    /// The request may have left, and nothing is known of it.
+    /// The request may have left, and its result is unknown.
     Asked,
-    /// The platform gave a task that has not ended.
+    /// The platform returned a task that has not ended.
     Running,
 }
 
-/// What happens to it.
+/// An event in the course of a change.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Transition {
     /// The intent of a change of this kind is recorded on the object.
     Begin(OperationKind),
-    /// Its request leaves.
+    /// The request of the change leaves.
     Send(OperationKind),
-    /// A service that exists is taken over.
+    /// An existing service is taken over.
     Adopt,
 }
 
-/// The stage at which a record is.
+/// Returns the stage of a record.
 pub fn stage(record: &Record) -> ChangeStage {
     let running = record.running();
     if running.is_some_and(|operation| operation.task.is_some()) {
@@ -45,17 +46,18 @@ pub fn stage(record: &Record) -> ChangeStage {
     }
 }
 
-/// The table: what may happen at a stage, and which stage follows; `None` is an order that is refused.
+/// The table: returns the stage that follows an event, or `None` if the event is not allowed.
 ///
-/// A deletion that was asked for is begun anew when the service is still there after a while: a second deletion of the same service finds nothing to
-/// delete. A create is never begun while one is under way: it ends first, by its effect, its failure or its grace (law L1).
+/// A requested deletion begins again when the service still exists after a while: a second deletion of the
+/// same service finds nothing to delete. A create never begins while another one is in progress. The first
+/// one ends by its effect, its failure or its grace (law L1).
 pub fn follows(stage: ChangeStage, event: Transition) -> Option<ChangeStage> {
     use OperationKind::{Create, Delete};
     match (stage, event) {
         (ChangeStage::Idle, Transition::Begin(_)) => Some(ChangeStage::Recorded),
         (ChangeStage::Idle, Transition::Send(_)) => None,
         (ChangeStage::Idle, Transition::Adopt) => Some(ChangeStage::Idle),
-        // An intent that waited too long to be sent is replaced by a new one: its grace counts from its start.
+        // An intent that waited too long is replaced by a new one, because the grace counts from its start.
         (ChangeStage::Recorded, Transition::Begin(_)) => Some(ChangeStage::Recorded),
         (ChangeStage::Recorded, Transition::Send(_)) => Some(ChangeStage::Asked),
         (ChangeStage::Recorded, Transition::Adopt) => None,
@@ -65,7 +67,8 @@ pub fn follows(stage: ChangeStage, event: Transition) -> Option<ChangeStage> {
     }
 }
 
-/// Which intent a change needs before it is asked for. Those without are repeatable: the platform's state after two of them is that after one.
+/// Returns the intent that a change needs before its request. Changes without an intent are repeatable: two
+/// of them leave the platform in the same state as one.
 pub fn needs(change: &Change) -> Option<OperationKind> {
     match change {
         Change::CreateService(_) | Change::CreateLead(_) => Some(OperationKind::Create),
@@ -74,7 +77,7 @@ pub fn needs(change: &Change) -> Option<OperationKind> {
     }
 }
 
-/// Whether a step may be taken now by an object with this record.
+/// Checks whether an object with this record may take a step now.
 ///
 /// # Errors
 /// A sentence that says which order was broken: a bug in a decision.
