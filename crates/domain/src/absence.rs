@@ -36,7 +36,7 @@ pub const CONFIRM: Duration = Duration::from_secs(30);
 pub struct Account {
     /// The address of the platform, in one spelling.
     pub url: String,
-    /// The directory and the application.
+    /// The directory and the application that authenticate.
     pub identity: String,
 }
 

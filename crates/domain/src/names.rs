@@ -51,8 +51,8 @@ macro_rules! guid_name {
 }
 
 guid_name! {
-    /// A customer's Microsoft 365 tenant: the natural key of a lead and of a service (one tenant has at most one
-    /// service, platform-facts.md 3.1).
+    /// A customer's Microsoft 365 tenant: the natural key of a lead and of a service (one tenant has at most
+    /// one service, platform-facts.md 3.1).
     TenantId
 }
 guid_name! {

@@ -158,7 +158,7 @@ impl Pass {
 /// How a pass ended, as far as the next one needs to know.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum PassEnd {
-    /// As decided.
+    /// The pass ended as decided.
     Well,
     /// Somebody else had written the object during the pass.
     Conflict,

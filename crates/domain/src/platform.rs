@@ -169,6 +169,7 @@ pub fn decide(
     }
 }
 
+/// Counts absences against the ledger, if both lists were read.
 fn settle_absences(now: Time, desired: &DesiredPlatform, record: &mut PlatformRecord, facts: &PlatformFacts) {
     // An unreadable entry is not missing. What an incomplete list shows does exist.
     let whole = [&facts.services, &facts.leads]
@@ -241,6 +242,7 @@ fn next_step(
     (Step::Idle(until), "observed", verdict)
 }
 
+/// Waits until the platform is retried, with the trouble as the verdict.
 fn wait_out(
     now: Time,
     record: &PlatformRecord,

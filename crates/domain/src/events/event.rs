@@ -71,7 +71,7 @@ pub enum Event {
 pub enum Severity {
     /// Everything is in order.
     Normal,
-    /// Somebody may have to look.
+    /// A person may have to act.
     Warning,
 }
 
@@ -162,7 +162,7 @@ impl Event {
         }
     }
 
-    /// What was being done: `action` of the event.
+    /// The `action` of the event: what was being done.
     pub fn action(self) -> &'static str {
         match self {
             Self::ConversionRequested | Self::Licensed | Self::TaskFailed => "Convert",

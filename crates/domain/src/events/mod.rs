@@ -45,7 +45,7 @@ impl EventMessage {
     }
 }
 
-/// What status said before the pass.
+/// The part of status that events compare with, as it was before the pass.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LastReported {
     /// `Ready` and its reason, if there was a status.
@@ -214,8 +214,9 @@ pub fn of_lead(
     notes
 }
 
-/// The event for a write that the API server refused on an object. When status reports the refusal, no event
-/// follows. Otherwise it is emitted at the first, second, fourth … try, because nothing else reports it.
+/// The event for a write that the API server refused on an object. If status can report the refusal, the
+/// event is emitted once. Otherwise it is emitted at the first, second, fourth … try, because nothing else
+/// reports it.
 pub fn write_refused(said: &LastReported, failures: u32, trouble: &Trouble) -> Option<EventMessage> {
     let told = said.reason() == Some(Reason::ProgressingWithRetry);
     (!told && (failures == 0 || failures.is_power_of_two()))

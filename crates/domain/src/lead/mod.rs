@@ -140,6 +140,7 @@ impl LeadCase<'_> {
         self.decide(Step::Wait(settled_at, Wake::Cluster), why, verdict)
     }
 
+    /// Waits out a refusal of such a change, unless a retry was requested.
     fn rest_after_refusal(&self, kind: OperationKind) -> Option<Decision> {
         let (retry, trouble) = self
             .record

@@ -68,6 +68,7 @@ pub(super) fn eligible(
     decision
 }
 
+/// Reports why the lead can't become a service, once the absence of a lead is proven.
 fn ineligible(case: ServiceCase<'_>, leads: &LeadsView, trouble: Trouble) -> Decision {
     let eligible = (ConditionStatus::False, trouble.reason, trouble.message.clone());
     let mut decision = if trouble.reason == Reason::LeadNotFound {
@@ -82,6 +83,7 @@ fn ineligible(case: ServiceCase<'_>, leads: &LeadsView, trouble: Trouble) -> Dec
     decision
 }
 
+/// Reads the LC customer of the spec, and blocks the create if it does not fit. `None` when it does.
 fn lc_customer_unfit(case: &ServiceCase<'_>, lead: &Lead, desired: &DesiredService) -> Option<Decision> {
     let id = desired.parameters.lc_customer?;
     match &case.facts.lc_customer {

@@ -178,6 +178,7 @@ fn outcome_first(
     }
 }
 
+/// The service that an open create made, or that was taken over while it was open.
 fn left_by_create<'a>(
     case: &ServiceCase<'_>,
     view: &'a ServicesView,
@@ -310,6 +311,7 @@ fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> De
     gone_from_services(case, &guid)
 }
 
+/// The list of services no longer shows the service. Releases the object once the leads do not show it either.
 fn gone_from_services(mut case: ServiceCase<'_>, guid: &CustomerGuid) -> Decision {
     let since = case.facts.pass_started;
     let Some(view_of_leads) = case.facts.leads.since(since) else {

@@ -94,6 +94,7 @@ impl ServiceCase<'_> {
         }
     }
 
+    /// Waits for a running task. Past its deadline the object is blocked, and the task is still watched.
     fn poll(&self, task: &TaskId, started: Time, policy: &Policy) -> Decision {
         if self.now > started + policy.task_deadline {
             let message = format!(
