@@ -3,6 +3,7 @@
 //! (`crate::cluster::election`).
 
 use std::borrow::Cow;
+use std::collections::BTreeMap;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::api::{Patch, PatchParams};
@@ -12,6 +13,7 @@ use oc_domain::decision::Mark;
 use oc_domain::names::CustomerGuid;
 use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
 use serde::Serialize;
+use serde_json::value::RawValue;
 use serde_json::{Value, json};
 
 use crate::cluster::decode::lean;
@@ -187,7 +189,7 @@ pub async fn status<K: ManagedResource>(
     object: &K,
     status: &impl Serialize,
 ) -> Result<K, WriteError> {
-    let status = serde_json::to_value(status).unwrap_or_default();
+    let status = serde_json::to_string(status).map_err(|error| WriteError::Rejected(error.to_string()))?;
     let mut known = Cow::Borrowed(object);
     for _ in 0..STATUS_TRIES {
         match write_status(client, &*known, &status).await {
@@ -225,7 +227,7 @@ pub async fn operation<K: ManagedResource>(
             status = json!({});
         }
         status["operation"] = operation.clone();
-        match write_status(client, &known, &status).await {
+        match write_status(client, &known, &status.to_string()).await {
             Err(WriteError::Conflict) => {}
             other => return other,
         }
@@ -233,12 +235,12 @@ pub async fn operation<K: ManagedResource>(
     Err(WriteError::Conflict)
 }
 
-async fn write_status<K: ManagedResource>(
-    client: &Client,
-    known: &K,
-    status: &Value,
-) -> Result<K, WriteError> {
-    let Some(difference) = difference(&status_of(known), status) else {
+async fn write_status<K: ManagedResource>(client: &Client, known: &K, status: &str) -> Result<K, WriteError> {
+    let before = match known.status().map(serde_json::to_string).transpose() {
+        Ok(before) => before.unwrap_or_else(|| "{}".into()),
+        Err(error) => return Err(WriteError::Rejected(error.to_string())),
+    };
+    let Some(difference) = changes(&before, status) else {
         return Ok(known.clone());
     };
     let metadata = json!({ "uid": known.meta().uid, "resourceVersion": known.resource_version() });
@@ -260,6 +262,35 @@ async fn answer<K: ManagedResource>(
         .request_text(request.map_err(kube::Error::BuildRequest)?)
         .await?;
     serde_json::from_str(&lean(&text)).map_err(kube::Error::SerdeError)
+}
+
+/// Returns what to merge into one object to get another, if anything, both as texts. Most fields of a status
+/// have not changed, and are compared without parsing them.
+fn changes(before: &str, after: &str) -> Option<Value> {
+    type Fields<'a> = BTreeMap<&'a str, &'a RawValue>;
+    let parse = |text: &str| serde_json::from_str::<Value>(text).unwrap_or_default();
+    let (Ok(mut old), Ok(mut new)) = (
+        serde_json::from_str::<Fields<'_>>(before),
+        serde_json::from_str::<Fields<'_>>(after),
+    ) else {
+        return difference(&parse(before), &parse(after));
+    };
+    new.retain(|name, value| {
+        let same = old.get(name).is_some_and(|before| before.get() == value.get());
+        if same {
+            old.remove(name);
+        }
+        !same
+    });
+    let parsed = |fields: Fields<'_>| {
+        let fields = fields.into_iter();
+        Value::Object(
+            fields
+                .map(|(name, value)| (name.to_owned(), parse(value.get())))
+                .collect(),
+        )
+    };
+    difference(&parsed(old), &parsed(new))
 }
 
 /// Returns what to merge into `before` to get `after` (RFC 7386), if anything. No library does this: those
@@ -428,6 +459,12 @@ mod tests {
                 None => prop_assert_eq!(before, after),
                 Some(patch) => prop_assert_eq!(merged(before, &patch), after),
             }
+        }
+
+        #[test]
+        fn texts_differ_as_their_values_do(before in object_map(), after in object_map()) {
+            let found = changes(&before.to_string(), &after.to_string());
+            prop_assert_eq!(found, difference(&before, &after));
         }
     }
 
