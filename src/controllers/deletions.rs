@@ -35,7 +35,11 @@ pub fn wanted(context: &Context, platform: &str) -> Vec<Asking> {
         Kind::Lead => {
             let lead = context.cache.leads.get(&key.namespace, &key.name)?;
             let asking = asking(&*lead)?;
-            let counted = counts(record::has_finalizer(&*lead), lead.spec.deletion_policy, false);
+            let counted = counts(
+                record::has_finalizer(&*lead),
+                lead.spec.deletion_policy,
+                lead.spec.suspend,
+            );
             counted.then_some(asking)
         }
         Kind::OcEssentialService => {

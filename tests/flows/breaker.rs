@@ -158,7 +158,7 @@ pub async fn the_count_survives_others_who_write_the_platform_object(scene: Scen
     scene.connect(json!({"deletions": {"perHour": 2}, "observeInterval": "1h"})).await?;
     let names = scene.services(&[1, 2, 3, 4, 5], json!({"deletionPolicy": "Delete"})).await?;
     let (stop, mut stopped) = tokio::sync::oneshot::channel::<()>();
-    // Labels enqueue nothing, so they do not hide a late count by requeueing the object.
+    // Labels enqueue nothing, so they do not hide a late count by requeuing the object.
     let busy = tokio::spawn({
         let (api, name) = (<LivePlatform as Own>::api(&scene), scene.platform.clone());
         async move {

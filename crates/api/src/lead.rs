@@ -121,7 +121,8 @@ pub struct LeadSpec {
     /// Delete deletes it, which the platform allows only for consentless leads.
     #[serde(default)]
     pub deletion_policy: DeletionPolicy,
-    /// If true, the operator reads and changes nothing on the platform for this object. Default: false.
+    /// If true, the operator reads and changes nothing on the platform for this object. A deletion with
+    /// deletionPolicy: Delete waits until this is false. Default: false.
     #[serde(default)]
     pub suspend: bool,
 }

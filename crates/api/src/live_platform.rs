@@ -106,7 +106,7 @@ pub struct LivePlatformSpec {
     /// If the response to a create is lost, how long the operator looks for its effect before it sends the
     /// create again, 1m to 24h. Applies once creates on this platform are known to take at most half this
     /// time. A slower platform gets twice the time its slowest create took; a platform without any observed
-    /// create gets taskDeadline. Default: 15m.
+    /// create gets taskDeadline, if that is longer. Default: 15m.
     #[serde(default = "fifteen_minutes")]
     #[schemars(schema_with = "schema::create_grace")]
     pub create_grace: Interval,
@@ -420,7 +420,8 @@ pub struct DeletionsStatus {
     /// How many deletions wait for the annotation operatorconnect.dev/approve-deletions.
     #[serde(default)]
     pub held: u32,
-    /// The objects whose deletions on the platform were granted within the last hour.
+    /// The objects whose deletions on the platform were granted within the last hour, and those granted
+    /// earlier that still exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[schemars(length(max = 2000))]
     #[x_kube(merge_strategy = ListMerge::Map(vec!["uid".into()]))]

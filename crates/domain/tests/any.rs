@@ -163,7 +163,8 @@ fn lead_wish() -> impl Strategy<Value = lead::LeadTarget> {
     let be = (any::<bool>(), option::of(5i64..7), policy()).prop_map(|(consentless, channel, deletion_policy)| {
         lead::LeadTarget::Present(lead::DesiredLead { tenant: tenant(), consentless: common::company(consentless), channel, deletion_policy, rival: None })
     });
-    let gone = (policy(), any::<bool>()).prop_map(|(policy, known)| lead::LeadTarget::Absent(policy, known.then(tenant)));
+    let gone =
+        (policy(), any::<[bool; 2]>()).prop_map(|(policy, [known, suspended])| lead::LeadTarget::Absent { policy, tenant: known.then(tenant), suspended });
     prop_oneof![5 => be, 3 => gone, 1 => Just(lead::LeadTarget::Suspended), 1 => trouble().prop_map(lead::LeadTarget::Invalid)]
 }
 
@@ -258,7 +259,8 @@ proptest! {
             Step::Execute(Change::CreateLead(_)) => prop_assert!(fresh.is_some_and(|view| view.leads.is_empty() && view.absence() == Absence::Proven) && record.may_send(OperationKind::Create, NOW)),
             Step::Execute(Change::DeleteLead(_)) => {
                 prop_assert!(fresh.is_some_and(|view| view.leads.iter().any(|lead| lead.consentless)));
-                prop_assert!(matches!(target, lead::LeadTarget::Absent(DeletionPolicy::Delete, _)));
+                let meant = matches!(target, lead::LeadTarget::Absent { policy: DeletionPolicy::Delete, suspended: false, .. });
+                prop_assert!(meant);
             }
             Step::Execute(Change::AssignChannel(..) | Change::UnassignChannel(_)) => prop_assert!(matches!(target, lead::LeadTarget::Present(_))),
             Step::Execute(other) => prop_assert!(false, "a lead asks for {other:?}"),

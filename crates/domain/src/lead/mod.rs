@@ -24,7 +24,7 @@ pub use spec::{DesiredLead, LeadSpec, LeadTarget};
 pub fn decide(now: Time, target: &LeadTarget, record: &Record, facts: &Facts) -> Decision {
     let mut record = record.clone();
     record.disown();
-    record.forget_superseded(matches!(target, LeadTarget::Absent(..)), now);
+    record.forget_superseded(matches!(target, LeadTarget::Absent { .. }), now);
     record.not_ahead(now);
     let recalled = record.recall_intent();
     absorb(now, &mut record, facts);
@@ -52,7 +52,11 @@ pub fn decide(now: Time, target: &LeadTarget, record: &Record, facts: &Facts) ->
             case.decide(step, "suspended", verdict)
         }
         LeadTarget::Invalid(trouble) => case.stop(trouble.clone(), "the spec can't be followed"),
-        LeadTarget::Absent(policy, tenant) => case.remove(*policy, tenant.as_ref()),
+        LeadTarget::Absent {
+            policy,
+            tenant,
+            suspended,
+        } => case.remove(*policy, tenant.as_ref(), *suspended),
     };
     decision.without_unsent(now)
 }

@@ -61,7 +61,12 @@ impl LeadCase<'_> {
         )
     }
 
-    pub(super) fn remove(self, policy: DeletionPolicy, tenant: Option<&TenantId>) -> Decision {
+    pub(super) fn remove(
+        self,
+        policy: DeletionPolicy,
+        tenant: Option<&TenantId>,
+        suspended: bool,
+    ) -> Decision {
         if !self.record.finalizer {
             let step = Step::Idle(self.now + timing::SLOW_RETRY);
             return self.decide(
@@ -78,6 +83,11 @@ impl LeadCase<'_> {
             PlatformAccess::Unknown(trouble) => return self.unreadable(trouble),
             PlatformAccess::Unusable(trouble) => return self.cannot_delete(trouble),
         };
+        if suspended {
+            let message = "spec.suspend is true: the lead is not deleted. Set it to false, or spec.deletionPolicy to Retain.";
+            let step = Step::Idle(self.now + timing::SLOW_RETRY);
+            return self.decide(step, "suspended", Verdict::not_ready(Reason::Suspended, message));
+        }
         if let Some(decision) = self.after_asking() {
             return decision;
         }

@@ -28,8 +28,15 @@ pub enum LeadTarget {
     Suspended,
     /// The target is unknown, because the spec is invalid.
     Invalid(Trouble),
-    /// The object is being deleted, with this policy, for this tenant.
-    Absent(DeletionPolicy, Option<TenantId>),
+    /// Deleted.
+    Absent {
+        /// `spec.deletionPolicy`
+        policy: DeletionPolicy,
+        /// `spec.msTenantId`, if it is one.
+        tenant: Option<TenantId>,
+        /// `spec.suspend`
+        suspended: bool,
+    },
 }
 
 /// The parts of a lead object that decide its target.
@@ -53,7 +60,11 @@ impl LeadSpec {
     /// Returns the target of this object. `rival` describes an object that outranks it, for the message.
     pub fn target(self, rival: Option<String>) -> LeadTarget {
         if self.deleting {
-            return LeadTarget::Absent(self.deletion_policy, self.tenant.ok());
+            return LeadTarget::Absent {
+                policy: self.deletion_policy,
+                tenant: self.tenant.ok(),
+                suspended: self.suspended,
+            };
         }
         match self.tenant {
             _ if self.suspended => LeadTarget::Suspended,

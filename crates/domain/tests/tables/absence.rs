@@ -249,7 +249,7 @@ fn what_a_lead_concludes() {
     for target in [
         lead::LeadTarget::Present(consentless(true)),
         lead::LeadTarget::Present(consentless(false)),
-        lead::LeadTarget::Absent(DeletionPolicy::Delete, Some(tenant())),
+        lead::LeadTarget::Absent { policy: DeletionPolicy::Delete, tenant: Some(tenant()), suspended: false },
     ] {
         for (belief, expected) in [(Belief::Doubted, Reason::Verifying), (held(), Reason::AbsenceUnconfirmed)] {
             let none = Facts { leads: crate::common::known_leads(vec![]), ..seen(belief) };

@@ -185,7 +185,17 @@ fn a_channel_for_a_lead_that_is_not_active_yet() {
 }
 
 fn gone(policy: DeletionPolicy) -> LeadTarget {
-    LeadTarget::Absent(policy, Some(tenant()))
+    LeadTarget::Absent { policy, tenant: Some(tenant()), suspended: false }
+}
+
+/// `spec.suspend` holds a deletion, as it does for a service.
+#[test]
+fn a_suspended_lead_is_not_deleted() {
+    let own = || shown(Lead { consentless: true, ..lead() });
+    let held = Record { finalizer: true, ..Record::default() };
+    let suspended = |policy| LeadTarget::Absent { policy, tenant: Some(tenant()), suspended: true };
+    assert_eq!(told(&run(&suspended(DeletionPolicy::Delete), &held, &own())), "rest: False Suspended -");
+    assert_eq!(told(&run(&suspended(DeletionPolicy::Retain), &held, &own())), "release: False Deleting Reconciling");
 }
 
 #[test]
@@ -264,7 +274,9 @@ fn a_platform_that_is_not_for_this_namespace() {
         |settled| Facts { connection: PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, "x")), ready_at_generation: settled, ..facts() };
     let ready = run(&LeadTarget::Present(wanted()), &Record::default(), &unknown(true));
     assert_eq!((told(&ready).as_str(), ready.hold), ("wait: False ProgressingWithRetry Reconciling", true));
-    let gone = |policy| told(&run(&LeadTarget::Absent(policy, Some(tenant())), &Record { finalizer: true, ..Record::default() }, &unknown(true)));
+    let gone = |policy| {
+        told(&run(&LeadTarget::Absent { policy, tenant: Some(tenant()), suspended: false }, &Record { finalizer: true, ..Record::default() }, &unknown(true)))
+    };
     assert!(gone(DeletionPolicy::Delete).starts_with("wait: False ProgressingWithRetry"), "{}", gone(DeletionPolicy::Delete));
     assert!(gone(DeletionPolicy::Retain).starts_with("release"), "{}", gone(DeletionPolicy::Retain));
 }
@@ -276,7 +288,7 @@ fn absence_must_be_proven() {
     let look = "look leads of tenant: False Progressing Reconciling";
     let holes = "stop: False PlatformUnavailable Reconciling";
     let made = Record { finalizer: true, ..Record::default() };
-    let gone = LeadTarget::Absent(DeletionPolicy::Delete, Some(tenant()));
+    let gone = LeadTarget::Absent { policy: DeletionPolicy::Delete, tenant: Some(tenant()), suspended: false };
     let table = [
         (
             "one piece",

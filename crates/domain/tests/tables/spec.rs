@@ -87,8 +87,8 @@ fn a_lead_says_what_it_is_to_become() {
         (said(), be),
         (lead::LeadSpec { suspended: true, ..said() }, lead::LeadTarget::Suspended),
         (lead::LeadSpec { tenant: Err(unclear()), ..said() }, lead::LeadTarget::Invalid(unclear())),
-        (lead::LeadSpec { deleting: true, suspended: true, ..said() }, lead::LeadTarget::Absent(Delete, Some(tenant()))),
-        (lead::LeadSpec { deleting: true, tenant: Err(unclear()), ..said() }, lead::LeadTarget::Absent(Delete, None)),
+        (lead::LeadSpec { deleting: true, suspended: true, ..said() }, lead::LeadTarget::Absent { policy: Delete, tenant: Some(tenant()), suspended: true }),
+        (lead::LeadSpec { deleting: true, tenant: Err(unclear()), ..said() }, lead::LeadTarget::Absent { policy: Delete, tenant: None, suspended: false }),
     ];
     for (spec, expected) in table {
         assert_eq!(spec.target(None), expected);

@@ -338,14 +338,14 @@ fn no_decision_about_a_lead_is_out_of_order() {
         be(true, None),
         be(true, Some(5)),
         be(false, None),
-        lead::LeadTarget::Absent(DeletionPolicy::Delete, Some(tenant())),
+        lead::LeadTarget::Absent { policy: DeletionPolicy::Delete, tenant: Some(tenant()), suspended: false },
         lead::LeadTarget::Invalid(Trouble::new(Reason::InvalidSpec, "No.")),
     ];
     let (worlds, mut broken) = (worlds(), std::collections::BTreeMap::new());
     for target in &targets {
         // A lead has no task.
         for record in records().into_iter().filter(|record| record.running().is_none_or(|operation| operation.task.is_none())) {
-            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(target, lead::LeadTarget::Absent(..)), false)) {
+            for facts in worlds.iter().filter(|facts| possible(&record, facts, matches!(target, lead::LeadTarget::Absent { .. }), false)) {
                 for leads in [facts.leads.clone(), known_leads(vec![])] {
                     let facts = Facts { leads, ..facts.clone() };
                     let decision = lead::decide(NOW, target, &record, &facts);

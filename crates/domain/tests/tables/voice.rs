@@ -72,7 +72,7 @@ fn it_is_so_for_every_trouble_of_the_platform() {
     let lead = |target: lead::LeadTarget, record: Record, facts: Facts| -> Box<dyn Fn(u32) -> Decision> {
         Box::new(move |failures| lead::decide(NOW, &target, &record, &Facts { failures, ..facts.clone() }))
     };
-    let leaving = || lead::LeadTarget::Absent(DeletionPolicy::Delete, Some(tenant()));
+    let leaving = || lead::LeadTarget::Absent { policy: DeletionPolicy::Delete, tenant: Some(tenant()), suspended: false };
     let table = [
         ("a create that is not sent", service(be(desired()), recorded(OperationKind::Create), not_sent(empty_platform()))),
         ("leads that can't be read", service(be(desired()), Record::default(), unread_leads())),
