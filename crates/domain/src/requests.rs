@@ -29,6 +29,19 @@ pub struct ServiceParameters {
     pub connection: SipConnection,
 }
 
+impl ServiceParameters {
+    /// The parameters of the plainest service: by tenant id, in no channel, with an LC customer of its own.
+    pub fn new(short_name: ShortName, full_name: impl Into<String>) -> Self {
+        Self {
+            short_name,
+            full_name: full_name.into(),
+            lc_customer: None,
+            channel: None,
+            connection: SipConnection::Tenant,
+        }
+    }
+}
+
 /// The two types of a service's SIP connection (platform-facts.md 3.1).
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub enum SipConnection {

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use oc_domain::names::{ChannelId, TenantId};
-use oc_domain::requests::{IpGroup, NewLead, NewService, SipConnection, SiteLocation};
+use oc_domain::requests::{IpGroup, NewLead, NewService, ServiceParameters, SipConnection, SiteLocation};
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
@@ -23,27 +23,33 @@ pub struct CreateService {
 /// The body of POST `/api/v3/customer` (platform-facts.md 3.3). `channelId` and `lcCustomerId` are sent as
 /// digits in a string, the type that the vendor's page gives.
 pub(crate) fn create_service(request: &CreateService) -> Value {
+    // Destructured, so that a parameter that is forgotten here does not compile.
     let NewService { tenant, parameters } = &request.service;
+    let ServiceParameters {
+        short_name,
+        full_name,
+        lc_customer,
+        channel,
+        connection,
+    } = parameters;
     let mut body = Map::new();
-    let (configuration, tenant_field) = match parameters.connection {
+    let (configuration, tenant_field) = match connection {
         SipConnection::Tenant => ("OcEssential_TENANT_TYPE", "msTenantID"),
         SipConnection::IpGroup(_) => ("OcEssential_IPGROUP_TYPE", "msTenantId"),
     };
     body.insert("configurationName".into(), json!(configuration));
-    body.insert("customerShortName".into(), json!(parameters.short_name.as_str()));
-    body.insert("customerFullName".into(), json!(parameters.full_name));
+    body.insert("customerShortName".into(), json!(short_name.as_str()));
+    body.insert("customerFullName".into(), json!(full_name));
     body.insert(tenant_field.into(), json!(tenant.as_str()));
-    if let Some(channel) = parameters.channel {
+    if let Some(channel) = channel {
         body.insert("channelId".into(), json!(channel.to_string()));
     }
-    if let Some(lc_customer) = parameters.lc_customer {
+    if let Some(lc_customer) = lc_customer {
         body.insert("lcCustomerId".into(), json!(lc_customer.to_string()));
     }
-    if let SipConnection::IpGroup(group) = &parameters.connection {
-        body.insert(
-            "scriptParameters".into(),
-            script_parameters(group, &request.variables),
-        );
+    if let SipConnection::IpGroup(group) = connection {
+        let variables = &request.variables;
+        body.insert("scriptParameters".into(), script_parameters(group, variables));
         if let Some(site) = &group.site_location {
             body.insert("siteLocation".into(), site_location_of(site));
             body.insert("ovocCustomerType".into(), json!("IPGROUP_TYPE"));
@@ -110,16 +116,12 @@ pub(crate) fn assign_channel(tenant: &TenantId, channel: ChannelId) -> Value {
 mod tests {
     use super::*;
     use oc_domain::names::ShortName;
-    use oc_domain::requests::ServiceParameters;
 
     fn request(connection: SipConnection, variables: BTreeMap<String, SecretString>) -> CreateService {
         let short_name = ShortName::as_written("Example_1");
         let parameters = ServiceParameters {
-            short_name,
-            full_name: "Example BV".into(),
-            lc_customer: None,
-            channel: None,
             connection,
+            ..ServiceParameters::new(short_name, "Example BV")
         };
         let tenant = TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap();
         CreateService {

@@ -22,7 +22,7 @@ fn guid() -> CustomerGuid {
 
 fn create(connection: SipConnection, variables: BTreeMap<String, SecretString>) -> CreateService {
     let short_name = ShortName::as_written("Example_1");
-    let parameters = ServiceParameters { short_name, full_name: "Example BV".into(), lc_customer: None, channel: None, connection };
+    let parameters = ServiceParameters { connection, ..ServiceParameters::new(short_name, "Example BV") };
     CreateService { service: NewService { tenant: tenant(), parameters }, variables }
 }
 

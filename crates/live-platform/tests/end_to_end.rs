@@ -49,7 +49,7 @@ async fn start(name: &str, change: impl FnOnce(&mut Options)) -> (Simulator, Cli
 
 fn request(connection: SipConnection) -> CreateService {
     let short_name = ShortName::as_written("Example_1");
-    let parameters = ServiceParameters { short_name, full_name: "Example BV".into(), lc_customer: None, channel: None, connection };
+    let parameters = ServiceParameters { connection, ..ServiceParameters::new(short_name, "Example BV") };
     CreateService { service: NewService { tenant: tenant("22222222"), parameters }, variables: BTreeMap::new() }
 }
 

@@ -182,13 +182,8 @@ fn what_stands_beside_a_secret_stays() {
 
 fn create(secrets: &[(&str, &str)]) -> CreateService {
     let group = IpGroup { proxy_set: "P".into(), online_pstn_gateway: "G".into(), site_location: None };
-    let parameters = ServiceParameters {
-        short_name: ShortName::as_written("Example_1"),
-        full_name: "Example BV".into(),
-        lc_customer: None,
-        channel: None,
-        connection: SipConnection::IpGroup(Box::new(group)),
-    };
+    let connection = SipConnection::IpGroup(Box::new(group));
+    let parameters = ServiceParameters { connection, ..ServiceParameters::new(ShortName::as_written("Example_1"), "Example BV") };
     let tenant = TenantId::parse("22222222-2222-4222-8222-222222222222").unwrap();
     let variables = secrets.iter().map(|(name, value)| ((*name).to_owned(), (*value).into())).collect();
     CreateService { service: NewService { tenant, parameters }, variables }

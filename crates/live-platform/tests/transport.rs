@@ -10,7 +10,7 @@ use std::time::{Duration, SystemTime};
 
 use live_platform::{CallOutcome, Client, CreateService, Credential, Endpoint, ErrorKind, JobMethod, RequestSent, SecretsSent};
 use oc_domain::names::{ShortName, TaskId, TenantId};
-use oc_domain::requests::{NewLead, NewService, ServiceParameters, SipConnection};
+use oc_domain::requests::{NewLead, NewService, ServiceParameters};
 use support::*;
 use url::Url;
 
@@ -24,7 +24,7 @@ fn task() -> TaskId {
 
 fn create() -> CreateService {
     let short_name = ShortName::as_written("Example_1");
-    let parameters = ServiceParameters { short_name, full_name: "Example BV".into(), lc_customer: None, channel: None, connection: SipConnection::Tenant };
+    let parameters = ServiceParameters::new(short_name, "Example BV");
     CreateService { service: NewService { tenant: tenant(), parameters }, variables: BTreeMap::new() }
 }
 

@@ -9,7 +9,7 @@ use oc_domain::lead;
 use oc_domain::names::{ShortName, ShortNameRule, fold_case};
 use oc_domain::policy::{JobRuns, PlatformAccess, Policy, slowest_create};
 use oc_domain::record::OperationId;
-use oc_domain::requests::{ServiceParameters, SipConnection};
+use oc_domain::requests::ServiceParameters;
 use oc_domain::service::{self, Mode, Neighbour};
 use oc_domain::time::Duration;
 
@@ -129,13 +129,10 @@ impl World {
             } else {
                 Ok(tenant)
             },
-            parameters: ServiceParameters {
-                short_name: ShortName::as_written(self.setup.name_of(slot)),
-                full_name: setup::full_name(spec.full_name),
-                lc_customer: None,
-                channel: None,
-                connection: SipConnection::Tenant,
-            },
+            parameters: ServiceParameters::new(
+                ShortName::as_written(self.setup.name_of(slot)),
+                setup::full_name(spec.full_name),
+            ),
             mode: spec.mode,
             adoption: spec.adoption,
             recreate: spec.recreate,

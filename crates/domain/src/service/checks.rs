@@ -11,6 +11,7 @@ use crate::facts::{Fact, LeadsView};
 use crate::model::{LcCustomerAnswer, Lead, MicrosoftStatus, Service};
 use crate::names::ShortName;
 use crate::policy::{PlatformAccess, Policy};
+use crate::requests::ServiceParameters;
 use crate::timing;
 
 use super::{DesiredService, ServiceCase, ServicesView};
@@ -258,20 +259,25 @@ pub(super) fn plan_create(desired: &DesiredService) -> Vec<PlanItem> {
             to: Some(to),
         })
     };
-    let connection = if desired.parameters.connection.is_ip_group() {
+    // Destructured, so that a parameter that is forgotten here does not compile.
+    let ServiceParameters {
+        short_name,
+        full_name,
+        lc_customer,
+        channel,
+        connection,
+    } = &desired.parameters;
+    let connection = if connection.is_ip_group() {
         "IP group"
     } else {
         "tenant id"
     };
     [
         item("msTenantId", Some(desired.tenant.to_string())),
-        item("shortName", Some(desired.parameters.short_name.to_string())),
-        item("fullName", Some(desired.parameters.full_name.clone())),
-        item(
-            "lcCustomerId",
-            desired.parameters.lc_customer.map(|id| id.to_string()),
-        ),
-        item("channelId", desired.parameters.channel.map(|id| id.to_string())),
+        item("shortName", Some(short_name.to_string())),
+        item("fullName", Some(full_name.clone())),
+        item("lcCustomerId", lc_customer.map(|id| id.to_string())),
+        item("channelId", channel.map(|id| id.to_string())),
         item(
             "advancedSettings",
             Some(format!("SIP connection by {connection}")),

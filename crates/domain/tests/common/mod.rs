@@ -77,13 +77,8 @@ pub fn task(number: u32, state: TaskState) -> Task {
 }
 
 pub fn parameters() -> ServiceParameters {
-    ServiceParameters {
-        short_name: ShortName::parse("Contoso_NL", ShortNameRule::Portal).expect("a short name"),
-        full_name: "Contoso Netherlands B.V.".into(),
-        lc_customer: None,
-        channel: None,
-        connection: SipConnection::Tenant,
-    }
+    let short_name = ShortName::parse("Contoso_NL", ShortNameRule::Portal).expect("a short name");
+    ServiceParameters::new(short_name, "Contoso Netherlands B.V.")
 }
 
 /// By tenant id, or by its own IP group.
