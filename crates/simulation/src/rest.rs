@@ -84,7 +84,10 @@ impl World {
             && object.spec.mode == Mode::Apply
             && !self.allowed[slot]
             && reason == Reason::NamespaceNotAllowed;
-        gone || kept_out || delete && (blocked || reason == Reason::Suspended && object.spec.suspend)
+        let suspended = object.spec.policy == DeletionPolicy::Delete
+            && object.spec.suspend
+            && reason == Reason::Suspended;
+        gone || kept_out || suspended || delete && blocked
     }
 
     /// Whether a competing object comes first: one that has its service or has requested it, else the older
