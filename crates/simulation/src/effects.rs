@@ -113,15 +113,8 @@ impl World {
         not_before: Time,
         place: usize,
     ) -> Result<(), Trouble> {
-        let known = self.operators[op].inventory[place]
-            .services
-            .as_ref()
-            .map(|(at, _)| *at);
-        if known.is_none_or(|at| at < not_before) {
-            if let Some(trouble) = self.platform.unreachable(self.now) {
-                return Err(trouble);
-            }
-            self.counts.reads += 1;
+        let known = self.operators[op].inventory[place].services.as_ref();
+        if self.must_read(known.map(|(at, _)| *at), not_before)? {
             self.list_services(rules, op, place);
         }
         Ok(())
@@ -135,18 +128,23 @@ impl World {
         not_before: Time,
         place: usize,
     ) -> Result<(), Trouble> {
-        let known = self.operators[op].inventory[place]
-            .leads
-            .as_ref()
-            .map(|(at, _)| *at);
-        if known.is_none_or(|at| at < not_before) {
+        let known = self.operators[op].inventory[place].leads.as_ref();
+        if self.must_read(known.map(|(at, _)| *at), not_before)? {
+            self.list_leads(rules, op, place);
+        }
+        Ok(())
+    }
+
+    /// Whether a list is too old, so that it is read now, which is counted.
+    fn must_read(&mut self, known: Option<Time>, not_before: Time) -> Result<bool, Trouble> {
+        let too_old = known.is_none_or(|at| at < not_before);
+        if too_old {
             if let Some(trouble) = self.platform.unreachable(self.now) {
                 return Err(trouble);
             }
             self.counts.reads += 1;
-            self.list_leads(rules, op, place);
         }
-        Ok(())
+        Ok(too_old)
     }
 
     fn view(&self, op: usize, slot: usize, record: &Record, place: usize) -> Fact<ServicesView> {
