@@ -30,11 +30,11 @@ use crate::controllers::metrics::PassOutcome;
 use crate::controllers::object::{PassObject, StoredResource};
 use crate::controllers::observe::{self, answer, deleted, fact, leads_of, same_connection};
 use crate::controllers::tenant_locks::Claim;
-use crate::controllers::{absences, competition, deletions};
+use crate::controllers::{absences, competition, deletions, events};
 use crate::platform::inventory::Inventory;
 use crate::platform::session::PlatformSession;
 use crate::runtime::clock;
-use crate::runtime::driver::{self, Actuator, PassResult, WriteError};
+use crate::runtime::driver::{self, Actuator, WriteError};
 use crate::runtime::workqueue::Priority;
 
 /// Additional script parameters of a service, which may be secret.
@@ -44,6 +44,8 @@ pub type ScriptVariables = BTreeMap<String, SecretString>;
 pub trait CustomerResource: StoredResource<Status: HasStatus + Serialize + Send + Sync> {
     /// The desired state, as `decide` takes it.
     type Target: Send + Sync;
+    /// What is worth an event in a pass over an object.
+    const NOTES: events::Notes;
 
     /// The index entry: the platform, tenant and names that the object concerns.
     fn entry(context: &Context, object: &Self) -> Entry;
@@ -90,8 +92,6 @@ pub trait CustomerResource: StoredResource<Status: HasStatus + Serialize + Send 
     fn gives_up(before: Option<&Self::Status>, status: &Self::Status) -> bool;
     /// Whether the object, by its new status, begins to wait for a job of its platform.
     fn begins_to_wait(before: Option<&Self::Status>, status: &Self::Status) -> bool;
-    /// Reports a pass over the object in events.
-    fn tell(context: &Context, object: &Self, pass: &(Pass, Decision, PassResult));
     /// What a create needs besides the spec. Read only for the request, and never kept.
     fn variables(
         context: &Context,
@@ -156,10 +156,9 @@ pub async fn reconcile<K: CustomerResource>(
     };
     let target = K::target(context, &object, &entry, rival.as_ref());
     let uid = object.meta().uid.clone();
-    let memory = context
-        .memory
-        .with_pass(key, uid.as_deref(), |memory| memory.clone());
+    let memory = context.memory.of_pass(key, uid.as_deref());
     let record = object.record();
+    let before = record.clone();
     let connection = K::with_pace(context, connection, &entry.platform, &record);
     let policy = match &connection {
         PlatformAccess::Usable(policy) => Some(policy.clone()),
@@ -179,11 +178,17 @@ pub async fn reconcile<K: CustomerResource>(
         prepared: Mutex::default(),
     };
     K::hide(&actuator).await;
-    let pass = driver::run(&actuator, pass, |now, record, facts| {
-        K::decide(now, &target, record, facts)
-    })
-    .await;
-    K::tell(context, &object, &pass);
+    let decide = |now, record: &Record, facts: &Facts| K::decide(now, &target, record, facts);
+    let pass = driver::run(&actuator, pass, decide).await;
+    let status = object.status().map(|status| status as &dyn HasStatus);
+    events::of_customer(
+        context,
+        &*object,
+        status,
+        (&before, object.going()),
+        &pass,
+        K::NOTES,
+    );
     after(context, key, uid.as_deref(), &pass)
 }
 

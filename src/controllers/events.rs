@@ -8,13 +8,16 @@ use oc_domain::events::{self, Event, EventMessage, LastReported, ReportedEnd};
 use oc_domain::facts::DeletionPolicy;
 use oc_domain::pass::Pass;
 use oc_domain::platform;
-use oc_domain::record::Job;
+use oc_domain::record::{Job, Record};
 
 use crate::cluster::has_status::HasStatus;
-use crate::cluster::record;
 use crate::controllers::context::Context;
 use crate::runtime::driver::PassResult;
-use oc_api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, LivePlatform};
+
+/// What is worth an event in a pass over one kind: [`events::of_service`] or [`events::of_lead`].
+pub type Notes =
+    fn(&LastReported, &Record, &Pass, &Decision, ReportedEnd, Option<DeletionPolicy>) -> Vec<EventMessage>;
 
 /// The reference that an event uses for an object.
 fn reference<K: Resource<DynamicType = ()>>(object: &K) -> ObjectReference {
@@ -63,42 +66,18 @@ fn unwritten(said: &LastReported, pass: &Pass, ended: &PassResult) -> Option<Eve
     events::write_refused(said, pass.facts.failures, &failed.trouble()?)
 }
 
-/// Records the events of a pass over a service; `object` is the object as the pass began.
-pub fn of_service(
+/// Records the events of a pass over a service or a lead. `object` and `record` are as the pass began; `notes`
+/// says what is worth an event for this kind.
+pub fn of_customer<K: Resource<DynamicType = ()>>(
     context: &Context,
-    object: &OcEssentialService,
-    going: Option<DeletionPolicy>,
+    object: &K,
+    status: Option<&dyn HasStatus>,
+    (record, going): (&Record, Option<DeletionPolicy>),
     (pass, last, ended): &(Pass, Decision, PassResult),
+    notes: Notes,
 ) {
-    let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
-    let mut notes = events::of_service(
-        &said,
-        &record::of_service(object),
-        pass,
-        last,
-        end(last, ended),
-        going,
-    );
-    notes.extend(unwritten(&said, pass, ended));
-    context.events.tell(&reference(object), &notes);
-}
-
-/// Records the events of a pass over a lead.
-pub fn of_lead(
-    context: &Context,
-    object: &Lead,
-    going: Option<DeletionPolicy>,
-    (pass, last, ended): &(Pass, Decision, PassResult),
-) {
-    let said = said(object.status.as_ref().map(|status| status as &dyn HasStatus));
-    let mut notes = events::of_lead(
-        &said,
-        &record::of_lead(object),
-        pass,
-        last,
-        end(last, ended),
-        going,
-    );
+    let said = said(status);
+    let mut notes = notes(&said, record, pass, last, end(last, ended), going);
     notes.extend(unwritten(&said, pass, ended));
     context.events.tell(&reference(object), &notes);
 }

@@ -6,7 +6,6 @@ use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::{Decision, Query};
 use oc_domain::facts::{DeletionPolicy, Facts};
 use oc_domain::lead::{LeadSpec, LeadTarget, decide};
-use oc_domain::pass::Pass;
 use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::Record;
 use oc_domain::time::Time;
@@ -18,16 +17,17 @@ use crate::cluster::{record, status};
 use crate::controllers::competition::{self, KnownAccess};
 use crate::controllers::context::Context;
 use crate::controllers::customer::{CustomerPass, CustomerResource, ScriptVariables};
-use crate::controllers::events;
+use crate::controllers::events::Notes;
 use crate::controllers::observe::{self, policy};
 use crate::controllers::tenant_locks::Claim;
 use crate::runtime::clock;
-use crate::runtime::driver::{PassResult, WriteError};
+use crate::runtime::driver::WriteError;
 use oc_api::live_platform::ContactDetails;
 use oc_api::{Lead, LeadStatus, ObjectRef};
 
 impl CustomerResource for Lead {
     type Target = LeadTarget;
+    const NOTES: Notes = oc_domain::events::of_lead;
 
     fn entry(_: &Context, object: &Self) -> Entry {
         cache::entry_of_lead(object)
@@ -115,10 +115,6 @@ impl CustomerResource for Lead {
 
     fn begins_to_wait(_: Option<&LeadStatus>, _: &LeadStatus) -> bool {
         false
-    }
-
-    fn tell(context: &Context, object: &Self, pass: &(Pass, Decision, PassResult)) {
-        events::of_lead(context, object, object.going(), pass);
     }
 
     async fn variables(_: &Context, _: &Self) -> Result<ScriptVariables, Trouble> {

@@ -54,6 +54,11 @@ impl Memory {
         work(memory)
     }
 
+    /// What the last pass over the object with this uid left.
+    pub fn of_pass(&self, key: &ObjectKey, uid: Option<&str>) -> PassMemory {
+        self.with_pass(key, uid, |memory| memory.clone())
+    }
+
     /// The record of an object, completed with what this process has requested for it: the object's own marks
     /// may just have been removed.
     pub fn reminded(&self, key: &ObjectKey, uid: Option<&str>, record: Arc<Record>) -> Arc<Record> {

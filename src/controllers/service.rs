@@ -8,7 +8,6 @@ use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::{Decision, Query};
 use oc_domain::facts::{DeletionPolicy, Facts};
 use oc_domain::names::{CustomerGuid, ShortName, TenantId};
-use oc_domain::pass::Pass;
 use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::Record;
 use oc_domain::requests::{IpGroup, ServiceParameters, SipConnection, SiteLocation};
@@ -21,16 +20,18 @@ use crate::cluster::{record, secrets, status};
 use crate::controllers::competition::{self, KnownAccess};
 use crate::controllers::context::Context;
 use crate::controllers::customer::{CustomerPass, CustomerResource, ScriptVariables};
+use crate::controllers::events::Notes;
 use crate::controllers::observe::policy;
 use crate::controllers::tenant_locks::Claim;
-use crate::controllers::{events, pace, recorded};
+use crate::controllers::{pace, recorded};
 use crate::runtime::clock;
-use crate::runtime::driver::{PassResult, WriteError};
+use crate::runtime::driver::WriteError;
 use oc_api::service::AdvancedSettings;
 use oc_api::{OcEssentialService, OcEssentialServiceStatus, SyncState};
 
 impl CustomerResource for OcEssentialService {
     type Target = ServiceTarget;
+    const NOTES: Notes = oc_domain::events::of_service;
 
     fn entry(context: &Context, object: &Self) -> Entry {
         context.cache.entry_of_service(object)
@@ -121,10 +122,6 @@ impl CustomerResource for OcEssentialService {
                 .is_some_and(|sync| sync.state == SyncState::Due)
         };
         waits(status) && !before.is_some_and(waits)
-    }
-
-    fn tell(context: &Context, object: &Self, pass: &(Pass, Decision, PassResult)) {
-        events::of_service(context, object, object.going(), pass);
     }
 
     /// The variables of the spec, overridden by those of the Secret.

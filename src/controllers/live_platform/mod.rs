@@ -41,9 +41,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
         return (leave_to_others(context, key), PassOutcome::Waiting);
     }
     let uid = object.meta().uid.clone();
-    let memory = context
-        .memory
-        .with_pass(key, uid.as_deref(), |memory| memory.clone());
+    let memory = context.memory.of_pass(key, uid.as_deref());
     let (connected, held) = connect(context, key, &object, memory.failures > 0).await;
     if let Some(at) = held {
         return (Action::RequeueAt(at, Priority::Effect), PassOutcome::Failed);
