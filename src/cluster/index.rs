@@ -181,7 +181,7 @@ impl Tables {
         let before = self.leave(key);
         put(&mut self.by_platform, entry.platform.clone(), key);
         if let Some(tenant) = &entry.tenant {
-            put(&mut self.by_tenant, (entry.platform.clone(), tenant.clone()), key);
+            put(&mut self.by_tenant, (entry.platform.clone(), *tenant), key);
         }
         if let Some(name) = &entry.short_name {
             put(&mut self.by_name, (entry.platform.clone(), fold_case(name)), key);
@@ -197,11 +197,7 @@ impl Tables {
         let entry = self.entries.remove(key)?;
         take(&mut self.by_platform, &entry.platform, key);
         if let Some(tenant) = &entry.tenant {
-            take(
-                &mut self.by_tenant,
-                &(entry.platform.clone(), tenant.clone()),
-                key,
-            );
+            take(&mut self.by_tenant, &(entry.platform.clone(), *tenant), key);
         }
         if let Some(name) = &entry.short_name {
             take(&mut self.by_name, &(entry.platform.clone(), fold_case(name)), key);
@@ -238,7 +234,7 @@ impl Tables {
     fn of_tenant(&self, platform: &str, tenant: &TenantId) -> Vec<ObjectKey> {
         self.siblings(platform)
             .into_iter()
-            .flat_map(|sibling| listed(&self.by_tenant, &(sibling, tenant.clone())))
+            .flat_map(|sibling| listed(&self.by_tenant, &(sibling, *tenant)))
             .collect()
     }
 

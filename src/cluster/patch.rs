@@ -10,7 +10,6 @@ use kube::api::{Patch, PatchParams};
 use kube::core::Request;
 use kube::{Client, ResourceExt};
 use oc_domain::decision::Mark;
-use oc_domain::names::CustomerGuid;
 use oc_domain::record::{Intent, OperationId, OperationKind, Record, Sent};
 use serde::Serialize;
 use serde_json::value::RawValue;
@@ -94,13 +93,13 @@ pub async fn mark<K: ManagedResource>(
                 kind: *kind,
                 id,
                 start: *start,
-                tenant: tenant.clone(),
+                tenant: *tenant,
                 place: place.clone(),
                 sent: Sent::No,
             };
             annotations.insert(OPERATION.into(), intent_text(&begun).into());
             if let Some(guid) = record.guid.as_ref().filter(|_| *kind == OperationKind::Delete) {
-                annotations.insert(GUID.into(), guid.as_str().into());
+                annotations.insert(GUID.into(), guid.to_string().into());
             } else if *kind == OperationKind::Create && object.annotations().contains_key(GUID) {
                 // A service created again gets another guid.
                 annotations.insert(GUID.into(), Value::Null);
@@ -109,7 +108,7 @@ pub async fn mark<K: ManagedResource>(
         }
         Mark::Adopt(guid) => {
             finalizers.push(FINALIZER.to_owned());
-            annotations.insert(GUID.into(), CustomerGuid::as_str(guid).into());
+            annotations.insert(GUID.into(), guid.to_string().into());
             annotations.insert(OPERATION.into(), Value::Null);
         }
         Mark::AddFinalizer => {

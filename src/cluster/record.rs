@@ -292,7 +292,7 @@ pub fn of_service(object: &oc_api::OcEssentialService) -> Record {
         finalizer: has_finalizer(object),
         intent: intent(annotations),
         operation: operation(status.operation.as_ref()),
-        guid: told.clone().or_else(|| annotated.clone()),
+        guid: told.or(annotated),
         guid_proven: told.is_some(),
         guid_annotated: annotated.is_some(),
         license: status.license_type.clone(),

@@ -179,10 +179,7 @@ fn enter_service(context: &Context, object: &Arc<OcEssentialService>, is_relevan
     let at = place(&**object);
     let key = ObjectKey::service(&at.0, &at.1);
     let entry = context.cache.entry_of_service(object);
-    let tenant = entry
-        .tenant
-        .clone()
-        .map(|tenant| (entry.platform.clone(), tenant));
+    let tenant = entry.tenant.map(|tenant| (entry.platform.clone(), tenant));
     let moved = context.cache.index.enter(&key, entry);
     context.tallies.enter(&context.cache, &key);
     if is_relevant_change {

@@ -65,9 +65,7 @@ impl Has {
                 );
                 Self::Service(guid, removes)
             }
-            None if record.may_come_to_have() || record.is_unseen() => {
-                Self::AskedService(record.guid.clone())
-            }
+            None if record.may_come_to_have() || record.is_unseen() => Self::AskedService(record.guid),
             None => Self::Nothing,
         }
     }
@@ -102,7 +100,7 @@ impl Has {
         };
         match (self, &lists.services, &lists.leads) {
             (Self::Service(guid, removes), Some(services), _) => {
-                read_back(services.has(guid), *removes, guid.as_str())
+                read_back(services.has(guid), *removes, &guid.to_string())
             }
             (Self::Lead(tenant, id, removes), _, Some(leads)) => read_back(leads.has(tenant), *removes, id),
             (Self::AskedService(Some(guid)), Some(services), _) if services.has(guid) => Recorded::Nothing,

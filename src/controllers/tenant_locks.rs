@@ -29,7 +29,7 @@ impl TenantLocks {
 
     /// Claims a tenant; `None` while another pass holds it.
     pub fn claim(&self, place: &Place, tenant: &TenantId) -> Option<Claim<'_>> {
-        let tenant = (place.clone(), tenant.clone());
+        let tenant = (place.clone(), *tenant);
         let free = self.held().insert(tenant.clone());
         // Not `then_some`: that would build a claim and drop it, which releases another pass's claim.
         free.then(|| Claim { claims: self, tenant })

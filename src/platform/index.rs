@@ -49,18 +49,14 @@ impl ServiceIndex {
         };
         for service in listed.items {
             if let Some(tenant) = &service.tenant {
-                index
-                    .by_tenant
-                    .entry(tenant.clone())
-                    .or_default()
-                    .push(service.guid.clone());
+                index.by_tenant.entry(*tenant).or_default().push(service.guid);
             }
             index
                 .by_name
                 .entry(fold_case(&service.short_name))
                 .or_default()
-                .push(service.guid.clone());
-            index.services.insert(service.guid.clone(), service);
+                .push(service.guid);
+            index.services.insert(service.guid, service);
         }
         index
     }
@@ -111,7 +107,7 @@ impl ServiceIndex {
             ..InventoryDiff::default()
         };
         let mut note = |service: &Service| {
-            changed.tenants.extend(service.tenant.clone());
+            changed.tenants.extend(service.tenant);
             changed.names.insert(fold_case(&service.short_name));
         };
         for service in self.all() {
@@ -152,12 +148,12 @@ impl LeadIndex {
             ..Self::default()
         };
         for lead in listed.items {
-            index.by_tenant.entry(lead.tenant.clone()).or_default().push(lead);
+            index.by_tenant.entry(lead.tenant).or_default().push(lead);
         }
         // The order of the platform's list is unknown (U-19): two leads of one tenant in another order are no
         // change.
         for leads in index.by_tenant.values_mut() {
-            leads.sort_by(|a, b| a.id.cmp(&b.id));
+            leads.sort_by_key(|a| a.id);
         }
         index
     }
@@ -206,12 +202,12 @@ impl LeadIndex {
         };
         for (tenant, leads) in &self.by_tenant {
             if before.and_then(|before| before.by_tenant.get(tenant)) != Some(leads) {
-                changed.tenants.insert(tenant.clone());
+                changed.tenants.insert(*tenant);
             }
         }
         for tenant in before.into_iter().flat_map(|before| before.by_tenant.keys()) {
             if !self.by_tenant.contains_key(tenant) {
-                changed.tenants.insert(tenant.clone());
+                changed.tenants.insert(*tenant);
             }
         }
         changed

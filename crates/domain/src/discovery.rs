@@ -123,7 +123,7 @@ impl Attempts {
             .saturating_add(1);
         let again = timing::next_try(now, failures.saturating_add(2), None);
         self.failed.insert(
-            tenant.clone(),
+            *tenant,
             DiscoveryFailure {
                 failures,
                 again,

@@ -14,6 +14,7 @@ pub mod discovery;
 pub mod election;
 pub mod events;
 pub mod facts;
+mod guid;
 pub mod lead;
 pub mod memory;
 pub mod model;

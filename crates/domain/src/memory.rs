@@ -66,7 +66,7 @@ impl PassMemory {
         let Some(asked) = &self.asked else { return };
         let says_nothing = record.guid.is_none() && record.intent.is_none() && record.operation.is_none();
         if let Some(guid) = self.guid.as_ref().filter(|_| !record.guid_proven) {
-            record.prove(guid.clone());
+            record.prove(*guid);
         }
         // An annotated guid beside an open create belongs to the previous service: nothing was taken over
         // since the request.
@@ -114,9 +114,6 @@ impl PassMemory {
             .cloned()
             .or_else(|| open.map(Operation::of))
             .filter(|op| surely || before.as_ref() == Some(&op.id));
-        self.guid = record
-            .guid
-            .clone()
-            .filter(|_| record.guid_proven && self.asked.is_some());
+        self.guid = record.guid.filter(|_| record.guid_proven && self.asked.is_some());
     }
 }

@@ -3,6 +3,8 @@
 use std::fmt;
 use std::hash::{Hash, Hasher};
 
+use crate::guid::Guid;
+
 /// Why a text is not a valid name. Gives the rule, not the field, which the caller knows.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct InvalidName(pub String);
@@ -18,33 +20,30 @@ impl std::error::Error for InvalidName {}
 macro_rules! guid_name {
     ($(#[$doc:meta])* $name:ident) => {
         $(#[$doc])*
-        #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub struct $name(String);
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name(Guid);
 
         impl $name {
-            /// Parses a GUID of the form 8-4-4-4-12, in upper or lower case. It is stored in lower case.
+            /// Parses a GUID of the form 8-4-4-4-12, in upper or lower case.
             ///
             /// # Errors
             /// When the text has another form.
             pub fn parse(text: &str) -> Result<Self, InvalidName> {
-                guid(text).map(Self)
-            }
-
-            /// The GUID, in lower case.
-            pub fn as_str(&self) -> &str {
-                &self.0
+                Guid::parse(text).map(Self).ok_or_else(|| {
+                    InvalidName("must be a GUID such as 22222222-2222-4222-8222-222222222222".into())
+                })
             }
         }
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                fmt::Display::fmt(&self.0, f)
             }
         }
 
         impl fmt::Debug for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
+                fmt::Display::fmt(&self.0, f)
             }
         }
     };
@@ -63,23 +62,6 @@ guid_name! {
     /// The platform's key of one lead, `id` (platform-facts.md 2.1). It is not the tenant: one tenant can own
     /// two leads.
     LeadId
-}
-
-fn guid(text: &str) -> Result<String, InvalidName> {
-    let shape = [8, 4, 4, 4, 12];
-    let parts: Vec<&str> = text.split('-').collect();
-    let fits = parts.len() == shape.len()
-        && parts
-            .iter()
-            .zip(shape)
-            .all(|(part, length)| part.len() == length && part.bytes().all(|b| b.is_ascii_hexdigit()));
-    if fits {
-        Ok(text.to_ascii_lowercase())
-    } else {
-        Err(InvalidName(
-            "must be a GUID such as 22222222-2222-4222-8222-222222222222".into(),
-        ))
-    }
 }
 
 /// The integer id of an LC customer, the Operation Center's entity that owns services

@@ -108,7 +108,7 @@ impl Pass {
                 });
             }
             Mark::Adopt(guid) => {
-                record.prove(guid.clone());
+                record.prove(*guid);
                 record.guid_annotated = true;
                 record.intent = None;
             }

@@ -105,7 +105,7 @@ impl Client {
     /// [`ErrorKind::BadAnswer`] when a page is not a list, or the list does not end after 1000 pages.
     pub async fn leads(&self) -> Result<Listed<Lead>, Error> {
         let size = self.transport.settings.page_size;
-        let mut pager = Pager::new(size, self.transport.first_page(), |lead: &Lead| lead.id.clone());
+        let mut pager = Pager::new(size, self.transport.first_page(), |lead: &Lead| lead.id);
         while let Some(number) = pager.next() {
             let query = [("PageNumber", number.to_string()), ("PageSize", size.to_string())];
             let call = self.list(Endpoint::Leads, "api/v2/oc/lead", &query);
@@ -169,7 +169,7 @@ impl Client {
                 .get_or_insert("is of another tenant, so the filter was overlooked");
         }
         let mut seen = std::collections::HashSet::new();
-        listed.items.retain(|lead| seen.insert(lead.id.clone()));
+        listed.items.retain(|lead| seen.insert(lead.id));
         Ok(listed)
     }
 
@@ -262,7 +262,7 @@ impl Client {
         let mut call = self.change(Endpoint::DeleteLead, Method::DELETE, "api/v2/oc/lead", None);
         call.url
             .query_pairs_mut()
-            .append_pair("msTenantID", tenant.as_str());
+            .append_pair("msTenantID", &tenant.to_string());
         self.delete(&call).await
     }
 
@@ -295,7 +295,7 @@ impl Client {
         );
         call.url
             .query_pairs_mut()
-            .append_pair("msTenantId", tenant.as_str());
+            .append_pair("msTenantId", &tenant.to_string());
         self.effect(&call).await
     }
 

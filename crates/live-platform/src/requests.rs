@@ -40,7 +40,7 @@ pub(crate) fn create_service(request: &CreateService) -> Value {
     body.insert("configurationName".into(), json!(configuration));
     body.insert("customerShortName".into(), json!(short_name.as_str()));
     body.insert("customerFullName".into(), json!(full_name));
-    body.insert(tenant_field.into(), json!(tenant.as_str()));
+    body.insert(tenant_field.into(), json!(tenant.to_string()));
     if let Some(channel) = channel {
         body.insert("channelId".into(), json!(channel.to_string()));
     }
@@ -104,12 +104,12 @@ pub(crate) fn secrets(request: &CreateService) -> Secrets {
 
 /// The body of POST `/api/v2/oc/lead` (platform-facts.md 2.3).
 pub(crate) fn create_lead(lead: &NewLead) -> Value {
-    json!({"tenantId": lead.tenant.as_str(), "companyName": lead.company_name})
+    json!({"tenantId": lead.tenant.to_string(), "companyName": lead.company_name})
 }
 
 /// The body of PUT `/api/v3/ovoc/channel/action/assign`, the new form (C-10).
 pub(crate) fn assign_channel(tenant: &TenantId, channel: ChannelId) -> Value {
-    json!({"leadMsTenantId": tenant.as_str(), "channelId": channel})
+    json!({"leadMsTenantId": tenant.to_string(), "channelId": channel})
 }
 
 #[cfg(test)]

@@ -99,7 +99,7 @@ async fn the_whole_way(reuse: bool) {
     assert_eq!((services.len(), Some(&services[0].guid), services[0].license), (1, task.service.as_ref(), Some(LicenseType::OcEssential)));
     assert_eq!((services[0].tenant.as_ref(), services[0].short_name.as_str()), (Some(&mine.tenant), "Example_1"));
     assert_eq!(client.leads_of(&mine.tenant).await.unwrap().items[0].service, task.service);
-    assert_eq!(services[0].guid.as_str() == mine.id.as_str(), reuse);
+    assert_eq!(services[0].guid.to_string() == mine.id.to_string(), reuse);
 
     let error = client.create_service(&request(SipConnection::Tenant)).await.unwrap_err();
     assert!(matches!(error.kind, ErrorKind::Refused { .. }) && !error.may_have_happened(), "{error}");
@@ -134,12 +134,9 @@ async fn an_ip_group() {
 async fn leads_are_made_and_unmade() {
     let (_simulator, client) = start("leads", |_| {}).await;
     let made = tenant("55555555");
-    client.create_lead(&NewLead { tenant: made.clone(), company_name: "Fabrikam".into() }).await.unwrap();
+    client.create_lead(&NewLead { tenant: made, company_name: "Fabrikam".into() }).await.unwrap();
     assert!(client.leads_of(&made).await.unwrap().items[0].consentless);
-    assert!(matches!(
-        client.create_lead(&NewLead { tenant: made.clone(), company_name: "Fabrikam".into() }).await.unwrap_err().kind,
-        ErrorKind::Refused { .. }
-    ));
+    assert!(matches!(client.create_lead(&NewLead { tenant: made, company_name: "Fabrikam".into() }).await.unwrap_err().kind, ErrorKind::Refused { .. }));
     assert_eq!(client.delete_lead(&made).await.unwrap(), Deleted::Accepted);
     assert!(client.leads_of(&made).await.unwrap().items.is_empty());
     assert!(client.delete_lead(&tenant("22222222")).await.is_err(), "a consented lead cannot be deleted");

@@ -53,10 +53,16 @@ fn leads_as_documented() {
         }
     );
     let second = &page.items[1];
-    assert_eq!((second.tenant.as_str(), &second.status, second.consentless), ("bbbbbbbb-2222-4222-8222-222222222222", &MicrosoftStatus::Removed, true));
-    assert_eq!((second.channel, second.consented, second.service.clone()), (Some(1574), at, Some(guid("55555555-5555-4555-8555-555555555555"))));
+    assert_eq!(
+        (second.tenant.to_string().as_str(), &second.status, second.consentless),
+        ("bbbbbbbb-2222-4222-8222-222222222222", &MicrosoftStatus::Removed, true)
+    );
+    assert_eq!((second.channel, second.consented, second.service), (Some(1574), at, Some(guid("55555555-5555-4555-8555-555555555555"))));
     let third = &page.items[2];
-    assert_eq!((third.tenant.as_str(), &third.status, third.channel), ("dddddddd-2222-4222-8222-222222222222", &MicrosoftStatus::NotActive, Some(12)));
+    assert_eq!(
+        (third.tenant.to_string().as_str(), &third.status, third.channel),
+        ("dddddddd-2222-4222-8222-222222222222", &MicrosoftStatus::NotActive, Some(12))
+    );
     assert!(!format!("{:?}", page.items[0]).contains("example.com"));
 }
 

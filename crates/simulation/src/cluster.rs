@@ -60,7 +60,7 @@ impl Status {
         };
         let operation = record.operation.clone().map(times);
         Self {
-            guid: record.guid.clone().filter(|_| record.guid_proven),
+            guid: record.guid.filter(|_| record.guid_proven),
             license: record.license.clone(),
             operation,
             jobs: [job(&record.leads_job), job(&record.trunks_job)],
@@ -139,7 +139,7 @@ impl Object {
             finalizer: self.finalizer,
             intent,
             operation,
-            guid: status.guid.clone().or_else(|| self.annotated.clone()),
+            guid: status.guid.or(self.annotated),
             guid_proven: status.guid.is_some(),
             guid_annotated: self.annotated.is_some(),
             license: status.license.clone(),
@@ -177,13 +177,13 @@ impl Object {
                     kind: *kind,
                     id,
                     start: start.whole_second(),
-                    tenant: tenant.clone(),
+                    tenant: *tenant,
                     place: place.clone(),
                     sent: Sent::No,
                 };
                 self.intent = Some(begun.clone());
                 self.annotated = if *kind == OperationKind::Delete {
-                    record.guid.clone().or(self.annotated.clone())
+                    record.guid.or(self.annotated)
                 } else {
                     None
                 };
@@ -191,7 +191,7 @@ impl Object {
             }
             Mark::Adopt(guid) => {
                 self.finalizer = true;
-                self.annotated = Some(guid.clone());
+                self.annotated = Some(*guid);
                 self.intent = None;
             }
             Mark::AddFinalizer => {
@@ -447,7 +447,7 @@ impl Cluster {
             (
                 object.finalizer,
                 object.intent.clone(),
-                object.annotated.clone(),
+                object.annotated,
                 object.status.clone(),
             )
         };

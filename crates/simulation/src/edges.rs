@@ -180,7 +180,7 @@ fn direct_routing(world: &mut World, _: &mut Play<'_>, _: &mut Tape<'_>, draw: u
         world
             .platform
             .direct_routing(tenant)
-            .map(|made| made.service.guid.clone()),
+            .map(|made| made.service.guid),
     );
     match taken {
         Some(guid) => {

@@ -147,7 +147,7 @@ impl World {
         };
         let neighbour = |other: &Arc<Object>| Neighbour {
             deleting: other.deleting.is_some(),
-            guid: other.status.guid.clone(),
+            guid: other.status.guid,
         };
         Target::Service(said.target(rival(), || {
             self.neighbour(op, slot).into_iter().map(neighbour).collect()

@@ -36,11 +36,11 @@ fn broken_rule(conditions: &[Condition]) -> Option<String> {
 
 impl World {
     pub(crate) fn own(&self, uid: u32, guid: &CustomerGuid) -> bool {
-        self.platform.maker(guid) == Some(Maker::Object(uid)) || self.adopted.contains(&(uid, guid.clone()))
+        self.platform.maker(guid) == Some(Maker::Object(uid)) || self.adopted.contains(&(uid, *guid))
     }
 
     pub(crate) fn own_or_excused(&self, uid: u32, guid: &CustomerGuid) -> bool {
-        self.own(uid, guid) || self.excused.contains(&(uid, guid.clone()))
+        self.own(uid, guid) || self.excused.contains(&(uid, *guid))
     }
 
     /// Checks one decision against the laws.
@@ -192,7 +192,7 @@ impl World {
             .platform
             .alive(tenant)
             .filter(|made| fold_case(&made.service.short_name) == name);
-        let guids: Vec<_> = same.map(|made| (uid, made.service.guid.clone())).collect();
+        let guids: Vec<_> = same.map(|made| (uid, made.service.guid)).collect();
         self.excused.extend(guids);
     }
 
@@ -207,7 +207,7 @@ impl World {
         if !allowed && !self.own_or_excused(object.uid, guid) {
             self.breaks(play, "L2: a service is taken over against spec.adoption");
         }
-        self.adopted.insert((object.uid, guid.clone()));
+        self.adopted.insert((object.uid, *guid));
     }
 
     pub(crate) fn adoptable(&self, slot: usize, object: &Object, made: &Made) -> bool {
@@ -269,7 +269,7 @@ impl World {
             .as_ref()
             .filter(|op| op.kind == OperationKind::Create && op.ended() == Some(Outcome::Refused));
         self.told_refused.extend(refusal.map(|op| op.id.0.clone()));
-        let (Some(guid), Some(_)) = (object.status.guid.clone(), object.status.license.as_ref()) else {
+        let (Some(guid), Some(_)) = (object.status.guid, object.status.license.as_ref()) else {
             return;
         };
         if self.own_or_excused(object.uid, &guid) {

@@ -244,7 +244,7 @@ impl Platform {
             task.done = true;
             if !task.fails || task.leaves {
                 let service = Service {
-                    guid: task.guid.clone(),
+                    guid: task.guid,
                     ..setup::service(task.number, task.tenant, &task.name)
                 };
                 self.made.push(Made {
@@ -269,7 +269,7 @@ impl Platform {
                             && made.at <= at
                             && made.removed.is_none_or(|removed| removed > at)
                     });
-                self.shows[place][usize::from(tenant) - 1] = there.map(|made| made.service.guid.clone());
+                self.shows[place][usize::from(tenant) - 1] = there.map(|made| made.service.guid);
             }
             self.next_job = at + secs(setup.job_every);
         }
@@ -368,7 +368,7 @@ impl Platform {
                     tenant,
                     self.status[at].clone(),
                     false,
-                    self.shows[place][at].clone(),
+                    self.shows[place][at],
                 ));
             }
         }
@@ -398,7 +398,7 @@ impl Platform {
             (true, true) => (TaskState::Failed, "Failed"),
             (true, false) => (TaskState::Succeeded, "CompletedSuccess"),
         };
-        let service = Some(task.guid.clone()).filter(|_| setup.guid_in_task);
+        let service = Some(task.guid).filter(|_| setup.guid_in_task);
         Some(Task {
             id: id.clone(),
             state,

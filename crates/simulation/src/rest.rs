@@ -168,7 +168,7 @@ impl World {
             let alive: Vec<CustomerGuid> = self
                 .platform
                 .alive(self.setup.tenant_of(slot))
-                .map(|made| made.service.guid.clone())
+                .map(|made| made.service.guid)
                 .collect();
             if alive.len() != 1 || object.status.guid.as_ref() != alive.first() {
                 self.breaks(

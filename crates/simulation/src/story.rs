@@ -241,7 +241,7 @@ impl World {
             return;
         };
         self.platform.made[at].removed = Some(now);
-        let guid = self.platform.made[at].service.guid.clone();
+        let guid = self.platform.made[at].service.guid;
         for object in self.cluster.now.objects.iter().flatten() {
             let ready = object
                 .status

@@ -45,7 +45,7 @@ impl LeadCase<'_> {
                     format!("Taking the lead out of channel {assigned}."),
                 );
                 self.decide(
-                    Step::Execute(Change::UnassignChannel(lead.tenant.clone())),
+                    Step::Execute(Change::UnassignChannel(lead.tenant)),
                     "spec.channelId was taken out",
                     verdict,
                 )
@@ -74,7 +74,7 @@ impl LeadCase<'_> {
                 format!("Assigning the lead to channel {wanted}."),
             );
             return self.decide(
-                Step::Execute(Change::AssignChannel(lead.tenant.clone(), wanted)),
+                Step::Execute(Change::AssignChannel(lead.tenant, wanted)),
                 "the channel differs",
                 verdict,
             );

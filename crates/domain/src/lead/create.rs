@@ -47,7 +47,7 @@ impl LeadCase<'_> {
         );
         if self.record.may_send(OperationKind::Create, self.now) {
             let new = NewLead {
-                tenant: tenant.clone(),
+                tenant: *tenant,
                 company_name: company_name.to_owned(),
             };
             return self.decide(

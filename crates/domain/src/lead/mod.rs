@@ -111,7 +111,7 @@ impl LeadCase<'_> {
         Step::PatchMetadata(Mark::RecordIntent {
             kind,
             start: self.now.whole_second(),
-            tenant: Some(tenant.clone()),
+            tenant: Some(*tenant),
             place: policy.place.clone(),
         })
     }

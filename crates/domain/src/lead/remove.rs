@@ -135,7 +135,7 @@ impl LeadCase<'_> {
         let verdict = Verdict::not_ready(Reason::Deleting, "The platform is removing the consentless lead.");
         if self.record.may_send(OperationKind::Delete, self.now) {
             return self.decide(
-                Step::Execute(Change::DeleteLead(tenant.clone())),
+                Step::Execute(Change::DeleteLead(*tenant)),
                 "the intent is recorded",
                 verdict,
             );

@@ -145,13 +145,7 @@ fn short_name_taken(desired: &DesiredService, view: &ServicesView) -> Option<Tro
 /// Picks the lead that counts. Of two leads for one tenant that is the consented one (platform-facts.md 12.1,
 /// step 2), whatever its status: a customer who withdrew consent does not get a service behind his back.
 pub fn lead_that_counts(leads: &[Lead]) -> Option<&Lead> {
-    let rank = |lead: &&Lead| {
-        (
-            lead.consentless,
-            lead.status != MicrosoftStatus::Active,
-            lead.id.clone(),
-        )
-    };
+    let rank = |lead: &&Lead| (lead.consentless, lead.status != MicrosoftStatus::Active, lead.id);
     leads.iter().min_by_key(rank)
 }
 

@@ -131,7 +131,7 @@ fn outcome_first(
         return case.look(Query::Services, since, "did the create leave a service");
     };
     if let Some(service) = left_by_create(&case, &view, deletion) {
-        case.record.prove(service.guid.clone());
+        case.record.prove(service.guid);
         case.record
             .end_operation(Outcome::Succeeded, case.now, Vec::new());
         return match deletion.policy {
@@ -231,7 +231,7 @@ fn left_over(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, en
     match (named(&view, deletion), deletion.policy) {
         (Some(_), DeletionPolicy::Retain) => return release(case, "retained; there is a service"),
         (Some(service), DeletionPolicy::Delete) if lately => {
-            case.record.prove(service.guid.clone());
+            case.record.prove(service.guid);
             return delete(case, deletion, policy);
         }
         // Somebody may have created it in the portal.
@@ -272,7 +272,7 @@ fn named<'a>(view: &'a ServicesView, deletion: &Deletion) -> Option<&'a Service>
 
 /// Deletes the service, and looks until it is gone from both lists (N-11).
 fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> Decision {
-    let Some(guid) = case.record.guid.clone() else {
+    let Some(guid) = case.record.guid else {
         return release(case, "nothing of its own exists");
     };
     if let Some(decision) = after_asking(&mut case) {
@@ -291,7 +291,7 @@ fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> De
         if let Some(trouble) = not_this_tenants(&case.record, deletion, service) {
             return case.stop(trouble, "the service may be another tenant's");
         }
-        let tenant = service.tenant.clone().or_else(|| deletion.tenant.clone());
+        let tenant = service.tenant.or(deletion.tenant);
         return ask_for_it(case, deletion, policy, guid, tenant);
     }
     // A guid names one service, whatever the lists show, and the answer to the delete says whether it exists.
@@ -300,7 +300,7 @@ fn delete(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy) -> De
         if let Some(decision) = unbelieved(&case, deletion) {
             return decision;
         }
-        return ask_for_it(case, deletion, policy, guid, deletion.tenant.clone());
+        return ask_for_it(case, deletion, policy, guid, deletion.tenant);
     }
     if !view.complete {
         return not_whole(case);

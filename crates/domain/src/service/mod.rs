@@ -138,7 +138,7 @@ fn absorb(now: Time, record: &mut Record, facts: &Facts) {
         operation.see_task_end(now);
     }
     if let Some(guid) = task.service.as_ref().filter(|_| record.guid.is_none()) {
-        record.prove(guid.clone());
+        record.prove(*guid);
     }
     if task.state == TaskState::Failed {
         record.end_operation(Outcome::Failed, now, Vec::new());
@@ -391,7 +391,7 @@ impl ServiceCase<'_> {
                     "Taking over the service that exists for this tenant.",
                 );
                 self.decide(
-                    Step::PatchMetadata(Mark::Adopt(service.guid.clone())),
+                    Step::PatchMetadata(Mark::Adopt(service.guid)),
                     "the service that exists is taken over",
                     verdict,
                 )
@@ -444,7 +444,7 @@ impl ServiceCase<'_> {
 
     /// The service is ours: verify it, follow the jobs, then idle.
     fn verify(mut self, policy: &Policy, desired: &DesiredService, service: &Service) -> Decision {
-        self.record.prove(service.guid.clone());
+        self.record.prove(service.guid);
         if let Some(decision) = self.follow_running_task(policy) {
             return decision;
         }
@@ -467,7 +467,7 @@ impl ServiceCase<'_> {
             let verdict =
                 Verdict::not_ready(Reason::Progressing, "Taking hold of the service of this object.");
             return self.decide(
-                Step::PatchMetadata(Mark::Adopt(service.guid.clone())),
+                Step::PatchMetadata(Mark::Adopt(service.guid)),
                 "the service is taken hold of",
                 verdict,
             );

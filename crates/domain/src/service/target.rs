@@ -57,7 +57,7 @@ impl DesiredService {
     /// Returns the service to request when none exists.
     pub fn new_service(&self) -> NewService {
         NewService {
-            tenant: self.tenant.clone(),
+            tenant: self.tenant,
             parameters: self.parameters.clone(),
         }
     }

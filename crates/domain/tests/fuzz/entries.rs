@@ -34,11 +34,8 @@ pub fn short_name(input: &[u8]) {
             }
         }
     }
-    let guids = [
-        TenantId::parse(&text).map(|id| id.as_str().to_owned()),
-        CustomerGuid::parse(&text).map(|id| id.as_str().to_owned()),
-        LeadId::parse(&text).map(|id| id.as_str().to_owned()),
-    ];
+    let guids =
+        [TenantId::parse(&text).map(|id| id.to_string()), CustomerGuid::parse(&text).map(|id| id.to_string()), LeadId::parse(&text).map(|id| id.to_string())];
     for guid in guids.into_iter().flatten() {
         assert_eq!(guid, text.to_ascii_lowercase());
         assert!(guid.len() == 36 && guid.bytes().filter(|byte| *byte == b'-').count() == 4);

@@ -119,7 +119,7 @@ fn the_read_back() {
     let facts = shown(&[service(1)]);
     let decision = at_now(&be(desired()), &creating(NOW - secs(60)), &facts);
     let record = &decision.record;
-    assert_eq!((record.guid.clone(), record.license.as_deref()), (Some(guid(1)), Some("OC Essential")));
+    assert_eq!((record.guid, record.license.as_deref()), (Some(guid(1)), Some("OC Essential")));
     assert_eq!(record.operation.as_ref().and_then(|op| op.outcome), Some(Outcome::Succeeded));
     assert!(record.verified());
     // A service without a license is not finished; and while the task runs, no service is.
@@ -152,7 +152,7 @@ fn drift() {
     assert_eq!(short(&at_now(&target, &verified(), &stale).step), "look services");
     let first = at_now(&target, &verified(), &empty_platform());
     assert_eq!(told(&first), "stop: False DeletedExternally Stalled");
-    assert_eq!((first.record.license.clone(), first.record.guid.clone()), (None, Some(guid(1))));
+    assert_eq!((first.record.license.clone(), first.record.guid), (None, Some(guid(1))));
     let next = at(NOW + secs(600), &target, &first.record, &Facts { pass_started: NOW, retry_now: true, ..empty_platform() });
     assert_eq!((told(&next), &next.verdict.message), (told(&first), &first.verdict.message));
     let holes = Facts { services: known(ServicesView { complete: false, ..view(&[]) }), ..empty_platform() };
@@ -174,7 +174,7 @@ fn a_service_that_would_be_made_again() {
         lines,
         [("umpCustomerGuid", Some(guid(1).to_string()), false), named("msTenantId"), named("shortName"), named("fullName"), named("advancedSettings")]
     );
-    assert_eq!((planned.record.guid.clone(), planned.record.license.clone()), (Some(guid(1)), None));
+    assert_eq!((planned.record.guid, planned.record.license.clone()), (Some(guid(1)), None));
     let next = at_now(&target(Mode::Plan, true), &planned.record, &empty_platform());
     assert_eq!((&next.plan, &next.record), (&planned.plan, &planned.record), "the same is said again");
     assert_eq!(told(&at_now(&target(Mode::Apply, false), &planned.record, &empty_platform())), "stop: False DeletedExternally Stalled");

@@ -78,7 +78,7 @@ fn synced() {
         (Some(guid(2)), vec![service(1)], ConditionStatus::False),
     ];
     for (shows, services, truth) in table {
-        let facts = Facts { services: known(view(&services)), ..shown(Lead { service: shows.clone(), ..lead() }) };
+        let facts = Facts { services: known(view(&services)), ..shown(Lead { service: shows, ..lead() }) };
         let decision = run(&LeadTarget::Present(wanted()), &Record::default(), &facts);
         assert_eq!(decision.verdict.synced.map(|told| told.0), Some(truth), "{shows:?}");
     }

@@ -64,7 +64,7 @@ fn short_names_compare_without_regard_to_case() {
 fn guids() {
     let good = "22222222-ABCD-4222-8222-22222222abcd";
     for text in [good, "00000000-0000-0000-0000-000000000000"] {
-        assert_eq!(TenantId::parse(text).expect("a GUID").as_str(), text.to_lowercase());
+        assert_eq!(TenantId::parse(text).expect("a GUID").to_string(), text.to_lowercase());
         assert!(CustomerGuid::parse(text).is_ok() && LeadId::parse(text).is_ok());
     }
     let bad = [

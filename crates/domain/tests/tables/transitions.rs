@@ -243,7 +243,7 @@ fn records() -> Vec<Record> {
     for record in all {
         for guid in [None, Some(guid(1))] {
             for finalizer in [true, false] {
-                both.push(Record { finalizer, guid_annotated: guid.is_some(), guid: guid.clone(), ..record.clone() });
+                both.push(Record { finalizer, guid_annotated: guid.is_some(), guid, ..record.clone() });
             }
         }
     }

@@ -30,12 +30,12 @@ pub fn services(body: &[u8]) -> Result<Page<Service>, Malformed> {
         .items
         .iter()
         .filter(|service| service.tenant.is_some())
-        .map(|service| service.guid.clone())
+        .map(|service| service.guid)
         .collect();
     let mut seen = HashSet::new();
     page.items.retain(|service| {
         (service.tenant.is_some() || !named.contains(&service.guid))
-            && seen.insert((service.guid.clone(), service.tenant.clone()))
+            && seen.insert((service.guid, service.tenant))
     });
     Ok(page)
 }

@@ -29,9 +29,9 @@ pub fn leads(body: &[u8]) {
     assert_eq!(page.unreadable > 0, page.why.is_some());
     let mut kept = 0;
     for lead in &page.items {
-        assert_eq!(LeadId::parse(lead.id.as_str()).as_ref(), Ok(&lead.id));
-        assert_eq!(TenantId::parse(lead.tenant.as_str()).as_ref(), Ok(&lead.tenant));
-        assert!(lead.service.as_ref().is_none_or(|guid| CustomerGuid::parse(guid.as_str()).as_ref() == Ok(guid)));
+        assert_eq!(LeadId::parse(&lead.id.to_string()).as_ref(), Ok(&lead.id));
+        assert_eq!(TenantId::parse(&lead.tenant.to_string()).as_ref(), Ok(&lead.tenant));
+        assert!(lead.service.as_ref().is_none_or(|guid| CustomerGuid::parse(&guid.to_string()).as_ref() == Ok(guid)));
         assert!(lead.channel.is_none_or(|channel| channel > 0));
         assert!([lead.consented, lead.last_modified].into_iter().flatten().all(|time| time.0 > 0), "the server's \"no date\" is none");
         kept += bounded(lead.company_name.as_ref(), 4096) + bounded(lead.company_size.as_ref(), 4096);
@@ -51,8 +51,8 @@ pub fn services(body: &[u8]) {
     assert_eq!(page.unreadable > 0, page.why.is_some());
     let mut kept = 0;
     for service in &page.items {
-        assert_eq!(CustomerGuid::parse(service.guid.as_str()).as_ref(), Ok(&service.guid));
-        assert!(service.tenant.as_ref().is_none_or(|tenant| TenantId::parse(tenant.as_str()).as_ref() == Ok(tenant)));
+        assert_eq!(CustomerGuid::parse(&service.guid.to_string()).as_ref(), Ok(&service.guid));
+        assert!(service.tenant.as_ref().is_none_or(|tenant| TenantId::parse(&tenant.to_string()).as_ref() == Ok(tenant)));
         kept += bounded(Some(&service.short_name), 300) + bounded(service.full_name.as_ref(), 300);
     }
     assert!(kept <= GROWTH * body.len(), "{kept} bytes are kept of {}", body.len());
@@ -72,7 +72,7 @@ pub fn task(body: &[u8]) {
     assert!(!task.status.is_empty() && task.status.chars().count() <= 60);
     assert!(task.messages.len() <= 20);
     task.messages.iter().for_each(|text| shown(text, 300));
-    assert!(task.service.as_ref().is_none_or(|guid| CustomerGuid::parse(guid.as_str()).as_ref() == Ok(guid)));
+    assert!(task.service.as_ref().is_none_or(|guid| CustomerGuid::parse(&guid.to_string()).as_ref() == Ok(guid)));
 }
 
 /// A token, and the refusal of one.

@@ -229,7 +229,7 @@ pub(super) fn retries_at_once(now: Time, target: &ServiceTarget, record: &Record
 
 fn with_guid(record: &Record, guid: Option<CustomerGuid>) -> Record {
     Record {
-        guid: guid.or(record.guid.clone()),
+        guid: guid.or(record.guid),
         ..record.clone()
     }
 }
@@ -245,7 +245,7 @@ pub(super) fn deletes_anything(
         .services
         .value()
         .and_then(|view| view.by_tenant.first())
-        .map(|service| service.guid.clone());
+        .map(|service| service.guid);
     match target {
         ServiceTarget::Absent(deletion) if deletion.policy == DeletionPolicy::Delete => {
             let looked = decide(now, target, &with_guid(record, shown), facts);
