@@ -33,14 +33,14 @@ fn by_lead() -> Table {
             create("/spec/leadRef", None, &["spec.leadRef", ONE_OF]),
             create("/spec/msTenantId", json!("22222222-2222-4222-8222-222222222222"), &["spec.leadRef", ONE_OF]),
             create("/spec/leadRef", json!({}), &["spec.leadRef.name", "Required value"]),
-            create("/spec/leadRef/name", json!("Contoso"), &["spec.leadRef.name", "must be the name of an object"]),
-            create("/spec/platform", json!("default"), &["spec.platform", "platform goes with msTenantId only"]),
+            create("/spec/leadRef/name", json!("Contoso"), &["spec.leadRef.name", "must be an object name"]),
+            create("/spec/platform", json!("default"), &["spec.platform", "platform is allowed only with msTenantId"]),
             create("/spec/shortName", None, &["spec.shortName", "Required value"]),
             create("/spec/fullName", None, &["spec.fullName", "Required value"]),
             create("/spec/fullName", json!(""), &["spec.fullName", "must have 1 to 200 characters"]),
             create("/spec/fullName", json!("é".repeat(200)), &[]),
             create("/spec/fullName", json!("é".repeat(201)), &["spec.fullName", "must have 1 to 200 characters"]),
-            create("/spec/fullName", json!("\t \u{2003}"), &["spec.fullName", "must not be only blanks"]),
+            create("/spec/fullName", json!("\t \u{2003}"), &["spec.fullName", "must not consist only of blanks"]),
             create("/spec/lcCustomerId", json!(0), &["spec.lcCustomerId", "should be greater than or equal to 1"]),
             create("/spec/channelId", json!(-1), &["spec.channelId", "should be greater than or equal to 1"]),
             create("/spec/mode", json!("DryRun"), &["spec.mode", r#"supported values: "Apply", "Plan", "Observe""#]),
@@ -85,12 +85,12 @@ fn by_tenant() -> Table {
             }),
         ),
         cases: vec![
-            create("/spec/msTenantId", json!("ABCDEF22-2222-4222-8222-222222222222"), &["spec.msTenantId", "must be a GUID in lower case"]),
-            create("/spec/platform", json!("Live EU"), &["spec.platform", "must be the name of an object"]),
+            create("/spec/msTenantId", json!("ABCDEF22-2222-4222-8222-222222222222"), &["spec.msTenantId", "must be a lowercase GUID"]),
+            create("/spec/platform", json!("Live EU"), &["spec.platform", "must be an object name"]),
             create("/spec/platform", None, &[]),
             update("/spec/msTenantId", json!("33333333-3333-4333-8333-333333333333"), &["spec.msTenantId", "msTenantId is immutable"]),
             update("/spec/platform", json!("live.us"), &["spec.platform", "platform is immutable"]),
-            update("/spec/platform", None, &["spec.platform", "platform is immutable (adding or removing it is a change too)"]),
+            update("/spec/platform", None, &["spec.platform", "platform is immutable and can be neither added nor removed"]),
             update("/spec/lcCustomerId", None, &[]),
         ],
     }
@@ -114,8 +114,8 @@ fn kept() -> Vec<Table> {
     let changes = |free: bool| {
         let words = |words: &'static [&'static str]| if free { &[][..] } else { words };
         vec![
-            update("/spec/lcCustomerId", json!(4712), words(&["spec.lcCustomerId", "lcCustomerId is immutable once the service was asked for"])),
-            update("/spec/channelId", json!(1575), words(&["spec.channelId", "channelId is immutable once the service was asked for"])),
+            update("/spec/lcCustomerId", json!(4712), words(&["spec.lcCustomerId", "lcCustomerId is immutable once the service was requested"])),
+            update("/spec/channelId", json!(1575), words(&["spec.channelId", "channelId is immutable once the service was requested"])),
             update("/spec/advancedSettings", settings(), words(&["spec.advancedSettings", "advancedSettings is immutable once"])),
             update("/spec/lcCustomerId", None, &[]),
             update("/spec/channelId", None, &[]),
@@ -216,7 +216,7 @@ fn site_location() -> Vec<Case> {
         create(name, json!(""), &["spec.advancedSettings.siteLocation.name", "must have 1 to 100 characters"]),
         create("/spec/advancedSettings/siteLocation/sbcId", None, &["spec.advancedSettings.siteLocation.sbcId", "Required value"]),
         create("/spec/advancedSettings/siteLocation/sbcId", json!(0), &["spec.advancedSettings.siteLocation.sbcId", "should be greater than or equal to 1"]),
-        create(name, json!(" "), &["spec.advancedSettings.siteLocation.name", "must not be only blanks"]),
+        create(name, json!(" "), &["spec.advancedSettings.siteLocation.name", "must not consist only of blanks"]),
     ];
     for (at, field) in [
         ("/spec/advancedSettings/siteLocation/onboardingScript", "spec.advancedSettings.siteLocation.onboardingScript"),
@@ -236,13 +236,13 @@ fn gateway() -> Vec<Case> {
         create("/spec/advancedSettings/proxySet", None, &["spec.advancedSettings.proxySet", "Required value"]),
         create("/spec/advancedSettings/proxySet", json!(""), &["spec.advancedSettings.proxySet", "must have 1 to 100 characters"]),
         create("/spec/advancedSettings/proxySet", json!("x".repeat(101)), &["spec.advancedSettings.proxySet", "must have 1 to 100 characters"]),
-        create("/spec/advancedSettings/proxySet", json!("  "), &["spec.advancedSettings.proxySet", "must not be only blanks"]),
+        create("/spec/advancedSettings/proxySet", json!("  "), &["spec.advancedSettings.proxySet", "must not consist only of blanks"]),
         create(gateway, None, &["spec.advancedSettings.onlinePstnGateway", "Required value"]),
-        create(gateway, json!("gw"), &["spec.advancedSettings.onlinePstnGateway", "must be a host name in full (FQDN)"]),
-        create(gateway, json!("gw.example.com."), &["spec.advancedSettings.onlinePstnGateway", "must be a host name in full (FQDN)"]),
-        create(gateway, json!("192.0.2.1"), &["spec.advancedSettings.onlinePstnGateway", "must be a host name in full (FQDN)"]),
-        create(gateway, json!("https://gw.example.com"), &["spec.advancedSettings.onlinePstnGateway", "must be a host name in full (FQDN)"]),
-        create(gateway, json!("-gw.example.com"), &["spec.advancedSettings.onlinePstnGateway", "must be a host name in full (FQDN)"]),
+        create(gateway, json!("gw"), &["spec.advancedSettings.onlinePstnGateway", "must be a fully qualified host name (FQDN)"]),
+        create(gateway, json!("gw.example.com."), &["spec.advancedSettings.onlinePstnGateway", "must be a fully qualified host name (FQDN)"]),
+        create(gateway, json!("192.0.2.1"), &["spec.advancedSettings.onlinePstnGateway", "must be a fully qualified host name (FQDN)"]),
+        create(gateway, json!("https://gw.example.com"), &["spec.advancedSettings.onlinePstnGateway", "must be a fully qualified host name (FQDN)"]),
+        create(gateway, json!("-gw.example.com"), &["spec.advancedSettings.onlinePstnGateway", "must be a fully qualified host name (FQDN)"]),
         create(gateway, json!("GW-1.sub.Example.com"), &[]),
     ]
 }
@@ -255,22 +255,26 @@ fn variables() -> Vec<Case> {
         create(
             variables,
             json!({ "a b": "x" }),
-            &["spec.advancedSettings.variables", "names must have 1 to 100 letters, digits, dots, underscores and dashes"],
+            &["spec.advancedSettings.variables", "names must consist of 1 to 100 letters, digits, dots, underscores and dashes"],
         ),
-        create(variables, json!({ "": "x" }), &["spec.advancedSettings.variables", "names must have 1 to 100 letters, digits, dots, underscores and dashes"]),
+        create(
+            variables,
+            json!({ "": "x" }),
+            &["spec.advancedSettings.variables", "names must consist of 1 to 100 letters, digits, dots, underscores and dashes"],
+        ),
         create(
             variables,
             json!({ "x".repeat(101): "x" }),
-            &["spec.advancedSettings.variables", "names must have 1 to 100 letters, digits, dots, underscores and dashes"],
+            &["spec.advancedSettings.variables", "names must consist of 1 to 100 letters, digits, dots, underscores and dashes"],
         ),
-        create(variables, json!({ "ProxySet": "x" }), &["spec.advancedSettings.variables", "ProxySet has a field of its own"]),
-        create(variables, json!({ "OnlinePstnGateway": "x" }), &["spec.advancedSettings.variables", "OnlinePstnGateway has a field of its own"]),
+        create(variables, json!({ "ProxySet": "x" }), &["spec.advancedSettings.variables", "ProxySet has its own field"]),
+        create(variables, json!({ "OnlinePstnGateway": "x" }), &["spec.advancedSettings.variables", "OnlinePstnGateway has its own field"]),
         create(variables, json!({ "a": "x".repeat(1001) }), &["spec.advancedSettings.variables.a", "may not be more than 1000"]),
         create("/spec/advancedSettings/variablesFrom", json!({}), &["spec.advancedSettings.variablesFrom.secretRef", "Required value"]),
         create(
             "/spec/advancedSettings/variablesFrom/secretRef/name",
             json!("Not_A_Name"),
-            &["spec.advancedSettings.variablesFrom.secretRef.name", "must be the name of an object"],
+            &["spec.advancedSettings.variablesFrom.secretRef.name", "must be an object name"],
         ),
     ]
 }

@@ -26,7 +26,7 @@ use super::schema::{self, immutable, rule_at};
         name = "Company",
         type_ = "string",
         json_path = ".status.companyName",
-        description = "The company's name, as the platform has it"
+        description = "The company's name on the platform"
     ),
     printcolumn(
         name = "Tenant",
@@ -56,7 +56,7 @@ use super::schema::{self, immutable, rule_at};
         name = "Ready",
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
-        description = "Whether all that was asked for is so"
+        description = "Whether everything in the spec exists on the platform"
     ),
     printcolumn(
         name = "Reason",
@@ -68,7 +68,7 @@ use super::schema::{self, immutable, rule_at};
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp",
-        description = "Since when the object exists"
+        description = "Time since the object was created"
     ),
     printcolumn(
         name = "Channel",
@@ -96,7 +96,7 @@ use super::schema::{self, immutable, rule_at};
 #[x_kube(validation = rule_at(
     ".deletionPolicy",
     "self.deletionPolicy != 'Delete' || has(self.consentless)",
-    "Delete works for consentless leads only: set consentless, or deletionPolicy: Retain"
+    "Delete works only for consentless leads: set consentless, or deletionPolicy: Retain"
 ))]
 pub struct LeadSpec {
     /// Name of the LivePlatform that has the lead. Default: default. Immutable.

@@ -57,7 +57,7 @@ use super::words::{CapabilityState, CircuitState};
         name = "Age",
         type_ = "date",
         json_path = ".metadata.creationTimestamp",
-        description = "Since when the object exists"
+        description = "Time since the object was created"
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -174,7 +174,7 @@ pub struct WorkloadIdentity {}
 /// Which namespaces may use a platform.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rule_at(".selector", "(self.from == 'Selector') == has(self.selector)", "set selector with from: Selector, and only then"))]
+#[x_kube(validation = rule_at(".selector", "(self.from == 'Selector') == has(self.selector)", "set selector if and only if from is Selector"))]
 pub struct AllowedNamespaces {
     /// All (the default): every namespace. Selector: namespaces whose labels match the selector. None: no
     /// namespace.
@@ -297,7 +297,7 @@ impl From<ShortNameRule> for oc_domain::names::ShortNameRule {
 /// How the platform's synchronization jobs are started.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, KubeSchema)]
 #[serde(rename_all = "camelCase")]
-#[x_kube(validation = rule_at(".http", "(self.trigger == 'Http') == has(self.http)", "set http with trigger: Http, and only then"))]
+#[x_kube(validation = rule_at(".http", "(self.trigger == 'Http') == has(self.http)", "set http if and only if trigger is Http"))]
 pub struct SyncJobs {
     /// Manual (the default): the operator reports which job is due and watches for its effect. Http: the
     /// operator calls the URLs in http, for an installation that offers such calls.

@@ -18,7 +18,7 @@ pub(super) fn rule_at(field: &str, cel: &str, message: &str) -> Rule {
 pub(super) fn immutable(name: &str) -> Rule {
     rule(
         "self == oldSelf",
-        &format!("{name} is immutable: make a new object instead"),
+        &format!("{name} is immutable: create a new object instead"),
     )
 }
 
@@ -31,7 +31,7 @@ pub(super) fn immutable_optional(name: &str) -> Rule {
     rule_at(
         &format!(".{name}"),
         &cel,
-        &format!("{name} is immutable (adding or removing it is a change too): make a new object instead"),
+        &format!("{name} is immutable and can be neither added nor removed: create a new object instead"),
     )
 }
 
@@ -62,7 +62,7 @@ pub(super) mod kept {
         rule_at(
             ".spec.shortName",
             cel,
-            "shortName is immutable: no call renames a service. It can only be set to status.shortName, the name that the platform shows for it",
+            "shortName is immutable: no call renames a service. The only other value allowed is status.shortName, the name that the platform shows for it",
         )
     }
 
@@ -73,7 +73,7 @@ pub(super) mod kept {
             &format!(".spec.{field}"),
             &cel,
             &format!(
-                "{field} is immutable once the service was asked for: no call changes it. Put it back as it was, or take it out"
+                "{field} is immutable once the service was requested: no call changes it. Restore the previous value, or remove the field"
             ),
         )
     }
@@ -89,7 +89,7 @@ pub(super) mod kept {
         rule_at(
             ".spec.advancedSettings",
             &cel,
-            "advancedSettings is immutable once the service was asked for (adding or removing it is a change too): no call changes how it is connected. Put it back as it was",
+            "advancedSettings is immutable once the service was requested, and can be neither added nor removed: no call changes how the service is connected. Restore the previous value",
         )
     }
 }
@@ -117,7 +117,7 @@ pub(super) fn tenant_id(_: &mut SchemaGenerator) -> Schema {
         64,
         &[(
             GUID,
-            "must be a GUID in lower case, such as 22222222-2222-4222-8222-222222222222",
+            "must be a lowercase GUID, such as 22222222-2222-4222-8222-222222222222",
         )],
     )
 }
@@ -139,7 +139,7 @@ pub(super) fn object_name(_: &mut SchemaGenerator) -> Schema {
         253,
         &[(
             "!format.dns1123Subdomain().validate(self).hasValue()",
-            "must be the name of an object: lower-case letters, digits, - and ., beginning and ending with a letter or digit",
+            "must be an object name: lower-case letters, digits, - and ., beginning and ending with a letter or digit",
         )],
     )
 }
@@ -150,7 +150,7 @@ pub(super) fn namespace(_: &mut SchemaGenerator) -> Schema {
         63,
         &[(
             "!format.dns1123Label().validate(self).hasValue()",
-            "must be the name of a namespace: lower-case letters, digits and -, beginning and ending with a letter or digit",
+            "must be a namespace name: lower-case letters, digits and -, beginning and ending with a letter or digit",
         )],
     )
 }
@@ -161,7 +161,7 @@ pub(super) fn data_key(_: &mut SchemaGenerator) -> Schema {
         253,
         &[(
             "self.matches('^[-._a-zA-Z0-9]+$')",
-            "must be a key of letters, digits, -, _ and .",
+            "must be a key that consists of letters, digits, -, _ and .",
         )],
     )
 }
@@ -195,7 +195,7 @@ pub(super) fn short_name(_: &mut SchemaGenerator) -> Schema {
 
 const NOT_BLANK: (&str, &str) = (
     r"size(self) == 0 || self.matches('[^\\s\\p{Z}]')",
-    "must not be only blanks",
+    "must not consist only of blanks",
 );
 
 /// A service's full name, or a company's name.
@@ -232,7 +232,7 @@ pub(super) fn scope(_: &mut SchemaGenerator) -> Schema {
         500,
         &[(
             r"self.matches('^[^\\s\\p{Z}]+$')",
-            "must be one scope without blanks, such as api://<application id>/.default",
+            "must be a single scope without blanks, such as api://<application id>/.default",
         )],
     )
 }
@@ -243,7 +243,7 @@ pub(super) fn fqdn(_: &mut SchemaGenerator) -> Schema {
         253,
         &[(
             "self.matches('^([a-zA-Z0-9]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?[.])+[a-zA-Z]([a-zA-Z0-9-]{0,61}[a-zA-Z0-9])?$')",
-            "must be a host name in full (FQDN), such as gw.example.com",
+            "must be a fully qualified host name (FQDN), such as gw.example.com",
         )],
     )
 }
@@ -257,13 +257,13 @@ const URL_RULES: [(&str, &str); 4] = [
         // The pattern applies to the whole text: what url() returns has no bound, so a pattern on it would
         // cost too much.
         r"!isURL(self) || url(self).getScheme() != 'http' || self.matches('^(?i)http://([^/?#]*@)?(localhost|127[.]0[.]0[.]1|\\[::1\\]|[a-z0-9.-]+[.]svc([.]cluster[.]local)?)(:[0-9]+)?([/?#]|$)')",
-        "must be https: http is taken only for a loopback host (localhost, 127.0.0.1, [::1]) or a cluster-local one (*.svc, *.svc.cluster.local)",
+        "must be https: http is accepted only for a loopback host (localhost, 127.0.0.1, [::1]) or a cluster-local one (*.svc, *.svc.cluster.local)",
     ),
     (
         "!self.matches('^[^/]*//[^/?#]*@')",
-        "must not have a user name or password",
+        "must not contain a user name or password",
     ),
-    ("!self.contains('#')", "must not have a fragment (#)"),
+    ("!self.contains('#')", "must not contain a fragment (#)"),
 ];
 
 /// The URL of a single call.
@@ -275,7 +275,7 @@ pub(super) fn https_url(_: &mut SchemaGenerator) -> Schema {
 pub(super) fn base_url(_: &mut SchemaGenerator) -> Schema {
     with(
         text(2000, &URL_RULES),
-        &[("!self.contains('?')", "must not have a query (?)")],
+        &[("!self.contains('?')", "must not contain a query (?)")],
     )
 }
 
@@ -315,7 +315,7 @@ pub(super) fn countries(_: &mut SchemaGenerator) -> Schema {
         16,
         &[(
             "self.matches('^[A-Z]{2}$')",
-            "must be a country's ISO 3166 code of two capital letters, such as NL",
+            "must be an ISO 3166 country code of two capital letters, such as NL",
         )],
     );
     json_schema!({ "type": "array", "items": country, "minItems": 1, "maxItems": 300, "x-kubernetes-list-type": "set" })
@@ -326,7 +326,7 @@ fn label_value() -> Schema {
         100,
         &[(
             "!format.labelValue().validate(self).hasValue()",
-            "must be the value of a label: at most 63 letters, digits, -, _ and .",
+            "must be a label value: at most 63 letters, digits, -, _ and .",
         )],
     )
 }
@@ -339,7 +339,7 @@ pub(super) fn labels(_: &mut SchemaGenerator) -> Schema {
         labels,
         &[(
             "self.all(k, !format.qualifiedName().validate(k).hasValue())",
-            "keys must be names of labels, such as example.com/team",
+            "keys must be label names, such as example.com/team",
         )],
     )
 }
@@ -352,15 +352,15 @@ pub(super) fn variables(_: &mut SchemaGenerator) -> Schema {
         &[
             (
                 "self.all(k, k.matches('^[A-Za-z0-9._-]{1,100}$'))",
-                "names must have 1 to 100 letters, digits, dots, underscores and dashes",
+                "names must consist of 1 to 100 letters, digits, dots, underscores and dashes",
             ),
             (
                 "!('ProxySet' in self)",
-                "ProxySet has a field of its own: set advancedSettings.proxySet",
+                "ProxySet has its own field: set advancedSettings.proxySet",
             ),
             (
                 "!('OnlinePstnGateway' in self)",
-                "OnlinePstnGateway has a field of its own: set advancedSettings.onlinePstnGateway",
+                "OnlinePstnGateway has its own field: set advancedSettings.onlinePstnGateway",
             ),
         ],
     )
@@ -372,7 +372,7 @@ pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
         400,
         &[(
             "!format.qualifiedName().validate(self).hasValue()",
-            "must be the name of a label, such as example.com/team",
+            "must be a label name, such as example.com/team",
         )],
     );
     key.insert("description".into(), "The label's key.".into());
@@ -400,11 +400,11 @@ pub(super) fn label_selector(_: &mut SchemaGenerator) -> Schema {
         "properties": {
             "matchLabels": {
                 "type": "object", "maxProperties": 50, "additionalProperties": label_value(),
-                "description": "Labels that must all be there, with these values.",
+                "description": "Labels that a namespace must have, with these values.",
             },
             "matchExpressions": {
                 "type": "array", "maxItems": 50, "x-kubernetes-list-type": "atomic", "items": expression,
-                "description": "Requirements that must all hold.",
+                "description": "Requirements for the namespace's labels. All must be met.",
             },
         },
     })
@@ -419,16 +419,16 @@ pub(super) fn conditions(_: &mut SchemaGenerator) -> Schema {
         "properties": {
             "type": {
                 "type": "string", "maxLength": 316, "pattern": r"^([a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*/)?(([A-Za-z0-9][-A-Za-z0-9_.]*)?[A-Za-z0-9])$",
-                "description": "What it is about.",
+                "description": "The condition's type.",
             },
-            "status": { "type": "string", "enum": ["True", "False", "Unknown"], "description": "Whether it is so." },
+            "status": { "type": "string", "enum": ["True", "False", "Unknown"], "description": "The condition's status." },
             "reason": {
                 "type": "string", "minLength": 1, "maxLength": 1024, "pattern": "^[A-Za-z]([A-Za-z0-9_,:]*[A-Za-z0-9_])?$",
-                "description": "Why, in one word. It tells whose move it is.",
+                "description": "Why, in one word. It shows whose move it is.",
             },
-            "message": { "type": "string", "maxLength": 32768, "description": "What happened, for a person to read." },
+            "message": { "type": "string", "maxLength": 32768, "description": "What happened, in plain words." },
             "lastTransitionTime": { "type": "string", "format": "date-time", "description": "When the status last changed." },
-            "observedGeneration": { "type": "integer", "format": "int64", "minimum": 0, "description": "The metadata.generation that it was said of." },
+            "observedGeneration": { "type": "integer", "format": "int64", "minimum": 0, "description": "The metadata.generation that the condition describes." },
         },
     });
     json_schema!({ "type": "array", "items": condition, "maxItems": 16, "x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"] })

@@ -32,15 +32,15 @@ use super::words::SyncState;
     printcolumn(name = "Tenant", type_ = "string", json_path = ".status.msTenantId", description = "The customer's Microsoft 365 tenant id"),
     printcolumn(name = "Short Name", type_ = "string", json_path = ".spec.shortName", description = "The service's short name"),
     printcolumn(name = "License", type_ = "string", json_path = ".status.licenseType", description = "The License Type, read back from the platform"),
-    printcolumn(name = "Sync", type_ = "string", json_path = ".status.sync.state", description = "How far the synchronization jobs are"),
+    printcolumn(name = "Sync", type_ = "string", json_path = ".status.sync.state", description = "State of the synchronization job that is furthest behind"),
     printcolumn(
         name = "Ready",
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].status"#,
-        description = "Whether all that was asked for is so"
+        description = "Whether everything in the spec exists on the platform"
     ),
     printcolumn(name = "Reason", type_ = "string", json_path = r#".status.conditions[?(@.type=="Ready")].reason"#, description = "Why, and whose move it is"),
-    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Since when the object exists"),
+    printcolumn(name = "Age", type_ = "date", json_path = ".metadata.creationTimestamp", description = "Time since the object was created"),
     printcolumn(
         name = "Customer GUID",
         type_ = "string",
@@ -48,14 +48,14 @@ use super::words::SyncState;
         priority = 1,
         description = "The platform's key of the service"
     ),
-    printcolumn(name = "Task", type_ = "string", json_path = ".status.operation.taskId", priority = 1, description = "The platform's task"),
+    printcolumn(name = "Task", type_ = "string", json_path = ".status.operation.taskId", priority = 1, description = "The platform's id of the task"),
     printcolumn(name = "Full Name", type_ = "string", json_path = ".spec.fullName", priority = 1, description = "The service's full name"),
     printcolumn(
         name = "Message",
         type_ = "string",
         json_path = r#".status.conditions[?(@.type=="Ready")].message"#,
         priority = 1,
-        description = "What happened, for a person to read"
+        description = "What happened, in plain words"
     )
 )]
 #[serde(rename_all = "camelCase")]
@@ -64,7 +64,7 @@ use super::words::SyncState;
     validation = rule_at(
         ".platform",
         "!has(self.platform) || has(self.msTenantId)",
-        "platform goes with msTenantId only: with leadRef the lead's platform is used"
+        "platform is allowed only with msTenantId: with leadRef the operator uses the lead's platform"
     ),
     validation = immutable_optional("leadRef"),
     validation = immutable_optional("msTenantId"),
