@@ -95,7 +95,7 @@ func check(t *testing.T, rules []rule, name string, object *unstructured.Unstruc
 		message += " " + is.held
 	}
 	if !is.seen {
-		message = "The operator has not looked at it yet."
+		message = "The operator has not reconciled it yet."
 	}
 	if got.Message != message {
 		t.Errorf("%s: the message is %q, not %q", name, got.Message, message)

@@ -30,7 +30,7 @@
 {{- if .Values.serviceAccount.create }}
 {{- default (include "oc-essentials-operator.fullname" .) .Values.serviceAccount.name }}
 {{- else }}
-{{- required "serviceAccount.name: name the service account to run as, or set serviceAccount.create" .Values.serviceAccount.name }}
+{{- required "serviceAccount.name: name an existing service account, or set serviceAccount.create to true" .Values.serviceAccount.name }}
 {{- end }}
 {{- end }}
 

@@ -2,18 +2,18 @@
 {{- define "oc-essentials-operator.validate" -}}
 {{- with .Values.leaderElection }}
 {{- if ge (int .renewDeadline) (int .leaseDuration) }}
-{{- fail (printf "leaderElection.renewDeadline is %v and leaseDuration %v: give a deadline that is less, so that a leader has stopped before another one begins" .renewDeadline .leaseDuration) }}
+{{- fail (printf "leaderElection.renewDeadline is %v and leaseDuration %v: choose a shorter deadline, so that a leader stops before another one starts" .renewDeadline .leaseDuration) }}
 {{- end }}
 {{- if ge (int .retryPeriod) (int .renewDeadline) }}
-{{- fail (printf "leaderElection.retryPeriod is %v and renewDeadline %v: give a period that is less, so that a renewal can be tried more than once" .retryPeriod .renewDeadline) }}
+{{- fail (printf "leaderElection.retryPeriod is %v and renewDeadline %v: choose a shorter period, so that the leader can retry a renewal" .retryPeriod .renewDeadline) }}
 {{- end }}
 {{- end }}
 {{- if eq (int .Values.metrics.port) (int .Values.health.port) }}
-{{- fail (printf "metrics.port and health.port are both %v: give one of them another port" .Values.health.port) }}
+{{- fail (printf "metrics.port and health.port are both %v: change one of them" .Values.health.port) }}
 {{- end }}
 {{- range list "serviceMonitor" "podMonitor" "prometheusRule" }}
 {{- if and (get $.Values .).enabled (not $.Values.metrics.enabled) }}
-{{- fail (printf "%s.enabled needs metrics: set metrics.enabled, or %s.enabled to false" . .) }}
+{{- fail (printf "%s.enabled needs metrics: set metrics.enabled to true, or %s.enabled to false" . .) }}
 {{- end }}
 {{- end }}
 {{- with .Values.networkPolicy }}
@@ -22,7 +22,7 @@
 {{- range .apiServerPorts }}{{ $open = append $open (int .) }}{{ end }}
 {{- range .platformPorts }}
 {{- if has (int .) $open }}
-{{- fail (printf "networkPolicy.platformTo bounds nothing while networkPolicy.apiServerTo is empty: port %d is one of apiServerPorts too, and is let out to anywhere by it; say in apiServerTo where the API server is, or take the port out of apiServerPorts" (int .)) }}
+{{- fail (printf "networkPolicy.platformTo restricts nothing while networkPolicy.apiServerTo is empty: port %d is also in apiServerPorts, which allows it to any address; list the API server's addresses in apiServerTo, or remove the port from apiServerPorts" (int .)) }}
 {{- end }}
 {{- end }}
 {{- end }}
@@ -33,13 +33,13 @@
 {{- if not .Values.networkPolicy.apiServerTo }}{{ range .Values.networkPolicy.apiServerPorts }}{{ $open = append $open (int .) }}{{ end }}{{ end }}
 {{- if not .Values.networkPolicy.platformTo }}{{ range .Values.networkPolicy.platformPorts }}{{ $open = append $open (int .) }}{{ end }}{{ end }}
 {{- if not (has $port $open) }}
-{{- fail (printf "networkPolicy lets nothing out to the collector of otlp.endpoint (port %d): say in networkPolicy.extraEgress where it is, such as [{ports: [{port: %d}]}]" $port $port) }}
+{{- fail (printf "networkPolicy blocks the collector of otlp.endpoint (port %d): allow it in networkPolicy.extraEgress, such as [{ports: [{port: %d}]}]" $port $port) }}
 {{- end }}
 {{- end }}
 {{- if and .Values.livePlatform.enabled (not .Values.livePlatform.spec) }}
-{{- fail "livePlatform.spec is empty: give at least url and authentication, as in a LivePlatform, or set livePlatform.enabled to false" }}
+{{- fail "livePlatform.spec is empty: set at least url and authentication, or set livePlatform.enabled to false" }}
 {{- end }}
 {{- if and .Values.simulator.enabled .Values.livePlatform.enabled (eq .Values.livePlatform.name .Values.simulator.platformName) }}
-{{- fail (printf "livePlatform.name and simulator.platformName are both %s: give one of them another name" .Values.livePlatform.name) }}
+{{- fail (printf "livePlatform.name and simulator.platformName are both %s: change one of them" .Values.livePlatform.name) }}
 {{- end }}
 {{- end }}

@@ -1,3 +1,3 @@
 local actions = {}
-actions["refresh"] = { ["displayName"] = "Look now", ["iconClass"] = "fa fa-fw fa-redo" }
+actions["refresh"] = { ["displayName"] = "Reconcile now", ["iconClass"] = "fa fa-fw fa-redo" }
 return actions
