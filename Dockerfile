@@ -38,7 +38,7 @@ FROM scratch AS simulator
 ARG VERSION=dev
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="oc-essentials-simulator" \
-      org.opencontainers.image.description="A stand-in for a Live Platform's Operator Connect API, to test and to try against" \
+      org.opencontainers.image.description="A simulated Operator Connect API of a Live Platform, for tests and trials" \
       org.opencontainers.image.version="${VERSION}" \
       org.opencontainers.image.revision="${REVISION}" \
       org.opencontainers.image.licenses="Apache-2.0"

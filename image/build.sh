@@ -22,7 +22,7 @@ install_tools() {
   need python3 'install it (Debian: apt-get install python3-venv)'
   local stamp="$tools/requirements.txt"
   if ! cmp -s image/requirements.txt "$stamp"; then
-    note 'the compiler for musl and the CA roots, from PyPI'
+    note 'installing the compiler for musl and the CA roots from PyPI'
     python3 -m venv --clear "$tools/python" >&2 || fail 'python3 has no venv module (Debian: apt-get install python3-venv)'
     "$tools/python/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement image/requirements.txt >&2
     cp image/requirements.txt "$stamp"
@@ -33,19 +33,19 @@ install_tools() {
 
 cargo_tool() {
   if ! grep -qs "^\"$1 $2 " "$tools/.crates.toml"; then
-    note "$1 $2, from crates.io (a minute or two, once)"
+    note "installing $1 $2 from crates.io (a minute or two, once)"
     cargo install --quiet --locked --root "$tools" "$1@$2" >&2
   fi
 }
 
-[ $# -ge 1 ] || fail 'say what to build: amd64 FOLDER, arm64 FOLDER, or tools'
+[ $# -ge 1 ] || fail 'missing argument: amd64 FOLDER, arm64 FOLDER, or tools'
 case $1 in
   tools) install_tools; exit ;;
   amd64) triple=x86_64-unknown-linux-musl ;;
   arm64) triple=aarch64-unknown-linux-musl ;;
-  *) fail "no such architecture: $1; there are amd64 and arm64" ;;
+  *) fail "unknown architecture $1: use amd64 or arm64" ;;
 esac
-[ $# -eq 2 ] || fail "say in which folder to put the files: image/build.sh $1 FOLDER"
+[ $# -eq 2 ] || fail "missing argument FOLDER, where to put the files: image/build.sh $1 FOLDER"
 out=$2
 
 install_tools
@@ -58,8 +58,8 @@ fi
 # Absolute, because cargo runs the tools from other folders.
 tools=$(cd "$tools" && pwd)
 export PATH="$tools/bin:$tools/python/bin:$PATH"
-# By default the allocator requests huge pages: 80 MiB instead of 51 for a thousand services (cargo xtask bench), in a program that waits
-# much and computes little.
+# By default the allocator requests huge pages: 80 MiB instead of 51 for a thousand services (cargo xtask bench), in a program that mostly
+# waits.
 export "CFLAGS_${triple//-/_}=-DMI_DEFAULT_ALLOW_THP=0"
 selected=(); for program in "${programs[@]}"; do selected+=(--package "$program"); done
 cargo auditable zigbuild --locked --profile image --target "$triple" "${selected[@]}" --bins
