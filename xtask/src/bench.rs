@@ -18,17 +18,17 @@ use tokio::time::Instant;
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
-/// What is measured. With OPERATORCONNECT_IMAGE_ROOT, the operator of the image that `cargo xtask image
-/// --unpack` left there.
+/// What is measured. With OPERATORCONNECT_IMAGE_ROOT, it measures the operator of the image that `cargo xtask
+/// image --unpack` left there.
 #[derive(Args)]
 pub struct Settings {
-    /// How many services are applied, as fast as the API server takes them
+    /// How many services to apply, as fast as the API server accepts them
     #[arg(long, default_value_t = 1000)]
     services: u32,
-    /// How many of them are looked at at rest
+    /// How many services to watch while idle
     #[arg(long, default_value_t = 100)]
     resting: u32,
-    /// For how many seconds nothing changes, with observeInterval 5s
+    /// How many seconds to stay idle, with observeInterval 5s
     #[arg(long, default_value_t = 120)]
     rest_seconds: u64,
     /// How long a task takes on the simulated platform, in milliseconds
@@ -56,10 +56,13 @@ pub fn run(settings: &Settings) -> Result<bool> {
 }
 
 async fn measure(settings: &Settings) -> Result<bool> {
-    step("The operator and the simulated platform, as released");
+    step("Building the operator and the simulated platform in release mode");
     let mut programs = build::programs(true)?;
     if let Some(operator) = control_plane::operator_of_image()? {
-        note(&format!("the operator of the image: {}", operator.display()));
+        note(&format!(
+            "using the operator of the image: {}",
+            operator.display()
+        ));
         programs.operator = operator;
     }
     busy(settings, &programs).await?;
@@ -189,7 +192,7 @@ pub async fn all_ready(client: &Client, services: u32, patience: Duration) -> Re
         }
         ensure!(
             Instant::now() < until,
-            "{ready} of {services} are Ready after {} s",
+            "only {ready} of {services} are Ready after {} s",
             patience.as_secs()
         );
         tokio::time::sleep(Duration::from_millis(100)).await;
@@ -282,7 +285,7 @@ async fn tell(client: &Client, number: u32) -> Result<()> {
 async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let count = settings.services;
     step(&format!(
-        "{count} services, applied as fast as the API server takes them (5 ms a call, tasks of {} ms)",
+        "Applying {count} services as fast as the API server accepts them (5 ms a call, tasks of {} ms)",
         settings.task
     ));
     let ground = ground("bench", programs, count, settings.task, |port| {
@@ -291,7 +294,7 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     .await?;
     let before = alone(&ground.client, count).await?;
     note(&format!(
-        "the API server alone, for one object made, three writes and three events each: {:.1} s",
+        "the API server alone, one create, three writes and three events for each object: {:.1} s",
         before.as_secs_f64()
     ));
     let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
@@ -364,7 +367,7 @@ impl Busy {
             ready / before
         ));
         result(&format!(
-            "| less the task | ratio {:.2} |",
+            "| without the task | ratio {:.2} |",
             (ready - self.task as f64 / 1000.0) / before
         ));
         result(&format!(
@@ -372,7 +375,7 @@ impl Busy {
             (used.cpu - idle.cpu).as_secs_f64() * 1000.0 / f64::from(self.count)
         ));
         result(&format!(
-            "| resident memory | {:.1} MiB at the end, {:.1} MiB at most, {:.1} MiB before |",
+            "| resident memory | {:.1} MiB at the end, {:.1} MiB peak, {:.1} MiB before |",
             used.resident, used.peak, idle.resident
         ));
     }
@@ -381,7 +384,7 @@ impl Busy {
 async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let count = settings.resting;
     step(&format!(
-        "{count} services at rest for {} s, with observeInterval 5s",
+        "Leaving {count} services idle for {} s, with observeInterval 5s",
         settings.rest_seconds
     ));
     let ground = ground("bench", programs, count, 500, |port| platform(port, "5s")).await?;
@@ -400,7 +403,7 @@ async fn rest(settings: &Settings, programs: &build::Programs) -> Result<()> {
     let mark = audit::end(&log)?;
     tokio::time::sleep(Duration::from_secs(settings.rest_seconds)).await;
     result(&format!(
-        "\n| {count} services at rest, {} s | |\n|---|---|",
+        "\n| {count} idle services, {} s | |\n|---|---|",
         settings.rest_seconds
     ));
     result(&format!("| writes to the API server | {} |", writes(mark)?));
@@ -440,7 +443,7 @@ struct Usage {
 }
 
 fn usage(id: u32) -> Result<Usage> {
-    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).context("the operator is gone")?;
+    let stat = std::fs::read_to_string(format!("/proc/{id}/stat")).context("the operator is not running")?;
     // The second field is the name in parentheses. After it, user and system time are the 12th and 13th
     // fields, in hundredths of a second.
     let fields: Vec<&str> = stat

@@ -53,7 +53,7 @@ pub fn programs(release: bool) -> Result<Programs> {
     if release {
         command.arg("--release");
     }
-    if !command.status().context("cargo can't be run")?.success() {
+    if !command.status().context("can't run cargo")?.success() {
         bail!("cargo build failed; its messages are above");
     }
     let folder = target().join(if release { "release" } else { "debug" });

@@ -25,7 +25,7 @@ const KUBERNETES: &str = "1.37.0";
 /// How the chart is checked.
 #[derive(Args)]
 pub struct Settings {
-    /// Write nothing; fail when the chart's README or its copy of crds/ is not what it should be
+    /// Write nothing; fail if the chart's README or its copy of crds/ is out of date
     #[arg(long)]
     check: bool,
 }
@@ -69,7 +69,7 @@ pub fn run(settings: &Settings) -> Result<bool> {
     }
     if wrong.is_empty() {
         progress::result(&format!(
-            "The chart is in order: {} sets of values, its own tests, kubeconform and kube-score.",
+            "The chart passes: {} sets of values, its own tests, kubeconform and kube-score.",
             cases.len()
         ));
     }
@@ -95,14 +95,14 @@ impl Chart {
         }
         cases.sort();
         if cases.is_empty() {
-            bail!("{} has no values to try the chart with", folder.display());
+            bail!("{} contains no values files for the chart", folder.display());
         }
         Ok(cases)
     }
 
     /// Writes or checks the README, which is generated from the values.
     fn readme(&self, tools: &Tools, check: bool) -> Result<Option<String>> {
-        progress::step("the chart's README");
+        progress::step("Chart README");
         let mut command = Command::new(&tools.helm_docs);
         command.arg("--chart-search-root").arg(&self.folder).args([
             "--template-files",
@@ -129,7 +129,10 @@ impl Chart {
             return Ok(None);
         }
         let fresh = fs::read_to_string(&path).ok().as_deref() == Some(made.as_str());
-        Ok((!fresh).then(|| "the chart's README.md is not what values.yaml and README.md.gotmpl say; run cargo xtask chart".to_owned()))
+        Ok((!fresh).then(|| {
+            "the chart's README.md differs from values.yaml and README.md.gotmpl; run cargo xtask chart"
+                .to_owned()
+        }))
     }
 
     fn lint(&self, tools: &Tools, case: &Path) -> Result<Option<String>> {
@@ -226,7 +229,7 @@ impl Chart {
                 .filter(|line| !line.starts_with("[OK]") && !line.starts_with("[SKIPPED]"))
                 .collect();
             format!(
-                "kube-score with {}: follow it, or answer it in {}/kube-score.md:\n{}",
+                "kube-score with {}: fix the findings, or answer them in {}/kube-score.md:\n{}",
                 name(case),
                 self.folder.display(),
                 findings.join("\n")
@@ -253,7 +256,7 @@ fn fault_of_readme(text: &str) -> Option<String> {
         .filter(|row: &Vec<_>| row.len() >= 4)
         .collect();
     if rows.is_empty() {
-        return Some("helm-docs makes no table of values out of README.md.gotmpl and values.yaml; run it by itself to see why".to_owned());
+        return Some("helm-docs renders no table of values from README.md.gotmpl and values.yaml; run helm-docs to see why".to_owned());
     }
     let bare = rows.iter().find(|row| {
         row.last()
@@ -261,7 +264,7 @@ fn fault_of_readme(text: &str) -> Option<String> {
     });
     bare.map(|row| {
         format!(
-            "values.yaml: {} is not explained; write `# -- …` above it",
+            "values.yaml: {} has no description; write `# -- …` above it",
             row[0].trim_start_matches("| ")
         )
     })
@@ -276,7 +279,7 @@ fn said(command: &mut Command) -> Result<Result<String, String>> {
     let program = PathBuf::from(command.get_program());
     let output = command
         .output()
-        .with_context(|| format!("{} can't be run", program.display()))?;
+        .with_context(|| format!("can't run {}", program.display()))?;
     let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).trim_end().to_owned();
     let (told, complained) = (text(&output.stdout), text(&output.stderr));
     if output.status.success() {
@@ -288,7 +291,7 @@ fn said(command: &mut Command) -> Result<Result<String, String>> {
         .collect::<Vec<_>>()
         .join("\n");
     Ok(Err(if both.is_empty() {
-        format!("{} ended with {}", name(&program), output.status)
+        format!("{} failed with {}", name(&program), output.status)
     } else {
         both
     }))
@@ -304,7 +307,7 @@ mod tests {
         let explained = "| Key | Type | Default | Description |\n| a.b | int | `1` | How many. |";
         assert_eq!(fault_of_readme(explained), None);
         let fault = fault_of_readme(&format!("{explained}\n| c | int | `1` |  |")).unwrap();
-        assert!(fault.contains("values.yaml: c is not explained"), "{fault}");
+        assert!(fault.contains("values.yaml: c has no description"), "{fault}");
         assert!(fault_of_readme("\n").is_some());
     }
 

@@ -84,12 +84,12 @@ fn differences(folder: &str, files: &[(String, String)]) -> Result<Vec<String>> 
     let path = root().join(folder);
     let mut wrong: Vec<String> = stray(&path, files)?
         .iter()
-        .map(|path| format!("{} is one too many", path.display()))
+        .map(|path| format!("{} has no type in crates/api", path.display()))
         .collect();
     for (name, text) in files {
         // A file that can't be read counts as different.
         if fs::read_to_string(path.join(name)).ok().as_deref() != Some(text.as_str()) {
-            wrong.push(format!("{folder}/{name} is not what crates/api says"));
+            wrong.push(format!("{folder}/{name} differs from crates/api"));
         }
     }
     Ok(wrong)

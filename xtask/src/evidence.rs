@@ -24,14 +24,14 @@ const ROWS: [(&str, &str, &str); 7] = [
         "{states} states in {models} models, longest path {longestPath} events; laws broken: {violations}",
     ),
     (
-        "Teeth of the stories",
+        "Wrong operators in the stories",
         "teeth",
-        "{caught} of {variants} wrong operators caught, and {worldsCaught} of {worlds} worlds that leave out a check of their own; the last after {storiesUntilTheLastWasCaught} stories",
+        "{caught} of {variants} wrong operators caught, and {worldsCaught} of {worlds} worlds without one of their own checks; the last after {storiesUntilTheLastWasCaught} stories",
     ),
     (
-        "Teeth of the orders",
+        "Wrong operators in the orders",
         "every-order-teeth",
-        "{caught} wrong operators caught, and {worldsCaught} worlds that leave out a check of their own",
+        "{caught} wrong operators caught, and {worldsCaught} worlds without one of their own checks",
     ),
     (
         "SIGKILL at every place between two effects",
@@ -41,12 +41,12 @@ const ROWS: [(&str, &str, &str); 7] = [
     (
         "SIGKILL at random, 10 % lost answers, 5 % 5xx",
         "kills",
-        "{random_kills_under_load/kills} kills, {random_kills_under_load/answersLost} answers lost, {random_kills_under_load/serverErrors} 5xx, {random_kills_under_load/createsExecuted} creates executed for {random_kills_under_load/services} services that were asked for, {random_kills_under_load/deletions} deleted; second services: {random_kills_under_load/secondServices}, wrongly deleted: {random_kills_under_load/wronglyDeleted}",
+        "{random_kills_under_load/kills} kills, {random_kills_under_load/answersLost} answers lost, {random_kills_under_load/serverErrors} 5xx, {random_kills_under_load/createsExecuted} creates executed for {random_kills_under_load/services} requested services, {random_kills_under_load/deletions} deleted; second services: {random_kills_under_load/secondServices}, wrongly deleted: {random_kills_under_load/wronglyDeleted}",
     ),
     (
         "Objects of the flows, judged by Argo CD's Lua and by kstatus",
         "gitops",
-        "{objects} states of objects, {reasons} of {allReasons} reasons; not as documented: {wrongHealth}, not as our own checker says: {wrongKstatus}",
+        "{objects} states of objects, {reasons} of {allReasons} reasons; health other than documented: {wrongHealth}, kstatus other than our own checker: {wrongKstatus}",
     ),
 ];
 
@@ -91,13 +91,13 @@ fn filled(text: &str, counts: &Value) -> String {
 /// When the page has no place for the table, or can't be written.
 pub fn write() -> Result<bool> {
     let path = build::root().join("docs/evidence.md");
-    let text = std::fs::read_to_string(&path).context("docs/evidence.md can't be read")?;
+    let text = std::fs::read_to_string(&path).context("can't read docs/evidence.md")?;
     let (before, rest) = text
         .split_once(BEGIN)
-        .context("docs/evidence.md has no place for the table")?;
+        .context("docs/evidence.md has no begin mark for the table")?;
     let (_, after) = rest
         .split_once(END)
-        .context("the place for the table in docs/evidence.md has no end")?;
+        .context("docs/evidence.md has no end mark for the table")?;
     write_if_changed(&path, &format!("{before}{BEGIN}\n{}\n{END}{after}", table()))?;
     progress::result(&table());
     Ok(true)
@@ -105,7 +105,7 @@ pub fn write() -> Result<bool> {
 
 fn write_if_changed(path: &Path, text: &str) -> Result<()> {
     if std::fs::read_to_string(path).ok().as_deref() != Some(text) {
-        std::fs::write(path, text).context("docs/evidence.md can't be written")?;
+        std::fs::write(path, text).context("can't write docs/evidence.md")?;
     }
     Ok(())
 }

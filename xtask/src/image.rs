@@ -20,26 +20,26 @@ use engine::Engine;
 /// How the images are built.
 #[derive(Args)]
 pub struct Settings {
-    /// What builds them; by default the first that works of docker, podman, buildah
+    /// The engine; by default the first of docker, podman and buildah that works
     #[arg(long, value_enum)]
     engine: Option<Engine>,
-    /// The image in which the programs are compiled, or `host` to compile them here; by default the one that
-    /// the Dockerfile names
+    /// The image in which to compile the programs, or `host` to compile them on this machine; by default the
+    /// one that the Dockerfile names
     #[arg(long, value_name = "IMAGE|host")]
     builder: Option<String>,
-    /// For which processors; by default for this machine's
+    /// The architecture; by default this machine's
     #[arg(long, value_enum)]
     arch: Option<Wanted>,
-    /// Tag of the images; by default the version. With `--arch all`, -amd64 and -arm64 are added
+    /// Tag of the images; by default the version. `--arch all` appends -amd64 and -arm64
     #[arg(long)]
     tag: Option<String>,
-    /// Compile the programs here, into target/image/files, and make no image
+    /// Only compile the programs on this machine, into target/image/files, and build no image
     #[arg(long)]
     binary_only: bool,
-    /// Lay the root file system of the operator's image into target/image/root (for arm64: root-arm64)
+    /// Unpack the root file system of the operator's image into target/image/root (for arm64: root-arm64)
     #[arg(long)]
     unpack: bool,
-    /// Run the operator out of its unpacked image: read-only, as its user, with nothing else around it. Needs
+    /// Run the operator from its unpacked image: read-only, as its user, with nothing else in reach. Requires
     /// root
     #[arg(long)]
     run: bool,
@@ -72,7 +72,7 @@ impl Arch {
             "x86_64" => Ok(Self::Amd64),
             "aarch64" => Ok(Self::Arm64),
             other => bail!(
-                "this machine is {other}; say which image you want: --arch amd64, --arch arm64 or --arch all"
+                "this machine is {other}; choose the image with --arch amd64, --arch arm64 or --arch all"
             ),
         }
     }
@@ -171,7 +171,10 @@ pub fn run(settings: &Settings) -> Result<bool> {
 
 /// Compiles both programs on this machine.
 fn compile(arch: Arch, origin: &Origin) -> Result<()> {
-    step(&format!("The programs for {}, compiled here", arch.name()));
+    step(&format!(
+        "Compiling the programs for {} on this machine",
+        arch.name()
+    ));
     let mut command = Command::new(build::root().join("image/build.sh"));
     command
         .arg(arch.name())
@@ -182,12 +185,12 @@ fn compile(arch: Arch, origin: &Origin) -> Result<()> {
     command.env("OPERATORCONNECT_REVISION", &origin.revision);
     let status = command
         .status()
-        .context("image/build.sh can't be run; it needs bash")?;
+        .context("can't run image/build.sh; it needs bash")?;
     ensure!(status.success(), "image/build.sh failed; its messages are above");
     for kind in [&OPERATOR, &SIMULATOR] {
         let path = files().join(arch.name()).join(kind.program);
         let size = std::fs::metadata(&path)
-            .with_context(|| format!("{} can't be read", path.display()))?
+            .with_context(|| format!("can't read {}", path.display()))?
             .len();
         note(&format!("{}: {:.1} MB", path.display(), megabytes(size)));
     }
@@ -201,7 +204,11 @@ fn make(settings: &Settings, engine: Engine, kind: &Kind, arch: Arch, origin: &O
         Some(Wanted::All) => format!("{}:{tag}-{}", kind.image, arch.name()),
         _ => format!("{}:{tag}", kind.image),
     };
-    step(&format!("{name} for {}, by {}", arch.name(), engine.name()));
+    step(&format!(
+        "Building {name} for {} with {}",
+        arch.name(),
+        engine.name()
+    ));
     let file = folder().join(format!("{}-{}.tar", kind.image, arch.name()));
     engine.build(&engine::Order {
         kind,
@@ -213,11 +220,11 @@ fn make(settings: &Settings, engine: Engine, kind: &Kind, arch: Arch, origin: &O
     })?;
     engine.save(&name, &file)?;
     let archive = Archive::read(&file)
-        .with_context(|| format!("{} is not an image as docker saves it", file.display()))?;
+        .with_context(|| format!("{} is not an image in the format of docker save", file.display()))?;
     let name = format!("sbom/{}.cdx.json", kind.program);
     if let Some(sbom) = archive.file(&name) {
         let path = folder().join(format!("{}-{}.cdx.json", kind.program, arch.name()));
-        std::fs::write(&path, &sbom.bytes).with_context(|| format!("{} can't be written", path.display()))?;
+        std::fs::write(&path, &sbom.bytes).with_context(|| format!("can't write {}", path.display()))?;
     }
     Ok(archive)
 }
@@ -225,7 +232,7 @@ fn make(settings: &Settings, engine: Engine, kind: &Kind, arch: Arch, origin: &O
 fn unpack(archive: &Archive, arch: Arch, and_run: bool) -> Result<bool> {
     let root = folder().join(if arch == Arch::Amd64 { "root" } else { "root-arm64" });
     archive.unpack(&root)?;
-    note(&format!("its root file system: {}", root.display()));
+    note(&format!("unpacked the root file system into {}", root.display()));
     if !and_run {
         return Ok(true);
     }
@@ -234,7 +241,7 @@ fn unpack(archive: &Archive, arch: Arch, and_run: bool) -> Result<bool> {
         "--run: this machine can't run the program for {}",
         arch.name()
     );
-    step("The operator, run out of its image");
+    step("Running the operator from its image");
     run::all(&root, OPERATOR.program)
 }
 
@@ -258,7 +265,7 @@ fn origin() -> Result<Origin> {
             .filter(|output| output.status.success())?;
         Some(String::from_utf8_lossy(&output.stdout).trim().to_owned()).filter(|text| !text.is_empty())
     };
-    std::fs::create_dir_all(files()).with_context(|| format!("{} can't be made", files().display()))?;
+    std::fs::create_dir_all(files()).with_context(|| format!("can't create {}", files().display()))?;
     Ok(Origin {
         version: env!("CARGO_PKG_VERSION"),
         revision: git(&["describe", "--always", "--abbrev=40", "--exclude=*", "--dirty"])
@@ -297,5 +304,5 @@ fn removed(path: &Path) -> Result<()> {
             Err(error)
         }
     })
-    .with_context(|| format!("{} can't be removed", path.display()))
+    .with_context(|| format!("can't remove {}", path.display()))
 }

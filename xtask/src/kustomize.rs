@@ -24,12 +24,12 @@ pub fn run(check: bool) -> Result<()> {
     let wanted = format!("{HEADER}{}", without_helm(&rendered(&root)?));
     let path = root.join(FILE);
     if !check {
-        return std::fs::write(&path, wanted).with_context(|| format!("{FILE} can't be written"));
+        return std::fs::write(&path, wanted).with_context(|| format!("can't write {FILE}"));
     }
-    let found = std::fs::read_to_string(&path).with_context(|| format!("{FILE} can't be read"))?;
+    let found = std::fs::read_to_string(&path).with_context(|| format!("can't read {FILE}"))?;
     ensure!(
         found == wanted,
-        "{FILE} is not what the chart makes; run cargo xtask kustomize"
+        "{FILE} differs from what the chart renders; run cargo xtask kustomize"
     );
     Ok(())
 }
@@ -49,14 +49,14 @@ fn rendered(root: &Path) -> Result<String> {
     command
         .args(["--set", "crds.enabled=false", "--kube-version", KUBERNETES])
         .current_dir(root);
-    let output = command.output().context("helm can't be run")?;
+    let output = command.output().context("can't run helm")?;
     if !output.status.success() {
         bail!(
             "helm template failed:\n{}",
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    String::from_utf8(output.stdout).context("helm template gives no text")
+    String::from_utf8(output.stdout).context("the output of helm template is not UTF-8")
 }
 
 /// Removes lines that name Helm and its template files, since they are wrong for what Kustomize installs.

@@ -29,43 +29,43 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
-    /// Show the main job: an API server, a simulated platform, the operator, and the objects of examples/
-    /// becoming Ready
+    /// Show the operator at work: start an API server, a simulated platform and the operator, and apply
+    /// examples/ until the objects are Ready
     Demo(demo::Settings),
-    /// Run all tests: tables, stories and orders of the simulation, wire fixtures, schema rules, flows and
+    /// Run all tests: tables, stories and orders of the simulation, wire fixtures, schema rules, and flows and
     /// kills on a real API server
     Test(testing::Settings),
-    /// Measure: time to Ready, calls, writes, memory and CPU for many services, and the cost of rest
+    /// Measure time to Ready, calls, writes, memory and CPU for many services, and the cost of idling
     Bench(bench::Settings),
-    /// Live through an outage of the platform with many services: calls and writes while it lasts, and the
-    /// order in which all recover
+    /// Measure an outage of the platform with many services: calls and writes while it lasts, and the order
+    /// in which they recover
     Outage(outage::Settings),
-    /// Play stories of crashes and faults against the operator's own decisions and driver, each from one
-    /// seed, until one breaks a law
+    /// Run stories of crashes and faults against the operator's own decisions and driver until one breaks a
+    /// law; each seed is one story
     Simulate(simulate::Settings),
-    /// Write the table of what the last test run has shown into docs/evidence.md
+    /// Write the results of the last test run into docs/evidence.md
     Evidence,
-    /// Build the images of the operator and of the simulated platform by docker, podman or buildah, and check
-    /// what is in them
+    /// Build the images of the operator and of the simulated platform with docker, podman or buildah, and check
+    /// their contents
     Image(image::Settings),
-    /// Check the Helm chart: its README and copies, lint, its own tests, the schemas of Kubernetes,
+    /// Check the Helm chart: its README and its copy of crds/, lint, its own tests, the Kubernetes schemas and
     /// kube-score
     Chart(chart::Settings),
-    /// Write crds/, and the chart's copy of it, from the types in crates/api
+    /// Write crds/ and the chart's copy of it from the types in crates/api
     Crds {
-        /// Write nothing; fail when one of the two is not what it should be
+        /// Write nothing; fail if one of them is out of date
         #[arg(long)]
         check: bool,
     },
     /// Write deploy/base from the chart
     Kustomize {
-        /// Write nothing; fail when deploy/base is not what it should be
+        /// Write nothing; fail if deploy/base is out of date
         #[arg(long)]
         check: bool,
     },
     /// Write docs/reference/ from the code: fields, flags and environment, metrics
     Reference {
-        /// Write nothing; fail when docs/reference/ is not what it should be
+        /// Write nothing; fail if docs/reference/ is out of date
         #[arg(long)]
         check: bool,
     },

@@ -16,16 +16,16 @@ use crate::bench::{self, Ground};
 use crate::progress::{note, result, step};
 use crate::{build, trial};
 
-/// What is lived through.
+/// The outage to measure.
 #[derive(Args)]
 pub struct Settings {
-    /// How many services are Ready before it
+    /// How many services are Ready before the outage
     #[arg(long, default_value_t = 1000)]
     services: u32,
-    /// How many more are applied while it lasts
+    /// How many more to apply during the outage
     #[arg(long, default_value_t = 40)]
     late: u32,
-    /// How long every call is answered by a 503, in minutes
+    /// How many minutes the platform answers every call with a 503
     #[arg(long, default_value_t = 60)]
     minutes: u64,
 }
@@ -51,17 +51,17 @@ fn platform(port: u16) -> String {
 
 async fn live_through(settings: &Settings) -> Result<bool> {
     let (settled, all) = (settings.services, settings.services + settings.late);
-    step("The operator and the simulated platform");
+    step("Building the operator and the simulated platform");
     let programs = build::programs(false)?;
     let ground = bench::ground("outage", &programs, all, 2000, platform).await?;
     let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;
-    step(&format!("{settled} services, at 10 calls a second"));
+    step(&format!("Creating {settled} services, at 10 calls a second"));
     bench::apply(&ground.client, 0..settled).await?;
     bench::all_ready(&ground.client, settled, Duration::from_secs(1800)).await?;
     tokio::time::sleep(Duration::from_secs(5)).await;
 
     step(&format!(
-        "{} minutes in which every call is answered by a 503, and {} more services",
+        "Answering every call with a 503 for {} minutes, and applying {} more services",
         settings.minutes, settings.late
     ));
     let before = versions(&ground).await?;
@@ -108,11 +108,11 @@ async fn live_through(settings: &Settings) -> Result<bool> {
 }
 
 async fn recovered(ground: &Ground, before: &BTreeMap<String, String>, all: u32) -> Result<bool> {
-    step("The platform is back");
+    step("Ending the outage");
     let begun = Instant::now();
     bench::all_ready(&ground.client, all, Duration::from_secs(1800)).await?;
     result(&format!(
-        "| all Ready after it is back | {:.0} s |",
+        "| all Ready after the end of the outage | {:.0} s |",
         begun.elapsed().as_secs_f64()
     ));
     for (endpoint, times) in by_endpoint(ground).await? {
@@ -124,7 +124,7 @@ async fn recovered(ground: &Ground, before: &BTreeMap<String, String>, all: u32)
         .filter(|(name, version)| after.get(*name) != Some(version))
         .count();
     result(&format!(
-        "| services Ready before it that were written, in it or after it | {written} |"
+        "| services Ready before the outage that were written during or after it | {written} |"
     ));
     let twice = simulate(ground, "GET", "calls", Value::Null).await?;
     result(&format!(
@@ -146,7 +146,7 @@ async fn versions(ground: &Ground) -> Result<BTreeMap<String, String>> {
 async fn total(ground: &Ground) -> Result<u64> {
     simulate(ground, "GET", "calls", Value::Null).await?["total"]
         .as_u64()
-        .context("the simulator counts calls")
+        .context("the simulator returns no total of calls")
 }
 
 async fn by_endpoint(ground: &Ground) -> Result<BTreeMap<String, u64>> {

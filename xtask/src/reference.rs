@@ -26,7 +26,7 @@ pub fn run(check: bool) -> Result<()> {
         if check {
             // A file that can't be read counts as different.
             if fs::read_to_string(&path).ok().as_deref() != Some(text.as_str()) {
-                wrong.push(format!("docs/reference/{name} is not what the code says"));
+                wrong.push(format!("docs/reference/{name} differs from the code"));
             }
         } else {
             fs::create_dir_all(&folder).with_context(|| format!("make {}", folder.display()))?;
@@ -73,8 +73,8 @@ fn string<'a>(value: &'a Value, key: &str) -> &'a str {
 
 fn fields() -> Result<String> {
     let mut page = format!(
-        "{HEADER}# Fields of the custom resources\n\nMade from the definitions in [`crds`](../../crds). `kubectl explain lp.spec` (or `lead.spec`, `oces.status`, …) says the same in a cluster. \
-         `[]` stands for each element of a list, `{{}}` for each key of a map. What a schema can't say is refused by the controller, as a condition: see [the reasons](../reasons/README.md).\n"
+        "{HEADER}# Fields of the custom resources\n\nGenerated from the definitions in [`crds`](../../crds). In a cluster, `kubectl explain lp.spec` (or `lead.spec`, `oces.status`, …) shows the same. \
+         `[]` stands for each element of a list, `{{}}` for each key of a map. The operator checks what a schema can't express, and reports it in a condition: see [the reasons](../reasons/README.md).\n"
     );
     for crd in crds::generate() {
         let crd = serde_json::to_value(&crd).context("turn a definition into JSON")?;
@@ -114,11 +114,14 @@ fn kind(page: &mut String, crd: &Value) {
     );
     for part in ["spec", "status"] {
         let _ = writeln!(page, "### {}: {part}\n", string(names, "kind"));
-        let _ = writeln!(page, "| Field | Type | Default | What it is |\n|---|---|---|---|");
+        let _ = writeln!(
+            page,
+            "| Field | Type | Default | Description |\n|---|---|---|---|"
+        );
         let mut rules = Vec::new();
         rows(page, &schema["properties"][part], part, &mut rules);
         if !rules.is_empty() {
-            let _ = writeln!(page, "\nRules beside the types, told by the API server:\n");
+            let _ = writeln!(page, "\nThe API server also checks these rules:\n");
             rules.iter().for_each(|rule| page.push_str(rule));
         }
         page.push('\n');
@@ -242,8 +245,8 @@ fn kind_of(field: &Value) -> String {
 
 fn flags() -> String {
     let mut page = format!(
-        "{HEADER}# Flags and environment\n\nMade from the command line of the operator. Every flag is an environment variable too; the flag counts when both are given. The chart sets most of \
-         them from its values. `oc-essentials-operator run --help` says the same.\n"
+        "{HEADER}# Flags and environment\n\nGenerated from the command line of the operator. Each flag also has an environment variable; if both are set, the flag takes precedence. The chart sets most of \
+         them from its values. `oc-essentials-operator run --help` prints the same.\n"
     );
     let mut command = Cli::command();
     command.build();
@@ -264,7 +267,7 @@ fn flags() -> String {
         }
         let _ = writeln!(
             page,
-            "| Flag | Environment | Default | What it is |\n|---|---|---|---|"
+            "| Flag | Environment | Default | Description |\n|---|---|---|---|"
         );
         for arg in own {
             page.push_str(&flag(arg));
@@ -312,9 +315,9 @@ fn flag(arg: &clap::Arg) -> String {
 
 fn metrics() -> String {
     let mut page = format!(
-        "{HEADER}# Metrics\n\nMade from the catalogue in [`src/telemetry/metrics`](../../src/telemetry/metrics). Served at `/metrics` of `--metrics-address`, as OpenMetrics; of a histogram there are \
-         `…_bucket`, `…_sum` and `…_count`. No label is the name of a lead, service, namespace or tenant, and none is a text of anybody's; `kind` is LivePlatform, Lead or \
-         OcEssentialService.\n\n| Metric | Type | Labels | What it says |\n|---|---|---|---|\n"
+        "{HEADER}# Metrics\n\nGenerated from the catalogue in [`src/telemetry/metrics`](../../src/telemetry/metrics). The operator serves them at `/metrics` on `--metrics-address`, as OpenMetrics. A histogram has \
+         `…_bucket`, `…_sum` and `…_count`. No label contains the name of a lead, service, namespace or tenant, or any free text; `kind` is LivePlatform, Lead or \
+         OcEssentialService.\n\n| Metric | Type | Labels | Description |\n|---|---|---|---|\n"
     );
     for metric in metrics::catalogue() {
         let labels = metric

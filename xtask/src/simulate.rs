@@ -12,16 +12,16 @@ use oc_simulation::world::Rules;
 
 use crate::progress;
 
-/// Which stories.
+/// Which stories to run.
 #[derive(Args)]
 pub struct Settings {
-    /// How many stories to play; each seed is one
+    /// How many stories to run; each seed is one
     #[arg(long, default_value_t = 100_000)]
     seeds: u64,
     /// The first seed
     #[arg(long, default_value_t = 0)]
     from: u64,
-    /// Tell the story of this seed from beginning to end, and play no other
+    /// Print the story of this seed from beginning to end, and run no other
     #[arg(long, value_name = "SEED")]
     tell: Option<u64>,
 }
@@ -37,7 +37,10 @@ pub fn run(settings: &Settings) -> Result<bool> {
         progress::result(&story.join("\n"));
         return Ok(!story.iter().any(|line| line.contains("BROKEN")));
     }
-    progress::step(&format!("{} stories from seed {}", settings.seeds, settings.from));
+    progress::step(&format!(
+        "Running {} stories from seed {}",
+        settings.seeds, settings.from
+    ));
     let (begun, last) = (Instant::now(), AtomicU64::new(0));
     let report = search(
         settings.from..settings.from.saturating_add(settings.seeds),
@@ -46,7 +49,7 @@ pub fn run(settings: &Settings) -> Result<bool> {
             let seconds = begun.elapsed().as_secs();
             if seconds >= last.load(Ordering::Relaxed) + 10 {
                 last.store(seconds, Ordering::Relaxed);
-                progress::note(&format!("{played} played, {seconds} s"));
+                progress::note(&format!("{played} stories, {seconds} s"));
             }
         },
     );
@@ -55,13 +58,13 @@ pub fn run(settings: &Settings) -> Result<bool> {
         return Ok(true);
     };
     progress::step(&format!(
-        "Seed {} breaks {:?}; making its story short",
+        "Seed {} breaks {:?}; shrinking its story",
         broken.seed, broken.laws
     ));
     let short = shrink(broken, &rules);
     progress::result(&tell(&short.tape, &rules).join("\n"));
     progress::fail(&format!(
-        "seed {} breaks {:?}. The whole of it: cargo xtask simulate --tell {}",
+        "seed {} breaks {:?}. To print the whole story: cargo xtask simulate --tell {}",
         broken.seed, short.laws, broken.seed
     ));
     Ok(false)

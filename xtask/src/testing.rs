@@ -8,13 +8,13 @@ use clap::Args;
 
 use crate::{build, evidence, kustomize, progress};
 
-/// What is tested.
+/// What to test.
 #[derive(Args)]
 pub struct Settings {
-    /// Only tests that need no API server: laws, tables and wire fixtures (seconds)
+    /// Run only the tests that need no API server: laws, tables and wire fixtures (seconds)
     #[arg(long)]
     quick: bool,
-    /// Passed on to cargo test, such as the name of a test
+    /// Arguments for cargo test, such as the name of a test
     #[arg(trailing_var_arg = true)]
     rest: Vec<String>,
 }
@@ -27,7 +27,7 @@ pub struct Settings {
 pub fn run(settings: &Settings) -> Result<bool> {
     let everything = settings.rest.is_empty() && !settings.quick;
     if !settings.quick {
-        progress::step("The API server for the tests, and Helm (built once; minutes the first time)");
+        progress::step("Building the API server for the tests, and Helm (once, which takes minutes)");
         control_plane::prepare(&control_plane::Options {
             progress: progress::note,
             ..control_plane::Options::default()
@@ -39,7 +39,7 @@ pub fn run(settings: &Settings) -> Result<bool> {
         }
         forget_objects()?;
     }
-    progress::step("Tests");
+    progress::step("Running the tests");
     let mut command = build::cargo();
     command.arg("test");
     if settings.quick {
@@ -58,13 +58,13 @@ pub fn run(settings: &Settings) -> Result<bool> {
         command.arg("--workspace");
     }
     command.args(&settings.rest);
-    let passed = command.status().context("cargo can't be run")?.success();
+    let passed = command.status().context("can't run cargo")?.success();
     if !passed || !everything {
         return Ok(passed);
     }
-    progress::step("Health checks for Argo CD and kstatus, on the objects that the flows left");
+    progress::step("Checking the objects that the flows left with Argo CD's health checks and kstatus");
     let passed = gitops()?;
-    progress::step("The base for Kustomize is what the chart makes");
+    progress::step("Comparing the base for Kustomize with the chart");
     kustomize::run(true)?;
     progress::result(&evidence::table());
     Ok(passed)
@@ -79,7 +79,7 @@ fn objects() -> PathBuf {
 fn forget_objects() -> Result<()> {
     match std::fs::remove_dir_all(objects()) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(error).context("the objects of the last run can't be removed")
+            Err(error).context("can't remove the objects of the last run")
         }
         _ => Ok(()),
     }
@@ -100,10 +100,8 @@ fn gitops() -> Result<bool> {
     match command.status() {
         Ok(status) => Ok(status.success()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => {
-            bail!(
-                "Go is missing: tests/gitops is run by `go test` (1.26 or later, https://go.dev/dl), and there is no `go` in PATH"
-            )
+            bail!("there is no `go` in PATH: tests/gitops needs Go 1.26 or later (https://go.dev/dl)")
         }
-        Err(error) => Err(error).context("go can't be run"),
+        Err(error) => Err(error).context("can't run go"),
     }
 }

@@ -29,11 +29,11 @@ pub async fn simulator(program: &Path, port: u16, seed: Option<&Path>, log: &Pat
     if let Some(seed) = seed {
         command.arg("--seed").arg(seed);
     }
-    let mut started = Running::start(&mut command, log).context("the simulator")?;
+    let mut started = Running::start(&mut command, log).context("can't start the simulator")?;
     let url = format!("http://127.0.0.1:{port}/simulator/healthz");
     let http = http()?;
     for _ in 0..100 {
-        started.check().context("the simulator")?;
+        started.check().context("can't start the simulator")?;
         if http
             .get(&url)
             .send()
@@ -57,7 +57,7 @@ pub fn operator(program: &Path, release: &Release, level: &str, log: &Path) -> R
     pod.command
         .env("OPERATORCONNECT_LOG_LEVEL", level)
         .env("OPERATORCONNECT_LEADER_ELECT", "false");
-    pod.start(log).context("the operator")
+    pod.start(log).context("can't start the operator")
 }
 
 /// Returns a client for the simulator's own calls.

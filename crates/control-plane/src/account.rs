@@ -219,7 +219,7 @@ pub fn kubeconfig(cluster: &Value, namespace: &str, token: &str) -> String {
 /// Writes a file that only its owner can read.
 pub fn write_private(path: &std::path::Path, text: &str) -> Result<()> {
     // Created empty and closed to others first, then filled.
-    fs::write(path, "").with_context(|| format!("{} can't be written", path.display()))?;
+    fs::write(path, "").with_context(|| format!("can't write {}", path.display()))?;
     fs::set_permissions(path, fs::Permissions::from_mode(0o600))?;
     Ok(fs::write(path, text)?)
 }

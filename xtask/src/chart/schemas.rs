@@ -50,7 +50,7 @@ pub fn write(root: &Path, folder: &Path, rendered: &[PathBuf]) -> Result<PathBuf
     for kind in &kinds {
         let schema = schemas.get(kind).with_context(|| {
             format!(
-                "{} {} is rendered, and there is no schema for it",
+                "the chart renders {} {}, but there is no schema for it",
                 kind.api_version, kind.kind
             )
         })?;
@@ -64,8 +64,12 @@ fn kinds(rendered: &[PathBuf]) -> Result<BTreeSet<Kind>> {
     let mut kinds = BTreeSet::new();
     for path in rendered {
         let text = fs::read_to_string(path).with_context(|| format!("read {}", path.display()))?;
-        let found: Vec<Kind> = serde_saphyr::from_multiple(&text)
-            .with_context(|| format!("{} has a document without apiVersion or kind", path.display()))?;
+        let found: Vec<Kind> = serde_saphyr::from_multiple(&text).with_context(|| {
+            format!(
+                "{} contains a document without apiVersion or kind",
+                path.display()
+            )
+        })?;
         kinds.extend(found);
     }
     Ok(kinds)
@@ -83,16 +87,16 @@ fn module(root: &Path, name: &str) -> Result<PathBuf> {
         .args(["mod", "download", "-json", name])
         .current_dir(root.join("tests/control-plane"))
         .output();
-    let output = output.context("go can't be run; install Go, https://go.dev/dl, and try again")?;
+    let output = output.context("can't run go; install Go from https://go.dev/dl and try again")?;
     if !output.status.success() {
         bail!(
-            "go can't fetch {name}:\n{}{}",
+            "go can't download {name}:\n{}{}",
             String::from_utf8_lossy(&output.stdout),
             String::from_utf8_lossy(&output.stderr)
         );
     }
-    let answer: Answer =
-        serde_json::from_slice(&output.stdout).with_context(|| format!("go does not say where {name} is"))?;
+    let answer: Answer = serde_json::from_slice(&output.stdout)
+        .with_context(|| format!("go does not report the folder of {name}"))?;
     Ok(answer.folder)
 }
 
@@ -101,7 +105,7 @@ fn of_kubernetes(root: &Path, kinds: &BTreeSet<Kind>) -> Result<BTreeMap<Kind, V
     let path = module(root, "k8s.io/kubernetes")?.join("api/openapi-spec/swagger.json");
     let text = fs::read(&path).with_context(|| format!("read {}", path.display()))?;
     let document: Value =
-        serde_json::from_slice(&text).with_context(|| format!("{} is no JSON", path.display()))?;
+        serde_json::from_slice(&text).with_context(|| format!("{} is not JSON", path.display()))?;
     let definitions = document["definitions"]
         .as_object()
         .with_context(|| format!("{} has no definitions", path.display()))?;
@@ -206,7 +210,7 @@ fn of_definitions(folder: &Path) -> Result<BTreeMap<Kind, Value>> {
         }
         let text = fs::read_to_string(&path).with_context(|| format!("read {}", path.display()))?;
         let definition: Value =
-            serde_saphyr::from_str(&text).with_context(|| format!("{} is no YAML", path.display()))?;
+            serde_saphyr::from_str(&text).with_context(|| format!("{} is not YAML", path.display()))?;
         let spec = &definition["spec"];
         let (group, kind) = (
             spec["group"].as_str().unwrap_or_default(),

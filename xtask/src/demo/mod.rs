@@ -17,13 +17,13 @@ use crate::{build, trial};
 /// How the demo runs.
 #[derive(Args)]
 pub struct Settings {
-    /// End when everything stands where it should (exit code 0), or after three minutes (exit code 1)
+    /// Exit when all objects are in their expected state (exit code 0), or after three minutes (exit code 1)
     #[arg(long)]
     once: bool,
-    /// Kill the operator (SIGKILL) in the middle of its work, and start it again
+    /// Kill the operator (SIGKILL) in the middle of its work and restart it
     #[arg(long)]
     crash: bool,
-    /// Port of the simulated platform on 127.0.0.1; another one is taken when it is in use
+    /// Port of the simulated platform on 127.0.0.1; if it is in use, a free port is chosen
     #[arg(long, default_value_t = 8090)]
     port: u16,
 }
@@ -46,21 +46,23 @@ pub fn run(settings: Settings) -> Result<bool> {
 async fn demo(settings: Settings) -> Result<bool> {
     let folder = build::target().join("demo");
     std::fs::create_dir_all(&folder)?;
-    step("The operator and the simulated platform");
+    step("Building the operator and the simulated platform");
     let programs = build::programs(false)?;
-    step("A Kubernetes API server (built once; minutes the first time)");
+    step("Starting a Kubernetes API server (built once, which takes minutes)");
     let cluster = ControlPlane::start(control_plane::Options {
         keep: Some(folder.clone()),
         progress: note,
     })
     .await?;
     let client = cluster.client();
-    step("The chart, installed by Helm: custom resource definitions, and a service account with its rights");
+    step(
+        "Installing the chart with Helm: custom resource definitions, and a service account with its permissions",
+    );
     let release = trial::install(&cluster).await?;
 
     let port = control_plane::free_port(settings.port)?;
     step(&format!(
-        "A simulated Live Platform on 127.0.0.1:{port}, and the operator"
+        "Starting a simulated Live Platform on 127.0.0.1:{port}, and the operator"
     ));
     let examples = build::root().join("examples");
     let log = folder.join("operator.log");
@@ -74,12 +76,12 @@ async fn demo(settings: Settings) -> Result<bool> {
     .await?;
     let mut operator = trial::operator(&programs.operator, &release, "debug", &log)?;
 
-    step("The manifests of examples/");
+    step("Applying the manifests in examples/");
     apply_examples(&client, &examples, port).await?;
-    step("The files of examples/refused/, which the API server must refuse");
+    step("Applying the files in examples/refused/, which the API server must refuse");
     let refused = all_refused(&client, &examples.join("refused")).await?;
 
-    step("The objects");
+    step("Watching the objects");
     let start = || trial::operator(&programs.operator, &release, "debug", &log);
     let stands = watch(&client, settings.crash, &mut operator, &mut simulator, start).await?;
     if !stands {
@@ -121,7 +123,7 @@ async fn watch(
         if crash && wanted::in_the_middle(&state) {
             crash = false;
             operator.kill();
-            note("the operator was killed in the middle of its work, and is started again");
+            note("killed the operator in the middle of its work; restarting it");
             drawn = Redrawn::default();
             *operator = start()?;
         }
@@ -142,17 +144,17 @@ async fn conclude(
     simulator: &mut Running,
 ) -> Result<bool> {
     let verdict = if good {
-        "Everything stands where it should."
+        "All objects are in their expected state."
     } else {
-        "Not everything stands where it should."
+        "Not all objects are in their expected state."
     };
     result(&format!("\n{verdict}"));
     if once {
-        result("To look around yourself, run it without --once: cargo xtask demo");
+        result("To explore the cluster yourself, run the demo without --once: cargo xtask demo");
         return Ok(good);
     }
     result(&format!(
-        "\nIt goes on running. In another terminal:\n\n  export KUBECONFIG={}\n  kubectl get operatorconnect -A\n  kubectl describe oces -n customers wingtip\n  kubectl wait --for=condition=Ready oces/contoso -n customers\n\nThe operator's log: {}\nCtrl-C ends everything.",
+        "\nThe demo keeps running. In another terminal:\n\n  export KUBECONFIG={}\n  kubectl get operatorconnect -A\n  kubectl describe oces -n customers wingtip\n  kubectl wait --for=condition=Ready oces/contoso -n customers\n\nThe operator's log: {}\nPress Ctrl-C to stop everything.",
         kubeconfig.display(),
         log.display()
     ));
@@ -169,7 +171,7 @@ async fn conclude(
 
 fn files(folder: &Path) -> Result<Vec<PathBuf>> {
     let mut files: Vec<PathBuf> = std::fs::read_dir(folder)
-        .with_context(|| format!("{} can't be read", folder.display()))?
+        .with_context(|| format!("can't read {}", folder.display()))?
         .filter_map(|entry| entry.ok().map(|entry| entry.path()))
         .filter(|path| path.extension().is_some_and(|extension| extension == "yaml"))
         .collect();
@@ -196,7 +198,7 @@ async fn apply_examples(client: &Client, folder: &Path, port: u16) -> Result<()>
 async fn all_refused(client: &Client, folder: &Path) -> Result<bool> {
     let files = files(folder)?;
     if files.is_empty() {
-        bail!("{} holds no files", folder.display());
+        bail!("{} contains no files", folder.display());
     }
     let mut good = true;
     for file in files {
@@ -208,7 +210,7 @@ async fn all_refused(client: &Client, folder: &Path) -> Result<bool> {
         for object in manifests::parse(&std::fs::read_to_string(&file)?)? {
             match manifests::apply(client, &object).await {
                 Ok(_) => {
-                    note(&format!("{name}: was NOT refused"));
+                    note(&format!("{name}: the API server did NOT refuse it"));
                     good = false;
                 }
                 Err(error) => {

@@ -56,7 +56,7 @@ async fn read(client: &Client, kind: &str) -> Result<Table> {
     client
         .request(request)
         .await
-        .with_context(|| format!("{kind} can't be listed"))
+        .with_context(|| format!("can't list {kind}"))
 }
 
 fn http_get(path: &str) -> Result<http::Request<Vec<u8>>> {
@@ -64,7 +64,7 @@ fn http_get(path: &str) -> Result<http::Request<Vec<u8>>> {
     http::Request::get(path)
         .header(http::header::ACCEPT, accept)
         .body(Vec::new())
-        .context("the request can't be made")
+        .context("can't build the request")
 }
 
 fn layout(kind: &str, table: &Table) -> String {

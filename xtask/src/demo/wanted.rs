@@ -110,8 +110,8 @@ pub fn differences(state: &State) -> Vec<String> {
         };
         match state.get(&(kind, name.to_owned())) {
             Some(stand) if *stand == wanted => {}
-            Some(stand) => lines.push(format!("{kind} {name}: wanted {wanted:?}, is {stand:?}")),
-            None => lines.push(format!("{kind} {name} is not there")),
+            Some(stand) => lines.push(format!("{kind} {name}: expected {wanted:?}, found {stand:?}")),
+            None => lines.push(format!("{kind} {name} does not exist")),
         }
     }
     lines

@@ -41,7 +41,7 @@ impl Archive {
     /// When the file is not such an image.
     pub fn read(path: &Path) -> Result<Self> {
         let parts = members(&fs::read(path)?)?;
-        let part = |name: &str| parts.get(name).with_context(|| format!("{name} is not in it"));
+        let part = |name: &str| parts.get(name).with_context(|| format!("it has no {name}"));
         let manifest: Value = serde_json::from_slice(&part("manifest.json")?.bytes)?;
         let text = |value: &Value| {
             value
@@ -82,15 +82,14 @@ impl Archive {
         for (name, entry) in &self.entries {
             ensure!(
                 !entry.odd && !name.split('/').any(|part| part == ".."),
-                "{name} is in the image, which is neither a file nor a folder of it"
+                "the image contains {name}, which is neither a file nor a folder inside it"
             );
             let path = root.join(name);
             if entry.folder {
                 fs::create_dir_all(&path)?;
             } else {
                 fs::create_dir_all(path.parent().unwrap_or(root))?;
-                fs::write(&path, &entry.bytes)
-                    .with_context(|| format!("{} can't be written", path.display()))?;
+                fs::write(&path, &entry.bytes).with_context(|| format!("can't write {}", path.display()))?;
             }
             fs::set_permissions(&path, fs::Permissions::from_mode(entry.mode))?;
         }

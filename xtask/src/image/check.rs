@@ -34,13 +34,13 @@ pub fn faults(archive: &Archive, kind: &Kind, arch: Arch, origin: &Origin) -> Ve
         match inventory(&program.bytes, sbom, kind, origin) {
             Ok(found) => faults.extend(found),
             Err(error) => faults.push(format!(
-                "its SBOM and the dependencies in the program can't be compared: {error:#}"
+                "can't compare its SBOM with the dependencies in the program: {error:#}"
             )),
         }
     }
     if archive.size > kind.most {
         faults.push(format!(
-            "it has {:.2} MB; {} MB are the most it may have",
+            "it has {:.2} MB; the limit is {} MB",
             megabytes(archive.size),
             kind.most / 1_000_000
         ));
@@ -70,7 +70,7 @@ fn told(config: &Value, kind: &Kind, arch: Arch, origin: &Origin) -> Vec<String>
     expect("the revision", label("revision"), origin.revision.as_str().into());
     expect("the license", label("licenses"), "Apache-2.0".into());
     if label("description").as_str().is_none_or(str::is_empty) {
-        faults.push("there is no description".to_owned());
+        faults.push("the description is missing".to_owned());
     }
     faults
 }
@@ -87,7 +87,7 @@ fn held(archive: &Archive, kind: &Kind) -> Vec<String> {
     let wished: BTreeSet<&str> = kind.files.iter().copied().collect();
     let mut faults: Vec<String> = found
         .difference(&wished)
-        .map(|name| format!("/{name} is in it, which does not belong there"))
+        .map(|name| format!("/{name} does not belong in it"))
         .collect();
     faults.extend(
         wished
@@ -98,7 +98,7 @@ fn held(archive: &Archive, kind: &Kind) -> Vec<String> {
         let writable = if entry.folder { 0o022 } else { 0o222 };
         if entry.mode & writable != 0 || entry.mode & 0o6000 != 0 || entry.owner != (0, 0) {
             faults.push(format!(
-                "/{name} has the mode {:o} and the owner {:?}; only root may own it, and nobody change it",
+                "/{name} has the mode {:o} and the owner {:?}; root must own it, and nobody may change it",
                 entry.mode, entry.owner
             ));
         }
@@ -109,7 +109,7 @@ fn held(archive: &Archive, kind: &Kind) -> Vec<String> {
             .count();
         if count < FEWEST_ROOTS {
             faults.push(format!(
-                "it has {count} CA roots; Mozilla's list has more than {FEWEST_ROOTS}"
+                "it has {count} CA roots, but Mozilla's list has more than {FEWEST_ROOTS}"
             ));
         }
     }
@@ -128,17 +128,14 @@ fn binary(bytes: &[u8], arch: Arch) -> Result<Vec<String>> {
         Arch::Arm64 => EM_AARCH64,
     };
     if header.e_machine(endian) != wished {
-        faults.push(format!(
-            "the program is for another processor than {}",
-            arch.name()
-        ));
+        faults.push(format!("the program is not for the architecture {}", arch.name()));
     }
     if file
         .elf_program_headers()
         .iter()
         .any(|part| part.p_type(endian) == PT_INTERP)
     {
-        faults.push("the program asks for a dynamic loader, which is not in the image".to_owned());
+        faults.push("the program needs a dynamic loader, which is not in the image".to_owned());
     }
     Ok(faults)
 }
@@ -146,22 +143,22 @@ fn binary(bytes: &[u8], arch: Arch) -> Result<Vec<String>> {
 /// Checks that the SBOM and the list in the program (`cargo auditable`) name the same crates.
 fn inventory(program: &[u8], sbom: &[u8], kind: &Kind, origin: &Origin) -> Result<Vec<String>> {
     let (running, all) = embedded(program)?;
-    let sbom: Value = serde_json::from_slice(sbom).context("the SBOM is no JSON")?;
+    let sbom: Value = serde_json::from_slice(sbom).context("the SBOM is not JSON")?;
     let listed = listed(&sbom)?;
     let mut faults: Vec<String> = running
         .difference(&listed)
-        .map(|name| format!("{name} is in the program and not in its SBOM"))
+        .map(|name| format!("{name} is in the program but not in its SBOM"))
         .collect();
     // The SBOM lists macros. The program's list counts them as used only for its build.
     faults.extend(
         listed
             .difference(&all)
-            .map(|name| format!("{name} is in the SBOM and not in the program's list")),
+            .map(|name| format!("{name} is in the SBOM but not in the program's list")),
     );
     let subject = &sbom["metadata"]["component"];
     if subject["name"] != kind.program || subject["version"] != origin.version {
         faults.push(format!(
-            "the SBOM is of {} {}",
+            "the SBOM describes {} {}",
             subject["name"], subject["version"]
         ));
     }
@@ -173,7 +170,7 @@ fn embedded(program: &[u8]) -> Result<(BTreeSet<String>, BTreeSet<String>)> {
     let file = ElfFile64::<Endianness>::parse(program)?;
     let section = file
         .section_by_name(".dep-v0")
-        .context("the program has no list of its dependencies: it was not built by cargo auditable")?;
+        .context("the program has no list of its dependencies: it was not built with cargo auditable")?;
     let mut text = String::new();
     ZlibDecoder::new(section.data()?).read_to_string(&mut text)?;
     let list: Value = serde_json::from_str(&text)?;
@@ -292,7 +289,7 @@ mod tests {
             ("the revision is", |image| {
                 image.config["config"]["Labels"]["org.opencontainers.image.revision"] = "old".into()
             }),
-            ("/bin/sh is in it", |image| {
+            ("/bin/sh does not belong in it", |image| {
                 drop(image.entries.insert("bin/sh".to_owned(), file(0o555, b"")))
             }),
             ("/etc/ssl/certs/ca-certificates.crt is missing", |image| {

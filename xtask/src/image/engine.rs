@@ -9,14 +9,14 @@ use clap::ValueEnum;
 use super::{Arch, Kind, Origin, removed};
 use crate::build;
 
-/// What builds images.
+/// A program that builds images.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, ValueEnum)]
 pub enum Engine {
     /// Docker, with its daemon running
     Docker,
     /// Podman
     Podman,
-    /// Buildah, without privileges of its own: chroot isolation and the vfs storage driver
+    /// Buildah without extra privileges: chroot isolation and the vfs storage driver
     Buildah,
 }
 
@@ -32,7 +32,7 @@ pub struct Order<'a> {
     pub origin: &'a Origin,
 }
 
-const NONE: &str = "no engine works here that builds images. Start docker's daemon, or install podman or buildah \
+const NONE: &str = "found no working engine to build images. Start docker's daemon, or install podman or buildah \
                     (Debian: apt-get install buildah); or build only the programs, with --binary-only";
 
 impl Engine {
@@ -52,10 +52,10 @@ impl Engine {
         match wished {
             Some(engine) if engine.works() => Ok(engine),
             Some(Self::Docker) => {
-                bail!("--engine docker: `docker info` fails; is it installed, and its daemon running?")
+                bail!("--engine docker: `docker info` fails; install docker and start its daemon")
             }
             Some(engine) => bail!(
-                "--engine {0}: {0} can't be run; install it, or leave --engine out",
+                "--engine {0}: can't run {0}; install it, or leave out --engine",
                 engine.name()
             ),
             None => [Self::Docker, Self::Podman, Self::Buildah]
@@ -83,14 +83,14 @@ impl Engine {
         let status = self
             .build_command(order)
             .status()
-            .with_context(|| format!("{} can't be run", self.name()))?;
+            .with_context(|| format!("can't run {}", self.name()))?;
         if status.success() {
             return Ok(());
         }
         match order.builder {
             Some("host") => bail!("{} failed; its messages are above", self.name()),
             _ => bail!(
-                "{} failed; its messages are above. If the builder image can't be pulled, name one that is there (--builder IMAGE), or compile here (--builder host)",
+                "{} failed; its messages are above. If it can't pull the builder image, name another one (--builder IMAGE), or compile on this machine (--builder host)",
                 self.name()
             ),
         }
@@ -175,10 +175,10 @@ impl Engine {
         let status = command
             .stdout(Stdio::null())
             .status()
-            .with_context(|| format!("{} can't be run", self.name()))?;
+            .with_context(|| format!("can't run {}", self.name()))?;
         ensure!(
             status.success(),
-            "{} can't write {name} into {}; its messages are above",
+            "{} can't write {name} to {}; its messages are above",
             self.name(),
             file.display()
         );

@@ -30,7 +30,7 @@ pub fn all(root: &Path, program: &str) -> Result<bool> {
             ));
         } else {
             fail(&format!(
-                "{program} {argument} does not say `{wished}`; it says: {said}"
+                "{program} {argument} does not print `{wished}`; it prints: {said}"
             ));
             good = false;
         }
@@ -49,11 +49,11 @@ fn one(root: &Path, program: &str, argument: &str) -> Result<String> {
         .stdin(Stdio::null());
     let output = command
         .output()
-        .context("--run needs the program unshare (Debian: util-linux)")?;
+        .context("--run requires the program unshare (Debian: util-linux)")?;
     let wrong = String::from_utf8_lossy(&output.stderr);
     ensure!(
         output.status.success(),
-        "{program} {argument} does not run out of the image, or --run was not called as root: {} {}",
+        "{program} {argument} does not run from the image, or --run was not called as root: {} {}",
         output.status,
         wrong.trim()
     );
