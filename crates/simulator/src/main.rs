@@ -9,14 +9,14 @@ use tracing_subscriber::EnvFilter;
 
 const EXAMPLES: &str = "\
 Examples:
-  Try the operator without a Live Platform, tasks take ten seconds:
+  Try the operator without a Live Platform, with tasks that take ten seconds:
     live-platform-simulator --task-duration 10000
 
-  Start with leads, channels and settings from a file:
+  Start with the leads, channels and settings in a file:
     live-platform-simulator --seed demo.json
     with {\"leads\":[{\"tenantId\":\"22222222-2222-4222-8222-222222222222\",\"companyName\":\"Example BV\"}]}
 
-  Let the next create be executed and its answer be lost, then look at what was called:
+  Execute the next create but lose its answer, then list the calls:
     curl -X POST localhost:8090/simulator/faults -d '{\"kind\":\"dropAfterExecution\",\"endpoint\":\"services.create\"}'
     curl localhost:8090/simulator/calls
 
@@ -25,8 +25,8 @@ lc-customers, numbers, jobs, settings, faults, calls, log, state, reset, healthz
 
 /// A stand-in for the Operator Connect REST API of an AudioCodes Live Platform
 ///
-/// It serves leads, services, tasks, channels and LC customers, and the Entra token endpoint, from memory.
-/// Faults and the readings of what the vendor's pages leave open can be set while it runs.
+/// It serves leads, services, tasks, channels, LC customers and the Entra token endpoint from memory. While it
+/// runs, you can inject faults, and choose how it behaves where the vendor's pages leave that open.
 #[derive(Debug, Parser)]
 #[command(name = "live-platform-simulator", version, after_help = EXAMPLES)]
 struct Cli {
@@ -38,7 +38,7 @@ struct Cli {
         value_name = "ADDRESS"
     )]
     listen: SocketAddr,
-    /// Client id that may ask for tokens
+    /// Client id that may request tokens
     #[arg(
         long,
         env = "SIMULATOR_CLIENT_ID",
@@ -46,7 +46,7 @@ struct Cli {
         value_name = "ID"
     )]
     client_id: String,
-    /// Client secret that goes with it
+    /// Client secret of the client id
     #[arg(
         long,
         env = "SIMULATOR_CLIENT_SECRET",
@@ -71,16 +71,16 @@ struct Cli {
         value_name = "MS"
     )]
     task_duration: u64,
-    /// How much longer each API call takes, in milliseconds
+    /// Additional latency of each API call, in milliseconds
     #[arg(long, env = "SIMULATOR_LATENCY", default_value_t = 0, value_name = "MS")]
     latency: u64,
-    /// JSON file to begin with: {leads, channels, lcCustomers, services, numbers, settings}
+    /// JSON file with the initial state: {leads, channels, lcCustomers, services, numbers, settings}
     #[arg(long, env = "SIMULATOR_SEED", value_name = "FILE")]
     seed: Option<PathBuf>,
-    /// Form of the log
+    /// Log format
     #[arg(long, env = "SIMULATOR_LOG_FORMAT", value_enum, default_value_t = LogFormat::Text)]
     log_format: LogFormat,
-    /// Which log lines are written, e.g. `info` (each call), `warn`
+    /// Log level or filter, such as `info` (each call) or `warn`
     #[arg(long, env = "SIMULATOR_LOG", default_value = "info", value_name = "FILTER")]
     log: String,
 }
@@ -141,8 +141,8 @@ fn introduce(simulator: &Simulator) {
     println!("  token URL      {}", simulator.token_url());
     println!("  directory      {}", options.directory);
     println!("  client id      {}", options.client_id);
-    println!("  client secret  as given by --client-secret (default: simulator-secret)");
-    println!("  scope          any that ends with /.default, e.g. api://simulator/.default");
+    println!("  client secret  the value of --client-secret (default: simulator-secret)");
+    println!("  scope          any that ends with /.default, such as api://simulator/.default");
     println!("  control API    {}/simulator/state", simulator.url());
 }
 

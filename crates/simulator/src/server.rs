@@ -61,7 +61,7 @@ impl fmt::Display for StartError {
             Self::Listen(address, error) if error.kind() == io::ErrorKind::AddrInUse => {
                 write!(
                     out,
-                    "cannot listen on {address}: the port is in use, choose another with --listen"
+                    "cannot listen on {address}: the port is in use; choose another one with --listen"
                 )
             }
             Self::Listen(address, error) => write!(out, "cannot listen on {address}: {error}"),

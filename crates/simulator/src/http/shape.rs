@@ -32,7 +32,7 @@ fn head(reply: &Reply) -> axum::http::response::Builder {
 }
 
 fn finished(built: Result<Response<Body>, axum::http::Error>) -> Response<Body> {
-    built.unwrap_or_else(|_| Response::new(Body::from("the simulator could not write its answer")))
+    built.unwrap_or_else(|_| Response::new(Body::from("the simulator could not build its answer")))
 }
 
 /// Writes an answer unchanged.

@@ -292,7 +292,7 @@ impl Platform {
         let direct = !input.consented.unwrap_or(true);
         if !input.force && self.leads.of(&input.tenant_id).any(|lead| lead.direct == direct) {
             return Err(format!(
-                "tenant {} has such a lead already (force: true adds one more)",
+                "tenant {} already has such a lead (force: true adds another one)",
                 input.tenant_id
             ));
         }

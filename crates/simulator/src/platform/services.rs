@@ -323,18 +323,18 @@ impl Platform {
         let same_kind = |service: &Service| service.is_direct_routing() == direct_routing;
         if !input.force && !tenant.is_empty() && self.services.of(&tenant).any(same_kind) {
             return Err(format!(
-                "tenant {tenant} has a service already (force: true adds one more)"
+                "tenant {tenant} already has a service (force: true adds another one)"
             ));
         }
         if !input.force && self.services.has_name(&input.short_name) {
             return Err(format!(
-                "short name {} is taken (force: true uses it again)",
+                "short name {} is taken (force: true allows it anyway)",
                 input.short_name
             ));
         }
         let guid = input.ump_customer_guid.unwrap_or_else(|| self.ids.guid());
         if self.services.get(&guid).is_some() {
-            return Err(format!("there is a service {guid} already"));
+            return Err(format!("service {guid} already exists"));
         }
         let site = Site {
             id: if self.settings.site_location_id_is_service_guid {
