@@ -154,7 +154,7 @@ pub async fn in_force(client: &Client, namespace: &str, name: &str, grants: &[Gr
         let mut left = 500;
         while !allowed(client, &user(namespace, name), attributes.clone()).await? {
             if left == 0 {
-                bail!("the rights of {namespace}/{name} did not take effect: {grant:?}");
+                bail!("the permissions of {namespace}/{name} did not take effect: {grant:?}");
             }
             left -= 1;
             tokio::time::sleep(Duration::from_millis(10)).await;

@@ -52,7 +52,7 @@ impl Request {
 /// When the log can't be read.
 pub fn end(log: &Path) -> Result<u64> {
     Ok(std::fs::metadata(log)
-        .with_context(|| format!("{} can't be read", log.display()))?
+        .with_context(|| format!("can't read {}", log.display()))?
         .len())
 }
 
@@ -61,7 +61,7 @@ pub fn end(log: &Path) -> Result<u64> {
 /// # Errors
 /// When the log can't be read, or a line is not an event.
 pub fn since(log: &Path, since: u64) -> Result<Vec<Request>> {
-    let mut file = std::fs::File::open(log).with_context(|| format!("{} can't be read", log.display()))?;
+    let mut file = std::fs::File::open(log).with_context(|| format!("can't read {}", log.display()))?;
     file.seek(SeekFrom::Start(since))?;
     let mut bytes = Vec::new();
     file.read_to_end(&mut bytes)?;
@@ -76,7 +76,7 @@ pub fn since(log: &Path, since: u64) -> Result<Vec<Request>> {
         .filter(|line| !line.is_empty())
     {
         let event: Value = serde_json::from_slice(line)
-            .with_context(|| format!("{} has a line that is no event", log.display()))?;
+            .with_context(|| format!("{} has a line that is not an audit event", log.display()))?;
         if counts(&event) {
             requests.push(request(&event));
         }

@@ -26,7 +26,7 @@ const AUDIT_POLICY: &str = r#"{"apiVersion": "audit.k8s.io/v1", "kind": "Policy"
 pub async fn start(assets: &Path, folder: &Path) -> Result<(Processes, PathBuf)> {
     let assets = assets
         .canonicalize()
-        .with_context(|| format!("KUBEBUILDER_ASSETS: {} can't be read", assets.display()))?;
+        .with_context(|| format!("KUBEBUILDER_ASSETS: can't read {}", assets.display()))?;
     fs::create_dir_all(folder.join("pki"))?;
     let (admin, controllers) = (token()?, token()?);
     let users = format!(
@@ -122,7 +122,7 @@ fn spawn(program: &Path, folder: &Path, arguments: &[String]) -> Result<Child> {
         .stdout(log.try_clone()?)
         .stderr(log)
         .spawn()
-        .with_context(|| format!("{} can't be started (KUBEBUILDER_ASSETS)", program.display()))
+        .with_context(|| format!("can't start {} (KUBEBUILDER_ASSETS)", program.display()))
 }
 
 /// Writes the kubeconfig as soon as the server has created its certificate, and waits until it serves the
@@ -170,7 +170,7 @@ async fn serves(client: &Client) -> bool {
 fn last_certificate(pem: &str) -> Result<String> {
     let begin = pem
         .rfind("-----BEGIN CERTIFICATE-----")
-        .context("the API server's certificate can't be read")?;
+        .context("can't read the API server's certificate")?;
     Ok(pem[begin..].to_owned())
 }
 

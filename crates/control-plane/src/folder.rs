@@ -20,7 +20,7 @@ impl Folder {
         let Some(keep) = keep else {
             return Self::temporary(home);
         };
-        fs::create_dir_all(keep).with_context(|| format!("{} can't be made", keep.display()))?;
+        fs::create_dir_all(keep).with_context(|| format!("can't create {}", keep.display()))?;
         let path = keep.canonicalize()?;
         let Some(lock) = lock(&path)? else {
             bail!("another control plane runs in {}", path.display())
@@ -41,7 +41,7 @@ impl Folder {
 
     fn temporary(home: &Path) -> Result<Self> {
         let runs = home.join("runs");
-        fs::create_dir_all(&runs).with_context(|| format!("{} can't be made", runs.display()))?;
+        fs::create_dir_all(&runs).with_context(|| format!("can't create {}", runs.display()))?;
         // While this lock is held, no other process creates a folder, so the sweep can't remove one that is
         // not locked yet.
         let gate = File::options()
@@ -52,7 +52,7 @@ impl Folder {
         sweep(&runs)?;
         let temporary = TempDir::with_prefix_in("run-", &runs)?;
         let path = temporary.path().canonicalize()?;
-        let lock = lock(&path)?.context("a new folder is locked by somebody else")?;
+        let lock = lock(&path)?.context("another process has locked a new folder")?;
         Ok(Self {
             path,
             _lock: lock,

@@ -45,17 +45,17 @@ impl Program<'_> {
     fn compile(&self, output: &Path, progress: fn(&str)) -> Result<()> {
         let called = self.called;
         progress(&format!(
-            "building {called}; minutes the first time, then never until its sources change"
+            "building {called}; this takes minutes the first time, and happens again only if its sources change"
         ));
         let started = environment::now();
         let mut child = self.go(output).spawn().map_err(|error| {
             if error.kind() == std::io::ErrorKind::NotFound {
                 let otherwise = self.otherwise;
                 anyhow::anyhow!(
-                    "Go is missing: {called} is built from source by `go` (1.21 or later, https://go.dev/dl), and there is none in PATH.\n{otherwise}"
+                    "there is no `go` in PATH: {called} is built from source with Go 1.21 or later (https://go.dev/dl).\n{otherwise}"
                 )
             } else {
-                anyhow::Error::new(error).context("go can't be started")
+                anyhow::Error::new(error).context("can't start go")
             }
         })?;
         let stderr = child.stderr.take().context("go has no stderr")?;
@@ -97,7 +97,7 @@ impl Program<'_> {
         if !status.success() {
             let said: Vec<String> = said.into();
             bail!(
-                "{called} can't be built ({status}):\n{}\n{}",
+                "can't build {called} ({status}):\n{}\n{}",
                 said.join("\n"),
                 self.otherwise
             );
@@ -140,7 +140,7 @@ impl Program<'_> {
 /// Waits until no other process builds in this folder, and creates the folder if needed. Others wait until
 /// the returned lock is dropped.
 pub fn only_builder(home: &Path, called: &str, progress: fn(&str)) -> Result<File> {
-    fs::create_dir_all(home).with_context(|| format!("{} can't be made", home.display()))?;
+    fs::create_dir_all(home).with_context(|| format!("can't create {}", home.display()))?;
     let lock = File::options()
         .create(true)
         .append(true)
@@ -148,17 +148,17 @@ pub fn only_builder(home: &Path, called: &str, progress: fn(&str)) -> Result<Fil
     match lock.try_lock() {
         Ok(()) => {}
         Err(TryLockError::WouldBlock) => {
-            progress(&format!("another process builds {called}, waiting for it"));
+            progress(&format!("another process is building {called}; waiting for it"));
             lock.lock()?;
         }
-        Err(TryLockError::Error(error)) => return Err(error).context("the lock of the build can't be taken"),
+        Err(TryLockError::Error(error)) => return Err(error).context("can't take the lock of the build"),
     }
     Ok(lock)
 }
 
 /// Returns the sources of a module: its Go files, and the two files that name its dependencies.
 pub fn sources(module: &Path) -> Result<Vec<PathBuf>> {
-    let entries = fs::read_dir(module).with_context(|| format!("{} can't be read", module.display()))?;
+    let entries = fs::read_dir(module).with_context(|| format!("can't read {}", module.display()))?;
     let mut files: Vec<PathBuf> = entries
         .filter_map(|entry| Some(entry.ok()?.path()))
         .filter(|path| {
@@ -175,7 +175,7 @@ pub fn sources(module: &Path) -> Result<Vec<PathBuf>> {
 pub fn key(sources: &[PathBuf]) -> Result<String> {
     let mut hash = Sha256::new();
     for path in sources {
-        let text = fs::read(path).with_context(|| format!("{} can't be read", path.display()))?;
+        let text = fs::read(path).with_context(|| format!("can't read {}", path.display()))?;
         hash.update(path.file_name().unwrap_or_default().as_encoded_bytes());
         // The length is hashed so that two lists of files with the same concatenation differ.
         hash.update(text.len().to_le_bytes());

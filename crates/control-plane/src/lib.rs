@@ -142,7 +142,7 @@ impl ControlPlane {
             (Source::Existing(kubeconfig), _) => (Processes::default(), kubeconfig),
             (Source::Assets(assets), _) => envtest::start(&assets, folder.path()).await?,
             (Source::Build, program) => {
-                process::serve(&program.context("nothing was built")?, folder.path()).await?
+                process::serve(&program.context("no program was built")?, folder.path()).await?
             }
         };
         ensure!(
@@ -230,8 +230,8 @@ pub async fn client_of(kubeconfig: &Path) -> Result<Client> {
 }
 
 async fn config_of(kubeconfig: &Path) -> Result<Config> {
-    let read = Kubeconfig::read_from(kubeconfig)
-        .with_context(|| format!("{} can't be read", kubeconfig.display()))?;
+    let read =
+        Kubeconfig::read_from(kubeconfig).with_context(|| format!("can't read {}", kubeconfig.display()))?;
     let mut config = Config::from_custom_kubeconfig(read, &KubeConfigOptions::default()).await?;
     config.default_retry = false;
     Ok(config)

@@ -12,8 +12,8 @@ use kube::{Api, Client, ResourceExt};
 /// When one of them is not a Kubernetes object.
 pub fn parse(text: &str) -> Result<Vec<DynamicObject>> {
     let mut objects = Vec::new();
-    for value in serde_saphyr::from_multiple::<serde_json::Value>(text).context("a document is no YAML")? {
-        objects.push(serde_json::from_value(value).context("a document is no Kubernetes object")?);
+    for value in serde_saphyr::from_multiple::<serde_json::Value>(text).context("a document is not YAML")? {
+        objects.push(serde_json::from_value(value).context("a document is not a Kubernetes object")?);
     }
     Ok(objects)
 }
@@ -24,7 +24,7 @@ async fn api(client: &Client, object: &DynamicObject) -> Result<Api<DynamicObjec
         .types
         .as_ref()
         .context("the object has no apiVersion and kind")?;
-    let kind = GroupVersionKind::try_from(types).context("the object's apiVersion can't be read")?;
+    let kind = GroupVersionKind::try_from(types).context("can't parse the object's apiVersion")?;
     let (resource, capabilities) = kube::discovery::pinned_kind(client, &kind)
         .await
         .with_context(|| format!("the API server has no {}", types.kind))?;
@@ -68,7 +68,7 @@ pub async fn apply_all(client: &Client, text: &str) -> Result<Vec<DynamicObject>
         applied.push(
             apply(client, &object)
                 .await
-                .with_context(|| format!("{name} could not be applied"))?,
+                .with_context(|| format!("can't apply {name}"))?,
         );
     }
     Ok(applied)
@@ -95,5 +95,5 @@ pub async fn established(client: &Client, name: &str) -> Result<()> {
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
-    anyhow::bail!("{name} is not served after half a minute")
+    anyhow::bail!("the API server does not serve {name} after half a minute")
 }

@@ -139,7 +139,7 @@ fn value(variable: &EnvVar, spec: &PodSpec, name: &str, namespace: &str) -> Resu
         Some("metadata.namespace") => namespace.to_owned(),
         Some("spec.serviceAccountName") => spec.service_account_name.clone().unwrap_or_default(),
         Some("status.podIP" | "status.hostIP") => "127.0.0.1".to_owned(),
-        _ => bail!("{}: only a kubelet knows its value", variable.name),
+        _ => bail!("{}: only a kubelet knows the value", variable.name),
     })
 }
 
@@ -155,10 +155,10 @@ fn probes(container: &Container, ports: &BTreeMap<String, u16>) -> Result<BTreeM
             continue;
         };
         let IntOrString::String(port) = &get.port else {
-            bail!("the {kind} probe names its port by a number: give the port a name")
+            bail!("the {kind} probe refers to its port by number: name the port")
         };
         let port = ports.get(port).with_context(|| {
-            format!("the {kind} probe asks at a port {port} that the container does not have")
+            format!("the {kind} probe uses port {port}, which the container does not have")
         })?;
         found.insert(
             kind,

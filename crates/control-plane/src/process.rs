@@ -30,7 +30,7 @@ impl Processes {
     pub fn check(&mut self) -> Result<()> {
         for child in &mut self.0 {
             if let Some(status) = child.try_wait()? {
-                bail!("a part of the control plane ended ({status})");
+                bail!("a process of the control plane exited ({status})");
             }
         }
         Ok(())
@@ -77,7 +77,7 @@ pub async fn serve(program: &Path, folder: &Path) -> Result<(Processes, PathBuf)
         .stdout(Stdio::piped())
         .stderr(File::create(&errors)?)
         .spawn()
-        .with_context(|| format!("{} can't be started", program.display()))?;
+        .with_context(|| format!("can't start {}", program.display()))?;
     let stdout = processes.add(child).stdout.take().context("it has no stdout")?;
 
     let line = tokio::task::spawn_blocking(move || {

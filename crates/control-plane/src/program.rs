@@ -78,7 +78,7 @@ fn kubernetes_version(go_mod: &str) -> Result<String> {
     let version = go_mod
         .lines()
         .find_map(|line| line.trim().strip_prefix("k8s.io/kubernetes "))
-        .context("go.mod does not ask for k8s.io/kubernetes")?;
+        .context("go.mod does not require k8s.io/kubernetes")?;
     Ok(version.trim().to_owned())
 }
 

@@ -220,7 +220,7 @@ impl Release {
             .kill_on_drop(true)
             .output()
             .await
-            .with_context(|| format!("{} can't be run", self.helm.display()))?;
+            .with_context(|| format!("can't run {}", self.helm.display()))?;
         let (stdout, stderr) = (
             String::from_utf8_lossy(&stdout).into_owned(),
             String::from_utf8_lossy(&stderr).into_owned(),
@@ -258,7 +258,7 @@ pub fn operator_of_image() -> Result<Option<PathBuf>> {
     let program = root.join(RELEASE);
     ensure!(
         program.is_file(),
-        "OPERATORCONNECT_IMAGE_ROOT: there is no {}; unpack the image there",
+        "OPERATORCONNECT_IMAGE_ROOT: {} does not exist; unpack the image there",
         program.display()
     );
     Ok(Some(program))

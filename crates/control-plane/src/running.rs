@@ -23,14 +23,14 @@ impl Running {
             .create(true)
             .append(true)
             .open(log)
-            .with_context(|| format!("{} can't be written", log.display()))?;
+            .with_context(|| format!("can't write {}", log.display()))?;
         let program = command.get_program().to_owned();
         let child = command
             .stdin(Stdio::null())
             .stdout(file.try_clone()?)
             .stderr(file)
             .spawn();
-        let child = child.with_context(|| format!("{} can't be started", Path::new(&program).display()))?;
+        let child = child.with_context(|| format!("can't start {}", Path::new(&program).display()))?;
         Ok(Self {
             child,
             log: log.to_owned(),
@@ -48,7 +48,7 @@ impl Running {
     /// # Errors
     /// When the file can't be read.
     pub fn said(&self) -> Result<String> {
-        std::fs::read_to_string(&self.log).with_context(|| format!("{} can't be read", self.log.display()))
+        std::fs::read_to_string(&self.log).with_context(|| format!("can't read {}", self.log.display()))
     }
 
     /// Returns how it ended, if it did.
@@ -68,7 +68,7 @@ impl Running {
             .arg("-c")
             .arg(format!("kill -{name} {}", self.child.id()))
             .status()?;
-        anyhow::ensure!(done.success(), "SIG{name} could not be sent");
+        anyhow::ensure!(done.success(), "can't send SIG{name}");
         Ok(())
     }
 
@@ -88,7 +88,7 @@ impl Running {
             let said = self.said().unwrap_or_default();
             let last: Vec<&str> = said.lines().rev().take(5).collect();
             bail!(
-                "it ended by itself ({status}; {}): {}",
+                "it exited unexpectedly ({status}; {}): {}",
                 self.log.display(),
                 last.into_iter().rev().collect::<Vec<_>>().join("\n")
             );

@@ -35,7 +35,7 @@ pub fn tool(project_root: &Path, name: &str, progress: fn(&str)) -> Result<PathB
         let go_mod = fs::read_to_string(module.join("go.mod"))?;
         let package = package(&go_mod).with_context(|| format!("{}/go.mod", module.display()))?;
         let called = format!("{name}, a tool for the tests");
-        let otherwise = "There is no other way: the tests run the version that its go.mod names.";
+        let otherwise = "The tests need the version that its go.mod names.";
         let _absent = fs::remove_file(&stamp);
         let built = Program {
             called: &called,
