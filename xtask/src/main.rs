@@ -32,7 +32,7 @@ enum Command {
     /// Show the operator at work: start an API server, a simulated platform and the operator, and apply
     /// examples/ until the objects are Ready
     Demo(demo::Settings),
-    /// Run all tests: tables, stories and orders of the simulation, wire fixtures, schema rules, and flows and
+    /// Run all tests: tables, stories and orders of the simulation, wire fixtures, schema rules, flows and
     /// kills on a real API server
     Test(testing::Settings),
     /// Measure time to Ready, calls, writes, memory and CPU for many services, and the cost of idling
@@ -45,8 +45,8 @@ enum Command {
     Simulate(simulate::Settings),
     /// Write the results of the last test run into docs/evidence.md
     Evidence,
-    /// Build the images of the operator and of the simulated platform with docker, podman or buildah, and check
-    /// their contents
+    /// Build the images of the operator and of the simulated platform with docker, podman or buildah, and
+    /// check their contents
     Image(image::Settings),
     /// Check the Helm chart: its README and its copy of crds/, lint, its own tests, the Kubernetes schemas and
     /// kube-score

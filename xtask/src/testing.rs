@@ -62,7 +62,7 @@ pub fn run(settings: &Settings) -> Result<bool> {
     if !passed || !everything {
         return Ok(passed);
     }
-    progress::step("Checking the objects that the flows left with Argo CD's health checks and kstatus");
+    progress::step("Running the health checks of Argo CD and kstatus on the objects that the flows left");
     let passed = gitops()?;
     progress::step("Comparing the base for Kustomize with the chart");
     kustomize::run(true)?;

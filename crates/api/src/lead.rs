@@ -21,7 +21,7 @@ use super::schema::{self, immutable, rule_at};
     status = "LeadStatus",
     derive = "PartialEq",
     category = "operatorconnect",
-    doc = "One customer's Microsoft 365 tenant that may become, or has become, a customer by Operator Connect.",
+    doc = "One Microsoft 365 tenant that can become, or has become, an Operator Connect customer.",
     printcolumn(
         name = "Company",
         type_ = "string",

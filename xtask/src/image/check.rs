@@ -87,7 +87,7 @@ fn held(archive: &Archive, kind: &Kind) -> Vec<String> {
     let wished: BTreeSet<&str> = kind.files.iter().copied().collect();
     let mut faults: Vec<String> = found
         .difference(&wished)
-        .map(|name| format!("/{name} does not belong in it"))
+        .map(|name| format!("/{name} does not belong in the image"))
         .collect();
     faults.extend(
         wished
@@ -289,7 +289,7 @@ mod tests {
             ("the revision is", |image| {
                 image.config["config"]["Labels"]["org.opencontainers.image.revision"] = "old".into()
             }),
-            ("/bin/sh does not belong in it", |image| {
+            ("/bin/sh does not belong", |image| {
                 drop(image.entries.insert("bin/sh".to_owned(), file(0o555, b"")))
             }),
             ("/etc/ssl/certs/ca-certificates.crt is missing", |image| {
