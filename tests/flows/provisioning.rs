@@ -151,7 +151,7 @@ pub async fn a_time_of_a_job_that_can_not_be_is_told_and_never_counts(scene: Sce
     waits_for_the_trunks_job(&scene).await?;
     let synced = |platform: &LivePlatform| platform.told().1.into_iter().find(|told| told.type_ == "Synced").map(|told| told.message).unwrap_or_default();
     let ahead = jiff::Timestamp::now() + std::time::Duration::from_secs(8);
-    for (value, says) in [("Sat Nov 28 12:32:44 UTC 2026", "can't be read as a time"), (ahead.to_string().as_str(), "lay ahead of the operator's clock")] {
+    for (value, says) in [("Sat Nov 28 12:32:44 UTC 2026", "is not a time"), (ahead.to_string().as_str(), "was in the future by the operator's clock")] {
         scene.annotate::<LivePlatform>(&scene.platform, TRUNKS_RAN, value).await?;
         scene.until(&scene.platform, |platform: &LivePlatform| synced(platform).contains(says)).await?;
     }
@@ -159,7 +159,7 @@ pub async fn a_time_of_a_job_that_can_not_be_is_told_and_never_counts(scene: Sce
     scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "it has come").await?;
     let handled = |platform: &LivePlatform| platform.status.as_ref().is_some_and(|status| status.last_handled_reconcile_at.as_deref() == Some("it has come"));
     let platform: LivePlatform = scene.until(&scene.platform, handled).await?;
-    ensure!(synced(&platform).contains("lay ahead"), "{:?}", platform.told());
+    ensure!(synced(&platform).contains("was in the future"), "{:?}", platform.told());
     let jobs = platform.status.map(|status| status.sync_jobs).unwrap_or_default();
     ensure!(jobs.iter().all(|job| job.name != "peering.sync-trunks-job" || job.completed_time.is_none()), "nobody has run it: {jobs:?}");
     scene.ready::<OcEssentialService>("northwind", "False", "AwaitingTrunksJob").await?;

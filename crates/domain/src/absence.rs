@@ -92,17 +92,19 @@ impl Belief {
             Self::Doubted => {
                 let verdict = Verdict::not_ready(
                     Reason::Verifying,
-                    format!("The list of {list} does not show what it should: it is looked at again."),
+                    format!(
+                        "The list of {list} does not show everything it should. The operator checks it again."
+                    ),
                 );
                 Some((
                     Step::Wait(now + timing::SETTLING, Wake::Inventory),
-                    "what is missing is not believed yet",
+                    "what is missing is not confirmed yet",
                     verdict,
                 ))
             }
             Self::Held(trouble) => Some((
                 Step::Blocked(now + timing::SLOW_RETRY),
-                "what is missing is not believed",
+                "what is missing is not confirmed",
                 Verdict::trouble(trouble),
             )),
         }
@@ -196,32 +198,33 @@ impl AbsenceLedger {
         let what = match &self.known {
             Some(known) if known == here => {
                 format!(
-                    "{held} {objects} {have} recorded what the platform does not show any more, which is more than vanishes by itself."
+                    "{held} {objects} {have} recorded a service or lead that the platform no longer shows. That is more than usually disappears."
                 )
             }
             Some(_) => format!(
-                "spec.url or spec.authentication is another one than before, and what {held} {objects} {have} recorded does not show here."
+                "spec.url or spec.authentication has changed, and what {held} {objects} {have} recorded does not show here."
             ),
             None => format!(
-                "It is not known for which platform the objects have recorded what they have, and that of {held} {objects} does not show."
+                "The operator does not know which platform the objects' records belong to, and what {held} {objects} {have} recorded does not show."
             ),
         };
         let advice = if !self.confirmed(now) {
-            "It is looked at again."
+            "The operator checks again."
         } else if self.known.as_ref() == Some(here) {
-            "Ask the platform's operator. It ends by itself when all of it shows again; if it is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
+            "Ask the platform's operator. The hold ends on its own when everything shows again. If what is missing is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
         } else {
-            "Correct spec.url and spec.authentication: it ends by itself when all of it shows again. If it is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
+            "Correct spec.url and spec.authentication: the hold ends on its own when everything shows again. If what is missing is really gone, set the annotation operatorconnect.dev/approve-absences to a new value."
         };
-        let message =
-            format!("{what} Nothing is made again, let go or called deleted because of that. {advice}");
+        let message = format!(
+            "{what} The operator draws no conclusion from this: it recreates nothing, releases nothing and reports nothing as deleted. {advice}"
+        );
         Some(Trouble::new(Reason::AbsenceUnconfirmed, message))
     }
 }
 
 /// The trouble that objects report. The text is the same for all objects and at every look.
 fn told_to_objects() -> Trouble {
-    let message = "The platform's lists do not show what objects have recorded there, so nothing is concluded from what they do not show: nothing is made, let go or called deleted. It ends by itself when all of it shows again; see the condition AbsencesHeld of the LivePlatform.";
+    let message = "The platform's lists do not show what objects have recorded there, so the operator draws no conclusion from what is missing: it creates nothing, releases nothing and reports nothing as deleted. The hold ends on its own when everything shows again. See the condition AbsencesHeld of the LivePlatform.";
     Trouble::new(Reason::AbsenceUnconfirmed, message)
 }
 

@@ -38,7 +38,7 @@ impl Timing {
             ));
         }
         if retry.is_zero() {
-            return Err("the retry interval must be longer than nothing".into());
+            return Err("the retry interval must be longer than zero".into());
         }
         Ok(Self {
             duration,

@@ -64,7 +64,7 @@ impl Pass {
         let mut decision = decide(now, &self.record, &self.facts);
         self.steps += 1;
         let wrong = match &decision.step {
-            _ if self.steps > MOST_STEPS => Some("the pass goes in circles".to_owned()),
+            _ if self.steps > MOST_STEPS => Some("the pass loops".to_owned()),
             Step::Execute(change) if self.asked.is_some() => {
                 Some(format!("{change:?} is a second change in one pass"))
             }
@@ -131,7 +131,7 @@ impl Pass {
         let until = timing::next_try(now, self.facts.failures, None);
         Decision {
             step: Step::Wait(until, Wake::Clock),
-            why: "the API server did not take the mark",
+            why: "the API server rejected the metadata patch",
             verdict: self.facts.verdict_of(trouble),
             plan: Vec::new(),
             hold: false,

@@ -264,7 +264,7 @@ pub fn unproven(trouble: &Trouble, failures: u32) -> Trouble {
         Reason::ProgressingWithRetry
     };
     let message = format!(
-        "The changed credential is not taken yet, and tried again; the one before goes on being used while it is good. {}",
+        "The changed credential is not accepted yet. The operator retries it, and keeps using the previous one while that is valid. {}",
         trouble.message
     );
     Trouble {
@@ -346,9 +346,9 @@ fn verdict(desired: &DesiredPlatform, record: &PlatformRecord, facts: &PlatformF
 fn not_taken(job: Job, desired: &DesiredPlatform, record: &PlatformRecord) -> Option<String> {
     let told = desired.ran_at[index(job)].as_ref()?;
     let why = match told.at {
-        None => "can't be read as a time",
+        None => "is not a time",
         Some(_) if record.refused[index(job)].as_ref() == Some(&told.text) => {
-            "lay ahead of the operator's clock when it was set, and is not taken once that time has come either"
+            "was in the future by the operator's clock when it was set, and stays ignored even after that time"
         }
         Some(_) => return None,
     };
@@ -357,7 +357,7 @@ fn not_taken(job: Job, desired: &DesiredPlatform, record: &PlatformRecord) -> Op
         Job::Trunks => "trunks-job-ran-at",
     };
     Some(format!(
-        "The annotation operatorconnect.dev/{name} {why}. Set it to when the job was started, in UTC, as YYYY-MM-DDThh:mm:ssZ (date -u +%FT%TZ says what it is now)."
+        "The annotation operatorconnect.dev/{name} {why}. Set it to the time at which the job was started, in UTC, as YYYY-MM-DDThh:mm:ssZ (date -u +%FT%TZ prints the current time)."
     ))
 }
 

@@ -121,9 +121,7 @@ fn leader() -> Election {
 
 #[test]
 fn a_timing_that_is_not_safe_is_refused_with_its_numbers() {
-    for ((duration, deadline, retry), word) in
-        [((30, 30, 5), "lease duration (30s)"), ((35, 5, 5), "retry interval (5s)"), ((35, 30, 0), "longer than nothing")]
-    {
+    for ((duration, deadline, retry), word) in [((30, 30, 5), "lease duration (30s)"), ((35, 5, 5), "retry interval (5s)"), ((35, 30, 0), "longer than zero")] {
         let refused = Timing::new(duration * SECOND, deadline * SECOND, retry * SECOND).expect_err("no timing");
         assert!(refused.contains(word), "{refused}");
     }

@@ -131,7 +131,7 @@ pub fn of_service(
     {
         notes.push(EventMessage::new(
             Event::Adopted,
-            format!("The service {guid}, which existed for the tenant, was taken over."),
+            format!("The operator took over the tenant's existing service {guid}."),
         ));
     }
     match end {
@@ -153,7 +153,7 @@ pub fn of_service(
     {
         notes.push(EventMessage::new(
             Event::LicenseChanged,
-            format!("The license was {was} and is {is} now; that is left as it is."),
+            format!("The license changed from {was} to {is}. The operator leaves it unchanged."),
         ));
     }
     for (job, reason, event) in [
@@ -237,7 +237,7 @@ fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
         Change::DeleteService(guid) => (Event::DeletionRequested, format!("delete the service {guid}")),
         Change::CreateLead(new) => (
             Event::LeadRequested,
-            format!("make a consentless lead for tenant {}", new.tenant),
+            format!("create a consentless lead for tenant {}", new.tenant),
         ),
         Change::DeleteLead(tenant) => (
             Event::DeletionRequested,
@@ -249,7 +249,7 @@ fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
         ),
         Change::UnassignChannel(_) => (
             Event::ChannelUnassigned,
-            "take the lead out of its channel".to_owned(),
+            "remove the lead from its channel".to_owned(),
         ),
         Change::RunJob(_) => return None,
     };
@@ -257,11 +257,11 @@ fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
     match answer {
         ChangeResult::Accepted(_) | ChangeResult::Done => Some(EventMessage::new(
             event,
-            format!("The platform was asked to {what}, and took it on."),
+            format!("The operator asked the platform to {what}, and the platform accepted."),
         )),
         ChangeResult::Unknown(_) if !of_a_channel => {
             let text = format!(
-                "The platform was asked to {what}, and its answer was lost: whether it was done is looked up before it is asked for again."
+                "The operator asked the platform to {what}, and the answer was lost. The operator checks whether it was done before it asks again."
             );
             Some(EventMessage::new(Event::AnswerLost, text))
         }
@@ -321,11 +321,11 @@ fn let_go_of_lead(before: &Record, going: Option<DeletionPolicy>) -> EventMessag
         ),
         Some(DeletionPolicy::Delete) => EventMessage::new(
             Event::Released,
-            "The object is gone; the platform has no consentless lead of its own.",
+            "The object is gone; the platform has no consentless lead for it.",
         ),
         _ => EventMessage::new(
             Event::Retained,
-            "The object is gone; what the platform has of the lead stays.",
+            "The object is gone; any lead on the platform stays.",
         ),
     }
 }

@@ -27,9 +27,12 @@ pub(super) fn stands_in_the_way(
         (Some(event), reason) if reason.stalls() && now.stalled && !(again && said.stalled) => {
             (!known).then(|| EventMessage::new(event, now.message.clone()))
         }
-        (_, reason) if said.reason() == Some(Reason::Suspended) && reason != Reason::Suspended => Some(
-            EventMessage::new(Event::Resumed, "spec.suspend is no longer true: work goes on."),
-        ),
+        (_, reason) if said.reason() == Some(Reason::Suspended) && reason != Reason::Suspended => {
+            Some(EventMessage::new(
+                Event::Resumed,
+                "spec.suspend is no longer true: the operator works on this object again.",
+            ))
+        }
         _ => None,
     }
 }
@@ -68,7 +71,7 @@ pub(super) fn recovered(said: &LastReported, now: &Verdict) -> Option<EventMessa
         .reason()
         .filter(|reason| said.stalled && !concerns_all(*reason))?;
     (now.ready == ConditionStatus::True)
-        .then(|| EventMessage::new(Event::Recovered, format!("{from} is over. {}", now.message)))
+        .then(|| EventMessage::new(Event::Recovered, format!("{from} is resolved. {}", now.message)))
 }
 
 /// The event for a reason of a service or a lead.

@@ -19,7 +19,7 @@ pub fn of_platform(
         EventMessage::new(
             Event::SyncJobRun,
             format!(
-                "The job {} was run, for the services that waited for it.",
+                "The operator ran the job {} for the services that waited for it.",
                 job.name()
             ),
         )
@@ -57,7 +57,7 @@ pub fn of_platform(
     if was.approved != is.approved {
         notes.push(EventMessage::new(
             Event::DeletionsApproved,
-            "A person has approved the deletions that waited.",
+            "A person approved the held deletions.",
         ));
     }
     notes.extend(absences(before, last));
@@ -75,11 +75,11 @@ fn absences(before: &PlatformRecord, last: &PlatformDecision) -> Option<EventMes
             .map(|held| EventMessage::new(Event::AbsencesHeld, held.message.clone())),
         (1.., 0) if was.handled != is.handled => Some(EventMessage::new(
             Event::AbsencesApproved,
-            "A person has said that what was missing is gone.",
+            "A person confirmed that what was missing is gone.",
         )),
         (1.., 0) => Some(EventMessage::new(
             Event::AbsencesOver,
-            "Nothing is missing any more of what the objects have recorded.",
+            "Nothing that the objects have recorded is missing any more.",
         )),
         _ => None,
     }

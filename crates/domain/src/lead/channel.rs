@@ -42,11 +42,11 @@ impl LeadCase<'_> {
             (None, Some(assigned)) if lead.channel == Some(assigned) => {
                 let verdict = Verdict::not_ready(
                     Reason::Progressing,
-                    format!("Taking the lead out of channel {assigned}."),
+                    format!("Removing the lead from channel {assigned}."),
                 );
                 self.decide(
                     Step::Execute(Change::UnassignChannel(lead.tenant)),
-                    "spec.channelId was taken out",
+                    "spec.channelId was removed",
                     verdict,
                 )
             }
@@ -81,7 +81,7 @@ impl LeadCase<'_> {
         }
         let until = self.now + policy.observe_interval;
         let message =
-            format!("The lead was assigned to channel {wanted}, and the platform does not show it yet.");
+            format!("The lead was assigned to channel {wanted}, but the platform does not show it yet.");
         self.decide(
             Step::Wait(until, Wake::Inventory),
             "the assignment does not show",

@@ -26,7 +26,7 @@ impl LeadCase<'_> {
         }
         let Some(company_name) = &desired.consentless else {
             let message = format!(
-                "The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center; or set spec.consentless to have the lead made.",
+                "The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center. Or set spec.consentless to have a consentless lead created.",
                 desired.tenant
             );
             return self.missing(
@@ -43,7 +43,7 @@ impl LeadCase<'_> {
         }
         let verdict = Verdict::not_ready(
             Reason::Progressing,
-            "Asking the platform to make the consentless lead.",
+            "Asking the platform to create the consentless lead.",
         );
         if self.record.may_send(OperationKind::Create, self.now) {
             let new = NewLead {
@@ -66,7 +66,7 @@ impl LeadCase<'_> {
                 let until = timing::next_look(self.now, intent.start);
                 let verdict = Verdict::not_ready(
                     Reason::Verifying,
-                    "The lead was asked for: looking whether it appears.",
+                    "The lead was requested. Checking whether it appears.",
                 );
                 return self.decide(
                     Step::Wait(until, Wake::Inventory),
@@ -87,12 +87,12 @@ impl LeadCase<'_> {
             Absence::Unconfirmed => Some(self.copy().look(
                 Query::LeadsOfTenant,
                 self.facts.pass_started,
-                "is it only not in the list",
+                "is the lead missing only from the list",
             )),
-            Absence::NotWhole => Some(
-                self.copy()
-                    .stop(LeadsView::not_whole(), "the leads of the tenant are not whole"),
-            ),
+            Absence::NotWhole => Some(self.copy().stop(
+                LeadsView::not_whole(),
+                "the list of the tenant's leads is incomplete",
+            )),
         }
     }
 }

@@ -33,11 +33,11 @@ pub fn decide(now: Time, target: &LeadTarget, record: &Record, facts: &Facts) ->
     if matches!(target, LeadTarget::Present(_)) && case.record.is_bare(recalled) && facts.answer.is_none() {
         let verdict = Verdict::not_ready(
             Reason::Verifying,
-            "Writing down again what was asked for: its record was taken off this object.",
+            "The record of a requested create was removed from this object. The operator is writing it again.",
         );
         return case.decide(
             Step::PatchMetadata(Mark::AddFinalizer),
-            "the record of a create was taken off",
+            "the record of a create was removed",
             verdict,
         );
     }
@@ -153,7 +153,7 @@ impl LeadCase<'_> {
         let verdict = Verdict::trouble(&trouble);
         Some(
             self.copy()
-                .decide(Step::Blocked(retry), "the last try was refused", verdict),
+                .decide(Step::Blocked(retry), "the last attempt was refused", verdict),
         )
     }
 
@@ -195,8 +195,7 @@ impl LeadCase<'_> {
             PlatformAccess::Unknown(trouble) => return self.unreadable(trouble),
         };
         if let Some(rival) = &desired.rival {
-            let message =
-                format!("{rival} came first and stands for the same tenant. Delete one of the two.");
+            let message = format!("{rival} came first and is for the same tenant. Delete one of the two.");
             return self.stop(
                 Trouble::new(Reason::Conflict, message),
                 "another object has the tenant",
@@ -223,7 +222,7 @@ impl LeadCase<'_> {
                     return self.look(
                         Query::Leads,
                         not_before,
-                        "what does the platform say of the tenant",
+                        "what does the platform say about the tenant",
                     );
                 }
             },
@@ -249,7 +248,7 @@ impl LeadCase<'_> {
             let verdict = Verdict::not_ready(Reason::Verifying, message);
             Some(again().decide(
                 Step::Wait(until, Wake::Inventory),
-                "asked for; looked at again",
+                "requested; checking again",
                 verdict,
             ))
         };
@@ -263,9 +262,11 @@ impl LeadCase<'_> {
                 ))
             }
             ChangeResult::Rejected(trouble) => Some(again().stop(trouble.clone(), "the platform refused it")),
-            ChangeResult::Unknown(_) => verifying("The answer was lost: looking whether it was done."),
+            ChangeResult::Unknown(_) => {
+                verifying("The answer was lost. Checking whether the change was made.")
+            }
             ChangeResult::Done | ChangeResult::NotFound | ChangeResult::Accepted(_) => {
-                verifying("Asked for; looking whether the platform shows it.")
+                verifying("The change was requested. Checking whether the platform shows it.")
             }
         }
     }
@@ -274,7 +275,7 @@ impl LeadCase<'_> {
         self.record
             .end_operation(Outcome::Succeeded, self.now, Vec::new());
         if desired.deletion_policy == DeletionPolicy::Delete && !self.record.finalizer {
-            let verdict = Verdict::not_ready(Reason::Progressing, "Taking hold of the lead of this object.");
+            let verdict = Verdict::not_ready(Reason::Progressing, "Adding the finalizer to this object.");
             return self.decide(
                 Step::PatchMetadata(Mark::AddFinalizer),
                 "the finalizer is missing",
@@ -290,7 +291,7 @@ impl LeadCase<'_> {
         let service = services.of_operator_connect().next();
         let synced = match (service, &lead.service) {
             (Some(service), shown) if shown.as_ref() != Some(&service.guid) => {
-                let message = "The platform has a service for this tenant, and the lead does not show it yet: peering.sync-leads-job is due.";
+                let message = "The platform has a service for this tenant, but the lead does not show it yet: peering.sync-leads-job is due.";
                 (
                     ConditionStatus::False,
                     Reason::AwaitingLeadsJob,
@@ -317,7 +318,7 @@ impl LeadCase<'_> {
                 .value()
                 .map_or("", |view| active_beside(&view.leads, lead));
             let message = format!(
-                "Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center.{beside}"
+                "Microsoft's status of the lead is {label}, and only an Active lead can become a service. The customer must resolve this in Teams admin center.{beside}"
             );
             return self.stop(
                 Trouble::new(Reason::LeadNotActive, message),

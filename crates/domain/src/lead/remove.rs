@@ -21,7 +21,7 @@ impl LeadCase<'_> {
         let until = timing::next_look(self.now, creating.start);
         let verdict = Verdict::not_ready(
             Reason::Verifying,
-            "Being deleted while the answer to a create is not known: looking whether the lead appears.",
+            "This object is being deleted, and the outcome of a create is unknown. Checking whether the lead appears.",
         );
         let waiting = self.facts.pass_started < creating.start + policy.create_grace;
         waiting.then(|| {
@@ -46,7 +46,7 @@ impl LeadCase<'_> {
                 let message = "The list of services has entries that can't be read; a service of this tenant may be among them.";
                 Some(case.stop(
                     Trouble::new(Reason::PlatformUnavailable, message),
-                    "the list of services is not whole",
+                    "the list of services is incomplete",
                 ))
             }
             Some(_) => self.unbelieved(),
@@ -54,7 +54,7 @@ impl LeadCase<'_> {
     }
 
     fn has_a_service(self) -> Decision {
-        let message = "The lead has a service, so the lead is not deleted while there is one. Set spec.deletionPolicy to Retain to let this object go and keep both.";
+        let message = "The lead has a service, so the operator does not delete the lead. To release this object and keep both, set spec.deletionPolicy to Retain.";
         self.stop(
             Trouble::new(Reason::DeletionBlocked, message),
             "the lead has a service",
@@ -84,7 +84,7 @@ impl LeadCase<'_> {
             PlatformAccess::Unusable(trouble) => return self.cannot_delete(trouble),
         };
         if suspended {
-            let message = "spec.suspend is true: the lead is not deleted. Set it to false, or spec.deletionPolicy to Retain.";
+            let message = "spec.suspend is true, so the operator does not delete the lead. Set spec.suspend to false, or set spec.deletionPolicy to Retain.";
             let step = Step::Idle(self.now + timing::SLOW_RETRY);
             return self.decide(step, "suspended", Verdict::not_ready(Reason::Suspended, message));
         }
@@ -119,13 +119,13 @@ impl LeadCase<'_> {
         self.decide(
             Step::PatchMetadata(Mark::RemoveFinalizer),
             why,
-            Verdict::not_ready(Reason::Deleting, "Letting go."),
+            Verdict::not_ready(Reason::Deleting, "Releasing this object."),
         )
     }
 
     fn cannot_delete(self, trouble: &Trouble) -> Decision {
         let message = format!(
-            "spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain.",
+            "spec.deletionPolicy is Delete, but the operator can't delete the lead: {} Fix that, or set spec.deletionPolicy to Retain.",
             trouble.message
         );
         self.stop(Trouble::new(trouble.reason, message), "it can't be deleted there")
@@ -150,7 +150,7 @@ impl LeadCase<'_> {
             let until = timing::next_look(self.now, intent.start);
             return self.decide(
                 Step::Wait(until, Wake::Inventory),
-                "asked for; still there",
+                "requested; still there",
                 verdict,
             );
         }

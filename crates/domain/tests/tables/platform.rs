@@ -210,7 +210,7 @@ fn a_time_that_lies_ahead_is_refused_until_it_is_changed() {
     let first = at(NOW, says_it_ran(ahead), &PlatformRecord::default());
     let told = |decision: &PlatformDecision| decision.verdict.synced.clone().map(|(truth, _, message)| (truth, message)).expect("Synced");
     assert_eq!(told(&first).0, ConditionStatus::False);
-    assert!(told(&first).1.contains("operatorconnect.dev/leads-job-ran-at lay ahead"), "{}", told(&first).1);
+    assert!(told(&first).1.contains("operatorconnect.dev/leads-job-ran-at was in the future"), "{}", told(&first).1);
     // The time has come, after a restart as well: status remembers the refusal.
     let later = at(ahead + secs(60), says_it_ran(ahead), &first.record);
     assert_eq!((later.record.jobs[0].state, later.record.runs(Job::Leads).covers), (JobState::Due, None), "nothing is Synced by it");

@@ -188,7 +188,7 @@ fn a_pass_in_circles_is_ended() {
         pass.looked(decision);
     }
     let decision = pass.next(NOW, looking);
-    refused(&pass, &decision, "circles");
+    refused(&pass, &decision, "loops");
     assert_eq!(pass.looks, 24);
 }
 
