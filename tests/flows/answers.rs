@@ -89,7 +89,7 @@ pub async fn of_a_create(scene: Scene) -> Result<()> {
     }
     // Each reports that its answer is unknown; or, if the answer was taken for a task, that the platform does not know that task; or that the platform is left
     // alone.
-    let told = |service: &OcEssentialService| message(service).contains("looking whether") || message(service).contains("looked whether") || clear(service);
+    let told = |service: &OcEssentialService| message(service).contains("Checking whether") || clear(service);
     let names: Vec<String> = KINDS.iter().map(|kind| named(kind)).collect();
     for told in futures::future::join_all(names.iter().map(|name| scene.until::<OcEssentialService>(name, told))).await {
         ensure!(!message(&told?).contains('<'));

@@ -51,7 +51,7 @@ pub async fn deletions_beyond_the_hours_number_wait_for_a_person(scene: Scene) -
     let waiting = held_services(&scene, 3).await?;
     ensure!(scene.calls("services.delete").await? == 2, "two, not one more");
     // The platform itself goes on: it is Ready, and reports what is held.
-    let platform: LivePlatform = scene.until(&scene.platform, |platform| held(platform).is_some_and(|told| told.starts_with("3 deletions wait"))).await?;
+    let platform: LivePlatform = scene.until(&scene.platform, |platform| held(platform).is_some_and(|told| told.starts_with("3 deletions are held"))).await?;
     ensure!(ready_is(&platform, "True", "Succeeded") && held(&platform).is_some_and(|told| told.contains(APPROVE)), "{:?}", platform.told());
     // An object that keeps its resource on the platform is never held, and a reconcile request lets nothing through.
     scene.delete::<OcEssentialService>("customer-7").await?;
@@ -75,7 +75,7 @@ pub async fn deletions_beyond_the_hours_number_wait_for_a_person(scene: Scene) -
     // The approval covered only those. A later one counts again, and the hour has had its two.
     scene.delete::<OcEssentialService>("customer-6").await?;
     held_services(&scene, 1).await?;
-    scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some_and(|told| told.starts_with("1 deletion waits"))).await?;
+    scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some_and(|told| told.starts_with("1 deletion is held"))).await?;
     ensure!(scene.calls("services.delete").await? == 5);
     scene.annotate::<LivePlatform>(&scene.platform, APPROVE, "that one too").await?;
     scene.gone::<OcEssentialService>("customer-6").await?;
@@ -121,7 +121,7 @@ pub async fn leads_count_as_services_do(scene: Scene) -> Result<()> {
     held_services(&scene, 1).await?;
     let lead: Lead = scene.ready("second", "False", "DeletionRateExceeded").await?;
     ensure!(condition(&lead, "Stalled").is_some() && message(&lead).contains(APPROVE), "{:?}", lead.told());
-    scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some_and(|told| told.starts_with("2 deletions wait"))).await?;
+    scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some_and(|told| told.starts_with("2 deletions are held"))).await?;
     ensure!(scene.calls("services.delete").await? == 0 && scene.calls("leads.delete").await? == 1);
     scene.annotate::<LivePlatform>(&scene.platform, APPROVE, "yes").await?;
     scene.gone::<OcEssentialService>("customer-1").await?;
@@ -143,7 +143,7 @@ pub async fn an_intent_that_somebody_wrote_passes_no_breaker(scene: Scene) -> Re
     scene.delete::<Lead>("second").await?;
     held_services(&scene, 1).await?;
     scene.ready::<Lead>("second", "False", "DeletionRateExceeded").await?;
-    scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some_and(|told| told.starts_with("2 deletions wait"))).await?;
+    scene.until(&scene.platform, |platform: &LivePlatform| held(platform).is_some_and(|told| told.starts_with("2 deletions are held"))).await?;
     ensure!(scene.calls("services.delete").await? == 0 && scene.calls("leads.delete").await? == 0, "nobody has approved them");
     scene.annotate::<LivePlatform>(&scene.platform, APPROVE, "both").await?;
     scene.gone::<OcEssentialService>("customer-1").await?;
@@ -177,7 +177,7 @@ pub async fn the_count_survives_others_who_write_the_platform_object(scene: Scen
         tokio::time::sleep(Duration::from_millis(150)).await;
     }
     held_services(&scene, 3).await?;
-    let platform: LivePlatform = scene.until(&scene.platform, |platform| held(platform).is_some_and(|told| told.starts_with("3 deletions wait"))).await?;
+    let platform: LivePlatform = scene.until(&scene.platform, |platform| held(platform).is_some_and(|told| told.starts_with("3 deletions are held"))).await?;
     ensure!(!busy.is_finished(), "it was counted while somebody else wrote");
     ensure!(stop.send(()).is_ok(), "nobody was busy");
     busy.await??;

@@ -106,7 +106,7 @@ pub async fn a_platform_that_does_not_tell_the_numbers_deletes_nothing(scene: Sc
             let blocked = scene.until(name, handled).await?;
             let told = message(&blocked);
             ensure!(ready_is(&blocked, "False", "DeletionBlocked"), "{status}: {told}");
-            ensure!(told.contains("does not tell") && told.contains("spec.deletionGuard to None"), "{status}: {told}");
+            ensure!(told.contains("does not say") && told.contains("spec.deletionGuard to None"), "{status}: {told}");
         }
         scene.simulate("DELETE", "faults", Value::Null).await?;
     }

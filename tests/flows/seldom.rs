@@ -24,7 +24,7 @@ pub async fn suspended_objects_are_left_alone(scene: Scene) -> Result<()> {
     ensure!(changes == 1, "the create of the one that is there, and nothing of those that are new: {changes}");
     // Its service is not deleted while it is suspended, and the object waits.
     scene.delete::<OcEssentialService>("settled").await?;
-    let waits = |service: &OcEssentialService| ready_is(service, "False", "Suspended") && message(service).contains("is not deleted");
+    let waits = |service: &OcEssentialService| ready_is(service, "False", "Suspended") && message(service).contains("does not delete");
     scene.until::<OcEssentialService>("settled", waits).await?;
     ensure!(scene.changes().await? == changes, "nothing is asked for");
     scene.change::<OcEssentialService>("settled", json!({"suspend": false})).await?;

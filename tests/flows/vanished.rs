@@ -105,7 +105,7 @@ pub async fn another_address_proves_nothing_of_what_is_at_the_former_one(scene: 
         look(&scene, value).await?;
     }
     let object: OcEssentialService = <OcEssentialService as Own>::api(&scene).get(&names[0]).await.context("it was let go")?;
-    ensure!(!message(&object).contains("Letting go"), "{:?}", object.told());
+    ensure!(!message(&object).contains("Releasing this object"), "{:?}", object.told());
     ensure!(scene.calls("services.delete").await? == 0);
     // The former address again: what exists there is found, and deleted.
     scene.change::<LivePlatform>(&scene.platform, former).await?;

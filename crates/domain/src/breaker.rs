@@ -77,7 +77,7 @@ impl DeletionLedger {
             ));
         }
         let message = format!(
-            "More than {per_hour} deletions within an hour wait on this platform (spec.deletions.perHour). If they are meant, set the annotation operatorconnect.dev/approve-deletions on the LivePlatform to a new value; if this one is not, set spec.deletionPolicy to Retain."
+            "More than {per_hour} deletions were requested on this platform within an hour (spec.deletions.perHour), so this one is held. If they are intended, set the annotation operatorconnect.dev/approve-deletions on the LivePlatform to a new value. If this one is not, set spec.deletionPolicy to Retain."
         );
         Some(Trouble::new(Reason::DeletionRateExceeded, message))
     }
@@ -90,13 +90,13 @@ impl DeletionLedger {
     /// The trouble that the platform object reports while deletions are held.
     pub fn trouble(&self, per_hour: u32) -> Option<Trouble> {
         let wait = if self.held == 1 {
-            "deletion waits"
+            "deletion is held"
         } else {
-            "deletions wait"
+            "deletions are held"
         };
         let message = || {
             format!(
-                "{} {wait}, since more than {per_hour} were asked for within an hour (spec.deletions.perHour). If they are meant, set the annotation operatorconnect.dev/approve-deletions to a new value.",
+                "{} {wait}: more than {per_hour} were requested within an hour (spec.deletions.perHour). If they are intended, set the annotation operatorconnect.dev/approve-deletions to a new value.",
                 self.held
             )
         };

@@ -35,10 +35,10 @@ pub(super) fn eligible(
             return case.look(
                 Query::Services,
                 since,
-                "does what the list shows still stand against it",
+                "does the list still show what prevents a create",
             );
         }
-        return case.stop(trouble, "the list of services shows what stands against it");
+        return case.stop(trouble, "the list of services shows what prevents a create");
     }
     let not_before = case.facts.pass_started - timing::CREATE_LOOK;
     if let Fact::Unreadable(trouble) = &case.facts.leads {
@@ -107,7 +107,7 @@ fn short_name_fits(connection: &PlatformAccess, desired: &DesiredService) -> Opt
     };
     let bad = ShortName::parse(desired.parameters.short_name.as_str(), policy.short_name_rule).err()?;
     let message = format!(
-        "spec.shortName {bad}. No service was made for this object, and the name can't be changed: make this object anew with another one."
+        "spec.shortName {bad}. No service was created for this object, and the name can't be changed: recreate the object with another name."
     );
     Some(Trouble::new(Reason::InvalidSpec, message))
 }
@@ -122,7 +122,7 @@ fn beside_direct_routing(desired: &DesiredService, view: &ServicesView) -> Optio
         .map(crate::model::LicenseType::label)
         .unwrap_or_default();
     let message = format!(
-        "The tenant has the Direct Routing service {} ({:?}, {license}). Whether the platform takes an Operator Connect service beside it is not documented. Set spec.besideDirectRouting to true to ask it for one; the Direct Routing service is left as it is.",
+        "The tenant has the Direct Routing service {} ({:?}, {license}). It is not documented whether the platform accepts an Operator Connect service beside it. To request one anyway, set spec.besideDirectRouting to true; the operator does not change the Direct Routing service.",
         other.guid, other.short_name
     );
     Some(Trouble::new(Reason::AlreadyLicensed, message))
@@ -136,7 +136,7 @@ fn short_name_taken(desired: &DesiredService, view: &ServicesView) -> Option<Tro
     let other = view.by_name.iter().find(is_another)?;
     // Do not say whose service it is: that is another customer, and the reader may administer a third one.
     let message = format!(
-        "spec.shortName {} is taken by another service on the platform, umpCustomerGuid {}. Short names are unique on a platform; no service was made for this object: make it anew with another one.",
+        "spec.shortName {} is taken by another service on the platform, umpCustomerGuid {}. Short names are unique on a platform. No service was created for this object: recreate the object with another name.",
         desired.parameters.short_name, other.guid
     );
     Some(Trouble::new(Reason::ShortNameTaken, message))
@@ -156,7 +156,7 @@ pub(crate) fn active_beside(leads: &[Lead], counts: &Lead) -> &'static str {
         .any(|lead| lead.consentless && lead.status == MicrosoftStatus::Active);
     let hidden = other && !counts.consentless && counts.status != MicrosoftStatus::Active;
     if hidden {
-        " The tenant has an Active consentless lead as well; it is not used while there is the customer's own."
+        " The tenant also has an Active consentless lead. It is not used while the customer's own lead exists."
     } else {
         ""
     }
@@ -173,7 +173,7 @@ fn lead_eligible<'a>(
         return refuse(
             Reason::LeadNotFound,
             format!(
-                "The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center, or a consentless lead must be made.",
+                "The platform has no lead for tenant {}. The customer must choose the operator in Teams admin center, or a consentless lead must be created.",
                 desired.tenant
             ),
         );
@@ -183,7 +183,7 @@ fn lead_eligible<'a>(
         return refuse(
             Reason::LeadNotActive,
             format!(
-                "Microsoft's status of the lead is {label}; only an Active lead can become a service. The customer sees to it in Teams admin center.{}",
+                "Microsoft's status of the lead is {label}, and only an Active lead can become a service. The customer must resolve this in Teams admin center.{}",
                 active_beside(leads, lead)
             ),
         );
@@ -191,20 +191,20 @@ fn lead_eligible<'a>(
     if let Some(guid) = &lead.service {
         let what = match view.with_guid(guid) {
             Some(service) if service.direct_routing() => {
-                "a Direct Routing service, and only a lead without a service can become one"
+                "a Direct Routing service, and only a lead without a service can be converted"
             }
             _ => "which the list of services does not show",
         };
         return refuse(
             Reason::AlreadyLicensed,
-            format!("The lead has the service {guid} already, {what}. Ask the platform's operator."),
+            format!("The lead already has the service {guid}, {what}. Ask the platform's operator."),
         );
     }
     match (desired.parameters.channel, lead.channel) {
         (Some(wanted), Some(has)) if wanted != has => refuse(
             Reason::ChannelMismatch,
             format!(
-                "The lead belongs to channel {has}, and spec.channelId is {wanted}. Correct spec.channelId, or have the lead assigned to the other channel."
+                "The lead belongs to channel {has}, but spec.channelId is {wanted}. Correct spec.channelId, or have the lead assigned to the other channel."
             ),
         ),
         _ => Ok(lead),
@@ -222,7 +222,7 @@ fn lc_customer_fits(
         LcCustomerAnswer::Found(customer) => customer,
         LcCustomerAnswer::NotFound => {
             let message = format!(
-                "spec.lcCustomerId: the platform has no LC customer {id}. Correct it, or leave it out to have one made."
+                "The platform has no LC customer {id}. Correct spec.lcCustomerId, or leave it out to have one created."
             );
             return Some(Trouble::new(Reason::InvalidSpec, message));
         }
@@ -238,7 +238,7 @@ fn lc_customer_fits(
     Some(Trouble::new(
         Reason::ChannelMismatch,
         format!(
-            "spec.lcCustomerId: LC customer {id} is {where_it_is}, and the lead belongs to channel {channel}. Choose one of that channel's customers."
+            "LC customer {id} is {where_it_is}, but the lead belongs to channel {channel}. Set spec.lcCustomerId to one of that channel's customers."
         ),
     ))
 }
@@ -300,10 +300,10 @@ impl ServiceCase<'_> {
     }
 
     pub(super) fn not_whole(self) -> Decision {
-        let message = "The list of services has entries that can't be read, so that a service of this tenant could be among them. Ask the platform's operator to mend it.";
+        let message = "The list of services has entries that can't be read, and a service of this tenant may be among them. Ask the platform's operator to fix that.";
         self.stop(
             Trouble::new(Reason::PlatformRefused, message),
-            "the list of services is not whole",
+            "the list of services is incomplete",
         )
     }
 }

@@ -31,7 +31,7 @@ impl ServiceCase<'_> {
             .cloned()
         {
             if self.facts.pass_started < intent.start + policy.grace() {
-                let message = "A create was asked for and its answer is not known: looking whether the service appears.";
+                let message = "A create was requested, and its outcome is unknown. Checking whether the service appears.";
                 return self.look_until(intent.start, intent.start + policy.grace(), message);
             }
             // An unreadable entry may be the service, so it does not count as absent.
@@ -89,7 +89,7 @@ impl ServiceCase<'_> {
             }
             ChangeResult::Unknown(trouble) => {
                 let message = format!(
-                    "The answer was lost, so it is looked whether it was done. {}",
+                    "The answer was lost. Checking whether the change was made. {}",
                     trouble.message
                 );
                 Some(case().look_for_effect(self.now, &message))
@@ -117,7 +117,7 @@ impl ServiceCase<'_> {
         if outcome == Outcome::Failed && (anew || other_spec) && self.now < looked {
             let verdict = Verdict::not_ready(
                 Reason::Verifying,
-                "The last create failed: looking whether it left a service, before it is asked for again.",
+                "The last create failed. The operator checks whether it left a service before it tries again.",
             );
             return Some(self.copy().decide(
                 Step::Wait(looked, Wake::Inventory),
@@ -141,7 +141,7 @@ impl ServiceCase<'_> {
                 (
                     Reason::TaskFailed,
                     format!(
-                        "The platform's task failed: {told}{stop} Tried again hourly, at once when the spec changes."
+                        "The platform's task failed: {told}{stop} The operator tries again every hour, and at once when the spec changes."
                     ),
                 )
             }
@@ -149,7 +149,7 @@ impl ServiceCase<'_> {
         let case = self.copy();
         Some(case.decide(
             Step::Blocked(retry),
-            "the last try failed",
+            "the last attempt failed",
             Verdict::not_ready(reason, message),
         ))
     }
@@ -177,14 +177,14 @@ impl ServiceCase<'_> {
             let message = "The list of services has entries that can't be read; the service of this object may be among them.";
             return self.stop(
                 Trouble::new(Reason::PlatformUnavailable, message),
-                "the list of services is not whole",
+                "the list of services is incomplete",
             );
         }
         ready::gone(&mut self.record);
         if desired.recreate && desired.mode != Mode::Observe {
             return self.make_again(policy, desired, view);
         }
-        let message = "The service was deleted on the platform, not by this object. Set spec.recreate to true to have it made again, or delete this object.";
+        let message = "The service was deleted on the platform, not by this object. Set spec.recreate to true to have it created again, or delete this object.";
         self.stop(
             Trouble::new(Reason::DeletedExternally, message),
             "the service was deleted behind our back",
@@ -233,7 +233,7 @@ impl ServiceCase<'_> {
         match desired.mode {
             Mode::Plan => return self.planned(checks::plan_create(desired)),
             Mode::Observe => {
-                return self.observed("No service exists for this tenant; mode Observe makes none.");
+                return self.observed("No service exists for this tenant; mode Observe creates none.");
             }
             Mode::Apply => {}
         }
@@ -241,7 +241,7 @@ impl ServiceCase<'_> {
         if self.record.may_send(OperationKind::Create, self.now) {
             return self.decide(
                 Step::Execute(Change::CreateService(Box::new(desired.new_service()))),
-                "nothing stands against it",
+                "nothing prevents the create",
                 verdict,
             );
         }

@@ -14,7 +14,7 @@ use crate::timing;
 use super::{Deletion, DeletionPolicy, ServiceCase, elsewhere};
 
 const LOOKING_FOR_LEFT_OVER: &str =
-    "Being deleted after a create that failed: looking whether it left a service.";
+    "This object is being deleted after its create failed. Checking whether that create left a service.";
 
 /// Decides the next step for an object with a deletion timestamp.
 pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
@@ -33,7 +33,7 @@ pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
         }
         (PlatformAccess::Unusable(trouble), DeletionPolicy::Delete) => {
             let message = format!(
-                "spec.deletionPolicy is Delete, but: {} Bring that in order, or set spec.deletionPolicy to Retain to let this object go and keep the service.",
+                "spec.deletionPolicy is Delete, but the operator can't delete the service: {} Fix that, or set spec.deletionPolicy to Retain to release this object and keep the service.",
                 trouble.message
             );
             let reason = trouble.reason;
@@ -41,7 +41,7 @@ pub(super) fn decide(case: ServiceCase<'_>, deletion: &Deletion) -> Decision {
         }
     };
     if deletion.suspended && deletion.policy == DeletionPolicy::Delete {
-        let message = "spec.suspend is true: the service is not deleted. Set it to false, or spec.deletionPolicy to Retain.";
+        let message = "spec.suspend is true, so the operator does not delete the service. Set spec.suspend to false, or set spec.deletionPolicy to Retain.";
         let step = Step::Idle(case.now + timing::SLOW_RETRY);
         return case.decide(step, "suspended", Verdict::not_ready(Reason::Suspended, message));
     }
@@ -67,7 +67,7 @@ pub(super) fn release(case: ServiceCase<'_>, why: &'static str) -> Decision {
     case.decide(
         Step::PatchMetadata(Mark::RemoveFinalizer),
         why,
-        Verdict::not_ready(Reason::Deleting, "Letting go."),
+        Verdict::not_ready(Reason::Deleting, "Releasing this object."),
     )
 }
 
@@ -86,7 +86,7 @@ fn retain_unseen(case: ServiceCase<'_>, trouble: &Trouble) -> Decision {
         return release(case, "retained; its platform object can't be used");
     };
     let message = format!(
-        "Being deleted while the answer to a create is not known, and: {} Bring that in order to have it looked for; else this object goes two hours after the create.",
+        "This object is being deleted, and the operator can't check the unknown outcome of a create: {} Fix that to have it checked. Otherwise the operator releases this object two hours after the create.",
         trouble.message
     );
     let trouble = Trouble {
@@ -162,8 +162,7 @@ fn outcome_first(
     // The list that does not show the service was read when the pass began, so the grace must have been over
     // by then.
     if case.facts.pass_started < intent.start + policy.grace() {
-        let message =
-            "Being deleted while the answer to a create is not known: looking whether the service appears.";
+        let message = "This object is being deleted, and the outcome of a create is unknown. Checking whether the service appears.";
         return case.look_until(intent.start, intent.start + policy.grace(), message);
     }
     if let Some(decision) = unbelieved(&case, deletion) {
@@ -253,11 +252,11 @@ fn left_over(mut case: ServiceCase<'_>, deletion: &Deletion, policy: &Policy, en
 fn whose_is_it(case: ServiceCase<'_>, service: &Service) -> Decision {
     let guid = &service.guid;
     let message = format!(
-        "The create of this object failed, and its tenant has the service {guid} under its short name: whether the failed task left it or somebody made it can't be told, so it is not deleted. Set the annotation operatorconnect.dev/ump-customer-guid to {guid} to have it deleted, or spec.deletionPolicy to Retain to let this object go."
+        "The create of this object failed, and its tenant has the service {guid} under its short name. The operator can't tell whether the failed task left it or somebody created it, so it does not delete it. Set the annotation operatorconnect.dev/ump-customer-guid to {guid} to have the service deleted, or set spec.deletionPolicy to Retain to release this object and keep the service."
     );
     case.stop(
         Trouble::new(Reason::DeletionBlocked, message),
-        "it can't be told whose the service is",
+        "the owner of the service is unknown",
     )
 }
 
@@ -357,19 +356,19 @@ fn not_this_tenants(record: &Record, deletion: &Deletion, service: &Service) -> 
         "Correct the annotation operatorconnect.dev/ump-customer-guid, or set spec.deletionPolicy to Retain.";
     let (why, advice) = match (&deletion.tenant, &service.tenant) {
         _ if deletion.owned_by_others.contains(&service.guid) => (
-            "is that of another object for the same tenant or short name",
-            "Set spec.deletionPolicy to Retain to let this object go.",
+            "belongs to another object with the same tenant or short name",
+            "To release this object, set spec.deletionPolicy to Retain.",
         ),
         (Some(tenant), Some(whose)) if tenant == whose => return None,
         (Some(_), Some(_)) => ("belongs to another tenant", ANNOTATION),
         _ if record.guid_proven => return None,
         _ => (
-            "is named by an annotation alone, and whose it is can't be seen",
+            "is named only by an annotation, and the operator can't see whose it is",
             ANNOTATION,
         ),
     };
     let message = format!(
-        "The service {} {why}, so it is not deleted. {advice}",
+        "The service {} {why}, so the operator does not delete it. {advice}",
         service.guid
     );
     Some(Trouble::new(Reason::DeletionBlocked, message))
@@ -385,7 +384,7 @@ fn not_whole(case: ServiceCase<'_>) -> Decision {
     let message = "The list of services has entries that can't be read; the service may be among them.";
     case.stop(
         Trouble::new(Reason::PlatformUnavailable, message),
-        "the list of services is not whole",
+        "the list of services is incomplete",
     )
 }
 
@@ -431,7 +430,7 @@ fn ask_for_it(
         let until = timing::next_look(case.now, intent.start);
         return case.decide(
             Step::Wait(until, Wake::Inventory),
-            "asked for; still there",
+            "requested; still there",
             verdict,
         );
     }
@@ -446,7 +445,7 @@ fn ask_for_it(
     if case.record.may_send(OperationKind::Delete, case.now) {
         return case.decide(
             Step::Execute(Change::DeleteService(guid)),
-            "recorded, and nothing stands against it",
+            "recorded, and nothing prevents the deletion",
             verdict,
         );
     }
@@ -457,7 +456,7 @@ fn ask_for_it(
     {
         return case.decide(
             Step::Blocked(retry),
-            "the last try was refused",
+            "the last attempt was refused",
             Verdict::trouble(&trouble),
         );
     }
@@ -487,7 +486,7 @@ fn numbers(case: &ServiceCase<'_>, tenant: Option<&TenantId>) -> Option<Decision
             Some(Numbers::Count(count)) => {
                 let numbers = if *count == 1 { "number" } else { "numbers" };
                 let message = format!(
-                    "The tenant has {count} telephone {numbers} on the platform, so the service is not deleted. Release them there; or set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go."
+                    "The tenant has {count} telephone {numbers} on the platform, so the operator does not delete the service. Release them there. Or set spec.deletionGuard to None to have the service deleted anyway, or set spec.deletionPolicy to Retain to release this object and keep the service."
                 );
                 Some(case.copy().stop(
                     Trouble::new(Reason::DeletionBlocked, message),
@@ -499,10 +498,10 @@ fn numbers(case: &ServiceCase<'_>, tenant: Option<&TenantId>) -> Option<Decision
 }
 
 fn numbers_untold(case: &ServiceCase<'_>) -> Decision {
-    let message = "The platform does not tell whether the tenant has telephone numbers, so the service is not deleted. See in the portal; set spec.deletionGuard to None to have it deleted all the same, or spec.deletionPolicy to Retain to let this object go.";
+    let message = "The platform does not say whether the tenant has telephone numbers, so the operator does not delete the service. Check in the portal. Then set spec.deletionGuard to None to have the service deleted anyway, or set spec.deletionPolicy to Retain to release this object and keep the service.";
     case.copy().stop(
         Trouble::new(Reason::DeletionBlocked, message),
-        "whether the tenant has telephone numbers can't be told",
+        "whether the tenant has telephone numbers is unknown",
     )
 }
 
@@ -542,7 +541,7 @@ fn after_asking(case: &mut ServiceCase<'_>) -> Option<Decision> {
             let until = timing::next_look(case.now, case.now);
             Some(again().decide(
                 Step::Wait(until, Wake::Inventory),
-                "asked for; looked at again",
+                "requested; checking again",
                 verdict,
             ))
         }

@@ -52,13 +52,13 @@ impl ServiceCase<'_> {
 fn elsewhere(intent: &Intent, policy: &Policy, tenant: Option<&TenantId>) -> Option<Trouble> {
     if let Some(place) = intent.other_place(policy.place.as_deref()) {
         let message = format!(
-            "A create was asked of the platform at {place}, its outcome is not known, and the LivePlatform names another place now. Set spec.url of the LivePlatform back until it is known; nothing is asked for meanwhile."
+            "A create was requested from the platform at {place}, its outcome is unknown, and the LivePlatform now names another place. Set spec.url of the LivePlatform back until the outcome is known. Until then the operator requests nothing."
         );
         return Some(Trouble::new(Reason::Conflict, message));
     }
     let whose = intent.other_tenant(tenant)?;
     let message = format!(
-        "A create was asked for tenant {whose}, its outcome is not known, and this object stands for another tenant now. Have spec.msTenantId, or the Lead of spec.leadRef, name {whose} again until it is known; nothing is asked for meanwhile."
+        "A create was requested for tenant {whose}, its outcome is unknown, and this object is now for another tenant. Set spec.msTenantId, or the Lead of spec.leadRef, back to {whose} until the outcome is known. Until then the operator requests nothing."
     );
     Some(Trouble::new(Reason::Conflict, message))
 }
@@ -79,11 +79,11 @@ pub(super) fn deleted(
     if deletion.policy == DeletionPolicy::Retain && case.now >= end {
         return Some(delete::release(
             case,
-            "retained; its create was asked for elsewhere",
+            "retained; its create was requested elsewhere",
         ));
     }
     let message = format!(
-        "Being deleted, and: {} Or set spec.deletionPolicy to Retain: then this object goes two hours after the create.",
+        "This object is being deleted, but: {} Or set spec.deletionPolicy to Retain: then the operator releases this object two hours after the create.",
         trouble.message
     );
     let soon = case.now + timing::SLOW_RETRY;

@@ -103,7 +103,7 @@ fn made_here(
 pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -> Result<(), Trouble> {
     let refuse = |reason, message: String| Err(Trouble::new(reason, message));
     let there = format!(
-        "The tenant has the service {} ({:?}, {}) already",
+        "The tenant already has the service {} ({:?}, {})",
         service.guid,
         service.short_name,
         label(service)
@@ -121,7 +121,7 @@ pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -
         return refuse(
             Reason::Conflict,
             format!(
-                "{there}, and this object's own was {guid}. Remove the annotation operatorconnect.dev/ump-customer-guid to let spec.adoption decide."
+                "{there}, but this object's own was {guid}. To let spec.adoption decide, remove the annotation operatorconnect.dev/ump-customer-guid."
             ),
         );
     }
@@ -129,7 +129,7 @@ pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -
         return refuse(
             Reason::AlreadyLicensed,
             format!(
-                "{there}, which is no Operator Connect license that is known. It is left as it is, and none is made beside it; ask the platform's operator what it is."
+                "{there}. That is not a known Operator Connect license, so the operator leaves the service unchanged and creates none beside it. Ask the platform's operator what it is."
             ),
         );
     }
@@ -144,12 +144,14 @@ pub fn adoptable(record: &Record, desired: &DesiredService, service: &Service) -
         Adoption::IfMatching => refuse(
             Reason::Conflict,
             format!(
-                "{there}, and its names are not those of the spec. Use its names, or set spec.adoption to Always to take it over as it is."
+                "{there}, but its names differ from those in the spec. Use its names, or set spec.adoption to Always to take it over unchanged."
             ),
         ),
         Adoption::Never => refuse(
             Reason::Conflict,
-            format!("{there}, and spec.adoption is Never. Set it to IfMatching or Always to take it over."),
+            format!(
+                "{there}, and spec.adoption is Never. To take it over, set spec.adoption to IfMatching or Always."
+            ),
         ),
     }
 }

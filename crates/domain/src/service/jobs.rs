@@ -84,7 +84,7 @@ fn lead_standing(leads: &[Lead]) -> Option<(ConditionStatus, Reason, String)> {
             ConditionStatus::False,
             Reason::LeadNotActive,
             format!(
-                "Microsoft's status of the lead is {}; the service is left as it is.",
+                "Microsoft's status of the lead is {}; the operator leaves the service unchanged.",
                 lead.status.label()
             ),
         ),
@@ -186,16 +186,18 @@ fn waiting_message(job: Job, record: &JobRecord, trigger: JobTrigger) -> String 
         Job::Trunks => "the SIP connection by IP group is not known to be synchronized yet",
     };
     match (record.state, trigger) {
-        (JobState::Requested, _) => format!("The service exists; {name} was asked for, and {what}."),
+        (JobState::Requested, _) => format!("The service exists and {name} was requested, but {what}."),
         (_, JobTrigger::Http) => {
-            format!("The service exists; {name} is due: {what}. It is asked for with the next run.")
+            format!("The service exists, but {what}: {name} is due. The operator requests the next run.")
         }
         (_, JobTrigger::Manual) => match job {
             Job::Leads => {
-                format!("The service exists; run {name} in the portal: {what}. It is noticed by itself.")
+                format!(
+                    "The service exists, but {what}. Run {name} in the portal; the operator notices the result on its own."
+                )
             }
             Job::Trunks => format!(
-                "The service exists; run {name} in the portal, then set the annotation operatorconnect.dev/trunks-job-ran-at on the LivePlatform: {what}."
+                "The service exists, but {what}. Run {name} in the portal, then set the annotation operatorconnect.dev/trunks-job-ran-at on the LivePlatform."
             ),
         },
     }

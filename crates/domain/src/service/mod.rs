@@ -68,11 +68,11 @@ pub fn decide(now: Time, target: &ServiceTarget, record: &Record, facts: &Facts)
     if kept && told && case.record.is_bare(recalled) && facts.answer.is_none() {
         let verdict = Verdict::not_ready(
             Reason::Verifying,
-            "Writing down again what was asked for: its record was taken off this object.",
+            "The record of a requested create was removed from this object. The operator is writing it again.",
         );
         return case.decide(
             Step::PatchMetadata(Mark::AddFinalizer),
-            "the record of a create was taken off",
+            "the record of a create was removed",
             verdict,
         );
     }
@@ -275,7 +275,7 @@ impl ServiceCase<'_> {
         };
         if let Some(rival) = &desired.rival {
             let message = format!(
-                "{rival} came first and keeps it; nothing is done for this object. Delete this one. If it is to have the service, set spec.deletionPolicy of the other one to Retain first, and then delete that."
+                "{rival} came first and keeps it, so the operator does nothing for this object. Delete this object. Or, if it should have the service, first set spec.deletionPolicy of the other one to Retain, and then delete the other one."
             );
             return self.stop(
                 Trouble::new(Reason::Conflict, message),
@@ -292,7 +292,7 @@ impl ServiceCase<'_> {
         let view = view.clone();
         if let Some(trouble) = self.asked_elsewhere(&policy, desired, &view) {
             self.leave_out();
-            return self.stop(trouble, "the open create was asked for elsewhere");
+            return self.stop(trouble, "the open create was requested elsewhere");
         }
         match found::find(
             self.facts.pass_started,
@@ -303,7 +303,7 @@ impl ServiceCase<'_> {
         ) {
             Found::Two(guids) => {
                 let message = format!(
-                    "The platform lists more than one service for this tenant ({guids}), and which of them is this object's can't be told. Nothing is changed. Set the annotation operatorconnect.dev/ump-customer-guid to the guid of the one that is used."
+                    "The platform lists more than one service for this tenant ({guids}), and the operator can't tell which one is this object's. It changes nothing. Set the annotation operatorconnect.dev/ump-customer-guid to the guid of the one in use."
                 );
                 self.stop(
                     Trouble::new(Reason::Conflict, message),
@@ -342,12 +342,12 @@ impl ServiceCase<'_> {
             Absence::Unconfirmed => Some(self.copy().look(
                 Query::LeadsOfTenant,
                 self.facts.pass_started,
-                "is the lead only not in the list",
+                "is the lead missing only from the list",
             )),
-            Absence::NotWhole => Some(
-                self.copy()
-                    .stop(LeadsView::not_whole(), "the leads of the tenant are not whole"),
-            ),
+            Absence::NotWhole => Some(self.copy().stop(
+                LeadsView::not_whole(),
+                "the list of the tenant's leads is incomplete",
+            )),
         }
     }
 
@@ -386,13 +386,11 @@ impl ServiceCase<'_> {
                     return decision;
                 }
                 self.record.end_operation(Outcome::Unknown, self.now, Vec::new());
-                let verdict = Verdict::not_ready(
-                    Reason::Progressing,
-                    "Taking over the service that exists for this tenant.",
-                );
+                let verdict =
+                    Verdict::not_ready(Reason::Progressing, "Taking over the tenant's existing service.");
                 self.decide(
                     Step::PatchMetadata(Mark::Adopt(service.guid)),
-                    "the service that exists is taken over",
+                    "taking over the existing service",
                     verdict,
                 )
             }
@@ -405,7 +403,7 @@ impl ServiceCase<'_> {
                 };
                 self.planned(vec![item])
             }
-            Ok(()) => self.observed("A service exists for this tenant; mode Observe takes nothing over."),
+            Ok(()) => self.observed("A service exists for this tenant; mode Observe does not take it over."),
             Err(trouble) => {
                 let whole = self.facts.services.value().is_some_and(|view| view.complete);
                 // This object's own service is not in the list; another one is.
@@ -421,7 +419,7 @@ impl ServiceCase<'_> {
     }
 
     fn planned(self, plan: Vec<PlanItem>) -> Decision {
-        let message = "spec.mode is Plan: status.plan lists what would be done. Set spec.mode to Apply to have it done.";
+        let message = "spec.mode is Plan: status.plan lists the planned changes. To have them made, set spec.mode to Apply.";
         let step = Step::Idle(self.now + timing::SLOW_RETRY);
         let verdict = Verdict {
             stalled: false,
@@ -464,11 +462,13 @@ impl ServiceCase<'_> {
         }
         // A refused create did not make this service: the guid identified it. The intent is obsolete.
         if desired.mode == Mode::Apply && (!self.record.finalizer || self.record.create_refused()) {
-            let verdict =
-                Verdict::not_ready(Reason::Progressing, "Taking hold of the service of this object.");
+            let verdict = Verdict::not_ready(
+                Reason::Progressing,
+                "Recording the service and the finalizer on this object.",
+            );
             return self.decide(
                 Step::PatchMetadata(Mark::Adopt(service.guid)),
-                "the service is taken hold of",
+                "recording the service on the object",
                 verdict,
             );
         }

@@ -36,7 +36,7 @@ pub(super) fn is_back(record: &mut Record) {
 /// Why this object's service is not ready with its license.
 pub(super) fn other_license(service: &Service, license: LicenseType) -> String {
     format!(
-        "The service {} of this object shows the license {}, which is no Operator Connect license that is known. It is left as it is; ask the platform's operator what has become of it.",
+        "The service {} of this object shows the license {}, which is not a known Operator Connect license. The operator leaves it unchanged. Ask the platform's operator what happened to it.",
         service.guid,
         license.label()
     )
@@ -53,7 +53,7 @@ pub(super) fn ready(
     let shown = match service.license {
         Some(LicenseType::OcEssential) | None => "The platform shows the OC Essential service.".to_owned(),
         Some(other) => format!(
-            "The platform shows the service with the license {}; an upgrade is left as it is.",
+            "The platform shows the service with the license {}; the operator leaves an upgrade unchanged.",
             other.label()
         ),
     };
@@ -62,7 +62,7 @@ pub(super) fn ready(
         .filter(|beside| beside.guid != service.guid)
         .map(|beside| {
             format!(
-                "The tenant's Direct Routing service {} is left as it is.",
+                "The operator leaves the tenant's Direct Routing service {} unchanged.",
                 beside.guid
             )
         });
@@ -94,12 +94,12 @@ fn differences(record: &Record, desired: &DesiredService, service: &Service, lea
         .is_some_and(|name| name.trim() != desired.parameters.full_name.trim())
     {
         told.push(
-            "Its full name differs from spec.fullName, and no call renames a service: write status.fullName into the spec, or have it changed on the platform."
+            "Its full name differs from spec.fullName, and the API has no call to rename a service. Set spec.fullName to status.fullName, or have the name changed on the platform."
                 .to_owned(),
         );
     }
     if crate::names::fold_case(&service.short_name) != desired.parameters.short_name.folded() {
-        told.push("Its short name differs from spec.shortName, and no call renames a service: spec.shortName can be set to status.shortName.".to_owned());
+        told.push("Its short name differs from spec.shortName, and the API has no call to rename a service. Set spec.shortName to status.shortName.".to_owned());
     }
     let shown = leads
         .iter()
@@ -109,7 +109,7 @@ fn differences(record: &Record, desired: &DesiredService, service: &Service, lea
     if let (Some(wanted), Some(has)) = (desired.parameters.channel, channel)
         && wanted != has
     {
-        told.push(format!("Its lead is in channel {has}, and spec.channelId is {wanted}: have it assigned to that channel, or take spec.channelId out."));
+        told.push(format!("Its lead is in channel {has}, but spec.channelId is {wanted}. Have the lead assigned to that channel, or remove spec.channelId."));
     }
     if made_here(record) {
         told.extend(connection(record, desired).map(str::to_owned));
@@ -133,7 +133,7 @@ fn differences(record: &Record, desired: &DesiredService, service: &Service, lea
         .collect();
     if !unseen.is_empty() {
         told.push(format!(
-            "This object did not make the service, and the lists do not show whether {} is so: look in the portal, and take out of the spec what is not.",
+            "This object did not create the service, and the lists can't confirm {}. Check in the portal, and remove from the spec what does not match.",
             unseen.join(", ")
         ));
     }
@@ -148,10 +148,10 @@ fn connection(record: &Record, desired: &DesiredService) -> Option<&'static str>
         record.trunks_job.due.is_some(),
     ) {
         (true, false) => Some(
-            "spec.advancedSettings was added when the service was asked for already: its SIP connection is by tenant id, and no call changes that. Take spec.advancedSettings out again.",
+            "spec.advancedSettings was added after the service was requested. Its SIP connection is by tenant id, and the API has no call to change that. Remove spec.advancedSettings again.",
         ),
         (false, true) => Some(
-            "spec.advancedSettings was taken out when the service was asked for already: its SIP connection is by IP group, and no call changes that. Put spec.advancedSettings back.",
+            "spec.advancedSettings was removed after the service was requested. Its SIP connection is by IP group, and the API has no call to change that. Put spec.advancedSettings back.",
         ),
         _ => None,
     }
@@ -180,7 +180,7 @@ pub(super) fn errors_of_the_task(record: &Record) -> Option<String> {
         return None;
     }
     Some(format!(
-        "The platform's task that made it has told of errors: {}. Ask the platform's operator what they mean for this service.",
+        "The platform's task that created it reported errors: {}. Ask the platform's operator what they mean for this service.",
         said.join("; ")
     ))
 }

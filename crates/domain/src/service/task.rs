@@ -51,12 +51,12 @@ impl ServiceCase<'_> {
             // A task returned in this pass is read when it can have ended, not at once.
             Fact::Unread if self.facts.answer.is_some() => Some(case().decide(
                 Step::Wait(timing::next_poll(self.now, started), Wake::Clock),
-                "the task was given just now",
+                "the task was just returned",
                 converting(),
             )),
             Fact::Unread => Some(case().decide(
                 Step::Observe(Query::Task(task), self.facts.pass_started),
-                "how far is the task",
+                "has the task ended",
                 converting(),
             )),
             Fact::Unreadable(trouble) => Some(case().unreadable(trouble.clone())),
@@ -72,7 +72,7 @@ impl ServiceCase<'_> {
             Fact::Known {
                 value: Some(seen), ..
             } if seen.state == TaskState::Ended => Some(self.not_shown(
-                &format!("has ended with the status {:?}, which is not known", seen.status),
+                &format!("has ended with the unknown status {:?}", seen.status),
                 policy,
             )),
             // The platform does not keep its tasks forever (U-5).
@@ -85,7 +85,7 @@ impl ServiceCase<'_> {
                 if self.facts.pass_started < started + policy.grace() {
                     return Some(case().look_for_effect(
                         started,
-                        "The platform does not know the task it gave: looking whether the service appears.",
+                        "The platform does not know the task that it returned. Checking whether the service appears.",
                     ));
                 }
                 None
@@ -98,7 +98,7 @@ impl ServiceCase<'_> {
     fn poll(&self, task: &TaskId, started: Time, policy: &Policy) -> Decision {
         if self.now > started + policy.task_deadline {
             let message = format!(
-                "The platform's task {task} has not ended within spec.taskDeadline of the LivePlatform. It is still watched and never asked for twice; ask the platform's operator why it does not end."
+                "The platform's task {task} has not ended within spec.taskDeadline of the LivePlatform. The operator keeps watching it and never requests the service twice. Ask the platform's operator why the task does not end."
             );
             return self.copy().stop(
                 Trouble::new(Reason::TaskFailed, message),
@@ -115,10 +115,11 @@ impl ServiceCase<'_> {
     fn not_shown(&self, how: &str, policy: &Policy) -> Decision {
         let since = self.record.running().map_or(self.now, Operation::due);
         let message =
-            format!("The platform's task {how}; the service does not show in the list of services yet.");
+            format!("The platform's task {how}, but the list of services does not show the service yet.");
         if self.now > since + policy.task_deadline {
-            let message =
-                format!("{message} It is never asked for twice; ask the platform's operator where it is.");
+            let message = format!(
+                "{message} The operator never requests it twice. Ask the platform's operator where it is."
+            );
             return self.copy().stop(
                 Trouble::new(Reason::TaskFailed, message),
                 "no service after a task that has ended",

@@ -253,7 +253,7 @@ fn what_the_platform_object_says() {
         let condition = conditions.iter().find(|condition| condition.kind == "DeletionsHeld");
         assert_eq!(condition.map(|condition| (condition.truth.as_str(), condition.reason)), held.map(|_| ("True", Reason::DeletionRateExceeded)), "{what}");
         if let (Some(condition), Some(held)) = (condition, held) {
-            assert!(condition.message.starts_with(&format!("{held} deletions wait")), "{what}: {}", condition.message);
+            assert!(condition.message.starts_with(&format!("{held} deletions are held")), "{what}: {}", condition.message);
             assert!(condition.message.contains("operatorconnect.dev/approve-deletions"), "{what}: {}", condition.message);
         }
     }

@@ -540,7 +540,7 @@ fn after_a_failure() {
 
 #[test]
 fn the_platforms_words_end_as_a_sentence() {
-    for (said, expected) in [("It broke", "failed: It broke. Tried"), ("It broke.", "failed: It broke. Tried")] {
+    for (said, expected) in [("It broke", "failed: It broke. The operator tries"), ("It broke.", "failed: It broke. The operator tries")] {
         let mut record = ended(Outcome::Failed, NOW - secs(60));
         if let Some(operation) = record.operation.as_mut() {
             operation.messages = vec![said.into()];

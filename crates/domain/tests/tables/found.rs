@@ -189,7 +189,7 @@ fn a_service_that_would_be_made_again() {
 #[test]
 fn differences_that_are_shown() {
     let table = [
-        (Service { license: Some(LicenseType::OcPro), ..service(1) }, "OC Pro", "OC Pro; an upgrade is left"),
+        (Service { license: Some(LicenseType::OcPro), ..service(1) }, "OC Pro", "OC Pro; the operator leaves an upgrade unchanged"),
         (Service { full_name: Some("Contoso Nederland".into()), ..service(1) }, "OC Essential", "full name differs"),
         (Service { short_name: "Renamed".into(), ..service(1) }, "OC Essential", "OC Essential service"),
     ];

@@ -114,7 +114,7 @@ fn one_run_serves_all() {
 /// With Manual, the message says what to do; with Http, people have nothing to do.
 #[test]
 fn what_people_are_told() {
-    let table = [(JobTrigger::Manual, "in the portal"), (JobTrigger::Http, "asked for with the next run")];
+    let table = [(JobTrigger::Manual, "in the portal"), (JobTrigger::Http, "requests the next run")];
     for (trigger, words) in table {
         let record = Record { leads_job: waiting(JobState::Due), ..verified() };
         let message = decide(&record, false, Policy { trigger, ..Policy::default() }, known_leads(vec![lead()])).verdict.message;

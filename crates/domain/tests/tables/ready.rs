@@ -112,7 +112,7 @@ fn names_that_differ_are_named_and_called_out_of_step() {
         (Service { full_name: None, ..service(1) }, "", IN_STEP),
         (Service { short_name: "Renamed".into(), ..service(1) }, "spec.shortName", DIFFERS),
         (Service { short_name: "CONTOSO_nl".into(), ..service(1) }, "", IN_STEP),
-        (Service { license: Some(LicenseType::OcPro), ..service(1) }, "OC Pro; an upgrade is left", IN_STEP),
+        (Service { license: Some(LicenseType::OcPro), ..service(1) }, "OC Pro; the operator leaves an upgrade unchanged", IN_STEP),
     ];
     for (service, words, synced) in table {
         for record in [verified(), taken_over()] {
@@ -120,7 +120,7 @@ fn names_that_differ_are_named_and_called_out_of_step() {
             let message = &decision.verdict.message;
             assert_eq!((told(&decision).as_str(), synced_of(&decision)), ("rest: True Succeeded -", synced), "{service:?}: {message}");
             assert!(message.contains(words), "{message}");
-            assert!(!message.contains("anew"), "a service exists: {message}");
+            assert!(!message.contains("recreate the object"), "a service exists: {message}");
         }
     }
 }
@@ -289,7 +289,7 @@ fn the_rule_for_short_names_is_for_creates_alone() {
         let decision = at_now(&be(named("Con-toso")), &record, facts);
         let message = &decision.verdict.message;
         assert_eq!(told(&decision), expected, "{what}: {message}");
-        assert_eq!(message.contains("anew"), expected.contains("InvalidSpec"), "{what}: {message}");
+        assert_eq!(message.contains("recreate the object"), expected.contains("InvalidSpec"), "{what}: {message}");
     }
     assert_eq!(told(&at_now(&be(named("Con_toso")), &Record::default(), &none)), "keep intent: False Converting Reconciling");
 }
