@@ -112,7 +112,7 @@ impl Namespaces {
         };
         let not_allowed = || {
             refused(format!(
-                "LivePlatform {name} does not allow the namespace {namespace} (spec.allowedNamespaces). Ask whoever administers it."
+                "LivePlatform {name} does not allow the namespace {namespace} (spec.allowedNamespaces). Ask its administrator."
             ))
         };
         let allowed = &platform.spec.allowed_namespaces;
@@ -125,7 +125,7 @@ impl Namespaces {
             Ok(selector) => selector,
             Err(error) => {
                 let message = format!(
-                    "spec.allowedNamespaces.selector of LivePlatform {name} can't be read: {error}. Ask whoever administers it."
+                    "spec.allowedNamespaces.selector of LivePlatform {name} can't be read: {error}. Ask its administrator."
                 );
                 return looked(refused(message), false);
             }
@@ -141,7 +141,7 @@ impl Namespaces {
             Ok((_, changed)) => looked(not_allowed(), changed),
             Err(error) => {
                 let message = format!(
-                    "The labels of namespace {namespace}, which spec.allowedNamespaces needs, can't be read now; tried again. {error}"
+                    "spec.allowedNamespaces needs the labels of namespace {namespace}, which the operator can't read now. It tries again. {error}"
                 );
                 looked(
                     Some(PlatformAccess::Unknown(Trouble::new(

@@ -27,9 +27,9 @@ impl Unread {
     /// Returns what follows the object's name in a message.
     pub fn says(self) -> &'static str {
         match self {
-            Self::Away => "can't be read: the API server does not give it; tried again.",
-            Self::Forbidden => "can't be read; grant the operator get on it.",
-            Self::Missing => "is not there; make it.",
+            Self::Away => "can't be read: the API server does not return it. The operator tries again.",
+            Self::Forbidden => "can't be read. Grant the operator get on it.",
+            Self::Missing => "does not exist. Create it.",
         }
     }
 
@@ -96,7 +96,7 @@ pub async fn variables(
         Ok(text) => Ok((key, text.trim_end_matches(['\r', '\n']).into())),
         Err(_) => Err(trouble(
             Reason::InvalidSpec,
-            &format!("holds the key {key}, which is no text."),
+            &format!("has the key {key}, whose value is not UTF-8 text."),
         )),
     };
     secret.data.unwrap_or_default().into_iter().map(value).collect()
@@ -136,33 +136,33 @@ mod tests {
         let table = [
             (
                 0,
-                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not return it. The operator tries again.",
             ),
             (
                 500,
-                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not return it. The operator tries again.",
             ),
             (
                 503,
-                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not return it. The operator tries again.",
             ),
             (
                 504,
-                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not return it. The operator tries again.",
             ),
             (
                 429,
-                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not return it. The operator tries again.",
             ),
             (
                 401,
-                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not give it; tried again.",
+                "ProgressingWithRetry: …Secret pbx can't be read: the API server does not return it. The operator tries again.",
             ),
             (
                 403,
-                "InvalidSpec: …Secret pbx can't be read; grant the operator get on it.",
+                "InvalidSpec: …Secret pbx can't be read. Grant the operator get on it.",
             ),
-            (404, "InvalidSpec: …Secret pbx is not there; make it."),
+            (404, "InvalidSpec: …Secret pbx does not exist. Create it."),
         ];
         for (status, expected) in table {
             let trouble = variables(&answering(status, &refusal(status)), "customers", "pbx")
@@ -205,7 +205,9 @@ mod tests {
         .unwrap_err();
         assert_eq!(trouble.reason, Reason::InvalidSpec);
         assert!(
-            trouble.message.contains("the key password, which is no text"),
+            trouble
+                .message
+                .contains("the key password, whose value is not UTF-8 text"),
             "{}",
             trouble.message
         );

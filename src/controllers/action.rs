@@ -140,7 +140,7 @@ fn log(key: &ObjectKey, pass: &Pass, decision: &Decision, ended: &PassResult, me
             name,
             ?failed,
             failures = memory.failures,
-            "the object could not be written and is tried again"
+            "could not write the object; retrying"
         );
         return;
     }

@@ -120,14 +120,14 @@ impl AuditRecord {
 
     /// Writes the first line, before the request.
     pub fn begin(self) -> Self {
-        self.write("asking", None, None, "asking the platform for a change");
+        self.write("asking", None, None, "requesting a change from the platform");
         self
     }
 
     /// Writes the second line, with the answer.
     pub fn answered(&self, answer: &ChangeResult) {
         let (word, task, trouble) = describe(answer);
-        self.write(word, task, trouble, "asked the platform for a change");
+        self.write(word, task, trouble, "requested a change from the platform");
     }
 
     fn write(&self, answer: &str, task: Option<String>, trouble: Option<&Trouble>, says: &str) {

@@ -157,7 +157,7 @@ pub async fn first(
             break;
         }
     }
-    let message = "Whether another object has this tenant or short name, or may have it, can't be told now; tried again.";
+    let message = "The operator does not know yet whether another object has, or may have, this tenant or short name. It tries again.";
     (
         PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, message)),
         None,

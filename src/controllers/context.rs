@@ -180,12 +180,12 @@ impl Context {
     /// The access that objects of this namespace have to a platform.
     pub async fn connection(&self, platform: &str, namespace: &str) -> PlatformAccess {
         let Some(reading) = self.cache.reading(platform) else {
-            let message = format!("There is no LivePlatform {platform}. Make it, or name another one.");
+            let message = format!("There is no LivePlatform {platform}. Create it, or name another one.");
             return PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, message));
         };
         if self.cache.platforms.wrong("", platform).is_some() {
             let message = format!(
-                "LivePlatform {platform} can't be read by this version of the operator. See its conditions; what is there stays as it is."
+                "This version of the operator can't read LivePlatform {platform}. See its conditions. What exists on the platform stays as it is."
             );
             return PlatformAccess::Unknown(Trouble::new(Reason::ProgressingWithRetry, message));
         }

@@ -257,7 +257,7 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
         if record.may_send(OperationKind::Create, clock::now()) {
             return Ok(variables);
         }
-        let message = "The request was not ready in time; it is recorded and asked for anew.";
+        let message = "The request was not ready in time. The operator records it again and retries.";
         Err(Trouble::new(Reason::ProgressingWithRetry, message))
     }
 
@@ -295,7 +295,7 @@ fn done((): ()) -> ChangeResult {
 
 fn not_for_a_customer(job: Job) -> ChangeResult {
     let message = format!(
-        "The job {} is run for a LivePlatform alone; this is a bug.",
+        "Only a LivePlatform can run the job {}; this is a bug.",
         job.name()
     );
     ChangeResult::NotSent(Trouble::new(Reason::PlatformRefused, message))

@@ -104,7 +104,7 @@ pub fn discovered(context: &Context, lead: &Lead, platform: &str) {
     let note = EventMessage::new(
         Event::LeadDiscovered,
         format!(
-            "Made for a lead that was found on the platform, by spec.leadDiscovery of LivePlatform {platform}."
+            "Created for a lead found on the platform, by spec.leadDiscovery of LivePlatform {platform}."
         ),
     );
     context.events.tell(&reference(lead), &[note]);

@@ -82,7 +82,8 @@ impl CustomerResource for Lead {
             suspended: spec.suspend,
             tenant: entry
                 .tenant
-                .ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")),
+                .clone()
+                .ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is not a GUID.")),
             consentless: spec.consentless.as_ref().map(|lead| lead.company_name.clone()),
             channel: spec.channel_id,
             deletion_policy: policy(spec.deletion_policy),

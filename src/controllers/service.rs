@@ -187,7 +187,8 @@ fn said(context: &Context, object: &OcEssentialService, entry: &Entry) -> Servic
         suspended: spec.suspend,
         tenant: entry
             .tenant
-            .ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")),
+            .clone()
+            .ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is not a GUID.")),
         parameters: ServiceParameters {
             short_name: ShortName::as_written(&spec.short_name),
             full_name: spec.full_name.clone(),
@@ -236,15 +237,16 @@ fn ip_group(settings: &AdvancedSettings) -> IpGroup {
 /// tenant or platform.
 fn lead_trouble(context: &Context, entry: &Entry, (namespace, name): &(String, String)) -> Option<Trouble> {
     let Some(lead) = context.cache.leads.get(namespace, name) else {
-        let message =
-            format!("spec.leadRef: there is no Lead {name} in this namespace. Make it, or correct the name.");
+        let message = format!(
+            "spec.leadRef: there is no Lead {name} in this namespace. Create it, or correct the name."
+        );
         return Some(Trouble::new(Reason::LeadNotFound, message));
     };
     let same =
         lead.spec.platform == entry.platform && TenantId::parse(&lead.spec.ms_tenant_id).ok() == entry.tenant;
     let message = || {
         format!(
-            "spec.leadRef: the Lead {name} stands for another tenant or platform than when this object asked for its service. Make this object anew, or the Lead as it was."
+            "spec.leadRef: Lead {name} is now for another tenant or platform than when this object requested its service. Restore the Lead, or create another object for it."
         )
     };
     (!same).then(|| Trouble::new(Reason::InvalidSpec, message()))

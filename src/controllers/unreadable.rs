@@ -62,7 +62,7 @@ pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -
                 namespace = key.namespace,
                 name = key.name,
                 ?failed,
-                "that the object can't be read could not be written on it"
+                "could not write into the status that this version can't read the object; retrying"
             );
             (
                 Action::RequeueAt(timing::next_try(clock::now(), failures, None), Priority::Effect),
@@ -87,11 +87,11 @@ fn uid(context: &Context, key: &ObjectKey) -> Option<String> {
 
 fn verdict(wrong: &str, going: bool, held: bool) -> Verdict {
     let stays = match (going, held) {
-        (true, true) => " It is not let go before: it may have something on the platform.",
-        _ => " Until then nothing is done for it, and what it has on the platform stays.",
+        (true, true) => " Until then its finalizer stays, because it may have something on the platform.",
+        _ => " Until then the operator does nothing for this object, and what it has on the platform stays.",
     };
     let message = format!(
-        "This version of the operator can't read {wrong}. Correct the field, or run the version that knows it.{stays}"
+        "This version of the operator can't read {wrong}. Correct the field, or run a version that knows it.{stays}"
     );
     Verdict::trouble(&Trouble::new(Reason::InvalidSpec, message))
 }

@@ -375,8 +375,7 @@ impl Budget {
         (self.tell)(BudgetEvent::Waited(clock::since_start().saturating_sub(since)));
         // The semaphores are never closed.
         let Ok(Ok(permit)) = answer else {
-            let message =
-                "The platform has more to do than spec.requests of the LivePlatform lets pass; tried again.";
+            let message = "More calls wait for the platform than spec.requests of the LivePlatform allows. The operator tries again.";
             return Err(CallError::LeftAlone(Trouble::new(Reason::Throttled, message)));
         };
         Ok(permit)

@@ -91,7 +91,7 @@ impl Connected {
             (Err(_), Some(_), Some(good)) => Ok(Arc::clone(&good.inventory)),
             (Err(trouble), Some(DeletionPolicy::Delete), None) => {
                 let message = format!(
-                    "{} Or set spec.deletionPolicy to Retain to let this object go and keep what it has on the platform.",
+                    "{} Or set spec.deletionPolicy to Retain to release this object and keep what it has on the platform.",
                     trouble.message
                 );
                 Err(Trouble {
@@ -147,7 +147,7 @@ impl Connections {
             }
             _ => Err(Trouble::new(
                 Reason::ProgressingWithRetry,
-                "The connection to the platform was made anew meanwhile.",
+                "The connection to the platform was replaced during this pass. The operator tries again.",
             )),
         }
     }

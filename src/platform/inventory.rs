@@ -94,7 +94,7 @@ impl Inventory {
     ) -> Result<T, Trouble> {
         tokio::select! {
             biased;
-            () = self.give_up.notified() => Err(Trouble::new(Reason::ProgressingWithRetry, "The connection to the platform was replaced; tried again.")),
+            () = self.give_up.notified() => Err(Trouble::new(Reason::ProgressingWithRetry, "The connection to the platform was replaced. The operator tries again.")),
             answer = work => answer,
         }
     }
@@ -210,7 +210,7 @@ impl Inventory {
             // A platform during deployment, or a gateway without a route, reports this of existing calls too.
             MaybeAbsent::Unavailable if *reads == Some(true) => Err(Trouble::new(
                 Reason::PlatformUnavailable,
-                "The platform has told its LC customers before and does not now. It is asked again.",
+                "The platform answered the call for LC customers before and does not answer it now. The operator asks again.",
             )),
             MaybeAbsent::Unavailable => {
                 *reads = Some(false);

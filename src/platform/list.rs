@@ -166,7 +166,7 @@ fn too_long() -> Trouble {
     let minutes = LONGEST_READ.as_secs() / 60;
     Trouble::new(
         Reason::PlatformUnavailable,
-        format!("The platform's list did not come to an end within {minutes} minutes; tried again."),
+        format!("The platform's list did not end within {minutes} minutes. The operator tries again."),
     )
 }
 

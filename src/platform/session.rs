@@ -35,7 +35,7 @@ impl PlatformSession {
             Some(Err(trouble)) => Err(trouble.clone()),
             None => Err(Trouble::new(
                 Reason::PlatformNotFound,
-                "The platform object is not there.",
+                "The platform object does not exist.",
             )),
         }
     }
@@ -61,7 +61,7 @@ impl PlatformSession {
     /// Why there is none.
     pub async fn reserve(&self) -> Result<(), Trouble> {
         if clock::is_held() {
-            let message = "The clocks of the cluster were set. Nothing new is begun until what is under way has ended, and the operator has begun anew.";
+            let message = "The cluster's clock was changed. The operator starts nothing new until the work in progress has ended and the operator has restarted.";
             return Err(Trouble::new(Reason::ProgressingWithRetry, message));
         }
         let inventory = self.inventory()?;

@@ -39,10 +39,10 @@ impl WriteError {
         let message = match self {
             Self::NotFound | Self::Conflict | Self::Unanswered(_) => return None,
             Self::Rejected(sentence) => format!(
-                "The API server refuses what the operator must record on this object: {sentence} Look at admission policies, webhooks and the operator's rights; tried again."
+                "The API server refuses what the operator must record on this object: {sentence} Check admission policies, webhooks and the operator's permissions. The operator tries again."
             ),
             Self::Dropped(what) => format!(
-                "The API server drops {what} from what the operator records on this object, so nothing is asked of the platform. Look for a mutating admission policy or webhook that takes it away; tried again."
+                "The API server drops {what} from what the operator records on this object, so the operator requests nothing from the platform. Look for a mutating admission policy or webhook that removes it. The operator tries again."
             ),
         };
         Some(Trouble::new(Reason::ProgressingWithRetry, message))

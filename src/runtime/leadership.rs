@@ -56,7 +56,7 @@ impl Leadership {
             Some(until) if clock::since_start() >= Duration::from_millis(until.load(Ordering::SeqCst)) => {
                 Err(Trouble::new(
                     Reason::Progressing,
-                    "This replica does not lead; the one that does goes on.",
+                    "This replica does not lead; the leader continues.",
                 ))
             }
             _ => Ok(()),

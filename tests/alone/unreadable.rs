@@ -70,13 +70,13 @@ pub async fn an_object_of_a_newer_definition_costs_nobody_else_anything(scene: S
     // Its finalizer is not removed blindly; the object goes when it can be read.
     raw.0.delete("paid", &DeleteParams::default()).await?;
     for _ in 0..100 {
-        if raw.0.get("paid").await?.data["status"].to_string().contains("not let go before") {
+        if raw.0.get("paid").await?.data["status"].to_string().contains("its finalizer stays") {
             break;
         }
         tokio::time::sleep(std::time::Duration::from_millis(100)).await;
     }
     let going = raw.0.get("paid").await?;
-    ensure!(going.data["status"].to_string().contains("It is not let go before") && going.finalizers().len() == 1, "{going:?}");
+    ensure!(going.data["status"].to_string().contains("Until then its finalizer stays") && going.finalizers().len() == 1, "{going:?}");
     mode("Apply").await?;
     scene.gone::<OcEssentialService>("paid").await?;
     ensure!(scene.calls("services.create").await? == 3 && scene.calls("services.delete").await? == 0);

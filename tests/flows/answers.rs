@@ -170,7 +170,7 @@ pub async fn of_an_lc_customer(scene: Scene) -> Result<()> {
     // A call that has answered exists, whatever a gateway says of it now.
     scene.fault(json!({"kind": "serverError", "status": 404, "endpoint": "lcCustomers.get", "forever": true})).await?;
     scene.service("gateway", last, json!({"lcCustomerId": 4711})).await?;
-    scene.until::<OcEssentialService>("gateway", |service| message(service).contains("has told its LC customers before")).await?;
+    scene.until::<OcEssentialService>("gateway", |service| message(service).contains("answered the call for LC customers before")).await?;
     ensure!(scene.calls("services.create").await? == u64::from(last) - 1, "nothing is asked for before the customer was read");
     mend(&scene).await?;
     scene.ready::<OcEssentialService>("gateway", "True", "Succeeded").await.map(drop)

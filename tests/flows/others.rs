@@ -277,9 +277,9 @@ pub async fn a_refused_write_is_told_and_tried_ever_more_rarely(scene: Scene) ->
     let told =
         |service: &OcEssentialService| ready_is(service, "False", "ProgressingWithRetry") && message(service).contains("finalizers are not allowed here");
     scene.until::<OcEssentialService>("contoso", told).await?;
-    let passes = scene.passes("contoso", "the object could not be written and is tried again")?.len();
+    let passes = scene.passes("contoso", "could not write the object; retrying")?.len();
     tokio::time::sleep(Duration::from_secs(10)).await;
-    let more = scene.passes("contoso", "the object could not be written and is tried again")?.len() - passes;
+    let more = scene.passes("contoso", "could not write the object; retrying")?.len() - passes;
     ensure!(more <= 4, "{more} tries in ten seconds");
     ensure!(scene.calls("services.create").await? == 0);
     Api::<ValidatingAdmissionPolicyBinding>::all(scene.client.clone()).delete(&name, &DeleteParams::default()).await?;

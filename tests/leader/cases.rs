@@ -22,7 +22,7 @@ pub async fn what_makes_no_sense_is_refused_at_the_start(scene: Scene) -> Result
     let wrong: [(&[&str], &str); 3] = [
         (&["--lease-duration", "3"], "lease duration (3s) must be longer than the renew deadline (3s)"),
         (&["--lease-retry", "3"], "must be longer than the retry interval (3s)"),
-        (&["--lease-namespace", "elsewhere"], "no right to get leases in the namespace elsewhere"),
+        (&["--lease-namespace", "elsewhere"], "no permission to get leases in the namespace elsewhere"),
     ];
     for (arguments, says) in wrong {
         let ended = scene.pod("wrong")?.command.args(arguments).output()?;
@@ -71,7 +71,7 @@ pub async fn a_leader_that_ends_hands_over_at_once(scene: Scene) -> Result<()> {
     measured("end of the leader to a create of the other", ended, created);
     measured("end of the leader to a service of the other that is Ready", ended, ready);
     ensure!(handed_over < Duration::from_secs(5), "{handed_over:?}");
-    ensure!(second.said()?.contains("asked the platform for a change"));
+    ensure!(second.said()?.contains("requested a change from the platform"));
     Ok(())
 }
 
@@ -84,7 +84,7 @@ pub async fn a_call_under_way_is_finished_before_the_lease_is_given_back(scene: 
     scene.customer(1).await?;
     until(20, || async { Ok((scene.calls("services.create").await? > creates).then_some(())) }).await?;
     first.signal("TERM")?;
-    first.says("those under way may finish").await?;
+    first.says("those in progress may finish").await?;
     tokio::time::sleep(Duration::from_secs(LEASE[0] + 1)).await;
     ensure!(scene.holder().await? == "first" && !second.said()?.contains("this replica leads"), "the lease is kept for as long as the call takes");
     let (status, ended) = first.ended().await?;
@@ -110,7 +110,7 @@ pub async fn a_killed_leader_is_followed_when_its_lease_is_over(scene: Scene) ->
     let [duration, _, retry] = LEASE;
     ensure!(span >= Duration::from_secs(duration - retry - 1), "it was taken before it was over: {span:?}");
     ensure!(span <= Duration::from_secs(duration + 2 * retry + 2), "{span:?}");
-    ensure!(second.said()?.contains("asked the platform for a change"));
+    ensure!(second.said()?.contains("requested a change from the platform"));
     Ok(())
 }
 
@@ -190,7 +190,7 @@ pub async fn a_stopped_leader_starts_nothing_when_it_goes_on(scene: Scene) -> Re
     measured("SIGSTOP of the leader to its end after SIGCONT", stopped, Instant::now());
     ensure!(!status.success(), "{status}");
     let since = first.said()?.split_off(said);
-    ensure!(since.contains("leads no more"), "{since}");
+    ensure!(since.contains("no longer leads"), "{since}");
     tokio::time::sleep(Duration::from_millis(500)).await;
     ensure!(scene.changes().await? == changes, "the one that was stopped changed something: {since}");
     ensure!(scene.holder().await? == "second");
@@ -199,7 +199,7 @@ pub async fn a_stopped_leader_starts_nothing_when_it_goes_on(scene: Scene) -> Re
         scene.ready(customer, 100).await?;
     }
     ensure!(scene.calls("services.create").await? == creates + 6, "each was asked for once");
-    ensure!(second.said()?.contains("asked the platform for a change"));
+    ensure!(second.said()?.contains("requested a change from the platform"));
     Ok(())
 }
 
@@ -224,6 +224,6 @@ pub async fn a_stopped_leader_sends_nothing_whose_turn_came_meanwhile(scene: Sce
     ensure!(!status.success(), "{status}");
     tokio::time::sleep(Duration::from_millis(500)).await;
     ensure!(scene.changes().await? == changes, "the one that was stopped changed something: {}", first.said()?);
-    ensure!(second.said()?.contains("asked the platform for a change"));
+    ensure!(second.said()?.contains("requested a change from the platform"));
     Ok(())
 }

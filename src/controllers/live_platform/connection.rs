@@ -224,7 +224,7 @@ fn make(
     let unusable = |error: live_platform::Error| {
         Trouble::new(
             Reason::PlatformUnavailable,
-            format!("The connection can't be made: {}", error.message()),
+            format!("The operator can't set up the connection: {}", error.message()),
         )
     };
     let calls = Arc::new(Calls {
@@ -283,7 +283,7 @@ async fn ingredients(
         reqwest::Url::parse(text).map_err(|_| {
             Trouble::new(
                 Reason::InvalidSpec,
-                format!("{field} is no URL; give one such as https://live.example.com/tenantui"),
+                format!("{field} is not a URL; use one such as https://live.example.com/tenantui"),
             )
         })
     };
@@ -384,7 +384,7 @@ async fn credential(
     };
     let name = format!("Secret {}/{}", reference.namespace, reference.name);
     let missing = format!(
-        "is not there; make it, with the client secret under the key {}.",
+        "does not exist. Create it, with the client secret under the key {}.",
         reference.key
     );
     let secret = read::<Secret>(
@@ -397,8 +397,12 @@ async fn credential(
     .await?;
     let value = secret.data.as_ref().and_then(|data| data.get(&reference.key));
     let value = value.ok_or_else(|| trouble(format!("{name} has no key {}.", reference.key)))?;
-    let text = std::str::from_utf8(&value.0)
-        .map_err(|_| trouble(format!("{name}: the value of {} is no text.", reference.key)))?;
+    let text = std::str::from_utf8(&value.0).map_err(|_| {
+        trouble(format!(
+            "{name}: the value of {} is not UTF-8 text.",
+            reference.key
+        ))
+    })?;
     let version = format!(
         "{}/{}",
         secret.uid().unwrap_or_default(),

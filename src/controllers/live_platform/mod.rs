@@ -80,7 +80,7 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
 /// Leaves a platform alone that no watched namespace may use: the operators of other namespaces reconcile it.
 fn leave_to_others(context: &Context, key: &ObjectKey) -> Action {
     let watched = &context.config.scope;
-    tracing::debug!(kind = "LivePlatform", name = key.name, %watched, "no namespace that is watched may use it: left to others");
+    tracing::debug!(kind = "LivePlatform", name = key.name, %watched, "no watched namespace may use this platform; leaving it to other operators");
     context.connections.set(&key.name, None);
     context.connections.back_off(&key.name, None);
     Action::RequeueAt(clock::now() + OTHERS_LOOK, Priority::Observe)
@@ -272,10 +272,7 @@ fn next(decision: &PlatformDecision, written: Result<(), WriteError>, memory: &P
             Priority::Effect,
         ),
         (Err(failed), _) => {
-            tracing::warn!(
-                ?failed,
-                "the platform object could not be written and is tried again"
-            );
+            tracing::warn!(?failed, "could not write the platform object; retrying");
             Action::RequeueAt(
                 timing::next_try(clock::now(), memory.failures, None),
                 Priority::Effect,

@@ -177,7 +177,7 @@ pub(super) async fn drive(
         }
         record = decision.record;
     }
-    tracing::error!(name, "a pass over a platform went in circles; this is a bug");
+    tracing::error!(name, "a pass over a platform took too many steps; this is a bug");
     Driven {
         decision: counted(context, object, &desired, &record, &facts),
         refused: true,
@@ -227,7 +227,7 @@ async fn run_job(
     let Ok(url) = reqwest::Url::parse(text) else {
         return ChangeResult::Rejected(Trouble::new(
             Reason::InvalidSpec,
-            "spec.syncJobs.http holds a text that is no URL.",
+            "spec.syncJobs.http contains a value that is not a URL.",
         ));
     };
     let method = match http.method {

@@ -30,7 +30,7 @@ fn said() -> ServiceSpec {
 }
 
 fn unclear() -> Trouble {
-    Trouble::new(Reason::InvalidSpec, "spec.msTenantId is no GUID.")
+    Trouble::new(Reason::InvalidSpec, "spec.msTenantId is not a GUID.")
 }
 
 #[test]
