@@ -122,7 +122,7 @@ impl Listen {
             .map(Self::Everywhere);
         let address = || text.parse().ok().map(Self::At);
         everywhere.or_else(address).ok_or_else(|| {
-            "give :PORT, such as :8080, or ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080".to_owned()
+            "use :PORT, such as :8080, or ADDRESS:PORT, such as 127.0.0.1:8080 or [::1]:8080".to_owned()
         })
     }
 }
@@ -274,7 +274,7 @@ fn collector(text: &str) -> Result<String, String> {
         return Ok(url.trim_end_matches('/').to_owned());
     }
     Err(
-        "give the URL of a collector, such as http://collector:4318; the path /v1/traces is added to it"
+        "use the URL of a collector, such as http://collector:4318; the operator appends the path /v1/traces"
             .to_owned(),
     )
 }
@@ -283,7 +283,7 @@ fn ratio(text: &str) -> Result<f64, String> {
     text.parse()
         .ok()
         .filter(|ratio| (0.0..=1.0).contains(ratio))
-        .ok_or_else(|| "give a number from 0 to 1, such as 0.1".to_owned())
+        .ok_or_else(|| "use a number from 0 to 1, such as 0.1".to_owned())
 }
 
 /// Parses a namespace name as the API server accepts it. Empty is allowed: an environment variable may be set
@@ -294,13 +294,13 @@ fn namespace(text: &str) -> Result<String, String> {
     if name.len() <= 63 && name.chars().all(allowed) && !name.starts_with('-') && !name.ends_with('-') {
         return Ok(name.to_owned());
     }
-    Err("a namespace has at most 63 lower case letters, digits and hyphens, and no hyphen at its ends; separate several by commas".to_owned())
+    Err("a namespace has at most 63 lower case letters, digits and hyphens, and no hyphen at either end; separate several with commas".to_owned())
 }
 
 fn filter(text: &str) -> Result<String, String> {
     match text.parse::<tracing_subscriber::EnvFilter>() {
         Ok(_) => Ok(text.to_owned()),
-        Err(error) => Err(format!("{error}; give error, warn, info, debug or trace")),
+        Err(error) => Err(format!("{error}; use error, warn, info, debug or trace")),
     }
 }
 

@@ -164,9 +164,9 @@ async fn some_namespaces_only() -> Result<()> {
     let stage = Stage::set(&["one", "two", "three"], json!({"watchNamespaces": ["one", "two"], "rbac": {"secrets": {"anywhere": true}}})).await?;
     let refused = [
         // All of them refuse; a namespace that can be listed would be served.
-        (&["--watch-namespaces", "three"][..], "no right to list leads.operatorconnect.dev in the namespace three (--watch-namespaces)"),
+        (&["--watch-namespaces", "three"][..], "no permission to list leads.operatorconnect.dev in the namespace three (--watch-namespaces)"),
         (&["--watch-namespaces", "one,Two"], "a namespace has at most 63 lower case letters"),
-        (&[], "no right to list leads.operatorconnect.dev; install the rights"),
+        (&[], "no permission to list leads.operatorconnect.dev; grant the operator the chart's permissions"),
     ];
     for (arguments, says) in refused {
         let ended = stage.command(arguments).output()?;
@@ -267,6 +267,6 @@ async fn each_pass_is_a_trace() -> Result<()> {
     ensure!(attribute(call, "outcome").starts_with("Answered(2") && call.end_time_unix_nano > call.start_time_unix_nano, "{call:?}");
     ensure!(passes.iter().any(|pass| attribute(pass, "outcome") == "Succeeded") && names.contains(&"LivePlatform") && names.contains(&"token"), "{names:?}");
     let told = format!("{spans:?}");
-    ensure!(!told.contains("simulator-secret") && !told.contains("asked the platform"), "a span tells too much, or the log was sent");
+    ensure!(!told.contains("simulator-secret") && !told.contains("requested a change"), "a span tells too much, or the log was sent");
     Ok(())
 }

@@ -75,14 +75,14 @@ impl Clients {
     ) -> anyhow::Result<Self> {
         let mut config = match &settings.kubeconfig {
             Some(file) => {
-                let kubeconfig = kube::config::Kubeconfig::read_from(file).with_context(|| format!("--kubeconfig {} can't be read", file.display()))?;
+                let kubeconfig = kube::config::Kubeconfig::read_from(file).with_context(|| format!("can't read --kubeconfig {}", file.display()))?;
                 Config::from_custom_kubeconfig(kubeconfig, &Default::default())
                     .await
-                    .with_context(|| format!("--kubeconfig {} can't be used", file.display()))?
+                    .with_context(|| format!("can't use --kubeconfig {}", file.display()))?
             }
             None => Config::infer()
                 .await
-                .context("no cluster: neither a kubeconfig nor a pod's service account was found; give --kubeconfig FILE or set KUBECONFIG")?,
+                .context("no cluster: found neither a kubeconfig nor a pod's service account; use --kubeconfig FILE or set KUBECONFIG")?,
         };
         own_way(&mut config)?;
         // kube's own retry would repeat a write up to 15 times and hold a pass for minutes; the queue
@@ -94,7 +94,7 @@ impl Clients {
         // and ends within five minutes.
         config.read_timeout = Some(Duration::from_secs(300));
         let address = config.cluster_url.clone();
-        let unusable = "the API server's address or credentials can't be used";
+        let unusable = "can't use the API server's address or credentials";
         let for_lease = ClientBuilder::try_from(config.clone())
             .context(unusable)?
             .with_layer(calls)
@@ -121,7 +121,7 @@ impl Clients {
             .await
             .with_context(|| {
                 format!(
-                    "the API server {} can't be used; is it one, and is the kubeconfig right?",
+                    "can't use the API server {}; is it an API server, and is the kubeconfig right?",
                     self.address
                 )
             })?;
@@ -181,14 +181,14 @@ impl Clients {
             }
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 let message = format!(
-                    "no right to list {plural}.{}{inside}; install the rights that the chart gives: {}",
+                    "no permission to list {plural}.{}{inside}; grant the operator the chart's permissions: {}",
                     oc_api::GROUP,
                     status.message
                 );
                 Err(Refused(message).into())
             }
             Err(error) => {
-                Err(error).with_context(|| format!("{plural}.{} can't be listed{inside}", oc_api::GROUP))
+                Err(error).with_context(|| format!("can't list {plural}.{}{inside}", oc_api::GROUP))
             }
         }
     }
@@ -201,13 +201,14 @@ impl Clients {
             Ok(_) => Ok(()),
             Err(kube::Error::Api(status)) if status.code == 403 => {
                 anyhow::bail!(
-                    "no right to get leases in the namespace {}; install the rights that the chart gives there: {}",
+                    "no permission to get leases in the namespace {}; grant the operator the chart's permissions there: {}",
                     lease.namespace,
                     status.message
                 )
             }
-            Err(error) => Err(error)
-                .with_context(|| format!("the lease {}/{} can't be read", lease.namespace, lease.name)),
+            Err(error) => {
+                Err(error).with_context(|| format!("can't read the lease {}/{}", lease.namespace, lease.name))
+            }
         }
     }
 }
@@ -218,11 +219,11 @@ fn own_way(config: &mut Config) -> anyhow::Result<()> {
         return Ok(());
     };
     if cli::is_proxy_of_environment(&proxy) {
-        tracing::info!(%proxy, "the proxy of the environment is used for the platform, and not for the API server");
+        tracing::info!(%proxy, "using the proxy from the environment for the platform, not for the API server");
         return Ok(());
     }
     anyhow::bail!(
-        "the kubeconfig has a proxy-url, {proxy}: the API server is reached without a proxy only; take it out, and let the operator run where it can reach the API server"
+        "the kubeconfig has a proxy-url, {proxy}, but the operator uses no proxy for the API server; remove it, and run the operator where it can reach the API server"
     )
 }
 
@@ -245,7 +246,7 @@ async fn retry_until_reachable<T, F: Future<Output = kube::Result<T>>>(
             tracing::warn!(
                 %address,
                 error,
-                "the API server does not answer and is asked again until it does; is it running, is this its address, and is the kubeconfig right?"
+                "the API server does not answer; retrying until it does: is it running, is this its address, and is the kubeconfig right?"
             );
         }
         told = error;

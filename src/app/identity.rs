@@ -21,7 +21,7 @@ pub(crate) fn life(pod: Option<&str>) -> String {
         Some(uid) => {
             tracing::warn!(
                 uid,
-                "another process of this pod lives, or its name can't be claimed: this one has a lease identity of its own"
+                "another process of this pod is running, or the pod's name can't be claimed; using a lease identity of its own"
             );
             random()
         }

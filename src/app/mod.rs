@@ -62,7 +62,7 @@ pub fn run(settings: Settings) -> anyhow::Result<()> {
         .worker_threads(1)
         .enable_all()
         .build()
-        .context("the runtime can't be started")?;
+        .context("can't start the runtime")?;
     let result = runtime.block_on(controller(settings));
     // A pending name lookup must not hold up the exit.
     runtime.shutdown_timeout(Duration::from_millis(500));
@@ -88,7 +88,9 @@ fn lease(settings: &LeaseSettings) -> anyhow::Result<Option<election::ElectionSe
         .lease_namespace
         .clone()
         .or_else(|| line_of(POD_NAMESPACE));
-    let namespace = namespace.context("--leader-elect: this is no pod, so that the lease has no namespace by itself; give --lease-namespace")?;
+    let namespace = namespace.context(
+        "--leader-elect: not running in a pod, so the lease has no default namespace; use --lease-namespace",
+    )?;
     let identity = format!(
         "{}_{}",
         replica(settings),
@@ -212,7 +214,7 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     let first = watches::begin(context, &begun.clients.client, &mut tasks);
     tokio::select! {
-        () = complete(first) => tracing::info!("all watches are complete; beginning"),
+        () = complete(first) => tracing::info!("all watches are complete; starting"),
         () = stop.asked() => return Ok(()),
         ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
     }
@@ -242,7 +244,7 @@ async fn controller(settings: Settings) -> anyhow::Result<()> {
     if let LeaderEnd::OfTime = end {
         let apart = clock::APART.as_secs();
         anyhow::bail!(
-            "the time was set by more than {apart} s; this process ends, to be started again with the time that is right"
+            "the clock was changed by more than {apart} s; this process exits, to restart with the right time"
         );
     }
     Ok(())
@@ -263,7 +265,7 @@ fn begin_the_time() {
         let seconds = apart.as_secs();
         tracing::error!(
             seconds,
-            "the clock of this node is not that of the API server, whose time is taken; put the clocks in step"
+            "the clock of this node differs from the API server's, whose time is used; synchronize the clocks"
         );
     }
 }
@@ -287,7 +289,7 @@ struct Shutdown {
 
 impl Shutdown {
     fn new() -> anyhow::Result<Self> {
-        let heard = |kind| signal(kind).context("signals can't be listened to");
+        let heard = |kind| signal(kind).context("can't listen for signals");
         Ok(Self {
             terminate: heard(SignalKind::terminate())?,
             interrupt: heard(SignalKind::interrupt())?,
@@ -326,7 +328,7 @@ fn out_of_time(context: &Context, since: &mut Option<Duration>) -> bool {
     }
     let begun = *since.get_or_insert_with(|| {
         let seconds = wrong.as_secs();
-        tracing::error!(seconds, "the API server's clock was set: nothing new is begun, and when what is under way has ended this process begins anew");
+        tracing::error!(seconds, "the API server's clock was changed; starting nothing new, and restarting when the work in progress has ended");
         now
     });
     clock::hold(true);
@@ -357,7 +359,7 @@ async fn run_leader_loop(
             }
             Some(ended) = passes.join_next(), if !passes.is_empty() => {
                 // The object of a pass that panicked would never run again.
-                ended.context("a pass ended by a panic; this is a bug")?;
+                ended.context("a pass panicked; this is a bug")?;
             }
             ended = tasks.join_next() => anyhow::bail!("a watch ended: {ended:?}"),
             why = election_handle.lost() => anyhow::bail!(lost(&why, passes.len())),
@@ -367,13 +369,13 @@ async fn run_leader_loop(
     health.is(StartStage::Stopping);
     tracing::info!(
         under_way = passes.len(),
-        "stopping: no new pass is begun, and those under way may finish"
+        "stopping: no new pass starts, and those in progress may finish"
     );
     let finish = async { while passes.join_next().await.is_some() {} };
     tokio::select! {
         ended = tokio::time::timeout(to_finish, finish) => {
             if ended.is_err() {
-                tracing::warn!("not every pass finished in time; what was asked for is looked up at the next start");
+                tracing::warn!("not every pass finished in time; the next start looks up what was requested");
             }
         }
         why = election_handle.lost() => anyhow::bail!(lost(&why, passes.len())),
@@ -388,9 +390,9 @@ fn lost(why: &str, under_way: usize) -> String {
     tracing::error!(
         why,
         under_way,
-        "this replica leads no more; it ends at once, and its passes with it"
+        "this replica no longer leads; it exits at once and ends its passes"
     );
-    format!("{why}; this replica leads no more and ends, to be started again as one that waits")
+    format!("{why}; this replica no longer leads and exits, to restart and wait for the lease")
 }
 
 #[cfg(test)]

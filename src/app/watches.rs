@@ -83,7 +83,7 @@ pub(crate) async fn catch_up(context: &Arc<Context>, client: &Client) {
                 if matches!(&error, kube::Error::Api(status) if status.code == 403) {
                     break;
                 }
-                tracing::warn!(%error, "what the leader before has written can't be read yet; nothing is begun before");
+                tracing::warn!(%error, "could not read yet what the previous leader wrote; retrying before any pass");
                 tokio::time::sleep(Duration::from_secs(1)).await;
             }
         };
@@ -93,5 +93,5 @@ pub(crate) async fn catch_up(context: &Arc<Context>, client: &Client) {
         list!(part.as_deref(), leads, controllers::handlers::lead);
         list!(part.as_deref(), services, controllers::handlers::service);
     }
-    tracing::debug!(took = ?clock::since_start().saturating_sub(begun), "caught up with the leader before");
+    tracing::debug!(took = ?clock::since_start().saturating_sub(begun), "caught up with the previous leader");
 }

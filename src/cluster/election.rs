@@ -133,7 +133,7 @@ impl ElectionHandle {
         {
             Ok(LeaderState::Lost(why)) => Err(why),
             Ok(_) => Ok(()),
-            Err(_) => Err("the task of the election ended; this is a bug".into()),
+            Err(_) => Err("the election task ended; this is a bug".into()),
         }
     }
 
@@ -146,7 +146,7 @@ impl ElectionHandle {
             .map(|standing| standing.clone())
         {
             Ok(LeaderState::Lost(why)) => why,
-            _ => "the task of the election ended; this is a bug".into(),
+            _ => "the election task ended; this is a bug".into(),
         }
     }
 
@@ -293,7 +293,7 @@ impl LeaderElector {
                 self.events = None;
             }
             Ok(Err(kube::Error::Api(status))) if status.code == 409 || (status.code == 404 && exists) => {
-                tracing::debug!(lease = self.name, "the lease was changed by another");
+                tracing::debug!(lease = self.name, "another replica changed the lease");
                 self.election.conflicted(clock::since_start());
             }
             failed => self.failed("written", failed.map(|answer| answer.map(|_| ()))),
@@ -350,7 +350,7 @@ impl LeaderElector {
         tracing::warn!(
             lease = format!("{}/{}", self.namespace, self.name),
             error,
-            "the lease could not be {what} and is tried again"
+            "the lease could not be {what}; retrying"
         );
         self.election.unanswered(clock::since_start());
     }
@@ -370,7 +370,7 @@ impl LeaderElector {
             match self.api.watch(&parameters, &version).await {
                 Ok(events) => self.events = Some(Box::pin(events)),
                 Err(error) => {
-                    tracing::debug!(lease = self.name, %error, "the lease can't be watched and is looked at instead")
+                    tracing::debug!(lease = self.name, %error, "can't watch the lease; polling it instead")
                 }
             }
         }
@@ -433,11 +433,11 @@ impl LeaderElector {
                         // As in client-go: no holder, for one second. Older clients wait for that second.
                         let lease = self.written(String::new(), Duration::from_secs(1), false);
                         match self.write(true, lease).await {
-                            Ok(_) => return tracing::info!(lease = self.name, "gave the lease back"),
+                            Ok(_) => return tracing::info!(lease = self.name, "released the lease"),
                             Err(kube::Error::Api(status)) if status.code == 409 => {
                                 self.election.conflicted(clock::since_start())
                             }
-                            Err(error) => self.failed("given back", Ok(Err(error))),
+                            Err(error) => self.failed("released", Ok(Err(error))),
                         }
                     }
                 }
@@ -445,7 +445,7 @@ impl LeaderElector {
             }
         };
         if tokio::time::timeout(TO_RELEASE, give_back).await.is_err() {
-            tracing::warn!("the lease could not be given back; another replica takes over when it is over");
+            tracing::warn!("could not release the lease; another replica takes over when it expires");
         }
     }
 }

@@ -124,7 +124,7 @@ impl Recorder {
                 WriteFailure::Other,
                 &namespace,
                 events.len(),
-                "too many wait to be written",
+                "too many events wait to be written",
             );
             return;
         };
@@ -154,19 +154,19 @@ impl Recorder {
     fn leave(&self, failure: WriteFailure, namespace: &str, count: usize, why: &str) {
         match (self.warned.first(failure), failure) {
             (false, _) | (_, WriteFailure::NoNamespace) => {
-                tracing::debug!(namespace, count, why, "events could not be written")
+                tracing::debug!(namespace, count, why, "could not write events")
             }
             (true, WriteFailure::Forbidden) => tracing::warn!(
                 namespace,
                 count,
                 why,
-                "events may not be written: give the operator's service account the verb create on events of events.k8s.io in this namespace (those about a LivePlatform are in the namespace default); the next are left with a line at debug"
+                "no permission to write events; grant the operator's service account create on events of events.k8s.io in this namespace (events about a LivePlatform are in the namespace default); further failures are logged at debug level"
             ),
             (true, WriteFailure::Other) => tracing::warn!(
                 namespace,
                 count,
                 why,
-                "events could not be written and are left: see whether the API server answers and takes them; the next are left with a line at debug"
+                "could not write events, so they are lost; check that the API server answers and accepts them; further failures are logged at debug level"
             ),
         }
     }
@@ -175,7 +175,7 @@ impl Recorder {
     pub async fn finish(&self, at_most: Duration) {
         let all = tokio::time::timeout(at_most, self.waiting.acquire_many(WAITING)).await;
         if all.is_err() {
-            tracing::debug!("not every event was written before the end");
+            tracing::debug!("not every event was written before the exit");
         }
     }
 

@@ -191,12 +191,12 @@ fn take<K: Decode>(store: &Store<K>, read: Read<K>, against: Against, tell: &imp
     let kind = K::kind(&());
     let Some(object) = read.object else {
         let wrong = read.wrong.unwrap_or_default();
-        return tracing::error!(%kind, wrong, "an object can't be read at all and is left out");
+        return tracing::error!(%kind, wrong, "can't read an object at all; ignoring it");
     };
     let (namespace, name) = place(&object);
     let learnt = store.put_read(object, read.wrong.as_deref(), against);
     if let (Some(wrong), Some(_)) = (&read.wrong, &learnt) {
-        tracing::error!(%kind, namespace, name, wrong, "an object can't be read by this version and is left as it is; correct it, or run the version that knows it");
+        tracing::error!(%kind, namespace, name, wrong, "this version can't read an object and leaves it as it is; correct it, or run a version that knows it");
     }
     learnt.into_iter().for_each(tell);
 }
@@ -222,7 +222,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
             Next::Watch(version) => self.watch(version).await,
             Next::Resume(version) => match self.newest().await {
                 Ok(newest) if older(&newest, &version) => {
-                    tracing::warn!(kind = %K::kind(&()), newest, version, "resource versions have gone back, as when etcd is restored: everything is read anew");
+                    tracing::warn!(kind = %K::kind(&()), newest, version, "resource versions went back, as after a restore of etcd; reading everything again");
                     Ok(Next::List(Against::Nothing))
                 }
                 Ok(_) => Ok(Next::Watch(version)),
@@ -290,7 +290,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
         }
         match error {
             Some(error) if expired(&error) => {
-                tracing::debug!(kind = %K::kind(&()), version, "the watch is too old; listing anew");
+                tracing::debug!(kind = %K::kind(&()), version, "the watch is too old; listing again");
                 self.expired += 1;
                 let next = Next::List(Against::Versions);
                 // Immediately, unless the API server says so of each version that it has just returned.
@@ -323,7 +323,7 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
         loop {
             let event = match tokio::time::timeout(most, events.try_next()).await {
                 Ok(event) => event?,
-                Err(_) => return Err(silent("nothing was heard of the watch")),
+                Err(_) => return Err(silent("the watch showed no sign of life")),
             };
             let read = match event {
                 None => return Ok(()),
@@ -369,9 +369,9 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
         if !self.watched.failed(&text, refused) {
             tracing::debug!(%kind, namespace, error = text, "the watch failed again");
         } else if refused {
-            tracing::error!(%kind, namespace, error = text, "this namespace can't be watched, and is tried again every few seconds; the others are served");
+            tracing::error!(%kind, namespace, error = text, "can't watch this namespace; retrying every few seconds and serving the others");
         } else {
-            tracing::warn!(%kind, namespace, error = text, "the watch failed and is tried again");
+            tracing::warn!(%kind, namespace, error = text, "the watch failed; retrying");
         }
     }
 }

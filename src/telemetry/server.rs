@@ -36,7 +36,7 @@ pub async fn bind(flag: &str, what: &str, listen: Option<Listen>) -> anyhow::Res
         }
     };
     let listener = taken.with_context(|| {
-        format!("{flag} {listen} can't be listened on; is it in use, or not an address of this machine?")
+        format!("can't listen on {flag} {listen}; is it in use, or not an address of this machine?")
     })?;
     tracing::info!(address = %listener.local_addr()?, "serving {what}");
     Ok(Some(listener))

@@ -56,7 +56,7 @@ impl Traces {
             .with_endpoint(format!("{collector}/v1/traces"))
             .with_timeout(TO_SEND)
             .build()
-            .context("--otlp-endpoint can't be used")?;
+            .context("can't use --otlp-endpoint")?;
         let resource = Resource::builder()
             .with_service_name(SERVICE)
             .with_attribute(KeyValue::new("service.version", env!("CARGO_PKG_VERSION")))
@@ -95,7 +95,7 @@ impl Traces {
         if let Some(provider) = self.0
             && let Err(error) = provider.shutdown_with_timeout(TO_FINISH)
         {
-            tracing::warn!(%error, "not every trace was sent before the end");
+            tracing::warn!(%error, "not every trace was sent before the exit");
         }
     }
 }
@@ -114,14 +114,14 @@ impl Sender {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
             .build()
-            .context("the runtime for traces can't be started")?;
+            .context("can't start the runtime for traces")?;
         // Between two sends nothing drives a connection, so none is kept.
         let client = reqwest::Client::builder()
             .timeout(TO_SEND)
             .redirect(reqwest::redirect::Policy::none())
             .pool_max_idle_per_host(0)
             .build();
-        let client = client.context("the connection to the collector of traces can't be set up")?;
+        let client = client.context("can't set up the connection to the trace collector")?;
         Ok(Self {
             client,
             runtime,
@@ -152,12 +152,12 @@ impl HttpClient for Sender {
             match (&result, failed) {
                 (Ok(answer), true) => tracing::warn!(
                     status = answer.status().as_u16(),
-                    "the collector does not take traces; spans are lost"
+                    "the trace collector rejects traces; spans are lost"
                 ),
                 (Err(error), true) => {
-                    tracing::warn!(%error, "the collector of traces can't be reached; spans are lost")
+                    tracing::warn!(%error, "can't reach the trace collector; spans are lost")
                 }
-                _ => tracing::info!("the collector takes traces again"),
+                _ => tracing::info!("the trace collector accepts traces again"),
             }
         }
         result

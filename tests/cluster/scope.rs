@@ -82,7 +82,7 @@ pub async fn a_namespace_that_goes_stops_nobody_and_lets_its_objects_go() -> Res
     let mut operator = ground::operator(&release, &scene, "operator")?;
     scene.service("contoso", 1, json!({})).await?;
     scene.ready::<OcEssentialService>("contoso", "True", "Succeeded").await?;
-    ensure!(operator.said()?.contains("this namespace can't be watched"), "it is told");
+    ensure!(operator.said()?.contains("can't watch this namespace"), "it is told");
     // Its rights come back: it is served without a restart.
     release.upgrade(&values).await?;
     let services = Api::<OcEssentialService>::namespaced(scene.client.clone(), GOES);

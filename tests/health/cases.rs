@@ -16,10 +16,10 @@ pub async fn what_can_not_be_listened_on_is_told_at_the_start(scene: Scene) -> R
     let taken = std::net::TcpListener::bind("127.0.0.1:0")?;
     let taken = taken.local_addr()?.to_string();
     for (arguments, says) in [
-        (["--metrics-address", "8080"], "give :PORT, such as :8080, or ADDRESS:PORT"),
-        (["--health-address", "health"], "give :PORT, such as :8080, or ADDRESS:PORT"),
-        (["--metrics-address", "192.0.2.1:8080"], "--metrics-address 192.0.2.1:8080 can't be listened on; is it in use, or not an address of this machine?"),
-        (["--health-address", &taken], "can't be listened on"),
+        (["--metrics-address", "8080"], "use :PORT, such as :8080, or ADDRESS:PORT"),
+        (["--health-address", "health"], "use :PORT, such as :8080, or ADDRESS:PORT"),
+        (["--metrics-address", "192.0.2.1:8080"], "can't listen on --metrics-address 192.0.2.1:8080; is it in use, or not an address of this machine?"),
+        (["--health-address", &taken], "can't listen on"),
     ] {
         let ended = scene.command("unheard")?.args(arguments).output()?;
         let said = String::from_utf8_lossy(&ended.stderr).into_owned();
@@ -199,7 +199,7 @@ pub async fn a_frozen_watch_fails_liveness(scene: Scene) -> Result<()> {
     let text = operator.probes("/livez", false, SILENCE + 10).await?;
     measured(&format!("a frozen watch was told after {} ms, with a bound of {SILENCE} s", frozen.elapsed().as_millis()));
     ensure!(frozen.elapsed() > Duration::from_secs(SILENCE - 2), "it was told before it could be known: {text}");
-    ensure!(text.contains("[-]watch-Lead failed: nothing was heard of it"), "{text}");
+    ensure!(text.contains("[-]watch-Lead failed: no sign of life"), "{text}");
     ensure!(["LivePlatform", "OcEssentialService"].iter().all(|kind| text.contains(&format!("[+]watch-{kind} ok"))), "{text}");
     ensure!(!operator.probe("/readyz").await?.0, "and it is not ready");
     ensure!(operator.scrape().await?.sum("operatorconnect_watch_idle_seconds", &[("kind", "Lead")]) >= SILENCE as f64);
@@ -216,7 +216,7 @@ pub async fn an_api_server_that_is_away_shows_in_readiness_alone(scene: Scene) -
     let away = Instant::now();
     let text = operator.probes("/readyz", false, 20).await?;
     measured(&format!("an API server that is away was told after {} ms", away.elapsed().as_millis()));
-    ensure!(text.contains("failed: its last try failed"), "{text}");
+    ensure!(text.contains("failed: its last attempt failed"), "{text}");
     while away.elapsed() < Duration::from_secs(15) {
         let (well, text) = operator.probe("/livez").await?;
         ensure!(well, "a restart does not help: {text}");
@@ -244,13 +244,13 @@ pub async fn a_node_whose_clock_is_wrong_takes_the_time_of_the_api_server(scene:
     let asked = scene.asked_for(1).await?;
     ensure!((asked - DAY).abs() < 120, "an intent that a process on another node would take for one of yesterday: {asked} s");
     scene.proxy.is(Mood::Well);
-    let holds = || async { Ok(operator.said()?.contains("nothing new is begun").then_some(())) };
+    let holds = || async { Ok(operator.said()?.contains("starting nothing new").then_some(())) };
     until(20, holds).await.context("waiting for the operator to see that the time was set")?;
     // Nothing is outstanding, so it ends soon; new work is not started.
     scene.customer(2).await?;
     let status = operator.ended().await?;
     let said = operator.said()?;
-    ensure!(!status.success() && said.contains("the time was set by more than"), "{status}: {said}");
+    ensure!(!status.success() && said.contains("the clock was changed by more than"), "{status}: {said}");
     let _again = scene.start("again", &[])?;
     scene.ready(2).await?;
     let asked = scene.asked_for(2).await?;
@@ -360,7 +360,7 @@ pub async fn one_that_is_to_end_is_not_ready_and_lives(scene: Scene) -> Result<(
     until(20, || async { Ok((scene.calls("services.create").await? > before).then_some(())) }).await.context("waiting for a create that takes long")?;
     operator.terminate()?;
     let text = operator.probes("/readyz", false, 3).await?;
-    ensure!(text.contains("[-]stage failed: it was asked to end"), "{text}");
+    ensure!(text.contains("[-]stage failed: it is shutting down"), "{text}");
     let (well, text) = operator.probe("/livez").await?;
     ensure!(well, "what finishes its work must not be killed: {text}");
     ensure!(operator.scrape().await?.sum("operatorconnect_active_workers", &[]) >= 1.0, "metrics are served to the end");

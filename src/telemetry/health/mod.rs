@@ -65,7 +65,7 @@ struct Signs {
     stage: StartStage,
     watches: Vec<(Kind, WatchStatus)>,
     queue: QueueStats,
-    /// How long the election has made no step, and how long it may.
+    /// How long the election has made no progress, and how long it may.
     lease: Option<(Duration, Duration)>,
 }
 
@@ -125,29 +125,24 @@ impl Signs {
     }
 
     fn live(&self, bounds: &Bounds) -> Report {
-        let heard = |seen: &WatchStatus| {
-            within(
-                seen.silent,
-                bounds.watch,
-                "nothing was heard of it, neither a failure,",
-            )
-        };
+        let heard =
+            |seen: &WatchStatus| within(seen.silent, bounds.watch, "no sign of life, not even a failure,");
         let mut checks = self.each_watch(heard);
         // Nothing takes due items while another replica leads, or while this one stops.
         let taken = if self.stage == StartStage::Working {
-            within(self.queue.idle, bounds.queue, "nobody has taken what is due")
+            within(self.queue.idle, bounds.queue, "no pass has taken a due object")
         } else {
             Ok(())
         };
         checks.push(("queue".into(), taken));
         checks.push((
             "passes".into(),
-            within(self.queue.longest, bounds.pass, "a pass has been under way"),
+            within(self.queue.longest, bounds.pass, "a pass has been in progress"),
         ));
         if let Some((still, most)) = self.lease {
             checks.push((
                 "lease".into(),
-                within(still, most, "the election has made no step"),
+                within(still, most, "the election has made no progress"),
             ));
         }
         Report {
@@ -160,7 +155,7 @@ impl Signs {
         let stage = match self.stage {
             StartStage::Asking => Err("the API server has not answered yet; see the log".to_owned()),
             StartStage::Starting => Err("the watches are not complete yet".to_owned()),
-            StartStage::Stopping => Err("it was asked to end".to_owned()),
+            StartStage::Stopping => Err("it is shutting down".to_owned()),
             StartStage::Waiting | StartStage::Working => Ok(()),
         };
         // A refused namespace does not make this replica unready, unless every namespace is refused.
@@ -170,13 +165,9 @@ impl Signs {
             .any(|(kind, seen)| *kind != Kind::LivePlatform && seen.refused.is_none());
         let well = |seen: &WatchStatus| match (seen.complete, seen.failing) {
             _ if seen.refused.is_some() && somewhere => Ok(()),
-            (_, true) => Err("its last try failed; see the log".to_owned()),
+            (_, true) => Err("its last attempt failed; see the log".to_owned()),
             (false, _) => Err("its first list is not complete".to_owned()),
-            _ => within(
-                seen.silent,
-                bounds.watch,
-                "nothing was heard of it, neither a failure,",
-            ),
+            _ => within(seen.silent, bounds.watch, "no sign of life, not even a failure,"),
         };
         let mut checks = vec![("stage".into(), stage)];
         checks.extend(self.each_watch(well));
@@ -204,7 +195,7 @@ fn within(span: Duration, most: Duration, what: &str) -> Result<(), String> {
         Ok(())
     } else {
         Err(format!(
-            "{what} for {} s, and {} s are the most",
+            "{what} for {} s; the limit is {} s",
             span.as_secs(),
             most.as_secs()
         ))

@@ -141,7 +141,7 @@ fn an_answer_is_a_word_or_each_check_and_what_fails_is_always_told() {
     signs.queue.idle = SECOND * 300;
     let failed = signs.live(&bounds).text("livez", false);
     assert!(
-        failed.contains("[-]queue failed: nobody has taken what is due for 300 s, and 120 s are the most\n"),
+        failed.contains("[-]queue failed: no pass has taken a due object for 300 s; the limit is 120 s\n"),
         "{failed}"
     );
     assert!(failed.ends_with("livez check failed\n"), "{failed}");
