@@ -35,7 +35,7 @@ pub async fn a_huge_answer_costs_little(scene: Scene) -> Result<()> {
         }
         ask::<LivePlatform>(&scene, &scene.platform, endpoint).await?;
         let platform: LivePlatform = scene.until(&scene.platform, |platform: &LivePlatform| !ready_is(platform, "True", "Succeeded")).await?;
-        ensure!(message(&platform).contains("over the limit of"), "{endpoint}: {}", message(&platform));
+        ensure!(message(&platform).contains("exceeds the limit of"), "{endpoint}: {}", message(&platform));
         scene.simulate("DELETE", "faults", Value::Null).await?;
         ask::<LivePlatform>(&scene, &scene.platform, &format!("{endpoint} is over")).await?;
         scene.ready::<LivePlatform>(&scene.platform, "True", "Succeeded").await?;

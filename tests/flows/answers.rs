@@ -20,7 +20,7 @@ fn named(kind: &str) -> String {
 /// Messages are for people: they say what is wrong with the answer, and contain nothing of a web page.
 fn clear<K: Own>(object: &K) -> bool {
     let text = message(object);
-    !text.contains(['<', '\u{fffd}']) && ["cannot be used", "web page", "broke", "over the limit", "can't be read"].iter().any(|words| text.contains(words))
+    !text.contains(['<', '\u{fffd}']) && ["cannot be used", "web page", "broke", "exceeds the limit", "can't be read"].iter().any(|words| text.contains(words))
 }
 
 /// Requests a reconcile of an object.

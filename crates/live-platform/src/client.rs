@@ -166,7 +166,7 @@ impl Client {
             listed.unreadable += foreign;
             listed
                 .why
-                .get_or_insert("is of another tenant, so the filter was overlooked");
+                .get_or_insert("is of another tenant, so the platform ignored the filter");
         }
         let mut seen = std::collections::HashSet::new();
         listed.items.retain(|lead| seen.insert(lead.id));

@@ -56,11 +56,11 @@ impl ClientSettings {
         check_url(&self.base_url, "the platform's url")?;
         check_url(&self.token_url, "the token url")?;
         if self.client_id.trim().is_empty() {
-            return Err(bad("the client id is empty; give the id of the app registration"));
+            return Err(bad("the client id is empty; set the id of the app registration"));
         }
         if self.scope.trim().is_empty() {
             return Err(bad(
-                "the scope is empty; give api://<application id of the platform>/.default",
+                "the scope is empty; set api://<application id of the platform>/.default",
             ));
         }
         if self.deadline.is_zero() || self.deadline > Duration::from_secs(3600) {
@@ -96,19 +96,19 @@ fn bad(message: impl Into<String>) -> Error {
 pub(crate) fn check_url(url: &Url, what: &str) -> Result<(), Error> {
     if url.host().is_none() {
         return Err(bad(format!(
-            "{what} names no host; give one such as https://live.example.com/tenantui"
+            "{what} names no host; use one such as https://live.example.com/tenantui"
         )));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(bad(format!(
-            "{what} must not hold a user name or password; give them in the credential"
+            "{what} must not contain a user name or password; put them into the credential"
         )));
     }
     match url.scheme() {
         "https" => Ok(()),
         "http" if is_local(url) => Ok(()),
         "http" => Err(bad(format!(
-            "{what} must begin with https://; http is for a loopback or cluster-local host (.svc, .svc.cluster.local) only"
+            "{what} must begin with https://; http is allowed only for a loopback or cluster-local host (.svc, .svc.cluster.local)"
         ))),
         _ => Err(bad(format!("{what} must begin with https://"))),
     }

@@ -30,7 +30,7 @@ pub(crate) fn roots(pem: &[u8]) -> Result<Vec<Certificate>, Error> {
     }
     if roots.is_empty() {
         return Err(bad(
-            "the CA bundle holds no certificate: give PEM, each certificate between BEGIN CERTIFICATE and END CERTIFICATE",
+            "the CA bundle contains no certificate; use PEM, with each certificate between BEGIN CERTIFICATE and END CERTIFICATE",
         ));
     }
     Ok(roots)
@@ -46,14 +46,14 @@ pub(crate) fn unusable(roots: &[Certificate], error: reqwest::Error) -> Error {
     };
     match roots.iter().position(alone) {
         Some(at) => bad_block(at + 1).with_source(error),
-        None => bad("TLS could not be set up: check that the image holds the system's root certificates")
+        None => bad("TLS can't be set up; check that the image contains the system's root certificates")
             .with_source(error),
     }
 }
 
 fn bad_block(number: usize) -> Error {
     bad(format!(
-        "certificate {number} of the CA bundle can't be read: give it whole, from BEGIN CERTIFICATE to END CERTIFICATE, or take it out"
+        "certificate {number} of the CA bundle can't be read; include it whole, from BEGIN CERTIFICATE to END CERTIFICATE, or remove it"
     ))
 }
 
@@ -76,12 +76,12 @@ pub(crate) fn no_connection(error: &reqwest::Error, with_bundle: bool) -> &'stat
 fn reason(text: &str, with_bundle: bool) -> &'static str {
     let has = |part: &str| text.contains(part);
     if has("causedasendentity") {
-        "its certificate is that of an authority (CA:TRUE), as openssl makes them unless it is told otherwise; give the server one that is not (basicConstraints CA:FALSE)"
+        "its certificate is a CA certificate (CA:TRUE), as openssl creates it by default; give the server one with basicConstraints CA:FALSE"
     } else if has("unknownissuer") || has("unknown issuer") {
         if with_bundle {
-            "its certificate is signed by an authority that is neither in the CA bundle nor among the system's; add that authority, and see that the server sends its intermediate certificates"
+            "its certificate is signed by an authority that is neither in the CA bundle nor among the system's; add that authority, and check that the server sends its intermediate certificates"
         } else {
-            "its certificate is signed by an authority that is not known; give the CA bundle, and see that the server sends its intermediate certificates"
+            "its certificate is signed by an unknown authority; set the CA bundle, and check that the server sends its intermediate certificates"
         }
     } else if has("notvalidforname") && has("presented: []") {
         "its certificate names no host: a common name does not count, it needs a subjectAltName"
@@ -92,11 +92,11 @@ fn reason(text: &str, with_bundle: bool) -> &'static str {
     } else if has("invalidpurpose") || has("ekuerror") {
         "its certificate is not for servers (extended key usage serverAuth)"
     } else if has("badsignature") || has("unsupportedsignaturealgorithm") {
-        "its certificate, or that of its authority, has a key or a signature that is too weak (RSA under 2048 bits, SHA-1) or wrong; make a new one"
+        "its certificate, or that of its authority, has a key or a signature that is too weak (RSA under 2048 bits, SHA-1) or wrong; create a new one"
     } else if has("protocolversion") || has("doesnotsupporttls12or13") {
-        "it speaks no TLS 1.2 or 1.3, which is the least"
+        "it supports neither TLS 1.2 nor 1.3, one of which is required"
     } else if has("certificate") || has("handshake") || has("tls") || has("fatal alert") {
-        "TLS could not be agreed on; check the url, and the server's certificate and TLS settings"
+        "the TLS handshake failed; check the url, and the server's certificate and TLS settings"
     } else if has("dns") || has("lookup address") || has("resolve") {
         "its host name is not found; check the url"
     } else if has("refused") {

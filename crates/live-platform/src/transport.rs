@@ -412,9 +412,7 @@ async fn assertion(file: &std::path::Path) -> Result<SecretString, Error> {
         Error::new(
             ErrorKind::Authentication,
             RequestSent::No,
-            format!(
-                "the file of the federated token {what}: check that the pod is set up for workload identity"
-            ),
+            format!("the federated token file {what}: check that the pod is set up for workload identity"),
         )
     };
     let file = tokio::fs::File::open(file)

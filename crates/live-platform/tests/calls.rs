@@ -98,7 +98,7 @@ async fn the_leads_of_a_tenant() {
     let none = client.leads_of(&tenant()).await.unwrap();
     assert_eq!((none.items.len(), none.unreadable), (0, 0), "the API's other form says the same");
     assert_eq!(client.leads_of(&tenant()).await.unwrap_err().kind, ErrorKind::BadAnswer);
-    for (unreadable, why) in [(3, "is of another tenant, so the filter was overlooked"), (1, "has no id that is a GUID")] {
+    for (unreadable, why) in [(3, "is of another tenant, so the platform ignored the filter"), (1, "has no id that is a GUID")] {
         let listed = client.leads_of(&tenant()).await.unwrap();
         assert_eq!((listed.items.len(), listed.unreadable, listed.why), (0, unreadable, Some(why)), "no proof of absence");
     }
@@ -170,7 +170,7 @@ async fn refusals_of_a_create() {
             false,
             "the platform refused creating the service (400): Password: value '(withheld)' of (address withheld) is bad",
         ),
-        (409, "application/json", "", false, "the platform refused creating the service (409) without a reason; look at its own logs, and check the values"),
+        (409, "application/json", "", false, "the platform refused creating the service (409) without a reason; check its logs and the values"),
         (404, "application/json", r#""Invalild lead""#, false, "creating the service failed: the platform does not find it (404): Invalild lead"),
         (
             404,
@@ -179,7 +179,7 @@ async fn refusals_of_a_create() {
             false,
             "creating the service failed: the platform answered 404 with a web page; check the url (a platform's ends in /tenantui)",
         ),
-        (403, "application/json", "", false, "creating the service is forbidden (403): the application needs a role that may do this"),
+        (403, "application/json", "", false, "creating the service is forbidden (403): the application needs a role that allows this"),
         (
             403,
             "text/html",
@@ -187,7 +187,7 @@ async fn refusals_of_a_create() {
             false,
             "creating the service failed: a firewall in front of the platform refused the call (403 with a web page); check that this cluster's address is allowed",
         ),
-        (500, "text/html", "<html>", true, "creating the service failed: the platform is in trouble (500); it is asked again later"),
+        (500, "text/html", "<html>", true, "creating the service failed: the platform is in trouble (500); the operator tries again later"),
         (
             200,
             "text/html",
@@ -207,7 +207,7 @@ async fn refusals_of_a_create() {
             "application/json",
             "{}",
             true,
-            "creating the service failed: the answer of the platform cannot be used: it lacks a task id; this release answers in a form that is not known",
+            "creating the service failed: the answer of the platform cannot be used: it lacks a task id; this release answers in an unknown form",
         ),
         (200, "application/json", r#"{"succeeded":false,"message":"no hunter2"}"#, false, "the platform refused creating the service (200): no (withheld)"),
     ];

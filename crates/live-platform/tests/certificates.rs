@@ -84,7 +84,7 @@ async fn what_is_wrong_with_a_certificate_is_told() {
     let (ours, another) = (authority(), authority());
     let told = |said: Option<String>, what: &str| assert!(said.as_deref().is_some_and(|said| said.contains(what)), "{what}: {said:?}");
 
-    told(of(proper(), &ours, None).await, "signed by an authority that is not known; give the CA bundle");
+    told(of(proper(), &ours, None).await, "signed by an unknown authority; set the CA bundle");
     let mut elsewhere = CertificateParams::default();
     elsewhere.distinguished_name.push(DnType::CommonName, "Elsewhere");
     elsewhere.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
@@ -116,7 +116,7 @@ async fn what_is_wrong_with_a_certificate_is_told() {
     itself.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
     let key = KeyPair::generate().unwrap();
     let certificate = itself.self_signed(&key).unwrap();
-    told(said(certificate.der(), &key, Some(certificate.pem())).await, "is that of an authority (CA:TRUE)");
+    told(said(certificate.der(), &key, Some(certificate.pem())).await, "is a CA certificate (CA:TRUE)");
 }
 
 #[tokio::test]
@@ -133,5 +133,5 @@ async fn a_server_that_speaks_no_tls_1_2_is_told() {
     });
     let said = ask(&url, None).await.unwrap();
     server.abort();
-    assert!(said.contains("it speaks no TLS 1.2 or 1.3, which is the least"), "{said}");
+    assert!(said.contains("it supports neither TLS 1.2 nor 1.3, one of which is required"), "{said}");
 }

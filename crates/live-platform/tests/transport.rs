@@ -187,7 +187,7 @@ async fn a_call_ends_by_its_deadline() {
         let error = client.services().await.unwrap_err();
         assert_eq!((&error.kind, error.sent), (&ErrorKind::Unavailable, RequestSent::Maybe));
         assert!(start.elapsed() < Duration::from_secs(2));
-        assert_eq!(error.to_string(), "listing the services failed: the platform did not answer within 0.4 s; it is asked again later");
+        assert_eq!(error.to_string(), "listing the services failed: the platform did not answer within 0.4 s; the operator tries again later");
         assert_eq!(count.load(Ordering::SeqCst), 1, "not after the deadline");
     }
     let (url, _) = nasty(Nasty::Silence).await;
@@ -205,9 +205,9 @@ async fn an_answer_is_read_up_to_its_limit() {
     let client = Client::new(settings(&url, &server.url), secret(), Some(notes.clone())).unwrap();
     let error = client.services().await.unwrap_err();
     assert_eq!((&error.kind, error.sent), (&ErrorKind::BadAnswer, RequestSent::Answered));
-    assert!(error.to_string().contains("over the limit of 33554432 bytes"), "{error}");
+    assert!(error.to_string().contains("exceeds the limit of 33554432 bytes"), "{error}");
     let error = client.task(&task(), SecretsSent::No).await.unwrap_err();
-    assert!(error.to_string().contains("over the limit of 1048576 bytes"), "{error}");
+    assert!(error.to_string().contains("exceeds the limit of 1048576 bytes"), "{error}");
     assert_eq!(notes.0.lock().unwrap().last(), Some(&(Endpoint::Task, CallOutcome::TooLarge)));
     // A server that only announces how much it will send.
     let (url, _) = nasty(Nasty::Bytes(b"HTTP/1.1 200 OK\r\ncontent-length: 107374182400\r\n\r\n[".to_vec())).await;
@@ -343,10 +343,10 @@ async fn what_the_token_endpoint_can_do_to_us() {
 async fn advice_fits_the_code() {
     for (code, want) in [
         ("AADSTS53003", "Conditional Access"),
-        ("AADSTS700024", "check the clock of the node"),
-        ("AADSTS501051", "assigned to no role"),
+        ("AADSTS700024", "check the node's clock"),
+        ("AADSTS501051", "has no role of the platform's application"),
         ("AADSTS7000229", "no service principal in this directory"),
-        ("AADSTS7000222", "make a new client secret"),
+        ("AADSTS7000222", "create a new client secret"),
     ] {
         let server = Server::raw(move |_, _| json(400, &format!(r#"{{"error":"invalid_grant","error_description":"{code}: Something. Trace ID: 1"}}"#))).await;
         let error = server.client().services().await.unwrap_err();

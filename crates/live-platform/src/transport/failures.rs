@@ -33,7 +33,7 @@ fn where_to_look(endpoint: Endpoint) -> &'static str {
 
 pub(super) fn late(endpoint: Endpoint, deadline: Duration) -> Error {
     let message = format!(
-        "{} failed: {} did not answer within {} s; it is asked again later",
+        "{} failed: {} did not answer within {} s; the operator tries again later",
         endpoint.doing(),
         who(endpoint),
         deadline.as_secs_f32()
@@ -43,7 +43,7 @@ pub(super) fn late(endpoint: Endpoint, deadline: Duration) -> Error {
 
 pub(super) fn too_large(endpoint: Endpoint, status: StatusCode, limit: usize) -> (CallOutcome, Broken) {
     let message = format!(
-        "{} failed: the answer of {} is over the limit of {limit} bytes; check the url",
+        "{} failed: the answer of {} exceeds the limit of {limit} bytes; check the url",
         endpoint.doing(),
         who(endpoint)
     );
@@ -53,7 +53,7 @@ pub(super) fn too_large(endpoint: Endpoint, status: StatusCode, limit: usize) ->
 
 pub(super) fn lost(endpoint: Endpoint, status: StatusCode, error: reqwest::Error) -> (CallOutcome, Broken) {
     let message = format!(
-        "{} failed: the connection to {} broke in the middle of its answer; it is asked again later",
+        "{} failed: the connection to {} broke in the middle of its answer; the operator tries again later",
         endpoint.doing(),
         who(endpoint)
     );
@@ -93,7 +93,7 @@ pub(super) fn broken(endpoint: Endpoint, error: reqwest::Error, with_bundle: boo
     let why = match (&kind, sent) {
         (ErrorKind::Bug, _) => "the request could not be built",
         (_, RequestSent::No) => tls::no_connection(&error, with_bundle),
-        _ => "the connection broke before the answer; it is asked again later",
+        _ => "the connection broke before the answer; the operator tries again later",
     };
     let message = format!(
         "{} failed: no answer from {}: {why}",
@@ -112,7 +112,7 @@ pub(super) fn broken(endpoint: Endpoint, error: reqwest::Error, with_bundle: boo
 /// The error for an answer with status 2xx that cannot be used.
 pub(crate) fn unreadable(endpoint: Endpoint, status: StatusCode, why: Malformed) -> Error {
     let advice = match why {
-        Malformed::Lacks(_) => "this release answers in a form that is not known",
+        Malformed::Lacks(_) => "this release answers in an unknown form",
         _ => where_to_look(endpoint),
     };
     let message = format!(
@@ -153,7 +153,7 @@ fn meaning(call: &HttpCall, answer: &HttpResponse, fault: wire::errors::Fault) -
         300..=399 => (
             ErrorKind::BadAnswer,
             format!(
-                "{doing} failed: {who} answered with a redirect ({status}), which is not followed since the token would go along; check the url"
+                "{doing} failed: {who} answered with a redirect ({status}), which the operator does not follow, because it would send the token along; check the url"
             ),
         ),
         401 => unauthorized(call),
@@ -172,12 +172,12 @@ fn meaning(call: &HttpCall, answer: &HttpResponse, fault: wire::errors::Fault) -
         429 => (
             ErrorKind::Throttled,
             format!(
-                "{doing} is put off: {who} asks for fewer requests (429); lower the request rate when this stays"
+                "{doing} is postponed: {who} asks for fewer requests (429); lower the request rate if this persists"
             ),
         ),
         407 | 408 | 425 | 500.. => (
             ErrorKind::Unavailable,
-            format!("{doing} failed: {who} is in trouble ({status}); it is asked again later{words}"),
+            format!("{doing} failed: {who} is in trouble ({status}); the operator tries again later{words}"),
         ),
         _ => {
             let message = refused(doing, who, &fault, status);
@@ -205,7 +205,7 @@ fn forbidden(endpoint: Endpoint, page: bool, words: &str) -> (ErrorKind, String)
     } else {
         (
             ErrorKind::Forbidden,
-            format!("{doing} is forbidden (403): the application needs a role that may do this{words}"),
+            format!("{doing} is forbidden (403): the application needs a role that allows this{words}"),
         )
     }
 }
@@ -217,14 +217,14 @@ fn unauthorized(call: &HttpCall) -> (ErrorKind, String) {
         (
             ErrorKind::Authentication,
             format!(
-                "{doing} failed: the platform refused the token (401), and a new one too; check that the scope names the platform's own application and that ours is known to the platform"
+                "{doing} failed: the platform refused the token (401), and a new one too; check that the scope names the platform's own application and that the platform knows ours"
             ),
         )
     } else {
         (
             ErrorKind::Forbidden,
             format!(
-                "{doing} failed: {who} asks for a login (401), and the token goes to the platform's own address only; use a url there, or one that needs none"
+                "{doing} failed: {who} requires a login (401), but the operator sends its token only to the platform's own address; use a url there, or one that needs no login"
             ),
         )
     }
@@ -243,9 +243,7 @@ fn refused(doing: &str, who: &str, fault: &wire::errors::Fault, status: u16) -> 
         .chain((!fault.text.is_empty()).then(|| fault.text.clone()))
         .collect();
     if words.is_empty() {
-        format!(
-            "{who} refused {doing} ({status}) without a reason; look at its own logs, and check the values"
-        )
+        format!("{who} refused {doing} ({status}) without a reason; check its logs and the values")
     } else {
         format!("{who} refused {doing} ({status}): {}", words.join("; "))
     }
@@ -284,7 +282,7 @@ pub(super) fn token_refusal(call: &HttpCall, answer: &HttpResponse) -> Error {
     };
     if refusal.passing() {
         let message = format!(
-            "the token endpoint is in trouble ({status}{}); it is asked again later",
+            "the token endpoint is in trouble ({status}{}); the operator tries again later",
             refusal.said(", ")
         );
         return Error::new(ErrorKind::Unavailable, RequestSent::No, message)

@@ -106,31 +106,31 @@ impl Refusal {
                 "store the secret's value (not its id) of the app registration LiveCloud-APIToken"
             }
             "AADSTS7000222" => {
-                "make a new client secret in the app registration LiveCloud-APIToken and store it"
+                "create a new client secret in the app registration LiveCloud-APIToken and store it"
             }
             "AADSTS700016" => {
-                "check the client id and the directory, and that the application is installed and consented there"
+                "check the client id and the directory, and that the application is installed there and has consent"
             }
             "AADSTS7000229" => {
                 "the application has no service principal in this directory: add it there as an enterprise application and consent to it"
             }
             "AADSTS501051" => {
-                "the application is assigned to no role of the platform's application: assign it one, under Users and groups or API permissions"
+                "the application has no role of the platform's application: assign one under Users and groups or API permissions"
             }
             "AADSTS53003" => {
-                "a Conditional Access policy of the directory blocks the application: let this application, or the address that this cluster calls from, through"
+                "a Conditional Access policy of the directory blocks the application: allow this application, or the address from which this cluster calls"
             }
             "AADSTS90002" | "AADSTS900023" => {
-                "check the directory (tenant) id or the token url, and that the token url is that of the right Microsoft cloud"
+                "check the directory (tenant) id or the token url, and that the token url belongs to the right Microsoft cloud"
             }
             "AADSTS500011" | "AADSTS70011" | "AADSTS1002012" => {
                 "check the scope: api://<application id of the platform>/.default"
             }
             "AADSTS70021" | "AADSTS700211" | "AADSTS700212" | "AADSTS700213" => {
-                "check issuer, subject and audience of the app registration's federated credential; one made just now can take some minutes until it is known everywhere"
+                "check issuer, subject and audience of the app registration's federated credential; a new one can take some minutes to become known everywhere"
             }
             "AADSTS700024" => {
-                "the projected token is outside the time for which it is good: check the clock of the node, and that the pod's projected token is renewed"
+                "the projected token has expired or is not yet valid: check the node's clock, and that the pod's projected token is renewed"
             }
             "AADSTS50034" | "AADSTS7000112" => "the application is disabled: enable it in the directory",
             _ => "check the client id, its secret or federated credential, the scope and the token url",
