@@ -75,87 +75,87 @@ macro_rules! catalogue {
 
 catalogue! {
     PASSES: Counter "operatorconnect_reconcile_total" ["kind", "outcome"]
-        "Passes over objects, by how they ended: ready, waiting (for what comes by itself), asked (for a change at the platform), stalled (a person must act), failed (the platform is away, throttles or refuses the credential), conflict (the object was changed meanwhile), unwritten (the API server did not take a write), gone";
+        "Passes over objects by outcome: ready, waiting (for something that comes on its own), asked (requested a change from the platform), stalled (a person must act), failed (the platform is unavailable, throttles or refuses the credential), conflict (the object changed during the pass), unwritten (the API server did not accept a write), gone";
     PASS_DURATION: Histogram "operatorconnect_reconcile_time_seconds" ["kind"]
-        "How long passes took, with all they waited for";
+        "Duration of passes, including everything that they waited for";
     QUEUE_READY: Gauge "operatorconnect_workqueue_depth" ["priority"]
-        "Objects that are ready to be looked at, by urgency: changed (by somebody), effect (of something under way), observe (another look is due)";
+        "Objects that are due for a pass, by priority: changed (by somebody), effect (of something in progress), observe (a periodic check)";
     QUEUE_APPOINTED: Gauge "operatorconnect_workqueue_delayed" []
-        "Objects that have an appointment for a later look";
+        "Objects scheduled for a later pass";
     QUEUE_RUNNING: Gauge "operatorconnect_active_workers" []
-        "Passes under way";
+        "Passes in progress";
     QUEUE_WAIT: Histogram "operatorconnect_workqueue_queue_duration_seconds" ["priority"]
-        "How long objects were ready before their pass began";
+        "How long objects were due before their pass began";
     QUEUE_OLDEST: Gauge "operatorconnect_workqueue_oldest_seconds" ["priority"]
-        "For how long the oldest object that is ready has been so; in a replica that does not lead nothing is taken, and it grows";
+        "How long the oldest due object has waited for its pass; it grows in a replica that does not lead, which runs no passes";
     FIRST_LOOK: Histogram "operatorconnect_time_to_first_look_seconds" ["kind"]
-        "From the creation of an object to its first pass, for objects made while this process runs; to the second, as creation times are";
+        "Time from the creation of an object to its first pass, for objects created while this process runs; to the second, as creation times are";
     READY: Histogram "operatorconnect_time_to_ready_seconds" ["kind"]
-        "From the creation of an object to the first time that it was Ready, for objects made while this process runs; to the second, as creation times are";
+        "Time from the creation of an object until it was first Ready, for objects created while this process runs; to the second, as creation times are";
     CALLS: Counter "operatorconnect_platform_calls_total" ["platform", "call", "outcome"]
-        "Calls to a platform and its token endpoint, retries among them, by how they ended: 2xx, 3xx, 4xx, 401, 429, 5xx, not_connected, timed_out, lost, too_large";
+        "Calls to a platform and its token endpoint, including retries, by outcome: 2xx, 3xx, 4xx, 401, 429, 5xx, not_connected, timed_out, lost, too_large";
     CALL_DURATION: Histogram "operatorconnect_platform_call_duration_seconds" ["platform", "call"]
-        "How long calls to a platform took, to the last byte of the answer";
+        "Duration of calls to a platform, up to the last byte of the answer";
     BUDGET_WAITING: Gauge "operatorconnect_platform_budget_waiting" ["platform"]
-        "Calls that wait for their turn by spec.requests";
+        "Calls that wait for their turn under spec.requests";
     BUDGET_WAIT: Histogram "operatorconnect_platform_budget_wait_seconds" ["platform"]
-        "How long calls waited for their turn by spec.requests; after 20 seconds a call is given up, and its object tried again";
+        "How long calls waited for their turn under spec.requests; after 20 seconds the operator gives up the call and retries its object";
     IN_FLIGHT: Gauge "operatorconnect_platform_calls_in_flight" ["platform"]
-        "Calls to the platform under way";
+        "Calls to the platform in progress";
     LIMIT: Gauge "operatorconnect_platform_calls_limit_per_second" ["platform"]
-        "How many calls a second are let pass (spec.requests.perSecond)";
+        "Allowed calls per second (spec.requests.perSecond)";
     CIRCUIT_OPEN: Gauge "operatorconnect_platform_circuit_open" ["platform"]
-        "1 while the platform is left alone but for a probe now and then, else 0";
+        "1 while the circuit is open, so that the platform gets only an occasional probe, else 0";
     CIRCUIT_OPENED: Counter "operatorconnect_platform_circuit_opened_total" ["platform", "reason"]
-        "How often a platform began to be left alone, by the reason: PlatformUnavailable, Throttled, AuthenticationFailed";
+        "How often the circuit of a platform opened, by reason: PlatformUnavailable, Throttled, AuthenticationFailed";
     INVENTORY_AGE: Gauge "operatorconnect_inventory_age_seconds" ["platform", "list"]
-        "Since when the list of leads or services is known: the begin of its last good read";
+        "Age of the list of leads or services, since the start of its last successful read";
     OBSERVE_INTERVAL: Gauge "operatorconnect_observe_interval_seconds" ["platform"]
-        "How often the lists are read (spec.observeInterval)";
+        "Interval between reads of the lists (spec.observeInterval)";
     INVENTORY_ENTRIES: Gauge "operatorconnect_inventory_entries" ["platform", "list"]
-        "How many leads or services the platform has, by the last good read";
+        "Number of leads or services on the platform, by the last successful read";
     LICENSES: Gauge "operatorconnect_licenses" ["platform", "license"]
-        "Services on the platform by license type, in the portal's words; None without one, Other for one that is not known here";
+        "Services on the platform by license type, in the portal's words; None without one, Other for an unknown one";
     OPEN_INTENTS: Gauge "operatorconnect_open_intents" ["kind"]
-        "Objects with a change that may have been asked for and whose outcome is not known";
+        "Objects with a change that may have been requested and whose outcome is unknown";
     OLDEST_INTENT: Gauge "operatorconnect_oldest_intent_seconds" ["kind"]
-        "For how long the oldest of them has been so; 0 without one";
+        "Age of the oldest change whose outcome is unknown; 0 if there is none";
     OPEN_TASKS: Gauge "operatorconnect_open_tasks" ["kind"]
-        "Objects for which a task of the platform is under way";
+        "Objects for which a task of the platform is in progress";
     OLDEST_TASK: Gauge "operatorconnect_oldest_task_seconds" ["kind"]
-        "For how long the oldest of them has been so; 0 without one";
+        "Age of the oldest task in progress; 0 if there is none";
     OBJECTS: Gauge "operatorconnect_objects" ["kind", "ready", "reason"]
-        "Objects by the value and the reason of their condition Ready; Unknown and Progressing before their first look. Two reasons are no condition's: None without that condition, Other for one that is not known here";
+        "Objects by the value and the reason of their Ready condition; Unknown and Progressing before their first pass. Two reasons are not those of a condition: None if there is no condition, Other for an unknown reason";
     SYNC_JOBS_DUE: Gauge "operatorconnect_sync_jobs_due" ["platform", "sync_job"]
         "Services that wait for a run of the platform's synchronization job";
     DELETIONS_HELD: Gauge "operatorconnect_deletions_held" ["platform"]
         "Deletions beyond spec.deletions.perHour that wait for the annotation operatorconnect.dev/approve-deletions";
     ABSENCES_HELD: Gauge "operatorconnect_absences_held" ["platform"]
-        "Objects that have recorded what the platform's lists do not show, and of which that is not believed: until it shows again, or until the annotation operatorconnect.dev/approve-absences has a new value";
+        "Objects that have recorded something that the platform's lists do not show and that the operator does not believe to be gone: until it shows again, or until the annotation operatorconnect.dev/approve-absences has a new value";
     LEADER: Gauge "operatorconnect_leader" []
         "1 while this replica may change things, else 0";
     STATUS_FAILURES: Counter "operatorconnect_status_write_failures_total" ["kind"]
-        "Writes of a status that failed, conflicts among them; each is tried again";
+        "Failed status writes, including conflicts; the operator retries each";
     API_CALLS: Counter "operatorconnect_apiserver_requests_total" ["verb", "code"]
-        "Requests to the API server by verb and status of the answer; none when no answer came";
+        "Requests to the API server by verb and status of the response; none if there was no response";
     API_DURATION: Histogram "operatorconnect_apiserver_request_duration_seconds" ["verb"]
-        "How long the API server took to begin its answer";
+        "Time until the API server began its response";
     WATCH_FAILURES: Counter "operatorconnect_watch_failures_total" ["kind"]
-        "How often a watch failed; it is begun again, each with a back-off of its own";
+        "How often a watch failed; each watch restarts with its own back-off";
     WATCH_IDLE: Gauge "operatorconnect_watch_idle_seconds" ["kind"]
-        "For how long nothing was heard of the watch: no object, no bookmark, no failure and no new begin; a watch that lives is heard of every few minutes";
+        "Time since the last sign of life of the watch: an object, a bookmark, a failure or a restart; a live watch gives one every few minutes";
     WATCHES_REFUSED: Gauge "operatorconnect_watches_refused" ["kind"]
-        "Namespaces named in watchNamespaces that the API server does not let be watched: they are going, or there is no right to them; tried again every few seconds";
+        "Namespaces in watchNamespaces that the API server does not let the operator watch: they are being deleted, or the permission is missing; retried every few seconds";
     UNREADABLE: Gauge "operatorconnect_unreadable_objects" ["kind"]
-        "Objects with a field that this version can't read, as after a rollback; nothing is done for them until it is corrected";
+        "Objects with a field that this version can't read, as after a rollback; the operator does nothing for them until it is corrected";
     BUILD: Gauge "operatorconnect_build_info" ["version", "revision"]
-        "Always 1; its labels say what runs";
+        "Always 1; the labels identify the running version";
     CPU: Counter "process_cpu_seconds_total" []
-        "CPU time that this process has used";
+        "CPU time used by this process";
     MEMORY: Gauge "process_resident_memory_bytes" []
-        "Memory of this process that is resident";
+        "Resident memory of this process";
     START: Gauge "process_start_time_seconds" []
-        "When this process began, in seconds since 1970";
+        "Start time of this process, in seconds since 1970";
 }
 
 /// Every metric, in the order of the reference.
