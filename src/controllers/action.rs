@@ -146,8 +146,10 @@ fn log(key: &ObjectKey, pass: &Pass, decision: &Decision, ended: &PassResult, me
     }
     match &pass.asked {
         Some((change, answer)) => {
-            tracing::debug!(kind, namespace, name, ?change, ?answer, why, %reason, looks, "asked")
+            tracing::debug!(kind, namespace, name, ?change, ?answer, why, %reason, looks, "requested a change")
         }
-        None => tracing::debug!(kind, namespace, name, step = ?decision.step, why, %reason, looks, "looked"),
+        None => {
+            tracing::debug!(kind, namespace, name, step = ?decision.step, why, %reason, looks, "reconciled")
+        }
     }
 }

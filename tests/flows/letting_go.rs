@@ -154,12 +154,12 @@ fn asked(scene: &Scene, name: &str) -> Result<Vec<(i64, bool)>> {
         let at: jiff::Timestamp = line["timestamp"].as_str().context("a time")?.parse()?;
         Ok((at.as_millisecond(), !line["answer"].as_str().context("an answer")?.starts_with("NotSent")))
     };
-    scene.passes(name, "asked")?.iter().map(entry).collect()
+    scene.passes(name, "requested a change")?.iter().map(entry).collect()
 }
 
 /// When the operator reconciled an object and reported that its spec cannot be followed, in milliseconds.
 fn tried(scene: &Scene, name: &str) -> Result<Vec<i64>> {
-    let passes = scene.passes(name, "looked")?;
+    let passes = scene.passes(name, "reconciled")?;
     let invalid = passes.iter().filter(|line| line["reason"] == "InvalidSpec");
     invalid.map(|line| Ok(line["timestamp"].as_str().context("a time")?.parse::<jiff::Timestamp>()?.as_millisecond())).collect()
 }

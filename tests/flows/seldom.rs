@@ -46,15 +46,15 @@ pub async fn a_license_of_another_kind_and_a_refusal_are_told(scene: Scene) -> R
     scene.ready::<OcEssentialService>("refused", "False", "PlatformRefused").await?;
     // An annotation of someone else causes a reconcile. A reconcile request or a changed spec would repeat the request.
     for note in ["one", "two"] {
-        let passes = scene.passes("refused", "looked")?.len();
+        let passes = scene.passes("refused", "reconciled")?.len();
         scene.annotate::<OcEssentialService>("refused", "example.com/note", note).await?;
         for _ in 0..150 {
-            if scene.passes("refused", "looked")?.len() > passes {
+            if scene.passes("refused", "reconciled")?.len() > passes {
                 break;
             }
             tokio::time::sleep(Duration::from_millis(200)).await;
         }
-        ensure!(scene.passes("refused", "looked")?.len() > passes, "{note}: nobody looked");
+        ensure!(scene.passes("refused", "reconciled")?.len() > passes, "{note}: nobody looked");
     }
     ensure!(scene.calls("services.create").await? == 1, "asked for once");
     Ok(())

@@ -31,7 +31,7 @@ pub async fn what_makes_no_sense_is_refused_at_the_start(scene: Scene) -> Result
     }
     let ended = scene.pod("wrong")?.command.env_remove("OPERATORCONNECT_LEASE_NAMESPACE").output()?;
     let said = String::from_utf8_lossy(&ended.stderr).into_owned();
-    ensure!(!ended.status.success() && said.contains("give --lease-namespace"), "{} {said}", ended.status);
+    ensure!(!ended.status.success() && said.contains("use --lease-namespace"), "{} {said}", ended.status);
     Ok(())
 }
 
@@ -121,7 +121,7 @@ pub async fn a_container_that_is_started_again_goes_on_with_its_lease(scene: Sce
     first.says("this replica leads").await?;
     // As long as it lives, nobody else gets its name, whichever way it was given.
     let other = scene.in_pod("beside-it", &uid, &["--lease-duration", "60", "--lease-renew-deadline", "50"])?;
-    other.says("another process of this pod lives").await?;
+    other.says("another process of this pod is running").await?;
     other.says("another replica leads; waiting").await?;
     drop(other);
     scene.customer(1).await?;

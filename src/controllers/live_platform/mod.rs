@@ -146,7 +146,7 @@ fn count(
 
 fn log(key: &ObjectKey, decision: &PlatformDecision) {
     let (step, why, reason) = (&decision.step, decision.why, decision.verdict.reason);
-    tracing::debug!(kind = "LivePlatform", name = key.name, ?step, why, %reason, "looked");
+    tracing::debug!(kind = "LivePlatform", name = key.name, ?step, why, %reason, "reconciled");
 }
 
 /// The next pass comes sooner while another credential is tried, or while leads remain to be discovered.
