@@ -177,17 +177,17 @@ pub(super) fn short_name(_: &mut SchemaGenerator) -> Schema {
             ),
             (
                 r#"!self.matches('[\\\\/:*?"<>|]')"#,
-                r#"must have none of \ / : * ? " < > |"#,
+                r#"must not contain any of \ / : * ? " < > |"#,
             ),
-            ("!self.contains('.')", "must not have a dot"),
-            (r"!self.matches('[\\s\\p{Z}\\p{Cc}]')", "must not have a blank"),
+            ("!self.contains('.')", "must not contain a dot"),
+            (r"!self.matches('[\\s\\p{Z}\\p{Cc}]')", "must not contain a blank"),
             (
                 "!self.matches('(?i)audit')",
                 "must not be or contain the word audit",
             ),
             (
                 "!self.matches('^(?i)(con|prn|aux|nul|com[1-9]|lpt[1-9])$')",
-                "must not be a device name of Windows (CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9)",
+                "must not be a Windows device name (CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9)",
             ),
         ],
     )

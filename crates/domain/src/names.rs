@@ -103,27 +103,25 @@ impl ShortName {
             return bad("must have 3 to 15 characters");
         }
         if text.chars().any(|c| r#"\/:*?"<>|"#.contains(c)) {
-            return bad(r#"must have none of \ / : * ? " < > |"#);
+            return bad(r#"must not contain any of \ / : * ? " < > |"#);
         }
         if text.contains('.') {
-            return bad("must not have a dot");
+            return bad("must not contain a dot");
         }
         if text.chars().any(|c| c.is_whitespace() || c.is_control()) {
-            return bad("must not have a blank");
+            return bad("must not contain a blank");
         }
         let folded = fold_case(text);
         if folded.contains("audit") {
             return bad("must not be or contain the word audit");
         }
         if DEVICES.contains(&folded.as_str()) {
-            return bad(
-                "must not be a device name of Windows (CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9)",
-            );
+            return bad("must not be a Windows device name (CON, PRN, AUX, NUL, COM1 to COM9, LPT1 to LPT9)");
         }
         if rule == ShortNameRule::Alphanumeric && !text.chars().all(|c| c.is_ascii_alphanumeric() || c == '_')
         {
             return bad(
-                "must have only letters, digits and underscore (the platform object's shortNameRule is Alphanumeric)",
+                "must contain only letters, digits and underscores (the platform object's shortNameRule is Alphanumeric)",
             );
         }
         Ok(Self(text.to_owned()))

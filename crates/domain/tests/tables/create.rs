@@ -246,7 +246,7 @@ fn young_objects_are_not_stalled() {
         ("an unclear spec", ServiceTarget::Invalid(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), facts(), "wait: False LeadNotFound Reconciling"),
         (
             "a spec that breaks a rule",
-            ServiceTarget::Invalid(Trouble::new(Reason::InvalidSpec, "spec.shortName must not have a dot.")),
+            ServiceTarget::Invalid(Trouble::new(Reason::InvalidSpec, "spec.shortName must not contain a dot.")),
             facts(),
             "stop: False InvalidSpec Stalled",
         ),
