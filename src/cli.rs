@@ -380,7 +380,7 @@ mod tests {
             "http://a:1",
         ] {
             assert!(
-                Listen::parse(wrong).is_err_and(|message| message.contains("give :PORT")),
+                Listen::parse(wrong).is_err_and(|message| message.contains("use :PORT")),
                 "{wrong}"
             );
         }

@@ -82,7 +82,6 @@ impl CustomerResource for Lead {
             suspended: spec.suspend,
             tenant: entry
                 .tenant
-                .clone()
                 .ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is not a GUID.")),
             consentless: spec.consentless.as_ref().map(|lead| lead.company_name.clone()),
             channel: spec.channel_id,

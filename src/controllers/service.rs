@@ -187,7 +187,6 @@ fn said(context: &Context, object: &OcEssentialService, entry: &Entry) -> Servic
         suspended: spec.suspend,
         tenant: entry
             .tenant
-            .clone()
             .ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is not a GUID.")),
         parameters: ServiceParameters {
             short_name: ShortName::as_written(&spec.short_name),
