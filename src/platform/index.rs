@@ -1,11 +1,13 @@
 //! The two lists of a platform, indexed, and the differences between two versions of them.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
 
 use live_platform::Listed;
 use oc_domain::facts::{LeadsRead, LeadsView, ServicesView};
 use oc_domain::model::{Lead, Service};
 use oc_domain::names::{CustomerGuid, TenantId, fold_case};
+use smallvec::SmallVec;
 
 /// What changed between two lists, by tenant and name.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -34,40 +36,45 @@ fn whole_again(before: Option<usize>, now: usize) -> bool {
 /// All services of a platform.
 #[derive(Debug, Default)]
 pub struct ServiceIndex {
-    services: HashMap<CustomerGuid, Service>,
-    by_tenant: HashMap<TenantId, Vec<CustomerGuid>>,
-    by_name: HashMap<String, Vec<CustomerGuid>>,
+    services: HashMap<CustomerGuid, Arc<Service>>,
+    by_tenant: HashMap<TenantId, Few<Service>>,
+    by_name: HashMap<Box<str>, Few<Service>>,
     unreadable: usize,
 }
 
+/// Almost always one.
+type Few<T> = SmallVec<[Arc<T>; 1]>;
+
 impl ServiceIndex {
     /// Indexes a list.
-    pub fn new(listed: Listed<Service>) -> Self {
+    pub fn new(listed: Listed<Arc<Service>>) -> Self {
         let mut index = Self {
+            services: HashMap::with_capacity(listed.items.len()),
+            by_tenant: HashMap::with_capacity(listed.items.len()),
+            by_name: HashMap::with_capacity(listed.items.len()),
             unreadable: listed.unreadable,
-            ..Self::default()
         };
         for service in listed.items {
-            if let Some(tenant) = &service.tenant {
-                index.by_tenant.entry(*tenant).or_default().push(service.guid);
+            if let Some(tenant) = service.tenant {
+                let of_tenant = index.by_tenant.entry(tenant).or_default();
+                of_tenant.push(Arc::clone(&service));
             }
-            index
-                .by_name
-                .entry(fold_case(&service.short_name))
-                .or_default()
-                .push(service.guid);
+            let named = index.by_name.entry(fold_case(&service.short_name).into());
+            named.or_default().push(Arc::clone(&service));
             index.services.insert(service.guid, service);
         }
         index
     }
 
-    fn those(&self, guids: Option<&Vec<CustomerGuid>>) -> Vec<Service> {
-        guids
-            .into_iter()
-            .flatten()
-            .filter_map(|guid| self.services.get(guid))
-            .cloned()
-            .collect()
+    /// Whether the index of this list would be the same: all its entries are those of the index.
+    pub fn is_of(&self, listed: &Listed<Arc<Service>>) -> bool {
+        let holds = |service: &Arc<Service>| {
+            let known = self.services.get(&service.guid);
+            known.is_some_and(|known| Arc::ptr_eq(known, service))
+        };
+        self.unreadable == listed.unreadable
+            && self.services.len() == listed.items.len()
+            && listed.items.iter().all(holds)
     }
 
     /// Returns what the list holds for one object.
@@ -77,10 +84,11 @@ impl ServiceIndex {
         guid: Option<&CustomerGuid>,
         name: Option<&str>,
     ) -> ServicesView {
+        let all = |few: Option<&Few<Service>>| few.map(|few| few.to_vec()).unwrap_or_default();
         ServicesView {
-            by_tenant: self.those(tenant.and_then(|tenant| self.by_tenant.get(tenant))),
+            by_tenant: all(tenant.and_then(|tenant| self.by_tenant.get(tenant))),
             by_guid: guid.and_then(|guid| self.services.get(guid)).cloned(),
-            by_name: self.those(name.and_then(|name| self.by_name.get(&fold_case(name)))),
+            by_name: all(name.and_then(|name| self.by_name.get(fold_case(name).as_str()))),
             complete: self.unreadable == 0,
         }
     }
@@ -92,7 +100,7 @@ impl ServiceIndex {
 
     /// Returns all services.
     pub fn all(&self) -> impl Iterator<Item = &Service> {
-        self.services.values()
+        self.services.values().map(Arc::as_ref)
     }
 
     /// Returns how many entries of the list could not be read.
@@ -106,13 +114,16 @@ impl ServiceIndex {
             whole_again: whole_again(before.map(Self::unreadable), self.unreadable),
             ..InventoryDiff::default()
         };
+        if before.is_some_and(|before| std::ptr::eq(before, self)) {
+            return changed;
+        }
         let mut note = |service: &Service| {
             changed.tenants.extend(service.tenant);
             changed.names.insert(fold_case(&service.short_name));
         };
-        for service in self.all() {
+        for service in self.services.values() {
             match before.and_then(|before| before.services.get(&service.guid)) {
-                Some(old) if old == service => {}
+                Some(old) if Arc::ptr_eq(old, service) || old == service => {}
                 Some(old) => {
                     note(old);
                     note(service);
@@ -132,20 +143,20 @@ impl ServiceIndex {
 /// All leads of a platform.
 #[derive(Debug, Default)]
 pub struct LeadIndex {
-    by_tenant: HashMap<TenantId, Vec<Lead>>,
+    by_tenant: HashMap<TenantId, Few<Lead>>,
+    leads: usize,
     unreadable: usize,
     in_pages: bool,
 }
 
 impl LeadIndex {
     /// Indexes a list.
-    pub fn new(listed: Listed<Lead>) -> Self {
-        // An empty list has nothing that could move from one page to another.
-        let in_pages = listed.pages > 1 && !listed.items.is_empty();
+    pub fn new(listed: Listed<Arc<Lead>>) -> Self {
         let mut index = Self {
+            by_tenant: HashMap::with_capacity(listed.items.len()),
+            leads: listed.items.len(),
             unreadable: listed.unreadable,
-            in_pages,
-            ..Self::default()
+            in_pages: in_pages(&listed),
         };
         for lead in listed.items {
             index.by_tenant.entry(lead.tenant).or_default().push(lead);
@@ -158,12 +169,24 @@ impl LeadIndex {
         index
     }
 
+    /// Whether the index of this list would be the same: all its entries are those of the index.
+    pub fn is_of(&self, listed: &Listed<Arc<Lead>>) -> bool {
+        let holds = |lead: &Arc<Lead>| {
+            let known = self.by_tenant.get(&lead.tenant).into_iter().flatten();
+            known.into_iter().any(|known| Arc::ptr_eq(known, lead))
+        };
+        self.unreadable == listed.unreadable
+            && self.in_pages == in_pages(listed)
+            && self.leads == listed.items.len()
+            && listed.items.iter().all(holds)
+    }
+
     /// Returns what the list holds for one object: the leads of its tenant.
     pub fn view(&self, tenant: Option<&TenantId>) -> LeadsView {
         LeadsView {
             leads: tenant
                 .and_then(|tenant| self.by_tenant.get(tenant))
-                .cloned()
+                .map(|few| few.to_vec())
                 .unwrap_or_default(),
             complete: self.unreadable == 0,
             read: if self.in_pages {
@@ -180,13 +203,13 @@ impl LeadIndex {
     }
 
     /// Returns the leads of each tenant.
-    pub fn tenants(&self) -> impl Iterator<Item = &[Lead]> {
-        self.by_tenant.values().map(Vec::as_slice)
+    pub fn tenants(&self) -> impl Iterator<Item = &[Arc<Lead>]> {
+        self.by_tenant.values().map(SmallVec::as_slice)
     }
 
     /// Returns all leads.
     pub fn all(&self) -> impl Iterator<Item = &Lead> {
-        self.by_tenant.values().flatten()
+        self.by_tenant.values().flatten().map(Arc::as_ref)
     }
 
     /// Returns how many entries of the list could not be read.
@@ -200,8 +223,16 @@ impl LeadIndex {
             whole_again: whole_again(before.map(Self::unreadable), self.unreadable),
             ..InventoryDiff::default()
         };
+        if before.is_some_and(|before| std::ptr::eq(before, self)) {
+            return changed;
+        }
+        let same = |one: &Few<Lead>, other: &Few<Lead>| {
+            let mut pairs = one.iter().zip(other);
+            one.len() == other.len() && pairs.all(|(one, other)| Arc::ptr_eq(one, other) || one == other)
+        };
         for (tenant, leads) in &self.by_tenant {
-            if before.and_then(|before| before.by_tenant.get(tenant)) != Some(leads) {
+            let known = before.and_then(|before| before.by_tenant.get(tenant));
+            if !known.is_some_and(|known| same(known, leads)) {
                 changed.tenants.insert(*tenant);
             }
         }
@@ -212,6 +243,11 @@ impl LeadIndex {
         }
         changed
     }
+}
+
+/// Whether entries may have moved from one page to another while the list was read. An empty list has none.
+fn in_pages(listed: &Listed<Arc<Lead>>) -> bool {
+    listed.pages > 1 && !listed.items.is_empty()
 }
 
 #[cfg(test)]
@@ -253,7 +289,7 @@ mod tests {
 
     fn services(all: Vec<Service>, unreadable: usize) -> ServiceIndex {
         ServiceIndex::new(Listed {
-            items: all,
+            items: all.into_iter().map(Arc::new).collect(),
             unreadable,
             why: None,
             pages: 1,
@@ -326,7 +362,7 @@ mod tests {
         ];
         for (items, unreadable, pages, absence) in table {
             let index = LeadIndex::new(Listed {
-                items: (0..items).map(lead).collect(),
+                items: (0..items).map(lead).map(Arc::new).collect(),
                 unreadable,
                 why: None,
                 pages,
@@ -340,12 +376,55 @@ mod tests {
     }
 
     #[test]
+    fn an_index_is_kept_while_every_entry_of_the_list_is_the_same() {
+        let listed = |items: &[Arc<Service>], unreadable| Listed {
+            items: items.to_vec(),
+            unreadable,
+            why: None,
+            pages: 1,
+        };
+        let [one, two, other] = [service(1, "One"), service(2, "Two"), service(2, "Zwei")].map(Arc::new);
+        let index = ServiceIndex::new(listed(&[one.clone(), two.clone()], 0));
+        assert!(
+            index.is_of(&listed(&[two.clone(), one.clone()], 0)),
+            "another order is no change"
+        );
+        for (changed, why) in [
+            (listed(&[one.clone(), other], 0), "one entry has changed"),
+            (listed(std::slice::from_ref(&one), 0), "one is missing"),
+            (
+                listed(&[one.clone(), two, Arc::new(service(3, "Three"))], 0),
+                "one is new",
+            ),
+            (
+                listed(&[one, Arc::new(service(2, "Two"))], 1),
+                "one can't be read",
+            ),
+        ] {
+            assert!(!index.is_of(&changed), "{why}");
+        }
+        let leads = |items: &[Arc<Lead>], pages| Listed {
+            items: items.to_vec(),
+            unreadable: 0,
+            why: None,
+            pages,
+        };
+        let both = [lead(1), lead(2)].map(Arc::new);
+        let index = LeadIndex::new(leads(&both, 1));
+        assert!(index.is_of(&leads(&both, 1)));
+        assert!(!index.is_of(&leads(&both, 2)), "read in pages, it proves less");
+        assert!(
+            !index.is_of(&leads(&both[..1], 1)) && !index.is_of(&leads(&[lead(1), lead(2)].map(Arc::new), 1))
+        );
+    }
+
+    #[test]
     fn a_view_finds_by_tenant_by_guid_and_by_name_of_any_case() {
         let index = services(vec![service(1, "One"), service(2, "TWO")], 1);
         let view = index.view(Some(&tenant(1)), Some(&service(2, "").guid), Some("two"));
-        assert_eq!(view.by_tenant, [service(1, "One")]);
-        assert_eq!(view.by_guid, Some(service(2, "TWO")));
-        assert_eq!(view.by_name, [service(2, "TWO")]);
+        assert_eq!(view.by_tenant, [Arc::new(service(1, "One"))]);
+        assert_eq!(view.by_guid, Some(Arc::new(service(2, "TWO"))));
+        assert_eq!(view.by_name, [Arc::new(service(2, "TWO"))]);
         assert!(!view.complete, "an entry that can't be read may be anybody's");
     }
 
@@ -353,7 +432,7 @@ mod tests {
     fn two_leads_of_a_tenant_that_change_places_are_no_change() {
         let leads = |all: Vec<Lead>| {
             LeadIndex::new(Listed {
-                items: all,
+                items: all.into_iter().map(Arc::new).collect(),
                 unreadable: 0,
                 why: None,
                 pages: 1,

@@ -118,7 +118,10 @@ impl Inventory {
             self.budget
                 .call_list(self.client.services())
                 .await
-                .map(ServiceIndex::new)
+                .map(|listed| match self.services.known() {
+                    Some(known) if known.is_of(&listed) => known,
+                    _ => Arc::new(ServiceIndex::new(listed)),
+                })
                 .map_err(|failed| failed.trouble())
         };
         self.unless_given_up(self.services.since(not_before, read, |before, now| {
@@ -136,7 +139,10 @@ impl Inventory {
             self.budget
                 .call_list(self.client.leads())
                 .await
-                .map(LeadIndex::new)
+                .map(|listed| match self.leads.known() {
+                    Some(known) if known.is_of(&listed) => known,
+                    _ => Arc::new(LeadIndex::new(listed)),
+                })
                 .map_err(|failed| failed.trouble())
         };
         self.unless_given_up(self.leads.since(not_before, read, |before, now| {

@@ -100,7 +100,7 @@ impl<T> SharedList<T> {
     pub async fn since(
         &self,
         not_before: Time,
-        read: impl Future<Output = Result<T, Trouble>>,
+        read: impl Future<Output = Result<Arc<T>, Trouble>>,
         tell: impl FnOnce(Option<&T>, &T),
     ) -> Result<(Time, Arc<T>), Trouble> {
         let mut next = match self.turn(not_before).await {
@@ -115,7 +115,6 @@ impl<T> SharedList<T> {
         match result {
             Ok(list) => {
                 *next = Some(from + pause(took));
-                let list = Arc::new(list);
                 let before = {
                     let mut state = self.state.write();
                     state.failure = None;
@@ -192,7 +191,7 @@ mod tests {
             if fail {
                 Err(Trouble::new(Reason::PlatformUnavailable, "down"))
             } else {
-                Ok(number)
+                Ok(Arc::new(number))
             }
         };
         kept.since(not_before, read, |_, _| ()).await.map(|(at, list)| {
@@ -295,10 +294,12 @@ mod tests {
     #[tokio::test]
     async fn nobody_sleeps_under_the_lock() {
         let kept = SharedList::<usize>::default();
-        kept.since(Time(1), async { Ok(1) }, |_, _| ()).await.unwrap();
+        kept.since(Time(1), async { Ok(Arc::new(1)) }, |_, _| ())
+            .await
+            .unwrap();
         let waits = kept.since(
             clock::now() + Duration::from_secs(3600),
-            async { Ok(2) },
+            async { Ok(Arc::new(2)) },
             |_, _| (),
         );
         assert!(
@@ -309,7 +310,7 @@ mod tests {
         );
         let waits = kept.since(
             clock::now() + Duration::from_secs(3600),
-            async { Ok(2) },
+            async { Ok(Arc::new(2)) },
             |_, _| (),
         );
         let look = async {
@@ -330,6 +331,10 @@ mod tests {
                 .await
                 .is_err()
         );
-        assert!(kept.since(Time(1), async { Ok(7) }, |_, _| ()).await.is_ok());
+        assert!(
+            kept.since(Time(1), async { Ok(Arc::new(7)) }, |_, _| ())
+                .await
+                .is_ok()
+        );
     }
 }

@@ -27,7 +27,7 @@ pub async fn without_a_connection_that_was_ever_good(scene: Scene, stage: Arc<St
     scene.gone::<OcEssentialService>("paid").await?;
     // It names the way out.
     let told = |service: &OcEssentialService| {
-        ready_is(service, "False", "AuthenticationFailed") && ["is not there", "Retain"].iter().all(|words| message(service).contains(words))
+        ready_is(service, "False", "AuthenticationFailed") && ["does not exist", "Retain"].iter().all(|words| message(service).contains(words))
     };
     scene.until("trial", told).await?;
     ensure!(scene.calls("services.delete").await? == 0);

@@ -1,5 +1,7 @@
 //! What one pass over one object knows. The driver fills it in as the decision requests it.
 
+use std::sync::Arc;
+
 use crate::absence::Belief;
 use crate::conditions::{Reason, Trouble, Verdict};
 use crate::decision::ChangeResult;
@@ -60,11 +62,11 @@ pub enum DeletionPolicy {
 pub struct ServicesView {
     /// The services of the tenant: none, one, a Direct Routing service beside an Operator Connect one (C-31),
     /// or (never seen, but not excluded) more.
-    pub by_tenant: Vec<Service>,
+    pub by_tenant: Vec<Arc<Service>>,
     /// The service with the recorded guid.
-    pub by_guid: Option<Service>,
+    pub by_guid: Option<Arc<Service>>,
     /// The services with the short name, ignoring case.
-    pub by_name: Vec<Service>,
+    pub by_name: Vec<Arc<Service>>,
     /// Whether every entry of the list could be read. Only then does "not in it" mean "does not exist".
     pub complete: bool,
 }
@@ -76,18 +78,25 @@ impl ServicesView {
         self.by_guid
             .iter()
             .chain(&self.by_tenant)
+            .map(Arc::as_ref)
             .find(|service| &service.guid == guid)
     }
 
     /// The services of the tenant that are, or could be, Operator Connect services: all but Direct Routing
     /// ones.
     pub fn of_operator_connect(&self) -> impl Iterator<Item = &Service> {
-        self.by_tenant.iter().filter(|service| !service.direct_routing())
+        self.by_tenant
+            .iter()
+            .map(Arc::as_ref)
+            .filter(|service| !service.direct_routing())
     }
 
     /// The tenant's Direct Routing service, if it has one.
     pub fn direct_routing(&self) -> Option<&Service> {
-        self.by_tenant.iter().find(|service| service.direct_routing())
+        self.by_tenant
+            .iter()
+            .map(Arc::as_ref)
+            .find(|service| service.direct_routing())
     }
 }
 
@@ -108,7 +117,7 @@ pub enum LeadsRead {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct LeadsView {
     /// The leads of the tenant.
-    pub leads: Vec<Lead>,
+    pub leads: Vec<Arc<Lead>>,
     /// Whether every entry could be read.
     pub complete: bool,
     /// How the leads were read.

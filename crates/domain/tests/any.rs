@@ -3,6 +3,8 @@
 mod common;
 
 use common::{NOW, guid, kstatus::kstatus_violations, secs, tenant};
+use std::sync::Arc;
+
 use oc_domain::absence::{self, AbsenceCount, Belief};
 use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::decision::{Change, ChangeResult, Mark, Query, Step};
@@ -48,7 +50,12 @@ fn a_service() -> impl Strategy<Value = Service> {
 }
 
 fn a_view() -> impl Strategy<Value = ServicesView> {
-    (vec(a_service(), 0..3), option::of(a_service()), vec(a_service(), 0..2), prop::bool::weighted(0.8))
+    (
+        vec(a_service().prop_map(Arc::new), 0..3),
+        option::of(a_service().prop_map(Arc::new)),
+        vec(a_service().prop_map(Arc::new), 0..2),
+        prop::bool::weighted(0.8),
+    )
         .prop_map(|(by_tenant, by_guid, by_name, complete)| ServicesView { by_tenant, by_guid, by_name, complete })
 }
 
@@ -65,7 +72,7 @@ fn a_lead() -> impl Strategy<Value = Lead> {
 
 fn leads() -> impl Strategy<Value = LeadsView> {
     let read = select(vec![LeadsRead::AtOnce, LeadsRead::AtOnce, LeadsRead::InPages, LeadsRead::OfTenant]);
-    (vec(a_lead(), 0..3), prop::bool::weighted(0.8), read).prop_map(|(leads, complete, read)| LeadsView { leads, complete, read })
+    (vec(a_lead().prop_map(Arc::new), 0..3), prop::bool::weighted(0.8), read).prop_map(|(leads, complete, read)| LeadsView { leads, complete, read })
 }
 
 fn an_answer() -> impl Strategy<Value = ChangeResult> {

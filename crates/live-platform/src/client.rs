@@ -17,6 +17,7 @@ use crate::secrets::Secrets;
 use crate::settings::{ClientSettings, Credential, check_url};
 use crate::transport::{HttpCall, HttpResponse, Reply, Transport, declined, unreadable};
 use crate::wire;
+use crate::wire::entries::KnownEntries;
 use crate::wire::errors::Form;
 use crate::wire::json::Malformed;
 use oc_domain::requests::NewLead;
@@ -103,9 +104,10 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when a page is not a list, or the list does not end after 1000 pages.
-    pub async fn leads(&self) -> Result<Listed<Lead>, Error> {
+    pub async fn leads(&self) -> Result<Listed<Arc<Lead>>, Error> {
+        let mut entries = self.transport.leads.begin();
         let size = self.transport.settings.page_size;
-        let mut pager = Pager::new(size, self.transport.first_page(), |lead: &Lead| lead.id);
+        let mut pager = Pager::new(size, self.transport.first_page(), |lead: &Arc<Lead>| lead.id);
         while let Some(number) = pager.next() {
             let query = [("PageNumber", number.to_string()), ("PageSize", size.to_string())];
             let call = self.list(Endpoint::Leads, "api/v2/oc/lead", &query);
@@ -116,12 +118,13 @@ impl Client {
                 }
                 Err(error) => return Err(error),
             };
-            let page = wire::leads::leads(&answer.body)
+            let page = wire::leads::leads(&answer.body, &mut entries)
                 .map_err(|why| unreadable(call.endpoint, answer.status, why))?;
             pager
                 .take(page)
                 .map_err(|Endless| endless(answer.status.as_u16()))?;
         }
+        entries.complete();
         let (listed, first) = pager.done();
         self.transport.set_first_page(first);
         Ok(listed)
@@ -138,7 +141,7 @@ impl Client {
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it is not a list; [`ErrorKind::NotFound`] for a 404 in any other form,
     /// since a proxy in between may have sent it.
-    pub async fn leads_of(&self, tenant: &TenantId) -> Result<Listed<Lead>, Error> {
+    pub async fn leads_of(&self, tenant: &TenantId) -> Result<Listed<Arc<Lead>>, Error> {
         let call = self.list(
             Endpoint::LeadsOfTenant,
             "api/v2/oc/lead",
@@ -156,8 +159,8 @@ impl Client {
             }
             Reply::Refusal(error, _) => return Err(error),
         };
-        let page =
-            wire::leads::leads(&answer.body).map_err(|why| unreadable(call.endpoint, answer.status, why))?;
+        let page = wire::leads::leads(&answer.body, &mut KnownEntries::default().begin())
+            .map_err(|why| unreadable(call.endpoint, answer.status, why))?;
         let mut listed = Listed::of(page);
         let all = listed.items.len();
         listed.items.retain(|lead| lead.tenant == *tenant);
@@ -177,12 +180,14 @@ impl Client {
     ///
     /// # Errors
     /// [`ErrorKind::BadAnswer`] when it is not a list.
-    pub async fn services(&self) -> Result<Listed<Service>, Error> {
+    pub async fn services(&self) -> Result<Listed<Arc<Service>>, Error> {
         let call = self.list(Endpoint::Services, "api/v3/customer", &[]);
         let answer = self.transport.ask(&call).await?;
-        wire::services::services(&answer.body)
-            .map(Listed::of)
-            .map_err(|why| unreadable(call.endpoint, answer.status, why))
+        let mut entries = self.transport.services.begin();
+        let page = wire::services::services(&answer.body, &mut entries)
+            .map_err(|why| unreadable(call.endpoint, answer.status, why))?;
+        entries.complete();
+        Ok(Listed::of(page))
     }
 
     /// Requests a service: POST `/api/v3/customer` (platform-facts.md 3.3). Sent once, and repeated only

@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use oc_domain::model::{Lead, Service};
 use oc_domain::names::TaskId;
 use parking_lot::Mutex;
 use reqwest::header::{
@@ -25,6 +26,7 @@ use crate::secrets::Secrets;
 use crate::settings::{ClientSettings, Credential};
 use crate::token::{Fresh, Token, Tokens};
 use crate::wire;
+use crate::wire::entries::KnownEntries;
 use crate::wire::errors::Form;
 use crate::wire::json::Malformed;
 
@@ -83,6 +85,10 @@ pub(crate) struct Transport {
     observer: Option<Arc<dyn Observer>>,
     tokens: Tokens,
     first_page: Mutex<FirstPage>,
+    /// The newest list of leads.
+    pub(crate) leads: KnownEntries<Lead>,
+    /// The newest list of services.
+    pub(crate) services: KnownEntries<Service>,
     begun: Mutex<TaskSecrets>,
 }
 
@@ -126,6 +132,8 @@ impl Transport {
             observer,
             tokens: Tokens::default(),
             first_page: Mutex::default(),
+            leads: KnownEntries::default(),
+            services: KnownEntries::default(),
             begun: Mutex::default(),
         })
     }

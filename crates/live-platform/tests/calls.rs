@@ -4,6 +4,7 @@
 mod support;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use live_platform::{Client, CreateService, Deleted, ErrorKind, MaybeAbsent, RequestSent, SecretsSent};
 use oc_domain::model::{LcCustomer, TaskState};
@@ -129,6 +130,33 @@ async fn one_bad_entry_does_not_take_the_list_away() {
         let services = client.services().await.unwrap();
         assert_eq!((services.items.len(), services.unreadable), (2, 0));
     }
+}
+
+/// Of each list, two entries are the same as in the one before, and one is another.
+#[tokio::test]
+async fn an_entry_that_comes_again_is_not_parsed_again() {
+    let lists = std::sync::atomic::AtomicU32::new(0);
+    let server = Server::start(move |call, _| {
+        let number = lists.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+        let entry = |name: &str, number: u32| {
+            let id = format!("{number:08x}-1111-4111-8111-111111111111");
+            match call.path.ends_with("customer") {
+                true => serde_json::json!({"UmpCustomerGuid": id, "CustomerShortName": name}),
+                false => serde_json::json!({"id": id, "tenantId": id, "status": name}),
+            }
+        };
+        json(200, &serde_json::json!([entry("Active", 1), entry("Suspended", 2), entry("Removed", number + 3)]).to_string())
+    })
+    .await;
+    let client = server.client();
+    let same = |before: &[bool]| before.iter().filter(|same| **same).count();
+    let services = [client.services().await.unwrap().items, client.services().await.unwrap().items];
+    let kept: Vec<bool> = services[0].iter().zip(&services[1]).map(|(before, now)| Arc::ptr_eq(before, now)).collect();
+    assert_eq!((services[1].len(), same(&kept)), (3, 2));
+    assert_ne!(services[0][2].guid, services[1][2].guid);
+    let leads = [client.leads().await.unwrap().items, client.leads().await.unwrap().items];
+    let kept: Vec<bool> = leads[0].iter().zip(&leads[1]).map(|(before, now)| Arc::ptr_eq(before, now)).collect();
+    assert_eq!(same(&kept), 2, "{leads:?}");
 }
 
 #[tokio::test]

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that unwraps fails where it should")]
 
 use live_platform::Secrets;
+use live_platform::wire::entries::KnownEntries;
 use live_platform::wire::errors::{self, Fault, Form};
 use live_platform::wire::json::Malformed;
 use live_platform::wire::{leads, services, tasks, token, topology};
@@ -32,11 +33,11 @@ fn task(body: &[u8]) -> Result<Task, Malformed> {
 
 #[test]
 fn leads_as_documented() {
-    let page = leads::leads(include_bytes!("fixtures/leads.json")).unwrap();
+    let page = leads::leads(include_bytes!("fixtures/leads.json"), &mut KnownEntries::default().begin()).unwrap();
     assert_eq!((page.elements, page.unreadable, page.why), (4, 1, Some("has no tenantId that is a GUID")));
     let at = Some(Time(1_735_787_045_123));
     assert_eq!(
-        page.items[0],
+        *page.items[0],
         Lead {
             id: LeadId::parse("11111111-1111-4111-8111-111111111111").unwrap(),
             tenant: tenant("22222222-2222-4222-8222-222222222222"),
@@ -71,7 +72,7 @@ fn leads_as_documented() {
 fn the_first_contact_stands_in_for_the_single_one() {
     let lead = |contacts: &str| {
         let body = format!(r#"[{{"id":"11111111-1111-4111-8111-111111111111","tenantId":"22222222-2222-4222-8222-222222222222",{contacts}}}]"#);
-        leads::leads(body.as_bytes()).unwrap().items.remove(0)
+        leads::leads(body.as_bytes(), &mut KnownEntries::default().begin()).unwrap().items.remove(0)
     };
     let two = r#""contacts":[null,{"fullName":"A Person","email":"a@example.com","telephoneNumber":"+31000000000","companySize":"L250_U999","companyName":"Example BV"},{"fullName":"B"}]"#;
     for contacts in [two.to_owned(), format!(r#""contactDetails":null,{two}"#)] {
@@ -87,16 +88,16 @@ fn the_first_contact_stands_in_for_the_single_one() {
 
 #[test]
 fn one_nested_level_is_flattened() {
-    assert_eq!(leads::leads(include_bytes!("fixtures/leads_nested.json")).unwrap().items.len(), 1);
+    assert_eq!(leads::leads(include_bytes!("fixtures/leads_nested.json"), &mut KnownEntries::default().begin()).unwrap().items.len(), 1);
 }
 
 #[test]
 fn services_as_documented() {
-    let page = services::services(include_bytes!("fixtures/services_v3.json")).unwrap();
+    let page = services::services(include_bytes!("fixtures/services_v3.json"), &mut KnownEntries::default().begin()).unwrap();
     assert_eq!((page.elements, page.unreadable, page.why), (6, 2, Some("has no UmpCustomerGuid that is a GUID")));
     assert_eq!(
         page.items,
-        vec![
+        [
             Service {
                 guid: guid("55555555-5555-4555-8555-555555555555"),
                 tenant: Some(tenant("22222222-2222-4222-8222-222222222222")),
@@ -119,8 +120,9 @@ fn services_as_documented() {
                 license: Some(LicenseType::Other(17))
             },
         ]
+        .map(std::sync::Arc::new)
     );
-    let v2 = services::services(include_bytes!("fixtures/services_v2.json")).unwrap();
+    let v2 = services::services(include_bytes!("fixtures/services_v2.json"), &mut KnownEntries::default().begin()).unwrap();
     assert_eq!((v2.items[0].short_name.as_str(), v2.items[0].full_name.as_deref()), ("Example_1", Some("Example BV")));
 }
 
@@ -317,10 +319,19 @@ fn numbers_are_counted() {
 
 /// Feeds bytes to every parser; it must return.
 fn all(body: &[u8]) {
-    if let Ok(page) = leads::leads(body) {
+    if let Ok(page) = leads::leads(body, &mut KnownEntries::default().begin()) {
         assert_eq!(page.elements, page.items.len() + page.unreadable);
     }
-    let _ = services::services(body);
+    let _ = services::services(body, &mut KnownEntries::default().begin());
+    // What is known from another list changes nothing.
+    let (known_leads, known_services) = (KnownEntries::default(), KnownEntries::default());
+    let (mut of_leads, mut of_services) = (known_leads.begin(), known_services.begin());
+    leads::leads(include_bytes!("fixtures/leads.json"), &mut of_leads).unwrap();
+    services::services(include_bytes!("fixtures/services_v3.json"), &mut of_services).unwrap();
+    of_leads.complete();
+    of_services.complete();
+    assert_eq!(leads::leads(body, &mut known_leads.begin()), leads::leads(body, &mut KnownEntries::default().begin()));
+    assert_eq!(services::services(body, &mut known_services.begin()), services::services(body, &mut KnownEntries::default().begin()));
     let _ = services::count_numbers(body);
     let _ = tasks::task_id(body);
     let _ = tasks::envelope(body, &Secrets::none());

@@ -159,6 +159,7 @@ impl World {
                 .iter()
                 .filter(|service| keep(service))
                 .cloned()
+                .map(Arc::new)
                 .collect::<Vec<_>>()
         };
         let value = ServicesView {
@@ -167,7 +168,8 @@ impl World {
                 .services
                 .iter()
                 .find(|service| record.guid.as_ref() == Some(&service.guid))
-                .cloned(),
+                .cloned()
+                .map(Arc::new),
             by_name: if slot == LEAD {
                 Vec::new()
             } else {

@@ -135,14 +135,16 @@ impl World {
     fn judge_create(&mut self, play: &mut Play<'_>, running: &Running) {
         let facts = &running.pass.facts;
         let seen = facts.services.since(facts.pass_started);
-        let looked = seen.is_some_and(|view| view.by_tenant.iter().all(is_direct_routing) && view.complete);
+        let looked = seen.is_some_and(|view| {
+            view.by_tenant.iter().all(|service| is_direct_routing(service)) && view.complete
+        });
         if !looked {
             self.breaks(
                 play,
                 "L1: a create without a look of this pass that found none in a whole list",
             );
         }
-        if seen.is_some_and(|view| view.by_tenant.iter().any(is_direct_routing))
+        if seen.is_some_and(|view| view.by_tenant.iter().any(|service| is_direct_routing(service)))
             && !running.object.spec.beside
         {
             self.breaks(

@@ -1,6 +1,8 @@
 //! The simulated Live Platform: leads, services, tasks, lists that lag. It creates whatever is requested: a
 //! second service is for the laws to report, not for the platform to prevent.
 
+use std::sync::Arc;
+
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::ChangeResult;
 use oc_domain::facts::{LeadsRead, LeadsView, Numbers};
@@ -125,6 +127,7 @@ impl LeadsListed {
                 .iter()
                 .filter(|lead| &lead.tenant == tenant)
                 .cloned()
+                .map(Arc::new)
                 .collect(),
             complete: self.complete,
             read: if self.in_pages {
@@ -342,7 +345,7 @@ impl Platform {
         let complete = now >= self.single_unreadable_until;
         leads.retain(|lead| complete && &lead.tenant == tenant);
         LeadsView {
-            leads,
+            leads: leads.into_iter().map(Arc::new).collect(),
             complete,
             read: LeadsRead::OfTenant,
         }

@@ -33,7 +33,7 @@ fn services(numbers: &[u8]) -> Arc<ServiceIndex> {
         license: None,
     };
     Arc::new(ServiceIndex::new(Listed {
-        items: numbers.iter().map(of).collect(),
+        items: numbers.iter().map(of).map(Arc::new).collect(),
         unreadable: 0,
         why: None,
         pages: 1,
@@ -56,7 +56,7 @@ fn leads(numbers: &[u8]) -> Arc<LeadIndex> {
         contact: model::Contact::default(),
     };
     Arc::new(LeadIndex::new(Listed {
-        items: numbers.iter().map(of).collect(),
+        items: numbers.iter().map(of).map(Arc::new).collect(),
         unreadable: 0,
         why: None,
         pages: 1,

@@ -4,6 +4,8 @@
 //! A pass on all checks may rest on a list that is a few seconds old, since the create itself needs a list of
 //! its own pass. A failure is reported only from a list read in this pass.
 
+use std::sync::Arc;
+
 use crate::absence::Belief;
 use crate::conditions::{ConditionStatus, Reason, Trouble};
 use crate::decision::{Decision, PlanItem, Query};
@@ -133,7 +135,7 @@ fn beside_direct_routing(desired: &DesiredService, view: &ServicesView) -> Optio
 fn short_name_taken(desired: &DesiredService, view: &ServicesView) -> Option<Trouble> {
     let is_another =
         |service: &&Service| service.tenant.as_ref() != Some(&desired.tenant) || service.direct_routing();
-    let other = view.by_name.iter().find(is_another)?;
+    let other = view.by_name.iter().map(Arc::as_ref).find(is_another)?;
     // Do not say whose service it is: that is another customer, and the reader may administer a third one.
     let message = format!(
         "spec.shortName {} is taken by another service on the platform, umpCustomerGuid {}. Short names are unique on a platform. No service was created for this object: recreate the object with another name.",
@@ -144,13 +146,13 @@ fn short_name_taken(desired: &DesiredService, view: &ServicesView) -> Option<Tro
 
 /// Picks the lead that counts. Of two leads for one tenant that is the consented one (platform-facts.md 12.1,
 /// step 2), whatever its status: a customer who withdrew consent does not get a service behind his back.
-pub fn lead_that_counts(leads: &[Lead]) -> Option<&Lead> {
+pub fn lead_that_counts(leads: &[Arc<Lead>]) -> Option<&Lead> {
     let rank = |lead: &&Lead| (lead.consentless, lead.status != MicrosoftStatus::Active, lead.id);
-    leads.iter().min_by_key(rank)
+    leads.iter().map(Arc::as_ref).min_by_key(rank)
 }
 
 /// The note for a consented lead that is not Active, when the tenant also has an Active consentless lead.
-pub(crate) fn active_beside(leads: &[Lead], counts: &Lead) -> &'static str {
+pub(crate) fn active_beside(leads: &[Arc<Lead>], counts: &Lead) -> &'static str {
     let other = leads
         .iter()
         .any(|lead| lead.consentless && lead.status == MicrosoftStatus::Active);
@@ -164,7 +166,7 @@ pub(crate) fn active_beside(leads: &[Lead], counts: &Lead) -> &'static str {
 
 /// S2: the lead must be Active and have no license. S4: it must be in the channel that the spec names.
 fn lead_eligible<'a>(
-    leads: &'a [Lead],
+    leads: &'a [Arc<Lead>],
     desired: &DesiredService,
     view: &ServicesView,
 ) -> Result<&'a Lead, Trouble> {

@@ -1,5 +1,7 @@
 //! The two synchronization jobs, from the view of one service, and the last step to Ready.
 
+use std::sync::Arc;
+
 use crate::conditions::{ConditionStatus, Reason, Verdict};
 use crate::decision::{Decision, Query, Step, Wake};
 use crate::facts::Fact;
@@ -72,7 +74,7 @@ fn due(case: &ServiceCase<'_>, policy: &Policy) -> Time {
 
 /// The condition for the lead after it was licensed. A suspended or removed lead does not affect the service,
 /// but it is shown.
-fn lead_standing(leads: &[Lead]) -> Option<(ConditionStatus, Reason, String)> {
+fn lead_standing(leads: &[Arc<Lead>]) -> Option<(ConditionStatus, Reason, String)> {
     let lead = super::checks::lead_that_counts(leads)?;
     Some(match lead.status {
         MicrosoftStatus::Active => (
@@ -104,7 +106,7 @@ fn leads_job(
     let runs = policy.leads_job;
     let since = runs.covers.map_or(due, |covers| covers.max(due));
     // If a list shows the service, its age does not matter.
-    let shows = |leads: &[Lead]| {
+    let shows = |leads: &[Arc<Lead>]| {
         leads
             .iter()
             .any(|lead| lead.service.as_ref() == Some(&service.guid))
@@ -158,7 +160,7 @@ fn verdict(
     policy: &Policy,
     desired: &DesiredService,
     service: &Service,
-    leads: &[Lead],
+    leads: &[Arc<Lead>],
 ) -> Verdict {
     let waiting = [
         (Job::Leads, &case.record.leads_job, Reason::AwaitingLeadsJob),

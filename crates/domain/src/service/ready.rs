@@ -1,6 +1,8 @@
 //! What status says of an existing service: differences from the spec, fields that were not compared, errors
 //! of the platform's task.
 
+use std::sync::Arc;
+
 use crate::conditions::{ConditionStatus, Reason, Verdict};
 use crate::model::{Lead, LicenseType, Service};
 use crate::record::{JobState, OperationKind, Outcome, Record};
@@ -47,7 +49,7 @@ pub(super) fn ready(
     record: &Record,
     desired: &DesiredService,
     service: &Service,
-    leads: &[Lead],
+    leads: &[Arc<Lead>],
     direct_routing: Option<&Service>,
 ) -> Verdict {
     let shown = match service.license {
@@ -86,7 +88,12 @@ pub(super) fn ready(
 
 /// Compares each field of the spec that can be compared. Names the fields that can't be, when this object did
 /// not make the service.
-fn differences(record: &Record, desired: &DesiredService, service: &Service, leads: &[Lead]) -> Vec<String> {
+fn differences(
+    record: &Record,
+    desired: &DesiredService,
+    service: &Service,
+    leads: &[Arc<Lead>],
+) -> Vec<String> {
     let mut told = Vec::new();
     if service
         .full_name
@@ -103,6 +110,7 @@ fn differences(record: &Record, desired: &DesiredService, service: &Service, lea
     }
     let shown = leads
         .iter()
+        .map(Arc::as_ref)
         .find(|lead| lead.service.as_ref() == Some(&service.guid))
         .or_else(|| super::checks::lead_that_counts(leads));
     let channel = shown.and_then(|lead| lead.channel);

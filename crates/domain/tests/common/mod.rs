@@ -3,6 +3,8 @@
 
 pub mod kstatus;
 
+use std::sync::Arc;
+
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::Change;
 use oc_domain::facts::{Fact, Facts, LeadsRead, LeadsView, ServicesView};
@@ -135,7 +137,7 @@ pub fn known<T>(value: T) -> Fact<T> {
 
 /// The leads of the tenant, from a complete list read in one piece.
 pub fn whole(leads: Vec<Lead>) -> LeadsView {
-    LeadsView { leads, complete: true, read: LeadsRead::AtOnce }
+    LeadsView { leads: leads.into_iter().map(Arc::new).collect(), complete: true, read: LeadsRead::AtOnce }
 }
 
 /// The same leads, read in this pass.
@@ -145,11 +147,12 @@ pub fn known_leads(leads: Vec<Lead>) -> Fact<LeadsView> {
 
 /// What a complete list holds for the object, whose recorded guid is that of the first.
 pub fn view(services: &[Service]) -> ServicesView {
-    ServicesView { by_tenant: services.to_vec(), by_guid: None, by_name: services.to_vec(), complete: true }
+    let all: Vec<_> = services.iter().cloned().map(Arc::new).collect();
+    ServicesView { by_tenant: all.clone(), by_guid: None, by_name: all, complete: true }
 }
 
 pub fn view_by_guid(service: &Service) -> ServicesView {
-    ServicesView { by_guid: Some(service.clone()), ..view(std::slice::from_ref(service)) }
+    ServicesView { by_guid: Some(Arc::new(service.clone())), ..view(std::slice::from_ref(service)) }
 }
 
 /// Everything read in this pass: no service, one Active lead.

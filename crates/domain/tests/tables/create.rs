@@ -79,7 +79,7 @@ fn no_is_said_by_a_list_of_this_pass() {
         leads: Fact::Known { value: whole(leads), at: NOW - secs(seconds) },
         ..facts()
     };
-    let taken = ServicesView { by_name: vec![other_tenants("CONTOSO_NL")], ..view(&[]) };
+    let taken = ServicesView { by_name: vec![other_tenants("CONTOSO_NL").into()], ..view(&[]) };
     let named = |seconds| Facts { services: Fact::Known { value: taken.clone(), at: NOW - secs(seconds) }, ..age(seconds, &[], vec![lead()]) };
     let suspended = || vec![Lead { status: MicrosoftStatus::Suspended, ..lead() }];
     let table = [
@@ -114,7 +114,7 @@ fn eligibility() {
         ("a reference is missing", |d, _| d.missing = Some(Trouble::new(Reason::LeadNotFound, "There is no Lead x.")), "stop: False LeadNotFound Stalled"),
         (
             "the short name is taken",
-            |_, f| f.services = known(ServicesView { by_name: vec![other_tenants("Contoso_NL")], ..view(&[]) }),
+            |_, f| f.services = known(ServicesView { by_name: vec![other_tenants("Contoso_NL").into()], ..view(&[]) }),
             "stop: False ShortNameTaken Stalled",
         ),
         ("the list has holes", |_, f| f.services = known(ServicesView { complete: false, ..view(&[]) }), "stop: False PlatformRefused Stalled"),
@@ -175,7 +175,7 @@ fn the_order_of_the_checks() {
     desired.missing = Some(Trouble::new(Reason::LeadNotFound, "There is no Lead x."));
     let mut facts = Facts {
         connection: PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, "There is no LivePlatform default.")),
-        services: known(ServicesView { by_name: vec![other_tenants("CONTOSO_nl")], ..view(&[]) }),
+        services: known(ServicesView { by_name: vec![other_tenants("CONTOSO_nl").into()], ..view(&[]) }),
         leads: leads(|lead| (lead.status, lead.service, lead.channel) = (MicrosoftStatus::Removed, Some(guid(7)), Some(6))),
         lc_customer: known(LcCustomerAnswer::NotFound),
         ..facts()
@@ -216,8 +216,8 @@ fn no_lead_must_be_proven() {
         ("none in a list with holes", with(vec![], false, LeadsRead::AtOnce), "look leads of tenant Progressing"),
         ("none by the single read", with(vec![], true, LeadsRead::OfTenant), "stop LeadNotFound"),
         ("holes in the single read", with(vec![], false, LeadsRead::OfTenant), "stop PlatformUnavailable"),
-        ("found by the single read", with(vec![lead()], true, LeadsRead::OfTenant), "keep intent Converting"),
-        ("in a list of many pages", with(vec![lead()], true, LeadsRead::InPages), "keep intent Converting"),
+        ("found by the single read", with(vec![lead().into()], true, LeadsRead::OfTenant), "keep intent Converting"),
+        ("in a list of many pages", with(vec![lead().into()], true, LeadsRead::InPages), "keep intent Converting"),
     ];
     for (what, facts, expected) in table {
         let decision = at_now(&be(desired()), &Record::default(), &facts);

@@ -149,7 +149,7 @@ fn what_another_object_has_is_not_deleted() {
 #[test]
 fn a_service_of_another_tenant_is_not_deleted() {
     let others = Service { tenant: TenantId::parse(OTHER_TENANT).ok(), ..service(1) };
-    let facts = Facts { services: known(ServicesView { by_guid: Some(others), ..view(&[]) }), ..empty_platform() };
+    let facts = Facts { services: known(ServicesView { by_guid: Some(others.into()), ..view(&[]) }), ..empty_platform() };
     let record = Record { guid: Some(guid(1)), guid_annotated: true, ..ended(Outcome::Failed, NOW - secs(60)) };
     assert_eq!(told(&at_now(&gone(Delete), &record, &facts)), "stop: False DeletionBlocked Stalled");
     assert_eq!(told(&at_now(&gone(Retain), &record, &facts)), LET_GO);
@@ -445,14 +445,18 @@ fn the_breaker_beside_other_things() {
 fn no_lead_shows_it() {
     let gone_from_services = |leads, complete, read| Facts { services: known(view(&[])), leads: known(LeadsView { leads, complete, read }), ..facts() };
     let table = [
-        ("the lead shows nothing", gone_from_services(vec![lead()], true, LeadsRead::AtOnce), LET_GO),
+        ("the lead shows nothing", gone_from_services(vec![lead().into()], true, LeadsRead::AtOnce), LET_GO),
         ("no lead in a whole list", gone_from_services(vec![], true, LeadsRead::AtOnce), LET_GO),
-        ("the lead, in a list of many pages", gone_from_services(vec![lead()], true, LeadsRead::InPages), LET_GO),
+        ("the lead, in a list of many pages", gone_from_services(vec![lead().into()], true, LeadsRead::InPages), LET_GO),
         ("no lead in a list of many pages", gone_from_services(vec![], true, LeadsRead::InPages), "look leads of tenant: False Progressing Reconciling"),
         ("no lead in a list with holes", gone_from_services(vec![], false, LeadsRead::AtOnce), "look leads of tenant: False Progressing Reconciling"),
-        ("a lead in a list with holes", gone_from_services(vec![lead()], false, LeadsRead::AtOnce), "look leads of tenant: False Progressing Reconciling"),
+        (
+            "a lead in a list with holes",
+            gone_from_services(vec![lead().into()], false, LeadsRead::AtOnce),
+            "look leads of tenant: False Progressing Reconciling",
+        ),
         ("none by the single read", gone_from_services(vec![], true, LeadsRead::OfTenant), LET_GO),
-        ("it shows by the single read", gone_from_services(vec![lead_with(1)], true, LeadsRead::OfTenant), "wait: False Deleting Reconciling"),
+        ("it shows by the single read", gone_from_services(vec![lead_with(1).into()], true, LeadsRead::OfTenant), "wait: False Deleting Reconciling"),
         ("holes in the single read", gone_from_services(vec![], false, LeadsRead::OfTenant), "stop: False PlatformUnavailable Reconciling"),
     ];
     for (what, facts, expected) in table {

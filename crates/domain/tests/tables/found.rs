@@ -92,7 +92,7 @@ fn a_recreated_service_is_this_objects_own() {
 fn two_services_are_for_a_person_to_sort_out() {
     let decision = at_now(&be(desired()), &creating(NOW - secs(60)), &shown(&[service(1), service(2)]));
     assert_eq!(told(&decision), "stop: False Conflict Stalled");
-    let facts = Facts { services: known(ServicesView { by_guid: Some(service(1)), ..view(&[service(1), service(2)]) }), ..shown(&[]) };
+    let facts = Facts { services: known(ServicesView { by_guid: Some(service(1).into()), ..view(&[service(1), service(2)]) }), ..shown(&[]) };
     assert_eq!(told(&at_now(&be(desired()), &verified(), &facts)), "rest: True Succeeded -", "one of the two is recorded");
 }
 
@@ -103,7 +103,7 @@ fn imported_guids() {
     let others = Service { tenant: TenantId::parse(OTHER_TENANT).ok(), ..service(1) };
     let table = [
         ("this tenant's", view_by_guid(&service(1)), "keep adopted: False Progressing Reconciling"),
-        ("another tenant's", ServicesView { by_guid: Some(others), ..view(&[]) }, "stop: False Conflict Stalled"),
+        ("another tenant's", ServicesView { by_guid: Some(others.into()), ..view(&[]) }, "stop: False Conflict Stalled"),
         ("of nothing, and the tenant has another", view(&[service(2)]), "stop: False Conflict Stalled"),
         ("of nothing", view(&[]), "stop: False DeletedExternally Stalled"),
     ];

@@ -312,6 +312,6 @@ fn absence_must_be_proven() {
         }
     }
     // A consented lead in the list says nothing about a consentless one beside it.
-    let consented = run(&gone, &made, &with(vec![lead()], true, LeadsRead::InPages));
+    let consented = run(&gone, &made, &with(vec![lead().into()], true, LeadsRead::InPages));
     assert_eq!(told(&consented), look);
 }

@@ -214,7 +214,7 @@ fn a_direct_routing_service_beside_one_of_operator_connect() {
     let at = |record: &Record, facts: &Facts| at_now(&be(DesiredService { beside_direct_routing: false, ..desired() }), record, facts);
     assert_eq!(told(&at(&Record::default(), &both(service(1)))), "keep adopted: False Progressing Reconciling");
     assert_eq!(told(&at(&creating(NOW - secs(60)), &both(service(1)))), "rest: True Succeeded -");
-    let listed = Facts { services: known(ServicesView { by_guid: Some(service(1)), ..view(&[routing(9, "Direct"), service(1)]) }), ..both(service(1)) };
+    let listed = Facts { services: known(ServicesView { by_guid: Some(service(1).into()), ..view(&[routing(9, "Direct"), service(1)]) }), ..both(service(1)) };
     let ready = at(&verified(), &listed);
     assert_eq!((told(&ready).as_str(), synced_of(&ready)), ("rest: True Succeeded -", IN_STEP));
     assert!(ready.verdict.message.contains(&guid(9).to_string()), "{}", ready.verdict.message);
@@ -250,7 +250,7 @@ fn a_create_beside_a_direct_routing_service() {
     ];
     for (license, beside_direct_routing, name, expected) in table {
         let other = Service { license: Some(license), ..routing(9, name) };
-        let by_name = if name == "Direct" { vec![] } else { vec![other.clone()] };
+        let by_name = if name == "Direct" { vec![] } else { vec![other.clone().into()] };
         let facts = Facts { services: known(ServicesView { by_name, ..view(std::slice::from_ref(&other)) }), ..empty_platform() };
         let decision = at_now(&be(DesiredService { beside_direct_routing, ..desired() }), &Record::default(), &facts);
         let message = &decision.verdict.message;

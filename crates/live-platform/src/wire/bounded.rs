@@ -1,146 +1,152 @@
 //! The serde visitors behind [`super::json`]: one list element at a time, with a bound on what is kept.
 
+use std::borrow::Cow;
 use std::cell::Cell;
 use std::fmt;
+use std::sync::Arc;
 
 use serde::de::{DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 use serde_json::{Map, Number, Value};
 
-use super::json::Page;
+use super::entries::EntryReader;
+use super::json::{self, Malformed, Page};
 
 /// How many values of one list element are kept. The rest is read and dropped.
 pub(super) const ELEMENT: usize = 2_000;
 /// How many bytes of one text are kept.
 pub(super) const TEXT: usize = 4_096;
 
-pub(super) struct Elements<'a, T> {
+pub(super) struct Elements<'a, 'k, T> {
     pub(super) wanted: &'a [&'a str],
+    pub(super) entries: &'a mut EntryReader<'k, T>,
     pub(super) read: &'a mut dyn FnMut(&Value) -> Result<T, &'static str>,
-    pub(super) page: &'a mut Page<T>,
+    pub(super) page: &'a mut Page<Arc<T>>,
+    /// Why an element is not JSON, where the scan that finds its end overlooks it.
+    pub(super) fault: &'a mut Option<Malformed>,
     pub(super) nested: bool,
 }
 
-impl<'de, T> DeserializeSeed<'de> for Elements<'_, T> {
+impl<'de, T> DeserializeSeed<'de> for Elements<'_, '_, T> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_any(self)
+        reader.deserialize_seq(self)
     }
 }
 
-impl<'de, T> Visitor<'de> for Elements<'_, T> {
+impl<'de, T> Visitor<'de> for Elements<'_, '_, T> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("a list")
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        loop {
-            let element = Element {
-                wanted: self.wanted,
-                read: &mut *self.read,
-                page: &mut *self.page,
-                nested: self.nested,
-            };
-            if access.next_element_seed(element)?.is_none() {
-                return Ok(());
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut access: A) -> Result<(), A::Error> {
+        while let Some(raw) = access.next_element::<&RawValue>()? {
+            if let Err(fault) = self.element(raw.get()) {
+                *self.fault = Some(fault);
+                return Err(A::Error::custom(fault));
             }
         }
-    }
-}
-
-struct Element<'a, T> {
-    wanted: &'a [&'a str],
-    read: &'a mut dyn FnMut(&Value) -> Result<T, &'static str>,
-    page: &'a mut Page<T>,
-    nested: bool,
-}
-
-impl<T> Element<'_, T> {
-    fn unreadable(self, why: &'static str) {
-        self.page.elements += 1;
-        self.page.unreadable += 1;
-        self.page.why.get_or_insert(why);
-    }
-
-    fn other<E>(self) -> Result<(), E> {
-        self.unreadable("is not an object");
         Ok(())
     }
 }
 
-impl<'de, T> DeserializeSeed<'de> for Element<'_, T> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<(), D::Error> {
-        reader.deserialize_any(self)
-    }
-}
-
-impl<'de, T> Visitor<'de> for Element<'_, T> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an element")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        let mut kept = Map::new();
-        let budget = Cell::new(ELEMENT);
-        while let Some(key) = access.next_key::<String>()? {
-            if self.wanted.iter().any(|name| name.eq_ignore_ascii_case(&key)) {
-                kept.insert(key, access.next_value_seed(Bounded(&budget))?);
-            } else {
-                access.next_value::<IgnoredAny>()?;
+impl<T> Elements<'_, '_, T> {
+    fn element(&mut self, raw: &str) -> Result<(), Malformed> {
+        match raw.bytes().next() {
+            Some(b'{') => self.object(raw),
+            Some(b'[') if !self.nested => self.inner(raw),
+            _ => {
+                let read = serde_json::from_str::<IgnoredAny>(raw);
+                read.map_err(|error| json::malformed(&error, Malformed::NotJson))?;
+                self.unreadable("is not an object");
+                Ok(())
             }
         }
-        match (self.read)(&Value::Object(kept)) {
+    }
+
+    /// Reads the elements of a list within the list.
+    fn inner(&mut self, raw: &str) -> Result<(), Malformed> {
+        let inner = Elements {
+            wanted: self.wanted,
+            entries: &mut *self.entries,
+            read: &mut *self.read,
+            page: &mut *self.page,
+            fault: &mut *self.fault,
+            nested: true,
+        };
+        let done = inner.deserialize(&mut serde_json::Deserializer::from_str(raw));
+        done.map_err(|error| {
+            self.fault
+                .take()
+                .unwrap_or_else(|| json::malformed(&error, Malformed::NotJson))
+        })
+    }
+
+    fn object(&mut self, raw: &str) -> Result<(), Malformed> {
+        let (wanted, read) = (self.wanted, &mut *self.read);
+        let entry = self.entries.entry(raw, |raw| {
+            let kept = Fields(wanted)
+                .deserialize(&mut serde_json::Deserializer::from_str(raw))
+                .map_err(|error| Unread::Malformed(json::malformed(&error, Malformed::NotJson)))?;
+            read(&Value::Object(kept)).map_err(Unread::Lacks)
+        });
+        match entry {
             Ok(item) => {
                 self.page.elements += 1;
                 self.page.items.push(item);
             }
-            Err(why) => self.unreadable(why),
+            Err(Unread::Lacks(why)) => self.unreadable(why),
+            Err(Unread::Malformed(fault)) => return Err(fault),
         }
         Ok(())
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<(), A::Error> {
-        if !self.nested {
-            return Elements {
-                wanted: self.wanted,
-                read: self.read,
-                page: self.page,
-                nested: true,
+    fn unreadable(&mut self, why: &'static str) {
+        self.page.elements += 1;
+        self.page.unreadable += 1;
+        self.page.why.get_or_insert(why);
+    }
+}
+
+enum Unread {
+    /// It is not JSON.
+    Malformed(Malformed),
+    /// It lacks what an entry must have.
+    Lacks(&'static str),
+}
+
+/// The wanted fields of an object.
+struct Fields<'a>(&'a [&'a str]);
+
+impl<'de> DeserializeSeed<'de> for Fields<'_> {
+    type Value = Map<String, Value>;
+
+    fn deserialize<D: Deserializer<'de>>(self, reader: D) -> Result<Self::Value, D::Error> {
+        reader.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Fields<'_> {
+    type Value = Map<String, Value>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("an object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Self::Value, A::Error> {
+        let mut kept = Map::new();
+        let budget = Cell::new(ELEMENT);
+        while let Some(key) = access.next_key::<Cow<'de, str>>()? {
+            if self.0.iter().any(|name| name.eq_ignore_ascii_case(&key)) {
+                kept.insert(key.into_owned(), access.next_value_seed(Bounded(&budget))?);
+            } else {
+                access.next_value::<IgnoredAny>()?;
             }
-            .visit_seq(access);
         }
-        while access.next_element::<IgnoredAny>()?.is_some() {}
-        self.other()
-    }
-
-    fn visit_unit<E>(self) -> Result<(), E> {
-        self.other()
-    }
-
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        self.other()
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        self.other()
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        self.other()
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        self.other()
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        self.other()
+        Ok(kept)
     }
 }
 

@@ -1,11 +1,13 @@
 //! Reads untrusted JSON: without regard to case, one list element at a time, with a bound on what is kept.
 
 use std::cell::Cell;
+use std::sync::Arc;
 
 use serde::de::DeserializeSeed;
 use serde_json::Value;
 
 use super::bounded::{Bounded, Elements};
+use super::entries::EntryReader;
 
 /// How many values of one small answer are kept.
 const ANSWER: usize = 20_000;
@@ -50,7 +52,7 @@ pub struct Page<T> {
 }
 
 /// Reads a list element by element. Keeps only the `wanted` fields of each, in any case. Flattens one nested
-/// level (C-13).
+/// level (C-13). An element whose bytes `entries` knows is not read again.
 ///
 /// # Errors
 /// When the body is not a JSON array, even after small faults were repaired. An element that cannot be read
@@ -58,8 +60,9 @@ pub struct Page<T> {
 pub fn list<T>(
     body: &[u8],
     wanted: &[&str],
+    entries: &mut EntryReader<'_, T>,
     read: &mut dyn FnMut(&Value) -> Result<T, &'static str>,
-) -> Result<Page<T>, Malformed> {
+) -> Result<Page<Arc<T>>, Malformed> {
     mended(checked(body)?, |body| {
         let mut page = Page {
             items: Vec::new(),
@@ -67,18 +70,22 @@ pub fn list<T>(
             unreadable: 0,
             why: None,
         };
+        let mut fault = None;
         let mut reader = serde_json::Deserializer::from_slice(body);
         let elements = Elements {
             wanted,
+            entries: &mut *entries,
             read: &mut *read,
             page: &mut page,
+            fault: &mut fault,
             nested: false,
         };
-        elements
-            .deserialize(&mut reader)
-            .and_then(|()| reader.end())
-            .map_err(|error| malformed(&error, Malformed::NotAList))?;
-        Ok(page)
+        let done = elements.deserialize(&mut reader).and_then(|()| reader.end());
+        match (done, fault) {
+            (Ok(()), _) => Ok(page),
+            (Err(_), Some(fault)) => Err(fault),
+            (Err(error), None) => Err(malformed(&error, Malformed::NotAList)),
+        }
     })
 }
 
@@ -129,7 +136,7 @@ fn checked(body: &[u8]) -> Result<&[u8], Malformed> {
     Ok(body)
 }
 
-fn malformed(error: &serde_json::Error, shape: Malformed) -> Malformed {
+pub(super) fn malformed(error: &serde_json::Error, shape: Malformed) -> Malformed {
     match error.classify() {
         serde_json::error::Category::Eof => Malformed::CutOff,
         serde_json::error::Category::Data => shape,
@@ -203,9 +210,28 @@ pub fn id(value: &Value, name: &str) -> Option<i64> {
 #[cfg(test)]
 mod tests {
     use super::super::bounded::{ELEMENT, TEXT};
+    use super::super::entries::KnownEntries;
     use super::*;
 
-    fn numbers(body: &str) -> Result<Page<i64>, Malformed> {
+    /// Reads a list of which no entry is known, and again when all are: both must say the same.
+    fn list<T: PartialEq + std::fmt::Debug>(
+        body: &[u8],
+        wanted: &[&str],
+        read: &mut dyn FnMut(&Value) -> Result<T, &'static str>,
+    ) -> Result<Page<Arc<T>>, Malformed> {
+        let known = KnownEntries::default();
+        let mut once = || {
+            let mut entries = known.begin();
+            let page = super::list(body, wanted, &mut entries, read);
+            entries.complete();
+            page
+        };
+        let first = once();
+        assert_eq!(once(), first);
+        first
+    }
+
+    fn numbers(body: &str) -> Result<Page<Arc<i64>>, Malformed> {
         list(body.as_bytes(), &["n"], &mut |value| {
             integer(value, "n").ok_or("has no n")
         })
@@ -217,7 +243,7 @@ mod tests {
         assert_eq!(
             page,
             Page {
-                items: vec![1, 2],
+                items: vec![Arc::new(1), Arc::new(2)],
                 elements: 7,
                 unreadable: 5,
                 why: Some("is not an object")
@@ -243,7 +269,7 @@ mod tests {
             ("1", Malformed::NotAList),
             ("hello", Malformed::NotJson),
             ("[] []", Malformed::NotJson),
-            (deep_field.as_str(), Malformed::TooDeep),
+            (deep_field.as_str(), Malformed::CutOff),
         ] {
             assert_eq!(numbers(body), Err(want), "{:.20}", body);
         }
@@ -251,7 +277,7 @@ mod tests {
         assert_eq!(value("{\"a\":".repeat(1000).as_bytes()), Err(Malformed::TooDeep));
     }
 
-    type Texts = Page<(i64, Option<String>)>;
+    type Texts = Page<Arc<(i64, Option<String>)>>;
 
     fn texts(body: &[u8]) -> Result<Texts, Malformed> {
         list(body, &["id", "n"], &mut |value| {
@@ -329,11 +355,13 @@ mod tests {
     fn costs_no_other_entry(entry: &[u8], want: Option<&str>) {
         let body = [b"[{\"id\":1,\"n\":\"one\"},", entry, b",{\"id\":3,\"n\":1.5e3}]"].concat();
         let page = texts(&body).unwrap_or_else(|why| panic!("{why}: {}", String::from_utf8_lossy(&body)));
-        let want = vec![
+        let want = [
             (1, Some("one".to_owned())),
             (2, want.map(str::to_owned)),
             (3, Some("1500.0".to_owned())),
-        ];
+        ]
+        .map(Arc::new)
+        .to_vec();
         assert_eq!(
             (page.items, page.unreadable),
             (want, 0),
@@ -368,7 +396,7 @@ mod tests {
             Ok(value["n"].as_array().map(Vec::len))
         })
         .unwrap();
-        assert!(page.items[0].unwrap() <= ELEMENT);
+        assert!((*page.items[0]).unwrap() <= ELEMENT);
         let long = value(format!("\"{}\"", "ä".repeat(100_000)).as_bytes()).unwrap();
         assert_eq!(long.as_str().unwrap().len(), TEXT);
     }

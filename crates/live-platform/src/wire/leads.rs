@@ -1,9 +1,12 @@
 //! Reads leads (platform-facts.md 2.1).
 
+use std::sync::Arc;
+
 use oc_domain::model::{Contact, Lead, MicrosoftStatus};
 use oc_domain::names::{CustomerGuid, LeadId, TenantId};
 use serde_json::Value;
 
+use super::entries::EntryReader;
 use super::json::{self, Malformed, Page, field, text};
 
 const WANTED: [&str; 12] = [
@@ -25,8 +28,8 @@ const WANTED: [&str; 12] = [
 ///
 /// # Errors
 /// When it is not a JSON array.
-pub fn leads(body: &[u8]) -> Result<Page<Lead>, Malformed> {
-    json::list(body, &WANTED, &mut lead)
+pub fn leads(body: &[u8], entries: &mut EntryReader<'_, Lead>) -> Result<Page<Arc<Lead>>, Malformed> {
+    json::list(body, &WANTED, entries, &mut lead)
 }
 
 /// Reads one lead. `isNotActive` is not read: its meaning is unknown (C-5).

@@ -7,6 +7,7 @@
 //! A platform text that is to be shown passes [`crate::Secrets`] first.
 
 mod bounded;
+pub mod entries;
 pub mod errors;
 pub mod json;
 pub mod leads;

@@ -1,11 +1,13 @@
 //! Reads services (platform-facts.md 6.1) and numbers (6.6).
 
 use std::collections::HashSet;
+use std::sync::Arc;
 
 use oc_domain::model::{LicenseType, Service};
 use oc_domain::names::{CustomerGuid, TenantId};
 use serde_json::Value;
 
+use super::entries::{EntryReader, KnownEntries};
 use super::json::{self, Malformed, Page, field, text};
 
 const WANTED: [&str; 8] = [
@@ -24,8 +26,11 @@ const WANTED: [&str; 8] = [
 ///
 /// # Errors
 /// When it is not a JSON array.
-pub fn services(body: &[u8]) -> Result<Page<Service>, Malformed> {
-    let mut page = json::list(body, &WANTED, &mut service)?;
+pub fn services(
+    body: &[u8],
+    entries: &mut EntryReader<'_, Service>,
+) -> Result<Page<Arc<Service>>, Malformed> {
+    let mut page = json::list(body, &WANTED, entries, &mut service)?;
     let named: HashSet<CustomerGuid> = page
         .items
         .iter()
@@ -86,7 +91,7 @@ fn tenant(value: &Value) -> Result<Option<TenantId>, &'static str> {
 /// # Errors
 /// When it is neither.
 pub fn count_numbers(body: &[u8]) -> Result<u64, Malformed> {
-    match json::list(body, &[], &mut |_| Ok(())) {
+    match json::list(body, &[], &mut KnownEntries::default().begin(), &mut |_| Ok(())) {
         Ok(page) => Ok(page.elements as u64),
         Err(Malformed::NotAList) => {
             let answer = json::value(body)?;

@@ -2,6 +2,7 @@
 //! `crates/live-platform/tests/fuzz`, and by libFuzzer in `fuzz/`.
 
 use live_platform::Secrets;
+use live_platform::wire::entries::KnownEntries;
 use live_platform::wire::{errors, json, leads as lead_list, services as service_list, tasks, token as grants, topology};
 use oc_domain::names::{CustomerGuid, LeadId, TaskId, TenantId};
 use secrecy::ExposeSecret as _;
@@ -24,7 +25,7 @@ fn bounded(text: Option<&String>, most: usize) -> usize {
 
 /// The list of leads.
 pub fn leads(body: &[u8]) {
-    let Ok(page) = lead_list::leads(body) else { return };
+    let Ok(page) = lead_list::leads(body, &mut KnownEntries::default().begin()) else { return };
     assert_eq!(page.items.len() + page.unreadable, page.elements);
     assert_eq!(page.unreadable > 0, page.why.is_some());
     let mut kept = 0;
@@ -44,7 +45,7 @@ pub fn leads(body: &[u8]) {
 
 /// The list of services.
 pub fn services(body: &[u8]) {
-    let Ok(page) = service_list::services(body) else { return };
+    let Ok(page) = service_list::services(body, &mut KnownEntries::default().begin()) else { return };
     assert!(page.items.len() + page.unreadable <= page.elements, "what comes twice counts once");
     let known: std::collections::HashSet<_> = page.items.iter().map(|service| (&service.guid, &service.tenant)).collect();
     assert_eq!(known.len(), page.items.len());

@@ -1,5 +1,7 @@
 //! The wrong decisions. Each calls the product's own code, and spoils its input or its result.
 
+use std::sync::Arc;
+
 use oc_domain::conditions::{Reason, Verdict};
 use oc_domain::decision::{Change, ChangeResult, Decision, Mark, Query, Step, Wake};
 use oc_domain::facts::{DeletionPolicy, Fact, Facts, LeadsRead, Numbers, ServicesView};
@@ -342,7 +344,7 @@ fn with_licenses(
                 .by_tenant
                 .iter_mut()
                 .filter(|service| is_direct_routing(service))
-                .for_each(|service| service.license = license);
+                .for_each(|service| Arc::make_mut(service).license = license);
         }
     })
 }
