@@ -25,8 +25,7 @@ pub struct Cache {
     pub services: Arc<Store<OcEssentialService>>,
     /// How the objects relate to each other.
     pub index: Index,
-    /// The records of objects that compete for a tenant or name.
-    pub records: Records,
+    records: Records,
     readings: Readings,
 }
 
@@ -53,12 +52,22 @@ impl Cache {
         longest
     }
 
+    /// Returns what this version of a service remembers.
+    pub fn record_of_service(&self, key: &ObjectKey, object: &OcEssentialService) -> Arc<Record> {
+        self.records.of(key, object, record::of_service)
+    }
+
+    /// Returns what this version of a lead remembers.
+    pub fn record_of_lead(&self, key: &ObjectKey, object: &Lead) -> Arc<Record> {
+        self.records.of(key, object, record::of_lead)
+    }
+
     /// Returns which fields of an object this version can't read, and why.
     pub fn wrong(&self, key: &ObjectKey) -> Option<Arc<str>> {
-        match key.kind {
-            Kind::LivePlatform => self.platforms.wrong("", &key.name),
-            Kind::Lead => self.leads.wrong(&key.namespace, &key.name),
-            Kind::OcEssentialService => self.services.wrong(&key.namespace, &key.name),
+        match key.kind() {
+            Kind::LivePlatform => self.platforms.wrong("", key.name()),
+            Kind::Lead => self.leads.wrong(key.namespace(), key.name()),
+            Kind::OcEssentialService => self.services.wrong(key.namespace(), key.name()),
         }
     }
 
@@ -79,8 +88,8 @@ impl Cache {
     /// Drops the parsed data of a deleted object.
     pub fn forget(&self, key: &ObjectKey) {
         self.records.forget(key);
-        if key.kind == Kind::LivePlatform {
-            self.readings.forget(&key.name);
+        if key.kind() == Kind::LivePlatform {
+            self.readings.forget(key.name());
         }
     }
 

@@ -10,6 +10,7 @@ use std::hash::Hash;
 
 use oc_domain::names::{TenantId, fold_case};
 use oc_domain::place::Place;
+use smallvec::SmallVec;
 
 use crate::cluster::key::ObjectKey;
 use crate::cluster::store;
@@ -126,27 +127,68 @@ impl Index {
 struct Tables {
     entries: HashMap<ObjectKey, Entry>,
     by_platform: HashMap<String, BTreeSet<ObjectKey>>,
-    by_tenant: HashMap<(String, TenantId), BTreeSet<ObjectKey>>,
-    by_name: HashMap<(String, String), BTreeSet<ObjectKey>>,
-    by_lead: HashMap<store::ObjectName, BTreeSet<ObjectKey>>,
+    by_tenant: HashMap<(String, TenantId), FewKeys>,
+    by_name: HashMap<(String, String), FewKeys>,
+    by_lead: HashMap<store::ObjectName, FewKeys>,
     places: HashMap<String, Place>,
     at_place: HashMap<Place, BTreeSet<String>>,
 }
 
-fn put<K: Eq + Hash, V: Ord + Clone>(map: &mut HashMap<K, BTreeSet<V>>, at: K, value: &V) {
-    map.entry(at).or_default().insert(value.clone());
+/// Almost always one, so that it needs no allocation of its own. In order.
+type FewKeys = SmallVec<[ObjectKey; 1]>;
+
+/// A set of keys or names, large or small.
+trait Keys: Default {
+    type Key: Clone;
+    fn put(&mut self, key: &Self::Key);
+    /// Returns whether none is left.
+    fn take(&mut self, key: &Self::Key) -> bool;
 }
 
-fn take<K: Eq + Hash, V: Ord>(map: &mut HashMap<K, BTreeSet<V>>, at: &K, value: &V) {
-    if let Some(values) = map.get_mut(at) {
-        values.remove(value);
-        if values.is_empty() {
-            map.remove(at);
-        }
+impl<T: Ord + Clone> Keys for BTreeSet<T> {
+    type Key = T;
+
+    fn put(&mut self, key: &T) {
+        self.insert(key.clone());
+    }
+
+    fn take(&mut self, key: &T) -> bool {
+        self.remove(key);
+        self.is_empty()
     }
 }
 
-fn listed<K: Eq + Hash>(map: &HashMap<K, BTreeSet<ObjectKey>>, at: &K) -> Vec<ObjectKey> {
+impl Keys for FewKeys {
+    type Key = ObjectKey;
+
+    fn put(&mut self, key: &ObjectKey) {
+        if let Err(at) = self.binary_search(key) {
+            self.insert(at, key.clone());
+        }
+    }
+
+    fn take(&mut self, key: &ObjectKey) -> bool {
+        if let Ok(at) = self.binary_search(key) {
+            self.remove(at);
+        }
+        self.is_empty()
+    }
+}
+
+fn put<K: Eq + Hash, V: Keys>(map: &mut HashMap<K, V>, at: K, key: &V::Key) {
+    map.entry(at).or_default().put(key);
+}
+
+fn take<K: Eq + Hash, V: Keys>(map: &mut HashMap<K, V>, at: &K, key: &V::Key) {
+    if map.get_mut(at).is_some_and(|keys| keys.take(key)) {
+        map.remove(at);
+    }
+}
+
+fn listed<'a, K: Eq + Hash, V>(map: &'a HashMap<K, V>, at: &K) -> Vec<ObjectKey>
+where
+    &'a V: IntoIterator<Item = &'a ObjectKey>,
+{
     map.get(at).into_iter().flatten().cloned().collect()
 }
 
@@ -226,7 +268,7 @@ impl Tables {
     fn in_namespace(&self, namespace: &str) -> Vec<ObjectKey> {
         self.entries
             .keys()
-            .filter(|key| key.namespace == namespace)
+            .filter(|key| key.namespace() == namespace)
             .cloned()
             .collect()
     }
@@ -280,7 +322,7 @@ mod tests {
     }
 
     fn names(keys: impl IntoIterator<Item = ObjectKey>) -> Vec<String> {
-        keys.into_iter().map(|key| key.name).collect()
+        keys.into_iter().map(|key| key.name().to_owned()).collect()
     }
 
     #[test]

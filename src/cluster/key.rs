@@ -1,5 +1,8 @@
 //! The key that identifies one object.
 
+use std::cmp::Ordering;
+use std::sync::Arc;
+
 /// The kinds of our custom resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -25,53 +28,85 @@ impl Kind {
     }
 }
 
-/// Identifies one object.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+/// Identifies one object. Cheap to copy: a key stands in every index, queue and cache.
+#[derive(Clone, PartialEq, Eq, Hash)]
 pub struct ObjectKey {
-    /// Kind of the object.
-    pub kind: Kind,
-    /// Namespace of the object; empty for a `LivePlatform`.
-    pub namespace: String,
-    /// Name of the object.
-    pub name: String,
+    kind: Kind,
+    /// The length of the namespace.
+    split: u16,
+    /// The namespace and the name, one after the other.
+    text: Arc<str>,
 }
 
 impl ObjectKey {
+    /// Returns the key of an object; the namespace of a `LivePlatform` is empty.
+    pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
+        // A namespace has at most 63 characters. Of a longer text, which is none, the name takes the rest.
+        Self {
+            kind,
+            split: u16::try_from(namespace.len()).unwrap_or_default(),
+            text: [namespace, name].concat().into(),
+        }
+    }
+
     /// Returns the key of a platform.
     pub fn platform(name: &str) -> Self {
-        Self {
-            kind: Kind::LivePlatform,
-            namespace: String::new(),
-            name: name.to_owned(),
-        }
+        Self::new(Kind::LivePlatform, "", name)
     }
 
     /// Returns the key of a lead.
     pub fn lead(namespace: &str, name: &str) -> Self {
-        Self {
-            kind: Kind::Lead,
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
+        Self::new(Kind::Lead, namespace, name)
     }
 
     /// Returns the key of a service.
     pub fn service(namespace: &str, name: &str) -> Self {
-        Self {
-            kind: Kind::OcEssentialService,
-            namespace: namespace.to_owned(),
-            name: name.to_owned(),
-        }
+        Self::new(Kind::OcEssentialService, namespace, name)
+    }
+
+    /// Kind of the object.
+    pub fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// Namespace of the object; empty for a `LivePlatform`.
+    pub fn namespace(&self) -> &str {
+        self.text.get(..usize::from(self.split)).unwrap_or_default()
+    }
+
+    /// Name of the object.
+    pub fn name(&self) -> &str {
+        self.text.get(usize::from(self.split)..).unwrap_or_default()
+    }
+}
+
+/// By kind, namespace and name.
+impl Ord for ObjectKey {
+    fn cmp(&self, other: &Self) -> Ordering {
+        let own = (self.kind, self.namespace(), self.name());
+        own.cmp(&(other.kind, other.namespace(), other.name()))
+    }
+}
+
+impl PartialOrd for ObjectKey {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 }
 
 impl std::fmt::Display for ObjectKey {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         write!(f, "{} ", self.kind.as_str())?;
-        if !self.namespace.is_empty() {
-            write!(f, "{}/", self.namespace)?;
+        if !self.namespace().is_empty() {
+            write!(f, "{}/", self.namespace())?;
         }
-        f.write_str(&self.name)
+        f.write_str(self.name())
+    }
+}
+
+impl std::fmt::Debug for ObjectKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        std::fmt::Display::fmt(self, f)
     }
 }
 

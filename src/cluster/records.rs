@@ -1,4 +1,4 @@
-//! A cache of the records of objects that compete for something.
+//! A cache of what objects remember.
 
 use parking_lot::Mutex;
 use std::collections::HashMap;
@@ -9,8 +9,8 @@ use oc_domain::record::Record;
 
 use crate::cluster::key::ObjectKey;
 
-/// What objects remember, parsed once for each version of an object. Of many competitors, each looks at all
-/// others.
+/// What objects remember, parsed once for each version of an object, and kept for the newest one that was asked
+/// for. The watch, each pass, and each competitor's pass need it.
 #[derive(Default)]
 pub struct Records(Mutex<HashMap<ObjectKey, (Version, Arc<Record>)>>);
 
@@ -25,12 +25,17 @@ impl Records {
         object: &K,
         read: impl FnOnce(&K) -> Record,
     ) -> Arc<Record> {
-        let version = (object.meta().uid.clone(), object.meta().resource_version.clone());
+        let (uid, version) = (&object.meta().uid, &object.meta().resource_version);
         let mut all = self.0.lock();
-        if let Some((_, record)) = all.get(key).filter(|(known, _)| *known == version) {
+        let known = all.get(key);
+        if let Some((_, record)) = known.filter(|(known, _)| (&known.0, &known.1) == (uid, version)) {
             return Arc::clone(record);
         }
         let record = Arc::new(read(object));
+        let version = (uid.clone(), version.clone());
+        if version.1.is_none() {
+            return record;
+        }
         all.insert(key.clone(), (version, Arc::clone(&record)));
         record
     }

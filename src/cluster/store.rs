@@ -118,12 +118,14 @@ impl<K: Resource> Store<K> {
 
     /// Takes in the response to a write. It does not come through the watch, and may arrive after the
     /// deletion of the object: an object that is no longer known stays unknown.
-    pub fn apply_response(&self, object: K) -> Option<StoreEvent<K>> {
+    pub fn apply_response(&self, object: Arc<K>) -> Option<StoreEvent<K>> {
         let known = self
             .read()
-            .get(&place(&object))
+            .get(&place(&*object))
             .is_some_and(|known| known.object.meta().uid == object.meta().uid);
-        known.then(|| self.put(object)).flatten()
+        known
+            .then(|| self.put_shared(object, None, Against::Versions))
+            .flatten()
     }
 
     /// Takes in a readable version of an object, unless a newer one is known.
@@ -134,14 +136,16 @@ impl<K: Resource> Store<K> {
     /// Takes in a version of an object, and which of its fields can't be read. A deleted object without
     /// finalizers is gone; the watch reports that.
     pub fn put_read(&self, object: K, wrong: Option<&str>, against: Against) -> Option<StoreEvent<K>> {
+        self.put_shared(Arc::new(strip_managed_fields(object)), wrong, against)
+    }
+
+    fn put_shared(&self, object: Arc<K>, wrong: Option<&str>, against: Against) -> Option<StoreEvent<K>> {
         if object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty() {
             return None;
         }
-        let object = Arc::new(strip_managed_fields(object));
+        let at = place(&*object);
         let mut objects = self.write();
-        let before = objects
-            .get(&place(&*object))
-            .map(|known| Arc::clone(&known.object));
+        let before = objects.get(&at).map(|known| Arc::clone(&known.object));
         // This also holds for another uid: a watch that lags may deliver the predecessor after a response
         // delivered its successor.
         let newer = |known: &Arc<K>| version(&**known) >= version(&*object);
@@ -149,7 +153,7 @@ impl<K: Resource> Store<K> {
             Some(known) if against == Against::Versions && newer(&known) => None,
             before => {
                 objects.insert(
-                    place(&*object),
+                    at,
                     StoredObject {
                         object: Arc::clone(&object),
                         wrong: wrong.map(Arc::from),
@@ -263,16 +267,18 @@ mod tests {
     fn the_answer_to_a_write_brings_nothing_back() {
         let store = Store::default();
         assert!(
-            store.apply_response(object("a", "5", "u")).is_none() && stored(&store, "a").is_none(),
+            store.apply_response(Arc::new(object("a", "5", "u"))).is_none() && stored(&store, "a").is_none(),
             "it was gone before the answer came"
         );
         store.put(object("a", "5", "u"));
         assert!(
-            store.apply_response(object("a", "6", "another")).is_none(),
+            store
+                .apply_response(Arc::new(object("a", "6", "another")))
+                .is_none(),
             "another one of that name is there now"
         );
         assert!(matches!(
-            store.apply_response(object("a", "7", "u")),
+            store.apply_response(Arc::new(object("a", "7", "u"))),
             Some(StoreEvent::Updated(_, _))
         ));
         let mut released = object("a", "8", "u");

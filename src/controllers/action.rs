@@ -107,10 +107,10 @@ pub fn forgotten(context: &Context, key: &ObjectKey, uid: Option<&str>) -> Actio
 
 /// Whether an object of this name is known.
 fn exists(context: &Context, key: &ObjectKey) -> bool {
-    match key.kind {
-        Kind::LivePlatform => context.cache.platforms.get(&key.namespace, &key.name).is_some(),
-        Kind::Lead => context.cache.leads.get(&key.namespace, &key.name).is_some(),
-        Kind::OcEssentialService => context.cache.services.get(&key.namespace, &key.name).is_some(),
+    match key.kind() {
+        Kind::LivePlatform => context.cache.platforms.get(key.namespace(), key.name()).is_some(),
+        Kind::Lead => context.cache.leads.get(key.namespace(), key.name()).is_some(),
+        Kind::OcEssentialService => context.cache.services.get(key.namespace(), key.name()).is_some(),
     }
 }
 
@@ -118,10 +118,10 @@ fn exists(context: &Context, key: &ObjectKey) -> bool {
 pub fn anew(context: &Context, key: &ObjectKey, uid: Option<&str>) -> bool {
     fn another<K: kube::Resource>(store: &Store<K>, key: &ObjectKey, uid: Option<&str>) -> bool {
         store
-            .get(&key.namespace, &key.name)
+            .get(key.namespace(), key.name())
             .is_some_and(|object| object.meta().uid.as_deref() != uid)
     }
-    match key.kind {
+    match key.kind() {
         Kind::LivePlatform => another(&context.cache.platforms, key, uid),
         Kind::Lead => another(&context.cache.leads, key, uid),
         Kind::OcEssentialService => another(&context.cache.services, key, uid),
@@ -131,7 +131,7 @@ pub fn anew(context: &Context, key: &ObjectKey, uid: Option<&str>) -> bool {
 /// Logs a pass at debug level: the audit line already covers what the pass requested. A failed write is a
 /// warning.
 fn log(key: &ObjectKey, pass: &Pass, decision: &Decision, ended: &PassResult, memory: &PassMemory) {
-    let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
+    let (kind, namespace, name) = (key.kind().as_str(), key.namespace(), key.name());
     let (why, reason, looks) = (decision.why, decision.verdict.reason, pass.looks);
     if let PassResult::Unwritten(failed) = ended {
         tracing::warn!(

@@ -3,7 +3,6 @@
 
 use std::cell::OnceCell;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 use oc_domain::competition::{self, Access, Contender, Contest, ContestSpec, Other, Rank, contest};
@@ -12,7 +11,6 @@ use oc_domain::policy::{PlatformAccess, Policy};
 
 use crate::cluster::index::Entry;
 use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::record;
 use crate::controllers::context::Context;
 use crate::controllers::{observe, pace};
 use crate::runtime::clock;
@@ -43,15 +41,15 @@ pub fn of_service(
         .index
         .neighbours(entry)
         .into_iter()
-        .filter(|key| key.kind == Kind::OcEssentialService && *key != own);
+        .filter(|key| key.kind() == Kind::OcEssentialService && *key != own);
     let others: Vec<_> = keys
         .filter_map(|key| {
-            let other = context.cache.services.get(&key.namespace, &key.name)?;
+            let other = context.cache.services.get(key.namespace(), key.name())?;
             let theirs = context.cache.index.entry(&key)?;
             let record = context.memory.reminded(
                 &key,
                 other.meta().uid.as_deref(),
-                context.cache.records.of(&key, &*other, record::of_service),
+                context.cache.record_of_service(&key, &other),
             );
             Some((key, other, theirs, record))
         })
@@ -71,9 +69,9 @@ pub fn of_service(
     let record = context.memory.reminded(
         &own,
         object.meta().uid.as_deref(),
-        Arc::new(record::of_service(object)),
+        context.cache.record_of_service(&own, object),
     );
-    let access = |(key, theirs): &(&ObjectKey, &Entry)| known(&theirs.platform, &key.namespace);
+    let access = |(key, theirs): &(&ObjectKey, &Entry)| known(&theirs.platform, key.namespace());
     match competition::of_service(now, (&record, &observe::age(object)), candidates, access, grace) {
         Contest::Won => Contest::Won,
         Contest::Lost((key, _)) => Contest::Lost(key.clone()),
@@ -106,23 +104,23 @@ pub fn of_lead(
         .index
         .of_tenant(&entry.platform, tenant)
         .into_iter()
-        .filter(|key| key.kind == Kind::Lead && *key != own);
+        .filter(|key| key.kind() == Kind::Lead && *key != own);
     let others = keys.filter_map(|key| {
-        let other = context.cache.leads.get(&key.namespace, &key.name)?;
+        let other = context.cache.leads.get(key.namespace(), key.name())?;
         let record = context.memory.reminded(
             &key,
             other.meta().uid.as_deref(),
-            context.cache.records.of(&key, &*other, record::of_lead),
+            context.cache.record_of_lead(&key, &other),
         );
         let rank = Rank::of_lead(now, &record, &spec(&other, true), grace)?;
         Some(Other::new(key, rank, observe::age(&*other), |key| {
-            known(&other.spec.platform, &key.namespace)
+            known(&other.spec.platform, key.namespace())
         }))
     });
     let record = context.memory.reminded(
         &own,
         object.meta().uid.as_deref(),
-        Arc::new(record::of_lead(object)),
+        context.cache.record_of_lead(&own, object),
     );
     let holds = Rank::of_lead(now, &record, &spec(object, true), grace) == Some(Rank::Holder);
     contest(holds, &observe::age(object), others)
@@ -151,9 +149,13 @@ pub async fn first(
             Contest::Open(key) => key,
         };
         let platform = context.cache.index.platform_of(&key).unwrap_or_default();
-        let access = context.may_use(&platform, &key.namespace).await;
+        let access = context.may_use(&platform, key.namespace()).await;
         // Checked, and still open: its create has just failed and may have left a service.
-        if access == Access::Unknown || asked.insert((platform, key.namespace), access).is_some() {
+        if access == Access::Unknown
+            || asked
+                .insert((platform, key.namespace().to_owned()), access)
+                .is_some()
+        {
             break;
         }
     }

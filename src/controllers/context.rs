@@ -103,8 +103,8 @@ impl Context {
 
     /// The group whose concurrency limit an object's passes count against.
     pub fn group(&self, key: &ObjectKey) -> Group {
-        match key.kind {
-            Kind::LivePlatform => (Kind::LivePlatform, key.name.clone()),
+        match key.kind() {
+            Kind::LivePlatform => (Kind::LivePlatform, key.name().to_owned()),
             _ => (
                 Kind::OcEssentialService,
                 self.cache.index.platform_of(key).unwrap_or_default(),
@@ -139,11 +139,11 @@ impl Context {
             said: impl Fn(&K) -> Option<i64>,
         ) -> Option<Time> {
             let object = store
-                .get(&key.namespace, &key.name)
+                .get(key.namespace(), key.name())
                 .filter(|object| said(object).is_none())?;
             object.creation_timestamp().map(|time| clock::time(time.0))
         }
-        match key.kind {
+        match key.kind() {
             Kind::LivePlatform => made(&self.cache.platforms, key, |object| {
                 object.status.as_ref().and_then(HasStatus::observed)
             }),
@@ -162,18 +162,18 @@ impl Context {
             .made_and_unseen(key)
             .filter(|made| self.memory.is_first_look(key, *made))
         {
-            self.metrics.first_look(key.kind, clock::now().since(made));
+            self.metrics.first_look(key.kind(), clock::now().since(made));
         }
     }
 
     /// Records that a pass has ended.
     pub fn pass_ended(&self, key: &ObjectKey, outcome: PassOutcome, took: Duration) {
-        self.metrics.reconciled(key.kind, outcome, took);
+        self.metrics.reconciled(key.kind(), outcome, took);
         if let Some(made) = (outcome == PassOutcome::Ready)
             .then(|| self.memory.is_first_ready(key))
             .flatten()
         {
-            self.metrics.ready(key.kind, clock::now().since(made));
+            self.metrics.ready(key.kind(), clock::now().since(made));
         }
     }
 

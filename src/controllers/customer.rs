@@ -50,7 +50,7 @@ pub trait CustomerResource: StoredResource<Status: HasStatus + Serialize + Send 
     /// The index entry: the platform, tenant and names that the object concerns.
     fn entry(context: &Context, object: &Self) -> Entry;
     /// The record in the object's annotations and status.
-    fn record(&self) -> Record;
+    fn record(context: &Context, key: &ObjectKey, object: &Self) -> Arc<Record>;
     /// Whether `spec.suspend` is set.
     fn is_suspended(&self) -> bool;
     /// The deletion policy, if the object is being deleted.
@@ -132,11 +132,11 @@ pub async fn reconcile<K: CustomerResource>(
     context: &Arc<Context>,
     key: &ObjectKey,
 ) -> (Action, PassOutcome) {
-    let Some(object) = K::store(context).get(&key.namespace, &key.name) else {
+    let Some(object) = K::store(context).get(key.namespace(), key.name()) else {
         return (forgotten(context, key, None), PassOutcome::Gone);
     };
     let entry = K::entry(context, &object);
-    let connection = context.connection(&entry.platform, &key.namespace).await;
+    let connection = context.connection(&entry.platform, key.namespace()).await;
     let connection = deletions::with_breaker(context, connection, &entry.platform, &*object);
     let connected = context.connections.of(&entry.platform);
     let place = connected.as_ref().and_then(|connected| connected.place.clone());
@@ -157,8 +157,8 @@ pub async fn reconcile<K: CustomerResource>(
     let target = K::target(context, &object, &entry, rival.as_ref());
     let uid = object.meta().uid.clone();
     let memory = context.memory.of_pass(key, uid.as_deref());
-    let record = object.record();
-    let before = record.clone();
+    let before = K::record(context, key, &object);
+    let record = Record::clone(&before);
     let connection = K::with_pace(context, connection, &entry.platform, &record);
     let policy = match &connection {
         PlatformAccess::Usable(policy) => Some(policy.clone()),

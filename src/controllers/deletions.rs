@@ -30,10 +30,10 @@ pub fn wanted(context: &Context, platform: &str) -> Vec<Asking> {
     let counts = |finalizer: bool, policy: DeletionPolicy, suspended: bool| {
         finalizer && policy == DeletionPolicy::Delete && !suspended
     };
-    let of = |key: &ObjectKey| match key.kind {
+    let of = |key: &ObjectKey| match key.kind() {
         Kind::LivePlatform => None,
         Kind::Lead => {
-            let lead = context.cache.leads.get(&key.namespace, &key.name)?;
+            let lead = context.cache.leads.get(key.namespace(), key.name())?;
             let asking = asking(&*lead)?;
             let counted = counts(
                 record::has_finalizer(&*lead),
@@ -43,7 +43,7 @@ pub fn wanted(context: &Context, platform: &str) -> Vec<Asking> {
             counted.then_some(asking)
         }
         Kind::OcEssentialService => {
-            let service = context.cache.services.get(&key.namespace, &key.name)?;
+            let service = context.cache.services.get(key.namespace(), key.name())?;
             // Only a few of thousands are being deleted, and the remaining checks cost more.
             let asking = asking(&*service)?;
             let spec = &service.spec;
@@ -145,17 +145,17 @@ pub fn waits(facts: &Facts) -> bool {
 /// Called after the breaker has counted: enqueues the objects being deleted.
 pub fn counted(context: &Context, platform: &LivePlatform) {
     let name = platform.metadata.name.clone().unwrap_or_default();
-    let deleting = |key: &ObjectKey| match key.kind {
+    let deleting = |key: &ObjectKey| match key.kind() {
         Kind::LivePlatform => false,
         Kind::Lead => context
             .cache
             .leads
-            .get(&key.namespace, &key.name)
+            .get(key.namespace(), key.name())
             .is_some_and(|lead| asking(&*lead).is_some()),
         Kind::OcEssentialService => context
             .cache
             .services
-            .get(&key.namespace, &key.name)
+            .get(key.namespace(), key.name())
             .is_some_and(|service| asking(&*service).is_some()),
     };
     let keys = context.cache.index.on(&name);

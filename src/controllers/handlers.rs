@@ -7,7 +7,6 @@ use std::sync::Arc;
 use oc_domain::conditions::Reason;
 
 use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::record;
 use crate::cluster::store::{StoreEvent, is_relevant_change, place};
 use crate::cluster::{address, cache};
 use crate::controllers::context::Context;
@@ -22,8 +21,9 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
         StoreEvent::Added(object) => enter_service(context, &object, true),
         StoreEvent::Updated(before, object) => {
             let (namespace, name) = place(&*object);
-            let restated = before.status != object.status
-                && status_changed_externally(context, &ObjectKey::service(&namespace, &name));
+            let key = ObjectKey::service(&namespace, &name);
+            let restated = before.status != object.status && status_changed_externally(context, &key);
+            let had = before.status != object.status && may_own_service(context, &key, &before);
             enter_service(
                 context,
                 &object,
@@ -38,8 +38,7 @@ pub fn service(context: &Context, learnt: StoreEvent<OcEssentialService>) {
             }
             // The owner outranks its competitors. Requeue them when it stops being the owner or can no longer
             // have a create outstanding, and when it becomes the owner, which is what they wait for.
-            let had = before.status != object.status && may_own_service(&before);
-            let has = before.status != object.status && may_own_service(&object);
+            let has = before.status != object.status && may_own_service(context, &key, &object);
             if had != has || had && gave_way(&before, &object) {
                 wake_neighbours(context, &context.cache.entry_of_service(&object));
             }
@@ -171,8 +170,8 @@ fn gave_way(before: &OcEssentialService, now: &OcEssentialService) -> bool {
     conflict(now) && !conflict(before)
 }
 
-fn may_own_service(object: &OcEssentialService) -> bool {
-    record::of_service(object).may_own_service()
+fn may_own_service(context: &Context, key: &ObjectKey, object: &OcEssentialService) -> bool {
+    context.cache.record_of_service(key, object).may_own_service()
 }
 
 fn enter_service(context: &Context, object: &Arc<OcEssentialService>, is_relevant_change: bool) {
@@ -207,7 +206,7 @@ fn enter_lead(context: &Context, object: &Arc<Lead>, is_relevant_change: bool) {
 fn wake_services_of(context: &Context, lead: &(String, String)) {
     let keys = context.cache.index.of_lead(lead);
     for key in keys {
-        if let Some(object) = context.cache.services.get(&key.namespace, &key.name) {
+        if let Some(object) = context.cache.services.get(key.namespace(), key.name()) {
             let entry = context.cache.entry_of_service(&object);
             context.cache.index.enter(&key, entry);
             context.tallies.enter(&context.cache, &key);
@@ -221,7 +220,7 @@ fn wake_leads_of(context: &Context, tenant: Option<(String, oc_domain::names::Te
     let Some((platform, tenant)) = tenant else { return };
     let keys = context.cache.index.of_tenant(&platform, &tenant);
     context.enqueue_all(
-        keys.into_iter().filter(|key| key.kind == Kind::Lead),
+        keys.into_iter().filter(|key| key.kind() == Kind::Lead),
         Priority::Effect,
     );
 }
@@ -277,7 +276,7 @@ pub fn platform_is_back(context: &Context, platform: &str) {
 /// Called when a job has run: enqueues the services that wait for it.
 pub fn job_ran(context: &Context, platform: &str) {
     let waiting = |key: &ObjectKey| {
-        let object = context.cache.services.get(&key.namespace, &key.name);
+        let object = context.cache.services.get(key.namespace(), key.name());
         object
             .and_then(|object| object.status.clone())
             .and_then(|status| status.sync)
@@ -288,7 +287,7 @@ pub fn job_ran(context: &Context, platform: &str) {
         .index
         .on(platform)
         .into_iter()
-        .filter(|key| key.kind == Kind::OcEssentialService)
+        .filter(|key| key.kind() == Kind::OcEssentialService)
         .collect();
     context.enqueue_all(keys.into_iter().filter(waiting), Priority::Effect);
 }

@@ -1,5 +1,7 @@
 //! `Lead`: from the spec to the target, and from a decision to the status.
 
+use std::sync::Arc;
+
 use kube::{Resource, ResourceExt};
 use oc_domain::competition::Contest;
 use oc_domain::conditions::{Reason, Trouble};
@@ -13,7 +15,7 @@ use oc_domain::time::Time;
 use crate::cluster::cache;
 use crate::cluster::index::Entry;
 use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::{record, status};
+use crate::cluster::status;
 use crate::controllers::competition::{self, KnownAccess};
 use crate::controllers::context::Context;
 use crate::controllers::customer::{CustomerPass, CustomerResource, ScriptVariables};
@@ -33,8 +35,8 @@ impl CustomerResource for Lead {
         cache::entry_of_lead(object)
     }
 
-    fn record(&self) -> Record {
-        record::of_lead(self)
+    fn record(context: &Context, key: &ObjectKey, object: &Self) -> Arc<Record> {
+        context.cache.record_of_lead(key, object)
     }
 
     fn is_suspended(&self) -> bool {
@@ -87,7 +89,7 @@ impl CustomerResource for Lead {
             channel: spec.channel_id,
             deletion_policy: policy(spec.deletion_policy),
         };
-        said.target(rival.map(|rival| format!("Lead {}/{}", rival.namespace, rival.name)))
+        said.target(rival.map(|rival| format!("Lead {}/{}", rival.namespace(), rival.name())))
     }
 
     fn decide(now: Time, target: &LeadTarget, record: &Record, facts: &Facts) -> Decision {
@@ -148,7 +150,7 @@ fn service_ref(context: &Context, entry: &Entry) -> Option<ObjectRef> {
         .of_tenant(&entry.platform, entry.tenant.as_ref()?);
     let oldest = observe::oldest(
         keys.into_iter()
-            .filter(|key| key.kind == Kind::OcEssentialService),
+            .filter(|key| key.kind() == Kind::OcEssentialService),
         &context.cache.services,
     )?;
     Some(ObjectRef {

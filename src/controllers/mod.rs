@@ -38,7 +38,7 @@ use oc_api::{Lead, OcEssentialService};
 
 /// The trace span of a pass. `outcome` is the reason it ended with; `why` comes from the decision.
 pub fn span(key: &ObjectKey, priority: Priority) -> tracing::Span {
-    let (kind, namespace, name) = (key.kind.as_str(), key.namespace.as_str(), key.name.as_str());
+    let (kind, namespace, name) = (key.kind().as_str(), key.namespace(), key.name());
     let empty = tracing::field::Empty;
     tracing::trace_span!(target: "operatorconnect::trace", "pass", otel.name = kind, kind, namespace, name, priority = ?priority, outcome = empty, why = empty)
 }
@@ -47,7 +47,7 @@ pub fn span(key: &ObjectKey, priority: Priority) -> tracing::Span {
 pub async fn reconcile(context: Arc<Context>, key: ObjectKey) {
     let begun = clock::since_start();
     context.pass_begins(&key);
-    let (next, outcome) = match (context.cache.wrong(&key), key.kind) {
+    let (next, outcome) = match (context.cache.wrong(&key), key.kind()) {
         (Some(wrong), _) => unreadable::tell(&context, &key, &wrong).await,
         (None, kind) => decided(&context, &key, kind).await,
     };

@@ -98,14 +98,9 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
                 // But the object may now count for something else.
                 let (namespace, name) = place(&object);
                 self.apply_response(object);
-                self.context.tallies.enter(
-                    &self.context.cache,
-                    &ObjectKey {
-                        kind: K::KIND,
-                        namespace,
-                        name,
-                    },
-                );
+                self.context
+                    .tallies
+                    .enter(&self.context.cache, &ObjectKey::new(K::KIND, &namespace, &name));
                 Ok(intent)
             }
             Err(failed) => Err(self.refresh(failed).await),
@@ -157,9 +152,9 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
 
     /// Stores the API server's response to a write.
     fn apply_response(&self, object: K) -> Option<StoreEvent<K>> {
-        let object = strip_managed_fields(object);
-        let learnt = K::store(self.context).apply_response(object.clone());
-        *self.object.lock() = Arc::new(object);
+        let object = Arc::new(strip_managed_fields(object));
+        let learnt = K::store(self.context).apply_response(Arc::clone(&object));
+        *self.object.lock() = object;
         learnt
     }
 

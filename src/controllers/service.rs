@@ -16,7 +16,7 @@ use oc_domain::time::Time;
 
 use crate::cluster::index::Entry;
 use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::{record, secrets, status};
+use crate::cluster::{secrets, status};
 use crate::controllers::competition::{self, KnownAccess};
 use crate::controllers::context::Context;
 use crate::controllers::customer::{CustomerPass, CustomerResource, ScriptVariables};
@@ -37,8 +37,8 @@ impl CustomerResource for OcEssentialService {
         context.cache.entry_of_service(object)
     }
 
-    fn record(&self) -> Record {
-        record::of_service(self)
+    fn record(context: &Context, key: &ObjectKey, object: &Self) -> Arc<Record> {
+        context.cache.record_of_service(key, object)
     }
 
     fn is_suspended(&self) -> bool {
@@ -263,8 +263,8 @@ fn neighbours(
         .index
         .neighbours(entry)
         .into_iter()
-        .filter(move |key| key.kind == Kind::OcEssentialService && *key != own);
-    keys.filter_map(|key| context.cache.services.get(&key.namespace, &key.name))
+        .filter(move |key| key.kind() == Kind::OcEssentialService && *key != own);
+    keys.filter_map(|key| context.cache.services.get(key.namespace(), key.name()))
 }
 
 /// The guid of an object's service, from its status.
@@ -288,7 +288,7 @@ fn named(context: &Context, object: &OcEssentialService, rival: &ObjectKey) -> S
     let what = if context
         .cache
         .services
-        .get(&rival.namespace, &rival.name)
+        .get(rival.namespace(), rival.name())
         .is_some_and(same_name)
     {
         "short name"
@@ -297,6 +297,7 @@ fn named(context: &Context, object: &OcEssentialService, rival: &ObjectKey) -> S
     };
     format!(
         "OcEssentialService {}/{} (same {what})",
-        rival.namespace, rival.name
+        rival.namespace(),
+        rival.name()
     )
 }

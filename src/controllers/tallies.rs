@@ -17,7 +17,6 @@ use oc_domain::time::{Duration, Time};
 
 use crate::cluster::cache::Cache;
 use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::record;
 use crate::controllers::recorded::{Has, Recorded};
 use crate::platform::index::{LeadIndex, ServiceIndex};
 use crate::platform::inventory::Lists;
@@ -273,18 +272,18 @@ impl Tallies {
 
 fn noted(cache: &Cache, key: &ObjectKey) -> Option<(String, Noted)> {
     let platform = cache.index.platform_of(key)?;
-    let noted = match key.kind {
+    let noted = match key.kind() {
         Kind::LivePlatform => return None,
         Kind::Lead => {
-            let object = cache.leads.get(&key.namespace, &key.name)?;
+            let object = cache.leads.get(key.namespace(), key.name())?;
             Noted {
-                has: Has::of_lead(&object, &record::of_lead(&object)),
+                has: Has::of_lead(&object, &cache.record_of_lead(key, &object)),
                 pace: None,
             }
         }
         Kind::OcEssentialService => {
-            let object = cache.services.get(&key.namespace, &key.name)?;
-            let record = record::of_service(&object);
+            let object = cache.services.get(key.namespace(), key.name())?;
+            let record = cache.record_of_service(key, &object);
             let pace = record
                 .operation
                 .as_ref()

@@ -23,7 +23,7 @@ use crate::runtime::workqueue::Priority;
 /// Writes into the conditions of an object that it cannot be read, and which fields are wrong. Everything
 /// else stays as it is, including the finalizer, because the object may have something on the platform.
 pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -> (Action, PassOutcome) {
-    let written = match key.kind {
+    let written = match key.kind() {
         Kind::LivePlatform => {
             patch_status(context, &context.cache.platforms, key, wrong, |object| {
                 object.status.as_ref().map(|status| status as &dyn HasStatus)
@@ -58,9 +58,9 @@ pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -
         Ok(()) => (Action::AwaitChange, PassOutcome::Stalled),
         Err(failed) => {
             tracing::warn!(
-                kind = key.kind.as_str(),
-                namespace = key.namespace,
-                name = key.name,
+                kind = key.kind().as_str(),
+                namespace = key.namespace(),
+                name = key.name(),
                 ?failed,
                 "could not write into the status that this version can't read the object; retrying"
             );
@@ -75,10 +75,10 @@ pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -
 fn uid(context: &Context, key: &ObjectKey) -> Option<String> {
     fn of<K: Resource>(store: &Store<K>, key: &ObjectKey) -> Option<String> {
         store
-            .get(&key.namespace, &key.name)
+            .get(key.namespace(), key.name())
             .and_then(|object| object.meta().uid.clone())
     }
-    match key.kind {
+    match key.kind() {
         Kind::LivePlatform => of(&context.cache.platforms, key),
         Kind::Lead => of(&context.cache.leads, key),
         Kind::OcEssentialService => of(&context.cache.services, key),
@@ -103,7 +103,7 @@ async fn patch_status<K: ManagedResource>(
     wrong: &str,
     told: impl Fn(&K) -> Option<&dyn HasStatus>,
 ) -> Result<(), WriteError> {
-    let Some(object) = store.get(&key.namespace, &key.name) else {
+    let Some(object) = store.get(key.namespace(), key.name()) else {
         return Ok(());
     };
     // If the status itself is unreadable, this would overwrite conditions that are not known here.

@@ -135,10 +135,10 @@ fn sentence(text: &str) -> String {
 /// created it.
 async fn there(context: &Context, platform: &str, rules: &LeadDiscovery, tenant: &TenantId) -> bool {
     let keys = context.cache.index.of_tenant(platform, tenant);
-    for key in keys.into_iter().filter(|key| key.kind == Kind::Lead) {
+    for key in keys.into_iter().filter(|key| key.kind() == Kind::Lead) {
         let of = context.cache.index.platform_of(&key).unwrap_or_default();
-        if (of == platform && key.namespace == rules.namespace)
-            || context.may_use(&of, &key.namespace).await != Access::MayNot
+        if (of == platform && key.namespace() == rules.namespace)
+            || context.may_use(&of, key.namespace()).await != Access::MayNot
         {
             return true;
         }

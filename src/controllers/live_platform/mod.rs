@@ -34,7 +34,7 @@ use oc_api::LivePlatform;
 const OTHERS_LOOK: Duration = Duration::from_secs(20);
 
 pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
-    let Some(object) = context.cache.platforms.get("", &key.name) else {
+    let Some(object) = context.cache.platforms.get("", key.name()) else {
         return (forgotten(context, key, None), PassOutcome::Gone);
     };
     if context.is_out_of_scope(&object).await {
@@ -80,9 +80,9 @@ pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Actio
 /// Leaves a platform alone that no watched namespace may use: the operators of other namespaces reconcile it.
 fn leave_to_others(context: &Context, key: &ObjectKey) -> Action {
     let watched = &context.config.scope;
-    tracing::debug!(kind = "LivePlatform", name = key.name, %watched, "no watched namespace may use this platform; leaving it to other operators");
-    context.connections.set(&key.name, None);
-    context.connections.back_off(&key.name, None);
+    tracing::debug!(kind = "LivePlatform", name = key.name(), %watched, "no watched namespace may use this platform; leaving it to other operators");
+    context.connections.set(key.name(), None);
+    context.connections.back_off(key.name(), None);
     Action::RequeueAt(clock::now() + OTHERS_LOOK, Priority::Observe)
 }
 
@@ -94,15 +94,15 @@ async fn connect(
     object: &Arc<LivePlatform>,
     failed: bool,
 ) -> (Connected, Option<Time>) {
-    let before = context.connections.of(&key.name);
+    let before = context.connections.of(key.name());
     let connected = connection::connection(context, object, failed).await;
     let other = before.as_ref().is_none_or(|before| connected.differs(before));
     let tries = before
         .as_ref()
         .is_some_and(|before| connected.tries_another(before));
-    context.connections.set(&key.name, Some(connected.clone()));
+    context.connections.set(key.name(), Some(connected.clone()));
     if other {
-        handlers::platform_is_back(context, &key.name);
+        handlers::platform_is_back(context, key.name());
     }
     // Trying another credential changes nothing for the objects, but it is work for this pass.
     let held = if other || tries {
@@ -146,7 +146,7 @@ fn count(
 
 fn log(key: &ObjectKey, decision: &PlatformDecision) {
     let (step, why, reason) = (&decision.step, decision.why, decision.verdict.reason);
-    tracing::debug!(kind = "LivePlatform", name = key.name, ?step, why, %reason, "reconciled");
+    tracing::debug!(kind = "LivePlatform", name = key.name(), ?step, why, %reason, "reconciled");
 }
 
 /// The next pass comes sooner while another credential is tried, or while leads remain to be discovered.
@@ -186,8 +186,8 @@ async fn prove(
     let tries = connected.trying.is_some();
     let (connected, unproven) = connection::prove(connected, object).await;
     if tries && unproven.is_none() {
-        context.connections.set(&key.name, Some(connected.clone()));
-        handlers::platform_is_back(context, &key.name);
+        context.connections.set(key.name(), Some(connected.clone()));
+        handlers::platform_is_back(context, key.name());
     }
     (connected, unproven)
 }
@@ -219,11 +219,12 @@ fn hold(context: &Context, key: &ObjectKey, refused: bool, next: Action) -> Acti
     let version = context
         .cache
         .platforms
-        .get("", &key.name)
+        .get("", key.name())
         .and_then(|object| object.resource_version());
-    context
-        .connections
-        .back_off(&key.name, until.map(|until| CredentialBackoff { version, until }));
+    context.connections.back_off(
+        key.name(),
+        until.map(|until| CredentialBackoff { version, until }),
+    );
     match until {
         Some(until) => Action::RequeueAt(
             until.min(clock::now() + connection::CREDENTIAL_LOOK),
@@ -255,7 +256,7 @@ fn remember(
             inventory,
         });
         context.connections.set(
-            &key.name,
+            key.name(),
             Some(Connected {
                 last_good,
                 ..connected

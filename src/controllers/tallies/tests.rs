@@ -1,6 +1,7 @@
 //! The running counts equal what a walk over all objects finds.
 
 use super::*;
+use crate::cluster::record;
 use crate::controllers::context::Context;
 use crate::controllers::handlers;
 use crate::runtime::clock;
