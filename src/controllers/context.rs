@@ -180,7 +180,7 @@ impl Context {
     /// The access that objects of this namespace have to a platform.
     pub async fn connection(&self, platform: &str, namespace: &str) -> PlatformAccess {
         let Some(reading) = self.cache.reading(platform) else {
-            let message = format!("There is no LivePlatform {platform}. Create it, or name another one.");
+            let message = format!("There is no LivePlatform {platform}. Create it under that name.");
             return PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, message));
         };
         if self.cache.platforms.wrong("", platform).is_some() {

@@ -30,7 +30,7 @@ pub async fn a_deleted_namespace_goes_though_its_secret_goes_first(scene: Scene)
     Api::<Secret>::namespaced(scene.client.clone(), &scene.namespace).delete("credential", &DeleteParams::default()).await?;
     scene.annotate::<LivePlatform>(&scene.platform, "operatorconnect.dev/reconcile-requested-at", "gone").await?;
     let platform: LivePlatform = scene.ready(&scene.platform, "False", "AuthenticationFailed").await?;
-    ensure!(message(&platform).contains("is not there"), "{}", message(&platform));
+    ensure!(message(&platform).contains("does not exist"), "{}", message(&platform));
     // An object that is not being deleted may not use the last working connection.
     scene.service("new", 4, json!({})).await?;
     scene.ready::<OcEssentialService>("new", "False", "AuthenticationFailed").await?;
@@ -68,14 +68,15 @@ pub async fn a_platform_object_that_is_gone_holds_only_what_must_be_deleted(scen
     }
     scene.gone::<OcEssentialService>("paid").await?;
     // It names both ways out.
-    let told =
-        |service: &OcEssentialService| ready_is(service, "False", "PlatformNotFound") && ["Make it", "Retain"].iter().all(|way| message(service).contains(way));
+    let told = |service: &OcEssentialService| {
+        ready_is(service, "False", "PlatformNotFound") && ["Create it", "Retain"].iter().all(|way| message(service).contains(way))
+    };
     scene.until("trial", told).await?;
     // The platform object comes back without its Secret, so no connection ever worked. It still says what to do.
     Api::<Secret>::namespaced(scene.client.clone(), &scene.namespace).delete("credential", &DeleteParams::default()).await?;
     scene.platform_object(json!({})).await?;
     let told = |service: &OcEssentialService| {
-        ready_is(service, "False", "AuthenticationFailed") && ["make it", "Retain"].iter().all(|way| message(service).contains(way))
+        ready_is(service, "False", "AuthenticationFailed") && ["Create it", "Retain"].iter().all(|way| message(service).contains(way))
     };
     scene.until("trial", told).await?;
     ensure!(left(&scene).await?.len() == 2 && scene.calls("services.delete").await? == 0);

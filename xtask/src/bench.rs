@@ -213,7 +213,7 @@ pub fn is_ready(object: &OcEssentialService) -> bool {
 const ALONE: &str = "alone";
 
 /// Makes the same writes without an operator: for each object its create, its mark, its status twice, and
-/// three events.
+/// two events.
 async fn alone(client: &Client, services: u32) -> Result<Duration> {
     manifests::apply_all(
         client,
@@ -229,7 +229,7 @@ async fn alone(client: &Client, services: u32) -> Result<Duration> {
             .await
     };
     let told = async {
-        stream::iter(0..services * 3)
+        stream::iter(0..services * 2)
             .map(|number| tell(client, number))
             .buffer_unordered(TOLD_AT_ONCE)
             .try_for_each(|()| async { Ok(()) })
@@ -294,7 +294,7 @@ async fn busy(settings: &Settings, programs: &build::Programs) -> Result<()> {
     .await?;
     let before = alone(&ground.client, count).await?;
     note(&format!(
-        "the API server alone, one create, three writes and three events for each object: {:.1} s",
+        "the API server alone, one create, three writes and two events for each object: {:.1} s",
         before.as_secs_f64()
     ));
     let mut operator = trial::operator(&programs.operator, &ground.release, "info", &ground.log)?;

@@ -142,10 +142,17 @@ pub fn of_service(
         }
         ReportedEnd::LastReported => {}
     }
-    if let (Some(license), true) = (&after.license, created(before, after)) {
+    let synced = last.verdict.ready == ConditionStatus::True && is_synced(after) && !is_synced(before);
+    let licensed = after.license.as_ref().filter(|_| created(before, after));
+    if let Some(license) = licensed {
+        let shown = if synced {
+            "everywhere it should"
+        } else {
+            "in the list of services"
+        };
         notes.push(EventMessage::new(
             Event::Licensed,
-            format!("The platform shows the service, with the license {license}."),
+            format!("The platform shows the service {shown}, with the license {license}."),
         ));
     }
     if let (Some(was), Some(is)) = (&before.license, &after.license)
@@ -165,7 +172,8 @@ pub fn of_service(
             notes.push(EventMessage::new(event, last.verdict.message.clone()));
         }
     }
-    if last.verdict.ready == ConditionStatus::True && is_synced(after) && !is_synced(before) {
+    // What is licensed and synced at once is one change.
+    if synced && licensed.is_none() {
         notes.push(EventMessage::new(
             Event::Synced,
             "The platform shows the service everywhere it should.",

@@ -69,7 +69,7 @@ fn from_the_request_to_ready() {
     let table = [
         ("no news", converting.0, converting.1.clone(), last.clone(), ""),
         ("it shows", converting.0, converting.1.clone(), rest(not(Reason::AwaitingLeadsJob), waits(due(), none)), "Licensed AwaitingLeadsJob"),
-        ("it shows everywhere", converting.0, converting.1.clone(), rest(Verdict::ready("x"), verified()), "Licensed Synced"),
+        ("it shows everywhere", converting.0, converting.1.clone(), rest(Verdict::ready("x"), verified()), "Licensed"),
         ("it still waits", awaits(Reason::AwaitingLeadsJob), waits(due(), none), rest(not(Reason::AwaitingLeadsJob), waits(due(), none)), ""),
         (
             "the next job",
