@@ -65,9 +65,9 @@ impl Cache {
     /// Returns which fields of an object this version can't read, and why.
     pub fn wrong(&self, key: &ObjectKey) -> Option<Arc<str>> {
         match key.kind() {
-            Kind::LivePlatform => self.platforms.wrong("", key.name()),
-            Kind::Lead => self.leads.wrong(key.namespace(), key.name()),
-            Kind::OcEssentialService => self.services.wrong(key.namespace(), key.name()),
+            Kind::LivePlatform => self.platforms.wrong(key),
+            Kind::Lead => self.leads.wrong(key),
+            Kind::OcEssentialService => self.services.wrong(key),
         }
     }
 

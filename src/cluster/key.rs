@@ -3,6 +3,8 @@
 use std::cmp::Ordering;
 use std::sync::Arc;
 
+use kube::Resource;
+
 /// The kinds of our custom resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Kind {
@@ -34,18 +36,34 @@ pub struct ObjectKey {
     kind: Kind,
     /// The length of the namespace.
     split: u16,
-    /// The namespace and the name, one after the other.
-    text: Arc<str>,
+    text: QualifiedName,
+}
+
+/// `namespace/name`, or `/name` of an object without a namespace. Unique within a kind.
+pub type QualifiedName = Arc<str>;
+
+/// Returns the qualified name of an object.
+pub fn qualified_name<K: Resource>(object: &K) -> QualifiedName {
+    let meta = object.meta();
+    qualify(
+        meta.namespace.as_deref().unwrap_or_default(),
+        meta.name.as_deref().unwrap_or_default(),
+    )
+}
+
+/// Joins a namespace and a name.
+pub fn qualify(namespace: &str, name: &str) -> QualifiedName {
+    [namespace, "/", name].concat().into()
 }
 
 impl ObjectKey {
     /// Returns the key of an object; the namespace of a `LivePlatform` is empty.
     pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
-        // A namespace has at most 63 characters. Of a longer text, which is none, the name takes the rest.
         Self {
             kind,
-            split: u16::try_from(namespace.len()).unwrap_or_default(),
-            text: [namespace, name].concat().into(),
+            // A namespace has at most 63 characters.
+            split: u16::try_from(namespace.len()).unwrap_or(u16::MAX),
+            text: qualify(namespace, name),
         }
     }
 
@@ -76,7 +94,12 @@ impl ObjectKey {
 
     /// Name of the object.
     pub fn name(&self) -> &str {
-        self.text.get(usize::from(self.split)..).unwrap_or_default()
+        self.text.get(usize::from(self.split) + 1..).unwrap_or_default()
+    }
+
+    /// Namespace and name.
+    pub fn qualified_name(&self) -> &QualifiedName {
+        &self.text
     }
 }
 

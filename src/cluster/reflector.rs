@@ -15,7 +15,8 @@ use kube::api::{ListParams, WatchEvent, WatchParams};
 use kube::core::{ObjectList, PartialObjectMeta, Request};
 
 use crate::cluster::decode::{Decode, Read};
-use crate::cluster::store::{Against, ObjectName, Store, StoreEvent, place};
+use crate::cluster::key::{QualifiedName, qualified_name};
+use crate::cluster::store::{Against, Store, StoreEvent, place};
 use crate::cluster::watch_health::WatchHealth;
 use crate::runtime::clock;
 
@@ -235,10 +236,10 @@ impl<K: Decode, T: Fn(StoreEvent<K>)> Reflector<'_, K, T> {
     }
 
     async fn list(&mut self, against: Against) -> kube::Result<Next> {
-        let mut seen = HashSet::<ObjectName>::new();
+        let mut seen = HashSet::<QualifiedName>::new();
         let (store, tell) = (self.store, &self.tell);
         let version = pages::<K>(&self.client, &self.request, |read| {
-            seen.extend(read.object.as_ref().map(place));
+            seen.extend(read.object.as_ref().map(qualified_name));
             take(store, read, against, tell);
         })
         .await?;

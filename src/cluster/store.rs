@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 use kube::{Resource, ResourceExt};
 
+use crate::cluster::key::{ObjectKey, QualifiedName, qualified_name, qualify};
+
 /// Namespace and name; the namespace is empty for cluster-scoped objects.
 pub type ObjectName = (String, String);
 
@@ -42,7 +44,7 @@ struct StoredObject<K> {
 
 /// The local copy of one kind.
 pub struct Store<K> {
-    objects: RwLock<HashMap<ObjectName, StoredObject<K>>>,
+    objects: RwLock<HashMap<QualifiedName, StoredObject<K>>>,
 }
 
 impl<K> Default for Store<K> {
@@ -83,26 +85,33 @@ pub enum Against {
 }
 
 impl<K: Resource> Store<K> {
-    fn write(&self) -> parking_lot::RwLockWriteGuard<'_, HashMap<ObjectName, StoredObject<K>>> {
+    fn write(&self) -> parking_lot::RwLockWriteGuard<'_, HashMap<QualifiedName, StoredObject<K>>> {
         self.objects.write()
     }
 
-    fn read(&self) -> parking_lot::RwLockReadGuard<'_, HashMap<ObjectName, StoredObject<K>>> {
+    fn read(&self) -> parking_lot::RwLockReadGuard<'_, HashMap<QualifiedName, StoredObject<K>>> {
         self.objects.read()
+    }
+
+    /// Returns the newest known version of the object that a key of this kind identifies.
+    pub fn of(&self, key: &ObjectKey) -> Option<Arc<K>> {
+        self.read()
+            .get(key.qualified_name())
+            .map(|known| Arc::clone(&known.object))
     }
 
     /// Returns the newest known version of an object.
     pub fn get(&self, namespace: &str, name: &str) -> Option<Arc<K>> {
         self.read()
-            .get(&(namespace.to_owned(), name.to_owned()))
+            .get(&qualify(namespace, name))
             .map(|known| Arc::clone(&known.object))
     }
 
     /// Returns the fields of an object that this version of the program can't read, and why. Nothing is
     /// decided for such an object.
-    pub fn wrong(&self, namespace: &str, name: &str) -> Option<Arc<str>> {
+    pub fn wrong(&self, key: &ObjectKey) -> Option<Arc<str>> {
         self.read()
-            .get(&(namespace.to_owned(), name.to_owned()))
+            .get(key.qualified_name())
             .and_then(|known| known.wrong.clone())
     }
 
@@ -121,7 +130,7 @@ impl<K: Resource> Store<K> {
     pub fn apply_response(&self, object: Arc<K>) -> Option<StoreEvent<K>> {
         let known = self
             .read()
-            .get(&place(&*object))
+            .get(&qualified_name(&*object))
             .is_some_and(|known| known.object.meta().uid == object.meta().uid);
         known
             .then(|| self.put_shared(object, None, Against::Versions))
@@ -143,7 +152,7 @@ impl<K: Resource> Store<K> {
         if object.meta().deletion_timestamp.is_some() && object.finalizers().is_empty() {
             return None;
         }
-        let at = place(&*object);
+        let at = qualified_name(&*object);
         let mut objects = self.write();
         let before = objects.get(&at).map(|known| Arc::clone(&known.object));
         // This also holds for another uid: a watch that lags may deliver the predecessor after a response
@@ -172,7 +181,7 @@ impl<K: Resource> Store<K> {
     /// Removes a deleted object, unless another object has its name by now.
     pub fn remove(&self, gone: &impl Resource) -> Option<StoreEvent<K>> {
         let mut objects = self.write();
-        let place = place(gone);
+        let place = qualified_name(gone);
         let same = objects
             .get(&place)
             .is_some_and(|known| known.object.meta().uid == gone.meta().uid);
@@ -186,17 +195,12 @@ impl<K: Resource> Store<K> {
     }
 
     /// Removes the objects of this namespace, or of all, that a list did not contain.
-    pub fn remove_all_but(&self, seen: &HashSet<ObjectName>, of: Option<&str>) -> Vec<StoreEvent<K>> {
+    pub fn remove_all_but(&self, seen: &HashSet<QualifiedName>, of: Option<&str>) -> Vec<StoreEvent<K>> {
         let mut objects = self.write();
-        let listed = |place: &ObjectName| of.is_none_or(|namespace| namespace == place.0);
-        let gone: Vec<ObjectName> = objects
-            .keys()
-            .filter(|place| listed(place) && !seen.contains(*place))
-            .cloned()
-            .collect();
-        gone.iter()
-            .filter_map(|place| objects.remove(place))
-            .map(|known| StoreEvent::Deleted(known.object))
+        let in_it = |object: &K| of.is_none_or(|of| object.meta().namespace.as_deref() == Some(of));
+        objects
+            .extract_if(|place, known| in_it(&known.object) && !seen.contains(place))
+            .map(|(_, known)| StoreEvent::Deleted(known.object))
             .collect()
     }
 }
@@ -204,21 +208,14 @@ impl<K: Resource> Store<K> {
 /// Whether a person or another tool changed something that matters to us: neither our own status nor the
 /// annotations that we write.
 pub fn is_relevant_change<K: Resource>(before: &K, now: &K) -> bool {
-    let theirs = |object: &K| {
-        let annotations: Vec<_> = object
-            .annotations()
-            .iter()
-            .filter(|(name, _)| !crate::cluster::record::OWN_ANNOTATIONS.contains(&name.as_str()))
-            .map(|(name, value)| (name.clone(), value.clone()))
-            .collect();
-        (
-            object.meta().generation,
-            object.meta().deletion_timestamp.clone(),
-            annotations,
-            object.finalizers().to_vec(),
-        )
-    };
-    theirs(before) != theirs(now)
+    fn theirs<K: Resource>(object: &K) -> impl Iterator<Item = (&String, &String)> {
+        let own = |name: &str| crate::cluster::record::OWN_ANNOTATIONS.contains(&name);
+        object.annotations().iter().filter(move |(name, _)| !own(name))
+    }
+    before.meta().generation != now.meta().generation
+        || before.meta().deletion_timestamp != now.meta().deletion_timestamp
+        || before.finalizers() != now.finalizers()
+        || theirs(before).ne(theirs(now))
 }
 
 #[cfg(test)]
@@ -339,9 +336,15 @@ mod tests {
                 .is_some()
         };
         assert!(put("1", Some("spec.mode")) && store.unreadable() == 1);
-        assert_eq!(store.wrong("n", "a").as_deref(), Some("spec.mode"));
+        assert_eq!(
+            store.wrong(&ObjectKey::lead("n", "a")).as_deref(),
+            Some("spec.mode")
+        );
         assert!(
-            !put("1", None) && put("2", None) && store.wrong("n", "a").is_none() && store.unreadable() == 0
+            !put("1", None)
+                && put("2", None)
+                && store.wrong(&ObjectKey::lead("n", "a")).is_none()
+                && store.unreadable() == 0
         );
     }
 

@@ -108,9 +108,9 @@ pub fn forgotten(context: &Context, key: &ObjectKey, uid: Option<&str>) -> Actio
 /// Whether an object of this name is known.
 fn exists(context: &Context, key: &ObjectKey) -> bool {
     match key.kind() {
-        Kind::LivePlatform => context.cache.platforms.get(key.namespace(), key.name()).is_some(),
-        Kind::Lead => context.cache.leads.get(key.namespace(), key.name()).is_some(),
-        Kind::OcEssentialService => context.cache.services.get(key.namespace(), key.name()).is_some(),
+        Kind::LivePlatform => context.cache.platforms.of(key).is_some(),
+        Kind::Lead => context.cache.leads.of(key).is_some(),
+        Kind::OcEssentialService => context.cache.services.of(key).is_some(),
     }
 }
 
@@ -118,7 +118,7 @@ fn exists(context: &Context, key: &ObjectKey) -> bool {
 pub fn anew(context: &Context, key: &ObjectKey, uid: Option<&str>) -> bool {
     fn another<K: kube::Resource>(store: &Store<K>, key: &ObjectKey, uid: Option<&str>) -> bool {
         store
-            .get(key.namespace(), key.name())
+            .of(key)
             .is_some_and(|object| object.meta().uid.as_deref() != uid)
     }
     match key.kind() {

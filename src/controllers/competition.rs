@@ -44,7 +44,7 @@ pub fn of_service(
         .filter(|key| key.kind() == Kind::OcEssentialService && *key != own);
     let others: Vec<_> = keys
         .filter_map(|key| {
-            let other = context.cache.services.get(key.namespace(), key.name())?;
+            let other = context.cache.services.of(&key)?;
             let theirs = context.cache.index.entry(&key)?;
             let record = context.memory.reminded(
                 &key,
@@ -106,7 +106,7 @@ pub fn of_lead(
         .into_iter()
         .filter(|key| key.kind() == Kind::Lead && *key != own);
     let others = keys.filter_map(|key| {
-        let other = context.cache.leads.get(key.namespace(), key.name())?;
+        let other = context.cache.leads.of(&key)?;
         let record = context.memory.reminded(
             &key,
             other.meta().uid.as_deref(),

@@ -138,9 +138,7 @@ impl Context {
             key: &ObjectKey,
             said: impl Fn(&K) -> Option<i64>,
         ) -> Option<Time> {
-            let object = store
-                .get(key.namespace(), key.name())
-                .filter(|object| said(object).is_none())?;
+            let object = store.of(key).filter(|object| said(object).is_none())?;
             object.creation_timestamp().map(|time| clock::time(time.0))
         }
         match key.kind() {
@@ -183,7 +181,12 @@ impl Context {
             let message = format!("There is no LivePlatform {platform}. Create it under that name.");
             return PlatformAccess::Unusable(Trouble::new(Reason::PlatformNotFound, message));
         };
-        if self.cache.platforms.wrong("", platform).is_some() {
+        if self
+            .cache
+            .platforms
+            .wrong(&ObjectKey::platform(platform))
+            .is_some()
+        {
             let message = format!(
                 "This version of the operator can't read LivePlatform {platform}. See its conditions. What exists on the platform stays as it is."
             );

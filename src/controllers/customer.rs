@@ -132,7 +132,7 @@ pub async fn reconcile<K: CustomerResource>(
     context: &Arc<Context>,
     key: &ObjectKey,
 ) -> (Action, PassOutcome) {
-    let Some(object) = K::store(context).get(key.namespace(), key.name()) else {
+    let Some(object) = K::store(context).of(key) else {
         return (forgotten(context, key, None), PassOutcome::Gone);
     };
     let entry = K::entry(context, &object);

@@ -33,7 +33,7 @@ pub fn wanted(context: &Context, platform: &str) -> Vec<Asking> {
     let of = |key: &ObjectKey| match key.kind() {
         Kind::LivePlatform => None,
         Kind::Lead => {
-            let lead = context.cache.leads.get(key.namespace(), key.name())?;
+            let lead = context.cache.leads.of(key)?;
             let asking = asking(&*lead)?;
             let counted = counts(
                 record::has_finalizer(&*lead),
@@ -43,7 +43,7 @@ pub fn wanted(context: &Context, platform: &str) -> Vec<Asking> {
             counted.then_some(asking)
         }
         Kind::OcEssentialService => {
-            let service = context.cache.services.get(key.namespace(), key.name())?;
+            let service = context.cache.services.of(key)?;
             // Only a few of thousands are being deleted, and the remaining checks cost more.
             let asking = asking(&*service)?;
             let spec = &service.spec;
@@ -150,12 +150,12 @@ pub fn counted(context: &Context, platform: &LivePlatform) {
         Kind::Lead => context
             .cache
             .leads
-            .get(key.namespace(), key.name())
+            .of(key)
             .is_some_and(|lead| asking(&*lead).is_some()),
         Kind::OcEssentialService => context
             .cache
             .services
-            .get(key.namespace(), key.name())
+            .of(key)
             .is_some_and(|service| asking(&*service).is_some()),
     };
     let keys = context.cache.index.on(&name);

@@ -206,7 +206,7 @@ fn enter_lead(context: &Context, object: &Arc<Lead>, is_relevant_change: bool) {
 fn wake_services_of(context: &Context, lead: &(String, String)) {
     let keys = context.cache.index.of_lead(lead);
     for key in keys {
-        if let Some(object) = context.cache.services.get(key.namespace(), key.name()) {
+        if let Some(object) = context.cache.services.of(&key) {
             let entry = context.cache.entry_of_service(&object);
             context.cache.index.enter(&key, entry);
             context.tallies.enter(&context.cache, &key);
@@ -276,7 +276,7 @@ pub fn platform_is_back(context: &Context, platform: &str) {
 /// Called when a job has run: enqueues the services that wait for it.
 pub fn job_ran(context: &Context, platform: &str) {
     let waiting = |key: &ObjectKey| {
-        let object = context.cache.services.get(key.namespace(), key.name());
+        let object = context.cache.services.of(key);
         object
             .and_then(|object| object.status.clone())
             .and_then(|status| status.sync)

@@ -63,7 +63,7 @@ pub fn age<K: Resource>(object: &K) -> impl Ord + use<K> {
 
 /// The oldest of these objects that the store knows.
 pub fn oldest<K: Resource>(keys: impl Iterator<Item = ObjectKey>, store: &Store<K>) -> Option<Arc<K>> {
-    keys.filter_map(|key| store.get(key.namespace(), key.name()))
+    keys.filter_map(|key| store.of(&key))
         .min_by_key(|object| age(&**object))
 }
 

@@ -264,7 +264,7 @@ fn neighbours(
         .neighbours(entry)
         .into_iter()
         .filter(move |key| key.kind() == Kind::OcEssentialService && *key != own);
-    keys.filter_map(|key| context.cache.services.get(key.namespace(), key.name()))
+    keys.filter_map(|key| context.cache.services.of(&key))
 }
 
 /// The guid of an object's service, from its status.
@@ -285,12 +285,7 @@ fn named(context: &Context, object: &OcEssentialService, rival: &ObjectKey) -> S
             .short_name
             .eq_ignore_ascii_case(&object.spec.short_name)
     };
-    let what = if context
-        .cache
-        .services
-        .get(rival.namespace(), rival.name())
-        .is_some_and(same_name)
-    {
+    let what = if context.cache.services.of(rival).is_some_and(same_name) {
         "short name"
     } else {
         "tenant"

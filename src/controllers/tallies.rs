@@ -275,14 +275,14 @@ fn noted(cache: &Cache, key: &ObjectKey) -> Option<(String, Noted)> {
     let noted = match key.kind() {
         Kind::LivePlatform => return None,
         Kind::Lead => {
-            let object = cache.leads.get(key.namespace(), key.name())?;
+            let object = cache.leads.of(key)?;
             Noted {
                 has: Has::of_lead(&object, &cache.record_of_lead(key, &object)),
                 pace: None,
             }
         }
         Kind::OcEssentialService => {
-            let object = cache.services.get(key.namespace(), key.name())?;
+            let object = cache.services.of(key)?;
             let record = cache.record_of_service(key, &object);
             let pace = record
                 .operation

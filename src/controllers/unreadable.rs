@@ -74,9 +74,7 @@ pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -
 
 fn uid(context: &Context, key: &ObjectKey) -> Option<String> {
     fn of<K: Resource>(store: &Store<K>, key: &ObjectKey) -> Option<String> {
-        store
-            .get(key.namespace(), key.name())
-            .and_then(|object| object.meta().uid.clone())
+        store.of(key).and_then(|object| object.meta().uid.clone())
     }
     match key.kind() {
         Kind::LivePlatform => of(&context.cache.platforms, key),
@@ -103,7 +101,7 @@ async fn patch_status<K: ManagedResource>(
     wrong: &str,
     told: impl Fn(&K) -> Option<&dyn HasStatus>,
 ) -> Result<(), WriteError> {
-    let Some(object) = store.get(key.namespace(), key.name()) else {
+    let Some(object) = store.of(key) else {
         return Ok(());
     };
     // If the status itself is unreadable, this would overwrite conditions that are not known here.

@@ -7,6 +7,7 @@ use axum::body::Body;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
 
+use crate::cluster::key::ObjectKey;
 use crate::cluster::reflector::*;
 use oc_api::Lead;
 
@@ -171,10 +172,10 @@ async fn one_object_that_can_not_be_read_keeps_no_other_away() {
     assert_eq!(known(&store), ["a@3", "b@5", "bad@11", "c@12"]);
     assert!(
         store
-            .wrong("n", "bad")
+            .wrong(&ObjectKey::lead("n", "bad"))
             .is_some_and(|wrong| wrong.contains("spec.deletionPolicy: unknown variant `Archive`"))
     );
-    assert!(store.wrong("n", "a").is_none() && watched.seen().is_well());
+    assert!(store.wrong(&ObjectKey::lead("n", "a")).is_none() && watched.seen().is_well());
 }
 
 #[tokio::test]

@@ -67,7 +67,7 @@ fn waiting(context: &Context, platform: &str) -> [Waiting; 2] {
     let mut waiting = [Waiting::default(); 2];
     let keys = context.cache.index.on(platform);
     for key in keys.iter().filter(|key| key.kind() == Kind::OcEssentialService) {
-        let Some(object) = context.cache.services.get(key.namespace(), key.name()) else {
+        let Some(object) = context.cache.services.of(key) else {
             continue;
         };
         let Some(sync) = object.status.as_ref().and_then(|status| status.sync.as_ref()) else {
