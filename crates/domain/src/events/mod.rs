@@ -144,17 +144,7 @@ pub fn of_service(
     }
     let synced = last.verdict.ready == ConditionStatus::True && is_synced(after) && !is_synced(before);
     let licensed = after.license.as_ref().filter(|_| created(before, after));
-    if let Some(license) = licensed {
-        let shown = if synced {
-            "everywhere it should"
-        } else {
-            "in the list of services"
-        };
-        notes.push(EventMessage::new(
-            Event::Licensed,
-            format!("The platform shows the service {shown}, with the license {license}."),
-        ));
-    }
+    notes.extend(licensed.map(|license| shows(license, synced)));
     if let (Some(was), Some(is)) = (&before.license, &after.license)
         && was != is
     {
@@ -184,6 +174,19 @@ pub fn of_service(
         notes.extend(recovered(said, &last.verdict));
     }
     notes
+}
+
+/// The event for a service that the platform shows for the first time.
+fn shows(license: &str, synced: bool) -> EventMessage {
+    let place = if synced {
+        "everywhere it should"
+    } else {
+        "in the list of services"
+    };
+    EventMessage::new(
+        Event::Licensed,
+        format!("The platform shows the service {place}, with the license {license}."),
+    )
 }
 
 /// The events of a pass over a lead. `going` is the deletion policy while the object is being deleted.
