@@ -7,10 +7,9 @@ use oc_domain::competition::Contest;
 use oc_domain::conditions::{Reason, Trouble};
 use oc_domain::decision::{Decision, Query};
 use oc_domain::facts::{DeletionPolicy, Facts};
-use oc_domain::names::{CustomerGuid, ShortName, TenantId};
+use oc_domain::names::{CustomerGuid, TenantId};
 use oc_domain::policy::{PlatformAccess, Policy};
 use oc_domain::record::Record;
-use oc_domain::requests::{IpGroup, ServiceParameters, SipConnection, SiteLocation};
 use oc_domain::service::{self, Adoption, Mode, Neighbour, ServiceSpec, ServiceTarget, decide};
 use oc_domain::time::Time;
 
@@ -26,7 +25,6 @@ use crate::controllers::tenant_locks::Claim;
 use crate::controllers::{pace, recorded};
 use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
-use oc_api::service::AdvancedSettings;
 use oc_api::{OcEssentialService, OcEssentialServiceStatus, SyncState};
 
 impl CustomerResource for OcEssentialService {
@@ -188,18 +186,7 @@ fn said(context: &Context, object: &OcEssentialService, entry: &Entry) -> Servic
         tenant: entry
             .tenant
             .ok_or_else(|| Trouble::new(Reason::InvalidSpec, "spec.msTenantId is not a GUID.")),
-        parameters: ServiceParameters {
-            short_name: ShortName::as_written(&spec.short_name),
-            full_name: spec.full_name.clone(),
-            lc_customer: spec.lc_customer_id,
-            channel: spec.channel_id,
-            connection: spec
-                .advanced_settings
-                .as_ref()
-                .map_or(SipConnection::Tenant, |settings| {
-                    SipConnection::IpGroup(Box::new(ip_group(settings)))
-                }),
-        },
+        parameters: spec.parameters(),
         mode: mode(object),
         adoption: match spec.adoption {
             oc_api::service::Adoption::IfMatching => Adoption::IfMatching,
@@ -214,21 +201,6 @@ fn said(context: &Context, object: &OcEssentialService, entry: &Entry) -> Servic
             .lead
             .as_ref()
             .and_then(|lead| lead_trouble(context, entry, lead)),
-    }
-}
-
-fn ip_group(settings: &AdvancedSettings) -> IpGroup {
-    IpGroup {
-        proxy_set: settings.proxy_set.clone(),
-        online_pstn_gateway: settings.online_pstn_gateway.clone(),
-        site_location: settings.site_location.as_ref().map(|site| SiteLocation {
-            name: Some(site.name.clone()),
-            sbc_id: Some(site.sbc_id),
-            onboarding_script: site.onboarding_script,
-            cleanup_script: site.cleanup_script,
-            upload_number_script: site.upload_number_script,
-            release_number_script: site.release_number_script,
-        }),
     }
 }
 

@@ -5,6 +5,8 @@ use std::fmt;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
 use kube::{CustomResource, KubeSchema};
+use oc_domain::names::ShortName;
+use oc_domain::requests::{IpGroup, ServiceParameters, SipConnection};
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::{Deserialize, Serialize};
 
@@ -144,6 +146,25 @@ pub struct OcEssentialServiceSpec {
     pub suspend: bool,
 }
 
+impl OcEssentialServiceSpec {
+    /// The parameters of the create, except the values that may be secret: those of
+    /// [`AdvancedSettings::variables`] and [`AdvancedSettings::variables_from`].
+    pub fn parameters(&self) -> ServiceParameters {
+        ServiceParameters {
+            short_name: ShortName::as_written(&self.short_name),
+            full_name: self.full_name.clone(),
+            lc_customer: self.lc_customer_id,
+            channel: self.channel_id,
+            connection: self
+                .advanced_settings
+                .as_ref()
+                .map_or(SipConnection::Tenant, |settings| {
+                    SipConnection::IpGroup(Box::new(settings.ip_group()))
+                }),
+        }
+    }
+}
+
 /// How much the operator does for an object.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash, Serialize, Deserialize, JsonSchema)]
 pub enum Mode {
@@ -200,6 +221,26 @@ pub struct AdvancedSettings {
     /// Trailing line breaks of a value are removed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables_from: Option<VariablesFrom>,
+}
+
+impl AdvancedSettings {
+    fn ip_group(&self) -> IpGroup {
+        IpGroup {
+            proxy_set: self.proxy_set.clone(),
+            online_pstn_gateway: self.online_pstn_gateway.clone(),
+            site_location: self
+                .site_location
+                .as_ref()
+                .map(|site| oc_domain::requests::SiteLocation {
+                    name: Some(site.name.clone()),
+                    sbc_id: Some(site.sbc_id),
+                    onboarding_script: site.onboarding_script,
+                    cleanup_script: site.cleanup_script,
+                    upload_number_script: site.upload_number_script,
+                    release_number_script: site.release_number_script,
+                }),
+        }
+    }
 }
 
 /// The site and SBC of a SIP connection.

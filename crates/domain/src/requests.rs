@@ -40,6 +40,80 @@ impl ServiceParameters {
             connection: SipConnection::Tenant,
         }
     }
+
+    /// Every parameter as people read it, in the order of a plan.
+    pub fn each(&self) -> Vec<Parameter> {
+        // Destructured, so that a parameter that is forgotten here does not compile.
+        let Self {
+            short_name,
+            full_name,
+            lc_customer,
+            channel,
+            connection,
+        } = self;
+        let by = if connection.is_ip_group() {
+            "IP group"
+        } else {
+            "tenant id"
+        };
+        vec![
+            Parameter {
+                field: "shortName",
+                planned: Some(short_name.to_string()),
+                specified: true,
+                shows: Shows::OnService,
+            },
+            Parameter {
+                field: "fullName",
+                planned: Some(full_name.clone()),
+                specified: true,
+                shows: Shows::OnService,
+            },
+            Parameter {
+                field: "lcCustomerId",
+                planned: lc_customer.map(|id| id.to_string()),
+                specified: lc_customer.is_some(),
+                shows: Shows::Nowhere,
+            },
+            Parameter {
+                field: "channelId",
+                planned: channel.map(|id| id.to_string()),
+                specified: channel.is_some(),
+                shows: Shows::OnLead,
+            },
+            Parameter {
+                field: "advancedSettings",
+                planned: Some(format!("SIP connection by {by}")),
+                specified: connection.is_ip_group(),
+                shows: Shows::Nowhere,
+            },
+        ]
+    }
+}
+
+/// One parameter of a service as people read it: in a plan, and in the status of a service that this object
+/// did not make.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Parameter {
+    /// The field, in the words of the spec.
+    pub field: &'static str,
+    /// What a create would set; `None` when the platform chooses it.
+    pub planned: Option<String>,
+    /// Whether the spec says it.
+    pub specified: bool,
+    /// Where the platform's lists show it.
+    pub shows: Shows,
+}
+
+/// Where the platform's lists show a parameter. What they show is compared with the spec (`service::ready`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Shows {
+    /// In the list of services.
+    OnService,
+    /// In the list of leads, once the lead has it.
+    OnLead,
+    /// Nowhere, so it can't be compared.
+    Nowhere,
 }
 
 /// The two types of a service's SIP connection (platform-facts.md 3.1).
@@ -94,4 +168,62 @@ pub struct NewLead {
     pub tenant: TenantId,
     /// The customer's name, as the platform will show it.
     pub company_name: String,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each parameter with its line in a plan, where it shows, and whether the spec says it.
+    #[test]
+    fn what_people_read_of_each_parameter() {
+        let plain = ServiceParameters::new(ShortName::as_written("Contoso_NL"), "Contoso Netherlands B.V.");
+        let told = |parameters: &ServiceParameters| -> Vec<_> {
+            let each = parameters.each().into_iter();
+            each.map(|one| {
+                (
+                    one.field,
+                    one.planned.unwrap_or_default(),
+                    one.shows,
+                    one.specified,
+                )
+            })
+            .collect()
+        };
+        let row = |field, planned: &str, shows, specified| (field, planned.to_owned(), shows, specified);
+        assert_eq!(
+            told(&plain),
+            [
+                row("shortName", "Contoso_NL", Shows::OnService, true),
+                row("fullName", "Contoso Netherlands B.V.", Shows::OnService, true),
+                row("lcCustomerId", "", Shows::Nowhere, false),
+                row("channelId", "", Shows::OnLead, false),
+                row(
+                    "advancedSettings",
+                    "SIP connection by tenant id",
+                    Shows::Nowhere,
+                    false
+                ),
+            ]
+        );
+        let full = ServiceParameters {
+            lc_customer: Some(4711),
+            channel: Some(1574),
+            connection: SipConnection::IpGroup(Box::default()),
+            ..plain
+        };
+        assert_eq!(
+            told(&full)[2..],
+            [
+                row("lcCustomerId", "4711", Shows::Nowhere, true),
+                row("channelId", "1574", Shows::OnLead, true),
+                row(
+                    "advancedSettings",
+                    "SIP connection by IP group",
+                    Shows::Nowhere,
+                    true
+                ),
+            ]
+        );
+    }
 }

@@ -13,7 +13,6 @@ use crate::facts::{Fact, LeadsView};
 use crate::model::{LcCustomerAnswer, Lead, MicrosoftStatus, Service};
 use crate::names::ShortName;
 use crate::policy::{PlatformAccess, Policy};
-use crate::requests::ServiceParameters;
 use crate::timing;
 
 use super::{DesiredService, ServiceCase, ServicesView};
@@ -247,41 +246,19 @@ fn lc_customer_fits(
 
 /// Lists what a create would set, field by field.
 pub(super) fn plan_create(desired: &DesiredService) -> Vec<PlanItem> {
-    let item = |field, to: Option<String>| {
-        to.map(|to| PlanItem {
-            action: "Create",
-            field,
-            from: None,
-            to: Some(to),
+    let tenant = ("msTenantId", Some(desired.tenant.to_string()));
+    let parameters = desired.parameters.each().into_iter();
+    std::iter::once(tenant)
+        .chain(parameters.map(|parameter| (parameter.field, parameter.planned)))
+        .filter_map(|(field, to)| {
+            Some(PlanItem {
+                action: "Create",
+                field,
+                from: None,
+                to: Some(to?),
+            })
         })
-    };
-    // Destructured, so that a parameter that is forgotten here does not compile.
-    let ServiceParameters {
-        short_name,
-        full_name,
-        lc_customer,
-        channel,
-        connection,
-    } = &desired.parameters;
-    let connection = if connection.is_ip_group() {
-        "IP group"
-    } else {
-        "tenant id"
-    };
-    [
-        item("msTenantId", Some(desired.tenant.to_string())),
-        item("shortName", Some(short_name.to_string())),
-        item("fullName", Some(full_name.clone())),
-        item("lcCustomerId", lc_customer.map(|id| id.to_string())),
-        item("channelId", channel.map(|id| id.to_string())),
-        item(
-            "advancedSettings",
-            Some(format!("SIP connection by {connection}")),
-        ),
-    ]
-    .into_iter()
-    .flatten()
-    .collect()
+        .collect()
 }
 
 impl ServiceCase<'_> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use crate::conditions::{ConditionStatus, Reason, Verdict};
 use crate::model::{Lead, LicenseType, Service};
 use crate::record::{JobState, OperationKind, Outcome, Record};
+use crate::requests::Shows;
 
 use super::DesiredService;
 
@@ -123,21 +124,12 @@ fn differences(
         told.extend(connection(record, desired).map(str::to_owned));
         return told;
     }
-    let unseen = [
-        (
-            "spec.channelId",
-            desired.parameters.channel.is_some() && channel.is_none(),
-        ),
-        ("spec.lcCustomerId", desired.parameters.lc_customer.is_some()),
-        (
-            "spec.advancedSettings",
-            desired.parameters.connection.is_ip_group(),
-        ),
-    ];
-    let unseen: Vec<&str> = unseen
+    let each = desired.parameters.each();
+    let unseen: Vec<String> = [(Shows::OnLead, channel.is_none()), (Shows::Nowhere, true)]
         .into_iter()
-        .filter(|(_, is)| *is)
-        .map(|(field, _)| field)
+        .filter(|(_, is_unseen)| *is_unseen)
+        .flat_map(|(shows, _)| each.iter().filter(move |one| one.shows == shows && one.specified))
+        .map(|one| format!("spec.{}", one.field))
         .collect();
     if !unseen.is_empty() {
         told.push(format!(

@@ -7,7 +7,7 @@ use oc_domain::model::{Lead, LicenseType, MicrosoftStatus, Service, TaskState};
 use oc_domain::names::{ShortName, ShortNameRule};
 use oc_domain::policy::{JobRuns, PlatformAccess, Policy};
 use oc_domain::record::{JobRecord, JobState, Operation, Outcome, Record};
-use oc_domain::requests::ServiceParameters;
+use oc_domain::requests::{ServiceParameters, Shows};
 use oc_domain::service::DesiredService;
 
 use crate::common::*;
@@ -123,6 +123,13 @@ fn names_that_differ_are_named_and_called_out_of_step() {
             assert!(!message.contains("recreate the object"), "a service exists: {message}");
         }
     }
+}
+
+/// A parameter that the lists show is compared: by the tables of this file.
+#[test]
+fn what_the_lists_show_of_a_create_is_compared() {
+    let shown: Vec<&str> = parameters().each().into_iter().filter(|one| one.shows != Shows::Nowhere).map(|one| one.field).collect();
+    assert_eq!(shown, ["shortName", "fullName", "channelId"]);
 }
 
 /// A label, the spec, the record, the channel of the lead, the words of the message, and `Synced`.
