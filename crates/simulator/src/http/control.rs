@@ -183,29 +183,19 @@ async fn forget_lead(State(shared): Here, Path(tenant): Path<String>) -> Answer 
 }
 
 fn internals(service: &Service) -> Value {
-    let parameters: BTreeMap<&str, &str> = service
-        .script_parameters
-        .iter()
-        .map(|(name, value)| {
-            (
-                name.as_str(),
-                if name.to_lowercase().contains("password") {
-                    "*****"
-                } else {
-                    value
-                },
-            )
-        })
-        .collect();
-    json!({
+    let mut shown = json!(service.kept);
+    let more = json!({
         "umpCustomerGuid": service.guid, "tenantId": service.tenant, "shortName": service.short_name,
         "fullName": service.full_name, "licenseType": service.license, "licensedUsersCount": service.licensed_users,
-        "topologyId": service.topology_id, "lcCustomerId": service.customer, "ipGroup": service.ip_group,
-        "scriptParameters": parameters, "siteLocationId": service.site.id, "siteLocationName": service.site.name,
-        "sbcId": service.site.sbc, "scripts": service.site.scripts,
+        "topologyId": service.topology_id, "lcCustomerId": service.customer,
+        "siteLocationId": service.site.id, "siteLocationName": service.site.name, "sbcId": service.site.sbc, "scripts": service.site.scripts,
         "createdAt": service.created_at, "listedFrom": service.listed_from, "deletedAt": service.until,
         "byApi": service.by_api, "leadsSynced": service.leads_synced, "trunksSynced": service.trunks_synced,
-    })
+    });
+    if let (Value::Object(shown), Value::Object(more)) = (&mut shown, more) {
+        shown.extend(more);
+    }
+    shown
 }
 
 async fn services(State(shared): Here) -> Json<Value> {

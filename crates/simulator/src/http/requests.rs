@@ -3,7 +3,7 @@
 use super::bind::Fields;
 use super::vendor::Call;
 use crate::platform::Platform;
-use crate::platform::create::{Create, LeadKey};
+use crate::platform::create::{Create, Kept, LeadKey};
 use crate::platform::refusal::Refusal;
 use std::collections::BTreeMap;
 
@@ -55,10 +55,9 @@ pub fn convert(platform: &Platform, call: &Call<'_>) -> Result<Create, Refusal> 
     Ok(Create {
         lead,
         v3: false,
-        ip_group: false,
         short_name: short_name(&body, lenient)?,
         full_name: full_name(&body, lenient)?,
-        script_parameters: BTreeMap::new(),
+        kept: Kept::default(),
         site_name: None,
         sbc: None,
         scripts: BTreeMap::new(),
@@ -133,10 +132,12 @@ pub fn create(platform: &Platform, call: &Call<'_>) -> Result<Create, Refusal> {
     Ok(Create {
         lead: LeadKey::Tenant(tenant),
         v3: true,
-        ip_group,
         short_name: short_name(&body, lenient)?,
         full_name: full_name(&body, lenient)?,
-        script_parameters: parameters(&body, ip_group)?,
+        kept: Kept {
+            ip_group,
+            script_parameters: parameters(&body, ip_group)?,
+        },
         site_name: site.filled("sitelocationname"),
         sbc: site.number("sbcid", "SbcId")?,
         scripts,

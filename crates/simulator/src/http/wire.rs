@@ -10,6 +10,7 @@ use crate::platform::time::{Millis, number_time, topology_time};
 use crate::platform::topology::{Channel, LcCustomer};
 use serde::Serialize;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 
 const DEFAULT_DATE: &str = "0001-01-01T00:00:00";
 
@@ -332,16 +333,11 @@ pub fn topology_service(platform: &Platform, service: &Service, now: Millis) -> 
 /// Microsoft tenant's, `sbcConfigurationType` is a number here, C-33, and the Microsoft side has four
 /// scripts, whose names are ours).
 pub fn site_location(service: &Service) -> Value {
-    let secret = |name: &str| name.to_lowercase().contains("password");
-    let variables: Map<String, Value> = service
-        .script_parameters
-        .iter()
-        .map(|(name, value)| (name.clone(), json!(if secret(name) { "*****" } else { value })))
-        .collect();
+    let variables: BTreeMap<&str, &str> = service.kept.shown_parameters().collect();
     let scripts = &service.site.scripts;
     json!({
         "tenantId": service.tenant, "m365DeploymentState": null, "sbcDeploymentState": 3, "siteName": service.site.name,
-        "onlinePstnGateway": service.script_parameters.get("OnlinePstnGateway"),
+        "onlinePstnGateway": service.kept.script_parameters.get("OnlinePstnGateway"),
         "sbcInfo": {
             "sbcConfigurationType": 0, "cacProfile": null, "carrierHostName": null, "carrierId": null,
             "carrierMainLine": null, "carrierUserName": null, "flagConfigureSbc": true, "sbcId": service.site.sbc,

@@ -11,6 +11,7 @@ use super::settings::{BesideDirectRouting, FoundBy, SecondCreate};
 use super::tasks::Work;
 use super::time::Millis;
 use super::topology::{Channel, LcCustomerInput};
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 const SECOND: &str = "This MsTenant already exists as an UMP customer!";
@@ -24,6 +25,35 @@ pub enum LeadKey {
     Lead(String),
 }
 
+/// What a create says and the service keeps as it came. The control API shows all of it.
+#[derive(Clone, Debug, Default, Serialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Kept {
+    /// Connected by IP group, not by tenant id.
+    pub ip_group: bool,
+    /// Script parameters of an IP group.
+    #[serde(serialize_with = "masked")]
+    pub script_parameters: BTreeMap<String, String>,
+}
+
+impl Kept {
+    /// Returns the script parameters with their passwords masked.
+    pub fn shown_parameters(&self) -> impl Iterator<Item = (&str, &str)> {
+        shown(&self.script_parameters)
+    }
+}
+
+fn shown(parameters: &BTreeMap<String, String>) -> impl Iterator<Item = (&str, &str)> {
+    parameters.iter().map(|(name, value)| {
+        let secret = name.to_lowercase().contains("password");
+        (name.as_str(), if secret { "*****" } else { value })
+    })
+}
+
+fn masked<S: Serializer>(parameters: &BTreeMap<String, String>, to: S) -> Result<S::Ok, S::Error> {
+    to.collect_map(shown(parameters))
+}
+
 /// A create, read from the request.
 #[derive(Clone, Debug)]
 pub struct Create {
@@ -31,14 +61,12 @@ pub struct Create {
     pub lead: LeadKey,
     /// Requested over V3, whose task reports the guid (C-8).
     pub v3: bool,
-    /// Connected by IP group, not by tenant id.
-    pub ip_group: bool,
     /// Short name.
     pub short_name: String,
     /// Full name.
     pub full_name: String,
-    /// Script parameters.
-    pub script_parameters: BTreeMap<String, String>,
+    /// What the service keeps as it came.
+    pub kept: Kept,
     /// Name of the SIP Connection; by default the short name.
     pub site_name: Option<String>,
     /// SBC of the SIP Connection.
@@ -268,8 +296,7 @@ impl Platform {
             tenant,
             topology_id: self.topology.next_id(),
             customer: Some(customer),
-            ip_group: create.ip_group,
-            script_parameters: create.script_parameters.clone(),
+            kept: create.kept.clone(),
             site,
             created_at: at,
             listed_from: at + self.settings.service_visibility_delay,

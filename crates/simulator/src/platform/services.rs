@@ -2,6 +2,7 @@
 
 use super::Platform;
 use super::counters::Maker;
+use super::create::Kept;
 use super::leads::folded;
 use super::refusal::Refusal;
 use super::time::Millis;
@@ -47,10 +48,8 @@ pub struct Service {
     pub topology_id: u64,
     /// The LC customer that owns it.
     pub customer: Option<u64>,
-    /// Connected by an IP group, not by the tenant id.
-    pub ip_group: bool,
-    /// Script parameters of an IP group.
-    pub script_parameters: BTreeMap<String, String>,
+    /// What its create said and the platform only keeps.
+    pub kept: Kept,
     /// The SIP Connection.
     pub site: Site,
     /// When it was created.
@@ -365,8 +364,7 @@ impl Platform {
             tenant,
             topology_id: self.topology.next_id(),
             customer: input.lc_customer_id,
-            ip_group: false,
-            script_parameters: BTreeMap::new(),
+            kept: Kept::default(),
             site,
             created_at: now,
             listed_from: now + self.settings.service_visibility_delay,

@@ -92,7 +92,7 @@ impl Task {
     fn said(&self, fault: &Fault) -> Option<String> {
         let message = fault.message.as_ref()?;
         match &self.work {
-            Work::Create(create) => Some(reflect::filled(message, &create.script_parameters)),
+            Work::Create(create) => Some(reflect::filled(message, &create.kept.script_parameters)),
             Work::Upgrade { .. } => Some(message.clone()),
         }
     }

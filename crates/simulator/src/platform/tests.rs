@@ -1,7 +1,7 @@
 //! Tests of the state machine without HTTP, at chosen times.
 
 use super::Platform;
-use super::create::{Create, LeadKey};
+use super::create::{Create, Kept, LeadKey};
 use super::jobs::{JobName, JobState};
 use super::refusal::Refusal;
 use super::settings::{FoundBy, SecondCreate, Settings};
@@ -30,10 +30,9 @@ fn create(tenant: &str, name: &str) -> Create {
     Create {
         lead: LeadKey::Tenant(tenant.into()),
         v3: true,
-        ip_group: false,
         short_name: name.into(),
         full_name: "Example BV".into(),
-        script_parameters: BTreeMap::new(),
+        kept: Kept::default(),
         site_name: None,
         sbc: None,
         scripts: BTreeMap::new(),
