@@ -16,12 +16,14 @@ use tower::limit::ConcurrencyLimitLayer;
 use crate::cli;
 use crate::cli::Settings;
 use crate::cluster::election;
-use crate::cluster::scope::{self, Scope};
+use crate::cluster::key::Kind;
+use crate::cluster::kind::for_kind;
+use crate::cluster::managed::ManagedResource;
+use crate::cluster::scope::Scope;
 use crate::runtime::clock;
 use crate::runtime::leadership::Leadership;
 use crate::telemetry;
 use crate::telemetry::metrics::ApiCalls;
-use oc_api::{Lead, LivePlatform, OcEssentialService};
 
 /// How many requests to the API server run at once. Each has its own connection (kube speaks HTTP/1.1), and a
 /// connection costs memory on both sides; more of them make the API server no faster. A watch counts only
@@ -126,8 +128,11 @@ impl Clients {
                 )
             })?;
         tracing::info!(version = version.git_version, "reached the API server");
-        self.check::<LivePlatform>(Api::all(self.client.clone()), "liveplatforms", None)
-            .await?;
+        for kind in Kind::ALL {
+            for_kind!(kind, K => if !K::NAMESPACED {
+                self.check::<K>(None).await?;
+            });
+        }
         self.check_parts(scope).await?;
         match lease {
             Some(lease) => self.check_lease(lease).await,
@@ -144,14 +149,12 @@ impl Clients {
         for part in &parts {
             let part = part.as_deref();
             let checked = async {
-                self.check::<Lead>(scope::api(self.client.clone(), part), "leads", part)
-                    .await?;
-                self.check::<OcEssentialService>(
-                    scope::api(self.client.clone(), part),
-                    "ocessentialservices",
-                    part,
-                )
-                .await
+                for kind in Kind::ALL {
+                    for_kind!(kind, K => if K::NAMESPACED {
+                        self.check::<K>(part).await?;
+                    });
+                }
+                anyhow::Ok(())
             };
             match checked.await {
                 Ok(()) => return Ok(()),
@@ -163,10 +166,8 @@ impl Clients {
     }
 
     /// Whether a kind exists and may be listed, in one namespace or (without one) everywhere.
-    async fn check<K>(&self, api: Api<K>, plural: &str, namespace: Option<&str>) -> anyhow::Result<()>
-    where
-        K: kube::Resource<DynamicType = ()> + Clone + serde::de::DeserializeOwned + std::fmt::Debug,
-    {
+    async fn check<K: ManagedResource>(&self, namespace: Option<&str>) -> anyhow::Result<()> {
+        let (api, plural) = (K::api_of_part(&self.client, namespace), K::plural(&()));
         let inside = namespace
             .map(|namespace| format!(" in the namespace {namespace} (--watch-namespaces)"))
             .unwrap_or_default();
@@ -308,6 +309,7 @@ mod tests {
     use std::cell::RefCell;
 
     use super::*;
+    use oc_api::Lead;
 
     /// Whether a read and a write are fenced off; no server listens.
     async fn read_and_write(leadership: Leadership) -> [bool; 2] {

@@ -7,11 +7,11 @@ use kube::Client;
 use tokio::sync::watch;
 use tokio::task::JoinSet;
 
+use crate::cluster::kind::for_kind;
 use crate::cluster::reflector;
 use crate::cluster::store::StoreEvent;
 use crate::cluster::watch_health::{self, WatchHealth};
-use crate::controllers;
-use crate::controllers::{Context, Kind};
+use crate::controllers::{Context, Kind, ReconciledResource};
 use crate::runtime::clock;
 
 /// How often to check for a refused namespace before the first list.
@@ -36,38 +36,53 @@ impl FirstList {
     }
 }
 
+/// Starts one watch.
+fn watch<K: ReconciledResource>(
+    context: &Arc<Context>,
+    client: &Client,
+    of: Option<String>,
+    tasks: &mut JoinSet<()>,
+) -> FirstList {
+    let (tell, complete) = watch::channel(false);
+    let watched = context.watches.begin(K::KIND, of.as_deref());
+    let first = FirstList {
+        complete,
+        watched: Arc::clone(&watched),
+    };
+    let (context, client) = (Arc::clone(context), watch_health::instrumented(client, &watched));
+    tasks.spawn(async move {
+        let store = Arc::clone(K::stored(&context.cache));
+        reflector::watch_into(client, of.as_deref(), store, watched, move |learnt| {
+            if matches!(learnt, StoreEvent::Synced) {
+                tell.send_replace(true);
+            }
+            K::learnt(&context, learnt);
+        })
+        .await;
+    });
+    first
+}
+
+/// Lists one part of a kind, as often as it takes.
+async fn list<K: ReconciledResource>(context: &Arc<Context>, client: &Client, part: Option<&str>) {
+    let store = K::stored(&context.cache);
+    while let Err(error) = reflector::catch_up(client, part, store, |learnt| K::learnt(context, learnt)).await
+    {
+        if matches!(&error, kube::Error::Api(status) if status.code == 403) {
+            break;
+        }
+        tracing::warn!(%error, "could not read yet what the previous leader wrote; retrying before any pass");
+        tokio::time::sleep(Duration::from_secs(1)).await;
+    }
+}
+
 /// Starts the watches.
 pub(crate) fn begin(context: &Arc<Context>, client: &Client, tasks: &mut JoinSet<()>) -> Vec<FirstList> {
     let mut first = Vec::new();
-    macro_rules! watch {
-        ($kind:ident, $of:expr, $store:ident, $wake:path) => {{
-            let (tell, complete) = watch::channel(false);
-            let of: Option<String> = $of;
-            let (context, watched) = (
-                Arc::clone(context),
-                context.watches.begin(Kind::$kind, of.as_deref()),
-            );
-            first.push(FirstList {
-                complete,
-                watched: Arc::clone(&watched),
-            });
-            let client = watch_health::instrumented(client, &watched);
-            tasks.spawn(async move {
-                let store = Arc::clone(&context.cache.$store);
-                reflector::watch_into(client, of.as_deref(), store, watched, move |learnt| {
-                    if matches!(learnt, StoreEvent::Synced) {
-                        tell.send_replace(true);
-                    }
-                    $wake(&context, learnt);
-                })
-                .await;
-            });
-        }};
-    }
-    watch!(LivePlatform, None, platforms, controllers::handlers::platform);
-    for part in context.config.scope.parts() {
-        watch!(Lead, part.clone(), leads, controllers::handlers::lead);
-        watch!(OcEssentialService, part, services, controllers::handlers::service);
+    for kind in Kind::ALL {
+        for_kind!(kind, K => for part in context.config.scope.parts_of::<K>() {
+            first.push(watch::<K>(context, client, part, tasks));
+        });
     }
     first
 }
@@ -77,21 +92,10 @@ pub(crate) fn begin(context: &Arc<Context>, client: &Client, tasks: &mut JoinSet
 /// skips a namespace that it refuses.
 pub(crate) async fn catch_up(context: &Arc<Context>, client: &Client) {
     let begun = clock::since_start();
-    macro_rules! list {
-        ($of:expr, $store:ident, $wake:path) => {
-            while let Err(error) = reflector::catch_up(client, $of, &context.cache.$store, |learnt| $wake(context, learnt)).await {
-                if matches!(&error, kube::Error::Api(status) if status.code == 403) {
-                    break;
-                }
-                tracing::warn!(%error, "could not read yet what the previous leader wrote; retrying before any pass");
-                tokio::time::sleep(Duration::from_secs(1)).await;
-            }
-        };
-    }
-    list!(None, platforms, controllers::handlers::platform);
-    for part in context.config.scope.parts() {
-        list!(part.as_deref(), leads, controllers::handlers::lead);
-        list!(part.as_deref(), services, controllers::handlers::service);
+    for kind in Kind::ALL {
+        for_kind!(kind, K => for part in context.config.scope.parts_of::<K>() {
+            list::<K>(context, client, part.as_deref()).await;
+        });
     }
     tracing::debug!(took = ?clock::since_start().saturating_sub(begun), "caught up with the previous leader");
 }

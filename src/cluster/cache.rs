@@ -8,25 +8,28 @@ use oc_domain::record::Record;
 
 use crate::cluster::index::{Entry, Index};
 use crate::cluster::key::{Kind, ObjectKey};
+use crate::cluster::kind::{KnownResource, Stores, for_kind};
 use crate::cluster::reading::{Reading, Readings};
 use crate::cluster::record;
 use crate::cluster::records::Records;
-use crate::cluster::store::Store;
-use oc_api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{Lead, OcEssentialService};
 
-/// The stores of all kinds, with the index and the parsed data derived from them.
+/// The stores of all kinds, which are its fields as well, with the index and the parsed data derived from them.
 #[derive(Default)]
 pub struct Cache {
-    /// All `LivePlatform` objects.
-    pub platforms: Arc<Store<LivePlatform>>,
-    /// All `Lead` objects.
-    pub leads: Arc<Store<Lead>>,
-    /// All `OcEssentialService` objects.
-    pub services: Arc<Store<OcEssentialService>>,
+    stores: Stores,
     /// How the objects relate to each other.
     pub index: Index,
     records: Records,
     readings: Readings,
+}
+
+impl std::ops::Deref for Cache {
+    type Target = Stores;
+
+    fn deref(&self) -> &Stores {
+        &self.stores
+    }
 }
 
 impl Cache {
@@ -64,20 +67,12 @@ impl Cache {
 
     /// Returns which fields of an object this version can't read, and why.
     pub fn wrong(&self, key: &ObjectKey) -> Option<Arc<str>> {
-        match key.kind() {
-            Kind::LivePlatform => self.platforms.wrong(key),
-            Kind::Lead => self.leads.wrong(key),
-            Kind::OcEssentialService => self.services.wrong(key),
-        }
+        for_kind!(key.kind(), K => K::stored(self).wrong(key))
     }
 
     /// The number of objects of a kind that can't be read.
     pub fn unreadable(&self, kind: Kind) -> usize {
-        match kind {
-            Kind::LivePlatform => self.platforms.unreadable(),
-            Kind::Lead => self.leads.unreadable(),
-            Kind::OcEssentialService => self.services.unreadable(),
-        }
+        for_kind!(kind, K => K::stored(self).unreadable())
     }
 
     /// Parses the newest version of a platform object.

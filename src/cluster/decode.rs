@@ -158,6 +158,7 @@ fn readable<K: DeserializeOwned>(value: &Value) -> Result<K, serde_json::Error> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cluster::kind::{Kind, for_kind};
     use serde_json::json;
 
     fn of(spec: Value, status: Value) -> Read<OcEssentialService> {
@@ -306,8 +307,8 @@ mod tests {
                 K::kind(&())
             );
         }
-        can::<OcEssentialService>();
-        can::<Lead>();
-        can::<LivePlatform>();
+        for kind in Kind::ALL {
+            for_kind!(kind, K => can::<K>());
+        }
     }
 }

@@ -13,14 +13,15 @@ pub trait HasStatus {
     fn handled(&self) -> Option<&String>;
 }
 
-macro_rules! told {
+/// Implements [`HasStatus`] for a status with the usual fields.
+macro_rules! has_status {
     ($($status:ty),+) => {$(
-        impl HasStatus for $status {
+        impl $crate::cluster::has_status::HasStatus for $status {
             fn observed(&self) -> Option<i64> {
                 self.observed_generation
             }
 
-            fn conditions(&self) -> &[Condition] {
+            fn conditions(&self) -> &[k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition] {
                 &self.conditions
             }
 
@@ -31,7 +32,10 @@ macro_rules! told {
     )+};
 }
 
-told!(
+#[allow(unused_imports, reason = "for a kind that is defined elsewhere")]
+pub(crate) use has_status;
+
+has_status!(
     oc_api::LeadStatus,
     oc_api::LivePlatformStatus,
     oc_api::OcEssentialServiceStatus

@@ -5,30 +5,9 @@ use std::sync::Arc;
 
 use kube::Resource;
 
-/// The kinds of our custom resources.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Kind {
-    /// `LivePlatform`
-    LivePlatform,
-    /// `Lead`
-    Lead,
-    /// `OcEssentialService`
-    OcEssentialService,
-}
-
-impl Kind {
-    /// All kinds.
-    pub const ALL: [Kind; 3] = [Kind::LivePlatform, Kind::Lead, Kind::OcEssentialService];
-
-    /// Returns the kind as Kubernetes writes it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::LivePlatform => "LivePlatform",
-            Self::Lead => "Lead",
-            Self::OcEssentialService => "OcEssentialService",
-        }
-    }
-}
+pub use crate::cluster::kind::Kind;
+use crate::cluster::kind::KnownResource;
+use crate::cluster::store::place;
 
 /// Identifies one object. Cheap to copy: a key stands in every index, queue and cache.
 #[derive(Clone, PartialEq, Eq, Hash)]
@@ -57,6 +36,12 @@ pub fn qualify(namespace: &str, name: &str) -> QualifiedName {
 }
 
 impl ObjectKey {
+    /// Returns the key of an object.
+    pub(crate) fn of<K: KnownResource>(object: &K) -> Self {
+        let (namespace, name) = place(object);
+        Self::new(K::KIND, &namespace, &name)
+    }
+
     /// Returns the key of an object; the namespace of a `LivePlatform` is empty.
     pub fn new(kind: Kind, namespace: &str, name: &str) -> Self {
         Self {

@@ -1,6 +1,7 @@
 //! The trait that all our kinds implement.
 
 use kube::core::object::HasStatus;
+use kube::core::{ClusterResourceScope, NamespaceResourceScope};
 use kube::{Api, Client, Resource};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,25 +18,59 @@ pub trait ManagedResource:
     + Sync
     + 'static
 {
+    /// Whether its objects are in namespaces.
+    const NAMESPACED: bool;
     /// Returns the API for the object's namespace, or for the cluster.
     fn api(client: &Client, namespace: Option<&str>) -> Api<Self>;
-}
 
-macro_rules! namespaced {
-    ($kind:ty) => {
-        impl ManagedResource for $kind {
-            fn api(client: &Client, namespace: Option<&str>) -> Api<Self> {
-                Api::namespaced(client.clone(), namespace.unwrap_or_default())
-            }
+    /// Returns the API for one part of a scope: a namespace, or everything.
+    fn api_of_part(client: &Client, part: Option<&str>) -> Api<Self> {
+        match part {
+            None => Api::all(client.clone()),
+            Some(_) => Self::api(client, part),
         }
-    };
+    }
 }
 
-namespaced!(oc_api::Lead);
-namespaced!(oc_api::OcEssentialService);
+/// Where a kind's objects are, as its definition says.
+pub trait ResourceScope<K> {
+    /// Whether that is in namespaces.
+    const NAMESPACED: bool;
+    /// Returns the API for a namespace, or for the cluster.
+    fn api(client: &Client, namespace: Option<&str>) -> Api<K>;
+}
 
-impl ManagedResource for oc_api::LivePlatform {
-    fn api(client: &Client, _: Option<&str>) -> Api<Self> {
+impl<K: Resource<DynamicType = (), Scope = Self>> ResourceScope<K> for NamespaceResourceScope {
+    const NAMESPACED: bool = true;
+
+    fn api(client: &Client, namespace: Option<&str>) -> Api<K> {
+        Api::namespaced(client.clone(), namespace.unwrap_or_default())
+    }
+}
+
+impl<K: Resource<DynamicType = (), Scope = Self>> ResourceScope<K> for ClusterResourceScope {
+    const NAMESPACED: bool = false;
+
+    fn api(client: &Client, _: Option<&str>) -> Api<K> {
         Api::all(client.clone())
+    }
+}
+
+impl<K> ManagedResource for K
+where
+    K: Resource<DynamicType = (), Scope: ResourceScope<K>>
+        + HasStatus<Status: Serialize>
+        + Clone
+        + DeserializeOwned
+        + Serialize
+        + std::fmt::Debug
+        + Send
+        + Sync
+        + 'static,
+{
+    const NAMESPACED: bool = <K::Scope as ResourceScope<K>>::NAMESPACED;
+
+    fn api(client: &Client, namespace: Option<&str>) -> Api<Self> {
+        K::Scope::api(client, namespace)
     }
 }

@@ -17,6 +17,7 @@ pub mod events;
 pub(crate) mod has_status;
 pub(crate) mod index;
 pub mod key;
+pub(crate) mod kind;
 pub mod managed;
 pub(crate) mod namespaces;
 pub mod patch;

@@ -2,8 +2,6 @@
 
 use std::collections::BTreeSet;
 
-use kube::Client;
-
 use crate::cluster::managed::ManagedResource;
 
 /// All namespaces, or a list. Outside of it nothing is read or written, so no permission is needed there.
@@ -38,6 +36,11 @@ impl Scope {
             Some(named) => named.iter().cloned().map(Some).collect(),
         }
     }
+
+    /// Returns what to watch for a kind.
+    pub fn parts_of<K: ManagedResource>(&self) -> Vec<Option<String>> {
+        if K::NAMESPACED { self.parts() } else { vec![None] }
+    }
 }
 
 impl std::fmt::Display for Scope {
@@ -46,17 +49,6 @@ impl std::fmt::Display for Scope {
             None => f.write_str("all namespaces"),
             Some(named) => f.write_str(&named.iter().map(String::as_str).collect::<Vec<_>>().join(", ")),
         }
-    }
-}
-
-/// Returns the API for one part of a scope.
-pub fn api<K>(client: Client, part: Option<&str>) -> kube::Api<K>
-where
-    K: ManagedResource + kube::Resource<Scope = kube::core::NamespaceResourceScope>,
-{
-    match part {
-        None => kube::Api::all(client),
-        Some(namespace) => kube::Api::namespaced(client, namespace),
     }
 }
 

@@ -6,8 +6,8 @@ use oc_domain::pass::{self, Pass};
 use oc_domain::time::Time;
 use oc_domain::timing;
 
-use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::store::Store;
+use crate::cluster::key::ObjectKey;
+use crate::cluster::kind::{KnownResource, for_kind};
 use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
 use crate::runtime::clock;
@@ -107,25 +107,14 @@ pub fn forgotten(context: &Context, key: &ObjectKey, uid: Option<&str>) -> Actio
 
 /// Whether an object of this name is known.
 fn exists(context: &Context, key: &ObjectKey) -> bool {
-    match key.kind() {
-        Kind::LivePlatform => context.cache.platforms.of(key).is_some(),
-        Kind::Lead => context.cache.leads.of(key).is_some(),
-        Kind::OcEssentialService => context.cache.services.of(key).is_some(),
-    }
+    for_kind!(key.kind(), K => K::stored(&context.cache).of(key).is_some())
 }
 
 /// Whether another object now has the name of the one with this uid.
 pub fn anew(context: &Context, key: &ObjectKey, uid: Option<&str>) -> bool {
-    fn another<K: kube::Resource>(store: &Store<K>, key: &ObjectKey, uid: Option<&str>) -> bool {
-        store
-            .of(key)
-            .is_some_and(|object| object.meta().uid.as_deref() != uid)
-    }
-    match key.kind() {
-        Kind::LivePlatform => another(&context.cache.platforms, key, uid),
-        Kind::Lead => another(&context.cache.leads, key, uid),
-        Kind::OcEssentialService => another(&context.cache.services, key, uid),
-    }
+    for_kind!(key.kind(), K => K::stored(&context.cache)
+        .of(key)
+        .is_some_and(|object| object.metadata.uid.as_deref() != uid))
 }
 
 /// Logs a pass at debug level: the audit line already covers what the pass requested. A failed write is a

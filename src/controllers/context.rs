@@ -13,9 +13,9 @@ use crate::cluster::cache::Cache;
 use crate::cluster::events::Recorder;
 use crate::cluster::has_status::HasStatus;
 use crate::cluster::key::{Group, Kind, ObjectKey};
+use crate::cluster::kind::{KnownResource, for_kind};
 use crate::cluster::namespaces::{Looked, Namespaces};
 use crate::cluster::scope::Scope;
-use crate::cluster::store::Store;
 use crate::cluster::watch_health::Watches;
 use crate::controllers::memory::Memory;
 use crate::controllers::metrics::{MetricsSink, PassOutcome};
@@ -133,25 +133,12 @@ impl Context {
 
     /// The creation time of an object whose status no operator has written yet.
     fn made_and_unseen(&self, key: &ObjectKey) -> Option<Time> {
-        fn made<K: kube::Resource>(
-            store: &Store<K>,
-            key: &ObjectKey,
-            said: impl Fn(&K) -> Option<i64>,
-        ) -> Option<Time> {
-            let object = store.of(key).filter(|object| said(object).is_none())?;
-            object.creation_timestamp().map(|time| clock::time(time.0))
-        }
-        match key.kind() {
-            Kind::LivePlatform => made(&self.cache.platforms, key, |object| {
-                object.status.as_ref().and_then(HasStatus::observed)
-            }),
-            Kind::Lead => made(&self.cache.leads, key, |object| {
-                object.status.as_ref().and_then(HasStatus::observed)
-            }),
-            Kind::OcEssentialService => made(&self.cache.services, key, |object| {
-                object.status.as_ref().and_then(HasStatus::observed)
-            }),
-        }
+        for_kind!(key.kind(), K => {
+            let object = K::stored(&self.cache).of(key)?;
+            let observed = object.status.as_ref().and_then(HasStatus::observed);
+            let made = object.creation_timestamp().filter(|_| observed.is_none())?;
+            Some(clock::time(made.0))
+        })
     }
 
     /// Records that a pass begins.

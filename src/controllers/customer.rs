@@ -27,7 +27,7 @@ use crate::controllers::audit::AuditRecord;
 use crate::controllers::competition::KnownAccess;
 use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
-use crate::controllers::object::{PassObject, StoredResource};
+use crate::controllers::object::{PassObject, ReconciledResource};
 use crate::controllers::observe::{self, answer, deleted, fact, leads_of, same_connection};
 use crate::controllers::tenant_locks::Claim;
 use crate::controllers::{absences, competition, deletions, events};
@@ -41,7 +41,7 @@ use crate::runtime::workqueue::Priority;
 pub type ScriptVariables = BTreeMap<String, SecretString>;
 
 /// A kind whose objects represent a resource of a customer.
-pub trait CustomerResource: StoredResource<Status: HasStatus + Serialize + Send + Sync> {
+pub trait CustomerResource: ReconciledResource<Status: HasStatus + Serialize + Send + Sync> {
     /// The desired state, as `decide` takes it.
     type Target: Send + Sync;
     /// What is worth an event in a pass over an object.
@@ -132,7 +132,7 @@ pub async fn reconcile<K: CustomerResource>(
     context: &Arc<Context>,
     key: &ObjectKey,
 ) -> (Action, PassOutcome) {
-    let Some(object) = K::store(context).of(key) else {
+    let Some(object) = K::stored(&context.cache).of(key) else {
         return (forgotten(context, key, None), PassOutcome::Gone);
     };
     let entry = K::entry(context, &object);

@@ -7,12 +7,14 @@ use oc_domain::breaker::{Asking, DeletionLedger, Limit};
 use oc_domain::facts::Facts;
 use oc_domain::policy::PlatformAccess;
 
-use crate::cluster::key::{Kind, ObjectKey};
+use crate::cluster::key::ObjectKey;
+use crate::cluster::kind::{KnownResource, for_kind};
 use crate::cluster::record;
 use crate::controllers::context::Context;
+use crate::controllers::recorded::Counted;
 use crate::runtime::clock;
 use crate::runtime::workqueue::Priority;
-use oc_api::{DeletionPolicy, LivePlatform};
+use oc_api::LivePlatform;
 
 /// An object as the breaker counts it; `None` while it is not being deleted.
 fn asking<K: Resource>(object: &K) -> Option<Asking> {
@@ -24,38 +26,14 @@ fn asking<K: Resource>(object: &K) -> Option<Asking> {
 }
 
 /// The objects on a platform that are being deleted and take something on the platform with them. Includes
-/// those whose deletion was already requested; they keep their grant for as long as they exist. An intent to
-/// delete in the annotation proves nothing, since anyone who may write the object may write it.
+/// those whose deletion was already requested; they keep their grant for as long as they exist.
 pub fn wanted(context: &Context, platform: &str) -> Vec<Asking> {
-    let counts = |finalizer: bool, policy: DeletionPolicy, suspended: bool| {
-        finalizer && policy == DeletionPolicy::Delete && !suspended
-    };
-    let of = |key: &ObjectKey| match key.kind() {
-        Kind::LivePlatform => None,
-        Kind::Lead => {
-            let lead = context.cache.leads.of(key)?;
-            let asking = asking(&*lead)?;
-            let counted = counts(
-                record::has_finalizer(&*lead),
-                lead.spec.deletion_policy,
-                lead.spec.suspend,
-            );
-            counted.then_some(asking)
-        }
-        Kind::OcEssentialService => {
-            let service = context.cache.services.of(key)?;
+    let of = |key: &ObjectKey| {
+        for_kind!(key.kind(), K => {
+            let object = K::stored(&context.cache).of(key)?;
             // Only a few of thousands are being deleted, and the remaining checks cost more.
-            let asking = asking(&*service)?;
-            let spec = &service.spec;
-            let applied =
-                spec.mode == oc_api::service::Mode::Apply && record::of_service(&service).guid.is_some();
-            let counted = counts(
-                record::has_finalizer(&*service),
-                spec.deletion_policy,
-                spec.suspend,
-            );
-            (applied && counted).then_some(asking)
-        }
+            asking(&*object).filter(|_| object.deletes())
+        })
     };
     let keys = context.cache.index.on(platform);
     keys.iter().filter_map(of).collect()
@@ -145,18 +123,10 @@ pub fn waits(facts: &Facts) -> bool {
 /// Called after the breaker has counted: enqueues the objects being deleted.
 pub fn counted(context: &Context, platform: &LivePlatform) {
     let name = platform.metadata.name.clone().unwrap_or_default();
-    let deleting = |key: &ObjectKey| match key.kind() {
-        Kind::LivePlatform => false,
-        Kind::Lead => context
-            .cache
-            .leads
+    let deleting = |key: &ObjectKey| {
+        for_kind!(key.kind(), K => K::stored(&context.cache)
             .of(key)
-            .is_some_and(|lead| asking(&*lead).is_some()),
-        Kind::OcEssentialService => context
-            .cache
-            .services
-            .of(key)
-            .is_some_and(|service| asking(&*service).is_some()),
+            .is_some_and(|object| asking(&*object).is_some()))
     };
     let keys = context.cache.index.on(&name);
     context.enqueue_all(keys.into_iter().filter(deleting), Priority::Effect);

@@ -16,16 +16,31 @@ use crate::cluster::cache;
 use crate::cluster::index::Entry;
 use crate::cluster::key::{Kind, ObjectKey};
 use crate::cluster::status;
+use crate::cluster::store::StoreEvent;
+use crate::controllers::action::Action;
 use crate::controllers::competition::{self, KnownAccess};
 use crate::controllers::context::Context;
-use crate::controllers::customer::{CustomerPass, CustomerResource, ScriptVariables};
+use crate::controllers::customer::{self, CustomerPass, CustomerResource, ScriptVariables};
 use crate::controllers::events::Notes;
+use crate::controllers::handlers;
+use crate::controllers::metrics::PassOutcome;
+use crate::controllers::object::ReconciledResource;
 use crate::controllers::observe::{self, policy};
 use crate::controllers::tenant_locks::Claim;
 use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
 use oc_api::live_platform::ContactDetails;
 use oc_api::{Lead, LeadStatus, ObjectRef};
+
+impl ReconciledResource for Lead {
+    fn learnt(context: &Context, learnt: StoreEvent<Self>) {
+        handlers::lead(context, learnt);
+    }
+
+    async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
+        customer::reconcile::<Self>(context, key).await
+    }
+}
 
 impl CustomerResource for Lead {
     type Target = LeadTarget;

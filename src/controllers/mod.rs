@@ -9,7 +9,7 @@ mod context;
 mod customer;
 mod deletions;
 mod events;
-pub(crate) mod handlers;
+mod handlers;
 mod lead;
 mod live_platform;
 mod memory;
@@ -27,14 +27,15 @@ mod unreadable;
 pub use context::{Config, Context};
 
 pub use crate::cluster::key::{Kind, ObjectKey};
+pub(crate) use object::ReconciledResource;
 
 use std::sync::Arc;
 
 use self::action::Action;
 use self::metrics::PassOutcome;
+use crate::cluster::kind::for_kind;
 use crate::runtime::clock;
 use crate::runtime::workqueue::Priority;
-use oc_api::{Lead, OcEssentialService};
 
 /// The trace span of a pass. `outcome` is the reason it ended with; `why` comes from the decision.
 pub fn span(key: &ObjectKey, priority: Priority) -> tracing::Span {
@@ -61,9 +62,5 @@ pub async fn reconcile(context: Arc<Context>, key: ObjectKey) {
 }
 
 async fn decided(context: &Arc<Context>, key: &ObjectKey, kind: Kind) -> (Action, PassOutcome) {
-    match kind {
-        Kind::LivePlatform => live_platform::reconcile(context, key).await,
-        Kind::Lead => customer::reconcile::<Lead>(context, key).await,
-        Kind::OcEssentialService => customer::reconcile::<OcEssentialService>(context, key).await,
-    }
+    for_kind!(kind, K => K::reconcile(context, key).await)
 }

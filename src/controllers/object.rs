@@ -7,59 +7,24 @@ use oc_domain::decision::Mark;
 use oc_domain::record::{Intent, OperationId, Record};
 use serde::Serialize;
 
-use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::managed::ManagedResource;
+use crate::cluster::key::ObjectKey;
 use crate::cluster::patch;
-use crate::cluster::store::{Store, StoreEvent, place, strip_managed_fields};
+use crate::cluster::store::{StoreEvent, place, strip_managed_fields};
+use crate::controllers::action::Action;
 use crate::controllers::context::Context;
-use crate::controllers::handlers;
+use crate::controllers::metrics::PassOutcome;
+use crate::controllers::recorded::Counted;
 use crate::runtime::driver::WriteError;
-use oc_api::{Lead, LivePlatform, OcEssentialService};
 
-/// A kind with its store.
-pub trait StoredResource: ManagedResource {
-    /// The kind.
-    const KIND: Kind;
-    /// The store of its objects.
-    fn store(context: &Context) -> &Store<Self>;
+/// A kind with its controller.
+pub trait ReconciledResource: Counted {
     /// Dispatches a store event to the handlers of the kind.
     fn learnt(context: &Context, learnt: StoreEvent<Self>);
-}
-
-impl StoredResource for OcEssentialService {
-    const KIND: Kind = Kind::OcEssentialService;
-
-    fn store(context: &Context) -> &Store<Self> {
-        &context.cache.services
-    }
-
-    fn learnt(context: &Context, learnt: StoreEvent<Self>) {
-        handlers::service(context, learnt);
-    }
-}
-
-impl StoredResource for Lead {
-    const KIND: Kind = Kind::Lead;
-
-    fn store(context: &Context) -> &Store<Self> {
-        &context.cache.leads
-    }
-
-    fn learnt(context: &Context, learnt: StoreEvent<Self>) {
-        handlers::lead(context, learnt);
-    }
-}
-
-impl StoredResource for LivePlatform {
-    const KIND: Kind = Kind::LivePlatform;
-
-    fn store(context: &Context) -> &Store<Self> {
-        &context.cache.platforms
-    }
-
-    fn learnt(context: &Context, learnt: StoreEvent<Self>) {
-        handlers::platform(context, learnt);
-    }
+    /// Runs one pass over an object.
+    fn reconcile(
+        context: &Arc<Context>,
+        key: &ObjectKey,
+    ) -> impl Future<Output = (Action, PassOutcome)> + Send;
 }
 
 /// The object of a pass, in the version that the pass knows.
@@ -68,7 +33,7 @@ pub struct PassObject<'a, K> {
     object: Mutex<Arc<K>>,
 }
 
-impl<'a, K: StoredResource> PassObject<'a, K> {
+impl<'a, K: ReconciledResource> PassObject<'a, K> {
     /// The object at the start of a pass.
     pub fn new(context: &'a Context, object: Arc<K>) -> Self {
         Self {
@@ -96,11 +61,9 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
             Ok((object, intent)) => {
                 // The write required that nobody else had changed the object, so the response holds no news.
                 // But the object may now count for something else.
-                let (namespace, name) = place(&object);
+                let key = ObjectKey::of(&object);
                 self.apply_response(object);
-                self.context
-                    .tallies
-                    .enter(&self.context.cache, &ObjectKey::new(K::KIND, &namespace, &name));
+                self.context.tallies.enter(&self.context.cache, &key);
                 Ok(intent)
             }
             Err(failed) => Err(self.refresh(failed).await),
@@ -125,7 +88,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
             && matches!(failed, WriteError::Conflict)
             && let Ok(object) = patch::operation(&self.context.client, &*self.get(), status).await
         {
-            K::store(self.context)
+            K::stored(&self.context.cache)
                 .put(object)
                 .into_iter()
                 .for_each(|learnt| K::learnt(self.context, learnt));
@@ -142,7 +105,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     pub fn ensure_current(&self) -> Result<(), WriteError> {
         let object = self.get();
         let (namespace, name) = place(&*object);
-        match K::store(self.context).get(&namespace, &name) {
+        match K::stored(&self.context.cache).get(&namespace, &name) {
             Some(newest) if newest.meta().resource_version != object.meta().resource_version => {
                 Err(WriteError::Conflict)
             }
@@ -153,7 +116,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
     /// Stores the API server's response to a write.
     fn apply_response(&self, object: K) -> Option<StoreEvent<K>> {
         let object = Arc::new(strip_managed_fields(object));
-        let learnt = K::store(self.context).apply_response(Arc::clone(&object));
+        let learnt = K::stored(&self.context.cache).apply_response(Arc::clone(&object));
         *self.object.lock() = object;
         learnt
     }
@@ -173,7 +136,7 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
         if matches!(failed, WriteError::Conflict | WriteError::Unanswered(_))
             && let Ok(newest) = patch::newest(&self.context.client, &*self.get()).await
         {
-            K::store(self.context)
+            K::stored(&self.context.cache)
                 .put(newest)
                 .into_iter()
                 .for_each(|learnt| K::learnt(self.context, learnt));
@@ -185,12 +148,14 @@ impl<'a, K: StoredResource> PassObject<'a, K> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::controllers::handlers;
     use crate::platform::index::ServiceIndex;
     use crate::platform::inventory::Lists;
     use crate::runtime::leadership::Leadership;
     use http::{Request, Response};
     use kube::client::Body;
     use kube::{Client, Config};
+    use oc_api::OcEssentialService;
     use oc_domain::record::OperationKind;
 
     /// A version of the object: `generation` changes with the spec, `version` with each write.

@@ -1,10 +1,15 @@
 //! What objects have recorded as theirs on their platforms, and whether the lists show it.
 
 use oc_domain::names::{CustomerGuid, TenantId};
-use oc_domain::record::Record;
+use oc_domain::policy::CreatePace;
+use oc_domain::record::{OperationId, Record};
 
+use crate::cluster::cache::Cache;
+use crate::cluster::key::ObjectKey;
+use crate::cluster::kind::KnownResource;
+use crate::cluster::record;
 use crate::platform::inventory::Lists;
-use oc_api::{Lead, OcEssentialService};
+use oc_api::{DeletionPolicy, Lead, LivePlatform, OcEssentialService};
 
 /// What an object has on its platform, as far as a list can show it.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -107,6 +112,68 @@ impl Has {
             (Self::AskedService(_), Some(_), _) | (Self::AskedLead, _, Some(_)) => Recorded::Asked,
             _ => Recorded::Nothing,
         }
+    }
+}
+
+/// What the tallies note of one version of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Noted {
+    /// What the object has on its platform.
+    pub has: Has,
+    /// How long its create takes, with the id of that operation.
+    pub pace: Option<(CreatePace, OperationId)>,
+}
+
+/// A kind whose objects may have something on a platform. The defaults are for a kind that never has.
+pub trait Counted: KnownResource {
+    /// What the tallies note of the object.
+    fn noted(&self, _: &Cache, _: &ObjectKey) -> Option<Noted> {
+        None
+    }
+
+    /// Whether the deletion of the object deletes something on the platform. An intent to delete in the
+    /// annotation proves nothing, since anyone who may write the object may write it.
+    fn deletes(&self) -> bool {
+        false
+    }
+}
+
+impl Counted for LivePlatform {}
+
+impl Counted for Lead {
+    fn noted(&self, cache: &Cache, key: &ObjectKey) -> Option<Noted> {
+        Some(Noted {
+            has: Has::of_lead(self, &cache.record_of_lead(key, self)),
+            pace: None,
+        })
+    }
+
+    fn deletes(&self) -> bool {
+        let spec = &self.spec;
+        record::has_finalizer(self) && spec.deletion_policy == DeletionPolicy::Delete && !spec.suspend
+    }
+}
+
+impl Counted for OcEssentialService {
+    fn noted(&self, cache: &Cache, key: &ObjectKey) -> Option<Noted> {
+        let record = cache.record_of_service(key, self);
+        let pace = record
+            .operation
+            .as_ref()
+            .and_then(|operation| Some((CreatePace::of(operation)?, operation.id.clone())));
+        Some(Noted {
+            has: Has::of_service(self, &record),
+            pace,
+        })
+    }
+
+    fn deletes(&self) -> bool {
+        let spec = &self.spec;
+        record::has_finalizer(self)
+            && spec.deletion_policy == DeletionPolicy::Delete
+            && !spec.suspend
+            && spec.mode == oc_api::service::Mode::Apply
+            && record::of_service(self).guid.is_some()
     }
 }
 

@@ -15,17 +15,32 @@ use oc_domain::time::Time;
 
 use crate::cluster::index::Entry;
 use crate::cluster::key::{Kind, ObjectKey};
+use crate::cluster::store::StoreEvent;
 use crate::cluster::{secrets, status};
+use crate::controllers::action::Action;
 use crate::controllers::competition::{self, KnownAccess};
 use crate::controllers::context::Context;
-use crate::controllers::customer::{CustomerPass, CustomerResource, ScriptVariables};
+use crate::controllers::customer::{self, CustomerPass, CustomerResource, ScriptVariables};
 use crate::controllers::events::Notes;
+use crate::controllers::handlers;
+use crate::controllers::metrics::PassOutcome;
+use crate::controllers::object::ReconciledResource;
 use crate::controllers::observe::policy;
 use crate::controllers::tenant_locks::Claim;
 use crate::controllers::{pace, recorded};
 use crate::runtime::clock;
 use crate::runtime::driver::WriteError;
 use oc_api::{OcEssentialService, OcEssentialServiceStatus, SyncState};
+
+impl ReconciledResource for OcEssentialService {
+    fn learnt(context: &Context, learnt: StoreEvent<Self>) {
+        handlers::service(context, learnt);
+    }
+
+    async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
+        customer::reconcile::<Self>(context, key).await
+    }
+}
 
 impl CustomerResource for OcEssentialService {
     type Target = ServiceTarget;

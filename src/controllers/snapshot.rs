@@ -12,6 +12,7 @@ use oc_domain::time::Time;
 
 use crate::cluster::has_status::HasStatus;
 use crate::cluster::key::Kind;
+use crate::cluster::kind::{KnownResource, for_kind};
 use crate::cluster::record;
 use crate::cluster::watch_health::WatchStatus;
 use crate::controllers::context::Context;
@@ -83,7 +84,7 @@ pub struct Snapshot {
     /// The work queue.
     pub queue: QueueStats,
     /// The number of objects that this version cannot read, in the order of [`Kind::ALL`].
-    pub unreadable: [usize; 3],
+    pub unreadable: [usize; Kind::ALL.len()],
     /// The state of each watch.
     pub watches: Vec<(Kind, WatchStatus)>,
     /// Whether this process may change anything.
@@ -132,11 +133,12 @@ impl Snapshot {
             leads: context.leadership.may_change().is_ok(),
             ..Self::default()
         };
+        for kind in Kind::ALL {
+            for_kind!(kind, K => K::stored(&context.cache).for_each(|object| {
+                *census.objects.entry(standing(kind, object.status.as_ref())).or_default() += 1;
+            }));
+        }
         context.cache.platforms.for_each(|object| {
-            *census
-                .objects
-                .entry(standing(Kind::LivePlatform, object.status.as_ref()))
-                .or_default() += 1;
             let deletions_held = u64::from(record::ledger(object).held);
             let absences_held = u64::from(record::absences(object).held);
             let observe_interval = object.spec.observe_interval.span();
@@ -151,17 +153,9 @@ impl Snapshot {
             );
         });
         context.cache.leads.for_each(|object| {
-            *census
-                .objects
-                .entry(standing(Kind::Lead, object.status.as_ref()))
-                .or_default() += 1;
             census.open(0, now, &record::of_lead(object));
         });
         context.cache.services.for_each(|object| {
-            *census
-                .objects
-                .entry(standing(Kind::OcEssentialService, object.status.as_ref()))
-                .or_default() += 1;
             census.open(1, now, &record::of_service(object));
             census.jobs(object);
         });

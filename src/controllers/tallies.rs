@@ -16,17 +16,11 @@ use oc_domain::record::OperationId;
 use oc_domain::time::{Duration, Time};
 
 use crate::cluster::cache::Cache;
-use crate::cluster::key::{Kind, ObjectKey};
-use crate::controllers::recorded::{Has, Recorded};
+use crate::cluster::key::ObjectKey;
+use crate::cluster::kind::{KnownResource, for_kind};
+use crate::controllers::recorded::{Counted, Noted, Recorded};
 use crate::platform::index::{LeadIndex, ServiceIndex};
 use crate::platform::inventory::Lists;
-
-/// What one version of an object counts for.
-#[derive(Clone, Debug, PartialEq, Eq)]
-struct Noted {
-    has: Has,
-    pace: Option<(CreatePace, OperationId)>,
-}
 
 /// An object, and how it was counted.
 struct CountedObject {
@@ -272,28 +266,8 @@ impl Tallies {
 
 fn noted(cache: &Cache, key: &ObjectKey) -> Option<(String, Noted)> {
     let platform = cache.index.platform_of(key)?;
-    let noted = match key.kind() {
-        Kind::LivePlatform => return None,
-        Kind::Lead => {
-            let object = cache.leads.of(key)?;
-            Noted {
-                has: Has::of_lead(&object, &cache.record_of_lead(key, &object)),
-                pace: None,
-            }
-        }
-        Kind::OcEssentialService => {
-            let object = cache.services.of(key)?;
-            let record = cache.record_of_service(key, &object);
-            let pace = record
-                .operation
-                .as_ref()
-                .and_then(|operation| Some((CreatePace::of(operation)?, operation.id.clone())));
-            Noted {
-                has: Has::of_service(&object, &record),
-                pace,
-            }
-        }
-    };
+    let noted =
+        for_kind!(key.kind(), K => K::stored(cache).of(key)?.noted(cache, key))?;
     Some((platform, noted))
 }
 

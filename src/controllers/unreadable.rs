@@ -4,14 +4,12 @@
 use std::sync::Arc;
 
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::Resource;
 use oc_domain::conditions::{Reason, Trouble, Verdict};
 use oc_domain::timing;
 
 use crate::cluster::has_status::HasStatus;
-use crate::cluster::key::{Kind, ObjectKey};
-use crate::cluster::managed::ManagedResource;
-use crate::cluster::store::Store;
+use crate::cluster::key::ObjectKey;
+use crate::cluster::kind::{KnownResource, for_kind};
 use crate::cluster::{patch, record, status};
 use crate::controllers::action::{Action, outcome};
 use crate::controllers::context::Context;
@@ -23,26 +21,7 @@ use crate::runtime::workqueue::Priority;
 /// Writes into the conditions of an object that it cannot be read, and which fields are wrong. Everything
 /// else stays as it is, including the finalizer, because the object may have something on the platform.
 pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -> (Action, PassOutcome) {
-    let written = match key.kind() {
-        Kind::LivePlatform => {
-            patch_status(context, &context.cache.platforms, key, wrong, |object| {
-                object.status.as_ref().map(|status| status as &dyn HasStatus)
-            })
-            .await
-        }
-        Kind::Lead => {
-            patch_status(context, &context.cache.leads, key, wrong, |object| {
-                object.status.as_ref().map(|status| status as &dyn HasStatus)
-            })
-            .await
-        }
-        Kind::OcEssentialService => {
-            patch_status(context, &context.cache.services, key, wrong, |object| {
-                object.status.as_ref().map(|status| status as &dyn HasStatus)
-            })
-            .await
-        }
-    };
+    let written = for_kind!(key.kind(), K => patch_status::<K>(context, key, wrong).await);
     outcome(Reason::InvalidSpec, "this version can't read it");
     let failures = context
         .memory
@@ -73,14 +52,7 @@ pub(crate) async fn tell(context: &Arc<Context>, key: &ObjectKey, wrong: &str) -
 }
 
 fn uid(context: &Context, key: &ObjectKey) -> Option<String> {
-    fn of<K: Resource>(store: &Store<K>, key: &ObjectKey) -> Option<String> {
-        store.of(key).and_then(|object| object.meta().uid.clone())
-    }
-    match key.kind() {
-        Kind::LivePlatform => of(&context.cache.platforms, key),
-        Kind::Lead => of(&context.cache.leads, key),
-        Kind::OcEssentialService => of(&context.cache.services, key),
-    }
+    for_kind!(key.kind(), K => K::stored(&context.cache).of(key)?.metadata.uid.clone())
 }
 
 fn verdict(wrong: &str, going: bool, held: bool) -> Verdict {
@@ -94,22 +66,20 @@ fn verdict(wrong: &str, going: bool, held: bool) -> Verdict {
     Verdict::trouble(&Trouble::new(Reason::InvalidSpec, message))
 }
 
-async fn patch_status<K: ManagedResource>(
+async fn patch_status<K: KnownResource>(
     context: &Context,
-    store: &Store<K>,
     key: &ObjectKey,
     wrong: &str,
-    told: impl Fn(&K) -> Option<&dyn HasStatus>,
 ) -> Result<(), WriteError> {
-    let Some(object) = store.of(key) else {
+    let Some(object) = K::stored(&context.cache).of(key) else {
         return Ok(());
     };
     // If the status itself is unreadable, this would overwrite conditions that are not known here.
     if wrong.contains("status.conditions:") {
         return Ok(());
     }
-    let status = told(&object);
-    let before = status
+    let before = object
+        .status()
         .map(|status| status.conditions().to_vec())
         .unwrap_or_default();
     let generation = object.meta().generation.unwrap_or_default();

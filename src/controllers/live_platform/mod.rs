@@ -18,9 +18,11 @@ use oc_domain::timing;
 use crate::cluster::address;
 use crate::cluster::key::ObjectKey;
 use crate::cluster::reading::{self};
+use crate::cluster::store::StoreEvent;
 use crate::controllers::action::{Action, forgotten, outcome};
 use crate::controllers::context::Context;
 use crate::controllers::metrics::PassOutcome;
+use crate::controllers::object::ReconciledResource;
 use crate::controllers::{deletions, events, handlers};
 use crate::platform::connections::{Connected, CredentialBackoff, LastWorking};
 use crate::platform::inventory::Inventory;
@@ -33,7 +35,17 @@ use oc_api::LivePlatform;
 /// nothing.
 const OTHERS_LOOK: Duration = Duration::from_secs(20);
 
-pub(crate) async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
+impl ReconciledResource for LivePlatform {
+    fn learnt(context: &Context, learnt: StoreEvent<Self>) {
+        handlers::platform(context, learnt);
+    }
+
+    async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
+        reconcile(context, key).await
+    }
+}
+
+async fn reconcile(context: &Arc<Context>, key: &ObjectKey) -> (Action, PassOutcome) {
     let Some(object) = context.cache.platforms.get("", key.name()) else {
         return (forgotten(context, key, None), PassOutcome::Gone);
     };
