@@ -313,11 +313,21 @@ fn flag(arg: &clap::Arg) -> String {
     )
 }
 
+/// The kinds as a list in a sentence.
+fn kinds() -> String {
+    let mut kinds: Vec<String> = crds::generate()
+        .into_iter()
+        .map(|crd| crd.spec.names.kind)
+        .collect();
+    let last = kinds.pop().unwrap_or_default();
+    format!("{} or {last}", kinds.join(", "))
+}
+
 fn metrics() -> String {
     let mut page = format!(
         "{HEADER}# Metrics\n\nGenerated from the catalogue in [`src/telemetry/metrics`](../../src/telemetry/metrics). The operator serves them at `/metrics` on `--metrics-address`, as OpenMetrics. A histogram has \
-         `…_bucket`, `…_sum` and `…_count`. No label contains the name of a lead, service, namespace or tenant, or any free text; `kind` is LivePlatform, Lead or \
-         OcEssentialService.\n\n| Metric | Type | Labels | Description |\n|---|---|---|---|\n"
+         `…_bucket`, `…_sum` and `…_count`. No label contains the name of a lead, service, namespace or tenant, or any free text; `kind` is {}.\n\n| Metric | Type | Labels | Description |\n|---|---|---|---|\n",
+        kinds()
     );
     for metric in metrics::catalogue() {
         let labels = metric

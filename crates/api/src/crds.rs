@@ -4,17 +4,13 @@
 use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::{
     CustomResourceDefinition, JSON, JSONSchemaProps, JSONSchemaPropsOrArray,
 };
-use kube::CustomResourceExt;
 use serde_json::json;
 
-use super::{Lead, LivePlatform, OcEssentialService};
+use super::derived;
 
 /// Returns the definitions of all kinds.
 pub fn generate() -> Vec<CustomResourceDefinition> {
-    [LivePlatform::crd(), Lead::crd(), OcEssentialService::crd()]
-        .into_iter()
-        .map(finish)
-        .collect()
+    derived().into_iter().map(finish).collect()
 }
 
 fn finish(mut crd: CustomResourceDefinition) -> CustomResourceDefinition {

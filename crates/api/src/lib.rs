@@ -23,6 +23,9 @@ mod schema;
 pub mod service;
 mod words;
 
+use k8s_openapi::apiextensions_apiserver::pkg::apis::apiextensions::v1::CustomResourceDefinition;
+use kube::CustomResourceExt;
+
 pub use common::{
     ConfigMapKeyRef, DEFAULT_PLATFORM, DeletionPolicy, Interval, JobStatus, LeadOrigin, LocalRef, ObjectRef,
     Operation, SecretKeyRef,
@@ -32,6 +35,11 @@ pub use lead::{Consentless, Contact, Lead, LeadSpec, LeadStatus};
 pub use live_platform::{LivePlatform, LivePlatformSpec, LivePlatformStatus};
 pub use service::{OcEssentialService, OcEssentialServiceSpec, OcEssentialServiceStatus};
 pub use words::{CapabilityState, CircuitState, OperationKind, Outcome, SyncState};
+
+/// The definitions of all kinds, as derived from their types.
+fn derived() -> Vec<CustomResourceDefinition> {
+    vec![LivePlatform::crd(), Lead::crd(), OcEssentialService::crd()]
+}
 
 /// The API group.
 pub const GROUP: &str = "operatorconnect.dev";
