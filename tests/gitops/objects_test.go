@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/yaml"
 )
 
 // The objects of the last run of the flows, one of each state. Without it only those in testdata are shown.
@@ -23,8 +24,34 @@ var update = flag.Bool("update", false, "renew testdata/objects from OPERATORCON
 
 const golden = "testdata/objects"
 
-// All kinds of the operator.
-var kinds = []string{"LivePlatform", "Lead", "OcEssentialService"}
+// All kinds of the operator: those with a definition.
+var kinds = defined()
+
+func defined() []string {
+	files, err := filepath.Glob("../../crds/*.yaml")
+	if err != nil || len(files) == 0 {
+		panic(fmt.Sprintf("no definitions in crds (%v)", err))
+	}
+	var kinds []string
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			panic(err)
+		}
+		var crd struct {
+			Spec struct {
+				Names struct {
+					Kind string `json:"kind"`
+				} `json:"names"`
+			} `json:"spec"`
+		}
+		if err := yaml.Unmarshal(text, &crd); err != nil {
+			panic(fmt.Sprintf("%s: %v", file, err))
+		}
+		kinds = append(kinds, crd.Spec.Names.Kind)
+	}
+	return kinds
+}
 
 // An object of the flows, and what the operator's own checker says of it.
 type kept struct {

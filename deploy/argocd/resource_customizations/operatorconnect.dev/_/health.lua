@@ -1,4 +1,4 @@
--- Whether a lead matches its spec, as Argo CD health. The table in docs/gitops.md has the rules.
+-- Whether an object matches its spec, as Argo CD health. The table in docs/gitops.md has the rules.
 local health = { status = "Progressing", message = "The operator has not reconciled it yet." }
 if obj.status == nil or obj.status.conditions == nil then
   return health

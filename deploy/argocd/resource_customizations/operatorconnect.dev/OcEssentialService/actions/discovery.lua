@@ -1,3 +1,0 @@
-local actions = {}
-actions["refresh"] = { ["displayName"] = "Reconcile now", ["iconClass"] = "fa fa-fw fa-redo" }
-return actions
