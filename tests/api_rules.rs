@@ -17,6 +17,11 @@ mod service;
 
 use control_plane::{ControlPlane, Options};
 
+/// The rules of all kinds, in the order of their definitions.
+fn suites() -> Vec<cluster::Suite> {
+    vec![live_platform::suite(), lead::suite(), service::suite()]
+}
+
 /// All tests that need the API server, on one API server; every failure is listed.
 #[tokio::test(flavor = "multi_thread")]
 async fn rules() {
@@ -24,9 +29,9 @@ async fn rules() {
     let client = control_plane.client();
     cluster::install(&client).await;
     let mut failures = Vec::new();
-    failures.extend(cluster::check(&client, &live_platform::suite()).await);
-    failures.extend(cluster::check(&client, &lead::suite()).await);
-    failures.extend(cluster::check(&client, &service::suite()).await);
+    for suite in suites() {
+        failures.extend(cluster::check(&client, &suite).await);
+    }
     failures.extend(reading::check(&client).await);
     assert!(failures.is_empty(), "{} failed:\n{}", failures.len(), failures.join("\n"));
 }

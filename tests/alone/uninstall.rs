@@ -33,7 +33,9 @@ pub async fn without_its_kinds_nothing_is_deleted(scene: Scene, stage: Arc<Stage
     ensure!(services(&scene).await? == 2 && scene.changes().await? == changes, "a restart changes nothing");
     let kinds = Api::<CustomResourceDefinition>::all(scene.client.clone());
     // The running operator removes the objects' finalizers, so nothing hangs.
-    let names = ["ocessentialservices", "leads", "liveplatforms"].map(|kind| format!("{kind}.operatorconnect.dev"));
+    // The platforms last, as docs/removal.md says.
+    let mut names: Vec<String> = oc_api::crds::generate().into_iter().filter_map(|crd| crd.metadata.name).collect();
+    names.reverse();
     for name in &names {
         kinds.delete(name, &DeleteParams::default()).await?;
     }

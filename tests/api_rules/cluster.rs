@@ -46,6 +46,8 @@ pub struct Suite {
     pub resource: ApiResource,
     /// Whether its objects have a namespace.
     pub namespaced: bool,
+    /// What users rely on: group, version, kind, scope, short names, categories.
+    pub contract: Value,
     /// The tables.
     pub tables: Vec<Table>,
 }

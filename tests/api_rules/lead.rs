@@ -7,7 +7,12 @@ use serde_json::{Value, json};
 use crate::cluster::{Suite, Table, create, update};
 
 pub fn suite() -> Suite {
-    Suite { resource: Lead::api_resource(), namespaced: true, tables: vec![least(), full()] }
+    Suite {
+        resource: Lead::api_resource(),
+        namespaced: true,
+        contract: json!(["operatorconnect.dev", "v1alpha1", "Lead", "Namespaced", null, ["operatorconnect"]]),
+        tables: vec![least(), full()],
+    }
 }
 
 fn object(name: &str, spec: Value) -> Value {

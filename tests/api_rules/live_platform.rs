@@ -7,7 +7,12 @@ use serde_json::{Value, json};
 use crate::cluster::{Case, Suite, Table, create, update};
 
 pub fn suite() -> Suite {
-    Suite { resource: LivePlatform::api_resource(), namespaced: false, tables: vec![least(), full(), selector(), urls()] }
+    Suite {
+        resource: LivePlatform::api_resource(),
+        namespaced: false,
+        contract: json!(["operatorconnect.dev", "v1alpha1", "LivePlatform", "Cluster", ["lp"], ["operatorconnect"]]),
+        tables: vec![least(), full(), selector(), urls()],
+    }
 }
 
 fn object(name: &str, spec: Value) -> Value {

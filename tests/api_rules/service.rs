@@ -10,6 +10,7 @@ pub fn suite() -> Suite {
     Suite {
         resource: OcEssentialService::api_resource(),
         namespaced: true,
+        contract: json!(["operatorconnect.dev", "v1alpha1", "OcEssentialService", "Namespaced", ["oces"], ["operatorconnect"]]),
         tables: [by_lead(), by_tenant(), short_names(), advanced()].into_iter().chain(kept()).collect(),
     }
 }

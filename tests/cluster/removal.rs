@@ -16,8 +16,6 @@ use serde_json::{Value, json};
 use super::ground;
 use super::stage::{Own, Scene};
 
-const KINDS: [&str; 3] = ["ocessentialservices.operatorconnect.dev", "leads.operatorconnect.dev", "liveplatforms.operatorconnect.dev"];
-
 /// The number of services on the platform.
 async fn services(scene: &Scene) -> Result<usize> {
     let all = scene.simulate("GET", "services", Value::Null).await?;
@@ -73,10 +71,11 @@ pub async fn leaves_what_is_paid_for_and_takes_away_the_rest_when_told() -> Resu
     ground::end(operator).await?;
     release.uninstall().await?;
     let kinds = Api::<CustomResourceDefinition>::all(client.clone());
-    for kind in KINDS {
+    let names: Vec<String> = oc_api::crds::generate().into_iter().filter_map(|crd| crd.metadata.name).collect();
+    for kind in &names {
         kinds.delete(kind, &DeleteParams::default()).await?;
     }
-    for kind in KINDS {
+    for kind in &names {
         ground::until("a definition that was deleted is gone", async || Ok(kinds.get_opt(kind).await?.is_none())).await?;
     }
     ensure!(services(&scene).await? == 2, "what is paid for stays, by the policy Retain");

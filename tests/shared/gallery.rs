@@ -7,12 +7,38 @@ use std::sync::{Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
+use serde::Serialize;
 use serde_json::{Value, json};
-
-use super::stage::Own;
 
 /// The states for which this process has kept an object.
 static KEPT: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
+
+/// What decides how a tool shows an object.
+struct Sight {
+    generation: i64,
+    observed: Option<i64>,
+    conditions: Vec<Condition>,
+    deleting: bool,
+}
+
+impl Sight {
+    fn of(object: &Value) -> Result<Self> {
+        let (metadata, status) = (&object["metadata"], &object["status"]);
+        let conditions = if status["conditions"].is_null() { Vec::new() } else { serde_json::from_value(status["conditions"].clone())? };
+        Ok(Self {
+            generation: metadata["generation"].as_i64().unwrap_or_default(),
+            observed: status["observedGeneration"].as_i64(),
+            conditions,
+            deleting: !metadata["deletionTimestamp"].is_null(),
+        })
+    }
+
+    fn violations(&self) -> Vec<String> {
+        let ours: Vec<_> = shown(&self.conditions).into_iter().filter(|condition| status_rules::is_ours(condition.kind)).collect();
+        let generations = self.conditions.iter().map(|condition| condition.observed_generation);
+        [status_rules::violations(&ours), status_rules::generations(self.generation, self.observed, generations)].concat()
+    }
+}
 
 fn shown(conditions: &[Condition]) -> Vec<status_rules::Condition<'_>> {
     let shown = conditions.iter();
@@ -20,30 +46,26 @@ fn shown(conditions: &[Condition]) -> Vec<status_rules::Condition<'_>> {
 }
 
 /// The rules that the status of an object breaks. Others may add their own conditions beside the operator's; only the rules on generations apply to those.
-pub fn violations<K: Own>(object: &K) -> Vec<String> {
-    let (observed, conditions) = object.told();
-    let generation = object.meta().generation.unwrap_or_default();
-    let ours: Vec<_> = shown(&conditions).into_iter().filter(|condition| status_rules::is_ours(condition.kind)).collect();
-    [status_rules::violations(&ours), status_rules::generations(generation, observed, conditions.iter().map(|condition| condition.observed_generation))]
-        .concat()
+pub fn violations(object: &impl Serialize) -> Result<Vec<String>> {
+    Ok(Sight::of(&serde_json::to_value(object)?)?.violations())
 }
 
 /// Keeps an object, unless one in the same state was kept before.
-pub fn keep<K: Own>(object: &K) -> Result<()> {
-    let state = state(object)?;
+pub fn keep(object: &impl Serialize) -> Result<()> {
+    let mut plain = serde_json::to_value(object)?;
+    let sight = Sight::of(&plain)?;
+    let state = state(&plain, &sight);
     if !KEPT.lock().unwrap_or_else(PoisonError::into_inner).insert(state.clone()) {
         return Ok(());
     }
-    let (observed, conditions) = object.told();
-    let generation = object.meta().generation.unwrap_or_default();
-    let deleting = object.meta().deletion_timestamp.is_some();
-    let mut plain = object.clone();
-    plain.meta_mut().managed_fields = None;
+    if let Some(metadata) = plain["metadata"].as_object_mut() {
+        metadata.remove("managedFields");
+    }
     let kept = json!({
         "object": plain,
         "checker": {
-            "status": status_rules::computed(deleting, generation, observed, &shown(&conditions)),
-            "violations": violations(object),
+            "status": status_rules::computed(sight.deleting, sight.generation, sight.observed, &shown(&sight.conditions)),
+            "violations": sight.violations(),
         },
     });
     let folder = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).parent().context("the target folder")?.join("evidence/objects");
@@ -55,12 +77,12 @@ pub fn keep<K: Own>(object: &K) -> Result<()> {
     Ok(())
 }
 
-/// What decides how a tool shows an object, as a file name.
-fn state<K: Own>(object: &K) -> Result<String> {
-    let (observed, conditions) = object.told();
+/// The state of an object, as a file name.
+fn state(object: &Value, sight: &Sight) -> String {
+    let Sight { generation, observed, conditions, deleting } = sight;
     let ready = conditions.iter().find(|condition| condition.type_ == "Ready");
     let ready = ready.map_or_else(|| "none".to_owned(), |ready| format!("{}-{}", ready.status, ready.reason));
-    let spec = serde_json::to_value(object)?["spec"].take();
+    let spec = &object["spec"];
     let is = |kind: &str| conditions.iter().any(|condition| condition.type_ == kind && condition.status == "True");
     let marks = [
         ("reconciling", is("Reconciling")),
@@ -70,12 +92,12 @@ fn state<K: Own>(object: &K) -> Result<String> {
         ("plan", spec["mode"] == "Plan"),
         ("observe", spec["mode"] == "Observe"),
         ("suspend", spec["suspend"] == Value::Bool(true)),
-        ("deleting", object.meta().deletion_timestamp.is_some()),
+        ("deleting", *deleting),
         ("unseen", observed.is_none()),
-        ("outdated", observed.is_some() && observed != object.meta().generation),
+        ("outdated", observed.is_some_and(|observed| observed != *generation)),
         // A wiped status has no conditions at all, or some of another generation.
-        ("mixed", conditions.iter().any(|condition| observed.is_some() && condition.observed_generation != observed)),
+        ("mixed", conditions.iter().any(|condition| observed.is_some() && condition.observed_generation != *observed)),
     ];
     let marks: String = marks.iter().filter(|(_, is_so)| *is_so).map(|(mark, _)| format!("-{mark}")).collect();
-    Ok(format!("{}-{ready}{marks}", K::kind(&())))
+    format!("{}-{ready}{marks}", object["kind"].as_str().unwrap_or_default())
 }

@@ -11,10 +11,10 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail, ensure};
 use control_plane::{ControlPlane, Options, Release, Running, manifests};
 use k8s_openapi::apimachinery::pkg::apis::meta::v1::Condition;
-use kube::api::{DeleteParams, ListParams, Patch, PatchParams};
+use kube::api::{ApiResource, DeleteParams, DynamicObject, GroupVersionKind, ListParams, Patch, PatchParams};
 use kube::{Api, Client, Resource, ResourceExt};
 use live_platform_simulator::Simulator;
-use oc_api::{Lead, LivePlatform, OcEssentialService};
+use oc_api::{LivePlatform, OcEssentialService};
 use serde_json::{Value, json};
 
 use super::{gallery, simulated};
@@ -48,8 +48,19 @@ fn start(release: &Release, log: &Path) -> Result<Operator> {
     Ok(Operator { process: pod.start(log)?, metrics })
 }
 
-async fn listed<K: Own>(client: &Client) -> kube::Result<()> {
-    Api::<K>::all(client.clone()).list_metadata(&ListParams::default()).await.map(drop)
+async fn listed(client: &Client, kind: ApiResource) -> kube::Result<()> {
+    Api::<DynamicObject>::all_with(client.clone(), &kind).list_metadata(&ListParams::default()).await.map(drop)
+}
+
+/// All kinds of the operator, each with whether it is namespaced.
+fn kinds() -> Vec<(ApiResource, bool)> {
+    let crds = oc_api::crds::generate().into_iter();
+    crds.map(|crd| {
+        let (group, version) = (crd.spec.group, crd.spec.versions[0].name.clone());
+        let kind = GroupVersionKind::gvk(&group, &version, &crd.spec.names.kind);
+        (ApiResource::from_gvk_with_plural(&kind, &crd.spec.names.plural), crd.spec.scope == "Namespaced")
+    })
+    .collect()
 }
 
 impl Stage {
@@ -75,13 +86,14 @@ impl Stage {
     /// Creates the kinds again after a case has removed them.
     pub async fn restore_kinds(&self) -> Result<()> {
         let client = self.cluster.client();
-        for name in ["liveplatforms", "leads", "ocessentialservices"] {
-            manifests::apply_all(&client, &std::fs::read_to_string(format!("{}/crds/operatorconnect.dev_{name}.yaml", env!("CARGO_MANIFEST_DIR")))?).await?;
-            manifests::established(&client, &format!("{name}.operatorconnect.dev")).await?;
+        for crd in oc_api::crds::generate() {
+            let (group, plural) = (&crd.spec.group, &crd.spec.names.plural);
+            manifests::apply_all(&client, &std::fs::read_to_string(format!("{}/crds/{group}_{plural}.yaml", env!("CARGO_MANIFEST_DIR")))?).await?;
+            manifests::established(&client, &format!("{plural}.{group}")).await?;
         }
         // For a moment the API server asks clients to wait while it sets the kinds up again.
         for _ in 0..100 {
-            let served = futures::try_join!(listed::<LivePlatform>(&client), listed::<Lead>(&client), listed::<OcEssentialService>(&client));
+            let served = futures::future::try_join_all(kinds().into_iter().map(|(kind, _)| listed(&client, kind))).await;
             if served.is_ok() {
                 return Ok(());
             }
@@ -373,8 +385,9 @@ impl Scene {
         let mut broken = Vec::new();
         for _ in 0..30 {
             broken.clear();
-            self.judge::<Lead>(&mut broken).await?;
-            self.judge::<OcEssentialService>(&mut broken).await?;
+            for (kind, _) in kinds().into_iter().filter(|(_, namespaced)| *namespaced) {
+                self.judge(kind, &mut broken).await?;
+            }
             // Platform objects have no namespace, so only the case's own is checked: the others belong to running cases.
             LivePlatform::api(self).get_opt(&self.platform).await?.as_ref().map_or(Ok(()), |platform| judged(platform, &mut broken))?;
             if broken.is_empty() {
@@ -389,16 +402,17 @@ impl Scene {
         Ok(())
     }
 
-    async fn judge<K: Own>(&self, broken: &mut Vec<String>) -> Result<()> {
-        K::api(self).list(&ListParams::default()).await?.iter().try_for_each(|object| judged(object, broken))
+    async fn judge(&self, kind: ApiResource, broken: &mut Vec<String>) -> Result<()> {
+        let api = Api::<DynamicObject>::namespaced_with(self.client.clone(), &self.namespace, &kind);
+        api.list(&ListParams::default()).await?.iter().try_for_each(|object| judged(object, broken))
     }
 }
 
 /// Keeps an object and adds the rules that its status breaks.
-fn judged<K: Own>(object: &K, broken: &mut Vec<String>) -> Result<()> {
+fn judged<K: ResourceExt + serde::Serialize>(object: &K, broken: &mut Vec<String>) -> Result<()> {
     gallery::keep(object)?;
-    for rule in gallery::violations(object) {
-        broken.push(format!("{} {}: {rule} ({:?})", K::kind(&()), object.name_any(), object.told().1));
+    for rule in gallery::violations(object)? {
+        broken.push(format!("{rule}: {}", serde_json::to_string(object)?));
     }
     Ok(())
 }
@@ -449,21 +463,13 @@ pub trait Own: Resource<DynamicType = ()> + Clone + serde::Serialize + serde::de
     fn told(&self) -> (Option<i64>, Vec<Condition>);
 }
 
-macro_rules! own {
-    ($kind:ty, $scene:ident => $api:expr) => {
-        impl Own for $kind {
-            fn api($scene: &Scene) -> Api<Self> {
-                $api
-            }
+impl<K: oc_essentials_operator::cluster::managed::ManagedResource> Own for K {
+    fn api(scene: &Scene) -> Api<Self> {
+        K::api(&scene.client, Some(&scene.namespace))
+    }
 
-            fn told(&self) -> (Option<i64>, Vec<Condition>) {
-                let status = self.status.clone().unwrap_or_default();
-                (status.observed_generation, status.conditions)
-            }
-        }
-    };
+    fn told(&self) -> (Option<i64>, Vec<Condition>) {
+        let status = serde_json::to_value(self.status()).unwrap_or_default();
+        (status["observedGeneration"].as_i64(), serde_json::from_value(status["conditions"].clone()).unwrap_or_default())
+    }
 }
-
-own!(Lead, scene => Api::namespaced(scene.client.clone(), &scene.namespace));
-own!(OcEssentialService, scene => Api::namespaced(scene.client.clone(), &scene.namespace));
-own!(LivePlatform, scene => Api::all(scene.client.clone()));
