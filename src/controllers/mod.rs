@@ -1,4 +1,4 @@
-//! The controllers of the three kinds: what enqueues an object of each, how a query or a change becomes a
+//! The controllers of all kinds: what enqueues an object of each, how a query or a change becomes a
 //! call, and what they share.
 
 mod absences;
