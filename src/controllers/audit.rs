@@ -9,11 +9,11 @@ use kube::{Resource, ResourceExt};
 use oc_domain::conditions::Trouble;
 use oc_domain::decision::{Change, ChangeResult};
 use oc_domain::facts::DeletionPolicy;
-use oc_domain::record::Record;
+use oc_domain::record::{Job, Record};
 
 /// A change in the operator's words, and what it concerns.
 #[derive(Debug, Default)]
-struct AuditedChange {
+pub struct AuditedChange {
     change: &'static str,
     tenant: Option<String>,
     guid: Option<String>,
@@ -21,8 +21,18 @@ struct AuditedChange {
     job: Option<&'static str>,
 }
 
-impl AuditedChange {
-    fn of(change: &Change) -> Self {
+impl From<Job> for AuditedChange {
+    fn from(job: Job) -> Self {
+        Self {
+            change: "run job",
+            job: Some(job.name()),
+            ..Self::default()
+        }
+    }
+}
+
+impl From<&Change> for AuditedChange {
+    fn from(change: &Change) -> Self {
         let named = |change| Self {
             change,
             ..Self::default()
@@ -53,10 +63,6 @@ impl AuditedChange {
                 tenant: Some(tenant.to_string()),
                 ..named("unassign channel")
             },
-            Change::RunJob(job) => Self {
-                job: Some(job.name()),
-                ..named("run job")
-            },
         }
     }
 }
@@ -81,7 +87,7 @@ impl AuditRecord {
     pub fn asking<K: Resource<DynamicType = ()>>(
         object: &K,
         platform: &str,
-        change: &Change,
+        change: impl Into<AuditedChange>,
         record: Option<&Record>,
     ) -> Self {
         Self {
@@ -97,7 +103,7 @@ impl AuditRecord {
                 .map(|intent| intent.id.0.clone()),
             short_name: None,
             policy: None,
-            named: AuditedChange::of(change),
+            named: change.into(),
         }
     }
 

@@ -13,7 +13,7 @@ use oc_domain::facts::{DeletionPolicy, Facts};
 use oc_domain::pass::Pass;
 use oc_domain::place::Place;
 use oc_domain::policy::{PlatformAccess, Policy};
-use oc_domain::record::{Intent, Job, OperationId, OperationKind, Record};
+use oc_domain::record::{Intent, OperationId, OperationKind, Record};
 use oc_domain::requests::NewService;
 use oc_domain::time::Time;
 use secrecy::SecretString;
@@ -241,7 +241,6 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
                 let call = client.unassign_channel(tenant);
                 answer(session.change(&inventory, leadership, call).await, done)
             }
-            Change::RunJob(job) => not_for_a_customer(*job),
         }
     }
 
@@ -291,14 +290,6 @@ impl<K: CustomerResource> CustomerPass<'_, K> {
 
 fn done((): ()) -> ChangeResult {
     ChangeResult::Done
-}
-
-fn not_for_a_customer(job: Job) -> ChangeResult {
-    let message = format!(
-        "Only a LivePlatform can run the job {}; this is a bug.",
-        job.name()
-    );
-    ChangeResult::NotSent(Trouble::new(Reason::PlatformRefused, message))
 }
 
 impl<K: CustomerResource> Actuator for CustomerPass<'_, K> {

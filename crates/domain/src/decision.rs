@@ -3,7 +3,7 @@
 
 use crate::conditions::{Trouble, Verdict};
 use crate::names::{ChannelId, CustomerGuid, LcCustomerId, TaskId, TenantId};
-use crate::record::{Job, Operation, OperationId, OperationKind, Outcome, Record, Sent};
+use crate::record::{Operation, OperationId, OperationKind, Outcome, Record, Sent};
 use crate::requests::{NewLead, NewService};
 use crate::time::{Duration, Time};
 use crate::timing;
@@ -64,8 +64,6 @@ pub enum Change {
     AssignChannel(TenantId, ChannelId),
     /// Removes the lead from its channel.
     UnassignChannel(TenantId),
-    /// Starts a synchronization job through the installation's own call.
-    RunJob(Job),
 }
 
 /// The result of a requested change.
@@ -96,15 +94,16 @@ pub enum Wake {
     Cluster,
 }
 
-/// The next step of a pass.
+/// The next step of a pass. `C` is what the pass can change: [`Change`] for a customer's lead or service, a
+/// job for a platform object.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Step {
+pub enum Step<C = Change> {
     /// Read this. An answer of a read that began before the given time is too old.
     Observe(Query, Time),
     /// Write this to the object's metadata.
     PatchMetadata(Mark),
     /// Request this change from the platform. It ends the pass: nothing that can fail follows it.
-    Execute(Change),
+    Execute(C),
     /// Wait until this time; something is in progress.
     Wait(Time, Wake),
     /// Nothing to do until the next observation.

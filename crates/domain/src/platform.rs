@@ -4,7 +4,7 @@
 use crate::absence::{self, AbsenceCount, Account};
 use crate::breaker::{self, Asking, DeletionLedger};
 use crate::conditions::{ConditionStatus, Reason, Trouble, Verdict};
-use crate::decision::{Change, ChangeResult, Query, Step, Wake};
+use crate::decision::{ChangeResult, Query, Step, Wake};
 use crate::facts::Fact;
 use crate::policy::{JobRuns, JobTrigger};
 use crate::record::{Job, JobRecord, JobState};
@@ -123,7 +123,7 @@ impl PlatformRecord {
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub struct PlatformDecision {
     /// The next step.
-    pub step: Step,
+    pub step: Step<Job>,
     /// Why, for the log.
     pub why: &'static str,
     /// The content of the object's conditions.
@@ -199,7 +199,7 @@ fn next_step(
     desired: &DesiredPlatform,
     record: &PlatformRecord,
     facts: &PlatformFacts,
-) -> (Step, &'static str, Verdict) {
+) -> (Step<Job>, &'static str, Verdict) {
     if let Some(trouble) = &desired.unusable {
         return wait_out(now, record, facts, trouble, "the connection can't be made");
     }
@@ -229,7 +229,7 @@ fn next_step(
     let verdict = verdict(desired, record, facts);
     let (next_run, asked) = next_run(now, desired, record, facts);
     if let Some(job) = asked {
-        let step = Step::Execute(Change::RunJob(job));
+        let step = Step::Execute(job);
         return (step, "services wait for the job", verdict);
     }
     let read = [read_at(&facts.services), read_at(&facts.leads)];
@@ -249,7 +249,7 @@ fn wait_out(
     facts: &PlatformFacts,
     trouble: &Trouble,
     why: &'static str,
-) -> (Step, &'static str, Verdict) {
+) -> (Step<Job>, &'static str, Verdict) {
     let until = retry(now, facts.failures, trouble);
     let verdict = Verdict::passing(trouble, facts.failures, record.stalled_for);
     (Step::Wait(until, Wake::Clock), why, verdict)

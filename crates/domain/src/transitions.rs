@@ -73,7 +73,7 @@ pub fn needs(change: &Change) -> Option<OperationKind> {
     match change {
         Change::CreateService(_) | Change::CreateLead(_) => Some(OperationKind::Create),
         Change::DeleteService(_) | Change::DeleteLead(_) => Some(OperationKind::Delete),
-        Change::AssignChannel(..) | Change::UnassignChannel(_) | Change::RunJob(_) => None,
+        Change::AssignChannel(..) | Change::UnassignChannel(_) => None,
     }
 }
 

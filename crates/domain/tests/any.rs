@@ -296,7 +296,7 @@ proptest! {
         match decision.step {
             Step::Observe(Query::Services, _) => prop_assert_eq!(&facts.services, &Fact::Unread),
             Step::Observe(Query::Leads, _) => prop_assert_eq!(&facts.leads, &Fact::Unread),
-            Step::Execute(Change::RunJob(job)) => {
+            Step::Execute(job) => {
                 prop_assert!(facts.answer.is_none() && trigger == JobTrigger::Http);
                 prop_assert!(facts.waiting[platform::index(job)].due.is_some(), "nobody waits for {job:?}");
             }

@@ -43,30 +43,52 @@ mod words;
 use oc_domain::conditions::Verdict;
 use oc_domain::decision::{Change, Decision, Mark, Query, Step};
 use oc_domain::facts::Facts;
-use oc_domain::record::Record;
+use oc_domain::record::{Job, Record};
 use oc_domain::service::{ServiceTarget, decide};
 use oc_domain::time::Time;
 
+/// What a step asks of the platform.
+pub trait Asks {
+    /// The words of a table.
+    fn asks(&self) -> &'static str;
+}
+
+impl Asks for Change {
+    fn asks(&self) -> &'static str {
+        match self {
+            Change::CreateService(_) => "ask create",
+            Change::DeleteService(_) => "ask delete",
+            Change::CreateLead(_) => "ask create lead",
+            Change::DeleteLead(_) => "ask delete lead",
+            Change::AssignChannel(..) => "ask assign",
+            Change::UnassignChannel(_) => "ask unassign",
+        }
+    }
+}
+
+impl Asks for Job {
+    fn asks(&self) -> &'static str {
+        "ask job"
+    }
+}
+
+/// A query by its name: `LeadsOfTenant` is "look leads of tenant".
+fn look(query: &Query) -> &'static str {
+    let shown = format!("{query:?}");
+    let name = shown.chars().take_while(|c| c.is_alphanumeric());
+    let words = name.flat_map(|c| c.is_uppercase().then_some(' ').into_iter().chain(c.to_lowercase()));
+    format!("look{}", words.collect::<String>()).leak()
+}
+
 /// A step, short enough for a table.
-pub fn short(step: &Step) -> &'static str {
+pub fn short<C: Asks>(step: &Step<C>) -> &'static str {
     match step {
-        Step::Observe(Query::Services, _) => "look services",
-        Step::Observe(Query::Leads, _) => "look leads",
-        Step::Observe(Query::LeadsOfTenant, _) => "look leads of tenant",
-        Step::Observe(Query::Task(_), _) => "look task",
-        Step::Observe(Query::LcCustomer(_), _) => "look customer",
-        Step::Observe(Query::Numbers(_), _) => "look numbers",
+        Step::Observe(query, _) => look(query),
         Step::PatchMetadata(Mark::RecordIntent { .. }) => "keep intent",
         Step::PatchMetadata(Mark::Adopt(_)) => "keep adopted",
         Step::PatchMetadata(Mark::AddFinalizer) => "keep hold",
         Step::PatchMetadata(Mark::RemoveFinalizer) => "release",
-        Step::Execute(Change::CreateService(_)) => "ask create",
-        Step::Execute(Change::DeleteService(_)) => "ask delete",
-        Step::Execute(Change::CreateLead(_)) => "ask create lead",
-        Step::Execute(Change::DeleteLead(_)) => "ask delete lead",
-        Step::Execute(Change::AssignChannel(..)) => "ask assign",
-        Step::Execute(Change::UnassignChannel(_)) => "ask unassign",
-        Step::Execute(Change::RunJob(_)) => "ask job",
+        Step::Execute(change) => change.asks(),
         Step::Wait(..) => "wait",
         Step::Idle(_) => "rest",
         Step::Blocked(_) => "stop",

@@ -44,7 +44,7 @@ impl World {
                     ChangeResult::NotFound
                 }
             }
-            Change::AssignChannel(..) | Change::UnassignChannel(_) | Change::RunJob(_) => {
+            Change::AssignChannel(..) | Change::UnassignChannel(_) => {
                 self.breaks(play, "a change that nobody asked for");
                 ChangeResult::Done
             }

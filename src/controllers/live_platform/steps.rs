@@ -5,7 +5,7 @@ use std::sync::Arc;
 use kube::ResourceExt;
 use live_platform::JobMethod;
 use oc_domain::conditions::{Reason, Trouble};
-use oc_domain::decision::{Change, ChangeResult, Query, Step};
+use oc_domain::decision::{ChangeResult, Query, Step};
 use oc_domain::facts::Fact;
 use oc_domain::platform::{
     DesiredPlatform, PlatformDecision, PlatformFacts, PlatformRecord, RanAt, Waiting, decide, index,
@@ -166,9 +166,9 @@ pub(super) async fn drive(
                 );
                 facts.counted = Some(absences::recounted(context, &name, inventory));
             }
-            Step::Execute(Change::RunJob(job)) => {
+            Step::Execute(job) => {
                 let begun = clock::now();
-                let line = AuditRecord::asking(object, &name, &Change::RunJob(*job), None).begin();
+                let line = AuditRecord::asking(object, &name, *job, None).begin();
                 let answer = run_job(&context.leadership, object, inventory, *job).await;
                 line.answered(&answer);
                 facts.answer = Some((*job, begun, answer));

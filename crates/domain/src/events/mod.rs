@@ -262,7 +262,6 @@ fn asked(change: &Change, answer: &ChangeResult) -> Option<EventMessage> {
             Event::ChannelUnassigned,
             "remove the lead from its channel".to_owned(),
         ),
-        Change::RunJob(_) => return None,
     };
     let of_a_channel = matches!(change, Change::AssignChannel(..) | Change::UnassignChannel(_));
     match answer {

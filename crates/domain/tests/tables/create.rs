@@ -127,7 +127,7 @@ fn eligibility() {
         ("another channel", |d, f| (d.parameters.channel, f.leads) = (Some(5), leads(|l| l.channel = Some(6))), "stop: False ChannelMismatch Stalled"),
         ("the same channel", |d, f| (d.parameters.channel, f.leads) = (Some(5), leads(|l| l.channel = Some(5))), "keep intent: False Converting Reconciling"),
         ("a channel for a lead without one", |d, _| d.parameters.channel = Some(5), "keep intent: False Converting Reconciling"),
-        ("an LC customer, not read", |d, _| d.parameters.lc_customer = Some(4711), "look customer: False Progressing Reconciling"),
+        ("an LC customer, not read", |d, _| d.parameters.lc_customer = Some(4711), "look lc customer: False Progressing Reconciling"),
         (
             "an LC customer that can't be read",
             |d, f| (d.parameters.lc_customer, f.lc_customer) = (Some(4711), Fact::Unreadable(away())),

@@ -1,7 +1,7 @@
 //! The platform object: its lists, its troubles, and the runs of the jobs.
 
 use oc_domain::conditions::{ConditionStatus, Reason, Trouble};
-use oc_domain::decision::{Change, ChangeResult, Step};
+use oc_domain::decision::{ChangeResult, Step};
 use oc_domain::facts::Fact;
 use oc_domain::platform::{DesiredPlatform, PlatformDecision, PlatformFacts, PlatformRecord, RanAt, Waiting, decide};
 use oc_domain::policy::JobTrigger;
@@ -153,7 +153,7 @@ fn jobs_by_http() {
         let decision = decide(NOW, &http(), &record, &PlatformFacts { waiting: [waiting, Waiting::default()], ..facts() });
         assert_eq!(short(&decision.step), expected, "{what}");
         if expected == "ask job" {
-            assert_eq!(decision.step, Step::Execute(Change::RunJob(Job::Leads)), "{what}");
+            assert_eq!(decision.step, Step::Execute(Job::Leads), "{what}");
         }
     }
 }

@@ -99,7 +99,6 @@ fn which_changes_need_an_intent() {
         (Change::DeleteLead(tenant()), Some(Delete)),
         (Change::AssignChannel(tenant(), 5), None),
         (Change::UnassignChannel(tenant()), None),
-        (Change::RunJob(oc_domain::record::Job::Leads), None),
     ];
     for (change, expected) in table {
         assert_eq!(needs(&change), expected, "{change:?}");
