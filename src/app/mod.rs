@@ -18,6 +18,7 @@ use self::clients::Clients;
 use crate::cli::{LeaseSettings, Settings};
 use crate::cluster::election::{self, ElectionHandle};
 use crate::cluster::events::Recorder;
+use crate::cluster::key::Kind;
 use crate::cluster::scope::Scope;
 use crate::controllers;
 use crate::controllers::metrics::MetricsSink;
@@ -32,21 +33,14 @@ use crate::telemetry::server;
 /// wait.
 const TO_TELL: Duration = Duration::from_millis(500);
 
-/// The CRDs from the repository.
-const CRDS: [&str; 3] = [
-    include_str!("../../crds/operatorconnect.dev_liveplatforms.yaml"),
-    include_str!("../../crds/operatorconnect.dev_leads.yaml"),
-    include_str!("../../crds/operatorconnect.dev_ocessentialservices.yaml"),
-];
-
 /// Prints the CRDs.
 ///
 /// # Errors
 /// When standard output is closed.
 pub fn print_crds() -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
-    for crd in CRDS {
-        writeln!(out, "---\n{}", crd.trim_end()).context("standard output is closed")?;
+    for kind in Kind::ALL {
+        writeln!(out, "---\n{}", kind.definition().trim_end()).context("standard output is closed")?;
     }
     Ok(())
 }

@@ -17,7 +17,7 @@ pub trait KnownResource: Decode + kube::core::object::HasStatus<Status: HasStatu
 
 /// Makes everything that has one line per kind. The first token is a `$`, which the nested macro needs.
 macro_rules! kinds {
-    ($d:tt $($(#[$doc:meta])* $kind:ident in $stored:ident),+ $(,)?) => {
+    ($d:tt $($(#[$doc:meta])* $kind:ident($plural:literal) in $stored:ident),+ $(,)?) => {
         /// The kinds of our custom resources.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub enum Kind {
@@ -32,6 +32,13 @@ macro_rules! kinds {
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$kind => stringify!($kind)),+
+                }
+            }
+
+            /// Returns the definition, from the repository.
+            pub fn definition(self) -> &'static str {
+                match self {
+                    $(Self::$kind => include_str!(concat!("../../crds/operatorconnect.dev_", $plural, ".yaml"))),+
                 }
             }
         }
@@ -74,11 +81,11 @@ macro_rules! kinds {
 kinds! {
     $
     /// `LivePlatform`
-    LivePlatform in platforms,
+    LivePlatform("liveplatforms") in platforms,
     /// `Lead`
-    Lead in leads,
+    Lead("leads") in leads,
     /// `OcEssentialService`
-    OcEssentialService in services,
+    OcEssentialService("ocessentialservices") in services,
 }
 
 pub(crate) use for_kind;
