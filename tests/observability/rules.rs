@@ -66,6 +66,10 @@ fn matched(expression: &str, label: &str) -> Vec<String> {
 pub fn each_reason_that_stalls_has_an_alert() -> Result<()> {
     let alerts = queries::alerts()?;
     let asked: Vec<String> = alerts.iter().filter_map(|alert| alert["expr"].as_str()).flat_map(|expression| matched(expression, "reason")).collect();
+    let shown: BTreeSet<String> = {
+        let panels = queries::of_dashboard(&queries::dashboard()?)?;
+        panels.iter().flat_map(|query| matched(&query.expression, "reason")).collect()
+    };
     for reason in Reason::ALL {
         let text = reason.to_string();
         let named = asked.iter().any(|part| Matcher::new_matcher(T_EQL_REGEX, "reason".into(), part.clone()).is_ok_and(|one| one.is_match(&text)));
@@ -74,6 +78,7 @@ pub fn each_reason_that_stalls_has_an_alert() -> Result<()> {
         ensure!(!(named && excused), "{reason} has an alert, and a word why it has none");
         if reason.stalls() {
             ensure!(named || excused || otherwise.is_some(), "a person must act upon {reason}, and no alert says so");
+            ensure!(excused || shown.contains(&text), "a person must act upon {reason}, and the dashboard does not count it");
         }
         if let Some(other) = otherwise {
             ensure!(alerts.iter().any(|alert| alert["alert"] == other), "{other} is not there");
